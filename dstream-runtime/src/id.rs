@@ -1,0 +1,71 @@
+//! Identifiers. Each is a newtype, so that a partition is never taken for a stage.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident($t:ty) $short:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub $t);
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, concat!($short, "{}"), self.0) }
+        }
+        impl $name {
+            /// As an index into the table of such things.
+            #[must_use]
+            pub const fn index(self) -> usize { self.0 as usize }
+        }
+    )*};
+}
+
+ids! {
+    /// A stage of the plan: index into [`Plan::stages`](crate::plan::Plan::stages).
+    StageId(u16) "stage ";
+    /// An operator of the program: index into [`Plan::operators`](crate::plan::Plan::operators).
+    OperatorId(u16) "operator ";
+    /// A source: index into [`Plan::sources`](crate::plan::Plan::sources).
+    SourceId(u16) "source ";
+    /// An output: index into [`Plan::outputs`](crate::plan::Plan::outputs).
+    OutputId(u16) "output ";
+    /// Where a stage puts what it makes: index into [`StageRow::tails`](crate::plan::StageRow::tails).
+    TailId(u16) "tail ";
+    /// A slice of a dataset.
+    Partition(u32) "partition ";
+    /// A run of a task, from 0.
+    Attempt(u32) "attempt ";
+    /// The fencing number: it grows with each change of placement.
+    Epoch(u64) "epoch ";
+    /// The position of a batch in the life of a job, from 1: batch n ends n intervals after the zero time.
+    BatchSeq(u64) "batch ";
+}
+
+/// A slice of one stage's work in one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskId {
+    /// The batch; first, so that older batches sort first.
+    pub batch: BatchSeq,
+    /// The stage.
+    pub stage: StageId,
+    /// The partition.
+    pub partition: Partition,
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, {}", self.stage, self.batch, self.partition)
+    }
+}
+
+/// One output of one task: the part of it that belongs to one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BlockId {
+    /// The task that produced it.
+    pub producer: TaskId,
+    /// Which of the stage's tails.
+    pub tail: TailId,
+    /// The partition it is for.
+    pub partition: Partition,
+}

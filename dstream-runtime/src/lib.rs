@@ -1,0 +1,7 @@
+//! The runtime of dstream.
+pub mod id;
+pub mod plan;
+pub mod record;
+pub mod sink;
+pub mod source;
+pub mod time;

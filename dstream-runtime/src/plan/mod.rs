@@ -1,0 +1,206 @@
+//! The plan as constant tables: what the compiler knew, baked into the binary.
+//!
+//! Generated code fills these in as `static`s; the runtime only reads them. Nothing here is computed
+//! at start-up.
+
+use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
+
+/// A compiled job.
+#[derive(Debug)]
+pub struct Plan {
+    /// The job's name.
+    pub job: &'static str,
+    /// The file that defines it.
+    pub file: &'static str,
+    /// The line of its definition.
+    pub line: u32,
+    /// The job's documentation, first paragraph.
+    pub about: &'static str,
+    /// Batch interval in milliseconds.
+    pub interval_ms: u64,
+    /// Fingerprint of the plan's structure; processes of one cluster must agree on it.
+    pub hash: u64,
+    /// Operators in order of definition.
+    pub operators: &'static [OperatorRow],
+    /// Sources in order of definition.
+    pub sources: &'static [SourceRow],
+    /// Outputs in order of definition.
+    pub outputs: &'static [OutputRow],
+    /// Stages in topological order.
+    pub stages: &'static [StageRow],
+    /// What `JOB plan` prints.
+    pub report: Report,
+}
+
+/// Renderings of the plan made by the compiler.
+#[derive(Debug)]
+pub struct Report {
+    /// The logical plan, after each phase: (name of the phase, text).
+    pub phases: &'static [(&'static str, &'static str)],
+    /// Graphviz source of the physical plan.
+    pub dot: &'static str,
+    /// The generated kernels as Rust source, pretty-printed.
+    pub code: &'static str,
+}
+
+/// One operator of the user's program.
+#[derive(Debug)]
+pub struct OperatorRow {
+    /// Its id.
+    pub id: OperatorId,
+    /// Its name in the language: `map`, `reduce_by_key`, …
+    pub name: &'static str,
+    /// The stream it makes, as the user (or, between operators of one chain, the compiler) named it.
+    pub stream: &'static str,
+    /// First line of its call.
+    pub line: u32,
+    /// Column of its name, from 1.
+    pub column: u32,
+    /// Last line of its call: a panic between the two happened in its closures.
+    pub last_line: u32,
+    /// File of its call where that is not the job's.
+    pub file: Option<&'static str>,
+}
+
+/// One input of the program.
+#[derive(Debug)]
+pub struct SourceRow {
+    /// Its id.
+    pub id: SourceId,
+    /// The name of its stream.
+    pub name: &'static str,
+    /// The operator that opens it.
+    pub operator: OperatorId,
+}
+
+/// One output of the program.
+#[derive(Debug)]
+pub struct OutputRow {
+    /// Its id.
+    pub id: OutputId,
+    /// Its name: that of its stream, with a number if the stream has several outputs.
+    pub name: &'static str,
+    /// The operator: `save` or `print`.
+    pub operator: OperatorId,
+    /// The stage that makes it.
+    pub stage: StageId,
+    /// Where in the stage.
+    pub tail: TailId,
+    /// For `print`: how many records of a batch are shown.
+    pub print: Option<u32>,
+}
+
+/// How many tasks a stage has in one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tasks {
+    /// One per range of the batch's input (never more than there are partitions).
+    PerRange(SourceId),
+    /// One per partition.
+    PerPartition,
+    /// One: the stage makes a single result.
+    One,
+}
+
+/// One stage: a maximal fused chain between shuffles.
+#[derive(Debug)]
+pub struct StageRow {
+    /// Its id.
+    pub id: StageId,
+    /// The streams computed in it, joined with ` → `.
+    pub name: &'static str,
+    /// How many tasks it has.
+    pub tasks: Tasks,
+    /// Its lineage row: what a task needs before it can start.
+    pub inputs: &'static [InputRow],
+    /// What it keeps from batch to batch.
+    pub state: Option<StateRow>,
+    /// It has tasks in batches whose number is a multiple of this (in batch intervals).
+    pub every: u32,
+    /// Its tails emit in batches whose number is a multiple of this; a multiple of `every`.
+    pub emits_every: u32,
+    /// The operators fused into it, in order.
+    pub operators: &'static [OperatorId],
+    /// Where its records go.
+    pub tails: &'static [TailRow],
+}
+
+/// One dependency of a stage on tails of earlier stages (several where streams are united).
+#[derive(Debug)]
+pub struct InputRow {
+    /// What it depends on, in the order in which blocks are merged.
+    pub from: &'static [(StageId, TailId)],
+    /// How.
+    pub dependency: Dependency,
+}
+
+/// How a partition depends on its parents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependency {
+    /// Partition p needs partition p.
+    Narrow,
+    /// Every partition needs its segment of every parent partition.
+    Shuffle,
+    /// The one partition needs every parent partition.
+    Gather,
+}
+
+/// What a stage remembers.
+#[derive(Debug)]
+pub struct StateRow {
+    /// What kind of state it is.
+    pub kind: StateKind,
+    /// Name of the stream that owns it.
+    pub name: &'static str,
+    /// What ends the lineage of its partitions.
+    pub cut_by: &'static str,
+}
+
+/// Kinds of state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateKind {
+    /// The previous value of every key.
+    PreviousBatch,
+    /// This many panes (one per batch in which the parent emits), each of that many batches.
+    Panes {
+        /// Number of panes a full window spans.
+        panes: u32,
+        /// Batches per pane.
+        batches: u32,
+    },
+}
+
+/// Where records leave a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TailRow {
+    /// Combined by key, one segment per partition.
+    Combine,
+    /// Distributed by key, one segment per partition.
+    Partition,
+    /// Kept by key in the same partition.
+    Keep,
+    /// Kept as rows in the same partition.
+    Rows,
+    /// Folded into one partial value, gathered by one task.
+    Partial,
+    /// Written to an output.
+    Output(OutputId),
+}
+
+impl Plan {
+    /// The row of a stage.
+    #[must_use]
+    pub fn stage(&self, id: StageId) -> &'static StageRow {
+        &self.stages[id.index()]
+    }
+
+    /// The operator whose call spans that line, if there is one: where a panic came from. The last
+    /// one that begins at or before the line wins, since a chain's calls nest.
+    #[must_use]
+    pub fn operator_at(&self, file: &str, line: u32) -> Option<&'static OperatorRow> {
+        self.operators
+            .iter()
+            .filter(|op| op.file.unwrap_or(self.file) == file)
+            .filter(|op| op.line <= line && line <= op.last_line)
+            .max_by_key(|op| op.line)
+    }
+}

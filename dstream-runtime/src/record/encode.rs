@@ -1,0 +1,252 @@
+//! Records as text: CSV, JSON, and plain lines.
+
+/// How records are written as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One line each: a text as it is, the parts of anything else separated by tabs.
+    Text,
+    /// RFC 4180 rows, nested values flattened into columns.
+    Csv,
+    /// One JSON value per line.
+    Json,
+}
+
+use super::{Record, Schema};
+
+/// What a record shows itself to: one call per scalar, brackets around parts.
+pub trait Visitor {
+    /// An unsigned integer.
+    fn unsigned(&mut self, value: u64);
+    /// A signed integer.
+    fn signed(&mut self, value: i64);
+    /// A float.
+    fn float(&mut self, value: f64);
+    /// A float of single precision.
+    fn single(&mut self, value: f32);
+    /// A truth value.
+    fn boolean(&mut self, value: bool);
+    /// A character.
+    fn character(&mut self, value: char) {
+        self.text(value.encode_utf8(&mut [0; 4]));
+    }
+    /// A text.
+    fn text(&mut self, value: &str);
+    /// An absent value that would take up that many columns.
+    fn none(&mut self, columns: usize);
+    /// A tuple begins.
+    fn begin_tuple(&mut self);
+    /// The part at `index` of a tuple or list follows.
+    fn item(&mut self, index: usize);
+    /// A tuple ends.
+    fn end_tuple(&mut self);
+    /// A list begins.
+    fn begin_list(&mut self);
+    /// A list ends.
+    fn end_list(&mut self);
+    /// A struct begins.
+    fn begin_struct(&mut self);
+    /// The field at `index` of a struct follows.
+    fn field(&mut self, index: usize, name: &'static str);
+    /// A struct ends.
+    fn end_struct(&mut self);
+}
+
+fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// JSON has no NaN and no infinities: they are `null`.
+fn json_float(out: &mut Vec<u8>, value: impl zmij::Float, finite: bool) {
+    if finite {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        out.extend_from_slice(b"null");
+    }
+}
+
+struct Json<'o>(&'o mut Vec<u8>);
+
+impl Visitor for Json<'_> {
+    fn unsigned(&mut self, value: u64) {
+        integer(self.0, value);
+    }
+    fn signed(&mut self, value: i64) {
+        integer(self.0, value);
+    }
+    fn float(&mut self, value: f64) {
+        json_float(self.0, value, value.is_finite());
+    }
+    fn single(&mut self, value: f32) {
+        json_float(self.0, value, value.is_finite());
+    }
+    fn boolean(&mut self, value: bool) {
+        self.0.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+    fn text(&mut self, value: &str) {
+        json_text(self.0, value);
+    }
+    fn none(&mut self, _columns: usize) {
+        self.0.extend_from_slice(b"null");
+    }
+    fn begin_tuple(&mut self) {
+        self.0.push(b'[');
+    }
+    fn item(&mut self, index: usize) {
+        if index > 0 {
+            self.0.push(b',');
+        }
+    }
+    fn end_tuple(&mut self) {
+        self.0.push(b']');
+    }
+    fn begin_list(&mut self) {
+        self.0.push(b'[');
+    }
+    fn end_list(&mut self) {
+        self.0.push(b']');
+    }
+    fn begin_struct(&mut self) {
+        self.0.push(b'{');
+    }
+    fn field(&mut self, index: usize, name: &'static str) {
+        self.item(index);
+        json_text(self.0, name);
+        self.0.push(b':');
+    }
+    fn end_struct(&mut self) {
+        self.0.push(b'}');
+    }
+}
+
+fn json_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    for (i, &byte) in bytes.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[from..i]);
+        from = i + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+        }
+    }
+    out.extend_from_slice(&bytes[from..]);
+    out.push(b'"');
+}
+
+/// CSV and plain text: scalars with a separator between them; only the treatment of text differs.
+struct Flat<'o> {
+    out: &'o mut Vec<u8>,
+    separator: u8,
+    quote: bool,
+    first: bool,
+    /// How many lists are open: inside one, items are separated by `;` and make one column.
+    lists: u32,
+}
+
+impl Flat<'_> {
+    fn separate(&mut self) {
+        if !self.first {
+            self.out.push(if self.lists > 0 { b';' } else { self.separator });
+        }
+        self.first = false;
+    }
+}
+
+impl Visitor for Flat<'_> {
+    fn unsigned(&mut self, value: u64) {
+        self.separate();
+        integer(self.out, value);
+    }
+    fn signed(&mut self, value: i64) {
+        self.separate();
+        integer(self.out, value);
+    }
+    fn float(&mut self, value: f64) {
+        self.separate();
+        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+    }
+    fn single(&mut self, value: f32) {
+        self.separate();
+        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+    }
+    fn boolean(&mut self, value: bool) {
+        self.separate();
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+    fn text(&mut self, value: &str) {
+        self.separate();
+        let bytes = value.as_bytes();
+        let special = |b: &u8| matches!(b, b',' | b'"' | b'\n' | b'\r');
+        if !self.quote || !bytes.iter().any(special) {
+            self.out.extend_from_slice(bytes);
+            return;
+        }
+        self.out.push(b'"');
+        for &byte in bytes {
+            if byte == b'"' {
+                self.out.push(b'"');
+            }
+            self.out.push(byte);
+        }
+        self.out.push(b'"');
+    }
+    fn none(&mut self, columns: usize) {
+        for _ in 0..columns {
+            self.separate();
+        }
+    }
+    fn begin_tuple(&mut self) {}
+    fn item(&mut self, _index: usize) {}
+    fn end_tuple(&mut self) {}
+    fn begin_list(&mut self) {
+        self.separate();
+        self.first = true;
+        self.lists += 1;
+    }
+    fn end_list(&mut self) {
+        self.first = false;
+        self.lists -= 1;
+    }
+    fn begin_struct(&mut self) {}
+    fn field(&mut self, _index: usize, _name: &'static str) {}
+    fn end_struct(&mut self) {}
+}
+
+/// Appends one JSON value, without a line break.
+pub fn write_json<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
+    R::visit(view, &mut Json(out));
+}
+
+/// Appends one CSV row, without a line break.
+pub fn write_csv<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
+    R::visit(view, &mut Flat { out, separator: b',', quote: true, first: true, lists: 0 });
+}
+
+/// Appends one line of plain text, without a line break.
+pub fn write_text<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
+    R::visit(view, &mut Flat { out, separator: b'\t', quote: false, first: true, lists: 0 });
+}
+
+/// Appends the names of the columns of a record, separated by commas, where it has names.
+pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
+    let Schema::Struct { fields, .. } = schema else { return };
+    for (i, field) in fields.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(field.name.as_bytes());
+    }
+}
