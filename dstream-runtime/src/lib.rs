@@ -1,4 +1,6 @@
 //! The runtime of dstream.
+pub mod block;
+pub mod exec;
 pub mod id;
 pub mod plan;
 pub mod record;

@@ -105,3 +105,27 @@ pub trait AsRecord {
     /// Makes it a record; free when it is owned already.
     fn into_record(self) -> Self::Record;
 }
+
+/// A value that stands for a keyed record: a pair of a key and a value.
+#[diagnostic::on_unimplemented(
+    message = "this stream has no key: its records are `{Self}`, not pairs `(key, value)`",
+    label = "operators by key need pairs `(key, value)`",
+    note = "make pairs with `.key_by(|record| …)` or `.map(|record| (key, value))`"
+)]
+pub trait AsPair {
+    /// The key.
+    type Key: Key;
+    /// The value.
+    type Value: Record;
+    /// Views both.
+    fn parts(&self) -> (<Self::Key as Record>::View<'_>, <Self::Value as Record>::View<'_>);
+}
+
+impl<K: AsRecord<Record: Key>, V: AsRecord> AsPair for (K, V) {
+    type Key = K::Record;
+    type Value = V::Record;
+    #[inline(always)]
+    fn parts(&self) -> (<K::Record as Record>::View<'_>, <V::Record as Record>::View<'_>) {
+        (self.0.as_view(), self.1.as_view())
+    }
+}

@@ -5,6 +5,8 @@
 //! thread in batch order and may wait for nothing but the disk; reading happens on executor threads,
 //! in parallel, and the same range read twice gives the same bytes.
 
+pub mod decode;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
