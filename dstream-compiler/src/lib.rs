@@ -6,4 +6,7 @@
 //!
 //! The same front end serves the macros (which need code) and build scripts (which write reports).
 
+pub mod codegen;
 pub mod ir;
+pub mod params;
+pub mod record;

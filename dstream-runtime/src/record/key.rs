@@ -38,6 +38,12 @@ pub trait Key: Record {
     }
 }
 
+/// [`Key`], in a form whose bounds are checked where they are used and not where they are written:
+/// what derived records are bound by.
+pub trait KeyFor<'k>: Key {}
+
+impl<K: Key> KeyFor<'_> for K {}
+
 /// A cursor over the bytes of one key.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyReader<'a>(&'a [u8]);

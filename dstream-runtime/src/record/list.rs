@@ -1,6 +1,7 @@
 //! `Vec<T>` as a record: its view is a slice that is either owned or archived.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use rkyv::vec::{ArchivedVec, VecResolver};
 use rkyv::{Archive, Place, Serialize};
@@ -59,6 +60,15 @@ impl<'a, T: Record> IntoIterator for List<'a, T> {
     type IntoIter = ListIter<'a, T>;
     fn into_iter(self) -> ListIter<'a, T> {
         self.iter()
+    }
+}
+
+impl<'a, T: Record> fmt::Debug for List<'a, T>
+where
+    T::View<'a>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 

@@ -1,0 +1,221 @@
+//! Keyed tails: combined on the map side, or only distributed.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use super::{Slot, Tail, TailMade, TaskContext, TaskError};
+use crate::block::{Block, BufferPool, KeyedBuilder, PushError, keyed_schema};
+use crate::exec::job::Pool;
+use crate::exec::table::{Gather, KeyTable, hash_key, partition_of};
+use crate::id::Partition;
+use crate::record::{AsPair, Key, Record};
+
+/// Merges records of the same key with `F` before they are shuffled.
+pub struct Combine<K, V: Record, F> {
+    recipe: Arc<CombineRecipe<V, F>>,
+    work: Box<Work<V>>,
+    key: PhantomData<fn(K)>,
+}
+
+/// What the tasks of a combining tail share.
+pub struct CombineRecipe<V, F> {
+    merge: OnceLock<Arc<F>>,
+    pool: Pool<Work<V>>,
+}
+
+impl<V, F> Default for CombineRecipe<V, F> {
+    fn default() -> Self {
+        Self { merge: OnceLock::new(), pool: Pool::default() }
+    }
+}
+
+/// A task's tables, used again by the next task: fresh memory costs more than the work done in it.
+pub(crate) struct Work<V> {
+    pub(crate) table: KeyTable<V>,
+    gather: Gather<V>,
+    scratch: Vec<u8>,
+}
+
+impl<V> Default for Work<V> {
+    fn default() -> Self {
+        Self { table: KeyTable::new(), gather: Gather::new(), scratch: Vec::new() }
+    }
+}
+
+impl<V: Record, F> CombineRecipe<V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    /// The function that merges a value into an accumulator.
+    fn merge(&self) -> &F {
+        self.merge.get().expect("invariant: generated code gives every combining tail its function")
+    }
+}
+
+impl<K, V, F> Slot<Combine<K, V, F>>
+where
+    K: Key,
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    pub(crate) fn merge_with(&self, merge: Arc<F>) {
+        let _ = self.0.merge.set(merge);
+    }
+}
+
+impl<K: Key, V: Record, F> Combine<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    /// Takes one record.
+    #[inline(always)]
+    pub fn push<P: AsPair<Key = K, Value = V>>(&mut self, pair: P) {
+        let (key, value) = pair.parts();
+        let Work { table, gather, scratch } = &mut *self.work;
+        let recipe = &*self.recipe;
+        K::with_bytes(key, scratch, |bytes| {
+            if V::INLINE {
+                if gather.push(bytes, V::own(value)) {
+                    drain(table, gather, recipe);
+                }
+            } else {
+                let merge = recipe.merge();
+                table.upsert_with(bytes, hash_key(bytes), value, V::own, |acc, v| merge(acc, v));
+            }
+        });
+    }
+}
+
+#[inline(never)]
+fn drain<V: Record, F>(table: &mut KeyTable<V>, gather: &mut Gather<V>, recipe: &CombineRecipe<V, F>)
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    let merge = recipe.merge();
+    gather.drain(table, |v| v, |acc, v| merge(acc, v.view()));
+}
+
+impl<K: Key, V: Record, F> Tail for Combine<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    type Recipe = CombineRecipe<V, F>;
+
+    fn open(recipe: &Arc<Self::Recipe>, _: &TaskContext<'_>) -> Self {
+        Self { recipe: Arc::clone(recipe), work: recipe.pool.take(), key: PhantomData }
+    }
+
+    fn close(mut self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        let Work { table, gather, .. } = &mut *self.work;
+        drain(table, gather, &self.recipe);
+        let mut segments = Segments::<V>::new::<K>(cx, 0..cx.partitions, table.len());
+        for (key, hash, value) in table.iter() {
+            segments.push(key, hash, value.view())?;
+        }
+        table.clear();
+        self.recipe.pool.give(self.work);
+        Ok(segments.finish())
+    }
+}
+
+/// Distributes records by key: to all partitions, or (when the key is the one the partition is by
+/// already) to the task's own.
+pub struct Spread<K, V: Record, const OWN: bool> {
+    segments: Segments<V>,
+    /// The first record that did not fit; pushing cannot fail, so it is reported at the end.
+    failed: Option<TaskError>,
+    scratch: Vec<u8>,
+    key: PhantomData<fn(K)>,
+}
+
+impl<K: Key, V: Record, const OWN: bool> Spread<K, V, OWN> {
+    /// Takes one record.
+    #[inline]
+    pub fn push<P: AsPair<Key = K, Value = V>>(&mut self, pair: P) {
+        let (key, value) = pair.parts();
+        let (segments, failed) = (&mut self.segments, &mut self.failed);
+        K::with_bytes(key, &mut self.scratch, |bytes| {
+            if let Err(error) = segments.push(bytes, hash_key(bytes), value) {
+                failed.get_or_insert(error);
+            }
+        });
+    }
+}
+
+impl<K: Key, V: Record, const OWN: bool> Tail for Spread<K, V, OWN> {
+    type Recipe = ();
+
+    fn open(_: &Arc<()>, cx: &TaskContext<'_>) -> Self {
+        let segments = if OWN {
+            Segments::new::<K>(cx, cx.task.partition.0..cx.task.partition.0 + 1, 0)
+        } else {
+            Segments::new::<K>(cx, 0..cx.partitions, 0)
+        };
+        Self { segments, failed: None, scratch: Vec::new(), key: PhantomData }
+    }
+
+    fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(self.segments.finish()),
+        }
+    }
+}
+
+/// The segments of a shuffle block while they grow: one for each of some partitions.
+struct Segments<V: Record> {
+    growing: Vec<KeyedBuilder<V>>,
+    /// Segments that reached the limit of a block.
+    full: Vec<(Partition, Block)>,
+    first: u32,
+    schema: u64,
+    width: Option<usize>,
+    pool: BufferPool,
+}
+
+impl<V: Record> Segments<V> {
+    /// For about `records` records altogether.
+    fn new<K: Key>(cx: &TaskContext<'_>, partitions: Range<u32>, records: usize) -> Self {
+        // Room for an uneven spread, so that most segments never grow.
+        let each = records / partitions.len().max(1) * 9 / 8;
+        let builder = |_| KeyedBuilder::new(cx.buffers, K::WIDTH, each);
+        Self {
+            first: partitions.start,
+            growing: partitions.map(builder).collect(),
+            full: Vec::new(),
+            schema: keyed_schema::<K, V>(),
+            width: K::WIDTH,
+            pool: cx.buffers.clone(),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, key: &[u8], hash: u64, value: V::View<'_>) -> Result<(), TaskError> {
+        let index = match self.growing.len() {
+            1 => 0,
+            n => partition_of(hash, n as u32) as usize,
+        };
+        match self.growing[index].push(key, hash, value) {
+            Ok(()) => Ok(()),
+            Err(PushError::Full) => {
+                let fresh = KeyedBuilder::new(&self.pool, self.width, 0);
+                let done = std::mem::replace(&mut self.growing[index], fresh);
+                let partition = Partition(self.first + index as u32);
+                self.full.extend(done.finish(self.schema).map(|block| (partition, block)));
+                Ok(self.growing[index].push(key, hash, value)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All segments by partition, those of one partition in the order of their records.
+    fn finish(self) -> TailMade {
+        let Self { growing, full: mut blocks, first, schema, .. } = self;
+        for (partition, builder) in (first..).zip(growing) {
+            blocks.extend(builder.finish(schema).map(|block| (Partition(partition), block)));
+        }
+        blocks.sort_by_key(|(partition, _)| *partition);
+        TailMade::Blocks(blocks)
+    }
+}
