@@ -1,4 +1,5 @@
 //! The runtime of dstream.
+pub mod block;
 pub mod id;
 pub mod plan;
 pub mod record;
