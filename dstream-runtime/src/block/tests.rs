@@ -222,6 +222,8 @@ fn what_is_no_block_of_this_version_is_named() {
     assert!(matches!(damaged, DoorError::BodyChecksum { .. }));
 }
 
+/// Miri has no file maps.
+#[cfg(not(miri))]
 #[test]
 fn misaligned_bytes_are_refused() {
     // Only a mapped file can put a block at an odd place.
