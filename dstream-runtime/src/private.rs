@@ -1,9 +1,7 @@
 //! What generated code names. Not part of the interface.
 
 pub use crate::cli::main;
-pub use crate::exec::call::{
-    as_view, call, call2, into_record, items, option, pair, test, view,
-};
+pub use crate::exec::call::{as_view, call, call2, into_record, items, option, pair, test, view};
 pub use crate::exec::head::Span;
 pub use crate::exec::job::{
     Builder, combined, count, join, keyed, merge, merge_keyed, reduce, rows, rows_of, running,
@@ -19,6 +17,6 @@ pub use crate::plan::{
 pub use crate::record::{
     AsRecord, Field, FieldError, Fields, Key, KeyFor, KeyReader, Record, Schema, Visitor,
 };
-pub use crate::source::decode::{CsvRows, JsonLines, TextLines};
+pub use crate::source::{CsvRows, JsonLines, TextLines};
 pub use mimalloc::MiMalloc;
 pub use {clap, serde};

@@ -34,9 +34,8 @@ pub fn job(plan: &Physical) -> TokenStream {
         Some((_, ty)) => quote!(#ty),
         None => quote!(__d::NoParams),
     };
-    let params = header.params.as_ref().map(|(params, ty)| {
-        quote!(let #params: &'static #ty = __params;)
-    });
+    let params =
+        header.params.as_ref().map(|(params, ty)| quote!(let #params: &'static #ty = __params;));
     quote! {
         #(#attributes)*
         #[allow(non_camel_case_types)]

@@ -38,9 +38,10 @@ impl<'p> Names<'p> {
         for function in functions {
             identifiers(function.expr.to_token_stream(), &mut used);
         }
-        let clones = self.plan.lets.iter().filter(|l| used.contains(&l.name.to_string())).map(
-            |ParamLet { name, .. }| quote!(let #name = ::core::clone::Clone::clone(&#name);),
-        );
+        let clones =
+            self.plan.lets.iter().filter(|l| used.contains(&l.name.to_string())).map(
+                |ParamLet { name, .. }| quote!(let #name = ::core::clone::Clone::clone(&#name);),
+            );
         quote!(#(#clones)*)
     }
 }

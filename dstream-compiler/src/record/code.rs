@@ -59,7 +59,8 @@ fn view_type(ty: &Type) -> TokenStream {
     if matches!(ty, Type::Path(path) if path.path.is_ident("String")) {
         return quote!(&'a str);
     }
-    let record = quote_spanned!(ty.span().resolved_at(Span::mixed_site())=> ::dstream::__private::Record);
+    let record =
+        quote_spanned!(ty.span().resolved_at(Span::mixed_site())=> ::dstream::__private::Record);
     quote!(<#ty as #record>::View<'a>)
 }
 

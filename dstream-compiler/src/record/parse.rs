@@ -80,7 +80,8 @@ impl RecordStruct {
                 "a record has at most 64 fields\nhelp: group some of them in a record of their own",
             );
         }
-        let named = matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
+        let named =
+            matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
         if fields.is_empty() && named {
             errors.add(
                 input.ident.span(),
@@ -125,7 +126,8 @@ fn text_name(field: &syn::Field, name: &Ident, errors: &mut Errors) -> String {
                 text = Some(meta.value()?.parse::<LitStr>()?.value());
                 Ok(())
             } else {
-                Err(meta.error("unknown option\nhelp: a field takes `#[record(rename = \"name\")]`"))
+                Err(meta
+                    .error("unknown option\nhelp: a field takes `#[record(rename = \"name\")]`"))
             }
         });
         if let Err(error) = parsed {

@@ -56,8 +56,6 @@ pub fn option<T>(value: Option<T>) -> Option<T> {
 /// The key and the value of a keyed record.
 #[inline(always)]
 #[allow(clippy::type_complexity)]
-pub fn pair<P: AsPair>(
-    pair: &P,
-) -> (<P::Key as Record>::View<'_>, <P::Value as Record>::View<'_>) {
+pub fn pair<P: AsPair>(pair: &P) -> (<P::Key as Record>::View<'_>, <P::Value as Record>::View<'_>) {
     pair.parts()
 }

@@ -17,7 +17,7 @@ use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tails, Tally, Top};
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
 use crate::record::{Format, Key, Record, Schema};
-use crate::source::decode::Decode;
+use crate::source::Decode;
 
 /// Values used again by the next task instead of being made anew.
 pub(crate) struct Pool<T>(Mutex<Vec<Box<T>>>);
@@ -110,7 +110,8 @@ impl Builder {
 
     /// Declares a source.
     pub fn source<D: Decode>(&mut self, id: SourceId, url: impl Into<String>) -> SourceHead<D> {
-        let bound = self.plan.sources.get(id.index()).and_then(|s| self.bindings.sources.get(s.name));
+        let bound =
+            self.plan.sources.get(id.index()).and_then(|s| self.bindings.sources.get(s.name));
         let url = bound.cloned().unwrap_or_else(|| url.into());
         let stop_on_error = stops_on_error(&url);
         self.sources.push(SourceSpec { url, format: D::FORMAT, schema: D::Record::SCHEMA });
@@ -162,7 +163,10 @@ pub struct Combined<K, V, F> {
 }
 
 /// Gives combining tails (several where streams are united) their function.
-pub fn combined<K, V, F, const N: usize>(slots: [Slot<Combine<K, V, F>>; N], f: F) -> Combined<K, V, F>
+pub fn combined<K, V, F, const N: usize>(
+    slots: [Slot<Combine<K, V, F>>; N],
+    f: F,
+) -> Combined<K, V, F>
 where
     K: Key,
     V: Record,

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 pub use combine::{Combine, CombineRecipe, Spread};
 pub use output::{Output, OutputRecipe};
-pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe};
 pub(crate) use partial::best;
+pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe};
 pub use rows::Rows;
 
 use super::task::{TailMade, TaskContext, TaskError};

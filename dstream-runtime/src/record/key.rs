@@ -27,11 +27,7 @@ pub trait Key: Record {
 
     /// Calls `f` with the canonical bytes; `scratch` may be used to build them.
     #[inline(always)]
-    fn with_bytes<R>(
-        view: Self::View<'_>,
-        scratch: &mut Vec<u8>,
-        f: impl FnOnce(&[u8]) -> R,
-    ) -> R {
+    fn with_bytes<R>(view: Self::View<'_>, scratch: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
         scratch.clear();
         Self::write(view, scratch);
         f(scratch)

@@ -115,7 +115,10 @@ impl<'s, T: Record> Serialize<ArchiveWriter<'s>> for ListWire<'_, T> {
         &self,
         serializer: &mut ArchiveWriter<'s>,
     ) -> Result<VecResolver, rkyv::rancor::BoxedError> {
-        ArchivedVec::serialize_from_iter::<T::Wire<'_>, _, _>(self.0.iter().map(T::wire), serializer)
+        ArchivedVec::serialize_from_iter::<T::Wire<'_>, _, _>(
+            self.0.iter().map(T::wire),
+            serializer,
+        )
     }
 }
 

@@ -75,7 +75,8 @@ fn by_lines(whole: &Held, parts: usize) -> Vec<Held> {
     (0..parts)
         .map(|part| {
             let share = total * (part + 1) / parts - total * part / parts;
-            let end = lines::nth_line_end(&whole.bytes[at..], share).map_or(whole.to, |end| at + end);
+            let end =
+                lines::nth_line_end(&whole.bytes[at..], share).map_or(whole.to, |end| at + end);
             let held = whole.slice(at, end);
             at = end;
             held

@@ -124,7 +124,8 @@ pub(super) fn inputs(
     for part in parts {
         let mut rest = Some(part);
         while let Some(part) = rest.take() {
-            let target = |share: u64| (u128::from(total) * u128::from(share) / u128::from(wanted)) as u64;
+            let target =
+                |share: u64| (u128::from(total) * u128::from(share) / u128::from(wanted)) as u64;
             if share < wanted && target(share) <= done {
                 while share < wanted && target(share) <= done {
                     share += 1;
@@ -194,7 +195,8 @@ mod tests {
         assert_eq!(texts(&inputs(parts(), 1, 1).unwrap()).len(), 1);
         let many = inputs(parts(), 1, 100).unwrap();
         assert_eq!(texts(&many), ["a\n", "bb\n", "ccc\n", "d\n", "e\n", "f\n"]);
-        let ranges: Vec<_> = many.iter().flat_map(|i| &i.ranges).map(|r| (r.start, r.end)).collect();
+        let ranges: Vec<_> =
+            many.iter().flat_map(|i| &i.ranges).map(|r| (r.start, r.end)).collect();
         assert_eq!(ranges, [(0, 2), (2, 5), (5, 9), (9, 11), (11, 13), (13, 15)]);
         assert!(inputs(Vec::new(), 1, 4).unwrap().is_empty());
     }

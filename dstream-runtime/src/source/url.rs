@@ -102,7 +102,12 @@ impl SourceUrl {
     }
 
     /// A number in a range: `100_000`.
-    pub(super) fn count(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, SourceError> {
+    pub(super) fn count(
+        &self,
+        name: &str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, SourceError> {
         let wanted = match most {
             u64::MAX => format!("a number of at least {least}"),
             _ => format!("a number from {least} to {most}"),
@@ -142,7 +147,9 @@ impl SourceUrl {
             return Ok(header.unwrap_or(options.header_default));
         }
         match header {
-            Some(true) => Err(self.fail("only CSV has a header; this source is read as text or JSON")),
+            Some(true) => {
+                Err(self.fail("only CSV has a header; this source is read as text or JSON"))
+            }
             _ => Ok(false),
         }
     }
@@ -254,7 +261,8 @@ mod tests {
 
     #[test]
     fn options() {
-        let url = SourceUrl::parse("x?batch=64MiB&n=1_000&follow&header=false&on_error=stop").unwrap();
+        let url =
+            SourceUrl::parse("x?batch=64MiB&n=1_000&follow&header=false&on_error=stop").unwrap();
         assert_eq!(url.size("batch", 1).unwrap(), Some(64 << 20));
         assert_eq!(url.count("n", 1, u64::MAX).unwrap(), Some(1000));
         assert_eq!(url.count("m", 1, u64::MAX).unwrap(), None);
@@ -269,7 +277,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, size) in [("7", 7), ("7B", 7), ("2KB", 2000), ("2k", 2048), ("1_0GiB", 10 << 30)] {
+        for (text, size) in [("7", 7), ("7B", 7), ("2KB", 2000), ("2k", 2048), ("1_0GiB", 10 << 30)]
+        {
             assert_eq!(parse_size(text), Some(size), "{text}");
         }
         for text in ["", "MiB", "-1", "+1", "1.5MiB", "1XB", "99999999999GiB"] {

@@ -58,7 +58,13 @@ where
         let state = cx.state.get_or_insert_with(|| Box::new(KeyTable::<V>::new()));
         let Some(state) = state.downcast_mut::<KeyTable<V>>() else { return };
         for (key, hash, value) in change.iter() {
-            state.upsert_with(key, hash, value, |v| V::own(v.view()), |old, v| *old = V::own(v.view()));
+            state.upsert_with(
+                key,
+                hash,
+                value,
+                |v| V::own(v.view()),
+                |old, v| *old = V::own(v.view()),
+            );
         }
         self.merging.give_back(change);
     }

@@ -133,7 +133,9 @@ where
             }
             if let Some((_, newer)) = front.last() {
                 for (key, hash, value) in newer.iter() {
-                    table.upsert_with(key, hash, value.view(), V::own, |acc, v| (self.merge)(acc, v));
+                    table.upsert_with(key, hash, value.view(), V::own, |acc, v| {
+                        (self.merge)(acc, v)
+                    });
                 }
             }
             front.push((pane.batch, table));
@@ -254,7 +256,11 @@ where
         let state = cx.state.get_or_insert_with(|| Box::new(WindowState::<V>::default()));
         let Some(state) = state.downcast_mut::<WindowState<V>>() else { return Ok(()) };
         if !V::EXACT {
-            return if emits { self.refold(&state.panes, now, entering, &mut emit) } else { Ok(()) };
+            return if emits {
+                self.refold(&state.panes, now, entering, &mut emit)
+            } else {
+                Ok(())
+            };
         }
         // Taken out: if the slide fails, everything is derived again from the panes.
         let derived = match state.derived.take() {

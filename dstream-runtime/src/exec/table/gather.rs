@@ -6,9 +6,9 @@
 //!
 //! Invariant: the result is that of upserting one key after the other in the order of `push`.
 
+use super::KeyTable;
 use super::hash::{INLINE, LONG, class_of_len, hash_long, hash_packed};
 use super::pack::{Packed, pack};
-use super::KeyTable;
 use super::prefetch::prefetch;
 
 /// How many keys are gathered.

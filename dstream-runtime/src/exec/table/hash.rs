@@ -28,7 +28,11 @@ const PI: [u64; 4] =
 #[inline]
 #[must_use]
 pub fn hash_key(bytes: &[u8]) -> u64 {
-    if bytes.len() <= INLINE { hash_packed(pack(bytes), bytes.len() as u64) } else { hash_long(bytes) }
+    if bytes.len() <= INLINE {
+        hash_packed(pack(bytes), bytes.len() as u64)
+    } else {
+        hash_long(bytes)
+    }
 }
 
 /// The partition of a key, by the top bits of its hash, which the index of a table does not use.
@@ -83,7 +87,8 @@ mod tests {
     #[test]
     fn golden() {
         let of = |text: &str| format!("{:016x}", hash_key(text.as_bytes()));
-        let got = ["", "a", "a\0", "word", "12345678", "sixteen bytes ok", "a key of 17 bytes"].map(of);
+        let got =
+            ["", "a", "a\0", "word", "12345678", "sixteen bytes ok", "a key of 17 bytes"].map(of);
         assert_eq!(got, ["", "", "", "", "", "", ""]);
         assert_eq!(partition_of(hash_key(b"word"), 64), 0);
     }

@@ -88,8 +88,11 @@ where
 }
 
 #[inline(never)]
-fn drain<V: Record, F>(table: &mut KeyTable<V>, gather: &mut Gather<V>, recipe: &CombineRecipe<V, F>)
-where
+fn drain<V: Record, F>(
+    table: &mut KeyTable<V>,
+    gather: &mut Gather<V>,
+    recipe: &CombineRecipe<V, F>,
+) where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     let merge = recipe.merge();

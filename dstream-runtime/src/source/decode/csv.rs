@@ -209,10 +209,8 @@ pub(super) fn unquote(
 fn unquote_field<'a>(mut rest: &'a str, text: &mut String) -> Result<&'a str, &'static str> {
     loop {
         let Some(quote) = memchr(b'"', rest.as_bytes()) else {
-            return Err(
-                "has a quoted field that does not end on its line: \
-                 line breaks within fields are not supported",
-            );
+            return Err("has a quoted field that does not end on its line: \
+                 line breaks within fields are not supported");
         };
         text.push_str(&rest[..quote]);
         rest = &rest[quote + 1..];

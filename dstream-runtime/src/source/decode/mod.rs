@@ -7,9 +7,9 @@
 mod columns;
 mod csv;
 mod json;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use csv::CsvRows;
 pub use json::JsonLines;

@@ -10,9 +10,9 @@ use super::list::{self, Identity};
 use super::packed::Packed;
 use super::stored::{self, PlainFile, Stored};
 use super::{Want, data};
+use crate::source::SourceError;
 use crate::source::lines::{self, PIECE};
 use crate::source::part::Part;
-use crate::source::SourceError;
 
 /// A header row is no longer than this.
 const MAX_HEADER: u64 = 1 << 20;
@@ -180,7 +180,7 @@ pub(super) fn parse_header(path: &Path, row: &[u8]) -> Result<Arc<str>, SourceEr
         return Err(data(path, why));
     }
     let row = row.strip_prefix(b"\xef\xbb\xbf").unwrap_or(row);
-    let text = std::str::from_utf8(row)
-        .map_err(|_| data(path, "has a header that is not UTF-8"))?;
+    let text =
+        std::str::from_utf8(row).map_err(|_| data(path, "has a header that is not UTF-8"))?;
     Ok(text.trim_end_matches(['\r', '\n']).into())
 }

@@ -10,8 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::list::{self, Identity};
 use super::data;
+use super::list::{self, Identity};
 use crate::source::lines::{self, PIECE, TORN_HEAD};
 use crate::source::{Piece, Range, SourceError};
 

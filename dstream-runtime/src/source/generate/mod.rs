@@ -56,11 +56,10 @@ pub(super) fn open(
         Arc::new(words::Words::new(seed, words, line, format))
     } else {
         let urls = count("urls", 1, 10_000_000, 10_000)?;
-        let users = url.count("users", 1, 1 << 32, )?.unwrap_or(100_000);
+        let users = url.count("users", 1, 1 << 32)?.unwrap_or(100_000);
         Arc::new(page_views::PageViews::new(seed, urls, users, format))
     };
-    let (rate, records) =
-        (url.count("rate", 1, u64::MAX)?, url.count("records", 0, u64::MAX)?);
+    let (rate, records) = (url.count("rate", 1, u64::MAX)?, url.count("records", 0, u64::MAX)?);
     let batch = match (url.count("batch_records", 1, u64::MAX)?, rate) {
         (Some(_), _) if records.is_none() => {
             return Err(url.fail("`batch_records` is for a bounded generator: give `records` too"));
@@ -239,7 +238,9 @@ mod tests {
             assert_eq!(expected.lines().count(), 200_000);
             let mut parts = source(&format!("{url}&batch_records=70001"), format, second);
             let mut together = String::new();
-            for (records, inputs, last) in [(70_001, 2, false), (70_001, 2, false), (59_998, 1, true)] {
+            for (records, inputs, last) in
+                [(70_001, 2, false), (70_001, 2, false), (59_998, 1, true)]
+            {
                 let (ranges, text, ended) = cut(&mut *parts, 5);
                 assert_eq!((text.lines().count(), ranges.len(), ended), (records, inputs, last));
                 together.push_str(&text);
@@ -285,9 +286,8 @@ mod tests {
 
     #[test]
     fn mistakes_in_the_url() {
-        let fail = |url: &str| {
-            open(url, Format::Text, &OpenOptions::default()).err().unwrap().to_string()
-        };
+        let fail =
+            |url: &str| open(url, Format::Text, &OpenOptions::default()).err().unwrap().to_string();
         assert!(fail("generate://wrods").contains("did you mean `words`?"));
         assert!(fail("generate://words?users=3").contains("unknown option `users`"));
         assert!(fail("generate://words?batch_records=3").contains("give `records` too"));

@@ -65,7 +65,10 @@ mod tests {
         for (row, object) in csv.lines().zip(json.lines()) {
             let (url, user) = row.split_once(',').unwrap();
             let object: serde_json::Value = serde_json::from_str(object).unwrap();
-            assert_eq!(object, serde_json::json!({ "url": url, "user": user.parse::<u64>().unwrap() }));
+            assert_eq!(
+                object,
+                serde_json::json!({ "url": url, "user": user.parse::<u64>().unwrap() })
+            );
             assert!(user.parse::<u64>().unwrap() < 20);
             assert!(url.strip_prefix("/page/").unwrap().parse::<u64>().unwrap() < 50);
         }

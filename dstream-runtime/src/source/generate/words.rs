@@ -4,7 +4,7 @@
 //! lines have the same length, line end included: the last word is chosen by the room that is left.
 
 use super::zipf::Zipf;
-use super::{Draws, Generate, GAMMA, PIECE, mix};
+use super::{Draws, GAMMA, Generate, PIECE, mix};
 use crate::record::Format;
 
 /// Four syllables make so many words.
@@ -19,9 +19,8 @@ const SLOT: usize = 16;
 const LONGEST: usize = 9;
 
 /// What fills the end of a line where the word that was drawn does not fit: one of each length.
-const LAST: [&str; LONGEST + 1] = [
-    "a", "of", "the", "with", "about", "people", "because", "together", "something", "government",
-];
+const LAST: [&str; LONGEST + 1] =
+    ["a", "of", "the", "with", "about", "people", "because", "together", "something", "government"];
 
 /// The generator.
 pub(super) struct Words {
@@ -144,7 +143,10 @@ mod tests {
             for text in lines(&words, 500) {
                 assert_eq!(text.len() + 1, line);
                 assert_eq!(text.trim(), text);
-                assert!(text.split(' ').all(|w| w.bytes().all(|b| b.is_ascii_lowercase()) && !w.is_empty()));
+                assert!(
+                    text.split(' ')
+                        .all(|w| w.bytes().all(|b| b.is_ascii_lowercase()) && !w.is_empty())
+                );
             }
         }
     }

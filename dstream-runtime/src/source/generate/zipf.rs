@@ -61,7 +61,10 @@ mod tests {
         for rank in [1_u32, 2, 3, 10, 100, 1000] {
             let expected = f64::from(DRAWS) / (f64::from(rank) * total);
             let got = f64::from(counts[rank as usize - 1]);
-            assert!((got - expected).abs() < 5.0 * expected.sqrt(), "{rank}: {got}, not {expected}");
+            assert!(
+                (got - expected).abs() < 5.0 * expected.sqrt(),
+                "{rank}: {got}, not {expected}"
+            );
         }
     }
 

@@ -159,7 +159,8 @@ impl Inbox {
         let (split, header) = (connection.split.clone(), connection.header.clone());
         self.push(split, header, position, &line);
         if let (Some(why), Some(chunk)) = (torn, self.chunks.last_mut()) {
-            chunk.torn = Some(Torn { length, why: format!("a line of {length} bytes, {why}").into() });
+            chunk.torn =
+                Some(Torn { length, why: format!("a line of {length} bytes, {why}").into() });
         }
     }
 
@@ -227,7 +228,11 @@ mod tests {
         inbox.take().into_iter().map(show).collect()
     }
 
-    fn line(split: &str, position: u64, text: &str) -> (String, u64, String, Option<(u64, String)>) {
+    fn line(
+        split: &str,
+        position: u64,
+        text: &str,
+    ) -> (String, u64, String, Option<(u64, String)>) {
         (split.to_owned(), position, text.to_owned(), None)
     }
 
