@@ -45,6 +45,7 @@ impl<T: Default> Pool<T> {
 }
 
 /// A job's stages and what it wants to read and write.
+#[derive(Clone)]
 pub struct BuiltJob {
     /// Its plan.
     pub plan: &'static Plan,
