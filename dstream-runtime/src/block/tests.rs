@@ -67,7 +67,7 @@ where
         let rows = block.keyed::<V>().unwrap();
         assert_eq!(rows.len(), records.len());
         let read = |key| K::own(K::read(&mut KeyReader::new(key)));
-        for (i, (key, hash, value)) in rows.iter().enumerate() {
+        for (i, KeyedRow { key, hash, value }) in rows.iter().enumerate() {
             assert_eq!((key, hash), (rows.key(i), rows.hash(i)));
             assert_eq!(hash, xxh3_64(key));
             assert_eq!((&read(key), &V::own(value)), (&records[i].0, &records[i].1));
@@ -250,7 +250,7 @@ fn misaligned_bytes_are_refused() {
         good.keyed::<u64>()
             .unwrap()
             .iter()
-            .map(|(_, _, v)| v)
+            .map(|row| row.value)
             .sum::<u64>(),
         3
     );
@@ -342,7 +342,7 @@ fn a_full_builder_refuses_and_stays_as_it_was() {
             .keyed::<String>()
             .unwrap()
             .iter()
-            .all(|row| row == (&[1; 8][..], 7, &text))
+            .all(|row| (row.key, row.hash, row.value) == (&[1; 8], 7, &text))
     );
 }
 
