@@ -121,6 +121,16 @@ impl<V: Record> KeyedBuilder<V> {
     }
 }
 
+/// One record of a block of keyed records.
+pub struct KeyedRow<'a, V: Record> {
+    /// The canonical bytes of its key.
+    pub key: &'a [u8],
+    /// Their hash, as the producer computed it.
+    pub hash: u64,
+    /// Its value.
+    pub value: V::View<'a>,
+}
+
 /// The keyed records of a block, in place.
 pub struct KeyedRows<'a, V: Record> {
     values: Column<'a, V>,
@@ -242,7 +252,7 @@ impl<'a, V: Record> KeyedRows<'a, V> {
         self.values.get(index).expect("invariant: columns have one length")
     }
 
-    /// Keys, hashes and values in order.
+    /// The keyed records in order.
     #[inline]
     #[must_use]
     pub fn iter(self) -> KeyedIter<'a, V> {
@@ -251,14 +261,14 @@ impl<'a, V: Record> KeyedRows<'a, V> {
 }
 
 impl<'a, V: Record> IntoIterator for KeyedRows<'a, V> {
-    type Item = (&'a [u8], u64, V::View<'a>);
+    type Item = KeyedRow<'a, V>;
     type IntoIter = KeyedIter<'a, V>;
     fn into_iter(self) -> KeyedIter<'a, V> {
         self.iter()
     }
 }
 
-/// Keys, hashes and values in order.
+/// The keyed records in order.
 pub struct KeyedIter<'a, V: Record> {
     rows: KeyedRows<'a, V>,
     next: usize,
@@ -267,7 +277,7 @@ pub struct KeyedIter<'a, V: Record> {
 }
 
 impl<'a, V: Record> Iterator for KeyedIter<'a, V> {
-    type Item = (&'a [u8], u64, V::View<'a>);
+    type Item = KeyedRow<'a, V>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -282,7 +292,7 @@ impl<'a, V: Record> Iterator for KeyedIter<'a, V> {
         let value = rows.values.get(self.next)?;
         self.start = end;
         self.next += 1;
-        Some((key, hash, value))
+        Some(KeyedRow { key, hash, value })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -30,7 +30,7 @@ use crate::record::{BLOCK_ALIGN, Key, Record};
 pub use column::{Column, PushError};
 pub use door::{Door, DoorError};
 pub use header::{HEADER_LEN, Kind, Preamble};
-pub use keyed::{KeyedBuilder, KeyedIter, KeyedRows};
+pub use keyed::{KeyedBuilder, KeyedIter, KeyedRow, KeyedRows};
 pub use pool::{Buffer, BufferPool};
 pub use rows::{Rows, RowsBuilder, RowsIter};
 
