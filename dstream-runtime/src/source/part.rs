@@ -20,7 +20,10 @@ pub(super) struct Held {
     /// Which of the bytes.
     pub(super) from: usize,
     pub(super) to: usize,
+    /// The whole of it is the beginning of one line.
     pub(super) torn: Option<Torn>,
+    /// Lines longer than this are torn when they are read.
+    pub(super) max_line: u64,
 }
 
 /// A line of which only the beginning is there.
@@ -36,7 +39,8 @@ impl Held {
     /// Lines that start at `position` of a split.
     pub(super) fn new(split: Arc<str>, position: u64, bytes: Vec<u8>) -> Self {
         let to = bytes.len();
-        Self { split, header: None, position, bytes: Arc::new(bytes), from: 0, to, torn: None }
+        let (header, torn, max_line) = (None, None, u64::MAX);
+        Self { split, header, position, bytes: Arc::new(bytes), from: 0, to, torn, max_line }
     }
 
     /// Some of the same bytes.
@@ -50,14 +54,16 @@ impl Held {
     }
 
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) {
-        let torn = self.torn.as_ref().map(|torn| &*torn.why);
-        lines::pieces(self.as_bytes(), &mut |at, bytes| {
-            each(Piece {
-                bytes,
-                split: &self.split,
-                position: self.position + at as u64,
-                header: self.header.as_deref(),
-                torn,
+        let (split, header) = (&*self.split, self.header.as_deref());
+        if let Some(torn) = &self.torn {
+            let (bytes, position) = (self.as_bytes(), self.position);
+            return each(Piece { bytes, split, position, header, torn: Some(&*torn.why) });
+        }
+        lines::pieces(self.as_bytes(), &mut |start, bytes| {
+            lines::guard(bytes, self.max_line, &mut |at, bytes, torn| {
+                let why = torn.map(|length| lines::too_long(length, self.max_line));
+                let (position, torn) = (self.position + (start + at) as u64, why.as_deref());
+                each(Piece { bytes, split, position, header, torn });
             });
         });
     }

@@ -75,10 +75,6 @@ impl SourceUrl {
         }
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.options.iter().any(|(known, _)| known == name)
-    }
-
     fn value<T>(
         &self,
         name: &str,

@@ -141,7 +141,7 @@ mod tests {
             names(&dir.path().join("*.csv")),
             ["a.csv", "b.csv", "inner", "link.csv", "literal[1].csv"]
         );
-        assert_eq!(names(&dir.path().join("[bc].???")), ["b.csv".to_owned(), "c.txt".to_owned()][1..]);
+        assert_eq!(names(&dir.path().join("[bc].???")), ["b.csv", "c.txt"]);
         assert_eq!(names(&dir.path().join("literal[1].csv")), ["literal[1].csv"]);
         assert_eq!(names(&dir.path().join(".hidden.csv")), [".hidden.csv"]);
         assert!(names(&dir.path().join("*.parquet")).is_empty());

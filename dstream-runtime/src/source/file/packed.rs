@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::cursor::{Taken, parse_header};
-use super::stored::too_long;
 use super::{Want, data, io as io_error};
 use crate::source::SourceError;
 use crate::source::lines::{self, PIECE, TORN_HEAD};
@@ -147,6 +146,7 @@ impl Packed {
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let mut held = Held::new(self.split.clone(), self.position, bytes);
         held.header.clone_from(&self.header);
+        held.max_line = self.max_line;
         self.position += end as u64;
         Taken { part: Part::Held(held), bytes: end as u64, lines }
     }
@@ -169,7 +169,7 @@ impl Packed {
             self.decode();
         }
         let mut held = Held::new(self.split.clone(), self.position, head);
-        held.torn = Some(Torn { length, why: too_long(length, self.max_line).into() });
+        held.torn = Some(Torn { length, why: lines::too_long(length, self.max_line).into() });
         self.position += length;
         Taken { part: Part::Held(held), bytes: length, lines: 1 }
     }

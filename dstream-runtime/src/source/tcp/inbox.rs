@@ -108,7 +108,7 @@ impl Inbox {
                 let position = connection.position;
                 connection.position += end as u64;
                 let (split, header) = (connection.split.clone(), connection.header.clone());
-                self.push(split, header, position, &bytes[..end]);
+                self.push(Chunk { split, header, position, bytes: Vec::new(), torn: None }, &bytes[..end]);
                 bytes = &bytes[end..];
             } else {
                 let end = lines::line_end(bytes, 0).unwrap_or(bytes.len());
@@ -156,25 +156,25 @@ impl Inbox {
             connection.header = Some(text.trim_end_matches(['\r', '\n']).into());
             return;
         }
+        let torn = torn.map(|why| Torn { length, why: format!("a line of {length} bytes, {why}").into() });
         let (split, header) = (connection.split.clone(), connection.header.clone());
-        self.push(split, header, position, &line);
-        if let (Some(why), Some(chunk)) = (torn, self.chunks.last_mut()) {
-            chunk.torn = Some(Torn { length, why: format!("a line of {length} bytes, {why}").into() });
-        }
+        self.push(Chunk { split, header, position, bytes: Vec::new(), torn }, &line);
     }
 
-    fn push(&mut self, split: Arc<str>, header: Option<Arc<str>>, position: u64, bytes: &[u8]) {
-        self.held += bytes.len();
+    /// Adds lines to the last chunk, if they follow it, or else to this new one.
+    fn push(&mut self, mut chunk: Chunk, lines: &[u8]) {
+        self.held += lines.len();
         if let Some(last) = self.chunks.last_mut()
             && last.torn.is_none()
-            && Arc::ptr_eq(&last.split, &split)
-            && last.bytes.len() + bytes.len() <= CHUNK
+            && chunk.torn.is_none()
+            && Arc::ptr_eq(&last.split, &chunk.split)
+            && last.bytes.len() + lines.len() <= CHUNK
         {
-            last.bytes.extend_from_slice(bytes);
-            return;
+            return last.bytes.extend_from_slice(lines);
         }
         self.held += CHUNK_COST;
-        self.chunks.push(Chunk { split, header, position, bytes: bytes.to_vec(), torn: None });
+        chunk.bytes.extend_from_slice(lines);
+        self.chunks.push(chunk);
     }
 
     /// A client has closed: a last line needs no line end.

@@ -29,8 +29,8 @@ const MAX_LINE: u64 = 16 << 20;
 /// An input is about as large: small enough for a batch of a second to keep several cores busy.
 const SPLIT: u64 = 256 << 10;
 
-/// How long `stop` waits for what the kernel holds. It is nearly always there at once; what is not
-/// comes with the cuts that follow.
+/// How long a stopped source goes on with a client that sends without a pause, and how long `stop`
+/// waits for all that; what is not there then comes with the cuts that follow.
 const DRAIN: Duration = Duration::from_millis(500);
 
 /// How far the life of the source has come.

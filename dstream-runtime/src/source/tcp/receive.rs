@@ -7,13 +7,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Phase, Shared};
+use super::{DRAIN, Phase, Shared};
 use crate::source::lines::PIECE;
 
 /// How long nothing is accepted when no descriptor is left for it.
@@ -116,7 +116,7 @@ impl Client {
         }
     }
 
-    /// Receives what the kernel holds at this moment, and no more.
+    /// Receives what the kernel holds at this moment, and what follows without a pause.
     async fn drain(&self, stream: TcpStream) {
         let closed = match stream.into_std() {
             Ok(stream) => self.drain_now(&stream).await,
@@ -128,13 +128,14 @@ impl Client {
 
     /// Whether the client had closed the connection.
     async fn drain_now(&self, mut stream: &std::net::TcpStream) -> bool {
-        let mut left = rustix::io::ioctl_fionread(stream).unwrap_or(0);
-        while left > 0 {
+        let held = rustix::io::ioctl_fionread(stream).unwrap_or(0);
+        // A client that never pauses must not keep the source from ending.
+        let (start, mut received) = (Instant::now(), 0);
+        while received < held || start.elapsed() < DRAIN {
             self.room().await;
-            let most = usize::try_from(left).unwrap_or(usize::MAX);
-            match self.receive(most, |buffer| stream.read(buffer)) {
+            match self.receive(PIECE, |buffer| stream.read(buffer)) {
                 Ok(0) => return true,
-                Ok(got) => left -= got as u64,
+                Ok(got) => received += got as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return !is_transient(&error),
             }
