@@ -51,11 +51,7 @@ pub(super) fn pieces(bytes: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
 
 /// Takes out lines that are longer than `max_line`, line ends not counted: gives runs of the others,
 /// and of each of those its offset, head and length.
-pub(super) fn guard(
-    bytes: &[u8],
-    max_line: u64,
-    each: &mut dyn FnMut(usize, &[u8], Option<u64>),
-) {
+pub(super) fn guard(bytes: &[u8], max_line: u64, each: &mut dyn FnMut(usize, &[u8], Option<u64>)) {
     if bytes.len() as u64 <= max_line {
         return each(0, bytes, None);
     }
@@ -90,11 +86,26 @@ mod tests {
     fn line_ends() {
         let bytes = b"ab\n\ncd";
         let ends: Vec<_> = (0..=7).map(|at| line_end(bytes, at)).collect();
-        assert_eq!(ends, [Some(3), Some(3), Some(3), Some(3), Some(4), None, None, None]);
+        assert_eq!(
+            ends,
+            [
+                Some(3),
+                Some(3),
+                Some(3),
+                Some(3),
+                Some(4),
+                None,
+                None,
+                None
+            ]
+        );
         assert_eq!(last_line_end(bytes), Some(4));
         assert_eq!(last_line_end(b"ab"), None);
         assert_eq!(count(bytes), 2);
-        assert_eq!([0, 1, 2, 3].map(|n| nth_line_end(bytes, n)), [None, Some(3), Some(4), None]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|n| nth_line_end(bytes, n)),
+            [None, Some(3), Some(4), None]
+        );
     }
 
     #[test]
@@ -132,7 +143,12 @@ mod tests {
         assert_eq!(guarded(text, 100), [run(0, text)]);
         assert_eq!(
             guarded(text, 3),
-            [run(0, "ab\nabc\n"), long(7, "abcd\n"), run(12, "a\n"), long(14, "abcd")]
+            [
+                run(0, "ab\nabc\n"),
+                long(7, "abcd\n"),
+                run(12, "a\n"),
+                long(14, "abcd")
+            ]
         );
         assert_eq!(guarded("abcd\nab", 3), [long(0, "abcd\n"), run(5, "ab")]);
     }

@@ -10,9 +10,9 @@ use super::list::{self, Identity};
 use super::packed::Packed;
 use super::stored::{self, PlainFile, Stored};
 use super::{Want, data};
+use crate::source::SourceError;
 use crate::source::lines::{self, PIECE};
 use crate::source::part::Part;
-use crate::source::SourceError;
 
 /// A header row is no longer than this.
 const MAX_HEADER: u64 = 1 << 20;
@@ -47,7 +47,9 @@ impl Cursor {
     pub(super) fn open(path: &Path, header: bool, max_line: u64) -> Result<Self, SourceError> {
         let (file, metadata) = list::open(path)?;
         if Packed::is_packed(path) {
-            return Ok(Self::Packed(Box::new(Packed::open(path, file, header, max_line)?)));
+            return Ok(Self::Packed(Box::new(Packed::open(
+                path, file, header, max_line,
+            )?)));
         }
         let limit = metadata.len();
         Plain::open(path, &file, header, max_line, limit).map(Self::Plain)
@@ -106,7 +108,12 @@ impl Plain {
             header,
             max_line,
         };
-        Ok(Self { file: Arc::new(file), handle: None, position, limit })
+        Ok(Self {
+            file: Arc::new(file),
+            handle: None,
+            position,
+            limit,
+        })
     }
 
     /// Goes on under the name that the file has now.
@@ -144,7 +151,11 @@ impl Plain {
             start,
             end,
         });
-        Ok(Some(Taken { part, bytes: end - start, lines }))
+        Ok(Some(Taken {
+            part,
+            bytes: end - start,
+            lines,
+        }))
     }
 
     /// The end of the `wanted`th line from here, or of the last one, and how many there are.
@@ -180,7 +191,7 @@ pub(super) fn parse_header(path: &Path, row: &[u8]) -> Result<Arc<str>, SourceEr
         return Err(data(path, why));
     }
     let row = row.strip_prefix(b"\xef\xbb\xbf").unwrap_or(row);
-    let text = std::str::from_utf8(row)
-        .map_err(|_| data(path, "has a header that is not UTF-8"))?;
+    let text =
+        std::str::from_utf8(row).map_err(|_| data(path, "has a header that is not UTF-8"))?;
     Ok(text.trim_end_matches(['\r', '\n']).into())
 }
