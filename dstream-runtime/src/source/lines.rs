@@ -47,6 +47,35 @@ pub(super) fn pieces(bytes: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     }
 }
 
+/// Takes out lines that are longer than `max_line`, line ends not counted: gives runs of the others,
+/// and of each of those its offset, head and length.
+pub(super) fn guard(bytes: &[u8], max_line: u64, each: &mut dyn FnMut(usize, &[u8], Option<u64>)) {
+    if bytes.len() as u64 <= max_line {
+        return each(0, bytes, None);
+    }
+    let (mut run, mut at) = (0, 0);
+    while at < bytes.len() {
+        let end = line_end(&bytes[at..], 0).map_or(bytes.len(), |length| at + length);
+        let length = (end - at) as u64;
+        if length - u64::from(bytes[..end].ends_with(b"\n")) > max_line {
+            if run < at {
+                each(run, &bytes[run..at], None);
+            }
+            each(at, &bytes[at..end.min(at + TORN_HEAD)], Some(length));
+            run = end;
+        }
+        at = end;
+    }
+    if run < at {
+        each(run, &bytes[run..], None);
+    }
+}
+
+/// Why a line that is too long is not whole.
+pub(super) fn too_long(length: u64, max_line: u64) -> String {
+    format!("a line of {length} bytes: `max_line` allows {max_line}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,11 +84,26 @@ mod tests {
     fn line_ends() {
         let bytes = b"ab\n\ncd";
         let ends: Vec<_> = (0..=7).map(|at| line_end(bytes, at)).collect();
-        assert_eq!(ends, [Some(3), Some(3), Some(3), Some(3), Some(4), None, None, None]);
+        assert_eq!(
+            ends,
+            [
+                Some(3),
+                Some(3),
+                Some(3),
+                Some(3),
+                Some(4),
+                None,
+                None,
+                None
+            ]
+        );
         assert_eq!(last_line_end(bytes), Some(4));
         assert_eq!(last_line_end(b"ab"), None);
         assert_eq!(count(bytes), 2);
-        assert_eq!([0, 1, 2, 3].map(|n| nth_line_end(bytes, n)), [None, Some(3), Some(4), None]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|n| nth_line_end(bytes, n)),
+            [None, Some(3), Some(4), None]
+        );
     }
 
     #[test]
@@ -80,5 +124,30 @@ mod tests {
         assert!(together == bytes);
         assert_eq!(sizes.iter().filter(|size| **size > PIECE).count(), 1);
         pieces(b"", &mut |_, _| panic!("no piece of nothing"));
+    }
+
+    #[test]
+    fn long_lines_are_taken_out() {
+        let guarded = |text: &str, max_line| {
+            let mut got = Vec::new();
+            guard(text.as_bytes(), max_line, &mut |at, bytes, torn| {
+                got.push((at, String::from_utf8(bytes.to_vec()).unwrap(), torn));
+            });
+            got
+        };
+        let run = |at, text: &str| (at, text.to_owned(), None);
+        let long = |at, text: &str| (at, text.to_owned(), Some(text.len() as u64));
+        let text = "ab\nabc\nabcd\na\nabcd";
+        assert_eq!(guarded(text, 100), [run(0, text)]);
+        assert_eq!(
+            guarded(text, 3),
+            [
+                run(0, "ab\nabc\n"),
+                long(7, "abcd\n"),
+                run(12, "a\n"),
+                long(14, "abcd")
+            ]
+        );
+        assert_eq!(guarded("abcd\nab", 3), [long(0, "abcd\n"), run(5, "ab")]);
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Separators are found eight bytes at a time, for all fields of a piece in one pass; fields are
 //! slices of the piece. Only a row with a field in quotes takes a second way, which copies. A line
-//! break inside quotes is not supported, because cuts and pieces end at lines: both halves of such a
-//! row are dead letters, and the reason says so.
+//! break inside quotes is not supported, because cuts and pieces end at lines: the first line of such
+//! a row is a dead letter that says so. For the same reason a quote within a field that does not
+//! begin with one is an error, as the RFC has it: it is what the end of such a row looks like.
 
 use std::marker::PhantomData;
 
@@ -35,7 +36,12 @@ impl<R: Record> Decode for CsvRows<R> {
             return;
         }
         scratch.columns.prepare::<R>(piece.header);
-        let DecodeScratch { columns, row, unquoted, spans } = scratch;
+        let DecodeScratch {
+            columns,
+            row,
+            unquoted,
+            spans,
+        } = scratch;
         let columns = &*columns;
         let mut fields = emptied(std::mem::take(row));
         runs(piece.bytes, |run| {
@@ -88,7 +94,11 @@ fn misfit(columns: &Columns, row: &[&str]) -> String {
     match (&columns.missing, columns.count) {
         (Some(missing), _) => missing.clone(),
         (None, count) => {
-            format!("has {} fields where the header has {}", row.len(), count.unwrap_or_default())
+            format!(
+                "has {} fields where the header has {}",
+                row.len(),
+                count.unwrap_or_default()
+            )
         }
     }
 }
@@ -119,15 +129,16 @@ fn rows<'a>(
                     finish(text, (line, field, at), fields, &mut row);
                     (line, field) = (at + 1, at + 1);
                 }
-                // A quote elsewhere is a character like any other.
-                _ if at == field => {
+                _ => {
                     let end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end);
-                    let whole = Line { at: line, text: &text[line..end] };
+                    let whole = Line {
+                        at: line,
+                        text: &text[line..end],
+                    };
                     quoted(whole, fields, unquoted, spans, &mut row);
                     (line, field, word) = (end + 1, end + 1, end + 1);
                     continue 'words;
                 }
-                _ => {}
             }
         }
         word += 8;
@@ -150,7 +161,13 @@ fn finish<'a>(
         return;
     }
     fields.push(last);
-    row(Line { at: line, text: &text[line..end] }, Ok(fields));
+    row(
+        Line {
+            at: line,
+            text: &text[line..end],
+        },
+        Ok(fields),
+    );
     fields.clear();
 }
 
@@ -192,6 +209,9 @@ pub(super) fn unquote(
             Some(inner) => unquote_field(inner, text)?,
             None => {
                 let end = memchr(b',', rest.as_bytes()).unwrap_or(rest.len());
+                if memchr(b'"', &rest.as_bytes()[..end]).is_some() {
+                    return Err("has a quote within a field that does not begin with one");
+                }
                 text.push_str(&rest[..end]);
                 &rest[end..]
             }
@@ -229,7 +249,10 @@ fn unquote_field<'a>(mut rest: &'a str, text: &mut String) -> Result<&'a str, &'
 fn load(bytes: &[u8], at: usize) -> u64 {
     match bytes[at..].first_chunk() {
         Some(word) => u64::from_le_bytes(*word),
-        None => bytes[at..].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        None => bytes[at..]
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 

@@ -43,5 +43,7 @@ impl<R: Record> Decode for JsonLines<R> {
 /// The error without its line number, which is always 1.
 #[cold]
 fn reason(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", " at column ")
+    error
+        .to_string()
+        .replace(" at line 1 column ", " at column ")
 }

@@ -104,7 +104,11 @@ fn strip(line: &str) -> &str {
 /// Lines that begin with a byte order mark are those of somebody's editor.
 fn without_mark(piece: Piece<'_>) -> Piece<'_> {
     match piece.bytes.strip_prefix(b"\xef\xbb\xbf") {
-        Some(bytes) if piece.position == 0 => Piece { bytes, position: 3, ..piece },
+        Some(bytes) if piece.position == 0 => Piece {
+            bytes,
+            position: 3,
+            ..piece
+        },
         _ => piece,
     }
 }
@@ -121,7 +125,12 @@ impl Dead<'_, '_> {
         let bytes = line.strip_suffix(b"\n").unwrap_or(line);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         let (split, position) = (self.piece.split, self.piece.position + at as u64);
-        (self.tell)(DeadLetter { split, position, bytes, reason });
+        (self.tell)(DeadLetter {
+            split,
+            position,
+            bytes,
+            reason,
+        });
     }
 
     #[cold]
@@ -132,7 +141,9 @@ impl Dead<'_, '_> {
     /// Whether the piece is no more than the beginning of a line.
     #[inline]
     fn is_torn(&mut self) -> bool {
-        let Some(why) = self.piece.torn else { return false };
+        let Some(why) = self.piece.torn else {
+            return false;
+        };
         self.line(0, self.piece.bytes, why.to_owned());
         true
     }

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::cursor::{Taken, parse_header};
-use super::stored::too_long;
 use super::{Want, data, io as io_error};
 use crate::source::SourceError;
 use crate::source::lines::{self, PIECE, TORN_HEAD};
@@ -38,7 +37,8 @@ pub(super) struct Packed {
 impl Packed {
     /// Whether a file of this name is compressed.
     pub(super) fn is_packed(path: &Path) -> bool {
-        path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz") || is_zstd(path))
+        path.extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("gz") || is_zstd(path))
     }
 
     pub(super) fn open(
@@ -48,7 +48,13 @@ impl Packed {
         max_line: u64,
     ) -> Result<Self, SourceError> {
         let consumed = Arc::new(AtomicU64::new(0));
-        let input = BufReader::with_capacity(PIECE, Counted { file, consumed: consumed.clone() });
+        let input = BufReader::with_capacity(
+            PIECE,
+            Counted {
+                file,
+                consumed: consumed.clone(),
+            },
+        );
         let decoder: Box<dyn Read + Send> = if is_zstd(path) {
             let decoder = zstd::stream::read::Decoder::with_buffer(input);
             Box::new(decoder.map_err(|error| io_error("decode", path, error))?)
@@ -133,7 +139,10 @@ impl Packed {
         let (end, lines) = match self.failed {
             // The line in which the damage lies is not whole.
             Some(_) => (line, seen),
-            None => (self.buffer.len(), seen + u64::from(line < self.buffer.len())),
+            None => (
+                self.buffer.len(),
+                seen + u64::from(line < self.buffer.len()),
+            ),
         };
         match (&self.failed, end) {
             (Some(error), 0) => Err(error.clone()),
@@ -147,8 +156,13 @@ impl Packed {
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let mut held = Held::new(self.split.clone(), self.position, bytes);
         held.header.clone_from(&self.header);
+        held.max_line = self.max_line;
         self.position += end as u64;
-        Taken { part: Part::Held(held), bytes: end as u64, lines }
+        Taken {
+            part: Part::Held(held),
+            bytes: end as u64,
+            lines,
+        }
     }
 
     /// Gives the head of a line that is too long, and skips the rest of it.
@@ -169,15 +183,25 @@ impl Packed {
             self.decode();
         }
         let mut held = Held::new(self.split.clone(), self.position, head);
-        held.torn = Some(Torn { length, why: too_long(length, self.max_line).into() });
+        held.torn = Some(Torn {
+            length,
+            why: lines::too_long(length, self.max_line).into(),
+        });
         self.position += length;
-        Taken { part: Part::Held(held), bytes: length, lines: 1 }
+        Taken {
+            part: Part::Held(held),
+            bytes: length,
+            lines: 1,
+        }
     }
 
     /// Decodes some more into the buffer.
     fn decode(&mut self) {
         let before = self.buffer.len();
-        match (&mut self.decoder).take(4 * PIECE as u64).read_to_end(&mut self.buffer) {
+        match (&mut self.decoder)
+            .take(4 * PIECE as u64)
+            .read_to_end(&mut self.buffer)
+        {
             Ok(0) => self.ended = true,
             Ok(_) => {}
             Err(error) => {
@@ -198,7 +222,8 @@ impl Packed {
 }
 
 fn is_zstd(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zst"))
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("zst"))
 }
 
 /// Counts what is read of a file.

@@ -42,7 +42,11 @@ impl Stored {
     }
 
     pub(in crate::source) fn range(&self) -> Range {
-        Range { split: self.file.split.clone(), start: self.start, end: self.end }
+        Range {
+            split: self.file.split.clone(),
+            start: self.start,
+            end: self.end,
+        }
     }
 
     fn open(&self) -> Result<Arc<File>, SourceError> {
@@ -54,7 +58,10 @@ impl Stored {
         let file = self.open()?;
         let end = line_end(&file, self.start + at, self.end, &mut Vec::new())
             .map_err(|error| self.file.failed(error))?;
-        let rest = (end < self.end).then(|| Self { start: end, ..self.clone() });
+        let rest = (end < self.end).then(|| Self {
+            start: end,
+            ..self.clone()
+        });
         Ok((Self { end, ..self }, rest))
     }
 
@@ -66,7 +73,7 @@ impl Stored {
     ) -> Result<(), SourceError> {
         let file = self.open()?;
         let failed = |error| self.file.failed(error);
-        let most = usize::try_from(self.file.max_line).unwrap_or(usize::MAX);
+        let most = to_usize(self.file.max_line);
         // `buffer[..have]` is the beginning of a line, which stands at `at` in the file.
         let (mut at, mut have) = (self.start, 0);
         buffer.resize(buffer.len().max(PIECE.min(to_usize(self.len()))), 0);
@@ -75,26 +82,28 @@ impl Stored {
             let got = read_some(&file, &mut buffer[have..have + room], at + have as u64)
                 .map_err(failed)?;
             let whole = lines::last_line_end(&buffer[have..have + got]).map(|end| have + end);
-            let first = lines::line_end(&buffer[have..have + got], 0).map(|end| have + end);
             have += got;
-            // A line that began in an earlier piece may have become too long with this one.
-            if first.unwrap_or(have).saturating_sub(usize::from(first.is_some())) > most {
-                let line = at;
-                at = line_end(&file, at + have.min(most) as u64, self.end, &mut Vec::new())
-                    .map_err(failed)?;
-                let why = too_long(at - line, self.file.max_line);
-                each(self.file.piece(&buffer[..have.min(TORN_HEAD)], line, Some(&why)));
-                have = 0;
-                continue;
-            }
-            let end = if at + have as u64 == self.end { Some(have) } else { whole };
-            if let Some(end) = end {
-                each(self.file.piece(&buffer[..end], at, None));
-                buffer.copy_within(end..have, 0);
-                at += end as u64;
-                have -= end;
-            } else if have == buffer.len() {
-                buffer.resize(have * 2, 0);
+            let end = if at + have as u64 == self.end {
+                Some(have)
+            } else {
+                whole
+            };
+            match end {
+                Some(end) => {
+                    self.file.lines(&buffer[..end], at, each);
+                    buffer.copy_within(end..have, 0);
+                    at += end as u64;
+                    have -= end;
+                }
+                None if have > most => {
+                    let end = line_end(&file, at + have as u64 + 1, self.end, &mut Vec::new())
+                        .map_err(failed)?;
+                    self.file
+                        .torn(&buffer[..have.min(TORN_HEAD)], at, end - at, each);
+                    (at, have) = (end, 0);
+                }
+                None if have == buffer.len() => buffer.resize(have * 2, 0),
+                None => {}
             }
         }
         // A buffer that a long line has grown is not kept for the lines after it.
@@ -105,14 +114,30 @@ impl Stored {
     }
 }
 
-/// Why a line that is too long is not whole.
-pub(super) fn too_long(length: u64, max_line: u64) -> String {
-    format!("a line of {length} bytes: `max_line` allows {max_line}")
-}
-
 impl PlainFile {
+    fn lines(&self, bytes: &[u8], position: u64, each: &mut dyn FnMut(Piece<'_>)) {
+        lines::guard(bytes, self.max_line, &mut |at, bytes, torn| {
+            let position = position + at as u64;
+            match torn {
+                None => each(self.piece(bytes, position, None)),
+                Some(length) => self.torn(bytes, position, length, each),
+            }
+        });
+    }
+
+    fn torn(&self, head: &[u8], position: u64, length: u64, each: &mut dyn FnMut(Piece<'_>)) {
+        let why = lines::too_long(length, self.max_line);
+        each(self.piece(head, position, Some(&why)));
+    }
+
     fn piece<'a>(&'a self, bytes: &'a [u8], position: u64, torn: Option<&'a str>) -> Piece<'a> {
-        Piece { bytes, split: &self.split, position, header: self.header.as_deref(), torn }
+        Piece {
+            bytes,
+            split: &self.split,
+            position,
+            header: self.header.as_deref(),
+            torn,
+        }
     }
 
     /// Opens it again, to be read up to `end`, unless it is open.
@@ -132,7 +157,10 @@ impl PlainFile {
             }
         };
         if Identity::of(&metadata) != self.identity {
-            return Err(data(&self.path, "was replaced by another file while it was read"));
+            return Err(data(
+                &self.path,
+                "was replaced by another file while it was read",
+            ));
         }
         if metadata.len() < end {
             return Err(self.shrank(metadata.len(), end));

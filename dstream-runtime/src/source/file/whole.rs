@@ -26,14 +26,23 @@ impl WholeFiles {
                 return Err(super::io("open", path, why));
             }
             Some(files) if files.is_empty() => {
-                return Err(data(path, "matches no file; with `follow` it would wait for one"));
+                return Err(data(
+                    path,
+                    "matches no file; with `follow` it would wait for one",
+                ));
             }
             Some(files) => files,
         };
         // A file that cannot be opened at all is an error now, not when the first batch runs.
         list::open(&files[0])?;
         let waiting = files.into();
-        Ok(Self { config, waiting, current: None, failed: None, buffer: Vec::new() })
+        Ok(Self {
+            config,
+            waiting,
+            current: None,
+            failed: None,
+            buffer: Vec::new(),
+        })
     }
 
     /// Moves on to the next file that holds something; `false` if there is none.
@@ -45,14 +54,22 @@ impl WholeFiles {
                 return Ok(true);
             }
             self.current = None;
-            let Some(path) = self.waiting.pop_front() else { return Ok(false) };
-            self.current = Some(Cursor::open(&path, self.config.header, self.config.max_line)?);
+            let Some(path) = self.waiting.pop_front() else {
+                return Ok(false);
+            };
+            self.current = Some(Cursor::open(
+                &path,
+                self.config.header,
+                self.config.max_line,
+            )?);
         }
     }
 
     fn take(&mut self, want: Want) -> Result<Option<Taken>, SourceError> {
         while self.settle()? {
-            let Some(cursor) = &mut self.current else { break };
+            let Some(cursor) = &mut self.current else {
+                break;
+            };
             if let Some(taken) = cursor.take(want, &mut self.buffer)? {
                 return Ok(Some(taken));
             }
@@ -87,7 +104,10 @@ impl Source for WholeFiles {
             }),
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended: !more })
+        Ok(Cut {
+            inputs,
+            ended: !more,
+        })
     }
 
     fn stop(&mut self) {

@@ -72,13 +72,27 @@ impl Connection {
 impl Inbox {
     pub(super) fn new(limit: usize, max_line: usize, wants_header: bool) -> Self {
         let (chunks, connections) = (Vec::new(), BTreeMap::new());
-        Self { limit, max_line, wants_header, chunks, connections, held: 0 }
+        Self {
+            limit,
+            max_line,
+            wants_header,
+            chunks,
+            connections,
+            held: 0,
+        }
     }
 
     /// A client has connected.
     pub(super) fn connected(&mut self, id: u64, split: Arc<str>) {
         let line = Vec::new();
-        let connection = Connection { split, header: None, line, position: 0, torn: None, lost: 0 };
+        let connection = Connection {
+            split,
+            header: None,
+            line,
+            position: 0,
+            torn: None,
+            lost: 0,
+        };
         self.connections.insert(id, connection);
     }
 
@@ -99,7 +113,9 @@ impl Inbox {
     /// Bytes have arrived.
     pub(super) fn received(&mut self, id: u64, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let Some(connection) = self.connections.get_mut(&id) else { return };
+            let Some(connection) = self.connections.get_mut(&id) else {
+                return;
+            };
             let within = connection.length() > 0;
             let is_header = self.wants_header && connection.header.is_none();
             // Among so few bytes no line is too long, unless it began before them.
@@ -108,7 +124,16 @@ impl Inbox {
                 let position = connection.position;
                 connection.position += end as u64;
                 let (split, header) = (connection.split.clone(), connection.header.clone());
-                self.push(split, header, position, &bytes[..end]);
+                self.push(
+                    Chunk {
+                        split,
+                        header,
+                        position,
+                        bytes: Vec::new(),
+                        torn: None,
+                    },
+                    &bytes[..end],
+                );
                 bytes = &bytes[end..];
             } else {
                 let end = lines::line_end(bytes, 0).unwrap_or(bytes.len());
@@ -120,7 +145,9 @@ impl Inbox {
 
     /// A line goes on, perhaps to its end.
     fn go_on(&mut self, id: u64, bytes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         let ends = bytes.ends_with(b"\n");
         // A line may be as long as `max_line` without its line end.
         let length = connection.length() + bytes.len() as u64 - u64::from(ends);
@@ -129,7 +156,9 @@ impl Inbox {
         }
         let kept = match connection.torn {
             None => bytes.len(),
-            Some(_) => bytes.len().min(TORN_HEAD.saturating_sub(connection.line.len())),
+            Some(_) => bytes
+                .len()
+                .min(TORN_HEAD.saturating_sub(connection.line.len())),
         };
         connection.line.extend_from_slice(&bytes[..kept]);
         connection.lost += (bytes.len() - kept) as u64;
@@ -141,7 +170,9 @@ impl Inbox {
 
     /// What has arrived of a line is all of it.
     fn finish(&mut self, id: u64) {
-        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
         let (position, length) = (connection.position, connection.length());
         if length == 0 {
             return;
@@ -156,26 +187,37 @@ impl Inbox {
             connection.header = Some(text.trim_end_matches(['\r', '\n']).into());
             return;
         }
+        let torn = torn.map(|why| Torn {
+            length,
+            why: format!("a line of {length} bytes, {why}").into(),
+        });
         let (split, header) = (connection.split.clone(), connection.header.clone());
-        self.push(split, header, position, &line);
-        if let (Some(why), Some(chunk)) = (torn, self.chunks.last_mut()) {
-            chunk.torn =
-                Some(Torn { length, why: format!("a line of {length} bytes, {why}").into() });
-        }
+        self.push(
+            Chunk {
+                split,
+                header,
+                position,
+                bytes: Vec::new(),
+                torn,
+            },
+            &line,
+        );
     }
 
-    fn push(&mut self, split: Arc<str>, header: Option<Arc<str>>, position: u64, bytes: &[u8]) {
-        self.held += bytes.len();
+    /// Adds lines to the last chunk, if they follow it, or else to this new one.
+    fn push(&mut self, mut chunk: Chunk, lines: &[u8]) {
+        self.held += lines.len();
         if let Some(last) = self.chunks.last_mut()
             && last.torn.is_none()
-            && Arc::ptr_eq(&last.split, &split)
-            && last.bytes.len() + bytes.len() <= CHUNK
+            && chunk.torn.is_none()
+            && Arc::ptr_eq(&last.split, &chunk.split)
+            && last.bytes.len() + lines.len() <= CHUNK
         {
-            last.bytes.extend_from_slice(bytes);
-            return;
+            return last.bytes.extend_from_slice(lines);
         }
         self.held += CHUNK_COST;
-        self.chunks.push(Chunk { split, header, position, bytes: bytes.to_vec(), torn: None });
+        chunk.bytes.extend_from_slice(lines);
+        self.chunks.push(chunk);
     }
 
     /// A client has closed: a last line needs no line end.
@@ -197,7 +239,10 @@ impl Inbox {
     /// Takes all whole lines, in order of arrival.
     pub(super) fn take(&mut self) -> Vec<Held> {
         let chunks = std::mem::take(&mut self.chunks);
-        self.held -= chunks.iter().map(|chunk| chunk.bytes.len() + CHUNK_COST).sum::<usize>();
+        self.held -= chunks
+            .iter()
+            .map(|chunk| chunk.bytes.len() + CHUNK_COST)
+            .sum::<usize>();
         let held = |chunk: Chunk| Held {
             header: chunk.header,
             torn: chunk.torn,
@@ -244,8 +289,11 @@ mod tests {
         inbox.received(1, b"finished\nc\n");
         inbox.received(1, b"d\n");
         inbox.received(2, b"rest");
-        let expected =
-            [line("one", 0, "a\nb\n"), line("two", 0, "x\n"), line("one", 4, "unfinished\nc\nd\n")];
+        let expected = [
+            line("one", 0, "a\nb\n"),
+            line("two", 0, "x\n"),
+            line("one", 4, "unfinished\nc\nd\n"),
+        ];
         assert_eq!(take(&mut inbox), expected);
         assert_eq!(take(&mut inbox), []);
         inbox.closed(2);
@@ -281,8 +329,11 @@ mod tests {
                 inbox.received(1, bytes);
             }
             let got = take(&mut inbox);
-            let whole: String =
-                got.iter().filter(|g| g.3.is_none()).map(|g| g.2.as_str()).collect();
+            let whole: String = got
+                .iter()
+                .filter(|g| g.3.is_none())
+                .map(|g| g.2.as_str())
+                .collect();
             assert!(whole == format!("{}\nok\n", "a".repeat(5000)));
             let torn: Vec<_> = got.iter().filter(|g| g.3.is_some()).collect();
             assert_eq!(torn.len(), 1);
@@ -326,8 +377,15 @@ mod tests {
         inbox.received(1, b"a,");
         inbox.received(2, b"c\r\n3\n");
         inbox.received(1, b"b\n1,2\n");
-        let headers: Vec<_> = inbox.take().into_iter().map(|h| h.header.unwrap()).collect();
-        assert_eq!(headers.iter().map(|h| &**h).collect::<Vec<_>>(), ["c", "a,b"]);
+        let headers: Vec<_> = inbox
+            .take()
+            .into_iter()
+            .map(|h| h.header.unwrap())
+            .collect();
+        assert_eq!(
+            headers.iter().map(|h| &**h).collect::<Vec<_>>(),
+            ["c", "a,b"]
+        );
     }
 
     #[test]

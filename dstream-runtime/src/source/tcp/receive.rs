@@ -7,13 +7,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Phase, Shared};
+use super::{DRAIN, Phase, Shared};
 use crate::source::lines::PIECE;
 
 /// How long nothing is accepted when no descriptor is left for it.
@@ -29,16 +29,20 @@ pub(super) fn start(
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let listener = {
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
-    std::thread::Builder::new().name("dstream-tcp".to_owned()).spawn(move || {
-        runtime.block_on(serve(listener, &shared, phase));
-        shared.state().done = true;
-        shared.quiet.notify_all();
-    })
+    std::thread::Builder::new()
+        .name("dstream-tcp".to_owned())
+        .spawn(move || {
+            runtime.block_on(serve(listener, &shared, phase));
+            shared.state().done = true;
+            shared.quiet.notify_all();
+        })
 }
 
 /// Accepts and receives until it is stopped; then receives what is left.
@@ -47,14 +51,22 @@ async fn serve(
     shared: &Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut clients = Clients { tasks: JoinSet::new(), accepted: 0 };
+    let mut clients = Clients {
+        tasks: JoinSet::new(),
+        accepted: 0,
+    };
     while let Some(accepted) = unless(&mut phase, Phase::Draining, listener.accept()).await {
         // Those that have gone are forgotten.
         while clients.tasks.try_join_next().is_some() {}
         match accepted {
             Ok((stream, _)) => clients.receive(stream, shared, &phase),
             Err(_) => {
-                unless(&mut phase, Phase::Draining, tokio::time::sleep(ACCEPT_AGAIN)).await;
+                unless(
+                    &mut phase,
+                    Phase::Draining,
+                    tokio::time::sleep(ACCEPT_AGAIN),
+                )
+                .await;
             }
         }
     }
@@ -83,9 +95,17 @@ impl Clients {
     fn receive(&mut self, stream: TcpStream, shared: &Arc<Shared>, phase: &watch::Receiver<Phase>) {
         self.accepted += 1;
         let id = self.accepted;
-        let peer = stream.peer_addr().map_or_else(|_| "gone".to_owned(), |peer| peer.to_string());
-        shared.state().inbox.connected(id, format!("connection {id} from {peer}").into());
-        let client = Client { id, shared: shared.clone() };
+        let peer = stream
+            .peer_addr()
+            .map_or_else(|_| "gone".to_owned(), |peer| peer.to_string());
+        shared
+            .state()
+            .inbox
+            .connected(id, format!("connection {id} from {peer}").into());
+        let client = Client {
+            id,
+            shared: shared.clone(),
+        };
         self.tasks.spawn(client.run(stream, phase.clone()));
     }
 }
@@ -116,25 +136,30 @@ impl Client {
         }
     }
 
-    /// Receives what the kernel holds at this moment, and no more.
+    /// Receives what the kernel holds at this moment, and what follows without a pause.
     async fn drain(&self, stream: TcpStream) {
         let closed = match stream.into_std() {
             Ok(stream) => self.drain_now(&stream).await,
             Err(_) => false,
         };
         let inbox = &mut self.shared.state().inbox;
-        if closed { inbox.closed(self.id) } else { inbox.stopped(self.id) }
+        if closed {
+            inbox.closed(self.id)
+        } else {
+            inbox.stopped(self.id)
+        }
     }
 
     /// Whether the client had closed the connection.
     async fn drain_now(&self, mut stream: &std::net::TcpStream) -> bool {
-        let mut left = rustix::io::ioctl_fionread(stream).unwrap_or(0);
-        while left > 0 {
+        let held = rustix::io::ioctl_fionread(stream).unwrap_or(0);
+        // A client that never pauses must not keep the source from ending.
+        let (start, mut received) = (Instant::now(), 0);
+        while received < held || start.elapsed() < DRAIN {
             self.room().await;
-            let most = usize::try_from(left).unwrap_or(usize::MAX);
-            match self.receive(most, |buffer| stream.read(buffer)) {
+            match self.receive(PIECE, |buffer| stream.read(buffer)) {
                 Ok(0) => return true,
-                Ok(got) => left -= got as u64,
+                Ok(got) => received += got as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return !is_transient(&error),
             }
@@ -190,7 +215,10 @@ impl Drop for Waits<'_> {
 }
 
 fn is_transient(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 /// Runs `future` unless, before it is done, the source has come to `phase` or further.
