@@ -40,7 +40,9 @@ pub(super) fn pieces(bytes: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
         let length = if rest.len() <= PIECE {
             rest.len()
         } else {
-            last_line_end(&rest[..PIECE]).or_else(|| line_end(rest, PIECE)).unwrap_or(rest.len())
+            last_line_end(&rest[..PIECE])
+                .or_else(|| line_end(rest, PIECE))
+                .unwrap_or(rest.len())
         };
         each(at, &rest[..length]);
         at += length;
