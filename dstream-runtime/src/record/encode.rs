@@ -80,7 +80,8 @@ impl Visitor for Json<'_> {
         json_float(self.0, value, value.is_finite());
     }
     fn boolean(&mut self, value: bool) {
-        self.0.extend_from_slice(if value { b"true" } else { b"false" });
+        self.0
+            .extend_from_slice(if value { b"true" } else { b"false" });
     }
     fn text(&mut self, value: &str) {
         json_text(self.0, value);
@@ -159,7 +160,8 @@ struct Flat<'o> {
 impl Flat<'_> {
     fn separate(&mut self) {
         if !self.first {
-            self.out.push(if self.lists > 0 { b';' } else { self.separator });
+            self.out
+                .push(if self.lists > 0 { b';' } else { self.separator });
         }
         self.first = false;
     }
@@ -176,15 +178,18 @@ impl Visitor for Flat<'_> {
     }
     fn float(&mut self, value: f64) {
         self.separate();
-        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+        self.out
+            .extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
     }
     fn single(&mut self, value: f32) {
         self.separate();
-        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+        self.out
+            .extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
     }
     fn boolean(&mut self, value: bool) {
         self.separate();
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
     }
     fn text(&mut self, value: &str) {
         self.separate();
@@ -232,17 +237,37 @@ pub fn write_json<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
 
 /// Appends one CSV row, without a line break.
 pub fn write_csv<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(view, &mut Flat { out, separator: b',', quote: true, first: true, lists: 0 });
+    R::visit(
+        view,
+        &mut Flat {
+            out,
+            separator: b',',
+            quote: true,
+            first: true,
+            lists: 0,
+        },
+    );
 }
 
 /// Appends one line of plain text, without a line break.
 pub fn write_text<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(view, &mut Flat { out, separator: b'\t', quote: false, first: true, lists: 0 });
+    R::visit(
+        view,
+        &mut Flat {
+            out,
+            separator: b'\t',
+            quote: false,
+            first: true,
+            lists: 0,
+        },
+    );
 }
 
 /// Appends the names of the columns of a record, separated by commas, where it has names.
 pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
-    let Schema::Struct { fields, .. } = schema else { return };
+    let Schema::Struct { fields, .. } = schema else {
+        return;
+    };
     for (i, field) in fields.iter().enumerate() {
         if i > 0 {
             out.push(b',');

@@ -27,11 +27,7 @@ pub trait Key: Record {
 
     /// Calls `f` with the canonical bytes; `scratch` may be used to build them.
     #[inline(always)]
-    fn with_bytes<R>(
-        view: Self::View<'_>,
-        scratch: &mut Vec<u8>,
-        f: impl FnOnce(&[u8]) -> R,
-    ) -> R {
+    fn with_bytes<R>(view: Self::View<'_>, scratch: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
         scratch.clear();
         Self::write(view, scratch);
         f(scratch)
@@ -284,7 +280,9 @@ mod tests {
     fn the_door_refuses_what_no_key_has() {
         assert!(!String::check(&mut KeyReader::new(&[0xff])));
         assert!(!u64::check(&mut KeyReader::new(&[1, 2])));
-        assert!(!<(String, u8)>::check(&mut KeyReader::new(&[9, 0, 0, 0, 1])));
+        assert!(!<(String, u8)>::check(&mut KeyReader::new(&[
+            9, 0, 0, 0, 1
+        ])));
         assert!(!char::check(&mut KeyReader::new(&0xd800u32.to_le_bytes())));
     }
 }

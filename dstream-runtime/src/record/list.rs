@@ -50,7 +50,10 @@ impl<'a, T: Record> List<'a, T> {
     /// The records in order.
     #[must_use]
     pub fn iter(self) -> ListIter<'a, T> {
-        ListIter { list: self, next: 0 }
+        ListIter {
+            list: self,
+            next: 0,
+        }
     }
 }
 
@@ -70,7 +73,10 @@ pub struct ListIter<'a, T: Record> {
 
 impl<T: Record> Clone for ListIter<'_, T> {
     fn clone(&self) -> Self {
-        Self { list: self.list, next: self.next }
+        Self {
+            list: self.list,
+            next: self.next,
+        }
     }
 }
 
@@ -105,7 +111,10 @@ impl<'s, T: Record> Serialize<ArchiveWriter<'s>> for ListWire<'_, T> {
         &self,
         serializer: &mut ArchiveWriter<'s>,
     ) -> Result<VecResolver, rkyv::rancor::BoxedError> {
-        ArchivedVec::serialize_from_iter::<T::Wire<'_>, _, _>(self.0.iter().map(T::wire), serializer)
+        ArchivedVec::serialize_from_iter::<T::Wire<'_>, _, _>(
+            self.0.iter().map(T::wire),
+            serializer,
+        )
     }
 }
 
@@ -132,7 +141,9 @@ impl<'de, T: Record> serde::Deserialize<'de> for ListDraft<T> {
                 Ok(items)
             }
         }
-        deserializer.deserialize_seq(Items(std::marker::PhantomData)).map(ListDraft)
+        deserializer
+            .deserialize_seq(Items(std::marker::PhantomData))
+            .map(ListDraft)
     }
 }
 
@@ -163,7 +174,9 @@ impl<T: Record> Record for Vec<T> {
     fn compare(a: List<'_, T>, b: List<'_, T>) -> Ordering {
         let mut b_items = b.iter();
         for x in a {
-            let Some(y) = b_items.next() else { return Ordering::Greater };
+            let Some(y) = b_items.next() else {
+                return Ordering::Greater;
+            };
             let order = T::compare(x, y);
             if order.is_ne() {
                 return order;

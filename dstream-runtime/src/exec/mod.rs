@@ -1,0 +1,3 @@
+//! Where batches are executed.
+
+pub mod table;
