@@ -1,10 +1,4 @@
-//! The runtime of dstream: records and blocks, the execution of tasks, the engine, inputs and
-//! outputs, and the command line of a job binary.
-//!
-//! Nothing here knows how a program is parsed or planned; it is given constant tables and kernels.
-
-pub mod block;
-pub mod cli;
+//! The runtime of dstream.
 pub mod exec;
 pub mod id;
 pub mod job;

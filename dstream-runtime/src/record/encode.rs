@@ -88,7 +88,8 @@ impl Visitor for Json<'_> {
         json_float(self.0, value, value.is_finite());
     }
     fn boolean(&mut self, value: bool) {
-        self.0.extend_from_slice(if value { b"true" } else { b"false" });
+        self.0
+            .extend_from_slice(if value { b"true" } else { b"false" });
     }
     fn text(&mut self, value: &str) {
         json_text(self.0, value);
@@ -191,7 +192,8 @@ impl<'o> Flat<'o> {
 impl Flat<'_> {
     fn separate(&mut self) {
         if !self.first {
-            self.out.push(if self.lists > 0 { b';' } else { self.separator });
+            self.out
+                .push(if self.lists > 0 { b';' } else { self.separator });
         }
         self.first = false;
     }
@@ -208,15 +210,18 @@ impl Visitor for Flat<'_> {
     }
     fn float(&mut self, value: f64) {
         self.separate();
-        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+        self.out
+            .extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
     }
     fn single(&mut self, value: f32) {
         self.separate();
-        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+        self.out
+            .extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
     }
     fn boolean(&mut self, value: bool) {
         self.separate();
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
     }
     fn text(&mut self, value: &str) {
         self.separate();
@@ -267,51 +272,43 @@ pub fn write_json<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
 /// Appends one CSV row, without a line break.
 #[inline]
 pub fn write_csv<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    let before = out.len();
-    R::visit(view, &mut Flat::new(out, b',', true));
-    if out.len() == before {
-        // An empty line is no row.
-        out.extend_from_slice(b"\"\"");
-    }
+    R::visit(
+        view,
+        &mut Flat {
+            out,
+            separator: b',',
+            quote: true,
+            first: true,
+            lists: 0,
+        },
+    );
 }
 
 /// Appends one line of plain text, without a line break.
 #[inline]
 pub fn write_text<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(view, &mut Flat::new(out, b'\t', false));
+    R::visit(
+        view,
+        &mut Flat {
+            out,
+            separator: b'\t',
+            quote: false,
+            first: true,
+            lists: 0,
+        },
+    );
 }
 
 /// Appends the names of the columns of a record, separated by commas, where it has names. The parts
 /// of a nested value are named by their path: `place.city`, `pair.0`.
 pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
-    if let Schema::Struct { .. } = schema {
-        header(schema, &mut String::new(), &mut true, out);
-    }
-}
-
-fn header(schema: &Schema, path: &mut String, first: &mut bool, out: &mut Vec<u8>) {
-    let mut part = |name: &str, schema: &Schema| {
-        let len = path.len();
-        if len > 0 {
-            path.push('.');
-        }
-        path.push_str(name);
-        header(schema, path, first, out);
-        path.truncate(len);
+    let Schema::Struct { fields, .. } = schema else {
+        return;
     };
-    match schema {
-        Schema::Option(of) => header(of, path, first, out),
-        Schema::Tuple(parts) => {
-            parts.iter().enumerate().for_each(|(i, of)| part(&i.to_string(), of));
+    for (i, field) in fields.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
         }
-        Schema::Struct { fields, .. } => {
-            fields.iter().for_each(|field| part(field.name, &field.schema));
-        }
-        Schema::Scalar(_) | Schema::List(_) => {
-            if !std::mem::take(first) {
-                out.push(b',');
-            }
-            out.extend_from_slice(path.as_bytes());
-        }
+        out.extend_from_slice(field.name.as_bytes());
     }
 }

@@ -51,7 +51,10 @@ impl<'a, T: Record> List<'a, T> {
     /// The records in order.
     #[must_use]
     pub fn iter(self) -> ListIter<'a, T> {
-        ListIter { list: self, next: 0 }
+        ListIter {
+            list: self,
+            next: 0,
+        }
     }
 }
 
@@ -80,7 +83,10 @@ pub struct ListIter<'a, T: Record> {
 
 impl<T: Record> Clone for ListIter<'_, T> {
     fn clone(&self) -> Self {
-        Self { list: self.list, next: self.next }
+        Self {
+            list: self.list,
+            next: self.next,
+        }
     }
 }
 
@@ -145,7 +151,9 @@ impl<'de, T: Record> serde::Deserialize<'de> for ListDraft<T> {
                 Ok(items)
             }
         }
-        deserializer.deserialize_seq(Items(std::marker::PhantomData)).map(ListDraft)
+        deserializer
+            .deserialize_seq(Items(std::marker::PhantomData))
+            .map(ListDraft)
     }
 }
 
@@ -176,7 +184,9 @@ impl<T: Record> Record for Vec<T> {
     fn compare(a: List<'_, T>, b: List<'_, T>) -> Ordering {
         let mut b_items = b.iter();
         for x in a {
-            let Some(y) = b_items.next() else { return Ordering::Greater };
+            let Some(y) = b_items.next() else {
+                return Ordering::Greater;
+            };
             let order = T::compare(x, y);
             if order.is_ne() {
                 return order;

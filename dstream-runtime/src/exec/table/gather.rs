@@ -1,7 +1,7 @@
 //! Upserts in groups, so that the memory accesses of many keys overlap.
 //!
 //! One upsert into a table larger than the cache waits for a slot and then for an entry. A
-//! [`Gather`] takes up to [`GROUP`] keys first, then hashes all, then reads all slots, then all
+//! [`Gather`] takes 64 keys first, then hashes all, then reads all slots, then all
 //! entries, and only then changes the table: the waits of a group happen side by side.
 //!
 //! Invariant: the result is that of upserting one key after the other in the order of `push`.
@@ -12,13 +12,10 @@ use super::pack::{Packed, pack};
 use super::prefetch::prefetch;
 
 /// How many keys are gathered.
-const GROUP: usize = 32;
+const GROUP: usize = 64;
 
 /// Set in the length of a long key that waits, so that it is never taken for one in a table.
 const SCRATCH: u64 = 1 << 63;
-
-/// Number of no entry.
-const NONE: u32 = u32::MAX;
 
 /// Keys on their way into a table, each with an argument `X` for the closures of the upsert.
 ///
@@ -48,7 +45,10 @@ impl<X> Gather<X> {
     /// No keys.
     #[must_use]
     pub fn new() -> Self {
-        Self { waiting: Vec::with_capacity(GROUP), long: Vec::new() }
+        Self {
+            waiting: Vec::with_capacity(GROUP),
+            long: Vec::new(),
+        }
     }
 
     /// Whether no keys wait.
@@ -62,8 +62,16 @@ impl<X> Gather<X> {
     #[inline(always)]
     #[must_use = "a full gather must be drained"]
     pub fn push(&mut self, key: &[u8], x: X) -> bool {
-        let key_packed = if key.len() <= INLINE { pack(key) } else { self.copy_long(key) };
-        self.waiting.push(Waiting { key: key_packed, class: class_of_len(key.len()), x });
+        let key_packed = if key.len() <= INLINE {
+            pack(key)
+        } else {
+            self.copy_long(key)
+        };
+        self.waiting.push(Waiting {
+            key: key_packed,
+            class: class_of_len(key.len()),
+            x,
+        });
         self.waiting.len() >= GROUP
     }
 
@@ -71,34 +79,71 @@ impl<X> Gather<X> {
     fn copy_long(&mut self, key: &[u8]) -> Packed {
         let at = self.long.len();
         self.long.extend_from_slice(key);
-        Packed { lo: at as u64, hi: key.len() as u64 | SCRATCH }
+        Packed {
+            lo: at as u64,
+            hi: key.len() as u64 | SCRATCH,
+        }
     }
 
     /// Upserts what was pushed, in that order.
+    #[inline]
     pub fn drain<V>(
         &mut self,
         table: &mut KeyTable<V>,
-        mut init: impl FnMut(X) -> V,
-        mut update: impl FnMut(&mut V, X),
+        init: impl FnMut(X) -> V,
+        update: impl FnMut(&mut V, X),
     ) {
-        table.reserve(self.waiting.len());
-        let mut hashes = [0u64; GROUP];
+        let mut hashes = [0; GROUP];
         for (waiting, hash) in self.waiting.iter().zip(&mut hashes) {
             *hash = if waiting.class == LONG {
                 hash_long(long_bytes(&self.long, waiting.key))
             } else {
                 hash_packed(waiting.key, waiting.class)
             };
+        }
+        self.drain_hashed(&hashes, table, init, update);
+    }
+
+    /// [`drain`](Self::drain) by another hash.
+    #[cfg(test)]
+    pub(super) fn drain_by<V>(
+        &mut self,
+        hash: fn(&[u8]) -> u64,
+        table: &mut KeyTable<V>,
+        init: impl FnMut(X) -> V,
+        update: impl FnMut(&mut V, X),
+    ) {
+        let mut hashes = [0; GROUP];
+        for (waiting, slot) in self.waiting.iter().zip(&mut hashes) {
+            *slot = match waiting.class {
+                LONG => hash(long_bytes(&self.long, waiting.key)),
+                len => hash(&waiting.key.bytes()[..len as usize]),
+            };
+        }
+        self.drain_hashed(&hashes, table, init, update);
+    }
+
+    #[inline(always)]
+    fn drain_hashed<V>(
+        &mut self,
+        hashes: &[u64; GROUP],
+        table: &mut KeyTable<V>,
+        mut init: impl FnMut(X) -> V,
+        mut update: impl FnMut(&mut V, X),
+    ) {
+        let count = self.waiting.len();
+        table.reserve(count);
+        for hash in hashes.iter().take(count) {
             prefetch(table.index.place(*hash));
         }
-        let mut found = [NONE; GROUP];
-        for (hash, found) in hashes.iter().zip(&mut found).take(self.waiting.len()) {
-            *found = table.index.likely(*hash);
-            prefetch(table.entries.as_ptr().wrapping_add(*found as usize));
+        let mut likely = [0; GROUP];
+        for (hash, likely) in hashes.iter().zip(&mut likely).take(count) {
+            *likely = table.index.likely(*hash);
+            prefetch(table.entries.as_ptr().wrapping_add(*likely as usize));
         }
-        for ((waiting, hash), found) in self.waiting.drain(..).zip(&hashes).zip(&found) {
-            let (hash, found) = (*hash, *found);
-            if let Some(Some(entry)) = table.entries.get_mut(found as usize)
+        for ((waiting, hash), likely) in self.waiting.drain(..).zip(hashes).zip(&likely) {
+            let hash = *hash;
+            if let Some(Some(entry)) = table.entries.get_mut(*likely as usize)
                 && entry.key.is(waiting.key, hash)
             {
                 update(&mut entry.value, waiting.x);
