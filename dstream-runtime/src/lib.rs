@@ -1,4 +1,10 @@
-//! The runtime of dstream.
+//! The runtime of dstream: records and blocks, the execution of tasks, the engine, inputs and
+//! outputs, and the command line of a job binary.
+//!
+//! Nothing here knows how a program is parsed or planned; it is given constant tables and kernels.
+
+pub mod block;
+pub mod cli;
 pub mod exec;
 pub mod id;
 pub mod job;
@@ -8,5 +14,6 @@ pub mod private;
 pub mod record;
 pub mod sink;
 pub mod source;
+pub mod testing;
 pub mod text;
 pub mod time;

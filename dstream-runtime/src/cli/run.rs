@@ -1,6 +1,7 @@
 //! Runs the job in this process: opens its inputs and outputs, stops on Ctrl-C, says what was done.
 
 use std::io::IsTerminal;
+use std::task::Poll;
 
 use super::args::{EngineArgs, Invocation, LogFormat, SummaryFormat, bindings};
 use super::show::{Display, Start};
@@ -146,15 +147,12 @@ fn stop_on_signals(stop: &StopHandle) {
             };
             let mut asked = false;
             loop {
-                let next = async {
-                    tokio::select! {
-                        signal = interrupt.recv() => signal,
-                        signal = terminate.recv() => signal,
-                    }
-                };
-                if next.await.is_none() {
-                    return;
-                }
+                std::future::poll_fn(|cx| {
+                    let came = interrupt.poll_recv(cx).is_ready();
+                    let came = terminate.poll_recv(cx).is_ready() || came;
+                    if came { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
                 if asked {
                     std::process::exit(130);
                 }

@@ -185,7 +185,14 @@ struct Flat<'o> {
 impl<'o> Flat<'o> {
     #[inline(always)]
     fn new(out: &'o mut Vec<u8>, separator: u8, quote: bool) -> Self {
-        Self { out, separator, quote, first: true, lists: 0, list: 0 }
+        Self {
+            out,
+            separator,
+            quote,
+            first: true,
+            lists: 0,
+            list: 0,
+        }
     }
 }
 
@@ -272,43 +279,56 @@ pub fn write_json<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
 /// Appends one CSV row, without a line break.
 #[inline]
 pub fn write_csv<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(
-        view,
-        &mut Flat {
-            out,
-            separator: b',',
-            quote: true,
-            first: true,
-            lists: 0,
-        },
-    );
+    let before = out.len();
+    R::visit(view, &mut Flat::new(out, b',', true));
+    if out.len() == before {
+        // An empty line is no row.
+        out.extend_from_slice(b"\"\"");
+    }
 }
 
 /// Appends one line of plain text, without a line break.
 #[inline]
 pub fn write_text<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(
-        view,
-        &mut Flat {
-            out,
-            separator: b'\t',
-            quote: false,
-            first: true,
-            lists: 0,
-        },
-    );
+    R::visit(view, &mut Flat::new(out, b'\t', false));
 }
 
 /// Appends the names of the columns of a record, separated by commas, where it has names. The parts
 /// of a nested value are named by their path: `place.city`, `pair.0`.
 pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
-    let Schema::Struct { fields, .. } = schema else {
-        return;
-    };
-    for (i, field) in fields.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
+    if let Schema::Struct { .. } = schema {
+        header(schema, &mut String::new(), &mut true, out);
+    }
+}
+
+fn header(schema: &Schema, path: &mut String, first: &mut bool, out: &mut Vec<u8>) {
+    let mut part = |name: &str, schema: &Schema| {
+        let len = path.len();
+        if len > 0 {
+            path.push('.');
         }
-        out.extend_from_slice(field.name.as_bytes());
+        path.push_str(name);
+        header(schema, path, first, out);
+        path.truncate(len);
+    };
+    match schema {
+        Schema::Option(of) => header(of, path, first, out),
+        Schema::Tuple(parts) => {
+            parts
+                .iter()
+                .enumerate()
+                .for_each(|(i, of)| part(&i.to_string(), of));
+        }
+        Schema::Struct { fields, .. } => {
+            fields
+                .iter()
+                .for_each(|field| part(field.name, &field.schema));
+        }
+        Schema::Scalar(_) | Schema::List(_) => {
+            if !std::mem::take(first) {
+                out.push(b',');
+            }
+            out.extend_from_slice(path.as_bytes());
+        }
     }
 }

@@ -20,14 +20,23 @@ pub(super) struct StreamSink {
 
 impl StreamSink {
     pub(super) fn stdout(name: &str, format: Format, header: bool) -> Self {
-        Self { name: name.to_owned(), out: Box::new(io::stdout()), format, header }
+        Self {
+            name: name.to_owned(),
+            out: Box::new(io::stdout()),
+            format,
+            header,
+        }
     }
 
     fn error(&self, error: io::Error) -> SinkError {
         let what = format!("standard output (output {})", self.name);
         match error.kind() {
             io::ErrorKind::BrokenPipe => SinkError::Closed { what },
-            _ => SinkError::Io { doing: "write to", what, error: Arc::new(error) },
+            _ => SinkError::Io {
+                doing: "write to",
+                what,
+                error: Arc::new(error),
+            },
         }
     }
 }
@@ -53,10 +62,14 @@ impl Sink for StreamSink {
                 bytes.extend_from_slice(&first.header);
                 bytes.push(b'\n');
             }
-            parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes));
+            parts
+                .iter()
+                .for_each(|part| bytes.extend_from_slice(&part.bytes));
             self.out.write_all(&bytes)
         };
-        written.and_then(|()| self.out.flush()).map_err(|error| self.error(error))?;
+        written
+            .and_then(|()| self.out.flush())
+            .map_err(|error| self.error(error))?;
         self.header = false;
         Ok(())
     }
@@ -92,7 +105,10 @@ mod tests {
 
     impl Write for Writes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().push(String::from_utf8_lossy(bytes).into_owned());
+            self.0
+                .lock()
+                .unwrap()
+                .push(String::from_utf8_lossy(bytes).into_owned());
             Ok(bytes.len())
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -112,7 +128,12 @@ mod tests {
     }
 
     fn sink(out: impl Write + Send + 'static, header: bool) -> StreamSink {
-        StreamSink { name: "counts".into(), out: Box::new(out), format: Format::Csv, header }
+        StreamSink {
+            name: "counts".into(),
+            out: Box::new(out),
+            format: Format::Csv,
+            header,
+        }
     }
 
     #[test]
@@ -120,7 +141,11 @@ mod tests {
         let writes = Writes::default();
         let mut sink = sink(writes.clone(), true);
         sink.publish(&batch(1000, vec![part(1, "")])).unwrap();
-        sink.publish(&batch(2000, vec![part(3, "c,3\n"), part(0, "a,1\n"), part(1, "")])).unwrap();
+        sink.publish(&batch(
+            2000,
+            vec![part(3, "c,3\n"), part(0, "a,1\n"), part(1, "")],
+        ))
+        .unwrap();
         sink.publish(&batch(3000, vec![part(2, "b,2\n")])).unwrap();
         assert_eq!(*writes.0.lock().unwrap(), ["key,n\na,1\nc,3\n", "b,2\n"]);
     }
@@ -128,9 +153,13 @@ mod tests {
     #[test]
     fn a_reader_that_has_gone_is_no_failure() {
         let some = batch(1000, vec![part(0, "a,1\n")]);
-        let gone = sink(Failing(io::ErrorKind::BrokenPipe), false).publish(&some).unwrap_err();
+        let gone = sink(Failing(io::ErrorKind::BrokenPipe), false)
+            .publish(&some)
+            .unwrap_err();
         assert!(matches!(gone, SinkError::Closed { .. }), "{gone}");
-        let full = sink(Failing(io::ErrorKind::StorageFull), false).publish(&some).unwrap_err();
+        let full = sink(Failing(io::ErrorKind::StorageFull), false)
+            .publish(&some)
+            .unwrap_err();
         assert!(matches!(full, SinkError::Io { .. }), "{full}");
     }
 }
