@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod cli;
+pub mod driver;
 pub mod exec;
 pub mod id;
 pub mod job;
@@ -12,6 +13,7 @@ pub mod plan;
 #[doc(hidden)]
 pub mod private;
 pub mod record;
+pub mod sched;
 pub mod sink;
 pub mod source;
 pub mod testing;

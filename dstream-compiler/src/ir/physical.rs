@@ -138,66 +138,28 @@ pub enum Head {
     /// A source, by index.
     Source(usize),
     /// Merges by key. The function is that of the flow if it is combined, else it is given here.
-    Merge {
-        /// What it reads.
-        flow: usize,
-        /// How values of a key are merged.
-        merge: Function,
-    },
+    Merge { flow: usize, merge: Function },
     /// Merges by key, then with the state.
-    Running {
-        /// What it reads.
-        flow: usize,
-        /// How values of a key are merged.
-        merge: Function,
-    },
+    Running { flow: usize, merge: Function },
     /// Rows as they are.
-    Rows {
-        /// What it reads.
-        flow: usize,
-    },
-    /// The rows of the last batches.
-    Window {
-        /// What it reads.
-        flow: usize,
-        /// How many batches.
-        length: u64,
-    },
-    /// Reduces the last batches by key; the flow's keys are unique per batch and partition.
+    Rows { flow: usize },
+    /// The rows of the last `length` batches.
+    Window { flow: usize, length: u64 },
+    /// Reduces the last `length` batches by key; the flow's keys are unique per batch and partition.
     WindowReduce {
-        /// What it reads.
         flow: usize,
-        /// How values of a key are merged.
         merge: Function,
-        /// How a value that leaves is taken out.
         inverse: Option<Function>,
-        /// How many batches.
         length: u64,
     },
     /// Joins two flows by key.
-    Join {
-        /// The left one.
-        left: usize,
-        /// The right one.
-        right: usize,
-    },
+    Join { left: usize, right: usize },
     /// The reduction of partial values.
-    Reduce {
-        /// What it reads.
-        flow: usize,
-        /// How two values are merged.
-        merge: Function,
-    },
+    Reduce { flow: usize, merge: Function },
     /// The sum of partial counts.
-    Count {
-        /// What it reads.
-        flow: usize,
-    },
+    Count { flow: usize },
     /// The best of the partial best.
-    Top {
-        /// What it reads.
-        flow: usize,
-    },
+    Top { flow: usize },
 }
 
 /// What is done with a record.
@@ -217,12 +179,7 @@ pub enum Use {
     /// It leaves by a tail.
     Tail(usize),
     /// It leaves by a `Top` tail with this score.
-    Score {
-        /// The tail.
-        tail: usize,
-        /// The score.
-        score: Function,
-    },
+    Score { tail: usize, score: Function },
 }
 
 /// Narrow operators.

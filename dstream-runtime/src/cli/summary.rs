@@ -31,7 +31,10 @@ pub(super) fn text(plan: &Plan, done: &Summary) {
         ));
     }
     if let Some(latency) = &done.latency {
-        lines.push(format!("  delay of results: {latency}"));
+        lines.push(format!(
+            "  delay of results: median {:.2} ms, 99 % within {:.2} ms, at most {:.2} ms",
+            latency.p50_ms, latency.p99_ms, latency.max_ms
+        ));
     }
     super::show::lines(&lines);
 }

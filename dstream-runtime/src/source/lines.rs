@@ -49,11 +49,25 @@ pub(super) fn pieces(bytes: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
     }
 }
 
-/// Takes out lines that are longer than `max_line`, line ends not counted: gives runs of the others,
-/// and of each of those its offset, head and length.
-pub(super) fn guard(bytes: &[u8], max_line: u64, each: &mut dyn FnMut(usize, &[u8], Option<u64>)) {
+/// Part of a run of lines.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Guarded<'a> {
+    /// Its offset.
+    pub(super) at: usize,
+    /// Whole lines, or the head of one that is too long.
+    pub(super) bytes: &'a [u8],
+    /// The length of the line that is too long.
+    pub(super) torn: Option<u64>,
+}
+
+/// Takes out lines that are longer than `max_line`, line ends not counted.
+pub(super) fn guard(bytes: &[u8], max_line: u64, each: &mut dyn FnMut(Guarded<'_>)) {
     if bytes.len() as u64 <= max_line {
-        return each(0, bytes, None);
+        return each(Guarded {
+            at: 0,
+            bytes,
+            torn: None,
+        });
     }
     let (mut run, mut at) = (0, 0);
     while at < bytes.len() {
@@ -61,15 +75,28 @@ pub(super) fn guard(bytes: &[u8], max_line: u64, each: &mut dyn FnMut(usize, &[u
         let length = (end - at) as u64;
         if length - u64::from(bytes[..end].ends_with(b"\n")) > max_line {
             if run < at {
-                each(run, &bytes[run..at], None);
+                each(Guarded {
+                    at: run,
+                    bytes: &bytes[run..at],
+                    torn: None,
+                });
             }
-            each(at, &bytes[at..end.min(at + TORN_HEAD)], Some(length));
+            let head = &bytes[at..end.min(at + TORN_HEAD)];
+            each(Guarded {
+                at,
+                bytes: head,
+                torn: Some(length),
+            });
             run = end;
         }
         at = end;
     }
     if run < at {
-        each(run, &bytes[run..], None);
+        each(Guarded {
+            at: run,
+            bytes: &bytes[run..],
+            torn: None,
+        });
     }
 }
 
@@ -132,8 +159,12 @@ mod tests {
     fn long_lines_are_taken_out() {
         let guarded = |text: &str, max_line| {
             let mut got = Vec::new();
-            guard(text.as_bytes(), max_line, &mut |at, bytes, torn| {
-                got.push((at, String::from_utf8(bytes.to_vec()).unwrap(), torn));
+            guard(text.as_bytes(), max_line, &mut |part| {
+                got.push((
+                    part.at,
+                    String::from_utf8(part.bytes.to_vec()).unwrap(),
+                    part.torn,
+                ));
             });
             got
         };

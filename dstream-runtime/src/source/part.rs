@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::file::Stored;
+use super::lines::Guarded;
 use super::{Input, Piece, Range, ReadRange, SourceError, lines};
 
 /// Whole lines of one split, in memory.
@@ -80,7 +81,7 @@ impl Held {
             });
         }
         lines::pieces(self.as_bytes(), &mut |start, bytes| {
-            lines::guard(bytes, self.max_line, &mut |at, bytes, torn| {
+            lines::guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
                 let why = torn.map(|length| lines::too_long(length, self.max_line));
                 let (position, torn) = (self.position + (start + at) as u64, why.as_deref());
                 each(Piece {

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::{TaskContext, blocks};
+use crate::block::KeyedRow;
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
@@ -37,7 +38,7 @@ impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
         let mut rows: Vec<R::View<'_>> = Vec::new();
         let mut next: Vec<u32> = Vec::new();
         for block in right {
-            for (key, hash, value) in block.keyed::<R>()? {
+            for KeyedRow { key, hash, value } in block.keyed::<R>()? {
                 let at = rows.len() as u32;
                 rows.push(value);
                 next.push(NONE);
@@ -54,7 +55,7 @@ impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
             }
         }
         for block in left {
-            for (key, hash, value) in block.keyed::<L>()? {
+            for KeyedRow { key, hash, value } in block.keyed::<L>()? {
                 let Some(found) = chains.find(key, hash) else { continue };
                 let mut at = chains.value(found).first;
                 while at != NONE {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{TaskContext, blocks};
-use crate::block::Block;
+use crate::block::{Block, KeyedRow};
 use crate::exec::job::Pool;
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
@@ -53,7 +53,7 @@ pub(crate) fn merge_into<V: Record>(
     block: &Block,
     merge: &impl Fn(&mut V, V::View<'_>),
 ) -> Result<(), TaskError> {
-    for (key, hash, value) in block.keyed::<V>()? {
+    for KeyedRow { key, hash, value } in block.keyed::<V>()? {
         table.upsert_with(key, hash, value, V::own, |acc, v| merge(acc, v));
     }
     Ok(())

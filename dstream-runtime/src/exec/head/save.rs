@@ -1,7 +1,7 @@
 //! State as blocks and back, for savepoints.
 
 use super::panes::{Pane, Panes};
-use crate::block::{Block, BufferPool, KeyedBuilder, PushError, keyed_schema};
+use crate::block::{Block, BufferPool, KeyedBuilder, KeyedRow, PushError, keyed_schema};
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
 use crate::id::BatchSeq;
@@ -33,7 +33,7 @@ pub(super) fn load_table<V: Record>(
     table: &mut KeyTable<V>,
     block: &Block,
 ) -> Result<(), TaskError> {
-    for (key, hash, value) in block.keyed::<V>()? {
+    for KeyedRow { key, hash, value } in block.keyed::<V>()? {
         table.upsert_with(key, hash, value, V::own, |old, value| *old = V::own(value));
     }
     Ok(())

@@ -18,7 +18,7 @@ use super::merge::merge_into;
 use super::panes::{Pane, Panes, Span};
 use super::save::{load_pane, load_table, save_panes, save_table};
 use super::{TaskContext, blocks};
-use crate::block::Block;
+use crate::block::{Block, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, State, TaskError};
@@ -81,7 +81,7 @@ where
     /// Merges an entering pane.
     fn enter(&self, table: &mut KeyTable<(V, u32)>, blocks: &[Block]) -> Result<(), TaskError> {
         for block in blocks {
-            for (key, hash, value) in block.keyed::<V>()? {
+            for KeyedRow { key, hash, value } in block.keyed::<V>()? {
                 table.upsert_with(
                     key,
                     hash,
@@ -105,7 +105,7 @@ where
         inverse: &I,
     ) -> Result<(), TaskError> {
         for block in blocks {
-            for (key, hash, value) in block.keyed::<V>()? {
+            for KeyedRow { key, hash, value } in block.keyed::<V>()? {
                 let Some(found) = table.find(key, hash) else { continue };
                 let (acc, panes) = table.value_mut(found);
                 *panes -= 1;

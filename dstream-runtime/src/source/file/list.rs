@@ -71,11 +71,10 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
         if is_skipped(&path) {
             continue;
         }
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => add_directory(&path, &mut files)?,
-            Ok(metadata) if metadata.is_file() => files.push(path),
-            Ok(_) => {}
-            Err(error) => return Err(io("open", &path, error)),
+        match look_at(&path)? {
+            Some(metadata) if metadata.is_dir() => add_directory(&path, &mut files)?,
+            Some(metadata) if metadata.is_file() => files.push(path),
+            _ => {}
         }
     }
     files.sort();
@@ -92,17 +91,26 @@ fn add_directory(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Sourc
             continue;
         }
         let kind = entry.file_type().map_err(failed)?;
-        if kind.is_file() || kind.is_symlink() && links_to_file(&path)? {
+        let is_file = kind.is_file()
+            || kind.is_symlink() && look_at(&path)?.is_some_and(|linked| linked.is_file());
+        if is_file {
             files.push(path);
         }
     }
     Ok(())
 }
 
-fn links_to_file(path: &Path) -> Result<bool, SourceError> {
-    fs::metadata(path)
-        .map(|m| m.is_file())
-        .map_err(|error| io("open", path, error))
+/// What stands there, unless it was removed since it was listed; a link to nowhere is an error.
+fn look_at(path: &Path) -> Result<Option<Metadata>, SourceError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(io("open", path, error)),
+    }
 }
 
 fn is_skipped(path: &Path) -> bool {

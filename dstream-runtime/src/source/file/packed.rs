@@ -80,7 +80,7 @@ impl Packed {
     }
 
     fn take_header(&mut self) -> Result<(), SourceError> {
-        // One read is as long as a header may be, four times over.
+        // This decodes as much as a header may be long.
         self.decode();
         let end = lines::line_end(&self.buffer, 0).unwrap_or(self.buffer.len());
         let row: Vec<u8> = self.buffer.drain(..end).collect();
@@ -197,7 +197,6 @@ impl Packed {
 
     /// Decodes some more into the buffer.
     fn decode(&mut self) {
-        let before = self.buffer.len();
         match (&mut self.decoder)
             .take(4 * PIECE as u64)
             .read_to_end(&mut self.buffer)
@@ -207,7 +206,7 @@ impl Packed {
             Err(error) => {
                 self.ended = true;
                 let consumed = self.consumed.load(Ordering::Relaxed);
-                let decoded = self.position + self.buffer.len().max(before) as u64;
+                let decoded = self.position + self.buffer.len() as u64;
                 let kind = match error.kind() {
                     io::ErrorKind::UnexpectedEof => "is truncated",
                     _ => "is damaged",

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::data;
 use super::list::{self, Identity};
-use crate::source::lines::{self, PIECE, TORN_HEAD};
+use crate::source::lines::{self, Guarded, PIECE, TORN_HEAD};
 use crate::source::{Piece, Range, SourceError};
 
 /// A plain file that was cut.
@@ -116,7 +116,7 @@ impl Stored {
 
 impl PlainFile {
     fn lines(&self, bytes: &[u8], position: u64, each: &mut dyn FnMut(Piece<'_>)) {
-        lines::guard(bytes, self.max_line, &mut |at, bytes, torn| {
+        lines::guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
             let position = position + at as u64;
             match torn {
                 None => each(self.piece(bytes, position, None)),

@@ -129,7 +129,7 @@ fn word(rank: usize) -> Slot {
         rest /= 100;
     }
     let end = mix((rank as u64).wrapping_mul(GAMMA));
-    if end % 2 == 0 {
+    if end & 1 == 0 {
         letters[length] = CONSONANTS[(end >> 1) as usize % 8];
         length += 1;
     }

@@ -263,8 +263,10 @@ mod tests {
         inbox
     }
 
-    /// What is taken: split, position, text, and length and reason of what is torn.
-    fn take(inbox: &mut Inbox) -> Vec<(String, u64, String, Option<(u64, String)>)> {
+    /// Split, position, text, and length and reason of what is torn.
+    type Taken = (String, u64, String, Option<(u64, String)>);
+
+    fn take(inbox: &mut Inbox) -> Vec<Taken> {
         let show = |held: Held| {
             let text = String::from_utf8(held.as_bytes().to_vec()).unwrap();
             let torn = held.torn.map(|torn| (torn.length, torn.why.to_string()));
@@ -273,11 +275,7 @@ mod tests {
         inbox.take().into_iter().map(show).collect()
     }
 
-    fn line(
-        split: &str,
-        position: u64,
-        text: &str,
-    ) -> (String, u64, String, Option<(u64, String)>) {
+    fn line(split: &str, position: u64, text: &str) -> Taken {
         (split.to_owned(), position, text.to_owned(), None)
     }
 
