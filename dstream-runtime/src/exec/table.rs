@@ -6,12 +6,12 @@
 //!
 //! Entries are dense, in the order of insertion, which puts the frequent keys of a skewed stream,
 //! as they come early, side by side. Keys of up to 16 bytes lie in their entry, longer ones in one
-//! arena. An index of 8-byte slots, probed linearly, holds 32 bits of the hash with the number of
-//! the entry, so that growing it reads no key.
+//! arena. An index of 4-byte slots finds the entry of a hash. [`Gather`] brings keys in
+//! groups, which is the fast way in: measured on words of a Zipf distribution over 100,000 (see
+//! `kernels` in `benches`), one by one is 1.8 times as fast as a `hashbrown` table, gathered 2.8.
 //!
-//! Invariants: every live entry is in exactly one slot, and between the slot its hash asks for and
-//! that one none is empty; at most 3/4 of the slots are in use; removed entries are in no slot and
-//! are fewer than the live ones, up to a constant.
+//! Invariants: exactly the live entries are in the index; removed ones are at most as many as the
+//! live ones, up to a constant.
 
 mod gather;
 mod hash;

@@ -1,8 +1,8 @@
 //! Upserts in groups, so that the memory accesses of many keys overlap.
 //!
 //! One upsert into a table larger than the cache waits for a slot and then for an entry. A
-//! [`Gather`] takes 64 keys first, then hashes all, then reads all slots, then all
-//! entries, and only then changes the table: the waits of a group happen side by side.
+//! [`Gather`] takes 64 keys first, then hashes all, then reads all slots, then fetches all entries,
+//! and only then changes the table: the waits of a group happen side by side.
 //!
 //! Invariant: the result is that of upserting one key after the other in the order of `push`.
 
@@ -62,13 +62,13 @@ impl<X> Gather<X> {
     #[inline(always)]
     #[must_use = "a full gather must be drained"]
     pub fn push(&mut self, key: &[u8], x: X) -> bool {
-        let key_packed = if key.len() <= INLINE {
+        let packed = if key.len() <= INLINE {
             pack(key)
         } else {
             self.copy_long(key)
         };
         self.waiting.push(Waiting {
-            key: key_packed,
+            key: packed,
             class: class_of_len(key.len()),
             x,
         });
@@ -93,15 +93,11 @@ impl<X> Gather<X> {
         init: impl FnMut(X) -> V,
         update: impl FnMut(&mut V, X),
     ) {
-        let mut hashes = [0; GROUP];
-        for (waiting, hash) in self.waiting.iter().zip(&mut hashes) {
-            *hash = if waiting.class == LONG {
-                hash_long(long_bytes(&self.long, waiting.key))
-            } else {
-                hash_packed(waiting.key, waiting.class)
-            };
-        }
-        self.drain_hashed(&hashes, table, init, update);
+        let hash = |waiting: &Waiting<X>, long: &[u8]| match waiting.class {
+            LONG => hash_long(long_bytes(long, waiting.key)),
+            len => hash_packed(waiting.key, len),
+        };
+        self.drain_hashed(hash, table, init, update);
     }
 
     /// [`drain`](Self::drain) by another hash.
@@ -113,45 +109,48 @@ impl<X> Gather<X> {
         init: impl FnMut(X) -> V,
         update: impl FnMut(&mut V, X),
     ) {
-        let mut hashes = [0; GROUP];
-        for (waiting, slot) in self.waiting.iter().zip(&mut hashes) {
-            *slot = match waiting.class {
-                LONG => hash(long_bytes(&self.long, waiting.key)),
-                len => hash(&waiting.key.bytes()[..len as usize]),
-            };
-        }
-        self.drain_hashed(&hashes, table, init, update);
+        let hash = |waiting: &Waiting<X>, long: &[u8]| match waiting.class {
+            LONG => hash(long_bytes(long, waiting.key)),
+            len => hash(&waiting.key.bytes()[..len as usize]),
+        };
+        self.drain_hashed(hash, table, init, update);
     }
 
     #[inline(always)]
     fn drain_hashed<V>(
         &mut self,
-        hashes: &[u64; GROUP],
+        hash: impl Fn(&Waiting<X>, &[u8]) -> u64,
         table: &mut KeyTable<V>,
         mut init: impl FnMut(X) -> V,
         mut update: impl FnMut(&mut V, X),
     ) {
-        let count = self.waiting.len();
-        table.reserve(count);
-        for hash in hashes.iter().take(count) {
-            prefetch(table.index.place(*hash));
-        }
-        let mut likely = [0; GROUP];
-        for (hash, likely) in hashes.iter().zip(&mut likely).take(count) {
-            *likely = table.index.likely(*hash);
-            prefetch(table.entries.as_ptr().wrapping_add(*likely as usize));
-        }
-        for ((waiting, hash), likely) in self.waiting.drain(..).zip(hashes).zip(&likely) {
-            let hash = *hash;
-            if let Some(Some(entry)) = table.entries.get_mut(*likely as usize)
-                && entry.key.is(waiting.key, hash)
-            {
-                update(&mut entry.value, waiting.x);
-            } else if waiting.class == LONG {
-                let key = long_bytes(&self.long, waiting.key);
-                table.upsert_with(key, hash, waiting.x, &mut init, &mut update);
-            } else {
-                table.upsert_packed(waiting.key, hash, waiting.x, &mut init, &mut update);
+        // More than a group wait only if a full gather was not drained.
+        while !self.waiting.is_empty() {
+            let count = self.waiting.len().min(GROUP);
+            table.reserve(count);
+            let mut hashes = [0; GROUP];
+            for (waiting, to) in self.waiting.iter().zip(&mut hashes) {
+                *to = hash(waiting, &self.long);
+                prefetch(table.index.place(*to));
+            }
+            let mut likely = [0; GROUP];
+            for (hash, likely) in hashes.iter().zip(&mut likely).take(count) {
+                *likely = table.index.likely(*hash);
+                prefetch(table.entries.as_ptr().wrapping_add(*likely as usize));
+            }
+            let group = self.waiting.drain(..count);
+            for ((waiting, hash), likely) in group.zip(&hashes).zip(&likely) {
+                let hash = *hash;
+                if let Some(Some(entry)) = table.entries.get_mut(*likely as usize)
+                    && entry.key.is(waiting.key, hash)
+                {
+                    update(&mut entry.value, waiting.x);
+                } else if waiting.class == LONG {
+                    let key = long_bytes(&self.long, waiting.key);
+                    table.upsert_with(key, hash, waiting.x, &mut init, &mut update);
+                } else {
+                    table.upsert_packed(waiting.key, hash, waiting.x, &mut init, &mut update);
+                }
             }
         }
         self.long.clear();

@@ -15,7 +15,7 @@ use super::hash::CLASS_BITS;
 const MIN_SLOTS: usize = 16;
 
 /// Most entries an index can number.
-const MAX_ENTRIES: usize = 1 << 31;
+const MAX_ENTRIES: usize = 1 << 30;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {

@@ -2,7 +2,10 @@
 
 /// Asks for the memory at an address, which need not exist, to be brought near.
 #[inline(always)]
-#[allow(unsafe_code)]
+#[cfg_attr(
+    all(target_arch = "x86_64", not(miri)),
+    expect(unsafe_code, reason = "a processor's instruction")
+)]
 pub(super) fn prefetch<T>(at: *const T) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch is a hint: it reads nothing and cannot fault, whatever the address; and

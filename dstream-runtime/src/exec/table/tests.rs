@@ -257,3 +257,13 @@ fn removal_does_not_pile_up() {
     assert_eq!(table.len(), 10);
     assert!(table.memory() < 20_000, "{}", table.memory());
 }
+
+#[test]
+fn a_gather_that_is_fuller_than_full_loses_nothing() {
+    let (mut table, mut gather) = (KeyTable::new(), Gather::new());
+    for n in 0..1000u64 {
+        let _full = gather.push(&n.to_le_bytes(), n);
+    }
+    gather.drain(&mut table, |n| n, |_, _| unreachable!("keys are distinct"));
+    assert!(table.iter().map(|(_, _, n)| *n).eq(0..1000));
+}
