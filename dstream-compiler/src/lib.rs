@@ -6,4 +6,13 @@
 //!
 //! The same front end serves the macros (which need code) and build scripts (which write reports).
 
+mod compile;
+pub mod diag;
 pub mod ir;
+pub mod op;
+pub mod pass;
+pub mod syntax;
+#[cfg(test)]
+mod testing;
+
+pub use compile::{Compiled, compile_job, unresolved_operators};
