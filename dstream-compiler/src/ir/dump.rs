@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
 use quote::ToTokens;
-use syn::Expr;
+use syn::{Expr, Type};
 
 use super::logical::{Job, Op};
 use crate::op;
@@ -56,7 +56,7 @@ fn row(job: &Job, node: NodeIndex) -> [String; 3] {
             record: Some(record),
             ..
         } => {
-            format!("{name}::<{}>", tokens(record))
+            format!("{name}::<{}>", type_text(record))
         }
         Op::Source { .. } => name.to_owned(),
         Op::Save { .. } | Op::Print { .. } => {
@@ -98,6 +98,20 @@ pub fn expression(expr: &Expr) -> String {
         None => text,
         Some((end, _)) => format!("{}…", &text[..end]),
     }
+}
+
+/// A type on one line.
+#[must_use]
+pub fn type_text(ty: &Type) -> String {
+    let file = syn::parse2::<syn::File>(quote::quote!(type T = #ty;));
+    let text = file
+        .map(|file| prettyplease::unparse(&file))
+        .unwrap_or_default();
+    let text = text
+        .trim()
+        .trim_start_matches("type T = ")
+        .trim_end_matches(';');
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Tokens on one line, spaced as rustfmt would.

@@ -24,6 +24,8 @@ pub enum Arg {
     Number,
     /// Any expression of the job's parameters; what it stands for.
     Value(&'static str),
+    /// Where a sink writes.
+    Url,
 }
 
 /// A checked argument. Streams are no arguments of a node: they are its parents.

@@ -11,6 +11,7 @@ const GATHER: Facts = Facts {
     dependency: Dependency::Gather,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: false,
     partitioning: Effect::Loses,
     uniqueness: Effect::Loses,
@@ -45,7 +46,7 @@ pub(super) const TOP_K: Facts = Facts {
     name: "top_k",
     usage: "top_k(10, |record| …)",
     forms: &[&[
-        Arg::Value("how many"),
+        Arg::Value("a number of records"),
         Arg::Function {
             parameters: 1,
             example: "|record| …",

@@ -34,6 +34,8 @@ pub struct Facts {
     pub keyed_input: bool,
     /// Whether its output is (key, value) pairs whatever its function returns.
     pub keyed_output: bool,
+    /// Whether its function returns a key.
+    pub makes_key: bool,
     /// Whether it keeps something from batch to batch.
     pub state: bool,
     /// What it does to "all records of a key are in the partition of that key".

@@ -11,6 +11,7 @@ const OUTPUT: Facts = Facts {
     dependency: Dependency::Output,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: false,
     partitioning: Effect::Keeps,
     uniqueness: Effect::Keeps,
@@ -21,7 +22,7 @@ const OUTPUT: Facts = Facts {
 pub(super) const SAVE: Facts = Facts {
     name: "save",
     usage: "save(\"json+file://out/counts\")",
-    forms: &[&[Arg::Value("URL")]],
+    forms: &[&[Arg::Url]],
     make: |args| Op::Save { url: args.value() },
     doc: "writes each batch to a sink",
     ..OUTPUT

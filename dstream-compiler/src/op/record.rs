@@ -11,6 +11,7 @@ const NARROW: Facts = Facts {
     dependency: Dependency::Narrow,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: false,
     partitioning: Effect::Loses,
     uniqueness: Effect::Loses,
@@ -98,6 +99,7 @@ pub(super) const KEY_BY: Facts = Facts {
     }]],
     make: |args| Op::KeyBy(args.function()),
     keyed_output: true,
+    makes_key: true,
     doc: "each record with a key made from it",
     ..NARROW
 };

@@ -41,7 +41,7 @@ pub const KINDS: &[Kind] = &[
 const SOURCE: Facts = Facts {
     name: "source",
     usage: "source::text(url)",
-    forms: &[&[Arg::Value("URL")]],
+    forms: &[&[Arg::Url]],
     make: |args| Op::Source {
         format: SourceFormat::Text,
         record: None,
@@ -50,6 +50,7 @@ const SOURCE: Facts = Facts {
     dependency: Dependency::Narrow,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: false,
     partitioning: Effect::Loses,
     uniqueness: Effect::Loses,

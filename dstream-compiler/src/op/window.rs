@@ -15,6 +15,7 @@ pub(super) const WINDOW: Facts = Facts {
     dependency: Dependency::SamePartition,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: true,
     partitioning: Effect::Keeps,
     uniqueness: Effect::Loses,
@@ -37,6 +38,7 @@ pub(super) const REDUCE_BY_KEY_AND_WINDOW: Facts = Facts {
     forms: &[
         &[MERGE, Arg::Length],
         &[MERGE, Arg::Length, Arg::Slide],
+        &[MERGE, INVERSE, Arg::Length],
         &[MERGE, INVERSE, Arg::Length, Arg::Slide],
     ],
     make: |args| Op::ReduceByKeyAndWindow {
@@ -48,6 +50,7 @@ pub(super) const REDUCE_BY_KEY_AND_WINDOW: Facts = Facts {
     dependency: Dependency::ByKey,
     keyed_input: true,
     keyed_output: true,
+    makes_key: false,
     state: true,
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,

@@ -14,8 +14,6 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
-use petgraph::graph::NodeIndex;
-
 use crate::ir::logical::Job;
 use crate::ir::physical::Physical;
 use crate::ir::{dump, dump_dot, dump_stages, fingerprint};
@@ -77,9 +75,4 @@ pub fn plan(mut job: Job) -> Physical {
     physical.dot = dump_dot::physical(&physical);
     physical.phases = phases;
     physical
-}
-
-/// Nodes in order of definition.
-pub(crate) fn nodes(job: &Job) -> Vec<NodeIndex> {
-    job.graph.node_indices().collect()
 }

@@ -17,6 +17,8 @@ const MAX_BATCHES: u64 = u32::MAX as u64;
 
 /// The checked arguments of a call.
 pub(super) struct Checked {
+    /// The form of the call.
+    pub(super) form: &'static [Arg],
     /// Those that are no streams.
     pub(super) values: Vec<Argument>,
     /// Those that are.
@@ -51,6 +53,7 @@ impl Lowering<'_> {
             return None;
         };
         let mut checked = Checked {
+            form,
             values: Vec::new(),
             streams: Vec::new(),
         };
@@ -93,7 +96,7 @@ impl Lowering<'_> {
             Arg::Function { .. } => matches!(strip(arg), Expr::Closure(_) | Expr::Path(_)),
             Arg::Stream => self.is_stream(arg, scope),
             Arg::Length | Arg::Slide | Arg::Number => matches!(strip(arg), Expr::Lit(_)),
-            Arg::Value(_) => !matches!(strip(arg), Expr::Closure(_)),
+            Arg::Value(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
         }
     }
 
@@ -122,7 +125,7 @@ impl Lowering<'_> {
             Diagnostic::new(&table::WRONG_ARITY, place)
                 .with("name", facts.name)
                 .with("expected", expected)
-                .with("found", found.to_string())
+                .with("found", count(found))
                 .with("usage", facts.usage),
         );
     }
@@ -183,6 +186,11 @@ impl Lowering<'_> {
                 number.map(Argument::Number)
             }
             Arg::Value(what) => self.value(what, arg, context, scope).map(Argument::Value),
+            Arg::Url => {
+                let good = self.check_url(arg, "write", "json+file://out/name");
+                let value = self.value("a URL", arg, context, scope);
+                value.filter(|_| good).map(Argument::Value)
+            }
             Arg::Stream => None,
         }
     }
@@ -201,9 +209,6 @@ impl Lowering<'_> {
                     .with("what", what)
                     .with("usage", context.facts.usage),
             );
-            return None;
-        }
-        if what == "URL" && !self.check_url(arg, "write", "json+file://out/name") {
             return None;
         }
         self.plain(arg, scope).then(|| arg.clone())
@@ -318,5 +323,13 @@ pub(super) fn return_instead(kind: &Kind) -> &'static str {
     match kind {
         Kind::Job => "a job runs until it is stopped or its input ends: remove it",
         Kind::Operator(_) => "end the body with the stream it returns, without `return`",
+    }
+}
+
+/// A number of arguments or parameters, after "not".
+pub(super) fn count(found: usize) -> String {
+    match found {
+        0 => "none".to_owned(),
+        n => n.to_string(),
     }
 }

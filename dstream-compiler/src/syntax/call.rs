@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
-use quote::ToTokens;
 use syn::{ExprCall, ExprPath, parse_quote};
 
+use super::argument::count;
 use super::body::names;
 use super::chain::Link;
 use super::lowering::{Lowering, path_text};
@@ -14,6 +14,7 @@ use super::scope::{Binding, Kind, Scope};
 use super::statement::split_tail;
 use super::{determinism, rename};
 use crate::diag::{Diagnostic, Place, table};
+use crate::ir::dump;
 use crate::ir::logical::ParamLet;
 
 impl Lowering<'_> {
@@ -102,13 +103,11 @@ impl Lowering<'_> {
                 (None, true) => {
                     let node = self.stream(arg, outer, Link::Middle, allowed);
                     first_stream = first_stream.or(node);
-                    good &= node.is_some();
-                    let binding = Binding {
-                        ident: parameter.name.clone(),
+                    good &= node.is_some() || self.accept_unresolved;
+                    scope.bind(Binding {
                         node,
-                        used: true,
-                    };
-                    scope.streams.insert(name, binding);
+                        ..Binding::broken(&parameter.name)
+                    });
                 }
                 (Some(ty), false) => {
                     good &= self.plain(arg, outer);
@@ -225,7 +224,7 @@ impl Lowering<'_> {
             Diagnostic::new(&table::FUNCTION_ARITY, place)
                 .with("name", path)
                 .with("expected", expected)
-                .with("found", call.args.len().to_string())
+                .with("found", count(call.args.len()))
                 .with("usage", format!("{path}({})", usage.join(", "))),
         );
     }
@@ -240,7 +239,7 @@ impl Lowering<'_> {
         let diagnostic = match wanted {
             None => Diagnostic::new(&table::FUNCTION_NEEDS_STREAM, Place::of(arg)),
             Some(ty) => Diagnostic::new(&table::FUNCTION_NEEDS_VALUE, Place::of(arg))
-                .with("type", ty.to_token_stream().to_string()),
+                .with("type", dump::type_text(ty)),
         };
         self.report(diagnostic.with("name", path).with("parameter", parameter));
     }
@@ -264,12 +263,7 @@ fn stream_names(lowering: &Lowering<'_>, function: &OperatorFn, outer: &Scope) -
             continue;
         };
         if lowering.is_stream(&init.expr, &scope) {
-            let binding = Binding {
-                ident: name.clone(),
-                node: None,
-                used: true,
-            };
-            scope.streams.insert(name.to_string(), binding);
+            scope.bind(Binding::broken(name));
             found.push(name.to_string());
         } else {
             scope.values.insert(name.to_string(), name.clone());

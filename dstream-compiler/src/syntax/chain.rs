@@ -4,13 +4,13 @@ use petgraph::graph::NodeIndex;
 use proc_macro2::Span;
 use syn::{Expr, ExprCall, ExprMethodCall, ExprPath, GenericArgument, PathArguments, Type};
 
-use super::argument::Context;
+use super::argument::{Context, count};
 use super::lowering::{Lowering, Slide};
 use super::scope::{Scope, source_kind, source_names, strip};
 use super::suggest;
 use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::{Node, Op};
-use crate::op::{self, Arguments, Dependency, Facts, source};
+use crate::op::{self, Arg, Arguments, Dependency, Facts, source};
 
 /// Where an expression stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,18 +138,17 @@ impl Lowering<'_> {
             return None;
         }
         let (parent, checked) = (parent?, checked?);
-        let parents: Vec<NodeIndex> = std::iter::once(parent).chain(checked.streams).collect();
+        let parents: Vec<NodeIndex> = std::iter::once(parent)
+            .chain(checked.streams.iter().copied())
+            .collect();
         let slide = self.common_slide(call, facts, &parents)?;
+        let explicit = checked.form.contains(&Arg::Slide);
         let op = (facts.make)(&mut Arguments::new(checked.values, slide.or_one()));
         let slide = match &op {
-            Op::Window { slide, .. } | Op::ReduceByKeyAndWindow { slide, .. } => {
-                // Without a slide of its own it keeps that of the parent, known or not.
-                if call.args.len() == facts.forms[0].len() {
-                    self.slide(parent)
-                } else {
-                    Slide::Batches(*slide)
-                }
+            Op::Window { slide, .. } | Op::ReduceByKeyAndWindow { slide, .. } if explicit => {
+                Slide::Batches(*slide)
             }
+            // Without a slide of its own it keeps that of the parent, known or not.
             _ => slide,
         };
         let node = self.node(
@@ -200,6 +199,15 @@ impl Lowering<'_> {
         let names = op::ALL.iter().map(|facts| facts.name);
         let suggestion = match name.as_str() {
             "clone" => "a stream can be used as often as you like, without `clone`; ".to_owned(),
+            "for_each" | "foreach" | "collect" | "iter" | "into_iter" => {
+                "results leave by `save` or `print`; ".to_owned()
+            }
+            "sum" | "fold" | "max" | "min" | "scan" => {
+                "did you mean `reduce`, or `running_reduce` for all batches so far? ".to_owned()
+            }
+            "group_by" | "group_by_key" | "count_by_key" => {
+                "did you mean `reduce_by_key`? ".to_owned()
+            }
             _ => suggest::nearest(&name, names)
                 .map(|near| format!("did you mean `{near}`? "))
                 .unwrap_or_default(),
@@ -287,7 +295,7 @@ impl Lowering<'_> {
                 self.report(
                     Diagnostic::new(&table::SOURCE_ARGUMENTS, place)
                         .with("name", kind.name)
-                        .with("found", found.to_string())
+                        .with("found", count(found))
                         .with("usage", kind.usage),
                 );
                 None

@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Expr;
 
-use crate::diag::{Diagnostic, Diagnostics, table};
+use crate::diag::{Diagnostic, Diagnostics, Place, table};
 
 /// A row: the end of a path, why it is a problem, and what to do instead.
 struct Hazard {
@@ -148,7 +148,7 @@ impl Check<'_> {
                 }
                 TokenTree::Ident(ident) if ident == "static" => {
                     if matches!(tokens.get(at + 1), Some(TokenTree::Ident(next)) if next == "mut") {
-                        self.found("static mut", ident, SHARED);
+                        self.found("static mut", ident.span().into(), SHARED);
                     }
                     at += 1;
                 }
@@ -171,6 +171,12 @@ impl Check<'_> {
             at += 2;
         }
         let at = at.max(start + 1);
+        let place = Place::between(
+            tokens[start].span(),
+            segments
+                .last()
+                .map_or_else(|| tokens[start].span(), |segment| segment.span()),
+        );
         let called = matches!(tokens.get(at), Some(TokenTree::Group(_)));
         if let Some(hazard) = HAZARDS
             .iter()
@@ -179,15 +185,15 @@ impl Check<'_> {
         {
             if !(hazard.why == ORDER.0 && has_hasher(tokens, at, &segments)) {
                 let text: Vec<String> = segments.iter().map(ToString::to_string).collect();
-                self.found(&text.join("::"), segments[0], (hazard.why, hazard.instead));
+                self.found(&text.join("::"), place, (hazard.why, hazard.instead));
             }
         } else if called && segments.len() == 1 && segments[0] == "random" {
-            self.found("random", segments[0], RANDOM);
+            self.found("random", place, RANDOM);
         }
         at
     }
 
-    fn found(&mut self, what: &str, at: &Ident, (why, instead): (&str, &str)) {
+    fn found(&mut self, what: &str, at: Place, (why, instead): (&str, &str)) {
         self.diagnostics.push(
             Diagnostic::new(&table::NONDETERMINISTIC, at)
                 .with("what", what)

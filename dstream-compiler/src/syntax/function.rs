@@ -2,6 +2,7 @@
 
 use syn::{Attribute, Expr, ExprClosure, Lit, Meta};
 
+use super::argument::count;
 use super::lowering::Lowering;
 use super::scope::{Scope, strip};
 use super::{determinism, mention};
@@ -78,6 +79,9 @@ impl Lowering<'_> {
             );
         }
         self.parameters(&closure, wanted);
+        if wanted.facts.makes_key && is_float(&closure.body) {
+            self.report(Diagnostic::new(&table::FLOAT_KEY, Place::of(&closure.body)));
+        }
         let expr = Expr::Closure(ExprClosure {
             capture: None,
             ..closure
@@ -115,7 +119,7 @@ impl Lowering<'_> {
             Diagnostic::new(&table::CLOSURE_PARAMETERS, place)
                 .with("name", wanted.facts.name)
                 .with("expected", parameter_count(wanted.parameters))
-                .with("found", found.to_string())
+                .with("found", count(found))
                 .with("example", wanted.example)
                 .with("pair", pair),
         );
@@ -148,6 +152,26 @@ impl Lowering<'_> {
             false
         });
         allowed
+    }
+}
+
+/// Whether an expression is obviously a float: a literal, or a conversion to one.
+fn is_float(expr: &Expr) -> bool {
+    match strip(expr) {
+        Expr::Lit(syn::ExprLit {
+            lit: Lit::Float(_), ..
+        }) => true,
+        Expr::Cast(cast) => match &*cast.ty {
+            syn::Type::Path(ty) => ty.path.is_ident("f32") || ty.path.is_ident("f64"),
+            _ => false,
+        },
+        Expr::Block(block) => match block.block.stmts.last() {
+            Some(syn::Stmt::Expr(tail, None)) => is_float(tail),
+            _ => false,
+        },
+        Expr::Unary(unary) => is_float(&unary.expr),
+        Expr::Tuple(tuple) => tuple.elems.iter().any(is_float),
+        _ => false,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Signatures: what stands above a body.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::ToTokens;
 use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Safety, Type};
 
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
+use crate::ir::dump;
 use crate::ir::logical::Header;
 
 /// A job's signature.
@@ -73,7 +73,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<(Ident, Typ
     let Pat::Ident(name) = &*typed.pat else {
         diagnostics.push(
             Diagnostic::new(&table::PARAMETER_PATTERN, Place::of(&typed.pat))
-                .with("instead", format!("params: {}", typed.ty.to_token_stream())),
+                .with("instead", format!("params: {}", dump::type_text(&typed.ty))),
         );
         return None;
     };
@@ -89,7 +89,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<(Ident, Typ
             diagnostics.push(
                 Diagnostic::new(&table::PARAMETER_BY_VALUE, Place::of(typed))
                     .with("name", name.ident.to_string())
-                    .with("type", inner.to_token_stream().to_string()),
+                    .with("type", dump::type_text(inner)),
             );
             None
         }

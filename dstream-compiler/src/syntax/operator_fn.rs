@@ -1,7 +1,7 @@
 //! Operator functions: functions of streams that are inlined into the plans of jobs.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use syn::{Block, Expr, FnArg, Ident as SynIdent, ItemFn, Pat, Path, ReturnType, Type};
+use syn::{Block, Expr, FnArg, ItemFn, Pat, Path, ReturnType, Stmt, Type};
 
 use super::body::names;
 use super::chain::Link;
@@ -10,6 +10,7 @@ use super::lowering::{Lowering, Slide};
 use super::scope::{Binding, Kind, Scope};
 use super::statement::split_tail;
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
+use crate::ir::dump;
 use crate::ir::logical::{Node, Op, SourceFormat};
 
 /// A parameter of an operator function.
@@ -71,12 +72,12 @@ impl OperatorFn {
             match &parameter.value {
                 None => {
                     let node = lowering.add(stand_in(ident), &[], Slide::Unknown);
-                    let binding = Binding {
-                        ident: ident.clone(),
+                    scope.bind(Binding {
                         node: Some(node),
                         used: false,
-                    };
-                    scope.streams.insert(ident.to_string(), binding);
+                        broken: false,
+                        ident: ident.clone(),
+                    });
                 }
                 Some(_) => _ = scope.values.insert(ident.to_string(), ident.clone()),
             }
@@ -92,6 +93,11 @@ impl OperatorFn {
         match tail {
             Some(tail) if lowering.is_stream(tail, &scope) => {
                 lowering.stream(tail, &mut scope, Link::Named(&name), false);
+                if let Some(Stmt::Expr(_, Some(semicolon))) = self.block.stmts.last() {
+                    lowering.report(
+                        Diagnostic::new(&table::NO_TAIL, semicolon.span).with("name", name),
+                    );
+                }
             }
             Some(tail) => {
                 let before = lowering.diagnostics.len();
@@ -102,10 +108,10 @@ impl OperatorFn {
                     );
                 }
             }
-            None => lowering.report(
-                Diagnostic::new(&table::NO_TAIL, self.block.brace_token.span.close())
-                    .with("name", name),
-            ),
+            None => {
+                let end = self.block.brace_token.span.close();
+                lowering.report(Diagnostic::new(&table::NO_TAIL, end).with("name", name));
+            }
         }
         lowering.unused(&scope);
         lowering
@@ -131,7 +137,7 @@ fn stand_in(name: &Ident) -> Node {
 }
 
 fn signature(item: &ItemFn, diagnostics: &mut Diagnostics) -> OperatorFn {
-    let name: SynIdent = item.sig.ident.clone();
+    let name = item.sig.ident.clone();
     header::plain(
         item,
         "an operator function",
@@ -203,7 +209,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<Parameter> 
             })
         }
         pat => {
-            let ty = quote::ToTokens::to_token_stream(&typed.ty);
+            let ty = dump::type_text(&typed.ty);
             diagnostics.push(
                 Diagnostic::new(&table::PARAMETER_PATTERN, Place::of(pat))
                     .with("instead", format!("name: {ty}")),

@@ -6,7 +6,10 @@ pub(crate) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let written = bare(written);
-    let limit = (written.chars().count() / 3).max(1);
+    let limit = match written.chars().count() {
+        ..3 => 0,
+        count => count / 3,
+    };
     candidates
         .into_iter()
         .map(|candidate| (distance(&written, &bare(candidate)), candidate))
