@@ -56,9 +56,7 @@ pub fn word(rank: u32) -> String {
         ticket -= share;
         len += 1;
     }
-    (0..len)
-        .map(|_| char::from(b'a' + random.below(26) as u8))
-        .collect()
+    (0..len).map(|_| char::from(b'a' + random.below(26) as u8)).collect()
 }
 
 /// Draws ranks with probability proportional to 1 / (rank + 1), by Vose's alias method.
@@ -82,11 +80,7 @@ impl Zipf {
             let share = weights[less as usize];
             columns[less as usize] = ((share * 4_294_967_296.0) as u32, more);
             weights[more as usize] -= 1.0 - share;
-            let side = if weights[more as usize] < 1.0 {
-                &mut small
-            } else {
-                &mut large
-            };
+            let side = if weights[more as usize] < 1.0 { &mut small } else { &mut large };
             side.push(more);
         }
         Self { columns }
@@ -97,11 +91,7 @@ impl Zipf {
     pub fn draw(&self, random: &mut SplitMix) -> u32 {
         let column = random.below(self.columns.len() as u32);
         let (share, other) = self.columns[column as usize];
-        if (random.next_u64() >> 32) as u32 <= share {
-            column
-        } else {
-            other
-        }
+        if (random.next_u64() >> 32) as u32 <= share { column } else { other }
     }
 }
 
@@ -161,11 +151,7 @@ mod tests {
         let mut second = Vec::new();
         write_words(1000, 1, &mut second).unwrap();
         assert_eq!(first, second);
-        assert!(
-            first
-                .chunks(LINE)
-                .all(|line| line.len() == LINE && line.ends_with(b"\n"))
-        );
+        assert!(first.chunks(LINE).all(|line| line.len() == LINE && line.ends_with(b"\n")));
         assert_eq!(first.iter().filter(|byte| **byte == b'\n').count(), 1000);
     }
 
@@ -179,10 +165,7 @@ mod tests {
         // The 1000th harmonic number is 7.485.
         for rank in [0usize, 1, 4, 20, 100] {
             let expected = 1_000_000.0 / 7.485 / (rank + 1) as f64;
-            assert!(
-                (f64::from(counts[rank]) / expected - 1.0).abs() < 0.1,
-                "{rank}"
-            );
+            assert!((f64::from(counts[rank]) / expected - 1.0).abs() < 0.1, "{rank}");
         }
     }
 }

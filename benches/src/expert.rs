@@ -40,10 +40,7 @@ fn fold(a: u64, b: u64) -> u64 {
 
 #[inline(always)]
 fn hash(key: &Slot) -> u64 {
-    let mixed = fold(
-        key.lo ^ 0x243f_6a88_85a3_08d3,
-        key.hi ^ 0x1319_8a2e_0370_7344,
-    );
+    let mixed = fold(key.lo ^ 0x243f_6a88_85a3_08d3, key.hi ^ 0x1319_8a2e_0370_7344);
     fold(mixed ^ key.len, 0xa409_3822_299f_31d1)
 }
 
@@ -87,10 +84,7 @@ fn separators(chunk: [u8; 16]) -> u64 {
         let small = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(b' ' as i8)), bytes);
         u64::from(_mm_movemask_epi8(small) as u16)
     }
-    #[expect(
-        unsafe_code,
-        reason = "the compiler asks for it wherever a target feature is named"
-    )]
+    #[expect(unsafe_code, reason = "the compiler asks for it wherever a target feature is named")]
     // SAFETY: every x86-64 processor has SSE2.
     unsafe {
         sse2(chunk)
@@ -100,10 +94,7 @@ fn separators(chunk: [u8; 16]) -> u64 {
 /// A bit for each byte up to the space.
 #[cfg(not(target_arch = "x86_64"))]
 fn separators(chunk: [u8; 16]) -> u64 {
-    chunk
-        .iter()
-        .enumerate()
-        .fold(0, |bits, (i, byte)| bits | u64::from(*byte <= b' ') << i)
+    chunk.iter().enumerate().fold(0, |bits, (i, byte)| bits | u64::from(*byte <= b' ') << i)
 }
 
 /// Calls `f` with the start and the end of every word.
@@ -128,10 +119,7 @@ fn each_word(text: &[u8], mut f: impl FnMut(usize, usize)) {
             ends &= ends - 1;
         }
         while ends != 0 {
-            f(
-                base + starts.trailing_zeros() as usize,
-                base + ends.trailing_zeros() as usize,
-            );
+            f(base + starts.trailing_zeros() as usize, base + ends.trailing_zeros() as usize);
             starts &= starts - 1;
             ends &= ends - 1;
         }
@@ -162,12 +150,7 @@ impl ExpertCounts {
         };
         let all = u128::from_le_bytes(bytes);
         let (lo, hi) = MASKS[len];
-        self.push(Slot {
-            lo: all as u64 & lo,
-            hi: (all >> 64) as u64 & hi,
-            len: len as u64,
-            n,
-        });
+        self.push(Slot { lo: all as u64 & lo, hi: (all >> 64) as u64 & hi, len: len as u64, n });
     }
 
     #[inline(always)]
@@ -236,10 +219,7 @@ impl ExpertCounts {
 
     fn add_all(&mut self, other: &Self, sign: impl Fn(u64) -> u64) {
         for slot in other.slots.iter().filter(|slot| slot.n != 0) {
-            self.push(Slot {
-                n: sign(slot.n),
-                ..*slot
-            });
+            self.push(Slot { n: sign(slot.n), ..*slot });
         }
         self.flush();
         for (key, n) in &other.long {

@@ -16,10 +16,7 @@ const STRIDE: usize = 64 << 10;
 /// When it cannot be opened or mapped.
 pub fn map(path: &Path) -> io::Result<Mmap> {
     let file = File::open(path)?;
-    #[expect(
-        unsafe_code,
-        reason = "mapping a file is unsafe, as others could change it"
-    )]
+    #[expect(unsafe_code, reason = "mapping a file is unsafe, as others could change it")]
     // SAFETY: measurements own their data files, which nothing changes while they run.
     unsafe {
         Mmap::map(&file)
@@ -84,13 +81,7 @@ mod tests {
 
     #[test]
     fn parts_are_whole_lines() {
-        for text in [
-            "",
-            "a",
-            "a\n",
-            "a\nb\nccccccccccccc\nd\n",
-            "aaaaaaaaaaaa\nb",
-        ] {
+        for text in ["", "a", "a\n", "a\nb\nccccccccccccc\nd\n", "aaaaaaaaaaaa\nb"] {
             for count in 1..5 {
                 let parts = parts(text.as_bytes(), count);
                 assert_eq!(parts.len(), count);

@@ -42,15 +42,9 @@ pub fn grep<C: Counts>(setup: Setup<'_>, pattern: &str, output: &mut Output) {
                 })
             })
             .collect();
-        searches
-            .into_iter()
-            .map(|search| search.join().expect("a search"))
-            .collect::<Vec<_>>()
+        searches.into_iter().map(|search| search.join().expect("a search")).collect::<Vec<_>>()
     });
-    found
-        .into_iter()
-        .flatten()
-        .for_each(|line| output.line(line));
+    found.into_iter().flatten().for_each(|line| output.line(line));
 }
 
 /// Counts the words of every batch.
@@ -130,9 +124,7 @@ fn per_batch<C: Counts>(
         let Some((first, others)) = counts.split_first_mut() else {
             return;
         };
-        let mut ranges = parts(batch, setup.threads)
-            .into_iter()
-            .map(|range| &batch[range]);
+        let mut ranges = parts(batch, setup.threads).into_iter().map(|range| &batch[range]);
         let mine = ranges.next().unwrap_or_default();
         std::thread::scope(|scope| {
             for (counts, part) in others.iter_mut().zip(ranges) {
@@ -161,14 +153,7 @@ mod tests {
     /// Rows and checksum of a job.
     fn run(text: &[u8], threads: usize, job: impl Fn(Setup<'_>, &mut Output)) -> (u64, u64) {
         let mut output = Output::new(None).unwrap();
-        job(
-            Setup {
-                text,
-                threads,
-                batch_records: 1000,
-            },
-            &mut output,
-        );
+        job(Setup { text, threads, batch_records: 1000 }, &mut output);
         (output.rows, output.checksum)
     }
 
@@ -186,35 +171,17 @@ mod tests {
         data::write_words(40_000, 1, &mut text).unwrap();
         data::write_csv(40_000, 1, &mut rows).unwrap();
         text.extend_from_slice(b"a line of averyveryverylongword\n\n  and one without an end");
-        agree(
-            &text,
-            [word_count::<PlainCounts>, word_count::<ExpertCounts>],
-        );
-        agree(
-            &text,
-            [
-                word_count_window::<PlainCounts>,
-                word_count_window::<ExpertCounts>,
-            ],
-        );
-        agree(
-            &text,
-            [top_k_window::<PlainCounts>, top_k_window::<ExpertCounts>],
-        );
+        agree(&text, [word_count::<PlainCounts>, word_count::<ExpertCounts>]);
+        agree(&text, [word_count_window::<PlainCounts>, word_count_window::<ExpertCounts>]);
+        agree(&text, [top_k_window::<PlainCounts>, top_k_window::<ExpertCounts>]);
         agree(&rows, [csv_sum::<PlainCounts>, csv_sum::<ExpertCounts>]);
         for pattern in ["end", "line", &data::word(500)] {
-            let expected = run(&text, 1, |setup, out| {
-                grep::<PlainCounts>(setup, pattern, out)
-            });
+            let expected = run(&text, 1, |setup, out| grep::<PlainCounts>(setup, pattern, out));
             assert!(expected.0 > 0);
             for threads in [1, 2] {
-                let got = run(&text, threads, |s, out| {
-                    grep::<ExpertCounts>(s, pattern, out)
-                });
+                let got = run(&text, threads, |s, out| grep::<ExpertCounts>(s, pattern, out));
                 assert_eq!(got, expected);
-                let got = run(&text, threads, |s, out| {
-                    grep::<PlainCounts>(s, pattern, out)
-                });
+                let got = run(&text, threads, |s, out| grep::<PlainCounts>(s, pattern, out));
                 assert_eq!(got, expected);
             }
         }
@@ -224,11 +191,7 @@ mod tests {
     fn windows_forget() {
         let text: String = (0..40).map(|n| format!("w{n}\n")).collect();
         let mut output = Output::new(None).unwrap();
-        let setup = Setup {
-            text: text.as_bytes(),
-            threads: 1,
-            batch_records: 1,
-        };
+        let setup = Setup { text: text.as_bytes(), threads: 1, batch_records: 1 };
         word_count_window::<PlainCounts>(setup, &mut output);
         // 1 + 2 + … + 29 words while the window fills, then 30 at each of 11 batches.
         assert_eq!(output.rows, 29 * 30 / 2 + 30 * 11);

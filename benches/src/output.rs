@@ -23,12 +23,7 @@ impl Output {
     pub fn new(path: Option<&Path>) -> io::Result<Self> {
         let file = path.map(File::create).transpose()?;
         let file = file.map(|file| BufWriter::with_capacity(1 << 20, file));
-        Ok(Self {
-            file,
-            rows: 0,
-            checksum: 0,
-            error: None,
-        })
+        Ok(Self { file, rows: 0, checksum: 0, error: None })
     }
 
     /// Takes `key,value`.

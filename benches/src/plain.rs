@@ -44,10 +44,7 @@ impl PlainCounts {
 impl Counts for PlainCounts {
     fn add_words(&mut self, text: &[u8]) {
         for line in lines(text) {
-            for word in line
-                .split(u8::is_ascii_whitespace)
-                .filter(|word| !word.is_empty())
-            {
+            for word in line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()) {
                 self.add(word, 1);
             }
         }

@@ -33,11 +33,7 @@ pub fn compile_job(
 ) -> Compiled {
     let (job, header, diagnostics) = lower_job(attr, item, operators);
     let physical = job.filter(|_| diagnostics.is_empty()).map(pass::plan);
-    Compiled {
-        physical,
-        header,
-        diagnostics,
-    }
+    Compiled { physical, header, diagnostics }
 }
 
 /// The paths that a job calls with a stream, in the place of a stream, that are not in the list:
@@ -71,10 +67,6 @@ pub(crate) fn lower_job(
     lowering.job(&signature);
     diagnostics.extend(lowering.diagnostics);
     let header = signature.header;
-    let job = Job {
-        header: header.clone(),
-        lets: lowering.lets,
-        graph: lowering.graph,
-    };
+    let job = Job { header: header.clone(), lets: lowering.lets, graph: lowering.graph };
     (Some(job), Some(header), diagnostics)
 }

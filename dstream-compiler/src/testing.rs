@@ -45,11 +45,7 @@ pub(crate) fn physical(body: &str) -> Physical {
 /// The physical plan of a body that calls operator functions.
 pub(crate) fn physical_with(body: &str, operators: &[(String, OperatorFn)]) -> Physical {
     let compiled = compile_job(tokens(""), with_body(body), operators);
-    assert!(
-        compiled.diagnostics.is_empty(),
-        "{}",
-        listed(&compiled.diagnostics)
-    );
+    assert!(compiled.diagnostics.is_empty(), "{}", listed(&compiled.diagnostics));
     compiled.physical.expect("nothing is wrong")
 }
 

@@ -12,13 +12,7 @@ const BLOCK: usize = 64;
 #[inline]
 #[must_use]
 pub fn words(text: &str) -> Words<'_> {
-    Words {
-        text,
-        edges: 0,
-        base: 0,
-        next: 0,
-        inside: 0,
-    }
+    Words { text, edges: 0, base: 0, next: 0, inside: 0 }
 }
 
 /// Iterator over the words of a text.
@@ -119,10 +113,7 @@ fn spaces64(block: &[u8; BLOCK]) -> u64 {
 /// A bit for each byte that is ASCII whitespace.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
-#[expect(
-    unsafe_code,
-    reason = "the compiler asks for it wherever a target feature is named"
-)]
+#[expect(unsafe_code, reason = "the compiler asks for it wherever a target feature is named")]
 fn spaces16(chunk: [u8; 16]) -> u64 {
     // SAFETY: every x86-64 processor has SSE2.
     unsafe { spaces16_sse2(chunk) }
@@ -138,10 +129,8 @@ fn spaces16_sse2(chunk: [u8; 16]) -> u64 {
     let all = u128::from_le_bytes(chunk);
     let bytes = _mm_set_epi64x((all >> 64) as i64, all as i64);
     // With bit 2 set, tab and carriage return look alike, and nothing else looks like them.
-    let tab_or_return = _mm_cmpeq_epi8(
-        _mm_or_si128(bytes, _mm_set1_epi8(4)),
-        _mm_set1_epi8(b'\r' as i8),
-    );
+    let tab_or_return =
+        _mm_cmpeq_epi8(_mm_or_si128(bytes, _mm_set1_epi8(4)), _mm_set1_epi8(b'\r' as i8));
     let feed = _mm_or_si128(
         _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\n' as i8)),
         _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\x0c' as i8)),
@@ -225,15 +214,7 @@ mod tests {
     fn every_byte() {
         for byte in 0..128u8 {
             let spaces = spaces16([byte; 16]);
-            assert_eq!(
-                spaces,
-                if byte.is_ascii_whitespace() {
-                    0xffff
-                } else {
-                    0
-                },
-                "{byte}"
-            );
+            assert_eq!(spaces, if byte.is_ascii_whitespace() { 0xffff } else { 0 }, "{byte}");
         }
         assert_eq!(spaces16([0x89; 16]) | spaces16([0xa0; 16]), 0);
     }

@@ -31,10 +31,7 @@ impl Timetable {
     /// A timetable from its zero time and interval, both in milliseconds; the interval is at least 1.
     #[must_use]
     pub fn new(zero_ms: u64, interval_ms: u64) -> Self {
-        Self {
-            zero: zero_ms,
-            interval: interval_ms.max(1),
-        }
+        Self { zero: zero_ms, interval: interval_ms.max(1) }
     }
 
     /// The timetable of a live job started at `now_ms`: its zero time is the last multiple of the interval.
@@ -47,10 +44,7 @@ impl Timetable {
     /// When batch `seq` ends.
     #[must_use]
     pub fn end(self, seq: BatchSeq) -> BatchTime {
-        BatchTime(
-            self.zero
-                .saturating_add(seq.0.saturating_mul(self.interval)),
-        )
+        BatchTime(self.zero.saturating_add(seq.0.saturating_mul(self.interval)))
     }
 
     /// The batch interval.

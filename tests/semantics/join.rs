@@ -1,6 +1,5 @@
 //! Joins.
 
-use dstream::prelude::*;
 use dstream::testing::Run;
 
 use crate::{Tested, every};

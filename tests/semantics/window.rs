@@ -15,9 +15,11 @@ fn windows() {
     let plain = ones.reduce_by_key_and_window(|a, b| a + b, "3s", "1s");
     let sliding = ones.reduce_by_key_and_window(|a, b| a + b, |a, b| a - b, "4s", "2s");
     let gaps = ones.reduce_by_key_and_window(|a, b| a + b, |a, b| a - b, "1s", "3s");
-    let greatest = ones
-        .map(|(word, _)| (word.len() as u64, word))
-        .reduce_by_key_and_window(|a, b| if a > b { a } else { b }, "3s", "1s");
+    let greatest = ones.map(|(word, _)| (word.len() as u64, word)).reduce_by_key_and_window(
+        |a, b| if a > b { a } else { b },
+        "3s",
+        "1s",
+    );
     let rows = lines.window("2s", "1s");
     let in_rows = rows.count();
     let nested = inverse.map_values(|n| n * 10).reduce_by_key_and_window(|a, b| a + b, "2s", "2s");

@@ -91,11 +91,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let text = input::map(&options.file)
         .map_err(|error| format!("cannot map {}: {error}", options.file.display()))?;
     let threads = options.threads.get();
-    let setup = Setup {
-        text: &text,
-        threads,
-        batch_records: options.batch_records.get(),
-    };
+    let setup = Setup { text: &text, threads, batch_records: options.batch_records.get() };
     match options.style {
         Style::Plain => run::<PlainCounts>(&options, setup, &mut output),
         Style::Expert => run::<ExpertCounts>(&options, setup, &mut output),

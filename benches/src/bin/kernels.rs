@@ -33,10 +33,7 @@ type Kernel = fn(&str) -> u64;
 /// In groups of the same work; the first of a group is what the others are compared with.
 const KERNELS: [&[(&str, Kernel)]; 3] = [
     &[("words/std", words_std), ("words/dstream", words_dstream)],
-    &[
-        ("grep/plain", grep::<PlainCounts>),
-        ("grep/dstream", grep_dstream),
-    ],
+    &[("grep/plain", grep::<PlainCounts>), ("grep/dstream", grep_dstream)],
     &[
         ("count/plain", count::<PlainCounts>),
         ("count/expert", count::<ExpertCounts>),
@@ -86,9 +83,7 @@ fn grep_dstream(text: &str) -> u64 {
 
 /// A checksum of counts.
 fn checksum<'a>(counts: impl Iterator<Item = (&'a [u8], u64)>) -> u64 {
-    counts.fold(0, |sum, (word, n)| {
-        sum.wrapping_add(hash_key(word).wrapping_mul(n))
-    })
+    counts.fold(0, |sum, (word, n)| sum.wrapping_add(hash_key(word).wrapping_mul(n)))
 }
 
 fn count<C: Counts>(text: &str) -> u64 {
@@ -134,10 +129,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     data::write_words(options.rows, 1, &mut bytes)?;
     let text = String::from_utf8(bytes)?;
     for group in KERNELS {
-        let group: Vec<_> = group
-            .iter()
-            .filter(|(name, _)| name.contains(&options.only))
-            .collect();
+        let group: Vec<_> = group.iter().filter(|(name, _)| name.contains(&options.only)).collect();
         let mut seconds = vec![Vec::new(); group.len()];
         let mut results = Vec::new();
         // In turns, so that a slow moment of the machine strikes all alike.

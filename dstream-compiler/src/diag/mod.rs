@@ -28,12 +28,7 @@ impl Diagnostic {
     /// A mistake at a place.
     #[must_use]
     pub fn new(mistake: &'static Mistake, place: impl Into<Place>) -> Self {
-        Self {
-            mistake,
-            place: place.into(),
-            values: Vec::new(),
-            note: None,
-        }
+        Self { mistake, place: place.into(), values: Vec::new(), note: None }
     }
 
     /// Fills in `{name}` of the templates.
@@ -65,9 +60,7 @@ impl Diagnostic {
     /// The second place with its text.
     #[must_use]
     pub fn noted(&self) -> Option<(Place, &str)> {
-        self.note
-            .as_ref()
-            .map(|(place, text)| (*place, text.as_str()))
+        self.note.as_ref().map(|(place, text)| (*place, text.as_str()))
     }
 
     /// Message, note and help on lines of their own, as the compiler shows them.
@@ -142,10 +135,7 @@ impl Diagnostics {
     /// One `compile_error!` for each, at the user's tokens.
     #[must_use]
     pub fn to_compile_errors(&self) -> TokenStream {
-        self.0
-            .iter()
-            .map(|d| d.place.error(d.text()).into_compile_error())
-            .collect()
+        self.0.iter().map(|d| d.place.error(d.text()).into_compile_error()).collect()
     }
 }
 
@@ -164,27 +154,17 @@ mod tests {
 
     #[test]
     fn values_fill_the_templates() {
-        static MISTAKE: Mistake = Mistake {
-            code: "E9999",
-            message: "no `{name}` here",
-            help: "one\nof {list}",
-        };
+        static MISTAKE: Mistake =
+            Mistake { code: "E9999", message: "no `{name}` here", help: "one\nof {list}" };
         let diagnostic = Diagnostic::new(&MISTAKE, proc_macro2::Span::call_site())
             .with("name", "x")
             .with("list", "a, b");
-        assert_eq!(
-            diagnostic.text(),
-            "dstream[E9999]: no `x` here\nhelp: one\nhelp: of a, b"
-        );
+        assert_eq!(diagnostic.text(), "dstream[E9999]: no `x` here\nhelp: one\nhelp: of a, b");
     }
 
     #[test]
     fn braces_of_a_value_are_not_filled_again() {
-        static MISTAKE: Mistake = Mistake {
-            code: "E9999",
-            message: "`{name}`",
-            help: "",
-        };
+        static MISTAKE: Mistake = Mistake { code: "E9999", message: "`{name}`", help: "" };
         let diagnostic =
             Diagnostic::new(&MISTAKE, proc_macro2::Span::call_site()).with("name", "{name}");
         assert_eq!(diagnostic.message(), "`{name}`");

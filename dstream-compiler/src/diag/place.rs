@@ -25,6 +25,12 @@ impl Place {
         Self { start, end }
     }
 
+    /// From one token to another.
+    #[must_use]
+    pub fn between(start: Span, end: Span) -> Self {
+        Self { start, end }
+    }
+
     /// Its first line, where the compiler knows it.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
@@ -44,10 +50,7 @@ impl Place {
 
 impl From<Span> for Place {
     fn from(span: Span) -> Self {
-        Self {
-            start: span,
-            end: span,
-        }
+        Self { start: span, end: span }
     }
 }
 

@@ -168,7 +168,7 @@ mistakes! {
         => "{suggestion}define it before it is used: `let {name} = …;`";
     /// A stream that nothing uses.
     E0302 UNUSED_STREAM: "the stream `{name}` is not used"
-        => "prefix it with `_` to keep it for later, remove it, or give it an output: `{name}.print();`";
+        => "prefix it with `_` to keep it for later, remove it, or {way}";
     /// Two streams of one name.
     E0303 SAME_NAME: "two streams are called `{name}`"
         => "streams are known by their names, in queries and metrics too: call this one something else";
@@ -195,7 +195,7 @@ mistakes! {
         => "remove `: {type}`; it follows from the closures, whose parameters and result can be annotated";
     /// A stream expression that goes nowhere.
     E0311 NO_EFFECT: "this stream goes nowhere"
-        => "bind it, `let name = …;`, or add an output, `.save(url)` or `.print()`";
+        => "bind it, `let name = …;`{way}";
     /// A binding of an output.
     E0312 LET_OF_OUTPUT: "`{output}` makes no stream that could be bound"
         => "write the output as a statement of its own: `name.{output}(…);`";
@@ -307,12 +307,7 @@ mod tests {
     #[test]
     fn codes_are_unique_and_ordered() {
         for pair in ALL.windows(2) {
-            assert!(
-                pair[0].code < pair[1].code,
-                "{} before {}",
-                pair[0].code,
-                pair[1].code
-            );
+            assert!(pair[0].code < pair[1].code, "{} before {}", pair[0].code, pair[1].code);
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
 use quote::ToTokens;
-use syn::Expr;
+use syn::{Expr, Type};
 
 use super::logical::{Job, Op};
 use crate::op;
@@ -41,10 +41,8 @@ pub fn partitioning(job: &Job, known: &BTreeMap<NodeIndex, Partitioning>) -> Str
 
 fn row(job: &Job, node: NodeIndex) -> [String; 3] {
     let weight = &job.graph[node];
-    let parents: Vec<&str> = parents(job, node)
-        .into_iter()
-        .map(|parent| job.graph[parent].stream.as_str())
-        .collect();
+    let parents: Vec<&str> =
+        parents(job, node).into_iter().map(|parent| job.graph[parent].stream.as_str()).collect();
     let mut stream = weight.stream.clone();
     for merged in &weight.merged {
         stream.push_str(" = ");
@@ -52,11 +50,8 @@ fn row(job: &Job, node: NodeIndex) -> [String; 3] {
     }
     let name = op::facts(&weight.op).name;
     let call = match &weight.op {
-        Op::Source {
-            record: Some(record),
-            ..
-        } => {
-            format!("{name}::<{}>", tokens(record))
+        Op::Source { record: Some(record), .. } => {
+            format!("{name}::<{}>", type_text(record))
         }
         Op::Source { .. } => name.to_owned(),
         Op::Save { .. } | Op::Print { .. } => {
@@ -76,11 +71,7 @@ fn details(op: &Op) -> String {
         Op::Print { count } => parts.extend(count.map(|count| count.to_string())),
         _ => {}
     }
-    parts.extend(
-        op::functions(op)
-            .into_iter()
-            .map(|function| expression(&function.expr)),
-    );
+    parts.extend(op::functions(op).into_iter().map(|function| expression(&function.expr)));
     if let Op::Window { length, slide } | Op::ReduceByKeyAndWindow { length, slide, .. } = op {
         parts.push(format!("{length} every {slide}"));
     }
@@ -98,6 +89,15 @@ pub fn expression(expr: &Expr) -> String {
         None => text,
         Some((end, _)) => format!("{}…", &text[..end]),
     }
+}
+
+/// A type on one line.
+#[must_use]
+pub fn type_text(ty: &Type) -> String {
+    let file = syn::parse2::<syn::File>(quote::quote!(type T = #ty;));
+    let text = file.map(|file| prettyplease::unparse(&file)).unwrap_or_default();
+    let text = text.trim().trim_start_matches("type T = ").trim_end_matches(';');
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Tokens on one line, spaced as rustfmt would.
@@ -122,10 +122,7 @@ fn tokens(tokens: &impl ToTokens) -> String {
 /// Rows in columns as wide as their widest entry.
 pub(super) fn columns(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
     };
     let mut text = String::new();
     for row in rows {

@@ -18,11 +18,7 @@ pub fn physical(plan: &Physical) -> String {
             .map(|operator| &plan.operators[*operator])
             .map(|operator| format!("{} = {}", operator.stream, operator.name))
             .collect();
-        let label = format!(
-            "{index}: {}\n{}",
-            headline(plan, stage),
-            operators.join("\n")
-        );
+        let label = format!("{index}: {}\n{}", headline(plan, stage), operators.join("\n"));
         _ = writeln!(text, "  s{index} [label={}];", quoted(&label));
     }
     for (index, stage) in plan.stages.iter().enumerate() {
@@ -34,10 +30,7 @@ pub fn physical(plan: &Physical) -> String {
             };
             for (from, _) in &flow.from {
                 let label = quoted(&kind(&flow.kind));
-                _ = writeln!(
-                    text,
-                    "  s{from} -> s{index} [label={label}, style={style}];"
-                );
+                _ = writeln!(text, "  s{from} -> s{index} [label={label}, style={style}];");
             }
         }
     }
@@ -68,9 +61,6 @@ fn reads(head: &Head) -> Vec<usize> {
 
 /// A label: quotes and backslashes escaped, lines left-aligned.
 fn quoted(label: &str) -> String {
-    let label = label
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\l");
+    let label = label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\l");
     format!("\"{label}\\l\"")
 }

@@ -14,17 +14,9 @@ pub fn physical(plan: &Physical) -> String {
         uses(plan, stage, &stage.body, 1, &mut text);
     }
     for (index, flow) in plan.flows.iter().enumerate() {
-        let from: Vec<String> = flow
-            .from
-            .iter()
-            .map(|(stage, tail)| format!("{stage}.{tail}"))
-            .collect();
-        _ = writeln!(
-            text,
-            "flow {index}  {} from {}",
-            kind(&flow.kind),
-            from.join(", ")
-        );
+        let from: Vec<String> =
+            flow.from.iter().map(|(stage, tail)| format!("{stage}.{tail}")).collect();
+        _ = writeln!(text, "flow {index}  {} from {}", kind(&flow.kind), from.join(", "));
     }
     text
 }
@@ -37,17 +29,8 @@ pub(super) fn headline(plan: &Physical, stage: &Stage) -> String {
         Head::Running { flow, .. } => format!("running merge flow {flow}"),
         Head::Rows { flow } => format!("rows flow {flow}"),
         Head::Window { flow, length } => format!("window of {length} flow {flow}"),
-        Head::WindowReduce {
-            flow,
-            length,
-            inverse,
-            ..
-        } => {
-            let inverse = if inverse.is_some() {
-                " with inverse"
-            } else {
-                ""
-            };
+        Head::WindowReduce { flow, length, inverse, .. } => {
+            let inverse = if inverse.is_some() { " with inverse" } else { "" };
             format!("window reduce of {length}{inverse} flow {flow}")
         }
         Head::Join { left, right } => format!("join flow {left} with flow {right}"),
@@ -70,11 +53,7 @@ pub(super) fn headline(plan: &Physical, stage: &Stage) -> String {
         _ = write!(line, ", keeps {kind} until {}", state.cut_by);
     }
     if (stage.every, stage.emits_every) != (1, 1) {
-        _ = write!(
-            line,
-            ", every {} emits every {}",
-            stage.every, stage.emits_every
-        );
+        _ = write!(line, ", every {} emits every {}", stage.every, stage.emits_every);
     }
     line
 }
@@ -83,9 +62,7 @@ fn uses(plan: &Physical, stage: &Stage, body: &[Use], depth: usize, text: &mut S
     let indent = "  ".repeat(depth);
     for item in body {
         match item {
-            Use::Step {
-                step, stream, body, ..
-            } => {
+            Use::Step { step, stream, body, .. } => {
                 let (name, function) = match step {
                     Step::Map(f) => ("map", f),
                     Step::Filter(f) => ("filter", f),
@@ -94,27 +71,15 @@ fn uses(plan: &Physical, stage: &Stage, body: &[Use], depth: usize, text: &mut S
                     Step::MapValues(f) => ("map_values", f),
                     Step::KeyBy(f) => ("key_by", f),
                 };
-                _ = writeln!(
-                    text,
-                    "{indent}{stream} = {name} {}",
-                    expression(&function.expr)
-                );
+                _ = writeln!(text, "{indent}{stream} = {name} {}", expression(&function.expr));
                 uses(plan, stage, body, depth + 1, text);
             }
             Use::Tail(tail) => {
-                _ = writeln!(
-                    text,
-                    "{indent}tail {tail}: {}",
-                    tail_text(plan, stage.tails[*tail])
-                );
+                _ = writeln!(text, "{indent}tail {tail}: {}", tail_text(plan, stage.tails[*tail]));
             }
             Use::Score { tail, score } => {
                 let kind = tail_text(plan, stage.tails[*tail]);
-                _ = writeln!(
-                    text,
-                    "{indent}tail {tail}: {kind} by {}",
-                    expression(&score.expr)
-                );
+                _ = writeln!(text, "{indent}tail {tail}: {kind} by {}", expression(&score.expr));
             }
         }
     }

@@ -23,10 +23,7 @@ impl Fnv {
     }
 
     fn number(&mut self, number: u64) {
-        number
-            .to_le_bytes()
-            .into_iter()
-            .for_each(|byte| self.byte(byte));
+        number.to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
     }
 
     fn text(&mut self, text: &str) {
@@ -100,11 +97,7 @@ fn node(fnv: &mut Fnv, job: &Job, node: NodeIndex) {
         fnv.tokens(function.expr.to_token_stream());
     }
     match &weight.op {
-        Op::Source {
-            format,
-            record,
-            url,
-        } => {
+        Op::Source { format, record, url } => {
             fnv.byte(match format {
                 SourceFormat::Text => 0,
                 SourceFormat::Csv => 1,

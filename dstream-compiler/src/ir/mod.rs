@@ -6,8 +6,5 @@ pub mod dump_dot;
 pub mod dump_stages;
 pub mod fingerprint;
 pub mod logical;
-#[expect(
-    missing_docs,
-    reason = "the numbers of heads and tails are explained on their enums"
-)]
+#[expect(missing_docs, reason = "the numbers of heads and tails are explained on their enums")]
 pub mod physical;

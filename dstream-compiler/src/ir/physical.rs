@@ -146,12 +146,7 @@ pub enum Head {
     /// The rows of the last `length` batches.
     Window { flow: usize, length: u64 },
     /// Reduces the last `length` batches by key; the flow's keys are unique per batch and partition.
-    WindowReduce {
-        flow: usize,
-        merge: Function,
-        inverse: Option<Function>,
-        length: u64,
-    },
+    WindowReduce { flow: usize, merge: Function, inverse: Option<Function>, length: u64 },
     /// Joins two flows by key.
     Join { left: usize, right: usize },
     /// The reduction of partial values.

@@ -24,6 +24,8 @@ pub enum Arg {
     Number,
     /// Any expression of the job's parameters; what it stands for.
     Value(&'static str),
+    /// Where a sink writes.
+    Url,
 }
 
 /// A checked argument. Streams are no arguments of a node: they are its parents.
@@ -54,10 +56,7 @@ impl Arguments {
     /// Arguments that were checked against a form.
     #[must_use]
     pub fn new(values: impl IntoIterator<Item = Argument>, parent_slide: u64) -> Self {
-        Self {
-            values: values.into_iter().collect(),
-            parent_slide,
-        }
+        Self { values: values.into_iter().collect(), parent_slide }
     }
 
     /// The next one, a function.
@@ -65,8 +64,7 @@ impl Arguments {
     /// # Panics
     /// If the operator's forms have no function there.
     pub fn function(&mut self) -> Function {
-        self.next_function()
-            .expect("invariant: the form has a function here")
+        self.next_function().expect("invariant: the form has a function here")
     }
 
     /// The next one if it is a function.
@@ -96,8 +94,7 @@ impl Arguments {
     /// # Panics
     /// If the operator's forms have no length there.
     pub fn length(&mut self) -> u64 {
-        self.next_batches()
-            .expect("invariant: the form has a length here")
+        self.next_batches().expect("invariant: the form has a length here")
     }
 
     /// The next one, a window's slide, or that of the parent.

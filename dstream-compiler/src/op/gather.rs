@@ -11,6 +11,7 @@ const GATHER: Facts = Facts {
     dependency: Dependency::Gather,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: false,
     partitioning: Effect::Loses,
     uniqueness: Effect::Loses,
@@ -21,10 +22,7 @@ const GATHER: Facts = Facts {
 pub(super) const REDUCE: Facts = Facts {
     name: "reduce",
     usage: "reduce(|a, b| …)",
-    forms: &[&[Arg::Function {
-        parameters: 2,
-        example: "|a, b| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 2, example: "|a, b| …" }]],
     make: |args| Op::Reduce(args.function()),
     doc: "one record per batch; none for an empty one",
     ..GATHER
@@ -45,16 +43,10 @@ pub(super) const TOP_K: Facts = Facts {
     name: "top_k",
     usage: "top_k(10, |record| …)",
     forms: &[&[
-        Arg::Value("how many"),
-        Arg::Function {
-            parameters: 1,
-            example: "|record| …",
-        },
+        Arg::Value("a number of records"),
+        Arg::Function { parameters: 1, example: "|record| …" },
     ]],
-    make: |args| Op::TopK {
-        k: args.value(),
-        score: args.function(),
-    },
+    make: |args| Op::TopK { k: args.value(), score: args.function() },
     doc: "the records of a batch with the greatest scores, best first",
     ..GATHER
 };

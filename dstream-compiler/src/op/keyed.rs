@@ -7,14 +7,12 @@ use crate::ir::logical::Op;
 pub(super) const REDUCE_BY_KEY: Facts = Facts {
     name: "reduce_by_key",
     usage: "reduce_by_key(|a, b| …)",
-    forms: &[&[Arg::Function {
-        parameters: 2,
-        example: "|a, b| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 2, example: "|a, b| …" }]],
     make: |args| Op::ReduceByKey(args.function()),
     dependency: Dependency::ByKey,
     keyed_input: true,
     keyed_output: true,
+    makes_key: false,
     state: false,
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,
@@ -25,14 +23,12 @@ pub(super) const REDUCE_BY_KEY: Facts = Facts {
 pub(super) const RUNNING_REDUCE: Facts = Facts {
     name: "running_reduce",
     usage: "running_reduce(|a, b| …)",
-    forms: &[&[Arg::Function {
-        parameters: 2,
-        example: "|a, b| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 2, example: "|a, b| …" }]],
     make: |args| Op::RunningReduce(args.function()),
     dependency: Dependency::ByKey,
     keyed_input: true,
     keyed_output: true,
+    makes_key: false,
     state: true,
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,

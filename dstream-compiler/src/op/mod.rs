@@ -34,6 +34,8 @@ pub struct Facts {
     pub keyed_input: bool,
     /// Whether its output is (key, value) pairs whatever its function returns.
     pub keyed_output: bool,
+    /// Whether its function returns a key.
+    pub makes_key: bool,
     /// Whether it keeps something from batch to batch.
     pub state: bool,
     /// What it does to "all records of a key are in the partition of that key".
@@ -159,25 +161,14 @@ mod tests {
     fn names_are_unique_and_usage_starts_with_them() {
         for (i, facts) in ALL.iter().enumerate() {
             assert!(facts.usage.starts_with(facts.name), "{}", facts.name);
-            assert!(
-                ALL[..i].iter().all(|other| other.name != facts.name),
-                "{}",
-                facts.name
-            );
-            assert!(
-                !facts.doc.is_empty() && !facts.forms.is_empty(),
-                "{}",
-                facts.name
-            );
+            assert!(ALL[..i].iter().all(|other| other.name != facts.name), "{}", facts.name);
+            assert!(!facts.doc.is_empty() && !facts.forms.is_empty(), "{}", facts.name);
         }
     }
 
     #[test]
     fn narrow_operators_keep_nothing() {
-        for facts in ALL
-            .iter()
-            .filter(|facts| facts.dependency == Dependency::Narrow)
-        {
+        for facts in ALL.iter().filter(|facts| facts.dependency == Dependency::Narrow) {
             assert!(!facts.state, "{}", facts.name);
         }
     }

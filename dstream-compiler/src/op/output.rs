@@ -11,6 +11,7 @@ const OUTPUT: Facts = Facts {
     dependency: Dependency::Output,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: false,
     partitioning: Effect::Keeps,
     uniqueness: Effect::Keeps,
@@ -21,7 +22,7 @@ const OUTPUT: Facts = Facts {
 pub(super) const SAVE: Facts = Facts {
     name: "save",
     usage: "save(\"json+file://out/counts\")",
-    forms: &[&[Arg::Value("URL")]],
+    forms: &[&[Arg::Url]],
     make: |args| Op::Save { url: args.value() },
     doc: "writes each batch to a sink",
     ..OUTPUT
@@ -32,9 +33,7 @@ pub(super) const PRINT: Facts = Facts {
     name: "print",
     usage: "print()",
     forms: &[&[], &[Arg::Number]],
-    make: |args| Op::Print {
-        count: args.next_number(),
-    },
+    make: |args| Op::Print { count: args.next_number() },
     doc: "shows the first records of each batch",
     ..OUTPUT
 };

@@ -11,6 +11,7 @@ const NARROW: Facts = Facts {
     dependency: Dependency::Narrow,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: false,
     partitioning: Effect::Loses,
     uniqueness: Effect::Loses,
@@ -21,10 +22,7 @@ const NARROW: Facts = Facts {
 pub(super) const MAP: Facts = Facts {
     name: "map",
     usage: "map(|record| …)",
-    forms: &[&[Arg::Function {
-        parameters: 1,
-        example: "|record| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 1, example: "|record| …" }]],
     make: |args| Op::Map(args.function()),
     doc: "one record for each",
     ..NARROW
@@ -34,10 +32,7 @@ pub(super) const MAP: Facts = Facts {
 pub(super) const FILTER: Facts = Facts {
     name: "filter",
     usage: "filter(|record| …)",
-    forms: &[&[Arg::Function {
-        parameters: 1,
-        example: "|record| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 1, example: "|record| …" }]],
     make: |args| Op::Filter(args.function()),
     partitioning: Effect::Keeps,
     uniqueness: Effect::Keeps,
@@ -49,10 +44,7 @@ pub(super) const FILTER: Facts = Facts {
 pub(super) const FILTER_MAP: Facts = Facts {
     name: "filter_map",
     usage: "filter_map(|record| …)",
-    forms: &[&[Arg::Function {
-        parameters: 1,
-        example: "|record| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 1, example: "|record| …" }]],
     make: |args| Op::FilterMap(args.function()),
     doc: "one record or none for each",
     ..NARROW
@@ -62,10 +54,7 @@ pub(super) const FILTER_MAP: Facts = Facts {
 pub(super) const FLAT_MAP: Facts = Facts {
     name: "flat_map",
     usage: "flat_map(|record| …)",
-    forms: &[&[Arg::Function {
-        parameters: 1,
-        example: "|record| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 1, example: "|record| …" }]],
     make: |args| Op::FlatMap(args.function()),
     doc: "any number of records for each",
     ..NARROW
@@ -75,10 +64,7 @@ pub(super) const FLAT_MAP: Facts = Facts {
 pub(super) const MAP_VALUES: Facts = Facts {
     name: "map_values",
     usage: "map_values(|value| …)",
-    forms: &[&[Arg::Function {
-        parameters: 1,
-        example: "|value| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 1, example: "|value| …" }]],
     make: |args| Op::MapValues(args.function()),
     keyed_input: true,
     keyed_output: true,
@@ -92,12 +78,10 @@ pub(super) const MAP_VALUES: Facts = Facts {
 pub(super) const KEY_BY: Facts = Facts {
     name: "key_by",
     usage: "key_by(|record| …)",
-    forms: &[&[Arg::Function {
-        parameters: 1,
-        example: "|record| …",
-    }]],
+    forms: &[&[Arg::Function { parameters: 1, example: "|record| …" }]],
     make: |args| Op::KeyBy(args.function()),
     keyed_output: true,
+    makes_key: true,
     doc: "each record with a key made from it",
     ..NARROW
 };

@@ -41,33 +41,21 @@ pub const KINDS: &[Kind] = &[
 const SOURCE: Facts = Facts {
     name: "source",
     usage: "source::text(url)",
-    forms: &[&[Arg::Value("URL")]],
-    make: |args| Op::Source {
-        format: SourceFormat::Text,
-        record: None,
-        url: args.value(),
-    },
+    forms: &[&[Arg::Url]],
+    make: |args| Op::Source { format: SourceFormat::Text, record: None, url: args.value() },
     dependency: Dependency::Narrow,
     keyed_input: false,
     keyed_output: false,
+    makes_key: false,
     state: false,
     partitioning: Effect::Loses,
     uniqueness: Effect::Loses,
     doc: "records from outside",
 };
 
-static TEXT: Facts = Facts {
-    name: "source::text",
-    ..SOURCE
-};
-static CSV: Facts = Facts {
-    name: "source::csv",
-    ..SOURCE
-};
-static JSON: Facts = Facts {
-    name: "source::json",
-    ..SOURCE
-};
+static TEXT: Facts = Facts { name: "source::text", ..SOURCE };
+static CSV: Facts = Facts { name: "source::csv", ..SOURCE };
+static JSON: Facts = Facts { name: "source::json", ..SOURCE };
 
 /// The facts of a source's node.
 pub(super) fn facts(format: SourceFormat) -> &'static Facts {

@@ -69,29 +69,12 @@ fn same(a: &Op, b: &Op) -> bool {
         | (Op::ReduceByKey(f), Op::ReduceByKey(g))
         | (Op::RunningReduce(f), Op::RunningReduce(g)) => same_function(f, g),
         (Op::Union, Op::Union) | (Op::Count, Op::Count) | (Op::Join, Op::Join) => true,
+        (Op::Window { length: l, slide: s }, Op::Window { length: m, slide: t }) => {
+            l == m && s == t
+        }
         (
-            Op::Window {
-                length: l,
-                slide: s,
-            },
-            Op::Window {
-                length: m,
-                slide: t,
-            },
-        ) => l == m && s == t,
-        (
-            Op::ReduceByKeyAndWindow {
-                merge: f,
-                inverse: i,
-                length: l,
-                slide: s,
-            },
-            Op::ReduceByKeyAndWindow {
-                merge: g,
-                inverse: j,
-                length: m,
-                slide: t,
-            },
+            Op::ReduceByKeyAndWindow { merge: f, inverse: i, length: l, slide: s },
+            Op::ReduceByKeyAndWindow { merge: g, inverse: j, length: m, slide: t },
         ) => {
             let inverses = match (i, j) {
                 (None, None) => true,

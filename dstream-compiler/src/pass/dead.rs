@@ -21,9 +21,6 @@ pub(super) fn run(job: &mut Job) {
             alive.extend(parents(job, node));
         }
     }
-    let order: Vec<NodeIndex> = nodes
-        .into_iter()
-        .filter(|node| alive.contains(node))
-        .collect();
+    let order: Vec<NodeIndex> = nodes.into_iter().filter(|node| alive.contains(node)).collect();
     renumber(job, &order);
 }

@@ -10,10 +10,7 @@ use crate::ir::logical::{Job, Node, Op};
 pub(super) fn run(job: &mut Job) {
     let mut order: Vec<NodeIndex> = job.graph.node_indices().collect();
     while let Some((union, filter)) = candidate(job, &order) {
-        let at = order
-            .iter()
-            .position(|node| *node == filter)
-            .unwrap_or(order.len());
+        let at = order.iter().position(|node| *node == filter).unwrap_or(order.len());
         let branches = swap(job, union, filter);
         // The union goes where the filter was, behind its new parents.
         order.retain(|node| *node != union);

@@ -14,8 +14,6 @@ mod stages;
 #[cfg(test)]
 mod tests;
 
-use petgraph::graph::NodeIndex;
-
 use crate::ir::logical::Job;
 use crate::ir::physical::Physical;
 use crate::ir::{dump, dump_dot, dump_stages, fingerprint};
@@ -52,11 +50,7 @@ pub const PASSES: &[Pass] = &[
         after: "no two deterministic operators do the same to the same parents",
         run: common::run,
     },
-    Pass {
-        name: "dead streams",
-        after: "every node leads to an output",
-        run: dead::run,
-    },
+    Pass { name: "dead streams", after: "every node leads to an output", run: dead::run },
 ];
 
 /// Runs all passes and cuts the plan into stages.
@@ -67,19 +61,11 @@ pub fn plan(mut job: Job) -> Physical {
         (pass.run)(&mut job);
         phases.push((pass.name, dump::logical(&job)));
     }
-    phases.push((
-        "partitioning",
-        dump::partitioning(&job, &partitioning::of(&job)),
-    ));
+    phases.push(("partitioning", dump::partitioning(&job, &partitioning::of(&job))));
     let mut physical = stages::cut(&job);
     physical.hash = fingerprint::job(&job);
     phases.push(("stages", dump_stages::physical(&physical)));
     physical.dot = dump_dot::physical(&physical);
     physical.phases = phases;
     physical
-}
-
-/// Nodes in order of definition.
-pub(crate) fn nodes(job: &Job) -> Vec<NodeIndex> {
-    job.graph.node_indices().collect()
 }

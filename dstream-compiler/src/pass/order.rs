@@ -23,10 +23,8 @@ pub(crate) fn parents(job: &Job, node: NodeIndex) -> Vec<NodeIndex> {
 /// The consumers of a node in order of definition, each once.
 #[must_use]
 pub fn consumers(job: &Job, node: NodeIndex) -> Vec<NodeIndex> {
-    let mut consumers: Vec<NodeIndex> = job
-        .graph
-        .neighbors_directed(node, Direction::Outgoing)
-        .collect();
+    let mut consumers: Vec<NodeIndex> =
+        job.graph.neighbors_directed(node, Direction::Outgoing).collect();
     consumers.sort();
     consumers.dedup();
     consumers
@@ -35,10 +33,8 @@ pub fn consumers(job: &Job, node: NodeIndex) -> Vec<NodeIndex> {
 /// Numbers the nodes anew, in the given order. Those that are not in it are dropped.
 pub(super) fn renumber(job: &mut Job, order: &[NodeIndex]) {
     let mut graph: StableDiGraph<Node, u8> = StableDiGraph::new();
-    let new: BTreeMap<NodeIndex, NodeIndex> = order
-        .iter()
-        .map(|&old| (old, graph.add_node(job.graph[old].clone())))
-        .collect();
+    let new: BTreeMap<NodeIndex, NodeIndex> =
+        order.iter().map(|&old| (old, graph.add_node(job.graph[old].clone()))).collect();
     for &old in order {
         for (port, parent) in (0u8..).zip(parents(job, old)) {
             if let (Some(&parent), Some(&child)) = (new.get(&parent), new.get(&old)) {

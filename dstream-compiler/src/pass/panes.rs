@@ -14,12 +14,7 @@ pub(super) fn run(job: &mut Job) {
     let nodes: Vec<NodeIndex> = job.graph.node_indices().collect();
     let mut order = Vec::with_capacity(nodes.len());
     for node in nodes {
-        if let Op::ReduceByKeyAndWindow {
-            inverse,
-            length,
-            slide,
-            ..
-        } = &mut job.graph[node].op
+        if let Op::ReduceByKeyAndWindow { inverse, length, slide, .. } = &mut job.graph[node].op
             && slide > length
         {
             // Windows do not overlap: nothing that leaves one would have been in it.

@@ -32,28 +32,18 @@ pub fn of(job: &Job) -> BTreeMap<NodeIndex, Partitioning> {
             .map(|parent| known.get(parent).copied().unwrap_or_default())
             .collect();
         // A union is partitioned if both sides are.
-        let kept = before
-            .first()
-            .filter(|_| before.iter().all(|p| p.by_key_since.is_some()));
+        let kept = before.first().filter(|_| before.iter().all(|p| p.by_key_since.is_some()));
         let by_key_since = match facts.partitioning {
             Effect::Keeps => kept.and_then(|partitioning| partitioning.by_key_since),
             Effect::Makes => kept.and_then(|p| p.by_key_since).or(Some(node)),
             Effect::Loses => None,
         };
         let unique = match facts.uniqueness {
-            Effect::Keeps => before
-                .first()
-                .is_some_and(|partitioning| partitioning.unique),
+            Effect::Keeps => before.first().is_some_and(|partitioning| partitioning.unique),
             Effect::Makes => true,
             Effect::Loses => false,
         };
-        known.insert(
-            node,
-            Partitioning {
-                by_key_since,
-                unique: unique && by_key_since.is_some(),
-            },
-        );
+        known.insert(node, Partitioning { by_key_since, unique: unique && by_key_since.is_some() });
     }
     known
 }

@@ -17,6 +17,8 @@ const MAX_BATCHES: u64 = u32::MAX as u64;
 
 /// The checked arguments of a call.
 pub(super) struct Checked {
+    /// The form of the call.
+    pub(super) form: &'static [Arg],
     /// Those that are no streams.
     pub(super) values: Vec<Argument>,
     /// Those that are.
@@ -50,10 +52,7 @@ impl Lowering<'_> {
             }
             return None;
         };
-        let mut checked = Checked {
-            values: Vec::new(),
-            streams: Vec::new(),
-        };
+        let mut checked = Checked { form, values: Vec::new(), streams: Vec::new() };
         let mut good = true;
         for (kind, arg) in form.iter().zip(args) {
             if *kind == Arg::Stream {
@@ -74,10 +73,7 @@ impl Lowering<'_> {
     /// The form whose arguments look most like those of the call.
     fn form(&self, args: &[&Expr], facts: &Facts, scope: &Scope) -> Option<&'static [Arg]> {
         let fits = |form: &&'static [Arg]| {
-            form.iter()
-                .zip(args)
-                .filter(|(kind, arg)| self.looks_like(**kind, arg, scope))
-                .count()
+            form.iter().zip(args).filter(|(kind, arg)| self.looks_like(**kind, arg, scope)).count()
         };
         let mut best: Option<&'static [Arg]> = None;
         for form in facts.forms.iter().filter(|form| form.len() == args.len()) {
@@ -93,17 +89,13 @@ impl Lowering<'_> {
             Arg::Function { .. } => matches!(strip(arg), Expr::Closure(_) | Expr::Path(_)),
             Arg::Stream => self.is_stream(arg, scope),
             Arg::Length | Arg::Slide | Arg::Number => matches!(strip(arg), Expr::Lit(_)),
-            Arg::Value(_) => !matches!(strip(arg), Expr::Closure(_)),
+            Arg::Value(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
         }
     }
 
     fn wrong_arity(&mut self, call: &ExprMethodCall, facts: &'static Facts) {
         let found = call.args.len();
-        let place: Place = if found == 0 {
-            (&call.method).into()
-        } else {
-            Place::of(&call.args)
-        };
+        let place: Place = if found == 0 { (&call.method).into() } else { Place::of(&call.args) };
         if facts.dependency == Dependency::Output && found == 0 {
             self.report(Diagnostic::new(&table::SAVE_WITHOUT_URL, place));
             return;
@@ -122,7 +114,7 @@ impl Lowering<'_> {
             Diagnostic::new(&table::WRONG_ARITY, place)
                 .with("name", facts.name)
                 .with("expected", expected)
-                .with("found", found.to_string())
+                .with("found", count(found))
                 .with("usage", facts.usage),
         );
     }
@@ -153,25 +145,17 @@ impl Lowering<'_> {
         scope: &mut Scope,
     ) -> Option<Argument> {
         match kind {
-            Arg::Function {
-                parameters,
-                example,
-            } => {
-                let wanted = Wanted {
-                    facts: context.facts,
-                    parameters,
-                    example,
-                };
-                self.function(arg, wanted, scope, context.allowed)
-                    .map(Argument::Function)
+            Arg::Function { parameters, example } => {
+                let wanted = Wanted { facts: context.facts, parameters, example };
+                self.function(arg, wanted, scope, context.allowed).map(Argument::Function)
             }
             Arg::Length => self.batches("window", arg, context).map(Argument::Batches),
             Arg::Slide => self.batches("slide", arg, context).map(Argument::Batches),
             Arg::Number => {
                 let number = match strip(arg) {
-                    Expr::Lit(syn::ExprLit {
-                        lit: Lit::Int(int), ..
-                    }) => int.base10_parse().ok().filter(|number| *number > 0),
+                    Expr::Lit(syn::ExprLit { lit: Lit::Int(int), .. }) => {
+                        int.base10_parse().ok().filter(|number| *number > 0)
+                    }
                     _ => None,
                 };
                 if number.is_none() {
@@ -183,6 +167,11 @@ impl Lowering<'_> {
                 number.map(Argument::Number)
             }
             Arg::Value(what) => self.value(what, arg, context, scope).map(Argument::Value),
+            Arg::Url => {
+                let good = self.check_url(arg, "write", "json+file://out/name");
+                let value = self.value("a URL", arg, context, scope);
+                value.filter(|_| good).map(Argument::Value)
+            }
             Arg::Stream => None,
         }
     }
@@ -203,18 +192,12 @@ impl Lowering<'_> {
             );
             return None;
         }
-        if what == "URL" && !self.check_url(arg, "write", "json+file://out/name") {
-            return None;
-        }
         self.plain(arg, scope).then(|| arg.clone())
     }
 
     /// Whether a URL is not empty, as far as it is written out.
     pub(super) fn check_url(&mut self, url: &Expr, what: &str, example: &str) -> bool {
-        if let Expr::Lit(syn::ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) = strip(url)
+        if let Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) = strip(url)
             && text.value().trim().is_empty()
         {
             self.report(
@@ -257,11 +240,7 @@ impl Lowering<'_> {
 
     /// A length or slide in batches.
     fn batches(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
-        let Expr::Lit(syn::ExprLit {
-            lit: Lit::Str(literal),
-            ..
-        }) = strip(arg)
-        else {
+        let Expr::Lit(syn::ExprLit { lit: Lit::Str(literal), .. }) = strip(arg) else {
             self.report(
                 Diagnostic::new(&table::DURATION_NOT_LITERAL, Place::of(arg))
                     .with("what", what)
@@ -276,9 +255,7 @@ impl Lowering<'_> {
             return None;
         };
         let interval = self.interval_ms.unwrap_or(1);
-        let parent = context
-            .parent
-            .map_or(Slide::Unknown, |parent| self.slide(parent));
+        let parent = context.parent.map_or(Slide::Unknown, |parent| self.slide(parent));
         let unit = interval.saturating_mul(parent.or_one());
         let report = |mistake| {
             let below = (ms / unit).max(1).saturating_mul(unit);
@@ -318,5 +295,13 @@ pub(super) fn return_instead(kind: &Kind) -> &'static str {
     match kind {
         Kind::Job => "a job runs until it is stopped or its input ends: remove it",
         Kind::Operator(_) => "end the body with the stream it returns, without `return`",
+    }
+}
+
+/// A number of arguments or parameters, after "not".
+pub(super) fn count(found: usize) -> String {
+    match found {
+        0 => "none".to_owned(),
+        n => n.to_string(),
     }
 }

@@ -79,16 +79,11 @@ fn interval_value(
         return None;
     };
     let text = match value {
-        Expr::Lit(syn::ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => text.value(),
+        Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) => text.value(),
         other => quote::ToTokens::to_token_stream(other).to_string(),
     };
     let ms = match value {
-        Expr::Lit(syn::ExprLit {
-            lit: Lit::Str(_), ..
-        }) => duration::parse(&text),
+        Expr::Lit(syn::ExprLit { lit: Lit::Str(_), .. }) => duration::parse(&text),
         _ => None,
     };
     let Some(ms) = ms else {

@@ -24,11 +24,7 @@ impl Lowering<'_> {
             self.statement(statement, &mut scope);
         }
         self.unused(&scope);
-        let has_output = self
-            .graph
-            .node_weights()
-            .any(|node| op::facts(&node.op).dependency == Dependency::Output);
-        if !has_output && self.diagnostics.is_empty() {
+        if !self.has_output && self.diagnostics.is_empty() {
             let name = &signature.header.name;
             self.report(Diagnostic::new(&table::NO_OUTPUT, name).with("name", name.to_string()));
         }
@@ -36,11 +32,19 @@ impl Lowering<'_> {
 
     /// Reports the streams of a body that nothing uses.
     pub(super) fn unused(&mut self, scope: &Scope) {
-        for (name, binding) in &scope.streams {
-            if !binding.used && !name.starts_with('_') {
+        for name in &scope.order {
+            let Some(binding) = scope.streams.get(name) else {
+                continue;
+            };
+            if !binding.used && !binding.broken && !name.starts_with('_') {
+                let way = match scope.kind {
+                    Kind::Job => format!("give it an output: `{name}.print();`"),
+                    Kind::Operator(_) => "use it in what the function returns".to_owned(),
+                };
                 self.report(
                     Diagnostic::new(&table::UNUSED_STREAM, &binding.ident)
-                        .with("name", name.clone()),
+                        .with("name", name.clone())
+                        .with("way", way),
                 );
             }
         }
@@ -58,7 +62,7 @@ pub(super) fn names(statements: &[Stmt]) -> impl Iterator<Item = &Ident> {
 /// The name that a pattern binds, if it is nothing else.
 pub(super) fn bound(pat: &Pat) -> Option<&Ident> {
     match pat {
-        Pat::Ident(pat) => Some(&pat.ident),
+        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(&pat.ident),
         Pat::Type(typed) => bound(&typed.pat),
         Pat::Paren(paren) => bound(&paren.pat),
         _ => None,

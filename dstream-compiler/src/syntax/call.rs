@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
-use quote::ToTokens;
 use syn::{ExprCall, ExprPath, parse_quote};
 
+use super::argument::count;
 use super::body::names;
 use super::chain::Link;
 use super::lowering::{Lowering, path_text};
@@ -14,6 +14,7 @@ use super::scope::{Binding, Kind, Scope};
 use super::statement::split_tail;
 use super::{determinism, rename};
 use crate::diag::{Diagnostic, Place, table};
+use crate::ir::dump;
 use crate::ir::logical::ParamLet;
 
 impl Lowering<'_> {
@@ -102,13 +103,8 @@ impl Lowering<'_> {
                 (None, true) => {
                     let node = self.stream(arg, outer, Link::Middle, allowed);
                     first_stream = first_stream.or(node);
-                    good &= node.is_some();
-                    let binding = Binding {
-                        ident: parameter.name.clone(),
-                        node,
-                        used: true,
-                    };
-                    scope.streams.insert(name, binding);
+                    good &= node.is_some() || self.accept_unresolved;
+                    scope.bind(Binding { node, ..Binding::broken(&parameter.name) });
                 }
                 (Some(ty), false) => {
                     good &= self.plain(arg, outer);
@@ -118,10 +114,7 @@ impl Lowering<'_> {
                     let new = fresh(&function.name.to_string(), number, &name);
                     let new_ident = ident(&new, parameter.name.span());
                     let statement = parse_quote!(let #new_ident: #ty = #arg;);
-                    self.lets.push(ParamLet {
-                        name: new_ident.clone(),
-                        statement,
-                    });
+                    self.lets.push(ParamLet { name: new_ident.clone(), statement });
                     scope.values.insert(new.clone(), new_ident);
                     renamed.insert(name, new);
                 }
@@ -142,9 +135,7 @@ impl Lowering<'_> {
         let prefix = match link {
             Link::Named(name) => name.to_owned(),
             _ => {
-                let parent = first_stream
-                    .map_or("", |node| self.stream_name(node))
-                    .to_owned();
+                let parent = first_stream.map_or("", |node| self.stream_name(node)).to_owned();
                 self.unique(&format!("{parent}.{}", function.name))
             }
         };
@@ -160,10 +151,7 @@ impl Lowering<'_> {
         )
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one call, used once"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the parts of one call, used once")]
     fn body(
         &mut self,
         path: &str,
@@ -211,21 +199,15 @@ impl Lowering<'_> {
             1 => "one argument".to_owned(),
             n => format!("{n} arguments"),
         };
-        let usage: Vec<String> = function
-            .parameters
-            .iter()
-            .map(|parameter| parameter.name.to_string())
-            .collect();
-        let place = if call.args.is_empty() {
-            Place::of(&call.func)
-        } else {
-            Place::of(&call.args)
-        };
+        let usage: Vec<String> =
+            function.parameters.iter().map(|parameter| parameter.name.to_string()).collect();
+        let place =
+            if call.args.is_empty() { Place::of(&call.func) } else { Place::of(&call.args) };
         self.report(
             Diagnostic::new(&table::FUNCTION_ARITY, place)
                 .with("name", path)
                 .with("expected", expected)
-                .with("found", call.args.len().to_string())
+                .with("found", count(call.args.len()))
                 .with("usage", format!("{path}({})", usage.join(", "))),
         );
     }
@@ -240,7 +222,7 @@ impl Lowering<'_> {
         let diagnostic = match wanted {
             None => Diagnostic::new(&table::FUNCTION_NEEDS_STREAM, Place::of(arg)),
             Some(ty) => Diagnostic::new(&table::FUNCTION_NEEDS_VALUE, Place::of(arg))
-                .with("type", ty.to_token_stream().to_string()),
+                .with("type", dump::type_text(ty)),
         };
         self.report(diagnostic.with("name", path).with("parameter", parameter));
     }
@@ -251,9 +233,7 @@ fn stream_names(lowering: &Lowering<'_>, function: &OperatorFn, outer: &Scope) -
     let mut scope = Scope::new(outer.kind.clone(), None);
     scope.streams.clone_from(&outer.streams);
     for parameter in &function.parameters {
-        scope
-            .values
-            .insert(parameter.name.to_string(), parameter.name.clone());
+        scope.values.insert(parameter.name.to_string(), parameter.name.clone());
     }
     let mut found = Vec::new();
     for statement in &function.block.stmts {
@@ -264,12 +244,7 @@ fn stream_names(lowering: &Lowering<'_>, function: &OperatorFn, outer: &Scope) -
             continue;
         };
         if lowering.is_stream(&init.expr, &scope) {
-            let binding = Binding {
-                ident: name.clone(),
-                node: None,
-                used: true,
-            };
-            scope.streams.insert(name.to_string(), binding);
+            scope.bind(Binding::broken(name));
             found.push(name.to_string());
         } else {
             scope.values.insert(name.to_string(), name.clone());

@@ -4,13 +4,13 @@ use petgraph::graph::NodeIndex;
 use proc_macro2::Span;
 use syn::{Expr, ExprCall, ExprMethodCall, ExprPath, GenericArgument, PathArguments, Type};
 
-use super::argument::Context;
+use super::argument::{Context, count};
 use super::lowering::{Lowering, Slide};
 use super::scope::{Scope, source_kind, source_names, strip};
 use super::suggest;
 use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::{Node, Op};
-use crate::op::{self, Arguments, Dependency, Facts, source};
+use crate::op::{self, Arg, Arguments, Dependency, Facts, source};
 
 /// Where an expression stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,11 +126,7 @@ impl Lowering<'_> {
                 Diagnostic::new(&table::TURBOFISH, Place::of(turbofish)).with("name", facts.name),
             );
         }
-        let context = Context {
-            facts,
-            parent,
-            allowed,
-        };
+        let context = Context { facts, parent, allowed };
         let misplaced =
             facts.dependency == Dependency::Output && self.misplaced_output(call, scope, link);
         let checked = self.arguments(call, context, scope);
@@ -138,27 +134,19 @@ impl Lowering<'_> {
             return None;
         }
         let (parent, checked) = (parent?, checked?);
-        let parents: Vec<NodeIndex> = std::iter::once(parent).chain(checked.streams).collect();
+        let parents: Vec<NodeIndex> =
+            std::iter::once(parent).chain(checked.streams.iter().copied()).collect();
         let slide = self.common_slide(call, facts, &parents)?;
+        let explicit = checked.form.contains(&Arg::Slide);
         let op = (facts.make)(&mut Arguments::new(checked.values, slide.or_one()));
         let slide = match &op {
-            Op::Window { slide, .. } | Op::ReduceByKeyAndWindow { slide, .. } => {
-                // Without a slide of its own it keeps that of the parent, known or not.
-                if call.args.len() == facts.forms[0].len() {
-                    self.slide(parent)
-                } else {
-                    Slide::Batches(*slide)
-                }
+            Op::Window { slide, .. } | Op::ReduceByKeyAndWindow { slide, .. } if explicit => {
+                Slide::Batches(*slide)
             }
+            // Without a slide of its own it keeps that of the parent, known or not.
             _ => slide,
         };
-        let node = self.node(
-            op,
-            link,
-            parent,
-            call.method.span(),
-            call.paren_token.span.close(),
-        );
+        let node = self.node(op, link, parent, call.method.span(), call.paren_token.span.close());
         Some(self.add(node, &parents, slide))
     }
 
@@ -171,15 +159,7 @@ impl Lowering<'_> {
             _ if facts.dependency == Dependency::Output => (self.output_name(&parent), false),
             _ => (self.unique(&format!("{parent}.{}", facts.name)), false),
         };
-        Node {
-            op,
-            stream,
-            named,
-            at,
-            whole,
-            merged: Vec::new(),
-            synthetic: false,
-        }
+        Node { op, stream, named, at, whole, merged: Vec::new(), synthetic: false }
     }
 
     /// Reports an output that does not end a statement.
@@ -200,6 +180,15 @@ impl Lowering<'_> {
         let names = op::ALL.iter().map(|facts| facts.name);
         let suggestion = match name.as_str() {
             "clone" => "a stream can be used as often as you like, without `clone`; ".to_owned(),
+            "for_each" | "foreach" | "collect" | "iter" | "into_iter" => {
+                "results leave by `save` or `print`; ".to_owned()
+            }
+            "sum" | "fold" | "max" | "min" | "scan" => {
+                "did you mean `reduce`, or `running_reduce` for all batches so far? ".to_owned()
+            }
+            "group_by" | "group_by_key" | "count_by_key" => {
+                "did you mean `reduce_by_key`? ".to_owned()
+            }
             _ => suggest::nearest(&name, names)
                 .map(|near| format!("did you mean `{near}`? "))
                 .unwrap_or_default(),
@@ -279,25 +268,18 @@ impl Lowering<'_> {
                 self.check_url(url, "read", "file:///data/*.txt") && self.plain(url, scope)
             }),
             found => {
-                let place = if found == 0 {
-                    (&segment.ident).into()
-                } else {
-                    Place::of(&call.args)
-                };
+                let place =
+                    if found == 0 { (&segment.ident).into() } else { Place::of(&call.args) };
                 self.report(
                     Diagnostic::new(&table::SOURCE_ARGUMENTS, place)
                         .with("name", kind.name)
-                        .with("found", found.to_string())
+                        .with("found", count(found))
                         .with("usage", kind.usage),
                 );
                 None
             }
         };
-        let op = Op::Source {
-            format: kind.format,
-            record: record?,
-            url: url?.clone(),
-        };
+        let op = Op::Source { format: kind.format, record: record?, url: url?.clone() };
         let (stream, named) = match link {
             Link::Named(name) => (name.to_owned(), true),
             Link::Within(name) => (self.unique(&format!("{name}.source")), false),
@@ -345,9 +327,7 @@ impl Lowering<'_> {
             arguments => Place::of(arguments),
         };
         self.report(
-            Diagnostic::new(mistake, place)
-                .with("name", kind.name)
-                .with("usage", kind.usage),
+            Diagnostic::new(mistake, place).with("name", kind.name).with("usage", kind.usage),
         );
         None
     }

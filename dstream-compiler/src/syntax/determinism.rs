@@ -6,7 +6,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Expr;
 
-use crate::diag::{Diagnostic, Diagnostics, table};
+use crate::diag::{Diagnostic, Diagnostics, Place, table};
 
 /// A row: the end of a path, why it is a problem, and what to do instead.
 struct Hazard {
@@ -38,10 +38,8 @@ const WORLD: (&str, &str) = (
     "it reaches outside of the batch",
     "read it with a source, and bring it together with `.join(…)`, or put it into the job's parameters",
 );
-const THREAD: (&str, &str) = (
-    "it depends on threads",
-    "leave parallelism to partitions: one call sees one record",
-);
+const THREAD: (&str, &str) =
+    ("it depends on threads", "leave parallelism to partitions: one call sees one record");
 const SHARED: (&str, &str) = (
     "it is shared by tasks that run in any order",
     "keep state with `.running_reduce(…)` or a window",
@@ -51,24 +49,14 @@ const fn hazard(
     path: &'static [&'static str],
     (why, instead): (&'static str, &'static str),
 ) -> Hazard {
-    Hazard {
-        path,
-        why,
-        instead,
-        values: true,
-    }
+    Hazard { path, why, instead, values: true }
 }
 
 const fn in_closures(
     path: &'static [&'static str],
     (why, instead): (&'static str, &'static str),
 ) -> Hazard {
-    Hazard {
-        path,
-        why,
-        instead,
-        values: false,
-    }
+    Hazard { path, why, instead, values: false }
 }
 
 const HAZARDS: &[Hazard] = &[
@@ -115,20 +103,12 @@ const HAZARDS: &[Hazard] = &[
 
 /// Checks a closure or a function's path.
 pub(super) fn function(expr: &Expr, diagnostics: &mut Diagnostics) {
-    Check {
-        closure: true,
-        diagnostics,
-    }
-    .tokens(expr.to_token_stream());
+    Check { closure: true, diagnostics }.tokens(expr.to_token_stream());
 }
 
 /// Checks the value of a plain `let`, which every process computes for itself.
 pub(super) fn value(expr: &Expr, diagnostics: &mut Diagnostics) {
-    Check {
-        closure: false,
-        diagnostics,
-    }
-    .tokens(expr.to_token_stream());
+    Check { closure: false, diagnostics }.tokens(expr.to_token_stream());
 }
 
 struct Check<'d> {
@@ -148,7 +128,7 @@ impl Check<'_> {
                 }
                 TokenTree::Ident(ident) if ident == "static" => {
                     if matches!(tokens.get(at + 1), Some(TokenTree::Ident(next)) if next == "mut") {
-                        self.found("static mut", ident, SHARED);
+                        self.found("static mut", ident.span().into(), SHARED);
                     }
                     at += 1;
                 }
@@ -171,6 +151,10 @@ impl Check<'_> {
             at += 2;
         }
         let at = at.max(start + 1);
+        let place = Place::between(
+            tokens[start].span(),
+            segments.last().map_or_else(|| tokens[start].span(), |segment| segment.span()),
+        );
         let called = matches!(tokens.get(at), Some(TokenTree::Group(_)));
         if let Some(hazard) = HAZARDS
             .iter()
@@ -179,15 +163,15 @@ impl Check<'_> {
         {
             if !(hazard.why == ORDER.0 && has_hasher(tokens, at, &segments)) {
                 let text: Vec<String> = segments.iter().map(ToString::to_string).collect();
-                self.found(&text.join("::"), segments[0], (hazard.why, hazard.instead));
+                self.found(&text.join("::"), place, (hazard.why, hazard.instead));
             }
         } else if called && segments.len() == 1 && segments[0] == "random" {
-            self.found("random", segments[0], RANDOM);
+            self.found("random", place, RANDOM);
         }
         at
     }
 
-    fn found(&mut self, what: &str, at: &Ident, (why, instead): (&str, &str)) {
+    fn found(&mut self, what: &str, at: Place, (why, instead): (&str, &str)) {
         self.diagnostics.push(
             Diagnostic::new(&table::NONDETERMINISTIC, at)
                 .with("what", what)
@@ -201,26 +185,17 @@ impl Check<'_> {
 fn matches(row: &[&str], segments: &[&Ident]) -> bool {
     let through = row.last() == Some(&"*");
     let row = if through { &row[..row.len() - 1] } else { row };
-    segments
-        .windows(row.len())
-        .enumerate()
-        .any(|(start, window)| {
-            let last = start + row.len() == segments.len();
-            let follows = if through {
-                // `rand::…`: the crate or module, followed by what is taken from it.
-                !last
-                    && (start == 0
-                        || *segments[start - 1] == "std"
-                        || *segments[start - 1] == "tokio")
-            } else {
-                last || row.len() == 1
-            };
-            follows
-                && window
-                    .iter()
-                    .zip(row)
-                    .all(|(segment, name)| **segment == *name)
-        })
+    segments.windows(row.len()).enumerate().any(|(start, window)| {
+        let last = start + row.len() == segments.len();
+        let follows = if through {
+            // `rand::…`: the crate or module, followed by what is taken from it.
+            !last
+                && (start == 0 || *segments[start - 1] == "std" || *segments[start - 1] == "tokio")
+        } else {
+            last || row.len() == 1
+        };
+        follows && window.iter().zip(row).all(|(segment, name)| **segment == *name)
+    })
 }
 
 /// Whether the map names its hasher: `HashMap<K, V, S>`, `HashSet<T, S>`, `…::with_hasher`.
@@ -231,11 +206,7 @@ fn has_hasher(tokens: &[TokenTree], after: usize, segments: &[&Ident]) -> bool {
     }) {
         return true;
     }
-    let wanted = if segments.iter().any(|segment| *segment == "HashMap") {
-        3
-    } else {
-        2
-    };
+    let wanted = if segments.iter().any(|segment| *segment == "HashMap") { 3 } else { 2 };
     let mut at = after;
     while matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == ':') {
         at += 1;

@@ -2,6 +2,7 @@
 
 use syn::{Attribute, Expr, ExprClosure, Lit, Meta};
 
+use super::argument::count;
 use super::lowering::Lowering;
 use super::scope::{Scope, strip};
 use super::{determinism, mention};
@@ -46,10 +47,7 @@ impl Lowering<'_> {
                 if !allowed {
                     determinism::function(&expr, &mut self.diagnostics);
                 }
-                Some(Function {
-                    expr,
-                    nondeterministic: allowed,
-                })
+                Some(Function { expr, nondeterministic: allowed })
             }
             _ => {
                 self.report(
@@ -78,10 +76,10 @@ impl Lowering<'_> {
             );
         }
         self.parameters(&closure, wanted);
-        let expr = Expr::Closure(ExprClosure {
-            capture: None,
-            ..closure
-        });
+        if wanted.facts.makes_key && is_float(&closure.body) {
+            self.report(Diagnostic::new(&table::FLOAT_KEY, Place::of(&closure.body)));
+        }
+        let expr = Expr::Closure(ExprClosure { capture: None, ..closure });
         for stream in mention::streams(&expr, scope) {
             let name = stream.to_string();
             scope.use_stream(&name);
@@ -90,10 +88,7 @@ impl Lowering<'_> {
         if !allowed {
             determinism::function(&expr, &mut self.diagnostics);
         }
-        (self.diagnostics.len() == before).then_some(Function {
-            expr,
-            nondeterministic: allowed,
-        })
+        (self.diagnostics.len() == before).then_some(Function { expr, nondeterministic: allowed })
     }
 
     fn parameters(&mut self, closure: &ExprClosure, wanted: Wanted) {
@@ -115,7 +110,7 @@ impl Lowering<'_> {
             Diagnostic::new(&table::CLOSURE_PARAMETERS, place)
                 .with("name", wanted.facts.name)
                 .with("expected", parameter_count(wanted.parameters))
-                .with("found", found.to_string())
+                .with("found", count(found))
                 .with("example", wanted.example)
                 .with("pair", pair),
         );
@@ -131,23 +126,36 @@ impl Lowering<'_> {
             allowed = true;
             let reason = match &attribute.meta {
                 Meta::NameValue(pair) => match &pair.value {
-                    Expr::Lit(syn::ExprLit {
-                        lit: Lit::Str(text),
-                        ..
-                    }) => text.value(),
+                    Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) => text.value(),
                     _ => String::new(),
                 },
                 _ => String::new(),
             };
             if reason.trim().is_empty() {
-                self.diagnostics.push(Diagnostic::new(
-                    &table::ALLOW_WITHOUT_REASON,
-                    Place::of(attribute),
-                ));
+                self.diagnostics
+                    .push(Diagnostic::new(&table::ALLOW_WITHOUT_REASON, Place::of(attribute)));
             }
             false
         });
         allowed
+    }
+}
+
+/// Whether an expression is obviously a float: a literal, or a conversion to one.
+fn is_float(expr: &Expr) -> bool {
+    match strip(expr) {
+        Expr::Lit(syn::ExprLit { lit: Lit::Float(_), .. }) => true,
+        Expr::Cast(cast) => match &*cast.ty {
+            syn::Type::Path(ty) => ty.path.is_ident("f32") || ty.path.is_ident("f64"),
+            _ => false,
+        },
+        Expr::Block(block) => match block.block.stmts.last() {
+            Some(syn::Stmt::Expr(tail, None)) => is_float(tail),
+            _ => false,
+        },
+        Expr::Unary(unary) => is_float(&unary.expr),
+        Expr::Tuple(tuple) => tuple.elems.iter().any(is_float),
+        _ => false,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Signatures: what stands above a body.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::ToTokens;
 use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Safety, Type};
 
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
+use crate::ir::dump;
 use crate::ir::logical::Header;
 
 /// A job's signature.
@@ -35,12 +35,7 @@ pub(crate) fn function(
 
 /// Reads a job's signature.
 pub(crate) fn job(item: ItemFn, interval_ms: u64, diagnostics: &mut Diagnostics) -> Signature {
-    plain(
-        &item,
-        "a job",
-        "a job is compiled for the types it names",
-        diagnostics,
-    );
+    plain(&item, "a job", "a job is compiled for the types it names", diagnostics);
     if let ReturnType::Type(_, ty) = &item.sig.output {
         diagnostics.push(Diagnostic::new(&table::RETURN_TYPE, Place::of(ty)));
     }
@@ -73,7 +68,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<(Ident, Typ
     let Pat::Ident(name) = &*typed.pat else {
         diagnostics.push(
             Diagnostic::new(&table::PARAMETER_PATTERN, Place::of(&typed.pat))
-                .with("instead", format!("params: {}", typed.ty.to_token_stream())),
+                .with("instead", format!("params: {}", dump::type_text(&typed.ty))),
         );
         return None;
     };
@@ -89,7 +84,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<(Ident, Typ
             diagnostics.push(
                 Diagnostic::new(&table::PARAMETER_BY_VALUE, Place::of(typed))
                     .with("name", name.ident.to_string())
-                    .with("type", inner.to_token_stream().to_string()),
+                    .with("type", dump::type_text(inner)),
             );
             None
         }
@@ -100,11 +95,8 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<(Ident, Typ
 pub(crate) fn plain(item: &ItemFn, what: &str, instead: &str, diagnostics: &mut Diagnostics) {
     let sig = &item.sig;
     let mut report = |mistake, place: Place| {
-        diagnostics.push(
-            Diagnostic::new(mistake, place)
-                .with("what", what)
-                .with("instead", instead),
-        );
+        diagnostics
+            .push(Diagnostic::new(mistake, place).with("what", what).with("instead", instead));
     };
     if let Some(token) = &sig.asyncness {
         report(&table::ASYNC_FN, token.span.into());

@@ -41,6 +41,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) unresolved: Vec<Path>,
     /// Whether those are asked for, and therefore no mistakes.
     pub(crate) accept_unresolved: bool,
+    /// Whether a statement is meant to be an output, right or wrong.
+    pub(super) has_output: bool,
     /// Operator functions by their path as written.
     pub(super) operators: &'a [(String, OperatorFn)],
     /// The job's interval; unknown where an operator function is checked by itself.
@@ -63,6 +65,7 @@ impl<'a> Lowering<'a> {
             diagnostics: Diagnostics::default(),
             unresolved: Vec::new(),
             accept_unresolved: false,
+            has_output: false,
             operators,
             interval_ms,
             inlining: Vec::new(),
@@ -117,10 +120,7 @@ impl<'a> Lowering<'a> {
     /// The operator function of a path as written.
     pub(super) fn operator(&self, path: &Path) -> Option<&'a OperatorFn> {
         let written = path_text(path);
-        self.operators
-            .iter()
-            .find(|(path, _)| *path == written)
-            .map(|(_, function)| function)
+        self.operators.iter().find(|(path, _)| *path == written).map(|(_, function)| function)
     }
 }
 

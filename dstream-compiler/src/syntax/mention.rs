@@ -1,10 +1,10 @@
 //! Finds streams, and jumps out of the body, in ordinary Rust.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Expr, PatIdent};
+use syn::{Expr, Pat, PatIdent};
 
 use super::scope::Scope;
 
@@ -13,28 +13,31 @@ use super::scope::Scope;
 pub(crate) fn streams(expr: &Expr, scope: &Scope) -> Vec<Ident> {
     let mut bound = Bound::default();
     bound.visit_expr(expr);
-    let mut mentions = Mentions {
-        scope,
-        bound: bound.0,
-        found: Vec::new(),
-    };
+    let mut mentions = Mentions { scope, bound: bound.0, found: Vec::new() };
     mentions.visit_expr(expr);
     mentions.found
 }
 
+/// The names that a pattern binds.
+pub(crate) fn bound(pat: &Pat) -> Vec<Ident> {
+    let mut bound = Bound::default();
+    bound.visit_pat(pat);
+    bound.0.into_values().collect()
+}
+
 #[derive(Default)]
-struct Bound(BTreeSet<String>);
+struct Bound(BTreeMap<String, Ident>);
 
 impl<'a> Visit<'a> for Bound {
     fn visit_pat_ident(&mut self, pat: &'a PatIdent) {
-        self.0.insert(pat.ident.to_string());
+        self.0.insert(pat.ident.to_string(), pat.ident.clone());
         visit::visit_pat_ident(self, pat);
     }
 }
 
 struct Mentions<'s> {
     scope: &'s Scope,
-    bound: BTreeSet<String>,
+    bound: BTreeMap<String, Ident>,
     found: Vec<Ident>,
 }
 
@@ -42,7 +45,7 @@ impl Mentions<'_> {
     fn see(&mut self, ident: &Ident) {
         let name = ident.to_string();
         if self.scope.streams.contains_key(&name)
-            && !self.bound.contains(&name)
+            && !self.bound.contains_key(&name)
             && self.found.iter().all(|seen| *seen != name)
         {
             self.found.push(ident.clone());

@@ -19,6 +19,8 @@ mod rename;
 mod scope;
 mod statement;
 mod suggest;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use attribute::interval;
 pub use header::Signature;

@@ -1,7 +1,7 @@
 //! Operator functions: functions of streams that are inlined into the plans of jobs.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use syn::{Block, Expr, FnArg, Ident as SynIdent, ItemFn, Pat, Path, ReturnType, Type};
+use syn::{Block, Expr, FnArg, ItemFn, Pat, Path, ReturnType, Stmt, Type};
 
 use super::body::names;
 use super::chain::Link;
@@ -10,6 +10,7 @@ use super::lowering::{Lowering, Slide};
 use super::scope::{Binding, Kind, Scope};
 use super::statement::split_tail;
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
+use crate::ir::dump;
 use crate::ir::logical::{Node, Op, SourceFormat};
 
 /// A parameter of an operator function.
@@ -71,12 +72,12 @@ impl OperatorFn {
             match &parameter.value {
                 None => {
                     let node = lowering.add(stand_in(ident), &[], Slide::Unknown);
-                    let binding = Binding {
-                        ident: ident.clone(),
+                    scope.bind(Binding {
                         node: Some(node),
                         used: false,
-                    };
-                    scope.streams.insert(ident.to_string(), binding);
+                        broken: false,
+                        ident: ident.clone(),
+                    });
                 }
                 Some(_) => _ = scope.values.insert(ident.to_string(), ident.clone()),
             }
@@ -92,6 +93,11 @@ impl OperatorFn {
         match tail {
             Some(tail) if lowering.is_stream(tail, &scope) => {
                 lowering.stream(tail, &mut scope, Link::Named(&name), false);
+                if let Some(Stmt::Expr(_, Some(semicolon))) = self.block.stmts.last() {
+                    lowering.report(
+                        Diagnostic::new(&table::NO_TAIL, semicolon.span).with("name", name),
+                    );
+                }
             }
             Some(tail) => {
                 let before = lowering.diagnostics.len();
@@ -102,10 +108,10 @@ impl OperatorFn {
                     );
                 }
             }
-            None => lowering.report(
-                Diagnostic::new(&table::NO_TAIL, self.block.brace_token.span.close())
-                    .with("name", name),
-            ),
+            None => {
+                let end = self.block.brace_token.span.close();
+                lowering.report(Diagnostic::new(&table::NO_TAIL, end).with("name", name));
+            }
         }
         lowering.unused(&scope);
         lowering
@@ -116,11 +122,7 @@ impl OperatorFn {
 fn stand_in(name: &Ident) -> Node {
     let url = Expr::Verbatim(TokenStream::new());
     Node {
-        op: Op::Source {
-            format: SourceFormat::Text,
-            record: None,
-            url,
-        },
+        op: Op::Source { format: SourceFormat::Text, record: None, url },
         stream: name.to_string(),
         named: true,
         at: name.span(),
@@ -131,19 +133,15 @@ fn stand_in(name: &Ident) -> Node {
 }
 
 fn signature(item: &ItemFn, diagnostics: &mut Diagnostics) -> OperatorFn {
-    let name: SynIdent = item.sig.ident.clone();
+    let name = item.sig.ident.clone();
     header::plain(
         item,
         "an operator function",
         "an operator function is inlined where it is called; take `Stream<T>` of the record itself",
         diagnostics,
     );
-    let parameters: Vec<Parameter> = item
-        .sig
-        .inputs
-        .iter()
-        .filter_map(|input| parameter(input, diagnostics))
-        .collect();
+    let parameters: Vec<Parameter> =
+        item.sig.inputs.iter().filter_map(|input| parameter(input, diagnostics)).collect();
     if parameters.iter().all(|parameter| parameter.value.is_some()) {
         let place: Place = name.span().into();
         diagnostics.push(
@@ -159,12 +157,7 @@ fn signature(item: &ItemFn, diagnostics: &mut Diagnostics) -> OperatorFn {
             Diagnostic::new(&table::NO_STREAM_RETURNED, place).with("name", name.to_string()),
         );
     }
-    OperatorFn {
-        name,
-        parameters,
-        block: (*item.block).clone(),
-        sound: false,
-    }
+    OperatorFn { name, parameters, block: (*item.block).clone(), sound: false }
 }
 
 fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<Parameter> {
@@ -178,10 +171,8 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<Parameter> 
     if let Type::Reference(reference) = &*typed.ty
         && is_stream_type(&reference.elem)
     {
-        diagnostics.push(Diagnostic::new(
-            &table::STREAM_REFERENCE,
-            Place::of(&reference.and_token),
-        ));
+        diagnostics
+            .push(Diagnostic::new(&table::STREAM_REFERENCE, Place::of(&reference.and_token)));
     }
     let stream = match &*typed.ty {
         Type::Reference(reference) => is_stream_type(&reference.elem),
@@ -197,13 +188,10 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<Parameter> 
                 );
             }
             let value = (!stream).then(|| (*typed.ty).clone());
-            Some(Parameter {
-                name: pat.ident.clone(),
-                value,
-            })
+            Some(Parameter { name: pat.ident.clone(), value })
         }
         pat => {
-            let ty = quote::ToTokens::to_token_stream(&typed.ty);
+            let ty = dump::type_text(&typed.ty);
             diagnostics.push(
                 Diagnostic::new(&table::PARAMETER_PATTERN, Place::of(pat))
                     .with("instead", format!("name: {ty}")),
@@ -216,11 +204,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<Parameter> 
 /// Whether a type is `Stream<T>`, by whatever path.
 fn is_stream_type(ty: &Type) -> bool {
     match ty {
-        Type::Path(path) => path
-            .path
-            .segments
-            .last()
-            .is_some_and(|s| s.ident == "Stream"),
+        Type::Path(path) => path.path.segments.last().is_some_and(|s| s.ident == "Stream"),
         Type::Group(group) => is_stream_type(&group.elem),
         Type::Paren(paren) => is_stream_type(&paren.elem),
         _ => false,

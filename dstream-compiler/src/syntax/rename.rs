@@ -73,9 +73,7 @@ impl Rename<'_> {
                 rest = escaped;
                 continue;
             }
-            let end = after
-                .find(|c: char| !c.is_alphanumeric() && c != '_')
-                .unwrap_or(after.len());
+            let end = after.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(after.len());
             let name = &after[..end];
             let captured = after[end..].starts_with(['}', ':']);
             renamed.push_str(match self.names.get(name).filter(|_| captured) {
@@ -149,13 +147,9 @@ mod tests {
 
     #[test]
     fn names_are_renamed_with_their_shadows() {
-        let out = renamed(parse_quote!({
-            s.map(|limit| limit + 1).filter(|v| v > limit && v.limit)
-        }));
-        let expected = quote!({
-            s.map(|x_limit| x_limit + 1)
-                .filter(|v| v > x_limit && v.limit)
-        });
+        let out =
+            renamed(parse_quote!({ s.map(|limit| limit + 1).filter(|v| v > limit && v.limit) }));
+        let expected = quote!({ s.map(|x_limit| x_limit + 1).filter(|v| v > x_limit && v.limit) });
         assert_eq!(out, expected.to_string());
     }
 
@@ -168,18 +162,15 @@ mod tests {
 
     #[test]
     fn captures_of_format_strings_are_renamed() {
-        let out = renamed(parse_quote!({
-            s.map(|v| format!("{limit:>3} {{limit}} {v}", v = v.limit))
-        }));
+        let out =
+            renamed(parse_quote!({ s.map(|v| format!("{limit:>3} {{limit}} {v}", v = v.limit)) }));
         let expected = quote!({ s.map(|v| format!("{x_limit:>3} {{limit}} {v}", v = v.limit)) });
         assert_eq!(out, expected.to_string());
     }
 
     #[test]
     fn paths_are_not_local_names() {
-        let out = renamed(parse_quote!({
-            s.map(limit::of).map(|v| m!(a::limit, 0..limit))
-        }));
+        let out = renamed(parse_quote!({ s.map(limit::of).map(|v| m!(a::limit, 0..limit)) }));
         let expected = quote!({ s.map(limit::of).map(|v| m!(a::limit, 0..x_limit)) });
         assert_eq!(out, expected.to_string());
     }

@@ -36,6 +36,15 @@ pub(crate) struct Binding {
     pub(crate) node: Option<NodeIndex>,
     /// Whether anything uses it.
     pub(crate) used: bool,
+    /// Whether its definition is wrong, which is reported already.
+    pub(crate) broken: bool,
+}
+
+impl Binding {
+    /// A stream whose definition is wrong: using it, or not, is no further mistake.
+    pub(crate) fn broken(ident: &Ident) -> Self {
+        Self { ident: ident.clone(), node: None, used: true, broken: true }
+    }
 }
 
 /// The names of one body.
@@ -47,6 +56,8 @@ pub(crate) struct Scope {
     pub(crate) prefix: Option<String>,
     /// Streams by name.
     pub(crate) streams: BTreeMap<String, Binding>,
+    /// The names of streams in order of definition.
+    pub(crate) order: Vec<String>,
     /// Plain `let`s and parameters by name.
     pub(crate) values: BTreeMap<String, Ident>,
 }
@@ -54,12 +65,14 @@ pub(crate) struct Scope {
 impl Scope {
     /// An empty one.
     pub(crate) fn new(kind: Kind, prefix: Option<String>) -> Self {
-        Self {
-            kind,
-            prefix,
-            streams: BTreeMap::new(),
-            values: BTreeMap::new(),
-        }
+        Self { kind, prefix, streams: BTreeMap::new(), order: Vec::new(), values: BTreeMap::new() }
+    }
+
+    /// Gives a name to a stream.
+    pub(crate) fn bind(&mut self, binding: Binding) {
+        let name = binding.ident.to_string();
+        self.order.push(name.clone());
+        self.streams.insert(name, binding);
     }
 
     /// Marks a stream as used and gives its node.
@@ -72,10 +85,9 @@ impl Scope {
     /// The stream that an expression names, if it is nothing but a stream's name.
     pub(crate) fn stream_name<'e>(&self, expr: &'e Expr) -> Option<&'e Ident> {
         match strip(expr) {
-            Expr::Path(path) => path
-                .path
-                .get_ident()
-                .filter(|name| self.streams.contains_key(&name.to_string())),
+            Expr::Path(path) => {
+                path.path.get_ident().filter(|name| self.streams.contains_key(&name.to_string()))
+            }
             _ => None,
         }
     }
@@ -94,10 +106,10 @@ impl Scope {
                 Expr::Path(path) if path.qself.is_none() => {
                     source_kind(&path.path).is_some()
                         || functions(&path.path)
-                        || call
-                            .args
-                            .iter()
-                            .any(|arg| self.is_stream(arg, functions) && !self.is_misspelt(arg))
+                        || (is_function(&path.path)
+                            && call.args.iter().any(|arg| {
+                                self.is_stream(arg, functions) && !self.is_misspelt(arg)
+                            }))
                 }
                 _ => false,
             },
@@ -143,6 +155,15 @@ pub(crate) fn source_kind(path: &Path) -> Option<&syn::PathSegment> {
         }
         _ => None,
     }
+}
+
+/// Whether a path may be that of an operator function: not of a constructor, `Some(x)`, or of a
+/// type's own function, `Box::new(x)`.
+fn is_function(path: &Path) -> bool {
+    let camel = |segment: &syn::PathSegment| {
+        segment.ident.to_string().starts_with(|c: char| c.is_uppercase())
+    };
+    !path.is_ident("drop") && !path.segments.iter().rev().take(2).any(camel)
 }
 
 /// The names of all kinds of source.

@@ -9,6 +9,7 @@ use super::lowering::{Lowering, path_text};
 use super::scope::{Binding, Kind, Scope, strip};
 use super::{determinism, mention};
 use crate::diag::{Diagnostic, Mistake, Place, table};
+use crate::ir::dump;
 use crate::ir::logical::ParamLet;
 
 impl Lowering<'_> {
@@ -51,10 +52,8 @@ impl Lowering<'_> {
         let pat = match &local.pat {
             Pat::Type(typed) => {
                 self.report(
-                    Diagnostic::new(&table::STREAM_TYPE, Place::of(&typed.ty)).with(
-                        "type",
-                        quote::ToTokens::to_token_stream(&typed.ty).to_string(),
-                    ),
+                    Diagnostic::new(&table::STREAM_TYPE, Place::of(&typed.ty))
+                        .with("type", dump::type_text(&typed.ty)),
                 );
                 &*typed.pat
             }
@@ -70,13 +69,17 @@ impl Lowering<'_> {
             pat => {
                 self.report(Diagnostic::new(&table::STREAM_PATTERN, Place::of(pat)));
                 self.stream(init, scope, Link::Middle, allowed);
+                for name in mention::bound(pat) {
+                    scope.bind(Binding::broken(&name));
+                }
                 return;
             }
         };
         let name = ident.to_string();
         if let Some(same) = scope.stream_name(init) {
             let same = same.to_string();
-            scope.use_stream(&same);
+            let node = scope.use_stream(&same);
+            scope.bind(Binding { node, ..Binding::broken(ident) });
             self.report(
                 Diagnostic::new(&table::ALIAS, Place::of(init))
                     .with("alias", name.clone())
@@ -91,18 +94,17 @@ impl Lowering<'_> {
             }
             None => name.clone(),
         };
+        let before = self.diagnostics.len();
         let node = self.stream(init, scope, Link::Named(&full), allowed);
-        if self.taken(ident, scope) {
-            return;
+        let broken = self.diagnostics.len() > before;
+        let shadows = scope.values.contains_key(&name);
+        if !self.taken(ident, scope) {
+            scope.bind(Binding { ident: ident.clone(), node, used: false, broken });
+        } else if shadows {
+            // What follows means the stream.
+            scope.values.remove(&name);
+            scope.bind(Binding { node, ..Binding::broken(ident) });
         }
-        scope.streams.insert(
-            name,
-            Binding {
-                ident: ident.clone(),
-                node,
-                used: false,
-            },
-        );
     }
 
     /// Reports a name that stands for something else already.
@@ -141,19 +143,18 @@ impl Lowering<'_> {
             self.plain(init, scope);
             return;
         };
-        if let Pat::Ident(pat) = &local.pat
+        let pat = match &local.pat {
+            Pat::Type(typed) => &typed.pat,
+            pat => pat,
+        };
+        if let Pat::Ident(pat) = pat
             && let Some(token) = &pat.mutability
         {
             self.let_mut(token.span, scope);
         }
         if self.streams_chosen(init, scope) {
             // Reported; the name stands for a stream, as far as can be told.
-            let binding = Binding {
-                ident: ident.clone(),
-                node: None,
-                used: true,
-            };
-            scope.streams.insert(ident.to_string(), binding);
+            scope.bind(Binding::broken(ident));
             return;
         }
         self.plain(init, scope);
@@ -172,14 +173,8 @@ impl Lowering<'_> {
             return;
         }
         scope.values.insert(ident.to_string(), ident.clone());
-        let statement = Stmt::Local(Local {
-            attrs: attributes.to_vec(),
-            ..local.clone()
-        });
-        self.lets.push(ParamLet {
-            name: ident.clone(),
-            statement,
-        });
+        let statement = Stmt::Local(Local { attrs: attributes.to_vec(), ..local.clone() });
+        self.lets.push(ParamLet { name: ident.clone(), statement });
     }
 
     /// Reports control flow that chooses between streams: `let s = if … { a } else { b };`.
@@ -206,12 +201,19 @@ impl Lowering<'_> {
         }
         if self.is_stream(&expr, scope) {
             if ends_in_output(&expr) {
+                self.has_output = true;
                 self.stream(&expr, scope, Link::Output, allowed);
             } else {
                 let before = self.diagnostics.len();
                 self.stream(&expr, scope, Link::Middle, allowed);
                 if self.diagnostics.len() == before {
-                    self.report(Diagnostic::new(&table::NO_EFFECT, Place::of(&expr)));
+                    let way = match scope.kind {
+                        Kind::Job => ", or add an output, `.save(url)` or `.print()`",
+                        Kind::Operator(_) => ", and use it in what the function returns",
+                    };
+                    self.report(
+                        Diagnostic::new(&table::NO_EFFECT, Place::of(&expr)).with("way", way),
+                    );
                 }
             }
             return;
@@ -241,38 +243,26 @@ impl Lowering<'_> {
                 Expr::If(e) => (&table::IF, e.if_token.span.into(), vec![]),
                 Expr::Match(e) => (&table::MATCH, e.match_token.span.into(), vec![]),
                 Expr::ForLoop(e) => (&table::FOR, e.for_token.span.into(), vec![]),
-                Expr::While(e) => (
-                    &table::LOOP,
-                    e.while_token.span.into(),
-                    vec![("keyword", "while")],
-                ),
-                Expr::Loop(e) => (
-                    &table::LOOP,
-                    e.loop_token.span.into(),
-                    vec![("keyword", "loop")],
-                ),
+                Expr::While(e) => {
+                    (&table::LOOP, e.while_token.span.into(), vec![("keyword", "while")])
+                }
+                Expr::Loop(e) => {
+                    (&table::LOOP, e.loop_token.span.into(), vec![("keyword", "loop")])
+                }
                 Expr::Return(e) => (
                     &table::RETURN,
                     e.return_token.span.into(),
                     vec![("instead", return_instead(&scope.kind))],
                 ),
-                Expr::Break(e) => (
-                    &table::BREAK,
-                    e.break_token.span.into(),
-                    vec![("keyword", "break")],
-                ),
-                Expr::Continue(e) => (
-                    &table::BREAK,
-                    e.continue_token.span.into(),
-                    vec![("keyword", "continue")],
-                ),
+                Expr::Break(e) => {
+                    (&table::BREAK, e.break_token.span.into(), vec![("keyword", "break")])
+                }
+                Expr::Continue(e) => {
+                    (&table::BREAK, e.continue_token.span.into(), vec![("keyword", "continue")])
+                }
                 Expr::Try(e) => (&table::TRY, Place::of(&e.question_token), vec![]),
                 Expr::Await(e) => (&table::AWAIT, e.await_token.span.into(), vec![]),
-                Expr::Block(e) => (
-                    &table::BLOCK,
-                    e.block.brace_token.span.open().into(),
-                    vec![],
-                ),
+                Expr::Block(e) => (&table::BLOCK, e.block.brace_token.span.open().into(), vec![]),
                 Expr::Unsafe(e) => (&table::BLOCK, e.unsafe_token.span.into(), vec![]),
                 Expr::Async(e) => (&table::BLOCK, e.async_token.span.into(), vec![]),
                 Expr::Assign(e) => (&table::ASSIGNMENT, Place::of(e), vec![]),
@@ -321,12 +311,7 @@ impl Lowering<'_> {
     fn attributes(&mut self, attributes: &[Attribute], scope: &Scope) {
         for attribute in attributes {
             let name = path_text(attribute.path());
-            self.misplaced(
-                &table::BODY_ATTRIBUTE,
-                Place::of(attribute),
-                scope,
-                &[("name", &name)],
-            );
+            self.misplaced(&table::BODY_ATTRIBUTE, Place::of(attribute), scope, &[("name", &name)]);
         }
     }
 
@@ -362,13 +347,18 @@ fn item_kind(item: &Item) -> (&'static str, Place) {
     }
 }
 
-/// Whether the body ends with an expression; only that of an operator function may.
+/// The expression that a body ends with; only that of an operator function may. One with a semicolon
+/// behind it is meant to be the end, too: whether there is one is for the caller to report.
 pub(super) fn split_tail<'s>(
     statements: &'s [Stmt],
     kind: &Kind,
 ) -> (&'s [Stmt], Option<&'s Expr>) {
     match (kind, statements) {
-        (Kind::Operator(_), [rest @ .., Stmt::Expr(tail, None)]) => (rest, Some(tail)),
+        (Kind::Operator(_), [rest @ .., Stmt::Expr(tail, semicolon)])
+            if semicolon.is_none() || !ends_in_output(tail) =>
+        {
+            (rest, Some(tail))
+        }
         _ => (statements, None),
     }
 }

@@ -6,7 +6,10 @@ pub(crate) fn nearest<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let written = bare(written);
-    let limit = (written.chars().count() / 3).max(1);
+    let limit = match written.chars().count() {
+        ..3 => 0,
+        count => count / 3,
+    };
     candidates
         .into_iter()
         .map(|candidate| (distance(&written, &bare(candidate)), candidate))
@@ -19,10 +22,7 @@ pub(crate) fn nearest<'a>(
 
 /// Case and underscores are the first things to be misremembered.
 fn bare(name: &str) -> String {
-    name.chars()
-        .filter(|c| *c != '_')
-        .flat_map(char::to_lowercase)
-        .collect()
+    name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()
 }
 
 /// Insertions, removals, substitutions and swaps of neighbours between two words.
@@ -33,9 +33,7 @@ fn distance(a: &str, b: &str) -> usize {
     for (i, &x) in a.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, &y) in b.iter().enumerate() {
-            let mut best = (last[j] + usize::from(x != y))
-                .min(last[j + 1] + 1)
-                .min(row[j] + 1);
+            let mut best = (last[j] + usize::from(x != y)).min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
                 best = best.min(before[j - 1] + 1);
             }

@@ -49,12 +49,7 @@ pub(super) struct Archiver {
 impl Archiver {
     pub(super) fn new(pool: &BufferPool, capacity: usize, limit: usize) -> Self {
         let arena = Arena::with_capacity(64);
-        Self {
-            buffer: pool.take(capacity),
-            arena,
-            written: 0,
-            limit,
-        }
+        Self { buffer: pool.take(capacity), arena, written: 0, limit }
     }
 
     pub(super) fn written(&self) -> usize {
@@ -68,11 +63,7 @@ impl Archiver {
         T: for<'s> Serialize<ArchiveWriter<'s>>,
     {
         let bytes = self.buffer.bytes_mut();
-        assert_eq!(
-            bytes.len(),
-            self.written,
-            "invariant: a block is written by whole values"
-        );
+        assert_eq!(bytes.len(), self.written, "invariant: a block is written by whole values");
         let writer: AlignedVec<BLOCK_ALIGN> = std::mem::take(bytes);
         let mut serializer = Serializer::new(writer, self.arena.acquire(), ());
         let position = rkyv::api::serialize_using::<_, BoxedError>(value, &mut serializer);
@@ -109,11 +100,7 @@ impl Archiver {
         }
         let bytes = self.written - before;
         self.rewind(before);
-        Err(if empty {
-            PushError::TooLarge { bytes }
-        } else {
-            PushError::Full
-        })
+        Err(if empty { PushError::TooLarge { bytes } } else { PushError::Full })
     }
 
     /// The body, with `root` written last.
@@ -122,8 +109,7 @@ impl Archiver {
         T: for<'s> Serialize<ArchiveWriter<'s>>,
     {
         // Writing to memory does not fail; lengths are below `MAX_BODY`.
-        self.append(root)
-            .expect("invariant: the root of a block can be archived");
+        self.append(root).expect("invariant: the root of a block can be archived");
         self.buffer.fitted()
     }
 }
@@ -138,11 +124,7 @@ pub(super) struct ColumnBuilder<R> {
 
 impl<R: Record> ColumnBuilder<R> {
     pub(super) fn new() -> Self {
-        Self {
-            len: 0,
-            positions: Vec::new(),
-            of: std::marker::PhantomData,
-        }
+        Self { len: 0, positions: Vec::new(), of: std::marker::PhantomData }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -158,9 +140,7 @@ impl<R: Record> ColumnBuilder<R> {
         beside: usize,
     ) -> Result<(), PushError> {
         let before = archiver.written();
-        let position = archiver
-            .append(&R::wire(view))
-            .map_err(|_| PushError::Archive)?;
+        let position = archiver.append(&R::wire(view)).map_err(|_| PushError::Archive)?;
         if R::INLINE {
             assert_eq!(
                 position,
@@ -178,17 +158,11 @@ impl<R: Record> ColumnBuilder<R> {
     }
 
     pub(super) fn inline(&self) -> Written<R::Archived> {
-        Written {
-            len: self.len,
-            of: std::marker::PhantomData,
-        }
+        Written { len: self.len, of: std::marker::PhantomData }
     }
 
     pub(super) fn boxed(&self) -> Boxes<'_, R::Archived> {
-        Boxes {
-            positions: &self.positions,
-            of: std::marker::PhantomData,
-        }
+        Boxes { positions: &self.positions, of: std::marker::PhantomData }
     }
 }
 
@@ -244,10 +218,7 @@ impl<T: rkyv::Portable> Archive for Boxes<'_, T> {
 
 impl<'s, T: rkyv::Portable> Serialize<ArchiveWriter<'s>> for Boxes<'_, T> {
     fn serialize(&self, out: &mut ArchiveWriter<'s>) -> Result<VecResolver, BoxedError> {
-        let boxes = self
-            .positions
-            .iter()
-            .map(|&at| Boxed::<T>(at, std::marker::PhantomData));
+        let boxes = self.positions.iter().map(|&at| Boxed::<T>(at, std::marker::PhantomData));
         ArchivedVec::serialize_from_iter::<Boxed<T>, _, _>(boxes, out)
     }
 }
@@ -305,11 +276,7 @@ impl<'a, R: Record> Column<'a, R> {
     #[inline]
     #[must_use]
     pub fn len(self) -> usize {
-        if R::INLINE {
-            self.inline.len()
-        } else {
-            self.boxed.len()
-        }
+        if R::INLINE { self.inline.len() } else { self.boxed.len() }
     }
 
     /// Whether there is none: never so in a block.

@@ -180,32 +180,20 @@ fn split(bytes: &Bytes, kind: Kind, schema: u64) -> Result<((Header, Preamble), 
     };
     let said = Preamble::read(header)?;
     if body.len() != said.body_len {
-        return Err(DoorError::Length {
-            expected: said.body_len,
-            found: body.len(),
-        });
+        return Err(DoorError::Length { expected: said.body_len, found: body.len() });
     }
     if !bytes.as_ptr().addr().is_multiple_of(BLOCK_ALIGN) {
         return Err(DoorError::Misaligned);
     }
     if said.kind != kind {
-        return Err(DoorError::Kind {
-            expected: kind,
-            found: said.kind,
-        });
+        return Err(DoorError::Kind { expected: kind, found: said.kind });
     }
     if said.schema != schema {
-        return Err(DoorError::Schema {
-            expected: schema,
-            found: said.schema,
-        });
+        return Err(DoorError::Schema { expected: schema, found: said.schema });
     }
     let found = xxh3_64(body);
     if found != said.checksum {
-        return Err(DoorError::BodyChecksum {
-            expected: said.checksum,
-            found,
-        });
+        return Err(DoorError::BodyChecksum { expected: said.checksum, found });
     }
     Ok(((Header::from_bytes(*header), said), body))
 }
@@ -221,10 +209,7 @@ where
 fn records((_, said): &(Header, Preamble), found: usize) -> Result<(), DoorError> {
     let found = found as u64;
     if found != said.records || found == 0 {
-        return Err(DoorError::Records {
-            expected: said.records,
-            found,
-        });
+        return Err(DoorError::Records { expected: said.records, found });
     }
     Ok(())
 }

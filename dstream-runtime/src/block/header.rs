@@ -128,11 +128,7 @@ impl Preamble {
             2 => Kind::Keyed,
             found => return Err(DoorError::UnknownKind { found }),
         };
-        if bytes[11..16]
-            .iter()
-            .chain(&bytes[48..56])
-            .any(|&flag| flag != 0)
-        {
+        if bytes[11..16].iter().chain(&bytes[48..56]).any(|&flag| flag != 0) {
             return Err(DoorError::Flags);
         }
         let body_len = word(bytes, 24);

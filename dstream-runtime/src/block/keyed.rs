@@ -109,14 +109,7 @@ impl<V: Record> KeyedBuilder<V> {
         if self.is_empty() {
             return None;
         }
-        let Self {
-            archiver,
-            values,
-            ends,
-            keys,
-            hashes,
-            ..
-        } = self;
+        let Self { archiver, values, ends, keys, hashes, .. } = self;
         let (ends, keys, hashes) = (Scalars(&ends), Scalars(&keys), Scalars(&hashes));
         let records = values.len() as u64;
         let body = if V::INLINE {
@@ -124,13 +117,7 @@ impl<V: Record> KeyedBuilder<V> {
         } else {
             archiver.finish(&(values.boxed(), ends, keys, hashes))
         };
-        Some(Block::built(
-            body,
-            Kind::Keyed,
-            schema,
-            records,
-            TypeId::of::<V>(),
-        ))
+        Some(Block::built(body, Kind::Keyed, schema, records, TypeId::of::<V>()))
     }
 }
 
@@ -192,13 +179,7 @@ impl<'a, V: Record> KeyedRows<'a, V> {
         hashes: &'a [u64_le],
     ) -> Self {
         let width = keys.len().checked_div(hashes.len()).unwrap_or_default();
-        Self {
-            values,
-            ends,
-            width,
-            keys,
-            hashes,
-        }
+        Self { values, ends, width, keys, hashes }
     }
 
     /// What the door asks besides rkyv's validation: columns of one length, ends that grow up to the
@@ -220,18 +201,12 @@ impl<'a, V: Record> KeyedRows<'a, V> {
         if ends > 0 && self.ends[ends - 1].to_native() as usize != self.keys.len() {
             return Err(DoorError::KeyColumn);
         }
-        if self
-            .ends
-            .windows(2)
-            .any(|pair| pair[0].to_native() > pair[1].to_native())
-        {
+        if self.ends.windows(2).any(|pair| pair[0].to_native() > pair[1].to_native()) {
             return Err(DoorError::KeyColumn);
         }
         let refused = |index: &usize| !K::check(&mut KeyReader::new(self.key(*index)));
         match (0..len).find(refused) {
-            Some(index) => Err(DoorError::Key {
-                index: index as u64,
-            }),
+            Some(index) => Err(DoorError::Key { index: index as u64 }),
             None => Ok(()),
         }
     }
@@ -253,11 +228,7 @@ impl<'a, V: Record> KeyedRows<'a, V> {
         if self.ends.is_empty() {
             return &self.keys[index * self.width..][..self.width];
         }
-        let start = if index == 0 {
-            0
-        } else {
-            self.ends[index - 1].to_native() as usize
-        };
+        let start = if index == 0 { 0 } else { self.ends[index - 1].to_native() as usize };
         &self.keys[start..self.ends[index].to_native() as usize]
     }
 
@@ -278,20 +249,14 @@ impl<'a, V: Record> KeyedRows<'a, V> {
     #[inline]
     #[must_use]
     pub fn value(self, index: usize) -> V::View<'a> {
-        self.values
-            .get(index)
-            .expect("invariant: columns have one length")
+        self.values.get(index).expect("invariant: columns have one length")
     }
 
     /// The keyed records in order.
     #[inline]
     #[must_use]
     pub fn iter(self) -> KeyedIter<'a, V> {
-        KeyedIter {
-            rows: self,
-            next: 0,
-            start: 0,
-        }
+        KeyedIter { rows: self, next: 0, start: 0 }
     }
 }
 

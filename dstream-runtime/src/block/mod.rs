@@ -67,10 +67,9 @@ impl Bytes {
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Buffer(buffer) => buffer.as_slice(),
-            Self::Mapped { map, start, len } => start
-                .checked_add(*len)
-                .and_then(|end| map.get(*start..end))
-                .unwrap_or_default(),
+            Self::Mapped { map, start, len } => {
+                start.checked_add(*len).and_then(|end| map.get(*start..end)).unwrap_or_default()
+            }
         }
     }
 }
@@ -108,15 +107,7 @@ impl Block {
     /// A block that a builder finished: `body` is a valid archive of that kind and type.
     fn built(body: Buffer, kind: Kind, schema: u64, records: u64, of: TypeId) -> Self {
         let bytes = Bytes::Buffer(body);
-        Self(Arc::new(Inner {
-            bytes,
-            body: 0,
-            kind,
-            schema,
-            records,
-            of,
-            header: OnceLock::new(),
-        }))
+        Self(Arc::new(Inner { bytes, body: 0, kind, schema, records, of, header: OnceLock::new() }))
     }
 
     /// What the rows are.
@@ -156,11 +147,7 @@ impl Block {
     #[must_use]
     pub fn body(&self) -> &[u8] {
         // The door and the builders keep `body` within the bytes.
-        self.0
-            .bytes
-            .as_slice()
-            .get(self.0.body..)
-            .unwrap_or_default()
+        self.0.bytes.as_slice().get(self.0.body..).unwrap_or_default()
     }
 
     /// The checksum of the body: equal blocks have equal ones.
@@ -209,16 +196,10 @@ impl Block {
     /// one schema, but only one of them was validated.
     fn expect<R: Record>(&self, kind: Kind, schema: fn() -> u64) -> Result<(), DoorError> {
         if self.0.kind != kind {
-            return Err(DoorError::Kind {
-                expected: kind,
-                found: self.0.kind,
-            });
+            return Err(DoorError::Kind { expected: kind, found: self.0.kind });
         }
         if self.0.of != TypeId::of::<R>() {
-            return Err(DoorError::Type {
-                expected: schema(),
-                found: self.0.schema,
-            });
+            return Err(DoorError::Type { expected: schema(), found: self.0.schema });
         }
         Ok(())
     }

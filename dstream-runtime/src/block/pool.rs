@@ -46,23 +46,15 @@ impl BufferPool {
     /// A pool that keeps at most `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        let kept = Mutex::new(Kept {
-            bytes: 0,
-            classes: [const { Vec::new() }; CLASSES],
-        });
+        let kept = Mutex::new(Kept { bytes: 0, classes: [const { Vec::new() }; CLASSES] });
         Self(Arc::new(Shelves { limit, kept }))
     }
 
     /// An empty buffer with room for at least `capacity` bytes.
     #[must_use]
     pub fn take(&self, capacity: usize) -> Buffer {
-        let bytes = self
-            .find(capacity)
-            .unwrap_or_else(|| Aligned::with_capacity(capacity));
-        Buffer {
-            bytes,
-            pool: Some(self.clone()),
-        }
+        let bytes = self.find(capacity).unwrap_or_else(|| Aligned::with_capacity(capacity));
+        Buffer { bytes, pool: Some(self.clone()) }
     }
 
     /// Bytes kept at the moment.
@@ -154,12 +146,7 @@ impl Drop for Buffer {
 
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Buffer({} of {} bytes)",
-            self.bytes.len(),
-            self.bytes.capacity()
-        )
+        write!(f, "Buffer({} of {} bytes)", self.bytes.len(), self.bytes.capacity())
     }
 }
 

@@ -31,10 +31,7 @@ impl<R: Record> RowsBuilder<R> {
     #[must_use]
     pub fn with_limit(pool: &BufferPool, capacity: usize, limit: usize) -> Self {
         let archiver = Archiver::new(pool, capacity, limit.min(MAX_BODY));
-        Self {
-            archiver,
-            rows: ColumnBuilder::new(),
-        }
+        Self { archiver, rows: ColumnBuilder::new() }
     }
 
     /// Adds a record.
@@ -77,13 +74,7 @@ impl<R: Record> RowsBuilder<R> {
             archiver.finish(&rows.boxed())
         };
         let records = rows.len() as u64;
-        Some(Block::built(
-            body,
-            Kind::Rows,
-            R::SCHEMA.hash(),
-            records,
-            TypeId::of::<R>(),
-        ))
+        Some(Block::built(body, Kind::Rows, R::SCHEMA.hash(), records, TypeId::of::<R>()))
     }
 }
 
@@ -132,10 +123,7 @@ impl<'a, R: Record> Rows<'a, R> {
     #[inline]
     #[must_use]
     pub fn iter(self) -> RowsIter<'a, R> {
-        RowsIter {
-            rows: self.0,
-            next: 0,
-        }
+        RowsIter { rows: self.0, next: 0 }
     }
 }
 

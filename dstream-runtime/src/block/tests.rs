@@ -172,10 +172,7 @@ fn every_other_length_is_refused() {
         let expected = if len < HEADER_LEN {
             DoorError::Truncated { has: len }
         } else {
-            DoorError::Length {
-                expected: block.body().len(),
-                found: len - HEADER_LEN,
-            }
+            DoorError::Length { expected: block.body().len(), found: len - HEADER_LEN }
         };
         assert_eq!(error, expected);
     }
@@ -186,18 +183,9 @@ fn every_other_length_is_refused() {
 #[test]
 fn what_is_no_block_of_this_version_is_named() {
     let block = small();
-    assert_eq!(
-        opened(&block, |b| b[0] = b'x').unwrap_err(),
-        DoorError::Magic
-    );
-    assert_eq!(
-        opened(&block, |b| b[8] = 9).unwrap_err(),
-        DoorError::Version { found: 9 }
-    );
-    assert_eq!(
-        opened(&block, |b| b[33] ^= 1).unwrap_err(),
-        DoorError::HeaderChecksum
-    );
+    assert_eq!(opened(&block, |b| b[0] = b'x').unwrap_err(), DoorError::Magic);
+    assert_eq!(opened(&block, |b| b[8] = 9).unwrap_err(), DoorError::Version { found: 9 });
+    assert_eq!(opened(&block, |b| b[33] ^= 1).unwrap_err(), DoorError::HeaderChecksum);
     let sealed = |at: usize, value: u8| {
         opened(&block, |b| {
             b[at] = value;
@@ -210,13 +198,7 @@ fn what_is_no_block_of_this_version_is_named() {
     assert_eq!(sealed(11, 1), DoorError::Flags);
     assert_eq!(sealed(48, 1), DoorError::Flags);
     assert!(matches!(sealed(31, 1), DoorError::TooLong { .. }));
-    assert_eq!(
-        sealed(32, 3),
-        DoorError::Records {
-            expected: 3,
-            found: 2
-        }
-    );
+    assert_eq!(sealed(32, 3), DoorError::Records { expected: 3, found: 2 });
     let last = block.byte_len() - 1;
     let damaged = opened(&block, |b| b[last] ^= 1).unwrap_err();
     assert!(matches!(damaged, DoorError::BodyChecksum { .. }));
@@ -233,27 +215,13 @@ fn misaligned_bytes_are_refused() {
     map[1024..1024 + block.byte_len()].copy_from_slice(&block.to_bytes());
     let map = Arc::new(map.make_read_only().unwrap());
     let at = |start, len| {
-        Block::open_keyed::<String, u64>(Bytes::Mapped {
-            map: map.clone(),
-            start,
-            len,
-        })
+        Block::open_keyed::<String, u64>(Bytes::Mapped { map: map.clone(), start, len })
     };
     assert_eq!(at(8, block.byte_len()).unwrap_err(), DoorError::Misaligned);
     assert_eq!(at(4095, 64).unwrap_err(), DoorError::Truncated { has: 0 });
-    assert_eq!(
-        at(usize::MAX, 64).unwrap_err(),
-        DoorError::Truncated { has: 0 }
-    );
+    assert_eq!(at(usize::MAX, 64).unwrap_err(), DoorError::Truncated { has: 0 });
     let good = at(1024, block.byte_len()).unwrap();
-    assert_eq!(
-        good.keyed::<u64>()
-            .unwrap()
-            .iter()
-            .map(|row| row.value)
-            .sum::<u64>(),
-        3
-    );
+    assert_eq!(good.keyed::<u64>().unwrap().iter().map(|row| row.value).sum::<u64>(), 3);
 }
 
 #[test]
@@ -263,25 +231,10 @@ fn another_type_is_refused() {
     let schema = Block::open_keyed::<String, u32>(from_file(&keyed)).unwrap_err();
     assert!(matches!(schema, DoorError::Schema { .. }));
     let kind = Block::open_rows::<Pair>(from_file(&keyed)).unwrap_err();
-    assert_eq!(
-        kind,
-        DoorError::Kind {
-            expected: Kind::Rows,
-            found: Kind::Keyed
-        }
-    );
+    assert_eq!(kind, DoorError::Kind { expected: Kind::Rows, found: Kind::Keyed });
     let kind = Block::open_keyed::<String, u64>(from_file(&rows)).unwrap_err();
-    assert_eq!(
-        kind,
-        DoorError::Kind {
-            expected: Kind::Keyed,
-            found: Kind::Rows
-        }
-    );
-    assert!(matches!(
-        keyed.keyed::<String>(),
-        Err(DoorError::Type { .. })
-    ));
+    assert_eq!(kind, DoorError::Kind { expected: Kind::Keyed, found: Kind::Rows });
+    assert!(matches!(keyed.keyed::<String>(), Err(DoorError::Type { .. })));
     assert!(matches!(rows.rows::<String>(), Err(DoorError::Type { .. })));
     assert!(matches!(rows.keyed::<Pair>(), Err(DoorError::Kind { .. })));
 }
@@ -303,11 +256,7 @@ fn keys_that_no_type_has_are_refused() {
     let bad = build(Some(4), &[b"four"], text);
     let error = Block::open_keyed::<String, u64>(from_file(&bad)).unwrap_err();
     assert_eq!(error, DoorError::KeyColumn);
-    let bad = build(
-        None,
-        &[b"eight by", b"tes here"],
-        keyed_schema::<u64, u64>(),
-    );
+    let bad = build(None, &[b"eight by", b"tes here"], keyed_schema::<u64, u64>());
     let error = Block::open_keyed::<u64, u64>(from_file(&bad)).unwrap_err();
     assert_eq!(error, DoorError::KeyColumn);
 }
@@ -325,10 +274,7 @@ fn a_full_builder_refuses_and_stays_as_it_was() {
     let mut keyed = KeyedBuilder::<String>::with_limit(&pool(), Some(8), 4, 1024);
     let long = "x".repeat(2000);
     assert!(matches!(rows.push(&long), Err(PushError::TooLarge { bytes }) if bytes >= 2000));
-    assert!(matches!(
-        keyed.push(&[0; 8], 0, &long),
-        Err(PushError::TooLarge { .. })
-    ));
+    assert!(matches!(keyed.push(&[0; 8], 0, &long), Err(PushError::TooLarge { .. })));
     while rows.push(&text).is_ok() {}
     while keyed.push(&[1; 8], 7, &text).is_ok() {}
     assert_eq!(rows.push(&text), Err(PushError::Full));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
-use super::value::{interval, count};
+use super::value::{count, interval};
 use crate::exec::job::Bindings;
 use crate::job::AnyJob;
 use crate::plan::Plan;
@@ -123,8 +123,8 @@ pub(super) fn parse<'j>(
         );
         return Err(Command::new(plan.job).error(clap::error::ErrorKind::ArgumentConflict, message));
     }
-    command = Verb::augment_subcommands(command).subcommand_required(false);
-    command = command.subcommand_negates_reqs(true);
+    command = Verb::augment_subcommands(command).about(plan.about).long_about(None);
+    command = command.subcommand_required(false).subcommand_negates_reqs(true);
     let matches = command.try_get_matches_from(arguments)?;
     let engine = EngineArgs::from_arg_matches(&matches)?;
     let verb = match matches.subcommand_name() {

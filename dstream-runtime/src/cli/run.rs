@@ -11,7 +11,7 @@ use crate::exec::job::BuiltJob;
 use crate::plan::Plan;
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError};
-use crate::source::{self, OpenOptions, Source};
+use crate::source::{self, OpenOptions, Source, SourceError};
 
 /// Why there is no result.
 pub(super) enum Failed {
@@ -32,8 +32,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         .iter()
         .map(|source| bindings.sinks.get(&format!("{}.dead", source.name)).cloned())
         .collect();
-    let built =
-        job.build(matches, bindings).map_err(|error| Failed::Usage(error.to_string()))?;
+    let built = job.build(matches, bindings).map_err(|error| Failed::Usage(error.to_string()))?;
 
     let sources = open_sources(&built, engine)?;
     let sinks = open_sinks(&built)?;
@@ -101,16 +100,18 @@ fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
 }
 
 fn open_sources(job: &BuiltJob, engine: &EngineArgs) -> Result<Vec<Box<dyn Source>>, Failed> {
-    let interval = engine
-        .interval
-        .unwrap_or_else(|| std::time::Duration::from_millis(job.plan.interval_ms));
+    let interval =
+        engine.interval.unwrap_or_else(|| std::time::Duration::from_millis(job.plan.interval_ms));
     let open = |(row, spec): (&crate::plan::SourceRow, &crate::exec::job::SourceSpec)| {
-        let options = OpenOptions {
-            interval,
-            header_default: matches!(spec.schema, Schema::Struct { .. }),
-        };
-        source::open(&spec.url, spec.format, &options)
-            .map_err(|error| Failed::Usage(format!("source `{}`: {error}", row.name)))
+        let options =
+            OpenOptions { interval, header_default: matches!(spec.schema, Schema::Struct { .. }) };
+        source::open(&spec.url, spec.format, &options).map_err(|error| {
+            let message = format!("source `{}`: {error}", row.name);
+            match error {
+                SourceError::Url { .. } => Failed::Usage(message),
+                _ => Failed::Job(message),
+            }
+        })
     };
     job.plan.sources.iter().zip(&job.sources).map(open).collect()
 }
@@ -123,8 +124,13 @@ fn open_sinks(job: &BuiltJob) -> Result<Vec<Box<dyn Sink>>, Failed> {
 }
 
 fn open_sink(url: &str, name: &str) -> Result<Box<dyn Sink>, Failed> {
-    sink::open(url, name, &sink::Options::default())
-        .map_err(|error| Failed::Usage(format!("output `{name}`: {error}")))
+    sink::open(url, name, &sink::Options::default()).map_err(|error| {
+        let message = format!("output `{name}`: {error}");
+        match error {
+            SinkError::Url { .. } => Failed::Usage(message),
+            _ => Failed::Job(message),
+        }
+    })
 }
 
 /// Where sources listen, for people who gave port 0.

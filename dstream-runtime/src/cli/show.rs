@@ -15,8 +15,9 @@ use crate::exec::job::BuiltJob;
 use crate::exec::task::DeadLetter;
 use crate::plan::Plan;
 
-/// A line per second at most, however short batches are.
-const EVERY: Duration = Duration::from_secs(1);
+/// About a line per second at most, however short batches are; less than a second, so that batches
+/// of one second have a line each.
+const EVERY: Duration = Duration::from_millis(900);
 /// Dead letters shown per source; all are counted.
 const DEAD_SHOWN: u64 = 5;
 
@@ -52,9 +53,10 @@ impl Display {
         match engine.log {
             LogFormat::Text => lines(&banner(start)),
             LogFormat::Json => {
-                let name = |(row, spec): (&crate::plan::SourceRow, &crate::exec::job::SourceSpec)| {
-                    json!({"name": row.name, "url": spec.url})
-                };
+                let name = |(row, spec): (
+                    &crate::plan::SourceRow,
+                    &crate::exec::job::SourceSpec,
+                )| { json!({"name": row.name, "url": spec.url}) };
                 let sources: Vec<_> =
                     plan.sources.iter().zip(&start.built.sources).map(name).collect();
                 let addresses: Vec<_> =
@@ -192,9 +194,7 @@ impl Display {
     }
 
     fn log_batch(&self, report: &BatchReport<'_>, rate: Option<f64>) {
-        let output = |(row, output): (&crate::plan::OutputRow, &crate::driver::OutputReport)| {
-            json!({"name": row.name, "records": output.records})
-        };
+        let output = |(row, output): (&crate::plan::OutputRow, &crate::driver::OutputReport)| json!({"name": row.name, "records": output.records});
         let outputs: Vec<_> = self.plan.outputs.iter().zip(report.outputs).map(output).collect();
         log_json(&json!({
             "event": "batch", "batch": report.batch.0, "time": report.time.0,

@@ -55,9 +55,8 @@ impl InFlight {
         let report = |made: &mut Made| {
             made.previews.sort_by_key(|(partition, _)| *partition);
             let texts = made.previews.iter().map(|(_, text)| String::from_utf8_lossy(text));
-            let preview = texts.flat_map(|text| {
-                text.lines().map(str::to_owned).collect::<Vec<_>>()
-            });
+            let preview =
+                texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
             OutputReport {
                 records: made.parts.iter().map(|part| part.records).sum(),
                 preview: preview.take(lines as usize).collect(),
@@ -75,7 +74,8 @@ impl InFlight {
         dead_sinks: &[Option<usize>],
     ) -> Publication {
         let inputs = self.lineage(plan);
-        let batch = |parts| Batch { time: self.time, parts, inputs: inputs.clone(), plan: plan.hash };
+        let batch =
+            |parts| Batch { time: self.time, parts, inputs: inputs.clone(), plan: plan.hash };
         let mut batches = Vec::with_capacity(plan.outputs.len());
         for (index, (row, made)) in plan.outputs.iter().zip(&mut self.outputs).enumerate() {
             let stage = plan.stage(row.stage);
@@ -85,7 +85,7 @@ impl InFlight {
             }
             let mut parts = std::mem::take(&mut made.parts);
             parts.sort_by_key(|part| part.partition);
-            if let Some(limit) = row.print {
+            if let Some(limit) = kernels.outputs[index].limit {
                 parts = print::first(parts, limit, kernels.outputs[index].format);
             }
             batches.push((index, batch(parts)));

@@ -55,6 +55,9 @@ mod tests {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
         assert_eq!(lines[0]["reason"], "no \"url\"");
-        assert_eq!((lines[1]["position"].as_u64(), lines[1]["text"].as_str()), (Some(7), Some("a\nb")));
+        assert_eq!(
+            (lines[1]["position"].as_u64(), lines[1]["text"].as_str()),
+            (Some(7), Some("a\nb"))
+        );
     }
 }

@@ -56,7 +56,9 @@ pub enum JobError {
         panic: Panic,
     },
     /// A thread could not be started.
-    #[error("cannot start a thread for {what}: {error}\n  help: raise the limit of processes or use fewer --cores")]
+    #[error(
+        "cannot start a thread for {what}: {error}\n  help: raise the limit of processes or use fewer --cores"
+    )]
     Thread {
         /// What it was for.
         what: String,
@@ -94,7 +96,9 @@ pub enum JobError {
         format: Format,
     },
     /// What was opened does not match the plan.
-    #[error("the job has {expected} {what} but was given {given}\n  help: this is a bug of dstream: please report it")]
+    #[error(
+        "the job has {expected} {what} but was given {given}\n  help: this is a bug of dstream: please report it"
+    )]
     Mismatch {
         /// `sources` or `outputs`.
         what: &'static str,
@@ -199,7 +203,9 @@ impl TaskFailure {
 
     fn help(&self) -> &'static str {
         match self.error {
-            TaskError::Panic(_) => "make the function return a value for this record, or filter it out before",
+            TaskError::Panic(_) => {
+                "make the function return a value for this record, or filter it out before"
+            }
             TaskError::DeadLetter(_) => {
                 "correct the record, or open the source with `?on_error=skip` to set such records aside"
             }

@@ -83,10 +83,10 @@ fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, CutError> {
             if cut.inputs.len() > partitions {
                 let extra = cut.inputs.split_off(partitions);
                 return Err(CutError::Source(SourceError::Data {
-                    what: extra.first().and_then(|i| i.ranges.first()).map_or_else(
-                        || "a source".to_owned(),
-                        |range| range.split.to_string(),
-                    ),
+                    what: extra
+                        .first()
+                        .and_then(|i| i.ranges.first())
+                        .map_or_else(|| "a source".to_owned(), |range| range.split.to_string()),
                     why: format!(
                         "was cut into {} inputs for {partitions} partitions, which is a bug of the source",
                         partitions + extra.len()

@@ -96,7 +96,9 @@ mod tests {
         assert_eq!(histogram.latency(), None);
         (1..=1000).for_each(|ms| histogram.add(Duration::from_millis(ms)));
         let latency = histogram.latency().unwrap();
-        for (got, want) in [(latency.p50_ms, 500.0), (latency.p90_ms, 900.0), (latency.p99_ms, 990.0)] {
+        for (got, want) in
+            [(latency.p50_ms, 500.0), (latency.p90_ms, 900.0), (latency.p99_ms, 990.0)]
+        {
             assert!((want..=want * 1.04).contains(&got), "{got} {want}");
         }
         assert!((latency.max_ms - 1000.0).abs() < 1e-9);

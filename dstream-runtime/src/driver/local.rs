@@ -28,8 +28,9 @@ use crate::block::BufferPool;
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::id::{BatchSeq, SourceId};
+use crate::plan::OutputRow;
 use crate::record::Format;
-use crate::sink::Sink;
+use crate::sink::{self, Sink};
 use crate::source::{Cut, Source};
 
 /// How a job runs in one process.
@@ -69,6 +70,12 @@ impl Default for LocalConfig {
             dead_letters: Vec::new(),
         }
     }
+}
+
+/// An output of `print` is cut short only while it is printed: bound to a sink it is written whole.
+fn limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
+    let printed = job.outputs.get(index).is_none_or(|output| output.url == sink::PRINT);
+    row.print.filter(|_| printed)
 }
 
 /// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
@@ -117,9 +124,10 @@ pub fn run(
             .outputs
             .iter()
             .zip(&sinks)
-            .map(|(row, sink)| OutputSetting {
+            .enumerate()
+            .map(|(index, (row, sink))| OutputSetting {
                 format: sink.format(),
-                limit: row.print,
+                limit: limit(&job, index, row),
                 preview: config.preview,
             })
             .collect(),
@@ -141,9 +149,7 @@ pub fn run(
     let (sender, events) = unbounded();
     let queue = Queue::default();
     let thread = |name: String| std::thread::Builder::new().name(name);
-    let failed = |what: String| {
-        move |error| JobError::Thread { what, error: Arc::new(error) }
-    };
+    let failed = |what: String| move |error| JobError::Thread { what, error: Arc::new(error) };
     let result = std::thread::scope(|scope| {
         // However this scope is left, no executor must wait for ever.
         let _close = CloseOnDrop(&queue);

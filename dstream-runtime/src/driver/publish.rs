@@ -74,7 +74,9 @@ fn publish(
     publication: &Publication,
 ) -> Result<(), (usize, PublishError)> {
     for (index, batch) in &publication.batches {
-        let Some(sink) = sinks.get_mut(*index) else { continue };
+        let Some(sink) = sinks.get_mut(*index) else {
+            continue;
+        };
         match catch(|| sink.publish(batch)) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err((*index, PublishError::Sink(error))),

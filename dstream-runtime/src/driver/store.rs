@@ -32,7 +32,9 @@ impl<B: Clone> Store<B> {
 
     /// Keeps what a task made.
     pub(super) fn put(&mut self, task: TaskId, blocks: TaskBlocks<B>) {
-        let Some(at) = self.batch(task.batch) else { return };
+        let Some(at) = self.batch(task.batch) else {
+            return;
+        };
         if blocks.iter().all(Vec::is_empty) {
             return;
         }

@@ -72,8 +72,8 @@ pub(super) fn run(kernels: &Kernels, work: Work) -> Ran {
         made: Made::default(),
     };
     let stage = &kernels.stages[task.stage.index()];
-    let result = catch(|| stage.run(&mut context))
-        .unwrap_or_else(|panic| Err(TaskError::Panic(panic)));
+    let result =
+        catch(|| stage.run(&mut context)).unwrap_or_else(|panic| Err(TaskError::Panic(panic)));
     Ran { task, attempt, emits, read_nothing, state, result, took: start.elapsed() }
 }
 

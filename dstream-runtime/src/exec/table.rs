@@ -66,9 +66,7 @@ impl<V> Default for KeyTable<V> {
 
 impl<V> fmt::Debug for KeyTable<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyTable")
-            .field("len", &self.live)
-            .finish_non_exhaustive()
+        f.debug_struct("KeyTable").field("len", &self.live).finish_non_exhaustive()
     }
 }
 
@@ -76,12 +74,7 @@ impl<V> KeyTable<V> {
     /// An empty table, which takes no memory yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            index: Index::new(),
-            entries: Vec::new(),
-            arena: Vec::new(),
-            live: 0,
-        }
+        Self { index: Index::new(), entries: Vec::new(), arena: Vec::new(), live: 0 }
     }
 
     /// An empty table with room for so many keys.
@@ -261,19 +254,13 @@ impl<V> KeyTable<V> {
     /// The entry of a key, or the slot where it would go. There must be slots.
     #[inline(always)]
     fn probe(&self, key: &[u8], hash: u64) -> Probe {
-        debug_assert_eq!(
-            class_of(hash),
-            class_of_len(key.len()),
-            "a hash not of `hash_key`"
-        );
+        debug_assert_eq!(class_of(hash), class_of_len(key.len()), "a hash not of `hash_key`");
         if key.len() <= INLINE {
             return self.probe_packed(pack(key), hash);
         }
         self.index.probe(hash, |entry| {
             let entry = &self.entries[entry as usize];
-            entry
-                .as_ref()
-                .is_some_and(|entry| entry.key.is_long(key, hash, &self.arena))
+            entry.as_ref().is_some_and(|entry| entry.key.is_long(key, hash, &self.arena))
         })
     }
 

@@ -4,15 +4,7 @@ use super::*;
 
 const fn operator(id: u16, name: &'static str, stream: &'static str, line: u32) -> OperatorRow {
     let id = OperatorId(id);
-    OperatorRow {
-        id,
-        name,
-        stream,
-        line,
-        column: 9,
-        last_line: line,
-        file: None,
-    }
+    OperatorRow { id, name, stream, line, column: 9, last_line: line, file: None }
 }
 
 const fn stage(
@@ -24,17 +16,7 @@ const fn stage(
     tails: &'static [TailRow],
 ) -> StageRow {
     let id = StageId(id);
-    StageRow {
-        id,
-        name,
-        tasks,
-        inputs,
-        state: None,
-        every: 1,
-        emits_every: 1,
-        operators,
-        tails,
-    }
+    StageRow { id, name, tasks, inputs, state: None, every: 1, emits_every: 1, operators, tails }
 }
 
 const fn from(from: &'static [(StageId, TailId)], dependency: Dependency) -> InputRow {
@@ -64,16 +46,8 @@ pub(super) static PLAN: Plan = Plan {
         operator(11, "key_by", "by_page", 21),
     ],
     sources: &[
-        SourceRow {
-            id: SourceId(0),
-            name: "views",
-            operator: OperatorId(0),
-        },
-        SourceRow {
-            id: SourceId(1),
-            name: "people",
-            operator: OperatorId(10),
-        },
+        SourceRow { id: SourceId(0), name: "views", operator: OperatorId(0) },
+        SourceRow { id: SourceId(1), name: "people", operator: OperatorId(10) },
     ],
     outputs: &[
         OutputRow {
@@ -127,10 +101,7 @@ pub(super) static PLAN: Plan = Plan {
         },
         StageRow {
             state: Some(StateRow {
-                kind: StateKind::Panes {
-                    panes: 30,
-                    batches: 1,
-                },
+                kind: StateKind::Panes { panes: 30, batches: 1 },
                 name: "recent",
                 cut_by: "checkpoint of panes",
             }),
@@ -171,10 +142,7 @@ pub(super) static PLAN: Plan = Plan {
             5,
             "top",
             Tasks::One,
-            &[from(
-                &[(StageId(3), TailId(1)), (StageId(4), TailId(0))],
-                Dependency::Gather,
-            )],
+            &[from(&[(StageId(3), TailId(1)), (StageId(4), TailId(0))], Dependency::Gather)],
             &[OperatorId(8)],
             &[TailRow::Output(OutputId(2))],
         ),

@@ -80,10 +80,7 @@ fn stage(row: &StageRow) -> Value {
 
 fn input(row: &InputRow) -> Value {
     let dependency: Dependency = row.dependency;
-    let from = list(
-        row.from,
-        |(stage, tail)| json!({"stage": stage, "tail": tail}),
-    );
+    let from = list(row.from, |(stage, tail)| json!({"stage": stage, "tail": tail}));
     json!({"dependency": words::dependency(dependency), "from": from})
 }
 
@@ -116,10 +113,7 @@ mod tests {
     fn every_table_is_there() {
         let value: Value = serde_json::from_str(&json(&PLAN)).unwrap();
         assert_eq!(value["hash"], "0123456789abcdef");
-        assert_eq!(
-            value["operators"].as_array().unwrap().len(),
-            PLAN.operators.len()
-        );
+        assert_eq!(value["operators"].as_array().unwrap().len(), PLAN.operators.len());
         assert_eq!(value["stages"].as_array().unwrap().len(), PLAN.stages.len());
         let expected = json!({
             "id": 2, "name": "recent", "tasks": {"per": "partition"}, "every": 1, "emits_every": 10,

@@ -77,10 +77,7 @@ fn layers_of(boxes: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     // What begins nowhere else stands right before what needs it first.
     for start in 0..boxes {
         if edges.iter().all(|&(_, to)| to != start) {
-            let after = edges
-                .iter()
-                .filter(|(from, _)| *from == start)
-                .map(|&(_, to)| layers[to]);
+            let after = edges.iter().filter(|(from, _)| *from == start).map(|&(_, to)| layers[to]);
             layers[start] = after.min().map_or(0, |layer| layer - 1);
         }
     }
@@ -89,31 +86,16 @@ fn layers_of(boxes: usize, edges: &[(usize, usize)]) -> Vec<usize> {
 
 impl Graph {
     fn new(sizes: &[Size], edges: &[(usize, usize)]) -> Self {
-        let node = |size, layer| Node {
-            size,
-            layer,
-            y: 0.0,
-            before: vec![],
-            after: vec![],
-        };
+        let node = |size, layer| Node { size, layer, y: 0.0, before: vec![], after: vec![] };
         let layers = layers_of(sizes.len(), edges);
-        let mut nodes: Vec<Node> = sizes
-            .iter()
-            .zip(&layers)
-            .map(|(size, layer)| node(*size, *layer))
-            .collect();
+        let mut nodes: Vec<Node> =
+            sizes.iter().zip(&layers).map(|(size, layer)| node(*size, *layer)).collect();
         let mut paths = Vec::new();
         for &(from, to) in edges {
             let mut path = vec![from];
             for layer in layers[from] + 1..layers[to] {
                 path.push(nodes.len());
-                nodes.push(node(
-                    Size {
-                        width: 0,
-                        height: 0,
-                    },
-                    layer,
-                ));
+                nodes.push(node(Size { width: 0, height: 0 }, layer));
             }
             path.push(to);
             for pair in path.windows(2) {
@@ -122,33 +104,18 @@ impl Graph {
             }
             paths.push(path);
         }
-        let depth = nodes
-            .iter()
-            .map(|node| node.layer + 1)
-            .max()
-            .unwrap_or_default();
+        let depth = nodes.iter().map(|node| node.layer + 1).max().unwrap_or_default();
         let mut by_layer = vec![Vec::new(); depth];
         for (i, node) in nodes.iter().enumerate() {
             by_layer[node.layer].push(i);
         }
-        Self {
-            nodes,
-            layers: by_layer,
-            paths,
-        }
+        Self { nodes, layers: by_layer, paths }
     }
 
     /// Runs `each` for every layer, from left to right or back.
     fn sweep(&mut self, forward: bool, each: impl Fn(&mut Self, usize)) {
         for i in 0..self.layers.len() {
-            each(
-                self,
-                if forward {
-                    i
-                } else {
-                    self.layers.len() - 1 - i
-                },
-            );
+            each(self, if forward { i } else { self.layers.len() - 1 - i });
         }
     }
 
@@ -157,10 +124,7 @@ impl Graph {
         self.sweep(forward, |graph, layer| {
             let mut place = vec![0.0; graph.nodes.len()];
             for layer in &graph.layers {
-                layer
-                    .iter()
-                    .enumerate()
-                    .for_each(|(i, node)| place[*node] = i as f64);
+                layer.iter().enumerate().for_each(|(i, node)| place[*node] = i as f64);
             }
             let key = |i: &usize| graph.mean(*i, forward, |n| place[n]).unwrap_or(place[*i]);
             let mut order = graph.layers[layer].clone();
@@ -194,9 +158,7 @@ impl Graph {
                 }
                 graph.nodes[node].y = y;
             }
-            order
-                .iter()
-                .for_each(|&node| graph.nodes[node].y -= y / 2.0);
+            order.iter().for_each(|&node| graph.nodes[node].y -= y / 2.0);
         });
     }
 
@@ -207,11 +169,7 @@ impl Graph {
             let order = graph.layers[layer].clone();
             let wanted: Vec<f64> = order
                 .iter()
-                .map(|&i| {
-                    graph
-                        .mean(i, forward, |n| graph.nodes[n].y)
-                        .unwrap_or(graph.nodes[i].y)
-                })
+                .map(|&i| graph.mean(i, forward, |n| graph.nodes[n].y).unwrap_or(graph.nodes[i].y))
                 .collect();
             let (mut down, mut up) = (wanted.clone(), wanted);
             for i in 1..order.len() {
@@ -231,11 +189,7 @@ impl Graph {
         let highest = self.nodes.iter().map(top).fold(f64::INFINITY, f64::min);
         let y = |node: &Node| (node.y - highest).round() as i32;
         let width = |layer: &Vec<usize>| {
-            layer
-                .iter()
-                .map(|node| self.nodes[*node].size.width)
-                .max()
-                .unwrap_or_default()
+            layer.iter().map(|node| self.nodes[*node].size.width).max().unwrap_or_default()
         };
         let widths: Vec<i32> = self.layers.iter().map(width).collect();
         let mut lefts = Vec::new();
@@ -249,29 +203,17 @@ impl Graph {
             let mut points = Vec::new();
             for pair in path.windows(2) {
                 let (from, to) = (&self.nodes[pair[0]], &self.nodes[pair[1]]);
-                let (out, into) = (
-                    self.port(pair[0], pair[1], false),
-                    self.port(pair[1], pair[0], true),
-                );
+                let (out, into) =
+                    (self.port(pair[0], pair[1], false), self.port(pair[1], pair[0], true));
                 let passing = |node: &Node| node.size.width == 0;
                 let right = if passing(from) {
                     lefts[from.layer] + widths[from.layer]
                 } else {
                     left(from) + from.size.width
                 };
-                let arrives = if passing(to) {
-                    lefts[to.layer]
-                } else {
-                    left(to)
-                };
-                points.push(Point {
-                    x: right,
-                    y: y(from) + out,
-                });
-                points.push(Point {
-                    x: arrives,
-                    y: y(to) + into,
-                });
+                let arrives = if passing(to) { lefts[to.layer] } else { left(to) };
+                points.push(Point { x: right, y: y(from) + out });
+                points.push(Point { x: arrives, y: y(to) + into });
             }
             points
         });
@@ -284,21 +226,14 @@ impl Graph {
             routes: routes.collect(),
             boxes: self.nodes[..boxes]
                 .iter()
-                .map(|node| Point {
-                    x: left(node),
-                    y: y(node) - node.size.height / 2,
-                })
+                .map(|node| Point { x: left(node), y: y(node) - node.size.height / 2 })
                 .collect(),
         }
     }
 
     /// How far from the middle of a node its edge to `other` ends, so that edges do not cross there.
     fn port(&self, node: usize, other: usize, before: bool) -> i32 {
-        let near = if before {
-            &self.nodes[node].before
-        } else {
-            &self.nodes[node].after
-        };
+        let near = if before { &self.nodes[node].before } else { &self.nodes[node].after };
         let place = |i: &usize| self.nodes[*i].y;
         let above = near.iter().filter(|i| place(i) < place(&other)).count() as i32;
         let room = self.nodes[node].size.height / (near.len() as i32 + 1);
@@ -310,10 +245,7 @@ impl Graph {
 mod tests {
     use super::*;
 
-    const BOX: Size = Size {
-        width: 100,
-        height: 40,
-    };
+    const BOX: Size = Size { width: 100, height: 40 };
 
     fn overlap(a: Point, b: Point) -> bool {
         (a.x - b.x).abs() < BOX.width && (a.y - b.y).abs() < BOX.height
@@ -321,23 +253,11 @@ mod tests {
 
     #[test]
     fn boxes_stand_apart_and_edges_go_right() {
-        let edges = [
-            (0, 2),
-            (1, 2),
-            (2, 3),
-            (2, 4),
-            (3, 5),
-            (4, 5),
-            (0, 5),
-            (1, 6),
-        ];
+        let edges = [(0, 2), (1, 2), (2, 3), (2, 4), (3, 5), (4, 5), (0, 5), (1, 6)];
         let layout = layered(&[BOX; 7], &edges);
         for (i, &a) in layout.boxes.iter().enumerate() {
             assert!(a.x >= 0 && a.y >= 0, "{a:?}");
-            assert!(
-                a.x + 100 <= layout.size.width && a.y + 40 <= layout.size.height,
-                "{a:?}"
-            );
+            assert!(a.x + 100 <= layout.size.width && a.y + 40 <= layout.size.height, "{a:?}");
             assert!(layout.boxes[..i].iter().all(|&b| !overlap(a, b)));
         }
         for (route, (from, to)) in layout.routes.iter().zip(edges) {
@@ -353,13 +273,7 @@ mod tests {
     fn a_chain_is_a_straight_line() {
         let layout = layered(&[BOX; 4], &[(0, 1), (1, 2), (2, 3)]);
         assert!(layout.boxes.iter().all(|corner| corner.y == 0));
-        assert_eq!(
-            layout.size,
-            Size {
-                width: 4 * 100 + 3 * GAP,
-                height: 40
-            }
-        );
+        assert_eq!(layout.size, Size { width: 4 * 100 + 3 * GAP, height: 40 });
     }
 
     #[test]
@@ -379,12 +293,6 @@ mod tests {
 
     #[test]
     fn nothing_needs_no_room() {
-        assert_eq!(
-            layered(&[], &[]).size,
-            Size {
-                width: 0,
-                height: 0
-            }
-        );
+        assert_eq!(layered(&[], &[]).size, Size { width: 0, height: 0 });
     }
 }

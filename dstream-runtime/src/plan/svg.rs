@@ -65,11 +65,7 @@ struct Edge {
 #[must_use]
 pub fn svg(plan: &Plan) -> String {
     let mut shapes: Vec<Shape<'_>> = plan.sources.iter().map(Shape::Source).collect();
-    shapes.extend(
-        plan.stages
-            .iter()
-            .map(|stage| Shape::Stage(StageBox::new(plan, stage))),
-    );
+    shapes.extend(plan.stages.iter().map(|stage| Shape::Stage(StageBox::new(plan, stage))));
     shapes.extend(plan.outputs.iter().map(Shape::Output));
     let edges = edges(plan);
     let sizes: Vec<Size> = shapes.iter().map(Shape::size).collect();
@@ -86,43 +82,23 @@ fn edges(plan: &Plan) -> Vec<Edge> {
         let to = first_stage + i;
         if let Tasks::PerRange(source) = stage.tasks {
             let about = "a range per task".to_owned();
-            edges.push(Edge {
-                ends: (source.index(), to),
-                kind: Dependency::Narrow,
-                about,
-            });
+            edges.push(Edge { ends: (source.index(), to), kind: Dependency::Narrow, about });
         }
         for input in stage.inputs {
             for (from, tail) in input.from {
                 let kind = input.dependency;
                 let made = plan.stage(*from).tails.get(tail.index());
                 let made = made.map_or("", |tail| words::tail(*tail));
-                let about = format!(
-                    "{}: {} ({made})",
-                    words::dependency(kind),
-                    words::needs(kind)
-                );
-                edges.push(Edge {
-                    ends: (stage_at(*from), to),
-                    kind,
-                    about,
-                });
+                let about = format!("{}: {} ({made})", words::dependency(kind), words::needs(kind));
+                edges.push(Edge { ends: (stage_at(*from), to), kind, about });
             }
         }
     }
     for (i, output) in plan.outputs.iter().enumerate() {
         let to = first_stage + plan.stages.len() + i;
-        let about = format!(
-            "{} of {}",
-            TailId(output.tail.0),
-            plan.stage(output.stage).name
-        );
+        let about = format!("{} of {}", TailId(output.tail.0), plan.stage(output.stage).name);
         let ends = (stage_at(output.stage), to);
-        edges.push(Edge {
-            ends,
-            kind: Dependency::Narrow,
-            about,
-        });
+        edges.push(Edge { ends, kind: Dependency::Narrow, about });
     }
     edges
 }
@@ -134,10 +110,7 @@ impl Shape<'_> {
             Self::Source(_) | Self::Output(_) => {
                 let (name, about) = self.pill();
                 let width = sans(&name, 13).max(sans(&about, 11)) + 2 * PADDING + 12;
-                Size {
-                    width,
-                    height: PILL,
-                }
+                Size { width, height: PILL }
             }
         }
     }
@@ -146,11 +119,9 @@ impl Shape<'_> {
     fn pill(&self) -> (String, String) {
         match self {
             Self::Source(row) => (shortened(row.name, LONGEST), "source".to_owned()),
-            Self::Output(OutputRow {
-                name,
-                print: Some(n),
-                ..
-            }) => (shortened(name, LONGEST), format!("prints the first {n}")),
+            Self::Output(OutputRow { name, print: Some(n), .. }) => {
+                (shortened(name, LONGEST), format!("prints the first {n}"))
+            }
             Self::Output(row) => (shortened(row.name, LONGEST), "output".to_owned()),
             Self::Stage(stage) => (stage.title.clone(), stage.tasks.clone()),
         }
@@ -187,11 +158,8 @@ fn draw(
 ) -> String {
     let interval = words::duration(plan.interval_ms);
     let note = format!("batch interval {interval} · plan {:016x}", plan.hash);
-    let width = (layout.size.width)
-        .max(sans(plan.job, 18))
-        .max(sans(&note, 12))
-        .max(460)
-        + 2 * MARGIN;
+    let width =
+        (layout.size.width).max(sans(plan.job, 18)).max(sans(&note, 12)).max(460) + 2 * MARGIN;
     let height = layout.size.height + TITLE + LEGEND + 2 * MARGIN;
     let mut out = String::new();
     push(
@@ -203,20 +171,11 @@ fn draw(
         ),
     );
     arrow_tips(&mut out);
-    push(
-        &mut out,
-        format_args!("<rect class=\"page\" width=\"{width}\" height=\"{height}\"/>\n"),
-    );
+    push(&mut out, format_args!("<rect class=\"page\" width=\"{width}\" height=\"{height}\"/>\n"));
     text(&mut out, "title", MARGIN, MARGIN + 14, plan.job);
     text(&mut out, "note", MARGIN, MARGIN + 34, &note);
-    let origin = Point {
-        x: (width - layout.size.width) / 2,
-        y: MARGIN + TITLE,
-    };
-    push(
-        &mut out,
-        format_args!("<g transform=\"translate({} {})\">\n", origin.x, origin.y),
-    );
+    let origin = Point { x: (width - layout.size.width) / 2, y: MARGIN + TITLE };
+    push(&mut out, format_args!("<g transform=\"translate({} {})\">\n", origin.x, origin.y));
     for (edge, route) in edges.iter().zip(&layout.routes) {
         arrow(&mut out, edge, route);
     }
@@ -253,10 +212,7 @@ fn arrow(out: &mut String, edge: &Edge, route: &[Point]) {
         let middle = i32::midpoint(from.x, to.x);
         let start = if i == 0 { 'M' } else { 'L' };
         push(&mut path, format_args!("{start}{} {} ", from.x, from.y));
-        push(
-            &mut path,
-            format_args!("C{middle} {} {middle} {} {} {} ", from.y, to.y, to.x, to.y),
-        );
+        push(&mut path, format_args!("C{middle} {} {middle} {} {} {} ", from.y, to.y, to.x, to.y));
     }
     push(
         out,
@@ -302,12 +258,7 @@ mod tests {
         assert_eq!(count("class=\"edge shuffle\""), 2 + 1);
         assert_eq!(count("class=\"edge gather\""), 2 + 1);
         assert_eq!(count("class=\"edge narrow\""), 2 + 2 + 3 + 1);
-        for operator in [
-            "running_reduce",
-            "reduce_by_key_and_window",
-            "top_k",
-            "key_by",
-        ] {
+        for operator in ["running_reduce", "reduce_by_key_and_window", "top_k", "key_by"] {
             assert!(svg.contains(&format!(">{operator}<")), "{operator}");
         }
         assert!(svg.contains("keeps 30 panes of 1 batch (1s)"));
@@ -316,9 +267,7 @@ mod tests {
     #[test]
     fn tags_are_balanced_and_nothing_is_fetched() {
         let svg = svg(&PLAN);
-        for tag in [
-            "svg", "g", "text", "title", "style", "defs", "marker", "path", "tspan",
-        ] {
+        for tag in ["svg", "g", "text", "title", "style", "defs", "marker", "path", "tspan"] {
             let start = format!("<{tag} ");
             let opened = svg.matches(&start).count() + svg.matches(&format!("<{tag}>")).count();
             let empty = svg
@@ -326,11 +275,7 @@ mod tests {
                 .skip(1)
                 .filter(|rest| rest.split('>').next().unwrap().ends_with('/'))
                 .count();
-            assert_eq!(
-                opened - empty,
-                svg.matches(&format!("</{tag}>")).count(),
-                "{tag}"
-            );
+            assert_eq!(opened - empty, svg.matches(&format!("</{tag}>")).count(), "{tag}");
         }
         assert!(!svg.contains("href") && !svg.contains("<script"));
     }

@@ -18,11 +18,7 @@ pub fn text(plan: &Plan) -> String {
     let mut out = String::new();
     let interval = words::duration(plan.interval_ms);
     // Writing to a string does not fail.
-    let _ = writeln!(
-        out,
-        "job {}   interval {interval}   plan {:016x}",
-        plan.job, plan.hash
-    );
+    let _ = writeln!(out, "job {}   interval {interval}   plan {:016x}", plan.job, plan.hash);
     let _ = writeln!(out, "{}:{}", plan.file, plan.line);
     let about = wrapped(plan.about, WIDTH);
     if !about.is_empty() {
@@ -69,24 +65,14 @@ fn stage(out: &mut String, plan: &Plan, row: &StageRow) {
             .iter()
             .map(|(stage, tail)| format!("{stage} {tail} ({})", plan.stage(*stage).name))
             .collect();
-        let (kind, needs) = (
-            words::dependency(input.dependency),
-            words::needs(input.dependency),
-        );
-        entry(
-            out,
-            "input",
-            &format!("{kind}: {needs} of {}", from.join(", then of ")),
-        );
+        let (kind, needs) = (words::dependency(input.dependency), words::needs(input.dependency));
+        entry(out, "input", &format!("{kind}: {needs} of {}", from.join(", then of ")));
     }
     if let Some(state) = &row.state {
         let kept = words::batches(plan, words::retained(state.kind));
         let what = words::state(plan, state.kind);
         let cut = state.cut_by;
-        let text = format!(
-            "{}: {what}; kept for {kept}; lineage cut by {cut}",
-            state.name
-        );
+        let text = format!("{}: {what}; kept for {kept}; lineage cut by {cut}", state.name);
         entry(out, "state", &text);
     }
     for (i, tail) in row.tails.iter().enumerate() {
@@ -105,9 +91,8 @@ fn tail_text(plan: &Plan, row: &StageRow, id: TailId, tail: TailRow) -> String {
             None => format!("output {}", output.name),
         };
     }
-    let readers: Vec<String> = words::readers(plan, row.id, id)
-        .map(|reader| reader.id.to_string())
-        .collect();
+    let readers: Vec<String> =
+        words::readers(plan, row.id, id).map(|reader| reader.id.to_string()).collect();
     let made = words::tail(tail);
     if readers.is_empty() {
         made.to_owned()
@@ -148,10 +133,7 @@ pub fn lineage(plan: &Plan) -> String {
     let mut rows = vec![head.map(str::to_owned)];
     rows.extend(plan.stages.iter().map(|stage| lineage_row(plan, stage)));
     let widths: [usize; 6] = std::array::from_fn(|column| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or_default()
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
     });
     let mut out = String::new();
     for row in rows {
@@ -170,17 +152,11 @@ fn lineage_row(plan: &Plan, stage: &StageRow) -> [String; 6] {
         super::Tasks::PerRange(source) => plan.sources.get(source.index()),
         _ => None,
     };
-    let mut needs: Vec<String> = source
-        .map(|row| format!("range {}", row.name))
-        .into_iter()
-        .collect();
+    let mut needs: Vec<String> =
+        source.map(|row| format!("range {}", row.name)).into_iter().collect();
     for input in stage.inputs {
         let from: Vec<String> = input.from.iter().map(|(id, _)| id.0.to_string()).collect();
-        needs.push(format!(
-            "{} {}",
-            words::dependency(input.dependency),
-            from.join("+")
-        ));
+        needs.push(format!("{} {}", words::dependency(input.dependency), from.join("+")));
     }
     let (keeps, kept) = match &stage.state {
         Some(state) => {
@@ -197,13 +173,7 @@ fn lineage_row(plan: &Plan, stage: &StageRow) -> [String; 6] {
         (None, Some(_)) => "its range",
         (None, None) => "its inputs",
     };
-    let cells = [
-        stage.id.0.to_string(),
-        stage.name.to_owned(),
-        needs.join(", "),
-        keeps,
-        kept,
-    ];
+    let cells = [stage.id.0.to_string(), stage.name.to_owned(), needs.join(", "), keeps, kept];
     let [id, name, needs, keeps, kept] = cells.map(|cell| shortened(&cell, CELL));
     [id, name, needs, keeps, kept, ends.to_owned()]
 }
@@ -227,10 +197,7 @@ mod tests {
     fn stages_say_what_they_need_keep_and_make() {
         let text = text(&PLAN);
         let at = text.find("\nstage 1 ").unwrap();
-        let stage: Vec<&str> = text[at + 1..]
-            .lines()
-            .take_while(|line| !line.is_empty())
-            .collect();
+        let stage: Vec<&str> = text[at + 1..].lines().take_while(|line| !line.is_empty()).collect();
         let expected = [
             "stage 1       counts",
             "  operators   running_reduce (counts)",

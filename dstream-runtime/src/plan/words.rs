@@ -15,20 +15,13 @@ pub(super) fn duration(ms: u64) -> String {
             rest %= length;
         }
     }
-    if text.is_empty() {
-        "0s".to_owned()
-    } else {
-        text
-    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// That many batches, and how long they are.
 pub(super) fn batches(plan: &Plan, n: u32) -> String {
     let length = duration(plan.interval_ms.saturating_mul(u64::from(n)));
-    format!(
-        "{n} {} ({length})",
-        if n == 1 { "batch" } else { "batches" }
-    )
+    format!("{n} {} ({length})", if n == 1 { "batch" } else { "batches" })
 }
 
 pub(super) fn dependency(dependency: Dependency) -> &'static str {
@@ -104,10 +97,7 @@ pub(super) fn operators<'p>(
     plan: &'p Plan,
     stage: &'p StageRow,
 ) -> impl Iterator<Item = &'p OperatorRow> {
-    stage
-        .operators
-        .iter()
-        .filter_map(|id| plan.operators.get(id.index()))
+    stage.operators.iter().filter_map(|id| plan.operators.get(id.index()))
 }
 
 /// The stages that read a tail.
@@ -117,10 +107,7 @@ pub(super) fn readers(
     tail: TailId,
 ) -> impl Iterator<Item = &'static StageRow> {
     let reads = move |reader: &&StageRow| {
-        reader
-            .inputs
-            .iter()
-            .any(|input| input.from.contains(&(stage, tail)))
+        reader.inputs.iter().any(|input| input.from.contains(&(stage, tail)))
     };
     plan.stages.iter().filter(reads)
 }
@@ -131,13 +118,10 @@ mod tests {
 
     #[test]
     fn durations_are_exact_and_short() {
-        let said = [
-            0, 5, 1000, 1500, 30_000, 60_000, 90_000, 3_600_000, 5_400_000, 61_500,
-        ];
+        let said = [0, 5, 1000, 1500, 30_000, 60_000, 90_000, 3_600_000, 5_400_000, 61_500];
         let said: Vec<_> = said.into_iter().map(duration).collect();
-        let expected = [
-            "0s", "5ms", "1s", "1500ms", "30s", "1m", "1m30s", "1h", "1h30m", "1m1500ms",
-        ];
+        let expected =
+            ["0s", "5ms", "1s", "1500ms", "30s", "1m", "1m30s", "1h", "1h30m", "1m1500ms"];
         assert_eq!(said, expected);
     }
 }

@@ -88,8 +88,7 @@ impl Visitor for Json<'_> {
         json_float(self.0, value, value.is_finite());
     }
     fn boolean(&mut self, value: bool) {
-        self.0
-            .extend_from_slice(if value { b"true" } else { b"false" });
+        self.0.extend_from_slice(if value { b"true" } else { b"false" });
     }
     fn text(&mut self, value: &str) {
         json_text(self.0, value);
@@ -185,22 +184,14 @@ struct Flat<'o> {
 impl<'o> Flat<'o> {
     #[inline(always)]
     fn new(out: &'o mut Vec<u8>, separator: u8, quote: bool) -> Self {
-        Self {
-            out,
-            separator,
-            quote,
-            first: true,
-            lists: 0,
-            list: 0,
-        }
+        Self { out, separator, quote, first: true, lists: 0, list: 0 }
     }
 }
 
 impl Flat<'_> {
     fn separate(&mut self) {
         if !self.first {
-            self.out
-                .push(if self.lists > 0 { b';' } else { self.separator });
+            self.out.push(if self.lists > 0 { b';' } else { self.separator });
         }
         self.first = false;
     }
@@ -217,18 +208,15 @@ impl Visitor for Flat<'_> {
     }
     fn float(&mut self, value: f64) {
         self.separate();
-        self.out
-            .extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
     }
     fn single(&mut self, value: f32) {
         self.separate();
-        self.out
-            .extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
     }
     fn boolean(&mut self, value: bool) {
         self.separate();
-        self.out
-            .extend_from_slice(if value { b"true" } else { b"false" });
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
     fn text(&mut self, value: &str) {
         self.separate();
@@ -314,15 +302,10 @@ fn header(schema: &Schema, path: &mut String, first: &mut bool, out: &mut Vec<u8
     match schema {
         Schema::Option(of) => header(of, path, first, out),
         Schema::Tuple(parts) => {
-            parts
-                .iter()
-                .enumerate()
-                .for_each(|(i, of)| part(&i.to_string(), of));
+            parts.iter().enumerate().for_each(|(i, of)| part(&i.to_string(), of));
         }
         Schema::Struct { fields, .. } => {
-            fields
-                .iter()
-                .for_each(|field| part(field.name, &field.schema));
+            fields.iter().for_each(|field| part(field.name, &field.schema));
         }
         Schema::Scalar(_) | Schema::List(_) => {
             if !std::mem::take(first) {

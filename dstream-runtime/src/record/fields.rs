@@ -42,19 +42,11 @@ impl<'a> Fields<'a> {
     /// Reads `row`, whose columns stand in `order`.
     #[must_use]
     pub fn new(row: &'a [&'a str], order: &'a [u32]) -> Self {
-        Self {
-            row,
-            order,
-            next: 0,
-        }
+        Self { row, order, next: 0 }
     }
 
     fn at(&self, column: usize) -> Option<&'a str> {
-        let index = if self.order.is_empty() {
-            column
-        } else {
-            *self.order.get(column)? as usize
-        };
+        let index = if self.order.is_empty() { column } else { *self.order.get(column)? as usize };
         self.row.get(index).copied()
     }
 
@@ -66,10 +58,7 @@ impl<'a> Fields<'a> {
     pub fn next(&mut self, _wanted: &'static str) -> Result<&'a str, FieldError> {
         let column = self.next;
         self.next += 1;
-        self.at(column).ok_or(FieldError::Missing {
-            column: column + 1,
-            has: self.row.len(),
-        })
+        self.at(column).ok_or(FieldError::Missing { column: column + 1, has: self.row.len() })
     }
 
     /// The next field, parsed.

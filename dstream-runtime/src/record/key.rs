@@ -286,9 +286,7 @@ mod tests {
     fn the_door_refuses_what_no_key_has() {
         assert!(!String::check(&mut KeyReader::new(&[0xff])));
         assert!(!u64::check(&mut KeyReader::new(&[1, 2])));
-        assert!(!<(String, u8)>::check(&mut KeyReader::new(&[
-            9, 0, 0, 0, 1
-        ])));
+        assert!(!<(String, u8)>::check(&mut KeyReader::new(&[9, 0, 0, 0, 1])));
         assert!(!char::check(&mut KeyReader::new(&0xd800u32.to_le_bytes())));
     }
 }

@@ -51,10 +51,7 @@ impl<'a, T: Record> List<'a, T> {
     /// The records in order.
     #[must_use]
     pub fn iter(self) -> ListIter<'a, T> {
-        ListIter {
-            list: self,
-            next: 0,
-        }
+        ListIter { list: self, next: 0 }
     }
 }
 
@@ -83,10 +80,7 @@ pub struct ListIter<'a, T: Record> {
 
 impl<T: Record> Clone for ListIter<'_, T> {
     fn clone(&self) -> Self {
-        Self {
-            list: self.list,
-            next: self.next,
-        }
+        Self { list: self.list, next: self.next }
     }
 }
 
@@ -151,9 +145,7 @@ impl<'de, T: Record> serde::Deserialize<'de> for ListDraft<T> {
                 Ok(items)
             }
         }
-        deserializer
-            .deserialize_seq(Items(std::marker::PhantomData))
-            .map(ListDraft)
+        deserializer.deserialize_seq(Items(std::marker::PhantomData)).map(ListDraft)
     }
 }
 

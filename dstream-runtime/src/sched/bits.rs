@@ -57,7 +57,10 @@ mod tests {
         }
         assert!(!bits.insert(130));
         assert!(!bits.contains(130));
-        assert_eq!([0, 1, 64, 65, 129, 130, 999].map(|end| bits.count_below(end)), [0, 1, 2, 3, 3, 4, 4]);
+        assert_eq!(
+            [0, 1, 64, 65, 129, 130, 999].map(|end| bits.count_below(end)),
+            [0, 1, 2, 3, 3, 4, 4]
+        );
         bits.reset(64);
         assert_eq!(bits.count_below(64), 0);
     }

@@ -41,7 +41,8 @@ pub fn place(
     // What is left goes round among those with room, so that a leaving worker's partitions spread.
     let mut at = turn;
     for owner in placement.iter_mut().filter(|owner| owner.is_none()) {
-        let free = (0..members.len()).map(|step| (at + step) % members.len()).find(|m| room[*m] > 0);
+        let free =
+            (0..members.len()).map(|step| (at + step) % members.len()).find(|m| room[*m] > 0);
         let Some(free) = free else { break };
         room[free] -= 1;
         *owner = Some(free);

@@ -57,7 +57,14 @@ pub(crate) fn plan(sources: u16, rows: Vec<Row>) -> &'static Plan {
             if let TailRow::Output(output) = kind {
                 let name = ["counts", "top", "third", "fourth"][output.index()];
                 let (operator, tail) = (OperatorId(0), TailId(tail as u16));
-                outputs.push(OutputRow { id: *output, name, operator, stage: id, tail, print: None });
+                outputs.push(OutputRow {
+                    id: *output,
+                    name,
+                    operator,
+                    stage: id,
+                    tail,
+                    print: None,
+                });
             }
         }
         let inputs = row.inputs.into_iter().map(|(from, dependency)| {
@@ -103,15 +110,18 @@ pub(crate) fn plan(sources: u16, rows: Vec<Row>) -> &'static Plan {
 
 /// source → shuffle → counts with state → gather → output.
 pub(crate) fn word_count() -> &'static Plan {
-    plan(1, vec![
-        stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Combine),
-        stage(Tasks::PerPartition)
-            .reads(Dependency::Shuffle, &[(0, 0)])
-            .state()
-            .tail(TailRow::Output(OutputId(0)))
-            .tail(TailRow::Partial),
-        stage(Tasks::One)
-            .reads(Dependency::Gather, &[(1, 1)])
-            .tail(TailRow::Output(OutputId(1))),
-    ])
+    plan(
+        1,
+        vec![
+            stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Combine),
+            stage(Tasks::PerPartition)
+                .reads(Dependency::Shuffle, &[(0, 0)])
+                .state()
+                .tail(TailRow::Output(OutputId(0)))
+                .tail(TailRow::Partial),
+            stage(Tasks::One)
+                .reads(Dependency::Gather, &[(1, 1)])
+                .tail(TailRow::Output(OutputId(1))),
+        ],
+    )
 }

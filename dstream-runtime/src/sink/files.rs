@@ -55,11 +55,7 @@ fn step<T, E: Into<io::Error>>(
     doing: &'static str,
     file: &str,
 ) -> Result<T, Failed> {
-    result.map_err(|error| Failed {
-        doing,
-        file: file.to_owned(),
-        error: error.into(),
-    })
+    result.map_err(|error| Failed { doing, file: file.to_owned(), error: error.into() })
 }
 
 impl FileSink {
@@ -74,70 +70,43 @@ impl FileSink {
         let path = PathBuf::from(path);
         let error = |doing| {
             let what = format!("directory {} of output {name}", path.display());
-            move |error: io::Error| SinkError::Io {
-                doing,
-                what,
-                error: Arc::new(error),
-            }
+            move |error: io::Error| SinkError::Io { doing, what, error: Arc::new(error) }
         };
         fs::create_dir_all(&path).map_err(error("create"))?;
         staging::remove_dead(&path).map_err(error("clean up"))?;
         let dir = open_dir(rustix::fs::CWD, &path).map_err(error("open"))?;
         let exclusive = Exclusive::Rename;
-        Ok(Self {
-            name: name.to_owned(),
-            path,
-            dir,
-            format,
-            header,
-            fsync,
-            exclusive,
-        })
+        Ok(Self { name: name.to_owned(), path, dir, format, header, fsync, exclusive })
     }
 
     /// What is published: `DIR/TIME`, for errors.
     fn what(&self, batch: &Batch) -> String {
-        self.path
-            .join(batch.time.0.to_string())
-            .display()
-            .to_string()
+        self.path.join(batch.time.0.to_string()).display().to_string()
     }
 
     fn conflict(&self, batch: &Batch, why: String) -> SinkError {
         let what = format!("output {} ({})", self.name, self.what(batch));
-        SinkError::Conflict {
-            time: batch.time,
-            what,
-            why,
-        }
+        SinkError::Conflict { time: batch.time, what, why }
     }
 
     fn failed(&self, batch: &Batch, failed: Failed) -> SinkError {
-        let path = Path::new(&self.what(batch))
-            .join(failed.file)
-            .display()
-            .to_string();
+        let path = Path::new(&self.what(batch)).join(failed.file).display().to_string();
         let (dir, error) = (self.path.display(), failed.error);
         let error = match error.kind() {
             io::ErrorKind::StorageFull => {
                 let why = format!("the disk that holds {dir} is full ({error})");
                 io::Error::new(error.kind(), why)
             }
-            io::ErrorKind::QuotaExceeded => io::Error::new(
-                error.kind(),
-                format!("the quota on {dir} is used up ({error})"),
-            ),
+            io::ErrorKind::QuotaExceeded => {
+                io::Error::new(error.kind(), format!("the quota on {dir} is used up ({error})"))
+            }
             io::ErrorKind::NotFound => {
                 io::Error::new(error.kind(), format!("{dir} was removed ({error})"))
             }
             _ => error,
         };
         let what = format!("{path} of output {}", self.name);
-        SinkError::Io {
-            doing: failed.doing,
-            what,
-            error: Arc::new(error),
-        }
+        SinkError::Io { doing: failed.doing, what, error: Arc::new(error) }
     }
 
     /// Writes the parts and the manifest where nobody sees them.
@@ -236,11 +205,7 @@ impl FileSink {
             )));
         }
         let sync = |file| {
-            if self.fsync {
-                step(rustix::fs::fsync(&dir), "sync", file)
-            } else {
-                Ok(())
-            }
+            if self.fsync { step(rustix::fs::fsync(&dir), "sync", file) } else { Ok(()) }
         };
         sync("")?;
         let differs = match staging.link(manifest::FILE, dir.as_fd()) {
@@ -274,23 +239,14 @@ impl FileSink {
             Err(error) => return step(Err(error), "read", manifest::FILE),
         };
         let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
-        step(
-            Manifest::read(&bytes).map_err(invalid),
-            "read",
-            manifest::FILE,
-        )
-        .map(Some)
+        step(Manifest::read(&bytes).map_err(invalid), "read", manifest::FILE).map(Some)
     }
 
     /// Makes names in the directory durable, also those that an earlier process may not have synced.
     /// A new descriptor each time: one that has failed once says nothing any more.
     fn sync(&self) -> Result<(), Failed> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = step(
-            rustix::fs::openat(&self.dir, ".", flags, Mode::empty()),
-            "open",
-            "",
-        )?;
+        let dir = step(rustix::fs::openat(&self.dir, ".", flags, Mode::empty()), "open", "")?;
         step(rustix::fs::fsync(&dir), "sync", "")
     }
 

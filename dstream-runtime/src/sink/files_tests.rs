@@ -28,11 +28,7 @@ fn tree(dir: &Path) -> BTreeMap<String, String> {
     let mut rest = vec![dir.to_path_buf()];
     while let Some(path) = rest.pop() {
         if path.is_dir() {
-            rest.extend(
-                fs::read_dir(&path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
+            rest.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
         } else {
             let name = path.strip_prefix(dir).unwrap().display().to_string();
             files.insert(name, fs::read_to_string(&path).unwrap());
@@ -54,11 +50,7 @@ fn a_batch_is_a_directory_of_parts_and_a_manifest() {
         let files = tree(dir.path());
         assert_eq!(
             names(dir.path()),
-            [
-                "1000/_manifest.json",
-                "1000/part-00000.csv",
-                "1000/part-00012.csv"
-            ]
+            ["1000/_manifest.json", "1000/part-00000.csv", "1000/part-00012.csv"]
         );
         assert_eq!(files["1000/part-00012.csv"], "b,2\nc,3\n");
         let manifest: serde_json::Value =
@@ -93,8 +85,7 @@ fn headers_are_written_where_asked_for() {
     sink.header = true;
     let mut bare = part(1, "b,2\n");
     bare.header = Arc::from([]);
-    sink.publish(&batch(1000, vec![part(0, "a,1\n"), bare, part(2, "")]))
-        .unwrap();
+    sink.publish(&batch(1000, vec![part(0, "a,1\n"), bare, part(2, "")])).unwrap();
     let files = tree(dir.path());
     assert_eq!(files["1000/part-00000.csv"], "key,n\na,1\n");
     assert_eq!(files["1000/part-00001.csv"], "b,2\n");
@@ -124,8 +115,7 @@ fn other_content_is_a_conflict_that_names_the_part() {
     for new in [sink, linking] {
         let dir = tempfile::tempdir().unwrap();
         let mut sink = new(&dir);
-        sink.publish(&batch(1000, vec![part(0, "a,1\n"), part(1, "b,2\n")]))
-            .unwrap();
+        sink.publish(&batch(1000, vec![part(0, "a,1\n"), part(1, "b,2\n")])).unwrap();
         let before = tree(dir.path());
         let why = |sink: &mut FileSink, parts| match sink.publish(&batch(1000, parts)) {
             Err(SinkError::Conflict { time, why, .. }) => {
@@ -138,10 +128,7 @@ fn other_content_is_a_conflict_that_names_the_part() {
         assert_eq!(other, "part-00001.csv had other records");
         let more = why(&mut sink, vec![part(0, "a,1\nc,1\n"), part(1, "b,2\n")]);
         assert_eq!(more, "part-00000.csv had 1 records and now has 2");
-        assert_eq!(
-            why(&mut sink, vec![part(0, "a,1\n")]),
-            "part-00001.csv is missing now"
-        );
+        assert_eq!(why(&mut sink, vec![part(0, "a,1\n")]), "part-00001.csv is missing now");
         let new_part = vec![part(0, "a,1\n"), part(1, "b,2\n"), part(7, "x,1\n")];
         assert_eq!(why(&mut sink, new_part), "part-00007.csv was not there");
         assert_eq!(tree(dir.path()), before);
@@ -175,10 +162,7 @@ fn of_two_that_race_one_wins() {
                 if equal {
                     assert!(a.is_ok() && b.is_ok(), "{a:?} {b:?}");
                 } else {
-                    assert!(
-                        a.is_ok() != b.is_ok() && conflict(a) != conflict(b),
-                        "{a:?} {b:?}"
-                    );
+                    assert!(a.is_ok() != b.is_ok() && conflict(a) != conflict(b), "{a:?} {b:?}");
                     let there = fs::read_to_string(dir.path().join(format!("{i}/part-00000.csv")));
                     assert_eq!(there.unwrap(), if a.is_ok() { "a,1\n" } else { "b,1\n" });
                 }
@@ -203,11 +187,7 @@ fn what_a_dead_process_left_is_removed_and_what_is_alive_stays() {
     alive.write("part-00001.csv", &[b"b,1\n"], false).unwrap();
     assert_eq!(alive.place("1000"), Ok(()));
     second.publish(&batch(2000, vec![])).unwrap();
-    let expected = [
-        "1000/part-00000.csv",
-        "1000/part-00001.csv",
-        "2000/_manifest.json",
-    ];
+    let expected = ["1000/part-00000.csv", "1000/part-00001.csv", "2000/_manifest.json"];
     assert_eq!(names(dir.path()), expected);
 }
 
@@ -222,23 +202,14 @@ fn a_directory_without_a_manifest_is_filled_in() {
         new(&dir).publish(&batch(1000, parts)).unwrap();
         assert_eq!(names(dir.path()).len(), 3);
         // Unless what lies there is something else.
-        for (time, file, text) in [
-            (2000, "part-00000.csv", "z,1\n"),
-            (3000, "part-00009.csv", ""),
-        ] {
+        for (time, file, text) in [(2000, "part-00000.csv", "z,1\n"), (3000, "part-00009.csv", "")]
+        {
             let torn = dir.path().join(time.to_string());
             fs::create_dir(&torn).unwrap();
             fs::write(torn.join(file), text).unwrap();
-            let error = new(&dir)
-                .publish(&batch(time, vec![part(0, "a,1\n")]))
-                .unwrap_err();
-            let SinkError::Conflict { why, .. } = error else {
-                panic!("{error}")
-            };
-            assert!(
-                why.contains(file) && why.contains("remove the directory"),
-                "{why}"
-            );
+            let error = new(&dir).publish(&batch(time, vec![part(0, "a,1\n")])).unwrap_err();
+            let SinkError::Conflict { why, .. } = error else { panic!("{error}") };
+            assert!(why.contains(file) && why.contains("remove the directory"), "{why}");
             assert!(!torn.join(manifest::FILE).exists());
         }
     }
@@ -261,14 +232,8 @@ fn a_directory_that_was_removed_is_named() {
     let mut sink =
         FileSink::open("counts", path.to_str().unwrap(), Format::Csv, true, false).unwrap();
     fs::remove_dir_all(&path).unwrap();
-    let error = sink
-        .publish(&batch(1000, vec![part(0, "a,1\n")]))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains(&format!("{} was removed", path.display())),
-        "{error}"
-    );
+    let error = sink.publish(&batch(1000, vec![part(0, "a,1\n")])).unwrap_err().to_string();
+    assert!(error.contains(&format!("{} was removed", path.display())), "{error}");
 }
 
 /// A file system of a few pages, if this process may mount one.
@@ -308,19 +273,10 @@ fn a_full_disk_shows_nothing_and_the_next_try_can_succeed() {
         let full = format!("the disk that holds {} is full", disk.0.path().display());
         assert!(error.contains(&full), "{error}");
         assert!(!disk.0.path().join(time.to_string()).exists());
-        assert!(
-            names(disk.0.path())
-                .iter()
-                .all(|name| !name.starts_with("_staging"))
-        );
+        assert!(names(disk.0.path()).iter().all(|name| !name.starts_with("_staging")));
         fs::remove_file(&ballast).unwrap();
         sink.publish(&some).unwrap();
-        assert!(
-            disk.0
-                .path()
-                .join(format!("{time}/_manifest.json"))
-                .exists()
-        );
+        assert!(disk.0.path().join(format!("{time}/_manifest.json")).exists());
         fs::remove_dir_all(disk.0.path().join(time.to_string())).unwrap();
     }
 }

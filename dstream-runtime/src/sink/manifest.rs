@@ -77,10 +77,7 @@ impl Manifest {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let manifest: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         if manifest.version != VERSION {
-            return Err(format!(
-                "it has version {}, not {VERSION}",
-                manifest.version
-            ));
+            return Err(format!("it has version {}, not {VERSION}", manifest.version));
         }
         Ok(manifest)
     }
@@ -100,10 +97,6 @@ impl Manifest {
             }
         }
         let gone = |old: &&PartRow| self.parts.iter().all(|part| part.name != old.name);
-        there
-            .parts
-            .iter()
-            .find(gone)
-            .map(|old| format!("{} is missing now", old.name))
+        there.parts.iter().find(gone).map(|old| format!("{} is missing now", old.name))
     }
 }

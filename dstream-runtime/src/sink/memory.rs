@@ -23,11 +23,7 @@ impl MemorySink {
     /// The output of that name, in that format, into `published`.
     #[must_use]
     pub fn new(name: impl Into<String>, format: Format, published: Published) -> Self {
-        Self {
-            name: name.into(),
-            format,
-            published,
-        }
+        Self { name: name.into(), format, published }
     }
 }
 
@@ -37,18 +33,11 @@ impl Sink for MemorySink {
     }
 
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        let mut parts: Vec<Part> = batch
-            .parts
-            .iter()
-            .filter(|part| !part.bytes.is_empty())
-            .cloned()
-            .collect();
+        let mut parts: Vec<Part> =
+            batch.parts.iter().filter(|part| !part.bytes.is_empty()).cloned().collect();
         parts.sort_by_key(|part| part.partition);
         // A test that panicked while it looked has changed nothing.
-        let mut published = self
-            .published
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
         match published.entry((self.name.clone(), batch.time)) {
             Entry::Vacant(entry) => {
                 entry.insert(parts);
@@ -61,11 +50,7 @@ impl Sink for MemorySink {
                     return Ok(());
                 }
                 let why = format!("{} parts then, {} now", entry.get().len(), parts.len());
-                Err(SinkError::Conflict {
-                    time: batch.time,
-                    what: self.name.clone(),
-                    why,
-                })
+                Err(SinkError::Conflict { time: batch.time, what: self.name.clone(), why })
             }
         }
     }

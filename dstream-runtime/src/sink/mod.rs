@@ -74,12 +74,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            fsync: true,
-            header: false,
-        }
+        Self { fsync: true, header: false }
     }
 }
+
+/// The URL of an output of `print`: standard output, each batch under a line with its name and time.
+pub const PRINT: &str = "print:";
 
 /// Opens the output `name`:
 ///
@@ -92,13 +92,13 @@ impl Default for Options {
 /// # Errors
 /// When the URL is malformed, or the directory cannot be made.
 pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, SinkError> {
+    if url == PRINT {
+        return Ok(Box::new(stdout::StreamSink::print(name)));
+    }
     Ok(match url::parse(url, options)? {
-        url::Target::Files {
-            dir,
-            format,
-            fsync,
-            header,
-        } => Box::new(files::FileSink::open(name, &dir, format, fsync, header)?),
+        url::Target::Files { dir, format, fsync, header } => {
+            Box::new(files::FileSink::open(name, &dir, format, fsync, header)?)
+        }
         url::Target::Stdout { format, header } => {
             Box::new(stdout::StreamSink::stdout(name, format, header))
         }
@@ -151,21 +151,9 @@ mod tests {
 
     /// A batch of these parts, made from two ranges.
     pub(super) fn batch(time: u64, parts: Vec<Part>) -> Batch {
-        let range = |start| Range {
-            split: "views.csv".into(),
-            start,
-            end: start + 10,
-        };
-        let inputs = [
-            ("views".to_owned(), range(0)),
-            ("views".to_owned(), range(10)),
-        ];
-        Batch {
-            time: BatchTime(time),
-            parts,
-            inputs: inputs.into(),
-            plan: 0xabcd,
-        }
+        let range = |start| Range { split: "views.csv".into(), start, end: start + 10 };
+        let inputs = [("views".to_owned(), range(0)), ("views".to_owned(), range(10))];
+        Batch { time: BatchTime(time), parts, inputs: inputs.into(), plan: 0xabcd }
     }
 
     /// A part of those lines.

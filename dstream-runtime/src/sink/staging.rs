@@ -17,13 +17,9 @@ const PREFIX: &str = "_staging-";
 /// How many names are tried before it is called an error; each is used only once per process.
 const TRIES: u32 = 1000;
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
-const NEW_FILE: OFlags = OFlags::WRONLY
-    .union(OFlags::CREATE)
-    .union(OFlags::EXCL)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const NEW_FILE: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::CLOEXEC);
 
 /// Opens a directory to work in.
 pub(super) fn open_dir<Fd: AsFd>(at: Fd, path: &Path) -> io::Result<OwnedFd> {
@@ -63,18 +59,10 @@ impl<'d> Staging<'d> {
                 == Err(Errno::WOULDBLOCK);
             // File systems without locks are fine: there, dead ones are not removed either.
             if !taken && rustix::fs::fstat(&dir)?.st_nlink > 0 {
-                return Ok(Self {
-                    parent,
-                    name,
-                    dir,
-                    files: Vec::new(),
-                    placed: false,
-                });
+                return Ok(Self { parent, name, dir, files: Vec::new(), placed: false });
             }
         }
-        Err(io::Error::other(format!(
-            "{TRIES} names of staging directories are taken"
-        )))
+        Err(io::Error::other(format!("{TRIES} names of staging directories are taken")))
     }
 
     /// Writes a file, durably if asked.

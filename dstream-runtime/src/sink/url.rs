@@ -10,12 +10,7 @@ use crate::record::Format;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// Files in a directory.
-    Files {
-        dir: String,
-        format: Format,
-        fsync: bool,
-        header: bool,
-    },
+    Files { dir: String, format: Format, fsync: bool, header: bool },
     /// Standard output.
     Stdout { format: Format, header: bool },
     /// Nowhere.
@@ -38,10 +33,7 @@ struct Parser<'u>(&'u str);
 
 impl Parser<'_> {
     fn error(&self, why: impl Into<String>) -> SinkError {
-        SinkError::Url {
-            url: self.0.to_owned(),
-            why: why.into(),
-        }
+        SinkError::Url { url: self.0.to_owned(), why: why.into() }
     }
 
     fn unknown(&self, what: &str, given: &str, known: &[&str], shown: &[&str]) -> SinkError {
@@ -49,10 +41,7 @@ impl Parser<'_> {
             Some(near) => format!("; did you mean `{}`?", shown[near]),
             None => String::new(),
         };
-        self.error(format!(
-            "there is no {what} `{given}`{hint} Known: {}",
-            shown.join(", ")
-        ))
+        self.error(format!("there is no {what} `{given}`{hint} Known: {}", shown.join(", ")))
     }
 }
 
@@ -96,11 +85,7 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
                 return Err(parser.error(why));
             }
         };
-        *(if name == "header" {
-            &mut header
-        } else {
-            &mut fsync
-        }) = value;
+        *(if name == "header" { &mut header } else { &mut fsync }) = value;
     }
     let header = header && csv;
     match medium {
@@ -136,16 +121,10 @@ fn split_scheme(scheme: &str) -> Option<(Format, &str)> {
 
 /// The index of what was probably meant: what has it as a part, or is few letters away.
 fn nearest(given: &str, known: &[&str]) -> Option<usize> {
-    let part = known
-        .iter()
-        .position(|name| name.split('+').any(|part| part == given));
+    let part = known.iter().position(|name| name.split('+').any(|part| part == given));
     // Half a name of mistakes is another name.
     let far = |name: &str| Some(distance(given, name)).filter(|far| far * 2 <= name.len());
-    let close = || {
-        (0..known.len())
-            .filter_map(|i| Some((far(known[i])?, i)))
-            .min()
-    };
+    let close = || (0..known.len()).filter_map(|i| Some((far(known[i])?, i))).min();
     part.or_else(|| close().map(|(_, i)| i))
 }
 
@@ -176,42 +155,19 @@ mod tests {
     #[test]
     fn directories_are_relative_or_absolute() {
         let files = |dir: &str, format, fsync, header| {
-            Ok(Target::Files {
-                dir: dir.to_owned(),
-                format,
-                fsync,
-                header,
-            })
+            Ok(Target::Files { dir: dir.to_owned(), format, fsync, header })
         };
-        assert_eq!(
-            read("csv+file://out/x"),
-            files("out/x", Format::Csv, true, false)
-        );
-        assert_eq!(
-            read("json+file:///srv/x"),
-            files("/srv/x", Format::Json, true, false)
-        );
+        assert_eq!(read("csv+file://out/x"), files("out/x", Format::Csv, true, false));
+        assert_eq!(read("json+file:///srv/x"), files("/srv/x", Format::Json, true, false));
         let url = "csv+file:///x?header=true&fsync=false";
         assert_eq!(read(url), files("/x", Format::Csv, false, true));
-        assert_eq!(
-            read("text+file://x?fsync=false"),
-            files("x", Format::Text, false, false)
-        );
+        assert_eq!(read("text+file://x?fsync=false"), files("x", Format::Text, false, false));
     }
 
     #[test]
     fn the_rest_has_no_directory() {
-        assert_eq!(
-            read("stdout:"),
-            Ok(Target::Stdout {
-                format: Format::Text,
-                header: false
-            })
-        );
-        let csv = Target::Stdout {
-            format: Format::Csv,
-            header: true,
-        };
+        assert_eq!(read("stdout:"), Ok(Target::Stdout { format: Format::Text, header: false }));
+        let csv = Target::Stdout { format: Format::Csv, header: true };
         assert_eq!(read("csv+stdout:?header"), Ok(csv));
         assert_eq!(read("none:"), Ok(Target::None));
         assert!(read("stdout:out").unwrap_err().contains("nothing follows"));
@@ -228,19 +184,10 @@ mod tests {
         assert!(error.contains("did you mean `header`?"), "{error}");
         let error = read("kafka://broker/topic").unwrap_err();
         assert!(!error.contains("did you mean"), "{error}");
-        for url in [
-            "out",
-            "csv+file:out",
-            "csv+file://",
-            "none:?x=1",
-            "json+file://x?header=true",
-        ] {
+        for url in ["out", "csv+file:out", "csv+file://", "none:?x=1", "json+file://x?header=true"]
+        {
             assert!(read(url).is_err(), "{url}");
         }
-        assert!(
-            read("csv+file://x?fsync=no")
-                .unwrap_err()
-                .contains("`true` or `false`")
-        );
+        assert!(read("csv+file://x?fsync=no").unwrap_err().contains("`true` or `false`"));
     }
 }

@@ -40,9 +40,7 @@ pub(super) fn pieces(bytes: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
         let length = if rest.len() <= PIECE {
             rest.len()
         } else {
-            last_line_end(&rest[..PIECE])
-                .or_else(|| line_end(rest, PIECE))
-                .unwrap_or(rest.len())
+            last_line_end(&rest[..PIECE]).or_else(|| line_end(rest, PIECE)).unwrap_or(rest.len())
         };
         each(at, &rest[..length]);
         at += length;
@@ -63,11 +61,7 @@ pub(super) struct Guarded<'a> {
 /// Takes out lines that are longer than `max_line`, line ends not counted.
 pub(super) fn guard(bytes: &[u8], max_line: u64, each: &mut dyn FnMut(Guarded<'_>)) {
     if bytes.len() as u64 <= max_line {
-        return each(Guarded {
-            at: 0,
-            bytes,
-            torn: None,
-        });
+        return each(Guarded { at: 0, bytes, torn: None });
     }
     let (mut run, mut at) = (0, 0);
     while at < bytes.len() {
@@ -75,28 +69,16 @@ pub(super) fn guard(bytes: &[u8], max_line: u64, each: &mut dyn FnMut(Guarded<'_
         let length = (end - at) as u64;
         if length - u64::from(bytes[..end].ends_with(b"\n")) > max_line {
             if run < at {
-                each(Guarded {
-                    at: run,
-                    bytes: &bytes[run..at],
-                    torn: None,
-                });
+                each(Guarded { at: run, bytes: &bytes[run..at], torn: None });
             }
             let head = &bytes[at..end.min(at + TORN_HEAD)];
-            each(Guarded {
-                at,
-                bytes: head,
-                torn: Some(length),
-            });
+            each(Guarded { at, bytes: head, torn: Some(length) });
             run = end;
         }
         at = end;
     }
     if run < at {
-        each(Guarded {
-            at: run,
-            bytes: &bytes[run..],
-            torn: None,
-        });
+        each(Guarded { at: run, bytes: &bytes[run..], torn: None });
     }
 }
 
@@ -113,26 +95,11 @@ mod tests {
     fn line_ends() {
         let bytes = b"ab\n\ncd";
         let ends: Vec<_> = (0..=7).map(|at| line_end(bytes, at)).collect();
-        assert_eq!(
-            ends,
-            [
-                Some(3),
-                Some(3),
-                Some(3),
-                Some(3),
-                Some(4),
-                None,
-                None,
-                None
-            ]
-        );
+        assert_eq!(ends, [Some(3), Some(3), Some(3), Some(3), Some(4), None, None, None]);
         assert_eq!(last_line_end(bytes), Some(4));
         assert_eq!(last_line_end(b"ab"), None);
         assert_eq!(count(bytes), 2);
-        assert_eq!(
-            [0, 1, 2, 3].map(|n| nth_line_end(bytes, n)),
-            [None, Some(3), Some(4), None]
-        );
+        assert_eq!([0, 1, 2, 3].map(|n| nth_line_end(bytes, n)), [None, Some(3), Some(4), None]);
     }
 
     #[test]
@@ -160,11 +127,7 @@ mod tests {
         let guarded = |text: &str, max_line| {
             let mut got = Vec::new();
             guard(text.as_bytes(), max_line, &mut |part| {
-                got.push((
-                    part.at,
-                    String::from_utf8(part.bytes.to_vec()).unwrap(),
-                    part.torn,
-                ));
+                got.push((part.at, String::from_utf8(part.bytes.to_vec()).unwrap(), part.torn));
             });
             got
         };
@@ -174,12 +137,7 @@ mod tests {
         assert_eq!(guarded(text, 100), [run(0, text)]);
         assert_eq!(
             guarded(text, 3),
-            [
-                run(0, "ab\nabc\n"),
-                long(7, "abcd\n"),
-                run(12, "a\n"),
-                long(14, "abcd")
-            ]
+            [run(0, "ab\nabc\n"), long(7, "abcd\n"), run(12, "a\n"), long(14, "abcd")]
         );
         assert_eq!(guarded("abcd\nab", 3), [long(0, "abcd\n"), run(5, "ab")]);
     }

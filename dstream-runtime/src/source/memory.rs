@@ -21,12 +21,7 @@ impl MemorySource {
     /// One batch of lines each; a batch may be empty. After the last one it has ended.
     #[must_use]
     pub fn new(batches: Vec<Vec<u8>>) -> Self {
-        Self {
-            batches: batches.into_iter(),
-            header: None,
-            position: 0,
-            ends: true,
-        }
+        Self { batches: batches.into_iter(), header: None, position: 0, ends: true }
     }
 
     /// Whether it ends after its last batch; otherwise it goes on with empty ones.
@@ -60,9 +55,7 @@ impl Source for MemorySource {
         self.position += whole.bytes.len() as u64;
         let inputs = by_lines(&whole, partitions).into_iter();
         Ok(Cut {
-            inputs: inputs
-                .map(|held| part::input(vec![Part::Held(held)]))
-                .collect(),
+            inputs: inputs.map(|held| part::input(vec![Part::Held(held)])).collect(),
             ended: self.ends && self.batches.len() == 0,
         })
     }
@@ -117,22 +110,14 @@ mod tests {
         assert!(source.bounded() && source.immediate());
         assert_eq!(cut(&mut source, 3).0, ["1\n2\n", "3\n4\n", "5\n6\n7\n"]);
         assert_eq!(cut(&mut source, 3), (Vec::new(), false));
-        assert_eq!(
-            cut(&mut source, 3),
-            (vec!["a\n".to_owned(), "b".to_owned()], true)
-        );
+        assert_eq!(cut(&mut source, 3), (vec!["a\n".to_owned(), "b".to_owned()], true));
     }
 
     #[test]
     fn it_ends_only_when_told_so() {
-        let mut source = MemorySource::new(vec![b"a\n".to_vec()])
-            .ends(false)
-            .header("x");
+        let mut source = MemorySource::new(vec![b"a\n".to_vec()]).ends(false).header("x");
         let first = source.cut(4).unwrap();
-        first.inputs[0]
-            .data
-            .read(&mut |piece| assert_eq!(piece.header, Some("x")))
-            .unwrap();
+        first.inputs[0].data.read(&mut |piece| assert_eq!(piece.header, Some("x"))).unwrap();
         assert!(!first.ended);
         assert_eq!(cut(&mut source, 4), (Vec::new(), false));
         source.stop();
@@ -145,14 +130,7 @@ mod tests {
         let mut source = MemorySource::new(vec![b"a\nb\n".to_vec(), b"c\n".to_vec()]);
         let mut ranges = Vec::new();
         for _ in 0..2 {
-            ranges.extend(
-                source
-                    .cut(2)
-                    .unwrap()
-                    .inputs
-                    .into_iter()
-                    .flat_map(|i| i.ranges),
-            );
+            ranges.extend(source.cut(2).unwrap().inputs.into_iter().flat_map(|i| i.ranges));
         }
         let bounds: Vec<_> = ranges.iter().map(|r| (r.start, r.end)).collect();
         assert_eq!(bounds, [(0, 2), (2, 4), (4, 5 + 1)]);

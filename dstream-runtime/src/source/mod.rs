@@ -45,10 +45,7 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(1),
-            header_default: false,
-        }
+        Self { interval: Duration::from_secs(1), header_default: false }
     }
 }
 

@@ -41,27 +41,13 @@ impl Held {
     pub(super) fn new(split: Arc<str>, position: u64, bytes: Vec<u8>) -> Self {
         let to = bytes.len();
         let (header, torn, max_line) = (None, None, u64::MAX);
-        Self {
-            split,
-            header,
-            position,
-            bytes: Arc::new(bytes),
-            from: 0,
-            to,
-            torn,
-            max_line,
-        }
+        Self { split, header, position, bytes: Arc::new(bytes), from: 0, to, torn, max_line }
     }
 
     /// Some of the same bytes.
     pub(super) fn slice(&self, from: usize, to: usize) -> Self {
         let position = self.position + (from - self.from) as u64;
-        Self {
-            position,
-            from,
-            to,
-            ..self.clone()
-        }
+        Self { position, from, to, ..self.clone() }
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -72,25 +58,13 @@ impl Held {
         let (split, header) = (&*self.split, self.header.as_deref());
         if let Some(torn) = &self.torn {
             let (bytes, position) = (self.as_bytes(), self.position);
-            return each(Piece {
-                bytes,
-                split,
-                position,
-                header,
-                torn: Some(&*torn.why),
-            });
+            return each(Piece { bytes, split, position, header, torn: Some(&*torn.why) });
         }
         lines::pieces(self.as_bytes(), &mut |start, bytes| {
             lines::guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
                 let why = torn.map(|length| lines::too_long(length, self.max_line));
                 let (position, torn) = (self.position + (start + at) as u64, why.as_deref());
-                each(Piece {
-                    bytes,
-                    split,
-                    position,
-                    header,
-                    torn,
-                });
+                each(Piece { bytes, split, position, header, torn });
             });
         });
     }
@@ -151,9 +125,7 @@ pub(super) fn inputs(
     partitions: usize,
 ) -> Result<Vec<Input>, SourceError> {
     let total: u64 = parts.iter().map(Part::len).sum();
-    let wanted = total
-        .div_ceil(split.max(1))
-        .clamp(1, partitions.max(1) as u64);
+    let wanted = total.div_ceil(split.max(1)).clamp(1, partitions.max(1) as u64);
     let mut groups: Vec<Vec<Part>> = vec![Vec::new()];
     let (mut done, mut share) = (0, 1);
     for part in parts {
@@ -186,10 +158,7 @@ pub(super) fn inputs(
 
 /// One input of these parts.
 pub(super) fn input(parts: Vec<Part>) -> Input {
-    Input {
-        ranges: parts.iter().map(Part::range).collect(),
-        data: Arc::new(Parts(parts)),
-    }
+    Input { ranges: parts.iter().map(Part::range).collect(), data: Arc::new(Parts(parts)) }
 }
 
 struct Parts(Vec<Part>);
@@ -219,10 +188,7 @@ mod tests {
     fn texts(inputs: &[Input]) -> Vec<String> {
         let text = |input: &Input| {
             let mut all = Vec::new();
-            input
-                .data
-                .read(&mut |piece| all.extend_from_slice(piece.bytes))
-                .unwrap();
+            input.data.read(&mut |piece| all.extend_from_slice(piece.bytes)).unwrap();
             String::from_utf8(all).unwrap()
         };
         inputs.iter().map(text).collect()
@@ -231,26 +197,14 @@ mod tests {
     #[test]
     fn sizes_decide_how_many() {
         let parts = || vec![held("a\nbb\nccc\n", 0), held("d\n", 9), held("e\nf\n", 11)];
-        assert_eq!(
-            texts(&inputs(parts(), 100, 8).unwrap()),
-            ["a\nbb\nccc\nd\ne\nf\n"]
-        );
-        assert_eq!(
-            texts(&inputs(parts(), 8, 8).unwrap()),
-            ["a\nbb\nccc\n", "d\ne\nf\n"]
-        );
+        assert_eq!(texts(&inputs(parts(), 100, 8).unwrap()), ["a\nbb\nccc\nd\ne\nf\n"]);
+        assert_eq!(texts(&inputs(parts(), 8, 8).unwrap()), ["a\nbb\nccc\n", "d\ne\nf\n"]);
         assert_eq!(texts(&inputs(parts(), 1, 1).unwrap()).len(), 1);
         let many = inputs(parts(), 1, 100).unwrap();
         assert_eq!(texts(&many), ["a\n", "bb\n", "ccc\n", "d\n", "e\n", "f\n"]);
-        let ranges: Vec<_> = many
-            .iter()
-            .flat_map(|i| &i.ranges)
-            .map(|r| (r.start, r.end))
-            .collect();
-        assert_eq!(
-            ranges,
-            [(0, 2), (2, 5), (5, 9), (9, 11), (11, 13), (13, 15)]
-        );
+        let ranges: Vec<_> =
+            many.iter().flat_map(|i| &i.ranges).map(|r| (r.start, r.end)).collect();
+        assert_eq!(ranges, [(0, 2), (2, 5), (5, 9), (9, 11), (11, 13), (13, 15)]);
         assert!(inputs(Vec::new(), 1, 4).unwrap().is_empty());
     }
 

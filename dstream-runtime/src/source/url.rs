@@ -26,21 +26,14 @@ impl SourceUrl {
                 Some(("file", rest)) => ("file", rest),
                 Some((scheme @ ("tcp" | "generate"), rest)) => {
                     let why = format!("write `{scheme}://{rest}`");
-                    return Err(SourceError::Url {
-                        url: url.to_owned(),
-                        why,
-                    });
+                    return Err(SourceError::Url { url: url.to_owned(), why });
                 }
                 _ => ("", url),
             },
         };
         let (place, query) = split_query(rest);
         // A plain path is taken as it is; only a URL has escapes.
-        let place = if scheme.is_empty() {
-            place.to_owned()
-        } else {
-            unescape(place)
-        };
+        let place = if scheme.is_empty() { place.to_owned() } else { unescape(place) };
         let mut this = Self {
             url: url.to_owned(),
             scheme: if scheme.is_empty() { "file" } else { scheme }.to_owned(),
@@ -71,19 +64,12 @@ impl SourceUrl {
 
     /// An error about this URL.
     pub(super) fn fail(&self, why: impl Display) -> SourceError {
-        SourceError::Url {
-            url: self.url.clone(),
-            why: why.to_string(),
-        }
+        SourceError::Url { url: self.url.clone(), why: why.to_string() }
     }
 
     /// Refuses options other than these.
     pub(super) fn allow(&self, known: &[&str]) -> Result<(), SourceError> {
-        match self
-            .options
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()))
-        {
+        match self.options.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             Some((name, _)) => Err(self.fail(unknown("option", name, known))),
             None => Ok(()),
         }
@@ -108,9 +94,7 @@ impl SourceUrl {
     /// A number of bytes, at least `least`: `64MiB`, `1MB`, `4096`.
     pub(super) fn size(&self, name: &str, least: u64) -> Result<Option<u64>, SourceError> {
         let wanted = format!("a size of at least {least} bytes, such as `64MiB`");
-        self.value(name, &wanted, |text| {
-            parse_size(text).filter(|size| *size >= least)
-        })
+        self.value(name, &wanted, |text| parse_size(text).filter(|size| *size >= least))
     }
 
     /// A number in a range: `100_000`.
@@ -174,14 +158,9 @@ pub(super) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
         .map(|candidate| (distance(name, candidate), *candidate))
         .min()
         .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3));
-    let meant = near
-        .map(|(_, name)| format!("; did you mean `{name}`?"))
-        .unwrap_or_default();
+    let meant = near.map(|(_, name)| format!("; did you mean `{name}`?")).unwrap_or_default();
     let list: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-    format!(
-        "unknown {kind} `{name}`{meant} (known: {})",
-        list.join(", ")
-    )
+    format!("unknown {kind} `{name}`{meant} (known: {})", list.join(", "))
 }
 
 /// How many letters have to be inserted, removed or replaced.
@@ -202,9 +181,7 @@ fn distance(a: &str, b: &str) -> usize {
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-._".contains(c))
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-._".contains(c))
 }
 
 /// A `?` begins the options only if what follows looks like options: it is a wildcard otherwise.
@@ -212,9 +189,7 @@ fn split_query(rest: &str) -> (&str, &str) {
     let is_option = |option: &str| {
         let name = option.split('=').next().unwrap_or_default();
         name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
     };
     rest.match_indices('?')
         .map(|(at, _)| (&rest[..at], &rest[at + 1..]))
@@ -244,9 +219,7 @@ fn parse_count(text: &str) -> Option<u64> {
 }
 
 fn parse_size(text: &str) -> Option<u64> {
-    let unit = text
-        .find(|c: char| c.is_ascii_alphabetic())
-        .unwrap_or(text.len());
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let factor: u64 = match text[unit..].to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "kb" => 1_000,
@@ -278,16 +251,8 @@ mod tests {
         assert_eq!(place("logs/part-?.txt?split=1MiB"), file("logs/part-?.txt"));
         assert_eq!(place("file:///a%20b%3F%zz"), file("/a b?%zz"));
         assert_eq!(place("a%20b"), file("a%20b"));
-        assert_eq!(
-            place("tcp://[::1]:0"),
-            ("tcp".to_owned(), "[::1]:0".to_owned())
-        );
-        assert!(
-            SourceUrl::parse("tcp:9000")
-                .unwrap_err()
-                .to_string()
-                .contains("tcp://9000")
-        );
+        assert_eq!(place("tcp://[::1]:0"), ("tcp".to_owned(), "[::1]:0".to_owned()));
+        assert!(SourceUrl::parse("tcp:9000").unwrap_err().to_string().contains("tcp://9000"));
     }
 
     #[test]
@@ -300,31 +265,16 @@ mod tests {
         assert_eq!(url.flag("follow").unwrap(), Some(true));
         assert_eq!(url.flag("header").unwrap(), Some(false));
         assert_eq!(url.on_error().unwrap(), OnError::Stop);
-        assert!(
-            url.count("n", 1, 10)
-                .unwrap_err()
-                .to_string()
-                .contains("from 1 to 10")
-        );
+        assert!(url.count("n", 1, 10).unwrap_err().to_string().contains("from 1 to 10"));
         assert!(url.size("n", 2000).is_err());
         assert!(url.flag("n").is_err());
-        assert!(
-            SourceUrl::parse("x?a=1&a=2")
-                .unwrap_err()
-                .to_string()
-                .contains("twice")
-        );
+        assert!(SourceUrl::parse("x?a=1&a=2").unwrap_err().to_string().contains("twice"));
     }
 
     #[test]
     fn sizes() {
-        for (text, size) in [
-            ("7", 7),
-            ("7B", 7),
-            ("2KB", 2000),
-            ("2k", 2048),
-            ("1_0GiB", 10 << 30),
-        ] {
+        for (text, size) in [("7", 7), ("7B", 7), ("2KB", 2000), ("2k", 2048), ("1_0GiB", 10 << 30)]
+        {
             assert_eq!(parse_size(text), Some(size), "{text}");
         }
         for text in ["", "MiB", "-1", "+1", "1.5MiB", "1XB", "99999999999GiB"] {

@@ -39,11 +39,7 @@ pub(super) fn fill(
         }
         writer.row(beginning.node);
         let body = writer.uses(beginning.node);
-        let Writer {
-            tails,
-            mut operators,
-            ..
-        } = writer;
+        let Writer { tails, mut operators, .. } = writer;
         operators.sort_unstable();
         operators.dedup();
         stages.push(Stage {
@@ -81,9 +77,7 @@ fn tasks(
         | Head::WindowReduce { flow, .. }
             if narrow(*flow)
                 && beginning.producers.iter().all(|producer| {
-                    homes
-                        .get(producer)
-                        .is_some_and(|home| stages[*home].tasks == Tasks::One)
+                    homes.get(producer).is_some_and(|home| stages[*home].tasks == Tasks::One)
                 }) =>
         {
             Tasks::One
@@ -112,8 +106,7 @@ enum Consumer {
 impl Writer<'_, '_> {
     fn row(&mut self, node: NodeIndex) {
         self.operators.push(self.known.rows[&node]);
-        self.operators
-            .extend(self.known.merged_rows.get(&node).into_iter().flatten());
+        self.operators.extend(self.known.merged_rows.get(&node).into_iter().flatten());
     }
 
     fn uses(&mut self, node: NodeIndex) -> Vec<Use> {
@@ -123,12 +116,7 @@ impl Writer<'_, '_> {
             .map(|consumer| (consumer, Consumer::Operator(consumer)))
             .collect();
         for (flow, wanted) in self.flows.0.iter().enumerate() {
-            for (i, _) in wanted
-                .producers
-                .iter()
-                .enumerate()
-                .filter(|(_, p)| **p == node)
-            {
+            for (i, _) in wanted.producers.iter().enumerate().filter(|(_, p)| **p == node) {
                 found.push((wanted.first_head, Consumer::Flow(flow, i)));
             }
         }

@@ -21,10 +21,7 @@ impl Form {
     }
 
     pub(super) fn top(k: &Expr, score: &Function) -> Self {
-        Self {
-            kind: FlowKind::Top(k.clone()),
-            score: Some(score.clone()),
-        }
+        Self { kind: FlowKind::Top(k.clone()), score: Some(score.clone()) }
     }
 
     pub(super) fn tail(&self) -> TailKind {
@@ -83,12 +80,7 @@ impl Flows {
             return flow;
         }
         let from = vec![None; producers.len()];
-        self.0.push(Wanted {
-            form,
-            producers,
-            first_head: head,
-            from,
-        });
+        self.0.push(Wanted { form, producers, first_head: head, from });
         self.0.len() - 1
     }
 

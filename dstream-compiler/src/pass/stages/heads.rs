@@ -29,12 +29,7 @@ const WINDOW: &str = "end of the window";
 
 /// Finds the heads, in order of definition.
 pub(super) fn find(known: &Known<'_>, flows: &mut Flows) -> Vec<Beginning> {
-    known
-        .job
-        .graph
-        .node_indices()
-        .filter_map(|node| beginning(known, node, flows))
-        .collect()
+    known.job.graph.node_indices().filter_map(|node| beginning(known, node, flows)).collect()
 }
 
 fn beginning(known: &Known<'_>, node: NodeIndex, flows: &mut Flows) -> Option<Beginning> {
@@ -44,34 +39,23 @@ fn beginning(known: &Known<'_>, node: NodeIndex, flows: &mut Flows) -> Option<Be
     let state = state(&known.job.graph[node].op, every);
     let head = match (&known.job.graph[node].op, &feeds[..]) {
         (Op::Source { .. }, _) => Head::Source(*known.sources.get(&node)?),
-        (Op::Union, _) if is_stage(known, node) => Head::Rows {
-            flow: reader.read(node, Form::plain(FlowKind::Rows)),
-        },
-        (Op::ReduceByKey(f), [parent]) => Head::Merge {
-            flow: reader.combined(*parent, f),
-            merge: f.clone(),
-        },
-        (Op::RunningReduce(f), [parent]) => Head::Running {
-            flow: reader.combined(*parent, f),
-            merge: f.clone(),
-        },
-        (Op::Join, [left, right]) => Head::Join {
-            left: reader.keyed(*left),
-            right: reader.keyed(*right),
-        },
+        (Op::Union, _) if is_stage(known, node) => {
+            Head::Rows { flow: reader.read(node, Form::plain(FlowKind::Rows)) }
+        }
+        (Op::ReduceByKey(f), [parent]) => {
+            Head::Merge { flow: reader.combined(*parent, f), merge: f.clone() }
+        }
+        (Op::RunningReduce(f), [parent]) => {
+            Head::Running { flow: reader.combined(*parent, f), merge: f.clone() }
+        }
+        (Op::Join, [left, right]) => {
+            Head::Join { left: reader.keyed(*left), right: reader.keyed(*right) }
+        }
         (Op::Window { length, .. }, [parent]) => Head::Window {
             flow: reader.read(*parent, Form::plain(FlowKind::Rows)),
             length: *length,
         },
-        (
-            Op::ReduceByKeyAndWindow {
-                merge,
-                inverse,
-                length,
-                ..
-            },
-            [parent],
-        ) => Head::WindowReduce {
+        (Op::ReduceByKeyAndWindow { merge, inverse, length, .. }, [parent]) => Head::WindowReduce {
             flow: reader.keyed(*parent),
             merge: merge.clone(),
             inverse: inverse.clone(),
@@ -81,35 +65,21 @@ fn beginning(known: &Known<'_>, node: NodeIndex, flows: &mut Flows) -> Option<Be
             flow: reader.read(*parent, Form::plain(FlowKind::Fold(f.clone()))),
             merge: f.clone(),
         },
-        (Op::Count, [parent]) => Head::Count {
-            flow: reader.read(*parent, Form::plain(FlowKind::Tally)),
-        },
-        (Op::TopK { k, score }, [parent]) => Head::Top {
-            flow: reader.read(*parent, Form::top(k, score)),
-        },
+        (Op::Count, [parent]) => {
+            Head::Count { flow: reader.read(*parent, Form::plain(FlowKind::Tally)) }
+        }
+        (Op::TopK { k, score }, [parent]) => {
+            Head::Top { flow: reader.read(*parent, Form::top(k, score)) }
+        }
         _ => return None,
     };
-    let fed: &[NodeIndex] = if matches!(head, Head::Rows { .. }) {
-        &[node]
-    } else {
-        &feeds
-    };
-    let producers = fed
-        .iter()
-        .flat_map(|parent| known.producers(*parent))
-        .collect();
+    let fed: &[NodeIndex] = if matches!(head, Head::Rows { .. }) { &[node] } else { &feeds };
+    let producers = fed.iter().flat_map(|parent| known.producers(*parent)).collect();
     let mut unions: Vec<NodeIndex> = Vec::new();
     for parent in &feeds {
         unions_above(known, *parent, &mut unions);
     }
-    Some(Beginning {
-        node,
-        head,
-        producers,
-        unions,
-        state,
-        every,
-    })
+    Some(Beginning { node, head, producers, unions, state, every })
 }
 
 /// A union is a stage of its own only for consumers that take its records one by one.
@@ -134,28 +104,13 @@ fn unions_above(known: &Known<'_>, node: NodeIndex, found: &mut Vec<NodeIndex>) 
 }
 
 fn state(op: &Op, every: u64) -> Option<State> {
-    let panes = |length: u64| StateKind::Panes {
-        panes: (length / every).max(1),
-        batches: every,
-    };
+    let panes = |length: u64| StateKind::Panes { panes: (length / every).max(1), batches: every };
     Some(match op {
-        Op::RunningReduce(_) => State {
-            kind: StateKind::PreviousBatch,
-            cut_by: CHECKPOINT,
-        },
-        Op::Window { length, .. } => State {
+        Op::RunningReduce(_) => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT },
+        Op::Window { length, .. } => State { kind: panes(*length), cut_by: WINDOW },
+        Op::ReduceByKeyAndWindow { length, inverse, .. } => State {
             kind: panes(*length),
-            cut_by: WINDOW,
-        },
-        Op::ReduceByKeyAndWindow {
-            length, inverse, ..
-        } => State {
-            kind: panes(*length),
-            cut_by: if inverse.is_some() {
-                CHECKPOINT
-            } else {
-                WINDOW
-            },
+            cut_by: if inverse.is_some() { CHECKPOINT } else { WINDOW },
         },
         _ => return None,
     })
@@ -169,17 +124,13 @@ struct Reader<'r, 'j> {
 
 impl Reader<'_, '_> {
     fn read(&mut self, parent: NodeIndex, form: Form) -> usize {
-        self.flows
-            .want(form, self.known.producers(parent), self.node)
+        self.flows.want(form, self.known.producers(parent), self.node)
     }
 
     /// Records by key: from the same partition where they are in the right one already.
     fn keyed(&mut self, parent: NodeIndex) -> usize {
-        let kind = if self.known.is_partitioned(parent) {
-            FlowKind::KeyedOwn
-        } else {
-            FlowKind::Keyed
-        };
+        let kind =
+            if self.known.is_partitioned(parent) { FlowKind::KeyedOwn } else { FlowKind::Keyed };
         self.read(parent, Form::plain(kind))
     }
 

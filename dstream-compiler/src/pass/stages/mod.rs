@@ -102,12 +102,7 @@ fn source_table(job: &Job, rows: &Rows) -> (Vec<Source>, Rows) {
     let mut index = BTreeMap::new();
     for (&node, &operator) in rows {
         let weight = &job.graph[node];
-        if let Op::Source {
-            format,
-            record,
-            url,
-        } = &weight.op
-        {
+        if let Op::Source { format, record, url } = &weight.op {
             index.insert(node, sources.len());
             sources.push(Source {
                 name: weight.stream.clone(),
@@ -161,9 +156,7 @@ impl Known<'_> {
     }
 
     fn is_partitioned(&self, node: NodeIndex) -> bool {
-        self.partitioning
-            .get(&node)
-            .is_some_and(|known| known.by_key_since.is_some())
+        self.partitioning.get(&node).is_some_and(|known| known.by_key_since.is_some())
     }
 
     fn slide(&self, node: NodeIndex) -> u64 {

@@ -19,9 +19,7 @@ use super::totals::Totals;
 use super::{Event, LocalConfig};
 use crate::block::Block;
 use crate::exec::task::{Made, SavedState, TailMade, TaskError};
-use crate::id::{
-    BatchSeq, OperatorId, OutputId, Partition, SourceId, TailId, TaskId, WorkerId,
-};
+use crate::id::{BatchSeq, OperatorId, OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
 use crate::plan::{Plan, TailRow, Tasks};
 use crate::sched::master::{Cause, Outcome};
 use crate::sched::message::{Failure, TaskTally};
@@ -100,15 +98,18 @@ impl<'e> Engine<'e> {
         };
         let last = from.as_ref().map_or(BatchSeq(0), |savepoint| savepoint.batch);
         let first = BatchSeq(last.0 + 1);
-        let master = MasterCore::new(plan, MasterConfig {
-            partitions: config.partitions,
-            in_flight: config.in_flight,
-            attempts: config.attempts,
-            workers: 1,
-            timetable,
-            live: ends.live.clone(),
-            first,
-        });
+        let master = MasterCore::new(
+            plan,
+            MasterConfig {
+                partitions: config.partitions,
+                in_flight: config.in_flight,
+                attempts: config.attempts,
+                workers: 1,
+                timetable,
+                live: ends.live.clone(),
+                first,
+            },
+        );
         let slots = config.cores as u32;
         let retention = Retention::Consumed;
         let worker = WorkerCore::new(HERE, plan, config.partitions, slots, retention);
@@ -384,7 +385,9 @@ impl<'e> Engine<'e> {
             (reports, batch.publication(plan, kernels, &dead_sinks))
         });
         self.ends.dead_sinks = dead_sinks;
-        let Some((reports, publication)) = publication else { return };
+        let Some((reports, publication)) = publication else {
+            return;
+        };
         self.publishing = reports;
         if let Some(result) = self.ends.publisher.publish(publication) {
             self.published(seq, result);
@@ -433,7 +436,9 @@ impl<'e> Engine<'e> {
         if self.batches.front().is_none_or(|batch| batch.seq != seq) {
             return;
         }
-        let Some(mut batch) = self.batches.pop_front() else { return };
+        let Some(mut batch) = self.batches.pop_front() else {
+            return;
+        };
         self.last = seq;
         batch.dead.sort_by_key(|(source, partition, _)| (*source, *partition));
         for (source, _, letters) in &batch.dead {

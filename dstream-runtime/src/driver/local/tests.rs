@@ -92,7 +92,7 @@ struct Nothing;
 
 impl ReadRange for Nothing {
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
-        each(Piece { bytes: b"12345", split: "numbers", position: 0, header: None });
+        each(Piece { bytes: b"12345", split: "numbers", position: 0, header: None, torn: None });
         Ok(())
     }
 }
@@ -172,7 +172,9 @@ fn memory() -> (Memory, Published) {
 
 /// The word count's plan; stage 1 adds up, in its state, 1 per batch and partition and emits the sum;
 /// stage 2 emits how many tasks of stage 1 have run.
-fn counting(fails: impl Fn(&TaskContext<'_>) -> Result<(), TaskError> + Send + Sync + 'static) -> BuiltJob {
+fn counting(
+    fails: impl Fn(&TaskContext<'_>) -> Result<(), TaskError> + Send + Sync + 'static,
+) -> BuiltJob {
     let seen = Arc::new(AtomicU64::new(0));
     let see = Arc::clone(&seen);
     let stages = vec![
@@ -288,7 +290,10 @@ fn a_task_that_panics_again_and_again_stops_the_job_after_the_batches_before_it(
     let source = Box::new(Numbers::new(20));
     let error = run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
     let JobError::Task(failure) = &error else { panic!("{error}") };
-    assert_eq!((failure.task.stage, failure.task.batch, failure.attempts), (StageId(1), BatchSeq(7), 3));
+    assert_eq!(
+        (failure.task.stage, failure.task.batch, failure.attempts),
+        (StageId(1), BatchSeq(7), 3)
+    );
     let text = error.to_string();
     assert!(text.contains("attempt to divide by zero"), "{text}");
     assert!(text.contains("driver/local/tests.rs:"), "{text}");
@@ -374,8 +379,8 @@ fn a_source_or_an_output_that_fails_stops_the_job_after_the_batches_before() {
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
         let source = Numbers { fails_at: Some(4), immediate, ..Numbers::new(9) };
         let job = counting(|_| Ok(()));
-        let error =
-            run(job, config(), vec![Box::new(source)], sinks, &mut (), StopHandle::new()).unwrap_err();
+        let error = run(job, config(), vec![Box::new(source)], sinks, &mut (), StopHandle::new())
+            .unwrap_err();
         assert!(matches!(&error, JobError::Source { name, .. } if name == "views"), "{error}");
         assert_eq!(*counts.lock().unwrap(), expected(1..=3));
 
@@ -384,7 +389,8 @@ fn a_source_or_an_output_that_fails_stops_the_job_after_the_batches_before() {
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
         let source = Box::new(Numbers::new(9));
         let job = counting(|_| Ok(()));
-        let error = run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
+        let error =
+            run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
         assert!(matches!(&error, JobError::Output { name, .. } if name == "counts"), "{error}");
         assert_eq!(*counts.lock().unwrap(), expected(1..=3));
     }
@@ -409,7 +415,8 @@ fn a_source_that_panics_is_an_error_not_a_hang() {
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
         let source = Box::new(Bad(immediate));
         let job = counting(|_| Ok(()));
-        let error = run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
+        let error =
+            run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
         assert!(error.to_string().contains("source `views` panicked: oh"), "{error}");
     }
 }
@@ -454,14 +461,17 @@ fn dead_letters_go_to_no_output_of_another_format() {
 
 /// A window of 4 batches, read every 2nd, emitted every 4th, in one plan.
 fn windowed() -> &'static Plan {
-    plan(1, vec![
-        stage(Tasks::PerRange(crate::id::SourceId(0))).tail(TailRow::Rows),
-        stage(Tasks::PerPartition)
-            .reads(Dependency::Narrow, &[(0, 0)])
-            .state()
-            .every(2, 4)
-            .tail(TailRow::Output(OutputId(0))),
-    ])
+    plan(
+        1,
+        vec![
+            stage(Tasks::PerRange(crate::id::SourceId(0))).tail(TailRow::Rows),
+            stage(Tasks::PerPartition)
+                .reads(Dependency::Narrow, &[(0, 0)])
+                .state()
+                .every(2, 4)
+                .tail(TailRow::Output(OutputId(0))),
+        ],
+    )
 }
 
 #[test]

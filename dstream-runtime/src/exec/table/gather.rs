@@ -45,10 +45,7 @@ impl<X> Gather<X> {
     /// No keys.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            waiting: Vec::with_capacity(GROUP),
-            long: Vec::new(),
-        }
+        Self { waiting: Vec::with_capacity(GROUP), long: Vec::new() }
     }
 
     /// Whether no keys wait.
@@ -62,16 +59,8 @@ impl<X> Gather<X> {
     #[inline(always)]
     #[must_use = "a full gather must be drained"]
     pub fn push(&mut self, key: &[u8], x: X) -> bool {
-        let packed = if key.len() <= INLINE {
-            pack(key)
-        } else {
-            self.copy_long(key)
-        };
-        self.waiting.push(Waiting {
-            key: packed,
-            class: class_of_len(key.len()),
-            x,
-        });
+        let packed = if key.len() <= INLINE { pack(key) } else { self.copy_long(key) };
+        self.waiting.push(Waiting { key: packed, class: class_of_len(key.len()), x });
         self.waiting.len() >= GROUP
     }
 
@@ -79,10 +68,7 @@ impl<X> Gather<X> {
     fn copy_long(&mut self, key: &[u8]) -> Packed {
         let at = self.long.len();
         self.long.extend_from_slice(key);
-        Packed {
-            lo: at as u64,
-            hi: key.len() as u64 | SCRATCH,
-        }
+        Packed { lo: at as u64, hi: key.len() as u64 | SCRATCH }
     }
 
     /// Upserts what was pushed, in that order.

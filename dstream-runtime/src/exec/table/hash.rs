@@ -21,12 +21,8 @@ pub(super) const LONG: u64 = 17;
 pub(super) const CLASS_BITS: u32 = 5;
 
 /// The digits of pi: numbers with nothing up their sleeve.
-const PI: [u64; 4] = [
-    0x243f_6a88_85a3_08d3,
-    0x1319_8a2e_0370_7344,
-    0xa409_3822_299f_31d0,
-    0x082e_fa98_ec4e_6c89,
-];
+const PI: [u64; 4] =
+    [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344, 0xa409_3822_299f_31d0, 0x082e_fa98_ec4e_6c89];
 
 /// The hash of a key's canonical bytes.
 #[inline]
@@ -92,16 +88,8 @@ mod tests {
     fn golden() {
         let of = |text: &str| format!("{:016x}", hash_key(text.as_bytes()));
         // The short ones were computed by another program from the definition.
-        let got = [
-            "",
-            "a",
-            "a\0",
-            "word",
-            "12345678",
-            "sixteen bytes ok",
-            "a key of 17 bytes",
-        ]
-        .map(of);
+        let got =
+            ["", "a", "a\0", "word", "12345678", "sixteen bytes ok", "a key of 17 bytes"].map(of);
         assert_eq!(
             got,
             [
@@ -145,10 +133,7 @@ mod tests {
                     }
                 }
                 for flips in &flips[CLASS_BITS as usize..] {
-                    assert!(
-                        (128..=384).contains(flips),
-                        "len {len} bit {bit}: {flips} of {KEYS}"
-                    );
+                    assert!((128..=384).contains(flips), "len {len} bit {bit}: {flips} of {KEYS}");
                 }
             }
         }
@@ -162,10 +147,7 @@ mod tests {
             partitions[partition_of(hash, 100) as usize] += 1;
             slots[(hash >> CLASS_BITS) as usize % 128] += 1;
         }
-        assert!(
-            partitions.iter().all(|n| (850..1150).contains(n)),
-            "{partitions:?}"
-        );
+        assert!(partitions.iter().all(|n| (850..1150).contains(n)), "{partitions:?}");
         assert!(slots.iter().all(|n| (640..925).contains(n)), "{slots:?}");
     }
 }

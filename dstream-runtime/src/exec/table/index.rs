@@ -35,10 +35,7 @@ pub(super) enum Probe {
 
 impl Index {
     pub(super) const fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            entry_bits: 0,
-        }
+        Self { slots: Vec::new(), entry_bits: 0 }
     }
 
     /// How many entries it has room for.
@@ -66,10 +63,7 @@ impl Index {
     /// # Panics
     /// When these are more than can be numbered.
     pub(super) fn reset(&mut self, entries: usize) {
-        assert!(
-            entries < MAX_ENTRIES,
-            "a table of {entries} keys: use more partitions"
-        );
+        assert!(entries < MAX_ENTRIES, "a table of {entries} keys: use more partitions");
         let slots = (entries * 2).next_power_of_two().max(MIN_SLOTS);
         self.entry_bits = slots.trailing_zeros();
         self.slots.clear();
@@ -128,11 +122,7 @@ impl Index {
     pub(super) fn likely(&self, hash: u64) -> u32 {
         let (tag, home) = (self.tag(hash), self.home(hash));
         let (first, second) = (self.slots[home], self.slots[(home + 1) & self.mask()]);
-        self.entry(select_unpredictable(
-            self.has_tag(first, tag),
-            first,
-            second,
-        ))
+        self.entry(select_unpredictable(self.has_tag(first, tag), first, second))
     }
 
     /// The slot that a hash asks for, to be fetched.

@@ -23,10 +23,7 @@ impl Packed {
     #[inline(always)]
     pub(super) fn from_bytes(bytes: [u8; INLINE]) -> Self {
         let all = u128::from_le_bytes(bytes);
-        Self {
-            lo: all as u64,
-            hi: (all >> 64) as u64,
-        }
+        Self { lo: all as u64, hi: (all >> 64) as u64 }
     }
 }
 
@@ -38,10 +35,7 @@ impl Packed {
 pub(super) fn pack(key: &[u8]) -> Packed {
     let mask = MASKS[key.len()];
     match wide::load(key) {
-        Some(Packed { lo, hi }) => Packed {
-            lo: lo & mask.lo,
-            hi: hi & mask.hi,
-        },
+        Some(Packed { lo, hi }) => Packed { lo: lo & mask.lo, hi: hi & mask.hi },
         None => pack_within(key),
     }
 }
@@ -52,10 +46,7 @@ const MASKS: [Packed; INLINE + 1] = {
     let mut len = 1;
     while len <= INLINE {
         let all = u128::MAX >> (128 - 8 * len);
-        masks[len] = Packed {
-            lo: all as u64,
-            hi: (all >> 64) as u64,
-        };
+        masks[len] = Packed { lo: all as u64, hi: (all >> 64) as u64 };
         len += 1;
     }
     masks
@@ -126,10 +117,7 @@ fn pack_within(key: &[u8]) -> Packed {
     }
     if let (Some(head), Some(tail)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
         let tail = u64::from(u32::from_le_bytes(*tail)) << (8 * (key.len() - 4));
-        return Packed {
-            lo: u64::from(u32::from_le_bytes(*head)) | tail,
-            hi: 0,
-        };
+        return Packed { lo: u64::from(u32::from_le_bytes(*head)) | tail, hi: 0 };
     }
     let Some((first, last)) = key.first().zip(key.last()) else {
         return Packed { lo: 0, hi: 0 };

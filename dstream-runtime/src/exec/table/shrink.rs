@@ -38,9 +38,8 @@ impl<V> KeyTable<V> {
     pub fn remove(&mut self, key: &[u8], hash: u64) -> Option<V> {
         let entry = self.find(key, hash)?;
         let entries = &self.entries;
-        self.index.remove(hash, entry, |other| {
-            entries[other as usize].as_ref().expect(LIVE).key.hash()
-        });
+        self.index
+            .remove(hash, entry, |other| entries[other as usize].as_ref().expect(LIVE).key.hash());
         let removed = self.entries[entry as usize].take()?;
         self.live -= 1;
         if self.entries.len() - self.live > self.live + MIN_REMOVED {

@@ -21,10 +21,7 @@ impl StoredKey {
     pub(super) fn short(key: Packed, hash: u64) -> Self {
         // The class of every key but the empty one makes its hash differ from 0; that one's is known.
         let hash = NonZeroU64::new(hash).expect("invariant: no key has the hash 0");
-        Self {
-            bytes: key.bytes(),
-            hash,
-        }
+        Self { bytes: key.bytes(), hash }
     }
 
     /// Keeps any key, a long one in the arena.
@@ -32,10 +29,7 @@ impl StoredKey {
         if key.len() <= INLINE {
             return Self::short(pack(key), hash);
         }
-        let place = Packed {
-            lo: arena.len() as u64,
-            hi: key.len() as u64,
-        };
+        let place = Packed { lo: arena.len() as u64, hi: key.len() as u64 };
         arena.extend_from_slice(key);
         Self::short(place, hash)
     }

@@ -38,10 +38,7 @@ fn update(value: &mut u64, x: u64) {
 }
 
 fn assert_same(table: &KeyTable<u64>, model: &Model, hash: fn(&[u8]) -> u64) {
-    let got: Vec<_> = table
-        .iter()
-        .map(|(key, _, value)| (key.to_vec(), *value))
-        .collect();
+    let got: Vec<_> = table.iter().map(|(key, _, value)| (key.to_vec(), *value)).collect();
     assert_eq!(got, model.0);
     assert_eq!(table.len(), model.0.len());
     assert_eq!(table.is_empty(), model.0.is_empty());
@@ -115,13 +112,8 @@ fn run(steps: Vec<Step>, hash: fn(&[u8]) -> u64) {
                 assert!(gather.is_empty());
             }
             Step::Find(key) => {
-                let found = table
-                    .find(&key, hash(&key))
-                    .map(|entry| *table.value_mut(entry));
-                assert_eq!(
-                    found,
-                    model.0.iter().find(|(k, _)| *k == key).map(|(_, v)| *v)
-                );
+                let found = table.find(&key, hash(&key)).map(|entry| *table.value_mut(entry));
+                assert_eq!(found, model.0.iter().find(|(k, _)| *k == key).map(|(_, v)| *v));
             }
             Step::Remove(key) => assert_eq!(table.remove(&key, hash(&key)), model.remove(&key)),
             Step::RemoveFirst(count) => {
@@ -195,9 +187,7 @@ fn many_keys() {
     gather.drain(&mut table, |n| n, |sum, n| *sum += n);
     assert_eq!(table.len(), expected.len());
     for (key, value) in &expected {
-        let entry = table
-            .find(key.as_bytes(), hash_key(key.as_bytes()))
-            .expect("was upserted");
+        let entry = table.find(key.as_bytes(), hash_key(key.as_bytes())).expect("was upserted");
         assert_eq!(table.value(entry), value);
     }
     assert!(table.memory() > table.len() * 32);
@@ -212,10 +202,7 @@ fn values_may_own_memory() {
     }
     assert_eq!(table.remove(b"a", hash_key(b"a")), Some(vec![1, 1]));
     assert_eq!(table.remove(b"a", hash_key(b"a")), None);
-    let left: Vec<_> = table
-        .iter()
-        .map(|(key, _, all)| (key.to_vec(), all.len()))
-        .collect();
+    let left: Vec<_> = table.iter().map(|(key, _, all)| (key.to_vec(), all.len())).collect();
     assert_eq!(left, [(b"b".to_vec(), 2), (b"c".to_vec(), 1)]);
     assert_eq!(table.clone().len(), 2);
 }
@@ -233,11 +220,10 @@ fn a_table_that_is_emptied_keeps_its_memory() {
         table.upsert(&n.to_le_bytes(), hash_key(&n.to_le_bytes()), || n, |_| ());
     }
     table.clear();
-    assert!((0..1000u64).all(|n| {
-        table
-            .find(&n.to_le_bytes(), hash_key(&n.to_le_bytes()))
-            .is_none()
-    }));
+    assert!(
+        (0..1000u64)
+            .all(|n| { table.find(&n.to_le_bytes(), hash_key(&n.to_le_bytes())).is_none() })
+    );
 }
 
 #[test]
@@ -248,10 +234,7 @@ fn removal_does_not_pile_up() {
         table.upsert(key.as_bytes(), hash_key(key.as_bytes()), || n, |_| ());
         if let Some(old) = n.checked_sub(10) {
             let key = format!("a key that is long {old}");
-            assert_eq!(
-                table.remove(key.as_bytes(), hash_key(key.as_bytes())),
-                Some(old)
-            );
+            assert_eq!(table.remove(key.as_bytes(), hash_key(key.as_bytes())), Some(old));
         }
     }
     assert_eq!(table.len(), 10);

@@ -17,10 +17,7 @@ pub(super) fn rect(out: &mut String, class: &str, at: Point, size: Size, radius:
 pub(super) fn text(out: &mut String, class: &str, x: i32, y: i32, words: &str) {
     push(
         out,
-        format_args!(
-            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{}</text>\n",
-            escaped(words)
-        ),
+        format_args!("<text class=\"{class}\" x=\"{x}\" y=\"{y}\">{}</text>\n", escaped(words)),
     );
 }
 

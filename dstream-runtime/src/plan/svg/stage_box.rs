@@ -30,12 +30,7 @@ impl StageBox {
         let written: Vec<_> = written.collect();
         let operators = words::operators(plan, stage)
             .filter(|operator| !written.contains(&operator.id))
-            .map(|operator| {
-                (
-                    operator.name.to_owned(),
-                    shortened(operator.stream, LONGEST / 2),
-                )
-            })
+            .map(|operator| (operator.name.to_owned(), shortened(operator.stream, LONGEST / 2)))
             .collect();
         let mut notes: Vec<String> = Vec::new();
         if let Some(state) = &stage.state {
@@ -73,10 +68,7 @@ impl StageBox {
         let Size { width, height } = size;
         let (x, y) = (at.x, at.y);
         let left = x + PADDING;
-        push(
-            out,
-            format_args!("<g><title>{}</title>", escaped(self.name)),
-        );
+        push(out, format_args!("<g><title>{}</title>", escaped(self.name)));
         rect(out, "box", at, size, 8);
         // The head has the upper corners of the box.
         let (w, h) = (width - 2, HEADER - 1);

@@ -29,18 +29,12 @@ fn csv_rows(text: &str) -> Vec<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new();
     let reader = reader.flexible(true).from_reader(text.as_bytes());
     let fields = |row: csv::StringRecord| row.iter().map(str::to_owned).collect();
-    reader
-        .into_records()
-        .map(|row| fields(row.unwrap()))
-        .collect()
+    reader.into_records().map(|row| fields(row.unwrap())).collect()
 }
 
 /// Texts made of what needs care.
 fn texts() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[a-c,\"\\\\\r\n;\t é\u{0}\u{1f}\u{7f}\u{2028}]{0,24}",
-        ".{0,24}"
-    ]
+    prop_oneof!["[a-c,\"\\\\\r\n;\t é\u{0}\u{1f}\u{7f}\u{2028}]{0,24}", ".{0,24}"]
 }
 
 proptest! {
@@ -112,15 +106,9 @@ proptest! {
 
 #[test]
 fn json_has_no_infinities() {
-    assert_eq!(
-        json_of(&(f64::NAN, f64::INFINITY, f32::NEG_INFINITY)),
-        "[null,null,null]"
-    );
+    assert_eq!(json_of(&(f64::NAN, f64::INFINITY, f32::NEG_INFINITY)), "[null,null,null]");
     assert_eq!(json_of(&(-0.0f64, 0.1f32, 1e300f64)), "[-0.0,0.1,1e+300]");
-    assert_eq!(
-        csv_of(&(f64::NAN, f64::INFINITY, f32::NEG_INFINITY)),
-        "NaN,inf,-inf"
-    );
+    assert_eq!(csv_of(&(f64::NAN, f64::INFINITY, f32::NEG_INFINITY)), "NaN,inf,-inf");
 }
 
 #[test]
@@ -128,14 +116,8 @@ fn text_is_as_it_is() {
     let text = |record: (String, Option<u8>, Vec<u8>, char)| {
         written(&record, write_text::<(String, Option<u8>, Vec<u8>, char)>)
     };
-    assert_eq!(
-        text(("a,\"b\"".into(), None, vec![1, 2], 'c')),
-        "a,\"b\"\t\t1;2\tc"
-    );
-    assert_eq!(
-        written(&"no, quotes".to_owned(), write_text::<String>),
-        "no, quotes"
-    );
+    assert_eq!(text(("a,\"b\"".into(), None, vec![1, 2], 'c')), "a,\"b\"\t\t1;2\tc");
+    assert_eq!(written(&"no, quotes".to_owned(), write_text::<String>), "no, quotes");
 }
 
 #[test]
@@ -163,10 +145,7 @@ fn structs_are_objects() {
     json.end_struct();
     json.end_struct();
     let value: Value = serde_json::from_slice(&out).unwrap();
-    assert_eq!(
-        value,
-        json!({"url": "/a\"b\\c\u{1}\n", "place": {"at": 1.5}})
-    );
+    assert_eq!(value, json!({"url": "/a\"b\\c\u{1}\n", "place": {"at": 1.5}}));
     assert_eq!(out, br#"{"url":"/a\"b\\c\u0001\n","place":{"at":1.5}}"#);
 }
 
@@ -175,35 +154,17 @@ fn a_header_names_every_column() {
     const PLACE: Schema = Schema::Struct {
         name: "Place",
         fields: &[
-            Field {
-                name: "city",
-                schema: Schema::Scalar("str"),
-            },
-            Field {
-                name: "at",
-                schema: Schema::Tuple(&[f64::SCHEMA, f64::SCHEMA]),
-            },
+            Field { name: "city", schema: Schema::Scalar("str") },
+            Field { name: "at", schema: Schema::Tuple(&[f64::SCHEMA, f64::SCHEMA]) },
         ],
     };
     const VIEW: Schema = Schema::Struct {
         name: "View",
         fields: &[
-            Field {
-                name: "url",
-                schema: Schema::Scalar("str"),
-            },
-            Field {
-                name: "tags",
-                schema: Schema::List(&PLACE),
-            },
-            Field {
-                name: "place",
-                schema: Schema::Option(&PLACE),
-            },
-            Field {
-                name: "user",
-                schema: Schema::Scalar("u64"),
-            },
+            Field { name: "url", schema: Schema::Scalar("str") },
+            Field { name: "tags", schema: Schema::List(&PLACE) },
+            Field { name: "place", schema: Schema::Option(&PLACE) },
+            Field { name: "user", schema: Schema::Scalar("u64") },
         ],
     };
     let header = |schema: &Schema| {
@@ -211,10 +172,7 @@ fn a_header_names_every_column() {
         write_csv_header(schema, &mut out);
         String::from_utf8(out).unwrap()
     };
-    assert_eq!(
-        header(&VIEW),
-        "url,tags,place.city,place.at.0,place.at.1,user"
-    );
+    assert_eq!(header(&VIEW), "url,tags,place.city,place.at.0,place.at.1,user");
     assert_eq!(header(&VIEW).split(',').count(), VIEW.columns());
     assert_eq!(header(&<(String, u64)>::SCHEMA), "");
 }

@@ -40,11 +40,7 @@ pub(super) struct Cutting {
 
 impl Cutting {
     /// Asks `asked` out of `sources` sources; the others bring nothing.
-    pub(super) fn new(
-        sources: usize,
-        asked: impl Iterator<Item = SourceId>,
-        drains: bool,
-    ) -> Self {
+    pub(super) fn new(sources: usize, asked: impl Iterator<Item = SourceId>, drains: bool) -> Self {
         let mut brought = vec![Some(Vec::new()); sources];
         asked.for_each(|source| brought[source.index()] = None);
         Self { brought, drains }
@@ -62,9 +58,10 @@ impl Cutting {
 
     /// What all sources brought, once they have all answered.
     pub(super) fn complete(&mut self) -> Option<Vec<Vec<Vec<Range>>>> {
-        self.brought.iter().all(Option::is_some).then(|| {
-            std::mem::take(&mut self.brought).into_iter().flatten().collect()
-        })
+        self.brought
+            .iter()
+            .all(Option::is_some)
+            .then(|| std::mem::take(&mut self.brought).into_iter().flatten().collect())
     }
 }
 

@@ -22,9 +22,7 @@ use self::journal::{Durable, Journal};
 use super::message::{Failure, JournalEntry, ToMaster, ToWorker};
 use super::placement::place;
 use super::shape::Shape;
-use crate::id::{
-    Attempt, BatchSeq, Epoch, JournalSeq, OutputId, SourceId, TaskId, WorkerId,
-};
+use crate::id::{Attempt, BatchSeq, Epoch, JournalSeq, OutputId, SourceId, TaskId, WorkerId};
 use crate::plan::Plan;
 use crate::source::Range;
 use crate::time::Timetable;
@@ -268,7 +266,11 @@ impl MasterCore {
                     self.placement = place(self.shape.partitions, &members, &[], self.epoch);
                     let (epoch, placement) = (self.epoch, self.placement.clone());
                     let first = self.config.first;
-                    self.tell_all(|| ToWorker::Place { epoch, placement: placement.clone(), first });
+                    self.tell_all(|| ToWorker::Place {
+                        epoch,
+                        placement: placement.clone(),
+                        first,
+                    });
                 }
             }
             ToMaster::Placed { epoch } => {
@@ -314,13 +316,7 @@ impl MasterCore {
         oldest.is_some_and(|b| b.seq == seq && matches!(b.phase, Phase::Publishing))
     }
 
-    fn cut_done(
-        &mut self,
-        seq: BatchSeq,
-        source: SourceId,
-        inputs: Vec<Vec<Range>>,
-        ended: bool,
-    ) {
+    fn cut_done(&mut self, seq: BatchSeq, source: SourceId, inputs: Vec<Vec<Range>>, ended: bool) {
         let Some(cutting) = self.cutting(seq).filter(|cutting| cutting.waits_for(source)) else {
             return;
         };
@@ -353,18 +349,28 @@ impl MasterCore {
         // Tasks may run before the cut is durable: nothing of them is visible until it is.
         let time = self.config.timetable.end(seq);
         let oldest = self.batches.front().map_or(seq, |batch| batch.seq);
-        self.tell_all(|| ToWorker::Begin { epoch, batch: seq, time, inputs: counts.clone(), oldest });
+        self.tell_all(|| ToWorker::Begin {
+            epoch,
+            batch: seq,
+            time,
+            inputs: counts.clone(),
+            oldest,
+        });
     }
 
     fn task_done(&mut self, task: TaskId) {
-        let Some(slot) = self.shape.slot(task) else { return };
+        let Some(slot) = self.shape.slot(task) else {
+            return;
+        };
         if self.running(task.batch).is_some_and(|running| running.done(slot)) {
             self.failing.remove(&task);
         }
     }
 
     fn task_failed(&mut self, task: TaskId, attempt: Attempt, failure: Failure) {
-        let Some(slot) = self.shape.slot(task) else { return };
+        let Some(slot) = self.shape.slot(task) else {
+            return;
+        };
         let current = self.failing.get(&task).copied().unwrap_or_default();
         let counts = self.running(task.batch).is_some_and(|running| !running.is_done(slot));
         if !counts || attempt != current {
@@ -375,7 +381,9 @@ impl MasterCore {
             self.fail(task.batch, Cause::Task { task, attempts, failure });
             return;
         }
-        let Some(owner) = self.placement.get(task.partition.index()).copied() else { return };
+        let Some(owner) = self.placement.get(task.partition.index()).copied() else {
+            return;
+        };
         let (epoch, attempt) = (self.epoch, Attempt(attempts));
         self.failing.insert(task, attempt);
         self.actions.push_back(MasterAction::Tell(owner, ToWorker::Again { epoch, task, attempt }));
@@ -397,7 +405,9 @@ impl MasterCore {
     fn synced(&mut self, seq: JournalSeq) {
         while let Some((batch, durable)) = self.journal.synced(seq) {
             // A batch that is gone by now was given up after its entry was written.
-            let Some(batch) = self.batch(batch) else { continue };
+            let Some(batch) = self.batch(batch) else {
+                continue;
+            };
             match (&mut batch.phase, durable) {
                 (Phase::Running(running), Durable::Cut(token)) => running.cut = Some(token),
                 (phase @ Phase::Committing, Durable::Commit(token)) => {
@@ -456,7 +466,9 @@ impl MasterCore {
 
     /// Publishes the oldest batch, if it is committed.
     fn publish(&mut self) {
-        let Some(batch) = self.batches.front_mut() else { return };
+        let Some(batch) = self.batches.front_mut() else {
+            return;
+        };
         match std::mem::replace(&mut batch.phase, Phase::Publishing) {
             Phase::Committed(token) => {
                 self.actions.push_back(MasterAction::Publish { batch: batch.seq, token });

@@ -16,9 +16,7 @@ use std::collections::VecDeque;
 use self::table::{BatchTable, Phase};
 use super::message::{Failure, TaskTally, ToMaster, ToPeer, ToWorker};
 use super::shape::Shape;
-use crate::id::{
-    Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId,
-};
+use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::plan::{Dependency, Plan};
 use crate::time::BatchTime;
 
@@ -312,14 +310,19 @@ impl WorkerCore {
     /// Hands a task to the driver.
     fn run(&mut self, at: usize, stage: StageId, partition: Partition, attempt: Attempt) {
         let (row, table) = (self.shape.plan.stage(stage), &mut self.tables[at]);
-        let (batch, Some(time)) = (table.batch, table.begun) else { return };
+        let (batch, Some(time)) = (table.batch, table.begun) else {
+            return;
+        };
         if self.abandoned.is_some_and(|from| batch >= from) {
             return;
         }
         table.stages[stage.index()].phases[partition.index()] = Phase::Running(attempt);
         let mut inputs: Vec<Vec<BlockId>> = Vec::new();
-        for (index, (from, tail)) in
-            row.inputs.iter().enumerate().flat_map(|(i, input)| input.from.iter().map(move |f| (i, f)))
+        for (index, (from, tail)) in row
+            .inputs
+            .iter()
+            .enumerate()
+            .flat_map(|(i, input)| input.from.iter().map(move |f| (i, f)))
         {
             let producers = table.stages[from.index()].producers(*tail, partition);
             if producers.is_empty() {
@@ -386,15 +389,20 @@ impl WorkerCore {
     fn tell_peers(&mut self, task: TaskId, attempt: Attempt, blocks: &[(TailId, Partition)]) {
         let readers = self.shape.readers(task.stage).iter();
         let wide = readers.map(|reader| reader.dependency).filter(|d| *d != Dependency::Narrow);
-        let Some(reach) = wide.max_by_key(|d| *d == Dependency::Shuffle) else { return };
+        let Some(reach) = wide.max_by_key(|d| *d == Dependency::Shuffle) else {
+            return;
+        };
         let mut peers: Vec<WorkerId> = match reach {
             Dependency::Shuffle => self.placement.clone(),
-            Dependency::Gather | Dependency::Narrow => self.owner(Partition(0)).into_iter().collect(),
+            Dependency::Gather | Dependency::Narrow => {
+                self.owner(Partition(0)).into_iter().collect()
+            }
         };
         peers.sort_unstable();
         peers.dedup();
         for peer in peers.into_iter().filter(|peer| *peer != self.id) {
-            let owned = |(_, partition): &&(TailId, Partition)| self.owner(*partition) == Some(peer);
+            let owned =
+                |(_, partition): &&(TailId, Partition)| self.owner(*partition) == Some(peer);
             let blocks = blocks.iter().filter(owned).copied().collect();
             let message = ToPeer::Produced { epoch: self.epoch, task, attempt, blocks };
             self.actions.push_back(WorkerAction::Tell(peer, message));
@@ -406,7 +414,9 @@ impl WorkerCore {
         if self.shape.slot(task).is_none() {
             return;
         }
-        let Some(at) = self.table(task.batch) else { return };
+        let Some(at) = self.table(task.batch) else {
+            return;
+        };
         let table = &mut self.tables[at];
         let producer = &mut table.stages[task.stage.index()];
         if !producer.heard.insert(task.partition.index()) {
@@ -459,7 +469,9 @@ impl WorkerCore {
         if self.retention == Retention::Released {
             return;
         }
-        let Some(at) = self.begun(task.batch) else { return };
+        let Some(at) = self.begun(task.batch) else {
+            return;
+        };
         let row = self.shape.plan.stage(task.stage);
         for (from, _) in row.inputs.iter().flat_map(|input| input.from) {
             let producer = &mut self.tables[at].stages[from.index()];

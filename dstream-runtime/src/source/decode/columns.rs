@@ -30,11 +30,7 @@ impl Columns {
         if self.schema == schema && self.header.as_deref() == header {
             return;
         }
-        *self = Self {
-            schema,
-            header: header.map(str::to_owned),
-            ..Self::default()
-        };
+        *self = Self { schema, header: header.map(str::to_owned), ..Self::default() };
         let Some(header) = header else { return };
         let present = names(header);
         self.count = Some(present.len());
@@ -52,18 +48,12 @@ impl Columns {
             if found.is_none() && !optional {
                 missing.push(format!("`{name}`"));
             }
-            self.order.push(
-                found
-                    .and_then(|index| u32::try_from(index).ok())
-                    .unwrap_or(ABSENT),
-            );
+            self.order.push(found.and_then(|index| u32::try_from(index).ok()).unwrap_or(ABSENT));
         }
         if !missing.is_empty() {
             let present: Vec<String> = present.iter().map(|name| format!("`{name}`")).collect();
             let (missing, present) = (missing.join(", "), present.join(", "));
-            self.missing = Some(format!(
-                "the file has no column {missing}; it has {present}"
-            ));
+            self.missing = Some(format!("the file has no column {missing}; it has {present}"));
         }
     }
 
@@ -105,13 +95,7 @@ fn leaves(schema: &Schema, name: String, optional: bool, out: &mut Vec<Leaf>) {
 fn names(header: &str) -> Vec<String> {
     let (mut text, mut spans) = (String::new(), Vec::new());
     match super::csv::unquote(header, &mut text, &mut spans) {
-        Ok(()) => spans
-            .iter()
-            .map(|&(from, to)| text[from..to].trim().to_owned())
-            .collect(),
-        Err(_) => header
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect(),
+        Ok(()) => spans.iter().map(|&(from, to)| text[from..to].trim().to_owned()).collect(),
+        Err(_) => header.split(',').map(|name| name.trim().to_owned()).collect(),
     }
 }

@@ -36,12 +36,7 @@ impl<R: Record> Decode for CsvRows<R> {
             return;
         }
         scratch.columns.prepare::<R>(piece.header);
-        let DecodeScratch {
-            columns,
-            row,
-            unquoted,
-            spans,
-        } = scratch;
+        let DecodeScratch { columns, row, unquoted, spans } = scratch;
         let columns = &*columns;
         let mut fields = emptied(std::mem::take(row));
         runs(piece.bytes, |run| {
@@ -94,11 +89,7 @@ fn misfit(columns: &Columns, row: &[&str]) -> String {
     match (&columns.missing, columns.count) {
         (Some(missing), _) => missing.clone(),
         (None, count) => {
-            format!(
-                "has {} fields where the header has {}",
-                row.len(),
-                count.unwrap_or_default()
-            )
+            format!("has {} fields where the header has {}", row.len(), count.unwrap_or_default())
         }
     }
 }
@@ -131,10 +122,7 @@ fn rows<'a>(
                 }
                 _ => {
                     let end = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end);
-                    let whole = Line {
-                        at: line,
-                        text: &text[line..end],
-                    };
+                    let whole = Line { at: line, text: &text[line..end] };
                     quoted(whole, fields, unquoted, spans, &mut row);
                     (line, field, word) = (end + 1, end + 1, end + 1);
                     continue 'words;
@@ -161,13 +149,7 @@ fn finish<'a>(
         return;
     }
     fields.push(last);
-    row(
-        Line {
-            at: line,
-            text: &text[line..end],
-        },
-        Ok(fields),
-    );
+    row(Line { at: line, text: &text[line..end] }, Ok(fields));
     fields.clear();
 }
 
@@ -249,10 +231,7 @@ fn unquote_field<'a>(mut rest: &'a str, text: &mut String) -> Result<&'a str, &'
 fn load(bytes: &[u8], at: usize) -> u64 {
     match bytes[at..].first_chunk() {
         Some(word) => u64::from_le_bytes(*word),
-        None => bytes[at..]
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        None => bytes[at..].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
     }
 }
 

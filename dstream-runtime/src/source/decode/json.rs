@@ -28,13 +28,13 @@ impl<R: Record> Decode for JsonLines<R> {
             return;
         }
         runs(piece.bytes, |run| match run {
-            Run::Text(start, text) => lines(text, |at, line| {
-                match serde_json::from_str::<R::Draft<'_>>(line) {
+            Run::Text(start, text) => {
+                lines(text, |at, line| match serde_json::from_str::<R::Draft<'_>>(line) {
                     Ok(draft) => each(R::view_draft(&draft)),
                     Err(_) if line.trim_ascii().is_empty() => {}
                     Err(error) => dead.line(start + at, line.as_bytes(), reason(&error)),
-                }
-            }),
+                })
+            }
             Run::Bad(at, line) => dead.not_text(at, line),
         });
     }
@@ -43,7 +43,5 @@ impl<R: Record> Decode for JsonLines<R> {
 /// The error without its line number, which is always 1.
 #[cold]
 fn reason(error: &serde_json::Error) -> String {
-    error
-        .to_string()
-        .replace(" at line 1 column ", " at column ")
+    error.to_string().replace(" at line 1 column ", " at column ")
 }

@@ -104,11 +104,7 @@ fn strip(line: &str) -> &str {
 /// Lines that begin with a byte order mark are those of somebody's editor.
 fn without_mark(piece: Piece<'_>) -> Piece<'_> {
     match piece.bytes.strip_prefix(b"\xef\xbb\xbf") {
-        Some(bytes) if piece.position == 0 => Piece {
-            bytes,
-            position: 3,
-            ..piece
-        },
+        Some(bytes) if piece.position == 0 => Piece { bytes, position: 3, ..piece },
         _ => piece,
     }
 }
@@ -125,12 +121,7 @@ impl Dead<'_, '_> {
         let bytes = line.strip_suffix(b"\n").unwrap_or(line);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         let (split, position) = (self.piece.split, self.piece.position + at as u64);
-        (self.tell)(DeadLetter {
-            split,
-            position,
-            bytes,
-            reason,
-        });
+        (self.tell)(DeadLetter { split, position, bytes, reason });
     }
 
     #[cold]

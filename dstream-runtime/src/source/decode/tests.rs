@@ -78,11 +78,7 @@ use page::PageView;
 use visit::Visit;
 
 fn row(url: &str, user: u64, note: Option<&str>) -> PageView {
-    PageView {
-        url: url.to_owned(),
-        user,
-        note: note.map(str::to_owned),
-    }
+    PageView { url: url.to_owned(), user, note: note.map(str::to_owned) }
 }
 
 struct Decoded<R> {
@@ -97,26 +93,12 @@ fn decode_piece<D: Decode>(piece: Piece<'_>, scratch: &mut DecodeScratch) -> Dec
         assert_eq!(letter.split, piece.split);
         letters.push((letter.position, letter.bytes.to_vec(), letter.reason));
     };
-    D::decode(
-        piece,
-        scratch,
-        |view| records.push(D::Record::own(view)),
-        dead,
-    );
-    Decoded {
-        records,
-        dead: letters,
-    }
+    D::decode(piece, scratch, |view| records.push(D::Record::own(view)), dead);
+    Decoded { records, dead: letters }
 }
 
 fn piece<'a>(bytes: &'a [u8], header: Option<&'a str>) -> Piece<'a> {
-    Piece {
-        bytes,
-        split: "s",
-        position: 0,
-        header,
-        torn: None,
-    }
+    Piece { bytes, split: "s", position: 0, header, torn: None }
 }
 
 fn decode<D: Decode>(bytes: &[u8], header: Option<&str>) -> Decoded<D::Record> {
@@ -130,11 +112,7 @@ fn csv<R: Record>(text: &str, header: Option<&str>) -> Decoded<R> {
 /// Positions, lines and reasons, readable.
 fn dead<R>(decoded: &Decoded<R>) -> Vec<(u64, String, &str)> {
     let text = |line: &[u8]| String::from_utf8_lossy(line).into_owned();
-    decoded
-        .dead
-        .iter()
-        .map(|(at, line, why)| (*at, text(line), why.as_str()))
-        .collect()
+    decoded.dead.iter().map(|(at, line, why)| (*at, text(line), why.as_str())).collect()
 }
 
 #[test]
@@ -148,21 +126,14 @@ fn text_lines() {
     let bad = decode::<TextLines>(b"good\nb\xffd\r\n\xc3\xa4\nb\xc3\nend\xff", None);
     assert_eq!(bad.records, ["good", "ä"]);
     let positions: Vec<_> = bad.dead.iter().map(|d| (d.0, d.1.as_slice())).collect();
-    assert_eq!(
-        positions,
-        [(5, &b"b\xffd"[..]), (13, b"b\xc3"), (16, b"end\xff")]
-    );
+    assert_eq!(positions, [(5, &b"b\xffd"[..]), (13, b"b\xc3"), (16, b"end\xff")]);
     assert!(bad.dead.iter().all(|d| d.2 == "is not UTF-8"));
 }
 
 #[test]
 fn what_is_torn_is_dead() {
     fn torn<D: Decode>() {
-        let torn = Piece {
-            torn: Some("too long"),
-            position: 7,
-            ..piece(b"1,2", None)
-        };
+        let torn = Piece { torn: Some("too long"), position: 7, ..piece(b"1,2", None) };
         let got = decode_piece::<D>(torn, &mut DecodeScratch::default());
         assert!(got.records.is_empty());
         assert_eq!(got.dead, [(7, b"1,2".to_vec(), "too long".to_owned())]);
@@ -176,10 +147,7 @@ fn what_is_torn_is_dead() {
 fn json_lines() {
     let text = "{\"url\":\"/a\",\"user\":1}\n\n  \r\n{\"user\":2,\"url\":\"/\\\"q\\u00e4\",\"note\":\"n\"}\r\n";
     let got = decode::<JsonLines<PageView>>(text.as_bytes(), None);
-    assert_eq!(
-        got.records,
-        [row("/a", 1, None), row("/\"qä", 2, Some("n"))]
-    );
+    assert_eq!(got.records, [row("/a", 1, None), row("/\"qä", 2, Some("n"))]);
     assert!(got.dead.is_empty());
     let got = decode::<JsonLines<(u32, String)>>(
         b"[1,\"a\"]\n[1]\n{\n[2,\"b\"] x\n[3,\"\xff\"]\n[4,\"c\"]",
@@ -210,13 +178,7 @@ fn csv_columns_are_found_by_name() {
 fn csv_columns_of_nested_records() {
     let header = "at.1,at.0,page.user,page.note,page.url";
     let got = csv::<Visit>("1,2,3,,/a\n", Some(header));
-    assert_eq!(
-        got.records,
-        [Visit {
-            page: row("/a", 3, None),
-            at: (2, 1)
-        }]
-    );
+    assert_eq!(got.records, [Visit { page: row("/a", 3, None), at: (2, 1) }]);
 }
 
 #[test]
@@ -224,18 +186,12 @@ fn a_missing_column_is_named() {
     let got = csv::<PageView>("/a,7\n/b,8\n", Some("url,usr"));
     assert!(got.records.is_empty());
     let why = "the file has no column `user`; it has `url`, `usr`";
-    assert_eq!(
-        dead(&got),
-        [(0, "/a,7".to_owned(), why), (5, "/b,8".to_owned(), why)]
-    );
+    assert_eq!(dead(&got), [(0, "/a,7".to_owned(), why), (5, "/b,8".to_owned(), why)]);
 }
 
 #[test]
 fn tuples_and_scalars_take_columns_as_they_come() {
-    assert_eq!(
-        csv::<(String, u8)>("a,1,more\n", None).records,
-        [("a".to_owned(), 1)]
-    );
+    assert_eq!(csv::<(String, u8)>("a,1,more\n", None).records, [("a".to_owned(), 1)]);
     assert_eq!(csv::<(u8, u8)>("1,2\n", Some("x,y")).records, [(1, 2)]);
     assert_eq!(csv::<u8>("1\n2", None).records, [1, 2]);
 }
@@ -247,19 +203,8 @@ fn rows_that_do_not_fit() {
     let reasons = dead(&got);
     assert!(reasons[0].2.contains("\"x\""), "{reasons:?}");
     assert_eq!(reasons[1].2, "has 1 fields where the header has 2");
-    assert_eq!(
-        reasons[2],
-        (
-            13,
-            "/d,1,2".to_owned(),
-            "has 3 fields where the header has 2"
-        )
-    );
-    assert!(
-        dead(&csv::<(u8, u8)>("1\n", None))[0]
-            .2
-            .contains("field 2 is missing")
-    );
+    assert_eq!(reasons[2], (13, "/d,1,2".to_owned(), "has 3 fields where the header has 2"));
+    assert!(dead(&csv::<(u8, u8)>("1\n", None))[0].2.contains("field 2 is missing"));
 }
 
 #[test]
@@ -271,20 +216,12 @@ fn quotes() {
     let text = |a: &str, b: &str, n| (a.to_owned(), b.to_owned(), n);
     assert_eq!(
         got.records,
-        [
-            text("a,b", "say \"x\"", 1),
-            text("plain", "in'side", 2),
-            text("", "", 3)
-        ]
+        [text("a,b", "say \"x\"", 1), text("plain", "in'side", 2), text("", "", 3)]
     );
     let got = csv::<(String, u8)>("\"two\nlines\",1\n\"x\"y,2\nz,3\n", None);
     assert_eq!(got.records, [("z".to_owned(), 3)]);
     let reasons = dead(&got);
-    assert!(
-        reasons[0]
-            .2
-            .contains("line breaks within fields are not supported")
-    );
+    assert!(reasons[0].2.contains("line breaks within fields are not supported"));
     assert_eq!(reasons[1].1, "lines\",1");
     assert!(reasons[1].2.contains("does not begin with one"));
     assert!(reasons[2].2.contains("after the closing quote"));

@@ -47,9 +47,7 @@ impl Cursor {
     pub(super) fn open(path: &Path, header: bool, max_line: u64) -> Result<Self, SourceError> {
         let (file, metadata) = list::open(path)?;
         if Packed::is_packed(path) {
-            return Ok(Self::Packed(Box::new(Packed::open(
-                path, file, header, max_line,
-            )?)));
+            return Ok(Self::Packed(Box::new(Packed::open(path, file, header, max_line)?)));
         }
         let limit = metadata.len();
         Plain::open(path, &file, header, max_line, limit).map(Self::Plain)
@@ -108,12 +106,7 @@ impl Plain {
             header,
             max_line,
         };
-        Ok(Self {
-            file: Arc::new(file),
-            handle: None,
-            position,
-            limit,
-        })
+        Ok(Self { file: Arc::new(file), handle: None, position, limit })
     }
 
     /// Goes on under the name that the file has now.
@@ -151,11 +144,7 @@ impl Plain {
             start,
             end,
         });
-        Ok(Some(Taken {
-            part,
-            bytes: end - start,
-            lines,
-        }))
+        Ok(Some(Taken { part, bytes: end - start, lines }))
     }
 
     /// The end of the `wanted`th line from here, or of the last one, and how many there are.

@@ -59,12 +59,7 @@ struct Growing {
 
 impl Growing {
     fn new(identity: Identity) -> Self {
-        Self {
-            identity,
-            size: 0,
-            searched: 0,
-            cursor: None,
-        }
+        Self { identity, size: 0, searched: 0, cursor: None }
     }
 
     /// Whether all that it held has been taken.
@@ -86,10 +81,7 @@ impl Growing {
         keep: bool,
     ) -> Result<(), SourceError> {
         if size < self.size {
-            let why = format!(
-                "shrank while it was followed: from {} to {size} bytes",
-                self.size
-            );
+            let why = format!("shrank while it was followed: from {} to {size} bytes", self.size);
             return Err(data(path, why));
         }
         self.size = size;
@@ -126,13 +118,7 @@ impl Growing {
     }
 
     fn is_kept_open(&self) -> bool {
-        matches!(
-            &self.cursor,
-            Some(Cursor::Plain(Plain {
-                handle: Some(_),
-                ..
-            }))
-        )
+        matches!(&self.cursor, Some(Cursor::Plain(Plain { handle: Some(_), .. })))
     }
 }
 
@@ -178,29 +164,16 @@ impl GrowingFiles {
                 return Ok(());
             }
         }
-        let path = self
-            .missing
-            .first()
-            .map(|(path, _)| path.clone())
-            .unwrap_or_default();
-        Err(data(
-            &path,
-            "is gone, and not all that was written to it had been read",
-        ))
+        let path = self.missing.first().map(|(path, _)| path.clone()).unwrap_or_default();
+        Err(data(&path, "is gone, and not all that was written to it had been read"))
     }
 
     fn look(&mut self) -> Result<(), SourceError> {
         let listed = list::list(&self.config.path)?.unwrap_or_default();
-        let known = std::mem::take(&mut self.files)
-            .into_iter()
-            .chain(self.missing.drain(..));
-        let mut known: BTreeMap<Identity, (PathBuf, Growing)> = known
-            .map(|(path, growing)| (growing.identity, (path, growing)))
-            .collect();
-        let mut kept = known
-            .values()
-            .filter(|(_, growing)| growing.is_kept_open())
-            .count();
+        let known = std::mem::take(&mut self.files).into_iter().chain(self.missing.drain(..));
+        let mut known: BTreeMap<Identity, (PathBuf, Growing)> =
+            known.map(|(path, growing)| (growing.identity, (path, growing))).collect();
+        let mut kept = known.values().filter(|(_, growing)| growing.is_kept_open()).count();
         // A second name of the same file is not a second file.
         let mut seen = BTreeSet::new();
         for path in listed {
@@ -213,9 +186,8 @@ impl GrowingFiles {
             if !seen.insert(identity) {
                 continue;
             }
-            let mut growing = known
-                .remove(&identity)
-                .map_or_else(|| Growing::new(identity), |(_, known)| known);
+            let mut growing =
+                known.remove(&identity).map_or_else(|| Growing::new(identity), |(_, known)| known);
             growing.measure(&path, metadata.len(), &self.config, kept < KEPT)?;
             kept += usize::from(growing.is_kept_open());
             self.files.insert(path, growing);
@@ -238,10 +210,7 @@ impl Source for GrowingFiles {
             self.life = Life::Draining;
         }
         let (mut want, mut parts, mut more) = (self.config.batch, Vec::new(), false);
-        let cursors = self
-            .files
-            .values_mut()
-            .filter_map(|growing| growing.cursor.as_mut());
+        let cursors = self.files.values_mut().filter_map(|growing| growing.cursor.as_mut());
         for cursor in cursors {
             while self.failed.is_none() && !want.is_nothing() && cursor.has_more() {
                 match cursor.take(want, &mut self.buffer) {
@@ -265,10 +234,7 @@ impl Source for GrowingFiles {
             failed => more |= failed.is_some(),
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut {
-            inputs,
-            ended: self.life == Life::Draining && !more,
-        })
+        Ok(Cut { inputs, ended: self.life == Life::Draining && !more })
     }
 
     fn stop(&mut self) {

@@ -25,11 +25,7 @@ pub(super) struct Identity {
 impl Identity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         let born = metadata.created().ok();
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            born,
-        }
+        Self { device: metadata.dev(), inode: metadata.ino(), born }
     }
 }
 
@@ -137,42 +133,26 @@ mod tests {
 
     fn names(path: &Path) -> Vec<String> {
         let files = list(&path.display().to_string()).unwrap().unwrap();
-        files
-            .iter()
-            .map(|f| f.file_name().unwrap().to_string_lossy().into_owned())
-            .collect()
+        files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
     #[test]
     fn directories_globs_and_files() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "b.csv",
-            "a.csv",
-            ".hidden.csv",
-            "_temporary.csv",
-            "c.txt",
-            "literal[1].csv",
-        ] {
+        for name in ["b.csv", "a.csv", ".hidden.csv", "_temporary.csv", "c.txt", "literal[1].csv"] {
             fs::write(dir.path().join(name), "x\n").unwrap();
         }
         fs::create_dir(dir.path().join("d.csv")).unwrap();
         fs::write(dir.path().join("d.csv/inner"), "x\n").unwrap();
         std::os::unix::fs::symlink("a.csv", dir.path().join("link.csv")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
-        assert_eq!(
-            names(dir.path()),
-            ["a.csv", "b.csv", "c.txt", "link.csv", "literal[1].csv"]
-        );
+        assert_eq!(names(dir.path()), ["a.csv", "b.csv", "c.txt", "link.csv", "literal[1].csv"]);
         assert_eq!(
             names(&dir.path().join("*.csv")),
             ["a.csv", "b.csv", "inner", "link.csv", "literal[1].csv"]
         );
         assert_eq!(names(&dir.path().join("[bc].???")), ["b.csv", "c.txt"]);
-        assert_eq!(
-            names(&dir.path().join("literal[1].csv")),
-            ["literal[1].csv"]
-        );
+        assert_eq!(names(&dir.path().join("literal[1].csv")), ["literal[1].csv"]);
         assert_eq!(names(&dir.path().join(".hidden.csv")), [".hidden.csv"]);
         assert!(names(&dir.path().join("*.parquet")).is_empty());
     }
@@ -183,22 +163,12 @@ mod tests {
         let socket = dir.path().join("socket");
         let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         let error = list(&socket.display().to_string()).unwrap_err().to_string();
-        assert!(
-            error.ends_with("socket: is neither a file nor a directory"),
-            "{error}"
-        );
+        assert!(error.ends_with("socket: is neither a file nor a directory"), "{error}");
         fs::write(dir.path().join("file"), "").unwrap();
         let below = dir.path().join("file/below").display().to_string();
         let error = list(&below).unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot open") && error.contains(&below),
-            "{error}"
-        );
-        assert!(
-            list(&dir.path().join("absent").display().to_string())
-                .unwrap()
-                .is_none()
-        );
+        assert!(error.starts_with("cannot open") && error.contains(&below), "{error}");
+        assert!(list(&dir.path().join("absent").display().to_string()).unwrap().is_none());
         let bad = dir.path().join("a[").display().to_string();
         assert!(list(&bad).unwrap_err().to_string().contains("no pattern"));
         std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();

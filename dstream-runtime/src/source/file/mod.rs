@@ -58,15 +58,8 @@ struct Config {
     on_error: OnError,
 }
 
-const OPTIONS: &[&str] = &[
-    "batch",
-    "batch_records",
-    "split",
-    "follow",
-    "max_line",
-    "header",
-    "on_error",
-];
+const OPTIONS: &[&str] =
+    &["batch", "batch_records", "split", "follow", "max_line", "header", "on_error"];
 
 /// A batch of a bounded source, unless the URL says otherwise.
 const BATCH: u64 = 64 << 20;
@@ -110,16 +103,9 @@ pub(super) fn open(
 }
 
 fn io(doing: &'static str, path: &Path, error: std::io::Error) -> SourceError {
-    SourceError::Io {
-        doing,
-        what: path.display().to_string(),
-        error: Arc::new(error),
-    }
+    SourceError::Io { doing, what: path.display().to_string(), error: Arc::new(error) }
 }
 
 fn data(path: &Path, why: impl Into<String>) -> SourceError {
-    SourceError::Data {
-        what: path.display().to_string(),
-        why: why.into(),
-    }
+    SourceError::Data { what: path.display().to_string(), why: why.into() }
 }

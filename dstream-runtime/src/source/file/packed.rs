@@ -37,8 +37,7 @@ pub(super) struct Packed {
 impl Packed {
     /// Whether a file of this name is compressed.
     pub(super) fn is_packed(path: &Path) -> bool {
-        path.extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("gz") || is_zstd(path))
+        path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz") || is_zstd(path))
     }
 
     pub(super) fn open(
@@ -48,13 +47,7 @@ impl Packed {
         max_line: u64,
     ) -> Result<Self, SourceError> {
         let consumed = Arc::new(AtomicU64::new(0));
-        let input = BufReader::with_capacity(
-            PIECE,
-            Counted {
-                file,
-                consumed: consumed.clone(),
-            },
-        );
+        let input = BufReader::with_capacity(PIECE, Counted { file, consumed: consumed.clone() });
         let decoder: Box<dyn Read + Send> = if is_zstd(path) {
             let decoder = zstd::stream::read::Decoder::with_buffer(input);
             Box::new(decoder.map_err(|error| io_error("decode", path, error))?)
@@ -139,10 +132,7 @@ impl Packed {
         let (end, lines) = match self.failed {
             // The line in which the damage lies is not whole.
             Some(_) => (line, seen),
-            None => (
-                self.buffer.len(),
-                seen + u64::from(line < self.buffer.len()),
-            ),
+            None => (self.buffer.len(), seen + u64::from(line < self.buffer.len())),
         };
         match (&self.failed, end) {
             (Some(error), 0) => Err(error.clone()),
@@ -158,11 +148,7 @@ impl Packed {
         held.header.clone_from(&self.header);
         held.max_line = self.max_line;
         self.position += end as u64;
-        Taken {
-            part: Part::Held(held),
-            bytes: end as u64,
-            lines,
-        }
+        Taken { part: Part::Held(held), bytes: end as u64, lines }
     }
 
     /// Gives the head of a line that is too long, and skips the rest of it.
@@ -183,24 +169,14 @@ impl Packed {
             self.decode();
         }
         let mut held = Held::new(self.split.clone(), self.position, head);
-        held.torn = Some(Torn {
-            length,
-            why: lines::too_long(length, self.max_line).into(),
-        });
+        held.torn = Some(Torn { length, why: lines::too_long(length, self.max_line).into() });
         self.position += length;
-        Taken {
-            part: Part::Held(held),
-            bytes: length,
-            lines: 1,
-        }
+        Taken { part: Part::Held(held), bytes: length, lines: 1 }
     }
 
     /// Decodes some more into the buffer.
     fn decode(&mut self) {
-        match (&mut self.decoder)
-            .take(4 * PIECE as u64)
-            .read_to_end(&mut self.buffer)
-        {
+        match (&mut self.decoder).take(4 * PIECE as u64).read_to_end(&mut self.buffer) {
             Ok(0) => self.ended = true,
             Ok(_) => {}
             Err(error) => {
@@ -221,8 +197,7 @@ impl Packed {
 }
 
 fn is_zstd(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|e| e.eq_ignore_ascii_case("zst"))
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zst"))
 }
 
 /// Counts what is read of a file.

@@ -42,11 +42,7 @@ impl Stored {
     }
 
     pub(in crate::source) fn range(&self) -> Range {
-        Range {
-            split: self.file.split.clone(),
-            start: self.start,
-            end: self.end,
-        }
+        Range { split: self.file.split.clone(), start: self.start, end: self.end }
     }
 
     fn open(&self) -> Result<Arc<File>, SourceError> {
@@ -58,10 +54,7 @@ impl Stored {
         let file = self.open()?;
         let end = line_end(&file, self.start + at, self.end, &mut Vec::new())
             .map_err(|error| self.file.failed(error))?;
-        let rest = (end < self.end).then(|| Self {
-            start: end,
-            ..self.clone()
-        });
+        let rest = (end < self.end).then(|| Self { start: end, ..self.clone() });
         Ok((Self { end, ..self }, rest))
     }
 
@@ -83,11 +76,7 @@ impl Stored {
                 .map_err(failed)?;
             let whole = lines::last_line_end(&buffer[have..have + got]).map(|end| have + end);
             have += got;
-            let end = if at + have as u64 == self.end {
-                Some(have)
-            } else {
-                whole
-            };
+            let end = if at + have as u64 == self.end { Some(have) } else { whole };
             match end {
                 Some(end) => {
                     self.file.lines(&buffer[..end], at, each);
@@ -98,8 +87,7 @@ impl Stored {
                 None if have > most => {
                     let end = line_end(&file, at + have as u64 + 1, self.end, &mut Vec::new())
                         .map_err(failed)?;
-                    self.file
-                        .torn(&buffer[..have.min(TORN_HEAD)], at, end - at, each);
+                    self.file.torn(&buffer[..have.min(TORN_HEAD)], at, end - at, each);
                     (at, have) = (end, 0);
                 }
                 None if have == buffer.len() => buffer.resize(have * 2, 0),
@@ -131,13 +119,7 @@ impl PlainFile {
     }
 
     fn piece<'a>(&'a self, bytes: &'a [u8], position: u64, torn: Option<&'a str>) -> Piece<'a> {
-        Piece {
-            bytes,
-            split: &self.split,
-            position,
-            header: self.header.as_deref(),
-            torn,
-        }
+        Piece { bytes, split: &self.split, position, header: self.header.as_deref(), torn }
     }
 
     /// Opens it again, to be read up to `end`, unless it is open.
@@ -157,10 +139,7 @@ impl PlainFile {
             }
         };
         if Identity::of(&metadata) != self.identity {
-            return Err(data(
-                &self.path,
-                "was replaced by another file while it was read",
-            ));
+            return Err(data(&self.path, "was replaced by another file while it was read"));
         }
         if metadata.len() < end {
             return Err(self.shrank(metadata.len(), end));

@@ -26,23 +26,14 @@ impl WholeFiles {
                 return Err(super::io("open", path, why));
             }
             Some(files) if files.is_empty() => {
-                return Err(data(
-                    path,
-                    "matches no file; with `follow` it would wait for one",
-                ));
+                return Err(data(path, "matches no file; with `follow` it would wait for one"));
             }
             Some(files) => files,
         };
         // A file that cannot be opened at all is an error now, not when the first batch runs.
         list::open(&files[0])?;
         let waiting = files.into();
-        Ok(Self {
-            config,
-            waiting,
-            current: None,
-            failed: None,
-            buffer: Vec::new(),
-        })
+        Ok(Self { config, waiting, current: None, failed: None, buffer: Vec::new() })
     }
 
     /// Moves on to the next file that holds something; `false` if there is none.
@@ -57,11 +48,7 @@ impl WholeFiles {
             let Some(path) = self.waiting.pop_front() else {
                 return Ok(false);
             };
-            self.current = Some(Cursor::open(
-                &path,
-                self.config.header,
-                self.config.max_line,
-            )?);
+            self.current = Some(Cursor::open(&path, self.config.header, self.config.max_line)?);
         }
     }
 
@@ -104,10 +91,7 @@ impl Source for WholeFiles {
             }),
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut {
-            inputs,
-            ended: !more,
-        })
+        Ok(Cut { inputs, ended: !more })
     }
 
     fn stop(&mut self) {

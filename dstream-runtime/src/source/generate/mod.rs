@@ -36,14 +36,7 @@ pub(super) fn open(
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
-    const COMMON: [&str; 6] = [
-        "rate",
-        "seed",
-        "records",
-        "batch_records",
-        "header",
-        "on_error",
-    ];
+    const COMMON: [&str; 6] = ["rate", "seed", "records", "batch_records", "header", "on_error"];
     const WORDS: [&str; 2] = ["words", "line"];
     const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
     let own = match url.place() {
@@ -66,21 +59,16 @@ pub(super) fn open(
         let users = url.count("users", 1, 1 << 32)?.unwrap_or(100_000);
         Arc::new(page_views::PageViews::new(seed, urls, users, format))
     };
-    let (rate, records) = (
-        url.count("rate", 1, u64::MAX)?,
-        url.count("records", 0, u64::MAX)?,
-    );
+    let (rate, records) = (url.count("rate", 1, u64::MAX)?, url.count("records", 0, u64::MAX)?);
     let batch = match (url.count("batch_records", 1, u64::MAX)?, rate) {
         (Some(_), _) if records.is_none() => {
             return Err(url.fail("`batch_records` is for a bounded generator: give `records` too"));
         }
         (Some(records), _) => Batch::Records(records),
         (None, None) if records.is_some() => Batch::Records(BATCH_RECORDS),
-        (None, rate) => Batch::Rate {
-            rate: rate.unwrap_or(RATE),
-            interval: options.interval,
-            carry: 0,
-        },
+        (None, rate) => {
+            Batch::Rate { rate: rate.unwrap_or(RATE), interval: options.interval, carry: 0 }
+        }
     };
     Ok(Box::new(Generator {
         split: format!("generate://{}", url.place()).into(),
@@ -110,11 +98,7 @@ impl Batch {
     fn take(&mut self) -> u64 {
         match self {
             Self::Records(records) => *records,
-            Self::Rate {
-                rate,
-                interval,
-                carry,
-            } => {
+            Self::Rate { rate, interval, carry } => {
                 let total = interval.as_nanos().saturating_mul(u128::from(*rate)) + *carry;
                 *carry = total % 1_000_000_000;
                 u64::try_from(total / 1_000_000_000).unwrap_or(u64::MAX)
@@ -146,28 +130,18 @@ impl Source for Generator {
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         if self.stopped {
-            return Ok(Cut {
-                inputs: Vec::new(),
-                ended: true,
-            });
+            return Ok(Cut { inputs: Vec::new(), ended: true });
         }
         let start = self.next;
         let last = self.end.unwrap_or(u64::MAX);
         self.next = start.saturating_add(self.batch.take()).min(last);
         let records = self.next - start;
-        let inputs = records
-            .div_ceil(SPLIT_RECORDS)
-            .min(partitions.max(1) as u64);
+        let inputs = records.div_ceil(SPLIT_RECORDS).min(partitions.max(1) as u64);
         let bound = |input: u64| {
             start + (u128::from(records) * u128::from(input) / u128::from(inputs)) as u64
         };
-        let inputs = (0..inputs)
-            .map(|i| self.input(bound(i), bound(i + 1)))
-            .collect();
-        Ok(Cut {
-            inputs,
-            ended: self.next == last,
-        })
+        let inputs = (0..inputs).map(|i| self.input(bound(i), bound(i + 1))).collect();
+        Ok(Cut { inputs, ended: self.next == last })
     }
 
     fn stop(&mut self) {
@@ -181,21 +155,10 @@ impl Source for Generator {
 
 impl Generator {
     fn input(&self, start: u64, end: u64) -> Input {
-        let range = Range {
-            split: self.split.clone(),
-            start,
-            end,
-        };
+        let range = Range { split: self.split.clone(), start, end };
         let header = self.header.then(|| self.generate.header());
-        let data = Generated {
-            range: range.clone(),
-            generate: self.generate.clone(),
-            header,
-        };
-        Input {
-            ranges: vec![range],
-            data: Arc::new(data),
-        }
+        let data = Generated { range: range.clone(), generate: self.generate.clone(), header };
+        Input { ranges: vec![range], data: Arc::new(data) }
     }
 }
 
@@ -214,13 +177,7 @@ impl ReadRange for Generated {
             out.clear();
             next = self.generate.append(next, self.range.end, &mut out);
             let (split, header) = (&*self.range.split, self.header);
-            each(Piece {
-                bytes: &out,
-                split,
-                position,
-                header,
-                torn: None,
-            });
+            each(Piece { bytes: &out, split, position, header, torn: None });
         }
         Ok(())
     }
@@ -231,9 +188,7 @@ struct Draws(u64);
 
 impl Draws {
     fn new(seed: u64, record: u64) -> Self {
-        Self(mix(
-            mix(seed.wrapping_add(GAMMA)) ^ record.wrapping_mul(GAMMA)
-        ))
+        Self(mix(mix(seed.wrapping_add(GAMMA)) ^ record.wrapping_mul(GAMMA)))
     }
 
     #[inline(always)]
@@ -258,32 +213,16 @@ mod tests {
     use crate::source::open;
 
     fn source(url: &str, format: Format, interval: Duration) -> Box<dyn Source> {
-        open(
-            url,
-            format,
-            &OpenOptions {
-                interval,
-                header_default: false,
-            },
-        )
-        .unwrap()
+        open(url, format, &OpenOptions { interval, header_default: false }).unwrap()
     }
 
     fn cut(source: &mut dyn Source, partitions: usize) -> (Vec<(u64, u64)>, String, bool) {
         let cut = source.cut(partitions).unwrap();
         let mut bytes = Vec::new();
         for input in &cut.inputs {
-            input
-                .data
-                .read(&mut |piece| bytes.extend_from_slice(piece.bytes))
-                .unwrap();
+            input.data.read(&mut |piece| bytes.extend_from_slice(piece.bytes)).unwrap();
         }
-        let ranges = cut
-            .inputs
-            .iter()
-            .flat_map(|i| &i.ranges)
-            .map(|r| (r.start, r.end))
-            .collect();
+        let ranges = cut.inputs.iter().flat_map(|i| &i.ranges).map(|r| (r.start, r.end)).collect();
         (ranges, String::from_utf8(bytes).unwrap(), cut.ended)
     }
 
@@ -303,10 +242,7 @@ mod tests {
                 [(70_001, 2, false), (70_001, 2, false), (59_998, 1, true)]
             {
                 let (ranges, text, ended) = cut(&mut *parts, 5);
-                assert_eq!(
-                    (text.lines().count(), ranges.len(), ended),
-                    (records, inputs, last)
-                );
+                assert_eq!((text.lines().count(), ranges.len(), ended), (records, inputs, last));
                 together.push_str(&text);
             }
             assert!(together == expected);
@@ -328,25 +264,16 @@ mod tests {
         let url = "generate://page_views?rate=2500";
         let mut live = source(url, Format::Csv, Duration::from_millis(1));
         assert!(!live.bounded());
-        let sizes: Vec<_> = (0..4)
-            .map(|_| cut(&mut *live, 3).1.lines().count())
-            .collect();
+        let sizes: Vec<_> = (0..4).map(|_| cut(&mut *live, 3).1.lines().count()).collect();
         assert_eq!(sizes, [2, 3, 2, 3]);
         live.stop();
         assert_eq!(cut(&mut *live, 3), (Vec::new(), String::new(), true));
-        let mut slow = source(
-            "generate://words?rate=1",
-            Format::Text,
-            Duration::from_millis(300),
-        );
+        let mut slow = source("generate://words?rate=1", Format::Text, Duration::from_millis(300));
         let sizes: Vec<_> = (0..7).map(|_| cut(&mut *slow, 3).0.len()).collect();
         assert_eq!(sizes, [0, 0, 0, 1, 0, 0, 1]);
         // A bounded one of a given rate has that many records per interval of history.
-        let mut history = source(
-            "generate://words?rate=7&records=10",
-            Format::Text,
-            Duration::from_secs(1),
-        );
+        let mut history =
+            source("generate://words?rate=7&records=10", Format::Text, Duration::from_secs(1));
         assert_eq!(cut(&mut *history, 1).0, [(0, 7)]);
         assert_eq!(cut(&mut *history, 1).0, [(7, 10)]);
     }
@@ -359,12 +286,8 @@ mod tests {
 
     #[test]
     fn mistakes_in_the_url() {
-        let fail = |url: &str| {
-            open(url, Format::Text, &OpenOptions::default())
-                .err()
-                .unwrap()
-                .to_string()
-        };
+        let fail =
+            |url: &str| open(url, Format::Text, &OpenOptions::default()).err().unwrap().to_string();
         assert!(fail("generate://wrods").contains("did you mean `words`?"));
         assert!(fail("generate://words?users=3").contains("unknown option `users`"));
         assert!(fail("generate://words?batch_records=3").contains("give `records` too"));

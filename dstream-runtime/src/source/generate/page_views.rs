@@ -21,12 +21,7 @@ impl PageViews {
             Format::Csv => [b"/page/", b",", b"\n"],
             Format::Json => [b"{\"url\":\"/page/", b"\",\"user\":", b"}\n"],
         };
-        Self {
-            seed,
-            urls: Zipf::new(urls),
-            users,
-            around,
-        }
+        Self { seed, urls: Zipf::new(urls), users, around }
     }
 }
 
@@ -62,10 +57,7 @@ mod tests {
     fn all_formats_tell_the_same() {
         let text = |format| {
             let mut out = Vec::new();
-            assert_eq!(
-                PageViews::new(3, 50, 20, format).append(5, 1005, &mut out),
-                1005
-            );
+            assert_eq!(PageViews::new(3, 50, 20, format).append(5, 1005, &mut out), 1005);
             String::from_utf8(out).unwrap()
         };
         let (plain, csv, json) = (text(Format::Text), text(Format::Csv), text(Format::Json));

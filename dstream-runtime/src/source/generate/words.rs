@@ -19,18 +19,8 @@ const SLOT: usize = 16;
 const LONGEST: usize = 9;
 
 /// What fills the end of a line where the word that was drawn does not fit: one of each length.
-const LAST: [&str; LONGEST + 1] = [
-    "a",
-    "of",
-    "the",
-    "with",
-    "about",
-    "people",
-    "because",
-    "together",
-    "something",
-    "government",
-];
+const LAST: [&str; LONGEST + 1] =
+    ["a", "of", "the", "with", "about", "people", "because", "together", "something", "government"];
 
 /// The generator.
 pub(super) struct Words {
@@ -94,10 +84,7 @@ impl Generate for Words {
         out.resize(start + size + SLOT, 0);
         let mut at = start;
         for record in from..to {
-            self.write(
-                record,
-                &mut out[at + quotes..at + quotes + self.text + SLOT],
-            );
+            self.write(record, &mut out[at + quotes..at + quotes + self.text + SLOT]);
             if self.quote {
                 out[at] = b'"';
                 out[at + 1 + self.text] = b'"';
@@ -146,11 +133,7 @@ mod tests {
         while next < to {
             next = words.append(next, to, &mut out);
         }
-        String::from_utf8(out)
-            .unwrap()
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
     }
 
     #[test]
@@ -180,9 +163,7 @@ mod tests {
         }
         let count = |rank: usize| {
             let slot = word(rank);
-            let letters = std::str::from_utf8(&slot[..usize::from(slot[15])])
-                .unwrap()
-                .to_owned();
+            let letters = std::str::from_utf8(&slot[..usize::from(slot[15])]).unwrap().to_owned();
             f64::from(*counts.get(&*letters).unwrap_or(&0))
         };
         assert!((count(0) / count(1) - 2.0).abs() < 0.1);

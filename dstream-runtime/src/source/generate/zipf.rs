@@ -20,29 +20,17 @@ impl Zipf {
     pub(super) fn new(ranks: usize) -> Self {
         let total: f64 = (1..=ranks).map(|rank| 1.0 / rank as f64).sum();
         // How often each rank is drawn, as a multiple of the mean.
-        let mut share: Vec<f64> = (1..=ranks)
-            .map(|rank| ranks as f64 / (rank as f64 * total))
-            .collect();
-        let mut slots: Vec<Slot> = (0..ranks)
-            .map(|rank| Slot {
-                threshold: u32::MAX,
-                alias: rank as u32,
-            })
-            .collect();
+        let mut share: Vec<f64> =
+            (1..=ranks).map(|rank| ranks as f64 / (rank as f64 * total)).collect();
+        let mut slots: Vec<Slot> =
+            (0..ranks).map(|rank| Slot { threshold: u32::MAX, alias: rank as u32 }).collect();
         let (mut small, mut large): (Vec<usize>, Vec<usize>) =
             (0..ranks).partition(|rank| share[*rank] < 1.0);
         while let (Some(poor), Some(rich)) = (small.pop(), large.pop()) {
             let threshold = (share[poor] * f64::from(u32::MAX)) as u32;
-            slots[poor] = Slot {
-                threshold,
-                alias: rich as u32,
-            };
+            slots[poor] = Slot { threshold, alias: rich as u32 };
             share[rich] -= 1.0 - share[poor];
-            if share[rich] < 1.0 {
-                small.push(rich)
-            } else {
-                large.push(rich)
-            }
+            if share[rich] < 1.0 { small.push(rich) } else { large.push(rich) }
         }
         Self { slots }
     }
@@ -52,11 +40,7 @@ impl Zipf {
     pub(super) fn rank(&self, draw: u64) -> usize {
         let slot = (((draw >> 32) * self.slots.len() as u64) >> 32) as usize;
         let Slot { threshold, alias } = self.slots[slot];
-        if (draw as u32) < threshold {
-            slot
-        } else {
-            alias as usize
-        }
+        if (draw as u32) < threshold { slot } else { alias as usize }
     }
 }
 
@@ -87,9 +71,6 @@ mod tests {
     #[test]
     fn one_rank() {
         let zipf = Zipf::new(1);
-        assert_eq!(
-            [0, u64::MAX / 2, u64::MAX].map(|draw| zipf.rank(draw)),
-            [0; 3]
-        );
+        assert_eq!([0, u64::MAX / 2, u64::MAX].map(|draw| zipf.rank(draw)), [0; 3]);
     }
 }

@@ -72,27 +72,13 @@ impl Connection {
 impl Inbox {
     pub(super) fn new(limit: usize, max_line: usize, wants_header: bool) -> Self {
         let (chunks, connections) = (Vec::new(), BTreeMap::new());
-        Self {
-            limit,
-            max_line,
-            wants_header,
-            chunks,
-            connections,
-            held: 0,
-        }
+        Self { limit, max_line, wants_header, chunks, connections, held: 0 }
     }
 
     /// A client has connected.
     pub(super) fn connected(&mut self, id: u64, split: Arc<str>) {
         let line = Vec::new();
-        let connection = Connection {
-            split,
-            header: None,
-            line,
-            position: 0,
-            torn: None,
-            lost: 0,
-        };
+        let connection = Connection { split, header: None, line, position: 0, torn: None, lost: 0 };
         self.connections.insert(id, connection);
     }
 
@@ -125,13 +111,7 @@ impl Inbox {
                 connection.position += end as u64;
                 let (split, header) = (connection.split.clone(), connection.header.clone());
                 self.push(
-                    Chunk {
-                        split,
-                        header,
-                        position,
-                        bytes: Vec::new(),
-                        torn: None,
-                    },
+                    Chunk { split, header, position, bytes: Vec::new(), torn: None },
                     &bytes[..end],
                 );
                 bytes = &bytes[end..];
@@ -156,9 +136,7 @@ impl Inbox {
         }
         let kept = match connection.torn {
             None => bytes.len(),
-            Some(_) => bytes
-                .len()
-                .min(TORN_HEAD.saturating_sub(connection.line.len())),
+            Some(_) => bytes.len().min(TORN_HEAD.saturating_sub(connection.line.len())),
         };
         connection.line.extend_from_slice(&bytes[..kept]);
         connection.lost += (bytes.len() - kept) as u64;
@@ -187,21 +165,10 @@ impl Inbox {
             connection.header = Some(text.trim_end_matches(['\r', '\n']).into());
             return;
         }
-        let torn = torn.map(|why| Torn {
-            length,
-            why: format!("a line of {length} bytes, {why}").into(),
-        });
+        let torn =
+            torn.map(|why| Torn { length, why: format!("a line of {length} bytes, {why}").into() });
         let (split, header) = (connection.split.clone(), connection.header.clone());
-        self.push(
-            Chunk {
-                split,
-                header,
-                position,
-                bytes: Vec::new(),
-                torn,
-            },
-            &line,
-        );
+        self.push(Chunk { split, header, position, bytes: Vec::new(), torn }, &line);
     }
 
     /// Adds lines to the last chunk, if they follow it, or else to this new one.
@@ -239,10 +206,7 @@ impl Inbox {
     /// Takes all whole lines, in order of arrival.
     pub(super) fn take(&mut self) -> Vec<Held> {
         let chunks = std::mem::take(&mut self.chunks);
-        self.held -= chunks
-            .iter()
-            .map(|chunk| chunk.bytes.len() + CHUNK_COST)
-            .sum::<usize>();
+        self.held -= chunks.iter().map(|chunk| chunk.bytes.len() + CHUNK_COST).sum::<usize>();
         let held = |chunk: Chunk| Held {
             header: chunk.header,
             torn: chunk.torn,
@@ -287,11 +251,8 @@ mod tests {
         inbox.received(1, b"finished\nc\n");
         inbox.received(1, b"d\n");
         inbox.received(2, b"rest");
-        let expected = [
-            line("one", 0, "a\nb\n"),
-            line("two", 0, "x\n"),
-            line("one", 4, "unfinished\nc\nd\n"),
-        ];
+        let expected =
+            [line("one", 0, "a\nb\n"), line("two", 0, "x\n"), line("one", 4, "unfinished\nc\nd\n")];
         assert_eq!(take(&mut inbox), expected);
         assert_eq!(take(&mut inbox), []);
         inbox.closed(2);
@@ -327,11 +288,8 @@ mod tests {
                 inbox.received(1, bytes);
             }
             let got = take(&mut inbox);
-            let whole: String = got
-                .iter()
-                .filter(|g| g.3.is_none())
-                .map(|g| g.2.as_str())
-                .collect();
+            let whole: String =
+                got.iter().filter(|g| g.3.is_none()).map(|g| g.2.as_str()).collect();
             assert!(whole == format!("{}\nok\n", "a".repeat(5000)));
             let torn: Vec<_> = got.iter().filter(|g| g.3.is_some()).collect();
             assert_eq!(torn.len(), 1);
@@ -375,15 +333,8 @@ mod tests {
         inbox.received(1, b"a,");
         inbox.received(2, b"c\r\n3\n");
         inbox.received(1, b"b\n1,2\n");
-        let headers: Vec<_> = inbox
-            .take()
-            .into_iter()
-            .map(|h| h.header.unwrap())
-            .collect();
-        assert_eq!(
-            headers.iter().map(|h| &**h).collect::<Vec<_>>(),
-            ["c", "a,b"]
-        );
+        let headers: Vec<_> = inbox.take().into_iter().map(|h| h.header.unwrap()).collect();
+        assert_eq!(headers.iter().map(|h| &**h).collect::<Vec<_>>(), ["c", "a,b"]);
     }
 
     #[test]

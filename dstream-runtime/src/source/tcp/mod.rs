@@ -90,10 +90,7 @@ pub(super) fn open(
         )));
     }
     let (header, on_error) = (url.header(format, options)?, url.on_error()?);
-    let port = url
-        .place()
-        .rsplit_once(':')
-        .and_then(|(_, port)| port.parse::<u16>().ok());
+    let port = url.place().rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() {
         return Err(url.fail("expected `tcp://HOST:PORT`, such as `tcp://0.0.0.0:9000`"));
     }
@@ -108,23 +105,13 @@ pub(super) fn open(
     let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     let inbox = Inbox::new(size(buffer), size(max_line), header);
     let shared = Arc::new(Shared {
-        state: Mutex::new(State {
-            inbox,
-            waiting: 0,
-            done: false,
-        }),
+        state: Mutex::new(State { inbox, waiting: 0, done: false }),
         room: Notify::new(),
         quiet: Condvar::new(),
     });
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = receive::start(listener, shared.clone(), watched).map_err(failed)?;
-    Ok(Box::new(TcpSource {
-        shared,
-        phase,
-        thread: Some(thread),
-        address,
-        on_error,
-    }))
+    Ok(Box::new(TcpSource { shared, phase, thread: Some(thread), address, on_error }))
 }
 
 impl Source for TcpSource {
@@ -143,10 +130,7 @@ impl Source for TcpSource {
         };
         self.shared.room.notify_waiters();
         let parts = taken.into_iter().map(Part::Held).collect();
-        Ok(Cut {
-            inputs: part::inputs(parts, SPLIT, partitions)?,
-            ended,
-        })
+        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended })
     }
 
     fn stop(&mut self) {

@@ -29,20 +29,16 @@ pub(super) fn start(
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
         let _inside = runtime.enter();
         tokio::net::TcpListener::from_std(listener)?
     };
-    std::thread::Builder::new()
-        .name("dstream-tcp".to_owned())
-        .spawn(move || {
-            runtime.block_on(serve(listener, &shared, phase));
-            shared.state().done = true;
-            shared.quiet.notify_all();
-        })
+    std::thread::Builder::new().name("dstream-tcp".to_owned()).spawn(move || {
+        runtime.block_on(serve(listener, &shared, phase));
+        shared.state().done = true;
+        shared.quiet.notify_all();
+    })
 }
 
 /// Accepts and receives until it is stopped; then receives what is left.
@@ -51,22 +47,14 @@ async fn serve(
     shared: &Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let mut clients = Clients {
-        tasks: JoinSet::new(),
-        accepted: 0,
-    };
+    let mut clients = Clients { tasks: JoinSet::new(), accepted: 0 };
     while let Some(accepted) = unless(&mut phase, Phase::Draining, listener.accept()).await {
         // Those that have gone are forgotten.
         while clients.tasks.try_join_next().is_some() {}
         match accepted {
             Ok((stream, _)) => clients.receive(stream, shared, &phase),
             Err(_) => {
-                unless(
-                    &mut phase,
-                    Phase::Draining,
-                    tokio::time::sleep(ACCEPT_AGAIN),
-                )
-                .await;
+                unless(&mut phase, Phase::Draining, tokio::time::sleep(ACCEPT_AGAIN)).await;
             }
         }
     }
@@ -95,17 +83,9 @@ impl Clients {
     fn receive(&mut self, stream: TcpStream, shared: &Arc<Shared>, phase: &watch::Receiver<Phase>) {
         self.accepted += 1;
         let id = self.accepted;
-        let peer = stream
-            .peer_addr()
-            .map_or_else(|_| "gone".to_owned(), |peer| peer.to_string());
-        shared
-            .state()
-            .inbox
-            .connected(id, format!("connection {id} from {peer}").into());
-        let client = Client {
-            id,
-            shared: shared.clone(),
-        };
+        let peer = stream.peer_addr().map_or_else(|_| "gone".to_owned(), |peer| peer.to_string());
+        shared.state().inbox.connected(id, format!("connection {id} from {peer}").into());
+        let client = Client { id, shared: shared.clone() };
         self.tasks.spawn(client.run(stream, phase.clone()));
     }
 }
@@ -143,11 +123,7 @@ impl Client {
             Err(_) => false,
         };
         let inbox = &mut self.shared.state().inbox;
-        if closed {
-            inbox.closed(self.id)
-        } else {
-            inbox.stopped(self.id)
-        }
+        if closed { inbox.closed(self.id) } else { inbox.stopped(self.id) }
     }
 
     /// Whether the client had closed the connection.
@@ -215,10 +191,7 @@ impl Drop for Waits<'_> {
 }
 
 fn is_transient(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
 /// Runs `future` unless, before it is done, the source has come to `phase` or further.

@@ -36,11 +36,7 @@ fn text(cut: &Cut, torn: &mut Vec<String>) -> String {
 fn receive(source: &mut dyn Source, bytes: usize) -> String {
     let (mut got, start) = (String::new(), Instant::now());
     while got.len() < bytes {
-        assert!(
-            start.elapsed() < PATIENCE,
-            "only {} bytes of {bytes} came",
-            got.len()
-        );
+        assert!(start.elapsed() < PATIENCE, "only {} bytes of {bytes} came", got.len());
         let cut = source.cut(4).unwrap();
         assert!(cut.inputs.len() <= 4 && !cut.ended);
         got.push_str(&text(&cut, &mut Vec::new()));
@@ -88,10 +84,7 @@ fn what_the_kernel_holds_is_drained() {
     source.stop();
     source.stop();
     let address = source.local_addr().unwrap();
-    assert!(
-        TcpStream::connect(address).is_err(),
-        "the listener is closed"
-    );
+    assert!(TcpStream::connect(address).is_err(), "the listener is closed");
     assert_eq!(drain(&mut *source), (expected, Vec::new()));
 }
 
@@ -166,35 +159,13 @@ fn a_dropped_source_leaves_nothing_behind() {
 
 #[test]
 fn mistakes() {
-    let fail = |url: &str| {
-        open(url, Format::Text, &OpenOptions::default())
-            .err()
-            .unwrap()
-    };
+    let fail = |url: &str| open(url, Format::Text, &OpenOptions::default()).err().unwrap();
     let (source, _client) = listen("");
     let taken = source.local_addr().unwrap().to_string();
     let error = fail(&format!("tcp://{taken}"));
-    assert!(matches!(
-        error,
-        SourceError::Io {
-            doing: "listen on",
-            ..
-        }
-    ));
+    assert!(matches!(error, SourceError::Io { doing: "listen on", .. }));
     assert!(error.to_string().contains(&taken), "{error}");
-    assert!(
-        fail("tcp://localhost")
-            .to_string()
-            .contains("tcp://HOST:PORT")
-    );
-    assert!(
-        fail("tcp://localhost:0?bufer=1MiB")
-            .to_string()
-            .contains("did you mean `buffer`?")
-    );
-    assert!(
-        fail("tcp://localhost:0?buffer=1MiB&max_line=2MiB")
-            .to_string()
-            .contains("must fit")
-    );
+    assert!(fail("tcp://localhost").to_string().contains("tcp://HOST:PORT"));
+    assert!(fail("tcp://localhost:0?bufer=1MiB").to_string().contains("did you mean `buffer`?"));
+    assert!(fail("tcp://localhost:0?buffer=1MiB&max_line=2MiB").to_string().contains("must fit"));
 }

@@ -48,10 +48,7 @@ fn a_backlog_comes_in_parts() {
     assert_eq!(next(&mut *source), "c\nd\n");
     source.stop();
     let cut = source.cut(4).unwrap();
-    assert_eq!(
-        (read(&cut).unwrap().concat(), cut.ended),
-        (b"e\nf\n".to_vec(), true)
-    );
+    assert_eq!((read(&cut).unwrap().concat(), cut.ended), (b"e\nf\n".to_vec(), true));
 }
 
 #[test]
@@ -80,10 +77,7 @@ fn files_that_shrink_or_vanish_unread() {
     assert_eq!(next(&mut *shrinking), "12345\n");
     fs::write(at("log"), "1\n").unwrap();
     let error = shrinking.cut(1).err().unwrap().to_string();
-    assert!(
-        error.contains("/log: shrank while it was followed"),
-        "{error}"
-    );
+    assert!(error.contains("/log: shrank while it was followed"), "{error}");
     assert!(shrinking.cut(1).is_err());
     append(&at("log"), "2\n");
     let mut vanishing = source(&at("log"), "follow&batch_records=1");
@@ -105,9 +99,6 @@ fn a_header_is_waited_for() {
     assert_eq!(next(&mut *source), "");
     append(&file, "1,2\n");
     let cut = source.cut(1).unwrap();
-    cut.inputs[0]
-        .data
-        .read(&mut |piece| assert_eq!(piece.header, Some("x,y")))
-        .unwrap();
+    cut.inputs[0].data.read(&mut |piece| assert_eq!(piece.header, Some("x,y"))).unwrap();
     assert_eq!(read(&cut).unwrap().concat(), b"1,2\n");
 }

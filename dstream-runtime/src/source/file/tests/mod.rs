@@ -12,11 +12,7 @@ use crate::record::Format;
 use crate::source::{Cut, OpenOptions, Source, SourceError, open};
 
 fn try_source(path: &Path, options: &str) -> Result<Box<dyn Source>, SourceError> {
-    open(
-        &format!("file://{}?{options}", path.display()),
-        Format::Text,
-        &OpenOptions::default(),
-    )
+    open(&format!("file://{}?{options}", path.display()), Format::Text, &OpenOptions::default())
 }
 
 fn source(path: &Path, options: &str) -> Box<dyn Source> {
@@ -65,9 +61,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn numbered(lines: usize) -> String {
-    (0..lines)
-        .map(|i| format!("line number {i} {}\n", "x".repeat(i * 7 % 90)))
-        .collect()
+    (0..lines).map(|i| format!("line number {i} {}\n", "x".repeat(i * 7 % 90))).collect()
 }
 
 fn whole_lines(bytes: &[u8]) -> bool {
@@ -91,18 +85,8 @@ fn cases() -> impl Strategy<Value = Case> {
         (1..500_u32).prop_map(|b| format!("batch={b}")),
         (1..40_u32).prop_map(|n| format!("batch_records={n}"))
     ];
-    (
-        proptest::collection::vec(file, 1..6),
-        batch,
-        1..300_u32,
-        1..7_usize,
-    )
-        .prop_map(|(files, batch, split, partitions)| Case {
-            files,
-            batch,
-            split,
-            partitions,
-        })
+    (proptest::collection::vec(file, 1..6), batch, 1..300_u32, 1..7_usize)
+        .prop_map(|(files, batch, split, partitions)| Case { files, batch, split, partitions })
 }
 
 proptest! {
@@ -178,10 +162,7 @@ fn sizes_options_and_partitions_make_the_inputs() {
     assert_eq!(shape("batch=3999", 4), [[4000], [4000]]);
     assert_eq!(
         shape("batch_records=300&split=1200", 4),
-        vec![vec![1200; 2]; 3]
-            .into_iter()
-            .chain([vec![800]])
-            .collect::<Vec<_>>()
+        vec![vec![1200; 2]; 3].into_iter().chain([vec![800]]).collect::<Vec<_>>()
     );
 }
 
@@ -192,10 +173,7 @@ fn small_files_are_taken_together() {
         fs::write(dir.path().join(format!("{i:03}")), format!("{i}\n")).unwrap();
     }
     let cut = source(dir.path(), "").cut(8).unwrap();
-    assert_eq!(
-        (cut.inputs.len(), cut.inputs[0].ranges.len(), cut.ended),
-        (1, 100, true)
-    );
+    assert_eq!((cut.inputs.len(), cut.inputs[0].ranges.len(), cut.ended), (1, 100, true));
     let expected: String = (0..100).map(|i| format!("{i}\n")).collect();
     assert_eq!(read(&cut).unwrap(), [expected.into_bytes()]);
 }
@@ -209,10 +187,7 @@ fn long_lines() {
     fs::write(&file, &text).unwrap();
     fs::write(dir.path().join("long.gz"), gzip(text.as_bytes())).unwrap();
     for name in ["long", "long.gz"] {
-        let got = batches(
-            &mut *source(&dir.path().join(name), "batch=1000&split=100"),
-            5,
-        );
+        let got = batches(&mut *source(&dir.path().join(name), "batch=1000&split=100"), 5);
         assert!(got.concat().concat() == text.as_bytes());
         // As short as that, both are torn, and what stands between them is not.
         let mut short = source(&dir.path().join(name), "max_line=2999999");
@@ -229,11 +204,7 @@ fn long_lines() {
         assert!(whole == b"short\nshort\n");
         assert_eq!(torn.iter().map(|t| t.0).collect::<Vec<_>>(), [6, 3_000_013]);
         assert!(torn[0].1.contains("3000001 bytes: `max_line`"), "{torn:?}");
-        for options in [
-            "max_line=5",
-            "max_line=5&batch=1&split=1",
-            "max_line=4&batch_records=1",
-        ] {
+        for options in ["max_line=5", "max_line=5&batch=1&split=1", "max_line=4&batch_records=1"] {
             let mut tiny = source(&dir.path().join(name), options);
             let (mut whole, mut torn, mut ended) = (0, 0, false);
             while !ended {
@@ -249,11 +220,7 @@ fn long_lines() {
                         .unwrap();
                 }
             }
-            let expected = if options.starts_with("max_line=5") {
-                (12, 2)
-            } else {
-                (0, 4)
-            };
+            let expected = if options.starts_with("max_line=5") { (12, 2) } else { (0, 4) };
             assert_eq!((whole, torn), expected, "{name} {options}");
         }
         let got = batches(&mut *source(&dir.path().join(name), "max_line=3000000"), 5);
@@ -270,14 +237,8 @@ fn a_line_of_100_mb_is_one_piece() {
     fs::write(&file, &text).unwrap();
     let cut = source(&file, "").cut(3).unwrap();
     let mut sizes = Vec::new();
-    cut.inputs[0]
-        .data
-        .read(&mut |piece| sizes.push(piece.bytes.len()))
-        .unwrap();
-    assert_eq!(
-        (sizes, cut.inputs.len(), cut.ended),
-        (vec![100_000_001], 1, true)
-    );
+    cut.inputs[0].data.read(&mut |piece| sizes.push(piece.bytes.len())).unwrap();
+    assert_eq!((sizes, cut.inputs.len(), cut.ended), (vec![100_000_001], 1, true));
 }
 
 #[test]
@@ -295,18 +256,13 @@ fn damaged_files_give_what_is_good_and_then_the_error() {
     let mut zstd = zstd::Encoder::new(Vec::new(), 1).unwrap();
     zstd.include_checksum(true).unwrap();
     zstd.write_all(text.as_bytes()).unwrap();
-    for (name, packed) in [
-        ("a.gz", gzip(text.as_bytes())),
-        ("a.zst", zstd.finish().unwrap()),
-    ] {
+    for (name, packed) in [("a.gz", gzip(text.as_bytes())), ("a.zst", zstd.finish().unwrap())] {
         let file = dir.path().join(name);
         let mut flipped = packed.clone();
         let middle = flipped.len() / 2;
         flipped[middle..middle + 64].fill(0xff);
-        for (bytes, what) in [
-            (&packed[..packed.len() / 2], "truncated"),
-            (&flipped[..], "damaged"),
-        ] {
+        for (bytes, what) in [(&packed[..packed.len() / 2], "truncated"), (&flipped[..], "damaged")]
+        {
             fs::write(&file, bytes).unwrap();
             let mut source = source(&file, "batch=100000&split=30000");
             let mut got = Vec::new();
@@ -319,15 +275,9 @@ fn damaged_files_give_what_is_good_and_then_the_error() {
                     Err(error) => break error.to_string(),
                 }
             };
-            assert!(
-                got.len() > text.len() / 10 && whole_lines(&got),
-                "{name} {what}"
-            );
+            assert!(got.len() > text.len() / 10 && whole_lines(&got), "{name} {what}");
             assert!(text.as_bytes().starts_with(&got) || what == "damaged");
-            assert!(
-                error.contains(name) && error.contains("near byte"),
-                "{error}"
-            );
+            assert!(error.contains(name) && error.contains("near byte"), "{error}");
             assert!(error.contains(what), "{name}: {error}");
             assert_eq!(source.cut(4).err().unwrap().to_string(), error);
         }
@@ -339,10 +289,7 @@ fn several_gzip_members_are_one_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.GZ");
     fs::write(&file, [gzip(b"a\nb"), gzip(b"c\nd")].concat()).unwrap();
-    assert_eq!(
-        batches(&mut *source(&file, ""), 1),
-        [[b"a\nbc\nd".to_vec()]]
-    );
+    assert_eq!(batches(&mut *source(&file, ""), 1), [[b"a\nbc\nd".to_vec()]]);
 }
 
 #[test]
@@ -351,23 +298,12 @@ fn files_that_change_under_a_reader() {
     let file = dir.path().join("a");
     fs::write(&file, numbered(1000)).unwrap();
     let cut = source(&file, "").cut(1).unwrap();
-    fs::OpenOptions::new()
-        .write(true)
-        .open(&file)
-        .unwrap()
-        .set_len(100)
-        .unwrap();
+    fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(100).unwrap();
     let error = read(&cut).unwrap_err().to_string();
-    assert!(
-        error.contains(&file.display().to_string()) && error.contains("shrank"),
-        "{error}"
-    );
+    assert!(error.contains(&file.display().to_string()) && error.contains("shrank"), "{error}");
     fs::remove_file(&file).unwrap();
     let error = read(&cut).unwrap_err().to_string();
-    assert!(
-        error.contains(&file.display().to_string()) && error.contains("gone"),
-        "{error}"
-    );
+    assert!(error.contains(&file.display().to_string()) && error.contains("gone"), "{error}");
     fs::create_dir(dir.path().join("b")).unwrap();
     fs::write(dir.path().join("b/x"), numbered(2000)).unwrap();
     fs::rename(dir.path().join("b/x"), &file).unwrap();
@@ -393,10 +329,7 @@ fn a_file_that_vanishes_is_told_after_what_came_before_it() {
 fn mistakes() {
     let dir = tempfile::tempdir().unwrap();
     let fail = |name: &str, options: &str| {
-        try_source(&dir.path().join(name), options)
-            .err()
-            .unwrap()
-            .to_string()
+        try_source(&dir.path().join(name), options).err().unwrap().to_string()
     };
     assert!(fail("absent", "").starts_with("cannot open"));
     assert!(fail("*.csv", "").contains("matches no file"));
@@ -415,10 +348,7 @@ fn headers_are_not_data() {
     fs::write(dir.path().join("b.csv.gz"), gzip(b"y,x\n3,4\n5,6\n")).unwrap();
     fs::write(dir.path().join("c.csv"), "only,header").unwrap();
     let url = dir.path().display().to_string();
-    let options = OpenOptions {
-        header_default: true,
-        ..OpenOptions::default()
-    };
+    let options = OpenOptions { header_default: true, ..OpenOptions::default() };
     let mut source = open(&url, Format::Csv, &options).unwrap();
     let cut = source.cut(1).unwrap();
     let mut got = Vec::new();
@@ -435,10 +365,7 @@ fn headers_are_not_data() {
     assert_eq!(got, [row("x,y", 8, "1,2\n"), row("y,x", 4, "3,4\n5,6\n")]);
     assert!(cut.ended);
     let mut plain = open(&format!("{url}?header=false"), Format::Csv, &options).unwrap();
-    assert_eq!(
-        read(&plain.cut(1).unwrap()).unwrap().concat().len(),
-        12 + 12 + 11
-    );
+    assert_eq!(read(&plain.cut(1).unwrap()).unwrap().concat().len(), 12 + 12 + 11);
 }
 
 #[test]
