@@ -36,6 +36,11 @@ pub struct Pass {
 /// The passes, in the order in which they run.
 pub const PASSES: &[Pass] = &[
     Pass {
+        name: "dead streams",
+        after: "every node leads to an output",
+        run: dead::run,
+    },
+    Pass {
         name: "filters first",
         after: "no filter is the only consumer of an unnamed union",
         run: filters::run,
@@ -49,11 +54,6 @@ pub const PASSES: &[Pass] = &[
         name: "common sub-plans",
         after: "no two deterministic operators do the same to the same parents",
         run: common::run,
-    },
-    Pass {
-        name: "dead streams",
-        after: "every node leads to an output",
-        run: dead::run,
     },
 ];
 
