@@ -15,3 +15,4 @@ pub mod logical;
     reason = "a plan has few heads, and is made once"
 )]
 pub mod physical;
+pub mod rust_text;
