@@ -1,0 +1,31 @@
+//! Heads: what a stage reads.
+//!
+//! A head never changes state while it runs: it computes the change, the kernel and the tails see the
+//! new values, and the change is made when everything has succeeded. So a task that panics half-way
+//! leaves the state of batch t − 1, and can run again.
+
+mod gather;
+mod join;
+mod merge;
+mod panes;
+mod rows;
+mod running;
+mod source;
+mod window_reduce;
+
+pub use gather::{CountAll, Reduce, TopK};
+pub use join::Join;
+pub use merge::Merge;
+pub use panes::Span;
+pub use rows::{RowsOf, Window};
+pub use running::Running;
+pub use source::SourceHead;
+pub use window_reduce::{NoInverse, WindowReduce};
+
+use super::task::TaskContext;
+use crate::block::Block;
+
+/// The blocks of a dependency, in merge order.
+fn blocks<'t>(cx: &TaskContext<'t>, dependency: usize) -> &'t [Block] {
+    cx.inputs.get(dependency).map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,99 @@
+//! One result out of the partial results of all partitions.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::{TaskContext, blocks};
+use crate::exec::stage::Head;
+use crate::exec::tail::{TopRecipe, best};
+use crate::exec::task::TaskError;
+use crate::record::Record;
+
+/// `reduce`: one record per batch; none for an empty batch.
+pub struct Reduce<R, F> {
+    pub(crate) merge: Arc<F>,
+    pub(crate) record: PhantomData<fn() -> R>,
+}
+
+impl<R: Record, F> Head for Reduce<R, F>
+where
+    F: Fn(&mut R, R::View<'_>) + Send + Sync + 'static,
+{
+    type Record = R;
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        mut emit: impl for<'a> FnMut(R::View<'a>),
+    ) -> Result<(), TaskError> {
+        let mut total: Option<R> = None;
+        for block in blocks(cx, 0) {
+            for view in block.rows::<R>()?.iter() {
+                match &mut total {
+                    Some(total) => (self.merge)(total, view),
+                    None => total = Some(R::own(view)),
+                }
+            }
+        }
+        if let Some(total) = &total {
+            emit(total.view());
+        }
+        Ok(())
+    }
+
+    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+}
+
+/// `count`: one number per batch, 0 for an empty one.
+pub struct CountAll;
+
+impl Head for CountAll {
+    type Record = u64;
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        mut emit: impl for<'a> FnMut(u64),
+    ) -> Result<(), TaskError> {
+        let mut total = 0;
+        for block in blocks(cx, 0) {
+            total += block.rows::<u64>()?.iter().sum::<u64>();
+        }
+        emit(total);
+        Ok(())
+    }
+
+    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+}
+
+/// `top_k`: the records with the greatest scores, greatest first.
+pub struct TopK<S, R> {
+    pub(crate) recipe: Arc<TopRecipe>,
+    pub(crate) record: PhantomData<fn() -> (S, R)>,
+}
+
+impl<S: Record, R: Record> Head for TopK<S, R> {
+    type Record = R;
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        mut emit: impl for<'a> FnMut(R::View<'a>),
+    ) -> Result<(), TaskError> {
+        let mut best = best::<S, R>();
+        for block in blocks(cx, 0) {
+            for (score, record) in block.rows::<(S, R)>()?.iter() {
+                best.offer(self.recipe.k(), score, record);
+            }
+        }
+        for (_, record) in &best.0 {
+            emit(record.view());
+        }
+        Ok(())
+    }
+
+    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+}

@@ -1,0 +1,70 @@
+//! `join`: the pairs of records of two streams that have the same key.
+
+use std::marker::PhantomData;
+
+use super::{TaskContext, blocks};
+use crate::exec::stage::Head;
+use crate::exec::table::KeyTable;
+use crate::exec::task::TaskError;
+use crate::record::{Key, KeyReader, Record};
+
+/// Inner join by key of the left and the right dependency. Duplicate keys give the cross product, in
+/// the order of the left records, then of the right ones.
+pub struct Join<K, L, R>(pub(crate) PhantomData<fn() -> (K, L, R)>);
+
+/// First and last of the right rows of a key, which are chained by `next`.
+#[derive(Clone, Copy)]
+struct Chain {
+    first: u32,
+    last: u32,
+}
+
+impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
+    type Record = (K, (L, R));
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        mut emit: impl for<'a> FnMut((K::View<'a>, (L::View<'a>, R::View<'a>))),
+    ) -> Result<(), TaskError> {
+        const NONE: u32 = u32::MAX;
+        let (left, right) = (blocks(cx, 0), blocks(cx, 1));
+        if left.is_empty() || right.is_empty() {
+            return Ok(());
+        }
+        let mut chains = KeyTable::<Chain>::new();
+        let mut rows: Vec<R::View<'_>> = Vec::new();
+        let mut next: Vec<u32> = Vec::new();
+        for block in right {
+            for row in block.keyed::<R>()?.iter() {
+                let at = rows.len() as u32;
+                rows.push(row.value);
+                next.push(NONE);
+                chains.upsert_with(
+                    row.key,
+                    row.hash,
+                    at,
+                    |at| Chain { first: at, last: at },
+                    |chain, at| {
+                        next[chain.last as usize] = at;
+                        chain.last = at;
+                    },
+                );
+            }
+        }
+        for block in left {
+            for row in block.keyed::<L>()?.iter() {
+                let Some(found) = chains.find(row.key, row.hash) else { continue };
+                let mut at = chains.value(found).first;
+                while at != NONE {
+                    emit((K::read(&mut KeyReader::new(row.key)), (row.value, rows[at as usize])));
+                    at = next[at as usize];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+}

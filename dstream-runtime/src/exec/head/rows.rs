@@ -1,0 +1,73 @@
+//! Rows as they are: of this batch, or of a window of batches.
+
+use std::marker::PhantomData;
+
+use super::panes::{Pane, Panes, Span};
+use super::{TaskContext, blocks};
+use crate::block::Block;
+use crate::exec::stage::Head;
+use crate::exec::task::TaskError;
+use crate::record::Record;
+
+/// Reads rows of the same partition (of several stages where streams are united).
+pub struct RowsOf<R>(pub(crate) PhantomData<fn() -> R>);
+
+fn emit_rows<R: Record>(
+    blocks: &[Block],
+    emit: &mut impl for<'a> FnMut(R::View<'a>),
+) -> Result<(), TaskError> {
+    for block in blocks {
+        block.rows::<R>()?.iter().for_each(&mut *emit);
+    }
+    Ok(())
+}
+
+impl<R: Record> Head for RowsOf<R> {
+    type Record = R;
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        mut emit: impl for<'a> FnMut(R::View<'a>),
+    ) -> Result<(), TaskError> {
+        emit_rows::<R>(blocks(cx, 0), &mut emit)
+    }
+
+    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+}
+
+/// `window`: the union of the rows of the last batches, in batch order.
+pub struct Window<R> {
+    pub(crate) span: Span,
+    pub(crate) record: PhantomData<fn() -> R>,
+}
+
+impl<R: Record> Head for Window<R> {
+    type Record = R;
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        mut emit: impl for<'a> FnMut(R::View<'a>),
+    ) -> Result<(), TaskError> {
+        if !cx.emits {
+            return Ok(());
+        }
+        if let Some(panes) = cx.state.as_ref().and_then(|state| state.downcast_ref::<Panes>()) {
+            for pane in panes.spanned(cx.task.batch, self.span) {
+                emit_rows::<R>(&pane.blocks, &mut emit)?;
+            }
+        }
+        emit_rows::<R>(blocks(cx, 0), &mut emit)
+    }
+
+    fn commit(&self, cx: &mut TaskContext<'_>, (): ()) {
+        let pane = Pane { batch: cx.task.batch, blocks: blocks(cx, 0).to_vec() };
+        let state = cx.state.get_or_insert_with(|| Box::new(Panes::default()));
+        let Some(panes) = state.downcast_mut::<Panes>() else { return };
+        panes.push(pane);
+        panes.forget(cx.task.batch, self.span);
+    }
+}

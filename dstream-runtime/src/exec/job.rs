@@ -1,0 +1,283 @@
+//! A job, built: stages with their types erased, and what it wants to read and write.
+//!
+//! Generated code calls a [`Builder`] once per process and stage, in topological order. The types of
+//! a stage follow from those of the stages before it, so the whole program is inferred by rustc inside
+//! one function, from closures without annotations.
+
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::head::{
+    CountAll, Join, Merge, NoInverse, Reduce, RowsOf, Running, SourceHead, Span, TopK, Window,
+    WindowReduce,
+};
+use super::stage::{Head, RunStage, Stage};
+use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tails, Tally, Top};
+use crate::id::{OutputId, SourceId, StageId};
+use crate::plan::Plan;
+use crate::record::{Format, Key, Record, Schema};
+use crate::source::decode::Decode;
+
+/// Values used again by the next task instead of being made anew.
+pub(crate) struct Pool<T>(Mutex<Vec<Box<T>>>);
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+}
+
+impl<T: Default> Pool<T> {
+    /// How many are kept: more than the cores of a machine, so that none is dropped in a busy stage.
+    const KEPT: usize = 64;
+
+    pub(crate) fn take(&self) -> Box<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give(&self, value: Box<T>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() < Self::KEPT {
+            kept.push(value);
+        }
+    }
+}
+
+/// A job's stages and what it wants to read and write.
+pub struct BuiltJob {
+    /// Its plan.
+    pub plan: &'static Plan,
+    /// One per stage of the plan.
+    pub stages: Vec<Arc<dyn RunStage>>,
+    /// One per source of the plan.
+    pub sources: Vec<SourceSpec>,
+    /// One per output of the plan.
+    pub outputs: Vec<OutputSpec>,
+}
+
+/// A source as the program declares it.
+#[derive(Debug, Clone)]
+pub struct SourceSpec {
+    /// Where it reads, unless `--source` says otherwise.
+    pub url: String,
+    /// How its records are written.
+    pub format: Format,
+    /// The shape of its records.
+    pub schema: Schema,
+}
+
+/// An output as the program declares it.
+#[derive(Debug, Clone)]
+pub struct OutputSpec {
+    /// Where it writes, unless `--sink` says otherwise.
+    pub url: String,
+    /// The shape of its records.
+    pub schema: Schema,
+}
+
+/// Builds a [`BuiltJob`]. Only generated code calls it.
+pub struct Builder {
+    plan: &'static Plan,
+    stages: Vec<Arc<dyn RunStage>>,
+    sources: Vec<SourceSpec>,
+    outputs: Vec<OutputSpec>,
+    stop_on_error: Vec<bool>,
+}
+
+impl Builder {
+    /// Begins a job. `stop_on_error[s]` says whether a record of source s that cannot be parsed fails
+    /// its task.
+    #[must_use]
+    pub fn new(plan: &'static Plan, stop_on_error: Vec<bool>) -> Self {
+        Self {
+            plan,
+            stages: Vec::new(),
+            sources: Vec::new(),
+            outputs: Vec::new(),
+            stop_on_error,
+        }
+    }
+
+    /// Ends it.
+    #[must_use]
+    pub fn finish(self) -> BuiltJob {
+        let Self { plan, stages, sources, outputs, .. } = self;
+        BuiltJob { plan, stages, sources, outputs }
+    }
+
+    /// Declares a source.
+    pub fn source<D: Decode>(&mut self, id: SourceId, url: impl Into<String>) -> SourceHead<D> {
+        debug_assert_eq!(id.index(), self.sources.len());
+        self.sources.push(SourceSpec {
+            url: url.into(),
+            format: D::FORMAT,
+            schema: D::Record::SCHEMA,
+        });
+        let stop_on_error = self.stop_on_error.get(id.index()).copied().unwrap_or(false);
+        SourceHead { stop_on_error, decode: PhantomData }
+    }
+
+    /// Adds a stage: what it reads, its kernel, and (inferred from the kernel) where its records go.
+    pub fn stage<H, T, K>(&mut self, id: StageId, head: H, kernel: K) -> T::Slots
+    where
+        H: Head,
+        T: Tails,
+        K: for<'a> Fn(<H::Record as Record>::View<'a>, &mut T) + Send + Sync + 'static,
+    {
+        debug_assert_eq!(id.index(), self.stages.len());
+        let recipes = Arc::new(T::Recipes::default());
+        let slots = T::slots(&recipes);
+        self.stages.push(Arc::new(Stage::<H, K, T> { head, kernel, recipes }));
+        slots
+    }
+
+    /// Declares an output.
+    pub fn output<R: Record>(
+        &mut self,
+        id: OutputId,
+        slot: Slot<Output<R>>,
+        url: impl Into<String>,
+    ) {
+        slot.bind(id);
+        if self.outputs.len() <= id.index() {
+            let none = OutputSpec { url: String::new(), schema: R::SCHEMA };
+            self.outputs.resize(id.index() + 1, none);
+        }
+        self.outputs[id.index()] = OutputSpec { url: url.into(), schema: R::SCHEMA };
+    }
+}
+
+/// Records combined by key with `F`, on their way to the stages that merge them.
+pub struct Combined<K, V, F> {
+    merge: Arc<F>,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+/// Gives combining tails (several where streams are united) their function.
+pub fn combined<K, V, F, const N: usize>(slots: [Slot<Combine<K, V, F>>; N], f: F) -> Combined<K, V, F>
+where
+    K: Key,
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    let merge = Arc::new(f);
+    slots.iter().for_each(|slot| slot.merge_with(Arc::clone(&merge)));
+    Combined { merge, types: PhantomData }
+}
+
+/// Records by key, not combined.
+pub struct Keyed<K, V>(PhantomData<fn() -> (K, V)>);
+
+/// What spreading tails make.
+pub fn keyed<K: Key, V: Record, const OWN: bool, const N: usize>(
+    _: [Slot<Spread<K, V, OWN>>; N],
+) -> Keyed<K, V> {
+    Keyed(PhantomData)
+}
+
+/// Rows of a narrow dependency.
+pub struct RowsToken<R>(PhantomData<fn() -> R>);
+
+/// What row tails make.
+pub fn rows<R: Record, const N: usize>(_: [Slot<Rows<R>>; N]) -> RowsToken<R> {
+    RowsToken(PhantomData)
+}
+
+/// Reads combined records: one per key.
+pub fn merge<K, V, F>(input: &Combined<K, V, F>) -> Merge<K, V, F>
+where
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Merge::new(Arc::clone(&input.merge))
+}
+
+/// Reads records by key that were not combined, and merges them.
+pub fn merge_keyed<K: Key, V: Record, F>(_: &Keyed<K, V>, f: F) -> Merge<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Merge::new(Arc::new(f))
+}
+
+/// Reads combined records and merges them with the state.
+pub fn running<K, V, F>(input: &Combined<K, V, F>) -> Running<K, V, F>
+where
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Running::new(Arc::clone(&input.merge))
+}
+
+/// The same for records that were not combined.
+pub fn running_keyed<K: Key, V: Record, F>(_: &Keyed<K, V>, f: F) -> Running<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Running::new(Arc::new(f))
+}
+
+/// Reduces a window of panes by key.
+pub fn window_reduce<K: Key, V: Record, F>(
+    _: &Keyed<K, V>,
+    span: Span,
+    f: F,
+) -> WindowReduce<K, V, F, NoInverse<V>>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    WindowReduce { span, merge: Arc::new(f), inverse: None, types: PhantomData }
+}
+
+/// Reduces a window of panes by key, with an inverse.
+pub fn window_reduce_inverse<K: Key, V: Record, F, I>(
+    _: &Keyed<K, V>,
+    span: Span,
+    f: F,
+    inverse: I,
+) -> WindowReduce<K, V, F, I>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+    I: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    WindowReduce { span, merge: Arc::new(f), inverse: Some(inverse), types: PhantomData }
+}
+
+/// Joins by key.
+#[must_use]
+pub fn join<K: Key, L: Record, R: Record>(_: &Keyed<K, L>, _: &Keyed<K, R>) -> Join<K, L, R> {
+    Join(PhantomData)
+}
+
+/// Reads rows.
+#[must_use]
+pub fn rows_of<R: Record>(_: &RowsToken<R>) -> RowsOf<R> {
+    RowsOf(PhantomData)
+}
+
+/// Reads the rows of a window.
+#[must_use]
+pub fn window<R: Record>(_: &RowsToken<R>, span: Span) -> Window<R> {
+    Window { span, record: PhantomData }
+}
+
+/// Reduces partial values to one.
+pub fn reduce<R: Record, F, const N: usize>(slots: [Slot<Fold<R, F>>; N], f: F) -> Reduce<R, F>
+where
+    F: Fn(&mut R, R::View<'_>) + Send + Sync + 'static,
+{
+    let merge = Arc::new(f);
+    slots.iter().for_each(|slot| slot.merge_with(Arc::clone(&merge)));
+    Reduce { merge, record: PhantomData }
+}
+
+/// Adds up partial counts.
+pub fn count<const N: usize>(_: [Slot<Tally>; N]) -> CountAll {
+    CountAll
+}
+
+/// Keeps the best `k` of the partial best.
+pub fn top_k<S: Record, R: Record>(slot: Slot<Top<S, R>>, k: usize) -> TopK<S, R> {
+    slot.keep(k);
+    TopK { recipe: slot.0, record: PhantomData }
+}

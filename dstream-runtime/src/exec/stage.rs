@@ -1,0 +1,97 @@
+//! A stage as one compiled loop behind one virtual call per task.
+
+use std::sync::Arc;
+
+use super::tail::Tails;
+use super::task::{Made, SavedState, State, TaskContext, TaskError};
+use crate::record::Record;
+
+/// What a stage reads.
+pub trait Head: Send + Sync + 'static {
+    /// What it feeds the kernel with.
+    type Record: Record;
+    /// What it changes in the stage's state once the whole task has succeeded.
+    type Change;
+
+    /// Feeds every record of the task to `emit`, in an order that depends on the input alone.
+    ///
+    /// # Errors
+    /// When the input cannot be read. The state is as it was then.
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        emit: impl for<'a> FnMut(<Self::Record as Record>::View<'a>),
+    ) -> Result<Self::Change, TaskError>;
+
+    /// Makes the change of a task that succeeded. Calls no user code, cannot fail.
+    fn commit(&self, cx: &mut TaskContext<'_>, change: Self::Change);
+
+    /// A partition's state as blocks, for a savepoint; nothing for a stage without state.
+    ///
+    /// # Errors
+    /// When it does not fit into blocks.
+    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
+        let _ = state;
+        Ok(SavedState::default())
+    }
+
+    /// The state that was saved.
+    ///
+    /// # Errors
+    /// When a block is not of this stage's types.
+    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
+        let _ = saved;
+        Ok(None)
+    }
+}
+
+/// A stage, as the engine sees it.
+pub trait RunStage: Send + Sync {
+    /// Runs one task.
+    ///
+    /// # Errors
+    /// When its input cannot be read; nothing has changed then.
+    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError>;
+
+    /// See [`Head::save`].
+    ///
+    /// # Errors
+    /// When the state does not fit into blocks.
+    fn save(&self, state: &State) -> Result<SavedState, TaskError>;
+
+    /// See [`Head::load`].
+    ///
+    /// # Errors
+    /// When a block is not of this stage's types.
+    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError>;
+}
+
+/// Head, kernel and tails of one stage.
+pub(crate) struct Stage<H, K, T: Tails> {
+    pub(crate) head: H,
+    pub(crate) kernel: K,
+    pub(crate) recipes: Arc<T::Recipes>,
+}
+
+impl<H, K, T> RunStage for Stage<H, K, T>
+where
+    H: Head,
+    K: for<'a> Fn(<H::Record as Record>::View<'a>, &mut T) + Send + Sync,
+    T: Tails,
+{
+    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError> {
+        let mut tails = T::open(&self.recipes, cx);
+        let change = self.head.run(cx, |view| (self.kernel)(view, &mut tails))?;
+        tails.close(cx)?;
+        self.head.commit(cx, change);
+        Ok(std::mem::take(&mut cx.made))
+    }
+
+    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
+        self.head.save(state)
+    }
+
+    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
+        self.head.load(saved)
+    }
+}

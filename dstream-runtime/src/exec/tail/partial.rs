@@ -1,0 +1,208 @@
+//! Partial results of which one task makes the whole: `reduce`, `count`, `top_k`.
+
+use std::cmp::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use super::{Slot, Tail, TailMade, TaskContext, TaskError, gathered_block};
+use crate::block::{Block, RowsBuilder};
+use crate::record::{AsRecord, Record};
+
+/// Folds the records of a partition into one.
+pub struct Fold<R: Record, F> {
+    recipe: Arc<FoldRecipe<F>>,
+    value: Option<R>,
+}
+
+/// What the tasks of a folding tail share.
+pub struct FoldRecipe<F> {
+    merge: OnceLock<Arc<F>>,
+}
+
+impl<F> Default for FoldRecipe<F> {
+    fn default() -> Self {
+        Self { merge: OnceLock::new() }
+    }
+}
+
+impl<R: Record, F> Slot<Fold<R, F>>
+where
+    F: Fn(&mut R, R::View<'_>) + Send + Sync + 'static,
+{
+    pub(crate) fn merge_with(&self, merge: Arc<F>) {
+        let _ = self.0.merge.set(merge);
+    }
+}
+
+impl<R: Record, F> Fold<R, F>
+where
+    F: Fn(&mut R, R::View<'_>) + Send + Sync + 'static,
+{
+    /// Takes one record.
+    #[inline]
+    pub fn push<P: AsRecord<Record = R>>(&mut self, record: P) {
+        match &mut self.value {
+            Some(value) => {
+                let merge = self.recipe.merge.get();
+                let merge = merge.expect("invariant: generated code gives every fold its function");
+                merge(value, record.as_view());
+            }
+            None => self.value = Some(R::own(record.as_view())),
+        }
+    }
+}
+
+impl<R: Record, F> Tail for Fold<R, F>
+where
+    F: Fn(&mut R, R::View<'_>) + Send + Sync + 'static,
+{
+    type Recipe = FoldRecipe<F>;
+
+    fn open(recipe: &Arc<Self::Recipe>, _: &TaskContext<'_>) -> Self {
+        Self { recipe: Arc::clone(recipe), value: None }
+    }
+
+    fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        Ok(gathered_block(rows::<R>(self.value.iter().map(R::view))?))
+    }
+}
+
+/// Counts the records of a partition.
+pub struct Tally {
+    count: u64,
+}
+
+impl Tally {
+    /// Takes one record.
+    #[inline(always)]
+    pub fn push<P>(&mut self, _record: P) {
+        self.count += 1;
+    }
+}
+
+impl Tail for Tally {
+    type Recipe = ();
+
+    fn open(_: &Arc<()>, _: &TaskContext<'_>) -> Self {
+        Self { count: 0 }
+    }
+
+    fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        Ok(gathered_block(rows::<u64>((self.count > 0).then_some(self.count).into_iter())?))
+    }
+}
+
+/// Keeps the records with the greatest scores.
+pub struct Top<S: Record, R: Record> {
+    k: usize,
+    best: Best<S, R>,
+}
+
+/// What the tasks of such a tail share: how many are kept.
+#[derive(Default)]
+pub struct TopRecipe {
+    k: OnceLock<usize>,
+}
+
+impl TopRecipe {
+    pub(crate) fn k(&self) -> usize {
+        *self.k.get().expect("invariant: generated code says how many to keep")
+    }
+}
+
+impl<S: Record, R: Record> Slot<Top<S, R>> {
+    pub(crate) fn keep(&self, k: usize) {
+        let _ = self.0.k.set(k);
+    }
+}
+
+impl<S: Record, R: Record> Top<S, R> {
+    /// Takes one record and its score.
+    #[inline]
+    pub fn push<A, P>(&mut self, score: A, record: P)
+    where
+        A: AsRecord<Record = S>,
+        P: AsRecord<Record = R>,
+    {
+        self.best.offer(self.k, score.as_view(), record.as_view());
+    }
+}
+
+impl<S: Record, R: Record> Tail for Top<S, R> {
+    type Recipe = TopRecipe;
+
+    fn open(recipe: &Arc<Self::Recipe>, _: &TaskContext<'_>) -> Self {
+        Self { k: recipe.k(), best: Best::default() }
+    }
+
+    fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        Ok(gathered_block(rows::<(S, R)>(self.best.0.iter().map(Record::view))?))
+    }
+}
+
+/// The best records so far, best first: greatest score first, equal scores by record, ascending, so
+/// that the result does not depend on how records are spread over partitions.
+pub(crate) struct Best<S, R>(pub(crate) Vec<(S, R)>);
+
+impl<S, R> Default for Best<S, R> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+/// None yet.
+pub(crate) fn best<S: Record, R: Record>() -> Best<S, R> {
+    Best::default()
+}
+
+impl<S: Record, R: Record> Best<S, R> {
+    #[inline]
+    pub(crate) fn offer(&mut self, k: usize, score: S::View<'_>, record: R::View<'_>) {
+        let rank = |best: &(S, R)| {
+            S::compare(score, best.0.view()).then_with(|| R::compare(best.1.view(), record))
+        };
+        if self.0.len() >= k {
+            match self.0.last() {
+                Some(worst) if rank(worst) == Ordering::Greater => {}
+                _ => return,
+            }
+            self.0.pop();
+        }
+        let at = self.0.partition_point(|best| rank(best) != Ordering::Greater);
+        self.0.insert(at, (S::own(score), R::own(record)));
+    }
+}
+
+/// A block of rows, or nothing if there are none.
+fn rows<'a, R: Record>(
+    views: impl Iterator<Item = R::View<'a>>,
+) -> Result<Option<Block>, TaskError> {
+    let mut rows = RowsBuilder::<R>::new();
+    views.for_each(|view| rows.push(view));
+    rows.finish().map_err(|e| TaskError::TooLarge(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_are_kept_in_order_whatever_the_order_of_arrival() {
+        let records = [("d", 1u64), ("b", 7), ("a", 7), ("c", 9), ("e", 2), ("f", 7)];
+        for shift in 0..records.len() {
+            let mut best = Best::<u64, String>::default();
+            for i in 0..records.len() {
+                let (name, score) = records[(i + shift) % records.len()];
+                best.offer(3, score, name);
+            }
+            let names: Vec<_> = best.0.iter().map(|(_, name)| name.as_str()).collect();
+            assert_eq!(names, ["c", "a", "b"]);
+        }
+    }
+
+    #[test]
+    fn keeping_none_keeps_none() {
+        let mut best = Best::<u64, u64>::default();
+        best.offer(0, 1, 1);
+        assert!(best.0.is_empty());
+    }
+}

@@ -1,0 +1,163 @@
+//! One run of one task: what it is given and what it leaves.
+
+use std::any::Any;
+use std::fmt;
+
+use crate::block::{Block, DoorError};
+use crate::id::{Partition, TaskId};
+use crate::record::Format;
+use crate::sink::Part;
+use crate::source::{Input, SourceError};
+use crate::time::BatchTime;
+
+/// How one output is encoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutputSetting {
+    /// The format; `None` only counts.
+    pub format: Option<Format>,
+    /// Encode no more than this many records of a partition (`print`).
+    pub limit: Option<u32>,
+    /// How many records to show in the terminal.
+    pub preview: u32,
+}
+
+/// State of one partition of one stage, kept between batches. Only the stage knows its type.
+pub type State = Box<dyn Any + Send>;
+
+/// State of one partition of one stage as blocks: what a savepoint holds of it.
+#[derive(Debug, Clone, Default)]
+pub struct SavedState {
+    /// Blocks with a tag each (the batch of a pane, for instance), in the stage's own order.
+    pub parts: Vec<(u64, Block)>,
+}
+
+/// What a task is given, and where it puts what it makes.
+pub struct TaskContext<'t> {
+    /// Which task.
+    pub task: TaskId,
+    /// The end of its batch.
+    pub time: BatchTime,
+    /// Number of partitions of the job.
+    pub partitions: u32,
+    /// Whether the stage emits in this batch (a window may only take in).
+    pub emits: bool,
+    /// Blocks per dependency of the lineage row, in merge order.
+    pub inputs: &'t [Vec<Block>],
+    /// The source range, for a stage that reads one.
+    pub source: Option<&'t Input>,
+    /// The state that batch t − 1 left; `None` before the first.
+    pub state: &'t mut Option<State>,
+    /// How outputs are encoded, by output.
+    pub outputs: &'t [OutputSetting],
+    /// What it makes.
+    pub made: Made,
+}
+
+/// What a task made.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// One per tail, in order.
+    pub tails: Vec<TailMade>,
+    /// Records read from a source.
+    pub records: u64,
+    /// Bytes read from a source.
+    pub bytes: u64,
+    /// Records that could not be read.
+    pub dead: DeadLetters,
+}
+
+/// What one tail of a task made.
+#[derive(Debug)]
+pub enum TailMade {
+    /// Blocks, each for one partition, by ascending partition; empty ones are absent.
+    Blocks(Vec<(Partition, Block)>),
+    /// A part of an output.
+    Part {
+        /// The part.
+        part: Part,
+        /// Its first records, as lines of text, for the terminal.
+        preview: Vec<u8>,
+    },
+}
+
+/// Records that could not be parsed.
+#[derive(Debug, Default, Clone)]
+pub struct DeadLetters {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<DeadLetter>,
+}
+
+/// How many dead letters of a task are kept to be shown and written; all are counted.
+pub const DEAD_LETTERS_KEPT: usize = 1024;
+/// How many bytes of a dead letter are kept.
+pub const DEAD_LETTER_BYTES: usize = 1024;
+
+/// A record that could not be parsed, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The file or connection.
+    pub split: String,
+    /// Its position there.
+    pub position: u64,
+    /// Why.
+    pub reason: String,
+    /// What it was, cut off after [`DEAD_LETTER_BYTES`].
+    pub text: String,
+}
+
+impl DeadLetters {
+    /// Counts one, and keeps it if it is among the first.
+    pub fn add(&mut self, split: &str, position: u64, bytes: &[u8], reason: String) {
+        self.count += 1;
+        if self.first.len() < DEAD_LETTERS_KEPT {
+            let text = &bytes[..bytes.len().min(DEAD_LETTER_BYTES)];
+            self.first.push(DeadLetter {
+                split: split.to_owned(),
+                position,
+                reason,
+                text: String::from_utf8_lossy(text).into_owned(),
+            });
+        }
+    }
+}
+
+/// Why a task failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TaskError {
+    /// Its input could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A block was refused.
+    #[error("a block was refused: {0}")]
+    Door(#[from] DoorError),
+    /// A function of the user panicked.
+    #[error("{0}")]
+    Panic(Panic),
+    /// A record was refused and the source says `on_error=stop`.
+    #[error("{} at {}: {}: {:?}", .0.split, .0.position, .0.reason, .0.text)]
+    DeadLetter(DeadLetter),
+    /// A record is too large for a block.
+    #[error("a result is too large to keep: {0}")]
+    TooLarge(String),
+}
+
+/// A panic, and where it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Panic {
+    /// What it said.
+    pub message: String,
+    /// File and line.
+    pub at: Option<(String, u32)>,
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {}", self.message)?;
+        match &self.at {
+            Some((file, line)) => write!(f, " ({file}:{line})"),
+            None => Ok(()),
+        }
+    }
+}
