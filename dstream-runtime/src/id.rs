@@ -38,6 +38,10 @@ ids! {
     Attempt(u32) "attempt ";
     /// The fencing number: it grows with each change of placement.
     Epoch(u64) "epoch ";
+    /// A process that runs tasks.
+    WorkerId(u32) "worker ";
+    /// The position of an entry in the master's journal, from 1.
+    JournalSeq(u64) "journal entry ";
     /// The position of a batch in the life of a job, from 1: batch n ends n intervals after the zero time.
     BatchSeq(u64) "batch ";
 }

@@ -1,0 +1,125 @@
+//! What is known of a batch in flight beyond the core's decisions: inputs, parts, counts.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::dead;
+use super::publish::Publication;
+use super::report::{OutputReport, SourceReport};
+use super::{print, task::Kernels};
+use crate::exec::task::DeadLetters;
+use crate::id::{BatchSeq, Partition, SourceId};
+use crate::plan::Plan;
+use crate::sink::{Batch, Part};
+use crate::source::{Input, Range};
+use crate::time::BatchTime;
+
+/// A batch from its cut to its publication.
+pub(super) struct InFlight {
+    pub(super) seq: BatchSeq,
+    pub(super) time: BatchTime,
+    /// When the sources were asked.
+    pub(super) asked: Instant,
+    /// Per source.
+    pub(super) inputs: Vec<Vec<Input>>,
+    /// Per source.
+    pub(super) reads: Vec<SourceReport>,
+    /// Per output.
+    pub(super) outputs: Vec<Made>,
+    /// What could not be read.
+    pub(super) dead: Vec<(SourceId, Partition, DeadLetters)>,
+}
+
+/// What was made for an output.
+#[derive(Default)]
+pub(super) struct Made {
+    pub(super) parts: Vec<Part>,
+    pub(super) previews: Vec<(Partition, Vec<u8>)>,
+}
+
+impl InFlight {
+    pub(super) fn new(plan: &Plan, seq: BatchSeq, time: BatchTime) -> Self {
+        Self {
+            seq,
+            time,
+            asked: Instant::now(),
+            inputs: vec![Vec::new(); plan.sources.len()],
+            reads: vec![SourceReport::default(); plan.sources.len()],
+            outputs: plan.outputs.iter().map(|_| Made::default()).collect(),
+            dead: Vec::new(),
+        }
+    }
+
+    /// What was made, in numbers and first lines. To be called before [`InFlight::publication`].
+    pub(super) fn reports(&mut self, lines: u32) -> Vec<OutputReport> {
+        let report = |made: &mut Made| {
+            made.previews.sort_by_key(|(partition, _)| *partition);
+            let texts = made
+                .previews
+                .iter()
+                .map(|(_, text)| String::from_utf8_lossy(text));
+            let preview =
+                texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+            OutputReport {
+                records: made.parts.iter().map(|part| part.records).sum(),
+                preview: preview.take(lines as usize).collect(),
+            }
+        };
+        self.outputs.iter_mut().map(report).collect()
+    }
+
+    /// What the sinks are given: only outputs whose stage emits in this batch, and dead letters
+    /// where there are some. `dead_sinks` has per source the sink of its dead letters.
+    pub(super) fn publication(
+        &mut self,
+        plan: &'static Plan,
+        kernels: &Kernels,
+        dead_sinks: &[Option<usize>],
+    ) -> Publication {
+        let inputs = self.lineage(plan);
+        let batch = |parts| Batch {
+            time: self.time,
+            parts,
+            inputs: inputs.clone(),
+            plan: plan.hash,
+        };
+        let mut batches = Vec::with_capacity(plan.outputs.len());
+        for (index, (row, made)) in plan.outputs.iter().zip(&mut self.outputs).enumerate() {
+            let stage = plan.stage(row.stage);
+            let beats = |every: u32| self.seq.0 % u64::from(every.max(1)) == 0;
+            if !beats(stage.every) || !beats(stage.emits_every) {
+                continue;
+            }
+            let mut parts = std::mem::take(&mut made.parts);
+            parts.sort_by_key(|part| part.partition);
+            if let Some(limit) = row.print {
+                parts = print::first(parts, limit, kernels.outputs[index].format);
+            }
+            batches.push((index, batch(parts)));
+        }
+        for (source, sink) in dead_sinks.iter().enumerate() {
+            let letters = self.dead.iter().filter(|(of, ..)| of.index() == source);
+            let parts: Vec<Part> = letters
+                .map(|(_, partition, dead)| dead::part(*partition, &dead.first))
+                .collect();
+            if let (Some(sink), false) = (sink, parts.is_empty()) {
+                batches.push((*sink, batch(parts)));
+            }
+        }
+        Publication {
+            seq: self.seq,
+            batches,
+        }
+    }
+
+    fn lineage(&self, plan: &Plan) -> Arc<[(String, Range)]> {
+        let named = |(source, inputs): (usize, &Vec<Input>)| {
+            let name = plan.sources[source].name;
+            let ranges = inputs.iter().flat_map(|input| &input.ranges);
+            ranges
+                .map(|range| (name.to_owned(), range.clone()))
+                .collect::<Vec<_>>()
+        };
+        self.inputs.iter().enumerate().flat_map(named).collect()
+    }
+}

@@ -1,0 +1,276 @@
+//! Why a job failed: what, where in the program, in which batch, after how many attempts, and what
+//! to do about it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::exec::task::{Panic, TaskError};
+use crate::id::{OperatorId, TaskId};
+use crate::plan::{OperatorRow, Plan};
+use crate::record::Format;
+use crate::sink::SinkError;
+use crate::source::SourceError;
+use crate::time::BatchTime;
+
+/// Why a job failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JobError {
+    /// A task failed as often as it may.
+    #[error(transparent)]
+    Task(Box<TaskFailure>),
+    /// A source could not be read.
+    #[error(
+        "source `{name}` ({at}) cannot be read: {error}\n  \
+         help: all batches before were published; make its data readable and start the job again"
+    )]
+    Source {
+        /// The source's name.
+        name: String,
+        /// Where the program opens it.
+        at: Place,
+        /// Why.
+        error: SourceError,
+    },
+    /// An output could not be written.
+    #[error(
+        "output `{name}` ({at}) did not take batch {time}: {error}\n  \
+         help: all batches before are complete; make the output writable and start the job again"
+    )]
+    Output {
+        /// The output's name.
+        name: String,
+        /// Where the program defines it.
+        at: Place,
+        /// The batch.
+        time: BatchTime,
+        /// Why.
+        error: SinkError,
+    },
+    /// A source or sink panicked.
+    #[error("{what} {panic}\n  help: this is a bug of dstream: please report it")]
+    Broken {
+        /// `source` or `output`, and its name.
+        what: String,
+        /// The panic.
+        panic: Panic,
+    },
+    /// A thread could not be started.
+    #[error(
+        "cannot start a thread for {what}: {error}\n  help: raise the limit of processes or use fewer --cores"
+    )]
+    Thread {
+        /// What it was for.
+        what: String,
+        /// The system's error.
+        error: Arc<std::io::Error>,
+    },
+    /// A savepoint could not be written or read.
+    #[error("the state of {stage} cannot be {doing}: {error}")]
+    Savepoint {
+        /// `saved` or `restored`.
+        doing: &'static str,
+        /// The stage's streams.
+        stage: String,
+        /// Why.
+        error: TaskError,
+    },
+    /// A savepoint is of another program.
+    #[error(
+        "the savepoint has state of {what}, which this job does not have\n  \
+         help: start it with the program and the number of partitions that wrote it"
+    )]
+    Foreign {
+        /// The stage and partition.
+        what: String,
+    },
+    /// Dead letters are bound to an output of another format than theirs.
+    #[error(
+        "the dead letters of `{name}` are JSON lines and cannot be written as {format:?}\n  \
+         help: bind them as in --sink {name}.dead=json+file://DIR"
+    )]
+    DeadLetters {
+        /// The source's name.
+        name: String,
+        /// The format of the output.
+        format: Format,
+    },
+    /// What was opened does not match the plan.
+    #[error(
+        "the job has {expected} {what} but was given {given}\n  help: this is a bug of dstream: please report it"
+    )]
+    Mismatch {
+        /// `sources` or `outputs`.
+        what: &'static str,
+        /// How many the plan has.
+        expected: usize,
+        /// How many were opened.
+        given: usize,
+    },
+    /// The engine contradicts itself.
+    #[error("{0}\n  help: this is a bug of dstream: please report it")]
+    Internal(String),
+}
+
+/// A place in the user's program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The operator's name in the language, if it is known which one it is.
+    pub operator: &'static str,
+    /// The stream it makes.
+    pub stream: &'static str,
+    /// The file.
+    pub file: &'static str,
+    /// The line.
+    pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+impl Place {
+    fn of(plan: &Plan, row: &OperatorRow) -> Self {
+        let file = row.file.unwrap_or(plan.file);
+        Self {
+            operator: row.name,
+            stream: row.stream,
+            file,
+            line: row.line,
+        }
+    }
+
+    /// Where an operator is called; the job itself if the plan does not have it.
+    pub(super) fn operator(plan: &'static Plan, id: OperatorId) -> Self {
+        match plan.operators.get(id.index()) {
+            Some(row) => Self::of(plan, row),
+            None => Self {
+                operator: "job",
+                stream: plan.job,
+                file: plan.file,
+                line: plan.line,
+            },
+        }
+    }
+
+    /// The operator that a panic came from, if it is one of the stage's.
+    fn of_panic(plan: &'static Plan, file: &str, line: u32) -> Option<Self> {
+        // The compiler and the panic may name a file from different directories.
+        let same = |known: &&str| {
+            let (known, file) = (Path::new(known), Path::new(file));
+            known.ends_with(file) || file.ends_with(known)
+        };
+        let known = plan
+            .operators
+            .iter()
+            .filter_map(|row| row.file)
+            .chain([plan.file]);
+        let row = known
+            .filter(same)
+            .find_map(|file| plan.operator_at(file, line))?;
+        Some(Self::of(plan, row))
+    }
+}
+
+/// A task that failed as often as it may.
+#[derive(Debug, Clone)]
+pub struct TaskFailure {
+    /// The task.
+    pub task: TaskId,
+    /// The end of its batch.
+    pub time: BatchTime,
+    /// The streams that its stage computes.
+    pub stage: &'static str,
+    /// The operator that failed, where it is known; else the first of the stage.
+    pub at: Place,
+    /// Whether `at` is known to be the one.
+    pub exact: bool,
+    /// How often it ran.
+    pub attempts: u32,
+    /// Why the last run failed.
+    pub error: TaskError,
+}
+
+impl TaskFailure {
+    pub(super) fn new(
+        plan: &'static Plan,
+        task: TaskId,
+        time: BatchTime,
+        attempts: u32,
+        error: TaskError,
+    ) -> Self {
+        let row = plan.stage(task.stage);
+        let panicked = match &error {
+            TaskError::Panic(Panic {
+                at: Some((file, line)),
+                ..
+            }) => Place::of_panic(plan, file, *line),
+            _ => None,
+        };
+        let exact = panicked.is_some() || row.operators.len() == 1;
+        let first = || {
+            let first = row
+                .operators
+                .first()
+                .copied()
+                .unwrap_or(OperatorId(u16::MAX));
+            Place::operator(plan, first)
+        };
+        let at = panicked.unwrap_or_else(first);
+        Self {
+            task,
+            time,
+            stage: row.name,
+            at,
+            exact,
+            attempts,
+            error,
+        }
+    }
+
+    fn help(&self) -> &'static str {
+        match self.error {
+            TaskError::Panic(_) => {
+                "make the function return a value for this record, or filter it out before"
+            }
+            TaskError::DeadLetter(_) => {
+                "correct the record, or open the source with `?on_error=skip` to set such records aside"
+            }
+            TaskError::Source(_) => "make the data readable as it was",
+            TaskError::TooLarge(_) => "make the records smaller, or use more --partitions",
+            TaskError::Door(_) => "this is a bug of dstream or of the memory: please report it",
+        }
+    }
+}
+
+impl fmt::Display for TaskFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place {
+            operator, stream, ..
+        } = &self.at;
+        if self.exact {
+            write!(f, "`{stream}`: {operator} at {} failed", self.at)?;
+        } else {
+            write!(
+                f,
+                "the stage of `{}`, which begins at {}, failed",
+                self.stage, self.at
+            )?;
+        }
+        let (task, plural) = (self.task, if self.attempts == 1 { "" } else { "s" });
+        writeln!(
+            f,
+            " in {} (time {}), {}, after {} attempt{plural}: {}",
+            task.batch, self.time, task.partition, self.attempts, self.error
+        )?;
+        write!(
+            f,
+            "  help: {}; all batches before were published, so start the job again from there",
+            self.help()
+        )
+    }
+}
+
+impl std::error::Error for TaskFailure {}

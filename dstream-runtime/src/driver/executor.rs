@@ -1,0 +1,135 @@
+//! Executor threads: a fixed number of them, one queue.
+//!
+//! Tasks of older batches go first. A thread that runs out of work looks for more for a moment before
+//! it sleeps, one thread at a time, so that the tasks of a small batch find a thread awake and an
+//! idle job uses no processor; tasks that are added wake only as many threads as there are tasks for.
+
+use std::collections::BinaryHeap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::task::Work;
+
+/// How long a thread that ran out of work looks for more: about as long as it takes to wake one.
+const LOOK: Duration = Duration::from_micros(25);
+
+/// The queue that executor threads take tasks from.
+#[derive(Default)]
+pub(super) struct Queue {
+    tasks: Mutex<Tasks>,
+    more: Condvar,
+    /// Number of tasks in the queue, to be seen without the lock.
+    waiting: AtomicUsize,
+    /// Some thread is looking for work without sleeping.
+    looking: AtomicBool,
+}
+
+#[derive(Default)]
+struct Tasks {
+    queue: BinaryHeap<Queued>,
+    /// Threads asleep that nobody is waking. Who wakes one counts it off; a thread that woke by
+    /// itself is counted twice, which costs a futile wake-up and nothing else: it looks into the
+    /// queue before it sleeps again.
+    sleeping: usize,
+    closed: bool,
+}
+
+/// A task; the oldest is the greatest.
+struct Queued(Work);
+
+impl PartialEq for Queued {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.task == other.0.task
+    }
+}
+impl Eq for Queued {}
+impl PartialOrd for Queued {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Queued {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        other.0.task.cmp(&self.0.task)
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds tasks.
+    pub(super) fn push(&self, works: &mut Vec<Work>) {
+        if works.is_empty() {
+            return;
+        }
+        let added = works.len();
+        let mut tasks = self.lock();
+        tasks.queue.extend(works.drain(..).map(Queued));
+        self.waiting.store(tasks.queue.len(), Ordering::Release);
+        let awake = usize::from(self.looking.load(Ordering::Acquire));
+        let wake = tasks.sleeping.min(added.saturating_sub(awake));
+        tasks.sleeping -= wake;
+        drop(tasks);
+        for _ in 0..wake {
+            self.more.notify_one();
+        }
+    }
+
+    /// Forgets the tasks that nobody has taken, and lets threads that find none end.
+    pub(super) fn close(&self) {
+        let mut tasks = self.lock();
+        tasks.closed = true;
+        tasks.queue.clear();
+        self.waiting.store(0, Ordering::Release);
+        drop(tasks);
+        self.more.notify_all();
+    }
+
+    /// The next task; waits for one. Nothing once the queue is closed.
+    pub(super) fn take(&self) -> Option<Work> {
+        loop {
+            if self.waiting.load(Ordering::Acquire) == 0 {
+                self.look();
+            }
+            let mut tasks = self.lock();
+            if let Some(Queued(work)) = tasks.queue.pop() {
+                self.waiting.store(tasks.queue.len(), Ordering::Release);
+                // Two pushes may have counted on the same thread that was looking: pass it on.
+                let wake = !tasks.queue.is_empty() && tasks.sleeping > 0;
+                tasks.sleeping -= usize::from(wake);
+                drop(tasks);
+                if wake {
+                    self.more.notify_one();
+                }
+                return Some(work);
+            }
+            if tasks.closed {
+                return None;
+            }
+            tasks.sleeping += 1;
+            drop(
+                self.more
+                    .wait(tasks)
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+        }
+    }
+
+    /// Looks for work for a moment, unless another thread does.
+    fn look(&self) {
+        if self.looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let until = Instant::now() + LOOK;
+        while self.waiting.load(Ordering::Acquire) == 0 && Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        // Under the lock, so that a push either sees that nobody looks or leaves work that the
+        // looking thread finds before it sleeps.
+        let _tasks = self.lock();
+        self.looking.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,135 @@
+//! Asks sources for their share of a batch: in place if they answer at once, else on a thread each,
+//! so that a disk that is slow holds up nobody but its source.
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::local::Event;
+use super::task::catch;
+use crate::exec::task::Panic;
+use crate::id::{BatchSeq, SourceId};
+use crate::source::{Cut, Source, SourceError};
+
+/// Why a source did not answer.
+#[derive(Debug, Clone)]
+pub(super) enum CutError {
+    /// It says so itself.
+    Source(SourceError),
+    /// It panicked: a bug of the source.
+    Panic(Panic),
+}
+
+/// What a source's thread is asked. One request is waiting at most, and a stop: the master cuts one
+/// batch at a time.
+pub(super) enum Ask {
+    Cut(BatchSeq),
+    Stop,
+}
+
+/// An opened source, wherever it is cut.
+pub(super) enum Intake {
+    Here(Box<dyn Source>),
+    There(Sender<Ask>),
+}
+
+impl Intake {
+    /// A source that is cut in place, or one on a thread of its own that `spawn` starts.
+    pub(super) fn new(
+        id: SourceId,
+        source: Box<dyn Source>,
+        partitions: usize,
+        events: Sender<Event>,
+        spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> std::io::Result<()>,
+    ) -> std::io::Result<Self> {
+        if source.immediate() {
+            return Ok(Self::Here(source));
+        }
+        let (ask, asked) = unbounded();
+        spawn(Box::new(move || {
+            serve(id, source, partitions, &asked, &events)
+        }))?;
+        Ok(Self::There(ask))
+    }
+
+    /// The source's share of a batch; nothing if it will come as an event.
+    pub(super) fn cut(
+        &mut self,
+        batch: BatchSeq,
+        partitions: usize,
+    ) -> Option<Result<Cut, CutError>> {
+        match self {
+            Self::Here(source) => Some(cut(source.as_mut(), partitions)),
+            Self::There(ask) => {
+                // The thread ends only when this end of the channel is gone.
+                let _ = ask.send(Ask::Cut(batch));
+                None
+            }
+        }
+    }
+
+    /// Tells the source to take in nothing new.
+    pub(super) fn stop(&mut self) {
+        match self {
+            Self::Here(source) => stop(source.as_mut()),
+            Self::There(ask) => {
+                let _ = ask.send(Ask::Stop);
+            }
+        }
+    }
+}
+
+fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, CutError> {
+    match catch(|| source.cut(partitions)) {
+        Ok(Ok(mut cut)) => {
+            // More inputs than partitions would have no task: a source that breaks its contract
+            // must not lose records silently.
+            if cut.inputs.len() > partitions {
+                let extra = cut.inputs.split_off(partitions);
+                return Err(CutError::Source(SourceError::Data {
+                    what: extra
+                        .first()
+                        .and_then(|i| i.ranges.first())
+                        .map_or_else(|| "a source".to_owned(), |range| range.split.to_string()),
+                    why: format!(
+                        "was cut into {} inputs for {partitions} partitions, which is a bug of the source",
+                        partitions + extra.len()
+                    ),
+                }));
+            }
+            Ok(cut)
+        }
+        Ok(Err(error)) => Err(CutError::Source(error)),
+        Err(panic) => Err(CutError::Panic(panic)),
+    }
+}
+
+/// A source that panics while it stops has stopped: the cut that follows will say what is wrong.
+fn stop(source: &mut dyn Source) {
+    let _ = catch(|| source.stop());
+}
+
+fn serve(
+    id: SourceId,
+    mut source: Box<dyn Source>,
+    partitions: usize,
+    asked: &Receiver<Ask>,
+    events: &Sender<Event>,
+) {
+    for ask in asked {
+        match ask {
+            Ask::Stop => stop(source.as_mut()),
+            Ask::Cut(batch) => {
+                let result = cut(source.as_mut(), partitions);
+                if events
+                    .send(Event::Cut {
+                        batch,
+                        source: id,
+                        result,
+                    })
+                    .is_err()
+                {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Sums over the batches of a job.
+
+use std::time::Duration;
+
+use super::super::latency::Histogram;
+use super::super::report::{
+    OutputCount, OutputReport, Savepoint, SourceCount, SourceReport, Summary,
+};
+use crate::plan::Plan;
+
+#[derive(Default)]
+pub(super) struct Totals {
+    batches: u64,
+    sources: Vec<SourceReport>,
+    outputs: Vec<u64>,
+    delays: Histogram,
+}
+
+impl Totals {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let sources = vec![SourceReport::default(); plan.sources.len()];
+        Self {
+            sources,
+            outputs: vec![0; plan.outputs.len()],
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        sources: &[SourceReport],
+        outputs: &[OutputReport],
+        delay: Option<Duration>,
+    ) {
+        self.batches += 1;
+        for (total, read) in self.sources.iter_mut().zip(sources) {
+            total.records += read.records;
+            total.bytes += read.bytes;
+            total.dead_letters += read.dead_letters;
+        }
+        self.outputs
+            .iter_mut()
+            .zip(outputs)
+            .for_each(|(total, made)| *total += made.records);
+        if let Some(delay) = delay {
+            self.delays.add(delay);
+        }
+    }
+
+    pub(super) fn summary(
+        self,
+        plan: &Plan,
+        elapsed: Duration,
+        savepoint: Option<Savepoint>,
+    ) -> Summary {
+        let records = self.sources.iter().map(|read| read.records).sum();
+        let sources = plan
+            .sources
+            .iter()
+            .zip(&self.sources)
+            .map(|(row, read)| SourceCount {
+                name: row.name.to_owned(),
+                records: read.records,
+                bytes: read.bytes,
+                dead_letters: read.dead_letters,
+            });
+        let outputs = plan.outputs.iter().zip(&self.outputs);
+        let elapsed = elapsed.as_secs_f64();
+        Summary {
+            batches: self.batches,
+            records,
+            bytes: self.sources.iter().map(|read| read.bytes).sum(),
+            sources: sources.collect(),
+            outputs: outputs
+                .map(|(row, records)| OutputCount {
+                    name: row.name.to_owned(),
+                    records: *records,
+                })
+                .collect(),
+            elapsed,
+            records_per_second: if elapsed > 0.0 {
+                records as f64 / elapsed
+            } else {
+                0.0
+            },
+            latency: self.delays.latency(),
+            savepoint,
+        }
+    }
+}

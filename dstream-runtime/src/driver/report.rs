@@ -1,0 +1,127 @@
+//! What a running job tells, and what is left of it at the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::latency::Latency;
+use crate::exec::task::{DeadLetter, SavedState};
+use crate::id::{BatchSeq, Partition, StageId};
+use crate::time::BatchTime;
+
+/// Sees what a job does. Called on the engine's thread, in batch order: it should return soon.
+pub trait Observer {
+    /// A batch is visible at all outputs.
+    fn on_batch(&mut self, report: &BatchReport<'_>) {
+        let _ = report;
+    }
+
+    /// Records of a source could not be read. These are the first of each task; the batch's report
+    /// has the number of all.
+    fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
+        let _ = (source, letters);
+    }
+
+    /// Something needs attention, and the job goes on.
+    fn on_warning(&mut self, message: &str) {
+        let _ = message;
+    }
+}
+
+/// Sees nothing.
+impl Observer for () {}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct BatchReport<'a> {
+    /// Its number.
+    pub batch: BatchSeq,
+    /// The end of its interval.
+    pub time: BatchTime,
+    /// What was read, per source of the plan.
+    pub sources: &'a [SourceReport],
+    /// What was made, per output of the plan.
+    pub outputs: &'a [OutputReport],
+    /// From asking the sources to being visible.
+    pub processing: Duration,
+    /// For a batch that was due at a time: how long after that it was visible.
+    pub delay: Option<Duration>,
+}
+
+/// What a batch read from a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceReport {
+    /// Records.
+    pub records: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Records that could not be read.
+    pub dead_letters: u64,
+}
+
+/// What a batch made for an output.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputReport {
+    /// Records.
+    pub records: u64,
+    /// The first of them as lines of text.
+    pub preview: Vec<String>,
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Batches published.
+    pub batches: u64,
+    /// Records read.
+    pub records: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Per source.
+    pub sources: Vec<SourceCount>,
+    /// Per output.
+    pub outputs: Vec<OutputCount>,
+    /// Seconds from start to end.
+    pub elapsed: f64,
+    /// Records read per second.
+    pub records_per_second: f64,
+    /// For a live job: how long after their time batches were visible.
+    pub latency: Option<Latency>,
+    /// What the next run can start from, if it was asked for.
+    #[serde(skip)]
+    pub savepoint: Option<Savepoint>,
+}
+
+/// What a job read from a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceCount {
+    /// The name of its stream.
+    pub name: String,
+    /// Records.
+    pub records: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Records that could not be read.
+    pub dead_letters: u64,
+}
+
+/// What a job made for an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutputCount {
+    /// The output's name.
+    pub name: String,
+    /// Records.
+    pub records: u64,
+}
+
+/// The state of a job after a batch.
+#[derive(Debug, Clone, Default)]
+pub struct Savepoint {
+    /// The last batch that was published; the next run begins with the one after it.
+    pub batch: BatchSeq,
+    /// The zero time of the job, which holds for the next run too.
+    pub zero_ms: u64,
+    /// What each stage kept, by partition.
+    pub states: BTreeMap<(StageId, Partition), SavedState>,
+}

@@ -1,0 +1,64 @@
+//! Asking a running job to stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::Sender;
+
+use super::local::Event;
+
+/// Stops a job gracefully: its sources take in nothing new; what they have received is processed and
+/// published; then it ends. Cheap to clone; may be used from any thread, any number of times, before
+/// the job runs and after it has ended.
+#[derive(Clone, Default)]
+pub struct StopHandle(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    asked: AtomicBool,
+    /// The running job to wake.
+    job: Mutex<Option<Sender<Event>>>,
+}
+
+impl StopHandle {
+    /// A handle to give to [`run`](super::run).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the job to stop. Twice is once.
+    pub fn stop(&self) {
+        if self.0.asked.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if let Some(job) = &*self.0.job.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A job that has ended needs no waking.
+            let _ = job.send(Event::Stop);
+        }
+    }
+
+    /// Whether it was asked to.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.0.asked.load(Ordering::SeqCst)
+    }
+
+    /// Connects it to a job that begins; whether that is to stop at once.
+    pub(super) fn connect(&self, job: Sender<Event>) -> bool {
+        *self.0.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
+        self.is_stopped()
+    }
+
+    pub(super) fn disconnect(&self) {
+        *self.0.job.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl std::fmt::Debug for StopHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StopHandle")
+            .field("is_stopped", &self.is_stopped())
+            .finish()
+    }
+}

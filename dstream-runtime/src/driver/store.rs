@@ -1,0 +1,181 @@
+//! Blocks by id and state by partition, in memory. The engine's thread owns it: tasks get handles on
+//! blocks and own their state while they run, so nothing here is locked.
+
+use std::collections::VecDeque;
+
+use crate::exec::task::State;
+use crate::id::{BatchSeq, BlockId, Partition, StageId, TaskId};
+use crate::sched::worker::RunTask;
+
+/// The blocks of one task: per tail, by ascending partition.
+pub(super) type TaskBlocks<B> = Vec<Vec<(Partition, B)>>;
+
+/// Blocks (`B` is a handle on one) and state of a job.
+pub(super) struct Store<B> {
+    /// Per batch from `oldest`, per stage, per producing partition.
+    blocks: VecDeque<Vec<Vec<TaskBlocks<B>>>>,
+    oldest: BatchSeq,
+    /// Per stage, per partition.
+    states: Vec<Vec<Option<State>>>,
+}
+
+impl<B: Clone> Store<B> {
+    pub(super) fn new(stages: usize, partitions: u32, oldest: BatchSeq) -> Self {
+        let states = || (0..partitions).map(|_| None).collect();
+        let states = (0..stages).map(|_| states()).collect();
+        Self {
+            blocks: VecDeque::new(),
+            oldest,
+            states,
+        }
+    }
+
+    fn batch(&self, batch: BatchSeq) -> Option<usize> {
+        usize::try_from(batch.0.checked_sub(self.oldest.0)?).ok()
+    }
+
+    /// Keeps what a task made.
+    pub(super) fn put(&mut self, task: TaskId, blocks: TaskBlocks<B>) {
+        let Some(at) = self.batch(task.batch) else {
+            return;
+        };
+        if blocks.iter().all(Vec::is_empty) {
+            return;
+        }
+        while self.blocks.len() <= at {
+            self.blocks.push_back(vec![Vec::new(); self.states.len()]);
+        }
+        let stage = &mut self.blocks[at][task.stage.index()];
+        if stage.len() <= task.partition.index() {
+            stage.resize_with(task.partition.index() + 1, Vec::new);
+        }
+        stage[task.partition.index()] = blocks;
+    }
+
+    fn get(&self, id: &BlockId) -> Option<&B> {
+        let stages = self.blocks.get(self.batch(id.producer.batch)?)?;
+        let task = stages
+            .get(id.producer.stage.index())?
+            .get(id.producer.partition.index())?;
+        let tail = task.get(id.tail.index())?;
+        let at = tail
+            .binary_search_by_key(&id.partition, |(partition, _)| *partition)
+            .ok()?;
+        Some(&tail[at].1)
+    }
+
+    /// Handles on the blocks that a task reads; the block that is missing if one is.
+    pub(super) fn inputs(&self, run: &RunTask) -> Result<Vec<Vec<B>>, BlockId> {
+        let block = |id: &BlockId| self.get(id).cloned().ok_or(*id);
+        run.inputs
+            .iter()
+            .map(|row| row.iter().map(block).collect())
+            .collect()
+    }
+
+    /// The blocks that a stage made in a batch will not be read any more.
+    pub(super) fn drop_stage(&mut self, batch: BatchSeq, stage: StageId) {
+        let stages = self.batch(batch).and_then(|at| self.blocks.get_mut(at));
+        if let Some(stages) = stages {
+            stages[stage.index()] = Vec::new();
+        }
+    }
+
+    /// Nothing of batches before `oldest` is needed any more.
+    pub(super) fn forget(&mut self, oldest: BatchSeq) {
+        while self.oldest < oldest {
+            self.blocks.pop_front();
+            self.oldest.0 += 1;
+        }
+    }
+
+    /// The state of a partition: taken by the task that runs on it, and given back by it.
+    pub(super) fn state(&mut self, stage: StageId, partition: Partition) -> &mut Option<State> {
+        &mut self.states[stage.index()][partition.index()]
+    }
+
+    /// All states there are.
+    pub(super) fn states(&self) -> impl Iterator<Item = (StageId, Partition, &State)> {
+        self.states
+            .iter()
+            .enumerate()
+            .flat_map(|(stage, partitions)| {
+                partitions
+                    .iter()
+                    .enumerate()
+                    .filter_map(move |(partition, state)| {
+                        Some((
+                            StageId(stage as u16),
+                            Partition(partition as u32),
+                            state.as_ref()?,
+                        ))
+                    })
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Attempt, TailId};
+    use crate::time::BatchTime;
+
+    fn task(batch: u64, partition: u32) -> TaskId {
+        TaskId {
+            batch: BatchSeq(batch),
+            stage: StageId(1),
+            partition: Partition(partition),
+        }
+    }
+
+    fn reading(blocks: &[(u64, u32, u16, u32)]) -> RunTask {
+        let id = |(batch, producer, tail, partition): &(u64, u32, u16, u32)| BlockId {
+            producer: task(*batch, *producer),
+            tail: TailId(*tail),
+            partition: Partition(*partition),
+        };
+        RunTask {
+            task: task(9, 0),
+            attempt: Attempt(0),
+            time: BatchTime(0),
+            emits: true,
+            inputs: vec![Vec::new(), blocks.iter().map(id).collect()],
+        }
+    }
+
+    #[test]
+    fn a_block_is_found_by_producer_tail_and_partition_until_it_is_dropped() {
+        let mut store = Store::new(3, 4, BatchSeq(5));
+        let blocks = |names: &[(u32, &'static str)]| {
+            names
+                .iter()
+                .map(|(partition, name)| (Partition(*partition), *name))
+                .collect::<Vec<_>>()
+        };
+        store.put(
+            task(6, 2),
+            vec![blocks(&[(0, "a"), (3, "b")]), blocks(&[(1, "c")])],
+        );
+        store.put(task(5, 0), vec![blocks(&[(0, "d")])]);
+        let all = reading(&[(6, 2, 0, 3), (6, 2, 1, 1), (5, 0, 0, 0)]);
+        assert_eq!(store.inputs(&all), Ok(vec![vec![], vec!["b", "c", "d"]]));
+        for missing in [
+            (6, 2, 0, 1),
+            (6, 2, 2, 0),
+            (6, 1, 0, 0),
+            (7, 0, 0, 0),
+            (4, 0, 0, 0),
+        ] {
+            assert!(store.inputs(&reading(&[missing])).is_err(), "{missing:?}");
+        }
+        store.drop_stage(BatchSeq(6), StageId(1));
+        assert!(store.inputs(&reading(&[(6, 2, 0, 3)])).is_err());
+        store.forget(BatchSeq(6));
+        assert!(store.inputs(&reading(&[(5, 0, 0, 0)])).is_err());
+        store.put(task(5, 0), vec![blocks(&[(0, "late")])]);
+        assert!(
+            store.inputs(&reading(&[(5, 0, 0, 0)])).is_err(),
+            "a batch that is over"
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! What master and workers tell each other: plain data, ready for any wire.
+//!
+//! Every message carries the epoch it was sent in. A receiver ignores any other epoch: the master
+//! starts an epoch's first batch only when every worker has acknowledged the epoch's placement, so
+//! no message of an epoch can arrive before its placement.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Attempt, BatchSeq, Epoch, Partition, TailId, TaskId, WorkerId};
+use crate::source::Range;
+use crate::time::BatchTime;
+
+/// From the master to a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Who owns which partition from now on.
+    Place {
+        /// The new epoch.
+        epoch: Epoch,
+        /// The owner of each partition.
+        placement: Vec<WorkerId>,
+        /// The first batch of this run of the job: none before it has tasks.
+        first: BatchSeq,
+    },
+    /// A batch has been cut: its tasks exist.
+    Begin {
+        /// The epoch.
+        epoch: Epoch,
+        /// The batch.
+        batch: BatchSeq,
+        /// The end of its interval.
+        time: BatchTime,
+        /// Per source, how many inputs it has: input i belongs to partition i.
+        inputs: Vec<u32>,
+        /// The oldest batch that is not over: the same as `Release` of those before it.
+        oldest: BatchSeq,
+    },
+    /// Run a failed task again.
+    Again {
+        /// The epoch.
+        epoch: Epoch,
+        /// The task.
+        task: TaskId,
+        /// The number of the run.
+        attempt: Attempt,
+    },
+    /// Batches before this one are over: whatever was kept for them can go.
+    Release {
+        /// The epoch.
+        epoch: Epoch,
+        /// The oldest batch that is not over.
+        oldest: BatchSeq,
+    },
+    /// This batch and all after it will never be published: start no task of them any more.
+    Abandon {
+        /// The epoch.
+        epoch: Epoch,
+        /// The first of them.
+        from: BatchSeq,
+    },
+}
+
+/// From a worker to the master.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToMaster {
+    /// It is there and has room for that many tasks at a time.
+    Joined {
+        /// Number of executor threads.
+        slots: u32,
+    },
+    /// It knows the placement of that epoch.
+    Placed {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// A task has run.
+    TaskDone {
+        /// The epoch.
+        epoch: Epoch,
+        /// The task.
+        task: TaskId,
+        /// Which run of it.
+        attempt: Attempt,
+        /// What it did.
+        tally: TaskTally,
+    },
+    /// A task has failed.
+    TaskFailed {
+        /// The epoch.
+        epoch: Epoch,
+        /// The task.
+        task: TaskId,
+        /// Which run of it.
+        attempt: Attempt,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// From a worker to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToPeer {
+    /// A task whose stage others read has run; the blocks named are for the receiver's partitions
+    /// and travel beside this message.
+    Produced {
+        /// The epoch.
+        epoch: Epoch,
+        /// The task.
+        task: TaskId,
+        /// Which run of it.
+        attempt: Attempt,
+        /// The blocks it made for the receiver, empty ones left out.
+        blocks: Vec<(TailId, Partition)>,
+    },
+}
+
+/// What a task did, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskTally {
+    /// Records read from a source.
+    pub records: u64,
+    /// Bytes read from a source.
+    pub bytes: u64,
+    /// Records that could not be read.
+    pub dead: u64,
+    /// Blocks made.
+    pub blocks: u32,
+}
+
+/// Why a task failed, as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What happened.
+    pub message: String,
+    /// File and line of a panic.
+    pub at: Option<(String, u32)>,
+    /// Whether another run may end differently.
+    pub again: bool,
+}
+
+/// What the master writes down before it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JournalEntry {
+    /// The input of a batch.
+    Cut {
+        /// The epoch.
+        epoch: Epoch,
+        /// The batch.
+        batch: BatchSeq,
+        /// Per source, per input: the ranges it consists of.
+        inputs: Vec<Vec<Vec<Range>>>,
+    },
+    /// Every task of a batch has run: it will be published.
+    Commit {
+        /// The epoch.
+        epoch: Epoch,
+        /// The batch.
+        batch: BatchSeq,
+    },
+}
+
+impl ToWorker {
+    /// The epoch it was sent in.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        match self {
+            Self::Place { epoch, .. }
+            | Self::Begin { epoch, .. }
+            | Self::Again { epoch, .. }
+            | Self::Release { epoch, .. }
+            | Self::Abandon { epoch, .. } => *epoch,
+        }
+    }
+}

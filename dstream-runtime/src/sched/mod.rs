@@ -1,0 +1,26 @@
+//! The decisions of a running job: which batch is cut when, which task may run, what is published.
+//!
+//! Two state machines, without clocks, sockets or threads:
+//!
+//! * [`MasterCore`] owns the life cycle of batches: cut, run, commit, publish, in order, each once.
+//! * [`WorkerCore`] owns the tasks of its partitions: a task runs when its lineage row is satisfied.
+//!
+//! They talk in [messages](message) only, which are plain data and carry the epoch, so the same cores
+//! are driven by channels in one process and by the network between several. A driver hands events
+//! to `handle` and carries out what `poll` gives it; it decides nothing. Handlers are total: a message
+//! that is old, doubled or absurd changes nothing. Nothing here depends on the order of a hash map.
+
+mod bits;
+pub mod master;
+pub mod message;
+pub mod placement;
+mod shape;
+pub mod worker;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+pub(crate) mod testplan;
+
+pub use master::{MasterAction, MasterConfig, MasterCore, MasterEvent};
+pub use worker::{Retention, WorkerAction, WorkerCore, WorkerEvent};
