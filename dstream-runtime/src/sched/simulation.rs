@@ -240,7 +240,7 @@ impl World {
 
     fn tasks_in(&self, batch: BatchSeq, stage: StageId) -> u32 {
         let row = self.plan.stage(stage);
-        if batch.0 % u64::from(row.every) != 0 {
+        if !batch.0.is_multiple_of(u64::from(row.every)) {
             return 0;
         }
         match row.tasks {
