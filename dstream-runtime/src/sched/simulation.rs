@@ -60,6 +60,8 @@ struct World {
     made: BTreeMap<TaskId, Vec<(TailId, Partition)>>,
     running: BTreeMap<TaskId, WorkerId>,
     done: BTreeSet<TaskId>,
+    /// The last batch whose commit was written.
+    committed: BatchSeq,
     durable_cuts: BTreeSet<BatchSeq>,
     durable_commits: BTreeSet<BatchSeq>,
     entries: BTreeMap<JournalSeq, JournalEntry>,
@@ -100,6 +102,7 @@ impl World {
             made: BTreeMap::new(),
             running: BTreeMap::new(),
             done: BTreeSet::new(),
+            committed: BatchSeq(0),
             durable_cuts: BTreeSet::new(),
             durable_commits: BTreeSet::new(),
             entries: BTreeMap::new(),
@@ -163,6 +166,10 @@ impl World {
             MasterAction::Cut { batch, source } => self.send(Message::Cut(batch, source)),
             MasterAction::Tell(to, message) => self.send(Message::ToWorker(to, message)),
             MasterAction::Persist(seq, entry) => {
+                if let JournalEntry::Commit { batch, .. } = entry {
+                    self.committed.0 += 1;
+                    assert_eq!(batch, self.committed, "batches are committed in order");
+                }
                 self.entries.insert(seq, entry);
                 self.send(Message::Synced(seq));
             }

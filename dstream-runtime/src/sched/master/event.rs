@@ -12,7 +12,7 @@ pub struct MasterConfig {
     /// Number of partitions.
     pub partitions: u32,
     /// How many batches may be in flight: bounds memory, and lets the next batches be read while
-    /// one is still running.
+    /// one is still running. At least 1, at most [`MAX_IN_FLIGHT`](crate::sched::MAX_IN_FLIGHT).
     pub in_flight: u32,
     /// How often a task is run before the job gives up.
     pub attempts: u32,

@@ -21,6 +21,7 @@ pub use self::event::{Cause, MasterAction, MasterConfig, MasterEvent, Outcome};
 use self::intake::{Intake, Mode};
 pub use self::journal::CommitToken;
 use self::journal::{Durable, Journal};
+use super::MAX_IN_FLIGHT;
 use super::message::{Failure, JournalEntry, ToMaster, ToWorker};
 use super::placement::place;
 use super::shape::Shape;
@@ -419,7 +420,7 @@ impl MasterCore {
     fn cut(&mut self, now_ms: u64) {
         let placed = |member: &Member| member.placed == member.told;
         let ready = self.epoch > Epoch(0) && self.members.values().all(placed);
-        let room = self.batches.len() < self.config.in_flight.max(1) as usize;
+        let room = self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize;
         let busy = matches!(
             self.batches.back(),
             Some(Batch {

@@ -16,14 +16,16 @@ use std::collections::VecDeque;
 
 pub use self::event::{Retention, RunTask, WorkerAction, WorkerEvent};
 use self::table::{BatchTable, Phase};
+use super::MAX_IN_FLIGHT;
 use super::message::{Failure, TaskTally, ToMaster, ToPeer, ToWorker};
 use super::shape::Shape;
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::plan::{Dependency, Plan};
 use crate::time::BatchTime;
 
-/// Batches so far ahead of the oldest one are absurd: the master keeps far fewer in flight.
-const MAX_AHEAD: u64 = 1024;
+/// Batches so far ahead of the oldest one are absurd. More than are in flight: another worker may
+/// know of a release that this one has not heard of yet.
+const MAX_AHEAD: u64 = 4 * MAX_IN_FLIGHT as u64;
 
 /// The tasks of one worker.
 #[derive(Debug)]
