@@ -1,1 +1,67 @@
-//! Facade.
+//! **dstream** compiles stream programs into native binaries.
+//!
+//! A program is a function of `let`s over streams. The macros turn it into stages: loops with the
+//! closures inlined, which work on borrowed views of the records, and constant tables that say what every
+//! partition of every batch is made of. The binary runs the program as a series of short deterministic
+//! batches (*Discretized Streams*, Zaharia et al., SOSP 2013).
+//!
+//! ```no_run
+//! use dstream::prelude::*;
+//!
+//! /// One page view, as the web tier logs it.
+//! #[derive(Record)]
+//! struct PageView {
+//!     url: String,
+//!     user: u64,
+//! }
+//!
+//! /// Views per page, running.
+//! #[dstream::job(interval = "1s")]
+//! fn page_views() {
+//!     let views = source::json::<PageView>("tcp://127.0.0.1:9000");
+//!     let ones = views.map(|v| (v.url, 1u64));
+//!     let counts = ones.running_reduce(|a, b| a + b);
+//!     counts.save("csv+file://out/counts");
+//! }
+//!
+//! dstream::main!(page_views);
+//! ```
+//!
+//! `JOB --help` lists what every job binary can do; `JOB plan` shows what the compiler made of it.
+
+pub use dstream_macros::{Record, job, operator, params};
+pub use dstream_runtime::exec::Stream;
+pub use dstream_runtime::{record, testing, text};
+
+#[doc(hidden)]
+pub use dstream_runtime::private as __private;
+
+#[doc(hidden)]
+pub use dstream_macros::__job;
+
+/// What a program needs in scope.
+pub mod prelude {
+    pub use crate::{Record, Stream};
+    pub use dstream_runtime::private::{clap, serde};
+    pub use dstream_runtime::text::{Pattern, words};
+}
+
+/// The `main` function of a binary with one job or several.
+///
+/// ```ignore
+/// dstream::main!(page_views);
+/// dstream::main!(page_views, sessions);
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($($job:path),+ $(,)?) => {
+        // Buffers of megabytes come and go with every batch, which the system's allocator gives back
+        // to the kernel each time.
+        #[global_allocator]
+        static __DSTREAM_ALLOCATOR: $crate::__private::MiMalloc = $crate::__private::MiMalloc;
+
+        fn main() -> ::std::process::ExitCode {
+            $crate::__private::main(&[$(&$job),+])
+        }
+    };
+}

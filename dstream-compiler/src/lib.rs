@@ -6,4 +6,17 @@
 //!
 //! The same front end serves the macros (which need code) and build scripts (which write reports).
 
+pub mod codegen;
+mod compile;
+pub mod diag;
+pub mod expand;
 pub mod ir;
+pub mod op;
+pub mod params;
+pub mod pass;
+pub mod record;
+pub mod syntax;
+#[cfg(test)]
+mod testing;
+
+pub use compile::{Compiled, compile_job, unresolved_operators};

@@ -29,11 +29,7 @@ static PLAN: Plan = Plan {
     interval_ms: 2,
     hash: 0,
     operators: &[],
-    sources: &[SourceRow {
-        id: SourceId(0),
-        name: "views",
-        operator: OperatorId(0),
-    }],
+    sources: &[SourceRow { id: SourceId(0), name: "views", operator: OperatorId(0) }],
     outputs: &[OutputRow {
         id: OutputId(0),
         name: "counts",
@@ -87,11 +83,7 @@ static PLAN: Plan = Plan {
             tails: &[TailRow::Output(OutputId(0))],
         },
     ],
-    report: Report {
-        phases: &[],
-        dot: "",
-        code: "",
-    },
+    report: Report { phases: &[], dot: "", code: "" },
 };
 
 struct Empty {
@@ -112,10 +104,7 @@ impl RunStage for Empty {
                 bytes: Arc::new(Vec::new()),
                 header: Arc::from([]),
             };
-            TailMade::Part {
-                part,
-                preview: Vec::new(),
-            }
+            TailMade::Part { part, preview: Vec::new() }
         } else {
             TailMade::Blocks(Vec::new())
         };
@@ -144,10 +133,7 @@ impl Source for Silence {
 
     fn cut(&mut self, _: usize) -> Result<Cut, SourceError> {
         self.left -= 1;
-        Ok(Cut {
-            inputs: Vec::new(),
-            ended: self.left == 0,
-        })
+        Ok(Cut { inputs: Vec::new(), ended: self.left == 0 })
     }
 
     fn immediate(&self) -> bool {
@@ -197,29 +183,12 @@ fn show(what: &str, mut times: Vec<Duration>) {
 }
 
 fn measure(what: &str, batches: u64, live: bool, in_flight: u32, takes: Duration) {
-    let stages: Vec<Arc<dyn RunStage>> = [false, false, true]
-        .map(|output| Arc::new(Empty { output, takes }) as _)
-        .into();
-    let job = BuiltJob {
-        plan: &PLAN,
-        stages,
-        sources: Vec::new(),
-        outputs: Vec::new(),
-    };
-    let config = LocalConfig {
-        partitions: 8,
-        cores: 2,
-        in_flight,
-        ..LocalConfig::default()
-    };
+    let stages: Vec<Arc<dyn RunStage>> =
+        [false, false, true].map(|output| Arc::new(Empty { output, takes }) as _).into();
+    let job = BuiltJob { plan: &PLAN, stages, sources: Vec::new(), outputs: Vec::new() };
+    let config = LocalConfig { partitions: 8, cores: 2, in_flight, ..LocalConfig::default() };
     let mut times = Times::default();
-    let (source, sink) = (
-        Silence {
-            left: batches,
-            live,
-        },
-        Nowhere,
-    );
+    let (source, sink) = (Silence { left: batches, live }, Nowhere);
     let start = Instant::now();
     let done = run(
         job,
@@ -232,10 +201,7 @@ fn measure(what: &str, batches: u64, live: bool, in_flight: u32, takes: Duration
     let elapsed = start.elapsed();
     match done {
         Ok(summary) => {
-            println!(
-                "{what}: {:.1?} per batch",
-                elapsed / summary.batches.max(1) as u32
-            );
+            println!("{what}: {:.1?} per batch", elapsed / summary.batches.max(1) as u32);
             show("  from cut to published", times.processing);
             if live {
                 show("  from its time to published", times.delay);

@@ -1,11 +1,21 @@
-//! The runtime of dstream.
+//! The runtime of dstream: records and blocks, the execution of tasks, the engine, inputs and
+//! outputs, and the command line of a job binary.
+//!
+//! Nothing here knows how a program is parsed or planned; it is given constant tables and kernels.
+
 pub mod block;
+pub mod cli;
 pub mod driver;
 pub mod exec;
 pub mod id;
+pub mod job;
 pub mod plan;
+#[doc(hidden)]
+pub mod private;
 pub mod record;
 pub mod sched;
 pub mod sink;
 pub mod source;
+pub mod testing;
+pub mod text;
 pub mod time;

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::BatchSeq;
 
 /// The end of a batch's interval, in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct BatchTime(pub u64);
 

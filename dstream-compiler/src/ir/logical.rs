@@ -56,6 +56,23 @@ pub struct Node {
     pub at: Span,
     /// The whole call, for the last line of the operator's row.
     pub whole: Span,
+    /// Operators of the user that turned out to compute the same and were merged into this one.
+    pub merged: Vec<Merged>,
+    /// Whether the compiler put it there: it is no call of the user's.
+    pub synthetic: bool,
+}
+
+/// An operator that was merged into an equal one: its stream keeps its name and its row.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    /// Name of the stream it made.
+    pub stream: String,
+    /// Whether the user gave the name.
+    pub named: bool,
+    /// The operator's name as written.
+    pub at: Span,
+    /// The whole call.
+    pub whole: Span,
 }
 
 /// A user's function: a closure or a path to a function.
@@ -63,6 +80,8 @@ pub struct Node {
 pub struct Function {
     /// The expression as written, without an outer `move` (it is called where it stands).
     pub expr: Expr,
+    /// Whether the user allowed it to be non-deterministic: then it is never merged with another.
+    pub nondeterministic: bool,
 }
 
 /// How a source's records are written.

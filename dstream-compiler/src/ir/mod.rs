@@ -1,5 +1,10 @@
 //! The two graphs of the compiler: the *logical* plan says what is computed, the *physical* plan in
 //! which stages. Passes turn the one into the other; code is made from the physical plan alone.
 
+pub mod dump;
+pub mod dump_dot;
+pub mod dump_stages;
+pub mod fingerprint;
 pub mod logical;
+#[expect(missing_docs, reason = "the numbers of heads and tails are explained on their enums")]
 pub mod physical;

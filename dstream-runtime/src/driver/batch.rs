@@ -54,10 +54,7 @@ impl InFlight {
     pub(super) fn reports(&mut self, lines: u32) -> Vec<OutputReport> {
         let report = |made: &mut Made| {
             made.previews.sort_by_key(|(partition, _)| *partition);
-            let texts = made
-                .previews
-                .iter()
-                .map(|(_, text)| String::from_utf8_lossy(text));
+            let texts = made.previews.iter().map(|(_, text)| String::from_utf8_lossy(text));
             let preview =
                 texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
             OutputReport {
@@ -77,12 +74,8 @@ impl InFlight {
         dead_sinks: &[Option<usize>],
     ) -> Publication {
         let inputs = self.lineage(plan);
-        let batch = |parts| Batch {
-            time: self.time,
-            parts,
-            inputs: inputs.clone(),
-            plan: plan.hash,
-        };
+        let batch =
+            |parts| Batch { time: self.time, parts, inputs: inputs.clone(), plan: plan.hash };
         let mut batches = Vec::with_capacity(plan.outputs.len());
         for (index, (row, made)) in plan.outputs.iter().zip(&mut self.outputs).enumerate() {
             let stage = plan.stage(row.stage);
@@ -92,33 +85,27 @@ impl InFlight {
             }
             let mut parts = std::mem::take(&mut made.parts);
             parts.sort_by_key(|part| part.partition);
-            if let Some(limit) = row.print {
+            if let Some(limit) = kernels.outputs[index].limit {
                 parts = print::first(parts, limit, kernels.outputs[index].format);
             }
             batches.push((index, batch(parts)));
         }
         for (source, sink) in dead_sinks.iter().enumerate() {
             let letters = self.dead.iter().filter(|(of, ..)| of.index() == source);
-            let parts: Vec<Part> = letters
-                .map(|(_, partition, dead)| dead::part(*partition, &dead.first))
-                .collect();
+            let parts: Vec<Part> =
+                letters.map(|(_, partition, dead)| dead::part(*partition, &dead.first)).collect();
             if let (Some(sink), false) = (sink, parts.is_empty()) {
                 batches.push((*sink, batch(parts)));
             }
         }
-        Publication {
-            seq: self.seq,
-            batches,
-        }
+        Publication { seq: self.seq, batches }
     }
 
     fn lineage(&self, plan: &Plan) -> Arc<[(String, Range)]> {
         let named = |(source, inputs): (usize, &Vec<Input>)| {
             let name = plan.sources[source].name;
             let ranges = inputs.iter().flat_map(|input| &input.ranges);
-            ranges
-                .map(|range| (name.to_owned(), range.clone()))
-                .collect::<Vec<_>>()
+            ranges.map(|range| (name.to_owned(), range.clone())).collect::<Vec<_>>()
         };
         self.inputs.iter().enumerate().flat_map(named).collect()
     }

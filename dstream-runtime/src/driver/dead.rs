@@ -20,19 +20,8 @@ struct Line<'a> {
 pub(super) fn part(partition: Partition, letters: &[DeadLetter]) -> Part {
     let mut bytes = Vec::new();
     let mut records = 0;
-    for DeadLetter {
-        split,
-        position,
-        reason,
-        text,
-    } in letters
-    {
-        let line = Line {
-            split,
-            position: *position,
-            reason,
-            text,
-        };
+    for DeadLetter { split, position, reason, text } in letters {
+        let line = Line { split, position: *position, reason, text };
         let before = bytes.len();
         // Strings and a number into memory: nothing here can fail, but if it did the line is left out.
         match serde_json::to_writer(&mut bytes, &line) {
@@ -43,12 +32,7 @@ pub(super) fn part(partition: Partition, letters: &[DeadLetter]) -> Part {
             Err(_) => bytes.truncate(before),
         }
     }
-    Part {
-        partition,
-        records,
-        bytes: Arc::new(bytes),
-        header: Arc::from([]),
-    }
+    Part { partition, records, bytes: Arc::new(bytes), header: Arc::from([]) }
 }
 
 #[cfg(test)]

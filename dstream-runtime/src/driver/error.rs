@@ -134,24 +134,14 @@ impl fmt::Display for Place {
 impl Place {
     fn of(plan: &Plan, row: &OperatorRow) -> Self {
         let file = row.file.unwrap_or(plan.file);
-        Self {
-            operator: row.name,
-            stream: row.stream,
-            file,
-            line: row.line,
-        }
+        Self { operator: row.name, stream: row.stream, file, line: row.line }
     }
 
     /// Where an operator is called; the job itself if the plan does not have it.
     pub(super) fn operator(plan: &'static Plan, id: OperatorId) -> Self {
         match plan.operators.get(id.index()) {
             Some(row) => Self::of(plan, row),
-            None => Self {
-                operator: "job",
-                stream: plan.job,
-                file: plan.file,
-                line: plan.line,
-            },
+            None => Self { operator: "job", stream: plan.job, file: plan.file, line: plan.line },
         }
     }
 
@@ -162,14 +152,8 @@ impl Place {
             let (known, file) = (Path::new(known), Path::new(file));
             known.ends_with(file) || file.ends_with(known)
         };
-        let known = plan
-            .operators
-            .iter()
-            .filter_map(|row| row.file)
-            .chain([plan.file]);
-        let row = known
-            .filter(same)
-            .find_map(|file| plan.operator_at(file, line))?;
+        let known = plan.operators.iter().filter_map(|row| row.file).chain([plan.file]);
+        let row = known.filter(same).find_map(|file| plan.operator_at(file, line))?;
         Some(Self::of(plan, row))
     }
 }
@@ -203,31 +187,18 @@ impl TaskFailure {
     ) -> Self {
         let row = plan.stage(task.stage);
         let panicked = match &error {
-            TaskError::Panic(Panic {
-                at: Some((file, line)),
-                ..
-            }) => Place::of_panic(plan, file, *line),
+            TaskError::Panic(Panic { at: Some((file, line)), .. }) => {
+                Place::of_panic(plan, file, *line)
+            }
             _ => None,
         };
         let exact = panicked.is_some() || row.operators.len() == 1;
         let first = || {
-            let first = row
-                .operators
-                .first()
-                .copied()
-                .unwrap_or(OperatorId(u16::MAX));
+            let first = row.operators.first().copied().unwrap_or(OperatorId(u16::MAX));
             Place::operator(plan, first)
         };
         let at = panicked.unwrap_or_else(first);
-        Self {
-            task,
-            time,
-            stage: row.name,
-            at,
-            exact,
-            attempts,
-            error,
-        }
+        Self { task, time, stage: row.name, at, exact, attempts, error }
     }
 
     fn help(&self) -> &'static str {
@@ -239,7 +210,7 @@ impl TaskFailure {
                 "correct the record, or open the source with `?on_error=skip` to set such records aside"
             }
             TaskError::Source(_) => "make the data readable as it was",
-            TaskError::TooLarge(_) => "make the records smaller, or use more --partitions",
+            TaskError::Result(_) => "make the records smaller, or use more --partitions",
             TaskError::Door(_) => "this is a bug of dstream or of the memory: please report it",
         }
     }
@@ -247,17 +218,11 @@ impl TaskFailure {
 
 impl fmt::Display for TaskFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place {
-            operator, stream, ..
-        } = &self.at;
+        let Place { operator, stream, .. } = &self.at;
         if self.exact {
             write!(f, "`{stream}`: {operator} at {} failed", self.at)?;
         } else {
-            write!(
-                f,
-                "the stage of `{}`, which begins at {}, failed",
-                self.stage, self.at
-            )?;
+            write!(f, "the stage of `{}`, which begins at {}, failed", self.stage, self.at)?;
         }
         let (task, plural) = (self.task, if self.attempts == 1 { "" } else { "s" });
         writeln!(
@@ -283,15 +248,7 @@ mod tests {
 
     const fn operator(id: u16, name: &'static str, stream: &'static str, line: u32) -> OperatorRow {
         let id = OperatorId(id);
-        OperatorRow {
-            id,
-            name,
-            stream,
-            line,
-            column: 5,
-            last_line: line + 2,
-            file: None,
-        }
+        OperatorRow { id, name, stream, line, column: 5, last_line: line + 2, file: None }
     }
 
     static PLAN: Plan = Plan {
@@ -301,10 +258,7 @@ mod tests {
         about: "",
         interval_ms: 1000,
         hash: 0,
-        operators: &[
-            operator(0, "json", "views", 10),
-            operator(1, "map", "ones", 13),
-        ],
+        operators: &[operator(0, "json", "views", 10), operator(1, "map", "ones", 13)],
         sources: &[],
         outputs: &[],
         stages: &[StageRow {
@@ -318,25 +272,14 @@ mod tests {
             operators: &[OperatorId(0), OperatorId(1)],
             tails: &[],
         }],
-        report: Report {
-            phases: &[],
-            dot: "",
-            code: "",
-        },
+        report: Report { phases: &[], dot: "", code: "" },
     };
 
     fn failure(at: Option<(&str, u32)>) -> String {
         let at = at.map(|(file, line)| (file.to_owned(), line));
-        let error = TaskError::Panic(Panic {
-            message: "no such key".into(),
-            at,
-        });
+        let error = TaskError::Panic(Panic { message: "no such key".into(), at });
         let (batch, stage, partition) = (BatchSeq(7), StageId(0), Partition(3));
-        let task = TaskId {
-            batch,
-            stage,
-            partition,
-        };
+        let task = TaskId { batch, stage, partition };
         TaskFailure::new(&PLAN, task, BatchTime(7000), 3, error).to_string()
     }
 

@@ -110,11 +110,7 @@ impl Queue {
                 return None;
             }
             tasks.sleeping += 1;
-            drop(
-                self.more
-                    .wait(tasks)
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
+            drop(self.more.wait(tasks).unwrap_or_else(PoisonError::into_inner));
         }
     }
 
@@ -159,12 +155,7 @@ mod tests {
     #[test]
     fn older_batches_go_first() {
         let queue = Queue::default();
-        queue.push(&mut vec![
-            work(2, 0, 0),
-            work(1, 1, 0),
-            work(1, 0, 1),
-            work(1, 0, 0),
-        ]);
+        queue.push(&mut vec![work(2, 0, 0), work(1, 1, 0), work(1, 0, 1), work(1, 0, 0)]);
         let order: Vec<_> = (0..4)
             .filter_map(|_| queue.take())
             .map(|work| (work.task.batch.0, work.task.stage.0, work.task.partition.0))
@@ -193,8 +184,7 @@ mod tests {
                     let (queue, done) = (&queue, done.clone());
                     scope.spawn(move || {
                         while let Some(work) = queue.take() {
-                            done.send(work.task.batch.0)
-                                .expect("the test still listens");
+                            done.send(work.task.batch.0).expect("the test still listens");
                         }
                     });
                 }

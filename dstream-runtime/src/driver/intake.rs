@@ -44,9 +44,7 @@ impl Intake {
             return Ok(Self::Here(source));
         }
         let (ask, asked) = unbounded();
-        spawn(Box::new(move || {
-            serve(id, source, partitions, &asked, &events)
-        }))?;
+        spawn(Box::new(move || serve(id, source, partitions, &asked, &events)))?;
         Ok(Self::There(ask))
     }
 
@@ -119,14 +117,7 @@ fn serve(
             Ask::Stop => stop(source.as_mut()),
             Ask::Cut(batch) => {
                 let result = cut(source.as_mut(), partitions);
-                if events
-                    .send(Event::Cut {
-                        batch,
-                        source: id,
-                        result,
-                    })
-                    .is_err()
-                {
+                if events.send(Event::Cut { batch, source: id, result }).is_err() {
                     return;
                 }
             }

@@ -32,11 +32,7 @@ pub struct Latency {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self {
-            counts: vec![0; BUCKETS],
-            total: 0,
-            max: 0,
-        }
+        Self { counts: vec![0; BUCKETS], total: 0, max: 0 }
     }
 }
 
@@ -71,22 +67,14 @@ impl Histogram {
 
 fn bucket(micros: u64) -> usize {
     let power = (micros / STEPS).checked_ilog2().map_or(0, |log| log + 1);
-    let step = if power == 0 {
-        micros
-    } else {
-        (micros >> (power - 1)) - STEPS
-    };
+    let step = if power == 0 { micros } else { (micros >> (power - 1)) - STEPS };
     (u64::from(power) * STEPS + step) as usize
 }
 
 /// The highest value of a bucket.
 fn highest(bucket: usize) -> u64 {
     let (power, step) = (bucket as u64 / STEPS, bucket as u64 % STEPS);
-    if power == 0 {
-        step
-    } else {
-        ((STEPS + step + 1) << (power - 1)) - 1
-    }
+    if power == 0 { step } else { ((STEPS + step + 1) << (power - 1)) - 1 }
 }
 
 #[cfg(test)]
@@ -97,10 +85,7 @@ mod tests {
     fn every_value_is_in_a_bucket_that_ends_at_most_a_32nd_later() {
         for micros in (0..5000).chain((0..34).map(|p| (1u64 << p) + 7)) {
             let end = highest(bucket(micros));
-            assert!(
-                end >= micros && end <= micros + micros / 32,
-                "{micros} {end}"
-            );
+            assert!(end >= micros && end <= micros + micros / 32, "{micros} {end}");
             assert!(bucket(micros) == 0 || highest(bucket(micros) - 1) < micros);
         }
     }
@@ -111,11 +96,9 @@ mod tests {
         assert_eq!(histogram.latency(), None);
         (1..=1000).for_each(|ms| histogram.add(Duration::from_millis(ms)));
         let latency = histogram.latency().unwrap();
-        for (got, want) in [
-            (latency.p50_ms, 500.0),
-            (latency.p90_ms, 900.0),
-            (latency.p99_ms, 990.0),
-        ] {
+        for (got, want) in
+            [(latency.p50_ms, 500.0), (latency.p90_ms, 900.0), (latency.p99_ms, 990.0)]
+        {
             assert!((want..=want * 1.04).contains(&got), "{got} {want}");
         }
         assert!((latency.max_ms - 1000.0).abs() < 1e-9);

@@ -25,11 +25,13 @@ use super::publish::{PublishError, Publisher};
 use super::report::{Observer, Savepoint, Summary};
 use super::stop::StopHandle;
 use super::task::{Kernels, Ran, run as run_task};
+use crate::block::BufferPool;
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::id::{BatchSeq, SourceId};
+use crate::plan::OutputRow;
 use crate::record::Format;
-use crate::sink::Sink;
+use crate::sink::{self, Sink};
 use crate::source::{Cut, Source};
 
 /// How a job runs in one process.
@@ -71,21 +73,23 @@ impl Default for LocalConfig {
     }
 }
 
+/// An output of `print` is cut short only while it is printed: bound to a sink it is written whole.
+fn limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
+    let printed = job.outputs.get(index).is_none_or(|output| output.url == sink::PRINT);
+    row.print.filter(|_| printed)
+}
+
+/// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
+const BUFFERS_KEPT: usize = 256 << 20;
+
 /// What happened, from whatever thread.
 pub(super) enum Event {
     /// A task has run on an executor.
     Ran(Ran),
     /// A source has answered.
-    Cut {
-        batch: BatchSeq,
-        source: SourceId,
-        result: Result<Cut, CutError>,
-    },
+    Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, CutError> },
     /// The sinks have a batch, or the one at an index has refused it.
-    Published {
-        batch: BatchSeq,
-        result: Result<(), (usize, PublishError)>,
-    },
+    Published { batch: BatchSeq, result: Result<(), (usize, PublishError)> },
     /// The job is to stop.
     Stop,
 }
@@ -105,11 +109,7 @@ pub fn run(
     stop: StopHandle,
 ) -> Result<Summary, JobError> {
     let plan = job.plan;
-    let mismatch = |what, expected, given| JobError::Mismatch {
-        what,
-        expected,
-        given,
-    };
+    let mismatch = |what, expected, given| JobError::Mismatch { what, expected, given };
     if inputs.len() != plan.sources.len() {
         return Err(mismatch("sources", plan.sources.len(), inputs.len()));
     }
@@ -125,13 +125,15 @@ pub fn run(
             .outputs
             .iter()
             .zip(&sinks)
-            .map(|(row, sink)| OutputSetting {
+            .enumerate()
+            .map(|(index, (row, sink))| OutputSetting {
                 format: sink.format(),
-                limit: row.print,
+                limit: limit(&job, index, row),
                 preview: config.preview,
             })
             .collect(),
         stages: job.stages,
+        buffers: BufferPool::new(BUFFERS_KEPT),
         partitions: config.partitions,
     };
     let mut dead_sinks = vec![None; plan.sources.len()];
@@ -139,10 +141,7 @@ pub fn run(
     for ((sink, slot), row) in dead.zip(&mut dead_sinks).zip(plan.sources) {
         let Some(sink) = sink else { continue };
         if let Some(format @ (Format::Csv | Format::Text)) = sink.format() {
-            return Err(JobError::DeadLetters {
-                name: row.name.to_owned(),
-                format,
-            });
+            return Err(JobError::DeadLetters { name: row.name.to_owned(), format });
         }
         *slot = Some(sinks.len());
         sinks.push(sink);
@@ -151,12 +150,7 @@ pub fn run(
     let (sender, events) = unbounded();
     let queue = Queue::default();
     let thread = |name: String| std::thread::Builder::new().name(name);
-    let failed = |what: String| {
-        move |error| JobError::Thread {
-            what,
-            error: Arc::new(error),
-        }
-    };
+    let failed = |what: String| move |error| JobError::Thread { what, error: Arc::new(error) };
     let result = std::thread::scope(|scope| {
         // However this scope is left, no executor must wait for ever.
         let _close = CloseOnDrop(&queue);
@@ -183,19 +177,10 @@ pub fn run(
             let intake = Intake::new(row.id, source, partitions, sender.clone(), spawn);
             intakes.push(intake.map_err(failed(format!("source `{}`", row.name)))?);
         }
-        let spawn = |serve| {
-            thread("dstream-publish".into())
-                .spawn_scoped(scope, serve)
-                .map(drop)
-        };
+        let spawn = |serve| thread("dstream-publish".into()).spawn_scoped(scope, serve).map(drop);
         let publisher = Publisher::new(sinks, sender.clone(), spawn);
         let publisher = publisher.map_err(failed("the outputs".into()))?;
-        let ends = Ends {
-            intakes,
-            live,
-            publisher,
-            dead_sinks,
-        };
+        let ends = Ends { intakes, live, publisher, dead_sinks };
         let stop_now = stop.connect(sender.clone());
         let engine = Engine::new(plan, &kernels, &queue, config, ends, observer)?;
         engine.run(&events, stop_now)

@@ -15,9 +15,7 @@ pub(super) fn first(parts: Vec<Part>, limit: u32, format: Option<Format>) -> Vec
     for mut part in parts {
         let encoded = part.records.min(limit);
         if encoded > left {
-            let end = memchr::memchr_iter(b'\n', &part.bytes)
-                .take(left as usize)
-                .last();
+            let end = memchr::memchr_iter(b'\n', &part.bytes).take(left as usize).last();
             part.bytes = Arc::new(part.bytes[..end.map_or(0, |at| at + 1)].to_vec());
         }
         part.records = encoded.min(left);
@@ -43,28 +41,16 @@ mod tests {
 
     fn part(partition: u32, records: u64, text: &str) -> Part {
         let bytes = Arc::new(text.as_bytes().to_vec());
-        Part {
-            partition: Partition(partition),
-            records,
-            bytes,
-            header: Arc::from([]),
-        }
+        Part { partition: Partition(partition), records, bytes, header: Arc::from([]) }
     }
 
     fn text(parts: &[Part]) -> String {
-        parts
-            .iter()
-            .map(|part| String::from_utf8_lossy(&part.bytes))
-            .collect()
+        parts.iter().map(|part| String::from_utf8_lossy(&part.bytes)).collect()
     }
 
     #[test]
     fn shows_the_first_of_all_partitions_and_how_many_more() {
-        let parts = vec![
-            part(0, 2, "a\nb\n"),
-            part(1, 900, "c\nd\ne\n"),
-            part(2, 1, "f\n"),
-        ];
+        let parts = vec![part(0, 2, "a\nb\n"), part(1, 900, "c\nd\ne\n"), part(2, 1, "f\n")];
         let shown = first(parts.clone(), 3, Some(Format::Text));
         assert_eq!(text(&shown), "a\nb\nc\n… and 900 more\n");
         assert_eq!(shown.iter().map(|part| part.records).sum::<u64>(), 3);
@@ -73,10 +59,7 @@ mod tests {
 
     #[test]
     fn says_nothing_when_all_are_shown() {
-        assert_eq!(
-            text(&first(vec![part(0, 3, "a\nb\nc\n")], 3, Some(Format::Text))),
-            "a\nb\nc\n"
-        );
+        assert_eq!(text(&first(vec![part(0, 3, "a\nb\nc\n")], 3, Some(Format::Text))), "a\nb\nc\n");
         assert!(first(Vec::new(), 10, Some(Format::Text)).is_empty());
     }
 }

@@ -45,13 +45,7 @@ impl Publisher {
         spawn(Box::new(move || {
             for publication in publications {
                 let result = publish(&mut sinks, &publication);
-                if events
-                    .send(Event::Published {
-                        batch: publication.seq,
-                        result,
-                    })
-                    .is_err()
-                {
+                if events.send(Event::Published { batch: publication.seq, result }).is_err() {
                     return;
                 }
             }

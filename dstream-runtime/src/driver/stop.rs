@@ -57,8 +57,6 @@ impl StopHandle {
 
 impl std::fmt::Debug for StopHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StopHandle")
-            .field("is_stopped", &self.is_stopped())
-            .finish()
+        f.debug_struct("StopHandle").field("is_stopped", &self.is_stopped()).finish()
     }
 }

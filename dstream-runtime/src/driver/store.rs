@@ -23,11 +23,7 @@ impl<B: Clone> Store<B> {
     pub(super) fn new(stages: usize, partitions: u32, oldest: BatchSeq) -> Self {
         let states = || (0..partitions).map(|_| None).collect();
         let states = (0..stages).map(|_| states()).collect();
-        Self {
-            blocks: VecDeque::new(),
-            oldest,
-            states,
-        }
+        Self { blocks: VecDeque::new(), oldest, states }
     }
 
     fn batch(&self, batch: BatchSeq) -> Option<usize> {
@@ -52,25 +48,27 @@ impl<B: Clone> Store<B> {
         stage[task.partition.index()] = blocks;
     }
 
-    fn get(&self, id: &BlockId) -> Option<&B> {
+    /// The blocks of one id: more than one where one would have been too large.
+    fn get(&self, id: &BlockId) -> Option<&[(Partition, B)]> {
         let stages = self.blocks.get(self.batch(id.producer.batch)?)?;
-        let task = stages
-            .get(id.producer.stage.index())?
-            .get(id.producer.partition.index())?;
+        let task = stages.get(id.producer.stage.index())?.get(id.producer.partition.index())?;
         let tail = task.get(id.tail.index())?;
-        let at = tail
-            .binary_search_by_key(&id.partition, |(partition, _)| *partition)
-            .ok()?;
-        Some(&tail[at].1)
+        let start = tail.partition_point(|(partition, _)| *partition < id.partition);
+        let end = tail.partition_point(|(partition, _)| *partition <= id.partition);
+        (start < end).then(|| &tail[start..end])
     }
 
     /// Handles on the blocks that a task reads; the block that is missing if one is.
     pub(super) fn inputs(&self, run: &RunTask) -> Result<Vec<Vec<B>>, BlockId> {
-        let block = |id: &BlockId| self.get(id).cloned().ok_or(*id);
-        run.inputs
-            .iter()
-            .map(|row| row.iter().map(block).collect())
-            .collect()
+        let row = |ids: &Vec<BlockId>| {
+            let mut blocks = Vec::with_capacity(ids.len());
+            for id in ids {
+                let found = self.get(id).ok_or(*id)?;
+                blocks.extend(found.iter().map(|(_, block)| block.clone()));
+            }
+            Ok(blocks)
+        };
+        run.inputs.iter().map(row).collect()
     }
 
     /// The blocks that a stage made in a batch will not be read any more.
@@ -96,21 +94,11 @@ impl<B: Clone> Store<B> {
 
     /// All states there are.
     pub(super) fn states(&self) -> impl Iterator<Item = (StageId, Partition, &State)> {
-        self.states
-            .iter()
-            .enumerate()
-            .flat_map(|(stage, partitions)| {
-                partitions
-                    .iter()
-                    .enumerate()
-                    .filter_map(move |(partition, state)| {
-                        Some((
-                            StageId(stage as u16),
-                            Partition(partition as u32),
-                            state.as_ref()?,
-                        ))
-                    })
+        self.states.iter().enumerate().flat_map(|(stage, partitions)| {
+            partitions.iter().enumerate().filter_map(move |(partition, state)| {
+                Some((StageId(stage as u16), Partition(partition as u32), state.as_ref()?))
             })
+        })
     }
 }
 
@@ -121,11 +109,7 @@ mod tests {
     use crate::time::BatchTime;
 
     fn task(batch: u64, partition: u32) -> TaskId {
-        TaskId {
-            batch: BatchSeq(batch),
-            stage: StageId(1),
-            partition: Partition(partition),
-        }
+        TaskId { batch: BatchSeq(batch), stage: StageId(1), partition: Partition(partition) }
     }
 
     fn reading(blocks: &[(u64, u32, u16, u32)]) -> RunTask {
@@ -147,25 +131,16 @@ mod tests {
     fn a_block_is_found_by_producer_tail_and_partition_until_it_is_dropped() {
         let mut store = Store::new(3, 4, BatchSeq(5));
         let blocks = |names: &[(u32, &'static str)]| {
-            names
-                .iter()
-                .map(|(partition, name)| (Partition(*partition), *name))
-                .collect::<Vec<_>>()
+            names.iter().map(|(partition, name)| (Partition(*partition), *name)).collect::<Vec<_>>()
         };
-        store.put(
-            task(6, 2),
-            vec![blocks(&[(0, "a"), (3, "b")]), blocks(&[(1, "c")])],
-        );
+        store.put(task(6, 2), vec![blocks(&[(0, "a"), (3, "b")]), blocks(&[(1, "c")])]);
         store.put(task(5, 0), vec![blocks(&[(0, "d")])]);
         let all = reading(&[(6, 2, 0, 3), (6, 2, 1, 1), (5, 0, 0, 0)]);
         assert_eq!(store.inputs(&all), Ok(vec![vec![], vec!["b", "c", "d"]]));
-        for missing in [
-            (6, 2, 0, 1),
-            (6, 2, 2, 0),
-            (6, 1, 0, 0),
-            (7, 0, 0, 0),
-            (4, 0, 0, 0),
-        ] {
+        // Where one block would have been too large there are several of one id.
+        store.put(task(6, 1), vec![blocks(&[(0, "e"), (0, "f"), (1, "g")])]);
+        assert_eq!(store.inputs(&reading(&[(6, 1, 0, 0)])), Ok(vec![vec![], vec!["e", "f"]]));
+        for missing in [(6, 2, 0, 1), (6, 2, 2, 0), (6, 0, 0, 0), (7, 0, 0, 0), (4, 0, 0, 0)] {
             assert!(store.inputs(&reading(&[missing])).is_err(), "{missing:?}");
         }
         store.drop_stage(BatchSeq(6), StageId(1));
@@ -173,9 +148,6 @@ mod tests {
         store.forget(BatchSeq(6));
         assert!(store.inputs(&reading(&[(5, 0, 0, 0)])).is_err());
         store.put(task(5, 0), vec![blocks(&[(0, "late")])]);
-        assert!(
-            store.inputs(&reading(&[(5, 0, 0, 0)])).is_err(),
-            "a batch that is over"
-        );
+        assert!(store.inputs(&reading(&[(5, 0, 0, 0)])).is_err(), "a batch that is over");
     }
 }

@@ -9,7 +9,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use crate::block::Block;
+use crate::block::{Block, BufferPool};
 use crate::exec::stage::RunStage;
 use crate::exec::task::{Made, OutputSetting, Panic, State, TaskContext, TaskError};
 use crate::id::{Attempt, TaskId};
@@ -20,6 +20,8 @@ use crate::time::BatchTime;
 pub(super) struct Kernels {
     pub(super) stages: Vec<Arc<dyn RunStage>>,
     pub(super) outputs: Vec<OutputSetting>,
+    /// Where blocks get their buffers.
+    pub(super) buffers: BufferPool,
     pub(super) partitions: u32,
 }
 
@@ -56,15 +58,7 @@ pub(super) struct Ran {
 pub(super) fn run(kernels: &Kernels, work: Work) -> Ran {
     let start = Instant::now();
     let read_nothing = work.reads_nothing();
-    let Work {
-        task,
-        attempt,
-        time,
-        emits,
-        inputs,
-        source,
-        mut state,
-    } = work;
+    let Work { task, attempt, time, emits, inputs, source, mut state } = work;
     let mut context = TaskContext {
         task,
         time,
@@ -73,21 +67,14 @@ pub(super) fn run(kernels: &Kernels, work: Work) -> Ran {
         inputs: &inputs,
         source: source.as_ref(),
         state: &mut state,
+        buffers: &kernels.buffers,
         outputs: &kernels.outputs,
         made: Made::default(),
     };
     let stage = &kernels.stages[task.stage.index()];
     let result =
         catch(|| stage.run(&mut context)).unwrap_or_else(|panic| Err(TaskError::Panic(panic)));
-    Ran {
-        task,
-        attempt,
-        emits,
-        read_nothing,
-        state,
-        result,
-        took: start.elapsed(),
-    }
+    Ran { task, attempt, emits, read_nothing, state, result, took: start.elapsed() }
 }
 
 thread_local! {
@@ -104,10 +91,7 @@ pub(super) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
     CATCHING.set(outer);
     result.map_err(|payload| {
         let caught = CAUGHT.take();
-        caught.unwrap_or_else(|| Panic {
-            message: message(payload.as_ref()),
-            at: None,
-        })
+        caught.unwrap_or_else(|| Panic { message: message(payload.as_ref()), at: None })
     })
 }
 
@@ -122,19 +106,14 @@ fn install() {
                 return next(info);
             }
             let at = info.location().map(|at| (at.file().to_owned(), at.line()));
-            let panic = Panic {
-                message: message(info.payload()),
-                at,
-            };
+            let panic = Panic { message: message(info.payload()), at };
             CAUGHT.with(|caught| *caught.borrow_mut() = Some(panic));
         }));
     });
 }
 
 fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned());
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
     text.unwrap_or_else(|| "a panic without a message".to_owned())
 }

@@ -3,7 +3,7 @@
 //! A closure that is passed *after* its argument needs no annotations: rustc takes its parameter types
 //! from the argument. All of these vanish when optimised.
 
-use crate::record::{AsRecord, Record};
+use crate::record::{AsPair, AsRecord, Record};
 
 /// Calls `f` with `x`.
 #[inline(always)]
@@ -53,8 +53,9 @@ pub fn option<T>(value: Option<T>) -> Option<T> {
     value
 }
 
-/// The two parts of a keyed record.
+/// The key and the value of a keyed record.
 #[inline(always)]
-pub fn pair<K, V>(pair: (K, V)) -> (K, V) {
-    pair
+#[allow(clippy::type_complexity)]
+pub fn pair<P: AsPair>(pair: &P) -> (<P::Key as Record>::View<'_>, <P::Value as Record>::View<'_>) {
+    pair.parts()
 }

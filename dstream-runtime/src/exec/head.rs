@@ -10,6 +10,7 @@ mod merge;
 mod panes;
 mod rows;
 mod running;
+mod save;
 mod source;
 mod window_reduce;
 

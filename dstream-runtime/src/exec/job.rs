@@ -4,6 +4,7 @@
 //! a stage follow from those of the stages before it, so the whole program is inferred by rustc inside
 //! one function, from closures without annotations.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,7 @@ use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tails, Tally, Top};
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
 use crate::record::{Format, Key, Record, Schema};
-use crate::source::decode::Decode;
+use crate::source::Decode;
 
 /// Values used again by the next task instead of being made anew.
 pub(crate) struct Pool<T>(Mutex<Vec<Box<T>>>);
@@ -44,6 +45,7 @@ impl<T: Default> Pool<T> {
 }
 
 /// A job's stages and what it wants to read and write.
+#[derive(Clone)]
 pub struct BuiltJob {
     /// Its plan.
     pub plan: &'static Plan,
@@ -81,21 +83,23 @@ pub struct Builder {
     stages: Vec<Arc<dyn RunStage>>,
     sources: Vec<SourceSpec>,
     outputs: Vec<OutputSpec>,
-    stop_on_error: Vec<bool>,
+    bindings: Bindings,
+}
+
+/// Which URLs to use instead of those in the program: `--source NAME=URL`, `--sink NAME=URL`.
+#[derive(Debug, Clone, Default)]
+pub struct Bindings {
+    /// By name of the source.
+    pub sources: BTreeMap<String, String>,
+    /// By name of the output.
+    pub sinks: BTreeMap<String, String>,
 }
 
 impl Builder {
-    /// Begins a job. `stop_on_error[s]` says whether a record of source s that cannot be parsed fails
-    /// its task.
+    /// Begins a job.
     #[must_use]
-    pub fn new(plan: &'static Plan, stop_on_error: Vec<bool>) -> Self {
-        Self {
-            plan,
-            stages: Vec::new(),
-            sources: Vec::new(),
-            outputs: Vec::new(),
-            stop_on_error,
-        }
+    pub fn new(plan: &'static Plan, bindings: Bindings) -> Self {
+        Self { plan, stages: Vec::new(), sources: Vec::new(), outputs: Vec::new(), bindings }
     }
 
     /// Ends it.
@@ -107,13 +111,11 @@ impl Builder {
 
     /// Declares a source.
     pub fn source<D: Decode>(&mut self, id: SourceId, url: impl Into<String>) -> SourceHead<D> {
-        debug_assert_eq!(id.index(), self.sources.len());
-        self.sources.push(SourceSpec {
-            url: url.into(),
-            format: D::FORMAT,
-            schema: D::Record::SCHEMA,
-        });
-        let stop_on_error = self.stop_on_error.get(id.index()).copied().unwrap_or(false);
+        let bound =
+            self.plan.sources.get(id.index()).and_then(|s| self.bindings.sources.get(s.name));
+        let url = bound.cloned().unwrap_or_else(|| url.into());
+        let stop_on_error = stops_on_error(&url);
+        self.sources.push(SourceSpec { url, format: D::FORMAT, schema: D::Record::SCHEMA });
         SourceHead { stop_on_error, decode: PhantomData }
     }
 
@@ -139,12 +141,20 @@ impl Builder {
         url: impl Into<String>,
     ) {
         slot.bind(id);
+        let bound = self.plan.outputs.get(id.index()).and_then(|o| self.bindings.sinks.get(o.name));
+        let url = bound.cloned().unwrap_or_else(|| url.into());
         if self.outputs.len() <= id.index() {
             let none = OutputSpec { url: String::new(), schema: R::SCHEMA };
             self.outputs.resize(id.index() + 1, none);
         }
-        self.outputs[id.index()] = OutputSpec { url: url.into(), schema: R::SCHEMA };
+        self.outputs[id.index()] = OutputSpec { url, schema: R::SCHEMA };
     }
+}
+
+/// Whether a source's URL says `on_error=stop`: a record that cannot be parsed fails its task.
+fn stops_on_error(url: &str) -> bool {
+    let options = url.split_once('?').map_or("", |(_, options)| options);
+    options.split('&').any(|option| option == "on_error=stop")
 }
 
 /// Records combined by key with `F`, on their way to the stages that merge them.
@@ -154,7 +164,10 @@ pub struct Combined<K, V, F> {
 }
 
 /// Gives combining tails (several where streams are united) their function.
-pub fn combined<K, V, F, const N: usize>(slots: [Slot<Combine<K, V, F>>; N], f: F) -> Combined<K, V, F>
+pub fn combined<K, V, F, const N: usize>(
+    slots: [Slot<Combine<K, V, F>>; N],
+    f: F,
+) -> Combined<K, V, F>
 where
     K: Key,
     V: Record,
@@ -277,7 +290,10 @@ pub fn count<const N: usize>(_: [Slot<Tally>; N]) -> CountAll {
 }
 
 /// Keeps the best `k` of the partial best.
-pub fn top_k<S: Record, R: Record>(slot: Slot<Top<S, R>>, k: usize) -> TopK<S, R> {
-    slot.keep(k);
-    TopK { recipe: slot.0, record: PhantomData }
+pub fn top_k<S: Record, R: Record, const N: usize>(
+    slots: [Slot<Top<S, R>>; N],
+    k: usize,
+) -> TopK<S, R> {
+    slots.iter().for_each(|slot| slot.keep(k));
+    TopK { k, record: PhantomData }
 }

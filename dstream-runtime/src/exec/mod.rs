@@ -14,3 +14,10 @@ pub mod stage;
 pub mod table;
 pub mod tail;
 pub mod task;
+
+use std::marker::PhantomData;
+
+/// An endless sequence of batches of records, as it stands in the signature of an operator function:
+/// `fn sessions(views: Stream<PageView>) -> Stream<Session>`. It exists only while a program is
+/// compiled; no value of it is ever made.
+pub struct Stream<R>(PhantomData<fn() -> R>);

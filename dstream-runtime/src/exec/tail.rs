@@ -13,13 +13,11 @@ use std::sync::Arc;
 
 pub use combine::{Combine, CombineRecipe, Spread};
 pub use output::{Output, OutputRecipe};
-pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe};
 pub(crate) use partial::best;
+pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe};
 pub use rows::Rows;
 
 use super::task::{TailMade, TaskContext, TaskError};
-use crate::block::Block;
-use crate::id::Partition;
 
 /// Where the records of one task go.
 pub trait Tail: Sized + 'static {
@@ -78,14 +76,4 @@ impl<T: Tail, Rest: Tails> Tails for (T, Rest) {
         cx.made.tails.push(made);
         self.1.close(cx)
     }
-}
-
-/// One block for the task's own partition, or nothing.
-fn own_block(cx: &TaskContext<'_>, block: Option<Block>) -> TailMade {
-    TailMade::Blocks(block.into_iter().map(|b| (cx.task.partition, b)).collect())
-}
-
-/// One block for the first partition, or nothing: what a gathering task reads.
-fn gathered_block(block: Option<Block>) -> TailMade {
-    TailMade::Blocks(block.into_iter().map(|b| (Partition(0), b)).collect())
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::block::{Block, DoorError};
+use crate::block::{Block, BufferPool, DoorError, PushError};
 use crate::id::{Partition, TaskId};
 use crate::record::Format;
 use crate::sink::Part;
@@ -47,6 +47,8 @@ pub struct TaskContext<'t> {
     pub source: Option<&'t Input>,
     /// The state that batch t − 1 left; `None` before the first.
     pub state: &'t mut Option<State>,
+    /// Where blocks get their buffers.
+    pub buffers: &'t BufferPool,
     /// How outputs are encoded, by output.
     pub outputs: &'t [OutputSetting],
     /// What it makes.
@@ -69,7 +71,8 @@ pub struct Made {
 /// What one tail of a task made.
 #[derive(Debug)]
 pub enum TailMade {
-    /// Blocks, each for one partition, by ascending partition; empty ones are absent.
+    /// Blocks, each for one partition, by ascending partition; several where one is not enough, none
+    /// where there are no records.
     Blocks(Vec<(Partition, Block)>),
     /// A part of an output.
     Part {
@@ -138,9 +141,9 @@ pub enum TaskError {
     /// A record was refused and the source says `on_error=stop`.
     #[error("{} at {}: {}: {:?}", .0.split, .0.position, .0.reason, .0.text)]
     DeadLetter(DeadLetter),
-    /// A record is too large for a block.
-    #[error("a result is too large to keep: {0}")]
-    TooLarge(String),
+    /// A record that the task made does not fit into a block.
+    #[error("a result cannot be kept: {0}")]
+    Result(#[from] PushError),
 }
 
 /// A panic, and where it happened.

@@ -3,6 +3,18 @@
 //! Generated code fills these in as `static`s; the runtime only reads them. Nothing here is computed
 //! at start-up.
 
+#[cfg(test)]
+mod example;
+mod json;
+mod layout;
+mod svg;
+mod text;
+mod words;
+
+pub use json::json;
+pub use svg::svg;
+pub use text::{lineage, text};
+
 use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
 
 /// A compiled job.

@@ -1,4 +1,14 @@
 //! Records as text: CSV, JSON, and plain lines.
+//!
+//! A record shows itself to a [`Visitor`], scalar by scalar; the writers here turn that into bytes and
+//! know nothing of records. Invariant: whatever the texts inside, a CSV row is read back as as many
+//! fields as its header names, and a JSON line is one line and one value.
+
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use super::{Record, Schema};
 
 /// How records are written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,8 +20,6 @@ pub enum Format {
     /// One JSON value per line.
     Json,
 }
-
-use super::{Record, Schema};
 
 /// What a record shows itself to: one call per scalar, brackets around parts.
 pub trait Visitor {
@@ -120,29 +128,44 @@ impl Visitor for Json<'_> {
 
 fn json_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut from = 0;
-    for (i, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[from..i]);
-        from = i + 1;
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
+    let mut rest = text.as_bytes();
+    while let Some(at) = scan::find(rest, scan::json) {
+        out.extend_from_slice(&rest[..at]);
+        json_escape(out, rest[at]);
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+#[cold]
+fn json_escape(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'"' => out.extend_from_slice(b"\\\""),
+        b'\\' => out.extend_from_slice(b"\\\\"),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
         }
     }
-    out.extend_from_slice(&bytes[from..]);
+}
+
+/// Appends a CSV field that must be quoted.
+#[cold]
+fn csv_quoted(out: &mut Vec<u8>, field: &[u8]) {
+    out.push(b'"');
+    let mut rest = field;
+    while let Some(at) = memchr::memchr(b'"', rest) {
+        out.extend_from_slice(&rest[..=at]);
+        out.push(b'"');
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest);
     out.push(b'"');
 }
 
@@ -154,6 +177,15 @@ struct Flat<'o> {
     first: bool,
     /// How many lists are open: inside one, items are separated by `;` and make one column.
     lists: u32,
+    /// Where the column of the outermost open list begins.
+    list: usize,
+}
+
+impl<'o> Flat<'o> {
+    #[inline(always)]
+    fn new(out: &'o mut Vec<u8>, separator: u8, quote: bool) -> Self {
+        Self { out, separator, quote, first: true, lists: 0, list: 0 }
+    }
 }
 
 impl Flat<'_> {
@@ -189,19 +221,12 @@ impl Visitor for Flat<'_> {
     fn text(&mut self, value: &str) {
         self.separate();
         let bytes = value.as_bytes();
-        let special = |b: &u8| matches!(b, b',' | b'"' | b'\n' | b'\r');
-        if !self.quote || !bytes.iter().any(special) {
+        // A list is quoted as a whole.
+        if self.quote && self.lists == 0 && scan::find(bytes, scan::csv).is_some() {
+            csv_quoted(self.out, bytes);
+        } else {
             self.out.extend_from_slice(bytes);
-            return;
         }
-        self.out.push(b'"');
-        for &byte in bytes {
-            if byte == b'"' {
-                self.out.push(b'"');
-            }
-            self.out.push(byte);
-        }
-        self.out.push(b'"');
     }
     fn none(&mut self, columns: usize) {
         for _ in 0..columns {
@@ -213,12 +238,20 @@ impl Visitor for Flat<'_> {
     fn end_tuple(&mut self) {}
     fn begin_list(&mut self) {
         self.separate();
+        if self.lists == 0 {
+            self.list = self.out.len();
+        }
         self.first = true;
         self.lists += 1;
     }
     fn end_list(&mut self) {
         self.first = false;
         self.lists -= 1;
+        let outermost = self.quote && self.lists == 0;
+        if outermost && scan::find(&self.out[self.list..], scan::csv).is_some() {
+            let column = self.out.split_off(self.list);
+            csv_quoted(self.out, &column);
+        }
     }
     fn begin_struct(&mut self) {}
     fn field(&mut self, _index: usize, _name: &'static str) {}
@@ -226,27 +259,59 @@ impl Visitor for Flat<'_> {
 }
 
 /// Appends one JSON value, without a line break.
+#[inline]
 pub fn write_json<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
     R::visit(view, &mut Json(out));
 }
 
 /// Appends one CSV row, without a line break.
+#[inline]
 pub fn write_csv<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(view, &mut Flat { out, separator: b',', quote: true, first: true, lists: 0 });
+    let before = out.len();
+    R::visit(view, &mut Flat::new(out, b',', true));
+    if out.len() == before {
+        // An empty line is no row.
+        out.extend_from_slice(b"\"\"");
+    }
 }
 
 /// Appends one line of plain text, without a line break.
+#[inline]
 pub fn write_text<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(view, &mut Flat { out, separator: b'\t', quote: false, first: true, lists: 0 });
+    R::visit(view, &mut Flat::new(out, b'\t', false));
 }
 
-/// Appends the names of the columns of a record, separated by commas, where it has names.
+/// Appends the names of the columns of a record, separated by commas, where it has names. The parts
+/// of a nested value are named by their path: `place.city`, `pair.0`.
 pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
-    let Schema::Struct { fields, .. } = schema else { return };
-    for (i, field) in fields.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
+    if let Schema::Struct { .. } = schema {
+        header(schema, &mut String::new(), &mut true, out);
+    }
+}
+
+fn header(schema: &Schema, path: &mut String, first: &mut bool, out: &mut Vec<u8>) {
+    let mut part = |name: &str, schema: &Schema| {
+        let len = path.len();
+        if len > 0 {
+            path.push('.');
         }
-        out.extend_from_slice(field.name.as_bytes());
+        path.push_str(name);
+        header(schema, path, first, out);
+        path.truncate(len);
+    };
+    match schema {
+        Schema::Option(of) => header(of, path, first, out),
+        Schema::Tuple(parts) => {
+            parts.iter().enumerate().for_each(|(i, of)| part(&i.to_string(), of));
+        }
+        Schema::Struct { fields, .. } => {
+            fields.iter().for_each(|field| part(field.name, &field.schema));
+        }
+        Schema::Scalar(_) | Schema::List(_) => {
+            if !std::mem::take(first) {
+                out.push(b',');
+            }
+            out.extend_from_slice(path.as_bytes());
+        }
     }
 }

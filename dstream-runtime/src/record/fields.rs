@@ -77,8 +77,7 @@ impl<'a> Fields<'a> {
 
     /// Skips the next `columns` fields if all of them are empty or absent.
     pub fn skip_empty(&mut self, columns: usize) -> bool {
-        let empty =
-            (self.next..self.next + columns).all(|c| self.at(c).is_none_or(str::is_empty));
+        let empty = (self.next..self.next + columns).all(|c| self.at(c).is_none_or(str::is_empty));
         if empty {
             self.next += columns;
         }

@@ -165,7 +165,6 @@ impl AsRecord for String {
     }
 }
 
-
 impl AsRecord for &str {
     type Record = String;
     #[inline(always)]

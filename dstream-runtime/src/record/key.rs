@@ -27,16 +27,18 @@ pub trait Key: Record {
 
     /// Calls `f` with the canonical bytes; `scratch` may be used to build them.
     #[inline(always)]
-    fn with_bytes<R>(
-        view: Self::View<'_>,
-        scratch: &mut Vec<u8>,
-        f: impl FnOnce(&[u8]) -> R,
-    ) -> R {
+    fn with_bytes<R>(view: Self::View<'_>, scratch: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
         scratch.clear();
         Self::write(view, scratch);
         f(scratch)
     }
 }
+
+/// [`Key`], in a form whose bounds are checked where they are used and not where they are written:
+/// what derived records are bound by.
+pub trait KeyFor<'k>: Key {}
+
+impl<K: Key> KeyFor<'_> for K {}
 
 /// A cursor over the bytes of one key.
 #[derive(Debug, Clone, Copy)]

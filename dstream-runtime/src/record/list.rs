@@ -1,6 +1,7 @@
 //! `Vec<T>` as a record: its view is a slice that is either owned or archived.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use rkyv::vec::{ArchivedVec, VecResolver};
 use rkyv::{Archive, Place, Serialize};
@@ -62,6 +63,15 @@ impl<'a, T: Record> IntoIterator for List<'a, T> {
     }
 }
 
+impl<'a, T: Record> fmt::Debug for List<'a, T>
+where
+    T::View<'a>: fmt::Debug,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
 /// The records of a [`List`] in order.
 pub struct ListIter<'a, T: Record> {
     list: List<'a, T>,
@@ -105,7 +115,10 @@ impl<'s, T: Record> Serialize<ArchiveWriter<'s>> for ListWire<'_, T> {
         &self,
         serializer: &mut ArchiveWriter<'s>,
     ) -> Result<VecResolver, rkyv::rancor::BoxedError> {
-        ArchivedVec::serialize_from_iter::<T::Wire<'_>, _, _>(self.0.iter().map(T::wire), serializer)
+        ArchivedVec::serialize_from_iter::<T::Wire<'_>, _, _>(
+            self.0.iter().map(T::wire),
+            serializer,
+        )
     }
 }
 
@@ -163,7 +176,9 @@ impl<T: Record> Record for Vec<T> {
     fn compare(a: List<'_, T>, b: List<'_, T>) -> Ordering {
         let mut b_items = b.iter();
         for x in a {
-            let Some(y) = b_items.next() else { return Ordering::Greater };
+            let Some(y) = b_items.next() else {
+                return Ordering::Greater;
+            };
             let order = T::compare(x, y);
             if order.is_ne() {
                 return order;

@@ -30,7 +30,7 @@ use rkyv::util::AlignedVec;
 pub use encode::{Format, Visitor, write_csv, write_csv_header, write_json, write_text};
 pub use fields::{FieldError, Fields};
 pub use impls::Text;
-pub use key::{Key, KeyReader};
+pub use key::{Key, KeyFor, KeyReader};
 pub use list::{List, ListDraft, ListIter, ListWire};
 pub use schema::{Field, Schema};
 

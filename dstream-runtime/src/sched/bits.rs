@@ -34,10 +34,7 @@ impl Bits {
     /// How many members are below `end`.
     pub(crate) fn count_below(&self, end: usize) -> usize {
         let end = end.min(self.bound);
-        let whole: u32 = self.words[..end / 64]
-            .iter()
-            .map(|word| word.count_ones())
-            .sum();
+        let whole: u32 = self.words[..end / 64].iter().map(|word| word.count_ones()).sum();
         let rest = match end % 64 {
             0 => 0,
             bits => (self.words[end / 64] & ((1 << bits) - 1)).count_ones(),

@@ -19,10 +19,7 @@ pub fn place(
     if members.is_empty() {
         return Vec::new();
     }
-    let (share, extra) = (
-        partitions as usize / members.len(),
-        partitions as usize % members.len(),
-    );
+    let (share, extra) = (partitions as usize / members.len(), partitions as usize % members.len());
     let owned = |worker: WorkerId| before.iter().filter(|owner| **owner == worker).count();
     // Those who own most may keep one more than the share; then the turn goes round with the epoch.
     let turn = (epoch.0 % members.len() as u64) as usize;
@@ -32,10 +29,7 @@ pub fn place(
         (std::cmp::Reverse(owned(members[*member])), since)
     });
     let mut room = vec![share; members.len()];
-    order
-        .iter()
-        .take(extra)
-        .for_each(|member| room[*member] += 1);
+    order.iter().take(extra).for_each(|member| room[*member] += 1);
 
     let mut placement: Vec<Option<usize>> = (0..partitions as usize)
         .map(|partition| {
@@ -47,18 +41,14 @@ pub fn place(
     // What is left goes round among those with room, so that a leaving worker's partitions spread.
     let mut at = turn;
     for owner in placement.iter_mut().filter(|owner| owner.is_none()) {
-        let free = (0..members.len())
-            .map(|step| (at + step) % members.len())
-            .find(|m| room[*m] > 0);
+        let free =
+            (0..members.len()).map(|step| (at + step) % members.len()).find(|m| room[*m] > 0);
         let Some(free) = free else { break };
         room[free] -= 1;
         *owner = Some(free);
         at = free + 1;
     }
-    placement
-        .into_iter()
-        .map(|owner| members[owner.unwrap_or(0)])
-        .collect()
+    placement.into_iter().map(|owner| members[owner.unwrap_or(0)]).collect()
 }
 
 #[cfg(test)]
@@ -66,10 +56,7 @@ mod tests {
     use super::*;
 
     fn counts(placement: &[WorkerId], members: &[WorkerId]) -> Vec<usize> {
-        members
-            .iter()
-            .map(|m| placement.iter().filter(|p| *p == m).count())
-            .collect()
+        members.iter().map(|m| placement.iter().filter(|p| *p == m).count()).collect()
     }
 
     fn workers(ids: impl IntoIterator<Item = u32>) -> Vec<WorkerId> {
@@ -112,20 +99,12 @@ mod tests {
         let before = place(60, &workers(0..5), &[], Epoch(1));
         let after = place(60, &workers(0..6), &before, Epoch(2));
         assert_eq!(counts(&after, &workers(0..6)), [10; 6]);
-        assert!(
-            before
-                .iter()
-                .zip(&after)
-                .all(|(old, new)| old == new || *new == WorkerId(5))
-        );
+        assert!(before.iter().zip(&after).all(|(old, new)| old == new || *new == WorkerId(5)));
     }
 
     #[test]
     fn nobody_owns_nothing() {
         assert!(place(8, &[], &[], Epoch(1)).is_empty());
-        assert_eq!(
-            place(2, &workers([9]), &workers([1, 2]), Epoch(7)),
-            workers([9, 9])
-        );
+        assert_eq!(place(2, &workers([9]), &workers([1, 2]), Epoch(7)), workers([9, 9]));
     }
 }

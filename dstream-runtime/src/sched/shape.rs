@@ -32,18 +32,10 @@ impl Shape {
         let partitions = partitions.max(1);
         let (mut stages, mut slots) = (Vec::with_capacity(plan.stages.len()), 0);
         for row in plan.stages {
-            stages.push(StageShape {
-                first_slot: slots,
-                readers: readers(plan, row.id),
-            });
+            stages.push(StageShape { first_slot: slots, readers: readers(plan, row.id) });
             slots += width(row, partitions) as usize;
         }
-        Self {
-            plan,
-            partitions,
-            stages,
-            slots,
-        }
+        Self { plan, partitions, stages, slots }
     }
 
     /// How many tasks a batch has at most.
@@ -69,9 +61,9 @@ impl Shape {
             return 0;
         }
         match row.tasks {
-            Tasks::PerRange(source) => inputs
-                .get(source.index())
-                .map_or(0, |inputs| (*inputs).min(self.partitions)),
+            Tasks::PerRange(source) => {
+                inputs.get(source.index()).map_or(0, |inputs| (*inputs).min(self.partitions))
+            }
             Tasks::PerPartition => self.partitions,
             Tasks::One => 1,
         }
@@ -85,10 +77,7 @@ impl Shape {
     /// The batch that left the state which a task starts from, if the stage has one.
     pub(crate) fn state_before(&self, row: &StageRow, batch: BatchSeq) -> Option<BatchSeq> {
         row.state.as_ref()?;
-        batch
-            .0
-            .checked_sub(u64::from(row.every.max(1)))
-            .map(BatchSeq)
+        batch.0.checked_sub(u64::from(row.every.max(1))).map(BatchSeq)
     }
 }
 
@@ -105,10 +94,7 @@ fn readers(plan: &Plan, producer: StageId) -> Vec<Reader> {
         for input in row.inputs {
             for (stage, _) in input.from {
                 if *stage == producer {
-                    readers.push(Reader {
-                        stage: row.id,
-                        dependency: input.dependency,
-                    });
+                    readers.push(Reader { stage: row.id, dependency: input.dependency });
                 }
             }
         }

@@ -150,10 +150,7 @@ impl World {
                     WorkerAction::Drop { batch, stage } => self.dropped(from, batch, stage),
                     WorkerAction::Forget { oldest } => {
                         let over = self.published.len() as u64 + 1;
-                        assert!(
-                            oldest.0 <= over,
-                            "{oldest} is forgotten before {over} is over"
-                        );
+                        assert!(oldest.0 <= over, "{oldest} is forgotten before {over} is over");
                     }
                 }
             }
@@ -177,16 +174,8 @@ impl World {
                 assert_eq!(token.batch(), batch);
                 assert!(self.durable_cuts.contains(&batch));
                 assert!(self.durable_commits.contains(&batch));
-                assert_eq!(
-                    self.done_in(batch),
-                    self.tasks_of(batch),
-                    "{batch} is incomplete"
-                );
-                assert_eq!(
-                    batch.0,
-                    self.published.len() as u64 + 1,
-                    "out of order, or twice"
-                );
+                assert_eq!(self.done_in(batch), self.tasks_of(batch), "{batch} is incomplete");
+                assert_eq!(batch.0, self.published.len() as u64 + 1, "out of order, or twice");
                 self.published.push(batch);
                 self.send(Message::Published(batch));
             }
@@ -229,11 +218,7 @@ impl World {
     fn cut(&mut self, batch: BatchSeq, source: SourceId) -> MasterEvent {
         let fresh = self.seed.below(u64::from(self.partitions) + 1) as u32;
         let count = *self.inputs.entry((batch, source)).or_insert(fresh);
-        let range = Range {
-            split: "s".into(),
-            start: batch.0,
-            end: batch.0 + 1,
-        };
+        let range = Range { split: "s".into(), start: batch.0, end: batch.0 + 1 };
         if self.live && batch.0 == self.batches {
             self.send(Message::Stop);
         }
@@ -258,11 +243,7 @@ impl World {
     }
 
     fn tasks_of(&self, batch: BatchSeq) -> usize {
-        self.plan
-            .stages
-            .iter()
-            .map(|row| self.tasks_in(batch, row.id) as usize)
-            .sum()
+        self.plan.stages.iter().map(|row| self.tasks_in(batch, row.id) as usize).sum()
     }
 
     fn done_in(&self, batch: BatchSeq) -> usize {
@@ -273,19 +254,9 @@ impl World {
     /// is read.
     fn start(&mut self, on: WorkerId, run: &RunTask) {
         let RunTask { task, inputs, .. } = run;
-        assert!(
-            task.partition.0 < self.tasks_in(task.batch, task.stage),
-            "{task} does not exist"
-        );
-        assert!(
-            !self.done.contains(task),
-            "{task} runs again after it was done"
-        );
-        assert_eq!(
-            self.running.insert(*task, on),
-            None,
-            "{task} runs twice at a time"
-        );
+        assert!(task.partition.0 < self.tasks_in(task.batch, task.stage), "{task} does not exist");
+        assert!(!self.done.contains(task), "{task} runs again after it was done");
+        assert_eq!(self.running.insert(*task, on), None, "{task} runs twice at a time");
         let row = self.plan.stage(task.stage);
         for (index, input) in row.inputs.iter().enumerate() {
             let mut expected = Vec::new();
@@ -295,37 +266,20 @@ impl World {
                     if narrow && producer != task.partition.0 {
                         continue;
                     }
-                    let producer = TaskId {
-                        batch: task.batch,
-                        stage: *from,
-                        partition: Partition(producer),
-                    };
+                    let producer =
+                        TaskId { batch: task.batch, stage: *from, partition: Partition(producer) };
                     assert!(self.done.contains(&producer), "{task} before {producer}");
                     if self.made[&producer].contains(&(*tail, task.partition)) {
-                        expected.push(BlockId {
-                            producer,
-                            tail: *tail,
-                            partition: task.partition,
-                        });
+                        expected.push(BlockId { producer, tail: *tail, partition: task.partition });
                     }
                 }
             }
-            assert_eq!(
-                inputs.get(index).cloned().unwrap_or_default(),
-                expected,
-                "{task}"
-            );
+            assert_eq!(inputs.get(index).cloned().unwrap_or_default(), expected, "{task}");
         }
         if row.state.is_some() && task.batch.0 > u64::from(row.every) {
             let before = BatchSeq(task.batch.0 - u64::from(row.every));
-            let before = TaskId {
-                batch: before,
-                ..*task
-            };
-            assert!(
-                self.done.contains(&before),
-                "{task} without the state of {before}"
-            );
+            let before = TaskId { batch: before, ..*task };
+            assert!(self.done.contains(&before), "{task} without the state of {before}");
         }
         self.send(Message::Ran(on, *task, run.attempt));
     }
@@ -334,26 +288,13 @@ impl World {
         assert_eq!(self.running.remove(&task), Some(on));
         let unlucky = self.failing > 0 && self.seed.one_in(self.failing);
         let event = if unlucky || self.doomed == Some(task) {
-            let failure = Failure {
-                message: "unlucky".into(),
-                at: None,
-                again: true,
-            };
-            WorkerEvent::Failed {
-                task,
-                attempt,
-                failure,
-            }
+            let failure = Failure { message: "unlucky".into(), at: None, again: true };
+            WorkerEvent::Failed { task, attempt, failure }
         } else {
             let blocks = self.blocks(task);
             self.made.insert(task, blocks.clone());
             self.done.insert(task);
-            WorkerEvent::Ran {
-                task,
-                attempt,
-                blocks,
-                tally: TaskTally::default(),
-            }
+            WorkerEvent::Ran { task, attempt, blocks, tally: TaskTally::default() }
         };
         self.workers[on.index()].handle(event);
     }
@@ -380,22 +321,13 @@ impl World {
     /// No task on that worker may still want a block that it lets go.
     fn dropped(&self, on: WorkerId, batch: BatchSeq, stage: StageId) {
         let readers = self.plan.stages.iter().filter(|row| {
-            row.inputs
-                .iter()
-                .any(|input| input.from.iter().any(|(from, _)| *from == stage))
+            row.inputs.iter().any(|input| input.from.iter().any(|(from, _)| *from == stage))
         });
         for reader in readers {
             for partition in 0..self.tasks_in(batch, reader.id) {
-                let task = TaskId {
-                    batch,
-                    stage: reader.id,
-                    partition: Partition(partition),
-                };
+                let task = TaskId { batch, stage: reader.id, partition: Partition(partition) };
                 let elsewhere = self.workers.len() > 1 && self.running.get(&task) != Some(&on);
-                assert!(
-                    self.done.contains(&task) || elsewhere,
-                    "{task} still needs {stage}"
-                );
+                assert!(self.done.contains(&task) || elsewhere, "{task} still needs {stage}");
             }
         }
     }
@@ -406,12 +338,8 @@ fn rich() -> &'static Plan {
     plan(
         2,
         vec![
-            stage(Tasks::PerRange(SourceId(0)))
-                .tail(TailRow::Rows)
-                .tail(TailRow::Combine),
-            stage(Tasks::PerRange(SourceId(1)))
-                .tail(TailRow::Rows)
-                .tail(TailRow::Combine),
+            stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Rows).tail(TailRow::Combine),
+            stage(Tasks::PerRange(SourceId(1))).tail(TailRow::Rows).tail(TailRow::Combine),
             stage(Tasks::PerPartition)
                 .reads(Dependency::Narrow, &[(0, 0), (1, 0)])
                 .tail(TailRow::Partition),
@@ -456,10 +384,9 @@ fn every_batch_is_published_once_in_order_from_complete_inputs() {
                 false => assert_eq!(published, batches, "{name}, seed {seed}"),
                 // The last tick is the one at which the job was stopped; what was received by
                 // then may make more batches.
-                true => assert!(
-                    (batches..=batches + 2).contains(&published),
-                    "{name}, seed {seed}"
-                ),
+                true => {
+                    assert!((batches..=batches + 2).contains(&published), "{name}, seed {seed}")
+                }
             }
         }
     }
@@ -470,11 +397,7 @@ fn a_task_that_always_fails_ends_the_job_after_the_batches_before() {
     for seed in 1..=200 {
         let mut world = World::new(rich(), seed);
         let batch = BatchSeq(1 + seed % world.batches);
-        let doomed = TaskId {
-            batch,
-            stage: StageId(3),
-            partition: Partition(0),
-        };
+        let doomed = TaskId { batch, stage: StageId(3), partition: Partition(0) };
         world.doomed = Some(doomed);
         world.run();
         let Some(Outcome::Failed(Cause::Task { task, attempts, .. })) = world.outcome else {

@@ -17,14 +17,7 @@ pub(crate) struct Row {
 }
 
 pub(crate) fn stage(tasks: Tasks) -> Row {
-    Row {
-        tasks,
-        inputs: Vec::new(),
-        state: false,
-        every: 1,
-        emits_every: 1,
-        tails: Vec::new(),
-    }
+    Row { tasks, inputs: Vec::new(), state: false, every: 1, emits_every: 1, tails: Vec::new() }
 }
 
 impl Row {
@@ -75,13 +68,8 @@ pub(crate) fn plan(sources: u16, rows: Vec<Row>) -> &'static Plan {
             }
         }
         let inputs = row.inputs.into_iter().map(|(from, dependency)| {
-            let from = from
-                .into_iter()
-                .map(|(stage, tail)| (StageId(stage), TailId(tail)));
-            InputRow {
-                from: forever(from.collect()),
-                dependency,
-            }
+            let from = from.into_iter().map(|(stage, tail)| (StageId(stage), TailId(tail)));
+            InputRow { from: forever(from.collect()), dependency }
         });
         stages.push(StageRow {
             id,
@@ -116,11 +104,7 @@ pub(crate) fn plan(sources: u16, rows: Vec<Row>) -> &'static Plan {
         sources: forever(sources.collect()),
         outputs: forever(outputs),
         stages: forever(stages),
-        report: Report {
-            phases: &[],
-            dot: "",
-            code: "",
-        },
+        report: Report { phases: &[], dot: "", code: "" },
     }))
 }
 

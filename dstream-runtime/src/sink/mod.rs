@@ -3,7 +3,16 @@
 //! A task of an output's stage encodes its partition into a [`Part`]; when all parts of a batch are
 //! there and the batch is committed, the batch is published, once, whole, in batch order.
 
+mod files;
+mod manifest;
+mod memory;
+mod staging;
+mod stdout;
+mod url;
+
 use std::sync::Arc;
+
+pub use memory::{MemorySink, Published};
 
 use crate::id::Partition;
 use crate::record::Format;
@@ -54,6 +63,49 @@ pub trait Sink: Send {
     }
 }
 
+/// What holds where the URL of an output says nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Files are on the disk before a batch is visible (`?fsync=`).
+    pub fsync: bool,
+    /// CSV begins with a header row (`?header=`): each part file, or the whole of standard output.
+    pub header: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { fsync: true, header: false }
+    }
+}
+
+/// The URL of an output of `print`: standard output, each batch under a line with its name and time.
+pub const PRINT: &str = "print:";
+
+/// Opens the output `name`:
+///
+/// | URL | what it is |
+/// |---|---|
+/// | `text+file://DIR`, `csv+file://DIR`, `json+file://DIR` | part files in `DIR/<batch time>/` |
+/// | `text+stdout:` or `stdout:`, `csv+stdout:`, `json+stdout:` | standard output, a batch at a time |
+/// | `none:` | nowhere; records are only counted |
+///
+/// # Errors
+/// When the URL is malformed, or the directory cannot be made.
+pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, SinkError> {
+    if url == PRINT {
+        return Ok(Box::new(stdout::StreamSink::print(name)));
+    }
+    Ok(match url::parse(url, options)? {
+        url::Target::Files { dir, format, fsync, header } => {
+            Box::new(files::FileSink::open(name, &dir, format, fsync, header)?)
+        }
+        url::Target::Stdout { format, header } => {
+            Box::new(stdout::StreamSink::stdout(name, format, header))
+        }
+        url::Target::None => Box::new(stdout::NoSink),
+    })
+}
+
 /// Why an output cannot be opened or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SinkError {
@@ -85,4 +137,49 @@ pub enum SinkError {
         /// How the two differ.
         why: String,
     },
+    /// Whoever read the output has gone: nothing more can be delivered, and nothing is wrong.
+    #[error("{what} was closed by its reader")]
+    Closed {
+        /// The output.
+        what: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A batch of these parts, made from two ranges.
+    pub(super) fn batch(time: u64, parts: Vec<Part>) -> Batch {
+        let range = |start| Range { split: "views.csv".into(), start, end: start + 10 };
+        let inputs = [("views".to_owned(), range(0)), ("views".to_owned(), range(10))];
+        Batch { time: BatchTime(time), parts, inputs: inputs.into(), plan: 0xabcd }
+    }
+
+    /// A part of those lines.
+    pub(super) fn part(partition: u32, lines: &str) -> Part {
+        Part {
+            partition: Partition(partition),
+            records: lines.lines().count() as u64,
+            bytes: Arc::new(lines.as_bytes().to_vec()),
+            header: Arc::from(b"key,n".as_slice()),
+        }
+    }
+
+    #[test]
+    fn urls_open_what_they_say() {
+        let options = Options::default();
+        let open = |url: &str| open(url, "counts", &options);
+        assert_eq!(open("json+stdout:").unwrap().format(), Some(Format::Json));
+        let none = open("none:").unwrap();
+        assert!(none.format().is_none() && none.immediate());
+        assert!(matches!(open("csv:out"), Err(SinkError::Url { .. })));
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("csv+file://{}/a/b", dir.path().display());
+        assert_eq!(open(&url).unwrap().format(), Some(Format::Csv));
+        assert!(dir.path().join("a/b").is_dir());
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        let url = format!("csv+file://{}/file", dir.path().display());
+        assert!(matches!(open(&url), Err(SinkError::Io { .. })));
+    }
 }

@@ -4,12 +4,78 @@
 //! one range is the input of one map task. Cutting and reading are separate: the cut is made by one
 //! thread in batch order and may wait for nothing but the disk; reading happens on executor threads,
 //! in parallel, and the same range read twice gives the same bytes.
+//!
+//! [`open`] turns a URL into a source:
+//!
+//! | scheme | reads | ends |
+//! |---|---|---|
+//! | `file://PATH`, a plain path | a file, a directory or a glob, also `.gz` and `.zst` | yes, unless `follow` |
+//! | `tcp://HOST:PORT` | lines from any number of clients | no |
+//! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
 
-pub mod decode;
+mod decode;
+mod file;
+mod generate;
+mod lines;
+mod memory;
+mod part;
+mod tcp;
+mod url;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
+pub use memory::MemorySource;
+
+use crate::record::Format;
+
+/// What the program and the engine say about a source that is opened, beside its URL.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// The batch interval: how much of its rate a live generator puts into a batch.
+    pub interval: Duration,
+    /// Whether CSV starts with a header row where the URL does not say so with `header=`: true if
+    /// the record is a struct.
+    pub header_default: bool,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(1), header_default: false }
+    }
+}
+
+/// What happens with a record that cannot be parsed: the option `on_error=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// It goes to the dead letters and is counted.
+    #[default]
+    Skip,
+    /// It stops the job.
+    Stop,
+}
+
+/// Opens the source that `url` names; its records have the given format.
+///
+/// # Errors
+/// When the scheme or an option is unknown or malformed, or what it names cannot be opened.
+pub fn open(
+    url: &str,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Box<dyn Source>, SourceError> {
+    let url = url::SourceUrl::parse(url)?;
+    match url.scheme() {
+        "file" => file::open(&url, format, options),
+        "tcp" => tcp::open(&url, format, options),
+        "generate" => generate::open(&url, format, options),
+        other => Err(url.fail(url::unknown("scheme", other, &["file", "tcp", "generate"]))),
+    }
+}
 
 /// A piece of one split of a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +118,8 @@ pub struct Piece<'a> {
     pub position: u64,
     /// The header row of the file, for formats that have one.
     pub header: Option<&'a str>,
+    /// Why this is no whole line but only the beginning of one, which can only be a dead letter.
+    pub torn: Option<&'a str>,
 }
 
 /// What a batch takes from a source.
@@ -81,8 +149,19 @@ pub trait Source: Send {
         false
     }
 
-    /// Stops taking in new data (closes listeners); what was received can still be cut.
+    /// Stops taking in new data (closes listeners); what was received can still be cut, until a cut
+    /// says that it has ended.
     fn stop(&mut self) {}
+
+    /// What the URL says about records that cannot be parsed.
+    fn on_error(&self) -> OnError {
+        OnError::Skip
+    }
+
+    /// Where it listens, if it does.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 /// Why a source cannot be opened or read.

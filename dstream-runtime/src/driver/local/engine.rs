@@ -92,17 +92,13 @@ impl<'e> Engine<'e> {
         let from = config.from.take();
         let clock = Clock::start();
         let live = ends.live.contains(&true);
-        let interval = config
-            .interval
-            .map_or(plan.interval_ms, |i| i.as_millis() as u64);
+        let interval = config.interval.map_or(plan.interval_ms, |i| i.as_millis() as u64);
         let timetable = match &from {
             Some(savepoint) => Timetable::new(savepoint.zero_ms, interval),
             None if live => Timetable::starting(clock.now_ms(), interval),
             None => Timetable::new(0, interval),
         };
-        let last = from
-            .as_ref()
-            .map_or(BatchSeq(0), |savepoint| savepoint.batch);
+        let last = from.as_ref().map_or(BatchSeq(0), |savepoint| savepoint.batch);
         let first = BatchSeq(last.0 + 1);
         let master = MasterCore::new(
             plan,
@@ -186,11 +182,7 @@ impl<'e> Engine<'e> {
     fn happened(&mut self, event: Event) {
         match event {
             Event::Ran(ran) => self.ran(ran),
-            Event::Cut {
-                batch,
-                source,
-                result,
-            } => self.cut(batch, source, result),
+            Event::Cut { batch, source, result } => self.cut(batch, source, result),
             Event::Published { batch, result } => self.published(batch, result),
             Event::Stop => self.tell_master(MasterEvent::Stop),
         }
@@ -244,8 +236,7 @@ impl<'e> Engine<'e> {
             MasterAction::Cut { batch, source } => {
                 if self.batches.back().is_none_or(|newest| newest.seq < batch) {
                     let time = self.timetable.end(batch);
-                    self.batches
-                        .push_back(InFlight::new(self.plan, batch, time));
+                    self.batches.push_back(InFlight::new(self.plan, batch, time));
                 }
                 let partitions = self.config.partitions as usize;
                 if let Some(result) = self.ends.intakes[source.index()].cut(batch, partitions) {
@@ -276,33 +267,21 @@ impl<'e> Engine<'e> {
                 if let Some(batch) = self.batch(batch) {
                     batch.inputs[source.index()] = inputs;
                 }
-                MasterEvent::CutDone {
-                    batch,
-                    source,
-                    inputs: ranges,
-                    ended,
-                }
+                MasterEvent::CutDone { batch, source, inputs: ranges, ended }
             }
             Err(error) => {
                 let row = &self.plan.sources[source.index()];
-                let (name, at) = (
-                    row.name.to_owned(),
-                    Box::new(Place::operator(self.plan, row.operator)),
-                );
+                let (name, at) =
+                    (row.name.to_owned(), Box::new(Place::operator(self.plan, row.operator)));
                 let error = match error {
                     CutError::Source(error) => JobError::Source { name, at, error },
-                    CutError::Panic(panic) => JobError::Broken {
-                        what: format!("source `{name}`"),
-                        panic,
-                    },
+                    CutError::Panic(panic) => {
+                        JobError::Broken { what: format!("source `{name}`"), panic }
+                    }
                 };
                 let message = error.to_string();
                 self.failed(batch, error);
-                MasterEvent::CutFailed {
-                    batch,
-                    source,
-                    message,
-                }
+                MasterEvent::CutFailed { batch, source, message }
             }
         };
         self.tell_master(event);
@@ -310,11 +289,7 @@ impl<'e> Engine<'e> {
 
     /// Keeps the error of the earliest batch, as the master does.
     fn failed(&mut self, batch: BatchSeq, error: JobError) {
-        if self
-            .failure
-            .as_ref()
-            .is_none_or(|(before, _)| batch < *before)
-        {
+        if self.failure.as_ref().is_none_or(|(before, _)| batch < *before) {
             self.failure = Some((batch, error));
         }
     }

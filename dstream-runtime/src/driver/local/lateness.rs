@@ -34,9 +34,6 @@ mod tests {
         let want = [false, false, true, false, false, false, false, true, false];
         assert_eq!(begins, want);
         let mut fast = Lateness::default();
-        assert!(
-            !fast.begins(second / 2, Duration::from_millis(10)),
-            "less than a second is noise"
-        );
+        assert!(!fast.begins(second / 2, Duration::from_millis(10)), "less than a second is noise");
     }
 }

@@ -25,11 +25,7 @@ pub(super) struct Light {
 
 impl Light {
     pub(super) fn new(stages: usize) -> Self {
-        Self {
-            queue: VecDeque::new(),
-            costs: vec![[None; 2]; stages],
-            left: TURN,
-        }
+        Self { queue: VecDeque::new(), costs: vec![[None; 2]; stages], left: TURN }
     }
 
     pub(super) fn begin_turn(&mut self) {
@@ -56,12 +52,7 @@ impl Light {
     }
 
     fn cost(&self, stage: StageId) -> Duration {
-        self.costs[stage.index()]
-            .iter()
-            .flatten()
-            .max()
-            .copied()
-            .unwrap_or(LIGHT)
+        self.costs[stage.index()].iter().flatten().max().copied().unwrap_or(LIGHT)
     }
 
     /// Moves what does not fit into this turn.
@@ -86,11 +77,7 @@ mod tests {
     use crate::id::{Attempt, BatchSeq, Partition, TaskId};
     use crate::time::BatchTime;
 
-    const TASK: TaskId = TaskId {
-        batch: BatchSeq(1),
-        stage: StageId(0),
-        partition: Partition(0),
-    };
+    const TASK: TaskId = TaskId { batch: BatchSeq(1), stage: StageId(0), partition: Partition(0) };
 
     fn work() -> Work {
         Work {
@@ -142,9 +129,6 @@ mod tests {
             light.learn(&ran(1, true));
             light.accept(work()).is_ok()
         });
-        assert!(
-            fast.is_some_and(|runs| (10..50).contains(&runs)),
-            "{fast:?}"
-        );
+        assert!(fast.is_some_and(|runs| (10..50).contains(&runs)), "{fast:?}");
     }
 }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use self::harness::*;
 use super::*;
+use crate::block::{Block, RowsBuilder};
 use crate::driver::{BatchReport, Observer, StopHandle};
-use crate::exec::task::{DeadLetter, TaskContext, TaskError};
+use crate::exec::task::{DeadLetter, TailMade, TaskContext, TaskError};
 use crate::id::{BatchSeq, OutputId, Partition, StageId};
 use crate::plan::{Dependency, Plan, TailRow, Tasks};
 use crate::sched::testplan::{plan, stage, word_count};
@@ -22,42 +23,20 @@ fn every_batch_is_published_in_order_once_whatever_threads_there_are() {
             let (mut first, counts) = memory();
             let (mut second, top) = memory();
             (first.immediate, second.immediate) = (immediate, immediate);
-            let source = Box::new(Numbers {
-                immediate,
-                ..Numbers::new(20)
-            });
-            let config = LocalConfig {
-                cores,
-                in_flight,
-                ..config()
-            };
+            let source = Box::new(Numbers { immediate, ..Numbers::new(20) });
+            let config = LocalConfig { cores, in_flight, ..config() };
             let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
             let mut seen = Seen::default();
             let job = counting(|_| Ok(()));
-            let summary = run(
-                job,
-                config,
-                vec![source],
-                sinks,
-                &mut seen,
-                StopHandle::new(),
-            )
-            .unwrap();
+            let summary =
+                run(job, config, vec![source], sinks, &mut seen, StopHandle::new()).unwrap();
             assert_eq!(*counts.lock().unwrap(), expected(1..=20));
-            let all_seen: Vec<_> = (1..=20)
-                .map(|n| (n * 1000, "seen true\n".to_owned()))
-                .collect();
+            let all_seen: Vec<_> = (1..=20).map(|n| (n * 1000, "seen true\n".to_owned())).collect();
             assert_eq!(*top.lock().unwrap(), all_seen);
-            assert_eq!(
-                (summary.batches, summary.records, summary.bytes),
-                (20, 60, 300)
-            );
+            assert_eq!((summary.batches, summary.records, summary.bytes), (20, 60, 300));
             assert_eq!(summary.outputs[0].records, 80);
             assert_eq!(summary.latency, None);
-            assert_eq!(
-                seen.batches[2],
-                (3, 3, vec!["0=3".to_owned(), "1=3".to_owned()])
-            );
+            assert_eq!(seen.batches[2], (3, 3, vec!["0=3".to_owned(), "1=3".to_owned()]));
         }
     }
 }
@@ -80,18 +59,8 @@ fn a_task_that_panics_again_and_again_stops_the_job_after_the_batches_before_it(
     let ((first, counts), (second, _)) = (memory(), memory());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
     let source = Box::new(Numbers::new(20));
-    let error = run(
-        job,
-        config(),
-        vec![source],
-        sinks,
-        &mut (),
-        StopHandle::new(),
-    )
-    .unwrap_err();
-    let JobError::Task(failure) = &error else {
-        panic!("{error}")
-    };
+    let error = run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
+    let JobError::Task(failure) = &error else { panic!("{error}") };
     assert_eq!(
         (failure.task.stage, failure.task.batch, failure.attempts),
         (StageId(1), BatchSeq(7), 3)
@@ -99,10 +68,7 @@ fn a_task_that_panics_again_and_again_stops_the_job_after_the_batches_before_it(
     let text = error.to_string();
     assert!(text.contains("attempt to divide by zero"), "{text}");
     assert!(text.contains("driver/local/tests.rs:"), "{text}");
-    assert!(
-        text.contains("batch 7") && text.contains("after 3 attempts"),
-        "{text}"
-    );
+    assert!(text.contains("batch 7") && text.contains("after 3 attempts"), "{text}");
     assert_eq!(runs.load(Ordering::SeqCst), 3);
     assert_eq!(*counts.lock().unwrap(), expected(1..=6));
 }
@@ -120,20 +86,8 @@ fn a_task_that_fails_once_runs_again_on_the_state_of_the_batch_before() {
     });
     let ((first, counts), (second, _)) = (memory(), memory());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    let config = LocalConfig {
-        cores: 1,
-        attempts: 10,
-        ..config()
-    };
-    run(
-        job,
-        config,
-        vec![Box::new(Numbers::new(9))],
-        sinks,
-        &mut (),
-        StopHandle::new(),
-    )
-    .unwrap();
+    let config = LocalConfig { cores: 1, attempts: 10, ..config() };
+    run(job, config, vec![Box::new(Numbers::new(9))], sinks, &mut (), StopHandle::new()).unwrap();
     assert_eq!(*counts.lock().unwrap(), expected(1..=9));
 }
 
@@ -152,21 +106,8 @@ fn a_record_refused_on_request_is_not_tried_again() {
     let ((first, counts), (second, _)) = (memory(), memory());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
     let source = Box::new(Numbers::new(5));
-    let error = run(
-        job,
-        config(),
-        vec![source],
-        sinks,
-        &mut (),
-        StopHandle::new(),
-    )
-    .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("after 1 attempt: numbers at 7: no number"),
-        "{error}"
-    );
+    let error = run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
+    assert!(error.to_string().contains("after 1 attempt: numbers at 7: no number"), "{error}");
     assert_eq!(*counts.lock().unwrap(), expected(1..=1));
 }
 
@@ -175,43 +116,20 @@ fn a_stopped_live_job_processes_what_was_received_and_ends() {
     for immediate in [true, false] {
         let ((first, counts), (second, _)) = (memory(), memory());
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-        let source = Box::new(Numbers {
-            live: true,
-            immediate,
-            ..Numbers::new(0)
-        });
+        let source = Box::new(Numbers { live: true, immediate, ..Numbers::new(0) });
         let stop = StopHandle::new();
-        let mut seen = Seen {
-            stop_at: Some((5, stop.clone())),
-            ..Seen::default()
-        };
-        let config = LocalConfig {
-            interval: Some(Duration::from_millis(2)),
-            ..config()
-        };
-        let summary = run(
-            counting(|_| Ok(())),
-            config,
-            vec![source],
-            sinks,
-            &mut seen,
-            stop,
-        )
-        .unwrap();
+        let mut seen = Seen { stop_at: Some((5, stop.clone())), ..Seen::default() };
+        let config = LocalConfig { interval: Some(Duration::from_millis(2)), ..config() };
+        let summary =
+            run(counting(|_| Ok(())), config, vec![source], sinks, &mut seen, stop).unwrap();
         // The batch that drains the source is one of those that were cut after the fifth.
         assert!(summary.batches >= 6, "{summary:?}");
         assert_eq!(summary.records, summary.batches * 3);
         let counts = counts.lock().unwrap();
         let texts: Vec<_> = counts.iter().map(|(_, text)| text.clone()).collect();
-        let want: Vec<_> = expected(1..=summary.batches)
-            .into_iter()
-            .map(|(_, t)| t)
-            .collect();
+        let want: Vec<_> = expected(1..=summary.batches).into_iter().map(|(_, t)| t).collect();
         assert_eq!(texts, want);
-        assert!(
-            counts.windows(2).all(|pair| pair[1].0 == pair[0].0 + 2),
-            "{counts:?}"
-        );
+        assert!(counts.windows(2).all(|pair| pair[1].0 == pair[0].0 + 2), "{counts:?}");
         assert!(summary.latency.is_some());
     }
 }
@@ -223,15 +141,7 @@ fn a_job_stopped_before_it_starts_ends_at_once() {
     let stop = StopHandle::new();
     stop.stop();
     let source = Box::new(Numbers::new(5));
-    let summary = run(
-        counting(|_| Ok(())),
-        config(),
-        vec![source],
-        sinks,
-        &mut (),
-        stop,
-    )
-    .unwrap();
+    let summary = run(counting(|_| Ok(())), config(), vec![source], sinks, &mut (), stop).unwrap();
     assert_eq!((summary.batches, counts.lock().unwrap().len()), (0, 0));
 }
 
@@ -240,25 +150,11 @@ fn a_source_or_an_output_that_fails_stops_the_job_after_the_batches_before() {
     for immediate in [true, false] {
         let ((first, counts), (second, _)) = (memory(), memory());
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-        let source = Numbers {
-            fails_at: Some(4),
-            immediate,
-            ..Numbers::new(9)
-        };
+        let source = Numbers { fails_at: Some(4), immediate, ..Numbers::new(9) };
         let job = counting(|_| Ok(()));
-        let error = run(
-            job,
-            config(),
-            vec![Box::new(source)],
-            sinks,
-            &mut (),
-            StopHandle::new(),
-        )
-        .unwrap_err();
-        assert!(
-            matches!(&error, JobError::Source { name, .. } if name == "views"),
-            "{error}"
-        );
+        let error = run(job, config(), vec![Box::new(source)], sinks, &mut (), StopHandle::new())
+            .unwrap_err();
+        assert!(matches!(&error, JobError::Source { name, .. } if name == "views"), "{error}");
         assert_eq!(*counts.lock().unwrap(), expected(1..=3));
 
         let ((mut first, counts), (second, _)) = (memory(), memory());
@@ -266,19 +162,9 @@ fn a_source_or_an_output_that_fails_stops_the_job_after_the_batches_before() {
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
         let source = Box::new(Numbers::new(9));
         let job = counting(|_| Ok(()));
-        let error = run(
-            job,
-            config(),
-            vec![source],
-            sinks,
-            &mut (),
-            StopHandle::new(),
-        )
-        .unwrap_err();
-        assert!(
-            matches!(&error, JobError::Output { name, .. } if name == "counts"),
-            "{error}"
-        );
+        let error =
+            run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
+        assert!(matches!(&error, JobError::Output { name, .. } if name == "counts"), "{error}");
         assert_eq!(*counts.lock().unwrap(), expected(1..=3));
     }
 }
@@ -302,19 +188,9 @@ fn a_source_that_panics_is_an_error_not_a_hang() {
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
         let source = Box::new(Bad(immediate));
         let job = counting(|_| Ok(()));
-        let error = run(
-            job,
-            config(),
-            vec![source],
-            sinks,
-            &mut (),
-            StopHandle::new(),
-        )
-        .unwrap_err();
-        assert!(
-            error.to_string().contains("source `views` panicked: oh"),
-            "{error}"
-        );
+        let error =
+            run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
+        assert!(error.to_string().contains("source `views` panicked: oh"), "{error}");
     }
 }
 
@@ -334,27 +210,13 @@ fn dead_letters_are_seen_and_published_with_their_batch() {
     let ((first, _), (second, _), (mut dead, letters)) = (memory(), memory(), memory());
     dead.format = Some(Format::Json);
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    let config = LocalConfig {
-        dead_letters: vec![Some(Box::new(dead))],
-        ..config()
-    };
+    let config = LocalConfig { dead_letters: vec![Some(Box::new(dead))], ..config() };
     let mut seen = Seen::default();
     let source = Box::new(Numbers::new(3));
-    let summary = run(
-        job,
-        config,
-        vec![source],
-        sinks,
-        &mut seen,
-        StopHandle::new(),
-    )
-    .unwrap();
+    let summary = run(job, config, vec![source], sinks, &mut seen, StopHandle::new()).unwrap();
     assert_eq!(summary.sources[0].dead_letters, 1);
     assert_eq!(seen.dead.len(), 1);
-    assert_eq!(
-        (seen.dead[0].0.as_str(), seen.dead[0].1.position),
-        ("views", 5)
-    );
+    assert_eq!((seen.dead[0].0.as_str(), seen.dead[0].1.position), ("views", 5));
     let line = r#"{"split":"numbers","position":5,"reason":"no number","text":"x\"y"}"#;
     assert_eq!(*letters.lock().unwrap(), [(2000, format!("{line}\n"))]);
 }
@@ -363,10 +225,7 @@ fn dead_letters_are_seen_and_published_with_their_batch() {
 fn dead_letters_go_to_no_output_of_another_format() {
     let ((first, _), (second, _), (dead, _)) = (memory(), memory(), memory());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    let config = LocalConfig {
-        dead_letters: vec![Some(Box::new(dead))],
-        ..config()
-    };
+    let config = LocalConfig { dead_letters: vec![Some(Box::new(dead))], ..config() };
     let source = Box::new(Numbers::new(3));
     let job = counting(|_| Ok(()));
     let error = run(job, config, vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
@@ -407,33 +266,12 @@ fn an_output_is_published_only_in_batches_in_which_its_stage_emits() {
             Ok(())
         }),
     ];
-    let job = BuiltJob {
-        plan: windowed(),
-        stages,
-        sources: Vec::new(),
-        outputs: Vec::new(),
-    };
+    let job = BuiltJob { plan: windowed(), stages, sources: Vec::new(), outputs: Vec::new() };
     let (sink, published) = memory();
     let source = Box::new(Numbers::new(9));
-    run(
-        job,
-        config(),
-        vec![source],
-        vec![Box::new(sink)],
-        &mut (),
-        StopHandle::new(),
-    )
-    .unwrap();
-    assert_eq!(
-        *runs.lock().unwrap(),
-        [(2, false), (4, true), (6, false), (8, true)]
-    );
-    let times: Vec<_> = published
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|(time, _)| *time)
-        .collect();
+    run(job, config(), vec![source], vec![Box::new(sink)], &mut (), StopHandle::new()).unwrap();
+    assert_eq!(*runs.lock().unwrap(), [(2, false), (4, true), (6, false), (8, true)]);
+    let times: Vec<_> = published.lock().unwrap().iter().map(|(time, _)| *time).collect();
     assert_eq!(times, [4000, 8000]);
 }
 
@@ -443,10 +281,7 @@ fn a_job_goes_on_from_a_savepoint() {
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
     let mut job = counting(|_| Ok(()));
     let stages = job.stages.clone();
-    let saving = LocalConfig {
-        savepoint: true,
-        ..config()
-    };
+    let saving = LocalConfig { savepoint: true, ..config() };
     let source = Box::new(Numbers::new(5));
     let summary = run(job, saving, vec![source], sinks, &mut (), StopHandle::new()).unwrap();
     let savepoint = summary.savepoint.unwrap();
@@ -454,60 +289,73 @@ fn a_job_goes_on_from_a_savepoint() {
 
     let ((first, more), (second, _)) = (memory(), memory());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    job = BuiltJob {
-        plan: word_count(),
-        stages,
-        sources: Vec::new(),
-        outputs: Vec::new(),
-    };
-    let going_on = LocalConfig {
-        from: Some(savepoint.clone()),
-        ..config()
-    };
+    job = BuiltJob { plan: word_count(), stages, sources: Vec::new(), outputs: Vec::new() };
+    let going_on = LocalConfig { from: Some(savepoint.clone()), ..config() };
     let source = Box::new(Numbers::new(4));
-    run(
-        job,
-        going_on,
-        vec![source],
-        sinks,
-        &mut (),
-        StopHandle::new(),
-    )
-    .unwrap();
+    run(job, going_on, vec![source], sinks, &mut (), StopHandle::new()).unwrap();
     let together = [counts.lock().unwrap().clone(), more.lock().unwrap().clone()].concat();
     assert_eq!(together, expected(1..=9));
 
     let ((first, _), (second, _)) = (memory(), memory());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    let fewer = LocalConfig {
-        from: Some(savepoint),
-        partitions: 2,
-        ..config()
-    };
+    let fewer = LocalConfig { from: Some(savepoint), partitions: 2, ..config() };
     let source = Box::new(Numbers::new(4));
     let job = counting(|_| Ok(()));
     let error = run(job, fewer, vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
     assert!(matches!(error, JobError::Foreign { .. }), "{error}");
 }
 
+/// Blocks of numbers, each with those given.
+fn numbers(cx: &TaskContext<'_>, target: u32, all: &[&[u64]]) -> Vec<(Partition, Block)> {
+    let block = |numbers: &&[u64]| {
+        let mut rows = RowsBuilder::<u64>::new(cx.buffers, 0);
+        numbers.iter().for_each(|number| rows.push(*number).expect("a small block"));
+        rows.finish().map(|block| (Partition(target), block))
+    };
+    all.iter().filter_map(block).collect()
+}
+
+#[test]
+fn blocks_reach_those_they_are_for_once_in_order_of_producers() {
+    let mut job = counting(|_| Ok(()));
+    // Producer p sends to partition t the numbers 10p + t and 100 + 10p + t, in a block each, as if one
+    // would have been too large.
+    job.stages[0] = run_stage(|cx| {
+        let own = u64::from(cx.task.partition.0) * 10;
+        let to = |target: u32| {
+            let number = own + u64::from(target);
+            numbers(cx, target, &[&[number], &[number + 100]])
+        };
+        let blocks = (0..4).flat_map(to).collect();
+        cx.made.tails.push(TailMade::Blocks(blocks));
+        Ok(())
+    });
+    job.stages[1] = run_stage(|cx| {
+        let mut read = Vec::new();
+        for block in &cx.inputs[0] {
+            read.extend(block.rows::<u64>()?.iter());
+        }
+        part(cx, &[format!("{read:?}")]);
+        no_blocks(cx);
+        Ok(())
+    });
+    let ((first, counts), (second, _)) = (memory(), memory());
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
+    let source = Box::new(Numbers::new(3));
+    run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap();
+    let text: String = (0..4)
+        .map(|t| {
+            let all: Vec<u64> = (0..3).flat_map(|p| [10 * p + t, 100 + 10 * p + t]).collect();
+            format!("{all:?}\n")
+        })
+        .collect();
+    let want: Vec<_> = (1..=3).map(|batch| (batch * 1000, text.clone())).collect();
+    assert_eq!(*counts.lock().unwrap(), want);
+}
+
 #[test]
 fn a_job_with_the_wrong_number_of_ends_is_refused() {
     let job = counting(|_| Ok(()));
-    let error = run(
-        job,
-        config(),
-        Vec::new(),
-        Vec::new(),
-        &mut (),
-        StopHandle::new(),
-    )
-    .unwrap_err();
-    assert!(matches!(
-        error,
-        JobError::Mismatch {
-            what: "sources",
-            expected: 1,
-            given: 0
-        }
-    ));
+    let error = run(job, config(), Vec::new(), Vec::new(), &mut (), StopHandle::new()).unwrap_err();
+    assert!(matches!(error, JobError::Mismatch { what: "sources", expected: 1, given: 0 }));
 }

@@ -19,11 +19,7 @@ pub(super) struct Totals {
 impl Totals {
     pub(super) fn new(plan: &Plan) -> Self {
         let sources = vec![SourceReport::default(); plan.sources.len()];
-        Self {
-            sources,
-            outputs: vec![0; plan.outputs.len()],
-            ..Self::default()
-        }
+        Self { sources, outputs: vec![0; plan.outputs.len()], ..Self::default() }
     }
 
     pub(super) fn add(
@@ -38,10 +34,7 @@ impl Totals {
             total.bytes += read.bytes;
             total.dead_letters += read.dead_letters;
         }
-        self.outputs
-            .iter_mut()
-            .zip(outputs)
-            .for_each(|(total, made)| *total += made.records);
+        self.outputs.iter_mut().zip(outputs).for_each(|(total, made)| *total += made.records);
         if let Some(delay) = delay {
             self.delays.add(delay);
         }
@@ -54,16 +47,12 @@ impl Totals {
         savepoint: Option<Savepoint>,
     ) -> Summary {
         let records = self.sources.iter().map(|read| read.records).sum();
-        let sources = plan
-            .sources
-            .iter()
-            .zip(&self.sources)
-            .map(|(row, read)| SourceCount {
-                name: row.name.to_owned(),
-                records: read.records,
-                bytes: read.bytes,
-                dead_letters: read.dead_letters,
-            });
+        let sources = plan.sources.iter().zip(&self.sources).map(|(row, read)| SourceCount {
+            name: row.name.to_owned(),
+            records: read.records,
+            bytes: read.bytes,
+            dead_letters: read.dead_letters,
+        });
         let outputs = plan.outputs.iter().zip(&self.outputs);
         let elapsed = elapsed.as_secs_f64();
         Summary {
@@ -72,17 +61,10 @@ impl Totals {
             bytes: self.sources.iter().map(|read| read.bytes).sum(),
             sources: sources.collect(),
             outputs: outputs
-                .map(|(row, records)| OutputCount {
-                    name: row.name.to_owned(),
-                    records: *records,
-                })
+                .map(|(row, records)| OutputCount { name: row.name.to_owned(), records: *records })
                 .collect(),
             elapsed,
-            records_per_second: if elapsed > 0.0 {
-                records as f64 / elapsed
-            } else {
-                0.0
-            },
+            records_per_second: if elapsed > 0.0 { records as f64 / elapsed } else { 0.0 },
             latency: self.delays.latency(),
             savepoint,
         }

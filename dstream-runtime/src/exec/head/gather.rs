@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{TaskContext, blocks};
 use crate::exec::stage::Head;
-use crate::exec::tail::{TopRecipe, best};
+use crate::exec::tail::best;
 use crate::exec::task::TaskError;
 use crate::record::Record;
 
@@ -70,7 +70,7 @@ impl Head for CountAll {
 
 /// `top_k`: the records with the greatest scores, greatest first.
 pub struct TopK<S, R> {
-    pub(crate) recipe: Arc<TopRecipe>,
+    pub(crate) k: usize,
     pub(crate) record: PhantomData<fn() -> (S, R)>,
 }
 
@@ -86,7 +86,7 @@ impl<S: Record, R: Record> Head for TopK<S, R> {
         let mut best = best::<S, R>();
         for block in blocks(cx, 0) {
             for (score, record) in block.rows::<(S, R)>()?.iter() {
-                best.offer(self.recipe.k(), score, record);
+                best.offer(self.k, score, record);
             }
         }
         for (_, record) in &best.0 {

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::{TaskContext, blocks};
+use crate::block::KeyedRow;
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
@@ -37,13 +38,13 @@ impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
         let mut rows: Vec<R::View<'_>> = Vec::new();
         let mut next: Vec<u32> = Vec::new();
         for block in right {
-            for row in block.keyed::<R>()?.iter() {
+            for KeyedRow { key, hash, value } in block.keyed::<R>()? {
                 let at = rows.len() as u32;
-                rows.push(row.value);
+                rows.push(value);
                 next.push(NONE);
                 chains.upsert_with(
-                    row.key,
-                    row.hash,
+                    key,
+                    hash,
                     at,
                     |at| Chain { first: at, last: at },
                     |chain, at| {
@@ -54,11 +55,11 @@ impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
             }
         }
         for block in left {
-            for row in block.keyed::<L>()?.iter() {
-                let Some(found) = chains.find(row.key, row.hash) else { continue };
+            for KeyedRow { key, hash, value } in block.keyed::<L>()? {
+                let Some(found) = chains.find(key, hash) else { continue };
                 let mut at = chains.value(found).first;
                 while at != NONE {
-                    emit((K::read(&mut KeyReader::new(row.key)), (row.value, rows[at as usize])));
+                    emit((K::read(&mut KeyReader::new(key)), (value, rows[at as usize])));
                     at = next[at as usize];
                 }
             }

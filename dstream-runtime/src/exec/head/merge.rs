@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{TaskContext, blocks};
-use crate::block::Block;
+use crate::block::{Block, KeyedRow};
 use crate::exec::job::Pool;
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
@@ -53,8 +53,8 @@ pub(crate) fn merge_into<V: Record>(
     block: &Block,
     merge: &impl Fn(&mut V, V::View<'_>),
 ) -> Result<(), TaskError> {
-    for row in block.keyed::<V>()?.iter() {
-        table.upsert_with(row.key, row.hash, row.value, V::own, |acc, v| merge(acc, v));
+    for KeyedRow { key, hash, value } in block.keyed::<V>()? {
+        table.upsert_with(key, hash, value, V::own, |acc, v| merge(acc, v));
     }
     Ok(())
 }

@@ -32,7 +32,17 @@ impl Panes {
         }
     }
 
-    /// The oldest pane if the window that ends with batch `now` does not span it any more.
+    /// All panes, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Pane> {
+        self.0.iter()
+    }
+
+    /// The newest pane.
+    pub(crate) fn newest_mut(&mut self) -> Option<&mut Pane> {
+        self.0.back_mut()
+    }
+
+    /// The oldest panes, as far as the window that ends with batch `now` does not span them any more.
     pub(crate) fn leaving(&self, now: BatchSeq, span: Span) -> impl Iterator<Item = &Pane> {
         self.0.iter().take_while(move |pane| pane.batch.0 + span.batches <= now.0)
     }

@@ -3,10 +3,11 @@
 use std::marker::PhantomData;
 
 use super::panes::{Pane, Panes, Span};
+use super::save::{load_pane, save_panes};
 use super::{TaskContext, blocks};
 use crate::block::Block;
 use crate::exec::stage::Head;
-use crate::exec::task::TaskError;
+use crate::exec::task::{SavedState, State, TaskError};
 use crate::record::Record;
 
 /// Reads rows of the same partition (of several stages where streams are united).
@@ -69,5 +70,19 @@ impl<R: Record> Head for Window<R> {
         let Some(panes) = state.downcast_mut::<Panes>() else { return };
         panes.push(pane);
         panes.forget(cx.task.batch, self.span);
+    }
+
+    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
+        let panes = state.downcast_ref::<Panes>();
+        Ok(SavedState { parts: panes.into_iter().flat_map(save_panes).collect() })
+    }
+
+    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
+        let mut panes = Panes::default();
+        for (batch, block) in &saved.parts {
+            block.rows::<R>()?;
+            load_pane(&mut panes, *batch, block);
+        }
+        Ok(Some(Box::new(panes)))
     }
 }

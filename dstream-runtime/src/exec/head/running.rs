@@ -4,10 +4,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::merge::Merging;
+use super::save::{load_table, save_table};
 use super::{TaskContext, blocks};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
-use crate::exec::task::TaskError;
+use crate::exec::task::{SavedState, State, TaskError};
 use crate::record::{Key, KeyReader, Record};
 
 /// Merges the batch by key, then with the state; emits the keys that the batch touched.
@@ -57,8 +58,31 @@ where
         let state = cx.state.get_or_insert_with(|| Box::new(KeyTable::<V>::new()));
         let Some(state) = state.downcast_mut::<KeyTable<V>>() else { return };
         for (key, hash, value) in change.iter() {
-            state.upsert_with(key, hash, value, |v| V::own(v.view()), |old, v| *old = V::own(v.view()));
+            state.upsert_with(
+                key,
+                hash,
+                value,
+                |v| V::own(v.view()),
+                |old, v| *old = V::own(v.view()),
+            );
         }
         self.merging.give_back(change);
+    }
+
+    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
+        let Some(table) = state.downcast_ref::<KeyTable<V>>() else {
+            return Ok(SavedState::default());
+        };
+        let entries = table.iter().map(|(key, hash, value)| (key, hash, value.view()));
+        let blocks = save_table::<K, V>(entries)?;
+        Ok(SavedState { parts: blocks.into_iter().map(|block| (0, block)).collect() })
+    }
+
+    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
+        let mut table = KeyTable::<V>::new();
+        for (_, block) in &saved.parts {
+            load_table(&mut table, block)?;
+        }
+        Ok(Some(Box::new(table)))
     }
 }

@@ -6,7 +6,7 @@ use super::TaskContext;
 use crate::exec::stage::Head;
 use crate::exec::task::{DeadLetter, TaskError};
 use crate::record::Record;
-use crate::source::decode::{Decode, DecodeScratch};
+use crate::source::{Decode, DecodeScratch};
 
 /// Decodes a source's input with `D`.
 pub struct SourceHead<D> {

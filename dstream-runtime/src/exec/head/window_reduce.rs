@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use super::merge::merge_into;
 use super::panes::{Pane, Panes, Span};
+use super::save::{load_pane, load_table, save_panes, save_table};
 use super::{TaskContext, blocks};
-use crate::block::Block;
+use crate::block::{Block, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
-use crate::exec::task::TaskError;
+use crate::exec::task::{SavedState, State, TaskError};
 use crate::id::BatchSeq;
 use crate::record::{Key, KeyReader, Record};
 
@@ -80,11 +81,11 @@ where
     /// Merges an entering pane.
     fn enter(&self, table: &mut KeyTable<(V, u32)>, blocks: &[Block]) -> Result<(), TaskError> {
         for block in blocks {
-            for row in block.keyed::<V>()?.iter() {
+            for KeyedRow { key, hash, value } in block.keyed::<V>()? {
                 table.upsert_with(
-                    row.key,
-                    row.hash,
-                    row.value,
+                    key,
+                    hash,
+                    value,
                     |v| (V::own(v), 1),
                     |(acc, panes), v| {
                         (self.merge)(acc, v);
@@ -104,14 +105,14 @@ where
         inverse: &I,
     ) -> Result<(), TaskError> {
         for block in blocks {
-            for row in block.keyed::<V>()?.iter() {
-                let Some(found) = table.find(row.key, row.hash) else { continue };
+            for KeyedRow { key, hash, value } in block.keyed::<V>()? {
+                let Some(found) = table.find(key, hash) else { continue };
                 let (acc, panes) = table.value_mut(found);
                 *panes -= 1;
                 if *panes == 0 {
-                    table.remove(row.key, row.hash);
+                    table.remove(key, hash);
                 } else {
-                    inverse(acc, row.value);
+                    inverse(acc, value);
                 }
             }
         }
@@ -132,7 +133,9 @@ where
             }
             if let Some((_, newer)) = front.last() {
                 for (key, hash, value) in newer.iter() {
-                    table.upsert_with(key, hash, value.view(), V::own, |acc, v| (self.merge)(acc, v));
+                    table.upsert_with(key, hash, value.view(), V::own, |acc, v| {
+                        (self.merge)(acc, v)
+                    });
                 }
             }
             front.push((pane.batch, table));
@@ -253,7 +256,11 @@ where
         let state = cx.state.get_or_insert_with(|| Box::new(WindowState::<V>::default()));
         let Some(state) = state.downcast_mut::<WindowState<V>>() else { return Ok(()) };
         if !V::EXACT {
-            return if emits { self.refold(&state.panes, now, entering, &mut emit) } else { Ok(()) };
+            return if emits {
+                self.refold(&state.panes, now, entering, &mut emit)
+            } else {
+                Ok(())
+            };
         }
         // Taken out: if the slide fails, everything is derived again from the panes.
         let derived = match state.derived.take() {
@@ -281,5 +288,96 @@ where
             state.panes.push(pane);
             state.panes.forget(cx.task.batch, self.span);
         }
+    }
+
+    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
+        let Some(state) = state.downcast_ref::<WindowState<V>>() else {
+            return Ok(SavedState::default());
+        };
+        let mut parts: Vec<_> =
+            save_panes(&state.panes).map(|(batch, block)| (Part::Pane.tag(batch), block)).collect();
+        let mut add = |part: Part, batch: BatchSeq, blocks: Vec<Block>| {
+            parts.extend(blocks.into_iter().map(|block| (part.tag(batch.0), block)));
+        };
+        match &state.derived {
+            None => {}
+            Some((_, Derived::Inverse(table))) => {
+                let entries = table.iter().map(|(key, hash, (v, n))| (key, hash, (v.view(), *n)));
+                add(Part::Inverse, NO_BATCH, save_table::<K, (V, u32)>(entries)?);
+            }
+            Some((_, Derived::Stacks { front, back })) => {
+                for (batch, table) in front {
+                    let entries = table.iter().map(|(key, hash, v)| (key, hash, v.view()));
+                    add(Part::Front, *batch, save_table::<K, V>(entries)?);
+                }
+                let entries = back.iter().map(|(key, hash, v)| (key, hash, v.view()));
+                add(Part::Back, NO_BATCH, save_table::<K, V>(entries)?);
+            }
+        }
+        Ok(SavedState { parts })
+    }
+
+    /// What was derived is saved too, so that keys come in the same order after a restart. Where it
+    /// is empty it is derived again, from panes that are empty as well.
+    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
+        let mut panes = Panes::default();
+        let mut inverse = KeyTable::<(V, u32)>::new();
+        let mut front: Vec<(BatchSeq, KeyTable<V>)> = Vec::new();
+        let mut back = KeyTable::<V>::new();
+        for (tag, block) in &saved.parts {
+            let (part, batch) = Part::of(*tag);
+            match part {
+                Part::Pane => {
+                    block.keyed::<V>()?;
+                    load_pane(&mut panes, batch.0, block);
+                }
+                Part::Inverse => load_table(&mut inverse, block)?,
+                Part::Front => {
+                    if front.last().is_none_or(|(last, _)| *last != batch) {
+                        front.push((batch, KeyTable::new()));
+                    }
+                    if let Some((_, table)) = front.last_mut() {
+                        load_table(table, block)?;
+                    }
+                }
+                Part::Back => load_table(&mut back, block)?,
+            }
+        }
+        let derived = if !inverse.is_empty() {
+            Some((NO_BATCH, Derived::Inverse(inverse)))
+        } else if !front.is_empty() || !back.is_empty() {
+            Some((NO_BATCH, Derived::Stacks { front, back }))
+        } else {
+            None
+        };
+        Ok(Some(Box::new(WindowState { panes, derived })))
+    }
+}
+
+/// The batch of what was derived before a restart: none that can run again.
+const NO_BATCH: BatchSeq = BatchSeq(0);
+
+/// What a block of a saved window is; the two lowest bits of its tag, above them a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Pane,
+    Inverse,
+    Front,
+    Back,
+}
+
+impl Part {
+    fn tag(self, batch: u64) -> u64 {
+        batch << 2 | self as u64
+    }
+
+    fn of(tag: u64) -> (Self, BatchSeq) {
+        let part = match tag & 3 {
+            0 => Self::Pane,
+            1 => Self::Inverse,
+            2 => Self::Front,
+            _ => Self::Back,
+        };
+        (part, BatchSeq(tag >> 2))
     }
 }

@@ -1,20 +1,21 @@
 //! Upserts in groups, so that the memory accesses of many keys overlap.
 //!
 //! One upsert into a table larger than the cache waits for a slot and then for an entry. A
-//! [`Gather`] takes up to [`GROUP`] keys first, then hashes all, then reads all slots, then all
-//! entries, and only then changes the table: the waits of a group happen side by side.
+//! [`Gather`] takes 64 keys first, then hashes all, then reads all slots, then fetches all entries,
+//! and only then changes the table: the waits of a group happen side by side.
 //!
 //! Invariant: the result is that of upserting one key after the other in the order of `push`.
 
+use super::KeyTable;
 use super::hash::{INLINE, LONG, class_of_len, hash_long, hash_packed};
 use super::pack::{Packed, pack};
-use super::{KeyTable, slot_entry, tag_of};
+use super::prefetch::prefetch;
 
 /// How many keys are gathered.
-const GROUP: usize = 32;
+const GROUP: usize = 64;
 
-/// Number of no entry.
-const NONE: u32 = u32::MAX;
+/// Set in the length of a long key that waits, so that it is never taken for one in a table.
+const SCRATCH: u64 = 1 << 63;
 
 /// Keys on their way into a table, each with an argument `X` for the closures of the upsert.
 ///
@@ -58,8 +59,8 @@ impl<X> Gather<X> {
     #[inline(always)]
     #[must_use = "a full gather must be drained"]
     pub fn push(&mut self, key: &[u8], x: X) -> bool {
-        let key_packed = if key.len() <= INLINE { pack(key) } else { self.copy_long(key) };
-        self.waiting.push(Waiting { key: key_packed, class: class_of_len(key.len()), x });
+        let packed = if key.len() <= INLINE { pack(key) } else { self.copy_long(key) };
+        self.waiting.push(Waiting { key: packed, class: class_of_len(key.len()), x });
         self.waiting.len() >= GROUP
     }
 
@@ -67,45 +68,75 @@ impl<X> Gather<X> {
     fn copy_long(&mut self, key: &[u8]) -> Packed {
         let at = self.long.len();
         self.long.extend_from_slice(key);
-        Packed { lo: at as u64, hi: key.len() as u64 }
+        Packed { lo: at as u64, hi: key.len() as u64 | SCRATCH }
     }
 
     /// Upserts what was pushed, in that order.
+    #[inline]
     pub fn drain<V>(
         &mut self,
+        table: &mut KeyTable<V>,
+        init: impl FnMut(X) -> V,
+        update: impl FnMut(&mut V, X),
+    ) {
+        let hash = |waiting: &Waiting<X>, long: &[u8]| match waiting.class {
+            LONG => hash_long(long_bytes(long, waiting.key)),
+            len => hash_packed(waiting.key, len),
+        };
+        self.drain_hashed(hash, table, init, update);
+    }
+
+    /// [`drain`](Self::drain) by another hash.
+    #[cfg(test)]
+    pub(super) fn drain_by<V>(
+        &mut self,
+        hash: fn(&[u8]) -> u64,
+        table: &mut KeyTable<V>,
+        init: impl FnMut(X) -> V,
+        update: impl FnMut(&mut V, X),
+    ) {
+        let hash = |waiting: &Waiting<X>, long: &[u8]| match waiting.class {
+            LONG => hash(long_bytes(long, waiting.key)),
+            len => hash(&waiting.key.bytes()[..len as usize]),
+        };
+        self.drain_hashed(hash, table, init, update);
+    }
+
+    #[inline(always)]
+    fn drain_hashed<V>(
+        &mut self,
+        hash: impl Fn(&Waiting<X>, &[u8]) -> u64,
         table: &mut KeyTable<V>,
         mut init: impl FnMut(X) -> V,
         mut update: impl FnMut(&mut V, X),
     ) {
-        let mut hashes = [0u64; GROUP];
-        for (waiting, hash) in self.waiting.iter().zip(&mut hashes) {
-            *hash = if waiting.class == LONG {
-                hash_long(long_bytes(&self.long, waiting.key))
-            } else {
-                hash_packed(waiting.key, waiting.class)
-            };
-        }
-        table.reserve(self.waiting.len());
-        let mut found = [NONE; GROUP];
-        let mask = table.slots.len().wrapping_sub(1);
-        for (hash, found) in hashes.iter().zip(&mut found).take(self.waiting.len()) {
-            *found = slot_entry(table.slots[tag_of(*hash) as usize & mask]);
-        }
-        for ((waiting, hash), found) in self.waiting.iter().zip(&hashes).zip(&mut found) {
-            let same = table
-                .entries
-                .get(*found as usize)
-                .is_some_and(|entry| entry.is(waiting.key, *hash));
-            *found = if same { *found } else { NONE };
-        }
-        for ((waiting, hash), found) in self.waiting.drain(..).zip(hashes).zip(found) {
-            if found != NONE {
-                table.update_at(found as usize, waiting.x, &mut update);
-            } else if waiting.class == LONG {
-                let key = long_bytes(&self.long, waiting.key);
-                table.upsert_with(key, hash, waiting.x, &mut init, &mut update);
-            } else {
-                table.upsert_packed(waiting.key, hash, waiting.x, &mut init, &mut update);
+        // More than a group wait only if a full gather was not drained.
+        while !self.waiting.is_empty() {
+            let count = self.waiting.len().min(GROUP);
+            table.reserve(count);
+            let mut hashes = [0; GROUP];
+            for (waiting, to) in self.waiting.iter().zip(&mut hashes) {
+                *to = hash(waiting, &self.long);
+                prefetch(table.index.place(*to));
+            }
+            let mut likely = [0; GROUP];
+            for (hash, likely) in hashes.iter().zip(&mut likely).take(count) {
+                *likely = table.index.likely(*hash);
+                prefetch(table.entries.as_ptr().wrapping_add(*likely as usize));
+            }
+            let group = self.waiting.drain(..count);
+            for ((waiting, hash), likely) in group.zip(&hashes).zip(&likely) {
+                let hash = *hash;
+                if let Some(Some(entry)) = table.entries.get_mut(*likely as usize)
+                    && entry.key.is(waiting.key, hash)
+                {
+                    update(&mut entry.value, waiting.x);
+                } else if waiting.class == LONG {
+                    let key = long_bytes(&self.long, waiting.key);
+                    table.upsert_with(key, hash, waiting.x, &mut init, &mut update);
+                } else {
+                    table.upsert_packed(waiting.key, hash, waiting.x, &mut init, &mut update);
+                }
             }
         }
         self.long.clear();
@@ -113,5 +144,5 @@ impl<X> Gather<X> {
 }
 
 fn long_bytes(long: &[u8], place: Packed) -> &[u8] {
-    &long[place.lo as usize..][..place.hi as usize]
+    &long[place.lo as usize..][..(place.hi & !SCRATCH) as usize]
 }

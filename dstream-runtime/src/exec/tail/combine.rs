@@ -1,10 +1,11 @@
 //! Keyed tails: combined on the map side, or only distributed.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
-use crate::block::KeyedBuilder;
+use crate::block::{Block, BufferPool, KeyedBuilder, PushError, keyed_schema};
 use crate::exec::job::Pool;
 use crate::exec::table::{Gather, KeyTable, hash_key, partition_of};
 use crate::id::Partition;
@@ -87,8 +88,11 @@ where
 }
 
 #[inline(never)]
-fn drain<V: Record, F>(table: &mut KeyTable<V>, gather: &mut Gather<V>, recipe: &CombineRecipe<V, F>)
-where
+fn drain<V: Record, F>(
+    table: &mut KeyTable<V>,
+    gather: &mut Gather<V>,
+    recipe: &CombineRecipe<V, F>,
+) where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     let merge = recipe.merge();
@@ -108,13 +112,13 @@ where
     fn close(mut self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
         let Work { table, gather, .. } = &mut *self.work;
         drain(table, gather, &self.recipe);
-        let mut segments = Segments::<V>::new::<K>(cx.partitions);
+        let mut segments = Segments::<V>::new::<K>(cx, 0..cx.partitions, table.len());
         for (key, hash, value) in table.iter() {
             segments.push(key, hash, value.view())?;
         }
         table.clear();
         self.recipe.pool.give(self.work);
-        segments.finish()
+        Ok(segments.finish())
     }
 }
 
@@ -147,9 +151,9 @@ impl<K: Key, V: Record, const OWN: bool> Tail for Spread<K, V, OWN> {
 
     fn open(_: &Arc<()>, cx: &TaskContext<'_>) -> Self {
         let segments = if OWN {
-            Segments::<V>::own::<K>(cx.task.partition)
+            Segments::new::<K>(cx, cx.task.partition.0..cx.task.partition.0 + 1, 0)
         } else {
-            Segments::<V>::new::<K>(cx.partitions)
+            Segments::new::<K>(cx, 0..cx.partitions, 0)
         };
         Self { segments, failed: None, scratch: Vec::new(), key: PhantomData }
     }
@@ -157,47 +161,64 @@ impl<K: Key, V: Record, const OWN: bool> Tail for Spread<K, V, OWN> {
     fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
         match self.failed {
             Some(error) => Err(error),
-            None => self.segments.finish(),
+            None => Ok(self.segments.finish()),
         }
     }
 }
 
-/// The segments of a shuffle block while they grow.
+/// The segments of a shuffle block while they grow: one for each of some partitions.
 struct Segments<V: Record> {
-    builders: Vec<KeyedBuilder<V>>,
-    first: Partition,
+    growing: Vec<KeyedBuilder<V>>,
+    /// Segments that reached the limit of a block.
+    full: Vec<(Partition, Block)>,
+    first: u32,
     schema: u64,
+    width: Option<usize>,
+    pool: BufferPool,
 }
 
 impl<V: Record> Segments<V> {
-    fn new<K: Key>(partitions: u32) -> Self {
-        let builders = (0..partitions).map(|_| KeyedBuilder::new::<K>()).collect();
-        Self { builders, first: Partition(0), schema: <(K, V)>::SCHEMA.hash() }
-    }
-
-    fn own<K: Key>(partition: Partition) -> Self {
-        let schema = <(K, V)>::SCHEMA.hash();
-        Self { builders: vec![KeyedBuilder::new::<K>()], first: partition, schema }
+    /// For about `records` records altogether.
+    fn new<K: Key>(cx: &TaskContext<'_>, partitions: Range<u32>, records: usize) -> Self {
+        // Room for an uneven spread, so that most segments never grow.
+        let each = records / partitions.len().max(1) * 9 / 8;
+        let builder = |_| KeyedBuilder::new(cx.buffers, K::WIDTH, each);
+        Self {
+            first: partitions.start,
+            growing: partitions.map(builder).collect(),
+            full: Vec::new(),
+            schema: keyed_schema::<K, V>(),
+            width: K::WIDTH,
+            pool: cx.buffers.clone(),
+        }
     }
 
     #[inline]
     fn push(&mut self, key: &[u8], hash: u64, value: V::View<'_>) -> Result<(), TaskError> {
-        let partition = match self.builders.len() {
+        let index = match self.growing.len() {
             1 => 0,
-            n => partition_of(hash, n as u32),
+            n => partition_of(hash, n as u32) as usize,
         };
-        self.builders[partition as usize]
-            .push(key, hash, value)
-            .map_err(|e| TaskError::TooLarge(e.to_string()))
+        match self.growing[index].push(key, hash, value) {
+            Ok(()) => Ok(()),
+            Err(PushError::Full) => {
+                let fresh = KeyedBuilder::new(&self.pool, self.width, 0);
+                let done = std::mem::replace(&mut self.growing[index], fresh);
+                let partition = Partition(self.first + index as u32);
+                self.full.extend(done.finish(self.schema).map(|block| (partition, block)));
+                Ok(self.growing[index].push(key, hash, value)?)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    fn finish(self) -> Result<TailMade, TaskError> {
-        let mut blocks = Vec::new();
-        for (partition, builder) in (self.first.0..).zip(self.builders) {
-            let block =
-                builder.finish(self.schema).map_err(|e| TaskError::TooLarge(e.to_string()))?;
-            blocks.extend(block.map(|block| (Partition(partition), block)));
+    /// All segments by partition, those of one partition in the order of their records.
+    fn finish(self) -> TailMade {
+        let Self { growing, full: mut blocks, first, schema, .. } = self;
+        for (partition, builder) in (first..).zip(growing) {
+            blocks.extend(builder.finish(schema).map(|block| (Partition(partition), block)));
         }
-        Ok(TailMade::Blocks(blocks))
+        blocks.sort_by_key(|(partition, _)| *partition);
+        TailMade::Blocks(blocks)
     }
 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
 use crate::exec::task::OutputSetting;
 use crate::id::OutputId;
-use crate::record::{AsRecord, Format, Record, write_csv, write_csv_header, write_json, write_text};
+use crate::record::{
+    AsRecord, Format, Record, write_csv, write_csv_header, write_json, write_text,
+};
 use crate::sink::Part;
 
 /// Encodes records for an output.

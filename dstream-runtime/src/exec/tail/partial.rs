@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use super::{Slot, Tail, TailMade, TaskContext, TaskError, gathered_block};
-use crate::block::{Block, RowsBuilder};
+use super::rows::Growing;
+use super::{Slot, Tail, TailMade, TaskContext, TaskError};
+use crate::id::Partition;
 use crate::record::{AsRecord, Record};
 
 /// Folds the records of a partition into one.
@@ -61,8 +62,8 @@ where
         Self { recipe: Arc::clone(recipe), value: None }
     }
 
-    fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
-        Ok(gathered_block(rows::<R>(self.value.iter().map(R::view))?))
+    fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        gathered::<R>(cx, self.value.iter().map(R::view))
     }
 }
 
@@ -86,8 +87,8 @@ impl Tail for Tally {
         Self { count: 0 }
     }
 
-    fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
-        Ok(gathered_block(rows::<u64>((self.count > 0).then_some(self.count).into_iter())?))
+    fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        gathered::<u64>(cx, (self.count > 0).then_some(self.count).into_iter())
     }
 }
 
@@ -134,8 +135,8 @@ impl<S: Record, R: Record> Tail for Top<S, R> {
         Self { k: recipe.k(), best: Best::default() }
     }
 
-    fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
-        Ok(gathered_block(rows::<(S, R)>(self.best.0.iter().map(Record::view))?))
+    fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        gathered::<(S, R)>(cx, self.best.0.iter().map(Record::view))
     }
 }
 
@@ -172,13 +173,16 @@ impl<S: Record, R: Record> Best<S, R> {
     }
 }
 
-/// A block of rows, or nothing if there are none.
-fn rows<'a, R: Record>(
+/// Rows for the one task that gathers them.
+fn gathered<'a, R: Record>(
+    cx: &TaskContext<'_>,
     views: impl Iterator<Item = R::View<'a>>,
-) -> Result<Option<Block>, TaskError> {
-    let mut rows = RowsBuilder::<R>::new();
-    views.for_each(|view| rows.push(view));
-    rows.finish().map_err(|e| TaskError::TooLarge(e.to_string()))
+) -> Result<TailMade, TaskError> {
+    let mut rows = Growing::<R>::new(cx);
+    for view in views {
+        rows.push(view)?;
+    }
+    Ok(rows.finish(Partition(0)))
 }
 
 #[cfg(test)]

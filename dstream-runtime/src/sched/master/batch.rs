@@ -47,9 +47,7 @@ impl Cutting {
     }
 
     pub(super) fn waits_for(&self, source: SourceId) -> bool {
-        self.brought
-            .get(source.index())
-            .is_some_and(Option::is_none)
+        self.brought.get(source.index()).is_some_and(Option::is_none)
     }
 
     pub(super) fn answer(&mut self, source: SourceId, inputs: Vec<Vec<Range>>) {
@@ -60,12 +58,10 @@ impl Cutting {
 
     /// What all sources brought, once they have all answered.
     pub(super) fn complete(&mut self) -> Option<Vec<Vec<Vec<Range>>>> {
-        self.brought.iter().all(Option::is_some).then(|| {
-            std::mem::take(&mut self.brought)
-                .into_iter()
-                .flatten()
-                .collect()
-        })
+        self.brought
+            .iter()
+            .all(Option::is_some)
+            .then(|| std::mem::take(&mut self.brought).into_iter().flatten().collect())
     }
 }
 
@@ -84,11 +80,7 @@ impl Running {
     pub(super) fn new(tasks: usize, slots: usize) -> Self {
         let mut done = Bits::default();
         done.reset(slots);
-        Self {
-            left: tasks,
-            done,
-            cut: None,
-        }
+        Self { left: tasks, done, cut: None }
     }
 
     /// Counts a task, once.

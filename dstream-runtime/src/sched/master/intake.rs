@@ -31,14 +31,8 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn new(live: &[bool]) -> Self {
-        let sources = live
-            .iter()
-            .map(|live| Standing::Open { live: *live })
-            .collect();
-        let mut intake = Self {
-            sources,
-            mode: Mode::Running,
-        };
+        let sources = live.iter().map(|live| Standing::Open { live: *live }).collect();
+        let mut intake = Self { sources, mode: Mode::Running };
         intake.close_if_done();
         intake
     }
@@ -60,9 +54,7 @@ impl Intake {
             _ => false,
         };
         let sources = self.sources.iter().enumerate();
-        sources
-            .filter(move |(_, s)| asked(s))
-            .map(|(id, _)| SourceId(id as u16))
+        sources.filter(move |(_, s)| asked(s)).map(|(id, _)| SourceId(id as u16))
     }
 
     /// A source has answered. While draining, one that brings nothing has been drained.

@@ -74,9 +74,7 @@ mod tests {
         let mut journal = Journal::default();
         let cut = journal.cut(BatchSeq(4));
         assert!(journal.synced(JournalSeq(0)).is_none());
-        let Some((_, Durable::Cut(token))) = journal.synced(cut) else {
-            panic!("no cut token")
-        };
+        let Some((_, Durable::Cut(token))) = journal.synced(cut) else { panic!("no cut token") };
         assert!(journal.synced(cut).is_none(), "an entry is durable once");
         let commit = journal.commit(token);
         assert!(journal.synced(cut).is_none());

@@ -89,49 +89,19 @@ impl MasterCore {
     pub fn handle(&mut self, now_ms: u64, event: MasterEvent) {
         match event {
             MasterEvent::Worker(worker, message) => self.worker(worker, message),
-            MasterEvent::CutDone {
-                batch,
-                source,
-                inputs,
-                ended,
-            } => {
+            MasterEvent::CutDone { batch, source, inputs, ended } => {
                 self.cut_done(batch, source, inputs, ended);
             }
-            MasterEvent::CutFailed {
-                batch,
-                source,
-                message,
-            } => {
-                if self
-                    .cutting(batch)
-                    .is_some_and(|cutting| cutting.waits_for(source))
-                {
-                    self.fail(
-                        batch,
-                        Cause::Source {
-                            batch,
-                            source,
-                            message,
-                        },
-                    );
+            MasterEvent::CutFailed { batch, source, message } => {
+                if self.cutting(batch).is_some_and(|cutting| cutting.waits_for(source)) {
+                    self.fail(batch, Cause::Source { batch, source, message });
                 }
             }
             MasterEvent::Synced(seq) => self.synced(seq),
             MasterEvent::Published { batch } => self.published(batch),
-            MasterEvent::PublishFailed {
-                batch,
-                output,
-                message,
-            } => {
+            MasterEvent::PublishFailed { batch, output, message } => {
                 if self.is_publishing(batch) {
-                    self.fail(
-                        batch,
-                        Cause::Output {
-                            batch,
-                            output,
-                            message,
-                        },
-                    );
+                    self.fail(batch, Cause::Output { batch, output, message });
                 }
             }
             MasterEvent::Tick => self.timer = None,
@@ -152,9 +122,7 @@ impl MasterCore {
                 // Later workers stand by: partitions move when somebody leaves.
                 if self.epoch == Epoch(0) && members.len() >= self.config.workers as usize {
                     self.epoch = Epoch(1);
-                    self.members
-                        .values_mut()
-                        .for_each(|member| member.told = Epoch(1));
+                    self.members.values_mut().for_each(|member| member.told = Epoch(1));
                     self.placement = place(self.shape.partitions, &members, &[], self.epoch);
                     let (epoch, placement) = (self.epoch, self.placement.clone());
                     let first = self.config.first;
@@ -171,12 +139,7 @@ impl MasterCore {
                 }
             }
             ToMaster::TaskDone { epoch, task, .. } if epoch == self.epoch => self.task_done(task),
-            ToMaster::TaskFailed {
-                epoch,
-                task,
-                attempt,
-                failure,
-            } if epoch == self.epoch => {
+            ToMaster::TaskFailed { epoch, task, attempt, failure } if epoch == self.epoch => {
                 self.task_failed(task, attempt, failure);
             }
             ToMaster::TaskDone { .. } | ToMaster::TaskFailed { .. } => {}
@@ -184,12 +147,8 @@ impl MasterCore {
     }
 
     fn tell_all(&mut self, message: impl Fn() -> ToWorker) {
-        let members = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.told == self.epoch);
-        self.actions
-            .extend(members.map(|(worker, _)| MasterAction::Tell(*worker, message())));
+        let members = self.members.iter().filter(|(_, member)| member.told == self.epoch);
+        self.actions.extend(members.map(|(worker, _)| MasterAction::Tell(*worker, message())));
     }
 
     fn batch(&mut self, seq: BatchSeq) -> Option<&mut Batch> {
@@ -218,10 +177,7 @@ impl MasterCore {
     }
 
     fn cut_done(&mut self, seq: BatchSeq, source: SourceId, inputs: Vec<Vec<Range>>, ended: bool) {
-        let Some(cutting) = self
-            .cutting(seq)
-            .filter(|cutting| cutting.waits_for(source))
-        else {
+        let Some(cutting) = self.cutting(seq).filter(|cutting| cutting.waits_for(source)) else {
             return;
         };
         let (drains, drained) = (cutting.drains, cutting.drains && inputs.is_empty());
@@ -232,8 +188,7 @@ impl MasterCore {
         if drains && inputs.iter().all(Vec::is_empty) {
             self.batches.pop_back();
             self.next = seq;
-            self.actions
-                .push_back(MasterAction::Unneeded { batch: seq });
+            self.actions.push_back(MasterAction::Unneeded { batch: seq });
             return;
         }
         self.begin(seq, inputs);
@@ -248,11 +203,7 @@ impl MasterCore {
         let Some(batch) = self.batch(seq) else { return };
         batch.phase = Phase::Running(running);
         let epoch = self.epoch;
-        let entry = JournalEntry::Cut {
-            epoch,
-            batch: seq,
-            inputs,
-        };
+        let entry = JournalEntry::Cut { epoch, batch: seq, inputs };
         let at = self.journal.cut(seq);
         self.actions.push_back(MasterAction::Persist(at, entry));
         // Tasks may run before the cut is durable: nothing of them is visible until it is.
@@ -271,10 +222,7 @@ impl MasterCore {
         let Some(slot) = self.shape.slot(task) else {
             return;
         };
-        if self
-            .running(task.batch)
-            .is_some_and(|running| running.done(slot))
-        {
+        if self.running(task.batch).is_some_and(|running| running.done(slot)) {
             self.failing.remove(&task);
         }
     }
@@ -284,22 +232,13 @@ impl MasterCore {
             return;
         };
         let current = self.failing.get(&task).copied().unwrap_or_default();
-        let counts = self
-            .running(task.batch)
-            .is_some_and(|running| !running.is_done(slot));
+        let counts = self.running(task.batch).is_some_and(|running| !running.is_done(slot));
         if !counts || attempt != current {
             return;
         }
         let attempts = attempt.0 + 1;
         if !failure.again || attempts >= self.config.attempts {
-            self.fail(
-                task.batch,
-                Cause::Task {
-                    task,
-                    attempts,
-                    failure,
-                },
-            );
+            self.fail(task.batch, Cause::Task { task, attempts, failure });
             return;
         }
         let Some(owner) = self.placement.get(task.partition.index()).copied() else {
@@ -307,24 +246,13 @@ impl MasterCore {
         };
         let (epoch, attempt) = (self.epoch, Attempt(attempts));
         self.failing.insert(task, attempt);
-        self.actions.push_back(MasterAction::Tell(
-            owner,
-            ToWorker::Again {
-                epoch,
-                task,
-                attempt,
-            },
-        ));
+        self.actions.push_back(MasterAction::Tell(owner, ToWorker::Again { epoch, task, attempt }));
     }
 
     /// Nothing at or after `seq` will be published; what is before it will.
     fn fail(&mut self, seq: BatchSeq, cause: Cause) {
         self.intake.close();
-        if self
-            .failed
-            .as_ref()
-            .is_some_and(|(before, _)| *before <= seq)
-        {
+        if self.failed.as_ref().is_some_and(|(before, _)| *before <= seq) {
             return;
         }
         self.failed = Some((seq, cause));
@@ -390,13 +318,9 @@ impl MasterCore {
                 break;
             }
             let Some(cut) = running.cut.take() else { break };
-            let entry = JournalEntry::Commit {
-                epoch: self.epoch,
-                batch: batch.seq,
-            };
+            let entry = JournalEntry::Commit { epoch: self.epoch, batch: batch.seq };
             batch.phase = Phase::Committing;
-            self.actions
-                .push_back(MasterAction::Persist(self.journal.commit(cut), entry));
+            self.actions.push_back(MasterAction::Persist(self.journal.commit(cut), entry));
         }
     }
 
@@ -407,10 +331,7 @@ impl MasterCore {
         };
         match std::mem::replace(&mut batch.phase, Phase::Publishing) {
             Phase::Committed(token) => {
-                self.actions.push_back(MasterAction::Publish {
-                    batch: batch.seq,
-                    token,
-                });
+                self.actions.push_back(MasterAction::Publish { batch: batch.seq, token });
             }
             other => batch.phase = other,
         }
@@ -421,13 +342,7 @@ impl MasterCore {
         let placed = |member: &Member| member.placed == member.told;
         let ready = self.epoch > Epoch(0) && self.members.values().all(placed);
         let room = self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize;
-        let busy = matches!(
-            self.batches.back(),
-            Some(Batch {
-                phase: Phase::Cutting(_),
-                ..
-            })
-        );
+        let busy = matches!(self.batches.back(), Some(Batch { phase: Phase::Cutting(_), .. }));
         if !ready || !room || busy || self.intake.mode() == Mode::Closed {
             return;
         }
@@ -443,14 +358,10 @@ impl MasterCore {
         let seq = self.next;
         self.next = BatchSeq(seq.0 + 1);
         for source in self.intake.asked() {
-            self.actions
-                .push_back(MasterAction::Cut { batch: seq, source });
+            self.actions.push_back(MasterAction::Cut { batch: seq, source });
         }
         let cutting = Cutting::new(self.config.live.len(), self.intake.asked(), drains);
-        self.batches.push_back(Batch {
-            seq,
-            phase: Phase::Cutting(cutting),
-        });
+        self.batches.push_back(Batch { seq, phase: Phase::Cutting(cutting) });
     }
 }
 

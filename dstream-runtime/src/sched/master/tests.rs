@@ -50,11 +50,7 @@ fn published(actions: &[MasterAction]) -> Vec<u64> {
 }
 
 fn cut_done(core: &mut MasterCore, now: u64, batch: u64, inputs: usize, ended: bool) {
-    let range = |start| Range {
-        split: "s".into(),
-        start,
-        end: start + 1,
-    };
+    let range = |start| Range { split: "s".into(), start, end: start + 1 };
     core.handle(
         now,
         MasterEvent::CutDone {
@@ -71,31 +67,18 @@ fn tasks_done(core: &mut MasterCore, batch: u64) {
     for stage in [1, 2] {
         let task = task(batch, stage);
         let (epoch, attempt, tally) = (Epoch(1), Attempt(0), TaskTally::default());
-        let done = ToMaster::TaskDone {
-            epoch,
-            task,
-            attempt,
-            tally,
-        };
+        let done = ToMaster::TaskDone { epoch, task, attempt, tally };
         core.handle(0, MasterEvent::Worker(HERE, done.clone()));
         core.handle(0, MasterEvent::Worker(HERE, done));
     }
 }
 
 fn task(batch: u64, stage: u16) -> TaskId {
-    TaskId {
-        batch: BatchSeq(batch),
-        stage: StageId(stage),
-        partition: Partition(0),
-    }
+    TaskId { batch: BatchSeq(batch), stage: StageId(stage), partition: Partition(0) }
 }
 
 fn failed(core: &mut MasterCore, batch: u64, attempt: u32) {
-    let failure = Failure {
-        message: "no".into(),
-        at: None,
-        again: true,
-    };
+    let failure = Failure { message: "no".into(), at: None, again: true };
     let report = ToMaster::TaskFailed {
         epoch: Epoch(1),
         task: task(batch, 1),
@@ -112,10 +95,7 @@ fn nothing_is_visible_before_cut_and_commit_are_durable() {
     cut_done(&mut core, 0, 1, 0, true);
     let actions = drain(&mut core);
     assert!(
-        matches!(
-            actions[0],
-            MasterAction::Persist(JournalSeq(1), JournalEntry::Cut { .. })
-        ),
+        matches!(actions[0], MasterAction::Persist(JournalSeq(1), JournalEntry::Cut { .. })),
         "{actions:?}"
     );
     tasks_done(&mut core, 1);
@@ -123,13 +103,7 @@ fn nothing_is_visible_before_cut_and_commit_are_durable() {
     core.handle(0, MasterEvent::Synced(JournalSeq(1)));
     let actions = drain(&mut core);
     assert!(
-        matches!(
-            actions[..],
-            [MasterAction::Persist(
-                JournalSeq(2),
-                JournalEntry::Commit { .. }
-            )]
-        ),
+        matches!(actions[..], [MasterAction::Persist(JournalSeq(2), JournalEntry::Commit { .. })]),
         "{actions:?}"
     );
     core.handle(0, MasterEvent::Published { batch: BatchSeq(1) });
@@ -164,10 +138,7 @@ fn batches_run_ahead_up_to_the_bound_and_are_published_in_order() {
 fn a_live_job_makes_up_missed_ticks_one_by_one() {
     let mut core = master(&[true], 8);
     let actions = drain(&mut core);
-    assert!(
-        actions.contains(&MasterAction::SetTimer(100)),
-        "{actions:?}"
-    );
+    assert!(actions.contains(&MasterAction::SetTimer(100)), "{actions:?}");
     core.handle(99, MasterEvent::Tick);
     assert_eq!(cuts(&drain(&mut core)), [0u64; 0]);
     // Asleep until 350: batches 1, 2 and 3 are due.
@@ -180,10 +151,7 @@ fn a_live_job_makes_up_missed_ticks_one_by_one() {
     cut_done(&mut core, 350, 3, 0, false);
     let actions = drain(&mut core);
     assert_eq!(cuts(&actions), [0u64; 0]);
-    assert!(
-        actions.contains(&MasterAction::SetTimer(400)),
-        "{actions:?}"
-    );
+    assert!(actions.contains(&MasterAction::SetTimer(400)), "{actions:?}");
 }
 
 #[test]
@@ -213,23 +181,13 @@ fn a_task_runs_three_times_then_the_job_ends_after_the_batches_before() {
     failed(&mut core, 2, 0);
     let again = |attempt| {
         let (epoch, task) = (Epoch(1), task(2, 1));
-        MasterAction::Tell(
-            HERE,
-            ToWorker::Again {
-                epoch,
-                task,
-                attempt: Attempt(attempt),
-            },
-        )
+        MasterAction::Tell(HERE, ToWorker::Again { epoch, task, attempt: Attempt(attempt) })
     };
     assert_eq!(drain(&mut core), [again(1)], "a failure counts once");
     failed(&mut core, 2, 1);
     assert_eq!(drain(&mut core), [again(2)]);
     failed(&mut core, 2, 2);
-    let abandon = ToWorker::Abandon {
-        epoch: Epoch(1),
-        from: BatchSeq(2),
-    };
+    let abandon = ToWorker::Abandon { epoch: Epoch(1), from: BatchSeq(2) };
     assert_eq!(drain(&mut core), [MasterAction::Tell(HERE, abandon)]);
     tasks_done(&mut core, 2);
     cut_done(&mut core, 0, 3, 0, false);
@@ -254,21 +212,14 @@ fn the_earliest_failure_is_the_one_that_is_told() {
     cut_done(&mut core, 0, 2, 0, false);
     core.handle(
         0,
-        MasterEvent::CutFailed {
-            batch: BatchSeq(3),
-            source: SourceId(0),
-            message: "gone".into(),
-        },
+        MasterEvent::CutFailed { batch: BatchSeq(3), source: SourceId(0), message: "gone".into() },
     );
     for attempt in 0..3 {
         failed(&mut core, 1, attempt);
     }
     let last = drain(&mut core).pop();
     assert!(
-        matches!(
-            &last,
-            Some(MasterAction::Finish(Outcome::Failed(Cause::Task { .. })))
-        ),
+        matches!(&last, Some(MasterAction::Finish(Outcome::Failed(Cause::Task { .. })))),
         "{last:?}"
     );
 }
@@ -277,10 +228,7 @@ fn the_earliest_failure_is_the_one_that_is_told() {
 fn a_worker_that_comes_late_stands_by() {
     let mut core = master(&[false], 4);
     drain(&mut core);
-    core.handle(
-        0,
-        MasterEvent::Worker(WorkerId(5), ToMaster::Joined { slots: 1 }),
-    );
+    core.handle(0, MasterEvent::Worker(WorkerId(5), ToMaster::Joined { slots: 1 }));
     cut_done(&mut core, 0, 1, 0, true);
     let told: Vec<_> = drain(&mut core)
         .into_iter()

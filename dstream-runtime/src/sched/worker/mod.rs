@@ -81,38 +81,20 @@ impl WorkerCore {
     /// Takes in one event; what follows from it is there to be polled.
     pub fn handle(&mut self, event: WorkerEvent) {
         match event {
-            WorkerEvent::Master(ToWorker::Place {
-                epoch,
-                placement,
-                first,
-            }) => {
+            WorkerEvent::Master(ToWorker::Place { epoch, placement, first }) => {
                 self.place(epoch, placement, first);
             }
             WorkerEvent::Master(message) if message.epoch() != self.epoch => {}
             WorkerEvent::Master(message) => self.master(message),
-            WorkerEvent::Peer(ToPeer::Produced {
-                epoch,
-                task,
-                attempt: _,
-                blocks,
-            }) => {
+            WorkerEvent::Peer(ToPeer::Produced { epoch, task, attempt: _, blocks }) => {
                 if epoch == self.epoch && self.owner(task.partition) != Some(self.id) {
                     self.produced(task, &blocks);
                 }
             }
-            WorkerEvent::Ran {
-                task,
-                attempt,
-                blocks,
-                tally,
-            } => {
+            WorkerEvent::Ran { task, attempt, blocks, tally } => {
                 self.ran(task, attempt, &blocks, tally);
             }
-            WorkerEvent::Failed {
-                task,
-                attempt,
-                failure,
-            } => self.failed(task, attempt, failure),
+            WorkerEvent::Failed { task, attempt, failure } => self.failed(task, attempt, failure),
         }
     }
 
@@ -129,21 +111,11 @@ impl WorkerCore {
 
     fn master(&mut self, message: ToWorker) {
         match message {
-            ToWorker::Begin {
-                epoch: _,
-                batch,
-                time,
-                inputs,
-                oldest,
-            } => {
+            ToWorker::Begin { epoch: _, batch, time, inputs, oldest } => {
                 self.release(oldest);
                 self.begin(batch, time, &inputs);
             }
-            ToWorker::Again {
-                epoch: _,
-                task,
-                attempt,
-            } => self.again(task, attempt),
+            ToWorker::Again { epoch: _, task, attempt } => self.again(task, attempt),
             ToWorker::Release { epoch: _, oldest } => self.release(oldest),
             ToWorker::Abandon { epoch: _, from } => {
                 let from = self.abandoned.map_or(from, |before| before.min(from));
@@ -168,16 +140,10 @@ impl WorkerCore {
     /// The index of a batch's table, which is made if there is none; nothing for a batch that is
     /// over or absurd.
     fn table(&mut self, batch: BatchSeq) -> Option<usize> {
-        let ahead = batch
-            .0
-            .checked_sub(self.oldest.0)
-            .filter(|ahead| *ahead < MAX_AHEAD)?;
+        let ahead = batch.0.checked_sub(self.oldest.0).filter(|ahead| *ahead < MAX_AHEAD)?;
         while self.tables.len() as u64 <= ahead {
             let mut table = self.spare.pop().unwrap_or_default();
-            table.reset(
-                &self.shape,
-                BatchSeq(self.oldest.0 + self.tables.len() as u64),
-            );
+            table.reset(&self.shape, BatchSeq(self.oldest.0 + self.tables.len() as u64));
             self.tables.push_back(table);
         }
         Some(ahead as usize)
@@ -186,21 +152,14 @@ impl WorkerCore {
     /// The index of a batch's table if it has begun.
     fn begun(&self, batch: BatchSeq) -> Option<usize> {
         let at = usize::try_from(batch.0.checked_sub(self.oldest.0)?).ok()?;
-        self.tables
-            .get(at)
-            .filter(|table| table.begun.is_some())
-            .map(|_| at)
+        self.tables.get(at).filter(|table| table.begun.is_some()).map(|_| at)
     }
 
     fn release(&mut self, oldest: BatchSeq) {
         if oldest <= self.oldest {
             return;
         }
-        while self
-            .tables
-            .front()
-            .is_some_and(|table| table.batch < oldest)
-        {
+        while self.tables.front().is_some_and(|table| table.batch < oldest) {
             self.spare.extend(self.tables.pop_front());
         }
         self.oldest = oldest;
@@ -242,18 +201,9 @@ impl WorkerCore {
             let producer = &stages[from.index()];
             producer.tasks - producer.heard.count_below(producer.tasks as usize) as u32
         };
-        let wide = row
-            .inputs
-            .iter()
-            .filter(|input| input.dependency != Dependency::Narrow);
-        let wide: u32 = wide
-            .flat_map(|input| input.from)
-            .map(|(from, _)| unheard(from))
-            .sum();
-        let before = self
-            .shape
-            .state_before(row, batch)
-            .filter(|before| *before >= self.first);
+        let wide = row.inputs.iter().filter(|input| input.dependency != Dependency::Narrow);
+        let wide: u32 = wide.flat_map(|input| input.from).map(|(from, _)| unheard(from)).sum();
+        let before = self.shape.state_before(row, batch).filter(|before| *before >= self.first);
         let mut mine = 0;
         for partition in 0..tasks {
             if self.owner(Partition(partition)) != Some(self.id) {
@@ -261,10 +211,7 @@ impl WorkerCore {
             }
             mine += 1;
             let stages = &self.tables[at].stages;
-            let narrow = row
-                .inputs
-                .iter()
-                .filter(|input| input.dependency == Dependency::Narrow);
+            let narrow = row.inputs.iter().filter(|input| input.dependency == Dependency::Narrow);
             let narrow = narrow.flat_map(|input| input.from).filter(|(from, _)| {
                 let producer = &stages[from.index()];
                 partition < producer.tasks && !producer.heard.contains(partition as usize)
@@ -281,9 +228,7 @@ impl WorkerCore {
     }
 
     fn run_if_ready(&mut self, at: usize, stage: StageId, partition: u32) {
-        let phase = self.tables[at].stages[stage.index()]
-            .phases
-            .get(partition as usize);
+        let phase = self.tables[at].stages[stage.index()].phases.get(partition as usize);
         if phase == Some(&Phase::Waiting(0)) {
             self.run(at, stage, Partition(partition), Attempt(0));
         }
@@ -312,38 +257,20 @@ impl WorkerCore {
             }
             inputs.resize_with(row.inputs.len(), Vec::new);
             inputs[index].extend(producers.iter().map(|producer| BlockId {
-                producer: TaskId {
-                    batch,
-                    stage: *from,
-                    partition: *producer,
-                },
+                producer: TaskId { batch, stage: *from, partition: *producer },
                 tail: *tail,
                 partition,
             }));
         }
-        let task = TaskId {
-            batch,
-            stage,
-            partition,
-        };
+        let task = TaskId { batch, stage, partition };
         let emits = batch.0.is_multiple_of(u64::from(row.emits_every.max(1)));
-        self.actions.push_back(WorkerAction::Run(RunTask {
-            task,
-            attempt,
-            time,
-            emits,
-            inputs,
-        }));
+        self.actions.push_back(WorkerAction::Run(RunTask { task, attempt, time, emits, inputs }));
     }
 
     /// The phase of a task of this worker, if its batch has begun.
     fn phase(&mut self, task: TaskId) -> Option<&mut Phase> {
         let at = self.begun(task.batch)?;
-        self.tables[at]
-            .stages
-            .get_mut(task.stage.index())?
-            .phases
-            .get_mut(task.partition.index())
+        self.tables[at].stages.get_mut(task.stage.index())?.phases.get_mut(task.partition.index())
     }
 
     fn ran(
@@ -358,12 +285,7 @@ impl WorkerCore {
             _ => return,
         }
         let epoch = self.epoch;
-        self.report(ToMaster::TaskDone {
-            epoch,
-            task,
-            attempt,
-            tally,
-        });
+        self.report(ToMaster::TaskDone { epoch, task, attempt, tally });
         self.tell_peers(task, attempt, blocks);
         self.produced(task, blocks);
         self.state_left(task);
@@ -376,12 +298,7 @@ impl WorkerCore {
             _ => return,
         }
         let epoch = self.epoch;
-        self.report(ToMaster::TaskFailed {
-            epoch,
-            task,
-            attempt,
-            failure,
-        });
+        self.report(ToMaster::TaskFailed { epoch, task, attempt, failure });
     }
 
     fn again(&mut self, task: TaskId, attempt: Attempt) {
@@ -398,9 +315,7 @@ impl WorkerCore {
     /// no block for them: they count producers.
     fn tell_peers(&mut self, task: TaskId, attempt: Attempt, blocks: &[(TailId, Partition)]) {
         let readers = self.shape.readers(task.stage).iter();
-        let wide = readers
-            .map(|reader| reader.dependency)
-            .filter(|d| *d != Dependency::Narrow);
+        let wide = readers.map(|reader| reader.dependency).filter(|d| *d != Dependency::Narrow);
         let Some(reach) = wide.max_by_key(|d| *d == Dependency::Shuffle) else {
             return;
         };
@@ -416,12 +331,7 @@ impl WorkerCore {
             let owned =
                 |(_, partition): &&(TailId, Partition)| self.owner(*partition) == Some(peer);
             let blocks = blocks.iter().filter(owned).copied().collect();
-            let message = ToPeer::Produced {
-                epoch: self.epoch,
-                task,
-                attempt,
-                blocks,
-            };
+            let message = ToPeer::Produced { epoch: self.epoch, task, attempt, blocks };
             self.actions.push_back(WorkerAction::Tell(peer, message));
         }
     }
@@ -474,9 +384,7 @@ impl WorkerCore {
     }
 
     fn one_less(&mut self, at: usize, stage: StageId, partition: u32) {
-        let phase = self.tables[at].stages[stage.index()]
-            .phases
-            .get_mut(partition as usize);
+        let phase = self.tables[at].stages[stage.index()].phases.get_mut(partition as usize);
         if let Some(Phase::Waiting(missing)) = phase {
             *missing = missing.saturating_sub(1);
             self.run_if_ready(at, stage, partition);

@@ -55,8 +55,7 @@ impl BatchTable {
     pub(super) fn reset(&mut self, shape: &Shape, batch: BatchSeq) {
         self.batch = batch;
         self.begun = None;
-        self.stages
-            .resize_with(shape.plan.stages.len(), StageTable::default);
+        self.stages.resize_with(shape.plan.stages.len(), StageTable::default);
         for (table, row) in self.stages.iter_mut().zip(shape.plan.stages) {
             table.reset(row, shape.width(row) as usize, shape.partitions as usize);
         }
@@ -76,11 +75,14 @@ impl StageTable {
         }
     }
 
-    /// Notes the blocks that a task made. Those that name no tail or partition are ignored.
+    /// Notes the blocks that a task made. Those that name no tail or partition are ignored, and so
+    /// are doubled ones.
     pub(super) fn note(&mut self, producer: Partition, blocks: &[(TailId, Partition)]) {
         for (tail, partition) in blocks {
             let tail = self.segments.get_mut(tail.index());
-            if let Some(segments) = tail.and_then(|tail| tail.get_mut(partition.index())) {
+            if let Some(segments) = tail.and_then(|tail| tail.get_mut(partition.index()))
+                && segments.last() != Some(&producer)
+            {
                 segments.push(producer);
             }
         }

@@ -15,21 +15,10 @@ use crate::sched::master::{Cause, Outcome};
 impl Engine<'_> {
     pub(super) fn end(mut self, outcome: Outcome) -> Result<Summary, JobError> {
         let Outcome::Failed(cause) = outcome else {
-            let savepoint = self
-                .config
-                .savepoint
-                .then(|| self.savepoint())
-                .transpose()?;
-            return Ok(self
-                .totals
-                .summary(self.plan, self.clock.elapsed(), savepoint));
+            let savepoint = self.config.savepoint.then(|| self.savepoint()).transpose()?;
+            return Ok(self.totals.summary(self.plan, self.clock.elapsed(), savepoint));
         };
-        if let Cause::Task {
-            task,
-            attempts,
-            failure,
-        } = cause
-        {
+        if let Cause::Task { task, attempts, failure } = cause {
             let time = self.timetable.end(task.batch);
             return Err(match self.errors.remove(&task) {
                 Some(error) => JobError::Task(Box::new(TaskFailure::new(
@@ -53,11 +42,7 @@ impl Engine<'_> {
             })?;
             states.insert((stage, partition), saved);
         }
-        Ok(Savepoint {
-            batch: self.last,
-            zero_ms: self.timetable.zero_ms(),
-            states,
-        })
+        Ok(Savepoint { batch: self.last, zero_ms: self.timetable.zero_ms(), states })
     }
 }
 
@@ -70,14 +55,9 @@ pub(super) fn restore(
 ) -> Result<(), JobError> {
     // All of it is looked at before any of it is loaded.
     for (stage, partition) in savepoint.states.keys() {
-        let row = plan
-            .stages
-            .get(stage.index())
-            .filter(|row| row.state.is_some());
+        let row = plan.stages.get(stage.index()).filter(|row| row.state.is_some());
         if row.is_none() || partition.0 >= kernels.partitions {
-            return Err(JobError::Foreign {
-                what: format!("{stage}, {partition}"),
-            });
+            return Err(JobError::Foreign { what: format!("{stage}, {partition}") });
         }
     }
     for ((stage, partition), saved) in &savepoint.states {

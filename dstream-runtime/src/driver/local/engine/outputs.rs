@@ -35,11 +35,7 @@ impl Engine<'_> {
                 let error = self.refused(seq, sink, error);
                 let message = error.to_string();
                 self.failed(seq, error);
-                MasterEvent::PublishFailed {
-                    batch: seq,
-                    output: OutputId(sink as u16),
-                    message,
-                }
+                MasterEvent::PublishFailed { batch: seq, output: OutputId(sink as u16), message }
             }
         };
         self.tell_master(event);
@@ -58,17 +54,11 @@ impl Engine<'_> {
         match error {
             PublishError::Sink(error) => {
                 let at = Box::new(Place::operator(self.plan, operator));
-                JobError::Output {
-                    name,
-                    at,
-                    time: self.timetable.end(seq),
-                    error,
-                }
+                JobError::Output { name, at, time: self.timetable.end(seq), error }
             }
-            PublishError::Panic(panic) => JobError::Broken {
-                what: format!("output `{name}`"),
-                panic,
-            },
+            PublishError::Panic(panic) => {
+                JobError::Broken { what: format!("output `{name}`"), panic }
+            }
         }
     }
 
@@ -81,9 +71,7 @@ impl Engine<'_> {
             return;
         };
         self.last = seq;
-        batch
-            .dead
-            .sort_by_key(|(source, partition, _)| (*source, *partition));
+        batch.dead.sort_by_key(|(source, partition, _)| (*source, *partition));
         for (source, _, letters) in &batch.dead {
             let name = self.plan.sources[source.index()].name;
             self.observer.on_dead_letters(name, &letters.first);

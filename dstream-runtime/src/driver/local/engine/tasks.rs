@@ -12,49 +12,23 @@ use crate::sched::worker::RunTask;
 impl Engine<'_> {
     /// Gives a ready task what it reads, and to whoever is to run it.
     pub(super) fn prepare(&mut self, run: RunTask) {
-        let RunTask {
-            task,
-            attempt,
-            time,
-            emits,
-            ..
-        } = run;
+        let RunTask { task, attempt, time, emits, .. } = run;
         let inputs = match self.store.inputs(&run) {
             Ok(inputs) => inputs,
             Err(block) => {
                 let message = format!("{task} misses a block of {}", block.producer);
-                let failure = Failure {
-                    message,
-                    at: None,
-                    again: false,
-                };
-                return self.worker.handle(WorkerEvent::Failed {
-                    task,
-                    attempt,
-                    failure,
-                });
+                let failure = Failure { message, at: None, again: false };
+                return self.worker.handle(WorkerEvent::Failed { task, attempt, failure });
             }
         };
         let source = match self.plan.stage(task.stage).tasks {
             Tasks::PerRange(source) => self.batch(task.batch).and_then(|batch| {
-                batch
-                    .inputs
-                    .get(source.index())?
-                    .get(task.partition.index())
-                    .cloned()
+                batch.inputs.get(source.index())?.get(task.partition.index()).cloned()
             }),
             Tasks::PerPartition | Tasks::One => None,
         };
         let state = self.store.state(task.stage, task.partition).take();
-        let work = Work {
-            task,
-            attempt,
-            time,
-            emits,
-            inputs,
-            source,
-            state,
-        };
+        let work = Work { task, attempt, time, emits, inputs, source, state };
         if let Err(work) = self.light.accept(work) {
             self.heavy.push(work);
         }
@@ -62,32 +36,17 @@ impl Engine<'_> {
 
     pub(super) fn ran(&mut self, ran: Ran) {
         self.light.learn(&ran);
-        let Ran {
-            task,
-            attempt,
-            state,
-            result,
-            ..
-        } = ran;
+        let Ran { task, attempt, state, result, .. } = ran;
         *self.store.state(task.stage, task.partition) = state;
         let event = match result {
             Ok(made) => {
                 let (blocks, tally) = self.keep(task, made);
-                WorkerEvent::Ran {
-                    task,
-                    attempt,
-                    blocks,
-                    tally,
-                }
+                WorkerEvent::Ran { task, attempt, blocks, tally }
             }
             Err(error) => {
                 let failure = failure(&error);
                 self.errors.insert(task, error);
-                WorkerEvent::Failed {
-                    task,
-                    attempt,
-                    failure,
-                }
+                WorkerEvent::Failed { task, attempt, failure }
             }
         };
         self.worker.handle(event);
@@ -95,19 +54,9 @@ impl Engine<'_> {
 
     /// Keeps what a task made.
     fn keep(&mut self, task: TaskId, made: Made) -> (Vec<(TailId, Partition)>, TaskTally) {
-        let Made {
-            tails,
-            records,
-            bytes,
-            dead,
-        } = made;
+        let Made { tails, records, bytes, dead } = made;
         let row = self.plan.stage(task.stage);
-        let mut tally = TaskTally {
-            records,
-            bytes,
-            dead: dead.count,
-            blocks: 0,
-        };
+        let mut tally = TaskTally { records, bytes, dead: dead.count, blocks: 0 };
         let (mut kept, mut ids) = (Vec::with_capacity(tails.len()), Vec::new());
         for (index, tail) in tails.into_iter().enumerate() {
             let blocks = match tail {
@@ -128,10 +77,13 @@ impl Engine<'_> {
                 }
             };
             let tail = TailId(index as u16);
+            tally.blocks += blocks.len() as u32;
             ids.extend(blocks.iter().map(|(partition, _)| (tail, *partition)));
             kept.push(blocks);
         }
-        tally.blocks = ids.len() as u32;
+        // One id names all blocks of a tail for a partition: there are several where one would have
+        // been too large.
+        ids.dedup();
         if !ids.is_empty() {
             self.store.put(task, kept);
         }
@@ -155,10 +107,6 @@ fn failure(error: &TaskError) -> Failure {
         _ => None,
     };
     // A record that was refused on request is refused again, and one too large stays so.
-    let again = !matches!(error, TaskError::DeadLetter(_) | TaskError::TooLarge(_));
-    Failure {
-        message: error.to_string(),
-        at,
-        again,
-    }
+    let again = !matches!(error, TaskError::DeadLetter(_) | TaskError::Result(_));
+    Failure { message: error.to_string(), at, again }
 }

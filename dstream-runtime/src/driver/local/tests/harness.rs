@@ -25,9 +25,7 @@ impl<F: Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync> RunStag
     }
 
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        let value = *state
-            .downcast_ref::<u64>()
-            .expect("states here are numbers");
+        let value = *state.downcast_ref::<u64>().expect("states here are numbers");
         let mut saved = self.saved.lock().unwrap();
         let key = saved.len() as u64;
         saved.insert(key, value);
@@ -35,12 +33,7 @@ impl<F: Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync> RunStag
     }
 
     fn load(&self, _: &SavedState) -> Result<Option<State>, TaskError> {
-        let (_, value) = self
-            .saved
-            .lock()
-            .unwrap()
-            .pop_first()
-            .expect("something was saved");
+        let (_, value) = self.saved.lock().unwrap().pop_first().expect("something was saved");
         Ok(Some(Box::new(value)))
     }
 }
@@ -48,10 +41,7 @@ impl<F: Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync> RunStag
 pub(super) fn run_stage(
     run: impl Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync + 'static,
 ) -> Arc<dyn RunStage> {
-    Arc::new(Run {
-        run,
-        saved: Arc::default(),
-    })
+    Arc::new(Run { run, saved: Arc::default() })
 }
 
 pub(super) fn no_blocks(cx: &mut TaskContext<'_>) {
@@ -66,10 +56,7 @@ pub(super) fn part(cx: &mut TaskContext<'_>, lines: &[String]) {
         bytes: Arc::new(text.clone().into_bytes()),
         header: Arc::from([]),
     };
-    cx.made.tails.push(TailMade::Part {
-        part,
-        preview: text.into_bytes(),
-    });
+    cx.made.tails.push(TailMade::Part { part, preview: text.into_bytes() });
 }
 
 /// Gives numbers: batch n of source brings `per_input` records in each of its inputs.
@@ -114,11 +101,7 @@ impl Source for Numbers {
         self.cuts += 1;
         if self.fails_at == Some(self.cuts) {
             let error = Arc::new(io::Error::other("gone"));
-            return Err(SourceError::Io {
-                doing: "read",
-                what: "numbers".into(),
-                error,
-            });
+            return Err(SourceError::Io { doing: "read", what: "numbers".into(), error });
         }
         let ended = self.stopped || (!self.live && self.cuts == self.batches);
         let range = |input: usize| Range {
@@ -126,14 +109,9 @@ impl Source for Numbers {
             start: self.cuts * 100 + input as u64,
             end: self.cuts * 100 + input as u64 + 1,
         };
-        let inputs = (0..self.inputs.min(partitions)).map(|input| Input {
-            ranges: vec![range(input)],
-            data: Arc::new(Nothing),
-        });
-        Ok(Cut {
-            inputs: inputs.collect(),
-            ended,
-        })
+        let inputs = (0..self.inputs.min(partitions))
+            .map(|input| Input { ranges: vec![range(input)], data: Arc::new(Nothing) });
+        Ok(Cut { inputs: inputs.collect(), ended })
     }
 
     fn immediate(&self) -> bool {
@@ -163,18 +141,10 @@ impl Sink for Memory {
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
         if self.fails_at == Some(batch.time.0) {
             let error = Arc::new(io::Error::other("disk full"));
-            return Err(SinkError::Io {
-                doing: "write",
-                what: "out".into(),
-                error,
-            });
+            return Err(SinkError::Io { doing: "write", what: "out".into(), error });
         }
         assert!(batch.parts.is_sorted_by_key(|part| part.partition));
-        let text = batch
-            .parts
-            .iter()
-            .map(|part| String::from_utf8_lossy(&part.bytes))
-            .collect();
+        let text = batch.parts.iter().map(|part| String::from_utf8_lossy(&part.bytes)).collect();
         self.published.lock().unwrap().push((batch.time.0, text));
         Ok(())
     }
@@ -212,11 +182,7 @@ pub(super) fn counting(
         }),
         run_stage(move |cx| {
             fails(cx)?;
-            let before = cx
-                .state
-                .as_ref()
-                .and_then(|s| s.downcast_ref::<u64>())
-                .copied();
+            let before = cx.state.as_ref().and_then(|s| s.downcast_ref::<u64>()).copied();
             let sum = before.unwrap_or(0) + 1;
             part(cx, &[format!("{}={sum}", cx.task.partition.0)]);
             no_blocks(cx);
@@ -225,36 +191,21 @@ pub(super) fn counting(
             Ok(())
         }),
         run_stage(move |cx| {
-            let lines = [format!(
-                "seen {}",
-                seen.load(Ordering::SeqCst) >= cx.task.batch.0 * 4
-            )];
+            let lines = [format!("seen {}", seen.load(Ordering::SeqCst) >= cx.task.batch.0 * 4)];
             part(cx, &lines);
             Ok(())
         }),
     ];
-    BuiltJob {
-        plan: word_count(),
-        stages,
-        sources: Vec::new(),
-        outputs: Vec::new(),
-    }
+    BuiltJob { plan: word_count(), stages, sources: Vec::new(), outputs: Vec::new() }
 }
 
 pub(super) fn config() -> LocalConfig {
-    LocalConfig {
-        partitions: 4,
-        cores: 2,
-        preview: 2,
-        ..LocalConfig::default()
-    }
+    LocalConfig { partitions: 4, cores: 2, preview: 2, ..LocalConfig::default() }
 }
 
 /// What the first output of `counting` is for these batches.
 pub(super) fn expected(batches: std::ops::RangeInclusive<u64>) -> Vec<(u64, String)> {
-    batches
-        .map(|n| (n * 1000, (0..4).map(|p| format!("{p}={n}\n")).collect()))
-        .collect()
+    batches.map(|n| (n * 1000, (0..4).map(|p| format!("{p}={n}\n")).collect())).collect()
 }
 
 #[derive(Default)]
@@ -268,8 +219,7 @@ pub(super) struct Seen {
 impl Observer for Seen {
     fn on_batch(&mut self, report: &BatchReport<'_>) {
         let read = report.sources.iter().map(|source| source.records).sum();
-        self.batches
-            .push((report.batch.0, read, report.outputs[0].preview.clone()));
+        self.batches.push((report.batch.0, read, report.outputs[0].preview.clone()));
         if let Some((at, stop)) = &self.stop_at
             && *at == report.batch.0
         {
@@ -279,11 +229,7 @@ impl Observer for Seen {
     }
 
     fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
-        self.dead.extend(
-            letters
-                .iter()
-                .map(|letter| (source.to_owned(), letter.clone())),
-        );
+        self.dead.extend(letters.iter().map(|letter| (source.to_owned(), letter.clone())));
     }
 
     fn on_warning(&mut self, message: &str) {

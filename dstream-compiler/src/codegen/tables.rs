@@ -1,0 +1,202 @@
+//! The constant tables of a plan.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::Expr;
+
+use super::names::Names;
+use crate::ir::physical::{
+    FlowKind, Head, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
+};
+
+/// The `Plan` value.
+pub(super) fn plan(plan: &Physical, _names: &Names<'_>, build: &TokenStream) -> TokenStream {
+    let header = &plan.header;
+    let job = header.name.to_string();
+    let line = header.name.span().start().line as u32;
+    let about = about(&header.attributes);
+    let (interval, hash) = (header.interval_ms, plan.hash);
+    let home = file_of(header.name.span());
+    let operators = plan.operators.iter().enumerate().map(|(i, op)| operator(i, op, &home));
+    let sources = plan.sources.iter().enumerate().map(|(i, s)| source(i, s));
+    let outputs = plan.outputs.iter().enumerate().map(|(i, o)| output(i, o));
+    let stages = plan.stages.iter().enumerate().map(|(i, s)| stage(plan, i, s));
+    let phases = plan.phases.iter().map(|(name, text)| quote!((#name, #text)));
+    let (dot, code) = (&plan.dot, pretty(build));
+    quote! {
+        __d::Plan {
+            job: #job,
+            file: ::core::file!(),
+            line: #line,
+            about: #about,
+            interval_ms: #interval,
+            hash: #hash,
+            operators: &[#(#operators),*],
+            sources: &[#(#sources),*],
+            outputs: &[#(#outputs),*],
+            stages: &[#(#stages),*],
+            report: __d::Report { phases: &[#(#phases),*], dot: #dot, code: #code },
+        }
+    }
+}
+
+/// The first paragraph of the documentation.
+fn about(attributes: &[syn::Attribute]) -> String {
+    let lines = attributes.iter().filter(|a| a.path().is_ident("doc")).filter_map(|a| {
+        let syn::Meta::NameValue(value) = &a.meta else { return None };
+        let Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &value.value else {
+            return None;
+        };
+        Some(text.value().trim().to_owned())
+    });
+    lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The file of a span, where the compiler tells.
+fn file_of(span: Span) -> Option<String> {
+    span.local_file().map(|path| path.to_string_lossy().into_owned())
+}
+
+fn operator(id: usize, op: &Operator, home: &Option<String>) -> TokenStream {
+    let (id, name, stream) = (id as u16, op.name, &op.stream);
+    let (start, end) = (op.at.start(), op.whole.end());
+    let (line, column) = (start.line as u32, start.column as u32 + 1);
+    let last_line = (end.line as u32).max(line);
+    let file = match file_of(op.at) {
+        Some(file) if Some(&file) != home.as_ref() => quote!(::core::option::Option::Some(#file)),
+        _ => quote!(::core::option::Option::None),
+    };
+    quote! {
+        __d::OperatorRow {
+            id: __d::OperatorId(#id), name: #name, stream: #stream,
+            line: #line, column: #column, last_line: #last_line, file: #file,
+        }
+    }
+}
+
+fn source(id: usize, source: &Source) -> TokenStream {
+    let (id, name, operator) = (id as u16, &source.name, source.operator as u16);
+    quote! {
+        __d::SourceRow { id: __d::SourceId(#id), name: #name, operator: __d::OperatorId(#operator) }
+    }
+}
+
+fn output(id: usize, output: &Output) -> TokenStream {
+    let (id, name, operator) = (id as u16, &output.name, output.operator as u16);
+    let (stage, tail) = (output.stage as u16, output.tail as u16);
+    let print = match (&output.url, output.print) {
+        (Some(_), _) => quote!(::core::option::Option::None),
+        (None, count) => {
+            let count = count.unwrap_or(10);
+            quote!(::core::option::Option::Some(#count))
+        }
+    };
+    quote! {
+        __d::OutputRow {
+            id: __d::OutputId(#id), name: #name, operator: __d::OperatorId(#operator),
+            stage: __d::StageId(#stage), tail: __d::TailId(#tail), print: #print,
+        }
+    }
+}
+
+fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
+    let name = streams(plan, stage);
+    let tasks = match stage.tasks {
+        Tasks::PerRange(source) => {
+            let source = source as u16;
+            quote!(__d::Tasks::PerRange(__d::SourceId(#source)))
+        }
+        Tasks::PerPartition => quote!(__d::Tasks::PerPartition),
+        Tasks::One => quote!(__d::Tasks::One),
+    };
+    let inputs = inputs(&stage.head).into_iter().map(|flow| input(plan, flow));
+    let state = match &stage.state {
+        None => quote!(::core::option::Option::None),
+        Some(state) => {
+            let (name, cut_by) = (&stage.stream, state.cut_by);
+            let kind = match state.kind {
+                StateKind::PreviousBatch => quote!(__d::StateKind::PreviousBatch),
+                StateKind::Panes { panes, batches } => {
+                    let (panes, batches) = (panes as u32, batches as u32);
+                    quote!(__d::StateKind::Panes { panes: #panes, batches: #batches })
+                }
+            };
+            quote! {
+                ::core::option::Option::Some(__d::StateRow { kind: #kind, name: #name, cut_by: #cut_by })
+            }
+        }
+    };
+    let (id, every, emits_every) = (id as u16, stage.every as u32, stage.emits_every as u32);
+    let operators = stage.operators.iter().map(|op| {
+        let op = *op as u16;
+        quote!(__d::OperatorId(#op))
+    });
+    let tails = stage.tails.iter().map(|tail| match tail {
+        TailKind::Combine => quote!(__d::TailRow::Combine),
+        TailKind::Spread => quote!(__d::TailRow::Partition),
+        TailKind::SpreadOwn => quote!(__d::TailRow::Keep),
+        TailKind::Rows => quote!(__d::TailRow::Rows),
+        TailKind::Fold | TailKind::Tally | TailKind::Top => quote!(__d::TailRow::Partial),
+        TailKind::Output(id) => {
+            let id = *id as u16;
+            quote!(__d::TailRow::Output(__d::OutputId(#id)))
+        }
+    });
+    quote! {
+        __d::StageRow {
+            id: __d::StageId(#id), name: #name, tasks: #tasks, inputs: &[#(#inputs),*],
+            state: #state, every: #every, emits_every: #emits_every,
+            operators: &[#(#operators),*], tails: &[#(#tails),*],
+        }
+    }
+}
+
+/// The streams computed in a stage, in order of definition.
+fn streams(plan: &Physical, stage: &Stage) -> String {
+    let mut names = vec![stage.stream.as_str()];
+    let own = stage.operators.iter().map(|op| plan.operators[*op].stream.as_str());
+    for name in own {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(" → ")
+}
+
+fn inputs(head: &Head) -> Vec<usize> {
+    match head {
+        Head::Source(_) => Vec::new(),
+        Head::Merge { flow, .. }
+        | Head::Running { flow, .. }
+        | Head::Rows { flow }
+        | Head::Window { flow, .. }
+        | Head::WindowReduce { flow, .. }
+        | Head::Reduce { flow, .. }
+        | Head::Count { flow }
+        | Head::Top { flow } => vec![*flow],
+        Head::Join { left, right } => vec![*left, *right],
+    }
+}
+
+fn input(plan: &Physical, flow: usize) -> TokenStream {
+    let flow = &plan.flows[flow];
+    let from = flow.from.iter().map(|(stage, tail)| {
+        let (stage, tail) = (*stage as u16, *tail as u16);
+        quote!((__d::StageId(#stage), __d::TailId(#tail)))
+    });
+    let dependency = match flow.kind {
+        FlowKind::Combined(_) | FlowKind::Keyed => quote!(__d::Dependency::Shuffle),
+        FlowKind::KeyedOwn | FlowKind::Rows => quote!(__d::Dependency::Narrow),
+        FlowKind::Fold(_) | FlowKind::Tally | FlowKind::Top(_) => quote!(__d::Dependency::Gather),
+    };
+    quote!(__d::InputRow { from: &[#(#from),*], dependency: #dependency })
+}
+
+/// The generated code as a person would write it.
+fn pretty(build: &TokenStream) -> String {
+    let function = quote!(fn build(__b: &mut __d::Builder) { #build });
+    match syn::parse2::<syn::File>(function.clone()) {
+        Ok(file) => prettyplease::unparse(&file).replace("__d::", "").replace("__b", "b"),
+        Err(_) => function.to_string(),
+    }
+}

@@ -1,0 +1,172 @@
+//! Diagnostics as values: what is wrong, where, and what to write instead.
+//!
+//! Wording lives in [`table`] alone; the front end only names a mistake and fills in its values.
+//! Nothing here stops at the first mistake: everything found is kept, in the order it was found.
+
+mod place;
+pub mod table;
+
+use std::fmt::Write as _;
+
+use proc_macro2::TokenStream;
+
+pub use place::Place;
+pub use table::Mistake;
+
+/// One mistake, found at one place.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    /// Its row of the table.
+    pub mistake: &'static Mistake,
+    /// The user's own tokens that are wrong.
+    pub place: Place,
+    values: Vec<(&'static str, String)>,
+    note: Option<(Place, String)>,
+}
+
+impl Diagnostic {
+    /// A mistake at a place.
+    #[must_use]
+    pub fn new(mistake: &'static Mistake, place: impl Into<Place>) -> Self {
+        Self { mistake, place: place.into(), values: Vec::new(), note: None }
+    }
+
+    /// Fills in `{name}` of the templates.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.values.push((name, value.into()));
+        self
+    }
+
+    /// Points at a second place.
+    #[must_use]
+    pub fn note(mut self, place: impl Into<Place>, text: impl Into<String>) -> Self {
+        self.note = Some((place.into(), text.into()));
+        self
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> String {
+        self.fill(self.mistake.message)
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        self.fill(self.mistake.help)
+    }
+
+    /// The second place with its text.
+    #[must_use]
+    pub fn noted(&self) -> Option<(Place, &str)> {
+        self.note.as_ref().map(|(place, text)| (*place, text.as_str()))
+    }
+
+    /// Message, note and help on lines of their own, as the compiler shows them.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("dstream[{}]: {}", self.mistake.code, self.message());
+        if let Some((place, note)) = &self.note {
+            // A proc macro on stable cannot attach a second span: the line stands in for it.
+            match place.line() {
+                Some(line) => _ = write!(text, "\nnote: {note} on line {line}"),
+                None => _ = write!(text, "\nnote: {note}"),
+            }
+        }
+        for line in self.help().lines() {
+            _ = write!(text, "\nhelp: {line}");
+        }
+        text
+    }
+
+    fn fill(&self, template: &str) -> String {
+        let mut text = String::with_capacity(template.len());
+        let mut rest = template;
+        while let Some(start) = rest.find('{') {
+            let Some(end) = rest[start..].find('}').map(|end| start + end) else {
+                break;
+            };
+            text.push_str(&rest[..start]);
+            let name = &rest[start + 1..end];
+            match self.values.iter().find(|(n, _)| *n == name) {
+                Some((_, value)) => text.push_str(value),
+                None => text.push_str(&rest[start..=end]),
+            }
+            rest = &rest[end + 1..];
+        }
+        text.push_str(rest);
+        text
+    }
+}
+
+/// Everything that is wrong with a program.
+#[derive(Debug, Clone, Default)]
+pub struct Diagnostics(Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds one.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Adds those of another part.
+    pub fn extend(&mut self, others: Diagnostics) {
+        self.0.extend(others.0);
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// In the order they were found.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.0.iter()
+    }
+
+    /// One `compile_error!` for each, at the user's tokens.
+    #[must_use]
+    pub fn to_compile_errors(&self) -> TokenStream {
+        self.0.iter().map(|d| d.place.error(d.text()).into_compile_error()).collect()
+    }
+}
+
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_fill_the_templates() {
+        static MISTAKE: Mistake =
+            Mistake { code: "E9999", message: "no `{name}` here", help: "one\nof {list}" };
+        let diagnostic = Diagnostic::new(&MISTAKE, proc_macro2::Span::call_site())
+            .with("name", "x")
+            .with("list", "a, b");
+        assert_eq!(diagnostic.text(), "dstream[E9999]: no `x` here\nhelp: one\nhelp: of a, b");
+    }
+
+    #[test]
+    fn braces_of_a_value_are_not_filled_again() {
+        static MISTAKE: Mistake = Mistake { code: "E9999", message: "`{name}`", help: "" };
+        let diagnostic =
+            Diagnostic::new(&MISTAKE, proc_macro2::Span::call_site()).with("name", "{name}");
+        assert_eq!(diagnostic.message(), "`{name}`");
+    }
+}

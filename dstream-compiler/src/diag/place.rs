@@ -1,0 +1,69 @@
+//! A place in the user's program: the first and the last token of what is meant.
+//!
+//! `Span::join` gives up on stable, so both ends are kept; rustc underlines from one to the other.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+
+/// From the first token to the last.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    start: Span,
+    end: Span,
+}
+
+impl Place {
+    /// Where these tokens are.
+    #[must_use]
+    pub fn of(tokens: &impl ToTokens) -> Self {
+        let mut tokens = tokens.to_token_stream().into_iter();
+        let Some(first) = tokens.next() else {
+            return Span::call_site().into();
+        };
+        let start = first.span();
+        let end = tokens.last().map_or(start, |token| token.span());
+        Self { start, end }
+    }
+
+    /// From one token to another.
+    #[must_use]
+    pub fn between(start: Span, end: Span) -> Self {
+        Self { start, end }
+    }
+
+    /// Its first line, where the compiler knows it.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        let line = self.start.start().line;
+        (line > 0).then_some(line)
+    }
+
+    /// An error there.
+    pub(super) fn error(&self, text: String) -> syn::Error {
+        let ends: TokenStream = [self.start, self.end]
+            .map(|span| TokenTree::from(Ident::new("x", span)))
+            .into_iter()
+            .collect();
+        syn::Error::new_spanned(ends, text)
+    }
+}
+
+impl From<Span> for Place {
+    fn from(span: Span) -> Self {
+        Self { start: span, end: span }
+    }
+}
+
+impl From<&Ident> for Place {
+    fn from(ident: &Ident) -> Self {
+        ident.span().into()
+    }
+}
+
+#[cfg(test)]
+impl Place {
+    /// The tokens at both ends, as they are written.
+    pub(crate) fn source(&self) -> Option<String> {
+        self.start.join(self.end)?.source_text()
+    }
+}

@@ -1,0 +1,192 @@
+//! What the macros expand to.
+//!
+//! An operator function lives in another module or crate, where a macro cannot look. So
+//! `#[dstream::operator]` also makes a `macro_rules!` of the function's name that hands the function's
+//! tokens to a callback, and a job that calls operators expands to a call of the first of them, with
+//! itself as the callback and everything known so far as its state, until nothing is missing.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote};
+use syn::{ItemFn, Path, Visibility};
+
+use crate::codegen;
+use crate::compile::{compile_job, unresolved_operators};
+use crate::syntax::OperatorFn;
+
+/// `#[dstream::job(ATTRIBUTE)] ITEM`
+#[must_use]
+pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    State { attribute, item, operators: Vec::new() }.advance()
+}
+
+/// The callback: state so far, with one more operator.
+#[must_use]
+pub fn job_with_operator(input: TokenStream) -> TokenStream {
+    match State::read(input) {
+        Some(state) => state.advance(),
+        None => quote!(::core::compile_error!("`__job!` is called by generated code only");),
+    }
+}
+
+/// What is known of a job while its operators are collected.
+struct State {
+    attribute: TokenStream,
+    item: TokenStream,
+    /// Path as written at the call, and the function.
+    operators: Vec<(String, TokenStream)>,
+}
+
+impl State {
+    /// Asks for the next operator, or compiles the job.
+    fn advance(self) -> TokenStream {
+        let mut known = Vec::new();
+        for (path, tokens) in &self.operators {
+            // Mistakes inside an operator are reported where it is defined.
+            if let (Some(operator), _) = OperatorFn::parse(tokens.clone()) {
+                known.push((path.clone(), operator));
+            }
+        }
+        let missing = unresolved_operators(self.item.clone(), &known)
+            .into_iter()
+            .chain(known.iter().flat_map(|(_, operator)| operator.unresolved(&known)))
+            .find(|path| !self.operators.iter().any(|(known, _)| *known == text(path)));
+        match missing {
+            Some(path) => self.ask(&path),
+            None => self.compile(&known),
+        }
+    }
+
+    fn ask(&self, path: &Path) -> TokenStream {
+        let Self { attribute, item, operators } = self;
+        let known = operators.iter().map(|(path, tokens)| quote!({ #path { #tokens } }));
+        let text = text(path);
+        quote! {
+            #path! {
+                @dstream { ::dstream::__job } { { #attribute } { #item } { #(#known)* } { #text } }
+            }
+        }
+    }
+
+    fn compile(self, operators: &[(String, OperatorFn)]) -> TokenStream {
+        let compiled = compile_job(self.attribute, self.item.clone(), operators);
+        match (&compiled.physical, &compiled.header) {
+            (Some(plan), _) => codegen::job(plan),
+            (None, Some(header)) => {
+                let errors = compiled.diagnostics.to_compile_errors();
+                let item = codegen::fallback(header);
+                quote!(#errors #item)
+            }
+            (None, None) => {
+                let (errors, item) = (compiled.diagnostics.to_compile_errors(), self.item);
+                quote!(#errors #item)
+            }
+        }
+    }
+
+    /// `{ { ATTRIBUTE } { ITEM } { KNOWN } { "path" } } { OPERATOR }`
+    fn read(input: TokenStream) -> Option<Self> {
+        let [state, operator] = groups(input)?.try_into().ok()?;
+        let [attribute, item, known, path] = groups(state)?.try_into().ok()?;
+        let mut operators = Vec::new();
+        for entry in groups(known)? {
+            let mut entry = entry.into_iter();
+            let path = string(entry.next()?)?;
+            let tokens = braced(entry.next()?)?;
+            operators.push((path, tokens));
+        }
+        operators.push((string(path.into_iter().next()?)?, operator));
+        Some(Self { attribute, item, operators })
+    }
+}
+
+/// A path as text, the key of an operator.
+fn text(path: &Path) -> String {
+    path.to_token_stream().to_string().replace(' ', "")
+}
+
+/// The contents of a sequence of `{ … }`.
+fn groups(tokens: TokenStream) -> Option<Vec<TokenStream>> {
+    tokens.into_iter().map(braced).collect()
+}
+
+fn braced(token: TokenTree) -> Option<TokenStream> {
+    match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group.stream()),
+        // What passed through `macro_rules!` may be wrapped once more.
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            let mut inner = group.stream().into_iter();
+            let token = inner.next()?;
+            inner.next().is_none().then(|| braced(token)).flatten()
+        }
+        _ => None,
+    }
+}
+
+fn string(token: TokenTree) -> Option<String> {
+    match token {
+        TokenTree::Literal(literal) => {
+            syn::parse_str::<syn::LitStr>(&literal.to_string()).ok().map(|text| text.value())
+        }
+        TokenTree::Group(group) => string(group.stream().into_iter().next()?),
+        _ => None,
+    }
+}
+
+/// `#[dstream::operator] ITEM`
+#[must_use]
+pub fn operator(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    let (_, diagnostics) = OperatorFn::parse(item.clone());
+    let mut errors = diagnostics.to_compile_errors();
+    if !attribute.is_empty() {
+        let message = "`#[dstream::operator]` takes no arguments";
+        errors.extend(syn::Error::new_spanned(&attribute, message).to_compile_error());
+    }
+    match syn::parse2::<ItemFn>(item.clone()) {
+        Ok(function) => {
+            let carrier = carrier(&function, &item);
+            let stub = stub(&function);
+            quote!(#errors #carrier #stub)
+        }
+        Err(_) => quote!(#errors #item),
+    }
+}
+
+/// The `macro_rules!` that carries the function's tokens. It has the function's name, in the
+/// namespace of macros, so that importing the one imports the other.
+fn carrier(function: &ItemFn, item: &TokenStream) -> TokenStream {
+    let name = &function.sig.ident;
+    let hidden = format_ident!("__dstream_operator_{}", name, span = Span::call_site());
+    let (export, visibility) = match &function.vis {
+        // Other crates may use it: such a macro is exported, from the root of its crate.
+        visibility @ Visibility::Public(_) => (Some(quote!(#[macro_export])), visibility.clone()),
+        Visibility::Inherited => (None, syn::parse_quote!(pub(self))),
+        visibility => (None, visibility.clone()),
+    };
+    let item = Group::new(Delimiter::Brace, item.clone());
+    quote! {
+        #[doc(hidden)]
+        #export
+        macro_rules! #hidden {
+            (@dstream { $($callback:tt)* } { $($state:tt)* }) => {
+                $($callback)*! { { $($state)* } #item }
+            };
+        }
+        #[doc(hidden)]
+        #[allow(unused_imports)]
+        #visibility use #hidden as #name;
+    }
+}
+
+/// The function as documentation and editors see it; it is never called.
+fn stub(function: &ItemFn) -> TokenStream {
+    let ItemFn { attrs, vis, sig, .. } = function;
+    let name: &Ident = &sig.ident;
+    let message = format!("`{name}` is an operator: call it in a job, with a stream");
+    quote! {
+        #(#attrs)*
+        #[allow(dead_code, unused_variables)]
+        #vis #sig {
+            ::core::unreachable!(#message)
+        }
+    }
+}

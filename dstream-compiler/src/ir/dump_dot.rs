@@ -1,0 +1,66 @@
+//! The physical plan as a Graphviz drawing: stages as boxes, flows as arrows, shuffles dashed.
+
+use std::fmt::Write as _;
+
+use super::dump_stages::{headline, kind};
+use super::physical::{FlowKind, Head, Physical};
+
+/// The drawing.
+#[must_use]
+pub fn physical(plan: &Physical) -> String {
+    let mut text = format!("digraph {:?} {{\n", plan.header.name.to_string());
+    text.push_str("  rankdir=LR;\n  node [shape=box, fontname=\"sans-serif\"];\n");
+    text.push_str("  edge [fontname=\"sans-serif\", fontsize=10];\n");
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let operators: Vec<String> = stage
+            .operators
+            .iter()
+            .map(|operator| &plan.operators[*operator])
+            .map(|operator| format!("{} = {}", operator.stream, operator.name))
+            .collect();
+        let label = format!("{index}: {}\n{}", headline(plan, stage), operators.join("\n"));
+        _ = writeln!(text, "  s{index} [label={}];", quoted(&label));
+    }
+    for (index, stage) in plan.stages.iter().enumerate() {
+        for flow in reads(&stage.head) {
+            let flow = &plan.flows[flow];
+            let style = match flow.kind {
+                FlowKind::KeyedOwn | FlowKind::Rows => "solid",
+                _ => "dashed",
+            };
+            for (from, _) in &flow.from {
+                let label = quoted(&kind(&flow.kind));
+                _ = writeln!(text, "  s{from} -> s{index} [label={label}, style={style}];");
+            }
+        }
+    }
+    for (index, output) in plan.outputs.iter().enumerate() {
+        let label = quoted(&output.name);
+        _ = writeln!(text, "  o{index} [label={label}, shape=ellipse];");
+        _ = writeln!(text, "  s{} -> o{index};", output.stage);
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// The flows that a head reads.
+fn reads(head: &Head) -> Vec<usize> {
+    match head {
+        Head::Source(_) => vec![],
+        Head::Merge { flow, .. }
+        | Head::Running { flow, .. }
+        | Head::Rows { flow }
+        | Head::Window { flow, .. }
+        | Head::WindowReduce { flow, .. }
+        | Head::Reduce { flow, .. }
+        | Head::Count { flow }
+        | Head::Top { flow } => vec![*flow],
+        Head::Join { left, right } => vec![*left, *right],
+    }
+}
+
+/// A label: quotes and backslashes escaped, lines left-aligned.
+fn quoted(label: &str) -> String {
+    let label = label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\l");
+    format!("\"{label}\\l\"")
+}

@@ -1,0 +1,118 @@
+//! The fingerprint of a plan: FNV-1a over its structure.
+//!
+//! Token text differs between a macro and a build script, and spans between any two builds, so that
+//! neither is ever hashed: of a closure, its identifiers, literals and punctuation are.
+
+use petgraph::graph::NodeIndex;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use quote::ToTokens;
+
+use super::logical::{Job, Op, SourceFormat};
+use crate::op;
+
+/// FNV-1a, 64 bits, over length-prefixed parts.
+struct Fnv(u64);
+
+impl Fnv {
+    fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn byte(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+
+    fn number(&mut self, number: u64) {
+        number.to_le_bytes().into_iter().for_each(|byte| self.byte(byte));
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        text.bytes().for_each(|byte| self.byte(byte));
+    }
+
+    fn tokens(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Group(group) => {
+                    let (open, close) = match group.delimiter() {
+                        Delimiter::Parenthesis => (b'(', b')'),
+                        Delimiter::Brace => (b'{', b'}'),
+                        Delimiter::Bracket => (b'[', b']'),
+                        // Made by macro_rules, not seen by a build script.
+                        Delimiter::None => (0, 0),
+                    };
+                    if open != 0 {
+                        self.byte(open);
+                    }
+                    self.tokens(group.stream());
+                    if close != 0 {
+                        self.byte(close);
+                    }
+                }
+                TokenTree::Ident(ident) => {
+                    self.byte(b'i');
+                    self.text(&ident.to_string());
+                }
+                TokenTree::Literal(literal) => {
+                    self.byte(b'l');
+                    self.text(&literal.to_string());
+                }
+                TokenTree::Punct(punct) => {
+                    self.byte(b'p');
+                    self.number(u64::from(u32::from(punct.as_char())));
+                }
+            }
+        }
+        self.byte(b';');
+    }
+}
+
+/// The fingerprint of a plan after all passes.
+#[must_use]
+pub fn job(job: &Job) -> u64 {
+    let mut fnv = Fnv::new();
+    fnv.text(&job.header.name.to_string());
+    fnv.number(job.header.interval_ms);
+    for plain in &job.lets {
+        fnv.tokens(plain.statement.to_token_stream());
+    }
+    for node in job.graph.node_indices() {
+        self::node(&mut fnv, job, node);
+    }
+    fnv.0
+}
+
+fn node(fnv: &mut Fnv, job: &Job, node: NodeIndex) {
+    let weight = &job.graph[node];
+    fnv.text(op::facts(&weight.op).name);
+    fnv.text(&weight.stream);
+    for merged in &weight.merged {
+        fnv.text(&merged.stream);
+    }
+    for parent in crate::pass::parents(job, node) {
+        fnv.number(parent.index() as u64);
+    }
+    for function in op::functions(&weight.op) {
+        fnv.tokens(function.expr.to_token_stream());
+    }
+    match &weight.op {
+        Op::Source { format, record, url } => {
+            fnv.byte(match format {
+                SourceFormat::Text => 0,
+                SourceFormat::Csv => 1,
+                SourceFormat::Json => 2,
+            });
+            fnv.tokens(record.to_token_stream());
+            fnv.tokens(url.to_token_stream());
+        }
+        Op::Window { length, slide } | Op::ReduceByKeyAndWindow { length, slide, .. } => {
+            fnv.number(*length);
+            fnv.number(*slide);
+        }
+        Op::TopK { k, .. } => fnv.tokens(k.to_token_stream()),
+        Op::Save { url } => fnv.tokens(url.to_token_stream()),
+        Op::Print { count } => fnv.number(count.map_or(0, u64::from)),
+        _ => {}
+    }
+}

@@ -1,0 +1,26 @@
+//! Drops what leads to no output. Streams that the user left unused are mistakes, reported before;
+//! this drops those that the user marked with `_`, and what other passes left behind.
+
+use std::collections::BTreeSet;
+
+use petgraph::graph::NodeIndex;
+
+use super::order::{parents, renumber};
+use crate::ir::logical::Job;
+use crate::op::{self, Dependency};
+
+/// Runs the pass.
+pub(super) fn run(job: &mut Job) {
+    let nodes: Vec<NodeIndex> = job.graph.node_indices().collect();
+    let mut alive = BTreeSet::new();
+    for &node in nodes.iter().rev() {
+        if op::facts(&job.graph[node].op).dependency == Dependency::Output {
+            alive.insert(node);
+        }
+        if alive.contains(&node) {
+            alive.extend(parents(job, node));
+        }
+    }
+    let order: Vec<NodeIndex> = nodes.into_iter().filter(|node| alive.contains(node)).collect();
+    renumber(job, &order);
+}

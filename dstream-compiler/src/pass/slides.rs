@@ -1,0 +1,26 @@
+//! How often each stream emits, in batches.
+
+use std::collections::BTreeMap;
+
+use petgraph::graph::NodeIndex;
+
+use super::order::parents;
+use crate::ir::logical::{Job, Op};
+
+/// The slide of every node: its own if it is a window, else that of its parents.
+#[must_use]
+pub fn slides(job: &Job) -> BTreeMap<NodeIndex, u64> {
+    let mut slides = BTreeMap::new();
+    for node in job.graph.node_indices() {
+        let slide = match &job.graph[node].op {
+            Op::Window { slide, .. } | Op::ReduceByKeyAndWindow { slide, .. } => *slide,
+            _ => parents(job, node)
+                .first()
+                .and_then(|parent| slides.get(parent))
+                .copied()
+                .unwrap_or(1),
+        };
+        slides.insert(node, slide);
+    }
+    slides
+}

@@ -1,0 +1,157 @@
+//! What a derived struct looks like, and what it must not.
+
+use proc_macro2::{Ident, Span};
+use syn::spanned::Spanned;
+use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result, Type, Visibility};
+
+/// A struct that is to be a record.
+pub struct RecordStruct {
+    /// Its name.
+    pub name: Ident,
+    /// Its visibility, which its borrowed form shares.
+    pub visibility: Visibility,
+    /// Its fields.
+    pub fields: Vec<RecordField>,
+}
+
+/// A field of it.
+pub struct RecordField {
+    /// Its name in Rust.
+    pub name: Ident,
+    /// Its name in CSV headers and JSON.
+    pub text: String,
+    /// Its visibility.
+    pub visibility: Visibility,
+    /// Its type.
+    pub ty: Type,
+    /// Its documentation.
+    pub docs: Vec<Attribute>,
+}
+
+/// More fields than this do not nest into two levels of tuples.
+const MOST_FIELDS: usize = 64;
+
+impl RecordStruct {
+    /// Reads a struct, collecting every mistake.
+    pub(super) fn parse(input: &DeriveInput) -> Result<Self> {
+        let mut errors = Errors::default();
+        if !input.generics.params.is_empty() {
+            errors.add(
+                input.generics.span(),
+                "a record has no type or lifetime parameters\n\
+                 help: write one struct per concrete type; fields are owned (`String`, `Vec<T>`), operators see them borrowed",
+            );
+        }
+        let fields = match &input.data {
+            Data::Struct(data) => match &data.fields {
+                Fields::Named(fields) => fields.named.iter().collect(),
+                Fields::Unnamed(fields) => {
+                    errors.add(
+                        fields.span(),
+                        "the fields of a record have names: they are its columns in CSV and its keys in JSON\n\
+                         help: write `struct Name { field: Type }`, or use a plain tuple",
+                    );
+                    Vec::new()
+                }
+                Fields::Unit => {
+                    errors.add(
+                        input.ident.span(),
+                        "a record has at least one field\nhelp: write `struct Name { field: Type }`",
+                    );
+                    Vec::new()
+                }
+            },
+            Data::Enum(data) => {
+                errors.add(
+                    data.enum_token.span,
+                    "an enum cannot be a record\n\
+                     help: use a struct with a `kind: String` or an integer field and `Option`s for what differs",
+                );
+                Vec::new()
+            }
+            Data::Union(data) => {
+                errors.add(data.union_token.span, "a union cannot be a record\nhelp: use a struct");
+                Vec::new()
+            }
+        };
+        if fields.len() > MOST_FIELDS {
+            errors.add(
+                fields[MOST_FIELDS].span(),
+                "a record has at most 64 fields\nhelp: group some of them in a record of their own",
+            );
+        }
+        let named =
+            matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
+        if fields.is_empty() && named {
+            errors.add(
+                input.ident.span(),
+                "a record has at least one field\nhelp: write `struct Name { field: Type }`",
+            );
+        }
+        let mut seen: Vec<String> = Vec::new();
+        let mut parsed = Vec::new();
+        for field in fields {
+            let Some(name) = &field.ident else { continue };
+            if let Type::Reference(reference) = &field.ty {
+                errors.add(
+                    reference.span(),
+                    "the fields of a record are owned\n\
+                     help: write `String` for `&str` and `Vec<T>` for `&[T]`; operators see them borrowed all the same",
+                );
+            }
+            let text = text_name(field, name, &mut errors);
+            if seen.contains(&text) {
+                errors.add(name.span(), &format!("two fields are called `{text}` in CSV and JSON"));
+            }
+            seen.push(text.clone());
+            parsed.push(RecordField {
+                name: name.clone(),
+                text,
+                visibility: field.vis.clone(),
+                ty: field.ty.clone(),
+                docs: field.attrs.iter().filter(|a| a.path().is_ident("doc")).cloned().collect(),
+            });
+        }
+        errors.finish()?;
+        Ok(Self { name: input.ident.clone(), visibility: input.vis.clone(), fields: parsed })
+    }
+}
+
+/// `#[record(rename = "text")]`, or the field's own name.
+fn text_name(field: &syn::Field, name: &Ident, errors: &mut Errors) -> String {
+    let mut text = None;
+    for attribute in field.attrs.iter().filter(|a| a.path().is_ident("record")) {
+        let parsed = attribute.parse_nested_meta(|meta| {
+            if meta.path.is_ident("rename") {
+                text = Some(meta.value()?.parse::<LitStr>()?.value());
+                Ok(())
+            } else {
+                Err(meta
+                    .error("unknown option\nhelp: a field takes `#[record(rename = \"name\")]`"))
+            }
+        });
+        if let Err(error) = parsed {
+            errors.0.push(error);
+        }
+    }
+    let own = name.to_string();
+    text.unwrap_or_else(|| own.strip_prefix("r#").unwrap_or(&own).to_owned())
+}
+
+/// Every mistake, reported together.
+#[derive(Default)]
+struct Errors(Vec<Error>);
+
+impl Errors {
+    fn add(&mut self, at: Span, message: &str) {
+        self.0.push(Error::new(at, message));
+    }
+
+    fn finish(self) -> Result<()> {
+        let all = self.0.into_iter().reduce(|mut all, error| {
+            all.combine(error);
+            all
+        });
+        all.map_or(Ok(()), Err)
+    }
+}

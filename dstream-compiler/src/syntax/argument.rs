@@ -1,0 +1,307 @@
+//! Arguments of operators: which form of call is meant, and whether each argument fits.
+
+use petgraph::graph::NodeIndex;
+use syn::{Expr, ExprMethodCall, Lit};
+
+use super::chain::Link;
+use super::duration;
+use super::function::Wanted;
+use super::lowering::{Lowering, Slide};
+use super::mention::{self, Jump};
+use super::scope::{Kind, Scope, strip};
+use crate::diag::{Diagnostic, Place, table};
+use crate::op::{Arg, Argument, Dependency, Facts};
+
+/// Longest window, in batches: the plan's tables count them in 32 bits.
+const MAX_BATCHES: u64 = u32::MAX as u64;
+
+/// The checked arguments of a call.
+pub(super) struct Checked {
+    /// The form of the call.
+    pub(super) form: &'static [Arg],
+    /// Those that are no streams.
+    pub(super) values: Vec<Argument>,
+    /// Those that are.
+    pub(super) streams: Vec<NodeIndex>,
+}
+
+/// What a check of an argument needs to know about its call.
+#[derive(Clone, Copy)]
+pub(super) struct Context {
+    /// The operator.
+    pub(super) facts: &'static Facts,
+    /// The stream it is called on, if that is right.
+    pub(super) parent: Option<NodeIndex>,
+    /// Whether the statement allows non-determinism.
+    pub(super) allowed: bool,
+}
+
+impl Lowering<'_> {
+    /// Checks the arguments of a call; `None` if any is wrong.
+    pub(super) fn arguments(
+        &mut self,
+        call: &ExprMethodCall,
+        context: Context,
+        scope: &mut Scope,
+    ) -> Option<Checked> {
+        let args: Vec<&Expr> = call.args.iter().collect();
+        let Some(form) = self.form(&args, context.facts, scope) else {
+            self.wrong_arity(call, context.facts);
+            for arg in args {
+                self.use_streams(arg, scope);
+            }
+            return None;
+        };
+        let mut checked = Checked { form, values: Vec::new(), streams: Vec::new() };
+        let mut good = true;
+        for (kind, arg) in form.iter().zip(args) {
+            if *kind == Arg::Stream {
+                match self.stream_argument(arg, context, scope) {
+                    Some(node) => checked.streams.push(node),
+                    None => good = false,
+                }
+                continue;
+            }
+            match self.argument(*kind, arg, context, scope) {
+                Some(value) => checked.values.push(value),
+                None => good = false,
+            }
+        }
+        good.then_some(checked)
+    }
+
+    /// The form whose arguments look most like those of the call.
+    fn form(&self, args: &[&Expr], facts: &Facts, scope: &Scope) -> Option<&'static [Arg]> {
+        let fits = |form: &&'static [Arg]| {
+            form.iter().zip(args).filter(|(kind, arg)| self.looks_like(**kind, arg, scope)).count()
+        };
+        let mut best: Option<&'static [Arg]> = None;
+        for form in facts.forms.iter().filter(|form| form.len() == args.len()) {
+            if best.is_none_or(|best| fits(form) > fits(&best)) {
+                best = Some(form);
+            }
+        }
+        best
+    }
+
+    fn looks_like(&self, kind: Arg, arg: &Expr, scope: &Scope) -> bool {
+        match kind {
+            Arg::Function { .. } => matches!(strip(arg), Expr::Closure(_) | Expr::Path(_)),
+            Arg::Stream => self.is_stream(arg, scope),
+            Arg::Length | Arg::Slide | Arg::Number => matches!(strip(arg), Expr::Lit(_)),
+            Arg::Value(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
+        }
+    }
+
+    fn wrong_arity(&mut self, call: &ExprMethodCall, facts: &'static Facts) {
+        let found = call.args.len();
+        let place: Place = if found == 0 { (&call.method).into() } else { Place::of(&call.args) };
+        if facts.dependency == Dependency::Output && found == 0 {
+            self.report(Diagnostic::new(&table::SAVE_WITHOUT_URL, place));
+            return;
+        }
+        let mut counts: Vec<usize> = facts.forms.iter().map(|form| form.len()).collect();
+        counts.dedup();
+        let expected = match counts[..] {
+            [0] => "no arguments".to_owned(),
+            [1] => "one argument".to_owned(),
+            [0, 1] => "at most one argument".to_owned(),
+            [n] => format!("{n} arguments"),
+            [first, .., last] => format!("{first} to {last} arguments"),
+            [] => String::new(),
+        };
+        self.report(
+            Diagnostic::new(&table::WRONG_ARITY, place)
+                .with("name", facts.name)
+                .with("expected", expected)
+                .with("found", count(found))
+                .with("usage", facts.usage),
+        );
+    }
+
+    fn stream_argument(
+        &mut self,
+        arg: &Expr,
+        context: Context,
+        scope: &mut Scope,
+    ) -> Option<NodeIndex> {
+        if self.is_stream(arg, scope) {
+            return self.stream(arg, scope, Link::Middle, context.allowed);
+        }
+        self.use_streams(arg, scope);
+        self.report(
+            Diagnostic::new(&table::NOT_A_STREAM, Place::of(arg))
+                .with("name", context.facts.name)
+                .with("usage", context.facts.usage),
+        );
+        None
+    }
+
+    fn argument(
+        &mut self,
+        kind: Arg,
+        arg: &Expr,
+        context: Context,
+        scope: &mut Scope,
+    ) -> Option<Argument> {
+        match kind {
+            Arg::Function { parameters, example } => {
+                let wanted = Wanted { facts: context.facts, parameters, example };
+                self.function(arg, wanted, scope, context.allowed).map(Argument::Function)
+            }
+            Arg::Length => self.batches("window", arg, context).map(Argument::Batches),
+            Arg::Slide => self.batches("slide", arg, context).map(Argument::Batches),
+            Arg::Number => {
+                let number = match strip(arg) {
+                    Expr::Lit(syn::ExprLit { lit: Lit::Int(int), .. }) => {
+                        int.base10_parse().ok().filter(|number| *number > 0)
+                    }
+                    _ => None,
+                };
+                if number.is_none() {
+                    self.report(
+                        Diagnostic::new(&table::NOT_A_NUMBER, Place::of(arg))
+                            .with("name", context.facts.name),
+                    );
+                }
+                number.map(Argument::Number)
+            }
+            Arg::Value(what) => self.value(what, arg, context, scope).map(Argument::Value),
+            Arg::Url => {
+                let good = self.check_url(arg, "write", "json+file://out/name");
+                let value = self.value("a URL", arg, context, scope);
+                value.filter(|_| good).map(Argument::Value)
+            }
+            Arg::Stream => None,
+        }
+    }
+
+    fn value(
+        &mut self,
+        what: &'static str,
+        arg: &Expr,
+        context: Context,
+        scope: &mut Scope,
+    ) -> Option<Expr> {
+        if matches!(strip(arg), Expr::Closure(_)) {
+            self.report(
+                Diagnostic::new(&table::NOT_A_VALUE, Place::of(arg))
+                    .with("name", context.facts.name)
+                    .with("what", what)
+                    .with("usage", context.facts.usage),
+            );
+            return None;
+        }
+        self.plain(arg, scope).then(|| arg.clone())
+    }
+
+    /// Whether a URL is not empty, as far as it is written out.
+    pub(super) fn check_url(&mut self, url: &Expr, what: &str, example: &str) -> bool {
+        if let Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) = strip(url)
+            && text.value().trim().is_empty()
+        {
+            self.report(
+                Diagnostic::new(&table::EMPTY_URL, Place::of(url))
+                    .with("what", what)
+                    .with("example", example),
+            );
+            return false;
+        }
+        true
+    }
+
+    /// Checks ordinary Rust: it uses no stream and does not jump out of the body.
+    pub(super) fn plain(&mut self, expr: &Expr, scope: &mut Scope) -> bool {
+        let before = self.diagnostics.len();
+        for stream in mention::streams(expr, scope) {
+            let name = stream.to_string();
+            scope.use_stream(&name);
+            self.report(Diagnostic::new(&table::STREAM_AS_VALUE, &stream).with("name", name));
+        }
+        let place = scope.kind.noun();
+        for jump in mention::jumps(expr) {
+            let diagnostic = match jump {
+                Jump::Try(e) => Diagnostic::new(&table::TRY, Place::of(&e.question_token)),
+                Jump::Await(e) => Diagnostic::new(&table::AWAIT, e.await_token.span),
+                Jump::Return(e) => Diagnostic::new(&table::RETURN, e.return_token.span)
+                    .with("instead", return_instead(&scope.kind)),
+            };
+            self.report(diagnostic.with("where", place));
+        }
+        self.diagnostics.len() == before
+    }
+
+    /// Marks the streams in an expression that is wrong anyway as used.
+    pub(super) fn use_streams(&mut self, expr: &Expr, scope: &mut Scope) {
+        for stream in mention::streams(expr, scope) {
+            scope.use_stream(&stream.to_string());
+        }
+    }
+
+    /// A length or slide in batches.
+    fn batches(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
+        let Expr::Lit(syn::ExprLit { lit: Lit::Str(literal), .. }) = strip(arg) else {
+            self.report(
+                Diagnostic::new(&table::DURATION_NOT_LITERAL, Place::of(arg))
+                    .with("what", what)
+                    .with("name", context.facts.name)
+                    .with("usage", context.facts.usage),
+            );
+            return None;
+        };
+        let text = literal.value();
+        let Some(ms) = duration::parse(&text) else {
+            self.report(Diagnostic::new(&table::BAD_DURATION, literal.span()).with("text", text));
+            return None;
+        };
+        let interval = self.interval_ms.unwrap_or(1);
+        let parent = context.parent.map_or(Slide::Unknown, |parent| self.slide(parent));
+        let unit = interval.saturating_mul(parent.or_one());
+        let report = |mistake| {
+            let below = (ms / unit).max(1).saturating_mul(unit);
+            let above = (ms / unit).saturating_add(1).saturating_mul(unit);
+            let below = match ms < unit {
+                true => duration::show(below),
+                false => format!("{} or {}", duration::show(below), duration::show(above)),
+            };
+            Diagnostic::new(mistake, literal.span())
+                .with("what", what)
+                .with("text", text.clone())
+                .with("interval", duration::show(interval))
+                .with("slide", duration::show(unit))
+                .with("least", duration::show(unit))
+                .with("most", MAX_BATCHES.to_string())
+                .with("below", below)
+        };
+        let diagnostic = if ms == 0 {
+            report(&table::ZERO_DURATION)
+        } else if !ms.is_multiple_of(interval) {
+            report(&table::NOT_OF_INTERVAL)
+        } else if !ms.is_multiple_of(unit) {
+            let parent = context.parent.map_or("", |parent| self.stream_name(parent));
+            report(&table::NOT_OF_SLIDE).with("parent", parent)
+        } else if self.interval_ms.is_some() && ms / interval > MAX_BATCHES {
+            report(&table::TOO_LONG)
+        } else {
+            return Some(ms / interval);
+        };
+        self.report(diagnostic);
+        None
+    }
+}
+
+/// What to do instead of returning.
+pub(super) fn return_instead(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Job => "a job runs until it is stopped or its input ends: remove it",
+        Kind::Operator(_) => "end the body with the stream it returns, without `return`",
+    }
+}
+
+/// A number of arguments or parameters, after "not".
+pub(super) fn count(found: usize) -> String {
+    match found {
+        0 => "none".to_owned(),
+        n => n.to_string(),
+    }
+}

@@ -1,0 +1,334 @@
+//! Stream expressions: sources, names of streams, operators called on streams.
+
+use petgraph::graph::NodeIndex;
+use proc_macro2::Span;
+use syn::{Expr, ExprCall, ExprMethodCall, ExprPath, GenericArgument, PathArguments, Type};
+
+use super::argument::{Context, count};
+use super::lowering::{Lowering, Slide};
+use super::scope::{Scope, source_kind, source_names, strip};
+use super::suggest;
+use crate::diag::{Diagnostic, Place, table};
+use crate::ir::logical::{Node, Op};
+use crate::op::{self, Arg, Arguments, Dependency, Facts, source};
+
+/// Where an expression stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link<'a> {
+    /// It is bound to this name: the stream's full name.
+    Named(&'a str),
+    /// An output statement: its last operator must be an output.
+    Output,
+    /// Something follows, or it is an argument.
+    Middle,
+    /// It begins the chain that is bound to this name.
+    Within(&'a str),
+}
+
+impl<'a> Link<'a> {
+    /// The place of what the expression is called on.
+    fn receiver(self) -> Link<'a> {
+        match self {
+            Link::Named(name) | Link::Within(name) => Link::Within(name),
+            Link::Output | Link::Middle => Link::Middle,
+        }
+    }
+}
+
+impl Lowering<'_> {
+    /// Whether an expression makes a stream.
+    pub(super) fn is_stream(&self, expr: &Expr, scope: &Scope) -> bool {
+        scope.is_stream(expr, &|path| self.operator(path).is_some())
+    }
+
+    /// Adds the operators of a stream expression; the last one's node, or `None` if it is wrong.
+    pub(super) fn stream(
+        &mut self,
+        expr: &Expr,
+        scope: &mut Scope,
+        link: Link<'_>,
+        allowed: bool,
+    ) -> Option<NodeIndex> {
+        match strip(expr) {
+            Expr::Path(path) => self.named_stream(path, scope),
+            Expr::MethodCall(call) => self.operator_call(call, scope, link, allowed),
+            Expr::Call(call) => match strip(&call.func) {
+                Expr::Path(path) => match source_kind(&path.path) {
+                    Some(_) => self.source(call, path, scope, link),
+                    None => self.function_call(call, path, scope, link, allowed),
+                },
+                _ => None,
+            },
+            Expr::Reference(reference) => {
+                self.report(Diagnostic::new(
+                    &table::STREAM_REFERENCE,
+                    Place::of(&reference.and_token),
+                ));
+                self.stream(&reference.expr, scope, link, allowed);
+                None
+            }
+            Expr::Try(inner) => {
+                self.report(
+                    Diagnostic::new(&table::TRY, Place::of(&inner.question_token))
+                        .with("where", scope.kind.noun()),
+                );
+                self.stream(&inner.expr, scope, link, allowed);
+                None
+            }
+            Expr::Await(inner) => {
+                self.report(
+                    Diagnostic::new(&table::AWAIT, inner.await_token.span)
+                        .with("where", scope.kind.noun()),
+                );
+                self.stream(&inner.base, scope, link, allowed);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn named_stream(&mut self, path: &ExprPath, scope: &mut Scope) -> Option<NodeIndex> {
+        let name = path.path.get_ident()?;
+        let text = name.to_string();
+        if scope.streams.contains_key(&text) {
+            return scope.use_stream(&text);
+        }
+        let suggestion = suggest::nearest(&text, scope.streams.keys().map(String::as_str))
+            .map(|near| format!("did you mean `{near}`? if not, "))
+            .unwrap_or_default();
+        // What was meant is not unused.
+        if let Some(near) = suggest::nearest(&text, scope.streams.keys().map(String::as_str)) {
+            let near = near.to_owned();
+            scope.use_stream(&near);
+        }
+        self.report(
+            Diagnostic::new(&table::UNKNOWN_STREAM, name)
+                .with("name", text)
+                .with("suggestion", suggestion),
+        );
+        None
+    }
+
+    fn operator_call(
+        &mut self,
+        call: &ExprMethodCall,
+        scope: &mut Scope,
+        link: Link<'_>,
+        allowed: bool,
+    ) -> Option<NodeIndex> {
+        let parent = self.stream(&call.receiver, scope, link.receiver(), allowed);
+        let Some(facts) = op::by_name(&call.method.to_string()) else {
+            self.unknown_operator(call, scope);
+            return None;
+        };
+        if let Some(turbofish) = &call.turbofish {
+            self.report(
+                Diagnostic::new(&table::TURBOFISH, Place::of(turbofish)).with("name", facts.name),
+            );
+        }
+        let context = Context { facts, parent, allowed };
+        let misplaced =
+            facts.dependency == Dependency::Output && self.misplaced_output(call, scope, link);
+        let checked = self.arguments(call, context, scope);
+        if misplaced {
+            return None;
+        }
+        let (parent, checked) = (parent?, checked?);
+        let parents: Vec<NodeIndex> =
+            std::iter::once(parent).chain(checked.streams.iter().copied()).collect();
+        let slide = self.common_slide(call, facts, &parents)?;
+        let explicit = checked.form.contains(&Arg::Slide);
+        let op = (facts.make)(&mut Arguments::new(checked.values, slide.or_one()));
+        let slide = match &op {
+            Op::Window { slide, .. } | Op::ReduceByKeyAndWindow { slide, .. } if explicit => {
+                Slide::Batches(*slide)
+            }
+            // Without a slide of its own it keeps that of the parent, known or not.
+            _ => slide,
+        };
+        let node = self.node(op, link, parent, call.method.span(), call.paren_token.span.close());
+        Some(self.add(node, &parents, slide))
+    }
+
+    /// The node of a call, with its name.
+    fn node(&mut self, op: Op, link: Link<'_>, parent: NodeIndex, at: Span, whole: Span) -> Node {
+        let facts = op::facts(&op);
+        let parent = self.stream_name(parent).to_owned();
+        let (stream, named) = match link {
+            Link::Named(name) => (name.to_owned(), true),
+            _ if facts.dependency == Dependency::Output => (self.output_name(&parent), false),
+            _ => (self.unique(&format!("{parent}.{}", facts.name)), false),
+        };
+        Node { op, stream, named, at, whole, merged: Vec::new(), synthetic: false }
+    }
+
+    /// Reports an output that does not end a statement.
+    fn misplaced_output(&mut self, call: &ExprMethodCall, scope: &Scope, link: Link<'_>) -> bool {
+        let output = call.method.to_string();
+        let mistake = match (link, &scope.kind) {
+            (_, super::scope::Kind::Operator(_)) => &table::OUTPUT_IN_OPERATOR,
+            (Link::Output, _) => return false,
+            (Link::Named(_), _) => &table::LET_OF_OUTPUT,
+            (Link::Middle | Link::Within(_), _) => &table::OUTPUT_IN_CHAIN,
+        };
+        self.report(Diagnostic::new(mistake, &call.method).with("output", output));
+        true
+    }
+
+    fn unknown_operator(&mut self, call: &ExprMethodCall, scope: &mut Scope) {
+        let name = call.method.to_string();
+        let names = op::ALL.iter().map(|facts| facts.name);
+        let suggestion = match name.as_str() {
+            "clone" => "a stream can be used as often as you like, without `clone`; ".to_owned(),
+            "for_each" | "foreach" | "collect" | "iter" | "into_iter" => {
+                "results leave by `save` or `print`; ".to_owned()
+            }
+            "sum" | "fold" | "max" | "min" | "scan" => {
+                "did you mean `reduce`, or `running_reduce` for all batches so far? ".to_owned()
+            }
+            "group_by" | "group_by_key" | "count_by_key" => {
+                "did you mean `reduce_by_key`? ".to_owned()
+            }
+            _ => suggest::nearest(&name, names)
+                .map(|near| format!("did you mean `{near}`? "))
+                .unwrap_or_default(),
+        };
+        let list: Vec<&str> = op::ALL.iter().map(|facts| facts.name).collect();
+        for arg in &call.args {
+            self.use_streams(arg, scope);
+        }
+        self.report(
+            Diagnostic::new(&table::UNKNOWN_OPERATOR, &call.method)
+                .with("name", name)
+                .with("suggestion", suggestion)
+                .with("list", list.join(", ")),
+        );
+    }
+
+    /// How often the parents emit, if they do so together.
+    fn common_slide(
+        &mut self,
+        call: &ExprMethodCall,
+        facts: &'static Facts,
+        parents: &[NodeIndex],
+    ) -> Option<Slide> {
+        let mut known: Option<(NodeIndex, u64)> = None;
+        for &parent in parents {
+            let Slide::Batches(batches) = self.slide(parent) else {
+                continue;
+            };
+            match known {
+                None => known = Some((parent, batches)),
+                Some((_, same)) if same == batches => {}
+                Some((left, left_slide)) => {
+                    let ms = |batches: u64| {
+                        super::duration::show(batches.saturating_mul(self.interval_ms.unwrap_or(1)))
+                    };
+                    let diagnostic =
+                        Diagnostic::new(&table::DIFFERENT_SLIDES, Place::of(&call.args))
+                            .with("name", facts.name)
+                            .with("left", self.stream_name(left))
+                            .with("right", self.stream_name(parent))
+                            .with("left_slide", ms(left_slide))
+                            .with("right_slide", ms(batches));
+                    self.report(diagnostic);
+                    return None;
+                }
+            }
+        }
+        // An unknown parent makes the result unknown only if all are.
+        Some(known.map_or(Slide::Unknown, |(_, batches)| Slide::Batches(batches)))
+    }
+
+    fn source(
+        &mut self,
+        call: &ExprCall,
+        path: &ExprPath,
+        scope: &mut Scope,
+        link: Link<'_>,
+    ) -> Option<NodeIndex> {
+        let segment = path.path.segments.last()?;
+        let name = segment.ident.to_string();
+        let Some(kind) = source::KINDS.iter().find(|kind| kind.name == name) else {
+            let suggestion = suggest::nearest(&name, source_names())
+                .map(|near| format!("did you mean `{near}`? "))
+                .unwrap_or_default();
+            let list: Vec<&str> = source::KINDS.iter().map(|kind| kind.usage).collect();
+            self.report(
+                Diagnostic::new(&table::UNKNOWN_SOURCE, &segment.ident)
+                    .with("name", name)
+                    .with("suggestion", suggestion)
+                    .with("list", format!("`{}`", list.join("`, `"))),
+            );
+            return None;
+        };
+        let record = self.source_record(segment, kind);
+        let url = match call.args.len() {
+            1 => call.args.first().filter(|url| {
+                self.check_url(url, "read", "file:///data/*.txt") && self.plain(url, scope)
+            }),
+            found => {
+                let place =
+                    if found == 0 { (&segment.ident).into() } else { Place::of(&call.args) };
+                self.report(
+                    Diagnostic::new(&table::SOURCE_ARGUMENTS, place)
+                        .with("name", kind.name)
+                        .with("found", count(found))
+                        .with("usage", kind.usage),
+                );
+                None
+            }
+        };
+        let op = Op::Source { format: kind.format, record: record?, url: url?.clone() };
+        let (stream, named) = match link {
+            Link::Named(name) => (name.to_owned(), true),
+            Link::Within(name) => (self.unique(&format!("{name}.source")), false),
+            Link::Output | Link::Middle => (self.unique("source"), false),
+        };
+        let node = Node {
+            op,
+            stream,
+            named,
+            at: segment.ident.span(),
+            whole: call.paren_token.span.close(),
+            merged: Vec::new(),
+            synthetic: false,
+        };
+        Some(self.add(node, &[], Slide::Batches(1)))
+    }
+
+    /// The record type of a source; the outer `None` if it is wrong.
+    #[expect(clippy::option_option, reason = "wrong, none needed, or this one")]
+    fn source_record(
+        &mut self,
+        segment: &syn::PathSegment,
+        kind: &'static source::Kind,
+    ) -> Option<Option<Type>> {
+        let types: Vec<&Type> = match &segment.arguments {
+            PathArguments::AngleBracketed(arguments) => arguments
+                .args
+                .iter()
+                .filter_map(|argument| match argument {
+                    GenericArgument::Type(ty) => Some(ty),
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let mistake = match (kind.record, &types[..]) {
+            (false, []) => return Some(None),
+            (true, [ty]) if !matches!(ty, Type::Infer(_)) => return Some(Some((*ty).clone())),
+            (true, [] | [_]) => &table::SOURCE_WITHOUT_TYPE,
+            (true, _) => &table::SOURCE_TYPES,
+            (false, _) => &table::SOURCE_WITH_TYPE,
+        };
+        let place = match &segment.arguments {
+            PathArguments::None => segment.ident.span().into(),
+            arguments => Place::of(arguments),
+        };
+        self.report(
+            Diagnostic::new(mistake, place).with("name", kind.name).with("usage", kind.usage),
+        );
+        None
+    }
+}

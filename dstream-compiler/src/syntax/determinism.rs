@@ -1,0 +1,249 @@
+//! Calls whose result differs from run to run, seen in the tokens of closures and plain `let`s.
+//!
+//! This sees names, not types: what hides behind a function of the user's own is not found.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::Expr;
+
+use crate::diag::{Diagnostic, Diagnostics, Place, table};
+
+/// A row: the end of a path, why it is a problem, and what to do instead.
+struct Hazard {
+    /// Segments at the end of the path; `*` stands for any further ones.
+    path: &'static [&'static str],
+    why: &'static str,
+    instead: &'static str,
+    /// Whether it matters outside of closures too.
+    values: bool,
+}
+
+const CLOCK: (&str, &str) = (
+    "it reads the clock",
+    "take the time from the record, or put it into the record where it is made",
+);
+const RANDOM: (&str, &str) = (
+    "it draws at random",
+    "derive the choice from the record, for example from a fixed hash of its key and a seed in the job's parameters",
+);
+const PROCESS: (&str, &str) = (
+    "it depends on the process that runs it",
+    "put the value into the job's parameters: they are the same on every worker",
+);
+const ORDER: (&str, &str) = (
+    "its order differs from process to process",
+    "use `BTreeMap` or `BTreeSet`, or give it a fixed hasher",
+);
+const WORLD: (&str, &str) = (
+    "it reaches outside of the batch",
+    "read it with a source, and bring it together with `.join(…)`, or put it into the job's parameters",
+);
+const THREAD: (&str, &str) =
+    ("it depends on threads", "leave parallelism to partitions: one call sees one record");
+const SHARED: (&str, &str) = (
+    "it is shared by tasks that run in any order",
+    "keep state with `.running_reduce(…)` or a window",
+);
+
+const fn hazard(
+    path: &'static [&'static str],
+    (why, instead): (&'static str, &'static str),
+) -> Hazard {
+    Hazard { path, why, instead, values: true }
+}
+
+const fn in_closures(
+    path: &'static [&'static str],
+    (why, instead): (&'static str, &'static str),
+) -> Hazard {
+    Hazard { path, why, instead, values: false }
+}
+
+const HAZARDS: &[Hazard] = &[
+    hazard(&["Instant", "now"], CLOCK),
+    hazard(&["SystemTime", "now"], CLOCK),
+    hazard(&["Utc", "now"], CLOCK),
+    hazard(&["Local", "now"], CLOCK),
+    hazard(&["OffsetDateTime", "now_utc"], CLOCK),
+    hazard(&["OffsetDateTime", "now_local"], CLOCK),
+    hazard(&["Timestamp", "now"], CLOCK),
+    hazard(&["Zoned", "now"], CLOCK),
+    hazard(&["thread_rng"], RANDOM),
+    hazard(&["rand", "*"], RANDOM),
+    hazard(&["fastrand", "*"], RANDOM),
+    hazard(&["getrandom", "*"], RANDOM),
+    hazard(&["OsRng"], RANDOM),
+    hazard(&["from_entropy"], RANDOM),
+    hazard(&["from_os_rng"], RANDOM),
+    hazard(&["RandomState"], RANDOM),
+    hazard(&["Uuid", "new_v4"], RANDOM),
+    hazard(&["Uuid", "now_v7"], CLOCK),
+    hazard(&["std", "env", "*"], PROCESS),
+    hazard(&["env", "var"], PROCESS),
+    hazard(&["env", "vars"], PROCESS),
+    hazard(&["env", "var_os"], PROCESS),
+    hazard(&["env", "args"], PROCESS),
+    hazard(&["env", "current_dir"], PROCESS),
+    hazard(&["process", "id"], PROCESS),
+    hazard(&["thread", "current"], THREAD),
+    hazard(&["thread", "spawn"], THREAD),
+    hazard(&["thread", "scope"], THREAD),
+    hazard(&["available_parallelism"], PROCESS),
+    hazard(&["fs", "*"], WORLD),
+    hazard(&["File", "open"], WORLD),
+    hazard(&["File", "create"], WORLD),
+    hazard(&["net", "*"], WORLD),
+    hazard(&["TcpStream", "connect"], WORLD),
+    hazard(&["UdpSocket", "bind"], WORLD),
+    hazard(&["Command", "new"], WORLD),
+    in_closures(&["stdin"], WORLD),
+    in_closures(&["HashMap"], ORDER),
+    in_closures(&["HashSet"], ORDER),
+];
+
+/// Checks a closure or a function's path.
+pub(super) fn function(expr: &Expr, diagnostics: &mut Diagnostics) {
+    Check { closure: true, diagnostics }.tokens(expr.to_token_stream());
+}
+
+/// Checks the value of a plain `let`, which every process computes for itself.
+pub(super) fn value(expr: &Expr, diagnostics: &mut Diagnostics) {
+    Check { closure: false, diagnostics }.tokens(expr.to_token_stream());
+}
+
+struct Check<'d> {
+    closure: bool,
+    diagnostics: &'d mut Diagnostics,
+}
+
+impl Check<'_> {
+    fn tokens(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Group(group) => {
+                    self.tokens(group.stream());
+                    at += 1;
+                }
+                TokenTree::Ident(ident) if ident == "static" => {
+                    if matches!(tokens.get(at + 1), Some(TokenTree::Ident(next)) if next == "mut") {
+                        self.found("static mut", ident.span().into(), SHARED);
+                    }
+                    at += 1;
+                }
+                TokenTree::Ident(_) if !is_field(&tokens, at) => at = self.path(&tokens, at),
+                _ => at += 1,
+            }
+        }
+    }
+
+    /// Checks the path that starts there; where it ends.
+    fn path(&mut self, tokens: &[TokenTree], start: usize) -> usize {
+        let mut segments: Vec<&Ident> = Vec::new();
+        let mut at = start;
+        while let Some(TokenTree::Ident(ident)) = tokens.get(at) {
+            segments.push(ident);
+            at += 1;
+            if !is_colons(tokens, at) {
+                break;
+            }
+            at += 2;
+        }
+        let at = at.max(start + 1);
+        let place = Place::between(
+            tokens[start].span(),
+            segments.last().map_or_else(|| tokens[start].span(), |segment| segment.span()),
+        );
+        let called = matches!(tokens.get(at), Some(TokenTree::Group(_)));
+        if let Some(hazard) = HAZARDS
+            .iter()
+            .filter(|hazard| hazard.values || self.closure)
+            .find(|hazard| matches(hazard.path, &segments))
+        {
+            if !(hazard.why == ORDER.0 && has_hasher(tokens, at, &segments)) {
+                let text: Vec<String> = segments.iter().map(ToString::to_string).collect();
+                self.found(&text.join("::"), place, (hazard.why, hazard.instead));
+            }
+        } else if called && segments.len() == 1 && segments[0] == "random" {
+            self.found("random", place, RANDOM);
+        }
+        at
+    }
+
+    fn found(&mut self, what: &str, at: Place, (why, instead): (&str, &str)) {
+        self.diagnostics.push(
+            Diagnostic::new(&table::NONDETERMINISTIC, at)
+                .with("what", what)
+                .with("why", why)
+                .with("instead", instead),
+        );
+    }
+}
+
+/// Whether a path ends like the row, or goes through it.
+fn matches(row: &[&str], segments: &[&Ident]) -> bool {
+    let through = row.last() == Some(&"*");
+    let row = if through { &row[..row.len() - 1] } else { row };
+    segments.windows(row.len()).enumerate().any(|(start, window)| {
+        let last = start + row.len() == segments.len();
+        let follows = if through {
+            // `rand::…`: the crate or module, followed by what is taken from it.
+            !last
+                && (start == 0 || *segments[start - 1] == "std" || *segments[start - 1] == "tokio")
+        } else {
+            last || row.len() == 1
+        };
+        follows && window.iter().zip(row).all(|(segment, name)| **segment == *name)
+    })
+}
+
+/// Whether the map names its hasher: `HashMap<K, V, S>`, `HashSet<T, S>`, `…::with_hasher`.
+fn has_hasher(tokens: &[TokenTree], after: usize, segments: &[&Ident]) -> bool {
+    if segments.iter().any(|segment| {
+        let segment = segment.to_string();
+        segment.contains("hasher")
+    }) {
+        return true;
+    }
+    let wanted = if segments.iter().any(|segment| *segment == "HashMap") { 3 } else { 2 };
+    let mut at = after;
+    while matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == ':') {
+        at += 1;
+    }
+    if !matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == '<') {
+        return false;
+    }
+    let (mut depth, mut arguments) = (0i32, 1);
+    for token in &tokens[at..] {
+        let TokenTree::Punct(punct) = token else {
+            continue;
+        };
+        match punct.as_char() {
+            '<' => depth += 1,
+            '>' => depth -= 1,
+            ',' if depth == 1 => arguments += 1,
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    arguments >= wanted
+}
+
+fn is_colons(tokens: &[TokenTree], at: usize) -> bool {
+    let colon = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == ':');
+    colon(tokens.get(at))
+        && colon(tokens.get(at + 1))
+        && matches!(tokens.get(at + 2), Some(TokenTree::Ident(_)))
+}
+
+/// Whether the name is that of a field or method: `x.random`.
+fn is_field(tokens: &[TokenTree], at: usize) -> bool {
+    let dot = |at: Option<usize>| {
+        matches!(at.and_then(|at| tokens.get(at)),
+            Some(TokenTree::Punct(punct)) if punct.as_char() == '.')
+    };
+    dot(at.checked_sub(1)) && !dot(at.checked_sub(2))
+}

@@ -1,0 +1,29 @@
+//! The language: from the tokens of a job or an operator function to the logical plan.
+//!
+//! Everything wrong is reported, nothing stops at the first mistake. What is broken is left out of
+//! the plan and remembered as broken, so that one mistake is not reported again at every use.
+
+mod argument;
+mod attribute;
+mod body;
+mod call;
+mod chain;
+mod determinism;
+pub mod duration;
+mod function;
+mod header;
+mod lowering;
+mod mention;
+mod operator_fn;
+mod rename;
+mod scope;
+mod statement;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use attribute::interval;
+pub use header::Signature;
+pub(crate) use header::{function, job};
+pub(crate) use lowering::Lowering;
+pub use operator_fn::{OperatorFn, Parameter};

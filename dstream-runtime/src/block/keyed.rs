@@ -1,0 +1,304 @@
+//! Blocks of keyed records: columns of canonical key bytes, key hashes and values.
+//!
+//! Nothing here knows a key's type: keys are the bytes of [`Key`], and only the
+//! door asks the type whether some key has them.
+
+use std::any::TypeId;
+
+use rkyv::boxed::ArchivedBox;
+use rkyv::rend::{u32_le, u64_le};
+use rkyv::tuple::ArchivedTuple4;
+use rkyv::vec::ArchivedVec;
+
+use super::column::{Archiver, Column, ColumnBuilder, PushError, Scalars};
+use super::{Block, BufferPool, DoorError, Kind, MAX_BODY};
+use crate::record::{Key, KeyReader, Record};
+
+/// Values, ends of the keys (none where all keys have one width), keys, hashes; in the order in which
+/// they are written, as rkyv's validation wants it.
+pub(super) type Body<X> =
+    ArchivedTuple4<ArchivedVec<X>, ArchivedVec<u32_le>, ArchivedVec<u8>, ArchivedVec<u64_le>>;
+/// The body for values that are inline.
+pub(super) type InlineBody<V> = Body<<V as Record>::Archived>;
+/// The body for all others.
+pub(super) type BoxedBody<V> = Body<ArchivedBox<<V as Record>::Archived>>;
+
+/// Makes a block of keyed records, in order.
+pub struct KeyedBuilder<V: Record> {
+    archiver: Archiver,
+    values: ColumnBuilder<V>,
+    /// `Some` where all keys have that width.
+    width: Option<usize>,
+    ends: Vec<u32>,
+    keys: Vec<u8>,
+    hashes: Vec<u64>,
+}
+
+impl<V: Record> KeyedBuilder<V> {
+    /// A builder for keys of that width ([`Key::WIDTH`]), with room for `records` records.
+    #[must_use]
+    pub fn new(pool: &BufferPool, width: Option<usize>, records: usize) -> Self {
+        Self::with_limit(pool, width, records, MAX_BODY)
+    }
+
+    /// A builder of blocks whose body takes up at most `limit` bytes, and never more than [`MAX_BODY`].
+    #[must_use]
+    pub fn with_limit(
+        pool: &BufferPool,
+        width: Option<usize>,
+        records: usize,
+        limit: usize,
+    ) -> Self {
+        let records = records.min(limit / 8);
+        let value = size_of::<V::Archived>() + if V::INLINE { 0 } else { 4 };
+        let key = width.unwrap_or(8 + size_of::<u32>());
+        let capacity = records * (value + key + size_of::<u64>());
+        Self {
+            archiver: Archiver::new(pool, capacity.min(limit), limit.min(MAX_BODY)),
+            values: ColumnBuilder::new(),
+            width,
+            ends: Vec::with_capacity(if width.is_some() { 0 } else { records }),
+            keys: Vec::with_capacity((records * width.unwrap_or(8)).min(limit)),
+            hashes: Vec::with_capacity(records),
+        }
+    }
+
+    /// Adds a record: the canonical bytes of its key, their hash, and the value.
+    ///
+    /// # Errors
+    /// When the block is full or the record fits into none; the builder is as it was before.
+    #[inline]
+    pub fn push(&mut self, key: &[u8], hash: u64, value: V::View<'_>) -> Result<(), PushError> {
+        debug_assert!(self.width.is_none_or(|width| width == key.len()));
+        let columns = self.beside() + key.len() + size_of::<u64>() + size_of::<u32>();
+        self.values.push(&mut self.archiver, value, columns)?;
+        self.keys.extend_from_slice(key);
+        if self.width.is_none() {
+            self.ends.push(self.keys.len() as u32);
+        }
+        self.hashes.push(hash);
+        Ok(())
+    }
+
+    /// What the columns besides the values take up, in bytes.
+    fn beside(&self) -> usize {
+        self.keys.len() + self.ends.len() * size_of::<u32>() + self.hashes.len() * size_of::<u64>()
+    }
+
+    /// Number of records so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes written so far.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        self.archiver.written() + self.beside()
+    }
+
+    /// The block, of that [schema](super::keyed_schema); none if there is no record.
+    #[must_use]
+    pub fn finish(self, schema: u64) -> Option<Block> {
+        if self.is_empty() {
+            return None;
+        }
+        let Self { archiver, values, ends, keys, hashes, .. } = self;
+        let (ends, keys, hashes) = (Scalars(&ends), Scalars(&keys), Scalars(&hashes));
+        let records = values.len() as u64;
+        let body = if V::INLINE {
+            archiver.finish(&(values.inline(), ends, keys, hashes))
+        } else {
+            archiver.finish(&(values.boxed(), ends, keys, hashes))
+        };
+        Some(Block::built(body, Kind::Keyed, schema, records, TypeId::of::<V>()))
+    }
+}
+
+/// One record of a block of keyed records.
+pub struct KeyedRow<'a, V: Record> {
+    /// The canonical bytes of its key.
+    pub key: &'a [u8],
+    /// Their hash, as the producer computed it.
+    pub hash: u64,
+    /// Its value.
+    pub value: V::View<'a>,
+}
+
+/// The keyed records of a block, in place.
+pub struct KeyedRows<'a, V: Record> {
+    values: Column<'a, V>,
+    /// Empty where all keys have the same width.
+    ends: &'a [u32_le],
+    width: usize,
+    keys: &'a [u8],
+    hashes: &'a [u64_le],
+}
+
+impl<V: Record> Clone for KeyedRows<'_, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<V: Record> Copy for KeyedRows<'_, V> {}
+
+impl<'a, V: Record> KeyedRows<'a, V> {
+    /// Reads a block that is known to hold keyed rows with values of `V`.
+    #[expect(unsafe_code)]
+    pub(super) fn new(block: &'a Block) -> Self {
+        // Both branches: `Block::keyed` checked kind and type, and by the invariant of `Block` the body
+        // is a valid archive of the layout that goes with them: the builder above wrote it, or the
+        // door validated it as exactly this type.
+        if V::INLINE {
+            // SAFETY: see above.
+            Self::inline(unsafe { rkyv::access_unchecked::<InlineBody<V>>(block.body()) })
+        } else {
+            // SAFETY: see above.
+            Self::boxed(unsafe { rkyv::access_unchecked::<BoxedBody<V>>(block.body()) })
+        }
+    }
+
+    pub(super) fn inline(body: &'a InlineBody<V>) -> Self {
+        Self::columns(Column::of_inline(&body.0), &body.1, &body.2, &body.3)
+    }
+
+    pub(super) fn boxed(body: &'a BoxedBody<V>) -> Self {
+        Self::columns(Column::of_boxed(&body.0), &body.1, &body.2, &body.3)
+    }
+
+    fn columns(
+        values: Column<'a, V>,
+        ends: &'a [u32_le],
+        keys: &'a [u8],
+        hashes: &'a [u64_le],
+    ) -> Self {
+        let width = keys.len().checked_div(hashes.len()).unwrap_or_default();
+        Self { values, ends, width, keys, hashes }
+    }
+
+    /// What the door asks besides rkyv's validation: columns of one length, ends that grow up to the
+    /// last key byte, and keys that `K` has.
+    pub(super) fn check<K: Key>(&self) -> Result<(), DoorError> {
+        let len = self.hashes.len();
+        let ends = match K::WIDTH {
+            Some(width) => {
+                if Some(self.keys.len()) != len.checked_mul(width) {
+                    return Err(DoorError::KeyColumn);
+                }
+                0
+            }
+            None => len,
+        };
+        if self.values.len() != len || self.ends.len() != ends {
+            return Err(DoorError::KeyColumn);
+        }
+        if ends > 0 && self.ends[ends - 1].to_native() as usize != self.keys.len() {
+            return Err(DoorError::KeyColumn);
+        }
+        if self.ends.windows(2).any(|pair| pair[0].to_native() > pair[1].to_native()) {
+            return Err(DoorError::KeyColumn);
+        }
+        let refused = |index: &usize| !K::check(&mut KeyReader::new(self.key(*index)));
+        match (0..len).find(refused) {
+            Some(index) => Err(DoorError::Key { index: index as u64 }),
+            None => Ok(()),
+        }
+    }
+
+    /// Number of records; never zero.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a block is never empty")]
+    pub fn len(self) -> usize {
+        self.hashes.len()
+    }
+
+    /// The canonical bytes of the key at `index`.
+    ///
+    /// # Panics
+    /// When there are not that many.
+    #[inline]
+    #[must_use]
+    pub fn key(self, index: usize) -> &'a [u8] {
+        if self.ends.is_empty() {
+            return &self.keys[index * self.width..][..self.width];
+        }
+        let start = if index == 0 { 0 } else { self.ends[index - 1].to_native() as usize };
+        &self.keys[start..self.ends[index].to_native() as usize]
+    }
+
+    /// The hash of the key at `index`, as its producer computed it.
+    ///
+    /// # Panics
+    /// When there are not that many.
+    #[inline]
+    #[must_use]
+    pub fn hash(self, index: usize) -> u64 {
+        self.hashes[index].to_native()
+    }
+
+    /// The value at `index`.
+    ///
+    /// # Panics
+    /// When there are not that many.
+    #[inline]
+    #[must_use]
+    pub fn value(self, index: usize) -> V::View<'a> {
+        self.values.get(index).expect("invariant: columns have one length")
+    }
+
+    /// The keyed records in order.
+    #[inline]
+    #[must_use]
+    pub fn iter(self) -> KeyedIter<'a, V> {
+        KeyedIter { rows: self, next: 0, start: 0 }
+    }
+}
+
+impl<'a, V: Record> IntoIterator for KeyedRows<'a, V> {
+    type Item = KeyedRow<'a, V>;
+    type IntoIter = KeyedIter<'a, V>;
+    fn into_iter(self) -> KeyedIter<'a, V> {
+        self.iter()
+    }
+}
+
+/// The keyed records in order.
+pub struct KeyedIter<'a, V: Record> {
+    rows: KeyedRows<'a, V>,
+    next: usize,
+    /// Where the next key begins.
+    start: usize,
+}
+
+impl<'a, V: Record> Iterator for KeyedIter<'a, V> {
+    type Item = KeyedRow<'a, V>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let rows = self.rows;
+        let hash = rows.hashes.get(self.next)?.to_native();
+        let end = if rows.ends.is_empty() {
+            self.start + rows.width
+        } else {
+            rows.ends.get(self.next)?.to_native() as usize
+        };
+        let key = rows.keys.get(self.start..end)?;
+        let value = rows.values.get(self.next)?;
+        self.start = end;
+        self.next += 1;
+        Some(KeyedRow { key, hash, value })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.rows.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl<V: Record> ExactSizeIterator for KeyedIter<'_, V> {}

@@ -1,0 +1,190 @@
+//! Aligned buffers, used again: a fresh page costs fifteen times as much to fill as a warm one.
+//!
+//! The pool keeps at most as many bytes as it was told; what comes back above that is freed. It never
+//! waits and never fails: when it has nothing that fits, it allocates.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rkyv::util::AlignedVec;
+
+use crate::record::BLOCK_ALIGN;
+
+/// Buffers of less than this are cheaper to allocate than to keep.
+const SMALLEST: usize = 1 << 10;
+/// Size classes: capacities from 2^i up to 2^(i+1).
+const CLASSES: usize = 27;
+/// How many larger classes than the one asked for are tried: more would hide large buffers in small blocks.
+const LOOK_AHEAD: usize = 2;
+
+type Aligned = AlignedVec<BLOCK_ALIGN>;
+
+/// A bounded store of used buffers; a clone is the same store.
+#[derive(Clone)]
+pub struct BufferPool(Arc<Shelves>);
+
+struct Shelves {
+    limit: usize,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    bytes: usize,
+    classes: [Vec<Aligned>; CLASSES],
+}
+
+/// An aligned buffer that goes back to its pool when dropped.
+pub struct Buffer {
+    bytes: Aligned,
+    pool: Option<BufferPool>,
+}
+
+fn class_of(capacity: usize) -> usize {
+    (capacity.max(1).ilog2() as usize).min(CLASSES - 1)
+}
+
+impl BufferPool {
+    /// A pool that keeps at most `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        let kept = Mutex::new(Kept { bytes: 0, classes: [const { Vec::new() }; CLASSES] });
+        Self(Arc::new(Shelves { limit, kept }))
+    }
+
+    /// An empty buffer with room for at least `capacity` bytes.
+    #[must_use]
+    pub fn take(&self, capacity: usize) -> Buffer {
+        let bytes = self.find(capacity).unwrap_or_else(|| Aligned::with_capacity(capacity));
+        Buffer { bytes, pool: Some(self.clone()) }
+    }
+
+    /// Bytes kept at the moment.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.lock().bytes
+    }
+
+    fn find(&self, capacity: usize) -> Option<Aligned> {
+        if capacity < SMALLEST {
+            return None;
+        }
+        // Every buffer of the class above has the room, so none needs to be looked at.
+        let first = class_of(capacity.next_power_of_two());
+        let mut kept = self.lock();
+        let last = (first + LOOK_AHEAD).min(CLASSES - 1);
+        let bytes = (first..=last).find_map(|class| kept.classes[class].pop())?;
+        kept.bytes -= bytes.capacity();
+        // The last class is open-ended below 2^CLASSES only: too small a buffer is freed, not returned.
+        (bytes.capacity() >= capacity).then_some(bytes)
+    }
+
+    fn give(&self, mut bytes: Aligned) {
+        let capacity = bytes.capacity();
+        if capacity < SMALLEST {
+            return;
+        }
+        bytes.clear();
+        let mut kept = self.lock();
+        if kept.bytes + capacity <= self.0.limit {
+            kept.bytes += capacity;
+            kept.classes[class_of(capacity)].push(bytes);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // No code between lock and unlock can leave the counts half changed.
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for BufferPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "BufferPool({} of {} bytes)", self.kept(), self.0.limit)
+    }
+}
+
+impl Buffer {
+    /// A buffer that belongs to no pool.
+    #[must_use]
+    pub fn unpooled(bytes: AlignedVec<BLOCK_ALIGN>) -> Self {
+        Self { bytes, pool: None }
+    }
+
+    /// The bytes to write to.
+    pub fn bytes_mut(&mut self) -> &mut AlignedVec<BLOCK_ALIGN> {
+        &mut self.bytes
+    }
+
+    /// The bytes written.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.as_slice()
+    }
+
+    /// The same bytes without much unused room: a buffer that is less than half full is exchanged for
+    /// one that fits, so that small blocks do not hold large buffers for as long as they live.
+    pub(super) fn fitted(self) -> Self {
+        let len = self.bytes.len();
+        if self.bytes.capacity() <= SMALLEST || len > self.bytes.capacity() / 2 {
+            return self;
+        }
+        let mut fitting = match &self.pool {
+            Some(pool) => pool.take(len),
+            None => Self::unpooled(Aligned::with_capacity(len)),
+        };
+        fitting.bytes.extend_from_slice(&self.bytes);
+        fitting
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Some(pool) = &self.pool {
+            pool.give(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Buffer({} of {} bytes)", self.bytes.len(), self.bytes.capacity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_come_back() {
+        let pool = BufferPool::new(1 << 20);
+        let mut buffer = pool.take(5000);
+        buffer.bytes_mut().extend_from_slice(b"old");
+        let at = buffer.as_slice().as_ptr();
+        drop(buffer);
+        assert!(pool.kept() >= 5000);
+        let again = pool.take(4096);
+        assert_eq!((again.as_slice().as_ptr(), again.as_slice().len()), (at, 0));
+        assert_eq!(pool.kept(), 0);
+    }
+
+    #[test]
+    fn the_limit_holds_and_nothing_too_small_is_handed_out() {
+        let pool = BufferPool::new(10_000);
+        let many: Vec<_> = (0..8).map(|_| pool.take(3000)).collect();
+        drop(many);
+        assert!(pool.kept() <= 10_000 && pool.kept() >= 3000);
+        assert!(pool.take(3500).bytes_mut().capacity() >= 3500);
+        drop(pool.take(100_000));
+        assert!(pool.kept() <= 10_000);
+    }
+
+    #[test]
+    fn a_large_buffer_is_not_hidden_in_a_small_block() {
+        let pool = BufferPool::new(10 << 20);
+        let mut large = pool.take(1 << 20);
+        large.bytes_mut().extend_from_slice(b"few");
+        let fitted = large.fitted();
+        assert_eq!(fitted.as_slice(), b"few");
+        assert!(pool.kept() >= 1 << 20);
+    }
+}

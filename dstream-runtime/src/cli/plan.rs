@@ -1,0 +1,32 @@
+//! `JOB plan`: what the compiler made of the program.
+
+use std::io::{self, Write};
+
+use super::args::PlanArgs;
+use super::{DONE, FAILED, show};
+use crate::plan::{self, Plan};
+
+/// Prints the plan on standard output, in one of its forms.
+pub(super) fn print(plan: &'static Plan, options: &PlanArgs) -> u8 {
+    let text = if options.dot {
+        plan.report.dot.to_owned()
+    } else if options.svg {
+        plan::svg(plan)
+    } else if options.json {
+        plan::json(plan)
+    } else if options.code {
+        plan.report.code.to_owned()
+    } else {
+        plan::text(plan)
+    };
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")) {
+        Ok(()) => DONE,
+        // The reader has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
+        Err(error) => {
+            show::error(&format!("cannot write to standard output: {error}"));
+            FAILED
+        }
+    }
+}

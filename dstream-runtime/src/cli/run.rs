@@ -1,0 +1,172 @@
+//! Runs the job in this process: opens its inputs and outputs, stops on Ctrl-C, says what was done.
+
+use std::io::IsTerminal;
+use std::task::Poll;
+
+use super::args::{EngineArgs, Invocation, LogFormat, SummaryFormat, bindings};
+use super::show::{Display, Start};
+use super::summary;
+use crate::driver::{self, JobError, LocalConfig, StopHandle};
+use crate::exec::job::BuiltJob;
+use crate::plan::Plan;
+use crate::record::Schema;
+use crate::sink::{self, Sink, SinkError};
+use crate::source::{self, OpenOptions, Source, SourceError};
+
+/// Why there is no result.
+pub(super) enum Failed {
+    /// The command line is wrong, or names what cannot be opened.
+    Usage(String),
+    /// The job failed.
+    Job(String),
+}
+
+/// Runs the job to its end.
+pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
+    let Invocation { job, engine, matches, .. } = invocation;
+    let plan = job.plan();
+    check_interval(plan, engine)?;
+    let bindings = bindings(plan, engine).map_err(Failed::Usage)?;
+    let dead_urls: Vec<_> = plan
+        .sources
+        .iter()
+        .map(|source| bindings.sinks.get(&format!("{}.dead", source.name)).cloned())
+        .collect();
+    let built = job.build(matches, bindings).map_err(|error| Failed::Usage(error.to_string()))?;
+
+    let sources = open_sources(&built, engine)?;
+    let sinks = open_sinks(&built)?;
+    let open_dead = |(url, source): (&Option<String>, &crate::plan::SourceRow)| {
+        let open = |url| open_sink(url, &format!("{}.dead", source.name));
+        url.as_deref().map(open).transpose()
+    };
+    let dead_letters =
+        dead_urls.iter().zip(plan.sources).map(open_dead).collect::<Result<Vec<_>, _>>()?;
+
+    let cores = match engine.cores {
+        Some(cores) => cores as usize,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let live = sources.iter().any(|source| !source.bounded());
+    let terminal = std::io::stderr().is_terminal() && engine.log == LogFormat::Text;
+    let start = Start { plan, built: &built, engine, cores, live, addresses: addresses(&sources) };
+    let mut display = Display::start(&start, terminal);
+    let stop = StopHandle::new();
+    stop_on_signals(&stop);
+    let config = LocalConfig {
+        partitions: engine.partitions,
+        cores,
+        interval: engine.interval,
+        preview: if terminal || live { PREVIEW } else { 0 },
+        dead_letters,
+        ..LocalConfig::default()
+    };
+    let result = driver::run(built, config, sources, sinks, &mut display, stop);
+    display.end();
+    match result {
+        Ok(done) => {
+            match engine.summary {
+                SummaryFormat::Text => summary::text(plan, &done),
+                SummaryFormat::Json => summary::json(plan, &done).map_err(Failed::Job)?,
+            }
+            Ok(())
+        }
+        // Whoever read the output has seen enough: `JOB | head`.
+        Err(JobError::Output { error: SinkError::Closed { .. }, .. }) => Ok(()),
+        Err(error) => Err(Failed::Job(error.to_string())),
+    }
+}
+
+/// How many records of each output and batch are shown.
+const PREVIEW: u32 = 3;
+
+/// Windows are counted in batches, so their batches must keep their length.
+fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
+    let window = plan.stages.iter().find(|stage| {
+        let panes = |state: &crate::plan::StateRow| {
+            matches!(state.kind, crate::plan::StateKind::Panes { .. })
+        };
+        stage.state.as_ref().is_some_and(panes)
+    });
+    match (engine.interval, window) {
+        (Some(interval), Some(window)) if interval.as_millis() != u128::from(plan.interval_ms) => {
+            Err(Failed::Usage(format!(
+                "--interval: the windows of `{}` are counted in batches of {} ms; change the interval in the program",
+                window.name, plan.interval_ms
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open_sources(job: &BuiltJob, engine: &EngineArgs) -> Result<Vec<Box<dyn Source>>, Failed> {
+    let interval =
+        engine.interval.unwrap_or_else(|| std::time::Duration::from_millis(job.plan.interval_ms));
+    let open = |(row, spec): (&crate::plan::SourceRow, &crate::exec::job::SourceSpec)| {
+        let options =
+            OpenOptions { interval, header_default: matches!(spec.schema, Schema::Struct { .. }) };
+        source::open(&spec.url, spec.format, &options).map_err(|error| {
+            let message = format!("source `{}`: {error}", row.name);
+            match error {
+                SourceError::Url { .. } => Failed::Usage(message),
+                _ => Failed::Job(message),
+            }
+        })
+    };
+    job.plan.sources.iter().zip(&job.sources).map(open).collect()
+}
+
+fn open_sinks(job: &BuiltJob) -> Result<Vec<Box<dyn Sink>>, Failed> {
+    let open = |(row, spec): (&crate::plan::OutputRow, &crate::exec::job::OutputSpec)| {
+        open_sink(&spec.url, row.name)
+    };
+    job.plan.outputs.iter().zip(&job.outputs).map(open).collect()
+}
+
+fn open_sink(url: &str, name: &str) -> Result<Box<dyn Sink>, Failed> {
+    sink::open(url, name, &sink::Options::default()).map_err(|error| {
+        let message = format!("output `{name}`: {error}");
+        match error {
+            SinkError::Url { .. } => Failed::Usage(message),
+            _ => Failed::Job(message),
+        }
+    })
+}
+
+/// Where sources listen, for people who gave port 0.
+fn addresses(sources: &[Box<dyn Source>]) -> Vec<Option<std::net::SocketAddr>> {
+    sources.iter().map(|source| source.local_addr()).collect()
+}
+
+/// The first signal stops the job gracefully; the second ends the process.
+fn stop_on_signals(stop: &StopHandle) {
+    let stop = stop.clone();
+    let watch = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+        let Ok(runtime) = runtime else { return };
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut interrupt), Ok(mut terminate)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            else {
+                return;
+            };
+            let mut asked = false;
+            loop {
+                std::future::poll_fn(|cx| {
+                    let came = interrupt.poll_recv(cx).is_ready();
+                    let came = terminate.poll_recv(cx).is_ready() || came;
+                    if came { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                if asked {
+                    std::process::exit(130);
+                }
+                asked = true;
+                stop.stop();
+            }
+        });
+    };
+    // Without the thread a signal ends the process at once, as it does by default.
+    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(watch);
+}

@@ -1,0 +1,293 @@
+//! What a running job shows on standard error: a display that moves on a terminal, else a line now
+//! and then, or JSON objects.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::args::{EngineArgs, LogFormat};
+use crate::driver::{BatchReport, Observer};
+use crate::exec::job::BuiltJob;
+use crate::exec::task::DeadLetter;
+use crate::plan::Plan;
+
+/// About a line per second at most, however short batches are; less than a second, so that batches
+/// of one second have a line each.
+const EVERY: Duration = Duration::from_millis(900);
+/// Dead letters shown per source; all are counted.
+const DEAD_SHOWN: u64 = 5;
+
+/// What is known when a job starts.
+pub(super) struct Start<'s> {
+    pub plan: &'static Plan,
+    pub built: &'s BuiltJob,
+    pub engine: &'s EngineArgs,
+    pub cores: usize,
+    pub live: bool,
+    /// Where sources listen.
+    pub addresses: Vec<Option<SocketAddr>>,
+}
+
+/// The display.
+pub(super) struct Display {
+    plan: &'static Plan,
+    log: LogFormat,
+    /// The part of a terminal that moves.
+    bar: Option<ProgressBar>,
+    shown: Option<Instant>,
+    /// Since the last line.
+    batches: u64,
+    records: u64,
+    /// Per source, how many dead letters were shown.
+    dead: Vec<u64>,
+}
+
+impl Display {
+    /// Says what starts.
+    pub(super) fn start(start: &Start<'_>, terminal: bool) -> Self {
+        let Start { plan, engine, .. } = start;
+        match engine.log {
+            LogFormat::Text => lines(&banner(start)),
+            LogFormat::Json => {
+                let name = |(row, spec): (
+                    &crate::plan::SourceRow,
+                    &crate::exec::job::SourceSpec,
+                )| { json!({"name": row.name, "url": spec.url}) };
+                let sources: Vec<_> =
+                    plan.sources.iter().zip(&start.built.sources).map(name).collect();
+                let addresses: Vec<_> =
+                    start.addresses.iter().map(|a| a.map(|a| a.to_string())).collect();
+                log_json(&json!({
+                    "event": "start", "job": plan.job, "plan": format!("{:016x}", plan.hash),
+                    "partitions": engine.partitions, "cores": start.cores,
+                    "live": start.live, "sources": sources, "addresses": addresses,
+                }));
+            }
+        }
+        let bar = terminal.then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            );
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self {
+            plan,
+            log: engine.log,
+            bar,
+            shown: None,
+            batches: 0,
+            records: 0,
+            dead: vec![0; plan.sources.len()],
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(super) fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| lines(&[line])),
+            None => lines(&[line]),
+        }
+    }
+}
+
+impl Observer for Display {
+    fn on_batch(&mut self, report: &BatchReport<'_>) {
+        self.batches += 1;
+        self.records += report.sources.iter().map(|source| source.records).sum::<u64>();
+        let now = Instant::now();
+        let since = self.shown.map(|shown| now.duration_since(shown));
+        // The first batch is shown at once: it says that the job works.
+        if since.is_some_and(|since| since < EVERY) {
+            return;
+        }
+        let rate = since.map(|since| self.records as f64 / since.as_secs_f64());
+        match (self.log, &self.bar) {
+            (LogFormat::Json, _) => self.log_batch(report, rate),
+            (LogFormat::Text, Some(bar)) => bar.set_message(self.panel(report, rate)),
+            (LogFormat::Text, None) => lines(&[self.line(report, rate)]),
+        }
+        self.shown = Some(now);
+        (self.batches, self.records) = (0, 0);
+    }
+
+    fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
+        let Some(index) = self.plan.sources.iter().position(|row| row.name == source) else {
+            return;
+        };
+        let left = DEAD_SHOWN.saturating_sub(self.dead[index]) as usize;
+        for letter in letters.iter().take(left) {
+            let DeadLetter { split, position, reason, text } = letter;
+            let text: String = text.chars().take(120).collect();
+            match self.log {
+                LogFormat::Text => self.say(&format!(
+                    "`{source}` cannot read a record: {reason}, at {split}:{position}: {text:?}"
+                )),
+                LogFormat::Json => log_json(&json!({
+                    "event": "dead_letter", "source": source, "split": split,
+                    "position": position, "reason": reason, "text": text,
+                })),
+            }
+        }
+        if left > 0 && letters.len() >= left && self.log == LogFormat::Text {
+            self.say(&format!("`{source}`: further dead letters are only counted"));
+        }
+        self.dead[index] += letters.len() as u64;
+    }
+
+    fn on_warning(&mut self, message: &str) {
+        match self.log {
+            LogFormat::Text => self.say(&format!("warning: {message}")),
+            LogFormat::Json => log_json(&json!({"event": "warning", "message": message})),
+        }
+    }
+}
+
+impl Display {
+    /// One line about a batch and those since the last line.
+    fn line(&self, report: &BatchReport<'_>, rate: Option<f64>) -> String {
+        let mut line = format!("{} at {}", report.batch, report.time);
+        match rate {
+            Some(rate) => {
+                let _ = write!(line, ": {} records/s", count(rate as u64));
+            }
+            None => {
+                let _ = write!(line, ": {} records", count(self.records));
+            }
+        }
+        if self.batches > 1 {
+            let _ = write!(line, " in {} batches", self.batches);
+        }
+        let _ = write!(line, ", {} to process", millis(report.processing));
+        if let Some(delay) = report.delay {
+            let _ = write!(line, ", delay {}", millis(delay));
+        }
+        for (row, output) in self.plan.outputs.iter().zip(report.outputs) {
+            let _ = write!(line, "; {}: {}", row.name, count(output.records));
+        }
+        line
+    }
+
+    /// The same with the first results, as the moving part of a terminal.
+    fn panel(&self, report: &BatchReport<'_>, rate: Option<f64>) -> String {
+        let mut panel = self.line(report, rate);
+        for (row, output) in self.plan.outputs.iter().zip(report.outputs) {
+            for (i, record) in output.preview.iter().enumerate() {
+                let name = if i == 0 { row.name } else { "" };
+                let record: String = record.chars().take(80).collect();
+                let _ = write!(panel, "\n  {name:>14} │ {}", record.replace('\t', "  "));
+            }
+        }
+        panel
+    }
+
+    fn log_batch(&self, report: &BatchReport<'_>, rate: Option<f64>) {
+        let output = |(row, output): (&crate::plan::OutputRow, &crate::driver::OutputReport)| json!({"name": row.name, "records": output.records});
+        let outputs: Vec<_> = self.plan.outputs.iter().zip(report.outputs).map(output).collect();
+        log_json(&json!({
+            "event": "batch", "batch": report.batch.0, "time": report.time.0,
+            "records": self.records, "batches": self.batches, "records_per_second": rate,
+            "processing_ms": report.processing.as_secs_f64() * 1e3,
+            "delay_ms": report.delay.map(|delay| delay.as_secs_f64() * 1e3),
+            "outputs": outputs,
+        }));
+    }
+}
+
+/// What starts, and from where to where.
+fn banner(start: &Start<'_>) -> Vec<String> {
+    let Start { plan, built, engine, cores, live, addresses } = start;
+    let ends = if *live { "until Ctrl-C" } else { "to the end of its input" };
+    let interval = engine.interval.map_or(plan.interval_ms, |i| i.as_millis() as u64);
+    let mut lines = vec![format!(
+        "{}: batches of {interval} ms, {} stages, {} partitions, {cores} threads; runs {ends}",
+        plan.job,
+        plan.stages.len(),
+        engine.partitions,
+    )];
+    for ((row, spec), address) in plan.sources.iter().zip(&built.sources).zip(addresses) {
+        let listening = address.map_or_else(String::new, |a| format!(" (listening on {a})"));
+        lines.push(format!("  {} ← {}{listening}", row.name, spec.url));
+    }
+    for (row, spec) in plan.outputs.iter().zip(&built.outputs) {
+        lines.push(format!("  {} → {}", row.name, spec.url));
+    }
+    lines
+}
+
+/// Writes lines to standard error. Nobody may be reading; the job goes on.
+pub(super) fn lines(lines: &[impl AsRef<str>]) {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line.as_ref());
+        text.push('\n');
+    }
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Why the process ends.
+pub(super) fn error(message: &str) {
+    lines(&[format!("error: {message}")]);
+}
+
+fn log_json(value: &serde_json::Value) {
+    lines(&[value.to_string()]);
+}
+
+/// A number with its thousands apart.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of bytes, roughly.
+pub(super) fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (n as f64, 0);
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{n} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// A duration in milliseconds.
+fn millis(duration: Duration) -> String {
+    let ms = duration.as_secs_f64() * 1e3;
+    if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_for_people() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(count(12_345_678), "12,345,678");
+        assert_eq!(bytes(512), "512 B");
+        assert_eq!(bytes(3 << 20), "3.0 MiB");
+        assert_eq!(millis(Duration::from_micros(1500)), "1.50 ms");
+    }
+}

@@ -1,0 +1,60 @@
+//! What a job did, said at its end.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::show::{bytes, count};
+use crate::driver::Summary;
+use crate::plan::Plan;
+
+/// One line per fact, on standard error.
+pub(super) fn text(plan: &Plan, done: &Summary) {
+    let mut lines = vec![format!(
+        "{}: {} records ({}) in {} batches, {:.2} s, {} records/s",
+        plan.job,
+        count(done.records),
+        bytes(done.bytes),
+        count(done.batches),
+        done.elapsed,
+        count(done.records_per_second as u64),
+    )];
+    for output in &done.outputs {
+        lines.push(format!("  {}: {} records", output.name, count(output.records)));
+    }
+    for source in done.sources.iter().filter(|source| source.dead_letters > 0) {
+        lines.push(format!(
+            "  {}: {} records could not be read (bind --sink {}.dead=json+file://DIR to keep them)",
+            source.name,
+            count(source.dead_letters),
+            source.name
+        ));
+    }
+    if let Some(latency) = &done.latency {
+        lines.push(format!(
+            "  delay of results: median {:.2} ms, 99 % within {:.2} ms, at most {:.2} ms",
+            latency.p50_ms, latency.p99_ms, latency.max_ms
+        ));
+    }
+    super::show::lines(&lines);
+}
+
+#[derive(Serialize)]
+struct Line<'s> {
+    job: &'s str,
+    plan: String,
+    #[serde(flatten)]
+    done: &'s Summary,
+}
+
+/// One line of JSON, on standard output.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(super) fn json(plan: &Plan, done: &Summary) -> Result<(), String> {
+    let line = Line { job: plan.job, plan: format!("{:016x}", plan.hash), done };
+    let failed = |error: String| format!("cannot write the summary to standard output: {error}");
+    let text = serde_json::to_string(&line).map_err(|error| failed(error.to_string()))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| failed(error.to_string()))
+}

@@ -1,0 +1,299 @@
+//! Outputs as directories of part files.
+//!
+//! `DIR/<batch time>/part-00000.csv …` and `_manifest.json` beside them. The directory of a batch
+//! appears whole, once, by an exclusive rename; nothing that was published is ever replaced. That is
+//! what makes a batch that runs again harmless, and a second master's batch an error.
+//!
+//! Where the file system cannot rename exclusively, the directory is made in place, and the batch is
+//! published by linking its manifest, exclusively: readers there skip directories without one.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use super::manifest::{self, Manifest, PartRow, hex};
+use super::staging::{self, Staging, open_dir};
+use super::{Batch, Part, Sink, SinkError};
+use crate::record::Format;
+
+/// How the directory of a batch is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exclusive {
+    /// `renameat2(RENAME_NOREPLACE)`.
+    Rename,
+    /// `link` of the manifest.
+    Link,
+}
+
+/// An output to a directory.
+pub(super) struct FileSink {
+    /// The output's name, for errors.
+    name: String,
+    path: PathBuf,
+    dir: OwnedFd,
+    format: Format,
+    header: bool,
+    fsync: bool,
+    exclusive: Exclusive,
+}
+
+/// A failed step of publishing.
+struct Failed {
+    doing: &'static str,
+    file: String,
+    error: io::Error,
+}
+
+fn step<T, E: Into<io::Error>>(
+    result: Result<T, E>,
+    doing: &'static str,
+    file: &str,
+) -> Result<T, Failed> {
+    result.map_err(|error| Failed { doing, file: file.to_owned(), error: error.into() })
+}
+
+impl FileSink {
+    /// Makes the directory if need be, and removes what dead processes left there.
+    pub(super) fn open(
+        name: &str,
+        path: &str,
+        format: Format,
+        fsync: bool,
+        header: bool,
+    ) -> Result<Self, SinkError> {
+        let path = PathBuf::from(path);
+        let error = |doing| {
+            let what = format!("directory {} of output {name}", path.display());
+            move |error: io::Error| SinkError::Io { doing, what, error: Arc::new(error) }
+        };
+        fs::create_dir_all(&path).map_err(error("create"))?;
+        staging::remove_dead(&path).map_err(error("clean up"))?;
+        let dir = open_dir(rustix::fs::CWD, &path).map_err(error("open"))?;
+        let exclusive = Exclusive::Rename;
+        Ok(Self { name: name.to_owned(), path, dir, format, header, fsync, exclusive })
+    }
+
+    /// What is published: `DIR/TIME`, for errors.
+    fn what(&self, batch: &Batch) -> String {
+        self.path.join(batch.time.0.to_string()).display().to_string()
+    }
+
+    fn conflict(&self, batch: &Batch, why: String) -> SinkError {
+        let what = format!("output {} ({})", self.name, self.what(batch));
+        SinkError::Conflict { time: batch.time, what, why }
+    }
+
+    fn failed(&self, batch: &Batch, failed: Failed) -> SinkError {
+        let path = Path::new(&self.what(batch)).join(failed.file).display().to_string();
+        let (dir, error) = (self.path.display(), failed.error);
+        let error = match error.kind() {
+            io::ErrorKind::StorageFull => {
+                let why = format!("the disk that holds {dir} is full ({error})");
+                io::Error::new(error.kind(), why)
+            }
+            io::ErrorKind::QuotaExceeded => {
+                io::Error::new(error.kind(), format!("the quota on {dir} is used up ({error})"))
+            }
+            io::ErrorKind::NotFound => {
+                io::Error::new(error.kind(), format!("{dir} was removed ({error})"))
+            }
+            _ => error,
+        };
+        let what = format!("{path} of output {}", self.name);
+        SinkError::Io { doing: failed.doing, what, error: Arc::new(error) }
+    }
+
+    /// Writes the parts and the manifest where nobody sees them.
+    fn stage<'d>(
+        &self,
+        dir: BorrowedFd<'d>,
+        batch: &Batch,
+    ) -> Result<(Staging<'d>, Manifest), Failed> {
+        let mut staging = step(Staging::create(dir), "create", "")?;
+        let mut parts: Vec<&Part> = batch.parts.iter().filter(|p| !p.bytes.is_empty()).collect();
+        parts.sort_by_key(|part| part.partition);
+        let mut rows = Vec::with_capacity(parts.len());
+        for part in parts {
+            let header: &[u8] = if self.header { &part.header } else { &[] };
+            let line_break: &[u8] = if header.is_empty() { b"" } else { b"\n" };
+            let pieces = [header, line_break, part.bytes.as_slice()];
+            let name = format!("part-{:05}.{}", part.partition.0, extension(self.format));
+            step(staging.write(&name, &pieces, self.fsync), "write", &name)?;
+            rows.push(PartRow {
+                name,
+                records: part.records,
+                bytes: pieces.iter().map(|piece| piece.len() as u64).sum(),
+                xxh3: hex(checksum(&pieces)),
+            });
+        }
+        let manifest = Manifest::new(batch, rows);
+        let written = staging.write(manifest::FILE, &[&manifest.to_bytes()], self.fsync);
+        step(written, "write", manifest::FILE)?;
+        if self.fsync {
+            step(staging.sync(), "sync", "")?;
+        }
+        Ok((staging, manifest))
+    }
+
+    /// Publishes what was staged; `Some(why)` if other content was there before.
+    fn place(
+        &mut self,
+        mut staging: Staging<'_>,
+        manifest: &Manifest,
+        name: &str,
+    ) -> Result<Option<String>, Failed> {
+        if self.exclusive == Exclusive::Rename {
+            match staging.place(name) {
+                Ok(()) => return Ok(None),
+                Err(Errno::EXIST | Errno::NOTEMPTY) => {
+                    if let Some(there) = self.published(name)? {
+                        return Ok(manifest.differs(&there));
+                    }
+                    // Without a manifest it was never published: fill it in.
+                }
+                Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                    self.exclusive = Exclusive::Link;
+                }
+                Err(error) => return step(Err(error), "publish", ""),
+            }
+        }
+        self.link(&staging, manifest, name)
+    }
+
+    /// Publishes by linking the parts and then, exclusively, the manifest.
+    fn link(
+        &self,
+        staging: &Staging<'_>,
+        manifest: &Manifest,
+        name: &str,
+    ) -> Result<Option<String>, Failed> {
+        match rustix::fs::mkdirat(&self.dir, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return step(Err(error), "create", ""),
+        }
+        let dir = step(open_dir(&self.dir, Path::new(name)), "open", "")?;
+        for part in manifest.parts() {
+            match staging.link(&part.name, dir.as_fd()) {
+                Ok(()) => {}
+                Err(Errno::EXIST) => {
+                    // Published already, or another attempt at the same batch is or was at work.
+                    if let Some(there) = self.published(name)? {
+                        return Ok(manifest.differs(&there));
+                    }
+                    let path = self.path.join(name).join(&part.name);
+                    let there = step(fs::read(&path), "read", &part.name)?;
+                    if hex(xxh3_64(&there)) != part.xxh3 {
+                        return Ok(Some(format!(
+                            "an attempt that was never published left another {}; remove the directory",
+                            part.name
+                        )));
+                    }
+                }
+                Err(error) => return step(Err(error), "link", &part.name),
+            }
+        }
+        // What else lies there would be read as part of the batch.
+        if let Some(other) = step(self.other_file(manifest, name), "list", "")? {
+            return Ok(Some(format!(
+                "{other} is in its directory and not part of it; remove the directory"
+            )));
+        }
+        let sync = |file| {
+            if self.fsync { step(rustix::fs::fsync(&dir), "sync", file) } else { Ok(()) }
+        };
+        sync("")?;
+        let differs = match staging.link(manifest::FILE, dir.as_fd()) {
+            Ok(()) => None,
+            Err(Errno::EXIST) => match self.published(name)? {
+                Some(there) => manifest.differs(&there),
+                None => return step(Err(Errno::EXIST), "link", manifest::FILE),
+            },
+            Err(error) => return step(Err(error), "link", manifest::FILE),
+        };
+        sync(manifest::FILE)?;
+        Ok(differs)
+    }
+
+    /// A file in the directory of that name that is no part of the batch.
+    fn other_file(&self, manifest: &Manifest, name: &str) -> io::Result<Option<String>> {
+        for entry in fs::read_dir(self.path.join(name))? {
+            let file = entry?.file_name().to_string_lossy().into_owned();
+            if file != manifest::FILE && manifest.parts().iter().all(|part| part.name != file) {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The manifest of what was published under that name.
+    fn published(&self, name: &str) -> Result<Option<Manifest>, Failed> {
+        let bytes = match fs::read(self.path.join(name).join(manifest::FILE)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return step(Err(error), "read", manifest::FILE),
+        };
+        let invalid = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+        step(Manifest::read(&bytes).map_err(invalid), "read", manifest::FILE).map(Some)
+    }
+
+    /// Makes names in the directory durable, also those that an earlier process may not have synced.
+    /// A new descriptor each time: one that has failed once says nothing any more.
+    fn sync(&self) -> Result<(), Failed> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = step(rustix::fs::openat(&self.dir, ".", flags, Mode::empty()), "open", "")?;
+        step(rustix::fs::fsync(&dir), "sync", "")
+    }
+
+    fn try_publish(&mut self, batch: &Batch) -> Result<Option<String>, Failed> {
+        let dir = step(self.dir.try_clone(), "open", "")?;
+        let (staging, manifest) = self.stage(dir.as_fd(), batch)?;
+        let differs = self.place(staging, &manifest, &batch.time.0.to_string())?;
+        if self.fsync && differs.is_none() {
+            self.sync()?;
+        }
+        Ok(differs)
+    }
+}
+
+impl Sink for FileSink {
+    fn format(&self) -> Option<Format> {
+        Some(self.format)
+    }
+
+    fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
+        match self.try_publish(batch) {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(self.conflict(batch, why)),
+            Err(failed) => Err(self.failed(batch, failed)),
+        }
+    }
+}
+
+fn extension(format: Format) -> &'static str {
+    match format {
+        Format::Text => "txt",
+        Format::Csv => "csv",
+        Format::Json => "json",
+    }
+}
+
+fn checksum(pieces: &[&[u8]]) -> u64 {
+    if let [b"", b"", bytes] = pieces {
+        return xxh3_64(bytes);
+    }
+    let mut hash = Xxh3::new();
+    for piece in pieces {
+        hash.update(piece);
+    }
+    hash.digest()
+}
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

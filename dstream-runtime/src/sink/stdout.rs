@@ -1,0 +1,161 @@
+//! Standard output, and nowhere.
+//!
+//! A batch is one write under one lock, so batches of several outputs never mix. A reader that has
+//! gone (`| head`) is not a failure of the job: it has a variant of its own.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::{Batch, Sink, SinkError};
+use crate::record::Format;
+
+/// An output to a stream of text.
+pub(super) struct StreamSink {
+    name: String,
+    out: Box<dyn Write + Send>,
+    format: Format,
+    /// Whether the next batch with records is to begin with a header row.
+    header: bool,
+    /// Whether a batch begins with a line that says what it is, for people.
+    titled: bool,
+}
+
+impl StreamSink {
+    /// What `print` writes to.
+    pub(super) fn print(name: &str) -> Self {
+        Self { titled: true, ..Self::stdout(name, Format::Text, false) }
+    }
+
+    pub(super) fn stdout(name: &str, format: Format, header: bool) -> Self {
+        Self { name: name.to_owned(), out: Box::new(io::stdout()), format, header, titled: false }
+    }
+
+    fn error(&self, error: io::Error) -> SinkError {
+        let what = format!("standard output (output {})", self.name);
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => SinkError::Closed { what },
+            _ => SinkError::Io { doing: "write to", what, error: Arc::new(error) },
+        }
+    }
+}
+
+impl Sink for StreamSink {
+    fn format(&self) -> Option<Format> {
+        Some(self.format)
+    }
+
+    fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
+        let mut parts: Vec<_> = batch.parts.iter().filter(|p| !p.bytes.is_empty()).collect();
+        parts.sort_by_key(|part| part.partition);
+        let Some(first) = parts.first() else {
+            return Ok(());
+        };
+        let header = self.header && !first.header.is_empty();
+        let plain = !header && !self.titled;
+        let written = if let ([only], true) = (parts.as_slice(), plain) {
+            self.out.write_all(&only.bytes)
+        } else {
+            let len = parts.iter().map(|part| part.bytes.len()).sum::<usize>();
+            let mut bytes = Vec::with_capacity(len + first.header.len() + 1);
+            if self.titled {
+                bytes.extend_from_slice(format!("{} at {}:\n", self.name, batch.time).as_bytes());
+            }
+            if header {
+                bytes.extend_from_slice(&first.header);
+                bytes.push(b'\n');
+            }
+            parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes));
+            self.out.write_all(&bytes)
+        };
+        written.and_then(|()| self.out.flush()).map_err(|error| self.error(error))?;
+        self.header = false;
+        Ok(())
+    }
+}
+
+/// An output that only counts.
+pub(super) struct NoSink;
+
+impl Sink for NoSink {
+    fn format(&self) -> Option<Format> {
+        None
+    }
+
+    fn publish(&mut self, _: &Batch) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn immediate(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::super::tests::{batch, part};
+    use super::*;
+
+    /// Remembers each write.
+    #[derive(Clone, Default)]
+    struct Writes(Arc<Mutex<Vec<String>>>);
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().push(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn sink(out: impl Write + Send + 'static, header: bool) -> StreamSink {
+        StreamSink {
+            name: "counts".into(),
+            out: Box::new(out),
+            format: Format::Csv,
+            header,
+            titled: false,
+        }
+    }
+
+    #[test]
+    fn a_batch_is_one_write_in_order_of_partitions_with_one_header() {
+        let writes = Writes::default();
+        let mut sink = sink(writes.clone(), true);
+        sink.publish(&batch(1000, vec![part(1, "")])).unwrap();
+        sink.publish(&batch(2000, vec![part(3, "c,3\n"), part(0, "a,1\n"), part(1, "")])).unwrap();
+        sink.publish(&batch(3000, vec![part(2, "b,2\n")])).unwrap();
+        assert_eq!(*writes.0.lock().unwrap(), ["key,n\na,1\nc,3\n", "b,2\n"]);
+    }
+
+    #[test]
+    fn what_is_printed_says_what_it_is() {
+        let writes = Writes::default();
+        let mut sink = StreamSink { titled: true, ..sink(writes.clone(), false) };
+        sink.publish(&batch(1000, vec![part(0, "a,1\n")])).unwrap();
+        assert_eq!(*writes.0.lock().unwrap(), ["counts at 1000 ms:\na,1\n"]);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        let some = batch(1000, vec![part(0, "a,1\n")]);
+        let gone = sink(Failing(io::ErrorKind::BrokenPipe), false).publish(&some).unwrap_err();
+        assert!(matches!(gone, SinkError::Closed { .. }), "{gone}");
+        let full = sink(Failing(io::ErrorKind::StorageFull), false).publish(&some).unwrap_err();
+        assert!(matches!(full, SinkError::Io { .. }), "{full}");
+    }
+}

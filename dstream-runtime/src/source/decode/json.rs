@@ -1,0 +1,47 @@
+//! JSON: each line is one value.
+
+use std::marker::PhantomData;
+
+use super::text::lines;
+use super::{Dead, DeadLetter, Decode, DecodeScratch, Run, runs, without_mark};
+use crate::record::{Format, Record};
+use crate::source::Piece;
+
+/// One JSON value per line; blank lines are skipped.
+#[derive(Debug)]
+pub struct JsonLines<R>(PhantomData<fn() -> R>);
+
+impl<R: Record> Decode for JsonLines<R> {
+    type Record = R;
+    const FORMAT: Format = Format::Json;
+
+    #[inline]
+    fn decode(
+        piece: Piece<'_>,
+        _scratch: &mut DecodeScratch,
+        mut each: impl for<'a> FnMut(R::View<'a>),
+        dead: &mut dyn FnMut(DeadLetter<'_>),
+    ) {
+        let piece = without_mark(piece);
+        let mut dead = Dead { piece, tell: dead };
+        if dead.is_torn() {
+            return;
+        }
+        runs(piece.bytes, |run| match run {
+            Run::Text(start, text) => {
+                lines(text, |at, line| match serde_json::from_str::<R::Draft<'_>>(line) {
+                    Ok(draft) => each(R::view_draft(&draft)),
+                    Err(_) if line.trim_ascii().is_empty() => {}
+                    Err(error) => dead.line(start + at, line.as_bytes(), reason(&error)),
+                })
+            }
+            Run::Bad(at, line) => dead.not_text(at, line),
+        });
+    }
+}
+
+/// The error without its line number, which is always 1.
+#[cold]
+fn reason(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
+}

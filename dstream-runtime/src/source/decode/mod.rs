@@ -1,0 +1,141 @@
+//! From pieces to views of records.
+//!
+//! A decoder is a loop that the kernel's closure is compiled into: it allocates nothing per record,
+//! and the views it gives borrow from the piece. What is no record becomes a [`DeadLetter`], line by
+//! line; a decoder never fails as a whole.
+
+mod columns;
+mod csv;
+mod json;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use csv::CsvRows;
+pub use json::JsonLines;
+pub use text::TextLines;
+
+use super::Piece;
+use super::lines;
+use crate::record::{Format, Record};
+
+/// Turns pieces into records.
+pub trait Decode: Send + Sync + 'static {
+    /// What it makes.
+    type Record: Record;
+    /// What it reads.
+    const FORMAT: Format;
+
+    /// Gives each record of the piece to `each`, in order, and each line that is none to `dead`.
+    fn decode(
+        piece: Piece<'_>,
+        scratch: &mut DecodeScratch,
+        each: impl for<'a> FnMut(<Self::Record as Record>::View<'a>),
+        dead: &mut dyn FnMut(DeadLetter<'_>),
+    );
+}
+
+/// A line that is no record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter<'a> {
+    /// The split that it stands in.
+    pub split: &'a str,
+    /// Where in the split it begins.
+    pub position: u64,
+    /// The line, without its line end; of a torn one, its beginning.
+    pub bytes: &'a [u8],
+    /// Why it is no record.
+    pub reason: String,
+}
+
+/// What decoders keep from piece to piece, so as not to make it anew.
+#[derive(Debug, Default)]
+pub struct DecodeScratch {
+    columns: columns::Columns,
+    row: Vec<&'static str>,
+    unquoted: String,
+    spans: Vec<(usize, usize)>,
+}
+
+/// A run of lines of a piece.
+enum Run<'a> {
+    /// Whole lines of text, at an offset of the piece.
+    Text(usize, &'a str),
+    /// A line that is not UTF-8.
+    Bad(usize, &'a [u8]),
+}
+
+/// Gives the lines of a piece as text, nearly always all at once.
+#[inline]
+fn runs<'a>(bytes: &'a [u8], mut each: impl FnMut(Run<'a>)) {
+    match simdutf8::basic::from_utf8(bytes) {
+        Ok(text) => each(Run::Text(0, text)),
+        Err(_) => broken_runs(bytes, &mut each),
+    }
+}
+
+#[cold]
+fn broken_runs<'a>(bytes: &'a [u8], each: &mut dyn FnMut(Run<'a>)) {
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let error = match simdutf8::compat::from_utf8(rest) {
+            Ok(text) => return each(Run::Text(at, text)),
+            Err(error) => error.valid_up_to(),
+        };
+        let bad = lines::last_line_end(&rest[..error]).unwrap_or(0);
+        if bad > 0
+            && let Ok(text) = std::str::from_utf8(&rest[..bad])
+        {
+            each(Run::Text(at, text));
+        }
+        let end = lines::line_end(rest, error + 1).unwrap_or(rest.len());
+        each(Run::Bad(at + bad, &rest[bad..end]));
+        at += end;
+    }
+}
+
+/// A line without its line end.
+#[inline(always)]
+fn strip(line: &str) -> &str {
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// Lines that begin with a byte order mark are those of somebody's editor.
+fn without_mark(piece: Piece<'_>) -> Piece<'_> {
+    match piece.bytes.strip_prefix(b"\xef\xbb\xbf") {
+        Some(bytes) if piece.position == 0 => Piece { bytes, position: 3, ..piece },
+        _ => piece,
+    }
+}
+
+/// Tells about lines of a piece that are no records.
+struct Dead<'p, 'd> {
+    piece: Piece<'p>,
+    tell: &'d mut dyn FnMut(DeadLetter<'_>),
+}
+
+impl Dead<'_, '_> {
+    #[cold]
+    fn line(&mut self, at: usize, line: &[u8], reason: String) {
+        let bytes = line.strip_suffix(b"\n").unwrap_or(line);
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        let (split, position) = (self.piece.split, self.piece.position + at as u64);
+        (self.tell)(DeadLetter { split, position, bytes, reason });
+    }
+
+    #[cold]
+    fn not_text(&mut self, at: usize, line: &[u8]) {
+        self.line(at, line, "is not UTF-8".to_owned());
+    }
+
+    /// Whether the piece is no more than the beginning of a line.
+    #[inline]
+    fn is_torn(&mut self) -> bool {
+        let Some(why) = self.piece.torn else {
+            return false;
+        };
+        self.line(0, self.piece.bytes, why.to_owned());
+        true
+    }
+}

@@ -1,0 +1,177 @@
+//! Which files a path names, and whether one is still the same.
+//!
+//! Files are sorted by path. In a directory or a glob, names that start with `.` or `_` are skipped
+//! (they are written or marked by somebody), and so is what is no file; sub-directories are not
+//! entered, but a glob may match directories.
+
+use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::{data, io};
+use crate::source::SourceError;
+
+/// Tells a file from another that has the same name later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+    /// Inodes are used again; times of birth are not. Not every file system knows it.
+    born: Option<SystemTime>,
+}
+
+impl Identity {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        let born = metadata.created().ok();
+        Self { device: metadata.dev(), inode: metadata.ino(), born }
+    }
+}
+
+/// What a path names at the moment; `None` if there is nothing of that name.
+pub(super) fn list(path: &str) -> Result<Option<Vec<PathBuf>>, SourceError> {
+    let named = Path::new(path);
+    match fs::metadata(named) {
+        Ok(metadata) if metadata.is_dir() => {
+            let mut files = Vec::new();
+            add_directory(named, &mut files)?;
+            files.sort();
+            Ok(Some(files))
+        }
+        Ok(metadata) if metadata.is_file() => Ok(Some(vec![named.to_owned()])),
+        Ok(_) => Err(data(named, "is neither a file nor a directory")),
+        Err(error) if error.kind() == ErrorKind::NotFound && is_pattern(path) => {
+            matching(path).map(Some)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("open", named, error)),
+    }
+}
+
+pub(super) fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '['])
+}
+
+fn matching(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
+    let bad = |error: glob::PatternError| SourceError::Url {
+        url: pattern.to_owned(),
+        why: format!("is no pattern of file names: {error}"),
+    };
+    let mut files = Vec::new();
+    for found in glob::glob(pattern).map_err(bad)? {
+        let path = found.map_err(|error| {
+            let path = error.path().to_owned();
+            io("list", &path, error.into())
+        })?;
+        if is_skipped(&path) {
+            continue;
+        }
+        match look_at(&path)? {
+            Some(metadata) if metadata.is_dir() => add_directory(&path, &mut files)?,
+            Some(metadata) if metadata.is_file() => files.push(path),
+            _ => {}
+        }
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+fn add_directory(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), SourceError> {
+    let failed = |error| io("list", directory, error);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        if is_skipped(&path) {
+            continue;
+        }
+        let kind = entry.file_type().map_err(failed)?;
+        let is_file = kind.is_file()
+            || kind.is_symlink() && look_at(&path)?.is_some_and(|linked| linked.is_file());
+        if is_file {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// What stands there, unless it was removed since it was listed; a link to nowhere is an error.
+fn look_at(path: &Path) -> Result<Option<Metadata>, SourceError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(io("open", path, error)),
+    }
+}
+
+fn is_skipped(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| {
+        let first = name.as_encoded_bytes().first();
+        matches!(first, Some(b'.' | b'_'))
+    })
+}
+
+/// Opens a file that was listed.
+pub(super) fn open(path: &Path) -> Result<(File, Metadata), SourceError> {
+    let gone = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => data(path, "is gone: it was there when the files were listed"),
+        _ => io("open", path, error),
+    };
+    let file = File::open(path).map_err(gone)?;
+    let metadata = file.metadata().map_err(gone)?;
+    Ok((file, metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(path: &Path) -> Vec<String> {
+        let files = list(&path.display().to_string()).unwrap().unwrap();
+        files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn directories_globs_and_files() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.csv", "a.csv", ".hidden.csv", "_temporary.csv", "c.txt", "literal[1].csv"] {
+            fs::write(dir.path().join(name), "x\n").unwrap();
+        }
+        fs::create_dir(dir.path().join("d.csv")).unwrap();
+        fs::write(dir.path().join("d.csv/inner"), "x\n").unwrap();
+        std::os::unix::fs::symlink("a.csv", dir.path().join("link.csv")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        assert_eq!(names(dir.path()), ["a.csv", "b.csv", "c.txt", "link.csv", "literal[1].csv"]);
+        assert_eq!(
+            names(&dir.path().join("*.csv")),
+            ["a.csv", "b.csv", "inner", "link.csv", "literal[1].csv"]
+        );
+        assert_eq!(names(&dir.path().join("[bc].???")), ["b.csv", "c.txt"]);
+        assert_eq!(names(&dir.path().join("literal[1].csv")), ["literal[1].csv"]);
+        assert_eq!(names(&dir.path().join(".hidden.csv")), [".hidden.csv"]);
+        assert!(names(&dir.path().join("*.parquet")).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_listed() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let error = list(&socket.display().to_string()).unwrap_err().to_string();
+        assert!(error.ends_with("socket: is neither a file nor a directory"), "{error}");
+        fs::write(dir.path().join("file"), "").unwrap();
+        let below = dir.path().join("file/below").display().to_string();
+        let error = list(&below).unwrap_err().to_string();
+        assert!(error.starts_with("cannot open") && error.contains(&below), "{error}");
+        assert!(list(&dir.path().join("absent").display().to_string()).unwrap().is_none());
+        let bad = dir.path().join("a[").display().to_string();
+        assert!(list(&bad).unwrap_err().to_string().contains("no pattern"));
+        std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
+        assert!(list(&dir.path().display().to_string()).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! Files: one, those of a directory, or those that match a glob; plain, `.gz` or `.zst`.
+//!
+//! Files are taken in order of their names, cut at line ends. Plain files are only measured by the
+//! cutter and read by the tasks, with `pread` into a reused buffer: on a page-cached file of 1 GB
+//! that was 0.95 to 1.17 times as fast as a fresh map with one thread, 0.9 to 1.15 with two, and a
+//! file that shrinks under it is an error instead of a SIGBUS. Compressed files have no positions
+//! to read from, so the cutter decodes them and the batch holds their bytes.
+
+mod cursor;
+mod growing;
+mod list;
+mod packed;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod whole;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub(super) use stored::Stored;
+
+use super::url::SourceUrl;
+use super::{OnError, OpenOptions, Source, SourceError};
+use crate::record::Format;
+
+/// How much a batch takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// About so many bytes: to the first line end at or after them.
+    Bytes(u64),
+    /// Exactly so many lines.
+    Lines(u64),
+}
+
+impl Want {
+    fn is_nothing(self) -> bool {
+        matches!(self, Self::Bytes(0) | Self::Lines(0))
+    }
+
+    /// What is still wanted after so many bytes and lines.
+    fn less(self, bytes: u64, lines: u64) -> Self {
+        match self {
+            Self::Bytes(want) => Self::Bytes(want.saturating_sub(bytes)),
+            Self::Lines(want) => Self::Lines(want.saturating_sub(lines)),
+        }
+    }
+}
+
+/// The options of the URL.
+#[derive(Debug, Clone)]
+struct Config {
+    path: String,
+    batch: Want,
+    split: u64,
+    max_line: u64,
+    header: bool,
+    on_error: OnError,
+}
+
+const OPTIONS: &[&str] =
+    &["batch", "batch_records", "split", "follow", "max_line", "header", "on_error"];
+
+/// A batch of a bounded source, unless the URL says otherwise.
+const BATCH: u64 = 64 << 20;
+/// The most that a batch of a live source takes: what is left of a longer backlog comes with the
+/// next ones.
+const LIVE_BATCH: u64 = 1 << 30;
+const SPLIT: u64 = 32 << 20;
+const MAX_LINE: u64 = 128 << 20;
+
+pub(super) fn open(
+    url: &SourceUrl,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Box<dyn Source>, SourceError> {
+    url.allow(OPTIONS)?;
+    if url.place().is_empty() {
+        return Err(url.fail("the path is missing: write `file:///dir/file` or `file://dir/*.csv`"));
+    }
+    let follow = url.flag("follow")?.unwrap_or(false);
+    let size = url.size("batch", 1)?;
+    let batch = match url.count("batch_records", 1, u64::MAX)? {
+        Some(_) if size.is_some() => {
+            return Err(url.fail("`batch` and `batch_records` exclude each other"));
+        }
+        Some(lines) => Want::Lines(lines),
+        None => Want::Bytes(size.unwrap_or(if follow { LIVE_BATCH } else { BATCH })),
+    };
+    let config = Config {
+        path: url.place().to_owned(),
+        batch,
+        split: url.size("split", 1)?.unwrap_or(SPLIT),
+        max_line: url.size("max_line", 1)?.unwrap_or(MAX_LINE),
+        header: url.header(format, options)?,
+        on_error: url.on_error()?,
+    };
+    if follow {
+        Ok(Box::new(growing::GrowingFiles::open(config)?))
+    } else {
+        Ok(Box::new(whole::WholeFiles::open(config)?))
+    }
+}
+
+fn io(doing: &'static str, path: &Path, error: std::io::Error) -> SourceError {
+    SourceError::Io { doing, what: path.display().to_string(), error: Arc::new(error) }
+}
+
+fn data(path: &Path, why: impl Into<String>) -> SourceError {
+    SourceError::Data { what: path.display().to_string(), why: why.into() }
+}

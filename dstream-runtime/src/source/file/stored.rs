@@ -1,0 +1,194 @@
+//! Lines that stay in their file until a task reads them.
+//!
+//! The file is opened anew for each read, so that lineage is a path and two positions, and no
+//! number of small files can use up the descriptors. What is read must be what was cut: a file that
+//! is gone, was replaced or has shrunk is an error that names it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::data;
+use super::list::{self, Identity};
+use crate::source::lines::{self, Guarded, PIECE, TORN_HEAD};
+use crate::source::{Piece, Range, SourceError};
+
+/// A plain file that was cut.
+#[derive(Debug)]
+pub(super) struct PlainFile {
+    pub(super) path: PathBuf,
+    pub(super) split: Arc<str>,
+    pub(super) identity: Identity,
+    pub(super) header: Option<Arc<str>>,
+    /// Lines longer than this are dead letters.
+    pub(super) max_line: u64,
+}
+
+/// Whole lines of a plain file.
+#[derive(Debug, Clone)]
+pub(in crate::source) struct Stored {
+    pub(super) file: Arc<PlainFile>,
+    /// Held open, because the file may be renamed or removed before it is read.
+    pub(super) handle: Option<Arc<File>>,
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+impl Stored {
+    pub(in crate::source) fn len(&self) -> u64 {
+        self.end - self.start
+    }
+
+    pub(in crate::source) fn range(&self) -> Range {
+        Range { split: self.file.split.clone(), start: self.start, end: self.end }
+    }
+
+    fn open(&self) -> Result<Arc<File>, SourceError> {
+        self.file.open(self.handle.as_ref(), self.end)
+    }
+
+    /// Cuts at the first line end at or after `at`; the second half may be empty.
+    pub(in crate::source) fn cut(self, at: u64) -> Result<(Self, Option<Self>), SourceError> {
+        let file = self.open()?;
+        let end = line_end(&file, self.start + at, self.end, &mut Vec::new())
+            .map_err(|error| self.file.failed(error))?;
+        let rest = (end < self.end).then(|| Self { start: end, ..self.clone() });
+        Ok((Self { end, ..self }, rest))
+    }
+
+    /// Reads all of it, through `buffer`.
+    pub(in crate::source) fn read(
+        &self,
+        buffer: &mut Vec<u8>,
+        each: &mut dyn FnMut(Piece<'_>),
+    ) -> Result<(), SourceError> {
+        let file = self.open()?;
+        let failed = |error| self.file.failed(error);
+        let most = to_usize(self.file.max_line);
+        // `buffer[..have]` is the beginning of a line, which stands at `at` in the file.
+        let (mut at, mut have) = (self.start, 0);
+        buffer.resize(buffer.len().max(PIECE.min(to_usize(self.len()))), 0);
+        while at + (have as u64) < self.end {
+            let room = to_usize(self.end - at - have as u64).min(buffer.len() - have);
+            let got = read_some(&file, &mut buffer[have..have + room], at + have as u64)
+                .map_err(failed)?;
+            let whole = lines::last_line_end(&buffer[have..have + got]).map(|end| have + end);
+            have += got;
+            let end = if at + have as u64 == self.end { Some(have) } else { whole };
+            match end {
+                Some(end) => {
+                    self.file.lines(&buffer[..end], at, each);
+                    buffer.copy_within(end..have, 0);
+                    at += end as u64;
+                    have -= end;
+                }
+                None if have > most => {
+                    let end = line_end(&file, at + have as u64 + 1, self.end, &mut Vec::new())
+                        .map_err(failed)?;
+                    self.file.torn(&buffer[..have.min(TORN_HEAD)], at, end - at, each);
+                    (at, have) = (end, 0);
+                }
+                None if have == buffer.len() => buffer.resize(have * 2, 0),
+                None => {}
+            }
+        }
+        // A buffer that a long line has grown is not kept for the lines after it.
+        if buffer.len() > 4 * PIECE {
+            *buffer = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+impl PlainFile {
+    fn lines(&self, bytes: &[u8], position: u64, each: &mut dyn FnMut(Piece<'_>)) {
+        lines::guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
+            let position = position + at as u64;
+            match torn {
+                None => each(self.piece(bytes, position, None)),
+                Some(length) => self.torn(bytes, position, length, each),
+            }
+        });
+    }
+
+    fn torn(&self, head: &[u8], position: u64, length: u64, each: &mut dyn FnMut(Piece<'_>)) {
+        let why = lines::too_long(length, self.max_line);
+        each(self.piece(head, position, Some(&why)));
+    }
+
+    fn piece<'a>(&'a self, bytes: &'a [u8], position: u64, torn: Option<&'a str>) -> Piece<'a> {
+        Piece { bytes, split: &self.split, position, header: self.header.as_deref(), torn }
+    }
+
+    /// Opens it again, to be read up to `end`, unless it is open.
+    pub(super) fn open(
+        &self,
+        handle: Option<&Arc<File>>,
+        end: u64,
+    ) -> Result<Arc<File>, SourceError> {
+        let (file, metadata) = match handle {
+            Some(file) => {
+                let metadata = file.metadata().map_err(|error| self.failed(error))?;
+                (file.clone(), metadata)
+            }
+            None => {
+                let (file, metadata) = list::open(&self.path)?;
+                (Arc::new(file), metadata)
+            }
+        };
+        if Identity::of(&metadata) != self.identity {
+            return Err(data(&self.path, "was replaced by another file while it was read"));
+        }
+        if metadata.len() < end {
+            return Err(self.shrank(metadata.len(), end));
+        }
+        Ok(file)
+    }
+
+    fn shrank(&self, is: u64, was: u64) -> SourceError {
+        let why = format!("shrank while it was read: it had {was} bytes or more and has {is}");
+        data(&self.path, why)
+    }
+
+    /// An error of a read; an early end means that the file has shrunk.
+    pub(super) fn failed(&self, error: io::Error) -> SourceError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => data(&self.path, "shrank while it was read"),
+            _ => super::io("read", &self.path, error),
+        }
+    }
+}
+
+fn to_usize(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+/// Reads at least one byte.
+pub(super) fn read_some(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, at) {
+            Ok(0) if !buffer.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// The first line end at or after `at`; `end` if there is none before it.
+pub(super) fn line_end(file: &File, at: u64, end: u64, buffer: &mut Vec<u8>) -> io::Result<u64> {
+    // Lines are short as a rule: look at little first.
+    let (mut from, mut window) = (at.saturating_sub(1), 4 << 10);
+    while from < end {
+        let size = to_usize(end - from).min(window);
+        buffer.resize(buffer.len().max(size), 0);
+        let got = read_some(file, &mut buffer[..size], from)?;
+        if let Some(found) = lines::line_end(&buffer[..got], 0) {
+            return Ok(from + found as u64);
+        }
+        from += got as u64;
+        window = PIECE;
+    }
+    Ok(end)
+}

@@ -1,0 +1,297 @@
+//! Made-up records that are always the same.
+//!
+//! Record n is a function of the options and n alone, so a range of record numbers is all the
+//! lineage there is, and tasks make the records themselves. Nothing here reads a clock: a live
+//! generator puts rate × interval records into each batch, and carries fractions over.
+
+mod page_views;
+mod words;
+mod zipf;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lines::PIECE;
+use super::url::{SourceUrl, unknown};
+use super::{Cut, Input, OnError, OpenOptions, Piece, Range, ReadRange, Source, SourceError};
+use crate::record::Format;
+
+const BATCH_RECORDS: u64 = 1_000_000;
+const RATE: u64 = 10_000;
+/// An input is no smaller than this unless the batch is: about 6 MB of words, a few milliseconds.
+const SPLIT_RECORDS: u64 = 1 << 16;
+
+/// Writes records, each with its line end.
+trait Generate: Send + Sync {
+    /// The CSV header of what it makes.
+    fn header(&self) -> &'static str;
+
+    /// Appends records from `from` on, at most to `to`, until there are about [`PIECE`] bytes; the
+    /// number of the first one that was not made.
+    fn append(&self, from: u64, to: u64, out: &mut Vec<u8>) -> u64;
+}
+
+pub(super) fn open(
+    url: &SourceUrl,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Box<dyn Source>, SourceError> {
+    const COMMON: [&str; 6] = ["rate", "seed", "records", "batch_records", "header", "on_error"];
+    const WORDS: [&str; 2] = ["words", "line"];
+    const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
+    let own = match url.place() {
+        "words" => WORDS,
+        "page_views" => PAGE_VIEWS,
+        other => return Err(url.fail(unknown("generator", other, &["words", "page_views"]))),
+    };
+    url.allow(&[&COMMON[..], &own].concat())?;
+    let seed = url.count("seed", 0, u64::MAX)?.unwrap_or(1);
+    let count = |name, least, most, default: u64| {
+        let count = url.count(name, least, most)?.unwrap_or(default);
+        Ok::<_, SourceError>(usize::try_from(count).unwrap_or(usize::MAX))
+    };
+    let generate: Arc<dyn Generate> = if url.place() == "words" {
+        let words = count("words", 1, words::MAX_WORDS, 100_000)?;
+        let line = count("line", 2, 64 << 10, 100)?;
+        Arc::new(words::Words::new(seed, words, line, format))
+    } else {
+        let urls = count("urls", 1, 10_000_000, 10_000)?;
+        let users = url.count("users", 1, 1 << 32)?.unwrap_or(100_000);
+        Arc::new(page_views::PageViews::new(seed, urls, users, format))
+    };
+    let (rate, records) = (url.count("rate", 1, u64::MAX)?, url.count("records", 0, u64::MAX)?);
+    let batch = match (url.count("batch_records", 1, u64::MAX)?, rate) {
+        (Some(_), _) if records.is_none() => {
+            return Err(url.fail("`batch_records` is for a bounded generator: give `records` too"));
+        }
+        (Some(records), _) => Batch::Records(records),
+        (None, None) if records.is_some() => Batch::Records(BATCH_RECORDS),
+        (None, rate) => {
+            Batch::Rate { rate: rate.unwrap_or(RATE), interval: options.interval, carry: 0 }
+        }
+    };
+    Ok(Box::new(Generator {
+        split: format!("generate://{}", url.place()).into(),
+        header: url.header(format, options)?,
+        generate,
+        batch,
+        next: 0,
+        end: records,
+        stopped: false,
+        on_error: url.on_error()?,
+    }))
+}
+
+/// How many records a batch takes.
+enum Batch {
+    Records(u64),
+    Rate {
+        /// Records per second.
+        rate: u64,
+        interval: Duration,
+        /// Billionths of a record.
+        carry: u128,
+    },
+}
+
+impl Batch {
+    fn take(&mut self) -> u64 {
+        match self {
+            Self::Records(records) => *records,
+            Self::Rate { rate, interval, carry } => {
+                let total = interval.as_nanos().saturating_mul(u128::from(*rate)) + *carry;
+                *carry = total % 1_000_000_000;
+                u64::try_from(total / 1_000_000_000).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+struct Generator {
+    split: Arc<str>,
+    header: bool,
+    generate: Arc<dyn Generate>,
+    batch: Batch,
+    next: u64,
+    /// How many records there are; `None` without end.
+    end: Option<u64>,
+    stopped: bool,
+    on_error: OnError,
+}
+
+impl Source for Generator {
+    fn bounded(&self) -> bool {
+        self.end.is_some()
+    }
+
+    fn immediate(&self) -> bool {
+        true
+    }
+
+    fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
+        if self.stopped {
+            return Ok(Cut { inputs: Vec::new(), ended: true });
+        }
+        let start = self.next;
+        let last = self.end.unwrap_or(u64::MAX);
+        self.next = start.saturating_add(self.batch.take()).min(last);
+        let records = self.next - start;
+        let inputs = records.div_ceil(SPLIT_RECORDS).min(partitions.max(1) as u64);
+        let bound = |input: u64| {
+            start + (u128::from(records) * u128::from(input) / u128::from(inputs)) as u64
+        };
+        let inputs = (0..inputs).map(|i| self.input(bound(i), bound(i + 1))).collect();
+        Ok(Cut { inputs, ended: self.next == last })
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
+    }
+}
+
+impl Generator {
+    fn input(&self, start: u64, end: u64) -> Input {
+        let range = Range { split: self.split.clone(), start, end };
+        let header = self.header.then(|| self.generate.header());
+        let data = Generated { range: range.clone(), generate: self.generate.clone(), header };
+        Input { ranges: vec![range], data: Arc::new(data) }
+    }
+}
+
+struct Generated {
+    range: Range,
+    generate: Arc<dyn Generate>,
+    header: Option<&'static str>,
+}
+
+impl ReadRange for Generated {
+    fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
+        let mut out = Vec::with_capacity(PIECE + (64 << 10));
+        let mut next = self.range.start;
+        while next < self.range.end {
+            let position = next;
+            out.clear();
+            next = self.generate.append(next, self.range.end, &mut out);
+            let (split, header) = (&*self.range.split, self.header);
+            each(Piece { bytes: &out, split, position, header, torn: None });
+        }
+        Ok(())
+    }
+}
+
+/// Random numbers of one record: SplitMix64, started at a hash of seed and record number.
+struct Draws(u64);
+
+impl Draws {
+    fn new(seed: u64, record: u64) -> Self {
+        Self(mix(mix(seed.wrapping_add(GAMMA)) ^ record.wrapping_mul(GAMMA)))
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GAMMA);
+        mix(self.0)
+    }
+}
+
+const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[inline(always)]
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::open;
+
+    fn source(url: &str, format: Format, interval: Duration) -> Box<dyn Source> {
+        open(url, format, &OpenOptions { interval, header_default: false }).unwrap()
+    }
+
+    fn cut(source: &mut dyn Source, partitions: usize) -> (Vec<(u64, u64)>, String, bool) {
+        let cut = source.cut(partitions).unwrap();
+        let mut bytes = Vec::new();
+        for input in &cut.inputs {
+            input.data.read(&mut |piece| bytes.extend_from_slice(piece.bytes)).unwrap();
+        }
+        let ranges = cut.inputs.iter().flat_map(|i| &i.ranges).map(|r| (r.start, r.end)).collect();
+        (ranges, String::from_utf8(bytes).unwrap(), cut.ended)
+    }
+
+    #[test]
+    fn batches_and_inputs_do_not_change_the_records() {
+        let second = Duration::from_secs(1);
+        for (place, format) in [("words", Format::Text), ("page_views", Format::Json)] {
+            let url = format!("generate://{place}?records=200000");
+            let mut whole = source(&url, format, second);
+            assert!(whole.bounded() && whole.immediate());
+            let (ranges, expected, ended) = cut(&mut *whole, 1);
+            assert_eq!((ranges, ended), (vec![(0, 200_000)], true));
+            assert_eq!(expected.lines().count(), 200_000);
+            let mut parts = source(&format!("{url}&batch_records=70001"), format, second);
+            let mut together = String::new();
+            for (records, inputs, last) in
+                [(70_001, 2, false), (70_001, 2, false), (59_998, 1, true)]
+            {
+                let (ranges, text, ended) = cut(&mut *parts, 5);
+                assert_eq!((text.lines().count(), ranges.len(), ended), (records, inputs, last));
+                together.push_str(&text);
+            }
+            assert!(together == expected);
+        }
+    }
+
+    #[test]
+    fn the_seed_matters() {
+        let text = |seed| {
+            let url = format!("generate://words?records=10&seed={seed}");
+            cut(&mut *source(&url, Format::Text, Duration::ZERO), 1).1
+        };
+        assert_eq!(text(1), text(1));
+        assert_ne!(text(1), text(2));
+    }
+
+    #[test]
+    fn a_rate_carries_fractions_over() {
+        let url = "generate://page_views?rate=2500";
+        let mut live = source(url, Format::Csv, Duration::from_millis(1));
+        assert!(!live.bounded());
+        let sizes: Vec<_> = (0..4).map(|_| cut(&mut *live, 3).1.lines().count()).collect();
+        assert_eq!(sizes, [2, 3, 2, 3]);
+        live.stop();
+        assert_eq!(cut(&mut *live, 3), (Vec::new(), String::new(), true));
+        let mut slow = source("generate://words?rate=1", Format::Text, Duration::from_millis(300));
+        let sizes: Vec<_> = (0..7).map(|_| cut(&mut *slow, 3).0.len()).collect();
+        assert_eq!(sizes, [0, 0, 0, 1, 0, 0, 1]);
+        // A bounded one of a given rate has that many records per interval of history.
+        let mut history =
+            source("generate://words?rate=7&records=10", Format::Text, Duration::from_secs(1));
+        assert_eq!(cut(&mut *history, 1).0, [(0, 7)]);
+        assert_eq!(cut(&mut *history, 1).0, [(7, 10)]);
+    }
+
+    #[test]
+    fn nothing_at_all() {
+        let mut none = source("generate://words?records=0", Format::Text, Duration::ZERO);
+        assert_eq!(cut(&mut *none, 3), (Vec::new(), String::new(), true));
+    }
+
+    #[test]
+    fn mistakes_in_the_url() {
+        let fail =
+            |url: &str| open(url, Format::Text, &OpenOptions::default()).err().unwrap().to_string();
+        assert!(fail("generate://wrods").contains("did you mean `words`?"));
+        assert!(fail("generate://words?users=3").contains("unknown option `users`"));
+        assert!(fail("generate://words?batch_records=3").contains("give `records` too"));
+        assert!(fail("generate://words?words=0").contains("from 1 to"));
+        assert!(fail("genrate://words").contains("did you mean `generate`?"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Batches that are there from the start, for tests of jobs.
+//!
+//! One batch per cut, spread over as many inputs as there are partitions and lines, so that a test
+//! sees what a spread-out batch does.
+
+use std::sync::Arc;
+
+use super::part::{self, Held, Part};
+use super::{Cut, Source, SourceError, lines};
+
+/// Gives one batch of lines per cut.
+#[derive(Debug, Clone)]
+pub struct MemorySource {
+    batches: std::vec::IntoIter<Vec<u8>>,
+    header: Option<Arc<str>>,
+    position: u64,
+    ends: bool,
+}
+
+impl MemorySource {
+    /// One batch of lines each; a batch may be empty. After the last one it has ended.
+    #[must_use]
+    pub fn new(batches: Vec<Vec<u8>>) -> Self {
+        Self { batches: batches.into_iter(), header: None, position: 0, ends: true }
+    }
+
+    /// Whether it ends after its last batch; otherwise it goes on with empty ones.
+    #[must_use]
+    pub fn ends(mut self, ends: bool) -> Self {
+        self.ends = ends;
+        self
+    }
+
+    /// The header row of its CSV, which is not part of the batches.
+    #[must_use]
+    pub fn header(mut self, header: &str) -> Self {
+        self.header = Some(header.into());
+        self
+    }
+}
+
+impl Source for MemorySource {
+    fn bounded(&self) -> bool {
+        true
+    }
+
+    fn immediate(&self) -> bool {
+        true
+    }
+
+    fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
+        let bytes = self.batches.next().unwrap_or_default();
+        let mut whole = Held::new("memory".into(), self.position, bytes);
+        whole.header.clone_from(&self.header);
+        self.position += whole.bytes.len() as u64;
+        let inputs = by_lines(&whole, partitions).into_iter();
+        Ok(Cut {
+            inputs: inputs.map(|held| part::input(vec![Part::Held(held)])).collect(),
+            ended: self.ends && self.batches.len() == 0,
+        })
+    }
+
+    fn stop(&mut self) {
+        self.batches = Vec::new().into_iter();
+        self.ends = true;
+    }
+}
+
+/// Cuts into at most `parts` parts of as equal numbers of lines as there can be.
+fn by_lines(whole: &Held, parts: usize) -> Vec<Held> {
+    let unfinished = !whole.as_bytes().is_empty() && !whole.as_bytes().ends_with(b"\n");
+    let total = lines::count(whole.as_bytes()) + u64::from(unfinished);
+    let parts = total.min(parts.max(1) as u64);
+    let mut at = 0;
+    (0..parts)
+        .map(|part| {
+            let share = total * (part + 1) / parts - total * part / parts;
+            let end =
+                lines::nth_line_end(&whole.bytes[at..], share).map_or(whole.to, |end| at + end);
+            let held = whole.slice(at, end);
+            at = end;
+            held
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(source: &mut MemorySource, partitions: usize) -> (Vec<String>, bool) {
+        let cut = source.cut(partitions).unwrap();
+        let mut texts = Vec::new();
+        for input in &cut.inputs {
+            input
+                .data
+                .read(&mut |piece| texts.push(String::from_utf8(piece.bytes.to_vec()).unwrap()))
+                .unwrap();
+        }
+        (texts, cut.ended)
+    }
+
+    #[test]
+    fn lines_are_spread_evenly() {
+        let mut source = MemorySource::new(vec![
+            b"1\n2\n3\n4\n5\n6\n7\n".to_vec(),
+            Vec::new(),
+            b"a\nb".to_vec(),
+        ]);
+        assert!(source.bounded() && source.immediate());
+        assert_eq!(cut(&mut source, 3).0, ["1\n2\n", "3\n4\n", "5\n6\n7\n"]);
+        assert_eq!(cut(&mut source, 3), (Vec::new(), false));
+        assert_eq!(cut(&mut source, 3), (vec!["a\n".to_owned(), "b".to_owned()], true));
+    }
+
+    #[test]
+    fn it_ends_only_when_told_so() {
+        let mut source = MemorySource::new(vec![b"a\n".to_vec()]).ends(false).header("x");
+        let first = source.cut(4).unwrap();
+        first.inputs[0].data.read(&mut |piece| assert_eq!(piece.header, Some("x"))).unwrap();
+        assert!(!first.ended);
+        assert_eq!(cut(&mut source, 4), (Vec::new(), false));
+        source.stop();
+        assert_eq!(cut(&mut source, 4), (Vec::new(), true));
+        assert!(MemorySource::new(Vec::new()).cut(1).unwrap().ended);
+    }
+
+    #[test]
+    fn ranges_follow_each_other() {
+        let mut source = MemorySource::new(vec![b"a\nb\n".to_vec(), b"c\n".to_vec()]);
+        let mut ranges = Vec::new();
+        for _ in 0..2 {
+            ranges.extend(source.cut(2).unwrap().inputs.into_iter().flat_map(|i| i.ranges));
+        }
+        let bounds: Vec<_> = ranges.iter().map(|r| (r.start, r.end)).collect();
+        assert_eq!(bounds, [(0, 2), (2, 4), (4, 5 + 1)]);
+    }
+}

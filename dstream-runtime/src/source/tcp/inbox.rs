@@ -1,0 +1,351 @@
+//! What clients have sent and no batch has taken yet.
+//!
+//! Pure bookkeeping of bytes per connection: no sockets, no waiting. Its invariants: it never holds
+//! more than it was given room for; and nothing that came in is lost: it is in a chunk, or it is the
+//! beginning of a line, or it was cut off a line that becomes a dead letter, which says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::source::lines::{self, PIECE, TORN_HEAD};
+use crate::source::part::{Held, Torn};
+
+/// Lines of one connection that follow each other are joined up to this size.
+const CHUNK: usize = 1 << 20;
+
+/// What a chunk costs beside its bytes.
+const CHUNK_COST: usize = 256;
+
+const TOO_LONG: &str = "longer than `max_line` allows";
+const CROWDED_OUT: &str = "cut off because unfinished lines filled the `buffer`";
+const STOPPED: &str = "unfinished when the source was stopped";
+
+/// The lines that have arrived, in order of arrival, and the beginnings of further ones.
+pub(super) struct Inbox {
+    limit: usize,
+    max_line: usize,
+    wants_header: bool,
+    chunks: Vec<Chunk>,
+    connections: BTreeMap<u64, Connection>,
+    /// Bytes of chunks and of unfinished lines.
+    held: usize,
+}
+
+/// Consecutive lines of one connection.
+struct Chunk {
+    split: Arc<str>,
+    header: Option<Arc<str>>,
+    position: u64,
+    bytes: Vec<u8>,
+    torn: Option<Torn>,
+}
+
+struct Connection {
+    split: Arc<str>,
+    header: Option<Arc<str>>,
+    /// The line that is not finished, or the head of it.
+    line: Vec<u8>,
+    /// Where it begins.
+    position: u64,
+    /// Why only the head of it is kept.
+    torn: Option<&'static str>,
+    /// How much was not kept.
+    lost: u64,
+}
+
+impl Connection {
+    fn length(&self) -> u64 {
+        self.line.len() as u64 + self.lost
+    }
+
+    /// Keeps no more of the line than a dead letter needs; how much was given up.
+    fn tear(&mut self, why: &'static str) -> usize {
+        let excess = self.line.len().saturating_sub(TORN_HEAD);
+        self.line.truncate(TORN_HEAD);
+        self.line.shrink_to_fit();
+        self.lost += excess as u64;
+        self.torn = Some(why);
+        excess
+    }
+}
+
+impl Inbox {
+    pub(super) fn new(limit: usize, max_line: usize, wants_header: bool) -> Self {
+        let (chunks, connections) = (Vec::new(), BTreeMap::new());
+        Self { limit, max_line, wants_header, chunks, connections, held: 0 }
+    }
+
+    /// A client has connected.
+    pub(super) fn connected(&mut self, id: u64, split: Arc<str>) {
+        let line = Vec::new();
+        let connection = Connection { split, header: None, line, position: 0, torn: None, lost: 0 };
+        self.connections.insert(id, connection);
+    }
+
+    /// How many bytes may be received now; 0 until a batch takes some.
+    pub(super) fn room(&mut self) -> usize {
+        while self.held >= self.limit && self.chunks.is_empty() {
+            // No batch can make room: all that is here are beginnings of lines.
+            let longest = self.connections.values_mut().max_by_key(|c| c.line.len());
+            match longest.filter(|c| c.line.len() > TORN_HEAD) {
+                Some(connection) => self.held -= connection.tear(CROWDED_OUT),
+                // Thousands of clients, each with the head of a line: a little more each.
+                None => return PIECE,
+            }
+        }
+        self.limit.saturating_sub(self.held)
+    }
+
+    /// Bytes have arrived.
+    pub(super) fn received(&mut self, id: u64, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Some(connection) = self.connections.get_mut(&id) else {
+                return;
+            };
+            let within = connection.length() > 0;
+            let is_header = self.wants_header && connection.header.is_none();
+            // Among so few bytes no line is too long, unless it began before them.
+            let few = &bytes[..bytes.len().min(self.max_line)];
+            if let (false, Some(end)) = (within || is_header, lines::last_line_end(few)) {
+                let position = connection.position;
+                connection.position += end as u64;
+                let (split, header) = (connection.split.clone(), connection.header.clone());
+                self.push(
+                    Chunk { split, header, position, bytes: Vec::new(), torn: None },
+                    &bytes[..end],
+                );
+                bytes = &bytes[end..];
+            } else {
+                let end = lines::line_end(bytes, 0).unwrap_or(bytes.len());
+                self.go_on(id, &bytes[..end]);
+                bytes = &bytes[end..];
+            }
+        }
+    }
+
+    /// A line goes on, perhaps to its end.
+    fn go_on(&mut self, id: u64, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let ends = bytes.ends_with(b"\n");
+        // A line may be as long as `max_line` without its line end.
+        let length = connection.length() + bytes.len() as u64 - u64::from(ends);
+        if connection.torn.is_none() && length > self.max_line as u64 {
+            self.held -= connection.tear(TOO_LONG);
+        }
+        let kept = match connection.torn {
+            None => bytes.len(),
+            Some(_) => bytes.len().min(TORN_HEAD.saturating_sub(connection.line.len())),
+        };
+        connection.line.extend_from_slice(&bytes[..kept]);
+        connection.lost += (bytes.len() - kept) as u64;
+        self.held += kept;
+        if ends {
+            self.finish(id);
+        }
+    }
+
+    /// What has arrived of a line is all of it.
+    fn finish(&mut self, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return;
+        };
+        let (position, length) = (connection.position, connection.length());
+        if length == 0 {
+            return;
+        }
+        let line = std::mem::take(&mut connection.line);
+        connection.position += length;
+        connection.lost = 0;
+        self.held -= line.len();
+        let torn = connection.torn.take();
+        if torn.is_none() && self.wants_header && connection.header.is_none() {
+            let text = String::from_utf8_lossy(&line);
+            connection.header = Some(text.trim_end_matches(['\r', '\n']).into());
+            return;
+        }
+        let torn =
+            torn.map(|why| Torn { length, why: format!("a line of {length} bytes, {why}").into() });
+        let (split, header) = (connection.split.clone(), connection.header.clone());
+        self.push(Chunk { split, header, position, bytes: Vec::new(), torn }, &line);
+    }
+
+    /// Adds lines to the last chunk, if they follow it, or else to this new one.
+    fn push(&mut self, mut chunk: Chunk, lines: &[u8]) {
+        self.held += lines.len();
+        if let Some(last) = self.chunks.last_mut()
+            && last.torn.is_none()
+            && chunk.torn.is_none()
+            && Arc::ptr_eq(&last.split, &chunk.split)
+            && last.bytes.len() + lines.len() <= CHUNK
+        {
+            return last.bytes.extend_from_slice(lines);
+        }
+        self.held += CHUNK_COST;
+        chunk.bytes.extend_from_slice(lines);
+        self.chunks.push(chunk);
+    }
+
+    /// A client has closed: a last line needs no line end.
+    pub(super) fn closed(&mut self, id: u64) {
+        self.finish(id);
+        self.connections.remove(&id);
+    }
+
+    /// The source has closed the connection: what has arrived of a last line is not the line.
+    pub(super) fn stopped(&mut self, id: u64) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && connection.length() > 0
+        {
+            self.held -= connection.tear(STOPPED);
+        }
+        self.closed(id);
+    }
+
+    /// Takes all whole lines, in order of arrival.
+    pub(super) fn take(&mut self) -> Vec<Held> {
+        let chunks = std::mem::take(&mut self.chunks);
+        self.held -= chunks.iter().map(|chunk| chunk.bytes.len() + CHUNK_COST).sum::<usize>();
+        let held = |chunk: Chunk| Held {
+            header: chunk.header,
+            torn: chunk.torn,
+            ..Held::new(chunk.split, chunk.position, chunk.bytes)
+        };
+        chunks.into_iter().map(held).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inbox(limit: usize, max_line: usize, header: bool) -> Inbox {
+        let mut inbox = Inbox::new(limit, max_line, header);
+        inbox.connected(1, "one".into());
+        inbox.connected(2, "two".into());
+        inbox
+    }
+
+    /// Split, position, text, and length and reason of what is torn.
+    type Taken = (String, u64, String, Option<(u64, String)>);
+
+    fn take(inbox: &mut Inbox) -> Vec<Taken> {
+        let show = |held: Held| {
+            let text = String::from_utf8(held.as_bytes().to_vec()).unwrap();
+            let torn = held.torn.map(|torn| (torn.length, torn.why.to_string()));
+            (held.split.to_string(), held.position, text, torn)
+        };
+        inbox.take().into_iter().map(show).collect()
+    }
+
+    fn line(split: &str, position: u64, text: &str) -> Taken {
+        (split.to_owned(), position, text.to_owned(), None)
+    }
+
+    #[test]
+    fn lines_come_in_order_of_arrival() {
+        let mut inbox = inbox(1 << 20, 1000, false);
+        inbox.received(1, b"a\nb\nun");
+        inbox.received(2, b"x\n");
+        inbox.received(1, b"finished\nc\n");
+        inbox.received(1, b"d\n");
+        inbox.received(2, b"rest");
+        let expected =
+            [line("one", 0, "a\nb\n"), line("two", 0, "x\n"), line("one", 4, "unfinished\nc\nd\n")];
+        assert_eq!(take(&mut inbox), expected);
+        assert_eq!(take(&mut inbox), []);
+        inbox.closed(2);
+        inbox.closed(1);
+        assert_eq!(take(&mut inbox), [line("two", 2, "rest")]);
+        assert_eq!(inbox.held, 0);
+    }
+
+    #[test]
+    fn any_division_gives_the_same_lines() {
+        let sent = b"one\ntwo and more\n\nthree\r\nfour";
+        for size in 1..sent.len() {
+            let mut inbox = inbox(1 << 20, 12, false);
+            let mut got = Vec::new();
+            for bytes in sent.chunks(size) {
+                inbox.received(1, bytes);
+                got.extend(take(&mut inbox));
+            }
+            inbox.closed(1);
+            got.extend(take(&mut inbox));
+            let text: String = got.iter().map(|(_, _, text, _)| text.as_str()).collect();
+            assert_eq!(text.as_bytes(), sent, "{size}");
+            assert!(got.iter().all(|(_, _, _, torn)| torn.is_none()));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_torn_and_the_rest_goes_on() {
+        for size in [1, 7, 1000, 100_000] {
+            let mut inbox = inbox(1 << 20, 5000, false);
+            let sent = format!("{}\n{}\nok\n", "a".repeat(5000), "b".repeat(5001));
+            for bytes in sent.as_bytes().chunks(size) {
+                inbox.received(1, bytes);
+            }
+            let got = take(&mut inbox);
+            let whole: String =
+                got.iter().filter(|g| g.3.is_none()).map(|g| g.2.as_str()).collect();
+            assert!(whole == format!("{}\nok\n", "a".repeat(5000)));
+            let torn: Vec<_> = got.iter().filter(|g| g.3.is_some()).collect();
+            assert_eq!(torn.len(), 1);
+            assert_eq!((torn[0].1, torn[0].2.len()), (5001, TORN_HEAD));
+            let (length, why) = torn[0].3.clone().unwrap();
+            assert_eq!(length, 5002);
+            assert!(why.contains("max_line"), "{why}");
+            assert_eq!(got.last().unwrap().1, 5001 + 5002);
+            assert_eq!(inbox.held, 0);
+        }
+    }
+
+    #[test]
+    fn a_full_inbox_has_no_room_until_a_batch_is_taken() {
+        let mut inbox = inbox(1000, 1000, false);
+        assert_eq!(inbox.room(), 1000);
+        inbox.received(1, &[b"x".repeat(799), b"\n".to_vec()].concat());
+        assert!(inbox.room() == 0);
+        inbox.take();
+        assert_eq!(inbox.room(), 1000);
+    }
+
+    #[test]
+    fn beginnings_of_lines_cannot_fill_it_for_ever() {
+        let mut inbox = inbox(20_000, 20_000, false);
+        inbox.received(1, &b"x".repeat(12_000));
+        inbox.received(2, &b"y".repeat(8000));
+        assert_eq!(inbox.room(), 12_000 - TORN_HEAD);
+        inbox.received(1, b"x\n");
+        inbox.received(2, b"y\n");
+        let got = take(&mut inbox);
+        assert_eq!((got[0].2.len(), got[1].2.len()), (TORN_HEAD, 8002));
+        let (length, why) = got[0].3.clone().unwrap();
+        assert_eq!(length, 12_002);
+        assert!(why.contains("buffer"), "{why}");
+    }
+
+    #[test]
+    fn each_connection_has_its_header() {
+        let mut inbox = inbox(1 << 20, 1000, true);
+        inbox.received(1, b"a,");
+        inbox.received(2, b"c\r\n3\n");
+        inbox.received(1, b"b\n1,2\n");
+        let headers: Vec<_> = inbox.take().into_iter().map(|h| h.header.unwrap()).collect();
+        assert_eq!(headers.iter().map(|h| &**h).collect::<Vec<_>>(), ["c", "a,b"]);
+    }
+
+    #[test]
+    fn a_line_that_the_source_interrupts_is_torn() {
+        let mut inbox = inbox(1 << 20, 1000, false);
+        inbox.received(1, b"whole\nhal");
+        inbox.stopped(1);
+        inbox.stopped(2);
+        let got = take(&mut inbox);
+        assert_eq!(got[0], line("one", 0, "whole\n"));
+        assert_eq!((got[1].2.as_str(), got.len()), ("hal", 2));
+        assert!(got[1].3.clone().unwrap().1.contains("stopped"));
+    }
+}

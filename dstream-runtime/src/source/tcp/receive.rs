@@ -1,0 +1,214 @@
+//! The thread that receives: it moves bytes from sockets into the inbox, and decides nothing.
+
+use std::future::{Future, poll_fn};
+use std::io::{self, Read};
+use std::net::TcpListener;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{DRAIN, Phase, Shared};
+use crate::source::lines::PIECE;
+
+/// How long nothing is accepted when no descriptor is left for it.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+thread_local! {
+    /// Where all sockets of the thread are read to: idle clients cost no buffer.
+    static RECEIVED: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; PIECE]);
+}
+
+pub(super) fn start(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    phase: watch::Receiver<Phase>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _inside = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
+    std::thread::Builder::new().name("dstream-tcp".to_owned()).spawn(move || {
+        runtime.block_on(serve(listener, &shared, phase));
+        shared.state().done = true;
+        shared.quiet.notify_all();
+    })
+}
+
+/// Accepts and receives until it is stopped; then receives what is left.
+async fn serve(
+    listener: tokio::net::TcpListener,
+    shared: &Arc<Shared>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut clients = Clients { tasks: JoinSet::new(), accepted: 0 };
+    while let Some(accepted) = unless(&mut phase, Phase::Draining, listener.accept()).await {
+        // Those that have gone are forgotten.
+        while clients.tasks.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) => clients.receive(stream, shared, &phase),
+            Err(_) => {
+                unless(&mut phase, Phase::Draining, tokio::time::sleep(ACCEPT_AGAIN)).await;
+            }
+        }
+    }
+    if *phase.borrow() == Phase::Draining
+        && let Ok(listener) = listener.into_std()
+    {
+        // Who had connected before the stop may have sent before it.
+        while let Ok((stream, _)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                clients.receive(stream, shared, &phase);
+            }
+        }
+    }
+    let all = async { while clients.tasks.join_next().await.is_some() {} };
+    unless(&mut phase, Phase::Closed, all).await;
+}
+
+struct Clients {
+    tasks: JoinSet<()>,
+    accepted: u64,
+}
+
+impl Clients {
+    fn receive(&mut self, stream: TcpStream, shared: &Arc<Shared>, phase: &watch::Receiver<Phase>) {
+        self.accepted += 1;
+        let id = self.accepted;
+        let peer = stream.peer_addr().map_or_else(|_| "gone".to_owned(), |peer| peer.to_string());
+        shared.state().inbox.connected(id, format!("connection {id} from {peer}").into());
+        let client = Client { id, shared: shared.clone() };
+        self.tasks.spawn(client.run(stream, phase.clone()));
+    }
+}
+
+struct Client {
+    id: u64,
+    shared: Arc<Shared>,
+}
+
+impl Client {
+    async fn run(self, stream: TcpStream, mut phase: watch::Receiver<Phase>) {
+        loop {
+            let ready = async {
+                self.room().await;
+                stream.readable().await
+            };
+            let got = match unless(&mut phase, Phase::Draining, ready).await {
+                None => return self.drain(stream).await,
+                Some(Ok(())) => self.receive(PIECE, |buffer| stream.try_read(buffer)),
+                Some(Err(error)) => Err(error),
+            };
+            match got {
+                Err(error) if is_transient(&error) => {}
+                // A connection that breaks ends like one that is closed.
+                Ok(0) | Err(_) => return self.shared.state().inbox.closed(self.id),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Receives what the kernel holds at this moment, and what follows without a pause.
+    async fn drain(&self, stream: TcpStream) {
+        let closed = match stream.into_std() {
+            Ok(stream) => self.drain_now(&stream).await,
+            Err(_) => false,
+        };
+        let inbox = &mut self.shared.state().inbox;
+        if closed { inbox.closed(self.id) } else { inbox.stopped(self.id) }
+    }
+
+    /// Whether the client had closed the connection.
+    async fn drain_now(&self, mut stream: &std::net::TcpStream) -> bool {
+        let held = rustix::io::ioctl_fionread(stream).unwrap_or(0);
+        // A client that never pauses must not keep the source from ending.
+        let (start, mut received) = (Instant::now(), 0);
+        while received < held || start.elapsed() < DRAIN {
+            self.room().await;
+            match self.receive(PIECE, |buffer| stream.read(buffer)) {
+                Ok(0) => return true,
+                Ok(got) => received += got as u64,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return !is_transient(&error),
+            }
+        }
+        matches!(stream.peek(&mut [0]), Ok(0))
+    }
+
+    /// Waits until something may be received.
+    async fn room(&self) {
+        loop {
+            let mut made = pin!(self.shared.room.notified());
+            // Whoever makes room after the look below is heard.
+            made.as_mut().enable();
+            {
+                let mut state = self.shared.state();
+                if state.inbox.room() > 0 {
+                    return;
+                }
+                state.waiting += 1;
+                self.shared.quiet.notify_all();
+            }
+            let _waits = Waits(&self.shared);
+            made.await;
+        }
+    }
+
+    /// Receives at most so many bytes; it would block while there is no room.
+    fn receive(
+        &self,
+        most: usize,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        RECEIVED.with_borrow_mut(|buffer| {
+            let size = self.shared.state().inbox.room().min(most).min(buffer.len());
+            if size == 0 {
+                // Another client was faster.
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let got = read(&mut buffer[..size])?;
+            self.shared.state().inbox.received(self.id, &buffer[..got]);
+            Ok(got)
+        })
+    }
+}
+
+/// A connection that waits for room, until this is dropped.
+struct Waits<'a>(&'a Shared);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// Runs `future` unless, before it is done, the source has come to `phase` or further.
+async fn unless<T>(
+    phases: &mut watch::Receiver<Phase>,
+    phase: Phase,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let reached = |now: &Phase| *now == phase || *now == Phase::Closed;
+    let mut stopped = pin!(phases.wait_for(reached));
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        // A sender that is gone is a source that is gone.
+        if stopped.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}

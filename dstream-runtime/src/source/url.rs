@@ -1,0 +1,303 @@
+//! URLs of sources: `scheme://place?option&option=value`.
+//!
+//! Decides what is scheme, place and option, and what the values mean. It knows no scheme: each
+//! says which options it has. An option that nobody knows is an error, never ignored.
+
+use std::fmt::Display;
+
+use super::{OnError, OpenOptions, SourceError};
+use crate::record::Format;
+
+/// A URL, taken apart.
+#[derive(Debug)]
+pub(super) struct SourceUrl {
+    url: String,
+    scheme: String,
+    place: String,
+    options: Vec<(String, Option<String>)>,
+}
+
+impl SourceUrl {
+    /// Takes `url` apart; what has no scheme is the path of a file.
+    pub(super) fn parse(url: &str) -> Result<Self, SourceError> {
+        let (scheme, rest) = match url.split_once("://") {
+            Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
+            _ => match url.split_once(':') {
+                Some(("file", rest)) => ("file", rest),
+                Some((scheme @ ("tcp" | "generate"), rest)) => {
+                    let why = format!("write `{scheme}://{rest}`");
+                    return Err(SourceError::Url { url: url.to_owned(), why });
+                }
+                _ => ("", url),
+            },
+        };
+        let (place, query) = split_query(rest);
+        // A plain path is taken as it is; only a URL has escapes.
+        let place = if scheme.is_empty() { place.to_owned() } else { unescape(place) };
+        let mut this = Self {
+            url: url.to_owned(),
+            scheme: if scheme.is_empty() { "file" } else { scheme }.to_owned(),
+            place,
+            options: Vec::new(),
+        };
+        for option in query.split('&').filter(|o| !o.is_empty()) {
+            let (name, value) = match option.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (option, None),
+            };
+            if this.options.iter().any(|(known, _)| known == name) {
+                return Err(this.fail(format!("the option `{name}` is given twice")));
+            }
+            this.options.push((name.to_owned(), value));
+        }
+        Ok(this)
+    }
+
+    pub(super) fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What stands between the scheme and the options.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// An error about this URL.
+    pub(super) fn fail(&self, why: impl Display) -> SourceError {
+        SourceError::Url { url: self.url.clone(), why: why.to_string() }
+    }
+
+    /// Refuses options other than these.
+    pub(super) fn allow(&self, known: &[&str]) -> Result<(), SourceError> {
+        match self.options.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            Some((name, _)) => Err(self.fail(unknown("option", name, known))),
+            None => Ok(()),
+        }
+    }
+
+    fn value<T>(
+        &self,
+        name: &str,
+        wanted: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, SourceError> {
+        let Some((_, value)) = self.options.iter().find(|(known, _)| known == name) else {
+            return Ok(None);
+        };
+        let text = value.as_deref().unwrap_or_default();
+        match parse(text) {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.fail(format!("`{name}={text}`: expected {wanted}"))),
+        }
+    }
+
+    /// A number of bytes, at least `least`: `64MiB`, `1MB`, `4096`.
+    pub(super) fn size(&self, name: &str, least: u64) -> Result<Option<u64>, SourceError> {
+        let wanted = format!("a size of at least {least} bytes, such as `64MiB`");
+        self.value(name, &wanted, |text| parse_size(text).filter(|size| *size >= least))
+    }
+
+    /// A number in a range: `100_000`.
+    pub(super) fn count(
+        &self,
+        name: &str,
+        least: u64,
+        most: u64,
+    ) -> Result<Option<u64>, SourceError> {
+        let wanted = match most {
+            u64::MAX => format!("a number of at least {least}"),
+            _ => format!("a number from {least} to {most}"),
+        };
+        self.value(name, &wanted, |text| {
+            parse_count(text).filter(|count| (least..=most).contains(count))
+        })
+    }
+
+    /// `name`, `name=true` or `name=false`.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, SourceError> {
+        self.value(name, "`true` or `false`", |text| match text {
+            "" | "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// The option `on_error`, which every scheme has.
+    pub(super) fn on_error(&self) -> Result<OnError, SourceError> {
+        let chosen = self.value("on_error", "`skip` or `stop`", |text| match text {
+            "skip" => Some(OnError::Skip),
+            "stop" => Some(OnError::Stop),
+            _ => None,
+        })?;
+        Ok(chosen.unwrap_or_default())
+    }
+
+    /// The option `header`, which every scheme has, but only for CSV.
+    pub(super) fn header(
+        &self,
+        format: Format,
+        options: &OpenOptions,
+    ) -> Result<bool, SourceError> {
+        let header = self.flag("header")?;
+        if format == Format::Csv {
+            return Ok(header.unwrap_or(options.header_default));
+        }
+        match header {
+            Some(true) => {
+                Err(self.fail("only CSV has a header; this source is read as text or JSON"))
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// What is unknown, what it may have been meant to be, and what is known.
+pub(super) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
+    let near = known
+        .iter()
+        .map(|candidate| (distance(name, candidate), *candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3));
+    let meant = near.map(|(_, name)| format!("; did you mean `{name}`?")).unwrap_or_default();
+    let list: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("unknown {kind} `{name}`{meant} (known: {})", list.join(", "))
+}
+
+/// How many letters have to be inserted, removed or replaced.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-._".contains(c))
+}
+
+/// A `?` begins the options only if what follows looks like options: it is a wildcard otherwise.
+fn split_query(rest: &str) -> (&str, &str) {
+    let is_option = |option: &str| {
+        let name = option.split('=').next().unwrap_or_default();
+        name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    };
+    rest.match_indices('?')
+        .map(|(at, _)| (&rest[..at], &rest[at + 1..]))
+        .find(|(_, query)| query.split('&').all(|o| o.is_empty() || is_option(o)))
+        .unwrap_or((rest, ""))
+}
+
+/// Replaces `%41` by `A`; what is no escape stays.
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escape = tail
+            .get(..2)
+            .filter(|hex| first == b'%' && hex.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escape.unwrap_or(first));
+        rest = if escape.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+}
+
+fn parse_count(text: &str) -> Option<u64> {
+    let digits = text.replace('_', "");
+    (!digits.starts_with('+')).then(|| digits.parse().ok())?
+}
+
+fn parse_size(text: &str) -> Option<u64> {
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let factor: u64 = match text[unit..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        _ => return None,
+    };
+    parse_count(&text[..unit])?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(url: &str) -> (String, String) {
+        let url = SourceUrl::parse(url).unwrap();
+        (url.scheme, url.place)
+    }
+
+    #[test]
+    fn schemes_and_paths() {
+        let file = |path: &str| ("file".to_owned(), path.to_owned());
+        assert_eq!(place("file:///abs/dir"), file("/abs/dir"));
+        assert_eq!(place("file://relative/path?follow"), file("relative/path"));
+        assert_eq!(place("file:/abs"), file("/abs"));
+        assert_eq!(place("logs/part-?.txt?split=1MiB"), file("logs/part-?.txt"));
+        assert_eq!(place("file:///a%20b%3F%zz"), file("/a b?%zz"));
+        assert_eq!(place("a%20b"), file("a%20b"));
+        assert_eq!(place("tcp://[::1]:0"), ("tcp".to_owned(), "[::1]:0".to_owned()));
+        assert!(SourceUrl::parse("tcp:9000").unwrap_err().to_string().contains("tcp://9000"));
+    }
+
+    #[test]
+    fn options() {
+        let url =
+            SourceUrl::parse("x?batch=64MiB&n=1_000&follow&header=false&on_error=stop").unwrap();
+        assert_eq!(url.size("batch", 1).unwrap(), Some(64 << 20));
+        assert_eq!(url.count("n", 1, u64::MAX).unwrap(), Some(1000));
+        assert_eq!(url.count("m", 1, u64::MAX).unwrap(), None);
+        assert_eq!(url.flag("follow").unwrap(), Some(true));
+        assert_eq!(url.flag("header").unwrap(), Some(false));
+        assert_eq!(url.on_error().unwrap(), OnError::Stop);
+        assert!(url.count("n", 1, 10).unwrap_err().to_string().contains("from 1 to 10"));
+        assert!(url.size("n", 2000).is_err());
+        assert!(url.flag("n").is_err());
+        assert!(SourceUrl::parse("x?a=1&a=2").unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, size) in [("7", 7), ("7B", 7), ("2KB", 2000), ("2k", 2048), ("1_0GiB", 10 << 30)]
+        {
+            assert_eq!(parse_size(text), Some(size), "{text}");
+        }
+        for text in ["", "MiB", "-1", "+1", "1.5MiB", "1XB", "99999999999GiB"] {
+            assert_eq!(parse_size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn unknown_options_name_the_known_ones() {
+        let url = SourceUrl::parse("x?batsh=1").unwrap();
+        let error = url.allow(&["batch", "split"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "`x?batsh=1`: unknown option `batsh`; did you mean `batch`? (known: `batch`, `split`)"
+        );
+        assert!(!unknown("option", "zzz", &["batch"]).contains("mean"));
+    }
+
+    #[test]
+    fn only_csv_has_headers() {
+        let url = SourceUrl::parse("x?header=true").unwrap();
+        let options = OpenOptions::default();
+        assert!(url.header(Format::Csv, &options).unwrap());
+        assert!(url.header(Format::Json, &options).is_err());
+    }
+}

@@ -1,0 +1,343 @@
+//! Jobs under test: explicit batches in, what each output published per batch out.
+//!
+//! A [`Run`] is the whole engine with sources and sinks in memory and a clock that only counts
+//! batches: batch n ends n intervals after zero. Nothing waits, so tests are as fast as their tasks.
+//!
+//! ```ignore
+//! let done = Run::new(word_count)
+//!     .input("lines", [vec!["a b", "a"], vec![], vec!["b"]])
+//!     .partitions(4)
+//!     .restart_after(2)
+//!     .run()?;
+//! assert_eq!(done.sorted::<(String, u64)>("counts", 1)?, [("a".into(), 2), ("b".into(), 1)]);
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+
+use clap::{Args, FromArgMatches};
+
+use crate::driver::{self, JobError, LocalConfig, Observer, Savepoint, StopHandle};
+use crate::exec::job::{Bindings, BuiltJob, SourceSpec};
+use crate::exec::task::DeadLetter;
+use crate::id::BatchSeq;
+use crate::job::{Job, build};
+use crate::plan::Plan;
+use crate::record::{AsRecord, Format, Record, write_csv, write_json, write_text};
+use crate::sink::{MemorySink, Part, Published, Sink};
+use crate::source::{MemorySource, Source};
+use crate::time::Timetable;
+
+/// Why a run failed, or could not be asked what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The job failed.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// The job has no stream of that name.
+    #[error("the job has no {what} `{name}`; there are: {known}")]
+    Unknown {
+        /// `source` or `output`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// A parameter of the job has no default, and none were given.
+    #[error("the job's parameters have no defaults; give them with `.params(…)`: {0}")]
+    Params(String),
+    /// What was published is not of the type asked for.
+    #[error("output `{output}`, batch {batch}: {line:?} is no {wanted}: {why}")]
+    Type {
+        /// The output.
+        output: String,
+        /// The batch.
+        batch: u64,
+        /// What was published, as JSON.
+        line: String,
+        /// The record type.
+        wanted: String,
+        /// What the parser says.
+        why: String,
+    },
+}
+
+/// Batches of one source, to be written in the format it reads.
+type Batches = Box<dyn Fn(Format) -> Vec<Vec<u8>>>;
+
+/// A job on explicit input. See the [module](self).
+pub struct Run<J: Job> {
+    job: J,
+    params: Option<J::Params>,
+    inputs: BTreeMap<String, Batches>,
+    batches: u64,
+    partitions: u32,
+    threads: u32,
+    restarts: BTreeSet<u64>,
+}
+
+impl<J: Job> Run<J> {
+    /// A run of the job, on 4 partitions and 2 threads.
+    #[must_use]
+    pub fn new(job: J) -> Self {
+        Self {
+            job,
+            params: None,
+            inputs: BTreeMap::new(),
+            batches: 0,
+            partitions: 4,
+            threads: 2,
+            restarts: BTreeSet::new(),
+        }
+    }
+
+    /// The job's parameters; without them it runs with their defaults.
+    #[must_use]
+    pub fn params(mut self, params: J::Params) -> Self {
+        self.params = Some(params);
+        self
+    }
+
+    /// What a source brings in batch 1, 2, …; empty batches are batches without data.
+    #[must_use]
+    pub fn input<T, B>(mut self, source: &str, batches: impl IntoIterator<Item = B>) -> Self
+    where
+        T: AsRecord,
+        B: IntoIterator<Item = T>,
+    {
+        let batches: Vec<Vec<T::Record>> = batches
+            .into_iter()
+            .map(|batch| batch.into_iter().map(T::into_record).collect())
+            .collect();
+        let encode = move |format| {
+            let encode = |records: &Vec<T::Record>| {
+                let mut bytes = Vec::new();
+                for record in records {
+                    match format {
+                        Format::Text => write_text::<T::Record>(record.view(), &mut bytes),
+                        Format::Csv => write_csv::<T::Record>(record.view(), &mut bytes),
+                        Format::Json => write_json::<T::Record>(record.view(), &mut bytes),
+                    }
+                    bytes.push(b'\n');
+                }
+                bytes
+            };
+            batches.iter().map(encode).collect()
+        };
+        self.inputs.insert(source.to_owned(), Box::new(encode));
+        self
+    }
+
+    /// The same as raw bytes, line breaks included: for input that is malformed on purpose.
+    #[must_use]
+    pub fn raw<B: Into<Vec<u8>>>(
+        mut self,
+        source: &str,
+        batches: impl IntoIterator<Item = B>,
+    ) -> Self {
+        let batches: Vec<Vec<u8>> = batches.into_iter().map(Into::into).collect();
+        self.inputs.insert(source.to_owned(), Box::new(move |_| batches.clone()));
+        self
+    }
+
+    /// Run at least this many batches: those past the end of the input are empty.
+    #[must_use]
+    pub fn batches(mut self, batches: u64) -> Self {
+        self.batches = batches;
+        self
+    }
+
+    /// Slices of every dataset.
+    #[must_use]
+    pub fn partitions(mut self, partitions: u32) -> Self {
+        self.partitions = partitions;
+        self
+    }
+
+    /// Threads that run tasks.
+    #[must_use]
+    pub fn threads(mut self, threads: u32) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Stop after batch n, and go on in a new engine from what was saved. May be called several times.
+    #[must_use]
+    pub fn restart_after(mut self, batch: u64) -> Self {
+        self.restarts.insert(batch);
+        self
+    }
+
+    /// Runs the job to the end of its input.
+    ///
+    /// # Errors
+    /// When the job fails, or has no source of a name that input was given for.
+    pub fn run(self) -> Result<Done, Error> {
+        let params = match self.params {
+            Some(params) => params,
+            None => default_params::<J>()?,
+        };
+        let job = build(self.job, params, Bindings::default());
+        let names: Vec<_> = job.plan.sources.iter().map(|s| s.name).collect();
+        if let Some(name) = self.inputs.keys().find(|name| !names.contains(&name.as_str())) {
+            return Err(unknown("source", name, &names));
+        }
+        let encode = |(name, spec): (&&str, &SourceSpec)| {
+            self.inputs.get(*name).map_or_else(Vec::new, |batches| batches(spec.format))
+        };
+        let inputs: Vec<Vec<Vec<u8>>> = names.iter().zip(&job.sources).map(encode).collect();
+        let longest = inputs.iter().map(|batches| batches.len() as u64).max().unwrap_or(0);
+        let total = longest.max(self.batches);
+
+        let mut done = Done::new(job.plan, total);
+        let (mut from, mut savepoint) = (0, None);
+        let ends = self.restarts.iter().copied().filter(|n| (1..total).contains(n)).chain([total]);
+        for end in ends {
+            let part = |batches: &Vec<Vec<u8>>| -> Vec<Vec<u8>> {
+                (from..end).map(|n| batches.get(n as usize).cloned().unwrap_or_default()).collect()
+            };
+            let config = LocalConfig {
+                partitions: self.partitions,
+                cores: self.threads as usize,
+                savepoint: true,
+                from: savepoint.take(),
+                ..LocalConfig::default()
+            };
+            savepoint = done.run_part(job.clone(), config, inputs.iter().map(part).collect())?;
+            from = end;
+        }
+        Ok(done)
+    }
+}
+
+/// The parameters that a command line without any gives.
+fn default_params<J: Job>() -> Result<J::Params, Error> {
+    let command = J::Params::augment_args(clap::Command::new("test"));
+    let matches = command.try_get_matches_from(["test"]);
+    matches
+        .and_then(|matches| J::Params::from_arg_matches(&matches))
+        .map_err(|error| Error::Params(error.to_string()))
+}
+
+fn unknown(what: &'static str, name: &str, known: &[&str]) -> Error {
+    Error::Unknown { what, name: name.to_owned(), known: known.join(", ") }
+}
+
+/// What a run published.
+pub struct Done {
+    plan: &'static Plan,
+    timetable: Timetable,
+    batches: u64,
+    published: Published,
+    dead: Letters,
+}
+
+/// Dead letters by source.
+#[derive(Default)]
+struct Letters(BTreeMap<String, Vec<DeadLetter>>);
+
+impl Observer for Letters {
+    fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
+        self.0.entry(source.to_owned()).or_default().extend_from_slice(letters);
+    }
+}
+
+impl Done {
+    fn new(plan: &'static Plan, batches: u64) -> Self {
+        Self {
+            plan,
+            timetable: Timetable::new(0, plan.interval_ms),
+            batches,
+            published: Published::default(),
+            dead: Letters::default(),
+        }
+    }
+
+    /// Runs some batches in an engine of their own.
+    fn run_part(
+        &mut self,
+        job: BuiltJob,
+        config: LocalConfig,
+        inputs: Vec<Vec<Vec<u8>>>,
+    ) -> Result<Option<Savepoint>, Error> {
+        let sources = inputs
+            .into_iter()
+            .map(|batches| Box::new(MemorySource::new(batches).ends(true)) as Box<dyn Source>);
+        let sinks = self.plan.outputs.iter().map(|output| {
+            let published = Arc::clone(&self.published);
+            Box::new(MemorySink::new(output.name, Format::Json, published)) as Box<dyn Sink>
+        });
+        let (sources, sinks) = (sources.collect(), sinks.collect());
+        let stop = StopHandle::new();
+        let summary = driver::run(job, config, sources, sinks, &mut self.dead, stop)?;
+        Ok(summary.savepoint)
+    }
+
+    /// How many batches were run.
+    #[must_use]
+    pub fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    /// What an output published in batch n, as lines of JSON, in order of partitions. Nothing where
+    /// the batch published nothing.
+    ///
+    /// # Errors
+    /// When the job has no such output.
+    pub fn lines(&self, output: &str, batch: u64) -> Result<Vec<String>, Error> {
+        let names: Vec<_> = self.plan.outputs.iter().map(|o| o.name).collect();
+        if !names.contains(&output) {
+            return Err(unknown("output", output, &names));
+        }
+        let published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (output.to_owned(), self.timetable.end(BatchSeq(batch)));
+        let parts = published.get(&key).map_or(&[][..], Vec::as_slice);
+        let text = |part: &Part| String::from_utf8_lossy(&part.bytes).into_owned();
+        Ok(parts.iter().flat_map(|part| lines(&text(part))).collect())
+    }
+
+    /// What an output published in batch n, in order of partitions.
+    ///
+    /// # Errors
+    /// When the job has no such output, or its records are of another type.
+    pub fn records<R: Record>(&self, output: &str, batch: u64) -> Result<Vec<R>, Error> {
+        let parse = |line: &String| {
+            let draft = serde_json::from_str::<R::Draft<'_>>(line);
+            draft.map(|draft| R::own(R::view_draft(&draft))).map_err(|why| Error::Type {
+                output: output.to_owned(),
+                batch,
+                line: line.clone(),
+                wanted: R::SCHEMA.to_string(),
+                why: why.to_string(),
+            })
+        };
+        self.lines(output, batch)?.iter().map(parse).collect()
+    }
+
+    /// The same in the order of records, which does not depend on partitions.
+    ///
+    /// # Errors
+    /// When the job has no such output, or its records are of another type.
+    pub fn sorted<R: Record>(&self, output: &str, batch: u64) -> Result<Vec<R>, Error> {
+        let mut records = self.records::<R>(output, batch)?;
+        records.sort_by(|a, b| R::compare(a.view(), b.view()));
+        Ok(records)
+    }
+
+    /// The records of a source that could not be read.
+    ///
+    /// # Errors
+    /// When the job has no such source.
+    pub fn dead_letters(&self, source: &str) -> Result<&[DeadLetter], Error> {
+        let names: Vec<_> = self.plan.sources.iter().map(|s| s.name).collect();
+        if !names.contains(&source) {
+            return Err(unknown("source", source, &names));
+        }
+        Ok(self.dead.0.get(source).map_or(&[], Vec::as_slice))
+    }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
