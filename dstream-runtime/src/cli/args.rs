@@ -227,7 +227,6 @@ mod tests {
     #[derive(Debug, Args)]
     struct Parameters {
         #[arg(long, default_value_t = 10)]
-        #[expect(dead_code, reason = "only its place on the command line is tested")]
         k: usize,
     }
 
