@@ -8,7 +8,7 @@ use syn::Expr;
 use syn::spanned::Spanned;
 
 use crate::ir::logical::{Function, ParamLet};
-use crate::ir::physical::{Head, Physical};
+use crate::ir::physical::Physical;
 
 /// Looks up names and spans of a plan.
 pub(super) struct Names<'p> {
@@ -26,7 +26,7 @@ impl<'p> Names<'p> {
         let output = plan.outputs.iter().find(|o| o.stage == stage && o.tail == tail);
         let operator = output.map(|o| o.operator).or_else(|| {
             let flow = plan.flows.iter().position(|flow| flow.from.contains(&(stage, tail)))?;
-            let reader = plan.stages.iter().find(|stage| reads(&stage.head, flow))?;
+            let reader = plan.stages.iter().find(|stage| stage.head.flows().contains(&flow))?;
             Some(reader.operator)
         });
         operator.map_or_else(Span::call_site, |operator| plan.operators[operator].at)
@@ -43,22 +43,6 @@ impl<'p> Names<'p> {
                 |ParamLet { name, .. }| quote!(let #name = ::core::clone::Clone::clone(&#name);),
             );
         quote!(#(#clones)*)
-    }
-}
-
-/// Whether a head reads a flow.
-fn reads(head: &Head, flow: usize) -> bool {
-    match head {
-        Head::Source(_) => false,
-        Head::Merge { flow: f, .. }
-        | Head::Running { flow: f, .. }
-        | Head::Rows { flow: f }
-        | Head::Window { flow: f, .. }
-        | Head::WindowReduce { flow: f, .. }
-        | Head::Reduce { flow: f, .. }
-        | Head::Count { flow: f }
-        | Head::Top { flow: f } => *f == flow,
-        Head::Join { left, right } => *left == flow || *right == flow,
     }
 }
 

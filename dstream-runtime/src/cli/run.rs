@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::task::Poll;
 
 use super::args::{EngineArgs, Invocation, LogFormat, SummaryFormat, bindings};
+use super::panel::PREVIEW;
 use super::show::{Display, Start};
 use super::summary;
 use crate::driver::{self, JobError, LocalConfig, StopHandle};
@@ -78,9 +79,6 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         Err(error) => Err(Failed::Job(error.to_string())),
     }
 }
-
-/// How many records of each output and batch are shown.
-pub(super) const PREVIEW: u32 = 3;
 
 /// Windows are counted in batches, so their batches must keep their length.
 fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
