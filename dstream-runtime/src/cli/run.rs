@@ -52,7 +52,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let start = Start { plan, built: &built, engine, cores, live, addresses: addresses(&sources) };
     let mut display = Display::start(&start, terminal);
     let stop = StopHandle::new();
-    stop_on_signals(&stop);
+    stop_on_signals(&stop, display.stopping());
     let config = LocalConfig {
         partitions: engine.partitions,
         cores,
@@ -66,7 +66,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     match result {
         Ok(done) => {
             match engine.summary {
-                SummaryFormat::Text => summary::text(plan, &done),
+                SummaryFormat::Text => summary::say(plan, &done, engine.log),
                 SummaryFormat::Json => summary::json(plan, &done).map_err(Failed::Job)?,
             }
             Ok(())
@@ -139,7 +139,7 @@ fn addresses(sources: &[Box<dyn Source>]) -> Vec<Option<std::net::SocketAddr>> {
 }
 
 /// The first signal stops the job gracefully; the second ends the process.
-fn stop_on_signals(stop: &StopHandle) {
+fn stop_on_signals(stop: &StopHandle, say: impl Fn() + Send + 'static) {
     let stop = stop.clone();
     let watch = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
@@ -163,6 +163,7 @@ fn stop_on_signals(stop: &StopHandle) {
                     std::process::exit(130);
                 }
                 asked = true;
+                say();
                 stop.stop();
             }
         });

@@ -95,11 +95,28 @@ impl Display {
         }
     }
 
-    fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| lines(&[line])),
-            None => lines(&[line]),
+    /// What says that the job was asked to stop; the thread that waits for signals calls it.
+    pub(super) fn stopping(&self) -> impl Fn() + Send + use<> {
+        let (log, bar) = (self.log, self.bar.clone());
+        move || match log {
+            LogFormat::Text => say(
+                bar.as_ref(),
+                "stopping: what was received is processed first; Ctrl-C again ends at once",
+            ),
+            LogFormat::Json => log_json(&json!({"event": "stop"})),
         }
+    }
+
+    fn say(&self, line: &str) {
+        say(self.bar.as_ref(), line);
+    }
+}
+
+/// Writes a line above the part of a terminal that moves.
+fn say(bar: Option<&ProgressBar>, line: &str) {
+    match bar {
+        Some(bar) => bar.suspend(|| lines(&[line])),
+        None => lines(&[line]),
     }
 }
 
@@ -238,11 +255,15 @@ pub(super) fn lines(lines: &[impl AsRef<str>]) {
 }
 
 /// Why the process ends.
-pub(super) fn error(message: &str) {
-    lines(&[format!("error: {message}")]);
+pub(super) fn error(log: LogFormat, message: &str) {
+    match log {
+        LogFormat::Text => lines(&[format!("error: {message}")]),
+        LogFormat::Json => log_json(&json!({"event": "error", "message": message})),
+    }
 }
 
-fn log_json(value: &serde_json::Value) {
+/// One object of a log in JSON.
+pub(super) fn log_json(value: &serde_json::Value) {
     lines(&[value.to_string()]);
 }
 
