@@ -82,14 +82,12 @@ fn identifiers(tokens: TokenStream, into: &mut BTreeSet<String>) {
     }
 }
 
-/// The variable that holds a record of a stream.
+/// The variable that holds a record of a stream. The underscore at its end keeps it from being taken
+/// for a unit struct: a job is one, and may have the name of one of its streams.
 pub(super) fn variable(stream: &str) -> Ident {
-    let mut name: String =
-        stream.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-    if name.starts_with(|c: char| c.is_ascii_digit()) || syn::parse_str::<Ident>(&name).is_err() {
-        name.insert(0, '_');
-    }
-    local(&name)
+    let plain: String = stream.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    let digit = plain.starts_with(|c: char| c.is_ascii_digit());
+    local(&format!("{}{plain}_", if digit { "_" } else { "" }))
 }
 
 /// A local of generated code, which no name of the user's can be.

@@ -4,13 +4,13 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::Expr;
 
-use super::names::Names;
 use crate::ir::physical::{
     FlowKind, Head, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
 };
+use crate::ir::rust_text;
 
 /// The `Plan` value.
-pub(super) fn plan(plan: &Physical, _names: &Names<'_>, build: &TokenStream) -> TokenStream {
+pub(super) fn plan(plan: &Physical, build: &TokenStream) -> TokenStream {
     let header = &plan.header;
     let job = header.name.to_string();
     let line = header.name.span().start().line as u32;
@@ -194,9 +194,7 @@ fn input(plan: &Physical, flow: usize) -> TokenStream {
 
 /// The generated code as a person would write it.
 fn pretty(build: &TokenStream) -> String {
-    let function = quote!(fn build(__b: &mut __d::Builder) { #build });
-    match syn::parse2::<syn::File>(function.clone()) {
-        Ok(file) => prettyplease::unparse(&file).replace("__d::", "").replace("__b", "b"),
-        Err(_) => function.to_string(),
-    }
+    let function = quote!(fn build(b: &mut Builder) { #build });
+    let text = rust_text::items(function.clone()).unwrap_or_else(|| function.to_string());
+    text.replace("__d::", "").replace("__b", "b")
 }
