@@ -8,6 +8,7 @@ mod panel;
 mod plan;
 mod run;
 mod show;
+mod signals;
 mod summary;
 mod value;
 

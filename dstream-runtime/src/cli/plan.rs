@@ -21,7 +21,7 @@ pub(super) fn print(invocation: &Invocation<'_>, options: &PlanArgs) -> u8 {
         plan::text(plan)
     };
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")) {
+    match writeln!(out, "{}", text.trim_end_matches('\n')) {
         Ok(()) => DONE,
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
