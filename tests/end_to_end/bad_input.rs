@@ -150,7 +150,7 @@ fn malformed_records_are_counted_and_kept() {
     let letters = Published::read(&dead);
     let letters: Vec<Value> =
         letters.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let expected = [(21, "{\"url\":\"/a\",\"us"), (37, "{\"url\":\"/b\",\"user\":\"two\"}")];
+    let expected = [(22, "{\"url\":\"/a\",\"us"), (38, "{\"url\":\"/b\",\"user\":\"two\"}")];
     assert_eq!(letters.len(), expected.len());
     for (letter, (position, text)) in letters.iter().zip(expected) {
         assert_eq!((&letter["position"], &letter["text"]), (&json!(position), &json!(text)));
@@ -165,7 +165,8 @@ fn a_malformed_record_stops_the_job_that_asks_for_it() {
     let job = Job::example("page_views").current_dir(dir.path());
     let job = job.source("views", "views.json?batch_records=1&on_error=stop");
     let done = job.files("counts", "csv", &dir.path().join("out")).run();
-    done.code(1).says(&["`views`", "examples/page_views.rs:", "views.json", "21", "on_error=skip"]);
+    let place = "`views`: source::json at examples/page_views.rs:";
+    done.code(1).says(&["error: ", place, "views.json at 22", "on_error=skip"]);
     // What came before it is published.
     assert_eq!(Published::read(&dir.path().join("out")).lines(), ["/a,1"]);
 }

@@ -6,10 +6,10 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -77,7 +77,7 @@ impl Job {
         self
     }
 
-    /// Leaves standard output to the test, which takes it with [`Running::take_stdout`].
+    /// Leaves standard output unread until the test says otherwise.
     pub(crate) fn unread(mut self) -> Self {
         self.piped = false;
         self
@@ -95,14 +95,13 @@ impl Job {
         let pid = Pid::from_child(&child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("the child is not waited for yet");
         let (sender, heard) = channel();
-        let mut open = 1;
         watch(child.stderr.take().expect("piped"), Heard::Err, sender.clone());
-        if self.piped {
-            open += 1;
-            watch(child.stdout.take().expect("piped"), Heard::Out, sender);
-        }
         let (deadline, out, err) = (deadline(), Vec::new(), Vec::new());
-        Running { child, pidfd, shown, deadline, heard, open, out, err }
+        let mut job = Running { child, pidfd, shown, deadline, heard, sender, open: 1, out, err };
+        if self.piped {
+            job.read_stdout();
+        }
+        job
     }
 }
 
@@ -137,6 +136,7 @@ pub(crate) struct Running {
     shown: String,
     deadline: Instant,
     heard: Receiver<Heard>,
+    sender: Sender<Heard>,
     /// How many streams are not at their end.
     open: usize,
     /// Lines of standard output so far.
@@ -150,8 +150,14 @@ impl Running {
         self.child.id()
     }
 
-    pub(crate) fn take_stdout(&mut self) -> std::process::ChildStdout {
-        self.child.stdout.take().expect("the job was started with `unread`")
+    /// Reads its standard output from now on.
+    pub(crate) fn read_stdout(&mut self) {
+        watch(self.take_stdout(), Heard::Out, self.sender.clone());
+        self.open += 1;
+    }
+
+    pub(crate) fn take_stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("nobody reads it yet")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -191,9 +197,13 @@ impl Running {
 
     /// Whether it has ended, or ends within a time.
     pub(crate) fn ends_within(&self, time: Duration) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        let time = Timespec::try_from(time).expect("it is short");
-        rustix::event::poll(&mut fds, Some(&time)).expect("a pidfd can be polled") > 0
+        readable(&self.pidfd, time)
+    }
+
+    /// Waits until it has written to its standard output, which the test has taken.
+    pub(crate) fn has_written(&self, stdout: &ChildStdout) {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        assert!(readable(stdout, left), "deadline while waiting for output: {}", self.said());
     }
 
     /// Waits for its end.
@@ -219,6 +229,13 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether something can be read from a descriptor within a time.
+fn readable(fd: &impl AsFd, time: Duration) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::IN)];
+    let time = Timespec::try_from(time).expect("it is short");
+    rustix::event::poll(&mut fds, Some(&time)).expect("it can be polled") > 0
 }
 
 /// A job that has ended.

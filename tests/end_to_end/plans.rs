@@ -55,14 +55,17 @@ fn json_is_the_plan_that_runs() {
 }
 
 #[test]
-fn svg_is_well_formed_and_shows_every_operator() {
+fn svg_is_well_formed_and_shows_every_stream() {
     for name in EXAMPLES {
         let svg = plan(name, &["--svg"]);
         let parsed = roxmltree::Document::parse(&svg).unwrap_or_else(|e| panic!("{e}: {svg}"));
         assert_eq!(parsed.root_element().tag_name().name(), "svg");
         let text: String = parsed.descendants().filter_map(|node| node.text()).collect();
-        for operator in names(&tables(name)["operators"], "name") {
-            assert!(text.contains(operator), "{operator}: {text}");
+        let tables = tables(name);
+        for list in ["sources", "stages", "outputs"] {
+            for stream in names(&tables[list], "name") {
+                assert!(text.contains(stream), "{stream}: {text}");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A job whose output is not read keeps its memory bounded, makes its clients wait, and goes on.
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -48,15 +48,15 @@ fn an_output_that_is_not_read_makes_the_clients_wait() {
     assert!(grown < 64 << 10, "{grown} KiB more for {} bytes", sent.len());
 
     // Now somebody reads.
-    let output = BufReader::new(job.take_stdout());
-    let reader = std::thread::spawn(move || output.lines().collect::<Result<Vec<_>, _>>());
+    job.read_stdout();
     client.set_write_timeout(None).expect("it can be set");
     client.write_all(&left).expect("it receives again");
     sent.extend(left);
     drop(client);
-    job.signal(Signal::TERM);
-    job.end().code(0);
-    let out = reader.join().expect("it has read").expect("it is text");
     let sent = String::from_utf8(sent).expect("it is text");
-    assert!(out.iter().map(String::as_str).eq(sent.lines()), "each line once, and in order");
+    let lines = sent.lines().count();
+    job.wait("what was held up", |job| job.out.len() >= lines);
+    job.signal(Signal::TERM);
+    let done = job.end().code(0);
+    assert!(done.out.iter().map(String::as_str).eq(sent.lines()), "each line once, and in order");
 }

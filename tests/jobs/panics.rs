@@ -1,7 +1,5 @@
 //! A job whose function panics for lines that are no numbers: `tests/end_to_end` looks at the error.
 
-use dstream::prelude::*;
-
 /// The numbers of its lines, and their sum.
 #[dstream::job(interval = "1s")]
 fn panics() {
