@@ -6,6 +6,7 @@
 //!
 //! The same front end serves the macros (which need code) and build scripts (which write reports).
 
+pub mod build;
 pub mod codegen;
 mod compile;
 pub mod diag;

@@ -49,6 +49,11 @@ pub(crate) fn physical_with(body: &str, operators: &[(String, OperatorFn)]) -> P
     compiled.physical.expect("nothing is wrong")
 }
 
+/// A logical plan as text.
+pub(crate) fn dumped(job: &Job) -> String {
+    crate::ir::dump::logical(job)
+}
+
 /// A phase of a plan.
 pub(crate) fn phase(plan: &Physical, name: &str) -> String {
     let found = plan.phases.iter().find(|(phase, _)| *phase == name);

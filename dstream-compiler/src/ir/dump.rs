@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
-use quote::ToTokens;
-use syn::{Expr, Type};
 
 use super::logical::{Job, Op};
+use super::rust_text;
 use crate::op;
 use crate::pass::parents;
 use crate::pass::partitioning::Partitioning;
@@ -51,7 +50,7 @@ fn row(job: &Job, node: NodeIndex) -> [String; 3] {
     let name = op::facts(&weight.op).name;
     let call = match &weight.op {
         Op::Source { record: Some(record), .. } => {
-            format!("{name}::<{}>", type_text(record))
+            format!("{name}::<{}>", rust_text::type_text(record))
         }
         Op::Source { .. } => name.to_owned(),
         Op::Save { .. } | Op::Print { .. } => {
@@ -66,57 +65,16 @@ fn row(job: &Job, node: NodeIndex) -> [String; 3] {
 fn details(op: &Op) -> String {
     let mut parts: Vec<String> = Vec::new();
     match op {
-        Op::Source { url, .. } | Op::Save { url } => parts.push(tokens(url)),
-        Op::TopK { k, .. } => parts.push(tokens(k)),
+        Op::Source { url, .. } | Op::Save { url } => parts.push(rust_text::short(url)),
+        Op::TopK { k, .. } => parts.push(rust_text::short(k)),
         Op::Print { count } => parts.extend(count.map(|count| count.to_string())),
         _ => {}
     }
-    parts.extend(op::functions(op).into_iter().map(|function| expression(&function.expr)));
+    parts.extend(op::functions(op).into_iter().map(|function| rust_text::short(&function.expr)));
     if let Op::Window { length, slide } | Op::ReduceByKeyAndWindow { length, slide, .. } = op {
         parts.push(format!("{length} every {slide}"));
     }
     parts.join(", ")
-}
-
-/// Longest expression that is shown in a plan.
-const SHOWN: usize = 60;
-
-/// An expression on one line, cut short if it is long.
-#[must_use]
-pub fn expression(expr: &Expr) -> String {
-    let text = tokens(expr);
-    match text.char_indices().nth(SHOWN) {
-        None => text,
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
-}
-
-/// A type on one line.
-#[must_use]
-pub fn type_text(ty: &Type) -> String {
-    let file = syn::parse2::<syn::File>(quote::quote!(type T = #ty;));
-    let text = file.map(|file| prettyplease::unparse(&file)).unwrap_or_default();
-    let text = text.trim().trim_start_matches("type T = ").trim_end_matches(';');
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Tokens on one line, spaced as rustfmt would.
-fn tokens(tokens: &impl ToTokens) -> String {
-    let text = tokens.to_token_stream();
-    let file = syn::parse2::<syn::File>(quote::quote!(const _: () = { #text };))
-        .map(|file| prettyplease::unparse(&file));
-    match file {
-        Ok(file) => {
-            let inner = file
-                .trim()
-                .trim_start_matches("const _: () = ")
-                .trim_end_matches(';')
-                .trim_start_matches('{')
-                .trim_end_matches('}');
-            inner.split_whitespace().collect::<Vec<_>>().join(" ")
-        }
-        Err(_) => text.to_string(),
-    }
 }
 
 /// Rows in columns as wide as their widest entry.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::dump::expression;
 use super::physical::{FlowKind, Head, Physical, Stage, StateKind, Step, TailKind, Tasks, Use};
+use super::rust_text::short;
 
 /// The plan as it is.
 #[must_use]
@@ -71,7 +71,7 @@ fn uses(plan: &Physical, stage: &Stage, body: &[Use], depth: usize, text: &mut S
                     Step::MapValues(f) => ("map_values", f),
                     Step::KeyBy(f) => ("key_by", f),
                 };
-                _ = writeln!(text, "{indent}{stream} = {name} {}", expression(&function.expr));
+                _ = writeln!(text, "{indent}{stream} = {name} {}", short(&function.expr));
                 uses(plan, stage, body, depth + 1, text);
             }
             Use::Tail(tail) => {
@@ -79,7 +79,7 @@ fn uses(plan: &Physical, stage: &Stage, body: &[Use], depth: usize, text: &mut S
             }
             Use::Score { tail, score } => {
                 let kind = tail_text(plan, stage.tails[*tail]);
-                _ = writeln!(text, "{indent}tail {tail}: {kind} by {}", expression(&score.expr));
+                _ = writeln!(text, "{indent}tail {tail}: {kind} by {}", short(&score.expr));
             }
         }
     }
@@ -101,12 +101,12 @@ fn tail_text(plan: &Physical, tail: TailKind) -> String {
 /// A form of flow in words.
 pub(super) fn kind(kind: &FlowKind) -> String {
     match kind {
-        FlowKind::Combined(f) => format!("combined by {}", expression(&f.expr)),
+        FlowKind::Combined(f) => format!("combined by {}", short(&f.expr)),
         FlowKind::Keyed => "by key".to_owned(),
         FlowKind::KeyedOwn => "by key, same partition".to_owned(),
         FlowKind::Rows => "rows, same partition".to_owned(),
-        FlowKind::Fold(f) => format!("folded by {}, gathered", expression(&f.expr)),
+        FlowKind::Fold(f) => format!("folded by {}, gathered", short(&f.expr)),
         FlowKind::Tally => "counts, gathered".to_owned(),
-        FlowKind::Top(k) => format!("top {}, gathered", expression(k)),
+        FlowKind::Top(k) => format!("top {}, gathered", short(k)),
     }
 }

@@ -116,3 +116,44 @@ fn node(fnv: &mut Fnv, job: &Job, node: NodeIndex) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::logical;
+
+    const PLAN: &str =
+        "let a = source::text(\"x:\"); let w = a.map(|l| (l, 1)).window(\"3s\"); w.print();";
+
+    fn changed(from: &str, to: &str) -> u64 {
+        assert!(PLAN.contains(from));
+        job(&logical(&PLAN.replace(from, to)))
+    }
+
+    #[test]
+    fn layout_and_comments_do_not_count() {
+        assert_eq!(changed("(l, 1)", "( l,\n 1 ) /* pair */"), job(&logical(PLAN)));
+    }
+
+    #[test]
+    fn everything_else_does() {
+        let changes = [
+            job(&logical(PLAN)),
+            changed("1)", "2)"),
+            changed("x:", "y:"),
+            changed("3s", "4s"),
+            changed(".map(", ".filter_map("),
+            job(&logical(&PLAN.replace(" w", " v"))),
+            changed("w.print()", "w.print(10)"),
+            changed("let a", "let n = 5; let a"),
+        ];
+        let distinct: std::collections::BTreeSet<u64> = changes.into_iter().collect();
+        assert_eq!(distinct.len(), changes.len());
+    }
+
+    #[test]
+    fn it_is_the_same_in_every_build() {
+        // Master and worker compare it: a change of this number is a change of the format.
+        insta::assert_snapshot!(format!("{:016x}", job(&logical(PLAN))), @"e22527fe17d4394d");
+    }
+}

@@ -92,3 +92,104 @@ fn same(a: &Op, b: &Op) -> bool {
 pub(super) fn same_function(f: &Function, g: &Function) -> bool {
     !f.nondeterministic && !g.nondeterministic && f.expr == g.expr
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{dumped, logical};
+
+    fn after(body: &str) -> String {
+        let mut job = logical(body);
+        super::super::panes::run(&mut job);
+        super::run(&mut job);
+        dumped(&job)
+    }
+
+    #[test]
+    fn equal_operators_become_one_and_keep_both_names() {
+        insta::assert_snapshot!(after(
+            "let a = source::text(\"x:\");
+             let lengths = a.map(|l| l.len() as u64);
+             let sizes = a.map( | l |  l.len()  as u64 );
+             lengths.count().print();
+             sizes.count().save(\"stdout:\");
+             a.map(|l| l.len()).count().print();"
+        ), @r#"
+        a                            source::text           "x:"
+        lengths = sizes              map ← a                |l| l.len() as u64
+        lengths.count = sizes.count  count ← lengths
+        → lengths.count              print ← lengths.count
+        → sizes.count                save ← lengths.count   "stdout:"
+        a.map                        map ← a                |l| l.len()
+        a.map.count                  count ← a.map
+        → a.map.count                print ← a.map.count
+        "#);
+    }
+
+    #[test]
+    fn the_name_of_the_user_wins() {
+        insta::assert_snapshot!(after(
+            "let a = source::text(\"x:\").map(|l| (l, 1));
+             a.reduce_by_key_and_window(|x, y| x + y, \"30s\").print();
+             a.reduce_by_key(|x, y| x + y).print();
+             let counts = a.reduce_by_key(|x, y| x + y);
+             counts.print();"
+        ), @r#"
+        a.source                      source::text                        "x:"
+        a                             map ← a.source                      |l| (l, 1)
+        counts = a.reduce_by_key      reduce_by_key ← a                   |x, y| x + y
+        a.reduce_by_key_and_window    reduce_by_key_and_window ← counts   |x, y| x + y, 30 every 1
+        → a.reduce_by_key_and_window  print ← a.reduce_by_key_and_window
+        → a.reduce_by_key             print ← counts
+        → counts                      print ← counts
+        "#);
+    }
+
+    #[test]
+    fn sources_and_what_is_not_deterministic_stay_apart() {
+        insta::assert_snapshot!(after(
+            "let a = source::text(\"x:\");
+             let b = source::text(\"x:\");
+             a.union(b).map(#[allow_nondeterminism = \"sample\"] |l| rand::random()).count().print();
+             a.union(b).map(#[allow_nondeterminism = \"sample\"] |l| rand::random()).count().print();
+             b.union(a).count().print();"
+        ), @r#"
+        a                      source::text                 "x:"
+        b                      source::text                 "x:"
+        a.union = a.union_2    union ← a, b
+        a.union.map            map ← a.union                |l| rand::random()
+        a.union.map.count      count ← a.union.map
+        → a.union.map.count    print ← a.union.map.count
+        a.union_2.map          map ← a.union                |l| rand::random()
+        a.union_2.map.count    count ← a.union_2.map
+        → a.union_2.map.count  print ← a.union_2.map.count
+        b.union                union ← b, a
+        b.union.count          count ← b.union
+        → b.union.count        print ← b.union.count
+        "#);
+    }
+
+    #[test]
+    fn windows_and_scores_are_compared_too() {
+        insta::assert_snapshot!(after(
+            "let a = source::text(\"x:\");
+             a.window(\"3s\").print();
+             a.window(\"3s\", \"1s\").print();
+             a.window(\"4s\").print();
+             a.top_k(3, |l| l.len()).print();
+             a.top_k(4, |l| l.len()).print();
+             a.top_k(3, |l| l.len()).save(\"stdout:\");"
+        ), @r#"
+        a                      source::text        "x:"
+        a.window = a.window_2  window ← a          3 every 1
+        → a.window             print ← a.window
+        → a.window_2           print ← a.window
+        a.window_3             window ← a          4 every 1
+        → a.window_3           print ← a.window_3
+        a.top_k = a.top_k_3    top_k ← a           3, |l| l.len()
+        → a.top_k              print ← a.top_k
+        a.top_k_2              top_k ← a           4, |l| l.len()
+        → a.top_k_2            print ← a.top_k_2
+        → a.top_k_3            save ← a.top_k      "stdout:"
+        "#);
+    }
+}

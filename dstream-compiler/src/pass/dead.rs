@@ -24,3 +24,24 @@ pub(super) fn run(job: &mut Job) {
     let order: Vec<NodeIndex> = nodes.into_iter().filter(|node| alive.contains(node)).collect();
     renumber(job, &order);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{dumped, logical};
+
+    #[test]
+    fn what_leads_to_no_output_is_dropped() {
+        let mut job = logical(
+            "let a = source::text(\"x:\");
+             let b = a.map(|l| l.len());
+             let _later = b.count();
+             let _other = source::text(\"y:\").map(|l| 1);
+             a.print();",
+        );
+        super::run(&mut job);
+        insta::assert_snapshot!(dumped(&job), @r#"
+        a    source::text  "x:"
+        → a  print ← a
+        "#);
+    }
+}

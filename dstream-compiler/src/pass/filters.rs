@@ -74,3 +74,60 @@ fn swap(job: &mut Job, union: NodeIndex, filter: NodeIndex) -> Vec<NodeIndex> {
     node.merged = filtered.merged;
     branches
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{dumped, logical};
+
+    fn after(body: &str) -> String {
+        let mut job = logical(body);
+        super::run(&mut job);
+        dumped(&job)
+    }
+
+    #[test]
+    fn a_filter_moves_into_both_branches() {
+        insta::assert_snapshot!(after(
+            "let a = source::text(\"x:\");
+             let b = source::text(\"y:\");
+             let good = a.union(b).filter(|l| l.len() > 1);
+             good.map(|l| (l, 1)).reduce_by_key(add).print();
+             good.print();"
+        ), @r#"
+        a                         source::text                    "x:"
+        b                         source::text                    "y:"
+        good.left                 filter ← a                      |l| l.len() > 1
+        good.right                filter ← b                      |l| l.len() > 1
+        good                      union ← good.left, good.right
+        good.map                  map ← good                      |l| (l, 1)
+        good.map.reduce_by_key    reduce_by_key ← good.map        add
+        → good.map.reduce_by_key  print ← good.map.reduce_by_key
+        → good                    print ← good
+        "#);
+    }
+
+    #[test]
+    fn through_unions_of_unions() {
+        insta::assert_snapshot!(after(
+            "let a = source::text(\"x:\");
+             a.union(source::text(\"y:\")).union(a).filter(|l| l.len() > 1).count().print();"
+        ), @r#"
+        a                                source::text                                                             "x:"
+        source                           source::text                                                             "y:"
+        a.union.union.filter.left.left   filter ← a                                                               |l| l.len() > 1
+        a.union.union.filter.left.right  filter ← source                                                          |l| l.len() > 1
+        a.union.union.filter.left        union ← a.union.union.filter.left.left, a.union.union.filter.left.right
+        a.union.union.filter.right       filter ← a                                                               |l| l.len() > 1
+        a.union.union.filter             union ← a.union.union.filter.left, a.union.union.filter.right
+        a.union.union.filter.count       count ← a.union.union.filter
+        → a.union.union.filter.count     print ← a.union.union.filter.count
+        "#);
+    }
+
+    #[test]
+    fn not_if_the_union_has_a_name_or_another_use() {
+        let named = "let a = source::text(\"x:\"); let both = a.union(a);
+             both.filter(|l| l.len() > 1).print();";
+        assert_eq!(after(named), dumped(&logical(named)));
+    }
+}

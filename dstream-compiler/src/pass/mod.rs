@@ -35,6 +35,7 @@ pub struct Pass {
 
 /// The passes, in the order in which they run.
 pub const PASSES: &[Pass] = &[
+    Pass { name: "dead streams", after: "every node leads to an output", run: dead::run },
     Pass {
         name: "filters first",
         after: "no filter is the only consumer of an unnamed union",
@@ -50,7 +51,6 @@ pub const PASSES: &[Pass] = &[
         after: "no two deterministic operators do the same to the same parents",
         run: common::run,
     },
-    Pass { name: "dead streams", after: "every node leads to an output", run: dead::run },
 ];
 
 /// Runs all passes and cuts the plan into stages.

@@ -47,3 +47,49 @@ pub fn of(job: &Job) -> BTreeMap<NodeIndex, Partitioning> {
     }
     known
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{phase, physical};
+
+    #[test]
+    fn what_keeps_makes_and_loses_it() {
+        let plan = physical(
+            "let ones = source::text(\"x:\").map(|l| (l, 1));
+             let counts = ones.reduce_by_key(add);
+             let kept = counts.filter(|_| true).map_values(|n| n + 1);
+             let lost = counts.map(|(k, n)| (n, k));
+             lost.filter_map(Some).flat_map(Some).key_by(|x| 1).print();
+             let both = kept.union(counts);
+             let mixed = kept.union(ones);
+             let joined = counts.join(ones);
+             let old = counts.window(\"3s\");
+             let state = joined.running_reduce(first);
+             counts.top_k(3, |(_, n)| *n).print();
+             both.print(); mixed.print(); old.print(); state.print();",
+        );
+        insta::assert_snapshot!(phase(&plan, "partitioning"), @r#"
+        ones.source                        source::text
+        ones                               map ← ones.source
+        counts                             reduce_by_key ← ones                     by key since counts, each key once
+        counts.filter                      filter ← counts                          by key since counts, each key once
+        kept                               map_values ← counts.filter               by key since counts, each key once
+        lost                               map ← counts
+        lost.filter_map                    filter_map ← lost
+        lost.filter_map.flat_map           flat_map ← lost.filter_map
+        lost.filter_map.flat_map.key_by    key_by ← lost.filter_map.flat_map
+        → lost.filter_map.flat_map.key_by  print ← lost.filter_map.flat_map.key_by
+        both                               union ← kept, counts                     by key since counts
+        mixed                              union ← kept, ones
+        joined                             join ← counts, ones                      by key since joined
+        old                                window ← counts                          by key since counts
+        state                              running_reduce ← joined                  by key since joined, each key once
+        counts.top_k                       top_k ← counts
+        → counts.top_k                     print ← counts.top_k
+        → both                             print ← both                             by key since counts
+        → mixed                            print ← mixed
+        → old                              print ← old                              by key since counts
+        → state                            print ← state                            by key since joined, each key once
+        "#);
+    }
+}

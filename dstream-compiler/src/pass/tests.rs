@@ -14,7 +14,7 @@ const WORD_COUNT: &str = r#"
 #[test]
 fn word_count() {
     let plan = physical(WORD_COUNT);
-    insta::assert_snapshot!(phase(&plan, "dead streams"), @r#"
+    insta::assert_snapshot!(phase(&plan, "common sub-plans"), @r#"
     lines           source::text                       &params.input
     lines.flat_map  flat_map ← lines                   |l| l.split_whitespace()
     ones            map ← lines.flat_map               |w| (w, 1u64)
@@ -75,7 +75,7 @@ fn page_views() {
         ones.reduce_by_key_and_window(|a, b| a + b, "30s", "1s").top_k(10, |(_, n)| n).print();
         "#,
     );
-    insta::assert_snapshot!(phase(&plan, "dead streams"), @r#"
+    insta::assert_snapshot!(phase(&plan, "common sub-plans"), @r#"
     views                                  source::json::<PageView>                                        "tcp://0.0.0.0:9000"
     ones                                   map ← views                                                     |v| (v.url, 1u64)
     counts                                 running_reduce ← ones                                           |a, b| a + b

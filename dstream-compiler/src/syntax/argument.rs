@@ -4,11 +4,11 @@ use petgraph::graph::NodeIndex;
 use syn::{Expr, ExprMethodCall, Lit};
 
 use super::chain::Link;
-use super::duration;
 use super::function::Wanted;
 use super::lowering::{Lowering, Slide};
 use super::mention::{self, Jump};
 use super::scope::{Kind, Scope, strip};
+use super::{determinism, duration};
 use crate::diag::{Diagnostic, Place, table};
 use crate::op::{Arg, Argument, Dependency, Facts};
 
@@ -166,7 +166,12 @@ impl Lowering<'_> {
                 }
                 number.map(Argument::Number)
             }
-            Arg::Value(what) => self.value(what, arg, context, scope).map(Argument::Value),
+            Arg::Value(what) => {
+                if !context.allowed {
+                    determinism::value(arg, &mut self.diagnostics);
+                }
+                self.value(what, arg, context, scope).map(Argument::Value)
+            }
             Arg::Url => {
                 let good = self.check_url(arg, "write", "json+file://out/name");
                 let value = self.value("a URL", arg, context, scope);

@@ -14,8 +14,8 @@ use super::scope::{Binding, Kind, Scope};
 use super::statement::split_tail;
 use super::{determinism, rename};
 use crate::diag::{Diagnostic, Place, table};
-use crate::ir::dump;
 use crate::ir::logical::ParamLet;
+use crate::ir::rust_text;
 
 impl Lowering<'_> {
     /// Inlines a call of an operator function.
@@ -222,7 +222,7 @@ impl Lowering<'_> {
         let diagnostic = match wanted {
             None => Diagnostic::new(&table::FUNCTION_NEEDS_STREAM, Place::of(arg)),
             Some(ty) => Diagnostic::new(&table::FUNCTION_NEEDS_VALUE, Place::of(arg))
-                .with("type", dump::type_text(ty)),
+                .with("type", rust_text::type_text(ty)),
         };
         self.report(diagnostic.with("name", path).with("parameter", parameter));
     }

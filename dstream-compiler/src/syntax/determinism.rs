@@ -10,7 +10,7 @@ use crate::diag::{Diagnostic, Diagnostics, Place, table};
 
 /// A row: the end of a path, why it is a problem, and what to do instead.
 struct Hazard {
-    /// Segments at the end of the path; `*` stands for any further ones.
+    /// Segments at the end of the path; at its start if a `*` follows, which stands for the rest.
     path: &'static [&'static str],
     why: &'static str,
     instead: &'static str,
@@ -89,10 +89,17 @@ const HAZARDS: &[Hazard] = &[
     hazard(&["thread", "spawn"], THREAD),
     hazard(&["thread", "scope"], THREAD),
     hazard(&["available_parallelism"], PROCESS),
-    hazard(&["fs", "*"], WORLD),
+    hazard(&["std", "fs", "*"], WORLD),
+    hazard(&["tokio", "fs", "*"], WORLD),
+    hazard(&["fs", "read"], WORLD),
+    hazard(&["fs", "read_to_string"], WORLD),
+    hazard(&["fs", "read_dir"], WORLD),
+    hazard(&["fs", "metadata"], WORLD),
+    hazard(&["fs", "write"], WORLD),
     hazard(&["File", "open"], WORLD),
     hazard(&["File", "create"], WORLD),
-    hazard(&["net", "*"], WORLD),
+    hazard(&["std", "net", "*"], WORLD),
+    hazard(&["tokio", "net", "*"], WORLD),
     hazard(&["TcpStream", "connect"], WORLD),
     hazard(&["UdpSocket", "bind"], WORLD),
     hazard(&["Command", "new"], WORLD),
@@ -181,21 +188,17 @@ impl Check<'_> {
     }
 }
 
-/// Whether a path ends like the row, or goes through it.
+/// Whether a path ends like the row, or with `*`, begins like it. A row of one name is found anywhere.
 fn matches(row: &[&str], segments: &[&Ident]) -> bool {
-    let through = row.last() == Some(&"*");
-    let row = if through { &row[..row.len() - 1] } else { row };
-    segments.windows(row.len()).enumerate().any(|(start, window)| {
-        let last = start + row.len() == segments.len();
-        let follows = if through {
-            // `rand::…`: the crate or module, followed by what is taken from it.
-            !last
-                && (start == 0 || *segments[start - 1] == "std" || *segments[start - 1] == "tokio")
-        } else {
-            last || row.len() == 1
-        };
-        follows && window.iter().zip(row).all(|(segment, name)| **segment == *name)
-    })
+    let alike = |row: &[&str], segments: &[&Ident]| {
+        row.len() == segments.len()
+            && segments.iter().zip(row).all(|(segment, name)| **segment == *name)
+    };
+    match row {
+        [start @ .., "*"] => segments.len() > start.len() && alike(start, &segments[..start.len()]),
+        [name] => segments.iter().any(|segment| **segment == *name),
+        _ => segments.len() >= row.len() && alike(row, &segments[segments.len() - row.len()..]),
+    }
 }
 
 /// Whether the map names its hasher: `HashMap<K, V, S>`, `HashSet<T, S>`, `…::with_hasher`.

@@ -4,8 +4,8 @@ use proc_macro2::{Ident, TokenStream};
 use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Safety, Type};
 
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
-use crate::ir::dump;
 use crate::ir::logical::Header;
+use crate::ir::rust_text;
 
 /// A job's signature.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<(Ident, Typ
     let Pat::Ident(name) = &*typed.pat else {
         diagnostics.push(
             Diagnostic::new(&table::PARAMETER_PATTERN, Place::of(&typed.pat))
-                .with("instead", format!("params: {}", dump::type_text(&typed.ty))),
+                .with("instead", format!("params: {}", rust_text::type_text(&typed.ty))),
         );
         return None;
     };
@@ -84,7 +84,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<(Ident, Typ
             diagnostics.push(
                 Diagnostic::new(&table::PARAMETER_BY_VALUE, Place::of(typed))
                     .with("name", name.ident.to_string())
-                    .with("type", dump::type_text(inner)),
+                    .with("type", rust_text::type_text(inner)),
             );
             None
         }

@@ -25,5 +25,5 @@ mod tests;
 pub(crate) use attribute::interval;
 pub use header::Signature;
 pub(crate) use header::{function, job};
-pub(crate) use lowering::Lowering;
+pub(crate) use lowering::{Lowering, path_text};
 pub use operator_fn::{OperatorFn, Parameter};

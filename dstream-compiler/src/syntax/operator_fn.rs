@@ -10,8 +10,8 @@ use super::lowering::{Lowering, Slide};
 use super::scope::{Binding, Kind, Scope};
 use super::statement::split_tail;
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
-use crate::ir::dump;
 use crate::ir::logical::{Node, Op, SourceFormat};
+use crate::ir::rust_text;
 
 /// A parameter of an operator function.
 #[derive(Debug, Clone)]
@@ -191,7 +191,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<Parameter> 
             Some(Parameter { name: pat.ident.clone(), value })
         }
         pat => {
-            let ty = dump::type_text(&typed.ty);
+            let ty = rust_text::type_text(&typed.ty);
             diagnostics.push(
                 Diagnostic::new(&table::PARAMETER_PATTERN, Place::of(pat))
                     .with("instead", format!("name: {ty}")),

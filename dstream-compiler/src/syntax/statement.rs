@@ -9,8 +9,8 @@ use super::lowering::{Lowering, path_text};
 use super::scope::{Binding, Kind, Scope, strip};
 use super::{determinism, mention};
 use crate::diag::{Diagnostic, Mistake, Place, table};
-use crate::ir::dump;
 use crate::ir::logical::ParamLet;
+use crate::ir::rust_text;
 
 impl Lowering<'_> {
     /// Adds what a statement says to the plan.
@@ -53,7 +53,7 @@ impl Lowering<'_> {
             Pat::Type(typed) => {
                 self.report(
                     Diagnostic::new(&table::STREAM_TYPE, Place::of(&typed.ty))
-                        .with("type", dump::type_text(&typed.ty)),
+                        .with("type", rust_text::type_text(&typed.ty)),
                 );
                 &*typed.pat
             }

@@ -8,6 +8,8 @@
 mod body;
 mod flows;
 mod heads;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -146,6 +146,8 @@ fn what_only_looks_like_it() {
         "|l| random_walk(l)",
         "|l| { println!(\"{l}\"); l }",
         "|l| l.fs",
+        "|l| net::clean(l)",
+        "|l| fs::parse(l)",
         "|net| net + 1",
     ] {
         assert_eq!(map(good), "", "{good}");
@@ -204,5 +206,5 @@ fn functions_are_kept_without_move_and_attributes() {
         job.graph.node_weights().flat_map(|n| crate::op::functions(&n.op)).collect();
     let [function] = functions[..] else { panic!("one function") };
     assert!(function.nondeterministic);
-    assert_eq!(crate::ir::dump::expression(&function.expr), "|l| l.len()");
+    assert_eq!(crate::ir::rust_text::expression(&function.expr), "|l| l.len()");
 }
