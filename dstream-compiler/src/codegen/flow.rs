@@ -13,8 +13,11 @@ pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
     let lets = plan.lets.iter().map(|l| &l.statement);
     let mut declared = vec![false; plan.flows.len()];
     let stages = plan.stages.iter().enumerate().map(|(index, stage)| {
-        let flows: TokenStream = flows_of(&stage.head)
+        let flows: TokenStream = stage
+            .head
+            .flows()
             .into_iter()
+            .filter(|flow| is_named(&plan.flows[*flow]))
             .filter(|flow| !std::mem::replace(&mut declared[*flow], true))
             .map(|flow| declare(names, flow, &plan.flows[flow]))
             .collect();
@@ -37,17 +40,9 @@ pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
     }
 }
 
-/// The flows that have a name of their own: gathered ones are taken by their only reader.
-fn flows_of(head: &Head) -> Vec<usize> {
-    match head {
-        Head::Source(_) | Head::Reduce { .. } | Head::Count { .. } | Head::Top { .. } => Vec::new(),
-        Head::Merge { flow, .. }
-        | Head::Running { flow, .. }
-        | Head::Rows { flow }
-        | Head::Window { flow, .. }
-        | Head::WindowReduce { flow, .. } => vec![*flow],
-        Head::Join { left, right } => vec![*left, *right],
-    }
+/// Whether a flow has a name of its own: gathered ones are taken by their only reader.
+fn is_named(flow: &Flow) -> bool {
+    !matches!(flow.kind, FlowKind::Fold(_) | FlowKind::Tally | FlowKind::Top(_))
 }
 
 fn slots(flow: &Flow) -> TokenStream {

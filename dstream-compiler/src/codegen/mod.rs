@@ -29,7 +29,7 @@ pub fn job(plan: &Physical) -> TokenStream {
     let header = &plan.header;
     let (name, visibility, attributes) = (&header.name, &header.visibility, &header.attributes);
     let build = flow::build(plan, &names);
-    let table = tables::plan(plan, &names, &build);
+    let table = tables::plan(plan, &build);
     let params_type = match &header.params {
         Some((_, ty)) => quote!(#ty),
         None => quote!(__d::NoParams),

@@ -8,7 +8,7 @@ use syn::Expr;
 use syn::spanned::Spanned;
 
 use crate::ir::logical::{Function, ParamLet};
-use crate::ir::physical::{Head, Physical};
+use crate::ir::physical::Physical;
 
 /// Looks up names and spans of a plan.
 pub(super) struct Names<'p> {
@@ -26,7 +26,7 @@ impl<'p> Names<'p> {
         let output = plan.outputs.iter().find(|o| o.stage == stage && o.tail == tail);
         let operator = output.map(|o| o.operator).or_else(|| {
             let flow = plan.flows.iter().position(|flow| flow.from.contains(&(stage, tail)))?;
-            let reader = plan.stages.iter().find(|stage| reads(&stage.head, flow))?;
+            let reader = plan.stages.iter().find(|stage| stage.head.flows().contains(&flow))?;
             Some(reader.operator)
         });
         operator.map_or_else(Span::call_site, |operator| plan.operators[operator].at)
@@ -43,22 +43,6 @@ impl<'p> Names<'p> {
                 |ParamLet { name, .. }| quote!(let #name = ::core::clone::Clone::clone(&#name);),
             );
         quote!(#(#clones)*)
-    }
-}
-
-/// Whether a head reads a flow.
-fn reads(head: &Head, flow: usize) -> bool {
-    match head {
-        Head::Source(_) => false,
-        Head::Merge { flow: f, .. }
-        | Head::Running { flow: f, .. }
-        | Head::Rows { flow: f }
-        | Head::Window { flow: f, .. }
-        | Head::WindowReduce { flow: f, .. }
-        | Head::Reduce { flow: f, .. }
-        | Head::Count { flow: f }
-        | Head::Top { flow: f } => *f == flow,
-        Head::Join { left, right } => *left == flow || *right == flow,
     }
 }
 
@@ -82,14 +66,12 @@ fn identifiers(tokens: TokenStream, into: &mut BTreeSet<String>) {
     }
 }
 
-/// The variable that holds a record of a stream.
+/// The variable that holds a record of a stream. The underscore at its end keeps it from being taken
+/// for a unit struct: a job is one, and may have the name of one of its streams.
 pub(super) fn variable(stream: &str) -> Ident {
-    let mut name: String =
-        stream.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-    if name.starts_with(|c: char| c.is_ascii_digit()) || syn::parse_str::<Ident>(&name).is_err() {
-        name.insert(0, '_');
-    }
-    local(&name)
+    let plain: String = stream.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+    let digit = plain.starts_with(|c: char| c.is_ascii_digit());
+    local(&format!("{}{plain}_", if digit { "_" } else { "" }))
 }
 
 /// A local of generated code, which no name of the user's can be.

@@ -4,13 +4,13 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::Expr;
 
-use super::names::Names;
 use crate::ir::physical::{
-    FlowKind, Head, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
+    FlowKind, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
 };
+use crate::ir::rust_text;
 
 /// The `Plan` value.
-pub(super) fn plan(plan: &Physical, _names: &Names<'_>, build: &TokenStream) -> TokenStream {
+pub(super) fn plan(plan: &Physical, build: &TokenStream) -> TokenStream {
     let header = &plan.header;
     let job = header.name.to_string();
     let line = header.name.span().start().line as u32;
@@ -109,7 +109,7 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
         Tasks::PerPartition => quote!(__d::Tasks::PerPartition),
         Tasks::One => quote!(__d::Tasks::One),
     };
-    let inputs = inputs(&stage.head).into_iter().map(|flow| input(plan, flow));
+    let inputs = stage.head.flows().into_iter().map(|flow| input(plan, flow));
     let state = match &stage.state {
         None => quote!(::core::option::Option::None),
         Some(state) => {
@@ -163,21 +163,6 @@ fn streams(plan: &Physical, stage: &Stage) -> String {
     names.join(" → ")
 }
 
-fn inputs(head: &Head) -> Vec<usize> {
-    match head {
-        Head::Source(_) => Vec::new(),
-        Head::Merge { flow, .. }
-        | Head::Running { flow, .. }
-        | Head::Rows { flow }
-        | Head::Window { flow, .. }
-        | Head::WindowReduce { flow, .. }
-        | Head::Reduce { flow, .. }
-        | Head::Count { flow }
-        | Head::Top { flow } => vec![*flow],
-        Head::Join { left, right } => vec![*left, *right],
-    }
-}
-
 fn input(plan: &Physical, flow: usize) -> TokenStream {
     let flow = &plan.flows[flow];
     let from = flow.from.iter().map(|(stage, tail)| {
@@ -194,9 +179,7 @@ fn input(plan: &Physical, flow: usize) -> TokenStream {
 
 /// The generated code as a person would write it.
 fn pretty(build: &TokenStream) -> String {
-    let function = quote!(fn build(__b: &mut __d::Builder) { #build });
-    match syn::parse2::<syn::File>(function.clone()) {
-        Ok(file) => prettyplease::unparse(&file).replace("__d::", "").replace("__b", "b"),
-        Err(_) => function.to_string(),
-    }
+    let function = quote!(fn build(b: &mut Builder) { #build });
+    let text = rust_text::items(function.clone()).unwrap_or_else(|| function.to_string());
+    text.replace("__d::", "").replace("__b", "b")
 }

@@ -6,7 +6,6 @@ pub mod dump_dot;
 pub mod dump_stages;
 pub mod fingerprint;
 pub mod logical;
-#[expect(missing_docs, reason = "numbers of flows and tails are explained on their enums")]
 #[expect(clippy::large_enum_variant, reason = "a plan has few heads, and is made once")]
 pub mod physical;
 pub mod rust_text;

@@ -138,23 +138,85 @@ pub enum Head {
     /// A source, by index.
     Source(usize),
     /// Merges by key. The function is that of the flow if it is combined, else it is given here.
-    Merge { flow: usize, merge: Function },
+    Merge {
+        /// What it reads.
+        flow: usize,
+        /// How values of a key are merged.
+        merge: Function,
+    },
     /// Merges by key, then with the state.
-    Running { flow: usize, merge: Function },
+    Running {
+        /// What it reads.
+        flow: usize,
+        /// How values of a key are merged.
+        merge: Function,
+    },
     /// Rows as they are.
-    Rows { flow: usize },
+    Rows {
+        /// What it reads.
+        flow: usize,
+    },
     /// The rows of the last `length` batches.
-    Window { flow: usize, length: u64 },
+    Window {
+        /// What it reads.
+        flow: usize,
+        /// How many batches.
+        length: u64,
+    },
     /// Reduces the last `length` batches by key; the flow's keys are unique per batch and partition.
-    WindowReduce { flow: usize, merge: Function, inverse: Option<Function>, length: u64 },
+    WindowReduce {
+        /// What it reads.
+        flow: usize,
+        /// How values of a key are merged.
+        merge: Function,
+        /// How a value that leaves is taken out.
+        inverse: Option<Function>,
+        /// How many batches.
+        length: u64,
+    },
     /// Joins two flows by key.
-    Join { left: usize, right: usize },
+    Join {
+        /// The left one.
+        left: usize,
+        /// The right one.
+        right: usize,
+    },
     /// The reduction of partial values.
-    Reduce { flow: usize, merge: Function },
+    Reduce {
+        /// What it reads.
+        flow: usize,
+        /// How values of a key are merged.
+        merge: Function,
+    },
     /// The sum of partial counts.
-    Count { flow: usize },
+    Count {
+        /// What it reads.
+        flow: usize,
+    },
     /// The best of the partial best.
-    Top { flow: usize },
+    Top {
+        /// What it reads.
+        flow: usize,
+    },
+}
+
+impl Head {
+    /// The flows that it reads, in order.
+    #[must_use]
+    pub fn flows(&self) -> Vec<usize> {
+        match self {
+            Self::Source(_) => Vec::new(),
+            Self::Merge { flow, .. }
+            | Self::Running { flow, .. }
+            | Self::Rows { flow }
+            | Self::Window { flow, .. }
+            | Self::WindowReduce { flow, .. }
+            | Self::Reduce { flow, .. }
+            | Self::Count { flow }
+            | Self::Top { flow } => vec![*flow],
+            Self::Join { left, right } => vec![*left, *right],
+        }
+    }
 }
 
 /// What is done with a record.
@@ -174,7 +236,12 @@ pub enum Use {
     /// It leaves by a tail.
     Tail(usize),
     /// It leaves by a `Top` tail with this score.
-    Score { tail: usize, score: Function },
+    Score {
+        /// The tail.
+        tail: usize,
+        /// The score.
+        score: Function,
+    },
 }
 
 /// Narrow operators.

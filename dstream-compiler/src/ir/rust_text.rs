@@ -1,5 +1,6 @@
 //! Rust on one line, for plans and messages. Never hashed: see `fingerprint`.
 
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{Expr, File, Item, Pat, Type};
@@ -41,13 +42,18 @@ pub fn type_text(ty: &Type) -> String {
 }
 
 /// An item as rustfmt would write it, on one line; none if the printer does not know some of it.
-fn pretty(item: proc_macro2::TokenStream) -> Option<String> {
-    let file: File = syn::parse2(item).ok()?;
+fn pretty(item: TokenStream) -> Option<String> {
+    Some(items(item)?.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// Items as rustfmt would write them; none if the printer does not know some of them.
+#[must_use]
+pub fn items(items: TokenStream) -> Option<String> {
+    let file: File = syn::parse2(items).ok()?;
     let mut unknown = Unknown(false);
     unknown.visit_file(&file);
     // The printer panics on syntax that syn has no tree for.
-    let text = (!unknown.0).then(|| prettyplease::unparse(&file))?;
-    Some(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    (!unknown.0).then(|| prettyplease::unparse(&file))
 }
 
 /// Whether there is syntax that syn has no tree for.

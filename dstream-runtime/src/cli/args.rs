@@ -214,3 +214,80 @@ pub(super) fn bindings(plan: &Plan, engine: &EngineArgs) -> Result<Bindings, Str
     }
     Ok(bindings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::job::BuiltJob;
+    use crate::plan::example;
+
+    /// A job of the example plan that takes `--k`.
+    struct Example;
+
+    #[derive(Debug, Args)]
+    struct Parameters {
+        #[arg(long, default_value_t = 10)]
+        k: usize,
+    }
+
+    impl AnyJob for Example {
+        fn plan(&self) -> &'static Plan {
+            &example::PLAN
+        }
+        fn augment(&self, command: Command) -> Command {
+            Parameters::augment_args(command)
+        }
+        fn build(&self, _: &ArgMatches, _: Bindings) -> Result<BuiltJob, clap::Error> {
+            unreachable!("these tests run no job")
+        }
+    }
+
+    fn parsed(arguments: &str) -> Result<(EngineArgs, Option<Verb>), String> {
+        let arguments = arguments.split_whitespace().map(OsString::from).collect();
+        parse(&[&Example], arguments)
+            .map(|invocation| (invocation.engine, invocation.verb))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn options_of_the_engine_and_of_the_job_stand_side_by_side() {
+        let (engine, verb) = parsed("job --k 3 --partitions 4 --cores 1 --summary json").unwrap();
+        assert_eq!((engine.partitions, engine.cores), (4, Some(1)));
+        assert_eq!(engine.summary, SummaryFormat::Json);
+        assert!(verb.is_none());
+        assert!(matches!(parsed("job plan --svg"), Ok((_, Some(Verb::Plan(p)))) if p.svg));
+        assert!(parsed("job --partitions 0").is_err());
+        assert!(parsed("job plan --svg --dot").is_err());
+    }
+
+    #[test]
+    fn a_job_of_several_has_to_be_named() {
+        let jobs: [&dyn AnyJob; 2] = [&Example, &Example];
+        let choice = |line: &str| {
+            let arguments = line.split_whitespace().map(OsString::from).collect();
+            parse(&jobs, arguments).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let name = example::PLAN.job;
+        assert!(choice("job").unwrap_err().contains(name));
+        assert!(choice("job --job nobody").unwrap_err().contains("nobody"));
+        assert_eq!(choice(&format!("job --job {name}")), Ok(()));
+        assert_eq!(choice(&format!("job --job={name} plan")), Ok(()));
+    }
+
+    #[test]
+    fn bindings_name_streams_of_the_job() {
+        let source = example::PLAN.sources[0].name;
+        let sink = example::PLAN.outputs[0].name;
+        let bound = |line: &str| {
+            let (engine, _) = parsed(line).unwrap();
+            bindings(&example::PLAN, &engine)
+        };
+        let good = bound(&format!("job --source {source}=a=b --sink {source}.dead=none:")).unwrap();
+        assert_eq!(good.sources[source], "a=b");
+        assert_eq!(good.sinks[&format!("{source}.dead")], "none:");
+        assert!(bound("job --sink nobody=none:").unwrap_err().contains(sink));
+        assert!(bound(&format!("job --source {source}")).unwrap_err().contains("NAME=URL"));
+        let twice = bound(&format!("job --sink {sink}=none: --sink {sink}=stdout:"));
+        assert!(twice.unwrap_err().contains("twice"));
+    }
+}

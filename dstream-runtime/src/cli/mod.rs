@@ -4,6 +4,7 @@
 //! standard error, except the summary as JSON.
 
 mod args;
+mod panel;
 mod plan;
 mod run;
 mod show;

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::task::Poll;
 
 use super::args::{EngineArgs, Invocation, LogFormat, SummaryFormat, bindings};
+use super::panel::PREVIEW;
 use super::show::{Display, Start};
 use super::summary;
 use crate::driver::{self, JobError, LocalConfig, StopHandle};
@@ -48,7 +49,9 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
     let live = sources.iter().any(|source| !source.bounded());
-    let terminal = std::io::stderr().is_terminal() && engine.log == LogFormat::Text;
+    let terminal = std::io::stderr().is_terminal()
+        && engine.log == LogFormat::Text
+        && !prints_to_terminal(&built);
     let start = Start { plan, built: &built, engine, cores, live, addresses: addresses(&sources) };
     let mut display = Display::start(&start, terminal);
     let stop = StopHandle::new();
@@ -77,9 +80,6 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     }
 }
 
-/// How many records of each output and batch are shown.
-const PREVIEW: u32 = 3;
-
 /// Windows are counted in batches, so their batches must keep their length.
 fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
     let window = plan.stages.iter().find(|stage| {
@@ -97,6 +97,14 @@ fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether results come to the terminal themselves: they must not run into a display that moves.
+fn prints_to_terminal(job: &BuiltJob) -> bool {
+    let stdout = |output: &crate::exec::job::OutputSpec| {
+        output.url == sink::PRINT || output.url.contains("stdout:")
+    };
+    std::io::stdout().is_terminal() && job.outputs.iter().any(stdout)
 }
 
 fn open_sources(job: &BuiltJob, engine: &EngineArgs) -> Result<Vec<Box<dyn Source>>, Failed> {

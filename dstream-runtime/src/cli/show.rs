@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use super::panel::Panel;
 use serde_json::json;
 
 use super::args::{EngineArgs, LogFormat};
@@ -37,7 +37,7 @@ pub(super) struct Display {
     plan: &'static Plan,
     log: LogFormat,
     /// The part of a terminal that moves.
-    bar: Option<ProgressBar>,
+    panel: Option<Panel>,
     shown: Option<Instant>,
     /// Since the last line.
     batches: u64,
@@ -68,19 +68,11 @@ impl Display {
                 }));
             }
         }
-        let bar = terminal.then(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.set_style(
-                ProgressStyle::with_template("{spinner} {msg}")
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-            );
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        });
+        let panel = terminal.then(|| Panel::new(plan.outputs.len()));
         Self {
             plan,
             log: engine.log,
-            bar,
+            panel,
             shown: None,
             batches: 0,
             records: 0,
@@ -90,14 +82,14 @@ impl Display {
 
     /// Leaves the terminal as it was.
     pub(super) fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+        if let Some(panel) = self.panel.take() {
+            panel.clear();
         }
     }
 
     fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| lines(&[line])),
+        match &self.panel {
+            Some(panel) => panel.suspend(|| lines(&[line])),
             None => lines(&[line]),
         }
     }
@@ -114,9 +106,13 @@ impl Observer for Display {
             return;
         }
         let rate = since.map(|since| self.records as f64 / since.as_secs_f64());
-        match (self.log, &self.bar) {
+        match (self.log, &self.panel) {
             (LogFormat::Json, _) => self.log_batch(report, rate),
-            (LogFormat::Text, Some(bar)) => bar.set_message(self.panel(report, rate)),
+            (LogFormat::Text, Some(panel)) => {
+                let outputs = self.plan.outputs.iter().zip(report.outputs);
+                let results = outputs.map(|(row, output)| (row.name, output.preview.as_slice()));
+                panel.show(self.line(report, rate), results);
+            }
             (LogFormat::Text, None) => lines(&[self.line(report, rate)]),
         }
         self.shown = Some(now);
@@ -178,19 +174,6 @@ impl Display {
             let _ = write!(line, "; {}: {}", row.name, count(output.records));
         }
         line
-    }
-
-    /// The same with the first results, as the moving part of a terminal.
-    fn panel(&self, report: &BatchReport<'_>, rate: Option<f64>) -> String {
-        let mut panel = self.line(report, rate);
-        for (row, output) in self.plan.outputs.iter().zip(report.outputs) {
-            for (i, record) in output.preview.iter().enumerate() {
-                let name = if i == 0 { row.name } else { "" };
-                let record: String = record.chars().take(80).collect();
-                let _ = write!(panel, "\n  {name:>14} │ {}", record.replace('\t', "  "));
-            }
-        }
-        panel
     }
 
     fn log_batch(&self, report: &BatchReport<'_>, rate: Option<f64>) {

@@ -79,7 +79,7 @@ impl InFlight {
         let mut batches = Vec::with_capacity(plan.outputs.len());
         for (index, (row, made)) in plan.outputs.iter().zip(&mut self.outputs).enumerate() {
             let stage = plan.stage(row.stage);
-            let beats = |every: u32| self.seq.0 % u64::from(every.max(1)) == 0;
+            let beats = |every: u32| self.seq.0.is_multiple_of(u64::from(every.max(1)));
             if !beats(stage.every) || !beats(stage.emits_every) {
                 continue;
             }

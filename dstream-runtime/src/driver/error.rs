@@ -28,7 +28,7 @@ pub enum JobError {
         /// The source's name.
         name: String,
         /// Where the program opens it.
-        at: Place,
+        at: Box<Place>,
         /// Why.
         error: SourceError,
     },
@@ -41,7 +41,7 @@ pub enum JobError {
         /// The output's name.
         name: String,
         /// Where the program defines it.
-        at: Place,
+        at: Box<Place>,
         /// The batch.
         time: BatchTime,
         /// Why.
@@ -73,7 +73,7 @@ pub enum JobError {
         /// The stage's streams.
         stage: String,
         /// Why.
-        error: TaskError,
+        error: Box<TaskError>,
     },
     /// A savepoint is of another program.
     #[error(
@@ -239,3 +239,77 @@ impl fmt::Display for TaskFailure {
 }
 
 impl std::error::Error for TaskFailure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{BatchSeq, Partition, SourceId, StageId};
+    use crate::plan::{Report, StageRow, Tasks};
+
+    const fn operator(id: u16, name: &'static str, stream: &'static str, line: u32) -> OperatorRow {
+        let id = OperatorId(id);
+        OperatorRow { id, name, stream, line, column: 5, last_line: line + 2, file: None }
+    }
+
+    static PLAN: Plan = Plan {
+        job: "views",
+        file: "src/main.rs",
+        line: 3,
+        about: "",
+        interval_ms: 1000,
+        hash: 0,
+        operators: &[operator(0, "json", "views", 10), operator(1, "map", "ones", 13)],
+        sources: &[],
+        outputs: &[],
+        stages: &[StageRow {
+            id: StageId(0),
+            name: "views → ones",
+            tasks: Tasks::PerRange(SourceId(0)),
+            inputs: &[],
+            state: None,
+            every: 1,
+            emits_every: 1,
+            operators: &[OperatorId(0), OperatorId(1)],
+            tails: &[],
+        }],
+        report: Report { phases: &[], dot: "", code: "" },
+    };
+
+    fn failure(at: Option<(&str, u32)>) -> String {
+        let at = at.map(|(file, line)| (file.to_owned(), line));
+        let error = TaskError::Panic(Panic { message: "no such key".into(), at });
+        let (batch, stage, partition) = (BatchSeq(7), StageId(0), Partition(3));
+        let task = TaskId { batch, stage, partition };
+        TaskFailure::new(&PLAN, task, BatchTime(7000), 3, error).to_string()
+    }
+
+    #[test]
+    fn a_panic_names_the_operator_on_whose_lines_it_happened() {
+        for file in ["src/main.rs", "/home/me/job/src/main.rs", "main.rs"] {
+            let text = failure(Some((file, 14)));
+            assert_eq!(
+                text,
+                format!(
+                    "`ones`: map at src/main.rs:13 failed in batch 7 (time 7000 ms), partition 3, \
+                     after 3 attempts: panicked: no such key ({file}:14)\n  help: make the function \
+                     return a value for this record, or filter it out before; all batches before \
+                     were published, so start the job again from there"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_panic_elsewhere_names_the_stage() {
+        for at in [None, Some(("src/other.rs", 14)), Some(("src/main.rs", 99))] {
+            let text = failure(at);
+            let stage = "the stage of `views → ones`, which begins at src/main.rs:10, failed in";
+            assert!(text.starts_with(stage), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_are_small_enough_to_be_returned() {
+        assert!(size_of::<JobError>() <= 128, "{}", size_of::<JobError>());
+    }
+}

@@ -129,3 +129,80 @@ impl Queue {
         self.looking.store(false, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Attempt, BatchSeq, Partition, StageId, TaskId};
+    use crate::time::BatchTime;
+
+    fn work(batch: u64, stage: u16, partition: u32) -> Work {
+        Work {
+            task: TaskId {
+                batch: BatchSeq(batch),
+                stage: StageId(stage),
+                partition: Partition(partition),
+            },
+            attempt: Attempt(0),
+            time: BatchTime(0),
+            emits: true,
+            inputs: Vec::new(),
+            source: None,
+            state: None,
+        }
+    }
+
+    #[test]
+    fn older_batches_go_first() {
+        let queue = Queue::default();
+        queue.push(&mut vec![work(2, 0, 0), work(1, 1, 0), work(1, 0, 1), work(1, 0, 0)]);
+        let order: Vec<_> = (0..4)
+            .filter_map(|_| queue.take())
+            .map(|work| (work.task.batch.0, work.task.stage.0, work.task.partition.0))
+            .collect();
+        assert_eq!(order, [(1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0)]);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_nothing() {
+        let queue = Queue::default();
+        queue.push(&mut vec![work(1, 0, 0)]);
+        queue.close();
+        assert!(queue.take().is_none());
+        assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn every_task_is_taken_once_however_threads_sleep_and_wake() {
+        const TASKS: u64 = 3_000;
+        for threads in [1, 2, 5] {
+            let queue = Queue::default();
+            let (done, results) = crossbeam_channel::unbounded();
+            let mut seen = Vec::new();
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    let (queue, done) = (&queue, done.clone());
+                    scope.spawn(move || {
+                        while let Some(work) = queue.take() {
+                            done.send(work.task.batch.0).expect("the test still listens");
+                        }
+                    });
+                }
+                // One, two, three … at a time; threads run dry between, now and then.
+                let (mut next, mut size) = (0, 1);
+                while next < TASKS {
+                    let end = (next + size).min(TASKS);
+                    queue.push(&mut (next..end).map(|batch| work(batch, 0, 0)).collect());
+                    if size % 3 == 0 {
+                        seen.extend((seen.len() as u64..end).filter_map(|_| results.recv().ok()));
+                    }
+                    (next, size) = (end, size % 7 + 1);
+                }
+                seen.extend((seen.len() as u64..TASKS).filter_map(|_| results.recv().ok()));
+                queue.close();
+            });
+            seen.sort_unstable();
+            assert_eq!(seen, (0..TASKS).collect::<Vec<_>>());
+        }
+    }
+}

@@ -8,6 +8,7 @@
 
 mod clock;
 mod engine;
+mod lateness;
 mod light;
 mod totals;
 

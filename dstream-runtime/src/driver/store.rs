@@ -137,7 +137,10 @@ mod tests {
         store.put(task(5, 0), vec![blocks(&[(0, "d")])]);
         let all = reading(&[(6, 2, 0, 3), (6, 2, 1, 1), (5, 0, 0, 0)]);
         assert_eq!(store.inputs(&all), Ok(vec![vec![], vec!["b", "c", "d"]]));
-        for missing in [(6, 2, 0, 1), (6, 2, 2, 0), (6, 1, 0, 0), (7, 0, 0, 0), (4, 0, 0, 0)] {
+        // Where one block would have been too large there are several of one id.
+        store.put(task(6, 1), vec![blocks(&[(0, "e"), (0, "f"), (1, "g")])]);
+        assert_eq!(store.inputs(&reading(&[(6, 1, 0, 0)])), Ok(vec![vec![], vec!["e", "f"]]));
+        for missing in [(6, 2, 0, 1), (6, 2, 2, 0), (6, 0, 0, 0), (7, 0, 0, 0), (4, 0, 0, 0)] {
             assert!(store.inputs(&reading(&[missing])).is_err(), "{missing:?}");
         }
         store.drop_stage(BatchSeq(6), StageId(1));

@@ -23,7 +23,7 @@ const fn from(from: &'static [(StageId, TailId)], dependency: Dependency) -> Inp
     InputRow { from, dependency }
 }
 
-pub(super) static PLAN: Plan = Plan {
+pub(crate) static PLAN: Plan = Plan {
     job: "page_views",
     file: "src/main.rs",
     line: 9,

@@ -4,7 +4,7 @@
 //! at start-up.
 
 #[cfg(test)]
-mod example;
+pub(crate) mod example;
 mod json;
 mod layout;
 mod svg;

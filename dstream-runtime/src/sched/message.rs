@@ -172,3 +172,33 @@ impl ToWorker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::StageId;
+
+    #[test]
+    fn messages_and_entries_survive_any_wire() {
+        let task = TaskId { batch: BatchSeq(7), stage: StageId(2), partition: Partition(3) };
+        let epoch = Epoch(4);
+        let begin = ToWorker::Begin {
+            epoch,
+            batch: BatchSeq(7),
+            time: BatchTime(7000),
+            inputs: vec![3, 0],
+            oldest: BatchSeq(5),
+        };
+        let failed = ToMaster::TaskFailed {
+            epoch,
+            task,
+            attempt: Attempt(1),
+            failure: Failure { message: "no".into(), at: Some(("a.rs".into(), 7)), again: true },
+        };
+        let range = Range { split: "file".into(), start: 3, end: 9 };
+        let cut = JournalEntry::Cut { epoch, batch: BatchSeq(7), inputs: vec![vec![vec![range]]] };
+        let wire = serde_json::to_string(&(&begin, &failed, &cut)).unwrap();
+        let back: (ToWorker, ToMaster, JournalEntry) = serde_json::from_str(&wire).unwrap();
+        assert_eq!(back, (begin, failed, cut));
+    }
+}

@@ -22,5 +22,9 @@ mod simulation;
 #[cfg(test)]
 pub(crate) mod testplan;
 
+/// No more batches than this are ever in flight: a bound on what a worker keeps of batches, and on
+/// what it believes.
+pub const MAX_IN_FLIGHT: u32 = 256;
+
 pub use master::{MasterAction, MasterConfig, MasterCore, MasterEvent};
 pub use worker::{Retention, WorkerAction, WorkerCore, WorkerEvent};

@@ -60,6 +60,8 @@ struct World {
     made: BTreeMap<TaskId, Vec<(TailId, Partition)>>,
     running: BTreeMap<TaskId, WorkerId>,
     done: BTreeSet<TaskId>,
+    /// The last batch whose commit was written.
+    committed: BatchSeq,
     durable_cuts: BTreeSet<BatchSeq>,
     durable_commits: BTreeSet<BatchSeq>,
     entries: BTreeMap<JournalSeq, JournalEntry>,
@@ -100,6 +102,7 @@ impl World {
             made: BTreeMap::new(),
             running: BTreeMap::new(),
             done: BTreeSet::new(),
+            committed: BatchSeq(0),
             durable_cuts: BTreeSet::new(),
             durable_commits: BTreeSet::new(),
             entries: BTreeMap::new(),
@@ -160,6 +163,10 @@ impl World {
             MasterAction::Cut { batch, source } => self.send(Message::Cut(batch, source)),
             MasterAction::Tell(to, message) => self.send(Message::ToWorker(to, message)),
             MasterAction::Persist(seq, entry) => {
+                if let JournalEntry::Commit { batch, .. } = entry {
+                    self.committed.0 += 1;
+                    assert_eq!(batch, self.committed, "batches are committed in order");
+                }
                 self.entries.insert(seq, entry);
                 self.send(Message::Synced(seq));
             }
@@ -225,7 +232,7 @@ impl World {
 
     fn tasks_in(&self, batch: BatchSeq, stage: StageId) -> u32 {
         let row = self.plan.stage(stage);
-        if batch.0 % u64::from(row.every) != 0 {
+        if !batch.0.is_multiple_of(u64::from(row.every)) {
             return 0;
         }
         match row.tasks {

@@ -1,29 +1,33 @@
 //! The engine's thread: carries out what the cores ask for, and tells them what happened.
 
+mod end;
+mod outputs;
+mod tasks;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::super::batch::InFlight;
-use super::super::error::{JobError, Place, TaskFailure};
-use super::super::executor::Queue;
-use super::super::intake::{CutError, Intake};
-use super::super::publish::{PublishError, Publisher};
-use super::super::report::{BatchReport, Observer, OutputReport, Savepoint, Summary};
-use super::super::store::Store;
-use super::super::task::{self, Kernels, Ran, Work};
+use self::end::restore;
 use super::clock::Clock;
+use super::lateness::Lateness;
 use super::light::Light;
 use super::totals::Totals;
 use super::{Event, LocalConfig};
 use crate::block::Block;
-use crate::exec::task::{Made, SavedState, TailMade, TaskError};
-use crate::id::{BatchSeq, OperatorId, OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
-use crate::plan::{Plan, TailRow, Tasks};
-use crate::sched::master::{Cause, Outcome};
-use crate::sched::message::{Failure, TaskTally};
-use crate::sched::worker::RunTask;
+use crate::driver::batch::InFlight;
+use crate::driver::error::{JobError, Place};
+use crate::driver::executor::Queue;
+use crate::driver::intake::{CutError, Intake};
+use crate::driver::publish::Publisher;
+use crate::driver::report::{Observer, OutputReport, Summary};
+use crate::driver::store::Store;
+use crate::driver::task::{self, Kernels, Work};
+use crate::exec::task::TaskError;
+use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
+use crate::plan::Plan;
+use crate::sched::master::Outcome;
 use crate::sched::{
     MasterAction, MasterConfig, MasterCore, MasterEvent, Retention, WorkerAction, WorkerCore,
     WorkerEvent,
@@ -33,8 +37,6 @@ use crate::time::Timetable;
 
 /// The only worker.
 const HERE: WorkerId = WorkerId(0);
-/// A live job that is later than this, and than two intervals, is said to fall behind.
-const LATE: Duration = Duration::from_secs(1);
 
 /// Where data enters and leaves.
 pub(super) struct Ends {
@@ -75,7 +77,7 @@ pub(super) struct Engine<'e> {
     failure: Option<(BatchSeq, JobError)>,
     outcome: Option<Outcome>,
     last: BatchSeq,
-    behind: bool,
+    lateness: Lateness,
 }
 
 impl<'e> Engine<'e> {
@@ -139,7 +141,7 @@ impl<'e> Engine<'e> {
             failure: None,
             outcome: None,
             last,
-            behind: false,
+            lateness: Lateness::default(),
             config,
         })
     }
@@ -269,7 +271,8 @@ impl<'e> Engine<'e> {
             }
             Err(error) => {
                 let row = &self.plan.sources[source.index()];
-                let (name, at) = (row.name.to_owned(), Place::operator(self.plan, row.operator));
+                let (name, at) =
+                    (row.name.to_owned(), Box::new(Place::operator(self.plan, row.operator)));
                 let error = match error {
                     CutError::Source(error) => JobError::Source { name, at, error },
                     CutError::Panic(panic) => {
@@ -290,256 +293,4 @@ impl<'e> Engine<'e> {
             self.failure = Some((batch, error));
         }
     }
-
-    /// Gives a ready task what it reads, and to whoever is to run it.
-    fn prepare(&mut self, run: RunTask) {
-        let RunTask { task, attempt, time, emits, .. } = run;
-        let inputs = match self.store.inputs(&run) {
-            Ok(inputs) => inputs,
-            Err(block) => {
-                let message = format!("{task} misses a block of {}", block.producer);
-                let failure = Failure { message, at: None, again: false };
-                return self.worker.handle(WorkerEvent::Failed { task, attempt, failure });
-            }
-        };
-        let source = match self.plan.stage(task.stage).tasks {
-            Tasks::PerRange(source) => self.batch(task.batch).and_then(|batch| {
-                batch.inputs.get(source.index())?.get(task.partition.index()).cloned()
-            }),
-            Tasks::PerPartition | Tasks::One => None,
-        };
-        let state = self.store.state(task.stage, task.partition).take();
-        let work = Work { task, attempt, time, emits, inputs, source, state };
-        if let Err(work) = self.light.accept(work) {
-            self.heavy.push(work);
-        }
-    }
-
-    fn ran(&mut self, ran: Ran) {
-        self.light.learn(&ran);
-        let Ran { task, attempt, state, result, .. } = ran;
-        *self.store.state(task.stage, task.partition) = state;
-        let event = match result {
-            Ok(made) => {
-                let (blocks, tally) = self.keep(task, made);
-                WorkerEvent::Ran { task, attempt, blocks, tally }
-            }
-            Err(error) => {
-                let failure = failure(&error);
-                self.errors.insert(task, error);
-                WorkerEvent::Failed { task, attempt, failure }
-            }
-        };
-        self.worker.handle(event);
-    }
-
-    /// Keeps what a task made.
-    fn keep(&mut self, task: TaskId, made: Made) -> (Vec<(TailId, Partition)>, TaskTally) {
-        let Made { tails, records, bytes, dead } = made;
-        let row = self.plan.stage(task.stage);
-        let mut tally = TaskTally { records, bytes, dead: dead.count, blocks: 0 };
-        let (mut kept, mut ids) = (Vec::with_capacity(tails.len()), Vec::new());
-        for (index, tail) in tails.into_iter().enumerate() {
-            let blocks = match tail {
-                TailMade::Blocks(blocks) => blocks,
-                TailMade::Part { part, preview } => {
-                    if let (Some(TailRow::Output(output)), Some(batch)) =
-                        (row.tails.get(index), self.batch(task.batch))
-                    {
-                        let made = &mut batch.outputs[output.index()];
-                        if !preview.is_empty() {
-                            made.previews.push((task.partition, preview));
-                        }
-                        if part.records > 0 {
-                            made.parts.push(part);
-                        }
-                    }
-                    Vec::new()
-                }
-            };
-            let tail = TailId(index as u16);
-            ids.extend(blocks.iter().map(|(partition, _)| (tail, *partition)));
-            kept.push(blocks);
-        }
-        tally.blocks = ids.len() as u32;
-        if !ids.is_empty() {
-            self.store.put(task, kept);
-        }
-        if let (Tasks::PerRange(source), Some(batch)) = (row.tasks, self.batch(task.batch)) {
-            let read = &mut batch.reads[source.index()];
-            read.records += records;
-            read.bytes += bytes;
-            read.dead_letters += dead.count;
-            if dead.count > 0 {
-                batch.dead.push((source, task.partition, dead));
-            }
-        }
-        (ids, tally)
-    }
-
-    fn publish(&mut self, seq: BatchSeq) {
-        let (plan, kernels, lines) = (self.plan, self.kernels, self.config.preview);
-        let dead_sinks = std::mem::take(&mut self.ends.dead_sinks);
-        let publication = self.batch(seq).map(|batch| {
-            let reports = batch.reports(lines);
-            (reports, batch.publication(plan, kernels, &dead_sinks))
-        });
-        self.ends.dead_sinks = dead_sinks;
-        let Some((reports, publication)) = publication else {
-            return;
-        };
-        self.publishing = reports;
-        if let Some(result) = self.ends.publisher.publish(publication) {
-            self.published(seq, result);
-        }
-    }
-
-    fn published(&mut self, seq: BatchSeq, result: Result<(), (usize, PublishError)>) {
-        let event = match result {
-            Ok(()) => {
-                self.report(seq);
-                MasterEvent::Published { batch: seq }
-            }
-            Err((sink, error)) => {
-                let error = self.refused(seq, sink, error);
-                let message = error.to_string();
-                self.failed(seq, error);
-                MasterEvent::PublishFailed { batch: seq, output: OutputId(sink as u16), message }
-            }
-        };
-        self.tell_master(event);
-    }
-
-    fn refused(&self, seq: BatchSeq, sink: usize, error: PublishError) -> JobError {
-        let (name, operator) = match self.plan.outputs.get(sink) {
-            Some(row) => (row.name.to_owned(), row.operator),
-            None => {
-                let source = self.ends.dead_sinks.iter().position(|of| *of == Some(sink));
-                let row = source.and_then(|source| self.plan.sources.get(source));
-                let operator = row.map_or(OperatorId(u16::MAX), |row| row.operator);
-                (format!("{}.dead", row.map_or("", |row| row.name)), operator)
-            }
-        };
-        match error {
-            PublishError::Sink(error) => {
-                let at = Place::operator(self.plan, operator);
-                JobError::Output { name, at, time: self.timetable.end(seq), error }
-            }
-            PublishError::Panic(panic) => {
-                JobError::Broken { what: format!("output `{name}`"), panic }
-            }
-        }
-    }
-
-    /// A batch is visible.
-    fn report(&mut self, seq: BatchSeq) {
-        if self.batches.front().is_none_or(|batch| batch.seq != seq) {
-            return;
-        }
-        let Some(mut batch) = self.batches.pop_front() else {
-            return;
-        };
-        self.last = seq;
-        batch.dead.sort_by_key(|(source, partition, _)| (*source, *partition));
-        for (source, _, letters) in &batch.dead {
-            let name = self.plan.sources[source.index()].name;
-            self.observer.on_dead_letters(name, &letters.first);
-        }
-        let outputs = std::mem::take(&mut self.publishing);
-        let delay = self.live.then(|| self.clock.since(batch.time));
-        self.totals.add(&batch.reads, &outputs, delay);
-        self.observer.on_batch(&BatchReport {
-            batch: seq,
-            time: batch.time,
-            sources: &batch.reads,
-            outputs: &outputs,
-            processing: batch.asked.elapsed(),
-            delay,
-        });
-        if let Some(delay) = delay {
-            self.warn_if_late(seq, delay);
-        }
-    }
-
-    /// Says once that a live job falls behind, and again after it has caught up.
-    fn warn_if_late(&mut self, seq: BatchSeq, delay: Duration) {
-        let interval = self.timetable.interval();
-        let late = delay > LATE.max(interval * 2);
-        if late && !self.behind {
-            self.observer.on_warning(&format!(
-                "batches take longer than their interval of {interval:?}: {seq} was published \
-                 {:.1} s after its time; sources are slowed down. Use more --cores or a longer \
-                 --interval.",
-                delay.as_secs_f64()
-            ));
-        }
-        self.behind = late || (self.behind && delay > interval);
-    }
-
-    fn end(mut self, outcome: Outcome) -> Result<Summary, JobError> {
-        let Outcome::Failed(cause) = outcome else {
-            let savepoint = self.config.savepoint.then(|| self.savepoint()).transpose()?;
-            return Ok(self.totals.summary(self.plan, self.clock.elapsed(), savepoint));
-        };
-        if let Cause::Task { task, attempts, failure } = cause {
-            let time = self.timetable.end(task.batch);
-            return Err(match self.errors.remove(&task) {
-                Some(error) => JobError::Task(Box::new(TaskFailure::new(
-                    self.plan, task, time, attempts, error,
-                ))),
-                None => JobError::Internal(failure.message),
-            });
-        }
-        let unknown = || JobError::Internal(format!("the job failed without an error: {cause:?}"));
-        Err(self.failure.take().map_or_else(unknown, |(_, error)| error))
-    }
-
-    fn savepoint(&self) -> Result<Savepoint, JobError> {
-        let mut states = BTreeMap::new();
-        for (stage, partition, state) in self.store.states() {
-            let saved = self.kernels.stages[stage.index()].save(state);
-            let saved: SavedState = saved.map_err(|error| JobError::Savepoint {
-                doing: "saved",
-                stage: self.plan.stage(stage).name.to_owned(),
-                error,
-            })?;
-            states.insert((stage, partition), saved);
-        }
-        Ok(Savepoint { batch: self.last, zero_ms: self.timetable.zero_ms(), states })
-    }
-}
-
-fn restore(
-    plan: &'static Plan,
-    kernels: &Kernels,
-    savepoint: &Savepoint,
-    store: &mut Store<Block>,
-) -> Result<(), JobError> {
-    // All of it is looked at before any of it is loaded.
-    for (stage, partition) in savepoint.states.keys() {
-        let row = plan.stages.get(stage.index()).filter(|row| row.state.is_some());
-        if row.is_none() || partition.0 >= kernels.partitions {
-            return Err(JobError::Foreign { what: format!("{stage}, {partition}") });
-        }
-    }
-    for ((stage, partition), saved) in &savepoint.states {
-        let state = kernels.stages[stage.index()].load(saved);
-        *store.state(*stage, *partition) = state.map_err(|error| JobError::Savepoint {
-            doing: "restored",
-            stage: plan.stage(*stage).name.to_owned(),
-            error,
-        })?;
-    }
-    Ok(())
-}
-
-/// An error as the cores pass it on.
-fn failure(error: &TaskError) -> Failure {
-    let at = match error {
-        TaskError::Panic(panic) => panic.at.clone(),
-        _ => None,
-    };
-    // A record that was refused on request is refused again, and one too large stays so.
-    let again = !matches!(error, TaskError::DeadLetter(_) | TaskError::Result(_));
-    Failure { message: error.to_string(), at, again }
 }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::super::task::{Ran, Work};
+use crate::driver::task::{Ran, Work};
 use crate::id::StageId;
 
 /// A task that takes longer is not light.
@@ -66,5 +66,69 @@ impl Light {
             let cost = &mut self.costs[ran.task.stage.index()][usize::from(ran.emits)];
             *cost = Some(cost.map_or(ran.took, |known| ran.took.max((known * 7 + ran.took) / 8)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Block;
+    use crate::exec::task::Made;
+    use crate::id::{Attempt, BatchSeq, Partition, TaskId};
+    use crate::time::BatchTime;
+
+    const TASK: TaskId = TaskId { batch: BatchSeq(1), stage: StageId(0), partition: Partition(0) };
+
+    fn work() -> Work {
+        Work {
+            task: TASK,
+            attempt: Attempt(0),
+            time: BatchTime(0),
+            emits: true,
+            inputs: vec![Vec::<Block>::new()],
+            source: None,
+            state: None,
+        }
+    }
+
+    fn ran(micros: u64, read_nothing: bool) -> Ran {
+        Ran {
+            task: TASK,
+            attempt: Attempt(0),
+            emits: true,
+            read_nothing,
+            state: None,
+            result: Ok(Made::default()),
+            took: Duration::from_micros(micros),
+        }
+    }
+
+    #[test]
+    fn only_tasks_known_to_be_short_run_here_and_not_too_many_in_a_turn() {
+        let mut light = Light::new(1);
+        assert!(light.accept(work()).is_err(), "nothing is known yet");
+        light.learn(&ran(5, false));
+        assert!(light.accept(work()).is_err(), "it read something");
+        light.learn(&ran(5, true));
+        (0..100).for_each(|_| assert!(light.accept(work()).is_ok()));
+        light.begin_turn();
+        let here = std::iter::from_fn(|| light.next()).count();
+        assert_eq!(here, 30, "150 µs of 5 µs each");
+        let mut heavy = Vec::new();
+        light.rest(&mut heavy);
+        assert_eq!(heavy.len(), 70);
+    }
+
+    #[test]
+    fn a_stage_that_was_slow_once_must_be_fast_for_a_while() {
+        let mut light = Light::new(1);
+        light.learn(&ran(1, true));
+        light.learn(&ran(500, true));
+        assert!(light.accept(work()).is_err());
+        let fast = (1..100).find(|_| {
+            light.learn(&ran(1, true));
+            light.accept(work()).is_ok()
+        });
+        assert!(fast.is_some_and(|runs| (10..50).contains(&runs)), "{fast:?}");
     }
 }

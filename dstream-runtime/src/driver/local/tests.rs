@@ -1,249 +1,20 @@
 //! Whole jobs of hand-written stages, against what their definition says must come out.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+mod harness;
+
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use self::harness::*;
 use super::*;
+use crate::block::{Block, RowsBuilder};
 use crate::driver::{BatchReport, Observer, StopHandle};
-use crate::exec::stage::RunStage;
-use crate::exec::task::{DeadLetter, Made, SavedState, State, TailMade, TaskContext, TaskError};
+use crate::exec::task::{DeadLetter, TailMade, TaskContext, TaskError};
 use crate::id::{BatchSeq, OutputId, Partition, StageId};
 use crate::plan::{Dependency, Plan, TailRow, Tasks};
 use crate::sched::testplan::{plan, stage, word_count};
-use crate::sink::{Batch, Part, SinkError};
-use crate::source::{Input, Piece, Range, ReadRange, SourceError};
-
-/// A stage that is a function. What stages say to each other goes past the engine, through values
-/// they share: blocks are tested where they are made.
-struct Run<F> {
-    run: F,
-    saved: Arc<Mutex<BTreeMap<u64, u64>>>,
-}
-
-impl<F: Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync> RunStage for Run<F> {
-    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError> {
-        (self.run)(cx)?;
-        Ok(std::mem::take(&mut cx.made))
-    }
-
-    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        let value = *state.downcast_ref::<u64>().expect("states here are numbers");
-        let mut saved = self.saved.lock().unwrap();
-        let key = saved.len() as u64;
-        saved.insert(key, value);
-        Ok(SavedState::default())
-    }
-
-    fn load(&self, _: &SavedState) -> Result<Option<State>, TaskError> {
-        let (_, value) = self.saved.lock().unwrap().pop_first().expect("something was saved");
-        Ok(Some(Box::new(value)))
-    }
-}
-
-fn run_stage(
-    run: impl Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync + 'static,
-) -> Arc<dyn RunStage> {
-    Arc::new(Run { run, saved: Arc::default() })
-}
-
-fn no_blocks(cx: &mut TaskContext<'_>) {
-    cx.made.tails.push(TailMade::Blocks(Vec::new()));
-}
-
-fn part(cx: &mut TaskContext<'_>, lines: &[String]) {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let part = Part {
-        partition: cx.task.partition,
-        records: lines.len() as u64,
-        bytes: Arc::new(text.clone().into_bytes()),
-        header: Arc::from([]),
-    };
-    cx.made.tails.push(TailMade::Part { part, preview: text.into_bytes() });
-}
-
-/// Gives numbers: batch n of source brings `per_input` records in each of its inputs.
-struct Numbers {
-    cuts: u64,
-    batches: u64,
-    inputs: usize,
-    live: bool,
-    immediate: bool,
-    stopped: bool,
-    fails_at: Option<u64>,
-}
-
-impl Numbers {
-    fn new(batches: u64) -> Self {
-        Self {
-            cuts: 0,
-            batches,
-            inputs: 3,
-            live: false,
-            immediate: true,
-            stopped: false,
-            fails_at: None,
-        }
-    }
-}
-
-struct Nothing;
-
-impl ReadRange for Nothing {
-    fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
-        each(Piece { bytes: b"12345", split: "numbers", position: 0, header: None, torn: None });
-        Ok(())
-    }
-}
-
-impl Source for Numbers {
-    fn bounded(&self) -> bool {
-        !self.live
-    }
-
-    fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        self.cuts += 1;
-        if self.fails_at == Some(self.cuts) {
-            let error = Arc::new(io::Error::other("gone"));
-            return Err(SourceError::Io { doing: "read", what: "numbers".into(), error });
-        }
-        let ended = self.stopped || (!self.live && self.cuts == self.batches);
-        let range = |input: usize| Range {
-            split: "numbers".into(),
-            start: self.cuts * 100 + input as u64,
-            end: self.cuts * 100 + input as u64 + 1,
-        };
-        let inputs = (0..self.inputs.min(partitions))
-            .map(|input| Input { ranges: vec![range(input)], data: Arc::new(Nothing) });
-        Ok(Cut { inputs: inputs.collect(), ended })
-    }
-
-    fn immediate(&self) -> bool {
-        self.immediate
-    }
-
-    fn stop(&mut self) {
-        self.stopped = true;
-    }
-}
-
-type Published = Arc<Mutex<Vec<(u64, String)>>>;
-
-/// Remembers what was published: (time, text of all parts).
-struct Memory {
-    published: Published,
-    immediate: bool,
-    format: Option<Format>,
-    fails_at: Option<u64>,
-}
-
-impl Sink for Memory {
-    fn format(&self) -> Option<Format> {
-        self.format
-    }
-
-    fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        if self.fails_at == Some(batch.time.0) {
-            let error = Arc::new(io::Error::other("disk full"));
-            return Err(SinkError::Io { doing: "write", what: "out".into(), error });
-        }
-        assert!(batch.parts.is_sorted_by_key(|part| part.partition));
-        let text = batch.parts.iter().map(|part| String::from_utf8_lossy(&part.bytes)).collect();
-        self.published.lock().unwrap().push((batch.time.0, text));
-        Ok(())
-    }
-
-    fn immediate(&self) -> bool {
-        self.immediate
-    }
-}
-
-fn memory() -> (Memory, Published) {
-    let published = Published::default();
-    let sink = Memory {
-        published: Arc::clone(&published),
-        immediate: true,
-        format: Some(Format::Text),
-        fails_at: None,
-    };
-    (sink, published)
-}
-
-/// The word count's plan; stage 1 adds up, in its state, 1 per batch and partition and emits the sum;
-/// stage 2 emits how many tasks of stage 1 have run.
-fn counting(
-    fails: impl Fn(&TaskContext<'_>) -> Result<(), TaskError> + Send + Sync + 'static,
-) -> BuiltJob {
-    let seen = Arc::new(AtomicU64::new(0));
-    let see = Arc::clone(&seen);
-    let stages = vec![
-        run_stage(|cx| {
-            let input = cx.source.expect("a source stage has an input");
-            let (records, bytes) = (&mut cx.made.records, &mut cx.made.bytes);
-            input.data.read(&mut |piece| {
-                *records += 1;
-                *bytes += piece.bytes.len() as u64;
-            })?;
-            no_blocks(cx);
-            Ok(())
-        }),
-        run_stage(move |cx| {
-            fails(cx)?;
-            let before = cx.state.as_ref().and_then(|s| s.downcast_ref::<u64>()).copied();
-            let sum = before.unwrap_or(0) + 1;
-            part(cx, &[format!("{}={sum}", cx.task.partition.0)]);
-            no_blocks(cx);
-            *cx.state = Some(Box::new(sum));
-            see.fetch_add(1, Ordering::SeqCst);
-            Ok(())
-        }),
-        run_stage(move |cx| {
-            let lines = [format!("seen {}", seen.load(Ordering::SeqCst) >= cx.task.batch.0 * 4)];
-            part(cx, &lines);
-            Ok(())
-        }),
-    ];
-    BuiltJob { plan: word_count(), stages, sources: Vec::new(), outputs: Vec::new() }
-}
-
-fn config() -> LocalConfig {
-    LocalConfig { partitions: 4, cores: 2, preview: 2, ..LocalConfig::default() }
-}
-
-/// What the first output of `counting` is for these batches.
-fn expected(batches: std::ops::RangeInclusive<u64>) -> Vec<(u64, String)> {
-    batches.map(|n| (n * 1000, (0..4).map(|p| format!("{p}={n}\n")).collect())).collect()
-}
-
-#[derive(Default)]
-struct Seen {
-    batches: Vec<(u64, u64, Vec<String>)>,
-    dead: Vec<(String, DeadLetter)>,
-    warnings: Vec<String>,
-    stop_at: Option<(u64, StopHandle)>,
-}
-
-impl Observer for Seen {
-    fn on_batch(&mut self, report: &BatchReport<'_>) {
-        let read = report.sources.iter().map(|source| source.records).sum();
-        self.batches.push((report.batch.0, read, report.outputs[0].preview.clone()));
-        if let Some((at, stop)) = &self.stop_at
-            && *at == report.batch.0
-        {
-            stop.stop();
-            stop.stop();
-        }
-    }
-
-    fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
-        self.dead.extend(letters.iter().map(|letter| (source.to_owned(), letter.clone())));
-    }
-
-    fn on_warning(&mut self, message: &str) {
-        self.warnings.push(message.to_owned());
-    }
-}
+use crate::sink::SinkError;
+use crate::source::SourceError;
 
 #[test]
 fn every_batch_is_published_in_order_once_whatever_threads_there_are() {
@@ -306,7 +77,9 @@ fn a_task_that_panics_again_and_again_stops_the_job_after_the_batches_before_it(
 fn a_task_that_fails_once_runs_again_on_the_state_of_the_batch_before() {
     let failed = AtomicU32::new(0);
     let job = counting(move |cx| {
-        if cx.task.batch.0 % 3 == 0 && failed.fetch_add(1, Ordering::SeqCst) % 2 == 0 {
+        if cx.task.batch.0.is_multiple_of(3)
+            && failed.fetch_add(1, Ordering::SeqCst).is_multiple_of(2)
+        {
             panic!("unlucky");
         }
         Ok(())
@@ -530,6 +303,54 @@ fn a_job_goes_on_from_a_savepoint() {
     let job = counting(|_| Ok(()));
     let error = run(job, fewer, vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
     assert!(matches!(error, JobError::Foreign { .. }), "{error}");
+}
+
+/// Blocks of numbers, each with those given.
+fn numbers(cx: &TaskContext<'_>, target: u32, all: &[&[u64]]) -> Vec<(Partition, Block)> {
+    let block = |numbers: &&[u64]| {
+        let mut rows = RowsBuilder::<u64>::new(cx.buffers, 0);
+        numbers.iter().for_each(|number| rows.push(*number).expect("a small block"));
+        rows.finish().map(|block| (Partition(target), block))
+    };
+    all.iter().filter_map(block).collect()
+}
+
+#[test]
+fn blocks_reach_those_they_are_for_once_in_order_of_producers() {
+    let mut job = counting(|_| Ok(()));
+    // Producer p sends to partition t the numbers 10p + t and 100 + 10p + t, in a block each, as if one
+    // would have been too large.
+    job.stages[0] = run_stage(|cx| {
+        let own = u64::from(cx.task.partition.0) * 10;
+        let to = |target: u32| {
+            let number = own + u64::from(target);
+            numbers(cx, target, &[&[number], &[number + 100]])
+        };
+        let blocks = (0..4).flat_map(to).collect();
+        cx.made.tails.push(TailMade::Blocks(blocks));
+        Ok(())
+    });
+    job.stages[1] = run_stage(|cx| {
+        let mut read = Vec::new();
+        for block in &cx.inputs[0] {
+            read.extend(block.rows::<u64>()?.iter());
+        }
+        part(cx, &[format!("{read:?}")]);
+        no_blocks(cx);
+        Ok(())
+    });
+    let ((first, counts), (second, _)) = (memory(), memory());
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
+    let source = Box::new(Numbers::new(3));
+    run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap();
+    let text: String = (0..4)
+        .map(|t| {
+            let all: Vec<u64> = (0..3).flat_map(|p| [10 * p + t, 100 + 10 * p + t]).collect();
+            format!("{all:?}\n")
+        })
+        .collect();
+    let want: Vec<_> = (1..=3).map(|batch| (batch * 1000, text.clone())).collect();
+    assert_eq!(*counts.lock().unwrap(), want);
 }
 
 #[test]

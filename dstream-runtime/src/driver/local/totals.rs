@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::latency::Histogram;
-use super::super::report::{
+use crate::driver::latency::Histogram;
+use crate::driver::report::{
     OutputCount, OutputReport, Savepoint, SourceCount, SourceReport, Summary,
 };
 use crate::plan::Plan;

@@ -11,7 +11,9 @@ use crate::record::{Key, KeyReader, Record};
 
 /// Inner join by key of the left and the right dependency. Duplicate keys give the cross product, in
 /// the order of the left records, then of the right ones.
-pub struct Join<K, L, R>(pub(crate) PhantomData<fn() -> (K, L, R)>);
+pub struct Join<K, L, R>(pub(crate) PhantomData<Types<K, L, R>>);
+
+type Types<K, L, R> = fn() -> (K, L, R);
 
 /// First and last of the right rows of a key, which are chained by `next`.
 #[derive(Clone, Copy)]

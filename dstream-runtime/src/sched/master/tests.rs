@@ -1,9 +1,10 @@
 //! A master's core, event by event.
 
 use super::*;
-use crate::id::{Partition, StageId};
+use crate::id::{OutputId, Partition, StageId};
 use crate::sched::message::TaskTally;
 use crate::sched::testplan::word_count;
+use crate::time::Timetable;
 
 const HERE: WorkerId = WorkerId(0);
 

@@ -9,96 +9,23 @@
 //! Relied on: the partition p of all stages lives on one worker within an epoch, so narrow
 //! dependencies and state never leave it; a stage that reads a source keeps no state.
 
+mod event;
 mod table;
 
 use std::collections::VecDeque;
 
+pub use self::event::{Retention, RunTask, WorkerAction, WorkerEvent};
 use self::table::{BatchTable, Phase};
+use super::MAX_IN_FLIGHT;
 use super::message::{Failure, TaskTally, ToMaster, ToPeer, ToWorker};
 use super::shape::Shape;
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::plan::{Dependency, Plan};
 use crate::time::BatchTime;
 
-/// Batches so far ahead of the oldest one are absurd: the master keeps far fewer in flight.
-const MAX_AHEAD: u64 = 1024;
-
-/// When blocks may go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retention {
-    /// When the tasks here that read them have run: for a job whose process is lost as a whole.
-    Consumed,
-    /// When their batch is over: other workers may have to read them again.
-    Released,
-}
-
-/// What a worker's core is told.
-#[derive(Debug)]
-pub enum WorkerEvent {
-    /// The master said something.
-    Master(ToWorker),
-    /// Another worker said something, and the blocks it names have arrived.
-    Peer(ToPeer),
-    /// A task has run here.
-    Ran {
-        /// The task.
-        task: TaskId,
-        /// Which run of it.
-        attempt: Attempt,
-        /// The blocks it made.
-        blocks: Vec<(TailId, Partition)>,
-        /// What it did.
-        tally: TaskTally,
-    },
-    /// A task has failed here.
-    Failed {
-        /// The task.
-        task: TaskId,
-        /// Which run of it.
-        attempt: Attempt,
-        /// Why.
-        failure: Failure,
-    },
-}
-
-/// What a worker's driver must do.
-#[derive(Debug, PartialEq, Eq)]
-pub enum WorkerAction {
-    /// Run a task.
-    Run(RunTask),
-    /// Tell the master.
-    Report(ToMaster),
-    /// Tell another worker, and send it the blocks that the message names.
-    Tell(WorkerId, ToPeer),
-    /// Blocks that this stage made in this batch will not be read here any more.
-    Drop {
-        /// The batch.
-        batch: BatchSeq,
-        /// The stage.
-        stage: StageId,
-    },
-    /// Nothing of batches before this one is needed any more.
-    Forget {
-        /// The oldest batch that is not over.
-        oldest: BatchSeq,
-    },
-}
-
-/// A task that is ready, and what it reads.
-#[derive(Debug, PartialEq, Eq)]
-pub struct RunTask {
-    /// The task.
-    pub task: TaskId,
-    /// Which run of it.
-    pub attempt: Attempt,
-    /// The end of its batch.
-    pub time: BatchTime,
-    /// Whether its stage emits in this batch.
-    pub emits: bool,
-    /// Per dependency of the lineage row its blocks in merge order: by producing (stage, tail) as
-    /// the row lists them, then by producing partition. Empty if there is no block at all.
-    pub inputs: Vec<Vec<BlockId>>,
-}
+/// Batches so far ahead of the oldest one are absurd. More than are in flight: another worker may
+/// know of a release that this one has not heard of yet.
+const MAX_AHEAD: u64 = 4 * MAX_IN_FLIGHT as u64;
 
 /// The tasks of one worker.
 #[derive(Debug)]
@@ -336,7 +263,7 @@ impl WorkerCore {
             }));
         }
         let task = TaskId { batch, stage, partition };
-        let emits = batch.0 % u64::from(row.emits_every.max(1)) == 0;
+        let emits = batch.0.is_multiple_of(u64::from(row.emits_every.max(1)));
         self.actions.push_back(WorkerAction::Run(RunTask { task, attempt, time, emits, inputs }));
     }
 

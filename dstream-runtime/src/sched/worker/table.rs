@@ -75,11 +75,14 @@ impl StageTable {
         }
     }
 
-    /// Notes the blocks that a task made. Those that name no tail or partition are ignored.
+    /// Notes the blocks that a task made. Those that name no tail or partition are ignored, and so
+    /// are doubled ones.
     pub(super) fn note(&mut self, producer: Partition, blocks: &[(TailId, Partition)]) {
         for (tail, partition) in blocks {
             let tail = self.segments.get_mut(tail.index());
-            if let Some(segments) = tail.and_then(|tail| tail.get_mut(partition.index())) {
+            if let Some(segments) = tail.and_then(|tail| tail.get_mut(partition.index()))
+                && segments.last() != Some(&producer)
+            {
                 segments.push(producer);
             }
         }

@@ -1,0 +1,149 @@
+//! What a master's core is given, is told, asks for and ends with.
+
+use super::journal::CommitToken;
+use crate::id::{BatchSeq, JournalSeq, OutputId, SourceId, TaskId, WorkerId};
+use crate::sched::message::{Failure, JournalEntry, ToMaster, ToWorker};
+use crate::source::Range;
+use crate::time::Timetable;
+
+/// What a master is given at the start.
+#[derive(Debug, Clone)]
+pub struct MasterConfig {
+    /// Number of partitions.
+    pub partitions: u32,
+    /// How many batches may be in flight: bounds memory, and lets the next batches be read while
+    /// one is still running. At least 1, at most [`MAX_IN_FLIGHT`](crate::sched::MAX_IN_FLIGHT).
+    pub in_flight: u32,
+    /// How often a task is run before the job gives up.
+    pub attempts: u32,
+    /// How many workers must have joined before the first batch is cut.
+    pub workers: u32,
+    /// When batches end.
+    pub timetable: Timetable,
+    /// Per source whether it is live; the others end by themselves.
+    pub live: Vec<bool>,
+    /// The first batch to cut: 1, or the one after a savepoint's.
+    pub first: BatchSeq,
+}
+
+/// What a master's core is told.
+#[derive(Debug)]
+pub enum MasterEvent {
+    /// A worker said something.
+    Worker(WorkerId, ToMaster),
+    /// A source has been cut.
+    CutDone {
+        /// The batch.
+        batch: BatchSeq,
+        /// The source.
+        source: SourceId,
+        /// Per input the ranges it consists of.
+        inputs: Vec<Vec<Range>>,
+        /// Nothing will come after this.
+        ended: bool,
+    },
+    /// A source could not be cut.
+    CutFailed {
+        /// The batch.
+        batch: BatchSeq,
+        /// The source.
+        source: SourceId,
+        /// Why.
+        message: String,
+    },
+    /// All journal entries up to this one are durable.
+    Synced(JournalSeq),
+    /// A batch is visible at all outputs.
+    Published {
+        /// The batch.
+        batch: BatchSeq,
+    },
+    /// A batch could not be published.
+    PublishFailed {
+        /// The batch.
+        batch: BatchSeq,
+        /// The output that refused it.
+        output: OutputId,
+        /// Why.
+        message: String,
+    },
+    /// Time has passed.
+    Tick,
+    /// Stop gracefully: take in nothing new, process and publish what was received.
+    Stop,
+}
+
+/// What a master's driver must do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MasterAction {
+    /// Ask a source for the input of a batch; answer with `CutDone` or `CutFailed`.
+    Cut {
+        /// The batch.
+        batch: BatchSeq,
+        /// The source.
+        source: SourceId,
+    },
+    /// Tell the sources to take in nothing new.
+    StopSources,
+    /// Write an entry down; answer with `Synced` when it is durable.
+    Persist(JournalSeq, JournalEntry),
+    /// Tell a worker.
+    Tell(WorkerId, ToWorker),
+    /// Make a batch visible; answer with `Published` or `PublishFailed`.
+    Publish {
+        /// The batch.
+        batch: BatchSeq,
+        /// The proof that its commit is durable.
+        token: CommitToken,
+    },
+    /// A batch that was asked for does not exist: nothing was received for it.
+    Unneeded {
+        /// The batch.
+        batch: BatchSeq,
+    },
+    /// Send `Tick` when it is that late, in the timetable's milliseconds; replaces any other timer.
+    SetTimer(u64),
+    /// The job is over.
+    Finish(Outcome),
+}
+
+/// How a job ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// All input was processed and published.
+    Done,
+    /// It failed; batches before the one that failed were published.
+    Failed(Cause),
+}
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A task failed as often as it may.
+    Task {
+        /// The task.
+        task: TaskId,
+        /// How often it ran.
+        attempts: u32,
+        /// The last failure.
+        failure: Failure,
+    },
+    /// A source could not be cut.
+    Source {
+        /// The batch.
+        batch: BatchSeq,
+        /// The source.
+        source: SourceId,
+        /// Why.
+        message: String,
+    },
+    /// An output refused a batch.
+    Output {
+        /// The batch.
+        batch: BatchSeq,
+        /// The output.
+        output: OutputId,
+        /// Why.
+        message: String,
+    },
+}

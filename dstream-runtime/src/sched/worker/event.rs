@@ -1,0 +1,82 @@
+//! What a worker's core is told and asks for.
+
+use crate::id::{Attempt, BatchSeq, BlockId, Partition, StageId, TailId, TaskId, WorkerId};
+use crate::sched::message::{Failure, TaskTally, ToMaster, ToPeer, ToWorker};
+use crate::time::BatchTime;
+
+/// When blocks may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// When the tasks here that read them have run: for a job whose process is lost as a whole.
+    Consumed,
+    /// When their batch is over: other workers may have to read them again.
+    Released,
+}
+
+/// What a worker's core is told.
+#[derive(Debug)]
+pub enum WorkerEvent {
+    /// The master said something.
+    Master(ToWorker),
+    /// Another worker said something, and the blocks it names have arrived.
+    Peer(ToPeer),
+    /// A task has run here.
+    Ran {
+        /// The task.
+        task: TaskId,
+        /// Which run of it.
+        attempt: Attempt,
+        /// The blocks it made.
+        blocks: Vec<(TailId, Partition)>,
+        /// What it did.
+        tally: TaskTally,
+    },
+    /// A task has failed here.
+    Failed {
+        /// The task.
+        task: TaskId,
+        /// Which run of it.
+        attempt: Attempt,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// What a worker's driver must do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum WorkerAction {
+    /// Run a task.
+    Run(RunTask),
+    /// Tell the master.
+    Report(ToMaster),
+    /// Tell another worker, and send it the blocks that the message names.
+    Tell(WorkerId, ToPeer),
+    /// Blocks that this stage made in this batch will not be read here any more.
+    Drop {
+        /// The batch.
+        batch: BatchSeq,
+        /// The stage.
+        stage: StageId,
+    },
+    /// Nothing of batches before this one is needed any more.
+    Forget {
+        /// The oldest batch that is not over.
+        oldest: BatchSeq,
+    },
+}
+
+/// A task that is ready, and what it reads.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RunTask {
+    /// The task.
+    pub task: TaskId,
+    /// Which run of it.
+    pub attempt: Attempt,
+    /// The end of its batch.
+    pub time: BatchTime,
+    /// Whether its stage emits in this batch.
+    pub emits: bool,
+    /// Per dependency of the lineage row its blocks in merge order: by producing (stage, tail) as
+    /// the row lists them, then by producing partition. Empty if there is no block at all.
+    pub inputs: Vec<Vec<BlockId>>,
+}
