@@ -12,6 +12,7 @@ mod fallback;
 mod flow;
 mod kernel;
 mod names;
+mod spans;
 mod tables;
 
 pub use fallback::fallback;
@@ -50,7 +51,7 @@ pub fn job(plan: &Physical) -> TokenStream {
                 fn plan(&self) -> &'static __d::Plan {
                     &PLAN
                 }
-                #[allow(unused_variables, clippy::all)]
+                #[allow(unused_variables, unused_parens, clippy::all)]
                 fn build(&self, __params: &'static Self::Params, __b: &mut __d::Builder) {
                     #params
                     #build

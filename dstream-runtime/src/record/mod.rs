@@ -51,7 +51,8 @@ pub type Validator<'a> = rkyv::api::high::HighValidator<'a, BoxedError>;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no record",
     label = "a stream cannot carry `{Self}`",
-    note = "add `#[derive(Record)]` to your own type; strings, integers, floats, `bool`, `char`, `Option`, `Vec` and tuples of records are records already"
+    note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
+    note = "instead of `usize` write `as u64` (its size differs between machines); of a duration, keep its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
 )]
 pub trait Record: Sized + Send + Sync + 'static {
     /// The borrowed form that operators see.
@@ -94,8 +95,9 @@ pub trait Record: Sized + Send + Sync + 'static {
 /// A value, owned or borrowed, that stands for a record: what closures may return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no record",
-    label = "this operator makes values of type `{Self}`, which a stream cannot carry",
-    note = "add `#[derive(Record)]` to your own type; strings, integers, floats, `bool`, `char`, `Option`, `Vec` and tuples of records are records already"
+    label = "this makes values of type `{Self}`, which a stream cannot carry",
+    note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
+    note = "instead of `usize` write `as u64` (its size differs between machines); of a duration, keep its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
 )]
 pub trait AsRecord {
     /// The record it stands for.

@@ -1,0 +1,11 @@
+//! A job with a type parameter.
+
+use dstream::prelude::*;
+
+#[dstream::job]
+fn job<T: Record>() {
+    let lines = source::text("file:logs");
+    lines.print();
+}
+
+dstream::main!(job);

@@ -1,0 +1,11 @@
+//! A job that returns a stream.
+
+use dstream::prelude::*;
+
+#[dstream::job]
+fn job() -> Stream<String> {
+    let lines = source::text("file:logs");
+    lines.print();
+}
+
+dstream::main!(job);

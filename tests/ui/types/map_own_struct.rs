@@ -1,0 +1,15 @@
+//! A `map` whose closure returns a struct that is not marked.
+
+use dstream::prelude::*;
+
+struct Word {
+    text: String,
+}
+
+#[dstream::job]
+fn job() {
+    let lines = source::text("file:logs");
+    lines.map(|line| Word { text: line.to_owned() }).print();
+}
+
+dstream::main!(job);
