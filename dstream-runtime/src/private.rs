@@ -1,5 +1,6 @@
 //! What generated code names. Not part of the interface.
 
+pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
 pub use crate::exec::call::{
     as_view, call, call_option, call2, capture, into_record, items, next, pair, test, view,
@@ -17,7 +18,8 @@ pub use crate::plan::{
     StateRow, TailRow, Tasks,
 };
 pub use crate::record::{
-    AsRecord, Field, FieldError, Fields, Key, KeyFor, KeyReader, Record, Schema, Visitor,
+    AsRecord, Field, FieldError, Fields, Key, KeyFor, KeyReader, Record, RecordFor, Schema,
+    Visitor, is_record,
 };
 pub use crate::source::{CsvRows, JsonLines, TextLines};
 pub use mimalloc::MiMalloc;

@@ -12,7 +12,7 @@ mod fallback;
 mod flow;
 mod kernel;
 mod names;
-mod spans;
+pub(crate) mod spans;
 mod tables;
 
 pub use fallback::fallback;
