@@ -31,6 +31,9 @@ fn ui() {
     fixtures.compile_fail("tests/ui/*/*.rs");
 }
 
+/// What only build scripts report: under the macros, rustc itself misses a function that is not marked.
+const ELSEWHERE: [&str; 1] = ["E0410"];
+
 /// The compiler's table is the list of what has to be here.
 #[test]
 fn every_mistake_has_a_fixture() -> Result<(), Box<dyn Error>> {
@@ -46,33 +49,32 @@ fn every_mistake_has_a_fixture() -> Result<(), Box<dyn Error>> {
     let shown = shown()?;
     let missing: Vec<&str> = codes
         .into_iter()
+        .filter(|code| !ELSEWHERE.contains(code))
         .filter(|code| !shown.iter().any(|(_, text)| text.contains(&format!("dstream[{code}]"))))
         .collect();
     assert!(missing.is_empty(), "mistakes without a fixture: {missing:?}");
     Ok(())
 }
 
-/// rustc marks what is wrong with `^`. That is never the attribute, a derive, or a file of the runtime.
+/// An error is never at an attribute as a whole, at a derive, or in a file of the runtime.
 #[test]
 fn errors_are_in_the_user_s_code() -> Result<(), Box<dyn Error>> {
     for (path, text) in shown()? {
-        let mut place = "";
-        let mut source = "";
-        for line in text.lines() {
-            if line.trim_start().starts_with("-->") {
-                place = line;
-            } else if let Some((_, code)) = line.split_once(" | ") {
-                let marks = code.trim_start();
-                if marks.starts_with('^') && marks.trim_end_matches('^').len() < marks.len() {
-                    let attribute = source.contains("#[dstream::") || source.contains("#[derive(");
-                    let own = !attribute || source.contains("dstream::job(");
-                    let runtime =
-                        place.contains("dstream-runtime") && !text.contains("required by");
-                    assert!(own && !runtime, "{}\n{place}\n{source}\n{line}", path.display());
-                } else {
-                    source = code;
-                }
-            }
+        let program = fs::read_to_string(path.with_extension("rs"))?;
+        let errors = text.split("error").skip(1);
+        let places = errors.filter_map(|error| Some(error.split_once("--> ")?.1.lines().next()?));
+        for place in places {
+            let mut parts = place.rsplitn(3, ':');
+            let mut number = || parts.next()?.parse::<usize>().ok();
+            let (column, line) = (number(), number());
+            let (Some(column), Some(line)) = (column, line) else {
+                return Err(format!("{}: an error at {place}", path.display()).into());
+            };
+            let code = program.lines().nth(line - 1).unwrap_or_default();
+            let attribute = code.trim_start().starts_with("#[d");
+            let inside = code.find('(').is_some_and(|open| column > open + 1);
+            let derive = code.contains("#[derive(");
+            assert!(!derive && (!attribute || inside), "{}: an error at {code}", path.display());
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ pub use crate::exec::job::{
 };
 pub use crate::exec::tail::{Combine, Fold, Output, Rows, Spread, Tally, Top};
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
-pub use crate::job::{AnyJob, Job, JobParams, NoParams, job};
+pub use crate::job::{AnyJob, Compiled, Job, JobParams, NoParams, job};
 pub use crate::plan::{
     Dependency, InputRow, OperatorRow, OutputRow, Plan, Report, SourceRow, StageRow, StateKind,
     StateRow, TailRow, Tasks,
