@@ -32,6 +32,14 @@ pub trait Job: Copy + Send + Sync + 'static {
     fn build(&self, params: &'static Self::Params, builder: &mut Builder);
 }
 
+/// What a job was compiled into.
+pub struct Compiled<P: 'static> {
+    /// The constant tables.
+    pub plan: &'static Plan,
+    /// Makes the stages.
+    pub build: fn(&'static P, &mut Builder),
+}
+
 /// The parameters of a job that has none.
 #[derive(Debug, Clone, Args, Serialize, serde::Deserialize)]
 pub struct NoParams {}

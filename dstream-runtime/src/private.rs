@@ -1,5 +1,6 @@
 //! What generated code names. Not part of the interface.
 
+pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
 pub use crate::exec::call::{
     as_view, call, call_option, call2, capture, into_record, items, next, pair, test, view,
@@ -11,13 +12,14 @@ pub use crate::exec::job::{
 };
 pub use crate::exec::tail::{Combine, Fold, Output, Rows, Spread, Tally, Top};
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
-pub use crate::job::{AnyJob, Job, JobParams, NoParams, job};
+pub use crate::job::{AnyJob, Compiled, Job, JobParams, NoParams, job};
 pub use crate::plan::{
     Dependency, InputRow, OperatorRow, OutputRow, Plan, Report, SourceRow, StageRow, StateKind,
     StateRow, TailRow, Tasks,
 };
 pub use crate::record::{
-    AsRecord, Field, FieldError, Fields, Key, KeyFor, KeyReader, Record, Schema, Visitor,
+    AsRecord, Field, FieldError, Fields, Key, KeyFor, KeyReader, Record, RecordFor, Schema,
+    Visitor, is_record,
 };
 pub use crate::source::{CsvRows, JsonLines, TextLines};
 pub use mimalloc::MiMalloc;

@@ -21,7 +21,7 @@ pub(super) fn result(function: &Function) -> Place {
 }
 
 /// `__d::function`, at a place.
-pub(super) fn path(place: Place, function: &str) -> TokenStream {
+pub(crate) fn path(place: Place, function: &str) -> TokenStream {
     let runtime = quote_spanned!(place.start()=> __d::);
     let function = Ident::new(function, place.end());
     quote!(#runtime #function)

@@ -1,7 +1,5 @@
 //! The clock under an imported name.
 
-use dstream::prelude::*;
-
 use std::time::SystemTime;
 
 #[dstream::job]

@@ -3,16 +3,15 @@
 use dstream::prelude::*;
 
 #[dstream::operator]
-fn long_words(lines: Stream<String>, least: usize) -> Stream<String> {
-    let all = lines.flat_map(|line| words(line));
-    all.filter(|word| word.len() >= least)
+fn both(left: Stream<String>, right: Stream<String>) -> Stream<String> {
+    left.union(right)
 }
 
 #[dstream::job]
 fn job() {
     let lines = source::text("file:logs");
-    let long = long_words("lines", 3);
-    lines.union(long).print();
+    let all = both(lines, "other");
+    all.print();
 }
 
 dstream::main!(job);

@@ -1,7 +1,5 @@
 //! A job with a type parameter.
 
-use dstream::prelude::*;
-
 #[dstream::job]
 fn job<T: Record>() {
     let lines = source::text("file:logs");

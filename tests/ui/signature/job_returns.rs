@@ -1,7 +1,5 @@
 //! A job that returns a stream.
 
-use dstream::prelude::*;
-
 #[dstream::job]
 fn job() -> Stream<String> {
     let lines = source::text("file:logs");

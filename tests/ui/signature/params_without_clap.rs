@@ -1,7 +1,5 @@
 //! Parameters that are no parameters of a command line.
 
-use dstream::prelude::*;
-
 struct Params {
     input: String,
 }

@@ -1,7 +1,5 @@
 //! A stream with its type written out.
 
-use dstream::prelude::*;
-
 #[dstream::job]
 fn job() {
     let lines = source::text("file:logs");

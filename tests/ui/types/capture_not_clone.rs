@@ -1,7 +1,5 @@
 //! A `let` that cannot be cloned into the kernels.
 
-use dstream::prelude::*;
-
 struct Once;
 
 impl Once {

@@ -1,7 +1,5 @@
 //! A `map` whose closure returns a struct that is not marked.
 
-use dstream::prelude::*;
-
 struct Word {
     text: String,
 }

@@ -1,7 +1,5 @@
 //! A function of another type than the records.
 
-use dstream::prelude::*;
-
 fn double(n: u64) -> u64 {
     n * 2
 }
