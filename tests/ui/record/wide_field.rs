@@ -1,11 +1,11 @@
-//! A field of the machine's word size.
+//! A field of 128 bits.
 
 use dstream::prelude::*;
 
 #[derive(Record)]
 struct Visit {
     url: String,
-    clicks: usize,
+    clicks: u128,
 }
 
 fn main() {}
