@@ -65,3 +65,8 @@ macro_rules! main {
         }
     };
 }
+
+/// The program in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

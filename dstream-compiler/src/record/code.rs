@@ -136,8 +136,10 @@ fn is_string(ty: &Type) -> bool {
 }
 
 fn is_scalar(ty: &Type) -> bool {
-    const SCALARS: [&str; 12] =
-        ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64", "bool", "char"];
+    const SCALARS: [&str; 14] = [
+        "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "f32", "f64",
+        "bool", "char",
+    ];
     matches!(ty, Type::Path(path) if SCALARS.iter().any(|scalar| path.path.is_ident(scalar)))
 }
 

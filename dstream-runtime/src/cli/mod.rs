@@ -8,6 +8,7 @@ mod panel;
 mod plan;
 mod run;
 mod show;
+mod signals;
 mod summary;
 mod value;
 
@@ -41,21 +42,17 @@ fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
         }
     };
     match &invocation.verb {
-        Some(Verb::Plan(options)) => plan::print(invocation.job.plan(), options),
+        Some(Verb::Plan(options)) => plan::print(&invocation, options),
         None => run(&invocation),
     }
 }
 
 fn run(invocation: &Invocation<'_>) -> u8 {
-    match run::run(invocation) {
-        Ok(()) => DONE,
-        Err(run::Failed::Usage(message)) => {
-            show::error(&message);
-            USAGE
-        }
-        Err(run::Failed::Job(message)) => {
-            show::error(&message);
-            FAILED
-        }
-    }
+    let (message, code) = match run::run(invocation) {
+        Ok(()) => return DONE,
+        Err(run::Failed::Usage(message)) => (message, USAGE),
+        Err(run::Failed::Job(message)) => (message, FAILED),
+    };
+    show::error(invocation.engine.log, &message);
+    code
 }

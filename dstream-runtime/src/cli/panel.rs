@@ -7,6 +7,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 pub(super) const PREVIEW: u32 = 3;
 
 /// A line for the batch, and some for each output.
+#[derive(Clone)]
 pub(super) struct Panel {
     lines: MultiProgress,
     batch: ProgressBar,

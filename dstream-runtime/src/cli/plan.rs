@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
-use super::args::PlanArgs;
+use super::args::{Invocation, PlanArgs};
 use super::{DONE, FAILED, show};
-use crate::plan::{self, Plan};
+use crate::plan;
 
 /// Prints the plan on standard output, in one of its forms.
-pub(super) fn print(plan: &'static Plan, options: &PlanArgs) -> u8 {
+pub(super) fn print(invocation: &Invocation<'_>, options: &PlanArgs) -> u8 {
+    let plan = invocation.job.plan();
     let text = if options.dot {
         plan.report.dot.to_owned()
     } else if options.svg {
@@ -20,12 +21,15 @@ pub(super) fn print(plan: &'static Plan, options: &PlanArgs) -> u8 {
         plan::text(plan)
     };
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")) {
+    match writeln!(out, "{}", text.trim_end_matches('\n')) {
         Ok(()) => DONE,
         // The reader has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
         Err(error) => {
-            show::error(&format!("cannot write to standard output: {error}"));
+            show::error(
+                invocation.engine.log,
+                &format!("cannot write to standard output: {error}"),
+            );
             FAILED
         }
     }

@@ -1,11 +1,11 @@
 //! Runs the job in this process: opens its inputs and outputs, stops on Ctrl-C, says what was done.
 
 use std::io::IsTerminal;
-use std::task::Poll;
 
 use super::args::{EngineArgs, Invocation, LogFormat, SummaryFormat, bindings};
 use super::panel::PREVIEW;
 use super::show::{Display, Start};
+use super::signals::Signals;
 use super::summary;
 use crate::driver::{self, JobError, LocalConfig, StopHandle};
 use crate::exec::job::BuiltJob;
@@ -53,9 +53,11 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         && engine.log == LogFormat::Text
         && !prints_to_terminal(&built);
     let start = Start { plan, built: &built, engine, cores, live, addresses: addresses(&sources) };
+    let no_signals = |error| Failed::Job(format!("cannot wait for Ctrl-C: {error}"));
+    let signals = Signals::catch().map_err(no_signals)?;
     let mut display = Display::start(&start, terminal);
     let stop = StopHandle::new();
-    stop_on_signals(&stop);
+    signals.stop(stop.clone(), display.stopping()).map_err(no_signals)?;
     let config = LocalConfig {
         partitions: engine.partitions,
         cores,
@@ -69,7 +71,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     match result {
         Ok(done) => {
             match engine.summary {
-                SummaryFormat::Text => summary::text(plan, &done),
+                SummaryFormat::Text => summary::say(plan, &done, engine.log),
                 SummaryFormat::Json => summary::json(plan, &done).map_err(Failed::Job)?,
             }
             Ok(())
@@ -144,37 +146,4 @@ fn open_sink(url: &str, name: &str) -> Result<Box<dyn Sink>, Failed> {
 /// Where sources listen, for people who gave port 0.
 fn addresses(sources: &[Box<dyn Source>]) -> Vec<Option<std::net::SocketAddr>> {
     sources.iter().map(|source| source.local_addr()).collect()
-}
-
-/// The first signal stops the job gracefully; the second ends the process.
-fn stop_on_signals(stop: &StopHandle) {
-    let stop = stop.clone();
-    let watch = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
-        let Ok(runtime) = runtime else { return };
-        runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
-            let mut asked = false;
-            loop {
-                std::future::poll_fn(|cx| {
-                    let came = interrupt.poll_recv(cx).is_ready();
-                    let came = terminate.poll_recv(cx).is_ready() || came;
-                    if came { Poll::Ready(()) } else { Poll::Pending }
-                })
-                .await;
-                if asked {
-                    std::process::exit(130);
-                }
-                asked = true;
-                stop.stop();
-            }
-        });
-    };
-    // Without the thread a signal ends the process at once, as it does by default.
-    let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(watch);
 }

@@ -87,11 +87,28 @@ impl Display {
         }
     }
 
-    fn say(&self, line: &str) {
-        match &self.panel {
-            Some(panel) => panel.suspend(|| lines(&[line])),
-            None => lines(&[line]),
+    /// What says that the job was asked to stop; the thread that waits for signals calls it.
+    pub(super) fn stopping(&self) -> impl Fn() + Send + use<> {
+        let (log, panel) = (self.log, self.panel.clone());
+        move || match log {
+            LogFormat::Text => say(
+                panel.as_ref(),
+                "stopping: what was received is processed first; Ctrl-C again ends at once",
+            ),
+            LogFormat::Json => log_json(&json!({"event": "stop"})),
         }
+    }
+
+    fn say(&self, line: &str) {
+        say(self.panel.as_ref(), line);
+    }
+}
+
+/// Writes a line above the part of a terminal that moves.
+fn say(panel: Option<&Panel>, line: &str) {
+    match panel {
+        Some(panel) => panel.suspend(|| lines(&[line])),
+        None => lines(&[line]),
     }
 }
 
@@ -221,11 +238,15 @@ pub(super) fn lines(lines: &[impl AsRef<str>]) {
 }
 
 /// Why the process ends.
-pub(super) fn error(message: &str) {
-    lines(&[format!("error: {message}")]);
+pub(super) fn error(log: LogFormat, message: &str) {
+    match log {
+        LogFormat::Text => lines(&[format!("error: {message}")]),
+        LogFormat::Json => log_json(&json!({"event": "error", "message": message})),
+    }
 }
 
-fn log_json(value: &serde_json::Value) {
+/// One object of a log in JSON.
+pub(super) fn log_json(value: &serde_json::Value) {
     lines(&[value.to_string()]);
 }
 

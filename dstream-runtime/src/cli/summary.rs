@@ -3,13 +3,25 @@
 use std::io::Write;
 
 use serde::Serialize;
+use serde_json::json;
 
+use super::args::LogFormat;
 use super::show::{bytes, count};
 use crate::driver::Summary;
 use crate::plan::Plan;
 
-/// One line per fact, on standard error.
-pub(super) fn text(plan: &Plan, done: &Summary) {
+/// In the log, on standard error.
+pub(super) fn say(plan: &Plan, done: &Summary, log: LogFormat) {
+    match log {
+        LogFormat::Text => super::show::lines(&facts(plan, done)),
+        LogFormat::Json => {
+            super::show::log_json(&json!({"event": "summary", "summary": Line::new(plan, done)}));
+        }
+    }
+}
+
+/// One line per fact.
+fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
     let mut lines = vec![format!(
         "{}: {} records ({}) in {} batches, {:.2} s, {} records/s",
         plan.job,
@@ -36,7 +48,7 @@ pub(super) fn text(plan: &Plan, done: &Summary) {
             latency.p50_ms, latency.p99_ms, latency.max_ms
         ));
     }
-    super::show::lines(&lines);
+    lines
 }
 
 #[derive(Serialize)]
@@ -47,14 +59,20 @@ struct Line<'s> {
     done: &'s Summary,
 }
 
+impl<'s> Line<'s> {
+    fn new(plan: &'s Plan, done: &'s Summary) -> Self {
+        Self { job: plan.job, plan: format!("{:016x}", plan.hash), done }
+    }
+}
+
 /// One line of JSON, on standard output.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub(super) fn json(plan: &Plan, done: &Summary) -> Result<(), String> {
-    let line = Line { job: plan.job, plan: format!("{:016x}", plan.hash), done };
     let failed = |error: String| format!("cannot write the summary to standard output: {error}");
-    let text = serde_json::to_string(&line).map_err(|error| failed(error.to_string()))?;
+    let text =
+        serde_json::to_string(&Line::new(plan, done)).map_err(|error| failed(error.to_string()))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| failed(error.to_string()))
 }

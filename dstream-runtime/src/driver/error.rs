@@ -192,7 +192,9 @@ impl TaskFailure {
             }
             _ => None,
         };
-        let exact = panicked.is_some() || row.operators.len() == 1;
+        // A stage that reads begins with its source.
+        let reads = matches!(error, TaskError::DeadLetter(_) | TaskError::Source(_));
+        let exact = panicked.is_some() || reads || row.operators.len() == 1;
         let first = || {
             let first = row.operators.first().copied().unwrap_or(OperatorId(u16::MAX));
             Place::operator(plan, first)
@@ -243,6 +245,7 @@ impl std::error::Error for TaskFailure {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::task::DeadLetter;
     use crate::id::{BatchSeq, Partition, SourceId, StageId};
     use crate::plan::{Report, StageRow, Tasks};
 
@@ -275,9 +278,12 @@ mod tests {
         report: Report { phases: &[], dot: "", code: "" },
     };
 
-    fn failure(at: Option<(&str, u32)>) -> String {
+    fn panic(at: Option<(&str, u32)>) -> String {
         let at = at.map(|(file, line)| (file.to_owned(), line));
-        let error = TaskError::Panic(Panic { message: "no such key".into(), at });
+        failure(TaskError::Panic(Panic { message: "no such key".into(), at }))
+    }
+
+    fn failure(error: TaskError) -> String {
         let (batch, stage, partition) = (BatchSeq(7), StageId(0), Partition(3));
         let task = TaskId { batch, stage, partition };
         TaskFailure::new(&PLAN, task, BatchTime(7000), 3, error).to_string()
@@ -286,7 +292,7 @@ mod tests {
     #[test]
     fn a_panic_names_the_operator_on_whose_lines_it_happened() {
         for file in ["src/main.rs", "/home/me/job/src/main.rs", "main.rs"] {
-            let text = failure(Some((file, 14)));
+            let text = panic(Some((file, 14)));
             assert_eq!(
                 text,
                 format!(
@@ -302,10 +308,18 @@ mod tests {
     #[test]
     fn a_panic_elsewhere_names_the_stage() {
         for at in [None, Some(("src/other.rs", 14)), Some(("src/main.rs", 99))] {
-            let text = failure(at);
+            let text = panic(at);
             let stage = "the stage of `views → ones`, which begins at src/main.rs:10, failed in";
             assert!(text.starts_with(stage), "{text}");
         }
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_its_source_s() {
+        let (split, reason, text) = ("a.json".into(), "no JSON".into(), "{".into());
+        let letter = DeadLetter { split, position: 7, reason, text };
+        let text = failure(TaskError::DeadLetter(Box::new(letter)));
+        assert!(text.starts_with("`views`: json at src/main.rs:10 failed in batch 7"), "{text}");
     }
 
     #[test]

@@ -1,0 +1,98 @@
+//! What fails while a job runs: a function of the user, a port, a disk.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::job::Job;
+use crate::published::{Published, assert_same_trees};
+use crate::text;
+
+#[test]
+fn a_panic_names_its_stream_operator_and_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("numbers.txt"), "1\n2\nthree\n4\n").expect("there is room");
+    let job = Job::example("panics").source(
+        "lines",
+        format_args!("{}?batch_records=2", dir.path().join("numbers.txt").display()),
+    );
+    let out = dir.path().join("out");
+    let done = job.files("sum", "text", &out).run().code(1);
+    let line = line_of("tests/jobs/panics.rs", "line.parse");
+    let place = format!("`numbers`: map at tests/jobs/panics.rs:{line}");
+    done.says(&["error: ", &place, "every line is a number", "batch 2", "start the job again"]);
+    assert_eq!(Published::read(&out).lines(), ["3"], "the batch before is published");
+}
+
+/// The number of the line of a file that has a text.
+fn line_of(file: &str, text: &str) -> usize {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let source = fs::read_to_string(path).expect("it is there");
+    1 + source.lines().position(|line| line.contains(text)).expect("it has the text")
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("it has one").to_string();
+    let done = Job::example("grep").source("lines", format_args!("tcp://{address}")).run();
+    done.code(1).says(&["error: source `lines`", "listen on", &address, "in use"]);
+}
+
+/// A file system in memory.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(dir: &Path, size: &str) -> Result<Self, String> {
+        if !rustix::process::geteuid().is_root() {
+            return Err("only root can mount a small disk".to_owned());
+        }
+        let path = dir.join("disk");
+        fs::create_dir(&path).map_err(|error| error.to_string())?;
+        let disk = Self(path);
+        disk.mount_with(&format!("size={size}")).map(|()| disk)
+    }
+
+    fn mount_with(&self, options: &str) -> Result<(), String> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "dstream-test"]).arg(&self.0);
+        let output = mount.output().map_err(|error| error.to_string())?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Fails if it was never mounted.
+        let _ = Command::new("umount").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_the_job_and_spoils_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = match Disk::mount(dir.path(), "512k") {
+        Ok(disk) => disk,
+        Err(why) => return eprintln!("skipped: {why}"),
+    };
+    let input = text::write(&dir.path().join("text.txt"), 1 << 20);
+    let url = format!("{}?batch_records=500", input.display());
+    let run = |into: &Path| {
+        Job::example("word_count").source("lines", &url).files("counts", "csv", into).run()
+    };
+    let (whole, small) = (dir.path().join("whole"), disk.0.join("out"));
+    run(&whole).code(0);
+    run(&small).code(1).says(&["error: output `counts`", "disk", "is full", "start the job again"]);
+
+    let (before, all) = (Published::read(&small), Published::read(&whole));
+    assert!(!before.0.is_empty() && before.0.len() < all.0.len(), "it was full half-way");
+    assert!(before.0.iter().eq(all.0.iter().take(before.0.len())), "batches are whole");
+
+    disk.mount_with("remount,size=64m").expect("it can grow");
+    run(&small).code(0);
+    assert_same_trees(&whole, &small);
+}

@@ -1,0 +1,81 @@
+//! Standard output and standard error: who reads them may stop, and what is there can be parsed.
+
+use std::io::{BufRead, BufReader};
+
+use serde_json::Value;
+
+use crate::job::Job;
+
+#[test]
+fn a_reader_that_goes_ends_the_job() {
+    let cases = [
+        ("top_k_count", "top", None, "generate://words?rate=1000"),
+        ("grep", "matches", Some("stdout:"), "generate://words?rate=1000000"),
+        (
+            "word_count",
+            "counts",
+            Some("json+stdout:"),
+            "generate://words?records=100000000&batch_records=5000",
+        ),
+    ];
+    for (name, output, sink, source) in cases {
+        let job = Job::example(name).source("lines", format_args!("{source}&words=50")).unread();
+        let job = match sink {
+            Some(url) => job.sink(output, url),
+            None => job,
+        };
+        let mut job = job.start();
+        let mut reader = BufReader::new(job.take_stdout());
+        let mut line = String::new();
+        reader.read_line(&mut line).expect("it writes");
+        assert!(!line.is_empty());
+        drop(reader);
+        let done = job.end().code(0);
+        assert!(done.err.iter().all(|line| !line.contains("error")), "{}", done.said());
+    }
+}
+
+#[test]
+fn the_summary_is_the_last_line() {
+    let job = Job::example("top_k_count").source("lines", "generate://words?records=1000&words=9");
+    let done = job.args(["--summary", "json", "--k", "3"]).run().code(0);
+    assert_eq!(done.out.len(), 5, "the top was printed before: {}", done.said());
+    let summary = done.summary();
+    assert_eq!(summary["job"], "top_k_count");
+    assert_eq!((&summary["records"], &summary["batches"]), (&Value::from(1000), &Value::from(1)));
+    assert_eq!(summary["sources"][0]["name"], "lines");
+    assert_eq!(summary["outputs"][0]["name"], "top");
+    assert_eq!(summary["outputs"][0]["records"], 3);
+    assert!(summary["elapsed"].is_f64() && summary["latency"].is_null(), "{summary}");
+}
+
+/// The events of a log, every line of which must be JSON.
+fn events(lines: &[String]) -> Vec<String> {
+    let event = |line: &String| {
+        let value: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        value["event"].as_str().unwrap_or_else(|| panic!("{line}")).to_owned()
+    };
+    lines.iter().map(event).collect()
+}
+
+#[test]
+fn every_line_of_a_json_log_is_json() {
+    let job = |source: &str| {
+        let job = Job::example("page_views").source("views", source);
+        job.args(["--log", "json"])
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("views.json");
+    std::fs::write(&path, "{}\n{\"url\":\"/\",\"user\":1}\n\"\n").expect("there is room");
+    let path = path.display();
+    let done = job(&path.to_string()).run().code(0);
+    assert_eq!(events(&done.err), ["start", "dead_letter", "dead_letter", "batch", "summary"]);
+    let last: Value = serde_json::from_str(&done.err[4]).expect("it is JSON");
+    assert_eq!(last["summary"]["sources"][0]["dead_letters"], 2);
+
+    let done = job(&format!("{path}?on_error=stop")).run().code(1);
+    assert_eq!(events(&done.err).last().map(String::as_str), Some("error"));
+    let done = job("missing.json").run().code(1);
+    assert_eq!(events(&done.err), ["error"]);
+}

@@ -1,0 +1,62 @@
+//! A job whose output is not read keeps its memory bounded, makes its clients wait, and goes on.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::job::Job;
+
+/// The resident memory of a process, in KiB.
+fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+    line.trim().trim_end_matches(" kB").parse().expect("it is a number")
+}
+
+/// So much is never taken in while nothing leaves.
+const MOST: usize = 64 << 20;
+
+#[test]
+fn an_output_that_is_not_read_makes_the_clients_wait() {
+    let job = Job::example("grep").source("lines", "tcp://127.0.0.1:0?buffer=1MiB");
+    let job = job.sink("matches", "stdout:").args(["--pattern", "x", "--interval", "10ms"]);
+    let mut job = job.args(["--log", "json"]).unread().start();
+    let mut client = TcpStream::connect(job.address()).expect("it listens");
+    let before = resident(job.pid());
+
+    // Until no byte has been taken for a while, or far too many.
+    client.set_write_timeout(Some(Duration::from_millis(500))).expect("it can be set");
+    let mut sent = Vec::new();
+    let mut number = 0u64;
+    let mut left: Vec<u8> = Vec::new();
+    while sent.len() < MOST {
+        while left.len() < 64 << 10 {
+            left.extend_from_slice(format!("{number} x\n").as_bytes());
+            number += 1;
+        }
+        match client.write(&left) {
+            Ok(written) => sent.extend(left.drain(..written)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(sent.len() < MOST, "the client was never made to wait");
+    let grown = resident(job.pid()).saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB more for {} bytes", sent.len());
+
+    // Now somebody reads.
+    job.read_stdout();
+    client.set_write_timeout(None).expect("it can be set");
+    client.write_all(&left).expect("it receives again");
+    sent.extend(left);
+    drop(client);
+    let sent = String::from_utf8(sent).expect("it is text");
+    let lines = sent.lines().count();
+    job.wait("what was held up", |job| job.out.len() >= lines);
+    job.signal(Signal::TERM);
+    let done = job.end().code(0);
+    assert!(done.out.iter().map(String::as_str).eq(sent.lines()), "each line once, and in order");
+}

@@ -1,0 +1,119 @@
+//! The template gives a project that builds, passes its test, runs, and reports mistakes where they
+//! are.
+//!
+//! The project lies outside of the workspace and shares its target directory, lock file and profile,
+//! so that nothing but dstream itself is built again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::job::{Job, profile_dir};
+use crate::published::Published;
+
+const NAME: &str = "dstream-test-orders";
+
+struct Project(tempfile::TempDir);
+
+impl Project {
+    /// What `cargo generate` makes of the template.
+    fn generate() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let template = root.join("templates/job");
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir(dir.path().join("src")).expect("there is room");
+        let path = |path: &Path| format!("{{ path = {:?} }}", path.display().to_string());
+        for file in ["Cargo.toml", "README.md", "build.rs", "orders.csv", "src/main.rs"] {
+            let text = fs::read_to_string(template.join(file)).expect("the template has it");
+            let text = text
+                .replace("{{project-name}}", NAME)
+                .replace("{{dstream}}", &path(root))
+                .replace("{{dstream_compiler}}", &path(&root.join("dstream-compiler")));
+            assert!(!text.contains("{{"), "a placeholder that nobody fills in: {text}");
+            fs::write(dir.path().join(file), text).expect("there is room");
+        }
+        fs::copy(root.join("Cargo.lock"), dir.path().join("Cargo.lock")).expect("there is room");
+        Self(dir)
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.0.path().join(file)
+    }
+
+    fn cargo(&self, command: &str, args: &[&str]) -> Output {
+        let profile = profile_dir();
+        let target = profile.parent().expect("it is in the target directory");
+        let release = profile.ends_with("release");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut cargo = Command::new(cargo);
+        cargo.arg(command).arg("--offline").args(args).current_dir(self.0.path());
+        cargo.args(release.then_some("--release")).env("CARGO_TARGET_DIR", target);
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+        cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
+        cargo.output().expect("there is a cargo")
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        // Its place is never the same again, so nothing of it can be used again.
+        let _ = self.cargo("clean", &["--package", NAME]);
+    }
+}
+
+fn said(output: &Output) -> String {
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{}\n{out}\n{err}", output.status)
+}
+
+/// A field of the first of cargo's messages with a reason.
+fn message(output: &Output, reason: &str, field: &str) -> PathBuf {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let ours = |message: &Value| {
+        let id = message["package_id"].as_str().unwrap_or_default();
+        message["reason"] == reason && id.contains(NAME) && message[field].is_string()
+    };
+    let found = messages.into_iter().find(ours).unwrap_or_else(|| panic!("{}", said(output)));
+    found[field].as_str().expect("it is a string").into()
+}
+
+#[test]
+fn a_new_project_builds_tests_runs_and_reports() {
+    let project = Project::generate();
+    let built = project.cargo("build", &["--message-format=json"]);
+    assert!(built.status.success(), "{}", said(&built));
+
+    let binary = message(&built, "compiler-artifact", "executable");
+    let done = Job::of(Command::new(binary)).current_dir(project.0.path()).run().code(0);
+    assert_eq!(done.out, ["best at 1000 ms:", "cid\t1200", "dee\t700", "bob\t400"]);
+    let totals = Published::read(&project.path("out/totals"));
+    assert_eq!(totals.sorted(), [["ann,350", "bob,400", "cid,1200", "dee,700"]]);
+
+    let out = message(&built, "build-script-executed", "out_dir");
+    let plan = fs::read_to_string(out.join("dstream/orders.plan.txt")).expect("a report");
+    let dot = fs::read_to_string(out.join("dstream/orders.dot")).expect("a report");
+    assert!(plan.contains("job orders"), "{plan}");
+    assert!(plan.contains("running_reduce") && dot.contains("running_reduce"), "{plan}\n{dot}");
+
+    let tested = project.cargo("test", &[]);
+    assert!(tested.status.success(), "{}", said(&tested));
+    assert!(said(&tested).contains("totals_run_over_batches ... ok"), "{}", said(&tested));
+
+    // A mistake in the job is the macro's to report, where it is.
+    let main = fs::read_to_string(project.path("src/main.rs")).expect("it is there");
+    let wrong = main.replace("paid.running_reduce(", "paid.runing_reduce(");
+    assert_ne!(main, wrong);
+    fs::write(project.path("src/main.rs"), &wrong).expect("there is room");
+    let line = 1 + wrong.lines().position(|line| line.contains("runing")).expect("it is there");
+    let column = wrong.lines().nth(line - 1).and_then(|line| line.find("runing")).expect("it is");
+    let failed = project.cargo("build", &[]);
+    let text = said(&failed);
+    assert_eq!(failed.status.code(), Some(101), "{text}");
+    assert!(text.contains(&format!("src/main.rs:{line}:{}", column + 1)), "{text}");
+    assert!(text.contains("`runing_reduce`") && text.contains("running_reduce"), "{text}");
+    assert!(!text.contains("custom build"), "the build script went on: {text}");
+}
