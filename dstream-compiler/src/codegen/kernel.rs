@@ -179,7 +179,7 @@ fn path(tail: usize) -> TokenStream {
 /// `(A, (B, ()))`
 fn tail_types(tails: &[TailKind]) -> TokenStream {
     tails.iter().rev().fold(quote!(()), |rest, tail| {
-        let name = local(tail_name(*tail));
+        let name = Ident::new(tail_name(*tail), Span::mixed_site());
         let arguments = match tail {
             TailKind::Combine => quote!(<_, _, _>),
             TailKind::Spread => quote!(<_, _, false>),

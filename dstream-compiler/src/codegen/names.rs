@@ -100,17 +100,17 @@ fn identifiers(tokens: TokenStream, into: &mut BTreeMap<String, Span>) {
     }
 }
 
-/// The variable that holds a record of a stream. The underscore at its end keeps it from being taken
-/// for a unit struct: a job is one, and may have the name of one of its streams.
+/// The variable that holds a record of a stream.
 pub(super) fn variable(stream: &str) -> Ident {
     let plain: String = stream.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
     let digit = plain.starts_with(|c: char| c.is_ascii_digit());
-    local(&format!("{}{plain}_", if digit { "_" } else { "" }))
+    local(&format!("{}{plain}", if digit { "_" } else { "" }))
 }
 
-/// A local of generated code, which no name of the user's can be.
+/// A local of generated code, which no local of the user's can be. The underscore at its end keeps it from
+/// being taken for a unit struct: every job is one, whatever its name.
 pub(super) fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+    Ident::new(&format!("{name}_"), Span::mixed_site())
 }
 
 /// The slot of a tail.
