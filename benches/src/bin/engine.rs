@@ -221,13 +221,11 @@ fn read_batch(dir: &Path, whole_lines: bool, into: &mut Output) -> Result<(), Bo
     for part in fs::read_dir(dir)? {
         let path = part?.path();
         let extension = path.extension().and_then(|extension| extension.to_str());
-        let header = match extension {
-            Some("csv") => 1,
-            Some("txt") => 0,
-            _ => continue,
-        };
+        if !matches!(extension, Some("csv" | "txt")) {
+            continue;
+        }
         let text = fs::read(&path)?;
-        for line in text.split(|byte| *byte == b'\n').skip(header) {
+        for line in text.split(|byte| *byte == b'\n') {
             if line.is_empty() {
                 continue;
             }
