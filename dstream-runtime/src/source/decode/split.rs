@@ -60,31 +60,14 @@ impl<'a> Lines<'a> {
         self.base = self.next;
         self.next += BLOCK;
         if !ascii {
-            self.vouch();
+            (self.known, self.limit) =
+                vouch(self.bytes, self.known.max(self.line), self.next, self.limit);
             if self.limit < self.next {
                 // It may begin in a block before this one.
                 ends &= (1 << self.limit.saturating_sub(self.base)) - 1;
             }
         }
         self.ends = ends;
-    }
-
-    /// Validates the lines that reach into the block, unless they are known.
-    #[cold]
-    #[inline(never)]
-    fn vouch(&mut self) {
-        self.known = self.known.max(self.line);
-        while self.known < self.next.min(self.limit) {
-            let portion = some_lines(&self.bytes[self.known..]);
-            match simdutf8::compat::from_utf8(portion) {
-                Ok(_) => self.known += portion.len(),
-                Err(error) => {
-                    let good = last_line_end(&portion[..error.valid_up_to()]).unwrap_or(0);
-                    self.known += good;
-                    self.limit = self.known;
-                }
-            }
-        }
     }
 
     /// A line whose end was found.
@@ -118,6 +101,26 @@ impl<'a> Iterator for Lines<'a> {
         self.ends &= self.ends - 1;
         Some(self.take(end))
     }
+}
+
+/// Validates the lines from `known` on that begin before `next`, up to `limit`; up to where lines
+/// are known now, and where to stop.
+///
+/// It is given no iterator, so that the compiler can keep one in registers.
+#[cold]
+#[inline(never)]
+fn vouch(bytes: &[u8], mut known: usize, next: usize, mut limit: usize) -> (usize, usize) {
+    while known < next.min(limit) {
+        let portion = some_lines(&bytes[known..]);
+        match simdutf8::compat::from_utf8(portion) {
+            Ok(_) => known += portion.len(),
+            Err(error) => {
+                known += last_line_end(&portion[..error.valid_up_to()]).unwrap_or(0);
+                limit = known;
+            }
+        }
+    }
+    (known, limit)
 }
 
 /// At least one whole line, and no more than there are in a portion.
