@@ -1,9 +1,0 @@
-//! A `map` whose closure returns the machine's word size.
-
-#[dstream::job]
-fn job() {
-    let lines = source::text("file:logs");
-    lines.map(|line| line.len()).print();
-}
-
-dstream::main!(job);
