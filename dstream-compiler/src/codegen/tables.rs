@@ -1,8 +1,9 @@
 //! The constant tables of a plan.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::Expr;
+use syn::visit_mut::{self, VisitMut};
 
 use crate::ir::physical::{
     FlowKind, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
@@ -180,6 +181,32 @@ fn input(plan: &Physical, flow: usize) -> TokenStream {
 /// The generated code as a person would write it.
 fn pretty(build: &TokenStream) -> String {
     let function = quote!(fn build(b: &mut Builder) { #build });
-    let text = rust_text::items(function.clone()).unwrap_or_else(|| function.to_string());
+    let Ok(mut file) = syn::parse2::<syn::File>(function.clone()) else {
+        return function.to_string();
+    };
+    Plain.visit_file_mut(&mut file);
+    let text = rust_text::items(file.to_token_stream()).unwrap_or_else(|| function.to_string());
     text.replace("__d::", "").replace("__b", "b")
+}
+
+/// Takes away what is there for the places of errors alone: `(x,).0` and `(x)`.
+struct Plain;
+
+impl VisitMut for Plain {
+    fn visit_expr_mut(&mut self, expr: &mut Expr) {
+        let plain = match expr {
+            Expr::Paren(paren) if matches!(*paren.expr, Expr::Path(_) | Expr::Field(_)) => {
+                Some((*paren.expr).clone())
+            }
+            Expr::Field(field) => match &*field.base {
+                Expr::Tuple(tuple) if tuple.elems.len() == 1 => tuple.elems.first().cloned(),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(plain) = plain {
+            *expr = plain;
+        }
+        visit_mut::visit_expr_mut(self, expr);
+    }
 }

@@ -189,9 +189,10 @@ impl<T: Tail> United<T, T::Record, T::Record> for T {
 
 /// A slot whose records are united with those of another.
 #[must_use]
-pub fn united<S: Tail, T: Tail>(_: &Slot<T>, slot: Slot<S>) -> Slot<T>
+pub fn united<S, T>(_: &Slot<T>, slot: Slot<S>) -> Slot<T>
 where
-    S: United<T, <S as Tail>::Record, <T as Tail>::Record>,
+    S: Tail + United<T, <S as Tail>::Record, <T as Tail>::Record>,
+    T: Tail,
 {
     S::slot(slot)
 }

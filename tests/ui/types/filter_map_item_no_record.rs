@@ -3,7 +3,7 @@
 #[dstream::job]
 fn job() {
     let lines = source::text("file:logs");
-    lines.filter_map(|line| line.split(' ').next().map(str::as_bytes)).print();
+    lines.filter_map(|line| line.split(' ').next().map(|word| word.len() as u128)).print();
 }
 
 dstream::main!(job);
