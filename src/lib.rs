@@ -54,14 +54,19 @@ pub mod prelude {
 /// ```
 #[macro_export]
 macro_rules! main {
-    ($($job:path),+ $(,)?) => {
+    ($($job:expr),+ $(,)?) => {
         // Buffers of megabytes come and go with every batch, which the system's allocator gives back
         // to the kernel each time.
         #[global_allocator]
         static __DSTREAM_ALLOCATOR: $crate::__private::MiMalloc = $crate::__private::MiMalloc;
 
         fn main() -> ::std::process::ExitCode {
-            $crate::__private::main(&[$(&$job),+])
+            $crate::__private::main(&[$(&*$crate::__private::job($job)),+])
         }
     };
 }
+
+/// The program in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -16,7 +16,19 @@ use crate::syntax::OperatorFn;
 /// `#[dstream::job(ATTRIBUTE)] ITEM`
 #[must_use]
 pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    State { attribute, item, operators: Vec::new() }.advance()
+    let compiled = compile_job(attribute.clone(), item.clone(), &[]);
+    let (Some(header), Ok(function)) = (&compiled.header, syn::parse2::<ItemFn>(item.clone()))
+    else {
+        let errors = compiled.diagnostics.to_compile_errors();
+        return quote!(#errors #item);
+    };
+    if function.sig.receiver().is_some() {
+        let errors = compiled.diagnostics.to_compile_errors();
+        let method = codegen::method(&function);
+        return quote!(#errors #method);
+    }
+    let compiled = State { attribute, item, operators: Vec::new() }.advance();
+    codegen::items(header, &compiled)
 }
 
 /// The callback: state so far, with one more operator.
@@ -69,17 +81,10 @@ impl State {
 
     fn compile(self, operators: &[(String, OperatorFn)]) -> TokenStream {
         let compiled = compile_job(self.attribute, self.item.clone(), operators);
-        match (&compiled.physical, &compiled.header) {
-            (Some(plan), _) => codegen::job(plan),
-            (None, Some(header)) => {
-                let errors = compiled.diagnostics.to_compile_errors();
-                let item = codegen::fallback(header);
-                quote!(#errors #item)
-            }
-            (None, None) => {
-                let (errors, item) = (compiled.diagnostics.to_compile_errors(), self.item);
-                quote!(#errors #item)
-            }
+        match (&compiled.physical, &compiled.header, syn::parse2(self.item)) {
+            (Some(plan), _, _) => codegen::compiled(plan),
+            (None, Some(header), Ok(item)) => codegen::wrong(&compiled.diagnostics, header, &item),
+            (None, ..) => compiled.diagnostics.to_compile_errors(),
         }
     }
 

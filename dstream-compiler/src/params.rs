@@ -12,17 +12,21 @@ pub fn params(attribute: TokenStream, item: TokenStream) -> TokenStream {
         return Error::new_spanned(attribute, message).to_compile_error();
     }
     match syn::parse2::<ItemStruct>(item.clone()) {
-        Ok(item) => quote! {
-            #[derive(
-                ::core::fmt::Debug,
-                ::core::clone::Clone,
-                ::dstream::__private::clap::Args,
-                ::dstream::__private::serde::Serialize,
-                ::dstream::__private::serde::Deserialize,
-            )]
-            #[serde(crate = "::dstream::__private::serde")]
-            #item
-        },
+        Ok(item) => {
+            let name = &item.ident;
+            quote! {
+                #[derive(
+                    ::core::fmt::Debug,
+                    ::core::clone::Clone,
+                    ::dstream::__private::clap::Args,
+                    ::dstream::__private::serde::Serialize,
+                    ::dstream::__private::serde::Deserialize,
+                )]
+                #[serde(crate = "::dstream::__private::serde")]
+                #item
+                impl ::dstream::__private::JobParams for #name {}
+            }
+        }
         Err(_) => {
             let message = "the parameters of a job are a struct with named fields\n\
                  help: write `#[dstream::params] struct Params { #[arg(long, default_value_t = 10)] k: usize }`";

@@ -14,7 +14,7 @@ fn narrow() {
     let upper = long.map(|line| line.to_uppercase());
     let numbers = lines.filter_map(|line| line.parse::<i64>().ok());
     let letters = lines.flat_map(|line| line.chars());
-    let by_length = lines.key_by(|line| line.len() as u64);
+    let by_length = lines.key_by(|line| line.len());
     let halves = by_length.map_values(|line| (line, line.len() % 2 == 0));
     upper.save("none:");
     numbers.save("none:");
@@ -36,9 +36,9 @@ fn narrow_operators_keep_the_order_of_records() -> Tested {
             done.records::<char>("letters", 1)?,
             ['a', 'b', 'c', '7', '-', '1', '2', 'é', '€']
         );
-        let keyed = done.records::<(u64, String)>("by_length", 1)?;
+        let keyed = done.records::<(usize, String)>("by_length", 1)?;
         assert_eq!(keyed[3], (5, "é€".to_owned()));
-        let halves = done.records::<(u64, (String, bool))>("halves", 1)?;
+        let halves = done.records::<(usize, (String, bool))>("halves", 1)?;
         assert_eq!(halves[1], (1, ("7".to_owned(), false)));
         Ok(())
     })

@@ -1,18 +1,21 @@
 //! The kernel of a stage: the loop body, with the user's closures inlined.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use super::names::{Names, local, result_span, variable};
+use super::names::{Names, local, variable};
+use super::spans::{self, block, within};
+use crate::diag::Place;
 use crate::ir::logical::Function;
 use crate::ir::physical::{Stage, Step, TailKind, Use};
 
-/// `|record, out: &mut (…)| { … }`
-pub(super) fn kernel(names: &Names<'_>, index: usize, stage: &Stage) -> TokenStream {
+/// `move |record, out: &mut (…)| { … }`, all of it at a place.
+pub(super) fn kernel(names: &Names<'_>, index: usize, stage: &Stage, place: Place) -> TokenStream {
     let record = variable(&stage.stream);
     let (tails, out) = (tail_types(&stage.tails), local("out"));
-    let body = uses(names, index, &stage.stream, &stage.body);
-    quote!(move |#record, #out: &mut #tails| { #body })
+    let body = block(place.end(), uses(names, index, &stage.stream, &stage.body));
+    let head = quote_spanned!(place.start()=> move);
+    quote!(#head |#record, #out: &mut #tails| #body)
 }
 
 /// All functions of a kernel, to see what they capture.
@@ -52,73 +55,118 @@ fn uses(names: &Names<'_>, stage: usize, stream: &str, body: &[Use]) -> TokenStr
 }
 
 fn one_use(names: &Names<'_>, stage: usize, stream: &str, use_: &Use) -> TokenStream {
-    let (x, out) = (variable(stream), local("out"));
+    let x = variable(stream);
     match use_ {
         Use::Tail(tail) => {
-            let (path, span) = (path(*tail), names.reader(stage, *tail));
-            let push = quote_spanned!(Span::mixed_site().located_at(span)=> .push(#x));
-            quote!(#out #path #push;)
+            push(names, stage, *tail, spans::moved(names.reader(stage, *tail).into(), &x))
         }
         Use::Score { tail, score } => {
-            let f = &score.expr;
-            let (path, span) = (path(*tail), result_span(score));
-            let score = local("score");
-            let view = quote_spanned!(span=> __d::as_view(&#score));
+            let call = call(names.reader(stage, *tail), "call", &x, score);
+            let name = local("score");
+            let view = spans::view(spans::result(score), "as_view", &name);
+            let push = push(names, stage, *tail, quote!(#view, #x));
             quote! {
-                let #score = __d::call(#x, #f);
-                #out #path .push(#view, #x);
+                let #name = #call;
+                #push
             }
         }
-        Use::Step { step, stream, body, .. } => {
+        Use::Step { step, stream, operator, body } => {
             let inner = uses(names, stage, stream, body);
-            step_code(step, &x, stream, &inner)
+            step_code(step, names.operator(*operator), &x, stream, &inner)
         }
     }
 }
 
-fn step_code(step: &Step, x: &syn::Ident, stream: &str, inner: &TokenStream) -> TokenStream {
+/// `__d::Tail::push(&mut out.1.0, …);`, all of it at the operator that reads the tail.
+fn push(names: &Names<'_>, stage: usize, tail: usize, record: TokenStream) -> TokenStream {
+    let (out, path) = (local("out"), path(tail));
+    let place = Place::from(names.reader(stage, tail));
+    let push = spans::associated(place, tail_name(names.tail(stage, tail)), "push");
+    let reference = quote_spanned!(place.start()=> &mut);
+    let tail = within(place.end(), quote!(#out #path));
+    let arguments = within(place.end(), quote!(#reference #tail, #record));
+    quote!(#push #arguments;)
+}
+
+/// `__d::name(x, function)`: the path is the operator, as the user wrote it.
+fn call(operator: Span, name: &str, x: &Ident, function: &Function) -> TokenStream {
+    let path = spans::path(operator.into(), name);
+    let f = &function.expr;
+    let arguments = within(Place::of(f).end(), quote!(#x, #f));
+    quote!(#path #arguments)
+}
+
+fn step_code(
+    step: &Step,
+    operator: Span,
+    x: &Ident,
+    stream: &str,
+    inner: &TokenStream,
+) -> TokenStream {
     let y = variable(stream);
-    let f = &function(step).expr;
-    let span = result_span(function(step));
-    let view = quote_spanned!(span=> __d::as_view(&#y));
+    let f = function(step);
+    let result = spans::result(f);
+    let view = spans::view(result, "as_view", &y);
+    let call = |name, x| call(operator, name, x, f);
     match step {
-        Step::Map(_) => quote! {
-            let #y = __d::call(#x, #f);
-            let #y = #view;
-            #inner
-        },
-        Step::Filter(_) => quote! {
-            if __d::test(#x, #f) {
-                let #y = #x;
-                #inner
-            }
-        },
-        Step::FilterMap(_) => quote! {
-            if let ::core::option::Option::Some(#y) = __d::option(__d::call(#x, #f)) {
+        Step::Map(_) => {
+            let call = call("call", x);
+            quote! {
+                let #y = #call;
                 let #y = #view;
                 #inner
             }
-        },
-        Step::FlatMap(_) => quote! {
-            for #y in __d::items(__d::call(#x, #f)) {
-                let #y = #view;
-                #inner
+        }
+        Step::Filter(_) => {
+            let test = call("test", x);
+            quote! {
+                if #test {
+                    let #y = #x;
+                    #inner
+                }
             }
-        },
+        }
+        Step::FilterMap(_) => {
+            let call = call("call_option", x);
+            quote! {
+                if let ::core::option::Option::Some(#y) = #call {
+                    let #y = #view;
+                    #inner
+                }
+            }
+        }
+        Step::FlatMap(_) => {
+            let (call, many) = (call("call", x), local("many"));
+            let items = spans::value(result, "items", &many);
+            let next = spans::next(result, &many);
+            quote! {
+                let #many = #call;
+                let mut #many = #items;
+                while let ::core::option::Option::Some(#y) = #next {
+                    let #y = #view;
+                    #inner
+                }
+            }
+        }
         Step::MapValues(_) => {
             let key = local("key");
+            let pair = spans::view(operator.into(), "pair", x);
+            let call = call("call", &y);
             quote! {
-                let (#key, #y) = __d::pair(&#x);
-                let #y = __d::call(#y, #f);
+                let (#key, #y) = #pair;
+                let #y = #call;
                 let #y = (#key, #view);
                 #inner
             }
         }
-        Step::KeyBy(_) => quote! {
-            let #y = __d::call(#x, #f);
-            let #y = (#view, #x);
-            #inner
-        },
+        Step::KeyBy(_) => {
+            let call = call("call", x);
+            quote! {
+                let #y = #call;
+                let #y = (#view, #x);
+                #inner
+            }
+        }
     }
 }
 
@@ -131,16 +179,28 @@ fn path(tail: usize) -> TokenStream {
 /// `(A, (B, ()))`
 fn tail_types(tails: &[TailKind]) -> TokenStream {
     tails.iter().rev().fold(quote!(()), |rest, tail| {
-        let tail = match tail {
-            TailKind::Combine => quote!(__d::Combine<_, _, _>),
-            TailKind::Spread => quote!(__d::Spread<_, _, false>),
-            TailKind::SpreadOwn => quote!(__d::Spread<_, _, true>),
-            TailKind::Rows => quote!(__d::Rows<_>),
-            TailKind::Fold => quote!(__d::Fold<_, _>),
-            TailKind::Tally => quote!(__d::Tally),
-            TailKind::Top => quote!(__d::Top<_, _>),
-            TailKind::Output(_) => quote!(__d::Output<_>),
+        let name = Ident::new(tail_name(*tail), Span::mixed_site());
+        let arguments = match tail {
+            TailKind::Combine => quote!(<_, _, _>),
+            TailKind::Spread => quote!(<_, _, false>),
+            TailKind::SpreadOwn => quote!(<_, _, true>),
+            TailKind::Fold | TailKind::Top => quote!(<_, _>),
+            TailKind::Tally => quote!(),
+            TailKind::Rows | TailKind::Output(_) => quote!(<_>),
         };
-        quote!((#tail, #rest))
+        quote!((__d::#name #arguments, #rest))
     })
+}
+
+/// The runtime's type of a tail.
+fn tail_name(tail: TailKind) -> &'static str {
+    match tail {
+        TailKind::Combine => "Combine",
+        TailKind::Spread | TailKind::SpreadOwn => "Spread",
+        TailKind::Rows => "Rows",
+        TailKind::Fold => "Fold",
+        TailKind::Tally => "Tally",
+        TailKind::Top => "Top",
+        TailKind::Output(_) => "Output",
+    }
 }

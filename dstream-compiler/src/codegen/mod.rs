@@ -12,50 +12,75 @@ mod fallback;
 mod flow;
 mod kernel;
 mod names;
+pub(crate) mod spans;
 mod tables;
 
-pub use fallback::fallback;
+pub use fallback::{method, wrong};
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
+use crate::ir::logical::Header;
 use crate::ir::physical::Physical;
 use names::Names;
 
-/// The items of a job: a unit struct of its name that implements `Job`.
+/// The items of a job: a unit struct of its name, and `Job` for it. What the job was compiled into is an
+/// expression of its own, because it may be a call of a macro that is not there: then nothing else is wrong.
 #[must_use]
-pub fn job(plan: &Physical) -> TokenStream {
-    let names = Names::new(plan);
-    let header = &plan.header;
-    let (name, visibility, attributes) = (&header.name, &header.visibility, &header.attributes);
-    let build = flow::build(plan, &names);
-    let table = tables::plan(plan, &build);
-    let params_type = match &header.params {
-        Some((_, ty)) => quote!(#ty),
-        None => quote!(__d::NoParams),
-    };
-    let params =
-        header.params.as_ref().map(|(params, ty)| quote!(let #params: &'static #ty = __params;));
+pub fn items(header: &Header, compiled: &TokenStream) -> TokenStream {
+    let Header { name, visibility, attributes, .. } = header;
+    let params = params_type(header);
+    // Where no struct can stand, rustc says so at the function.
+    let at = name.span();
+    let (item, end) = (quote_spanned!(at=> struct), quote_spanned!(at=> ;));
+    let constant = quote_spanned!(at=> const _);
     quote! {
         #(#attributes)*
         #[allow(non_camel_case_types)]
         #[derive(Debug, Clone, Copy)]
-        #visibility struct #name;
+        #visibility #item #name #end
 
-        const _: () = {
+        #constant: () = {
             use ::dstream::__private as __d;
-            static PLAN: __d::Plan = #table;
+            const COMPILED: __d::Compiled<#params> = #compiled;
             impl __d::Job for #name {
-                type Params = #params_type;
+                type Params = #params;
                 fn plan(&self) -> &'static __d::Plan {
-                    &PLAN
+                    COMPILED.plan
                 }
-                #[allow(unused_variables, clippy::all)]
-                fn build(&self, __params: &'static Self::Params, __b: &mut __d::Builder) {
-                    #params
-                    #build
+                fn build(&self, params: &'static Self::Params, builder: &mut __d::Builder) {
+                    (COMPILED.build)(params, builder)
                 }
             }
         };
+    }
+}
+
+/// What a job was compiled into, as an expression.
+#[must_use]
+pub fn compiled(plan: &Physical) -> TokenStream {
+    let names = Names::new(plan);
+    let params_type = params_type(&plan.header);
+    let build = flow::build(plan, &names);
+    let table = tables::plan(plan, &build);
+    let params = plan.header.params.as_ref();
+    let params = params.map(|(params, _)| quote!(let #params = __params;));
+    quote! {
+        {
+            static PLAN: __d::Plan = #table;
+            #[allow(unused_variables, unused_parens, clippy::all)]
+            fn build(__params: &'static #params_type, __b: &mut __d::Builder) {
+                #params
+                #build
+            }
+            __d::Compiled { plan: &PLAN, build }
+        }
+    }
+}
+
+fn params_type(header: &Header) -> TokenStream {
+    match &header.params {
+        Some((_, ty)) => quote!(#ty),
+        None => quote!(__d::NoParams),
     }
 }

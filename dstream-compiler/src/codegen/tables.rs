@@ -5,7 +5,7 @@ use quote::quote;
 use syn::Expr;
 
 use crate::ir::physical::{
-    FlowKind, Head, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
+    FlowKind, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
 };
 use crate::ir::rust_text;
 
@@ -109,7 +109,7 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
         Tasks::PerPartition => quote!(__d::Tasks::PerPartition),
         Tasks::One => quote!(__d::Tasks::One),
     };
-    let inputs = inputs(&stage.head).into_iter().map(|flow| input(plan, flow));
+    let inputs = stage.head.flows().into_iter().map(|flow| input(plan, flow));
     let state = match &stage.state {
         None => quote!(::core::option::Option::None),
         Some(state) => {
@@ -161,21 +161,6 @@ fn streams(plan: &Physical, stage: &Stage) -> String {
         }
     }
     names.join(" → ")
-}
-
-fn inputs(head: &Head) -> Vec<usize> {
-    match head {
-        Head::Source(_) => Vec::new(),
-        Head::Merge { flow, .. }
-        | Head::Running { flow, .. }
-        | Head::Rows { flow }
-        | Head::Window { flow, .. }
-        | Head::WindowReduce { flow, .. }
-        | Head::Reduce { flow, .. }
-        | Head::Count { flow }
-        | Head::Top { flow } => vec![*flow],
-        Head::Join { left, right } => vec![*left, *right],
-    }
 }
 
 fn input(plan: &Physical, flow: usize) -> TokenStream {

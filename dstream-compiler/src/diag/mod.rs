@@ -80,6 +80,12 @@ impl Diagnostic {
         text
     }
 
+    /// A `compile_error!` at the user's tokens.
+    #[must_use]
+    pub fn to_compile_error(&self) -> TokenStream {
+        self.place.error(self.text()).into_compile_error()
+    }
+
     fn fill(&self, template: &str) -> String {
         let mut text = String::with_capacity(template.len());
         let mut rest = template;
@@ -135,7 +141,7 @@ impl Diagnostics {
     /// One `compile_error!` for each, at the user's tokens.
     #[must_use]
     pub fn to_compile_errors(&self) -> TokenStream {
-        self.0.iter().map(|d| d.place.error(d.text()).into_compile_error()).collect()
+        self.0.iter().map(Diagnostic::to_compile_error).collect()
     }
 }
 

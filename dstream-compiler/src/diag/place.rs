@@ -31,6 +31,18 @@ impl Place {
         Self { start, end }
     }
 
+    /// Its first token.
+    #[must_use]
+    pub fn start(&self) -> Span {
+        self.start
+    }
+
+    /// Its last token.
+    #[must_use]
+    pub fn end(&self) -> Span {
+        self.end
+    }
+
     /// Its first line, where the compiler knows it.
     #[must_use]
     pub fn line(&self) -> Option<usize> {

@@ -69,7 +69,7 @@ mistakes! {
         => "remove the return type; results leave by `.save(url)` or `.print()`";
     /// Several parameters.
     E0016 MANY_PARAMETERS: "a job takes at most one parameter"
-        => "put the values into one struct that derives `clap::Args` and serde's traits, and take `params: &Params`";
+        => "put the values into one struct with `#[dstream::params]` before it, and take `params: &Params`";
     /// A parameter by value.
     E0017 PARAMETER_BY_VALUE: "a job takes its parameters by reference"
         => "write `{name}: &{type}`";

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::dump_stages::{headline, kind};
-use super::physical::{FlowKind, Head, Physical};
+use super::physical::{FlowKind, Physical};
 
 /// The drawing.
 #[must_use]
@@ -22,7 +22,7 @@ pub fn physical(plan: &Physical) -> String {
         _ = writeln!(text, "  s{index} [label={}];", quoted(&label));
     }
     for (index, stage) in plan.stages.iter().enumerate() {
-        for flow in reads(&stage.head) {
+        for flow in stage.head.flows() {
             let flow = &plan.flows[flow];
             let style = match flow.kind {
                 FlowKind::KeyedOwn | FlowKind::Rows => "solid",
@@ -41,22 +41,6 @@ pub fn physical(plan: &Physical) -> String {
     }
     text.push_str("}\n");
     text
-}
-
-/// The flows that a head reads.
-fn reads(head: &Head) -> Vec<usize> {
-    match head {
-        Head::Source(_) => vec![],
-        Head::Merge { flow, .. }
-        | Head::Running { flow, .. }
-        | Head::Rows { flow }
-        | Head::Window { flow, .. }
-        | Head::WindowReduce { flow, .. }
-        | Head::Reduce { flow, .. }
-        | Head::Count { flow }
-        | Head::Top { flow } => vec![*flow],
-        Head::Join { left, right } => vec![*left, *right],
-    }
 }
 
 /// A label: quotes and backslashes escaped, lines left-aligned.

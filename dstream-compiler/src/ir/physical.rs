@@ -200,6 +200,25 @@ pub enum Head {
     },
 }
 
+impl Head {
+    /// The flows that it reads, in order.
+    #[must_use]
+    pub fn flows(&self) -> Vec<usize> {
+        match self {
+            Self::Source(_) => Vec::new(),
+            Self::Merge { flow, .. }
+            | Self::Running { flow, .. }
+            | Self::Rows { flow }
+            | Self::Window { flow, .. }
+            | Self::WindowReduce { flow, .. }
+            | Self::Reduce { flow, .. }
+            | Self::Count { flow }
+            | Self::Top { flow } => vec![*flow],
+            Self::Join { left, right } => vec![*left, *right],
+        }
+    }
+}
+
 /// What is done with a record.
 #[derive(Debug, Clone)]
 pub enum Use {

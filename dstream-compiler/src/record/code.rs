@@ -3,9 +3,11 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::{Ident, Type};
+use syn::{GenericArgument, Ident, PathArguments, Type};
 
 use super::{RecordField, RecordStruct};
+use crate::codegen::spans;
+use crate::diag::Place;
 
 /// Fields per tuple.
 const WIDTH: usize = 8;
@@ -19,6 +21,8 @@ struct Parts<'r> {
     tuple: TokenStream,
     /// Whether some field borrows; if none does, a marker takes up the view's lifetime.
     borrows: bool,
+    /// `where` what is not known to be a record is one: see [`trusting`].
+    trusting: TokenStream,
 }
 
 /// All items of a record.
@@ -29,18 +33,81 @@ pub(super) fn items(record: &RecordStruct) -> TokenStream {
         draft: format_ident!("__{}Draft", record.name),
         tuple: tuple_type(&record.fields),
         borrows: record.fields.iter().any(|field| !is_scalar(&field.ty)),
+        trusting: trusting(record),
     };
+    let check = check(record);
     let (view, view_impls) = (view_struct(&parts), view_impls(&parts));
     let (draft, imp, key) = (draft_struct(&parts), record_impl(&parts), key_impl(&parts));
     quote! {
         #view
         const _: () = {
             use ::dstream::__private as __d;
+            #check
             #draft
             #imp
             #view_impls
             #key
         };
+    }
+}
+
+/// What the items of a record take for granted of its fields. Only [`check`] asks whether it holds, so that
+/// a field that is no record is one error and not one in every item. The bound mentions a lifetime, or rustc
+/// would look into it where it is written.
+fn trusting(record: &RecordStruct) -> TokenStream {
+    let unknown = unknown(record);
+    if unknown.is_empty() {
+        return TokenStream::new();
+    }
+    quote!(where #(for<'k> #unknown: ::dstream::__private::RecordFor<'k>,)*)
+}
+
+/// Asks of each type that is not known to be a record, where it stands, whether it is one.
+fn check(record: &RecordStruct) -> Option<TokenStream> {
+    let unknown = unknown(record);
+    let asked = unknown.iter().map(|ty| {
+        let place = Place::of(ty);
+        let is_record = spans::path(place.start().into(), "is_record");
+        let (open, close) = (quote_spanned!(place.start()=> ::<), quote_spanned!(place.end()=> >));
+        quote!(#is_record #open #ty #close)
+    });
+    (!unknown.is_empty()).then(|| {
+        quote! {
+            const _: fn() = || {
+                #(#asked();)*
+            };
+        }
+    })
+}
+
+/// The types in a record's fields that may be no records, as far as a macro sees.
+fn unknown(record: &RecordStruct) -> Vec<&Type> {
+    let mut found = Vec::new();
+    record.fields.iter().for_each(|field| leaves(&field.ty, &mut found));
+    // A record that contains itself is refused for its size.
+    found.retain(|ty| !matches!(ty, Type::Path(path) if path.path.is_ident(&record.name)));
+    found
+}
+
+fn leaves<'t>(ty: &'t Type, into: &mut Vec<&'t Type>) {
+    match ty {
+        ty if is_scalar(ty) || is_string(ty) => {}
+        Type::Tuple(tuple) => tuple.elems.iter().for_each(|ty| leaves(ty, into)),
+        Type::Paren(inner) => leaves(&inner.elem, into),
+        Type::Group(inner) => leaves(&inner.elem, into),
+        Type::Path(path) => match path.path.segments.last() {
+            Some(segment) if segment.ident == "Option" || segment.ident == "Vec" => {
+                if let PathArguments::AngleBracketed(arguments) = &segment.arguments {
+                    for argument in &arguments.args {
+                        if let GenericArgument::Type(ty) = argument {
+                            leaves(ty, into);
+                        }
+                    }
+                }
+            }
+            _ => into.push(ty),
+        },
+        ty => into.push(ty),
     }
 }
 
@@ -52,11 +119,11 @@ fn record_of(ty: &Type) -> TokenStream {
 
 /// The borrowed form of a field. Text and numbers are spelled out: errors and documentation read
 /// better, and the borrowed struct stays covariant.
-fn view_type(ty: &Type) -> TokenStream {
+pub(super) fn view_type(ty: &Type) -> TokenStream {
     if is_scalar(ty) {
         return quote!(#ty);
     }
-    if matches!(ty, Type::Path(path) if path.path.is_ident("String")) {
+    if is_string(ty) {
         return quote!(&'a str);
     }
     let record =
@@ -64,15 +131,21 @@ fn view_type(ty: &Type) -> TokenStream {
     quote!(<#ty as #record>::View<'a>)
 }
 
+fn is_string(ty: &Type) -> bool {
+    matches!(ty, Type::Path(path) if path.path.is_ident("String"))
+}
+
 fn is_scalar(ty: &Type) -> bool {
-    const SCALARS: [&str; 12] =
-        ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64", "bool", "char"];
+    const SCALARS: [&str; 14] = [
+        "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "f32", "f64",
+        "bool", "char",
+    ];
     matches!(ty, Type::Path(path) if SCALARS.iter().any(|scalar| path.path.is_ident(scalar)))
 }
 
 /// `pub struct PageViewRef<'a> { pub url: &'a str, pub user: u64 }`
 fn view_struct(parts: &Parts<'_>) -> TokenStream {
-    let (view, visibility) = (&parts.view, &parts.record.visibility);
+    let (view, visibility, trusting) = (&parts.view, &parts.record.visibility, &parts.trusting);
     let doc = format!("[`{}`], borrowed: what operators see.", parts.record.name);
     let fields = parts.record.fields.iter().map(|field| {
         let RecordField { name, visibility, ty, docs, .. } = field;
@@ -89,7 +162,7 @@ fn view_struct(parts: &Parts<'_>) -> TokenStream {
         #[doc = #doc]
         #[derive(Clone, Copy)]
         #[allow(dead_code)]
-        #visibility struct #view<'a> {
+        #visibility struct #view<'a> #trusting {
             #(#fields,)*
             #marker
         }
@@ -98,7 +171,17 @@ fn view_struct(parts: &Parts<'_>) -> TokenStream {
 
 /// What JSON is parsed into.
 fn draft_struct(parts: &Parts<'_>) -> TokenStream {
-    let draft = &parts.draft;
+    let (draft, trusting) = (&parts.draft, &parts.trusting);
+    let mut bound = "'de: 'a".to_owned();
+    for field in parts.record.fields.iter().filter(|field| !is_plain(&field.ty)) {
+        let ty = &field.ty;
+        let draft = quote! {
+            <#ty as ::dstream::__private::Record>::Draft<'a>:
+                ::dstream::__private::serde::Deserialize<'de>
+        };
+        bound.push_str(", ");
+        bound.push_str(&draft.to_string());
+    }
     let fields = parts.record.fields.iter().map(|field| {
         let RecordField { name, text, ty, .. } = field;
         let (record, default) = (record_of(ty), is_option(ty).then(|| quote!(#[serde(default)])));
@@ -106,13 +189,20 @@ fn draft_struct(parts: &Parts<'_>) -> TokenStream {
     });
     quote! {
         #[derive(__d::serde::Deserialize)]
-        #[serde(crate = "::dstream::__private::serde", bound(deserialize = "'de: 'a"))]
-        pub struct #draft<'a> {
+        #[serde(crate = "::dstream::__private::serde", bound(deserialize = #bound))]
+        pub struct #draft<'a> #trusting {
             #(#fields,)*
             #[serde(skip)]
             __borrows: ::core::marker::PhantomData<&'a ()>,
         }
     }
+}
+
+/// Whether a type is known to be a record.
+pub(super) fn is_plain(ty: &Type) -> bool {
+    let mut found = Vec::new();
+    leaves(ty, &mut found);
+    found.is_empty()
 }
 
 fn is_option(ty: &Type) -> bool {
@@ -169,7 +259,7 @@ fn view_by(parts: &Parts<'_>, part: impl Fn(&RecordField) -> TokenStream) -> Tok
 }
 
 fn record_impl(parts: &Parts<'_>) -> TokenStream {
-    let Parts { record, view, draft, tuple: tuple_type, .. } = parts;
+    let Parts { record, view, draft, tuple: tuple_type, trusting, .. } = parts;
     let (name, text) = (&record.name, record.name.to_string());
     let schema = record.fields.iter().map(|field| {
         let (text, record) = (&field.text, record_of(&field.ty));
@@ -205,7 +295,7 @@ fn record_impl(parts: &Parts<'_>) -> TokenStream {
     };
     let (view_tuple, a, b) = (as_tuple("view"), as_tuple("a"), as_tuple("b"));
     quote! {
-        impl __d::Record for #name {
+        impl __d::Record for #name #trusting {
             type View<'a> = #view<'a>;
             type Archived = <#tuple_type as __d::Record>::Archived;
             type Wire<'a> = <#tuple_type as __d::Record>::Wire<'a>;
@@ -250,7 +340,7 @@ fn record_impl(parts: &Parts<'_>) -> TokenStream {
 
 /// Struct and view both stand for the record.
 fn view_impls(parts: &Parts<'_>) -> TokenStream {
-    let (name, view) = (&parts.record.name, &parts.view);
+    let (name, view, trusting) = (&parts.record.name, &parts.view, &parts.trusting);
     // Field by field: the view of a nested record is invariant, so the whole cannot be shortened.
     let shorter = view_by(parts, |field| {
         let name = &field.name;
@@ -262,19 +352,19 @@ fn view_impls(parts: &Parts<'_>) -> TokenStream {
         quote!(.field(#text, &self.#name))
     });
     quote! {
-        impl ::core::fmt::Debug for #view<'_> {
+        impl ::core::fmt::Debug for #view<'_> #trusting {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 f.debug_struct(#text)#(#shown)*.finish()
             }
         }
-        impl __d::AsRecord for #name {
+        impl __d::AsRecord for #name #trusting {
             type Record = #name;
             #[inline]
             fn as_view(&self) -> #view<'_> { __d::Record::view(self) }
             #[inline]
             fn into_record(self) -> #name { self }
         }
-        impl<'x> __d::AsRecord for #view<'x> {
+        impl<'x> __d::AsRecord for #view<'x> #trusting {
             type Record = #name;
             #[inline]
             fn as_view(&self) -> #view<'_> { #shorter }
@@ -288,6 +378,7 @@ fn view_impls(parts: &Parts<'_>) -> TokenStream {
 /// the record is used as a key.
 fn key_impl(parts: &Parts<'_>) -> TokenStream {
     let (name, tuple_type) = (&parts.record.name, &parts.tuple);
+    let trusted = unknown(parts.record);
     let (from_tuple, view_tuple) = (
         from_tuple(parts),
         tuple(&parts.record.fields, |field| {
@@ -298,6 +389,7 @@ fn key_impl(parts: &Parts<'_>) -> TokenStream {
     quote! {
         impl __d::Key for #name
         where
+            #(for<'k> #trusted: __d::RecordFor<'k>,)*
             for<'k> #tuple_type: __d::KeyFor<'k>,
         {
             const WIDTH: ::core::option::Option<usize> = <#tuple_type as __d::Key>::WIDTH;

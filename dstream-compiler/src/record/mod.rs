@@ -5,17 +5,27 @@
 //! `TRef`, what JSON is parsed into, and that tuple.
 
 mod code;
+mod fallback;
 mod parse;
 
 use proc_macro2::TokenStream;
+use quote::quote;
+use syn::DeriveInput;
 
 pub use parse::{RecordField, RecordStruct};
 
 /// The items that make a struct a record, or the mistakes in it.
 #[must_use]
 pub fn derive(input: TokenStream) -> TokenStream {
-    match syn::parse2(input).and_then(|input| RecordStruct::parse(&input)) {
+    let input: DeriveInput = match syn::parse2(input) {
+        Ok(input) => input,
+        Err(error) => return error.to_compile_error(),
+    };
+    match RecordStruct::parse(&input) {
         Ok(record) => code::items(&record),
-        Err(error) => error.to_compile_error(),
+        Err(error) => {
+            let (errors, items) = (error.to_compile_error(), fallback::items(&input));
+            quote!(#errors #items)
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a derived struct looks like, and what it must not.
 
-use proc_macro2::{Ident, Span};
-use syn::spanned::Spanned;
+use proc_macro2::Ident;
+use quote::ToTokens;
 use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result, Type, Visibility};
 
 /// A struct that is to be a record.
@@ -37,7 +37,7 @@ impl RecordStruct {
         let mut errors = Errors::default();
         if !input.generics.params.is_empty() {
             errors.add(
-                input.generics.span(),
+                &input.generics,
                 "a record has no type or lifetime parameters\n\
                  help: write one struct per concrete type; fields are owned (`String`, `Vec<T>`), operators see them borrowed",
             );
@@ -47,7 +47,7 @@ impl RecordStruct {
                 Fields::Named(fields) => fields.named.iter().collect(),
                 Fields::Unnamed(fields) => {
                     errors.add(
-                        fields.span(),
+                        fields,
                         "the fields of a record have names: they are its columns in CSV and its keys in JSON\n\
                          help: write `struct Name { field: Type }`, or use a plain tuple",
                     );
@@ -55,7 +55,7 @@ impl RecordStruct {
                 }
                 Fields::Unit => {
                     errors.add(
-                        input.ident.span(),
+                        &input.ident,
                         "a record has at least one field\nhelp: write `struct Name { field: Type }`",
                     );
                     Vec::new()
@@ -63,20 +63,20 @@ impl RecordStruct {
             },
             Data::Enum(data) => {
                 errors.add(
-                    data.enum_token.span,
+                    &data.enum_token,
                     "an enum cannot be a record\n\
                      help: use a struct with a `kind: String` or an integer field and `Option`s for what differs",
                 );
                 Vec::new()
             }
             Data::Union(data) => {
-                errors.add(data.union_token.span, "a union cannot be a record\nhelp: use a struct");
+                errors.add(&data.union_token, "a union cannot be a record\nhelp: use a struct");
                 Vec::new()
             }
         };
         if fields.len() > MOST_FIELDS {
             errors.add(
-                fields[MOST_FIELDS].span(),
+                fields[MOST_FIELDS],
                 "a record has at most 64 fields\nhelp: group some of them in a record of their own",
             );
         }
@@ -84,7 +84,7 @@ impl RecordStruct {
             matches!(&input.data, Data::Struct(data) if matches!(data.fields, Fields::Named(_)));
         if fields.is_empty() && named {
             errors.add(
-                input.ident.span(),
+                &input.ident,
                 "a record has at least one field\nhelp: write `struct Name { field: Type }`",
             );
         }
@@ -94,14 +94,16 @@ impl RecordStruct {
             let Some(name) = &field.ident else { continue };
             if let Type::Reference(reference) = &field.ty {
                 errors.add(
-                    reference.span(),
+                    reference,
                     "the fields of a record are owned\n\
                      help: write `String` for `&str` and `Vec<T>` for `&[T]`; operators see them borrowed all the same",
                 );
             }
             let text = text_name(field, name, &mut errors);
             if seen.contains(&text) {
-                errors.add(name.span(), &format!("two fields are called `{text}` in CSV and JSON"));
+                errors.add(name, &format!(
+                        "two fields are called `{text}` in CSV and JSON\nhelp: rename one of them, or remove its `#[record(rename = …)]`"
+                    ));
             }
             seen.push(text.clone());
             parsed.push(RecordField {
@@ -143,8 +145,8 @@ fn text_name(field: &syn::Field, name: &Ident, errors: &mut Errors) -> String {
 struct Errors(Vec<Error>);
 
 impl Errors {
-    fn add(&mut self, at: Span, message: &str) {
-        self.0.push(Error::new(at, message));
+    fn add(&mut self, at: &impl ToTokens, message: &str) {
+        self.0.push(Error::new_spanned(at, message));
     }
 
     fn finish(self) -> Result<()> {

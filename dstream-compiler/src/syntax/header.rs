@@ -49,6 +49,10 @@ pub(crate) fn job(item: ItemFn, interval_ms: u64, diagnostics: &mut Diagnostics)
             params = parameter;
         }
     }
+    if item.sig.inputs.len() > 1 {
+        // Which of them are the parameters is not known: their types are asked nothing.
+        params = None;
+    }
     let header = Header {
         name: item.sig.ident.clone(),
         visibility: item.vis.clone(),

@@ -3,7 +3,8 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::run::PREVIEW;
+/// How many records of each output and batch are shown.
+pub(super) const PREVIEW: u32 = 3;
 
 /// A line for the batch, and some for each output.
 #[derive(Clone)]

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 
 use super::args::{EngineArgs, Invocation, LogFormat, SummaryFormat, bindings};
+use super::panel::PREVIEW;
 use super::show::{Display, Start};
 use super::signals::Signals;
 use super::summary;
@@ -80,9 +81,6 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         Err(error) => Err(Failed::Job(error.to_string())),
     }
 }
-
-/// How many records of each output and batch are shown.
-pub(super) const PREVIEW: u32 = 3;
 
 /// Windows are counted in batches, so their batches must keep their length.
 fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {

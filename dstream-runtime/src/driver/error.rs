@@ -318,7 +318,7 @@ mod tests {
     fn a_record_that_cannot_be_read_is_its_source_s() {
         let (split, reason, text) = ("a.json".into(), "no JSON".into(), "{".into());
         let letter = DeadLetter { split, position: 7, reason, text };
-        let text = failure(TaskError::DeadLetter(letter));
+        let text = failure(TaskError::DeadLetter(Box::new(letter)));
         assert!(text.starts_with("`views`: json at src/main.rs:10 failed in batch 7"), "{text}");
     }
 

@@ -41,16 +41,52 @@ pub fn view<R: Record>(record: &R) -> R::View<'_> {
     record.view()
 }
 
+/// Calls a function that makes a record or none.
+#[inline(always)]
+pub fn call_option<X, T>(x: X, f: impl FnOnce(X) -> Option<T>) -> Option<T> {
+    f(x)
+}
+
 /// What a `flat_map` returned, as an iterator.
 #[inline(always)]
 pub fn items<I: IntoIterator>(items: I) -> I::IntoIter {
     items.into_iter()
 }
 
-/// What a `filter_map` returned.
+/// The next of what a `flat_map` returned.
 #[inline(always)]
-pub fn option<T>(value: Option<T>) -> Option<T> {
-    value
+pub fn next<I: Iterator>(items: &mut I) -> Option<I::Item> {
+    items.next()
+}
+
+/// A kernel, which holds a clone of every `let` that its closures mention.
+#[derive(Debug)]
+pub struct Kernel;
+
+/// What a kernel can hold.
+#[diagnostic::on_unimplemented(
+    message = "a closure mentions a `{T}`, which cannot be cloned",
+    label = "every kernel gets a clone of its own of this",
+    note = "derive `Clone` for `{T}`, or put the value into a `std::sync::Arc`"
+)]
+pub trait Holds<T> {
+    /// A clone.
+    fn hold(value: &T) -> T;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Holds<T> for Kernel {
+    fn hold(value: &T) -> T {
+        value.clone()
+    }
+}
+
+/// The kernel's own clone of a `let`.
+pub fn capture<T>(value: &T) -> T
+where
+    Kernel: Holds<T>,
+{
+    Kernel::hold(value)
 }
 
 /// The key and the value of a keyed record.

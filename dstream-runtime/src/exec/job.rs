@@ -13,7 +13,7 @@ use super::head::{
     WindowReduce,
 };
 use super::stage::{Head, RunStage, Stage};
-use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tails, Tally, Top};
+use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tail, Tails, Tally, Top};
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
 use crate::record::{Format, Key, Record, Schema};
@@ -77,6 +77,24 @@ pub struct OutputSpec {
     pub schema: Schema,
 }
 
+/// Where a program says that a source reads or an output writes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no URL",
+    label = "a URL is text",
+    note = "write it out, or take it from a parameter: `&params.input`"
+)]
+pub trait Url {
+    /// As text of its own.
+    fn text(self) -> String;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<String>> Url for T {
+    fn text(self) -> String {
+        self.into()
+    }
+}
+
 /// Builds a [`BuiltJob`]. Only generated code calls it.
 pub struct Builder {
     plan: &'static Plan,
@@ -110,10 +128,10 @@ impl Builder {
     }
 
     /// Declares a source.
-    pub fn source<D: Decode>(&mut self, id: SourceId, url: impl Into<String>) -> SourceHead<D> {
+    pub fn source<D: Decode>(&mut self, id: SourceId, url: impl Url) -> SourceHead<D> {
         let bound =
             self.plan.sources.get(id.index()).and_then(|s| self.bindings.sources.get(s.name));
-        let url = bound.cloned().unwrap_or_else(|| url.into());
+        let url = bound.cloned().unwrap_or_else(|| url.text());
         let stop_on_error = stops_on_error(&url);
         self.sources.push(SourceSpec { url, format: D::FORMAT, schema: D::Record::SCHEMA });
         SourceHead { stop_on_error, decode: PhantomData }
@@ -134,15 +152,10 @@ impl Builder {
     }
 
     /// Declares an output.
-    pub fn output<R: Record>(
-        &mut self,
-        id: OutputId,
-        slot: Slot<Output<R>>,
-        url: impl Into<String>,
-    ) {
+    pub fn output<R: Record>(&mut self, id: OutputId, slot: Slot<Output<R>>, url: impl Url) {
         slot.bind(id);
         let bound = self.plan.outputs.get(id.index()).and_then(|o| self.bindings.sinks.get(o.name));
-        let url = bound.cloned().unwrap_or_else(|| url.into());
+        let url = bound.cloned().unwrap_or_else(|| url.text());
         if self.outputs.len() <= id.index() {
             let none = OutputSpec { url: String::new(), schema: R::SCHEMA };
             self.outputs.resize(id.index() + 1, none);
@@ -155,6 +168,32 @@ impl Builder {
 fn stops_on_error(url: &str) -> bool {
     let options = url.split_once('?').map_or("", |(_, options)| options);
     options.split('&').any(|option| option == "on_error=stop")
+}
+
+/// Tails that feed one flow: the streams of a union.
+#[diagnostic::on_unimplemented(
+    message = "the streams of this union have different records",
+    label = "the first stream has records of type `{First}`, this one of type `{Mine}`",
+    note = "make them alike with `.map(…)`: integers of the same width, the same fields in the same order"
+)]
+pub trait United<T: Tail, Mine, First>: Tail {
+    /// The same slot.
+    fn slot(slot: Slot<Self>) -> Slot<T>;
+}
+
+impl<T: Tail> United<T, T::Record, T::Record> for T {
+    fn slot(slot: Slot<T>) -> Slot<T> {
+        slot
+    }
+}
+
+/// A slot whose records are united with those of another.
+#[must_use]
+pub fn united<S: Tail, T: Tail>(_: &Slot<T>, slot: Slot<S>) -> Slot<T>
+where
+    S: United<T, <S as Tail>::Record, <T as Tail>::Record>,
+{
+    S::slot(slot)
 }
 
 /// Records combined by key with `F`, on their way to the stages that merge them.
@@ -183,8 +222,9 @@ pub struct Keyed<K, V>(PhantomData<fn() -> (K, V)>);
 
 /// What spreading tails make.
 pub fn keyed<K: Key, V: Record, const OWN: bool, const N: usize>(
-    _: [Slot<Spread<K, V, OWN>>; N],
+    slots: [Slot<Spread<K, V, OWN>>; N],
 ) -> Keyed<K, V> {
+    slots.iter().for_each(Slot::key);
     Keyed(PhantomData)
 }
 
@@ -256,9 +296,25 @@ where
     WindowReduce { span, merge: Arc::new(f), inverse: Some(inverse), types: PhantomData }
 }
 
+/// A key like that of the stream on the left of a join.
+#[diagnostic::on_unimplemented(
+    message = "the streams of this join have different keys",
+    label = "the stream on the left has keys of type `{Left}`, the one on the right of type `{Self}`",
+    note = "give both the same type of key, with `.key_by(…)` or `.map(|record| (key, value))`"
+)]
+pub trait SameKey<Left> {}
+
+impl<K> SameKey<K> for K {}
+
 /// Joins by key.
 #[must_use]
-pub fn join<K: Key, L: Record, R: Record>(_: &Keyed<K, L>, _: &Keyed<K, R>) -> Join<K, L, R> {
+pub fn join<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> Join<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
     Join(PhantomData)
 }
 

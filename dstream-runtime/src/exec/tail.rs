@@ -21,6 +21,8 @@ use super::task::{TailMade, TaskContext, TaskError};
 
 /// Where the records of one task go.
 pub trait Tail: Sized + 'static {
+    /// What it takes.
+    type Record;
     /// What all tasks share.
     type Recipe: Default + Send + Sync + 'static;
     /// Begins a task.

@@ -140,7 +140,7 @@ pub enum TaskError {
     Panic(Panic),
     /// A record was refused and the source says `on_error=stop`.
     #[error("{} at {}: {}: {:?}", .0.split, .0.position, .0.reason, .0.text)]
-    DeadLetter(DeadLetter),
+    DeadLetter(Box<DeadLetter>),
     /// A record that the task made does not fit into a block.
     #[error("a result cannot be kept: {0}")]
     Result(#[from] PushError),

@@ -12,11 +12,11 @@ use rkyv::{Archive, Place, Serialize, SerializeUnsized};
 use super::{AsRecord, FieldError, Fields, Record, Schema, Visitor};
 
 macro_rules! scalar {
-    ($($t:ident $exact:literal $show:ident as $wide:ty, $cmp:expr;)*) => {$(
+    ($($t:ident as $wire:ident $exact:literal $show:ident as $wide:ty, $cmp:expr;)*) => {$(
         impl Record for $t {
             type View<'a> = $t;
-            type Archived = <$t as Archive>::Archived;
-            type Wire<'a> = $t;
+            type Archived = <$wire as Archive>::Archived;
+            type Wire<'a> = $wire;
             type Draft<'a> = $t;
             const SCHEMA: Schema = Schema::Scalar(stringify!($t));
             const EXACT: bool = $exact;
@@ -25,17 +25,17 @@ macro_rules! scalar {
             #[inline(always)]
             fn view(&self) -> $t { *self }
             #[inline(always)]
-            fn view_archived(archived: &Self::Archived) -> $t { (*archived).into() }
+            fn view_archived(archived: &Self::Archived) -> $t { <$wire>::from(*archived) as $t }
             #[inline(always)]
             fn view_draft<'d, 'a: 'd>(draft: &'d $t) -> $t { *draft }
             #[inline(always)]
             fn own(view: $t) -> $t { view }
             #[inline(always)]
-            fn wire<'a: 'a>(view: $t) -> $t { view }
+            fn wire<'a: 'a>(view: $t) -> $wire { view as $wire }
             #[inline(always)]
             fn compare(a: $t, b: $t) -> Ordering { let f: fn(&$t, &$t) -> Ordering = $cmp; f(&a, &b) }
             #[inline(always)]
-            fn visit<V: Visitor>(view: $t, visitor: &mut V) { visitor.$show(<$wide>::from(view)) }
+            fn visit<V: Visitor>(view: $t, visitor: &mut V) { visitor.$show(view as $wide) }
             #[inline]
             fn from_fields<'a>(fields: &mut Fields<'a>) -> Result<$t, FieldError> { fields.parse::<$t>(stringify!($t)) }
         }
@@ -49,19 +49,22 @@ macro_rules! scalar {
     )*};
 }
 
+// Lengths are 64 bits wide in blocks and keys, whatever the machine.
 scalar! {
-    u8 true unsigned as u64, Ord::cmp;
-    u16 true unsigned as u64, Ord::cmp;
-    u32 true unsigned as u64, Ord::cmp;
-    u64 true unsigned as u64, Ord::cmp;
-    i8 true signed as i64, Ord::cmp;
-    i16 true signed as i64, Ord::cmp;
-    i32 true signed as i64, Ord::cmp;
-    i64 true signed as i64, Ord::cmp;
-    f32 false single as f32, f32::total_cmp;
-    f64 false float as f64, f64::total_cmp;
-    bool true boolean as bool, Ord::cmp;
-    char true character as char, Ord::cmp;
+    u8 as u8 true unsigned as u64, Ord::cmp;
+    u16 as u16 true unsigned as u64, Ord::cmp;
+    u32 as u32 true unsigned as u64, Ord::cmp;
+    u64 as u64 true unsigned as u64, Ord::cmp;
+    i8 as i8 true signed as i64, Ord::cmp;
+    i16 as i16 true signed as i64, Ord::cmp;
+    i32 as i32 true signed as i64, Ord::cmp;
+    i64 as i64 true signed as i64, Ord::cmp;
+    usize as u64 true unsigned as u64, Ord::cmp;
+    isize as i64 true signed as i64, Ord::cmp;
+    f32 as f32 false single as f32, f32::total_cmp;
+    f64 as f64 false float as f64, f64::total_cmp;
+    bool as bool true boolean as bool, Ord::cmp;
+    char as char true character as char, Ord::cmp;
 }
 
 /// Text on its way into an archive.

@@ -4,7 +4,7 @@
 //! code per key type. A type of fixed width is its little-endian bytes. A text is its own bytes; in
 //! a tuple, every part of variable width but the last is preceded by its length (u32).
 
-use super::Record;
+use super::{Record, short};
 
 /// A record that can be a key: it has one canonical form as bytes, and equal keys have equal bytes.
 #[diagnostic::on_unimplemented(
@@ -124,22 +124,25 @@ fn write_part<K: Key>(view: K::View<'_>, out: &mut Vec<u8>) {
 }
 
 macro_rules! integers {
-    ($($t:ident)*) => {$(
+    ($($t:ident as $wire:ident)*) => {$(
         impl Key for $t {
-            const WIDTH: Option<usize> = Some(size_of::<$t>());
+            const WIDTH: Option<usize> = Some(size_of::<$wire>());
             #[inline(always)]
-            fn write(view: $t, out: &mut Vec<u8>) { out.extend_from_slice(&view.to_le_bytes()); }
+            fn write(view: $t, out: &mut Vec<u8>) { out.extend_from_slice(&(view as $wire).to_le_bytes()); }
             #[inline(always)]
-            fn read(bytes: &mut KeyReader<'_>) -> $t { $t::from_le_bytes(bytes.array()) }
-            fn check(bytes: &mut KeyReader<'_>) -> bool { bytes.rest().len() == size_of::<$t>() }
+            fn read(bytes: &mut KeyReader<'_>) -> $t { $wire::from_le_bytes(bytes.array()) as $t }
+            fn check(bytes: &mut KeyReader<'_>) -> bool { bytes.rest().len() == size_of::<$wire>() }
             #[inline(always)]
             fn with_bytes<R>(view: $t, _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
-                f(&view.to_le_bytes())
+                f(&(view as $wire).to_le_bytes())
             }
         }
     )*};
 }
-integers! { u8 u16 u32 u64 i8 i16 i32 i64 }
+integers! {
+    u8 as u8  u16 as u16  u32 as u32  u64 as u64  usize as u64
+    i8 as i8  i16 as i16  i32 as i32  i64 as i64  isize as i64
+}
 
 impl Key for bool {
     const WIDTH: Option<usize> = Some(1);
@@ -176,7 +179,7 @@ impl Key for String {
     }
     #[inline(always)]
     fn read<'a>(bytes: &mut KeyReader<'a>) -> &'a str {
-        std::str::from_utf8(bytes.rest()).unwrap_or_default()
+        short::text(bytes.rest()).unwrap_or_default()
     }
     fn check(bytes: &mut KeyReader<'_>) -> bool {
         std::str::from_utf8(bytes.rest()).is_ok()
@@ -266,6 +269,8 @@ mod tests {
     #[test]
     fn keys_round_trip() {
         round_trip(&7u64);
+        round_trip(&usize::MAX);
+        round_trip(&-5isize);
         round_trip(&"käse".to_owned());
         round_trip(&(String::from("a"), 1u32));
         round_trip(&(String::new(), String::from("b"), Some('c')));

@@ -17,9 +17,12 @@ mod impls;
 mod key;
 mod list;
 mod schema;
+mod short;
 mod tuple;
+mod wrong;
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::{BoxedError, Strategy};
@@ -51,11 +54,12 @@ pub type Validator<'a> = rkyv::api::high::HighValidator<'a, BoxedError>;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no record",
     label = "a stream cannot carry `{Self}`",
-    note = "add `#[derive(Record)]` to your own type; strings, integers, floats, `bool`, `char`, `Option`, `Vec` and tuples of records are records already"
+    note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
+    note = "for `usize` write `u64` (its size differs between machines), for a duration its milliseconds as `u64`, for a map `Vec<(K, V)>`"
 )]
 pub trait Record: Sized + Send + Sync + 'static {
     /// The borrowed form that operators see.
-    type View<'a>: AsRecord<Record = Self> + Copy;
+    type View<'a>: AsRecord<Record = Self> + Copy + fmt::Debug;
     /// The archived form, as it lies in a block.
     type Archived: rkyv::Portable + for<'a> CheckBytes<Validator<'a>> + Send + Sync + 'static;
     /// What [`Record::wire`] hands to rkyv.
@@ -91,11 +95,21 @@ pub trait Record: Sized + Send + Sync + 'static {
     fn from_fields<'a>(fields: &mut Fields<'a>) -> Result<Self::View<'a>, FieldError>;
 }
 
+/// [`Record`], in a form whose bounds are checked where they are used and not where they are written: what
+/// the items of a derived record are bound by.
+pub trait RecordFor<'k>: Record {}
+
+impl<R: Record> RecordFor<'_> for R {}
+
+/// Asks whether a type is a record, for the error if it is none.
+pub fn is_record<R: Record>() {}
+
 /// A value, owned or borrowed, that stands for a record: what closures may return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no record",
-    label = "this operator makes values of type `{Self}`, which a stream cannot carry",
-    note = "add `#[derive(Record)]` to your own type; strings, integers, floats, `bool`, `char`, `Option`, `Vec` and tuples of records are records already"
+    label = "this makes values of type `{Self}`, which a stream cannot carry",
+    note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
+    note = "of bytes, keep text or a list of numbers; of a duration, its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
 )]
 pub trait AsRecord {
     /// The record it stands for.

@@ -342,7 +342,7 @@ fn check(plan: &Physical) {
     }
     let mut read = vec![0; plan.flows.len()];
     for (index, stage) in plan.stages.iter().enumerate() {
-        for flow in flows(&stage.head) {
+        for flow in stage.head.flows() {
             read[flow] += 1;
             let from = &plan.flows[flow].from;
             assert!(from.iter().all(|(from, _)| *from < index), "stage {index} is out of order");
@@ -390,21 +390,6 @@ fn tails(body: &[Use], seen: &mut [usize], streams: &mut Vec<(usize, bool)>) {
             }
             Use::Tail(tail) | Use::Score { tail, .. } => seen[*tail] += 1,
         }
-    }
-}
-
-fn flows(head: &Head) -> Vec<usize> {
-    match head {
-        Head::Source(_) => vec![],
-        Head::Join { left, right } => vec![*left, *right],
-        Head::Merge { flow, .. }
-        | Head::Running { flow, .. }
-        | Head::Rows { flow }
-        | Head::Window { flow, .. }
-        | Head::WindowReduce { flow, .. }
-        | Head::Reduce { flow, .. }
-        | Head::Count { flow }
-        | Head::Top { flow } => vec![*flow],
     }
 }
 

@@ -117,7 +117,7 @@ fn parameters() {
     insta::assert_snapshot!(signature("fn job(a: &A, b: &B)"), @r#"
     b: &B
       dstream[E0016]: a job takes at most one parameter
-      help: put the values into one struct that derives `clap::Args` and serde's traits, and take `params: &Params`
+      help: put the values into one struct with `#[dstream::params]` before it, and take `params: &Params`
     "#);
     insta::assert_snapshot!(signature("fn job(Params { a }: &Params)"), @r#"
     Params { a }

@@ -100,7 +100,7 @@ fn a_record_refused_on_request_is_not_tried_again() {
         text: "x".into(),
     };
     let job = counting(move |cx| match cx.task.batch.0 {
-        2 => Err(TaskError::DeadLetter(letter())),
+        2 => Err(TaskError::DeadLetter(Box::new(letter()))),
         _ => Ok(()),
     });
     let ((first, counts), (second, _)) = (memory(), memory());

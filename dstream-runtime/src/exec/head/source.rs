@@ -39,12 +39,12 @@ impl<D: Decode> Head for SourceHead<D> {
                 },
                 &mut |letter| {
                     if self.stop_on_error && refused.is_none() {
-                        refused = Some(TaskError::DeadLetter(DeadLetter {
+                        refused = Some(TaskError::DeadLetter(Box::new(DeadLetter {
                             split: letter.split.to_owned(),
                             position: letter.position,
                             reason: letter.reason.clone(),
                             text: String::from_utf8_lossy(letter.bytes).chars().take(200).collect(),
-                        }));
+                        })));
                     }
                     dead.add(letter.split, letter.position, letter.bytes, letter.reason);
                 },

@@ -11,6 +11,25 @@ use crate::exec::table::{Gather, KeyTable, hash_key, partition_of};
 use crate::id::Partition;
 use crate::record::{AsPair, Key, Record};
 
+/// What writing blocks needs to know of a key. A flow tells its tails, so that only the operator that
+/// asks for keys is told about a type that cannot be one.
+#[derive(Debug, Clone, Copy)]
+pub struct KeyForm {
+    schema: u64,
+    width: Option<usize>,
+}
+
+impl KeyForm {
+    fn of<K: Key, V: Record>() -> Self {
+        Self { schema: keyed_schema::<K, V>(), width: K::WIDTH }
+    }
+}
+
+/// The form that a flow has told.
+fn form(told: &OnceLock<KeyForm>) -> KeyForm {
+    *told.get().expect("invariant: generated code gives every keyed tail to a flow")
+}
+
 /// Merges records of the same key with `F` before they are shuffled.
 pub struct Combine<K, V: Record, F> {
     recipe: Arc<CombineRecipe<V, F>>,
@@ -20,13 +39,14 @@ pub struct Combine<K, V: Record, F> {
 
 /// What the tasks of a combining tail share.
 pub struct CombineRecipe<V, F> {
+    key: OnceLock<KeyForm>,
     merge: OnceLock<Arc<F>>,
     pool: Pool<Work<V>>,
 }
 
 impl<V, F> Default for CombineRecipe<V, F> {
     fn default() -> Self {
-        Self { merge: OnceLock::new(), pool: Pool::default() }
+        Self { key: OnceLock::new(), merge: OnceLock::new(), pool: Pool::default() }
     }
 }
 
@@ -60,6 +80,7 @@ where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     pub(crate) fn merge_with(&self, merge: Arc<F>) {
+        let _ = self.0.key.set(KeyForm::of::<K, V>());
         let _ = self.0.merge.set(merge);
     }
 }
@@ -99,10 +120,11 @@ fn drain<V: Record, F>(
     gather.drain(table, |v| v, |acc, v| merge(acc, v.view()));
 }
 
-impl<K: Key, V: Record, F> Tail for Combine<K, V, F>
+impl<K: 'static, V: Record, F> Tail for Combine<K, V, F>
 where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
+    type Record = (K, V);
     type Recipe = CombineRecipe<V, F>;
 
     fn open(recipe: &Arc<Self::Recipe>, _: &TaskContext<'_>) -> Self {
@@ -112,7 +134,8 @@ where
     fn close(mut self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
         let Work { table, gather, .. } = &mut *self.work;
         drain(table, gather, &self.recipe);
-        let mut segments = Segments::<V>::new::<K>(cx, 0..cx.partitions, table.len());
+        let mut segments =
+            Segments::<V>::new(form(&self.recipe.key), cx, 0..cx.partitions, table.len());
         for (key, hash, value) in table.iter() {
             segments.push(key, hash, value.view())?;
         }
@@ -146,15 +169,20 @@ impl<K: Key, V: Record, const OWN: bool> Spread<K, V, OWN> {
     }
 }
 
-impl<K: Key, V: Record, const OWN: bool> Tail for Spread<K, V, OWN> {
-    type Recipe = ();
+impl<K: Key, V: Record, const OWN: bool> Slot<Spread<K, V, OWN>> {
+    pub(crate) fn key(&self) {
+        let _ = self.0.set(KeyForm::of::<K, V>());
+    }
+}
 
-    fn open(_: &Arc<()>, cx: &TaskContext<'_>) -> Self {
-        let segments = if OWN {
-            Segments::new::<K>(cx, cx.task.partition.0..cx.task.partition.0 + 1, 0)
-        } else {
-            Segments::new::<K>(cx, 0..cx.partitions, 0)
-        };
+impl<K: 'static, V: Record, const OWN: bool> Tail for Spread<K, V, OWN> {
+    type Record = (K, V);
+    type Recipe = OnceLock<KeyForm>;
+
+    fn open(recipe: &Arc<Self::Recipe>, cx: &TaskContext<'_>) -> Self {
+        let partitions =
+            if OWN { cx.task.partition.0..cx.task.partition.0 + 1 } else { 0..cx.partitions };
+        let segments = Segments::new(form(recipe), cx, partitions, 0);
         Self { segments, failed: None, scratch: Vec::new(), key: PhantomData }
     }
 
@@ -172,23 +200,21 @@ struct Segments<V: Record> {
     /// Segments that reached the limit of a block.
     full: Vec<(Partition, Block)>,
     first: u32,
-    schema: u64,
-    width: Option<usize>,
+    key: KeyForm,
     pool: BufferPool,
 }
 
 impl<V: Record> Segments<V> {
     /// For about `records` records altogether.
-    fn new<K: Key>(cx: &TaskContext<'_>, partitions: Range<u32>, records: usize) -> Self {
+    fn new(key: KeyForm, cx: &TaskContext<'_>, partitions: Range<u32>, records: usize) -> Self {
         // Room for an uneven spread, so that most segments never grow.
         let each = records / partitions.len().max(1) * 9 / 8;
-        let builder = |_| KeyedBuilder::new(cx.buffers, K::WIDTH, each);
+        let builder = |_| KeyedBuilder::new(cx.buffers, key.width, each);
         Self {
             first: partitions.start,
             growing: partitions.map(builder).collect(),
             full: Vec::new(),
-            schema: keyed_schema::<K, V>(),
-            width: K::WIDTH,
+            key,
             pool: cx.buffers.clone(),
         }
     }
@@ -202,10 +228,10 @@ impl<V: Record> Segments<V> {
         match self.growing[index].push(key, hash, value) {
             Ok(()) => Ok(()),
             Err(PushError::Full) => {
-                let fresh = KeyedBuilder::new(&self.pool, self.width, 0);
+                let fresh = KeyedBuilder::new(&self.pool, self.key.width, 0);
                 let done = std::mem::replace(&mut self.growing[index], fresh);
                 let partition = Partition(self.first + index as u32);
-                self.full.extend(done.finish(self.schema).map(|block| (partition, block)));
+                self.full.extend(done.finish(self.key.schema).map(|block| (partition, block)));
                 Ok(self.growing[index].push(key, hash, value)?)
             }
             Err(error) => Err(error.into()),
@@ -214,9 +240,9 @@ impl<V: Record> Segments<V> {
 
     /// All segments by partition, those of one partition in the order of their records.
     fn finish(self) -> TailMade {
-        let Self { growing, full: mut blocks, first, schema, .. } = self;
+        let Self { growing, full: mut blocks, first, key, .. } = self;
         for (partition, builder) in (first..).zip(growing) {
-            blocks.extend(builder.finish(schema).map(|block| (Partition(partition), block)));
+            blocks.extend(builder.finish(key.schema).map(|block| (Partition(partition), block)));
         }
         blocks.sort_by_key(|(partition, _)| *partition);
         TailMade::Blocks(blocks)

@@ -54,6 +54,7 @@ impl<R: Record> Output<R> {
 }
 
 impl<R: Record> Tail for Output<R> {
+    type Record = R;
     type Recipe = OutputRecipe;
 
     fn open(recipe: &Arc<OutputRecipe>, cx: &TaskContext<'_>) -> Self {

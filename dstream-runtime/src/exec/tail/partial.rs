@@ -56,6 +56,7 @@ impl<R: Record, F> Tail for Fold<R, F>
 where
     F: Fn(&mut R, R::View<'_>) + Send + Sync + 'static,
 {
+    type Record = R;
     type Recipe = FoldRecipe<F>;
 
     fn open(recipe: &Arc<Self::Recipe>, _: &TaskContext<'_>) -> Self {
@@ -81,6 +82,7 @@ impl Tally {
 }
 
 impl Tail for Tally {
+    type Record = ();
     type Recipe = ();
 
     fn open(_: &Arc<()>, _: &TaskContext<'_>) -> Self {
@@ -129,6 +131,7 @@ impl<S: Record, R: Record> Top<S, R> {
 }
 
 impl<S: Record, R: Record> Tail for Top<S, R> {
+    type Record = R;
     type Recipe = TopRecipe;
 
     fn open(recipe: &Arc<Self::Recipe>, _: &TaskContext<'_>) -> Self {

@@ -25,6 +25,7 @@ impl<R: Record> Rows<R> {
 }
 
 impl<R: Record> Tail for Rows<R> {
+    type Record = R;
     type Recipe = ();
 
     fn open(_: &Arc<()>, cx: &TaskContext<'_>) -> Self {

@@ -15,7 +15,7 @@ macro_rules! record {
         #[derive(Debug, Clone, PartialEq)]
         pub(super) struct $name { $(pub(super) $field: $t),* }
 
-        #[derive(Clone, Copy)]
+        #[derive(Debug, Clone, Copy)]
         pub(super) struct $view<'a> { $($field: <$t as Record>::View<'a>),* }
 
         type Parts = ($($t,)*);

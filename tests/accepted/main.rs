@@ -1,0 +1,16 @@
+//! Programs that look unusual and are right: they compile, without a warning, and compute what they say.
+
+mod closures;
+mod items;
+mod operators;
+
+use dstream::record::Record;
+use dstream::testing::{Done, Error};
+
+/// The result of a test.
+type Tested = Result<(), Error>;
+
+/// What an output published in the first batch, sorted.
+fn first<R: Record>(done: &Done, output: &str) -> Result<Vec<R>, Error> {
+    done.sorted(output, 1)
+}

@@ -1,0 +1,9 @@
+//! An output whose URL is empty.
+
+#[dstream::job]
+fn job() {
+    let lines = source::text("file:logs");
+    lines.save("");
+}
+
+dstream::main!(job);

@@ -1,0 +1,11 @@
+//! An enum.
+
+use dstream::prelude::*;
+
+#[derive(Record)]
+enum Event {
+    Click,
+    Scroll,
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+//! Fields that are no records.
+
+use dstream::prelude::*;
+
+#[derive(Record)]
+struct Visit {
+    url: String,
+    spent: std::time::Duration,
+    tags: std::collections::HashMap<String, u64>,
+}
+
+fn main() {}

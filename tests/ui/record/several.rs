@@ -1,0 +1,14 @@
+//! Several mistakes in one record.
+
+use dstream::prelude::*;
+
+#[derive(Record)]
+struct Visit<T> {
+    #[record(rename = "url")]
+    page: &'static str,
+    url: String,
+    #[record(skip)]
+    value: T,
+}
+
+fn main() {}

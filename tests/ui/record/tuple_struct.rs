@@ -1,0 +1,8 @@
+//! A struct without names.
+
+use dstream::prelude::*;
+
+#[derive(Record)]
+struct Pair(String, u64);
+
+fn main() {}

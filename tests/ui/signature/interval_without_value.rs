@@ -1,0 +1,9 @@
+//! `interval` alone.
+
+#[dstream::job(interval)]
+fn job() {
+    let lines = source::text("file:logs");
+    lines.print();
+}
+
+dstream::main!(job);

@@ -1,0 +1,19 @@
+//! Parameters that are taken apart in the signature.
+
+use dstream::prelude::*;
+
+#[dstream::params]
+struct Params {
+    #[arg(long, default_value = "file:logs")]
+    input: String,
+    #[arg(long, default_value_t = 3)]
+    least: usize,
+}
+
+#[dstream::job]
+fn job(Params { input, least }: &Params) {
+    let lines = source::text("file:logs");
+    lines.print();
+}
+
+dstream::main!(job);

@@ -1,0 +1,9 @@
+//! A `flat_map` of items that are no records.
+
+#[dstream::job]
+fn job() {
+    let lines = source::text("file:logs");
+    lines.flat_map(|line| line.split(' ').map(|word| word.as_bytes())).print();
+}
+
+dstream::main!(job);

@@ -1,0 +1,10 @@
+//! `running_reduce` on a stream without keys.
+
+#[dstream::job]
+fn job() {
+    let lines = source::text("file:logs");
+    let lengths = lines.map(|line| line.len() as u64);
+    lengths.running_reduce(|a, b| a + b).print();
+}
+
+dstream::main!(job);
