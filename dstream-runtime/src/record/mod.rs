@@ -17,6 +17,7 @@ mod impls;
 mod key;
 mod list;
 mod schema;
+mod short;
 mod tuple;
 mod wrong;
 
