@@ -56,6 +56,9 @@ pub fn word_count<C: Counts>(setup: Setup<'_>, output: &mut Output) {
 
 /// Sums the bytes of every url and batch.
 pub fn csv_sum<C: Counts>(setup: Setup<'_>, output: &mut Output) {
+    // The header is no row of the first batch.
+    let text = &setup.text[end_of_lines(setup.text, 1)..];
+    let setup = Setup { text, ..setup };
     per_batch(setup, C::add_csv, |counts| {
         counts.each(|url, bytes| output.row(url, bytes));
     });
@@ -63,7 +66,15 @@ pub fn csv_sum<C: Counts>(setup: Setup<'_>, output: &mut Output) {
 
 /// Counts the words of the last 30 batches, at every batch.
 pub fn word_count_window<C: Counts>(setup: Setup<'_>, output: &mut Output) {
-    per_window::<C>(setup, |window| {
+    per_window::<C>(setup, |_, window| {
+        window.each(|word, n| output.row(word, n));
+    });
+}
+
+/// Both of them.
+pub fn word_count_both<C: Counts>(setup: Setup<'_>, output: &mut Output) {
+    per_window::<C>(setup, |batch, window| {
+        batch.each(|word, n| output.row(word, n));
         window.each(|word, n| output.row(word, n));
     });
 }
@@ -71,7 +82,7 @@ pub fn word_count_window<C: Counts>(setup: Setup<'_>, output: &mut Output) {
 /// The 10 most frequent words of the last 30 batches, at every batch; of equally frequent ones,
 /// those first in the alphabet.
 pub fn top_k_window<C: Counts>(setup: Setup<'_>, output: &mut Output) {
-    per_window::<C>(setup, |window| {
+    per_window::<C>(setup, |_, window| {
         // The least is on top: of the fewest, the last in the alphabet.
         let mut top = BinaryHeap::<Reverse<(u64, Reverse<Box<[u8]>>)>>::with_capacity(TOP);
         window.each(|word, n| {
@@ -91,8 +102,9 @@ pub fn top_k_window<C: Counts>(setup: Setup<'_>, output: &mut Output) {
     });
 }
 
-/// Keeps the sums of the last batches by adding what enters and subtracting what leaves.
-fn per_window<C: Counts>(setup: Setup<'_>, mut emit: impl FnMut(&C)) {
+/// Keeps the sums of the last batches by adding what enters and subtracting what leaves; shows the
+/// batch and the window.
+fn per_window<C: Counts>(setup: Setup<'_>, mut emit: impl FnMut(&C, &C)) {
     let mut window = C::default();
     let mut panes = VecDeque::new();
     per_batch::<C>(setup, C::add_words, |counts| {
@@ -105,8 +117,8 @@ fn per_window<C: Counts>(setup: Setup<'_>, mut emit: impl FnMut(&C)) {
             left = pane;
             left.clear();
         }
+        emit(counts, &window);
         panes.push_back(std::mem::replace(counts, left));
-        emit(&window);
     });
 }
 

@@ -174,11 +174,12 @@ fn a_malformed_record_stops_the_job_that_asks_for_it() {
 #[test]
 fn a_line_of_a_hundred_megabytes_is_a_line() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut text = b"before\n".to_vec();
     let mut random = text::Random(3);
+    let part: Vec<u8> = (0..1 << 16).map(|_| b'a' + random.below(26) as u8).collect();
+    let mut text = b"before\n".to_vec();
     while text.len() < 100 << 20 {
-        let number = random.below(u64::MAX).to_le_bytes();
-        text.extend(number.iter().flat_map(|byte| [b'a' + (byte & 15), b'a' + (byte >> 4)]));
+        text.extend_from_slice(&part);
+        text.extend_from_slice(text.len().to_string().as_bytes());
     }
     text.extend_from_slice(b" needle\nafter\nneedle");
     fs::write(dir.path().join("text.txt"), text).expect("there is room");

@@ -82,7 +82,8 @@ fn a_full_disk_stops_the_job_and_spoils_nothing() {
     let input = text::write(&dir.path().join("text.txt"), 1 << 20);
     let url = format!("{}?batch_records=500", input.display());
     let run = |into: &Path| {
-        Job::example("word_count").source("lines", &url).files("counts", "csv", into).run()
+        let job = Job::example("word_count").source("lines", &url);
+        job.sink("counts", format_args!("csv+file://{}", into.display())).run()
     };
     let (whole, small) = (dir.path().join("whole"), disk.0.join("out"));
     run(&whole).code(0);

@@ -67,9 +67,9 @@ impl Job {
         self.args(["--sink".to_owned(), format!("{name}={url}")])
     }
 
-    /// An output into files below a directory.
+    /// An output into files below a directory, which need not survive the machine.
     pub(crate) fn files(self, name: &str, format: &str, dir: &Path) -> Self {
-        self.sink(name, format_args!("{format}+file://{}", dir.display()))
+        self.sink(name, format_args!("{format}+file://{}?fsync=false", dir.display()))
     }
 
     pub(crate) fn current_dir(mut self, dir: &Path) -> Self {

@@ -40,7 +40,8 @@ fn stop_and_check(job: Running, signal: Signal, mut expected: Vec<String>) {
     assert_eq!(summary["records"], expected.len(), "received: {}", done.said());
     assert_eq!(summary["outputs"][0]["records"], expected.len());
     let mut out = done.out[..done.out.len() - 1].to_vec();
-    (out.sort_unstable(), expected.sort_unstable());
+    out.sort_unstable();
+    expected.sort_unstable();
     assert!(out == expected, "processed is received");
 }
 

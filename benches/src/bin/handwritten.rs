@@ -22,6 +22,7 @@ enum Job {
     WordCount,
     CsvSum,
     WordCountWindow,
+    WordCountBoth,
     TopKWindow,
 }
 
@@ -80,6 +81,7 @@ fn run<C: Counts>(options: &Options, setup: Setup<'_>, output: &mut Output) {
         Job::WordCount => jobs::word_count::<C>(setup, output),
         Job::CsvSum => jobs::csv_sum::<C>(setup, output),
         Job::WordCountWindow => jobs::word_count_window::<C>(setup, output),
+        Job::WordCountBoth => jobs::word_count_both::<C>(setup, output),
         Job::TopKWindow => jobs::top_k_window::<C>(setup, output),
     }
 }

@@ -1,4 +1,5 @@
-//! Compares dstream's table and splitter with the loops written by hand, in memory, on one thread.
+//! Compares dstream with the loops written by hand, in memory, on one thread: its table and splitter
+//! alone, and whole fused stages of jobs that its macros compiled.
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 use std::error::Error;
@@ -7,16 +8,18 @@ use std::time::Instant;
 
 use clap::Parser;
 use dstream_bench::counts::Counts;
-use dstream_bench::data;
 use dstream_bench::expert::ExpertCounts;
+use dstream_bench::fused::Stage;
 use dstream_bench::plain::PlainCounts;
+use dstream_bench::runs::Spread;
+use dstream_bench::{data, streams};
 use dstream_runtime::exec::table::{Gather, KeyTable, hash_key};
 use dstream_runtime::text::{Pattern, words};
 
-/// Compares dstream's table and splitter with the loops written by hand.
+/// Compares dstream with the loops written by hand.
 #[derive(Parser)]
 struct Options {
-    /// Lines of 100 bytes.
+    /// Lines of 100 bytes, and rows of CSV.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
     /// Runs of every kernel, of which the median counts.
@@ -28,19 +31,46 @@ struct Options {
 }
 
 /// A loop over a text, and what it found.
-type Kernel = fn(&str) -> u64;
+type Kernel = Box<dyn FnMut(&'static str) -> u64>;
 
-/// In groups of the same work; the first of a group is what the others are compared with.
-const KERNELS: [&[(&str, Kernel)]; 3] = [
-    &[("words/std", words_std), ("words/dstream", words_dstream)],
-    &[("grep/plain", grep::<PlainCounts>), ("grep/dstream", grep_dstream)],
-    &[
-        ("count/plain", count::<PlainCounts>),
-        ("count/expert", count::<ExpertCounts>),
-        ("count/dstream, no gather", count_singly),
-        ("count/dstream", count_dstream),
-    ],
-];
+/// Kernels of the same work, the first of which is what the others are compared with.
+struct Group {
+    csv: bool,
+    kernels: Vec<(&'static str, Kernel)>,
+}
+
+fn groups() -> Result<Vec<Group>, Box<dyn Error>> {
+    let pattern = streams::GrepParams { pattern: RARE.to_owned() };
+    let mut grep_job = Stage::new(streams::grep, pattern);
+    let mut count_job = Stage::without_params(streams::word_count)?;
+    let mut csv_job = Stage::without_params(streams::csv_sum)?;
+    let text = |kernels| Group { csv: false, kernels };
+    let kernel = |kernel: fn(&'static str) -> u64| Box::new(kernel) as Kernel;
+    Ok(vec![
+        text(vec![("words/std", kernel(words_std)), ("words/dstream", kernel(words_dstream))]),
+        text(vec![
+            ("grep/plain", kernel(grep::<PlainCounts>)),
+            ("grep/expert", kernel(grep::<ExpertCounts>)),
+            ("grep/dstream, loop", kernel(grep_dstream)),
+            ("grep/dstream, stage", Box::new(move |text| grep_job.records(text))),
+        ]),
+        text(vec![
+            ("count/plain", kernel(count::<PlainCounts>)),
+            ("count/expert", kernel(count::<ExpertCounts>)),
+            ("count/dstream, no gather", kernel(count_singly)),
+            ("count/dstream, loop", kernel(count_dstream)),
+            ("count/dstream, stage", Box::new(move |text| count_job.checksum(text))),
+        ]),
+        Group {
+            csv: true,
+            kernels: vec![
+                ("csv/plain", kernel(csv::<PlainCounts>)),
+                ("csv/expert", kernel(csv::<ExpertCounts>)),
+                ("csv/dstream, stage", Box::new(move |text| csv_job.checksum(text))),
+            ],
+        },
+    ])
+}
 
 /// Is in few lines.
 const RARE: &str = "needle";
@@ -94,6 +124,14 @@ fn count<C: Counts>(text: &str) -> u64 {
     sum
 }
 
+fn csv<C: Counts>(text: &str) -> u64 {
+    let mut sums = C::default();
+    sums.add_csv(text.as_bytes());
+    let mut sum = 0u64;
+    sums.each(|url, n| sum = sum.wrapping_add(checksum([(url, n)].into_iter())));
+    sum
+}
+
 fn count_singly(text: &str) -> u64 {
     let mut table = KeyTable::new();
     for line in text_lines(text) {
@@ -118,35 +156,48 @@ fn count_dstream(text: &str) -> u64 {
     checksum(table.iter().map(|(word, _, n)| (word, *n)))
 }
 
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_by(f64::total_cmp);
-    seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+/// The text or the rows of CSV.
+fn made(options: &Options, csv: bool) -> Result<&'static str, Box<dyn Error>> {
+    let mut bytes = Vec::new();
+    if csv {
+        data::write_csv(options.rows, 1, &mut bytes)?;
+        // Stages are given what comes after the header.
+        let header = memchr::memchr(b'\n', &bytes).map_or(0, |end| end + 1);
+        bytes.drain(..header);
+    } else {
+        data::write_words(options.rows, 1, &mut bytes)?;
+    }
+    Ok(String::from_utf8(bytes)?.leak())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
-    let mut bytes = Vec::new();
-    data::write_words(options.rows, 1, &mut bytes)?;
-    let text = String::from_utf8(bytes)?;
-    for group in KERNELS {
-        let group: Vec<_> = group.iter().filter(|(name, _)| name.contains(&options.only)).collect();
-        let mut seconds = vec![Vec::new(); group.len()];
+    let (text, rows) = (made(&options, false)?, made(&options, true)?);
+    for Group { csv, kernels } in groups()? {
+        let text = if csv { rows } else { text };
+        let mut kernels: Vec<_> =
+            kernels.into_iter().filter(|(name, _)| name.contains(&options.only)).collect();
+        let mut seconds = vec![Vec::new(); kernels.len()];
         let mut results = Vec::new();
         // In turns, so that a slow moment of the machine strikes all alike.
         for _ in 0..options.runs {
-            for ((_, kernel), seconds) in group.iter().zip(&mut seconds) {
+            for ((_, kernel), seconds) in kernels.iter_mut().zip(&mut seconds) {
                 let start = Instant::now();
-                results.push(kernel(black_box(&text)));
+                results.push(kernel(black_box(text)));
                 seconds.push(start.elapsed().as_secs_f64());
             }
         }
         if results.windows(2).any(|pair| pair[0] != pair[1]) {
             return Err(format!("kernels of the same work differ: {results:x?}").into());
         }
-        let medians: Vec<f64> = seconds.into_iter().map(median).collect();
-        for ((name, _), median) in group.iter().zip(&medians) {
+        let spreads: Vec<_> = seconds.into_iter().map(Spread::of).collect();
+        for ((name, _), Spread { median, min, .. }) in kernels.iter().zip(&spreads) {
             let rate = options.rows as f64 / median / 1e6;
-            println!("{name:26} {rate:7.2}M lines/s {:6.2}x", medians[0] / median);
+            println!(
+                "{name:26} {rate:7.2}M lines/s {:6.2}x, at best {:6.2}x",
+                spreads[0].median / median,
+                spreads[0].min / min
+            );
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ mod hash;
 mod index;
 mod pack;
 mod prefetch;
+mod rows;
 mod shrink;
 mod stored;
 

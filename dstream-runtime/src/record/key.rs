@@ -4,7 +4,7 @@
 //! code per key type. A type of fixed width is its little-endian bytes. A text is its own bytes; in
 //! a tuple, every part of variable width but the last is preceded by its length (u32).
 
-use super::Record;
+use super::{Record, short};
 
 /// A record that can be a key: it has one canonical form as bytes, and equal keys have equal bytes.
 #[diagnostic::on_unimplemented(
@@ -179,7 +179,7 @@ impl Key for String {
     }
     #[inline(always)]
     fn read<'a>(bytes: &mut KeyReader<'a>) -> &'a str {
-        std::str::from_utf8(bytes.rest()).unwrap_or_default()
+        short::text(bytes.rest()).unwrap_or_default()
     }
     fn check(bytes: &mut KeyReader<'_>) -> bool {
         std::str::from_utf8(bytes.rest()).is_ok()

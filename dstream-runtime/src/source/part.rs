@@ -4,6 +4,7 @@
 //! depends on sizes, options and partitions alone, never on the machine: lineage must come out the
 //! same everywhere.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::file::Stored;
@@ -163,17 +164,24 @@ pub(super) fn input(parts: Vec<Part>) -> Input {
 
 struct Parts(Vec<Part>);
 
+thread_local! {
+    /// What files are read into: a fresh page costs many times what it takes to fill it again.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 impl ReadRange for Parts {
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
-        // One buffer for all files of this input.
-        let mut buffer = Vec::new();
-        for part in &self.0 {
-            match part {
-                Part::Held(held) => held.read(each),
-                Part::Stored(stored) => stored.read(&mut buffer, each)?,
+        // One buffer for all that a thread reads. Taken out meanwhile: `each` is anybody's code.
+        let mut buffer = BUFFER.take();
+        let read = self.0.iter().try_for_each(|part| match part {
+            Part::Held(held) => {
+                held.read(each);
+                Ok(())
             }
-        }
-        Ok(())
+            Part::Stored(stored) => stored.read(&mut buffer, each),
+        });
+        BUFFER.set(buffer);
+        read
     }
 }
 

@@ -53,9 +53,9 @@ pub(crate) fn merge_into<V: Record>(
     block: &Block,
     merge: &impl Fn(&mut V, V::View<'_>),
 ) -> Result<(), TaskError> {
-    for KeyedRow { key, hash, value } in block.keyed::<V>()? {
-        table.upsert_with(key, hash, value, V::own, |acc, v| merge(acc, v));
-    }
+    let rows = block.keyed::<V>()?.iter();
+    let rows = rows.map(|KeyedRow { key, hash, value }| (key, hash, value));
+    table.upsert_rows(rows, V::own, |acc, v| merge(acc, v));
     Ok(())
 }
 

@@ -81,18 +81,15 @@ where
     /// Merges an entering pane.
     fn enter(&self, table: &mut KeyTable<(V, u32)>, blocks: &[Block]) -> Result<(), TaskError> {
         for block in blocks {
-            for KeyedRow { key, hash, value } in block.keyed::<V>()? {
-                table.upsert_with(
-                    key,
-                    hash,
-                    value,
-                    |v| (V::own(v), 1),
-                    |(acc, panes), v| {
-                        (self.merge)(acc, v);
-                        *panes += 1;
-                    },
-                );
-            }
+            let rows = block.keyed::<V>()?.iter();
+            table.upsert_rows(
+                rows.map(|KeyedRow { key, hash, value }| (key, hash, value)),
+                |v| (V::own(v), 1),
+                |(acc, panes), v| {
+                    (self.merge)(acc, v);
+                    *panes += 1;
+                },
+            );
         }
         Ok(())
     }
@@ -105,8 +102,10 @@ where
         inverse: &I,
     ) -> Result<(), TaskError> {
         for block in blocks {
-            for KeyedRow { key, hash, value } in block.keyed::<V>()? {
-                let Some(found) = table.find(key, hash) else { continue };
+            let rows = block.keyed::<V>()?.iter();
+            let rows = rows.map(|KeyedRow { key, hash, value }| (key, hash, value));
+            table.in_groups(rows, |table, key, hash, value| {
+                let Some(found) = table.find(key, hash) else { return };
                 let (acc, panes) = table.value_mut(found);
                 *panes -= 1;
                 if *panes == 0 {
@@ -114,7 +113,7 @@ where
                 } else {
                     inverse(acc, value);
                 }
-            }
+            });
         }
         Ok(())
     }
@@ -132,11 +131,8 @@ where
                 merge_into(&mut table, block, &*self.merge)?;
             }
             if let Some((_, newer)) = front.last() {
-                for (key, hash, value) in newer.iter() {
-                    table.upsert_with(key, hash, value.view(), V::own, |acc, v| {
-                        (self.merge)(acc, v)
-                    });
-                }
+                let newer = newer.iter().map(|(key, hash, value)| (key, hash, value.view()));
+                table.upsert_rows(newer, V::own, |acc, v| (self.merge)(acc, v));
             }
             front.push((pane.batch, table));
         }

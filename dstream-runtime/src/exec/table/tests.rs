@@ -250,3 +250,23 @@ fn a_gather_that_is_fuller_than_full_loses_nothing() {
     gather.drain(&mut table, |n| n, |_, _| unreachable!("keys are distinct"));
     assert!(table.iter().map(|(_, _, n)| *n).eq(0..1000));
 }
+
+#[test]
+fn rows_in_groups_are_rows_one_by_one() {
+    let keys: Vec<String> =
+        (0..500u64).map(|n| format!("{}", n * n % 97).repeat(n as usize % 9)).collect();
+    let rows = || keys.iter().map(|key| (key.as_bytes(), hash_key(key.as_bytes()), 1u64));
+    let (mut grouped, mut single) = (KeyTable::new(), KeyTable::new());
+    for _ in 0..2 {
+        grouped.upsert_rows(rows(), |n| n, |sum, n| *sum += n);
+        rows().for_each(|(key, hash, n)| {
+            single.upsert_with(key, hash, n, |n| n, |sum, n| *sum += n);
+        });
+    }
+    assert!(grouped.iter().eq(single.iter()));
+    // Entries may go, and move, while a group is looked at.
+    grouped.in_groups(rows().chain(rows()), |table, key, hash, _| {
+        assert_eq!(table.remove(key, hash).is_some(), single.remove(key, hash).is_some());
+    });
+    assert!(grouped.is_empty() && single.is_empty());
+}

@@ -2,8 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::text::lines;
-use super::{Dead, DeadLetter, Decode, DecodeScratch, Run, runs, without_mark};
+use super::{Dead, DeadLetter, Decode, DecodeScratch, each_line, strip, without_mark};
 use crate::record::{Format, Record};
 use crate::source::Piece;
 
@@ -27,15 +26,13 @@ impl<R: Record> Decode for JsonLines<R> {
         if dead.is_torn() {
             return;
         }
-        runs(piece.bytes, |run| match run {
-            Run::Text(start, text) => {
-                lines(text, |at, line| match serde_json::from_str::<R::Draft<'_>>(line) {
-                    Ok(draft) => each(R::view_draft(&draft)),
-                    Err(_) if line.trim_ascii().is_empty() => {}
-                    Err(error) => dead.line(start + at, line.as_bytes(), reason(&error)),
-                })
+        each_line(&mut dead, |dead, at, line| {
+            let line = strip(line);
+            match serde_json::from_str::<R::Draft<'_>>(line) {
+                Ok(draft) => each(R::view_draft(&draft)),
+                Err(_) if line.trim_ascii().is_empty() => {}
+                Err(error) => dead.line(at, line.as_bytes(), reason(&error)),
             }
-            Run::Bad(at, line) => dead.not_text(at, line),
         });
     }
 }

@@ -7,6 +7,7 @@
 mod columns;
 mod csv;
 mod json;
+mod split;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -15,6 +16,7 @@ pub use csv::CsvRows;
 pub use json::JsonLines;
 pub use text::TextLines;
 
+use self::split::Lines;
 use super::Piece;
 use super::lines;
 use crate::record::{Format, Record};
@@ -92,6 +94,21 @@ fn broken_runs<'a>(bytes: &'a [u8], each: &mut dyn FnMut(Run<'a>)) {
         let end = lines::line_end(rest, error + 1).unwrap_or(rest.len());
         each(Run::Bad(at + bad, &rest[bad..end]));
         at += end;
+    }
+}
+
+/// Gives each line that is text, without its `\n`, and where it begins; tells about the others.
+#[inline(always)]
+fn each_line<'p>(dead: &mut Dead<'p, '_>, mut each: impl FnMut(&mut Dead<'p, '_>, usize, &'p str)) {
+    let (bytes, mut at) = (dead.piece.bytes, 0);
+    loop {
+        let mut lines = Lines::new(&bytes[at..]);
+        for (offset, line) in &mut lines {
+            each(dead, at + offset, line);
+        }
+        let Some(bad) = lines.bad() else { return };
+        dead.not_text(at + bad.start, &bytes[at..][bad.clone()]);
+        at += bad.end;
     }
 }
 
