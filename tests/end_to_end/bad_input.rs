@@ -58,7 +58,7 @@ fn a_torn_archive_gives_its_good_part_and_then_an_error() {
     fs::remove_dir_all(dir.path().join("out")).expect("it is there");
 
     let done = grep(dir.path(), "torn.gz?batch_records=1000", "").run();
-    done.code(1).says(&["error: source `lines`", "torn.gz", "start the job again"]);
+    done.code(1).says(&["error: source `lines`", "torn.gz", "truncated", "start the job again"]);
     let good = Published::read(&dir.path().join("out"));
     let (good, whole) = (good.batches(), whole.batches());
     assert!(good.len() >= 4, "about half was good: {} batches", good.len());

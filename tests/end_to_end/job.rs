@@ -195,8 +195,9 @@ impl Running {
         address.parse().expect("it is an address")
     }
 
-    /// Whether it has ended, or ends within a time.
+    /// Whether it has ended, or ends within a time; it must within its deadline.
     pub(crate) fn ends_within(&self, time: Duration) -> bool {
+        assert!(Instant::now() < self.deadline, "deadline while it ends: {}", self.said());
         readable(&self.pidfd, time)
     }
 
@@ -212,7 +213,8 @@ impl Running {
             self.hear("its end");
         }
         let left = self.deadline.saturating_duration_since(Instant::now());
-        assert!(self.ends_within(left), "deadline while waiting for its end: {}", self.said());
+        let ended = readable(&self.pidfd, left);
+        assert!(ended, "deadline while waiting for its end: {}", self.said());
         let status = self.child.wait().expect("it can be waited for");
         let (out, err) = (std::mem::take(&mut self.out), std::mem::take(&mut self.err));
         Ended { shown: std::mem::take(&mut self.shown), status, out, err }

@@ -101,6 +101,17 @@ fn a_second_signal_ends_the_job_at_once() {
 }
 
 #[test]
+fn signals_sent_together_are_one() {
+    let mut job = grep("generate://words?rate=1000").start();
+    job.event("batch");
+    // As `timeout` does it: to the process, and again to its group.
+    job.signal(Signal::INT);
+    job.signal(Signal::TERM);
+    let done = job.end().code(0);
+    assert!(done.summary()["records"].as_u64() > Some(0), "{}", done.said());
+}
+
+#[test]
 fn followed_files_grow_and_new_ones_appear() {
     let dir = tempfile::tempdir().expect("a directory");
     let (first, second) = (dir.path().join("first.log"), dir.path().join("second.log"));

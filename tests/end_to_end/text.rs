@@ -74,7 +74,7 @@ pub(crate) fn write(path: &Path, bytes: usize) -> PathBuf {
         }
         text.push('\n');
     }
-    text.push_str("the last line");
+    text.push_str("the last line of toé");
     fs::write(path, text).expect("there is room");
     path.to_owned()
 }

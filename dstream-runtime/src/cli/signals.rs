@@ -5,11 +5,16 @@
 
 use std::io;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::driver::StopHandle;
+
+/// `timeout` and some supervisors send a signal to a process and at once to its group: signals so
+/// close together are one.
+const TOGETHER: Duration = Duration::from_millis(250);
 
 /// The exit code of a process that was told twice.
 const INTERRUPTED: i32 = 130;
@@ -46,9 +51,15 @@ impl Signals {
     ) -> io::Result<()> {
         let watch = move || {
             self.wait();
+            let told = Instant::now();
             say();
             stop.stop();
-            self.wait();
+            loop {
+                self.wait();
+                if told.elapsed() >= TOGETHER {
+                    break;
+                }
+            }
             std::process::exit(INTERRUPTED);
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)

@@ -17,7 +17,6 @@ mod impls;
 mod key;
 mod list;
 mod schema;
-mod short;
 mod tuple;
 mod wrong;
 
@@ -55,7 +54,7 @@ pub type Validator<'a> = rkyv::api::high::HighValidator<'a, BoxedError>;
     message = "`{Self}` is no record",
     label = "a stream cannot carry `{Self}`",
     note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
-    note = "for `usize` write `u64` (its size differs between machines), for a duration its milliseconds as `u64`, for a map `Vec<(K, V)>`"
+    note = "of a duration, keep its milliseconds as `u64`; of a map, a `Vec<(K, V)>`; of a path or an address, its text"
 )]
 pub trait Record: Sized + Send + Sync + 'static {
     /// The borrowed form that operators see.
@@ -109,7 +108,7 @@ pub fn is_record<R: Record>() {}
     message = "`{Self}` is no record",
     label = "this makes values of type `{Self}`, which a stream cannot carry",
     note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
-    note = "of bytes, keep text or a list of numbers; of a duration, its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
+    note = "of a duration, return its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
 )]
 pub trait AsRecord {
     /// The record it stands for.
