@@ -109,7 +109,7 @@ pub fn is_record<R: Record>() {}
     message = "`{Self}` is no record",
     label = "this makes values of type `{Self}`, which a stream cannot carry",
     note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
-    note = "of a duration, return its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
+    note = "of bytes, keep text or a list of numbers; of a duration, its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
 )]
 pub trait AsRecord {
     /// The record it stands for.
