@@ -40,8 +40,9 @@ struct Options {
     /// Partitions of dstream.
     #[arg(long)]
     partitions: Option<u32>,
-    /// Programs to measure, the first of which the others are compared with.
-    #[arg(long, value_delimiter = ',', default_value = "plain,expert,dstream")]
+    /// Programs to measure, the first of which the others are compared with: `plain`, `expert`,
+    /// `dstream`, or `dstream-bytes`, whose batches are the same but asked for by size
+    #[arg(long, value_delimiter = ',', default_value = "plain,expert,dstream,dstream-bytes")]
     programs: Vec<String>,
     /// Where results go: counted only, or written to files.
     #[arg(long, value_delimiter = ',', default_value = "none,files")]
@@ -111,7 +112,7 @@ impl Case<'_> {
     fn command(&self, program: &str) -> Result<Command, Box<dyn Error>> {
         let beside = |name: &str| std::env::current_exe().map(|me| me.with_file_name(name));
         let to_files = self.output == "files";
-        if program != "dstream" {
+        if !is_dstream(program) {
             let mut command = Command::new(beside("handwritten")?);
             command.arg(self.job.name).arg(self.input).args(["--style", program]);
             command.args(["--threads", &self.threads.to_string()]);
@@ -124,13 +125,18 @@ impl Case<'_> {
         }
         let mut command = Command::new(beside("streams")?);
         let (source, records) = (self.job.source, self.options.batch_records);
+        // All lines of the words have the same length, so that nobody needs to count them.
+        let batch = match program {
+            "dstream-bytes" => format!("batch={}", records * data::LINE as u64),
+            _ => format!("batch_records={records}"),
+        };
         command.args(["--summary", "json", "--job", self.job.name]);
         command.args(["--cores", &self.threads.to_string()]);
         if let Some(partitions) = self.options.partitions {
             command.args(["--partitions", &partitions.to_string()]);
         }
         let input = self.input.display();
-        command.args(["--source", &format!("{source}=file://{input}?batch_records={records}")]);
+        command.args(["--source", &format!("{source}=file://{input}?{batch}")]);
         for output in self.job.outputs {
             let url = match to_files {
                 // The program written by hand leaves it to the system when its file reaches a disk.
@@ -147,7 +153,7 @@ impl Case<'_> {
 
     /// How many rows a run gave, and their checksum if they were written down.
     fn results(&self, program: &str, run: &Run) -> Result<(u64, Option<String>), Box<dyn Error>> {
-        if program != "dstream" {
+        if !is_dstream(program) {
             let checksum = run.said["checksum"].as_str().map(str::to_owned);
             return Ok((run.said["rows"].as_u64().unwrap_or_default(), checksum));
         }
@@ -167,7 +173,8 @@ impl Case<'_> {
 
     /// All programs in turns, so that a slow moment of the machine strikes all alike.
     fn measure(&self) -> Result<Vec<Figures>, Box<dyn Error>> {
-        let programs = &self.options.programs;
+        let sized = |program: &&String| *program != "dstream-bytes" || self.job.data == "words";
+        let programs: Vec<_> = self.options.programs.iter().filter(sized).collect();
         let mut runs: Vec<Vec<Run>> = vec![Vec::new(); programs.len()];
         let mut expected = None;
         // One more than counts: the first brings programs and data into memory.
@@ -199,7 +206,7 @@ impl Case<'_> {
         let wall = |runs: &[Run]| spread(runs, |run| run.wall);
         let cpu = |runs: &[Run]| spread(runs, |run| run.cpu);
         let (first_wall, first_cpu) = (wall(&runs[0]), cpu(&runs[0]));
-        let figures = programs.iter().zip(&runs).map(|(program, runs)| Figures {
+        let figures = programs.iter().zip(&runs).map(|(&program, runs)| Figures {
             job: self.job.name,
             output: self.output.to_owned(),
             threads: self.threads,
@@ -214,6 +221,10 @@ impl Case<'_> {
         });
         Ok(figures.collect())
     }
+}
+
+fn is_dstream(program: &str) -> bool {
+    program.starts_with("dstream")
 }
 
 /// Adds the rows of a published batch to a checksum.
@@ -262,7 +273,7 @@ fn prepare(options: &Options, kind: &str) -> Result<PathBuf, Box<dyn Error>> {
 fn show(figures: &Figures) {
     let Figures { wall, reported, .. } = figures;
     println!(
-        "{:18} {:5} {:>2} {:8} {:7.2}M/s {:7.3} s ({:.3}–{:.3}) reported {:7.3} cpu {:6.2}  {:5.2}x  cpu {:5.2}x",
+        "{:18} {:5} {:>2} {:13} {:7.2}M/s {:7.3} s ({:.3}–{:.3}) reported {:7.3} cpu {:6.2}  {:5.2}x  cpu {:5.2}x",
         figures.job,
         figures.output,
         figures.threads,
