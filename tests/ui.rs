@@ -61,7 +61,8 @@ fn every_mistake_has_a_fixture() -> Result<(), Box<dyn Error>> {
 fn errors_are_in_the_user_s_code() -> Result<(), Box<dyn Error>> {
     for (path, text) in shown()? {
         let program = fs::read_to_string(path.with_extension("rs"))?;
-        let errors = text.split("error").skip(1);
+        let text = format!("\n{text}");
+        let errors = text.split("\nerror").skip(1);
         let places = errors.filter_map(|error| error.split_once("--> ")?.1.lines().next());
         for place in places {
             let mut parts = place.rsplitn(3, ':');
