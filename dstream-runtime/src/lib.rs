@@ -9,6 +9,7 @@ pub mod driver;
 pub mod exec;
 pub mod id;
 pub mod job;
+pub mod net;
 pub mod plan;
 #[doc(hidden)]
 pub mod private;
@@ -19,3 +20,4 @@ pub mod source;
 pub mod testing;
 pub mod text;
 pub mod time;
+pub mod wire;
