@@ -40,9 +40,7 @@ impl Endpoint {
         let addr = options.addr;
         let bind = |source| NetError::Bind { addr, source };
         let (udp, warnings) = socket::open(addr, options.limits.socket_buffer).map_err(bind)?;
-        let joins = options.authority.is_some();
-        let configs =
-            Configs::new(options.identity.clone(), &options.wall(), joins, &options.limits)?;
+        let configs = Configs::new(options.identity.clone(), &options.wall(), &options.limits)?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .thread_name("net-files")
@@ -114,8 +112,12 @@ fn serve(runtime: &Runtime, hub: &Arc<Hub>) {
             net.close(peer);
         }
         // The callback must have had every `Closed` before the endpoint is gone.
-        let everyone = u32::try_from(hub.limits.peers).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(FAREWELL, hub.room.acquire_many(everyone)).await;
+        let empty = async {
+            while !hub.peer_ids().is_empty() {
+                hub.gone.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, empty).await;
         hub.quinn.close(BYE, b"");
         let _ = tokio::time::timeout(FAREWELL, hub.quinn.wait_idle()).await;
     });

@@ -39,14 +39,13 @@ impl Configs {
     pub(super) fn new(
         identity: Identity,
         wall: &Wall,
-        joins: bool,
         limits: &Limits,
     ) -> Result<Self, TrustError> {
         let transport = socket::transport(limits);
         let client =
             |alpn| socket::client(client_config(&identity, wall, alpn)?, transport.clone());
         Ok(Self {
-            server: socket::server(server_config(&identity, wall, joins)?, transport.clone())?,
+            server: socket::server(server_config(&identity, wall)?, transport.clone())?,
             control: client(ALPN_CONTROL)?,
             bulk: client(ALPN_BULK)?,
             identity,
@@ -110,6 +109,8 @@ pub(super) struct Hub {
     pub(super) asked: Mutex<Option<KeyPair>>,
     /// Notified when a certificate could be asked for: the time has come, or a master has.
     pub(super) renew: Notify,
+    /// Notified when a peer is gone.
+    pub(super) gone: Notify,
     /// Notified when the endpoint is to end.
     pub(super) end: Notify,
     pub(super) deliver: Deliver,
@@ -153,6 +154,7 @@ impl Hub {
             limits: options.limits,
             asked: Mutex::default(),
             renew: Notify::new(),
+            gone: Notify::new(),
             end: Notify::new(),
             deliver,
             configs: Mutex::new(Arc::new(configs)),
@@ -207,6 +209,7 @@ impl Hub {
 
     pub(super) fn remove(&self, id: PeerId) {
         lock(&self.peers).remove(&id);
+        self.gone.notify_one();
     }
 
     pub(super) fn peer(&self, id: PeerId) -> Option<Arc<Peer>> {

@@ -30,6 +30,11 @@ pub(super) const SEND_WINDOW: u64 = 1 << 20;
 pub(super) const MTU_MAX: u16 = 6500;
 pub(super) const PAYLOAD_MAX: u16 = 6600;
 
+/// What may be under way before the first acknowledgement: ten of the largest packets. With QUIC's
+/// default, ten of the smallest, one probe of a large packet leaves no room for another, and a
+/// connection that is closed just then is never heard of again: the peer is not told why.
+pub(super) const FIRST_WINDOW: u64 = 10 * MTU_MAX as u64;
+
 /// The limits of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {

@@ -49,20 +49,24 @@ fn attempt(hub: &Arc<Hub>, identity: &Identity) -> Result<(), TrustError> {
         let why = "no master is connected".to_owned();
         return Err(TrustError::Certificate { what: "renewed", why });
     };
-    let key = KeyPair::generate()?;
     let unusable = |why: &dyn std::fmt::Display| TrustError::Certificate {
         what: "renewed",
         why: why.to_string(),
     };
-    let ask =
-        encode(FrameKind::Renew, &Renew { key: key.public()? }).map_err(|why| unusable(&why))?;
+    // Asked again, it asks for the same key: whichever answer comes first fits.
+    let key = match hub.asked().clone() {
+        Some(key) => key,
+        None => KeyPair::generate()?,
+    };
+    let renew = Renew { key: key.public()? };
     *hub.asked() = Some(key);
+    let ask = encode(FrameKind::Renew, &renew).map_err(|why| unusable(&why))?;
     master.send(ask, &hub.limits).map_err(|why| unusable(&why))
 }
 
 fn install(hub: &Hub, identity: Identity) -> Result<(), TrustError> {
     let until = identity.valid_until();
-    let configs = Configs::new(identity, &hub.wall, hub.authority.is_some(), &hub.limits)?;
+    let configs = Configs::new(identity, &hub.wall, &hub.limits)?;
     hub.install(configs);
     hub.notice(NetEvent::Renewed { until });
     Ok(())
@@ -85,11 +89,12 @@ pub(super) fn answer(hub: &Hub, peer: &Peer, payload: &[u8]) -> Result<Vec<u8>, 
 pub(super) fn take(hub: &Hub, peer: &Peer, payload: &[u8]) -> Result<(), CloseReason> {
     let violation = |error: crate::wire::FrameError| CloseReason::Violation(error.to_string());
     let renewed: Renewed = decode(FrameKind::Renewed, payload).map_err(violation)?;
-    let unasked = || CloseReason::Violation("it sends a certificate that nobody asked for".into());
     if peer.subject.role != Role::Master {
-        return Err(unasked());
+        let why = "it sends a certificate, and is no master";
+        return Err(CloseReason::Violation(why.into()));
     }
-    let key = hub.asked().take().ok_or_else(unasked)?;
+    // Asked twice, answered twice: the first answer was taken.
+    let Some(key) = hub.asked().take() else { return Ok(()) };
     let identity = hub.configs().identity.clone();
     let next = match renewed.result {
         Ok(issued) => identity_with(&identity, key, issued, hub.wall.now()),

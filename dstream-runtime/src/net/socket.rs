@@ -4,6 +4,7 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
+use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
     ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig,
@@ -12,7 +13,8 @@ use quinn::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::options::{
-    CONTROL_WINDOW, Limits, MTU_MAX, PAYLOAD_MAX, SEND_WINDOW, STRANGER_WINDOW, STREAM_WINDOW,
+    CONTROL_WINDOW, FIRST_WINDOW, Limits, MTU_MAX, PAYLOAD_MAX, SEND_WINDOW, STRANGER_WINDOW,
+    STREAM_WINDOW,
 };
 use super::trust::TrustError;
 
@@ -75,8 +77,11 @@ pub(super) fn endpoint_config() -> EndpointConfig {
 pub(super) fn transport(limits: &Limits) -> Arc<TransportConfig> {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(MTU_MAX);
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(FIRST_WINDOW);
     let mut config = TransportConfig::default();
     config
+        .congestion_controller_factory(Arc::new(congestion))
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))

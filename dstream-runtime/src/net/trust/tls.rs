@@ -68,11 +68,10 @@ fn failed(why: impl fmt::Display) -> TrustError {
     TrustError::certificate("used", why)
 }
 
-/// For whoever is connected to. `joins` if it issues certificates.
+/// For whoever is connected to.
 pub(in crate::net) fn server_config(
     identity: &Identity,
     wall: &Wall,
-    joins: bool,
 ) -> Result<ServerConfig, TrustError> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(identity.trusted().roots()?, crypto())
@@ -85,10 +84,8 @@ pub(in crate::net) fn server_config(
         .with_client_cert_verifier(verifier)
         .with_single_cert(identity.chain(), identity.private_key().into())
         .map_err(failed)?;
-    config.alpn_protocols = vec![ALPN_CONTROL.to_vec(), ALPN_BULK.to_vec()];
-    if joins {
-        config.alpn_protocols.push(ALPN_JOIN.to_vec());
-    }
+    config.alpn_protocols =
+        [ALPN_CONTROL, ALPN_BULK, ALPN_JOIN].into_iter().map(<[u8]>::to_vec).collect();
     config.send_tls13_tickets = 0;
     Ok(config)
 }
@@ -183,6 +180,8 @@ impl Pinned {
                 let (expected, found) = (self.authority.short(), seen.fingerprint().short());
                 Refusal::OtherAuthority { expected, found }
             }
+            // It is of the right cluster, so what is wrong with it is that it is no master.
+            (Refusal::NotOurs, Some(_)) => Refusal::NoAuthority,
             (refusal, _) => refusal,
         }
     }
