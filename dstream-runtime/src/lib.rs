@@ -9,6 +9,8 @@ pub mod driver;
 pub mod exec;
 pub mod id;
 pub mod job;
+#[cfg(feature = "cluster")]
+pub mod net;
 pub mod plan;
 #[doc(hidden)]
 pub mod private;
@@ -19,3 +21,5 @@ pub mod source;
 pub mod testing;
 pub mod text;
 pub mod time;
+#[cfg(feature = "cluster")]
+pub mod wire;

@@ -1,0 +1,117 @@
+//! Frames on quic_streams.
+
+use quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::CloseReason;
+use crate::wire::{FRAME_HEADER, FrameError, FrameHeader, FrameKind};
+use crate::wire::{decode, encode};
+
+/// Why there is no frame.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// It is no frame, or not the one that was due.
+    Frame(FrameError),
+    /// There will be no more of them.
+    Ended,
+    /// The sender does not want this quic_stream any more.
+    Cancelled,
+    /// The connection is gone.
+    Lost(CloseReason),
+}
+
+impl From<FrameError> for Broken {
+    fn from(error: FrameError) -> Self {
+        Self::Frame(error)
+    }
+}
+
+impl From<ReadError> for Broken {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Reset(_) => Self::Cancelled,
+            ReadError::ConnectionLost(error) => Self::Lost(error.into()),
+            ReadError::ClosedStream
+            | ReadError::IllegalOrderedRead
+            | ReadError::ZeroRttRejected => Self::Lost(CloseReason::Transport(error.to_string())),
+        }
+    }
+}
+
+impl From<WriteError> for Broken {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Stopped(_) => Self::Cancelled,
+            WriteError::ConnectionLost(error) => Self::Lost(error.into()),
+            WriteError::ClosedStream | WriteError::ZeroRttRejected => {
+                Self::Lost(CloseReason::Transport(error.to_string()))
+            }
+        }
+    }
+}
+
+impl From<Broken> for CloseReason {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Frame(error) => Self::Violation(error.to_string()),
+            Broken::Ended => {
+                Self::Violation("the control quic_stream ended without a goodbye".into())
+            }
+            Broken::Cancelled => Self::Violation("the control quic_stream was cancelled".into()),
+            Broken::Lost(reason) => reason,
+        }
+    }
+}
+
+/// Fills `buffer`. [`Broken::Ended`] only if the quic_stream ends before its first byte.
+pub(super) async fn fill(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), Broken> {
+    match stream.read_exact(buffer).await {
+        Ok(()) => Ok(()),
+        Err(ReadExactError::FinishedEarly(0)) => Err(Broken::Ended),
+        Err(ReadExactError::FinishedEarly(has)) => Err(FrameError::Truncated { has }.into()),
+        Err(ReadExactError::ReadError(error)) => Err(error.into()),
+    }
+}
+
+/// Reads the header of the next frame: nothing has been allocated for its payload yet.
+pub(super) async fn read_header(stream: &mut RecvStream) -> Result<FrameHeader, Broken> {
+    let mut head = [0; FRAME_HEADER];
+    fill(stream, &mut head).await?;
+    Ok(FrameHeader::read(&head)?)
+}
+
+/// Reads the payload of a frame whose header has been read.
+pub(super) async fn read_payload(
+    stream: &mut RecvStream,
+    header: FrameHeader,
+) -> Result<Vec<u8>, Broken> {
+    let mut payload = vec![0; header.len];
+    match fill(stream, &mut payload).await {
+        Err(Broken::Ended) => return Err(FrameError::Truncated { has: FRAME_HEADER }.into()),
+        other => other?,
+    }
+    header.check(&payload)?;
+    Ok(payload)
+}
+
+/// Reads the frame that is due.
+pub(super) async fn expect<T: DeserializeOwned>(
+    stream: &mut RecvStream,
+    kind: FrameKind,
+) -> Result<T, Broken> {
+    let header = read_header(stream).await?;
+    if header.kind != kind {
+        return Err(FrameError::Unexpected { found: header.kind }.into());
+    }
+    Ok(decode(kind, &read_payload(stream, header).await?)?)
+}
+
+/// Writes a frame.
+pub(super) async fn say<T: Serialize>(
+    stream: &mut SendStream,
+    kind: FrameKind,
+    value: &T,
+) -> Result<(), Broken> {
+    Ok(stream.write_all(&encode(kind, value)?).await?)
+}

@@ -1,0 +1,162 @@
+//! Joining: a token for a certificate, on a connection that is good for nothing else.
+//!
+//! The joiner trusts whoever holds the authority that the token names, and only then says its secret. It
+//! goes on to connect like any other process, with the certificate it got.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::Connection;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+use super::accept::{Failed, first, joined};
+use super::connect::{dial, lost};
+use super::error::BYE;
+use super::frames::{expect, say};
+use super::hub::Hub;
+use super::options::{Limits, system_time};
+use super::trust::{
+    Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, Wall, join_config,
+};
+use super::{CloseReason, NetError, socket};
+use crate::wire::{FrameKind, Hello, Issued, Join, Refusal, check_name};
+
+/// What joining takes.
+#[derive(Clone)]
+pub struct JoinOptions {
+    /// Where the master is.
+    pub addr: SocketAddr,
+    /// The token.
+    pub token: Token,
+    /// What this process says about itself; the role is that of the token.
+    pub hello: Hello,
+    /// The name it would like to have.
+    pub name: String,
+    /// Which address it calls from: any, on the same side of the loopback as the master.
+    pub from: SocketAddr,
+    /// The time since the Unix epoch.
+    pub wall: Arc<dyn Fn() -> Duration + Send + Sync>,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+impl JoinOptions {
+    /// For a process that runs that plan of that job.
+    #[must_use]
+    pub fn new(addr: SocketAddr, token: Token, job: &str, plan: u64, name: &str) -> Self {
+        let from = match addr {
+            SocketAddr::V4(to) if to.ip().is_loopback() => (Ipv4Addr::LOCALHOST, 0).into(),
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        Self {
+            addr,
+            hello: Hello::new(token.role(), job, plan),
+            token,
+            name: name.to_owned(),
+            from,
+            wall: Arc::new(system_time),
+            limit: Duration::from_secs(6),
+        }
+    }
+}
+
+impl fmt::Debug for JoinOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinOptions")
+            .field("addr", &self.addr)
+            .field("token", &self.token)
+            .field("hello", &self.hello)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Buys a certificate with a token. Waits for it, at most for `options.limit`.
+///
+/// # Errors
+/// When the master refuses the token or the process, is not of the token's cluster, or cannot be reached.
+pub fn join(options: &JoinOptions) -> Result<Identity, NetError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(NetError::Start)?;
+    runtime.block_on(async {
+        let joined = timeout(options.limit, ask(options)).await;
+        joined.unwrap_or(Err(NetError::Broken {
+            addr: options.addr,
+            reason: CloseReason::Unreachable,
+        }))
+    })
+}
+
+async fn ask(options: &JoinOptions) -> Result<Identity, NetError> {
+    let addr = options.addr;
+    check_name(&options.name).map_err(TrustError::Name)?;
+    let bind = |source| NetError::Bind { addr: options.from, source };
+    let (udp, _) = socket::open(options.from, 1 << 16).map_err(bind)?;
+    let system = Arc::new(quinn::TokioRuntime);
+    let quinn = quinn::Endpoint::new(socket::endpoint_config(), None, udp, system).map_err(bind)?;
+    let wall = Wall(options.wall.clone());
+    let (tls, seen) = join_config(options.token.authority(), &wall)?;
+    let config = socket::client(tls, socket::transport(&Limits::default()))?;
+    let broken = |reason| match reason {
+        CloseReason::Refused(refusal) => NetError::Refused { addr, refusal: seen.explain(refusal) },
+        reason => NetError::Broken { addr, reason },
+    };
+    let connection = dial(&quinn, config, addr).await.map_err(&broken)?;
+    let key = KeyPair::generate()?;
+    let issued = buy(options, &connection, &key).await.map_err(broken)?;
+    let identity = Identity::new(key, issued, seen.authority()?, wall.now())?;
+    connection.close(BYE, b"");
+    quinn.wait_idle().await;
+    Ok(identity)
+}
+
+async fn buy(
+    options: &JoinOptions,
+    connection: &Connection,
+    key: &KeyPair,
+) -> Result<Issued, CloseReason> {
+    let unusable = |error: TrustError| CloseReason::Transport(error.to_string());
+    let (mut send, mut recv) = connection.open_bi().await?;
+    let join = Join {
+        hello: options.hello.clone(),
+        name: options.name.clone(),
+        secret: options.token.secret.0,
+        key: key.public().map_err(unusable)?,
+    };
+    say(&mut send, FrameKind::Join, &join).await.map_err(lost)?;
+    expect(&mut recv, FrameKind::Issued).await.map_err(lost)
+}
+
+/// The other side of it.
+pub(super) async fn serve(hub: &Arc<Hub>, connection: &Connection) -> Result<(), Failed> {
+    let authority = hub.authority.clone().ok_or(Refusal::NoAuthority)?;
+    let (mut send, _recv, join) = first::<Join>(hub, connection, FrameKind::Join).await?;
+    hub.hello.judge(&join.hello)?;
+    check_name(&join.name)?;
+    let now = hub.wall.now();
+    let sign = {
+        let join = join.clone();
+        move || redeem(&authority, &join, now)
+    };
+    // Files are made durable on the way, which takes milliseconds that others need not wait for.
+    let issued = hub.runtime.spawn_blocking(sign).await.map_err(|_| Refusal::AuthorityFailed)??;
+    say(&mut send, FrameKind::Issued, &issued).await?;
+    let _ = send.finish();
+    if let Ok(subject) = Subject::new(join.hello.role, &hub.hello.job, &join.name) {
+        joined(hub, connection, subject);
+    }
+    // The joiner hangs up once it has the certificate.
+    let _ = timeout(hub.limits.handshake, connection.closed()).await;
+    connection.close(BYE, b"");
+    Ok(())
+}
+
+fn redeem(authority: &Authority, join: &Join, now: Duration) -> Result<Issued, Refusal> {
+    let (role, secret) = (join.hello.role, TokenSecret(join.secret));
+    let failed = |_: TrustError| Refusal::AuthorityFailed;
+    authority.redeem(&secret, role, now).map_err(failed)??;
+    authority.issue(role, &join.name, join.key, now).map_err(failed)
+}

@@ -1,0 +1,49 @@
+//! Transport between the processes of a cluster: QUIC, with a certificate on every connection.
+//!
+//! Two processes share two connections: *control* carries messages in order, *bulk* carries blocks, each
+//! on a quic_stream of its own, so that no message waits behind a block. An [`Endpoint`] is both server
+//! and client, runs on one thread named `net`, and tells everything that happens to one callback, as a
+//! [`Delivery`] per event. What crosses the network is bounded everywhere: frames by kind, blocks by
+//! [`MAX_BODY`](crate::block::MAX_BODY), and what a peer sent and nobody has taken yet by [`Limits`].
+//!
+//! This module judges who may talk and whether bytes are what was sent; it never looks into messages,
+//! and never opens blocks: `Block::open_*` is the door, and the receiver's business.
+//!
+//! The life of a connection, as a driver sees it:
+//!
+//! ```text
+//! Net::connect(addr) -> PeerId ─┬─> Connected ─> (Message | Block)* ─┐
+//!        somebody connects ─────┘                                    ├─> Closed
+//!                               └────── refused, unreachable ────────┘
+//! ```
+//!
+//! `Closed` is the last event of a peer, and every peer gets one. Two processes that connect to each
+//! other at once are two peers: let one side do it (workers connect to the master, and to workers with
+//! a smaller id).
+
+mod accept;
+mod connect;
+mod endpoint;
+mod error;
+mod event;
+mod frames;
+mod hub;
+mod join;
+mod options;
+mod peer;
+mod renew;
+mod socket;
+mod transfer;
+pub mod trust;
+
+#[cfg(test)]
+mod tests;
+
+pub use endpoint::Endpoint;
+pub use error::{CloseReason, NetError, SendError};
+pub use event::{Delivery, NetEvent, PeerId};
+pub use hub::{Net, NetStats};
+pub use join::{JoinOptions, join};
+pub use options::{BindOptions, Limits};
+pub use socket::SmallBuffer;
+pub use transfer::Transfer;

@@ -1,0 +1,375 @@
+//! Peers that break the protocol, strangers that waste time: whoever behaves does not notice.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use quinn::{ClientConfig, Connection, RecvStream, SendStream};
+
+use super::super::connect::dial;
+use super::super::frames::{expect, say};
+use super::super::socket;
+use super::super::trust::{ALPN_CONTROL, Wall, join_config};
+use super::relay::Relay;
+use super::*;
+use crate::block::HEADER_LEN;
+use crate::id::Epoch;
+use crate::sched::message::{ToMaster, ToWorker};
+use crate::wire::{
+    Attach, BlockHeader, Frame, FrameKind, Hello, Message, Refusal, Session, Welcome, encode,
+};
+
+/// A process with a valid certificate that speaks QUIC as it likes.
+struct Rogue {
+    node: Node,
+    target: std::net::SocketAddr,
+}
+
+/// Its two connections once it has been welcomed.
+struct Inside {
+    control: Connection,
+    bulk: Connection,
+    send: SendStream,
+    _recv: RecvStream,
+}
+
+impl Rogue {
+    fn new(world: &World, role: Role, target: &Node) -> Self {
+        Self { node: world.node(role, "rogue"), target: target.endpoint.local_addr() }
+    }
+
+    fn run<T>(&self, what: impl Future<Output = T>) -> T {
+        let deadline = async { tokio::time::timeout(DEADLINE, what).await.expect("in time") };
+        self.node.net().hub.runtime.block_on(deadline)
+    }
+
+    async fn dial(&self, config: ClientConfig) -> Connection {
+        dial(&self.node.net().hub.quinn, config, self.target).await.unwrap()
+    }
+
+    async fn control(&self) -> Connection {
+        self.dial(self.node.net().hub.configs().control.clone()).await
+    }
+
+    async fn enter(&self) -> Inside {
+        let hub = &self.node.net().hub;
+        let control = self.control().await;
+        let (mut send, mut recv) = control.open_bi().await.unwrap();
+        say(&mut send, FrameKind::Hello, &hub.hello).await.unwrap();
+        let welcome: Welcome = expect(&mut recv, FrameKind::Welcome).await.unwrap();
+        let bulk = self.dial(hub.configs().bulk.clone()).await;
+        let (mut ask, _answer) = bulk.open_bi().await.unwrap();
+        say(&mut ask, FrameKind::Attach, &Attach { session: welcome.session }).await.unwrap();
+        Inside { control, bulk, send, _recv: recv }
+    }
+}
+
+/// A master and an honest worker that is connected to it.
+struct Honest {
+    world: World,
+    master: Node,
+    worker: Node,
+    to_master: PeerId,
+}
+
+impl Honest {
+    fn new() -> Self {
+        let world = World::new();
+        let (master, worker) = (world.master(), world.node(Role::Worker, "honest"));
+        let (to_master, _) = worker.meet(&master);
+        Self { world, master, worker, to_master }
+    }
+
+    /// The honest worker is heard, and still there.
+    fn goes_on(&self) {
+        self.worker.net().send(self.to_master, &ToMaster::Joined { slots: 7 }).unwrap();
+        assert_eq!(self.master.message::<ToMaster>(), ToMaster::Joined { slots: 7 });
+    }
+
+    /// Lets a rogue worker in and write that; what the master makes of it, and what the rogue is told.
+    fn hears(&self, bytes: &[u8]) -> (CloseReason, CloseReason) {
+        let rogue = Rogue::new(&self.world, Role::Worker, &self.master);
+        let told = rogue.run(async {
+            let mut inside = rogue.enter().await;
+            // The other side may hang up before all of it is written.
+            let _ = inside.send.write_all(bytes).await;
+            inside.control.closed().await
+        });
+        self.master.connected();
+        (self.master.closed(), told.into())
+    }
+}
+
+fn pseudo_random(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let step = |_| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..len).map(step).collect()
+}
+
+#[test]
+fn garbage_on_the_port_is_ignored() {
+    let honest = Honest::new();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for n in 0..5000 {
+        let mut bytes = pseudo_random(n % 1500, n as u64);
+        // Some of it looks like the first packet of a handshake of QUIC version 1.
+        if n % 3 == 0 && n % 1500 > 20 {
+            bytes[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
+        }
+        socket.send_to(&bytes, honest.master.endpoint.local_addr()).unwrap();
+    }
+    honest.goes_on();
+    assert_eq!(honest.master.net().stats().peers, 1);
+}
+
+#[test]
+fn garbage_after_a_valid_handshake_ends_that_connection_only() {
+    let honest = Honest::new();
+    for seed in 0..3 {
+        let (reason, told) = honest.hears(&pseudo_random(100_000, seed));
+        let CloseReason::Violation(why) = reason else { panic!("{reason:?}") };
+        assert_eq!(told, CloseReason::Accused(why));
+    }
+    honest.goes_on();
+}
+
+#[test]
+fn a_frame_that_claims_4_gib_is_refused_before_anything_is_allocated() {
+    let honest = Honest::new();
+    let mut frame = Frame::empty(FrameKind::Message(crate::wire::MessageKind::ToMaster));
+    frame[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    let (reason, _) = honest.hears(&frame);
+    assert!(reason.to_string().contains("claims 4294967295 bytes"), "{reason}");
+    honest.goes_on();
+}
+
+#[test]
+fn a_damaged_message_is_not_delivered() {
+    let honest = Honest::new();
+    let mut frame = encode(
+        FrameKind::Message(crate::wire::MessageKind::ToMaster),
+        &ToMaster::Placed { epoch: Epoch(9) },
+    )
+    .unwrap();
+    *frame.last_mut().unwrap() ^= 4;
+    let (reason, _) = honest.hears(&frame);
+    assert!(reason.to_string().contains("checksum"), "{reason}");
+    honest.goes_on();
+}
+
+#[test]
+fn a_worker_cannot_place() {
+    let honest = Honest::new();
+    let release = ToWorker::Release { epoch: Epoch(1), oldest: crate::id::BatchSeq(1) };
+    let (reason, _) = honest.hears(&release.to_frame().unwrap());
+    assert!(reason.to_string().contains("a worker must not send ToWorker to a master"), "{reason}");
+    honest.goes_on();
+}
+
+#[test]
+fn a_broken_handshake_is_refused() {
+    let honest = Honest::new();
+    let rogue = Rogue::new(&honest.world, Role::Worker, &honest.master);
+    let first = |bytes: Vec<u8>| -> CloseReason {
+        rogue.run(async {
+            let control = rogue.control().await;
+            let (mut send, _recv) = control.open_bi().await.unwrap();
+            // The other side may have hung up before all of it is written.
+            let _ = send.write_all(&bytes).await;
+            control.closed().await.into()
+        })
+    };
+    let mut huge = Frame::empty(FrameKind::Goodbye);
+    huge[3] = 1;
+    huge[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    let attach = Attach { session: Session([0; 16]) };
+    for bytes in [
+        pseudo_random(200_000, 1),
+        huge,
+        Frame::empty(FrameKind::Goodbye),
+        encode(FrameKind::Attach, &attach).unwrap(),
+    ] {
+        let refusal = honest.master_refuses(first(bytes));
+        assert!(matches!(refusal, Refusal::Malformed { .. }), "{refusal:?}");
+    }
+    // A session that nobody was told of.
+    let told = rogue.run(async {
+        let bulk = rogue.dial(rogue.node.net().hub.configs().bulk.clone()).await;
+        let (mut send, _recv) = bulk.open_bi().await.unwrap();
+        say(&mut send, FrameKind::Attach, &attach).await.unwrap();
+        bulk.closed().await
+    });
+    let refusal = honest.master_refuses(told.into());
+    assert!(refusal.to_string().contains("nobody waits"), "{refusal}");
+    honest.goes_on();
+}
+
+impl Honest {
+    /// The refusal, which both sides tell in the same words.
+    fn master_refuses(&self, told: CloseReason) -> Refusal {
+        let refusal = self.master.refused();
+        assert_eq!(told, CloseReason::Refused(refusal.clone()));
+        refusal
+    }
+}
+
+#[test]
+fn without_a_certificate_there_is_nothing_but_joining() {
+    let honest = Honest::new();
+    let rogue = Rogue::new(&honest.world, Role::Worker, &honest.master);
+    let wall = Wall(honest.world.wall());
+    let (mut tls, _) = join_config(honest.world.authority.fingerprint(), &wall).unwrap();
+    tls.alpn_protocols = vec![ALPN_CONTROL.to_vec()];
+    let config = socket::client(tls.clone(), socket::transport(&Limits::default())).unwrap();
+    let hello = Hello::new(Role::Worker, "job", PLAN);
+    let told = rogue.run(async {
+        let control = rogue.dial(config).await;
+        // The other side may hang up before it has heard anything.
+        if let Ok((mut send, _recv)) = control.open_bi().await {
+            let _ = say(&mut send, FrameKind::Hello, &hello).await;
+        }
+        control.closed().await
+    });
+    assert_eq!(honest.master_refuses(told.into()), Refusal::NoCertificate);
+    // Nor is there anything for who speaks something else.
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    let config = socket::client(tls, socket::transport(&Limits::default())).unwrap();
+    let told = rogue.run(dial(&rogue.node.net().hub.quinn, config, rogue.target)).unwrap_err();
+    assert_eq!(honest.master_refuses(told), Refusal::Protocol);
+    honest.goes_on();
+}
+
+#[test]
+fn who_says_nothing_is_hung_up_on() {
+    let world = World::new();
+    let mut options = world.options(Role::Master, "m");
+    options.limits.handshake = Duration::from_millis(300);
+    let master = Node::bind(options);
+    let rogue = Rogue::new(&world, Role::Worker, &master);
+    let told = rogue.run(async { rogue.control().await.closed().await });
+    assert_eq!(CloseReason::from(told), CloseReason::Refused(Refusal::Timeout));
+    assert_eq!(master.refused(), Refusal::Timeout);
+    assert_eq!(master.net().stats().handshakes, 0);
+}
+
+/// What a worker makes of a block that is not as it should be.
+fn block_told(change: impl FnOnce(&mut Vec<u8>)) -> CloseReason {
+    let world = World::new();
+    let worker = world.node(Role::Worker, "w");
+    let rogue = Rogue::new(&world, Role::Worker, &worker);
+    let header: BlockHeader = super::blocks::header(1);
+    let mut bytes = encode(FrameKind::Block, &header).unwrap();
+    let frame = bytes.len();
+    let block = super::blocks::block(10_000, 3);
+    bytes.extend_from_slice(block.header());
+    bytes.extend_from_slice(block.body());
+    let mut tail = bytes.split_off(frame);
+    change(&mut tail);
+    bytes.append(&mut tail);
+    let _inside = rogue.run(async {
+        let inside = rogue.enter().await;
+        let mut stream = inside.bulk.open_uni().await.unwrap();
+        // The other side may have hung up before all of it is written.
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.finish();
+        inside.bulk.closed().await;
+        inside
+    });
+    worker.connected();
+    worker.closed()
+}
+
+#[test]
+fn a_block_is_as_long_as_it_says_and_never_too_long() {
+    let says = |change: fn(&mut Vec<u8>), text: &str| {
+        let reason = block_told(change);
+        assert!(matches!(&reason, CloseReason::Violation(why) if why.contains(text)), "{reason}");
+    };
+    says(|block| block.push(0), "longer than it says");
+    says(|block| block.truncate(block.len() - 1), "too early");
+    says(|block| block.truncate(HEADER_LEN - 1), "cut off");
+    says(|block| block.clear(), "too early");
+    says(|block| block[0] ^= 1, "no block");
+    says(
+        |block| {
+            // 4 GiB, with a checksum that fits.
+            block[24..32].copy_from_slice(&(4u64 << 30).to_le_bytes());
+            let checksum = xxhash_rust::xxh3::xxh3_64(&block[..56]);
+            block[56..HEADER_LEN].copy_from_slice(&checksum.to_le_bytes());
+        },
+        "none is that long",
+    );
+}
+
+#[test]
+fn a_client_cannot_open_more_than_it_may() {
+    let honest = Honest::new();
+    let rogue = Rogue::new(&honest.world, Role::Client, &honest.master);
+    // A master takes no blocks: there is no quic_stream to be had for one.
+    let outcome = rogue.run(async {
+        let inside = rogue.enter().await;
+        let open = inside.bulk.open_uni();
+        let never = tokio::time::timeout(Duration::from_millis(50), open).await.is_err();
+        (never, inside)
+    });
+    assert!(outcome.0);
+    honest.master.connected();
+    honest.goes_on();
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_given_up() {
+    let world = World::new();
+    let mut options = world.options(Role::Master, "m");
+    options.limits.unsent_messages = 4 << 20;
+    let limit = options.limits.unsent_messages;
+    let (master, worker) = (Node::bind(options), world.node(Role::Worker, "w"));
+    let (_, to_worker) = worker.meet(&master);
+    // The worker's driver takes nothing: 4 MiB of messages fill its room, some more are under way.
+    let placement = vec![crate::id::WorkerId(1); 100_000];
+    let place = ToWorker::Place { epoch: Epoch(1), placement, first: crate::id::BatchSeq(1) };
+    let len = place.to_frame().unwrap().len();
+    let mut sent = 0;
+    let refused = loop {
+        match master.net().send(to_worker, &place) {
+            Ok(()) => sent += len,
+            Err(error) => break error,
+        }
+    };
+    let SendError::Slow { unsent } = refused else { panic!("{refused}") };
+    assert!(unsent <= limit + len);
+    assert!(sent < limit + (16 << 20), "{sent} bytes were taken for a peer that reads nothing");
+    assert_eq!(master.closed(), CloseReason::Slow);
+}
+
+#[test]
+fn a_thousand_half_open_handshakes_keep_nobody_out() {
+    let world = World::new();
+    let master = world.master();
+    let relay = Relay::to(master.endpoint.local_addr());
+    relay.one_way();
+    let crowd = world.node(Role::Worker, "crowd");
+    let hub = &crowd.net().hub;
+    let _half_open: Vec<_> = (0..1000)
+        .map(|_| {
+            let _inside = hub.runtime.enter();
+            let config = hub.configs().control.clone();
+            hub.quinn.connect_with(config, relay.addr, "dstream").unwrap()
+        })
+        .collect();
+    // They are there once the master asks newcomers to show their address.
+    let mut rounds: u64 = 0;
+    while master.net().stats().retried < 500 {
+        std::thread::yield_now();
+        rounds += 1;
+        assert!(rounds < 1 << 32, "{:?}", master.net().stats());
+    }
+    assert!(master.net().stats().handshakes <= Limits::default().retry_above);
+    let worker = world.node(Role::Worker, "w");
+    let (to_master, _) = worker.meet(&master);
+    worker.net().send(to_master, &ToMaster::Joined { slots: 1 }).unwrap();
+    assert_eq!(master.message::<ToMaster>(), ToMaster::Joined { slots: 1 });
+}

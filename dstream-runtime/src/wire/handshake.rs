@@ -1,0 +1,179 @@
+//! Handshakes: what two processes must agree on before anything else is said.
+
+use std::any::TypeId;
+use std::fmt;
+
+use rkyv::primitive::{ArchivedU32, ArchivedUsize};
+use serde::{Deserialize, Serialize};
+
+use super::frame::PROTOCOL;
+use super::refusal::Refusal;
+use super::role::Role;
+
+/// The longest name of a process or job, in bytes: one label of a domain name.
+pub const NAME_MAX: usize = 63;
+
+/// Names a pair of connections between two processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Session(pub [u8; 16]);
+
+/// The public key of a process (Ed25519).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKey(pub [u8; 32]);
+
+/// What a process says about itself. Two processes of a cluster have equal ones but for the role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Version of the protocol.
+    pub protocol: u8,
+    /// Version of dstream.
+    pub version: String,
+    /// Hash of the plan.
+    pub plan: u64,
+    /// What its archives look like.
+    pub format: u32,
+    /// The role it has, or asks for.
+    pub role: Role,
+    /// The job.
+    pub job: String,
+}
+
+/// What rkyv's archives look like in this build: blocks are read in place, so both sides must agree.
+/// Bit 0: little-endian; bits 4..8: alignment of a u64; bits 8..16: width of a pointer.
+#[must_use]
+pub fn archive_format() -> u32 {
+    // Each of these is a property of a type, small by nature.
+    let little = u32::from(TypeId::of::<ArchivedU32>() == TypeId::of::<rkyv::rend::u32_le>());
+    let align = align_of::<rkyv::primitive::ArchivedU64>() as u32;
+    let pointer = (size_of::<ArchivedUsize>() * 8) as u32;
+    little | align << 4 | pointer << 8
+}
+
+impl Hello {
+    /// What a process of this build says.
+    #[must_use]
+    pub fn new(role: Role, job: &str, plan: u64) -> Self {
+        Self {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            plan,
+            format: archive_format(),
+            role,
+            job: job.to_owned(),
+        }
+    }
+
+    /// Judges what another process says about itself.
+    ///
+    /// # Errors
+    /// The first thing they do not agree on.
+    pub fn judge(&self, other: &Self) -> Result<(), Refusal> {
+        if other.protocol != self.protocol {
+            return Err(Refusal::Protocol);
+        }
+        if other.version != self.version {
+            let (expected, found) = (self.version.clone(), shorten(&other.version));
+            return Err(Refusal::Version { expected, found });
+        }
+        if other.format != self.format {
+            return Err(Refusal::Format { expected: self.format, found: other.format });
+        }
+        if other.job != self.job {
+            let (expected, found) = (self.job.clone(), shorten(&other.job));
+            return Err(Refusal::Job { expected, found });
+        }
+        if other.plan != self.plan {
+            return Err(Refusal::Plan { expected: self.plan, found: other.plan });
+        }
+        if !other.role.may_talk_to(self.role) {
+            return Err(Refusal::Pair { from: other.role, to: self.role });
+        }
+        Ok(())
+    }
+}
+
+/// The answer to [`Hello`]: the peer is welcome once its bulk connection is there as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// What the process says about itself.
+    pub hello: Hello,
+    /// What the bulk connection has to name.
+    pub session: Session,
+}
+
+/// The first frame of a bulk connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    /// What the control connection was told.
+    pub session: Session,
+}
+
+/// A token for a certificate. It travels inside TLS, to a process that has proved to hold the
+/// authority that the token names.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// Who asks.
+    pub hello: Hello,
+    /// The name it would like to have.
+    pub name: String,
+    /// The secret of the token.
+    pub secret: [u8; 32],
+    /// The key to certify.
+    pub key: PublicKey,
+}
+
+impl fmt::Debug for Join {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hello, name, secret: _, key } = self;
+        f.debug_struct("Join")
+            .field("hello", hello)
+            .field("name", name)
+            .field("key", key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The certificate for a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Until when it is valid: milliseconds since the Unix epoch.
+    pub until_ms: u64,
+}
+
+/// Asks for a certificate with the same role, job and name as the one in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renew {
+    /// The key to certify.
+    pub key: PublicKey,
+}
+
+/// The answer to [`Renew`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewed {
+    /// The certificate, or why there is none.
+    pub result: Result<Issued, Refusal>,
+}
+
+/// Checks that `name` can stand in a certificate.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_name(name: &str) -> Result<(), Refusal> {
+    let inside = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let outside = |b: Option<&u8>| b.is_some_and(|b| *b != b'-');
+    let label = |label: &str| {
+        let bytes = label.as_bytes();
+        outside(bytes.first()) && outside(bytes.last()) && bytes.iter().copied().all(inside)
+    };
+    if name.len() <= NAME_MAX && name.split('.').all(label) {
+        return Ok(());
+    }
+    Err(Refusal::Name { name: shorten(name) })
+}
+
+/// What is repeated of a text that a peer sent.
+fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect()
+}

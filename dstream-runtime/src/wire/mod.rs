@@ -1,0 +1,24 @@
+//! What goes over the wire between the processes of a cluster: frames, and what is in them.
+//!
+//! Everything here is a total function of bytes: no sockets, no clock. Whatever a peer sends is either
+//! exactly one thing of this version or an error that names what is wrong with it; no length is
+//! believed before it is compared with its bound.
+
+mod frame;
+mod handshake;
+mod message;
+mod refusal;
+mod role;
+
+pub use frame::{FRAME_HEADER, Frame, FrameError, FrameHeader, FrameKind, PROTOCOL};
+pub use handshake::{
+    Attach, Hello, Issued, Join, NAME_MAX, PublicKey, Renew, Renewed, Session, Welcome,
+    archive_format, check_name,
+};
+pub use message::{BlockHeader, Message, MessageKind, Received};
+pub(crate) use message::{decode, encode};
+pub use refusal::Refusal;
+pub use role::Role;
+
+#[cfg(test)]
+mod tests;
