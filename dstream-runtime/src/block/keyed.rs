@@ -11,6 +11,7 @@ use rkyv::tuple::ArchivedTuple4;
 use rkyv::vec::ArchivedVec;
 
 use super::column::{Archiver, Column, ColumnBuilder, PushError, Scalars};
+use super::pool::Columns;
 use super::{Block, BufferPool, DoorError, Kind, MAX_BODY};
 use crate::record::{Key, KeyReader, Record};
 
@@ -29,9 +30,8 @@ pub struct KeyedBuilder<V: Record> {
     values: ColumnBuilder<V>,
     /// `Some` where all keys have that width.
     width: Option<usize>,
-    ends: Vec<u32>,
-    keys: Vec<u8>,
-    hashes: Vec<u64>,
+    columns: Columns,
+    pool: BufferPool,
 }
 
 impl<V: Record> KeyedBuilder<V> {
@@ -53,13 +53,16 @@ impl<V: Record> KeyedBuilder<V> {
         let value = size_of::<V::Archived>() + if V::INLINE { 0 } else { 4 };
         let key = width.unwrap_or(8 + size_of::<u32>());
         let capacity = records * (value + key + size_of::<u64>());
+        let mut columns = pool.take_columns();
+        columns.ends.reserve(if width.is_some() { 0 } else { records });
+        columns.keys.reserve((records * width.unwrap_or(8)).min(limit));
+        columns.hashes.reserve(records);
         Self {
             archiver: Archiver::new(pool, capacity.min(limit), limit.min(MAX_BODY)),
             values: ColumnBuilder::new(),
             width,
-            ends: Vec::with_capacity(if width.is_some() { 0 } else { records }),
-            keys: Vec::with_capacity((records * width.unwrap_or(8)).min(limit)),
-            hashes: Vec::with_capacity(records),
+            columns,
+            pool: pool.clone(),
         }
     }
 
@@ -70,25 +73,21 @@ impl<V: Record> KeyedBuilder<V> {
     #[inline]
     pub fn push(&mut self, key: &[u8], hash: u64, value: V::View<'_>) -> Result<(), PushError> {
         debug_assert!(self.width.is_none_or(|width| width == key.len()));
-        let columns = self.beside() + key.len() + size_of::<u64>() + size_of::<u32>();
-        self.values.push(&mut self.archiver, value, columns)?;
-        self.keys.extend_from_slice(key);
+        let beside = self.columns.bytes() + key.len() + size_of::<u64>() + size_of::<u32>();
+        self.values.push(&mut self.archiver, value, beside)?;
+        let Columns { ends, keys, hashes } = &mut self.columns;
+        keys.extend_from_slice(key);
         if self.width.is_none() {
-            self.ends.push(self.keys.len() as u32);
+            ends.push(keys.len() as u32);
         }
-        self.hashes.push(hash);
+        hashes.push(hash);
         Ok(())
-    }
-
-    /// What the columns besides the values take up, in bytes.
-    fn beside(&self) -> usize {
-        self.keys.len() + self.ends.len() * size_of::<u32>() + self.hashes.len() * size_of::<u64>()
     }
 
     /// Number of records so far.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.hashes.len()
+        self.columns.hashes.len()
     }
 
     /// Whether there is none.
@@ -100,23 +99,26 @@ impl<V: Record> KeyedBuilder<V> {
     /// Bytes written so far.
     #[must_use]
     pub fn byte_len(&self) -> usize {
-        self.archiver.written() + self.beside()
+        self.archiver.written() + self.columns.bytes()
     }
 
     /// The block, of that [schema](super::keyed_schema); none if there is no record.
     #[must_use]
     pub fn finish(self, schema: u64) -> Option<Block> {
-        if self.is_empty() {
+        let Self { archiver, values, columns, pool, .. } = self;
+        let records = values.len() as u64;
+        if records == 0 {
+            pool.give_columns(columns);
             return None;
         }
-        let Self { archiver, values, ends, keys, hashes, .. } = self;
-        let (ends, keys, hashes) = (Scalars(&ends), Scalars(&keys), Scalars(&hashes));
-        let records = values.len() as u64;
+        let Columns { ends, keys, hashes } = &columns;
+        let (ends, keys, hashes) = (Scalars(ends), Scalars(keys), Scalars(hashes));
         let body = if V::INLINE {
             archiver.finish(&(values.inline(), ends, keys, hashes))
         } else {
             archiver.finish(&(values.boxed(), ends, keys, hashes))
         };
+        pool.give_columns(columns);
         Some(Block::built(body, Kind::Keyed, schema, records, TypeId::of::<V>()))
     }
 }

@@ -30,6 +30,29 @@ struct Shelves {
 struct Kept {
     bytes: usize,
     classes: [Vec<Aligned>; CLASSES],
+    columns: Vec<Columns>,
+}
+
+/// Columns of keyed rows that grow beside the values: none of it is part of a finished block, so it
+/// can be used again at once.
+#[derive(Default)]
+pub(super) struct Columns {
+    pub(super) ends: Vec<u32>,
+    pub(super) keys: Vec<u8>,
+    pub(super) hashes: Vec<u64>,
+}
+
+impl Columns {
+    /// Bytes in them.
+    pub(super) fn bytes(&self) -> usize {
+        self.ends.len() * size_of::<u32>() + self.keys.len() + self.hashes.len() * size_of::<u64>()
+    }
+
+    fn capacity(&self) -> usize {
+        self.ends.capacity() * size_of::<u32>()
+            + self.keys.capacity()
+            + self.hashes.capacity() * size_of::<u64>()
+    }
 }
 
 /// An aligned buffer that goes back to its pool when dropped.
@@ -46,7 +69,11 @@ impl BufferPool {
     /// A pool that keeps at most `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        let kept = Mutex::new(Kept { bytes: 0, classes: [const { Vec::new() }; CLASSES] });
+        let kept = Mutex::new(Kept {
+            bytes: 0,
+            classes: [const { Vec::new() }; CLASSES],
+            columns: Vec::new(),
+        });
         Self(Arc::new(Shelves { limit, kept }))
     }
 
@@ -87,6 +114,27 @@ impl BufferPool {
         if kept.bytes + capacity <= self.0.limit {
             kept.bytes += capacity;
             kept.classes[class_of(capacity)].push(bytes);
+        }
+    }
+
+    /// Empty columns.
+    pub(super) fn take_columns(&self) -> Columns {
+        let mut kept = self.lock();
+        let columns = kept.columns.pop().unwrap_or_default();
+        kept.bytes -= columns.capacity();
+        columns
+    }
+
+    /// Columns that are not needed any more.
+    pub(super) fn give_columns(&self, mut columns: Columns) {
+        columns.ends.clear();
+        columns.keys.clear();
+        columns.hashes.clear();
+        let capacity = columns.capacity();
+        let mut kept = self.lock();
+        if capacity > 0 && kept.bytes + capacity <= self.0.limit {
+            kept.bytes += capacity;
+            kept.columns.push(columns);
         }
     }
 
@@ -176,6 +224,21 @@ mod tests {
         assert!(pool.take(3500).bytes_mut().capacity() >= 3500);
         drop(pool.take(100_000));
         assert!(pool.kept() <= 10_000);
+    }
+
+    #[test]
+    fn columns_come_back_empty_within_the_limit() {
+        let pool = BufferPool::new(1000);
+        let mut columns = pool.take_columns();
+        columns.keys.extend_from_slice(b"key");
+        columns.hashes.reserve_exact(50);
+        pool.give_columns(columns);
+        assert!((400..1000).contains(&pool.kept()));
+        let again = pool.take_columns();
+        assert!(again.keys.is_empty() && again.hashes.capacity() >= 50);
+        assert_eq!(pool.kept(), 0);
+        pool.give_columns(Columns { hashes: Vec::with_capacity(1000), ..again });
+        assert_eq!(pool.kept(), 0);
     }
 
     #[test]
