@@ -2,7 +2,7 @@
 //! written by hand.
 //!
 //! Nothing here is used by dstream, and nothing written by hand uses it: only [`streams`] does, and
-//! the programs `kernels`, `streams` and `latency`.
+//! the programs `kernels`, `streams`, `latency` and `net`.
 //!
 //! Two styles: [`plain`] is what a good engineer writes on a good day with good libraries, and is
 //! the yardstick; [`expert`] is what somebody writes who has a week for one loop, and is the limit.
@@ -13,6 +13,8 @@ pub mod expert;
 pub mod fused;
 pub mod input;
 pub mod jobs;
+#[cfg(feature = "cluster")]
+pub mod net;
 pub mod output;
 pub mod plain;
 pub mod runs;

@@ -17,7 +17,7 @@ use super::frames::{Broken, expect, say};
 use super::hub::{Bulk, Hub};
 use super::peer::{self, Links};
 use super::trust::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Subject};
-use super::{CloseReason, NetEvent, join};
+use super::{CloseReason, join};
 use crate::wire::{Attach, Frame, FrameKind, Hello, Refusal, Session, Welcome};
 
 /// Takes in whoever connects, for as long as the endpoint lives.
@@ -144,7 +144,6 @@ async fn control(
     under_way: UnderWay<'_>,
 ) -> Result<(), Failed> {
     let subject = subject(connection)?;
-    let limit = hub.limits.handshake;
     let (mut send, recv, hello) = first::<Hello>(hub, connection, FrameKind::Hello).await?;
     hub.hello.judge(&hello)?;
     if hello.role != subject.role {
@@ -157,30 +156,28 @@ async fn control(
     let full = Refusal::Full { peers: hub.limits.peers };
     let slot = hub.room.clone().try_acquire_owned().map_err(|_| full)?;
     let session = Session(super::trust::random_id().map_err(|_| Refusal::AuthorityFailed)?);
-    let bulk = {
-        let bulk = hub.await_bulk(session);
-        let welcome = Welcome { hello: hub.hello.clone(), session };
-        let attached = async {
-            say(&mut send, FrameKind::Welcome, &welcome).await?;
-            bulk.await.map_err(|_| Broken::Ended)
-        };
-        let attached = timeout(limit, attached).await;
-        // Whoever has found it there sends; nobody else may come.
-        drop(hub.awaited(session));
-        attached.map_err(|_| Refusal::Timeout)??
+    let wait = hub.await_bulk(session);
+    let welcome = Welcome { hello: hub.hello.clone(), session };
+    let attached = async {
+        say(&mut send, FrameKind::Welcome, &welcome).await?;
+        wait.await.map_err(|_| Broken::Ended)
     };
+    let attached = timeout(hub.limits.handshake, attached).await;
+    // Whoever has found it there sends; nobody else may come.
+    drop(hub.awaited(session));
+    let bulk = attached.map_err(|_| Refusal::Timeout)??;
+    if self::subject(&bulk.connection)? != subject {
+        return Err(Refusal::NotOurs.into());
+    }
     let links = Links { control: connection.clone(), bulk: bulk.connection, send, recv };
     let mut answer = bulk.answer;
     drop(under_way);
     let id = hub.next_peer();
     peer::open(hub, id, subject, links, slot);
-    // Said after the peer exists here: what it sends from now on finds it.
-    let attached = Frame::empty(FrameKind::Attached);
-    let said = answer.write_all(&attached).await.is_ok() && answer.finish().is_ok();
-    if !said {
-        // The bulk connection is broken, which its own task finds as well.
-        return Ok(());
-    }
+    // Said after the peer exists here: what it sends from now on finds it. If it cannot be said, the bulk
+    // connection is broken, which the peer's own tasks find as well.
+    let _ = answer.write_all(&Frame::empty(FrameKind::Attached)).await;
+    let _ = answer.finish();
     Ok(())
 }
 
@@ -207,9 +204,4 @@ pub(super) async fn first<T: serde::de::DeserializeOwned>(
         Ok::<_, Failed>((send, recv, value))
     };
     timeout(hub.limits.handshake, heard).await.map_err(|_| Refusal::Timeout)?
-}
-
-/// For the log, when a certificate was issued.
-pub(super) fn joined(hub: &Hub, connection: &Connection, subject: Subject) {
-    hub.notice(NetEvent::Joined { addr: connection.remote_address(), subject });
 }

@@ -13,8 +13,7 @@ use super::hub::Hub;
 use super::peer::{self, Links};
 use super::trust::{SERVER_NAME, Subject};
 use super::{CloseReason, NetEvent, PeerId};
-use crate::wire::FrameError;
-use crate::wire::{Attach, FrameKind, Refusal, Welcome};
+use crate::wire::{Attach, FrameError, FrameKind, Refusal, Welcome};
 
 /// Connects, and tells the driver how that went.
 pub(super) async fn connect(hub: Arc<Hub>, id: PeerId, addr: SocketAddr, give_up: Arc<Notify>) {

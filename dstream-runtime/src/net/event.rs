@@ -72,6 +72,11 @@ pub enum NetEvent {
         /// Whose it is.
         subject: Subject,
     },
+    /// The authority of this process could not do its work; whoever asked is told only that.
+    AuthorityFailed {
+        /// Why.
+        why: String,
+    },
     /// This process has a new certificate ([`Net::identity`](super::Net::identity)).
     Renewed {
         /// Until when it is valid, since the Unix epoch.

@@ -5,8 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::CloseReason;
-use crate::wire::{FRAME_HEADER, FrameError, FrameHeader, FrameKind};
-use crate::wire::{decode, encode};
+use crate::wire::{FRAME_HEADER, FrameError, FrameHeader, FrameKind, decode, encode};
 
 /// Why there is no frame.
 #[derive(Debug)]

@@ -203,6 +203,12 @@ impl Hub {
         self.notice(NetEvent::Refused { addr, refusal });
     }
 
+    /// The driver is told why, whoever asked is not.
+    pub(super) fn authority_failed(&self, why: &TrustError) -> Refusal {
+        self.notice(NetEvent::AuthorityFailed { why: why.to_string() });
+        Refusal::AuthorityFailed
+    }
+
     pub(super) fn insert(&self, id: PeerId, entry: Entry) {
         lock(&self.peers).insert(id, entry);
     }

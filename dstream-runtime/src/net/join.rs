@@ -12,7 +12,7 @@ use quinn::Connection;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
-use super::accept::{Failed, first, joined};
+use super::accept::{Failed, first};
 use super::connect::{dial, lost};
 use super::error::BYE;
 use super::frames::{expect, say};
@@ -21,7 +21,7 @@ use super::options::{Limits, system_time};
 use super::trust::{
     Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, Wall, join_config,
 };
-use super::{CloseReason, NetError, socket};
+use super::{CloseReason, NetError, NetEvent, socket};
 use crate::wire::{FrameKind, Hello, Issued, Join, Refusal, check_name};
 
 /// What joining takes.
@@ -142,11 +142,12 @@ pub(super) async fn serve(hub: &Arc<Hub>, connection: &Connection) -> Result<(),
         move || redeem(&authority, &join, now)
     };
     // Files are made durable on the way, which takes milliseconds that others need not wait for.
-    let issued = hub.runtime.spawn_blocking(sign).await.map_err(|_| Refusal::AuthorityFailed)??;
+    let issued = hub.runtime.spawn_blocking(sign).await.map_err(|_| Refusal::AuthorityFailed)?;
+    let issued = issued.map_err(|why| hub.authority_failed(&why))??;
     say(&mut send, FrameKind::Issued, &issued).await?;
     let _ = send.finish();
     if let Ok(subject) = Subject::new(join.hello.role, &hub.hello.job, &join.name) {
-        joined(hub, connection, subject);
+        hub.notice(NetEvent::Joined { addr: connection.remote_address(), subject });
     }
     // The joiner hangs up once it has the certificate.
     let _ = timeout(hub.limits.handshake, connection.closed()).await;
@@ -154,9 +155,15 @@ pub(super) async fn serve(hub: &Arc<Hub>, connection: &Connection) -> Result<(),
     Ok(())
 }
 
-fn redeem(authority: &Authority, join: &Join, now: Duration) -> Result<Issued, Refusal> {
+/// What the joiner is answered, unless something is wrong here.
+fn redeem(
+    authority: &Authority,
+    join: &Join,
+    now: Duration,
+) -> Result<Result<Issued, Refusal>, TrustError> {
     let (role, secret) = (join.hello.role, TokenSecret(join.secret));
-    let failed = |_: TrustError| Refusal::AuthorityFailed;
-    authority.redeem(&secret, role, now).map_err(failed)??;
-    authority.issue(role, &join.name, join.key, now).map_err(failed)
+    match authority.redeem(&secret, role, now)? {
+        Ok(()) => authority.issue(role, &join.name, join.key, now).map(Ok),
+        Err(refusal) => Ok(Err(refusal)),
+    }
 }

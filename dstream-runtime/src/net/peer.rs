@@ -4,10 +4,8 @@
 //! to end. Whatever ends first is the reason of the end; then the others are stopped, and only then the
 //! driver is told, so that `Closed` is the last it hears.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,7 +19,7 @@ use super::frames::{read_header, read_payload};
 use super::hub::{Entry, Hub};
 use super::trust::Subject;
 use super::{CloseReason, Limits, NetEvent, PeerId, SendError, renew, socket, transfer};
-use crate::wire::{FRAME_HEADER, Frame, FrameError, FrameHeader, FrameKind, Received};
+use crate::wire::{FRAME_HEADER, Frame, FrameError, FrameKind, Received};
 
 /// Frames are sent together up to this many bytes.
 const TOGETHER: usize = 64 << 10;
@@ -211,20 +209,10 @@ async fn read_one(
             // A peer that asks and does not read the answers is stopped by the limit.
             let _ = peer.send(frame, &hub.limits);
         }
-        FrameKind::Renewed => renewed(hub, peer, recv, header).await?,
+        FrameKind::Renewed => renew::take(hub, peer, &read_payload(recv, header).await?)?,
         found => return Err(CloseReason::Violation(FrameError::Unexpected { found }.to_string())),
     }
     Ok(true)
-}
-
-async fn renewed(
-    hub: &Arc<Hub>,
-    peer: &Arc<Peer>,
-    recv: &mut RecvStream,
-    header: FrameHeader,
-) -> Result<(), CloseReason> {
-    let payload = read_payload(recv, header).await?;
-    renew::take(hub, peer, &payload)
 }
 
 /// Room for that many bytes, once there is some.

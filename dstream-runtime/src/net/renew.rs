@@ -79,7 +79,7 @@ pub(super) fn answer(hub: &Hub, peer: &Peer, payload: &[u8]) -> Result<Vec<u8>, 
     let issue = |authority: &Arc<Authority>| {
         let subject = &peer.subject;
         let issued = authority.issue(subject.role, &subject.name, renew.key, hub.wall.now());
-        issued.map_err(|_| Refusal::AuthorityFailed)
+        issued.map_err(|why| hub.authority_failed(&why))
     };
     let result = hub.authority.as_ref().ok_or(Refusal::NoAuthority).and_then(issue);
     encode(FrameKind::Renewed, &Renewed { result }).map_err(violation)

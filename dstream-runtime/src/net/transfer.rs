@@ -10,7 +10,7 @@ use bytes::Bytes;
 use quinn::{Connection, RecvStream, VarInt};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 
 use super::error::CANCELLED;
 use super::frames::{Broken, expect, fill};
@@ -198,13 +198,23 @@ async fn receive_block(
     let preamble = Preamble::read(&head).map_err(|error| violation(error.to_string()))?;
     let len = HEADER_LEN + preamble.body_len;
     let held = room(budget, len).await.map_err(Broken::Lost)?;
-    let mut buffer = hub.pool.take(len);
+    let mut buffer = hub.pool.take(roomy(len));
     buffer.bytes_mut().extend_from_slice(&head);
     receive_body(stream, &mut buffer, preamble.body_len).await?;
     let event = NetEvent::Block { peer: id, header, preamble, bytes: buffer.into() };
     hub.deliver(event, Some(held));
     Ok(())
 }
+
+/// What to ask the pool for. Pooled buffers are found again by powers of two, and fresh memory costs
+/// more than the network (a page fault per 4 KiB); what a large buffer has too much is never touched.
+fn roomy(len: usize) -> usize {
+    const LARGE: usize = 1 << 20;
+    if len < LARGE { len } else { len.next_power_of_two() }
+}
+
+/// After that many bytes of a block it is the turn of whatever else the thread has to do: messages.
+const TURN: usize = 128 << 10;
 
 /// Appends exactly `len` bytes.
 async fn receive_body(
@@ -213,12 +223,18 @@ async fn receive_body(
     len: usize,
 ) -> Result<(), Broken> {
     let mut left = len;
+    let mut turn = 0;
     // One byte more than is due shows a quic_stream that does not end where it should.
     while let Some(chunk) = stream.read_chunk(left + 1, true).await? {
         left = left.checked_sub(chunk.bytes.len()).ok_or_else(|| {
             Broken::Lost(CloseReason::Violation("a block is longer than it says".into()))
         })?;
         buffer.bytes_mut().extend_from_slice(&chunk.bytes);
+        turn += chunk.bytes.len();
+        if turn >= TURN {
+            turn = 0;
+            yield_now().await;
+        }
     }
     if left > 0 { Err(Broken::Ended) } else { Ok(()) }
 }

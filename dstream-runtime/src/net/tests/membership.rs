@@ -250,3 +250,20 @@ fn a_renewal_that_cannot_be_had_is_reported() {
     let NetEvent::RenewalFailed { why, .. } = worker.next() else { panic!("nothing said") };
     assert!(why.contains("no master"), "{why}");
 }
+
+#[test]
+fn what_is_wrong_with_the_authority_is_told_to_its_own_driver_only() {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    let master = world.master();
+    let token = world.token(Role::Worker, 1);
+    // Somebody opened the file of the token to everybody.
+    for entry in fs::read_dir(world.dir.path().join("tokens")).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+    assert_eq!(refusal(join(&world.join_options(&master, token))), Refusal::AuthorityFailed);
+    let NetEvent::AuthorityFailed { why } = master.next() else { panic!("nothing said") };
+    assert!(why.contains("chmod 600"), "{why}");
+    assert_eq!(master.refused(), Refusal::AuthorityFailed);
+}

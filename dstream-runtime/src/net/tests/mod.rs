@@ -22,7 +22,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A cluster's authority and its clock, which stands still unless it is told to move.
 pub(super) struct World {
-    _dir: TempDir,
+    pub(super) dir: TempDir,
     pub(super) authority: Arc<Authority>,
     clock: Arc<AtomicU64>,
 }
@@ -33,7 +33,7 @@ impl World {
         let clock = Arc::new(AtomicU64::new(1_800_000_000));
         let now = Duration::from_secs(clock.load(Ordering::Relaxed));
         let authority = Arc::new(Authority::open(dir.path(), "job", now).unwrap());
-        Self { _dir: dir, authority, clock }
+        Self { dir, authority, clock }
     }
 
     pub(super) fn now(&self) -> Duration {

@@ -159,12 +159,12 @@ impl Authority {
     /// When the directory cannot be written to, or the grant is for a master or for no use at all.
     pub fn token(&self, grant: Grant, now: Duration) -> Result<Token, TrustError> {
         if grant.role == Role::Master {
-            return Err(TrustError::Token {
-                why: "a master needs the authority itself, not a token",
+            return Err(TrustError::Grant {
+                why: "a master needs the directory of the authority, not a token",
             });
         }
         if grant.uses == 0 || grant.uses > USES_MAX {
-            return Err(TrustError::Token { why: "it can be used between 1 and 10,000 times" });
+            return Err(TrustError::Grant { why: "it can be used between 1 and 10,000 times" });
         }
         self.sweep(now);
         let token = Token::new(self.fingerprint(), grant.role, random()?);

@@ -71,6 +71,12 @@ pub enum TrustError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// No token is made for that.
+    #[error("no token is made: {why}")]
+    Grant {
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// A name that cannot stand in a certificate.
     #[error(transparent)]
     Name(Refusal),

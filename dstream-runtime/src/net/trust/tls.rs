@@ -22,10 +22,12 @@ use rustls::{
 
 use super::identity::{Identity, Trusted};
 use super::{Fingerprint, Subject, TrustError};
-use crate::wire::{Refusal, Role};
+use crate::wire::{PROTOCOL, Refusal, Role};
 
 /// The name that every certificate has beside its own: processes are told apart by subject, not by host.
 pub(in crate::net) const SERVER_NAME: &str = "dstream";
+
+const _: () = assert!(PROTOCOL == 1, "the names below carry the version");
 
 /// Protocols: who names none of them is no dstream of this version.
 pub(in crate::net) const ALPN_CONTROL: &[u8] = b"dstream/1";

@@ -1,0 +1,85 @@
+//! Measures the transport: blocks beside a bare quinn stream, and calls while blocks fill the link.
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use dstream_bench::net::dstream::{Latency, Pair};
+use dstream_bench::net::{BenchResult, bare, dstream, gigabits};
+
+/// Measures the transport between two processes on loopback.
+#[derive(Parser)]
+struct Options {
+    /// MiB per run.
+    #[arg(long, default_value_t = 2048)]
+    mib: u64,
+    /// Runs of each, alternating, of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Calls per measurement.
+    #[arg(long, default_value_t = 5000)]
+    calls: usize,
+    #[command(subcommand)]
+    other: Option<Process>,
+}
+
+/// What the other process does.
+#[derive(Subcommand)]
+enum Process {
+    /// The receiver of a bare stream.
+    #[command(hide = true)]
+    BareReceive,
+    /// A receiver of blocks.
+    #[command(hide = true)]
+    Receive {
+        /// The authority's directory.
+        dir: PathBuf,
+    },
+    /// A receiver of blocks that opens each.
+    #[command(hide = true)]
+    Open {
+        /// The authority's directory.
+        dir: PathBuf,
+    },
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn main() -> BenchResult<()> {
+    let options = Options::parse();
+    match options.other {
+        Some(Process::BareReceive) => bare::receive(),
+        Some(Process::Receive { dir }) => dstream::receive(&dir, false),
+        Some(Process::Open { dir }) => dstream::receive(&dir, true),
+        None => measure(&options),
+    }
+}
+
+fn measure(options: &Options) -> BenchResult<()> {
+    let (bytes, dir) = (options.mib << 20, tempfile::tempdir()?);
+    let (taken, opened) = (Pair::start(dir.path(), false)?, Pair::start(dir.path(), true)?);
+    let (mut plain, mut blocks, mut through) = (Vec::new(), Vec::new(), Vec::new());
+    // Alternating, so that whatever else the machine does hits all alike.
+    for _ in 0..options.runs.max(1) {
+        plain.push(bare::send(bytes)?);
+        blocks.push(taken.blocks(bytes)?);
+        through.push(opened.blocks(bytes)?);
+    }
+    let plain = gigabits(bytes, median(plain));
+    println!("bare quinn stream            {plain:6.2} Gbit/s");
+    for (name, times) in [("blocks", blocks), ("blocks, through the door", through)] {
+        let rate = gigabits(bytes, median(times));
+        println!("{name:28} {rate:6.2} Gbit/s  {:.2} of bare", rate / plain);
+    }
+    let show = |name: &str, latency: Latency| {
+        let Latency { p50, p99, max } = latency;
+        println!("{name:28} p50 {p50:?}, p99 {p99:?}, max {max:?}");
+    };
+    show("calls, idle", taken.calls(options.calls, false)?);
+    show("calls, link full", taken.calls(options.calls, true)?);
+    Ok(())
+}
