@@ -9,7 +9,7 @@ use dstream_runtime::block::{Block, BufferPool, RowsBuilder};
 use dstream_runtime::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId};
 use dstream_runtime::net::trust::Authority;
 use dstream_runtime::net::{BindOptions, Delivery, Endpoint, NetEvent, PeerId, Transfer};
-use dstream_runtime::wire::{BlockHeader, Message, MessageKind, Role};
+use dstream_runtime::wire::{BlockHeader, Cargo, Message, MessageKind, Role};
 use serde::{Deserialize, Serialize};
 
 use super::{BLOCK, BenchResult, Other, say_and_wait};
@@ -147,7 +147,8 @@ impl Pair {
         let partition = Partition(n as u32);
         let producer = TaskId { batch: BatchSeq(n), stage: StageId(0), partition };
         let id = BlockId { producer, tail: TailId(0), partition };
-        let header = BlockHeader { epoch: Epoch(1), id, attempt: Attempt(0) };
+        let cargo = Cargo::Segment { id, attempt: Attempt(0) };
+        let header = BlockHeader { epoch: Epoch(1), cargo, piece: 0 };
         Ok(self.endpoint.net().push_block(self.peer, &header, &self.block)?)
     }
 

@@ -158,6 +158,15 @@ impl Block {
         Ok(Self::admitted(header, bytes, TypeId::of::<V>()))
     }
 
+    /// The door for bytes that are no rows.
+    ///
+    /// # Errors
+    /// When the bytes are anything but an undamaged raw block.
+    pub fn open_raw(bytes: Bytes) -> Result<Self, DoorError> {
+        let (header, _) = split(&bytes, Kind::Raw, 0)?;
+        Ok(Self::admitted(header, bytes, TypeId::of::<u8>()))
+    }
+
     /// A block whose bytes were checked, all of them, for that type.
     fn admitted((header, said): (Header, Preamble), bytes: Bytes, of: TypeId) -> Self {
         Self(Arc::new(Inner {

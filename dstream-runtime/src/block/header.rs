@@ -32,6 +32,8 @@ pub enum Kind {
     Rows,
     /// Keys and records.
     Keyed,
+    /// No rows: bytes that only their owner can read, such as lines of a source or a part of an output.
+    Raw,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
         match self {
             Self::Rows => 1,
             Self::Keyed => 2,
+            Self::Raw => 3,
         }
     }
 }
@@ -48,6 +51,7 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Rows => "rows",
             Self::Keyed => "keyed rows",
+            Self::Raw => "raw bytes",
         })
     }
 }
@@ -126,6 +130,7 @@ impl Preamble {
         let kind = match bytes[10] {
             1 => Kind::Rows,
             2 => Kind::Keyed,
+            3 => Kind::Raw,
             found => return Err(DoorError::UnknownKind { found }),
         };
         if bytes[11..16].iter().chain(&bytes[48..56]).any(|&flag| flag != 0) {

@@ -174,6 +174,23 @@ impl Block {
         bytes
     }
 
+    /// A block of bytes that are no rows.
+    #[must_use]
+    pub fn raw(bytes: Buffer) -> Self {
+        Self::built(bytes, Kind::Raw, 0, 0, TypeId::of::<u8>())
+    }
+
+    /// The bytes of a raw block.
+    ///
+    /// # Errors
+    /// When the block holds rows.
+    pub fn raw_bytes(&self) -> Result<&[u8], DoorError> {
+        match self.0.kind {
+            Kind::Raw => Ok(self.body()),
+            found => Err(DoorError::Kind { expected: Kind::Raw, found }),
+        }
+    }
+
     /// The rows, if they are rows of `R`.
     ///
     /// # Errors

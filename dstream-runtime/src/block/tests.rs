@@ -315,3 +315,18 @@ fn the_last_clone_returns_the_buffer() {
     drop(clone);
     assert!(pool.kept() >= 4000);
 }
+
+#[test]
+fn raw_bytes_pass_the_door_and_are_no_rows() {
+    let mut buffer = BufferPool::new(0).take(16);
+    buffer.bytes_mut().extend_from_slice(b"a line\n");
+    let block = Block::raw(buffer);
+    assert_eq!(block.raw_bytes().unwrap(), b"a line\n");
+    assert!(block.rows::<u64>().is_err());
+    let back = Block::open_raw(block.to_bytes().into()).unwrap();
+    assert_eq!(back.raw_bytes().unwrap(), b"a line\n");
+    assert!(Block::open_rows::<u64>(block.to_bytes().into()).is_err());
+    let mut damaged = block.to_bytes();
+    damaged[HEADER_LEN] ^= 1;
+    assert!(matches!(Block::open_raw(damaged.into()), Err(DoorError::BodyChecksum { .. })));
+}

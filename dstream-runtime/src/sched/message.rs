@@ -1,26 +1,29 @@
 //! What master and workers tell each other: plain data, ready for any wire.
 //!
-//! Every message carries the epoch it was sent in. A receiver ignores any other epoch: the master
-//! starts an epoch's first batch only when every worker has acknowledged the epoch's placement, so
-//! no message of an epoch can arrive before its placement.
+//! An epoch begins with a batch: from that one on its placement holds, for the batches before it the
+//! placements before. Every message about a batch carries the epoch of that batch, and a receiver
+//! ignores it with any other. The master starts an epoch's first batch only when every worker has
+//! acknowledged the epoch's placement, so no message of an epoch can arrive before its placement.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Attempt, BatchSeq, Epoch, Partition, TailId, TaskId, WorkerId};
+use crate::id::{Attempt, BatchSeq, Epoch, Partition, SourceId, StageId, TailId, TaskId, WorkerId};
 use crate::source::Range;
 use crate::time::BatchTime;
 
 /// From the master to a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Who owns which partition from now on.
+    /// Who owns which partition from a batch on.
     Place {
         /// The new epoch.
         epoch: Epoch,
         /// The owner of each partition.
         placement: Vec<WorkerId>,
-        /// The first batch of this run of the job: none before it has tasks.
+        /// The first batch of the epoch.
         first: BatchSeq,
+        /// The first batch of this run of the job: none before it has tasks.
+        start: BatchSeq,
     },
     /// A batch has been cut: its tasks exist.
     Begin {
@@ -32,6 +35,8 @@ pub enum ToWorker {
         time: BatchTime,
         /// Per source, how many inputs it has: input i belongs to partition i.
         inputs: Vec<u32>,
+        /// The inputs of the receiver's partitions.
+        ranges: Vec<TaskInput>,
         /// The oldest batch that is not over: the same as `Release` of those before it.
         oldest: BatchSeq,
     },
@@ -58,6 +63,17 @@ pub enum ToWorker {
         /// The first of them.
         from: BatchSeq,
     },
+}
+
+/// What one task reads from a source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskInput {
+    /// The source.
+    pub source: SourceId,
+    /// The partition that it belongs to.
+    pub partition: Partition,
+    /// Its ranges, in order.
+    pub ranges: Vec<Range>,
 }
 
 /// From a worker to the master.
@@ -111,6 +127,16 @@ pub enum ToPeer {
         attempt: Attempt,
         /// The blocks it made for the receiver, empty ones left out.
         blocks: Vec<(TailId, Partition)>,
+    },
+    /// The state of a partition that the receiver owns from the epoch's first batch on, as the last
+    /// task before left it. It travels beside this message.
+    State {
+        /// The epoch that moves it.
+        epoch: Epoch,
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
     },
 }
 
@@ -176,7 +202,6 @@ impl ToWorker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::StageId;
 
     #[test]
     fn messages_and_entries_survive_any_wire() {
@@ -187,6 +212,11 @@ mod tests {
             batch: BatchSeq(7),
             time: BatchTime(7000),
             inputs: vec![3, 0],
+            ranges: vec![TaskInput {
+                source: SourceId(0),
+                partition: Partition(2),
+                ranges: vec![Range { split: "file".into(), start: 0, end: 3 }],
+            }],
             oldest: BatchSeq(5),
         };
         let failed = ToMaster::TaskFailed {

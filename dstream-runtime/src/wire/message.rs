@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::frame::{Frame, FrameError, FrameKind};
 use super::role::Role;
-use crate::id::{Attempt, BlockId, Epoch};
+use crate::id::{Attempt, BlockId, Epoch, Partition, SourceId, StageId, TailId, TaskId};
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 
 macro_rules! kinds {
@@ -127,12 +127,59 @@ impl Received {
 /// [`Preamble`](crate::block::Preamble) of the block itself, which follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct BlockHeader {
-    /// The epoch it was made in.
+    /// The epoch of its batch.
     pub epoch: Epoch,
-    /// Which block.
-    pub id: BlockId,
-    /// Which run of its producer made it.
-    pub attempt: Attempt,
+    /// What it belongs to.
+    pub cargo: Cargo,
+    /// Which of its pieces this is: there are several where one would have been too large.
+    pub piece: u32,
+}
+
+/// What blocks are sent for; a message on the control connection says how many pieces there are.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
+)]
+pub enum Cargo {
+    /// What a task made for a partition of the receiver.
+    Segment {
+        /// The block.
+        id: BlockId,
+        /// Which run of its producer made it.
+        attempt: Attempt,
+    },
+    /// What a task made for an output, raw.
+    Part {
+        /// The task.
+        task: TaskId,
+        /// Which of its stage's tails.
+        tail: TailId,
+        /// Which run of it.
+        attempt: Attempt,
+    },
+    /// What a task is to read of a source whose data only the sender has, raw.
+    Input {
+        /// The task.
+        task: TaskId,
+    },
+    /// The state of a partition of a stage, which moves.
+    State {
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+    },
+    /// What a receiver has taken in, raw: a copy for the second worker.
+    Receipt {
+        /// The source.
+        source: SourceId,
+        /// The number that the receiver gave it.
+        number: u64,
+    },
+    /// What a client sends, raw.
+    Append {
+        /// The client's number for it.
+        number: u64,
+    },
 }
 
 /// `value` as a frame of that kind.

@@ -154,7 +154,8 @@ fn block_header() -> impl Strategy<Value = BlockHeader> {
         let (batch, stage) = (BatchSeq(batch), StageId(stage));
         let producer = TaskId { batch, stage, partition: Partition(p) };
         let id = BlockId { producer, tail: TailId(tail), partition: Partition(q) };
-        BlockHeader { epoch: Epoch(epoch), id, attempt: Attempt(n) }
+        let cargo = crate::wire::Cargo::Segment { id, attempt: Attempt(n) };
+        BlockHeader { epoch: Epoch(epoch), cargo, piece: n }
     })
 }
 

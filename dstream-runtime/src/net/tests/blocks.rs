@@ -6,10 +6,15 @@ use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, T
 use crate::sched::message::ToPeer;
 use crate::wire::BlockHeader;
 
+fn task() -> TaskId {
+    TaskId { batch: BatchSeq(1), stage: StageId(2), partition: Partition(0) }
+}
+
 pub(super) fn header(n: u32) -> BlockHeader {
     let producer = TaskId { batch: BatchSeq(1), stage: StageId(2), partition: Partition(n) };
     let id = BlockId { producer, tail: TailId(0), partition: Partition(n) };
-    BlockHeader { epoch: Epoch(1), id, attempt: Attempt(0) }
+    let cargo = crate::wire::Cargo::Segment { id, attempt: Attempt(0) };
+    BlockHeader { epoch: Epoch(1), cargo, piece: n }
 }
 
 /// A block of strings with a body of about that many bytes, different for every seed.
@@ -70,7 +75,7 @@ fn many_blocks_and_messages_beside_them_all_arrive() {
         one.net().push_block(to_two, &header(n as u32), block).unwrap().detach();
         let produced = ToPeer::Produced {
             epoch: Epoch(n as u64),
-            task: header(0).id.producer,
+            task: task(),
             attempt: Attempt(0),
             blocks: Vec::new(),
         };
@@ -85,7 +90,7 @@ fn many_blocks_and_messages_beside_them_all_arrive() {
                 messages += 1;
             }
             NetEvent::Block { header, bytes, .. } => {
-                let n = header.id.partition.index();
+                let n = header.piece as usize;
                 let got = Block::open_rows::<String>(bytes).unwrap();
                 assert!(got.body() == blocks[n].body() && !std::mem::replace(&mut seen[n], true));
             }
@@ -134,7 +139,7 @@ fn blocks_that_nobody_takes_wait_at_the_sender() {
     for n in 0..1000 {
         let produced = ToPeer::Produced {
             epoch: Epoch(n),
-            task: header(0).id.producer,
+            task: task(),
             attempt: Attempt(0),
             blocks: Vec::new(),
         };

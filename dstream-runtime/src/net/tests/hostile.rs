@@ -330,7 +330,12 @@ fn a_peer_that_does_not_read_is_given_up() {
     let (_, to_worker) = worker.meet(&master);
     // The worker's driver takes nothing: 4 MiB of messages fill its room, some more are under way.
     let placement = vec![crate::id::WorkerId(1); 100_000];
-    let place = ToWorker::Place { epoch: Epoch(1), placement, first: crate::id::BatchSeq(1) };
+    let place = ToWorker::Place {
+        epoch: Epoch(1),
+        placement,
+        first: crate::id::BatchSeq(1),
+        start: crate::id::BatchSeq(1),
+    };
     let len = place.to_frame().unwrap().len();
     let mut sent = 0;
     let refused = loop {

@@ -29,7 +29,8 @@ fn the_longest_message_arrives() {
     let (master, worker) = (world.master(), world.node(Role::Worker, "w"));
     let (_, to_worker) = worker.meet(&master);
     let placement: Vec<_> = (0..200_000).map(|n| WorkerId(n + (1 << 28))).collect();
-    let place = ToWorker::Place { epoch: Epoch(1), placement, first: BatchSeq(1) };
+    let place =
+        ToWorker::Place { epoch: Epoch(1), placement, first: BatchSeq(1), start: BatchSeq(1) };
     assert!(place.to_frame().unwrap().len() > 1_000_000);
     master.net().send(to_worker, &place).unwrap();
     assert_eq!(worker.message::<ToWorker>(), place);

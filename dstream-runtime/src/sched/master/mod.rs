@@ -130,6 +130,7 @@ impl MasterCore {
                         epoch,
                         placement: placement.clone(),
                         first,
+                        start: first,
                     });
                 }
             }
@@ -214,6 +215,7 @@ impl MasterCore {
             batch: seq,
             time,
             inputs: counts.clone(),
+            ranges: Vec::new(),
             oldest,
         });
     }

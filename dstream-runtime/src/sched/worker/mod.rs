@@ -81,7 +81,7 @@ impl WorkerCore {
     /// Takes in one event; what follows from it is there to be polled.
     pub fn handle(&mut self, event: WorkerEvent) {
         match event {
-            WorkerEvent::Master(ToWorker::Place { epoch, placement, first }) => {
+            WorkerEvent::Master(ToWorker::Place { epoch, placement, first, start: _ }) => {
                 self.place(epoch, placement, first);
             }
             WorkerEvent::Master(message) if message.epoch() != self.epoch => {}
@@ -91,6 +91,7 @@ impl WorkerCore {
                     self.produced(task, &blocks);
                 }
             }
+            WorkerEvent::Peer(ToPeer::State { .. }) => {}
             WorkerEvent::Ran { task, attempt, blocks, tally } => {
                 self.ran(task, attempt, &blocks, tally);
             }
@@ -111,7 +112,7 @@ impl WorkerCore {
 
     fn master(&mut self, message: ToWorker) {
         match message {
-            ToWorker::Begin { epoch: _, batch, time, inputs, oldest } => {
+            ToWorker::Begin { epoch: _, batch, time, inputs, ranges: _, oldest } => {
                 self.release(oldest);
                 self.begin(batch, time, &inputs);
             }

@@ -35,6 +35,7 @@ fn placed(plan: &'static Plan, partitions: u32, mine: u32, first: u64) -> Worker
         epoch: Epoch(1),
         placement: (0..partitions).map(owner).collect(),
         first: BatchSeq(first),
+        start: BatchSeq(first),
     }));
     let actions = drain(&mut core);
     let reports = [ToMaster::Joined { slots: 2 }, ToMaster::Placed { epoch: Epoch(1) }];
@@ -50,6 +51,7 @@ fn begin(core: &mut WorkerCore, batch: u64, inputs: u32) {
         batch: BatchSeq(batch),
         time: BatchTime(batch.saturating_mul(1000)),
         inputs: vec![inputs],
+        ranges: Vec::new(),
         oldest: BatchSeq(1),
     }));
 }
@@ -163,6 +165,7 @@ fn a_narrow_dependency_on_united_streams_takes_missing_producers_as_empty() {
         batch: BatchSeq(1),
         time: BatchTime(1000),
         inputs: vec![1, 2],
+        ranges: Vec::new(),
         oldest: BatchSeq(1),
     }));
     // Partition 2 has no producer at all.
@@ -265,6 +268,7 @@ fn nothing_of_another_epoch_an_abandoned_or_a_past_batch_counts() {
         batch: BatchSeq(1),
         time: BatchTime(0),
         inputs: vec![0],
+        ranges: Vec::new(),
         oldest: BatchSeq(1),
     }));
     core.handle(WorkerEvent::Master(ToWorker::Abandon { epoch: Epoch(1), from: BatchSeq(2) }));
