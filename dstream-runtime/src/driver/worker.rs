@@ -12,6 +12,7 @@ mod tasks;
 
 pub(super) use self::tasks::failure;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::Scope;
 
@@ -72,8 +73,8 @@ pub(super) struct Worker<'e> {
     /// Ready tasks that go to executors, and those that run here.
     heavy: Vec<Work>,
     light: Light,
-    /// What leaves with the task that the core is being told of.
-    leaving: Option<(TaskId, Leaving)>,
+    /// What leaves with tasks that the core was told of and has not reported yet, in that order.
+    leaving: VecDeque<(TaskId, Leaving)>,
 }
 
 impl<'e> Worker<'e> {
@@ -95,7 +96,7 @@ impl<'e> Worker<'e> {
             store: Store::new(plan.stages.len(), kernels.partitions, first),
             heavy: Vec::new(),
             light: Light::new(plan.stages.len()),
-            leaving: None,
+            leaving: VecDeque::new(),
         }
     }
 
@@ -191,9 +192,7 @@ impl<'e> Worker<'e> {
                         ToMaster::TaskDone { task, .. } => Some(*task),
                         _ => None,
                     };
-                    let leaving = self.leaving.take_if(|(task, _)| Some(*task) == done);
-                    let leaving = leaving.map(|(_, leaving)| leaving).unwrap_or_default();
-                    return Some(Asks::Report(message, leaving));
+                    return Some(Asks::Report(message, self.leaving_with(done)));
                 }
                 WorkerAction::Tell(to, message) => {
                     let segments = self.segments(&message);
@@ -203,6 +202,18 @@ impl<'e> Worker<'e> {
                 WorkerAction::Forget { oldest } => self.store.forget(oldest),
             }
         }
+    }
+
+    /// What leaves with a task that is reported now. Tasks that the core did not want to hear of are
+    /// not reported: what would have left with them is dropped.
+    fn leaving_with(&mut self, done: Option<TaskId>) -> Leaving {
+        let Some(done) = done else { return Leaving::default() };
+        while let Some((task, leaving)) = self.leaving.pop_front() {
+            if task == done {
+                return leaving;
+            }
+        }
+        Leaving::default()
     }
 
     /// Runs one task here, if there is one that may; executors get theirs first, since they can work

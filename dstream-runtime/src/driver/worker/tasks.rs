@@ -46,7 +46,7 @@ impl Worker<'_> {
         let event = match result {
             Ok(made) => {
                 let (blocks, tally, leaving) = self.keep_made(task, made);
-                self.leaving = Some((task, leaving));
+                self.leaving.push_back((task, leaving));
                 WorkerEvent::Ran { task, attempt, blocks, tally }
             }
             Err(error) => WorkerEvent::Failed { task, attempt, failure: failure(&error) },
