@@ -128,7 +128,7 @@ mod tests {
         let caught = catch(|| 1 / number).unwrap_err();
         assert!(caught.message.contains("divide by zero"), "{caught}");
         let (file, line) = caught.at.unwrap();
-        assert!(file.ends_with("driver/task.rs"), "{file}");
+        assert!(file.ends_with("worker/task.rs"), "{file}");
         assert!(line > 100);
         let formatted = catch(|| panic!("key {}", 7)).unwrap_err();
         assert_eq!(formatted.message, "key 7");
