@@ -4,6 +4,7 @@
 //! they ask for. [`run`] is the driver of a job in one process.
 
 mod batch;
+pub mod cluster;
 mod dead;
 mod error;
 mod executor;
