@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cluster::ClusterError;
 use crate::exec::task::{Panic, TaskError};
 use crate::id::{OperatorId, TaskId};
 use crate::plan::{OperatorRow, Plan};
@@ -108,6 +109,9 @@ pub enum JobError {
         /// How many were opened.
         given: usize,
     },
+    /// The processes of the cluster cannot work together.
+    #[error(transparent)]
+    Cluster(Box<ClusterError>),
     /// The engine contradicts itself.
     #[error("{0}\n  help: this is a bug of dstream: please report it")]
     Internal(String),

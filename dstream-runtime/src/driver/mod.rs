@@ -4,6 +4,7 @@
 //! they ask for. [`run`] is the driver of a job in one process: a *master* half and a *worker* half
 //! (`master`, `worker`), put together by a loop that passes messages from one to the other.
 
+pub mod cluster;
 mod error;
 mod latency;
 mod local;
