@@ -95,10 +95,7 @@ pub(super) fn identity(
 
 /// Whether a connection may come to be if it is tried again.
 fn is_passing(reason: &CloseReason) -> bool {
-    !matches!(
-        reason,
-        CloseReason::Refused(_) | CloseReason::Violation(_) | CloseReason::Accused(_)
-    )
+    !matches!(reason, CloseReason::Refused(_) | CloseReason::Violation(_) | CloseReason::Accused(_))
 }
 
 /// Connects to a master and waits to be welcomed. None if the worker was stopped.
