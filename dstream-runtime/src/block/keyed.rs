@@ -187,30 +187,10 @@ impl<'a, V: Record> KeyedRows<'a, V> {
     /// What the door asks besides rkyv's validation: columns of one length, ends that grow up to the
     /// last key byte, and keys that `K` has.
     pub(super) fn check<K: Key>(&self) -> Result<(), DoorError> {
-        let len = self.hashes.len();
-        let ends = match K::WIDTH {
-            Some(width) => {
-                if Some(self.keys.len()) != len.checked_mul(width) {
-                    return Err(DoorError::KeyColumn);
-                }
-                0
-            }
-            None => len,
-        };
-        if self.values.len() != len || self.ends.len() != ends {
+        if self.values.len() != self.hashes.len() {
             return Err(DoorError::KeyColumn);
         }
-        if ends > 0 && self.ends[ends - 1].to_native() as usize != self.keys.len() {
-            return Err(DoorError::KeyColumn);
-        }
-        if self.ends.windows(2).any(|pair| pair[0].to_native() > pair[1].to_native()) {
-            return Err(DoorError::KeyColumn);
-        }
-        let refused = |index: &usize| !K::check(&mut KeyReader::new(self.key(*index)));
-        match (0..len).find(refused) {
-            Some(index) => Err(DoorError::Key { index: index as u64 }),
-            None => Ok(()),
-        }
+        check_keys(self.keys, self.ends, self.hashes.len(), K::WIDTH, K::check)
     }
 
     /// Number of records; never zero.
@@ -260,6 +240,36 @@ impl<'a, V: Record> KeyedRows<'a, V> {
     pub fn iter(self) -> KeyedIter<'a, V> {
         KeyedIter { rows: self, next: 0, start: 0 }
     }
+}
+
+/// Checks the columns of keys. Not generic: it would be compiled again for every shuffle of a job.
+fn check_keys(
+    keys: &[u8],
+    ends: &[u32_le],
+    len: usize,
+    width: Option<usize>,
+    check: fn(&mut KeyReader<'_>) -> bool,
+) -> Result<(), DoorError> {
+    let fits = match width {
+        Some(width) => ends.is_empty() && Some(keys.len()) == len.checked_mul(width),
+        None => {
+            ends.len() == len
+                && ends.last().map_or(0, |end| end.to_native() as usize) == keys.len()
+                && ends.is_sorted_by_key(|end| end.to_native())
+        }
+    };
+    if !fits {
+        return Err(DoorError::KeyColumn);
+    }
+    let mut start = 0;
+    for index in 0..len {
+        let end = width.map_or_else(|| ends[index].to_native() as usize, |width| start + width);
+        if !check(&mut KeyReader::new(&keys[start..end])) {
+            return Err(DoorError::Key { index: index as u64 });
+        }
+        start = end;
+    }
+    Ok(())
 }
 
 impl<'a, V: Record> IntoIterator for KeyedRows<'a, V> {

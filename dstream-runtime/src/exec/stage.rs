@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::tail::Tails;
 use super::task::{Made, SavedState, State, TaskContext, TaskError};
+use crate::block::Door;
+use crate::id::TailId;
 use crate::record::Record;
 
 /// What a stage reads.
@@ -26,7 +28,8 @@ pub trait Head: Send + Sync + 'static {
     /// Makes the change of a task that succeeded. Calls no user code, cannot fail.
     fn commit(&self, cx: &mut TaskContext<'_>, change: Self::Change);
 
-    /// A partition's state as blocks, for a savepoint; nothing for a stage without state.
+    /// A partition's state as blocks, for a savepoint or another worker; nothing for a stage without
+    /// state.
     ///
     /// # Errors
     /// When it does not fit into blocks.
@@ -42,6 +45,13 @@ pub trait Head: Send + Sync + 'static {
     fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
         let _ = saved;
         Ok(None)
+    }
+
+    /// What lets blocks of saved state with that tag into another process; nothing for a tag that
+    /// no part has.
+    fn state_door(&self, tag: u64) -> Option<Door> {
+        let _ = tag;
+        None
     }
 }
 
@@ -64,6 +74,18 @@ pub trait RunStage: Send + Sync {
     /// # Errors
     /// When a block is not of this stage's types.
     fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError>;
+
+    /// What lets in, in another process, the blocks that this tail makes; nothing for an output.
+    fn door(&self, tail: TailId) -> Option<Door> {
+        let _ = tail;
+        None
+    }
+
+    /// What lets in, in another process, the blocks of saved state that have this tag.
+    fn state_door(&self, tag: u64) -> Option<Door> {
+        let _ = tag;
+        None
+    }
 }
 
 /// Head, kernel and tails of one stage.
@@ -93,5 +115,13 @@ where
 
     fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
         self.head.load(saved)
+    }
+
+    fn door(&self, tail: TailId) -> Option<Door> {
+        T::door(&self.recipes, tail.index())
+    }
+
+    fn state_door(&self, tag: u64) -> Option<Door> {
+        self.head.state_door(tag)
     }
 }

@@ -18,6 +18,7 @@ pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe};
 pub use rows::Rows;
 
 use super::task::{TailMade, TaskContext, TaskError};
+use crate::block::Door;
 
 /// Where the records of one task go.
 pub trait Tail: Sized + 'static {
@@ -32,6 +33,8 @@ pub trait Tail: Sized + 'static {
     /// # Errors
     /// When a result cannot be kept.
     fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError>;
+    /// What lets its blocks into another process; nothing for a tail that makes none.
+    fn door(recipe: &Self::Recipe) -> Option<Door>;
 }
 
 /// A handle on the recipe of one tail, made when its stage is.
@@ -52,6 +55,8 @@ pub trait Tails: Sized + 'static {
     /// # Errors
     /// When a result cannot be kept.
     fn close(self, cx: &mut TaskContext<'_>) -> Result<(), TaskError>;
+    /// The door of the tail at a position; nothing if it has none or there is no such tail.
+    fn door(recipes: &Self::Recipes, index: usize) -> Option<Door>;
 }
 
 impl Tails for () {
@@ -61,6 +66,9 @@ impl Tails for () {
     fn open((): &(), _: &TaskContext<'_>) {}
     fn close(self, _: &mut TaskContext<'_>) -> Result<(), TaskError> {
         Ok(())
+    }
+    fn door((): &(), _: usize) -> Option<Door> {
+        None
     }
 }
 
@@ -77,5 +85,11 @@ impl<T: Tail, Rest: Tails> Tails for (T, Rest) {
         let made = self.0.close(cx)?;
         cx.made.tails.push(made);
         self.1.close(cx)
+    }
+    fn door(recipes: &Self::Recipes, index: usize) -> Option<Door> {
+        match index.checked_sub(1) {
+            None => T::door(&recipes.0),
+            Some(index) => Rest::door(&recipes.1, index),
+        }
     }
 }

@@ -24,7 +24,9 @@ pub struct OutputSetting {
 /// State of one partition of one stage, kept between batches. Only the stage knows its type.
 pub type State = Box<dyn Any + Send>;
 
-/// State of one partition of one stage as blocks: what a savepoint holds of it.
+/// State of one partition of one stage as blocks: what a savepoint holds of it, and what goes to the
+/// worker that a partition moves to. The tag says which of the stage's doors a block goes through
+/// ([`RunStage::state_door`](super::stage::RunStage::state_door)).
 #[derive(Debug, Clone, Default)]
 pub struct SavedState {
     /// Blocks with a tag each (the batch of a pane, for instance), in the stage's own order.
@@ -98,7 +100,7 @@ pub const DEAD_LETTERS_KEPT: usize = 1024;
 pub const DEAD_LETTER_BYTES: usize = 1024;
 
 /// A record that could not be parsed, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeadLetter {
     /// The file or connection.
     pub split: String,

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::panes::{Pane, Panes, Span};
 use super::save::{load_pane, save_panes};
 use super::{TaskContext, blocks};
-use crate::block::Block;
+use crate::block::{Block, Door};
 use crate::exec::stage::Head;
 use crate::exec::task::{SavedState, State, TaskError};
 use crate::record::Record;
@@ -84,5 +84,9 @@ impl<R: Record> Head for Window<R> {
             load_pane(&mut panes, *batch, block);
         }
         Ok(Some(Box::new(panes)))
+    }
+
+    fn state_door(&self, _: u64) -> Option<Door> {
+        Some(Block::open_rows::<R>)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::merge::Merging;
 use super::save::{load_table, save_table};
 use super::{TaskContext, blocks};
+use crate::block::{Block, Door};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, State, TaskError};
@@ -84,5 +85,9 @@ where
             load_table(&mut table, block)?;
         }
         Ok(Some(Box::new(table)))
+    }
+
+    fn state_door(&self, tag: u64) -> Option<Door> {
+        (tag == 0).then_some(Block::open_keyed::<K, V>)
     }
 }

@@ -18,7 +18,7 @@ use super::merge::merge_into;
 use super::panes::{Pane, Panes, Span};
 use super::save::{load_pane, load_table, save_panes, save_table};
 use super::{TaskContext, blocks};
-use crate::block::{Block, KeyedRow};
+use crate::block::{Block, Door, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, State, TaskError};
@@ -347,6 +347,13 @@ where
             None
         };
         Ok(Some(Box::new(WindowState { panes, derived })))
+    }
+
+    fn state_door(&self, tag: u64) -> Option<Door> {
+        Some(match Part::of(tag).0 {
+            Part::Pane | Part::Front | Part::Back => Block::open_keyed::<K, V>,
+            Part::Inverse => Block::open_keyed::<K, (V, u32)>,
+        })
     }
 }
 

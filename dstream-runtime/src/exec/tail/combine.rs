@@ -5,23 +5,25 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
-use crate::block::{Block, BufferPool, KeyedBuilder, PushError, keyed_schema};
+use crate::block::{Block, BufferPool, Door, KeyedBuilder, PushError, keyed_schema};
 use crate::exec::job::Pool;
 use crate::exec::table::{Gather, KeyTable, hash_key, partition_of};
 use crate::id::Partition;
 use crate::record::{AsPair, Key, Record};
 
-/// What writing blocks needs to know of a key. A flow tells its tails, so that only the operator that
+/// What blocks need to know of a key, here and in the process that they go to. A flow tells its tails, so that only the operator that
 /// asks for keys is told about a type that cannot be one.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyForm {
     schema: u64,
     width: Option<usize>,
+    door: Door,
 }
 
 impl KeyForm {
     fn of<K: Key, V: Record>() -> Self {
-        Self { schema: keyed_schema::<K, V>(), width: K::WIDTH }
+        let (schema, width) = (keyed_schema::<K, V>(), K::WIDTH);
+        Self { schema, width, door: Block::open_keyed::<K, V> }
     }
 }
 
@@ -143,6 +145,10 @@ where
         self.recipe.pool.give(self.work);
         Ok(segments.finish())
     }
+
+    fn door(recipe: &Self::Recipe) -> Option<Door> {
+        recipe.key.get().map(|form| form.door)
+    }
 }
 
 /// Distributes records by key: to all partitions, or (when the key is the one the partition is by
@@ -191,6 +197,10 @@ impl<K: 'static, V: Record, const OWN: bool> Tail for Spread<K, V, OWN> {
             Some(error) => Err(error),
             None => Ok(self.segments.finish()),
         }
+    }
+
+    fn door(recipe: &Self::Recipe) -> Option<Door> {
+        recipe.get().map(|form| form.door)
     }
 }
 

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
+use crate::block::Door;
 use crate::exec::task::OutputSetting;
 use crate::id::OutputId;
 use crate::record::{
@@ -80,5 +81,9 @@ impl<R: Record> Tail for Output<R> {
             header: header.into(),
         };
         Ok(TailMade::Part { part, preview: self.preview })
+    }
+
+    fn door(_: &OutputRecipe) -> Option<Door> {
+        None
     }
 }

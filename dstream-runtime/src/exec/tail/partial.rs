@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::rows::Growing;
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
+use crate::block::{Block, Door};
 use crate::id::Partition;
 use crate::record::{AsRecord, Record};
 
@@ -66,6 +67,10 @@ where
     fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
         gathered::<R>(cx, self.value.iter().map(R::view))
     }
+
+    fn door(_: &Self::Recipe) -> Option<Door> {
+        Some(Block::open_rows::<R>)
+    }
 }
 
 /// Counts the records of a partition.
@@ -91,6 +96,10 @@ impl Tail for Tally {
 
     fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
         gathered::<u64>(cx, (self.count > 0).then_some(self.count).into_iter())
+    }
+
+    fn door((): &()) -> Option<Door> {
+        Some(Block::open_rows::<u64>)
     }
 }
 
@@ -140,6 +149,10 @@ impl<S: Record, R: Record> Tail for Top<S, R> {
 
     fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
         gathered::<(S, R)>(cx, self.best.0.iter().map(Record::view))
+    }
+
+    fn door(_: &TopRecipe) -> Option<Door> {
+        Some(Block::open_rows::<(S, R)>)
     }
 }
 

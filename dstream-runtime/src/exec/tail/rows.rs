@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Tail, TailMade, TaskContext, TaskError};
-use crate::block::{Block, BufferPool, PushError, RowsBuilder};
+use crate::block::{Block, BufferPool, Door, PushError, RowsBuilder};
 use crate::id::Partition;
 use crate::record::{AsRecord, Record};
 
@@ -37,6 +37,10 @@ impl<R: Record> Tail for Rows<R> {
             Some(error) => Err(error),
             None => Ok(self.growing.finish(cx.task.partition)),
         }
+    }
+
+    fn door((): &()) -> Option<Door> {
+        Some(Block::open_rows::<R>)
     }
 }
 
