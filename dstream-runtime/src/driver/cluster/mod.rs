@@ -18,7 +18,7 @@ mod setup;
 mod status;
 mod worker;
 
-pub use ask::{Access, ClientTarget, Question, Reply};
+pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply};
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};
@@ -28,6 +28,7 @@ pub use status::{
     Standing, WorkerStatus,
 };
 
+use std::io::Read;
 use std::net::SocketAddr;
 
 use super::error::JobError;
@@ -61,7 +62,7 @@ pub fn serve_master(
 
 /// Runs a worker until the job is over or it has left. `stop` makes it hand over what it holds and leave.
 ///
-/// `build` makes the job from what the master ships; `log` may be called from any thread of the worker.
+/// `build` makes the job from what the master ships; `log` is called on the calling thread.
 ///
 /// # Errors
 /// When no master will have it, the job cannot be built, or the master is gone.
@@ -81,4 +82,19 @@ pub fn serve_worker(
 /// When no master answers, or it refuses this process or the question.
 pub fn ask(target: &ClientTarget, question: Question) -> Result<Reply, JobError> {
     Ok(client::ask(target, &question)?)
+}
+
+/// Sends whole lines to a stream of a running job until `input` ends, and waits until all of them are
+/// acknowledged. `progress` hears of acknowledgements on the way.
+///
+/// # Errors
+/// When no master or receiver answers, the stream takes no pushed records, or `input` cannot be read.
+pub fn send(
+    target: &ClientTarget,
+    stream: &str,
+    input: &mut dyn Read,
+    progress: &mut dyn FnMut(&Acknowledged),
+) -> Result<Acknowledged, JobError> {
+    let _ = (target, stream, input, progress);
+    Err(ClusterError::NotYet { what: "send to a stream" }.into())
 }
