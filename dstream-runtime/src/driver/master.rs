@@ -26,14 +26,15 @@ pub(super) use self::intake::{CutError, Intake};
 use self::lateness::Lateness;
 pub(super) use self::publish::{PublishError, Publisher};
 use self::totals::Totals;
-use super::cluster::ClusterNews;
+use super::cluster::{ClusterNews, PublishedStatus};
 use super::error::{JobError, Place};
-use super::report::{Observer, OutputReport, Summary};
+use super::report::{Observer, OutputReport, SourceReport, Summary};
 use super::worker::Leaving;
 use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
 use crate::plan::{Plan, Tasks};
 use crate::sched::master::Outcome;
 use crate::sched::message::{ToMaster, ToWorker};
+use crate::sched::status::Status;
 use crate::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent};
 use crate::source::{Cut, Input};
 use crate::time::Timetable;
@@ -54,6 +55,19 @@ pub(super) struct Settings {
     pub(super) preview: u32,
     /// Zero time of the job and the last batch before, if it goes on from a savepoint.
     pub(super) from: Option<(u64, BatchSeq)>,
+}
+
+/// How far a job has come.
+pub(super) struct Progress {
+    /// Whether it ends only when it is told to.
+    pub(super) live: bool,
+    pub(super) published: Option<PublishedStatus>,
+    /// The age of the oldest batch that should be visible and is not, if the job is live.
+    pub(super) delay_ms: Option<u64>,
+    /// Per source.
+    pub(super) sources: Vec<SourceReport>,
+    /// Records per output.
+    pub(super) outputs: Vec<u64>,
 }
 
 /// What a master asks of its owner.
@@ -197,6 +211,26 @@ impl<'e> Master<'e> {
         let message = error.to_string();
         self.failed(batch, error);
         message
+    }
+
+    /// How the core is doing.
+    pub(super) fn core_status(&self) -> Status {
+        self.core.status(self.clock.now_ms())
+    }
+
+    /// How far the job has come.
+    pub(super) fn progress(&self) -> Progress {
+        let due = self.batches.front().filter(|_| self.live).map(|oldest| {
+            let late = self.clock.since(oldest.time);
+            late.as_millis() as u64
+        });
+        Progress {
+            live: self.live,
+            published: self.totals.published(),
+            delay_ms: due.filter(|late| *late > 0),
+            sources: self.totals.sources().to_vec(),
+            outputs: self.totals.outputs().to_vec(),
+        }
     }
 
     /// Tells the observer what happens in a cluster.

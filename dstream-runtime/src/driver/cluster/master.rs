@@ -5,6 +5,7 @@
 
 mod answer;
 mod members;
+mod status;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -62,7 +62,7 @@ pub(super) fn serve(
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
     let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
     for warning in endpoint.warnings() {
-        log(WorkerNews::Warning(warning.to_string()));
+        log(WorkerNews::Warning { message: warning.to_string() });
     }
     let Some(welcome) = join::welcome(endpoint.net(), options, log, &events)? else {
         return Ok(());
@@ -395,7 +395,8 @@ impl Driver<'_> {
                 }
             }
             NetEvent::RenewalFailed { why, .. } => {
-                (self.log)(WorkerNews::Warning(format!("the certificate was not renewed: {why}")));
+                let message = format!("the certificate was not renewed: {why}");
+                (self.log)(WorkerNews::Warning { message });
             }
             NetEvent::Refused { .. }
             | NetEvent::AuthorityFailed { .. }
