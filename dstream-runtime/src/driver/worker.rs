@@ -198,6 +198,9 @@ impl<'e> Worker<'e> {
                     let segments = self.segments(&message);
                     return Some(Asks::Tell(to, message, segments));
                 }
+                WorkerAction::SendState { to, epoch, stage, partition } => {
+                    return Some(Asks::Move { to, epoch, stage, partition });
+                }
                 WorkerAction::Drop { batch, stage } => self.store.drop_stage(batch, stage),
                 WorkerAction::Forget { oldest } => self.store.forget(oldest),
             }

@@ -6,7 +6,7 @@ use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 
 fn place() -> ToWorker {
     let placement = (0..500).map(WorkerId).collect();
-    ToWorker::Place { epoch: Epoch(7), placement, first: BatchSeq(1) }
+    ToWorker::Place { epoch: Epoch(7), placement, first: BatchSeq(1), start: BatchSeq(1) }
 }
 
 fn received(frame: &[u8]) -> Received {
@@ -69,8 +69,9 @@ fn a_length_is_judged_before_anything_is_allocated() {
     assert_eq!(error, FrameError::TooLong { claimed: u32::MAX, max: 1 << 20 });
     let long = ToWorker::Place {
         epoch: Epoch(1),
-        placement: vec![WorkerId(u32::MAX); 1 << 20],
+        placement: vec![WorkerId(u32::MAX); 1 << 20].into(),
         first: BatchSeq(1),
+        start: BatchSeq(1),
     };
     assert!(matches!(long.to_frame().unwrap_err(), FrameError::TooLong { .. }));
 }

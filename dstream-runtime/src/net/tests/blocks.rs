@@ -85,7 +85,9 @@ fn many_blocks_and_messages_beside_them_all_arrive() {
     while messages < 100 || seen.contains(&false) {
         match two.next() {
             NetEvent::Message { message, .. } => {
-                let ToPeer::Produced { epoch, .. } = message.read().unwrap();
+                let ToPeer::Produced { epoch, .. } = message.read().unwrap() else {
+                    panic!("no state was sent")
+                };
                 assert_eq!(epoch, Epoch(messages));
                 messages += 1;
             }
