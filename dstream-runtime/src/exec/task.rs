@@ -100,7 +100,7 @@ pub const DEAD_LETTERS_KEPT: usize = 1024;
 pub const DEAD_LETTER_BYTES: usize = 1024;
 
 /// A record that could not be parsed, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeadLetter {
     /// The file or connection.
     pub split: String,

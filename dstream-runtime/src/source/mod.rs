@@ -5,6 +5,9 @@
 //! thread in batch order and may wait for nothing but the disk; reading happens on executor threads,
 //! in parallel, and the same range read twice gives the same bytes.
 //!
+//! Another process reads an input too: from its ranges ([`reread`]), or, where only the process that
+//! cut it has the data, from blocks that are carried there ([`Input::carried`]).
+//!
 //! [`open`] turns a URL into a source:
 //!
 //! | scheme | reads | ends |
@@ -13,12 +16,16 @@
 //! | `tcp://HOST:PORT` | lines from any number of clients | no |
 //! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
 
+mod carry;
 mod decode;
+#[cfg(test)]
+mod elsewhere;
 mod file;
 mod generate;
 mod lines;
 mod memory;
 mod part;
+mod reread;
 mod tcp;
 mod url;
 
@@ -28,9 +35,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use carry::Carried;
 pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
 pub use memory::MemorySource;
+pub use reread::{Reread, reread};
 
+use crate::block::Block;
 use crate::record::Format;
 
 /// What the program and the engine say about a source that is opened, beside its URL.
@@ -59,6 +69,9 @@ pub enum OnError {
     Stop,
 }
 
+/// What [`open`] knows.
+const SCHEMES: &[&str] = &["file", "tcp", "generate"];
+
 /// Opens the source that `url` names; its records have the given format.
 ///
 /// # Errors
@@ -73,7 +86,7 @@ pub fn open(
         "file" => file::open(&url, format, options),
         "tcp" => tcp::open(&url, format, options),
         "generate" => generate::open(&url, format, options),
-        other => Err(url.fail(url::unknown("scheme", other, &["file", "tcp", "generate"]))),
+        other => Err(url.fail(url::unknown("scheme", other, SCHEMES))),
     }
 }
 
@@ -105,6 +118,33 @@ pub trait ReadRange: Send + Sync {
     /// # Errors
     /// When the data cannot be read, or is not what was cut.
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError>;
+
+    /// See [`Input::carried`].
+    ///
+    /// # Errors
+    /// When the data cannot be read, or is not what was cut.
+    fn carried(&self) -> Result<Option<(Carried, Vec<Block>)>, SourceError> {
+        Ok(None)
+    }
+}
+
+impl Input {
+    /// What must travel beside the ranges, for another process to read this input: nothing if it can
+    /// rebuild it by [`Reread::input`].
+    ///
+    /// # Errors
+    /// When data that has to be read now cannot be, or is not what was cut.
+    pub fn carried(&self) -> Result<Option<(Carried, Vec<Block>)>, SourceError> {
+        self.data.carried()
+    }
+
+    /// The input that another process carried here: its pieces borrow from the blocks.
+    ///
+    /// # Errors
+    /// When the blocks are not what `carried` says that they are.
+    pub fn from_carried(carried: Carried, blocks: Vec<Block>) -> Result<Self, SourceError> {
+        carry::unpack(carried, blocks)
+    }
 }
 
 /// Consecutive whole lines.

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
+use serde::Serialize;
+
 use crate::id::{BatchSeq, Epoch};
 
 /// What a master tells its [`Observer`](crate::driver::Observer) about its cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum ClusterNews {
     /// The first batch waits for workers.
     Waiting {
@@ -79,7 +82,8 @@ pub enum ClusterNews {
 }
 
 /// What a worker says about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum WorkerNews {
     /// Its token was accepted: it has a certificate.
     Certified {
@@ -118,5 +122,8 @@ pub enum WorkerNews {
     /// The job is over, as its master says.
     Over,
     /// Something needs attention, and the worker goes on.
-    Warning(String),
+    Warning {
+        /// What, and what to do.
+        message: String,
+    },
 }
