@@ -129,7 +129,6 @@ impl<'e> Master<'e> {
                 in_flight: settings.in_flight,
                 attempts: settings.attempts,
                 workers: settings.workers,
-                lease_ms: None,
                 timetable,
                 live: ends.live.clone(),
                 first: BatchSeq(last.0 + 1),
@@ -297,10 +296,6 @@ impl<'e> Master<'e> {
                 MasterAction::Persist(seq, _) => self.handle(MasterEvent::Synced(seq)),
                 MasterAction::Publish { batch, token: _ } => self.publish(batch),
                 MasterAction::Unneeded { batch } => self.batches.retain(|b| b.seq != batch),
-                // Workers of one process neither leave nor get lost.
-                MasterAction::Dismiss(_)
-                | MasterAction::Evict(..)
-                | MasterAction::Refuse { .. } => {}
                 MasterAction::SetTimer(at) => self.timer = Some(self.clock.instant(at)),
                 MasterAction::Finish(outcome) => self.outcome = Some(outcome),
             }

@@ -16,7 +16,7 @@ use self::members::Members;
 use super::arrivals::Arrivals;
 use super::note::{Luggage, MasterNote, WorkerNote, unpack};
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths, raw};
-use crate::block::{Block, BufferPool};
+use crate::block::Block;
 use crate::driver::Event;
 use crate::driver::error::JobError;
 use crate::driver::master::{
@@ -68,7 +68,6 @@ pub(super) fn serve(
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
-    let pool = bind.pool.clone();
 
     let (sender, events) = unbounded();
     let delivered = sender.clone();
@@ -108,7 +107,6 @@ pub(super) fn serve(
             plan,
             master: Master::new(plan, settings, ends, observer),
             net: endpoint.net().clone(),
-            pool,
             members: Members::default(),
             arrivals: Arrivals::default(),
             setup: options.setup,
@@ -146,7 +144,6 @@ struct Driver<'e> {
     plan: &'static Plan,
     master: Master<'e>,
     net: Net,
-    pool: BufferPool,
     members: Members,
     /// Reports of workers whose luggage comes beside them.
     arrivals: Arrivals<(PeerId, TaskId, Attempt), ToMaster>,
