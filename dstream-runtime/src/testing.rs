@@ -2,6 +2,7 @@
 //!
 //! A [`Run`] is the whole engine with sources and sinks in memory and a clock that only counts
 //! batches: batch n ends n intervals after zero. Nothing waits, so tests are as fast as their tasks.
+//! Blocks between stages are opened as if another process had made them.
 //!
 //! ```ignore
 //! let done = Run::new(word_count)
@@ -11,6 +12,8 @@
 //!     .run()?;
 //! assert_eq!(done.sorted::<(String, u64)>("counts", 1)?, [("a".into(), 2), ("b".into(), 1)]);
 //! ```
+
+mod travel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -178,7 +181,7 @@ impl<J: Job> Run<J> {
             Some(params) => params,
             None => default_params::<J>()?,
         };
-        let job = build(self.job, params, Bindings::default());
+        let job = travel::travelling(build(self.job, params, Bindings::default()));
         let names: Vec<_> = job.plan.sources.iter().map(|s| s.name).collect();
         if let Some(name) = self.inputs.keys().find(|name| !names.contains(&name.as_str())) {
             return Err(unknown("source", name, &names));
