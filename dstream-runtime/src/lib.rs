@@ -9,7 +9,6 @@ pub mod driver;
 pub mod exec;
 pub mod id;
 pub mod job;
-#[cfg(feature = "cluster")]
 pub mod net;
 pub mod plan;
 #[doc(hidden)]
@@ -21,5 +20,4 @@ pub mod source;
 pub mod testing;
 pub mod text;
 pub mod time;
-#[cfg(feature = "cluster")]
 pub mod wire;

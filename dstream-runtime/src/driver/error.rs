@@ -5,10 +5,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cluster::ClusterError;
 use crate::exec::task::{Panic, TaskError};
 use crate::id::{OperatorId, TaskId};
 use crate::plan::{OperatorRow, Plan};
 use crate::record::Format;
+use crate::sched::message::{Failure, FailureKind};
 use crate::sink::SinkError;
 use crate::source::SourceError;
 use crate::time::BatchTime;
@@ -107,6 +109,9 @@ pub enum JobError {
         /// How many were opened.
         given: usize,
     },
+    /// The processes of the cluster cannot work together.
+    #[error(transparent)]
+    Cluster(Box<ClusterError>),
     /// The engine contradicts itself.
     #[error("{0}\n  help: this is a bug of dstream: please report it")]
     Internal(String),
@@ -174,7 +179,7 @@ pub struct TaskFailure {
     /// How often it ran.
     pub attempts: u32,
     /// Why the last run failed.
-    pub error: TaskError,
+    pub failure: Failure,
 }
 
 impl TaskFailure {
@@ -183,37 +188,33 @@ impl TaskFailure {
         task: TaskId,
         time: BatchTime,
         attempts: u32,
-        error: TaskError,
+        failure: Failure,
     ) -> Self {
         let row = plan.stage(task.stage);
-        let panicked = match &error {
-            TaskError::Panic(Panic { at: Some((file, line)), .. }) => {
-                Place::of_panic(plan, file, *line)
-            }
-            _ => None,
-        };
+        let at = failure.at.as_ref().filter(|_| failure.kind == FailureKind::Panic);
+        let panicked = at.and_then(|(file, line)| Place::of_panic(plan, file, *line));
         // A stage that reads begins with its source.
-        let reads = matches!(error, TaskError::DeadLetter(_) | TaskError::Source(_));
+        let reads = matches!(failure.kind, FailureKind::DeadLetter | FailureKind::Source);
         let exact = panicked.is_some() || reads || row.operators.len() == 1;
         let first = || {
             let first = row.operators.first().copied().unwrap_or(OperatorId(u16::MAX));
             Place::operator(plan, first)
         };
         let at = panicked.unwrap_or_else(first);
-        Self { task, time, stage: row.name, at, exact, attempts, error }
+        Self { task, time, stage: row.name, at, exact, attempts, failure }
     }
 
     fn help(&self) -> &'static str {
-        match self.error {
-            TaskError::Panic(_) => {
+        match self.failure.kind {
+            FailureKind::Panic => {
                 "make the function return a value for this record, or filter it out before"
             }
-            TaskError::DeadLetter(_) => {
+            FailureKind::DeadLetter => {
                 "correct the record, or open the source with `?on_error=skip` to set such records aside"
             }
-            TaskError::Source(_) => "make the data readable as it was",
-            TaskError::Result(_) => "make the records smaller, or use more --partitions",
-            TaskError::Door(_) => "this is a bug of dstream or of the memory: please report it",
+            FailureKind::Source => "make the data readable as it was",
+            FailureKind::Result => "make the records smaller, or use more --partitions",
+            FailureKind::Block => "this is a bug of dstream or of the memory: please report it",
         }
     }
 }
@@ -230,7 +231,7 @@ impl fmt::Display for TaskFailure {
         writeln!(
             f,
             " in {} (time {}), {}, after {} attempt{plural}: {}",
-            task.batch, self.time, task.partition, self.attempts, self.error
+            task.batch, self.time, task.partition, self.attempts, self.failure.message
         )?;
         write!(
             f,
@@ -286,7 +287,8 @@ mod tests {
     fn failure(error: TaskError) -> String {
         let (batch, stage, partition) = (BatchSeq(7), StageId(0), Partition(3));
         let task = TaskId { batch, stage, partition };
-        TaskFailure::new(&PLAN, task, BatchTime(7000), 3, error).to_string()
+        let failure = crate::driver::worker::failure(&error);
+        TaskFailure::new(&PLAN, task, BatchTime(7000), 3, failure).to_string()
     }
 
     #[test]

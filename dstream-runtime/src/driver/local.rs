@@ -1,38 +1,36 @@
-//! A job in one process: one engine thread owns both cores and passes their messages on at once;
-//! executor threads run tasks; sources and sinks that may wait have threads of their own.
+//! A job in one process: one engine thread owns a master and a worker and passes their messages on at
+//! once; executor threads run tasks; sources and sinks that may wait have threads of their own.
 //!
 //! The engine thread never runs a task that may take long and never waits for anything but the next
 //! event. Tasks that read nothing and are known to be done in microseconds it runs itself: waking
 //! another thread for them would take longer. All that is queued is bounded by the number of
 //! batches in flight.
 
-mod clock;
-mod engine;
-mod lateness;
-mod light;
-mod totals;
-
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Receiver, unbounded};
 
-use self::engine::{Ends, Engine};
+use super::Event;
 use super::error::JobError;
-use super::executor::Queue;
-use super::intake::{CutError, Intake};
-use super::publish::{PublishError, Publisher};
+use super::master::{Ends, Intake, Master, Publisher, Settings};
 use super::report::{Observer, Savepoint, Summary};
 use super::stop::StopHandle;
-use super::task::{Kernels, Ran, run as run_task};
+use super::worker::task::Kernels;
+use super::worker::{Asks, Queue, Worker, start_executors};
 use crate::block::BufferPool;
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
-use crate::id::{BatchSeq, SourceId};
-use crate::plan::OutputRow;
+use crate::id::{BatchSeq, WorkerId};
+use crate::plan::{OutputRow, Plan};
 use crate::record::Format;
+use crate::sched::{MasterEvent, Retention};
 use crate::sink::{self, Sink};
-use crate::source::{Cut, Source};
+use crate::source::Source;
+
+/// The only worker.
+const HERE: WorkerId = WorkerId(0);
 
 /// How a job runs in one process.
 pub struct LocalConfig {
@@ -81,18 +79,6 @@ fn limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
 
 /// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
 const BUFFERS_KEPT: usize = 256 << 20;
-
-/// What happened, from whatever thread.
-pub(super) enum Event {
-    /// A task has run on an executor.
-    Ran(Ran),
-    /// A source has answered.
-    Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, CutError> },
-    /// The sinks have a batch, or the one at an index has refused it.
-    Published { batch: BatchSeq, result: Result<(), (usize, PublishError)> },
-    /// The job is to stop.
-    Stop,
-}
 
 /// Runs a job to its end: that of its sources, a stop, or a failure.
 ///
@@ -154,18 +140,7 @@ pub fn run(
     let result = std::thread::scope(|scope| {
         // However this scope is left, no executor must wait for ever.
         let _close = CloseOnDrop(&queue);
-        for core in 0..config.cores.max(1) {
-            let (queue, kernels, sender) = (&queue, &kernels, sender.clone());
-            let serve = move || {
-                while let Some(work) = queue.take() {
-                    if sender.send(Event::Ran(run_task(kernels, work))).is_err() {
-                        return;
-                    }
-                }
-            };
-            let started = thread(format!("dstream-exec-{core}")).spawn_scoped(scope, serve);
-            started.map_err(failed(format!("executor {core}")))?;
-        }
+        start_executors(scope, config.cores, &queue, &kernels, &sender)?;
         let live = inputs.iter().map(|source| !source.bounded()).collect();
         let mut intakes = Vec::with_capacity(inputs.len());
         for (row, source) in plan.sources.iter().zip(inputs) {
@@ -180,7 +155,8 @@ pub fn run(
         let spawn = |serve| thread("dstream-publish".into()).spawn_scoped(scope, serve).map(drop);
         let publisher = Publisher::new(sinks, sender.clone(), spawn);
         let publisher = publisher.map_err(failed("the outputs".into()))?;
-        let ends = Ends { intakes, live, publisher, dead_sinks };
+        let outputs = kernels.outputs.clone();
+        let ends = Ends { intakes, live, publisher, outputs, dead_sinks };
         let stop_now = stop.connect(sender.clone());
         let engine = Engine::new(plan, &kernels, &queue, config, ends, observer)?;
         engine.run(&events, stop_now)
@@ -195,6 +171,147 @@ impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         self.0.close();
     }
+}
+
+/// A master and a worker that hear each other at once.
+struct Engine<'e> {
+    plan: &'static Plan,
+    master: Master<'e>,
+    worker: Worker<'e>,
+    savepoint: bool,
+}
+
+impl<'e> Engine<'e> {
+    fn new(
+        plan: &'static Plan,
+        kernels: &'e Kernels,
+        queue: &'e Queue,
+        config: LocalConfig,
+        ends: Ends,
+        observer: &'e mut dyn Observer,
+    ) -> Result<Self, JobError> {
+        let from = config.from.as_ref();
+        let settings = Settings {
+            partitions: config.partitions,
+            in_flight: config.in_flight,
+            attempts: config.attempts,
+            workers: 1,
+            interval: config.interval,
+            preview: config.preview,
+            from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),
+        };
+        let first = BatchSeq(from.map_or(0, |savepoint| savepoint.batch.0) + 1);
+        let (slots, retention) = (config.cores as u32, Retention::Consumed);
+        let mut worker = Worker::new(HERE, plan, kernels, queue, slots, retention, first);
+        if let Some(savepoint) = from {
+            restore(plan, kernels.partitions, savepoint, &mut worker)?;
+        }
+        let master = Master::new(plan, settings, ends, observer);
+        Ok(Self { plan, master, worker, savepoint: config.savepoint })
+    }
+
+    /// Runs the job to its end.
+    fn run(mut self, events: &Receiver<Event>, stop: bool) -> Result<Summary, JobError> {
+        if stop {
+            self.master.handle(MasterEvent::Stop);
+        }
+        loop {
+            self.turn();
+            if let Some(outcome) = self.master.take_outcome() {
+                let savepoint = self.savepoint.then(|| self.savepoint()).transpose()?;
+                let summary = self.master.end(outcome)?;
+                return Ok(Summary { savepoint, ..summary });
+            }
+            let event = match self.master.timer() {
+                Some(at) => events.recv_deadline(at).ok(),
+                None => events.recv().ok(),
+            };
+            match event {
+                Some(event) => self.happened(event),
+                None => self.master.tick(),
+            }
+            // Whatever else has happened meanwhile is acted upon at once.
+            while let Ok(event) = events.try_recv() {
+                self.happened(event);
+            }
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        match event {
+            Event::Ran(ran) => self.worker.ran(ran),
+            Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
+            Event::Published { batch, result } => self.master.published(batch, result),
+            Event::Stop => self.master.handle(MasterEvent::Stop),
+        }
+    }
+
+    /// Does everything that there is to do without waiting.
+    fn turn(&mut self) {
+        self.worker.begin_turn();
+        loop {
+            while let Some(asks) = self.worker.poll() {
+                self.worker_asks(asks);
+            }
+            if let Some((_, message)) = self.master.poll() {
+                self.worker.master_said(message);
+                continue;
+            }
+            if !self.worker.run_light() {
+                return;
+            }
+        }
+    }
+
+    fn worker_asks(&mut self, asks: Asks) {
+        match asks {
+            Asks::Read(run) => {
+                let input = self.master.input(run.task);
+                self.worker.start(run, input);
+            }
+            Asks::Report(message, leaving) => self.master.worker_said(HERE, message, leaving),
+            // There is nobody else.
+            Asks::Tell(..) | Asks::Move { .. } => {}
+        }
+    }
+
+    fn savepoint(&self) -> Result<Savepoint, JobError> {
+        let mut states = BTreeMap::new();
+        for (stage, partition, saved) in self.worker.states() {
+            let saved = saved.map_err(|error| JobError::Savepoint {
+                doing: "saved",
+                stage: self.plan.stage(stage).name.to_owned(),
+                error: Box::new(error),
+            })?;
+            states.insert((stage, partition), saved);
+        }
+        let (batch, zero_ms) = self.master.position();
+        Ok(Savepoint { batch, zero_ms, states })
+    }
+}
+
+/// Loads the state of a savepoint.
+fn restore(
+    plan: &'static Plan,
+    partitions: u32,
+    savepoint: &Savepoint,
+    worker: &mut Worker<'_>,
+) -> Result<(), JobError> {
+    // All of it is looked at before any of it is loaded.
+    for (stage, partition) in savepoint.states.keys() {
+        let row = plan.stages.get(stage.index()).filter(|row| row.state.is_some());
+        if row.is_none() || partition.0 >= partitions {
+            return Err(JobError::Foreign { what: format!("{stage}, {partition}") });
+        }
+    }
+    for ((stage, partition), saved) in &savepoint.states {
+        worker.restore(*stage, *partition, saved).map_err(|error| JobError::Savepoint {
+            doing: "restored",
+            stage: plan.stage(*stage).name.to_owned(),
+            error: Box::new(error),
+        })?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,21 +1,17 @@
 //! Where the cores meet the world: the only clock, the only threads, the only I/O of a job.
 //!
 //! A driver decides nothing. It takes what happened to the [cores](crate::sched) and carries out what
-//! they ask for. [`run`] is the driver of a job in one process.
+//! they ask for. [`run`] is the driver of a job in one process: a *master* half and a *worker* half
+//! (`master`, `worker`), put together by a loop that passes messages from one to the other.
 
-mod batch;
-mod dead;
+pub mod cluster;
 mod error;
-mod executor;
-mod intake;
 mod latency;
 mod local;
-mod print;
-mod publish;
+mod master;
 mod report;
 mod stop;
-mod store;
-mod task;
+mod worker;
 
 pub use error::{JobError, Place, TaskFailure};
 pub use latency::Latency;
@@ -24,3 +20,18 @@ pub use report::{
     BatchReport, Observer, OutputCount, OutputReport, Savepoint, SourceCount, SourceReport, Summary,
 };
 pub use stop::StopHandle;
+
+use crate::id::{BatchSeq, SourceId};
+use crate::source::Cut;
+
+/// What happened, from whatever thread.
+enum Event {
+    /// A task has run on an executor.
+    Ran(worker::task::Ran),
+    /// A source has answered.
+    Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, master::CutError> },
+    /// The sinks have a batch, or the one at an index has refused it.
+    Published { batch: BatchSeq, result: Result<(), (usize, master::PublishError)> },
+    /// The job is to stop.
+    Stop,
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::cluster::ClusterNews;
 use super::latency::Latency;
 use crate::exec::task::{DeadLetter, SavedState};
 use crate::id::{BatchSeq, Partition, StageId};
@@ -21,6 +22,11 @@ pub trait Observer {
     /// has the number of all.
     fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
         let _ = (source, letters);
+    }
+
+    /// Something happened in the cluster that the job runs on.
+    fn on_cluster(&mut self, news: &ClusterNews) {
+        let _ = news;
     }
 
     /// Something needs attention, and the job goes on.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
-use super::local::Event;
+use super::Event;
 
 /// Stops a job gracefully: its sources take in nothing new; what they have received is processed and
 /// published; then it ends. Cheap to clone; may be used from any thread, any number of times, before

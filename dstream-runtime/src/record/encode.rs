@@ -11,7 +11,7 @@ mod tests;
 use super::{Record, Schema};
 
 /// How records are written as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Format {
     /// One line each: a text as it is, the parts of anything else separated by tabs.
     Text,

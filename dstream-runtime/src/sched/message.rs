@@ -160,8 +160,25 @@ pub struct Failure {
     pub message: String,
     /// File and line of a panic.
     pub at: Option<(String, u32)>,
+    /// What kind of failure it is.
+    pub kind: FailureKind,
     /// Whether another run may end differently.
     pub again: bool,
+}
+
+/// What made a task fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// A function of the user panicked.
+    Panic,
+    /// A record could not be read, and the source says that this ends the job.
+    DeadLetter,
+    /// The source could not be read.
+    Source,
+    /// A record that the task made does not fit into a block.
+    Result,
+    /// A block was missing or was refused.
+    Block,
 }
 
 /// What the master writes down before it goes on.
@@ -223,7 +240,12 @@ mod tests {
             epoch,
             task,
             attempt: Attempt(1),
-            failure: Failure { message: "no".into(), at: Some(("a.rs".into(), 7)), again: true },
+            failure: Failure {
+                message: "no".into(),
+                at: Some(("a.rs".into(), 7)),
+                kind: FailureKind::Panic,
+                again: true,
+            },
         };
         let range = Range { split: "file".into(), start: 3, end: 9 };
         let cut = JournalEntry::Cut { epoch, batch: BatchSeq(7), inputs: vec![vec![vec![range]]] };

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::message::{Failure, JournalEntry, TaskTally, ToMaster, ToPeer, ToWorker};
+use super::message::{Failure, FailureKind, JournalEntry, TaskTally, ToMaster, ToPeer, ToWorker};
 use super::testplan::{plan, stage, word_count};
 use super::worker::RunTask;
 use super::*;
@@ -288,7 +288,12 @@ impl World {
         assert_eq!(self.running.remove(&task), Some(on));
         let unlucky = self.failing > 0 && self.seed.one_in(self.failing);
         let event = if unlucky || self.doomed == Some(task) {
-            let failure = Failure { message: "unlucky".into(), at: None, again: true };
+            let failure = Failure {
+                message: "unlucky".into(),
+                at: None,
+                kind: FailureKind::Panic,
+                again: true,
+            };
             WorkerEvent::Failed { task, attempt, failure }
         } else {
             let blocks = self.blocks(task);

@@ -1,12 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
+use crate::id::{
+    Attempt, BatchSeq, BlockId, Epoch, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
+};
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 
 fn place() -> ToWorker {
     let placement = (0..500).map(WorkerId).collect();
-    ToWorker::Place { epoch: Epoch(7), placement, first: BatchSeq(1) }
+    ToWorker::Place { epoch: Epoch(7), placement, first: BatchSeq(1), start: BatchSeq(1) }
 }
 
 fn received(frame: &[u8]) -> Received {
@@ -71,6 +73,7 @@ fn a_length_is_judged_before_anything_is_allocated() {
         epoch: Epoch(1),
         placement: vec![WorkerId(u32::MAX); 1 << 20],
         first: BatchSeq(1),
+        start: BatchSeq(1),
     };
     assert!(matches!(long.to_frame().unwrap_err(), FrameError::TooLong { .. }));
 }
@@ -139,6 +142,44 @@ fn roles_say_only_what_is_theirs() {
 }
 
 #[test]
+fn every_cargo_has_one_way() {
+    let (batch, stage, partition) = (BatchSeq(1), StageId(2), Partition(3));
+    let (task, tail, attempt) = (TaskId { batch, stage, partition }, TailId(0), Attempt(0));
+    let (source, number) = (SourceId(0), 1);
+    let ways = [
+        (
+            Cargo::Segment { id: BlockId { producer: task, tail, partition }, attempt },
+            Role::Worker,
+            Role::Worker,
+        ),
+        (Cargo::Part { task, tail, attempt }, Role::Worker, Role::Master),
+        (Cargo::Input { task }, Role::Master, Role::Worker),
+        (Cargo::State { stage, partition }, Role::Worker, Role::Worker),
+        (Cargo::Receipt { source, number }, Role::Worker, Role::Worker),
+        (Cargo::Append { number }, Role::Client, Role::Worker),
+    ];
+    let roles = [Role::Master, Role::Worker, Role::Client];
+    for (from, to) in roles.iter().flat_map(|from| roles.map(|to| (*from, to))) {
+        for (cargo, sender, receiver) in ways {
+            let is_its_way = (from, to) == (sender, receiver);
+            assert_eq!(cargo.may_go(from, to), is_its_way, "{} {from} {to}", cargo.name());
+        }
+        let any = ways.iter().any(|(cargo, ..)| cargo.may_go(from, to));
+        assert_eq!(Cargo::any_may_go(from, to), any, "{from} {to}");
+    }
+}
+
+#[test]
+fn heartbeats_are_small() {
+    let beat = Heartbeat { number: 1 << 34, heard: 1 << 34, epoch: Epoch(3) };
+    let frame = beat.to_frame().unwrap();
+    assert!(frame.len() < 32, "{}", frame.len());
+    assert_eq!(received(&frame).read::<Heartbeat>().unwrap(), beat);
+    assert!(MessageKind::Heartbeat.may_go(Role::Worker, Role::Master));
+    assert!(!MessageKind::Heartbeat.may_go(Role::Client, Role::Master));
+}
+
+#[test]
 fn a_join_does_not_show_its_secret() {
     let join = Join {
         hello: Hello::new(Role::Worker, "j", 1),
@@ -154,7 +195,7 @@ fn block_header() -> impl Strategy<Value = BlockHeader> {
         let (batch, stage) = (BatchSeq(batch), StageId(stage));
         let producer = TaskId { batch, stage, partition: Partition(p) };
         let id = BlockId { producer, tail: TailId(tail), partition: Partition(q) };
-        let cargo = crate::wire::Cargo::Segment { id, attempt: Attempt(n) };
+        let cargo = Cargo::Segment { id, attempt: Attempt(n) };
         BlockHeader { epoch: Epoch(epoch), cargo, piece: n }
     })
 }

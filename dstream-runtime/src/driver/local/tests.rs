@@ -14,7 +14,7 @@ use crate::id::{BatchSeq, OutputId, Partition, StageId};
 use crate::plan::{Dependency, Plan, TailRow, Tasks};
 use crate::sched::testplan::{plan, stage, word_count};
 use crate::sink::SinkError;
-use crate::source::SourceError;
+use crate::source::{Cut, SourceError};
 
 #[test]
 fn every_batch_is_published_in_order_once_whatever_threads_there_are() {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{OutputId, Partition, StageId};
-use crate::sched::message::TaskTally;
+use crate::sched::message::{FailureKind, TaskTally};
 use crate::sched::testplan::word_count;
 use crate::time::Timetable;
 
@@ -78,7 +78,7 @@ fn task(batch: u64, stage: u16) -> TaskId {
 }
 
 fn failed(core: &mut MasterCore, batch: u64, attempt: u32) {
-    let failure = Failure { message: "no".into(), at: None, again: true };
+    let failure = Failure { message: "no".into(), at: None, kind: FailureKind::Panic, again: true };
     let report = ToMaster::TaskFailed {
         epoch: Epoch(1),
         task: task(batch, 1),

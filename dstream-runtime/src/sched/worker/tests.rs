@@ -239,7 +239,12 @@ fn a_failed_task_runs_again_only_when_the_master_says_so_and_once() {
     let mut core = placed(word_count(), 1, 1, 1);
     begin(&mut core, 1, 1);
     drain(&mut core);
-    let failure = Failure { message: "no".into(), at: None, again: true };
+    let failure = Failure {
+        message: "no".into(),
+        at: None,
+        kind: crate::sched::message::FailureKind::Panic,
+        again: true,
+    };
     let failed = |core: &mut WorkerCore, attempt| {
         let (task, attempt, failure) = (task(1, 0, 0), Attempt(attempt), failure.clone());
         core.handle(WorkerEvent::Failed { task, attempt, failure });

@@ -9,7 +9,7 @@ use super::*;
 use crate::exec::stage::RunStage;
 use crate::exec::task::{Made, SavedState, State, TailMade};
 use crate::sink::{Batch, Part};
-use crate::source::{Input, Piece, Range, ReadRange};
+use crate::source::{Cut, Input, Piece, Range, ReadRange};
 
 /// A stage that is a function. What stages say to each other goes past the engine, through values
 /// they share: blocks are tested where they are made.

@@ -3,15 +3,15 @@
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::local::Event;
-use super::task::catch;
+use crate::driver::Event;
+use crate::driver::worker::task::catch;
 use crate::exec::task::Panic;
 use crate::id::{BatchSeq, SourceId};
 use crate::source::{Cut, Source, SourceError};
 
 /// Why a source did not answer.
 #[derive(Debug, Clone)]
-pub(super) enum CutError {
+pub(in crate::driver) enum CutError {
     /// It says so itself.
     Source(SourceError),
     /// It panicked: a bug of the source.
@@ -20,20 +20,20 @@ pub(super) enum CutError {
 
 /// What a source's thread is asked. One request is waiting at most, and a stop: the master cuts one
 /// batch at a time.
-pub(super) enum Ask {
+pub(in crate::driver) enum Ask {
     Cut(BatchSeq),
     Stop,
 }
 
 /// An opened source, wherever it is cut.
-pub(super) enum Intake {
+pub(in crate::driver) enum Intake {
     Here(Box<dyn Source>),
     There(Sender<Ask>),
 }
 
 impl Intake {
     /// A source that is cut in place, or one on a thread of its own that `spawn` starts.
-    pub(super) fn new(
+    pub(in crate::driver) fn new(
         id: SourceId,
         source: Box<dyn Source>,
         partitions: usize,
@@ -49,7 +49,7 @@ impl Intake {
     }
 
     /// The source's share of a batch; nothing if it will come as an event.
-    pub(super) fn cut(
+    pub(in crate::driver) fn cut(
         &mut self,
         batch: BatchSeq,
         partitions: usize,
@@ -65,7 +65,7 @@ impl Intake {
     }
 
     /// Tells the source to take in nothing new.
-    pub(super) fn stop(&mut self) {
+    pub(in crate::driver) fn stop(&mut self) {
         match self {
             Self::Here(source) => stop(source.as_mut()),
             Self::There(ask) => {

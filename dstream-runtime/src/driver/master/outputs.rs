@@ -1,21 +1,22 @@
 //! Publishing batches, and telling of them.
 
-use super::Engine;
+use super::Master;
+use super::publish::PublishError;
 use crate::driver::error::{JobError, Place};
-use crate::driver::publish::PublishError;
 use crate::driver::report::BatchReport;
 use crate::id::{BatchSeq, OperatorId, OutputId};
 use crate::sched::MasterEvent;
 
-impl Engine<'_> {
+impl Master<'_> {
     pub(super) fn publish(&mut self, seq: BatchSeq) {
-        let (plan, kernels, lines) = (self.plan, self.kernels, self.config.preview);
-        let dead_sinks = std::mem::take(&mut self.ends.dead_sinks);
+        let (plan, lines) = (self.plan, self.settings.preview);
+        let ends = std::mem::take(&mut self.ends.dead_sinks);
+        let outputs = std::mem::take(&mut self.ends.outputs);
         let publication = self.batch(seq).map(|batch| {
             let reports = batch.reports(lines);
-            (reports, batch.publication(plan, kernels, &dead_sinks))
+            (reports, batch.publication(plan, &outputs, &ends))
         });
-        self.ends.dead_sinks = dead_sinks;
+        (self.ends.dead_sinks, self.ends.outputs) = (ends, outputs);
         let Some((reports, publication)) = publication else {
             return;
         };
@@ -25,7 +26,11 @@ impl Engine<'_> {
         }
     }
 
-    pub(super) fn published(&mut self, seq: BatchSeq, result: Result<(), (usize, PublishError)>) {
+    pub(in crate::driver) fn published(
+        &mut self,
+        seq: BatchSeq,
+        result: Result<(), (usize, PublishError)>,
+    ) {
         let event = match result {
             Ok(()) => {
                 self.report(seq);
@@ -38,7 +43,7 @@ impl Engine<'_> {
                 MasterEvent::PublishFailed { batch: seq, output: OutputId(sink as u16), message }
             }
         };
-        self.tell_master(event);
+        self.handle(event);
     }
 
     fn refused(&self, seq: BatchSeq, sink: usize, error: PublishError) -> JobError {

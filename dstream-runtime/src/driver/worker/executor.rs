@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_micros(25);
 
 /// The queue that executor threads take tasks from.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(in crate::driver) struct Queue {
     tasks: Mutex<Tasks>,
     more: Condvar,
     /// Number of tasks in the queue, to be seen without the lock.
@@ -79,7 +79,7 @@ impl Queue {
     }
 
     /// Forgets the tasks that nobody has taken, and lets threads that find none end.
-    pub(super) fn close(&self) {
+    pub(in crate::driver) fn close(&self) {
         let mut tasks = self.lock();
         tasks.closed = true;
         tasks.queue.clear();
@@ -89,7 +89,7 @@ impl Queue {
     }
 
     /// The next task; waits for one. Nothing once the queue is closed.
-    pub(super) fn take(&self) -> Option<Work> {
+    pub(in crate::driver) fn take(&self) -> Option<Work> {
         loop {
             if self.waiting.load(Ordering::Acquire) == 0 {
                 self.look();

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::driver::task::{Ran, Work};
+use super::task::{Ran, Work};
 use crate::id::StageId;
 
 /// A task that takes longer is not light.

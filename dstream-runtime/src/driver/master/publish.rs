@@ -3,15 +3,15 @@
 
 use crossbeam_channel::{Sender, unbounded};
 
-use super::local::Event;
-use super::task::catch;
+use crate::driver::Event;
+use crate::driver::worker::task::catch;
 use crate::exec::task::Panic;
 use crate::id::BatchSeq;
 use crate::sink::{Batch, Sink, SinkError};
 
 /// Why a sink did not take a batch.
 #[derive(Debug, Clone)]
-pub(super) enum PublishError {
+pub(in crate::driver) enum PublishError {
     /// It says so itself.
     Sink(SinkError),
     /// It panicked: a bug of the sink.
@@ -19,21 +19,21 @@ pub(super) enum PublishError {
 }
 
 /// Everything that one batch publishes.
-pub(super) struct Publication {
-    pub(super) seq: BatchSeq,
+pub(in crate::driver) struct Publication {
+    pub(in crate::driver) seq: BatchSeq,
     /// By sink: outputs in order of definition, then dead letters.
-    pub(super) batches: Vec<(usize, Batch)>,
+    pub(in crate::driver) batches: Vec<(usize, Batch)>,
 }
 
 /// The sinks, wherever they are called.
-pub(super) enum Publisher {
+pub(in crate::driver) enum Publisher {
     Here(Vec<Box<dyn Sink>>),
     There(Sender<Publication>),
 }
 
 impl Publisher {
     /// Sinks that are called in place, or on a thread that `spawn` starts.
-    pub(super) fn new(
+    pub(in crate::driver) fn new(
         mut sinks: Vec<Box<dyn Sink>>,
         events: Sender<Event>,
         spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> std::io::Result<()>,
@@ -54,7 +54,7 @@ impl Publisher {
     }
 
     /// Publishes a batch; nothing if the result will come as an event.
-    pub(super) fn publish(
+    pub(in crate::driver) fn publish(
         &mut self,
         publication: Publication,
     ) -> Option<Result<(), (usize, PublishError)>> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::dead;
+use super::print;
 use super::publish::Publication;
-use super::report::{OutputReport, SourceReport};
-use super::{print, task::Kernels};
-use crate::exec::task::DeadLetters;
-use crate::id::{BatchSeq, Partition, SourceId};
+use crate::driver::report::{OutputReport, SourceReport};
+use crate::driver::worker::Leaving;
+use crate::exec::task::{DeadLetters, OutputSetting};
+use crate::id::{BatchSeq, Partition, SourceId, TaskId};
 use crate::plan::Plan;
 use crate::sink::{Batch, Part};
 use crate::source::{Input, Range};
@@ -50,6 +51,24 @@ impl InFlight {
         }
     }
 
+    /// Takes what left the job with a task that is done.
+    pub(super) fn take(&mut self, task: TaskId, leaving: Leaving) {
+        for (output, part, preview) in leaving.parts {
+            let Some(made) = self.outputs.get_mut(output.index()) else {
+                continue;
+            };
+            if !preview.is_empty() {
+                made.previews.push((task.partition, preview));
+            }
+            if part.records > 0 {
+                made.parts.push(part);
+            }
+        }
+        if let Some((source, dead)) = leaving.dead {
+            self.dead.push((source, task.partition, dead));
+        }
+    }
+
     /// What was made, in numbers and first lines. To be called before [`InFlight::publication`].
     pub(super) fn reports(&mut self, lines: u32) -> Vec<OutputReport> {
         let report = |made: &mut Made| {
@@ -70,7 +89,7 @@ impl InFlight {
     pub(super) fn publication(
         &mut self,
         plan: &'static Plan,
-        kernels: &Kernels,
+        outputs: &[OutputSetting],
         dead_sinks: &[Option<usize>],
     ) -> Publication {
         let inputs = self.lineage(plan);
@@ -85,8 +104,8 @@ impl InFlight {
             }
             let mut parts = std::mem::take(&mut made.parts);
             parts.sort_by_key(|part| part.partition);
-            if let Some(limit) = kernels.outputs[index].limit {
-                parts = print::first(parts, limit, kernels.outputs[index].format);
+            if let Some(limit) = outputs[index].limit {
+                parts = print::first(parts, limit, outputs[index].format);
             }
             batches.push((index, batch(parts)));
         }

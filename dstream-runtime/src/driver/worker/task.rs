@@ -17,45 +17,45 @@ use crate::source::Input;
 use crate::time::BatchTime;
 
 /// What is the same for all tasks of a job.
-pub(super) struct Kernels {
-    pub(super) stages: Vec<Arc<dyn RunStage>>,
-    pub(super) outputs: Vec<OutputSetting>,
+pub(in crate::driver) struct Kernels {
+    pub(in crate::driver) stages: Vec<Arc<dyn RunStage>>,
+    pub(in crate::driver) outputs: Vec<OutputSetting>,
     /// Where blocks get their buffers.
-    pub(super) buffers: BufferPool,
-    pub(super) partitions: u32,
+    pub(in crate::driver) buffers: BufferPool,
+    pub(in crate::driver) partitions: u32,
 }
 
 /// A task and all it needs. It owns its partition's state until it has run.
-pub(super) struct Work {
-    pub(super) task: TaskId,
-    pub(super) attempt: Attempt,
-    pub(super) time: BatchTime,
-    pub(super) emits: bool,
-    pub(super) inputs: Vec<Vec<Block>>,
-    pub(super) source: Option<Input>,
-    pub(super) state: Option<State>,
+pub(in crate::driver) struct Work {
+    pub(in crate::driver) task: TaskId,
+    pub(in crate::driver) attempt: Attempt,
+    pub(in crate::driver) time: BatchTime,
+    pub(in crate::driver) emits: bool,
+    pub(in crate::driver) inputs: Vec<Vec<Block>>,
+    pub(in crate::driver) source: Option<Input>,
+    pub(in crate::driver) state: Option<State>,
 }
 
 impl Work {
     /// Whether it reads nothing but its state.
-    pub(super) fn reads_nothing(&self) -> bool {
+    pub(in crate::driver) fn reads_nothing(&self) -> bool {
         self.source.is_none() && self.inputs.iter().all(Vec::is_empty)
     }
 }
 
 /// A task that has run, or has failed and left the state as it was.
-pub(super) struct Ran {
-    pub(super) task: TaskId,
-    pub(super) attempt: Attempt,
-    pub(super) emits: bool,
-    pub(super) read_nothing: bool,
-    pub(super) state: Option<State>,
-    pub(super) result: Result<Made, TaskError>,
-    pub(super) took: Duration,
+pub(in crate::driver) struct Ran {
+    pub(in crate::driver) task: TaskId,
+    pub(in crate::driver) attempt: Attempt,
+    pub(in crate::driver) emits: bool,
+    pub(in crate::driver) read_nothing: bool,
+    pub(in crate::driver) state: Option<State>,
+    pub(in crate::driver) result: Result<Made, TaskError>,
+    pub(in crate::driver) took: Duration,
 }
 
 /// Runs a task.
-pub(super) fn run(kernels: &Kernels, work: Work) -> Ran {
+pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
     let start = Instant::now();
     let read_nothing = work.reads_nothing();
     let Work { task, attempt, time, emits, inputs, source, mut state } = work;
@@ -84,7 +84,7 @@ thread_local! {
 }
 
 /// Calls `f`; a panic in it becomes a value.
-pub(super) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
+pub(in crate::driver) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
     install();
     let outer = CATCHING.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(f));
@@ -128,7 +128,7 @@ mod tests {
         let caught = catch(|| 1 / number).unwrap_err();
         assert!(caught.message.contains("divide by zero"), "{caught}");
         let (file, line) = caught.at.unwrap();
-        assert!(file.ends_with("driver/task.rs"), "{file}");
+        assert!(file.ends_with("worker/task.rs"), "{file}");
         assert!(line > 100);
         let formatted = catch(|| panic!("key {}", 7)).unwrap_err();
         assert_eq!(formatted.message, "key 7");

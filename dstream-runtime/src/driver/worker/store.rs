@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::exec::task::State;
-use crate::id::{BatchSeq, BlockId, Partition, StageId, TaskId};
+use crate::id::{BatchSeq, BlockId, Partition, StageId, TailId, TaskId};
 use crate::sched::worker::RunTask;
 
 /// The blocks of one task: per tail, by ascending partition.
@@ -56,6 +56,16 @@ impl<B: Clone> Store<B> {
         let start = tail.partition_point(|(partition, _)| *partition < id.partition);
         let end = tail.partition_point(|(partition, _)| *partition <= id.partition);
         (start < end).then(|| &tail[start..end])
+    }
+
+    /// The blocks that a task made for a partition.
+    pub(super) fn made(
+        &self,
+        task: TaskId,
+        tail: TailId,
+        partition: Partition,
+    ) -> &[(Partition, B)] {
+        self.get(&BlockId { producer: task, tail, partition }).unwrap_or_default()
     }
 
     /// Handles on the blocks that a task reads; the block that is missing if one is.

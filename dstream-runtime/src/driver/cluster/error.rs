@@ -1,0 +1,112 @@
+//! Why a process cannot be part of a cluster, or a job on one has failed: what happened, where, and
+//! what to do.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::driver::JobError;
+use crate::net::NetError;
+use crate::net::trust::TrustError;
+
+/// What goes wrong between the processes of a cluster.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClusterError {
+    /// The network: an address, a refusal, somebody who does not answer.
+    #[error(transparent)]
+    Net(Arc<NetError>),
+    /// Keys, certificates, tokens.
+    #[error(transparent)]
+    Trust(Arc<TrustError>),
+    /// A file of the state directory.
+    #[error("{}: cannot {doing}: {error}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// What the system says.
+        error: Arc<std::io::Error>,
+    },
+    /// There is no master's file where one was looked for.
+    #[error(
+        "no master of `{job}` has left its address in {}\n  help: start one with --role master, say \
+         where its state is with --state DIR, or where it listens with --master ADDR --token-file FILE",
+        state.display()
+    )]
+    NoMaster {
+        /// The job.
+        job: String,
+        /// Where it was looked for.
+        state: PathBuf,
+    },
+    /// The master's file makes no sense.
+    #[error(
+        "{}: this is not what a master writes ({why})\n  help: remove it and start the master again",
+        path.display()
+    )]
+    MasterFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Neither a certificate nor a token.
+    #[error(
+        "there is no certificate in {} and no token\n  help: make a token on the master's host \
+         (`token --out FILE`), copy it here and name it with --token-file FILE",
+        identity.display()
+    )]
+    NoToken {
+        /// Where the certificate would be.
+        identity: PathBuf,
+    },
+    /// The master does not do what it was asked.
+    #[error("the master at {master} refuses: {why}")]
+    Refused {
+        /// The master.
+        master: SocketAddr,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The worker cannot go on without its master.
+    #[error(
+        "the master at {master} is gone: {why}\n  help: start the master again, and then this worker"
+    )]
+    MasterGone {
+        /// The master.
+        master: SocketAddr,
+        /// How the connection ended.
+        why: String,
+    },
+    /// The job cannot be built from what the master shipped.
+    #[error("the job cannot be built as the master describes it: {why}")]
+    Setup {
+        /// What does not fit.
+        why: String,
+    },
+    /// What is asked for is not in this build.
+    #[error("this build cannot {what}")]
+    NotYet {
+        /// What it was to do.
+        what: &'static str,
+    },
+}
+
+impl From<NetError> for ClusterError {
+    fn from(error: NetError) -> Self {
+        Self::Net(Arc::new(error))
+    }
+}
+
+impl From<TrustError> for ClusterError {
+    fn from(error: TrustError) -> Self {
+        Self::Trust(Arc::new(error))
+    }
+}
+
+impl From<ClusterError> for JobError {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(Box::new(error))
+    }
+}

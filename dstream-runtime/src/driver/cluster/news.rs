@@ -1,0 +1,122 @@
+//! What happens in a cluster, as it happens, for people and logs: names and addresses, not ids.
+
+use std::net::SocketAddr;
+
+use crate::id::{BatchSeq, Epoch};
+
+/// What a master tells its [`Observer`](crate::driver::Observer) about its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClusterNews {
+    /// The first batch waits for workers.
+    Waiting {
+        /// How many there are.
+        have: u32,
+        /// How many it waits for.
+        want: u32,
+    },
+    /// A worker has joined.
+    Joined {
+        /// Its name.
+        worker: String,
+        /// Where other workers reach it.
+        addr: SocketAddr,
+        /// How many tasks it runs at a time.
+        cores: u32,
+        /// How many bytes of blocks it keeps in memory.
+        memory: u64,
+    },
+    /// Somebody was turned away.
+    TurnedAway {
+        /// Where from.
+        addr: SocketAddr,
+        /// Why.
+        why: String,
+    },
+    /// Partitions have a new placement.
+    Placed {
+        /// The epoch that begins.
+        epoch: Epoch,
+        /// Its first batch.
+        first: BatchSeq,
+        /// How many workers own partitions.
+        workers: u32,
+        /// How many partitions move to another worker.
+        moved: u32,
+    },
+    /// A worker hands over what it holds.
+    Draining {
+        /// Its name.
+        worker: String,
+    },
+    /// A worker has handed everything over and may go.
+    Drained {
+        /// Its name.
+        worker: String,
+    },
+    /// A worker is gone.
+    Left {
+        /// Its name.
+        worker: String,
+        /// Why.
+        why: String,
+    },
+    /// Records of a stream are taken in somewhere else from now on, or for the first time.
+    Receiving {
+        /// The stream.
+        stream: String,
+        /// The worker that takes them in.
+        worker: String,
+        /// The URL, with the address as it really is.
+        url: String,
+    },
+    /// A client asked for the end of the job.
+    StopAsked {
+        /// The client's name.
+        client: String,
+        /// Without processing what was received.
+        now: bool,
+    },
+}
+
+/// What a worker says about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerNews {
+    /// Its token was accepted: it has a certificate.
+    Certified {
+        /// The name in the certificate.
+        name: String,
+        /// Which cluster it belongs to: the first digits of the authority's fingerprint.
+        authority: String,
+    },
+    /// It is connected to its master.
+    Connected {
+        /// The master.
+        master: SocketAddr,
+        /// Where it listens.
+        listen: SocketAddr,
+    },
+    /// It owns partitions, or no longer does.
+    Placed {
+        /// The epoch.
+        epoch: Epoch,
+        /// Its first batch.
+        first: BatchSeq,
+        /// How many partitions are its own.
+        partitions: u32,
+    },
+    /// It takes in records of a stream.
+    Receiving {
+        /// The stream.
+        stream: String,
+        /// The URL, with the address as it really is.
+        url: String,
+    },
+    /// It hands over what it holds.
+    Draining,
+    /// It holds nothing any more and leaves.
+    Drained,
+    /// The job is over, as its master says.
+    Over,
+    /// Something needs attention, and the worker goes on.
+    Warning(String),
+}

@@ -1,0 +1,112 @@
+//! What a master and a worker are started with, and what a master ships to its workers.
+//!
+//! A worker is told nothing about the job on its command line: whatever decides what a task computes is
+//! parsed once, on the master, and travels as a [`JobSetup`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exec::job::Bindings;
+use crate::record::Format;
+use crate::sink::Sink;
+
+/// What a worker needs to build the same job as its master, beside the binary.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JobSetup {
+    /// The job's parameters, as JSON.
+    pub params: String,
+    /// `--source NAME=URL`, by name.
+    pub sources: BTreeMap<String, String>,
+    /// `--sink NAME=URL`, by name; also those of dead letters.
+    pub sinks: BTreeMap<String, String>,
+    /// Number of partitions.
+    pub partitions: u32,
+    /// The batch interval in milliseconds.
+    pub interval_ms: u64,
+    /// How many records of each output and batch are shown where the master runs.
+    pub preview: u32,
+    /// Per output of the plan, how its records are written, if it wants them written at all. Only the
+    /// master opens outputs; whoever runs the tasks must know what they want.
+    pub formats: Vec<Option<Format>>,
+}
+
+impl JobSetup {
+    /// The URLs that stand for those in the program.
+    #[must_use]
+    pub fn bindings(&self) -> Bindings {
+        Bindings { sources: self.sources.clone(), sinks: self.sinks.clone() }
+    }
+}
+
+/// How a job is run by its master.
+pub struct MasterOptions {
+    /// Where it listens for workers and clients.
+    pub listen: SocketAddr,
+    /// Whether somebody asked for an address that other hosts can reach.
+    pub public: bool,
+    /// The directory of the authority, the tokens and the master's file.
+    pub state: PathBuf,
+    /// The first batch waits for so many workers.
+    pub workers: u32,
+    /// A worker that has said nothing for so long counts as gone.
+    pub lease: Duration,
+    /// What it ships to its workers.
+    pub setup: JobSetup,
+    /// How many batches may be in flight: it bounds memory, and lets input be read ahead.
+    pub in_flight: u32,
+    /// How often a task is run before the job gives up.
+    pub attempts: u32,
+    /// Per source the output of its dead letters, if it has one, which gets JSON lines; may be shorter
+    /// than the list of sources.
+    pub dead_letters: Vec<Option<Box<dyn Sink>>>,
+}
+
+impl MasterOptions {
+    /// A lease is long enough for a process that gets no time to run for a moment, and for ten
+    /// heartbeats; a connection that breaks is noticed at once, whatever the lease.
+    pub const LEASE: Duration = Duration::from_secs(2);
+}
+
+impl fmt::Debug for MasterOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterOptions")
+            .field("listen", &self.listen)
+            .field("public", &self.public)
+            .field("state", &self.state)
+            .field("workers", &self.workers)
+            .field("lease", &self.lease)
+            .field("setup", &self.setup)
+            .field("in_flight", &self.in_flight)
+            .field("attempts", &self.attempts)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a worker runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerOptions {
+    /// Where masters may be, to be tried in this order.
+    pub master: Vec<SocketAddr>,
+    /// Where it listens for other workers and for clients.
+    pub listen: SocketAddr,
+    /// Whether somebody asked for an address that other hosts can reach.
+    pub public: bool,
+    /// The file of a token, needed where there is no certificate yet.
+    pub token: Option<PathBuf>,
+    /// The file in which its certificate is kept, so that a worker that starts again needs no token. Its
+    /// directory is there.
+    pub identity: PathBuf,
+    /// The directory for blocks that do not fit into memory; made when it is needed.
+    pub spill: PathBuf,
+    /// The name it would like to have.
+    pub name: String,
+    /// Number of executor threads.
+    pub cores: usize,
+    /// How many bytes of blocks it keeps in memory.
+    pub memory: u64,
+}

@@ -1,0 +1,183 @@
+//! How a cluster is doing: plain data, complete enough that whoever reads it needs nothing else.
+//!
+//! Workers are called by name and address, batches by number; what a batch waits for is said in words,
+//! by the core that knows it. This module judges nothing and renders nothing.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{BatchSeq, Epoch};
+use crate::time::BatchTime;
+
+/// How a job on a cluster is doing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClusterStatus {
+    /// The job.
+    pub job: String,
+    /// The hash of its plan, as 16 hex digits.
+    pub plan: String,
+    /// The version of dstream.
+    pub version: String,
+    /// Where the master listens.
+    pub master: SocketAddr,
+    /// For how long the master has run.
+    pub uptime_ms: u64,
+    /// What it is doing.
+    pub phase: Phase,
+    /// The epoch of the latest placement.
+    pub epoch: Epoch,
+    /// Number of partitions.
+    pub partitions: u32,
+    /// The batch interval.
+    pub interval_ms: u64,
+    /// Whether the job ends only when it is told to.
+    pub live: bool,
+    /// The last batch that is visible at all outputs.
+    pub published: Option<PublishedStatus>,
+    /// How far behind the job is now: the age of the oldest batch that should be visible and is not. None
+    /// when nothing is late, and for a job over history.
+    pub delay_ms: Option<u64>,
+    /// What the oldest batch in flight waits for, in words; what a delay comes from.
+    pub cause: Option<String>,
+    /// Batches in flight, oldest first.
+    pub batches: Vec<BatchStatus>,
+    /// Per source of the plan.
+    pub sources: Vec<SourceStatus>,
+    /// Per output of the plan.
+    pub outputs: Vec<OutputStatus>,
+    /// Workers by name.
+    pub workers: Vec<WorkerStatus>,
+    /// Who takes in pushed records, by stream.
+    pub receivers: Vec<ReceiverStatus>,
+}
+
+/// What a master is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It waits for workers before the first batch.
+    Waiting {
+        /// How many there are.
+        have: u32,
+        /// How many it waits for.
+        want: u32,
+    },
+    /// It runs the job.
+    Running,
+    /// It processes what was received, and then ends.
+    Stopping,
+}
+
+/// The last batch that is visible.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PublishedStatus {
+    /// The batch.
+    pub batch: BatchSeq,
+    /// The end of its interval.
+    pub time: BatchTime,
+    /// From cutting it to publishing it.
+    pub processing_ms: f64,
+    /// For a live job: how long after its time it was visible.
+    pub delay_ms: Option<f64>,
+}
+
+/// A batch in flight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchStatus {
+    /// The batch.
+    pub batch: BatchSeq,
+    /// Where it is: `cutting`, `journaled`, `running`, `publishing`, ….
+    pub phase: String,
+    /// What it waits for: `3 tasks on worker w2 (stage counts)`.
+    pub waits_for: String,
+    /// For how long it has existed.
+    pub age_ms: u64,
+}
+
+/// What was read from a source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// The name of its stream.
+    pub name: String,
+    /// Where it reads.
+    pub url: String,
+    /// Records in published batches.
+    pub records: u64,
+    /// Bytes in published batches.
+    pub bytes: u64,
+    /// Records per second, lately.
+    pub records_per_second: f64,
+    /// Records that could not be read.
+    pub dead_letters: u64,
+}
+
+/// What was made for an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it writes.
+    pub url: String,
+    /// Records in published batches.
+    pub records: u64,
+}
+
+/// Where a worker stands in its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It has joined and owns nothing yet.
+    Joining,
+    /// It owns partitions.
+    Active,
+    /// It could own partitions, and there are none for it.
+    Standby,
+    /// It hands over what it holds.
+    Draining,
+    /// It is gone.
+    Gone,
+}
+
+/// A worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its name.
+    pub name: String,
+    /// Where other workers reach it.
+    pub addr: SocketAddr,
+    /// Where it stands.
+    pub standing: Standing,
+    /// How many partitions it owns.
+    pub partitions: u32,
+    /// How many tasks it runs at a time.
+    pub cores: u32,
+    /// Tasks of batches in flight that it has not finished.
+    pub tasks: u32,
+    /// Bytes of blocks in its memory.
+    pub memory: u64,
+    /// How many they may be.
+    pub memory_limit: u64,
+    /// Bytes of blocks in its files.
+    pub spilled: u64,
+    /// How long ago it was last heard.
+    pub heard_ms: u64,
+}
+
+/// A receiver: where records of a stream are taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiverStatus {
+    /// The stream.
+    pub stream: String,
+    /// The worker that it runs on.
+    pub worker: String,
+    /// Where senders reach it: `tcp://HOST:PORT`, `http://HOST:PORT/PATH`, and for the client library the
+    /// worker's address as `dstream://HOST:PORT`.
+    pub url: String,
+    /// Records taken in.
+    pub records: u64,
+    /// Bytes that are taken in and not acknowledged yet.
+    pub unacknowledged: u64,
+    /// Whether it is full, so that its senders wait.
+    pub full: bool,
+}

@@ -1,0 +1,266 @@
+//! What a master does in whatever process: its core, the sources that it cuts, the batches in flight, and
+//! the sinks that it publishes to.
+//!
+//! The half of a driver that knows nothing of tasks' data, of blocks and of other processes. Its owner
+//! hands it events, polls it until it asks for nothing more, and carries out what it asks for.
+
+mod batch;
+mod clock;
+mod dead;
+mod end;
+mod intake;
+mod lateness;
+mod outputs;
+mod print;
+mod publish;
+mod totals;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use self::batch::InFlight;
+use self::clock::Clock;
+pub(super) use self::intake::{CutError, Intake};
+use self::lateness::Lateness;
+pub(super) use self::publish::{PublishError, Publisher};
+use self::totals::Totals;
+use super::error::{JobError, Place};
+use super::report::{Observer, OutputReport, Summary};
+use super::worker::Leaving;
+use crate::exec::task::OutputSetting;
+use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
+use crate::plan::{Plan, Tasks};
+use crate::sched::master::Outcome;
+use crate::sched::message::{ToMaster, ToWorker};
+use crate::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent};
+use crate::source::{Cut, Input};
+use crate::time::Timetable;
+
+/// Where data enters and leaves.
+pub(super) struct Ends {
+    pub(super) intakes: Vec<Intake>,
+    pub(super) live: Vec<bool>,
+    pub(super) publisher: Publisher,
+    /// How outputs are encoded, by output.
+    pub(super) outputs: Vec<OutputSetting>,
+    /// Per source the index of the sink of its dead letters.
+    pub(super) dead_sinks: Vec<Option<usize>>,
+}
+
+/// How batches are made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) partitions: u32,
+    pub(super) in_flight: u32,
+    pub(super) attempts: u32,
+    /// How many workers must have joined before the first batch is cut.
+    pub(super) workers: u32,
+    /// The batch interval, if it is not the plan's.
+    pub(super) interval: Option<Duration>,
+    /// How many records of each output and batch are shown to the observer.
+    pub(super) preview: u32,
+    /// Zero time of the job and the last batch before, if it goes on from a savepoint.
+    pub(super) from: Option<(u64, BatchSeq)>,
+}
+
+/// The life of a job's batches.
+pub(super) struct Master<'e> {
+    plan: &'static Plan,
+    settings: Settings,
+    ends: Ends,
+    observer: &'e mut dyn Observer,
+    core: MasterCore,
+    clock: Clock,
+    timetable: Timetable,
+    live: bool,
+    /// Batches in flight, oldest first.
+    batches: VecDeque<InFlight>,
+    /// What was made of the batch that is being published.
+    publishing: Vec<OutputReport>,
+    /// When the core wants to be told the time.
+    timer: Option<Instant>,
+    totals: Totals,
+    /// The first batch that a source, an output or the engine itself failed, and how.
+    failure: Option<(BatchSeq, JobError)>,
+    outcome: Option<Outcome>,
+    last: BatchSeq,
+    lateness: Lateness,
+}
+
+impl<'e> Master<'e> {
+    pub(super) fn new(
+        plan: &'static Plan,
+        settings: Settings,
+        ends: Ends,
+        observer: &'e mut dyn Observer,
+    ) -> Self {
+        let clock = Clock::start();
+        let live = ends.live.contains(&true);
+        let interval = settings.interval.map_or(plan.interval_ms, |i| i.as_millis() as u64);
+        let timetable = match settings.from {
+            Some((zero_ms, _)) => Timetable::new(zero_ms, interval),
+            None if live => Timetable::starting(clock.now_ms(), interval),
+            None => Timetable::new(0, interval),
+        };
+        let last = settings.from.map_or(BatchSeq(0), |(_, last)| last);
+        let core = MasterCore::new(
+            plan,
+            MasterConfig {
+                partitions: settings.partitions,
+                in_flight: settings.in_flight,
+                attempts: settings.attempts,
+                workers: settings.workers,
+                timetable,
+                live: ends.live.clone(),
+                first: BatchSeq(last.0 + 1),
+            },
+        );
+        Self {
+            plan,
+            settings,
+            ends,
+            observer,
+            core,
+            clock,
+            timetable,
+            live,
+            batches: VecDeque::new(),
+            publishing: Vec::new(),
+            timer: None,
+            totals: Totals::new(plan),
+            failure: None,
+            outcome: None,
+            last,
+            lateness: Lateness::default(),
+        }
+    }
+
+    /// Takes in an event of the core.
+    pub(super) fn handle(&mut self, event: MasterEvent) {
+        let now = self.clock.now_ms();
+        self.core.handle(now, event);
+    }
+
+    /// A worker said something; what left the job with a task that is done is here.
+    pub(super) fn worker_said(&mut self, worker: WorkerId, message: ToMaster, leaving: Leaving) {
+        if let ToMaster::TaskDone { task, tally, .. } = &message {
+            let (task, tally) = (*task, *tally);
+            let row = self.plan.stages.get(task.stage.index());
+            let source = row.and_then(|row| match row.tasks {
+                Tasks::PerRange(source) => Some(source),
+                Tasks::PerPartition | Tasks::One => None,
+            });
+            if let Some(batch) = self.batch(task.batch) {
+                if let Some(read) = source.and_then(|s| batch.reads.get_mut(s.index())) {
+                    read.records += tally.records;
+                    read.bytes += tally.bytes;
+                    read.dead_letters += tally.dead;
+                }
+                batch.take(task, leaving);
+            }
+        }
+        self.handle(MasterEvent::Worker(worker, message));
+    }
+
+    /// A source has answered.
+    pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, CutError>) {
+        let event = match result {
+            Ok(Cut { inputs, ended }) => {
+                let ranges = inputs.iter().map(|input| input.ranges.clone()).collect();
+                if let Some(batch) = self.batch(batch) {
+                    batch.inputs[source.index()] = inputs;
+                }
+                MasterEvent::CutDone { batch, source, inputs: ranges, ended }
+            }
+            Err(error) => {
+                let row = &self.plan.sources[source.index()];
+                let (name, at) =
+                    (row.name.to_owned(), Box::new(Place::operator(self.plan, row.operator)));
+                let error = match error {
+                    CutError::Source(error) => JobError::Source { name, at, error },
+                    CutError::Panic(panic) => {
+                        JobError::Broken { what: format!("source `{name}`"), panic }
+                    }
+                };
+                let message = error.to_string();
+                self.failed(batch, error);
+                MasterEvent::CutFailed { batch, source, message }
+            }
+        };
+        self.handle(event);
+    }
+
+    /// The input of a task as it was cut, while its batch is in flight.
+    pub(super) fn input(&self, task: TaskId) -> Option<Input> {
+        let Tasks::PerRange(source) = self.plan.stages.get(task.stage.index())?.tasks else {
+            return None;
+        };
+        let at = usize::try_from(task.batch.0.checked_sub(self.batches.front()?.seq.0)?).ok()?;
+        self.batches.get(at)?.inputs.get(source.index())?.get(task.partition.index()).cloned()
+    }
+
+    /// When the core wants to be told the time.
+    pub(super) fn timer(&self) -> Option<Instant> {
+        self.timer
+    }
+
+    /// The time that the core wanted to be told has come.
+    pub(super) fn tick(&mut self) {
+        self.timer = None;
+        self.handle(MasterEvent::Tick);
+    }
+
+    /// The result of the job, once it is over.
+    pub(super) fn take_outcome(&mut self) -> Option<Outcome> {
+        self.outcome.take()
+    }
+
+    /// The last batch that was published, and the zero time.
+    pub(super) fn position(&self) -> (BatchSeq, u64) {
+        (self.last, self.timetable.zero_ms())
+    }
+
+    /// The next message for a worker; what can be done here is done on the way.
+    pub(super) fn poll(&mut self) -> Option<(WorkerId, ToWorker)> {
+        loop {
+            match self.core.poll()? {
+                MasterAction::Tell(worker, message) => return Some((worker, message)),
+                MasterAction::Cut { batch, source } => {
+                    if self.batches.back().is_none_or(|newest| newest.seq < batch) {
+                        let time = self.timetable.end(batch);
+                        self.batches.push_back(InFlight::new(self.plan, batch, time));
+                    }
+                    let partitions = self.settings.partitions as usize;
+                    if let Some(result) = self.ends.intakes[source.index()].cut(batch, partitions) {
+                        self.cut(batch, source, result);
+                    }
+                }
+                MasterAction::StopSources => self.ends.intakes.iter_mut().for_each(Intake::stop),
+                // All of a job lives as long as its master: there is nobody to read a journal.
+                MasterAction::Persist(seq, _) => self.handle(MasterEvent::Synced(seq)),
+                MasterAction::Publish { batch, token: _ } => self.publish(batch),
+                MasterAction::Unneeded { batch } => self.batches.retain(|b| b.seq != batch),
+                MasterAction::SetTimer(at) => self.timer = Some(self.clock.instant(at)),
+                MasterAction::Finish(outcome) => self.outcome = Some(outcome),
+            }
+        }
+    }
+
+    fn batch(&mut self, seq: BatchSeq) -> Option<&mut InFlight> {
+        let oldest = self.batches.front()?.seq;
+        let at = usize::try_from(seq.0.checked_sub(oldest.0)?).ok()?;
+        self.batches.get_mut(at)
+    }
+
+    /// Keeps the error of the earliest batch, as the core does.
+    fn failed(&mut self, batch: BatchSeq, error: JobError) {
+        if self.failure.as_ref().is_none_or(|(before, _)| batch < *before) {
+            self.failure = Some((batch, error));
+        }
+    }
+
+    /// The end of a job that is over: what it did, or why it failed.
+    pub(super) fn end(self, outcome: Outcome) -> Result<Summary, JobError> {
+        end::end(self, outcome)
+    }
+}

@@ -1,0 +1,22 @@
+//! How a job ends.
+
+use super::Master;
+use crate::driver::error::{JobError, TaskFailure};
+use crate::driver::report::Summary;
+use crate::sched::master::{Cause, Outcome};
+
+pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobError> {
+    match outcome {
+        Outcome::Done => Ok(master.totals.summary(master.plan, master.clock.elapsed())),
+        Outcome::Failed(Cause::Task { task, attempts, failure }) => {
+            let time = master.timetable.end(task.batch);
+            let failure = TaskFailure::new(master.plan, task, time, attempts, failure);
+            Err(JobError::Task(Box::new(failure)))
+        }
+        Outcome::Failed(cause) => {
+            let unknown =
+                || JobError::Internal(format!("the job failed without an error: {cause:?}"));
+            Err(master.failure.map_or_else(unknown, |(_, error)| error))
+        }
+    }
+}

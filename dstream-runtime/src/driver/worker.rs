@@ -1,0 +1,266 @@
+//! What a worker does in whatever process: its core, the blocks and state of its partitions, and the
+//! tasks that run on them.
+//!
+//! The half of a driver that knows nothing of batches as a whole, of other processes and of time. Its
+//! owner hands it events, polls it until it asks for nothing more, and carries out what it asks for.
+
+mod executor;
+mod light;
+mod store;
+pub(super) mod task;
+mod tasks;
+
+pub(super) use self::tasks::failure;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::Scope;
+
+use crossbeam_channel::Sender;
+
+pub(super) use self::executor::Queue;
+use self::light::Light;
+use self::store::Store;
+use self::task::{Kernels, Ran, Work};
+use super::Event;
+use super::error::JobError;
+use crate::block::Block;
+use crate::exec::task::{DeadLetters, SavedState, TaskError};
+use crate::id::{
+    BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
+};
+use crate::plan::Plan;
+use crate::sched::message::{ToMaster, ToPeer, ToWorker};
+use crate::sched::worker::RunTask;
+use crate::sched::{Retention, WorkerAction, WorkerCore, WorkerEvent};
+use crate::sink::Part;
+
+/// What a worker asks of its owner.
+pub(super) enum Asks {
+    /// A task that reads a source is ready: [`Worker::start`] it with its input.
+    Read(RunTask),
+    /// Tell the master; with what a task that is done made for the outside.
+    Report(ToMaster, Leaving),
+    /// Tell another worker, with the blocks that the message names.
+    Tell(WorkerId, ToPeer, Vec<Segment>),
+    /// Give another worker the state of a partition: [`Worker::give_up`] has it.
+    Move { to: WorkerId, epoch: Epoch, stage: StageId, partition: Partition },
+}
+
+/// A block for a partition of another worker.
+pub(super) struct Segment {
+    pub(super) tail: TailId,
+    pub(super) partition: Partition,
+    pub(super) block: Block,
+}
+
+/// What leaves the job with a task that is done.
+#[derive(Default)]
+pub(super) struct Leaving {
+    /// Parts of outputs, and their first records as lines of text.
+    pub(super) parts: Vec<(OutputId, Part, Vec<u8>)>,
+    /// What of its source could not be read.
+    pub(super) dead: Option<(SourceId, DeadLetters)>,
+}
+
+/// The partitions of one worker.
+pub(super) struct Worker<'e> {
+    plan: &'static Plan,
+    kernels: &'e Kernels,
+    queue: &'e Queue,
+    core: WorkerCore,
+    store: Store<Block>,
+    /// Ready tasks that go to executors, and those that run here.
+    heavy: Vec<Work>,
+    light: Light,
+    /// What leaves with tasks that the core was told of and has not reported yet, in that order.
+    leaving: VecDeque<(TaskId, Leaving)>,
+}
+
+impl<'e> Worker<'e> {
+    /// A worker whose first batch will be `first`.
+    pub(super) fn new(
+        id: WorkerId,
+        plan: &'static Plan,
+        kernels: &'e Kernels,
+        queue: &'e Queue,
+        slots: u32,
+        retention: Retention,
+        first: BatchSeq,
+    ) -> Self {
+        Self {
+            plan,
+            kernels,
+            queue,
+            core: WorkerCore::new(id, plan, kernels.partitions, slots, retention),
+            store: Store::new(plan.stages.len(), kernels.partitions, first),
+            heavy: Vec::new(),
+            light: Light::new(plan.stages.len()),
+            leaving: VecDeque::new(),
+        }
+    }
+
+    /// The master said something.
+    pub(super) fn master_said(&mut self, message: ToWorker) {
+        self.core.handle(WorkerEvent::Master(message));
+    }
+
+    /// Another worker said something, and the blocks that it named are here.
+    pub(super) fn peer_said(&mut self, message: ToPeer, segments: Vec<Segment>) {
+        if let ToPeer::Produced { task, .. } = &message {
+            self.receive(*task, segments);
+        }
+        self.core.handle(WorkerEvent::Peer(message));
+    }
+
+    /// The state of a partition has come.
+    ///
+    /// # Errors
+    /// When it is not of this stage's types.
+    pub(super) fn take_over(
+        &mut self,
+        epoch: Epoch,
+        stage: StageId,
+        partition: Partition,
+        saved: &SavedState,
+    ) -> Result<(), TaskError> {
+        self.restore(stage, partition, saved)?;
+        self.core.handle(WorkerEvent::Peer(ToPeer::State { epoch, stage, partition }));
+        Ok(())
+    }
+
+    /// Loads the state of a partition.
+    ///
+    /// # Errors
+    /// When it is not of this stage's types.
+    pub(super) fn restore(
+        &mut self,
+        stage: StageId,
+        partition: Partition,
+        saved: &SavedState,
+    ) -> Result<(), TaskError> {
+        *self.store.state(stage, partition) = self.kernels.stages[stage.index()].load(saved)?;
+        Ok(())
+    }
+
+    /// The state of a partition that another worker takes over.
+    ///
+    /// # Errors
+    /// When it does not fit into blocks.
+    pub(super) fn give_up(
+        &mut self,
+        stage: StageId,
+        partition: Partition,
+    ) -> Result<SavedState, TaskError> {
+        match self.store.state(stage, partition).take() {
+            Some(state) => self.kernels.stages[stage.index()].save(&state),
+            None => Ok(SavedState::default()),
+        }
+    }
+
+    /// The state of all partitions.
+    pub(super) fn states(
+        &self,
+    ) -> impl Iterator<Item = (StageId, Partition, Result<SavedState, TaskError>)> {
+        self.store.states().map(|(stage, partition, state)| {
+            (stage, partition, self.kernels.stages[stage.index()].save(state))
+        })
+    }
+
+    /// A task has run on an executor.
+    pub(super) fn ran(&mut self, ran: Ran) {
+        self.light.learn(&ran);
+        self.keep(ran);
+    }
+
+    pub(super) fn begin_turn(&mut self) {
+        self.light.begin_turn();
+    }
+
+    /// The next thing that the owner must do; what can be done here is done on the way.
+    pub(super) fn poll(&mut self) -> Option<Asks> {
+        loop {
+            match self.core.poll()? {
+                WorkerAction::Run(run) => {
+                    if self.reads_source(run.task) {
+                        return Some(Asks::Read(run));
+                    }
+                    self.start(run, None);
+                }
+                WorkerAction::Report(message) => {
+                    let done = match &message {
+                        ToMaster::TaskDone { task, .. } => Some(*task),
+                        _ => None,
+                    };
+                    return Some(Asks::Report(message, self.leaving_with(done)));
+                }
+                WorkerAction::Tell(to, message) => {
+                    let segments = self.segments(&message);
+                    return Some(Asks::Tell(to, message, segments));
+                }
+                WorkerAction::Drop { batch, stage } => self.store.drop_stage(batch, stage),
+                WorkerAction::Forget { oldest } => self.store.forget(oldest),
+            }
+        }
+    }
+
+    /// What leaves with a task that is reported now. Tasks that the core did not want to hear of are
+    /// not reported: what would have left with them is dropped.
+    fn leaving_with(&mut self, done: Option<TaskId>) -> Leaving {
+        let Some(done) = done else { return Leaving::default() };
+        while let Some((task, leaving)) = self.leaving.pop_front() {
+            if task == done {
+                return leaving;
+            }
+        }
+        Leaving::default()
+    }
+
+    /// Runs one task here, if there is one that may; executors get theirs first, since they can work
+    /// while this thread does. Called when there is nothing more to poll; false if there was nothing to
+    /// run, and all that remained has gone to executors.
+    pub(super) fn run_light(&mut self) -> bool {
+        self.queue.push(&mut self.heavy);
+        match self.light.next() {
+            Some(work) => {
+                let ran = task::run(self.kernels, work);
+                self.ran(ran);
+                true
+            }
+            None => {
+                self.light.rest(&mut self.heavy);
+                self.queue.push(&mut self.heavy);
+                false
+            }
+        }
+    }
+}
+
+/// Starts the threads that run tasks; they end when the queue is closed, or nobody takes what has run.
+///
+/// # Errors
+/// When there is no thread to be had.
+pub(super) fn start_executors<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
+    cores: usize,
+    queue: &'env Queue,
+    kernels: &'env Kernels,
+    events: &Sender<Event>,
+) -> Result<(), JobError> {
+    for core in 0..cores.max(1) {
+        let events = events.clone();
+        let serve = move || {
+            while let Some(work) = queue.take() {
+                if events.send(Event::Ran(task::run(kernels, work))).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("dstream-exec-{core}"));
+        thread.spawn_scoped(scope, serve).map_err(|error| JobError::Thread {
+            what: format!("executor {core}"),
+            error: Arc::new(error),
+        })?;
+    }
+    Ok(())
+}
