@@ -29,6 +29,7 @@ use crate::plan::Plan;
 use crate::record::{AsRecord, Format, Record, write_csv, write_json, write_text};
 use crate::sink::{MemorySink, Part, Published, Sink};
 use crate::source::{MemorySource, Source};
+use crate::store::StoreOptions;
 use crate::time::Timetable;
 
 /// Why a run failed, or could not be asked what it was asked.
@@ -77,6 +78,7 @@ pub struct Run<J: Job> {
     batches: u64,
     partitions: u32,
     threads: u32,
+    memory: u64,
     restarts: BTreeSet<u64>,
 }
 
@@ -91,6 +93,7 @@ impl<J: Job> Run<J> {
             batches: 0,
             partitions: 4,
             threads: 2,
+            memory: StoreOptions::MEMORY,
             restarts: BTreeSet::new(),
         }
     }
@@ -165,6 +168,13 @@ impl<J: Job> Run<J> {
         self
     }
 
+    /// Bytes of blocks that are kept in memory; the others lie in files.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
     /// Stop after batch n, and go on in a new engine from what was saved. May be called several times.
     #[must_use]
     pub fn restart_after(mut self, batch: u64) -> Self {
@@ -203,6 +213,7 @@ impl<J: Job> Run<J> {
             let config = LocalConfig {
                 partitions: self.partitions,
                 cores: self.threads as usize,
+                memory: self.memory,
                 savepoint: true,
                 from: savepoint.take(),
                 ..LocalConfig::default()

@@ -12,6 +12,7 @@ use crate::block::{Block, BufferPool, DoorError, KeyedBuilder, RowsBuilder, keye
 use crate::exec::table::hash_key;
 use crate::id::{BatchSeq, Partition, StageId, TailId, TaskId};
 use crate::record::Record;
+use crate::store::KeptBlock;
 use crate::time::BatchTime;
 
 type Pair = (String, u64);
@@ -47,7 +48,7 @@ fn run(stage: &dyn RunStage, batch: u64, inputs: Vec<Block>, state: &mut Option<
         time: BatchTime(batch),
         partitions: 3,
         emits: true,
-        inputs: &[inputs],
+        inputs: &[inputs.into_iter().map(KeptBlock::from).collect()],
         source: None,
         state,
         buffers: &BufferPool::new(0),
@@ -145,7 +146,7 @@ where
         let mut saved = new_owner.save(&there.unwrap()).unwrap();
         for (tag, block) in &mut saved.parts {
             let door = stays.state_door(*tag).unwrap();
-            *block = door(block.to_bytes().into()).unwrap();
+            *block = door(block.get().unwrap().to_bytes().into()).unwrap().into();
             assert!(door(foreign.to_bytes().into()).is_err());
             parts += 1;
         }

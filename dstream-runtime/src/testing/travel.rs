@@ -39,7 +39,7 @@ impl RunStage for Travelling {
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {
         let mut saved = self.0.save(state)?;
         for (tag, block) in &mut saved.parts {
-            *block = travel(block, self.0.state_door(*tag))?;
+            *block = travel(&block.get()?, self.0.state_door(*tag))?.into();
         }
         Ok(saved)
     }
