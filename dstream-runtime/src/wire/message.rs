@@ -51,6 +51,8 @@ kinds! {
     Answer = 6: Master -> Client, Worker -> Client;
     /// A sign of life.
     Heartbeat = 7: Master -> Worker, Worker -> Master, Worker -> Worker;
+    /// What the driver of a worker tells that of another: what its core says, and what belongs to it.
+    PeerNote = 8: Worker -> Worker;
 }
 
 impl MessageKind {
@@ -194,6 +196,8 @@ cargo! {
         stage: StageId,
         /// The partition.
         partition: Partition,
+        /// Which part of it.
+        tag: u64,
     }: Worker -> Worker;
     /// What a receiver has taken in, raw: a copy for the second worker.
     Receipt("a receipt") {

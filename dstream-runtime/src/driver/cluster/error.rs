@@ -85,6 +85,12 @@ pub enum ClusterError {
         /// What does not fit.
         why: String,
     },
+    /// The engine contradicts itself.
+    #[error("{why}\n  help: this is a bug of dstream: please report it")]
+    Broken {
+        /// What is wrong.
+        why: String,
+    },
     /// What is asked for is not in this build.
     #[error("this build cannot {what}")]
     NotYet {
