@@ -317,10 +317,12 @@ impl Driver<'_> {
 
     fn start(&mut self, run: crate::sched::worker::RunTask) {
         let opened = match run.ranges.first() {
+            // A partition whose owner has received nothing.
+            None => self.receipts.open(&[]),
             Some(range) if receive::taker_of(&range.split).is_some() => {
                 self.receipts.open(&run.ranges)
             }
-            _ => self.inputs.open(&run),
+            Some(_) => self.inputs.open(&run),
         };
         match opened {
             Ok(input) => self.worker.start(run, Some(input)),
