@@ -87,6 +87,9 @@ impl MasterCore {
 
     /// Takes in one event; what follows from it is there to be polled.
     pub fn handle(&mut self, now_ms: u64, event: MasterEvent) {
+        if self.finished {
+            return;
+        }
         match event {
             MasterEvent::Worker(worker, message) => {
                 // Of what workers say, nearly nothing makes anything else possible.
@@ -126,9 +129,6 @@ impl MasterCore {
 
     /// Does everything that has become possible.
     fn advance(&mut self, now_ms: u64) {
-        if self.finished {
-            return;
-        }
         self.commit();
         self.publish();
         self.dismiss(now_ms);
