@@ -132,11 +132,13 @@ impl World {
 
     /// Runs to the end; panics if there is none, or if something does not hold.
     pub(super) fn run(&mut self) {
-        for _ in 0..200_000 {
-            if self.seed.one_in(self.churn) && self.outcome.is_none() {
-                self.come_or_go();
-            }
+        for step in 0..200_000 {
             self.act();
+            // They come to rest at some time: nothing can begin where everybody leaves.
+            if step < 5_000 && self.seed.one_in(self.churn) && self.outcome.is_none() {
+                self.come_or_go();
+                self.act();
+            }
             if self.network.is_empty() {
                 if self.outcome.is_some() {
                     break;
