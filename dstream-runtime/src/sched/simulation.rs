@@ -83,7 +83,7 @@ fn seeds(usual: u64) -> u64 {
 fn every_batch_is_published_once_in_order_whoever_comes_and_goes() {
     let (mut moved, mut dismissed, mut refused) = (0, 0, 0);
     for (name, plan) in plans() {
-        for seed in 1..=seeds(400) {
+        for seed in 1..=seeds(250) {
             let mut world = World::new(plan, seed);
             world.run();
             let (published, batches) = (world.published(), world.batches);
@@ -109,7 +109,7 @@ fn every_batch_is_published_once_in_order_whoever_comes_and_goes() {
 
 #[test]
 fn a_task_that_always_fails_ends_the_job_after_the_batches_before() {
-    for seed in 1..=seeds(150) {
+    for seed in 1..=seeds(100) {
         let mut world = World::new(rich(), seed);
         let batch = BatchSeq(world.first() + seed % world.batches);
         let doomed = TaskId { batch, stage: StageId(3), partition: Partition(0) };
@@ -127,7 +127,7 @@ fn a_task_that_always_fails_ends_the_job_after_the_batches_before() {
 fn a_lost_owner_ends_the_job_after_the_batches_that_were_complete() {
     let (mut lost, mut evicted) = (0, 0);
     for (name, plan) in plans() {
-        for seed in 1..=seeds(150) {
+        for seed in 1..=seeds(100) {
             let mut world = World::new(plan, seed);
             world.loses_owners = true;
             world.run();

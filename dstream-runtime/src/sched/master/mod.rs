@@ -154,9 +154,10 @@ impl MasterCore {
         }
     }
 
-    /// The oldest batch that is not over.
+    /// The oldest batch that is not over. Those that were given up never will be.
     fn oldest(&self) -> BatchSeq {
-        self.batches.front().map_or(self.next, |batch| batch.seq)
+        let given_up = self.failed.as_ref().map_or(self.next, |(seq, _)| *seq);
+        self.batches.front().map_or(given_up, |batch| batch.seq)
     }
 
     fn batch(&mut self, seq: BatchSeq) -> Option<&mut Batch> {

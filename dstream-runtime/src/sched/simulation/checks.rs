@@ -56,11 +56,6 @@ impl Checks {
         }
     }
 
-    /// Whether nothing has been placed.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.epochs.is_empty()
-    }
-
     fn owner(&self, batch: BatchSeq, partition: Partition) -> WorkerId {
         let epoch = self.epochs.values().rev().find(|(first, _)| *first <= batch);
         epoch.expect("a batch has an epoch").1[partition.index()]

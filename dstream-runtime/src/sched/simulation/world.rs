@@ -310,7 +310,7 @@ impl World {
             Message::Tick(at) => {
                 self.now = self.now.max(at + self.seed.below(250));
                 self.heartbeats();
-                if self.seed.one_in(4) && self.checks.is_waiting() {
+                if self.seed.one_in(4) && self.master.status(self.now).epoch == Epoch(0) {
                     self.join();
                 }
                 MasterEvent::Tick
