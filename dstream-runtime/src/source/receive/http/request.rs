@@ -29,6 +29,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// How long the lines may take to be safe.
 const SAFE: Duration = Duration::from_secs(30);
 
+/// What a request costs beside its body, until a batch has taken it.
+const COST: usize = 512;
+
 /// A header row is no longer than this.
 const MAX_HEADER: usize = 64 << 10;
 
@@ -160,9 +163,10 @@ async fn read(body: Incoming, service: &Service) -> Result<(Vec<u8>, Share), No>
                 return Err(too_large());
             }
             bytes.reserve_exact(length + 1);
-            service.bound.take(length, ROOM).await.ok_or_else(full)?
+            let size = (length + COST).min(service.sizes.buffer);
+            service.bound.take(size, ROOM).await.ok_or_else(full)?
         }
-        None => service.bound.try_take(0).ok_or_else(full)?,
+        None => service.bound.try_take(COST).ok_or_else(full)?,
     };
     let mut body = body;
     loop {

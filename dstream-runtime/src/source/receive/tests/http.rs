@@ -174,7 +174,7 @@ fn a_full_buffer_is_said_and_room_is_waited_for() {
     let (one, two) = (listening.connect(), listening.connect());
     send(&one, POST, &body);
     let share = listening.next().ack.done();
-    assert_eq!((read_answer(&one).0, share.bytes()), (200, 60_000));
+    assert_eq!((read_answer(&one).0, share.bytes()), (200, 60_512));
     let (status, head, answer) = ask(&two, POST, &body);
     assert!(status == 503 && head.contains("retry-after: 1"), "{head}");
     assert!(answer.contains("until a batch has taken some"), "{answer}");
