@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::clients::{ClientBatch, Clients, Refusal};
 use crate::id::{SourceId, WorkerId};
 use crate::source::tcp::SPLIT;
@@ -29,7 +31,7 @@ pub fn taker_of(split: &str) -> Option<(WorkerId, SourceId)> {
 }
 
 /// What a worker reports of lines that it has received.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The worker that received them.
     pub taker: WorkerId,
@@ -44,7 +46,7 @@ pub struct Receipt {
 }
 
 /// What became of a receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Registered {
     /// It will be part of a batch.
     Taken,

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use crate::block::Block;
-use crate::driver::cluster::note::{MasterNote, PeerNote, WorkerNote};
+use crate::driver::cluster::note::WorkerNote;
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::sched::message::TaskInput;
 use crate::source::receive::{Ack, ClientBatch, Receipt, Received, Registered, Share, taker_of};
@@ -63,7 +63,12 @@ pub(super) struct New {
 
 impl New {
     /// What the master is told of it.
-    pub(super) fn report(&self, source: SourceId, taker: WorkerId, copy: Option<WorkerId>) -> WorkerNote {
+    pub(super) fn report(
+        &self,
+        source: SourceId,
+        taker: WorkerId,
+        copy: Option<WorkerId>,
+    ) -> WorkerNote {
         let bytes = self.lines.body().len() as u64;
         let receipt = Receipt { taker, number: self.number, copy, bytes, client: self.client };
         WorkerNote::Received { source, receipt, records: self.records }
@@ -155,7 +160,9 @@ impl Receipts {
             if !(*copied && *registered) {
                 return;
             }
-            if let State::Pending { ack, .. } = std::mem::replace(&mut mine.state, State::Safe(None)) {
+            if let State::Pending { ack, .. } =
+                std::mem::replace(&mut mine.state, State::Safe(None))
+            {
                 mine.state = State::Safe(Some(ack.done()));
             }
         }
@@ -269,16 +276,6 @@ impl Receipts {
             }
         }
         Input::from_carried(Carried::joined(what), blocks)
-    }
-
-    /// Bytes that are taken in and not acknowledged, of a source.
-    pub(super) fn unacknowledged(&self, source: SourceId) -> u64 {
-        let pending = self.mine.range((source, 0)..=(source, u64::MAX));
-        pending
-            .filter(|(_, mine)| matches!(mine.state, State::Pending { .. }))
-            .filter_map(|((source, number), _)| self.lines.get(&(self.id, *source, *number)))
-            .map(|lines| lines.block.byte_len() as u64)
-            .sum()
     }
 }
 

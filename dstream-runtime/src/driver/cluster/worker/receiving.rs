@@ -77,14 +77,22 @@ impl Driver<'_> {
         if self.net.send(peer, &note).is_err() || is_here {
             return;
         }
-        let header = BlockHeader { epoch: Epoch(0), cargo: Cargo::Receipt { source, number }, piece: 0 };
+        let header =
+            BlockHeader { epoch: Epoch(0), cargo: Cargo::Receipt { source, number }, piece: 0 };
         if let Ok(transfer) = self.net.push_blocks(peer, &[(header, lines)]) {
             transfer.detach();
         }
     }
 
     /// Another worker wants this one to have a copy.
-    pub(super) fn copy(&mut self, peer: PeerId, source: SourceId, number: u64, what: Carried, lines: Block) {
+    pub(super) fn copy(
+        &mut self,
+        peer: PeerId,
+        source: SourceId,
+        number: u64,
+        what: Carried,
+        lines: Block,
+    ) {
         let Some(taker) = self.colleagues.worker(peer) else { return };
         self.receipts.keep((taker, source, number), what, lines, &self.kernels.blocks);
         // If it is gone, nobody waits for this.
