@@ -154,7 +154,7 @@ fn every_cargo_has_one_way() {
         ),
         (Cargo::Part { task, tail, attempt }, Role::Worker, Role::Master),
         (Cargo::Input { task }, Role::Master, Role::Worker),
-        (Cargo::State { stage, partition }, Role::Worker, Role::Worker),
+        (Cargo::State { stage, partition, tag: 7 }, Role::Worker, Role::Worker),
         (Cargo::Receipt { source, number }, Role::Worker, Role::Worker),
         (Cargo::Append { number }, Role::Client, Role::Worker),
     ];
