@@ -10,6 +10,7 @@ mod store;
 pub(super) mod task;
 mod tasks;
 
+#[cfg(test)]
 pub(super) use self::tasks::failure;
 
 use std::collections::VecDeque;
@@ -124,6 +125,9 @@ impl<'e> Worker<'e> {
         partition: Partition,
         saved: &SavedState,
     ) -> Result<(), TaskError> {
+        if !self.core.expects_state(epoch, stage, partition) {
+            return Ok(());
+        }
         self.restore(stage, partition, saved)?;
         self.core.handle(WorkerEvent::Peer(ToPeer::State { epoch, stage, partition }));
         Ok(())
@@ -197,6 +201,9 @@ impl<'e> Worker<'e> {
                 WorkerAction::Tell(to, message) => {
                     let segments = self.segments(&message);
                     return Some(Asks::Tell(to, message, segments));
+                }
+                WorkerAction::SendState { to, epoch, stage, partition } => {
+                    return Some(Asks::Move { to, epoch, stage, partition });
                 }
                 WorkerAction::Drop { batch, stage } => self.store.drop_stage(batch, stage),
                 WorkerAction::Forget { oldest } => self.store.forget(oldest),

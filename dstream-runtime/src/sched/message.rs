@@ -3,7 +3,10 @@
 //! An epoch begins with a batch: from that one on its placement holds, for the batches before it the
 //! placements before. Every message about a batch carries the epoch of that batch, and a receiver
 //! ignores it with any other. The master starts an epoch's first batch only when every worker has
-//! acknowledged the epoch's placement, so no message of an epoch can arrive before its placement.
+//! acknowledged the epoch's placement, so no message about a batch can arrive before the placement of
+//! its epoch. State can: it moves as soon as its old owner knows the placement.
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,10 +22,11 @@ pub enum ToWorker {
         /// The new epoch.
         epoch: Epoch,
         /// The owner of each partition.
-        placement: Vec<WorkerId>,
+        placement: Arc<[WorkerId]>,
         /// The first batch of the epoch.
         first: BatchSeq,
-        /// The first batch of this run of the job: none before it has tasks.
+        /// The first batch of this run of the job: none before it has tasks. An epoch that begins with
+        /// it moves no state: what a job goes on from is loaded by whoever owns it then.
         start: BatchSeq,
     },
     /// A batch has been cut: its tasks exist.
@@ -110,6 +114,13 @@ pub enum ToMaster {
         attempt: Attempt,
         /// Why.
         failure: Failure,
+    },
+    /// A sign of life when there is nothing else to say.
+    Heartbeat,
+    /// All state that moves to it with this epoch, and with those before, has arrived.
+    Settled {
+        /// The epoch.
+        epoch: Epoch,
     },
 }
 

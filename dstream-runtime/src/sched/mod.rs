@@ -15,6 +15,7 @@ pub mod master;
 pub mod message;
 pub mod placement;
 mod shape;
+pub mod status;
 pub mod worker;
 
 #[cfg(test)]

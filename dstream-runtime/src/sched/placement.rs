@@ -20,13 +20,16 @@ pub fn place(
         return Vec::new();
     }
     let (share, extra) = (partitions as usize / members.len(), partitions as usize % members.len());
-    let owned = |worker: WorkerId| before.iter().filter(|owner| **owner == worker).count();
+    let mut owned = vec![0usize; members.len()];
+    for owner in before.iter().filter_map(|owner| members.binary_search(owner).ok()) {
+        owned[owner] += 1;
+    }
     // Those who own most may keep one more than the share; then the turn goes round with the epoch.
     let turn = (epoch.0 % members.len() as u64) as usize;
     let mut order: Vec<usize> = (0..members.len()).collect();
     order.sort_by_key(|member| {
         let since = (member + members.len() - turn) % members.len();
-        (std::cmp::Reverse(owned(members[*member])), since)
+        (std::cmp::Reverse(owned[*member]), since)
     });
     let mut room = vec![share; members.len()];
     order.iter().take(extra).for_each(|member| room[*member] += 1);

@@ -84,6 +84,7 @@ impl World {
             in_flight: 1 + seed.below(5) as u32,
             attempts: 50,
             workers,
+            lease_ms: None,
             timetable: Timetable::new(0, 100),
             live: vec![live; plan.sources.len()],
             first: BatchSeq(1),
@@ -147,6 +148,7 @@ impl World {
                     WorkerAction::Run(run) => self.start(from, &run),
                     WorkerAction::Report(message) => self.send(Message::ToMaster(from, message)),
                     WorkerAction::Tell(to, message) => self.send(Message::ToPeer(to, message)),
+                    WorkerAction::SendState { .. } => unreachable!(),
                     WorkerAction::Drop { batch, stage } => self.dropped(from, batch, stage),
                     WorkerAction::Forget { oldest } => {
                         let over = self.published.len() as u64 + 1;
@@ -161,6 +163,9 @@ impl World {
         assert!(self.outcome.is_none(), "{action:?} after the end");
         match action {
             MasterAction::Cut { batch, source } => self.send(Message::Cut(batch, source)),
+            MasterAction::Dismiss(_) | MasterAction::Evict(..) | MasterAction::Refuse { .. } => {
+                unreachable!()
+            }
             MasterAction::Tell(to, message) => self.send(Message::ToWorker(to, message)),
             MasterAction::Persist(seq, entry) => {
                 if let JournalEntry::Commit { batch, .. } = entry {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod members;
+mod status;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,14 +16,15 @@ use self::members::Members;
 use super::arrivals::Arrivals;
 use super::note::{Luggage, MasterNote, WorkerNote, unpack};
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths, raw};
-use crate::block::{Block, BufferPool};
+use crate::block::Block;
+use crate::driver::Event;
 use crate::driver::error::JobError;
-use crate::driver::local::{check_ends, dead_sinks, output_settings, start_ends};
-use crate::driver::master::{Asks, Master, Settings};
+use crate::driver::master::{
+    Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
+};
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::Leaving;
-use crate::driver::Event;
 use crate::exec::job::BuiltJob;
 use crate::id::{Attempt, BatchSeq, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
@@ -53,7 +55,7 @@ pub(super) fn serve(
     listening: &mut dyn FnMut(std::net::SocketAddr, &MasterPaths),
 ) -> Result<Summary, JobError> {
     let plan = job.plan;
-    check_ends(&job, sources.len(), sinks.len())?;
+    check(&job, sources.len(), sinks.len())?;
     let outputs = output_settings(&job, &sinks, options.setup.preview);
     let dead = std::mem::take(&mut options.dead_letters);
     let dead_sinks = dead_sinks(plan, dead, &mut sinks)?;
@@ -66,7 +68,6 @@ pub(super) fn serve(
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
-    let pool = bind.pool.clone();
 
     let (sender, events) = unbounded();
     let delivered = sender.clone();
@@ -99,22 +100,13 @@ pub(super) fn serve(
     };
     let urls = answer::Urls::of(&job);
     let result = std::thread::scope(|scope| {
-        let ends = start_ends(
-            scope,
-            plan,
-            settings.partitions,
-            sources,
-            sinks,
-            outputs,
-            dead_sinks,
-            &sender,
-        )?;
+        let opened = Opened { sources, sinks, outputs, dead_sinks };
+        let ends = Ends::start(scope, plan, settings.partitions, opened, &sender)?;
         let stop_now = stop.connect(sender.clone());
         let driver = Driver {
             plan,
             master: Master::new(plan, settings, ends, observer),
             net: endpoint.net().clone(),
-            pool,
             members: Members::default(),
             arrivals: Arrivals::default(),
             setup: options.setup,
@@ -136,7 +128,8 @@ fn open_authority(plan: &Plan, paths: &MasterPaths) -> Result<Authority, Cluster
     paths.create()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let authority = Authority::open(&paths.authority(), plan.job, now)?;
-    for (path, role) in [(paths.worker_token(), Role::Worker), (paths.client_token(), Role::Client)] {
+    for (path, role) in [(paths.worker_token(), Role::Worker), (paths.client_token(), Role::Client)]
+    {
         let is_good = |token: &Token| token.authority() == authority.fingerprint();
         if path.exists() && Token::read(&path).is_ok_and(|token| is_good(&token)) {
             continue;
@@ -151,7 +144,6 @@ struct Driver<'e> {
     plan: &'static Plan,
     master: Master<'e>,
     net: Net,
-    pool: BufferPool,
     members: Members,
     /// Reports of workers whose luggage comes beside them.
     arrivals: Arrivals<(PeerId, TaskId, Attempt), ToMaster>,
@@ -202,6 +194,7 @@ impl Driver<'_> {
                 Asks::Tell(worker, message) => self.tell(worker, &message),
                 Asks::Dismiss(worker) => self.dismiss(worker),
                 Asks::Evict(worker, why) => self.evict(worker, why),
+                Asks::Refuse(worker, why) => self.refuse(worker, &why),
             }
         }
     }
@@ -273,8 +266,9 @@ impl Driver<'_> {
                 Ok(Some(carried)) => carried,
                 Ok(None) => continue,
                 Err(error) => {
-                    self.master.cut_broke(batch, source, error);
-                    return;
+                    let why = error.to_string();
+                    self.send(peer, &MasterNote::Unreadable { task, why });
+                    continue;
                 }
             };
             let epoch = self.members.epoch();
@@ -317,6 +311,9 @@ impl Driver<'_> {
             NetEvent::RenewalFailed { why, .. } => {
                 self.master.warn(&format!("the master's certificate was not renewed: {why}"));
             }
+            NetEvent::AuthorityFailed { why, .. } => {
+                self.master.warn(&format!("a certificate could not be issued: {why}"));
+            }
             NetEvent::Joined { .. } | NetEvent::Renewed { .. } => {}
         }
     }
@@ -346,7 +343,7 @@ impl Driver<'_> {
             }),
             MessageKind::WorkerNote => message.read().map(|note| self.noted(peer, worker, note)),
             MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
-                self.master.handle(MasterEvent::Worker(worker, ToMaster::Alive));
+                self.master.handle(MasterEvent::Worker(worker, ToMaster::Heartbeat));
                 let epoch = self.members.epoch();
                 let answer = Heartbeat { number: beat.number, heard: beat.number, epoch };
                 self.send(peer, &answer);
@@ -425,6 +422,11 @@ impl Driver<'_> {
         self.master.tell(&ClusterNews::Drained { worker: self.members.name(worker) });
         self.send(peer, &MasterNote::Dismissed);
         self.members.let_go(worker);
+    }
+
+    fn refuse(&mut self, worker: WorkerId, why: &str) {
+        let name = self.members.name(worker);
+        self.master.warn(&format!("worker `{name}` cannot be drained: {why}"));
     }
 
     fn evict(&mut self, worker: WorkerId, why: String) {

@@ -5,12 +5,18 @@
 //! and, to whoever asks, as a [`ClusterStatus`]. Nothing here reads a command line or writes to a
 //! terminal: that is [`cli`](crate::cli)'s.
 
+mod arrivals;
 mod ask;
+mod client;
 mod error;
+mod master;
 mod news;
+mod note;
 mod paths;
+mod raw;
 mod setup;
 mod status;
+mod worker;
 
 pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply};
 pub use error::ClusterError;
@@ -51,8 +57,7 @@ pub fn serve_master(
     stop: StopHandle,
     listening: &mut dyn FnMut(SocketAddr, &MasterPaths),
 ) -> Result<Summary, JobError> {
-    let _ = (job, options, sources, sinks, observer, stop, listening);
-    Err(ClusterError::NotYet { what: "run as a master" }.into())
+    master::serve(job, options, sources, sinks, observer, &stop, listening)
 }
 
 /// Runs a worker until the job is over or it has left. `stop` makes it hand over what it holds and leave.
@@ -68,8 +73,7 @@ pub fn serve_worker(
     log: &dyn Fn(WorkerNews),
     stop: StopHandle,
 ) -> Result<(), JobError> {
-    let _ = (plan, build, options, log, stop);
-    Err(ClusterError::NotYet { what: "run as a worker" }.into())
+    worker::serve(plan, build, &options, log, &stop)
 }
 
 /// Asks a running master.
@@ -77,8 +81,7 @@ pub fn serve_worker(
 /// # Errors
 /// When no master answers, or it refuses this process or the question.
 pub fn ask(target: &ClientTarget, question: Question) -> Result<Reply, JobError> {
-    let _ = (target, question);
-    Err(ClusterError::NotYet { what: "ask a master" }.into())
+    Ok(client::ask(target, &question)?)
 }
 
 /// Sends whole lines to a stream of a running job until `input` ends, and waits until all of them are

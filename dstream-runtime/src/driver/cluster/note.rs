@@ -35,6 +35,8 @@ pub(super) enum MasterNote {
     Crew(Vec<Colleague>),
     /// What a task reads of a source whose data only the master has; before its batch begins.
     Input { task: TaskId, carried: Carried, pieces: u32 },
+    /// The same, when it cannot be read.
+    Unreadable { task: TaskId, why: String },
     /// The worker holds nothing any more and may go.
     Dismissed,
     /// The job is over.
@@ -211,7 +213,10 @@ mod tests {
         let back = unpack(&bytes).unwrap();
         let (output, part, preview) = &back.parts[0];
         assert_eq!((*output, part.partition, part.records), (OutputId(1), Partition(3), 2));
-        assert_eq!((&part.bytes[..], &part.header[..], &preview[..]), (&b"a,1\nb,2\n"[..], &b"key,n"[..], &b"a,1"[..]));
+        assert_eq!(
+            (&part.bytes[..], &part.header[..], &preview[..]),
+            (&b"a,1\nb,2\n"[..], &b"key,n"[..], &b"a,1"[..])
+        );
         let (source, dead) = back.dead.unwrap();
         assert_eq!((source, dead.count, dead.first), (SourceId(2), 9, vec![letter]));
         assert!(pack(Leaving::default()).is_none());

@@ -22,11 +22,11 @@ use super::note::{Freight, INLINE, Label, Luggage, MasterNote, PeerNote, Place, 
 use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions, raw};
 use crate::block::{Block, BufferPool};
 use crate::driver::error::JobError;
-use crate::driver::local::{BUFFERS_KEPT, print_limit};
+use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Asks, Leaving, Queue, Segment, Worker, start_executors};
-use crate::driver::{CloseOnDrop, Event};
+use crate::driver::{BUFFERS_KEPT, CloseOnDrop, Event};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::{OutputSetting, SavedState};
 use crate::id::{Epoch, Partition, StageId, WorkerId};
@@ -62,7 +62,7 @@ pub(super) fn serve(
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
     let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
     for warning in endpoint.warnings() {
-        log(WorkerNews::Warning(warning.to_string()));
+        log(WorkerNews::Warning { message: warning.to_string() });
     }
     let Some(welcome) = join::welcome(endpoint.net(), options, log, &events)? else {
         return Ok(());
@@ -338,10 +338,8 @@ impl Driver<'_> {
         let epoch = match &message {
             ToPeer::Produced { epoch, .. } | ToPeer::State { epoch, .. } => *epoch,
         };
-        let label = |(place, block): &(Place, Block)| Label {
-            place: *place,
-            len: block.byte_len() as u32,
-        };
+        let label =
+            |(place, block): &(Place, Block)| Label { place: *place, len: block.byte_len() as u32 };
         let labels: Vec<Label> = blocks.iter().map(label).collect();
         let total: usize = labels.iter().map(|label| label.len as usize).sum();
         let is_here = total <= INLINE;
@@ -368,7 +366,9 @@ impl Driver<'_> {
 
     fn heard(&mut self, event: NetEvent) {
         match event {
-            NetEvent::Message { peer, message } if peer == self.master => self.master_said(&message),
+            NetEvent::Message { peer, message } if peer == self.master => {
+                self.master_said(&message)
+            }
             NetEvent::Message { peer, message } => self.peer_said(peer, &message),
             NetEvent::Block { peer, header, bytes, .. } => self.block_came(peer, header, bytes),
             NetEvent::Connected { peer, subject, .. } => {
@@ -395,9 +395,13 @@ impl Driver<'_> {
                 }
             }
             NetEvent::RenewalFailed { why, .. } => {
-                (self.log)(WorkerNews::Warning(format!("the certificate was not renewed: {why}")));
+                let message = format!("the certificate was not renewed: {why}");
+                (self.log)(WorkerNews::Warning { message });
             }
-            NetEvent::Refused { .. } | NetEvent::Joined { .. } | NetEvent::Renewed { .. } => {}
+            NetEvent::Refused { .. }
+            | NetEvent::AuthorityFailed { .. }
+            | NetEvent::Joined { .. }
+            | NetEvent::Renewed { .. } => {}
         }
     }
 
@@ -425,6 +429,7 @@ impl Driver<'_> {
                 let ready = self.inputs.announced(task, carried, pieces);
                 ready.into_iter().for_each(|run| self.start(run));
             }
+            MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::Dismiss { why } => {

@@ -12,6 +12,7 @@ use crate::driver::{BatchReport, Observer, StopHandle};
 use crate::exec::task::{DeadLetter, TailMade, TaskContext, TaskError};
 use crate::id::{BatchSeq, OutputId, Partition, StageId};
 use crate::plan::{Dependency, Plan, TailRow, Tasks};
+use crate::record::Format;
 use crate::sched::testplan::{plan, stage, word_count};
 use crate::sink::SinkError;
 use crate::source::{Cut, SourceError};

@@ -134,6 +134,7 @@ mod tests {
             time: BatchTime(0),
             emits: true,
             inputs: vec![Vec::new(), blocks.iter().map(id).collect()],
+            ranges: Vec::new(),
         }
     }
 

@@ -363,7 +363,7 @@ fn a_peer_that_does_not_read_is_given_up() {
     let (master, worker) = (Node::bind(options), world.node(Role::Worker, "w"));
     let (_, to_worker) = worker.meet(&master);
     // The worker's driver takes nothing: 4 MiB of messages fill its room, some more are under way.
-    let placement = vec![crate::id::WorkerId(1); 100_000];
+    let placement = vec![crate::id::WorkerId(1); 100_000].into();
     let place = ToWorker::Place {
         epoch: Epoch(1),
         placement,

@@ -28,7 +28,7 @@ fn the_longest_message_arrives() {
     let world = World::new();
     let (master, worker) = (world.master(), world.node(Role::Worker, "w"));
     let (_, to_worker) = worker.meet(&master);
-    let placement: Vec<_> = (0..200_000).map(|n| WorkerId(n + (1 << 28))).collect();
+    let placement = (0..200_000).map(|n| WorkerId(n + (1 << 28))).collect();
     let place =
         ToWorker::Place { epoch: Epoch(1), placement, first: BatchSeq(1), start: BatchSeq(1) };
     assert!(place.to_frame().unwrap().len() > 1_000_000);

@@ -17,6 +17,8 @@ use crate::source::Range;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) seq: BatchSeq,
+    /// When its sources were asked.
+    pub(super) since_ms: u64,
     pub(super) phase: Phase,
 }
 
@@ -56,6 +58,12 @@ impl Cutting {
         }
     }
 
+    /// The sources that have not answered.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = SourceId> {
+        let brought = (0..).map(SourceId).zip(&self.brought);
+        brought.filter(|(_, brought)| brought.is_none()).map(|(source, _)| source)
+    }
+
     /// What all sources brought, once they have all answered.
     pub(super) fn complete(&mut self) -> Option<Vec<Vec<Vec<Range>>>> {
         self.brought
@@ -68,6 +76,8 @@ impl Cutting {
 /// Tasks run.
 #[derive(Debug)]
 pub(super) struct Running {
+    /// Per stage how many tasks it has.
+    pub(super) tasks: Vec<u32>,
     /// Tasks that have not been reported.
     pub(super) left: usize,
     /// Tasks that have.
@@ -77,10 +87,11 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(tasks: usize, slots: usize) -> Self {
+    pub(super) fn new(tasks: Vec<u32>, slots: usize) -> Self {
         let mut done = Bits::default();
         done.reset(slots);
-        Self { left: tasks, done, cut: None }
+        let left = tasks.iter().map(|tasks| *tasks as usize).sum();
+        Self { tasks, left, done, cut: None }
     }
 
     /// Counts a task, once.

@@ -18,6 +18,9 @@ pub struct MasterConfig {
     pub attempts: u32,
     /// How many workers must have joined before the first batch is cut.
     pub workers: u32,
+    /// How long a worker may be silent before it is lost, in milliseconds; none where workers cannot be
+    /// lost without the master.
+    pub lease_ms: Option<u64>,
     /// When batches end.
     pub timetable: Timetable,
     /// Per source whether it is live; the others end by themselves.
@@ -31,6 +34,10 @@ pub struct MasterConfig {
 pub enum MasterEvent {
     /// A worker said something.
     Worker(WorkerId, ToMaster),
+    /// The connection to a worker is gone, and why. Nothing that it said comes after this.
+    Left(WorkerId, String),
+    /// A worker is to leave politely.
+    Drain(WorkerId),
     /// A source has been cut.
     CutDone {
         /// The batch.
@@ -89,6 +96,17 @@ pub enum MasterAction {
     Persist(JournalSeq, JournalEntry),
     /// Tell a worker.
     Tell(WorkerId, ToWorker),
+    /// A worker that was drained holds nothing any more: it may go. It is no member any more.
+    Dismiss(WorkerId),
+    /// A worker was silent for too long, and is no member any more: cut its connections.
+    Evict(WorkerId, String),
+    /// A worker cannot be drained.
+    Refuse {
+        /// The worker.
+        worker: WorkerId,
+        /// Why, and what to do.
+        why: String,
+    },
     /// Make a batch visible; answer with `Published` or `PublishFailed`.
     Publish {
         /// The batch.
@@ -145,5 +163,12 @@ pub enum Cause {
         output: OutputId,
         /// Why.
         message: String,
+    },
+    /// A worker was lost with what it held.
+    Worker {
+        /// The worker.
+        worker: WorkerId,
+        /// Why.
+        why: String,
     },
 }

@@ -1,7 +1,8 @@
 //! What a worker's core is told and asks for.
 
-use crate::id::{Attempt, BatchSeq, BlockId, Partition, StageId, TailId, TaskId, WorkerId};
+use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::sched::message::{Failure, TaskTally, ToMaster, ToPeer, ToWorker};
+use crate::source::Range;
 use crate::time::BatchTime;
 
 /// When blocks may go.
@@ -18,7 +19,8 @@ pub enum Retention {
 pub enum WorkerEvent {
     /// The master said something.
     Master(ToWorker),
-    /// Another worker said something, and the blocks it names have arrived.
+    /// Another worker said something, and the blocks it names, or the state, have been loaded. Ask
+    /// [`expects_state`](super::WorkerCore::expects_state) before loading a state.
     Peer(ToPeer),
     /// A task has run here.
     Ran {
@@ -51,6 +53,18 @@ pub enum WorkerAction {
     Report(ToMaster),
     /// Tell another worker, and send it the blocks that the message names.
     Tell(WorkerId, ToPeer),
+    /// Send the state of a partition, as the last task left it, to its new owner: with
+    /// [`ToPeer::State`]. From here on it is not this worker's any more.
+    SendState {
+        /// Who owns it from the epoch's first batch on.
+        to: WorkerId,
+        /// The epoch that moves it.
+        epoch: Epoch,
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+    },
     /// Blocks that this stage made in this batch will not be read here any more.
     Drop {
         /// The batch.
@@ -79,4 +93,6 @@ pub struct RunTask {
     /// Per dependency of the lineage row its blocks in merge order: by producing (stage, tail) as
     /// the row lists them, then by producing partition. Empty if there is no block at all.
     pub inputs: Vec<Vec<BlockId>>,
+    /// What it reads from its source, if its stage reads one.
+    pub ranges: Vec<Range>,
 }

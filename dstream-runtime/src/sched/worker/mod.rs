@@ -7,20 +7,28 @@
 //! counts once per task.
 //!
 //! Relied on: the partition p of all stages lives on one worker within an epoch, so narrow
-//! dependencies and state never leave it; a stage that reads a source keeps no state.
+//! dependencies never leave it, and state leaves it only between epochs; a stage that reads a source
+//! keeps no state.
 
+mod begin;
+mod epochs;
 mod event;
+mod results;
+mod states;
 mod table;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use self::epochs::{EpochRow, Epochs};
 pub use self::event::{Retention, RunTask, WorkerAction, WorkerEvent};
+use self::states::{Came, Departure, States};
 use self::table::{BatchTable, Phase};
 use super::MAX_IN_FLIGHT;
-use super::message::{Failure, TaskTally, ToMaster, ToPeer, ToWorker};
+use super::message::{Failure, TaskInput, TaskTally, ToMaster, ToPeer, ToWorker};
 use super::shape::Shape;
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
-use crate::plan::{Dependency, Plan};
+use crate::plan::{Dependency, Plan, Tasks};
 use crate::time::BatchTime;
 
 /// Batches so far ahead of the oldest one are absurd. More than are in flight: another worker may
@@ -33,16 +41,13 @@ pub struct WorkerCore {
     id: WorkerId,
     shape: Shape,
     retention: Retention,
-    epoch: Epoch,
-    placement: Vec<WorkerId>,
-    first: BatchSeq,
+    epochs: Epochs,
     /// Batches that are not over, by number, without gaps.
     tables: VecDeque<BatchTable>,
     oldest: BatchSeq,
     spare: Vec<BatchTable>,
     abandoned: Option<BatchSeq>,
-    /// Per stage and partition: the newest batch whose task has run, for stages with state.
-    chain: Vec<Vec<BatchSeq>>,
+    states: States,
     actions: VecDeque<WorkerAction>,
 }
 
@@ -59,12 +64,10 @@ impl WorkerCore {
         let shape = Shape::new(plan, partitions);
         Self {
             id,
-            chain: vec![vec![BatchSeq(0); shape.partitions as usize]; plan.stages.len()],
+            states: States::new(&shape),
             shape,
             retention,
-            epoch: Epoch(0),
-            placement: Vec::new(),
-            first: BatchSeq(1),
+            epochs: Epochs::default(),
             tables: VecDeque::new(),
             oldest: BatchSeq(1),
             spare: Vec::new(),
@@ -81,17 +84,16 @@ impl WorkerCore {
     /// Takes in one event; what follows from it is there to be polled.
     pub fn handle(&mut self, event: WorkerEvent) {
         match event {
-            WorkerEvent::Master(ToWorker::Place { epoch, placement, first, start: _ }) => {
-                self.place(epoch, placement, first);
-            }
-            WorkerEvent::Master(message) if message.epoch() != self.epoch => {}
             WorkerEvent::Master(message) => self.master(message),
             WorkerEvent::Peer(ToPeer::Produced { epoch, task, attempt: _, blocks }) => {
-                if epoch == self.epoch && self.owner(task.partition) != Some(self.id) {
+                let row = self.epochs.of(task.batch).filter(|row| row.epoch == epoch);
+                if row.is_some_and(|row| row.owner(task.partition) != Some(self.id)) {
                     self.produced(task, &blocks);
                 }
             }
-            WorkerEvent::Peer(ToPeer::State { .. }) => {}
+            WorkerEvent::Peer(ToPeer::State { epoch, stage, partition }) => {
+                self.state_came(epoch, stage, partition);
+            }
             WorkerEvent::Ran { task, attempt, blocks, tally } => {
                 self.ran(task, attempt, &blocks, tally);
             }
@@ -99,35 +101,129 @@ impl WorkerCore {
         }
     }
 
-    fn place(&mut self, epoch: Epoch, placement: Vec<WorkerId>, first: BatchSeq) {
-        let whole = placement.len() == self.shape.partitions as usize;
-        if epoch > self.epoch && whole {
-            (self.epoch, self.placement, self.first) = (epoch, placement, first);
-            self.release(first);
-        }
-        if epoch == self.epoch {
-            self.report(ToMaster::Placed { epoch });
-        }
+    /// The epoch of a batch, as far as this worker was told.
+    #[must_use]
+    pub fn epoch_of(&self, batch: BatchSeq) -> Option<Epoch> {
+        self.epochs.of(batch).map(|row| row.epoch)
+    }
+
+    /// The owner of a partition in a batch, as far as this worker was told.
+    #[must_use]
+    pub fn owner(&self, batch: BatchSeq, partition: Partition) -> Option<WorkerId> {
+        self.epochs.of(batch)?.owner(partition)
+    }
+
+    /// Whether a state that has come must be loaded, and told: it is expected, now or with a placement
+    /// that this worker has not been told of. Another one is a doubled one, and must not be loaded over
+    /// what is there.
+    #[must_use]
+    pub fn expects_state(&self, epoch: Epoch, stage: StageId, partition: Partition) -> bool {
+        self.states.expects(stage, partition, epoch, self.newest())
+    }
+
+    /// Whether it holds nothing that anybody may need: it owns no partition, the batches of those that it
+    /// owned are over, and their state has been handed over.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.epochs.len() <= 1
+            && self.epochs.newest().is_none_or(|row| row.mine.is_empty())
+            && self.states.at_rest()
+    }
+
+    fn newest(&self) -> Epoch {
+        self.epochs.newest().map_or(Epoch(0), |row| row.epoch)
     }
 
     fn master(&mut self, message: ToWorker) {
+        let (newest, epoch) = (self.newest(), message.epoch());
+        // What is said about a batch counts in that batch's epoch only; the rest in any known one.
+        let of = |batch| self.epoch_of(batch) == Some(epoch);
         match message {
-            ToWorker::Begin { epoch: _, batch, time, inputs, ranges: _, oldest } => {
-                self.release(oldest);
-                self.begin(batch, time, &inputs);
+            ToWorker::Place { epoch, placement, first, start } => {
+                self.place(epoch, placement, first, start);
             }
-            ToWorker::Again { epoch: _, task, attempt } => self.again(task, attempt),
-            ToWorker::Release { epoch: _, oldest } => self.release(oldest),
-            ToWorker::Abandon { epoch: _, from } => {
+            ToWorker::Begin { epoch: _, batch, time, inputs, ranges, oldest } => {
+                if of(batch) {
+                    self.release(oldest);
+                    self.begin(batch, time, &inputs, ranges);
+                }
+            }
+            ToWorker::Again { epoch: _, task, attempt } => {
+                if of(task.batch) {
+                    self.again(task, attempt);
+                }
+            }
+            ToWorker::Release { epoch, oldest } if epoch <= newest => self.release(oldest),
+            ToWorker::Abandon { epoch, from } if epoch <= newest => {
                 let from = self.abandoned.map_or(from, |before| before.min(from));
                 self.abandoned = Some(from);
             }
-            ToWorker::Place { .. } => {}
+            ToWorker::Release { .. } | ToWorker::Abandon { .. } => {}
         }
     }
 
-    fn owner(&self, partition: Partition) -> Option<WorkerId> {
-        self.placement.get(partition.index()).copied()
+    fn place(
+        &mut self,
+        epoch: Epoch,
+        placement: Arc<[WorkerId]>,
+        first: BatchSeq,
+        start: BatchSeq,
+    ) {
+        let newest = self.newest();
+        if epoch > newest {
+            if !self.is_sound(&placement, first, start) {
+                return;
+            }
+            if self.is_idle() {
+                self.release(first);
+            }
+            let row = EpochRow::new(self.id, epoch, first, placement);
+            let before = self.epochs.newest();
+            let gone = self.states.place(&self.shape, self.id, before, &row, start);
+            self.epochs.push(row);
+            self.epochs.over(self.oldest);
+            for (stage, partition, departure) in gone {
+                self.send_state(stage, partition, departure);
+            }
+        }
+        self.report(ToMaster::Placed { epoch });
+        self.settled();
+    }
+
+    /// Whether a placement can be: it is whole and changes nothing of a batch that has begun.
+    fn is_sound(&self, placement: &[WorkerId], first: BatchSeq, start: BatchSeq) -> bool {
+        let whole = placement.len() == self.shape.partitions as usize;
+        let after = self.epochs.newest().is_none_or(|row| row.first <= first);
+        let begun = |table: &BatchTable| table.batch >= first && table.begun.is_some();
+        whole && after && BatchSeq(1) <= start && start <= first && !self.tables.iter().any(begun)
+    }
+
+    fn send_state(&mut self, stage: StageId, partition: Partition, departure: Departure) {
+        let Departure { to, epoch } = departure;
+        self.actions.push_back(WorkerAction::SendState { to, epoch, stage, partition });
+    }
+
+    fn state_came(&mut self, epoch: Epoch, stage: StageId, partition: Partition) {
+        match self.states.came(stage, partition, epoch, self.newest()) {
+            Came::Unexpected | Came::Early => return,
+            Came::PassedOn(departure) => self.send_state(stage, partition, departure),
+            Came::Here { first } => {
+                // The first task from the epoch's first batch on has waited for it.
+                let every = u64::from(self.shape.plan.stage(stage).every.max(1));
+                let next = first.0.checked_next_multiple_of(every);
+                if let Some(at) = next.and_then(|next| self.begun(BatchSeq(next))) {
+                    self.one_less(at, stage, partition.0);
+                }
+            }
+        }
+        self.settled();
+    }
+
+    fn settled(&mut self) {
+        let epoch = self.newest();
+        if self.states.newly_settled(epoch) {
+            self.report(ToMaster::Settled { epoch });
+        }
     }
 
     fn report(&mut self, message: ToMaster) {
@@ -164,251 +260,8 @@ impl WorkerCore {
             self.spare.extend(self.tables.pop_front());
         }
         self.oldest = oldest;
+        self.epochs.over(oldest);
         self.actions.push_back(WorkerAction::Forget { oldest });
-    }
-
-    /// A batch has been cut: counts what each task misses, and runs those that miss nothing.
-    fn begin(&mut self, batch: BatchSeq, time: BatchTime, inputs: &[u32]) {
-        if batch < self.first || self.is_abandoned(batch) {
-            return;
-        }
-        let Some(at) = self.table(batch) else { return };
-        if self.tables[at].begun.is_some() {
-            return;
-        }
-        self.tables[at].begun = Some(time);
-        let plan = self.shape.plan;
-        for row in plan.stages {
-            self.tables[at].stages[row.id.index()].tasks = self.shape.tasks(row, batch, inputs);
-        }
-        for row in plan.stages {
-            self.begin_stage(at, row.id);
-        }
-        for row in plan.stages {
-            for partition in 0..self.tables[at].stages[row.id.index()].phases.len() as u32 {
-                self.run_if_ready(at, row.id, partition);
-            }
-        }
-    }
-
-    fn begin_stage(&mut self, at: usize, stage: StageId) {
-        let (row, batch) = (self.shape.plan.stage(stage), self.tables[at].batch);
-        let tasks = self.tables[at].stages[stage.index()].tasks;
-        if tasks == 0 {
-            return;
-        }
-        let stages = &self.tables[at].stages;
-        let unheard = |from: &StageId| {
-            let producer = &stages[from.index()];
-            producer.tasks - producer.heard.count_below(producer.tasks as usize) as u32
-        };
-        let wide = row.inputs.iter().filter(|input| input.dependency != Dependency::Narrow);
-        let wide: u32 = wide.flat_map(|input| input.from).map(|(from, _)| unheard(from)).sum();
-        let before = self.shape.state_before(row, batch).filter(|before| *before >= self.first);
-        let mut mine = 0;
-        for partition in 0..tasks {
-            if self.owner(Partition(partition)) != Some(self.id) {
-                continue;
-            }
-            mine += 1;
-            let stages = &self.tables[at].stages;
-            let narrow = row.inputs.iter().filter(|input| input.dependency == Dependency::Narrow);
-            let narrow = narrow.flat_map(|input| input.from).filter(|(from, _)| {
-                let producer = &stages[from.index()];
-                partition < producer.tasks && !producer.heard.contains(partition as usize)
-            });
-            let state = before.is_some_and(|b| self.chain[stage.index()][partition as usize] < b);
-            let missing = narrow.count() as u32 + u32::from(wide > 0) + u32::from(state);
-            self.tables[at].stages[stage.index()].phases[partition as usize] =
-                Phase::Waiting(missing);
-        }
-        self.tables[at].stages[stage.index()].wide_missing = wide;
-        for (from, _) in row.inputs.iter().flat_map(|input| input.from) {
-            self.tables[at].stages[from.index()].readers_left += mine;
-        }
-    }
-
-    fn run_if_ready(&mut self, at: usize, stage: StageId, partition: u32) {
-        let phase = self.tables[at].stages[stage.index()].phases.get(partition as usize);
-        if phase == Some(&Phase::Waiting(0)) {
-            self.run(at, stage, Partition(partition), Attempt(0));
-        }
-    }
-
-    /// Hands a task to the driver.
-    fn run(&mut self, at: usize, stage: StageId, partition: Partition, attempt: Attempt) {
-        let (row, table) = (self.shape.plan.stage(stage), &mut self.tables[at]);
-        let (batch, Some(time)) = (table.batch, table.begun) else {
-            return;
-        };
-        if self.abandoned.is_some_and(|from| batch >= from) {
-            return;
-        }
-        table.stages[stage.index()].phases[partition.index()] = Phase::Running(attempt);
-        let mut inputs: Vec<Vec<BlockId>> = Vec::new();
-        for (index, (from, tail)) in row
-            .inputs
-            .iter()
-            .enumerate()
-            .flat_map(|(i, input)| input.from.iter().map(move |f| (i, f)))
-        {
-            let producers = table.stages[from.index()].producers(*tail, partition);
-            if producers.is_empty() {
-                continue;
-            }
-            inputs.resize_with(row.inputs.len(), Vec::new);
-            inputs[index].extend(producers.iter().map(|producer| BlockId {
-                producer: TaskId { batch, stage: *from, partition: *producer },
-                tail: *tail,
-                partition,
-            }));
-        }
-        let task = TaskId { batch, stage, partition };
-        let emits = batch.0.is_multiple_of(u64::from(row.emits_every.max(1)));
-        self.actions.push_back(WorkerAction::Run(RunTask { task, attempt, time, emits, inputs }));
-    }
-
-    /// The phase of a task of this worker, if its batch has begun.
-    fn phase(&mut self, task: TaskId) -> Option<&mut Phase> {
-        let at = self.begun(task.batch)?;
-        self.tables[at].stages.get_mut(task.stage.index())?.phases.get_mut(task.partition.index())
-    }
-
-    fn ran(
-        &mut self,
-        task: TaskId,
-        attempt: Attempt,
-        blocks: &[(TailId, Partition)],
-        tally: TaskTally,
-    ) {
-        match self.phase(task) {
-            Some(phase) if *phase == Phase::Running(attempt) => *phase = Phase::Done,
-            _ => return,
-        }
-        let epoch = self.epoch;
-        self.report(ToMaster::TaskDone { epoch, task, attempt, tally });
-        self.tell_peers(task, attempt, blocks);
-        self.produced(task, blocks);
-        self.state_left(task);
-        self.consumed(task);
-    }
-
-    fn failed(&mut self, task: TaskId, attempt: Attempt, failure: Failure) {
-        match self.phase(task) {
-            Some(phase) if *phase == Phase::Running(attempt) => *phase = Phase::Failed(attempt),
-            _ => return,
-        }
-        let epoch = self.epoch;
-        self.report(ToMaster::TaskFailed { epoch, task, attempt, failure });
-    }
-
-    fn again(&mut self, task: TaskId, attempt: Attempt) {
-        match self.phase(task) {
-            Some(Phase::Failed(before)) if before.0.checked_add(1) == Some(attempt.0) => {}
-            _ => return,
-        }
-        if let Some(at) = self.begun(task.batch) {
-            self.run(at, task.stage, task.partition, attempt);
-        }
-    }
-
-    /// Tells the workers whose tasks wait for this one by a shuffle or a gather, even if there is
-    /// no block for them: they count producers.
-    fn tell_peers(&mut self, task: TaskId, attempt: Attempt, blocks: &[(TailId, Partition)]) {
-        let readers = self.shape.readers(task.stage).iter();
-        let wide = readers.map(|reader| reader.dependency).filter(|d| *d != Dependency::Narrow);
-        let Some(reach) = wide.max_by_key(|d| *d == Dependency::Shuffle) else {
-            return;
-        };
-        let mut peers: Vec<WorkerId> = match reach {
-            Dependency::Shuffle => self.placement.clone(),
-            Dependency::Gather | Dependency::Narrow => {
-                self.owner(Partition(0)).into_iter().collect()
-            }
-        };
-        peers.sort_unstable();
-        peers.dedup();
-        for peer in peers.into_iter().filter(|peer| *peer != self.id) {
-            let owned =
-                |(_, partition): &&(TailId, Partition)| self.owner(*partition) == Some(peer);
-            let blocks = blocks.iter().filter(owned).copied().collect();
-            let message = ToPeer::Produced { epoch: self.epoch, task, attempt, blocks };
-            self.actions.push_back(WorkerAction::Tell(peer, message));
-        }
-    }
-
-    /// A task, here or elsewhere, has run: those that read it miss one less.
-    fn produced(&mut self, task: TaskId, blocks: &[(TailId, Partition)]) {
-        if self.shape.slot(task).is_none() {
-            return;
-        }
-        let Some(at) = self.table(task.batch) else {
-            return;
-        };
-        let table = &mut self.tables[at];
-        let producer = &mut table.stages[task.stage.index()];
-        if !producer.heard.insert(task.partition.index()) {
-            return;
-        }
-        producer.note(task.partition, blocks);
-        if table.begun.is_none() || task.partition.0 >= producer.tasks {
-            return;
-        }
-        for index in 0..self.shape.readers(task.stage).len() {
-            let reader = self.shape.readers(task.stage)[index];
-            if reader.dependency == Dependency::Narrow {
-                self.one_less(at, reader.stage, task.partition.0);
-                continue;
-            }
-            let table = &mut self.tables[at].stages[reader.stage.index()];
-            if table.wide_missing == 1 {
-                for partition in 0..table.tasks {
-                    self.one_less(at, reader.stage, partition);
-                }
-            }
-            let table = &mut self.tables[at].stages[reader.stage.index()];
-            table.wide_missing = table.wide_missing.saturating_sub(1);
-        }
-    }
-
-    /// A stage with state has run: its next task on the partition may start from what it left.
-    fn state_left(&mut self, task: TaskId) {
-        let row = self.shape.plan.stage(task.stage);
-        if row.state.is_none() {
-            return;
-        }
-        self.chain[task.stage.index()][task.partition.index()] = task.batch;
-        let next = BatchSeq(task.batch.0.saturating_add(u64::from(row.every.max(1))));
-        if let Some(at) = self.begun(next) {
-            self.one_less(at, task.stage, task.partition.0);
-        }
-    }
-
-    fn one_less(&mut self, at: usize, stage: StageId, partition: u32) {
-        let phase = self.tables[at].stages[stage.index()].phases.get_mut(partition as usize);
-        if let Some(Phase::Waiting(missing)) = phase {
-            *missing = missing.saturating_sub(1);
-            self.run_if_ready(at, stage, partition);
-        }
-    }
-
-    /// A task has read its inputs for the last time.
-    fn consumed(&mut self, task: TaskId) {
-        if self.retention == Retention::Released {
-            return;
-        }
-        let Some(at) = self.begun(task.batch) else {
-            return;
-        };
-        let row = self.shape.plan.stage(task.stage);
-        for (from, _) in row.inputs.iter().flat_map(|input| input.from) {
-            let producer = &mut self.tables[at].stages[from.index()];
-            producer.readers_left = producer.readers_left.saturating_sub(1);
-            if producer.readers_left == 0 && producer.tasks > 0 {
-                let (batch, stage) = (task.batch, *from);
-                self.actions.push_back(WorkerAction::Drop { batch, stage });
-            }
-        }
     }
 }
 

@@ -3,10 +3,14 @@
 //! Invariant: once a batch has begun, the number a task misses is that of the producers, and of the
 //! previous state, that its lineage row names and that have not been heard of.
 
-use crate::id::{Attempt, BatchSeq, Partition, TailId};
+use std::sync::Arc;
+
+use crate::id::{Attempt, BatchSeq, Epoch, Partition, SourceId, TailId};
 use crate::plan::StageRow;
 use crate::sched::bits::Bits;
+use crate::sched::message::TaskInput;
 use crate::sched::shape::Shape;
+use crate::source::Range;
 use crate::time::BatchTime;
 
 /// The life of one task on the worker that owns its partition.
@@ -47,6 +51,11 @@ pub(super) struct BatchTable {
     pub(super) batch: BatchSeq,
     /// Its time, once it has begun.
     pub(super) begun: Option<BatchTime>,
+    /// Its epoch, and this worker's partitions in it, once it has begun.
+    pub(super) epoch: Epoch,
+    pub(super) mine: Arc<[u32]>,
+    /// What this worker's tasks read, by source and partition.
+    inputs: Vec<TaskInput>,
     pub(super) stages: Vec<StageTable>,
 }
 
@@ -55,10 +64,30 @@ impl BatchTable {
     pub(super) fn reset(&mut self, shape: &Shape, batch: BatchSeq) {
         self.batch = batch;
         self.begun = None;
+        self.inputs.clear();
         self.stages.resize_with(shape.plan.stages.len(), StageTable::default);
         for (table, row) in self.stages.iter_mut().zip(shape.plan.stages) {
             table.reset(row, shape.width(row) as usize, shape.partitions as usize);
         }
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        epoch: Epoch,
+        time: BatchTime,
+        mine: Arc<[u32]>,
+        mut inputs: Vec<TaskInput>,
+    ) {
+        inputs.sort_by_key(|input| (input.source, input.partition));
+        (self.begun, self.epoch) = (Some(time), epoch);
+        (self.mine, self.inputs) = (mine, inputs);
+    }
+
+    /// What the task of a partition reads from a source.
+    pub(super) fn ranges(&self, source: SourceId, partition: Partition) -> Vec<Range> {
+        let key = |input: &TaskInput| (input.source, input.partition);
+        let found = self.inputs.binary_search_by_key(&(source, partition), key);
+        found.map_or_else(|_| Vec::new(), |at| self.inputs[at].ranges.clone())
     }
 }
 

@@ -104,11 +104,6 @@ impl Members {
         Some((owners.len() as u32, moved))
     }
 
-    /// How many partitions a worker owns.
-    pub(super) fn owned(&self, worker: WorkerId) -> u32 {
-        self.placement.iter().filter(|owner| **owner == worker).count() as u32
-    }
-
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
     }

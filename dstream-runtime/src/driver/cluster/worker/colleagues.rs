@@ -50,7 +50,8 @@ impl Colleagues {
                 net.close(peer);
             }
         }
-        let said: Vec<_> = self.callers.iter().filter_map(|(peer, (_, w))| Some((*peer, (*w)?))).collect();
+        let said: Vec<_> =
+            self.callers.iter().filter_map(|(peer, (_, w))| Some((*peer, (*w)?))).collect();
         for (peer, worker) in said {
             // Whoever lied is found out now.
             if let Err(wrong) = self.hello(peer, worker) {

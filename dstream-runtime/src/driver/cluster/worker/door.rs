@@ -123,7 +123,7 @@ impl Driver<'_> {
     }
 
     /// A message is complete.
-    fn pass_on(&mut self, message: ToPeer, places: &[Place], blocks: Vec<Block>) {
+    pub(super) fn pass_on(&mut self, message: ToPeer, places: &[Place], blocks: Vec<Block>) {
         let (ToPeer::Produced { epoch, .. } | ToPeer::State { epoch, .. }) = &message;
         if *epoch > self.beat.epoch {
             self.early.push((message, places.to_vec(), blocks));

@@ -13,14 +13,21 @@ use crate::record::Schema;
 use crate::sched::worker::RunTask;
 use crate::source::{self, Carried, Input, OpenOptions, Reread, SourceError};
 
+/// Data that only the master had.
+enum Load {
+    Coming,
+    Here(Carried, Vec<Block>),
+    Unreadable(SourceError),
+}
+
 pub(super) struct Inputs {
     plan: &'static Plan,
     /// Per source, what reads its ranges; why nothing does.
     readers: Vec<Result<Box<dyn Reread>, SourceError>>,
     /// Data that is on its way.
     coming: Arrivals<TaskId, Carried>,
-    /// What the master announced: none while some of it is missing.
-    carried: BTreeMap<TaskId, Option<(Carried, Vec<Block>)>>,
+    /// What the master announced.
+    carried: BTreeMap<TaskId, Load>,
     /// Tasks that are ready but for that.
     waiting: BTreeMap<TaskId, RunTask>,
 }
@@ -49,7 +56,7 @@ impl Inputs {
         carried: Carried,
         pieces: u32,
     ) -> Option<RunTask> {
-        self.carried.insert(task, None);
+        self.carried.insert(task, Load::Coming);
         let complete = self.coming.announced(task, carried, pieces);
         self.complete(task, complete)
     }
@@ -65,25 +72,36 @@ impl Inputs {
         task: TaskId,
         complete: Option<(Carried, Vec<Block>)>,
     ) -> Option<RunTask> {
-        self.carried.insert(task, Some(complete?));
+        let (carried, blocks) = complete?;
+        self.carried.insert(task, Load::Here(carried, blocks));
         self.waiting.remove(&task)
+    }
+
+    /// The master cannot read what the task reads.
+    pub(super) fn unreadable(&mut self, task: TaskId, why: String) {
+        let error = SourceError::Data { what: "on the master".to_owned(), why };
+        self.carried.insert(task, Load::Unreadable(error));
     }
 
     /// A task is ready; it is given back unless its input is still on its way.
     pub(super) fn hold(&mut self, run: RunTask) -> Option<RunTask> {
         match self.carried.get(&run.task) {
-            Some(None) => {
+            Some(Load::Coming) => {
                 self.waiting.insert(run.task, run);
                 None
             }
-            Some(Some(_)) | None => Some(run),
+            Some(Load::Here(..) | Load::Unreadable(_)) | None => Some(run),
         }
     }
 
     /// The input of a task.
     pub(super) fn open(&self, run: &RunTask) -> Result<Input, SourceError> {
-        if let Some(Some((carried, blocks))) = self.carried.get(&run.task) {
-            return Input::from_carried(carried.clone(), blocks.clone());
+        match self.carried.get(&run.task) {
+            Some(Load::Here(carried, blocks)) => {
+                return Input::from_carried(carried.clone(), blocks.clone());
+            }
+            Some(Load::Unreadable(error)) => return Err(error.clone()),
+            Some(Load::Coming) | None => {}
         }
         let source = match self.plan.stage(run.task.stage).tasks {
             Tasks::PerRange(source) => self.readers.get(source.index()),

@@ -49,7 +49,7 @@ fn tries<T>(
             remind = Instant::now() + REMIND;
             let masters: Vec<_> = options.master.iter().map(SocketAddr::to_string).collect();
             let text = format!("no master answers at {} yet; trying on", masters.join(", "));
-            log(WorkerNews::Warning(text));
+            log(WorkerNews::Warning { message: text });
         }
         let until = Instant::now() + PAUSE;
         while let Ok(event) = events.recv_deadline(until) {
@@ -95,10 +95,7 @@ pub(super) fn identity(
 
 /// Whether a connection may come to be if it is tried again.
 fn is_passing(reason: &CloseReason) -> bool {
-    !matches!(
-        reason,
-        CloseReason::Refused(_) | CloseReason::Violation(_) | CloseReason::Accused(_)
-    )
+    !matches!(reason, CloseReason::Refused(_) | CloseReason::Violation(_) | CloseReason::Accused(_))
 }
 
 /// Connects to a master and waits to be welcomed. None if the worker was stopped.

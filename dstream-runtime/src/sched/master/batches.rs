@@ -1,0 +1,157 @@
+//! Batches: cut when they are due, begun, committed, published, in order.
+
+use super::*;
+
+impl MasterCore {
+    /// Cuts the next batch, if there is room for it and it is due; if that is all that is missing,
+    /// returns when it will be.
+    pub(super) fn cut(&mut self, now_ms: u64) -> Option<u64> {
+        let ready = self.epochs.newest().is_some() && self.members.all_placed();
+        let room = self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize;
+        if !ready || !room || self.is_cutting() || self.intake.mode() == Mode::Closed {
+            return None;
+        }
+        let due = self.config.timetable.end(self.next).0;
+        let drains = self.intake.mode() == Mode::Draining;
+        if self.intake.is_live() && !drains && now_ms < due {
+            return Some(due);
+        }
+        let seq = self.next;
+        self.next = BatchSeq(seq.0 + 1);
+        for source in self.intake.asked() {
+            self.actions.push_back(MasterAction::Cut { batch: seq, source });
+        }
+        let cutting = Cutting::new(self.config.live.len(), self.intake.asked(), drains);
+        let phase = Phase::Cutting(cutting);
+        self.batches.push_back(Batch { seq, since_ms: now_ms, phase });
+        None
+    }
+
+    pub(super) fn is_cutting(&self) -> bool {
+        matches!(self.batches.back(), Some(Batch { phase: Phase::Cutting(_), .. }))
+    }
+
+    pub(super) fn cut_done(
+        &mut self,
+        seq: BatchSeq,
+        source: SourceId,
+        inputs: Vec<Vec<Range>>,
+        ended: bool,
+    ) {
+        let Some(cutting) = self.cutting(seq).filter(|cutting| cutting.waits_for(source)) else {
+            return;
+        };
+        let (drains, drained) = (cutting.drains, cutting.drains && inputs.is_empty());
+        cutting.answer(source, inputs);
+        let complete = cutting.complete();
+        self.intake.answered(source, ended, drained);
+        let Some(inputs) = complete else { return };
+        if drains && inputs.iter().all(Vec::is_empty) {
+            self.batches.pop_back();
+            self.next = seq;
+            self.actions.push_back(MasterAction::Unneeded { batch: seq });
+            return;
+        }
+        self.begin(seq, inputs);
+    }
+
+    /// All sources have been cut: the batch exists.
+    fn begin(&mut self, seq: BatchSeq, inputs: Vec<Vec<Vec<Range>>>) {
+        let counts: Vec<u32> = inputs.iter().map(|inputs| inputs.len() as u32).collect();
+        let stages = self.shape.plan.stages.iter();
+        let tasks = stages.map(|row| self.shape.tasks(row, seq, &counts)).collect();
+        let running = Running::new(tasks, self.shape.slots());
+        let Some(batch) = self.batch(seq) else { return };
+        batch.phase = Phase::Running(running);
+        let Some(row) = self.epochs.of(seq) else { return };
+        let (epoch, dealt) = (row.epoch, row.deal(&inputs));
+        let entry = JournalEntry::Cut { epoch, batch: seq, inputs };
+        let at = self.journal.cut(seq);
+        self.actions.push_back(MasterAction::Persist(at, entry));
+        // Tasks may run before the cut is durable: nothing of them is visible until it is.
+        let (time, oldest) = (self.config.timetable.end(seq), self.oldest());
+        for (member, ranges) in row.members.iter().zip(dealt) {
+            let inputs = counts.clone();
+            let begin = ToWorker::Begin { epoch, batch: seq, time, inputs, ranges, oldest };
+            self.actions.push_back(MasterAction::Tell(*member, begin));
+        }
+    }
+
+    pub(super) fn synced(&mut self, seq: JournalSeq) {
+        while let Some((batch, durable)) = self.journal.synced(seq) {
+            // A batch that is gone by now was given up after its entry was written.
+            let Some(batch) = self.batch(batch) else {
+                continue;
+            };
+            match (&mut batch.phase, durable) {
+                (Phase::Running(running), Durable::Cut(token)) => running.cut = Some(token),
+                (phase @ Phase::Committing, Durable::Commit(token)) => {
+                    *phase = Phase::Committed(token);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn published(&mut self, seq: BatchSeq) {
+        if !self.is_publishing(seq) {
+            return;
+        }
+        self.batches.pop_front();
+        let Some(epoch) = self.epochs.of(seq).map(|row| row.epoch) else { return };
+        let oldest = BatchSeq(seq.0 + 1);
+        for owner in self.epochs.owners() {
+            self.actions.push_back(MasterAction::Tell(owner, ToWorker::Release { epoch, oldest }));
+        }
+        self.retire();
+    }
+
+    /// Nothing at or after `seq` will be published; what is before it will.
+    pub(super) fn fail(&mut self, seq: BatchSeq, cause: Cause) {
+        self.intake.close();
+        if self.failed.as_ref().is_some_and(|(before, _)| *before <= seq) {
+            return;
+        }
+        self.failed = Some((seq, cause));
+        self.batches.retain(|batch| batch.seq < seq);
+        self.failing.retain(|task, _| task.batch < seq);
+        let Some(epoch) = self.epochs.of(seq).map(|row| row.epoch) else { return };
+        for owner in self.epochs.owners() {
+            let abandon = ToWorker::Abandon { epoch, from: seq };
+            self.actions.push_back(MasterAction::Tell(owner, abandon));
+        }
+    }
+
+    /// Commits the batches whose tasks have run, in order.
+    pub(super) fn commit(&mut self) {
+        for batch in &mut self.batches {
+            let Phase::Running(running) = &mut batch.phase else {
+                match batch.phase {
+                    Phase::Cutting(_) => break,
+                    _ => continue,
+                }
+            };
+            if running.left > 0 {
+                break;
+            }
+            let Some(cut) = running.cut.take() else { break };
+            let epoch = self.epochs.of(batch.seq).map_or(Epoch(0), |row| row.epoch);
+            let entry = JournalEntry::Commit { epoch, batch: batch.seq };
+            batch.phase = Phase::Committing;
+            self.actions.push_back(MasterAction::Persist(self.journal.commit(cut), entry));
+        }
+    }
+
+    /// Publishes the oldest batch, if it is committed.
+    pub(super) fn publish(&mut self) {
+        let Some(batch) = self.batches.front_mut() else {
+            return;
+        };
+        match std::mem::replace(&mut batch.phase, Phase::Publishing) {
+            Phase::Committed(token) => {
+                self.actions.push_back(MasterAction::Publish { batch: batch.seq, token });
+            }
+            other => batch.phase = other,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Workers that come, go and are lost, and the epochs that follow.
+//!
+//! An epoch has at least one batch, so however many come and go there is one placement per batch at
+//! most; and nothing waits for it but the next cut, for as long as a message takes to everybody and back.
+
+use super::*;
+
+impl MasterCore {
+    /// Takes in what a worker says. Whether anything else may have become possible.
+    pub(super) fn worker(&mut self, now_ms: u64, worker: WorkerId, message: ToMaster) -> bool {
+        if let ToMaster::Joined { slots } = message {
+            self.members.joined(worker, slots, now_ms);
+            return true;
+        }
+        if !self.members.is_member(worker) {
+            return false;
+        }
+        self.members.heard(worker, now_ms);
+        match message {
+            ToMaster::TaskDone { epoch, task, .. } => self.task_done(worker, epoch, task),
+            ToMaster::TaskFailed { epoch, task, attempt, failure } => {
+                self.task_failed(worker, epoch, task, attempt, failure);
+                true
+            }
+            ToMaster::Placed { epoch } => {
+                self.members.placed(worker, epoch);
+                self.members.all_placed()
+            }
+            ToMaster::Settled { epoch } => {
+                self.members.settle(worker, epoch);
+                self.epochs.is_moving() && self.retire()
+            }
+            ToMaster::Heartbeat | ToMaster::Joined { .. } => false,
+        }
+    }
+
+    /// Lets epochs go that nothing depends on any more. Whether there was one.
+    pub(super) fn retire(&mut self) -> bool {
+        let (oldest, members) = (self.oldest(), &self.members);
+        self.epochs.retire(oldest, |worker| members.settled(worker))
+    }
+
+    /// Places the partitions anew if that is due: when members have changed, between two cuts, and when
+    /// everybody knows the placement before.
+    pub(super) fn place(&mut self) {
+        let begins = match self.epochs.newest() {
+            Some(row) => self.next > row.first || row.first == self.config.first,
+            None => self.members.owners_to_be().len() >= self.config.workers.max(1) as usize,
+        };
+        let calm = !self.is_cutting() && self.members.all_placed() && self.epochs.has_room();
+        let closed = self.intake.mode() == Mode::Closed;
+        if !self.members.changed() || !begins || !calm || closed {
+            return;
+        }
+        let owners = self.members.owners_to_be();
+        let before = self.epochs.newest().map_or(Vec::new(), |row| row.placement.to_vec());
+        let epoch = Epoch(self.epochs.last().0 + 1);
+        let placement = place(self.shape.partitions, &owners, &before, epoch);
+        if placement.is_empty() {
+            return;
+        }
+        let moved = placement != before;
+        if moved {
+            self.epochs.push(self.next, placement);
+        }
+        let Some(row) = self.epochs.newest() else { return };
+        self.members.place(|worker| row.share(worker) > 0);
+        if !moved {
+            return;
+        }
+        let told = self.epochs.owners();
+        self.members.tell(&told, epoch);
+        for worker in told {
+            let (placement, first) = (row.placement.clone(), row.first);
+            let place = ToWorker::Place { epoch, placement, first, start: self.config.first };
+            self.actions.push_back(MasterAction::Tell(worker, place));
+        }
+    }
+
+    /// A worker is asked to leave.
+    pub(super) fn drain(&mut self, worker: WorkerId) {
+        if !self.members.is_member(worker) {
+            return;
+        }
+        if self.epochs.owns(worker) && !self.members.has_other(worker) {
+            let why = "it is the only worker, and there is nobody to hand over to: start another \
+                       worker first, or stop the job"
+                .to_owned();
+            return self.actions.push_back(MasterAction::Refuse { worker, why });
+        }
+        self.members.drain(worker);
+    }
+
+    /// Lets those go that were asked to leave and hold nothing any more.
+    pub(super) fn dismiss(&mut self, now_ms: u64) {
+        for worker in self.members.draining() {
+            if !self.epochs.owns(worker) {
+                self.members.remove(worker, "it was drained", now_ms);
+                self.actions.push_back(MasterAction::Dismiss(worker));
+            }
+        }
+    }
+
+    /// A worker's connection is gone.
+    pub(super) fn left(&mut self, now_ms: u64, worker: WorkerId, why: String) {
+        if self.members.remove(worker, &why, now_ms) {
+            self.lost(worker, why);
+        }
+    }
+
+    /// Workers whose lease is over are out.
+    pub(super) fn evict(&mut self, now_ms: u64) {
+        for (worker, silent) in self.members.expired(now_ms) {
+            let why = format!("it was silent for {silent} ms");
+            self.members.remove(worker, &why, now_ms);
+            self.actions.push_back(MasterAction::Evict(worker, why.clone()));
+            self.lost(worker, why);
+        }
+    }
+
+    /// A worker is gone that was not let go: here is decided what becomes of its partitions. What it held
+    /// is lost with it, so the job ends after the batches that were complete.
+    fn lost(&mut self, worker: WorkerId, why: String) {
+        if !self.epochs.owns(worker) || self.finished {
+            return;
+        }
+        if self.next == self.config.first {
+            // No batch has been cut: there is nothing to lose yet.
+            self.epochs.clear();
+            return self.members.unplace();
+        }
+        let incomplete = |batch: &&Batch| match &batch.phase {
+            Phase::Cutting(_) => true,
+            Phase::Running(running) => running.left > 0,
+            Phase::Committing | Phase::Committed(_) | Phase::Publishing => false,
+        };
+        match self.batches.iter().find(incomplete).map(|batch| batch.seq) {
+            Some(first) => self.fail(first, Cause::Worker { worker, why }),
+            // All that there is to do has been done.
+            None if self.intake.mode() == Mode::Closed => {}
+            None => self.fail(self.next, Cause::Worker { worker, why }),
+        }
+    }
+}
