@@ -17,6 +17,7 @@ pub mod record;
 pub mod sched;
 pub mod sink;
 pub mod source;
+pub mod store;
 pub mod testing;
 pub mod text;
 pub mod time;

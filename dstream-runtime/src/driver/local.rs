@@ -7,6 +7,7 @@
 //! batches in flight.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -25,6 +26,7 @@ use crate::plan::Plan;
 use crate::sched::{MasterEvent, Retention};
 use crate::sink::Sink;
 use crate::source::Source;
+use crate::store::{BlockStore, StoreOptions};
 
 /// The only worker.
 const HERE: WorkerId = WorkerId(0);
@@ -37,6 +39,10 @@ pub struct LocalConfig {
     pub cores: usize,
     /// How many batches may be in flight: it bounds memory, and lets input be read ahead.
     pub in_flight: u32,
+    /// How many bytes of blocks are kept in memory.
+    pub memory: u64,
+    /// The directory for blocks that do not fit into memory; made when it is needed.
+    pub spill: PathBuf,
     /// How often a task is run before the job gives up.
     pub attempts: u32,
     /// The batch interval, if it is not the plan's.
@@ -58,6 +64,8 @@ impl Default for LocalConfig {
             partitions: 16,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             in_flight: 4,
+            memory: StoreOptions::MEMORY,
+            spill: StoreOptions::dir(),
             attempts: 3,
             interval: None,
             preview: 0,
@@ -89,6 +97,7 @@ pub fn run(
         outputs: output_settings(&job, &sinks, config.preview),
         stages: job.stages,
         buffers: BufferPool::new(BUFFERS_KEPT),
+        blocks: BlockStore::new(StoreOptions::new(config.memory, &config.spill)),
         partitions: config.partitions,
     };
     let dead = std::mem::take(&mut config.dead_letters);

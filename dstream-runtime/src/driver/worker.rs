@@ -25,7 +25,6 @@ use self::store::Store;
 use self::task::{Kernels, Ran, Work};
 use super::Event;
 use super::error::JobError;
-use crate::block::Block;
 use crate::exec::task::{DeadLetters, SavedState, TaskError};
 use crate::id::{
     BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
@@ -35,6 +34,7 @@ use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 use crate::sched::worker::RunTask;
 use crate::sched::{Retention, WorkerAction, WorkerCore, WorkerEvent};
 use crate::sink::Part;
+use crate::store::KeptBlock;
 
 /// What a worker asks of its owner.
 pub(super) enum Asks {
@@ -52,7 +52,7 @@ pub(super) enum Asks {
 pub(super) struct Segment {
     pub(super) tail: TailId,
     pub(super) partition: Partition,
-    pub(super) block: Block,
+    pub(super) block: KeptBlock,
 }
 
 /// What leaves the job with a task that is done.
@@ -70,7 +70,7 @@ pub(super) struct Worker<'e> {
     kernels: &'e Kernels,
     queue: &'e Queue,
     core: WorkerCore,
-    store: Store<Block>,
+    store: Store<KeptBlock>,
     /// Ready tasks that go to executors, and those that run here.
     heavy: Vec<Work>,
     light: Light,
@@ -143,7 +143,10 @@ impl<'e> Worker<'e> {
         partition: Partition,
         saved: &SavedState,
     ) -> Result<(), TaskError> {
-        *self.store.state(stage, partition) = self.kernels.stages[stage.index()].load(saved)?;
+        let kernels = self.kernels;
+        let keep = |(tag, block): &(u64, KeptBlock)| (*tag, kernels.blocks.keep(block.clone()));
+        let saved = SavedState { parts: saved.parts.iter().map(keep).collect() };
+        *self.store.state(stage, partition) = kernels.stages[stage.index()].load(&saved)?;
         Ok(())
     }
 
@@ -258,6 +261,7 @@ pub(super) fn start_executors<'scope, 'env>(
         let events = events.clone();
         let serve = move || {
             while let Some(work) = queue.take() {
+                kernels.blocks.make_room();
                 if events.send(Event::Ran(task::run(kernels, work))).is_err() {
                     return;
                 }

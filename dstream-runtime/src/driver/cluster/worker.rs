@@ -34,6 +34,7 @@ use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, Pe
 use crate::plan::Plan;
 use crate::sched::Retention;
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
+use crate::store::{BlockStore, KeptBlock, Pressure, StoreOptions, StoreStats};
 use crate::wire::{BlockHeader, Cargo, Heartbeat, MessageKind, Received};
 
 /// How long a worker that may go waits for what it has sent to arrive.
@@ -62,7 +63,7 @@ pub(super) fn serve(
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
     let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
     for warning in endpoint.warnings() {
-        log(WorkerNews::Warning { message: warning.to_string() });
+        log(WorkerNews::Warning(warning.to_string()));
     }
     let Some(welcome) = join::welcome(endpoint.net(), options, log, &events)? else {
         return Ok(());
@@ -70,7 +71,7 @@ pub(super) fn serve(
     let setup = welcome.setup;
     let job = build(&setup).map_err(|why| ClusterError::Setup { why })?;
     let inputs = Inputs::new(&job, &setup)?;
-    let kernels = kernels(&setup, job, plan);
+    let kernels = kernels(&setup, job, options);
     let queue = Queue::default();
     let result = std::thread::scope(|scope| {
         let _close = CloseOnDrop(&queue);
@@ -93,6 +94,8 @@ pub(super) fn serve(
             early: Vec::new(),
             moving: Vec::new(),
             beat: Heartbeat { number: 0, heard: 0, epoch: Epoch(0) },
+            load: StoreStats::default(),
+            stuck: false,
             every: welcome.heartbeat,
             log,
             leaving: false,
@@ -105,16 +108,17 @@ pub(super) fn serve(
 }
 
 /// The stages, and how outputs are to be encoded: as on the master, which opened them.
-fn kernels(setup: &JobSetup, job: BuiltJob, plan: &'static Plan) -> Kernels {
+fn kernels(setup: &JobSetup, job: BuiltJob, options: &WorkerOptions) -> Kernels {
     let setting = |(index, row)| OutputSetting {
         format: setup.formats.get(index).copied().flatten(),
         limit: print_limit(&job, index, row),
         preview: setup.preview,
     };
     Kernels {
-        outputs: plan.outputs.iter().enumerate().map(setting).collect(),
+        outputs: job.plan.outputs.iter().enumerate().map(setting).collect(),
         stages: job.stages,
         buffers: BufferPool::new(BUFFERS_KEPT),
+        blocks: BlockStore::new(StoreOptions::new(options.memory, &options.spill)),
         partitions: setup.partitions.max(1),
     }
 }
@@ -145,6 +149,10 @@ struct Driver<'e> {
     /// State on its way to other workers.
     moving: Vec<Transfer>,
     beat: Heartbeat,
+    /// What the master was told of the blocks that are kept here.
+    load: StoreStats,
+    /// It was said that blocks cannot be moved to files.
+    stuck: bool,
     every: Duration,
     log: &'e dyn Fn(WorkerNews),
     /// It has asked to be let go.
@@ -219,6 +227,17 @@ impl Driver<'_> {
         self.beat.number += 1;
         let beat = self.beat;
         self.send_master(&beat);
+        let load = self.kernels.blocks.stats();
+        if load != self.load {
+            self.load = load;
+            let (memory, spilled) = (load.memory, load.spilled);
+            self.tell_master(&WorkerNote::Load { memory, spilled });
+        }
+        if let Pressure::Stuck(why) = self.kernels.blocks.pressure()
+            && !std::mem::replace(&mut self.stuck, true)
+        {
+            (self.log)(WorkerNews::Warning(why.to_string()));
+        }
         self.moving.retain(|transfer| !transfer.is_done() && !transfer.has_failed());
         self.colleagues.reconnect(&self.net);
     }
@@ -331,10 +350,19 @@ impl Driver<'_> {
         &mut self,
         to: WorkerId,
         message: ToPeer,
-        blocks: Vec<(Place, Block)>,
+        blocks: Vec<(Place, KeptBlock)>,
         cargo: &dyn Fn(Place) -> Option<Cargo>,
     ) -> Option<Transfer> {
         let peer = self.colleagues.peer(to)?;
+        let read = |(place, kept): (Place, KeptBlock)| kept.get().map(|block| (place, block));
+        let blocks: Vec<(Place, Block)> = match blocks.into_iter().map(read).collect() {
+            Ok(blocks) => blocks,
+            Err(error) => {
+                let why = format!("a block cannot be read back from its file: {error}");
+                self.over = Some(Over::Failed(ClusterError::Broken { why }));
+                return None;
+            }
+        };
         let epoch = match &message {
             ToPeer::Produced { epoch, .. } | ToPeer::State { epoch, .. } => *epoch,
         };
@@ -396,7 +424,7 @@ impl Driver<'_> {
             }
             NetEvent::RenewalFailed { why, .. } => {
                 let message = format!("the certificate was not renewed: {why}");
-                (self.log)(WorkerNews::Warning { message });
+                (self.log)(WorkerNews::Warning(message));
             }
             NetEvent::Refused { .. }
             | NetEvent::AuthorityFailed { .. }

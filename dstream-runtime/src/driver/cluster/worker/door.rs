@@ -132,7 +132,7 @@ impl Driver<'_> {
         let placed = places.iter().zip(blocks);
         if let ToPeer::State { epoch, stage, partition } = message {
             let parts = placed.filter_map(|(place, block)| match place {
-                Place::State(tag) => Some((*tag, block)),
+                Place::State(tag) => Some((*tag, block.into())),
                 Place::Segment(..) => None,
             });
             let saved = SavedState { parts: parts.collect() };
@@ -145,6 +145,7 @@ impl Driver<'_> {
         }
         let segments = placed.filter_map(|(place, block)| match place {
             Place::Segment(tail, partition) => {
+                let block = block.into();
                 Some(Segment { tail: *tail, partition: *partition, block })
             }
             Place::State(_) => None,

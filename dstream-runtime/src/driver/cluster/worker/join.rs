@@ -49,7 +49,7 @@ fn tries<T>(
             remind = Instant::now() + REMIND;
             let masters: Vec<_> = options.master.iter().map(SocketAddr::to_string).collect();
             let text = format!("no master answers at {} yet; trying on", masters.join(", "));
-            log(WorkerNews::Warning { message: text });
+            log(WorkerNews::Warning(text));
         }
         let until = Instant::now() + PAUSE;
         while let Ok(event) = events.recv_deadline(until) {
