@@ -54,10 +54,10 @@ impl Told for WorkerNews {
                 format!("{epoch} from {first} on: {}", some(*partitions, "partition"))
             }
             Self::Receiving { stream, url } => format!("takes in `{stream}` at {url}"),
-            Self::Draining => "hands over what it holds; Ctrl-C again ends at once".to_owned(),
+            Self::Draining => "hands over what it holds".to_owned(),
             Self::Drained => "holds nothing any more and leaves".to_owned(),
             Self::Over => "the job is over".to_owned(),
-            Self::Warning { message } => format!("warning: {message}"),
+            Self::Warning(message) => format!("warning: {message}"),
         }]
     }
 
@@ -122,7 +122,7 @@ mod tests {
             json!({"event": "placed", "epoch": 1, "first": 1, "partitions": 4})
         );
         assert_eq!(WorkerNews::Over.json(), json!({"event": "over"}));
-        let warning = WorkerNews::Warning { message: "slow".to_owned() };
+        let warning = WorkerNews::Warning("slow".to_owned());
         assert_eq!(warning.json(), json!({"event": "warning", "message": "slow"}));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::id::{BatchSeq, Epoch};
 
@@ -122,8 +123,12 @@ pub enum WorkerNews {
     /// The job is over, as its master says.
     Over,
     /// Something needs attention, and the worker goes on.
-    Warning {
-        /// What, and what to do.
-        message: String,
-    },
+    Warning(#[serde(serialize_with = "as_message")] String),
+}
+
+/// What has a tag beside it must have a name itself.
+fn as_message<S: Serializer>(message: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut warning = serializer.serialize_struct("Warning", 1)?;
+    warning.serialize_field("message", message)?;
+    warning.end()
 }
