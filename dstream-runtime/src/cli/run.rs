@@ -15,7 +15,7 @@ use crate::sink::SinkError;
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
-    let opened = open::open(invocation)?;
+    let opened = open::open(invocation, false)?;
     let engine = &invocation.engine;
     let cores = cores(invocation);
     let runs_on = format!("{cores} threads");
