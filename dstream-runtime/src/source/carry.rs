@@ -93,12 +93,6 @@ fn beside(held: &Held, len: usize, continues: bool) -> CarriedPart {
 }
 
 impl Carried {
-    /// Several, one after another: their blocks are those of the first, then those of the second, ….
-    #[must_use]
-    pub fn joined(all: Vec<Self>) -> Self {
-        Self { parts: all.into_iter().flat_map(|carried| carried.parts).collect() }
-    }
-
     /// Whole lines of a split, all in the blocks beside: `len` bytes, from `position` on; of CSV with
     /// the header row of which they are rows, if its columns are known by that.
     #[must_use]

@@ -180,7 +180,7 @@ fn verbs_reach_a_master_from_either_side() {
         assert!(matches!(verb, Some(Verb::Status(FormArgs { json: true }))));
     }
     let verb = |line: &str| parsed(line).unwrap().verb.unwrap();
-    assert!(matches!(verb("job stop --now"), Verb::Stop(super::verb::StopArgs { now: true })));
+    assert!(matches!(verb("job stop --now"), Verb::Stop(StopArgs { now: true })));
     assert!(matches!(verb("job drain w1"), Verb::Drain(d) if d.worker == "w1"));
     assert!(matches!(verb("job send --stream views f"), Verb::Send(s) if s.stream == "views"));
     let Verb::Token(token) = verb("job token --role client --uses 3 --expires 7d --out -") else {

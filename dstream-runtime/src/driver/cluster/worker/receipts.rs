@@ -258,7 +258,7 @@ impl Receipts {
     /// # Errors
     /// When one is not here.
     pub(super) fn open(&self, ranges: &[Range]) -> Result<Input, SourceError> {
-        let (mut what, mut blocks) = (Vec::new(), Vec::new());
+        let mut receipts = Vec::new();
         for range in ranges {
             let missing = |why: &str| SourceError::Data {
                 what: range.split.to_string(),
@@ -271,11 +271,10 @@ impl Receipts {
                 let lines =
                     lines.ok_or_else(|| missing(&format!("receipt {number} is not here")))?;
                 let block = lines.block.get().map_err(|error| missing(&error.to_string()))?;
-                what.push(lines.what.clone());
-                blocks.push(block);
+                receipts.push((lines.what.clone(), block));
             }
         }
-        Input::from_carried(Carried::joined(what), blocks)
+        Input::of_receipts(ranges.to_vec(), receipts)
     }
 }
 
