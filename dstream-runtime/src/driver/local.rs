@@ -192,7 +192,7 @@ impl<'e> Engine<'e> {
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Stop => self.master.handle(MasterEvent::Stop),
             // Nobody else is there to be heard.
-            Event::Net(_) => {}
+            Event::Net(_) | Event::Received(..) => {}
         }
     }
 

@@ -9,14 +9,19 @@ mod colleagues;
 mod door;
 mod inputs;
 mod join;
+mod receipts;
+mod receiving;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
+pub(super) use self::receipts::Dropped;
+use self::receipts::Receipts;
 use super::arrivals::Arrivals;
 use super::note::{Freight, INLINE, Label, Luggage, MasterNote, PeerNote, Place, WorkerNote, pack};
 use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions, raw};
@@ -29,11 +34,12 @@ use crate::driver::worker::{Asks, Leaving, Queue, Segment, Worker, start_executo
 use crate::driver::{BUFFERS_KEPT, CloseOnDrop, Event};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::{OutputSetting, SavedState};
-use crate::id::{Epoch, Partition, StageId, WorkerId};
+use crate::id::{Epoch, Partition, SourceId, StageId, WorkerId};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::sched::Retention;
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
+use crate::source::{Carried, receive};
 use crate::store::{BlockStore, KeptBlock, Pressure, StoreOptions, StoreStats};
 use crate::wire::{BlockHeader, Cargo, Heartbeat, MessageKind, Received};
 
@@ -92,6 +98,11 @@ pub(super) fn serve(
             held: Default::default(),
             arrivals: Arrivals::default(),
             early: Vec::new(),
+            plan,
+            sender: sender.clone(),
+            receivers: BTreeMap::new(),
+            receipts: Receipts::new(welcome.worker),
+            copies: Arrivals::default(),
             moving: Vec::new(),
             beat: Heartbeat { number: 0, heard: 0, epoch: Epoch(0) },
             load: StoreStats::default(),
@@ -131,6 +142,7 @@ enum Over {
 }
 
 struct Driver<'e> {
+    plan: &'static Plan,
     kernels: &'e Kernels,
     worker: Worker<'e>,
     net: Net,
@@ -146,6 +158,12 @@ struct Driver<'e> {
     arrivals: Arrivals<(PeerId, Key), (ToPeer, Vec<Place>)>,
     /// What other workers said of an epoch whose placement has not been taken in yet.
     early: Vec<(ToPeer, Vec<Place>, Vec<Block>)>,
+    /// Who is to hear of what happens here, for receivers.
+    sender: Sender<Event>,
+    receivers: BTreeMap<SourceId, receive::Receiver>,
+    receipts: Receipts,
+    /// Copies of other workers' receipts and their lines.
+    copies: Arrivals<(PeerId, SourceId, u64), Carried>,
     /// State on its way to other workers.
     moving: Vec<Transfer>,
     beat: Heartbeat,
@@ -209,6 +227,7 @@ impl Driver<'_> {
         match event {
             Event::Ran(ran) => self.worker.ran(ran),
             Event::Net(delivery) => self.heard(delivery.take()),
+            Event::Received(source, delivery) => self.received(source, delivery),
             Event::Stop => self.leave(),
             // A worker cuts no source and publishes nothing.
             Event::Cut { .. } | Event::Published { .. } => {}
@@ -297,7 +316,15 @@ impl Driver<'_> {
     }
 
     fn start(&mut self, run: crate::sched::worker::RunTask) {
-        match self.inputs.open(&run) {
+        let opened = match run.ranges.first() {
+            // A partition whose owner has received nothing.
+            None => self.receipts.open(&[]),
+            Some(range) if receive::taker_of(&range.split).is_some() => {
+                self.receipts.open(&run.ranges)
+            }
+            Some(_) => self.inputs.open(&run),
+        };
+        match opened {
             Ok(input) => self.worker.start(run, Some(input)),
             Err(error) => self.worker.refuse(&run, &error.into()),
         }
@@ -417,7 +444,14 @@ impl Driver<'_> {
             }
             NetEvent::Closed { peer, reason } => {
                 self.arrivals.forget(|(of, _)| *of == peer);
+                self.copies.forget(|(of, ..)| *of == peer);
                 if let Some(worker) = self.colleagues.closed(peer) {
+                    let other = self.colleagues.second();
+                    for (source, number, what, lines) in self.receipts.lost(worker, other) {
+                        if let Some(other) = other {
+                            self.send_copy(other, source, number, what, lines);
+                        }
+                    }
                     let why = reason.to_string();
                     self.tell_master(&WorkerNote::Unreachable { worker, why });
                 }
@@ -458,6 +492,16 @@ impl Driver<'_> {
                 ready.into_iter().for_each(|run| self.start(run));
             }
             MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
+            MasterNote::Receive { source } => self.receive(source),
+            MasterNote::StopReceiving => self.stop_receiving(),
+            MasterNote::Registered { source, number, how } => {
+                let copy = match &how {
+                    Ok(how) => self.receipts.registered(source, number, *how),
+                    Err(why) => self.receipts.refused(source, number, why),
+                };
+                let (taker, from, to) = (self.id, number, number + 1);
+                self.tell_dropped(copy.map(|copy| (copy, Dropped { taker, source, from, to })));
+            }
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::Dismiss { why } => {
@@ -484,8 +528,13 @@ impl Driver<'_> {
                 self.beat.epoch = *epoch;
                 (self.log)(WorkerNews::Placed { epoch: *epoch, first: *first, partitions: mine });
             }
+            if let ToWorker::Begin { batch, ranges, .. } = message {
+                self.receipts.begins(*batch, ranges);
+            }
             if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message {
                 self.inputs.forget(*oldest);
+                let dropped = self.receipts.release(*oldest);
+                self.tell_dropped(dropped);
             }
             if let Some(message) = self.held.pop_front() {
                 self.worker.master_said(message);
