@@ -38,8 +38,12 @@ impl Cluster {
 
     /// A master which waits for so many workers; it logs in JSON.
     pub(super) fn master(&self, workers: u32) -> Job {
+        self.master_at(([127, 0, 0, 1], 0).into(), workers)
+    }
+
+    pub(super) fn master_at(&self, at: SocketAddr, workers: u32) -> Job {
         let job = Job::example(self.job).args(["--role", "master", "--log", "json"]);
-        let job = job.args(["--listen", "127.0.0.1:0", "--workers", &workers.to_string()]);
+        let job = job.args(["--workers", &workers.to_string(), "--listen", &at.to_string()]);
         job.args(["--state".as_ref(), self.state().as_os_str()])
     }
 

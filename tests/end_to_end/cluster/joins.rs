@@ -44,7 +44,7 @@ fn workers_may_be_there_before_their_master() {
     let second = cluster.worker("w2", addr).start();
     let warning = first.event("warning");
     assert!(warning.to_string().contains(&format!("no master answers at {addr}")), "{warning}");
-    let master = of_views(cluster.master(2)).args(["--listen", &addr.to_string()]);
+    let master = of_views(cluster.master_at(addr, 2));
     assert_same_lines(&master.run().code(0).out, &views_expected());
     first.end().code(0);
     second.end().code(0);
@@ -85,7 +85,7 @@ fn a_worker_that_was_there_needs_no_token_any_more() {
     let mut comes = cluster.worker("w2", addr).start();
     comes.placed(1);
     cluster.ask(&["drain", "w2"]).code(0);
-    tap.read(1000);
+    tap.read(8000);
     comes.event("drained");
     comes.end().code(0);
     // It kept its certificate.
