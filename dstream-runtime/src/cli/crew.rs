@@ -6,10 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -124,9 +126,7 @@ impl Crew {
     }
 
     fn start_one(&mut self, name: String, arguments: Vec<OsString>) -> io::Result<()> {
-        // The binary may have been built anew since this process began; this names the one it runs.
-        let own = Path::new("/proc/self/exe");
-        let program = if own.exists() { own.to_owned() } else { std::env::current_exe()? };
+        let program = own_binary()?;
         let mut command = Command::new(program);
         command.args(arguments).process_group(0).env(PARENT, std::process::id().to_string());
         if let Some(called) = std::env::args_os().next() {
@@ -225,6 +225,17 @@ impl Roll {
 /// Nothing that is locked here is left half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The binary that this process runs. It may have been built anew since: then the kernel still has the
+/// one that it was, if under a name that says nothing to people.
+fn own_binary() -> io::Result<PathBuf> {
+    let (named, running) = (std::env::current_exe()?, Path::new("/proc/self/exe"));
+    let id = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    match id(running) {
+        Some(own) if id(&named) != Some(own) => Ok(running.to_owned()),
+        _ => Ok(named),
+    }
 }
 
 /// Passes on what a worker says, line by line, with its name.

@@ -21,7 +21,7 @@ use crate::exec::task::DeadLetter;
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Failed> {
-    let mut opened = open::open(invocation)?;
+    let mut opened = open::open(invocation, true)?;
     let orders = Orders::new(invocation, workers, cores(invocation));
     let runs_on = format!("{} of {}", some(workers, "worker"), some(orders.cores as u32, "thread"));
     let mut running = Running::start(invocation, &opened, &runs_on, Some(orders.cores))?;

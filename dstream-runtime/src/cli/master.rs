@@ -20,7 +20,7 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
-    let mut opened = open::open(invocation)?;
+    let mut opened = open::open(invocation, true)?;
     let workers = invocation.cluster.workers.unwrap_or(1);
     let runs_on = format!("waits for {}", some(workers, "worker"));
     let mut running = Running::start(invocation, &opened, &runs_on, None)?;
@@ -54,6 +54,7 @@ pub(super) fn options(opened: &mut Opened, preview: u32) -> MasterOptions {
         workers: 1,
         lease: MasterOptions::LEASE,
         setup: JobSetup { preview, ..opened.setup.clone() },
+        pushed: std::mem::take(&mut opened.pushed),
         in_flight,
         attempts,
         dead_letters: std::mem::take(&mut opened.dead_letters),

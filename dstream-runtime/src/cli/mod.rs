@@ -1,6 +1,6 @@
 //! The face of a job binary: its command line, what it shows while it runs, its exit code.
 //!
-//! One binary is everything a job needs: the job in one process ([`run`](mod@run)), its master, its
+//! One binary is everything a job needs: the job in one process (`run`), its master, its
 //! workers, a cluster of both on this host, and what talks to a running master. Results go to standard
 //! output, and only where an output says so; so do answers to a question (`plan`, `status`, …).
 //! Everything else goes to standard error, except the summary as JSON.

@@ -54,7 +54,7 @@ impl Told for WorkerNews {
                 format!("{epoch} from {first} on: {}", some(*partitions, "partition"))
             }
             Self::Receiving { stream, url } => format!("takes in `{stream}` at {url}"),
-            Self::Draining => "hands over what it holds; Ctrl-C again ends at once".to_owned(),
+            Self::Draining => "hands over what it holds".to_owned(),
             Self::Drained => "holds nothing any more and leaves".to_owned(),
             Self::Over => "the job is over".to_owned(),
             Self::Warning(message) => format!("warning: {message}"),

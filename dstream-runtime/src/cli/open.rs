@@ -11,6 +11,7 @@ use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
 use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError};
+use crate::source::receive::{PushSource, is_pushed};
 use crate::source::{self, OpenOptions, Source, SourceError};
 
 /// A job with everything open that it reads and writes.
@@ -18,6 +19,8 @@ pub(super) struct Opened {
     pub plan: &'static Plan,
     pub built: BuiltJob,
     pub sources: Vec<Box<dyn Source>>,
+    /// Per source, whether workers receive what is pushed for it.
+    pub pushed: Vec<Option<PushSource>>,
     pub sinks: Vec<Box<dyn Sink>>,
     /// Per source, where its dead letters go.
     pub dead_letters: Vec<Option<Box<dyn Sink>>>,
@@ -27,8 +30,8 @@ pub(super) struct Opened {
     pub live: bool,
 }
 
-/// Opens the job.
-pub(super) fn open(invocation: &Invocation<'_>) -> Result<Opened, Failed> {
+/// Opens the job; one with workers leaves it to them to receive what is pushed.
+pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened, Failed> {
     let Invocation { job, engine, matches, .. } = invocation;
     let plan = job.plan();
     check_interval(plan, engine)?;
@@ -36,7 +39,7 @@ pub(super) fn open(invocation: &Invocation<'_>) -> Result<Opened, Failed> {
     let params = job.params_json(matches).map_err(|error| Failed::Usage(error.to_string()))?;
     // A job in one process is built from the same text as one on a cluster, and so computes the same.
     let built = job.build_from(&params, bindings.clone()).map_err(Failed::Usage)?;
-    let sources = open_sources(&built, interval(plan, engine))?;
+    let (sources, pushed) = open_sources(&built, interval(plan, engine), workers)?;
     let sinks = open_sinks(&built)?;
     let open_dead = |source: &SourceRow| {
         let name = format!("{}.dead", source.name);
@@ -53,7 +56,7 @@ pub(super) fn open(invocation: &Invocation<'_>) -> Result<Opened, Failed> {
         formats: sinks.iter().map(|sink| sink.format()).collect(),
     };
     let live = sources.iter().any(|source| !source.bounded());
-    Ok(Opened { plan, built, sources, sinks, dead_letters, setup, live })
+    Ok(Opened { plan, built, sources, pushed, sinks, dead_letters, setup, live })
 }
 
 impl Opened {
@@ -89,11 +92,21 @@ fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
     }
 }
 
-fn open_sources(job: &BuiltJob, interval: Duration) -> Result<Vec<Box<dyn Source>>, Failed> {
+/// Sources, and which of them workers receive for if there are any.
+type Sources = (Vec<Box<dyn Source>>, Vec<Option<PushSource>>);
+
+fn open_sources(job: &BuiltJob, interval: Duration, workers: bool) -> Result<Sources, Failed> {
     let open = |(row, spec): (&SourceRow, &SourceSpec)| {
         let options =
             OpenOptions { interval, header_default: matches!(spec.schema, Schema::Struct { .. }) };
-        source::open(&spec.url, spec.format, &options).map_err(|error| {
+        let opened = || -> Result<(Box<dyn Source>, Option<PushSource>), SourceError> {
+            if workers && is_pushed(&spec.url)? {
+                let pushed = PushSource::open(&spec.url, row.id)?;
+                return Ok((Box::new(pushed.clone()), Some(pushed)));
+            }
+            Ok((source::open(&spec.url, spec.format, &options)?, None))
+        };
+        opened().map_err(|error| {
             let message = format!("source `{}`: {error}", row.name);
             match error {
                 SourceError::Url { .. } => Failed::Usage(message),

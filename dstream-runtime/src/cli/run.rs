@@ -15,7 +15,7 @@ use crate::sink::SinkError;
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
-    let opened = open::open(invocation)?;
+    let opened = open::open(invocation, false)?;
     let engine = &invocation.engine;
     let cores = cores(invocation);
     let runs_on = format!("{cores} threads");
@@ -25,6 +25,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         partitions: engine.partitions,
         cores,
         interval: engine.interval,
+        memory: invocation.cluster.memory,
         preview: running.preview,
         dead_letters: opened.dead_letters,
         ..LocalConfig::default()

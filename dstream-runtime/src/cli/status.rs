@@ -161,8 +161,7 @@ fn receivers(status: &ClusterStatus) -> String {
         Column("WORKER", Left),
         Column("AT", Left),
         Column("RECORDS", Right),
-        Column("UNACKNOWLEDGED", Right),
-        Column("", Left),
+        Column("WAITING", Right),
     ];
     let row = |receiver: &crate::driver::cluster::ReceiverStatus| {
         [
@@ -170,8 +169,7 @@ fn receivers(status: &ClusterStatus) -> String {
             receiver.worker.clone(),
             receiver.url.clone(),
             count(receiver.records),
-            bytes(receiver.unacknowledged),
-            if receiver.full { "full: senders wait".to_owned() } else { String::new() },
+            bytes(receiver.waiting),
         ]
     };
     table(columns, &status.receivers.iter().map(row).collect::<Vec<_>>())

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
-use super::args::Invocation;
+use super::args::{Invocation, LogFormat};
 use super::host::{self, host, state};
 use super::run::{cores, no_signals};
 use super::show::Speaker;
@@ -13,14 +13,14 @@ use super::signals::Signals;
 use super::value::resolve;
 use super::{Failed, log_stop};
 use crate::driver::StopHandle;
-use crate::driver::cluster::{JobSetup, MasterPaths, WorkerOptions, serve_worker};
+use crate::driver::cluster::{JobSetup, MasterPaths, WorkerNews, WorkerOptions, serve_worker};
 
 /// Names the process that started this one as a part of itself: without it, this one ends.
 pub(super) const PARENT: &str = "DSTREAM_PARENT";
 
 /// Runs the worker to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
-    die_with_parent()?;
+    let own_master = die_with_parent()?;
     let options = options(invocation)?;
     let paths = MasterPaths::new(state(invocation));
     paths.create().map_err(|error| Failed::Job(error.to_string()))?;
@@ -40,7 +40,13 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let job = invocation.job;
     let build = |setup: &JobSetup| job.build_from(&setup.params, setup.bindings());
     let identity = options.identity.clone();
-    let done = serve_worker(job.plan(), &build, options, &|news| speaker.tell(&news), stop);
+    let told_by_master = own_master && speaker.log == LogFormat::Text;
+    let log = |news| {
+        if !(told_by_master && says_its_master(&news)) {
+            speaker.tell(&news);
+        }
+    };
+    let done = serve_worker(job.plan(), &build, options, &log, stop);
     if invocation.cluster.name.is_none() {
         // Nobody will have this name again; what stays behind is of no use to anybody.
         let _ = fs::remove_file(identity);
@@ -87,16 +93,27 @@ fn check_reach(masters: &[SocketAddr], listen: SocketAddr) -> Result<(), String>
     }
 }
 
-/// A worker that another process started as a part of itself ends with it, however that ends.
-fn die_with_parent() -> Result<(), Failed> {
+/// Whether the master that started this worker says as much, in the same place.
+fn says_its_master(news: &WorkerNews) -> bool {
+    use WorkerNews::{Certified, Connected, Drained, Draining, Over, Placed, Receiving, Warning};
+    match news {
+        Certified { .. } | Connected { .. } | Placed { .. } | Receiving { .. } => true,
+        Draining | Drained | Over => true,
+        Warning(_) => false,
+    }
+}
+
+/// A worker that another process started as a part of itself ends with it, however that ends. Whether
+/// this is one.
+fn die_with_parent() -> Result<bool, Failed> {
     let Some(parent) = std::env::var(PARENT).ok().and_then(|pid| pid.parse().ok()) else {
-        return Ok(());
+        return Ok(false);
     };
     let failed = |error| Failed::Job(format!("cannot follow the process that started it: {error}"));
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed)?;
     // It may have ended before it could be followed.
     if getppid().map(Pid::as_raw_nonzero).map(std::num::NonZero::get) == Some(parent) {
-        Ok(())
+        Ok(true)
     } else {
         Err(Failed::Job("the process that started it is gone".to_owned()))
     }

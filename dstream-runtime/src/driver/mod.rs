@@ -23,7 +23,7 @@ pub use stop::StopHandle;
 
 use crate::id::{BatchSeq, SourceId};
 use crate::net::Delivery;
-use crate::source::Cut;
+use crate::source::{Cut, receive};
 
 /// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
 const BUFFERS_KEPT: usize = 256 << 20;
@@ -38,6 +38,8 @@ enum Event {
     Published { batch: BatchSeq, result: Result<(), (usize, master::PublishError)> },
     /// Something came over the network.
     Net(Delivery),
+    /// A receiver on this worker has something.
+    Received(SourceId, receive::Delivery),
     /// The job is to stop.
     Stop,
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{Elsewhere, Named, Stored};
 use super::part::{self, Held, Memory, Part, Torn};
-use super::{Input, SourceError, lines};
+use super::{Input, Range, SourceError, lines};
 use crate::block::{Block, Buffer, MAX_BODY};
 
 /// A block of lines is about as large: the first is on its way while the next is filled.
@@ -69,6 +69,39 @@ pub(super) fn pack(parts: &[Part]) -> Result<Option<(Carried, Vec<Block>)>, Sour
     Ok(Some((Carried { parts: packer.parts }, packer.blocks)))
 }
 
+/// Packs lines that fit into one block together.
+pub(super) fn together(lines: &[Held]) -> (Carried, Block) {
+    debug_assert!(lines.iter().map(|held| held.as_bytes().len()).sum::<usize>() <= MAX_BODY);
+    let parts = lines.iter().map(|held| beside(held, held.as_bytes().len(), false)).collect();
+    let bytes: Vec<&[u8]> = lines.iter().map(Held::as_bytes).collect();
+    (Carried { parts }, block(&bytes))
+}
+
+/// So many bytes of these lines, beside.
+fn beside(held: &Held, len: usize, continues: bool) -> CarriedPart {
+    CarriedPart {
+        header: held.header.clone(),
+        position: held.position,
+        max_line: held.max_line,
+        lines: Place::Beside {
+            split: held.split.clone(),
+            len: len as u64,
+            continues,
+            torn: held.torn.as_ref().map(|torn| (torn.length, torn.why.clone())),
+        },
+    }
+}
+
+impl Carried {
+    /// Whole lines of a split, all in the blocks beside: `len` bytes, from `position` on; of CSV with
+    /// the header row of which they are rows, if its columns are known by that.
+    #[must_use]
+    pub fn lines(split: Arc<str>, position: u64, header: Option<Arc<str>>, len: u64) -> Self {
+        let lines = Place::Beside { split, len, continues: false, torn: None };
+        Self { parts: vec![CarriedPart { header, position, max_line: u64::MAX, lines }] }
+    }
+}
+
 #[derive(Default)]
 struct Packer {
     parts: Vec<CarriedPart>,
@@ -115,17 +148,7 @@ impl Packer {
                     .or_else(|| lines::line_end(bytes, BLOCK))
                     .unwrap_or(bytes.len())
             };
-            self.parts.push(CarriedPart {
-                header: held.header.clone(),
-                position: rest.position,
-                max_line: held.max_line,
-                lines: Place::Beside {
-                    split: held.split.clone(),
-                    len: len as u64,
-                    continues,
-                    torn: held.torn.as_ref().map(|torn| (torn.length, torn.why.clone())),
-                },
-            });
+            self.parts.push(beside(&rest, len, continues));
             self.add(held.slice(from, from + len));
             from += len;
             continues = true;
@@ -168,9 +191,18 @@ fn block(bytes: &[&[u8]]) -> Block {
 
 /// Takes the lines out of the blocks.
 pub(super) fn unpack(carried: Carried, blocks: Vec<Block>) -> Result<Input, SourceError> {
+    let (parts, ranges) = parts(carried, blocks)?;
+    Ok(Input { ranges, ..part::input(parts) })
+}
+
+/// The parts, and the ranges that they are of.
+pub(super) fn parts(
+    carried: Carried,
+    blocks: Vec<Block>,
+) -> Result<(Vec<Part>, Vec<Range>), SourceError> {
     let left = blocks.iter().map(|block| block.body().len() as u64).sum();
     let mut unpacker = Unpacker { blocks, block: 0, at: 0, left };
-    let (mut parts, mut ranges) = (Vec::new(), Vec::new());
+    let (mut parts, mut ranges) = (Vec::new(), Vec::<Range>::new());
     for part in carried.parts {
         let mut continued = false;
         let part = match part.lines {
@@ -195,7 +227,6 @@ pub(super) fn unpack(carried: Carried, blocks: Vec<Block>) -> Result<Input, Sour
         match ranges.last_mut() {
             None if continued => return Err(wrong(&range.split, "nothing is continued")),
             Some(last) if continued => {
-                let last: &mut super::Range = last;
                 if last.split != range.split || last.end != range.start {
                     return Err(wrong(&range.split, "a range does not go on where it stopped"));
                 }
@@ -206,7 +237,7 @@ pub(super) fn unpack(carried: Carried, blocks: Vec<Block>) -> Result<Input, Sour
         parts.push(part);
     }
     unpacker.finish()?;
-    Ok(Input { ranges, ..part::input(parts) })
+    Ok((parts, ranges))
 }
 
 struct Unpacker {

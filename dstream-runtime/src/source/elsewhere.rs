@@ -124,9 +124,9 @@ fn plain_and_compressed_files() {
 fn generators() {
     let options = OpenOptions { interval: Duration::from_secs(20), header_default: true };
     for (url, format) in [
-        ("generate://words?records=150000&batch_records=70001&seed=7", Format::Text),
+        ("generate://words?records=90000&batch_records=70001&seed=7", Format::Text),
         ("generate://words?records=70000&line=40", Format::Json),
-        ("generate://page_views?records=200000", Format::Csv),
+        ("generate://page_views?records=70000", Format::Csv),
         ("generate://page_views?users=10", Format::Json),
     ] {
         assert!(!compare(url, format, &options, 3).0);
@@ -222,9 +222,9 @@ fn a_name_that_is_no_text_is_carried() {
 #[test]
 fn memory_and_lines_longer_than_blocks() {
     let mut source = MemorySource::new(vec![
-        lines(0, 300_000).into_bytes(),
+        lines(0, 150_000).into_bytes(),
         Vec::new(),
-        [b"x\n".repeat(2_000_000), b"y".repeat(5 << 20), b"\nend".to_vec()].concat(),
+        [b"x\n".repeat(500_000), b"y".repeat(5 << 20), b"\nend".to_vec()].concat(),
         [b"a\n".to_vec(), b"y".repeat(crate::block::MAX_BODY + 10), b"\nb\n".to_vec()].concat(),
     ])
     .header("a,b");

@@ -6,7 +6,8 @@
 //! in parallel, and the same range read twice gives the same bytes.
 //!
 //! Another process reads an input too: from its ranges ([`reread`]), or, where only the process that
-//! cut it has the data, from blocks that are carried there ([`Input::carried`]).
+//! cut it has the data, from blocks that are carried there ([`Input::carried`]). In a cluster, what
+//! clients push (`tcp`, `http`) is received by the workers ([`receive`]).
 //!
 //! [`open`] turns a URL into a source:
 //!
@@ -14,6 +15,7 @@
 //! |---|---|---|
 //! | `file://PATH`, a plain path | a file, a directory or a glob, also `.gz` and `.zst` | yes, unless `follow` |
 //! | `tcp://HOST:PORT` | lines from any number of clients | no |
+//! | `http://HOST:PORT/PATH` | lines that are posted there | no |
 //! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
 
 mod carry;
@@ -25,6 +27,7 @@ mod generate;
 mod lines;
 mod memory;
 mod part;
+pub mod receive;
 mod reread;
 mod tcp;
 mod url;
@@ -70,7 +73,7 @@ pub enum OnError {
 }
 
 /// What [`open`] knows.
-const SCHEMES: &[&str] = &["file", "tcp", "generate"];
+const SCHEMES: &[&str] = &["file", "tcp", "http", "generate"];
 
 /// Opens the source that `url` names; its records have the given format.
 ///
@@ -85,6 +88,7 @@ pub fn open(
     match url.scheme() {
         "file" => file::open(&url, format, options),
         "tcp" => tcp::open(&url, format, options),
+        "http" => receive::open(&url, format, options),
         "generate" => generate::open(&url, format, options),
         other => Err(url.fail(url::unknown("scheme", other, SCHEMES))),
     }
@@ -136,6 +140,22 @@ impl Input {
     /// When data that has to be read now cannot be, or is not what was cut.
     pub fn carried(&self) -> Result<Option<(Carried, Vec<Block>)>, SourceError> {
         self.data.carried()
+    }
+
+    /// The input that is made of what receivers have delivered: of all receipts that `ranges` name, in
+    /// that order.
+    ///
+    /// # Errors
+    /// When the blocks are not what is said that they are.
+    pub fn of_receipts(
+        ranges: Vec<Range>,
+        receipts: Vec<(Carried, Block)>,
+    ) -> Result<Self, SourceError> {
+        let mut parts = Vec::new();
+        for (carried, block) in receipts {
+            parts.extend(carry::parts(carried, vec![block])?.0);
+        }
+        Ok(Self { ranges, ..part::input(parts) })
     }
 
     /// The input that another process carried here: its pieces borrow from the blocks.

@@ -29,7 +29,7 @@ pub fn reread(
     match url.scheme() {
         "file" => file::reread(&url, format, options),
         "generate" => generate::reread(&url, format, options),
-        "tcp" => Err(url.fail(
+        "tcp" | "http" => Err(url.fail(
             "what clients send is there once and cannot be read again by its range: it is carried \
              to where it is needed",
         )),

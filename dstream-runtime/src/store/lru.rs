@@ -1,13 +1,16 @@
 //! Which block was not used for longest.
 //!
 //! Using a block only sets the stamp on it; the order here is put right when somebody asks for the
-//! oldest. So a use costs a store and no lock, and what nobody asks for is never sorted.
+//! oldest. So a use costs a store and no lock, and what nobody asks for is never sorted: most blocks
+//! are gone before memory is full, and most jobs never fill it.
 
 use std::collections::BTreeMap;
 
 /// Things by the stamp they had when they were last looked at here. Stamps are used once.
 pub(super) struct Lru<T> {
-    entries: BTreeMap<u64, T>,
+    /// Those that were never looked at.
+    fresh: Vec<(u64, T)>,
+    sorted: BTreeMap<u64, T>,
     /// With so many of them, those that are gone are swept out.
     sweep_at: usize,
 }
@@ -17,27 +20,30 @@ const FEW: usize = 1024;
 
 impl<T> Lru<T> {
     pub(super) fn new() -> Self {
-        Self { entries: BTreeMap::new(), sweep_at: FEW }
+        Self { fresh: Vec::new(), sorted: BTreeMap::new(), sweep_at: FEW }
     }
 
     /// Adds an entry. `lives` says whether an entry is still there; every one is asked now and then,
     /// so rarely that an insertion costs the same on average however many there are.
+    #[inline]
     pub(super) fn insert(&mut self, stamp: u64, entry: T, lives: impl Fn(&T) -> bool) {
-        if self.entries.len() >= self.sweep_at {
-            self.entries.retain(|_, entry| lives(entry));
-            self.sweep_at = FEW.max(self.entries.len() * 2);
+        if self.fresh.len() + self.sorted.len() >= self.sweep_at {
+            self.fresh.retain(|(_, entry)| lives(entry));
+            self.sorted.retain(|_, entry| lives(entry));
+            self.sweep_at = FEW.max((self.fresh.len() + self.sorted.len()) * 2);
         }
-        self.entries.insert(stamp, entry);
+        self.fresh.push((stamp, entry));
     }
 
     /// Takes out the entry with the oldest stamp. `look` gives what an entry stands for and its stamp of
     /// now; nothing if it is gone.
     pub(super) fn take_oldest<U>(&mut self, look: impl Fn(&T) -> Option<(U, u64)>) -> Option<U> {
+        self.sorted.extend(self.fresh.drain(..));
         loop {
-            let (known, entry) = self.entries.pop_first()?;
+            let (known, entry) = self.sorted.pop_first()?;
             match look(&entry) {
                 Some((found, stamp)) if stamp <= known => return Some(found),
-                Some((_, stamp)) => _ = self.entries.insert(stamp, entry),
+                Some((_, stamp)) => _ = self.sorted.insert(stamp, entry),
                 None => {}
             }
         }
@@ -45,7 +51,7 @@ impl<T> Lru<T> {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.fresh.len() + self.sorted.len()
     }
 }
 

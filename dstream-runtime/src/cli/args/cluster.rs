@@ -19,10 +19,13 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_enum, default_value = "local")]
     pub role: Role,
 
-    /// local: run on so many worker processes on this host; master: wait for so many workers before
-    /// the first batch [default: 1]
+    /// local: run on so many worker processes of this host [default: 0, all in one process]; master:
+    /// wait for so many workers before the first batch [default: 1]
     #[arg(long, value_name = "N", value_parser = processes)]
     pub workers: Option<u32>,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
 
     /// Where it listens: a master for workers and clients, a worker for other workers and clients. Only
     /// this host reaches it unless an address of another kind is named [default: 127.0.0.1:7077 for a
@@ -37,9 +40,6 @@ pub(in crate::cli) struct ClusterArgs {
     /// How many bytes of blocks are kept in memory; the rest is in files
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
     pub memory: u64,
-
-    #[command(flatten)]
-    pub target: TargetArgs,
 }
 
 /// Where the master is: for workers, and for what talks to a running master.

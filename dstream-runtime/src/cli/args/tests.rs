@@ -1,5 +1,6 @@
 //! Command lines, and what becomes of them.
 
+use super::verb::StopArgs;
 use super::*;
 use crate::exec::job::{Bindings, BuiltJob};
 use crate::plan::example;
@@ -217,12 +218,12 @@ fn help_has_groups_and_the_order_of_use() {
         "Cluster:",
         "--role",
         "--workers",
-        "--listen",
-        "--name",
-        "--memory",
         "--master",
         "--token-file",
         "--state",
+        "--listen",
+        "--name",
+        "--memory",
         "Streams of this job:",
     ] {
         let at = rest.find(text).unwrap_or_else(|| panic!("no {text} in its place in\n{help}"));

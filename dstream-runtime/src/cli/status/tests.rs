@@ -67,8 +67,7 @@ fn example() -> ClusterStatus {
             worker: "w1".to_owned(),
             url: "tcp://10.0.0.2:9000".to_owned(),
             records: 1000,
-            unacknowledged: 2048,
-            full: true,
+            waiting: 2048,
         }],
     }
 }
@@ -95,8 +94,8 @@ workers
   w1    10.0.0.2:4001  active             5      0        2  300.0 MiB of 2.0 GiB      0 B  40 ms ago
   w2    10.0.0.2:4002  draining           3      3        2  300.0 MiB of 2.0 GiB      0 B  40 ms ago
 receivers
-  STREAM  WORKER  AT                   RECORDS  UNACKNOWLEDGED
-  views   w1      tcp://10.0.0.2:9000    1,000         2.0 KiB  full: senders wait
+  STREAM  WORKER  AT                   RECORDS  WAITING
+  views   w1      tcp://10.0.0.2:9000    1,000  2.0 KiB
 "
     );
 }

@@ -86,6 +86,19 @@ pub enum ClusterError {
         /// What does not fit.
         why: String,
     },
+    /// Nobody can receive what is pushed for a stream.
+    #[error(
+        "worker `{worker}` cannot receive records of `{stream}`: {why}\n  \
+         help: free the address on that host, or bind the stream to another one with --source {stream}=URL"
+    )]
+    Receiver {
+        /// The stream.
+        stream: String,
+        /// The worker.
+        worker: String,
+        /// Why.
+        why: String,
+    },
     /// The engine contradicts itself.
     #[error("{why}\n  help: this is a bug of dstream: please report it")]
     Broken {

@@ -5,14 +5,17 @@
 
 mod answer;
 mod members;
+mod receivers;
 mod status;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, unbounded};
 
 use self::members::Members;
+use self::receivers::Receivers;
 use super::arrivals::Arrivals;
 use super::note::{Luggage, MasterNote, WorkerNote, unpack};
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths, raw};
@@ -26,7 +29,7 @@ use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::Leaving;
 use crate::exec::job::BuiltJob;
-use crate::id::{Attempt, BatchSeq, TaskId, WorkerId};
+use crate::id::{Attempt, BatchSeq, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, PeerId};
 use crate::plan::{Plan, Tasks};
@@ -108,6 +111,9 @@ pub(super) fn serve(
             master: Master::new(plan, settings, ends, observer),
             net: endpoint.net().clone(),
             members: Members::default(),
+            receivers: Receivers::new(std::mem::take(&mut options.pushed)),
+            going: BTreeSet::new(),
+            fatal: None,
             arrivals: Arrivals::default(),
             setup: options.setup,
             want: options.workers.max(1),
@@ -152,6 +158,11 @@ struct Driver<'e> {
     want: u32,
     urls: answer::Urls,
     started: Instant,
+    receivers: Receivers,
+    /// Workers that may go once nobody needs what they have received.
+    going: BTreeSet<WorkerId>,
+    /// Why the job cannot go on, for a reason that is not its core's.
+    fatal: Option<ClusterError>,
     /// A client wants the end at once.
     ended: bool,
     stopping: bool,
@@ -168,6 +179,10 @@ impl Driver<'_> {
             if let Some(outcome) = self.master.take_outcome() {
                 self.dismiss_all();
                 return self.master.end(outcome);
+            }
+            if let Some(error) = self.fatal.take() {
+                self.dismiss_all();
+                return Err(error.into());
             }
             if self.ended {
                 self.dismiss_all();
@@ -189,6 +204,9 @@ impl Driver<'_> {
     }
 
     fn turn(&mut self) {
+        for worker in self.going.clone() {
+            self.dismiss(worker);
+        }
         while let Some(asks) = self.master.poll() {
             match asks {
                 Asks::Tell(worker, message) => self.tell(worker, &message),
@@ -205,13 +223,16 @@ impl Driver<'_> {
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Stop => self.stop(),
             Event::Net(delivery) => self.heard(delivery.take()),
-            // A master runs no task.
-            Event::Ran(_) => {}
+            // A master runs no task and receives nothing.
+            Event::Ran(_) | Event::Received(..) => {}
         }
     }
 
     fn stop(&mut self) {
         self.stopping = true;
+        for worker in self.receivers.all() {
+            self.tell_note(worker, &MasterNote::StopReceiving);
+        }
         self.master.handle(MasterEvent::Stop);
     }
 
@@ -234,6 +255,8 @@ impl Driver<'_> {
             }
             ToWorker::Place { epoch, placement, first, .. } => {
                 if let Some((workers, moved)) = self.members.placed(*epoch, placement) {
+                    self.receivers.placed(placement);
+                    self.assign_receivers();
                     let (epoch, first) = (*epoch, *first);
                     self.master.tell(&ClusterNews::Placed { epoch, first, workers, moved });
                 }
@@ -255,7 +278,7 @@ impl Driver<'_> {
         &mut self,
         peer: PeerId,
         batch: BatchSeq,
-        source: crate::id::SourceId,
+        source: SourceId,
         partition: crate::id::Partition,
     ) {
         let reads = |row: &&crate::plan::StageRow| row.tasks == Tasks::PerRange(source);
@@ -375,6 +398,25 @@ impl Driver<'_> {
                     self.done(peer, complete);
                 }
             },
+            WorkerNote::Receiving { source, url } => self.is_receiving(worker, source, url),
+            WorkerNote::CannotReceive { source, why } => {
+                let stream = self.stream(source);
+                let worker = self.members.name(worker);
+                self.fatal.get_or_insert(ClusterError::Receiver { stream, worker, why });
+            }
+            WorkerNote::ReceivedAll { source } => {
+                self.receivers.closed(source, worker);
+                self.assign_receivers();
+            }
+            WorkerNote::Received { source, receipt, records } => {
+                let number = receipt.number;
+                match self.receivers.register(source, worker, receipt, records) {
+                    Some(how) => {
+                        self.send(peer, &MasterNote::Registered { source, number, how });
+                    }
+                    None => self.net.accuse(peer, "a receipt for a source without receivers"),
+                }
+            }
             WorkerNote::Leave => self.drain(worker),
             WorkerNote::Unreachable { worker: other, why } => {
                 let (from, to) = (self.members.name(worker), self.members.name(other));
@@ -390,6 +432,9 @@ impl Driver<'_> {
     fn drain(&mut self, worker: WorkerId) {
         self.master.tell(&ClusterNews::Draining { worker: self.members.name(worker) });
         self.master.handle(MasterEvent::Drain(worker));
+        if self.receivers.drains(worker) {
+            self.tell_note(worker, &MasterNote::StopReceiving);
+        }
     }
 
     fn done(&mut self, peer: PeerId, complete: Option<(ToMaster, Vec<Block>)>) {
@@ -409,6 +454,32 @@ impl Driver<'_> {
         }
     }
 
+    fn tell_note(&self, worker: WorkerId, note: &MasterNote) {
+        if let Some(peer) = self.members.peer(worker) {
+            self.send(peer, note);
+        }
+    }
+
+    fn stream(&self, source: SourceId) -> String {
+        self.plan.sources.get(source.index()).map_or("", |row| row.name).to_owned()
+    }
+
+    /// Sees to it that every pushed source has its receiver.
+    fn assign_receivers(&mut self) {
+        if self.stopping {
+            return;
+        }
+        for (source, worker, listens) in self.receivers.assign() {
+            self.tell_note(worker, &MasterNote::Receive { source, listens });
+        }
+    }
+
+    fn is_receiving(&mut self, worker: WorkerId, source: SourceId, url: String) {
+        let (stream, name) = (self.stream(source), self.members.name(worker));
+        self.receivers.opened(source, worker, url.clone());
+        self.master.tell(&ClusterNews::Receiving { stream, worker: name, url });
+    }
+
     /// Everybody hears who is there.
     fn tell_crew(&self) {
         let crew = self.members.crew();
@@ -417,7 +488,14 @@ impl Driver<'_> {
         }
     }
 
+    /// A worker may go as far as its tasks are concerned: it does when all that it has received is part of
+    /// some batch that is over.
     fn dismiss(&mut self, worker: WorkerId) {
+        if self.receivers.holds(worker) {
+            self.going.insert(worker);
+            return;
+        }
+        self.going.remove(&worker);
         let Some(peer) = self.members.peer(worker) else { return };
         self.master.tell(&ClusterNews::Drained { worker: self.members.name(worker) });
         self.send(peer, &MasterNote::Dismissed);
@@ -449,7 +527,10 @@ impl Driver<'_> {
             self.master.tell(&ClusterNews::Left { worker: name.clone(), why: why.to_owned() });
         }
         self.master.handle(MasterEvent::Left(worker, format!("worker `{name}`: {why}")));
+        self.going.remove(&worker);
+        self.receivers.gone(worker);
         self.tell_crew();
+        self.assign_receivers();
     }
 
     /// The job is over.

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::JobSetup;
+use super::worker::Dropped;
 use crate::driver::worker::Leaving;
 use crate::exec::task::{DeadLetter, DeadLetters};
 use crate::id::{OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sink::Part;
 use crate::source::Carried;
+use crate::source::receive::{Receipt, Refusal, Registered};
 use crate::wire::{Message, MessageKind};
 
 /// Freight of at most so many bytes lies in its message.
@@ -37,6 +39,12 @@ pub(super) enum MasterNote {
     Input { task: TaskId, carried: Carried, pieces: u32 },
     /// The same, when it cannot be read.
     Unreadable { task: TaskId, why: String },
+    /// Take in what clients send for a source, and, if it listens, what comes to the source's own address.
+    Receive { source: SourceId, listens: bool },
+    /// Receive nothing any more; what has come is still taken.
+    StopReceiving,
+    /// What became of a receipt.
+    Registered { source: SourceId, number: u64, how: Result<Registered, Refusal> },
     /// The worker holds nothing any more and may go.
     Dismissed,
     /// The job is over.
@@ -64,6 +72,14 @@ pub(super) enum WorkerNote {
     Leave,
     /// It has lost another worker that it needs.
     Unreachable { worker: WorkerId, why: String },
+    /// Its receiver for a source listens at this URL.
+    Receiving { source: SourceId, url: String },
+    /// It cannot have a receiver for a source.
+    CannotReceive { source: SourceId, why: String },
+    /// Its receiver has ended: nothing more will come of it.
+    ReceivedAll { source: SourceId },
+    /// It has received something.
+    Received { source: SourceId, receipt: Receipt, records: u64 },
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },
 }
@@ -84,6 +100,19 @@ pub(super) enum PeerNote {
     Hello { worker: WorkerId },
     /// What the core says, and the blocks that belong to it.
     Said { message: ToPeer, freight: Freight },
+    /// Keep a copy of what this worker has received: here, or in a block of its own.
+    Copy {
+        source: SourceId,
+        number: u64,
+        what: Carried,
+        #[serde(with = "serde_bytes")]
+        here: Vec<u8>,
+        is_here: bool,
+    },
+    /// The copy is kept.
+    Copied { source: SourceId, number: u64 },
+    /// Nobody will read these any more.
+    Drop(Dropped),
 }
 
 /// The blocks that belong to a message between workers.

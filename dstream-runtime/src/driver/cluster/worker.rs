@@ -9,18 +9,24 @@ mod colleagues;
 mod door;
 mod inputs;
 mod join;
+mod receipts;
+mod receiving;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
+pub(super) use self::receipts::Dropped;
+use self::receipts::Receipts;
 use super::arrivals::Arrivals;
 use super::note::{Freight, INLINE, Label, Luggage, MasterNote, PeerNote, Place, WorkerNote, pack};
 use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions, raw};
 use crate::block::{Block, BufferPool};
+use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
 use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
@@ -29,11 +35,12 @@ use crate::driver::worker::{Asks, Leaving, Queue, Segment, Worker, start_executo
 use crate::driver::{BUFFERS_KEPT, CloseOnDrop, Event};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::{OutputSetting, SavedState};
-use crate::id::{Epoch, Partition, StageId, WorkerId};
+use crate::id::{Epoch, Partition, SourceId, StageId, WorkerId};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::sched::Retention;
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
+use crate::source::{Carried, receive};
 use crate::store::{BlockStore, KeptBlock, Pressure, StoreOptions, StoreStats};
 use crate::wire::{BlockHeader, Cargo, Heartbeat, MessageKind, Received};
 
@@ -71,6 +78,7 @@ pub(super) fn serve(
     let setup = welcome.setup;
     let job = build(&setup).map_err(|why| ClusterError::Setup { why })?;
     let inputs = Inputs::new(&job, &setup)?;
+    let offers = inputs.offers()?;
     let kernels = kernels(&setup, job, options);
     let queue = Queue::default();
     let result = std::thread::scope(|scope| {
@@ -92,6 +100,14 @@ pub(super) fn serve(
             held: Default::default(),
             arrivals: Arrivals::default(),
             early: Vec::new(),
+            plan,
+            sender: sender.clone(),
+            receivers: BTreeMap::new(),
+            receiving: BTreeSet::new(),
+            received_all: false,
+            sessions: Sessions::new(offers, SessionLimits::default()),
+            receipts: Receipts::new(welcome.worker),
+            copies: Arrivals::default(),
             moving: Vec::new(),
             beat: Heartbeat { number: 0, heard: 0, epoch: Epoch(0) },
             load: StoreStats::default(),
@@ -131,6 +147,7 @@ enum Over {
 }
 
 struct Driver<'e> {
+    plan: &'static Plan,
     kernels: &'e Kernels,
     worker: Worker<'e>,
     net: Net,
@@ -146,6 +163,18 @@ struct Driver<'e> {
     arrivals: Arrivals<(PeerId, Key), (ToPeer, Vec<Place>)>,
     /// What other workers said of an epoch whose placement has not been taken in yet.
     early: Vec<(ToPeer, Vec<Place>, Vec<Block>)>,
+    /// Who is to hear of what happens here, for receivers.
+    sender: Sender<Event>,
+    receivers: BTreeMap<SourceId, receive::Receiver>,
+    /// The sources for which something may still be taken in here.
+    receiving: BTreeSet<SourceId>,
+    /// Nothing new is to be taken in.
+    received_all: bool,
+    /// Clients of the library.
+    sessions: Sessions,
+    receipts: Receipts,
+    /// Copies of other workers' receipts and their lines.
+    copies: Arrivals<(PeerId, SourceId, u64), Carried>,
     /// State on its way to other workers.
     moving: Vec<Transfer>,
     beat: Heartbeat,
@@ -209,6 +238,7 @@ impl Driver<'_> {
         match event {
             Event::Ran(ran) => self.worker.ran(ran),
             Event::Net(delivery) => self.heard(delivery.take()),
+            Event::Received(source, delivery) => self.received(source, delivery),
             Event::Stop => self.leave(),
             // A worker cuts no source and publishes nothing.
             Event::Cut { .. } | Event::Published { .. } => {}
@@ -297,7 +327,15 @@ impl Driver<'_> {
     }
 
     fn start(&mut self, run: crate::sched::worker::RunTask) {
-        match self.inputs.open(&run) {
+        let opened = match run.ranges.first() {
+            // A partition whose owner has received nothing.
+            None => self.receipts.open(&[]),
+            Some(range) if receive::taker_of(&range.split).is_some() => {
+                self.receipts.open(&run.ranges)
+            }
+            Some(_) => self.inputs.open(&run),
+        };
+        match opened {
             Ok(input) => self.worker.start(run, Some(input)),
             Err(error) => self.worker.refuse(&run, &error.into()),
         }
@@ -397,6 +435,9 @@ impl Driver<'_> {
             NetEvent::Message { peer, message } if peer == self.master => {
                 self.master_said(&message)
             }
+            NetEvent::Message { peer, message } if message.kind() == MessageKind::ToReceiver => {
+                self.client_said(peer, &message);
+            }
             NetEvent::Message { peer, message } => self.peer_said(peer, &message),
             NetEvent::Block { peer, header, bytes, .. } => self.block_came(peer, header, bytes),
             NetEvent::Connected { peer, subject, .. } => {
@@ -417,7 +458,19 @@ impl Driver<'_> {
             }
             NetEvent::Closed { peer, reason } => {
                 self.arrivals.forget(|(of, _)| *of == peer);
+                self.copies.forget(|(of, ..)| *of == peer);
+                self.sessions.gone(peer);
                 if let Some(worker) = self.colleagues.closed(peer) {
+                    let other = self.colleagues.second();
+                    let (again, settled) = self.receipts.lost(worker, other);
+                    for (source, number, what, lines) in again {
+                        if let Some(other) = other {
+                            self.send_copy(other, source, number, what, lines);
+                        }
+                    }
+                    for (source, number, settled) in settled {
+                        self.settle(source, number, settled);
+                    }
                     let why = reason.to_string();
                     self.tell_master(&WorkerNote::Unreachable { worker, why });
                 }
@@ -458,6 +511,9 @@ impl Driver<'_> {
                 ready.into_iter().for_each(|run| self.start(run));
             }
             MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
+            MasterNote::Receive { source, listens } => self.receive(source, listens),
+            MasterNote::StopReceiving => self.stop_receiving(),
+            MasterNote::Registered { source, number, how } => self.registered(source, number, how),
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::Dismiss { why } => {
@@ -484,8 +540,13 @@ impl Driver<'_> {
                 self.beat.epoch = *epoch;
                 (self.log)(WorkerNews::Placed { epoch: *epoch, first: *first, partitions: mine });
             }
+            if let ToWorker::Begin { batch, ranges, .. } = message {
+                self.receipts.begins(*batch, ranges);
+            }
             if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message {
                 self.inputs.forget(*oldest);
+                let dropped = self.receipts.release(*oldest);
+                self.tell_dropped(dropped);
             }
             if let Some(message) = self.held.pop_front() {
                 self.worker.master_said(message);

@@ -100,9 +100,7 @@ impl MasterCore {
         self.batches.pop_front();
         let Some(epoch) = self.epochs.of(seq).map(|row| row.epoch) else { return };
         let oldest = BatchSeq(seq.0 + 1);
-        for owner in self.epochs.owners() {
-            self.actions.push_back(MasterAction::Tell(owner, ToWorker::Release { epoch, oldest }));
-        }
+        self.tell_owners(&ToWorker::Release { epoch, oldest });
         self.retire();
     }
 
@@ -116,9 +114,15 @@ impl MasterCore {
         self.batches.retain(|batch| batch.seq < seq);
         self.failing.retain(|task, _| task.batch < seq);
         let Some(epoch) = self.epochs.of(seq).map(|row| row.epoch) else { return };
+        self.tell_owners(&ToWorker::Abandon { epoch, from: seq });
+    }
+
+    /// Tells everybody who takes part in a batch that is not over, or will.
+    fn tell_owners(&mut self, message: &ToWorker) {
         for owner in self.epochs.owners() {
-            let abandon = ToWorker::Abandon { epoch, from: seq };
-            self.actions.push_back(MasterAction::Tell(owner, abandon));
+            if self.members.is_member(owner) {
+                self.actions.push_back(MasterAction::Tell(owner, message.clone()));
+            }
         }
     }
 

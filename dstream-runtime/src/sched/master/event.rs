@@ -32,9 +32,10 @@ pub struct MasterConfig {
 /// What a master's core is told.
 #[derive(Debug)]
 pub enum MasterEvent {
-    /// A worker said something.
+    /// A worker said something. Nothing may come from one that has left, or was dismissed or evicted: a
+    /// process that comes back is a new worker.
     Worker(WorkerId, ToMaster),
-    /// The connection to a worker is gone, and why. Nothing that it said comes after this.
+    /// The connection to a worker is gone, and why.
     Left(WorkerId, String),
     /// A worker is to leave politely.
     Drain(WorkerId),

@@ -269,7 +269,7 @@ impl Members {
     }
 
     pub(super) fn settled(&self, worker: WorkerId) -> Epoch {
-        self.members.get(&worker).map_or(Epoch(u64::MAX), |member| member.settled)
+        self.members.get(&worker).map_or(Epoch(0), |member| member.settled)
     }
 }
 

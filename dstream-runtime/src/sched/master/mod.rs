@@ -87,6 +87,9 @@ impl MasterCore {
 
     /// Takes in one event; what follows from it is there to be polled.
     pub fn handle(&mut self, now_ms: u64, event: MasterEvent) {
+        if self.finished {
+            return;
+        }
         match event {
             MasterEvent::Worker(worker, message) => {
                 // Of what workers say, nearly nothing makes anything else possible.
@@ -126,9 +129,6 @@ impl MasterCore {
 
     /// Does everything that has become possible.
     fn advance(&mut self, now_ms: u64) {
-        if self.finished {
-            return;
-        }
         self.commit();
         self.publish();
         self.dismiss(now_ms);
@@ -154,9 +154,10 @@ impl MasterCore {
         }
     }
 
-    /// The oldest batch that is not over.
+    /// The oldest batch that is not over. Those that were given up never will be.
     fn oldest(&self) -> BatchSeq {
-        self.batches.front().map_or(self.next, |batch| batch.seq)
+        let given_up = self.failed.as_ref().map_or(self.next, |(seq, _)| *seq);
+        self.batches.front().map_or(given_up, |batch| batch.seq)
     }
 
     fn batch(&mut self, seq: BatchSeq) -> Option<&mut Batch> {

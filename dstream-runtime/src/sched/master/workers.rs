@@ -121,7 +121,7 @@ impl MasterCore {
     /// A worker is gone that was not let go: here is decided what becomes of its partitions. What it held
     /// is lost with it, so the job ends after the batches that were complete.
     fn lost(&mut self, worker: WorkerId, why: String) {
-        if !self.epochs.owns(worker) || self.finished {
+        if !self.epochs.owns(worker) {
             return;
         }
         if self.next == self.config.first {

@@ -121,6 +121,11 @@ impl Members {
         self.workers.get(&worker).map(|member| member.peer)
     }
 
+    /// Where others reach a worker.
+    pub(super) fn addr(&self, worker: WorkerId) -> Option<SocketAddr> {
+        self.workers.get(&worker).filter(|member| member.ready).map(|member| member.addr)
+    }
+
     /// For people.
     pub(super) fn name(&self, worker: WorkerId) -> String {
         self.workers.get(&worker).map_or_else(|| worker.to_string(), |member| member.name.clone())

@@ -3,7 +3,8 @@
 use super::Driver;
 use super::members::Member;
 use crate::driver::cluster::status::{
-    BatchStatus, ClusterStatus, OutputStatus, Phase, SourceStatus, Standing, WorkerStatus,
+    BatchStatus, ClusterStatus, OutputStatus, Phase, ReceiverStatus, SourceStatus, Standing,
+    WorkerStatus,
 };
 use crate::id::Epoch;
 use crate::sched::{self, status::MemberStatus};
@@ -65,7 +66,17 @@ impl Driver<'_> {
                 })
                 .collect(),
             workers: self.members.iter().map(|(id, m)| worker(m, member(id))).collect(),
-            receivers: Vec::new(),
+            receivers: self
+                .receivers
+                .seen()
+                .map(|seen| ReceiverStatus {
+                    stream: self.stream(seen.source),
+                    worker: self.members.name(seen.worker),
+                    url: seen.url.to_owned(),
+                    records: seen.records,
+                    waiting: seen.waiting,
+                })
+                .collect(),
         }
     }
 }

@@ -121,6 +121,22 @@ impl Colleagues {
         }
     }
 
+    /// Which worker a connection is that of.
+    pub(super) fn worker(&self, peer: PeerId) -> Option<WorkerId> {
+        let known = self.known.values().find(|known| known.link == Link::Up(peer))?;
+        Some(known.colleague.worker)
+    }
+
+    /// Who keeps copies of what this worker receives: the next one that can be reached, so that the
+    /// copies of several are spread.
+    pub(super) fn second(&self) -> Option<WorkerId> {
+        let up = |(worker, known): (&WorkerId, &Known)| {
+            matches!(known.link, Link::Up(_)).then_some(*worker)
+        };
+        let mut after = self.known.range(self.id..).filter_map(up);
+        after.next().or_else(|| self.known.iter().find_map(up))
+    }
+
     /// Whether a connection is that of a worker that said who it is.
     pub(super) fn is_known(&self, peer: PeerId) -> bool {
         self.known.values().any(|known| known.link == Link::Up(peer))

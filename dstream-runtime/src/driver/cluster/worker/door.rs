@@ -6,9 +6,10 @@ use crate::driver::cluster::ClusterError;
 use crate::driver::cluster::note::{Freight, PeerNote, Place};
 use crate::driver::worker::Segment;
 use crate::exec::task::SavedState;
-use crate::id::{Attempt, Epoch, Partition, StageId, TaskId};
+use crate::id::{Attempt, Epoch, Partition, SourceId, StageId, TaskId};
 use crate::net::PeerId;
 use crate::sched::message::ToPeer;
+use crate::source::Carried;
 use crate::wire::{BlockHeader, Cargo, MessageKind, Received};
 
 /// Which message a block belongs to.
@@ -40,6 +41,26 @@ impl Driver<'_> {
             }
             Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
                 self.said(peer, message, &freight).err()
+            }
+            Ok(PeerNote::Copy { source, number, what, here, is_here }) => {
+                let complete = if is_here {
+                    let mut buffer = self.pool.take(here.len());
+                    buffer.bytes_mut().extend_from_slice(&here);
+                    Some((what, vec![Block::raw(buffer)]))
+                } else {
+                    self.copies.announced((peer, source, number), what, 1)
+                };
+                self.copy_complete(peer, source, number, complete);
+                None
+            }
+            Ok(PeerNote::Copied { source, number }) => {
+                let settled = self.receipts.copied(source, number);
+                self.settle(source, number, settled);
+                None
+            }
+            Ok(PeerNote::Drop(dropped)) => {
+                self.receipts.drop(&dropped);
+                None
             }
             Ok(PeerNote::Said { .. }) => Some("it did not say which worker it is".to_owned()),
             Err(error) => Some(error.to_string()),
@@ -109,10 +130,32 @@ impl Driver<'_> {
                     self.arrived(key, header.piece, block);
                 })
             }
+            Cargo::Receipt { source, number } => Block::open_raw(bytes).map(|block| {
+                let complete = self.copies.arrived((peer, source, number), 0, block);
+                self.copy_complete(peer, source, number, complete);
+            }),
+            Cargo::Append { number } => Block::open_raw(bytes).map(|block| {
+                let asks = self.sessions.block(peer, number, block);
+                self.session_asks(asks);
+            }),
             _ => Ok(()),
         };
         if let Err(error) = opened {
             self.net.accuse(peer, &error.to_string());
+        }
+    }
+
+    fn copy_complete(
+        &mut self,
+        peer: PeerId,
+        source: SourceId,
+        number: u64,
+        complete: Option<(Carried, Vec<Block>)>,
+    ) {
+        if let Some((what, blocks)) = complete
+            && let Some(lines) = blocks.into_iter().next()
+        {
+            self.copy(peer, source, number, what, lines);
         }
     }
 

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use crate::block::Block;
+use crate::client::Offer;
 use crate::driver::cluster::arrivals::Arrivals;
 use crate::driver::cluster::{ClusterError, JobSetup};
 use crate::exec::job::BuiltJob;
-use crate::id::{BatchSeq, TaskId};
+use crate::id::{BatchSeq, SourceId, TaskId};
 use crate::plan::{Plan, Tasks};
-use crate::record::Schema;
+use crate::record::{Format, Schema};
 use crate::sched::worker::RunTask;
 use crate::source::{self, Carried, Input, OpenOptions, Reread, SourceError};
 
@@ -22,6 +23,7 @@ enum Load {
 
 pub(super) struct Inputs {
     plan: &'static Plan,
+    specs: Vec<(String, Format, OpenOptions)>,
     /// Per source, what reads its ranges; why nothing does.
     readers: Vec<Result<Box<dyn Reread>, SourceError>>,
     /// Data that is on its way.
@@ -35,17 +37,38 @@ pub(super) struct Inputs {
 impl Inputs {
     pub(super) fn new(job: &BuiltJob, setup: &JobSetup) -> Result<Self, ClusterError> {
         let interval = std::time::Duration::from_millis(setup.interval_ms);
-        let reader = |spec: &crate::exec::job::SourceSpec| {
+        let spec = |spec: &crate::exec::job::SourceSpec| {
             let header_default = matches!(spec.schema, Schema::Struct { .. });
-            source::reread(&spec.url, spec.format, &OpenOptions { interval, header_default })
+            (spec.url.clone(), spec.format, OpenOptions { interval, header_default })
         };
+        let specs: Vec<_> = job.sources.iter().map(spec).collect();
         Ok(Self {
             plan: job.plan,
-            readers: job.sources.iter().map(reader).collect(),
+            readers: specs.iter().map(|(url, format, o)| source::reread(url, *format, o)).collect(),
+            specs,
             coming: Arrivals::default(),
             carried: BTreeMap::new(),
             waiting: BTreeMap::new(),
         })
+    }
+
+    /// The sources that clients of the library can append to.
+    pub(super) fn offers(&self) -> Result<Vec<Offer>, ClusterError> {
+        let mut offers = Vec::new();
+        for (row, (url, format, options)) in self.plan.sources.iter().zip(&self.specs) {
+            let wrong = |error: SourceError| ClusterError::Setup { why: error.to_string() };
+            if source::receive::is_pushed(url).map_err(wrong)? {
+                let header = *format == Format::Csv && options.header_default;
+                let (stream, source) = (row.name.to_owned(), row.id);
+                offers.push(Offer { stream, source, format: *format, header });
+            }
+        }
+        Ok(offers)
+    }
+
+    /// Where a source is, how its records are written, and the options for opening it.
+    pub(super) fn spec(&self, source: SourceId) -> Option<(&str, Format, &OpenOptions)> {
+        self.specs.get(source.index()).map(|(url, format, options)| (&**url, *format, options))
     }
 
     /// The master says that what a task reads travels in so many blocks; the task if it waited for just
