@@ -87,7 +87,7 @@ fn exchange(
 }
 
 /// The client's certificate.
-fn identity(target: &ClientTarget, addr: SocketAddr) -> Result<Identity, ClusterError> {
+pub(crate) fn identity(target: &ClientTarget, addr: SocketAddr) -> Result<Identity, ClusterError> {
     let now: Duration = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match &target.access {
         Access::Authority { state } => {
