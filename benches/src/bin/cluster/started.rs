@@ -121,7 +121,9 @@ impl Started {
     ///
     /// # Errors
     /// When nobody knows.
-    pub(crate) fn end_without_summary(mut self) -> Result<std::process::ExitStatus, Box<dyn Error>> {
+    pub(crate) fn end_without_summary(
+        mut self,
+    ) -> Result<std::process::ExitStatus, Box<dyn Error>> {
         Ok(self.child.wait()?)
     }
 
