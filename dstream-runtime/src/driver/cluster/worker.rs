@@ -21,7 +21,7 @@ use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
 pub(super) use self::receipts::Dropped;
-use self::receipts::Receipts;
+use self::receipts::{Orphans, Receipts};
 use super::arrivals::Arrivals;
 use super::note::{Freight, INLINE, Label, Luggage, MasterNote, PeerNote, Place, WorkerNote, pack};
 use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions, raw};
@@ -462,13 +462,13 @@ impl Driver<'_> {
                 self.sessions.gone(peer);
                 if let Some(worker) = self.colleagues.closed(peer) {
                     let other = self.colleagues.second();
-                    let (again, settled) = self.receipts.lost(worker, other);
+                    let Orphans { again, alone } = self.receipts.lost(worker, other);
                     for (source, number, what, lines) in again {
                         if let Some(other) = other {
                             self.send_copy(other, source, number, what, lines);
                         }
                     }
-                    for (source, number, settled) in settled {
+                    for (source, number, settled) in alone {
                         self.settle(source, number, settled);
                     }
                     let why = reason.to_string();

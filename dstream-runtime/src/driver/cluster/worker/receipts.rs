@@ -66,6 +66,14 @@ pub(super) struct Settled {
     pub(super) copy: Option<WorkerId>,
 }
 
+/// What a lost worker was to keep copies of.
+pub(super) struct Orphans {
+    /// To be copied by another worker.
+    pub(super) again: Vec<(SourceId, u64, Carried, Block)>,
+    /// There is no other worker.
+    pub(super) alone: Vec<(SourceId, u64, Settled)>,
+}
+
 /// The lines of a receipt.
 struct Lines {
     what: Carried,
@@ -224,12 +232,8 @@ impl Receipts {
         of_source.any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
     }
 
-    /// A worker is gone: what it was to copy and has not is to be copied by another, if there is one.
-    pub(super) fn lost(
-        &mut self,
-        worker: WorkerId,
-        other: Option<WorkerId>,
-    ) -> (Vec<(SourceId, u64, Carried, Block)>, Vec<(SourceId, u64, Settled)>) {
+    /// A worker is gone: what it had copies of, or was to have, is to be copied by another, if there is one.
+    pub(super) fn lost(&mut self, worker: WorkerId, other: Option<WorkerId>) -> Orphans {
         let mut again = Vec::new();
         let mut alone = Vec::new();
         for ((source, number), mine) in &mut self.mine {
@@ -237,8 +241,7 @@ impl Receipts {
                 continue;
             }
             mine.copy = other;
-            let pending = matches!(mine.state, State::Pending { copied: false, .. });
-            let lines = self.lines.get(&(self.id, *source, *number)).filter(|_| pending);
+            let lines = self.lines.get(&(self.id, *source, *number));
             match (other, lines) {
                 (Some(_), Some(lines)) => {
                     if let Ok(block) = lines.block.get() {
@@ -248,9 +251,11 @@ impl Receipts {
                 _ => alone.push((*source, *number)),
             }
         }
-        let settled =
-            alone.into_iter().map(|(source, number)| (source, number, self.copied(source, number)));
-        (again, settled.collect())
+        let alone = alone
+            .into_iter()
+            .map(|(source, number)| (source, number, self.copied(source, number)))
+            .collect();
+        Orphans { again, alone }
     }
 
     /// A batch begins that reads these here: what they take is no longer the receivers'.
