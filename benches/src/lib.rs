@@ -13,7 +13,6 @@ pub mod expert;
 pub mod fused;
 pub mod input;
 pub mod jobs;
-#[cfg(feature = "cluster")]
 pub mod net;
 pub mod output;
 pub mod plain;

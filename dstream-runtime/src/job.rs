@@ -1,5 +1,6 @@
 //! Jobs, as generated code presents them.
 
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,6 +60,19 @@ pub trait AnyJob: Sync {
     /// # Errors
     /// When a parameter is missing or malformed.
     fn build(&self, matches: &ArgMatches, bindings: Bindings) -> Result<BuiltJob, clap::Error>;
+
+    /// The job's parameters in a parsed command line, as JSON: what a master ships to its workers.
+    ///
+    /// # Errors
+    /// When a parameter is missing or malformed, or cannot be written as JSON.
+    fn params_json(&self, matches: &ArgMatches) -> Result<String, clap::Error>;
+
+    /// Builds the job from its parameters as JSON. Whoever builds from the same text computes the same:
+    /// every process of a cluster does, its master included.
+    ///
+    /// # Errors
+    /// When the text does not hold the parameters of this job.
+    fn build_from(&self, params: &str, bindings: Bindings) -> Result<BuiltJob, String>;
 }
 
 impl<J: Job> AnyJob for J {
@@ -73,6 +87,21 @@ impl<J: Job> AnyJob for J {
     fn build(&self, matches: &ArgMatches, bindings: Bindings) -> Result<BuiltJob, clap::Error> {
         Ok(build(*self, J::Params::from_arg_matches(matches)?, bindings))
     }
+
+    fn params_json(&self, matches: &ArgMatches) -> Result<String, clap::Error> {
+        let params = J::Params::from_arg_matches(matches)?;
+        serde_json::to_string(&params).map_err(|error| {
+            let message = format!("the parameters of the job cannot be written as JSON: {error}\n");
+            clap::Error::raw(ErrorKind::ValueValidation, message)
+        })
+    }
+
+    fn build_from(&self, params: &str, bindings: Bindings) -> Result<BuiltJob, String> {
+        let params = serde_json::from_str(params).map_err(|error| {
+            format!("the parameters of the job cannot be read from JSON: {error}, in {params}")
+        })?;
+        Ok(build(*self, params, bindings))
+    }
 }
 
 /// A job for a binary. What is none is refused at the place where it is named.
@@ -85,4 +114,67 @@ pub fn build<J: Job>(job: J, params: J::Params, bindings: Bindings) -> BuiltJob 
     let mut builder = Builder::new(Job::plan(&job), bindings);
     Job::build(&job, Box::leak(Box::new(params)), &mut builder);
     builder.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::SourceId;
+    use crate::plan::example;
+    use std::sync::Mutex;
+
+    /// What the last job was built with.
+    static SEEN: Mutex<Option<Parameters>> = Mutex::new(None);
+
+    #[derive(Debug, Clone, PartialEq, Args, Serialize, serde::Deserialize)]
+    struct Parameters {
+        #[arg(long)]
+        threshold: f64,
+        #[arg(long)]
+        pattern: Option<String>,
+        #[arg(long, default_value_t = u64::MAX)]
+        seed: u64,
+        #[arg(long)]
+        only: Vec<String>,
+        #[arg(long)]
+        strict: bool,
+    }
+
+    impl JobParams for Parameters {}
+
+    #[derive(Clone, Copy)]
+    struct Example;
+
+    impl Job for Example {
+        type Params = Parameters;
+        fn plan(&self) -> &'static Plan {
+            &example::PLAN
+        }
+        fn build(&self, params: &'static Parameters, builder: &mut Builder) {
+            *SEEN.lock().unwrap() = Some(params.clone());
+            builder.source::<crate::source::TextLines>(SourceId(0), "none");
+        }
+    }
+
+    #[test]
+    fn parameters_arrive_as_they_were_given() {
+        let arguments = ["job", "--threshold", "0.30000000000000004", "--pattern", "a \"b\" \n é"];
+        let more = ["--only", "x", "--only", "y", "--strict"];
+        let matches = Example
+            .augment(Command::new("job"))
+            .try_get_matches_from(arguments.into_iter().chain(more))
+            .unwrap();
+        let json = Example.params_json(&matches).unwrap();
+        AnyJob::build(&Example, &matches, Bindings::default()).unwrap();
+        let here = SEEN.lock().unwrap().take().unwrap();
+        let bound = Bindings {
+            sources: [(example::PLAN.sources[0].name.to_owned(), "elsewhere".to_owned())].into(),
+            ..Bindings::default()
+        };
+        let built = Example.build_from(&json, bound).unwrap();
+        assert_eq!(SEEN.lock().unwrap().take(), Some(here));
+        assert_eq!(built.sources[0].url, "elsewhere");
+        let wrong = Example.build_from("{\"k\": 1}", Bindings::default()).err().unwrap();
+        assert!(wrong.contains("missing field"), "{wrong}");
+    }
 }

@@ -5,11 +5,11 @@
 
 pub mod block;
 pub mod cli;
+pub mod client;
 pub mod driver;
 pub mod exec;
 pub mod id;
 pub mod job;
-#[cfg(feature = "cluster")]
 pub mod net;
 pub mod plan;
 #[doc(hidden)]
@@ -18,8 +18,8 @@ pub mod record;
 pub mod sched;
 pub mod sink;
 pub mod source;
+pub mod store;
 pub mod testing;
 pub mod text;
 pub mod time;
-#[cfg(feature = "cluster")]
 pub mod wire;

@@ -2,6 +2,7 @@
 //!
 //! A [`Run`] is the whole engine with sources and sinks in memory and a clock that only counts
 //! batches: batch n ends n intervals after zero. Nothing waits, so tests are as fast as their tasks.
+//! Blocks between stages are opened as if another process had made them.
 //!
 //! ```ignore
 //! let done = Run::new(word_count)
@@ -11,6 +12,8 @@
 //!     .run()?;
 //! assert_eq!(done.sorted::<(String, u64)>("counts", 1)?, [("a".into(), 2), ("b".into(), 1)]);
 //! ```
+
+mod travel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -26,6 +29,7 @@ use crate::plan::Plan;
 use crate::record::{AsRecord, Format, Record, write_csv, write_json, write_text};
 use crate::sink::{MemorySink, Part, Published, Sink};
 use crate::source::{MemorySource, Source};
+use crate::store::StoreOptions;
 use crate::time::Timetable;
 
 /// Why a run failed, or could not be asked what it was asked.
@@ -74,6 +78,7 @@ pub struct Run<J: Job> {
     batches: u64,
     partitions: u32,
     threads: u32,
+    memory: u64,
     restarts: BTreeSet<u64>,
 }
 
@@ -88,6 +93,7 @@ impl<J: Job> Run<J> {
             batches: 0,
             partitions: 4,
             threads: 2,
+            memory: StoreOptions::MEMORY,
             restarts: BTreeSet::new(),
         }
     }
@@ -162,6 +168,13 @@ impl<J: Job> Run<J> {
         self
     }
 
+    /// Bytes of blocks that are kept in memory; the others lie in files.
+    #[must_use]
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = bytes;
+        self
+    }
+
     /// Stop after batch n, and go on in a new engine from what was saved. May be called several times.
     #[must_use]
     pub fn restart_after(mut self, batch: u64) -> Self {
@@ -178,7 +191,7 @@ impl<J: Job> Run<J> {
             Some(params) => params,
             None => default_params::<J>()?,
         };
-        let job = build(self.job, params, Bindings::default());
+        let job = travel::travelling(build(self.job, params, Bindings::default()));
         let names: Vec<_> = job.plan.sources.iter().map(|s| s.name).collect();
         if let Some(name) = self.inputs.keys().find(|name| !names.contains(&name.as_str())) {
             return Err(unknown("source", name, &names));
@@ -200,6 +213,7 @@ impl<J: Job> Run<J> {
             let config = LocalConfig {
                 partitions: self.partitions,
                 cores: self.threads as usize,
+                memory: self.memory,
                 savepoint: true,
                 from: savepoint.take(),
                 ..LocalConfig::default()

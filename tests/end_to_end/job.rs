@@ -234,7 +234,7 @@ impl Drop for Running {
 }
 
 /// Whether something can be read from a descriptor within a time.
-fn readable(fd: &impl AsFd, time: Duration) -> bool {
+pub(crate) fn readable(fd: &impl AsFd, time: Duration) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::IN)];
     let time = Timespec::try_from(time).expect("it is short");
     rustix::event::poll(&mut fds, Some(&time)).expect("it can be polled") > 0

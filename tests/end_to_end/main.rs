@@ -8,6 +8,7 @@
 //! `DSTREAM_TEST_SECONDS` is the deadline of a job.
 
 mod bad_input;
+mod cluster;
 mod failures;
 mod job;
 mod live;

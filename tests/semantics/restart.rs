@@ -53,6 +53,21 @@ fn a_restart_after_any_batch_publishes_the_same_bytes() -> Tested {
 }
 
 #[test]
+fn blocks_in_files_change_nothing() -> Tested {
+    every(|partitions| {
+        let run = |memory| {
+            Run::new(stateful).input("lines", batches()).partitions(partitions).memory(memory)
+        };
+        let whole = bytes(&run(u64::MAX).run()?);
+        for memory in [0, 1000] {
+            assert_eq!(bytes(&run(memory).run()?), whole, "{memory} bytes of memory");
+        }
+        assert_eq!(bytes(&run(0).restart_after(5).run()?), whole, "and a restart");
+        Ok(())
+    })
+}
+
+#[test]
 fn threads_change_nothing() -> Tested {
     every(|partitions| {
         let run = |threads| {

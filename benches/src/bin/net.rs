@@ -49,6 +49,11 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+fn middle(mut rates: Vec<f64>) -> f64 {
+    rates.sort_unstable_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
 fn main() -> BenchResult<()> {
     let options = Options::parse();
     match options.other {
@@ -64,7 +69,8 @@ fn measure(options: &Options) -> BenchResult<()> {
     let (taken, opened) = (Pair::start(dir.path(), false)?, Pair::start(dir.path(), true)?);
     let (mut plain, mut blocks, mut through) = (Vec::new(), Vec::new(), Vec::new());
     // Alternating, so that whatever else the machine does hits all alike.
-    for _ in 0..options.runs.max(1) {
+    let runs = options.runs.max(1);
+    for _ in 0..runs {
         plain.push(bare::send(bytes)?);
         blocks.push(taken.blocks(bytes)?);
         through.push(opened.blocks(bytes)?);
@@ -74,6 +80,11 @@ fn measure(options: &Options) -> BenchResult<()> {
     for (name, times) in [("blocks", blocks), ("blocks, through the door", through)] {
         let rate = gigabits(bytes, median(times));
         println!("{name:28} {rate:6.2} Gbit/s  {:.2} of bare", rate / plain);
+    }
+    for together in [1, 64] {
+        let rates = (0..runs).map(|_| opened.small(together)).collect::<BenchResult<Vec<_>>>()?;
+        let name = format!("blocks of 4 KiB, {together} in a push");
+        println!("{name:32} {:8.0} a second", middle(rates));
     }
     let show = |name: &str, latency: Latency| {
         let Latency { p50, p99, max } = latency;

@@ -17,6 +17,10 @@ use super::{BLOCK, BenchResult, Other, say_and_wait};
 /// Blocks under way at a time.
 const AHEAD: usize = 8;
 
+/// Bytes of a small block, and how many of them are sent.
+const SMALL: usize = 4 << 10;
+const SMALL_BLOCKS: u64 = 100_000;
+
 /// Sent back as it came; with `blocks`, once that many blocks have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Ping {
@@ -41,6 +45,14 @@ fn bind(dir: &Path, name: &str) -> BenchResult<(Endpoint, Receiver<Delivery>)> {
         eprintln!("note: {warning}");
     }
     Ok((endpoint, events))
+}
+
+fn header(n: u64) -> BlockHeader {
+    let partition = Partition(n as u32);
+    let producer = TaskId { batch: BatchSeq(n), stage: StageId(0), partition };
+    let id = BlockId { producer, tail: TailId(0), partition };
+    let cargo = Cargo::Segment { id, attempt: Attempt(0) };
+    BlockHeader { epoch: Epoch(1), cargo, piece: 0 }
 }
 
 /// In the other process: takes blocks, and answers pings.
@@ -122,6 +134,27 @@ impl Pair {
         Ok(Self { endpoint, events, peer, block, _other: other })
     }
 
+    /// Sends small blocks, that many in one push; how many a second.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn small(&self, together: u32) -> BenchResult<f64> {
+        let mut rows = RowsBuilder::<u64>::new(&BufferPool::new(0), SMALL);
+        for n in 0..(SMALL as u64 / 8) {
+            rows.push(n)?;
+        }
+        let block = rows.finish().ok_or("an empty block")?;
+        let blocks: Vec<_> = (0..together).map(|n| (header(n.into()), block.clone())).collect();
+        let pushes = SMALL_BLOCKS / u64::from(together);
+        let start = Instant::now();
+        self.send_ping(pushes * u64::from(together))?;
+        for _ in 0..pushes {
+            self.endpoint.net().push_blocks(self.peer, &blocks)?.detach();
+        }
+        self.answer()?;
+        Ok((pushes * u64::from(together)) as f64 / start.elapsed().as_secs_f64())
+    }
+
     /// Sends that many bytes as blocks; how long that took, until the other process had them.
     ///
     /// # Errors
@@ -144,12 +177,7 @@ impl Pair {
     }
 
     fn push(&self, n: u64) -> BenchResult<Transfer> {
-        let partition = Partition(n as u32);
-        let producer = TaskId { batch: BatchSeq(n), stage: StageId(0), partition };
-        let id = BlockId { producer, tail: TailId(0), partition };
-        let cargo = Cargo::Segment { id, attempt: Attempt(0) };
-        let header = BlockHeader { epoch: Epoch(1), cargo, piece: 0 };
-        Ok(self.endpoint.net().push_block(self.peer, &header, &self.block)?)
+        Ok(self.endpoint.net().push_block(self.peer, &header(n), &self.block)?)
     }
 
     fn send_ping(&self, blocks: u64) -> BenchResult<()> {

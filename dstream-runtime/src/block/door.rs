@@ -168,7 +168,7 @@ impl Block {
     }
 
     /// A block whose bytes were checked, all of them, for that type.
-    fn admitted((header, said): (Header, Preamble), bytes: Bytes, of: TypeId) -> Self {
+    pub(super) fn admitted((header, said): (Header, Preamble), bytes: Bytes, of: TypeId) -> Self {
         Self(Arc::new(Inner {
             bytes,
             body: HEADER_LEN,
@@ -182,7 +182,11 @@ impl Block {
 }
 
 /// Checks everything that needs no type, and hands out the body.
-fn split(bytes: &Bytes, kind: Kind, schema: u64) -> Result<((Header, Preamble), &[u8]), DoorError> {
+pub(super) fn split(
+    bytes: &Bytes,
+    kind: Kind,
+    schema: u64,
+) -> Result<((Header, Preamble), &[u8]), DoorError> {
     let bytes = bytes.as_slice();
     let Some((header, body)) = bytes.split_first_chunk::<HEADER_LEN>() else {
         return Err(DoorError::Truncated { has: bytes.len() });

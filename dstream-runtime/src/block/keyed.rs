@@ -263,7 +263,10 @@ fn check_keys(
     }
     let mut start = 0;
     for index in 0..len {
-        let end = width.map_or_else(|| ends[index].to_native() as usize, |width| start + width);
+        let end = match width {
+            Some(width) => start + width,
+            None => ends.get(index).map_or(start, |end| end.to_native() as usize),
+        };
         if !check(&mut KeyReader::new(&keys[start..end])) {
             return Err(DoorError::Key { index: index as u64 });
         }

@@ -2,7 +2,8 @@
 //!
 //! A block is a header of 64 bytes and a body, an rkyv archive aligned at 64. It comes into
 //! being in two ways only: a builder of this process finished it, or the door let foreign bytes
-//! in after checking every one of them. From then on it is read in place, never checked again, never
+//! in after checking every one of them. (Bytes that this process moved to a file and reads again are
+//! no foreign ones: see `moved`.) From then on it is read in place, never checked again, never
 //! changed, and shared by cloning.
 //!
 //! Invariant: the body of a [`Block`] is a valid archive of the layout that its kind and its Rust type
@@ -12,6 +13,7 @@ mod column;
 mod door;
 mod header;
 mod keyed;
+mod moved;
 mod pool;
 mod rows;
 #[cfg(test)]
@@ -31,6 +33,7 @@ pub use column::{Column, PushError};
 pub use door::{Door, DoorError};
 pub use header::{HEADER_LEN, Kind, Preamble};
 pub use keyed::{KeyedBuilder, KeyedIter, KeyedRow, KeyedRows};
+pub(crate) use moved::Moved;
 pub use pool::{Buffer, BufferPool};
 pub use rows::{Rows, RowsBuilder, RowsIter};
 
@@ -132,6 +135,15 @@ impl Block {
     #[must_use]
     pub fn byte_len(&self) -> usize {
         HEADER_LEN + self.body().len()
+    }
+
+    /// The memory that it holds as long as it lives, in bytes: none if it lies in a mapped file.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match &self.0.bytes {
+            Bytes::Buffer(buffer) => buffer.capacity(),
+            Bytes::Mapped { .. } => 0,
+        }
     }
 
     /// The header: the first 64 bytes of the block outside this process. The first call computes the

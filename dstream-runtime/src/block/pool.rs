@@ -168,6 +168,11 @@ impl Buffer {
         self.bytes.as_slice()
     }
 
+    /// Room for bytes, written or not.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The same bytes without much unused room: a buffer that is less than half full is exchanged for
     /// one that fits, so that small blocks do not hold large buffers for as long as they live.
     pub(super) fn fitted(self) -> Self {

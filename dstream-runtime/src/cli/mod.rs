@@ -1,22 +1,40 @@
 //! The face of a job binary: its command line, what it shows while it runs, its exit code.
 //!
-//! Results go to standard output, and only where an output says so; everything else goes to
-//! standard error, except the summary as JSON.
+//! One binary is everything a job needs: the job in one process (`run`), its master, its
+//! workers, a cluster of both on this host, and what talks to a running master. Results go to standard
+//! output, and only where an output says so; so do answers to a question (`plan`, `status`, …).
+//! Everything else goes to standard error, except the summary as JSON.
 
 mod args;
+mod ask;
+mod crew;
+mod host;
+mod local;
+mod master;
+mod news;
+mod open;
 mod panel;
 mod plan;
 mod run;
+mod send;
 mod show;
 mod signals;
+mod status;
 mod summary;
+mod table;
+mod token;
 mod value;
+mod worker;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use args::{Invocation, Verb};
+use args::{Invocation, Role, Verb};
+use serde_json::json;
+use show::Speaker;
 
+use crate::driver::JobError;
 use crate::job::AnyJob;
 
 /// Done.
@@ -25,6 +43,21 @@ const DONE: u8 = 0;
 const FAILED: u8 = 1;
 /// Wrong usage.
 const USAGE: u8 = 2;
+
+/// Why there is no result.
+#[derive(Debug)]
+enum Failed {
+    /// The command line is wrong, or names what cannot be opened.
+    Usage(String),
+    /// The job failed, or what was asked of it.
+    Job(String),
+}
+
+impl From<JobError> for Failed {
+    fn from(error: JobError) -> Self {
+        Self::Job(error.to_string())
+    }
+}
 
 /// Runs a job binary with the arguments of the process.
 #[must_use]
@@ -41,18 +74,47 @@ fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
             return if error.use_stderr() { USAGE } else { DONE };
         }
     };
-    match &invocation.verb {
-        Some(Verb::Plan(options)) => plan::print(&invocation, options),
-        None => run(&invocation),
-    }
-}
-
-fn run(invocation: &Invocation<'_>) -> u8 {
-    let (message, code) = match run::run(invocation) {
+    let (message, code) = match carry_out(&invocation) {
         Ok(()) => return DONE,
-        Err(run::Failed::Usage(message)) => (message, USAGE),
-        Err(run::Failed::Job(message)) => (message, FAILED),
+        Err(Failed::Usage(message)) => (message, USAGE),
+        Err(Failed::Job(message)) => (message, FAILED),
     };
     show::error(invocation.engine.log, &message);
     code
+}
+
+fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
+    match (&invocation.verb, invocation.cluster.role, invocation.cluster.workers) {
+        (Some(Verb::Plan(options)), ..) => plan::print(invocation, options),
+        (Some(Verb::Token(options)), ..) => token::make(invocation, options),
+        (Some(Verb::Status(form)), ..) => ask::status(invocation, *form),
+        (Some(Verb::Workers(form)), ..) => ask::workers(invocation, *form),
+        (Some(Verb::Drain(drain)), ..) => ask::drain(invocation, &drain.worker),
+        (Some(Verb::Stop(stop)), ..) => ask::stop(invocation, stop.now),
+        (Some(Verb::Send(options)), ..) => send::send(invocation, options),
+        (None, Role::Local, None | Some(0)) => run::run(invocation),
+        (None, Role::Local, Some(workers)) => local::run(invocation, workers),
+        (None, Role::Master, _) => master::run(invocation),
+        (None, Role::Worker, _) => worker::run(invocation),
+    }
+}
+
+/// Writes an answer to standard output.
+fn answer(text: &str) -> Result<(), Failed> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        // The reader may have seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failed::Job(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says that the process was told to stop.
+fn log_stop(speaker: &Speaker, line: &str) {
+    match speaker.log {
+        args::LogFormat::Text => speaker.say(line),
+        args::LogFormat::Json => speaker.say(&json!({"event": "stop"}).to_string()),
+    }
 }

@@ -1,13 +1,11 @@
 //! `JOB plan`: what the compiler made of the program.
 
-use std::io::{self, Write};
-
 use super::args::{Invocation, PlanArgs};
-use super::{DONE, FAILED, show};
+use super::{Failed, answer};
 use crate::plan;
 
 /// Prints the plan on standard output, in one of its forms.
-pub(super) fn print(invocation: &Invocation<'_>, options: &PlanArgs) -> u8 {
+pub(super) fn print(invocation: &Invocation<'_>, options: &PlanArgs) -> Result<(), Failed> {
     let plan = invocation.job.plan();
     let text = if options.dot {
         plan.report.dot.to_owned()
@@ -20,17 +18,5 @@ pub(super) fn print(invocation: &Invocation<'_>, options: &PlanArgs) -> u8 {
     } else {
         plan::text(plan)
     };
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')) {
-        Ok(()) => DONE,
-        // The reader has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => DONE,
-        Err(error) => {
-            show::error(
-                invocation.engine.log,
-                &format!("cannot write to standard output: {error}"),
-            );
-            FAILED
-        }
-    }
+    answer(&text)
 }

@@ -10,6 +10,7 @@ use super::panel::Panel;
 use serde_json::json;
 
 use super::args::{EngineArgs, LogFormat};
+use crate::driver::cluster::ClusterNews;
 use crate::driver::{BatchReport, Observer};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::DeadLetter;
@@ -26,7 +27,10 @@ pub(super) struct Start<'s> {
     pub plan: &'static Plan,
     pub built: &'s BuiltJob,
     pub engine: &'s EngineArgs,
-    pub cores: usize,
+    /// What runs its tasks, for people.
+    pub runs_on: &'s str,
+    /// Threads of this process that run tasks, if it runs any.
+    pub cores: Option<usize>,
     pub live: bool,
     /// Where sources listen.
     pub addresses: Vec<Option<SocketAddr>>,
@@ -89,19 +93,57 @@ impl Display {
 
     /// What says that the job was asked to stop; the thread that waits for signals calls it.
     pub(super) fn stopping(&self) -> impl Fn() + Send + use<> {
-        let (log, panel) = (self.log, self.panel.clone());
-        move || match log {
-            LogFormat::Text => say(
-                panel.as_ref(),
-                "stopping: what was received is processed first; Ctrl-C again ends at once",
-            ),
+        let speaker = self.speaker();
+        move || match speaker.log {
+            LogFormat::Text => speaker
+                .say("stopping: what was received is processed first; Ctrl-C again ends at once"),
             LogFormat::Json => log_json(&json!({"event": "stop"})),
         }
+    }
+
+    /// What other threads say something with.
+    pub(super) fn speaker(&self) -> Speaker {
+        Speaker { log: self.log, panel: self.panel.clone() }
     }
 
     fn say(&self, line: &str) {
         say(self.panel.as_ref(), line);
     }
+}
+
+/// Says something beside the display, from any thread.
+#[derive(Clone)]
+pub(super) struct Speaker {
+    pub log: LogFormat,
+    panel: Option<Panel>,
+}
+
+impl Speaker {
+    /// For a process that has no display.
+    pub(super) fn new(log: LogFormat) -> Self {
+        Self { log, panel: None }
+    }
+
+    /// A line of text, whatever the form of the log.
+    pub(super) fn say(&self, line: &str) {
+        say(self.panel.as_ref(), line);
+    }
+
+    /// An event in the form of the log.
+    pub(super) fn tell(&self, event: &impl Told) {
+        match self.log {
+            LogFormat::Text => event.lines().iter().for_each(|line| self.say(line)),
+            LogFormat::Json => self.say(&event.json().to_string()),
+        }
+    }
+}
+
+/// What can be said as text or as JSON.
+pub(super) trait Told {
+    /// For people.
+    fn lines(&self) -> Vec<String>;
+    /// One object of the log.
+    fn json(&self) -> serde_json::Value;
 }
 
 /// Writes a line above the part of a terminal that moves.
@@ -160,6 +202,10 @@ impl Observer for Display {
         self.dead[index] += letters.len() as u64;
     }
 
+    fn on_cluster(&mut self, news: &ClusterNews) {
+        self.speaker().tell(news);
+    }
+
     fn on_warning(&mut self, message: &str) {
         match self.log {
             LogFormat::Text => self.say(&format!("warning: {message}")),
@@ -208,11 +254,11 @@ impl Display {
 
 /// What starts, and from where to where.
 fn banner(start: &Start<'_>) -> Vec<String> {
-    let Start { plan, built, engine, cores, live, addresses } = start;
+    let Start { plan, built, engine, runs_on, live, addresses, .. } = start;
     let ends = if *live { "until Ctrl-C" } else { "to the end of its input" };
     let interval = engine.interval.map_or(plan.interval_ms, |i| i.as_millis() as u64);
     let mut lines = vec![format!(
-        "{}: batches of {interval} ms, {} stages, {} partitions, {cores} threads; runs {ends}",
+        "{}: batches of {interval} ms, {} stages, {} partitions, {runs_on}; runs {ends}",
         plan.job,
         plan.stages.len(),
         engine.partitions,
@@ -275,7 +321,7 @@ pub(super) fn bytes(n: u64) -> String {
 }
 
 /// A duration in milliseconds.
-fn millis(duration: Duration) -> String {
+pub(super) fn millis(duration: Duration) -> String {
     let ms = duration.as_secs_f64() * 1e3;
     if ms < 10.0 { format!("{ms:.2} ms") } else { format!("{ms:.0} ms") }
 }

@@ -40,7 +40,8 @@ impl Signals {
         Ok(Self { runtime, interrupt, terminate })
     }
 
-    /// Waits for them on a thread of its own, which `say`s that the job was told to stop.
+    /// Waits for them on a thread of its own, which `say`s that the job was told to stop. The second one
+    /// ends the process, after `leave`, which takes away what nobody else would.
     ///
     /// # Errors
     /// When there is no thread to be had: the process could not be stopped.
@@ -48,6 +49,7 @@ impl Signals {
         mut self,
         stop: StopHandle,
         say: impl Fn() + Send + 'static,
+        leave: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
         let watch = move || {
             self.wait();
@@ -60,6 +62,7 @@ impl Signals {
                     break;
                 }
             }
+            leave();
             std::process::exit(INTERRUPTED);
         };
         std::thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)

@@ -112,6 +112,15 @@ pub enum JobError {
     /// The processes of the cluster cannot work together.
     #[error(transparent)]
     Cluster(Box<ClusterError>),
+    /// A worker was lost with the partitions that it held.
+    #[error(
+        "{why}; the state of its partitions is lost\n  \
+         help: all batches before were published; start the job again"
+    )]
+    Worker {
+        /// Which, and why.
+        why: String,
+    },
     /// The engine contradicts itself.
     #[error("{0}\n  help: this is a bug of dstream: please report it")]
     Internal(String),
@@ -214,7 +223,9 @@ impl TaskFailure {
             }
             FailureKind::Source => "make the data readable as it was",
             FailureKind::Result => "make the records smaller, or use more --partitions",
-            FailureKind::Block => "this is a bug of dstream or of the memory: please report it",
+            FailureKind::Block => {
+                "this is a bug of dstream, or memory or a disk has changed data: please report it"
+            }
         }
     }
 }

@@ -7,27 +7,29 @@
 //! batches in flight.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
-use super::Event;
 use super::error::JobError;
-use super::master::{Ends, Intake, Master, Publisher, Settings};
+use super::master::{self, Ends, Master, Opened, Settings, check, dead_sinks, output_settings};
 use super::report::{Observer, Savepoint, Summary};
 use super::stop::StopHandle;
 use super::worker::task::Kernels;
 use super::worker::{Asks, Queue, Worker, start_executors};
+use super::{BUFFERS_KEPT, CloseOnDrop, Event};
 use crate::block::BufferPool;
 use crate::exec::job::BuiltJob;
-use crate::exec::task::OutputSetting;
 use crate::id::{BatchSeq, WorkerId};
-use crate::plan::{OutputRow, Plan};
-use crate::record::Format;
+use crate::plan::Plan;
 use crate::sched::{MasterEvent, Retention};
-use crate::sink::{self, Sink};
+use crate::sink::Sink;
 use crate::source::Source;
+use crate::store::{BlockStore, StoreOptions};
+
+/// How often a worker that waits for room looks whether there is some.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The only worker.
 const HERE: WorkerId = WorkerId(0);
@@ -40,6 +42,10 @@ pub struct LocalConfig {
     pub cores: usize,
     /// How many batches may be in flight: it bounds memory, and lets input be read ahead.
     pub in_flight: u32,
+    /// How many bytes of blocks are kept in memory.
+    pub memory: u64,
+    /// The directory for blocks that do not fit into memory; made when it is needed.
+    pub spill: PathBuf,
     /// How often a task is run before the job gives up.
     pub attempts: u32,
     /// The batch interval, if it is not the plan's.
@@ -61,6 +67,8 @@ impl Default for LocalConfig {
             partitions: 16,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             in_flight: 4,
+            memory: StoreOptions::MEMORY,
+            spill: StoreOptions::dir(),
             attempts: 3,
             interval: None,
             preview: 0,
@@ -70,15 +78,6 @@ impl Default for LocalConfig {
         }
     }
 }
-
-/// An output of `print` is cut short only while it is printed: bound to a sink it is written whole.
-fn limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
-    let printed = job.outputs.get(index).is_none_or(|output| output.url == sink::PRINT);
-    row.print.filter(|_| printed)
-}
-
-/// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
-const BUFFERS_KEPT: usize = 256 << 20;
 
 /// Runs a job to its end: that of its sources, a stop, or a failure.
 ///
@@ -95,82 +94,33 @@ pub fn run(
     stop: StopHandle,
 ) -> Result<Summary, JobError> {
     let plan = job.plan;
-    let mismatch = |what, expected, given| JobError::Mismatch { what, expected, given };
-    if inputs.len() != plan.sources.len() {
-        return Err(mismatch("sources", plan.sources.len(), inputs.len()));
-    }
-    if sinks.len() != plan.outputs.len() {
-        return Err(mismatch("outputs", plan.outputs.len(), sinks.len()));
-    }
-    if job.stages.len() != plan.stages.len() {
-        return Err(mismatch("stages", plan.stages.len(), job.stages.len()));
-    }
+    check(&job, inputs.len(), sinks.len())?;
     config.partitions = config.partitions.max(1);
     let kernels = Kernels {
-        outputs: plan
-            .outputs
-            .iter()
-            .zip(&sinks)
-            .enumerate()
-            .map(|(index, (row, sink))| OutputSetting {
-                format: sink.format(),
-                limit: limit(&job, index, row),
-                preview: config.preview,
-            })
-            .collect(),
+        outputs: output_settings(&job, &sinks, config.preview),
         stages: job.stages,
         buffers: BufferPool::new(BUFFERS_KEPT),
+        blocks: BlockStore::new(StoreOptions::new(config.memory, &config.spill)),
         partitions: config.partitions,
     };
-    let mut dead_sinks = vec![None; plan.sources.len()];
-    let dead = std::mem::take(&mut config.dead_letters).into_iter();
-    for ((sink, slot), row) in dead.zip(&mut dead_sinks).zip(plan.sources) {
-        let Some(sink) = sink else { continue };
-        if let Some(format @ (Format::Csv | Format::Text)) = sink.format() {
-            return Err(JobError::DeadLetters { name: row.name.to_owned(), format });
-        }
-        *slot = Some(sinks.len());
-        sinks.push(sink);
-    }
+    let dead = std::mem::take(&mut config.dead_letters);
+    let dead_sinks = dead_sinks(plan, dead, &mut sinks)?;
 
     let (sender, events) = unbounded();
     let queue = Queue::default();
-    let thread = |name: String| std::thread::Builder::new().name(name);
-    let failed = |what: String| move |error| JobError::Thread { what, error: Arc::new(error) };
     let result = std::thread::scope(|scope| {
         // However this scope is left, no executor must wait for ever.
         let _close = CloseOnDrop(&queue);
         start_executors(scope, config.cores, &queue, &kernels, &sender)?;
-        let live = inputs.iter().map(|source| !source.bounded()).collect();
-        let mut intakes = Vec::with_capacity(inputs.len());
-        for (row, source) in plan.sources.iter().zip(inputs) {
-            let partitions = config.partitions as usize;
-            let spawn = |serve| {
-                let name = format!("dstream-in-{}", row.name);
-                thread(name).spawn_scoped(scope, serve).map(drop)
-            };
-            let intake = Intake::new(row.id, source, partitions, sender.clone(), spawn);
-            intakes.push(intake.map_err(failed(format!("source `{}`", row.name)))?);
-        }
-        let spawn = |serve| thread("dstream-publish".into()).spawn_scoped(scope, serve).map(drop);
-        let publisher = Publisher::new(sinks, sender.clone(), spawn);
-        let publisher = publisher.map_err(failed("the outputs".into()))?;
         let outputs = kernels.outputs.clone();
-        let ends = Ends { intakes, live, publisher, outputs, dead_sinks };
+        let opened = Opened { sources: inputs, sinks, outputs, dead_sinks };
+        let ends = Ends::start(scope, plan, config.partitions, opened, &sender)?;
         let stop_now = stop.connect(sender.clone());
         let engine = Engine::new(plan, &kernels, &queue, config, ends, observer)?;
         engine.run(&events, stop_now)
     });
     stop.disconnect();
     result
-}
-
-struct CloseOnDrop<'q>(&'q Queue);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 /// A master and a worker that hear each other at once.
@@ -196,6 +146,7 @@ impl<'e> Engine<'e> {
             in_flight: config.in_flight,
             attempts: config.attempts,
             workers: 1,
+            lease: None,
             interval: config.interval,
             preview: config.preview,
             from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),
@@ -222,13 +173,17 @@ impl<'e> Engine<'e> {
                 let summary = self.master.end(outcome)?;
                 return Ok(Summary { savepoint, ..summary });
             }
-            let event = match self.master.timer() {
+            let timer = self.master.timer();
+            let look = self.worker.waits_for_room().then(|| Instant::now() + LOOK);
+            let until = [timer, look].into_iter().flatten().min();
+            let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
             };
             match event {
                 Some(event) => self.happened(event),
-                None => self.master.tick(),
+                None if until == timer => self.master.tick(),
+                None => {}
             }
             // Whatever else has happened meanwhile is acted upon at once.
             while let Ok(event) = events.try_recv() {
@@ -243,6 +198,8 @@ impl<'e> Engine<'e> {
             Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Stop => self.master.handle(MasterEvent::Stop),
+            // Nobody else is there to be heard.
+            Event::Net(_) | Event::Received(..) => {}
         }
     }
 
@@ -253,8 +210,14 @@ impl<'e> Engine<'e> {
             while let Some(asks) = self.worker.poll() {
                 self.worker_asks(asks);
             }
-            if let Some((_, message)) = self.master.poll() {
-                self.worker.master_said(message);
+            if let Some(asks) = self.master.poll() {
+                match asks {
+                    master::Asks::Tell(_, message) => self.worker.master_said(message),
+                    // The only worker stays.
+                    master::Asks::Dismiss(_)
+                    | master::Asks::Evict(..)
+                    | master::Asks::Refuse(..) => {}
+                }
                 continue;
             }
             if !self.worker.run_light() {

@@ -8,6 +8,7 @@ mod batch;
 mod clock;
 mod dead;
 mod end;
+mod ends;
 mod intake;
 mod lateness;
 mod outputs;
@@ -20,32 +21,23 @@ use std::time::{Duration, Instant};
 
 use self::batch::InFlight;
 use self::clock::Clock;
+pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, print_limit};
 pub(super) use self::intake::{CutError, Intake};
 use self::lateness::Lateness;
 pub(super) use self::publish::{PublishError, Publisher};
 use self::totals::Totals;
+use super::cluster::{ClusterNews, PublishedStatus};
 use super::error::{JobError, Place};
-use super::report::{Observer, OutputReport, Summary};
+use super::report::{Observer, OutputReport, SourceReport, Summary};
 use super::worker::Leaving;
-use crate::exec::task::OutputSetting;
 use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
 use crate::plan::{Plan, Tasks};
 use crate::sched::master::Outcome;
 use crate::sched::message::{ToMaster, ToWorker};
+use crate::sched::status::Status;
 use crate::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent};
 use crate::source::{Cut, Input};
 use crate::time::Timetable;
-
-/// Where data enters and leaves.
-pub(super) struct Ends {
-    pub(super) intakes: Vec<Intake>,
-    pub(super) live: Vec<bool>,
-    pub(super) publisher: Publisher,
-    /// How outputs are encoded, by output.
-    pub(super) outputs: Vec<OutputSetting>,
-    /// Per source the index of the sink of its dead letters.
-    pub(super) dead_sinks: Vec<Option<usize>>,
-}
 
 /// How batches are made.
 #[derive(Debug, Clone, Copy)]
@@ -55,12 +47,39 @@ pub(super) struct Settings {
     pub(super) attempts: u32,
     /// How many workers must have joined before the first batch is cut.
     pub(super) workers: u32,
+    /// After how long a silence a worker counts as gone.
+    pub(super) lease: Option<Duration>,
     /// The batch interval, if it is not the plan's.
     pub(super) interval: Option<Duration>,
     /// How many records of each output and batch are shown to the observer.
     pub(super) preview: u32,
     /// Zero time of the job and the last batch before, if it goes on from a savepoint.
     pub(super) from: Option<(u64, BatchSeq)>,
+}
+
+/// How far a job has come.
+pub(super) struct Progress {
+    /// Whether it ends only when it is told to.
+    pub(super) live: bool,
+    pub(super) published: Option<PublishedStatus>,
+    /// The age of the oldest batch that should be visible and is not, if the job is live.
+    pub(super) delay_ms: Option<u64>,
+    /// Per source.
+    pub(super) sources: Vec<SourceReport>,
+    /// Records per output.
+    pub(super) outputs: Vec<u64>,
+}
+
+/// What a master asks of its owner.
+pub(super) enum Asks {
+    /// Tell a worker.
+    Tell(WorkerId, ToWorker),
+    /// A worker that was drained may go.
+    Dismiss(WorkerId),
+    /// A worker counts as gone, and why.
+    Evict(WorkerId, String),
+    /// A worker cannot be drained, and why.
+    Refuse(WorkerId, String),
 }
 
 /// The life of a job's batches.
@@ -110,10 +129,10 @@ impl<'e> Master<'e> {
                 in_flight: settings.in_flight,
                 attempts: settings.attempts,
                 workers: settings.workers,
-                lease_ms: None,
                 timetable,
                 live: ends.live.clone(),
                 first: BatchSeq(last.0 + 1),
+                lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
             },
         );
         Self {
@@ -174,21 +193,54 @@ impl<'e> Master<'e> {
                 MasterEvent::CutDone { batch, source, inputs: ranges, ended }
             }
             Err(error) => {
-                let row = &self.plan.sources[source.index()];
-                let (name, at) =
-                    (row.name.to_owned(), Box::new(Place::operator(self.plan, row.operator)));
-                let error = match error {
-                    CutError::Source(error) => JobError::Source { name, at, error },
-                    CutError::Panic(panic) => {
-                        JobError::Broken { what: format!("source `{name}`"), panic }
-                    }
-                };
-                let message = error.to_string();
-                self.failed(batch, error);
+                let message = self.source_failed(batch, source, error);
                 MasterEvent::CutFailed { batch, source, message }
             }
         };
         self.handle(event);
+    }
+
+    /// Keeps what is wrong with a source, and says it.
+    fn source_failed(&mut self, batch: BatchSeq, source: SourceId, error: CutError) -> String {
+        let row = &self.plan.sources[source.index()];
+        let (name, at) = (row.name.to_owned(), Box::new(Place::operator(self.plan, row.operator)));
+        let error = match error {
+            CutError::Source(error) => JobError::Source { name, at, error },
+            CutError::Panic(panic) => JobError::Broken { what: format!("source `{name}`"), panic },
+        };
+        let message = error.to_string();
+        self.failed(batch, error);
+        message
+    }
+
+    /// How the core is doing.
+    pub(super) fn core_status(&self) -> Status {
+        self.core.status(self.clock.now_ms())
+    }
+
+    /// How far the job has come.
+    pub(super) fn progress(&self) -> Progress {
+        let due = self.batches.front().filter(|_| self.live).map(|oldest| {
+            let late = self.clock.since(oldest.time);
+            late.as_millis() as u64
+        });
+        Progress {
+            live: self.live,
+            published: self.totals.published(),
+            delay_ms: due.filter(|late| *late > 0),
+            sources: self.totals.sources().to_vec(),
+            outputs: self.totals.outputs().to_vec(),
+        }
+    }
+
+    /// Tells the observer what happens in a cluster.
+    pub(super) fn tell(&mut self, news: &ClusterNews) {
+        self.observer.on_cluster(news);
+    }
+
+    /// Tells the observer what needs attention.
+    pub(super) fn warn(&mut self, message: &str) {
+        self.observer.on_warning(message);
     }
 
     /// The input of a task as it was cut, while its batch is in flight.
@@ -221,11 +273,14 @@ impl<'e> Master<'e> {
         (self.last, self.timetable.zero_ms())
     }
 
-    /// The next message for a worker; what can be done here is done on the way.
-    pub(super) fn poll(&mut self) -> Option<(WorkerId, ToWorker)> {
+    /// The next thing that the owner must do; what can be done here is done on the way.
+    pub(super) fn poll(&mut self) -> Option<Asks> {
         loop {
             match self.core.poll()? {
-                MasterAction::Tell(worker, message) => return Some((worker, message)),
+                MasterAction::Tell(worker, message) => return Some(Asks::Tell(worker, message)),
+                MasterAction::Dismiss(worker) => return Some(Asks::Dismiss(worker)),
+                MasterAction::Evict(worker, why) => return Some(Asks::Evict(worker, why)),
+                MasterAction::Refuse { worker, why } => return Some(Asks::Refuse(worker, why)),
                 MasterAction::Cut { batch, source } => {
                     if self.batches.back().is_none_or(|newest| newest.seq < batch) {
                         let time = self.timetable.end(batch);
@@ -241,10 +296,6 @@ impl<'e> Master<'e> {
                 MasterAction::Persist(seq, _) => self.handle(MasterEvent::Synced(seq)),
                 MasterAction::Publish { batch, token: _ } => self.publish(batch),
                 MasterAction::Unneeded { batch } => self.batches.retain(|b| b.seq != batch),
-                // Workers of one process neither leave nor get lost.
-                MasterAction::Dismiss(_)
-                | MasterAction::Evict(..)
-                | MasterAction::Refuse { .. } => {}
                 MasterAction::SetTimer(at) => self.timer = Some(self.clock.instant(at)),
                 MasterAction::Finish(outcome) => self.outcome = Some(outcome),
             }
@@ -262,6 +313,11 @@ impl<'e> Master<'e> {
         if self.failure.as_ref().is_none_or(|(before, _)| batch < *before) {
             self.failure = Some((batch, error));
         }
+    }
+
+    /// What a job did that ends here and now.
+    pub(super) fn break_off(self) -> Summary {
+        self.totals.summary(self.plan, self.clock.elapsed())
     }
 
     /// The end of a job that is over: what it did, or why it failed.

@@ -22,7 +22,11 @@ pub use report::{
 pub use stop::StopHandle;
 
 use crate::id::{BatchSeq, SourceId};
-use crate::source::Cut;
+use crate::net::Delivery;
+use crate::source::{Cut, receive};
+
+/// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
+const BUFFERS_KEPT: usize = 256 << 20;
 
 /// What happened, from whatever thread.
 enum Event {
@@ -32,6 +36,19 @@ enum Event {
     Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, master::CutError> },
     /// The sinks have a batch, or the one at an index has refused it.
     Published { batch: BatchSeq, result: Result<(), (usize, master::PublishError)> },
+    /// Something came over the network.
+    Net(Delivery),
+    /// A receiver on this worker has something.
+    Received(SourceId, receive::Delivery),
     /// The job is to stop.
     Stop,
+}
+
+/// Closes a queue however a scope is left: no executor must wait for ever.
+struct CloseOnDrop<'q>(&'q worker::Queue);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }

@@ -10,6 +10,7 @@ mod store;
 pub(super) mod task;
 mod tasks;
 
+#[cfg(test)]
 pub(super) use self::tasks::failure;
 
 use std::collections::VecDeque;
@@ -24,7 +25,6 @@ use self::store::Store;
 use self::task::{Kernels, Ran, Work};
 use super::Event;
 use super::error::JobError;
-use crate::block::Block;
 use crate::exec::task::{DeadLetters, SavedState, TaskError};
 use crate::id::{
     BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
@@ -34,6 +34,7 @@ use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 use crate::sched::worker::RunTask;
 use crate::sched::{Retention, WorkerAction, WorkerCore, WorkerEvent};
 use crate::sink::Part;
+use crate::store::{KeptBlock, Pressure};
 
 /// What a worker asks of its owner.
 pub(super) enum Asks {
@@ -51,7 +52,7 @@ pub(super) enum Asks {
 pub(super) struct Segment {
     pub(super) tail: TailId,
     pub(super) partition: Partition,
-    pub(super) block: Block,
+    pub(super) block: KeptBlock,
 }
 
 /// What leaves the job with a task that is done.
@@ -69,10 +70,12 @@ pub(super) struct Worker<'e> {
     kernels: &'e Kernels,
     queue: &'e Queue,
     core: WorkerCore,
-    store: Store<Block>,
+    store: Store<KeptBlock>,
     /// Ready tasks that go to executors, and those that run here.
     heavy: Vec<Work>,
     light: Light,
+    /// Tasks that wait until there is room for what they read.
+    held: VecDeque<RunTask>,
     /// What leaves with tasks that the core was told of and has not reported yet, in that order.
     leaving: VecDeque<(TaskId, Leaving)>,
 }
@@ -96,6 +99,7 @@ impl<'e> Worker<'e> {
             store: Store::new(plan.stages.len(), kernels.partitions, first),
             heavy: Vec::new(),
             light: Light::new(plan.stages.len()),
+            held: VecDeque::new(),
             leaving: VecDeque::new(),
         }
     }
@@ -124,6 +128,9 @@ impl<'e> Worker<'e> {
         partition: Partition,
         saved: &SavedState,
     ) -> Result<(), TaskError> {
+        if !self.core.expects_state(epoch, stage, partition) {
+            return Ok(());
+        }
         self.restore(stage, partition, saved)?;
         self.core.handle(WorkerEvent::Peer(ToPeer::State { epoch, stage, partition }));
         Ok(())
@@ -139,7 +146,10 @@ impl<'e> Worker<'e> {
         partition: Partition,
         saved: &SavedState,
     ) -> Result<(), TaskError> {
-        *self.store.state(stage, partition) = self.kernels.stages[stage.index()].load(saved)?;
+        let kernels = self.kernels;
+        let keep = |(tag, block): &(u64, KeptBlock)| (*tag, kernels.blocks.keep(block.clone()));
+        let saved = SavedState { parts: saved.parts.iter().map(keep).collect() };
+        *self.store.state(stage, partition) = kernels.stages[stage.index()].load(&saved)?;
         Ok(())
     }
 
@@ -179,11 +189,21 @@ impl<'e> Worker<'e> {
 
     /// The next thing that the owner must do; what can be done here is done on the way.
     pub(super) fn poll(&mut self) -> Option<Asks> {
+        if !self.held.is_empty()
+            && let Some(run) =
+                self.held.pop_front_if(|run| has_room(self.kernels, &self.store, run))
+        {
+            return Some(Asks::Read(run));
+        }
         loop {
             match self.core.poll()? {
                 WorkerAction::Run(run) => {
                     if self.reads_source(run.task) {
-                        return Some(Asks::Read(run));
+                        if self.held.is_empty() && has_room(self.kernels, &self.store, &run) {
+                            return Some(Asks::Read(run));
+                        }
+                        self.held.push_back(run);
+                        continue;
                     }
                     self.start(run, None);
                 }
@@ -205,6 +225,11 @@ impl<'e> Worker<'e> {
                 WorkerAction::Forget { oldest } => self.store.forget(oldest),
             }
         }
+    }
+
+    /// Whether tasks wait for room: then the worker is to be polled now and again, whatever happens.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// What leaves with a task that is reported now. Tasks that the core did not want to hear of are
@@ -239,6 +264,12 @@ impl<'e> Worker<'e> {
     }
 }
 
+/// Whether a task may read its input: not while memory is full and the disk is too, unless it is of the
+/// oldest batch, with whose end memory becomes free.
+fn has_room(kernels: &Kernels, store: &Store<KeptBlock>, run: &RunTask) -> bool {
+    run.task.batch <= store.oldest() || !matches!(kernels.blocks.pressure(), Pressure::Stuck(_))
+}
+
 /// Starts the threads that run tasks; they end when the queue is closed, or nobody takes what has run.
 ///
 /// # Errors
@@ -254,6 +285,7 @@ pub(super) fn start_executors<'scope, 'env>(
         let events = events.clone();
         let serve = move || {
             while let Some(work) = queue.take() {
+                kernels.blocks.make_room();
                 if events.send(Event::Ran(task::run(kernels, work))).is_err() {
                     return;
                 }

@@ -24,9 +24,9 @@ pub use source::SourceHead;
 pub use window_reduce::{NoInverse, WindowReduce};
 
 use super::task::TaskContext;
-use crate::block::Block;
+use crate::store::KeptBlock;
 
 /// The blocks of a dependency, in merge order.
-fn blocks<'t>(cx: &TaskContext<'t>, dependency: usize) -> &'t [Block] {
+fn blocks<'t>(cx: &TaskContext<'t>, dependency: usize) -> &'t [KeptBlock] {
     cx.inputs.get(dependency).map_or(&[], Vec::as_slice)
 }

@@ -14,6 +14,8 @@ pub mod stage;
 pub mod table;
 pub mod tail;
 pub mod task;
+#[cfg(test)]
+mod tests;
 
 use std::marker::PhantomData;
 

@@ -8,6 +8,7 @@ use crate::id::{Partition, TaskId};
 use crate::record::Format;
 use crate::sink::Part;
 use crate::source::{Input, SourceError};
+use crate::store::KeptBlock;
 use crate::time::BatchTime;
 
 /// How one output is encoded.
@@ -30,7 +31,7 @@ pub type State = Box<dyn Any + Send>;
 #[derive(Debug, Clone, Default)]
 pub struct SavedState {
     /// Blocks with a tag each (the batch of a pane, for instance), in the stage's own order.
-    pub parts: Vec<(u64, Block)>,
+    pub parts: Vec<(u64, KeptBlock)>,
 }
 
 /// What a task is given, and where it puts what it makes.
@@ -44,7 +45,7 @@ pub struct TaskContext<'t> {
     /// Whether the stage emits in this batch (a window may only take in).
     pub emits: bool,
     /// Blocks per dependency of the lineage row, in merge order.
-    pub inputs: &'t [Vec<Block>],
+    pub inputs: &'t [Vec<KeptBlock>],
     /// The source range, for a stage that reads one.
     pub source: Option<&'t Input>,
     /// The state that batch t − 1 left; `None` before the first.
@@ -100,7 +101,7 @@ pub const DEAD_LETTERS_KEPT: usize = 1024;
 pub const DEAD_LETTER_BYTES: usize = 1024;
 
 /// A record that could not be parsed, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeadLetter {
     /// The file or connection.
     pub split: String,

@@ -15,6 +15,10 @@ use super::{BindOptions, Delivery, Net, NetError, SmallBuffer, accept, renew, so
 /// How long the end of an endpoint waits for its peers to hear of it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// After that many steps of its tasks the thread looks for packets and for what other threads send:
+/// with tokio's 61 and 31 a message waits for milliseconds while blocks keep the thread busy.
+const LOOK_OUT: u32 = 6;
+
 /// A port and everything that happens on it, until it is dropped.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -43,6 +47,8 @@ impl Endpoint {
         let configs = Configs::new(options.identity.clone(), &options.wall(), &options.limits)?;
         let runtime = Builder::new_current_thread()
             .enable_all()
+            .event_interval(LOOK_OUT)
+            .global_queue_interval(LOOK_OUT)
             .thread_name("net-files")
             .build()
             .map_err(NetError::Start)?;

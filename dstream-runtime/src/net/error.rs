@@ -82,9 +82,11 @@ pub enum SendError {
         /// The role of the peer.
         to: Role,
     },
-    /// A worker takes blocks from workers and clients, nobody else does.
-    #[error("a {from} does not push blocks to a {to}")]
+    /// This process may not push that to that peer.
+    #[error("a {from} does not push {cargo} to a {to}")]
     Push {
+        /// What it is.
+        cargo: &'static str,
         /// The role of this process.
         from: Role,
         /// The role of the peer.

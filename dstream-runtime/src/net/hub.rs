@@ -278,22 +278,36 @@ impl Net {
         peer.send(message.to_frame()?, &self.hub.limits)
     }
 
-    /// Sends a block, without copying its body. It may overtake messages, and they it.
+    /// Sends a block: [`push_blocks`](Self::push_blocks) with one.
     ///
     /// # Errors
-    /// When the peer is not there, or takes no blocks of this process.
+    /// When the peer is not there, or takes no such blocks of this process.
     pub fn push_block(
         &self,
         peer: PeerId,
         header: &BlockHeader,
         block: &Block,
     ) -> Result<Transfer, SendError> {
+        self.push_blocks(peer, &[(*header, block.clone())])
+    }
+
+    /// Sends blocks, in order, on one quic_stream: those of one task, say. Large bodies are not copied.
+    /// They may overtake messages and other blocks, and these them. Whoever receives them is told
+    /// of each as it comes.
+    ///
+    /// # Errors
+    /// When the peer is not there, or takes no such blocks of this process.
+    pub fn push_blocks(
+        &self,
+        peer: PeerId,
+        blocks: &[(BlockHeader, Block)],
+    ) -> Result<Transfer, SendError> {
         let peer = self.hub.peer(peer).ok_or(SendError::Gone)?;
         let (from, to) = (self.hub.role(), peer.subject.role);
-        if !transfer::may_push(from, to) {
-            return Err(SendError::Push { from, to });
+        if let Some((header, _)) = blocks.iter().find(|(h, _)| !h.cargo.may_go(from, to)) {
+            return Err(SendError::Push { cargo: header.cargo.name(), from, to });
         }
-        transfer::push(&self.hub.runtime, &peer, header, block)
+        transfer::push(&self.hub.runtime, &peer, blocks)
     }
 
     /// Says goodbye to a peer, after everything already sent, or gives up connecting to it. Blocks that are

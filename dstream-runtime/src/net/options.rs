@@ -17,6 +17,10 @@ pub(super) const BULK_STREAMS: u32 = 16;
 pub(super) const STREAM_WINDOW: u32 = 4 << 20;
 pub(super) const BULK_WINDOW: u32 = BULK_STREAMS * STREAM_WINDOW;
 
+/// The same for a client, of which there may be many: two blocks, one behind the other.
+pub(super) const CLIENT_STREAMS: u32 = 2;
+pub(super) const CLIENT_WINDOW: u32 = CLIENT_STREAMS * STREAM_WINDOW;
+
 /// The window of a control connection, and of any connection before it is known whose it is.
 pub(super) const CONTROL_WINDOW: u32 = 4 << 20;
 pub(super) const STRANGER_WINDOW: u32 = 64 << 10;
@@ -53,6 +57,8 @@ pub struct Limits {
     pub peers: usize,
     /// Bytes of blocks that a peer has sent, or is sending, and nobody has taken; at least the longest block.
     pub untaken_blocks: usize,
+    /// Longest body of a block of a client, in bytes; two of them may wait to be taken.
+    pub client_block: usize,
     /// Bytes of messages that a peer has sent and nobody has taken; at least the longest message.
     pub untaken_messages: usize,
     /// Bytes of messages that wait to be sent to one peer; with more it counts as dead.
@@ -71,6 +77,7 @@ impl Default for Limits {
             retry_above: 32,
             peers: 4096,
             untaken_blocks: 192 << 20,
+            client_block: 4 << 20,
             untaken_messages: 4 << 20,
             unsent_messages: 32 << 20,
             socket_buffer: 4 << 20,
@@ -82,6 +89,7 @@ impl Limits {
     /// Bounds without which nothing could arrive at all.
     pub(super) fn sane(mut self) -> Self {
         self.untaken_blocks = self.untaken_blocks.max(MAX_BODY + HEADER_LEN);
+        self.client_block = self.client_block.clamp(1, MAX_BODY);
         self.untaken_messages = self.untaken_messages.max((1 << 20) + FRAME_HEADER);
         self.peers = self.peers.max(1);
         self.handshakes = self.handshakes.max(1);

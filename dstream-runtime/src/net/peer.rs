@@ -89,9 +89,7 @@ pub(super) fn open(
 ) {
     let Links { control, bulk, send, recv } = links;
     socket::widen_control(&control);
-    if transfer::may_push(subject.role, hub.role()) {
-        transfer::widen(&bulk);
-    }
+    transfer::widen(&bulk, subject.role, hub.role());
     let (outbox, out) = unbounded_channel();
     let (stop, stopped) = oneshot::channel();
     let unsent = Arc::new(AtomicUsize::new(0));

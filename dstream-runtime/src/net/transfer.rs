@@ -1,4 +1,5 @@
-//! Blocks on the bulk connection: a quic_stream each, `BlockHeader` frame, then the block as it is.
+//! Blocks on the bulk connection: what is pushed together is one quic_stream, of a `BlockHeader` frame
+//! and the block as it is, for each.
 //!
 //! The receiver makes room only for a length that a valid header of a block names, only within the
 //! budget of the peer, and copies each byte once, from the packet to its place in an aligned buffer.
@@ -15,21 +16,29 @@ use tokio::task::{JoinSet, yield_now};
 use super::error::CANCELLED;
 use super::frames::{Broken, expect, fill};
 use super::hub::Hub;
-use super::options::{BULK_STREAMS, BULK_WINDOW};
+use super::options::{BULK_STREAMS, BULK_WINDOW, CLIENT_STREAMS, CLIENT_WINDOW};
 use super::peer::{Peer, room};
-use super::{CloseReason, NetEvent, PeerId, SendError};
-use crate::block::{Block, Buffer, HEADER_LEN, Preamble};
-use crate::wire::{BlockHeader, FrameKind, Role, encode};
+use super::{CloseReason, Limits, NetEvent, PeerId, SendError};
+use crate::block::{Block, Buffer, HEADER_LEN, MAX_BODY, Preamble};
+use crate::wire::{BlockHeader, Cargo, FrameKind, Role, encode};
 
-/// Who may push blocks to whom: workers to the owners of partitions, clients to receivers.
-pub(super) fn may_push(from: Role, to: Role) -> bool {
-    matches!((from, to), (Role::Worker | Role::Client, Role::Worker))
+/// Gives a bulk connection the windows that a peer needs which may push blocks.
+pub(super) fn widen(bulk: &Connection, from: Role, to: Role) {
+    let (window, streams) = match from {
+        _ if !Cargo::any_may_go(from, to) => return,
+        Role::Client => (CLIENT_WINDOW, CLIENT_STREAMS),
+        Role::Master | Role::Worker => (BULK_WINDOW, BULK_STREAMS),
+    };
+    bulk.set_receive_window(VarInt::from_u32(window));
+    bulk.set_max_concurrent_uni_streams(VarInt::from_u32(streams));
 }
 
-/// The windows of a bulk connection whose peer may push blocks.
-pub(super) fn widen(bulk: &Connection) {
-    bulk.set_receive_window(VarInt::from_u32(BULK_WINDOW));
-    bulk.set_max_concurrent_uni_streams(VarInt::from_u32(BULK_STREAMS));
+/// How long a block of a peer may be, and how much of it may wait to be taken.
+fn bounds(from: Role, limits: &Limits) -> (usize, usize) {
+    match from {
+        Role::Client => (limits.client_block, 2 * (limits.client_block + HEADER_LEN)),
+        Role::Master | Role::Worker => (MAX_BODY, limits.untaken_blocks),
+    }
 }
 
 const UNDER_WAY: u8 = 0;
@@ -41,7 +50,7 @@ struct Progress {
     state: AtomicU8,
 }
 
-/// A block on its way. Dropped, it is cancelled, unless it is through or was detached.
+/// Blocks on their way. Dropped, they are cancelled, unless they are through or were detached.
 #[must_use = "a transfer that is dropped is cancelled"]
 pub struct Transfer {
     progress: Arc<Progress>,
@@ -49,21 +58,21 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Nobody needs the block there any more.
+    /// Nobody needs the blocks there any more.
     pub fn cancel(self) {}
 
-    /// Lets it go on by itself.
+    /// Lets them go on by themselves.
     pub fn detach(mut self) {
         self.detached = true;
     }
 
-    /// Whether the peer's host has all of it.
+    /// Whether the peer has taken in all of them.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.progress.state.load(Ordering::Relaxed) == DONE
     }
 
-    /// Whether it will never get there: the peer is gone, or does not want it.
+    /// Whether they will never all get there: the peer is gone, or does not want them.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.progress.state.load(Ordering::Relaxed) == FAILED
@@ -98,34 +107,51 @@ impl AsRef<[u8]> for Body {
     }
 }
 
-/// Starts to send a block. Its checksum is computed here, on the caller's thread.
+/// Bodies up to this length are copied, so that small blocks fill packets together.
+const SMALL: usize = 8 << 10;
+
+/// Starts to send blocks. Their checksums are computed here, on the caller's thread.
 pub(super) fn push(
     runtime: &Handle,
     peer: &Arc<Peer>,
-    header: &BlockHeader,
-    block: &Block,
+    blocks: &[(BlockHeader, Block)],
 ) -> Result<Transfer, SendError> {
-    let mut head = encode(FrameKind::Block, header)?;
-    head.extend_from_slice(block.header());
-    let parts = [Bytes::from(head), Bytes::from_owner(Body(block.clone()))];
-    let progress = Arc::new(Progress { cancel: Notify::new(), state: AtomicU8::new(UNDER_WAY) });
-    let (bulk, shared) = (peer.bulk.clone(), progress.clone());
-    runtime.spawn(async move {
-        let sent = send(&bulk, parts, &shared.cancel).await;
-        shared.state.store(if sent.is_ok() { DONE } else { FAILED }, Ordering::Relaxed);
-    });
+    let mut parts = Vec::new();
+    let mut together = Vec::new();
+    for (header, block) in blocks {
+        together.extend_from_slice(&encode(FrameKind::Block, header)?);
+        together.extend_from_slice(block.header());
+        if block.body().len() <= SMALL {
+            together.extend_from_slice(block.body());
+        } else {
+            parts.push(Bytes::from(std::mem::take(&mut together)));
+            parts.push(Bytes::from_owner(Body(block.clone())));
+        }
+    }
+    if !together.is_empty() {
+        parts.push(Bytes::from(together));
+    }
+    let state = AtomicU8::new(if parts.is_empty() { DONE } else { UNDER_WAY });
+    let progress = Arc::new(Progress { cancel: Notify::new(), state });
+    if !parts.is_empty() {
+        let (bulk, shared) = (peer.bulk.clone(), progress.clone());
+        runtime.spawn(async move {
+            let sent = send(&bulk, &mut parts, &shared.cancel).await;
+            shared.state.store(if sent.is_ok() { DONE } else { FAILED }, Ordering::Relaxed);
+        });
+    }
     Ok(Transfer { progress, detached: false })
 }
 
-async fn send(bulk: &Connection, mut parts: [Bytes; 2], cancel: &Notify) -> Result<(), Broken> {
+async fn send(bulk: &Connection, parts: &mut [Bytes], cancel: &Notify) -> Result<(), Broken> {
     let mut stream = tokio::select! {
-        // A cancelled block that has not begun never opens a quic_stream.
+        // What is cancelled before it has begun never opens a quic_stream.
         biased;
         () = cancel.notified() => return Err(Broken::Cancelled),
         stream = bulk.open_uni() => stream.map_err(|error| Broken::Lost(error.into()))?,
     };
     let whole = async {
-        stream.write_all_chunks(&mut parts).await?;
+        stream.write_all_chunks(parts).await?;
         let _ = stream.finish();
         match stream.stopped().await {
             Ok(None) => Ok(()),
@@ -150,14 +176,20 @@ pub(super) async fn receive_all(
     peer: Arc<Peer>,
     bulk: Connection,
 ) -> CloseReason {
-    let budget = Arc::new(Semaphore::new(hub.limits.untaken_blocks));
+    let (longest, untaken) = bounds(peer.subject.role, &hub.limits);
+    let from = Arc::new(Inlet {
+        id,
+        role: peer.subject.role,
+        longest,
+        budget: Arc::new(Semaphore::new(untaken)),
+        hub,
+    });
     let mut under_way = JoinSet::new();
     loop {
         tokio::select! {
             stream = bulk.accept_uni() => match stream {
                 Ok(stream) => {
-                    let receive = receive(hub.clone(), id, stream, budget.clone());
-                    under_way.spawn_on(receive, &hub.runtime);
+                    under_way.spawn_on(receive(from.clone(), stream), &from.hub.runtime);
                 }
                 Err(error) => return error.into(),
             },
@@ -170,40 +202,67 @@ pub(super) async fn receive_all(
     }
 }
 
-/// Takes in one block, unless its sender gives it up.
-async fn receive(
-    hub: Arc<Hub>,
+/// What a peer's blocks come in through.
+struct Inlet {
     id: PeerId,
-    mut stream: RecvStream,
+    role: Role,
+    longest: usize,
     budget: Arc<Semaphore>,
-) -> Result<(), CloseReason> {
-    match receive_block(&hub, id, &mut stream, &budget).await {
-        Ok(()) | Err(Broken::Cancelled) => Ok(()),
-        Err(Broken::Frame(error)) => Err(CloseReason::Violation(error.to_string())),
-        Err(Broken::Ended) => Err(CloseReason::Violation("a block ends too early".into())),
-        Err(Broken::Lost(reason)) => Err(reason),
+    hub: Arc<Hub>,
+}
+
+/// Takes in the blocks of one quic_stream, unless its sender gives it up.
+async fn receive(from: Arc<Inlet>, mut stream: RecvStream) -> Result<(), CloseReason> {
+    let mut blocks = 0u64;
+    loop {
+        match receive_block(&from, &mut stream).await {
+            Ok(()) => blocks += 1,
+            // It may end after a block, not before the first.
+            Err(Broken::Ended) if blocks > 0 => return Ok(()),
+            Err(Broken::Cancelled) => return Ok(()),
+            Err(Broken::Frame(error)) => return Err(CloseReason::Violation(error.to_string())),
+            Err(Broken::Ended) => return Err(too_early()),
+            Err(Broken::Lost(reason)) => return Err(reason),
+        }
     }
 }
 
-async fn receive_block(
-    hub: &Hub,
-    id: PeerId,
-    stream: &mut RecvStream,
-    budget: &Arc<Semaphore>,
-) -> Result<(), Broken> {
-    let header: BlockHeader = expect(stream, FrameKind::Block).await?;
-    let mut head = [0; HEADER_LEN];
-    fill(stream, &mut head).await?;
+fn too_early() -> CloseReason {
+    CloseReason::Violation("a block ends too early".into())
+}
+
+/// Takes in the next block; [`Broken::Ended`] if there is none.
+async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), Broken> {
     let violation = |why: String| Broken::Lost(CloseReason::Violation(why));
+    let header: BlockHeader = expect(stream, FrameKind::Block).await?;
+    let (hub, cargo) = (&*from.hub, header.cargo);
+    if !cargo.may_go(from.role, hub.role()) {
+        let (role, what, to) = (from.role, cargo.name(), hub.role());
+        return Err(violation(format!("a {role} must not push {what} to a {to}")));
+    }
+    let mut head = [0; HEADER_LEN];
+    fill(stream, &mut head).await.map_err(ended_inside)?;
     let preamble = Preamble::read(&head).map_err(|error| violation(error.to_string()))?;
+    if preamble.body_len > from.longest {
+        let (len, longest) = (preamble.body_len, from.longest);
+        return Err(violation(format!("a block of {len} bytes; it may have {longest}")));
+    }
     let len = HEADER_LEN + preamble.body_len;
-    let held = room(budget, len).await.map_err(Broken::Lost)?;
+    // Room first: who sends what nobody takes waits here, and its windows fill up.
+    let held = room(&from.budget, len).await.map_err(Broken::Lost)?;
     let mut buffer = hub.pool.take(roomy(len));
     buffer.bytes_mut().extend_from_slice(&head);
     receive_body(stream, &mut buffer, preamble.body_len).await?;
-    let event = NetEvent::Block { peer: id, header, preamble, bytes: buffer.into() };
+    let event = NetEvent::Block { peer: from.id, header, preamble, bytes: buffer.into() };
     hub.deliver(event, Some(held));
     Ok(())
+}
+
+fn ended_inside(broken: Broken) -> Broken {
+    match broken {
+        Broken::Ended => Broken::Lost(too_early()),
+        broken => broken,
+    }
 }
 
 /// What to ask the pool for. Pooled buffers are found again by powers of two, and fresh memory costs
@@ -224,17 +283,16 @@ async fn receive_body(
 ) -> Result<(), Broken> {
     let mut left = len;
     let mut turn = 0;
-    // One byte more than is due shows a quic_stream that does not end where it should.
-    while let Some(chunk) = stream.read_chunk(left + 1, true).await? {
-        left = left.checked_sub(chunk.bytes.len()).ok_or_else(|| {
-            Broken::Lost(CloseReason::Violation("a block is longer than it says".into()))
-        })?;
-        buffer.bytes_mut().extend_from_slice(&chunk.bytes);
-        turn += chunk.bytes.len();
+    while left > 0 {
+        let chunk = stream.read_chunk(left, true).await?;
+        let bytes = chunk.ok_or_else(|| Broken::Lost(too_early()))?.bytes;
+        left -= bytes.len();
+        buffer.bytes_mut().extend_from_slice(&bytes);
+        turn += bytes.len();
         if turn >= TURN {
             turn = 0;
             yield_now().await;
         }
     }
-    if left > 0 { Err(Broken::Ended) } else { Ok(()) }
+    Ok(())
 }

@@ -26,6 +26,11 @@ pub(super) fn count(bytes: &[u8]) -> u64 {
     memchr_iter(b'\n', bytes).count() as u64
 }
 
+/// Number of lines, the last of which may lack its end.
+pub(super) fn records(bytes: &[u8]) -> u64 {
+    count(bytes) + u64::from(!bytes.is_empty() && !bytes.ends_with(b"\n"))
+}
+
 /// The end of the `n`th line, which must be there; `n` counts from 1.
 pub(super) fn nth_line_end(bytes: &[u8], n: u64) -> Option<usize> {
     let n = usize::try_from(n.checked_sub(1)?).ok()?;

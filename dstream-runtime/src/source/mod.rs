@@ -5,20 +5,30 @@
 //! thread in batch order and may wait for nothing but the disk; reading happens on executor threads,
 //! in parallel, and the same range read twice gives the same bytes.
 //!
+//! Another process reads an input too: from its ranges ([`reread`]), or, where only the process that
+//! cut it has the data, from blocks that are carried there ([`Input::carried`]). In a cluster, what
+//! clients push (`tcp`, `http`) is received by the workers ([`receive`]).
+//!
 //! [`open`] turns a URL into a source:
 //!
 //! | scheme | reads | ends |
 //! |---|---|---|
 //! | `file://PATH`, a plain path | a file, a directory or a glob, also `.gz` and `.zst` | yes, unless `follow` |
 //! | `tcp://HOST:PORT` | lines from any number of clients | no |
+//! | `http://HOST:PORT/PATH` | lines that are posted there | no |
 //! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
 
+mod carry;
 mod decode;
+#[cfg(test)]
+mod elsewhere;
 mod file;
 mod generate;
 mod lines;
 mod memory;
 mod part;
+pub mod receive;
+mod reread;
 mod tcp;
 mod url;
 
@@ -28,9 +38,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use carry::Carried;
 pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
 pub use memory::MemorySource;
+pub use reread::{Reread, reread};
 
+use crate::block::Block;
 use crate::record::Format;
 
 /// What the program and the engine say about a source that is opened, beside its URL.
@@ -59,6 +72,9 @@ pub enum OnError {
     Stop,
 }
 
+/// What [`open`] knows.
+const SCHEMES: &[&str] = &["file", "tcp", "http", "generate"];
+
 /// Opens the source that `url` names; its records have the given format.
 ///
 /// # Errors
@@ -72,8 +88,9 @@ pub fn open(
     match url.scheme() {
         "file" => file::open(&url, format, options),
         "tcp" => tcp::open(&url, format, options),
+        "http" => receive::open(&url, format, options),
         "generate" => generate::open(&url, format, options),
-        other => Err(url.fail(url::unknown("scheme", other, &["file", "tcp", "generate"]))),
+        other => Err(url.fail(url::unknown("scheme", other, SCHEMES))),
     }
 }
 
@@ -105,6 +122,49 @@ pub trait ReadRange: Send + Sync {
     /// # Errors
     /// When the data cannot be read, or is not what was cut.
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError>;
+
+    /// See [`Input::carried`].
+    ///
+    /// # Errors
+    /// When the data cannot be read, or is not what was cut.
+    fn carried(&self) -> Result<Option<(Carried, Vec<Block>)>, SourceError> {
+        Ok(None)
+    }
+}
+
+impl Input {
+    /// What must travel beside the ranges, for another process to read this input: nothing if it can
+    /// rebuild it by [`Reread::input`].
+    ///
+    /// # Errors
+    /// When data that has to be read now cannot be, or is not what was cut.
+    pub fn carried(&self) -> Result<Option<(Carried, Vec<Block>)>, SourceError> {
+        self.data.carried()
+    }
+
+    /// The input that is made of what receivers have delivered: of all receipts that `ranges` name, in
+    /// that order.
+    ///
+    /// # Errors
+    /// When the blocks are not what is said that they are.
+    pub fn of_receipts(
+        ranges: Vec<Range>,
+        receipts: Vec<(Carried, Block)>,
+    ) -> Result<Self, SourceError> {
+        let mut parts = Vec::new();
+        for (carried, block) in receipts {
+            parts.extend(carry::parts(carried, vec![block])?.0);
+        }
+        Ok(Self { ranges, ..part::input(parts) })
+    }
+
+    /// The input that another process carried here: its pieces borrow from the blocks.
+    ///
+    /// # Errors
+    /// When the blocks are not what `carried` says that they are.
+    pub fn from_carried(carried: Carried, blocks: Vec<Block>) -> Result<Self, SourceError> {
+        carry::unpack(carried, blocks)
+    }
 }
 
 /// Consecutive whole lines.

@@ -5,11 +5,34 @@
 //! same everywhere.
 
 use std::cell::Cell;
+use std::ops::Deref;
 use std::sync::Arc;
 
+use super::carry::{self, Carried};
 use super::file::Stored;
 use super::lines::Guarded;
 use super::{Input, Piece, Range, ReadRange, SourceError, lines};
+use crate::block::Block;
+
+/// Where lines in memory lie; a clone shares them.
+#[derive(Debug, Clone)]
+pub(super) enum Memory {
+    /// In a buffer of this process.
+    Buffer(Arc<Vec<u8>>),
+    /// In a raw block that has come from another process.
+    Block(Block),
+}
+
+impl Deref for Memory {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Buffer(bytes) => bytes,
+            Self::Block(block) => block.body(),
+        }
+    }
+}
 
 /// Whole lines of one split, in memory.
 #[derive(Debug, Clone)]
@@ -18,7 +41,7 @@ pub(super) struct Held {
     pub(super) header: Option<Arc<str>>,
     /// Position of the first byte in the split.
     pub(super) position: u64,
-    pub(super) bytes: Arc<Vec<u8>>,
+    pub(super) bytes: Memory,
     /// Which of the bytes.
     pub(super) from: usize,
     pub(super) to: usize,
@@ -42,7 +65,8 @@ impl Held {
     pub(super) fn new(split: Arc<str>, position: u64, bytes: Vec<u8>) -> Self {
         let to = bytes.len();
         let (header, torn, max_line) = (None, None, u64::MAX);
-        Self { split, header, position, bytes: Arc::new(bytes), from: 0, to, torn, max_line }
+        let bytes = Memory::Buffer(Arc::new(bytes));
+        Self { split, header, position, bytes, from: 0, to, torn, max_line }
     }
 
     /// Some of the same bytes.
@@ -88,7 +112,7 @@ impl Part {
         }
     }
 
-    fn range(&self) -> Range {
+    pub(super) fn range(&self) -> Range {
         match self {
             Self::Held(held) => Range {
                 split: held.split.clone(),
@@ -182,6 +206,10 @@ impl ReadRange for Parts {
         });
         BUFFER.set(buffer);
         read
+    }
+
+    fn carried(&self) -> Result<Option<(Carried, Vec<Block>)>, SourceError> {
+        carry::pack(&self.0)
     }
 }
 

@@ -24,7 +24,7 @@ impl SourceUrl {
             Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
             _ => match url.split_once(':') {
                 Some(("file", rest)) => ("file", rest),
-                Some((scheme @ ("tcp" | "generate"), rest)) => {
+                Some((scheme @ ("tcp" | "http" | "generate"), rest)) => {
                     let why = format!("write `{scheme}://{rest}`");
                     return Err(SourceError::Url { url: url.to_owned(), why });
                 }

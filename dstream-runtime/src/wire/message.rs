@@ -2,10 +2,11 @@
 //!
 //! A message is postcard of a serde type: deterministic, and without references to itself. To add
 //! one, add a row to the table of kinds and an `impl Message`. The table is also the law: an endpoint
-//! closes the connection to a peer that sends what its role may not.
+//! closes the connection to a peer that sends what its role may not. What blocks are for has such a
+//! table as well.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, FrameError, FrameKind};
 use super::role::Role;
@@ -45,11 +46,17 @@ kinds! {
     /// What the driver of a worker tells that of its master, beside what its core says.
     WorkerNote = 4: Worker -> Master;
     /// What a client asks.
-    Ask = 5: Client -> Master, Client -> Worker;
+    Ask = 5: Client -> Master;
     /// What it is told.
-    Answer = 6: Master -> Client, Worker -> Client;
+    Answer = 6: Master -> Client;
     /// A sign of life.
     Heartbeat = 7: Master -> Worker, Worker -> Master, Worker -> Worker;
+    /// What the driver of a worker tells that of another: what its core says, and what belongs to it.
+    PeerNote = 8: Worker -> Worker;
+    /// [`ToReceiver`](super::ToReceiver).
+    ToReceiver = 9: Client -> Worker;
+    /// [`ToClient`](super::ToClient).
+    ToClient = 10: Worker -> Client;
 }
 
 impl MessageKind {
@@ -125,7 +132,7 @@ impl Received {
 
 /// What a block on the bulk connection is. Kind, schema, length and checksum are in the
 /// [`Preamble`](crate::block::Preamble) of the block itself, which follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockHeader {
     /// The epoch of its batch.
     pub epoch: Epoch,
@@ -135,51 +142,95 @@ pub struct BlockHeader {
     pub piece: u32,
 }
 
-/// What blocks are sent for; a message on the control connection says how many pieces there are.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
-)]
-pub enum Cargo {
+macro_rules! cargo {
+    ($($(#[$doc:meta])* $name:ident($word:literal) { $($fields:tt)* }: $from:ident -> $to:ident;)*) => {
+        /// What blocks are sent for; a message on the control connection says how many pieces there are.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Cargo { $($(#[$doc])* $name { $($fields)* },)* }
+
+        impl Cargo {
+            /// As a word.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$name { .. } => $word,)* }
+            }
+
+            /// Whether a process of the role `from` may send it to one of the role `to`.
+            #[must_use]
+            pub const fn may_go(&self, from: Role, to: Role) -> bool {
+                match self {
+                    $(Self::$name { .. } => matches!((from, to), (Role::$from, Role::$to)),)*
+                }
+            }
+
+            /// Whether blocks of any kind go from a process of the role `from` to one of the role `to`.
+            #[must_use]
+            pub const fn any_may_go(from: Role, to: Role) -> bool {
+                $(matches!((from, to), (Role::$from, Role::$to)))||*
+            }
+        }
+    };
+}
+
+cargo! {
     /// What a task made for a partition of the receiver.
-    Segment {
+    Segment("a segment") {
         /// The block.
         id: BlockId,
         /// Which run of its producer made it.
         attempt: Attempt,
-    },
+    }: Worker -> Worker;
     /// What a task made for an output, raw.
-    Part {
+    Part("a part") {
         /// The task.
         task: TaskId,
         /// Which of its stage's tails.
         tail: TailId,
         /// Which run of it.
         attempt: Attempt,
-    },
+    }: Worker -> Master;
     /// What a task is to read of a source whose data only the sender has, raw.
-    Input {
+    Input("an input") {
         /// The task.
         task: TaskId,
-    },
+    }: Master -> Worker;
     /// The state of a partition of a stage, which moves.
-    State {
+    State("a state") {
         /// The stage.
         stage: StageId,
         /// The partition.
         partition: Partition,
-    },
+        /// Which part of it.
+        tag: u64,
+    }: Worker -> Worker;
     /// What a receiver has taken in, raw: a copy for the second worker.
-    Receipt {
+    Receipt("a receipt") {
         /// The source.
         source: SourceId,
         /// The number that the receiver gave it.
         number: u64,
-    },
+    }: Worker -> Worker;
     /// What a client sends, raw.
-    Append {
+    Append("an append") {
         /// The client's number for it.
         number: u64,
-    },
+    }: Client -> Worker;
+}
+
+/// A sign of life. How often one is due, and when their absence means something, is the driver's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Counts up with each one that the sender sends to this receiver, from 1.
+    pub number: u64,
+    /// The number of the last one that the sender has from the receiver, 0 before the first. What the
+    /// receiver holds on lease it holds from when it sent that one: no clock of another host is in it.
+    pub heard: u64,
+    /// The latest epoch that the sender knows.
+    pub epoch: Epoch,
+}
+
+impl Message for Heartbeat {
+    const KIND: MessageKind = MessageKind::Heartbeat;
 }
 
 /// `value` as a frame of that kind.

@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
+use crate::id::{
+    Attempt, BatchSeq, BlockId, Epoch, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
+};
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 
 fn place() -> ToWorker {
@@ -104,6 +106,17 @@ fn a_hello_is_judged_by_what_must_agree() {
 }
 
 #[test]
+fn a_client_of_another_program_has_no_plan_and_nobody_else_has_none() {
+    let worker = Hello::new(Role::Worker, "page_views", 1);
+    let client = |plan| Hello::new(Role::Client, "page_views", plan);
+    assert_eq!(worker.judge(&client(0)), Ok(()));
+    assert_eq!(client(0).judge(&worker), Ok(()));
+    assert_eq!(worker.judge(&client(2)), Err(Refusal::Plan { expected: 1, found: 2 }));
+    let unplanned = Hello::new(Role::Worker, "page_views", 0);
+    assert_eq!(worker.judge(&unplanned), Err(Refusal::Plan { expected: 1, found: 0 }));
+}
+
+#[test]
 fn archives_are_little_endian_aligned_and_narrow() {
     assert_eq!(archive_format(), 1 | 8 << 4 | 32 << 8);
 }
@@ -136,7 +149,47 @@ fn roles_say_only_what_is_theirs() {
     }
     assert!(!Kind::ToMaster.may_go(Role::Client, Role::Master));
     assert!(!Kind::ToPeer.may_go(Role::Client, Role::Worker));
-    assert!(Kind::Ask.may_go(Role::Client, Role::Worker));
+    assert!(Kind::Ask.may_go(Role::Client, Role::Master));
+    assert!(Kind::ToReceiver.may_go(Role::Client, Role::Worker));
+    assert!(!Kind::ToReceiver.may_go(Role::Worker, Role::Worker));
+}
+
+#[test]
+fn every_cargo_has_one_way() {
+    let (batch, stage, partition) = (BatchSeq(1), StageId(2), Partition(3));
+    let (task, tail, attempt) = (TaskId { batch, stage, partition }, TailId(0), Attempt(0));
+    let (source, number) = (SourceId(0), 1);
+    let ways = [
+        (
+            Cargo::Segment { id: BlockId { producer: task, tail, partition }, attempt },
+            Role::Worker,
+            Role::Worker,
+        ),
+        (Cargo::Part { task, tail, attempt }, Role::Worker, Role::Master),
+        (Cargo::Input { task }, Role::Master, Role::Worker),
+        (Cargo::State { stage, partition, tag: 7 }, Role::Worker, Role::Worker),
+        (Cargo::Receipt { source, number }, Role::Worker, Role::Worker),
+        (Cargo::Append { number }, Role::Client, Role::Worker),
+    ];
+    let roles = [Role::Master, Role::Worker, Role::Client];
+    for (from, to) in roles.iter().flat_map(|from| roles.map(|to| (*from, to))) {
+        for (cargo, sender, receiver) in ways {
+            let is_its_way = (from, to) == (sender, receiver);
+            assert_eq!(cargo.may_go(from, to), is_its_way, "{} {from} {to}", cargo.name());
+        }
+        let any = ways.iter().any(|(cargo, ..)| cargo.may_go(from, to));
+        assert_eq!(Cargo::any_may_go(from, to), any, "{from} {to}");
+    }
+}
+
+#[test]
+fn heartbeats_are_small() {
+    let beat = Heartbeat { number: 1 << 34, heard: 1 << 34, epoch: Epoch(3) };
+    let frame = beat.to_frame().unwrap();
+    assert!(frame.len() < 32, "{}", frame.len());
+    assert_eq!(received(&frame).read::<Heartbeat>().unwrap(), beat);
+    assert!(MessageKind::Heartbeat.may_go(Role::Worker, Role::Master));
+    assert!(!MessageKind::Heartbeat.may_go(Role::Client, Role::Master));
 }
 
 #[test]
@@ -155,7 +208,7 @@ fn block_header() -> impl Strategy<Value = BlockHeader> {
         let (batch, stage) = (BatchSeq(batch), StageId(stage));
         let producer = TaskId { batch, stage, partition: Partition(p) };
         let id = BlockId { producer, tail: TailId(tail), partition: Partition(q) };
-        let cargo = crate::wire::Cargo::Segment { id, attempt: Attempt(n) };
+        let cargo = Cargo::Segment { id, attempt: Attempt(n) };
         BlockHeader { epoch: Epoch(epoch), cargo, piece: n }
     })
 }

@@ -79,3 +79,14 @@ pub enum Reply {
     /// It will not be done, and this is why and what to do.
     Refused(String),
 }
+
+/// What a master has acknowledged to a client: a second worker holds it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Acknowledged {
+    /// Records.
+    pub records: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Numbered batches of the client.
+    pub batches: u64,
+}

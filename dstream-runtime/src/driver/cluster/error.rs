@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::client::ClientError;
 use crate::driver::JobError;
 use crate::net::NetError;
 use crate::net::trust::TrustError;
@@ -85,12 +86,28 @@ pub enum ClusterError {
         /// What does not fit.
         why: String,
     },
-    /// What is asked for is not in this build.
-    #[error("this build cannot {what}")]
-    NotYet {
-        /// What it was to do.
-        what: &'static str,
+    /// Nobody can receive what is pushed for a stream.
+    #[error(
+        "worker `{worker}` cannot receive records of `{stream}`: {why}\n  \
+         help: free the address on that host, or bind the stream to another one with --source {stream}=URL"
+    )]
+    Receiver {
+        /// The stream.
+        stream: String,
+        /// The worker.
+        worker: String,
+        /// Why.
+        why: String,
     },
+    /// The engine contradicts itself.
+    #[error("{why}\n  help: this is a bug of dstream: please report it")]
+    Broken {
+        /// What is wrong.
+        why: String,
+    },
+    /// What a client sends is not taken in.
+    #[error(transparent)]
+    Client(Box<ClientError>),
 }
 
 impl From<NetError> for ClusterError {
@@ -102,6 +119,15 @@ impl From<NetError> for ClusterError {
 impl From<TrustError> for ClusterError {
     fn from(error: TrustError) -> Self {
         Self::Trust(Arc::new(error))
+    }
+}
+
+impl From<ClientError> for ClusterError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Cluster(error) => error,
+            error => Self::Client(Box::new(error)),
+        }
     }
 }
 

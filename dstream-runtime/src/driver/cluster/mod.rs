@@ -5,14 +5,22 @@
 //! and, to whoever asks, as a [`ClusterStatus`]. Nothing here reads a command line or writes to a
 //! terminal: that is [`cli`](crate::cli)'s.
 
+mod arrivals;
 mod ask;
+mod client;
 mod error;
+mod master;
 mod news;
+mod note;
 mod paths;
+mod raw;
 mod setup;
 mod status;
+mod worker;
 
-pub use ask::{Access, ClientTarget, Question, Reply};
+pub(crate) use client::identity as client_identity;
+
+pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply};
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};
@@ -22,6 +30,7 @@ pub use status::{
     Standing, WorkerStatus,
 };
 
+use std::io::Read;
 use std::net::SocketAddr;
 
 use super::error::JobError;
@@ -50,13 +59,12 @@ pub fn serve_master(
     stop: StopHandle,
     listening: &mut dyn FnMut(SocketAddr, &MasterPaths),
 ) -> Result<Summary, JobError> {
-    let _ = (job, options, sources, sinks, observer, stop, listening);
-    Err(ClusterError::NotYet { what: "run as a master" }.into())
+    master::serve(job, options, sources, sinks, observer, &stop, listening)
 }
 
 /// Runs a worker until the job is over or it has left. `stop` makes it hand over what it holds and leave.
 ///
-/// `build` makes the job from what the master ships; `log` may be called from any thread of the worker.
+/// `build` makes the job from what the master ships; `log` is called on the calling thread.
 ///
 /// # Errors
 /// When no master will have it, the job cannot be built, or the master is gone.
@@ -67,8 +75,7 @@ pub fn serve_worker(
     log: &dyn Fn(WorkerNews),
     stop: StopHandle,
 ) -> Result<(), JobError> {
-    let _ = (plan, build, options, log, stop);
-    Err(ClusterError::NotYet { what: "run as a worker" }.into())
+    worker::serve(plan, build, &options, log, &stop)
 }
 
 /// Asks a running master.
@@ -76,6 +83,20 @@ pub fn serve_worker(
 /// # Errors
 /// When no master answers, or it refuses this process or the question.
 pub fn ask(target: &ClientTarget, question: Question) -> Result<Reply, JobError> {
-    let _ = (target, question);
-    Err(ClusterError::NotYet { what: "ask a master" }.into())
+    Ok(client::ask(target, &question)?)
+}
+
+/// Sends whole lines to a stream of a running job until `input` ends, and waits until all of them are
+/// acknowledged. `progress` hears of acknowledgements on the way.
+///
+/// # Errors
+/// When no master or receiver answers, the stream takes no pushed records, or `input` cannot be read.
+pub fn send(
+    target: &ClientTarget,
+    stream: &str,
+    input: &mut dyn Read,
+    progress: &mut dyn FnMut(&Acknowledged),
+) -> Result<Acknowledged, JobError> {
+    let sent = crate::client::send(target, stream, input, progress);
+    sent.map_err(|error| ClusterError::from(error).into())
 }

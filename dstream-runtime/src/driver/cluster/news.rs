@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
 use crate::id::{BatchSeq, Epoch};
 
 /// What a master tells its [`Observer`](crate::driver::Observer) about its cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum ClusterNews {
     /// The first batch waits for workers.
     Waiting {
@@ -79,7 +83,8 @@ pub enum ClusterNews {
 }
 
 /// What a worker says about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum WorkerNews {
     /// Its token was accepted: it has a certificate.
     Certified {
@@ -118,5 +123,12 @@ pub enum WorkerNews {
     /// The job is over, as its master says.
     Over,
     /// Something needs attention, and the worker goes on.
-    Warning(String),
+    Warning(#[serde(serialize_with = "as_message")] String),
+}
+
+/// What has a tag beside it must have a name itself.
+fn as_message<S: Serializer>(message: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut warning = serializer.serialize_struct("Warning", 1)?;
+    warning.serialize_field("message", message)?;
+    warning.end()
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::exec::job::Bindings;
 use crate::record::Format;
 use crate::sink::Sink;
+use crate::source::receive::PushSource;
 
 /// What a worker needs to build the same job as its master, beside the binary.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -57,6 +58,9 @@ pub struct MasterOptions {
     pub lease: Duration,
     /// What it ships to its workers.
     pub setup: JobSetup,
+    /// Per source, whether workers receive what is pushed for it; may be shorter than the list of
+    /// sources.
+    pub pushed: Vec<Option<PushSource>>,
     /// How many batches may be in flight: it bounds memory, and lets input be read ahead.
     pub in_flight: u32,
     /// How often a task is run before the job gives up.

@@ -176,8 +176,6 @@ pub struct ReceiverStatus {
     pub url: String,
     /// Records taken in.
     pub records: u64,
-    /// Bytes that are taken in and not acknowledged yet.
-    pub unacknowledged: u64,
-    /// Whether it is full, so that its senders wait.
-    pub full: bool,
+    /// Bytes that are taken in, and that no batch has taken yet.
+    pub waiting: u64,
 }

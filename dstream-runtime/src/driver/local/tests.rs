@@ -12,6 +12,7 @@ use crate::driver::{BatchReport, Observer, StopHandle};
 use crate::exec::task::{DeadLetter, TailMade, TaskContext, TaskError};
 use crate::id::{BatchSeq, OutputId, Partition, StageId};
 use crate::plan::{Dependency, Plan, TailRow, Tasks};
+use crate::record::Format;
 use crate::sched::testplan::{plan, stage, word_count};
 use crate::sink::SinkError;
 use crate::source::{Cut, SourceError};
@@ -333,7 +334,7 @@ fn blocks_reach_those_they_are_for_once_in_order_of_producers() {
     job.stages[1] = run_stage(|cx| {
         let mut read = Vec::new();
         for block in &cx.inputs[0] {
-            read.extend(block.rows::<u64>()?.iter());
+            read.extend(block.get()?.rows::<u64>()?.iter());
         }
         part(cx, &[format!("{read:?}")]);
         no_blocks(cx);

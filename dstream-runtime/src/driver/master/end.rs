@@ -13,6 +13,7 @@ pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobEr
             let failure = TaskFailure::new(master.plan, task, time, attempts, failure);
             Err(JobError::Task(Box::new(failure)))
         }
+        Outcome::Failed(Cause::Worker { worker: _, why }) => Err(JobError::Worker { why }),
         Outcome::Failed(cause) => {
             let unknown =
                 || JobError::Internal(format!("the job failed without an error: {cause:?}"));

@@ -83,13 +83,14 @@ impl Master<'_> {
         }
         let outputs = std::mem::take(&mut self.publishing);
         let delay = self.live.then(|| self.clock.since(batch.time));
-        self.totals.add(&batch.reads, &outputs, delay);
+        let processing = batch.asked.elapsed();
+        self.totals.add((seq, batch.time), processing, &batch.reads, &outputs, delay);
         self.observer.on_batch(&BatchReport {
             batch: seq,
             time: batch.time,
             sources: &batch.reads,
             outputs: &outputs,
-            processing: batch.asked.elapsed(),
+            processing,
             delay,
         });
         let interval = self.timetable.interval();

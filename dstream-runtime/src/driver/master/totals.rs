@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use crate::driver::cluster::PublishedStatus;
 use crate::driver::latency::Histogram;
 use crate::driver::report::{OutputCount, OutputReport, SourceCount, SourceReport, Summary};
+use crate::id::BatchSeq;
 use crate::plan::Plan;
+use crate::time::BatchTime;
 
 #[derive(Default)]
 pub(super) struct Totals {
@@ -12,6 +15,7 @@ pub(super) struct Totals {
     sources: Vec<SourceReport>,
     outputs: Vec<u64>,
     delays: Histogram,
+    published: Option<PublishedStatus>,
 }
 
 impl Totals {
@@ -20,13 +24,36 @@ impl Totals {
         Self { sources, outputs: vec![0; plan.outputs.len()], ..Self::default() }
     }
 
+    /// Per source.
+    pub(super) fn sources(&self) -> &[SourceReport] {
+        &self.sources
+    }
+
+    /// Records per output.
+    pub(super) fn outputs(&self) -> &[u64] {
+        &self.outputs
+    }
+
+    /// The last batch.
+    pub(super) fn published(&self) -> Option<PublishedStatus> {
+        self.published
+    }
+
     pub(super) fn add(
         &mut self,
+        batch: (BatchSeq, BatchTime),
+        processing: Duration,
         sources: &[SourceReport],
         outputs: &[OutputReport],
         delay: Option<Duration>,
     ) {
         self.batches += 1;
+        self.published = Some(PublishedStatus {
+            batch: batch.0,
+            time: batch.1,
+            processing_ms: processing.as_secs_f64() * 1e3,
+            delay_ms: delay.map(|delay| delay.as_secs_f64() * 1e3),
+        });
         for (total, read) in self.sources.iter_mut().zip(sources) {
             total.records += read.records;
             total.bytes += read.bytes;

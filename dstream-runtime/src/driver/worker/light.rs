@@ -72,9 +72,9 @@ impl Light {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Block;
     use crate::exec::task::Made;
     use crate::id::{Attempt, BatchSeq, Partition, TaskId};
+    use crate::store::KeptBlock;
     use crate::time::BatchTime;
 
     const TASK: TaskId = TaskId { batch: BatchSeq(1), stage: StageId(0), partition: Partition(0) };
@@ -85,7 +85,7 @@ mod tests {
             attempt: Attempt(0),
             time: BatchTime(0),
             emits: true,
-            inputs: vec![Vec::<Block>::new()],
+            inputs: vec![Vec::<KeptBlock>::new()],
             source: None,
             state: None,
         }

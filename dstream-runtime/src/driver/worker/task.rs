@@ -9,11 +9,12 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use crate::block::{Block, BufferPool};
+use crate::block::BufferPool;
 use crate::exec::stage::RunStage;
 use crate::exec::task::{Made, OutputSetting, Panic, State, TaskContext, TaskError};
 use crate::id::{Attempt, TaskId};
 use crate::source::Input;
+use crate::store::{BlockStore, KeptBlock};
 use crate::time::BatchTime;
 
 /// What is the same for all tasks of a job.
@@ -22,6 +23,8 @@ pub(in crate::driver) struct Kernels {
     pub(in crate::driver) outputs: Vec<OutputSetting>,
     /// Where blocks get their buffers.
     pub(in crate::driver) buffers: BufferPool,
+    /// Where blocks are kept.
+    pub(in crate::driver) blocks: BlockStore,
     pub(in crate::driver) partitions: u32,
 }
 
@@ -31,7 +34,7 @@ pub(in crate::driver) struct Work {
     pub(in crate::driver) attempt: Attempt,
     pub(in crate::driver) time: BatchTime,
     pub(in crate::driver) emits: bool,
-    pub(in crate::driver) inputs: Vec<Vec<Block>>,
+    pub(in crate::driver) inputs: Vec<Vec<KeptBlock>>,
     pub(in crate::driver) source: Option<Input>,
     pub(in crate::driver) state: Option<State>,
 }

@@ -2,7 +2,6 @@
 
 use super::task::{Ran, Work};
 use super::{Leaving, Segment, Worker};
-use crate::block::Block;
 use crate::exec::task::{Made, TailMade, TaskError};
 use crate::id::{Partition, TailId, TaskId};
 use crate::plan::{TailRow, Tasks};
@@ -10,6 +9,7 @@ use crate::sched::WorkerEvent;
 use crate::sched::message::{Failure, FailureKind, TaskTally, ToPeer};
 use crate::sched::worker::RunTask;
 use crate::source::Input;
+use crate::store::KeptBlock;
 
 impl Worker<'_> {
     pub(super) fn reads_source(&self, task: TaskId) -> bool {
@@ -80,7 +80,8 @@ impl Worker<'_> {
             let tail = TailId(index as u16);
             tally.blocks += blocks.len() as u32;
             ids.extend(blocks.iter().map(|(partition, _)| (tail, *partition)));
-            kept.push(blocks);
+            let keep = |(partition, block)| (partition, self.kernels.blocks.keep(block));
+            kept.push(blocks.into_iter().map(keep).collect());
         }
         // One id names all blocks of a tail for a partition: there are several where one would have
         // been too large.
@@ -101,12 +102,12 @@ impl Worker<'_> {
         }
         // Pieces of one id stay in their order.
         segments.sort_by_key(|segment| (segment.tail, segment.partition));
-        let mut kept: Vec<Vec<(Partition, Block)>> = Vec::new();
+        let mut kept: Vec<Vec<(Partition, KeptBlock)>> = Vec::new();
         for Segment { tail, partition, block } in segments {
             if kept.len() <= tail.index() {
                 kept.resize_with(tail.index() + 1, Vec::new);
             }
-            kept[tail.index()].push((partition, block));
+            kept[tail.index()].push((partition, self.kernels.blocks.keep(block)));
         }
         self.store.put(task, kept);
     }

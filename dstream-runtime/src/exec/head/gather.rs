@@ -29,7 +29,7 @@ where
     ) -> Result<(), TaskError> {
         let mut total: Option<R> = None;
         for block in blocks(cx, 0) {
-            for view in block.rows::<R>()?.iter() {
+            for view in block.get()?.rows::<R>()?.iter() {
                 match &mut total {
                     Some(total) => (self.merge)(total, view),
                     None => total = Some(R::own(view)),
@@ -59,7 +59,7 @@ impl Head for CountAll {
     ) -> Result<(), TaskError> {
         let mut total = 0;
         for block in blocks(cx, 0) {
-            total += block.rows::<u64>()?.iter().sum::<u64>();
+            total += block.get()?.rows::<u64>()?.iter().sum::<u64>();
         }
         emit(total);
         Ok(())
@@ -85,7 +85,7 @@ impl<S: Record, R: Record> Head for TopK<S, R> {
     ) -> Result<(), TaskError> {
         let mut best = best::<S, R>();
         for block in blocks(cx, 0) {
-            for (score, record) in block.rows::<(S, R)>()?.iter() {
+            for (score, record) in block.get()?.rows::<(S, R)>()?.iter() {
                 best.offer(self.k, score, record);
             }
         }

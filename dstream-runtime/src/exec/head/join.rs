@@ -3,11 +3,12 @@
 use std::marker::PhantomData;
 
 use super::{TaskContext, blocks};
-use crate::block::KeyedRow;
+use crate::block::{Block, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
 use crate::record::{Key, KeyReader, Record};
+use crate::store::KeptBlock;
 
 /// Inner join by key of the left and the right dependency. Duplicate keys give the cross product, in
 /// the order of the left records, then of the right ones.
@@ -36,10 +37,15 @@ impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
         if left.is_empty() || right.is_empty() {
             return Ok(());
         }
+        // Rows of both sides are read until the end, so their blocks are held until then.
+        let read = |blocks: &[KeptBlock]| blocks.iter().map(KeptBlock::get).collect();
+        let left: Result<Vec<Block>, _> = read(left);
+        let right: Result<Vec<Block>, _> = read(right);
+        let (left, right) = (left?, right?);
         let mut chains = KeyTable::<Chain>::new();
         let mut rows: Vec<R::View<'_>> = Vec::new();
         let mut next: Vec<u32> = Vec::new();
-        for block in right {
+        for block in &right {
             for KeyedRow { key, hash, value } in block.keyed::<R>()? {
                 let at = rows.len() as u32;
                 rows.push(value);
@@ -56,7 +62,7 @@ impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
                 );
             }
         }
-        for block in left {
+        for block in &left {
             for KeyedRow { key, hash, value } in block.keyed::<L>()? {
                 let Some(found) = chains.find(key, hash) else { continue };
                 let mut at = chains.value(found).first;

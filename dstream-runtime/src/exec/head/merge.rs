@@ -4,12 +4,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{TaskContext, blocks};
-use crate::block::{Block, KeyedRow};
+use crate::block::KeyedRow;
 use crate::exec::job::Pool;
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
 use crate::record::{Key, KeyReader, Record};
+use crate::store::KeptBlock;
 
 /// Merges records of the same key with `F`.
 pub struct Merge<K, V, F> {
@@ -32,7 +33,7 @@ where
     }
 
     /// Merges blocks in order into a table of their keys, in order of first appearance.
-    pub(crate) fn table(&self, blocks: &[Block]) -> Result<Box<KeyTable<V>>, TaskError> {
+    pub(crate) fn table(&self, blocks: &[KeptBlock]) -> Result<Box<KeyTable<V>>, TaskError> {
         let mut table = self.pool.take();
         for block in blocks {
             merge_into(&mut table, block, &*self.merge)?;
@@ -50,9 +51,10 @@ where
 /// Merges the rows of one block into a table.
 pub(crate) fn merge_into<V: Record>(
     table: &mut KeyTable<V>,
-    block: &Block,
+    block: &KeptBlock,
     merge: &impl Fn(&mut V, V::View<'_>),
 ) -> Result<(), TaskError> {
+    let block = block.get()?;
     let rows = block.keyed::<V>()?.iter();
     let rows = rows.map(|KeyedRow { key, hash, value }| (key, hash, value));
     table.upsert_rows(rows, V::own, |acc, v| merge(acc, v));

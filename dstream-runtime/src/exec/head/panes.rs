@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::block::Block;
 use crate::id::BatchSeq;
+use crate::store::KeptBlock;
 
 /// The length of a window in batches. Slide and parent's slide are in the plan: they say in which
 /// batches the stage has tasks and emits.
@@ -21,7 +21,7 @@ pub(crate) struct Panes(VecDeque<Pane>);
 #[derive(Debug, Clone)]
 pub(crate) struct Pane {
     pub(crate) batch: BatchSeq,
-    pub(crate) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<KeptBlock>,
 }
 
 impl Panes {

@@ -9,16 +9,17 @@ use crate::block::{Block, Door};
 use crate::exec::stage::Head;
 use crate::exec::task::{SavedState, State, TaskError};
 use crate::record::Record;
+use crate::store::KeptBlock;
 
 /// Reads rows of the same partition (of several stages where streams are united).
 pub struct RowsOf<R>(pub(crate) PhantomData<fn() -> R>);
 
 fn emit_rows<R: Record>(
-    blocks: &[Block],
+    blocks: &[KeptBlock],
     emit: &mut impl for<'a> FnMut(R::View<'a>),
 ) -> Result<(), TaskError> {
     for block in blocks {
-        block.rows::<R>()?.iter().for_each(&mut *emit);
+        block.get()?.rows::<R>()?.iter().for_each(&mut *emit);
     }
     Ok(())
 }
@@ -80,7 +81,7 @@ impl<R: Record> Head for Window<R> {
     fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
         let mut panes = Panes::default();
         for (batch, block) in &saved.parts {
-            block.rows::<R>()?;
+            block.get()?.rows::<R>()?;
             load_pane(&mut panes, *batch, block);
         }
         Ok(Some(Box::new(panes)))

@@ -76,7 +76,7 @@ where
         };
         let entries = table.iter().map(|(key, hash, value)| (key, hash, value.view()));
         let blocks = save_table::<K, V>(entries)?;
-        Ok(SavedState { parts: blocks.into_iter().map(|block| (0, block)).collect() })
+        Ok(SavedState { parts: blocks.into_iter().map(|block| (0, block.into())).collect() })
     }
 
     fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {

@@ -6,6 +6,7 @@ use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
 use crate::id::BatchSeq;
 use crate::record::{Key, Record};
+use crate::store::KeptBlock;
 
 /// The entries of a table, in order, as blocks.
 pub(super) fn save_table<'t, K: Key, V: Record>(
@@ -31,21 +32,21 @@ pub(super) fn save_table<'t, K: Key, V: Record>(
 /// Adds the entries of a block to a table.
 pub(super) fn load_table<V: Record>(
     table: &mut KeyTable<V>,
-    block: &Block,
+    block: &KeptBlock,
 ) -> Result<(), TaskError> {
-    for KeyedRow { key, hash, value } in block.keyed::<V>()? {
+    for KeyedRow { key, hash, value } in block.get()?.keyed::<V>()? {
         table.upsert_with(key, hash, value, V::own, |old, value| *old = V::own(value));
     }
     Ok(())
 }
 
 /// The blocks of panes, each with its batch.
-pub(super) fn save_panes(panes: &Panes) -> impl Iterator<Item = (u64, Block)> {
+pub(super) fn save_panes(panes: &Panes) -> impl Iterator<Item = (u64, KeptBlock)> {
     panes.iter().flat_map(|pane| pane.blocks.iter().map(|block| (pane.batch.0, block.clone())))
 }
 
 /// Adds a block to the pane of its batch; panes come in order.
-pub(super) fn load_pane(panes: &mut Panes, batch: u64, block: &Block) {
+pub(super) fn load_pane(panes: &mut Panes, batch: u64, block: &KeptBlock) {
     match panes.newest_mut() {
         Some(pane) if pane.batch.0 == batch => pane.blocks.push(block.clone()),
         _ => panes.push(Pane { batch: BatchSeq(batch), blocks: vec![block.clone()] }),

@@ -24,6 +24,7 @@ use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, State, TaskError};
 use crate::id::BatchSeq;
 use crate::record::{Key, KeyReader, Record};
+use crate::store::KeptBlock;
 
 /// Reduces over a window by key, with `F`, and with `I` for what leaves.
 pub struct WindowReduce<K, V, F, I> {
@@ -79,8 +80,9 @@ where
     }
 
     /// Merges an entering pane.
-    fn enter(&self, table: &mut KeyTable<(V, u32)>, blocks: &[Block]) -> Result<(), TaskError> {
+    fn enter(&self, table: &mut KeyTable<(V, u32)>, blocks: &[KeptBlock]) -> Result<(), TaskError> {
         for block in blocks {
+            let block = block.get()?;
             let rows = block.keyed::<V>()?.iter();
             table.upsert_rows(
                 rows.map(|KeyedRow { key, hash, value }| (key, hash, value)),
@@ -98,10 +100,11 @@ where
     fn leave(
         &self,
         table: &mut KeyTable<(V, u32)>,
-        blocks: &[Block],
+        blocks: &[KeptBlock],
         inverse: &I,
     ) -> Result<(), TaskError> {
         for block in blocks {
+            let block = block.get()?;
             let rows = block.keyed::<V>()?.iter();
             let rows = rows.map(|KeyedRow { key, hash, value }| (key, hash, value));
             table.in_groups(rows, |table, key, hash, value| {
@@ -145,7 +148,7 @@ where
         now: BatchSeq,
         panes: &Panes,
         derived: &mut Derived<V>,
-        entering: &[Block],
+        entering: &[KeptBlock],
     ) -> Result<(), TaskError> {
         match derived {
             Derived::Inverse(table) => {
@@ -220,7 +223,7 @@ where
         &self,
         panes: &Panes,
         now: BatchSeq,
-        entering: &[Block],
+        entering: &[KeptBlock],
         emit: &mut impl for<'a> FnMut((K::View<'a>, V::View<'a>)),
     ) -> Result<(), TaskError> {
         let mut table = KeyTable::new();
@@ -293,7 +296,7 @@ where
         let mut parts: Vec<_> =
             save_panes(&state.panes).map(|(batch, block)| (Part::Pane.tag(batch), block)).collect();
         let mut add = |part: Part, batch: BatchSeq, blocks: Vec<Block>| {
-            parts.extend(blocks.into_iter().map(|block| (part.tag(batch.0), block)));
+            parts.extend(blocks.into_iter().map(|block| (part.tag(batch.0), block.into())));
         };
         match &state.derived {
             None => {}
@@ -324,7 +327,7 @@ where
             let (part, batch) = Part::of(*tag);
             match part {
                 Part::Pane => {
-                    block.keyed::<V>()?;
+                    block.get()?.keyed::<V>()?;
                     load_pane(&mut panes, batch.0, block);
                 }
                 Part::Inverse => load_table(&mut inverse, block)?,

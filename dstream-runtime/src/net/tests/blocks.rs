@@ -4,7 +4,7 @@ use super::*;
 use crate::block::{Block, BufferPool, Bytes, RowsBuilder};
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId};
 use crate::sched::message::ToPeer;
-use crate::wire::BlockHeader;
+use crate::wire::{BlockHeader, Cargo};
 
 fn task() -> TaskId {
     TaskId { batch: BatchSeq(1), stage: StageId(2), partition: Partition(0) }
@@ -13,7 +13,7 @@ fn task() -> TaskId {
 pub(super) fn header(n: u32) -> BlockHeader {
     let producer = TaskId { batch: BatchSeq(1), stage: StageId(2), partition: Partition(n) };
     let id = BlockId { producer, tail: TailId(0), partition: Partition(n) };
-    let cargo = crate::wire::Cargo::Segment { id, attempt: Attempt(0) };
+    let cargo = Cargo::Segment { id, attempt: Attempt(0) };
     BlockHeader { epoch: Epoch(1), cargo, piece: n }
 }
 
@@ -85,9 +85,7 @@ fn many_blocks_and_messages_beside_them_all_arrive() {
     while messages < 100 || seen.contains(&false) {
         match two.next() {
             NetEvent::Message { message, .. } => {
-                let ToPeer::Produced { epoch, .. } = message.read().unwrap() else {
-                    panic!("no state was sent")
-                };
+                let Ok(ToPeer::Produced { epoch, .. }) = message.read() else { panic!() };
                 assert_eq!(epoch, Epoch(messages));
                 messages += 1;
             }
@@ -173,16 +171,87 @@ fn a_damaged_block_is_stopped_at_the_door_and_its_sender_accused() {
 }
 
 #[test]
-fn only_workers_take_blocks_and_a_transfer_to_a_peer_that_goes_fails() {
+fn blocks_pushed_together_arrive_in_order() {
+    let world = World::new();
+    let (one, two, to_two) = workers(&world);
+    // Small ones, which travel together, between large ones, which do not.
+    let sizes = [10, 9000, 100, 1 << 20, 5, 5, 5, 3 << 20, 20_000];
+    let blocks: Vec<_> = (0..).zip(sizes).map(|(n, len)| (header(n), block(len, 7))).collect();
+    let transfer = one.net().push_blocks(to_two, &blocks).unwrap();
+    for (header, block) in &blocks {
+        let (h, b) = received(&two);
+        assert_eq!(h, *header);
+        assert!(b.body() == block.body());
+    }
+    assert!(!transfer.has_failed());
+    let nothing = one.net().push_blocks(to_two, &[]).unwrap();
+    assert!(nothing.is_done());
+}
+
+#[test]
+fn blocks_that_are_cancelled_together_end_at_the_one_under_way() {
+    let world = World::new();
+    let mut options = world.options(Role::Worker, "w2");
+    options.limits.untaken_blocks = 0; // The least there can be: the longest block.
+    let (one, two) = (world.node(Role::Worker, "w1"), Node::bind(options));
+    let (to_two, _) = one.meet(&two);
+    let large = block(40 << 20, 1);
+    let many: Vec<_> = (0..10).map(|n| (header(n), large.clone())).collect();
+    let transfer = one.net().push_blocks(to_two, &many).unwrap();
+    let first = two.events.recv_timeout(DEADLINE).unwrap();
+    // The second waits until the first is taken; by then nobody wants it any more.
+    transfer.cancel();
+    one.net().push_block(to_two, &header(99), &block(1000, 2)).unwrap().detach();
+    drop(first);
+    let mut seen = 1;
+    while received(&two).0 != header(99) {
+        seen += 1;
+    }
+    assert!(seen < 10, "{seen} of 10 got through");
+    assert_eq!(one.net().stats().peers, 1);
+}
+
+#[test]
+fn every_cargo_goes_its_way_only() {
     let world = World::new();
     let (master, worker) = (world.master(), world.node(Role::Worker, "w"));
     let (to_master, to_worker) = worker.meet(&master);
-    let (from, to) = (Role::Worker, Role::Master);
-    let error = worker.net().push_block(to_master, &header(0), &block(10, 1)).unwrap_err();
-    assert_eq!(error, SendError::Push { from, to });
-    let error = master.net().push_block(to_worker, &header(0), &block(10, 1)).unwrap_err();
-    assert_eq!(error, SendError::Push { from: to, to: from });
+    let client = world.node(Role::Client, "c");
+    let (from_client, to_client) = client.meet(&worker);
+    let with = |cargo| BlockHeader { epoch: Epoch(1), cargo, piece: 0 };
+    let raw = || {
+        let mut buffer = BufferPool::new(0).take(16);
+        buffer.bytes_mut().extend_from_slice(b"some lines\n");
+        Block::raw(buffer)
+    };
+    let part = with(Cargo::Part { task: task(), tail: TailId(0), attempt: Attempt(0) });
+    let input = with(Cargo::Input { task: task() });
+    let append = with(Cargo::Append { number: 1 });
+    for (from, peer, to, header) in [
+        (&worker, to_master, &master, part),
+        (&master, to_worker, &worker, input),
+        (&client, from_client, &worker, append),
+    ] {
+        from.net().push_block(peer, &header, &raw()).unwrap().detach();
+        let NetEvent::Block { header: h, bytes, .. } = to.next() else { panic!("no block") };
+        assert_eq!(h, header);
+        assert_eq!(Block::open_raw(bytes).unwrap().raw_bytes().unwrap(), b"some lines\n");
+    }
+    for (from, peer, header) in [
+        (&worker, to_master, append),
+        (&worker, to_master, header(0)),
+        (&master, to_worker, part),
+        (&client, from_client, input),
+        (&worker, to_client, part),
+    ] {
+        let error = from.net().push_block(peer, &header, &raw()).unwrap_err();
+        assert!(matches!(error, SendError::Push { .. }), "{error}");
+    }
+}
 
+#[test]
+fn a_transfer_to_a_peer_that_goes_fails() {
+    let world = World::new();
     let (one, two, to_two) = workers(&world);
     let large = block(60 << 20, 1);
     let transfers: Vec<_> =

@@ -15,7 +15,7 @@ use crate::block::HEADER_LEN;
 use crate::id::Epoch;
 use crate::sched::message::{ToMaster, ToWorker};
 use crate::wire::{
-    Attach, BlockHeader, Frame, FrameKind, Hello, Message, Refusal, Session, Welcome, encode,
+    Attach, BlockHeader, Cargo, Frame, FrameKind, Hello, Message, Refusal, Session, Welcome, encode,
 };
 
 /// A process with a valid certificate that speaks QUIC as it likes.
@@ -257,10 +257,14 @@ fn who_says_nothing_is_hung_up_on() {
 
 /// What a worker makes of a block that is not as it should be.
 fn block_told(change: impl FnOnce(&mut Vec<u8>)) -> CloseReason {
+    told_of(Role::Worker, super::blocks::header(1), change)
+}
+
+/// What a worker makes of a block of a process of that role.
+fn told_of(role: Role, header: BlockHeader, change: impl FnOnce(&mut Vec<u8>)) -> CloseReason {
     let world = World::new();
     let worker = world.node(Role::Worker, "w");
-    let rogue = Rogue::new(&world, Role::Worker, &worker);
-    let header: BlockHeader = super::blocks::header(1);
+    let rogue = Rogue::new(&world, role, &worker);
     let mut bytes = encode(FrameKind::Block, &header).unwrap();
     let frame = bytes.len();
     let block = super::blocks::block(10_000, 3);
@@ -279,7 +283,14 @@ fn block_told(change: impl FnOnce(&mut Vec<u8>)) -> CloseReason {
         inside
     });
     worker.connected();
-    worker.closed()
+    // A whole block is a block, whatever comes behind it.
+    loop {
+        match worker.next_of_peers() {
+            NetEvent::Block { .. } => {}
+            NetEvent::Closed { reason, .. } => return reason,
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]
@@ -288,20 +299,43 @@ fn a_block_is_as_long_as_it_says_and_never_too_long() {
         let reason = block_told(change);
         assert!(matches!(&reason, CloseReason::Violation(why) if why.contains(text)), "{reason}");
     };
-    says(|block| block.push(0), "longer than it says");
+    says(|block| block.push(0), "cut off after 1 bytes");
     says(|block| block.truncate(block.len() - 1), "too early");
     says(|block| block.truncate(HEADER_LEN - 1), "cut off");
     says(|block| block.clear(), "too early");
     says(|block| block[0] ^= 1, "no block");
-    says(
-        |block| {
-            // 4 GiB, with a checksum that fits.
-            block[24..32].copy_from_slice(&(4u64 << 30).to_le_bytes());
-            let checksum = xxhash_rust::xxh3::xxh3_64(&block[..56]);
-            block[56..HEADER_LEN].copy_from_slice(&checksum.to_le_bytes());
-        },
-        "none is that long",
-    );
+    says(|block| claim(block, 4 << 30), "none is that long");
+}
+
+/// Makes the header of a block claim that length, with a checksum that fits.
+fn claim(block: &mut [u8], len: u64) {
+    block[24..32].copy_from_slice(&len.to_le_bytes());
+    let checksum = xxhash_rust::xxh3::xxh3_64(&block[..56]);
+    block[56..HEADER_LEN].copy_from_slice(&checksum.to_le_bytes());
+}
+
+#[test]
+fn nobody_pushes_what_is_not_his() {
+    let pushed = |role, cargo| {
+        let header = BlockHeader { epoch: Epoch(1), cargo, piece: 0 };
+        let reason = told_of(role, header, |_| {});
+        let CloseReason::Violation(why) = reason else { panic!("{reason}") };
+        why
+    };
+    let append = Cargo::Append { number: 1 };
+    assert_eq!(pushed(Role::Worker, append), "a worker must not push an append to a worker");
+    let segment = super::blocks::header(1).cargo;
+    assert_eq!(pushed(Role::Client, segment), "a client must not push a segment to a worker");
+    assert_eq!(pushed(Role::Master, segment), "a master must not push a segment to a worker");
+}
+
+#[test]
+fn a_clients_block_is_short() {
+    let append = BlockHeader { epoch: Epoch(0), cargo: Cargo::Append { number: 1 }, piece: 0 };
+    let len = Limits::default().client_block as u64 + 1;
+    let reason = told_of(Role::Client, append, |block| claim(block, len));
+    let bound = format!("a block of {len} bytes; it may have {}", len - 1);
+    assert_eq!(reason, CloseReason::Violation(bound));
 }
 
 #[test]

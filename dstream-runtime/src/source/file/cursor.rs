@@ -2,20 +2,16 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::list::{self, Identity};
+use super::Want;
+use super::list;
 use super::packed::Packed;
-use super::stored::{self, PlainFile, Stored};
-use super::{Want, data};
+use super::stored::{self, PlainFile, Reading, Stored};
 use crate::source::SourceError;
 use crate::source::lines::{self, PIECE};
 use crate::source::part::Part;
-
-/// A header row is no longer than this.
-const MAX_HEADER: u64 = 1 << 20;
 
 /// What was taken of a file.
 pub(super) struct Taken {
@@ -49,8 +45,9 @@ impl Cursor {
         if Packed::is_packed(path) {
             return Ok(Self::Packed(Box::new(Packed::open(path, file, header, max_line)?)));
         }
-        let limit = metadata.len();
-        Plain::open(path, &file, header, max_line, limit).map(Self::Plain)
+        let (limit, followed) = (metadata.len(), false);
+        let file = PlainFile::of(path, &file, limit, Reading { header, max_line, followed })?;
+        Ok(Self::Plain(Plain::new(file, limit)))
     }
 
     /// Whether there is more; for a compressed file that means decoding some of it.
@@ -81,32 +78,9 @@ impl Cursor {
 }
 
 impl Plain {
-    /// A file of which `limit` bytes can be taken, header included, which is read now.
-    pub(super) fn open(
-        path: &Path,
-        handle: &File,
-        header: bool,
-        max_line: u64,
-        limit: u64,
-    ) -> Result<Self, SourceError> {
-        let failed = |error| super::io("read", path, error);
-        let (header, position) = if header {
-            let end = stored::line_end(handle, 1, limit.min(MAX_HEADER), &mut Vec::new())
-                .map_err(failed)?;
-            let mut row = vec![0; usize::try_from(end).unwrap_or_default()];
-            handle.read_exact_at(&mut row, 0).map_err(failed)?;
-            (Some(parse_header(path, &row)?), end)
-        } else {
-            (None, 0)
-        };
-        let file = PlainFile {
-            path: path.to_owned(),
-            split: path.display().to_string().into(),
-            identity: Identity::of(&handle.metadata().map_err(failed)?),
-            header,
-            max_line,
-        };
-        Ok(Self { file: Arc::new(file), handle: None, position, limit })
+    /// A file of which `limit` bytes can be taken, header included.
+    pub(super) fn new((file, position): (PlainFile, u64), limit: u64) -> Self {
+        Self { file: Arc::new(file), handle: None, position, limit }
     }
 
     /// Goes on under the name that the file has now.
@@ -115,9 +89,7 @@ impl Plain {
             self.file = Arc::new(PlainFile {
                 path: path.to_owned(),
                 split: path.display().to_string().into(),
-                identity: self.file.identity,
-                header: self.file.header.clone(),
-                max_line: self.file.max_line,
+                ..PlainFile::clone(&self.file)
             });
         }
     }
@@ -171,16 +143,4 @@ impl Plain {
         }
         Ok((at, seen + u64::from(unfinished)))
     }
-}
-
-/// The header row as text, without its line end.
-pub(super) fn parse_header(path: &Path, row: &[u8]) -> Result<Arc<str>, SourceError> {
-    if row.len() as u64 >= MAX_HEADER {
-        let why = format!("has no header: its first line is longer than {MAX_HEADER} bytes");
-        return Err(data(path, why));
-    }
-    let row = row.strip_prefix(b"\xef\xbb\xbf").unwrap_or(row);
-    let text =
-        std::str::from_utf8(row).map_err(|_| data(path, "has a header that is not UTF-8"))?;
-    Ok(text.trim_end_matches(['\r', '\n']).into())
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::cursor::{Cursor, Plain};
 use super::list::{self, Identity};
 use super::packed::Packed;
+use super::stored::{PlainFile, Reading};
 use super::{Config, data};
 use crate::source::lines::{self, PIECE};
 use crate::source::{Cut, OnError, Source, SourceError, part};
@@ -104,7 +105,9 @@ impl Growing {
         match (found, &mut self.cursor) {
             (Some(end), Some(Cursor::Plain(plain))) => plain.limit = end,
             (Some(end), cursor) => {
-                let plain = Plain::open(path, &file, config.header, config.max_line, end)?;
+                let (header, max_line, followed) = (config.header, config.max_line, true);
+                let reading = Reading { header, max_line, followed };
+                let plain = Plain::new(PlainFile::of(path, &file, end, reading)?, end);
                 *cursor = Some(Cursor::Plain(plain));
             }
             (None, _) => {}

@@ -10,6 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
+
 use super::{data, io};
 use crate::source::SourceError;
 
@@ -26,6 +28,25 @@ impl Identity {
     pub(super) fn of(metadata: &Metadata) -> Self {
         let born = metadata.created().ok();
         Self { device: metadata.dev(), inode: metadata.ino(), born }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { inode: self.inode, born: self.born }
+    }
+}
+
+/// What of an identity holds on other hosts that see the same file: numbers of devices do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::source) struct Mark {
+    inode: u64,
+    born: Option<SystemTime>,
+}
+
+impl Mark {
+    /// Whether it may be that file.
+    pub(super) fn is_of(self, identity: &Identity) -> bool {
+        let born = self.born.zip(identity.born).is_none_or(|(there, here)| there == here);
+        self.inode == identity.inode && born
     }
 }
 

@@ -8,8 +8,10 @@
 
 mod cursor;
 mod growing;
+mod header;
 mod list;
 mod packed;
+mod reread;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -18,10 +20,10 @@ mod whole;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(super) use stored::Stored;
+pub(super) use stored::{Elsewhere, Named, Stored};
 
 use super::url::SourceUrl;
-use super::{OnError, OpenOptions, Source, SourceError};
+use super::{OnError, OpenOptions, Reread, Source, SourceError};
 use crate::record::Format;
 
 /// How much a batch takes.
@@ -74,6 +76,31 @@ pub(super) fn open(
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
+    let (config, follow) = config(url, format, options)?;
+    if follow {
+        Ok(Box::new(growing::GrowingFiles::open(config)?))
+    } else {
+        Ok(Box::new(whole::WholeFiles::open(config)?))
+    }
+}
+
+/// What reads ranges of these files that another process has cut.
+pub(super) fn reread(
+    url: &SourceUrl,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Box<dyn Reread>, SourceError> {
+    let (config, followed) = config(url, format, options)?;
+    let Config { header, max_line, .. } = config;
+    Ok(Box::new(reread::Files::new(stored::Reading { header, max_line, followed })))
+}
+
+/// What the URL says, and whether the files are followed.
+fn config(
+    url: &SourceUrl,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<(Config, bool), SourceError> {
     url.allow(OPTIONS)?;
     if url.place().is_empty() {
         return Err(url.fail("the path is missing: write `file:///dir/file` or `file://dir/*.csv`"));
@@ -95,11 +122,7 @@ pub(super) fn open(
         header: url.header(format, options)?,
         on_error: url.on_error()?,
     };
-    if follow {
-        Ok(Box::new(growing::GrowingFiles::open(config)?))
-    } else {
-        Ok(Box::new(whole::WholeFiles::open(config)?))
-    }
+    Ok((config, follow))
 }
 
 fn io(doing: &'static str, path: &Path, error: std::io::Error) -> SourceError {

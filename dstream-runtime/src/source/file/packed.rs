@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::cursor::{Taken, parse_header};
-use super::{Want, data, io as io_error};
+use super::cursor::Taken;
+use super::{Want, data, header, io as io_error};
 use crate::source::SourceError;
 use crate::source::lines::{self, PIECE, TORN_HEAD};
 use crate::source::part::{Held, Part, Torn};
@@ -77,7 +77,7 @@ impl Packed {
         self.decode();
         let end = lines::line_end(&self.buffer, 0).unwrap_or(self.buffer.len());
         let row: Vec<u8> = self.buffer.drain(..end).collect();
-        self.header = Some(parse_header(&self.path, &row)?);
+        self.header = Some(header::parse(&self.path, &row)?);
         self.position = end as u64;
         Ok(())
     }

@@ -3,28 +3,43 @@
 //! The file is opened anew for each read, so that lineage is a path and two positions, and no
 //! number of small files can use up the descriptors. What is read must be what was cut: a file that
 //! is gone, was replaced or has shrunk is an error that names it.
+//!
+//! Another process needs no more than the range, as long as a name stays with its file. The name of
+//! a file that is followed may be another's a moment later (logs are rotated), so it travels with
+//! its [`Mark`]; or its lines do, where they are few or the name is not.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use super::data;
-use super::list::{self, Identity};
+use serde::{Deserialize, Serialize};
+
+use super::list::{self, Identity, Mark};
+use super::{data, header};
 use crate::source::lines::{self, Guarded, PIECE, TORN_HEAD};
 use crate::source::{Piece, Range, SourceError};
 
 /// A plain file that was cut.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct PlainFile {
     pub(super) path: PathBuf,
     pub(super) split: Arc<str>,
-    pub(super) identity: Identity,
+    /// Which file it is; set when it is first opened.
+    pub(super) identity: OnceLock<Identity>,
+    /// What another process knows of it.
+    pub(super) mark: Option<Mark>,
     pub(super) header: Option<Arc<str>>,
     /// Lines longer than this are dead letters.
     pub(super) max_line: u64,
+    /// Its name may be another file's before it is read.
+    pub(super) followed: bool,
 }
+
+/// So many bytes of a followed file travel as bytes: what was appended since the last batch, as a
+/// rule. A backlog is read by its name and [`Mark`], as no process shall hold all of it.
+const CARRIED: u64 = 4 << 20;
 
 /// Whole lines of a plain file.
 #[derive(Debug, Clone)]
@@ -36,6 +51,25 @@ pub(in crate::source) struct Stored {
     pub(super) end: u64,
 }
 
+/// What another process needs to read lines of a file.
+#[derive(Debug)]
+pub(in crate::source) enum Elsewhere {
+    /// Their range.
+    Range,
+    /// More than that.
+    Named(Named),
+    /// The lines themselves: their file has no name, or may lose it.
+    Bytes,
+}
+
+/// Lines of a file that another process knows by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::source) struct Named {
+    pub(in crate::source) split: Arc<str>,
+    pub(in crate::source) end: u64,
+    mark: Option<Mark>,
+}
+
 impl Stored {
     pub(in crate::source) fn len(&self) -> u64 {
         self.end - self.start
@@ -43,6 +77,60 @@ impl Stored {
 
     pub(in crate::source) fn range(&self) -> Range {
         Range { split: self.file.split.clone(), start: self.start, end: self.end }
+    }
+
+    /// Lines of a file of that name, which another process has cut.
+    pub(in crate::source) fn named(
+        named: Named,
+        start: u64,
+        header: Option<Arc<str>>,
+        max_line: u64,
+    ) -> Self {
+        let file = PlainFile {
+            path: PathBuf::from(&*named.split),
+            split: named.split,
+            identity: OnceLock::new(),
+            followed: named.mark.is_some(),
+            mark: named.mark,
+            header,
+            max_line,
+        };
+        Self { file: Arc::new(file), handle: None, start, end: named.end }
+    }
+
+    /// What another process needs to read it.
+    pub(in crate::source) fn elsewhere(&self) -> Elsewhere {
+        let file = &*self.file;
+        let is_named = file.path.as_path() == Path::new(&*file.split);
+        if !is_named || file.followed && self.handle.is_some() && self.len() <= CARRIED {
+            return Elsewhere::Bytes;
+        }
+        if !file.followed {
+            return Elsewhere::Range;
+        }
+        let mark = file.mark.or_else(|| file.identity.get().map(|identity| identity.mark()));
+        Elsewhere::Named(Named { split: file.split.clone(), end: self.end, mark })
+    }
+
+    /// The same for another process that is told no range.
+    pub(in crate::source) fn named_by_range(&self) -> Named {
+        Named { split: self.file.split.clone(), end: self.end, mark: self.file.mark }
+    }
+
+    pub(in crate::source) fn header(&self) -> Option<&Arc<str>> {
+        self.file.header.as_ref()
+    }
+
+    pub(in crate::source) fn max_line(&self) -> u64 {
+        self.file.max_line
+    }
+
+    /// Its bytes, as they stand in the file.
+    pub(in crate::source) fn bytes(&self) -> Result<Vec<u8>, SourceError> {
+        let file = self.open()?;
+        let mut bytes = vec![0; to_usize(self.len())];
+        file.read_exact_at(&mut bytes, self.start).map_err(|error| self.file.failed(error))?;
+        Ok(bytes)
     }
 
     fn open(&self) -> Result<Arc<File>, SourceError> {
@@ -102,7 +190,42 @@ impl Stored {
     }
 }
 
+/// How files are read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// Whether the first line is a header.
+    pub(super) header: bool,
+    pub(super) max_line: u64,
+    pub(super) followed: bool,
+}
+
 impl PlainFile {
+    /// A file of which `limit` bytes can be read, and where the lines after its header begin.
+    pub(super) fn of(
+        path: &Path,
+        file: &File,
+        limit: u64,
+        reading: Reading,
+    ) -> Result<(Self, u64), SourceError> {
+        let (header, position) = if reading.header {
+            let (header, end) = header::read(path, file, limit)?;
+            (Some(header), end)
+        } else {
+            (None, 0)
+        };
+        let metadata = file.metadata().map_err(|error| super::io("read", path, error))?;
+        let this = Self {
+            path: path.to_owned(),
+            split: path.display().to_string().into(),
+            identity: Identity::of(&metadata).into(),
+            mark: None,
+            header,
+            max_line: reading.max_line,
+            followed: reading.followed,
+        };
+        Ok((this, position))
+    }
+
     fn lines(&self, bytes: &[u8], position: u64, each: &mut dyn FnMut(Piece<'_>)) {
         lines::guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
             let position = position + at as u64;
@@ -138,7 +261,10 @@ impl PlainFile {
                 (Arc::new(file), metadata)
             }
         };
-        if Identity::of(&metadata) != self.identity {
+        let identity = Identity::of(&metadata);
+        let same = *self.identity.get_or_init(|| identity) == identity
+            && self.mark.is_none_or(|mark| mark.is_of(&identity));
+        if !same {
             return Err(data(&self.path, "was replaced by another file while it was read"));
         }
         if metadata.len() < end {

@@ -12,8 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lines::PIECE;
+use super::reread::forward;
 use super::url::{SourceUrl, unknown};
-use super::{Cut, Input, OnError, OpenOptions, Piece, Range, ReadRange, Source, SourceError};
+use super::{
+    Cut, Input, OnError, OpenOptions, Piece, Range, ReadRange, Reread, Source, SourceError,
+};
 use crate::record::Format;
 
 const BATCH_RECORDS: u64 = 1_000_000;
@@ -36,6 +39,33 @@ pub(super) fn open(
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
+    let recipe = recipe(url, format, options)?;
+    let (rate, records) = (url.count("rate", 1, u64::MAX)?, url.count("records", 0, u64::MAX)?);
+    let batch = match (url.count("batch_records", 1, u64::MAX)?, rate) {
+        (Some(_), _) if records.is_none() => {
+            return Err(url.fail("`batch_records` is for a bounded generator: give `records` too"));
+        }
+        (Some(records), _) => Batch::Records(records),
+        (None, None) if records.is_some() => Batch::Records(BATCH_RECORDS),
+        (None, rate) => {
+            Batch::Rate { rate: rate.unwrap_or(RATE), interval: options.interval, carry: 0 }
+        }
+    };
+    let on_error = url.on_error()?;
+    Ok(Box::new(Generator { recipe, batch, next: 0, end: records, stopped: false, on_error }))
+}
+
+/// What makes ranges of records again.
+pub(super) fn reread(
+    url: &SourceUrl,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Box<dyn Reread>, SourceError> {
+    Ok(Box::new(recipe(url, format, options)?))
+}
+
+/// What is made.
+fn recipe(url: &SourceUrl, format: Format, options: &OpenOptions) -> Result<Recipe, SourceError> {
     const COMMON: [&str; 6] = ["rate", "seed", "records", "batch_records", "header", "on_error"];
     const WORDS: [&str; 2] = ["words", "line"];
     const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
@@ -59,27 +89,40 @@ pub(super) fn open(
         let users = url.count("users", 1, 1 << 32)?.unwrap_or(100_000);
         Arc::new(page_views::PageViews::new(seed, urls, users, format))
     };
-    let (rate, records) = (url.count("rate", 1, u64::MAX)?, url.count("records", 0, u64::MAX)?);
-    let batch = match (url.count("batch_records", 1, u64::MAX)?, rate) {
-        (Some(_), _) if records.is_none() => {
-            return Err(url.fail("`batch_records` is for a bounded generator: give `records` too"));
+    let header = url.header(format, options)?.then(|| generate.header());
+    Ok(Recipe { split: format!("generate://{}", url.place()).into(), generate, header })
+}
+
+/// What the records are; with a range of numbers, all there is to know.
+struct Recipe {
+    split: Arc<str>,
+    generate: Arc<dyn Generate>,
+    header: Option<&'static str>,
+}
+
+impl Recipe {
+    fn input(&self, start: u64, end: u64) -> Input {
+        let range = Range { split: self.split.clone(), start, end };
+        Input { ranges: vec![range.clone()], data: Arc::new(self.records(vec![range])) }
+    }
+
+    fn records(&self, ranges: Vec<Range>) -> Generated {
+        Generated { ranges, generate: self.generate.clone(), header: self.header }
+    }
+}
+
+impl Reread for Recipe {
+    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        for range in ranges {
+            forward(range)?;
+            if range.split != self.split {
+                let why = format!("is no split of `{}`", self.split);
+                return Err(SourceError::Data { what: range.split.to_string(), why });
+            }
         }
-        (Some(records), _) => Batch::Records(records),
-        (None, None) if records.is_some() => Batch::Records(BATCH_RECORDS),
-        (None, rate) => {
-            Batch::Rate { rate: rate.unwrap_or(RATE), interval: options.interval, carry: 0 }
-        }
-    };
-    Ok(Box::new(Generator {
-        split: format!("generate://{}", url.place()).into(),
-        header: url.header(format, options)?,
-        generate,
-        batch,
-        next: 0,
-        end: records,
-        stopped: false,
-        on_error: url.on_error()?,
-    }))
+        let ranges = ranges.to_vec();
+        Ok(Input { ranges: ranges.clone(), data: Arc::new(self.records(ranges)) })
+    }
 }
 
 /// How many records a batch takes.
@@ -108,9 +151,7 @@ impl Batch {
 }
 
 struct Generator {
-    split: Arc<str>,
-    header: bool,
-    generate: Arc<dyn Generate>,
+    recipe: Recipe,
     batch: Batch,
     next: u64,
     /// How many records there are; `None` without end.
@@ -140,7 +181,7 @@ impl Source for Generator {
         let bound = |input: u64| {
             start + (u128::from(records) * u128::from(input) / u128::from(inputs)) as u64
         };
-        let inputs = (0..inputs).map(|i| self.input(bound(i), bound(i + 1))).collect();
+        let inputs = (0..inputs).map(|i| self.recipe.input(bound(i), bound(i + 1))).collect();
         Ok(Cut { inputs, ended: self.next == last })
     }
 
@@ -153,17 +194,8 @@ impl Source for Generator {
     }
 }
 
-impl Generator {
-    fn input(&self, start: u64, end: u64) -> Input {
-        let range = Range { split: self.split.clone(), start, end };
-        let header = self.header.then(|| self.generate.header());
-        let data = Generated { range: range.clone(), generate: self.generate.clone(), header };
-        Input { ranges: vec![range], data: Arc::new(data) }
-    }
-}
-
 struct Generated {
-    range: Range,
+    ranges: Vec<Range>,
     generate: Arc<dyn Generate>,
     header: Option<&'static str>,
 }
@@ -171,13 +203,15 @@ struct Generated {
 impl ReadRange for Generated {
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
         let mut out = Vec::with_capacity(PIECE + (64 << 10));
-        let mut next = self.range.start;
-        while next < self.range.end {
-            let position = next;
-            out.clear();
-            next = self.generate.append(next, self.range.end, &mut out);
-            let (split, header) = (&*self.range.split, self.header);
-            each(Piece { bytes: &out, split, position, header, torn: None });
+        for range in &self.ranges {
+            let mut next = range.start;
+            while next < range.end {
+                let position = next;
+                out.clear();
+                next = self.generate.append(next, range.end, &mut out);
+                let (split, header) = (&*range.split, self.header);
+                each(Piece { bytes: &out, split, position, header, torn: None });
+            }
         }
         Ok(())
     }

@@ -29,6 +29,8 @@ pub(super) struct Inbox {
     connections: BTreeMap<u64, Connection>,
     /// Bytes of chunks and of unfinished lines.
     held: usize,
+    /// Bytes of chunks that were taken and not given back.
+    lent: usize,
 }
 
 /// Consecutive lines of one connection.
@@ -72,7 +74,7 @@ impl Connection {
 impl Inbox {
     pub(super) fn new(limit: usize, max_line: usize, wants_header: bool) -> Self {
         let (chunks, connections) = (Vec::new(), BTreeMap::new());
-        Self { limit, max_line, wants_header, chunks, connections, held: 0 }
+        Self { limit, max_line, wants_header, chunks, connections, held: 0, lent: 0 }
     }
 
     /// A client has connected.
@@ -84,7 +86,7 @@ impl Inbox {
 
     /// How many bytes may be received now; 0 until a batch takes some.
     pub(super) fn room(&mut self) -> usize {
-        while self.held >= self.limit && self.chunks.is_empty() {
+        while self.held >= self.limit && self.chunks.is_empty() && self.lent == 0 {
             // No batch can make room: all that is here are beginnings of lines.
             let longest = self.connections.values_mut().max_by_key(|c| c.line.len());
             match longest.filter(|c| c.line.len() > TORN_HEAD) {
@@ -93,7 +95,7 @@ impl Inbox {
                 None => return PIECE,
             }
         }
-        self.limit.saturating_sub(self.held)
+        self.limit.saturating_sub(self.held + self.lent)
     }
 
     /// Bytes have arrived.
@@ -214,6 +216,23 @@ impl Inbox {
         };
         chunks.into_iter().map(held).collect()
     }
+
+    /// Takes the same, but keeps counting it until it is given back.
+    pub(super) fn lend(&mut self) -> Vec<Held> {
+        let lines = self.take();
+        self.lent += lines.iter().map(cost).sum::<usize>();
+        lines
+    }
+
+    /// Somebody needs so many bytes no longer.
+    pub(super) fn give_back(&mut self, bytes: usize) {
+        self.lent -= bytes;
+    }
+}
+
+/// What lines that were lent count.
+pub(super) fn cost(lines: &Held) -> usize {
+    lines.as_bytes().len() + CHUNK_COST
 }
 
 #[cfg(test)]

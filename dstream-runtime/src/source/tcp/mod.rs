@@ -2,53 +2,40 @@
 //!
 //! One thread of its own receives from all clients into the [`Inbox`]; a cut takes what is there.
 //! When the inbox is full the sockets are not read, so that the clients wait: nothing is dropped.
-//! What a cut has taken is the batch's and no longer counted.
+//! What a cut has taken is the batch's and no longer counted. On a worker there is no cut: a
+//! [`pump`] delivers what has come, and it is counted until it is given back.
 
+mod accept;
 mod inbox;
-mod receive;
+mod pump;
 #[cfg(test)]
 mod tests;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
 use self::inbox::Inbox;
 use super::part::{self, Part};
+use super::receive::{self, DRAIN, Deliver, GiveBack, Phase, Receiver, Sizes};
 use super::url::SourceUrl;
 use super::{Cut, OnError, OpenOptions, Source, SourceError};
 use crate::record::Format;
 
 const OPTIONS: &[&str] = &["buffer", "max_line", "header", "on_error"];
-const BUFFER: u64 = 64 << 20;
-const MAX_LINE: u64 = 16 << 20;
 
 /// An input is about as large: small enough for a batch of a second to keep several cores busy.
-const SPLIT: u64 = 256 << 10;
-
-/// How long a stopped source goes on with a client that sends without a pause, and how long `stop`
-/// waits for all that; what is not there then comes with the cuts that follow.
-const DRAIN: Duration = Duration::from_millis(500);
-
-/// How far the life of the source has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// It accepts clients and receives.
-    Open,
-    /// It receives what the kernel had when it was stopped.
-    Draining,
-    /// It was dropped.
-    Closed,
-}
+pub(super) const SPLIT: u64 = 256 << 10;
 
 /// What the receiving thread and the cutter share.
 struct Shared {
     state: Mutex<State>,
     /// A cut has made room.
     room: Notify,
+    /// Something has come.
+    arrived: Notify,
     /// The receiving thread is done, or can do nothing before a cut makes room.
     quiet: Condvar,
 }
@@ -66,6 +53,19 @@ impl Shared {
         // The inbox is consistent after each of its calls.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Tells the inbox what has come.
+    fn came(&self, tell: impl FnOnce(&mut Inbox)) {
+        tell(&mut self.state().inbox);
+        self.arrived.notify_one();
+    }
+}
+
+impl GiveBack for Shared {
+    fn give_back(&self, bytes: usize) {
+        self.state().inbox.give_back(bytes);
+        self.room.notify_waiters();
+    }
 }
 
 struct TcpSource {
@@ -76,42 +76,64 @@ struct TcpSource {
     on_error: OnError,
 }
 
+/// A socket that listens, and where what comes in is put.
+struct Listening {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+impl Listening {
+    fn at(url: &SourceUrl, sizes: Sizes, header: bool) -> Result<Self, SourceError> {
+        let port = url.place().rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            return Err(url.fail("expected `tcp://HOST:PORT`, such as `tcp://0.0.0.0:9000`"));
+        }
+        let (listener, address) = receive::listen(url.place())?;
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                inbox: Inbox::new(sizes.buffer, sizes.max_line, header),
+                waiting: 0,
+                done: false,
+            }),
+            room: Notify::new(),
+            arrived: Notify::new(),
+            quiet: Condvar::new(),
+        });
+        Ok(Self { listener, address, shared })
+    }
+}
+
 pub(super) fn open(
     url: &SourceUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
     url.allow(OPTIONS)?;
-    let buffer = url.size("buffer", 64 << 10)?.unwrap_or(BUFFER);
-    let max_line = url.size("max_line", 1)?.unwrap_or(MAX_LINE.min(buffer));
-    if max_line > buffer {
-        return Err(url.fail(format!(
-            "a line of `max_line` ({max_line} bytes) must fit into the `buffer` ({buffer} bytes)"
-        )));
-    }
     let (header, on_error) = (url.header(format, options)?, url.on_error()?);
-    let port = url.place().rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    if port.is_none() {
-        return Err(url.fail("expected `tcp://HOST:PORT`, such as `tcp://0.0.0.0:9000`"));
-    }
-    let failed = |error| SourceError::Io {
-        doing: "listen on",
-        what: url.place().to_owned(),
-        error: Arc::new(error),
-    };
-    let listener = TcpListener::bind(url.place()).map_err(failed)?;
-    listener.set_nonblocking(true).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let inbox = Inbox::new(size(buffer), size(max_line), header);
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State { inbox, waiting: 0, done: false }),
-        room: Notify::new(),
-        quiet: Condvar::new(),
-    });
+    let Listening { listener, address, shared } = Listening::at(url, Sizes::of(url)?, header)?;
     let (phase, watched) = watch::channel(Phase::Open);
-    let thread = receive::start(listener, shared.clone(), watched).map_err(failed)?;
+    let thread = accept::start(listener, shared.clone(), watched, None)
+        .map_err(|error| receive::cannot_listen(url.place(), error))?;
     Ok(Box::new(TcpSource { shared, phase, thread: Some(thread), address, on_error }))
+}
+
+/// Receives on a worker.
+pub(super) fn receiver(
+    url: &SourceUrl,
+    format: Format,
+    options: &OpenOptions,
+    deliver: Deliver,
+) -> Result<Receiver, SourceError> {
+    url.allow(OPTIONS)?;
+    url.on_error()?;
+    let header = url.header(format, options)?;
+    let sizes = Sizes::of(url)?.in_blocks(url)?;
+    let Listening { listener, address, shared } = Listening::at(url, sizes, header)?;
+    let (phase, watched) = watch::channel(Phase::Open);
+    let thread = accept::start(listener, shared, watched, Some(deliver))
+        .map_err(|error| receive::cannot_listen(url.place(), error))?;
+    Ok(Receiver::new(phase, thread, address))
 }
 
 impl Source for TcpSource {
@@ -134,13 +156,7 @@ impl Source for TcpSource {
     }
 
     fn stop(&mut self) {
-        self.phase.send_if_modified(|phase| {
-            let open = *phase == Phase::Open;
-            if open {
-                *phase = Phase::Draining;
-            }
-            open
-        });
+        receive::drain(&self.phase);
         let state = self.shared.state();
         let busy = |state: &mut State| !state.done && state.waiting == 0;
         drop(self.shared.quiet.wait_timeout_while(state, DRAIN, busy));

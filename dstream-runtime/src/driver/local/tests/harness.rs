@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 use crate::exec::stage::RunStage;
 use crate::exec::task::{Made, SavedState, State, TailMade};
+use crate::record::Format;
 use crate::sink::{Batch, Part};
 use crate::source::{Cut, Input, Piece, Range, ReadRange};
 

@@ -1,11 +1,10 @@
-//! The thread that receives: it moves bytes from sockets into the inbox, and decides nothing.
+//! The thread that accepts and receives: it moves bytes from sockets into the inbox, and decides
+//! nothing.
 
-use std::future::{Future, poll_fn};
 use std::io::{self, Read};
 use std::net::TcpListener;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,8 +12,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{DRAIN, Phase, Shared};
+use super::{Shared, pump};
 use crate::source::lines::PIECE;
+use crate::source::receive::{DRAIN, Deliver, Phase, unless};
 
 /// How long nothing is accepted when no descriptor is left for it.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
@@ -28,6 +28,7 @@ pub(super) fn start(
     listener: TcpListener,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
+    deliver: Option<Deliver>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -35,9 +36,17 @@ pub(super) fn start(
         tokio::net::TcpListener::from_std(listener)?
     };
     std::thread::Builder::new().name("dstream-tcp".to_owned()).spawn(move || {
-        runtime.block_on(serve(listener, &shared, phase));
-        shared.state().done = true;
-        shared.quiet.notify_all();
+        runtime.block_on(async {
+            let pumping = deliver.map(|deliver| tokio::spawn(pump::run(shared.clone(), deliver)));
+            serve(listener, &shared, phase).await;
+            shared.state().done = true;
+            shared.quiet.notify_all();
+            if let Some(pumping) = pumping {
+                shared.arrived.notify_one();
+                // One that has panicked is a bug of whoever takes the lines, who knows by now.
+                drop(pumping.await);
+            }
+        });
     })
 }
 
@@ -110,7 +119,7 @@ impl Client {
             match got {
                 Err(error) if is_transient(&error) => {}
                 // A connection that breaks ends like one that is closed.
-                Ok(0) | Err(_) => return self.shared.state().inbox.closed(self.id),
+                Ok(0) | Err(_) => return self.shared.came(|inbox| inbox.closed(self.id)),
                 Ok(_) => {}
             }
         }
@@ -122,8 +131,11 @@ impl Client {
             Ok(stream) => self.drain_now(&stream).await,
             Err(_) => false,
         };
-        let inbox = &mut self.shared.state().inbox;
-        if closed { inbox.closed(self.id) } else { inbox.stopped(self.id) }
+        self.shared.came(
+            |inbox| {
+                if closed { inbox.closed(self.id) } else { inbox.stopped(self.id) }
+            },
+        );
     }
 
     /// Whether the client had closed the connection.
@@ -175,7 +187,7 @@ impl Client {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             let got = read(&mut buffer[..size])?;
-            self.shared.state().inbox.received(self.id, &buffer[..got]);
+            self.shared.came(|inbox| inbox.received(self.id, &buffer[..got]));
             Ok(got)
         })
     }
@@ -192,23 +204,4 @@ impl Drop for Waits<'_> {
 
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
-}
-
-/// Runs `future` unless, before it is done, the source has come to `phase` or further.
-async fn unless<T>(
-    phases: &mut watch::Receiver<Phase>,
-    phase: Phase,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    let reached = |now: &Phase| *now == phase || *now == Phase::Closed;
-    let mut stopped = pin!(phases.wait_for(reached));
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        // A sender that is gone is a source that is gone.
-        if stopped.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }

@@ -1,0 +1,150 @@
+//! Options of the roles of a cluster, and which of all options fit which role.
+//!
+//! An option that means nothing to a role is refused rather than ignored: whoever gives it expects
+//! something of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
+
+use super::super::value::{address, processes, size};
+
+/// Options of a cluster.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(in crate::cli) struct ClusterArgs {
+    /// What this process is
+    #[arg(long, value_enum, default_value = "local")]
+    pub role: Role,
+
+    /// local: run on so many worker processes of this host [default: 0, all in one process]; master:
+    /// wait for so many workers before the first batch [default: 1]
+    #[arg(long, value_name = "N", value_parser = processes)]
+    pub workers: Option<u32>,
+
+    #[command(flatten)]
+    pub target: TargetArgs,
+
+    /// Where it listens: a master for workers and clients, a worker for other workers and clients. Only
+    /// this host reaches it unless an address of another kind is named [default: 127.0.0.1:7077 for a
+    /// master, any port of 127.0.0.1 for a worker]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub listen: Option<SocketAddr>,
+
+    /// What a worker is called [default: HOST-PID]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// How many bytes of blocks are kept in memory; the rest is in files
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
+    pub memory: u64,
+}
+
+/// Where the master is: for workers, and for what talks to a running master.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Cluster")]
+pub(in crate::cli) struct TargetArgs {
+    /// Where the master listens; several are tried in this order
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', global = true)]
+    pub master: Vec<String>,
+
+    /// The file of the token to join with: `JOB token` on the master's host makes one
+    #[arg(long, value_name = "FILE", global = true)]
+    pub token_file: Option<PathBuf>,
+
+    /// Where the master keeps authority, tokens and its address, a worker its certificate
+    /// [default: .dstream/JOB]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub state: Option<PathBuf>,
+}
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Role {
+    /// Master and workers of its own
+    Local,
+    /// Cuts batches, places partitions, publishes results
+    Master,
+    /// Runs tasks for a master elsewhere
+    Worker,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Master => "master",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+use Role::{Local, Master, Worker};
+
+const SHIPPED: &str = "a worker is told by its master: give it to the master";
+
+/// Options that do not fit every role: the id, the roles it fits, and why not the others.
+const FITS: [(&str, &[Role], &str); 12] = [
+    ("workers", &[Local, Master], "the master is told for how many workers it waits"),
+    (
+        "listen",
+        &[Master, Worker],
+        "a local job is reached by no other process; start a cluster with --role master",
+    ),
+    ("master", &[Worker], "it is for workers, and for what talks to a running master"),
+    (
+        "token_file",
+        &[Worker],
+        "it is for whoever joins: a master makes tokens, and a local job needs none",
+    ),
+    ("state", &[Master, Worker], "a local job keeps nothing; start a cluster with --role master"),
+    ("memory", &[Local, Worker], "a master holds no blocks: give it to the workers"),
+    ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
+    ("name", &[Worker], "it is the name of a worker"),
+    ("sources", &[Local, Master], SHIPPED),
+    ("sinks", &[Local, Master], SHIPPED),
+    ("interval", &[Local, Master], SHIPPED),
+    ("partitions", &[Local, Master], SHIPPED),
+];
+
+/// What is wrong with the options of a role, if anything is. `own` are the ids of the job's parameters.
+pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -> Option<String> {
+    let role = args.role;
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let wrong = |id: &str, why: &str| {
+        let option = option_of(id);
+        format!("{option} does not fit --role {}: {why}", role.name())
+    };
+    if let Some((id, _, why)) = FITS.iter().find(|(id, fits, _)| !fits.contains(&role) && given(id))
+    {
+        return Some(wrong(id, why));
+    }
+    if role == Worker
+        && let Some(id) = own.iter().find(|id| given(id))
+    {
+        return Some(wrong(
+            id,
+            "parameters of the job are given to the master, which tells workers",
+        ));
+    }
+    match role {
+        Master if args.workers == Some(0) => Some(
+            "--workers 0: without workers nothing runs; a master waits for at least one".to_owned(),
+        ),
+        Worker if args.target.master.is_empty() => Some(
+            "a worker has to know its master: --role worker --master ADDR --token-file FILE"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+fn option_of(id: &str) -> String {
+    match id {
+        "sources" => "--source".to_owned(),
+        "sinks" => "--sink".to_owned(),
+        id => format!("--{}", id.replace('_', "-")),
+    }
+}

@@ -1,0 +1,206 @@
+//! The command line of a job binary: the options that every job has, and the job's own.
+
+mod bind;
+mod cluster;
+mod verb;
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
+
+pub(super) use bind::bindings;
+pub(super) use cluster::{ClusterArgs, Role, TargetArgs};
+pub(super) use verb::{FormArgs, Holder, PlanArgs, SendArgs, TokenArgs, Verb};
+
+use super::value::{count, interval};
+use crate::job::AnyJob;
+use crate::plan::Plan;
+
+/// Options that every job binary has.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Engine")]
+pub(super) struct EngineArgs {
+    /// Which of the binary's jobs to run; needed where there are several
+    #[arg(long, value_name = "NAME", global = true)]
+    pub job: Option<String>,
+
+    /// Read a stream from somewhere else: a file, a directory or a glob (also .gz and .zst),
+    /// `file://DIR?follow`, `tcp://HOST:PORT`, `generate://words`, `generate://page_views`
+    #[arg(long = "source", value_name = "NAME=URL")]
+    pub sources: Vec<String>,
+
+    /// Write an output to somewhere else: `text+file://DIR`, `csv+file://DIR`, `json+file://DIR`,
+    /// `stdout:`, `none:`; `NAME.dead` takes the records of a source that could not be read
+    #[arg(long = "sink", value_name = "NAME=URL")]
+    pub sinks: Vec<String>,
+
+    /// Length of a batch, instead of the program's: `500ms`, `2s`
+    #[arg(long, value_parser = interval)]
+    pub interval: Option<std::time::Duration>,
+
+    /// Slices of every dataset: the unit of parallelism and recovery
+    #[arg(long, default_value = "8", value_parser = count)]
+    pub partitions: u32,
+
+    /// Threads that run tasks [default: one per core]
+    #[arg(long, value_parser = count)]
+    pub cores: Option<u32>,
+
+    /// How the summary at the end is written; `json` is one line on standard output
+    #[arg(long, value_enum, default_value = "text")]
+    pub summary: SummaryFormat,
+
+    /// How the log on standard error is written
+    #[arg(long, value_enum, default_value = "text")]
+    pub log: LogFormat,
+}
+
+/// Forms of the summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SummaryFormat {
+    /// For people, on standard error
+    Text,
+    /// One line of JSON, the last on standard output
+    Json,
+}
+
+/// Forms of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people, or a display that moves where standard error is a terminal
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+/// A parsed command line.
+pub(super) struct Invocation<'j> {
+    pub job: &'j dyn AnyJob,
+    /// Whether the binary has other jobs too.
+    pub several: bool,
+    pub engine: EngineArgs,
+    pub cluster: ClusterArgs,
+    pub target: TargetArgs,
+    pub verb: Option<Verb>,
+    pub matches: ArgMatches,
+}
+
+/// Parses a command line.
+///
+/// # Errors
+/// Wrong usage, as clap reports it; also `--help` and `--version`.
+pub(super) fn parse<'j>(
+    jobs: &[&'j dyn AnyJob],
+    arguments: Vec<OsString>,
+) -> Result<Invocation<'j>, clap::Error> {
+    let job = choose(jobs, &arguments)?;
+    let (mut command, own) = command(jobs, job)?;
+    if option(&arguments, "--role").is_some_and(|role| role == "worker") {
+        // Its master tells it.
+        command = command.mut_args(|arg| match own.iter().any(|id| arg.get_id() == id.as_str()) {
+            true => arg.required(false),
+            false => arg,
+        });
+    }
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let (engine, cluster) =
+        (EngineArgs::from_arg_matches(&matches)?, ClusterArgs::from_arg_matches(&matches)?);
+    let (verb, target) = match matches.subcommand() {
+        Some((_, inner)) => {
+            (Some(Verb::from_arg_matches(&matches)?), TargetArgs::from_arg_matches(inner)?)
+        }
+        None => (None, cluster.target.clone()),
+    };
+    if verb.is_none()
+        && let Some(message) = cluster::misfit(&cluster, &matches, &own)
+    {
+        return Err(command.error(ErrorKind::ArgumentConflict, message));
+    }
+    let several = jobs.len() > 1;
+    Ok(Invocation { job, several, engine, cluster, target, verb, matches })
+}
+
+/// The command line of a job, and the ids of its own parameters.
+fn command(jobs: &[&dyn AnyJob], job: &dyn AnyJob) -> Result<(Command, Vec<String>), clap::Error> {
+    let plan = job.plan();
+    let mut command = Command::new(plan.job)
+        .about(plan.about)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(after_help(jobs, plan));
+    command = job.augment(command.next_help_heading("Parameters of the job"));
+    let every = ClusterArgs::augment_args(EngineArgs::augment_args(Command::new(plan.job)));
+    let taken = |own: &clap::Arg| {
+        let id = |arg: &clap::Arg| arg.get_id() == own.get_id();
+        let long = |arg: &clap::Arg| own.get_long().is_some() && arg.get_long() == own.get_long();
+        every.get_arguments().any(|arg| id(arg) || long(arg))
+    };
+    if let Some(own) = command.get_arguments().find(|own| taken(own)) {
+        let message = format!(
+            "the job's parameter `{}` has the name of an option that every job has; rename it in the program\n",
+            own.get_id()
+        );
+        return Err(Command::new(plan.job).error(ErrorKind::ArgumentConflict, message));
+    }
+    let own = command.get_arguments().map(|a| a.get_id().to_string()).collect();
+    command = ClusterArgs::augment_args(EngineArgs::augment_args(command));
+    command = Verb::augment_subcommands(command).about(plan.about).long_about(None);
+    command = command.subcommand_required(false).subcommand_negates_reqs(true);
+    Ok((command, own))
+}
+
+/// The last value of an option that has to be known before the command line can be parsed.
+fn option(arguments: &[OsString], name: &str) -> Option<String> {
+    let mut value = None;
+    let mut rest = arguments.iter().skip(1).map(|a| a.to_string_lossy());
+    while let Some(argument) = rest.next() {
+        if argument == name {
+            value = rest.next().map(Cow::into_owned);
+        } else if let Some(given) = argument.strip_prefix(name).and_then(|a| a.strip_prefix('=')) {
+            value = Some(given.to_owned());
+        }
+    }
+    value
+}
+
+/// The job that the command line names, or the only one.
+fn choose<'j>(
+    jobs: &[&'j dyn AnyJob],
+    arguments: &[OsString],
+) -> Result<&'j dyn AnyJob, clap::Error> {
+    let names = || jobs.iter().map(|job| job.plan().job).collect::<Vec<_>>().join(", ");
+    let error = |message: String| {
+        let command = Command::new("job").override_usage("JOB --job NAME [OPTIONS]");
+        command.clone().error(ErrorKind::InvalidValue, message)
+    };
+    match (option(arguments, "--job"), jobs) {
+        (Some(name), _) => jobs
+            .iter()
+            .find(|job| job.plan().job == name)
+            .copied()
+            .ok_or_else(|| error(format!("there is no job `{name}`; there are {}\n", names()))),
+        (None, [job]) => Ok(*job),
+        (None, _) => Err(error(format!("say which job with --job: {}\n", names()))),
+    }
+}
+
+/// The names that `--source` and `--sink` take.
+fn after_help(jobs: &[&dyn AnyJob], plan: &Plan) -> String {
+    let mut help = String::from("Streams of this job:\n");
+    for source in plan.sources {
+        let _ = writeln!(help, "  source {}", source.name);
+    }
+    for output in plan.outputs {
+        let _ = writeln!(help, "  sink   {}", output.name);
+    }
+    if jobs.len() > 1 {
+        let names: Vec<_> = jobs.iter().map(|job| job.plan().job).collect();
+        let _ = writeln!(help, "\nJobs of this binary: {}", names.join(", "));
+    }
+    help
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! What talks to a running master: `status`, `workers`, `drain`, `stop`; and how it is found.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::args::{FormArgs, Invocation};
+use super::host::{self, host, state};
+use super::value::resolve;
+use super::{Failed, answer, show, status};
+use crate::driver::JobError;
+use crate::driver::cluster::{
+    Access, ClientTarget, ClusterError, ClusterStatus, MasterPaths, Question, Reply, ask,
+};
+
+/// How long an answer may take: a master that lives answers in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `JOB status`.
+pub(super) fn status(invocation: &Invocation<'_>, form: FormArgs) -> Result<(), Failed> {
+    let status = look(invocation, Question::Status)?;
+    if form.json { json(&status) } else { answer(&status::status(&status)) }
+}
+
+/// `JOB workers`.
+pub(super) fn workers(invocation: &Invocation<'_>, form: FormArgs) -> Result<(), Failed> {
+    let status = look(invocation, Question::Workers)?;
+    if form.json { json(&status.workers) } else { answer(&status::workers(&status)) }
+}
+
+/// `JOB drain WORKER`.
+pub(super) fn drain(invocation: &Invocation<'_>, worker: &str) -> Result<(), Failed> {
+    order(invocation, Question::Drain { worker: worker.to_owned() })
+}
+
+/// `JOB stop`.
+pub(super) fn stop(invocation: &Invocation<'_>, now: bool) -> Result<(), Failed> {
+    order(invocation, Question::Stop { now })
+}
+
+fn look(invocation: &Invocation<'_>, question: Question) -> Result<ClusterStatus, Failed> {
+    match put(invocation, question)? {
+        Reply::Status(status) => Ok(*status),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn order(invocation: &Invocation<'_>, question: Question) -> Result<(), Failed> {
+    match put(invocation, question)? {
+        Reply::Done(what) => {
+            show::lines(&[what]);
+            Ok(())
+        }
+        other => Err(unexpected(other)),
+    }
+}
+
+fn put(invocation: &Invocation<'_>, question: Question) -> Result<Reply, Failed> {
+    Ok(ask(&target(invocation)?, question)?)
+}
+
+/// A reply that is no answer to the question.
+pub(super) fn unexpected(reply: Reply) -> Failed {
+    match reply {
+        Reply::Refused(why) => Failed::Job(why),
+        // Master and client are of the same version, or they would not talk to each other.
+        _ => JobError::Internal("the master answers another question".to_owned()).into(),
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<(), Failed> {
+    let text = serde_json::to_string(value)
+        .map_err(|error| JobError::Internal(format!("no JSON: {error}")))?;
+    answer(&text)
+}
+
+/// The master that the command line means: the one named, or the one whose state directory it is.
+pub(super) fn target(invocation: &Invocation<'_>) -> Result<ClientTarget, Failed> {
+    let args = &invocation.target;
+    let plan = invocation.job.plan();
+    let paths = MasterPaths::new(state(invocation));
+    let cluster = |error: ClusterError| Failed::from(JobError::from(error));
+    let named = !args.master.is_empty();
+    let masters = match named {
+        true => resolve(&args.master).map_err(Failed::Usage)?,
+        false => vec![paths.find(plan.job).map_err(cluster)?.reachable()],
+    };
+    let name = host::name(&["client", &host()]);
+    let access = match &args.token_file {
+        Some(token) => {
+            paths.create().map_err(cluster)?;
+            Access::Token { token: token.clone(), identity: paths.identity(&name) }
+        }
+        None if paths.authority().is_dir() => Access::Authority { state: paths.state().to_owned() },
+        None => {
+            return Err(Failed::Usage(
+                "nothing here lets this process in: name the file of a client's token with --token-file \
+                 FILE (`token --role client` on the master's host makes one), or the master's state with \
+                 --state DIR"
+                    .to_owned(),
+            ));
+        }
+    };
+    let (job, plan) = (plan.job.to_owned(), plan.hash);
+    Ok(ClientTarget { job, plan, masters, access, name, patience: PATIENCE })
+}

@@ -1,0 +1,127 @@
+//! `--workers N`: the job on a cluster of this host. This process is the master; its workers are
+//! processes that come and go with it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Failed;
+use super::args::Invocation;
+use super::crew::{Crew, Orders, Roll};
+use super::master::{Listening, options};
+use super::news::some;
+use super::open::{self, Opened};
+use super::run::{Running, cores};
+use super::show::Display;
+use crate::driver::cluster::{ClusterNews, MasterOptions, MasterPaths, serve_master};
+use crate::driver::{BatchReport, Observer};
+use crate::exec::task::DeadLetter;
+
+/// Runs the job to its end.
+pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Failed> {
+    let mut opened = open::open(invocation, true)?;
+    let orders = Orders::new(invocation, workers, cores(invocation));
+    let runs_on = format!("{} of {}", some(workers, "worker"), some(orders.cores as u32, "thread"));
+    let mut running = Running::start(invocation, &opened, &runs_on, Some(orders.cores))?;
+    let state = TemporaryState::create(opened.plan.job)?;
+    let leave = {
+        let path = state.0.clone();
+        move || remove(&path)
+    };
+    let stop = running.stop_on_signals(leave)?;
+    let preview = running.preview;
+    let options =
+        MasterOptions { state: state.0.clone(), workers, ..options(&mut opened, preview) };
+    let speaker = running.display.speaker();
+    let mut crew = Crew::new(orders, speaker.clone(), stop.clone());
+    let mut observer = Watched { display: &mut running.display, roll: crew.roll() };
+    let mut listening = |addr: SocketAddr, paths: &MasterPaths| {
+        speaker.tell(&Listening::of_own_workers(invocation, addr, paths));
+        crew.start(addr, paths);
+    };
+    let Opened { built, sources, sinks, .. } = opened;
+    let result = serve_master(built, options, sources, sinks, &mut observer, stop, &mut listening);
+    match crew.end() {
+        // A job that was stopped since its workers could not join has not done what it was to do.
+        Some(why) => {
+            running.display.end();
+            Err(Failed::Job(why))
+        }
+        None => running.finish(invocation, result),
+    }
+}
+
+/// The display, and who has joined.
+struct Watched<'w> {
+    display: &'w mut Display,
+    roll: Roll,
+}
+
+impl Observer for Watched<'_> {
+    fn on_batch(&mut self, report: &BatchReport<'_>) {
+        self.display.on_batch(report);
+    }
+
+    fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
+        self.display.on_dead_letters(source, letters);
+    }
+
+    fn on_cluster(&mut self, news: &ClusterNews) {
+        if let ClusterNews::Joined { worker, .. } = news {
+            self.roll.joined(worker);
+        }
+        self.display.on_cluster(news);
+    }
+
+    fn on_warning(&mut self, message: &str) {
+        self.display.on_warning(message);
+    }
+}
+
+/// A state directory that goes with the job.
+struct TemporaryState(PathBuf);
+
+impl TemporaryState {
+    fn create(job: &str) -> Result<Self, Failed> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!("dstream-{job}-{}-{}", std::process::id(), since.subsec_nanos());
+        let path = std::env::temp_dir().join(name);
+        // Others can write to the directory it is in: one that is there already is not this job's.
+        match fs::DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => Ok(Self(path)),
+            Err(error) => Err(Failed::Job(format!(
+                "{}: cannot create it: {error}\n  help: name another directory in TMPDIR",
+                path.display()
+            ))),
+        }
+    }
+}
+
+impl Drop for TemporaryState {
+    fn drop(&mut self) {
+        remove(&self.0);
+    }
+}
+
+/// What cannot be removed lies where such things are swept away.
+fn remove(path: &Path) {
+    let _ = fs::remove_dir_all(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_state_of_a_local_cluster_is_its_owner_s_and_goes_with_it() {
+        let state = TemporaryState::create("counts").unwrap();
+        let path = state.0.clone();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::write(path.join("master.json"), "{}").unwrap();
+        drop(state);
+        assert!(!path.exists());
+    }
+}

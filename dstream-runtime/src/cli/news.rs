@@ -1,0 +1,128 @@
+//! What happens in a cluster, as lines of a log.
+
+use serde_json::{Value, json};
+
+use super::show::{Told, bytes, count};
+use crate::driver::cluster::{ClusterNews, WorkerNews};
+
+impl Told for ClusterNews {
+    fn lines(&self) -> Vec<String> {
+        vec![match self {
+            Self::Waiting { have, want } => {
+                format!("waiting for workers: {have} of {want} {} here", be(*have))
+            }
+            Self::Joined { worker, addr, cores, memory } => {
+                let (threads, memory) = (some(*cores, "thread"), bytes(*memory));
+                format!("{worker} joined from {addr}: {threads}, {memory} of memory for blocks")
+            }
+            Self::TurnedAway { addr, why } => format!("{addr} was turned away: {why}"),
+            Self::Placed { epoch, first, workers, moved } => {
+                let moved = match moved {
+                    0 => String::new(),
+                    moved => format!("; {} to another worker", some_move(*moved)),
+                };
+                format!("{epoch} from {first} on: {}{moved}", some(*workers, "worker"))
+            }
+            Self::Draining { worker } => format!("{worker} hands over what it holds"),
+            Self::Drained { worker } => format!("{worker} holds nothing any more and may go"),
+            Self::Left { worker, why } => format!("{worker} is gone: {why}"),
+            Self::Receiving { stream, worker, url } => {
+                format!("{worker} takes in `{stream}` at {url}")
+            }
+            Self::StopAsked { client, now } => {
+                let how = if *now { "at once" } else { "after what was received is processed" };
+                format!("{client} asked for the end of the job, {how}")
+            }
+        }]
+    }
+
+    fn json(&self) -> Value {
+        of(serde_json::to_value(self))
+    }
+}
+
+impl Told for WorkerNews {
+    fn lines(&self) -> Vec<String> {
+        vec![match self {
+            Self::Certified { name, authority } => {
+                format!("joined as {name}; authority {authority}")
+            }
+            Self::Connected { master, listen } => {
+                format!("connected to the master at {master}; listens on {listen}")
+            }
+            Self::Placed { epoch, first, partitions } => {
+                format!("{epoch} from {first} on: {}", some(*partitions, "partition"))
+            }
+            Self::Receiving { stream, url } => format!("takes in `{stream}` at {url}"),
+            Self::Draining => "hands over what it holds".to_owned(),
+            Self::Drained => "holds nothing any more and leaves".to_owned(),
+            Self::Over => "the job is over".to_owned(),
+            Self::Warning(message) => format!("warning: {message}"),
+        }]
+    }
+
+    fn json(&self) -> Value {
+        of(serde_json::to_value(self))
+    }
+}
+
+/// News is plain data: it has a form as JSON.
+fn of(value: serde_json::Result<Value>) -> Value {
+    value.unwrap_or_else(|error| json!({"event": "warning", "message": error.to_string()}))
+}
+
+fn be(n: u32) -> &'static str {
+    if n == 1 { "is" } else { "are" }
+}
+
+fn some_move(n: u32) -> String {
+    format!("{} {}", some(n, "partition"), if n == 1 { "moves" } else { "move" })
+}
+
+/// A number of things.
+pub(super) fn some(n: u32, thing: &str) -> String {
+    format!("{} {thing}{}", count(u64::from(n)), if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{BatchSeq, Epoch};
+
+    #[test]
+    fn news_of_a_master() {
+        let (worker, addr) = ("w1".to_owned(), "10.0.0.2:4000".parse().unwrap());
+        let joined = ClusterNews::Joined { worker, addr, cores: 1, memory: 2 << 30 };
+        assert_eq!(
+            joined.lines(),
+            ["w1 joined from 10.0.0.2:4000: 1 thread, 2.0 GiB of memory for blocks"]
+        );
+        assert_eq!(
+            joined.json(),
+            json!({
+                "event": "joined", "worker": "w1", "addr": "10.0.0.2:4000", "cores": 1,
+                "memory": 2_147_483_648u64,
+            })
+        );
+        let placed = |moved| {
+            let (epoch, first) = (Epoch(2), BatchSeq(7));
+            ClusterNews::Placed { epoch, first, workers: 2, moved }.lines().concat()
+        };
+        assert_eq!(placed(0), "epoch 2 from batch 7 on: 2 workers");
+        let one = "epoch 2 from batch 7 on: 2 workers; 1 partition moves to another worker";
+        assert_eq!(placed(1), one);
+    }
+
+    #[test]
+    fn news_of_a_worker() {
+        let placed = WorkerNews::Placed { epoch: Epoch(1), first: BatchSeq(1), partitions: 4 };
+        assert_eq!(placed.lines(), ["epoch 1 from batch 1 on: 4 partitions"]);
+        assert_eq!(
+            placed.json(),
+            json!({"event": "placed", "epoch": 1, "first": 1, "partitions": 4})
+        );
+        assert_eq!(WorkerNews::Over.json(), json!({"event": "over"}));
+        let warning = WorkerNews::Warning("slow".to_owned());
+        assert_eq!(warning.json(), json!({"event": "warning", "message": "slow"}));
+    }
+}

@@ -1,0 +1,133 @@
+//! What a command line opens: the job itself, its inputs, its outputs, and the places of its dead
+//! letters.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Failed;
+use super::args::{EngineArgs, Invocation, bindings};
+use crate::driver::cluster::JobSetup;
+use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
+use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
+use crate::record::Schema;
+use crate::sink::{self, Sink, SinkError};
+use crate::source::receive::{PushSource, is_pushed};
+use crate::source::{self, OpenOptions, Source, SourceError};
+
+/// A job with everything open that it reads and writes.
+pub(super) struct Opened {
+    pub plan: &'static Plan,
+    pub built: BuiltJob,
+    pub sources: Vec<Box<dyn Source>>,
+    /// Per source, whether workers receive what is pushed for it.
+    pub pushed: Vec<Option<PushSource>>,
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// Per source, where its dead letters go.
+    pub dead_letters: Vec<Option<Box<dyn Sink>>>,
+    /// What workers would be told.
+    pub setup: JobSetup,
+    /// Whether it ends only when it is told to.
+    pub live: bool,
+}
+
+/// Opens the job; one with workers leaves it to them to receive what is pushed.
+pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened, Failed> {
+    let Invocation { job, engine, matches, .. } = invocation;
+    let plan = job.plan();
+    check_interval(plan, engine)?;
+    let bindings = bindings(plan, engine).map_err(Failed::Usage)?;
+    let params = job.params_json(matches).map_err(|error| Failed::Usage(error.to_string()))?;
+    // A job in one process is built from the same text as one on a cluster, and so computes the same.
+    let built = job.build_from(&params, bindings.clone()).map_err(Failed::Usage)?;
+    let (sources, pushed) = open_sources(&built, interval(plan, engine), workers)?;
+    let sinks = open_sinks(&built)?;
+    let open_dead = |source: &SourceRow| {
+        let name = format!("{}.dead", source.name);
+        bindings.sinks.get(&name).map(|url| open_sink(url, &name)).transpose()
+    };
+    let dead_letters = plan.sources.iter().map(open_dead).collect::<Result<Vec<_>, _>>()?;
+    let setup = JobSetup {
+        params,
+        sources: bindings.sources,
+        sinks: bindings.sinks,
+        partitions: engine.partitions,
+        interval_ms: interval(plan, engine).as_millis() as u64,
+        preview: 0,
+        formats: sinks.iter().map(|sink| sink.format()).collect(),
+    };
+    let live = sources.iter().any(|source| !source.bounded());
+    Ok(Opened { plan, built, sources, pushed, sinks, dead_letters, setup, live })
+}
+
+impl Opened {
+    /// Where sources listen, for people who gave port 0.
+    pub(super) fn addresses(&self) -> Vec<Option<SocketAddr>> {
+        self.sources.iter().map(|source| source.local_addr()).collect()
+    }
+
+    /// Whether results come to standard output: they must not run into a display that moves.
+    pub(super) fn prints(&self) -> bool {
+        let stdout =
+            |output: &OutputSpec| output.url == sink::PRINT || output.url.contains("stdout:");
+        self.built.outputs.iter().any(stdout)
+    }
+}
+
+fn interval(plan: &Plan, engine: &EngineArgs) -> Duration {
+    engine.interval.unwrap_or(Duration::from_millis(plan.interval_ms))
+}
+
+/// Windows are counted in batches, so their batches must keep their length.
+fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
+    let panes = |state: &StateRow| matches!(state.kind, StateKind::Panes { .. });
+    let window = plan.stages.iter().find(|stage| stage.state.as_ref().is_some_and(panes));
+    match (engine.interval, window) {
+        (Some(interval), Some(window)) if interval.as_millis() != u128::from(plan.interval_ms) => {
+            Err(Failed::Usage(format!(
+                "--interval: the windows of `{}` are counted in batches of {} ms; change the interval in the program",
+                window.name, plan.interval_ms
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Sources, and which of them workers receive for if there are any.
+type Sources = (Vec<Box<dyn Source>>, Vec<Option<PushSource>>);
+
+fn open_sources(job: &BuiltJob, interval: Duration, workers: bool) -> Result<Sources, Failed> {
+    let open = |(row, spec): (&SourceRow, &SourceSpec)| {
+        let options =
+            OpenOptions { interval, header_default: matches!(spec.schema, Schema::Struct { .. }) };
+        let opened = || -> Result<(Box<dyn Source>, Option<PushSource>), SourceError> {
+            if workers && is_pushed(&spec.url)? {
+                let pushed = PushSource::open(&spec.url, row.id)?;
+                return Ok((Box::new(pushed.clone()), Some(pushed)));
+            }
+            Ok((source::open(&spec.url, spec.format, &options)?, None))
+        };
+        opened().map_err(|error| {
+            let message = format!("source `{}`: {error}", row.name);
+            match error {
+                SourceError::Url { .. } => Failed::Usage(message),
+                _ => Failed::Job(message),
+            }
+        })
+    };
+    job.plan.sources.iter().zip(&job.sources).map(open).collect()
+}
+
+fn open_sinks(job: &BuiltJob) -> Result<Vec<Box<dyn Sink>>, Failed> {
+    let open = |(row, spec): (&OutputRow, &OutputSpec)| open_sink(&spec.url, row.name);
+    job.plan.outputs.iter().zip(&job.outputs).map(open).collect()
+}
+
+fn open_sink(url: &str, name: &str) -> Result<Box<dyn Sink>, Failed> {
+    sink::open(url, name, &sink::Options::default()).map_err(|error| {
+        let message = format!("output `{name}`: {error}");
+        match error {
+            SinkError::Url { .. } => Failed::Usage(message),
+            _ => Failed::Job(message),
+        }
+    })
+}

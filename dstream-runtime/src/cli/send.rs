@@ -1,0 +1,69 @@
+//! `JOB send`: lines of standard input or a file to a stream of a running job, and how many of them
+//! were acknowledged.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::time::{Duration, Instant};
+
+use super::args::{Invocation, SendArgs};
+use super::ask::target;
+use super::show::{bytes, count, lines};
+use super::{Failed, answer};
+use crate::driver::cluster::{Acknowledged, send as send_to};
+
+/// A line on a terminal now and then.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Sends all there is, and says what was acknowledged.
+pub(super) fn send(invocation: &Invocation<'_>, options: &SendArgs) -> Result<(), Failed> {
+    let plan = invocation.job.plan();
+    if !plan.sources.iter().any(|source| source.name == options.stream) {
+        let names: Vec<_> = plan.sources.iter().map(|source| source.name).collect();
+        return Err(Failed::Usage(format!(
+            "--stream {}: there is no such source in this job; there are: {}",
+            options.stream,
+            names.join(", ")
+        )));
+    }
+    let mut input: Box<dyn Read> = match &options.file {
+        Some(path) => {
+            let failed =
+                |error| Failed::Usage(format!("{}: cannot be read: {error}", path.display()));
+            Box::new(File::open(path).map_err(failed)?)
+        }
+        None => Box::new(io::stdin().lock()),
+    };
+    let target = target(invocation)?;
+    let terminal = io::stderr().is_terminal();
+    let mut shown = Instant::now();
+    let mut progress = |so_far: &Acknowledged| {
+        if terminal && shown.elapsed() >= EVERY {
+            shown = Instant::now();
+            lines(&[said(&options.stream, so_far)]);
+        }
+    };
+    let done = send_to(&target, &options.stream, &mut input, &mut progress)?;
+    answer(&said(&options.stream, &done))
+}
+
+fn said(stream: &str, done: &Acknowledged) -> String {
+    let Acknowledged { records, bytes: len, batches } = *done;
+    format!(
+        "{stream}: {} records ({}) in {} batches acknowledged",
+        count(records),
+        bytes(len),
+        count(batches)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged() {
+        let done = Acknowledged { records: 1_234_567, bytes: 3 << 20, batches: 12 };
+        let line = "views: 1,234,567 records (3.0 MiB) in 12 batches acknowledged";
+        assert_eq!(said("views", &done), line);
+    }
+}

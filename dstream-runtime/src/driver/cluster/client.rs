@@ -1,0 +1,111 @@
+//! Asking a master: one question, one answer, one connection.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, unbounded};
+
+use super::{Access, ClientTarget, ClusterError, MasterPaths, Question, Reply};
+use crate::net::trust::{Authority, Identity, Token};
+use crate::net::{self, BindOptions, CloseReason, Endpoint, JoinOptions, NetError, NetEvent};
+use crate::wire::{MessageKind, Role};
+
+/// See [`ask`](super::ask).
+pub(super) fn ask(target: &ClientTarget, question: &Question) -> Result<Reply, ClusterError> {
+    let mut failed = None;
+    for addr in &target.masters {
+        match ask_one(target, *addr, question) {
+            Ok(reply) => return Ok(reply),
+            // One that refuses is there; others may be the master's old addresses.
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    Err(failed.unwrap_or_else(|| ClusterError::Broken { why: "no master to ask".to_owned() }))
+}
+
+fn ask_one(
+    target: &ClientTarget,
+    addr: SocketAddr,
+    question: &Question,
+) -> Result<Reply, ClusterError> {
+    let identity = identity(target, addr)?;
+    let mut bind = BindOptions::new(identity, target.plan);
+    if !addr.ip().is_loopback() {
+        let any = match addr {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        bind = bind.at(any);
+    }
+    let (sender, events) = unbounded();
+    let endpoint = Endpoint::bind(bind, move |delivery| drop(sender.send(delivery)))?;
+    let peer = endpoint.net().connect(addr);
+    let until = Instant::now() + target.patience;
+    exchange(&endpoint, peer, addr, question, &events, until)
+}
+
+fn exchange(
+    endpoint: &Endpoint,
+    peer: net::PeerId,
+    addr: SocketAddr,
+    question: &Question,
+    events: &Receiver<net::Delivery>,
+    until: Instant,
+) -> Result<Reply, ClusterError> {
+    let broken = |reason| ClusterError::from(NetError::Broken { addr, reason });
+    loop {
+        let Ok(delivery) = events.recv_deadline(until) else {
+            return Err(broken(CloseReason::Silent));
+        };
+        match delivery.take() {
+            NetEvent::Connected { peer: of, .. } if of == peer => {
+                if endpoint.net().send(peer, question).is_err() {
+                    return Err(broken(CloseReason::Unreachable));
+                }
+            }
+            NetEvent::Message { peer: of, message } if of == peer => {
+                if message.kind() != MessageKind::Answer {
+                    continue;
+                }
+                let unreadable = |error: crate::wire::FrameError| {
+                    broken(CloseReason::Violation(error.to_string()))
+                };
+                return match message.read().map_err(unreadable)? {
+                    Reply::Refused(why) => Err(ClusterError::Refused { master: addr, why }),
+                    reply => Ok(reply),
+                };
+            }
+            NetEvent::Closed { peer: of, reason } if of == peer => {
+                return Err(match reason {
+                    CloseReason::Refused(refusal) => NetError::Refused { addr, refusal }.into(),
+                    reason => broken(reason),
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The client's certificate.
+pub(crate) fn identity(target: &ClientTarget, addr: SocketAddr) -> Result<Identity, ClusterError> {
+    let now: Duration = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    match &target.access {
+        Access::Authority { state } => {
+            let authority =
+                Authority::open(&MasterPaths::new(state).authority(), &target.job, now)?;
+            Ok(authority.identity(Role::Client, &target.name, now)?)
+        }
+        Access::Token { token, identity } => {
+            let token = Token::read(token)?;
+            if let Some(known) = Identity::read(identity, now)?
+                && known.authority() == token.authority()
+            {
+                return Ok(known);
+            }
+            let join = JoinOptions::new(addr, token, &target.job, target.plan, &target.name);
+            let joined = net::join(&join)?;
+            joined.write(identity)?;
+            Ok(joined)
+        }
+    }
+}

@@ -1,0 +1,557 @@
+//! The driver of a master's process.
+//!
+//! One engine thread owns the master half, the members and everything that waits for something. It runs
+//! no task: what workers made arrives with their reports, and is published as in a job on one machine.
+
+mod answer;
+mod members;
+mod receivers;
+mod status;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, unbounded};
+
+use self::members::Members;
+use self::receivers::Receivers;
+use super::arrivals::Arrivals;
+use super::note::{Luggage, MasterNote, WorkerNote, unpack};
+use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths, raw};
+use crate::block::Block;
+use crate::driver::Event;
+use crate::driver::error::JobError;
+use crate::driver::master::{
+    Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
+};
+use crate::driver::report::{Observer, Summary};
+use crate::driver::stop::StopHandle;
+use crate::driver::worker::Leaving;
+use crate::exec::job::BuiltJob;
+use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
+use crate::net::trust::{Authority, Grant, Token};
+use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, PeerId};
+use crate::plan::{Plan, Tasks};
+use crate::sched::MasterEvent;
+use crate::sched::master::{Cause, Outcome};
+use crate::sched::message::{ToMaster, ToWorker};
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::wire::{BlockHeader, Cargo, Heartbeat, Message, MessageKind, Received, Role};
+
+/// How often workers show that they live.
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// How long the tokens that a master makes at its start are good, and how often: workers and clients keep
+/// the certificates that they buy.
+const TOKEN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+const TOKEN_USES: u32 = 10_000;
+
+/// See [`serve_master`](super::serve_master).
+pub(super) fn serve(
+    job: BuiltJob,
+    mut options: MasterOptions,
+    sources: Vec<Box<dyn Source>>,
+    mut sinks: Vec<Box<dyn Sink>>,
+    observer: &mut dyn Observer,
+    stop: &StopHandle,
+    listening: &mut dyn FnMut(std::net::SocketAddr, &MasterPaths),
+) -> Result<Summary, JobError> {
+    let plan = job.plan;
+    check(&job, sources.len(), sinks.len())?;
+    let outputs = output_settings(&job, &sinks, options.setup.preview);
+    let dead = std::mem::take(&mut options.dead_letters);
+    let dead_sinks = dead_sinks(plan, dead, &mut sinks)?;
+    options.setup.formats = outputs.iter().map(|output| output.format).collect();
+    options.setup.partitions = options.setup.partitions.max(1);
+
+    let paths = MasterPaths::new(&options.state);
+    let authority = Arc::new(open_authority(plan, &paths)?);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
+    let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
+    (bind.addr, bind.public) = (options.listen, options.public);
+
+    let (sender, events) = unbounded();
+    let delivered = sender.clone();
+    // The engine ends before its endpoint does: nobody is there for what comes after that.
+    let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
+    let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
+    for warning in endpoint.warnings() {
+        observer.on_warning(&warning.to_string());
+    }
+    let pid = std::process::id();
+    let announced = MasterFile {
+        job: plan.job.to_owned(),
+        plan: format!("{:016x}", plan.hash),
+        listen: endpoint.local_addr(),
+        pid,
+    };
+    paths.announce(&announced)?;
+    listening(endpoint.local_addr(), &paths);
+
+    let interval = Duration::from_millis(options.setup.interval_ms.max(1));
+    let settings = Settings {
+        partitions: options.setup.partitions,
+        in_flight: options.in_flight,
+        attempts: options.attempts,
+        workers: options.workers.max(1),
+        lease: Some(options.lease),
+        interval: Some(interval),
+        preview: options.setup.preview,
+        from: None,
+    };
+    let urls = answer::Urls::of(&job);
+    let result = std::thread::scope(|scope| {
+        let opened = Opened { sources, sinks, outputs, dead_sinks };
+        let ends = Ends::start(scope, plan, settings.partitions, opened, &sender)?;
+        let stop_now = stop.connect(sender.clone());
+        let driver = Driver {
+            plan,
+            master: Master::new(plan, settings, ends, observer),
+            net: endpoint.net().clone(),
+            members: Members::default(),
+            receivers: Receivers::new(std::mem::take(&mut options.pushed)),
+            going: BTreeSet::new(),
+            fatal: None,
+            arrivals: Arrivals::default(),
+            setup: options.setup,
+            want: options.workers.max(1),
+            urls,
+            started: Instant::now(),
+            ended: false,
+            stopping: false,
+        };
+        driver.run(&events, stop_now)
+    });
+    stop.disconnect();
+    paths.withdraw(plan.job, pid);
+    result
+}
+
+/// The authority of the state directory, with a token for workers and one for clients beside it.
+fn open_authority(plan: &Plan, paths: &MasterPaths) -> Result<Authority, ClusterError> {
+    paths.create()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let authority = Authority::open(&paths.authority(), plan.job, now)?;
+    for (path, role) in [(paths.worker_token(), Role::Worker), (paths.client_token(), Role::Client)]
+    {
+        let is_good = |token: &Token| token.authority() == authority.fingerprint();
+        if path.exists() && Token::read(&path).is_ok_and(|token| is_good(&token)) {
+            continue;
+        }
+        let grant = Grant { role, uses: TOKEN_USES, life: TOKEN_LIFE };
+        authority.token(grant, now)?.write(&path)?;
+    }
+    Ok(authority)
+}
+
+struct Driver<'e> {
+    plan: &'static Plan,
+    master: Master<'e>,
+    net: Net,
+    members: Members,
+    /// Reports of workers whose luggage comes beside them.
+    arrivals: Arrivals<(PeerId, TaskId, Attempt), ToMaster>,
+    setup: JobSetup,
+    /// How many workers the first batch waits for.
+    want: u32,
+    urls: answer::Urls,
+    started: Instant,
+    receivers: Receivers,
+    /// Workers that may go once nobody needs what they have received.
+    going: BTreeSet<WorkerId>,
+    /// Why the job cannot go on, for a reason that is not its core's.
+    fatal: Option<ClusterError>,
+    /// A client wants the end at once.
+    ended: bool,
+    stopping: bool,
+}
+
+impl Driver<'_> {
+    fn run(mut self, events: &Receiver<Event>, stop: bool) -> Result<Summary, JobError> {
+        if stop {
+            self.stop();
+        }
+        self.say_waiting();
+        loop {
+            self.turn();
+            if let Some(outcome) = self.master.take_outcome() {
+                self.dismiss_all();
+                let outcome = self.with_name(outcome);
+                return self.master.end(outcome);
+            }
+            if let Some(error) = self.fatal.take() {
+                self.dismiss_all();
+                return Err(error.into());
+            }
+            if self.ended {
+                self.dismiss_all();
+                return Ok(self.master.break_off());
+            }
+            let event = match self.master.timer() {
+                Some(at) => events.recv_deadline(at).ok(),
+                None => events.recv().ok(),
+            };
+            match event {
+                Some(event) => self.happened(event),
+                None => self.master.tick(),
+            }
+            // Whatever else has happened meanwhile is acted upon at once.
+            while let Ok(event) = events.try_recv() {
+                self.happened(event);
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        for worker in self.going.clone() {
+            self.dismiss(worker);
+        }
+        while let Some(asks) = self.master.poll() {
+            match asks {
+                Asks::Tell(worker, message) => self.tell(worker, &message),
+                Asks::Dismiss(worker) => self.dismiss(worker),
+                Asks::Evict(worker, why) => self.evict(worker, why),
+                Asks::Refuse(worker, why) => self.refuse(worker, &why),
+            }
+        }
+    }
+
+    fn happened(&mut self, event: Event) {
+        match event {
+            Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
+            Event::Published { batch, result } => self.master.published(batch, result),
+            Event::Stop => self.stop(),
+            Event::Net(delivery) => self.heard(delivery.take()),
+            // A master runs no task and receives nothing.
+            Event::Ran(_) | Event::Received(..) => {}
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        // Before there are workers, nothing is taken in: there is nothing to wait for them with.
+        self.ended |= self.master.core_status().epoch == Epoch(0);
+        for worker in self.receivers.all() {
+            self.tell_note(worker, &MasterNote::StopReceiving);
+        }
+        self.master.handle(MasterEvent::Stop);
+    }
+
+    fn say_waiting(&mut self) {
+        let have = self.members.ready();
+        if have < self.want {
+            self.master.tell(&ClusterNews::Waiting { have, want: self.want });
+        }
+    }
+
+    /// Sends a message of the core. What cannot be sent was for a worker that is gone: its `Closed` is on
+    /// its way.
+    fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
+        let Some(peer) = self.members.peer(worker) else { return };
+        match message {
+            ToWorker::Begin { batch, ranges, .. } => {
+                for input in ranges {
+                    self.carry(peer, *batch, input.source, input.partition);
+                }
+            }
+            ToWorker::Place { epoch, placement, first, .. } => {
+                if let Some((workers, moved)) = self.members.placed(*epoch, placement) {
+                    self.receivers.placed(placement);
+                    self.assign_receivers();
+                    let (epoch, first) = (*epoch, *first);
+                    self.master.tell(&ClusterNews::Placed { epoch, first, workers, moved });
+                }
+            }
+            _ => {}
+        }
+        self.send(peer, message);
+    }
+
+    fn send<M: Message>(&self, peer: PeerId, message: &M) {
+        if let Err(crate::net::SendError::Frame(error)) = self.net.send(peer, message) {
+            // Bounds on batches keep messages far below a frame's length.
+            self.net.accuse(peer, &format!("it cannot be told what it should do: {error}"));
+        }
+    }
+
+    /// Sends what a task reads, if only this process has it.
+    fn carry(
+        &mut self,
+        peer: PeerId,
+        batch: BatchSeq,
+        source: SourceId,
+        partition: crate::id::Partition,
+    ) {
+        let reads = |row: &&crate::plan::StageRow| row.tasks == Tasks::PerRange(source);
+        for row in self.plan.stages.iter().filter(reads) {
+            let task = TaskId { batch, stage: row.id, partition };
+            let Some(input) = self.master.input(task) else { continue };
+            let (carried, blocks) = match input.carried() {
+                Ok(Some(carried)) => carried,
+                Ok(None) => continue,
+                Err(error) => {
+                    let why = error.to_string();
+                    self.send(peer, &MasterNote::Unreadable { task, why });
+                    continue;
+                }
+            };
+            let epoch = self.members.epoch();
+            let header = |piece| BlockHeader { epoch, cargo: Cargo::Input { task }, piece };
+            let blocks: Vec<_> =
+                blocks.into_iter().zip(0..).map(|(block, piece)| (header(piece), block)).collect();
+            let pieces = blocks.len() as u32;
+            self.send(peer, &MasterNote::Input { task, carried, pieces });
+            if pieces > 0
+                && let Ok(transfer) = self.net.push_blocks(peer, &blocks)
+            {
+                transfer.detach();
+            }
+        }
+    }
+
+    fn heard(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Connected { peer, subject, addr } => match subject.role {
+                Role::Worker => self.welcome(peer, &subject.name, addr),
+                Role::Client => self.members.client(peer, subject.name),
+                Role::Master => {}
+            },
+            NetEvent::Message { peer, message } => self.said(peer, &message),
+            NetEvent::Block { peer, header, bytes, .. } => {
+                let Cargo::Part { task, attempt, .. } = header.cargo else { return };
+                match Block::open_raw(bytes) {
+                    Ok(block) => {
+                        let key = (peer, task, attempt);
+                        let complete = self.arrivals.arrived(key, header.piece, block);
+                        self.done(peer, complete);
+                    }
+                    Err(error) => self.net.accuse(peer, &error.to_string()),
+                }
+            }
+            NetEvent::Closed { peer, reason } => self.closed(peer, &reason),
+            NetEvent::Refused { addr, refusal } => {
+                self.master.tell(&ClusterNews::TurnedAway { addr, why: refusal.to_string() });
+            }
+            NetEvent::RenewalFailed { why, .. } => {
+                self.master.warn(&format!("the master's certificate was not renewed: {why}"));
+            }
+            NetEvent::AuthorityFailed { why, .. } => {
+                self.master.warn(&format!("a certificate could not be issued: {why}"));
+            }
+            NetEvent::Joined { .. } | NetEvent::Renewed { .. } => {}
+        }
+    }
+
+    fn welcome(&mut self, peer: PeerId, name: &str, addr: std::net::SocketAddr) {
+        if self.members.has(name) {
+            let why = format!("there is a worker `{name}` already; give this one another --name");
+            self.send(peer, &MasterNote::Dismiss { why });
+            return self.net.close(peer);
+        }
+        let worker = self.members.add(peer, name.to_owned(), addr);
+        let welcome = MasterNote::Welcome {
+            worker,
+            setup: Box::new(self.setup.clone()),
+            heartbeat_ms: HEARTBEAT.as_millis() as u64,
+        };
+        self.send(peer, &welcome);
+    }
+
+    fn said(&mut self, peer: PeerId, message: &Received) {
+        let Some(worker) = self.members.worker(peer) else {
+            return self.asked(peer, message);
+        };
+        let read = match message.kind() {
+            MessageKind::ToMaster => message.read().map(|message| {
+                self.master.worker_said(worker, message, Leaving::default());
+            }),
+            MessageKind::WorkerNote => message.read().map(|note| self.noted(peer, worker, note)),
+            MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
+                self.master.handle(MasterEvent::Worker(worker, ToMaster::Heartbeat));
+                let epoch = self.members.epoch();
+                let answer = Heartbeat { number: beat.number, heard: beat.number, epoch };
+                self.send(peer, &answer);
+            }),
+            _ => Ok(()),
+        };
+        if let Err(error) = read {
+            self.net.accuse(peer, &error.to_string());
+        }
+    }
+
+    fn noted(&mut self, peer: PeerId, worker: WorkerId, note: WorkerNote) {
+        match note {
+            WorkerNote::Ready { addr, cores, memory } => {
+                if let Some(news) = self.members.is_ready(worker, addr, cores, memory) {
+                    self.master.tell(&news);
+                    self.tell_crew();
+                    self.say_waiting();
+                }
+            }
+            WorkerNote::Done { message, luggage } => match luggage {
+                Luggage::Here(bytes) => self.unpack(peer, worker, message, &bytes),
+                Luggage::Sent(pieces) => {
+                    let ToMaster::TaskDone { task, attempt, .. } = &message else {
+                        return self.net.accuse(peer, "luggage without a task");
+                    };
+                    let key = (peer, *task, *attempt);
+                    let complete = self.arrivals.announced(key, message, pieces);
+                    self.done(peer, complete);
+                }
+            },
+            WorkerNote::Receiving { source, url } => self.is_receiving(worker, source, url),
+            WorkerNote::CannotReceive { source, why } => {
+                let stream = self.stream(source);
+                let worker = self.members.name(worker);
+                self.fatal.get_or_insert(ClusterError::Receiver { stream, worker, why });
+            }
+            WorkerNote::ReceivedAll { source } => {
+                self.receivers.closed(source, worker);
+                self.assign_receivers();
+            }
+            WorkerNote::Received { source, receipt, records } => {
+                let number = receipt.number;
+                match self.receivers.register(source, worker, receipt, records) {
+                    Some(how) => {
+                        self.send(peer, &MasterNote::Registered { source, number, how });
+                    }
+                    None => self.net.accuse(peer, "a receipt for a source without receivers"),
+                }
+            }
+            WorkerNote::Leave => self.drain(worker),
+            WorkerNote::Unreachable { worker: other, why } => {
+                let (from, to) = (self.members.name(worker), self.members.name(other));
+                // It may be gone: then its own connection ends as well, and says more.
+                if self.members.peer(other).is_some() {
+                    self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
+                }
+            }
+            WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
+        }
+    }
+
+    fn drain(&mut self, worker: WorkerId) {
+        self.master.tell(&ClusterNews::Draining { worker: self.members.name(worker) });
+        self.master.handle(MasterEvent::Drain(worker));
+        if self.receivers.drains(worker) {
+            self.tell_note(worker, &MasterNote::StopReceiving);
+        }
+    }
+
+    fn done(&mut self, peer: PeerId, complete: Option<(ToMaster, Vec<Block>)>) {
+        let (Some((message, blocks)), Some(worker)) = (complete, self.members.worker(peer)) else {
+            return;
+        };
+        match raw::whole(&blocks) {
+            Ok(bytes) => self.unpack(peer, worker, message, &bytes),
+            Err(error) => self.net.accuse(peer, &error.to_string()),
+        }
+    }
+
+    fn unpack(&mut self, peer: PeerId, worker: WorkerId, message: ToMaster, bytes: &[u8]) {
+        match unpack(bytes) {
+            Some(leaving) => self.master.worker_said(worker, message, leaving),
+            None => self.net.accuse(peer, "luggage that cannot be read"),
+        }
+    }
+
+    fn tell_note(&self, worker: WorkerId, note: &MasterNote) {
+        if let Some(peer) = self.members.peer(worker) {
+            self.send(peer, note);
+        }
+    }
+
+    fn stream(&self, source: SourceId) -> String {
+        self.plan.sources.get(source.index()).map_or("", |row| row.name).to_owned()
+    }
+
+    /// Sees to it that every pushed source has its receiver.
+    fn assign_receivers(&mut self) {
+        if self.stopping {
+            return;
+        }
+        for (source, worker, listens) in self.receivers.assign() {
+            self.tell_note(worker, &MasterNote::Receive { source, listens });
+        }
+    }
+
+    fn is_receiving(&mut self, worker: WorkerId, source: SourceId, url: String) {
+        let (stream, name) = (self.stream(source), self.members.name(worker));
+        self.receivers.opened(source, worker, url.clone());
+        self.master.tell(&ClusterNews::Receiving { stream, worker: name, url });
+    }
+
+    /// Everybody hears who is there.
+    fn tell_crew(&self) {
+        let crew = self.members.crew();
+        for peer in self.members.ready_peers() {
+            self.send(peer, &MasterNote::Crew(crew.clone()));
+        }
+    }
+
+    /// A worker may go as far as its tasks are concerned: it does when all that it has received is part of
+    /// some batch that is over.
+    fn dismiss(&mut self, worker: WorkerId) {
+        if self.receivers.holds(worker) {
+            self.going.insert(worker);
+            return;
+        }
+        self.going.remove(&worker);
+        let Some(peer) = self.members.peer(worker) else { return };
+        self.master.tell(&ClusterNews::Drained { worker: self.members.name(worker) });
+        self.send(peer, &MasterNote::Dismissed);
+        self.members.let_go(worker);
+    }
+
+    fn refuse(&mut self, worker: WorkerId, why: &str) {
+        let name = self.members.name(worker);
+        self.master.warn(&format!("worker `{name}` cannot be drained: {why}"));
+    }
+
+    fn evict(&mut self, worker: WorkerId, why: String) {
+        let Some(peer) = self.members.peer(worker) else { return };
+        self.send(peer, &MasterNote::Dismiss { why: why.clone() });
+        self.net.close(peer);
+        self.gone(peer, &why);
+    }
+
+    fn closed(&mut self, peer: PeerId, reason: &CloseReason) {
+        self.arrivals.forget(|(of, ..)| *of == peer);
+        self.gone(peer, &reason.to_string());
+    }
+
+    fn gone(&mut self, peer: PeerId, why: &str) {
+        let Some((worker, name, was_let_go)) = self.members.remove(peer) else {
+            return;
+        };
+        if !was_let_go {
+            self.master.tell(&ClusterNews::Left { worker: name, why: why.to_owned() });
+        }
+        self.master.handle(MasterEvent::Left(worker, why.to_owned()));
+        self.going.remove(&worker);
+        self.receivers.gone(worker);
+        self.tell_crew();
+        self.assign_receivers();
+    }
+
+    /// Says the name of a worker that the job failed with: the core knows numbers.
+    fn with_name(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Failed(Cause::Worker { worker, why }) => {
+                let why = format!("worker `{}`: {why}", self.members.name(worker));
+                Outcome::Failed(Cause::Worker { worker, why })
+            }
+            other => other,
+        }
+    }
+
+    /// The job is over.
+    fn dismiss_all(&mut self) {
+        for peer in self.members.peers() {
+            self.send(peer, &MasterNote::Over);
+        }
+    }
+}

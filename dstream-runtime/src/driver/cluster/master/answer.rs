@@ -1,0 +1,95 @@
+//! What a master answers to clients.
+
+use super::Driver;
+use crate::driver::cluster::{ClusterNews, Question, ReceiverStatus, Reply};
+use crate::exec::job::BuiltJob;
+use crate::net::PeerId;
+use crate::wire::{Message, MessageKind, Received};
+
+/// The URLs of a job, for people.
+pub(super) struct Urls {
+    pub(super) sources: Vec<String>,
+    pub(super) outputs: Vec<String>,
+}
+
+impl Urls {
+    pub(super) fn of(job: &BuiltJob) -> Self {
+        Self {
+            sources: job.sources.iter().map(|spec| spec.url.clone()).collect(),
+            outputs: job.outputs.iter().map(|spec| spec.url.clone()).collect(),
+        }
+    }
+}
+
+impl Driver<'_> {
+    /// Somebody who is no worker said something.
+    pub(super) fn asked(&mut self, peer: PeerId, message: &Received) {
+        let Some(client) = self.members.client_name(peer).map(str::to_owned) else { return };
+        if message.kind() != MessageKind::Ask {
+            return;
+        }
+        match message.read::<Question>() {
+            Ok(question) => {
+                let reply = self.answer(&client, question);
+                self.send(peer, &reply);
+            }
+            Err(error) => self.net.accuse(peer, &error.to_string()),
+        }
+    }
+
+    /// Where clients of the library can send to.
+    fn doors(&self) -> impl Iterator<Item = ReceiverStatus> {
+        self.receivers.open().filter_map(|(source, worker, waiting)| {
+            let addr = self.members.addr(worker)?;
+            Some(ReceiverStatus {
+                stream: self.stream(source),
+                worker: self.members.name(worker),
+                url: format!("dstream://{addr}"),
+                records: 0,
+                waiting,
+            })
+        })
+    }
+
+    fn answer(&mut self, client: &str, question: Question) -> Reply {
+        match question {
+            Question::Status | Question::Workers => Reply::Status(Box::new(self.status())),
+            Question::Drain { worker } => match self.members.named(&worker) {
+                None => {
+                    let names: Vec<_> = self.members.iter().map(|(_, m)| m.name.as_str()).collect();
+                    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                    Reply::Refused(format!("there is no worker `{worker}`; there are: {names}"))
+                }
+                Some(_) if self.members.ready() < 2 => Reply::Refused(format!(
+                    "`{worker}` is the only worker; start another one first, or stop the job"
+                )),
+                Some(id) => {
+                    self.drain(id);
+                    Reply::Done(format!("`{worker}` hands over what it holds and leaves"))
+                }
+            },
+            Question::Stop { now } => {
+                let news = ClusterNews::StopAsked { client: client.to_owned(), now };
+                self.master.tell(&news);
+                if now {
+                    self.ended = true;
+                    return Reply::Done("the job ends now".to_owned());
+                }
+                self.stop();
+                Reply::Done("the job processes what it has received and then ends".to_owned())
+            }
+            Question::Receivers { stream } => {
+                let of_stream = |receiver: &ReceiverStatus| receiver.stream == stream;
+                Reply::Receivers(self.doors().filter(of_stream).collect())
+            }
+        }
+    }
+}
+
+impl Message for Question {
+    const KIND: MessageKind = MessageKind::Ask;
+}
+
+impl Message for Reply {
+    const KIND: MessageKind = MessageKind::Answer;
+}

@@ -1,0 +1,185 @@
+//! Who is connected: workers by id and connection, clients by connection.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use crate::driver::cluster::ClusterNews;
+use crate::driver::cluster::note::Colleague;
+use crate::id::{Epoch, WorkerId};
+use crate::net::PeerId;
+
+/// So many of the workers that are gone are remembered by name: what failed with one names it.
+const REMEMBERED: usize = 16;
+
+#[derive(Default)]
+pub(super) struct Members {
+    workers: BTreeMap<WorkerId, Member>,
+    by_peer: BTreeMap<PeerId, WorkerId>,
+    clients: BTreeMap<PeerId, String>,
+    gone: VecDeque<(WorkerId, String)>,
+    next: u32,
+    epoch: Epoch,
+    placement: Vec<WorkerId>,
+}
+
+pub(super) struct Member {
+    pub(super) peer: PeerId,
+    pub(super) name: String,
+    /// Where its connection comes from, and then where others reach it.
+    pub(super) addr: SocketAddr,
+    /// It has built the job.
+    pub(super) ready: bool,
+    pub(super) cores: u32,
+    pub(super) memory_limit: u64,
+    pub(super) memory: u64,
+    pub(super) spilled: u64,
+    /// It was told that it may go.
+    let_go: bool,
+}
+
+impl Members {
+    /// Whether there is a worker of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.workers.values().any(|member| member.name == name)
+    }
+
+    pub(super) fn add(&mut self, peer: PeerId, name: String, addr: SocketAddr) -> WorkerId {
+        let worker = WorkerId(self.next);
+        self.next += 1;
+        let member = Member {
+            peer,
+            name,
+            addr,
+            ready: false,
+            cores: 0,
+            memory_limit: 0,
+            memory: 0,
+            spilled: 0,
+            let_go: false,
+        };
+        self.workers.insert(worker, member);
+        self.by_peer.insert(peer, worker);
+        worker
+    }
+
+    pub(super) fn client(&mut self, peer: PeerId, name: String) {
+        self.clients.insert(peer, name);
+    }
+
+    /// The name of a client.
+    pub(super) fn client_name(&self, peer: PeerId) -> Option<&str> {
+        self.clients.get(&peer).map(String::as_str)
+    }
+
+    /// A worker can be reached at `addr`; where that says any address, at the one it called from.
+    pub(super) fn is_ready(
+        &mut self,
+        worker: WorkerId,
+        mut addr: SocketAddr,
+        cores: u32,
+        memory: u64,
+    ) -> Option<ClusterNews> {
+        let member = self.workers.get_mut(&worker)?;
+        if addr.ip().is_unspecified() {
+            addr.set_ip(member.addr.ip());
+        }
+        member.addr = addr;
+        (member.ready, member.cores, member.memory_limit) = (true, cores, memory);
+        Some(ClusterNews::Joined { worker: member.name.clone(), addr, cores, memory })
+    }
+
+    pub(super) fn load(&mut self, worker: WorkerId, memory: u64, spilled: u64) {
+        if let Some(member) = self.workers.get_mut(&worker) {
+            (member.memory, member.spilled) = (memory, spilled);
+        }
+    }
+
+    /// A new placement; how many workers own something and how many partitions have moved, the first time
+    /// it is heard of.
+    pub(super) fn placed(&mut self, epoch: Epoch, placement: &[WorkerId]) -> Option<(u32, u32)> {
+        if epoch <= self.epoch {
+            return None;
+        }
+        let moved = self.placement.iter().zip(placement).filter(|(a, b)| a != b).count() as u32;
+        let mut owners = placement.to_vec();
+        owners.sort_unstable();
+        owners.dedup();
+        (self.epoch, self.placement) = (epoch, placement.to_vec());
+        Some((owners.len() as u32, moved))
+    }
+
+    pub(super) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(super) fn worker(&self, peer: PeerId) -> Option<WorkerId> {
+        self.by_peer.get(&peer).copied()
+    }
+
+    /// The worker of that name.
+    pub(super) fn named(&self, name: &str) -> Option<WorkerId> {
+        self.workers.iter().find(|(_, member)| member.name == name).map(|(worker, _)| *worker)
+    }
+
+    pub(super) fn peer(&self, worker: WorkerId) -> Option<PeerId> {
+        self.workers.get(&worker).map(|member| member.peer)
+    }
+
+    /// Where others reach a worker.
+    pub(super) fn addr(&self, worker: WorkerId) -> Option<SocketAddr> {
+        self.workers.get(&worker).filter(|member| member.ready).map(|member| member.addr)
+    }
+
+    /// For people.
+    pub(super) fn name(&self, worker: WorkerId) -> String {
+        let here = self.workers.get(&worker).map(|member| &member.name);
+        let gone = || self.gone.iter().find(|(of, _)| *of == worker).map(|(_, name)| name);
+        here.or_else(gone).map_or_else(|| worker.to_string(), String::clone)
+    }
+
+    /// How many workers have built the job.
+    pub(super) fn ready(&self) -> u32 {
+        self.workers.values().filter(|member| member.ready).count() as u32
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Member)> {
+        self.workers.iter().map(|(worker, member)| (*worker, member))
+    }
+
+    pub(super) fn crew(&self) -> Vec<Colleague> {
+        let ready = self.iter().filter(|(_, member)| member.ready);
+        ready
+            .map(|(worker, member)| Colleague {
+                worker,
+                name: member.name.clone(),
+                addr: member.addr,
+            })
+            .collect()
+    }
+
+    pub(super) fn ready_peers(&self) -> impl Iterator<Item = PeerId> {
+        self.workers.values().filter(|member| member.ready).map(|member| member.peer)
+    }
+
+    pub(super) fn peers(&self) -> Vec<PeerId> {
+        self.by_peer.keys().copied().collect()
+    }
+
+    pub(super) fn let_go(&mut self, worker: WorkerId) {
+        if let Some(member) = self.workers.get_mut(&worker) {
+            member.let_go = true;
+        }
+    }
+
+    /// A connection has ended: which worker that was, its name, and whether it was told to go.
+    pub(super) fn remove(&mut self, peer: PeerId) -> Option<(WorkerId, String, bool)> {
+        self.clients.remove(&peer);
+        let worker = self.by_peer.remove(&peer)?;
+        let member = self.workers.remove(&worker)?;
+        if self.gone.len() == REMEMBERED {
+            self.gone.pop_front();
+        }
+        self.gone.push_back((worker, member.name.clone()));
+        Some((worker, member.name, member.let_go))
+    }
+}

@@ -1,0 +1,254 @@
+//! What the drivers of a cluster tell each other beside what their cores say: who is who, and what
+//! travels with a core's message.
+//!
+//! Small freight lies in the message itself, since a quic_stream of its own costs more than it does;
+//! large freight comes as blocks on the bulk connection, and the message says how many.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::JobSetup;
+use super::worker::Dropped;
+use crate::driver::worker::Leaving;
+use crate::exec::task::{DeadLetter, DeadLetters};
+use crate::id::{OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
+use crate::sched::message::{ToMaster, ToPeer};
+use crate::sink::Part;
+use crate::source::Carried;
+use crate::source::receive::{Receipt, Refusal, Registered};
+use crate::wire::{Message, MessageKind};
+
+/// Freight of at most so many bytes lies in its message.
+pub(super) const INLINE: usize = 16 << 10;
+
+/// From the driver of a master to that of a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum MasterNote {
+    /// The first: who the worker is, and what it works on.
+    Welcome {
+        worker: WorkerId,
+        setup: Box<JobSetup>,
+        /// How often it should show that it lives, in milliseconds.
+        heartbeat_ms: u64,
+    },
+    /// All workers there are; before any placement that names one of them.
+    Crew(Vec<Colleague>),
+    /// What a task reads of a source whose data only the master has; before its batch begins.
+    Input { task: TaskId, carried: Carried, pieces: u32 },
+    /// The same, when it cannot be read.
+    Unreadable { task: TaskId, why: String },
+    /// Take in what clients send for a source, and, if it listens, what comes to the source's own address.
+    Receive { source: SourceId, listens: bool },
+    /// Receive nothing any more; what has come is still taken.
+    StopReceiving,
+    /// What became of a receipt.
+    Registered { source: SourceId, number: u64, how: Result<Registered, Refusal> },
+    /// The worker holds nothing any more and may go.
+    Dismissed,
+    /// The job is over.
+    Over,
+    /// The worker cannot stay, and why.
+    Dismiss { why: String },
+}
+
+/// A worker, as the others need to know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Colleague {
+    pub(super) worker: WorkerId,
+    pub(super) name: String,
+    pub(super) addr: SocketAddr,
+}
+
+/// From the driver of a worker to that of its master.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum WorkerNote {
+    /// It has built the job and can be reached by the others.
+    Ready { addr: SocketAddr, cores: u32, memory: u64 },
+    /// A task is done, and something leaves the job with it.
+    Done { message: ToMaster, luggage: Luggage },
+    /// It would like to hand over what it holds and go.
+    Leave,
+    /// It has lost another worker that it needs.
+    Unreachable { worker: WorkerId, why: String },
+    /// Its receiver for a source listens at this URL.
+    Receiving { source: SourceId, url: String },
+    /// It cannot have a receiver for a source.
+    CannotReceive { source: SourceId, why: String },
+    /// Its receiver has ended: nothing more will come of it.
+    ReceivedAll { source: SourceId },
+    /// It has received something.
+    Received { source: SourceId, receipt: Receipt, records: u64 },
+    /// How much it holds, in bytes.
+    Load { memory: u64, spilled: u64 },
+}
+
+/// Where the freight of a `Done` is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Luggage {
+    /// Here.
+    Here(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// In so many raw blocks.
+    Sent(u32),
+}
+
+/// From the driver of a worker to that of another.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum PeerNote {
+    /// The first on a connection, from the worker that made it.
+    Hello { worker: WorkerId },
+    /// What the core says, and the blocks that belong to it.
+    Said { message: ToPeer, freight: Freight },
+    /// Keep a copy of what this worker has received: here, or in a block of its own.
+    Copy {
+        source: SourceId,
+        number: u64,
+        what: Carried,
+        #[serde(with = "serde_bytes")]
+        here: Vec<u8>,
+        is_here: bool,
+    },
+    /// The copy is kept.
+    Copied { source: SourceId, number: u64 },
+    /// Nobody will read these any more.
+    Drop(Dropped),
+}
+
+/// The blocks that belong to a message between workers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Freight {
+    /// What each is.
+    pub(super) labels: Vec<Label>,
+    /// Their bytes one after another, if they are here.
+    #[serde(with = "serde_bytes")]
+    pub(super) here: Vec<u8>,
+    /// Whether they are.
+    pub(super) is_here: bool,
+}
+
+/// What a block between workers is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Label {
+    pub(super) place: Place,
+    /// Its length in bytes, header included.
+    pub(super) len: u32,
+}
+
+/// Where a block between workers belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Place {
+    /// What a task made for a partition.
+    Segment(TailId, Partition),
+    /// Part of a state, with its tag.
+    State(u64),
+}
+
+impl Message for MasterNote {
+    const KIND: MessageKind = MessageKind::MasterNote;
+}
+
+impl Message for WorkerNote {
+    const KIND: MessageKind = MessageKind::WorkerNote;
+}
+
+impl Message for PeerNote {
+    const KIND: MessageKind = MessageKind::PeerNote;
+}
+
+/// What leaves the job with a task, as it travels.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    parts: Vec<PackedPart>,
+    dead: Option<(SourceId, u64, Vec<DeadLetter>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PackedPart {
+    output: OutputId,
+    partition: Partition,
+    records: u64,
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    header: Vec<u8>,
+    #[serde(with = "serde_bytes")]
+    preview: Vec<u8>,
+}
+
+/// What leaves the job with a task, as bytes; nothing if nothing does.
+pub(super) fn pack(leaving: Leaving) -> Option<Vec<u8>> {
+    if leaving.parts.is_empty() && leaving.dead.is_none() {
+        return None;
+    }
+    let parts = leaving.parts.into_iter().map(|(output, part, preview)| PackedPart {
+        output,
+        partition: part.partition,
+        records: part.records,
+        bytes: Arc::unwrap_or_clone(part.bytes),
+        header: part.header.to_vec(),
+        preview,
+    });
+    let dead = leaving.dead.map(|(source, dead)| (source, dead.count, dead.first));
+    let packed = Packed { parts: parts.collect(), dead };
+    // Into memory, of types that know their lengths: it cannot fail.
+    postcard::to_extend(&packed, Vec::new()).ok()
+}
+
+/// What was packed; nothing if it was not.
+pub(super) fn unpack(bytes: &[u8]) -> Option<Leaving> {
+    let (packed, rest): (Packed, _) = postcard::take_from_bytes(bytes).ok()?;
+    if !rest.is_empty() {
+        return None;
+    }
+    let part = |packed: PackedPart| {
+        let part = Part {
+            partition: packed.partition,
+            records: packed.records,
+            bytes: Arc::new(packed.bytes),
+            header: Arc::from(packed.header),
+        };
+        (packed.output, part, packed.preview)
+    };
+    Some(Leaving {
+        parts: packed.parts.into_iter().map(part).collect(),
+        dead: packed.dead.map(|(source, count, first)| (source, DeadLetters { count, first })),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leaves_comes_out_as_it_went_in() {
+        let part = Part {
+            partition: Partition(3),
+            records: 2,
+            bytes: Arc::new(b"a,1\nb,2\n".to_vec()),
+            header: Arc::from(b"key,n".as_slice()),
+        };
+        let letter = DeadLetter {
+            split: "views.json".to_owned(),
+            position: 7,
+            reason: "no JSON".to_owned(),
+            text: "{".to_owned(),
+        };
+        let leaving = Leaving {
+            parts: vec![(OutputId(1), part, b"a,1".to_vec())],
+            dead: Some((SourceId(2), DeadLetters { count: 9, first: vec![letter.clone()] })),
+        };
+        let bytes = pack(leaving).unwrap();
+        let back = unpack(&bytes).unwrap();
+        let (output, part, preview) = &back.parts[0];
+        assert_eq!((*output, part.partition, part.records), (OutputId(1), Partition(3), 2));
+        assert_eq!(
+            (&part.bytes[..], &part.header[..], &preview[..]),
+            (&b"a,1\nb,2\n"[..], &b"key,n"[..], &b"a,1"[..])
+        );
+        let (source, dead) = back.dead.unwrap();
+        assert_eq!((source, dead.count, dead.first), (SourceId(2), 9, vec![letter]));
+        assert!(pack(Leaving::default()).is_none());
+        assert!(unpack(&bytes[..bytes.len() - 1]).is_none());
+    }
+}

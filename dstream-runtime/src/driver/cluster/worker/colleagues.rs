@@ -1,0 +1,154 @@
+//! The other workers, and the connections to them.
+//!
+//! Of two workers the one with the larger id connects. Who calls says which worker it is, and is
+//! believed if its certificate has that worker's name.
+
+use std::collections::BTreeMap;
+
+use crate::driver::cluster::note::Colleague;
+use crate::id::WorkerId;
+use crate::net::trust::Subject;
+use crate::net::{Net, PeerId};
+use crate::wire::Role;
+
+pub(super) struct Colleagues {
+    id: WorkerId,
+    known: BTreeMap<WorkerId, Known>,
+    /// Who called, by the name in its certificate, and which worker it says it is once it has said so:
+    /// it may be heard of later than it calls.
+    callers: BTreeMap<PeerId, (String, Option<WorkerId>)>,
+}
+
+struct Known {
+    colleague: Colleague,
+    link: Link,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// Nobody has called.
+    Down,
+    /// This worker is calling.
+    Calling(PeerId),
+    Up(PeerId),
+}
+
+impl Colleagues {
+    pub(super) fn new(id: WorkerId) -> Self {
+        Self { id, known: BTreeMap::new(), callers: BTreeMap::new() }
+    }
+
+    /// All workers there are. Those that are not among them any more are let go.
+    pub(super) fn learn(&mut self, crew: Vec<Colleague>, net: &Net) {
+        let mut gone = std::mem::take(&mut self.known);
+        for colleague in crew.into_iter().filter(|colleague| colleague.worker != self.id) {
+            let link = gone.remove(&colleague.worker).map_or(Link::Down, |known| known.link);
+            self.known.insert(colleague.worker, Known { colleague, link });
+        }
+        for known in gone.into_values() {
+            if let Link::Up(peer) | Link::Calling(peer) = known.link {
+                net.close(peer);
+            }
+        }
+        let said: Vec<_> =
+            self.callers.iter().filter_map(|(peer, (_, w))| Some((*peer, (*w)?))).collect();
+        for (peer, worker) in said {
+            // Whoever lied is found out now.
+            if let Err(wrong) = self.hello(peer, worker) {
+                net.accuse(peer, wrong);
+            }
+        }
+        self.reconnect(net);
+    }
+
+    /// Calls those that this worker has to call.
+    pub(super) fn reconnect(&mut self, net: &Net) {
+        for (worker, known) in &mut self.known {
+            if known.link == Link::Down && *worker < self.id {
+                known.link = Link::Calling(net.connect(known.colleague.addr));
+            }
+        }
+    }
+
+    /// Somebody is there. Whether it is one that this worker has called, which wants to hear who calls.
+    pub(super) fn connected(&mut self, peer: PeerId, subject: &Subject) -> bool {
+        if subject.role != Role::Worker {
+            return false;
+        }
+        let called = self.known.values_mut().find(|known| known.link == Link::Calling(peer));
+        match called {
+            Some(known) => {
+                known.link = Link::Up(peer);
+                true
+            }
+            None => {
+                self.callers.insert(peer, (subject.name.clone(), None));
+                false
+            }
+        }
+    }
+
+    /// A caller says which worker it is; an error if it is not. One that is not known yet is remembered.
+    pub(super) fn hello(&mut self, peer: PeerId, worker: WorkerId) -> Result<(), &'static str> {
+        let (name, said) = self.callers.get_mut(&peer).ok_or("it said twice who it is")?;
+        let Some(known) = self.known.get_mut(&worker) else {
+            *said = Some(worker);
+            return Ok(());
+        };
+        if known.colleague.name != *name {
+            return Err("its certificate is that of another worker");
+        }
+        known.link = Link::Up(peer);
+        self.callers.remove(&peer);
+        Ok(())
+    }
+
+    /// A connection has ended; the worker, if it is one that is still needed.
+    pub(super) fn closed(&mut self, peer: PeerId) -> Option<WorkerId> {
+        self.callers.remove(&peer);
+        let of_peer = |link| matches!(link, Link::Up(of) | Link::Calling(of) if of == peer);
+        let known = self.known.values_mut().find(|known| of_peer(known.link))?;
+        let was_up = matches!(known.link, Link::Up(_));
+        known.link = Link::Down;
+        was_up.then_some(known.colleague.worker)
+    }
+
+    /// The connection to a worker.
+    pub(super) fn peer(&self, worker: WorkerId) -> Option<PeerId> {
+        match self.known.get(&worker)?.link {
+            Link::Up(peer) => Some(peer),
+            Link::Down | Link::Calling(_) => None,
+        }
+    }
+
+    /// Which worker a connection is that of.
+    pub(super) fn worker(&self, peer: PeerId) -> Option<WorkerId> {
+        let known = self.known.values().find(|known| known.link == Link::Up(peer))?;
+        Some(known.colleague.worker)
+    }
+
+    /// Who keeps copies of what this worker receives: the next one that can be reached, so that the
+    /// copies of several are spread.
+    pub(super) fn second(&self) -> Option<WorkerId> {
+        let up = |(worker, known): (&WorkerId, &Known)| {
+            matches!(known.link, Link::Up(_)).then_some(*worker)
+        };
+        let mut after = self.known.range(self.id..).filter_map(up);
+        after.next().or_else(|| self.known.iter().find_map(up))
+    }
+
+    /// Whether a connection is that of a worker that said who it is.
+    pub(super) fn is_known(&self, peer: PeerId) -> bool {
+        self.known.values().any(|known| known.link == Link::Up(peer))
+    }
+
+    /// Whether all workers of a placement can be told something.
+    pub(super) fn reaches(&self, placement: &[WorkerId]) -> bool {
+        let mut last = None;
+        placement.iter().all(|worker| {
+            // Owners often come in runs.
+            let same = last.replace(*worker) == Some(*worker);
+            same || *worker == self.id || self.peer(*worker).is_some()
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! What comes from other workers: through the door, and to the core once all of it is there.
+
+use super::{Driver, Over};
+use crate::block::{Block, Bytes, Door, DoorError};
+use crate::driver::cluster::ClusterError;
+use crate::driver::cluster::note::{Freight, PeerNote, Place};
+use crate::driver::worker::Segment;
+use crate::exec::task::SavedState;
+use crate::id::{Attempt, Epoch, Partition, SourceId, StageId, TaskId};
+use crate::net::PeerId;
+use crate::sched::message::ToPeer;
+use crate::source::Carried;
+use crate::wire::{BlockHeader, Cargo, MessageKind, Received};
+
+/// Which message a block belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Task(TaskId, Attempt),
+    State(Epoch, StageId, Partition),
+}
+
+impl Key {
+    fn of(message: &ToPeer) -> Self {
+        match message {
+            ToPeer::Produced { task, attempt, .. } => Self::Task(*task, *attempt),
+            ToPeer::State { epoch, stage, partition } => Self::State(*epoch, *stage, *partition),
+        }
+    }
+}
+
+impl Driver<'_> {
+    pub(super) fn peer_said(&mut self, peer: PeerId, message: &Received) {
+        if message.kind() != MessageKind::PeerNote {
+            return;
+        }
+        let wrong = match message.read() {
+            Ok(PeerNote::Hello { worker }) => {
+                let known = self.colleagues.hello(peer, worker);
+                self.take_held();
+                known.err().map(str::to_owned)
+            }
+            Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
+                self.said(peer, message, &freight).err()
+            }
+            Ok(PeerNote::Copy { source, number, what, here, is_here }) => {
+                let complete = if is_here {
+                    let mut buffer = self.pool.take(here.len());
+                    buffer.bytes_mut().extend_from_slice(&here);
+                    Some((what, vec![Block::raw(buffer)]))
+                } else {
+                    self.copies.announced((peer, source, number), what, 1)
+                };
+                self.copy_complete(peer, source, number, complete);
+                None
+            }
+            Ok(PeerNote::Copied { source, number }) => {
+                let settled = self.receipts.copied(source, number);
+                self.settle(source, number, settled);
+                None
+            }
+            Ok(PeerNote::Drop(dropped)) => {
+                self.receipts.drop(&dropped);
+                None
+            }
+            Ok(PeerNote::Said { .. }) => Some("it did not say which worker it is".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(wrong) = wrong {
+            self.net.accuse(peer, &wrong);
+        }
+    }
+
+    fn said(&mut self, peer: PeerId, message: ToPeer, freight: &Freight) -> Result<(), String> {
+        let places: Vec<Place> = freight.labels.iter().map(|label| label.place).collect();
+        if !freight.is_here {
+            let (key, pieces) = ((peer, Key::of(&message)), places.len() as u32);
+            let complete = self.arrivals.announced(key, (message, places), pieces);
+            if let Some(((message, places), blocks)) = complete {
+                self.pass_on(message, &places, blocks);
+            }
+            return Ok(());
+        }
+        let mut rest = freight.here.as_slice();
+        let mut blocks = Vec::with_capacity(places.len());
+        for label in &freight.labels {
+            let (bytes, after) = rest
+                .split_at_checked(label.len as usize)
+                .ok_or("a message is shorter than its freight")?;
+            rest = after;
+            let mut buffer = self.pool.take(bytes.len());
+            buffer.bytes_mut().extend_from_slice(bytes);
+            let door = self.door(&message, label.place);
+            blocks.push(through(door, buffer.into()).map_err(|error| error.to_string())?);
+        }
+        self.pass_on(message, &places, blocks);
+        Ok(())
+    }
+
+    /// The door for a block that belongs to a message.
+    fn door(&self, message: &ToPeer, place: Place) -> Option<Door> {
+        match (message, place) {
+            (ToPeer::Produced { task, .. }, Place::Segment(tail, _)) => {
+                self.kernels.stages.get(task.stage.index())?.door(tail)
+            }
+            (ToPeer::State { stage, .. }, Place::State(tag)) => {
+                self.kernels.stages.get(stage.index())?.state_door(tag)
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn block_came(&mut self, peer: PeerId, header: BlockHeader, bytes: Bytes) {
+        let stage = |stage: StageId| self.kernels.stages.get(stage.index());
+        let opened = match header.cargo {
+            Cargo::Input { task } if peer == self.master => Block::open_raw(bytes).map(|block| {
+                let ready = self.inputs.arrived(task, header.piece, block);
+                ready.into_iter().for_each(|run| self.start(run));
+            }),
+            Cargo::Segment { id, attempt } => {
+                let door = stage(id.producer.stage).and_then(|stage| stage.door(id.tail));
+                through(door, bytes).map(|block| {
+                    let key = (peer, Key::Task(id.producer, attempt));
+                    self.arrived(key, header.piece, block);
+                })
+            }
+            Cargo::State { stage: of, partition, tag } => {
+                let door = stage(of).and_then(|stage| stage.state_door(tag));
+                through(door, bytes).map(|block| {
+                    let key = (peer, Key::State(header.epoch, of, partition));
+                    self.arrived(key, header.piece, block);
+                })
+            }
+            Cargo::Receipt { source, number } => Block::open_raw(bytes).map(|block| {
+                let complete = self.copies.arrived((peer, source, number), 0, block);
+                self.copy_complete(peer, source, number, complete);
+            }),
+            Cargo::Append { number } => Block::open_raw(bytes).map(|block| {
+                let asks = self.sessions.block(peer, number, block);
+                self.session_asks(asks);
+            }),
+            _ => Ok(()),
+        };
+        if let Err(error) = opened {
+            self.net.accuse(peer, &error.to_string());
+        }
+    }
+
+    fn copy_complete(
+        &mut self,
+        peer: PeerId,
+        source: SourceId,
+        number: u64,
+        complete: Option<(Carried, Vec<Block>)>,
+    ) {
+        if let Some((what, blocks)) = complete
+            && let Some(lines) = blocks.into_iter().next()
+        {
+            self.copy(peer, source, number, what, lines);
+        }
+    }
+
+    fn arrived(&mut self, key: (PeerId, Key), piece: u32, block: Block) {
+        if let Some(((message, places), blocks)) = self.arrivals.arrived(key, piece, block) {
+            self.pass_on(message, &places, blocks);
+        }
+    }
+
+    /// A message is complete.
+    pub(super) fn pass_on(&mut self, message: ToPeer, places: &[Place], blocks: Vec<Block>) {
+        let (ToPeer::Produced { epoch, .. } | ToPeer::State { epoch, .. }) = &message;
+        if *epoch > self.beat.epoch {
+            self.early.push((message, places.to_vec(), blocks));
+            return;
+        }
+        let placed = places.iter().zip(blocks);
+        if let ToPeer::State { epoch, stage, partition } = message {
+            let parts = placed.filter_map(|(place, block)| match place {
+                Place::State(tag) => Some((*tag, block.into())),
+                Place::Segment(..) => None,
+            });
+            let saved = SavedState { parts: parts.collect() };
+            if let Err(error) = self.worker.take_over(epoch, stage, partition, &saved) {
+                let why =
+                    format!("the state of {stage}, {partition} cannot be taken over: {error}");
+                self.over = Some(Over::Failed(ClusterError::Broken { why }));
+            }
+            return;
+        }
+        let segments = placed.filter_map(|(place, block)| match place {
+            Place::Segment(tail, partition) => {
+                let block = block.into();
+                Some(Segment { tail: *tail, partition: *partition, block })
+            }
+            Place::State(_) => None,
+        });
+        self.worker.peer_said(message, segments.collect());
+    }
+}
+
+fn through(door: Option<Door>, bytes: Bytes) -> Result<Block, DoorError> {
+    match door {
+        Some(door) => door(bytes),
+        // Nothing that this plan knows: as good as no block.
+        None => Err(DoorError::Archive),
+    }
+}

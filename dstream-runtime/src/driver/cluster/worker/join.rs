@@ -1,0 +1,159 @@
+//! How a worker comes to its master: a certificate, a connection, and a welcome.
+//!
+//! A master that does not answer yet may answer soon: a worker tries again until it is stopped. One that
+//! refuses goes on refusing: that is an error, with the reason.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::Receiver;
+
+use crate::driver::Event;
+use crate::driver::cluster::note::MasterNote;
+use crate::driver::cluster::{ClusterError, JobSetup, WorkerNews, WorkerOptions};
+use crate::id::WorkerId;
+use crate::net::trust::{Identity, Token};
+use crate::net::{self, CloseReason, JoinOptions, Net, NetError, NetEvent, PeerId};
+use crate::plan::Plan;
+use crate::wire::MessageKind;
+
+/// Between two rounds of trying.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often somebody is told that a worker is still trying.
+const REMIND: Duration = Duration::from_secs(10);
+
+/// The master's word that a worker belongs to its cluster.
+pub(super) struct Welcome {
+    pub(super) peer: PeerId,
+    pub(super) addr: SocketAddr,
+    pub(super) worker: WorkerId,
+    pub(super) setup: JobSetup,
+    pub(super) heartbeat: Duration,
+}
+
+/// Tries, round after round, until something comes of it or the worker is stopped.
+fn tries<T>(
+    options: &WorkerOptions,
+    log: &dyn Fn(WorkerNews),
+    events: &Receiver<Event>,
+    mut attempt: impl FnMut(SocketAddr) -> Result<Option<T>, ClusterError>,
+) -> Result<Option<T>, ClusterError> {
+    let mut remind = Instant::now() + REMIND / 5;
+    loop {
+        for addr in &options.master {
+            if let Some(found) = attempt(*addr)? {
+                return Ok(Some(found));
+            }
+        }
+        if Instant::now() >= remind {
+            remind = Instant::now() + REMIND;
+            let masters: Vec<_> = options.master.iter().map(SocketAddr::to_string).collect();
+            let text = format!("no master answers at {} yet; trying on", masters.join(", "));
+            log(WorkerNews::Warning(text));
+        }
+        let until = Instant::now() + PAUSE;
+        while let Ok(event) = events.recv_deadline(until) {
+            if matches!(event, Event::Stop) {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// The worker's certificate: the one that it has, or one for its token. None if it was stopped.
+pub(super) fn identity(
+    plan: &Plan,
+    options: &WorkerOptions,
+    log: &dyn Fn(WorkerNews),
+    events: &Receiver<Event>,
+) -> Result<Option<Identity>, ClusterError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let token = options.token.as_deref().map(Token::read).transpose()?;
+    if let Some(identity) = Identity::read(&options.identity, now)? {
+        let other = token.as_ref().is_some_and(|token| token.authority() != identity.authority());
+        if !other {
+            return Ok(Some(identity));
+        }
+    }
+    let Some(token) = token else {
+        return Err(ClusterError::NoToken { identity: options.identity.clone() });
+    };
+    let joined = tries(options, log, events, |addr| {
+        let join = JoinOptions::new(addr, token.clone(), plan.job, plan.hash, &options.name);
+        match net::join(&join) {
+            Ok(identity) => Ok(Some(identity)),
+            Err(NetError::Broken { reason, .. }) if is_passing(&reason) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    })?;
+    let Some(identity) = joined else { return Ok(None) };
+    identity.write(&options.identity)?;
+    let (name, authority) = (identity.subject().name.clone(), identity.authority().short());
+    log(WorkerNews::Certified { name, authority });
+    Ok(Some(identity))
+}
+
+/// Whether a connection may come to be if it is tried again.
+fn is_passing(reason: &CloseReason) -> bool {
+    !matches!(reason, CloseReason::Refused(_) | CloseReason::Violation(_) | CloseReason::Accused(_))
+}
+
+/// Connects to a master and waits to be welcomed. None if the worker was stopped.
+pub(super) fn welcome(
+    net: &Net,
+    options: &WorkerOptions,
+    log: &dyn Fn(WorkerNews),
+    events: &Receiver<Event>,
+) -> Result<Option<Welcome>, ClusterError> {
+    let mut stopped = false;
+    let welcome = tries(options, log, events, |addr| {
+        let peer = net.connect(addr);
+        loop {
+            let event = match events.recv() {
+                Ok(Event::Net(delivery)) => delivery.take(),
+                Ok(Event::Stop) | Err(_) => {
+                    stopped = true;
+                    net.close(peer);
+                    continue;
+                }
+                Ok(_) => continue,
+            };
+            match event {
+                NetEvent::Connected { peer: of, .. } if of == peer => {
+                    log(WorkerNews::Connected { master: addr, listen: net.local_addr() });
+                }
+                NetEvent::Message { peer: of, message } if of == peer => {
+                    if message.kind() != MessageKind::MasterNote {
+                        continue;
+                    }
+                    match message.read() {
+                        Ok(MasterNote::Welcome { worker, setup, heartbeat_ms }) => {
+                            let heartbeat = Duration::from_millis(heartbeat_ms.clamp(10, 10_000));
+                            let setup = *setup;
+                            return Ok(Some(Welcome { peer, addr, worker, setup, heartbeat }));
+                        }
+                        Ok(MasterNote::Dismiss { why }) => {
+                            return Err(ClusterError::Refused { master: addr, why });
+                        }
+                        Ok(_) => {}
+                        Err(error) => net.accuse(peer, &error.to_string()),
+                    }
+                }
+                NetEvent::Closed { peer: of, reason } if of == peer => {
+                    return match reason {
+                        CloseReason::Refused(refusal) => {
+                            Err(NetError::Refused { addr, refusal }.into())
+                        }
+                        reason if is_passing(&reason) && !stopped => Ok(None),
+                        reason => Err(NetError::Broken { addr, reason }.into()),
+                    };
+                }
+                _ => {}
+            }
+        }
+    });
+    match welcome {
+        Err(_) if stopped => Ok(None),
+        other => other,
+    }
+}

@@ -1,0 +1,345 @@
+//! What this worker has received for pushed sources, and copies of what others have.
+//!
+//! A receipt goes through this, and its client is told that it is safe only at the end of it:
+//!
+//! ```text
+//! received ─┬─► copied by a second worker ─┬─► safe ─► read by a batch ─► the batch is over: gone
+//!           └─► registered by the master  ─┘
+//! ```
+//!
+//! With no second worker there is no copy to wait for.
+
+use std::collections::BTreeMap;
+
+use crate::block::Block;
+use crate::client::Append;
+use crate::driver::cluster::note::WorkerNote;
+use crate::id::{BatchSeq, SourceId, WorkerId};
+use crate::net::PeerId;
+use crate::sched::message::TaskInput;
+use crate::source::receive::{
+    Ack, ClientBatch, Receipt, Received, Refusal, Registered, Share, taker_of,
+};
+use crate::source::{Carried, Input, Range, SourceError};
+use crate::store::{BlockStore, KeptBlock};
+use crate::wire::ClientId;
+
+/// A receipt: of a worker, for a source, by its number.
+type Key = (WorkerId, SourceId, u64);
+
+/// Something that was received here.
+struct Mine {
+    state: State,
+    /// Who has the copy.
+    copy: Option<WorkerId>,
+}
+
+enum State {
+    /// Its client waits.
+    Pending { teller: Teller, copied: bool, registered: bool },
+    /// Its client has been told. The share counts against the receiver's bound until a batch takes it.
+    Safe(Option<Share>),
+}
+
+/// How its client hears what became of it.
+enum Teller {
+    /// By the receiver that took it in.
+    Receiver(Ack),
+    /// By the session of a client of the library.
+    Client(Appended),
+}
+
+/// An append of a client of the library.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Appended {
+    pub(super) peer: PeerId,
+    pub(super) client: ClientId,
+    pub(super) number: u64,
+}
+
+/// What is to be done about a receipt that is not pending any more.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Whose append it was.
+    pub(super) append: Option<Appended>,
+    /// Who has a copy that nobody needs.
+    pub(super) copy: Option<WorkerId>,
+}
+
+/// The lines of a receipt.
+struct Lines {
+    what: Carried,
+    block: KeptBlock,
+}
+
+pub(super) struct Receipts {
+    id: WorkerId,
+    next: BTreeMap<SourceId, u64>,
+    mine: BTreeMap<(SourceId, u64), Mine>,
+    /// Of this worker's receipts, and of copies.
+    lines: BTreeMap<Key, Lines>,
+    /// What batches read here, to be dropped when they are over.
+    read: BTreeMap<BatchSeq, Vec<Range>>,
+}
+
+/// Something that was received, on its way to be safe.
+pub(super) struct New {
+    pub(super) number: u64,
+    pub(super) what: Carried,
+    pub(super) lines: Block,
+    pub(super) records: u64,
+    pub(super) client: Option<ClientBatch>,
+}
+
+impl New {
+    /// What the master is told of it.
+    pub(super) fn report(
+        &self,
+        source: SourceId,
+        taker: WorkerId,
+        copy: Option<WorkerId>,
+    ) -> WorkerNote {
+        let bytes = self.lines.body().len() as u64;
+        let receipt = Receipt { taker, number: self.number, copy, bytes, client: self.client };
+        WorkerNote::Received { source, receipt, records: self.records }
+    }
+}
+
+impl Receipts {
+    pub(super) fn new(id: WorkerId) -> Self {
+        Self {
+            id,
+            next: BTreeMap::new(),
+            mine: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            read: BTreeMap::new(),
+        }
+    }
+
+    /// Something has been received, which `copy` is going to be sent a copy of.
+    pub(super) fn received(
+        &mut self,
+        source: SourceId,
+        received: Received,
+        copy: Option<WorkerId>,
+        store: &BlockStore,
+    ) -> New {
+        let Received { what, lines, records, client, ack } = received;
+        let number = self.number(source, Teller::Receiver(ack), copy);
+        self.keep((self.id, source, number), what.clone(), lines.clone(), store);
+        New { number, what, lines, records, client }
+    }
+
+    /// A client of the library has appended something.
+    pub(super) fn appended(
+        &mut self,
+        append: Append,
+        copy: Option<WorkerId>,
+        store: &BlockStore,
+    ) -> New {
+        let Append { peer, source, client, number: theirs, lines, records, header } = append;
+        let teller = Teller::Client(Appended { peer, client, number: theirs });
+        let number = self.number(source, teller, copy);
+        let split = format!("client {client}, append {theirs}");
+        let what = Carried::lines(split.into(), 0, header, lines.body().len() as u64);
+        self.keep((self.id, source, number), what.clone(), lines.clone(), store);
+        let client = Some(ClientBatch { client: client.0, number: theirs });
+        New { number, what, lines, records, client }
+    }
+
+    fn number(&mut self, source: SourceId, teller: Teller, copy: Option<WorkerId>) -> u64 {
+        let next = self.next.entry(source).or_insert(0);
+        *next += 1;
+        let state = State::Pending { teller, copied: copy.is_none(), registered: false };
+        self.mine.insert((source, *next), Mine { state, copy });
+        *next
+    }
+
+    /// A copy of what another worker has received.
+    pub(super) fn keep(&mut self, key: Key, what: Carried, lines: Block, store: &BlockStore) {
+        self.lines.insert(key, Lines { what, block: store.keep(lines) });
+    }
+
+    /// The second worker has its copy.
+    pub(super) fn copied(&mut self, source: SourceId, number: u64) -> Settled {
+        self.mark(source, number, |copied, _| *copied = true)
+    }
+
+    /// The master has it, or knows its lines already: then they are safe, and this receipt is dropped.
+    pub(super) fn registered(&mut self, source: SourceId, number: u64, how: Registered) -> Settled {
+        match how {
+            Registered::Taken | Registered::Again => {
+                self.mark(source, number, |_, registered| *registered = true)
+            }
+            Registered::Known => self.end(source, number, |ack| drop(ack.done())),
+        }
+    }
+
+    /// The master will not have it, and why.
+    pub(super) fn refused(&mut self, source: SourceId, number: u64, why: &Refusal) -> Settled {
+        self.end(source, number, |ack| ack.refuse(why))
+    }
+
+    /// A receipt that will not be part of any batch.
+    fn end(&mut self, source: SourceId, number: u64, tell: impl FnOnce(Ack)) -> Settled {
+        self.lines.remove(&(self.id, source, number));
+        let Some(mine) = self.mine.remove(&(source, number)) else { return Settled::default() };
+        let append = match mine.state {
+            State::Pending { teller: Teller::Client(append), .. } => Some(append),
+            State::Pending { teller: Teller::Receiver(ack), .. } => {
+                tell(ack);
+                None
+            }
+            State::Safe(_) => None,
+        };
+        Settled { append, copy: mine.copy }
+    }
+
+    fn mark(
+        &mut self,
+        source: SourceId,
+        number: u64,
+        mark: impl FnOnce(&mut bool, &mut bool),
+    ) -> Settled {
+        let mine = self.mine.get_mut(&(source, number));
+        let Some(Mine { state, .. }) = mine else { return Settled::default() };
+        if let State::Pending { copied, registered, .. } = state {
+            mark(copied, registered);
+            if !(*copied && *registered) {
+                return Settled::default();
+            }
+        }
+        let (share, append) = match std::mem::replace(state, State::Safe(None)) {
+            State::Pending { teller: Teller::Receiver(ack), .. } => (Some(ack.done()), None),
+            State::Pending { teller: Teller::Client(append), .. } => (None, Some(append)),
+            State::Safe(share) => (share, None),
+        };
+        *state = State::Safe(share);
+        Settled { append, copy: None }
+    }
+
+    /// Whether some client of a source still waits to be told.
+    pub(super) fn is_pending(&self, source: SourceId) -> bool {
+        let mut of_source = self.mine.range((source, 0)..=(source, u64::MAX));
+        of_source.any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
+    }
+
+    /// A worker is gone: what it was to copy and has not is to be copied by another, if there is one.
+    pub(super) fn lost(
+        &mut self,
+        worker: WorkerId,
+        other: Option<WorkerId>,
+    ) -> (Vec<(SourceId, u64, Carried, Block)>, Vec<(SourceId, u64, Settled)>) {
+        let mut again = Vec::new();
+        let mut alone = Vec::new();
+        for ((source, number), mine) in &mut self.mine {
+            if mine.copy != Some(worker) {
+                continue;
+            }
+            mine.copy = other;
+            let pending = matches!(mine.state, State::Pending { copied: false, .. });
+            let lines = self.lines.get(&(self.id, *source, *number)).filter(|_| pending);
+            match (other, lines) {
+                (Some(_), Some(lines)) => {
+                    if let Ok(block) = lines.block.get() {
+                        again.push((*source, *number, lines.what.clone(), block));
+                    }
+                }
+                _ => alone.push((*source, *number)),
+            }
+        }
+        let settled =
+            alone.into_iter().map(|(source, number)| (source, number, self.copied(source, number)));
+        (again, settled.collect())
+    }
+
+    /// A batch begins that reads these here: what they take is no longer the receivers'.
+    pub(super) fn begins(&mut self, batch: BatchSeq, inputs: &[TaskInput]) {
+        for range in inputs.iter().flat_map(|input| &input.ranges) {
+            let Some((taker, source)) = taker_of(&range.split) else { continue };
+            self.read.entry(batch).or_default().push(range.clone());
+            if taker == self.id {
+                for number in range.start..range.end {
+                    if let Some(Mine { state: State::Safe(share), .. }) =
+                        self.mine.get_mut(&(source, number))
+                    {
+                        *share = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Batches before this one are over: what they read is dropped here, and is to be dropped by those
+    /// who have the other copy.
+    pub(super) fn release(&mut self, oldest: BatchSeq) -> Vec<(WorkerId, Dropped)> {
+        let mut tell = Vec::new();
+        while let Some(first) = self.read.first_entry().filter(|first| *first.key() < oldest) {
+            for range in first.remove() {
+                let Some((taker, source)) = taker_of(&range.split) else { continue };
+                let numbers = range.start..range.end;
+                let other = match taker == self.id {
+                    true => numbers
+                        .clone()
+                        .find_map(|number| self.mine.get(&(source, number)).and_then(|m| m.copy)),
+                    false => Some(taker),
+                };
+                let dropped = Dropped { taker, source, from: range.start, to: range.end };
+                self.drop(&dropped);
+                tell.extend(other.map(|other| (other, dropped)));
+            }
+        }
+        tell
+    }
+
+    /// Nobody will read these any more.
+    pub(super) fn drop(&mut self, dropped: &Dropped) {
+        let Dropped { taker, source, from, to } = *dropped;
+        let keys: Vec<Key> = self
+            .lines
+            .range((taker, source, from)..(taker, source, to))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in keys {
+            self.lines.remove(&key);
+            if taker == self.id {
+                self.mine.remove(&(source, key.2));
+            }
+        }
+    }
+
+    /// The input that ranges of receipts are.
+    ///
+    /// # Errors
+    /// When one is not here.
+    pub(super) fn open(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        let mut receipts = Vec::new();
+        for range in ranges {
+            let missing = |why: &str| SourceError::Data {
+                what: range.split.to_string(),
+                why: why.to_owned(),
+            };
+            let (taker, source) =
+                taker_of(&range.split).ok_or_else(|| missing("names no receipts"))?;
+            for number in range.start..range.end {
+                let lines = self.lines.get(&(taker, source, number));
+                let lines =
+                    lines.ok_or_else(|| missing(&format!("receipt {number} is not here")))?;
+                let block = lines.block.get().map_err(|error| missing(&error.to_string()))?;
+                receipts.push((lines.what.clone(), block));
+            }
+        }
+        Input::of_receipts(ranges.to_vec(), receipts)
+    }
+}
+
+/// Receipts that nobody will read any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(in crate::driver::cluster) struct Dropped {
+    pub(in crate::driver::cluster) taker: WorkerId,
+    pub(in crate::driver::cluster) source: SourceId,
+    /// The first.
+    pub(in crate::driver::cluster) from: u64,
+    /// One past the last.
+    pub(in crate::driver::cluster) to: u64,
+}

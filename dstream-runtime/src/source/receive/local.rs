@@ -1,0 +1,105 @@
+//! A receiver in the process that also cuts: what `http://` is on one machine.
+//!
+//! Lines are safe when they are here. They are counted until a batch has taken them.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::{DRAIN, Delivery, Receiver, Share, http};
+use crate::block::Block;
+use crate::record::Format;
+use crate::source::part;
+use crate::source::tcp::SPLIT;
+use crate::source::url::SourceUrl;
+use crate::source::{Carried, Cut, OnError, OpenOptions, Source, SourceError, carry};
+
+/// A receiver, and what it has delivered.
+struct Local {
+    receiver: Receiver,
+    inbox: Arc<Inbox>,
+    on_error: OnError,
+}
+
+#[derive(Default)]
+struct Inbox {
+    state: Mutex<State>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<(Carried, Block, Share)>,
+    ended: bool,
+}
+
+impl Inbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing can be left half done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_in(&self, delivery: Delivery) {
+        let mut state = self.state();
+        match delivery {
+            Delivery::Received(received) => {
+                let share = received.ack.done();
+                state.waiting.push((received.what, received.lines, share));
+            }
+            Delivery::Ended => {
+                state.ended = true;
+                self.ended.notify_all();
+            }
+        }
+    }
+}
+
+pub(in crate::source) fn open(
+    url: &SourceUrl,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Box<dyn Source>, SourceError> {
+    let inbox = Arc::new(Inbox::default());
+    let deliver = {
+        let inbox = inbox.clone();
+        Box::new(move |delivery| inbox.take_in(delivery))
+    };
+    let on_error = url.on_error()?;
+    let receiver = http::receiver(url, format, options, deliver)?;
+    Ok(Box::new(Local { receiver, inbox, on_error }))
+}
+
+impl Source for Local {
+    fn bounded(&self) -> bool {
+        false
+    }
+
+    fn immediate(&self) -> bool {
+        true
+    }
+
+    fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
+        let (waiting, ended) = {
+            let mut state = self.inbox.state();
+            (std::mem::take(&mut state.waiting), state.ended)
+        };
+        let mut parts = Vec::new();
+        for (what, lines, _given_back) in waiting {
+            parts.extend(carry::parts(what, vec![lines])?.0);
+        }
+        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended })
+    }
+
+    fn stop(&mut self) {
+        self.receiver.stop();
+        let state = self.inbox.state();
+        drop(self.inbox.ended.wait_timeout_while(state, DRAIN, |state| !state.ended));
+    }
+
+    fn on_error(&self) -> OnError {
+        self.on_error
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        Some(self.receiver.local_addr())
+    }
+}

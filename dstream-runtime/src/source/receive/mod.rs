@@ -1,0 +1,222 @@
+//! Receivers: where records that are pushed enter a worker.
+//!
+//! A [`Receiver`] listens, takes whole lines in, and hands them out as [`Received`] blocks, soon
+//! after they have come. It acknowledges nothing by itself: whoever takes the lines says when they
+//! are safe ([`Ack::done`]), and only then is the client told so. Invariant: what has been taken in
+//! and not been given back ([`Share`]) stays within the `buffer`; when that is full, no socket is
+//! read and no client acknowledged, and so they wait.
+//!
+//! What a receiver has handed out is a *receipt* once its worker has numbered it. The master's side
+//! of it is the [`PushSource`]: it knows of each receipt who holds it, and cuts batches of them.
+
+mod bound;
+mod clients;
+mod gather;
+mod http;
+mod local;
+mod phase;
+mod push;
+#[cfg(test)]
+mod tests;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{oneshot, watch};
+
+pub use bound::Share;
+pub use clients::{ClientBatch, Refusal};
+pub use push::{PushSource, Receipt, Registered, receipt_split, taker_of};
+
+pub(super) use bound::GiveBack;
+pub(super) use gather::{Pace, groups, received};
+pub(super) use local::open;
+pub(super) use phase::{DRAIN, Phase, drain, unless};
+
+use super::url::{SourceUrl, unknown};
+use super::{Carried, OpenOptions, SourceError, tcp};
+use crate::block::{Block, MAX_BODY};
+use crate::record::Format;
+
+/// An address is listened on by these schemes.
+const SCHEMES: &[&str] = &["tcp", "http"];
+
+/// The longest line or body that is taken in: it must fit into a block with its line end.
+const LONGEST: u64 = MAX_BODY as u64 - 1;
+
+/// What a receiver says.
+#[derive(Debug)]
+pub enum Delivery {
+    /// Lines have come.
+    Received(Received),
+    /// It was stopped, and nothing will follow.
+    Ended,
+}
+
+/// Takes what a receiver says, on the receiver's thread: while it runs, nothing is received.
+pub type Deliver = Box<dyn Fn(Delivery) + Send>;
+
+/// Whole lines that have come.
+#[derive(Debug)]
+pub struct Received {
+    /// Which lines they are, for whoever reads them: travels with them.
+    pub what: Carried,
+    /// The lines: a raw block.
+    pub lines: Block,
+    /// How many there are.
+    pub records: u64,
+    /// What the client calls them, if it numbers what it sends.
+    pub client: Option<ClientBatch>,
+    /// To be told when they are safe. Dropped, it says that they were lost.
+    pub ack: Ack,
+}
+
+/// Tells the clients what became of their lines.
+#[derive(Debug)]
+#[must_use = "dropped, it tells the client that its lines were lost"]
+pub struct Ack {
+    clients: Vec<oneshot::Sender<Answer>>,
+    share: Share,
+}
+
+/// What a client is told.
+type Answer = Result<(), Refusal>;
+
+impl Ack {
+    /// The lines are safe: they were registered, and a second worker holds them. What they take of
+    /// the bound is given back when the share is dropped: once a batch has been cut from them.
+    pub fn done(self) -> Share {
+        for client in self.clients {
+            // A client that has gone will ask again.
+            let _ = client.send(Ok(()));
+        }
+        self.share
+    }
+
+    /// The lines will not be part of any batch, and why.
+    pub fn refuse(self, why: &Refusal) {
+        for client in self.clients {
+            let _ = client.send(Err(why.clone()));
+        }
+    }
+}
+
+/// A listening receiver; it has a thread of its own.
+#[derive(Debug)]
+pub struct Receiver {
+    phase: watch::Sender<Phase>,
+    thread: Option<JoinHandle<()>>,
+    address: SocketAddr,
+}
+
+impl Receiver {
+    /// Listens where `url` says; `deliver` is given what comes.
+    ///
+    /// # Errors
+    /// When the URL has no such scheme, an option is unknown or malformed, or it cannot listen there.
+    pub fn open(
+        url: &str,
+        format: Format,
+        options: &OpenOptions,
+        deliver: Deliver,
+    ) -> Result<Self, SourceError> {
+        let url = SourceUrl::parse(url)?;
+        match url.scheme() {
+            "tcp" => tcp::receiver(&url, format, options, deliver),
+            "http" => http::receiver(&url, format, options, deliver),
+            other => Err(url.fail(unknown("scheme of a receiver", other, SCHEMES))),
+        }
+    }
+
+    pub(super) fn new(
+        phase: watch::Sender<Phase>,
+        thread: JoinHandle<()>,
+        address: SocketAddr,
+    ) -> Self {
+        Self { phase, thread: Some(thread), address }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts nobody any more. What the clients have sent until now is still delivered, and then
+    /// [`Delivery::Ended`]. Does not wait for that.
+    pub fn stop(&self) {
+        drain(&self.phase);
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.phase.send_replace(Phase::Closed);
+        if let Some(thread) = self.thread.take() {
+            // A thread that has panicked has nothing more to say here.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Whether records of this source are pushed, so that workers receive them ([`Receiver`]) and a
+/// [`PushSource`] cuts them; otherwise the source is opened by the master and read by its ranges.
+///
+/// # Errors
+/// When the URL is malformed.
+pub fn is_pushed(url: &str) -> Result<bool, SourceError> {
+    Ok(SCHEMES.contains(&SourceUrl::parse(url)?.scheme()))
+}
+
+/// Listens at an address.
+pub(super) fn listen(place: &str) -> Result<(TcpListener, SocketAddr), SourceError> {
+    let failed = |error| cannot_listen(place, error);
+    let listener = TcpListener::bind(place).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+pub(super) fn cannot_listen(place: &str, error: std::io::Error) -> SourceError {
+    SourceError::Io { doing: "listen on", what: place.to_owned(), error: Arc::new(error) }
+}
+
+/// How long a line may be, and how much may be held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) buffer: usize,
+    pub(super) max_line: usize,
+}
+
+const BUFFER: u64 = 64 << 20;
+const MAX_LINE: u64 = 16 << 20;
+
+/// A request is no larger, unless the URL says otherwise.
+const BODY: u64 = 16 << 20;
+
+impl Sizes {
+    /// What the URL says.
+    pub(super) fn of(url: &SourceUrl) -> Result<Self, SourceError> {
+        let buffer = url.size("buffer", 64 << 10)?.unwrap_or(BUFFER);
+        let max_line = url.size("max_line", 1)?.unwrap_or(MAX_LINE.min(buffer));
+        if max_line > buffer {
+            return Err(url.fail(format!(
+                "a line of `max_line` ({max_line} bytes) must fit into the `buffer` \
+                 ({buffer} bytes)"
+            )));
+        }
+        let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(Self { buffer: size(buffer), max_line: size(max_line) })
+    }
+
+    /// Refuses what does not fit into a block.
+    pub(super) fn in_blocks(self, url: &SourceUrl) -> Result<Self, SourceError> {
+        if self.max_line as u64 > LONGEST {
+            return Err(url.fail(format!(
+                "`max_line` is at most {LONGEST} bytes where lines travel between workers"
+            )));
+        }
+        Ok(self)
+    }
+}

@@ -1,0 +1,192 @@
+//! What a batch takes of receipts, against the receipts that were reported.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use crate::id::{SourceId, WorkerId};
+use crate::source::receive::{
+    ClientBatch, PushSource, Receipt, Refusal, Registered, receipt_split, taker_of,
+};
+use crate::source::{OnError, Source};
+
+fn source() -> PushSource {
+    PushSource::open("tcp://0.0.0.0:1?on_error=stop", SourceId(3)).unwrap()
+}
+
+fn receipt(taker: u32, number: u64, copy: Option<u32>) -> Receipt {
+    let (taker, copy) = (WorkerId(taker), copy.map(WorkerId));
+    Receipt { taker, number, copy, bytes: 100 << 10, client: None }
+}
+
+fn workers(ids: &[u32]) -> Vec<WorkerId> {
+    ids.iter().copied().map(WorkerId).collect()
+}
+
+/// Per input, whose receipts: taker, first and last number.
+fn cut(source: &mut PushSource, partitions: usize) -> Vec<Vec<(u32, u64, u64)>> {
+    let inputs = source.cut(partitions).unwrap().inputs;
+    assert!(inputs.len() <= partitions);
+    let show = |range: &crate::source::Range| {
+        let (taker, source) = taker_of(&range.split).unwrap();
+        assert_eq!(source, SourceId(3));
+        (taker.0, range.start, range.end - 1)
+    };
+    inputs.iter().map(|input| input.ranges.iter().map(show).collect()).collect()
+}
+
+#[test]
+fn inputs_are_made_of_what_their_owners_hold() {
+    let mut source = source();
+    assert!(source.on_error() == OnError::Stop && source.immediate() && !source.bounded());
+    source.placed(&workers(&[1, 2, 1, 2, 1]));
+    for number in 1..=6 {
+        assert_eq!(source.register(receipt(2, number, Some(1))), Ok(Registered::Taken));
+    }
+    source.register(receipt(1, 9, None)).unwrap();
+    assert_eq!(source.waiting(), 700 << 10);
+    // Three inputs' worth for worker 2, which has two partitions.
+    let inputs = cut(&mut source, 5);
+    assert_eq!(inputs, [vec![(1, 9, 9)], vec![(2, 1, 3)], vec![], vec![(2, 4, 6)]]);
+    assert!(cut(&mut source, 5).is_empty());
+    assert_eq!(source.register(receipt(2, 6, None)), Ok(Registered::Again));
+    source.register(receipt(2, 7, None)).unwrap();
+    source.register(receipt(2, 9, None)).unwrap();
+    assert_eq!(cut(&mut source, 5), [vec![], vec![(2, 7, 7), (2, 9, 9)]]);
+}
+
+#[test]
+fn receipts_wait_until_a_holder_owns_something() {
+    let mut source = source();
+    source.register(receipt(5, 1, Some(6))).unwrap();
+    source.register(receipt(5, 2, Some(7))).unwrap();
+    assert!(cut(&mut source, 2).is_empty());
+    source.placed(&workers(&[6, 8]));
+    assert_eq!(cut(&mut source, 2), [[(5, 1, 1)]]);
+    assert!(source.holds(WorkerId(7)) && source.holds(WorkerId(5)) && !source.holds(WorkerId(6)));
+    source.stop();
+    assert!(!source.cut(2).unwrap().ended);
+    source.placed(&workers(&[5]));
+    let last = source.cut(1).unwrap();
+    assert!(last.inputs.len() == 1 && last.ended);
+}
+
+#[test]
+fn it_ends_when_all_receivers_have() {
+    let mut source = source();
+    source.placed(&workers(&[1]));
+    source.opened(WorkerId(1));
+    source.opened(WorkerId(2));
+    source.opened(WorkerId(3));
+    assert!(!source.cut(1).unwrap().ended);
+    source.stop();
+    source.closed(WorkerId(1));
+    source.gone(WorkerId(3));
+    assert!(!source.cut(1).unwrap().ended);
+    source.register(receipt(2, 1, Some(1))).unwrap();
+    source.closed(WorkerId(2));
+    let last = source.cut(1).unwrap();
+    assert!(last.ended && last.inputs.len() == 1);
+    let unread = last.inputs[0].data.read(&mut |_| ()).unwrap_err().to_string();
+    assert!(unread.starts_with("receipt:2:3: can be read by the workers alone"), "{unread}");
+}
+
+#[test]
+fn a_batch_that_is_sent_again_counts_once() {
+    let mut source = source();
+    source.placed(&workers(&[1, 2]));
+    let of = |taker, number, batch| {
+        let client = Some(ClientBatch::named("client", batch));
+        source.register(Receipt { client, ..receipt(taker, number, None) })
+    };
+    assert_eq!(of(1, 1, 1), Ok(Registered::Taken));
+    assert_eq!(of(1, 2, 2), Ok(Registered::Taken));
+    // The client has connected to another worker and does not know that 2 was taken.
+    assert_eq!(of(2, 1, 2), Ok(Registered::Known));
+    assert_eq!(of(2, 2, 4), Err(Refusal::Gap { number: 4, expected: 3 }));
+    assert_eq!(of(2, 3, 3), Ok(Registered::Taken));
+    assert_eq!(cut(&mut source, 2), [[(1, 1, 2)], [(2, 3, 3)]]);
+}
+
+#[test]
+fn what_nobody_holds_any_more_fails_loudly() {
+    let mut source = source();
+    source.placed(&workers(&[1, 2]));
+    source.register(receipt(1, 1, Some(2))).unwrap();
+    source.gone(WorkerId(1));
+    assert_eq!(cut(&mut source, 2), [vec![], vec![(1, 1, 1)]]);
+    source.register(receipt(2, 1, Some(3))).unwrap();
+    source.register(receipt(2, 2, None)).unwrap();
+    source.gone(WorkerId(2));
+    let error = source.cut(2).err().unwrap().to_string();
+    assert!(error.starts_with("receipt:2:3: 1 blocks of lines"), "{error}");
+}
+
+#[test]
+fn splits_say_whose_receipts_they_are() {
+    let split = receipt_split(WorkerId(7), SourceId(2));
+    assert_eq!(taker_of(&split), Some((WorkerId(7), SourceId(2))));
+    for other in ["receipt:7", "receipt:x:2", "/receipt:1:2", "receipt:1:99999999"] {
+        assert_eq!(taker_of(other), None, "{other}");
+    }
+    assert!(PushSource::open("file:///x", SourceId(0)).is_err());
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Register { taker: u32, skip: u64, copy: Option<u32> },
+    Place(Vec<u32>),
+    Cut(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let worker = 0..5_u32;
+    let step = prop_oneof![
+        5 => (worker.clone(), 1..3_u64, proptest::option::of(worker.clone()))
+            .prop_map(|(taker, skip, copy)| Step::Register { taker, skip, copy }),
+        1 => proptest::collection::vec(worker, 1..12).prop_map(Step::Place),
+        2 => (1..12_usize).prop_map(Step::Cut),
+    ];
+    proptest::collection::vec(step, 0..80)
+}
+
+proptest! {
+    #[test]
+    fn each_receipt_is_cut_once_where_it_is_held(steps in steps()) {
+        let mut source = source();
+        let mut placement = Vec::new();
+        let mut next: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut waiting: BTreeMap<(u32, u64), Option<u32>> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Register { taker, skip, copy } => {
+                    let number = next.entry(taker).or_default();
+                    *number += skip;
+                    source.register(receipt(taker, *number, copy)).unwrap();
+                    waiting.insert((taker, *number), copy);
+                }
+                Step::Place(owners) => {
+                    source.placed(&workers(&owners));
+                    placement = owners;
+                }
+                Step::Cut(partitions) => {
+                    let partitions = partitions.min(placement.len());
+                    for (place, ranges) in cut(&mut source, partitions).into_iter().enumerate() {
+                        for (taker, first, last) in ranges {
+                            for number in first..=last {
+                                let copy = waiting.remove(&(taker, number));
+                                prop_assert!(copy.is_some(), "unknown or cut twice");
+                                let holders = [Some(taker), copy.flatten()];
+                                prop_assert!(holders.contains(&Some(placement[place])));
+                            }
+                        }
+                    }
+                    let owns = |worker: u32| placement[..partitions].contains(&worker);
+                    for ((taker, _), copy) in &waiting {
+                        prop_assert!(!owns(*taker) && !copy.is_some_and(owns), "left behind");
+                    }
+                }
+            }
+        }
+    }
+}

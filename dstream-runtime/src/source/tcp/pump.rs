@@ -1,0 +1,27 @@
+//! Delivers what has come to an inbox that no batch is cut from.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::inbox::cost;
+use crate::source::receive::{Deliver, Delivery, Pace, Share, groups, received};
+
+/// Delivers until nothing more will be received.
+pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver) {
+    let mut pace = Pace::new();
+    loop {
+        shared.arrived.notified().await;
+        pace.wait().await;
+        let (lines, done) = {
+            let mut state = shared.state();
+            (state.inbox.lend(), state.done)
+        };
+        for group in groups(lines) {
+            let share = Share::new(group.iter().map(cost).sum(), shared.clone());
+            deliver(Delivery::Received(received(&group, share)));
+        }
+        if done {
+            return deliver(Delivery::Ended);
+        }
+    }
+}

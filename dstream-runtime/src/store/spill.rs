@@ -1,0 +1,98 @@
+//! The thread that moves blocks to files.
+//!
+//! It is there as long as the store, from when memory was first full. A block stays readable in memory
+//! until its bytes are in the file; what cannot be written stays in memory, and is tried again.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::kept::Entry;
+use super::segment::{Segment, room_for};
+use super::{Shared, SpillError};
+use crate::block::Block;
+
+/// About as many bytes are written and mapped at a time: few maps, and memory is freed soon.
+const RUN: u64 = 4 << 20;
+
+/// How long to wait before a disk that was full is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Moves blocks to files whenever there is too much in memory, until the store is closed.
+pub(super) fn serve(shared: &Shared) {
+    let mut segment = None;
+    while shared.wait_for_work() {
+        // A bit more than necessary, so as not to begin again for every block.
+        while shared.memory() > shared.options.memory / 8 * 7 {
+            match run(shared, &mut segment) {
+                Ok(true) => shared.tell(None),
+                Ok(false) => {
+                    // Blocks are being added or dropped at this moment.
+                    std::thread::yield_now();
+                    break;
+                }
+                Err(error) => {
+                    segment = None;
+                    shared.tell(Some(error));
+                    if !shared.sleep(AGAIN) {
+                        return;
+                    }
+                }
+            }
+        }
+        shared.tell(None);
+    }
+}
+
+/// Moves the blocks that were not used for longest; false if there are none.
+fn run(shared: &Shared, segment: &mut Option<Segment>) -> Result<bool, SpillError> {
+    let chosen = choose(shared);
+    let written = write(shared, segment, &chosen);
+    if written.is_err() {
+        for (entry, _) in &chosen {
+            shared.queue(entry);
+        }
+    }
+    written.map(|()| !chosen.is_empty())
+}
+
+fn choose(shared: &Shared) -> Vec<(Arc<Entry>, Block)> {
+    let (mut chosen, mut bytes) = (Vec::new(), 0);
+    let excess = shared.memory().saturating_sub(shared.options.memory / 8 * 7);
+    let look = |entry: &Weak<Entry>| entry.upgrade().map(|e| (Arc::clone(&e), e.used()));
+    while bytes < RUN.min(excess) {
+        let Some(entry) = shared.lock_lru().take_oldest(look) else { break };
+        if let Some(block) = entry.in_memory() {
+            bytes += entry.memory;
+            chosen.push((entry, block));
+        }
+    }
+    chosen
+}
+
+fn write(
+    shared: &Shared,
+    segment: &mut Option<Segment>,
+    chosen: &[(Arc<Entry>, Block)],
+) -> Result<(), SpillError> {
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let options = &shared.options;
+    let blocks: Vec<Block> = chosen.iter().map(|(_, block)| block.clone()).collect();
+    let need: u64 = blocks.iter().map(room_for).sum();
+    let segment = match segment {
+        Some(segment) if segment.room() >= need => segment,
+        used_up => {
+            // Before the new one is reserved, so that its space counts as free if nobody needs it.
+            *used_up = None;
+            let bytes = options.segment.max(need);
+            let new = Segment::create(&options.dir, bytes, &shared.reserved, options.disk)?;
+            used_up.insert(new)
+        }
+    };
+    let run = segment.append(&options.dir, &blocks)?;
+    for ((entry, block), start) in chosen.iter().zip(&run.starts) {
+        entry.moved(block, &run, *start);
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! Blocks of a job under test travel: what a task makes goes through the doors that another process
+//! would let it in by, and so does saved state. On one machine nothing else would open them.
+
+use std::sync::Arc;
+
+use crate::block::{Block, Door};
+use crate::exec::job::BuiltJob;
+use crate::exec::stage::RunStage;
+use crate::exec::task::{Made, SavedState, State, TailMade, TaskContext, TaskError};
+use crate::id::TailId;
+
+/// The same job, whose blocks travel.
+pub(super) fn travelling(mut job: BuiltJob) -> BuiltJob {
+    let travelling = |stage| Arc::new(Travelling(stage)) as Arc<dyn RunStage>;
+    job.stages = job.stages.into_iter().map(travelling).collect();
+    job
+}
+
+struct Travelling(Arc<dyn RunStage>);
+
+/// The block as another process has it.
+fn travel(block: &Block, door: Option<Door>) -> Result<Block, TaskError> {
+    let door = door.expect("invariant: a stage names a door for every block it makes");
+    Ok(door(block.to_bytes().into())?)
+}
+
+impl RunStage for Travelling {
+    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError> {
+        let mut made = self.0.run(cx)?;
+        for (tail, made) in (0..).map(TailId).zip(&mut made.tails) {
+            let TailMade::Blocks(blocks) = made else { continue };
+            for (_, block) in blocks {
+                *block = travel(block, self.0.door(tail))?;
+            }
+        }
+        Ok(made)
+    }
+
+    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
+        let mut saved = self.0.save(state)?;
+        for (tag, block) in &mut saved.parts {
+            *block = travel(&block.get()?, self.0.state_door(*tag))?.into();
+        }
+        Ok(saved)
+    }
+
+    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
+        self.0.load(saved)
+    }
+
+    fn door(&self, tail: TailId) -> Option<Door> {
+        self.0.door(tail)
+    }
+
+    fn state_door(&self, tag: u64) -> Option<Door> {
+        self.0.state_door(tag)
+    }
+}

@@ -1,0 +1,189 @@
+//! The processes of a cluster, started by a test one by one, and a job that waits for the test.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ChildStdout;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::job::{Ended, Job, Running};
+
+/// The state of a cluster whose job a test runs.
+pub(super) struct Cluster {
+    job: &'static str,
+    dir: TempDir,
+}
+
+impl Cluster {
+    pub(super) fn new(job: &'static str) -> Self {
+        Self { job, dir: tempfile::tempdir().expect("a directory") }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The master's state directory.
+    pub(super) fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// The token that the master makes for workers.
+    pub(super) fn token(&self) -> PathBuf {
+        self.state().join("worker.token")
+    }
+
+    /// A master which waits for so many workers; it logs in JSON.
+    pub(super) fn master(&self, workers: u32) -> Job {
+        self.master_at(([127, 0, 0, 1], 0).into(), workers)
+    }
+
+    pub(super) fn master_at(&self, at: SocketAddr, workers: u32) -> Job {
+        let job = Job::example(self.job).args(["--role", "master", "--log", "json"]);
+        let job = job.args(["--workers", &workers.to_string(), "--listen", &at.to_string()]);
+        job.args(["--state".as_ref(), self.state().as_os_str()])
+    }
+
+    /// A worker without a token; it logs in JSON.
+    pub(super) fn stranger(&self, name: &str, master: SocketAddr) -> Job {
+        let job = Job::example(self.job).args(["--role", "worker", "--log", "json"]);
+        let job = job.args(["--name", name, "--master", &master.to_string()]);
+        // Its own: only workers of the master's host could use the master's.
+        job.args(["--state".as_ref(), self.path(&format!("of-{name}")).as_os_str()])
+    }
+
+    /// A worker with the token that the master made.
+    pub(super) fn worker(&self, name: &str, master: SocketAddr) -> Job {
+        self.stranger(name, master).args(["--token-file".as_ref(), self.token().as_os_str()])
+    }
+
+    /// `JOB VERB …` beside the master.
+    pub(super) fn ask(&self, question: &[&str]) -> Ended {
+        let job = Job::example(self.job).args(question);
+        job.args(["--state".as_ref(), self.state().as_os_str()]).run()
+    }
+
+    /// What `JOB status --json` says.
+    pub(super) fn status(&self) -> Value {
+        let done = self.ask(&["status", "--json"]).code(0);
+        serde_json::from_str(&done.out.concat()).expect("it is JSON")
+    }
+
+    /// Asks for the status until it is as the test expects.
+    pub(super) fn status_with(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let status = self.status();
+            if holds(&status) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "deadline while waiting for {what}: {status}");
+        }
+    }
+}
+
+/// How many partitions a worker has, if a status knows it.
+pub(super) fn partitions(status: &Value, name: &str) -> Option<u64> {
+    let workers = status["workers"].as_array()?;
+    workers.iter().find(|worker| worker["name"] == name)?["partitions"].as_u64()
+}
+
+impl Running {
+    /// Where it listens as a master.
+    pub(super) fn listening(&mut self) -> SocketAddr {
+        let event = self.event("listening");
+        event["address"].as_str().and_then(|addr| addr.parse().ok()).expect("it is an address")
+    }
+
+    /// The first event of a name in a log in JSON that is as the test expects.
+    pub(super) fn event_with(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let find = |job: &Self| job.events(name).find(|event| holds(event));
+        self.wait(name, |job| find(job).is_some());
+        find(self).expect("it was just there")
+    }
+
+    /// All events of a name so far.
+    pub(super) fn events<'j>(&'j self, name: &'j str) -> impl Iterator<Item = Value> + 'j {
+        let parsed = self.err.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.filter(move |line| line["event"] == name)
+    }
+
+    /// Waits until it has joined as a worker and been placed `times` times.
+    pub(super) fn placed(&mut self, times: usize) -> Value {
+        self.wait("a placement", |job| job.events("placed").count() >= times);
+        self.events("placed").nth(times - 1).expect("it was just there")
+    }
+}
+
+/// Standard output of a job that is read by a test as far as the test wants: a job whose output is not
+/// read comes to a halt soon, with batches in flight.
+pub(super) struct Tap {
+    from: BufReader<ChildStdout>,
+    /// What has been read.
+    pub(super) lines: Vec<String>,
+}
+
+impl Tap {
+    pub(super) fn on(job: &mut Running) -> Self {
+        Self { from: BufReader::new(job.take_stdout()), lines: Vec::new() }
+    }
+
+    /// Reads so many lines more.
+    pub(super) fn read(&mut self, lines: usize) {
+        for _ in 0..lines {
+            assert!(self.line(), "it ends after {} lines", self.lines.len());
+        }
+    }
+
+    /// Reads to the end.
+    pub(super) fn read_all(&mut self) {
+        while self.line() {}
+    }
+
+    fn line(&mut self) -> bool {
+        let mut line = String::new();
+        let read = self.from.read_line(&mut line).expect("it writes text");
+        self.lines.push(line.trim_end_matches('\n').to_owned());
+        if read == 0 {
+            self.lines.pop();
+        }
+        read > 0
+    }
+}
+
+/// A job over generated history with state in all its partitions, which puts out several times what a
+/// pipe holds.
+pub(super) const VIEWS: &str = "generate://page_views?records=60000&batch_records=1000";
+
+/// `page_views` over [`VIEWS`] to its standard output.
+pub(super) fn of_views(job: Job) -> Job {
+    job.source("views", VIEWS).sink("counts", "csv+stdout:")
+}
+
+/// What [`of_views`] puts out on one process.
+pub(super) fn views_expected() -> Vec<String> {
+    let lines = of_views(Job::example("page_views")).run().code(0).out;
+    assert!(lines.len() > 20_000, "it would come to a halt: {} lines", lines.len());
+    lines
+}
+
+/// Checks lines without printing them all.
+#[track_caller]
+pub(super) fn assert_same_lines(found: &[String], expected: &[String]) {
+    let pairs = found.iter().zip(expected);
+    if let Some(line) = pairs.clone().position(|(found, expected)| found != expected) {
+        panic!("line {line} is {:?}, not {:?}", found[line], expected[line]);
+    }
+    assert_eq!(found.len(), expected.len(), "number of lines");
+}
+
+/// A file of a test's directory that only its owner can read.
+pub(super) fn private(path: &Path, text: &str) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    std::io::Write::write_all(&mut file.expect("there is room"), text.as_bytes())
+        .expect("there is room");
+}

@@ -1,0 +1,13 @@
+//! Jobs on several processes: whatever joins, drains, is killed or is hostile, what a job puts out is
+//! what it puts out on one process, byte for byte.
+
+mod crew;
+mod drains;
+mod hosts;
+mod identical;
+mod intruders;
+mod joins;
+mod live;
+mod losses;
+mod steady;
+mod trust;
