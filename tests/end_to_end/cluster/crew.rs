@@ -49,10 +49,15 @@ impl Cluster {
 
     /// A worker without a token; it logs in JSON.
     pub(super) fn stranger(&self, name: &str, master: SocketAddr) -> Job {
+        self.stranger_in(&format!("of-{name}"), name, master)
+    }
+
+    /// A worker without a token, which keeps its certificate in that directory.
+    pub(super) fn stranger_in(&self, state: &str, name: &str, master: SocketAddr) -> Job {
         let job = Job::example(self.job).args(["--role", "worker", "--log", "json"]);
         let job = job.args(["--name", name, "--master", &master.to_string()]);
         // Its own: only workers of the master's host could use the master's.
-        job.args(["--state".as_ref(), self.path(&format!("of-{name}")).as_os_str()])
+        job.args(["--state".as_ref(), self.path(state).as_os_str()])
     }
 
     /// A worker with the token that the master made.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::driver::JobError;
 use crate::net::NetError;
 use crate::net::trust::TrustError;
+use crate::wire::Refusal;
 
 /// What goes wrong between the processes of a cluster.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -60,6 +61,15 @@ pub enum ClusterError {
     NoToken {
         /// Where the certificate would be.
         identity: PathBuf,
+    },
+    /// The token is for another role than that of the process.
+    #[error(
+        "{refusal}\n  help: make one on the master's host (`token --role worker` or `token --role client`) \
+         and name it with --token-file FILE"
+    )]
+    WrongToken {
+        /// For which role it is.
+        refusal: Refusal,
     },
     /// The master does not do what it was asked.
     #[error("the master at {master} refuses: {why}")]
