@@ -32,7 +32,7 @@ use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Asks, Leaving, Queue, Segment, Worker, start_executors};
-use crate::driver::{BUFFERS_KEPT, CloseOnDrop, Event};
+use crate::driver::{AT_ONCE, BUFFERS_KEPT, CloseOnDrop, Event};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::{OutputSetting, SavedState};
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, StageId, WorkerId};
@@ -210,7 +210,7 @@ impl Driver<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            while let Ok(event) = events.try_recv() {
+            for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
             let now = Instant::now();
