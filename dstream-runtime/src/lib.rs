@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod cli;
+pub mod client;
 pub mod driver;
 pub mod exec;
 pub mod id;

@@ -223,7 +223,9 @@ impl TaskFailure {
             }
             FailureKind::Source => "make the data readable as it was",
             FailureKind::Result => "make the records smaller, or use more --partitions",
-            FailureKind::Block => "this is a bug of dstream or of the memory: please report it",
+            FailureKind::Block => {
+                "this is a bug of dstream, or memory or a disk has changed data: please report it"
+            }
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
@@ -27,6 +27,9 @@ use crate::sched::{MasterEvent, Retention};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::store::{BlockStore, StoreOptions};
+
+/// How often a worker that waits for room looks whether there is some.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The only worker.
 const HERE: WorkerId = WorkerId(0);
@@ -170,13 +173,17 @@ impl<'e> Engine<'e> {
                 let summary = self.master.end(outcome)?;
                 return Ok(Summary { savepoint, ..summary });
             }
-            let event = match self.master.timer() {
+            let timer = self.master.timer();
+            let look = self.worker.waits_for_room().then(|| Instant::now() + LOOK);
+            let until = [timer, look].into_iter().flatten().min();
+            let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
             };
             match event {
                 Some(event) => self.happened(event),
-                None => self.master.tick(),
+                None if until == timer => self.master.tick(),
+                None => {}
             }
             // Whatever else has happened meanwhile is acted upon at once.
             while let Ok(event) = events.try_recv() {

@@ -34,7 +34,7 @@ use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 use crate::sched::worker::RunTask;
 use crate::sched::{Retention, WorkerAction, WorkerCore, WorkerEvent};
 use crate::sink::Part;
-use crate::store::KeptBlock;
+use crate::store::{KeptBlock, Pressure};
 
 /// What a worker asks of its owner.
 pub(super) enum Asks {
@@ -74,6 +74,8 @@ pub(super) struct Worker<'e> {
     /// Ready tasks that go to executors, and those that run here.
     heavy: Vec<Work>,
     light: Light,
+    /// Tasks that wait until there is room for what they read.
+    held: VecDeque<RunTask>,
     /// What leaves with tasks that the core was told of and has not reported yet, in that order.
     leaving: VecDeque<(TaskId, Leaving)>,
 }
@@ -97,6 +99,7 @@ impl<'e> Worker<'e> {
             store: Store::new(plan.stages.len(), kernels.partitions, first),
             heavy: Vec::new(),
             light: Light::new(plan.stages.len()),
+            held: VecDeque::new(),
             leaving: VecDeque::new(),
         }
     }
@@ -186,11 +189,21 @@ impl<'e> Worker<'e> {
 
     /// The next thing that the owner must do; what can be done here is done on the way.
     pub(super) fn poll(&mut self) -> Option<Asks> {
+        if !self.held.is_empty()
+            && let Some(run) =
+                self.held.pop_front_if(|run| has_room(self.kernels, &self.store, run))
+        {
+            return Some(Asks::Read(run));
+        }
         loop {
             match self.core.poll()? {
                 WorkerAction::Run(run) => {
                     if self.reads_source(run.task) {
-                        return Some(Asks::Read(run));
+                        if self.held.is_empty() && has_room(self.kernels, &self.store, &run) {
+                            return Some(Asks::Read(run));
+                        }
+                        self.held.push_back(run);
+                        continue;
                     }
                     self.start(run, None);
                 }
@@ -212,6 +225,11 @@ impl<'e> Worker<'e> {
                 WorkerAction::Forget { oldest } => self.store.forget(oldest),
             }
         }
+    }
+
+    /// Whether tasks wait for room: then the worker is to be polled now and again, whatever happens.
+    pub(super) fn waits_for_room(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// What leaves with a task that is reported now. Tasks that the core did not want to hear of are
@@ -244,6 +262,12 @@ impl<'e> Worker<'e> {
             }
         }
     }
+}
+
+/// Whether a task may read its input: not while memory is full and the disk is too, unless it is of the
+/// oldest batch, with whose end memory becomes free.
+fn has_room(kernels: &Kernels, store: &Store<KeptBlock>, run: &RunTask) -> bool {
+    run.task.batch <= store.oldest() || !matches!(kernels.blocks.pressure(), Pressure::Stuck(_))
 }
 
 /// Starts the threads that run tasks; they end when the queue is closed, or nobody takes what has run.

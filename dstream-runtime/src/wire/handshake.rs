@@ -28,7 +28,7 @@ pub struct Hello {
     pub protocol: u8,
     /// Version of dstream.
     pub version: String,
-    /// Hash of the plan.
+    /// Hash of the plan; 0 for a client of another program, which knows no plan.
     pub plan: u64,
     /// What its archives look like.
     pub format: u32,
@@ -82,13 +82,20 @@ impl Hello {
             let (expected, found) = (self.job.clone(), shorten(&other.job));
             return Err(Refusal::Job { expected, found });
         }
-        if other.plan != self.plan {
+        if other.plan != self.plan && !self.is_foreign() && !other.is_foreign() {
             return Err(Refusal::Plan { expected: self.plan, found: other.plan });
         }
         if !other.role.may_talk_to(self.role) {
             return Err(Refusal::Pair { from: other.role, to: self.role });
         }
         Ok(())
+    }
+}
+
+impl Hello {
+    /// Whether it is a client of another program: it computes nothing, so no plan is needed.
+    fn is_foreign(&self) -> bool {
+        self.role == Role::Client && self.plan == 0
     }
 }
 

@@ -46,13 +46,17 @@ kinds! {
     /// What the driver of a worker tells that of its master, beside what its core says.
     WorkerNote = 4: Worker -> Master;
     /// What a client asks.
-    Ask = 5: Client -> Master, Client -> Worker;
+    Ask = 5: Client -> Master;
     /// What it is told.
-    Answer = 6: Master -> Client, Worker -> Client;
+    Answer = 6: Master -> Client;
     /// A sign of life.
     Heartbeat = 7: Master -> Worker, Worker -> Master, Worker -> Worker;
     /// What the driver of a worker tells that of another: what its core says, and what belongs to it.
     PeerNote = 8: Worker -> Worker;
+    /// [`ToReceiver`](super::ToReceiver).
+    ToReceiver = 9: Client -> Worker;
+    /// [`ToClient`](super::ToClient).
+    ToClient = 10: Worker -> Client;
 }
 
 impl MessageKind {

@@ -4,12 +4,14 @@
 //! exactly one thing of this version or an error that names what is wrong with it; no length is
 //! believed before it is compared with its bound.
 
+mod append;
 mod frame;
 mod handshake;
 mod message;
 mod refusal;
 mod role;
 
+pub use append::{APPEND_INLINE, ClientId, ToClient, ToReceiver};
 pub use frame::{FRAME_HEADER, Frame, FrameError, FrameHeader, FrameKind, PROTOCOL};
 pub use handshake::{
     Attach, Hello, Issued, Join, NAME_MAX, PublicKey, Renew, Renewed, Session, Welcome,

@@ -106,6 +106,17 @@ fn a_hello_is_judged_by_what_must_agree() {
 }
 
 #[test]
+fn a_client_of_another_program_has_no_plan_and_nobody_else_has_none() {
+    let worker = Hello::new(Role::Worker, "page_views", 1);
+    let client = |plan| Hello::new(Role::Client, "page_views", plan);
+    assert_eq!(worker.judge(&client(0)), Ok(()));
+    assert_eq!(client(0).judge(&worker), Ok(()));
+    assert_eq!(worker.judge(&client(2)), Err(Refusal::Plan { expected: 1, found: 2 }));
+    let unplanned = Hello::new(Role::Worker, "page_views", 0);
+    assert_eq!(worker.judge(&unplanned), Err(Refusal::Plan { expected: 1, found: 0 }));
+}
+
+#[test]
 fn archives_are_little_endian_aligned_and_narrow() {
     assert_eq!(archive_format(), 1 | 8 << 4 | 32 << 8);
 }
@@ -138,7 +149,9 @@ fn roles_say_only_what_is_theirs() {
     }
     assert!(!Kind::ToMaster.may_go(Role::Client, Role::Master));
     assert!(!Kind::ToPeer.may_go(Role::Client, Role::Worker));
-    assert!(Kind::Ask.may_go(Role::Client, Role::Worker));
+    assert!(Kind::Ask.may_go(Role::Client, Role::Master));
+    assert!(Kind::ToReceiver.may_go(Role::Client, Role::Worker));
+    assert!(!Kind::ToReceiver.may_go(Role::Worker, Role::Worker));
 }
 
 #[test]

@@ -59,9 +59,8 @@ fn exchange(
         };
         match delivery.take() {
             NetEvent::Connected { peer: of, .. } if of == peer => {
-                if endpoint.net().send(peer, question).is_err() {
-                    return Err(broken(CloseReason::Unreachable));
-                }
+                let sent = endpoint.net().send(peer, question);
+                sent.map_err(|_| broken(CloseReason::Unreachable))?;
             }
             NetEvent::Message { peer: of, message } if of == peer => {
                 if message.kind() != MessageKind::Answer {
@@ -87,7 +86,7 @@ fn exchange(
 }
 
 /// The client's certificate.
-fn identity(target: &ClientTarget, addr: SocketAddr) -> Result<Identity, ClusterError> {
+pub(crate) fn identity(target: &ClientTarget, addr: SocketAddr) -> Result<Identity, ClusterError> {
     let now: Duration = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match &target.access {
         Access::Authority { state } => {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::client::ClientError;
 use crate::driver::JobError;
 use crate::net::NetError;
 use crate::net::trust::TrustError;
@@ -114,12 +115,9 @@ pub enum ClusterError {
         /// What is wrong.
         why: String,
     },
-    /// What is asked for is not in this build.
-    #[error("this build cannot {what}")]
-    NotYet {
-        /// What it was to do.
-        what: &'static str,
-    },
+    /// What a client sends is not taken in.
+    #[error(transparent)]
+    Client(Box<ClientError>),
 }
 
 impl From<NetError> for ClusterError {
@@ -131,6 +129,15 @@ impl From<NetError> for ClusterError {
 impl From<TrustError> for ClusterError {
     fn from(error: TrustError) -> Self {
         Self::Trust(Arc::new(error))
+    }
+}
+
+impl From<ClientError> for ClusterError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Cluster(error) => error,
+            error => Self::Client(Box::new(error)),
+        }
     }
 }
 

@@ -473,8 +473,8 @@ impl Driver<'_> {
         if self.stopping {
             return;
         }
-        for (source, worker) in self.receivers.assign() {
-            self.tell_note(worker, &MasterNote::Receive { source });
+        for (source, worker, listens) in self.receivers.assign() {
+            self.tell_note(worker, &MasterNote::Receive { source, listens });
         }
     }
 

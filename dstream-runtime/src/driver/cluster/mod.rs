@@ -18,6 +18,8 @@ mod setup;
 mod status;
 mod worker;
 
+pub(crate) use client::identity as client_identity;
+
 pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply};
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
@@ -95,6 +97,6 @@ pub fn send(
     input: &mut dyn Read,
     progress: &mut dyn FnMut(&Acknowledged),
 ) -> Result<Acknowledged, JobError> {
-    let _ = (target, stream, input, progress);
-    Err(ClusterError::NotYet { what: "send to a stream" }.into())
+    let sent = crate::client::send(target, stream, input, progress);
+    sent.map_err(|error| ClusterError::from(error).into())
 }

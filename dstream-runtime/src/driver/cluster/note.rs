@@ -39,8 +39,8 @@ pub(super) enum MasterNote {
     Input { task: TaskId, carried: Carried, pieces: u32 },
     /// The same, when it cannot be read.
     Unreadable { task: TaskId, why: String },
-    /// Receive what is pushed for a source.
-    Receive { source: SourceId },
+    /// Take in what clients send for a source, and, if it listens, what comes to the source's own address.
+    Receive { source: SourceId, listens: bool },
     /// Receive nothing any more; what has come is still taken.
     StopReceiving,
     /// What became of a receipt.

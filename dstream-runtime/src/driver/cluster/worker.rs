@@ -12,7 +12,7 @@ mod join;
 mod receipts;
 mod receiving;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -21,11 +21,12 @@ use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
 pub(super) use self::receipts::Dropped;
-use self::receipts::Receipts;
+use self::receipts::{Orphans, Receipts};
 use super::arrivals::Arrivals;
 use super::note::{Freight, INLINE, Label, Luggage, MasterNote, PeerNote, Place, WorkerNote, pack};
 use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions, raw};
 use crate::block::{Block, BufferPool};
+use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
 use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
@@ -77,6 +78,7 @@ pub(super) fn serve(
     let setup = welcome.setup;
     let job = build(&setup).map_err(|why| ClusterError::Setup { why })?;
     let inputs = Inputs::new(&job, &setup)?;
+    let offers = inputs.offers()?;
     let kernels = kernels(&setup, job, options);
     let queue = Queue::default();
     let result = std::thread::scope(|scope| {
@@ -101,6 +103,9 @@ pub(super) fn serve(
             plan,
             sender: sender.clone(),
             receivers: BTreeMap::new(),
+            receiving: BTreeSet::new(),
+            received_all: false,
+            sessions: Sessions::new(offers, SessionLimits::default()),
             receipts: Receipts::new(welcome.worker),
             copies: Arrivals::default(),
             moving: Vec::new(),
@@ -161,6 +166,12 @@ struct Driver<'e> {
     /// Who is to hear of what happens here, for receivers.
     sender: Sender<Event>,
     receivers: BTreeMap<SourceId, receive::Receiver>,
+    /// The sources for which something may still be taken in here.
+    receiving: BTreeSet<SourceId>,
+    /// Nothing new is to be taken in.
+    received_all: bool,
+    /// Clients of the library.
+    sessions: Sessions,
     receipts: Receipts,
     /// Copies of other workers' receipts and their lines.
     copies: Arrivals<(PeerId, SourceId, u64), Carried>,
@@ -424,6 +435,9 @@ impl Driver<'_> {
             NetEvent::Message { peer, message } if peer == self.master => {
                 self.master_said(&message)
             }
+            NetEvent::Message { peer, message } if message.kind() == MessageKind::ToReceiver => {
+                self.client_said(peer, &message);
+            }
             NetEvent::Message { peer, message } => self.peer_said(peer, &message),
             NetEvent::Block { peer, header, bytes, .. } => self.block_came(peer, header, bytes),
             NetEvent::Connected { peer, subject, .. } => {
@@ -445,12 +459,17 @@ impl Driver<'_> {
             NetEvent::Closed { peer, reason } => {
                 self.arrivals.forget(|(of, _)| *of == peer);
                 self.copies.forget(|(of, ..)| *of == peer);
+                self.sessions.gone(peer);
                 if let Some(worker) = self.colleagues.closed(peer) {
                     let other = self.colleagues.second();
-                    for (source, number, what, lines) in self.receipts.lost(worker, other) {
+                    let Orphans { again, alone } = self.receipts.lost(worker, other);
+                    for (source, number, what, lines) in again {
                         if let Some(other) = other {
                             self.send_copy(other, source, number, what, lines);
                         }
+                    }
+                    for (source, number, settled) in alone {
+                        self.settle(source, number, settled);
                     }
                     let why = reason.to_string();
                     self.tell_master(&WorkerNote::Unreachable { worker, why });
@@ -492,16 +511,9 @@ impl Driver<'_> {
                 ready.into_iter().for_each(|run| self.start(run));
             }
             MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
-            MasterNote::Receive { source } => self.receive(source),
+            MasterNote::Receive { source, listens } => self.receive(source, listens),
             MasterNote::StopReceiving => self.stop_receiving(),
-            MasterNote::Registered { source, number, how } => {
-                let copy = match &how {
-                    Ok(how) => self.receipts.registered(source, number, *how),
-                    Err(why) => self.receipts.refused(source, number, why),
-                };
-                let (taker, from, to) = (self.id, number, number + 1);
-                self.tell_dropped(copy.map(|copy| (copy, Dropped { taker, source, from, to })));
-            }
+            MasterNote::Registered { source, number, how } => self.registered(source, number, how),
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::Dismiss { why } => {

@@ -26,6 +26,11 @@ impl<B: Clone> Store<B> {
         Self { blocks: VecDeque::new(), oldest, states }
     }
 
+    /// The oldest batch that is not over.
+    pub(super) fn oldest(&self) -> BatchSeq {
+        self.oldest
+    }
+
     fn batch(&self, batch: BatchSeq) -> Option<usize> {
         usize::try_from(batch.0.checked_sub(self.oldest.0)?).ok()
     }

@@ -91,7 +91,7 @@ pub enum TrustError {
 }
 
 /// 128 random bits.
-pub(super) fn random_id() -> Result<[u8; 16], TrustError> {
+pub(crate) fn random_id() -> Result<[u8; 16], TrustError> {
     files::random()
 }
 

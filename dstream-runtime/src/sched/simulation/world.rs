@@ -13,14 +13,15 @@ use crate::source::Range;
 use crate::time::Timetable;
 
 /// No more workers than this in all.
-const WORKERS: usize = 10;
+const WORKERS: usize = 16;
 const LEASE_MS: u64 = 1000;
 
 #[derive(Clone)]
 enum Message {
     ToMaster(WorkerId, ToMaster),
     ToWorker(WorkerId, ToWorker),
-    ToPeer(WorkerId, ToPeer),
+    /// From, to.
+    ToPeer(WorkerId, WorkerId, ToPeer),
     Synced(JournalSeq),
     Published(BatchSeq),
     Cut(BatchSeq, SourceId),
@@ -102,7 +103,7 @@ impl World {
             network: Vec::new(),
             entries: BTreeMap::new(),
             failing: [0, 3, 20][seed.below(3) as usize],
-            churn: [0, 10, 30, 100][seed.below(4) as usize],
+            churn: [0, 4, 12, 50][seed.below(4) as usize],
             seed,
         };
         (0..workers).for_each(|_| world.join());
@@ -185,7 +186,6 @@ impl World {
             }
             3 if self.is_there(worker) && (!owns || self.loses_owners && self.seed.one_in(4)) => {
                 self.workers[worker.index()] = None;
-                self.checks.running.retain(|_, on| *on != worker);
                 if self.loses_owners {
                     self.lost.insert(worker);
                     return self.send(Message::Left(worker));
@@ -194,6 +194,14 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// A process ends, and what it has sent to others may end with it.
+    fn ends(&mut self, worker: WorkerId) {
+        self.workers[worker.index()] = None;
+        self.silent.insert(worker);
+        self.checks.running.retain(|_, on| *on != worker);
+        self.network.retain(|m| !matches!(m, Message::ToPeer(from, ..) if *from == worker));
     }
 
     fn is_there(&self, worker: WorkerId) -> bool {
@@ -222,10 +230,11 @@ impl World {
                 self.send(Message::Ran(from, run.task, run.attempt));
             }
             WorkerAction::Report(message) => self.send(Message::ToMaster(from, message)),
-            WorkerAction::Tell(to, message) => self.send(Message::ToPeer(to, message)),
+            WorkerAction::Tell(to, message) => self.send(Message::ToPeer(from, to, message)),
             WorkerAction::SendState { to, epoch, stage, partition } => {
                 self.checks.sends_state(from, to, epoch, stage, partition);
-                self.send(Message::ToPeer(to, ToPeer::State { epoch, stage, partition }));
+                let message = ToPeer::State { epoch, stage, partition };
+                self.send(Message::ToPeer(from, to, message));
                 self.moved += 1;
             }
             WorkerAction::Drop { batch, stage } => self.checks.dropped(from, batch, stage),
@@ -257,14 +266,12 @@ impl World {
             MasterAction::Dismiss(worker) => {
                 self.checks.dismissed(worker);
                 self.dismissed += 1;
-                self.workers[worker.index()] = None;
-                self.silent.insert(worker);
+                self.ends(worker);
             }
             MasterAction::Evict(worker, _) => {
                 assert!(self.silent.contains(&worker) || !self.is_there(worker), "{worker} lives");
                 self.evicted += 1;
-                self.workers[worker.index()] = None;
-                self.silent.insert(worker);
+                self.ends(worker);
             }
             MasterAction::Refuse { .. } => self.refused += 1,
             MasterAction::StopSources | MasterAction::Unneeded { .. } => {}
@@ -283,7 +290,7 @@ impl World {
             Message::ToWorker(to, message) => {
                 return self.worker_is_told(to, WorkerEvent::Master(message));
             }
-            Message::ToPeer(to, message) => {
+            Message::ToPeer(_, to, message) => {
                 if let (ToPeer::State { epoch, stage, partition }, Some(core)) =
                     (&message, &self.workers[to.index()])
                     && core.expects_state(*epoch, *stage, *partition)
@@ -296,7 +303,7 @@ impl World {
             Message::ToMaster(from, _) if self.silent.contains(&from) => return,
             Message::ToMaster(from, message) => MasterEvent::Worker(from, message),
             Message::Left(worker) => {
-                self.silent.insert(worker);
+                self.ends(worker);
                 MasterEvent::Left(worker, "it was killed".into())
             }
             Message::Synced(seq) => {

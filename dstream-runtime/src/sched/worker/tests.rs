@@ -287,3 +287,162 @@ fn nothing_of_another_epoch_an_abandoned_or_a_past_batch_counts() {
     ran(&mut core, task(2, 9, 77), &[(9, 99)]);
     assert_eq!(drain(&mut core), []);
 }
+
+/// A worker's place in an epoch that begins with `first`, in a run that begins with batch 1.
+fn place(core: &mut WorkerCore, epoch: u64, first: u64, placement: &[WorkerId]) {
+    core.handle(WorkerEvent::Master(ToWorker::Place {
+        epoch: Epoch(epoch),
+        placement: placement.into(),
+        first: BatchSeq(first),
+        start: BatchSeq(1),
+    }));
+}
+
+fn begin_in(core: &mut WorkerCore, epoch: u64, batch: u64) {
+    core.handle(WorkerEvent::Master(ToWorker::Begin {
+        epoch: Epoch(epoch),
+        batch: BatchSeq(batch),
+        time: BatchTime(batch * 1000),
+        inputs: vec![0],
+        ranges: Vec::new(),
+        oldest: BatchSeq(1),
+    }));
+}
+
+fn state(core: &mut WorkerCore, epoch: u64, stage: u16) {
+    let (epoch, stage, partition) = (Epoch(epoch), StageId(stage), Partition(0));
+    core.handle(WorkerEvent::Peer(ToPeer::State { epoch, stage, partition }));
+}
+
+/// The epochs for which states are sent, and the tasks that are run.
+fn moves(core: &mut WorkerCore) -> (Vec<u64>, Vec<TaskId>) {
+    let (mut sent, mut run) = (Vec::new(), Vec::new());
+    for action in drain(core) {
+        match action {
+            WorkerAction::SendState { to, epoch, .. } => {
+                assert_eq!(to, OTHER);
+                sent.push(epoch.0);
+            }
+            WorkerAction::Run(task) => run.push(task.task),
+            _ => {}
+        }
+    }
+    (sent, run)
+}
+
+/// A stage with state that has a task in every third batch.
+fn every_third() -> &'static Plan {
+    plan(
+        1,
+        vec![
+            stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Rows),
+            stage(Tasks::PerPartition)
+                .reads(Dependency::Narrow, &[(0, 0)])
+                .state()
+                .every(3, 3)
+                .tail(TailRow::Output(OutputId(0))),
+        ],
+    )
+}
+
+#[test]
+fn a_state_goes_when_its_last_task_has_run_and_the_worker_is_idle_after_that() {
+    let mut core = placed(word_count(), 1, 1, 1);
+    begin(&mut core, 1, 0);
+    assert_eq!(moves(&mut core), (vec![], vec![task(1, 1, 0)]));
+    place(&mut core, 2, 2, &[OTHER]);
+    begin_in(&mut core, 2, 2);
+    assert_eq!(moves(&mut core), (vec![], vec![]), "it still runs, and batch 2 is another's");
+    ran(&mut core, task(1, 1, 0), &[]);
+    assert_eq!(moves(&mut core), (vec![2], vec![task(1, 2, 0)]));
+    place(&mut core, 2, 2, &[OTHER]);
+    assert_eq!(moves(&mut core).0, [0u64; 0], "once");
+    assert!(!core.is_idle(), "batch 1 is not over");
+    core.handle(WorkerEvent::Master(ToWorker::Release { epoch: Epoch(1), oldest: BatchSeq(2) }));
+    assert!(core.is_idle());
+}
+
+#[test]
+fn a_state_that_no_task_has_touched_goes_at_once() {
+    let mut core = placed(every_third(), 1, 1, 1);
+    begin(&mut core, 1, 0);
+    place(&mut core, 2, 2, &[OTHER]);
+    assert_eq!(moves(&mut core), (vec![2], vec![]));
+}
+
+#[test]
+fn a_newcomer_waits_for_the_state_which_may_come_before_its_placement() {
+    for early in [true, false] {
+        let mut core = WorkerCore::new(ME, word_count(), 1, 2, Retention::Released);
+        assert!(core.expects_state(Epoch(2), StageId(1), Partition(0)));
+        if early {
+            state(&mut core, 2, 1);
+            assert!(!core.expects_state(Epoch(2), StageId(1), Partition(0)), "it is here");
+        }
+        place(&mut core, 2, 5, &[ME]);
+        begin_in(&mut core, 2, 6);
+        begin_in(&mut core, 2, 5);
+        if !early {
+            assert_eq!(moves(&mut core), (vec![], vec![]));
+            state(&mut core, 2, 1);
+        }
+        let actions = drain(&mut core);
+        let settled = WorkerAction::Report(ToMaster::Settled { epoch: Epoch(2) });
+        assert!(actions.contains(&settled), "{actions:?}");
+        let runs = actions.iter().filter(|action| matches!(action, WorkerAction::Run(_)));
+        assert_eq!(runs.count(), 1, "{actions:?}");
+        assert!(!core.expects_state(Epoch(2), StageId(1), Partition(0)), "it came");
+        state(&mut core, 2, 1);
+        assert_eq!(drain(&mut core), [], "a doubled state is none");
+        ran(&mut core, task(5, 1, 0), &[]);
+        assert_eq!(moves(&mut core).1, [task(5, 2, 0), task(6, 1, 0)]);
+    }
+}
+
+#[test]
+fn a_worker_whose_turn_passed_without_a_task_passes_the_state_on() {
+    let mut core = WorkerCore::new(ME, every_third(), 1, 2, Retention::Released);
+    place(&mut core, 2, 4, &[ME]);
+    place(&mut core, 3, 5, &[OTHER]);
+    assert_eq!(moves(&mut core), (vec![], vec![]), "it is not here yet");
+    assert!(!core.is_idle());
+    state(&mut core, 2, 1);
+    assert_eq!(moves(&mut core), (vec![3], vec![]));
+}
+
+#[test]
+fn a_state_that_comes_back_is_waited_for_even_if_nobody_touched_it_elsewhere() {
+    let mut core = placed(every_third(), 1, 1, 1);
+    for batch in 1..=3 {
+        begin(&mut core, batch, 0);
+    }
+    assert_eq!(moves(&mut core).1, [task(3, 1, 0)]);
+    // The other worker has it for batch 4, in which it has no task.
+    place(&mut core, 2, 4, &[OTHER]);
+    place(&mut core, 3, 5, &[ME]);
+    begin_in(&mut core, 3, 6);
+    ran(&mut core, task(3, 1, 0), &[]);
+    assert_eq!(moves(&mut core), (vec![2], vec![]), "it is on its way there and back");
+    state(&mut core, 3, 1);
+    assert_eq!(moves(&mut core), (vec![], vec![task(6, 1, 0)]));
+}
+
+#[test]
+fn messages_about_a_batch_count_in_its_epoch_only() {
+    let mut core = placed(word_count(), 2, 1, 1);
+    place(&mut core, 2, 2, &[OTHER, ME]);
+    begin_in(&mut core, 1, 2);
+    begin_in(&mut core, 2, 1);
+    assert_eq!(moves(&mut core).1, []);
+    assert_eq!(
+        (core.epoch_of(BatchSeq(1)), core.epoch_of(BatchSeq(2))),
+        (Some(Epoch(1)), Some(Epoch(2)))
+    );
+    assert_eq!(core.owner(BatchSeq(1), Partition(0)), Some(ME));
+    assert_eq!(core.owner(BatchSeq(2), Partition(0)), Some(OTHER));
+    begin_in(&mut core, 1, 1);
+    assert_eq!(moves(&mut core).1, [task(1, 1, 0)]);
+    // The gather of batch 1 is this worker's, that of batch 2 the other's.
+    ran(&mut core, task(1, 1, 0), &[(1, 0)]);
+    assert!(!drain(&mut core).iter().any(|action| matches!(action, WorkerAction::Tell(..))));
+}

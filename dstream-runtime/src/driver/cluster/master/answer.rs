@@ -1,7 +1,7 @@
 //! What a master answers to clients.
 
 use super::Driver;
-use crate::driver::cluster::{ClusterNews, Question, Reply};
+use crate::driver::cluster::{ClusterNews, Question, ReceiverStatus, Reply};
 use crate::exec::job::BuiltJob;
 use crate::net::PeerId;
 use crate::wire::{Message, MessageKind, Received};
@@ -37,6 +37,20 @@ impl Driver<'_> {
         }
     }
 
+    /// Where clients of the library can send to.
+    fn doors(&self) -> impl Iterator<Item = ReceiverStatus> {
+        self.receivers.open().filter_map(|(source, worker, waiting)| {
+            let addr = self.members.addr(worker)?;
+            Some(ReceiverStatus {
+                stream: self.stream(source),
+                worker: self.members.name(worker),
+                url: format!("dstream://{addr}"),
+                records: 0,
+                waiting,
+            })
+        })
+    }
+
     fn answer(&mut self, client: &str, question: Question) -> Reply {
         match question {
             Question::Status | Question::Workers => Reply::Status(Box::new(self.status())),
@@ -65,8 +79,8 @@ impl Driver<'_> {
                 Reply::Done("the job processes what it has received and then ends".to_owned())
             }
             Question::Receivers { stream } => {
-                let receivers = self.status().receivers;
-                Reply::Receivers(receivers.into_iter().filter(|r| r.stream == stream).collect())
+                let of_stream = |receiver: &ReceiverStatus| receiver.stream == stream;
+                Reply::Receivers(self.doors().filter(of_stream).collect())
             }
         }
     }

@@ -125,7 +125,12 @@ impl Members {
         self.workers.get(&worker).map(|member| member.peer)
     }
 
-    /// For people, also of one that is gone.
+    /// Where others reach a worker.
+    pub(super) fn addr(&self, worker: WorkerId) -> Option<SocketAddr> {
+        self.workers.get(&worker).filter(|member| member.ready).map(|member| member.addr)
+    }
+
+    /// For people.
     pub(super) fn name(&self, worker: WorkerId) -> String {
         let here = self.workers.get(&worker).map(|member| &member.name);
         let gone = || self.gone.iter().find(|(of, _)| *of == worker).map(|(_, name)| name);

@@ -1,7 +1,8 @@
 //! Which worker receives what is pushed for which source.
 //!
-//! Every pushed source has one receiver, on a worker that owns partitions; sources are spread over
-//! workers. A receiver moves when its worker leaves or is lost.
+//! Clients of the library may send to any worker that owns partitions. The address that the source's own
+//! URL names is listened on by one of them; sources are spread over workers. That moves when its worker
+//! leaves or is lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,9 @@ struct Pushed {
 }
 
 struct At {
-    /// Where it listens, once it does.
+    /// Whether it listens at the source's own address.
+    listens: bool,
+    /// Where that is, once it does.
     url: Option<String>,
 }
 
@@ -64,30 +67,36 @@ impl Receivers {
         }
     }
 
-    /// Who is to receive what, of what nobody receives.
-    pub(super) fn assign(&mut self) -> Vec<(SourceId, WorkerId)> {
-        let mut load: BTreeMap<WorkerId, usize> =
-            self.owners.difference(&self.leaving).map(|worker| (*worker, 0)).collect();
-        for worker in self.each().flat_map(|(_, pushed)| pushed.at.keys()) {
+    /// Who is to receive what from now on, and whether it listens at the source's own address.
+    pub(super) fn assign(&mut self) -> Vec<(SourceId, WorkerId, bool)> {
+        let able: Vec<WorkerId> = self.owners.difference(&self.leaving).copied().collect();
+        let mut load: BTreeMap<WorkerId, usize> = able.iter().map(|worker| (*worker, 0)).collect();
+        let listening = self.each().flat_map(|(_, p)| p.at.iter().filter(|(_, at)| at.listens));
+        for (worker, _) in listening {
             if let Some(load) = load.get_mut(worker) {
                 *load += 1;
             }
         }
         let mut assigned = Vec::new();
         for (id, pushed) in self.sources.iter_mut().enumerate() {
-            let Some(pushed) = pushed.as_mut().filter(|pushed| pushed.at.is_empty()) else {
-                continue;
-            };
-            let Some((worker, load)) =
-                load.iter_mut().min_by_key(|(worker, load)| (**load, **worker))
-            else {
-                continue;
-            };
-            *load += 1;
-            pushed.at.insert(*worker, At { url: None });
-            // From here on the source waits for it.
-            pushed.source.opened(*worker);
-            assigned.push((SourceId(id as u16), *worker));
+            let Some(pushed) = pushed else { continue };
+            let source = SourceId(id as u16);
+            if !pushed.at.values().any(|at| at.listens) {
+                let least = load.iter_mut().min_by_key(|(worker, load)| (**load, **worker));
+                if let Some((worker, load)) = least {
+                    *load += 1;
+                    pushed.at.insert(*worker, At { listens: true, url: None });
+                    assigned.push((source, *worker, true));
+                }
+            }
+            for worker in &able {
+                if !pushed.at.contains_key(worker) {
+                    pushed.at.insert(*worker, At { listens: false, url: None });
+                    assigned.push((source, *worker, false));
+                }
+            }
+            // From here on the source waits for them.
+            pushed.at.keys().for_each(|worker| pushed.source.opened(*worker));
         }
         assigned
     }
@@ -147,6 +156,14 @@ impl Receivers {
     /// All workers that receive.
     pub(super) fn all(&self) -> BTreeSet<WorkerId> {
         self.each().flat_map(|(_, pushed)| pushed.at.keys().copied()).collect()
+    }
+
+    /// Who takes in what clients of the library send for a source, unless it is about to leave.
+    pub(super) fn open(&self) -> impl Iterator<Item = (SourceId, WorkerId, u64)> {
+        self.each().flat_map(|(source, pushed)| {
+            let stays = pushed.at.keys().filter(|worker| !self.leaving.contains(worker));
+            stays.map(move |worker| (source, *worker, pushed.source.waiting()))
+        })
     }
 
     /// All receivers that listen.

@@ -54,7 +54,8 @@ impl Driver<'_> {
                 None
             }
             Ok(PeerNote::Copied { source, number }) => {
-                self.receipts.copied(source, number);
+                let settled = self.receipts.copied(source, number);
+                self.settle(source, number, settled);
                 None
             }
             Ok(PeerNote::Drop(dropped)) => {
@@ -132,6 +133,10 @@ impl Driver<'_> {
             Cargo::Receipt { source, number } => Block::open_raw(bytes).map(|block| {
                 let complete = self.copies.arrived((peer, source, number), 0, block);
                 self.copy_complete(peer, source, number, complete);
+            }),
+            Cargo::Append { number } => Block::open_raw(bytes).map(|block| {
+                let asks = self.sessions.block(peer, number, block);
+                self.session_asks(asks);
             }),
             _ => Ok(()),
         };

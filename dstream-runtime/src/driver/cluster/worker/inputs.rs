@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::block::Block;
+use crate::client::Offer;
 use crate::driver::cluster::arrivals::Arrivals;
 use crate::driver::cluster::{ClusterError, JobSetup};
 use crate::exec::job::BuiltJob;
@@ -49,6 +50,20 @@ impl Inputs {
             carried: BTreeMap::new(),
             waiting: BTreeMap::new(),
         })
+    }
+
+    /// The sources that clients of the library can append to.
+    pub(super) fn offers(&self) -> Result<Vec<Offer>, ClusterError> {
+        let mut offers = Vec::new();
+        for (row, (url, format, options)) in self.plan.sources.iter().zip(&self.specs) {
+            let wrong = |error: SourceError| ClusterError::Setup { why: error.to_string() };
+            if source::receive::is_pushed(url).map_err(wrong)? {
+                let header = *format == Format::Csv && options.header_default;
+                let (stream, source) = (row.name.to_owned(), row.id);
+                offers.push(Offer { stream, source, format: *format, header });
+            }
+        }
+        Ok(offers)
     }
 
     /// Where a source is, how its records are written, and the options for opening it.

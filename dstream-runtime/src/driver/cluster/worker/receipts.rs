@@ -12,12 +12,17 @@
 use std::collections::BTreeMap;
 
 use crate::block::Block;
+use crate::client::Append;
 use crate::driver::cluster::note::WorkerNote;
 use crate::id::{BatchSeq, SourceId, WorkerId};
+use crate::net::PeerId;
 use crate::sched::message::TaskInput;
-use crate::source::receive::{Ack, ClientBatch, Receipt, Received, Registered, Share, taker_of};
+use crate::source::receive::{
+    Ack, ClientBatch, Receipt, Received, Refusal, Registered, Share, taker_of,
+};
 use crate::source::{Carried, Input, Range, SourceError};
 use crate::store::{BlockStore, KeptBlock};
+use crate::wire::ClientId;
 
 /// A receipt: of a worker, for a source, by its number.
 type Key = (WorkerId, SourceId, u64);
@@ -31,9 +36,42 @@ struct Mine {
 
 enum State {
     /// Its client waits.
-    Pending { ack: Ack, copied: bool, registered: bool },
+    Pending { teller: Teller, copied: bool, registered: bool },
     /// Its client has been told. The share counts against the receiver's bound until a batch takes it.
     Safe(Option<Share>),
+}
+
+/// How its client hears what became of it.
+enum Teller {
+    /// By the receiver that took it in.
+    Receiver(Ack),
+    /// By the session of a client of the library.
+    Client(Appended),
+}
+
+/// An append of a client of the library.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Appended {
+    pub(super) peer: PeerId,
+    pub(super) client: ClientId,
+    pub(super) number: u64,
+}
+
+/// What is to be done about a receipt that is not pending any more.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Whose append it was.
+    pub(super) append: Option<Appended>,
+    /// Who has a copy that nobody needs.
+    pub(super) copy: Option<WorkerId>,
+}
+
+/// What a lost worker was to keep copies of.
+pub(super) struct Orphans {
+    /// To be copied by another worker.
+    pub(super) again: Vec<(SourceId, u64, Carried, Block)>,
+    /// There is no other worker.
+    pub(super) alone: Vec<(SourceId, u64, Settled)>,
 }
 
 /// The lines of a receipt.
@@ -95,13 +133,34 @@ impl Receipts {
         store: &BlockStore,
     ) -> New {
         let Received { what, lines, records, client, ack } = received;
-        let next = self.next.entry(source).or_insert(0);
-        *next += 1;
-        let number = *next;
-        let state = State::Pending { ack, copied: copy.is_none(), registered: false };
-        self.mine.insert((source, number), Mine { state, copy });
+        let number = self.number(source, Teller::Receiver(ack), copy);
         self.keep((self.id, source, number), what.clone(), lines.clone(), store);
         New { number, what, lines, records, client }
+    }
+
+    /// A client of the library has appended something.
+    pub(super) fn appended(
+        &mut self,
+        append: Append,
+        copy: Option<WorkerId>,
+        store: &BlockStore,
+    ) -> New {
+        let Append { peer, source, client, number: theirs, lines, records, header } = append;
+        let teller = Teller::Client(Appended { peer, client, number: theirs });
+        let number = self.number(source, teller, copy);
+        let split = format!("client {client}, append {theirs}");
+        let what = Carried::lines(split.into(), 0, header, lines.body().len() as u64);
+        self.keep((self.id, source, number), what.clone(), lines.clone(), store);
+        let client = Some(ClientBatch { client: client.0, number: theirs });
+        New { number, what, lines, records, client }
+    }
+
+    fn number(&mut self, source: SourceId, teller: Teller, copy: Option<WorkerId>) -> u64 {
+        let next = self.next.entry(source).or_insert(0);
+        *next += 1;
+        let state = State::Pending { teller, copied: copy.is_none(), registered: false };
+        self.mine.insert((source, *next), Mine { state, copy });
+        *next
     }
 
     /// A copy of what another worker has received.
@@ -110,70 +169,71 @@ impl Receipts {
     }
 
     /// The second worker has its copy.
-    pub(super) fn copied(&mut self, source: SourceId, number: u64) {
-        self.mark(source, number, |copied, _| *copied = true);
+    pub(super) fn copied(&mut self, source: SourceId, number: u64) -> Settled {
+        self.mark(source, number, |copied, _| *copied = true)
     }
 
-    /// The master has it. Whether it is to be dropped since the lines were known already: then whoever has
-    /// the copy drops it too.
-    pub(super) fn registered(
-        &mut self,
-        source: SourceId,
-        number: u64,
-        how: Registered,
-    ) -> Option<WorkerId> {
+    /// The master has it, or knows its lines already: then they are safe, and this receipt is dropped.
+    pub(super) fn registered(&mut self, source: SourceId, number: u64, how: Registered) -> Settled {
         match how {
             Registered::Taken | Registered::Again => {
-                self.mark(source, number, |_, registered| *registered = true);
-                None
+                self.mark(source, number, |_, registered| *registered = true)
             }
-            Registered::Known => {
-                self.lines.remove(&(self.id, source, number));
-                let mine = self.mine.remove(&(source, number))?;
-                if let State::Pending { ack, .. } = mine.state {
-                    drop(ack.done());
-                }
-                mine.copy
-            }
+            Registered::Known => self.end(source, number, |ack| drop(ack.done())),
         }
     }
 
-    /// The master will not have it, and why; who has the copy.
-    pub(super) fn refused(
+    /// The master will not have it, and why.
+    pub(super) fn refused(&mut self, source: SourceId, number: u64, why: &Refusal) -> Settled {
+        self.end(source, number, |ack| ack.refuse(why))
+    }
+
+    /// A receipt that will not be part of any batch.
+    fn end(&mut self, source: SourceId, number: u64, tell: impl FnOnce(Ack)) -> Settled {
+        self.lines.remove(&(self.id, source, number));
+        let Some(mine) = self.mine.remove(&(source, number)) else { return Settled::default() };
+        let append = match mine.state {
+            State::Pending { teller: Teller::Client(append), .. } => Some(append),
+            State::Pending { teller: Teller::Receiver(ack), .. } => {
+                tell(ack);
+                None
+            }
+            State::Safe(_) => None,
+        };
+        Settled { append, copy: mine.copy }
+    }
+
+    fn mark(
         &mut self,
         source: SourceId,
         number: u64,
-        why: &crate::source::receive::Refusal,
-    ) -> Option<WorkerId> {
-        self.lines.remove(&(self.id, source, number));
-        let mine = self.mine.remove(&(source, number))?;
-        if let State::Pending { ack, .. } = mine.state {
-            ack.refuse(why);
-        }
-        mine.copy
-    }
-
-    fn mark(&mut self, source: SourceId, number: u64, mark: impl FnOnce(&mut bool, &mut bool)) {
-        let Some(mine) = self.mine.get_mut(&(source, number)) else { return };
-        if let State::Pending { copied, registered, .. } = &mut mine.state {
+        mark: impl FnOnce(&mut bool, &mut bool),
+    ) -> Settled {
+        let mine = self.mine.get_mut(&(source, number));
+        let Some(Mine { state, .. }) = mine else { return Settled::default() };
+        if let State::Pending { copied, registered, .. } = state {
             mark(copied, registered);
             if !(*copied && *registered) {
-                return;
-            }
-            if let State::Pending { ack, .. } =
-                std::mem::replace(&mut mine.state, State::Safe(None))
-            {
-                mine.state = State::Safe(Some(ack.done()));
+                return Settled::default();
             }
         }
+        let (share, append) = match std::mem::replace(state, State::Safe(None)) {
+            State::Pending { teller: Teller::Receiver(ack), .. } => (Some(ack.done()), None),
+            State::Pending { teller: Teller::Client(append), .. } => (None, Some(append)),
+            State::Safe(share) => (share, None),
+        };
+        *state = State::Safe(share);
+        Settled { append, copy: None }
     }
 
-    /// A worker is gone: what it was to copy and has not is to be copied by another, if there is one.
-    pub(super) fn lost(
-        &mut self,
-        worker: WorkerId,
-        other: Option<WorkerId>,
-    ) -> Vec<(SourceId, u64, Carried, Block)> {
+    /// Whether some client of a source still waits to be told.
+    pub(super) fn is_pending(&self, source: SourceId) -> bool {
+        let mut of_source = self.mine.range((source, 0)..=(source, u64::MAX));
+        of_source.any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
+    }
+
+    /// A worker is gone: what it had copies of, or was to have, is to be copied by another, if there is one.
+    pub(super) fn lost(&mut self, worker: WorkerId, other: Option<WorkerId>) -> Orphans {
         let mut again = Vec::new();
         let mut alone = Vec::new();
         for ((source, number), mine) in &mut self.mine {
@@ -181,8 +241,7 @@ impl Receipts {
                 continue;
             }
             mine.copy = other;
-            let pending = matches!(mine.state, State::Pending { copied: false, .. });
-            let lines = self.lines.get(&(self.id, *source, *number)).filter(|_| pending);
+            let lines = self.lines.get(&(self.id, *source, *number));
             match (other, lines) {
                 (Some(_), Some(lines)) => {
                     if let Ok(block) = lines.block.get() {
@@ -192,10 +251,11 @@ impl Receipts {
                 _ => alone.push((*source, *number)),
             }
         }
-        for (source, number) in alone {
-            self.copied(source, number);
-        }
-        again
+        let alone = alone
+            .into_iter()
+            .map(|(source, number)| (source, number, self.copied(source, number)))
+            .collect();
+        Orphans { again, alone }
     }
 
     /// A batch begins that reads these here: what they take is no longer the receivers'.

@@ -1,33 +1,36 @@
 //! Receivers that run here, and the way of what they receive.
 
+use std::net::SocketAddr;
+
 use super::Driver;
-use super::receipts::Dropped;
+use super::receipts::{Appended, Dropped, New, Settled};
 use crate::block::Block;
+use crate::client::SessionAsks;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::note::{INLINE, PeerNote, WorkerNote};
 use crate::id::{Epoch, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::source::Carried;
-use crate::source::receive::{Delivery, Receiver};
-use crate::wire::{BlockHeader, Cargo};
+use crate::source::receive::{Delivery, Receiver, Refusal, Registered};
+use crate::wire::{BlockHeader, Cargo, Received};
 
 impl Driver<'_> {
-    /// The master wants a receiver of a source here.
-    pub(super) fn receive(&mut self, source: SourceId) {
+    /// The master wants what is pushed for a source to be taken in here: what clients of the library send,
+    /// and, if it `listens`, what comes to the source's own address.
+    pub(super) fn receive(&mut self, source: SourceId, listens: bool) {
+        self.receiving.insert(source);
+        if !listens {
+            return;
+        }
         let Some((url, format, options)) = self.inputs.spec(source) else { return };
         let sender = self.sender.clone();
         // Nobody hears it once the engine has ended.
         let deliver = move |delivery| drop(sender.send(Event::Received(source, delivery)));
-        let opened = Receiver::open(url, format, options, Box::new(deliver));
-        let note = match opened {
+        let note = match Receiver::open(url, format, options, Box::new(deliver)) {
             Ok(receiver) => {
-                let addr = receiver.local_addr();
+                let url = listening_url(url, receiver.local_addr());
                 let stream = self.plan.sources[source.index()].name.to_owned();
-                let scheme = url.split("://").next().unwrap_or_default();
-                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-                let path = rest.find('/').map_or("", |at| &rest[at..]);
-                let url = format!("{scheme}://{addr}{path}");
                 (self.log)(WorkerNews::Receiving { stream, url: url.clone() });
                 self.receivers.insert(source, receiver);
                 WorkerNote::Receiving { source, url }
@@ -39,7 +42,28 @@ impl Driver<'_> {
 
     /// The master wants no more to be received here.
     pub(super) fn stop_receiving(&mut self) {
+        self.received_all = true;
         self.receivers.values().for_each(Receiver::stop);
+        let asks = self.sessions.leave();
+        self.session_asks(asks);
+        self.say_received_all();
+    }
+
+    /// Tells the master of the sources for which everything has been received.
+    fn say_received_all(&mut self) {
+        if !self.received_all {
+            return;
+        }
+        let all = |source: &SourceId| {
+            !self.receivers.contains_key(source)
+                && !self.receipts.is_pending(*source)
+                && self.sessions.unacknowledged_of(*source) == 0
+        };
+        let over: Vec<SourceId> = self.receiving.iter().copied().filter(all).collect();
+        for source in over {
+            self.receiving.remove(&source);
+            self.tell_master(&WorkerNote::ReceivedAll { source });
+        }
     }
 
     /// A receiver has something.
@@ -48,15 +72,81 @@ impl Driver<'_> {
             Delivery::Received(received) => {
                 let copy = self.colleagues.second();
                 let new = self.receipts.received(source, received, copy, &self.kernels.blocks);
-                let report = new.report(source, self.id, copy);
-                if let Some(copy) = copy {
-                    self.send_copy(copy, source, new.number, new.what, new.lines);
-                }
-                self.tell_master(&report);
+                self.take_in(source, new, copy);
             }
             Delivery::Ended => {
                 self.receivers.remove(&source);
-                self.tell_master(&WorkerNote::ReceivedAll { source });
+                self.say_received_all();
+            }
+        }
+    }
+
+    /// Has something copied and registered.
+    fn take_in(&mut self, source: SourceId, new: New, copy: Option<WorkerId>) {
+        let report = new.report(source, self.id, copy);
+        self.tell_master(&report);
+        if let Some(copy) = copy {
+            self.send_copy(copy, source, new.number, new.what, new.lines);
+        }
+    }
+
+    /// A receipt is not pending any more.
+    pub(super) fn settle(&mut self, source: SourceId, number: u64, settled: Settled) {
+        if let Some(Appended { peer, client, number }) = settled.append {
+            let asks = self.sessions.safe(peer, client, number);
+            self.session_asks(asks);
+        }
+        let (taker, from, to) = (self.id, number, number + 1);
+        self.tell_dropped(settled.copy.map(|copy| (copy, Dropped { taker, source, from, to })));
+        self.say_received_all();
+    }
+
+    /// What became of a receipt, as the master says.
+    pub(super) fn registered(
+        &mut self,
+        source: SourceId,
+        number: u64,
+        how: Result<Registered, Refusal>,
+    ) {
+        match how {
+            Ok(how) => {
+                let settled = self.receipts.registered(source, number, how);
+                self.settle(source, number, settled);
+            }
+            Err(why) => {
+                let mut settled = self.receipts.refused(source, number, &why);
+                if let Some(Appended { peer, client, number }) = settled.append.take() {
+                    let asks = self.sessions.refused(peer, client, number, &why.to_string());
+                    self.session_asks(asks);
+                }
+                self.settle(source, number, settled);
+            }
+        }
+    }
+
+    /// A client of the library says something.
+    pub(super) fn client_said(&mut self, peer: PeerId, message: &Received) {
+        match message.read() {
+            Ok(message) => {
+                let asks = self.sessions.said(peer, message, &self.pool);
+                self.session_asks(asks);
+            }
+            Err(error) => self.net.accuse(peer, &error.to_string()),
+        }
+    }
+
+    /// Does what sessions ask for.
+    pub(super) fn session_asks(&mut self, asks: Vec<SessionAsks>) {
+        for asks in asks {
+            match asks {
+                // One that is gone has a `Closed` on its way.
+                SessionAsks::Tell(peer, message) => drop(self.net.send(peer, &message)),
+                SessionAsks::Take(append) => {
+                    let (source, copy) = (append.source, self.colleagues.second());
+                    let new = self.receipts.appended(append, copy, &self.kernels.blocks);
+                    self.take_in(source, new, copy);
+                }
+                SessionAsks::Accuse(peer, why) => self.net.accuse(peer, &why),
             }
         }
     }
@@ -107,5 +197,26 @@ impl Driver<'_> {
                 let _ = self.net.send(peer, &PeerNote::Drop(dropped));
             }
         }
+    }
+}
+
+/// The URL of a receiver, with the address at which it really listens.
+fn listening_url(url: &str, addr: SocketAddr) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("tcp", ""));
+    let rest = rest.split('?').next().unwrap_or_default();
+    let path = rest.find('/').map_or("", |at| &rest[at..]);
+    format!("{scheme}://{addr}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_is_told_by_where_it_really_listens() {
+        let addr = "10.0.0.7:9000".parse().unwrap();
+        let url = |url| listening_url(url, addr);
+        assert_eq!(url("tcp://0.0.0.0:0?buffer=1MiB"), "tcp://10.0.0.7:9000");
+        assert_eq!(url("http://0.0.0.0:0/views?max_body=1MiB"), "http://10.0.0.7:9000/views");
     }
 }

@@ -1,0 +1,463 @@
+//! The thread of a client: it owns the connections and all streams, and alone reads the clock for them.
+//!
+//! It is connected to a master all the time, which names receivers and renews the certificate, and per
+//! stream to one receiver.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use tokio::sync::oneshot;
+
+use super::draft::Shared;
+use super::link::{ANSWER, Link, Opened, Phase};
+use super::outbox::Numbered;
+use super::{Access, ClientError, ClientOptions};
+use crate::driver::cluster::{ClusterError, Question, Reply, client_identity};
+use crate::id::Epoch;
+use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetError, NetEvent, PeerId};
+use crate::wire::{APPEND_INLINE, BlockHeader, Cargo, MessageKind, Received, ToClient, ToReceiver};
+
+/// What the thread is told.
+pub(super) enum Event {
+    Net(Delivery),
+    Open(Box<Opening>),
+    /// Some stream has gathered lines where it had none, or enough of them.
+    Wake,
+    Header(u64, String),
+    /// Nobody holds the stream any more.
+    GivenUp(u64),
+    /// Nobody holds the client any more.
+    End(Option<oneshot::Sender<()>>),
+}
+
+/// A stream that is to be opened.
+pub(super) struct Opening {
+    pub(super) id: u64,
+    pub(super) shared: Arc<Shared>,
+    pub(super) opened: oneshot::Sender<Result<Opened, ClientError>>,
+}
+
+type Ready = oneshot::Sender<Result<(), ClientError>>;
+
+/// Starts the thread. `ready` is told when a master is connected, or that there will be none.
+pub(super) fn start(
+    options: ClientOptions,
+    events: Sender<Event>,
+    inbox: Receiver<Event>,
+    ready: Ready,
+) -> Result<(), ClientError> {
+    let run = move || match connect(&options, events) {
+        Ok(endpoint) => {
+            let done = Driver::new(options, endpoint.net().clone(), ready).run(&inbox);
+            drop(endpoint);
+            if let Some(done) = done {
+                // Whoever does not wait for the end does not need to be told.
+                let _ = done.send(());
+            }
+        }
+        Err(error) => {
+            let _ = ready.send(Err(error));
+        }
+    };
+    let started = thread::Builder::new().name("client".into()).spawn(run);
+    started.map(drop).map_err(|error| ClusterError::from(NetError::Start(error)).into())
+}
+
+/// Comes by a certificate and opens a port.
+fn connect(options: &ClientOptions, events: Sender<Event>) -> Result<Endpoint, ClientError> {
+    let target = &options.target;
+    let mut failed = None;
+    let mut identity = None;
+    for master in &target.masters {
+        match client_identity(target, *master) {
+            Ok(found) => {
+                identity = Some(found);
+                break;
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    let nobody = || ClusterError::Broken { why: "no master was named".to_owned() };
+    let identity = identity.ok_or_else(|| failed.unwrap_or_else(nobody))?;
+    let mut bind = BindOptions::new(identity, target.plan);
+    bind.hello.job.clone_from(&target.job);
+    if let Some(far) = target.masters.iter().find(|addr| !addr.ip().is_loopback()) {
+        let any: SocketAddr = match far {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        bind = bind.at(any);
+    }
+    // The thread ends before its endpoint does: nobody is there for what comes after that.
+    let deliver = move |delivery| drop(events.send(Event::Net(delivery)));
+    Ok(Endpoint::bind(bind, deliver).map_err(ClusterError::from)?)
+}
+
+/// The connection to a master.
+enum Master {
+    Resting {
+        until: Instant,
+    },
+    Connecting {
+        peer: PeerId,
+        addr: SocketAddr,
+    },
+    /// With the streams for which it was asked, in order.
+    There {
+        peer: PeerId,
+        addr: SocketAddr,
+        asked: VecDeque<u64>,
+    },
+}
+
+/// How long it is rested between masters.
+const MASTER_REST: Duration = Duration::from_millis(100);
+
+/// Without any other deadline, everything is looked at that often.
+const LOOK: Duration = Duration::from_millis(100);
+
+struct Driver {
+    options: ClientOptions,
+    net: Net,
+    master: Master,
+    /// Which master is next, and how many in a row have refused this process.
+    turn: usize,
+    refusals: usize,
+    /// Since when there is no master, and why.
+    lonely: (Instant, String),
+    ready: Option<Ready>,
+    links: BTreeMap<u64, Link>,
+    receivers: BTreeMap<PeerId, u64>,
+}
+
+impl Driver {
+    fn new(options: ClientOptions, net: Net, ready: Ready) -> Self {
+        let now = Instant::now();
+        Self {
+            options,
+            net,
+            master: Master::Resting { until: now },
+            turn: 0,
+            refusals: 0,
+            lonely: (now, "nothing was tried yet".to_owned()),
+            ready: Some(ready),
+            links: BTreeMap::new(),
+            receivers: BTreeMap::new(),
+        }
+    }
+
+    /// Runs until nobody needs it any more; who is to be told of that.
+    fn run(mut self, events: &Receiver<Event>) -> Option<oneshot::Sender<()>> {
+        loop {
+            let now = Instant::now();
+            self.see_master(now);
+            let ids: Vec<u64> = self.links.keys().copied().collect();
+            ids.into_iter().for_each(|id| self.go_on(id, now));
+            let mut next = match events.recv_deadline(self.deadline(now)) {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return None,
+            };
+            let now = Instant::now();
+            while let Some(event) = next {
+                match event {
+                    Event::End(done) => {
+                        let why = "it was closed".to_owned();
+                        let ended = |link: &mut Link| {
+                            link.fail(ClientError::Ended { why: why.clone() });
+                        };
+                        self.links.values_mut().for_each(ended);
+                        return done;
+                    }
+                    event => self.happened(event, now),
+                }
+                next = events.try_recv().ok();
+            }
+        }
+    }
+
+    fn deadline(&self, now: Instant) -> Instant {
+        let lingering = self.links.values().filter_map(|link| link.linger);
+        let resting = self.links.values().filter_map(|link| match link.phase {
+            Phase::Resting { until } => Some(until),
+            _ => None,
+        });
+        lingering.chain(resting).chain([now + LOOK]).min().unwrap_or(now)
+    }
+
+    fn happened(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Net(delivery) => self.heard(delivery.take(), now),
+            Event::Open(opening) => {
+                let Opening { id, shared, opened } = *opening;
+                self.links.insert(id, Link::new(shared, opened, now));
+            }
+            Event::Header(id, row) => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.header = Some(row);
+                }
+            }
+            Event::GivenUp(id) => {
+                if let Some(link) = self.links.remove(&id) {
+                    self.hang_up(link.phase);
+                }
+            }
+            // Every stream is looked at after every event.
+            Event::Wake | Event::End(_) => {}
+        }
+    }
+
+    fn hang_up(&mut self, phase: Phase) {
+        if let Some((peer, _)) = phase.peer() {
+            self.receivers.remove(&peer);
+            self.net.close(peer);
+        }
+    }
+
+    fn heard(&mut self, event: NetEvent, now: Instant) {
+        match event {
+            NetEvent::Connected { peer, .. } => self.connected(peer, now),
+            NetEvent::Message { peer, message } => self.said(peer, &message, now),
+            NetEvent::Closed { peer, reason } => self.closed(peer, reason, now),
+            NetEvent::Renewed { .. } => {
+                if let Access::Token { identity, .. } = &self.options.target.access {
+                    // If it cannot be kept, the next process buys one with the token.
+                    let _ = self.net.identity().write(identity);
+                }
+            }
+            // Nobody pushes blocks to a client; it issues nothing; a renewal is tried again.
+            _ => {}
+        }
+    }
+
+    fn connected(&mut self, peer: PeerId, now: Instant) {
+        if let Master::Connecting { peer: expected, addr } = self.master
+            && expected == peer
+        {
+            self.master = Master::There { peer, addr, asked: VecDeque::new() };
+            self.refusals = 0;
+            if let Some(ready) = self.ready.take() {
+                // Whoever does not wait for it does not need it.
+                let _ = ready.send(Ok(()));
+            }
+        } else if let Some(link) = self.receivers.get(&peer).and_then(|id| self.links.get_mut(id))
+            && let Phase::Connecting { addr, .. } = link.phase
+        {
+            open(&self.net, link, peer, addr, now);
+        }
+    }
+
+    fn said(&mut self, peer: PeerId, message: &Received, now: Instant) {
+        let result = match message.kind() {
+            MessageKind::Answer => message.read().map(|reply| self.answered(peer, reply, now)),
+            MessageKind::ToClient => message.read().map(|told| self.told(peer, told, now)),
+            _ => return,
+        };
+        if let Err(error) = result {
+            self.net.accuse(peer, &error.to_string());
+        }
+    }
+
+    fn answered(&mut self, from: PeerId, reply: Reply, now: Instant) {
+        let Master::There { peer, asked, .. } = &mut self.master else { return };
+        if *peer != from {
+            return;
+        }
+        // A stream that was given up meanwhile is gone.
+        let Some(id) = asked.pop_front() else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !matches!(link.phase, Phase::Looking { asked: true, .. }) {
+            return;
+        }
+        match reply {
+            Reply::Receivers(receivers) => match link.choose(&receivers) {
+                Some(addr) => {
+                    let peer = self.net.connect(addr);
+                    link.phase = Phase::Connecting { peer, addr };
+                    self.receivers.insert(peer, id);
+                }
+                None => link.rest("no worker receives for it".to_owned(), now),
+            },
+            Reply::Refused(why) => {
+                let stream = link.shared.stream.clone();
+                link.fail(ClientError::Refused { stream, why });
+            }
+            Reply::Status(_) | Reply::Done(_) => {
+                link.rest("the master answers another question".to_owned(), now);
+            }
+        }
+    }
+
+    fn told(&mut self, peer: PeerId, message: ToClient, now: Instant) {
+        let Some(id) = self.receivers.get(&peer).copied() else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let result = link.told(message, now);
+        if let Err(why) = &result {
+            self.net.accuse(peer, why);
+            link.rest(why.clone(), now);
+        }
+        if link.phase.peer().is_none() {
+            self.receivers.remove(&peer);
+            self.net.close(peer);
+        }
+    }
+
+    fn closed(&mut self, peer: PeerId, reason: CloseReason, now: Instant) {
+        match &self.master {
+            Master::Connecting { peer: of, addr } | Master::There { peer: of, addr, .. }
+                if *of == peer =>
+            {
+                return self.master_lost(*addr, reason, now);
+            }
+            _ => {}
+        }
+        if let Some(id) = self.receivers.remove(&peer)
+            && let Some(link) = self.links.get_mut(&id)
+            && let Some((_, addr)) = link.phase.peer()
+        {
+            link.rest(format!("{addr}: {reason}"), now);
+        }
+    }
+
+    fn master_lost(&mut self, addr: SocketAddr, reason: CloseReason, now: Instant) {
+        if matches!(self.master, Master::There { .. }) {
+            self.lonely.0 = now;
+        }
+        self.lonely.1 = format!("{addr}: {reason}");
+        self.master = Master::Resting { until: now + MASTER_REST };
+        for link in self.links.values_mut() {
+            if let Phase::Looking { asked: true, since } = link.phase {
+                link.phase = Phase::Looking { asked: false, since };
+            }
+        }
+        if let CloseReason::Refused(refusal) = reason {
+            self.refusals += 1;
+            // All of them, one after the other: it will not get better.
+            if self.refusals >= self.options.target.masters.len() {
+                let error = ClusterError::from(NetError::Refused { addr, refusal });
+                self.fail_those_who_wait(&error.into(), Duration::ZERO, now);
+            }
+        }
+    }
+
+    /// Fails whoever has needed a master for so long.
+    fn fail_those_who_wait(&mut self, error: &ClientError, patience: Duration, now: Instant) {
+        let too_long = |since: Instant| now.duration_since(since) >= patience;
+        if too_long(self.lonely.0)
+            && let Some(ready) = self.ready.take()
+        {
+            // Whoever does not wait for it does not need it.
+            let _ = ready.send(Err(error.clone()));
+        }
+        for link in self.links.values_mut() {
+            if matches!(link.phase, Phase::Looking { since, .. } if too_long(since)) {
+                link.fail(error.clone());
+            }
+        }
+    }
+
+    fn see_master(&mut self, now: Instant) {
+        let patience = self.options.target.patience;
+        match &self.master {
+            Master::Resting { until } if *until <= now => {
+                let masters = &self.options.target.masters;
+                // There is one: without any, there would be no certificate.
+                let Some(addr) = masters.get(self.turn % masters.len().max(1)).copied() else {
+                    return;
+                };
+                self.turn += 1;
+                self.master = Master::Connecting { peer: self.net.connect(addr), addr };
+            }
+            Master::There { .. } => return,
+            _ => {}
+        }
+        if now.duration_since(self.lonely.0) >= patience {
+            let (masters, why) = (self.options.target.masters.clone(), self.lonely.1.clone());
+            let error = ClientError::NoMaster { masters, patience, why };
+            self.fail_those_who_wait(&error, patience, now);
+        }
+    }
+
+    /// Does for a stream whatever can be done.
+    fn go_on(&mut self, id: u64, now: Instant) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let linger = match link.phase {
+            // While nothing is on the way there is nothing to wait for.
+            Phase::Open { .. } if !link.outbox.is_waiting() => Some(Duration::ZERO),
+            Phase::Open { .. } if !link.outbox.is_held_back() => Some(self.options.linger),
+            // As long as nothing can be sent, more may join.
+            _ => None,
+        };
+        let (sealed, due) = link.shared.collect(linger, now);
+        sealed.into_iter().for_each(|numbered| link.outbox.push(numbered));
+        link.linger = due;
+        if let Some(error) = link.gives_up(self.options.target.patience, now) {
+            let phase = link.phase;
+            link.fail(error);
+            return self.hang_up(phase);
+        }
+        if let Phase::Resting { until } = link.phase
+            && until <= now
+        {
+            link.phase = Phase::Looking { asked: false, since: now };
+        }
+        match link.phase {
+            Phase::Looking { asked: false, since } => {
+                let Master::There { peer, asked, .. } = &mut self.master else { return };
+                let question = Question::Receivers { stream: link.shared.stream.clone() };
+                // If it is gone, its end is on its way, and it is asked again.
+                if self.net.send(*peer, &question).is_ok() {
+                    asked.push_back(id);
+                    link.phase = Phase::Looking { asked: true, since };
+                }
+            }
+            Phase::Looking { since, .. } if now.duration_since(since) >= ANSWER => {
+                link.rest("the master does not answer".to_owned(), now);
+                // Its answers are counted: it cannot be asked any more.
+                if let Master::There { peer, .. } = self.master {
+                    self.net.close(peer);
+                }
+            }
+            Phase::Opening { since, addr, .. } if now.duration_since(since) >= ANSWER => {
+                let phase = link.phase;
+                link.rest(format!("{addr}: it does not answer"), now);
+                self.hang_up(phase);
+            }
+            Phase::Open { peer, addr, window: 0 } if link.header.is_some() => {
+                open(&self.net, link, peer, addr, now);
+            }
+            Phase::Open { peer, window, .. } => {
+                while let Some(next) = link.outbox.next(window) {
+                    append(&self.net, peer, &next);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn open(net: &Net, link: &mut Link, peer: PeerId, addr: SocketAddr, now: Instant) {
+    // If it cannot be sent, the end of the connection is on its way.
+    let _ = net.send(peer, &link.open());
+    link.phase = Phase::Opening { peer, addr, since: now };
+}
+
+/// Sends an append. If it cannot be sent, the end of the connection is on its way, and then it is sent
+/// again.
+fn append(net: &Net, peer: PeerId, next: &Numbered) {
+    let lines = next.lines.body();
+    if lines.len() <= APPEND_INLINE {
+        let append = ToReceiver::Append { number: next.number, lines: lines.to_vec() };
+        let _ = net.send(peer, &append);
+        return;
+    }
+    let cargo = Cargo::Append { number: next.number };
+    let header = BlockHeader { epoch: Epoch(0), cargo, piece: 0 };
+    if let Ok(transfer) = net.push_block(peer, &header, &next.lines) {
+        transfer.detach();
+    }
+}

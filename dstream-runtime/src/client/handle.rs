@@ -1,0 +1,263 @@
+//! What a program holds: the client, and its streams.
+//!
+//! Nothing here does I/O or needs a certain runtime: handles talk to the driver's thread, and wait for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crossbeam_channel::{Sender, unbounded};
+use tokio::sync::oneshot;
+
+use super::draft::Shared;
+use super::driver::{self, Event, Opening};
+use super::link::Opened;
+use super::{Acknowledged, ClientError, ClientId, ClientOptions, StreamOptions, lines};
+use crate::driver::cluster::ClusterError;
+use crate::net::trust::random_id;
+use crate::record::{Format, Record, Schema, write_csv_header};
+
+/// A connection to the cluster of a job. Its streams go on without it.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    events: Sender<Event>,
+    options: ClientOptions,
+    next: AtomicU64,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // If nobody listens, it has ended already.
+        let _ = self.events.send(Event::End(None));
+    }
+}
+
+fn ended() -> ClientError {
+    ClientError::Ended { why: "its thread is gone".to_owned() }
+}
+
+impl Client {
+    /// Connects to a master: with the certificate that is there, or with one bought with the token.
+    ///
+    /// # Errors
+    /// When no master answers for as long as the options are patient, or they refuse this process.
+    pub async fn connect(options: ClientOptions) -> Result<Self, ClientError> {
+        let (events, inbox) = unbounded();
+        let (ready, is_ready) = oneshot::channel();
+        driver::start(options.clone(), events.clone(), inbox, ready)?;
+        let inner = Arc::new(Inner { events, options, next: AtomicU64::new(0) });
+        is_ready.await.map_err(|_| ended())??;
+        Ok(Self { inner })
+    }
+
+    /// Opens a stream to append to, as a new client.
+    ///
+    /// # Errors
+    /// As [`open_with`](Self::open_with).
+    pub async fn open(&self, stream: &str) -> Result<AppendStream, ClientError> {
+        self.open_with(StreamOptions::new(stream)).await
+    }
+
+    /// Opens a stream to append to.
+    ///
+    /// # Errors
+    /// When the job has no such stream, or no receiver takes records of it.
+    pub async fn open_with(&self, options: StreamOptions) -> Result<AppendStream, ClientError> {
+        let client = match options.client {
+            Some(client) => client,
+            None => ClientId(u128::from_le_bytes(random_id().map_err(ClusterError::from)?)),
+        };
+        let ours = &self.inner.options;
+        let first = options.first.max(1);
+        let (append, room) = (ours.append.max(1), ours.unacknowledged);
+        let shared = Arc::new(Shared::new(&options.stream, client, first, append, room));
+        let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
+        let (opened, is_open) = oneshot::channel();
+        let opening = Box::new(Opening { id, shared: shared.clone(), opened });
+        self.inner.events.send(Event::Open(opening)).map_err(|_| ended())?;
+        // From here on the driver is told if the stream is given up.
+        let mut stream = AppendStream {
+            inner: self.inner.clone(),
+            id,
+            shared,
+            opened: Opened { format: Format::Text, wants_header: false, longest: 0 },
+        };
+        stream.opened = is_open.await.map_err(|_| ended())??;
+        stream.shared.fit(room, stream.opened.longest);
+        Ok(stream)
+    }
+
+    /// Says goodbye and waits until it is said. What is not acknowledged by then is not sent again.
+    pub async fn close(self) {
+        let (done, is_done) = oneshot::channel();
+        if self.inner.events.send(Event::End(Some(done))).is_ok() {
+            // An error says that the thread has ended, which was to be.
+            let _ = is_done.await;
+        }
+    }
+}
+
+/// A stream that records are appended to. Dropped, it forgets what is not acknowledged: call
+/// [`flush`](Self::flush) first.
+pub struct AppendStream {
+    inner: Arc<Inner>,
+    id: u64,
+    shared: Arc<Shared>,
+    opened: Opened,
+}
+
+impl AppendStream {
+    /// Sends whole lines; a line break is added after the last if it has none. Waits while too much is
+    /// not acknowledged. Where the stream reads CSV by the names of columns, the first line ever sent
+    /// is the header.
+    ///
+    /// # Errors
+    /// When the stream has failed, or a line is too long: the lines before it are sent, it and those after
+    /// it are not.
+    pub async fn send(&mut self, lines: impl AsRef<[u8]>) -> Result<(), ClientError> {
+        let mut rest = lines.as_ref();
+        if self.opened.wants_header && !rest.is_empty() {
+            let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let (header, rows) = rest.split_at(end);
+            let header = String::from_utf8_lossy(header.trim_ascii_end()).into_owned();
+            self.set_header(header)?;
+            rest = rows;
+        }
+        let room = self.inner.options.append.clamp(1, self.opened.longest);
+        while !rest.is_empty() {
+            let piece = lines::piece(rest, room, self.opened.longest, &self.shared.stream)?;
+            self.put(piece).await?;
+            rest = &rest[piece.len()..];
+        }
+        Ok(())
+    }
+
+    /// Sends records, written as the stream reads them.
+    ///
+    /// # Errors
+    /// When the stream has failed, or a record cannot be one line of its format; then none is sent.
+    pub async fn send_records<R: Record>(&mut self, records: &[R]) -> Result<(), ClientError> {
+        let mut text = Vec::new();
+        if self.opened.wants_header {
+            if !matches!(R::SCHEMA, Schema::Struct { .. }) {
+                return Err(ClientError::Refused {
+                    stream: self.shared.stream.clone(),
+                    why: "it is read as CSV by the names of columns, and these records have none; send \
+                          a struct"
+                        .to_owned(),
+                });
+            }
+            write_csv_header(&R::SCHEMA, &mut text);
+            text.push(b'\n');
+        }
+        lines::write(records, self.opened.format, &self.shared.stream, &mut text)?;
+        self.send(&text).await
+    }
+
+    /// Waits until everything sent so far is acknowledged: what that is, since the stream was opened.
+    ///
+    /// # Errors
+    /// When the stream has failed: the number of records that were acknowledged is in
+    /// [`acknowledged`](Self::acknowledged).
+    pub async fn flush(&mut self) -> Result<Acknowledged, ClientError> {
+        let (last, wake) = self.shared.seal();
+        self.wake(wake)?;
+        let mut standing = self.shared.standing.subscribe();
+        let reached = standing.wait_for(|s| s.through >= last || s.failed.is_some()).await;
+        // The sender lives as long as this handle.
+        let reached = reached.map_err(|_| ended())?;
+        match &reached.failed {
+            Some(failed) if reached.through < last => Err(failed.clone()),
+            _ => Ok(reached.so_far),
+        }
+    }
+
+    /// What was acknowledged since the stream was opened.
+    #[must_use]
+    pub fn acknowledged(&self) -> Acknowledged {
+        self.shared.standing.borrow().so_far
+    }
+
+    /// The number up to which everything is acknowledged: the next client of this
+    /// [id](Self::client) goes on after it.
+    #[must_use]
+    pub fn through(&self) -> u64 {
+        self.shared.standing.borrow().through
+    }
+
+    /// Who numbers what is sent.
+    #[must_use]
+    pub fn client(&self) -> ClientId {
+        self.shared.client
+    }
+
+    /// How the stream reads its lines.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.opened.format
+    }
+
+    /// The longest line that can be sent, in bytes, with its line break.
+    #[must_use]
+    pub fn longest(&self) -> usize {
+        self.opened.longest
+    }
+
+    pub(super) fn unreadable(&self, error: &std::io::Error) -> ClientError {
+        ClientError::Input { stream: self.shared.stream.clone(), why: error.to_string() }
+    }
+
+    fn set_header(&mut self, header: String) -> Result<(), ClientError> {
+        let told = self.inner.events.send(Event::Header(self.id, header));
+        told.map_err(|_| self.shared.failure())?;
+        self.opened.wants_header = false;
+        Ok(())
+    }
+
+    async fn put(&self, piece: &[u8]) -> Result<(), ClientError> {
+        if let Some(failed) = self.shared.standing.borrow().failed.clone() {
+            return Err(failed);
+        }
+        let len = piece.len() + usize::from(piece.last() != Some(&b'\n'));
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let room = self.shared.room.acquire_many(len).await;
+        // Given back by the driver, once the lines are acknowledged.
+        room.map_err(|_| self.shared.failure())?.forget();
+        let wake = self.shared.put(piece, Instant::now());
+        self.wake(wake)
+    }
+
+    fn wake(&self, wake: bool) -> Result<(), ClientError> {
+        if wake && self.inner.events.send(Event::Wake).is_err() {
+            return Err(self.shared.failure());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for AppendStream {
+    fn drop(&mut self) {
+        // If nobody listens, there is nothing to be given up.
+        let _ = self.inner.events.send(Event::GivenUp(self.id));
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("target", &self.inner.options.target).finish()
+    }
+}
+
+impl std::fmt::Debug for AppendStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppendStream")
+            .field("stream", &self.shared.stream)
+            .field("client", &self.shared.client)
+            .field("acknowledged", &self.acknowledged())
+            .finish()
+    }
+}

@@ -1,0 +1,126 @@
+//! What was not acknowledged is sent again, and counts once.
+
+use super::cluster::*;
+use crate::client::*;
+
+fn lines(from: usize, to: usize) -> String {
+    (from..to).map(|n| format!("line {n}\n")).collect()
+}
+
+#[test]
+fn another_receiver_takes_over_when_one_dies() {
+    let cluster = Cluster::new();
+    let first = cluster.receiver("w1", Mood::Silent);
+    run(async {
+        let client = Client::connect(cluster.options()).await.unwrap();
+        let mut views = client.open("views").await.unwrap();
+        // Registered, and the client is not told before its receiver dies.
+        views.send(lines(0, 30_000)).await.unwrap();
+        cluster.wait_registered(views.client(), 1);
+        let _second = cluster.receiver("w2", Mood::Take);
+        drop(first);
+        views.send(lines(30_000, 31_000)).await.unwrap();
+        assert_eq!(views.flush().await.unwrap().records, 31_000);
+        assert!(cluster.lines(views.client()) == lines(0, 31_000));
+        let (again, through) = cluster.registry(|r| (r.again, r.through.clone()));
+        assert!(again >= 1);
+        assert_eq!(through, ["w1", "w2"]);
+    });
+}
+
+#[test]
+fn a_stream_waits_for_a_receiver_that_comes_later() {
+    let cluster = Cluster::new();
+    let first = cluster.receiver("w1", Mood::Hold);
+    run(async {
+        let client = Client::connect(cluster.options()).await.unwrap();
+        let mut views = client.open("views").await.unwrap();
+        views.send(lines(0, 10)).await.unwrap();
+        cluster.wait_held(1);
+        drop(first);
+        // It asks again and again while nobody is there.
+        cluster.wait_asked(4);
+        views.send(lines(10, 20)).await.unwrap();
+        let _second = cluster.receiver("w2", Mood::Take);
+        assert_eq!(views.flush().await.unwrap().records, 20);
+        assert_eq!(cluster.lines(views.client()), lines(0, 20));
+    });
+}
+
+#[test]
+fn a_receiver_that_leaves_sends_its_clients_elsewhere() {
+    let cluster = Cluster::new();
+    let first = cluster.receiver("w1", Mood::Hold);
+    run(async {
+        let client = Client::connect(cluster.options()).await.unwrap();
+        let mut streams = Vec::new();
+        for n in 0..5 {
+            let mut stream = client.open("views").await.unwrap();
+            stream.send(lines(n, n + 100)).await.unwrap();
+            streams.push(stream);
+        }
+        cluster.wait_held(5);
+        let _second = cluster.receiver("w2", Mood::Take);
+        first.leave();
+        for (n, stream) in streams.iter_mut().enumerate() {
+            assert_eq!(stream.flush().await.unwrap().records, 100);
+            assert_eq!(cluster.lines(stream.client()), lines(n, n + 100));
+        }
+    });
+}
+
+#[test]
+fn a_client_that_starts_again_goes_on_where_it_was() {
+    let cluster = Cluster::new();
+    let _worker = cluster.receiver("w1", Mood::Take);
+    run(async {
+        let client = Client::connect(cluster.options()).await.unwrap();
+        let mut views = client.open("views").await.unwrap();
+        let id = views.client();
+        for n in 0..5 {
+            views.send(lines(n, n + 1)).await.unwrap();
+            views.flush().await.unwrap();
+        }
+        assert_eq!(views.through(), 5);
+        client.close().await;
+        // It had written down only that three of them were safe.
+        let client = Client::connect(cluster.options()).await.unwrap();
+        let again = StreamOptions::new("views").go_on(id, 4);
+        let mut views = client.open_with(again).await.unwrap();
+        for n in 3..8 {
+            views.send(lines(n, n + 1)).await.unwrap();
+            views.flush().await.unwrap();
+        }
+        assert_eq!((views.through(), views.acknowledged().records), (8, 5));
+        assert_eq!(cluster.lines(id), lines(0, 8));
+        assert_eq!(cluster.registry(|registry| registry.again), 2);
+        // A gap is refused, in words that say what is expected.
+        let beyond = StreamOptions::new("views").go_on(id, 100);
+        let mut views = client.open_with(beyond).await.unwrap();
+        views.send("x\n").await.unwrap();
+        let error = views.flush().await.unwrap_err();
+        assert!(error.to_string().contains("9 comes next"), "{error}");
+        assert!(views.send("y\n").await.is_err());
+    });
+}
+
+#[test]
+fn many_receivers_share_many_streams() {
+    let cluster = Cluster::new();
+    let workers = [cluster.receiver("w1", Mood::Take), cluster.receiver("w2", Mood::Take)];
+    run(async {
+        let client = Client::connect(cluster.options()).await.unwrap();
+        let mut streams = Vec::new();
+        for n in 0..12 {
+            // Ids that are known, so that it is known where they go.
+            let options = StreamOptions::new("views").go_on(ClientId(n), 1);
+            streams.push(client.open_with(options).await.unwrap());
+        }
+        for stream in &mut streams {
+            stream.send("a\nb\n").await.unwrap();
+            assert_eq!(stream.flush().await.unwrap().records, 2);
+        }
+        let through = cluster.registry(|registry| registry.through.clone());
+        assert!(workers.len() == 2 && through.len() > 1, "{through:?}");
+    });
+}
