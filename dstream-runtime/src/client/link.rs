@@ -146,19 +146,14 @@ impl Link {
         let addr = |receiver: &ReceiverStatus| {
             receiver.url.strip_prefix("dstream://")?.parse::<SocketAddr>().ok()
         };
-        let mut all: Vec<_> = receivers.iter().filter_map(|r| Some((addr(r)?, r.full))).collect();
-        for keep in [|full: bool| !full, |_| true] {
-            let liked: Vec<_> =
-                all.iter().filter(|(a, full)| Some(*a) != self.avoid && keep(*full)).collect();
-            if !liked.is_empty() {
-                // Streams spread over receivers, and each tries all of them in turn.
-                let mut hash = DefaultHasher::new();
-                self.shared.client.0.hash(&mut hash);
-                let turn = hash.finish().wrapping_add(u64::from(self.failures));
-                return liked.get((turn % liked.len() as u64) as usize).map(|(a, _)| *a);
-            }
-        }
-        all.pop().map(|(a, _)| a)
+        let all: Vec<_> = receivers.iter().filter_map(addr).collect();
+        let others: Vec<_> = all.iter().filter(|addr| Some(**addr) != self.avoid).collect();
+        // Streams spread over receivers, and each tries all of them in turn.
+        let mut hash = DefaultHasher::new();
+        self.shared.client.0.hash(&mut hash);
+        let turn = hash.finish().wrapping_add(u64::from(self.failures));
+        let index = (turn % others.len().max(1) as u64) as usize;
+        others.get(index).copied().or(all.first()).copied()
     }
 
     /// What a receiver is asked first.

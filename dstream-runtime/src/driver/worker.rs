@@ -190,7 +190,8 @@ impl<'e> Worker<'e> {
     /// The next thing that the owner must do; what can be done here is done on the way.
     pub(super) fn poll(&mut self) -> Option<Asks> {
         if !self.held.is_empty()
-            && let Some(run) = self.held.pop_front_if(|run| has_room(self.kernels, &self.store, run))
+            && let Some(run) =
+                self.held.pop_front_if(|run| has_room(self.kernels, &self.store, run))
         {
             return Some(Asks::Read(run));
         }

@@ -33,7 +33,8 @@ fn same_on_any_number_of_workers(bind: impl Fn(&Path) -> Job) -> TempDir {
 }
 
 fn write_gz(path: &Path, bytes: &[u8]) {
-    let mut packed = GzEncoder::new(File::create(path).expect("there is room"), Compression::fast());
+    let mut packed =
+        GzEncoder::new(File::create(path).expect("there is room"), Compression::fast());
     packed.write_all(bytes).expect("there is room");
     packed.finish().expect("there is room");
 }

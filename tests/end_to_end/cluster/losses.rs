@@ -141,7 +141,11 @@ fn workers_notice_that_their_master_was_killed() {
     let (master, first, second) = by_hand(&cluster);
     master.signal(Signal::KILL);
     for worker in [first, second] {
-        worker.end().code(1).says(&["the master at 127.0.0.1:", "is gone", "start the master again"]);
+        worker.end().code(1).says(&[
+            "the master at 127.0.0.1:",
+            "is gone",
+            "start the master again",
+        ]);
     }
     // Its file has stayed, and says where it was.
     cluster.ask(&["status"]).code(1).says(&["error: ", "127.0.0.1:"]);

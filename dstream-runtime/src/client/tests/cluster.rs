@@ -177,8 +177,7 @@ impl Cluster {
                 worker: name.clone(),
                 url: format!("dstream://{addr}"),
                 records: 0,
-                unacknowledged: 0,
-                full: false,
+                waiting: 0,
             });
             let _ = net.send(peer, &Reply::Receivers(receivers.collect()));
             shared.1.notify_all();

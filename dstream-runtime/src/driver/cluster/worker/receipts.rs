@@ -15,8 +15,8 @@ use crate::block::Block;
 use crate::client::Append;
 use crate::driver::cluster::note::WorkerNote;
 use crate::id::{BatchSeq, SourceId, WorkerId};
-use crate::sched::message::TaskInput;
 use crate::net::PeerId;
+use crate::sched::message::TaskInput;
 use crate::source::receive::{
     Ack, ClientBatch, Receipt, Received, Refusal, Registered, Share, taker_of,
 };
@@ -166,12 +166,7 @@ impl Receipts {
     }
 
     /// The master has it, or knows its lines already: then they are safe, and this receipt is dropped.
-    pub(super) fn registered(
-        &mut self,
-        source: SourceId,
-        number: u64,
-        how: Registered,
-    ) -> Settled {
+    pub(super) fn registered(&mut self, source: SourceId, number: u64, how: Registered) -> Settled {
         match how {
             Registered::Taken | Registered::Again => {
                 self.mark(source, number, |_, registered| *registered = true)
@@ -253,9 +248,8 @@ impl Receipts {
                 _ => alone.push((*source, *number)),
             }
         }
-        let settled = alone
-            .into_iter()
-            .map(|(source, number)| (source, number, self.copied(source, number)));
+        let settled =
+            alone.into_iter().map(|(source, number)| (source, number, self.copied(source, number)));
         (again, settled.collect())
     }
 
