@@ -134,25 +134,37 @@ pub(super) fn push(
     let state = AtomicU8::new(if parts.is_empty() { DONE } else { UNDER_WAY });
     let progress = Arc::new(Progress { cancel: Notify::new(), state });
     if !parts.is_empty() {
-        let (bulk, shared) = (peer.bulk.clone(), progress.clone());
+        let (bulk, turns, shared) = (peer.bulk.clone(), peer.turns.clone(), progress.clone());
         runtime.spawn(async move {
-            let sent = send(&bulk, &mut parts, &shared.cancel).await;
+            let sent = send(&bulk, &turns, &mut parts, &shared.cancel).await;
             shared.state.store(if sent.is_ok() { DONE } else { FAILED }, Ordering::Relaxed);
         });
     }
     Ok(Transfer { progress, detached: false })
 }
 
-async fn send(bulk: &Connection, parts: &mut [Bytes], cancel: &Notify) -> Result<(), Broken> {
-    let mut stream = tokio::select! {
+async fn send(
+    bulk: &Connection,
+    turns: &Semaphore,
+    parts: &mut [Bytes],
+    cancel: &Notify,
+) -> Result<(), Broken> {
+    let open = async {
+        // The semaphore is never closed.
+        let turn = turns.acquire().await.map_err(|_| Broken::Cancelled)?;
+        let stream = bulk.open_uni().await.map_err(|error| Broken::Lost(error.into()))?;
+        Ok::<_, Broken>((turn, stream))
+    };
+    let (turn, mut stream) = tokio::select! {
         // What is cancelled before it has begun never opens a quic_stream.
         biased;
         () = cancel.notified() => return Err(Broken::Cancelled),
-        stream = bulk.open_uni() => stream.map_err(|error| Broken::Lost(error.into()))?,
+        open = open => open?,
     };
     let whole = async {
         stream.write_all_chunks(parts).await?;
         let _ = stream.finish();
+        drop(turn);
         match stream.stopped().await {
             Ok(None) => Ok(()),
             Ok(Some(_)) | Err(_) => Err(Broken::Cancelled),

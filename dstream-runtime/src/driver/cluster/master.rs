@@ -20,7 +20,6 @@ use super::arrivals::Arrivals;
 use super::note::{Luggage, MasterNote, WorkerNote, unpack};
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths, raw};
 use crate::block::Block;
-use crate::driver::Event;
 use crate::driver::error::JobError;
 use crate::driver::master::{
     Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
@@ -28,6 +27,7 @@ use crate::driver::master::{
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::Leaving;
+use crate::driver::{AT_ONCE, Event};
 use crate::exec::job::BuiltJob;
 use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
@@ -199,7 +199,7 @@ impl Driver<'_> {
                 None => self.master.tick(),
             }
             // Whatever else has happened meanwhile is acted upon at once.
-            while let Ok(event) = events.try_recv() {
+            for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
         }
