@@ -424,8 +424,8 @@ impl Driver<'_> {
             WorkerNote::Leave => self.drain(worker),
             WorkerNote::Unreachable { worker: other, why } => {
                 let (from, to) = (self.members.name(worker), self.members.name(other));
-                // It may be gone: then its own connection ends as well, and says more.
-                if self.members.peer(other).is_some() {
+                // It may be gone, or on its way: its own connection says more.
+                if self.members.stays(other) {
                     self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
                 }
             }
