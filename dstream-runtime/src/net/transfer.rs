@@ -262,7 +262,7 @@ async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), Brok
     let len = HEADER_LEN + preamble.body_len;
     // Room first: who sends what nobody takes waits here, and its windows fill up.
     let held = room(&from.budget, len).await.map_err(Broken::Lost)?;
-    let mut buffer = hub.pool.take(roomy(len));
+    let mut buffer = hub.pool.take(len);
     buffer.bytes_mut().extend_from_slice(&head);
     receive_body(stream, &mut buffer, preamble.body_len).await?;
     let event = NetEvent::Block { peer: from.id, header, preamble, bytes: buffer.into() };
@@ -275,13 +275,6 @@ fn ended_inside(broken: Broken) -> Broken {
         Broken::Ended => Broken::Lost(too_early()),
         broken => broken,
     }
-}
-
-/// What to ask the pool for. Pooled buffers are found again by powers of two, and fresh memory costs
-/// more than the network (a page fault per 4 KiB); what a large buffer has too much is never touched.
-fn roomy(len: usize) -> usize {
-    const LARGE: usize = 1 << 20;
-    if len < LARGE { len } else { len.next_power_of_two() }
 }
 
 /// After that many bytes of a block it is the turn of whatever else the thread has to do: messages.
