@@ -79,3 +79,17 @@ pub fn csv_sum() {
     let counts = bytes.reduce_by_key(|a, b| a + b);
     counts.save("none:");
 }
+
+/// Lines that begin with the time of their sending, counted by that time.
+#[dstream::job(interval = "10ms")]
+pub fn send_times() {
+    let lines = source::text("tcp://127.0.0.1:0");
+    let sent = lines.map(|line| (sent_at(line), 1u64));
+    let counts = sent.reduce_by_key(|a, b| a + b);
+    counts.save("none:");
+}
+
+/// The number at the beginning of a line; 0 if there is none.
+fn sent_at(line: &str) -> u64 {
+    line.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0)
+}

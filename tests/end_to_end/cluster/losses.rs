@@ -12,7 +12,7 @@ use crate::job::{Job, Running, readable};
 /// A job that ends only when it is told to.
 fn endless(job: Job) -> Job {
     let job = job.source("lines", "generate://words?rate=2000").sink("matches", "stdout:");
-    job.args(["--interval", "20ms", "--log", "json", "--summary", "json"])
+    job.args(["--interval", "20ms", "--summary", "json"])
 }
 
 /// The processes that a process has started.
@@ -32,7 +32,7 @@ fn children(of: u32) -> Vec<OwnedFd> {
 
 /// A job with two workers of its own that has put something out, and its workers.
 fn with_own_workers() -> (Running, Vec<OwnedFd>) {
-    let mut job = endless(Job::example("grep")).args(["--workers", "2"]).start();
+    let mut job = endless(Job::example("grep")).args(["--log", "json", "--workers", "2"]).start();
     job.wait("output", |job| job.out.len() > 100);
     let workers = children(job.pid());
     assert_eq!(workers.len(), 2);
@@ -103,6 +103,18 @@ fn a_client_stops_a_job_gracefully_or_at_once() {
             assert!(done.said().contains("\"over\""), "{}", done.said());
         }
     }
+}
+
+#[test]
+fn a_job_that_waits_for_workers_can_be_stopped() {
+    let cluster = Cluster::new("grep");
+    let mut master = endless(cluster.master(2)).start();
+    let addr = master.listening();
+    let worker = cluster.worker("w1", addr).start();
+    master.event_with("waiting", |event| event["have"] == 1);
+    cluster.ask(&["stop"]).code(0);
+    assert_eq!(master.end().code(0).summary()["records"], 0);
+    worker.end().code(0);
 }
 
 #[test]

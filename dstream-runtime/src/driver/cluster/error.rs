@@ -9,6 +9,7 @@ use crate::client::ClientError;
 use crate::driver::JobError;
 use crate::net::NetError;
 use crate::net::trust::TrustError;
+use crate::wire::Refusal;
 
 /// What goes wrong between the processes of a cluster.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -61,6 +62,15 @@ pub enum ClusterError {
     NoToken {
         /// Where the certificate would be.
         identity: PathBuf,
+    },
+    /// The token is for another role than that of the process.
+    #[error(
+        "{refusal}\n  help: make one on the master's host (`token --role worker` or `token --role client`) \
+         and name it with --token-file FILE"
+    )]
+    WrongToken {
+        /// For which role it is.
+        refusal: Refusal,
     },
     /// The master does not do what it was asked.
     #[error("the master at {master} refuses: {why}")]

@@ -20,7 +20,6 @@ use super::arrivals::Arrivals;
 use super::note::{Luggage, MasterNote, WorkerNote, unpack};
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths, raw};
 use crate::block::Block;
-use crate::driver::Event;
 use crate::driver::error::JobError;
 use crate::driver::master::{
     Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
@@ -28,12 +27,14 @@ use crate::driver::master::{
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::Leaving;
+use crate::driver::{AT_ONCE, Event};
 use crate::exec::job::BuiltJob;
-use crate::id::{Attempt, BatchSeq, SourceId, TaskId, WorkerId};
+use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, PeerId};
 use crate::plan::{Plan, Tasks};
 use crate::sched::MasterEvent;
+use crate::sched::master::{Cause, Outcome};
 use crate::sched::message::{ToMaster, ToWorker};
 use crate::sink::Sink;
 use crate::source::Source;
@@ -178,6 +179,7 @@ impl Driver<'_> {
             self.turn();
             if let Some(outcome) = self.master.take_outcome() {
                 self.dismiss_all();
+                let outcome = self.with_name(outcome);
                 return self.master.end(outcome);
             }
             if let Some(error) = self.fatal.take() {
@@ -197,7 +199,7 @@ impl Driver<'_> {
                 None => self.master.tick(),
             }
             // Whatever else has happened meanwhile is acted upon at once.
-            while let Ok(event) = events.try_recv() {
+            for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
         }
@@ -230,6 +232,8 @@ impl Driver<'_> {
 
     fn stop(&mut self) {
         self.stopping = true;
+        // Before there are workers, nothing is taken in: there is nothing to wait for them with.
+        self.ended |= self.master.core_status().epoch == Epoch(0);
         for worker in self.receivers.all() {
             self.tell_note(worker, &MasterNote::StopReceiving);
         }
@@ -524,13 +528,24 @@ impl Driver<'_> {
             return;
         };
         if !was_let_go {
-            self.master.tell(&ClusterNews::Left { worker: name.clone(), why: why.to_owned() });
+            self.master.tell(&ClusterNews::Left { worker: name, why: why.to_owned() });
         }
-        self.master.handle(MasterEvent::Left(worker, format!("worker `{name}`: {why}")));
+        self.master.handle(MasterEvent::Left(worker, why.to_owned()));
         self.going.remove(&worker);
         self.receivers.gone(worker);
         self.tell_crew();
         self.assign_receivers();
+    }
+
+    /// Says the name of a worker that the job failed with: the core knows numbers.
+    fn with_name(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Failed(Cause::Worker { worker, why }) => {
+                let why = format!("worker `{}`: {why}", self.members.name(worker));
+                Outcome::Failed(Cause::Worker { worker, why })
+            }
+            other => other,
+        }
     }
 
     /// The job is over.

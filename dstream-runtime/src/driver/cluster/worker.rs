@@ -21,7 +21,7 @@ use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
 pub(super) use self::receipts::Dropped;
-use self::receipts::Receipts;
+use self::receipts::{Orphans, Receipts};
 use super::arrivals::Arrivals;
 use super::note::{Freight, INLINE, Label, Luggage, MasterNote, PeerNote, Place, WorkerNote, pack};
 use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions, raw};
@@ -32,10 +32,10 @@ use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Asks, Leaving, Queue, Segment, Worker, start_executors};
-use crate::driver::{BUFFERS_KEPT, CloseOnDrop, Event};
+use crate::driver::{AT_ONCE, BUFFERS_KEPT, CloseOnDrop, Event};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::{OutputSetting, SavedState};
-use crate::id::{Epoch, Partition, SourceId, StageId, WorkerId};
+use crate::id::{BatchSeq, Epoch, Partition, SourceId, StageId, WorkerId};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::sched::Retention;
@@ -85,7 +85,7 @@ pub(super) fn serve(
         let _close = CloseOnDrop(&queue);
         start_executors(scope, options.cores, &queue, &kernels, &sender)?;
         let (slots, retention) = (options.cores as u32, Retention::Consumed);
-        let first = crate::id::BatchSeq(1);
+        let first = BatchSeq(1);
         let worker = Worker::new(welcome.worker, plan, &kernels, &queue, slots, retention, first);
         let driver = Driver {
             kernels: &kernels,
@@ -210,7 +210,7 @@ impl Driver<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            while let Ok(event) = events.try_recv() {
+            for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
             let now = Instant::now();
@@ -462,13 +462,13 @@ impl Driver<'_> {
                 self.sessions.gone(peer);
                 if let Some(worker) = self.colleagues.closed(peer) {
                     let other = self.colleagues.second();
-                    let (again, settled) = self.receipts.lost(worker, other);
+                    let Orphans { again, alone } = self.receipts.lost(worker, other);
                     for (source, number, what, lines) in again {
                         if let Some(other) = other {
                             self.send_copy(other, source, number, what, lines);
                         }
                     }
-                    for (source, number, settled) in settled {
+                    for (source, number, settled) in alone {
                         self.settle(source, number, settled);
                     }
                     let why = reason.to_string();
@@ -531,30 +531,38 @@ impl Driver<'_> {
 
     /// Takes in what the master said, up to a placement that names workers which cannot be reached yet.
     fn take_held(&mut self) {
-        while let Some(message) = self.held.front() {
-            if let ToWorker::Place { placement, epoch, first, .. } = message {
-                if !self.colleagues.reaches(placement) {
-                    return;
+        while let Some(message) = self.held.pop_front() {
+            match &message {
+                ToWorker::Place { placement, epoch, first, .. } => {
+                    if !self.colleagues.reaches(placement) {
+                        self.held.push_front(message);
+                        return;
+                    }
+                    let mine = placement.iter().filter(|owner| **owner == self.id).count() as u32;
+                    self.beat.epoch = *epoch;
+                    let (epoch, first) = (*epoch, *first);
+                    (self.log)(WorkerNews::Placed { epoch, first, partitions: mine });
                 }
-                let mine = placement.iter().filter(|owner| **owner == self.id).count() as u32;
-                self.beat.epoch = *epoch;
-                (self.log)(WorkerNews::Placed { epoch: *epoch, first: *first, partitions: mine });
+                ToWorker::Begin { batch, ranges, oldest, .. } => {
+                    self.receipts.begins(*batch, ranges);
+                    self.tell_clients();
+                    self.release(*oldest);
+                }
+                ToWorker::Release { oldest, .. } => self.release(*oldest),
+                ToWorker::Again { .. } | ToWorker::Abandon { .. } => {}
             }
-            if let ToWorker::Begin { batch, ranges, .. } = message {
-                self.receipts.begins(*batch, ranges);
-            }
-            if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message {
-                self.inputs.forget(*oldest);
-                let dropped = self.receipts.release(*oldest);
-                self.tell_dropped(dropped);
-            }
-            if let Some(message) = self.held.pop_front() {
-                self.worker.master_said(message);
-            }
+            self.worker.master_said(message);
             for (message, places, blocks) in std::mem::take(&mut self.early) {
                 self.pass_on(message, &places, blocks);
             }
         }
+    }
+
+    /// Batches before this one are over.
+    fn release(&mut self, oldest: BatchSeq) {
+        self.inputs.forget(oldest);
+        let dropped = self.receipts.release(oldest);
+        self.tell_dropped(dropped);
     }
 
     /// Waits until what was sent to other workers has arrived, as long as that takes a reasonable time.

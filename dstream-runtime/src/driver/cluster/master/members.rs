@@ -1,6 +1,6 @@
 //! Who is connected: workers by id and connection, clients by connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use crate::driver::cluster::ClusterNews;
@@ -8,11 +8,15 @@ use crate::driver::cluster::note::Colleague;
 use crate::id::{Epoch, WorkerId};
 use crate::net::PeerId;
 
+/// So many of the workers that are gone are remembered by name: what failed with one names it.
+const REMEMBERED: usize = 16;
+
 #[derive(Default)]
 pub(super) struct Members {
     workers: BTreeMap<WorkerId, Member>,
     by_peer: BTreeMap<PeerId, WorkerId>,
     clients: BTreeMap<PeerId, String>,
+    gone: VecDeque<(WorkerId, String)>,
     next: u32,
     epoch: Epoch,
     placement: Vec<WorkerId>,
@@ -128,7 +132,9 @@ impl Members {
 
     /// For people.
     pub(super) fn name(&self, worker: WorkerId) -> String {
-        self.workers.get(&worker).map_or_else(|| worker.to_string(), |member| member.name.clone())
+        let here = self.workers.get(&worker).map(|member| &member.name);
+        let gone = || self.gone.iter().find(|(of, _)| *of == worker).map(|(_, name)| name);
+        here.or_else(gone).map_or_else(|| worker.to_string(), String::clone)
     }
 
     /// How many workers have built the job.
@@ -170,6 +176,10 @@ impl Members {
         self.clients.remove(&peer);
         let worker = self.by_peer.remove(&peer)?;
         let member = self.workers.remove(&worker)?;
+        if self.gone.len() == REMEMBERED {
+            self.gone.pop_front();
+        }
+        self.gone.push_back((worker, member.name.clone()));
         Some((worker, member.name, member.let_go))
     }
 }

@@ -1,0 +1,157 @@
+//! From a client's send to the published result.
+//!
+//! A client sends lines that carry the time of their sending; the job counts them by that time (a
+//! shuffle), and writes the counts to a pipe. A row that comes out of it says how many records took
+//! how long.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::started::{Started, streams, usages};
+
+/// Measures how long a record takes to its result.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Workers; 0 is one process.
+    #[arg(long, value_delimiter = ',', default_value = "0,2")]
+    workers: Vec<u32>,
+    /// Length of a batch.
+    #[arg(long, default_value = "10ms")]
+    interval: String,
+    /// Records per second.
+    #[arg(long, default_value_t = 100_000)]
+    rate: u64,
+    /// Seconds that count.
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+    /// Partitions of every dataset.
+    #[arg(long, default_value_t = 8)]
+    partitions: u32,
+    /// Runs of each, in turns.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+}
+
+/// Seconds at the start that do not count.
+const WARM: Duration = Duration::from_secs(3);
+
+/// How often the client sends.
+const TICK: Duration = Duration::from_millis(1);
+
+pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
+    for _ in 0..options.runs {
+        for workers in &options.workers {
+            one(options, *workers)?;
+        }
+    }
+    Ok(())
+}
+
+fn one(options: &Options, workers: u32) -> Result<(), Box<dyn Error>> {
+    let mut command = streams("send_times")?;
+    command.args(["--source", "lines=tcp://127.0.0.1:0", "--sink", "counts=csv+stdout:"]);
+    command.args(["--interval", &options.interval, "--workers", &workers.to_string()]);
+    command.args(["--partitions", &options.partitions.to_string()]);
+    let mut job = Started::start(command)?;
+    let address = job.address(workers)?;
+    let family = job.family();
+    let out = job.out.take().ok_or("no output")?;
+    let origin = Instant::now();
+    let done = AtomicBool::new(false);
+    let length = WARM + Duration::from_secs(options.seconds);
+    let (sent, rows, used) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| read(out, origin));
+        let sender = scope.spawn(|| send(&address, options.rate, origin, length, &done));
+        std::thread::sleep(WARM);
+        let before = usages(&family);
+        let sent = sender.join().expect("the sender's own failure");
+        let after = usages(&family);
+        // What is under way has a second to come out.
+        std::thread::sleep(Duration::from_secs(1));
+        let stopped = job.interrupt();
+        let rows = reader.join().expect("the reader's own failure");
+        let used: Vec<_> = before.iter().zip(&after).map(|(b, a)| a.cpu - b.cpu).collect();
+        stopped.and(Ok((sent?, rows, used)))
+    })?;
+    job.end_without_summary()?;
+    let (from, to) = (WARM.as_micros() as u64, length.as_micros() as u64);
+    let mut delays: Vec<(u64, u64)> = rows
+        .iter()
+        .filter(|row| (from..to).contains(&row.sent))
+        .map(|row| (row.seen.saturating_sub(row.sent), row.records))
+        .collect();
+    delays.sort_unstable();
+    let total: u64 = delays.iter().map(|(_, records)| records).sum();
+    let all: u64 = rows.iter().map(|row| row.records).sum();
+    let at = |share: f64| {
+        let mut left = (total as f64 * share) as u64;
+        let found = delays.iter().find(|(_, records)| {
+            let is_here = left < *records;
+            left = left.saturating_sub(*records);
+            is_here
+        });
+        found.or(delays.last()).map_or(f64::NAN, |(delay, _)| *delay as f64 / 1e3)
+    };
+    let cpu = family
+        .iter()
+        .zip(&used)
+        .map(|((name, _), cpu)| format!("{name} {:.0} %", cpu / options.seconds as f64 * 100.0));
+    println!(
+        "{workers} workers, batches of {}, {} records/s: p50 {:6.1} ms  p90 {:6.1} ms  p99 {:6.1} ms  max {:6.1} ms  \
+         ({all} of {sent} came out; {})",
+        options.interval,
+        total / options.seconds.max(1),
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(1.0),
+        cpu.collect::<Vec<_>>().join(", "),
+    );
+    Ok(())
+}
+
+/// Sends so many lines per second; how many it has sent.
+fn send(
+    address: &str,
+    rate: u64,
+    origin: Instant,
+    length: Duration,
+    done: &AtomicBool,
+) -> Result<u64, std::io::Error> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let (mut sent, mut lines) = (0, Vec::new());
+    let start = Instant::now();
+    while origin.elapsed() < length && !done.load(Ordering::Relaxed) {
+        let due = (start.elapsed() + TICK).as_micros() as u64 * rate / 1_000_000;
+        let now = origin.elapsed().as_micros();
+        lines.clear();
+        for _ in sent..due {
+            writeln!(lines, "{now:016} {:>82}", "x")?;
+        }
+        sent = sent.max(due);
+        stream.write_all(&lines)?;
+        std::thread::sleep(TICK);
+    }
+    Ok(sent)
+}
+
+/// How many records that were sent at a time were seen when; in microseconds.
+struct Row {
+    sent: u64,
+    seen: u64,
+    records: u64,
+}
+
+fn read(out: impl std::io::Read, origin: Instant) -> Vec<Row> {
+    let lines = BufReader::new(out).lines().map_while(Result::ok);
+    let row = |line: String| {
+        let (sent, records) = line.split_once(',')?;
+        let seen = origin.elapsed().as_micros() as u64;
+        Some(Row { sent: sent.parse().ok()?, seen, records: records.parse().ok()? })
+    };
+    lines.filter_map(row).collect()
+}

@@ -1,0 +1,54 @@
+//! What a cluster costs: real processes of real jobs, a master and two workers on this machine.
+//!
+//! ```text
+//! cargo build --release -p dstream-bench
+//! target/release/cluster cost          # the same work in one process and on a cluster, in turns
+//! target/release/cluster latency       # from a client's send to the published result
+//! target/release/cluster ingest        # how fast records are taken in, with two copies
+//! target/release/cluster pressure      # memory and delay when an output is read slowly
+//! target/release/cluster idle          # processor time of a job that has nothing to do
+//! ```
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+
+mod cost;
+mod idle;
+mod ingest;
+mod latency;
+mod pressure;
+mod started;
+mod usage;
+
+use std::error::Error;
+
+use clap::{Parser, Subcommand};
+
+/// Measures what a cluster costs.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The same work in one process and on a cluster, in turns
+    Cost(cost::Options),
+    /// From a client's send to the published result
+    Latency(latency::Options),
+    /// How fast records are taken in
+    Ingest(ingest::Options),
+    /// Memory and delay when an output is read slowly
+    Pressure(pressure::Options),
+    /// Processor time of a job that has nothing to do
+    Idle(idle::Options),
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    match Options::parse().what {
+        What::Cost(options) => cost::measure(&options),
+        What::Latency(options) => latency::measure(&options),
+        What::Ingest(options) => ingest::measure(&options),
+        What::Pressure(options) => pressure::measure(&options),
+        What::Idle(options) => idle::measure(&options),
+    }
+}
