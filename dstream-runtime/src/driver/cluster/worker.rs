@@ -76,6 +76,12 @@ pub(super) fn serve(
         return Ok(());
     };
     let setup = welcome.setup;
+    if std::env::set_current_dir(&setup.base).is_err() {
+        let base = setup.base.display();
+        let text =
+            format!("there is no {base} on this host: sources must be named by absolute paths");
+        log(WorkerNews::Warning(text));
+    }
     let job = build(&setup).map_err(|why| ClusterError::Setup { why })?;
     let inputs = Inputs::new(&job, &setup)?;
     let offers = inputs.offers()?;
