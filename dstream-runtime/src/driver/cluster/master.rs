@@ -9,7 +9,7 @@ mod members;
 mod receivers;
 mod status;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -112,6 +112,8 @@ pub(super) fn serve(
             net: endpoint.net().clone(),
             members: Members::default(),
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
+            cuts: VecDeque::new(),
+            lease: options.lease,
             going: BTreeSet::new(),
             fatal: None,
             arrivals: Arrivals::default(),
@@ -146,6 +148,15 @@ fn open_authority(plan: &Plan, paths: &MasterPaths) -> Result<Authority, Cluster
     Ok(authority)
 }
 
+/// A worker that has lost another one.
+struct Cut {
+    from: WorkerId,
+    to: WorkerId,
+    why: String,
+    /// When it is clear whether one of them is gone.
+    judged: Instant,
+}
+
 struct Driver<'e> {
     plan: &'static Plan,
     master: Master<'e>,
@@ -159,6 +170,9 @@ struct Driver<'e> {
     urls: answer::Urls,
     started: Instant,
     receivers: Receivers,
+    /// Connections between workers that have ended, oldest first.
+    cuts: VecDeque<Cut>,
+    lease: Duration,
     /// Workers that may go once nobody needs what they have received.
     going: BTreeSet<WorkerId>,
     /// Why the job cannot go on, for a reason that is not its core's.
@@ -189,18 +203,32 @@ impl Driver<'_> {
                 self.dismiss_all();
                 return Ok(self.master.break_off());
             }
-            let event = match self.master.timer() {
+            let timer = self.master.timer();
+            let until =
+                [timer, self.cuts.front().map(|cut| cut.judged)].into_iter().flatten().min();
+            let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
             };
             match event {
                 Some(event) => self.happened(event),
-                None => self.master.tick(),
+                None if until == timer => self.master.tick(),
+                None => self.judge_cut(),
             }
             // Whatever else has happened meanwhile is acted upon at once.
             for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
+        }
+    }
+
+    /// Two workers had lost each other. If by now one of them is gone the core knows what to do; if both
+    /// are still there, what was on its way between them is lost, and nobody will send it again.
+    fn judge_cut(&mut self) {
+        let Some(Cut { from, to, why, .. }) = self.cuts.pop_front() else { return };
+        if self.members.peer(from).is_some() && self.members.peer(to).is_some() {
+            let (from, to) = (self.members.name(from), self.members.name(to));
+            self.fatal.get_or_insert(ClusterError::Cut { from, to, why });
         }
     }
 

@@ -1,8 +1,9 @@
 //! What comes over the network, to whom it is for.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
-use super::{Driver, HEARTBEAT};
+use super::{Cut, Driver, HEARTBEAT};
 use crate::block::Block;
 use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
 use crate::driver::cluster::{ClusterError, ClusterNews, raw};
@@ -129,6 +130,8 @@ impl Driver<'_> {
                 // It may be gone: then its own connection ends as well, and says more.
                 if self.members.peer(other).is_some() {
                     self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
+                    let judged = Instant::now() + 2 * self.lease;
+                    self.cuts.push_back(Cut { from: worker, to: other, why, judged });
                 }
             }
             WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
