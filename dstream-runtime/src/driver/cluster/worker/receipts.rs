@@ -9,7 +9,7 @@
 //!
 //! With no second worker there is no copy to wait for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::block::Block;
 use crate::client::Append;
@@ -30,6 +30,8 @@ type Key = (WorkerId, SourceId, u64);
 /// Something that was received here.
 struct Mine {
     state: State,
+    /// How many bytes of it count against [`WAITING`].
+    waits: u64,
     /// Who has the copy.
     copy: Option<WorkerId>,
 }
@@ -80,8 +82,16 @@ struct Lines {
     block: KeptBlock,
 }
 
+/// Clients of the library are not told that their lines are safe while more than this waits to be part of
+/// a batch, in bytes: then they send no more than their windows.
+const WAITING: u64 = 64 << 20;
+
 pub(super) struct Receipts {
     id: WorkerId,
+    /// Bytes that clients of the library have appended and that are not part of a batch.
+    waiting: u64,
+    /// Who has not been told yet since too much waits.
+    untold: VecDeque<Appended>,
     next: BTreeMap<SourceId, u64>,
     mine: BTreeMap<(SourceId, u64), Mine>,
     /// Of this worker's receipts, and of copies.
@@ -117,6 +127,8 @@ impl Receipts {
     pub(super) fn new(id: WorkerId) -> Self {
         Self {
             id,
+            waiting: 0,
+            untold: VecDeque::new(),
             next: BTreeMap::new(),
             mine: BTreeMap::new(),
             lines: BTreeMap::new(),
@@ -149,7 +161,12 @@ impl Receipts {
         let teller = Teller::Client(Appended { peer, client, number: theirs });
         let number = self.number(source, teller, copy);
         let split = format!("client {client}, append {theirs}");
-        let what = Carried::lines(split.into(), 0, header, lines.body().len() as u64);
+        let bytes = lines.body().len() as u64;
+        self.waiting += bytes;
+        if let Some(mine) = self.mine.get_mut(&(source, number)) {
+            mine.waits = bytes;
+        }
+        let what = Carried::lines(split.into(), 0, header, bytes);
         self.keep((self.id, source, number), what.clone(), lines.clone(), store);
         let client = Some(ClientBatch { client: client.0, number: theirs });
         New { number, what, lines, records, client }
@@ -159,7 +176,7 @@ impl Receipts {
         let next = self.next.entry(source).or_insert(0);
         *next += 1;
         let state = State::Pending { teller, copied: copy.is_none(), registered: false };
-        self.mine.insert((source, *next), Mine { state, copy });
+        self.mine.insert((source, *next), Mine { state, copy, waits: 0 });
         *next
     }
 
@@ -192,6 +209,7 @@ impl Receipts {
     fn end(&mut self, source: SourceId, number: u64, tell: impl FnOnce(Ack)) -> Settled {
         self.lines.remove(&(self.id, source, number));
         let Some(mine) = self.mine.remove(&(source, number)) else { return Settled::default() };
+        self.waiting -= mine.waits;
         let append = match mine.state {
             State::Pending { teller: Teller::Client(append), .. } => Some(append),
             State::Pending { teller: Teller::Receiver(ack), .. } => {
@@ -223,7 +241,19 @@ impl Receipts {
             State::Safe(share) => (share, None),
         };
         *state = State::Safe(share);
+        let append = match append {
+            Some(append) if self.waiting > WAITING => {
+                self.untold.push_back(append);
+                None
+            }
+            append => append,
+        };
         Settled { append, copy: None }
+    }
+
+    /// The next client that can be told now that less is waiting that its lines are safe.
+    pub(super) fn tell(&mut self) -> Option<Appended> {
+        if self.waiting > WAITING { None } else { self.untold.pop_front() }
     }
 
     /// Whether some client of a source still waits to be told.
@@ -265,10 +295,11 @@ impl Receipts {
             self.read.entry(batch).or_default().push(range.clone());
             if taker == self.id {
                 for number in range.start..range.end {
-                    if let Some(Mine { state: State::Safe(share), .. }) =
-                        self.mine.get_mut(&(source, number))
-                    {
-                        *share = None;
+                    if let Some(mine) = self.mine.get_mut(&(source, number)) {
+                        self.waiting -= std::mem::take(&mut mine.waits);
+                        if let State::Safe(share) = &mut mine.state {
+                            *share = None;
+                        }
                     }
                 }
             }
@@ -307,8 +338,10 @@ impl Receipts {
             .collect();
         for key in keys {
             self.lines.remove(&key);
-            if taker == self.id {
-                self.mine.remove(&(source, key.2));
+            if taker == self.id
+                && let Some(mine) = self.mine.remove(&(source, key.2))
+            {
+                self.waiting -= mine.waits;
             }
         }
     }

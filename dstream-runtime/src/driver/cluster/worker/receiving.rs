@@ -101,6 +101,15 @@ impl Driver<'_> {
         self.say_received_all();
     }
 
+    /// Less is waiting to be part of a batch: clients may be told, and send more.
+    pub(super) fn tell_clients(&mut self) {
+        while let Some(Appended { peer, client, number }) = self.receipts.tell() {
+            let asks = self.sessions.safe(peer, client, number);
+            self.session_asks(asks);
+        }
+        self.say_received_all();
+    }
+
     /// What became of a receipt, as the master says.
     pub(super) fn registered(
         &mut self,
