@@ -109,6 +109,20 @@ pub enum ClusterError {
         /// Why.
         why: String,
     },
+    /// Two workers cannot reach each other, though the master reaches both.
+    #[error(
+        "worker `{from}` has lost worker `{to}` ({why}), and the master still has both; what was on its \
+         way between them is lost\n  help: see to it that all workers reach each other at the addresses \
+         that `workers` shows, and start the job again"
+    )]
+    Cut {
+        /// Who says so.
+        from: String,
+        /// Whom it has lost.
+        to: String,
+        /// How the connection ended.
+        why: String,
+    },
     /// The engine contradicts itself.
     #[error("{why}\n  help: this is a bug of dstream: please report it")]
     Broken {
