@@ -7,7 +7,8 @@
 //!           └─► registered by the master  ─┘
 //! ```
 //!
-//! With no second worker there is no copy to wait for.
+//! With no second worker there is no copy to wait for. A batch may be over before the copy is confirmed:
+//! its results are visible then, and nothing can be safer.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -74,6 +75,15 @@ pub(super) struct Orphans {
     pub(super) again: Vec<(SourceId, u64, Carried, Block)>,
     /// There is no other worker.
     pub(super) alone: Vec<(SourceId, u64, Settled)>,
+}
+
+/// What batches that are over leave to be done.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// To be dropped by whoever has the other copy.
+    pub(super) drop: Vec<(WorkerId, Dropped)>,
+    /// Whose lines are safe now at the latest.
+    pub(super) safe: Vec<Appended>,
 }
 
 /// The lines of a receipt.
@@ -308,8 +318,8 @@ impl Receipts {
 
     /// Batches before this one are over: what they read is dropped here, and is to be dropped by those
     /// who have the other copy.
-    pub(super) fn release(&mut self, oldest: BatchSeq) -> Vec<(WorkerId, Dropped)> {
-        let mut tell = Vec::new();
+    pub(super) fn release(&mut self, oldest: BatchSeq) -> Released {
+        let mut released = Released::default();
         while let Some(first) = self.read.first_entry().filter(|first| *first.key() < oldest) {
             for range in first.remove() {
                 let Some((taker, source)) = taker_of(&range.split) else { continue };
@@ -321,15 +331,17 @@ impl Receipts {
                     false => Some(taker),
                 };
                 let dropped = Dropped { taker, source, from: range.start, to: range.end };
-                self.drop(&dropped);
-                tell.extend(other.map(|other| (other, dropped)));
+                released.safe.extend(self.drop(&dropped));
+                released.drop.extend(other.map(|other| (other, dropped)));
             }
         }
-        tell
+        released
     }
 
-    /// Nobody will read these any more.
-    pub(super) fn drop(&mut self, dropped: &Dropped) {
+    /// Nobody will read these any more: what has been read is safe. Whose lines they are, if a client of
+    /// the library still waits to hear it.
+    pub(super) fn drop(&mut self, dropped: &Dropped) -> Vec<Appended> {
+        let mut safe = Vec::new();
         let Dropped { taker, source, from, to } = *dropped;
         let keys: Vec<Key> = self
             .lines
@@ -342,8 +354,14 @@ impl Receipts {
                 && let Some(mine) = self.mine.remove(&(source, key.2))
             {
                 self.waiting -= mine.waits;
+                match mine.state {
+                    State::Pending { teller: Teller::Client(append), .. } => safe.push(append),
+                    State::Pending { teller: Teller::Receiver(ack), .. } => drop(ack.done()),
+                    State::Safe(_) => {}
+                }
             }
         }
+        safe
     }
 
     /// The input that ranges of receipts are.
