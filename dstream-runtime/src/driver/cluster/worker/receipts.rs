@@ -399,3 +399,68 @@ pub(in crate::driver::cluster) struct Dropped {
     /// One past the last.
     pub(in crate::driver::cluster) to: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::BufferPool;
+    use crate::id::Partition;
+    use crate::source::receive::receipt_split;
+    use crate::store::StoreOptions;
+
+    const SOURCE: SourceId = SourceId(0);
+    const OTHER: WorkerId = WorkerId(2);
+
+    fn block() -> Block {
+        let mut buffer = BufferPool::new(0).take(2);
+        buffer.bytes_mut().extend_from_slice(b"x\n");
+        Block::raw(buffer)
+    }
+
+    fn append(number: u64) -> Append {
+        let (peer, client) = (PeerId(7), ClientId(9));
+        let (source, lines) = (SOURCE, block());
+        Append { peer, source, client, number, lines, records: 1, header: None }
+    }
+
+    /// A worker that has taken in one append, which the master has registered and a batch reads.
+    fn receipts(store: &BlockStore) -> Receipts {
+        let mut receipts = Receipts::new(WorkerId(1));
+        let number = receipts.appended(append(5), Some(OTHER), store).number;
+        assert!(receipts.registered(SOURCE, number, Registered::Taken).append.is_none());
+        let split = receipt_split(WorkerId(1), SOURCE);
+        let ranges = vec![Range { split, start: number, end: number + 1 }];
+        let input = TaskInput { source: SOURCE, partition: Partition(0), ranges };
+        receipts.begins(BatchSeq(3), &[input]);
+        receipts
+    }
+
+    fn store() -> (tempfile::TempDir, BlockStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlockStore::new(StoreOptions::new(1 << 20, dir.path()));
+        (dir, store)
+    }
+
+    #[test]
+    fn a_client_is_told_once_both_have_its_lines() {
+        let (_dir, store) = store();
+        let mut receipts = receipts(&store);
+        assert_eq!(receipts.copied(SOURCE, 1).append.map(|append| append.number), Some(5));
+        let released = receipts.release(BatchSeq(4));
+        assert!(released.safe.is_empty(), "it was told");
+        let dropped = Dropped { taker: WorkerId(1), source: SOURCE, from: 1, to: 2 };
+        assert_eq!(released.drop, [(OTHER, dropped)]);
+    }
+
+    #[test]
+    fn a_client_is_told_when_the_batch_is_over_before_the_copy_is_confirmed() {
+        let (_dir, store) = store();
+        let mut receipts = receipts(&store);
+        assert!(receipts.release(BatchSeq(3)).safe.is_empty(), "the batch is not over");
+        let safe = receipts.release(BatchSeq(4)).safe;
+        assert_eq!(safe.iter().map(|append| append.number).collect::<Vec<_>>(), [5]);
+        assert!(receipts.copied(SOURCE, 1).append.is_none(), "it was told");
+        assert!(!receipts.is_pending(SOURCE));
+        assert!(receipts.lines.is_empty() && receipts.waiting == 0);
+    }
+}
