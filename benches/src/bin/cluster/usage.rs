@@ -15,7 +15,7 @@ pub(crate) struct Usage {
     pub(crate) threads: BTreeMap<String, f64>,
     /// How often one of its threads went to sleep.
     pub(crate) sleeps: u64,
-    /// Bytes in memory.
+    /// Bytes in memory that lie in no file.
     pub(crate) memory: u64,
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn usage(pid: u32) -> Option<Usage> {
         usage.sleeps += number(&status, "voluntary_ctxt_switches:");
     }
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    usage.memory = number(&status, "VmRSS:") << 10;
+    usage.memory = number(&status, "RssAnon:") << 10;
     Some(usage)
 }
 
