@@ -80,6 +80,8 @@ pub(super) enum WorkerNote {
     ReceivedAll { source: SourceId },
     /// It has received something.
     Received { source: SourceId, receipt: Receipt, records: u64 },
+    /// What it had received without a copy, or with one that is lost, another worker has a copy of.
+    Copied { source: SourceId, number: u64, by: WorkerId },
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },
 }

@@ -124,6 +124,12 @@ impl Driver<'_> {
                     None => self.net.accuse(peer, "a receipt for a source without receivers"),
                 }
             }
+            WorkerNote::Copied { source, number, by } => {
+                // One that is gone meanwhile has no copy any more.
+                if self.members.peer(by).is_some() {
+                    self.receivers.copied(source, worker, number, by);
+                }
+            }
             WorkerNote::Leave => self.drain(worker),
             WorkerNote::Unreachable { worker: other, why } => {
                 let (from, to) = (self.members.name(worker), self.members.name(other));

@@ -26,6 +26,7 @@ impl Driver<'_> {
                     // If it is gone already, its `Closed` follows.
                     let _ = self.net.send(peer, &hello);
                     self.take_held();
+                    self.copy_alone();
                 }
             }
             NetEvent::Closed { peer, reason } if peer == self.master => {
@@ -85,6 +86,7 @@ impl Driver<'_> {
             MasterNote::Crew(crew) => {
                 self.colleagues.learn(crew, &self.net);
                 self.take_held();
+                self.copy_alone();
             }
             MasterNote::Input { task, carried, pieces } => {
                 let ready = self.inputs.announced(task, carried, pieces);
@@ -136,6 +138,7 @@ impl Driver<'_> {
                 self.pass_on(message, &places, blocks);
             }
         }
+        self.open_receivers();
     }
 
     /// Batches before this one are over.
