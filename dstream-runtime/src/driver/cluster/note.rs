@@ -45,6 +45,8 @@ pub(super) enum MasterNote {
     StopReceiving,
     /// What became of a receipt.
     Registered { source: SourceId, number: u64, how: Result<Registered, Refusal> },
+    /// The worker wants to go, and cannot as long as there is no other.
+    Kept { why: String },
     /// The worker holds nothing any more and may go.
     Dismissed,
     /// The job is over.

@@ -96,6 +96,13 @@ impl Driver<'_> {
             MasterNote::Receive { source, listens } => self.receive(source, listens),
             MasterNote::StopReceiving => self.stop_receiving(),
             MasterNote::Registered { source, number, how } => self.registered(source, number, how),
+            MasterNote::Kept { why } => {
+                let text = format!(
+                    "this worker stays until there is another: {why}\n  help: Ctrl-C again ends it at \
+                     once, and the job fails"
+                );
+                (self.log)(WorkerNews::Warning(text));
+            }
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::Dismiss { why } => {
