@@ -59,7 +59,7 @@ impl Driver<'_> {
                 None
             }
             Ok(PeerNote::Drop(dropped)) => {
-                self.receipts.drop(&dropped);
+                self.drop_receipts(peer, dropped);
                 None
             }
             Ok(PeerNote::Said { .. }) => Some("it did not say which worker it is".to_owned()),

@@ -151,7 +151,6 @@ impl Driver<'_> {
     /// Batches before this one are over.
     fn release(&mut self, oldest: BatchSeq) {
         self.inputs.forget(oldest);
-        let dropped = self.receipts.release(oldest);
-        self.tell_dropped(dropped);
+        self.release_receipts(oldest);
     }
 }

@@ -7,7 +7,8 @@
 //!           └─► registered by the master  ─┘
 //! ```
 //!
-//! With no second worker there is no copy to wait for.
+//! With no second worker there is no copy to wait for. A batch may be over before the copy is confirmed:
+//! its results are visible then, and nothing can be safer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -76,6 +77,15 @@ pub(super) struct Orphans {
     pub(super) again: Vec<(SourceId, u64, Carried, Block)>,
     /// There is no other worker.
     pub(super) alone: Vec<(SourceId, u64, Settled)>,
+}
+
+/// What batches that are over leave to be done.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// To be dropped by whoever has the other copy.
+    pub(super) drop: Vec<(WorkerId, Dropped)>,
+    /// Whose lines are safe now at the latest.
+    pub(super) safe: Vec<Appended>,
 }
 
 /// The lines of a receipt.
@@ -330,8 +340,8 @@ impl Receipts {
 
     /// Batches before this one are over: what they read is dropped here, and is to be dropped by those
     /// who have the other copy.
-    pub(super) fn release(&mut self, oldest: BatchSeq) -> Vec<(WorkerId, Dropped)> {
-        let mut tell = Vec::new();
+    pub(super) fn release(&mut self, oldest: BatchSeq) -> Released {
+        let mut released = Released::default();
         while let Some(first) = self.read.first_entry().filter(|first| *first.key() < oldest) {
             for range in first.remove() {
                 let Some((taker, source)) = taker_of(&range.split) else { continue };
@@ -343,15 +353,17 @@ impl Receipts {
                     false => BTreeSet::from([taker]),
                 };
                 let dropped = Dropped { taker, source, from: range.start, to: range.end };
-                self.drop(&dropped);
-                tell.extend(others.into_iter().map(|other| (other, dropped)));
+                released.safe.extend(self.drop(&dropped));
+                released.drop.extend(others.into_iter().map(|other| (other, dropped)));
             }
         }
-        tell
+        released
     }
 
-    /// Nobody will read these any more.
-    pub(super) fn drop(&mut self, dropped: &Dropped) {
+    /// Nobody will read these any more: what has been read is safe. Whose lines they are, if a client of
+    /// the library still waits to hear it.
+    pub(super) fn drop(&mut self, dropped: &Dropped) -> Vec<Appended> {
+        let mut safe = Vec::new();
         let Dropped { taker, source, from, to } = *dropped;
         let keys: Vec<Key> = self
             .lines
@@ -364,8 +376,14 @@ impl Receipts {
                 && let Some(mine) = self.mine.remove(&(source, key.2))
             {
                 self.waiting -= mine.waits;
+                match mine.state {
+                    State::Pending { teller: Teller::Client(append), .. } => safe.push(append),
+                    State::Pending { teller: Teller::Receiver(ack), .. } => drop(ack.done()),
+                    State::Safe(_) => {}
+                }
             }
         }
+        safe
     }
 
     /// The input that ranges of receipts are.
@@ -402,4 +420,69 @@ pub(in crate::driver::cluster) struct Dropped {
     pub(in crate::driver::cluster) from: u64,
     /// One past the last.
     pub(in crate::driver::cluster) to: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::BufferPool;
+    use crate::id::Partition;
+    use crate::source::receive::receipt_split;
+    use crate::store::StoreOptions;
+
+    const SOURCE: SourceId = SourceId(0);
+    const OTHER: WorkerId = WorkerId(2);
+
+    fn block() -> Block {
+        let mut buffer = BufferPool::new(0).take(2);
+        buffer.bytes_mut().extend_from_slice(b"x\n");
+        Block::raw(buffer)
+    }
+
+    fn append(number: u64) -> Append {
+        let (peer, client) = (PeerId(7), ClientId(9));
+        let (source, lines) = (SOURCE, block());
+        Append { peer, source, client, number, lines, records: 1, header: None }
+    }
+
+    /// A worker that has taken in one append, which the master has registered and a batch reads.
+    fn receipts(store: &BlockStore) -> Receipts {
+        let mut receipts = Receipts::new(WorkerId(1));
+        let number = receipts.appended(append(5), Some(OTHER), store).number;
+        assert!(receipts.registered(SOURCE, number, Registered::Taken).append.is_none());
+        let split = receipt_split(WorkerId(1), SOURCE);
+        let ranges = vec![Range { split, start: number, end: number + 1 }];
+        let input = TaskInput { source: SOURCE, partition: Partition(0), ranges };
+        receipts.begins(BatchSeq(3), &[input]);
+        receipts
+    }
+
+    fn store() -> (tempfile::TempDir, BlockStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlockStore::new(StoreOptions::new(1 << 20, dir.path()));
+        (dir, store)
+    }
+
+    #[test]
+    fn a_client_is_told_once_both_have_its_lines() {
+        let (_dir, store) = store();
+        let mut receipts = receipts(&store);
+        assert_eq!(receipts.copied(SOURCE, 1).append.map(|append| append.number), Some(5));
+        let released = receipts.release(BatchSeq(4));
+        assert!(released.safe.is_empty(), "it was told");
+        let dropped = Dropped { taker: WorkerId(1), source: SOURCE, from: 1, to: 2 };
+        assert_eq!(released.drop, [(OTHER, dropped)]);
+    }
+
+    #[test]
+    fn a_client_is_told_when_the_batch_is_over_before_the_copy_is_confirmed() {
+        let (_dir, store) = store();
+        let mut receipts = receipts(&store);
+        assert!(receipts.release(BatchSeq(3)).safe.is_empty(), "the batch is not over");
+        let safe = receipts.release(BatchSeq(4)).safe;
+        assert_eq!(safe.iter().map(|append| append.number).collect::<Vec<_>>(), [5]);
+        assert!(receipts.copied(SOURCE, 1).append.is_none(), "it was told");
+        assert!(!receipts.is_pending(SOURCE));
+        assert!(receipts.lines.is_empty() && receipts.waiting == 0);
+    }
 }

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use super::Driver;
-use super::receipts::{Appended, Dropped, New, Settled};
+use super::receipts::{Appended, Dropped, New, Released, Settled};
 use crate::block::Block;
 use crate::client::SessionAsks;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::note::{INLINE, PeerNote, WorkerNote};
-use crate::id::{Epoch, SourceId, WorkerId};
+use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::source::Carried;
 use crate::source::receive::{Delivery, Receiver, Refusal, Registered};
@@ -227,6 +227,38 @@ impl Driver<'_> {
         self.receipts.keep((taker, source, number), what, lines, &self.kernels.blocks);
         // If it is gone, nobody waits for this.
         let _ = self.net.send(peer, &PeerNote::Copied { source, number });
+    }
+
+    /// Batches before this one are over, and what they read is not needed any more.
+    pub(super) fn release_receipts(&mut self, oldest: BatchSeq) {
+        let Released { drop, safe } = self.receipts.release(oldest);
+        self.tell_dropped(drop);
+        self.tell_safe(safe);
+    }
+
+    /// Another worker says that nobody will read these any more.
+    pub(super) fn drop_receipts(&mut self, peer: PeerId, dropped: Dropped) {
+        let safe = self.receipts.drop(&dropped);
+        self.tell_safe(safe);
+        if self.colleagues.worker(peer) != Some(dropped.taker) {
+            return;
+        }
+        // This may have overtaken a copy, but not what announces it.
+        let numbers = dropped.from..dropped.to;
+        self.copies.abandon(|(of, source, number)| {
+            *of == peer && *source == dropped.source && numbers.contains(number)
+        });
+    }
+
+    fn tell_safe(&mut self, safe: Vec<Appended>) {
+        if safe.is_empty() {
+            return;
+        }
+        for Appended { peer, client, number } in safe {
+            let asks = self.sessions.safe(peer, client, number);
+            self.session_asks(asks);
+        }
+        self.say_received_all();
     }
 
     /// Tells whoever has the other copies that nobody will read these any more.
