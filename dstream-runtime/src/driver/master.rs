@@ -106,6 +106,8 @@ pub(super) struct Master<'e> {
     outcome: Option<Outcome>,
     last: BatchSeq,
     lateness: Lateness,
+    /// When the first batch was cut.
+    begun: Option<Instant>,
 }
 
 impl<'e> Master<'e> {
@@ -154,6 +156,7 @@ impl<'e> Master<'e> {
             outcome: None,
             last,
             lateness: Lateness::default(),
+            begun: None,
         }
     }
 
@@ -290,6 +293,7 @@ impl<'e> Master<'e> {
                 MasterAction::Refuse { worker, why } => return Some(Asks::Refuse(worker, why)),
                 MasterAction::Cut { batch, source } => {
                     if self.batches.back().is_none_or(|newest| newest.seq < batch) {
+                        self.begun.get_or_insert_with(Instant::now);
                         let time = self.timetable.end(batch);
                         self.batches.push_back(InFlight::new(self.plan, batch, time));
                     }

@@ -12,6 +12,8 @@ fn a_master_waits_for_its_workers_and_says_so() {
     let status = cluster.status();
     assert_eq!(status["phase"], json!({"waiting": {"have": 0, "want": 2}}), "{status}");
 
+    assert_eq!(cluster.ask(&["workers"]).code(0).out, ["no worker has joined"]);
+
     let mut first = cluster.worker("w1", addr).start();
     master.event_with("waiting", |event| event["have"] == 1);
     let done = cluster.ask(&["status"]).code(0);

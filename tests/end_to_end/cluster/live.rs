@@ -6,7 +6,9 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::crew::Cluster;
+use serde_json::Value;
+
+use super::crew::{Cluster, partitions};
 use crate::job::{Ended, Job, Running};
 
 /// `grep` of all lines with an `x`, from anywhere to standard output.
@@ -98,6 +100,32 @@ fn a_receiver_moves_with_a_drain() {
     for worker in workers {
         worker.end().code(0);
     }
+}
+
+#[test]
+fn a_worker_that_received_alone_can_be_drained_once_there_is_another() {
+    let dir = Cluster::new("grep");
+    let mut master = grep(dir.master(1), "tcp://127.0.0.1:0").unread().start();
+    let addr = master.listening();
+    let mut alone = dir.worker("w1", addr).start();
+    // More than the pipe and the batches in flight hold, as lines that come one by one.
+    let lines: Vec<_> = (0..4).flat_map(|client| some_lines(client, 4000)).collect();
+    let mut stream = TcpStream::connect(receiving(&mut master, 1)).expect("it listens");
+    for some in lines.chunks(200) {
+        stream.write_all((some.join("\n") + "\n").as_bytes()).expect("it receives");
+    }
+    drop(stream);
+    dir.status_with("waiting lines", |status| status["receivers"][0]["records"] == lines.len());
+    let second = dir.worker("w2", addr).start();
+    let both = |status: &Value| partitions(status, "w1") == Some(4);
+    master.read_stdout();
+    dir.status_with("two workers with partitions", both);
+    dir.ask(&["drain", "w1"]).code(0);
+    alone.event("drained");
+    alone.end().code(0);
+    dir.ask(&["stop"]).code(0);
+    assert_once(&master.end().code(0), lines);
+    second.end().code(0);
 }
 
 #[test]

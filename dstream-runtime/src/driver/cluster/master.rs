@@ -115,6 +115,7 @@ pub(super) fn serve(
             cuts: VecDeque::new(),
             lease: options.lease,
             going: BTreeSet::new(),
+            kept: BTreeSet::new(),
             fatal: None,
             arrivals: Arrivals::default(),
             setup: options.setup,
@@ -175,6 +176,8 @@ struct Driver<'e> {
     lease: Duration,
     /// Workers that may go once nobody needs what they have received.
     going: BTreeSet<WorkerId>,
+    /// Workers that are to go, and cannot as long as there is no other.
+    kept: BTreeSet<WorkerId>,
     /// Why the job cannot go on, for a reason that is not its core's.
     fatal: Option<ClusterError>,
     /// A client wants the end at once.
@@ -390,6 +393,8 @@ impl Driver<'_> {
     fn refuse(&mut self, worker: WorkerId, why: &str) {
         let name = self.members.name(worker);
         self.master.warn(&format!("worker `{name}` cannot be drained: {why}"));
+        self.kept.insert(worker);
+        self.tell_note(worker, &MasterNote::Kept { why: why.to_owned() });
     }
 
     fn evict(&mut self, worker: WorkerId, why: String) {
@@ -413,6 +418,7 @@ impl Driver<'_> {
         }
         self.master.handle(MasterEvent::Left(worker, why.to_owned()));
         self.going.remove(&worker);
+        self.kept.remove(&worker);
         self.receivers.gone(worker);
         self.tell_crew();
         self.assign_receivers();

@@ -113,6 +113,7 @@ pub(super) fn serve(
             receivers: BTreeMap::new(),
             receiving: BTreeSet::new(),
             received_all: false,
+            to_open: Vec::new(),
             sessions: Sessions::new(offers, SessionLimits::default()),
             receipts: Receipts::new(welcome.worker),
             copies: Arrivals::default(),
@@ -178,6 +179,8 @@ struct Driver<'e> {
     receiving: BTreeSet<SourceId>,
     /// Nothing new is to be taken in.
     received_all: bool,
+    /// Sources whose receivers are to be opened here once the placement holds.
+    to_open: Vec<SourceId>,
     /// Clients of the library.
     sessions: Sessions,
     receipts: Receipts,

@@ -11,7 +11,9 @@ use crate::driver::worker::Leaving;
 use crate::id::WorkerId;
 use crate::net::{NetEvent, PeerId};
 use crate::sched::MasterEvent;
+use crate::sched::master::Standing;
 use crate::sched::message::ToMaster;
+use crate::sched::status::MemberStatus;
 use crate::wire::{Cargo, Heartbeat, MessageKind, Received, Role};
 
 impl Driver<'_> {
@@ -69,7 +71,14 @@ impl Driver<'_> {
         };
         let read = match message.kind() {
             MessageKind::ToMaster => message.read().map(|message| {
+                let joined = matches!(message, ToMaster::Joined { .. });
                 self.master.worker_said(worker, message, Leaving::default());
+                if joined {
+                    // There may be somebody now to whom those who could not go can hand over.
+                    std::mem::take(&mut self.kept)
+                        .into_iter()
+                        .for_each(|worker| self.drain(worker));
+                }
             }),
             MessageKind::WorkerNote => message.read().map(|note| self.noted(peer, worker, note)),
             MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
@@ -124,6 +133,12 @@ impl Driver<'_> {
                     None => self.net.accuse(peer, "a receipt for a source without receivers"),
                 }
             }
+            WorkerNote::Copied { source, number, by } => {
+                // One that is gone meanwhile has no copy any more.
+                if self.members.peer(by).is_some() {
+                    self.receivers.copied(source, worker, number, by);
+                }
+            }
             WorkerNote::Leave => self.drain(worker),
             WorkerNote::Unreachable { worker: other, why } => {
                 let (from, to) = (self.members.name(worker), self.members.name(other));
@@ -141,7 +156,10 @@ impl Driver<'_> {
     pub(super) fn drain(&mut self, worker: WorkerId) {
         self.master.tell(&ClusterNews::Draining { worker: self.members.name(worker) });
         self.master.handle(MasterEvent::Drain(worker));
-        if self.receivers.drains(worker) {
+        // The only worker is not let go, and goes on receiving.
+        let stays =
+            |other: &MemberStatus| other.worker != worker && other.standing != Standing::Draining;
+        if self.master.core_status().members.iter().any(stays) && self.receivers.drains(worker) {
             self.tell_note(worker, &MasterNote::StopReceiving);
         }
     }

@@ -37,6 +37,7 @@ impl Driver<'_> {
             Ok(PeerNote::Hello { worker }) => {
                 let known = self.colleagues.hello(peer, worker);
                 self.take_held();
+                self.copy_alone();
                 known.err().map(str::to_owned)
             }
             Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
@@ -54,8 +55,7 @@ impl Driver<'_> {
                 None
             }
             Ok(PeerNote::Copied { source, number }) => {
-                let settled = self.receipts.copied(source, number);
-                self.settle(source, number, settled);
+                self.copied(peer, source, number);
                 None
             }
             Ok(PeerNote::Drop(dropped)) => {

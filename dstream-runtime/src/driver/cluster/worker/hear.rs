@@ -26,6 +26,7 @@ impl Driver<'_> {
                     // If it is gone already, its `Closed` follows.
                     let _ = self.net.send(peer, &hello);
                     self.take_held();
+                    self.copy_alone();
                 }
             }
             NetEvent::Closed { peer, reason } if peer == self.master => {
@@ -85,6 +86,7 @@ impl Driver<'_> {
             MasterNote::Crew(crew) => {
                 self.colleagues.learn(crew, &self.net);
                 self.take_held();
+                self.copy_alone();
             }
             MasterNote::Input { task, carried, pieces } => {
                 let ready = self.inputs.announced(task, carried, pieces);
@@ -94,6 +96,13 @@ impl Driver<'_> {
             MasterNote::Receive { source, listens } => self.receive(source, listens),
             MasterNote::StopReceiving => self.stop_receiving(),
             MasterNote::Registered { source, number, how } => self.registered(source, number, how),
+            MasterNote::Kept { why } => {
+                let text = format!(
+                    "this worker stays until there is another: {why}\n  help: Ctrl-C again ends it at \
+                     once, and the job fails"
+                );
+                (self.log)(WorkerNews::Warning(text));
+            }
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::Dismiss { why } => {
@@ -136,6 +145,7 @@ impl Driver<'_> {
                 self.pass_on(message, &places, blocks);
             }
         }
+        self.open_receivers();
     }
 
     /// Batches before this one are over.

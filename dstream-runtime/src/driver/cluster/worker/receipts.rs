@@ -10,7 +10,7 @@
 //! With no second worker there is no copy to wait for. A batch may be over before the copy is confirmed:
 //! its results are visible then, and nothing can be safer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::block::Block;
 use crate::client::Append;
@@ -35,6 +35,8 @@ struct Mine {
     waits: u64,
     /// Who has the copy.
     copy: Option<WorkerId>,
+    /// The master does not know yet who that is.
+    is_news: bool,
 }
 
 enum State {
@@ -186,13 +188,33 @@ impl Receipts {
         let next = self.next.entry(source).or_insert(0);
         *next += 1;
         let state = State::Pending { teller, copied: copy.is_none(), registered: false };
-        self.mine.insert((source, *next), Mine { state, copy, waits: 0 });
+        self.mine.insert((source, *next), Mine { state, copy, waits: 0, is_news: false });
         *next
     }
 
     /// A copy of what another worker has received.
     pub(super) fn keep(&mut self, key: Key, what: Carried, lines: Block, store: &BlockStore) {
         self.lines.insert(key, Lines { what, block: store.keep(lines) });
+    }
+
+    /// Has everything that nobody else holds copied by another worker.
+    pub(super) fn alone(&mut self, other: WorkerId) -> Vec<(SourceId, u64, Carried, Block)> {
+        let mut again = Vec::new();
+        for ((source, number), mine) in self.mine.iter_mut().filter(|(_, m)| m.copy.is_none()) {
+            let lines = self.lines.get(&(self.id, *source, *number));
+            // What cannot be read back is found by the task that has to read it.
+            if let Some((what, Ok(block))) = lines.map(|l| (l.what.clone(), l.block.get())) {
+                (mine.copy, mine.is_news) = (Some(other), true);
+                again.push((*source, *number, what, block));
+            }
+        }
+        again
+    }
+
+    /// Whether the master has to hear that this worker has a copy.
+    pub(super) fn is_news(&mut self, source: SourceId, number: u64, by: WorkerId) -> bool {
+        let mine = self.mine.get_mut(&(source, number)).filter(|mine| mine.copy == Some(by));
+        mine.is_some_and(|mine| std::mem::take(&mut mine.is_news))
     }
 
     /// The second worker has its copy.
@@ -280,7 +302,7 @@ impl Receipts {
             if mine.copy != Some(worker) {
                 continue;
             }
-            mine.copy = other;
+            (mine.copy, mine.is_news) = (other, true);
             let lines = self.lines.get(&(self.id, *source, *number));
             match (other, lines) {
                 (Some(_), Some(lines)) => {
@@ -324,15 +346,15 @@ impl Receipts {
             for range in first.remove() {
                 let Some((taker, source)) = taker_of(&range.split) else { continue };
                 let numbers = range.start..range.end;
-                let other = match taker == self.id {
+                let others: BTreeSet<WorkerId> = match taker == self.id {
                     true => numbers
-                        .clone()
-                        .find_map(|number| self.mine.get(&(source, number)).and_then(|m| m.copy)),
-                    false => Some(taker),
+                        .filter_map(|number| self.mine.get(&(source, number)).and_then(|m| m.copy))
+                        .collect(),
+                    false => BTreeSet::from([taker]),
                 };
                 let dropped = Dropped { taker, source, from: range.start, to: range.end };
                 released.safe.extend(self.drop(&dropped));
-                released.drop.extend(other.map(|other| (other, dropped)));
+                released.drop.extend(others.into_iter().map(|other| (other, dropped)));
             }
         }
         released

@@ -20,9 +20,21 @@ impl Driver<'_> {
     /// and, if it `listens`, what comes to the source's own address.
     pub(super) fn receive(&mut self, source: SourceId, listens: bool) {
         self.receiving.insert(source);
-        if !listens {
-            return;
+        if listens {
+            self.to_open.push(source);
         }
+        self.open_receivers();
+    }
+
+    /// Opens what is to be opened once the placement holds here: before, the other workers may not be
+    /// reached yet, and nobody else would hold what is received.
+    pub(super) fn open_receivers(&mut self) {
+        if self.held.is_empty() {
+            std::mem::take(&mut self.to_open).into_iter().for_each(|source| self.open(source));
+        }
+    }
+
+    fn open(&mut self, source: SourceId) {
         let Some((url, format, options)) = self.inputs.spec(source) else { return };
         let sender = self.sender.clone();
         // Nobody hears it once the engine has ended.
@@ -43,6 +55,7 @@ impl Driver<'_> {
     /// The master wants no more to be received here.
     pub(super) fn stop_receiving(&mut self) {
         self.received_all = true;
+        self.to_open.clear();
         self.receivers.values().for_each(Receiver::stop);
         let asks = self.sessions.leave();
         self.session_asks(asks);
@@ -108,6 +121,24 @@ impl Driver<'_> {
             self.session_asks(asks);
         }
         self.say_received_all();
+    }
+
+    /// Somebody can be reached: has what nobody else holds copied.
+    pub(super) fn copy_alone(&mut self) {
+        let Some(other) = self.colleagues.second() else { return };
+        for (source, number, what, lines) in self.receipts.alone(other) {
+            self.send_copy(other, source, number, what, lines);
+        }
+    }
+
+    /// A worker has its copy of something.
+    pub(super) fn copied(&mut self, peer: PeerId, source: SourceId, number: u64) {
+        let by = self.colleagues.worker(peer);
+        if let Some(by) = by.filter(|by| self.receipts.is_news(source, number, *by)) {
+            self.tell_master(&WorkerNote::Copied { source, number, by });
+        }
+        let settled = self.receipts.copied(source, number);
+        self.settle(source, number, settled);
     }
 
     /// What became of a receipt, as the master says.
