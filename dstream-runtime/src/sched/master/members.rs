@@ -226,6 +226,15 @@ impl Members {
         }
     }
 
+    /// Partitions of lost members have gone to others.
+    pub(super) fn inherit(&mut self, owns: impl Fn(WorkerId) -> bool) {
+        for (worker, member) in &mut self.members {
+            if owns(*worker) && member.standing == Standing::StandingBy {
+                member.standing = Standing::Joining;
+            }
+        }
+    }
+
     /// Members are told a placement. There is no other that was not acknowledged.
     pub(super) fn tell(&mut self, told: &[WorkerId], epoch: Epoch) {
         self.unplaced = 0;
