@@ -151,13 +151,18 @@ impl Checkpoints {
         (now_ms < self.not_before_ms).then_some(self.not_before_ms)
     }
 
-    /// Partitions were lost, and what was being saved of them.
-    pub(super) fn lost(&mut self, lost: &[Partition]) {
+    /// Partitions were lost: what was being saved of them, and what was saved and did not count yet, does not
+    /// count, since their heirs begin with what counts now. Returns what nobody will load any more.
+    pub(super) fn lost(&mut self, lost: &[Partition]) -> Vec<Saved> {
+        let mut obsolete = Vec::new();
         for group in &mut self.groups {
             if group.states.iter().any(|(_, partition)| lost.contains(partition)) {
-                group.pending = None;
+                let pending = group.pending.take().into_iter();
+                obsolete.extend(pending.flat_map(|(_, saved)| saved.into_values()));
+                obsolete.extend(group.complete.drain(..).flatten());
             }
         }
+        obsolete
     }
 
     /// All batches up to `published` are: what was saved by then counts. Returns what nobody will load any
@@ -283,7 +288,7 @@ mod tests {
         let both = [(StageId(1), Partition(0)), (StageId(2), Partition(0))];
         assert_eq!(checkpoints.next(BatchSeq(4), false, 0), both);
         assert!(!checkpoints.saved(saved(1, 0, 4)));
-        checkpoints.lost(&[Partition(0)]);
+        assert_eq!(checkpoints.lost(&[Partition(0)]), [saved(1, 0, 4)]);
         assert!(!checkpoints.saved(saved(2, 0, 4)), "the other one was lost");
         assert_eq!(checkpoints.next(BatchSeq(5), true, 0).len(), 4);
         checkpoints.not_saved((StageId(2), Partition(1)), BatchSeq(5), 70);

@@ -235,9 +235,10 @@ impl Members {
         }
     }
 
-    /// Members are told a placement. There is no other that was not acknowledged.
+    /// Members are told a placement, or a recovery; nobody has to acknowledge another any more.
     pub(super) fn tell(&mut self, told: &[WorkerId], epoch: Epoch) {
         self.unplaced = 0;
+        self.members.values_mut().for_each(|member| member.placed = member.told);
         for worker in told {
             if let Some(member) = self.members.get_mut(worker) {
                 member.told = epoch;

@@ -37,14 +37,19 @@ impl MasterCore {
             owner.unwrap_or(spread[partition.index()])
         };
         let heir_of: BTreeMap<Partition, WorkerId> = lost.iter().map(|p| (*p, heir(*p))).collect();
+        // Those that own nothing any more are told so.
+        let mut told: BTreeSet<WorkerId> = self.epochs.owners().into_iter().collect();
         self.epochs.recover(&heir_of);
         let next = self.begun();
         self.restarts.extend(lost.iter().map(|partition| (*partition, (next, epoch))));
         self.failing.retain(|task, _| !heir_of.contains_key(&task.partition));
         if let Some(checkpoints) = &mut self.checkpoints {
-            checkpoints.lost(&lost);
+            let obsolete = checkpoints.lost(&lost).into_iter();
+            self.actions.extend(obsolete.map(MasterAction::Obsolete));
         }
-        let told = self.epochs.owners();
+        told.extend(self.epochs.owners());
+        let told: Vec<WorkerId> =
+            told.into_iter().filter(|worker| self.members.is_member(*worker)).collect();
         let row = self.epochs.newest();
         self.members.inherit(|worker| row.is_some_and(|row| row.share(worker) > 0));
         self.members.tell(&told, epoch);

@@ -31,12 +31,12 @@ impl MasterCore {
             return false;
         }
         let Some(slot) = self.shape.slot(task) else { return false };
+        if !self.failing.is_empty() {
+            self.failing.remove(&task);
+        }
         let Some(running) = self.running(task.batch) else { return false };
         let counts = running.done(slot);
         let last = counts && running.left == 0;
-        if counts && !self.failing.is_empty() {
-            self.failing.remove(&task);
-        }
         last
     }
 
@@ -54,13 +54,17 @@ impl MasterCore {
         };
         let first = first_attempt(&self.restarts, task.batch, task.partition);
         let current = self.failing.get(&task).copied().unwrap_or(first);
-        let counts = self.running(task.batch).is_some_and(|running| !running.is_done(slot));
+        // A task that has run may have to run again for those who need what it made.
+        let kept = self.checkpoints.is_some() && (self.oldest()..self.next).contains(&task.batch);
+        let open = self.running(task.batch).is_some_and(|running| !running.is_done(slot));
+        let counts = kept || open;
         if !counts || attempt != current {
             return;
         }
         let attempts = attempt.0 - first.0 + 1;
         if !failure.again || attempts >= self.config.attempts {
-            self.fail(task.batch, Cause::Task { task, attempts, failure });
+            let batch = task.batch.max(self.incomplete());
+            self.fail(batch, Cause::Task { task, attempts, failure });
             return;
         }
         let attempt = Attempt(attempt.0 + 1);

@@ -118,13 +118,7 @@ impl MasterCore {
         if !self.epochs.newest().is_some_and(is_owner) {
             return;
         }
-        let incomplete = |batch: &&Batch| match &batch.phase {
-            Phase::Cutting(_) => true,
-            Phase::Running(running) => running.left > 0,
-            Phase::Committing | Phase::Committed(_) | Phase::Publishing => false,
-        };
-        let first = self.batches.iter().find(incomplete).map_or(self.next, |batch| batch.seq);
-        self.fail(first, Cause::State { stage, partition, why });
+        self.fail(self.incomplete(), Cause::State { stage, partition, why });
     }
 
     /// A worker's connection is gone.
@@ -159,16 +153,20 @@ impl MasterCore {
             self.dead.insert(worker);
             return;
         }
+        let first = self.incomplete();
+        // All that there is to do may have been done.
+        if first < self.next || self.intake.mode() != Mode::Closed {
+            self.fail(first, Cause::Worker { worker, why });
+        }
+    }
+
+    /// The first batch with something to do.
+    pub(super) fn incomplete(&self) -> BatchSeq {
         let incomplete = |batch: &&Batch| match &batch.phase {
             Phase::Cutting(_) => true,
             Phase::Running(running) => running.left > 0,
             Phase::Committing | Phase::Committed(_) | Phase::Publishing => false,
         };
-        match self.batches.iter().find(incomplete).map(|batch| batch.seq) {
-            Some(first) => self.fail(first, Cause::Worker { worker, why }),
-            // All that there is to do has been done.
-            None if self.intake.mode() == Mode::Closed => {}
-            None => self.fail(self.next, Cause::Worker { worker, why }),
-        }
+        self.batches.iter().find(incomplete).map_or(self.next, |batch| batch.seq)
     }
 }

@@ -69,6 +69,7 @@ struct World {
     zombies: u32,
     again: u32,
     loads: u32,
+    saves: u32,
     failing: u64,
     churn: u64,
     bad_storage: u64,
@@ -109,6 +110,7 @@ impl World {
             zombies: 0,
             again: 0,
             loads: 0,
+            saves: 0,
             failing: [0, 30][seed.below(2) as usize],
             churn: [20, 60, 150][seed.below(3) as usize],
             bad_storage: [0, 4][seed.below(2) as usize],
@@ -153,6 +155,11 @@ impl World {
                 .collect();
             let choices = told.len() + self.network.len();
             if choices == 0 {
+                if !(self.alive().is_empty() || self.needs_more()) {
+                    for (w, p) in &self.processes {
+                        eprintln!("{w} zombie {} {:#?}", p.zombie, p.core);
+                    }
+                }
                 assert!(
                     self.alive().is_empty() || self.needs_more(),
                     "nothing happens: {:?}",
@@ -334,7 +341,8 @@ impl World {
                 self.reference.up_to(after);
                 let expected = self.reference.state(after, (stage, partition));
                 assert_eq!(state, expected, "{stage}, {partition} is saved after {after}");
-                let object = format!("{from}/{stage}/{partition}/{after}/{}", self.storage.len());
+                let object = format!("{from}/{stage}/{partition}/{after}/{}", self.saves);
+                self.saves += 1;
                 let saved = Saved { stage, partition, after, object };
                 self.network.push(Message::Saved(from, saved, state));
             }
