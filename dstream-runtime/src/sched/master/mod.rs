@@ -154,9 +154,10 @@ impl MasterCore {
         self.publish();
         self.dismiss(now_ms);
         self.recover();
+        // States are saved as they are before anything moves.
+        let retry = self.checkpoint(now_ms);
         self.place();
         let due = self.cut(now_ms);
-        let retry = self.checkpoint(now_ms);
         let due = [due, retry].into_iter().flatten().min();
         if self.intake.mode() == Mode::Closed && self.batches.is_empty() {
             self.finished = true;

@@ -184,6 +184,10 @@ impl MasterCore {
         {
             return None;
         }
+        if self.epochs.newest().is_none_or(|row| row.first > after) {
+            // States move already; the next batch will be cut.
+            return None;
+        }
         self.checkpointed = after;
         let waits = self.next.0 - self.oldest().0 > MAX_RETAINED / 2;
         let urgent = waits || self.epochs.is_moving();

@@ -58,7 +58,8 @@ impl MasterCore {
             None => self.members.owners_to_be().len() >= self.config.workers.max(1) as usize,
         };
         let placed = self.members.all_placed() && self.dead.is_empty();
-        let calm = !self.is_cutting() && placed && self.epochs.has_room();
+        // What is full waits for states to be saved, which must not move meanwhile.
+        let calm = !self.is_cutting() && !self.is_full() && placed && self.epochs.has_room();
         let closed = self.intake.mode() == Mode::Closed;
         if !self.members.changed() || !begins || !calm || closed {
             return;

@@ -55,8 +55,13 @@ impl WorkerCore {
     pub(super) fn save_if_due(&mut self, stage: StageId, partition: Partition, here: BatchSeq) {
         let Some(after) = self.saves.due.get(&(stage, partition)).copied() else { return };
         let every = u64::from(self.shape.plan.stage(stage).every.max(1));
-        if here.0 > after.0 / every * every {
+        let last = after.0 / every * every;
+        if here.0 > last {
             self.saves.due.remove(&(stage, partition));
+            if here.0 > last + every {
+                // Too late: it is a later state by now.
+                return self.report(ToMaster::NotSaved { stage, partition, after });
+            }
             self.actions.push_back(WorkerAction::Save { stage, partition, after });
         }
     }
