@@ -67,6 +67,8 @@ pub struct MasterCore {
     /// Workers that were lost and have no heirs yet.
     dead: BTreeSet<WorkerId>,
     restarts: Restarts,
+    /// Who owned partitions when all placements were forgotten, and was told no other since.
+    cleared: BTreeSet<WorkerId>,
     timer: Option<u64>,
     finished: bool,
     actions: VecDeque<MasterAction>,
@@ -85,6 +87,7 @@ impl MasterCore {
             kept: VecDeque::new(),
             dead: BTreeSet::new(),
             restarts: Restarts::new(),
+            cleared: BTreeSet::new(),
             shape,
             intake: Intake::new(&config.live),
             next: config.first,

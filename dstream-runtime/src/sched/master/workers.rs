@@ -80,7 +80,10 @@ impl MasterCore {
         if !moved {
             return;
         }
-        let told = self.epochs.owners();
+        let mut told: BTreeSet<WorkerId> = self.epochs.owners().into_iter().collect();
+        // Those too that were given partitions by a placement that does not hold any more.
+        told.append(&mut self.cleared);
+        let told: Vec<_> = told.into_iter().filter(|w| self.members.is_member(*w)).collect();
         self.members.tell(&told, epoch);
         for worker in told {
             let (placement, first) = (row.placement.clone(), row.first);
@@ -147,6 +150,7 @@ impl MasterCore {
         }
         if self.next == self.config.first && self.kept.is_empty() {
             // No batch has been cut: there is nothing to lose yet.
+            self.cleared.extend(self.epochs.owners());
             self.epochs.clear();
             return self.members.unplace();
         }

@@ -155,11 +155,6 @@ impl World {
                 .collect();
             let choices = told.len() + self.network.len();
             if choices == 0 {
-                if !(self.alive().is_empty() || self.needs_more()) {
-                    for (w, p) in &self.processes {
-                        eprintln!("{w} zombie {} {:#?}", p.zombie, p.core);
-                    }
-                }
                 assert!(
                     self.alive().is_empty() || self.needs_more(),
                     "nothing happens: {:?}",
