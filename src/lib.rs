@@ -31,7 +31,7 @@
 
 pub use dstream_macros::{Record, job, operator, params};
 pub use dstream_runtime::exec::Stream;
-pub use dstream_runtime::{record, testing, text};
+pub use dstream_runtime::{client, record, testing, text};
 
 #[doc(hidden)]
 pub use dstream_runtime::private as __private;

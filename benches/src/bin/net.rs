@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use dstream_bench::net::dstream::{Latency, Pair};
-use dstream_bench::net::{BenchResult, bare, dstream, gigabits};
+use dstream_bench::net::{BenchResult, bare, client, dstream, gigabits};
 
 /// Measures the transport between two processes on loopback.
 #[derive(Parser)]
@@ -17,6 +17,9 @@ struct Options {
     /// Runs of each, alternating, of which the median counts.
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    /// Records that a client sends.
+    #[arg(long, default_value_t = 10_000_000)]
+    records: usize,
     /// Calls per measurement.
     #[arg(long, default_value_t = 5000)]
     calls: usize,
@@ -34,6 +37,12 @@ enum Process {
     #[command(hide = true)]
     Receive {
         /// The authority's directory.
+        dir: PathBuf,
+    },
+    /// A receiver of what clients append.
+    #[command(hide = true)]
+    Append {
+        /// The master's directory.
         dir: PathBuf,
     },
     /// A receiver of blocks that opens each.
@@ -60,6 +69,7 @@ fn main() -> BenchResult<()> {
         Some(Process::BareReceive) => bare::receive(),
         Some(Process::Receive { dir }) => dstream::receive(&dir, false),
         Some(Process::Open { dir }) => dstream::receive(&dir, true),
+        Some(Process::Append { dir }) => client::receive(&dir),
         None => measure(&options),
     }
 }
@@ -92,5 +102,8 @@ fn measure(options: &Options) -> BenchResult<()> {
     };
     show("calls, idle", taken.calls(options.calls, false)?);
     show("calls, link full", taken.calls(options.calls, true)?);
+    let sent = client::send(dir.path(), options.records, options.calls)?;
+    println!("client, records of 100 bytes  {:8.0} a second", sent.rate);
+    println!("client, one by one            p50 {:?}, p99 {:?}", sent.p50, sent.p99);
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! stream moves with the same settings.
 
 pub mod bare;
+pub mod client;
 pub mod dstream;
 
 use std::io::{BufRead, BufReader, Write};

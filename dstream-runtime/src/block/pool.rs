@@ -77,10 +77,13 @@ impl BufferPool {
         Self(Arc::new(Shelves { limit, kept }))
     }
 
-    /// An empty buffer with room for at least `capacity` bytes.
+    /// An empty buffer with room for at least `capacity` bytes. A fresh one has as much room as its size
+    /// class begins with, so that whoever asks for as much again will find it; pages of it that are never
+    /// written to cost nothing.
     #[must_use]
     pub fn take(&self, capacity: usize) -> Buffer {
-        let bytes = self.find(capacity).unwrap_or_else(|| Aligned::with_capacity(capacity));
+        let room = if capacity < SMALLEST { capacity } else { capacity.next_power_of_two() };
+        let bytes = self.find(capacity).unwrap_or_else(|| Aligned::with_capacity(room));
         Buffer { bytes, pool: Some(self.clone()) }
     }
 
@@ -218,6 +221,19 @@ mod tests {
         let again = pool.take(4096);
         assert_eq!((again.as_slice().as_ptr(), again.as_slice().len()), (at, 0));
         assert_eq!(pool.kept(), 0);
+    }
+
+    #[test]
+    fn a_buffer_is_found_again_for_as_much_as_it_was_made_for() {
+        let pool = BufferPool::new(10 << 20);
+        for capacity in [1 << 10, 1025, 5000, 100_000, 1 << 20, (1 << 20) + 1] {
+            drop(pool.take(capacity));
+            let kept = pool.kept();
+            assert!(kept >= capacity);
+            let again = pool.take(capacity);
+            assert!(pool.kept() < kept, "{capacity}");
+            drop(again);
+        }
     }
 
     #[test]

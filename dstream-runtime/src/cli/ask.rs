@@ -25,7 +25,7 @@ pub(super) fn status(invocation: &Invocation<'_>, form: FormArgs) -> Result<(), 
 /// `JOB workers`.
 pub(super) fn workers(invocation: &Invocation<'_>, form: FormArgs) -> Result<(), Failed> {
     let status = look(invocation, Question::Workers)?;
-    if form.json { json(&status.workers) } else { answer(&status::workers(&status)) }
+    if form.json { json(&status.workers) } else { answer(&status::workers_alone(&status)) }
 }
 
 /// `JOB drain WORKER`.

@@ -116,7 +116,15 @@ fn batches(status: &ClusterStatus) -> String {
     table(columns, &status.batches.iter().map(row).collect::<Vec<_>>())
 }
 
-/// The table of workers alone.
+/// The workers alone; never nothing.
+pub(super) fn workers_alone(status: &ClusterStatus) -> String {
+    match status.workers.is_empty() {
+        true => "no worker has joined\n".to_owned(),
+        false => workers(status),
+    }
+}
+
+/// The table of workers.
 pub(super) fn workers(status: &ClusterStatus) -> String {
     let columns = [
         Column("NAME", Left),

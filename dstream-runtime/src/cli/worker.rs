@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 use super::args::{Invocation, LogFormat};
-use super::host::{self, host, state};
+use super::host::{self, absolute, host, state};
 use super::run::{cores, no_signals};
 use super::show::Speaker;
 use super::signals::Signals;
@@ -22,7 +22,8 @@ pub(super) const PARENT: &str = "DSTREAM_PARENT";
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let own_master = die_with_parent()?;
     let options = options(invocation)?;
-    let paths = MasterPaths::new(state(invocation));
+    // The worker goes to its master's directory once it knows it.
+    let paths = MasterPaths::new(absolute(&state(invocation)));
     paths.create().map_err(|error| Failed::Job(error.to_string()))?;
     let speaker = Speaker::new(invocation.engine.log);
     let stop = StopHandle::new();
@@ -72,7 +73,7 @@ fn options(invocation: &Invocation<'_>) -> Result<WorkerOptions, Failed> {
         master,
         listen,
         public: !listen.ip().is_loopback(),
-        token: target.token_file.clone(),
+        token: target.token_file.as_deref().map(absolute),
         identity: paths.identity(&name),
         spill: paths.spill(&name),
         name,

@@ -3,8 +3,11 @@
 //! It is connected to a master all the time, which names receivers and renews the certificate, and per
 //! stream to one receiver.
 
+mod master;
+mod port;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,13 +15,15 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::oneshot;
 
+use self::master::Master;
+use self::port::connect;
 use super::draft::Shared;
 use super::link::{ANSWER, Link, Opened, Phase};
 use super::outbox::Numbered;
 use super::{Access, ClientError, ClientOptions};
-use crate::driver::cluster::{ClusterError, Question, Reply, client_identity};
+use crate::driver::cluster::{ClusterError, Question, Reply};
 use crate::id::Epoch;
-use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetError, NetEvent, PeerId};
+use crate::net::{CloseReason, Delivery, Net, NetError, NetEvent, PeerId};
 use crate::wire::{APPEND_INLINE, BlockHeader, Cargo, MessageKind, Received, ToClient, ToReceiver};
 
 /// What the thread is told.
@@ -66,56 +71,6 @@ pub(super) fn start(
     let started = thread::Builder::new().name("client".into()).spawn(run);
     started.map(drop).map_err(|error| ClusterError::from(NetError::Start(error)).into())
 }
-
-/// Comes by a certificate and opens a port.
-fn connect(options: &ClientOptions, events: Sender<Event>) -> Result<Endpoint, ClientError> {
-    let target = &options.target;
-    let mut failed = None;
-    let mut identity = None;
-    for master in &target.masters {
-        match client_identity(target, *master) {
-            Ok(found) => {
-                identity = Some(found);
-                break;
-            }
-            Err(error) => failed = Some(error),
-        }
-    }
-    let nobody = || ClusterError::Broken { why: "no master was named".to_owned() };
-    let identity = identity.ok_or_else(|| failed.unwrap_or_else(nobody))?;
-    let mut bind = BindOptions::new(identity, target.plan);
-    bind.hello.job.clone_from(&target.job);
-    if let Some(far) = target.masters.iter().find(|addr| !addr.ip().is_loopback()) {
-        let any: SocketAddr = match far {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        bind = bind.at(any);
-    }
-    // The thread ends before its endpoint does: nobody is there for what comes after that.
-    let deliver = move |delivery| drop(events.send(Event::Net(delivery)));
-    Ok(Endpoint::bind(bind, deliver).map_err(ClusterError::from)?)
-}
-
-/// The connection to a master.
-enum Master {
-    Resting {
-        until: Instant,
-    },
-    Connecting {
-        peer: PeerId,
-        addr: SocketAddr,
-    },
-    /// With the streams for which it was asked, in order.
-    There {
-        peer: PeerId,
-        addr: SocketAddr,
-        asked: VecDeque<u64>,
-    },
-}
-
-/// How long it is rested between masters.
-const MASTER_REST: Duration = Duration::from_millis(100);
 
 /// Without any other deadline, everything is looked at that often.
 const LOOK: Duration = Duration::from_millis(100);
@@ -320,65 +275,6 @@ impl Driver {
             && let Some((_, addr)) = link.phase.peer()
         {
             link.rest(format!("{addr}: {reason}"), now);
-        }
-    }
-
-    fn master_lost(&mut self, addr: SocketAddr, reason: CloseReason, now: Instant) {
-        if matches!(self.master, Master::There { .. }) {
-            self.lonely.0 = now;
-        }
-        self.lonely.1 = format!("{addr}: {reason}");
-        self.master = Master::Resting { until: now + MASTER_REST };
-        for link in self.links.values_mut() {
-            if let Phase::Looking { asked: true, since } = link.phase {
-                link.phase = Phase::Looking { asked: false, since };
-            }
-        }
-        if let CloseReason::Refused(refusal) = reason {
-            self.refusals += 1;
-            // All of them, one after the other: it will not get better.
-            if self.refusals >= self.options.target.masters.len() {
-                let error = ClusterError::from(NetError::Refused { addr, refusal });
-                self.fail_those_who_wait(&error.into(), Duration::ZERO, now);
-            }
-        }
-    }
-
-    /// Fails whoever has needed a master for so long.
-    fn fail_those_who_wait(&mut self, error: &ClientError, patience: Duration, now: Instant) {
-        let too_long = |since: Instant| now.duration_since(since) >= patience;
-        if too_long(self.lonely.0)
-            && let Some(ready) = self.ready.take()
-        {
-            // Whoever does not wait for it does not need it.
-            let _ = ready.send(Err(error.clone()));
-        }
-        for link in self.links.values_mut() {
-            if matches!(link.phase, Phase::Looking { since, .. } if too_long(since)) {
-                link.fail(error.clone());
-            }
-        }
-    }
-
-    fn see_master(&mut self, now: Instant) {
-        let patience = self.options.target.patience;
-        match &self.master {
-            Master::Resting { until } if *until <= now => {
-                let masters = &self.options.target.masters;
-                // There is one: without any, there would be no certificate.
-                let Some(addr) = masters.get(self.turn % masters.len().max(1)).copied() else {
-                    return;
-                };
-                self.turn += 1;
-                self.master = Master::Connecting { peer: self.net.connect(addr), addr };
-            }
-            Master::There { .. } => return,
-            _ => {}
-        }
-        if now.duration_since(self.lonely.0) >= patience {
-            let (masters, why) = (self.options.target.masters.clone(), self.lonely.1.clone());
-            let error = ClientError::NoMaster { masters, patience, why };
-            self.fail_those_who_wait(&error, patience, now);
         }
     }
 

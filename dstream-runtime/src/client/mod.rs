@@ -21,9 +21,9 @@
 //! number: nothing is lost, and nothing counts twice. Whoever sends faster than lines are
 //! acknowledged waits in [`AppendStream::send`].
 //!
-//! The parts: an [`Outbox`](outbox::Outbox) knows what is numbered, sent and acknowledged; the
+//! The parts: an `Outbox` knows what is numbered, sent and acknowledged; the
 //! driver, one thread for all streams of a client, finds receivers and talks to them; handles
-//! ([`AppendStream`]) share with it a [`Draft`](draft::Draft) and how far it has come. [`Sessions`] is the other
+//! ([`AppendStream`]) share with it a `Draft` and how far it has come. [`Sessions`] is the other
 //! side, for the driver of a worker.
 
 mod draft;

@@ -18,7 +18,7 @@ use super::report::{Observer, Savepoint, Summary};
 use super::stop::StopHandle;
 use super::worker::task::Kernels;
 use super::worker::{Asks, Queue, Worker, start_executors};
-use super::{BUFFERS_KEPT, CloseOnDrop, Event};
+use super::{AT_ONCE, BUFFERS_KEPT, CloseOnDrop, Event};
 use crate::block::BufferPool;
 use crate::exec::job::BuiltJob;
 use crate::id::{BatchSeq, WorkerId};
@@ -186,7 +186,7 @@ impl<'e> Engine<'e> {
                 None => {}
             }
             // Whatever else has happened meanwhile is acted upon at once.
-            while let Ok(event) = events.try_recv() {
+            for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
         }

@@ -14,6 +14,7 @@ mod lateness;
 mod outputs;
 mod print;
 mod publish;
+mod spread;
 mod totals;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, pr
 pub(super) use self::intake::{CutError, Intake};
 use self::lateness::Lateness;
 pub(super) use self::publish::{PublishError, Publisher};
+use self::spread::spread;
 use self::totals::Totals;
 use super::cluster::{ClusterNews, PublishedStatus};
 use super::error::{JobError, Place};
@@ -104,6 +106,8 @@ pub(super) struct Master<'e> {
     outcome: Option<Outcome>,
     last: BatchSeq,
     lateness: Lateness,
+    /// When the first batch was cut.
+    begun: Option<Instant>,
 }
 
 impl<'e> Master<'e> {
@@ -153,6 +157,7 @@ impl<'e> Master<'e> {
             outcome: None,
             last,
             lateness: Lateness::default(),
+            begun: None,
         }
     }
 
@@ -186,7 +191,12 @@ impl<'e> Master<'e> {
     /// A source has answered.
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, CutError>) {
         let event = match result {
-            Ok(Cut { inputs, ended }) => {
+            Ok(Cut { mut inputs, ended }) => {
+                // One that is live brings as much as it can, and what is pushed lies where it is.
+                if self.ends.live.get(source.index()) == Some(&false) {
+                    let partitions = self.settings.partitions as usize;
+                    inputs = spread(inputs, batch, partitions);
+                }
                 let ranges = inputs.iter().map(|input| input.ranges.clone()).collect();
                 if let Some(batch) = self.batch(batch) {
                     batch.inputs[source.index()] = inputs;
@@ -284,6 +294,7 @@ impl<'e> Master<'e> {
                 MasterAction::Refuse { worker, why } => return Some(Asks::Refuse(worker, why)),
                 MasterAction::Cut { batch, source } => {
                     if self.batches.back().is_none_or(|newest| newest.seq < batch) {
+                        self.begun.get_or_insert_with(Instant::now);
                         let time = self.timetable.end(batch);
                         self.batches.push_back(InFlight::new(self.plan, batch, time));
                     }

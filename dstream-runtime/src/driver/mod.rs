@@ -28,6 +28,10 @@ use crate::source::{Cut, receive};
 /// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
 const BUFFERS_KEPT: usize = 256 << 20;
 
+/// So many events are taken in before what follows from them is done: a flood of them must not keep an
+/// engine from its work.
+const AT_ONCE: usize = 128;
+
 /// What happened, from whatever thread.
 enum Event {
     /// A task has run on an executor.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::NetError;
 use super::trust::{Authority, Identity, Wall};
 use crate::block::{BufferPool, HEADER_LEN, MAX_BODY};
-use crate::wire::{FRAME_HEADER, Hello};
+use crate::wire::{FRAME_HEADER, Hello, LONGEST};
 
 /// quic_streams a peer may have open towards this process at a time, and how far each may run ahead of
 /// its reader. Their product is the window of the connection: a quic_stream that waits for room can
@@ -78,7 +78,7 @@ impl Default for Limits {
             peers: 4096,
             untaken_blocks: 192 << 20,
             client_block: 4 << 20,
-            untaken_messages: 4 << 20,
+            untaken_messages: 20 << 20,
             unsent_messages: 32 << 20,
             socket_buffer: 4 << 20,
         }
@@ -90,7 +90,7 @@ impl Limits {
     pub(super) fn sane(mut self) -> Self {
         self.untaken_blocks = self.untaken_blocks.max(MAX_BODY + HEADER_LEN);
         self.client_block = self.client_block.clamp(1, MAX_BODY);
-        self.untaken_messages = self.untaken_messages.max((1 << 20) + FRAME_HEADER);
+        self.untaken_messages = self.untaken_messages.max(LONGEST + FRAME_HEADER);
         self.peers = self.peers.max(1);
         self.handshakes = self.handshakes.max(1);
         self

@@ -45,6 +45,8 @@ enum Out {
 pub(super) struct Peer {
     pub(super) subject: Subject,
     pub(super) bulk: Connection,
+    /// Turns at opening a quic_stream for blocks. quinn wakes all who wait for one when there is one.
+    pub(super) turns: Arc<Semaphore>,
     outbox: UnboundedSender<Out>,
     unsent: Arc<AtomicUsize>,
     /// Ends the peer; gone once used.
@@ -97,6 +99,7 @@ pub(super) fn open(
     let peer = Arc::new(Peer {
         subject: subject.clone(),
         bulk: bulk.clone(),
+        turns: Arc::new(Semaphore::new(super::options::BULK_STREAMS as usize)),
         outbox,
         unsent: unsent.clone(),
         stop: Mutex::new(Some(stop)),

@@ -134,25 +134,37 @@ pub(super) fn push(
     let state = AtomicU8::new(if parts.is_empty() { DONE } else { UNDER_WAY });
     let progress = Arc::new(Progress { cancel: Notify::new(), state });
     if !parts.is_empty() {
-        let (bulk, shared) = (peer.bulk.clone(), progress.clone());
+        let (bulk, turns, shared) = (peer.bulk.clone(), peer.turns.clone(), progress.clone());
         runtime.spawn(async move {
-            let sent = send(&bulk, &mut parts, &shared.cancel).await;
+            let sent = send(&bulk, &turns, &mut parts, &shared.cancel).await;
             shared.state.store(if sent.is_ok() { DONE } else { FAILED }, Ordering::Relaxed);
         });
     }
     Ok(Transfer { progress, detached: false })
 }
 
-async fn send(bulk: &Connection, parts: &mut [Bytes], cancel: &Notify) -> Result<(), Broken> {
-    let mut stream = tokio::select! {
+async fn send(
+    bulk: &Connection,
+    turns: &Semaphore,
+    parts: &mut [Bytes],
+    cancel: &Notify,
+) -> Result<(), Broken> {
+    let open = async {
+        // The semaphore is never closed.
+        let turn = turns.acquire().await.map_err(|_| Broken::Cancelled)?;
+        let stream = bulk.open_uni().await.map_err(|error| Broken::Lost(error.into()))?;
+        Ok::<_, Broken>((turn, stream))
+    };
+    let (turn, mut stream) = tokio::select! {
         // What is cancelled before it has begun never opens a quic_stream.
         biased;
         () = cancel.notified() => return Err(Broken::Cancelled),
-        stream = bulk.open_uni() => stream.map_err(|error| Broken::Lost(error.into()))?,
+        open = open => open?,
     };
     let whole = async {
         stream.write_all_chunks(parts).await?;
         let _ = stream.finish();
+        drop(turn);
         match stream.stopped().await {
             Ok(None) => Ok(()),
             Ok(Some(_)) | Err(_) => Err(Broken::Cancelled),
@@ -250,7 +262,7 @@ async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), Brok
     let len = HEADER_LEN + preamble.body_len;
     // Room first: who sends what nobody takes waits here, and its windows fill up.
     let held = room(&from.budget, len).await.map_err(Broken::Lost)?;
-    let mut buffer = hub.pool.take(roomy(len));
+    let mut buffer = hub.pool.take(len);
     buffer.bytes_mut().extend_from_slice(&head);
     receive_body(stream, &mut buffer, preamble.body_len).await?;
     let event = NetEvent::Block { peer: from.id, header, preamble, bytes: buffer.into() };
@@ -263,13 +275,6 @@ fn ended_inside(broken: Broken) -> Broken {
         Broken::Ended => Broken::Lost(too_early()),
         broken => broken,
     }
-}
-
-/// What to ask the pool for. Pooled buffers are found again by powers of two, and fresh memory costs
-/// more than the network (a page fault per 4 KiB); what a large buffer has too much is never touched.
-fn roomy(len: usize) -> usize {
-    const LARGE: usize = 1 << 20;
-    if len < LARGE { len } else { len.next_power_of_two() }
 }
 
 /// After that many bytes of a block it is the turn of whatever else the thread has to do: messages.

@@ -25,6 +25,9 @@ const MAGIC: [u8; 2] = [0xd5, b'F'];
 /// Codes below this one belong to the transport, the others are those of messages.
 const FIRST_MESSAGE: u8 = 32;
 
+/// The longest payload of any frame, in bytes.
+pub const LONGEST: usize = 16 << 20;
+
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameKind {
@@ -89,6 +92,8 @@ impl FrameKind {
     #[must_use]
     pub const fn max_len(self) -> usize {
         match self {
+            // A batch of very many small files, and what belongs to it.
+            Self::Message(MessageKind::ToWorker | MessageKind::MasterNote) => LONGEST,
             Self::Message(_) => 1 << 20,
             Self::Attached | Self::Goodbye => 0,
             Self::Block => 256,

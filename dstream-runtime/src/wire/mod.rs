@@ -12,7 +12,7 @@ mod refusal;
 mod role;
 
 pub use append::{APPEND_INLINE, ClientId, ToClient, ToReceiver};
-pub use frame::{FRAME_HEADER, Frame, FrameError, FrameHeader, FrameKind, PROTOCOL};
+pub use frame::{FRAME_HEADER, Frame, FrameError, FrameHeader, FrameKind, LONGEST, PROTOCOL};
 pub use handshake::{
     Attach, Hello, Issued, Join, NAME_MAX, PublicKey, Renew, Renewed, Session, Welcome,
     archive_format, check_name,

@@ -71,7 +71,7 @@ fn a_length_is_judged_before_anything_is_allocated() {
     assert_eq!(error, FrameError::TooLong { claimed: u32::MAX, max: 1 << 20 });
     let long = ToWorker::Place {
         epoch: Epoch(1),
-        placement: vec![WorkerId(u32::MAX); 1 << 20].into(),
+        placement: vec![WorkerId(u32::MAX); 4 << 20].into(),
         first: BatchSeq(1),
         start: BatchSeq(1),
     };

@@ -42,22 +42,32 @@ impl Cluster {
     }
 
     pub(super) fn master_at(&self, at: SocketAddr, workers: u32) -> Job {
-        let job = Job::example(self.job).args(["--role", "master", "--log", "json"]);
-        let job = job.args(["--workers", &workers.to_string(), "--listen", &at.to_string()]);
+        self.as_master(Job::example(self.job), at, workers)
+    }
+
+    /// The job's binary, started in whatever way, as a master.
+    pub(super) fn as_master(&self, job: Job, at: SocketAddr, workers: u32) -> Job {
+        let job = job.args(["--role", "master", "--log", "json", "--listen", &at.to_string()]);
+        let job = job.args(["--workers", &workers.to_string()]);
         job.args(["--state".as_ref(), self.state().as_os_str()])
     }
 
-    /// A worker without a token; it logs in JSON.
-    pub(super) fn stranger(&self, name: &str, master: SocketAddr) -> Job {
-        let job = Job::example(self.job).args(["--role", "worker", "--log", "json"]);
-        let job = job.args(["--name", name, "--master", &master.to_string()]);
-        // Its own: only workers of the master's host could use the master's.
-        job.args(["--state".as_ref(), self.path(&format!("of-{name}")).as_os_str()])
-    }
-
-    /// A worker with the token that the master made.
+    /// A worker with the token that the master made; it logs in JSON.
     pub(super) fn worker(&self, name: &str, master: SocketAddr) -> Job {
         self.stranger(name, master).args(["--token-file".as_ref(), self.token().as_os_str()])
+    }
+
+    /// A worker without a token.
+    pub(super) fn stranger(&self, name: &str, master: SocketAddr) -> Job {
+        self.as_stranger(Job::example(self.job), &format!("of-{name}"), name, master)
+    }
+
+    /// The job's binary as a worker without a token, which keeps its certificate in that directory.
+    pub(super) fn as_stranger(&self, job: Job, state: &str, name: &str, master: SocketAddr) -> Job {
+        let job = job.args(["--role", "worker", "--log", "json"]);
+        let job = job.args(["--name", name, "--master", &master.to_string()]);
+        // Its own: only workers of the master's host could use the master's.
+        job.args(["--state".as_ref(), self.path(state).as_os_str()])
     }
 
     /// `JOB VERB …` beside the master.

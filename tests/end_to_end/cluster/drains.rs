@@ -88,20 +88,27 @@ fn every_worker_can_be_replaced_one_by_one() {
 }
 
 #[test]
-fn the_last_worker_stays() {
+fn the_last_worker_stays_until_there_is_another() {
     let cluster = Cluster::new("page_views");
-    let (mut master, mut tap, first, second) = halted(&cluster);
+    let (mut master, mut tap, mut first, second) = halted(&cluster);
     cluster.ask(&["drain", "w2"]).code(0);
     tap.read(ENOUGH);
     second.end().code(0);
     let refused = cluster.ask(&["drain", "w1"]).code(1);
     refused.says(&["`w1` is the only worker", "start another one first, or stop the job"]);
-    // Neither does a signal take it away while the job needs it.
+    // Neither does a signal take it away while nobody else is there.
     first.signal(Signal::TERM);
-    let warning = master.event("warning").to_string();
-    assert!(warning.contains("`w1` cannot be drained"), "{warning}");
+    master.event_with("warning", |event| event.to_string().contains("`w1` cannot be drained"));
+    let warning = first.event("warning").to_string();
+    assert!(warning.contains("stays until there is another"), "{warning}");
+    // Then it does.
+    let addr = master.listening();
+    let mut next = cluster.worker("w3", addr).start();
+    next.event_with("placed", |event| event["partitions"] == 8);
+    tap.read(ENOUGH);
+    first.end().code(0);
     tap.read_all();
     master.end().code(0);
     assert_same_lines(&tap.lines, &views_expected());
-    first.end().code(0);
+    next.end().code(0);
 }

@@ -12,6 +12,8 @@ fn a_master_waits_for_its_workers_and_says_so() {
     let status = cluster.status();
     assert_eq!(status["phase"], json!({"waiting": {"have": 0, "want": 2}}), "{status}");
 
+    assert_eq!(cluster.ask(&["workers"]).code(0).out, ["no worker has joined"]);
+
     let mut first = cluster.worker("w1", addr).start();
     master.event_with("waiting", |event| event["have"] == 1);
     let done = cluster.ask(&["status"]).code(0);
@@ -35,17 +37,22 @@ fn a_master_waits_for_its_workers_and_says_so() {
 #[test]
 fn workers_may_be_there_before_their_master() {
     let cluster = Cluster::new("page_views");
-    let mut before = of_views(cluster.master(2)).start();
+    // An address of its own: nobody else shall listen there while no master does.
+    let pid = std::process::id().to_be_bytes();
+    let own = ([127, 100 + (pid[1] & 15), pid[2], pid[3] | 1], 0);
+    let mut before = of_views(cluster.master_at(own.into(), 2)).start();
     let addr = before.listening();
     cluster.ask(&["stop"]).code(0);
     before.end().code(0);
 
     let mut first = cluster.worker("w1", addr).start();
-    let second = cluster.worker("w2", addr).start();
+    let mut second = cluster.worker("w2", addr).start();
     let warning = first.event("warning");
     assert!(warning.to_string().contains(&format!("no master answers at {addr}")), "{warning}");
-    let master = of_views(cluster.master_at(addr, 2));
-    assert_same_lines(&master.run().code(0).out, &views_expected());
+    let master = of_views(cluster.master_at(addr, 2)).start();
+    first.placed(1);
+    second.placed(1);
+    assert_same_lines(&master.end().code(0).out, &views_expected());
     first.end().code(0);
     second.end().code(0);
 }

@@ -1,1 +1,33 @@
-//!
+//! Thousands of batches leave nothing behind: neither the master nor a worker grows with them.
+
+use super::crew::{Cluster, Tap};
+use crate::pressure::resident;
+
+/// Batches, each of some words, with state and windows; so many of them before memory is looked at.
+const BATCHES: usize = 2400;
+const BEFORE: usize = 800;
+/// What a process may have more of after twice as many batches, in KiB: buffers that come to be used.
+const MORE: u64 = 6 << 10;
+
+#[test]
+fn processes_do_not_grow_with_the_number_of_batches() {
+    let cluster = Cluster::new("word_count");
+    let source = format!("generate://words?records={}&batch_records=20&words=40", 20 * BATCHES);
+    let job = cluster.master(2).source("lines", source).sink("windowed", "csv+stdout:");
+    let mut master = job.args(["--interval", "1s"]).unread().start();
+    let mut tap = Tap::on(&mut master);
+    let addr = master.listening();
+    let workers = ["w1", "w2"].map(|name| cluster.worker(name, addr).start());
+    let memory = || [&master, &workers[0], &workers[1]].map(|process| resident(process.pid()));
+    // All words are in each window.
+    tap.read(40 * BEFORE);
+    let before = memory();
+    tap.read(40 * (BATCHES - BEFORE) - 1);
+    let after = memory();
+    for (before, after) in before.iter().zip(after) {
+        assert!(after < before + MORE, "{before} KiB, and then {after} KiB");
+    }
+    tap.read_all();
+    master.end().code(0);
+    workers.into_iter().for_each(|worker| drop(worker.end().code(0)));
+}

@@ -48,7 +48,7 @@ pub(crate) struct Options {
 /// One run.
 struct Run {
     wall: f64,
-    /// From the first batch to the last, as the job reports it.
+    /// Seconds from the placement of partitions, or in one process the start, to the end.
     elapsed: f64,
     family: Vec<(String, u32)>,
     usages: Vec<Usage>,
@@ -142,25 +142,30 @@ fn run(
     let mut job = Started::start(command)?;
     let mut family = job.family();
     let mut usages: BTreeMap<u32, Usage> = BTreeMap::new();
+    let mut placed = None;
     while !job.has_ended()? {
+        if placed.is_none() && job.said("placed") {
+            placed = Some(Instant::now());
+        }
         if family.len() <= workers as usize {
             family = job.family();
         }
         for (_, pid) in &family {
+            // One that is ending has no memory and no threads any more.
             if let Some(usage) = usage::usage(*pid).filter(|usage| usage.memory > 0) {
-                usages.insert(*pid, usage);
+                usages.entry(*pid).or_default().grow(usage);
             }
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     let (wall, bytes) = (start.elapsed().as_secs_f64(), usage::loopback() - before);
+    let elapsed = placed.unwrap_or(start).elapsed().as_secs_f64();
     let summary = job.end()?;
     if summary["records"] != options.rows {
         return Err(format!("not all records were read: {summary}").into());
     }
     let usages = family.iter().map(|(_, pid)| usages.remove(pid).unwrap_or_default()).collect();
     let batches = summary["batches"].as_f64().unwrap_or(f64::NAN);
-    let elapsed = summary["elapsed"].as_f64().unwrap_or(f64::NAN);
     Ok(Run { wall, elapsed, family, usages, bytes, batches })
 }
 

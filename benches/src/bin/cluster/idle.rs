@@ -21,7 +21,7 @@ pub(crate) struct Options {
 
 pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     for interval in &options.intervals {
-        let mut command = streams("word_count_both")?;
+        let mut command = streams("word_count")?;
         command.args(["--source", "lines=tcp://127.0.0.1:0", "--interval", interval]);
         command.args(["--workers", &options.workers.to_string()]);
         let job = Started::start(command)?;

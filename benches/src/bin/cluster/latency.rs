@@ -6,10 +6,9 @@
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::sender::{Inlet, Way};
 use crate::started::{Started, streams, usages};
 
 /// Measures how long a record takes to its result.
@@ -18,6 +17,9 @@ pub(crate) struct Options {
     /// Workers; 0 is one process.
     #[arg(long, value_delimiter = ',', default_value = "0,2")]
     workers: Vec<u32>,
+    /// Ways to send.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "client,tcp")]
+    ways: Vec<Way>,
     /// Length of a batch.
     #[arg(long, default_value = "10ms")]
     interval: String,
@@ -43,28 +45,30 @@ const TICK: Duration = Duration::from_millis(1);
 
 pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     for _ in 0..options.runs {
-        for workers in &options.workers {
-            one(options, *workers)?;
+        for way in &options.ways {
+            for workers in options.workers.iter().filter(|workers| way.reaches(**workers)) {
+                one(options, *way, *workers)?;
+            }
         }
     }
     Ok(())
 }
 
-fn one(options: &Options, workers: u32) -> Result<(), Box<dyn Error>> {
+fn one(options: &Options, way: Way, workers: u32) -> Result<(), Box<dyn Error>> {
     let mut command = streams("send_times")?;
-    command.args(["--source", "lines=tcp://127.0.0.1:0", "--sink", "counts=csv+stdout:"]);
+    let source = format!("lines={}", way.url());
+    command.args(["--source", &source, "--sink", "counts=csv+stdout:"]);
     command.args(["--interval", &options.interval, "--workers", &workers.to_string()]);
     command.args(["--partitions", &options.partitions.to_string()]);
     let mut job = Started::start(command)?;
-    let address = job.address(workers)?;
+    let inlet = Inlet::of(&job, "send_times", way, workers)?;
     let family = job.family();
     let out = job.out.take().ok_or("no output")?;
     let origin = Instant::now();
-    let done = AtomicBool::new(false);
     let length = WARM + Duration::from_secs(options.seconds);
     let (sent, rows, used) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| read(out, origin));
-        let sender = scope.spawn(|| send(&address, options.rate, origin, length, &done));
+        let sender = scope.spawn(|| send(&inlet, options.rate, origin, length));
         std::thread::sleep(WARM);
         let before = usages(&family);
         let sent = sender.join().expect("the sender's own failure");
@@ -100,7 +104,7 @@ fn one(options: &Options, workers: u32) -> Result<(), Box<dyn Error>> {
         .zip(&used)
         .map(|((name, _), cpu)| format!("{name} {:.0} %", cpu / options.seconds as f64 * 100.0));
     println!(
-        "{workers} workers, batches of {}, {} records/s: p50 {:6.1} ms  p90 {:6.1} ms  p99 {:6.1} ms  max {:6.1} ms  \
+        "{way:?} to {workers} workers, batches of {}, {} records/s: p50 {:6.1} ms  p90 {:6.1} ms  p99 {:6.1} ms  max {:6.1} ms  \
          ({all} of {sent} came out; {})",
         options.interval,
         total / options.seconds.max(1),
@@ -114,18 +118,11 @@ fn one(options: &Options, workers: u32) -> Result<(), Box<dyn Error>> {
 }
 
 /// Sends so many lines per second; how many it has sent.
-fn send(
-    address: &str,
-    rate: u64,
-    origin: Instant,
-    length: Duration,
-    done: &AtomicBool,
-) -> Result<u64, std::io::Error> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
+fn send(inlet: &Inlet, rate: u64, origin: Instant, length: Duration) -> std::io::Result<u64> {
+    let mut sender = inlet.connect()?;
     let (mut sent, mut lines) = (0, Vec::new());
     let start = Instant::now();
-    while origin.elapsed() < length && !done.load(Ordering::Relaxed) {
+    while origin.elapsed() < length {
         let due = (start.elapsed() + TICK).as_micros() as u64 * rate / 1_000_000;
         let now = origin.elapsed().as_micros();
         lines.clear();
@@ -133,9 +130,10 @@ fn send(
             writeln!(lines, "{now:016} {:>82}", "x")?;
         }
         sent = sent.max(due);
-        stream.write_all(&lines)?;
+        sender.send(&lines)?;
         std::thread::sleep(TICK);
     }
+    sender.end()?;
     Ok(sent)
 }
 

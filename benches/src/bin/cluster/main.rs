@@ -15,6 +15,7 @@ mod idle;
 mod ingest;
 mod latency;
 mod pressure;
+mod sender;
 mod started;
 mod usage;
 

@@ -81,6 +81,11 @@ impl Started {
         }
     }
 
+    /// Whether it has said meanwhile that something has happened.
+    pub(crate) fn said(&self, event: &str) -> bool {
+        self.news.try_iter().any(|news| news["event"] == event)
+    }
+
     /// Its processes.
     pub(crate) fn family(&self) -> Vec<(String, u32)> {
         usage::family(self.child.id())

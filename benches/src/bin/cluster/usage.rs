@@ -19,6 +19,16 @@ pub(crate) struct Usage {
     pub(crate) memory: u64,
 }
 
+impl Usage {
+    /// Takes in a later look. Threads that have ended since stay as they were seen last.
+    pub(crate) fn grow(&mut self, later: Self) {
+        self.cpu = later.cpu;
+        self.sleeps = self.sleeps.max(later.sleeps);
+        self.memory = self.memory.max(later.memory);
+        self.threads.extend(later.threads);
+    }
+}
+
 /// The process that was started and those that it has started, by name: `master` is the first.
 pub(crate) fn family(first: u32) -> Vec<(String, u32)> {
     let mut family = vec![("master".to_owned(), first)];

@@ -17,6 +17,8 @@ struct Waiting<N> {
     /// The message, and how many blocks belong to it.
     note: Option<(N, u32)>,
     blocks: BTreeMap<u32, Block>,
+    /// Nobody wants it any more: what is still on its way is dropped when it comes.
+    unwanted: bool,
 }
 
 impl<K, N> Default for Arrivals<K, N> {
@@ -48,8 +50,16 @@ impl<K: Ord + Copy, N> Arrivals<K, N> {
         self.waiting.retain(|key, _| !gone(key));
     }
 
+    /// Nobody wants these any more, which are announced and still on their way.
+    pub(super) fn abandon(&mut self, unwanted: impl Fn(&K) -> bool) {
+        for (_, waiting) in self.waiting.iter_mut().filter(|(key, _)| unwanted(key)) {
+            waiting.unwanted = true;
+        }
+    }
+
     fn entry(&mut self, key: K) -> &mut Waiting<N> {
-        self.waiting.entry(key).or_insert_with(|| Waiting { note: None, blocks: BTreeMap::new() })
+        let none = || Waiting { note: None, blocks: BTreeMap::new(), unwanted: false };
+        self.waiting.entry(key).or_insert_with(none)
     }
 
     fn complete(&mut self, key: K) -> Option<(N, Vec<Block>)> {
@@ -58,7 +68,7 @@ impl<K: Ord + Copy, N> Arrivals<K, N> {
         if (waiting.blocks.len() as u64) < u64::from(pieces) {
             return None;
         }
-        let waiting = self.waiting.remove(&key)?;
+        let waiting = self.waiting.remove(&key).filter(|waiting| !waiting.unwanted)?;
         Some((waiting.note?.0, waiting.blocks.into_values().collect()))
     }
 }
@@ -90,6 +100,17 @@ mod tests {
         let two = arrivals.arrived(2, 0, block("c")).map(texts);
         assert_eq!(two, Some(("two", vec!["c".to_owned()])));
         assert_eq!(arrivals.announced(3, "three", 0).map(texts), Some(("three", vec![])));
+        assert!(arrivals.waiting.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_is_dropped_when_it_is_complete() {
+        let mut arrivals = Arrivals::<u32, &'static str>::default();
+        arrivals.announced(1, "one", 1);
+        arrivals.announced(2, "two", 1);
+        arrivals.abandon(|key| *key == 1);
+        assert!(arrivals.arrived(1, 0, block("a")).is_none());
+        assert!(arrivals.arrived(2, 0, block("b")).is_some());
         assert!(arrivals.waiting.is_empty());
     }
 

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use super::{Access, ClientTarget, ClusterError, MasterPaths, Question, Reply};
 use crate::net::trust::{Authority, Identity, Token};
 use crate::net::{self, BindOptions, CloseReason, Endpoint, JoinOptions, NetError, NetEvent};
-use crate::wire::{MessageKind, Role};
+use crate::wire::{MessageKind, Refusal, Role};
 
 /// See [`ask`](super::ask).
 pub(super) fn ask(target: &ClientTarget, question: &Question) -> Result<Reply, ClusterError> {
@@ -59,9 +59,8 @@ fn exchange(
         };
         match delivery.take() {
             NetEvent::Connected { peer: of, .. } if of == peer => {
-                if endpoint.net().send(peer, question).is_err() {
-                    return Err(broken(CloseReason::Unreachable));
-                }
+                let sent = endpoint.net().send(peer, question);
+                sent.map_err(|_| broken(CloseReason::Unreachable))?;
             }
             NetEvent::Message { peer: of, message } if of == peer => {
                 if message.kind() != MessageKind::Answer {
@@ -97,8 +96,13 @@ pub(crate) fn identity(target: &ClientTarget, addr: SocketAddr) -> Result<Identi
         }
         Access::Token { token, identity } => {
             let token = Token::read(token)?;
+            if token.role() != Role::Client {
+                let refusal = Refusal::TokenRole { allowed: token.role(), asked: Role::Client };
+                return Err(ClusterError::WrongToken { refusal });
+            }
             if let Some(known) = Identity::read(identity, now)?
                 && known.authority() == token.authority()
+                && known.subject().role == Role::Client
             {
                 return Ok(known);
             }

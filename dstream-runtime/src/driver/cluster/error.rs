@@ -9,6 +9,7 @@ use crate::client::ClientError;
 use crate::driver::JobError;
 use crate::net::NetError;
 use crate::net::trust::TrustError;
+use crate::wire::Refusal;
 
 /// What goes wrong between the processes of a cluster.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -62,6 +63,15 @@ pub enum ClusterError {
         /// Where the certificate would be.
         identity: PathBuf,
     },
+    /// The token is for another role than that of the process.
+    #[error(
+        "{refusal}\n  help: make one on the master's host (`token --role worker` or `token --role client`) \
+         and name it with --token-file FILE"
+    )]
+    WrongToken {
+        /// For which role it is.
+        refusal: Refusal,
+    },
     /// The master does not do what it was asked.
     #[error("the master at {master} refuses: {why}")]
     Refused {
@@ -97,6 +107,20 @@ pub enum ClusterError {
         /// The worker.
         worker: String,
         /// Why.
+        why: String,
+    },
+    /// Two workers cannot reach each other, though the master reaches both.
+    #[error(
+        "worker `{from}` has lost worker `{to}` ({why}), and the master still has both; what was on its \
+         way between them is lost\n  help: see to it that all workers reach each other at the addresses \
+         that `workers` shows, and start the job again"
+    )]
+    Cut {
+        /// Who says so.
+        from: String,
+        /// Whom it has lost.
+        to: String,
+        /// How the connection ended.
         why: String,
     },
     /// The engine contradicts itself.

@@ -4,11 +4,12 @@
 //! no task: what workers made arrives with their reports, and is published as in a job on one machine.
 
 mod answer;
+mod hear;
 mod members;
 mod receivers;
 mod status;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,28 +18,26 @@ use crossbeam_channel::{Receiver, unbounded};
 use self::members::Members;
 use self::receivers::Receivers;
 use super::arrivals::Arrivals;
-use super::note::{Luggage, MasterNote, WorkerNote, unpack};
-use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths, raw};
-use crate::block::Block;
-use crate::driver::Event;
+use super::note::MasterNote;
+use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
     Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
 };
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
-use crate::driver::worker::Leaving;
+use crate::driver::{AT_ONCE, Event};
 use crate::exec::job::BuiltJob;
 use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
-use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, PeerId};
+use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId};
 use crate::plan::{Plan, Tasks};
 use crate::sched::MasterEvent;
 use crate::sched::master::{Cause, Outcome};
 use crate::sched::message::{ToMaster, ToWorker};
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::wire::{BlockHeader, Cargo, Heartbeat, Message, MessageKind, Received, Role};
+use crate::wire::{BlockHeader, Cargo, Message, Role};
 
 /// How often workers show that they live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -113,7 +112,10 @@ pub(super) fn serve(
             net: endpoint.net().clone(),
             members: Members::default(),
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
+            cuts: VecDeque::new(),
+            lease: options.lease,
             going: BTreeSet::new(),
+            kept: BTreeSet::new(),
             fatal: None,
             arrivals: Arrivals::default(),
             setup: options.setup,
@@ -147,6 +149,15 @@ fn open_authority(plan: &Plan, paths: &MasterPaths) -> Result<Authority, Cluster
     Ok(authority)
 }
 
+/// A worker that has lost another one.
+struct Cut {
+    from: WorkerId,
+    to: WorkerId,
+    why: String,
+    /// When it is clear whether one of them is gone.
+    judged: Instant,
+}
+
 struct Driver<'e> {
     plan: &'static Plan,
     master: Master<'e>,
@@ -160,8 +171,13 @@ struct Driver<'e> {
     urls: answer::Urls,
     started: Instant,
     receivers: Receivers,
+    /// Connections between workers that have ended, oldest first.
+    cuts: VecDeque<Cut>,
+    lease: Duration,
     /// Workers that may go once nobody needs what they have received.
     going: BTreeSet<WorkerId>,
+    /// Workers that are to go, and cannot as long as there is no other.
+    kept: BTreeSet<WorkerId>,
     /// Why the job cannot go on, for a reason that is not its core's.
     fatal: Option<ClusterError>,
     /// A client wants the end at once.
@@ -190,18 +206,32 @@ impl Driver<'_> {
                 self.dismiss_all();
                 return Ok(self.master.break_off());
             }
-            let event = match self.master.timer() {
+            let timer = self.master.timer();
+            let until =
+                [timer, self.cuts.front().map(|cut| cut.judged)].into_iter().flatten().min();
+            let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
             };
             match event {
                 Some(event) => self.happened(event),
-                None => self.master.tick(),
+                None if until == timer => self.master.tick(),
+                None => self.judge_cut(),
             }
             // Whatever else has happened meanwhile is acted upon at once.
-            while let Ok(event) = events.try_recv() {
+            for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
+        }
+    }
+
+    /// Two workers had lost each other. If by now one of them is gone the core knows what to do; if both
+    /// are still there, what was on its way between them is lost, and nobody will send it again.
+    fn judge_cut(&mut self) {
+        let Some(Cut { from, to, why, .. }) = self.cuts.pop_front() else { return };
+        if self.members.peer(from).is_some() && self.members.peer(to).is_some() {
+            let (from, to) = (self.members.name(from), self.members.name(to));
+            self.fatal.get_or_insert(ClusterError::Cut { from, to, why });
         }
     }
 
@@ -312,152 +342,6 @@ impl Driver<'_> {
         }
     }
 
-    fn heard(&mut self, event: NetEvent) {
-        match event {
-            NetEvent::Connected { peer, subject, addr } => match subject.role {
-                Role::Worker => self.welcome(peer, &subject.name, addr),
-                Role::Client => self.members.client(peer, subject.name),
-                Role::Master => {}
-            },
-            NetEvent::Message { peer, message } => self.said(peer, &message),
-            NetEvent::Block { peer, header, bytes, .. } => {
-                let Cargo::Part { task, attempt, .. } = header.cargo else { return };
-                match Block::open_raw(bytes) {
-                    Ok(block) => {
-                        let key = (peer, task, attempt);
-                        let complete = self.arrivals.arrived(key, header.piece, block);
-                        self.done(peer, complete);
-                    }
-                    Err(error) => self.net.accuse(peer, &error.to_string()),
-                }
-            }
-            NetEvent::Closed { peer, reason } => self.closed(peer, &reason),
-            NetEvent::Refused { addr, refusal } => {
-                self.master.tell(&ClusterNews::TurnedAway { addr, why: refusal.to_string() });
-            }
-            NetEvent::RenewalFailed { why, .. } => {
-                self.master.warn(&format!("the master's certificate was not renewed: {why}"));
-            }
-            NetEvent::AuthorityFailed { why, .. } => {
-                self.master.warn(&format!("a certificate could not be issued: {why}"));
-            }
-            NetEvent::Joined { .. } | NetEvent::Renewed { .. } => {}
-        }
-    }
-
-    fn welcome(&mut self, peer: PeerId, name: &str, addr: std::net::SocketAddr) {
-        if self.members.has(name) {
-            let why = format!("there is a worker `{name}` already; give this one another --name");
-            self.send(peer, &MasterNote::Dismiss { why });
-            return self.net.close(peer);
-        }
-        let worker = self.members.add(peer, name.to_owned(), addr);
-        let welcome = MasterNote::Welcome {
-            worker,
-            setup: Box::new(self.setup.clone()),
-            heartbeat_ms: HEARTBEAT.as_millis() as u64,
-        };
-        self.send(peer, &welcome);
-    }
-
-    fn said(&mut self, peer: PeerId, message: &Received) {
-        let Some(worker) = self.members.worker(peer) else {
-            return self.asked(peer, message);
-        };
-        let read = match message.kind() {
-            MessageKind::ToMaster => message.read().map(|message| {
-                self.master.worker_said(worker, message, Leaving::default());
-            }),
-            MessageKind::WorkerNote => message.read().map(|note| self.noted(peer, worker, note)),
-            MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
-                self.master.handle(MasterEvent::Worker(worker, ToMaster::Heartbeat));
-                let epoch = self.members.epoch();
-                let answer = Heartbeat { number: beat.number, heard: beat.number, epoch };
-                self.send(peer, &answer);
-            }),
-            _ => Ok(()),
-        };
-        if let Err(error) = read {
-            self.net.accuse(peer, &error.to_string());
-        }
-    }
-
-    fn noted(&mut self, peer: PeerId, worker: WorkerId, note: WorkerNote) {
-        match note {
-            WorkerNote::Ready { addr, cores, memory } => {
-                if let Some(news) = self.members.is_ready(worker, addr, cores, memory) {
-                    self.master.tell(&news);
-                    self.tell_crew();
-                    self.say_waiting();
-                }
-            }
-            WorkerNote::Done { message, luggage } => match luggage {
-                Luggage::Here(bytes) => self.unpack(peer, worker, message, &bytes),
-                Luggage::Sent(pieces) => {
-                    let ToMaster::TaskDone { task, attempt, .. } = &message else {
-                        return self.net.accuse(peer, "luggage without a task");
-                    };
-                    let key = (peer, *task, *attempt);
-                    let complete = self.arrivals.announced(key, message, pieces);
-                    self.done(peer, complete);
-                }
-            },
-            WorkerNote::Receiving { source, url } => self.is_receiving(worker, source, url),
-            WorkerNote::CannotReceive { source, why } => {
-                let stream = self.stream(source);
-                let worker = self.members.name(worker);
-                self.fatal.get_or_insert(ClusterError::Receiver { stream, worker, why });
-            }
-            WorkerNote::ReceivedAll { source } => {
-                self.receivers.closed(source, worker);
-                self.assign_receivers();
-            }
-            WorkerNote::Received { source, receipt, records } => {
-                let number = receipt.number;
-                match self.receivers.register(source, worker, receipt, records) {
-                    Some(how) => {
-                        self.send(peer, &MasterNote::Registered { source, number, how });
-                    }
-                    None => self.net.accuse(peer, "a receipt for a source without receivers"),
-                }
-            }
-            WorkerNote::Leave => self.drain(worker),
-            WorkerNote::Unreachable { worker: other, why } => {
-                let (from, to) = (self.members.name(worker), self.members.name(other));
-                // It may be gone: then its own connection ends as well, and says more.
-                if self.members.peer(other).is_some() {
-                    self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
-                }
-            }
-            WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
-        }
-    }
-
-    fn drain(&mut self, worker: WorkerId) {
-        self.master.tell(&ClusterNews::Draining { worker: self.members.name(worker) });
-        self.master.handle(MasterEvent::Drain(worker));
-        if self.receivers.drains(worker) {
-            self.tell_note(worker, &MasterNote::StopReceiving);
-        }
-    }
-
-    fn done(&mut self, peer: PeerId, complete: Option<(ToMaster, Vec<Block>)>) {
-        let (Some((message, blocks)), Some(worker)) = (complete, self.members.worker(peer)) else {
-            return;
-        };
-        match raw::whole(&blocks) {
-            Ok(bytes) => self.unpack(peer, worker, message, &bytes),
-            Err(error) => self.net.accuse(peer, &error.to_string()),
-        }
-    }
-
-    fn unpack(&mut self, peer: PeerId, worker: WorkerId, message: ToMaster, bytes: &[u8]) {
-        match unpack(bytes) {
-            Some(leaving) => self.master.worker_said(worker, message, leaving),
-            None => self.net.accuse(peer, "luggage that cannot be read"),
-        }
-    }
-
     fn tell_note(&self, worker: WorkerId, note: &MasterNote) {
         if let Some(peer) = self.members.peer(worker) {
             self.send(peer, note);
@@ -509,6 +393,8 @@ impl Driver<'_> {
     fn refuse(&mut self, worker: WorkerId, why: &str) {
         let name = self.members.name(worker);
         self.master.warn(&format!("worker `{name}` cannot be drained: {why}"));
+        self.kept.insert(worker);
+        self.tell_note(worker, &MasterNote::Kept { why: why.to_owned() });
     }
 
     fn evict(&mut self, worker: WorkerId, why: String) {
@@ -532,6 +418,7 @@ impl Driver<'_> {
         }
         self.master.handle(MasterEvent::Left(worker, why.to_owned()));
         self.going.remove(&worker);
+        self.kept.remove(&worker);
         self.receivers.gone(worker);
         self.tell_crew();
         self.assign_receivers();

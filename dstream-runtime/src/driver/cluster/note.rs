@@ -45,6 +45,8 @@ pub(super) enum MasterNote {
     StopReceiving,
     /// What became of a receipt.
     Registered { source: SourceId, number: u64, how: Result<Registered, Refusal> },
+    /// The worker wants to go, and cannot as long as there is no other.
+    Kept { why: String },
     /// The worker holds nothing any more and may go.
     Dismissed,
     /// The job is over.
@@ -80,6 +82,8 @@ pub(super) enum WorkerNote {
     ReceivedAll { source: SourceId },
     /// It has received something.
     Received { source: SourceId, receipt: Receipt, records: u64 },
+    /// What it had received without a copy, or with one that is lost, another worker has a copy of.
+    Copied { source: SourceId, number: u64, by: WorkerId },
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },
 }

@@ -25,6 +25,8 @@ pub struct JobSetup {
     pub sources: BTreeMap<String, String>,
     /// `--sink NAME=URL`, by name; also those of dead letters.
     pub sinks: BTreeMap<String, String>,
+    /// The master's working directory: what paths of sources that begin with no slash are relative to.
+    pub base: PathBuf,
     /// Number of partitions.
     pub partitions: u32,
     /// The batch interval in milliseconds.

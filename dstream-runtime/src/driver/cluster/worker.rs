@@ -7,10 +7,12 @@
 
 mod colleagues;
 mod door;
+mod hear;
 mod inputs;
 mod join;
 mod receipts;
 mod receiving;
+mod say;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -23,26 +25,26 @@ use self::inputs::Inputs;
 pub(super) use self::receipts::Dropped;
 use self::receipts::Receipts;
 use super::arrivals::Arrivals;
-use super::note::{Freight, INLINE, Label, Luggage, MasterNote, PeerNote, Place, WorkerNote, pack};
-use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions, raw};
+use super::note::{Place, WorkerNote};
+use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions};
 use crate::block::{Block, BufferPool};
 use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
 use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
-use crate::driver::worker::{Asks, Leaving, Queue, Segment, Worker, start_executors};
-use crate::driver::{BUFFERS_KEPT, CloseOnDrop, Event};
+use crate::driver::worker::{Queue, Worker, start_executors};
+use crate::driver::{AT_ONCE, BUFFERS_KEPT, CloseOnDrop, Event};
 use crate::exec::job::BuiltJob;
-use crate::exec::task::{OutputSetting, SavedState};
-use crate::id::{Epoch, Partition, SourceId, StageId, WorkerId};
-use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, NetEvent, PeerId, Transfer};
+use crate::exec::task::OutputSetting;
+use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
+use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::sched::Retention;
-use crate::sched::message::{ToMaster, ToPeer, ToWorker};
+use crate::sched::message::{ToPeer, ToWorker};
 use crate::source::{Carried, receive};
-use crate::store::{BlockStore, KeptBlock, Pressure, StoreOptions, StoreStats};
-use crate::wire::{BlockHeader, Cargo, Heartbeat, MessageKind, Received};
+use crate::store::{BlockStore, Pressure, StoreOptions, StoreStats};
+use crate::wire::Heartbeat;
 
 /// How long a worker that may go waits for what it has sent to arrive.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -76,6 +78,12 @@ pub(super) fn serve(
         return Ok(());
     };
     let setup = welcome.setup;
+    if std::env::set_current_dir(&setup.base).is_err() {
+        let base = setup.base.display();
+        let text =
+            format!("there is no {base} on this host: sources must be named by absolute paths");
+        log(WorkerNews::Warning(text));
+    }
     let job = build(&setup).map_err(|why| ClusterError::Setup { why })?;
     let inputs = Inputs::new(&job, &setup)?;
     let offers = inputs.offers()?;
@@ -85,7 +93,7 @@ pub(super) fn serve(
         let _close = CloseOnDrop(&queue);
         start_executors(scope, options.cores, &queue, &kernels, &sender)?;
         let (slots, retention) = (options.cores as u32, Retention::Consumed);
-        let first = crate::id::BatchSeq(1);
+        let first = BatchSeq(1);
         let worker = Worker::new(welcome.worker, plan, &kernels, &queue, slots, retention, first);
         let driver = Driver {
             kernels: &kernels,
@@ -105,6 +113,7 @@ pub(super) fn serve(
             receivers: BTreeMap::new(),
             receiving: BTreeSet::new(),
             received_all: false,
+            to_open: Vec::new(),
             sessions: Sessions::new(offers, SessionLimits::default()),
             receipts: Receipts::new(welcome.worker),
             copies: Arrivals::default(),
@@ -170,6 +179,8 @@ struct Driver<'e> {
     receiving: BTreeSet<SourceId>,
     /// Nothing new is to be taken in.
     received_all: bool,
+    /// Sources whose receivers are to be opened here once the placement holds.
+    to_open: Vec<SourceId>,
     /// Clients of the library.
     sessions: Sessions,
     receipts: Receipts,
@@ -210,7 +221,7 @@ impl Driver<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
-            while let Ok(event) = events.try_recv() {
+            for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
             let now = Instant::now();
@@ -270,293 +281,6 @@ impl Driver<'_> {
         }
         self.moving.retain(|transfer| !transfer.is_done() && !transfer.has_failed());
         self.colleagues.reconnect(&self.net);
-    }
-
-    fn tell_master(&mut self, note: &WorkerNote) {
-        self.send_master(note);
-    }
-
-    /// What cannot be sent was for a master that is gone: its `Closed` is on its way.
-    fn send_master<M: crate::wire::Message>(&mut self, message: &M) {
-        if let Err(crate::net::SendError::Frame(error)) = self.net.send(self.master, message) {
-            let why = format!("a message does not fit into a frame: {error}");
-            self.over = Some(Over::Failed(ClusterError::Broken { why }));
-        }
-    }
-
-    fn asked(&mut self, asks: Asks) {
-        match asks {
-            Asks::Read(run) => {
-                if let Some(run) = self.inputs.hold(run) {
-                    self.start(run);
-                }
-            }
-            Asks::Report(message, leaving) => self.report(message, leaving),
-            Asks::Tell(to, message, segments) => {
-                let task = match &message {
-                    ToPeer::Produced { task, attempt, .. } => Some((*task, *attempt)),
-                    ToPeer::State { .. } | ToPeer::Want { .. } => None,
-                };
-                let blocks = segments.into_iter().map(|segment| {
-                    let Segment { tail, partition, block } = segment;
-                    (Place::Segment(tail, partition), block)
-                });
-                let cargo = |place| match (task, place) {
-                    (Some((producer, attempt)), Place::Segment(tail, partition)) => {
-                        let id = crate::id::BlockId { producer, tail, partition };
-                        Some(Cargo::Segment { id, attempt })
-                    }
-                    _ => None,
-                };
-                let transfer = self.send_peer(to, message, blocks.collect(), &cargo);
-                if let Some(transfer) = transfer {
-                    transfer.detach();
-                }
-            }
-            Asks::Move { to, epoch, stage, partition } => {
-                match self.worker.give_up(stage, partition) {
-                    Ok(saved) => self.hand_over(to, epoch, stage, partition, saved),
-                    Err(error) => {
-                        let why =
-                            format!("the state of {stage}, {partition} cannot be moved: {error}");
-                        self.over = Some(Over::Failed(ClusterError::Broken { why }));
-                    }
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, run: crate::sched::worker::RunTask) {
-        let opened = match run.ranges.first() {
-            // A partition whose owner has received nothing.
-            None => self.receipts.open(&[]),
-            Some(range) if receive::taker_of(&range.split).is_some() => {
-                self.receipts.open(&run.ranges)
-            }
-            Some(_) => self.inputs.open(&run),
-        };
-        match opened {
-            Ok(input) => self.worker.start(run, Some(input)),
-            Err(error) => self.worker.refuse(&run, &error.into()),
-        }
-    }
-
-    fn hand_over(
-        &mut self,
-        to: WorkerId,
-        epoch: Epoch,
-        stage: StageId,
-        partition: Partition,
-        saved: SavedState,
-    ) {
-        let blocks = saved.parts.into_iter().map(|(tag, block)| (Place::State(tag), block));
-        let message = ToPeer::State { epoch, stage, partition };
-        let cargo = |place| match place {
-            Place::State(tag) => Some(Cargo::State { stage, partition, tag }),
-            Place::Segment(..) => None,
-        };
-        let transfer = self.send_peer(to, message, blocks.collect(), &cargo);
-        self.moving.extend(transfer);
-    }
-
-    fn report(&mut self, message: ToMaster, leaving: Leaving) {
-        let task = match &message {
-            ToMaster::TaskDone { task, attempt, epoch, .. } => Some((*task, *attempt, *epoch)),
-            _ => None,
-        };
-        let (Some((task, attempt, epoch)), Some(bytes)) = (task, pack(leaving)) else {
-            return self.send_master(&message);
-        };
-        if bytes.len() <= INLINE {
-            return self.tell_master(&WorkerNote::Done { message, luggage: Luggage::Here(bytes) });
-        }
-        let tail = crate::id::TailId(0);
-        let cargo = Cargo::Part { task, tail, attempt };
-        let header = |piece| BlockHeader { epoch, cargo, piece };
-        let blocks = raw::pieces(&self.pool, &bytes).into_iter().zip(0..);
-        let blocks: Vec<_> = blocks.map(|(block, piece)| (header(piece), block)).collect();
-        let luggage = Luggage::Sent(blocks.len() as u32);
-        self.tell_master(&WorkerNote::Done { message, luggage });
-        if let Ok(transfer) = self.net.push_blocks(self.master, &blocks) {
-            transfer.detach();
-        }
-    }
-
-    /// Sends a message and its blocks to another worker. One that cannot be reached any more is said to
-    /// be so when its connection ends.
-    fn send_peer(
-        &mut self,
-        to: WorkerId,
-        message: ToPeer,
-        blocks: Vec<(Place, KeptBlock)>,
-        cargo: &dyn Fn(Place) -> Option<Cargo>,
-    ) -> Option<Transfer> {
-        let peer = self.colleagues.peer(to)?;
-        let read = |(place, kept): (Place, KeptBlock)| kept.get().map(|block| (place, block));
-        let blocks: Vec<(Place, Block)> = match blocks.into_iter().map(read).collect() {
-            Ok(blocks) => blocks,
-            Err(error) => {
-                let why = format!("a block cannot be read back from its file: {error}");
-                self.over = Some(Over::Failed(ClusterError::Broken { why }));
-                return None;
-            }
-        };
-        let epoch = match &message {
-            ToPeer::Produced { epoch, .. }
-            | ToPeer::State { epoch, .. }
-            | ToPeer::Want { epoch, .. } => *epoch,
-        };
-        let label =
-            |(place, block): &(Place, Block)| Label { place: *place, len: block.byte_len() as u32 };
-        let labels: Vec<Label> = blocks.iter().map(label).collect();
-        let total: usize = labels.iter().map(|label| label.len as usize).sum();
-        let is_here = total <= INLINE;
-        let mut here = Vec::with_capacity(if is_here { total } else { 0 });
-        if is_here {
-            for (_, block) in &blocks {
-                here.extend_from_slice(block.header());
-                here.extend_from_slice(block.body());
-            }
-        }
-        let freight = Freight { labels, here, is_here };
-        if self.net.send(peer, &PeerNote::Said { message, freight }).is_err() || is_here {
-            return None;
-        }
-        let blocks: Vec<_> = blocks
-            .into_iter()
-            .zip(0..)
-            .filter_map(|((place, block), piece)| {
-                Some((BlockHeader { epoch, cargo: cargo(place)?, piece }, block))
-            })
-            .collect();
-        self.net.push_blocks(peer, &blocks).ok()
-    }
-
-    fn heard(&mut self, event: NetEvent) {
-        match event {
-            NetEvent::Message { peer, message } if peer == self.master => {
-                self.master_said(&message)
-            }
-            NetEvent::Message { peer, message } if message.kind() == MessageKind::ToReceiver => {
-                self.client_said(peer, &message);
-            }
-            NetEvent::Message { peer, message } => self.peer_said(peer, &message),
-            NetEvent::Block { peer, header, bytes, .. } => self.block_came(peer, header, bytes),
-            NetEvent::Connected { peer, subject, .. } => {
-                if self.colleagues.connected(peer, &subject) {
-                    let hello = PeerNote::Hello { worker: self.id };
-                    // If it is gone already, its `Closed` follows.
-                    let _ = self.net.send(peer, &hello);
-                    self.take_held();
-                }
-            }
-            NetEvent::Closed { peer, reason } if peer == self.master => {
-                let (master, why) = (self.master_addr, reason.to_string());
-                let news = match reason {
-                    CloseReason::Bye if self.leaving => Over::Done(WorkerNews::Drained),
-                    _ => Over::Failed(ClusterError::MasterGone { master, why }),
-                };
-                self.over.get_or_insert(news);
-            }
-            NetEvent::Closed { peer, reason } => {
-                self.arrivals.forget(|(of, _)| *of == peer);
-                self.copies.forget(|(of, ..)| *of == peer);
-                self.sessions.gone(peer);
-                if let Some(worker) = self.colleagues.closed(peer) {
-                    let other = self.colleagues.second();
-                    let (again, settled) = self.receipts.lost(worker, other);
-                    for (source, number, what, lines) in again {
-                        if let Some(other) = other {
-                            self.send_copy(other, source, number, what, lines);
-                        }
-                    }
-                    for (source, number, settled) in settled {
-                        self.settle(source, number, settled);
-                    }
-                    let why = reason.to_string();
-                    self.tell_master(&WorkerNote::Unreachable { worker, why });
-                }
-            }
-            NetEvent::RenewalFailed { why, .. } => {
-                let message = format!("the certificate was not renewed: {why}");
-                (self.log)(WorkerNews::Warning(message));
-            }
-            NetEvent::Refused { .. }
-            | NetEvent::AuthorityFailed { .. }
-            | NetEvent::Joined { .. }
-            | NetEvent::Renewed { .. } => {}
-        }
-    }
-
-    fn master_said(&mut self, message: &Received) {
-        let read = match message.kind() {
-            MessageKind::ToWorker => message.read().map(|message| self.take(message)),
-            MessageKind::MasterNote => message.read().map(|note| self.noted(note)),
-            MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
-                self.beat.heard = beat.number;
-            }),
-            _ => Ok(()),
-        };
-        if let Err(error) = read {
-            self.net.accuse(self.master, &error.to_string());
-        }
-    }
-
-    fn noted(&mut self, note: MasterNote) {
-        match note {
-            MasterNote::Crew(crew) => {
-                self.colleagues.learn(crew, &self.net);
-                self.take_held();
-            }
-            MasterNote::Input { task, carried, pieces } => {
-                let ready = self.inputs.announced(task, carried, pieces);
-                ready.into_iter().for_each(|run| self.start(run));
-            }
-            MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
-            MasterNote::Receive { source, listens } => self.receive(source, listens),
-            MasterNote::StopReceiving => self.stop_receiving(),
-            MasterNote::Registered { source, number, how } => self.registered(source, number, how),
-            MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
-            MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
-            MasterNote::Dismiss { why } => {
-                let refused = ClusterError::Refused { master: self.master_addr, why };
-                self.over = Some(Over::Failed(refused));
-            }
-            MasterNote::Welcome { .. } => {}
-        }
-    }
-
-    fn take(&mut self, message: ToWorker) {
-        self.held.push_back(message);
-        self.take_held();
-    }
-
-    /// Takes in what the master said, up to a placement that names workers which cannot be reached yet.
-    fn take_held(&mut self) {
-        while let Some(message) = self.held.front() {
-            if let ToWorker::Place { placement, epoch, first, .. } = message {
-                if !self.colleagues.reaches(placement) {
-                    return;
-                }
-                let mine = placement.iter().filter(|owner| **owner == self.id).count() as u32;
-                self.beat.epoch = *epoch;
-                (self.log)(WorkerNews::Placed { epoch: *epoch, first: *first, partitions: mine });
-            }
-            if let ToWorker::Begin { batch, ranges, .. } = message {
-                self.receipts.begins(*batch, ranges);
-            }
-            if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message {
-                self.inputs.forget(*oldest);
-                let dropped = self.receipts.release(*oldest);
-                self.tell_dropped(dropped);
-            }
-            if let Some(message) = self.held.pop_front() {
-                self.worker.master_said(message);
-            }
-            for (message, places, blocks) in std::mem::take(&mut self.early) {
-                self.pass_on(message, &places, blocks);
-            }
-        }
     }
 
     /// Waits until what was sent to other workers has arrived, as long as that takes a reasonable time.

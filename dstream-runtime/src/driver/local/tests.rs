@@ -342,11 +342,11 @@ fn blocks_reach_those_they_are_for_once_in_order_of_producers() {
     });
     let ((first, counts), (second, _)) = (memory(), memory());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    let source = Box::new(Numbers::new(3));
+    let source = Box::new(Numbers { inputs: 4, ..Numbers::new(3) });
     run(job, config(), vec![source], sinks, &mut (), StopHandle::new()).unwrap();
     let text: String = (0..4)
         .map(|t| {
-            let all: Vec<u64> = (0..3).flat_map(|p| [10 * p + t, 100 + 10 * p + t]).collect();
+            let all: Vec<u64> = (0..4).flat_map(|p| [10 * p + t, 100 + 10 * p + t]).collect();
             format!("{all:?}\n")
         })
         .collect();

@@ -94,6 +94,9 @@ impl Master<'_> {
             delay,
         });
         let interval = self.timetable.interval();
+        // Batches that had to wait for the first workers are late for another reason, which is known.
+        let since = self.begun.map(|begun| begun.elapsed()).unwrap_or_default();
+        let delay = delay.map(|delay| delay.min(since));
         if let Some(delay) = delay.filter(|delay| self.lateness.begins(*delay, interval)) {
             self.observer.on_warning(&format!(
                 "batches take longer than their interval of {interval:?}: {seq} was published \

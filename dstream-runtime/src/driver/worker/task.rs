@@ -42,7 +42,8 @@ pub(in crate::driver) struct Work {
 impl Work {
     /// Whether it reads nothing but its state.
     pub(in crate::driver) fn reads_nothing(&self) -> bool {
-        self.source.is_none() && self.inputs.iter().all(Vec::is_empty)
+        let ranges = self.source.as_ref().map_or(&[][..], |source| &source.ranges);
+        ranges.is_empty() && self.inputs.iter().all(Vec::is_empty)
     }
 }
 

@@ -36,8 +36,7 @@ impl MasterCore {
         }
         let Some(running) = self.running(task.batch) else { return false };
         let counts = running.done(slot);
-        let last = counts && running.left == 0;
-        last
+        counts && running.left == 0
     }
 
     pub(super) fn task_failed(

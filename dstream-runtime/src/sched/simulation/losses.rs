@@ -397,7 +397,7 @@ impl World {
     fn deliver(&mut self, message: Message) {
         let event = match message {
             Message::ToPeer(_, to, message, contents) => {
-                return self.to_peer(to, message, &contents);
+                return self.peer_hears(to, message, &contents);
             }
             Message::Ran(on, task, attempt, result) => return self.ran(on, task, attempt, result),
             Message::Saved(on, saved, state) => {
@@ -452,7 +452,7 @@ impl World {
         }
     }
 
-    fn to_peer(&mut self, to: WorkerId, message: ToPeer, contents: &[u64]) {
+    fn peer_hears(&mut self, to: WorkerId, message: ToPeer, contents: &[u64]) {
         let Some(process) = self.processes.get_mut(&to) else { return };
         match &message {
             ToPeer::Produced { task, blocks, .. } => {

@@ -148,6 +148,17 @@ impl PushSource {
         Ok(Registered::Taken)
     }
 
+    /// Another worker has a copy of what a worker has received: of what had none, or one that is lost.
+    pub fn copied(&self, taker: WorkerId, number: u64, by: WorkerId) {
+        let book = &mut *self.book();
+        let waiting = book.takers.get_mut(&taker).map(|taker| taker.waiting.iter_mut());
+        // What a batch has taken is read by whoever that batch has found.
+        let waiting = waiting.and_then(|mut all| all.find(|waiting| waiting.number == number));
+        if let Some(waiting) = waiting {
+            waiting.holders[1] = Some(by);
+        }
+    }
+
     /// From the next cut on, this is who owns which partition.
     pub fn placed(&self, placement: &[WorkerId]) {
         let owned = &mut self.book().owned;

@@ -171,6 +171,11 @@ impl Members {
         }
     }
 
+    /// Whether a worker is there, and is to stay.
+    pub(super) fn stays(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|member| !member.let_go)
+    }
+
     /// A connection has ended: which worker that was, its name, and whether it was told to go.
     pub(super) fn remove(&mut self, peer: PeerId) -> Option<(WorkerId, String, bool)> {
         self.clients.remove(&peer);

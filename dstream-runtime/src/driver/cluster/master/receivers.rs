@@ -132,6 +132,13 @@ impl Receivers {
         Some(how)
     }
 
+    /// What a worker has received another one has a copy of, too.
+    pub(super) fn copied(&mut self, source: SourceId, taker: WorkerId, number: u64, by: WorkerId) {
+        if let Some(pushed) = self.get(source) {
+            pushed.source.copied(taker, number, by);
+        }
+    }
+
     /// A worker is about to leave; whether it receives something, which it should not any more.
     pub(super) fn drains(&mut self, worker: WorkerId) -> bool {
         self.leaving.insert(worker);

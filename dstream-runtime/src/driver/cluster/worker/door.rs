@@ -39,6 +39,7 @@ impl Driver<'_> {
             Ok(PeerNote::Hello { worker }) => {
                 let known = self.colleagues.hello(peer, worker);
                 self.take_held();
+                self.copy_alone();
                 known.err().map(str::to_owned)
             }
             Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
@@ -56,12 +57,11 @@ impl Driver<'_> {
                 None
             }
             Ok(PeerNote::Copied { source, number }) => {
-                let settled = self.receipts.copied(source, number);
-                self.settle(source, number, settled);
+                self.copied(peer, source, number);
                 None
             }
             Ok(PeerNote::Drop(dropped)) => {
-                self.receipts.drop(&dropped);
+                self.drop_receipts(peer, dropped);
                 None
             }
             Ok(PeerNote::Said { .. }) => Some("it did not say which worker it is".to_owned()),

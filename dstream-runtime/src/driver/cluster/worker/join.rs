@@ -15,7 +15,7 @@ use crate::id::WorkerId;
 use crate::net::trust::{Identity, Token};
 use crate::net::{self, CloseReason, JoinOptions, Net, NetError, NetEvent, PeerId};
 use crate::plan::Plan;
-use crate::wire::MessageKind;
+use crate::wire::{MessageKind, Refusal, Role};
 
 /// Between two rounds of trying.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -69,7 +69,13 @@ pub(super) fn identity(
 ) -> Result<Option<Identity>, ClusterError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let token = options.token.as_deref().map(Token::read).transpose()?;
-    if let Some(identity) = Identity::read(&options.identity, now)? {
+    if let Some(token) = token.as_ref().filter(|token| token.role() != Role::Worker) {
+        let refusal = Refusal::TokenRole { allowed: token.role(), asked: Role::Worker };
+        return Err(ClusterError::WrongToken { refusal });
+    }
+    if let Some(identity) = Identity::read(&options.identity, now)?
+        && identity.subject().role == Role::Worker
+    {
         let other = token.as_ref().is_some_and(|token| token.authority() != identity.authority());
         if !other {
             return Ok(Some(identity));

@@ -7,9 +7,10 @@
 //!           └─► registered by the master  ─┘
 //! ```
 //!
-//! With no second worker there is no copy to wait for.
+//! With no second worker there is no copy to wait for. A batch may be over before the copy is confirmed:
+//! its results are visible then, and nothing can be safer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::block::Block;
 use crate::client::Append;
@@ -30,8 +31,12 @@ type Key = (WorkerId, SourceId, u64);
 /// Something that was received here.
 struct Mine {
     state: State,
+    /// How many bytes of it count against [`WAITING`].
+    waits: u64,
     /// Who has the copy.
     copy: Option<WorkerId>,
+    /// The master does not know yet who that is.
+    is_news: bool,
 }
 
 enum State {
@@ -66,14 +71,39 @@ pub(super) struct Settled {
     pub(super) copy: Option<WorkerId>,
 }
 
+/// What a lost worker was to keep copies of.
+pub(super) struct Orphans {
+    /// To be copied by another worker.
+    pub(super) again: Vec<(SourceId, u64, Carried, Block)>,
+    /// There is no other worker.
+    pub(super) alone: Vec<(SourceId, u64, Settled)>,
+}
+
+/// What batches that are over leave to be done.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// To be dropped by whoever has the other copy.
+    pub(super) drop: Vec<(WorkerId, Dropped)>,
+    /// Whose lines are safe now at the latest.
+    pub(super) safe: Vec<Appended>,
+}
+
 /// The lines of a receipt.
 struct Lines {
     what: Carried,
     block: KeptBlock,
 }
 
+/// Clients of the library are not told that their lines are safe while more than this waits to be part of
+/// a batch, in bytes: then they send no more than their windows.
+const WAITING: u64 = 64 << 20;
+
 pub(super) struct Receipts {
     id: WorkerId,
+    /// Bytes that clients of the library have appended and that are not part of a batch.
+    waiting: u64,
+    /// Who has not been told yet since too much waits.
+    untold: VecDeque<Appended>,
     next: BTreeMap<SourceId, u64>,
     mine: BTreeMap<(SourceId, u64), Mine>,
     /// Of this worker's receipts, and of copies.
@@ -109,6 +139,8 @@ impl Receipts {
     pub(super) fn new(id: WorkerId) -> Self {
         Self {
             id,
+            waiting: 0,
+            untold: VecDeque::new(),
             next: BTreeMap::new(),
             mine: BTreeMap::new(),
             lines: BTreeMap::new(),
@@ -141,7 +173,12 @@ impl Receipts {
         let teller = Teller::Client(Appended { peer, client, number: theirs });
         let number = self.number(source, teller, copy);
         let split = format!("client {client}, append {theirs}");
-        let what = Carried::lines(split.into(), 0, header, lines.body().len() as u64);
+        let bytes = lines.body().len() as u64;
+        self.waiting += bytes;
+        if let Some(mine) = self.mine.get_mut(&(source, number)) {
+            mine.waits = bytes;
+        }
+        let what = Carried::lines(split.into(), 0, header, bytes);
         self.keep((self.id, source, number), what.clone(), lines.clone(), store);
         let client = Some(ClientBatch { client: client.0, number: theirs });
         New { number, what, lines, records, client }
@@ -151,13 +188,33 @@ impl Receipts {
         let next = self.next.entry(source).or_insert(0);
         *next += 1;
         let state = State::Pending { teller, copied: copy.is_none(), registered: false };
-        self.mine.insert((source, *next), Mine { state, copy });
+        self.mine.insert((source, *next), Mine { state, copy, waits: 0, is_news: false });
         *next
     }
 
     /// A copy of what another worker has received.
     pub(super) fn keep(&mut self, key: Key, what: Carried, lines: Block, store: &BlockStore) {
         self.lines.insert(key, Lines { what, block: store.keep(lines) });
+    }
+
+    /// Has everything that nobody else holds copied by another worker.
+    pub(super) fn alone(&mut self, other: WorkerId) -> Vec<(SourceId, u64, Carried, Block)> {
+        let mut again = Vec::new();
+        for ((source, number), mine) in self.mine.iter_mut().filter(|(_, m)| m.copy.is_none()) {
+            let lines = self.lines.get(&(self.id, *source, *number));
+            // What cannot be read back is found by the task that has to read it.
+            if let Some((what, Ok(block))) = lines.map(|l| (l.what.clone(), l.block.get())) {
+                (mine.copy, mine.is_news) = (Some(other), true);
+                again.push((*source, *number, what, block));
+            }
+        }
+        again
+    }
+
+    /// Whether the master has to hear that this worker has a copy.
+    pub(super) fn is_news(&mut self, source: SourceId, number: u64, by: WorkerId) -> bool {
+        let mine = self.mine.get_mut(&(source, number)).filter(|mine| mine.copy == Some(by));
+        mine.is_some_and(|mine| std::mem::take(&mut mine.is_news))
     }
 
     /// The second worker has its copy.
@@ -184,6 +241,7 @@ impl Receipts {
     fn end(&mut self, source: SourceId, number: u64, tell: impl FnOnce(Ack)) -> Settled {
         self.lines.remove(&(self.id, source, number));
         let Some(mine) = self.mine.remove(&(source, number)) else { return Settled::default() };
+        self.waiting -= mine.waits;
         let append = match mine.state {
             State::Pending { teller: Teller::Client(append), .. } => Some(append),
             State::Pending { teller: Teller::Receiver(ack), .. } => {
@@ -215,7 +273,19 @@ impl Receipts {
             State::Safe(share) => (share, None),
         };
         *state = State::Safe(share);
+        let append = match append {
+            Some(append) if self.waiting > WAITING => {
+                self.untold.push_back(append);
+                None
+            }
+            append => append,
+        };
         Settled { append, copy: None }
+    }
+
+    /// The next client that can be told now that less is waiting that its lines are safe.
+    pub(super) fn tell(&mut self) -> Option<Appended> {
+        if self.waiting > WAITING { None } else { self.untold.pop_front() }
     }
 
     /// Whether some client of a source still waits to be told.
@@ -224,21 +294,16 @@ impl Receipts {
         of_source.any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
     }
 
-    /// A worker is gone: what it was to copy and has not is to be copied by another, if there is one.
-    pub(super) fn lost(
-        &mut self,
-        worker: WorkerId,
-        other: Option<WorkerId>,
-    ) -> (Vec<(SourceId, u64, Carried, Block)>, Vec<(SourceId, u64, Settled)>) {
+    /// A worker is gone: what it had copies of, or was to have, is to be copied by another, if there is one.
+    pub(super) fn lost(&mut self, worker: WorkerId, other: Option<WorkerId>) -> Orphans {
         let mut again = Vec::new();
         let mut alone = Vec::new();
         for ((source, number), mine) in &mut self.mine {
             if mine.copy != Some(worker) {
                 continue;
             }
-            mine.copy = other;
-            let pending = matches!(mine.state, State::Pending { copied: false, .. });
-            let lines = self.lines.get(&(self.id, *source, *number)).filter(|_| pending);
+            (mine.copy, mine.is_news) = (other, true);
+            let lines = self.lines.get(&(self.id, *source, *number));
             match (other, lines) {
                 (Some(_), Some(lines)) => {
                     if let Ok(block) = lines.block.get() {
@@ -248,9 +313,11 @@ impl Receipts {
                 _ => alone.push((*source, *number)),
             }
         }
-        let settled =
-            alone.into_iter().map(|(source, number)| (source, number, self.copied(source, number)));
-        (again, settled.collect())
+        let alone = alone
+            .into_iter()
+            .map(|(source, number)| (source, number, self.copied(source, number)))
+            .collect();
+        Orphans { again, alone }
     }
 
     /// A batch begins that reads these here: what they take is no longer the receivers'.
@@ -260,10 +327,11 @@ impl Receipts {
             self.read.entry(batch).or_default().push(range.clone());
             if taker == self.id {
                 for number in range.start..range.end {
-                    if let Some(Mine { state: State::Safe(share), .. }) =
-                        self.mine.get_mut(&(source, number))
-                    {
-                        *share = None;
+                    if let Some(mine) = self.mine.get_mut(&(source, number)) {
+                        self.waiting -= std::mem::take(&mut mine.waits);
+                        if let State::Safe(share) = &mut mine.state {
+                            *share = None;
+                        }
                     }
                 }
             }
@@ -272,28 +340,30 @@ impl Receipts {
 
     /// Batches before this one are over: what they read is dropped here, and is to be dropped by those
     /// who have the other copy.
-    pub(super) fn release(&mut self, oldest: BatchSeq) -> Vec<(WorkerId, Dropped)> {
-        let mut tell = Vec::new();
+    pub(super) fn release(&mut self, oldest: BatchSeq) -> Released {
+        let mut released = Released::default();
         while let Some(first) = self.read.first_entry().filter(|first| *first.key() < oldest) {
             for range in first.remove() {
                 let Some((taker, source)) = taker_of(&range.split) else { continue };
                 let numbers = range.start..range.end;
-                let other = match taker == self.id {
+                let others: BTreeSet<WorkerId> = match taker == self.id {
                     true => numbers
-                        .clone()
-                        .find_map(|number| self.mine.get(&(source, number)).and_then(|m| m.copy)),
-                    false => Some(taker),
+                        .filter_map(|number| self.mine.get(&(source, number)).and_then(|m| m.copy))
+                        .collect(),
+                    false => BTreeSet::from([taker]),
                 };
                 let dropped = Dropped { taker, source, from: range.start, to: range.end };
-                self.drop(&dropped);
-                tell.extend(other.map(|other| (other, dropped)));
+                released.safe.extend(self.drop(&dropped));
+                released.drop.extend(others.into_iter().map(|other| (other, dropped)));
             }
         }
-        tell
+        released
     }
 
-    /// Nobody will read these any more.
-    pub(super) fn drop(&mut self, dropped: &Dropped) {
+    /// Nobody will read these any more: what has been read is safe. Whose lines they are, if a client of
+    /// the library still waits to hear it.
+    pub(super) fn drop(&mut self, dropped: &Dropped) -> Vec<Appended> {
+        let mut safe = Vec::new();
         let Dropped { taker, source, from, to } = *dropped;
         let keys: Vec<Key> = self
             .lines
@@ -302,10 +372,18 @@ impl Receipts {
             .collect();
         for key in keys {
             self.lines.remove(&key);
-            if taker == self.id {
-                self.mine.remove(&(source, key.2));
+            if taker == self.id
+                && let Some(mine) = self.mine.remove(&(source, key.2))
+            {
+                self.waiting -= mine.waits;
+                match mine.state {
+                    State::Pending { teller: Teller::Client(append), .. } => safe.push(append),
+                    State::Pending { teller: Teller::Receiver(ack), .. } => drop(ack.done()),
+                    State::Safe(_) => {}
+                }
             }
         }
+        safe
     }
 
     /// The input that ranges of receipts are.
@@ -342,4 +420,69 @@ pub(in crate::driver::cluster) struct Dropped {
     pub(in crate::driver::cluster) from: u64,
     /// One past the last.
     pub(in crate::driver::cluster) to: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::BufferPool;
+    use crate::id::Partition;
+    use crate::source::receive::receipt_split;
+    use crate::store::StoreOptions;
+
+    const SOURCE: SourceId = SourceId(0);
+    const OTHER: WorkerId = WorkerId(2);
+
+    fn block() -> Block {
+        let mut buffer = BufferPool::new(0).take(2);
+        buffer.bytes_mut().extend_from_slice(b"x\n");
+        Block::raw(buffer)
+    }
+
+    fn append(number: u64) -> Append {
+        let (peer, client) = (PeerId(7), ClientId(9));
+        let (source, lines) = (SOURCE, block());
+        Append { peer, source, client, number, lines, records: 1, header: None }
+    }
+
+    /// A worker that has taken in one append, which the master has registered and a batch reads.
+    fn receipts(store: &BlockStore) -> Receipts {
+        let mut receipts = Receipts::new(WorkerId(1));
+        let number = receipts.appended(append(5), Some(OTHER), store).number;
+        assert!(receipts.registered(SOURCE, number, Registered::Taken).append.is_none());
+        let split = receipt_split(WorkerId(1), SOURCE);
+        let ranges = vec![Range { split, start: number, end: number + 1 }];
+        let input = TaskInput { source: SOURCE, partition: Partition(0), ranges };
+        receipts.begins(BatchSeq(3), &[input]);
+        receipts
+    }
+
+    fn store() -> (tempfile::TempDir, BlockStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = BlockStore::new(StoreOptions::new(1 << 20, dir.path()));
+        (dir, store)
+    }
+
+    #[test]
+    fn a_client_is_told_once_both_have_its_lines() {
+        let (_dir, store) = store();
+        let mut receipts = receipts(&store);
+        assert_eq!(receipts.copied(SOURCE, 1).append.map(|append| append.number), Some(5));
+        let released = receipts.release(BatchSeq(4));
+        assert!(released.safe.is_empty(), "it was told");
+        let dropped = Dropped { taker: WorkerId(1), source: SOURCE, from: 1, to: 2 };
+        assert_eq!(released.drop, [(OTHER, dropped)]);
+    }
+
+    #[test]
+    fn a_client_is_told_when_the_batch_is_over_before_the_copy_is_confirmed() {
+        let (_dir, store) = store();
+        let mut receipts = receipts(&store);
+        assert!(receipts.release(BatchSeq(3)).safe.is_empty(), "the batch is not over");
+        let safe = receipts.release(BatchSeq(4)).safe;
+        assert_eq!(safe.iter().map(|append| append.number).collect::<Vec<_>>(), [5]);
+        assert!(receipts.copied(SOURCE, 1).append.is_none(), "it was told");
+        assert!(!receipts.is_pending(SOURCE));
+        assert!(receipts.lines.is_empty() && receipts.waiting == 0);
+    }
 }

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 
 use super::Driver;
-use super::receipts::{Appended, Dropped, New, Settled};
+use super::receipts::{Appended, Dropped, New, Released, Settled};
 use crate::block::Block;
 use crate::client::SessionAsks;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::note::{INLINE, PeerNote, WorkerNote};
-use crate::id::{Epoch, SourceId, WorkerId};
+use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::source::Carried;
 use crate::source::receive::{Delivery, Receiver, Refusal, Registered};
@@ -20,9 +20,21 @@ impl Driver<'_> {
     /// and, if it `listens`, what comes to the source's own address.
     pub(super) fn receive(&mut self, source: SourceId, listens: bool) {
         self.receiving.insert(source);
-        if !listens {
-            return;
+        if listens {
+            self.to_open.push(source);
         }
+        self.open_receivers();
+    }
+
+    /// Opens what is to be opened once the placement holds here: before, the other workers may not be
+    /// reached yet, and nobody else would hold what is received.
+    pub(super) fn open_receivers(&mut self) {
+        if self.held.is_empty() {
+            std::mem::take(&mut self.to_open).into_iter().for_each(|source| self.open(source));
+        }
+    }
+
+    fn open(&mut self, source: SourceId) {
         let Some((url, format, options)) = self.inputs.spec(source) else { return };
         let sender = self.sender.clone();
         // Nobody hears it once the engine has ended.
@@ -43,6 +55,7 @@ impl Driver<'_> {
     /// The master wants no more to be received here.
     pub(super) fn stop_receiving(&mut self) {
         self.received_all = true;
+        self.to_open.clear();
         self.receivers.values().for_each(Receiver::stop);
         let asks = self.sessions.leave();
         self.session_asks(asks);
@@ -99,6 +112,33 @@ impl Driver<'_> {
         let (taker, from, to) = (self.id, number, number + 1);
         self.tell_dropped(settled.copy.map(|copy| (copy, Dropped { taker, source, from, to })));
         self.say_received_all();
+    }
+
+    /// Less is waiting to be part of a batch: clients may be told, and send more.
+    pub(super) fn tell_clients(&mut self) {
+        while let Some(Appended { peer, client, number }) = self.receipts.tell() {
+            let asks = self.sessions.safe(peer, client, number);
+            self.session_asks(asks);
+        }
+        self.say_received_all();
+    }
+
+    /// Somebody can be reached: has what nobody else holds copied.
+    pub(super) fn copy_alone(&mut self) {
+        let Some(other) = self.colleagues.second() else { return };
+        for (source, number, what, lines) in self.receipts.alone(other) {
+            self.send_copy(other, source, number, what, lines);
+        }
+    }
+
+    /// A worker has its copy of something.
+    pub(super) fn copied(&mut self, peer: PeerId, source: SourceId, number: u64) {
+        let by = self.colleagues.worker(peer);
+        if let Some(by) = by.filter(|by| self.receipts.is_news(source, number, *by)) {
+            self.tell_master(&WorkerNote::Copied { source, number, by });
+        }
+        let settled = self.receipts.copied(source, number);
+        self.settle(source, number, settled);
     }
 
     /// What became of a receipt, as the master says.
@@ -187,6 +227,38 @@ impl Driver<'_> {
         self.receipts.keep((taker, source, number), what, lines, &self.kernels.blocks);
         // If it is gone, nobody waits for this.
         let _ = self.net.send(peer, &PeerNote::Copied { source, number });
+    }
+
+    /// Batches before this one are over, and what they read is not needed any more.
+    pub(super) fn release_receipts(&mut self, oldest: BatchSeq) {
+        let Released { drop, safe } = self.receipts.release(oldest);
+        self.tell_dropped(drop);
+        self.tell_safe(safe);
+    }
+
+    /// Another worker says that nobody will read these any more.
+    pub(super) fn drop_receipts(&mut self, peer: PeerId, dropped: Dropped) {
+        let safe = self.receipts.drop(&dropped);
+        self.tell_safe(safe);
+        if self.colleagues.worker(peer) != Some(dropped.taker) {
+            return;
+        }
+        // This may have overtaken a copy, but not what announces it.
+        let numbers = dropped.from..dropped.to;
+        self.copies.abandon(|(of, source, number)| {
+            *of == peer && *source == dropped.source && numbers.contains(number)
+        });
+    }
+
+    fn tell_safe(&mut self, safe: Vec<Appended>) {
+        if safe.is_empty() {
+            return;
+        }
+        for Appended { peer, client, number } in safe {
+            let asks = self.sessions.safe(peer, client, number);
+            self.session_asks(asks);
+        }
+        self.say_received_all();
     }
 
     /// Tells whoever has the other copies that nobody will read these any more.

@@ -72,6 +72,25 @@ fn receipts_wait_until_a_holder_owns_something() {
 }
 
 #[test]
+fn a_copy_that_is_made_later_counts_like_one_that_was_reported() {
+    let mut source = source();
+    source.register(receipt(1, 1, None)).unwrap();
+    source.register(receipt(1, 2, Some(2))).unwrap();
+    source.placed(&workers(&[3]));
+    assert!(cut(&mut source, 1).is_empty());
+    source.copied(WorkerId(1), 1, WorkerId(3));
+    source.gone(WorkerId(2));
+    source.copied(WorkerId(1), 2, WorkerId(3));
+    // Of what nobody knows, or a batch has taken, nothing is kept.
+    source.copied(WorkerId(7), 1, WorkerId(3));
+    source.copied(WorkerId(1), 3, WorkerId(3));
+    assert!(source.holds(WorkerId(3)));
+    assert_eq!(cut(&mut source, 1), [[(1, 1, 2)]]);
+    source.copied(WorkerId(1), 1, WorkerId(4));
+    assert!(!source.holds(WorkerId(4)));
+}
+
+#[test]
 fn it_ends_when_all_receivers_have() {
     let mut source = source();
     source.placed(&workers(&[1]));

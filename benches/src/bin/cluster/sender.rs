@@ -1,0 +1,177 @@
+//! Ways to send lines to a job.
+
+use std::error::Error;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use dstream_runtime::client::{AppendStream, Client, ClientOptions};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::started::Started;
+
+/// How lines are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// Lines over TCP, which nobody acknowledges
+    Tcp,
+    /// Requests, which are answered when the lines are safe
+    Http,
+    /// The client library, which is told when lines are safe
+    Client,
+}
+
+/// Where a job takes lines in, by whatever way.
+#[derive(Debug, Clone)]
+pub(crate) struct Inlet {
+    way: Way,
+    job: String,
+    /// Of its receiver.
+    address: String,
+    /// Of its master, and the token that lets clients in.
+    master: Option<(SocketAddr, PathBuf)>,
+}
+
+/// Somebody who sends.
+pub(crate) enum Sender {
+    /// Lines as they are.
+    Tcp(TcpStream),
+    /// Requests, and the answers to them.
+    Http(TcpStream, BufReader<TcpStream>),
+    /// Appends.
+    Client(Runtime, Box<(Client, AppendStream)>),
+}
+
+impl Way {
+    /// The URL of a source that takes such lines in. The client library goes to any that is pushed.
+    pub(crate) fn url(self) -> &'static str {
+        match self {
+            Self::Tcp | Self::Client => "tcp://127.0.0.1:0",
+            Self::Http => "http://127.0.0.1:0",
+        }
+    }
+
+    /// Whether a job on so many workers can be reached like that.
+    pub(crate) fn reaches(self, workers: u32) -> bool {
+        workers > 0 || self != Self::Client
+    }
+}
+
+impl Inlet {
+    /// Of a job that has just been started, on so many workers.
+    pub(crate) fn of(
+        running: &Started,
+        job: &str,
+        way: Way,
+        workers: u32,
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut master = None;
+        if workers > 0 {
+            let told = running.wait_for("listening")?;
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            master = Some((text(&told["address"]).parse()?, text(&told["client_token"]).into()));
+        }
+        let address = running.address(workers)?;
+        Ok(Self { way, job: job.to_owned(), address, master })
+    }
+
+    /// Connects to it.
+    pub(crate) fn connect(&self) -> io::Result<Sender> {
+        match (self.way, &self.master) {
+            (Way::Client, Some((master, token))) => {
+                let runtime = Builder::new_current_thread().enable_all().build()?;
+                let options = ClientOptions::new(&self.job, *master, token.clone());
+                let both = runtime.block_on(async {
+                    let client = Client::connect(options).await?;
+                    let stream = client.open("lines").await?;
+                    Ok((client, stream))
+                });
+                Ok(Sender::Client(runtime, Box::new(both.map_err(failed)?)))
+            }
+            (Way::Client, None) => Err(io::Error::other("one process has no clients")),
+            (way, _) => {
+                let stream = TcpStream::connect(&self.address)?;
+                stream.set_nodelay(true)?;
+                Ok(match way {
+                    Way::Http => {
+                        let answers = BufReader::new(stream.try_clone()?);
+                        Sender::Http(stream, answers)
+                    }
+                    _ => Sender::Tcp(stream),
+                })
+            }
+        }
+    }
+}
+
+fn failed(error: dstream_runtime::client::ClientError) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+impl Sender {
+    /// Sends whole lines, as soon as there is room for them.
+    pub(crate) fn send(&mut self, lines: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(lines),
+            Self::Http(stream, answers) => {
+                let head = format!(
+                    "POST / HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n\r\n",
+                    lines.len()
+                );
+                stream.write_all(head.as_bytes())?;
+                stream.write_all(lines)?;
+                answer(answers)
+            }
+            Self::Client(runtime, both) => runtime.block_on(both.1.send(lines)).map_err(failed),
+        }
+    }
+
+    /// Sends the same lines again and again until that time; how often they were sent, and if somebody
+    /// says so, are safe.
+    pub(crate) fn send_until(mut self, lines: &[u8], until: Instant) -> io::Result<u64> {
+        let mut times = 0;
+        while Instant::now() < until {
+            self.send(lines)?;
+            times += 1;
+        }
+        self.end()?;
+        Ok(times)
+    }
+
+    /// Waits until everything is as safe as it gets.
+    pub(crate) fn end(self) -> io::Result<()> {
+        if let Self::Client(runtime, both) = self {
+            let (client, mut stream) = *both;
+            runtime.block_on(stream.flush()).map_err(failed)?;
+            runtime.block_on(client.close());
+        }
+        Ok(())
+    }
+}
+
+/// Reads an answer, which must be a good one.
+fn answer(answers: &mut BufReader<TcpStream>) -> io::Result<()> {
+    let (mut length, mut line, mut first) = (0, String::new(), String::new());
+    loop {
+        line.clear();
+        answers.read_line(&mut line)?;
+        let text = line.trim().to_ascii_lowercase();
+        if first.is_empty() {
+            first.clone_from(&text);
+        }
+        if let Some(n) = text.strip_prefix("content-length:") {
+            length = n.trim().parse().unwrap_or(0);
+        }
+        if text.is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    answers.read_exact(&mut body)?;
+    if first.contains(" 20") {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{first}: {}", String::from_utf8_lossy(&body))))
+}

@@ -1,0 +1,92 @@
+//! The connection to a master, and who waits for one.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::Driver;
+use crate::client::ClientError;
+use crate::client::link::Phase;
+use crate::driver::cluster::ClusterError;
+use crate::net::{CloseReason, NetError, PeerId};
+
+/// The connection to a master.
+pub(super) enum Master {
+    Resting {
+        until: Instant,
+    },
+    Connecting {
+        peer: PeerId,
+        addr: SocketAddr,
+    },
+    /// With the streams for which it was asked, in order.
+    There {
+        peer: PeerId,
+        addr: SocketAddr,
+        asked: VecDeque<u64>,
+    },
+}
+
+/// How long it is rested between masters.
+const MASTER_REST: Duration = Duration::from_millis(100);
+
+impl Driver {
+    pub(super) fn master_lost(&mut self, addr: SocketAddr, reason: CloseReason, now: Instant) {
+        if matches!(self.master, Master::There { .. }) {
+            self.lonely.0 = now;
+        }
+        self.lonely.1 = format!("{addr}: {reason}");
+        self.master = Master::Resting { until: now + MASTER_REST };
+        for link in self.links.values_mut() {
+            if let Phase::Looking { asked: true, since } = link.phase {
+                link.phase = Phase::Looking { asked: false, since };
+            }
+        }
+        if let CloseReason::Refused(refusal) = reason {
+            self.refusals += 1;
+            // All of them, one after the other: it will not get better.
+            if self.refusals >= self.options.target.masters.len() {
+                let error = ClusterError::from(NetError::Refused { addr, refusal });
+                self.fail_those_who_wait(&error.into(), Duration::ZERO, now);
+            }
+        }
+    }
+
+    /// Fails whoever has needed a master for so long.
+    fn fail_those_who_wait(&mut self, error: &ClientError, patience: Duration, now: Instant) {
+        let too_long = |since: Instant| now.duration_since(since) >= patience;
+        if too_long(self.lonely.0)
+            && let Some(ready) = self.ready.take()
+        {
+            // Whoever does not wait for it does not need it.
+            let _ = ready.send(Err(error.clone()));
+        }
+        for link in self.links.values_mut() {
+            if matches!(link.phase, Phase::Looking { since, .. } if too_long(since)) {
+                link.fail(error.clone());
+            }
+        }
+    }
+
+    pub(super) fn see_master(&mut self, now: Instant) {
+        let patience = self.options.target.patience;
+        match &self.master {
+            Master::Resting { until } if *until <= now => {
+                let masters = &self.options.target.masters;
+                // There is one: without any, there would be no certificate.
+                let Some(addr) = masters.get(self.turn % masters.len().max(1)).copied() else {
+                    return;
+                };
+                self.turn += 1;
+                self.master = Master::Connecting { peer: self.net.connect(addr), addr };
+            }
+            Master::There { .. } => return,
+            _ => {}
+        }
+        if now.duration_since(self.lonely.0) >= patience {
+            let (masters, why) = (self.options.target.masters.clone(), self.lonely.1.clone());
+            let error = ClientError::NoMaster { masters, patience, why };
+            self.fail_those_who_wait(&error, patience, now);
+        }
+    }
+}

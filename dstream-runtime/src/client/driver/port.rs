@@ -1,0 +1,43 @@
+//! How a client comes by a certificate and a port.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crossbeam_channel::Sender;
+
+use super::Event;
+use crate::client::{ClientError, ClientOptions};
+use crate::driver::cluster::{ClusterError, client_identity};
+use crate::net::{BindOptions, Endpoint};
+
+/// Comes by a certificate and opens a port.
+pub(super) fn connect(
+    options: &ClientOptions,
+    events: Sender<Event>,
+) -> Result<Endpoint, ClientError> {
+    let target = &options.target;
+    let mut failed = None;
+    let mut identity = None;
+    for master in &target.masters {
+        match client_identity(target, *master) {
+            Ok(found) => {
+                identity = Some(found);
+                break;
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    let nobody = || ClusterError::Broken { why: "no master was named".to_owned() };
+    let identity = identity.ok_or_else(|| failed.unwrap_or_else(nobody))?;
+    let mut bind = BindOptions::new(identity, target.plan);
+    bind.hello.job.clone_from(&target.job);
+    if let Some(far) = target.masters.iter().find(|addr| !addr.ip().is_loopback()) {
+        let any: SocketAddr = match far {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        bind = bind.at(any);
+    }
+    // The thread ends before its endpoint does: nobody is there for what comes after that.
+    let deliver = move |delivery| drop(events.send(Event::Net(delivery)));
+    Ok(Endpoint::bind(bind, deliver).map_err(ClusterError::from)?)
+}

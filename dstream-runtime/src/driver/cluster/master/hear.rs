@@ -1,0 +1,183 @@
+//! What comes over the network, to whom it is for.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use super::{Cut, Driver, HEARTBEAT};
+use crate::block::Block;
+use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
+use crate::driver::cluster::{ClusterError, ClusterNews, raw};
+use crate::driver::worker::Leaving;
+use crate::id::WorkerId;
+use crate::net::{NetEvent, PeerId};
+use crate::sched::MasterEvent;
+use crate::sched::master::Standing;
+use crate::sched::message::ToMaster;
+use crate::sched::status::MemberStatus;
+use crate::wire::{Cargo, Heartbeat, MessageKind, Received, Role};
+
+impl Driver<'_> {
+    pub(super) fn heard(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Connected { peer, subject, addr } => match subject.role {
+                Role::Worker => self.welcome(peer, &subject.name, addr),
+                Role::Client => self.members.client(peer, subject.name),
+                Role::Master => {}
+            },
+            NetEvent::Message { peer, message } => self.said(peer, &message),
+            NetEvent::Block { peer, header, bytes, .. } => {
+                let Cargo::Part { task, attempt, .. } = header.cargo else { return };
+                match Block::open_raw(bytes) {
+                    Ok(block) => {
+                        let key = (peer, task, attempt);
+                        let complete = self.arrivals.arrived(key, header.piece, block);
+                        self.done(peer, complete);
+                    }
+                    Err(error) => self.net.accuse(peer, &error.to_string()),
+                }
+            }
+            NetEvent::Closed { peer, reason } => self.closed(peer, &reason),
+            NetEvent::Refused { addr, refusal } => {
+                self.master.tell(&ClusterNews::TurnedAway { addr, why: refusal.to_string() });
+            }
+            NetEvent::RenewalFailed { why, .. } => {
+                self.master.warn(&format!("the master's certificate was not renewed: {why}"));
+            }
+            NetEvent::AuthorityFailed { why, .. } => {
+                self.master.warn(&format!("a certificate could not be issued: {why}"));
+            }
+            NetEvent::Joined { .. } | NetEvent::Renewed { .. } => {}
+        }
+    }
+
+    fn welcome(&mut self, peer: PeerId, name: &str, addr: SocketAddr) {
+        if self.members.has(name) {
+            let why = format!("there is a worker `{name}` already; give this one another --name");
+            self.send(peer, &MasterNote::Dismiss { why });
+            return self.net.close(peer);
+        }
+        let worker = self.members.add(peer, name.to_owned(), addr);
+        let welcome = MasterNote::Welcome {
+            worker,
+            setup: Box::new(self.setup.clone()),
+            heartbeat_ms: HEARTBEAT.as_millis() as u64,
+        };
+        self.send(peer, &welcome);
+    }
+
+    fn said(&mut self, peer: PeerId, message: &Received) {
+        let Some(worker) = self.members.worker(peer) else {
+            return self.asked(peer, message);
+        };
+        let read = match message.kind() {
+            MessageKind::ToMaster => message.read().map(|message| {
+                let joined = matches!(message, ToMaster::Joined { .. });
+                self.master.worker_said(worker, message, Leaving::default());
+                if joined {
+                    // There may be somebody now to whom those who could not go can hand over.
+                    std::mem::take(&mut self.kept)
+                        .into_iter()
+                        .for_each(|worker| self.drain(worker));
+                }
+            }),
+            MessageKind::WorkerNote => message.read().map(|note| self.noted(peer, worker, note)),
+            MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
+                self.master.handle(MasterEvent::Worker(worker, ToMaster::Heartbeat));
+                let epoch = self.members.epoch();
+                let answer = Heartbeat { number: beat.number, heard: beat.number, epoch };
+                self.send(peer, &answer);
+            }),
+            _ => Ok(()),
+        };
+        if let Err(error) = read {
+            self.net.accuse(peer, &error.to_string());
+        }
+    }
+
+    fn noted(&mut self, peer: PeerId, worker: WorkerId, note: WorkerNote) {
+        match note {
+            WorkerNote::Ready { addr, cores, memory } => {
+                if let Some(news) = self.members.is_ready(worker, addr, cores, memory) {
+                    self.master.tell(&news);
+                    self.tell_crew();
+                    self.say_waiting();
+                }
+            }
+            WorkerNote::Done { message, luggage } => match luggage {
+                Luggage::Here(bytes) => self.unpack(peer, worker, message, &bytes),
+                Luggage::Sent(pieces) => {
+                    let ToMaster::TaskDone { task, attempt, .. } = &message else {
+                        return self.net.accuse(peer, "luggage without a task");
+                    };
+                    let key = (peer, *task, *attempt);
+                    let complete = self.arrivals.announced(key, message, pieces);
+                    self.done(peer, complete);
+                }
+            },
+            WorkerNote::Receiving { source, url } => self.is_receiving(worker, source, url),
+            WorkerNote::CannotReceive { source, why } => {
+                let stream = self.stream(source);
+                let worker = self.members.name(worker);
+                self.fatal.get_or_insert(ClusterError::Receiver { stream, worker, why });
+            }
+            WorkerNote::ReceivedAll { source } => {
+                self.receivers.closed(source, worker);
+                self.assign_receivers();
+            }
+            WorkerNote::Received { source, receipt, records } => {
+                let number = receipt.number;
+                match self.receivers.register(source, worker, receipt, records) {
+                    Some(how) => {
+                        self.send(peer, &MasterNote::Registered { source, number, how });
+                    }
+                    None => self.net.accuse(peer, "a receipt for a source without receivers"),
+                }
+            }
+            WorkerNote::Copied { source, number, by } => {
+                // One that is gone meanwhile has no copy any more.
+                if self.members.peer(by).is_some() {
+                    self.receivers.copied(source, worker, number, by);
+                }
+            }
+            WorkerNote::Leave => self.drain(worker),
+            WorkerNote::Unreachable { worker: other, why } => {
+                let (from, to) = (self.members.name(worker), self.members.name(other));
+                // It may be gone, or on its way: its own connection says more.
+                if self.members.stays(other) {
+                    self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
+                    let judged = Instant::now() + 2 * self.lease;
+                    self.cuts.push_back(Cut { from: worker, to: other, why, judged });
+                }
+            }
+            WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
+        }
+    }
+
+    pub(super) fn drain(&mut self, worker: WorkerId) {
+        self.master.tell(&ClusterNews::Draining { worker: self.members.name(worker) });
+        self.master.handle(MasterEvent::Drain(worker));
+        // The only worker is not let go, and goes on receiving.
+        let stays =
+            |other: &MemberStatus| other.worker != worker && other.standing != Standing::Draining;
+        if self.master.core_status().members.iter().any(stays) && self.receivers.drains(worker) {
+            self.tell_note(worker, &MasterNote::StopReceiving);
+        }
+    }
+
+    fn done(&mut self, peer: PeerId, complete: Option<(ToMaster, Vec<Block>)>) {
+        let (Some((message, blocks)), Some(worker)) = (complete, self.members.worker(peer)) else {
+            return;
+        };
+        match raw::whole(&blocks) {
+            Ok(bytes) => self.unpack(peer, worker, message, &bytes),
+            Err(error) => self.net.accuse(peer, &error.to_string()),
+        }
+    }
+
+    fn unpack(&mut self, peer: PeerId, worker: WorkerId, message: ToMaster, bytes: &[u8]) {
+        match unpack(bytes) {
+            Some(leaving) => self.master.worker_said(worker, message, leaving),
+            None => self.net.accuse(peer, "luggage that cannot be read"),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What comes over the network, to whom it is for.
+
+use super::receipts::Orphans;
+use super::{Driver, Over};
+use crate::driver::cluster::note::{MasterNote, PeerNote, WorkerNote};
+use crate::driver::cluster::{ClusterError, WorkerNews};
+use crate::id::BatchSeq;
+use crate::net::{CloseReason, NetEvent};
+use crate::sched::message::ToWorker;
+use crate::wire::{Heartbeat, MessageKind, Received};
+
+impl Driver<'_> {
+    pub(super) fn heard(&mut self, event: NetEvent) {
+        match event {
+            NetEvent::Message { peer, message } if peer == self.master => {
+                self.master_said(&message)
+            }
+            NetEvent::Message { peer, message } if message.kind() == MessageKind::ToReceiver => {
+                self.client_said(peer, &message);
+            }
+            NetEvent::Message { peer, message } => self.peer_said(peer, &message),
+            NetEvent::Block { peer, header, bytes, .. } => self.block_came(peer, header, bytes),
+            NetEvent::Connected { peer, subject, .. } => {
+                if self.colleagues.connected(peer, &subject) {
+                    let hello = PeerNote::Hello { worker: self.id };
+                    // If it is gone already, its `Closed` follows.
+                    let _ = self.net.send(peer, &hello);
+                    self.take_held();
+                    self.copy_alone();
+                }
+            }
+            NetEvent::Closed { peer, reason } if peer == self.master => {
+                let (master, why) = (self.master_addr, reason.to_string());
+                let news = match reason {
+                    CloseReason::Bye if self.leaving => Over::Done(WorkerNews::Drained),
+                    _ => Over::Failed(ClusterError::MasterGone { master, why }),
+                };
+                self.over.get_or_insert(news);
+            }
+            NetEvent::Closed { peer, reason } => {
+                self.arrivals.forget(|(of, _)| *of == peer);
+                self.copies.forget(|(of, ..)| *of == peer);
+                self.sessions.gone(peer);
+                if let Some(worker) = self.colleagues.closed(peer) {
+                    let other = self.colleagues.second();
+                    let Orphans { again, alone } = self.receipts.lost(worker, other);
+                    for (source, number, what, lines) in again {
+                        if let Some(other) = other {
+                            self.send_copy(other, source, number, what, lines);
+                        }
+                    }
+                    for (source, number, settled) in alone {
+                        self.settle(source, number, settled);
+                    }
+                    let why = reason.to_string();
+                    self.tell_master(&WorkerNote::Unreachable { worker, why });
+                }
+            }
+            NetEvent::RenewalFailed { why, .. } => {
+                let message = format!("the certificate was not renewed: {why}");
+                (self.log)(WorkerNews::Warning(message));
+            }
+            NetEvent::Refused { .. }
+            | NetEvent::AuthorityFailed { .. }
+            | NetEvent::Joined { .. }
+            | NetEvent::Renewed { .. } => {}
+        }
+    }
+
+    fn master_said(&mut self, message: &Received) {
+        let read = match message.kind() {
+            MessageKind::ToWorker => message.read().map(|message| self.take(message)),
+            MessageKind::MasterNote => message.read().map(|note| self.noted(note)),
+            MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
+                self.beat.heard = beat.number;
+            }),
+            _ => Ok(()),
+        };
+        if let Err(error) = read {
+            self.net.accuse(self.master, &error.to_string());
+        }
+    }
+
+    fn noted(&mut self, note: MasterNote) {
+        match note {
+            MasterNote::Crew(crew) => {
+                self.colleagues.learn(crew, &self.net);
+                self.take_held();
+                self.copy_alone();
+            }
+            MasterNote::Input { task, carried, pieces } => {
+                let ready = self.inputs.announced(task, carried, pieces);
+                ready.into_iter().for_each(|run| self.start(run));
+            }
+            MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
+            MasterNote::Receive { source, listens } => self.receive(source, listens),
+            MasterNote::StopReceiving => self.stop_receiving(),
+            MasterNote::Registered { source, number, how } => self.registered(source, number, how),
+            MasterNote::Kept { why } => {
+                let text = format!(
+                    "this worker stays until there is another: {why}\n  help: Ctrl-C again ends it at \
+                     once, and the job fails"
+                );
+                (self.log)(WorkerNews::Warning(text));
+            }
+            MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
+            MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
+            MasterNote::Dismiss { why } => {
+                let refused = ClusterError::Refused { master: self.master_addr, why };
+                self.over = Some(Over::Failed(refused));
+            }
+            MasterNote::Welcome { .. } => {}
+        }
+    }
+
+    fn take(&mut self, message: ToWorker) {
+        self.held.push_back(message);
+        self.take_held();
+    }
+
+    /// Takes in what the master said, up to a placement that names workers which cannot be reached yet.
+    pub(super) fn take_held(&mut self) {
+        while let Some(message) = self.held.pop_front() {
+            match &message {
+                ToWorker::Place { placement, epoch, first, .. } => {
+                    if !self.colleagues.reaches(placement) {
+                        self.held.push_front(message);
+                        return;
+                    }
+                    let mine = placement.iter().filter(|owner| **owner == self.id).count() as u32;
+                    self.beat.epoch = *epoch;
+                    let (epoch, first) = (*epoch, *first);
+                    (self.log)(WorkerNews::Placed { epoch, first, partitions: mine });
+                }
+                ToWorker::Begin { batch, ranges, oldest, .. } => {
+                    self.receipts.begins(*batch, ranges);
+                    self.tell_clients();
+                    self.release(*oldest);
+                }
+                ToWorker::Release { oldest, .. } => self.release(*oldest),
+                // What peers say with this number counts from here on.
+                ToWorker::Recover(recover) => self.beat.epoch = recover.epoch,
+                ToWorker::Again { .. } | ToWorker::Abandon { .. } | ToWorker::Checkpoint { .. } => {
+                }
+            }
+            self.worker.master_said(message);
+            for (message, places, blocks) in std::mem::take(&mut self.early) {
+                self.pass_on(message, &places, blocks);
+            }
+        }
+        self.open_receivers();
+    }
+
+    /// Batches before this one are over.
+    fn release(&mut self, oldest: BatchSeq) {
+        self.inputs.forget(oldest);
+        self.release_receipts(oldest);
+    }
+}

@@ -1,0 +1,179 @@
+//! What the worker half asks for, and what is said to the master and to other workers.
+
+use super::{Driver, Over};
+use crate::block::Block;
+use crate::driver::cluster::note::{
+    Freight, INLINE, Label, Luggage, PeerNote, Place, WorkerNote, pack,
+};
+use crate::driver::cluster::{ClusterError, raw};
+use crate::driver::worker::{Asks, Leaving, Segment};
+use crate::exec::task::SavedState;
+use crate::id::{BlockId, Epoch, Partition, StageId, TailId, WorkerId};
+use crate::net::{SendError, Transfer};
+use crate::sched::message::{ToMaster, ToPeer};
+use crate::sched::worker::RunTask;
+use crate::source::receive;
+use crate::store::KeptBlock;
+use crate::wire::{BlockHeader, Cargo, Message};
+
+impl Driver<'_> {
+    pub(super) fn tell_master(&mut self, note: &WorkerNote) {
+        self.send_master(note);
+    }
+
+    /// What cannot be sent was for a master that is gone: its `Closed` is on its way.
+    pub(super) fn send_master<M: Message>(&mut self, message: &M) {
+        if let Err(SendError::Frame(error)) = self.net.send(self.master, message) {
+            let why = format!("a message does not fit into a frame: {error}");
+            self.over = Some(Over::Failed(ClusterError::Broken { why }));
+        }
+    }
+
+    pub(super) fn asked(&mut self, asks: Asks) {
+        match asks {
+            Asks::Read(run) => {
+                if let Some(run) = self.inputs.hold(run) {
+                    self.start(run);
+                }
+            }
+            Asks::Report(message, leaving) => self.report(message, leaving),
+            Asks::Tell(to, message, segments) => {
+                let task = match &message {
+                    ToPeer::Produced { task, attempt, .. } => Some((*task, *attempt)),
+                    ToPeer::State { .. } | ToPeer::Want { .. } => None,
+                };
+                let blocks = segments.into_iter().map(|segment| {
+                    let Segment { tail, partition, block } = segment;
+                    (Place::Segment(tail, partition), block)
+                });
+                let cargo = |place| match (task, place) {
+                    (Some((producer, attempt)), Place::Segment(tail, partition)) => {
+                        let id = BlockId { producer, tail, partition };
+                        Some(Cargo::Segment { id, attempt })
+                    }
+                    _ => None,
+                };
+                let transfer = self.send_peer(to, message, blocks.collect(), &cargo);
+                if let Some(transfer) = transfer {
+                    transfer.detach();
+                }
+            }
+            Asks::Move { to, epoch, stage, partition } => {
+                match self.worker.give_up(stage, partition) {
+                    Ok(saved) => self.hand_over(to, epoch, stage, partition, saved),
+                    Err(error) => {
+                        let why =
+                            format!("the state of {stage}, {partition} cannot be moved: {error}");
+                        self.over = Some(Over::Failed(ClusterError::Broken { why }));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn start(&mut self, run: RunTask) {
+        let opened = match run.ranges.first() {
+            // A partition whose owner has received nothing.
+            None => self.receipts.open(&[]),
+            Some(range) if receive::taker_of(&range.split).is_some() => {
+                self.receipts.open(&run.ranges)
+            }
+            Some(_) => self.inputs.open(&run),
+        };
+        match opened {
+            Ok(input) => self.worker.start(run, Some(input)),
+            Err(error) => self.worker.refuse(&run, &error.into()),
+        }
+    }
+
+    fn hand_over(
+        &mut self,
+        to: WorkerId,
+        epoch: Epoch,
+        stage: StageId,
+        partition: Partition,
+        saved: SavedState,
+    ) {
+        let blocks = saved.parts.into_iter().map(|(tag, block)| (Place::State(tag), block));
+        let message = ToPeer::State { epoch, stage, partition };
+        let cargo = |place| match place {
+            Place::State(tag) => Some(Cargo::State { stage, partition, tag }),
+            Place::Segment(..) => None,
+        };
+        let transfer = self.send_peer(to, message, blocks.collect(), &cargo);
+        self.moving.extend(transfer);
+    }
+
+    fn report(&mut self, message: ToMaster, leaving: Leaving) {
+        let task = match &message {
+            ToMaster::TaskDone { task, attempt, epoch, .. } => Some((*task, *attempt, *epoch)),
+            _ => None,
+        };
+        let (Some((task, attempt, epoch)), Some(bytes)) = (task, pack(leaving)) else {
+            return self.send_master(&message);
+        };
+        if bytes.len() <= INLINE {
+            return self.tell_master(&WorkerNote::Done { message, luggage: Luggage::Here(bytes) });
+        }
+        let tail = TailId(0);
+        let cargo = Cargo::Part { task, tail, attempt };
+        let header = |piece| BlockHeader { epoch, cargo, piece };
+        let blocks = raw::pieces(&self.pool, &bytes).into_iter().zip(0..);
+        let blocks: Vec<_> = blocks.map(|(block, piece)| (header(piece), block)).collect();
+        let luggage = Luggage::Sent(blocks.len() as u32);
+        self.tell_master(&WorkerNote::Done { message, luggage });
+        if let Ok(transfer) = self.net.push_blocks(self.master, &blocks) {
+            transfer.detach();
+        }
+    }
+
+    /// Sends a message and its blocks to another worker. One that cannot be reached any more is said to
+    /// be so when its connection ends.
+    fn send_peer(
+        &mut self,
+        to: WorkerId,
+        message: ToPeer,
+        blocks: Vec<(Place, KeptBlock)>,
+        cargo: &dyn Fn(Place) -> Option<Cargo>,
+    ) -> Option<Transfer> {
+        let peer = self.colleagues.peer(to)?;
+        let read = |(place, kept): (Place, KeptBlock)| kept.get().map(|block| (place, block));
+        let blocks: Vec<(Place, Block)> = match blocks.into_iter().map(read).collect() {
+            Ok(blocks) => blocks,
+            Err(error) => {
+                let why = format!("a block cannot be read back from its file: {error}");
+                self.over = Some(Over::Failed(ClusterError::Broken { why }));
+                return None;
+            }
+        };
+        let epoch = match &message {
+            ToPeer::Produced { epoch, .. }
+            | ToPeer::State { epoch, .. }
+            | ToPeer::Want { epoch, .. } => *epoch,
+        };
+        let label =
+            |(place, block): &(Place, Block)| Label { place: *place, len: block.byte_len() as u32 };
+        let labels: Vec<Label> = blocks.iter().map(label).collect();
+        let total: usize = labels.iter().map(|label| label.len as usize).sum();
+        let is_here = total <= INLINE;
+        let mut here = Vec::with_capacity(if is_here { total } else { 0 });
+        if is_here {
+            for (_, block) in &blocks {
+                here.extend_from_slice(block.header());
+                here.extend_from_slice(block.body());
+            }
+        }
+        let freight = Freight { labels, here, is_here };
+        if self.net.send(peer, &PeerNote::Said { message, freight }).is_err() || is_here {
+            return None;
+        }
+        let blocks: Vec<_> = blocks
+            .into_iter()
+            .zip(0..)
+            .filter_map(|((place, block), piece)| {
+                Some((BlockHeader { epoch, cargo: cargo(place)?, piece }, block))
+            })
+            .collect();
+        self.net.push_blocks(peer, &blocks).ok()
+    }
+}
