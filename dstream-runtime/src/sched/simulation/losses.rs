@@ -46,6 +46,8 @@ struct Process {
     states: BTreeMap<State, Option<u64>>,
     /// The master has given it up, and it does not know.
     zombie: bool,
+    /// Nothing that the master says arrives any more.
+    deaf: bool,
     /// Results that have not been reported.
     parts: BTreeMap<(TaskId, Attempt), u64>,
 }
@@ -131,6 +133,7 @@ impl World {
             blocks: BTreeMap::new(),
             states: BTreeMap::new(),
             zombie: false,
+            deaf: false,
             parts: BTreeMap::new(),
         };
         self.processes.insert(id, process);
@@ -206,6 +209,7 @@ impl World {
                     process.zombie = true;
                     if self.seed.one_in(2) {
                         process.told.clear();
+                        process.deaf = true;
                     }
                 } else {
                     self.kill(worker);
@@ -252,12 +256,10 @@ impl World {
                     self.lost.extend(&recover.lost);
                 }
                 match self.processes.get_mut(&to) {
-                    Some(process) if !process.zombie || self.seed.one_in(2) => {
-                        // A connection that is cut delivers a beginning of what was sent.
-                        process.told.push_back(message);
-                    }
-                    Some(process) => process.told.clear(),
-                    None => {}
+                    // A connection that is cut delivers a beginning of what was sent.
+                    Some(process) if process.zombie && self.seed.one_in(2) => process.deaf = true,
+                    Some(process) if !process.deaf => process.told.push_back(message),
+                    _ => {}
                 }
             }
             MasterAction::Persist(seq, _) => self.network.push(Message::Synced(seq)),

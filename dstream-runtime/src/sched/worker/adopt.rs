@@ -61,6 +61,8 @@ impl WorkerCore {
                 wide.flat_map(|input| input.from).map(|(s, _)| table.stages[s.index()].tasks);
             part.stages[row.id.index()].wide_missing = tasks.sum();
             let stage = &mut table.stages[row.id.index()];
+            // What was said before the batch began here was for other partitions.
+            part.mine.iter().for_each(|partition| stage.clear(*partition));
             for partition in part.mine.iter().filter(|partition| **partition < stage.tasks) {
                 stage.phases[*partition as usize] = Phase::Idle;
             }
