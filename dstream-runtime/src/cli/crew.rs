@@ -108,7 +108,7 @@ impl Crew {
 
     /// What is told that a worker has joined.
     pub(super) fn roll(&self) -> Roll {
-        Roll(self.watch.clone())
+        Roll { watch: self.watch.clone(), stop: self.stop.clone() }
     }
 
     /// Starts them, on the thread that runs the job: the kernel kills them when it ends.
@@ -213,12 +213,22 @@ impl Member {
 }
 
 /// Who has joined.
-pub(super) struct Roll(Arc<Mutex<Watch>>);
+pub(super) struct Roll {
+    watch: Arc<Mutex<Watch>>,
+    stop: StopHandle,
+}
 
 impl Roll {
     /// A worker has joined.
     pub(super) fn joined(&self, name: &str) {
-        lock(&self.0).joined.insert(name.to_owned());
+        lock(&self.watch).joined.insert(name.to_owned());
+    }
+
+    /// A worker is gone before the first batch.
+    pub(super) fn left(&self, name: &str, why: &str) {
+        let why = format!("worker `{name}`: {why}\n  help: start the job again");
+        lock(&self.watch).failure.get_or_insert(why);
+        self.stop.stop();
     }
 }
 

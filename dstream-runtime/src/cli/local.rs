@@ -36,7 +36,8 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
         MasterOptions { state: state.0.clone(), workers, ..options(&mut opened, preview) };
     let speaker = running.display.speaker();
     let mut crew = Crew::new(orders, speaker.clone(), stop.clone());
-    let mut observer = Watched { display: &mut running.display, roll: crew.roll() };
+    let mut observer =
+        Watched { display: &mut running.display, roll: crew.roll(), has_batches: false };
     let mut listening = |addr: SocketAddr, paths: &MasterPaths| {
         speaker.tell(&Listening::of_own_workers(invocation, addr, paths));
         crew.start(addr, paths);
@@ -57,10 +58,13 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
 struct Watched<'w> {
     display: &'w mut Display,
     roll: Roll,
+    /// Whether a batch was published.
+    has_batches: bool,
 }
 
 impl Observer for Watched<'_> {
     fn on_batch(&mut self, report: &BatchReport<'_>) {
+        self.has_batches = true;
         self.display.on_batch(report);
     }
 
@@ -69,8 +73,12 @@ impl Observer for Watched<'_> {
     }
 
     fn on_cluster(&mut self, news: &ClusterNews) {
-        if let ClusterNews::Joined { worker, .. } = news {
-            self.roll.joined(worker);
+        match news {
+            ClusterNews::Joined { worker, .. } => self.roll.joined(worker),
+            // With batches the job fails; without, its master would wait for another worker, and nobody
+            // would start one.
+            ClusterNews::Left { worker, why } if !self.has_batches => self.roll.left(worker, why),
+            _ => {}
         }
         self.display.on_cluster(news);
     }

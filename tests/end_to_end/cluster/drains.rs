@@ -104,7 +104,7 @@ fn the_last_worker_stays_until_there_is_another() {
     // Then it does.
     let addr = master.listening();
     let mut next = cluster.worker("w3", addr).start();
-    next.event_with("placed", |event| event["partitions"] == 8);
+    next.placed(1);
     tap.read(ENOUGH);
     first.end().code(0);
     tap.read_all();

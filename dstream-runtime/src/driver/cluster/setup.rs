@@ -73,9 +73,10 @@ pub struct MasterOptions {
 }
 
 impl MasterOptions {
-    /// A lease is long enough for a process that gets no time to run for a moment, and for ten
-    /// heartbeats; a connection that breaks is noticed at once, whatever the lease.
-    pub const LEASE: Duration = Duration::from_secs(2);
+    /// A lease is long enough for a process that gets no time to run for some seconds, as happens on a
+    /// host with more to do than it can: to lose a worker ends the job. A connection that breaks is
+    /// noticed at once, whatever the lease.
+    pub const LEASE: Duration = Duration::from_secs(5);
 }
 
 impl fmt::Debug for MasterOptions {
