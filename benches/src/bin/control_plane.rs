@@ -141,6 +141,7 @@ impl Cluster {
             attempts: 3,
             workers: options.workers,
             lease_ms: Some(400),
+            checkpoint_ms: None,
             timetable: Timetable::new(0, INTERVAL_MS),
             live: vec![true],
             first: BatchSeq(1),

@@ -136,6 +136,7 @@ impl<'e> Master<'e> {
                 timetable,
                 live: ends.live.clone(),
                 first: BatchSeq(last.0 + 1),
+                checkpoint_ms: None,
                 lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
             },
         );
@@ -307,6 +308,8 @@ impl<'e> Master<'e> {
                 MasterAction::Persist(seq, _) => self.handle(MasterEvent::Synced(seq)),
                 MasterAction::Publish { batch, token: _ } => self.publish(batch),
                 MasterAction::Unneeded { batch } => self.batches.retain(|b| b.seq != batch),
+                // States are saved only where a time is given for it.
+                MasterAction::Obsolete(_) => {}
                 MasterAction::SetTimer(at) => self.timer = Some(self.clock.instant(at)),
                 MasterAction::Finish(outcome) => self.outcome = Some(outcome),
             }

@@ -221,6 +221,10 @@ impl<'e> Worker<'e> {
                 WorkerAction::SendState { to, epoch, stage, partition } => {
                     return Some(Asks::Move { to, epoch, stage, partition });
                 }
+                // Nothing is asked of this kind by a master that was given no time for it.
+                WorkerAction::Save { .. }
+                | WorkerAction::Load { .. }
+                | WorkerAction::Discard { .. } => {}
                 WorkerAction::Drop { batch, stage } => self.store.drop_stage(batch, stage),
                 WorkerAction::Forget { oldest } => self.store.forget(oldest),
             }

@@ -5,6 +5,10 @@
 //! ignores it with any other. The master starts an epoch's first batch only when every worker has
 //! acknowledged the epoch's placement, so no message about a batch can arrive before the placement of
 //! its epoch. State can: it moves as soon as its old owner knows the placement.
+//!
+//! A recovery changes the placements of batches that have begun. What workers tell each other about a batch
+//! carries the newer of the batch's epoch and the recovery: by that a receiver knows for which of its
+//! partitions the sender meant it. What the master says to a worker arrives in order, each once.
 
 use std::sync::Arc;
 
@@ -67,6 +71,76 @@ pub enum ToWorker {
         /// The first of them.
         from: BatchSeq,
     },
+    /// Workers were lost: others own their partitions now, in all batches that are not over.
+    Recover(Box<Recover>),
+    /// Save these states as they are after this batch, which is the newest that has begun.
+    Checkpoint {
+        /// The epoch.
+        epoch: Epoch,
+        /// The batch.
+        after: BatchSeq,
+        /// The states.
+        states: Vec<(StageId, Partition)>,
+    },
+}
+
+/// Who owns what now that workers were lost, and what their heirs need to go on. It has a number out of
+/// the row of epochs, and is acknowledged as they are; the epochs of batches stay what they were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recover {
+    /// Its number.
+    pub epoch: Epoch,
+    /// The placements of all batches that are not over, and of those to come, oldest first.
+    pub rows: Vec<PlacementRow>,
+    /// The partitions that were lost: each has one owner from here on, in all these placements.
+    pub lost: Vec<Partition>,
+    /// The oldest batch that is not over.
+    pub oldest: BatchSeq,
+    /// The first batch that has not begun.
+    pub next: BatchSeq,
+    /// If the receiver is an heir: the batches that have begun and are not over.
+    pub batches: Vec<Resumed>,
+    /// What the states of its new partitions are to be made from.
+    pub states: Vec<Saved>,
+}
+
+/// A placement and the batches that it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacementRow {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its first batch.
+    pub first: BatchSeq,
+    /// The owner of each partition.
+    pub placement: Arc<[WorkerId]>,
+}
+
+/// A batch that has begun, for an heir.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The batch.
+    pub batch: BatchSeq,
+    /// The end of its interval.
+    pub time: BatchTime,
+    /// Per source, how many inputs it has.
+    pub inputs: Vec<u32>,
+    /// The inputs of the receiver's new partitions.
+    pub ranges: Vec<TaskInput>,
+    /// The tasks of the receiver's new partitions that have not been reported.
+    pub open: Vec<(StageId, Partition)>,
+}
+
+/// A state that was saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// The stage.
+    pub stage: StageId,
+    /// The partition.
+    pub partition: Partition,
+    /// The last batch in it; the one before the first of the run for the state that the job began with.
+    pub after: BatchSeq,
+    /// What the driver that saved it calls it; empty for the state that the job began with.
+    pub object: String,
 }
 
 /// What one task reads from a source.
@@ -122,6 +196,26 @@ pub enum ToMaster {
         /// The epoch.
         epoch: Epoch,
     },
+    /// A state is in safety.
+    Saved(Saved),
+    /// A state could not be saved.
+    NotSaved {
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+        /// The batch that it was to be saved after.
+        after: BatchSeq,
+    },
+    /// A saved state could not be loaded.
+    NotLoaded {
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+        /// Why.
+        why: String,
+    },
 }
 
 /// From a worker to another.
@@ -148,6 +242,16 @@ pub enum ToPeer {
         stage: StageId,
         /// The partition.
         partition: Partition,
+    },
+    /// What these tasks made for the sender is needed: send it (again), and run them (again) if that is
+    /// what it takes.
+    Want {
+        /// The newest recovery that the sender knows of.
+        epoch: Epoch,
+        /// The sender.
+        by: WorkerId,
+        /// The tasks.
+        tasks: Vec<TaskId>,
     },
 }
 
@@ -222,7 +326,9 @@ impl ToWorker {
             | Self::Begin { epoch, .. }
             | Self::Again { epoch, .. }
             | Self::Release { epoch, .. }
-            | Self::Abandon { epoch, .. } => *epoch,
+            | Self::Abandon { epoch, .. }
+            | Self::Checkpoint { epoch, .. } => *epoch,
+            Self::Recover(recover) => recover.epoch,
         }
     }
 }

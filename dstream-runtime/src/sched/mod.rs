@@ -10,6 +10,7 @@
 //! to `handle` and carries out what `poll` gives it; it decides nothing. Handlers are total: a message
 //! that is old, doubled or absurd changes nothing. Nothing here depends on the order of a hash map.
 
+mod attempt;
 mod bits;
 pub mod master;
 pub mod message;

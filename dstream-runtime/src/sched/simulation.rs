@@ -8,6 +8,8 @@
 //! * a worker that may go holds nothing; only a silent one is evicted; every job ends.
 
 mod checks;
+mod losses;
+mod reference;
 mod world;
 
 use self::world::World;

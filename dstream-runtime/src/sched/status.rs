@@ -108,6 +108,8 @@ pub enum CutWait {
     Placement(Vec<WorkerId>),
     /// The batch before is being cut.
     Sources,
+    /// As many batches as may be are kept for the case that a worker is lost: states must be saved first.
+    Checkpoints,
     /// As many batches as may be are in flight: the oldest must be over first.
     Room,
     /// Its time has not come.
@@ -199,6 +201,7 @@ impl CutWait {
                 Some(format!("{named}{more} to acknowledge the placement"))
             }
             Self::Sources => Some("the sources".into()),
+            Self::Checkpoints => Some("states to be saved".into()),
             Self::Room => Some("the batches in flight".into()),
             Self::Time { .. } | Self::Nothing => None,
         }

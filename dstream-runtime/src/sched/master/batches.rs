@@ -6,8 +6,10 @@ impl MasterCore {
     /// Cuts the next batch, if there is room for it and it is due; if that is all that is missing,
     /// returns when it will be.
     pub(super) fn cut(&mut self, now_ms: u64) -> Option<u64> {
-        let ready = self.epochs.newest().is_some() && self.members.all_placed();
+        let placed = self.members.all_placed() && self.dead.is_empty();
+        let ready = self.epochs.newest().is_some() && placed;
         let room = self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize;
+        let room = room && !self.is_full();
         if !ready || !room || self.is_cutting() || self.intake.mode() == Mode::Closed {
             return None;
         }
@@ -23,7 +25,7 @@ impl MasterCore {
         }
         let cutting = Cutting::new(self.config.live.len(), self.intake.asked(), drains);
         let phase = Phase::Cutting(cutting);
-        self.batches.push_back(Batch { seq, since_ms: now_ms, phase });
+        self.batches.push_back(Batch { seq, since_ms: now_ms, phase, inputs: Vec::new() });
         None
     }
 
@@ -61,8 +63,12 @@ impl MasterCore {
         let stages = self.shape.plan.stages.iter();
         let tasks = stages.map(|row| self.shape.tasks(row, seq, &counts)).collect();
         let running = Running::new(tasks, self.shape.slots());
+        let recovers = self.checkpoints.is_some();
         let Some(batch) = self.batch(seq) else { return };
         batch.phase = Phase::Running(running);
+        if recovers {
+            batch.inputs.clone_from(&inputs);
+        }
         let Some(row) = self.epochs.of(seq) else { return };
         let (epoch, dealt) = (row.epoch, row.deal(&inputs));
         let entry = JournalEntry::Cut { epoch, batch: seq, inputs };
@@ -71,6 +77,10 @@ impl MasterCore {
         // Tasks may run before the cut is durable: nothing of them is visible until it is.
         let (time, oldest) = (self.config.timetable.end(seq), self.oldest());
         for (member, ranges) in row.members.iter().zip(dealt) {
+            if !self.members.is_member(*member) {
+                // Its heir will be told.
+                continue;
+            }
             let inputs = counts.clone();
             let begin = ToWorker::Begin { epoch, batch: seq, time, inputs, ranges, oldest };
             self.actions.push_back(MasterAction::Tell(*member, begin));
@@ -97,9 +107,18 @@ impl MasterCore {
         if !self.is_publishing(seq) {
             return;
         }
-        self.batches.pop_front();
-        let Some(epoch) = self.epochs.of(seq).map(|row| row.epoch) else { return };
-        let oldest = BatchSeq(seq.0 + 1);
+        let Some(batch) = self.batches.pop_front() else { return };
+        if self.checkpoints.is_some() {
+            self.kept.push_back((seq, batch.inputs));
+            return self.let_go();
+        }
+        self.release(BatchSeq(seq.0 + 1));
+    }
+
+    /// Batches before `oldest` are over.
+    pub(super) fn release(&mut self, oldest: BatchSeq) {
+        let newest = BatchSeq(oldest.0 - 1);
+        let Some(epoch) = self.epochs.of(newest).map(|row| row.epoch) else { return };
         self.tell_owners(&ToWorker::Release { epoch, oldest });
         self.retire();
     }

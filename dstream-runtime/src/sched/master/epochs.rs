@@ -4,7 +4,7 @@
 //! batches are over and all state that the next one moves has arrived: whoever owns nothing in any row
 //! holds nothing that anybody may need.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::id::{BatchSeq, Epoch, Partition, WorkerId};
@@ -100,6 +100,31 @@ impl Epochs {
     pub(super) fn push(&mut self, first: BatchSeq, placement: Vec<WorkerId>) {
         self.last.0 += 1;
         self.rows.push_back(EpochRow::new(self.last, first, placement));
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &EpochRow> {
+        self.rows.iter()
+    }
+
+    /// The partitions that some workers own in any epoch that matters, ascending.
+    pub(super) fn lost(&self, workers: &BTreeSet<WorkerId>) -> Vec<Partition> {
+        let lost = self.rows.iter().flat_map(|row| {
+            let owners = (0..).map(Partition).zip(row.placement.iter());
+            owners.filter(|(_, owner)| workers.contains(owner)).map(|(partition, _)| partition)
+        });
+        lost.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Gives partitions to heirs in all epochs that matter. It takes a number as an epoch does.
+    pub(super) fn recover(&mut self, heirs: &BTreeMap<Partition, WorkerId>) {
+        self.last.0 += 1;
+        for row in &mut self.rows {
+            let mut placement = row.placement.to_vec();
+            for (partition, heir) in heirs {
+                placement[partition.index()] = *heir;
+            }
+            *row = EpochRow::new(row.epoch, row.first, placement);
+        }
     }
 
     /// Forgets all placements: nothing has been done under them.

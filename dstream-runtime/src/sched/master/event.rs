@@ -1,8 +1,8 @@
 //! What a master's core is given, is told, asks for and ends with.
 
 use super::journal::CommitToken;
-use crate::id::{BatchSeq, JournalSeq, OutputId, SourceId, TaskId, WorkerId};
-use crate::sched::message::{Failure, JournalEntry, ToMaster, ToWorker};
+use crate::id::{BatchSeq, JournalSeq, OutputId, Partition, SourceId, StageId, TaskId, WorkerId};
+use crate::sched::message::{Failure, JournalEntry, Saved, ToMaster, ToWorker};
 use crate::source::Range;
 use crate::time::Timetable;
 
@@ -21,6 +21,9 @@ pub struct MasterConfig {
     /// How long a worker may be silent before it is lost, in milliseconds; none where workers cannot be
     /// lost without the master.
     pub lease_ms: Option<u64>,
+    /// About how often each state is saved, in milliseconds: then the partitions of a worker that is lost
+    /// go on elsewhere. None: the job ends with the first owner that is lost.
+    pub checkpoint_ms: Option<u64>,
     /// When batches end.
     pub timetable: Timetable,
     /// Per source whether it is live; the others end by themselves.
@@ -120,6 +123,8 @@ pub enum MasterAction {
         /// The batch.
         batch: BatchSeq,
     },
+    /// Nobody will load this any more.
+    Obsolete(Saved),
     /// Send `Tick` when it is that late, in the timetable's milliseconds; replaces any other timer.
     SetTimer(u64),
     /// The job is over.
@@ -164,6 +169,15 @@ pub enum Cause {
         output: OutputId,
         /// Why.
         message: String,
+    },
+    /// A state that was saved could not be loaded.
+    State {
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+        /// Why.
+        why: String,
     },
     /// A worker was lost with what it held.
     Worker {

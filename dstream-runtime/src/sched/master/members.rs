@@ -226,9 +226,19 @@ impl Members {
         }
     }
 
-    /// Members are told a placement. There is no other that was not acknowledged.
+    /// Partitions of lost members have gone to others.
+    pub(super) fn inherit(&mut self, owns: impl Fn(WorkerId) -> bool) {
+        for (worker, member) in &mut self.members {
+            if owns(*worker) && member.standing == Standing::StandingBy {
+                member.standing = Standing::Joining;
+            }
+        }
+    }
+
+    /// Members are told a placement, or a recovery; nobody has to acknowledge another any more.
     pub(super) fn tell(&mut self, told: &[WorkerId], epoch: Epoch) {
         self.unplaced = 0;
+        self.members.values_mut().for_each(|member| member.placed = member.told);
         for worker in told {
             if let Some(member) = self.members.get_mut(worker) {
                 member.told = epoch;

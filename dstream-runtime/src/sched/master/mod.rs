@@ -12,18 +12,21 @@
 
 mod batch;
 mod batches;
+mod checkpoints;
 mod epochs;
 mod event;
 mod intake;
 mod journal;
 mod members;
+mod recover;
 mod tasks;
 mod waits;
 mod workers;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::batch::{Batch, Cutting, Phase, Running};
+use self::checkpoints::Checkpoints;
 use self::epochs::Epochs;
 pub use self::event::{Cause, MasterAction, MasterConfig, MasterEvent, Outcome};
 use self::intake::{Intake, Mode};
@@ -32,6 +35,7 @@ use self::journal::{Durable, Journal};
 use self::members::Members;
 pub use self::members::{Gone, Standing};
 use super::MAX_IN_FLIGHT;
+use super::attempt::Restarts;
 use super::message::{Failure, JournalEntry, ToMaster, ToWorker};
 use super::placement::place;
 use super::shape::Shape;
@@ -54,6 +58,17 @@ pub struct MasterCore {
     /// Tasks that have failed: the number of their current run.
     failing: BTreeMap<TaskId, Attempt>,
     failed: Option<(BatchSeq, Cause)>,
+    /// What lineage begins with, if workers may be lost.
+    checkpoints: Option<Checkpoints>,
+    /// The newest batch for which states were looked for to be saved.
+    checkpointed: BatchSeq,
+    /// The inputs of batches that are published and not over, oldest first.
+    kept: VecDeque<(BatchSeq, Vec<Vec<Vec<Range>>>)>,
+    /// Workers that were lost and have no heirs yet.
+    dead: BTreeSet<WorkerId>,
+    restarts: Restarts,
+    /// Who owned partitions when all placements were forgotten, and was told no other since.
+    cleared: BTreeSet<WorkerId>,
     timer: Option<u64>,
     finished: bool,
     actions: VecDeque<MasterAction>,
@@ -63,8 +78,17 @@ impl MasterCore {
     /// A master that waits for its workers.
     #[must_use]
     pub fn new(plan: &'static Plan, config: MasterConfig) -> Self {
+        let shape = Shape::new(plan, config.partitions);
+        let interval = config.timetable.interval().as_millis().max(1) as u64;
+        let every = config.checkpoint_ms.map(|ms| ms.div_ceil(interval));
         Self {
-            shape: Shape::new(plan, config.partitions),
+            checkpoints: every.map(|every| Checkpoints::new(&shape, config.first, every)),
+            checkpointed: BatchSeq(0),
+            kept: VecDeque::new(),
+            dead: BTreeSet::new(),
+            restarts: Restarts::new(),
+            cleared: BTreeSet::new(),
+            shape,
             intake: Intake::new(&config.live),
             next: config.first,
             members: Members::new(config.lease_ms),
@@ -132,8 +156,12 @@ impl MasterCore {
         self.commit();
         self.publish();
         self.dismiss(now_ms);
+        self.recover();
+        // States are saved as they are before anything moves.
+        let retry = self.checkpoint(now_ms);
         self.place();
         let due = self.cut(now_ms);
+        let due = [due, retry].into_iter().flatten().min();
         if self.intake.mode() == Mode::Closed && self.batches.is_empty() {
             self.finished = true;
             let outcome = match self.failed.take() {
@@ -157,7 +185,8 @@ impl MasterCore {
     /// The oldest batch that is not over. Those that were given up never will be.
     fn oldest(&self) -> BatchSeq {
         let given_up = self.failed.as_ref().map_or(self.next, |(seq, _)| *seq);
-        self.batches.front().map_or(given_up, |batch| batch.seq)
+        let oldest = self.batches.front().map_or(given_up, |batch| batch.seq);
+        self.kept.front().map_or(oldest, |(seq, _)| *seq)
     }
 
     fn batch(&mut self, seq: BatchSeq) -> Option<&mut Batch> {

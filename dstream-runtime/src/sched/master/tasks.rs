@@ -2,12 +2,27 @@
 //! in another epoch than its own.
 
 use super::*;
+use crate::sched::attempt::first_attempt;
 
 impl MasterCore {
     /// Whether a task was this worker's, in that epoch.
     fn is_owner(&self, worker: WorkerId, epoch: Epoch, task: TaskId) -> bool {
-        let row = self.epochs.of(task.batch).filter(|row| row.epoch == epoch);
+        let row = self.epochs.of(task.batch).filter(|row| row.epoch <= epoch);
         row.is_some_and(|row| row.owner(task.partition) == Some(worker))
+    }
+
+    /// Whether a worker's report is the one that counts for its task, so that what left the job with the task
+    /// is to be taken; ask before the report is handed in.
+    #[must_use]
+    pub fn accepts(&self, worker: WorkerId, message: &ToMaster) -> bool {
+        let ToMaster::TaskDone { epoch, task, .. } = message else { return false };
+        let Some(slot) = self.shape.slot(*task) else { return false };
+        let owner = self.members.is_member(worker) && self.is_owner(worker, *epoch, *task);
+        let batch = self.batches.iter().find(|batch| batch.seq == task.batch);
+        owner
+            && batch.is_some_and(
+                |batch| matches!(&batch.phase, Phase::Running(running) if !running.is_done(slot)),
+            )
     }
 
     /// Whether that was the last of its batch.
@@ -16,13 +31,12 @@ impl MasterCore {
             return false;
         }
         let Some(slot) = self.shape.slot(task) else { return false };
-        let Some(running) = self.running(task.batch) else { return false };
-        let counts = running.done(slot);
-        let last = counts && running.left == 0;
-        if counts && !self.failing.is_empty() {
+        if !self.failing.is_empty() {
             self.failing.remove(&task);
         }
-        last
+        let Some(running) = self.running(task.batch) else { return false };
+        let counts = running.done(slot);
+        counts && running.left == 0
     }
 
     pub(super) fn task_failed(
@@ -37,17 +51,23 @@ impl MasterCore {
         else {
             return;
         };
-        let current = self.failing.get(&task).copied().unwrap_or_default();
-        let counts = self.running(task.batch).is_some_and(|running| !running.is_done(slot));
+        let first = first_attempt(&self.restarts, task.batch, task.partition);
+        let current = self.failing.get(&task).copied().unwrap_or(first);
+        // A task that has run may have to run again for those who need what it made.
+        let kept = self.checkpoints.is_some() && (self.oldest()..self.next).contains(&task.batch);
+        let open = self.running(task.batch).is_some_and(|running| !running.is_done(slot));
+        let counts = kept || open;
         if !counts || attempt != current {
             return;
         }
-        let attempts = attempt.0 + 1;
+        let attempts = attempt.0 - first.0 + 1;
         if !failure.again || attempts >= self.config.attempts {
-            self.fail(task.batch, Cause::Task { task, attempts, failure });
+            let batch = task.batch.max(self.incomplete());
+            self.fail(batch, Cause::Task { task, attempts, failure });
             return;
         }
-        let attempt = Attempt(attempts);
+        let attempt = Attempt(attempt.0 + 1);
+        let Some(epoch) = self.epochs.of(task.batch).map(|row| row.epoch) else { return };
         self.failing.insert(task, attempt);
         let again = ToWorker::Again { epoch, task, attempt };
         self.actions.push_back(MasterAction::Tell(worker, again));

@@ -93,7 +93,7 @@ impl MasterCore {
     }
 
     /// The partitions whose tasks have not run.
-    fn open_tasks<'a>(
+    pub(super) fn open_tasks<'a>(
         &'a self,
         batch: BatchSeq,
         row: &'a StageRow,
@@ -113,11 +113,17 @@ impl MasterCore {
             let have = self.members.owners_to_be().len() as u32;
             return CutWait::Workers { have, need: self.config.workers };
         }
+        if !self.dead.is_empty() {
+            return CutWait::Workers { have: 0, need: 1 };
+        }
         if !self.members.all_placed() {
             return CutWait::Placement(self.members.unplaced().collect());
         }
         if self.is_cutting() {
             return CutWait::Sources;
+        }
+        if self.is_full() {
+            return CutWait::Checkpoints;
         }
         match self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize {
             true => CutWait::Time { at_ms: self.config.timetable.end(self.next).0 },

@@ -4,6 +4,7 @@
 //! most; and nothing waits for it but the next cut, for as long as a message takes to everybody and back.
 
 use super::*;
+use crate::id::{Partition, StageId};
 
 impl MasterCore {
     /// Takes in what a worker says. Whether anything else may have become possible.
@@ -30,6 +31,15 @@ impl MasterCore {
                 self.members.settle(worker, epoch);
                 self.epochs.is_moving() && self.retire()
             }
+            ToMaster::Saved(saved) => self.saved(worker, saved),
+            ToMaster::NotSaved { stage, partition, after } => {
+                self.not_saved(now_ms, worker, (stage, partition), after);
+                true
+            }
+            ToMaster::NotLoaded { stage, partition, why } => {
+                self.not_loaded(worker, stage, partition, why);
+                true
+            }
             ToMaster::Heartbeat | ToMaster::Joined { .. } => false,
         }
     }
@@ -47,7 +57,9 @@ impl MasterCore {
             Some(row) => self.next > row.first || row.first == self.config.first,
             None => self.members.owners_to_be().len() >= self.config.workers.max(1) as usize,
         };
-        let calm = !self.is_cutting() && self.members.all_placed() && self.epochs.has_room();
+        let placed = self.members.all_placed() && self.dead.is_empty();
+        // What is full waits for states to be saved, which must not move meanwhile.
+        let calm = !self.is_cutting() && !self.is_full() && placed && self.epochs.has_room();
         let closed = self.intake.mode() == Mode::Closed;
         if !self.members.changed() || !begins || !calm || closed {
             return;
@@ -68,7 +80,10 @@ impl MasterCore {
         if !moved {
             return;
         }
-        let told = self.epochs.owners();
+        let mut told: BTreeSet<WorkerId> = self.epochs.owners().into_iter().collect();
+        // Those too that were given partitions by a placement that does not hold any more.
+        told.append(&mut self.cleared);
+        let told: Vec<_> = told.into_iter().filter(|w| self.members.is_member(*w)).collect();
         self.members.tell(&told, epoch);
         for worker in told {
             let (placement, first) = (row.placement.clone(), row.first);
@@ -101,6 +116,15 @@ impl MasterCore {
         }
     }
 
+    /// A state that is needed cannot be read: nothing can go on with it.
+    fn not_loaded(&mut self, worker: WorkerId, stage: StageId, partition: Partition, why: String) {
+        let is_owner = |row: &epochs::EpochRow| row.owner(partition) == Some(worker);
+        if !self.epochs.newest().is_some_and(is_owner) {
+            return;
+        }
+        self.fail(self.incomplete(), Cause::State { stage, partition, why });
+    }
+
     /// A worker's connection is gone.
     pub(super) fn left(&mut self, now_ms: u64, worker: WorkerId, why: String) {
         if self.members.remove(worker, &why, now_ms) {
@@ -118,27 +142,36 @@ impl MasterCore {
         }
     }
 
-    /// A worker is gone that was not let go: here is decided what becomes of its partitions. What it held
-    /// is lost with it, so the job ends after the batches that were complete.
+    /// A worker is gone that was not let go: here is decided what becomes of its partitions. Where states are
+    /// saved, others go on with them; else the job ends after the batches that were complete.
     fn lost(&mut self, worker: WorkerId, why: String) {
         if !self.epochs.owns(worker) {
             return;
         }
-        if self.next == self.config.first {
+        if self.next == self.config.first && self.kept.is_empty() {
             // No batch has been cut: there is nothing to lose yet.
+            self.cleared.extend(self.epochs.owners());
             self.epochs.clear();
             return self.members.unplace();
         }
+        if self.checkpoints.is_some() {
+            self.dead.insert(worker);
+            return;
+        }
+        let first = self.incomplete();
+        // All that there is to do may have been done.
+        if first < self.next || self.intake.mode() != Mode::Closed {
+            self.fail(first, Cause::Worker { worker, why });
+        }
+    }
+
+    /// The first batch with something to do.
+    pub(super) fn incomplete(&self) -> BatchSeq {
         let incomplete = |batch: &&Batch| match &batch.phase {
             Phase::Cutting(_) => true,
             Phase::Running(running) => running.left > 0,
             Phase::Committing | Phase::Committed(_) | Phase::Publishing => false,
         };
-        match self.batches.iter().find(incomplete).map(|batch| batch.seq) {
-            Some(first) => self.fail(first, Cause::Worker { worker, why }),
-            // All that there is to do has been done.
-            None if self.intake.mode() == Mode::Closed => {}
-            None => self.fail(self.next, Cause::Worker { worker, why }),
-        }
+        self.batches.iter().find(incomplete).map_or(self.next, |batch| batch.seq)
     }
 }

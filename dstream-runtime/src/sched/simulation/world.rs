@@ -78,6 +78,7 @@ impl World {
             attempts: 50,
             workers,
             lease_ms: leases.then_some(LEASE_MS),
+            checkpoint_ms: None,
             timetable: Timetable::new(0, 100),
             live: vec![live; plan.sources.len()],
             first,
@@ -237,6 +238,9 @@ impl World {
                 self.send(Message::ToPeer(from, to, message));
                 self.moved += 1;
             }
+            WorkerAction::Save { .. }
+            | WorkerAction::Load { .. }
+            | WorkerAction::Discard { .. } => panic!("nobody asked for it"),
             WorkerAction::Drop { batch, stage } => self.checks.dropped(from, batch, stage),
             WorkerAction::Forget { oldest } => self.checks.forgets(from, oldest),
         }
@@ -274,7 +278,9 @@ impl World {
                 self.ends(worker);
             }
             MasterAction::Refuse { .. } => self.refused += 1,
-            MasterAction::StopSources | MasterAction::Unneeded { .. } => {}
+            MasterAction::StopSources
+            | MasterAction::Unneeded { .. }
+            | MasterAction::Obsolete(_) => {}
             MasterAction::Finish(outcome) => self.outcome = Some(outcome),
         }
     }

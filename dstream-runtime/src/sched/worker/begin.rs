@@ -15,7 +15,7 @@ impl WorkerCore {
             return;
         }
         let Some(row) = self.epochs.of(batch) else { return };
-        let (epoch, mine) = (row.epoch, Arc::clone(&row.mine));
+        let (epoch, mine) = (row.epoch.max(self.recovered), Arc::clone(&row.mine));
         let Some(at) = self.table(batch) else { return };
         if self.tables[at].begun.is_some() {
             return;
@@ -41,28 +41,28 @@ impl WorkerCore {
         if tasks == 0 {
             return;
         }
-        let stages = &self.tables[at].stages;
+        let (stages, part) = (&self.tables[at].stages, &self.tables[at].parts[0]);
         let unheard = |from: &StageId| {
-            let producer = &stages[from.index()];
-            producer.tasks - producer.heard.count_below(producer.tasks as usize) as u32
+            let tasks = stages[from.index()].tasks;
+            tasks - part.stages[from.index()].heard.count_below(tasks as usize) as u32
         };
         let wide = row.inputs.iter().filter(|input| input.dependency != Dependency::Narrow);
         let wide: u32 = wide.flat_map(|input| input.from).map(|(from, _)| unheard(from)).sum();
         let before = self.shape.state_before(row, batch);
         let mine = &mine[..mine.partition_point(|partition| *partition < tasks)];
         for partition in mine.iter().copied() {
-            let stages = &self.tables[at].stages;
+            let (stages, part) = (&self.tables[at].stages, &self.tables[at].parts[0]);
             let narrow = row.inputs.iter().filter(|input| input.dependency == Dependency::Narrow);
             let narrow = narrow.flat_map(|input| input.from).filter(|(from, _)| {
-                let producer = &stages[from.index()];
-                partition < producer.tasks && !producer.heard.contains(partition as usize)
+                let heard = &part.stages[from.index()].heard;
+                partition < stages[from.index()].tasks && !heard.contains(partition as usize)
             });
             let state = self.states.misses(stage, Partition(partition), before);
             let missing = narrow.count() as u32 + u32::from(wide > 0) + u32::from(state);
             self.tables[at].stages[stage.index()].phases[partition as usize] =
                 Phase::Waiting(missing);
         }
-        self.tables[at].stages[stage.index()].wide_missing = wide;
+        self.tables[at].parts[0].stages[stage.index()].wide_missing = wide;
         for (from, _) in row.inputs.iter().flat_map(|input| input.from) {
             self.tables[at].stages[from.index()].readers_left += mine.len() as u32;
         }
@@ -71,7 +71,8 @@ impl WorkerCore {
     pub(super) fn run_if_ready(&mut self, at: usize, stage: StageId, partition: u32) {
         let phase = self.tables[at].stages[stage.index()].phases.get(partition as usize);
         if phase == Some(&Phase::Waiting(0)) {
-            self.run(at, stage, Partition(partition), Attempt(0));
+            let attempt = self.first_attempt(self.tables[at].batch, Partition(partition));
+            self.run(at, stage, Partition(partition), attempt);
         }
     }
 

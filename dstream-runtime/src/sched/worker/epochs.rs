@@ -63,6 +63,11 @@ impl Epochs {
         self.rows.len()
     }
 
+    /// All there are, in place of those before.
+    pub(super) fn replace(&mut self, rows: impl Iterator<Item = EpochRow>) {
+        self.rows = rows.collect();
+    }
+
     /// Adds the newest.
     pub(super) fn push(&mut self, row: EpochRow) {
         self.rows.push_back(row);

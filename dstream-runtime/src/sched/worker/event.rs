@@ -1,7 +1,7 @@
 //! What a worker's core is told and asks for.
 
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
-use crate::sched::message::{Failure, TaskTally, ToMaster, ToPeer, ToWorker};
+use crate::sched::message::{Failure, Saved, TaskTally, ToMaster, ToPeer, ToWorker};
 use crate::source::Range;
 use crate::time::BatchTime;
 
@@ -33,6 +33,38 @@ pub enum WorkerEvent {
         /// What it did.
         tally: TaskTally,
     },
+    /// A state is in safety, as [`WorkerAction::Save`] asked.
+    Saved(Saved),
+    /// A state could not be saved: the master asks again.
+    NotSaved {
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+        /// The batch that it was to be saved after.
+        after: BatchSeq,
+    },
+    /// A state has been loaded and is in place. Ask
+    /// [`expects_load`](super::WorkerCore::expects_load) before putting it there.
+    Loaded {
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+        /// As in [`WorkerAction::Load`].
+        recovery: Epoch,
+    },
+    /// A state could not be loaded.
+    NotLoaded {
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+        /// As in [`WorkerAction::Load`].
+        recovery: Epoch,
+        /// Why.
+        why: String,
+    },
     /// A task has failed here.
     Failed {
         /// The task.
@@ -60,6 +92,31 @@ pub enum WorkerAction {
         to: WorkerId,
         /// The epoch that moves it.
         epoch: Epoch,
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+    },
+    /// Save the state of a partition, as the last task left it, in the background; answer with `Saved` or
+    /// `NotSaved`. A task that is run after this, and `SendState`, must not change what is saved.
+    Save {
+        /// The stage.
+        stage: StageId,
+        /// The partition.
+        partition: Partition,
+        /// The last batch in it.
+        after: BatchSeq,
+    },
+    /// Load a state, in place of the one that is here, if any; answer with `Loaded` or `NotLoaded`.
+    /// Nothing that uses it is run until then.
+    Load {
+        /// What to load.
+        state: Saved,
+        /// Tells this load from others of the same state.
+        recovery: Epoch,
+    },
+    /// The state of a partition is not this worker's any more: let it go.
+    Discard {
         /// The stage.
         stage: StageId,
         /// The partition.

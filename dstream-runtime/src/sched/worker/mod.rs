@@ -10,22 +10,29 @@
 //! dependencies never leave it, and state leaves it only between epochs; a stage that reads a source
 //! keeps no state.
 
+mod adopt;
 mod begin;
 mod epochs;
 mod event;
+mod recover;
 mod results;
+mod saves;
 mod states;
 mod table;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use self::epochs::{EpochRow, Epochs};
 pub use self::event::{Retention, RunTask, WorkerAction, WorkerEvent};
+use self::saves::Saves;
 use self::states::{Came, Departure, States};
 use self::table::{BatchTable, Phase};
 use super::MAX_IN_FLIGHT;
-use super::message::{Failure, TaskInput, TaskTally, ToMaster, ToPeer, ToWorker};
+use super::attempt::Restarts;
+use super::message::{
+    Failure, Recover, Resumed, Saved, TaskInput, TaskTally, ToMaster, ToPeer, ToWorker,
+};
 use super::shape::Shape;
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::plan::{Dependency, Plan, Tasks};
@@ -34,6 +41,9 @@ use crate::time::BatchTime;
 /// Batches so far ahead of the oldest one are absurd. More than are in flight: another worker may
 /// know of a release that this one has not heard of yet.
 const MAX_AHEAD: u64 = 4 * MAX_IN_FLIGHT as u64;
+
+/// The epoch of what is said here.
+const ALWAYS: Epoch = Epoch(u64::MAX);
 
 /// The tasks of one worker.
 #[derive(Debug)]
@@ -48,6 +58,15 @@ pub struct WorkerCore {
     spare: Vec<BatchTable>,
     abandoned: Option<BatchSeq>,
     states: States,
+    saves: Saves,
+    /// The newest recovery.
+    recovered: Epoch,
+    /// The recovery that a partition was lost before, and the first batch that had not begun then.
+    restarts: Restarts,
+    /// What others said that know of a newer recovery.
+    early: Vec<ToPeer>,
+    /// What is to be asked for, by owner.
+    wants: BTreeMap<WorkerId, BTreeSet<TaskId>>,
     actions: VecDeque<WorkerAction>,
 }
 
@@ -72,6 +91,11 @@ impl WorkerCore {
             oldest: BatchSeq(1),
             spare: Vec::new(),
             abandoned: None,
+            saves: Saves::default(),
+            recovered: Epoch(0),
+            restarts: Restarts::new(),
+            early: Vec::new(),
+            wants: BTreeMap::new(),
             actions: VecDeque::from([WorkerAction::Report(ToMaster::Joined { slots })]),
         }
     }
@@ -85,14 +109,18 @@ impl WorkerCore {
     pub fn handle(&mut self, event: WorkerEvent) {
         match event {
             WorkerEvent::Master(message) => self.master(message),
-            WorkerEvent::Peer(ToPeer::Produced { epoch, task, attempt: _, blocks }) => {
-                let row = self.epochs.of(task.batch).filter(|row| row.epoch == epoch);
-                if row.is_some_and(|row| row.owner(task.partition) != Some(self.id)) {
-                    self.produced(task, &blocks);
-                }
+            WorkerEvent::Peer(message) => self.peer(message),
+            WorkerEvent::Saved(saved) => self.report(ToMaster::Saved(saved)),
+            WorkerEvent::NotSaved { stage, partition, after } => {
+                self.report(ToMaster::NotSaved { stage, partition, after });
             }
-            WorkerEvent::Peer(ToPeer::State { epoch, stage, partition }) => {
-                self.state_came(epoch, stage, partition);
+            WorkerEvent::Loaded { stage, partition, recovery } => {
+                self.loaded(stage, partition, recovery);
+            }
+            WorkerEvent::NotLoaded { stage, partition, recovery, why } => {
+                if self.expects_load(recovery, stage, partition) {
+                    self.report(ToMaster::NotLoaded { stage, partition, why });
+                }
             }
             WorkerEvent::Ran { task, attempt, blocks, tally } => {
                 self.ran(task, attempt, &blocks, tally);
@@ -104,7 +132,7 @@ impl WorkerCore {
     /// The epoch of a batch, as far as this worker was told.
     #[must_use]
     pub fn epoch_of(&self, batch: BatchSeq) -> Option<Epoch> {
-        self.epochs.of(batch).map(|row| row.epoch)
+        self.epochs.of(batch).map(|row| row.epoch.max(self.recovered))
     }
 
     /// The owner of a partition in a batch, as far as this worker was told.
@@ -128,16 +156,38 @@ impl WorkerCore {
         self.epochs.len() <= 1
             && self.epochs.newest().is_none_or(|row| row.mine.is_empty())
             && self.states.at_rest()
+            && !self.saves.is_loading()
     }
 
+    /// The newest placement or recovery that it was told.
     fn newest(&self) -> Epoch {
-        self.epochs.newest().map_or(Epoch(0), |row| row.epoch)
+        self.epochs.newest().map_or(self.recovered, |row| row.epoch.max(self.recovered))
+    }
+
+    fn peer(&mut self, message: ToPeer) {
+        match message {
+            ToPeer::Produced { epoch, .. } | ToPeer::Want { epoch, .. }
+                if epoch > self.newest() && self.retention == Retention::Released =>
+            {
+                self.early.push(message);
+            }
+            ToPeer::Produced { epoch, task, attempt: _, blocks } => {
+                let known =
+                    |row: &&EpochRow| (row.epoch..=row.epoch.max(self.recovered)).contains(&epoch);
+                let row = self.epochs.of(task.batch).filter(known);
+                if row.is_some_and(|row| row.owner(task.partition) != Some(self.id)) {
+                    self.produced(task, &blocks, epoch);
+                }
+            }
+            ToPeer::State { epoch, stage, partition } => self.state_came(epoch, stage, partition),
+            ToPeer::Want { epoch: _, by, tasks } => self.wanted(by, tasks),
+        }
     }
 
     fn master(&mut self, message: ToWorker) {
         let (newest, epoch) = (self.newest(), message.epoch());
         // What is said about a batch counts in that batch's epoch only; the rest in any known one.
-        let of = |batch| self.epoch_of(batch) == Some(epoch);
+        let of = |batch| self.epochs.of(batch).is_some_and(|row| row.epoch == epoch);
         match message {
             ToWorker::Place { epoch, placement, first, start } => {
                 self.place(epoch, placement, first, start);
@@ -158,7 +208,11 @@ impl WorkerCore {
                 let from = self.abandoned.map_or(from, |before| before.min(from));
                 self.abandoned = Some(from);
             }
-            ToWorker::Release { .. } | ToWorker::Abandon { .. } => {}
+            ToWorker::Recover(recover) => self.recover(*recover),
+            ToWorker::Checkpoint { epoch, after, states } if epoch <= newest => {
+                self.checkpoint(after, &states);
+            }
+            ToWorker::Release { .. } | ToWorker::Abandon { .. } | ToWorker::Checkpoint { .. } => {}
         }
     }
 
@@ -175,7 +229,7 @@ impl WorkerCore {
                 return;
             }
             if self.is_idle() {
-                self.release(first);
+                self.release(self.before_retained(first));
             }
             let row = EpochRow::new(self.id, epoch, first, placement);
             let before = self.epochs.newest();
@@ -185,6 +239,7 @@ impl WorkerCore {
             for (stage, partition, departure) in gone {
                 self.send_state(stage, partition, departure);
             }
+            self.hear_early();
         }
         self.report(ToMaster::Placed { epoch });
         self.settled();
@@ -206,17 +261,23 @@ impl WorkerCore {
     fn state_came(&mut self, epoch: Epoch, stage: StageId, partition: Partition) {
         match self.states.came(stage, partition, epoch, self.newest()) {
             Came::Unexpected | Came::Early => return,
-            Came::PassedOn(departure) => self.send_state(stage, partition, departure),
-            Came::Here { first } => {
-                // The first task from the epoch's first batch on has waited for it.
-                let every = u64::from(self.shape.plan.stage(stage).every.max(1));
-                let next = first.0.checked_next_multiple_of(every);
-                if let Some(at) = next.and_then(|next| self.begun(BatchSeq(next))) {
-                    self.one_less(at, stage, partition.0);
-                }
+            Came::PassedOn { first, departure } => {
+                self.save_if_due(stage, partition, first);
+                self.send_state(stage, partition, departure);
             }
+            Came::Here { first } => self.state_is_here(stage, partition, first),
         }
         self.settled();
+    }
+
+    /// The state of all tasks before `first` is here: the first task since then has waited for it.
+    fn state_is_here(&mut self, stage: StageId, partition: Partition, first: BatchSeq) {
+        self.save_if_due(stage, partition, first);
+        let every = u64::from(self.shape.plan.stage(stage).every.max(1));
+        let next = first.0.checked_next_multiple_of(every);
+        if let Some(at) = next.and_then(|next| self.begun(BatchSeq(next))) {
+            self.one_less(at, stage, partition.0);
+        }
     }
 
     fn settled(&mut self) {

@@ -17,19 +17,26 @@ impl WorkerCore {
         tally: TaskTally,
     ) {
         let Some(epoch) = self.epoch_of(task.batch) else { return };
+        if self.ghost_ended(task, attempt) {
+            return;
+        }
         match self.phase(task) {
             Some(phase) if *phase == Phase::Running(attempt) => *phase = Phase::Done,
             _ => return,
         }
         self.report(ToMaster::TaskDone { epoch, task, attempt, tally });
         self.tell_peers(task, attempt, blocks);
-        self.produced(task, blocks);
+        self.remember(task, blocks);
+        self.produced(task, blocks, ALWAYS);
         self.state_left(task);
         self.consumed(task);
     }
 
     pub(super) fn failed(&mut self, task: TaskId, attempt: Attempt, failure: Failure) {
         let Some(epoch) = self.epoch_of(task.batch) else { return };
+        if self.ghost_ended(task, attempt) {
+            return;
+        }
         match self.phase(task) {
             Some(phase) if *phase == Phase::Running(attempt) => *phase = Phase::Failed(attempt),
             _ => return,
@@ -58,6 +65,16 @@ impl WorkerCore {
         let Some(row) = self.epochs.of(task.batch).filter(|row| !row.peers.is_empty()) else {
             return;
         };
+        let Some(at) = self.begun(task.batch) else { return };
+        let table = &mut self.tables[at];
+        let wanted = table.stages[task.stage.index()].wanted.remove(&task.partition.0);
+        if !table.parts[table.part_of(task.partition.0)].is_told {
+            // Those who need it have asked, or will.
+            for peer in wanted.into_iter().flatten() {
+                self.tell_one(peer, task, attempt, blocks);
+            }
+            return;
+        }
         let peers = match reach {
             Dependency::Shuffle => row.peers.as_slice(),
             Dependency::Gather | Dependency::Narrow => match row.owner(Partition(0)) {
@@ -73,43 +90,65 @@ impl WorkerCore {
             let start = owned.partition_point(|(owner, _)| owner < peer);
             let blocks = owned[start..].iter().take_while(|(owner, _)| owner == peer);
             let blocks = blocks.map(|(_, block)| *block).collect();
-            let message = ToPeer::Produced { epoch: row.epoch, task, attempt, blocks };
+            let epoch = row.epoch.max(self.recovered);
+            let message = ToPeer::Produced { epoch, task, attempt, blocks };
             self.actions.push_back(WorkerAction::Tell(*peer, message));
         }
     }
 
-    /// A task, here or elsewhere, has run: those that read it miss one less.
-    pub(super) fn produced(&mut self, task: TaskId, blocks: &[(TailId, Partition)]) {
+    /// A task, here or elsewhere, has run: those that read it miss one less. It was said in epoch `said`.
+    pub(super) fn produced(&mut self, task: TaskId, blocks: &[(TailId, Partition)], said: Epoch) {
         if self.shape.slot(task).is_none() {
             return;
         }
         let Some(at) = self.table(task.batch) else {
             return;
         };
+        for part in 0..self.tables[at].parts.len() {
+            self.produced_for(at, part, task, blocks, said);
+        }
+    }
+
+    fn produced_for(
+        &mut self,
+        at: usize,
+        index: usize,
+        task: TaskId,
+        blocks: &[(TailId, Partition)],
+        said: Epoch,
+    ) {
         let table = &mut self.tables[at];
+        let alone = table.parts.len() == 1;
+        let part = &mut table.parts[index];
         let producer = &mut table.stages[task.stage.index()];
-        if !producer.heard.insert(task.partition.index()) {
+        if said < part.since
+            || !part.stages[task.stage.index()].heard.insert(task.partition.index())
+        {
             return;
         }
-        producer.note(task.partition, blocks);
+        producer.note(task.partition, blocks, (!alone).then_some(&*part.mine));
         if table.begun.is_none() || task.partition.0 >= producer.tasks {
             return;
         }
-        for index in 0..self.shape.readers(task.stage).len() {
-            let reader = self.shape.readers(task.stage)[index];
+        let here = alone || part.has(task.partition.0);
+        for reader in 0..self.shape.readers(task.stage).len() {
+            let reader = self.shape.readers(task.stage)[reader];
             if reader.dependency == Dependency::Narrow {
-                self.one_less(at, reader.stage, task.partition.0);
+                if here {
+                    self.one_less(at, reader.stage, task.partition.0);
+                }
                 continue;
             }
-            let table = &mut self.tables[at].stages[reader.stage.index()];
-            if table.wide_missing == 1 {
-                let mine = Arc::clone(&self.tables[at].mine);
+            let part = &mut self.tables[at].parts[index];
+            let missing = &mut part.stages[reader.stage.index()].wide_missing;
+            let last = *missing == 1;
+            *missing = missing.saturating_sub(1);
+            if last {
+                let mine = Arc::clone(&part.mine);
                 for partition in mine.iter() {
                     self.one_less(at, reader.stage, *partition);
                 }
             }
-            let table = &mut self.tables[at].stages[reader.stage.index()];
-            table.wide_missing = table.wide_missing.saturating_sub(1);
         }
     }
 
@@ -120,6 +159,8 @@ impl WorkerCore {
         if row.state.is_none() {
             return;
         }
+        let here = BatchSeq(task.batch.0.saturating_add(1));
+        self.save_if_due(task.stage, task.partition, here);
         if let Some(departure) = self.states.left(task.stage, task.partition, task.batch) {
             return self.send_state(task.stage, task.partition, departure);
         }

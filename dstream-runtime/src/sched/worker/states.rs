@@ -37,7 +37,7 @@ pub(super) enum Came {
     /// It stays, and is that of all tasks before this batch.
     Here { first: BatchSeq },
     /// The turn of this worker was over already.
-    PassedOn(Departure),
+    PassedOn { first: BatchSeq, departure: Departure },
 }
 
 /// The states of one worker.
@@ -185,9 +185,38 @@ impl States {
         };
         self.here[stage.index()][partition.index()] = first;
         match self.due(stage, partition) {
-            Some(departure) => Came::PassedOn(departure),
+            Some(departure) => Came::PassedOn { first, departure },
             None => Came::Here { first },
         }
+    }
+
+    /// A state was loaded, and is that of all tasks before `first`.
+    pub(super) fn loaded(&mut self, stage: StageId, partition: Partition, first: BatchSeq) -> Came {
+        if let Some(here) = self.here[stage.index()].get_mut(partition.index()) {
+            *here = first;
+        }
+        match self.due(stage, partition) {
+            Some(departure) => Came::PassedOn { first, departure },
+            None => Came::Here { first },
+        }
+    }
+
+    /// The state here is that of all tasks before this batch, if it is here.
+    pub(super) fn here(&self, stage: StageId, partition: Partition) -> Option<BatchSeq> {
+        let here = self.here.get(stage.index())?.get(partition.index())?;
+        (*here != AWAY).then_some(*here)
+    }
+
+    /// A partition was lost: its state is not here, and nothing is expected or owed. Whether it was here.
+    pub(super) fn forget(&mut self, stage: StageId, partition: Partition) -> bool {
+        let range = (stage, partition, Epoch(0))..=(stage, partition, Epoch(u64::MAX));
+        let of = |key: &Move| range.contains(key);
+        self.arriving.retain(|key, _| !of(key));
+        self.leaving.retain(|key, _| !of(key));
+        let early = self.early.remove(&(stage, partition)).is_some();
+        let here = self.here.get_mut(stage.index()).and_then(|s| s.get_mut(partition.index()));
+        let was = here.map(|here| std::mem::replace(here, AWAY));
+        early || was.is_some_and(|was| was != AWAY)
     }
 
     /// The departure whose last task has run, if there is one: the state is away then.

@@ -6,7 +6,7 @@ use crate::driver::cluster::ClusterError;
 use crate::driver::cluster::note::{Freight, PeerNote, Place};
 use crate::driver::worker::Segment;
 use crate::exec::task::SavedState;
-use crate::id::{Attempt, Epoch, Partition, SourceId, StageId, TaskId};
+use crate::id::{Attempt, Epoch, Partition, SourceId, StageId, TaskId, WorkerId};
 use crate::net::PeerId;
 use crate::sched::message::ToPeer;
 use crate::source::Carried;
@@ -17,6 +17,7 @@ use crate::wire::{BlockHeader, Cargo, MessageKind, Received};
 pub(super) enum Key {
     Task(TaskId, Attempt),
     State(Epoch, StageId, Partition),
+    Want(Epoch, WorkerId),
 }
 
 impl Key {
@@ -24,6 +25,7 @@ impl Key {
         match message {
             ToPeer::Produced { task, attempt, .. } => Self::Task(*task, *attempt),
             ToPeer::State { epoch, stage, partition } => Self::State(*epoch, *stage, *partition),
+            ToPeer::Want { epoch, by, .. } => Self::Want(*epoch, *by),
         }
     }
 }
@@ -167,7 +169,9 @@ impl Driver<'_> {
 
     /// A message is complete.
     pub(super) fn pass_on(&mut self, message: ToPeer, places: &[Place], blocks: Vec<Block>) {
-        let (ToPeer::Produced { epoch, .. } | ToPeer::State { epoch, .. }) = &message;
+        let (ToPeer::Produced { epoch, .. }
+        | ToPeer::State { epoch, .. }
+        | ToPeer::Want { epoch, .. }) = &message;
         if *epoch > self.beat.epoch {
             self.early.push((message, places.to_vec(), blocks));
             return;

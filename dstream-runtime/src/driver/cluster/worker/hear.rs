@@ -138,7 +138,10 @@ impl Driver<'_> {
                     self.release(*oldest);
                 }
                 ToWorker::Release { oldest, .. } => self.release(*oldest),
-                ToWorker::Again { .. } | ToWorker::Abandon { .. } => {}
+                // What peers say with this number counts from here on.
+                ToWorker::Recover(recover) => self.beat.epoch = recover.epoch,
+                ToWorker::Again { .. } | ToWorker::Abandon { .. } | ToWorker::Checkpoint { .. } => {
+                }
             }
             self.worker.master_said(message);
             for (message, places, blocks) in std::mem::take(&mut self.early) {

@@ -40,7 +40,7 @@ impl Driver<'_> {
             Asks::Tell(to, message, segments) => {
                 let task = match &message {
                     ToPeer::Produced { task, attempt, .. } => Some((*task, *attempt)),
-                    ToPeer::State { .. } => None,
+                    ToPeer::State { .. } | ToPeer::Want { .. } => None,
                 };
                 let blocks = segments.into_iter().map(|segment| {
                     let Segment { tail, partition, block } = segment;
@@ -147,7 +147,9 @@ impl Driver<'_> {
             }
         };
         let epoch = match &message {
-            ToPeer::Produced { epoch, .. } | ToPeer::State { epoch, .. } => *epoch,
+            ToPeer::Produced { epoch, .. }
+            | ToPeer::State { epoch, .. }
+            | ToPeer::Want { epoch, .. } => *epoch,
         };
         let label =
             |(place, block): &(Place, Block)| Label { place: *place, len: block.byte_len() as u32 };

@@ -1,0 +1,23 @@
+//! The numbers of a task's runs.
+//!
+//! Runs are numbered from 0, and anew from a larger number when the task's partition was lost: so no run of
+//! it is ever taken for one from before.
+
+use std::collections::BTreeMap;
+
+use crate::id::{Attempt, BatchSeq, Epoch, Partition};
+
+/// So many bits are for runs between two losses.
+const BITS: u32 = 10;
+
+/// Per partition that was lost: the first batch that had not begun then, and the recovery.
+pub(super) type Restarts = BTreeMap<Partition, (BatchSeq, Epoch)>;
+
+/// The number of the first run of a task.
+pub(super) fn first_attempt(restarts: &Restarts, batch: BatchSeq, partition: Partition) -> Attempt {
+    if restarts.is_empty() {
+        return Attempt(0);
+    }
+    let restart = restarts.get(&partition).filter(|(until, _)| batch < *until);
+    Attempt(restart.map_or(0, |(_, epoch)| (epoch.0 as u32) << BITS))
+}

@@ -1,0 +1,225 @@
+//! Workers were lost: their partitions go to heirs, and nothing else changes.
+//!
+//! A partition that a lost worker owned in any batch that is not over is lost as a whole, and goes to one
+//! heir in all of these: so its states move nowhere while they are made again. The heirs are told from which
+//! saved states, and which tasks have not been reported; what else must run again they find out among
+//! themselves (see the worker's core). Nothing is cut until everybody knows.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::id::Partition;
+use crate::sched::message::{PlacementRow, Recover, Resumed, TaskInput};
+
+/// No more batches than this wait for saved states.
+pub(super) const MAX_RETAINED: u64 = 256;
+/// How long nothing is saved after something could not be, in milliseconds.
+const RETRY_MS: u64 = 1000;
+
+impl MasterCore {
+    /// Gives the partitions of lost workers to others, as soon as there is one.
+    pub(super) fn recover(&mut self) {
+        if self.dead.is_empty() {
+            return;
+        }
+        let mut heirs = self.members.owners_to_be();
+        if heirs.is_empty() {
+            // Those who were to leave are better than nobody.
+            heirs = self.members.iter().map(|(worker, _)| worker).collect();
+        }
+        let Some(newest) = self.epochs.newest().filter(|_| !heirs.is_empty()) else { return };
+        let dead = std::mem::take(&mut self.dead);
+        let lost = self.epochs.lost(&dead);
+        let epoch = Epoch(self.epochs.last().0 + 1);
+        let spread = place(self.shape.partitions, &heirs, &newest.placement, epoch);
+        let heir = |partition: Partition| {
+            let owner = newest.owner(partition).filter(|owner| heirs.contains(owner));
+            owner.unwrap_or(spread[partition.index()])
+        };
+        let heir_of: BTreeMap<Partition, WorkerId> = lost.iter().map(|p| (*p, heir(*p))).collect();
+        // Those that own nothing any more are told so.
+        let mut told: BTreeSet<WorkerId> = self.epochs.owners().into_iter().collect();
+        self.epochs.recover(&heir_of);
+        let next = self.begun();
+        self.restarts.extend(lost.iter().map(|partition| (*partition, (next, epoch))));
+        self.failing.retain(|task, _| !heir_of.contains_key(&task.partition));
+        if let Some(checkpoints) = &mut self.checkpoints {
+            let obsolete = checkpoints.lost(&lost).into_iter();
+            self.actions.extend(obsolete.map(MasterAction::Obsolete));
+        }
+        told.extend(self.epochs.owners());
+        let told: Vec<WorkerId> =
+            told.into_iter().filter(|worker| self.members.is_member(*worker)).collect();
+        let row = self.epochs.newest();
+        self.members.inherit(|worker| row.is_some_and(|row| row.share(worker) > 0));
+        self.members.tell(&told, epoch);
+        for worker in told {
+            let mine: BTreeSet<_> =
+                heir_of.iter().filter(|(_, heir)| **heir == worker).map(|(p, _)| *p).collect();
+            let recover = Recover {
+                epoch,
+                rows: self
+                    .epochs
+                    .iter()
+                    .map(|row| PlacementRow {
+                        epoch: row.epoch,
+                        first: row.first,
+                        placement: row.placement.clone(),
+                    })
+                    .collect(),
+                lost: lost.clone(),
+                oldest: self.oldest(),
+                next,
+                batches: if mine.is_empty() { Vec::new() } else { self.resumed(&mine) },
+                states: self.bases(&mine),
+            };
+            let recover = ToWorker::Recover(Box::new(recover));
+            self.actions.push_back(MasterAction::Tell(worker, recover));
+        }
+    }
+
+    /// The first batch that has not begun.
+    fn begun(&self) -> BatchSeq {
+        match self.is_cutting() {
+            true => BatchSeq(self.next.0 - 1),
+            false => self.next,
+        }
+    }
+
+    /// What heirs must know of the batches that have begun and are not over.
+    fn resumed(&self, mine: &BTreeSet<Partition>) -> Vec<Resumed> {
+        let kept = self.kept.iter().map(|(seq, inputs)| (*seq, inputs, None));
+        let running = self.batches.iter().filter(|b| !matches!(b.phase, Phase::Cutting(_)));
+        let running = running.map(|batch| match &batch.phase {
+            Phase::Running(running) => (batch.seq, &batch.inputs, Some(running)),
+            _ => (batch.seq, &batch.inputs, None),
+        });
+        kept.chain(running)
+            .map(|(batch, inputs, running)| Resumed {
+                batch,
+                time: self.config.timetable.end(batch),
+                inputs: inputs.iter().map(|inputs| inputs.len() as u32).collect(),
+                ranges: ranges(inputs, mine),
+                open: running.map_or(Vec::new(), |running| self.open(batch, running, mine)),
+            })
+            .collect()
+    }
+
+    fn open(
+        &self,
+        batch: BatchSeq,
+        running: &Running,
+        mine: &BTreeSet<Partition>,
+    ) -> Vec<(crate::id::StageId, Partition)> {
+        let stages = self.shape.plan.stages.iter();
+        let open = stages.flat_map(|row| {
+            let open = self.open_tasks(batch, row, running).filter(|p| mine.contains(p));
+            open.map(|partition| (row.id, partition))
+        });
+        open.collect()
+    }
+
+    fn bases(&self, mine: &BTreeSet<Partition>) -> Vec<crate::sched::message::Saved> {
+        let Some(checkpoints) = &self.checkpoints else { return Vec::new() };
+        mine.iter().flat_map(|p| checkpoints.of_partition(*p)).cloned().collect()
+    }
+
+    /// A state was saved.
+    pub(super) fn saved(&mut self, worker: WorkerId, saved: crate::sched::message::Saved) -> bool {
+        let row = self.epochs.of(saved.after);
+        if row.is_none_or(|row| row.owner(saved.partition) != Some(worker)) {
+            return false;
+        }
+        let complete = self.checkpoints.as_mut().is_some_and(|all| all.saved(saved));
+        if complete {
+            self.let_go();
+        }
+        complete
+    }
+
+    /// A state could not be saved.
+    pub(super) fn not_saved(
+        &mut self,
+        now_ms: u64,
+        worker: WorkerId,
+        state: (crate::id::StageId, Partition),
+        after: BatchSeq,
+    ) {
+        let row = self.epochs.of(after);
+        if row.is_some_and(|row| row.owner(state.1) == Some(worker))
+            && let Some(checkpoints) = &mut self.checkpoints
+        {
+            checkpoints.not_saved(state, after, now_ms.saturating_add(RETRY_MS));
+        }
+    }
+
+    /// Batches that are over by now are let go everywhere.
+    pub(super) fn let_go(&mut self) {
+        let published = self.batches.front().map_or(self.next, |batch| batch.seq);
+        let published = BatchSeq(published.0 - 1);
+        if let Some(checkpoints) = &mut self.checkpoints {
+            for saved in checkpoints.published(published) {
+                self.actions.push_back(MasterAction::Obsolete(saved));
+            }
+        }
+        let before = self.oldest();
+        let base = self.checkpoints.as_ref().and_then(Checkpoints::base).unwrap_or(published);
+        while self.kept.pop_front_if(|(seq, _)| *seq <= base).is_some() {}
+        let oldest = self.oldest();
+        if oldest <= before {
+            return;
+        }
+        self.release(oldest);
+    }
+
+    /// Has states saved, if it is their turn: after the newest batch that has begun.
+    pub(super) fn checkpoint(&mut self, now_ms: u64) -> Option<u64> {
+        let after = BatchSeq(self.begun().0 - 1);
+        let full = self.is_full();
+        let begins = after > self.checkpointed;
+        if self.failed.is_some()
+            || (!begins && !full)
+            || !self.dead.is_empty()
+            || after < self.config.first
+        {
+            return None;
+        }
+        if self.epochs.newest().is_none_or(|row| row.first > after) {
+            // States move already; the next batch will be cut.
+            return None;
+        }
+        self.checkpointed = after;
+        let waits = self.next.0 - self.oldest().0 > MAX_RETAINED / 2;
+        let urgent = waits || self.epochs.is_moving();
+        let checkpoints = self.checkpoints.as_mut()?;
+        let states = checkpoints.next(after, urgent, now_ms);
+        let retry = checkpoints.retry_at(now_ms).filter(|_| full);
+        let Some(row) = self.epochs.of(after).filter(|_| !states.is_empty()) else { return retry };
+        let mut by_owner: BTreeMap<WorkerId, Vec<_>> = BTreeMap::new();
+        for state in states {
+            if let Some(owner) = row.owner(state.1) {
+                by_owner.entry(owner).or_default().push(state);
+            }
+        }
+        for (owner, states) in by_owner {
+            let checkpoint = ToWorker::Checkpoint { epoch: row.epoch, after, states };
+            self.actions.push_back(MasterAction::Tell(owner, checkpoint));
+        }
+        retry
+    }
+
+    /// Whether as many batches as may be wait for saved states.
+    pub(super) fn is_full(&self) -> bool {
+        self.checkpoints.is_some() && self.next.0.saturating_sub(self.oldest().0) >= MAX_RETAINED
+    }
+}
+
+/// What the tasks of some partitions read.
+fn ranges(inputs: &[Vec<Vec<Range>>], mine: &BTreeSet<Partition>) -> Vec<TaskInput> {
+    let sources = (0..).map(SourceId).zip(inputs);
+    let inputs = sources.flat_map(|(source, inputs)| {
+        let of = (0..).map(Partition).zip(inputs).filter(|(p, _)| mine.contains(p));
+        of.map(move |(partition, ranges)| TaskInput { source, partition, ranges: ranges.clone() })
+    });
+    inputs.collect()
+}

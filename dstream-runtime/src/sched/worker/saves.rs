@@ -1,0 +1,133 @@
+//! States that are to be saved, and those that are loaded.
+//!
+//! Invariants: a state is saved between the last task up to the batch that the master named and the next;
+//! it is loaded when no task that uses it runs any more, and only the newest load of it counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+/// Saves and loads of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Saves {
+    /// The batch that a state is to be saved after.
+    due: BTreeMap<(StageId, Partition), BatchSeq>,
+    /// States that are loaded, and by which recovery; whether that was asked for.
+    loads: BTreeMap<(StageId, Partition), (Saved, Epoch, bool)>,
+    /// Tasks that ran on states when those were lost here, and run still.
+    ghosts: BTreeSet<(StageId, Partition, BatchSeq, Attempt)>,
+}
+
+impl Saves {
+    /// Whether states are still to come.
+    pub(super) fn is_loading(&self) -> bool {
+        !self.loads.is_empty()
+    }
+
+    fn has_ghost(&self, stage: StageId, partition: Partition) -> bool {
+        self.ghosts.iter().any(|(s, p, ..)| (*s, *p) == (stage, partition))
+    }
+}
+
+impl WorkerCore {
+    /// Whether a state that was loaded must be put in its place, and told.
+    #[must_use]
+    pub fn expects_load(&self, recovery: Epoch, stage: StageId, partition: Partition) -> bool {
+        let load = self.saves.loads.get(&(stage, partition));
+        load.is_some_and(|(_, of, asked)| *of == recovery && *asked)
+    }
+
+    /// The master wants states as they are after a batch; no later one has begun.
+    pub(super) fn checkpoint(&mut self, after: BatchSeq, states: &[(StageId, Partition)]) {
+        for (stage, partition) in states {
+            let row = self.shape.plan.stages.get(stage.index());
+            if row.is_none_or(|row| row.state.is_none()) {
+                continue;
+            }
+            self.saves.due.insert((*stage, *partition), after);
+            if let Some(here) = self.states.here(*stage, *partition) {
+                self.save_if_due(*stage, *partition, here);
+            }
+        }
+    }
+
+    /// A state is that of all tasks before `here`: saves it, if that is what was waited for.
+    pub(super) fn save_if_due(&mut self, stage: StageId, partition: Partition, here: BatchSeq) {
+        let Some(after) = self.saves.due.get(&(stage, partition)).copied() else { return };
+        let every = u64::from(self.shape.plan.stage(stage).every.max(1));
+        let last = after.0 / every * every;
+        if here.0 > last {
+            self.saves.due.remove(&(stage, partition));
+            if here.0 > last + every {
+                // Too late: it is a later state by now.
+                return self.report(ToMaster::NotSaved { stage, partition, after });
+            }
+            self.actions.push_back(WorkerAction::Save { stage, partition, after });
+        }
+    }
+
+    /// A partition was lost: nothing of its state counts any more.
+    pub(super) fn forget_state(&mut self, stage: StageId, partition: Partition) {
+        let was_here = self.states.forget(stage, partition);
+        self.saves.due.remove(&(stage, partition));
+        let was_loading = self.saves.loads.remove(&(stage, partition)).is_some();
+        if (was_here || was_loading) && !self.saves.has_ghost(stage, partition) {
+            self.actions.push_back(WorkerAction::Discard { stage, partition });
+        }
+    }
+
+    /// A task runs that nobody wants to hear of any more.
+    pub(super) fn haunts(&mut self, task: TaskId, attempt: Attempt) {
+        if self.shape.plan.stage(task.stage).state.is_some() {
+            self.saves.ghosts.insert((task.stage, task.partition, task.batch, attempt));
+        }
+    }
+
+    /// Whether it was a task that nobody wants to hear of any more. With the last one on a state that can
+    /// be loaded.
+    pub(super) fn ghost_ended(&mut self, task: TaskId, attempt: Attempt) -> bool {
+        let (stage, partition) = (task.stage, task.partition);
+        if !self.saves.ghosts.remove(&(stage, partition, task.batch, attempt)) {
+            return false;
+        }
+        if !self.saves.has_ghost(stage, partition) {
+            match self.saves.loads.contains_key(&(stage, partition)) {
+                true => self.load(stage, partition),
+                false => self.actions.push_back(WorkerAction::Discard { stage, partition }),
+            }
+        }
+        true
+    }
+
+    /// A state is to be made from a saved one.
+    pub(super) fn restore(&mut self, state: Saved, recovery: Epoch) {
+        let (stage, partition) = (state.stage, state.partition);
+        self.saves.loads.insert((stage, partition), (state, recovery, false));
+        if !self.saves.has_ghost(stage, partition) {
+            self.load(stage, partition);
+        }
+    }
+
+    fn load(&mut self, stage: StageId, partition: Partition) {
+        if let Some((state, recovery, asked)) = self.saves.loads.get_mut(&(stage, partition)) {
+            *asked = true;
+            let (state, recovery) = (state.clone(), *recovery);
+            self.actions.push_back(WorkerAction::Load { state, recovery });
+        }
+    }
+
+    pub(super) fn loaded(&mut self, stage: StageId, partition: Partition, recovery: Epoch) {
+        if !self.expects_load(recovery, stage, partition) {
+            return;
+        }
+        let Some((state, ..)) = self.saves.loads.remove(&(stage, partition)) else { return };
+        let first = BatchSeq(state.after.0.saturating_add(1));
+        match self.states.loaded(stage, partition, first) {
+            Came::PassedOn { first, departure } => {
+                self.save_if_due(stage, partition, first);
+                self.send_state(stage, partition, departure);
+            }
+            _ => self.state_is_here(stage, partition, first),
+        }
+    }
+}
