@@ -32,8 +32,12 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     };
     let stop = running.stop_on_signals(leave)?;
     let preview = running.preview;
-    let options =
-        MasterOptions { state: state.0.clone(), workers, ..options(&mut opened, preview) };
+    let options = MasterOptions {
+        state: state.0.clone(),
+        workers,
+        checkpoint: invocation.cluster.checkpoint,
+        ..options(&mut opened, preview)
+    };
     let speaker = running.display.speaker();
     let mut crew = Crew::new(orders, speaker.clone(), stop.clone());
     let mut observer =

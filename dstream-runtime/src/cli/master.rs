@@ -32,6 +32,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         public,
         state: state(invocation),
         workers,
+        checkpoint: invocation.cluster.checkpoint,
         ..options(&mut opened, running.preview)
     };
     let speaker = running.display.speaker();
@@ -53,6 +54,7 @@ pub(super) fn options(opened: &mut Opened, preview: u32) -> MasterOptions {
         state: MasterPaths::new("").state().to_owned(),
         workers: 1,
         lease: MasterOptions::LEASE,
+        checkpoint: None,
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,

@@ -23,6 +23,11 @@ impl Told for ClusterNews {
                 };
                 format!("{epoch} from {first} on: {}{moved}", some(*workers, "worker"))
             }
+            Self::Recovering { first, workers, moved, .. } => format!(
+                "{} on {} from what was saved; computed again from {first} on",
+                some_go(*moved),
+                some(*workers, "worker")
+            ),
             Self::Draining { worker } => format!("{worker} hands over what it holds"),
             Self::Drained { worker } => format!("{worker} holds nothing any more and may go"),
             Self::Left { worker, why } => format!("{worker} is gone: {why}"),
@@ -69,6 +74,10 @@ impl Told for WorkerNews {
 /// News is plain data: it has a form as JSON.
 fn of(value: serde_json::Result<Value>) -> Value {
     value.unwrap_or_else(|error| json!({"event": "warning", "message": error.to_string()}))
+}
+
+fn some_go(n: u32) -> String {
+    if n == 1 { "1 partition goes".to_owned() } else { format!("{n} partitions go") }
 }
 
 fn be(n: u32) -> &'static str {

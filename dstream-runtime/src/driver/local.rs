@@ -147,6 +147,7 @@ impl<'e> Engine<'e> {
             attempts: config.attempts,
             workers: 1,
             lease: None,
+            checkpoint: None,
             interval: config.interval,
             preview: config.preview,
             from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),
@@ -199,7 +200,7 @@ impl<'e> Engine<'e> {
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Stop => self.master.handle(MasterEvent::Stop),
             // Nobody else is there to be heard.
-            Event::Net(_) | Event::Received(..) => {}
+            Event::Net(_) | Event::Received(..) | Event::Saved(..) => {}
         }
     }
 
@@ -216,7 +217,8 @@ impl<'e> Engine<'e> {
                     // The only worker stays.
                     master::Asks::Dismiss(_)
                     | master::Asks::Evict(..)
-                    | master::Asks::Refuse(..) => {}
+                    | master::Asks::Refuse(..)
+                    | master::Asks::Obsolete(_) => {}
                 }
                 continue;
             }
@@ -234,7 +236,7 @@ impl<'e> Engine<'e> {
             }
             Asks::Report(message, leaving) => self.master.worker_said(HERE, message, leaving),
             // There is nobody else.
-            Asks::Tell(..) | Asks::Move { .. } => {}
+            Asks::Tell(..) | Asks::Move { .. } | Asks::Save { .. } | Asks::Load { .. } => {}
         }
     }
 

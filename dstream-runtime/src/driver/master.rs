@@ -17,7 +17,7 @@ mod publish;
 mod spread;
 mod totals;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::batch::InFlight;
@@ -35,7 +35,7 @@ use super::worker::Leaving;
 use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
 use crate::plan::{Plan, Tasks};
 use crate::sched::master::Outcome;
-use crate::sched::message::{ToMaster, ToWorker};
+use crate::sched::message::{Saved, ToMaster, ToWorker};
 use crate::sched::status::Status;
 use crate::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent};
 use crate::source::{Cut, Input};
@@ -51,6 +51,8 @@ pub(super) struct Settings {
     pub(super) workers: u32,
     /// After how long a silence a worker counts as gone.
     pub(super) lease: Option<Duration>,
+    /// About how often states are saved, so that a worker may be lost.
+    pub(super) checkpoint: Option<Duration>,
     /// The batch interval, if it is not the plan's.
     pub(super) interval: Option<Duration>,
     /// How many records of each output and batch are shown to the observer.
@@ -82,6 +84,8 @@ pub(super) enum Asks {
     Evict(WorkerId, String),
     /// A worker cannot be drained, and why.
     Refuse(WorkerId, String),
+    /// Nobody will load this state any more.
+    Obsolete(Saved),
 }
 
 /// The life of a job's batches.
@@ -96,6 +100,8 @@ pub(super) struct Master<'e> {
     live: bool,
     /// Batches in flight, oldest first.
     batches: VecDeque<InFlight>,
+    /// The inputs of batches that are published, while they may have to be read again.
+    past: BTreeMap<BatchSeq, Vec<Vec<Input>>>,
     /// What was made of the batch that is being published.
     publishing: Vec<OutputReport>,
     /// When the core wants to be told the time.
@@ -136,7 +142,7 @@ impl<'e> Master<'e> {
                 timetable,
                 live: ends.live.clone(),
                 first: BatchSeq(last.0 + 1),
-                checkpoint_ms: None,
+                checkpoint_ms: settings.checkpoint.map(|every| every.as_millis() as u64),
                 lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
             },
         );
@@ -150,6 +156,7 @@ impl<'e> Master<'e> {
             timetable,
             live,
             batches: VecDeque::new(),
+            past: BTreeMap::new(),
             publishing: Vec::new(),
             timer: None,
             totals: Totals::new(plan),
@@ -169,7 +176,10 @@ impl<'e> Master<'e> {
 
     /// A worker said something; what left the job with a task that is done is here.
     pub(super) fn worker_said(&mut self, worker: WorkerId, message: ToMaster, leaving: Leaving) {
-        if let ToMaster::TaskDone { task, tally, .. } = &message {
+        // A task whose worker was lost may be reported by another as well: it counts once.
+        if let ToMaster::TaskDone { task, tally, .. } = &message
+            && self.core.accepts(worker, &message)
+        {
             let (task, tally) = (*task, *tally);
             let row = self.plan.stages.get(task.stage.index());
             let source = row.and_then(|row| match row.tasks {
@@ -259,8 +269,14 @@ impl<'e> Master<'e> {
         let Tasks::PerRange(source) = self.plan.stages.get(task.stage.index())?.tasks else {
             return None;
         };
+        let of = |inputs: &Vec<Vec<Input>>| {
+            inputs.get(source.index())?.get(task.partition.index()).cloned()
+        };
+        if let Some(inputs) = self.past.get(&task.batch) {
+            return of(inputs);
+        }
         let at = usize::try_from(task.batch.0.checked_sub(self.batches.front()?.seq.0)?).ok()?;
-        self.batches.get(at)?.inputs.get(source.index())?.get(task.partition.index()).cloned()
+        of(&self.batches.get(at)?.inputs)
     }
 
     /// When the core wants to be told the time.
@@ -288,7 +304,15 @@ impl<'e> Master<'e> {
     pub(super) fn poll(&mut self) -> Option<Asks> {
         loop {
             match self.core.poll()? {
-                MasterAction::Tell(worker, message) => return Some(Asks::Tell(worker, message)),
+                MasterAction::Tell(worker, message) => {
+                    if let ToWorker::Release { oldest, .. } | ToWorker::Begin { oldest, .. } =
+                        &message
+                        && !self.past.is_empty()
+                    {
+                        self.past = self.past.split_off(oldest);
+                    }
+                    return Some(Asks::Tell(worker, message));
+                }
                 MasterAction::Dismiss(worker) => return Some(Asks::Dismiss(worker)),
                 MasterAction::Evict(worker, why) => return Some(Asks::Evict(worker, why)),
                 MasterAction::Refuse { worker, why } => return Some(Asks::Refuse(worker, why)),
@@ -308,8 +332,7 @@ impl<'e> Master<'e> {
                 MasterAction::Persist(seq, _) => self.handle(MasterEvent::Synced(seq)),
                 MasterAction::Publish { batch, token: _ } => self.publish(batch),
                 MasterAction::Unneeded { batch } => self.batches.retain(|b| b.seq != batch),
-                // States are saved only where a time is given for it.
-                MasterAction::Obsolete(_) => {}
+                MasterAction::Obsolete(saved) => return Some(Asks::Obsolete(saved)),
                 MasterAction::SetTimer(at) => self.timer = Some(self.clock.instant(at)),
                 MasterAction::Finish(outcome) => self.outcome = Some(outcome),
             }

@@ -23,6 +23,7 @@ pub use stop::StopHandle;
 
 use crate::id::{BatchSeq, SourceId};
 use crate::net::Delivery;
+use crate::sched::message::Saved;
 use crate::source::{Cut, receive};
 
 /// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
@@ -44,6 +45,8 @@ enum Event {
     Net(Delivery),
     /// A receiver on this worker has something.
     Received(SourceId, receive::Delivery),
+    /// A state is in safety, or is not.
+    Saved(Saved, bool),
     /// The job is to stop.
     Stop,
 }

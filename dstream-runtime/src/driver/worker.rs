@@ -30,7 +30,7 @@ use crate::id::{
     BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
 };
 use crate::plan::Plan;
-use crate::sched::message::{ToMaster, ToPeer, ToWorker};
+use crate::sched::message::{Saved, ToMaster, ToPeer, ToWorker};
 use crate::sched::worker::RunTask;
 use crate::sched::{Retention, WorkerAction, WorkerCore, WorkerEvent};
 use crate::sink::Part;
@@ -46,6 +46,15 @@ pub(super) enum Asks {
     Tell(WorkerId, ToPeer, Vec<Segment>),
     /// Give another worker the state of a partition: [`Worker::give_up`] has it.
     Move { to: WorkerId, epoch: Epoch, stage: StageId, partition: Partition },
+    /// Bring a state into safety: [`Worker::saved`], or not, answers.
+    Save {
+        stage: StageId,
+        partition: Partition,
+        after: BatchSeq,
+        state: Result<SavedState, TaskError>,
+    },
+    /// Load a state: [`Worker::load`], or not, answers.
+    Load { state: Saved, recovery: Epoch },
 }
 
 /// A block for a partition of another worker.
@@ -168,6 +177,38 @@ impl<'e> Worker<'e> {
         }
     }
 
+    /// The state of a partition as it is.
+    fn snapshot(&mut self, stage: StageId, partition: Partition) -> Result<SavedState, TaskError> {
+        match self.store.state(stage, partition) {
+            Some(state) => self.kernels.stages[stage.index()].save(state),
+            None => Ok(SavedState::default()),
+        }
+    }
+
+    /// A state is in safety, or could not be brought there.
+    pub(super) fn saved(&mut self, saved: Saved, safe: bool) {
+        let Saved { stage, partition, after, .. } = saved;
+        self.core.handle(match safe {
+            true => WorkerEvent::Saved(saved),
+            false => WorkerEvent::NotSaved { stage, partition, after },
+        });
+    }
+
+    /// Puts a state that was loaded in place.
+    pub(super) fn load(&mut self, of: &Saved, recovery: Epoch, state: Result<SavedState, String>) {
+        let (stage, partition) = (of.stage, of.partition);
+        if !self.core.expects_load(recovery, stage, partition) {
+            return;
+        }
+        let restored = state.and_then(|state| {
+            self.restore(stage, partition, &state).map_err(|error| error.to_string())
+        });
+        self.core.handle(match restored {
+            Ok(()) => WorkerEvent::Loaded { stage, partition, recovery },
+            Err(why) => WorkerEvent::NotLoaded { stage, partition, recovery, why },
+        });
+    }
+
     /// The state of all partitions.
     pub(super) fn states(
         &self,
@@ -221,10 +262,16 @@ impl<'e> Worker<'e> {
                 WorkerAction::SendState { to, epoch, stage, partition } => {
                     return Some(Asks::Move { to, epoch, stage, partition });
                 }
-                // Nothing is asked of this kind by a master that was given no time for it.
-                WorkerAction::Save { .. }
-                | WorkerAction::Load { .. }
-                | WorkerAction::Discard { .. } => {}
+                WorkerAction::Save { stage, partition, after } => {
+                    let state = self.snapshot(stage, partition);
+                    return Some(Asks::Save { stage, partition, after, state });
+                }
+                WorkerAction::Load { state, recovery } => {
+                    return Some(Asks::Load { state, recovery });
+                }
+                WorkerAction::Discard { stage, partition } => {
+                    *self.store.state(stage, partition) = None;
+                }
                 WorkerAction::Drop { batch, stage } => self.store.drop_stage(batch, stage),
                 WorkerAction::Forget { oldest } => self.store.forget(oldest),
             }

@@ -9,5 +9,6 @@ mod intruders;
 mod joins;
 mod live;
 mod losses;
+mod recovery;
 mod steady;
 mod trust;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 
-use super::super::value::{address, processes, size};
+use super::super::value::{address, interval, processes, size};
 
 /// Options of a cluster.
 #[derive(Debug, Clone, Args)]
@@ -36,6 +36,12 @@ pub(in crate::cli) struct ClusterArgs {
     /// What a worker is called [default: HOST-PID]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+
+    /// About how often workers save the state of each partition, in the directory of `--state`, which all
+    /// of them must reach: then a worker may be lost and others go on with its partitions. Without it the
+    /// job ends with such a worker
+    #[arg(long, value_name = "INTERVAL", value_parser = interval)]
+    pub checkpoint: Option<std::time::Duration>,
 
     /// How many bytes of blocks are kept in memory; the rest is in files
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
@@ -86,7 +92,7 @@ use Role::{Local, Master, Worker};
 const SHIPPED: &str = "a worker is told by its master: give it to the master";
 
 /// Options that do not fit every role: the id, the roles it fits, and why not the others.
-const FITS: [(&str, &[Role], &str); 12] = [
+const FITS: [(&str, &[Role], &str); 13] = [
     ("workers", &[Local, Master], "the master is told for how many workers it waits"),
     (
         "listen",
@@ -100,6 +106,7 @@ const FITS: [(&str, &[Role], &str); 12] = [
         "it is for whoever joins: a master makes tokens, and a local job needs none",
     ),
     ("state", &[Master, Worker], "a local job keeps nothing; start a cluster with --role master"),
+    ("checkpoint", &[Local, Master], SHIPPED),
     ("memory", &[Local, Worker], "a master holds no blocks: give it to the workers"),
     ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
     ("name", &[Worker], "it is the name of a worker"),
@@ -132,6 +139,10 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
     match role {
         Master if args.workers == Some(0) => Some(
             "--workers 0: without workers nothing runs; a master waits for at least one".to_owned(),
+        ),
+        Local if args.checkpoint.is_some() && args.workers.unwrap_or(0) == 0 => Some(
+            "--checkpoint: a job in one process is lost as a whole; give it workers with --workers"
+                .to_owned(),
         ),
         Worker if args.target.master.is_empty() => Some(
             "a worker has to know its master: --role worker --master ADDR --token-file FILE"

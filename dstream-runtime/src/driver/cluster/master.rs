@@ -19,6 +19,7 @@ use self::members::Members;
 use self::receivers::Receivers;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
+use super::saves::Saves;
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
@@ -66,6 +67,9 @@ pub(super) fn serve(
     options.setup.partitions = options.setup.partitions.max(1);
 
     let paths = MasterPaths::new(&options.state);
+    // Receipts of a lost worker are not looked for at those who have the copies yet.
+    options.checkpoint.take_if(|_| options.pushed.iter().any(Option::is_some));
+    options.setup.saves = options.checkpoint.map(|_| paths.saves());
     let authority = Arc::new(open_authority(plan, &paths)?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
@@ -90,6 +94,14 @@ pub(super) fn serve(
     paths.announce(&announced)?;
     listening(endpoint.local_addr(), &paths);
 
+    let saves = options.setup.saves.as_deref().map(|dir| Saves::new(dir, plan.hash));
+    if let Some(saves) = &saves {
+        saves.create().map_err(|error| ClusterError::File {
+            path: paths.saves(),
+            doing: "keep saved states in it",
+            error: Arc::new(error),
+        })?;
+    }
     let interval = Duration::from_millis(options.setup.interval_ms.max(1));
     let settings = Settings {
         partitions: options.setup.partitions,
@@ -97,6 +109,7 @@ pub(super) fn serve(
         attempts: options.attempts,
         workers: options.workers.max(1),
         lease: Some(options.lease),
+        checkpoint: options.checkpoint,
         interval: Some(interval),
         preview: options.setup.preview,
         from: None,
@@ -112,6 +125,7 @@ pub(super) fn serve(
             net: endpoint.net().clone(),
             members: Members::default(),
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
+            saves,
             cuts: VecDeque::new(),
             lease: options.lease,
             going: BTreeSet::new(),
@@ -170,6 +184,8 @@ struct Driver<'e> {
     want: u32,
     urls: answer::Urls,
     started: Instant,
+    /// Where workers bring states into safety.
+    saves: Option<Saves>,
     receivers: Receivers,
     /// Connections between workers that have ended, oldest first.
     cuts: VecDeque<Cut>,
@@ -245,6 +261,11 @@ impl Driver<'_> {
                 Asks::Dismiss(worker) => self.dismiss(worker),
                 Asks::Evict(worker, why) => self.evict(worker, why),
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
+                Asks::Obsolete(saved) => {
+                    if let Some(saves) = &self.saves {
+                        saves.remove(&saved);
+                    }
+                }
             }
         }
     }
@@ -256,7 +277,7 @@ impl Driver<'_> {
             Event::Stop => self.stop(),
             Event::Net(delivery) => self.heard(delivery.take()),
             // A master runs no task and receives nothing.
-            Event::Ran(_) | Event::Received(..) => {}
+            Event::Ran(_) | Event::Received(..) | Event::Saved(..) => {}
         }
     }
 
@@ -285,6 +306,20 @@ impl Driver<'_> {
             ToWorker::Begin { batch, ranges, .. } => {
                 for input in ranges {
                     self.carry(peer, *batch, input.source, input.partition);
+                }
+            }
+            ToWorker::Recover(recover) => {
+                for batch in &recover.batches {
+                    for input in &batch.ranges {
+                        self.carry(peer, batch.batch, input.source, input.partition);
+                    }
+                }
+                if let Some(row) = recover.rows.last()
+                    && let Some((workers, moved)) =
+                        self.members.placed(recover.epoch, &row.placement)
+                {
+                    let (epoch, first) = (recover.epoch, recover.oldest);
+                    self.master.tell(&ClusterNews::Recovering { epoch, first, workers, moved });
                 }
             }
             ToWorker::Place { epoch, placement, first, .. } => {

@@ -14,6 +14,7 @@ mod news;
 mod note;
 mod paths;
 mod raw;
+mod saves;
 mod setup;
 mod status;
 mod worker;

@@ -47,6 +47,17 @@ pub enum ClusterNews {
         /// How many partitions move to another worker.
         moved: u32,
     },
+    /// Workers were lost: others go on with their partitions from what was saved.
+    Recovering {
+        /// The number of the recovery.
+        epoch: Epoch,
+        /// The oldest batch that may have to be computed again.
+        first: BatchSeq,
+        /// How many workers own partitions now.
+        workers: u32,
+        /// How many partitions go on elsewhere.
+        moved: u32,
+    },
     /// A worker hands over what it holds.
     Draining {
         /// Its name.

@@ -27,6 +27,8 @@ pub struct JobSetup {
     pub sinks: BTreeMap<String, String>,
     /// The master's working directory: what paths of sources that begin with no slash are relative to.
     pub base: PathBuf,
+    /// Where workers bring states into safety, if they do.
+    pub saves: Option<PathBuf>,
     /// Number of partitions.
     pub partitions: u32,
     /// The batch interval in milliseconds.
@@ -58,6 +60,9 @@ pub struct MasterOptions {
     pub workers: u32,
     /// A worker that has said nothing for so long counts as gone.
     pub lease: Duration,
+    /// About how often states are saved: then the partitions of a worker that is lost go on elsewhere. None:
+    /// the job ends with such a worker.
+    pub checkpoint: Option<Duration>,
     /// What it ships to its workers.
     pub setup: JobSetup,
     /// Per source, whether workers receive what is pushed for it; may be shorter than the list of

@@ -12,6 +12,7 @@ mod inputs;
 mod join;
 mod receipts;
 mod receiving;
+mod save;
 mod say;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,8 +25,10 @@ use self::door::Key;
 use self::inputs::Inputs;
 pub(super) use self::receipts::Dropped;
 use self::receipts::Receipts;
+use self::save::Saver;
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
+use super::saves::Saves;
 use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions};
 use crate::block::{Block, BufferPool};
 use crate::client::{SessionLimits, Sessions};
@@ -92,7 +95,17 @@ pub(super) fn serve(
     let result = std::thread::scope(|scope| {
         let _close = CloseOnDrop(&queue);
         start_executors(scope, options.cores, &queue, &kernels, &sender)?;
-        let (slots, retention) = (options.cores as u32, Retention::Consumed);
+        let slots = options.cores as u32;
+        // What was made here must be sent again if a worker is lost that has it.
+        let retention = match &setup.saves {
+            Some(_) => Retention::Released,
+            None => Retention::Consumed,
+        };
+        let saver = setup
+            .saves
+            .as_deref()
+            .map(|dir| Saver::start(scope, Saves::new(dir, plan.hash), sender.clone()));
+        let saver = saver.transpose()?;
         let first = BatchSeq(1);
         let worker = Worker::new(welcome.worker, plan, &kernels, &queue, slots, retention, first);
         let driver = Driver {
@@ -109,6 +122,7 @@ pub(super) fn serve(
             arrivals: Arrivals::default(),
             early: Vec::new(),
             plan,
+            saver,
             sender: sender.clone(),
             receivers: BTreeMap::new(),
             receiving: BTreeSet::new(),
@@ -157,6 +171,8 @@ enum Over {
 
 struct Driver<'e> {
     plan: &'static Plan,
+    /// Where states are brought into safety.
+    saver: Option<Saver>,
     kernels: &'e Kernels,
     worker: Worker<'e>,
     net: Net,
@@ -250,6 +266,7 @@ impl Driver<'_> {
             Event::Ran(ran) => self.worker.ran(ran),
             Event::Net(delivery) => self.heard(delivery.take()),
             Event::Received(source, delivery) => self.received(source, delivery),
+            Event::Saved(saved, safe) => self.worker.saved(saved, safe),
             Event::Stop => self.leave(),
             // A worker cuts no source and publishes nothing.
             Event::Cut { .. } | Event::Published { .. } => {}

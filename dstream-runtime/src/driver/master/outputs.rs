@@ -75,6 +75,9 @@ impl Master<'_> {
         let Some(mut batch) = self.batches.pop_front() else {
             return;
         };
+        if self.settings.checkpoint.is_some() {
+            self.past.insert(seq, std::mem::take(&mut batch.inputs));
+        }
         self.last = seq;
         batch.dead.sort_by_key(|(source, partition, _)| (*source, *partition));
         for (source, _, letters) in &batch.dead {

@@ -53,6 +53,26 @@ impl<B: Clone> Store<B> {
         stage[task.partition.index()] = blocks;
     }
 
+    /// Adds what another worker has sent of what a task made: it may come in several parts, and again.
+    pub(super) fn add(&mut self, task: TaskId, blocks: TaskBlocks<B>) {
+        let known = self.batch(task.batch).and_then(|at| {
+            self.blocks.get_mut(at)?.get_mut(task.stage.index())?.get_mut(task.partition.index())
+        });
+        let Some(known) = known.filter(|known| !known.is_empty()) else {
+            return self.put(task, blocks);
+        };
+        if known.len() < blocks.len() {
+            known.resize_with(blocks.len(), Vec::new);
+        }
+        for (known, new) in known.iter_mut().zip(blocks) {
+            let before = known.len();
+            let is_new = |partition| !known[..before].iter().any(|(known, _)| *known == partition);
+            let new: Vec<_> = new.into_iter().filter(|(partition, _)| is_new(*partition)).collect();
+            known.extend(new);
+            known.sort_by_key(|(partition, _)| *partition);
+        }
+    }
+
     /// The blocks of one id: more than one where one would have been too large.
     fn get(&self, id: &BlockId) -> Option<&[(Partition, B)]> {
         let stages = self.blocks.get(self.batch(id.producer.batch)?)?;

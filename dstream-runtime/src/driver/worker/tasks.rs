@@ -109,7 +109,7 @@ impl Worker<'_> {
             }
             kept[tail.index()].push((partition, self.kernels.blocks.keep(block)));
         }
-        self.store.put(task, kept);
+        self.store.add(task, kept);
     }
 
     /// The blocks that a message to another worker names.

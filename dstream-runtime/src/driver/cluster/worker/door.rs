@@ -15,7 +15,7 @@ use crate::wire::{BlockHeader, Cargo, MessageKind, Received};
 /// Which message a block belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
-    Task(TaskId, Attempt),
+    Task(Epoch, TaskId, Attempt),
     State(Epoch, StageId, Partition),
     Want(Epoch, WorkerId),
 }
@@ -23,7 +23,7 @@ pub(super) enum Key {
 impl Key {
     fn of(message: &ToPeer) -> Self {
         match message {
-            ToPeer::Produced { task, attempt, .. } => Self::Task(*task, *attempt),
+            ToPeer::Produced { epoch, task, attempt, .. } => Self::Task(*epoch, *task, *attempt),
             ToPeer::State { epoch, stage, partition } => Self::State(*epoch, *stage, *partition),
             ToPeer::Want { epoch, by, .. } => Self::Want(*epoch, *by),
         }
@@ -121,7 +121,7 @@ impl Driver<'_> {
             Cargo::Segment { id, attempt } => {
                 let door = stage(id.producer.stage).and_then(|stage| stage.door(id.tail));
                 through(door, bytes).map(|block| {
-                    let key = (peer, Key::Task(id.producer, attempt));
+                    let key = (peer, Key::Task(header.epoch, id.producer, attempt));
                     self.arrived(key, header.piece, block);
                 })
             }

@@ -138,8 +138,22 @@ impl Driver<'_> {
                     self.release(*oldest);
                 }
                 ToWorker::Release { oldest, .. } => self.release(*oldest),
-                // What peers say with this number counts from here on.
-                ToWorker::Recover(recover) => self.beat.epoch = recover.epoch,
+                ToWorker::Recover(recover) => {
+                    if !recover.rows.iter().all(|row| self.colleagues.reaches(&row.placement)) {
+                        self.held.push_front(message);
+                        return;
+                    }
+                    // What peers say with this number counts from here on.
+                    self.beat.epoch = recover.epoch;
+                    for batch in &recover.batches {
+                        self.receipts.begins(batch.batch, &batch.ranges);
+                    }
+                    if let Some(row) = recover.rows.last() {
+                        let mine = row.placement.iter().filter(|owner| **owner == self.id).count();
+                        let (epoch, first) = (recover.epoch, recover.next);
+                        (self.log)(WorkerNews::Placed { epoch, first, partitions: mine as u32 });
+                    }
+                }
                 ToWorker::Again { .. } | ToWorker::Abandon { .. } | ToWorker::Checkpoint { .. } => {
                 }
             }
