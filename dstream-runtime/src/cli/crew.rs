@@ -156,6 +156,9 @@ impl Crew {
                     let why = format!("worker {name} ended before it could join ({status})");
                     watch.failure.get_or_insert(why);
                     stop.stop();
+                } else {
+                    // Sooner than its silence would tell.
+                    stop.worker_ended(&name, &format!("its process has ended ({status})"));
                 }
             }
             // Nobody may be waiting any more.

@@ -121,6 +121,19 @@ pub enum JobError {
         /// Which, and why.
         why: String,
     },
+    /// A saved state that was needed after a loss cannot be loaded.
+    #[error(
+        "the saved state of `{stage}`, {partition}, cannot be loaded: {why}\n  \
+         help: all batches before were published; start the job again"
+    )]
+    State {
+        /// The stage's streams.
+        stage: String,
+        /// The partition.
+        partition: crate::id::Partition,
+        /// Why.
+        why: String,
+    },
     /// The engine contradicts itself.
     #[error("{0}\n  help: this is a bug of dstream: please report it")]
     Internal(String),

@@ -200,7 +200,7 @@ impl<'e> Engine<'e> {
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Stop => self.master.handle(MasterEvent::Stop),
             // Nobody else is there to be heard.
-            Event::Net(_) | Event::Received(..) | Event::Saved(..) => {}
+            Event::Net(_) | Event::Received(..) | Event::Saved(..) | Event::Ended { .. } => {}
         }
     }
 

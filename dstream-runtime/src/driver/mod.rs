@@ -46,7 +46,9 @@ enum Event {
     /// A receiver on this worker has something.
     Received(SourceId, receive::Delivery),
     /// A state is in safety, or is not.
-    Saved(Saved, bool),
+    Saved(Saved, Result<(), String>),
+    /// The process of a worker has ended, as whoever started it says.
+    Ended { worker: String, why: String },
     /// The job is to stop.
     Stop,
 }

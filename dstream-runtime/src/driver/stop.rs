@@ -38,6 +38,14 @@ impl StopHandle {
         }
     }
 
+    /// Tells a master that the process of a worker has ended, and how: whoever started it knows at once.
+    pub fn worker_ended(&self, worker: &str, why: &str) {
+        if let Some(job) = &*self.0.job.lock().unwrap_or_else(PoisonError::into_inner) {
+            // A job that has ended misses nobody.
+            let _ = job.send(Event::Ended { worker: worker.to_owned(), why: why.to_owned() });
+        }
+    }
+
     /// Whether it was asked to.
     #[must_use]
     pub fn is_stopped(&self) -> bool {

@@ -68,7 +68,16 @@ pub(super) fn serve(
 
     let paths = MasterPaths::new(&options.state);
     // Receipts of a lost worker are not looked for at those who have the copies yet.
-    options.checkpoint.take_if(|_| options.pushed.iter().any(Option::is_some));
+    if options.pushed.iter().any(Option::is_some) && options.checkpoint.take().is_some() {
+        observer.on_warning(
+            "--checkpoint: streams whose records are pushed do not survive the loss of a worker yet; such \
+             a loss ends the job",
+        );
+    }
+    // A worker that is taken for lost by mistake costs little where others can go on for it.
+    if options.checkpoint.is_some() {
+        options.lease = options.lease.min(MasterOptions::SHORT_LEASE);
+    }
     options.setup.saves = options.checkpoint.map(|_| paths.saves());
     let authority = Arc::new(open_authority(plan, &paths)?);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -274,6 +283,13 @@ impl Driver<'_> {
         match event {
             Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
             Event::Published { batch, result } => self.master.published(batch, result),
+            Event::Ended { worker, why } => {
+                let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));
+                if let Some(peer) = peer {
+                    self.net.close(peer);
+                    self.gone(peer, &why);
+                }
+            }
             Event::Stop => self.stop(),
             Event::Net(delivery) => self.heard(delivery.take()),
             // A master runs no task and receives nothing.

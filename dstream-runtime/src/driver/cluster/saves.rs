@@ -57,6 +57,11 @@ impl Saves {
         Self { dir: dir.to_owned(), plan }
     }
 
+    /// Where they are.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Makes the directory, for its owner only, and removes what an earlier run has left in it.
     ///
     /// # Errors

@@ -266,10 +266,10 @@ impl Driver<'_> {
             Event::Ran(ran) => self.worker.ran(ran),
             Event::Net(delivery) => self.heard(delivery.take()),
             Event::Received(source, delivery) => self.received(source, delivery),
-            Event::Saved(saved, safe) => self.worker.saved(saved, safe),
+            Event::Saved(saved, written) => self.written(saved, written),
             Event::Stop => self.leave(),
             // A worker cuts no source and publishes nothing.
-            Event::Cut { .. } | Event::Published { .. } => {}
+            Event::Cut { .. } | Event::Published { .. } | Event::Ended { .. } => {}
         }
     }
 

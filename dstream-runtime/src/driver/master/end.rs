@@ -14,6 +14,9 @@ pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobEr
             Err(JobError::Task(Box::new(failure)))
         }
         Outcome::Failed(Cause::Worker { worker: _, why }) => Err(JobError::Worker { why }),
+        Outcome::Failed(Cause::State { stage, partition, why }) => {
+            Err(JobError::State { stage: master.plan.stage(stage).name.to_owned(), partition, why })
+        }
         Outcome::Failed(cause) => {
             let unknown =
                 || JobError::Internal(format!("the job failed without an error: {cause:?}"));

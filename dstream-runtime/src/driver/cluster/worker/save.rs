@@ -20,6 +20,8 @@ pub(super) struct Saver {
     states: Sender<(Saved, SavedState)>,
     /// Numbers names.
     next: u64,
+    /// It was said that states cannot be saved.
+    failed: bool,
 }
 
 impl Saver {
@@ -36,8 +38,8 @@ impl Saver {
         let own = saves.clone();
         let write = move || {
             for (saved, state) in waiting {
-                let safe = own.write(&saved, &state).is_ok();
-                if events.send(Event::Saved(saved, safe)).is_err() {
+                let written = own.write(&saved, &state).map_err(|error| error.to_string());
+                if events.send(Event::Saved(saved, written)).is_err() {
                     return;
                 }
             }
@@ -47,7 +49,7 @@ impl Saver {
             what: "saved states".to_owned(),
             error: Arc::new(error),
         })?;
-        Ok(Self { saves, states, next: 0 })
+        Ok(Self { saves, states, next: 0, failed: false })
     }
 }
 
@@ -68,6 +70,20 @@ impl Driver<'_> {
         saved.object = format!("s{}-p{}-b{}-w{worker}-{next}", stage.0, partition.0, after.0);
         // The thread ends only when this end of the channel is gone.
         let _ = saver.states.send((saved, state));
+    }
+
+    /// A state is in safety, or not: then it is tried again with the next one.
+    pub(super) fn written(&mut self, saved: Saved, written: Result<(), String>) {
+        if let (Err(why), Some(saver)) = (&written, &mut self.saver)
+            && !std::mem::replace(&mut saver.failed, true)
+        {
+            let dir = saver.saves.dir().display();
+            (self.log)(WorkerNews::Warning(format!(
+                "states cannot be saved in {dir} ({why}): all workers must reach the master's --state \
+                 directory, or the job waits once too much is kept for a recovery"
+            )));
+        }
+        self.worker.saved(saved, written.is_ok());
     }
 
     pub(super) fn load(&mut self, state: &Saved, recovery: Epoch) {
