@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::args::{Holder, Invocation, LogFormat, TokenArgs};
 use super::host::state;
@@ -58,7 +58,7 @@ fn grant(paths: &MasterPaths, job: &str, options: &TokenArgs) -> Result<Token, F
             paths.state().display()
         )));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let now = crate::net::system_time();
     let role = match options.holder {
         Holder::Worker => Role::Worker,
         Holder::Client => Role::Client,
@@ -90,7 +90,7 @@ mod tests {
         let paths = MasterPaths::new(dir.path());
         let none = grant(&paths, "counts", &options(1)).unwrap_err();
         assert!(matches!(none, Failed::Job(why) if why.contains("--state DIR")));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = crate::net::system_time();
         let authority = Authority::open(&paths.authority(), "counts", now).unwrap();
         let token = grant(&paths, "counts", &options(3)).unwrap();
         assert_eq!((token.role(), token.authority()), (Role::Client, authority.fingerprint()));

@@ -4,7 +4,7 @@
 //! goes on to connect like any other process, with the certificate it got.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::connect::{dial, lost};
 use super::error::BYE;
 use super::frames::{expect, say};
 use super::hub::Hub;
-use super::options::{Limits, system_time};
+use super::options::{Limits, calling_from, system_time};
 use super::trust::{
     Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, Wall, join_config,
 };
@@ -47,17 +47,12 @@ impl JoinOptions {
     /// For a process that runs that plan of that job.
     #[must_use]
     pub fn new(addr: SocketAddr, token: Token, job: &str, plan: u64, name: &str) -> Self {
-        let from = match addr {
-            SocketAddr::V4(to) if to.ip().is_loopback() => (Ipv4Addr::LOCALHOST, 0).into(),
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
         Self {
             addr,
             hello: Hello::new(token.role(), job, plan),
             token,
             name: name.to_owned(),
-            from,
+            from: calling_from(addr),
             wall: Arc::new(system_time),
             limit: Duration::from_secs(6),
         }

@@ -44,6 +44,6 @@ pub use error::{CloseReason, NetError, SendError};
 pub use event::{Delivery, NetEvent, PeerId};
 pub use hub::{Net, NetStats};
 pub use join::{JoinOptions, join};
-pub use options::{BindOptions, Limits};
+pub use options::{BindOptions, Limits, system_time};
 pub use socket::SmallBuffer;
 pub use transfer::Transfer;

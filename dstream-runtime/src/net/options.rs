@@ -1,7 +1,7 @@
 //! What an endpoint is told when it is bound: who it is, where it listens, and its limits.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -141,6 +141,13 @@ impl BindOptions {
         Self { addr, public: true, ..self }
     }
 
+    /// For a process that calls somebody there: on the loopback if it does, else on any of its addresses.
+    #[must_use]
+    pub fn towards(self, addr: SocketAddr) -> Self {
+        let addr = calling_from(addr);
+        Self { addr, public: !addr.ip().is_loopback(), ..self }
+    }
+
     /// With an authority: a master.
     #[must_use]
     pub fn with_authority(self, authority: Arc<Authority>) -> Self {
@@ -170,6 +177,18 @@ impl fmt::Debug for BindOptions {
     }
 }
 
-pub(super) fn system_time() -> Duration {
+/// Where whoever calls that address calls from: any port, on the same side of the loopback.
+pub(super) fn calling_from(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V4(to) if to.ip().is_loopback() => (Ipv4Addr::LOCALHOST, 0).into(),
+        SocketAddr::V6(to) if to.ip().is_loopback() => (Ipv6Addr::LOCALHOST, 0).into(),
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// The time since the Unix epoch, by which certificates and tokens are judged.
+#[must_use]
+pub fn system_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

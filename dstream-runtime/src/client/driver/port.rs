@@ -1,7 +1,5 @@
 //! How a client comes by a certificate and a port.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-
 use crossbeam_channel::Sender;
 
 use super::Event;
@@ -31,11 +29,7 @@ pub(super) fn connect(
     let mut bind = BindOptions::new(identity, target.plan);
     bind.hello.job.clone_from(&target.job);
     if let Some(far) = target.masters.iter().find(|addr| !addr.ip().is_loopback()) {
-        let any: SocketAddr = match far {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        bind = bind.at(any);
+        bind = bind.towards(*far);
     }
     // The thread ends before its endpoint does: nobody is there for what comes after that.
     let deliver = move |delivery| drop(events.send(Event::Net(delivery)));

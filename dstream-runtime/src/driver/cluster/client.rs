@@ -1,7 +1,7 @@
 //! Asking a master: one question, one answer, one connection.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, unbounded};
 
@@ -29,14 +29,7 @@ fn ask_one(
     question: &Question,
 ) -> Result<Reply, ClusterError> {
     let identity = identity(target, addr)?;
-    let mut bind = BindOptions::new(identity, target.plan);
-    if !addr.ip().is_loopback() {
-        let any = match addr {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        bind = bind.at(any);
-    }
+    let bind = BindOptions::new(identity, target.plan).towards(addr);
     let (sender, events) = unbounded();
     let endpoint = Endpoint::bind(bind, move |delivery| drop(sender.send(delivery)))?;
     let peer = endpoint.net().connect(addr);
@@ -87,7 +80,7 @@ fn exchange(
 
 /// The client's certificate.
 pub(crate) fn identity(target: &ClientTarget, addr: SocketAddr) -> Result<Identity, ClusterError> {
-    let now: Duration = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = net::system_time();
     match &target.access {
         Access::Authority { state } => {
             let authority =

@@ -11,7 +11,7 @@ mod status;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
@@ -31,7 +31,7 @@ use crate::driver::{AT_ONCE, Event};
 use crate::exec::job::BuiltJob;
 use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
-use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId};
+use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
 use crate::plan::{Plan, Tasks};
 use crate::sched::MasterEvent;
 use crate::sched::master::{Cause, Outcome};
@@ -80,7 +80,7 @@ pub(super) fn serve(
     }
     options.setup.saves = options.checkpoint.map(|_| paths.saves());
     let authority = Arc::new(open_authority(plan, &paths)?);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = system_time();
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
@@ -158,7 +158,7 @@ pub(super) fn serve(
 /// The authority of the state directory, with a token for workers and one for clients beside it.
 fn open_authority(plan: &Plan, paths: &MasterPaths) -> Result<Authority, ClusterError> {
     paths.create()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = system_time();
     let authority = Authority::open(&paths.authority(), plan.job, now)?;
     for (path, role) in [(paths.worker_token(), Role::Worker), (paths.client_token(), Role::Client)]
     {

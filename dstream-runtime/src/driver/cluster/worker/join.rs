@@ -4,7 +4,7 @@
 //! refuses goes on refusing: that is an error, with the reason.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
@@ -67,7 +67,7 @@ pub(super) fn identity(
     log: &dyn Fn(WorkerNews),
     events: &Receiver<Event>,
 ) -> Result<Option<Identity>, ClusterError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = net::system_time();
     let token = options.token.as_deref().map(Token::read).transpose()?;
     if let Some(token) = token.as_ref().filter(|token| token.role() != Role::Worker) {
         let refusal = Refusal::TokenRole { allowed: token.role(), asked: Role::Worker };
