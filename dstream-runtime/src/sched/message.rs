@@ -333,6 +333,18 @@ impl ToWorker {
     }
 }
 
+impl ToPeer {
+    /// The epoch it was sent in.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        match self {
+            Self::Produced { epoch, .. } | Self::State { epoch, .. } | Self::Want { epoch, .. } => {
+                *epoch
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

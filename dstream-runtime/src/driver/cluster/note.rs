@@ -110,8 +110,7 @@ pub(super) enum PeerNote {
         number: u64,
         what: Carried,
         #[serde(with = "serde_bytes")]
-        here: Vec<u8>,
-        is_here: bool,
+        here: Option<Vec<u8>>,
     },
     /// The copy is kept.
     Copied { source: SourceId, number: u64 },
@@ -124,11 +123,9 @@ pub(super) enum PeerNote {
 pub(super) struct Freight {
     /// What each is.
     pub(super) labels: Vec<Label>,
-    /// Their bytes one after another, if they are here.
+    /// Their bytes one after another, unless they come as blocks.
     #[serde(with = "serde_bytes")]
-    pub(super) here: Vec<u8>,
-    /// Whether they are.
-    pub(super) is_here: bool,
+    pub(super) here: Option<Vec<u8>>,
 }
 
 /// What a block between workers is.

@@ -2,8 +2,8 @@
 
 use super::{Driver, Over};
 use crate::block::{Block, Bytes, Door, DoorError};
-use crate::driver::cluster::ClusterError;
 use crate::driver::cluster::note::{Freight, PeerNote, Place};
+use crate::driver::cluster::{ClusterError, raw};
 use crate::driver::worker::Segment;
 use crate::exec::task::SavedState;
 use crate::id::{Attempt, Epoch, Partition, SourceId, StageId, TaskId, WorkerId};
@@ -45,13 +45,10 @@ impl Driver<'_> {
             Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
                 self.said(peer, message, &freight).err()
             }
-            Ok(PeerNote::Copy { source, number, what, here, is_here }) => {
-                let complete = if is_here {
-                    let mut buffer = self.pool.take(here.len());
-                    buffer.bytes_mut().extend_from_slice(&here);
-                    Some((what, vec![Block::raw(buffer)]))
-                } else {
-                    self.copies.announced((peer, source, number), what, 1)
+            Ok(PeerNote::Copy { source, number, what, here }) => {
+                let complete = match here {
+                    Some(here) => Some((what, raw::pieces(&self.pool, &here))),
+                    None => self.copies.announced((peer, source, number), what, 1),
                 };
                 self.copy_complete(peer, source, number, complete);
                 None
@@ -74,15 +71,15 @@ impl Driver<'_> {
 
     fn said(&mut self, peer: PeerId, message: ToPeer, freight: &Freight) -> Result<(), String> {
         let places: Vec<Place> = freight.labels.iter().map(|label| label.place).collect();
-        if !freight.is_here {
+        let Some(here) = &freight.here else {
             let (key, pieces) = ((peer, Key::of(&message)), places.len() as u32);
             let complete = self.arrivals.announced(key, (message, places), pieces);
             if let Some(((message, places), blocks)) = complete {
                 self.pass_on(message, &places, blocks);
             }
             return Ok(());
-        }
-        let mut rest = freight.here.as_slice();
+        };
+        let mut rest = here.as_slice();
         let mut blocks = Vec::with_capacity(places.len());
         for label in &freight.labels {
             let (bytes, after) = rest
@@ -169,10 +166,7 @@ impl Driver<'_> {
 
     /// A message is complete.
     pub(super) fn pass_on(&mut self, message: ToPeer, places: &[Place], blocks: Vec<Block>) {
-        let (ToPeer::Produced { epoch, .. }
-        | ToPeer::State { epoch, .. }
-        | ToPeer::Want { epoch, .. }) = &message;
-        if *epoch > self.beat.epoch {
+        if message.epoch() > self.beat.epoch {
             self.early.push((message, places.to_vec(), blocks));
             return;
         }

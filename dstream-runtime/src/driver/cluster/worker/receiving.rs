@@ -200,9 +200,9 @@ impl Driver<'_> {
         lines: Block,
     ) {
         let Some(peer) = self.colleagues.peer(to) else { return };
-        let here = if lines.byte_len() <= INLINE { lines.body().to_vec() } else { Vec::new() };
-        let is_here = !here.is_empty();
-        let note = PeerNote::Copy { source, number, what, here, is_here };
+        let here = (lines.byte_len() <= INLINE).then(|| lines.body().to_vec());
+        let is_here = here.is_some();
+        let note = PeerNote::Copy { source, number, what, here };
         // If it is gone, its `Closed` is on its way, and another gets the copy.
         if self.net.send(peer, &note).is_err() || is_here {
             return;

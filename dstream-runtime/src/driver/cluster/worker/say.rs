@@ -150,24 +150,21 @@ impl Driver<'_> {
                 return None;
             }
         };
-        let epoch = match &message {
-            ToPeer::Produced { epoch, .. }
-            | ToPeer::State { epoch, .. }
-            | ToPeer::Want { epoch, .. } => *epoch,
-        };
+        let epoch = message.epoch();
         let label =
             |(place, block): &(Place, Block)| Label { place: *place, len: block.byte_len() as u32 };
         let labels: Vec<Label> = blocks.iter().map(label).collect();
         let total: usize = labels.iter().map(|label| label.len as usize).sum();
-        let is_here = total <= INLINE;
-        let mut here = Vec::with_capacity(if is_here { total } else { 0 });
-        if is_here {
+        let here = (total <= INLINE).then(|| {
+            let mut here = Vec::with_capacity(total);
             for (_, block) in &blocks {
                 here.extend_from_slice(block.header());
                 here.extend_from_slice(block.body());
             }
-        }
-        let freight = Freight { labels, here, is_here };
+            here
+        });
+        let is_here = here.is_some();
+        let freight = Freight { labels, here };
         if self.net.send(peer, &PeerNote::Said { message, freight }).is_err() || is_here {
             return None;
         }
