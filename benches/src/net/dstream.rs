@@ -29,7 +29,7 @@ struct Ping {
 }
 
 impl Message for Ping {
-    const KIND: MessageKind = MessageKind::Heartbeat;
+    const KIND: MessageKind = MessageKind::PeerNote;
 }
 
 fn bind(dir: &Path, name: &str) -> BenchResult<(Endpoint, Receiver<Delivery>)> {

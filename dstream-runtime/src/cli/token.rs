@@ -3,7 +3,6 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
-use std::time::Duration;
 
 use super::args::{Holder, Invocation, LogFormat, TokenArgs};
 use super::host::state;
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     fn options(uses: u32) -> TokenArgs {
-        let (holder, expires) = (Holder::Client, Duration::from_secs(60));
+        let (holder, expires) = (Holder::Client, std::time::Duration::from_secs(60));
         TokenArgs { holder, uses, expires, out: None }
     }
 

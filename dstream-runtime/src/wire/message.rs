@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, FrameError, FrameKind};
 use super::role::Role;
-use crate::id::{Attempt, BlockId, Epoch, Partition, SourceId, StageId, TailId, TaskId};
+use crate::id::{Attempt, BlockId, Epoch, Partition, SourceId, StageId, TaskId};
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 
 macro_rules! kinds {
@@ -49,8 +49,6 @@ kinds! {
     Ask = 5: Client -> Master;
     /// What it is told.
     Answer = 6: Master -> Client;
-    /// A sign of life.
-    Heartbeat = 7: Master -> Worker, Worker -> Master, Worker -> Worker;
     /// What the driver of a worker tells that of another: what its core says, and what belongs to it.
     PeerNote = 8: Worker -> Worker;
     /// [`ToReceiver`](super::ToReceiver).
@@ -180,12 +178,10 @@ cargo! {
         /// Which run of its producer made it.
         attempt: Attempt,
     }: Worker -> Worker;
-    /// What a task made for an output, raw.
-    Part("a part") {
+    /// What leaves the job with a task, raw: parts of outputs, and what could not be read.
+    Luggage("luggage") {
         /// The task.
         task: TaskId,
-        /// Which of its stage's tails.
-        tail: TailId,
         /// Which run of it.
         attempt: Attempt,
     }: Worker -> Master;
@@ -215,22 +211,6 @@ cargo! {
         /// The client's number for it.
         number: u64,
     }: Client -> Worker;
-}
-
-/// A sign of life. How often one is due, and when their absence means something, is the driver's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Heartbeat {
-    /// Counts up with each one that the sender sends to this receiver, from 1.
-    pub number: u64,
-    /// The number of the last one that the sender has from the receiver, 0 before the first. What the
-    /// receiver holds on lease it holds from when it sent that one: no clock of another host is in it.
-    pub heard: u64,
-    /// The latest epoch that the sender knows.
-    pub epoch: Epoch,
-}
-
-impl Message for Heartbeat {
-    const KIND: MessageKind = MessageKind::Heartbeat;
 }
 
 /// `value` as a frame of that kind.

@@ -17,7 +17,7 @@ pub use handshake::{
     Attach, Hello, Issued, Join, NAME_MAX, PublicKey, Renew, Renewed, Session, Welcome,
     archive_format, check_name,
 };
-pub use message::{BlockHeader, Cargo, Heartbeat, Message, MessageKind, Received};
+pub use message::{BlockHeader, Cargo, Message, MessageKind, Received};
 pub(crate) use message::{decode, encode};
 pub use refusal::Refusal;
 pub use role::Role;

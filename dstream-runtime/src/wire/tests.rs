@@ -165,7 +165,7 @@ fn every_cargo_has_one_way() {
             Role::Worker,
             Role::Worker,
         ),
-        (Cargo::Part { task, tail, attempt }, Role::Worker, Role::Master),
+        (Cargo::Luggage { task, attempt }, Role::Worker, Role::Master),
         (Cargo::Input { task }, Role::Master, Role::Worker),
         (Cargo::State { stage, partition, tag: 7 }, Role::Worker, Role::Worker),
         (Cargo::Receipt { source, number }, Role::Worker, Role::Worker),
@@ -184,12 +184,10 @@ fn every_cargo_has_one_way() {
 
 #[test]
 fn heartbeats_are_small() {
-    let beat = Heartbeat { number: 1 << 34, heard: 1 << 34, epoch: Epoch(3) };
-    let frame = beat.to_frame().unwrap();
+    let frame = ToMaster::Heartbeat.to_frame().unwrap();
     assert!(frame.len() < 32, "{}", frame.len());
-    assert_eq!(received(&frame).read::<Heartbeat>().unwrap(), beat);
-    assert!(MessageKind::Heartbeat.may_go(Role::Worker, Role::Master));
-    assert!(!MessageKind::Heartbeat.may_go(Role::Client, Role::Master));
+    assert!(MessageKind::ToMaster.may_go(Role::Worker, Role::Master));
+    assert!(!MessageKind::ToMaster.may_go(Role::Client, Role::Master));
 }
 
 #[test]

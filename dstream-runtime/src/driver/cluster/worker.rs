@@ -15,7 +15,8 @@ mod receiving;
 mod save;
 mod say;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -44,10 +45,9 @@ use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
 use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::sched::Retention;
-use crate::sched::message::{ToPeer, ToWorker};
+use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 use crate::source::{Carried, receive};
 use crate::store::{BlockStore, Pressure, StoreOptions, StoreStats};
-use crate::wire::Heartbeat;
 
 /// How long a worker that may go waits for what it has sent to arrive.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -118,7 +118,7 @@ pub(super) fn serve(
             master_addr: welcome.addr,
             colleagues: Colleagues::new(welcome.worker),
             inputs,
-            held: Default::default(),
+            held: VecDeque::new(),
             arrivals: Arrivals::default(),
             early: Vec::new(),
             plan,
@@ -132,7 +132,7 @@ pub(super) fn serve(
             receipts: Receipts::new(welcome.worker),
             copies: Arrivals::default(),
             moving: Vec::new(),
-            beat: Heartbeat { number: 0, heard: 0, epoch: Epoch(0) },
+            epoch: Epoch(0),
             load: StoreStats::default(),
             stuck: false,
             every: welcome.heartbeat,
@@ -179,11 +179,11 @@ struct Driver<'e> {
     pool: BufferPool,
     id: WorkerId,
     master: PeerId,
-    master_addr: std::net::SocketAddr,
+    master_addr: SocketAddr,
     colleagues: Colleagues,
     inputs: Inputs,
     /// What the master said after a placement that cannot be taken in yet.
-    held: std::collections::VecDeque<ToWorker>,
+    held: VecDeque<ToWorker>,
     /// Messages of other workers and their blocks.
     arrivals: Arrivals<(PeerId, Key), (ToPeer, Vec<Place>)>,
     /// What other workers said of an epoch whose placement has not been taken in yet.
@@ -204,7 +204,8 @@ struct Driver<'e> {
     copies: Arrivals<(PeerId, SourceId, u64), Carried>,
     /// State on its way to other workers.
     moving: Vec<Transfer>,
-    beat: Heartbeat,
+    /// The newest placement or recovery that was taken in.
+    epoch: Epoch,
     /// What the master was told of the blocks that are kept here.
     load: StoreStats,
     /// It was said that blocks cannot be moved to files.
@@ -282,9 +283,7 @@ impl Driver<'_> {
     }
 
     fn show_life(&mut self) {
-        self.beat.number += 1;
-        let beat = self.beat;
-        self.send_master(&beat);
+        self.send_master(&ToMaster::Heartbeat);
         let load = self.kernels.blocks.stats();
         if load != self.load {
             self.load = load;

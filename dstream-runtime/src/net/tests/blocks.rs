@@ -224,7 +224,7 @@ fn every_cargo_goes_its_way_only() {
         buffer.bytes_mut().extend_from_slice(b"some lines\n");
         Block::raw(buffer)
     };
-    let part = with(Cargo::Part { task: task(), tail: TailId(0), attempt: Attempt(0) });
+    let part = with(Cargo::Luggage { task: task(), attempt: Attempt(0) });
     let input = with(Cargo::Input { task: task() });
     let append = with(Cargo::Append { number: 1 });
     for (from, peer, to, header) in [

@@ -14,7 +14,7 @@ use crate::sched::MasterEvent;
 use crate::sched::master::Standing;
 use crate::sched::message::ToMaster;
 use crate::sched::status::MemberStatus;
-use crate::wire::{Cargo, Heartbeat, MessageKind, Received, Role};
+use crate::wire::{Cargo, MessageKind, Received, Role};
 
 impl Driver<'_> {
     pub(super) fn heard(&mut self, event: NetEvent) {
@@ -26,7 +26,7 @@ impl Driver<'_> {
             },
             NetEvent::Message { peer, message } => self.said(peer, &message),
             NetEvent::Block { peer, header, bytes, .. } => {
-                let Cargo::Part { task, attempt, .. } = header.cargo else { return };
+                let Cargo::Luggage { task, attempt } = header.cargo else { return };
                 match Block::open_raw(bytes) {
                     Ok(block) => {
                         let key = (peer, task, attempt);
@@ -81,12 +81,6 @@ impl Driver<'_> {
                 }
             }),
             MessageKind::WorkerNote => message.read().map(|note| self.noted(peer, worker, note)),
-            MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
-                self.master.handle(MasterEvent::Worker(worker, ToMaster::Heartbeat));
-                let epoch = self.members.epoch();
-                let answer = Heartbeat { number: beat.number, heard: beat.number, epoch };
-                self.send(peer, &answer);
-            }),
             _ => Ok(()),
         };
         if let Err(error) = read {

@@ -166,7 +166,7 @@ impl Driver<'_> {
 
     /// A message is complete.
     pub(super) fn pass_on(&mut self, message: ToPeer, places: &[Place], blocks: Vec<Block>) {
-        if message.epoch() > self.beat.epoch {
+        if message.epoch() > self.epoch {
             self.early.push((message, places.to_vec(), blocks));
             return;
         }

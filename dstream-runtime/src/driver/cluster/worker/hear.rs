@@ -7,7 +7,7 @@ use crate::driver::cluster::{ClusterError, WorkerNews};
 use crate::id::BatchSeq;
 use crate::net::{CloseReason, NetEvent};
 use crate::sched::message::ToWorker;
-use crate::wire::{Heartbeat, MessageKind, Received};
+use crate::wire::{MessageKind, Received};
 
 impl Driver<'_> {
     pub(super) fn heard(&mut self, event: NetEvent) {
@@ -71,9 +71,6 @@ impl Driver<'_> {
         let read = match message.kind() {
             MessageKind::ToWorker => message.read().map(|message| self.take(message)),
             MessageKind::MasterNote => message.read().map(|note| self.noted(note)),
-            MessageKind::Heartbeat => message.read().map(|beat: Heartbeat| {
-                self.beat.heard = beat.number;
-            }),
             _ => Ok(()),
         };
         if let Err(error) = read {
@@ -128,7 +125,7 @@ impl Driver<'_> {
                         return;
                     }
                     let mine = placement.iter().filter(|owner| **owner == self.id).count() as u32;
-                    self.beat.epoch = *epoch;
+                    self.epoch = *epoch;
                     let (epoch, first) = (*epoch, *first);
                     (self.log)(WorkerNews::Placed { epoch, first, partitions: mine });
                 }
@@ -144,7 +141,7 @@ impl Driver<'_> {
                         return;
                     }
                     // What peers say with this number counts from here on.
-                    self.beat.epoch = recover.epoch;
+                    self.epoch = recover.epoch;
                     for batch in &recover.batches {
                         self.receipts.begins(batch.batch, &batch.ranges);
                     }

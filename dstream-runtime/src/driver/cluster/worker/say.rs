@@ -8,7 +8,7 @@ use crate::driver::cluster::note::{
 use crate::driver::cluster::{ClusterError, raw};
 use crate::driver::worker::{Asks, Leaving, Segment};
 use crate::exec::task::SavedState;
-use crate::id::{BlockId, Epoch, Partition, StageId, TailId, WorkerId};
+use crate::id::{BlockId, Epoch, Partition, StageId, WorkerId};
 use crate::net::{SendError, Transfer};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sched::worker::RunTask;
@@ -119,8 +119,7 @@ impl Driver<'_> {
         if bytes.len() <= INLINE {
             return self.tell_master(&WorkerNote::Done { message, luggage: Luggage::Here(bytes) });
         }
-        let tail = TailId(0);
-        let cargo = Cargo::Part { task, tail, attempt };
+        let cargo = Cargo::Luggage { task, attempt };
         let header = |piece| BlockHeader { epoch, cargo, piece };
         let blocks = raw::pieces(&self.pool, &bytes).into_iter().zip(0..);
         let blocks: Vec<_> = blocks.map(|(block, piece)| (header(piece), block)).collect();
