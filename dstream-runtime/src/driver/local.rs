@@ -200,7 +200,11 @@ impl<'e> Engine<'e> {
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Stop => self.master.handle(MasterEvent::Stop),
             // Nobody else is there to be heard.
-            Event::Net(_) | Event::Received(..) | Event::Saved(..) | Event::Ended { .. } => {}
+            Event::Net(_)
+            | Event::Received(..)
+            | Event::Saved(..)
+            | Event::Loaded(..)
+            | Event::Ended { .. } => {}
         }
     }
 

@@ -21,7 +21,8 @@ pub use report::{
 };
 pub use stop::StopHandle;
 
-use crate::id::{BatchSeq, SourceId};
+use crate::exec::task::SavedState;
+use crate::id::{BatchSeq, Epoch, SourceId};
 use crate::net::Delivery;
 use crate::sched::message::Saved;
 use crate::source::{Cut, receive};
@@ -47,6 +48,8 @@ enum Event {
     Received(SourceId, receive::Delivery),
     /// A state is in safety, or is not.
     Saved(Saved, Result<(), String>),
+    /// A state was read for a recovery, or could not be.
+    Loaded(Saved, Epoch, Result<SavedState, String>),
     /// The process of a worker has ended, as whoever started it says.
     Ended { worker: String, why: String },
     /// The job is to stop.

@@ -293,7 +293,7 @@ impl Driver<'_> {
             Event::Stop => self.stop(),
             Event::Net(delivery) => self.heard(delivery.take()),
             // A master runs no task and receives nothing.
-            Event::Ran(_) | Event::Received(..) | Event::Saved(..) => {}
+            Event::Ran(_) | Event::Received(..) | Event::Saved(..) | Event::Loaded(..) => {}
         }
     }
 

@@ -101,10 +101,10 @@ pub(super) fn serve(
             Some(_) => Retention::Released,
             None => Retention::Consumed,
         };
-        let saver = setup
-            .saves
-            .as_deref()
-            .map(|dir| Saver::start(scope, Saves::new(dir, plan.hash), sender.clone()));
+        let saver = setup.saves.as_deref().map(|dir| {
+            let saves = Saves::new(dir, plan.hash);
+            Saver::start(scope, saves, &kernels, pool.clone(), sender.clone())
+        });
         let saver = saver.transpose()?;
         let first = BatchSeq(1);
         let worker = Worker::new(welcome.worker, plan, &kernels, &queue, slots, retention, first);
@@ -268,6 +268,7 @@ impl Driver<'_> {
             Event::Net(delivery) => self.heard(delivery.take()),
             Event::Received(source, delivery) => self.received(source, delivery),
             Event::Saved(saved, written) => self.written(saved, written),
+            Event::Loaded(saved, recovery, state) => self.loaded(&saved, recovery, state),
             Event::Stop => self.leave(),
             // A worker cuts no source and publishes nothing.
             Event::Cut { .. } | Event::Published { .. } | Event::Ended { .. } => {}

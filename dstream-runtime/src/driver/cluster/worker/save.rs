@@ -1,4 +1,5 @@
-//! Bringing states into safety, and back.
+//! Bringing states into safety, and back, on a thread of their own: the engine goes on showing that it lives
+//! however large they are and however slow the disk is.
 
 use std::sync::Arc;
 use std::thread::Scope;
@@ -6,18 +7,25 @@ use std::thread::Scope;
 use crossbeam_channel::{Sender, unbounded};
 
 use super::Driver;
+use crate::block::BufferPool;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::saves::Saves;
 use crate::driver::error::JobError;
+use crate::driver::worker::task::Kernels;
 use crate::exec::task::{SavedState, TaskError};
 use crate::id::{BatchSeq, Epoch, Partition, StageId};
 use crate::sched::message::Saved;
 
-/// A thread that writes states, one after another.
+enum Job {
+    Write(Saved, SavedState),
+    Read(Saved, Epoch),
+}
+
+/// A thread that writes and reads states, one after another.
 pub(super) struct Saver {
     saves: Saves,
-    states: Sender<(Saved, SavedState)>,
+    jobs: Sender<Job>,
     /// Numbers names.
     next: u64,
     /// It was said that states cannot be saved.
@@ -29,27 +37,43 @@ impl Saver {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub(super) fn start<'scope>(
-        scope: &'scope Scope<'scope, '_>,
+    pub(super) fn start<'scope, 'env>(
+        scope: &'scope Scope<'scope, 'env>,
         saves: Saves,
+        kernels: &'env Kernels,
+        pool: BufferPool,
         events: Sender<Event>,
     ) -> Result<Self, JobError> {
-        let (states, waiting) = unbounded::<(Saved, SavedState)>();
+        let (jobs, waiting) = unbounded();
         let own = saves.clone();
-        let write = move || {
-            for (saved, state) in waiting {
-                let written = own.write(&saved, &state).map_err(|error| error.to_string());
-                if events.send(Event::Saved(saved, written)).is_err() {
+        let read = move |saved: &Saved| {
+            let stage = &kernels.stages[saved.stage.index()];
+            own.read(saved, &pool, |tag| stage.state_door(tag)).map_err(|error| error.to_string())
+        };
+        let own = saves.clone();
+        let serve = move || {
+            for job in waiting {
+                let event = match job {
+                    Job::Write(saved, state) => {
+                        let written = own.write(&saved, &state).map_err(|error| error.to_string());
+                        Event::Saved(saved, written)
+                    }
+                    Job::Read(saved, recovery) => {
+                        let state = read(&saved);
+                        Event::Loaded(saved, recovery, state)
+                    }
+                };
+                if events.send(event).is_err() {
                     return;
                 }
             }
         };
         let thread = std::thread::Builder::new().name("dstream-save".to_owned());
-        thread.spawn_scoped(scope, write).map_err(|error| JobError::Thread {
+        thread.spawn_scoped(scope, serve).map_err(|error| JobError::Thread {
             what: "saved states".to_owned(),
             error: Arc::new(error),
         })?;
-        Ok(Self { saves, states, next: 0, failed: false })
+        Ok(Self { saves, jobs, next: 0, failed: false })
     }
 }
 
@@ -69,7 +93,7 @@ impl Driver<'_> {
         let (worker, next) = (self.id.0, saver.next);
         saved.object = format!("s{}-p{}-b{}-w{worker}-{next}", stage.0, partition.0, after.0);
         // The thread ends only when this end of the channel is gone.
-        let _ = saver.states.send((saved, state));
+        let _ = saver.jobs.send(Job::Write(saved, state));
     }
 
     /// A state is in safety, or not: then it is tried again with the next one.
@@ -86,17 +110,28 @@ impl Driver<'_> {
         self.worker.saved(saved, written.is_ok());
     }
 
-    pub(super) fn load(&mut self, state: &Saved, recovery: Epoch) {
-        let stage = &self.kernels.stages[state.stage.index()];
-        let loaded = match &self.saver {
+    pub(super) fn load(&mut self, state: Saved, recovery: Epoch) {
+        match &self.saver {
             // The state that the job began with.
-            _ if state.object.is_empty() => Ok(SavedState::default()),
-            Some(saver) => saver
-                .saves
-                .read(state, &self.pool, |tag| stage.state_door(tag))
-                .map_err(|error| error.to_string()),
-            None => Err("this worker was not told where saved states are".to_owned()),
-        };
+            _ if state.object.is_empty() => {
+                self.loaded(&state, recovery, Ok(SavedState::default()));
+            }
+            // The thread ends only when this end of the channel is gone.
+            Some(saver) => drop(saver.jobs.send(Job::Read(state, recovery))),
+            None => {
+                let why = "this worker was not told where saved states are".to_owned();
+                self.loaded(&state, recovery, Err(why));
+            }
+        }
+    }
+
+    /// A state was read, or could not be.
+    pub(super) fn loaded(
+        &mut self,
+        state: &Saved,
+        recovery: Epoch,
+        loaded: Result<SavedState, String>,
+    ) {
         if let Err(why) = &loaded {
             (self.log)(WorkerNews::Warning(format!("a saved state cannot be loaded: {why}")));
         }

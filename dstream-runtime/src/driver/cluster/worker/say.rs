@@ -61,7 +61,7 @@ impl Driver<'_> {
             Asks::Save { stage, partition, after, state } => {
                 self.save(stage, partition, after, state);
             }
-            Asks::Load { state, recovery } => self.load(&state, recovery),
+            Asks::Load { state, recovery } => self.load(state, recovery),
             Asks::Move { to, epoch, stage, partition } => {
                 match self.worker.give_up(stage, partition) {
                     Ok(saved) => self.hand_over(to, epoch, stage, partition, saved),
