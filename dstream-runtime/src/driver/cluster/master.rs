@@ -82,6 +82,14 @@ pub(super) fn serve(
     let authority = Arc::new(open_authority(plan, &paths)?);
     let now = system_time();
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
+    let saves = options.setup.saves.as_deref().map(|dir| Saves::new(dir, plan.hash));
+    if let Some(saves) = &saves {
+        saves.create().map_err(|error| ClusterError::File {
+            path: paths.saves(),
+            doing: "keep saved states in it",
+            error: Arc::new(error),
+        })?;
+    }
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
 
@@ -103,14 +111,6 @@ pub(super) fn serve(
     paths.announce(&announced)?;
     listening(endpoint.local_addr(), &paths);
 
-    let saves = options.setup.saves.as_deref().map(|dir| Saves::new(dir, plan.hash));
-    if let Some(saves) = &saves {
-        saves.create().map_err(|error| ClusterError::File {
-            path: paths.saves(),
-            doing: "keep saved states in it",
-            error: Arc::new(error),
-        })?;
-    }
     let interval = Duration::from_millis(options.setup.interval_ms.max(1));
     let settings = Settings {
         partitions: options.setup.partitions,
