@@ -115,7 +115,7 @@ pub enum ClusterError {
          way between them is lost\n  help: see to it that all workers reach each other at the addresses \
          that `workers` shows, and start the job again"
     )]
-    Cut {
+    Parted {
         /// Who says so.
         from: String,
         /// Whom it has lost.

@@ -135,7 +135,7 @@ pub(super) fn serve(
             members: Members::default(),
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
             saves,
-            cuts: VecDeque::new(),
+            parted: VecDeque::new(),
             lease: options.lease,
             going: BTreeSet::new(),
             kept: BTreeSet::new(),
@@ -173,7 +173,7 @@ fn open_authority(plan: &Plan, paths: &MasterPaths) -> Result<Authority, Cluster
 }
 
 /// A worker that has lost another one.
-struct Cut {
+struct Parted {
     from: WorkerId,
     to: WorkerId,
     why: String,
@@ -197,7 +197,7 @@ struct Driver<'e> {
     saves: Option<Saves>,
     receivers: Receivers,
     /// Connections between workers that have ended, oldest first.
-    cuts: VecDeque<Cut>,
+    parted: VecDeque<Parted>,
     lease: Duration,
     /// Workers that may go once nobody needs what they have received.
     going: BTreeSet<WorkerId>,
@@ -232,8 +232,10 @@ impl Driver<'_> {
                 return Ok(self.master.break_off());
             }
             let timer = self.master.timer();
-            let until =
-                [timer, self.cuts.front().map(|cut| cut.judged)].into_iter().flatten().min();
+            let until = [timer, self.parted.front().map(|parted| parted.judged)]
+                .into_iter()
+                .flatten()
+                .min();
             let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
@@ -241,7 +243,7 @@ impl Driver<'_> {
             match event {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
-                None => self.judge_cut(),
+                None => self.judge_parted(),
             }
             // Whatever else has happened meanwhile is acted upon at once.
             for event in events.try_iter().take(AT_ONCE) {
@@ -252,11 +254,11 @@ impl Driver<'_> {
 
     /// Two workers had lost each other. If by now one of them is gone the core knows what to do; if both
     /// are still there, what was on its way between them is lost, and nobody will send it again.
-    fn judge_cut(&mut self) {
-        let Some(Cut { from, to, why, .. }) = self.cuts.pop_front() else { return };
+    fn judge_parted(&mut self) {
+        let Some(Parted { from, to, why, .. }) = self.parted.pop_front() else { return };
         if self.members.peer(from).is_some() && self.members.peer(to).is_some() {
             let (from, to) = (self.members.name(from), self.members.name(to));
-            self.fatal.get_or_insert(ClusterError::Cut { from, to, why });
+            self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
         }
     }
 

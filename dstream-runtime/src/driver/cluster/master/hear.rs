@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use super::{Cut, Driver, HEARTBEAT};
+use super::{Driver, HEARTBEAT, Parted};
 use crate::block::Block;
 use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
 use crate::driver::cluster::{ClusterError, ClusterNews, raw};
@@ -140,7 +140,7 @@ impl Driver<'_> {
                 if self.members.stays(other) {
                     self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
                     let judged = Instant::now() + 2 * self.lease;
-                    self.cuts.push_back(Cut { from: worker, to: other, why, judged });
+                    self.parted.push_back(Parted { from: worker, to: other, why, judged });
                 }
             }
             WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
