@@ -7,6 +7,7 @@ mod answer;
 mod hear;
 mod members;
 mod receivers;
+mod say;
 mod status;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -29,16 +30,16 @@ use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
 use crate::driver::{AT_ONCE, Event};
 use crate::exec::job::BuiltJob;
-use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
+use crate::id::{Attempt, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
-use crate::plan::{Plan, Tasks};
+use crate::plan::Plan;
 use crate::sched::MasterEvent;
 use crate::sched::master::{Cause, Outcome};
-use crate::sched::message::{ToMaster, ToWorker};
+use crate::sched::message::ToMaster;
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::wire::{BlockHeader, Cargo, Message, Role};
+use crate::wire::Role;
 
 /// How often workers show that they live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -313,91 +314,6 @@ impl Driver<'_> {
         let have = self.members.ready();
         if have < self.want {
             self.master.tell(&ClusterNews::Waiting { have, want: self.want });
-        }
-    }
-
-    /// Sends a message of the core. What cannot be sent was for a worker that is gone: its `Closed` is on
-    /// its way.
-    fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
-        let Some(peer) = self.members.peer(worker) else { return };
-        match message {
-            ToWorker::Begin { batch, ranges, .. } => {
-                for input in ranges {
-                    self.carry(peer, *batch, input.source, input.partition);
-                }
-            }
-            ToWorker::Recover(recover) => {
-                for batch in &recover.batches {
-                    for input in &batch.ranges {
-                        self.carry(peer, batch.batch, input.source, input.partition);
-                    }
-                }
-                if let Some(row) = recover.rows.last()
-                    && let Some((workers, moved)) =
-                        self.members.placed(recover.epoch, &row.placement)
-                {
-                    let (epoch, first) = (recover.epoch, recover.oldest);
-                    self.master.tell(&ClusterNews::Recovering { epoch, first, workers, moved });
-                }
-            }
-            ToWorker::Place { epoch, placement, first, .. } => {
-                if let Some((workers, moved)) = self.members.placed(*epoch, placement) {
-                    self.receivers.placed(placement);
-                    self.assign_receivers();
-                    let (epoch, first) = (*epoch, *first);
-                    self.master.tell(&ClusterNews::Placed { epoch, first, workers, moved });
-                }
-            }
-            _ => {}
-        }
-        self.send(peer, message);
-    }
-
-    fn send<M: Message>(&self, peer: PeerId, message: &M) {
-        if let Err(crate::net::SendError::Frame(error)) = self.net.send(peer, message) {
-            // Bounds on batches keep messages far below a frame's length.
-            self.net.accuse(peer, &format!("it cannot be told what it should do: {error}"));
-        }
-    }
-
-    /// Sends what a task reads, if only this process has it.
-    fn carry(
-        &mut self,
-        peer: PeerId,
-        batch: BatchSeq,
-        source: SourceId,
-        partition: crate::id::Partition,
-    ) {
-        let reads = |row: &&crate::plan::StageRow| row.tasks == Tasks::PerRange(source);
-        for row in self.plan.stages.iter().filter(reads) {
-            let task = TaskId { batch, stage: row.id, partition };
-            let Some(input) = self.master.input(task) else { continue };
-            let (carried, blocks) = match input.carried() {
-                Ok(Some(carried)) => carried,
-                Ok(None) => continue,
-                Err(error) => {
-                    let why = error.to_string();
-                    self.send(peer, &MasterNote::Unreadable { task, why });
-                    continue;
-                }
-            };
-            let epoch = self.members.epoch();
-            let header = |piece| BlockHeader { epoch, cargo: Cargo::Input { task }, piece };
-            let blocks: Vec<_> =
-                blocks.into_iter().zip(0..).map(|(block, piece)| (header(piece), block)).collect();
-            let pieces = blocks.len() as u32;
-            self.send(peer, &MasterNote::Input { task, carried, pieces });
-            if pieces > 0
-                && let Ok(transfer) = self.net.push_blocks(peer, &blocks)
-            {
-                transfer.detach();
-            }
-        }
-    }
-
-    fn tell_note(&self, worker: WorkerId, note: &MasterNote) {
-        if let Some(peer) = self.members.peer(worker) {
-            self.send(peer, note);
         }
     }
 

@@ -1,0 +1,91 @@
+//! What is said to workers, and what travels with it.
+
+use super::Driver;
+use crate::driver::cluster::ClusterNews;
+use crate::driver::cluster::note::MasterNote;
+use crate::id::{BatchSeq, Partition, SourceId, TaskId, WorkerId};
+use crate::net::{PeerId, SendError};
+use crate::plan::{StageRow, Tasks};
+use crate::sched::message::ToWorker;
+use crate::wire::{BlockHeader, Cargo, Message};
+
+impl Driver<'_> {
+    /// Sends a message of the core. What cannot be sent was for a worker that is gone: its `Closed` is on
+    /// its way.
+    pub(super) fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
+        let Some(peer) = self.members.peer(worker) else { return };
+        match message {
+            ToWorker::Begin { batch, ranges, .. } => {
+                for input in ranges {
+                    self.carry(peer, *batch, input.source, input.partition);
+                }
+            }
+            ToWorker::Recover(recover) => {
+                for batch in &recover.batches {
+                    for input in &batch.ranges {
+                        self.carry(peer, batch.batch, input.source, input.partition);
+                    }
+                }
+                if let Some(row) = recover.rows.last()
+                    && let Some((workers, moved)) =
+                        self.members.placed(recover.epoch, &row.placement)
+                {
+                    let (epoch, first) = (recover.epoch, recover.oldest);
+                    self.master.tell(&ClusterNews::Recovering { epoch, first, workers, moved });
+                }
+            }
+            ToWorker::Place { epoch, placement, first, .. } => {
+                if let Some((workers, moved)) = self.members.placed(*epoch, placement) {
+                    self.receivers.placed(placement);
+                    self.assign_receivers();
+                    let (epoch, first) = (*epoch, *first);
+                    self.master.tell(&ClusterNews::Placed { epoch, first, workers, moved });
+                }
+            }
+            _ => {}
+        }
+        self.send(peer, message);
+    }
+
+    pub(super) fn send<M: Message>(&self, peer: PeerId, message: &M) {
+        if let Err(SendError::Frame(error)) = self.net.send(peer, message) {
+            // Bounds on batches keep messages far below a frame's length.
+            self.net.accuse(peer, &format!("it cannot be told what it should do: {error}"));
+        }
+    }
+
+    /// Sends what a task reads, if only this process has it.
+    fn carry(&mut self, peer: PeerId, batch: BatchSeq, source: SourceId, partition: Partition) {
+        let reads = |row: &&StageRow| row.tasks == Tasks::PerRange(source);
+        for row in self.plan.stages.iter().filter(reads) {
+            let task = TaskId { batch, stage: row.id, partition };
+            let Some(input) = self.master.input(task) else { continue };
+            let (carried, blocks) = match input.carried() {
+                Ok(Some(carried)) => carried,
+                Ok(None) => continue,
+                Err(error) => {
+                    let why = error.to_string();
+                    self.send(peer, &MasterNote::Unreadable { task, why });
+                    continue;
+                }
+            };
+            let epoch = self.members.epoch();
+            let header = |piece| BlockHeader { epoch, cargo: Cargo::Input { task }, piece };
+            let blocks: Vec<_> =
+                blocks.into_iter().zip(0..).map(|(block, piece)| (header(piece), block)).collect();
+            let pieces = blocks.len() as u32;
+            self.send(peer, &MasterNote::Input { task, carried, pieces });
+            if pieces > 0
+                && let Ok(transfer) = self.net.push_blocks(peer, &blocks)
+            {
+                transfer.detach();
+            }
+        }
+    }
+
+    pub(super) fn tell_note(&self, worker: WorkerId, note: &MasterNote) {
+        if let Some(peer) = self.members.peer(worker) {
+            self.send(peer, note);
+        }
+    }
+}
