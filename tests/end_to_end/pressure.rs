@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::job::Job;
+use crate::job::{Job, Running};
 
 /// The resident memory of a process, in KiB.
 pub(crate) fn resident(pid: u32) -> u64 {
@@ -19,20 +19,25 @@ pub(crate) fn resident(pid: u32) -> u64 {
 /// So much is never taken in while nothing leaves.
 const MOST: usize = 64 << 20;
 
-#[test]
-fn an_output_that_is_not_read_makes_the_clients_wait() {
+/// What a client of a job that nobody reads has sent, and what it could not send any more.
+pub(crate) struct Full {
+    client: TcpStream,
+    pub(crate) sent: Vec<u8>,
+    left: Vec<u8>,
+}
+
+/// A job that passes on what it receives to an output that nobody reads.
+pub(crate) fn unread() -> Job {
     let job = Job::example("grep").source("lines", "tcp://127.0.0.1:0?buffer=1MiB");
     let job = job.sink("matches", "stdout:").args(["--pattern", "x", "--interval", "10ms"]);
-    let mut job = job.args(["--log", "json"]).unread().start();
-    let mut client = TcpStream::connect(job.address()).expect("it listens");
-    let before = resident(job.pid());
+    job.args(["--log", "json"]).unread()
+}
 
-    // Until no byte has been taken for a while, or far too many.
-    client.set_write_timeout(Some(Duration::from_millis(500))).expect("it can be set");
-    let mut sent = Vec::new();
-    let mut number = 0u64;
-    let mut left: Vec<u8> = Vec::new();
-    while sent.len() < MOST {
+/// Sends lines until no byte has been taken for a while; fails if that is not before `most` bytes.
+pub(crate) fn fill(mut client: TcpStream, most: usize, patience: Duration) -> Full {
+    client.set_write_timeout(Some(patience)).expect("it can be set");
+    let (mut sent, mut left, mut number) = (Vec::new(), Vec::new(), 0u64);
+    while sent.len() < most {
         while left.len() < 64 << 10 {
             left.extend_from_slice(format!("{number} x\n").as_bytes());
             number += 1;
@@ -43,20 +48,38 @@ fn an_output_that_is_not_read_makes_the_clients_wait() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(sent.len() < MOST, "the client was never made to wait");
-    let grown = resident(job.pid()).saturating_sub(before);
-    assert!(grown < 64 << 10, "{grown} KiB more for {} bytes", sent.len());
+    assert!(sent.len() < most, "the client was never made to wait");
+    Full { client, sent, left }
+}
 
-    // Now somebody reads.
-    job.read_stdout();
-    client.set_write_timeout(None).expect("it can be set");
-    client.write_all(&left).expect("it receives again");
-    sent.extend(left);
-    drop(client);
-    let sent = String::from_utf8(sent).expect("it is text");
-    let lines = sent.lines().count();
-    job.wait("what was held up", |job| job.out.len() >= lines);
-    job.signal(Signal::TERM);
-    let done = job.end().code(0);
-    assert!(done.out.iter().map(String::as_str).eq(sent.lines()), "each line once, and in order");
+impl Full {
+    /// Now somebody reads: everything that was sent comes out, once and in order.
+    pub(crate) fn empties(self, mut job: Running) {
+        let Self { mut client, mut sent, left } = self;
+        job.read_stdout();
+        client.set_write_timeout(None).expect("it can be set");
+        client.write_all(&left).expect("it receives again");
+        sent.extend(left);
+        drop(client);
+        let sent = String::from_utf8(sent).expect("it is text");
+        let lines = sent.lines().count();
+        job.wait("what was held up", |job| job.out.len() >= lines);
+        job.signal(Signal::TERM);
+        let done = job.end().code(0);
+        assert!(
+            done.out.iter().map(String::as_str).eq(sent.lines()),
+            "each line once, and in order"
+        );
+    }
+}
+
+#[test]
+fn an_output_that_is_not_read_makes_the_clients_wait() {
+    let mut job = unread().start();
+    let client = TcpStream::connect(job.address()).expect("it listens");
+    let before = resident(job.pid());
+    let full = fill(client, MOST, Duration::from_millis(500));
+    let grown = resident(job.pid()).saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB more for {} bytes", full.sent.len());
+    full.empties(job);
 }

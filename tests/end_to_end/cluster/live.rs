@@ -2,7 +2,7 @@
 //! nothing.
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::crew::{Cluster, partitions};
 use crate::job::{Ended, Job, Running};
+use crate::pressure::{fill, unread};
 
 /// `grep` of all lines with an `x`, from anywhere to standard output.
 fn grep(job: Job, source: &str) -> Job {
@@ -207,37 +208,7 @@ const MOST: usize = 96 << 20;
 
 #[test]
 fn an_output_that_is_not_read_makes_the_clients_of_workers_wait() {
-    let job = Job::example("grep").source("lines", "tcp://127.0.0.1:0?buffer=1MiB");
-    let job = job.sink("matches", "stdout:").args(["--pattern", "x", "--interval", "10ms"]);
-    let mut job = job.args(["--log", "json", "--workers", "2"]).unread().start();
-    let mut client = TcpStream::connect(receiving(&mut job, 1)).expect("it listens");
-
-    // Until no byte has been taken for a while, or far too many.
-    client.set_write_timeout(Some(Duration::from_secs(1))).expect("it can be set");
-    let (mut sent, mut left, mut number) = (Vec::new(), Vec::new(), 0u64);
-    while sent.len() < MOST {
-        while left.len() < 64 << 10 {
-            left.extend_from_slice(format!("{number} x\n").as_bytes());
-            number += 1;
-        }
-        match client.write(&left) {
-            Ok(written) => sent.extend(left.drain(..written)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    assert!(sent.len() < MOST, "the client was never made to wait");
-
-    // Now somebody reads.
-    job.read_stdout();
-    client.set_write_timeout(None).expect("it can be set");
-    client.write_all(&left).expect("it receives again");
-    sent.extend(left);
-    drop(client);
-    let sent = String::from_utf8(sent).expect("it is text");
-    let lines = sent.lines().count();
-    job.wait("what was held up", |job| job.out.len() >= lines);
-    job.signal(rustix::process::Signal::TERM);
-    let done = job.end().code(0);
-    assert!(done.out.iter().map(String::as_str).eq(sent.lines()), "each line once, and in order");
+    let mut job = unread().args(["--workers", "2"]).start();
+    let client = TcpStream::connect(receiving(&mut job, 1)).expect("it listens");
+    fill(client, MOST, Duration::from_secs(1)).empties(job);
 }
