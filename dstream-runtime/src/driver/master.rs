@@ -201,7 +201,7 @@ impl<'e> Master<'e> {
     /// A source has answered.
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, CutError>) {
         let event = match result {
-            Ok(Cut { mut inputs, ended }) => {
+            Ok(Cut { mut inputs, ended, position: _ }) => {
                 // One that is live brings as much as it can, and what is pushed lies where it is.
                 if self.ends.live.get(source.index()) == Some(&false) {
                     let partitions = self.settings.partitions as usize;

@@ -57,6 +57,7 @@ impl Source for MemorySource {
         Ok(Cut {
             inputs: inputs.map(|held| part::input(vec![Part::Held(held)])).collect(),
             ended: self.ends && self.batches.len() == 0,
+            position: None,
         })
     }
 

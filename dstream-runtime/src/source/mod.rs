@@ -189,7 +189,13 @@ pub struct Cut {
     pub inputs: Vec<Input>,
     /// Nothing will come after this.
     pub ended: bool,
+    /// From where the next cut goes on, for [`Source::resume`] in another process; none of a source that
+    /// cannot go on there.
+    pub position: Option<Position>,
 }
+
+/// How far a source has been cut, in a form that only the source understands.
+pub type Position = Arc<[u8]>;
 
 /// An opened source.
 pub trait Source: Send {
@@ -203,6 +209,29 @@ pub trait Source: Send {
     /// # Errors
     /// When the source cannot be read any more.
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError>;
+
+    /// Goes on as after the cut that had this position, which another process made of the same URL. Called
+    /// before the first cut, if at all.
+    ///
+    /// # Errors
+    /// When it cannot go on there: the position is not one of its own, or what it names is not what it was.
+    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        let _ = position;
+        Err(SourceError::Data {
+            what: "the journal".to_owned(),
+            why: "this source cannot go on where another process has stopped".to_owned(),
+        })
+    }
+
+    /// An input that was cut before, perhaps by another process, made again from its ranges. Only for what
+    /// [`reread`] cannot make.
+    ///
+    /// # Errors
+    /// When the data is not there any more, or is not what was cut.
+    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        let what = ranges.first().map_or_else(|| "an input".to_owned(), |r| r.split.to_string());
+        Err(SourceError::Data { what, why: "it cannot be read a second time".to_owned() })
+    }
 
     /// Whether `cut` neither blocks nor touches a disk, so that it may run on the engine's thread.
     fn immediate(&self) -> bool {

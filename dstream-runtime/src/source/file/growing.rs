@@ -237,7 +237,7 @@ impl Source for GrowingFiles {
             failed => more |= failed.is_some(),
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended: self.life == Life::Draining && !more })
+        Ok(Cut { inputs, ended: self.life == Life::Draining && !more, position: None })
     }
 
     fn stop(&mut self) {

@@ -91,7 +91,7 @@ impl Source for WholeFiles {
             }),
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended: !more })
+        Ok(Cut { inputs, ended: !more, position: None })
     }
 
     fn stop(&mut self) {

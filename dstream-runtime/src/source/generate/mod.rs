@@ -171,7 +171,7 @@ impl Source for Generator {
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         if self.stopped {
-            return Ok(Cut { inputs: Vec::new(), ended: true });
+            return Ok(Cut { ended: true, ..Cut::default() });
         }
         let start = self.next;
         let last = self.end.unwrap_or(u64::MAX);
@@ -182,7 +182,7 @@ impl Source for Generator {
             start + (u128::from(records) * u128::from(input) / u128::from(inputs)) as u64
         };
         let inputs = (0..inputs).map(|i| self.recipe.input(bound(i), bound(i + 1))).collect();
-        Ok(Cut { inputs, ended: self.next == last })
+        Ok(Cut { inputs, ended: self.next == last, position: None })
     }
 
     fn stop(&mut self) {

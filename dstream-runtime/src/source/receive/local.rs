@@ -86,7 +86,7 @@ impl Source for Local {
         for (what, lines, _given_back) in waiting {
             parts.extend(carry::parts(what, vec![lines])?.0);
         }
-        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended })
+        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended, position: None })
     }
 
     fn stop(&mut self) {

@@ -274,7 +274,11 @@ impl Source for PushSource {
             }
         }
         let open = book.takers.values().any(|taker| taker.open || !taker.waiting.is_empty());
-        Ok(Cut { inputs: ranges.into_iter().map(input).collect(), ended: book.stopping && !open })
+        Ok(Cut {
+            inputs: ranges.into_iter().map(input).collect(),
+            ended: book.stopping && !open,
+            position: None,
+        })
     }
 
     /// Takes in nothing from receivers that open from now on; those that are open are to be stopped

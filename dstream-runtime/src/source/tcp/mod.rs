@@ -152,7 +152,7 @@ impl Source for TcpSource {
         };
         self.shared.room.notify_waiters();
         let parts = taken.into_iter().map(Part::Held).collect();
-        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended })
+        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended, position: None })
     }
 
     fn stop(&mut self) {
