@@ -62,6 +62,9 @@ impl Told for WorkerNews {
             Self::Draining => "hands over what it holds".to_owned(),
             Self::Drained => "holds nothing any more and leaves".to_owned(),
             Self::Over => "the job is over".to_owned(),
+            Self::MasterGone { master, why } => format!(
+                "the master at {master} is gone ({why}): waits for it to start again, or for another"
+            ),
             Self::Warning(message) => format!("warning: {message}"),
         }]
     }

@@ -96,11 +96,13 @@ fn check_reach(masters: &[SocketAddr], listen: SocketAddr) -> Result<(), String>
 
 /// Whether the master that started this worker says as much, in the same place.
 fn says_its_master(news: &WorkerNews) -> bool {
-    use WorkerNews::{Certified, Connected, Drained, Draining, Over, Placed, Receiving, Warning};
+    use WorkerNews::{
+        Certified, Connected, Drained, Draining, MasterGone, Over, Placed, Receiving, Warning,
+    };
     match news {
         Certified { .. } | Connected { .. } | Placed { .. } | Receiving { .. } => true,
         Draining | Drained | Over => true,
-        Warning(_) => false,
+        MasterGone { .. } | Warning(_) => false,
     }
 }
 

@@ -105,6 +105,22 @@ impl Delivery {
         Self { event, _held: held }
     }
 
+    /// The peer that it is about, if it is about one.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerId> {
+        match &self.event {
+            NetEvent::Connected { peer, .. }
+            | NetEvent::Message { peer, .. }
+            | NetEvent::Block { peer, .. }
+            | NetEvent::Closed { peer, .. } => Some(*peer),
+            NetEvent::Refused { .. }
+            | NetEvent::Joined { .. }
+            | NetEvent::AuthorityFailed { .. }
+            | NetEvent::Renewed { .. }
+            | NetEvent::RenewalFailed { .. } => None,
+        }
+    }
+
     /// The event; from here on its bytes are the driver's.
     #[must_use]
     pub fn take(self) -> NetEvent {

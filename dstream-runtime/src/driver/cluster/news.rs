@@ -133,6 +133,13 @@ pub enum WorkerNews {
     Drained,
     /// The job is over, as its master says.
     Over,
+    /// Its master is gone: it waits for that to start again, or for another.
+    MasterGone {
+        /// The master.
+        master: SocketAddr,
+        /// How the connection ended.
+        why: String,
+    },
     /// Something needs attention, and the worker goes on.
     Warning(#[serde(serialize_with = "as_message")] String),
 }

@@ -51,6 +51,8 @@ pub(super) enum MasterNote {
     Dismissed,
     /// The job is over.
     Over,
+    /// Another master has taken over: the worker is to join that one.
+    Replaced,
     /// The worker cannot stay, and why.
     Dismiss { why: String },
 }

@@ -24,6 +24,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
+use self::join::{Waiting, Welcome};
 pub(super) use self::receipts::Dropped;
 use self::receipts::Receipts;
 use self::save::Saver;
@@ -64,7 +65,8 @@ pub(super) fn serve(
     if stop.connect(sender.clone()) {
         return Ok(());
     }
-    let Some(identity) = join::identity(plan, options, log, &events)? else {
+    let mut waiting = Waiting { events: &events, early: Vec::new() };
+    let Some(identity) = join::identity(plan, options, log, &mut waiting)? else {
         return Ok(());
     };
     let mut bind = BindOptions::new(identity, plan.hash);
@@ -77,73 +79,112 @@ pub(super) fn serve(
     for warning in endpoint.warnings() {
         log(WorkerNews::Warning(warning.to_string()));
     }
-    let Some(welcome) = join::welcome(endpoint.net(), options, log, &events)? else {
-        return Ok(());
+    let process = Process { plan, build, options, log, pool, net: endpoint.net(), sender, events };
+    let result = loop {
+        let mut waiting = Waiting { events: &process.events, early: Vec::new() };
+        match join::welcome(process.net, options, log, &mut waiting) {
+            Ok(Some(welcome)) => match process.work_for(welcome, waiting.early) {
+                Ok(Ended::Over) => break Ok(()),
+                Ok(Ended::MasterGone) => {}
+                Err(error) => break Err(error),
+            },
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error.into()),
+        }
     };
-    let setup = welcome.setup;
-    if std::env::set_current_dir(&setup.base).is_err() {
-        let base = setup.base.display();
-        let text =
-            format!("there is no {base} on this host: sources must be named by absolute paths");
-        log(WorkerNews::Warning(text));
-    }
-    let job = build(&setup).map_err(|why| ClusterError::Setup { why })?;
-    let inputs = Inputs::new(&job, &setup)?;
-    let offers = inputs.offers()?;
-    let kernels = kernels(&setup, job, options);
-    let queue = Queue::default();
-    let result = std::thread::scope(|scope| {
-        let _close = CloseOnDrop(&queue);
-        start_executors(scope, options.cores, &queue, &kernels, &sender)?;
-        let slots = options.cores as u32;
-        // What was made here must be sent again if a worker is lost that has it.
-        let retention = match &setup.saves {
-            Some(_) => Retention::Released,
-            None => Retention::Consumed,
-        };
-        let saver = setup.saves.as_deref().map(|dir| {
-            let saves = Saves::new(dir, plan.hash);
-            Saver::start(scope, saves, &kernels, pool.clone(), sender.clone())
-        });
-        let saver = saver.transpose()?;
-        let first = BatchSeq(1);
-        let worker = Worker::new(welcome.worker, plan, &kernels, &queue, slots, retention, first);
-        let driver = Driver {
-            kernels: &kernels,
-            worker,
-            net: endpoint.net().clone(),
-            pool,
-            id: welcome.worker,
-            master: welcome.peer,
-            master_addr: welcome.addr,
-            colleagues: Colleagues::new(welcome.worker),
-            inputs,
-            held: VecDeque::new(),
-            arrivals: Arrivals::default(),
-            early: Vec::new(),
-            plan,
-            saver,
-            sender: sender.clone(),
-            receivers: BTreeMap::new(),
-            receiving: BTreeSet::new(),
-            received_all: false,
-            to_open: Vec::new(),
-            sessions: Sessions::new(offers, SessionLimits::default()),
-            receipts: Receipts::new(welcome.worker),
-            copies: Arrivals::default(),
-            moving: Vec::new(),
-            epoch: Epoch(0),
-            load: StoreStats::default(),
-            stuck: false,
-            every: welcome.heartbeat,
-            log,
-            leaving: false,
-            over: None,
-        };
-        driver.run(options, &events)
-    });
     stop.disconnect();
     result
+}
+
+/// How a worker's time with one master ends, if nothing fails.
+enum Ended {
+    /// The job is over, or the worker has left.
+    Over,
+    /// The master is gone, and what it knew is in its journal: another one will want workers.
+    MasterGone,
+}
+
+/// What a worker's process has, whoever its master is.
+struct Process<'p> {
+    plan: &'static Plan,
+    build: &'p dyn Fn(&JobSetup) -> Result<BuiltJob, String>,
+    options: &'p WorkerOptions,
+    log: &'p dyn Fn(WorkerNews),
+    pool: BufferPool,
+    net: &'p Net,
+    sender: Sender<Event>,
+    events: Receiver<Event>,
+}
+
+impl Process<'_> {
+    /// Works for one master until that is over. `early` is what happened before, which is of no concern
+    /// to the master.
+    fn work_for(&self, welcome: Welcome, early: Vec<Event>) -> Result<Ended, JobError> {
+        let Self { plan, options, log, sender, .. } = self;
+        let setup = welcome.setup;
+        if std::env::set_current_dir(&setup.base).is_err() {
+            let base = setup.base.display();
+            let text =
+                format!("there is no {base} on this host: sources must be named by absolute paths");
+            log(WorkerNews::Warning(text));
+        }
+        let job = (self.build)(&setup).map_err(|why| ClusterError::Setup { why })?;
+        let inputs = Inputs::new(&job, &setup)?;
+        let offers = inputs.offers()?;
+        let kernels = kernels(&setup, job, options);
+        let queue = Queue::default();
+        std::thread::scope(|scope| {
+            let _close = CloseOnDrop(&queue);
+            start_executors(scope, options.cores, &queue, &kernels, sender)?;
+            let slots = options.cores as u32;
+            // What was made here must be sent again if a worker is lost that has it.
+            let retention = match &setup.saves {
+                Some(_) => Retention::Released,
+                None => Retention::Consumed,
+            };
+            let saver = setup.saves.as_deref().map(|dir| {
+                let saves = Saves::new(dir, plan.hash);
+                Saver::start(scope, saves, &kernels, self.pool.clone(), sender.clone())
+            });
+            let saver = saver.transpose()?;
+            let (first, id) = (BatchSeq(1), welcome.worker);
+            let worker = Worker::new(id, plan, &kernels, &queue, slots, retention, first);
+            let mut driver = Driver {
+                kernels: &kernels,
+                worker,
+                net: self.net.clone(),
+                pool: self.pool.clone(),
+                id,
+                master: welcome.peer,
+                master_addr: welcome.addr,
+                colleagues: Colleagues::new(id),
+                inputs,
+                held: VecDeque::new(),
+                arrivals: Arrivals::default(),
+                early: Vec::new(),
+                plan,
+                saver,
+                sender: sender.clone(),
+                receivers: BTreeMap::new(),
+                receiving: BTreeSet::new(),
+                received_all: false,
+                to_open: Vec::new(),
+                sessions: Sessions::new(offers, SessionLimits::default()),
+                receipts: Receipts::new(id),
+                copies: Arrivals::default(),
+                moving: Vec::new(),
+                epoch: Epoch(0),
+                load: StoreStats::default(),
+                stuck: false,
+                every: welcome.heartbeat,
+                log: *log,
+                leaving: false,
+                over: None,
+            };
+            early.into_iter().for_each(|event| driver.happened(event));
+            driver.run(options, &self.events)
+        })
+    }
 }
 
 /// The stages, and how outputs are to be encoded: as on the master, which opened them.
@@ -166,6 +207,10 @@ fn kernels(setup: &JobSetup, job: BuiltJob, options: &WorkerOptions) -> Kernels 
 enum Over {
     /// As it should.
     Done(WorkerNews),
+    /// Its master is gone, and how. Others will come if there is a journal.
+    MasterGone {
+        why: String,
+    },
     Failed(ClusterError),
 }
 
@@ -218,7 +263,7 @@ struct Driver<'e> {
 }
 
 impl Driver<'_> {
-    fn run(mut self, options: &WorkerOptions, events: &Receiver<Event>) -> Result<(), JobError> {
+    fn run(mut self, options: &WorkerOptions, events: &Receiver<Event>) -> Result<Ended, JobError> {
         let (cores, memory) = (options.cores as u32, options.memory);
         self.tell_master(&WorkerNote::Ready { addr: self.net.local_addr(), cores, memory });
         let mut beat = Instant::now();
@@ -228,7 +273,16 @@ impl Driver<'_> {
                 Some(Over::Done(news)) => {
                     self.say_farewell(events);
                     (self.log)(news);
-                    return Ok(());
+                    return Ok(Ended::Over);
+                }
+                Some(Over::MasterGone { why }) => {
+                    let master = self.master_addr;
+                    if self.leaving || self.saver.is_none() {
+                        return Err(ClusterError::MasterGone { master, why }.into());
+                    }
+                    (self.log)(WorkerNews::MasterGone { master, why });
+                    self.colleagues.part(&self.net);
+                    return Ok(Ended::MasterGone);
                 }
                 Some(Over::Failed(error)) => return Err(error.into()),
                 None => {}
@@ -236,7 +290,7 @@ impl Driver<'_> {
             match events.recv_deadline(beat) {
                 Ok(event) => self.happened(event),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Over),
             }
             for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);

@@ -61,6 +61,18 @@ impl Colleagues {
         self.reconnect(net);
     }
 
+    /// Lets all of them go: their numbers and this worker's own are those of a master that is gone.
+    pub(super) fn part(&mut self, net: &Net) {
+        let known = std::mem::take(&mut self.known).into_values();
+        let linked = known.filter_map(|known| match known.link {
+            Link::Up(peer) | Link::Calling(peer) => Some(peer),
+            Link::Down => None,
+        });
+        linked
+            .chain(std::mem::take(&mut self.callers).into_keys())
+            .for_each(|peer| net.close(peer));
+    }
+
     /// Calls those that this worker has to call.
     pub(super) fn reconnect(&mut self, net: &Net) {
         for (worker, known) in &mut self.known {

@@ -30,10 +30,10 @@ impl Driver<'_> {
                 }
             }
             NetEvent::Closed { peer, reason } if peer == self.master => {
-                let (master, why) = (self.master_addr, reason.to_string());
+                let why = reason.to_string();
                 let news = match reason {
                     CloseReason::Bye if self.leaving => Over::Done(WorkerNews::Drained),
-                    _ => Over::Failed(ClusterError::MasterGone { master, why }),
+                    _ => Over::MasterGone { why },
                 };
                 self.over.get_or_insert(news);
             }
@@ -102,6 +102,10 @@ impl Driver<'_> {
             }
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
+            MasterNote::Replaced => {
+                let why = "another master has taken over from it".to_owned();
+                self.over = Some(Over::MasterGone { why });
+            }
             MasterNote::Dismiss { why } => {
                 let refused = ClusterError::Refused { master: self.master_addr, why };
                 self.over = Some(Over::Failed(refused));

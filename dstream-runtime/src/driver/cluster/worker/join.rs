@@ -31,17 +31,44 @@ pub(super) struct Welcome {
     pub(super) heartbeat: Duration,
 }
 
+/// What happens while a worker has no master.
+pub(super) struct Waiting<'e> {
+    pub(super) events: &'e Receiver<Event>,
+    /// What concerns neither a master nor tasks: it is for whoever takes over the process's receivers.
+    pub(super) early: Vec<Event>,
+}
+
+impl Waiting<'_> {
+    fn put_by(&mut self, event: Event) {
+        if matches!(event, Event::Net(_) | Event::Received(..)) {
+            self.early.push(event);
+        }
+    }
+
+    /// Waits for a moment. Whether the worker was stopped.
+    fn pause(&mut self) -> bool {
+        let until = Instant::now() + PAUSE;
+        while let Ok(event) = self.events.recv_deadline(until) {
+            match event {
+                Event::Stop => return true,
+                event => self.put_by(event),
+            }
+        }
+        false
+    }
+}
+
 /// Tries, round after round, until something comes of it or the worker is stopped.
 fn tries<T>(
     options: &WorkerOptions,
     log: &dyn Fn(WorkerNews),
-    events: &Receiver<Event>,
-    mut attempt: impl FnMut(SocketAddr) -> Result<Option<T>, ClusterError>,
+    waiting: &mut Waiting<'_>,
+    mut attempt: impl FnMut(SocketAddr, &mut Waiting<'_>) -> Result<Option<T>, ClusterError>,
 ) -> Result<Option<T>, ClusterError> {
     let mut remind = Instant::now() + REMIND / 5;
     loop {
         for addr in &options.master {
-            if let Some(found) = attempt(*addr)? {
+            if let Some(found) = attempt(*addr, waiting)? {
                 return Ok(Some(found));
             }
         }
@@ -51,11 +78,8 @@ fn tries<T>(
             let text = format!("no master answers at {} yet; trying on", masters.join(", "));
             log(WorkerNews::Warning(text));
         }
-        let until = Instant::now() + PAUSE;
-        while let Ok(event) = events.recv_deadline(until) {
-            if matches!(event, Event::Stop) {
-                return Ok(None);
-            }
+        if waiting.pause() {
+            return Ok(None);
         }
     }
 }
@@ -65,7 +89,7 @@ pub(super) fn identity(
     plan: &Plan,
     options: &WorkerOptions,
     log: &dyn Fn(WorkerNews),
-    events: &Receiver<Event>,
+    waiting: &mut Waiting<'_>,
 ) -> Result<Option<Identity>, ClusterError> {
     let now = net::system_time();
     let token = options.token.as_deref().map(Token::read).transpose()?;
@@ -84,7 +108,7 @@ pub(super) fn identity(
     let Some(token) = token else {
         return Err(ClusterError::NoToken { identity: options.identity.clone() });
     };
-    let joined = tries(options, log, events, |addr| {
+    let joined = tries(options, log, waiting, |addr, _| {
         let join = JoinOptions::new(addr, token.clone(), plan.job, plan.hash, &options.name);
         match net::join(&join) {
             Ok(identity) => Ok(Some(identity)),
@@ -109,29 +133,33 @@ pub(super) fn welcome(
     net: &Net,
     options: &WorkerOptions,
     log: &dyn Fn(WorkerNews),
-    events: &Receiver<Event>,
+    waiting: &mut Waiting<'_>,
 ) -> Result<Option<Welcome>, ClusterError> {
     let mut stopped = false;
-    let welcome = tries(options, log, events, |addr| {
+    let welcome = tries(options, log, waiting, |addr, waiting| {
         let peer = net.connect(addr);
         loop {
-            let event = match events.recv() {
-                Ok(Event::Net(delivery)) => delivery.take(),
+            let event = match waiting.events.recv() {
+                Ok(Event::Net(delivery)) => delivery,
                 Ok(Event::Stop) | Err(_) => {
                     stopped = true;
                     net.close(peer);
                     continue;
                 }
-                Ok(_) => continue,
+                Ok(event) => {
+                    waiting.put_by(event);
+                    continue;
+                }
             };
-            match event {
-                NetEvent::Connected { peer: of, .. } if of == peer => {
+            if event.peer() != Some(peer) {
+                waiting.put_by(Event::Net(event));
+                continue;
+            }
+            match event.take() {
+                NetEvent::Connected { .. } => {
                     log(WorkerNews::Connected { master: addr, listen: net.local_addr() });
                 }
-                NetEvent::Message { peer: of, message } if of == peer => {
-                    if message.kind() != MessageKind::MasterNote {
-                        continue;
-                    }
+                NetEvent::Message { message, .. } if message.kind() == MessageKind::MasterNote => {
                     match message.read() {
                         Ok(MasterNote::Welcome { worker, setup, heartbeat_ms }) => {
                             let heartbeat = Duration::from_millis(heartbeat_ms.clamp(10, 10_000));
@@ -141,11 +169,13 @@ pub(super) fn welcome(
                         Ok(MasterNote::Dismiss { why }) => {
                             return Err(ClusterError::Refused { master: addr, why });
                         }
+                        // It has been replaced itself.
+                        Ok(MasterNote::Replaced) => net.close(peer),
                         Ok(_) => {}
                         Err(error) => net.accuse(peer, &error.to_string()),
                     }
                 }
-                NetEvent::Closed { peer: of, reason } if of == peer => {
+                NetEvent::Closed { reason, .. } => {
                     return match reason {
                         CloseReason::Refused(refusal) => {
                             Err(NetError::Refused { addr, refusal }.into())
