@@ -25,15 +25,12 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let orders = Orders::new(invocation, workers, cores(invocation));
     let runs_on = format!("{} of {}", some(workers, "worker"), some(orders.cores as u32, "thread"));
     let mut running = Running::start(invocation, &opened, &runs_on, Some(orders.cores))?;
-    let state = TemporaryState::create(opened.plan.job)?;
-    let leave = {
-        let path = state.0.clone();
-        move || remove(&path)
-    };
+    let state = State::of(invocation)?;
+    let leave = state.leave();
     let stop = running.stop_on_signals(leave)?;
     let preview = running.preview;
     let options = MasterOptions {
-        state: state.0.clone(),
+        state: state.path().to_owned(),
         workers,
         checkpoint: invocation.cluster.checkpoint,
         ..options(&mut opened, preview)
@@ -89,6 +86,37 @@ impl Observer for Watched<'_> {
 
     fn on_warning(&mut self, message: &str) {
         self.display.on_warning(message);
+    }
+}
+
+/// Where the job's master keeps its state.
+enum State {
+    /// Where somebody wants it, to start the job from it again.
+    Kept(PathBuf),
+    Temporary(TemporaryState),
+}
+
+impl State {
+    fn of(invocation: &Invocation<'_>) -> Result<Self, Failed> {
+        match &invocation.target.state {
+            Some(state) => Ok(Self::Kept(state.clone())),
+            None => TemporaryState::create(invocation.job.plan().job).map(Self::Temporary),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) | Self::Temporary(TemporaryState(path)) => path,
+        }
+    }
+
+    /// What is to be done when the process ends at once.
+    fn leave(&self) -> impl FnOnce() + Send + 'static {
+        let path = match self {
+            Self::Kept(_) => None,
+            Self::Temporary(TemporaryState(path)) => Some(path.clone()),
+        };
+        move || path.iter().for_each(|path| remove(path))
     }
 }
 

@@ -1,18 +1,21 @@
 //! `--role master`: runs the job with workers elsewhere, and says how they and clients join.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::Failed;
 use super::args::Invocation;
-use super::host::{absolute, command, host, quoted, state};
+use super::host::{absolute, command, host, name, quoted, state};
 use super::news::some;
 use super::open::{self, Opened};
 use super::run::Running;
-use super::show::Told;
-use crate::driver::LocalConfig;
-use crate::driver::cluster::{JobSetup, MasterOptions, MasterPaths, serve_master};
+use super::show::{Speaker, Told};
+use crate::driver::cluster::{
+    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, serve_master,
+};
+use crate::driver::{JobError, LocalConfig};
 use crate::net::trust::Token;
 
 /// Where a master listens if nobody says where.
@@ -20,6 +23,9 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
+    if invocation.cluster.standby {
+        stand_by(invocation)?;
+    }
     let mut opened = open::open(invocation, true)?;
     let workers = invocation.cluster.workers.unwrap_or(1);
     let runs_on = format!("waits for {}", some(workers, "worker"));
@@ -43,6 +49,23 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let display = &mut running.display;
     let result = serve_master(built, options, sources, sinks, display, stop, &mut listening);
     running.finish(invocation, result)
+}
+
+/// Waits until there is no other master.
+fn stand_by(invocation: &Invocation<'_>) -> Result<(), Failed> {
+    let plan = invocation.job.plan();
+    let paths = MasterPaths::new(absolute(&state(invocation)));
+    let speaker = Speaker::new(invocation.engine.log);
+    let target = ClientTarget {
+        job: plan.job.to_owned(),
+        plan: plan.hash,
+        masters: Vec::new(),
+        access: Access::Authority { state: paths.state().to_owned() },
+        name: name(&["standby", &host(), &std::process::id().to_string()]),
+        patience: Duration::ZERO,
+    };
+    let waited = cluster::stand_by(&target, &paths, &|news| speaker.tell(&news));
+    waited.map_err(|error| Failed::from(JobError::from(error)))
 }
 
 /// What a master is told whoever its workers are: on the loopback, at any port.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::show::{Told, bytes, count};
-use crate::driver::cluster::{ClusterNews, WorkerNews};
+use crate::driver::cluster::{ClusterNews, StandbyNews, WorkerNews};
 
 impl Told for ClusterNews {
     fn lines(&self) -> Vec<String> {
@@ -66,6 +66,20 @@ impl Told for WorkerNews {
                 "the master at {master} is gone ({why}): waits for it to start again, or for another"
             ),
             Self::Warning(message) => format!("warning: {message}"),
+        }]
+    }
+
+    fn json(&self) -> Value {
+        of(serde_json::to_value(self))
+    }
+}
+
+impl Told for StandbyNews {
+    fn lines(&self) -> Vec<String> {
+        vec![match self {
+            Self::Follows { master } => format!("stands by for the master at {master}"),
+            Self::Lost { master, why } => format!("the master at {master} is gone: {why}"),
+            Self::TakesOver => "there is no master any more: this one takes over".to_owned(),
         }]
     }
 

@@ -37,11 +37,16 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// About how often workers save the state of each partition, in the directory of `--state`, which all
-    /// of them must reach: then a worker may be lost and others go on with its partitions. Without it the
-    /// job ends with such a worker
+    /// About how often workers save the state of each partition, in `--state`, which all of them must
+    /// reach: then a worker may be lost and others go on with its partitions, and a master that starts
+    /// again with the same `--state` goes on with the job. Without it the job ends with the first of
+    /// them that is lost
     #[arg(long, value_name = "INTERVAL", value_parser = interval)]
     pub checkpoint: Option<std::time::Duration>,
+
+    /// Wait until the master of the same `--state` is gone, and go on with its job then
+    #[arg(long)]
+    pub standby: bool,
 
     /// How many bytes of blocks are kept in memory; the rest is in files
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
@@ -60,8 +65,8 @@ pub(in crate::cli) struct TargetArgs {
     #[arg(long, value_name = "FILE", global = true)]
     pub token_file: Option<PathBuf>,
 
-    /// Where the master keeps authority, tokens and its address, a worker its certificate
-    /// [default: .dstream/JOB]
+    /// Where the master keeps authority, tokens, its address, and with --checkpoint the journal and saved
+    /// states; a worker its certificate [default: .dstream/JOB]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
 }
@@ -93,6 +98,7 @@ const SHIPPED: &str = "a worker is told by its master: give it to the master";
 
 /// Options that do not fit every role: the id, the roles it fits, and why not the others.
 const FITS: [(&str, &[Role], &str); 13] = [
+    ("standby", &[Master], "it is a master that waits for another one to go"),
     ("workers", &[Local, Master], "the master is told for how many workers it waits"),
     (
         "listen",
@@ -105,7 +111,6 @@ const FITS: [(&str, &[Role], &str); 13] = [
         &[Worker],
         "it is for whoever joins: a master makes tokens, and a local job needs none",
     ),
-    ("state", &[Master, Worker], "a local job keeps nothing; start a cluster with --role master"),
     ("checkpoint", &[Local, Master], SHIPPED),
     ("memory", &[Local, Worker], "a master holds no blocks: give it to the workers"),
     ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
@@ -142,6 +147,13 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         ),
         Local if args.checkpoint.is_some() && args.workers.unwrap_or(0) == 0 => Some(
             "--checkpoint: a job in one process is lost as a whole; give it workers with --workers"
+                .to_owned(),
+        ),
+        Local if args.target.state.is_some() && args.checkpoint.is_none() => Some(
+            "--state: a local job keeps nothing without --checkpoint INTERVAL".to_owned(),
+        ),
+        Master if args.standby && args.checkpoint.is_none() => Some(
+            "--standby: a master leaves nothing to go on from without --checkpoint INTERVAL; give it to both"
                 .to_owned(),
         ),
         Worker if args.target.master.is_empty() => Some(

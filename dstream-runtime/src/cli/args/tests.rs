@@ -121,7 +121,9 @@ fn options_that_do_not_fit_a_role_say_why() {
     for (line, texts) in [
         ("job --listen 127.0.0.1:1", ["--listen does not fit --role local", "--role master"]),
         ("job --master a:1", ["--master does not fit --role local", "for workers"]),
-        ("job --state x", ["--state does not fit --role local", "keeps nothing"]),
+        ("job --state x", ["--state", "keeps nothing without --checkpoint"]),
+        ("job --standby", ["--standby does not fit --role local", "waits for another"]),
+        ("job --role master --standby", ["--standby", "--checkpoint INTERVAL"]),
         ("job --name x", ["--name does not fit --role local", "name of a worker"]),
         ("job --token-file x", ["--token-file does not fit", "needs none"]),
         ("job --role master --cores 2", ["--cores does not fit --role master", "runs no tasks"]),

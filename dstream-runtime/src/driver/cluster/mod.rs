@@ -16,6 +16,7 @@ mod paths;
 mod raw;
 mod saves;
 mod setup;
+mod standby;
 mod status;
 mod worker;
 
@@ -26,6 +27,7 @@ pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};
 pub use setup::{JobSetup, MasterOptions, WorkerOptions};
+pub use standby::{StandbyNews, stand_by};
 pub use status::{
     BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus, SourceStatus,
     Standing, WorkerStatus,

@@ -1,0 +1,113 @@
+//! A second master that waits for the first one to go.
+//!
+//! It keeps a connection to the master that runs, and takes over once there is none and none can be had
+//! for a while. It may be wrong: the other may live, out of its reach. That is what the journal's terms
+//! are for: who takes over writes a new one, and the other can make nothing durable any more.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use serde::Serialize;
+
+use super::{ClientTarget, ClusterError, MasterPaths, client};
+use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, NetError, NetEvent};
+
+/// A master that cannot be reached for so long counts as gone.
+const GONE: Duration = Duration::from_secs(2);
+/// Between two attempts to reach it.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What a standby tells while it waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum StandbyNews {
+    /// It has found a running master.
+    Follows {
+        /// Where.
+        master: SocketAddr,
+    },
+    /// It has lost that.
+    Lost {
+        /// Where it was.
+        master: SocketAddr,
+        /// How the connection ended.
+        why: String,
+    },
+    /// There is no master any more: it is this process's turn.
+    TakesOver,
+}
+
+/// Waits until there is no master of a job any more. `state` is the state directory, where a master says
+/// where it is; `target` names further addresses, and what lets this process in.
+///
+/// # Errors
+/// When a master is there and refuses this process.
+pub fn stand_by(
+    target: &ClientTarget,
+    state: &MasterPaths,
+    log: &dyn Fn(StandbyNews),
+) -> Result<(), ClusterError> {
+    let (sender, events) = unbounded();
+    let mut alone = Instant::now();
+    while alone.elapsed() < GONE {
+        // A master that took over meanwhile says in the same file where it is.
+        let found = state.find(&target.job).map(|file| file.reachable());
+        let mut masters: Vec<SocketAddr> = found.iter().copied().collect();
+        let named = target.masters.iter().filter(|addr| found.as_ref().ok() != Some(*addr));
+        masters.extend(named);
+        for addr in masters {
+            if let Some(why) = follow(target, addr, &sender, &events, log)? {
+                log(StandbyNews::Lost { master: addr, why });
+                alone = Instant::now();
+            }
+        }
+        // Nobody else sends anything: this only waits.
+        let _ = events.recv_timeout(PAUSE);
+    }
+    log(StandbyNews::TakesOver);
+    Ok(())
+}
+
+/// Stays connected to a master as long as that is there; how it was lost, or nothing if it was not there.
+fn follow(
+    target: &ClientTarget,
+    addr: SocketAddr,
+    sender: &Sender<Delivery>,
+    events: &Receiver<Delivery>,
+    log: &dyn Fn(StandbyNews),
+) -> Result<Option<String>, ClusterError> {
+    let identity = match client::identity(target, addr) {
+        Ok(identity) => identity,
+        // With a token, the certificate has to come from a master.
+        Err(ClusterError::Net(error)) if matches!(*error, NetError::Broken { .. }) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut bind = BindOptions::new(identity, target.plan).towards(addr);
+    (bind.limits.silence, bind.limits.keep_alive) = (GONE, GONE / 4);
+    let sender = sender.clone();
+    let endpoint = Endpoint::bind(bind, move |delivery| drop(sender.send(delivery)))?;
+    let peer = endpoint.net().connect(addr);
+    let mut was_there = false;
+    for delivery in events {
+        if delivery.peer() != Some(peer) {
+            continue;
+        }
+        match delivery.take() {
+            NetEvent::Connected { .. } => {
+                was_there = true;
+                log(StandbyNews::Follows { master: addr });
+            }
+            NetEvent::Closed { reason: CloseReason::Refused(refusal), .. } => {
+                return Err(NetError::Refused { addr, refusal }.into());
+            }
+            NetEvent::Closed { reason, .. } => {
+                return Ok(was_there.then(|| reason.to_string()));
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
