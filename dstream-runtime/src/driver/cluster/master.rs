@@ -44,6 +44,9 @@ use crate::wire::Role;
 /// How often workers show that they live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
+/// How often a master shows that it lives, if another could take over from it.
+const ALIVE: Duration = Duration::from_millis(400);
+
 /// How long the tokens that a master makes at its start are good, and how often: workers and clients keep
 /// the certificates that they buy.
 const TOKEN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -138,6 +141,7 @@ pub(super) fn serve(
             saves,
             parted: VecDeque::new(),
             lease: options.lease,
+            alive: options.checkpoint.map(|_| Instant::now()),
             going: BTreeSet::new(),
             kept: BTreeSet::new(),
             fatal: None,
@@ -200,6 +204,8 @@ struct Driver<'e> {
     /// Connections between workers that have ended, oldest first.
     parted: VecDeque<Parted>,
     lease: Duration,
+    /// When workers are to be told that it lives.
+    alive: Option<Instant>,
     /// Workers that may go once nobody needs what they have received.
     going: BTreeSet<WorkerId>,
     /// Workers that are to go, and cannot as long as there is no other.
@@ -220,23 +226,28 @@ impl Driver<'_> {
         loop {
             self.turn();
             if let Some(outcome) = self.master.take_outcome() {
-                self.dismiss_all();
+                let fenced = matches!(outcome, Outcome::Failed(Cause::Fenced { .. }));
+                let note = match fenced {
+                    true => {
+                        MasterNote::JoinAgain { why: "another master has taken over".to_owned() }
+                    }
+                    false => MasterNote::Over,
+                };
+                self.dismiss_all(&note);
                 let outcome = self.with_name(outcome);
                 return self.master.end(outcome);
             }
             if let Some(error) = self.fatal.take() {
-                self.dismiss_all();
+                self.dismiss_all(&MasterNote::Over);
                 return Err(error.into());
             }
             if self.ended {
-                self.dismiss_all();
+                self.dismiss_all(&MasterNote::Over);
                 return Ok(self.master.break_off());
             }
             let timer = self.master.timer();
-            let until = [timer, self.parted.front().map(|parted| parted.judged)]
-                .into_iter()
-                .flatten()
-                .min();
+            let judged = self.parted.front().map(|parted| parted.judged);
+            let until = [timer, judged, self.alive].into_iter().flatten().min();
             let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
@@ -244,8 +255,10 @@ impl Driver<'_> {
             match event {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
-                None => self.judge_parted(),
+                None if until == judged => self.judge_parted(),
+                None => {}
             }
+            self.show_life();
             // Whatever else has happened meanwhile is acted upon at once.
             for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
@@ -253,14 +266,31 @@ impl Driver<'_> {
         }
     }
 
+    /// Workers hear from time to time that their master lives, where another could take over from it.
+    fn show_life(&mut self) {
+        let now = Instant::now();
+        if let Some(alive) = self.alive.as_mut().filter(|alive| **alive <= now) {
+            *alive = now + ALIVE;
+            for peer in self.members.peers() {
+                self.send(peer, &MasterNote::Alive);
+            }
+        }
+    }
+
     /// Two workers had lost each other. If by now one of them is gone the core knows what to do; if both
-    /// are still there, what was on its way between them is lost, and nobody will send it again.
+    /// are still there, what was on its way between them is lost, and nobody will send it again: one of them
+    /// is given up, where others can go on with what it had.
     fn judge_parted(&mut self) {
         let Some(Parted { from, to, why, .. }) = self.parted.pop_front() else { return };
-        if self.members.peer(from).is_some() && self.members.peer(to).is_some() {
-            let (from, to) = (self.members.name(from), self.members.name(to));
-            self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
+        if self.members.peer(from).is_none() || self.members.peer(to).is_none() {
+            return;
         }
+        if self.saves.is_some() {
+            let why = format!("it has lost worker `{}`: {why}", self.members.name(to));
+            return self.evict(from, why);
+        }
+        let (from, to) = (self.members.name(from), self.members.name(to));
+        self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
     }
 
     fn turn(&mut self) {
@@ -368,7 +398,12 @@ impl Driver<'_> {
 
     fn evict(&mut self, worker: WorkerId, why: String) {
         let Some(peer) = self.members.peer(worker) else { return };
-        self.send(peer, &MasterNote::Dismiss { why: why.clone() });
+        let note = match self.saves {
+            // Others go on with what it had; as a new worker it is as good as any.
+            Some(_) => MasterNote::JoinAgain { why: why.clone() },
+            None => MasterNote::Dismiss { why: why.clone() },
+        };
+        self.send(peer, &note);
         self.net.close(peer);
         self.gone(peer, &why);
     }
@@ -404,10 +439,10 @@ impl Driver<'_> {
         }
     }
 
-    /// The job is over.
-    fn dismiss_all(&mut self) {
+    /// The job is over, or is another master's.
+    fn dismiss_all(&mut self, note: &MasterNote) {
         for peer in self.members.peers() {
-            self.send(peer, &MasterNote::Over);
+            self.send(peer, note);
         }
     }
 }

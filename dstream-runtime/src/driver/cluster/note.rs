@@ -51,8 +51,10 @@ pub(super) enum MasterNote {
     Dismissed,
     /// The job is over.
     Over,
-    /// Another master has taken over: the worker is to join that one.
-    Replaced,
+    /// The worker is to give up what it has and join again, this master or the one that has taken over.
+    JoinAgain { why: String },
+    /// A sign of life when there is nothing else to say.
+    Alive,
     /// The worker cannot stay, and why.
     Dismiss { why: String },
 }

@@ -31,7 +31,7 @@ use self::save::Saver;
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
 use super::saves::Saves;
-use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions};
+use super::{ClusterError, JobSetup, MasterOptions, WorkerNews, WorkerOptions};
 use crate::block::{Block, BufferPool};
 use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
@@ -177,6 +177,7 @@ impl Process<'_> {
                 load: StoreStats::default(),
                 stuck: false,
                 every: welcome.heartbeat,
+                heard: Instant::now(),
                 log: *log,
                 leaving: false,
                 over: None,
@@ -256,6 +257,8 @@ struct Driver<'e> {
     /// It was said that blocks cannot be moved to files.
     stuck: bool,
     every: Duration,
+    /// When the master was last heard.
+    heard: Instant,
     log: &'e dyn Fn(WorkerNews),
     /// It has asked to be let go.
     leaving: bool,
@@ -281,6 +284,7 @@ impl Driver<'_> {
                         return Err(ClusterError::MasterGone { master, why }.into());
                     }
                     (self.log)(WorkerNews::MasterGone { master, why });
+                    self.net.close(self.master);
                     self.colleagues.part(&self.net);
                     return Ok(Ended::MasterGone);
                 }
@@ -339,6 +343,12 @@ impl Driver<'_> {
 
     fn show_life(&mut self) {
         self.send_master(&ToMaster::Heartbeat);
+        let silent = self.heard.elapsed();
+        // Where nobody can take over from a master, its connection says early enough that it is gone.
+        if self.saver.is_some() && silent >= MasterOptions::SHORT_LEASE {
+            let why = format!("it was silent for {} ms", silent.as_millis());
+            self.over.get_or_insert(Over::MasterGone { why });
+        }
         let load = self.kernels.blocks.stats();
         if load != self.load {
             self.load = load;

@@ -1,5 +1,7 @@
 //! What comes over the network, to whom it is for.
 
+use std::time::Instant;
+
 use super::receipts::Orphans;
 use super::{Driver, Over};
 use crate::driver::cluster::note::{MasterNote, PeerNote, WorkerNote};
@@ -68,6 +70,7 @@ impl Driver<'_> {
     }
 
     fn master_said(&mut self, message: &Received) {
+        self.heard = Instant::now();
         let read = match message.kind() {
             MessageKind::ToWorker => message.read().map(|message| self.take(message)),
             MessageKind::MasterNote => message.read().map(|note| self.noted(note)),
@@ -102,15 +105,12 @@ impl Driver<'_> {
             }
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
-            MasterNote::Replaced => {
-                let why = "another master has taken over from it".to_owned();
-                self.over = Some(Over::MasterGone { why });
-            }
+            MasterNote::JoinAgain { why } => self.over = Some(Over::MasterGone { why }),
             MasterNote::Dismiss { why } => {
                 let refused = ClusterError::Refused { master: self.master_addr, why };
                 self.over = Some(Over::Failed(refused));
             }
-            MasterNote::Welcome { .. } => {}
+            MasterNote::Welcome { .. } | MasterNote::Alive => {}
         }
     }
 

@@ -170,7 +170,7 @@ pub(super) fn welcome(
                             return Err(ClusterError::Refused { master: addr, why });
                         }
                         // It has been replaced itself.
-                        Ok(MasterNote::Replaced) => net.close(peer),
+                        Ok(MasterNote::JoinAgain { .. }) => net.close(peer),
                         Ok(_) => {}
                         Err(error) => net.accuse(peer, &error.to_string()),
                     }
