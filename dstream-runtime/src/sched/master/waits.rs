@@ -108,16 +108,16 @@ impl MasterCore {
     }
 
     fn cut_wait(&self) -> CutWait {
+        if !self.dead.is_empty() {
+            let have = self.members.owners_to_be().len() as u32;
+            return CutWait::Workers { have, need: self.gathers.max(1) };
+        }
         if self.intake.mode() == Mode::Closed {
             return CutWait::Nothing;
         }
         if self.epochs.newest().is_none() {
             let have = self.members.owners_to_be().len() as u32;
             return CutWait::Workers { have, need: self.config.workers };
-        }
-        if !self.dead.is_empty() {
-            let have = self.members.owners_to_be().len() as u32;
-            return CutWait::Workers { have, need: self.gathers.max(1) };
         }
         if !self.members.all_placed() {
             return CutWait::Placement(self.members.unplaced().collect());

@@ -82,7 +82,7 @@ impl Job {
         Self {
             plan,
             number,
-            totals: (0..sources).map(|_| seed.below(70)).collect(),
+            totals: (0..sources).map(|_| seed.below(40)).collect(),
             config,
             failing: [0, 30][seed.below(2) as usize],
             churn: [20, 60, 150][seed.below(3) as usize],
@@ -102,6 +102,7 @@ pub(super) struct Cluster {
     pub(super) network: Vec<Message>,
     /// Entries that are not durable, with who has ended by them.
     unsynced: VecDeque<(JournalSeq, JournalEntry, Vec<bool>)>,
+    durable: JournalSeq,
     sources: Vec<Source>,
     /// Per batch which sources have ended.
     ended: BTreeMap<BatchSeq, Vec<bool>>,
@@ -151,6 +152,7 @@ impl Cluster {
             next: outside.term << 16,
             network: Vec::new(),
             unsynced: VecDeque::new(),
+            durable: JournalSeq(0),
             sources: job.totals.iter().enumerate().map(source).collect(),
             ended: BTreeMap::new(),
             stopped: false,
@@ -425,11 +427,18 @@ impl Cluster {
 
     /// All entries up to one are written.
     fn put(&mut self, outside: &mut Outside, seq: JournalSeq) {
-        while let Some((_, entry, ended)) = self.unsynced.pop_front_if(|(first, ..)| *first <= seq)
+        while let Some((first, entry, ended)) =
+            self.unsynced.pop_front_if(|(first, ..)| *first <= seq)
         {
             if !outside.put(self.term, entry, &ended) {
+                // Nothing that comes after it is written either.
+                self.unsynced.clear();
                 return self.network.push(Message::Fenced);
             }
+            self.durable = first;
+        }
+        if self.durable < seq {
+            return;
         }
         self.network.push(Message::Synced(seq));
     }
