@@ -145,6 +145,7 @@ impl Cluster {
             timetable: Timetable::new(0, INTERVAL_MS),
             live: vec![true],
             first: BatchSeq(1),
+            term: 0,
         };
         let joined = |worker| MasterEvent::Worker(WorkerId(worker), ToMaster::Joined { slots: 4 });
         let meter = Meter::default();
@@ -192,7 +193,13 @@ impl Cluster {
                 };
                 let inputs = (0..self.partitions).map(|input| vec![range(input)]).collect();
                 let (batch, source) = (*batch, *source);
-                self.events.push(MasterEvent::CutDone { batch, source, inputs, ended: false });
+                self.events.push(MasterEvent::CutDone {
+                    batch,
+                    source,
+                    inputs,
+                    position: None,
+                    ended: false,
+                });
             }
             MasterAction::Persist(seq, _) => self.events.push(MasterEvent::Synced(*seq)),
             MasterAction::Tell(worker, message) => self.worker_does(*worker, message),

@@ -121,6 +121,15 @@ pub enum JobError {
         /// Which, and why.
         why: String,
     },
+    /// Another master has taken over the job.
+    #[error(
+        "another master has taken over this job: {why}\n  \
+         help: nothing is lost, the other one goes on; only one master may use a --state at a time"
+    )]
+    Fenced {
+        /// Who, as far as it is known.
+        why: String,
+    },
     /// A saved state that was needed after a loss cannot be loaded.
     #[error(
         "the saved state of `{stage}`, {partition}, cannot be loaded: {why}\n  \

@@ -142,6 +142,7 @@ impl<'e> Master<'e> {
                 timetable,
                 live: ends.live.clone(),
                 first: BatchSeq(last.0 + 1),
+                term: 0,
                 checkpoint_ms: settings.checkpoint.map(|every| every.as_millis() as u64),
                 lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
             },
@@ -201,7 +202,7 @@ impl<'e> Master<'e> {
     /// A source has answered.
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, CutError>) {
         let event = match result {
-            Ok(Cut { mut inputs, ended, position: _ }) => {
+            Ok(Cut { mut inputs, ended, position }) => {
                 // One that is live brings as much as it can, and what is pushed lies where it is.
                 if self.ends.live.get(source.index()) == Some(&false) {
                     let partitions = self.settings.partitions as usize;
@@ -211,7 +212,7 @@ impl<'e> Master<'e> {
                 if let Some(batch) = self.batch(batch) {
                     batch.inputs[source.index()] = inputs;
                 }
-                MasterEvent::CutDone { batch, source, inputs: ranges, ended }
+                MasterEvent::CutDone { batch, source, inputs: ranges, position, ended }
             }
             Err(error) => {
                 let message = self.source_failed(batch, source, error);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Attempt, BatchSeq, Epoch, Partition, SourceId, StageId, TailId, TaskId, WorkerId};
-use crate::source::Range;
+use crate::source::{Position, Range};
 use crate::time::BatchTime;
 
 /// From the master to a worker.
@@ -296,9 +296,22 @@ pub enum FailureKind {
     Block,
 }
 
-/// What the master writes down before it goes on.
+/// What the master writes down, in order; [`Past`](super::Past) is what a later master reads out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalEntry {
+    /// A job begins: the first entry of all.
+    Start {
+        /// The zero time.
+        zero_ms: u64,
+        /// The batch interval.
+        interval_ms: u64,
+        /// Number of partitions.
+        partitions: u32,
+        /// The first batch.
+        first: BatchSeq,
+        /// The states, by groups that are saved together.
+        groups: Vec<Vec<(StageId, Partition)>>,
+    },
     /// The input of a batch.
     Cut {
         /// The epoch.
@@ -307,6 +320,10 @@ pub enum JournalEntry {
         batch: BatchSeq,
         /// Per source, per input: the ranges it consists of.
         inputs: Vec<Vec<Vec<Range>>>,
+        /// Per source from where the next cut goes on; none of one that was not cut yet, or cannot go on.
+        positions: Vec<Option<Position>>,
+        /// Per source whether it has ended by itself.
+        ended: Vec<bool>,
     },
     /// Every task of a batch has run: it will be published.
     Commit {
@@ -314,6 +331,16 @@ pub enum JournalEntry {
         epoch: Epoch,
         /// The batch.
         batch: BatchSeq,
+    },
+    /// A batch is visible at all outputs. Nobody waits for this: what is published twice is the same.
+    Published {
+        /// The batch.
+        batch: BatchSeq,
+    },
+    /// A group of states was saved, and from here on counts in place of what was saved before.
+    Saved {
+        /// The states.
+        states: Vec<Saved>,
     },
 }
 
@@ -377,7 +404,13 @@ mod tests {
             },
         };
         let range = Range { split: "file".into(), start: 3, end: 9 };
-        let cut = JournalEntry::Cut { epoch, batch: BatchSeq(7), inputs: vec![vec![vec![range]]] };
+        let cut = JournalEntry::Cut {
+            epoch,
+            batch: BatchSeq(7),
+            inputs: vec![vec![vec![range]]],
+            positions: vec![Some([1u8, 2].into()), None],
+            ended: vec![false, true],
+        };
         let wire = serde_json::to_string(&(&begin, &failed, &cut)).unwrap();
         let back: (ToWorker, ToMaster, JournalEntry) = serde_json::from_str(&wire).unwrap();
         assert_eq!(back, (begin, failed, cut));

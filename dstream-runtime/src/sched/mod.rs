@@ -14,6 +14,7 @@ mod attempt;
 mod bits;
 pub mod master;
 pub mod message;
+pub mod past;
 pub mod placement;
 mod shape;
 pub mod status;
@@ -29,4 +30,5 @@ pub(crate) mod testplan;
 pub const MAX_IN_FLIGHT: u32 = 256;
 
 pub use master::{MasterAction, MasterConfig, MasterCore, MasterEvent};
+pub use past::Past;
 pub use worker::{Retention, WorkerAction, WorkerCore, WorkerEvent};

@@ -8,8 +8,12 @@
 //! * a worker that may go holds nothing; only a silent one is evicted; every job ends.
 
 mod checks;
+mod cluster;
 mod losses;
+mod outside;
+mod process;
 mod reference;
+mod restarts;
 mod world;
 
 use self::world::World;

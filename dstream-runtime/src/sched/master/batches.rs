@@ -38,6 +38,7 @@ impl MasterCore {
         seq: BatchSeq,
         source: SourceId,
         inputs: Vec<Vec<Range>>,
+        position: Option<Position>,
         ended: bool,
     ) {
         let Some(cutting) = self.cutting(seq).filter(|cutting| cutting.waits_for(source)) else {
@@ -46,7 +47,7 @@ impl MasterCore {
         let (drains, drained) = (cutting.drains, cutting.drains && inputs.is_empty());
         cutting.answer(source, inputs);
         let complete = cutting.complete();
-        self.intake.answered(source, ended, drained);
+        self.intake.answered(source, position, ended, drained);
         let Some(inputs) = complete else { return };
         if drains && inputs.iter().all(Vec::is_empty) {
             self.batches.pop_back();
@@ -60,9 +61,7 @@ impl MasterCore {
     /// All sources have been cut: the batch exists.
     fn begin(&mut self, seq: BatchSeq, inputs: Vec<Vec<Vec<Range>>>) {
         let counts: Vec<u32> = inputs.iter().map(|inputs| inputs.len() as u32).collect();
-        let stages = self.shape.plan.stages.iter();
-        let tasks = stages.map(|row| self.shape.tasks(row, seq, &counts)).collect();
-        let running = Running::new(tasks, self.shape.slots());
+        let running = self.tasks_of(seq, &inputs);
         let recovers = self.checkpoints.is_some();
         let Some(batch) = self.batch(seq) else { return };
         batch.phase = Phase::Running(running);
@@ -71,7 +70,8 @@ impl MasterCore {
         }
         let Some(row) = self.epochs.of(seq) else { return };
         let (epoch, dealt) = (row.epoch, row.deal(&inputs));
-        let entry = JournalEntry::Cut { epoch, batch: seq, inputs };
+        let (positions, ended) = self.intake.reached();
+        let entry = JournalEntry::Cut { epoch, batch: seq, inputs, positions, ended };
         let at = self.journal.cut(seq);
         self.actions.push_back(MasterAction::Persist(at, entry));
         // Tasks may run before the cut is durable: nothing of them is visible until it is.
@@ -88,18 +88,31 @@ impl MasterCore {
     }
 
     pub(super) fn synced(&mut self, seq: JournalSeq) {
-        while let Some((batch, durable)) = self.journal.synced(seq) {
+        let mut counts = false;
+        while let Some(durable) = self.journal.synced(seq) {
             // A batch that is gone by now was given up after its entry was written.
-            let Some(batch) = self.batch(batch) else {
-                continue;
-            };
-            match (&mut batch.phase, durable) {
-                (Phase::Running(running), Durable::Cut(token)) => running.cut = Some(token),
-                (phase @ Phase::Committing, Durable::Commit(token)) => {
-                    *phase = Phase::Committed(token);
+            match durable {
+                Durable::Cut(batch, token) => {
+                    if let Some(running) = self.running(batch) {
+                        running.cut = Some(token);
+                    }
                 }
-                _ => {}
+                Durable::Commit(batch, token) => {
+                    if let Some(Batch { phase: phase @ Phase::Committing, .. }) = self.batch(batch)
+                    {
+                        *phase = Phase::Committed(token);
+                    }
+                }
+                Durable::Saved(token) => {
+                    let obsolete = self.checkpoints.as_mut().map(|all| all.durable(&token));
+                    let obsolete = obsolete.into_iter().flatten();
+                    self.actions.extend(obsolete.map(MasterAction::Obsolete));
+                    counts = true;
+                }
             }
+        }
+        if counts {
+            self.let_go();
         }
     }
 
@@ -110,6 +123,9 @@ impl MasterCore {
         let Some(batch) = self.batches.pop_front() else { return };
         if self.checkpoints.is_some() {
             self.kept.push_back((seq, batch.inputs));
+            let entry = JournalEntry::Published { batch: seq };
+            self.actions.push_back(MasterAction::Persist(self.journal.note(), entry));
+            self.count();
             return self.let_go();
         }
         self.release(BatchSeq(seq.0 + 1));

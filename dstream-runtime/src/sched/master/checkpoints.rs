@@ -4,24 +4,32 @@
 //! one batch: so what a task of the group needs was made by tasks since then, or by tasks that depend on no
 //! state. A saved group counts from when that batch is published, because until then something which is
 //! not done may need what the states before it made. Groups are saved in turn, a few with each batch.
+//!
+//! What counts is a *base*. It matters to others (batches go, older states go) only when the journal says
+//! durably that it counts; and the base before it is kept until the next one, because a saved state may turn
+//! out to be damaged.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::groups::groups;
+use super::journal::SavedToken;
 use crate::id::{BatchSeq, Partition, StageId};
-use crate::plan::Dependency;
+use crate::sched::Past;
 use crate::sched::message::Saved;
 use crate::sched::shape::Shape;
 
 /// So many rounds of saving may be under way: storage is slower than the job otherwise.
 const MAX_ROUNDS: usize = 2;
 
-type State = (StageId, Partition);
+pub(super) type State = (StageId, Partition);
 
 #[derive(Debug)]
 struct Group {
     states: Vec<State>,
-    /// What lineage begins with.
-    base: Vec<Saved>,
+    /// What lineage begins with, oldest first: the newest is what heirs begin with.
+    bases: VecDeque<Vec<Saved>>,
+    /// How many of them are durably known to count; at least one.
+    durable: usize,
     /// Saved, and not published yet, oldest first.
     complete: VecDeque<Vec<Saved>>,
     /// What is being saved: the batch, and what has been.
@@ -33,8 +41,19 @@ impl Group {
         saved.first().map_or(BatchSeq(0), |saved| saved.after)
     }
 
+    /// What heirs begin with.
+    fn base(&self) -> &[Saved] {
+        self.bases.back().map_or(&[], Vec::as_slice)
+    }
+
+    /// The last batch in the newest base that is durably known to count.
+    fn durable_after(&self) -> BatchSeq {
+        let durable = self.bases.get(self.durable.saturating_sub(1));
+        durable.map_or(BatchSeq(0), |base| Self::after(base))
+    }
+
     fn newest(&self) -> BatchSeq {
-        let newest = Self::after(self.complete.back().unwrap_or(&self.base));
+        let newest = Self::after(self.complete.back().map_or(self.base(), Vec::as_slice));
         self.pending.as_ref().map_or(newest, |(after, _)| *after)
     }
 }
@@ -55,15 +74,9 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// Saves each group about every `every` batches; a job goes on from the state before `first`.
     pub(super) fn new(shape: &Shape, first: BatchSeq, every: u64) -> Self {
-        let after = BatchSeq(first.0.saturating_sub(1));
-        let initial = |(stage, partition): &State| Saved {
-            stage: *stage,
-            partition: *partition,
-            after,
-            object: String::new(),
-        };
         let group = |states: Vec<State>| Group {
-            base: states.iter().map(initial).collect(),
+            bases: VecDeque::from([initial(&states, first)]),
+            durable: 1,
             states,
             complete: VecDeque::new(),
             pending: None,
@@ -81,9 +94,29 @@ impl Checkpoints {
         }
     }
 
-    /// The last batch after which all lineage begins, if there is any state.
+    /// Goes on from what an earlier master has saved.
+    pub(super) fn resume(&mut self, past: &Past) {
+        for group in &mut self.groups {
+            let Some(bases) = group.states.first().and_then(|state| past.bases(*state)) else {
+                continue;
+            };
+            let base = |saved: Option<&[Saved]>| match saved {
+                Some(saved) => saved.to_vec(),
+                None => initial(&group.states, past.first()),
+            };
+            group.bases = bases.into_iter().map(base).collect();
+            group.durable = group.bases.len();
+        }
+    }
+
+    /// The states, by groups.
+    pub(super) fn groups(&self) -> Vec<Vec<State>> {
+        self.groups.iter().map(|group| group.states.clone()).collect()
+    }
+
+    /// The last batch after which all lineage durably begins, if there is any state.
     pub(super) fn base(&self) -> Option<BatchSeq> {
-        self.groups.iter().map(|group| Group::after(&group.base)).min()
+        self.groups.iter().map(Group::durable_after).min()
     }
 
     /// What the states of a partition are made from.
@@ -91,7 +124,7 @@ impl Checkpoints {
         let states = self.of.range((StageId(0), Partition(0))..);
         let states = states.filter(move |((_, p), _)| *p == partition);
         states.filter_map(|(state, group)| {
-            self.groups[*group].base.iter().find(|saved| (saved.stage, saved.partition) == *state)
+            self.groups[*group].base().iter().find(|saved| (saved.stage, saved.partition) == *state)
         })
     }
 
@@ -165,82 +198,53 @@ impl Checkpoints {
         obsolete
     }
 
-    /// All batches up to `published` are: what was saved by then counts. Returns what nobody will load any
-    /// more.
-    pub(super) fn published(&mut self, published: BatchSeq) -> Vec<Saved> {
-        let mut obsolete = Vec::new();
-        for group in &mut self.groups {
-            while group.complete.front().is_some_and(|saved| Group::after(saved) <= published) {
-                if let Some(newer) = group.complete.pop_front() {
-                    obsolete.extend(std::mem::replace(&mut group.base, newer));
-                }
+    /// All batches up to `published` are: what was saved by then counts. Returns what is to be written down
+    /// of that, by groups.
+    pub(super) fn published(&mut self, published: BatchSeq) -> Vec<(usize, Vec<Saved>)> {
+        let mut counts = Vec::new();
+        for (index, group) in self.groups.iter_mut().enumerate() {
+            let over = |saved: &mut Vec<Saved>| Group::after(saved) <= published;
+            while let Some(newer) = group.complete.pop_front_if(over) {
+                counts.push((index, newer.clone()));
+                group.bases.push_back(newer);
             }
+        }
+        counts
+    }
+
+    /// It is durable that the next base of a group counts. Returns what nobody will load any more: what is
+    /// older than the one before it.
+    pub(super) fn durable(&mut self, token: &SavedToken) -> Vec<Saved> {
+        let Some(group) = self.groups.get_mut(token.group()) else { return Vec::new() };
+        group.durable = (group.durable + 1).min(group.bases.len());
+        let mut obsolete = Vec::new();
+        while group.durable > 2 {
+            obsolete.extend(group.bases.pop_front().into_iter().flatten());
+            group.durable -= 1;
         }
         obsolete.retain(|saved| !saved.object.is_empty());
         obsolete
     }
 }
 
-/// The states that are saved together.
-fn groups(shape: &Shape) -> Vec<Vec<State>> {
-    let mut all: Vec<State> = Vec::new();
-    for row in shape.plan.stages.iter().filter(|row| row.state.is_some()) {
-        all.extend((0..shape.width(row)).map(|partition| (row.id, Partition(partition))));
-    }
-    let mut group: BTreeMap<State, usize> = all.iter().copied().zip(0..).collect();
-    let join = |group: &mut BTreeMap<State, usize>, a: State, b: State| {
-        if let (Some(a), Some(b)) = (group.get(&a).copied(), group.get(&b).copied()) {
-            let (from, to) = (a.max(b), a.min(b));
-            group.values_mut().filter(|of| **of == from).for_each(|of| *of = to);
-        }
+/// The states that a job begins with.
+fn initial(states: &[State], first: BatchSeq) -> Vec<Saved> {
+    let after = BatchSeq(first.0.saturating_sub(1));
+    let initial = |(stage, partition): &State| Saved {
+        stage: *stage,
+        partition: *partition,
+        after,
+        object: String::new(),
     };
-    for row in shape.plan.stages.iter().filter(|row| row.state.is_some()) {
-        for (before, wide) in states_before(shape, row.id) {
-            let (width, before_width) = (shape.width(row), shape.width(shape.plan.stage(before)));
-            if wide {
-                for partition in 0..width {
-                    join(&mut group, (row.id, Partition(0)), (row.id, Partition(partition)));
-                }
-                for partition in 0..before_width {
-                    join(&mut group, (row.id, Partition(0)), (before, Partition(partition)));
-                }
-            } else {
-                for partition in (0..width.min(before_width)).map(Partition) {
-                    join(&mut group, (row.id, partition), (before, partition));
-                }
-            }
-        }
-    }
-    let mut groups: BTreeMap<usize, Vec<State>> = BTreeMap::new();
-    group.into_iter().for_each(|(state, of)| groups.entry(of).or_default().push(state));
-    groups.into_values().collect()
-}
-
-/// The nearest stages with state that a stage depends on, and whether over a shuffle or gather.
-fn states_before(shape: &Shape, stage: StageId) -> BTreeSet<(StageId, bool)> {
-    let (mut found, mut seen) = (BTreeSet::new(), BTreeSet::new());
-    let mut open = vec![(stage, false)];
-    while let Some((at, wide)) = open.pop() {
-        for input in shape.plan.stage(at).inputs {
-            let wide = wide || input.dependency != Dependency::Narrow;
-            for (from, _) in input.from {
-                let stateful = shape.plan.stage(*from).state.is_some();
-                if stateful {
-                    found.insert((*from, wide));
-                } else if seen.insert((*from, wide)) {
-                    open.push((*from, wide));
-                }
-            }
-        }
-    }
-    found
+    states.iter().map(initial).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::journal::{Durable, Journal};
     use super::*;
-    use crate::id::SourceId;
-    use crate::plan::{TailRow, Tasks};
+    use crate::id::{JournalSeq, SourceId};
+    use crate::plan::{Dependency, TailRow, Tasks};
     use crate::sched::testplan::{plan, stage, word_count};
 
     fn saved(stage: u16, partition: u32, after: u64) -> Saved {
@@ -260,11 +264,38 @@ mod tests {
         assert!(checkpoints.saved(saved(1, 1, 1)));
         assert!(!checkpoints.saved(saved(1, 2, 1)), "another batch");
         assert!(checkpoints.saved(saved(1, 2, 2)) && checkpoints.saved(saved(1, 3, 2)));
-        assert_eq!(checkpoints.published(BatchSeq(1)), []);
+        let counts = checkpoints.published(BatchSeq(1));
+        assert_eq!(counts, [(0, vec![saved(1, 0, 1)]), (1, vec![saved(1, 1, 1)])]);
         assert_eq!(checkpoints.base(), Some(BatchSeq(0)), "two of them are not published");
         assert_eq!(checkpoints.of_partition(Partition(1)).next(), Some(&saved(1, 1, 1)));
         checkpoints.published(BatchSeq(2));
+        assert_eq!(checkpoints.base(), Some(BatchSeq(0)), "it is not durable that they count");
+        (0..4).for_each(|group| assert_eq!(checkpoints.durable(&token(group)), []));
         assert_eq!(checkpoints.base(), Some(BatchSeq(1)));
+    }
+
+    fn token(group: usize) -> SavedToken {
+        let mut journal = Journal::default();
+        journal.saved(group);
+        let Some(Durable::Saved(token)) = journal.synced(JournalSeq(1)) else { panic!("no token") };
+        token
+    }
+
+    #[test]
+    fn a_base_goes_when_the_second_one_after_it_durably_counts() {
+        let shape = Shape::new(word_count(), 1);
+        let mut checkpoints = Checkpoints::new(&shape, BatchSeq(1), 1);
+        let mut gone = Vec::new();
+        for after in 1..=4 {
+            assert_eq!(checkpoints.next(BatchSeq(after), false, 0).len(), 1);
+            assert!(checkpoints.saved(saved(1, 0, after)));
+            assert_eq!(checkpoints.published(BatchSeq(after)), [(0, vec![saved(1, 0, after)])]);
+            assert_eq!(checkpoints.of_partition(Partition(0)).next(), Some(&saved(1, 0, after)));
+            assert_eq!(checkpoints.base(), Some(BatchSeq(after - 1)));
+            gone.push(checkpoints.durable(&token(0)));
+            assert_eq!(checkpoints.base(), Some(BatchSeq(after)));
+        }
+        assert_eq!(gone, [vec![], vec![], vec![saved(1, 0, 1)], vec![saved(1, 0, 2)]]);
     }
 
     #[test]

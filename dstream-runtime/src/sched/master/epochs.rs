@@ -14,6 +14,9 @@ use crate::source::Range;
 /// No more epochs than this are kept: further changes of members wait until state has arrived.
 const MAX_EPOCHS: usize = 16;
 
+/// Owns all partitions while a master that has started again has no workers: nobody has this number.
+pub(super) const NOBODY: WorkerId = WorkerId(u32::MAX);
+
 /// One epoch.
 #[derive(Debug)]
 pub(super) struct EpochRow {
@@ -65,13 +68,18 @@ impl EpochRow {
 }
 
 /// The epochs that still matter.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Epochs {
     rows: VecDeque<EpochRow>,
     last: Epoch,
 }
 
 impl Epochs {
+    /// None yet; all numbers are larger than those of any earlier term.
+    pub(super) fn new(term: u32) -> Self {
+        Self { rows: VecDeque::new(), last: Epoch(u64::from(term) << 32) }
+    }
+
     /// The number of the newest epoch there has been.
     pub(super) fn last(&self) -> Epoch {
         self.last

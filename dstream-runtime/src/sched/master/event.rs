@@ -3,7 +3,7 @@
 use super::journal::CommitToken;
 use crate::id::{BatchSeq, JournalSeq, OutputId, Partition, SourceId, StageId, TaskId, WorkerId};
 use crate::sched::message::{Failure, JournalEntry, Saved, ToMaster, ToWorker};
-use crate::source::Range;
+use crate::source::{Position, Range};
 use crate::time::Timetable;
 
 /// What a master is given at the start.
@@ -30,6 +30,8 @@ pub struct MasterConfig {
     pub live: Vec<bool>,
     /// The first batch to cut: 1, or the one after a savepoint's.
     pub first: BatchSeq,
+    /// The number of this master among those of the job: it makes epochs larger than those of any before.
+    pub term: u32,
 }
 
 /// What a master's core is told.
@@ -50,6 +52,8 @@ pub enum MasterEvent {
         source: SourceId,
         /// Per input the ranges it consists of.
         inputs: Vec<Vec<Range>>,
+        /// From where the next cut goes on, if the source knows.
+        position: Option<Position>,
         /// Nothing will come after this.
         ended: bool,
     },
@@ -64,6 +68,11 @@ pub enum MasterEvent {
     },
     /// All journal entries up to this one are durable.
     Synced(JournalSeq),
+    /// Another master has taken over: nothing of what this one writes counts any more.
+    Fenced {
+        /// Who, as far as it is known.
+        why: String,
+    },
     /// A batch is visible at all outputs.
     Published {
         /// The batch.
@@ -177,6 +186,11 @@ pub enum Cause {
         /// The partition.
         partition: Partition,
         /// Why.
+        why: String,
+    },
+    /// Another master has taken over.
+    Fenced {
+        /// Who, as far as it is known.
         why: String,
     },
     /// A worker was lost with what it held.

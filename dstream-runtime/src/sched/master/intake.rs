@@ -1,6 +1,8 @@
 //! Which sources are asked for the next batch, if any.
 
 use crate::id::SourceId;
+use crate::sched::Past;
+use crate::source::Position;
 
 /// How a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +29,39 @@ pub(super) enum Mode {
 pub(super) struct Intake {
     sources: Vec<Standing>,
     mode: Mode,
+    /// From where the next cut of each goes on.
+    positions: Vec<Option<Position>>,
+    /// Which have ended by themselves, not because they were told to stop.
+    ended: Vec<bool>,
 }
 
 impl Intake {
     pub(super) fn new(live: &[bool]) -> Self {
         let sources = live.iter().map(|live| Standing::Open { live: *live }).collect();
-        let mut intake = Self { sources, mode: Mode::Running };
+        let (positions, ended) = (vec![None; live.len()], vec![false; live.len()]);
+        let mut intake = Self { sources, mode: Mode::Running, positions, ended };
         intake.close_if_done();
         intake
+    }
+
+    /// Goes on where an earlier master was.
+    pub(super) fn resume(live: &[bool], past: &Past) -> Self {
+        let mut intake = Self::new(live);
+        for (index, standing) in intake.sources.iter_mut().enumerate() {
+            let source = SourceId(index as u16);
+            intake.positions[index] = past.position(source).cloned();
+            intake.ended[index] = past.has_ended(source);
+            if intake.ended[index] {
+                *standing = Standing::Ended;
+            }
+        }
+        intake.close_if_done();
+        intake
+    }
+
+    /// Per source from where the next cut goes on, and whether there will be none.
+    pub(super) fn reached(&self) -> (Vec<Option<Position>>, Vec<bool>) {
+        (self.positions.clone(), self.ended.clone())
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -58,10 +85,19 @@ impl Intake {
     }
 
     /// A source has answered. While draining, one that brings nothing has been drained.
-    pub(super) fn answered(&mut self, source: SourceId, ended: bool, drained: bool) {
-        if (ended || drained)
-            && let Some(standing) = self.sources.get_mut(source.index())
-        {
+    pub(super) fn answered(
+        &mut self,
+        source: SourceId,
+        position: Option<Position>,
+        ended: bool,
+        drained: bool,
+    ) {
+        let at = source.index();
+        let Some(standing) = self.sources.get_mut(at) else { return };
+        self.positions[at] = position;
+        // One that ends because it was told to stop goes on after the next start of the job.
+        self.ended[at] |= ended && self.mode == Mode::Running;
+        if ended || drained {
             *standing = Standing::Ended;
         }
         self.close_if_done();
@@ -96,10 +132,21 @@ mod tests {
     fn bounded_sources_are_asked_until_they_end() {
         let mut intake = Intake::new(&[false, false]);
         assert!(!intake.is_live());
-        intake.answered(SourceId(0), true, false);
+        intake.answered(SourceId(0), None, true, false);
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
-        intake.answered(SourceId(1), true, false);
+        intake.answered(SourceId(1), None, true, false);
         assert_eq!(intake.mode(), Mode::Closed);
+    }
+
+    #[test]
+    fn a_source_that_was_stopped_has_not_ended_for_the_next_start() {
+        let mut intake = Intake::new(&[true, true]);
+        intake.answered(SourceId(0), Some([1u8].into()), true, false);
+        intake.drain();
+        intake.answered(SourceId(1), Some([2u8].into()), true, false);
+        assert_eq!(intake.mode(), Mode::Closed);
+        let positions = vec![Some([1u8].into()), Some([2u8].into())];
+        assert_eq!(intake.reached(), (positions, vec![true, false]));
     }
 
     #[test]
@@ -108,9 +155,9 @@ mod tests {
         assert!(intake.drain());
         assert!(!intake.drain(), "a second stop is none");
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
-        intake.answered(SourceId(1), false, false);
+        intake.answered(SourceId(1), None, false, false);
         assert_eq!(intake.mode(), Mode::Draining);
-        intake.answered(SourceId(1), false, true);
+        intake.answered(SourceId(1), None, false, true);
         assert_eq!(intake.mode(), Mode::Closed);
     }
 

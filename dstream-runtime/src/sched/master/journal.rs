@@ -1,8 +1,10 @@
 //! Durable before visible, as types.
 //!
-//! A [`CutToken`] says that the cut of a batch is durable, a [`CommitToken`] that its commit is. Only
-//! [`Journal::synced`] makes them, a commit can be written only for a cut token, and publishing
-//! takes a commit token: code that publishes too early does not compile.
+//! A [`CutToken`] says that the cut of a batch is durable, a [`CommitToken`] that its commit is, a
+//! [`SavedToken`] that a group's saved states count. Only [`Journal::synced`] makes them (and a cut that an
+//! earlier master made durable is so still); a commit can be written only for a cut token, publishing takes
+//! a commit token, and what was saved before goes only for a saved token: code that publishes or removes too
+//! early does not compile.
 
 use std::collections::VecDeque;
 
@@ -16,6 +18,10 @@ pub(super) struct CutToken(BatchSeq);
 #[derive(Debug, PartialEq, Eq)]
 pub struct CommitToken(BatchSeq);
 
+/// That the newest states of a group count is durable.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SavedToken(usize);
+
 impl CommitToken {
     /// The batch that may be published.
     #[must_use]
@@ -24,44 +30,61 @@ impl CommitToken {
     }
 }
 
+impl SavedToken {
+    /// The number of the group.
+    pub(super) fn group(&self) -> usize {
+        self.0
+    }
+}
+
 /// What has become durable.
 #[derive(Debug)]
 pub(super) enum Durable {
-    Cut(CutToken),
-    Commit(CommitToken),
+    Cut(BatchSeq, CutToken),
+    Commit(BatchSeq, CommitToken),
+    Saved(SavedToken),
 }
 
-/// Entries that were handed to the driver and are not durable yet.
+/// Entries that were handed to the driver and are not durable yet, as far as anything waits for them.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     last: JournalSeq,
-    /// The batch of each, and whether it is the commit.
-    waiting: VecDeque<(JournalSeq, BatchSeq, bool)>,
+    waiting: VecDeque<(JournalSeq, Durable)>,
 }
 
 impl Journal {
     pub(super) fn cut(&mut self, batch: BatchSeq) -> JournalSeq {
-        self.append(batch, false)
+        self.append(Durable::Cut(batch, CutToken(batch)))
     }
 
     pub(super) fn commit(&mut self, cut: CutToken) -> JournalSeq {
-        self.append(cut.0, true)
+        self.append(Durable::Commit(cut.0, CommitToken(cut.0)))
     }
 
-    fn append(&mut self, batch: BatchSeq, commit: bool) -> JournalSeq {
+    pub(super) fn saved(&mut self, group: usize) -> JournalSeq {
+        self.append(Durable::Saved(SavedToken(group)))
+    }
+
+    /// An entry that nothing waits for.
+    pub(super) fn note(&mut self) -> JournalSeq {
         self.last.0 += 1;
-        self.waiting.push_back((self.last, batch, commit));
         self.last
     }
 
+    /// A cut that an earlier master has made durable.
+    pub(super) fn was_cut(batch: BatchSeq) -> CutToken {
+        CutToken(batch)
+    }
+
+    fn append(&mut self, then: Durable) -> JournalSeq {
+        let seq = self.note();
+        self.waiting.push_back((seq, then));
+        seq
+    }
+
     /// The next entry that is durable now that all up to `seq` are. Call it until there is none.
-    pub(super) fn synced(&mut self, seq: JournalSeq) -> Option<(BatchSeq, Durable)> {
-        let (_, batch, commit) = self.waiting.pop_front_if(|(first, ..)| *first <= seq)?;
-        let durable = match commit {
-            true => Durable::Commit(CommitToken(batch)),
-            false => Durable::Cut(CutToken(batch)),
-        };
-        Some((batch, durable))
+    pub(super) fn synced(&mut self, seq: JournalSeq) -> Option<Durable> {
+        self.waiting.pop_front_if(|(first, _)| *first <= seq).map(|(_, durable)| durable)
     }
 }
 
@@ -74,11 +97,20 @@ mod tests {
         let mut journal = Journal::default();
         let cut = journal.cut(BatchSeq(4));
         assert!(journal.synced(JournalSeq(0)).is_none());
-        let Some((_, Durable::Cut(token))) = journal.synced(cut) else { panic!("no cut token") };
+        let Some(Durable::Cut(_, token)) = journal.synced(cut) else { panic!("no cut token") };
         assert!(journal.synced(cut).is_none(), "an entry is durable once");
         let commit = journal.commit(token);
         assert!(journal.synced(cut).is_none());
         let durable = journal.synced(commit);
-        assert!(matches!(durable, Some((_, Durable::Commit(t))) if t.batch() == BatchSeq(4)));
+        assert!(matches!(durable, Some(Durable::Commit(_, t)) if t.batch() == BatchSeq(4)));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_not_kept() {
+        let mut journal = Journal::default();
+        (0..5).for_each(|_| assert!(journal.note() > JournalSeq(0)));
+        let saved = journal.saved(3);
+        assert_eq!((saved, journal.waiting.len()), (JournalSeq(6), 1));
+        assert!(matches!(journal.synced(saved), Some(Durable::Saved(t)) if t.group() == 3));
     }
 }

@@ -15,10 +15,12 @@ mod batches;
 mod checkpoints;
 mod epochs;
 mod event;
+mod groups;
 mod intake;
 mod journal;
 mod members;
 mod recover;
+mod resume;
 mod tasks;
 mod waits;
 mod workers;
@@ -34,14 +36,16 @@ pub use self::journal::CommitToken;
 use self::journal::{Durable, Journal};
 use self::members::Members;
 pub use self::members::{Gone, Standing};
+pub use self::resume::Unfit;
 use super::MAX_IN_FLIGHT;
+use super::Past;
 use super::attempt::Restarts;
 use super::message::{Failure, JournalEntry, ToMaster, ToWorker};
 use super::placement::place;
 use super::shape::Shape;
 use crate::id::{Attempt, BatchSeq, Epoch, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::Plan;
-use crate::source::Range;
+use crate::source::{Position, Range};
 
 /// The life cycle of a job's batches.
 #[derive(Debug)]
@@ -66,6 +70,9 @@ pub struct MasterCore {
     kept: VecDeque<(BatchSeq, Vec<Vec<Vec<Range>>>)>,
     /// Workers that were lost and have no heirs yet.
     dead: BTreeSet<WorkerId>,
+    /// So many workers must be there before lost partitions get heirs: more than one after a start with
+    /// nobody there.
+    gathers: u32,
     restarts: Restarts,
     /// Who owned partitions when all placements were forgotten, and was told no other since.
     cleared: BTreeSet<WorkerId>,
@@ -75,9 +82,15 @@ pub struct MasterCore {
 }
 
 impl MasterCore {
-    /// A master that waits for its workers.
+    /// A master of a job that begins; it waits for its workers. One that may lose workers begins its journal.
     #[must_use]
     pub fn new(plan: &'static Plan, config: MasterConfig) -> Self {
+        let mut core = Self::waiting(plan, config);
+        core.begin_journal();
+        core
+    }
+
+    fn waiting(plan: &'static Plan, config: MasterConfig) -> Self {
         let shape = Shape::new(plan, config.partitions);
         let interval = config.timetable.interval().as_millis().max(1) as u64;
         let every = config.checkpoint_ms.map(|ms| ms.div_ceil(interval));
@@ -86,14 +99,15 @@ impl MasterCore {
             checkpointed: BatchSeq(0),
             kept: VecDeque::new(),
             dead: BTreeSet::new(),
+            gathers: 0,
             restarts: Restarts::new(),
             cleared: BTreeSet::new(),
             shape,
             intake: Intake::new(&config.live),
             next: config.first,
             members: Members::new(config.lease_ms),
+            epochs: Epochs::new(config.term),
             config,
-            epochs: Epochs::default(),
             journal: Journal::default(),
             batches: VecDeque::new(),
             failing: BTreeMap::new(),
@@ -123,8 +137,8 @@ impl MasterCore {
             }
             MasterEvent::Left(worker, why) => self.left(now_ms, worker, why),
             MasterEvent::Drain(worker) => self.drain(worker),
-            MasterEvent::CutDone { batch, source, inputs, ended } => {
-                self.cut_done(batch, source, inputs, ended);
+            MasterEvent::CutDone { batch, source, inputs, position, ended } => {
+                self.cut_done(batch, source, inputs, position, ended);
             }
             MasterEvent::CutFailed { batch, source, message } => {
                 if self.cutting(batch).is_some_and(|cutting| cutting.waits_for(source)) {
@@ -132,6 +146,7 @@ impl MasterCore {
                 }
             }
             MasterEvent::Synced(seq) => self.synced(seq),
+            MasterEvent::Fenced { why } => return self.fenced(why),
             MasterEvent::Published { batch } => self.published(batch),
             MasterEvent::PublishFailed { batch, output, message } => {
                 if self.is_publishing(batch) {

@@ -19,9 +19,11 @@ const RETRY_MS: u64 = 1000;
 impl MasterCore {
     /// Gives the partitions of lost workers to others, as soon as there is one.
     pub(super) fn recover(&mut self) {
-        if self.dead.is_empty() {
+        let there = self.members.owners_to_be().len();
+        if self.dead.is_empty() || there < self.gathers as usize {
             return;
         }
+        self.gathers = 0;
         let mut heirs = self.members.owners_to_be();
         if heirs.is_empty() {
             // Those who were to leave are better than nobody.
@@ -132,7 +134,7 @@ impl MasterCore {
         }
         let complete = self.checkpoints.as_mut().is_some_and(|all| all.saved(saved));
         if complete {
-            self.let_go();
+            self.count();
         }
         complete
     }
@@ -153,17 +155,27 @@ impl MasterCore {
         }
     }
 
+    /// The last batch that is published, with all before it.
+    fn published_up_to(&self) -> BatchSeq {
+        let open = self.batches.front().map_or(self.next, |batch| batch.seq);
+        BatchSeq(open.0.saturating_sub(1))
+    }
+
+    /// Saved states that count by now are written down as such. Nothing follows before that is durable.
+    pub(super) fn count(&mut self) {
+        let published = self.published_up_to();
+        let Some(checkpoints) = &mut self.checkpoints else { return };
+        for (group, states) in checkpoints.published(published) {
+            let entry = JournalEntry::Saved { states };
+            self.actions.push_back(MasterAction::Persist(self.journal.saved(group), entry));
+        }
+    }
+
     /// Batches that are over by now are let go everywhere.
     pub(super) fn let_go(&mut self) {
-        let published = self.batches.front().map_or(self.next, |batch| batch.seq);
-        let published = BatchSeq(published.0 - 1);
-        if let Some(checkpoints) = &mut self.checkpoints {
-            for saved in checkpoints.published(published) {
-                self.actions.push_back(MasterAction::Obsolete(saved));
-            }
-        }
         let before = self.oldest();
-        let base = self.checkpoints.as_ref().and_then(Checkpoints::base).unwrap_or(published);
+        let base = self.checkpoints.as_ref().and_then(Checkpoints::base);
+        let base = base.unwrap_or(self.published_up_to());
         while self.kept.pop_front_if(|(seq, _)| *seq <= base).is_some() {}
         let oldest = self.oldest();
         if oldest <= before {

@@ -19,6 +19,7 @@ fn master(live: &[bool], in_flight: u32) -> MasterCore {
         timetable: Timetable::new(0, 100),
         live: live.to_vec(),
         first: BatchSeq(1),
+        term: 0,
     };
     let mut core = MasterCore::new(word_count(), config);
     core.handle(0, MasterEvent::Worker(HERE, ToMaster::Joined { slots: 1 }));
@@ -59,6 +60,7 @@ fn cut_done(core: &mut MasterCore, now: u64, batch: u64, inputs: usize, ended: b
             batch: BatchSeq(batch),
             source: SourceId(0),
             inputs: (0..inputs as u64).map(|input| vec![range(input)]).collect(),
+            position: None,
             ended,
         },
     );

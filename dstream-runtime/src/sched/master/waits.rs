@@ -1,6 +1,7 @@
 //! The status of a job: what each batch waits for, and who has to do it. Computed when it is asked for;
 //! nothing is kept for it.
 
+use super::epochs::NOBODY;
 use super::*;
 use crate::id::Partition;
 use crate::plan::StageRow;
@@ -86,6 +87,7 @@ impl MasterCore {
             }
             let moving = row.state.is_some() && by_worker.keys().any(|w| !self.is_settled(*w));
             let mut tasks: Vec<_> = by_worker.into_iter().collect();
+            tasks.retain(|(worker, _)| *worker != NOBODY);
             tasks.sort_by_key(|(_, tasks)| std::cmp::Reverse(*tasks));
             waits.push(StageWait { stage: row.id, name: row.name.to_owned(), tasks, moving });
         }
@@ -106,15 +108,16 @@ impl MasterCore {
     }
 
     fn cut_wait(&self) -> CutWait {
+        if !self.dead.is_empty() {
+            let have = self.members.owners_to_be().len() as u32;
+            return CutWait::Workers { have, need: self.gathers.max(1) };
+        }
         if self.intake.mode() == Mode::Closed {
             return CutWait::Nothing;
         }
         if self.epochs.newest().is_none() {
             let have = self.members.owners_to_be().len() as u32;
             return CutWait::Workers { have, need: self.config.workers };
-        }
-        if !self.dead.is_empty() {
-            return CutWait::Workers { have: 0, need: 1 };
         }
         if !self.members.all_placed() {
             return CutWait::Placement(self.members.unplaced().collect());

@@ -119,7 +119,7 @@ impl MasterCore {
     /// A state that is needed cannot be read: nothing can go on with it.
     fn not_loaded(&mut self, worker: WorkerId, stage: StageId, partition: Partition, why: String) {
         let is_owner = |row: &epochs::EpochRow| row.owner(partition) == Some(worker);
-        if !self.epochs.newest().is_some_and(is_owner) {
+        if !self.epochs.iter().any(is_owner) {
             return;
         }
         self.fail(self.incomplete(), Cause::State { stage, partition, why });

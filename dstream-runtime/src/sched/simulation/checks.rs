@@ -234,6 +234,7 @@ impl Checks {
         match entry {
             JournalEntry::Cut { batch, .. } => self.durable_cuts.insert(*batch),
             JournalEntry::Commit { batch, .. } => self.durable_commits.insert(*batch),
+            _ => panic!("nobody may be lost: {entry:?} is for nobody"),
         };
     }
 

@@ -15,8 +15,9 @@ pub(super) type State = (StageId, Partition);
 pub(super) struct Reference {
     pub(super) plan: &'static Plan,
     pub(super) partitions: u32,
-    pub(super) first: BatchSeq,
     seed: u64,
+    /// What was cut.
+    inputs: BTreeMap<(BatchSeq, SourceId), Vec<Vec<Range>>>,
     /// The results of all tasks so far.
     pub(super) results: BTreeMap<TaskId, u64>,
     /// The states as each batch leaves them.
@@ -56,7 +57,7 @@ pub(super) fn result(
             numbers.extend([index as u64, key(block.producer), u64::from(block.tail.0), *content]);
         }
     }
-    numbers.extend(ranges.iter().map(|range| range.start));
+    numbers.extend(ranges.iter().flat_map(|range| [range.start, range.end]));
     hash(&numbers)
 }
 
@@ -64,13 +65,23 @@ impl Reference {
     pub(super) fn new(plan: &'static Plan, partitions: u32, first: BatchSeq, seed: u64) -> Self {
         let done = BatchSeq(first.0 - 1);
         let (results, states) = (BTreeMap::new(), BTreeMap::new());
-        Self { plan, partitions, first, seed, results, states, done }
+        Self { plan, partitions, seed, inputs: BTreeMap::new(), results, states, done }
     }
 
-    /// How many inputs a source has in a batch.
-    pub(super) fn inputs(&self, batch: BatchSeq, source: SourceId) -> u32 {
-        let hash = hash(&[self.seed, batch.0, u64::from(source.0)]);
-        (hash % (u64::from(self.partitions) + 1)) as u32
+    /// A source has been cut. All sources are, before results of the batch are asked for.
+    pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, inputs: Vec<Vec<Range>>) {
+        self.inputs.insert((batch, source), inputs);
+    }
+
+    /// What all sources brought for a batch.
+    pub(super) fn inputs(&self, batch: BatchSeq) -> Vec<Vec<Vec<Range>>> {
+        let sources = (0..self.plan.sources.len() as u16).map(SourceId);
+        sources.map(|s| self.inputs.get(&(batch, s)).cloned().unwrap_or_default()).collect()
+    }
+
+    fn ranges(&self, task: TaskId, source: SourceId) -> &[Range] {
+        let inputs = self.inputs.get(&(task.batch, source));
+        inputs.and_then(|inputs| inputs.get(task.partition.index())).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn tasks(&self, batch: BatchSeq, stage: StageId) -> u32 {
@@ -79,7 +90,9 @@ impl Reference {
             return 0;
         }
         match row.tasks {
-            Tasks::PerRange(source) => self.inputs(batch, source),
+            Tasks::PerRange(source) => {
+                self.inputs.get(&(batch, source)).map_or(0, |inputs| inputs.len() as u32)
+            }
             Tasks::PerPartition => self.partitions,
             Tasks::One => 1,
         }
@@ -137,11 +150,11 @@ impl Reference {
             inputs.push(blocks);
         }
         let ranges = match row.tasks {
-            Tasks::PerRange(_) => vec![super::world::range(task.batch, task.partition)],
-            _ => Vec::new(),
+            Tasks::PerRange(source) => self.ranges(task, source),
+            _ => &[],
         };
         let state = self.state(BatchSeq(task.batch.0 - 1), (task.stage, task.partition));
-        let result = result(task, state, &inputs, &ranges);
+        let result = result(task, state, &inputs, ranges);
         self.results.insert(task, result);
     }
 

@@ -82,6 +82,7 @@ impl World {
             timetable: Timetable::new(0, 100),
             live: vec![live; plan.sources.len()],
             first,
+            term: 0,
         };
         let mut world = Self {
             live,
@@ -352,7 +353,7 @@ impl World {
         }
         let inputs = (0..count).map(|input| vec![range(batch, Partition(input))]).collect();
         let ended = batch.0 >= last + if self.live { 2 } else { 0 };
-        MasterEvent::CutDone { batch, source, inputs, ended }
+        MasterEvent::CutDone { batch, source, inputs, position: None, ended }
     }
 
     fn finish(&mut self, on: WorkerId, task: TaskId, attempt: Attempt) {

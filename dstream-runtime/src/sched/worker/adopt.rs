@@ -79,6 +79,12 @@ impl WorkerCore {
         let phase = table.stages[stage.index()].phases.get_mut(partition.index());
         let Some(phase) = phase.filter(|phase| **phase == Phase::Idle) else { return };
         let (row, batch) = (self.shape.plan.stage(stage), table.batch);
+        if self.states.here(stage, partition).is_some_and(|here| here > batch)
+            || self.saves.loads_after(stage, partition).is_some_and(|after| after >= batch)
+        {
+            // Its state is a later one: whoever asks runs a task again that has been reported meanwhile.
+            return;
+        }
         // What is missed is counted before it is asked for.
         let state = self.states.misses(stage, partition, self.shape.state_before(row, batch));
         let wide = part.stages[stage.index()].wide_missing > 0;

@@ -24,6 +24,11 @@ impl Saves {
         !self.loads.is_empty()
     }
 
+    /// The last batch in the state that is being loaded.
+    pub(super) fn loads_after(&self, stage: StageId, partition: Partition) -> Option<BatchSeq> {
+        self.loads.get(&(stage, partition)).map(|(state, ..)| state.after)
+    }
+
     fn has_ghost(&self, stage: StageId, partition: Partition) -> bool {
         self.ghosts.iter().any(|(s, p, ..)| (*s, *p) == (stage, partition))
     }

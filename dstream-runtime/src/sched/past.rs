@@ -1,0 +1,285 @@
+//! What an earlier master has done, as far as a later one must know it: the fold of its journal, and the
+//! journal's snapshot at the same time.
+//!
+//! It decides nothing and never fails: an entry that is there twice, that comes a little too early, or that
+//! fits to nothing changes nothing it should not. Invariants: batches are known without gaps, from the one
+//! after the oldest base of any state up to the last that was cut; a base is known until the second one after
+//! it counts, so that there is another if its objects turn out to be damaged; nothing else is kept.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::message::{JournalEntry, Saved};
+use crate::id::{BatchSeq, Partition, SourceId, StageId};
+use crate::source::{Position, Range};
+use crate::time::Timetable;
+
+/// So many cuts may come before the one that they follow.
+const MAX_EARLY: usize = 64;
+
+/// A state: its stage and partition.
+type State = (StageId, Partition);
+/// Per source, per input: the ranges it consists of.
+type Inputs = Vec<Vec<Vec<Range>>>;
+
+/// What a journal says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Past {
+    start: Option<Start>,
+    /// The first batch that has not been cut.
+    next: BatchSeq,
+    /// The last batch that is visible, with all before it.
+    published: BatchSeq,
+    positions: Vec<Option<Position>>,
+    ended: Vec<bool>,
+    /// Batches that were cut and that somebody may have to run again.
+    batches: BTreeMap<BatchSeq, PastBatch>,
+    /// Cuts that came before the one that they follow.
+    early: BTreeMap<BatchSeq, Cut>,
+    groups: Vec<Group>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Start {
+    zero_ms: u64,
+    interval_ms: u64,
+    partitions: u32,
+    first: BatchSeq,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Cut {
+    inputs: Inputs,
+    positions: Vec<Option<Position>>,
+    ended: Vec<bool>,
+}
+
+/// A batch that was cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastBatch {
+    /// Per source, per input: the ranges it consists of.
+    pub inputs: Vec<Vec<Vec<Range>>>,
+    /// All its tasks have run.
+    pub committed: bool,
+}
+
+/// States that are saved together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Group {
+    states: Vec<State>,
+    /// The one that counts, last, and the one before, if it is there still; none for what the job began
+    /// with.
+    bases: Vec<Option<Vec<Saved>>>,
+}
+
+/// There is no older state to go on from.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no older saved state of {stage}, {partition} is known: the journal keeps two of each")]
+pub struct NothingBefore {
+    /// The stage.
+    pub stage: StageId,
+    /// The partition.
+    pub partition: Partition,
+}
+
+impl Past {
+    /// Takes in the next entry.
+    pub fn apply(&mut self, entry: &JournalEntry) {
+        match entry {
+            JournalEntry::Start { zero_ms, interval_ms, partitions, first, groups } => {
+                let start = Start {
+                    zero_ms: *zero_ms,
+                    interval_ms: *interval_ms,
+                    partitions: *partitions,
+                    first: *first,
+                };
+                self.start(start, groups);
+            }
+            JournalEntry::Cut { epoch: _, batch, inputs, positions, ended } => {
+                if *batch < self.next || self.start.is_none() || self.early.len() >= MAX_EARLY {
+                    return;
+                }
+                let (inputs, positions) = (inputs.clone(), positions.clone());
+                let cut = Cut { inputs, positions, ended: ended.clone() };
+                self.early.entry(*batch).or_insert(cut);
+                while let Some(cut) = self.early.remove(&self.next) {
+                    self.cut(cut);
+                }
+            }
+            JournalEntry::Commit { epoch: _, batch } => {
+                if let Some(batch) = self.batches.get_mut(batch) {
+                    batch.committed = true;
+                }
+            }
+            JournalEntry::Published { batch } => self.publish(*batch),
+            JournalEntry::Saved { states } => self.saved(states),
+        }
+    }
+
+    fn start(&mut self, start: Start, groups: &[Vec<State>]) {
+        if self.start.is_some() {
+            return;
+        }
+        (self.next, self.published) = (start.first, BatchSeq(start.first.0.saturating_sub(1)));
+        self.start = Some(start);
+        let group = |states: &Vec<State>| Group { states: states.clone(), bases: vec![None] };
+        self.groups = groups.iter().map(group).collect();
+    }
+
+    fn cut(&mut self, cut: Cut) {
+        let Cut { inputs, positions, ended } = cut;
+        self.batches.insert(self.next, PastBatch { inputs, committed: false });
+        self.next.0 = self.next.0.saturating_add(1);
+        (self.positions, self.ended) = (positions, ended);
+    }
+
+    fn publish(&mut self, batch: BatchSeq) {
+        if batch > self.published && batch < self.next {
+            self.published = batch;
+            self.forget();
+        }
+    }
+
+    fn saved(&mut self, states: &[Saved]) {
+        let Some(Saved { stage, partition, after, .. }) = states.first() else { return };
+        let after = *after;
+        let of = |saved: &Saved| (saved.stage, saved.partition);
+        let Some(group) = self.groups.iter_mut().find(|g| g.states.contains(&(*stage, *partition)))
+        else {
+            return;
+        };
+        let mut all: Vec<State> = states.iter().map(of).collect();
+        let mut expected = group.states.clone();
+        all.sort_unstable();
+        expected.sort_unstable();
+        let whole = all == expected && states.iter().all(|saved| saved.after == after);
+        let newer = group.after(group.bases.len() - 1).is_none_or(|before| before < after);
+        if !whole || !newer || after >= self.next {
+            return;
+        }
+        group.bases.push(Some(states.to_vec()));
+        if group.bases.len() > 2 {
+            group.bases.remove(0);
+        }
+        // A state counts only when its batch is published.
+        self.published = self.published.max(after);
+        self.forget();
+    }
+
+    /// Forgets the batches that even the older bases have in them.
+    fn forget(&mut self) {
+        let first = self.first();
+        let initial = BatchSeq(first.0.saturating_sub(1));
+        let oldest = self.groups.iter().map(|group| group.after(0).unwrap_or(initial)).min();
+        let oldest = oldest.unwrap_or(self.published).min(self.published);
+        self.batches = self.batches.split_off(&BatchSeq(oldest.0 + 1));
+    }
+
+    /// The states of a group that counts cannot be read: the ones before count from here on, for all states
+    /// of the group. Write a snapshot of this before anything else, so that later masters know it too.
+    ///
+    /// # Errors
+    /// When there are none before.
+    pub fn fall_back(&mut self, stage: StageId, partition: Partition) -> Result<(), NothingBefore> {
+        let group = self.groups.iter_mut().find(|g| g.states.contains(&(stage, partition)));
+        let group = group.filter(|group| group.bases.len() > 1);
+        let Some(group) = group else { return Err(NothingBefore { stage, partition }) };
+        group.bases.pop();
+        Ok(())
+    }
+
+    /// Whether there was no master before.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.start.is_none()
+    }
+
+    /// Zero time and interval of the job, once it has begun.
+    #[must_use]
+    pub fn timetable(&self) -> Option<Timetable> {
+        self.start.map(|start| Timetable::new(start.zero_ms, start.interval_ms))
+    }
+
+    /// Its number of partitions.
+    #[must_use]
+    pub fn partitions(&self) -> Option<u32> {
+        self.start.map(|start| start.partitions)
+    }
+
+    /// The first batch of all.
+    #[must_use]
+    pub fn first(&self) -> BatchSeq {
+        self.start.map_or(BatchSeq(1), |start| start.first)
+    }
+
+    /// The first batch that has not been cut.
+    #[must_use]
+    pub fn next(&self) -> BatchSeq {
+        self.next
+    }
+
+    /// The last batch that is known to be visible; one before the first if there is none.
+    #[must_use]
+    pub fn published(&self) -> BatchSeq {
+        self.published
+    }
+
+    /// From where the next cut of a source goes on. None if it was not cut, or cannot go on.
+    #[must_use]
+    pub fn position(&self, source: SourceId) -> Option<&Position> {
+        self.positions.get(source.index())?.as_ref()
+    }
+
+    /// Whether a source has ended by itself.
+    #[must_use]
+    pub fn has_ended(&self, source: SourceId) -> bool {
+        self.ended.get(source.index()).copied().unwrap_or(false)
+    }
+
+    /// A batch that was cut, if it may have to run again.
+    #[must_use]
+    pub fn batch(&self, batch: BatchSeq) -> Option<&PastBatch> {
+        self.batches.get(&batch)
+    }
+
+    /// All batches that were cut and may have to run again, oldest first: more than are not over, since the
+    /// bases before may be needed.
+    pub fn batches(&self) -> impl Iterator<Item = (BatchSeq, &PastBatch)> {
+        self.batches.iter().map(|(seq, batch)| (*seq, batch))
+    }
+
+    /// The saved states that count: what the next master loads. Those that the job began with are not there.
+    pub fn saved_states(&self) -> impl Iterator<Item = &Saved> {
+        let counts = self.groups.iter().filter_map(|group| group.bases.last()?.as_ref());
+        counts.flatten()
+    }
+
+    /// All saved objects that may still be loaded: everything else can be removed.
+    pub fn objects(&self) -> impl Iterator<Item = &str> {
+        let bases = self.groups.iter().flat_map(|group| &group.bases);
+        let saved = bases.filter_map(Option::as_ref).flatten();
+        saved.map(|saved| saved.object.as_str()).filter(|object| !object.is_empty())
+    }
+
+    /// The states, by groups.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &[State]> {
+        self.groups.iter().map(|group| group.states.as_slice())
+    }
+
+    /// What a group goes on from, oldest first, by one of its states.
+    pub(super) fn bases(&self, state: State) -> Option<Vec<Option<&[Saved]>>> {
+        let group = self.groups.iter().find(|group| group.states.contains(&state))?;
+        Some(group.bases.iter().map(Option::as_deref).collect())
+    }
+}
+
+impl Group {
+    /// The last batch in a base; none for what the job began with.
+    fn after(&self, base: usize) -> Option<BatchSeq> {
+        self.bases.get(base)?.as_ref()?.first().map(|saved| saved.after)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Entries as they are written, and as they should not be.

@@ -1,0 +1,474 @@
+//! One master and its workers, and everything that is on its way between them. Workers are lost at any time,
+//! with everything that they held, and some of them go on as zombies; the cluster as a whole may be one, too,
+//! when another master has taken over (see [`outside`](super::outside)).
+//!
+//! Nothing may be asked of anybody that he does not hold; only what was lost runs again; what is made is what
+//! is made without workers (see [`reference`](super::reference)).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Seed;
+use super::outside::Outside;
+use super::process::Process;
+use super::reference::Reference;
+use crate::id::*;
+use crate::plan::{Plan, TailRow};
+use crate::sched::master::{Cause, Outcome};
+use crate::sched::message::*;
+use crate::sched::*;
+use crate::source::Range;
+use crate::time::Timetable;
+
+const WORKERS: usize = 14;
+
+#[derive(Clone)]
+pub(super) enum Message {
+    /// With the result of a task that makes an output.
+    ToMaster(WorkerId, ToMaster, Option<u64>),
+    /// With the contents of blocks, or of the state.
+    ToPeer(WorkerId, WorkerId, ToPeer, Vec<u64>),
+    /// Entries up to this one are on their way to the journal.
+    Put(JournalSeq),
+    Synced(JournalSeq),
+    Fenced,
+    /// A batch is on its way to the outputs.
+    Show(BatchSeq, Vec<(TaskId, u64)>),
+    Published(BatchSeq),
+    Cut(BatchSeq, SourceId),
+    Ran(WorkerId, TaskId, Attempt, u64),
+    Saved(WorkerId, Saved, u64),
+    Loaded(WorkerId, Saved, Epoch),
+    Left(WorkerId),
+    Tick(u64),
+}
+
+/// A source that counts, and ends.
+#[derive(Clone)]
+struct Source {
+    position: u64,
+    total: u64,
+    /// It has said that nothing will follow, and was not told to stop.
+    ended: bool,
+}
+
+/// What a job is like: the same for all its masters.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) plan: &'static Plan,
+    pub(super) number: u64,
+    pub(super) config: MasterConfig,
+    /// How much each source brings.
+    pub(super) totals: Vec<u64>,
+    failing: u64,
+    pub(super) churn: u64,
+    bad_storage: u64,
+}
+
+impl Job {
+    pub(super) fn new(plan: &'static Plan, number: u64, seed: &mut Seed, live: bool) -> Self {
+        let sources = plan.sources.len();
+        let config = MasterConfig {
+            partitions: 1 + seed.below(5) as u32,
+            in_flight: 1 + seed.below(4) as u32,
+            attempts: 100,
+            workers: 1 + seed.below(4) as u32,
+            lease_ms: None,
+            checkpoint_ms: Some(100 * (1 + seed.below(6))),
+            timetable: Timetable::new(0, 100),
+            live: (0..sources).map(|_| live && seed.one_in(2)).collect(),
+            first: BatchSeq(1 + seed.below(2) * seed.below(20)),
+            term: 0,
+        };
+        Self {
+            plan,
+            number,
+            totals: (0..sources).map(|_| seed.below(40)).collect(),
+            config,
+            failing: [0, 30][seed.below(2) as usize],
+            churn: [20, 60, 150][seed.below(3) as usize],
+            bad_storage: [0, 4][seed.below(2) as usize],
+        }
+    }
+}
+
+pub(super) struct Cluster {
+    pub(super) seed: Seed,
+    pub(super) now: u64,
+    pub(super) term: u32,
+    job: Job,
+    pub(super) master: MasterCore,
+    pub(super) processes: BTreeMap<WorkerId, Process>,
+    next: u32,
+    pub(super) network: Vec<Message>,
+    /// Entries that are not durable, with who has ended by them.
+    unsynced: VecDeque<(JournalSeq, JournalEntry, Vec<bool>)>,
+    durable: JournalSeq,
+    sources: Vec<Source>,
+    /// Per batch which sources have ended.
+    ended: BTreeMap<BatchSeq, Vec<bool>>,
+    pub(super) stopped: bool,
+    pub(super) reference: Reference,
+    parts: BTreeMap<TaskId, u64>,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) done: BTreeSet<TaskId>,
+    pub(super) lost: BTreeSet<Partition>,
+    pub(super) losses: u32,
+    pub(super) zombies: u32,
+    pub(super) again: u32,
+    pub(super) loads: u32,
+    pub(super) saves: u32,
+    pub(super) failing: u64,
+}
+
+impl Cluster {
+    /// A cluster that begins, or goes on from what is outside; in the latter case its workers come later.
+    pub(super) fn new(job: &Job, outside: &Outside, past: &Past, now: u64, seed: u64) -> Self {
+        let mut config = job.config.clone();
+        config.term = outside.term;
+        let master = match past.is_fresh() {
+            true => MasterCore::new(job.plan, config),
+            false => MasterCore::resume(job.plan, config, past, now).expect("the journal is whole"),
+        };
+        let first = job.config.first;
+        let mut reference = Reference::new(job.plan, job.config.partitions, first, job.number);
+        for (batch, inputs) in &outside.cuts {
+            for (source, inputs) in (0..).map(SourceId).zip(inputs) {
+                reference.cut(*batch, source, inputs.clone());
+            }
+        }
+        let source = |(index, total): (usize, &u64)| {
+            let position = past.position(SourceId(index as u16));
+            let position =
+                position.map_or([0; 8], |p| (**p).try_into().expect("it was written so"));
+            let position = u64::from_le_bytes(position);
+            Source { position, total: *total, ended: outside.ended[index] }
+        };
+        let mut cluster = Self {
+            seed: Seed(seed),
+            now,
+            term: outside.term,
+            master,
+            processes: BTreeMap::new(),
+            next: outside.term << 16,
+            network: Vec::new(),
+            unsynced: VecDeque::new(),
+            durable: JournalSeq(0),
+            sources: job.totals.iter().enumerate().map(source).collect(),
+            ended: BTreeMap::new(),
+            stopped: false,
+            reference,
+            parts: BTreeMap::new(),
+            outcome: None,
+            done: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            losses: 0,
+            zombies: 0,
+            again: 0,
+            loads: 0,
+            saves: 0,
+            failing: job.failing,
+            job: job.clone(),
+        };
+        let there = cluster.seed.below(u64::from(job.config.workers) + 1);
+        (0..there).for_each(|_| cluster.join());
+        cluster
+    }
+
+    fn join(&mut self) {
+        let id = WorkerId(self.next);
+        self.next += 1;
+        let Reference { plan, partitions, .. } = self.reference;
+        let core = WorkerCore::new(id, plan, partitions, 1, Retention::Released);
+        self.processes.insert(id, Process::new(core));
+    }
+
+    /// Something happens. False if nothing can.
+    pub(super) fn step(&mut self, outside: &mut Outside, quiet: bool) -> bool {
+        self.act(outside);
+        if self.outcome.is_some() {
+            return false;
+        }
+        if !quiet && self.seed.one_in(self.job.churn) {
+            self.come_or_go();
+            return true;
+        }
+        let told = self.processes.iter().filter(|(_, p)| !p.told.is_empty());
+        let told: Vec<_> = told.map(|(worker, _)| *worker).collect();
+        let choices = told.len() + self.network.len();
+        if choices == 0 {
+            let short = self.alive().is_empty() || self.needs_more();
+            assert!(short, "nothing happens: {:?}", self.master.status(self.now));
+            self.join();
+            return true;
+        }
+        let at = self.seed.below(choices as u64) as usize;
+        if let Some(worker) = told.get(at) {
+            let process = self.processes.get_mut(worker).unwrap();
+            let message = process.told.pop_front().unwrap();
+            process.core.handle(WorkerEvent::Master(message));
+            return true;
+        }
+        let message = self.network.swap_remove(at - told.len());
+        let doubles = matches!(message, Message::ToMaster(..) | Message::ToPeer(..));
+        if doubles && self.seed.one_in(8) {
+            self.network.push(message.clone());
+        }
+        self.deliver(outside, message);
+        true
+    }
+
+    fn alive(&self) -> Vec<WorkerId> {
+        self.processes.iter().filter(|(_, p)| !p.zombie).map(|(w, _)| *w).collect()
+    }
+
+    fn needs_more(&self) -> bool {
+        matches!(self.master.status(self.now).cut, status::CutWait::Workers { .. })
+    }
+
+    /// The job is told to stop.
+    pub(super) fn stop(&mut self) {
+        self.master.handle(self.now, MasterEvent::Stop);
+    }
+
+    /// The master ends here and now. Some of what it was about to write down, or to show, is there all the
+    /// same.
+    pub(super) fn crash(&mut self, outside: &mut Outside) {
+        self.act(outside);
+        let survive = self.seed.below(self.unsynced.len() as u64 + 1) as usize;
+        for (_, entry, ended) in self.unsynced.drain(..survive).collect::<Vec<_>>() {
+            outside.put(self.term, entry, &ended);
+        }
+        let shows = std::mem::take(&mut self.network);
+        for message in shows {
+            if let Message::Show(batch, parts) = message
+                && self.seed.one_in(2)
+            {
+                outside.show(batch, &self.reference.inputs(batch), parts);
+            }
+        }
+    }
+
+    fn come_or_go(&mut self) {
+        let alive = self.alive();
+        match self.seed.below(6) {
+            0 | 1 if self.processes.len() < WORKERS => self.join(),
+            2 if !alive.is_empty() => {
+                let worker = alive[self.seed.below(alive.len() as u64) as usize];
+                self.master.handle(self.now, MasterEvent::Drain(worker));
+            }
+            3 | 4 if !alive.is_empty() => {
+                let worker = alive[self.seed.below(alive.len() as u64) as usize];
+                self.losses += 1;
+                self.network.push(Message::Left(worker));
+                if self.seed.one_in(3) {
+                    self.zombies += 1;
+                    let process = self.processes.get_mut(&worker).unwrap();
+                    process.zombie = true;
+                    if self.seed.one_in(2) {
+                        process.told.clear();
+                        process.deaf = true;
+                    }
+                } else {
+                    self.kill(worker);
+                }
+            }
+            5 => {
+                let zombies = self.processes.iter().filter(|(_, p)| p.zombie);
+                let zombie = zombies.map(|(worker, _)| *worker).next();
+                zombie.into_iter().for_each(|worker| self.kill(worker));
+            }
+            _ => {}
+        }
+    }
+
+    /// A process ends; some of what it has sent still arrives.
+    fn kill(&mut self, worker: WorkerId) {
+        self.processes.remove(&worker);
+        let kept = self.seed.below(3);
+        let seed = &mut self.seed;
+        self.network.retain(|message| match message {
+            Message::ToPeer(from, ..) | Message::ToMaster(from, ..) if *from == worker => {
+                kept == 0 || kept == 1 && seed.one_in(2)
+            }
+            _ => true,
+        });
+    }
+
+    fn act(&mut self, outside: &mut Outside) {
+        while let Some(action) = self.master.poll() {
+            assert!(self.outcome.is_none(), "{action:?} after the end");
+            self.master_asks(outside, action);
+        }
+        for worker in self.processes.keys().copied().collect::<Vec<_>>() {
+            while let Some(action) = self.processes.get_mut(&worker).and_then(|p| p.core.poll()) {
+                self.worker_asks(worker, action);
+            }
+        }
+    }
+
+    fn master_asks(&mut self, outside: &mut Outside, action: MasterAction) {
+        match action {
+            MasterAction::Cut { batch, source } => self.network.push(Message::Cut(batch, source)),
+            MasterAction::Tell(to, message) => {
+                if let ToWorker::Recover(recover) = &message {
+                    self.lost.extend(&recover.lost);
+                }
+                match self.processes.get_mut(&to) {
+                    // A connection that is cut delivers a beginning of what was sent.
+                    Some(process) if process.zombie && self.seed.one_in(2) => process.deaf = true,
+                    Some(process) if !process.deaf => process.told.push_back(message),
+                    _ => {}
+                }
+            }
+            MasterAction::Persist(seq, entry) => {
+                let ended = match &entry {
+                    JournalEntry::Cut { batch, .. } => self.ended.remove(batch).unwrap_or_default(),
+                    _ => Vec::new(),
+                };
+                self.unsynced.push_back((seq, entry, ended));
+                self.network.push(Message::Put(seq));
+            }
+            MasterAction::Publish { batch, token } => {
+                assert_eq!(token.batch(), batch);
+                let parts = self.parts_of(batch);
+                self.network.push(Message::Show(batch, parts));
+            }
+            MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
+            MasterAction::Dismiss(worker) => {
+                self.kill(worker);
+            }
+            MasterAction::Obsolete(saved) => {
+                let was_there = outside.storage.remove(&saved.object).is_some();
+                let is_old = self.term != outside.term;
+                assert!(was_there || is_old, "{saved:?} went before");
+            }
+            MasterAction::Evict(..) => panic!("there are no leases"),
+            MasterAction::StopSources => self.stopped = true,
+            MasterAction::Refuse { .. } | MasterAction::Unneeded { .. } => {}
+            MasterAction::Finish(outcome) => {
+                if self.term == outside.term {
+                    assert_eq!(outcome, Outcome::Done);
+                }
+                let fenced = matches!(outcome, Outcome::Failed(Cause::Fenced { .. }));
+                assert!(!fenced || self.master.poll().is_none(), "it goes on");
+                self.outcome = Some(outcome);
+            }
+        }
+    }
+
+    /// What is published is exactly what a run without faults publishes.
+    fn parts_of(&mut self, batch: BatchSeq) -> Vec<(TaskId, u64)> {
+        let first = |batch| TaskId { batch, stage: StageId(0), partition: Partition(0) };
+        let range = first(batch)..first(BatchSeq(batch.0 + 1));
+        let got: Vec<_> =
+            self.parts.range(range.clone()).map(|(task, part)| (*task, *part)).collect();
+        let outputs = |task: &TaskId| has_output(self.reference.plan, *task);
+        self.reference.up_to(batch);
+        let expected = self.reference.results.range(range).filter(|(task, _)| outputs(task));
+        let expected: Vec<_> = expected.map(|(task, result)| (*task, *result)).collect();
+        assert_eq!(got, expected, "{batch}");
+        got
+    }
+
+    fn deliver(&mut self, outside: &mut Outside, message: Message) {
+        let event = match message {
+            Message::ToPeer(_, to, message, contents) => {
+                return self.peer_hears(to, message, &contents);
+            }
+            Message::Ran(on, task, attempt, result) => return self.ran(on, task, attempt, result),
+            Message::Saved(on, saved, state) => {
+                let Saved { stage, partition, after, .. } = saved;
+                let event = if self.seed.one_in(self.job.bad_storage) {
+                    WorkerEvent::NotSaved { stage, partition, after }
+                } else {
+                    outside.storage.insert(saved.object.clone(), state);
+                    WorkerEvent::Saved(saved)
+                };
+                return self.tell(on, event);
+            }
+            Message::Loaded(on, saved, recovery) => {
+                return self.loaded(outside, on, saved, recovery);
+            }
+            // Who is gone does not join again under his number.
+            Message::ToMaster(from, ToMaster::Joined { .. }, _)
+                if self.processes.get(&from).is_none_or(|p| p.zombie) =>
+            {
+                return;
+            }
+            Message::ToMaster(from, message, part) => {
+                if self.master.accepts(from, &message)
+                    && let (ToMaster::TaskDone { task, .. }, Some(part)) = (&message, part)
+                {
+                    assert_eq!(self.parts.insert(*task, part), None, "{task} counts twice");
+                }
+                if let ToMaster::TaskDone { task, .. } = &message {
+                    self.done.insert(*task);
+                }
+                MasterEvent::Worker(from, message)
+            }
+            Message::Left(worker) => MasterEvent::Left(worker, "it was killed".into()),
+            Message::Put(seq) => return self.put(outside, seq),
+            Message::Synced(seq) => MasterEvent::Synced(seq),
+            Message::Fenced => MasterEvent::Fenced { why: "another one".into() },
+            Message::Show(batch, parts) => {
+                outside.show(batch, &self.reference.inputs(batch), parts);
+                return self.network.push(Message::Published(batch));
+            }
+            Message::Published(batch) => MasterEvent::Published { batch },
+            Message::Cut(batch, source) => self.cut(batch, source),
+            Message::Tick(at) => {
+                self.now = self.now.max(at);
+                MasterEvent::Tick
+            }
+        };
+        self.now += self.seed.below(20);
+        self.master.handle(self.now, event);
+    }
+
+    /// All entries up to one are written.
+    fn put(&mut self, outside: &mut Outside, seq: JournalSeq) {
+        while let Some((first, entry, ended)) =
+            self.unsynced.pop_front_if(|(first, ..)| *first <= seq)
+        {
+            if !outside.put(self.term, entry, &ended) {
+                // Nothing that comes after it is written either.
+                self.unsynced.clear();
+                return self.network.push(Message::Fenced);
+            }
+            self.durable = first;
+        }
+        if self.durable < seq {
+            return;
+        }
+        self.network.push(Message::Synced(seq));
+    }
+
+    fn cut(&mut self, batch: BatchSeq, source: SourceId) -> MasterEvent {
+        let (index, partitions) = (source.index(), u64::from(self.reference.partitions));
+        let Source { mut position, total, ended } = self.sources[index];
+        assert!(!ended, "{source} is asked again");
+        let mut inputs = Vec::new();
+        // What has been received when it is told to stop is little.
+        let fresh = if self.stopped { 2 } else { partitions + 1 };
+        for _ in 0..self.seed.below(fresh.min(partitions + 1)) {
+            let end = (position + 1 + self.seed.below(3)).min(total);
+            if position < end {
+                inputs.push(vec![Range { split: "s".into(), start: position, end }]);
+            }
+            position = end;
+        }
+        let all = position == total;
+        let ended = all || self.stopped && self.seed.one_in(2);
+        self.sources[index].position = position;
+        self.sources[index].ended = all && !self.stopped;
+        let all_ended = self.sources.iter().map(|source| source.ended).collect();
+        self.ended.insert(batch, all_ended);
+        self.reference.cut(batch, source, inputs.clone());
+        let position = Some(position.to_le_bytes().as_slice().into());
+        MasterEvent::CutDone { batch, source, inputs, position, ended }
+    }
+}
+
+pub(super) fn has_output(plan: &Plan, task: TaskId) -> bool {
+    plan.stage(task.stage).tails.iter().any(|tail| matches!(tail, TailRow::Output(_)))
+}

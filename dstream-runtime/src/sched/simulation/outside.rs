@@ -1,0 +1,123 @@
+//! What outlives masters and workers: the journal, the saved states, what the outputs show; and what must hold
+//! of it, however many masters there have been and whichever of them still believe that they are the one.
+//!
+//! * a batch is cut once: what a durable cut says is never said otherwise, and sources go on without gap or
+//!   overlap; one that has ended by itself is not asked again;
+//! * what is published is published in order, with durable cut and commit, and is the same from every master.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::*;
+use crate::sched::Past;
+use crate::sched::message::JournalEntry;
+use crate::source::Range;
+
+/// Per source, per input: the ranges it consists of.
+pub(super) type Inputs = Vec<Vec<Vec<Range>>>;
+
+pub(super) struct Outside {
+    /// Of the newest master; what others write is refused.
+    pub(super) term: u32,
+    pub(super) snapshot: Past,
+    pub(super) journal: Vec<JournalEntry>,
+    pub(super) storage: BTreeMap<String, u64>,
+    pub(super) cuts: BTreeMap<BatchSeq, Inputs>,
+    commits: BTreeSet<BatchSeq>,
+    pub(super) published: BTreeMap<BatchSeq, Vec<(TaskId, u64)>>,
+    first: BatchSeq,
+    /// Per source: up to where it has been cut.
+    pub(super) reached: Vec<u64>,
+    /// Per source: whether a durable cut was its last.
+    pub(super) ended: Vec<bool>,
+    pub(super) shown_again: u32,
+    pub(super) refused: u32,
+}
+
+impl Outside {
+    pub(super) fn new(first: BatchSeq, sources: usize) -> Self {
+        Self {
+            term: 0,
+            snapshot: Past::default(),
+            journal: Vec::new(),
+            storage: BTreeMap::from([(String::new(), 0)]),
+            cuts: BTreeMap::new(),
+            commits: BTreeSet::new(),
+            published: BTreeMap::new(),
+            first,
+            reached: vec![0; sources],
+            ended: vec![false; sources],
+            shown_again: 0,
+            refused: 0,
+        }
+    }
+
+    /// What a master that starts now reads.
+    pub(super) fn past(&self) -> Past {
+        let mut past = self.snapshot.clone();
+        self.journal.iter().for_each(|entry| past.apply(entry));
+        past
+    }
+
+    /// An entry becomes durable, unless it is of a master that is none any more. `ended`: which sources have
+    /// said by this cut that nothing will follow.
+    pub(super) fn put(&mut self, term: u32, entry: JournalEntry, ended: &[bool]) -> bool {
+        if term != self.term {
+            self.refused += 1;
+            return false;
+        }
+        match &entry {
+            JournalEntry::Cut { batch, inputs, .. } => {
+                let next = self.cuts.keys().next_back().map_or(self.first, |b| BatchSeq(b.0 + 1));
+                assert_eq!(*batch, next, "a batch is cut again, or left out");
+                for (source, inputs) in inputs.iter().enumerate() {
+                    for range in inputs.iter().flatten() {
+                        assert_eq!(range.start, self.reached[source], "{batch}, source {source}");
+                        self.reached[source] = range.end;
+                    }
+                }
+                for (all, ended) in self.ended.iter_mut().zip(ended) {
+                    *all |= ended;
+                }
+                self.cuts.insert(*batch, inputs.clone());
+            }
+            JournalEntry::Commit { batch, .. } => {
+                assert!(self.cuts.contains_key(batch), "{batch} is committed and was not cut");
+                self.commits.insert(*batch);
+            }
+            JournalEntry::Published { batch } => {
+                assert!(self.published.contains_key(batch), "{batch} is not visible");
+            }
+            JournalEntry::Saved { states } => {
+                for saved in states {
+                    assert!(self.storage.contains_key(&saved.object), "{saved:?} is not there");
+                    assert!(
+                        self.published.contains_key(&saved.after),
+                        "{saved:?} counts too early"
+                    );
+                }
+            }
+            JournalEntry::Start { .. } => {}
+        }
+        self.journal.push(entry);
+        true
+    }
+
+    /// An output takes a batch, or has it already.
+    pub(super) fn show(&mut self, batch: BatchSeq, inputs: &Inputs, parts: Vec<(TaskId, u64)>) {
+        assert!(self.commits.contains(&batch), "the commit of {batch} is not durable");
+        assert_eq!(self.cuts.get(&batch), Some(inputs), "{batch} was cut otherwise");
+        if let Some(shown) = self.published.get(&batch) {
+            self.shown_again += 1;
+            return assert_eq!(*shown, parts, "{batch} was shown otherwise");
+        }
+        let next = BatchSeq(self.first.0 + self.published.len() as u64);
+        assert_eq!(batch, next, "batches are shown in order");
+        self.published.insert(batch, parts);
+    }
+
+    /// A new master: from here on nothing counts that others write.
+    pub(super) fn next_term(&mut self) -> u32 {
+        self.term += 1;
+        self.term
+    }
+}

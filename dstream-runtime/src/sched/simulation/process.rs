@@ -1,0 +1,213 @@
+//! A worker's process in a simulated cluster: what it holds, and what it does for its core. Blocks, states and
+//! saved states have contents, so a task that runs on a wrong one has a wrong result, and is found out.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::cluster::{Cluster, Message, has_output};
+use super::outside::Outside;
+use super::reference::{State, content, result};
+use crate::id::*;
+use crate::sched::message::*;
+use crate::sched::worker::RunTask;
+use crate::sched::*;
+
+pub(super) struct Process {
+    pub(super) core: WorkerCore,
+    /// What the master has told it and has not arrived.
+    pub(super) told: VecDeque<ToWorker>,
+    blocks: BTreeMap<BlockId, u64>,
+    /// None while a task uses it.
+    states: BTreeMap<State, Option<u64>>,
+    /// The master has given it up, and it does not know.
+    pub(super) zombie: bool,
+    /// Nothing that the master says arrives any more.
+    pub(super) deaf: bool,
+    /// Results that have not been reported.
+    parts: BTreeMap<(TaskId, Attempt), u64>,
+}
+
+impl Process {
+    pub(super) fn new(core: WorkerCore) -> Self {
+        Self {
+            core,
+            told: VecDeque::new(),
+            blocks: BTreeMap::new(),
+            states: BTreeMap::new(),
+            zombie: false,
+            deaf: false,
+            parts: BTreeMap::new(),
+        }
+    }
+}
+
+impl Cluster {
+    pub(super) fn worker_asks(&mut self, from: WorkerId, action: WorkerAction) {
+        let process = self.processes.get_mut(&from).unwrap();
+        match action {
+            WorkerAction::Run(run) => self.start(from, &run),
+            WorkerAction::Report(message) => {
+                let part = match &message {
+                    ToMaster::TaskDone { task, attempt, .. } => {
+                        process.parts.remove(&(*task, *attempt))
+                    }
+                    _ => None,
+                };
+                self.network.push(Message::ToMaster(from, message, part));
+            }
+            WorkerAction::Tell(to, message) => {
+                let contents = match &message {
+                    ToPeer::Produced { task, blocks, .. } => {
+                        let ids = blocks.iter().map(|(tail, partition)| BlockId {
+                            producer: *task,
+                            tail: *tail,
+                            partition: *partition,
+                        });
+                        ids.map(|id| *process.blocks.get(&id).expect("it sends what it holds"))
+                            .collect()
+                    }
+                    _ => Vec::new(),
+                };
+                self.network.push(Message::ToPeer(from, to, message, contents));
+            }
+            WorkerAction::SendState { to, epoch, stage, partition } => {
+                let state = process.states.remove(&(stage, partition)).unwrap_or(Some(0));
+                let state = state.expect("it is in use");
+                let message = ToPeer::State { epoch, stage, partition };
+                self.network.push(Message::ToPeer(from, to, message, vec![state]));
+            }
+            WorkerAction::Save { stage, partition, after } => {
+                let state = process.states.get(&(stage, partition)).copied().unwrap_or(Some(0));
+                let state = state.expect("it is in use");
+                self.reference.up_to(after);
+                let expected = self.reference.state(after, (stage, partition));
+                assert_eq!(state, expected, "{stage}, {partition} is saved after {after}");
+                let object = format!("{from}/{stage}/{partition}/{after}/{}", self.saves);
+                self.saves += 1;
+                let saved = Saved { stage, partition, after, object };
+                self.network.push(Message::Saved(from, saved, state));
+            }
+            WorkerAction::Load { state, recovery } => {
+                let key = (state.stage, state.partition);
+                assert_ne!(process.states.get(&key), Some(&None), "{key:?} is in use");
+                self.network.push(Message::Loaded(from, state, recovery));
+            }
+            WorkerAction::Discard { stage, partition } => {
+                assert_ne!(process.states.remove(&(stage, partition)), Some(None), "in use");
+            }
+            WorkerAction::Drop { .. } => panic!("everything is kept until its batch is over"),
+            WorkerAction::Forget { oldest } => {
+                process.blocks.retain(|block, _| block.producer.batch >= oldest);
+            }
+        }
+    }
+
+    fn start(&mut self, on: WorkerId, run: &RunTask) {
+        let process = self.processes.get_mut(&on).unwrap();
+        let (task, row) = (run.task, self.reference.plan.stage(run.task.stage));
+        let mut inputs = Vec::new();
+        for input in &run.inputs {
+            let content = |id: &BlockId| {
+                let content = process.blocks.get(id);
+                (*id, *content.unwrap_or_else(|| panic!("{task} reads {id:?}, which is not here")))
+            };
+            inputs.push(input.iter().map(content).collect());
+        }
+        let state = match row.state {
+            Some(_) => {
+                let state = process.states.entry((task.stage, task.partition)).or_insert(Some(0));
+                state.take().unwrap_or_else(|| panic!("{task} uses a state that is in use"))
+            }
+            None => 0,
+        };
+        let result = result(task, state, &inputs, &run.ranges);
+        self.reference.up_to(task.batch);
+        assert_eq!(self.reference.results.get(&task), Some(&result), "{task} on {on}");
+        if self.done.contains(&task) {
+            self.again += 1;
+            assert!(self.lost.contains(&task.partition), "{task} runs again and was not lost");
+        }
+        if self.seed.one_in(self.failing) {
+            // Its state is as before.
+            if row.state.is_some() {
+                process.states.insert((task.stage, task.partition), Some(state));
+            }
+            let (message, kind) = ("unlucky".into(), FailureKind::Panic);
+            let failure = Failure { message, at: None, kind, again: true };
+            let failed = WorkerEvent::Failed { task, attempt: run.attempt, failure };
+            return process.core.handle(failed);
+        }
+        self.network.push(Message::Ran(on, task, run.attempt, result));
+    }
+
+    pub(super) fn tell(&mut self, worker: WorkerId, event: WorkerEvent) {
+        if let Some(process) = self.processes.get_mut(&worker) {
+            process.core.handle(event);
+        }
+    }
+
+    pub(super) fn peer_hears(&mut self, to: WorkerId, message: ToPeer, contents: &[u64]) {
+        let Some(process) = self.processes.get_mut(&to) else { return };
+        match &message {
+            ToPeer::Produced { task, blocks, .. } => {
+                for ((tail, partition), content) in blocks.iter().zip(contents) {
+                    let id = BlockId { producer: *task, tail: *tail, partition: *partition };
+                    process.blocks.insert(id, *content);
+                }
+            }
+            ToPeer::State { epoch, stage, partition } => {
+                if process.core.expects_state(*epoch, *stage, *partition) {
+                    let before = process.states.insert((*stage, *partition), Some(contents[0]));
+                    assert_ne!(before, Some(None), "{stage}, {partition} comes while it is in use");
+                }
+            }
+            ToPeer::Want { .. } => {}
+        }
+        process.core.handle(WorkerEvent::Peer(message));
+    }
+
+    pub(super) fn loaded(
+        &mut self,
+        outside: &Outside,
+        on: WorkerId,
+        saved: Saved,
+        recovery: Epoch,
+    ) {
+        let Some(process) = self.processes.get_mut(&on) else { return };
+        let Saved { stage, partition, object, .. } = saved;
+        if !process.core.expects_load(recovery, stage, partition) {
+            return;
+        }
+        self.loads += u32::from(!object.is_empty());
+        // A zombie may find that it went, or the worker of a master that is none any more.
+        let Some(state) = outside.storage.get(&object).copied() else {
+            if process.zombie {
+                return;
+            }
+            assert_ne!(self.term, outside.term, "{object} has gone");
+            let why = "it has gone".to_owned();
+            let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
+            return process.core.handle(event);
+        };
+        let before = process.states.insert((stage, partition), Some(state));
+        assert_ne!(before, Some(None), "{stage}, {partition} is loaded while it is in use");
+        process.core.handle(WorkerEvent::Loaded { stage, partition, recovery });
+    }
+
+    pub(super) fn ran(&mut self, on: WorkerId, task: TaskId, attempt: Attempt, result: u64) {
+        let Some(process) = self.processes.get_mut(&on) else { return };
+        let row = self.reference.plan.stage(task.stage);
+        if row.state.is_some() {
+            process.states.insert((task.stage, task.partition), Some(result));
+        }
+        let blocks = self.reference.blocks(task);
+        for (tail, partition) in blocks.iter().copied() {
+            let id = BlockId { producer: task, tail, partition };
+            process.blocks.insert(id, content(id, result));
+        }
+        if has_output(self.reference.plan, task) {
+            process.parts.insert((task, attempt), result);
+        }
+        let tally = TaskTally::default();
+        process.core.handle(WorkerEvent::Ran { task, attempt, blocks, tally });
+    }
+}
