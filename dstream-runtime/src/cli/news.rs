@@ -28,6 +28,13 @@ impl Told for ClusterNews {
                 some_go(*moved),
                 some(*workers, "worker")
             ),
+            Self::Resumed { term, first, again } => {
+                let again = match again {
+                    0 => String::new(),
+                    again => format!("; {again} before it run again"),
+                };
+                format!("goes on with {first}, as master number {term} of this job{again}")
+            }
             Self::Draining { worker } => format!("{worker} hands over what it holds"),
             Self::Drained { worker } => format!("{worker} holds nothing any more and may go"),
             Self::Left { worker, why } => format!("{worker} is gone: {why}"),

@@ -121,6 +121,12 @@ pub enum JobError {
         /// Which, and why.
         why: String,
     },
+    /// The master's journal cannot be read, or cannot be written any more.
+    #[error("the journal: {why}")]
+    Journal {
+        /// What is wrong, and what to do.
+        why: String,
+    },
     /// Another master has taken over the job.
     #[error(
         "another master has taken over this job: {why}\n  \

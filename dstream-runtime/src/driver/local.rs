@@ -158,7 +158,7 @@ impl<'e> Engine<'e> {
         if let Some(savepoint) = from {
             restore(plan, kernels.partitions, savepoint, &mut worker)?;
         }
-        let master = Master::new(plan, settings, ends, observer);
+        let master = Master::new(plan, settings, ends, observer, None)?;
         Ok(Self { plan, master, worker, savepoint: config.savepoint })
     }
 
@@ -204,6 +204,7 @@ impl<'e> Engine<'e> {
             | Event::Received(..)
             | Event::Saved(..)
             | Event::Loaded(..)
+            | Event::Journal(_)
             | Event::Ended { .. } => {}
         }
     }

@@ -26,18 +26,21 @@ pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, pr
 pub(super) use self::intake::{CutError, Intake};
 use self::lateness::Lateness;
 pub(super) use self::publish::{PublishError, Publisher};
+pub(super) use self::spread::nothing;
 use self::spread::spread;
 use self::totals::Totals;
 use super::cluster::{ClusterNews, PublishedStatus};
 use super::error::{JobError, Place};
+use super::journal::Journal;
 use super::report::{Observer, OutputReport, SourceReport, Summary};
 use super::worker::Leaving;
-use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
+use crate::durable::journal::JournalNews;
+use crate::id::{BatchSeq, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::{Plan, Tasks};
 use crate::sched::master::Outcome;
 use crate::sched::message::{Saved, ToMaster, ToWorker};
 use crate::sched::status::Status;
-use crate::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent};
+use crate::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent, Past};
 use crate::source::{Cut, Input};
 use crate::time::Timetable;
 
@@ -59,6 +62,12 @@ pub(super) struct Settings {
     pub(super) preview: u32,
     /// Zero time of the job and the last batch before, if it goes on from a savepoint.
     pub(super) from: Option<(u64, BatchSeq)>,
+}
+
+/// The journal of a master, and the inputs of the batches in it, made again.
+pub(super) struct Written {
+    pub(super) journal: Journal,
+    pub(super) inputs: BTreeMap<BatchSeq, Vec<Vec<Input>>>,
 }
 
 /// How far a job has come.
@@ -114,40 +123,63 @@ pub(super) struct Master<'e> {
     lateness: Lateness,
     /// When the first batch was cut.
     begun: Option<Instant>,
+    /// Where it is written down what was decided, if anybody may have to go on from there.
+    journal: Option<Journal>,
 }
 
 impl<'e> Master<'e> {
+    /// A job's first master, or one that goes on from what is `written`.
+    ///
+    /// # Errors
+    /// When what is written is not of this plan, or lacks something.
     pub(super) fn new(
         plan: &'static Plan,
         settings: Settings,
         ends: Ends,
         observer: &'e mut dyn Observer,
-    ) -> Self {
+        written: Option<Written>,
+    ) -> Result<Self, JobError> {
         let clock = Clock::start();
         let live = ends.live.contains(&true);
+        let past = written.as_ref().and_then(|written| written.journal.past());
         let interval = settings.interval.map_or(plan.interval_ms, |i| i.as_millis() as u64);
         let timetable = match settings.from {
             Some((zero_ms, _)) => Timetable::new(zero_ms, interval),
             None if live => Timetable::starting(clock.now_ms(), interval),
             None => Timetable::new(0, interval),
         };
+        let timetable = past.and_then(Past::timetable).unwrap_or(timetable);
         let last = settings.from.map_or(BatchSeq(0), |(_, last)| last);
-        let core = MasterCore::new(
-            plan,
-            MasterConfig {
-                partitions: settings.partitions,
-                in_flight: settings.in_flight,
-                attempts: settings.attempts,
-                workers: settings.workers,
-                timetable,
-                live: ends.live.clone(),
-                first: BatchSeq(last.0 + 1),
-                term: 0,
-                checkpoint_ms: settings.checkpoint.map(|every| every.as_millis() as u64),
-                lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
-            },
-        );
-        Self {
+        let last = past.map_or(last, Past::published);
+        let term = written.as_ref().map_or(0, |written| written.journal.term());
+        let config = MasterConfig {
+            partitions: settings.partitions,
+            in_flight: settings.in_flight,
+            attempts: settings.attempts,
+            workers: settings.workers,
+            timetable,
+            live: ends.live.clone(),
+            first: BatchSeq(last.0 + 1),
+            checkpoint_ms: settings.checkpoint.map(|every| every.as_millis() as u64),
+            lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
+            // Nobody starts a job so often.
+            term: u32::try_from(term).unwrap_or(u32::MAX),
+        };
+        let core = match past {
+            Some(past) => MasterCore::resume(plan, config, past, clock.now_ms())
+                .map_err(|unfit| JobError::Journal { why: unfit.to_string() })?,
+            None => MasterCore::new(plan, config),
+        };
+        let (journal, inputs) = match written {
+            Some(Written { journal, inputs }) => (Some(journal), inputs),
+            None => (None, BTreeMap::new()),
+        };
+        let mut past = inputs;
+        let unpublished = past.split_off(&BatchSeq(last.0 + 1)).into_iter();
+        let in_flight =
+            |(seq, inputs)| InFlight { inputs, ..InFlight::new(plan, seq, timetable.end(seq)) };
+        let batches = unpublished.map(in_flight).collect();
+        Ok(Self {
             plan,
             settings,
             ends,
@@ -156,8 +188,8 @@ impl<'e> Master<'e> {
             clock,
             timetable,
             live,
-            batches: VecDeque::new(),
-            past: BTreeMap::new(),
+            batches,
+            past,
             publishing: Vec::new(),
             timer: None,
             totals: Totals::new(plan),
@@ -166,7 +198,8 @@ impl<'e> Master<'e> {
             last,
             lateness: Lateness::default(),
             begun: None,
-        }
+            journal,
+        })
     }
 
     /// Takes in an event of the core.
@@ -296,6 +329,22 @@ impl<'e> Master<'e> {
         self.outcome.take()
     }
 
+    /// What was written down is durable, or will never be.
+    pub(super) fn written(&mut self, news: JournalNews) {
+        let event = match news {
+            JournalNews::Synced(seq) => MasterEvent::Synced(JournalSeq(seq)),
+            JournalNews::Fenced { by } => MasterEvent::Fenced {
+                why: by.unwrap_or_else(|| "its name is not known".to_owned()),
+            },
+            JournalNews::Failed(why) => {
+                // Nothing can be made durable any more: it is as if another had taken over.
+                self.failure = Some((BatchSeq(0), JobError::Journal { why: why.clone() }));
+                MasterEvent::Fenced { why }
+            }
+        };
+        self.handle(event);
+    }
+
     /// The last batch that was published, and the zero time.
     pub(super) fn position(&self) -> (BatchSeq, u64) {
         (self.last, self.timetable.zero_ms())
@@ -329,8 +378,11 @@ impl<'e> Master<'e> {
                     }
                 }
                 MasterAction::StopSources => self.ends.intakes.iter_mut().for_each(Intake::stop),
-                // All of a job lives as long as its master: there is nobody to read a journal.
-                MasterAction::Persist(seq, _) => self.handle(MasterEvent::Synced(seq)),
+                MasterAction::Persist(seq, entry) => match &mut self.journal {
+                    Some(journal) => journal.append(seq, &entry),
+                    // All of the job lives as long as its master: there is nobody to read a journal.
+                    None => self.handle(MasterEvent::Synced(seq)),
+                },
                 MasterAction::Publish { batch, token: _ } => self.publish(batch),
                 MasterAction::Unneeded { batch } => self.batches.retain(|b| b.seq != batch),
                 MasterAction::Obsolete(saved) => return Some(Asks::Obsolete(saved)),
@@ -354,12 +406,14 @@ impl<'e> Master<'e> {
     }
 
     /// What a job did that ends here and now.
-    pub(super) fn break_off(self) -> Summary {
+    pub(super) fn break_off(mut self) -> Summary {
+        self.journal.take().map(Journal::close);
         self.totals.summary(self.plan, self.clock.elapsed())
     }
 
     /// The end of a job that is over: what it did, or why it failed.
-    pub(super) fn end(self, outcome: Outcome) -> Result<Summary, JobError> {
+    pub(super) fn end(mut self, outcome: Outcome) -> Result<Summary, JobError> {
+        self.journal.take().map(Journal::close);
         end::end(self, outcome)
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod cluster;
 mod error;
+mod journal;
 mod latency;
 mod local;
 mod master;
@@ -21,6 +22,7 @@ pub use report::{
 };
 pub use stop::StopHandle;
 
+use crate::durable::journal::JournalNews;
 use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Epoch, SourceId};
 use crate::net::Delivery;
@@ -50,6 +52,8 @@ enum Event {
     Saved(Saved, Result<(), String>),
     /// A state was read for a recovery, or could not be.
     Loaded(Saved, Epoch, Result<SavedState, String>),
+    /// What the master has decided is durable, or will not be.
+    Journal(JournalNews),
     /// The process of a worker has ended, as whoever started it says.
     Ended { worker: String, why: String },
     /// The job is to stop.

@@ -342,6 +342,8 @@ pub enum JournalEntry {
         /// The states.
         states: Vec<Saved>,
     },
+    /// All sources have ended by themselves, and all of it is visible: there is nothing to go on with.
+    Finished,
 }
 
 impl ToWorker {

@@ -38,6 +38,8 @@ pub struct Past {
     /// Cuts that came before the one that they follow.
     early: BTreeMap<BatchSeq, Cut>,
     groups: Vec<Group>,
+    /// The job has come to its end.
+    finished: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,10 +116,14 @@ impl Past {
             }
             JournalEntry::Published { batch } => self.publish(*batch),
             JournalEntry::Saved { states } => self.saved(states),
+            JournalEntry::Finished => self.finished = self.start.is_some(),
         }
     }
 
     fn start(&mut self, start: Start, groups: &[Vec<State>]) {
+        if self.finished {
+            *self = Self::default();
+        }
         if self.start.is_some() {
             return;
         }
@@ -193,6 +199,12 @@ impl Past {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         self.start.is_none()
+    }
+
+    /// Whether the job has come to its end: who starts it again wants it from the beginning.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished
     }
 
     /// Zero time and interval of the job, once it has begun.

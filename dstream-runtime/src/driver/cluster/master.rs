@@ -7,6 +7,7 @@ mod answer;
 mod hear;
 mod members;
 mod receivers;
+mod reopen;
 mod say;
 mod status;
 
@@ -18,9 +19,9 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use self::members::Members;
 use self::receivers::Receivers;
+use self::reopen::reopen;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
-use super::saves::Saves;
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
@@ -29,6 +30,7 @@ use crate::driver::master::{
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
 use crate::driver::{AT_ONCE, Event};
+use crate::durable::Saves;
 use crate::exec::job::BuiltJob;
 use crate::id::{Attempt, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
@@ -56,7 +58,7 @@ const TOKEN_USES: u32 = 10_000;
 pub(super) fn serve(
     job: BuiltJob,
     mut options: MasterOptions,
-    sources: Vec<Box<dyn Source>>,
+    mut sources: Vec<Box<dyn Source>>,
     mut sinks: Vec<Box<dyn Sink>>,
     observer: &mut dyn Observer,
     stop: &StopHandle,
@@ -82,22 +84,22 @@ pub(super) fn serve(
     if options.checkpoint.is_some() {
         options.lease = options.lease.min(MasterOptions::SHORT_LEASE);
     }
-    options.setup.saves = options.checkpoint.map(|_| paths.saves());
     let authority = Arc::new(open_authority(plan, &paths)?);
     let now = system_time();
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
-    let saves = options.setup.saves.as_deref().map(|dir| Saves::new(dir, plan.hash));
-    if let Some(saves) = &saves {
-        saves.create().map_err(|error| ClusterError::File {
-            path: paths.saves(),
-            doing: "keep saved states in it",
-            error: Arc::new(error),
-        })?;
-    }
+    let (sender, events) = unbounded();
+    let opened = match options.checkpoint {
+        Some(_) => {
+            Some(reopen(&job, &mut options, &paths, &mut sources, sender.clone(), observer)?)
+        }
+        None => None,
+    };
+    let (saves, written) = opened.unzip();
+    let term = written.as_ref().map_or(0, |written| written.journal.term());
+    options.setup.saves = saves.as_ref().map(Saves::url);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
 
-    let (sender, events) = unbounded();
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
@@ -134,9 +136,9 @@ pub(super) fn serve(
         let stop_now = stop.connect(sender.clone());
         let driver = Driver {
             plan,
-            master: Master::new(plan, settings, ends, observer),
+            master: Master::new(plan, settings, ends, observer, written)?,
             net: endpoint.net().clone(),
-            members: Members::default(),
+            members: Members::new(term),
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
             saves,
             parted: VecDeque::new(),
@@ -226,14 +228,7 @@ impl Driver<'_> {
         loop {
             self.turn();
             if let Some(outcome) = self.master.take_outcome() {
-                let fenced = matches!(outcome, Outcome::Failed(Cause::Fenced { .. }));
-                let note = match fenced {
-                    true => {
-                        MasterNote::JoinAgain { why: "another master has taken over".to_owned() }
-                    }
-                    false => MasterNote::Over,
-                };
-                self.dismiss_all(&note);
+                self.dismiss_all(&self.farewell(&outcome));
                 let outcome = self.with_name(outcome);
                 return self.master.end(outcome);
             }
@@ -316,6 +311,7 @@ impl Driver<'_> {
         match event {
             Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
             Event::Published { batch, result } => self.master.published(batch, result),
+            Event::Journal(news) => self.master.written(news),
             Event::Ended { worker, why } => {
                 let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));
                 if let Some(peer) = peer {
@@ -437,6 +433,19 @@ impl Driver<'_> {
             }
             other => other,
         }
+    }
+
+    /// What workers are told at the end. They wait for another master if one can go on, with what they have
+    /// acknowledged to clients.
+    fn farewell(&self, outcome: &Outcome) -> MasterNote {
+        let why = match outcome {
+            Outcome::Failed(Cause::Fenced { .. }) => "another master has taken over",
+            Outcome::Failed(_) if self.saves.is_some() && self.receivers.any() => {
+                "the job has failed, and goes on when its master is started again"
+            }
+            _ => return MasterNote::Over,
+        };
+        MasterNote::JoinAgain { why: why.to_owned() }
     }
 
     /// The job is over, or is another master's.

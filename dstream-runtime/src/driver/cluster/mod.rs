@@ -14,7 +14,6 @@ mod news;
 mod note;
 mod paths;
 mod raw;
-mod saves;
 mod setup;
 mod standby;
 mod status;

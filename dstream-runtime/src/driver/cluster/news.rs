@@ -58,6 +58,15 @@ pub enum ClusterNews {
         /// How many partitions go on elsewhere.
         moved: u32,
     },
+    /// The job goes on where an earlier master has stopped.
+    Resumed {
+        /// The number of this master among those of the job.
+        term: u64,
+        /// The first batch that was not cut.
+        first: BatchSeq,
+        /// How many batches were cut and are perhaps not published.
+        again: u64,
+    },
     /// A worker hands over what it holds.
     Draining {
         /// Its name.

@@ -30,7 +30,6 @@ use self::receipts::Receipts;
 use self::save::Saver;
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
-use super::saves::Saves;
 use super::{ClusterError, JobSetup, MasterOptions, WorkerNews, WorkerOptions};
 use crate::block::{Block, BufferPool};
 use crate::client::{SessionLimits, Sessions};
@@ -40,6 +39,7 @@ use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Queue, Worker, start_executors};
 use crate::driver::{AT_ONCE, BUFFERS_KEPT, CloseOnDrop, Event};
+use crate::durable::{Durable, Saves};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
@@ -142,8 +142,10 @@ impl Process<'_> {
                 Some(_) => Retention::Released,
                 None => Retention::Consumed,
             };
-            let saver = setup.saves.as_deref().map(|dir| {
-                let saves = Saves::new(dir, plan.hash);
+            let saver = setup.saves.as_deref().map(|url| {
+                // Not made here: it may be one that this host should have mounted.
+                let store = Durable::existing(url).map_err(ClusterError::from)?;
+                let saves = Saves::new(store, plan.hash);
                 Saver::start(scope, saves, &kernels, self.pool.clone(), sender.clone())
             });
             let saver = saver.transpose()?;
@@ -329,7 +331,10 @@ impl Driver<'_> {
             Event::Loaded(saved, recovery, state) => self.loaded(&saved, recovery, state),
             Event::Stop => self.leave(),
             // A worker cuts no source and publishes nothing.
-            Event::Cut { .. } | Event::Published { .. } | Event::Ended { .. } => {}
+            Event::Cut { .. }
+            | Event::Published { .. }
+            | Event::Journal(_)
+            | Event::Ended { .. } => {}
         }
     }
 

@@ -14,7 +14,10 @@ pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobEr
             Err(JobError::Task(Box::new(failure)))
         }
         Outcome::Failed(Cause::Worker { worker: _, why }) => Err(JobError::Worker { why }),
-        Outcome::Failed(Cause::Fenced { why }) => Err(JobError::Fenced { why }),
+        Outcome::Failed(Cause::Fenced { why }) => match master.failure {
+            Some((_, error @ JobError::Journal { .. })) => Err(error),
+            _ => Err(JobError::Fenced { why }),
+        },
         Outcome::Failed(Cause::State { stage, partition, why }) => {
             Err(JobError::State { stage: master.plan.stage(stage).name.to_owned(), partition, why })
         }

@@ -25,7 +25,8 @@ pub(super) fn spread(mut inputs: Vec<Input>, batch: BatchSeq, partitions: usize)
     inputs
 }
 
-fn nothing() -> Input {
+/// An input without records.
+pub(in crate::driver) fn nothing() -> Input {
     Input { ranges: Vec::new(), data: Arc::new(Nothing) }
 }
 

@@ -103,6 +103,11 @@ impl Intake {
         self.close_if_done();
     }
 
+    /// Whether all sources have ended by themselves.
+    pub(super) fn has_ended(&self) -> bool {
+        !self.ended.contains(&false)
+    }
+
     /// False if it was not running any more.
     pub(super) fn drain(&mut self) -> bool {
         let running = self.mode == Mode::Running;

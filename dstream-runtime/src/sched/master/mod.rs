@@ -180,7 +180,10 @@ impl MasterCore {
         if self.intake.mode() == Mode::Closed && self.batches.is_empty() {
             self.finished = true;
             let outcome = match self.failed.take() {
-                None => Outcome::Done,
+                None => {
+                    self.end_journal();
+                    Outcome::Done
+                }
                 Some((_, cause)) => Outcome::Failed(cause),
             };
             return self.actions.push_back(MasterAction::Finish(outcome));

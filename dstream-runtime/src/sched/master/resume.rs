@@ -111,6 +111,14 @@ impl MasterCore {
         self.actions.push_back(MasterAction::Persist(self.journal.note(), entry));
     }
 
+    /// Writes down that there is nothing to go on with, if that is so.
+    pub(super) fn end_journal(&mut self) {
+        if self.checkpoints.is_some() && self.intake.has_ended() {
+            let at = self.journal.note();
+            self.actions.push_back(MasterAction::Persist(at, JournalEntry::Finished));
+        }
+    }
+
     /// Another master has taken over: from here on this one says and shows nothing more.
     pub(super) fn fenced(&mut self, why: String) {
         self.finished = true;

@@ -96,6 +96,10 @@ impl Outside {
                     );
                 }
             }
+            JournalEntry::Finished => {
+                assert!(self.ended.iter().all(|ended| *ended), "a source has more");
+                assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");
+            }
             JournalEntry::Start { .. } => {}
         }
         self.journal.push(entry);

@@ -11,6 +11,10 @@ use crate::net::PeerId;
 /// So many of the workers that are gone are remembered by name: what failed with one names it.
 const REMEMBERED: usize = 16;
 
+/// So many workers join a master, as a power of two, and as many masters may follow each other, before
+/// numbers begin again.
+const TERM_BITS: u32 = 16;
+
 #[derive(Default)]
 pub(super) struct Members {
     workers: BTreeMap<WorkerId, Member>,
@@ -38,6 +42,11 @@ pub(super) struct Member {
 }
 
 impl Members {
+    /// Of a master of that term: no worker has the number of one of another term.
+    pub(super) fn new(term: u64) -> Self {
+        Self { next: (term as u32) << TERM_BITS, ..Self::default() }
+    }
+
     /// Whether there is a worker of that name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.workers.values().any(|member| member.name == name)

@@ -50,6 +50,11 @@ impl Receivers {
         Self { sources, owners: BTreeSet::new(), leaving: BTreeSet::new() }
     }
 
+    /// Whether any source is pushed.
+    pub(super) fn any(&self) -> bool {
+        self.each().next().is_some()
+    }
+
     fn get(&mut self, source: SourceId) -> Option<&mut Pushed> {
         self.sources.get_mut(source.index())?.as_mut()
     }

@@ -1,0 +1,140 @@
+//! Goes on where an earlier master of the same state directory has stopped, if there was one.
+
+use std::collections::BTreeMap;
+
+use crossbeam_channel::Sender;
+
+use crate::driver::Event;
+use crate::driver::cluster::{ClusterError, ClusterNews, MasterOptions, MasterPaths};
+use crate::driver::error::{JobError, Place};
+use crate::driver::journal::Journal;
+use crate::driver::master::Written;
+use crate::driver::report::Observer;
+use crate::durable::{Durable, Saves};
+use crate::exec::job::BuiltJob;
+use crate::id::{BatchSeq, SourceId};
+use crate::plan::Plan;
+use crate::sched::Past;
+use crate::source::{Input, Source, SourceError};
+
+/// Opens the journal and the saved states in a state directory. If there is a job to go on with, its sources
+/// are where that has stopped, and `options` are what they were.
+///
+/// # Errors
+/// When something cannot be read, is of another job, or is damaged so that nothing can go on from it; when
+/// an option differs that must not; when a source cannot go on.
+pub(super) fn reopen(
+    job: &BuiltJob,
+    options: &mut MasterOptions,
+    paths: &MasterPaths,
+    sources: &mut [Box<dyn Source>],
+    events: Sender<Event>,
+    observer: &mut dyn Observer,
+) -> Result<(Saves, Written), JobError> {
+    let plan = job.plan;
+    // Workers are told where it is, and have other working directories.
+    let state = std::path::absolute(paths.state()).unwrap_or_else(|_| paths.state().to_owned());
+    let store = Durable::open(&state.to_string_lossy()).map_err(ClusterError::from)?;
+    let states = store.within("saves").map_err(ClusterError::from)?;
+    let saves = Saves::new(states, plan.hash);
+    let wrong = |why: String| JobError::Journal { why };
+    let who = format!("process {} on {}", std::process::id(), options.listen);
+    let opened = Journal::open(&store, plan.hash, &who, events);
+    let (mut journal, mut warnings) = opened.map_err(|error| wrong(error.to_string()))?;
+    let damaged = journal.check(&saves, &job.stages).map_err(|(why, nothing)| {
+        wrong(format!(
+            "a saved state cannot be read ({why}), and {nothing}\n  help: restore the state directory, or \
+             begin the job anew with another --state"
+        ))
+    })?;
+    let older = |why: &String| format!("a saved state cannot be read, an older one is used: {why}");
+    warnings.extend(damaged.iter().map(older));
+    warnings.iter().for_each(|warning| observer.on_warning(warning));
+    let mut inputs = BTreeMap::new();
+    if let Some(past) = journal.past() {
+        fits(past, options, paths)?;
+        go_on(plan, past, sources)?;
+        inputs = inputs_again(plan, past, sources)?;
+        let (term, first) = (journal.term(), past.next());
+        let again = u64::from(past.published() < past.next());
+        let again = past.next().0.saturating_sub(past.published().0 + again);
+        observer.on_cluster(&ClusterNews::Resumed { term, first, again });
+    }
+    let needed = |object: &str| journal.past().is_some_and(|p| p.objects().any(|o| o == object));
+    saves.retain(needed).map_err(ClusterError::from)?;
+    Ok((saves, Written { journal, inputs }))
+}
+
+/// What a job began with stays as it is.
+fn fits(past: &Past, options: &mut MasterOptions, paths: &MasterPaths) -> Result<(), JobError> {
+    let state = paths.state().display();
+    let (now, then) = (options.setup.partitions, past.partitions().unwrap_or_default());
+    if now != then {
+        return Err(JobError::Journal {
+            why: format!(
+                "the job in {state} has {then} partitions, which is fixed for as long as it lives\n  \
+                 help: start it with --partitions {then}, or begin it anew with another --state"
+            ),
+        });
+    }
+    let then = past.timetable().map(|timetable| timetable.interval());
+    let then = then.map_or(options.setup.interval_ms, |then| then.as_millis() as u64);
+    if options.setup.interval_ms != then {
+        return Err(JobError::Journal {
+            why: format!(
+                "the job in {state} has batches of {then} ms, and this one {} ms\n  help: start it with \
+                 --interval {then}ms, or begin it anew with another --state",
+                options.setup.interval_ms
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// The inputs of batches that were cut and may have to run again.
+fn inputs_again(
+    plan: &'static Plan,
+    past: &Past,
+    sources: &[Box<dyn Source>],
+) -> Result<BTreeMap<BatchSeq, Vec<Vec<Input>>>, JobError> {
+    let nothing = || crate::driver::master::nothing();
+    let mut again = BTreeMap::new();
+    for (seq, batch) in past.batches() {
+        let mut of_batch = Vec::with_capacity(sources.len());
+        for ((id, source), inputs) in (0..).map(SourceId).zip(sources).zip(&batch.inputs) {
+            let input = |ranges: &Vec<_>| match ranges.is_empty() {
+                true => Ok(nothing()),
+                false => source.input(ranges),
+            };
+            let inputs: Result<Vec<Input>, SourceError> = inputs.iter().map(input).collect();
+            of_batch.push(inputs.map_err(|error| of_source(plan, id, error))?);
+        }
+        again.insert(seq, of_batch);
+    }
+    Ok(again)
+}
+
+/// Puts sources where they were.
+fn go_on(
+    plan: &'static Plan,
+    past: &Past,
+    sources: &mut [Box<dyn Source>],
+) -> Result<(), JobError> {
+    for (id, source) in (0..).map(SourceId).zip(sources) {
+        if let Some(position) = past.position(id) {
+            source.resume(position).map_err(|error| of_source(plan, id, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn of_source(plan: &'static Plan, id: SourceId, error: SourceError) -> JobError {
+    match plan.sources.get(id.index()) {
+        Some(row) => JobError::Source {
+            name: row.name.to_owned(),
+            at: Box::new(Place::operator(plan, row.operator)),
+            error,
+        },
+        None => JobError::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,117 @@
+//! The journal, as a master's half of a driver sees it.
+//!
+//! It keeps the fold of what is written, and writes that down in one piece from time to time, so that the
+//! next master has little to read and old objects can go. It decides nothing: what is written is the
+//! core's, how it gets into safety is [`durable::journal`](crate::durable::journal)'s.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::Event;
+use crate::block::BufferPool;
+use crate::durable::journal::{self, JournalError, Opened, Writer};
+use crate::durable::{Durable, Saves};
+use crate::exec::stage::RunStage;
+use crate::id::JournalSeq;
+use crate::sched::Past;
+use crate::sched::message::JournalEntry;
+use crate::sched::past::NothingBefore;
+
+/// So many entries are written one by one before all of it is written in one piece.
+const ENTRIES: usize = 1000;
+
+/// Where a master writes what it decides, and all that was decided so far.
+pub(super) struct Journal {
+    writer: Writer<JournalEntry, Past>,
+    past: Past,
+    /// Entries since the last snapshot.
+    entries: usize,
+    term: u64,
+}
+
+impl Journal {
+    /// Takes the journal over. What is damaged in it is in the second part of the result, for people.
+    ///
+    /// # Errors
+    /// When it cannot be read, is another plan's, or a newer master has it.
+    pub(super) fn open(
+        store: &Durable,
+        plan: u64,
+        who: &str,
+        events: Sender<Event>,
+    ) -> Result<(Self, Vec<String>), JournalError> {
+        // The engine may have ended: then nobody waits for news.
+        let news = move |news| drop(events.send(Event::Journal(news)));
+        let opened: Opened<JournalEntry, Past> = journal::open(store, plan, who, news)?;
+        let Opened { term, snapshot, entries, warnings, needs_snapshot, writer } = opened;
+        let mut past = snapshot.unwrap_or_default();
+        entries.iter().for_each(|(_, entry)| past.apply(entry));
+        let mut journal = Self { writer, past, entries: 0, term };
+        if needs_snapshot {
+            journal.snapshot();
+        }
+        Ok((journal, warnings))
+    }
+
+    /// The number of this master among those of the job, from 1.
+    pub(super) fn term(&self) -> u64 {
+        self.term
+    }
+
+    /// What there is to go on from; nothing if no job has begun, or it has come to its end.
+    pub(super) fn past(&self) -> Option<&Past> {
+        Some(&self.past).filter(|past| !past.is_fresh() && !past.is_finished())
+    }
+
+    /// Looks at the saved states that count, and falls back on those before where one cannot be read.
+    /// Returns what was found to be wrong, for people.
+    ///
+    /// # Errors
+    /// When there are none before.
+    pub(super) fn check(
+        &mut self,
+        saves: &Saves,
+        stages: &[Arc<dyn RunStage>],
+    ) -> Result<Vec<String>, (String, NothingBefore)> {
+        let mut wrong = Vec::new();
+        let pool = BufferPool::new(0);
+        loop {
+            let unreadable =
+                self.past().into_iter().flat_map(Past::saved_states).find_map(|saved| {
+                    let door = |tag| stages.get(saved.stage.index())?.state_door(tag);
+                    let error = saves.read(saved, &pool, door).err()?;
+                    Some((saved.stage, saved.partition, error.to_string()))
+                });
+            let Some((stage, partition, why)) = unreadable else { break };
+            match self.past.fall_back(stage, partition) {
+                Ok(()) => wrong.push(why),
+                Err(nothing) => return Err((why, nothing)),
+            }
+        }
+        if !wrong.is_empty() {
+            self.snapshot();
+        }
+        Ok(wrong)
+    }
+
+    /// Writes an entry; news follow when it is durable.
+    pub(super) fn append(&mut self, seq: JournalSeq, entry: &JournalEntry) {
+        self.past.apply(entry);
+        self.writer.append(seq.0, entry);
+        self.entries += 1;
+        if self.entries >= ENTRIES {
+            self.snapshot();
+        }
+    }
+
+    fn snapshot(&mut self) {
+        self.writer.snapshot(&self.past);
+        self.entries = 0;
+    }
+
+    /// Waits until everything is durable, or cannot be.
+    pub(super) fn close(self) {
+        self.writer.close();
+    }
+}
