@@ -10,23 +10,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::again::{Again, Opened};
-use super::cursor::{self, Cursor, Plain};
+use super::cursor::Cursor;
+use super::followed::Growing;
 use super::list::{self, Identity};
 use super::packed::Packed;
-use super::remembered::{
-    self, Changed, Known, LISTED, Memory, NameHash, Names, Remembered, name_hash,
-};
-use super::stored::{PlainFile, Reading};
+use super::remembered::{self, Known, LISTED, Remembered, name_hash};
 use super::{Config, data};
-use crate::source::lines::{self, PIECE};
 use crate::source::part::{self, Part};
 use crate::source::{Cut, Input, OnError, Position, Range, Source, SourceError};
 
@@ -54,10 +48,6 @@ const LOOKS: usize = 3;
 /// may be renamed meanwhile; a longer backlog is opened by name.
 const KEPT: usize = 256;
 
-/// So many names of a file are kept under which something was taken: enough for what may have to be read
-/// again, however fast logs are rotated.
-const NAMES: usize = 8;
-
 /// How long it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
@@ -67,173 +57,6 @@ enum Life {
     Stopping,
     /// It gives what it has seen.
     Draining,
-}
-
-/// One file, and how much of it is known.
-struct Growing {
-    identity: Identity,
-    size: u64,
-    changed: Changed,
-    /// No line ends after the cursor's limit and before this.
-    searched: u64,
-    /// What was taken of it, under which names.
-    names: Names,
-    /// `None` until its first line is whole.
-    cursor: Option<Cursor>,
-}
-
-impl Growing {
-    fn new(identity: Identity) -> Self {
-        let (changed, names) = ((0, 0), Names::new());
-        Self { identity, size: 0, changed, searched: 0, names, cursor: None }
-    }
-
-    /// A file of which another process has read something.
-    fn remembered(
-        path: &Path,
-        identity: Identity,
-        size: u64,
-        memory: Memory,
-    ) -> Result<Self, SourceError> {
-        let mut this = Self::new(identity);
-        let is_packed = Packed::is_packed(path);
-        let unread = match memory {
-            Memory::New => return Ok(this),
-            Memory::Read => {
-                // Nobody knows how long its data is.
-                let end = if is_packed { u64::MAX } else { size };
-                this.names.push((name_hash(&path.display().to_string()), end));
-                None
-            }
-            Memory::Listed(names, unread) => {
-                this.names = names;
-                unread
-            }
-        };
-        if is_packed {
-            this.size = unread.as_ref().map_or(0, |unread| unread.size);
-            this.cursor = unread.is_none().then_some(Cursor::Done);
-        } else {
-            this.searched = this.taken();
-            this.size = unread.map_or(0, |unread| unread.size).max(this.searched);
-        }
-        Ok(this)
-    }
-
-    /// Up to where it was taken.
-    fn taken(&self) -> u64 {
-        self.names.last().map_or(0, |(_, end)| *end)
-    }
-
-    /// Remembers that it was taken up to `end` under this name.
-    fn take(&mut self, name: NameHash, end: u64) {
-        match self.names.last_mut() {
-            Some((last, before)) if *last == name => *before = end,
-            _ => self.names.push((name, end)),
-        }
-        if self.names.len() > NAMES {
-            self.names.remove(0);
-        }
-    }
-
-    /// Whether the range was taken under this name.
-    fn holds(&self, name: NameHash, range: &Range) -> bool {
-        let starts = std::iter::once(0).chain(self.names.iter().map(|(_, end)| *end));
-        let mut taken = starts.zip(&self.names);
-        taken.any(|(start, (of, end))| *of == name && start <= range.start && range.end <= *end)
-    }
-
-    /// Whether all that it held has been taken.
-    fn is_read(&self) -> bool {
-        match &self.cursor {
-            None => self.size == self.taken(),
-            Some(Cursor::Plain(plain)) => plain.position == self.size,
-            Some(Cursor::Packed(_)) => false,
-            Some(Cursor::Done) => true,
-        }
-    }
-
-    /// Finds out how far it can be taken now.
-    fn measure(
-        &mut self,
-        path: &Path,
-        metadata: &Metadata,
-        config: &Config,
-        keep: bool,
-    ) -> Result<(), SourceError> {
-        let size = metadata.len();
-        if size < self.size {
-            let why = format!("shrank while it was followed: from {} to {size} bytes", self.size);
-            return Err(data(path, why));
-        }
-        self.size = size;
-        self.changed = remembered::changed(metadata);
-        if Packed::is_packed(path) {
-            if self.cursor.is_none() {
-                let mut packed = Cursor::open(path, config.header, config.max_line)?;
-                if let (Cursor::Packed(packed), taken @ 1..) = (&mut packed, self.taken()) {
-                    packed.skip_to(taken)?;
-                }
-                self.cursor = Some(packed);
-            }
-            return Ok(());
-        }
-        if let Some(Cursor::Plain(plain)) = &mut self.cursor {
-            plain.rename(path);
-        }
-        if size == self.searched {
-            return Ok(());
-        }
-        let (file, _) = list::open(path)?;
-        let found = last_line_end(&file, self.searched, size)
-            .map_err(|error| super::io("read", path, error))?;
-        self.searched = size;
-        let taken = self.taken();
-        match (found, &mut self.cursor) {
-            (Some(end), Some(Cursor::Plain(plain))) => plain.limit = end,
-            (Some(end), cursor) => {
-                let (header, max_line, followed) = (config.header, config.max_line, true);
-                let reading = Reading { header, max_line, followed };
-                let mut plain = Plain::new(PlainFile::of(path, &file, end, reading)?, end);
-                if taken > 0 {
-                    // Another process has read it up to there.
-                    if taken < plain.position || !cursor::begins_line(path, &file, taken)? {
-                        return Err(cursor::changed(path, taken));
-                    }
-                    plain.position = taken;
-                }
-                *cursor = Some(Cursor::Plain(plain));
-            }
-            (None, _) => {}
-        }
-        if let Some(Cursor::Plain(plain)) = &mut self.cursor
-            && keep
-        {
-            plain.handle = Some(Arc::new(file));
-        }
-        Ok(())
-    }
-
-    fn is_kept_open(&self) -> bool {
-        matches!(&self.cursor, Some(Cursor::Plain(Plain { handle: Some(_), .. })))
-    }
-}
-
-/// The last line end after `from`, looked for from the end.
-fn last_line_end(file: &File, from: u64, end: u64) -> std::io::Result<Option<u64>> {
-    let mut buffer = Vec::new();
-    let mut before = end;
-    while before > from {
-        let size = (before - from).min(PIECE as u64);
-        let at = before - size;
-        buffer.resize(usize::try_from(size).unwrap_or(PIECE), 0);
-        file.read_exact_at(&mut buffer, at)?;
-        if let Some(found) = lines::last_line_end(&buffer) {
-            return Ok(Some(at + found as u64));
-        }
-        before = at;
-    }
-    Ok(None)
 }
 
 impl GrowingFiles {
@@ -260,17 +83,19 @@ impl GrowingFiles {
         // A file that is renamed while the files are listed may be seen under neither name.
         for _ in 0..LOOKS {
             self.look()?;
-            self.missing.retain(|(_, growing)| !growing.is_read());
-            if self.missing.is_empty() && self.remembered.missing().is_none() {
-                self.remembered = Remembered::default();
-                return Ok(());
+            if self.missing.is_empty() && self.remembered.is_empty() {
+                break;
             }
         }
-        let before = self.remembered.missing();
-        let before = before.map(|unread| PathBuf::from(OsString::from_vec(unread.path.clone())));
-        let now = self.missing.first().map(|(path, _)| path.clone());
-        let path = now.or(before).unwrap_or_default();
-        Err(data(&path, "is gone, and not all that was written to it had been read"))
+        self.missing.retain(|(_, growing)| !growing.is_read());
+        let before = std::mem::take(&mut self.remembered).unread();
+        let before = before.map(|unread| PathBuf::from(OsString::from_vec(unread.path)));
+        match self.missing.first().map(|(path, _)| path.clone()).or(before) {
+            None => Ok(()),
+            Some(path) => {
+                Err(data(&path, "is gone, and not all that was written to it had been read"))
+            }
+        }
     }
 
     fn look(&mut self) -> Result<(), SourceError> {

@@ -30,6 +30,11 @@ impl Identity {
         Self { device: metadata.dev(), inode: metadata.ino(), born }
     }
 
+    #[cfg(test)]
+    pub(super) fn fake(inode: u64, born: Option<SystemTime>) -> Self {
+        Self { device: 1, inode, born }
+    }
+
     pub(super) fn inode(&self) -> u64 {
         self.inode
     }

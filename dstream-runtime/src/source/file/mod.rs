@@ -8,6 +8,7 @@
 
 mod again;
 mod cursor;
+mod followed;
 mod growing;
 mod header;
 mod list;

@@ -209,8 +209,101 @@ impl Remembered {
         }
     }
 
-    /// Whether some file has not been found of which something is left to read.
-    pub(super) fn missing(&self) -> Option<&Unread> {
-        self.files.values().flatten().find_map(|(_, unread)| unread.as_ref())
+    /// Whether all files have been found.
+    pub(super) fn is_empty(&self) -> bool {
+        self.files.values().all(Vec::is_empty)
+    }
+
+    /// A file that has not been found, although something of it is left to read.
+    pub(super) fn unread(self) -> Option<Unread> {
+        self.files.into_values().flatten().find_map(|(_, unread)| unread)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn identity(inode: u64, born: u64) -> Identity {
+        Identity::fake(inode, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(born)))
+    }
+
+    fn at(seconds: i64) -> Changed {
+        (seconds, 0)
+    }
+
+    /// A file that was born and changed at the time of its inode.
+    fn known(inode: u64, names: &Names) -> Known<'_> {
+        let changed = at(inode.cast_signed());
+        Known { identity: identity(inode, inode), changed, names, unread: None }
+    }
+
+    fn find(position: &[u8], inode: u64, born: u64, changed: i64) -> Result<Memory, String> {
+        let mut remembered = Remembered::read(position).unwrap();
+        let found = remembered.find(Path::new("f"), &identity(inode, born), at(changed));
+        found.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn few_files_are_all_listed() {
+        let names = vec![([1; 4], 7), ([2; 4], 9)];
+        let files: Vec<Known<'_>> = [30, 10, 20].map(|inode| known(inode, &names)).to_vec();
+        let position = write(&files, 3).unwrap();
+        for inode in [10, 20, 30] {
+            // However it has changed since.
+            let found = find(&position, inode, inode, 99).unwrap();
+            assert_eq!(found, Memory::Listed(names.clone(), None));
+        }
+        // Another file of the same inode, and others.
+        for (inode, born, changed) in [(10, 11, 11), (11, 11, 11), (5, 5, 5)] {
+            assert_eq!(find(&position, inode, born, changed).unwrap(), Memory::New);
+        }
+    }
+
+    #[test]
+    fn of_many_files_the_last_that_changed_are_listed() {
+        let names = vec![([1; 4], 7)];
+        let files: Vec<Known<'_>> = (1..=100).map(|inode| known(inode, &names)).collect();
+        let position = write(&files, 10).unwrap();
+        assert!(position.len() < 10 * 20);
+        for inode in 1..=90_u64 {
+            let changed = inode.cast_signed();
+            assert_eq!(find(&position, inode, inode, changed).unwrap(), Memory::Read);
+            // It was appended to or renamed.
+            let error = find(&position, inode, inode, 200).unwrap_err();
+            assert!(error.contains("f: is an old file that has changed"), "{error}");
+        }
+        for inode in 91..=100 {
+            let found = find(&position, inode, inode, 200).unwrap();
+            assert_eq!(found, Memory::Listed(names.clone(), None));
+        }
+        assert_eq!(find(&position, 50, 101, 101).unwrap(), Memory::New);
+        assert_eq!(find(&position, 500, 91, 101).unwrap(), Memory::New);
+    }
+
+    #[test]
+    fn what_is_left_to_read_is_never_taken_for_read() {
+        let (names, none) = (vec![([1; 4], 7)], Names::new());
+        let mut files: Vec<Known<'_>> = (1..=100).map(|inode| known(inode, &names)).collect();
+        // One was begun, of another nothing has been read, and of a third it is not known how old it is.
+        files[4].unread = Some((Path::new("begun"), 9));
+        files[49] = Known { unread: Some((Path::new("untouched"), 9)), names: &none, ..files[49] };
+        let ageless = Identity::fake(3, None);
+        files[2] = Known { unread: Some((Path::new("ageless"), 9)), identity: ageless, ..files[2] };
+        files[2].names = &none;
+        let position = write(&files, 10).unwrap();
+        let found = find(&position, 5, 5, 200).unwrap();
+        let unread = Some(Unread { path: b"begun".to_vec(), size: 9 });
+        assert_eq!(found, Memory::Listed(names.clone(), unread));
+        assert_eq!(find(&position, 50, 50, 50).unwrap(), Memory::New);
+        let mut remembered = Remembered::read(&position).unwrap();
+        let found = remembered.find(Path::new("f"), &ageless, at(3)).unwrap();
+        assert!(matches!(found, Memory::Listed(names, Some(_)) if names.is_empty()));
+        assert_eq!(remembered.unread().unwrap().path, b"begun");
+        // The others are known too, although the list begins earlier than it had to.
+        assert_eq!(find(&position, 49, 49, 49).unwrap(), Memory::Read);
+        assert!(matches!(find(&position, 51, 51, 200).unwrap(), Memory::Listed(..)));
     }
 }
