@@ -36,14 +36,33 @@ ids! {
     Partition(u32) "partition ";
     /// A run of a task, from 0.
     Attempt(u32) "attempt ";
-    /// The fencing number: it grows with each change of placement.
-    Epoch(u64) "epoch ";
     /// A process that runs tasks.
     WorkerId(u32) "worker ";
     /// The position of an entry in the master's journal, from 1.
     JournalSeq(u64) "journal entry ";
     /// The position of a batch in the life of a job, from 1: batch n ends n intervals after the zero time.
     BatchSeq(u64) "batch ";
+}
+
+/// The fencing number: it grows with each change of placement, and with each master of a job.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// So many bits are for the changes of placement under one master.
+    pub(crate) const CHANGES: u32 = 32;
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 >> Self::CHANGES {
+            0 => write!(f, "epoch {}", self.0),
+            term => write!(f, "epoch {term}.{}", self.0 & ((1 << Self::CHANGES) - 1)),
+        }
+    }
 }
 
 /// A slice of one stage's work in one batch.

@@ -77,7 +77,7 @@ pub(super) struct Epochs {
 impl Epochs {
     /// None yet; all numbers are larger than those of any earlier term.
     pub(super) fn new(term: u32) -> Self {
-        Self { rows: VecDeque::new(), last: Epoch(u64::from(term) << 32) }
+        Self { rows: VecDeque::new(), last: Epoch(u64::from(term) << Epoch::CHANGES) }
     }
 
     /// The number of the newest epoch there has been.

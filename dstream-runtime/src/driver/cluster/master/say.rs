@@ -27,10 +27,10 @@ impl Driver<'_> {
                     }
                 }
                 if let Some(row) = recover.rows.last()
-                    && let Some((workers, moved)) =
-                        self.members.placed(recover.epoch, &row.placement)
+                    && let Some((workers, _)) = self.members.placed(recover.epoch, &row.placement)
                 {
                     let (epoch, first) = (recover.epoch, recover.oldest);
+                    let moved = recover.lost.len() as u32;
                     self.master.tell(&ClusterNews::Recovering { epoch, first, workers, moved });
                 }
             }
