@@ -10,5 +10,6 @@ mod joins;
 mod live;
 mod losses;
 mod recovery;
+mod restarts;
 mod steady;
 mod trust;

@@ -104,7 +104,7 @@ fn a_killed_master_goes_on_where_it_was_with_the_same_workers() {
 #[test]
 fn everything_is_killed_and_started_again() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, at, crew, .. } = halted(&cluster);
+    let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
     kill(first);
     crew.into_iter().for_each(kill);
     let second = master(&cluster, at).start();
@@ -117,7 +117,7 @@ fn everything_is_killed_and_started_again() {
 #[test]
 fn a_worker_is_killed_while_its_master_starts_again() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, at, mut crew, .. } = halted(&cluster);
+    let Halted { master: first, tap: _tap, at, mut crew } = halted(&cluster);
     kill(first);
     kill(crew.remove(0));
     let second = master(&cluster, at).start();
@@ -128,20 +128,20 @@ fn a_worker_is_killed_while_its_master_starts_again() {
     assert_as_without_faults(&cluster);
 }
 
-/// The port of a master that is to come, and the workers' list of both.
-fn two_masters(cluster: &Cluster, first: SocketAddr) -> (Running, SocketAddr) {
+/// A master that waits for another one to go.
+fn standby(cluster: &Cluster, first: SocketAddr) -> Running {
     let standby = of_words(cluster.master(2).args(["--checkpoint", "50ms"]), &cluster.path("out"));
     let mut standby = standby.args(["--standby"]).start();
     let follows = standby.event("follows");
     assert_eq!(follows["master"], first.to_string(), "{follows}");
-    (standby, first)
+    standby
 }
 
 #[test]
 fn a_standby_takes_over_from_a_killed_master() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, at, crew, .. } = halted(&cluster);
-    let (mut standby, _) = two_masters(&cluster, at);
+    let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
+    let mut standby = standby(&cluster, at);
     kill(first);
     crew.into_iter().for_each(kill);
     standby.event("takes_over");
@@ -156,7 +156,7 @@ fn a_standby_takes_over_from_a_killed_master() {
 fn a_master_that_was_frozen_is_fenced_by_the_one_that_took_over() {
     let cluster = Cluster::new("word_count");
     let Halted { master: first, mut tap, at, crew } = halted(&cluster);
-    let (mut standby, _) = two_masters(&cluster, at);
+    let mut standby = standby(&cluster, at);
     first.signal(Signal::STOP);
     standby.event("takes_over");
     let next = standby.listening();
@@ -187,10 +187,10 @@ fn of_two_masters_at_once_the_later_one_has_the_job() {
     assert_as_without_faults(&cluster);
 }
 
-/// Changes the newest object below a directory of the state that holds more than a header.
+/// Changes the newest object below a directory of the state that holds something.
 fn damage(cluster: &Cluster, below: &str, how: fn(&mut Vec<u8>)) {
     let dir = cluster.state().join(below);
-    let mut names: Vec<_> = files(&dir).into_iter().filter(|(_, b)| b.len() > 200).collect();
+    let mut names: Vec<_> = files(&dir).into_iter().filter(|(_, b)| b.len() > 90).collect();
     names.sort_by_key(|(name, _)| fs::metadata(dir.join(name)).and_then(|m| m.modified()).ok());
     let (name, mut bytes) = names.pop().expect("there are objects");
     how(&mut bytes);
@@ -212,7 +212,7 @@ fn damaged_objects_are_noticed_and_older_ones_used() {
         ("journal", Vec::clear),
     ] {
         let cluster = Cluster::new("word_count");
-        let Halted { master: first, at, crew, .. } = halted(&cluster);
+        let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
         kill(first);
         crew.into_iter().for_each(kill);
         damage(&cluster, below, how);
@@ -230,13 +230,11 @@ fn damaged_objects_are_noticed_and_older_ones_used() {
 #[test]
 fn a_journal_of_another_kind_of_job_is_refused() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, at, crew, .. } = halted(&cluster);
+    let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
     kill(first);
     crew.into_iter().for_each(kill);
     let other = master(&cluster, at).args(["--partitions", "5"]).run().code(1);
     other.says(&["has 8 partitions", "--partitions 8", "another --state"]);
-    let other = master(&cluster, at).args(["--interval", "70ms"]).run();
-    other.code(1).says(&["--interval"]);
 }
 
 #[test]

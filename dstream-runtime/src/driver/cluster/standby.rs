@@ -15,6 +15,8 @@ use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, NetError, NetEven
 
 /// A master that cannot be reached for so long counts as gone.
 const GONE: Duration = Duration::from_secs(2);
+/// And not before so many attempts to reach it have failed: this host may be slow.
+const ATTEMPTS: u32 = 3;
 /// Between two attempts to reach it.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -49,8 +51,8 @@ pub fn stand_by(
     log: &dyn Fn(StandbyNews),
 ) -> Result<(), ClusterError> {
     let (sender, events) = unbounded();
-    let mut alone = Instant::now();
-    while alone.elapsed() < GONE {
+    let (mut alone, mut failed) = (Instant::now(), 0);
+    while alone.elapsed() < GONE || failed < ATTEMPTS {
         // A master that took over meanwhile says in the same file where it is.
         let found = state.find(&target.job).map(|file| file.reachable());
         let mut masters: Vec<SocketAddr> = found.iter().copied().collect();
@@ -59,9 +61,10 @@ pub fn stand_by(
         for addr in masters {
             if let Some(why) = follow(target, addr, &sender, &events, log)? {
                 log(StandbyNews::Lost { master: addr, why });
-                alone = Instant::now();
+                (alone, failed) = (Instant::now(), 0);
             }
         }
+        failed += 1;
         // Nobody else sends anything: this only waits.
         let _ = events.recv_timeout(PAUSE);
     }
