@@ -526,9 +526,10 @@ fn a_journal_with_a_hole_or_of_other_states_is_refused() {
     other.apply(&JournalEntry::Start { zero_ms, interval_ms, partitions, first, groups });
     let resume = |past| MasterCore::resume(word_count(), core.config.clone(), past, 0).err();
     assert_eq!((resume(&past), resume(&other)), (None, Some(Unfit::States)));
-    entries.iter().for_each(|entry| past.apply(entry));
-    assert_eq!(resume(&past), None);
-    let mut hole = serde_json::to_value(&past).unwrap();
+    let mut whole = Past::default();
+    entries.iter().for_each(|entry| whole.apply(entry));
+    assert_eq!(resume(&whole), None);
+    let mut hole = serde_json::to_value(&whole).unwrap();
     hole["batches"] = serde_json::json!({});
     let hole = serde_json::from_value(hole).unwrap();
     assert_eq!(resume(&hole), Some(Unfit::Missing { batch: BatchSeq(1) }));
