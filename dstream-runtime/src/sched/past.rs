@@ -160,7 +160,8 @@ impl Past {
         all.sort_unstable();
         expected.sort_unstable();
         let whole = all == expected && states.iter().all(|saved| saved.after == after);
-        let newer = group.after(group.bases.len() - 1).is_none_or(|before| before < after);
+        let newer =
+            group.after(group.bases.len().saturating_sub(1)).is_none_or(|before| before < after);
         if !whole || !newer || after >= self.next {
             return;
         }
@@ -235,6 +236,16 @@ impl Past {
     #[must_use]
     pub fn published(&self) -> BatchSeq {
         self.published
+    }
+
+    /// The oldest batch that the next master runs again, in whole or in part: the next one to be cut if there
+    /// is none.
+    #[must_use]
+    pub fn oldest(&self) -> BatchSeq {
+        let initial = BatchSeq(self.first().0.saturating_sub(1));
+        let newest = |group: &Group| group.after(group.bases.len().saturating_sub(1));
+        let bases = self.groups.iter().map(|group| newest(group).unwrap_or(initial));
+        BatchSeq(bases.min().unwrap_or(self.published).min(self.published).0 + 1)
     }
 
     /// From where the next cut of a source goes on. None if it was not cut, or cannot go on.

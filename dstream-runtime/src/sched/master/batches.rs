@@ -109,6 +109,10 @@ impl MasterCore {
                     self.actions.extend(obsolete.map(MasterAction::Obsolete));
                     counts = true;
                 }
+                Durable::Published(batch) => {
+                    self.shown = batch;
+                    counts = true;
+                }
             }
         }
         if counts {
@@ -124,9 +128,8 @@ impl MasterCore {
         if self.checkpoints.is_some() {
             self.kept.push_back((seq, batch.inputs));
             let entry = JournalEntry::Published { batch: seq };
-            self.actions.push_back(MasterAction::Persist(self.journal.note(), entry));
-            self.count();
-            return self.let_go();
+            self.actions.push_back(MasterAction::Persist(self.journal.published(seq), entry));
+            return self.count();
         }
         self.release(BatchSeq(seq.0 + 1));
     }

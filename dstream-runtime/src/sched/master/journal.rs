@@ -43,6 +43,7 @@ pub(super) enum Durable {
     Cut(BatchSeq, CutToken),
     Commit(BatchSeq, CommitToken),
     Saved(SavedToken),
+    Published(BatchSeq),
 }
 
 /// Entries that were handed to the driver and are not durable yet, as far as anything waits for them.
@@ -63,6 +64,10 @@ impl Journal {
 
     pub(super) fn saved(&mut self, group: usize) -> JournalSeq {
         self.append(Durable::Saved(SavedToken(group)))
+    }
+
+    pub(super) fn published(&mut self, batch: BatchSeq) -> JournalSeq {
+        self.append(Durable::Published(batch))
     }
 
     /// An entry that nothing waits for.

@@ -68,6 +68,8 @@ pub struct MasterCore {
     checkpointed: BatchSeq,
     /// The inputs of batches that are published and not over, oldest first.
     kept: VecDeque<(BatchSeq, Vec<Vec<Vec<Range>>>)>,
+    /// The last batch that is durably known to be published; kept with the journal.
+    shown: BatchSeq,
     /// Workers that were lost and have no heirs yet.
     dead: BTreeSet<WorkerId>,
     /// So many workers must be there before lost partitions get heirs: more than one after a start with
@@ -98,6 +100,7 @@ impl MasterCore {
             checkpoints: every.map(|every| Checkpoints::new(&shape, config.first, every)),
             checkpointed: BatchSeq(0),
             kept: VecDeque::new(),
+            shown: BatchSeq(0),
             dead: BTreeSet::new(),
             gathers: 0,
             restarts: Restarts::new(),

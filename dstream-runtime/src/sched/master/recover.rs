@@ -175,7 +175,8 @@ impl MasterCore {
     pub(super) fn let_go(&mut self) {
         let before = self.oldest();
         let base = self.checkpoints.as_ref().and_then(Checkpoints::base);
-        let base = base.unwrap_or(self.published_up_to());
+        // Without states, what a master after this one does not know to be published.
+        let base = base.unwrap_or(self.shown);
         while self.kept.pop_front_if(|(seq, _)| *seq <= base).is_some() {}
         let oldest = self.oldest();
         if oldest <= before {

@@ -26,12 +26,19 @@ impl MasterCore {
     }
 
     /// Whether that was the last of its batch.
-    pub(super) fn task_done(&mut self, worker: WorkerId, epoch: Epoch, task: TaskId) -> bool {
+    pub(super) fn task_done(
+        &mut self,
+        worker: WorkerId,
+        epoch: Epoch,
+        task: TaskId,
+        attempt: Attempt,
+    ) -> bool {
         if !self.is_owner(worker, epoch, task) {
             return false;
         }
         let Some(slot) = self.shape.slot(task) else { return false };
-        if !self.failing.is_empty() {
+        // A run from before the partition was lost says nothing about the one that fails now.
+        if self.failing.get(&task).is_some_and(|current| *current <= attempt) {
             self.failing.remove(&task);
         }
         let Some(running) = self.running(task.batch) else { return false };

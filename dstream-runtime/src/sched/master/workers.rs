@@ -18,7 +18,9 @@ impl MasterCore {
         }
         self.members.heard(worker, now_ms);
         match message {
-            ToMaster::TaskDone { epoch, task, .. } => self.task_done(worker, epoch, task),
+            ToMaster::TaskDone { epoch, task, attempt, .. } => {
+                self.task_done(worker, epoch, task, attempt)
+            }
             ToMaster::TaskFailed { epoch, task, attempt, failure } => {
                 self.task_failed(worker, epoch, task, attempt, failure);
                 true

@@ -313,6 +313,12 @@ impl Cluster {
                 if let ToWorker::Recover(recover) = &message {
                     self.lost.extend(&recover.lost);
                 }
+                if let ToWorker::Release { oldest, .. } = &message
+                    && self.term == outside.term
+                {
+                    let needed = outside.oldest();
+                    assert!(*oldest <= needed, "{oldest} is let go, and {needed} may be needed");
+                }
                 match self.processes.get_mut(&to) {
                     // A connection that is cut delivers a beginning of what was sent.
                     Some(process) if process.zombie && self.seed.one_in(2) => process.deaf = true,

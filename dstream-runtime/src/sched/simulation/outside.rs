@@ -18,8 +18,13 @@ pub(super) type Inputs = Vec<Vec<Vec<Range>>>;
 pub(super) struct Outside {
     /// Of the newest master; what others write is refused.
     pub(super) term: u32,
-    pub(super) snapshot: Past,
-    pub(super) journal: Vec<JournalEntry>,
+    snapshot: Past,
+    /// The entries since.
+    journal: Vec<JournalEntry>,
+    /// All of it, as its reader would have it.
+    past: Past,
+    /// The newest epoch that any master has written, and that any before this one has.
+    epochs: (Epoch, Epoch),
     pub(super) storage: BTreeMap<String, u64>,
     pub(super) cuts: BTreeMap<BatchSeq, Inputs>,
     commits: BTreeSet<BatchSeq>,
@@ -39,6 +44,8 @@ impl Outside {
             term: 0,
             snapshot: Past::default(),
             journal: Vec::new(),
+            past: Past::default(),
+            epochs: (Epoch(0), Epoch(0)),
             storage: BTreeMap::from([(String::new(), 0)]),
             cuts: BTreeMap::new(),
             commits: BTreeSet::new(),
@@ -55,7 +62,19 @@ impl Outside {
     pub(super) fn past(&self) -> Past {
         let mut past = self.snapshot.clone();
         self.journal.iter().for_each(|entry| past.apply(entry));
+        assert_eq!(past, self.past, "a snapshot stands for what is before it");
         past
+    }
+
+    /// A snapshot in place of all that there was.
+    pub(super) fn write_snapshot(&mut self, past: &Past) {
+        (self.snapshot, self.past) = (past.clone(), past.clone());
+        self.journal.clear();
+    }
+
+    /// The oldest batch that a master which starts now needs.
+    pub(super) fn oldest(&self) -> BatchSeq {
+        self.past.oldest()
     }
 
     /// An entry becomes durable, unless it is of a master that is none any more. `ended`: which sources have
@@ -66,7 +85,9 @@ impl Outside {
             return false;
         }
         match &entry {
-            JournalEntry::Cut { batch, inputs, .. } => {
+            JournalEntry::Cut { epoch, batch, inputs, .. } => {
+                assert!(*epoch > self.epochs.1, "{epoch} has been before");
+                self.epochs.0 = self.epochs.0.max(*epoch);
                 let next = self.cuts.keys().next_back().map_or(self.first, |b| BatchSeq(b.0 + 1));
                 assert_eq!(*batch, next, "a batch is cut again, or left out");
                 for (source, inputs) in inputs.iter().enumerate() {
@@ -102,6 +123,7 @@ impl Outside {
             }
             JournalEntry::Start { .. } => {}
         }
+        self.past.apply(&entry);
         self.journal.push(entry);
         true
     }
@@ -122,6 +144,7 @@ impl Outside {
     /// A new master: from here on nothing counts that others write.
     pub(super) fn next_term(&mut self) -> u32 {
         self.term += 1;
+        self.epochs.1 = self.epochs.0;
         self.term
     }
 }

@@ -143,8 +143,7 @@ impl World {
         let objects: Vec<_> = past.objects().map(str::to_owned).collect();
         self.outside.storage.retain(|name, _| name.is_empty() || objects.contains(name));
         if fell_back || self.seed.one_in(3) {
-            self.outside.snapshot = past.clone();
-            self.outside.journal.clear();
+            self.outside.write_snapshot(&past);
         }
         past
     }
