@@ -68,13 +68,6 @@ pub(super) fn serve(
     options.setup.partitions = options.setup.partitions.max(1);
 
     let paths = MasterPaths::new(&options.state);
-    // Receipts of a lost worker are not looked for at those who have the copies yet.
-    if options.pushed.iter().any(Option::is_some) && options.checkpoint.take().is_some() {
-        observer.on_warning(
-            "--checkpoint: streams whose records are pushed do not survive the loss of a worker yet; such \
-             a loss ends the job",
-        );
-    }
     // A worker that is taken for lost by mistake costs little where others can go on for it.
     if options.checkpoint.is_some() {
         options.lease = options.lease.min(MasterOptions::SHORT_LEASE);

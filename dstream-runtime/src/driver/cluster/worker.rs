@@ -6,6 +6,7 @@
 //! that nothing which the core wants to send has to wait for a connection.
 
 mod colleagues;
+mod copies;
 mod door;
 mod hear;
 mod inputs;
@@ -24,8 +25,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
-pub(super) use self::receipts::Dropped;
-use self::receipts::Receipts;
+pub(super) use self::receipts::{Entry, Numbers};
+use self::receipts::wanted::Wanted;
+use self::receipts::{Key as Receipt, Receipts};
 use self::save::Saver;
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
@@ -46,7 +48,7 @@ use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::sched::Retention;
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
-use crate::source::{Carried, receive};
+use crate::source::receive;
 use crate::store::{BlockStore, Pressure, StoreOptions, StoreStats};
 
 /// How long a worker that may go waits for what it has sent to arrive.
@@ -131,6 +133,7 @@ pub(super) fn serve(
             sessions: Sessions::new(offers, SessionLimits::default()),
             receipts: Receipts::new(welcome.worker),
             copies: Arrivals::default(),
+            wanted: Wanted::default(),
             moving: Vec::new(),
             epoch: Epoch(0),
             load: StoreStats::default(),
@@ -201,7 +204,9 @@ struct Driver<'e> {
     sessions: Sessions,
     receipts: Receipts,
     /// Copies of other workers' receipts and their lines.
-    copies: Arrivals<(PeerId, SourceId, u64), Carried>,
+    copies: Arrivals<(PeerId, Receipt), Entry>,
+    /// Tasks that read receipts which are not here.
+    wanted: Wanted,
     /// State on its way to other workers.
     moving: Vec<Transfer>,
     /// The newest placement or recovery that was taken in.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::clients::{ClientBatch, Clients, Refusal};
-use crate::id::{SourceId, WorkerId};
+use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::source::tcp::SPLIT;
 use crate::source::url::{SourceUrl, unknown};
 use crate::source::{Cut, Input, OnError, Piece, Range, ReadRange, Source, SourceError};
@@ -72,6 +72,8 @@ struct Book {
     clients: Clients,
     /// The partitions of each worker that has any.
     owned: BTreeMap<WorkerId, Vec<usize>>,
+    /// How many batches have been cut: the number of the last.
+    cut: u64,
     stopping: bool,
     /// What is lost for ever.
     lost: Option<SourceError>,
@@ -84,6 +86,10 @@ struct Taker {
     highest: u64,
     /// Its receiver is open.
     open: bool,
+    /// The worker is not there any more.
+    gone: bool,
+    /// The last batch that has something of it.
+    last_cut: u64,
     /// In order of their numbers.
     waiting: VecDeque<Waiting>,
 }
@@ -92,8 +98,8 @@ struct Taker {
 struct Waiting {
     number: u64,
     bytes: u64,
-    /// Who has it; who received it comes first.
-    holders: [Option<WorkerId>; 2],
+    /// Who has it; who received it comes first, if it is there.
+    holders: Vec<WorkerId>,
 }
 
 impl PushSource {
@@ -121,7 +127,9 @@ impl PushSource {
 
     /// A worker's receiver has said that it has ended.
     pub fn closed(&self, worker: WorkerId) {
-        self.book().takers.entry(worker).or_default().open = false;
+        if let Some(taker) = self.book().takers.get_mut(&worker) {
+            taker.open = false;
+        }
     }
 
     /// A worker has received something. Each receipt is reported once.
@@ -143,7 +151,7 @@ impl PushSource {
         taker.waiting.push_back(Waiting {
             number: receipt.number,
             bytes: receipt.bytes,
-            holders: [Some(receipt.taker), receipt.copy],
+            holders: [receipt.taker].into_iter().chain(receipt.copy).collect(),
         });
         Ok(Registered::Taken)
     }
@@ -154,8 +162,8 @@ impl PushSource {
         let waiting = book.takers.get_mut(&taker).map(|taker| taker.waiting.iter_mut());
         // What a batch has taken is read by whoever that batch has found.
         let waiting = waiting.and_then(|mut all| all.find(|waiting| waiting.number == number));
-        if let Some(waiting) = waiting {
-            waiting.holders[1] = Some(by);
+        if let Some(waiting) = waiting.filter(|waiting| !waiting.holders.contains(&by)) {
+            waiting.holders.push(by);
         }
     }
 
@@ -172,16 +180,14 @@ impl PushSource {
     pub fn gone(&self, worker: WorkerId) {
         let book = &mut *self.book();
         if let Some(taker) = book.takers.get_mut(&worker) {
-            taker.open = false;
+            (taker.open, taker.gone) = (false, true);
         }
         let mut lost = 0;
         for taker in book.takers.values_mut() {
             for waiting in &mut taker.waiting {
-                let held = waiting.holders.contains(&Some(worker));
-                for holder in &mut waiting.holders {
-                    holder.take_if(|holder| *holder == worker);
-                }
-                lost += u64::from(held && waiting.holders == [None, None]);
+                let held = waiting.holders.contains(&worker);
+                waiting.holders.retain(|holder| *holder != worker);
+                lost += u64::from(held && waiting.holders.is_empty());
             }
         }
         if lost > 0 && book.lost.is_none() {
@@ -195,10 +201,22 @@ impl PushSource {
         }
     }
 
+    /// Batches before this one are over: the workers that are gone of whose receipts no batch needs any,
+    /// and whose copies can be dropped. Each is named once.
+    #[must_use]
+    pub fn over(&self, oldest: BatchSeq) -> Vec<WorkerId> {
+        let takers = &mut self.book().takers;
+        let is_over =
+            |taker: &Taker| taker.gone && taker.waiting.is_empty() && taker.last_cut < oldest.0;
+        let over: Vec<_> = takers.iter().filter(|(_, t)| is_over(t)).map(|(id, _)| *id).collect();
+        over.iter().for_each(|taker| drop(takers.remove(taker)));
+        over
+    }
+
     /// Whether a worker holds something that no batch has taken.
     #[must_use]
     pub fn holds(&self, worker: WorkerId) -> bool {
-        let holds = |waiting: &Waiting| waiting.holders.contains(&Some(worker));
+        let holds = |waiting: &Waiting| waiting.holders.contains(&worker);
         self.book().takers.values().any(|taker| taker.waiting.iter().any(holds))
     }
 
@@ -220,20 +238,22 @@ struct Share {
 impl Book {
     /// Takes what owners of these partitions hold, by who will read it.
     fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
-        let Self { takers, owned, .. } = self;
+        let Self { takers, owned, cut, .. } = self;
         let mut shares: BTreeMap<WorkerId, Share> = BTreeMap::new();
         for (taker, state) in takers {
-            state.waiting.retain(|waiting| {
+            let Taker { waiting, last_cut, .. } = state;
+            waiting.retain(|waiting| {
                 // Nobody is listed who owns nothing.
                 let owns = |worker: &&WorkerId| {
                     owned.get(*worker).is_some_and(|places| places[0] < partitions)
                 };
-                let Some(reader) = waiting.holders.iter().flatten().find(owns) else {
+                let Some(reader) = waiting.holders.iter().find(owns) else {
                     return true;
                 };
                 let share = shares.entry(*reader).or_default();
                 share.receipts.push((*taker, waiting.number, waiting.bytes));
                 share.bytes += waiting.bytes;
+                *last_cut = *cut;
                 false
             });
         }
@@ -255,6 +275,7 @@ impl Source for PushSource {
         if let Some(lost) = &book.lost {
             return Err(lost.clone());
         }
+        book.cut += 1;
         let mut ranges: Vec<Vec<Range>> = Vec::new();
         for (reader, share) in book.take(partitions) {
             // Whoever reads something owns something.

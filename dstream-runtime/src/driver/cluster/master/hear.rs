@@ -118,8 +118,10 @@ impl Driver<'_> {
                 self.receivers.closed(source, worker);
                 self.assign_receivers();
             }
-            WorkerNote::Received { source, receipt, records } => {
+            WorkerNote::Received { source, mut receipt, records } => {
                 let number = receipt.number;
+                // One that is gone meanwhile has no copy any more.
+                receipt.copy = receipt.copy.filter(|copy| self.members.peer(*copy).is_some());
                 match self.receivers.register(source, worker, receipt, records) {
                     Some(how) => {
                         self.send(peer, &MasterNote::Registered { source, number, how });
@@ -127,10 +129,9 @@ impl Driver<'_> {
                     None => self.net.accuse(peer, "a receipt for a source without receivers"),
                 }
             }
-            WorkerNote::Copied { source, number, by } => {
-                // One that is gone meanwhile has no copy any more.
+            WorkerNote::Copied { source, taker, number, by } => {
                 if self.members.peer(by).is_some() {
-                    self.receivers.copied(source, worker, number, by);
+                    self.receivers.copied(source, taker, number, by);
                 }
             }
             WorkerNote::Leave => self.drain(worker),

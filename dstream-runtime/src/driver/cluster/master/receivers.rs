@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{SourceId, WorkerId};
+use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::source::receive::{PushSource, Receipt, Refusal, Registered};
 
 pub(super) struct Receivers {
@@ -15,6 +15,8 @@ pub(super) struct Receivers {
     owners: BTreeSet<WorkerId>,
     /// Who is about to leave.
     leaving: BTreeSet<WorkerId>,
+    /// Batches before this one are over.
+    oldest: BatchSeq,
 }
 
 struct Pushed {
@@ -47,7 +49,7 @@ impl Receivers {
     pub(super) fn new(pushed: Vec<Option<PushSource>>) -> Self {
         let fresh = |source| Pushed { source, at: BTreeMap::new(), records: 0 };
         let sources = pushed.into_iter().map(|source| source.map(fresh)).collect();
-        Self { sources, owners: BTreeSet::new(), leaving: BTreeSet::new() }
+        Self { sources, owners: BTreeSet::new(), leaving: BTreeSet::new(), oldest: BatchSeq(0) }
     }
 
     fn get(&mut self, source: SourceId) -> Option<&mut Pushed> {
@@ -137,6 +139,18 @@ impl Receivers {
         if let Some(pushed) = self.get(source) {
             pushed.source.copied(taker, number, by);
         }
+    }
+
+    /// Batches before this one are over: of whom nobody needs a copy of anything any more.
+    pub(super) fn over(&mut self, oldest: BatchSeq) -> Vec<(SourceId, WorkerId)> {
+        if oldest <= self.oldest {
+            return Vec::new();
+        }
+        self.oldest = oldest;
+        let over = |(source, pushed): (SourceId, &Pushed)| {
+            pushed.source.over(oldest).into_iter().map(move |taker| (source, taker))
+        };
+        self.each().flat_map(over).collect()
     }
 
     /// A worker is about to leave; whether it receives something, which it should not any more.

@@ -13,6 +13,9 @@ impl Driver<'_> {
     /// Sends a message of the core. What cannot be sent was for a worker that is gone: its `Closed` is on
     /// its way.
     pub(super) fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message {
+            self.forget_takers(*oldest);
+        }
         let Some(peer) = self.members.peer(worker) else { return };
         match message {
             ToWorker::Begin { batch, ranges, .. } => {
@@ -30,6 +33,7 @@ impl Driver<'_> {
                     && let Some((workers, moved)) =
                         self.members.placed(recover.epoch, &row.placement)
                 {
+                    self.receivers.placed(&row.placement);
                     let (epoch, first) = (recover.epoch, recover.oldest);
                     self.master.tell(&ClusterNews::Recovering { epoch, first, workers, moved });
                 }
@@ -79,6 +83,16 @@ impl Driver<'_> {
                 && let Ok(transfer) = self.net.push_blocks(peer, &blocks)
             {
                 transfer.detach();
+            }
+        }
+    }
+
+    /// Batches before this one are over: whatever is left of workers that are gone can be dropped when it was
+    /// part of these.
+    fn forget_takers(&mut self, oldest: BatchSeq) {
+        for (source, taker) in self.receivers.over(oldest) {
+            for peer in self.members.ready_peers() {
+                self.send(peer, &MasterNote::Forget { source, taker });
             }
         }
     }

@@ -1,6 +1,5 @@
 //! What comes over the network, to whom it is for.
 
-use super::receipts::Orphans;
 use super::{Driver, Over};
 use crate::driver::cluster::note::{MasterNote, PeerNote, WorkerNote};
 use crate::driver::cluster::{ClusterError, WorkerNews};
@@ -27,6 +26,7 @@ impl Driver<'_> {
                     let _ = self.net.send(peer, &hello);
                     self.take_held();
                     self.copy_alone();
+                    self.ask_all();
                 }
             }
             NetEvent::Closed { peer, reason } if peer == self.master => {
@@ -42,16 +42,7 @@ impl Driver<'_> {
                 self.copies.forget(|(of, ..)| *of == peer);
                 self.sessions.gone(peer);
                 if let Some(worker) = self.colleagues.closed(peer) {
-                    let other = self.colleagues.second();
-                    let Orphans { again, alone } = self.receipts.lost(worker, other);
-                    for (source, number, what, lines) in again {
-                        if let Some(other) = other {
-                            self.send_copy(other, source, number, what, lines);
-                        }
-                    }
-                    for (source, number, settled) in alone {
-                        self.settle(source, number, settled);
-                    }
+                    self.lost(worker);
                     let why = reason.to_string();
                     self.tell_master(&WorkerNote::Unreachable { worker, why });
                 }
@@ -81,9 +72,12 @@ impl Driver<'_> {
     fn noted(&mut self, note: MasterNote) {
         match note {
             MasterNote::Crew(crew) => {
-                self.colleagues.learn(crew, &self.net);
+                for worker in self.colleagues.learn(crew, &self.net) {
+                    self.lost(worker);
+                }
                 self.take_held();
                 self.copy_alone();
+                self.ask_all();
             }
             MasterNote::Input { task, carried, pieces } => {
                 let ready = self.inputs.announced(task, carried, pieces);
@@ -92,6 +86,7 @@ impl Driver<'_> {
             MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
             MasterNote::Receive { source, listens } => self.receive(source, listens),
             MasterNote::StopReceiving => self.stop_receiving(),
+            MasterNote::Forget { source, taker } => self.forget_taker(source, taker),
             MasterNote::Registered { source, number, how } => self.registered(source, number, how),
             MasterNote::Kept { why } => {
                 let text = format!(

@@ -1,0 +1,2 @@
+//! What becomes of receipts, step by step.
+use super::*;
