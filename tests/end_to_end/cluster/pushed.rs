@@ -10,9 +10,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
@@ -191,7 +191,11 @@ fn what_was_acknowledged_survives_its_receivers_in_another_order() {
 }
 
 /// Posts words one by one until there is nobody any more: which were answered, and which was not.
-fn post_until_gone(addr: SocketAddr, name: &'static str, told: &Sender<usize>) -> (Vec<String>, String) {
+fn post_until_gone(
+    addr: SocketAddr,
+    name: &'static str,
+    told: &Sender<usize>,
+) -> (Vec<String>, String) {
     let mut answered = Vec::new();
     loop {
         let word = format!("{name}{}", answered.len());
@@ -281,7 +285,8 @@ fn lines_of_tcp_are_never_counted_twice() {
     let (mut master, _, crew) = cluster(&dir, "tcp://127.0.0.1:0", 3);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
     let (which, addr) = receiving(&mut master, 1);
-    let (told, heard) = channel();
+    // No further ahead of the test than that.
+    let (told, heard) = sync_channel(100);
     let writing = std::thread::spawn(move || {
         let mut stream = TcpStream::connect(addr).expect("it listens");
         let mut sent = Vec::new();
@@ -289,11 +294,9 @@ fn lines_of_tcp_are_never_counted_twice() {
             let word = format!("word{}", sent.len());
             let written = stream.write_all(format!("{word}\n").as_bytes());
             sent.push(word);
-            if written.is_err() {
+            if written.is_err() || told.send(()).is_err() {
                 return sent;
             }
-            // The test may have heard enough.
-            let _ = told.send(());
         }
     });
     for _ in 0..2000 {
@@ -301,6 +304,7 @@ fn lines_of_tcp_are_never_counted_twice() {
     }
     master.wait("output", |job| job.out.len() > 100);
     kill(&mut crew, which);
+    drop(heard);
     let unsure = writing.join().expect("it has sent");
     let (_, addr) = receiving(&mut master, 2);
     let mut stream = TcpStream::connect(addr).expect("it listens");

@@ -295,11 +295,12 @@ impl Source for PushSource {
             }
         }
         let open = book.takers.values().any(|taker| taker.open || !taker.waiting.is_empty());
-        Ok(Cut {
-            inputs: ranges.into_iter().map(input).collect(),
-            ended: book.stopping && !open,
-            position: None,
-        })
+        let ended = book.stopping && !open;
+        if book.stopping && !ended && ranges.is_empty() {
+            // A stopped source that brings nothing is asked no more, and something may still come.
+            ranges.push(Vec::new());
+        }
+        Ok(Cut { inputs: ranges.into_iter().map(input).collect(), ended, position: None })
     }
 
     /// Takes in nothing from receivers that open from now on; those that are open are to be stopped

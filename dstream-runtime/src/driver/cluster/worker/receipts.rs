@@ -281,7 +281,8 @@ impl Receipts {
 
     fn await_copies(&mut self, of: &[Key]) {
         for key in of {
-            if let Some(Mine { state: State::Pending { copied, .. }, .. }) = self.mine.get_mut(key) {
+            if let Some(Mine { state: State::Pending { copied, .. }, .. }) = self.mine.get_mut(key)
+            {
                 *copied = false;
             }
         }

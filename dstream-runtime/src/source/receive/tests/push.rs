@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::id::{SourceId, WorkerId};
+use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::source::receive::{
     ClientBatch, PushSource, Receipt, Refusal, Registered, receipt_split, taker_of,
 };
@@ -139,6 +139,43 @@ fn what_nobody_holds_any_more_fails_loudly() {
     source.gone(WorkerId(2));
     let error = source.cut(2).err().unwrap().to_string();
     assert!(error.starts_with("receipt:2:3: 1 blocks of lines"), "{error}");
+}
+
+#[test]
+fn what_nobody_needs_of_a_worker_that_is_gone_is_named_once() {
+    let mut source = source();
+    source.placed(&workers(&[2]));
+    source.opened(WorkerId(1));
+    source.opened(WorkerId(3));
+    source.register(receipt(1, 1, Some(2))).unwrap();
+    source.register(receipt(1, 2, Some(4))).unwrap();
+    assert_eq!(cut(&mut source, 1), [[(1, 1, 1)]]);
+    source.gone(WorkerId(1));
+    source.gone(WorkerId(3));
+    // Nothing was received by 3; something of 1 waits, and batch 1 has something.
+    assert_eq!(source.over(BatchSeq(1)), [WorkerId(3)]);
+    assert_eq!(source.over(BatchSeq(2)), []);
+    source.copied(WorkerId(1), 2, WorkerId(2));
+    source.gone(WorkerId(4));
+    assert_eq!(cut(&mut source, 1), [[(1, 2, 2)]]);
+    assert_eq!(source.over(BatchSeq(2)), []);
+    assert_eq!(source.over(BatchSeq(3)), [WorkerId(1)]);
+    assert_eq!(source.over(BatchSeq(4)), []);
+}
+
+#[test]
+fn a_stopped_source_is_asked_until_its_receivers_have_ended() {
+    let mut source = source();
+    source.placed(&workers(&[1]));
+    source.opened(WorkerId(1));
+    assert!(source.cut(1).unwrap().inputs.is_empty());
+    source.stop();
+    // A source that brings nothing while it is drained is not asked again.
+    let cut = source.cut(1).unwrap();
+    assert!(!cut.ended && cut.inputs.len() == 1 && cut.inputs[0].ranges.is_empty());
+    source.closed(WorkerId(1));
+    let cut = source.cut(1).unwrap();
+    assert!(cut.ended && cut.inputs.is_empty());
 }
 
 #[test]

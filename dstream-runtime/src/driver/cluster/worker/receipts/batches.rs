@@ -112,7 +112,11 @@ impl Receipts {
     }
 
     /// Whether a worker has been sent a copy, or has sent this one.
-    pub(in crate::driver::cluster::worker) fn is_shared_with(&self, key: Key, by: WorkerId) -> bool {
+    pub(in crate::driver::cluster::worker) fn is_shared_with(
+        &self,
+        key: Key,
+        by: WorkerId,
+    ) -> bool {
         self.lines.get(&key).is_some_and(|lines| lines.other == Some(by))
     }
 
