@@ -44,6 +44,10 @@ use crate::wire::Role;
 /// How often workers show that they live.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
+/// So long after the first placement, workers that were there with another master may come and say what
+/// they hold.
+const GRACE: Duration = Duration::from_secs(30);
+
 /// How long the tokens that a master makes at its start are good, and how often: workers and clients keep
 /// the certificates that they buy.
 const TOKEN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -141,6 +145,7 @@ pub(super) fn serve(
             started: Instant::now(),
             ended: false,
             stopping: false,
+            grace: None,
         };
         driver.run(&events, stop_now)
     });
@@ -202,6 +207,8 @@ struct Driver<'e> {
     /// A client wants the end at once.
     ended: bool,
     stopping: bool,
+    /// Until then workers that were there with another master may come and say what they hold.
+    grace: Option<Instant>,
 }
 
 impl Driver<'_> {
@@ -226,7 +233,7 @@ impl Driver<'_> {
                 return Ok(self.master.break_off());
             }
             let timer = self.master.timer();
-            let until = [timer, self.parted.front().map(|parted| parted.judged)]
+            let until = [timer, self.parted.front().map(|parted| parted.judged), self.grace]
                 .into_iter()
                 .flatten()
                 .min();
@@ -237,6 +244,7 @@ impl Driver<'_> {
             match event {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
+                None if until == self.grace => self.end_grace(),
                 None => self.judge_parted(),
             }
             // Whatever else has happened meanwhile is acted upon at once.
@@ -254,6 +262,12 @@ impl Driver<'_> {
             let (from, to) = (self.members.name(from), self.members.name(to));
             self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
         }
+    }
+
+    /// Every worker that may come again has had time to.
+    fn end_grace(&mut self) {
+        self.grace = None;
+        self.receivers.complete();
     }
 
     fn turn(&mut self) {
@@ -326,7 +340,9 @@ impl Driver<'_> {
 
     fn is_receiving(&mut self, worker: WorkerId, source: SourceId, url: String) {
         let (stream, name) = (self.stream(source), self.members.name(worker));
-        self.receivers.opened(source, worker, url.clone());
+        if self.receivers.opened(source, worker, url.clone()) {
+            return self.tell_note(worker, &MasterNote::Receive { source, listens: false });
+        }
         self.master.tell(&ClusterNews::Receiving { stream, worker: name, url });
     }
 

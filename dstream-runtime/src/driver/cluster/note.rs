@@ -17,7 +17,7 @@ use crate::id::{OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sink::Part;
 use crate::source::Carried;
-use crate::source::receive::{Receipt, Refusal, Registered};
+use crate::source::receive::{Receipt, Refusal, Registered, Spans};
 use crate::wire::{Message, MessageKind};
 
 /// Freight of at most so many bytes lies in its message.
@@ -44,9 +44,9 @@ pub(super) enum MasterNote {
     /// Receive nothing any more; what has come is still taken.
     StopReceiving,
     /// What became of a receipt.
-    Registered { source: SourceId, number: u64, how: Result<Registered, Refusal> },
-    /// Nobody will read what that worker has received: it is gone, and all batches of it are over.
-    Forget { source: SourceId, taker: WorkerId },
+    Registered { source: SourceId, taker: WorkerId, number: u64, how: Result<Registered, Refusal> },
+    /// Nobody will read these receipts of that worker: it is gone, and the batches that have them are over.
+    Forget { source: SourceId, taker: WorkerId, receipts: Spans },
     /// The worker wants to go, and cannot as long as there is no other.
     Kept { why: String },
     /// The worker holds nothing any more and may go.
@@ -84,6 +84,8 @@ pub(super) enum WorkerNote {
     ReceivedAll { source: SourceId },
     /// It has received something.
     Received { source: SourceId, receipt: Receipt, records: u64 },
+    /// It holds these, which were received when there was another master, and how many records each has.
+    Holds { source: SourceId, receipts: Vec<(Receipt, u64)> },
     /// Of what had no copy, or one that is lost, another worker has a copy by now.
     Copied { source: SourceId, taker: WorkerId, number: u64, by: WorkerId },
     /// How much it holds, in bytes.
@@ -121,6 +123,8 @@ pub(super) enum PeerNote {
     Drop(Numbers),
     /// Send copies of these, or say that they are not there.
     Want(Numbers),
+    /// All that the sender holds of the time of another master; once, when the two first meet.
+    Holding(Vec<Numbers>),
     /// None of these is here.
     NotHere(Numbers),
 }

@@ -133,7 +133,8 @@ pub(super) fn serve(
             sessions: Sessions::new(offers, SessionLimits::default()),
             receipts: Receipts::new(welcome.worker),
             copies: Arrivals::default(),
-            wanted: Wanted::default(),
+            wanted: Wanted::new(welcome.worker),
+            met: BTreeSet::new(),
             moving: Vec::new(),
             epoch: Epoch(0),
             load: StoreStats::default(),
@@ -207,6 +208,8 @@ struct Driver<'e> {
     copies: Arrivals<(PeerId, Receipt), Entry>,
     /// Tasks that read receipts which are not here.
     wanted: Wanted,
+    /// Workers that were told what is held here, if there was anything to tell.
+    met: BTreeSet<WorkerId>,
     /// State on its way to other workers.
     moving: Vec<Transfer>,
     /// The newest placement or recovery that was taken in.
@@ -225,6 +228,7 @@ struct Driver<'e> {
 impl Driver<'_> {
     fn run(mut self, options: &WorkerOptions, events: &Receiver<Event>) -> Result<(), JobError> {
         let (cores, memory) = (options.cores as u32, options.memory);
+        self.say_held();
         self.tell_master(&WorkerNote::Ready { addr: self.net.local_addr(), cores, memory });
         let mut beat = Instant::now();
         loop {
@@ -303,6 +307,7 @@ impl Driver<'_> {
         }
         self.moving.retain(|transfer| !transfer.is_done() && !transfer.has_failed());
         self.colleagues.reconnect(&self.net);
+        self.give_up_wanted();
     }
 
     /// Waits until what was sent to other workers has arrived, as long as that takes a reasonable time.

@@ -1,6 +1,8 @@
 //! What is said to workers, and what travels with it.
 
-use super::Driver;
+use std::time::Instant;
+
+use super::{Driver, GRACE};
 use crate::driver::cluster::ClusterNews;
 use crate::driver::cluster::note::MasterNote;
 use crate::id::{BatchSeq, Partition, SourceId, TaskId, WorkerId};
@@ -33,14 +35,14 @@ impl Driver<'_> {
                     && let Some((workers, moved)) =
                         self.members.placed(recover.epoch, &row.placement)
                 {
-                    self.receivers.placed(&row.placement);
+                    self.place_receivers(&row.placement);
                     let (epoch, first) = (recover.epoch, recover.oldest);
                     self.master.tell(&ClusterNews::Recovering { epoch, first, workers, moved });
                 }
             }
             ToWorker::Place { epoch, placement, first, .. } => {
                 if let Some((workers, moved)) = self.members.placed(*epoch, placement) {
-                    self.receivers.placed(placement);
+                    self.place_receivers(placement);
                     self.assign_receivers();
                     let (epoch, first) = (*epoch, *first);
                     self.master.tell(&ClusterNews::Placed { epoch, first, workers, moved });
@@ -87,13 +89,20 @@ impl Driver<'_> {
         }
     }
 
+    /// A placement holds; from the first on, workers of another master's time have so long to come.
+    fn place_receivers(&mut self, placement: &[WorkerId]) {
+        if !self.receivers.is_placed() {
+            self.grace = Some(Instant::now() + GRACE);
+        }
+        self.receivers.placed(placement);
+    }
+
     /// Batches before this one are over: whatever is left of workers that are gone can be dropped when it was
     /// part of these.
     fn forget_takers(&mut self, oldest: BatchSeq) {
-        for (source, taker) in self.receivers.over(oldest) {
-            for peer in self.members.ready_peers() {
-                self.send(peer, &MasterNote::Forget { source, taker });
-            }
+        for (source, taker, receipts) in self.receivers.over(oldest) {
+            let forget = MasterNote::Forget { source, taker, receipts };
+            self.members.ready_peers().for_each(|peer| self.send(peer, &forget));
         }
     }
 

@@ -1,12 +1,15 @@
 //! Copies of receipts: what other workers want this one to have, what it wants to have of them, and the end
 //! of both.
 
+use std::time::Instant;
+
 use super::Driver;
-use super::receipts::wanted::{Lost, Question};
+use super::receipts::wanted::{Lost, Question, Wanted};
 use super::receipts::{Entry, Key, Numbers};
 use crate::block::Block;
+use crate::driver::cluster::arrivals::Arrivals;
 use crate::driver::cluster::note::PeerNote;
-use crate::id::{BatchSeq, SourceId, WorkerId};
+use crate::id::{BatchSeq, WorkerId};
 use crate::net::PeerId;
 use crate::sched::worker::RunTask;
 
@@ -25,15 +28,22 @@ impl Driver<'_> {
 
     /// A task is ready but for receipts that are not here.
     pub(super) fn want(&mut self, run: RunTask, missing: &[Key]) {
-        match self.wanted.want(run, missing, &self.colleagues.there()) {
+        match self.wanted.want(run, missing, &self.colleagues.there(), Instant::now()) {
             Ok(questions) => self.ask(questions),
             Err(lost) => self.refuse(*lost),
         }
     }
 
     /// Other workers may be reached that could not be before.
-    pub(super) fn ask_all(&mut self) {
+    pub(super) fn meet_all(&mut self) {
         for worker in self.colleagues.there() {
+            if self.met.insert(worker)
+                && let Some(holding) = self.receipts.holding()
+                && let Some(peer) = self.colleagues.peer(worker)
+            {
+                // If it is gone, that is said when its connection ends.
+                let _ = self.net.send(peer, &PeerNote::Holding(holding));
+            }
             let questions = self.wanted.is_there(worker);
             self.ask(questions);
         }
@@ -52,6 +62,48 @@ impl Driver<'_> {
         let (questions, lost) = self.wanted.not_at(worker, numbers, &self.colleagues.there());
         self.ask(questions);
         lost.into_iter().for_each(|lost| self.refuse(lost));
+    }
+
+    /// Tasks that have waited too long for workers that may come again.
+    pub(super) fn give_up_wanted(&mut self) {
+        self.wanted.overdue(Instant::now()).into_iter().for_each(|lost| self.refuse(lost));
+    }
+
+    /// Another worker says what it holds of the time of another master.
+    fn holding_of(&mut self, by: WorkerId, all: &[Numbers]) {
+        for key in all.iter().flat_map(|numbers| self.receipts.lone(*numbers)).collect::<Vec<_>>() {
+            let settled = self.receipts.shared(key, by);
+            self.settle(key, settled);
+        }
+        self.report_receipts();
+    }
+
+    /// See [`PeerNote::Holding`].
+    pub(super) fn holding(&mut self, peer: PeerId, all: &[Numbers]) {
+        if let Some(by) = self.colleagues.speaker(peer) {
+            self.holding_of(by, all);
+        }
+    }
+
+    /// This worker joins again, after its master was replaced: what it has received and the copies that it
+    /// has stay, and everything else of the time before is forgotten. To be called before anything is heard
+    /// of the new master and the others.
+    #[expect(dead_code, reason = "a worker ends with its master until it joins again by itself")]
+    pub(super) fn rejoin_receipts(&mut self, id: WorkerId) {
+        self.receipts.rejoined(id);
+        self.wanted = Wanted::new(id);
+        self.copies = Arrivals::default();
+        self.met.clear();
+        self.to_open.clear();
+    }
+
+    /// Tells a new master of the receivers that are open and of what is held here; before it hears that this
+    /// worker is ready.
+    pub(super) fn say_held(&mut self) {
+        self.announce_receivers();
+        for note in self.receipts.holds() {
+            self.tell_master(&note);
+        }
     }
 
     fn ask(&self, questions: Vec<Question>) {
@@ -107,11 +159,6 @@ impl Driver<'_> {
                 && (*taker, *source) == (numbers.taker, numbers.source)
                 && dropped.contains(number)
         });
-    }
-
-    /// A worker is gone, and nobody needs what it has received any more.
-    pub(super) fn forget_taker(&mut self, source: SourceId, taker: WorkerId) {
-        self.receipts.forget(taker, source);
     }
 
     /// Tells whoever has other copies that nobody will read these any more: everybody, if the one who would

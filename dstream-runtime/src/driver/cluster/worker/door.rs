@@ -40,7 +40,7 @@ impl Driver<'_> {
                 let known = self.colleagues.hello(peer, worker);
                 self.take_held();
                 self.copy_alone();
-                self.ask_all();
+                self.meet_all();
                 known.err().map(str::to_owned)
             }
             Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
@@ -65,6 +65,10 @@ impl Driver<'_> {
             }
             Ok(PeerNote::Want(numbers)) => {
                 self.wanted(peer, numbers);
+                None
+            }
+            Ok(PeerNote::Holding(all)) => {
+                self.holding(peer, &all);
                 None
             }
             Ok(PeerNote::NotHere(numbers)) => {

@@ -26,7 +26,7 @@ impl Driver<'_> {
                     let _ = self.net.send(peer, &hello);
                     self.take_held();
                     self.copy_alone();
-                    self.ask_all();
+                    self.meet_all();
                 }
             }
             NetEvent::Closed { peer, reason } if peer == self.master => {
@@ -77,7 +77,7 @@ impl Driver<'_> {
                 }
                 self.take_held();
                 self.copy_alone();
-                self.ask_all();
+                self.meet_all();
             }
             MasterNote::Input { task, carried, pieces } => {
                 let ready = self.inputs.announced(task, carried, pieces);
@@ -86,8 +86,13 @@ impl Driver<'_> {
             MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
             MasterNote::Receive { source, listens } => self.receive(source, listens),
             MasterNote::StopReceiving => self.stop_receiving(),
-            MasterNote::Forget { source, taker } => self.forget_taker(source, taker),
-            MasterNote::Registered { source, number, how } => self.registered(source, number, how),
+            MasterNote::Forget { source, taker, receipts } => {
+                let others = self.receipts.forget(taker, source, receipts);
+                self.tell_dropped(others);
+            }
+            MasterNote::Registered { source, taker, number, how } => {
+                self.registered((taker, source, number), how);
+            }
             MasterNote::Kept { why } => {
                 let text = format!(
                     "this worker stays until there is another: {why}\n  help: Ctrl-C again ends it at \
@@ -112,6 +117,7 @@ impl Driver<'_> {
 
     /// Takes in what the master said, up to a placement that names workers which cannot be reached yet.
     pub(super) fn take_held(&mut self) {
+        let mut placed = false;
         while let Some(message) = self.held.pop_front() {
             match &message {
                 ToWorker::Place { placement, epoch, first, .. } => {
@@ -119,6 +125,7 @@ impl Driver<'_> {
                         self.held.push_front(message);
                         return;
                     }
+                    placed = true;
                     let mine = placement.iter().filter(|owner| **owner == self.id).count() as u32;
                     self.epoch = *epoch;
                     let (epoch, first) = (*epoch, *first);
@@ -135,6 +142,7 @@ impl Driver<'_> {
                         self.held.push_front(message);
                         return;
                     }
+                    placed = true;
                     // What peers say with this number counts from here on.
                     self.epoch = recover.epoch;
                     for batch in &recover.batches {
@@ -153,6 +161,10 @@ impl Driver<'_> {
             for (message, places, blocks) in std::mem::take(&mut self.early) {
                 self.pass_on(message, &places, blocks);
             }
+        }
+        if placed {
+            self.receipts.placed();
+            self.copy_alone();
         }
         self.open_receivers();
     }

@@ -15,6 +15,7 @@
 //! that is lost: it waits until somebody has sent it ([`wanted`]).
 
 mod batches;
+mod rejoin;
 #[cfg(test)]
 mod tests;
 pub(super) mod wanted;
@@ -28,7 +29,9 @@ use crate::client::Append;
 use crate::driver::cluster::note::WorkerNote;
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::net::PeerId;
-use crate::source::receive::{Ack, ClientBatch, Receipt, Received, Refusal, Registered, Share};
+use crate::source::receive::{
+    Ack, ClientBatch, Receipt, Received, Refusal, Registered, Share, Spans,
+};
 use crate::source::{Carried, Range};
 use crate::store::{BlockStore, KeptBlock};
 use crate::wire::ClientId;
@@ -122,8 +125,15 @@ struct Lines {
 /// a batch, in bytes: then they send no more than their windows.
 const WAITING: u64 = 64 << 20;
 
+/// Ids of workers begin anew with each master, with its term in the bits above these.
+const TERM_BITS: u32 = 16;
+
 pub(super) struct Receipts {
     id: WorkerId,
+    /// The ids that it has had with masters before.
+    were: Vec<WorkerId>,
+    /// What was held before that is held by somebody else, too, as far as anybody is there.
+    is_placed: bool,
     /// Bytes that clients of the library have appended and that are not part of a batch.
     waiting: u64,
     /// Who has not been told yet since too much waits.
@@ -136,14 +146,16 @@ pub(super) struct Receipts {
     lines: BTreeMap<Key, Lines>,
     /// What batches read here, to be dropped when they are over.
     read: BTreeMap<BatchSeq, Vec<Range>>,
-    /// Workers that are gone, of whom nobody needs anything any more: a copy may still come.
-    forgotten: BTreeSet<(WorkerId, SourceId)>,
+    /// What nobody needs any more of workers that are gone: a copy may still come.
+    forgotten: BTreeMap<(WorkerId, SourceId), Spans>,
 }
 
 impl Receipts {
     pub(super) fn new(id: WorkerId) -> Self {
         Self {
             id,
+            were: Vec::new(),
+            is_placed: true,
             waiting: 0,
             untold: VecDeque::new(),
             next: BTreeMap::new(),
@@ -151,7 +163,7 @@ impl Receipts {
             unreported: BTreeMap::new(),
             lines: BTreeMap::new(),
             read: BTreeMap::new(),
-            forgotten: BTreeSet::new(),
+            forgotten: BTreeMap::new(),
         }
     }
 
@@ -213,7 +225,7 @@ impl Receipts {
         other: Option<WorkerId>,
         store: &BlockStore,
     ) {
-        if self.forgotten.contains(&(key.0, key.1)) {
+        if self.forgotten.get(&(key.0, key.1)).is_some_and(|spans| spans.contains(key.2)) {
             return;
         }
         let kept = self.lines.entry(key).or_insert_with(|| {
@@ -259,6 +271,10 @@ impl Receipts {
     pub(super) fn alone(&mut self, other: WorkerId) -> Vec<Key> {
         let mut alone = Vec::new();
         for (key, lines) in self.lines.iter_mut().filter(|(_, lines)| lines.other.is_none()) {
+            // What was held before has another holder, unless that is lost, who has not said so yet.
+            if !self.is_placed && is_older(key.0, self.id) && !is_pending(&self.mine, key) {
+                continue;
+            }
             (lines.other, lines.is_news) = (Some(other), true);
             alone.push(*key);
         }
@@ -300,7 +316,7 @@ impl Receipts {
     fn is_unreported(&self, key: Key) -> bool {
         // In order: all after the first of them are.
         let first = self.unreported.get(&key.1).and_then(VecDeque::front);
-        first.is_some_and(|first| key.0 == first.0 && key.2 >= first.2)
+        first.is_some_and(|first| key >= *first && self.mine.contains_key(&key))
     }
 
     /// A worker has its copy; nobody in particular if there is no other worker.
@@ -373,9 +389,19 @@ impl Receipts {
 
     /// Whether some client of a source still waits to be told.
     pub(super) fn is_pending(&self, source: SourceId) -> bool {
-        let of_source = (self.id, source, 0)..=(self.id, source, u64::MAX);
-        self.mine.range(of_source).any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
+        let of_source = |id: &WorkerId| self.mine.range((*id, source, 0)..=(*id, source, u64::MAX));
+        let mut mine = self.were.iter().chain([&self.id]).flat_map(of_source);
+        mine.any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
     }
+}
+
+/// Whether a worker was there with a master before the one that has named `now`.
+fn is_older(taker: WorkerId, now: WorkerId) -> bool {
+    taker.0 >> TERM_BITS < now.0 >> TERM_BITS
+}
+
+fn is_pending(mine: &BTreeMap<Key, Mine>, key: &Key) -> bool {
+    mine.get(key).is_some_and(|mine| matches!(mine.state, State::Pending { .. }))
 }
 
 impl Lines {

@@ -19,10 +19,25 @@ impl Driver<'_> {
     /// and, if it `listens`, what comes to the source's own address.
     pub(super) fn receive(&mut self, source: SourceId, listens: bool) {
         self.receiving.insert(source);
-        if listens {
-            self.to_open.push(source);
+        match self.receivers.get(&source) {
+            None if listens => self.to_open.push(source),
+            // Another worker listens.
+            Some(receiver) if !listens => receiver.stop(),
+            _ => {}
         }
         self.open_receivers();
+    }
+
+    /// Tells a new master of the receivers that are open.
+    pub(super) fn announce_receivers(&mut self) {
+        let mut notes = Vec::new();
+        for (source, receiver) in &self.receivers {
+            if let Some((url, ..)) = self.inputs.spec(*source) {
+                let url = listening_url(url, receiver.local_addr());
+                notes.push(WorkerNote::Receiving { source: *source, url });
+            }
+        }
+        notes.iter().for_each(|note| self.tell_master(note));
     }
 
     /// Opens what is to be opened once the placement holds here: before, the other workers may not be
@@ -103,7 +118,7 @@ impl Driver<'_> {
     }
 
     /// Tells the master of what a second worker holds by now.
-    fn report_receipts(&mut self) {
+    pub(super) fn report_receipts(&mut self) {
         for report in self.receipts.reports() {
             self.tell_master(&report);
         }
@@ -150,6 +165,7 @@ impl Driver<'_> {
             }
         }
         self.report_receipts();
+        self.met.remove(&worker);
         self.not_at_lost(worker);
     }
 
@@ -173,13 +189,7 @@ impl Driver<'_> {
     }
 
     /// What became of a receipt, as the master says.
-    pub(super) fn registered(
-        &mut self,
-        source: SourceId,
-        number: u64,
-        how: Result<Registered, Refusal>,
-    ) {
-        let key = (self.id, source, number);
+    pub(super) fn registered(&mut self, key: Key, how: Result<Registered, Refusal>) {
         match how {
             Ok(how) => {
                 let settled = self.receipts.registered(key, how);

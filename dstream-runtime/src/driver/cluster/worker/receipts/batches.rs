@@ -74,10 +74,28 @@ impl Receipts {
         Released { drop: others.into_iter().map(|other| (other, numbers)).collect(), safe }
     }
 
-    /// A worker is gone, and nobody needs what it received for a source any more.
-    pub(in crate::driver::cluster::worker) fn forget(&mut self, taker: WorkerId, source: SourceId) {
-        self.forgotten.insert((taker, source));
-        self.lines.retain(|key, _| (key.0, key.1) != (taker, source));
+    /// A worker is gone, and nobody needs these any more that it received for a source. Who is to drop which of
+    /// them, too: a copy may be on its way to a worker that was not told.
+    pub(in crate::driver::cluster::worker) fn forget(
+        &mut self,
+        taker: WorkerId,
+        source: SourceId,
+        receipts: Spans,
+    ) -> Vec<(WorkerId, Numbers)> {
+        let all = (taker, source, 0)..=(taker, source, u64::MAX);
+        let is_over = |key: &Key| receipts.contains(key.2) && !is_pending(&self.mine, key);
+        let over: Vec<Key> =
+            self.lines.range(all).map(|(key, _)| *key).filter(|key| is_over(key)).collect();
+        let mut others = Vec::new();
+        for key in over {
+            let other = self.lines.remove(&key).and_then(|lines| lines.other);
+            others.extend(other.map(|other| (other, Numbers::one(key))));
+            if let Some(mine) = self.mine.remove(&key) {
+                self.waiting -= mine.waits;
+            }
+        }
+        self.forgotten.insert((taker, source), receipts);
+        others
     }
 
     /// Of what a task reads, the receipts that are not here.

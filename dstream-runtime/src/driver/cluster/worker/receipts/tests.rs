@@ -7,6 +7,8 @@ use crate::sched::message::TaskInput;
 use crate::source::receive::receipt_split;
 use crate::store::StoreOptions;
 
+mod model;
+
 const SOURCE: SourceId = SourceId(0);
 const ME: WorkerId = WorkerId(1);
 const OTHER: WorkerId = WorkerId(2);
@@ -168,7 +170,7 @@ fn of_a_forgotten_worker_nothing_is_kept() {
     };
     keep(&mut receipts, OTHER, 1);
     keep(&mut receipts, THIRD, 1);
-    receipts.forget(OTHER, SOURCE);
+    receipts.forget(OTHER, SOURCE, Spans::all());
     keep(&mut receipts, OTHER, 2);
     assert_eq!(receipts.lines.keys().collect::<Vec<_>>(), [&(THIRD, SOURCE, 1)]);
 }
@@ -196,6 +198,8 @@ fn gaps_are_what_is_not_held() {
 }
 
 mod asking {
+    use std::time::Instant;
+
     use super::super::wanted::Wanted;
     use super::*;
     use crate::id::{Attempt, StageId};
@@ -219,10 +223,10 @@ mod asking {
 
     #[test]
     fn who_received_is_asked_first_and_then_everybody() {
-        let mut wanted = Wanted::default();
+        let mut wanted = Wanted::new(ME);
         let there = [OTHER, THIRD];
         let missing = [key(1), key(2), key(4)];
-        let asked = wanted.want(run(1), &missing, &there).ok().unwrap();
+        let asked = wanted.want(run(1), &missing, &there, Instant::now()).ok().unwrap();
         assert_eq!(asked, [(OTHER, numbers(OTHER, 1, 3)), (OTHER, numbers(OTHER, 4, 5))]);
         assert!(wanted.came(key(1)).is_none() && wanted.came(key(1)).is_none());
         // One that comes meanwhile is asked only if whoever received it has no more to say.
@@ -239,9 +243,9 @@ mod asking {
 
     #[test]
     fn a_task_fails_when_nobody_has_what_it_reads() {
-        let mut wanted = Wanted::default();
+        let mut wanted = Wanted::new(ME);
         let missing = [key(1), key(2), key(7)];
-        wanted.want(run(1), &missing, &[THIRD, WorkerId(4)]).ok().unwrap();
+        wanted.want(run(1), &missing, &[THIRD, WorkerId(4)], Instant::now()).ok().unwrap();
         assert!(wanted.not_at(THIRD, numbers(OTHER, 1, 9), &[THIRD]).1.is_empty());
         let (_, lost) = wanted.not_at(WorkerId(4), numbers(OTHER, 2, 8), &[THIRD, WorkerId(4)]);
         let [(task, error)] = &lost[..] else { panic!("{}", lost.len()) };
@@ -249,15 +253,15 @@ mod asking {
         assert_eq!(*task, run(1));
         assert!(text.contains("receipt 2 and 1 more of ") && text.contains("both gone"), "{text}");
         assert!(wanted.came(key(1)).is_none(), "it was given back");
-        let alone = wanted.want(run(2), &missing, &[]).unwrap_err();
+        let alone = wanted.want(run(2), &missing, &[], Instant::now()).unwrap_err();
         assert!(alone.1.to_string().contains("nobody else"), "{}", alone.1);
     }
 
     #[test]
     fn a_batch_that_is_over_asks_no_more() {
-        let mut wanted = Wanted::default();
-        wanted.want(run(1), &[key(1)], &[THIRD]).ok().unwrap();
-        wanted.want(run(2), &[key(2)], &[THIRD]).ok().unwrap();
+        let mut wanted = Wanted::new(ME);
+        wanted.want(run(1), &[key(1)], &[THIRD], Instant::now()).ok().unwrap();
+        wanted.want(run(2), &[key(2)], &[THIRD], Instant::now()).ok().unwrap();
         wanted.forget(BatchSeq(2));
         assert!(wanted.came(key(1)).is_none());
         assert_eq!(wanted.came(key(2)), Some(run(2)));

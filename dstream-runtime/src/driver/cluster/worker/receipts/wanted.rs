@@ -5,15 +5,19 @@
 //! still owes an answer about it; a task whose receipts nobody has is given back to fail.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
-use super::{Key, Numbers};
+use super::{Key, Numbers, is_older};
 use crate::id::{BatchSeq, TaskId, WorkerId};
 use crate::sched::worker::RunTask;
 use crate::source::SourceError;
 
+/// After its master was replaced, a worker has so long to join again with what it holds.
+const GRACE: Duration = Duration::from_secs(30);
+
 /// Tasks that wait, and what they miss.
-#[derive(Default)]
 pub(in crate::driver::cluster::worker) struct Wanted {
+    id: WorkerId,
     tasks: BTreeMap<TaskId, Waits>,
     asked: BTreeMap<Key, Asked>,
 }
@@ -22,6 +26,7 @@ struct Waits {
     run: RunTask,
     /// How many receipts it misses.
     missing: usize,
+    since: Instant,
 }
 
 struct Asked {
@@ -39,6 +44,10 @@ pub(in crate::driver::cluster::worker) type Question = (WorkerId, Numbers);
 pub(in crate::driver::cluster::worker) type Lost = (RunTask, SourceError);
 
 impl Wanted {
+    pub(in crate::driver::cluster::worker) fn new(id: WorkerId) -> Self {
+        Self { id, tasks: BTreeMap::new(), asked: BTreeMap::new() }
+    }
+
     /// A task is ready but for receipts that are not here. Whom to ask of those that are there, or why
     /// there is nobody.
     pub(in crate::driver::cluster::worker) fn want(
@@ -46,11 +55,13 @@ impl Wanted {
         run: RunTask,
         missing: &[Key],
         there: &[WorkerId],
+        now: Instant,
     ) -> Result<Vec<Question>, Box<Lost>> {
         let task = run.task;
         self.give_up(task);
-        if let (true, Some(first)) = (there.is_empty(), missing.first()) {
-            let error = lost(&[*first], &BTreeSet::new());
+        let nowhere = missing.iter().find(|key| there.is_empty() && !is_older(key.0, self.id));
+        if let Some(nowhere) = nowhere {
+            let error = lost(&[*nowhere], &BTreeSet::new());
             return Err(Box::new((run, error)));
         }
         let mut questions = Vec::new();
@@ -62,7 +73,7 @@ impl Wanted {
             questions.extend(whom.iter().map(|worker| (*worker, *key)));
             self.asked.insert(*key, Asked { task, waits_for: whom.clone(), whom });
         }
-        self.tasks.insert(task, Waits { run, missing: missing.len() });
+        self.tasks.insert(task, Waits { run, missing: missing.len(), since: now });
         Ok(joined(questions))
     }
 
@@ -139,7 +150,8 @@ impl Wanted {
             asked.waits_for.extend(others);
             asked.whom.extend(&asked.waits_for);
             questions.extend(asked.waits_for.iter().map(|other| (*other, *key)));
-            if asked.waits_for.is_empty() {
+            // Whoever was there with another master may still come.
+            if asked.waits_for.is_empty() && !is_older(key.0, self.id) {
                 let (keys, whom) = nowhere.entry(asked.task).or_default();
                 keys.push(*key);
                 whom.extend(&asked.whom);
@@ -151,6 +163,25 @@ impl Wanted {
         });
         let lost = lost.collect();
         (joined(questions), lost)
+    }
+
+    /// Tasks that have waited too long for workers that may come again.
+    pub(in crate::driver::cluster::worker) fn overdue(&mut self, now: Instant) -> Vec<Lost> {
+        let is_overdue = |waits: &Waits| now.saturating_duration_since(waits.since) >= GRACE;
+        let overdue: Vec<TaskId> =
+            self.tasks.iter().filter(|(_, w)| is_overdue(w)).map(|(task, _)| *task).collect();
+        let mut all = Vec::new();
+        for task in overdue {
+            let of = self.asked.iter().filter(|(_, a)| a.task == task && a.waits_for.is_empty());
+            let (keys, whom): (Vec<Key>, Vec<_>) = of.map(|(key, a)| (*key, &a.whom)).unzip();
+            if keys.is_empty() {
+                // Somebody owes an answer.
+                continue;
+            }
+            let error = lost(&keys, &whom.into_iter().flatten().copied().collect());
+            all.extend(self.give_up(task).map(|run| (run, error)));
+        }
+        all
     }
 
     fn give_up(&mut self, task: TaskId) -> Option<RunTask> {
