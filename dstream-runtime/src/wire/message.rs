@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::frame::{Frame, FrameError, FrameKind};
 use super::role::Role;
-use crate::id::{Attempt, BlockId, Epoch, Partition, SourceId, StageId, TaskId};
+use crate::id::{Attempt, BlockId, Epoch, Partition, SourceId, StageId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 
 macro_rules! kinds {
@@ -199,8 +199,10 @@ cargo! {
         /// Which part of it.
         tag: u64,
     }: Worker -> Worker;
-    /// What a receiver has taken in, raw: a copy for the second worker.
+    /// What a receiver has taken in, raw: a copy for another worker.
     Receipt("a receipt") {
+        /// The worker that took it in.
+        taker: WorkerId,
         /// The source.
         source: SourceId,
         /// The number that the receiver gave it.

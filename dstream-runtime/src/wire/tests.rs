@@ -168,7 +168,7 @@ fn every_cargo_has_one_way() {
         (Cargo::Luggage { task, attempt }, Role::Worker, Role::Master),
         (Cargo::Input { task }, Role::Master, Role::Worker),
         (Cargo::State { stage, partition, tag: 7 }, Role::Worker, Role::Worker),
-        (Cargo::Receipt { source, number }, Role::Worker, Role::Worker),
+        (Cargo::Receipt { taker: WorkerId(1), source, number }, Role::Worker, Role::Worker),
         (Cargo::Append { number }, Role::Client, Role::Worker),
     ];
     let roles = [Role::Master, Role::Worker, Role::Client];

@@ -9,6 +9,7 @@ mod intruders;
 mod joins;
 mod live;
 mod losses;
+mod pushed;
 mod recovery;
 mod restarts;
 mod steady;

@@ -49,6 +49,10 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How often a master shows that it lives, if another could take over from it.
 const ALIVE: Duration = Duration::from_millis(400);
 
+/// So long after the first placement, workers that were there with another master may come and say what
+/// they hold.
+const GRACE: Duration = Duration::from_secs(30);
+
 /// How long the tokens that a master makes at its start are good, and how often: workers and clients keep
 /// the certificates that they buy.
 const TOKEN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -73,13 +77,6 @@ pub(super) fn serve(
     options.setup.partitions = options.setup.partitions.max(1);
 
     let paths = MasterPaths::new(&options.state);
-    // Receipts of a lost worker are not looked for at those who have the copies yet.
-    if options.pushed.iter().any(Option::is_some) && options.checkpoint.take().is_some() {
-        observer.on_warning(
-            "--checkpoint: streams whose records are pushed do not survive the loss of a worker yet; such \
-             a loss ends the job",
-        );
-    }
     // A worker that is taken for lost by mistake costs little where others can go on for it.
     if options.checkpoint.is_some() {
         options.lease = options.lease.min(MasterOptions::SHORT_LEASE);
@@ -154,6 +151,7 @@ pub(super) fn serve(
             started: Instant::now(),
             ended: false,
             stopping: false,
+            grace: None,
         };
         driver.run(&events, stop_now)
     });
@@ -217,6 +215,8 @@ struct Driver<'e> {
     /// A client wants the end at once.
     ended: bool,
     stopping: bool,
+    /// Until then workers that were there with another master may come and say what they hold.
+    grace: Option<Instant>,
 }
 
 impl Driver<'_> {
@@ -242,7 +242,7 @@ impl Driver<'_> {
             }
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
-            let until = [timer, judged, self.alive].into_iter().flatten().min();
+            let until = [timer, judged, self.alive, self.grace].into_iter().flatten().min();
             let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
@@ -251,6 +251,7 @@ impl Driver<'_> {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
                 None if until == judged => self.judge_parted(),
+                None if until == self.grace => self.end_grace(),
                 None => {}
             }
             self.show_life();
@@ -286,6 +287,12 @@ impl Driver<'_> {
         }
         let (from, to) = (self.members.name(from), self.members.name(to));
         self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
+    }
+
+    /// Every worker that may come again has had time to.
+    fn end_grace(&mut self) {
+        self.grace = None;
+        self.receivers.complete();
     }
 
     fn turn(&mut self) {
@@ -359,7 +366,9 @@ impl Driver<'_> {
 
     fn is_receiving(&mut self, worker: WorkerId, source: SourceId, url: String) {
         let (stream, name) = (self.stream(source), self.members.name(worker));
-        self.receivers.opened(source, worker, url.clone());
+        if self.receivers.opened(source, worker, url.clone()) {
+            return self.tell_note(worker, &MasterNote::Receive { source, listens: false });
+        }
         self.master.tell(&ClusterNews::Receiving { stream, worker: name, url });
     }
 

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::JobSetup;
-use super::worker::Dropped;
+use super::worker::{Entry, Numbers};
 use crate::driver::worker::Leaving;
 use crate::exec::task::{DeadLetter, DeadLetters};
 use crate::id::{OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sink::Part;
 use crate::source::Carried;
-use crate::source::receive::{Receipt, Refusal, Registered};
+use crate::source::receive::{Receipt, Refusal, Registered, Spans};
 use crate::wire::{Message, MessageKind};
 
 /// Freight of at most so many bytes lies in its message.
@@ -44,7 +44,9 @@ pub(super) enum MasterNote {
     /// Receive nothing any more; what has come is still taken.
     StopReceiving,
     /// What became of a receipt.
-    Registered { source: SourceId, number: u64, how: Result<Registered, Refusal> },
+    Registered { source: SourceId, taker: WorkerId, number: u64, how: Result<Registered, Refusal> },
+    /// Nobody will read these receipts of that worker: it is gone, and the batches that have them are over.
+    Forget { source: SourceId, taker: WorkerId, receipts: Spans },
     /// The worker wants to go, and cannot as long as there is no other.
     Kept { why: String },
     /// The worker holds nothing any more and may go.
@@ -86,8 +88,10 @@ pub(super) enum WorkerNote {
     ReceivedAll { source: SourceId },
     /// It has received something.
     Received { source: SourceId, receipt: Receipt, records: u64 },
-    /// What it had received without a copy, or with one that is lost, another worker has a copy of.
-    Copied { source: SourceId, number: u64, by: WorkerId },
+    /// It holds these, which were received when there was another master, and how many records each has.
+    Holds { source: SourceId, receipts: Vec<(Receipt, u64)> },
+    /// Of what had no copy, or one that is lost, another worker has a copy by now.
+    Copied { source: SourceId, taker: WorkerId, number: u64, by: WorkerId },
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },
 }
@@ -108,18 +112,25 @@ pub(super) enum PeerNote {
     Hello { worker: WorkerId },
     /// What the core says, and the blocks that belong to it.
     Said { message: ToPeer, freight: Freight },
-    /// Keep a copy of what this worker has received: here, or in a block of its own.
+    /// Keep a copy of what a worker has received: here, or in a block of its own.
     Copy {
+        taker: WorkerId,
         source: SourceId,
         number: u64,
-        what: Carried,
+        entry: Entry,
         #[serde(with = "serde_bytes")]
         here: Option<Vec<u8>>,
     },
     /// The copy is kept.
-    Copied { source: SourceId, number: u64 },
+    Copied { taker: WorkerId, source: SourceId, number: u64 },
     /// Nobody will read these any more.
-    Drop(Dropped),
+    Drop(Numbers),
+    /// Send copies of these, or say that they are not there.
+    Want(Numbers),
+    /// All that the sender holds of the time of another master; once, when the two first meet.
+    Holding(Vec<Numbers>),
+    /// None of these is here.
+    NotHere(Numbers),
 }
 
 /// The blocks that belong to a message between workers.

@@ -6,6 +6,7 @@
 //! that nothing which the core wants to send has to wait for a connection.
 
 mod colleagues;
+mod copies;
 mod door;
 mod hear;
 mod inputs;
@@ -25,8 +26,9 @@ use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
 use self::join::{Waiting, Welcome};
-pub(super) use self::receipts::Dropped;
-use self::receipts::Receipts;
+use self::receipts::wanted::Wanted;
+pub(super) use self::receipts::{Entry, Numbers};
+use self::receipts::{Key as Receipt, Receipts};
 use self::save::Saver;
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
@@ -47,7 +49,7 @@ use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::sched::Retention;
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
-use crate::source::{Carried, receive};
+use crate::source::receive;
 use crate::store::{BlockStore, Pressure, StoreOptions, StoreStats};
 
 /// How long a worker that may go waits for what it has sent to arrive.
@@ -79,13 +81,16 @@ pub(super) fn serve(
     for warning in endpoint.warnings() {
         log(WorkerNews::Warning(warning.to_string()));
     }
-    let process = Process { plan, build, options, log, pool, net: endpoint.net(), sender, events };
+    let blocks = BlockStore::new(StoreOptions::new(options.memory, &options.spill));
+    let net = endpoint.net();
+    let process = Process { plan, build, options, log, pool, blocks, net, sender, events };
+    let mut kept = None;
     let result = loop {
         let mut waiting = Waiting { events: &process.events, early: Vec::new() };
         match join::welcome(process.net, options, log, &mut waiting) {
-            Ok(Some(welcome)) => match process.work_for(welcome, waiting.early) {
+            Ok(Some(welcome)) => match process.work_for(welcome, kept.take(), waiting.early) {
                 Ok(Ended::Over) => break Ok(()),
-                Ok(Ended::MasterGone) => {}
+                Ok(Ended::MasterGone(stays)) => kept = Some(*stays),
                 Err(error) => break Err(error),
             },
             Ok(None) => break Ok(()),
@@ -100,8 +105,18 @@ pub(super) fn serve(
 enum Ended {
     /// The job is over, or the worker has left.
     Over,
-    /// The master is gone, and what it knew is in its journal: another one will want workers.
-    MasterGone,
+    /// The master is gone, and what it knew is in its journal: another one will want workers, and what
+    /// this one has received.
+    MasterGone(Box<Kept>),
+}
+
+/// What stays in a worker's process when its master changes: what it has acknowledged, or will, and those
+/// who wait for it.
+struct Kept {
+    receivers: BTreeMap<SourceId, receive::Receiver>,
+    receiving: BTreeSet<SourceId>,
+    sessions: Sessions,
+    receipts: Receipts,
 }
 
 /// What a worker's process has, whoever its master is.
@@ -111,15 +126,21 @@ struct Process<'p> {
     options: &'p WorkerOptions,
     log: &'p dyn Fn(WorkerNews),
     pool: BufferPool,
+    blocks: BlockStore,
     net: &'p Net,
     sender: Sender<Event>,
     events: Receiver<Event>,
 }
 
 impl Process<'_> {
-    /// Works for one master until that is over. `early` is what happened before, which is of no concern
-    /// to the master.
-    fn work_for(&self, welcome: Welcome, early: Vec<Event>) -> Result<Ended, JobError> {
+    /// Works for one master until that is over. `kept` is of the time with another one, `early` what
+    /// happened since then.
+    fn work_for(
+        &self,
+        welcome: Welcome,
+        kept: Option<Kept>,
+        early: Vec<Event>,
+    ) -> Result<Ended, JobError> {
         let Self { plan, options, log, sender, .. } = self;
         let setup = welcome.setup;
         if std::env::set_current_dir(&setup.base).is_err() {
@@ -131,7 +152,7 @@ impl Process<'_> {
         let job = (self.build)(&setup).map_err(|why| ClusterError::Setup { why })?;
         let inputs = Inputs::new(&job, &setup)?;
         let offers = inputs.offers()?;
-        let kernels = kernels(&setup, job, options);
+        let kernels = kernels(&setup, job, self.blocks.clone());
         let queue = Queue::default();
         std::thread::scope(|scope| {
             let _close = CloseOnDrop(&queue);
@@ -151,6 +172,13 @@ impl Process<'_> {
             let saver = saver.transpose()?;
             let (first, id) = (BatchSeq(1), welcome.worker);
             let worker = Worker::new(id, plan, &kernels, &queue, slots, retention, first);
+            let joins_again = kept.is_some();
+            let kept = kept.unwrap_or_else(|| Kept {
+                receivers: BTreeMap::new(),
+                receiving: BTreeSet::new(),
+                sessions: Sessions::new(offers, SessionLimits::default()),
+                receipts: Receipts::new(id),
+            });
             let mut driver = Driver {
                 kernels: &kernels,
                 worker,
@@ -167,13 +195,15 @@ impl Process<'_> {
                 plan,
                 saver,
                 sender: sender.clone(),
-                receivers: BTreeMap::new(),
-                receiving: BTreeSet::new(),
+                receivers: kept.receivers,
+                receiving: kept.receiving,
                 received_all: false,
                 to_open: Vec::new(),
-                sessions: Sessions::new(offers, SessionLimits::default()),
-                receipts: Receipts::new(id),
+                sessions: kept.sessions,
+                receipts: kept.receipts,
                 copies: Arrivals::default(),
+                wanted: Wanted::new(id),
+                met: BTreeSet::new(),
                 moving: Vec::new(),
                 epoch: Epoch(0),
                 load: StoreStats::default(),
@@ -184,14 +214,16 @@ impl Process<'_> {
                 leaving: false,
                 over: None,
             };
-            early.into_iter().for_each(|event| driver.happened(event));
-            driver.run(options, &self.events)
+            if joins_again {
+                driver.rejoin_receipts(id);
+            }
+            driver.run(options, early, &self.events)
         })
     }
 }
 
 /// The stages, and how outputs are to be encoded: as on the master, which opened them.
-fn kernels(setup: &JobSetup, job: BuiltJob, options: &WorkerOptions) -> Kernels {
+fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore) -> Kernels {
     let setting = |(index, row)| OutputSetting {
         format: setup.formats.get(index).copied().flatten(),
         limit: print_limit(&job, index, row),
@@ -201,7 +233,7 @@ fn kernels(setup: &JobSetup, job: BuiltJob, options: &WorkerOptions) -> Kernels 
         outputs: job.plan.outputs.iter().enumerate().map(setting).collect(),
         stages: job.stages,
         buffers: BufferPool::new(BUFFERS_KEPT),
-        blocks: BlockStore::new(StoreOptions::new(options.memory, &options.spill)),
+        blocks,
         partitions: setup.partitions.max(1),
     }
 }
@@ -249,7 +281,11 @@ struct Driver<'e> {
     sessions: Sessions,
     receipts: Receipts,
     /// Copies of other workers' receipts and their lines.
-    copies: Arrivals<(PeerId, SourceId, u64), Carried>,
+    copies: Arrivals<(PeerId, Receipt), Entry>,
+    /// Tasks that read receipts which are not here.
+    wanted: Wanted,
+    /// Workers that were told what is held here, if there was anything to tell.
+    met: BTreeSet<WorkerId>,
     /// State on its way to other workers.
     moving: Vec<Transfer>,
     /// The newest placement or recovery that was taken in.
@@ -268,9 +304,16 @@ struct Driver<'e> {
 }
 
 impl Driver<'_> {
-    fn run(mut self, options: &WorkerOptions, events: &Receiver<Event>) -> Result<Ended, JobError> {
+    fn run(
+        mut self,
+        options: &WorkerOptions,
+        early: Vec<Event>,
+        events: &Receiver<Event>,
+    ) -> Result<Ended, JobError> {
         let (cores, memory) = (options.cores as u32, options.memory);
+        self.say_held();
         self.tell_master(&WorkerNote::Ready { addr: self.net.local_addr(), cores, memory });
+        early.into_iter().for_each(|event| self.happened(event));
         let mut beat = Instant::now();
         loop {
             self.turn();
@@ -288,7 +331,9 @@ impl Driver<'_> {
                     (self.log)(WorkerNews::MasterGone { master, why });
                     self.net.close(self.master);
                     self.colleagues.part(&self.net);
-                    return Ok(Ended::MasterGone);
+                    let Self { receivers, receiving, sessions, receipts, .. } = self;
+                    let kept = Kept { receivers, receiving, sessions, receipts };
+                    return Ok(Ended::MasterGone(Box::new(kept)));
                 }
                 Some(Over::Failed(error)) => return Err(error.into()),
                 None => {}
@@ -367,6 +412,7 @@ impl Driver<'_> {
         }
         self.moving.retain(|transfer| !transfer.is_done() && !transfer.has_failed());
         self.colleagues.reconnect(&self.net);
+        self.give_up_wanted();
     }
 
     /// Waits until what was sent to other workers has arrived, as long as that takes a reasonable time.

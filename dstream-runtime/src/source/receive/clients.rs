@@ -1,16 +1,22 @@
 //! Which batches of which clients were taken in, so that one that is sent again counts once.
 //!
-//! A client numbers its batches from 1 on and sends them in order. The highest number taken is all
-//! that has to be remembered of it. Invariant: the numbers taken of a client are 1, 2, 3 … without
-//! gaps.
+//! A client numbers its batches from 1 on and sends them in order, so the numbers taken of it have no gaps.
+//! Only after another master has gone on, which hears from one worker after the other what had been taken,
+//! there may be some for a while.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::Spans;
+
 /// So many clients are remembered; then those that have been silent for longest are forgotten.
 const REMEMBERED: usize = 1 << 20;
+
+/// So many clients, those that have sent last, are remembered by a master that goes on for another: that
+/// many are written down with every batch.
+const CARRIED: usize = 1 << 12;
 
 /// What a client calls some lines that it has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,12 +57,14 @@ pub(super) struct Clients {
     known: HashMap<u128, Known>,
     /// Grows with each batch.
     now: u64,
+    /// Another process knew more: numbers may be missing.
+    goes_on: bool,
 }
 
 #[derive(Debug)]
 struct Known {
-    /// The highest number taken.
-    taken: u64,
+    /// The numbers taken.
+    taken: Spans,
     /// When that was.
     at: u64,
 }
@@ -65,19 +73,48 @@ impl Clients {
     /// Whether a batch is new; from now on it is not.
     pub(super) fn take(&mut self, batch: ClientBatch) -> Result<bool, Refusal> {
         self.now += 1;
-        let taken = self.known.get(&batch.client).map_or(0, |known| known.taken);
-        if batch.number <= taken {
+        let known = self.known.get_mut(&batch.client);
+        let expected = known.as_ref().map_or(1, |known| known.taken.end());
+        let is_known = known.as_ref().is_some_and(|known| known.taken.contains(batch.number));
+        if is_known || batch.number == 0 {
             return Ok(false);
         }
-        let expected = taken + 1;
-        if batch.number != expected {
+        if batch.number != expected && !self.goes_on || batch.number == u64::MAX {
             return Err(Refusal::Gap { number: batch.number, expected });
         }
-        if taken == 0 && self.known.len() >= REMEMBERED {
+        if known.is_none() && self.known.len() >= REMEMBERED {
             self.forget();
         }
-        self.known.insert(batch.client, Known { taken: expected, at: self.now });
-        Ok(true)
+        let none = || Known { taken: Spans::default(), at: 0 };
+        let known = self.known.entry(batch.client).or_insert_with(none);
+        known.at = self.now;
+        Ok(known.taken.insert(batch.number))
+    }
+
+    /// What another process is to know of those that have sent last, oldest first.
+    pub(super) fn latest(&self) -> Vec<(u128, Spans)> {
+        let mut all: Vec<(u64, u128, &Spans)> =
+            self.known.iter().map(|(client, known)| (known.at, *client, &known.taken)).collect();
+        if all.len() > CARRIED {
+            let older = all.len() - CARRIED;
+            all.select_nth_unstable_by_key(older, |(at, client, _)| (*at, *client));
+            all.drain(..older);
+        }
+        all.sort_unstable_by_key(|(at, client, _)| (*at, *client));
+        all.into_iter().map(|(_, client, taken)| (client, taken.clone())).collect()
+    }
+
+    /// Another process may have taken what is not known here.
+    pub(super) fn expect_gaps(&mut self) {
+        self.goes_on = true;
+    }
+
+    /// Goes on from what another process knew.
+    pub(super) fn go_on(latest: Vec<(u128, Spans)>) -> Self {
+        let known = latest.into_iter().zip(1..);
+        let known: HashMap<_, _> =
+            known.map(|((client, taken), at)| (client, Known { taken, at })).collect();
+        Self { now: known.len() as u64, known, goes_on: true }
     }
 
     /// Forgets the half that has been silent for longest.
@@ -111,6 +148,27 @@ mod tests {
         assert_eq!(clients.take(batch("b", 2)), Ok(true));
         let text = Refusal::Gap { number: 4, expected: 3 }.to_string();
         assert!(text.contains("batch 4") && text.contains("3 comes next"), "{text}");
+    }
+
+    #[test]
+    fn another_process_knows_of_those_that_have_sent_last() {
+        let mut clients = Clients::default();
+        for client in 0..CARRIED as u128 + 10 {
+            clients.take(ClientBatch { client, number: 1 }).unwrap();
+        }
+        clients.take(ClientBatch { client: 3, number: 2 }).unwrap();
+        let latest = clients.latest();
+        assert_eq!(latest.len(), CARRIED);
+        let mut next = Clients::go_on(latest);
+        let mut take = |client, number| next.take(ClientBatch { client, number });
+        assert_eq!(take(3, 2), Ok(false));
+        assert_eq!(take(CARRIED as u128, 1), Ok(false));
+        // What it cannot know may come in any order, and counts once too.
+        assert_eq!(take(3, 5), Ok(true));
+        assert_eq!(take(3, 4), Ok(true));
+        assert_eq!(take(3, 5), Ok(false));
+        assert_eq!(take(0, 9), Ok(true));
+        assert_eq!(next.latest().last().unwrap().0, 0);
     }
 
     #[test]

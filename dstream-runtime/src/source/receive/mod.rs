@@ -9,6 +9,7 @@
 //! What a receiver has handed out is a *receipt* once its worker has numbered it. The master's side
 //! of it is the [`PushSource`]: it knows of each receipt who holds it, and cuts batches of them.
 
+mod book;
 mod bound;
 mod clients;
 mod gather;
@@ -16,6 +17,7 @@ mod http;
 mod local;
 mod phase;
 mod push;
+mod spans;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +30,7 @@ use tokio::sync::{oneshot, watch};
 pub use bound::Share;
 pub use clients::{ClientBatch, Refusal};
 pub use push::{PushSource, Receipt, Registered, receipt_split, taker_of};
+pub use spans::Spans;
 
 pub(super) use bound::GiveBack;
 pub(super) use gather::{Pace, groups, received};

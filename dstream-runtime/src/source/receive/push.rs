@@ -6,13 +6,14 @@
 //! order; one that nobody who owns partitions holds waits until somebody does; one that nobody holds
 //! any more fails the next cut, loudly.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::clients::{ClientBatch, Clients, Refusal};
-use crate::id::{SourceId, WorkerId};
+use super::book::Book;
+use super::clients::{ClientBatch, Refusal};
+use super::spans::Spans;
+use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::source::tcp::SPLIT;
 use crate::source::url::{SourceUrl, unknown};
 use crate::source::{Cut, Input, OnError, Piece, Range, ReadRange, Source, SourceError};
@@ -65,37 +66,6 @@ pub struct PushSource {
     book: Arc<Mutex<Book>>,
 }
 
-/// What is known of receipts.
-#[derive(Default)]
-struct Book {
-    takers: BTreeMap<WorkerId, Taker>,
-    clients: Clients,
-    /// The partitions of each worker that has any.
-    owned: BTreeMap<WorkerId, Vec<usize>>,
-    stopping: bool,
-    /// What is lost for ever.
-    lost: Option<SourceError>,
-}
-
-/// A worker that receives.
-#[derive(Default)]
-struct Taker {
-    /// Its highest number.
-    highest: u64,
-    /// Its receiver is open.
-    open: bool,
-    /// In order of their numbers.
-    waiting: VecDeque<Waiting>,
-}
-
-/// A receipt that no batch has taken.
-struct Waiting {
-    number: u64,
-    bytes: u64,
-    /// Who has it; who received it comes first.
-    holders: [Option<WorkerId>; 2],
-}
-
 impl PushSource {
     /// The master's side of the source that `url` names.
     ///
@@ -116,47 +86,32 @@ impl PushSource {
 
     /// A worker's receiver is open: the source does not end before [`Self::closed`].
     pub fn opened(&self, worker: WorkerId) {
-        self.book().takers.entry(worker).or_default().open = true;
+        self.book().opened(worker);
     }
 
     /// A worker's receiver has said that it has ended.
     pub fn closed(&self, worker: WorkerId) {
-        self.book().takers.entry(worker).or_default().open = false;
+        self.book().closed(worker);
     }
 
-    /// A worker has received something. Each receipt is reported once.
+    /// A worker has received something. Each receipt is reported once, when the worker that is to have a copy
+    /// has it.
     ///
     /// # Errors
     /// When the client has left out a batch: the receipt is to be dropped and the client told why.
     pub fn register(&self, receipt: Receipt) -> Result<Registered, Refusal> {
-        let Book { takers, clients, .. } = &mut *self.book();
-        let taker = takers.entry(receipt.taker).or_default();
-        if receipt.number <= taker.highest {
-            return Ok(Registered::Again);
-        }
-        taker.highest = receipt.number;
-        if let Some(batch) = receipt.client
-            && !clients.take(batch)?
-        {
-            return Ok(Registered::Known);
-        }
-        taker.waiting.push_back(Waiting {
-            number: receipt.number,
-            bytes: receipt.bytes,
-            holders: [Some(receipt.taker), receipt.copy],
-        });
-        Ok(Registered::Taken)
+        self.book().register(receipt)
+    }
+
+    /// A worker holds something that was received when there was another master, which may have registered
+    /// it, and may have cut it. Reported by each that holds it.
+    pub fn reclaim(&self, receipt: Receipt, by: WorkerId) -> Registered {
+        self.book().reclaim(receipt, by)
     }
 
     /// Another worker has a copy of what a worker has received: of what had none, or one that is lost.
     pub fn copied(&self, taker: WorkerId, number: u64, by: WorkerId) {
-        let book = &mut *self.book();
-        let waiting = book.takers.get_mut(&taker).map(|taker| taker.waiting.iter_mut());
-        // What a batch has taken is read by whoever that batch has found.
-        let waiting = waiting.and_then(|mut all| all.find(|waiting| waiting.number == number));
-        if let Some(waiting) = waiting {
-            waiting.holders[1] = Some(by);
-        }
+        self.book().copied(taker, number, by);
     }
 
     /// From the next cut on, this is who owns which partition.
@@ -170,74 +125,32 @@ impl PushSource {
 
     /// A worker is gone, and what it held with it.
     pub fn gone(&self, worker: WorkerId) {
-        let book = &mut *self.book();
-        if let Some(taker) = book.takers.get_mut(&worker) {
-            taker.open = false;
-        }
-        let mut lost = 0;
-        for taker in book.takers.values_mut() {
-            for waiting in &mut taker.waiting {
-                let held = waiting.holders.contains(&Some(worker));
-                for holder in &mut waiting.holders {
-                    holder.take_if(|holder| *holder == worker);
-                }
-                lost += u64::from(held && waiting.holders == [None, None]);
-            }
-        }
-        if lost > 0 && book.lost.is_none() {
-            book.lost = Some(SourceError::Data {
-                what: receipt_split(worker, self.source).to_string(),
-                why: format!(
-                    "{lost} blocks of lines that clients had sent are lost: every worker that held \
-                     them is gone"
-                ),
-            });
-        }
+        self.book().gone(worker, self.source);
+    }
+
+    /// Every worker that was there with another master has had time to come and say what it holds: of what
+    /// was registered then and nobody holds, the next cut fails.
+    pub fn complete(&self) {
+        self.book().completed(self.source);
+    }
+
+    /// Batches before this one are over: the workers that are gone of whose receipts no batch needs any, and
+    /// which copies of them can be dropped. Each is named once, and again if more turns up.
+    #[must_use]
+    pub fn over(&self, oldest: BatchSeq) -> Vec<(WorkerId, Spans)> {
+        self.book().over(oldest.0)
     }
 
     /// Whether a worker holds something that no batch has taken.
     #[must_use]
     pub fn holds(&self, worker: WorkerId) -> bool {
-        let holds = |waiting: &Waiting| waiting.holders.contains(&Some(worker));
-        self.book().takers.values().any(|taker| taker.waiting.iter().any(holds))
+        self.book().holds(worker)
     }
 
     /// Bytes that were registered and that no batch has taken.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        let book = self.book();
-        book.takers.values().flat_map(|taker| &taker.waiting).map(|waiting| waiting.bytes).sum()
-    }
-}
-
-/// Receipts that one worker will read.
-#[derive(Default)]
-struct Share {
-    receipts: Vec<(WorkerId, u64, u64)>,
-    bytes: u64,
-}
-
-impl Book {
-    /// Takes what owners of these partitions hold, by who will read it.
-    fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
-        let Self { takers, owned, .. } = self;
-        let mut shares: BTreeMap<WorkerId, Share> = BTreeMap::new();
-        for (taker, state) in takers {
-            state.waiting.retain(|waiting| {
-                // Nobody is listed who owns nothing.
-                let owns = |worker: &&WorkerId| {
-                    owned.get(*worker).is_some_and(|places| places[0] < partitions)
-                };
-                let Some(reader) = waiting.holders.iter().flatten().find(owns) else {
-                    return true;
-                };
-                let share = shares.entry(*reader).or_default();
-                share.receipts.push((*taker, waiting.number, waiting.bytes));
-                share.bytes += waiting.bytes;
-                false
-            });
-        }
-        shares
+        self.book().waiting_bytes()
     }
 }
 
@@ -273,12 +186,25 @@ impl Source for PushSource {
                 add(&mut ranges[place], taker, self.source, number);
             }
         }
-        let open = book.takers.values().any(|taker| taker.open || !taker.waiting.is_empty());
-        Ok(Cut {
-            inputs: ranges.into_iter().map(input).collect(),
-            ended: book.stopping && !open,
-            position: None,
-        })
+        let ended = book.stopping && !book.is_open();
+        if book.stopping && !ended && ranges.is_empty() {
+            // A stopped source that brings nothing is asked no more, and something may still come.
+            ranges.push(Vec::new());
+        }
+        let position = book.position();
+        Ok(Cut { inputs: ranges.into_iter().map(input).collect(), ended, position })
+    }
+
+    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        *self.book() = Book::resume(position).ok_or_else(|| SourceError::Data {
+            what: format!("the journal's position of {}", self.source),
+            why: "it is none of a source whose records are pushed".to_owned(),
+        })?;
+        Ok(())
+    }
+
+    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        Ok(input(ranges.to_vec()))
     }
 
     /// Takes in nothing from receivers that open from now on; those that are open are to be stopped

@@ -14,6 +14,7 @@ use crate::sched::MasterEvent;
 use crate::sched::master::Standing;
 use crate::sched::message::ToMaster;
 use crate::sched::status::MemberStatus;
+use crate::source::receive::{Receipt, Registered};
 use crate::wire::{Cargo, MessageKind, Received, Role};
 
 impl Driver<'_> {
@@ -118,19 +119,36 @@ impl Driver<'_> {
                 self.receivers.closed(source, worker);
                 self.assign_receivers();
             }
-            WorkerNote::Received { source, receipt, records } => {
+            WorkerNote::Received { source, mut receipt, records } => {
                 let number = receipt.number;
-                match self.receivers.register(source, worker, receipt, records) {
+                // One that is gone meanwhile has no copy any more.
+                receipt.copy = receipt.copy.filter(|copy| self.members.peer(*copy).is_some());
+                let taker = receipt.taker;
+                let how = match taker == worker {
+                    true => self.receivers.register(source, worker, receipt, records),
+                    // Received when there was another master.
+                    false => self.receivers.reclaim(source, worker, receipt, records).map(Ok),
+                };
+                match how {
                     Some(how) => {
-                        self.send(peer, &MasterNote::Registered { source, number, how });
+                        self.send(peer, &MasterNote::Registered { source, taker, number, how });
                     }
                     None => self.net.accuse(peer, "a receipt for a source without receivers"),
                 }
             }
-            WorkerNote::Copied { source, number, by } => {
-                // One that is gone meanwhile has no copy any more.
+            WorkerNote::Holds { source, receipts } => {
+                for (receipt, records) in receipts {
+                    let Receipt { taker, number, .. } = receipt;
+                    let how = self.receivers.reclaim(source, worker, receipt, records);
+                    if how == Some(Registered::Known) {
+                        let how = Ok(Registered::Known);
+                        self.send(peer, &MasterNote::Registered { source, taker, number, how });
+                    }
+                }
+            }
+            WorkerNote::Copied { source, taker, number, by } => {
                 if self.members.peer(by).is_some() {
-                    self.receivers.copied(source, worker, number, by);
+                    self.receivers.copied(source, taker, number, by);
                 }
             }
             WorkerNote::Leave => self.drain(worker),

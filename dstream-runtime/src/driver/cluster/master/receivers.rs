@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{SourceId, WorkerId};
-use crate::source::receive::{PushSource, Receipt, Refusal, Registered};
+use crate::id::{BatchSeq, SourceId, WorkerId};
+use crate::source::receive::{PushSource, Receipt, Refusal, Registered, Spans};
 
 pub(super) struct Receivers {
     sources: Vec<Option<Pushed>>,
@@ -15,6 +15,8 @@ pub(super) struct Receivers {
     owners: BTreeSet<WorkerId>,
     /// Who is about to leave.
     leaving: BTreeSet<WorkerId>,
+    /// Batches before this one are over.
+    oldest: BatchSeq,
 }
 
 struct Pushed {
@@ -47,7 +49,7 @@ impl Receivers {
     pub(super) fn new(pushed: Vec<Option<PushSource>>) -> Self {
         let fresh = |source| Pushed { source, at: BTreeMap::new(), records: 0 };
         let sources = pushed.into_iter().map(|source| source.map(fresh)).collect();
-        Self { sources, owners: BTreeSet::new(), leaving: BTreeSet::new() }
+        Self { sources, owners: BTreeSet::new(), leaving: BTreeSet::new(), oldest: BatchSeq(0) }
     }
 
     /// Whether any source is pushed.
@@ -62,6 +64,11 @@ impl Receivers {
     fn each(&self) -> impl Iterator<Item = (SourceId, &Pushed)> {
         let sources = self.sources.iter().enumerate();
         sources.filter_map(|(id, pushed)| Some((SourceId(id as u16), pushed.as_ref()?)))
+    }
+
+    /// Whether any worker owns something.
+    pub(super) fn is_placed(&self) -> bool {
+        !self.owners.is_empty()
     }
 
     /// A placement holds from the next cut on.
@@ -106,11 +113,16 @@ impl Receivers {
         assigned
     }
 
-    /// A receiver listens.
-    pub(super) fn opened(&mut self, source: SourceId, worker: WorkerId, url: String) {
-        if let Some(at) = self.get(source).and_then(|pushed| pushed.at.get_mut(&worker)) {
-            at.url = Some(url);
+    /// A receiver listens: one that was told to, or was open when there was another master. Whether it is to
+    /// be closed, since another one listens.
+    pub(super) fn opened(&mut self, source: SourceId, worker: WorkerId, url: String) -> bool {
+        let Some(pushed) = self.get(source) else { return false };
+        if pushed.at.iter().any(|(other, at)| *other != worker && at.listens) {
+            return true;
         }
+        pushed.at.insert(worker, At { listens: true, url: Some(url) });
+        pushed.source.opened(worker);
+        false
     }
 
     /// A receiver has ended.
@@ -119,6 +131,28 @@ impl Receivers {
             pushed.at.remove(&worker);
             pushed.source.closed(worker);
         }
+    }
+
+    /// A worker holds something of the time of another master; none if nothing is received for that source
+    /// at all.
+    pub(super) fn reclaim(
+        &mut self,
+        source: SourceId,
+        worker: WorkerId,
+        receipt: Receipt,
+        records: u64,
+    ) -> Option<Registered> {
+        let pushed = self.get(source)?;
+        let how = pushed.source.reclaim(receipt, worker);
+        if how == Registered::Taken {
+            pushed.records += records;
+        }
+        Some(how)
+    }
+
+    /// Every worker that was there with another master has had time to come.
+    pub(super) fn complete(&self) {
+        self.each().for_each(|(_, pushed)| pushed.source.complete());
     }
 
     /// A worker has received something; none if it is not to receive for that source at all.
@@ -142,6 +176,19 @@ impl Receivers {
         if let Some(pushed) = self.get(source) {
             pushed.source.copied(taker, number, by);
         }
+    }
+
+    /// Batches before this one are over: of whom nobody needs a copy of anything any more.
+    pub(super) fn over(&mut self, oldest: BatchSeq) -> Vec<(SourceId, WorkerId, Spans)> {
+        if oldest <= self.oldest {
+            return Vec::new();
+        }
+        self.oldest = oldest;
+        let over = |(source, pushed): (SourceId, &Pushed)| {
+            let over = pushed.source.over(oldest).into_iter();
+            over.map(move |(taker, receipts)| (source, taker, receipts))
+        };
+        self.each().flat_map(over).collect()
     }
 
     /// A worker is about to leave; whether it receives something, which it should not any more.

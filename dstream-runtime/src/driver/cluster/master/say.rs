@@ -1,6 +1,8 @@
 //! What is said to workers, and what travels with it.
 
-use super::Driver;
+use std::time::Instant;
+
+use super::{Driver, GRACE};
 use crate::driver::cluster::ClusterNews;
 use crate::driver::cluster::note::MasterNote;
 use crate::id::{BatchSeq, Partition, SourceId, TaskId, WorkerId};
@@ -13,6 +15,9 @@ impl Driver<'_> {
     /// Sends a message of the core. What cannot be sent was for a worker that is gone: its `Closed` is on
     /// its way.
     pub(super) fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
+        if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message {
+            self.forget_takers(*oldest);
+        }
         let Some(peer) = self.members.peer(worker) else { return };
         match message {
             ToWorker::Begin { batch, ranges, .. } => {
@@ -29,6 +34,8 @@ impl Driver<'_> {
                 if let Some(row) = recover.rows.last()
                     && let Some((workers, _)) = self.members.placed(recover.epoch, &row.placement)
                 {
+                    self.place_receivers(&row.placement);
+                    self.assign_receivers();
                     let (epoch, first) = (recover.epoch, recover.oldest);
                     let moved = recover.lost.len() as u32;
                     self.master.tell(&ClusterNews::Recovering { epoch, first, workers, moved });
@@ -36,7 +43,7 @@ impl Driver<'_> {
             }
             ToWorker::Place { epoch, placement, first, .. } => {
                 if let Some((workers, moved)) = self.members.placed(*epoch, placement) {
-                    self.receivers.placed(placement);
+                    self.place_receivers(placement);
                     self.assign_receivers();
                     let (epoch, first) = (*epoch, *first);
                     self.master.tell(&ClusterNews::Placed { epoch, first, workers, moved });
@@ -80,6 +87,23 @@ impl Driver<'_> {
             {
                 transfer.detach();
             }
+        }
+    }
+
+    /// A placement holds; from the first on, workers of another master's time have so long to come.
+    fn place_receivers(&mut self, placement: &[WorkerId]) {
+        if !self.receivers.is_placed() {
+            self.grace = Some(Instant::now() + GRACE);
+        }
+        self.receivers.placed(placement);
+    }
+
+    /// Batches before this one are over: whatever is left of workers that are gone can be dropped when it was
+    /// part of these.
+    fn forget_takers(&mut self, oldest: BatchSeq) {
+        for (source, taker, receipts) in self.receivers.over(oldest) {
+            let forget = MasterNote::Forget { source, taker, receipts };
+            self.members.ready_peers().for_each(|peer| self.send(peer, &forget));
         }
     }
 

@@ -38,14 +38,14 @@ impl Colleagues {
         Self { id, known: BTreeMap::new(), callers: BTreeMap::new() }
     }
 
-    /// All workers there are. Those that are not among them any more are let go.
-    pub(super) fn learn(&mut self, crew: Vec<Colleague>, net: &Net) {
+    /// All workers there are. Those that are not among them any more are let go, and named.
+    pub(super) fn learn(&mut self, crew: Vec<Colleague>, net: &Net) -> Vec<WorkerId> {
         let mut gone = std::mem::take(&mut self.known);
         for colleague in crew.into_iter().filter(|colleague| colleague.worker != self.id) {
             let link = gone.remove(&colleague.worker).map_or(Link::Down, |known| known.link);
             self.known.insert(colleague.worker, Known { colleague, link });
         }
-        for known in gone.into_values() {
+        for known in gone.values() {
             if let Link::Up(peer) | Link::Calling(peer) = known.link {
                 net.close(peer);
             }
@@ -59,6 +59,7 @@ impl Colleagues {
             }
         }
         self.reconnect(net);
+        gone.into_keys().collect()
     }
 
     /// Lets all of them go: their numbers and this worker's own are those of a master that is gone.
@@ -137,6 +138,18 @@ impl Colleagues {
     pub(super) fn worker(&self, peer: PeerId) -> Option<WorkerId> {
         let known = self.known.values().find(|known| known.link == Link::Up(peer))?;
         Some(known.colleague.worker)
+    }
+
+    /// Which worker a connection is that of, or says that it is.
+    pub(super) fn speaker(&self, peer: PeerId) -> Option<WorkerId> {
+        let said = || self.callers.get(&peer).and_then(|(_, said)| *said);
+        self.worker(peer).or_else(said)
+    }
+
+    /// All that can be reached.
+    pub(super) fn there(&self) -> Vec<WorkerId> {
+        let up = self.known.iter().filter(|(_, known)| matches!(known.link, Link::Up(_)));
+        up.map(|(worker, _)| *worker).collect()
     }
 
     /// Who keeps copies of what this worker receives: the next one that can be reached, so that the

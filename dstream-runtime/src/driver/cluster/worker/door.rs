@@ -1,15 +1,15 @@
 //! What comes from other workers: through the door, and to the core once all of it is there.
 
+use super::receipts::{self, Entry};
 use super::{Driver, Over};
 use crate::block::{Block, Bytes, Door, DoorError};
 use crate::driver::cluster::note::{Freight, PeerNote, Place};
 use crate::driver::cluster::{ClusterError, raw};
 use crate::driver::worker::Segment;
 use crate::exec::task::SavedState;
-use crate::id::{Attempt, Epoch, Partition, SourceId, StageId, TaskId, WorkerId};
+use crate::id::{Attempt, Epoch, Partition, StageId, TaskId, WorkerId};
 use crate::net::PeerId;
 use crate::sched::message::ToPeer;
-use crate::source::Carried;
 use crate::wire::{BlockHeader, Cargo, MessageKind, Received};
 
 /// Which message a block belongs to.
@@ -40,25 +40,39 @@ impl Driver<'_> {
                 let known = self.colleagues.hello(peer, worker);
                 self.take_held();
                 self.copy_alone();
+                self.meet_all();
                 known.err().map(str::to_owned)
             }
             Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
                 self.said(peer, message, &freight).err()
             }
-            Ok(PeerNote::Copy { source, number, what, here }) => {
+            Ok(PeerNote::Copy { taker, source, number, entry, here }) => {
+                let key = (taker, source, number);
                 let complete = match here {
-                    Some(here) => Some((what, raw::pieces(&self.pool, &here))),
-                    None => self.copies.announced((peer, source, number), what, 1),
+                    Some(here) => Some((entry, raw::pieces(&self.pool, &here))),
+                    None => self.copies.announced((peer, key), entry, 1),
                 };
-                self.copy_complete(peer, source, number, complete);
+                self.copy_complete(peer, key, complete);
                 None
             }
-            Ok(PeerNote::Copied { source, number }) => {
-                self.copied(peer, source, number);
+            Ok(PeerNote::Copied { taker, source, number }) => {
+                self.copied(peer, (taker, source, number));
                 None
             }
-            Ok(PeerNote::Drop(dropped)) => {
-                self.drop_receipts(peer, dropped);
+            Ok(PeerNote::Drop(numbers)) => {
+                self.drop_receipts(peer, numbers);
+                None
+            }
+            Ok(PeerNote::Want(numbers)) => {
+                self.wanted(peer, numbers);
+                None
+            }
+            Ok(PeerNote::Holding(all)) => {
+                self.holding(peer, &all);
+                None
+            }
+            Ok(PeerNote::NotHere(numbers)) => {
+                self.not_here(peer, numbers);
                 None
             }
             Ok(PeerNote::Said { .. }) => Some("it did not say which worker it is".to_owned()),
@@ -129,9 +143,10 @@ impl Driver<'_> {
                     self.arrived(key, header.piece, block);
                 })
             }
-            Cargo::Receipt { source, number } => Block::open_raw(bytes).map(|block| {
-                let complete = self.copies.arrived((peer, source, number), 0, block);
-                self.copy_complete(peer, source, number, complete);
+            Cargo::Receipt { taker, source, number } => Block::open_raw(bytes).map(|block| {
+                let key = (taker, source, number);
+                let complete = self.copies.arrived((peer, key), 0, block);
+                self.copy_complete(peer, key, complete);
             }),
             Cargo::Append { number } => Block::open_raw(bytes).map(|block| {
                 let asks = self.sessions.block(peer, number, block);
@@ -147,14 +162,13 @@ impl Driver<'_> {
     fn copy_complete(
         &mut self,
         peer: PeerId,
-        source: SourceId,
-        number: u64,
-        complete: Option<(Carried, Vec<Block>)>,
+        key: receipts::Key,
+        complete: Option<(Entry, Vec<Block>)>,
     ) {
-        if let Some((what, blocks)) = complete
+        if let Some((entry, blocks)) = complete
             && let Some(lines) = blocks.into_iter().next()
         {
-            self.copy(peer, source, number, what, lines);
+            self.copy(peer, key, entry, lines);
         }
     }
 

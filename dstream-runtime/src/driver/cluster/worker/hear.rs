@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use super::receipts::Orphans;
 use super::{Driver, Over};
 use crate::driver::cluster::note::{MasterNote, PeerNote, WorkerNote};
 use crate::driver::cluster::{ClusterError, WorkerNews};
@@ -29,6 +28,7 @@ impl Driver<'_> {
                     let _ = self.net.send(peer, &hello);
                     self.take_held();
                     self.copy_alone();
+                    self.meet_all();
                 }
             }
             NetEvent::Closed { peer, reason } if peer == self.master => {
@@ -44,16 +44,7 @@ impl Driver<'_> {
                 self.copies.forget(|(of, ..)| *of == peer);
                 self.sessions.gone(peer);
                 if let Some(worker) = self.colleagues.closed(peer) {
-                    let other = self.colleagues.second();
-                    let Orphans { again, alone } = self.receipts.lost(worker, other);
-                    for (source, number, what, lines) in again {
-                        if let Some(other) = other {
-                            self.send_copy(other, source, number, what, lines);
-                        }
-                    }
-                    for (source, number, settled) in alone {
-                        self.settle(source, number, settled);
-                    }
+                    self.lost(worker);
                     let why = reason.to_string();
                     self.tell_master(&WorkerNote::Unreachable { worker, why });
                 }
@@ -84,9 +75,12 @@ impl Driver<'_> {
     fn noted(&mut self, note: MasterNote) {
         match note {
             MasterNote::Crew(crew) => {
-                self.colleagues.learn(crew, &self.net);
+                for worker in self.colleagues.learn(crew, &self.net) {
+                    self.lost(worker);
+                }
                 self.take_held();
                 self.copy_alone();
+                self.meet_all();
             }
             MasterNote::Input { task, carried, pieces } => {
                 let ready = self.inputs.announced(task, carried, pieces);
@@ -95,7 +89,13 @@ impl Driver<'_> {
             MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
             MasterNote::Receive { source, listens } => self.receive(source, listens),
             MasterNote::StopReceiving => self.stop_receiving(),
-            MasterNote::Registered { source, number, how } => self.registered(source, number, how),
+            MasterNote::Forget { source, taker, receipts } => {
+                let others = self.receipts.forget(taker, source, receipts);
+                self.tell_dropped(others);
+            }
+            MasterNote::Registered { source, taker, number, how } => {
+                self.registered((taker, source, number), how);
+            }
             MasterNote::Kept { why } => {
                 let text = format!(
                     "this worker stays until there is another: {why}\n  help: Ctrl-C again ends it at \
@@ -121,6 +121,7 @@ impl Driver<'_> {
 
     /// Takes in what the master said, up to a placement that names workers which cannot be reached yet.
     pub(super) fn take_held(&mut self) {
+        let mut placed = false;
         while let Some(message) = self.held.pop_front() {
             match &message {
                 ToWorker::Place { placement, epoch, first, .. } => {
@@ -128,6 +129,7 @@ impl Driver<'_> {
                         self.held.push_front(message);
                         return;
                     }
+                    placed = true;
                     let mine = placement.iter().filter(|owner| **owner == self.id).count() as u32;
                     self.epoch = *epoch;
                     let (epoch, first) = (*epoch, *first);
@@ -144,6 +146,7 @@ impl Driver<'_> {
                         self.held.push_front(message);
                         return;
                     }
+                    placed = true;
                     // What peers say with this number counts from here on.
                     self.epoch = recover.epoch;
                     for batch in &recover.batches {
@@ -162,6 +165,10 @@ impl Driver<'_> {
             for (message, places, blocks) in std::mem::take(&mut self.early) {
                 self.pass_on(message, &places, blocks);
             }
+        }
+        if placed {
+            self.receipts.placed();
+            self.copy_alone();
         }
         self.open_receivers();
     }

@@ -3,40 +3,47 @@
 //! A receipt goes through this, and its client is told that it is safe only at the end of it:
 //!
 //! ```text
-//! received ─┬─► copied by a second worker ─┬─► safe ─► read by a batch ─► the batch is over: gone
-//!           └─► registered by the master  ─┘
+//! received ─► copied by a second worker ─► registered by the master: safe ─► read by a batch ─► over: gone
 //! ```
 //!
-//! With no second worker there is no copy to wait for. A batch may be over before the copy is confirmed:
-//! its results are visible then, and nothing can be safer.
+//! Nothing is registered before a second worker holds it: so what a batch reads survives the loss of any
+//! one worker, and what was not registered when its receiver was lost was not acknowledged either. With no
+//! second worker there is no copy to wait for. Receipts are registered in the order of their numbers.
+//!
+//! Whoever holds a receipt knows of one other worker that does, as far as there is one; when that is lost,
+//! another gets a copy ([`Receipts::orphaned`]). A task may have to read what is not here, for a worker
+//! that is lost: it waits until somebody has sent it ([`wanted`]).
+
+mod batches;
+mod rejoin;
+#[cfg(test)]
+mod tests;
+pub(super) mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
 
 use crate::block::Block;
 use crate::client::Append;
 use crate::driver::cluster::note::WorkerNote;
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::net::PeerId;
-use crate::sched::message::TaskInput;
 use crate::source::receive::{
-    Ack, ClientBatch, Receipt, Received, Refusal, Registered, Share, taker_of,
+    Ack, ClientBatch, Receipt, Received, Refusal, Registered, Share, Spans,
 };
-use crate::source::{Carried, Input, Range, SourceError};
+use crate::source::{Carried, Range};
 use crate::store::{BlockStore, KeptBlock};
 use crate::wire::ClientId;
 
 /// A receipt: of a worker, for a source, by its number.
-type Key = (WorkerId, SourceId, u64);
+pub(super) type Key = (WorkerId, SourceId, u64);
 
 /// Something that was received here.
 struct Mine {
     state: State,
     /// How many bytes of it count against [`WAITING`].
     waits: u64,
-    /// Who has the copy.
-    copy: Option<WorkerId>,
-    /// The master does not know yet who that is.
-    is_news: bool,
 }
 
 enum State {
@@ -71,80 +78,92 @@ pub(super) struct Settled {
     pub(super) copy: Option<WorkerId>,
 }
 
-/// What a lost worker was to keep copies of.
-pub(super) struct Orphans {
-    /// To be copied by another worker.
-    pub(super) again: Vec<(SourceId, u64, Carried, Block)>,
-    /// There is no other worker.
-    pub(super) alone: Vec<(SourceId, u64, Settled)>,
+/// What is known of the lines of a receipt, wherever they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::cluster) struct Entry {
+    /// Which lines they are, for whoever reads them.
+    pub(super) what: Carried,
+    /// How many.
+    pub(super) records: u64,
+    /// What the client calls them, if it numbers what it sends.
+    pub(super) client: Option<ClientBatch>,
 }
 
-/// What batches that are over leave to be done.
-#[derive(Debug, Default)]
-pub(super) struct Released {
-    /// To be dropped by whoever has the other copy.
-    pub(super) drop: Vec<(WorkerId, Dropped)>,
-    /// Whose lines are safe now at the latest.
-    pub(super) safe: Vec<Appended>,
+/// Consecutive receipts of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::driver::cluster) struct Numbers {
+    pub(in crate::driver::cluster) taker: WorkerId,
+    pub(in crate::driver::cluster) source: SourceId,
+    /// The first.
+    pub(in crate::driver::cluster) from: u64,
+    /// One past the last.
+    pub(in crate::driver::cluster) to: u64,
+}
+
+impl Numbers {
+    pub(super) fn one((taker, source, number): Key) -> Self {
+        Self { taker, source, from: number, to: number + 1 }
+    }
+
+    fn keys(self) -> std::ops::Range<Key> {
+        (self.taker, self.source, self.from)..(self.taker, self.source, self.to)
+    }
 }
 
 /// The lines of a receipt.
 struct Lines {
-    what: Carried,
+    entry: Entry,
     block: KeptBlock,
+    bytes: u64,
+    /// Who else holds them, or was sent them.
+    other: Option<WorkerId>,
+    /// The master does not know of the other yet.
+    is_news: bool,
 }
 
 /// Clients of the library are not told that their lines are safe while more than this waits to be part of
 /// a batch, in bytes: then they send no more than their windows.
 const WAITING: u64 = 64 << 20;
 
+/// Ids of workers begin anew with each master, with its term in the bits above these.
+const TERM_BITS: u32 = 16;
+
 pub(super) struct Receipts {
     id: WorkerId,
+    /// The ids that it has had with masters before.
+    were: Vec<WorkerId>,
+    /// What was held before that is held by somebody else, too, as far as anybody is there.
+    is_placed: bool,
     /// Bytes that clients of the library have appended and that are not part of a batch.
     waiting: u64,
     /// Who has not been told yet since too much waits.
     untold: VecDeque<Appended>,
     next: BTreeMap<SourceId, u64>,
-    mine: BTreeMap<(SourceId, u64), Mine>,
+    mine: BTreeMap<Key, Mine>,
+    /// What the master has not been told of, by source in the order of numbers.
+    unreported: BTreeMap<SourceId, VecDeque<Key>>,
     /// Of this worker's receipts, and of copies.
     lines: BTreeMap<Key, Lines>,
     /// What batches read here, to be dropped when they are over.
     read: BTreeMap<BatchSeq, Vec<Range>>,
-}
-
-/// Something that was received, on its way to be safe.
-pub(super) struct New {
-    pub(super) number: u64,
-    pub(super) what: Carried,
-    pub(super) lines: Block,
-    pub(super) records: u64,
-    pub(super) client: Option<ClientBatch>,
-}
-
-impl New {
-    /// What the master is told of it.
-    pub(super) fn report(
-        &self,
-        source: SourceId,
-        taker: WorkerId,
-        copy: Option<WorkerId>,
-    ) -> WorkerNote {
-        let bytes = self.lines.body().len() as u64;
-        let receipt = Receipt { taker, number: self.number, copy, bytes, client: self.client };
-        WorkerNote::Received { source, receipt, records: self.records }
-    }
+    /// What nobody needs any more of workers that are gone: a copy may still come.
+    forgotten: BTreeMap<(WorkerId, SourceId), Spans>,
 }
 
 impl Receipts {
     pub(super) fn new(id: WorkerId) -> Self {
         Self {
             id,
+            were: Vec::new(),
+            is_placed: true,
             waiting: 0,
             untold: VecDeque::new(),
             next: BTreeMap::new(),
             mine: BTreeMap::new(),
+            unreported: BTreeMap::new(),
             lines: BTreeMap::new(),
             read: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
         }
     }
 
@@ -155,11 +174,11 @@ impl Receipts {
         received: Received,
         copy: Option<WorkerId>,
         store: &BlockStore,
-    ) -> New {
+    ) -> Key {
         let Received { what, lines, records, client, ack } = received;
-        let number = self.number(source, Teller::Receiver(ack), copy);
-        self.keep((self.id, source, number), what.clone(), lines.clone(), store);
-        New { number, what, lines, records, client }
+        let key = self.number(source, Teller::Receiver(ack), 0, copy);
+        self.keep(key, Entry { what, records, client }, lines, copy, store);
+        key
     }
 
     /// A client of the library has appended something.
@@ -168,79 +187,165 @@ impl Receipts {
         append: Append,
         copy: Option<WorkerId>,
         store: &BlockStore,
-    ) -> New {
-        let Append { peer, source, client, number: theirs, lines, records, header } = append;
-        let teller = Teller::Client(Appended { peer, client, number: theirs });
-        let number = self.number(source, teller, copy);
-        let split = format!("client {client}, append {theirs}");
+    ) -> Key {
+        let Append { peer, source, client, number, lines, records, header } = append;
+        let teller = Teller::Client(Appended { peer, client, number });
+        let split = format!("client {client}, append {number}");
         let bytes = lines.body().len() as u64;
         self.waiting += bytes;
-        if let Some(mine) = self.mine.get_mut(&(source, number)) {
-            mine.waits = bytes;
-        }
+        let key = self.number(source, teller, bytes, copy);
         let what = Carried::lines(split.into(), 0, header, bytes);
-        self.keep((self.id, source, number), what.clone(), lines.clone(), store);
-        let client = Some(ClientBatch { client: client.0, number: theirs });
-        New { number, what, lines, records, client }
+        let client = Some(ClientBatch { client: client.0, number });
+        self.keep(key, Entry { what, records, client }, lines, copy, store);
+        key
     }
 
-    fn number(&mut self, source: SourceId, teller: Teller, copy: Option<WorkerId>) -> u64 {
+    fn number(
+        &mut self,
+        source: SourceId,
+        teller: Teller,
+        waits: u64,
+        copy: Option<WorkerId>,
+    ) -> Key {
         let next = self.next.entry(source).or_insert(0);
         *next += 1;
+        let key = (self.id, source, *next);
         let state = State::Pending { teller, copied: copy.is_none(), registered: false };
-        self.mine.insert((source, *next), Mine { state, copy, waits: 0, is_news: false });
-        *next
+        self.mine.insert(key, Mine { state, waits });
+        self.unreported.entry(source).or_default().push_back(key);
+        key
     }
 
-    /// A copy of what another worker has received.
-    pub(super) fn keep(&mut self, key: Key, what: Carried, lines: Block, store: &BlockStore) {
-        self.lines.insert(key, Lines { what, block: store.keep(lines) });
+    /// Lines that are here from now on, and at `other`; those that were here before stay as they are.
+    pub(super) fn keep(
+        &mut self,
+        key: Key,
+        entry: Entry,
+        lines: Block,
+        other: Option<WorkerId>,
+        store: &BlockStore,
+    ) {
+        if self.forgotten.get(&(key.0, key.1)).is_some_and(|spans| spans.contains(key.2)) {
+            return;
+        }
+        let kept = self.lines.entry(key).or_insert_with(|| {
+            let bytes = lines.body().len() as u64;
+            Lines { entry, bytes, block: store.keep(lines), other: None, is_news: false }
+        });
+        kept.other = kept.other.or(other);
     }
 
-    /// Has everything that nobody else holds copied by another worker.
-    pub(super) fn alone(&mut self, other: WorkerId) -> Vec<(SourceId, u64, Carried, Block)> {
-        let mut again = Vec::new();
-        for ((source, number), mine) in self.mine.iter_mut().filter(|(_, m)| m.copy.is_none()) {
-            let lines = self.lines.get(&(self.id, *source, *number));
-            // What cannot be read back is found by the task that has to read it.
-            if let Some((what, Ok(block))) = lines.map(|l| (l.what.clone(), l.block.get())) {
-                (mine.copy, mine.is_news) = (Some(other), true);
-                again.push((*source, *number, what, block));
+    /// What is known of a receipt that is here.
+    pub(super) fn entry(&self, key: Key) -> Option<Entry> {
+        Some(self.lines.get(&key)?.entry.clone())
+    }
+
+    /// What is to be sent to whoever is to have a copy; nothing if it is not here, or cannot be read
+    /// back: that is found out by the task that has to read it.
+    pub(super) fn copy_of(&self, key: Key) -> Option<(Entry, Block)> {
+        let lines = self.lines.get(&key)?;
+        Some((lines.entry.clone(), lines.block.get().ok()?))
+    }
+
+    /// What the master is to be told now: everything up to the first that has no copy yet.
+    pub(super) fn reports(&mut self) -> Vec<WorkerNote> {
+        let mut notes = Vec::new();
+        for (source, unreported) in &mut self.unreported {
+            while let Some(key) = unreported.front() {
+                match self.mine.get(key).map(|mine| &mine.state) {
+                    Some(State::Pending { copied: false, .. }) => break,
+                    Some(_) => {
+                        if let Some(lines) = self.lines.get(key) {
+                            notes.push(lines.report(*source, *key));
+                        }
+                    }
+                    None => {}
+                }
+                unreported.pop_front();
             }
         }
-        again
+        notes
+    }
+
+    /// Somebody can be reached: what nobody else holds is to be copied there.
+    pub(super) fn alone(&mut self, other: WorkerId) -> Vec<Key> {
+        let mut alone = Vec::new();
+        for (key, lines) in self.lines.iter_mut().filter(|(_, lines)| lines.other.is_none()) {
+            // What was held before has another holder, unless that is lost, who has not said so yet.
+            if !self.is_placed && is_older(key.0, self.id) && !is_pending(&self.mine, key) {
+                continue;
+            }
+            (lines.other, lines.is_news) = (Some(other), true);
+            alone.push(*key);
+        }
+        self.await_copies(&alone);
+        alone
+    }
+
+    /// A worker is gone: what it held, or was to hold, is to be copied by `other`, if there is one.
+    pub(super) fn orphaned(&mut self, worker: WorkerId, other: Option<WorkerId>) -> Vec<Key> {
+        let mut orphaned = Vec::new();
+        for (key, lines) in &mut self.lines {
+            if lines.other == Some(worker) {
+                (lines.other, lines.is_news) = (other, true);
+                orphaned.push(*key);
+            }
+        }
+        self.await_copies(&orphaned);
+        orphaned
+    }
+
+    fn await_copies(&mut self, of: &[Key]) {
+        for key in of {
+            if let Some(Mine { state: State::Pending { copied, .. }, .. }) = self.mine.get_mut(key)
+            {
+                *copied = false;
+            }
+        }
     }
 
     /// Whether the master has to hear that this worker has a copy.
-    pub(super) fn is_news(&mut self, source: SourceId, number: u64, by: WorkerId) -> bool {
-        let mine = self.mine.get_mut(&(source, number)).filter(|mine| mine.copy == Some(by));
-        mine.is_some_and(|mine| std::mem::take(&mut mine.is_news))
+    pub(super) fn is_news(&mut self, key: Key, by: WorkerId) -> bool {
+        if self.is_unreported(key) {
+            return false;
+        }
+        let lines = self.lines.get_mut(&key).filter(|lines| lines.other == Some(by));
+        lines.is_some_and(|lines| std::mem::take(&mut lines.is_news))
     }
 
-    /// The second worker has its copy.
-    pub(super) fn copied(&mut self, source: SourceId, number: u64) -> Settled {
-        self.mark(source, number, |copied, _| *copied = true)
+    fn is_unreported(&self, key: Key) -> bool {
+        // In order: all after the first of them are.
+        let first = self.unreported.get(&key.1).and_then(VecDeque::front);
+        first.is_some_and(|first| key >= *first && self.mine.contains_key(&key))
+    }
+
+    /// A worker has its copy; nobody in particular if there is no other worker.
+    pub(super) fn copied(&mut self, key: Key, by: Option<WorkerId>) -> Settled {
+        if self.lines.get(&key).is_none_or(|lines| lines.other != by) {
+            return Settled::default();
+        }
+        self.mark(key, |copied, _| *copied = true)
     }
 
     /// The master has it, or knows its lines already: then they are safe, and this receipt is dropped.
-    pub(super) fn registered(&mut self, source: SourceId, number: u64, how: Registered) -> Settled {
+    pub(super) fn registered(&mut self, key: Key, how: Registered) -> Settled {
         match how {
             Registered::Taken | Registered::Again => {
-                self.mark(source, number, |_, registered| *registered = true)
+                self.mark(key, |_, registered| *registered = true)
             }
-            Registered::Known => self.end(source, number, |ack| drop(ack.done())),
+            Registered::Known => self.end(key, |ack| drop(ack.done())),
         }
     }
 
     /// The master will not have it, and why.
-    pub(super) fn refused(&mut self, source: SourceId, number: u64, why: &Refusal) -> Settled {
-        self.end(source, number, |ack| ack.refuse(why))
+    pub(super) fn refused(&mut self, key: Key, why: &Refusal) -> Settled {
+        self.end(key, |ack| ack.refuse(why))
     }
 
     /// A receipt that will not be part of any batch.
-    fn end(&mut self, source: SourceId, number: u64, tell: impl FnOnce(Ack)) -> Settled {
-        self.lines.remove(&(self.id, source, number));
-        let Some(mine) = self.mine.remove(&(source, number)) else { return Settled::default() };
+    fn end(&mut self, key: Key, tell: impl FnOnce(Ack)) -> Settled {
+        let copy = self.lines.remove(&key).and_then(|lines| lines.other);
+        let Some(mine) = self.mine.remove(&key) else { return Settled::default() };
         self.waiting -= mine.waits;
         let append = match mine.state {
             State::Pending { teller: Teller::Client(append), .. } => Some(append),
@@ -250,17 +355,11 @@ impl Receipts {
             }
             State::Safe(_) => None,
         };
-        Settled { append, copy: mine.copy }
+        Settled { append, copy }
     }
 
-    fn mark(
-        &mut self,
-        source: SourceId,
-        number: u64,
-        mark: impl FnOnce(&mut bool, &mut bool),
-    ) -> Settled {
-        let mine = self.mine.get_mut(&(source, number));
-        let Some(Mine { state, .. }) = mine else { return Settled::default() };
+    fn mark(&mut self, key: Key, mark: impl FnOnce(&mut bool, &mut bool)) -> Settled {
+        let Some(Mine { state, .. }) = self.mine.get_mut(&key) else { return Settled::default() };
         if let State::Pending { copied, registered, .. } = state {
             mark(copied, registered);
             if !(*copied && *registered) {
@@ -290,199 +389,25 @@ impl Receipts {
 
     /// Whether some client of a source still waits to be told.
     pub(super) fn is_pending(&self, source: SourceId) -> bool {
-        let mut of_source = self.mine.range((source, 0)..=(source, u64::MAX));
-        of_source.any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
-    }
-
-    /// A worker is gone: what it had copies of, or was to have, is to be copied by another, if there is one.
-    pub(super) fn lost(&mut self, worker: WorkerId, other: Option<WorkerId>) -> Orphans {
-        let mut again = Vec::new();
-        let mut alone = Vec::new();
-        for ((source, number), mine) in &mut self.mine {
-            if mine.copy != Some(worker) {
-                continue;
-            }
-            (mine.copy, mine.is_news) = (other, true);
-            let lines = self.lines.get(&(self.id, *source, *number));
-            match (other, lines) {
-                (Some(_), Some(lines)) => {
-                    if let Ok(block) = lines.block.get() {
-                        again.push((*source, *number, lines.what.clone(), block));
-                    }
-                }
-                _ => alone.push((*source, *number)),
-            }
-        }
-        let alone = alone
-            .into_iter()
-            .map(|(source, number)| (source, number, self.copied(source, number)))
-            .collect();
-        Orphans { again, alone }
-    }
-
-    /// A batch begins that reads these here: what they take is no longer the receivers'.
-    pub(super) fn begins(&mut self, batch: BatchSeq, inputs: &[TaskInput]) {
-        for range in inputs.iter().flat_map(|input| &input.ranges) {
-            let Some((taker, source)) = taker_of(&range.split) else { continue };
-            self.read.entry(batch).or_default().push(range.clone());
-            if taker == self.id {
-                for number in range.start..range.end {
-                    if let Some(mine) = self.mine.get_mut(&(source, number)) {
-                        self.waiting -= std::mem::take(&mut mine.waits);
-                        if let State::Safe(share) = &mut mine.state {
-                            *share = None;
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Batches before this one are over: what they read is dropped here, and is to be dropped by those
-    /// who have the other copy.
-    pub(super) fn release(&mut self, oldest: BatchSeq) -> Released {
-        let mut released = Released::default();
-        while let Some(first) = self.read.first_entry().filter(|first| *first.key() < oldest) {
-            for range in first.remove() {
-                let Some((taker, source)) = taker_of(&range.split) else { continue };
-                let numbers = range.start..range.end;
-                let others: BTreeSet<WorkerId> = match taker == self.id {
-                    true => numbers
-                        .filter_map(|number| self.mine.get(&(source, number)).and_then(|m| m.copy))
-                        .collect(),
-                    false => BTreeSet::from([taker]),
-                };
-                let dropped = Dropped { taker, source, from: range.start, to: range.end };
-                released.safe.extend(self.drop(&dropped));
-                released.drop.extend(others.into_iter().map(|other| (other, dropped)));
-            }
-        }
-        released
-    }
-
-    /// Nobody will read these any more: what has been read is safe. Whose lines they are, if a client of
-    /// the library still waits to hear it.
-    pub(super) fn drop(&mut self, dropped: &Dropped) -> Vec<Appended> {
-        let mut safe = Vec::new();
-        let Dropped { taker, source, from, to } = *dropped;
-        let keys: Vec<Key> = self
-            .lines
-            .range((taker, source, from)..(taker, source, to))
-            .map(|(key, _)| *key)
-            .collect();
-        for key in keys {
-            self.lines.remove(&key);
-            if taker == self.id
-                && let Some(mine) = self.mine.remove(&(source, key.2))
-            {
-                self.waiting -= mine.waits;
-                match mine.state {
-                    State::Pending { teller: Teller::Client(append), .. } => safe.push(append),
-                    State::Pending { teller: Teller::Receiver(ack), .. } => drop(ack.done()),
-                    State::Safe(_) => {}
-                }
-            }
-        }
-        safe
-    }
-
-    /// The input that ranges of receipts are.
-    ///
-    /// # Errors
-    /// When one is not here.
-    pub(super) fn open(&self, ranges: &[Range]) -> Result<Input, SourceError> {
-        let mut receipts = Vec::new();
-        for range in ranges {
-            let missing = |why: &str| SourceError::Data {
-                what: range.split.to_string(),
-                why: why.to_owned(),
-            };
-            let (taker, source) =
-                taker_of(&range.split).ok_or_else(|| missing("names no receipts"))?;
-            for number in range.start..range.end {
-                let lines = self.lines.get(&(taker, source, number));
-                let lines =
-                    lines.ok_or_else(|| missing(&format!("receipt {number} is not here")))?;
-                let block = lines.block.get().map_err(|error| missing(&error.to_string()))?;
-                receipts.push((lines.what.clone(), block));
-            }
-        }
-        Input::of_receipts(ranges.to_vec(), receipts)
+        let of_source = |id: &WorkerId| self.mine.range((*id, source, 0)..=(*id, source, u64::MAX));
+        let mut mine = self.were.iter().chain([&self.id]).flat_map(of_source);
+        mine.any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
     }
 }
 
-/// Receipts that nobody will read any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(in crate::driver::cluster) struct Dropped {
-    pub(in crate::driver::cluster) taker: WorkerId,
-    pub(in crate::driver::cluster) source: SourceId,
-    /// The first.
-    pub(in crate::driver::cluster) from: u64,
-    /// One past the last.
-    pub(in crate::driver::cluster) to: u64,
+/// Whether a worker was there with a master before the one that has named `now`.
+fn is_older(taker: WorkerId, now: WorkerId) -> bool {
+    taker.0 >> TERM_BITS < now.0 >> TERM_BITS
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::block::BufferPool;
-    use crate::id::Partition;
-    use crate::source::receive::receipt_split;
-    use crate::store::StoreOptions;
+fn is_pending(mine: &BTreeMap<Key, Mine>, key: &Key) -> bool {
+    mine.get(key).is_some_and(|mine| matches!(mine.state, State::Pending { .. }))
+}
 
-    const SOURCE: SourceId = SourceId(0);
-    const OTHER: WorkerId = WorkerId(2);
-
-    fn block() -> Block {
-        let mut buffer = BufferPool::new(0).take(2);
-        buffer.bytes_mut().extend_from_slice(b"x\n");
-        Block::raw(buffer)
-    }
-
-    fn append(number: u64) -> Append {
-        let (peer, client) = (PeerId(7), ClientId(9));
-        let (source, lines) = (SOURCE, block());
-        Append { peer, source, client, number, lines, records: 1, header: None }
-    }
-
-    /// A worker that has taken in one append, which the master has registered and a batch reads.
-    fn receipts(store: &BlockStore) -> Receipts {
-        let mut receipts = Receipts::new(WorkerId(1));
-        let number = receipts.appended(append(5), Some(OTHER), store).number;
-        assert!(receipts.registered(SOURCE, number, Registered::Taken).append.is_none());
-        let split = receipt_split(WorkerId(1), SOURCE);
-        let ranges = vec![Range { split, start: number, end: number + 1 }];
-        let input = TaskInput { source: SOURCE, partition: Partition(0), ranges };
-        receipts.begins(BatchSeq(3), &[input]);
-        receipts
-    }
-
-    fn store() -> (tempfile::TempDir, BlockStore) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = BlockStore::new(StoreOptions::new(1 << 20, dir.path()));
-        (dir, store)
-    }
-
-    #[test]
-    fn a_client_is_told_once_both_have_its_lines() {
-        let (_dir, store) = store();
-        let mut receipts = receipts(&store);
-        assert_eq!(receipts.copied(SOURCE, 1).append.map(|append| append.number), Some(5));
-        let released = receipts.release(BatchSeq(4));
-        assert!(released.safe.is_empty(), "it was told");
-        let dropped = Dropped { taker: WorkerId(1), source: SOURCE, from: 1, to: 2 };
-        assert_eq!(released.drop, [(OTHER, dropped)]);
-    }
-
-    #[test]
-    fn a_client_is_told_when_the_batch_is_over_before_the_copy_is_confirmed() {
-        let (_dir, store) = store();
-        let mut receipts = receipts(&store);
-        assert!(receipts.release(BatchSeq(3)).safe.is_empty(), "the batch is not over");
-        let safe = receipts.release(BatchSeq(4)).safe;
-        assert_eq!(safe.iter().map(|append| append.number).collect::<Vec<_>>(), [5]);
-        assert!(receipts.copied(SOURCE, 1).append.is_none(), "it was told");
-        assert!(!receipts.is_pending(SOURCE));
-        assert!(receipts.lines.is_empty() && receipts.waiting == 0);
+impl Lines {
+    fn report(&self, source: SourceId, (taker, _, number): Key) -> WorkerNote {
+        let (copy, bytes, client) = (self.other, self.bytes, self.entry.client);
+        let receipt = Receipt { taker, number, copy, bytes, client };
+        WorkerNote::Received { source, receipt, records: self.entry.records }
     }
 }

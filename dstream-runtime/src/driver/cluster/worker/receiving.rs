@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 
 use super::Driver;
-use super::receipts::{Appended, Dropped, New, Released, Settled};
+use super::receipts::{Appended, Entry, Key, Numbers, Settled};
 use crate::block::Block;
 use crate::client::SessionAsks;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::note::{INLINE, PeerNote, WorkerNote};
-use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
+use crate::id::{Epoch, SourceId, WorkerId};
 use crate::net::PeerId;
-use crate::source::Carried;
 use crate::source::receive::{Delivery, Receiver, Refusal, Registered};
 use crate::wire::{BlockHeader, Cargo, Received};
 
@@ -20,10 +19,25 @@ impl Driver<'_> {
     /// and, if it `listens`, what comes to the source's own address.
     pub(super) fn receive(&mut self, source: SourceId, listens: bool) {
         self.receiving.insert(source);
-        if listens {
-            self.to_open.push(source);
+        match self.receivers.get(&source) {
+            None if listens => self.to_open.push(source),
+            // Another worker listens.
+            Some(receiver) if !listens => receiver.stop(),
+            _ => {}
         }
         self.open_receivers();
+    }
+
+    /// Tells a new master of the receivers that are open.
+    pub(super) fn announce_receivers(&mut self) {
+        let mut notes = Vec::new();
+        for (source, receiver) in &self.receivers {
+            if let Some((url, ..)) = self.inputs.spec(*source) {
+                let url = listening_url(url, receiver.local_addr());
+                notes.push(WorkerNote::Receiving { source: *source, url });
+            }
+        }
+        notes.iter().for_each(|note| self.tell_master(note));
     }
 
     /// Opens what is to be opened once the placement holds here: before, the other workers may not be
@@ -84,8 +98,9 @@ impl Driver<'_> {
         match delivery {
             Delivery::Received(received) => {
                 let copy = self.colleagues.second();
-                let new = self.receipts.received(source, received, copy, &self.kernels.blocks);
-                self.take_in(source, new, copy);
+                let lines = received.lines.clone();
+                let key = self.receipts.received(source, received, copy, &self.kernels.blocks);
+                self.take_in(key, lines, copy);
             }
             Delivery::Ended => {
                 self.receivers.remove(&source);
@@ -94,23 +109,28 @@ impl Driver<'_> {
         }
     }
 
-    /// Has something copied and registered.
-    fn take_in(&mut self, source: SourceId, new: New, copy: Option<WorkerId>) {
-        let report = new.report(source, self.id, copy);
-        self.tell_master(&report);
-        if let Some(copy) = copy {
-            self.send_copy(copy, source, new.number, new.what, new.lines);
+    /// Has something copied, and registered after that.
+    fn take_in(&mut self, key: Key, lines: Block, copy: Option<WorkerId>) {
+        match copy.zip(self.receipts.entry(key)) {
+            Some((copy, entry)) => self.send_copy(copy, key, entry, lines),
+            None => self.report_receipts(),
+        }
+    }
+
+    /// Tells the master of what a second worker holds by now.
+    pub(super) fn report_receipts(&mut self) {
+        for report in self.receipts.reports() {
+            self.tell_master(&report);
         }
     }
 
     /// A receipt is not pending any more.
-    pub(super) fn settle(&mut self, source: SourceId, number: u64, settled: Settled) {
+    pub(super) fn settle(&mut self, key: Key, settled: Settled) {
         if let Some(Appended { peer, client, number }) = settled.append {
             let asks = self.sessions.safe(peer, client, number);
             self.session_asks(asks);
         }
-        let (taker, from, to) = (self.id, number, number + 1);
-        self.tell_dropped(settled.copy.map(|copy| (copy, Dropped { taker, source, from, to })));
+        self.tell_dropped(settled.copy.map(|copy| (copy, Numbers::one(key))));
         self.say_received_all();
     }
 
@@ -126,40 +146,62 @@ impl Driver<'_> {
     /// Somebody can be reached: has what nobody else holds copied.
     pub(super) fn copy_alone(&mut self) {
         let Some(other) = self.colleagues.second() else { return };
-        for (source, number, what, lines) in self.receipts.alone(other) {
-            self.send_copy(other, source, number, what, lines);
+        for key in self.receipts.alone(other) {
+            self.copy_again(other, key);
+        }
+    }
+
+    /// Another worker is gone: what it held is held by somebody else soon, and what tasks here wanted of it
+    /// is asked for elsewhere.
+    pub(super) fn lost(&mut self, worker: WorkerId) {
+        let other = self.colleagues.second();
+        for key in self.receipts.orphaned(worker, other) {
+            match other {
+                Some(other) => self.copy_again(other, key),
+                None => {
+                    let settled = self.receipts.copied(key, None);
+                    self.settle(key, settled);
+                }
+            }
+        }
+        self.report_receipts();
+        self.met.remove(&worker);
+        self.not_at_lost(worker);
+    }
+
+    fn copy_again(&mut self, to: WorkerId, key: Key) {
+        // What cannot be read back is found by the task that has to read it.
+        if let Some((entry, lines)) = self.receipts.copy_of(key) {
+            self.send_copy(to, key, entry, lines);
         }
     }
 
     /// A worker has its copy of something.
-    pub(super) fn copied(&mut self, peer: PeerId, source: SourceId, number: u64) {
-        let by = self.colleagues.worker(peer);
-        if let Some(by) = by.filter(|by| self.receipts.is_news(source, number, *by)) {
-            self.tell_master(&WorkerNote::Copied { source, number, by });
+    pub(super) fn copied(&mut self, peer: PeerId, key: Key) {
+        let Some(by) = self.colleagues.worker(peer) else { return };
+        let (taker, source, number) = key;
+        if self.receipts.is_news(key, by) {
+            self.tell_master(&WorkerNote::Copied { taker, source, number, by });
         }
-        let settled = self.receipts.copied(source, number);
-        self.settle(source, number, settled);
+        let settled = self.receipts.copied(key, Some(by));
+        self.settle(key, settled);
+        self.report_receipts();
     }
 
     /// What became of a receipt, as the master says.
-    pub(super) fn registered(
-        &mut self,
-        source: SourceId,
-        number: u64,
-        how: Result<Registered, Refusal>,
-    ) {
+    pub(super) fn registered(&mut self, key: Key, how: Result<Registered, Refusal>) {
         match how {
             Ok(how) => {
-                let settled = self.receipts.registered(source, number, how);
-                self.settle(source, number, settled);
+                let settled = self.receipts.registered(key, how);
+                self.settle(key, settled);
             }
             Err(why) => {
-                let mut settled = self.receipts.refused(source, number, &why);
+                let mut settled = self.receipts.refused(key, &why);
                 if let Some(Appended { peer, client, number }) = settled.append.take() {
                     let asks = self.sessions.refused(peer, client, number, &why.to_string());
                     self.session_asks(asks);
                 }
-                self.settle(source, number, settled);
+                self.settle(key, settled);
             }
         }
     }
@@ -182,75 +224,38 @@ impl Driver<'_> {
                 // One that is gone has a `Closed` on its way.
                 SessionAsks::Tell(peer, message) => drop(self.net.send(peer, &message)),
                 SessionAsks::Take(append) => {
-                    let (source, copy) = (append.source, self.colleagues.second());
-                    let new = self.receipts.appended(append, copy, &self.kernels.blocks);
-                    self.take_in(source, new, copy);
+                    let (lines, copy) = (append.lines.clone(), self.colleagues.second());
+                    let key = self.receipts.appended(append, copy, &self.kernels.blocks);
+                    self.take_in(key, lines, copy);
                 }
                 SessionAsks::Accuse(peer, why) => self.net.accuse(peer, &why),
             }
         }
     }
 
-    pub(super) fn send_copy(
-        &mut self,
-        to: WorkerId,
-        source: SourceId,
-        number: u64,
-        what: Carried,
-        lines: Block,
-    ) {
-        let Some(peer) = self.colleagues.peer(to) else { return };
+    fn send_copy(&self, to: WorkerId, key: Key, entry: Entry, lines: Block) {
+        if let Some(peer) = self.colleagues.peer(to) {
+            self.send_copy_to(peer, key, entry, lines);
+        }
+    }
+
+    pub(super) fn send_copy_to(&self, peer: PeerId, key: Key, entry: Entry, lines: Block) {
+        let (taker, source, number) = key;
         let here = (lines.byte_len() <= INLINE).then(|| lines.body().to_vec());
         let is_here = here.is_some();
-        let note = PeerNote::Copy { source, number, what, here };
+        let note = PeerNote::Copy { taker, source, number, entry, here };
         // If it is gone, its `Closed` is on its way, and another gets the copy.
         if self.net.send(peer, &note).is_err() || is_here {
             return;
         }
-        let header =
-            BlockHeader { epoch: Epoch(0), cargo: Cargo::Receipt { source, number }, piece: 0 };
+        let cargo = Cargo::Receipt { taker, source, number };
+        let header = BlockHeader { epoch: Epoch(0), cargo, piece: 0 };
         if let Ok(transfer) = self.net.push_blocks(peer, &[(header, lines)]) {
             transfer.detach();
         }
     }
 
-    /// Another worker wants this one to have a copy.
-    pub(super) fn copy(
-        &mut self,
-        peer: PeerId,
-        source: SourceId,
-        number: u64,
-        what: Carried,
-        lines: Block,
-    ) {
-        let Some(taker) = self.colleagues.worker(peer) else { return };
-        self.receipts.keep((taker, source, number), what, lines, &self.kernels.blocks);
-        // If it is gone, nobody waits for this.
-        let _ = self.net.send(peer, &PeerNote::Copied { source, number });
-    }
-
-    /// Batches before this one are over, and what they read is not needed any more.
-    pub(super) fn release_receipts(&mut self, oldest: BatchSeq) {
-        let Released { drop, safe } = self.receipts.release(oldest);
-        self.tell_dropped(drop);
-        self.tell_safe(safe);
-    }
-
-    /// Another worker says that nobody will read these any more.
-    pub(super) fn drop_receipts(&mut self, peer: PeerId, dropped: Dropped) {
-        let safe = self.receipts.drop(&dropped);
-        self.tell_safe(safe);
-        if self.colleagues.worker(peer) != Some(dropped.taker) {
-            return;
-        }
-        // This may have overtaken a copy, but not what announces it.
-        let numbers = dropped.from..dropped.to;
-        self.copies.abandon(|(of, source, number)| {
-            *of == peer && *source == dropped.source && numbers.contains(number)
-        });
-    }
-
-    fn tell_safe(&mut self, safe: Vec<Appended>) {
+    pub(super) fn tell_safe(&mut self, safe: Vec<Appended>) {
         if safe.is_empty() {
             return;
         }
@@ -259,16 +264,6 @@ impl Driver<'_> {
             self.session_asks(asks);
         }
         self.say_received_all();
-    }
-
-    /// Tells whoever has the other copies that nobody will read these any more.
-    pub(super) fn tell_dropped(&mut self, dropped: impl IntoIterator<Item = (WorkerId, Dropped)>) {
-        for (to, dropped) in dropped {
-            if let Some(peer) = self.colleagues.peer(to) {
-                // One that is gone has dropped everything.
-                let _ = self.net.send(peer, &PeerNote::Drop(dropped));
-            }
-        }
     }
 }
 

@@ -76,6 +76,10 @@ impl Driver<'_> {
     }
 
     pub(super) fn start(&mut self, run: RunTask) {
+        let missing = self.receipts.missing(&run.ranges);
+        if !missing.is_empty() {
+            return self.want(run, &missing);
+        }
         let opened = match run.ranges.first() {
             // A partition whose owner has received nothing.
             None => self.receipts.open(&[]),

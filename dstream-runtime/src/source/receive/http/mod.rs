@@ -4,6 +4,10 @@
 //! no room for a request it is answered so, with the time after which to try again: nothing is
 //! taken in that cannot be held. Bounded are connections, heads and bodies of requests, and how long
 //! a client may take to send them.
+//!
+//! What was answered with success counts exactly once, whatever worker is lost. Of what was not answered a
+//! client cannot know: sent again, it counts twice if it had been taken, unless the client numbers its
+//! requests; those of a number count once.
 
 mod io;
 mod request;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::id::{SourceId, WorkerId};
+use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::source::receive::{
-    ClientBatch, PushSource, Receipt, Refusal, Registered, receipt_split, taker_of,
+    ClientBatch, PushSource, Receipt, Refusal, Registered, Spans, receipt_split, taker_of,
 };
 use crate::source::{OnError, Source};
 
@@ -139,6 +139,94 @@ fn what_nobody_holds_any_more_fails_loudly() {
     source.gone(WorkerId(2));
     let error = source.cut(2).err().unwrap().to_string();
     assert!(error.starts_with("receipt:2:3: 1 blocks of lines"), "{error}");
+}
+
+#[test]
+fn what_nobody_needs_of_a_worker_that_is_gone_is_named_once() {
+    let mut source = source();
+    source.placed(&workers(&[2]));
+    source.opened(WorkerId(1));
+    source.opened(WorkerId(3));
+    source.register(receipt(1, 1, Some(2))).unwrap();
+    source.register(receipt(1, 2, Some(4))).unwrap();
+    assert_eq!(cut(&mut source, 1), [[(1, 1, 1)]]);
+    source.gone(WorkerId(1));
+    source.gone(WorkerId(3));
+    // Nothing was received by 3; something of 1 waits, and batch 1 has something.
+    assert_eq!(source.over(BatchSeq(1)), [(WorkerId(3), Spans::all())]);
+    assert_eq!(source.over(BatchSeq(2)), []);
+    source.copied(WorkerId(1), 2, WorkerId(2));
+    source.gone(WorkerId(4));
+    assert_eq!(cut(&mut source, 1), [[(1, 2, 2)]]);
+    assert_eq!(source.over(BatchSeq(2)), []);
+    assert_eq!(source.over(BatchSeq(3)), [(WorkerId(1), Spans::all())]);
+    assert_eq!(source.over(BatchSeq(4)), []);
+}
+
+#[test]
+fn a_stopped_source_is_asked_until_its_receivers_have_ended() {
+    let mut source = source();
+    source.placed(&workers(&[1]));
+    source.opened(WorkerId(1));
+    assert!(source.cut(1).unwrap().inputs.is_empty());
+    source.stop();
+    // A source that brings nothing while it is drained is not asked again.
+    let cut = source.cut(1).unwrap();
+    assert!(!cut.ended && cut.inputs.len() == 1 && cut.inputs[0].ranges.is_empty());
+    source.closed(WorkerId(1));
+    let cut = source.cut(1).unwrap();
+    assert!(cut.ended && cut.inputs.is_empty());
+}
+
+#[test]
+fn another_master_goes_on_with_what_workers_hold() {
+    let mut first = source();
+    first.placed(&workers(&[1]));
+    let of = |taker, number, batch, copy| {
+        let client = Some(ClientBatch::named("client", batch));
+        Receipt { client, ..receipt(taker, number, copy) }
+    };
+    assert_eq!(first.register(of(1, 1, 1, Some(2))), Ok(Registered::Taken));
+    assert_eq!(first.register(of(3, 1, 2, Some(2))), Ok(Registered::Taken));
+    // The second waits, since none of its holders owns anything.
+    let cut_first = first.cut(1).unwrap();
+    assert_eq!(first.register(of(1, 2, 3, Some(2))), Ok(Registered::Taken));
+    let mut next = source();
+    assert!(next.resume(b"what is this").is_err());
+    next.resume(&cut_first.position.unwrap()).unwrap();
+    assert_eq!(next.input(&cut_first.inputs[0].ranges).unwrap().ranges, cut_first.inputs[0].ranges);
+    let (a, b) = (WorkerId(1 << 16), WorkerId(2 << 16));
+    next.placed(&[a]);
+    assert!(cut(&mut next, 1).is_empty());
+    // What was cut is not cut again; the others are, whoever says it first, and once.
+    for by in [a, b] {
+        assert_eq!(next.reclaim(of(1, 1, 1, None), by), Registered::Again);
+    }
+    assert_eq!(next.reclaim(of(3, 1, 2, None), b), Registered::Again);
+    assert_eq!(next.reclaim(of(1, 2, 3, None), a), Registered::Taken);
+    assert_eq!(next.reclaim(of(1, 2, 3, None), b), Registered::Again);
+    assert_eq!(next.register(of(a.0, 1, 3, None)), Ok(Registered::Known));
+    assert_eq!(next.register(of(a.0, 2, 4, None)), Ok(Registered::Taken));
+    assert_eq!(cut(&mut next, 1), [[(1, 2, 2), (a.0, 2, 2)]]);
+    assert!(next.holds(b), "the one that waited is held there alone");
+    next.complete();
+    next.placed(&[b]);
+    assert_eq!(cut(&mut next, 1), [[(3, 1, 1)]]);
+}
+
+#[test]
+fn what_waited_and_nobody_brings_fails_loudly_once_everybody_had_time() {
+    let mut first = source();
+    first.register(receipt(1, 1, None)).unwrap();
+    let position = first.cut(1).unwrap().position.unwrap();
+    let mut next = source();
+    next.resume(&position).unwrap();
+    next.placed(&workers(&[9]));
+    next.gone(WorkerId(1));
+    assert!(cut(&mut next, 1).is_empty());
+    next.complete();
+    let error = next.cut(1).err().unwrap().to_string();
+    assert!(error.contains("1 blocks of lines"), "{error}");
 }
 
 #[test]

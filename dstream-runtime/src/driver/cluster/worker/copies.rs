@@ -1,0 +1,177 @@
+//! Copies of receipts: what other workers want this one to have, what it wants to have of them, and the end
+//! of both.
+
+use std::time::Instant;
+
+use super::Driver;
+use super::receipts::wanted::{Lost, Question, Wanted};
+use super::receipts::{Entry, Key, Numbers};
+use crate::block::Block;
+use crate::driver::cluster::arrivals::Arrivals;
+use crate::driver::cluster::note::PeerNote;
+use crate::id::{BatchSeq, WorkerId};
+use crate::net::PeerId;
+use crate::sched::worker::RunTask;
+
+impl Driver<'_> {
+    /// Another worker has sent a copy: because this one is to have it, or because it has asked for it.
+    pub(super) fn copy(&mut self, peer: PeerId, key: Key, entry: Entry, lines: Block) {
+        let other = self.colleagues.speaker(peer);
+        self.receipts.keep(key, entry, lines, other, &self.kernels.blocks);
+        let (taker, source, number) = key;
+        // If it is gone, nobody waits for this.
+        let _ = self.net.send(peer, &PeerNote::Copied { taker, source, number });
+        if let Some(run) = self.wanted.came(key) {
+            self.start(run);
+        }
+    }
+
+    /// A task is ready but for receipts that are not here.
+    pub(super) fn want(&mut self, run: RunTask, missing: &[Key]) {
+        match self.wanted.want(run, missing, &self.colleagues.there(), Instant::now()) {
+            Ok(questions) => self.ask(questions),
+            Err(lost) => self.refuse(*lost),
+        }
+    }
+
+    /// Other workers may be reached that could not be before.
+    pub(super) fn meet_all(&mut self) {
+        for worker in self.colleagues.there() {
+            if self.met.insert(worker)
+                && let Some(holding) = self.receipts.holding()
+                && let Some(peer) = self.colleagues.peer(worker)
+            {
+                // If it is gone, that is said when its connection ends.
+                let _ = self.net.send(peer, &PeerNote::Holding(holding));
+            }
+            let questions = self.wanted.is_there(worker);
+            self.ask(questions);
+        }
+    }
+
+    /// A worker is gone that may have been asked for something.
+    pub(super) fn not_at_lost(&mut self, worker: WorkerId) {
+        let (questions, lost) = self.wanted.gone(worker, &self.colleagues.there());
+        self.ask(questions);
+        lost.into_iter().for_each(|lost| self.refuse(lost));
+    }
+
+    /// A worker says that it has none of these.
+    pub(super) fn not_here(&mut self, peer: PeerId, numbers: Numbers) {
+        let Some(worker) = self.colleagues.worker(peer) else { return };
+        let (questions, lost) = self.wanted.not_at(worker, numbers, &self.colleagues.there());
+        self.ask(questions);
+        lost.into_iter().for_each(|lost| self.refuse(lost));
+    }
+
+    /// Tasks that have waited too long for workers that may come again.
+    pub(super) fn give_up_wanted(&mut self) {
+        self.wanted.overdue(Instant::now()).into_iter().for_each(|lost| self.refuse(lost));
+    }
+
+    /// Another worker says what it holds of the time of another master.
+    fn holding_of(&mut self, by: WorkerId, all: &[Numbers]) {
+        for key in all.iter().flat_map(|numbers| self.receipts.lone(*numbers)).collect::<Vec<_>>() {
+            let settled = self.receipts.shared(key, by);
+            self.settle(key, settled);
+        }
+        self.report_receipts();
+    }
+
+    /// See [`PeerNote::Holding`].
+    pub(super) fn holding(&mut self, peer: PeerId, all: &[Numbers]) {
+        if let Some(by) = self.colleagues.speaker(peer) {
+            self.holding_of(by, all);
+        }
+    }
+
+    /// This worker joins again, after its master was replaced: what it has received and the copies that it
+    /// has stay, and everything else of the time before is forgotten. To be called before anything is heard
+    /// of the new master and the others.
+    pub(super) fn rejoin_receipts(&mut self, id: WorkerId) {
+        self.receipts.rejoined(id);
+        self.wanted = Wanted::new(id);
+        self.copies = Arrivals::default();
+        self.met.clear();
+        self.to_open.clear();
+    }
+
+    /// Tells a new master of the receivers that are open and of what is held here; before it hears that this
+    /// worker is ready.
+    pub(super) fn say_held(&mut self) {
+        self.announce_receivers();
+        for note in self.receipts.holds() {
+            self.tell_master(&note);
+        }
+    }
+
+    fn ask(&self, questions: Vec<Question>) {
+        for (worker, numbers) in questions {
+            // If it is gone, that is said when its connection ends.
+            if let Some(peer) = self.colleagues.peer(worker) {
+                let _ = self.net.send(peer, &PeerNote::Want(numbers));
+            }
+        }
+    }
+
+    fn refuse(&mut self, (run, error): Lost) {
+        self.worker.refuse(&run, &error.into());
+    }
+
+    /// Another worker needs some receipts.
+    pub(super) fn wanted(&mut self, peer: PeerId, numbers: Numbers) {
+        let by = self.colleagues.speaker(peer);
+        let mut gaps = self.receipts.gaps(numbers);
+        for key in self.receipts.held(numbers).collect::<Vec<_>>() {
+            if by.is_some_and(|by| self.receipts.is_shared_with(key, by)) {
+                // It is on its way.
+                continue;
+            }
+            match self.receipts.copy_of(key) {
+                Some((entry, lines)) => self.send_copy_to(peer, key, entry, lines),
+                None => gaps.push(Numbers::one(key)),
+            }
+        }
+        for gap in gaps {
+            // If it is gone, nobody waits for this.
+            let _ = self.net.send(peer, &PeerNote::NotHere(gap));
+        }
+    }
+
+    /// Batches before this one are over, and what they read is not needed any more.
+    pub(super) fn release_receipts(&mut self, oldest: BatchSeq) {
+        self.wanted.forget(oldest);
+        let released = self.receipts.release(oldest);
+        self.tell_dropped(released.drop);
+        self.tell_safe(released.safe);
+    }
+
+    /// Another worker says that nobody will read these any more.
+    pub(super) fn drop_receipts(&mut self, peer: PeerId, numbers: Numbers) {
+        let released = self.receipts.drop(numbers, self.colleagues.worker(peer));
+        self.tell_dropped(released.drop);
+        self.tell_safe(released.safe);
+        // This may have overtaken a copy, but not what announces it.
+        let dropped = numbers.from..numbers.to;
+        self.copies.abandon(|(of, (taker, source, number))| {
+            *of == peer
+                && (*taker, *source) == (numbers.taker, numbers.source)
+                && dropped.contains(number)
+        });
+    }
+
+    /// Tells whoever has other copies that nobody will read these any more: everybody, if the one who would
+    /// know who that is is gone.
+    pub(super) fn tell_dropped(&self, dropped: impl IntoIterator<Item = (WorkerId, Numbers)>) {
+        for (to, numbers) in dropped {
+            let to = match self.colleagues.peer(to) {
+                Some(_) => vec![to],
+                None => self.colleagues.there(),
+            };
+            for peer in to.into_iter().filter_map(|to| self.colleagues.peer(to)) {
+                // One that is gone has dropped everything.
+                let _ = self.net.send(peer, &PeerNote::Drop(numbers));
+            }
+        }
+    }
+}

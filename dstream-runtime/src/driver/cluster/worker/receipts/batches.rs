@@ -1,0 +1,172 @@
+//! Receipts as batches read them, and their end: what is over is dropped by all who hold it.
+
+use super::*;
+use crate::sched::message::TaskInput;
+use crate::source::receive::taker_of;
+use crate::source::{Input, SourceError};
+
+/// What batches that are over leave to be done.
+#[derive(Debug, Default)]
+pub(in crate::driver::cluster::worker) struct Released {
+    /// To be dropped by others, too.
+    pub(in crate::driver::cluster::worker) drop: Vec<(WorkerId, Numbers)>,
+    /// Whose lines are safe now at the latest.
+    pub(in crate::driver::cluster::worker) safe: Vec<Appended>,
+}
+
+impl Receipts {
+    /// A batch begins that reads these here: what they take is no longer the receivers'.
+    pub(in crate::driver::cluster::worker) fn begins(
+        &mut self,
+        batch: BatchSeq,
+        inputs: &[TaskInput],
+    ) {
+        for range in inputs.iter().flat_map(|input| &input.ranges) {
+            let Some(numbers) = numbers(range) else { continue };
+            self.read.entry(batch).or_default().push(range.clone());
+            for (_, mine) in self.mine.range_mut(numbers.keys()) {
+                self.waiting -= std::mem::take(&mut mine.waits);
+                if let State::Safe(share) = &mut mine.state {
+                    *share = None;
+                }
+            }
+        }
+    }
+
+    /// Batches before this one are over: what they read is dropped here, and is to be dropped by the
+    /// others who hold it. Who received it passes that on to whoever it gave a copy.
+    pub(in crate::driver::cluster::worker) fn release(&mut self, oldest: BatchSeq) -> Released {
+        let mut released = Released::default();
+        while let Some(first) = self.read.first_entry().filter(|first| *first.key() < oldest) {
+            for numbers in first.remove().iter().filter_map(numbers) {
+                let Released { drop, safe } = self.drop(numbers, None);
+                released.safe.extend(safe);
+                released.drop.extend(drop);
+                if numbers.taker != self.id {
+                    released.drop.push((numbers.taker, numbers));
+                }
+            }
+        }
+        released
+    }
+
+    /// Nobody will read these any more, as `by` says: what has been read is safe. Of what was received
+    /// here, those hear it that hold it, too.
+    pub(in crate::driver::cluster::worker) fn drop(
+        &mut self,
+        numbers: Numbers,
+        by: Option<WorkerId>,
+    ) -> Released {
+        let mut safe = Vec::new();
+        let mut others = BTreeSet::new();
+        let keys: Vec<Key> = self.lines.range(numbers.keys()).map(|(key, _)| *key).collect();
+        for key in keys {
+            let lines = self.lines.remove(&key);
+            let Some(mine) = self.mine.remove(&key) else { continue };
+            others.extend(lines.and_then(|lines| lines.other).filter(|other| by != Some(*other)));
+            self.waiting -= mine.waits;
+            match mine.state {
+                State::Pending { teller: Teller::Client(append), .. } => safe.push(append),
+                State::Pending { teller: Teller::Receiver(ack), .. } => drop(ack.done()),
+                State::Safe(_) => {}
+            }
+        }
+        Released { drop: others.into_iter().map(|other| (other, numbers)).collect(), safe }
+    }
+
+    /// A worker is gone, and nobody needs these any more that it received for a source. Who is to drop which of
+    /// them, too: a copy may be on its way to a worker that was not told.
+    pub(in crate::driver::cluster::worker) fn forget(
+        &mut self,
+        taker: WorkerId,
+        source: SourceId,
+        receipts: Spans,
+    ) -> Vec<(WorkerId, Numbers)> {
+        let all = (taker, source, 0)..=(taker, source, u64::MAX);
+        let is_over = |key: &Key| receipts.contains(key.2) && !is_pending(&self.mine, key);
+        let over: Vec<Key> =
+            self.lines.range(all).map(|(key, _)| *key).filter(|key| is_over(key)).collect();
+        let mut others = Vec::new();
+        for key in over {
+            let other = self.lines.remove(&key).and_then(|lines| lines.other);
+            others.extend(other.map(|other| (other, Numbers::one(key))));
+            if let Some(mine) = self.mine.remove(&key) {
+                self.waiting -= mine.waits;
+            }
+        }
+        self.forgotten.insert((taker, source), receipts);
+        others
+    }
+
+    /// Of what a task reads, the receipts that are not here.
+    pub(in crate::driver::cluster::worker) fn missing(&self, ranges: &[Range]) -> Vec<Key> {
+        let all = ranges.iter().filter_map(numbers);
+        let keys = all.flat_map(|n| (n.from..n.to).map(move |number| (n.taker, n.source, number)));
+        keys.filter(|key| !self.lines.contains_key(key)).collect()
+    }
+
+    /// The same, of some numbers: the gaps between those that are here.
+    pub(in crate::driver::cluster::worker) fn gaps(&self, numbers: Numbers) -> Vec<Numbers> {
+        let mut gaps = Vec::new();
+        let mut from = numbers.from;
+        for number in self.held(numbers).map(|(_, _, number)| number).chain([numbers.to]) {
+            if from < number {
+                gaps.push(Numbers { from, to: number, ..numbers });
+            }
+            from = number.saturating_add(1);
+        }
+        gaps
+    }
+
+    /// Of some numbers, those that are here.
+    pub(in crate::driver::cluster::worker) fn held(
+        &self,
+        numbers: Numbers,
+    ) -> impl Iterator<Item = Key> {
+        // A range that ends before it begins is nobody's.
+        let is_range = numbers.from < numbers.to;
+        let keys = is_range.then(|| self.lines.range(numbers.keys()).map(|(key, _)| *key));
+        keys.into_iter().flatten()
+    }
+
+    /// Whether a worker has been sent a copy, or has sent this one.
+    pub(in crate::driver::cluster::worker) fn is_shared_with(
+        &self,
+        key: Key,
+        by: WorkerId,
+    ) -> bool {
+        self.lines.get(&key).is_some_and(|lines| lines.other == Some(by))
+    }
+
+    /// The input that ranges of receipts are.
+    ///
+    /// # Errors
+    /// When one is not here.
+    pub(in crate::driver::cluster::worker) fn open(
+        &self,
+        ranges: &[Range],
+    ) -> Result<Input, SourceError> {
+        let mut receipts = Vec::new();
+        for range in ranges {
+            let missing = |why: &str| SourceError::Data {
+                what: range.split.to_string(),
+                why: why.to_owned(),
+            };
+            let numbers = numbers(range).ok_or_else(|| missing("names no receipts"))?;
+            for number in numbers.from..numbers.to {
+                let lines = self.lines.get(&(numbers.taker, numbers.source, number));
+                let lines =
+                    lines.ok_or_else(|| missing(&format!("receipt {number} is not here")))?;
+                let block = lines.block.get().map_err(|error| missing(&error.to_string()))?;
+                receipts.push((lines.entry.what.clone(), block));
+            }
+        }
+        Input::of_receipts(ranges.to_vec(), receipts)
+    }
+}
+
+/// The receipts that a range is made of.
+fn numbers(range: &Range) -> Option<Numbers> {
+    let (taker, source) = taker_of(&range.split)?;
+    (range.start < range.end).then_some(Numbers { taker, source, from: range.start, to: range.end })
+}

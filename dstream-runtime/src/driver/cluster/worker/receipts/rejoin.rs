@@ -1,0 +1,84 @@
+//! A worker joins again, after its master was replaced: what it has received and the copies that it has are
+//! all that stays, and the new master hears of them.
+//!
+//! Receipts keep the names that they got, with the id that the worker who received them had then. Who the
+//! other holder is has to be found out anew: workers tell each other what they hold.
+
+use super::*;
+
+/// So many receipts are told of in one message.
+const TOGETHER: usize = 1000;
+
+impl Receipts {
+    /// From now on this worker has another id, of a new master.
+    pub(in crate::driver::cluster::worker) fn rejoined(&mut self, id: WorkerId) {
+        self.were.push(std::mem::replace(&mut self.id, id));
+        // Of ids under which nothing is left, nothing has to be known.
+        let mine = &self.mine;
+        self.were.retain(|id| mine.keys().any(|key| key.0 == *id));
+        self.is_placed = false;
+        self.read.clear();
+        self.forgotten.clear();
+        self.unreported.clear();
+        for lines in self.lines.values_mut() {
+            (lines.other, lines.is_news) = (None, false);
+        }
+        for (key, mine) in &mut self.mine {
+            if let State::Pending { copied, registered, .. } = &mut mine.state {
+                (*copied, *registered) = (false, false);
+                self.unreported.entry(key.1).or_default().push_back(*key);
+            }
+        }
+    }
+
+    /// Everybody has been placed: who holds something of what this worker holds has said so.
+    pub(in crate::driver::cluster::worker) fn placed(&mut self) {
+        self.is_placed = true;
+    }
+
+    /// What a new master is told of what is held here; what clients wait for is reported when there is a
+    /// second holder.
+    pub(in crate::driver::cluster::worker) fn holds(&self) -> Vec<WorkerNote> {
+        let mut by_source: BTreeMap<SourceId, Vec<(Receipt, u64)>> = BTreeMap::new();
+        for (key, lines) in self.lines.iter().filter(|(key, _)| !is_pending(&self.mine, key)) {
+            let (taker, source, number) = *key;
+            let (bytes, client) = (lines.bytes, lines.entry.client);
+            let receipt = Receipt { taker, number, copy: None, bytes, client };
+            by_source.entry(source).or_default().push((receipt, lines.entry.records));
+        }
+        let notes = by_source.into_iter().flat_map(|(source, receipts)| {
+            let some = receipts.chunks(TOGETHER).map(<[_]>::to_vec).collect::<Vec<_>>();
+            some.into_iter().map(move |receipts| WorkerNote::Holds { source, receipts })
+        });
+        notes.collect()
+    }
+
+    /// What the others are told of what is held here; nothing with the first master there is.
+    pub(in crate::driver::cluster::worker) fn holding(&self) -> Option<Vec<Numbers>> {
+        let mut all: Vec<Numbers> = Vec::new();
+        for (taker, source, number) in self.lines.keys().copied() {
+            match all.last_mut() {
+                Some(last) if (last.taker, last.source, last.to) == (taker, source, number) => {
+                    last.to += 1;
+                }
+                _ if !is_older(taker, self.id) => {}
+                _ => all.push(Numbers::one((taker, source, number))),
+            }
+        }
+        (!all.is_empty()).then_some(all)
+    }
+
+    /// Of these, what is held here, and by nobody else as far as it is known.
+    pub(in crate::driver::cluster::worker) fn lone(&self, numbers: Numbers) -> Vec<Key> {
+        let alone = |key: &Key| self.lines.get(key).is_some_and(|lines| lines.other.is_none());
+        self.held(numbers).filter(alone).collect()
+    }
+
+    /// Another worker holds this, too, as it says itself; the master hears it from there.
+    pub(in crate::driver::cluster::worker) fn shared(&mut self, key: Key, by: WorkerId) -> Settled {
+        if let Some(lines) = self.lines.get_mut(&key) {
+            lines.other = Some(by);
+        }
+        self.copied(key, Some(by))
+    }
+}

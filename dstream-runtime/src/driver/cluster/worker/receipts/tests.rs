@@ -1,0 +1,269 @@
+//! What becomes of receipts, step by step.
+
+use super::*;
+use crate::block::BufferPool;
+use crate::id::{Partition, TaskId};
+use crate::sched::message::TaskInput;
+use crate::source::receive::receipt_split;
+use crate::store::StoreOptions;
+
+mod model;
+
+const SOURCE: SourceId = SourceId(0);
+const ME: WorkerId = WorkerId(1);
+const OTHER: WorkerId = WorkerId(2);
+const THIRD: WorkerId = WorkerId(3);
+
+fn block() -> Block {
+    let mut buffer = BufferPool::new(0).take(2);
+    buffer.bytes_mut().extend_from_slice(b"x\n");
+    Block::raw(buffer)
+}
+
+fn append(number: u64) -> Append {
+    let (peer, client) = (PeerId(7), ClientId(9));
+    let (source, lines) = (SOURCE, block());
+    Append { peer, source, client, number, lines, records: 1, header: None }
+}
+
+fn store() -> (tempfile::TempDir, BlockStore) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = BlockStore::new(StoreOptions::new(1 << 20, dir.path()));
+    (dir, store)
+}
+
+fn range(taker: WorkerId, start: u64, end: u64) -> Range {
+    Range { split: receipt_split(taker, SOURCE), start, end }
+}
+
+fn numbers(taker: WorkerId, from: u64, to: u64) -> Numbers {
+    Numbers { taker, source: SOURCE, from, to }
+}
+
+fn begin(receipts: &mut Receipts, batch: u64, range: Range) {
+    let ranges = vec![range];
+    let input = TaskInput { source: SOURCE, partition: Partition(0), ranges };
+    receipts.begins(BatchSeq(batch), &[input]);
+}
+
+/// Numbers that the master is told of, and who has the copies.
+fn reported(receipts: &mut Receipts) -> Vec<(u64, Option<WorkerId>)> {
+    let told = receipts.reports().into_iter().map(|note| match note {
+        WorkerNote::Received { receipt, .. } => (receipt.number, receipt.copy),
+        other => panic!("{other:?}"),
+    });
+    told.collect()
+}
+
+fn told(settled: &Settled) -> Option<u64> {
+    settled.append.map(|append| append.number)
+}
+
+#[test]
+fn a_client_is_told_once_both_have_its_lines() {
+    let (_dir, store) = store();
+    let mut receipts = Receipts::new(ME);
+    let key = receipts.appended(append(5), Some(OTHER), &store);
+    assert_eq!(reported(&mut receipts), []);
+    // Whoever was not to have it does not count.
+    assert_eq!(told(&receipts.copied(key, Some(THIRD))), None);
+    assert_eq!(reported(&mut receipts), []);
+    assert_eq!(told(&receipts.copied(key, Some(OTHER))), None);
+    assert_eq!(reported(&mut receipts), [(1, Some(OTHER))]);
+    assert!(receipts.is_pending(SOURCE));
+    assert_eq!(told(&receipts.registered(key, Registered::Taken)), Some(5));
+    assert!(!receipts.is_pending(SOURCE) && receipts.waiting == 2);
+    begin(&mut receipts, 3, range(ME, 1, 2));
+    assert_eq!(receipts.waiting, 0);
+    assert!(receipts.release(BatchSeq(3)).drop.is_empty(), "the batch is not over");
+    let released = receipts.release(BatchSeq(4));
+    assert!(released.safe.is_empty(), "it was told");
+    assert_eq!(released.drop, [(OTHER, numbers(ME, 1, 2))]);
+    assert!(receipts.lines.is_empty() && receipts.mine.is_empty());
+}
+
+#[test]
+fn receipts_are_reported_in_order_whoever_has_its_copy_first() {
+    let (_dir, store) = store();
+    let mut receipts = Receipts::new(ME);
+    let first = receipts.appended(append(1), Some(OTHER), &store);
+    let second = receipts.appended(append(2), Some(THIRD), &store);
+    receipts.copied(second, Some(THIRD));
+    assert_eq!(reported(&mut receipts), []);
+    // The copy of the first is lost on its way, and another is to have one.
+    assert_eq!(receipts.orphaned(OTHER, Some(THIRD)), [first]);
+    assert_eq!(reported(&mut receipts), []);
+    assert!(!receipts.is_news(first, THIRD), "it will be reported with it");
+    receipts.copied(first, Some(THIRD));
+    assert_eq!(reported(&mut receipts), [(1, Some(THIRD)), (2, Some(THIRD))]);
+}
+
+#[test]
+fn without_another_worker_nothing_waits_for_a_copy_and_one_that_comes_gets_it() {
+    let (_dir, store) = store();
+    let mut receipts = Receipts::new(ME);
+    let alone = receipts.appended(append(1), None, &store);
+    assert_eq!(reported(&mut receipts), [(1, None)]);
+    assert_eq!(told(&receipts.registered(alone, Registered::Taken)), Some(1));
+    let pending = receipts.appended(append(2), Some(OTHER), &store);
+    assert_eq!(receipts.orphaned(OTHER, None), [pending]);
+    assert_eq!(told(&receipts.copied(pending, None)), None);
+    assert_eq!(reported(&mut receipts), [(2, None)]);
+    assert_eq!(receipts.alone(THIRD), [alone, pending]);
+    assert!(receipts.alone(THIRD).is_empty());
+    // The master hears of both; the client of the second waits for both.
+    assert_eq!(told(&receipts.registered(pending, Registered::Taken)), None);
+    assert!(receipts.is_news(alone, THIRD) && receipts.is_news(pending, THIRD));
+    assert!(!receipts.is_news(pending, THIRD));
+    assert_eq!(told(&receipts.copied(pending, Some(THIRD))), Some(2));
+}
+
+#[test]
+fn copies_of_a_lost_worker_get_another_holder() {
+    let (_dir, store) = store();
+    let mut receipts = Receipts::new(ME);
+    let entry = |n: u64| {
+        let what = Carried::lines(format!("client, append {n}").into(), 0, None, 2);
+        Entry { what, records: 1, client: None }
+    };
+    let keys = [1, 2].map(|n| (OTHER, SOURCE, n));
+    for key in keys {
+        receipts.keep(key, entry(key.2), block(), Some(OTHER), &store);
+    }
+    assert!(receipts.is_shared_with(keys[0], OTHER) && !receipts.is_shared_with(keys[0], THIRD));
+    assert_eq!(receipts.orphaned(OTHER, Some(THIRD)), keys);
+    assert!(receipts.is_news(keys[0], THIRD) && !receipts.is_news(keys[1], OTHER));
+    assert_eq!(receipts.copy_of(keys[1]).unwrap().0, entry(2));
+    // It reads them as the heir; when the batch is over, whoever is there of the others drops them.
+    begin(&mut receipts, 1, range(OTHER, 1, 3));
+    assert!(receipts.missing(&[range(OTHER, 1, 3)]).is_empty());
+    assert!(receipts.open(&[range(OTHER, 1, 3)]).is_ok());
+    assert_eq!(receipts.release(BatchSeq(2)).drop, [(OTHER, numbers(OTHER, 1, 3))]);
+    assert!(receipts.lines.is_empty());
+}
+
+#[test]
+fn what_is_read_by_who_has_the_copy_is_dropped_by_all_others() {
+    let (_dir, store) = store();
+    let mut receipts = Receipts::new(ME);
+    let key = receipts.appended(append(1), Some(OTHER), &store);
+    receipts.copied(key, Some(OTHER));
+    // The answer of the master is on its way while the batch is over already.
+    let released = receipts.drop(numbers(ME, 1, 2), Some(THIRD));
+    assert_eq!(released.drop, [(OTHER, numbers(ME, 1, 2))]);
+    assert_eq!(released.safe.iter().map(|append| append.number).collect::<Vec<_>>(), [1]);
+    assert_eq!(told(&receipts.registered(key, Registered::Taken)), None, "it was told");
+    let key = receipts.appended(append(2), Some(OTHER), &store);
+    assert!(receipts.drop(Numbers::one(key), Some(OTHER)).drop.is_empty());
+    assert!(
+        receipts.lines.is_empty() && receipts.waiting == 0 && reported(&mut receipts).is_empty()
+    );
+}
+
+#[test]
+fn of_a_forgotten_worker_nothing_is_kept() {
+    let (_dir, store) = store();
+    let mut receipts = Receipts::new(ME);
+    let entry = Entry { what: Carried::lines("x".into(), 0, None, 2), records: 1, client: None };
+    let keep = |receipts: &mut Receipts, taker, number| {
+        receipts.keep((taker, SOURCE, number), entry.clone(), block(), Some(THIRD), &store);
+    };
+    keep(&mut receipts, OTHER, 1);
+    keep(&mut receipts, THIRD, 1);
+    receipts.forget(OTHER, SOURCE, Spans::all());
+    keep(&mut receipts, OTHER, 2);
+    assert_eq!(receipts.lines.keys().collect::<Vec<_>>(), [&(THIRD, SOURCE, 1)]);
+}
+
+#[test]
+fn gaps_are_what_is_not_held() {
+    let (_dir, store) = store();
+    let mut receipts = Receipts::new(ME);
+    for number in [2, 3, 6] {
+        let entry =
+            Entry { what: Carried::lines("x".into(), 0, None, 2), records: 1, client: None };
+        receipts.keep((OTHER, SOURCE, number), entry, block(), None, &store);
+    }
+    let gaps = |from, to| {
+        let gaps = receipts.gaps(numbers(OTHER, from, to));
+        gaps.into_iter().map(|gap| (gap.from, gap.to)).collect::<Vec<_>>()
+    };
+    assert_eq!(gaps(1, 9), [(1, 2), (4, 6), (7, 9)]);
+    assert_eq!(gaps(2, 4), []);
+    assert_eq!(gaps(0, u64::MAX), [(0, 2), (4, 6), (7, u64::MAX)]);
+    assert_eq!(gaps(5, 5), []);
+    assert_eq!(gaps(7, 3), []);
+    let missing = receipts.missing(&[range(OTHER, 5, 8), range(ME, 1, 2)]);
+    assert_eq!(missing, [(OTHER, SOURCE, 5), (OTHER, SOURCE, 7), (ME, SOURCE, 1)]);
+}
+
+mod asking {
+    use std::time::Instant;
+
+    use super::super::wanted::Wanted;
+    use super::*;
+    use crate::id::{Attempt, StageId};
+    use crate::sched::worker::RunTask;
+    use crate::time::BatchTime;
+
+    fn run(batch: u64) -> RunTask {
+        RunTask {
+            task: TaskId { batch: BatchSeq(batch), stage: StageId(0), partition: Partition(0) },
+            attempt: Attempt(0),
+            time: BatchTime(0),
+            emits: true,
+            inputs: Vec::new(),
+            ranges: Vec::new(),
+        }
+    }
+
+    fn key(number: u64) -> Key {
+        (OTHER, SOURCE, number)
+    }
+
+    #[test]
+    fn who_received_is_asked_first_and_then_everybody() {
+        let mut wanted = Wanted::new(ME);
+        let there = [OTHER, THIRD];
+        let missing = [key(1), key(2), key(4)];
+        let asked = wanted.want(run(1), &missing, &there, Instant::now()).ok().unwrap();
+        assert_eq!(asked, [(OTHER, numbers(OTHER, 1, 3)), (OTHER, numbers(OTHER, 4, 5))]);
+        assert!(wanted.came(key(1)).is_none() && wanted.came(key(1)).is_none());
+        // One that comes meanwhile is asked only if whoever received it has no more to say.
+        assert!(wanted.is_there(WorkerId(4)).is_empty());
+        let (questions, lost) = wanted.gone(OTHER, &[THIRD]);
+        assert_eq!(questions, [(THIRD, numbers(OTHER, 2, 3)), (THIRD, numbers(OTHER, 4, 5))]);
+        assert!(lost.is_empty());
+        assert_eq!(wanted.is_there(WorkerId(4)).len(), 2);
+        assert!(wanted.is_there(WorkerId(4)).is_empty() && wanted.is_there(THIRD).is_empty());
+        assert!(wanted.came(key(2)).is_none());
+        assert_eq!(wanted.came(key(4)), Some(run(1)));
+        assert!(wanted.gone(THIRD, &[]).1.is_empty());
+    }
+
+    #[test]
+    fn a_task_fails_when_nobody_has_what_it_reads() {
+        let mut wanted = Wanted::new(ME);
+        let missing = [key(1), key(2), key(7)];
+        wanted.want(run(1), &missing, &[THIRD, WorkerId(4)], Instant::now()).ok().unwrap();
+        assert!(wanted.not_at(THIRD, numbers(OTHER, 1, 9), &[THIRD]).1.is_empty());
+        let (_, lost) = wanted.not_at(WorkerId(4), numbers(OTHER, 2, 8), &[THIRD, WorkerId(4)]);
+        let [(task, error)] = &lost[..] else { panic!("{}", lost.len()) };
+        let text = error.to_string();
+        assert_eq!(*task, run(1));
+        assert!(text.contains("receipt 2 and 1 more of ") && text.contains("both gone"), "{text}");
+        assert!(wanted.came(key(1)).is_none(), "it was given back");
+        let alone = wanted.want(run(2), &missing, &[], Instant::now()).unwrap_err();
+        assert!(alone.1.to_string().contains("nobody else"), "{}", alone.1);
+    }
+
+    #[test]
+    fn a_batch_that_is_over_asks_no_more() {
+        let mut wanted = Wanted::new(ME);
+        wanted.want(run(1), &[key(1)], &[THIRD], Instant::now()).ok().unwrap();
+        wanted.want(run(2), &[key(2)], &[THIRD], Instant::now()).ok().unwrap();
+        wanted.forget(BatchSeq(2));
+        assert!(wanted.came(key(1)).is_none());
+        assert_eq!(wanted.came(key(2)), Some(run(2)));
+    }
+}

@@ -1,0 +1,228 @@
+//! Tasks that read receipts which are not here: those of a worker that is lost, whose heir this one is.
+//!
+//! Decides who is asked: the worker that received them if it is there, and if it has none of it, or is not
+//! there, all others. Invariant: a receipt that is asked for belongs to a task that waits, and somebody
+//! still owes an answer about it; a task whose receipts nobody has is given back to fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::{Key, Numbers, is_older};
+use crate::id::{BatchSeq, TaskId, WorkerId};
+use crate::sched::worker::RunTask;
+use crate::source::SourceError;
+
+/// After its master was replaced, a worker has so long to join again with what it holds.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Tasks that wait, and what they miss.
+pub(in crate::driver::cluster::worker) struct Wanted {
+    id: WorkerId,
+    tasks: BTreeMap<TaskId, Waits>,
+    asked: BTreeMap<Key, Asked>,
+}
+
+struct Waits {
+    run: RunTask,
+    /// How many receipts it misses.
+    missing: usize,
+    since: Instant,
+}
+
+struct Asked {
+    task: TaskId,
+    /// Who has been asked.
+    whom: BTreeSet<WorkerId>,
+    /// Those of them who have not answered.
+    waits_for: BTreeSet<WorkerId>,
+}
+
+/// A worker to be asked for some receipts.
+pub(in crate::driver::cluster::worker) type Question = (WorkerId, Numbers);
+
+/// A task that cannot be run, and why.
+pub(in crate::driver::cluster::worker) type Lost = (RunTask, SourceError);
+
+impl Wanted {
+    pub(in crate::driver::cluster::worker) fn new(id: WorkerId) -> Self {
+        Self { id, tasks: BTreeMap::new(), asked: BTreeMap::new() }
+    }
+
+    /// A task is ready but for receipts that are not here. Whom to ask of those that are there, or why
+    /// there is nobody.
+    pub(in crate::driver::cluster::worker) fn want(
+        &mut self,
+        run: RunTask,
+        missing: &[Key],
+        there: &[WorkerId],
+        now: Instant,
+    ) -> Result<Vec<Question>, Box<Lost>> {
+        let task = run.task;
+        self.give_up(task);
+        let nowhere = missing.iter().find(|key| there.is_empty() && !is_older(key.0, self.id));
+        if let Some(nowhere) = nowhere {
+            let error = lost(&[*nowhere], &BTreeSet::new());
+            return Err(Box::new((run, error)));
+        }
+        let mut questions = Vec::new();
+        for key in missing {
+            let whom = match there.contains(&key.0) {
+                true => BTreeSet::from([key.0]),
+                false => there.iter().copied().collect(),
+            };
+            questions.extend(whom.iter().map(|worker| (*worker, *key)));
+            self.asked.insert(*key, Asked { task, waits_for: whom.clone(), whom });
+        }
+        self.tasks.insert(task, Waits { run, missing: missing.len(), since: now });
+        Ok(joined(questions))
+    }
+
+    /// A receipt is here; the task if it was the last one that it missed.
+    pub(in crate::driver::cluster::worker) fn came(&mut self, key: Key) -> Option<RunTask> {
+        let task = self.asked.remove(&key)?.task;
+        let waits = self.tasks.get_mut(&task)?;
+        waits.missing -= 1;
+        if waits.missing > 0 {
+            return None;
+        }
+        self.tasks.remove(&task).map(|waits| waits.run)
+    }
+
+    /// A worker has none of these: whom else to ask, and the tasks for which there is nobody.
+    pub(in crate::driver::cluster::worker) fn not_at(
+        &mut self,
+        worker: WorkerId,
+        numbers: Numbers,
+        there: &[WorkerId],
+    ) -> (Vec<Question>, Vec<Lost>) {
+        let keys = if numbers.from < numbers.to { Some(numbers.keys()) } else { None };
+        let of = keys.into_iter().flat_map(|keys| self.asked.range(keys).map(|(key, _)| *key));
+        let of: Vec<Key> = of.collect();
+        self.answered(worker, &of, there)
+    }
+
+    /// A worker is gone, and answers nothing any more.
+    pub(in crate::driver::cluster::worker) fn gone(
+        &mut self,
+        worker: WorkerId,
+        there: &[WorkerId],
+    ) -> (Vec<Question>, Vec<Lost>) {
+        let all: Vec<Key> = self.asked.keys().copied().collect();
+        self.answered(worker, &all, there)
+    }
+
+    /// Another worker can be reached: what is to be asked there.
+    pub(in crate::driver::cluster::worker) fn is_there(
+        &mut self,
+        worker: WorkerId,
+    ) -> Vec<Question> {
+        let mut questions = Vec::new();
+        for (key, asked) in &mut self.asked {
+            // Whoever has received it is asked alone.
+            if !asked.waits_for.contains(&key.0) && asked.whom.insert(worker) {
+                asked.waits_for.insert(worker);
+                questions.push((worker, *key));
+            }
+        }
+        joined(questions)
+    }
+
+    /// Batches before this one are over.
+    pub(in crate::driver::cluster::worker) fn forget(&mut self, oldest: BatchSeq) {
+        self.tasks.retain(|task, _| task.batch >= oldest);
+        self.asked.retain(|_, asked| asked.task.batch >= oldest);
+    }
+
+    fn answered(
+        &mut self,
+        worker: WorkerId,
+        keys: &[Key],
+        there: &[WorkerId],
+    ) -> (Vec<Question>, Vec<Lost>) {
+        let mut questions = Vec::new();
+        let mut nowhere: BTreeMap<TaskId, (Vec<Key>, BTreeSet<WorkerId>)> = BTreeMap::new();
+        for key in keys {
+            let Some(asked) = self.asked.get_mut(key) else { continue };
+            if !asked.waits_for.remove(&worker) || !asked.waits_for.is_empty() {
+                continue;
+            }
+            let others = there.iter().filter(|other| !asked.whom.contains(other));
+            asked.waits_for.extend(others);
+            asked.whom.extend(&asked.waits_for);
+            questions.extend(asked.waits_for.iter().map(|other| (*other, *key)));
+            // Whoever was there with another master may still come.
+            if asked.waits_for.is_empty() && !is_older(key.0, self.id) {
+                let (keys, whom) = nowhere.entry(asked.task).or_default();
+                keys.push(*key);
+                whom.extend(&asked.whom);
+            }
+        }
+        let lost = nowhere.into_iter().filter_map(|(task, (keys, whom))| {
+            let run = self.give_up(task)?;
+            Some((run, lost(&keys, &whom)))
+        });
+        let lost = lost.collect();
+        (joined(questions), lost)
+    }
+
+    /// Tasks that have waited too long for workers that may come again.
+    pub(in crate::driver::cluster::worker) fn overdue(&mut self, now: Instant) -> Vec<Lost> {
+        let is_overdue = |waits: &Waits| now.saturating_duration_since(waits.since) >= GRACE;
+        let overdue: Vec<TaskId> =
+            self.tasks.iter().filter(|(_, w)| is_overdue(w)).map(|(task, _)| *task).collect();
+        let mut all = Vec::new();
+        for task in overdue {
+            let of = self.asked.iter().filter(|(_, a)| a.task == task && a.waits_for.is_empty());
+            let (keys, whom): (Vec<Key>, Vec<_>) = of.map(|(key, a)| (*key, &a.whom)).unzip();
+            if keys.is_empty() {
+                // Somebody owes an answer.
+                continue;
+            }
+            let error = lost(&keys, &whom.into_iter().flatten().copied().collect());
+            all.extend(self.give_up(task).map(|run| (run, error)));
+        }
+        all
+    }
+
+    fn give_up(&mut self, task: TaskId) -> Option<RunTask> {
+        let waits = self.tasks.remove(&task)?;
+        self.asked.retain(|_, asked| asked.task != task);
+        Some(waits.run)
+    }
+}
+
+/// Receipts that follow each other are asked for together.
+fn joined(mut questions: Vec<(WorkerId, Key)>) -> Vec<Question> {
+    questions.sort_unstable();
+    let mut joined: Vec<Question> = Vec::new();
+    for (worker, key) in questions {
+        match joined.last_mut() {
+            Some((of, last))
+                if *of == worker
+                    && (last.taker, last.source) == (key.0, key.1)
+                    && last.to == key.2 =>
+            {
+                last.to += 1;
+            }
+            _ => joined.push((worker, Numbers::one(key))),
+        }
+    }
+    joined
+}
+
+/// Nobody has these receipts of a task.
+fn lost(keys: &[Key], asked: &BTreeSet<WorkerId>) -> SourceError {
+    let (first, more) = (keys.first().copied(), keys.len().saturating_sub(1));
+    let what = first.map_or_else(String::new, |(taker, source, number)| {
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("receipt {number}{more} of {taker} for {source}")
+    });
+    let asked: Vec<String> =
+        asked.iter().filter(|w| Some(**w) != first.map(|f| f.0)).map(WorkerId::to_string).collect();
+    let asked = if asked.is_empty() { "nobody else".to_owned() } else { asked.join(", ") };
+    let why = format!(
+        "what clients have sent is lost: the worker that received it and the one that had the copy are \
+         both gone (asked: {asked})"
+    );
+    SourceError::Data { what, why }
+}

@@ -1,0 +1,316 @@
+//! What the master knows of receipts: who holds them, which are part of a batch, what clients have sent.
+//!
+//! Invariant: a receipt is *seen* from the moment on that it is reported, and *waits* until a batch takes
+//! it; what is seen and does not wait never waits again. A master that goes on for another knows what was so
+//! at the last cut, and hears of the rest from the workers that hold it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::clients::Clients;
+use super::push::{Receipt, Registered, receipt_split};
+use super::{Refusal, Spans};
+use crate::id::{SourceId, WorkerId};
+use crate::source::{Position, SourceError};
+
+/// So many workers that are gone, and of whom nobody needs anything any more, are remembered by what they
+/// had received: a copy of it may still turn up.
+const REMEMBERED: usize = 1 << 10;
+
+/// What is known of receipts.
+#[derive(Default)]
+pub(super) struct Book {
+    takers: BTreeMap<WorkerId, Taker>,
+    clients: Clients,
+    /// The partitions of each worker that has any.
+    pub(super) owned: BTreeMap<WorkerId, Vec<usize>>,
+    /// How many batches have been cut: the number of the last.
+    cut: u64,
+    pub(super) stopping: bool,
+    /// Every worker that may hold something has had time to say so.
+    complete: bool,
+    /// What is lost for ever.
+    pub(super) lost: Option<SourceError>,
+}
+
+/// A worker that receives.
+#[derive(Default)]
+struct Taker {
+    /// The numbers that were reported.
+    seen: Spans,
+    /// In order of their numbers: those that no batch has taken.
+    waiting: BTreeMap<u64, Waiting>,
+    /// The last batch that has something of it.
+    last_cut: u64,
+    /// Its receiver is open.
+    open: bool,
+    /// The worker is not there any more.
+    gone: bool,
+    /// It was there when there was another master: copies may turn up late.
+    is_old: bool,
+    /// It was said that nobody needs anything of it.
+    is_over: bool,
+}
+
+/// A receipt that no batch has taken.
+struct Waiting {
+    bytes: u64,
+    /// Who has it; who received it comes first, if it is there.
+    holders: Vec<WorkerId>,
+}
+
+/// Receipts that one worker will read.
+#[derive(Default)]
+pub(super) struct Share {
+    pub(super) receipts: Vec<(WorkerId, u64, u64)>,
+    pub(super) bytes: u64,
+}
+
+/// What another process has to know to go on, as it is written down.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    cut: u64,
+    takers: Vec<WrittenTaker>,
+    clients: Vec<(u128, Spans)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenTaker {
+    worker: WorkerId,
+    seen: Spans,
+    last_cut: u64,
+    /// Number and bytes of what waits.
+    waiting: Vec<(u64, u64)>,
+}
+
+impl Book {
+    pub(super) fn opened(&mut self, worker: WorkerId) {
+        self.takers.entry(worker).or_default().open = true;
+    }
+
+    pub(super) fn closed(&mut self, worker: WorkerId) {
+        if let Some(taker) = self.takers.get_mut(&worker) {
+            taker.open = false;
+        }
+    }
+
+    /// A worker reports what it has received.
+    pub(super) fn register(&mut self, receipt: Receipt) -> Result<Registered, Refusal> {
+        let taker = self.takers.entry(receipt.taker).or_default();
+        if taker.seen.contains(receipt.number) {
+            return Ok(Registered::Again);
+        }
+        taker.seen.insert(receipt.number);
+        if let Some(batch) = receipt.client
+            && !self.clients.take(batch)?
+        {
+            return Ok(Registered::Known);
+        }
+        let holders = [receipt.taker].into_iter().chain(receipt.copy).collect();
+        taker.waiting.insert(receipt.number, Waiting { bytes: receipt.bytes, holders });
+        Ok(Registered::Taken)
+    }
+
+    /// A worker holds something that a worker of the time of another master has received.
+    pub(super) fn reclaim(&mut self, receipt: Receipt, by: WorkerId) -> Registered {
+        // It may be all that is known of the other master, if that one never cut anything.
+        self.clients.expect_gaps();
+        let old = || Taker { gone: true, is_old: true, ..Taker::default() };
+        let taker = self.takers.entry(receipt.taker).or_insert_with(old);
+        let holders = [by].into_iter().chain(receipt.copy);
+        if let Some(waiting) = taker.waiting.get_mut(&receipt.number) {
+            for holder in holders {
+                waiting.hold(holder);
+            }
+            return Registered::Again;
+        }
+        // Whoever comes late is told again what is over.
+        taker.is_over = false;
+        if !taker.seen.insert(receipt.number) {
+            // Some batch has it, or another receipt has the same lines: it is kept until all is over.
+            return Registered::Again;
+        }
+        // There are no gaps for one that goes on.
+        if receipt.client.is_some_and(|batch| self.clients.take(batch) != Ok(true)) {
+            return Registered::Known;
+        }
+        let waiting = Waiting { bytes: receipt.bytes, holders: holders.collect() };
+        taker.waiting.insert(receipt.number, waiting);
+        Registered::Taken
+    }
+
+    /// Another worker has a copy of something.
+    pub(super) fn copied(&mut self, taker: WorkerId, number: u64, by: WorkerId) {
+        let taker = self.takers.get_mut(&taker);
+        // What a batch has taken is read by whoever that batch has found.
+        if let Some(waiting) = taker.and_then(|taker| taker.waiting.get_mut(&number)) {
+            waiting.hold(by);
+        }
+    }
+
+    /// A worker is gone; what nobody holds any more is lost.
+    pub(super) fn gone(&mut self, worker: WorkerId, source: SourceId) {
+        if let Some(taker) = self.takers.get_mut(&worker) {
+            (taker.open, taker.gone) = (false, true);
+        }
+        let mut lost = 0;
+        for taker in self.takers.values_mut() {
+            for waiting in taker.waiting.values_mut() {
+                let held = waiting.holders.contains(&worker);
+                waiting.holders.retain(|holder| *holder != worker);
+                let is_lost = held && waiting.holders.is_empty();
+                lost += u64::from(is_lost && (self.complete || !taker.is_old));
+            }
+        }
+        self.lose(lost, worker, source);
+    }
+
+    /// Every worker that may hold something has had time to say so: what nobody holds is lost.
+    pub(super) fn completed(&mut self, source: SourceId) {
+        self.complete = true;
+        for (worker, taker) in &self.takers {
+            let lost = taker.waiting.values().filter(|waiting| waiting.holders.is_empty()).count();
+            if lost > 0 {
+                let worker = *worker;
+                return self.lose(lost as u64, worker, source);
+            }
+        }
+    }
+
+    fn lose(&mut self, lost: u64, worker: WorkerId, source: SourceId) {
+        if lost > 0 && self.lost.is_none() {
+            self.lost = Some(SourceError::Data {
+                what: receipt_split(worker, source).to_string(),
+                why: format!(
+                    "{lost} blocks of lines that clients had sent are lost: every worker that held \
+                     them is gone"
+                ),
+            });
+        }
+    }
+
+    /// Batches before this one are over: of which workers that are gone nobody needs what any more.
+    pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, Spans)> {
+        let mut over = Vec::new();
+        for (worker, taker) in &mut self.takers {
+            let is_over = taker.gone && taker.waiting.is_empty() && taker.last_cut < oldest;
+            if is_over && !std::mem::replace(&mut taker.is_over, true) {
+                // Of one that was there with this master, nothing else can turn up.
+                let spans = if taker.is_old { taker.seen.clone() } else { Spans::all() };
+                over.push((*worker, spans));
+            }
+        }
+        if !over.is_empty() {
+            self.forget();
+        }
+        over
+    }
+
+    /// Forgets the oldest of those that are over, if they are many.
+    fn forget(&mut self) {
+        let over = self.takers.iter().filter(|(_, taker)| taker.is_over);
+        let over: Vec<WorkerId> = over.map(|(worker, _)| *worker).collect();
+        for worker in over.iter().take(over.len().saturating_sub(REMEMBERED)) {
+            self.takers.remove(worker);
+        }
+    }
+
+    pub(super) fn holds(&self, worker: WorkerId) -> bool {
+        self.waiting().any(|waiting| waiting.holders.contains(&worker))
+    }
+
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting().map(|waiting| waiting.bytes).sum()
+    }
+
+    /// Whether something may still come of it.
+    pub(super) fn is_open(&self) -> bool {
+        self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.takers.values().flat_map(|taker| taker.waiting.values())
+    }
+
+    /// Takes for the next batch what owners of these partitions hold, by who will read it.
+    pub(super) fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
+        self.cut += 1;
+        let Self { takers, owned, cut, .. } = self;
+        let mut shares: BTreeMap<WorkerId, Share> = BTreeMap::new();
+        for (worker, taker) in takers {
+            let Taker { waiting, last_cut, .. } = taker;
+            waiting.retain(|number, waiting| {
+                // Nobody is listed who owns nothing.
+                let owns = |worker: &&WorkerId| {
+                    owned.get(*worker).is_some_and(|places| places[0] < partitions)
+                };
+                let Some(reader) = waiting.holders.iter().find(owns) else {
+                    return true;
+                };
+                let share = shares.entry(*reader).or_default();
+                share.receipts.push((*worker, *number, waiting.bytes));
+                share.bytes += waiting.bytes;
+                *last_cut = *cut;
+                false
+            });
+        }
+        shares
+    }
+
+    /// What another process has to know to go on after the last cut.
+    pub(super) fn position(&self) -> Option<Position> {
+        let takers = self.takers.iter().map(|(worker, taker)| WrittenTaker {
+            worker: *worker,
+            seen: taker.seen.clone(),
+            last_cut: taker.last_cut,
+            waiting: taker.waiting.iter().map(|(number, w)| (*number, w.bytes)).collect(),
+        });
+        let written =
+            Written { cut: self.cut, takers: takers.collect(), clients: self.clients.latest() };
+        // Into memory, of types that know their lengths: it cannot fail.
+        postcard::to_allocvec(&written).ok().map(Position::from)
+    }
+
+    /// Goes on after the cut that had this position: all workers of that time are gone, and those that come
+    /// say what they hold.
+    pub(super) fn resume(position: &[u8]) -> Option<Self> {
+        let (written, rest): (Written, _) = postcard::take_from_bytes(position).ok()?;
+        let sound = written.takers.iter().map(|taker| &taker.seen);
+        let mut sound = sound.chain(written.clients.iter().map(|(_, taken)| taken));
+        if !rest.is_empty() || !sound.all(Spans::is_sound) {
+            return None;
+        }
+        let taker = |written: WrittenTaker| {
+            let waiting = written.waiting.into_iter();
+            let waiting = waiting.map(|(number, bytes)| {
+                let holders = Vec::new();
+                (number, Waiting { bytes, holders })
+            });
+            let taker = Taker {
+                seen: written.seen,
+                waiting: waiting.collect(),
+                last_cut: written.last_cut,
+                open: false,
+                gone: true,
+                is_old: true,
+                is_over: false,
+            };
+            (written.worker, taker)
+        };
+        Some(Self {
+            takers: written.takers.into_iter().map(taker).collect(),
+            clients: Clients::go_on(written.clients),
+            cut: written.cut,
+            ..Self::default()
+        })
+    }
+}
+
+impl Waiting {
+    fn hold(&mut self, by: WorkerId) {
+        if !self.holders.contains(&by) {
+            self.holders.push(by);
+        }
+    }
+}

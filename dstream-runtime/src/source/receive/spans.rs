@@ -1,0 +1,91 @@
+//! Sets of numbers that have few gaps, such as everything that has been reported so far.
+
+use serde::{Deserialize, Serialize};
+
+/// A set of numbers, kept as the runs without gaps that it is made of: from the first, up to before the
+/// second.
+///
+/// Invariant: runs are not empty, do not touch, and are in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spans {
+    runs: Vec<(u64, u64)>,
+}
+
+impl Spans {
+    /// All numbers there are, but for the last, which is no number of anything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self { runs: vec![(0, u64::MAX)] }
+    }
+
+    /// Whether it has this number.
+    #[must_use]
+    pub fn contains(&self, number: u64) -> bool {
+        let after = self.runs.partition_point(|run| run.0 <= number);
+        after > 0 && number < self.runs[after - 1].1
+    }
+
+    /// Adds a number; whether it was not there.
+    pub fn insert(&mut self, number: u64) -> bool {
+        let after = self.runs.partition_point(|run| run.0 <= number);
+        if after > 0 && number < self.runs[after - 1].1 {
+            return false;
+        }
+        let Some(end) = number.checked_add(1) else { return false };
+        let joins_before = after > 0 && self.runs[after - 1].1 == number;
+        let joins_after = self.runs.get(after).is_some_and(|run| run.0 == end);
+        match (joins_before, joins_after) {
+            (true, true) => self.runs[after - 1].1 = self.runs.remove(after).1,
+            (true, false) => self.runs[after - 1].1 = end,
+            (false, true) => self.runs[after].0 = number,
+            (false, false) => self.runs.insert(after, (number, end)),
+        }
+        true
+    }
+
+    /// One more than the highest.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.runs.last().map_or(0, |run| run.1)
+    }
+
+    /// Whether it can be what it says that it is: read from somewhere, it may be anything.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let ordered = self.runs.windows(2).all(|two| two[0].1 < two[1].0);
+        ordered && self.runs.iter().all(|run| run.0 < run.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_has_what_was_inserted(numbers in proptest::collection::vec(0..40_u64, 0..60)) {
+            let (mut spans, mut expected) = (Spans::default(), BTreeSet::new());
+            for number in numbers {
+                prop_assert_eq!(spans.insert(number), expected.insert(number));
+                prop_assert!(spans.is_sound());
+                for number in 0..42 {
+                    prop_assert_eq!(spans.contains(number), expected.contains(&number));
+                }
+                prop_assert_eq!(spans.end(), expected.last().map_or(0, |last| last + 1));
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_number_is_none() {
+        let mut spans = Spans::default();
+        assert!(!spans.insert(u64::MAX) && spans == Spans::default());
+        assert!(Spans::all().contains(0) && Spans::all().is_sound());
+        assert!(!Spans { runs: vec![(3, 3)] }.is_sound());
+        assert!(!Spans { runs: vec![(5, 7), (7, 9)] }.is_sound());
+    }
+}

@@ -1,0 +1,316 @@
+//! Workers are killed that have received what clients push, or hold the copies: what a client was told is
+//! safe is processed once, and nothing is processed twice.
+//!
+//! The job has state, and saves it rarely: whoever takes over from a killed worker has to read again what
+//! that one had received since it started.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{JoinHandle, Thread};
+use std::time::Duration;
+
+use dstream::client::{Client, ClientError, ClientOptions};
+use rustix::process::Signal;
+
+use super::crew::Cluster;
+use crate::job::{Ended, Job, Running};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Counts the words of what is pushed, in every batch, to standard output.
+fn counting(job: Job, source: &str) -> Job {
+    let job = job.source("lines", source).sink("counts", "csv+stdout:").sink("windowed", "none:");
+    let job = job.args(["--summary", "json"]);
+    job.args(["--checkpoint", "3s"])
+}
+
+/// A master and its workers.
+fn cluster(dir: &Cluster, source: &str, workers: usize) -> (Running, SocketAddr, Vec<Running>) {
+    let mut master = counting(dir.master(workers as u32), source).start();
+    let addr = master.listening();
+    let names = (1..=workers).map(|n| format!("w{n}"));
+    let mut crew: Vec<_> = names.map(|name| dir.worker(&name, addr).start()).collect();
+    crew.iter_mut().for_each(|worker| drop(worker.placed(1)));
+    (master, addr, crew)
+}
+
+/// Which worker listens, and where, the last of so many times.
+fn receiving(master: &mut Running, times: usize) -> (usize, SocketAddr) {
+    master.wait("a receiver", |job| job.events("receiving").count() >= times);
+    let event = master.events("receiving").last().expect("it was just there");
+    let url = event["url"].as_str().expect("it has one");
+    let addr = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
+    let name = event["worker"].as_str().and_then(|name| name.strip_prefix('w'));
+    let worker: usize = name.and_then(|n| n.parse().ok()).expect("it is one of the crew");
+    (worker - 1, addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{event}")))
+}
+
+fn kill(crew: &mut [Option<Running>], which: usize) {
+    crew[which].take().expect("it lives").signal(Signal::KILL);
+}
+
+/// How often each word was counted.
+fn counted(done: &Ended) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for line in &done.out[..done.out.len() - 1] {
+        let (word, count) = line.rsplit_once(',').unwrap_or_else(|| panic!("{line}"));
+        if let Ok(count) = count.parse::<u64>() {
+            *counts.entry(word.to_owned()).or_default() += count;
+        }
+    }
+    counts
+}
+
+/// Checks that what was acknowledged counts once, and what was not once at most.
+#[track_caller]
+fn assert_once(done: &Ended, safe: &[String], unsure: &[String]) {
+    let mut counts = counted(done);
+    let missing: Vec<_> = safe.iter().filter(|word| counts.remove(*word) != Some(1)).collect();
+    let shown = &missing[..missing.len().min(20)];
+    assert!(missing.is_empty(), "{} not once: {shown:?} {}", missing.len(), done.said());
+    for word in unsure {
+        assert!(counts.remove(word).is_none_or(|count| count == 1), "{word} {}", done.said());
+    }
+    assert!(counts.is_empty(), "nobody sent {counts:?}");
+}
+
+/// Runs something of the client library to its end.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let (mut context, mut future) = (Context::from_waker(&waker), pin!(future));
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+        std::thread::park();
+    }
+}
+
+/// A client of the library that sends numbered words until it is told to stop.
+struct Sending {
+    stop: Arc<AtomicBool>,
+    safe: Receiver<usize>,
+    thread: JoinHandle<Vec<String>>,
+}
+
+impl Sending {
+    fn start(dir: &Cluster, master: SocketAddr, name: &'static str) -> Self {
+        let (stop, (told, safe)) = (Arc::new(AtomicBool::new(false)), channel());
+        let (token, until) = (dir.state().join("client.token"), stop.clone());
+        let send = move || block_on(send(token, master, name, &until, &told));
+        let thread = std::thread::spawn(move || send().unwrap_or_else(|error| panic!("{error}")));
+        Self { stop, safe, thread }
+    }
+
+    /// Waits until so many more are acknowledged.
+    fn wait(&self, more: usize) {
+        let mut has = 0;
+        while has < more {
+            has += self.safe.recv_timeout(PATIENCE).expect("lines are acknowledged");
+        }
+    }
+
+    /// What it has sent, all of which is acknowledged.
+    fn stop(self) -> Vec<String> {
+        self.stop.store(true, Ordering::Release);
+        self.thread.join().expect("it has sent")
+    }
+}
+
+async fn send(
+    token: PathBuf,
+    master: SocketAddr,
+    name: &str,
+    until: &AtomicBool,
+    told: &Sender<usize>,
+) -> Result<Vec<String>, ClientError> {
+    let client = Client::connect(ClientOptions::new("word_count", master, token)).await?;
+    let mut stream = client.open("lines").await?;
+    let mut sent = Vec::new();
+    while !until.load(Ordering::Acquire) {
+        for _ in 0..10 {
+            let word = format!("{name}{}", sent.len());
+            stream.send(&word).await?;
+            sent.push(word);
+        }
+        if sent.len() % 100 == 0 {
+            stream.flush().await?;
+            // The test may have heard enough.
+            let _ = told.send(100);
+        }
+    }
+    stream.flush().await?;
+    drop(stream);
+    client.close().await;
+    Ok(sent)
+}
+
+/// Three of four workers are killed one after the other: at the last, one of the two that are left has
+/// received everything, and the other has the copies.
+fn kill_all_but_one(order: [usize; 3]) {
+    let dir = Cluster::new("word_count");
+    let (master, addr, crew) = cluster(&dir, "tcp://127.0.0.1:0", 4);
+    let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
+    let clients = ["a", "b"].map(|name| Sending::start(&dir, addr, name));
+    for which in order {
+        clients.iter().for_each(|client| client.wait(1000));
+        kill(&mut crew, which);
+        // Until the loss is noticed, copied again and recovered from, nothing is acknowledged.
+        clients.iter().for_each(|client| client.wait(2000));
+    }
+    let sent = clients.map(Sending::stop).concat();
+    dir.ask(&["stop"]).code(0);
+    assert_once(&master.end().code(0), &sent, &[]);
+    for worker in crew.into_iter().flatten() {
+        worker.end().code(0);
+    }
+}
+
+#[test]
+fn what_was_acknowledged_survives_its_receivers() {
+    kill_all_but_one([0, 1, 2]);
+}
+
+#[test]
+fn what_was_acknowledged_survives_its_receivers_in_another_order() {
+    kill_all_but_one([3, 1, 0]);
+}
+
+/// Posts words one by one until there is nobody any more: which were answered, and which was not.
+fn post_until_gone(
+    addr: SocketAddr,
+    name: &'static str,
+    told: &Sender<usize>,
+) -> (Vec<String>, String) {
+    let mut answered = Vec::new();
+    loop {
+        let word = format!("{name}{}", answered.len());
+        if !post(addr, &word).is_ok_and(|status| status.starts_with("HTTP/1.1 2")) {
+            return (answered, word);
+        }
+        answered.push(word);
+        // The test may have heard enough.
+        let _ = told.send(1);
+    }
+}
+
+fn post(addr: SocketAddr, body: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(addr)?;
+    let len = body.len() + 1;
+    let head = format!("POST /lines HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {len}\r\n");
+    stream.write_all(format!("{head}Connection: close\r\n\r\n{body}\n").as_bytes())?;
+    let mut status = String::new();
+    BufReader::new(stream).read_line(&mut status)?;
+    Ok(status)
+}
+
+#[test]
+fn what_was_posted_and_answered_survives_its_receivers() {
+    let dir = Cluster::new("word_count");
+    let (mut master, _, crew) = cluster(&dir, "http://127.0.0.1:0/lines", 3);
+    let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
+    let (mut safe, mut unsure) = (Vec::new(), Vec::new());
+    for (turn, name) in (1..).zip(["first", "second"]) {
+        let (which, addr) = receiving(&mut master, turn);
+        let (told, heard) = channel();
+        let posting = std::thread::spawn(move || post_until_gone(addr, name, &told));
+        for _ in 0..150 {
+            heard.recv_timeout(PATIENCE).expect("posts are answered");
+        }
+        kill(&mut crew, which);
+        let (answered, word) = posting.join().expect("it has posted");
+        safe.extend(answered);
+        unsure.push(word);
+        master.event_with("recovering", |_| true);
+        master.wait("recovery", |job| job.events("recovering").count() >= turn);
+    }
+    let (_, addr) = receiving(&mut master, 3);
+    for word in ["last0", "last1"] {
+        let status = post(addr, word).expect("it listens");
+        assert!(status.starts_with("HTTP/1.1 2"), "{status}");
+        safe.push(word.to_owned());
+    }
+    dir.ask(&["stop"]).code(0);
+    assert_once(&master.end().code(0), &safe, &unsure);
+}
+
+#[test]
+fn what_was_posted_survives_whoever_has_the_copies() {
+    let dir = Cluster::new("word_count");
+    let (mut master, addr, crew) = cluster(&dir, "http://127.0.0.1:0/lines", 2);
+    let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
+    let (which, at) = receiving(&mut master, 1);
+    let mut words = (0..).map(|n| format!("word{n}"));
+    let mut safe = Vec::new();
+    let mut some = |safe: &mut Vec<String>| {
+        for word in words.by_ref().take(100) {
+            let status = post(at, &word).expect("it listens");
+            assert!(status.starts_with("HTTP/1.1 2"), "{status}");
+            safe.push(word);
+        }
+    };
+    some(&mut safe);
+    kill(&mut crew, 1 - which);
+    // Received alone, once the other is known to be gone, and then copied to whoever comes.
+    some(&mut safe);
+    let mut third = dir.worker("w3", addr).start();
+    third.placed(1);
+    some(&mut safe);
+    kill(&mut crew, which);
+    let (next, at) = receiving(&mut master, 2);
+    assert_eq!(next, 2);
+    post(at, "end").expect("it listens");
+    safe.push("end".to_owned());
+    dir.ask(&["stop"]).code(0);
+    assert_once(&master.end().code(0), &safe, &[]);
+}
+
+#[test]
+fn lines_of_tcp_are_never_counted_twice() {
+    let dir = Cluster::new("word_count");
+    let (mut master, _, crew) = cluster(&dir, "tcp://127.0.0.1:0", 3);
+    let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
+    let (which, addr) = receiving(&mut master, 1);
+    // No further ahead of the test than that.
+    let (told, heard) = sync_channel(100);
+    let writing = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(addr).expect("it listens");
+        let mut sent = Vec::new();
+        loop {
+            let word = format!("word{}", sent.len());
+            let written = stream.write_all(format!("{word}\n").as_bytes());
+            sent.push(word);
+            if written.is_err() || told.send(()).is_err() {
+                return sent;
+            }
+        }
+    });
+    for _ in 0..2000 {
+        heard.recv_timeout(PATIENCE).expect("lines are received");
+    }
+    master.wait("output", |job| job.out.len() > 100);
+    kill(&mut crew, which);
+    drop(heard);
+    let unsure = writing.join().expect("it has sent");
+    let (_, addr) = receiving(&mut master, 2);
+    let mut stream = TcpStream::connect(addr).expect("it listens");
+    let sure: Vec<_> = (0..500).map(|n| format!("sure{n}")).collect();
+    stream.write_all((sure.join("\n") + "\n").as_bytes()).expect("it receives");
+    drop(stream);
+    dir.ask(&["stop"]).code(0);
+    assert_once(&master.end().code(0), &sure, &unsure);
+}
