@@ -102,6 +102,8 @@ impl Limits {
 pub struct BindOptions {
     /// Where it listens: any port of the loopback address unless something else is said.
     pub addr: SocketAddr,
+    /// Port of the same address where it takes blocks; 0 is any. Peers are told which when they connect.
+    pub bulk_port: u16,
     /// Whether somebody asked for an address that other hosts can reach.
     pub public: bool,
     /// Who it is.
@@ -125,6 +127,7 @@ impl BindOptions {
         let subject = identity.subject();
         Self {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            bulk_port: 0,
             public: false,
             hello: Hello::new(subject.role, &subject.job, plan),
             identity,
@@ -139,6 +142,12 @@ impl BindOptions {
     #[must_use]
     pub fn at(self, addr: SocketAddr) -> Self {
         Self { addr, public: true, ..self }
+    }
+
+    /// With that port for blocks: for hosts behind a firewall that lets in what it was told to.
+    #[must_use]
+    pub fn with_bulk_port(self, bulk_port: u16) -> Self {
+        Self { bulk_port, ..self }
     }
 
     /// For a process that calls somebody there: on the loopback if it does, else on any of its addresses.

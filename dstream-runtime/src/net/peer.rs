@@ -109,12 +109,13 @@ pub(super) fn open(
     hub.renew.notify_one();
 
     let mut tasks = JoinSet::new();
-    let on = &hub.runtime;
+    let on = &hub.control.runtime;
     tasks.spawn_on(write(out, send, control.clone(), unsent), on);
     tasks.spawn_on(read(hub.clone(), id, peer.clone(), recv), on);
-    tasks.spawn_on(transfer::receive_all(hub.clone(), id, peer, bulk.clone()), on);
+    let blocks = transfer::receive_all(hub.clone(), id, peer, bulk.clone());
+    tasks.spawn_on(blocks, &hub.bulk.runtime);
     let hub = hub.clone();
-    hub.runtime.clone().spawn(async move {
+    hub.control.runtime.clone().spawn(async move {
         let reason = tokio::select! {
             Some(ended) = tasks.join_next() =>
                 ended.unwrap_or_else(|error| CloseReason::Transport(error.to_string())),

@@ -201,7 +201,7 @@ pub(super) async fn receive_all(
         tokio::select! {
             stream = bulk.accept_uni() => match stream {
                 Ok(stream) => {
-                    under_way.spawn_on(receive(from.clone(), stream), &from.hub.runtime);
+                    under_way.spawn_on(receive(from.clone(), stream), &from.hub.bulk.runtime);
                 }
                 Err(error) => return error.into(),
             },

@@ -22,6 +22,7 @@ use crate::wire::{
 struct Rogue {
     node: Node,
     target: std::net::SocketAddr,
+    bulk: std::net::SocketAddr,
 }
 
 /// Its two connections once it has been welcomed.
@@ -34,20 +35,26 @@ struct Inside {
 
 impl Rogue {
     fn new(world: &World, role: Role, target: &Node) -> Self {
-        Self { node: world.node(role, "rogue"), target: target.endpoint.local_addr() }
+        let (target, bulk) = (target.endpoint.local_addr(), target.net().bulk_addr());
+        Self { node: world.node(role, "rogue"), target, bulk }
     }
 
     fn run<T>(&self, what: impl Future<Output = T>) -> T {
         let deadline = async { tokio::time::timeout(DEADLINE, what).await.expect("in time") };
-        self.node.net().hub.runtime.block_on(deadline)
+        self.node.net().hub.control.runtime.block_on(deadline)
     }
 
     async fn dial(&self, config: ClientConfig) -> Connection {
-        dial(&self.node.net().hub.quinn, config, self.target).await.unwrap()
+        dial(&self.node.net().hub.control, config, self.target).await.unwrap()
     }
 
     async fn control(&self) -> Connection {
-        self.dial(self.node.net().hub.configs().control.clone()).await
+        self.dial(self.node.net().hub.configs().control.client.clone()).await
+    }
+
+    async fn bulk(&self) -> Connection {
+        let hub = &self.node.net().hub;
+        dial(&hub.bulk, hub.configs().bulk.client.clone(), self.bulk).await.unwrap()
     }
 
     async fn enter(&self) -> Inside {
@@ -56,7 +63,8 @@ impl Rogue {
         let (mut send, mut recv) = control.open_bi().await.unwrap();
         say(&mut send, FrameKind::Hello, &hub.hello).await.unwrap();
         let welcome: Welcome = expect(&mut recv, FrameKind::Welcome).await.unwrap();
-        let bulk = self.dial(hub.configs().bulk.clone()).await;
+        assert_eq!(welcome.bulk, self.bulk.port());
+        let bulk = self.bulk().await;
         let (mut ask, _answer) = bulk.open_bi().await.unwrap();
         say(&mut ask, FrameKind::Attach, &Attach { session: welcome.session }).await.unwrap();
         Inside { control, bulk, send, _recv: recv }
@@ -197,7 +205,7 @@ fn a_broken_handshake_is_refused() {
     }
     // A session that nobody was told of.
     let told = rogue.run(async {
-        let bulk = rogue.dial(rogue.node.net().hub.configs().bulk.clone()).await;
+        let bulk = rogue.bulk().await;
         let (mut send, _recv) = bulk.open_bi().await.unwrap();
         say(&mut send, FrameKind::Attach, &attach).await.unwrap();
         bulk.closed().await
@@ -237,7 +245,7 @@ fn without_a_certificate_there_is_nothing_but_joining() {
     // Nor is there anything for who speaks something else.
     tls.alpn_protocols = vec![b"h3".to_vec()];
     let config = socket::client(tls, socket::transport(&Limits::default())).unwrap();
-    let told = rogue.run(dial(&rogue.node.net().hub.quinn, config, rogue.target)).unwrap_err();
+    let told = rogue.run(dial(&rogue.node.net().hub.control, config, rogue.target)).unwrap_err();
     assert_eq!(honest.master_refuses(told), Refusal::Protocol);
     honest.goes_on();
 }
@@ -394,9 +402,9 @@ fn a_thousand_half_open_handshakes_keep_nobody_out() {
     let hub = &crowd.net().hub;
     let _half_open: Vec<_> = (0..1000)
         .map(|_| {
-            let _inside = hub.runtime.enter();
-            let config = hub.configs().control.clone();
-            hub.quinn.connect_with(config, relay.addr, "dstream").unwrap()
+            let _inside = hub.control.runtime.enter();
+            let config = hub.configs().control.client.clone();
+            hub.control.quinn.connect_with(config, relay.addr, "dstream").unwrap()
         })
         .collect();
     // They are there once the master asks newcomers to show their address.
