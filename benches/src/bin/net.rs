@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use dstream_bench::net::dstream::{Latency, Pair};
-use dstream_bench::net::{BenchResult, bare, client, dstream, gigabits};
+use dstream_bench::net::{BenchResult, Took, bare, client, dstream};
 
 /// Measures the transport between two processes on loopback.
 #[derive(Parser)]
@@ -98,25 +98,32 @@ fn measure_blocks(options: &Options, taken: &Pair, opened: &Pair) -> BenchResult
     // In turns, so that whatever else the machine does hits all alike; what counts is how each compares
     // with the bare stream of its own turn.
     for _ in 0..options.runs {
-        let bare = gigabits(bytes, bare::send(bytes)?);
-        plain.push(bare);
-        for (pair, rates) in [(taken, &mut blocks), (opened, &mut through)] {
-            if options.short && std::ptr::eq(pair, opened) {
-                continue;
-            }
-            let rate = gigabits(bytes, pair.blocks(bytes)?);
-            rates.push((rate, rate / bare));
+        plain.push(bare::send(bytes)?);
+        blocks.push(taken.blocks(bytes)?);
+        if !options.short {
+            through.push(opened.blocks(bytes)?);
         }
     }
-    println!("bare quinn stream            {:6.2} Gbit/s", middle(plain));
-    for (name, rates) in [("blocks", blocks), ("blocks, through the door", through)] {
-        let (rates, shares): (Vec<_>, Vec<_>) = rates.into_iter().unzip();
-        if let [_, ..] = &*rates {
-            let least = shares.iter().copied().fold(f64::INFINITY, f64::min);
-            let most = shares.iter().copied().fold(0.0, f64::max);
-            let (rate, share) = (middle(rates), middle(shares));
-            println!("{name:28} {rate:6.2} Gbit/s  {share:.2} of bare ({least:.2}-{most:.2})");
-        }
+    let kinds = [
+        ("bare quinn stream", &plain),
+        ("blocks", &blocks),
+        ("blocks, through the door", &through),
+    ];
+    for (name, all) in kinds.into_iter().filter(|(_, all)| !all.is_empty()) {
+        let of = |what: fn(&Took) -> f64| middle(all.iter().map(what).collect());
+        let beside = |what: fn(&Took) -> f64| {
+            let mut shares: Vec<_> =
+                all.iter().zip(&plain).map(|(took, bare)| what(took) / what(bare)).collect();
+            shares.sort_unstable_by(f64::total_cmp);
+            (shares[shares.len() / 2], shares[0], shares[shares.len() - 1])
+        };
+        let ((share, least, most), (cost, ..)) = (beside(Took::rate), beside(Took::cost));
+        println!(
+            "{name:28} {:6.2} Gbit/s  {share:.2} of bare ({least:.2}-{most:.2}); \
+             {:.3} s of processor time per GB, {cost:.2} of bare",
+            of(Took::rate),
+            of(Took::cost),
+        );
     }
     Ok(())
 }

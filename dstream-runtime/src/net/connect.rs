@@ -57,7 +57,14 @@ async fn handshake(hub: &Arc<Hub>, addr: SocketAddr) -> Result<(Subject, Links),
         return Err(CloseReason::Refused(Refusal::Role { claimed, certified }));
     }
     let there = SocketAddr::new(addr.ip(), welcome.bulk);
-    let bulk = dial(&hub.bulk, configs.bulk.client.clone(), there).await?;
+    let bulk = dial(&hub.bulk, configs.bulk.client.clone(), there);
+    // The process is there, so silence of this port has a reason of its own: a firewall, mostly.
+    let bulk = match timeout(hub.limits.handshake, bulk).await {
+        Err(_) | Ok(Err(CloseReason::Unreachable)) => {
+            return Err(CloseReason::NoBulk { addr: there });
+        }
+        Ok(dialled) => dialled?,
+    };
     if super::accept::subject(&bulk).as_ref() != Ok(&subject) {
         return Err(CloseReason::Refused(Refusal::NotOurs));
     }

@@ -1,4 +1,4 @@
-//! The endpoint: its port, its thread, and its end.
+//! The endpoint: its two ports, the thread of each, and their end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use super::{BindOptions, Delivery, Net, NetError, SmallBuffer, accept, renew, so
 /// How long the end of an endpoint waits for its peers to hear of it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// After that many steps of its tasks the thread looks for packets and for what other threads send:
-/// with tokio's 61 and 31 a message waits for milliseconds while blocks keep the thread busy.
+/// After that many steps of its tasks a thread looks for packets and for what other threads send: often
+/// where messages arrive, seldom where blocks do, since each look is a system call.
 const LOOK_OUT: u32 = 6;
-const LOOK_OUT_BULK: u32 = 31;
+const LOOK_OUT_BULK: u32 = 61;
 
 /// Two ports and everything that happens on them, until it is dropped.
 #[derive(Debug)]

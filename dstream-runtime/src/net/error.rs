@@ -112,6 +112,15 @@ pub enum CloseReason {
     /// Nobody answered.
     #[error("nobody answers there")]
     Unreachable,
+    /// The process is there, but its port for blocks cannot be reached.
+    #[error(
+        "it answers, but not at {addr}, where it takes blocks; let UDP through to that port, which the \
+         process there can be told to keep the same"
+    )]
+    NoBulk {
+        /// Where it takes blocks.
+        addr: SocketAddr,
+    },
     /// The peer has gone silent: killed, cut off, or without any time to run.
     #[error("the peer has gone silent")]
     Silent,
