@@ -17,6 +17,11 @@ pub(super) const BULK_STREAMS: u32 = 16;
 pub(super) const STREAM_WINDOW: u32 = 4 << 20;
 pub(super) const BULK_WINDOW: u32 = BULK_STREAMS * STREAM_WINDOW;
 
+/// Pushes that write at a time. What is in front of the network is one megabyte, which one fills alone;
+/// many fill as many buffers at the receiver, none of which stays in a cache, and all end late. The second is
+/// there so that a push which waits for room does not keep those back that have got it.
+pub(super) const BULK_WRITERS: usize = 2;
+
 /// The same for a client, of which there may be many: two blocks, one behind the other.
 pub(super) const CLIENT_STREAMS: u32 = 2;
 pub(super) const CLIENT_WINDOW: u32 = CLIENT_STREAMS * STREAM_WINDOW;
