@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use dstream_bench::net::dstream::{Latency, Pair};
-use dstream_bench::net::{BenchResult, bare, client, dstream, gigabits};
+use dstream_bench::net::{BenchResult, Took, bare, client, dstream};
 
 /// Measures the transport between two processes on loopback.
 #[derive(Parser)]
@@ -23,6 +23,9 @@ struct Options {
     /// Calls per measurement.
     #[arg(long, default_value_t = 5000)]
     calls: usize,
+    /// Only blocks beside a bare stream, and calls.
+    #[arg(long)]
+    short: bool,
     #[command(subcommand)]
     other: Option<Process>,
 }
@@ -53,11 +56,6 @@ enum Process {
     },
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
 fn middle(mut rates: Vec<f64>) -> f64 {
     rates.sort_unstable_by(f64::total_cmp);
     rates[rates.len() / 2]
@@ -75,35 +73,76 @@ fn main() -> BenchResult<()> {
 }
 
 fn measure(options: &Options) -> BenchResult<()> {
-    let (bytes, dir) = (options.mib << 20, tempfile::tempdir()?);
+    let dir = tempfile::tempdir()?;
     let (taken, opened) = (Pair::start(dir.path(), false)?, Pair::start(dir.path(), true)?);
-    let (mut plain, mut blocks, mut through) = (Vec::new(), Vec::new(), Vec::new());
-    // Alternating, so that whatever else the machine does hits all alike.
-    let runs = options.runs.max(1);
-    for _ in 0..runs {
-        plain.push(bare::send(bytes)?);
-        blocks.push(taken.blocks(bytes)?);
-        through.push(opened.blocks(bytes)?);
-    }
-    let plain = gigabits(bytes, median(plain));
-    println!("bare quinn stream            {plain:6.2} Gbit/s");
-    for (name, times) in [("blocks", blocks), ("blocks, through the door", through)] {
-        let rate = gigabits(bytes, median(times));
-        println!("{name:28} {rate:6.2} Gbit/s  {:.2} of bare", rate / plain);
+    measure_blocks(options, &taken, &opened)?;
+    measure_calls(options, &taken)?;
+    if options.short {
+        return Ok(());
     }
     for together in [1, 64] {
-        let rates = (0..runs).map(|_| opened.small(together)).collect::<BenchResult<Vec<_>>>()?;
+        let rates =
+            (0..options.runs).map(|_| opened.small(together)).collect::<BenchResult<Vec<_>>>()?;
         let name = format!("blocks of 4 KiB, {together} in a push");
         println!("{name:32} {:8.0} a second", middle(rates));
     }
-    let show = |name: &str, latency: Latency| {
-        let Latency { p50, p99, max } = latency;
-        println!("{name:28} p50 {p50:?}, p99 {p99:?}, max {max:?}");
-    };
-    show("calls, idle", taken.calls(options.calls, false)?);
-    show("calls, link full", taken.calls(options.calls, true)?);
     let sent = client::send(dir.path(), options.records, options.calls)?;
     println!("client, records of 100 bytes  {:8.0} a second", sent.rate);
     println!("client, one by one            p50 {:?}, p99 {:?}", sent.p50, sent.p99);
+    Ok(())
+}
+
+fn measure_blocks(options: &Options, taken: &Pair, opened: &Pair) -> BenchResult<()> {
+    let bytes = options.mib << 20;
+    let (mut plain, mut blocks, mut through) = (Vec::new(), Vec::new(), Vec::new());
+    // In turns, so that whatever else the machine does hits all alike; what counts is how each compares
+    // with the bare stream of its own turn.
+    for _ in 0..options.runs {
+        plain.push(bare::send(bytes)?);
+        blocks.push(taken.blocks(bytes)?);
+        if !options.short {
+            through.push(opened.blocks(bytes)?);
+        }
+    }
+    let kinds = [
+        ("bare quinn stream", &plain),
+        ("blocks", &blocks),
+        ("blocks, through the door", &through),
+    ];
+    for (name, all) in kinds.into_iter().filter(|(_, all)| !all.is_empty()) {
+        let of = |what: fn(&Took) -> f64| middle(all.iter().map(what).collect());
+        let beside = |what: fn(&Took) -> f64| {
+            let mut shares: Vec<_> =
+                all.iter().zip(&plain).map(|(took, bare)| what(took) / what(bare)).collect();
+            shares.sort_unstable_by(f64::total_cmp);
+            (shares[shares.len() / 2], shares[0], shares[shares.len() - 1])
+        };
+        let ((share, least, most), (cost, ..)) = (beside(Took::rate), beside(Took::cost));
+        println!(
+            "{name:28} {:6.2} Gbit/s  {share:.2} of bare ({least:.2}-{most:.2}); \
+             {:.3} s of processor time per GB, {cost:.2} of bare",
+            of(Took::rate),
+            of(Took::cost),
+        );
+    }
+    Ok(())
+}
+
+fn measure_calls(options: &Options, taken: &Pair) -> BenchResult<()> {
+    for (name, loaded) in [("calls, idle", false), ("calls, link full", true)] {
+        let mut all = Vec::new();
+        for _ in 0..options.runs {
+            all.push(taken.calls(options.calls, loaded)?);
+        }
+        let of = |which: fn(&Latency) -> Duration| {
+            let mut times: Vec<_> = all.iter().map(which).collect();
+            times.sort_unstable();
+            times[times.len() / 2]
+        };
+        let (p50, p99, max) = (of(|l| l.p50), of(|l| l.p99), of(|l| l.max));
+        let each: Vec<_> =
+            all.iter().map(|l| format!("{:.1}", l.p99.as_secs_f64() * 1e3)).collect();
+        println!("{name:28} p50 {p50:?}, p99 {p99:?} ({} ms), max {max:?}", each.join(" "));
+    }
     Ok(())
 }

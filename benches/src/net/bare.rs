@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{BLOCK, BenchResult, Other, say_and_wait};
+use super::{BLOCK, BenchResult, Other, Took, say_and_wait};
 
 fn runtime() -> BenchResult<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
@@ -85,11 +85,11 @@ async fn take_in(endpoint: Endpoint) {
     }
 }
 
-/// Sends `bytes` on one stream; how long that took, until the other process had them.
+/// Sends `bytes` on one stream; what that took, until the other process had them.
 ///
 /// # Errors
 /// When the other process cannot be started, or the connection breaks.
-pub fn send(bytes: u64) -> BenchResult<Duration> {
+pub fn send(bytes: u64) -> BenchResult<Took> {
     let other = Other::start(&["bare-receive"])?;
     let (addr, certificate) = other.hello.split_once(' ').ok_or("no address")?;
     let addr: SocketAddr = addr.parse()?;
@@ -106,17 +106,17 @@ pub fn send(bytes: u64) -> BenchResult<Duration> {
         let endpoint = endpoint(None)?;
         let connection = endpoint.connect_with(config, addr, "bench")?.await?;
         let mut stream = connection.open_uni().await?;
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), other.cpu()?);
         for _ in 0..bytes.div_ceil(BLOCK as u64) {
             stream.write_chunk(block.clone()).await?;
         }
         stream.finish()?;
         let mut answer = connection.accept_uni().await?;
         answer.read_chunk(1, true).await?;
-        let time = start.elapsed();
+        let (time, cpu) = (start.elapsed(), other.cpu()?.saturating_sub(cpu));
         connection.close(VarInt::from_u32(0), b"");
         endpoint.wait_idle().await;
-        Ok(time)
+        Ok(Took { bytes, time, cpu })
     })
 }
 

@@ -12,7 +12,7 @@ use dstream_runtime::net::{BindOptions, Delivery, Endpoint, NetEvent, PeerId, Tr
 use dstream_runtime::wire::{BlockHeader, Cargo, Message, MessageKind, Role};
 use serde::{Deserialize, Serialize};
 
-use super::{BLOCK, BenchResult, Other, say_and_wait};
+use super::{BLOCK, BenchResult, Other, Took, say_and_wait};
 
 /// Blocks under way at a time.
 const AHEAD: usize = 8;
@@ -96,7 +96,7 @@ pub struct Pair {
     events: Receiver<Delivery>,
     peer: PeerId,
     block: Block,
-    _other: Other,
+    other: Other,
 }
 
 /// What was measured.
@@ -131,7 +131,7 @@ impl Pair {
             rows.push(n)?;
         }
         let block = rows.finish().ok_or("an empty block")?;
-        Ok(Self { endpoint, events, peer, block, _other: other })
+        Ok(Self { endpoint, events, peer, block, other })
     }
 
     /// Sends small blocks, that many in one push; how many a second.
@@ -155,12 +155,13 @@ impl Pair {
         Ok((pushes * u64::from(together)) as f64 / start.elapsed().as_secs_f64())
     }
 
-    /// Sends that many bytes as blocks; how long that took, until the other process had them.
+    /// Sends that many bytes as blocks; what that took, until the other process had them.
     ///
     /// # Errors
     /// When the connection breaks.
-    pub fn blocks(&self, bytes: u64) -> BenchResult<Duration> {
-        let (start, blocks) = (Instant::now(), bytes.div_ceil(BLOCK as u64));
+    pub fn blocks(&self, bytes: u64) -> BenchResult<Took> {
+        let (start, cpu, blocks) =
+            (Instant::now(), self.other.cpu()?, bytes.div_ceil(BLOCK as u64));
         self.send_ping(blocks)?;
         let mut under_way: Vec<Transfer> = Vec::new();
         for n in 0..blocks {
@@ -173,7 +174,8 @@ impl Pair {
         }
         self.answer()?;
         under_way.into_iter().for_each(Transfer::detach);
-        Ok(start.elapsed())
+        let (time, cpu) = (start.elapsed(), self.other.cpu()?.saturating_sub(cpu));
+        Ok(Took { bytes, time, cpu })
     }
 
     fn push(&self, n: u64) -> BenchResult<Transfer> {

@@ -40,6 +40,51 @@ impl Other {
     }
 }
 
+impl Other {
+    /// Processor time that this process and the other have had so far.
+    ///
+    /// # Errors
+    /// Where the kernel does not tell.
+    pub fn cpu(&self) -> BenchResult<Duration> {
+        let mut sum = 0;
+        for process in [std::process::id(), self.child.id()] {
+            for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+                // A thread that has ended meanwhile did nothing that is measured here.
+                let Ok(stat) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
+                    continue;
+                };
+                sum += stat.split(' ').next().ok_or("an empty schedstat")?.parse::<u64>()?;
+            }
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+}
+
+/// What moving some bytes took.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// How many bytes.
+    pub bytes: u64,
+    /// From the first to the last.
+    pub time: Duration,
+    /// Processor time of both processes.
+    pub cpu: Duration,
+}
+
+impl Took {
+    /// Gigabits in a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.bytes as f64 * 8.0 / 1e9 / self.time.as_secs_f64()
+    }
+
+    /// Seconds of processor time for a gigabyte.
+    #[must_use]
+    pub fn cost(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e9 / self.bytes as f64
+    }
+}
+
 impl Drop for Other {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
@@ -58,10 +103,4 @@ pub fn say_and_wait(hello: &str) -> BenchResult<()> {
     out.flush()?;
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())
-}
-
-/// Gigabits in a second.
-#[must_use]
-pub fn gigabits(bytes: u64, time: Duration) -> f64 {
-    bytes as f64 * 8.0 / 1e9 / time.as_secs_f64()
 }

@@ -14,20 +14,20 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::frames::{Broken, expect, say};
-use super::hub::{Bulk, Hub};
+use super::hub::{Bulk, Hub, Port};
 use super::peer::{self, Links};
 use super::trust::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Subject};
 use super::{CloseReason, join};
 use crate::wire::{Attach, Frame, FrameKind, Hello, Refusal, Session, Welcome};
 
-/// Takes in whoever connects, for as long as the endpoint lives.
-pub(super) async fn accept_all(hub: &Arc<Hub>) {
-    while let Some(incoming) = hub.quinn.accept().await {
-        admit(hub, incoming);
+/// Takes in whoever connects to that port, for as long as the endpoint lives. Runs on the thread of the port.
+pub(super) async fn accept_all(hub: &Arc<Hub>, port: &Port) {
+    while let Some(incoming) = port.quinn.accept().await {
+        admit(hub, port, incoming);
     }
 }
 
-fn admit(hub: &Arc<Hub>, incoming: Incoming) {
+fn admit(hub: &Arc<Hub>, port: &Port, incoming: Incoming) {
     let counters = &hub.counters;
     let busy = counters.handshakes.load(Ordering::Relaxed);
     if busy >= hub.limits.retry_above && !incoming.remote_address_validated() {
@@ -43,7 +43,7 @@ fn admit(hub: &Arc<Hub>, incoming: Incoming) {
     };
     counters.handshakes.fetch_add(1, Ordering::Relaxed);
     let hub = hub.clone();
-    hub.runtime.clone().spawn(async move {
+    port.runtime.spawn(async move {
         welcome(&hub, incoming, permit).await;
     });
 }
@@ -157,7 +157,8 @@ async fn control(
     let slot = hub.room.clone().try_acquire_owned().map_err(|_| full)?;
     let session = Session(super::trust::random_id().map_err(|_| Refusal::AuthorityFailed)?);
     let wait = hub.await_bulk(session);
-    let welcome = Welcome { hello: hub.hello.clone(), session };
+    let bulk = hub.bulk.addr.port();
+    let welcome = Welcome { hello: hub.hello.clone(), session, bulk };
     let attached = async {
         say(&mut send, FrameKind::Welcome, &welcome).await?;
         wait.await.map_err(|_| Broken::Ended)

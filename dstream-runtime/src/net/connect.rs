@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::accept::subject;
 use super::frames::{Broken, expect, say};
-use super::hub::Hub;
+use super::hub::{Hub, Port};
 use super::peer::{self, Links};
 use super::trust::{SERVER_NAME, Subject};
 use super::{CloseReason, NetEvent, PeerId};
@@ -45,7 +45,7 @@ fn closed(hub: &Hub, id: PeerId, reason: CloseReason, slot: Option<OwnedSemaphor
 
 async fn handshake(hub: &Arc<Hub>, addr: SocketAddr) -> Result<(Subject, Links), CloseReason> {
     let configs = hub.configs();
-    let control = dial(&hub.quinn, configs.control.clone(), addr).await?;
+    let control = dial(&hub.control, configs.control.client.clone(), addr).await?;
     let subject = subject(&control).map_err(CloseReason::Refused)?;
     let (mut send, mut recv) = control.open_bi().await?;
     say(&mut send, FrameKind::Hello, &hub.hello).await.map_err(lost)?;
@@ -56,7 +56,15 @@ async fn handshake(hub: &Arc<Hub>, addr: SocketAddr) -> Result<(Subject, Links),
         let (claimed, certified) = (welcome.hello.role, subject.role);
         return Err(CloseReason::Refused(Refusal::Role { claimed, certified }));
     }
-    let bulk = dial(&hub.quinn, configs.bulk.clone(), addr).await?;
+    let there = SocketAddr::new(addr.ip(), welcome.bulk);
+    let bulk = dial(&hub.bulk, configs.bulk.client.clone(), there);
+    // The process is there, so silence of this port has a reason of its own: a firewall, mostly.
+    let bulk = match timeout(hub.limits.handshake, bulk).await {
+        Err(_) | Ok(Err(CloseReason::Unreachable)) => {
+            return Err(CloseReason::NoBulk { addr: there });
+        }
+        Ok(dialled) => dialled?,
+    };
     if super::accept::subject(&bulk).as_ref() != Ok(&subject) {
         return Err(CloseReason::Refused(Refusal::NotOurs));
     }
@@ -69,14 +77,18 @@ async fn handshake(hub: &Arc<Hub>, addr: SocketAddr) -> Result<(Subject, Links),
     Ok((subject, Links { control, bulk, send, recv }))
 }
 
-/// Connects, as far as QUIC and TLS go.
+/// Connects, as far as QUIC and TLS go, on the thread of that port.
 pub(super) async fn dial(
-    quinn: &quinn::Endpoint,
+    from: &Port,
     config: ClientConfig,
     addr: SocketAddr,
 ) -> Result<Connection, CloseReason> {
     let failed = |error: quinn::ConnectError| CloseReason::Transport(error.to_string());
-    let connecting = quinn.connect_with(config, addr, SERVER_NAME).map_err(failed)?;
+    let connecting = {
+        // quinn's own tasks run on the thread that calls it, or is said to.
+        let _inside = from.runtime.enter();
+        from.quinn.connect_with(config, addr, SERVER_NAME).map_err(failed)?
+    };
     connecting.await.map_err(|error| match error.into() {
         CloseReason::Silent => CloseReason::Unreachable,
         reason => reason,

@@ -1,4 +1,4 @@
-//! The endpoint: its port, its thread, and its end.
+//! The endpoint: its two ports, the thread of each, and their end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,29 +6,32 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 use super::error::BYE;
 use super::event::Deliver;
-use super::hub::{Configs, Hub, Parts};
+use super::hub::{Configs, Hub, Parts, Port, PortConfig};
 use super::{BindOptions, Delivery, Net, NetError, SmallBuffer, accept, renew, socket};
 
 /// How long the end of an endpoint waits for its peers to hear of it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// After that many steps of its tasks the thread looks for packets and for what other threads send:
-/// with tokio's 61 and 31 a message waits for milliseconds while blocks keep the thread busy.
+/// After that many steps of its tasks a thread looks for packets and for what other threads send: often
+/// where messages arrive, seldom where blocks do, since each look is a system call.
 const LOOK_OUT: u32 = 6;
+const LOOK_OUT_BULK: u32 = 61;
 
-/// A port and everything that happens on it, until it is dropped.
+/// Two ports and everything that happens on them, until it is dropped.
 #[derive(Debug)]
 pub struct Endpoint {
     net: Net,
     warnings: Vec<SmallBuffer>,
-    thread: Option<JoinHandle<()>>,
+    control: Option<JoinHandle<()>>,
+    bulk: Option<JoinHandle<()>>,
 }
 
 impl Endpoint {
-    /// Opens the port and starts the thread. `deliver` is called there with every event; it must only
+    /// Opens the ports and starts their threads. `deliver` is called there with every event; it must only
     /// pass the event on (to a channel, say): what a peer sends is bounded until it is
     /// [taken](Delivery::take), so the channel need not be.
     ///
@@ -41,39 +44,23 @@ impl Endpoint {
         let mut options = options;
         options.limits = options.limits.sane();
         options.check()?;
-        let addr = options.addr;
-        let bind = |source| NetError::Bind { addr, source };
-        let (udp, warnings) = socket::open(addr, options.limits.socket_buffer).map_err(bind)?;
         let configs = Configs::new(options.identity.clone(), &options.wall(), &options.limits)?;
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .event_interval(LOOK_OUT)
-            .global_queue_interval(LOOK_OUT)
-            .thread_name("net-files")
-            .build()
-            .map_err(NetError::Start)?;
-        let quinn = {
-            let _inside = runtime.enter();
-            let server = Some(configs.server.clone());
-            let system = Arc::new(quinn::TokioRuntime);
-            quinn::Endpoint::new(socket::endpoint_config(), server, udp, system).map_err(bind)?
+        let (control_thread, bulk_thread) = (runtime(LOOK_OUT)?, runtime(LOOK_OUT_BULK)?);
+        let buffer = options.limits.socket_buffer;
+        let bulk_addr = SocketAddr::new(options.addr.ip(), options.bulk_port);
+        let (control, warnings) = open(&control_thread, &configs.control, options.addr, buffer)?;
+        let (bulk, _) = open(&bulk_thread, &configs.bulk, bulk_addr, buffer)?;
+        let deliver = Box::new(deliver) as Deliver;
+        let hub = Arc::new(Hub::new(Parts { control, bulk, options, configs, deliver }));
+        let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            thread::Builder::new().name(name.into()).spawn(run).map_err(NetError::Start)
         };
-        let parts = Parts {
-            runtime: runtime.handle().clone(),
-            addr: quinn.local_addr().map_err(bind)?,
-            quinn,
-            options,
-            configs,
-            deliver: Box::new(deliver) as Deliver,
-        };
-        let net = Net { hub: Arc::new(Hub::new(parts)) };
-        let run = {
-            let hub = net.hub.clone();
-            move || serve(&runtime, &hub)
-        };
-        let thread =
-            thread::Builder::new().name("net".into()).spawn(run).map_err(NetError::Start)?;
-        Ok(Self { net, warnings, thread: Some(thread) })
+        let mut endpoint =
+            Self { net: Net { hub: hub.clone() }, warnings, control: None, bulk: None };
+        let shared = hub.clone();
+        endpoint.bulk = Some(start("net-bulk", Box::new(move || carry(&bulk_thread, &shared)))?);
+        endpoint.control = Some(start("net", Box::new(move || serve(&control_thread, &hub)))?);
+        Ok(endpoint)
     }
 
     /// What drivers do everything with.
@@ -96,20 +83,52 @@ impl Endpoint {
 }
 
 impl Drop for Endpoint {
-    /// Says goodbye to all peers, waits for them for a second at most, and ends the thread.
+    /// Says goodbye to all peers, waits for them for a second at most, and ends the threads.
     fn drop(&mut self) {
         self.net.hub.end.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so on stderr; there is nothing to add to it.
-            let _ = thread.join();
-        }
+        // A thread that panicked has said so on stderr; there is nothing to add to it.
+        let _ = self.control.take().map(JoinHandle::join);
+        // Only now: until then peers are still being taken leave of.
+        self.net.hub.end_bulk.notify_one();
+        let _ = self.bulk.take().map(JoinHandle::join);
     }
 }
 
+/// A thread's worth of tokio.
+fn runtime(look_out: u32) -> Result<Runtime, NetError> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .event_interval(look_out)
+        .global_queue_interval(look_out)
+        .thread_name("net-files")
+        .build();
+    runtime.map_err(NetError::Start)
+}
+
+/// Opens a port, for the thread that runs `runtime`.
+fn open(
+    runtime: &Runtime,
+    config: &PortConfig,
+    addr: SocketAddr,
+    buffer: usize,
+) -> Result<(Port, Vec<SmallBuffer>), NetError> {
+    let bind = |source| NetError::Bind { addr, source };
+    let (udp, warnings) = socket::open(addr, buffer).map_err(bind)?;
+    let quinn = {
+        let _inside = runtime.enter();
+        let server = Some(config.server.clone());
+        let system = Arc::new(quinn::TokioRuntime);
+        quinn::Endpoint::new(socket::endpoint_config(), server, udp, system).map_err(bind)?
+    };
+    let addr = quinn.local_addr().map_err(bind)?;
+    Ok((Port { runtime: runtime.handle().clone(), quinn, addr }, warnings))
+}
+
+/// The thread of control, which also sees to the end of both.
 fn serve(runtime: &Runtime, hub: &Arc<Hub>) {
     runtime.block_on(async {
         tokio::select! {
-            () = accept::accept_all(hub) => {}
+            () = accept::accept_all(hub, &hub.control) => {}
             () = renew::renew_always(hub) => {}
             () = hub.end.notified() => {}
         }
@@ -123,8 +142,30 @@ fn serve(runtime: &Runtime, hub: &Arc<Hub>) {
                 hub.gone.notified().await;
             }
         };
-        let _ = tokio::time::timeout(FAREWELL, empty).await;
-        hub.quinn.close(BYE, b"");
-        let _ = tokio::time::timeout(FAREWELL, hub.quinn.wait_idle()).await;
+        let _ = timeout(FAREWELL, empty).await;
+        let quiet = async {
+            for port in [&hub.control, &hub.bulk] {
+                port.quinn.close(BYE, b"");
+            }
+            for port in [&hub.control, &hub.bulk] {
+                port.quinn.wait_idle().await;
+            }
+        };
+        let _ = timeout(FAREWELL, quiet).await;
+    });
+}
+
+/// The thread of blocks.
+fn carry(runtime: &Runtime, hub: &Arc<Hub>) {
+    runtime.block_on(async {
+        // After the last connection has been taken in, those that are there go on.
+        let all = async {
+            accept::accept_all(hub, &hub.bulk).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = all => {}
+            () = hub.end_bulk.notified() => {}
+        }
     });
 }

@@ -13,6 +13,8 @@ pub(super) const BYE: VarInt = VarInt::from_u32(0);
 pub(super) const REFUSED: VarInt = VarInt::from_u32(1);
 pub(super) const VIOLATION: VarInt = VarInt::from_u32(2);
 pub(super) const SLOW: VarInt = VarInt::from_u32(3);
+/// One of the two connections has gone silent, the other has not: that is no goodbye.
+pub(super) const SILENT: VarInt = VarInt::from_u32(5);
 /// Code with which a quic_stream is given up.
 pub(super) const CANCELLED: VarInt = VarInt::from_u32(4);
 
@@ -112,6 +114,15 @@ pub enum CloseReason {
     /// Nobody answered.
     #[error("nobody answers there")]
     Unreachable,
+    /// The process is there, but its port for blocks cannot be reached.
+    #[error(
+        "it answers, but not at {addr}, where it takes blocks; let UDP through to that port, which the \
+         process there can be told to keep the same"
+    )]
+    NoBulk {
+        /// Where it takes blocks.
+        addr: SocketAddr,
+    },
     /// The peer has gone silent: killed, cut off, or without any time to run.
     #[error("the peer has gone silent")]
     Silent,
@@ -139,6 +150,7 @@ impl CloseReason {
             Self::Refused(refusal) => (REFUSED, refusal.to_bytes()),
             Self::Violation(why) => (VIOLATION, why.as_bytes().to_vec()),
             Self::Slow => (SLOW, Vec::new()),
+            Self::Silent => (SILENT, Vec::new()),
             _ => (BYE, Vec::new()),
         }
     }
@@ -158,6 +170,7 @@ impl From<ConnectionError> for CloseReason {
                         .map_or_else(|| Self::Refused(Refusal::Protocol), Self::Refused),
                     VIOLATION => Self::Accused(text()),
                     SLOW => Self::Slow,
+                    SILENT => Self::Silent,
                     _ => Self::Transport(text()),
                 }
             }

@@ -17,8 +17,8 @@ use super::options::Limits;
 use super::peer::Peer;
 use super::transfer::{self, Transfer};
 use super::trust::{
-    ALPN_BULK, ALPN_CONTROL, Authority, Identity, KeyPair, TrustError, Wall, client_config,
-    server_config,
+    ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Authority, Identity, KeyPair, TrustError, Wall,
+    client_config, server_config,
 };
 use super::{CloseReason, Delivery, NetEvent, PeerId, SendError, connect, socket};
 use crate::block::{Block, BufferPool};
@@ -30,9 +30,14 @@ const NOTICES: usize = 64;
 /// What connections are made with; exchanged as a whole when the certificate is renewed.
 pub(super) struct Configs {
     pub(super) identity: Identity,
+    pub(super) control: PortConfig,
+    pub(super) bulk: PortConfig,
+}
+
+/// The two ends of the connections of one port.
+pub(super) struct PortConfig {
     pub(super) server: quinn::ServerConfig,
-    pub(super) control: ClientConfig,
-    pub(super) bulk: ClientConfig,
+    pub(super) client: ClientConfig,
 }
 
 impl Configs {
@@ -42,12 +47,17 @@ impl Configs {
         limits: &Limits,
     ) -> Result<Self, TrustError> {
         let transport = socket::transport(limits);
-        let client =
-            |alpn| socket::client(client_config(&identity, wall, alpn)?, transport.clone());
+        let port = |spoken: &'static [u8], heard: &[&[u8]]| {
+            let server = server_config(&identity, wall, heard)?;
+            let client = client_config(&identity, wall, spoken)?;
+            Ok::<_, TrustError>(PortConfig {
+                server: socket::server(server, transport.clone())?,
+                client: socket::client(client, transport.clone())?,
+            })
+        };
         Ok(Self {
-            server: socket::server(server_config(&identity, wall)?, transport.clone())?,
-            control: client(ALPN_CONTROL)?,
-            bulk: client(ALPN_BULK)?,
+            control: port(ALPN_CONTROL, &[ALPN_CONTROL, ALPN_JOIN])?,
+            bulk: port(ALPN_BULK, &[ALPN_BULK])?,
             identity,
         })
     }
@@ -91,10 +101,18 @@ pub struct NetStats {
     pub refused: u64,
 }
 
-pub(super) struct Hub {
+/// A socket, and the thread on which everything happens that has to do with it.
+pub(super) struct Port {
     pub(super) runtime: Handle,
     pub(super) quinn: quinn::Endpoint,
     pub(super) addr: SocketAddr,
+}
+
+pub(super) struct Hub {
+    /// Where processes meet, and say what is small.
+    pub(super) control: Port,
+    /// Where blocks travel.
+    pub(super) bulk: Port,
     pub(super) hello: Hello,
     pub(super) authority: Option<Arc<Authority>>,
     pub(super) wall: Wall,
@@ -113,6 +131,8 @@ pub(super) struct Hub {
     pub(super) gone: Notify,
     /// Notified when the endpoint is to end.
     pub(super) end: Notify,
+    /// Notified when nobody needs the thread of blocks any more.
+    pub(super) end_bulk: Notify,
     pub(super) deliver: Deliver,
     pub(super) configs: Mutex<Arc<Configs>>,
     peers: Mutex<BTreeMap<PeerId, Entry>>,
@@ -123,9 +143,8 @@ pub(super) struct Hub {
 
 /// What a hub is made of.
 pub(super) struct Parts {
-    pub(super) runtime: Handle,
-    pub(super) quinn: quinn::Endpoint,
-    pub(super) addr: SocketAddr,
+    pub(super) control: Port,
+    pub(super) bulk: Port,
     pub(super) options: super::BindOptions,
     pub(super) configs: Configs,
     pub(super) deliver: Deliver,
@@ -138,12 +157,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hub {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { runtime, quinn, addr, options, configs, deliver } = parts;
+        let Parts { control, bulk, options, configs, deliver } = parts;
         let wall = options.wall();
         Self {
-            runtime,
-            quinn,
-            addr,
+            control,
+            bulk,
             hello: options.hello,
             authority: options.authority,
             wall,
@@ -156,6 +174,7 @@ impl Hub {
             renew: Notify::new(),
             gone: Notify::new(),
             end: Notify::new(),
+            end_bulk: Notify::new(),
             deliver,
             configs: Mutex::new(Arc::new(configs)),
             peers: Mutex::default(),
@@ -179,7 +198,8 @@ impl Hub {
 
     /// Everything from here on is made with these.
     pub(super) fn install(&self, configs: Configs) {
-        self.quinn.set_server_config(Some(configs.server.clone()));
+        self.control.quinn.set_server_config(Some(configs.control.server.clone()));
+        self.bulk.quinn.set_server_config(Some(configs.bulk.server.clone()));
         *lock(&self.configs) = Arc::new(configs);
     }
 
@@ -261,7 +281,7 @@ impl Net {
     pub fn connect(&self, addr: SocketAddr) -> PeerId {
         let (hub, id, give_up) = (self.hub.clone(), self.hub.next_peer(), Arc::new(Notify::new()));
         hub.insert(id, Entry::Connecting(give_up.clone()));
-        self.hub.runtime.spawn(connect::connect(hub, id, addr, give_up));
+        self.hub.control.runtime.spawn(connect::connect(hub, id, addr, give_up));
         id
     }
 
@@ -307,7 +327,7 @@ impl Net {
         if let Some((header, _)) = blocks.iter().find(|(h, _)| !h.cargo.may_go(from, to)) {
             return Err(SendError::Push { cargo: header.cargo.name(), from, to });
         }
-        transfer::push(&self.hub.runtime, &peer, blocks)
+        transfer::push(&self.hub.bulk.runtime, &peer, blocks)
     }
 
     /// Says goodbye to a peer, after everything already sent, or gives up connecting to it. Blocks that are
@@ -343,7 +363,13 @@ impl Net {
     /// Where this endpoint listens.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.hub.addr
+        self.hub.control.addr
+    }
+
+    /// Where it takes blocks. Nobody need be told: peers learn it when they connect.
+    #[must_use]
+    pub fn bulk_addr(&self) -> SocketAddr {
+        self.hub.bulk.addr
     }
 
     /// What the endpoint has seen.
@@ -362,6 +388,9 @@ impl Net {
 
 impl fmt::Debug for Net {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Net").field("addr", &self.hub.addr).field("stats", &self.stats()).finish()
+        f.debug_struct("Net")
+            .field("addr", &self.local_addr())
+            .field("stats", &self.stats())
+            .finish()
     }
 }

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::Connection;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 
 use super::accept::{Failed, first};
 use super::connect::{dial, lost};
 use super::error::BYE;
 use super::frames::{expect, say};
-use super::hub::Hub;
+use super::hub::{Hub, Port};
 use super::options::{Limits, calling_from, system_time};
 use super::trust::{
     Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, Wall, join_config,
@@ -92,6 +92,7 @@ async fn ask(options: &JoinOptions) -> Result<Identity, NetError> {
     let (udp, _) = socket::open(options.from, 1 << 16).map_err(bind)?;
     let system = Arc::new(quinn::TokioRuntime);
     let quinn = quinn::Endpoint::new(socket::endpoint_config(), None, udp, system).map_err(bind)?;
+    let port = Port { runtime: Handle::current(), addr: options.from, quinn };
     let wall = Wall(options.wall.clone());
     let (tls, seen) = join_config(options.token.authority(), &wall)?;
     let config = socket::client(tls, socket::transport(&Limits::default()))?;
@@ -99,12 +100,12 @@ async fn ask(options: &JoinOptions) -> Result<Identity, NetError> {
         CloseReason::Refused(refusal) => NetError::Refused { addr, refusal: seen.explain(refusal) },
         reason => NetError::Broken { addr, reason },
     };
-    let connection = dial(&quinn, config, addr).await.map_err(&broken)?;
+    let connection = dial(&port, config, addr).await.map_err(&broken)?;
     let key = KeyPair::generate()?;
     let issued = buy(options, &connection, &key).await.map_err(broken)?;
     let identity = Identity::new(key, issued, seen.authority()?, wall.now())?;
     connection.close(BYE, b"");
-    quinn.wait_idle().await;
+    port.quinn.wait_idle().await;
     Ok(identity)
 }
 
@@ -137,7 +138,8 @@ pub(super) async fn serve(hub: &Arc<Hub>, connection: &Connection) -> Result<(),
         move || redeem(&authority, &join, now)
     };
     // Files are made durable on the way, which takes milliseconds that others need not wait for.
-    let issued = hub.runtime.spawn_blocking(sign).await.map_err(|_| Refusal::AuthorityFailed)?;
+    let issued =
+        hub.control.runtime.spawn_blocking(sign).await.map_err(|_| Refusal::AuthorityFailed)?;
     let issued = issued.map_err(|why| hub.authority_failed(&why))??;
     say(&mut send, FrameKind::Issued, &issued).await?;
     let _ = send.finish();

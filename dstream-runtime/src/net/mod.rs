@@ -1,9 +1,10 @@
 //! Transport between the processes of a cluster: QUIC, with a certificate on every connection.
 //!
 //! Two processes share two connections: *control* carries messages in order, *bulk* carries blocks, each
-//! on a quic_stream of its own, so that no message waits behind a block. An [`Endpoint`] is both server
-//! and client, runs on one thread named `net`, and tells everything that happens to one callback, as a
-//! [`Delivery`] per event. What crosses the network is bounded everywhere: frames by kind, blocks by
+//! on a quic_stream of its own. Each has a port and a thread of its own as well, named `net` and
+//! `net-bulk`, so that no message waits behind a block: not on the way, not in the buffer of a socket, not
+//! for its turn. An address is that of control; the port of bulk is told in the handshake. An [`Endpoint`]
+//! is both server and client, and tells everything that happens to one callback, as a [`Delivery`] per event. What crosses the network is bounded everywhere: frames by kind, blocks by
 //! [`MAX_BODY`](crate::block::MAX_BODY), and what a peer sent and nobody has taken yet by [`Limits`].
 //!
 //! This module judges who may talk and whether bytes are what was sent; it never looks into messages,

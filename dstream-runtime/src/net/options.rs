@@ -17,6 +17,11 @@ pub(super) const BULK_STREAMS: u32 = 16;
 pub(super) const STREAM_WINDOW: u32 = 4 << 20;
 pub(super) const BULK_WINDOW: u32 = BULK_STREAMS * STREAM_WINDOW;
 
+/// Pushes that write at a time. What is in front of the network is one megabyte, which one fills alone;
+/// many fill as many buffers at the receiver, none of which stays in a cache, and all end late. The second is
+/// there so that a push which waits for room does not keep those back that have got it.
+pub(super) const BULK_WRITERS: usize = 2;
+
 /// The same for a client, of which there may be many: two blocks, one behind the other.
 pub(super) const CLIENT_STREAMS: u32 = 2;
 pub(super) const CLIENT_WINDOW: u32 = CLIENT_STREAMS * STREAM_WINDOW;
@@ -102,6 +107,8 @@ impl Limits {
 pub struct BindOptions {
     /// Where it listens: any port of the loopback address unless something else is said.
     pub addr: SocketAddr,
+    /// Port of the same address where it takes blocks; 0 is any. Peers are told which when they connect.
+    pub bulk_port: u16,
     /// Whether somebody asked for an address that other hosts can reach.
     pub public: bool,
     /// Who it is.
@@ -125,6 +132,7 @@ impl BindOptions {
         let subject = identity.subject();
         Self {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            bulk_port: 0,
             public: false,
             hello: Hello::new(subject.role, &subject.job, plan),
             identity,
@@ -139,6 +147,12 @@ impl BindOptions {
     #[must_use]
     pub fn at(self, addr: SocketAddr) -> Self {
         Self { addr, public: true, ..self }
+    }
+
+    /// With that port for blocks: for hosts behind a firewall that lets in what it was told to.
+    #[must_use]
+    pub fn with_bulk_port(self, bulk_port: u16) -> Self {
+        Self { bulk_port, ..self }
     }
 
     /// For a process that calls somebody there: on the loopback if it does, else on any of its addresses.

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::frames::{read_header, read_payload};
 use super::hub::{Entry, Hub};
+use super::options::BULK_WRITERS;
 use super::trust::Subject;
 use super::{CloseReason, Limits, NetEvent, PeerId, SendError, renew, socket, transfer};
 use crate::wire::{FRAME_HEADER, Frame, FrameError, FrameKind, Received};
@@ -45,7 +46,7 @@ enum Out {
 pub(super) struct Peer {
     pub(super) subject: Subject,
     pub(super) bulk: Connection,
-    /// Turns at opening a quic_stream for blocks. quinn wakes all who wait for one when there is one.
+    /// Turns at writing blocks.
     pub(super) turns: Arc<Semaphore>,
     outbox: UnboundedSender<Out>,
     unsent: Arc<AtomicUsize>,
@@ -99,7 +100,7 @@ pub(super) fn open(
     let peer = Arc::new(Peer {
         subject: subject.clone(),
         bulk: bulk.clone(),
-        turns: Arc::new(Semaphore::new(super::options::BULK_STREAMS as usize)),
+        turns: Arc::new(Semaphore::new(BULK_WRITERS)),
         outbox,
         unsent: unsent.clone(),
         stop: Mutex::new(Some(stop)),
@@ -109,12 +110,13 @@ pub(super) fn open(
     hub.renew.notify_one();
 
     let mut tasks = JoinSet::new();
-    let on = &hub.runtime;
+    let on = &hub.control.runtime;
     tasks.spawn_on(write(out, send, control.clone(), unsent), on);
     tasks.spawn_on(read(hub.clone(), id, peer.clone(), recv), on);
-    tasks.spawn_on(transfer::receive_all(hub.clone(), id, peer, bulk.clone()), on);
+    let blocks = transfer::receive_all(hub.clone(), id, peer, bulk.clone());
+    tasks.spawn_on(blocks, &hub.bulk.runtime);
     let hub = hub.clone();
-    hub.runtime.clone().spawn(async move {
+    hub.control.runtime.clone().spawn(async move {
         let reason = tokio::select! {
             Some(ended) = tasks.join_next() =>
                 ended.unwrap_or_else(|error| CloseReason::Transport(error.to_string())),

@@ -201,7 +201,7 @@ pub(super) async fn receive_all(
         tokio::select! {
             stream = bulk.accept_uni() => match stream {
                 Ok(stream) => {
-                    under_way.spawn_on(receive(from.clone(), stream), &from.hub.runtime);
+                    under_way.spawn_on(receive(from.clone(), stream), &from.hub.bulk.runtime);
                 }
                 Err(error) => return error.into(),
             },
@@ -278,7 +278,7 @@ fn ended_inside(broken: Broken) -> Broken {
 }
 
 /// After that many bytes of a block it is the turn of whatever else the thread has to do: messages.
-const TURN: usize = 128 << 10;
+const TURN: usize = 1 << 20;
 
 /// Appends exactly `len` bytes.
 async fn receive_body(

@@ -106,6 +106,8 @@ pub struct Welcome {
     pub hello: Hello,
     /// What the bulk connection has to name.
     pub session: Session,
+    /// The port of the same host where bulk connections are taken.
+    pub bulk: u16,
 }
 
 /// The first frame of a bulk connection.

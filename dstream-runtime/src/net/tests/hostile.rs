@@ -7,6 +7,7 @@ use quinn::{ClientConfig, Connection, RecvStream, SendStream};
 
 use super::super::connect::dial;
 use super::super::frames::{expect, say};
+use super::super::hub::Configs;
 use super::super::socket;
 use super::super::trust::{ALPN_CONTROL, Wall, join_config};
 use super::relay::Relay;
@@ -22,6 +23,7 @@ use crate::wire::{
 struct Rogue {
     node: Node,
     target: std::net::SocketAddr,
+    bulk: std::net::SocketAddr,
 }
 
 /// Its two connections once it has been welcomed.
@@ -34,20 +36,26 @@ struct Inside {
 
 impl Rogue {
     fn new(world: &World, role: Role, target: &Node) -> Self {
-        Self { node: world.node(role, "rogue"), target: target.endpoint.local_addr() }
+        let (target, bulk) = (target.endpoint.local_addr(), target.net().bulk_addr());
+        Self { node: world.node(role, "rogue"), target, bulk }
     }
 
     fn run<T>(&self, what: impl Future<Output = T>) -> T {
         let deadline = async { tokio::time::timeout(DEADLINE, what).await.expect("in time") };
-        self.node.net().hub.runtime.block_on(deadline)
+        self.node.net().hub.control.runtime.block_on(deadline)
     }
 
     async fn dial(&self, config: ClientConfig) -> Connection {
-        dial(&self.node.net().hub.quinn, config, self.target).await.unwrap()
+        dial(&self.node.net().hub.control, config, self.target).await.unwrap()
     }
 
     async fn control(&self) -> Connection {
-        self.dial(self.node.net().hub.configs().control.clone()).await
+        self.dial(self.node.net().hub.configs().control.client.clone()).await
+    }
+
+    async fn bulk(&self) -> Connection {
+        let hub = &self.node.net().hub;
+        dial(&hub.bulk, hub.configs().bulk.client.clone(), self.bulk).await.unwrap()
     }
 
     async fn enter(&self) -> Inside {
@@ -56,7 +64,8 @@ impl Rogue {
         let (mut send, mut recv) = control.open_bi().await.unwrap();
         say(&mut send, FrameKind::Hello, &hub.hello).await.unwrap();
         let welcome: Welcome = expect(&mut recv, FrameKind::Welcome).await.unwrap();
-        let bulk = self.dial(hub.configs().bulk.clone()).await;
+        assert_eq!(welcome.bulk, self.bulk.port());
+        let bulk = self.bulk().await;
         let (mut ask, _answer) = bulk.open_bi().await.unwrap();
         say(&mut ask, FrameKind::Attach, &Attach { session: welcome.session }).await.unwrap();
         Inside { control, bulk, send, _recv: recv }
@@ -110,7 +119,7 @@ fn pseudo_random(len: usize, seed: u64) -> Vec<u8> {
 }
 
 #[test]
-fn garbage_on_the_port_is_ignored() {
+fn garbage_on_the_ports_is_ignored() {
     let honest = Honest::new();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     for n in 0..5000 {
@@ -119,8 +128,16 @@ fn garbage_on_the_port_is_ignored() {
         if n % 3 == 0 && n % 1500 > 20 {
             bytes[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
         }
-        socket.send_to(&bytes, honest.master.endpoint.local_addr()).unwrap();
+        for port in [honest.master.endpoint.local_addr(), honest.master.net().bulk_addr()] {
+            socket.send_to(&bytes, port).unwrap();
+        }
     }
+    honest.goes_on();
+    // Whoever comes now needs both ports.
+    let late = honest.world.node(Role::Worker, "late");
+    let (to_master, _) = late.meet(&honest.master);
+    late.net().close(to_master);
+    assert_eq!(honest.master.closed(), CloseReason::Bye);
     honest.goes_on();
     assert_eq!(honest.master.net().stats().peers, 1);
 }
@@ -197,7 +214,7 @@ fn a_broken_handshake_is_refused() {
     }
     // A session that nobody was told of.
     let told = rogue.run(async {
-        let bulk = rogue.dial(rogue.node.net().hub.configs().bulk.clone()).await;
+        let bulk = rogue.bulk().await;
         let (mut send, _recv) = bulk.open_bi().await.unwrap();
         say(&mut send, FrameKind::Attach, &attach).await.unwrap();
         bulk.closed().await
@@ -237,8 +254,23 @@ fn without_a_certificate_there_is_nothing_but_joining() {
     // Nor is there anything for who speaks something else.
     tls.alpn_protocols = vec![b"h3".to_vec()];
     let config = socket::client(tls, socket::transport(&Limits::default())).unwrap();
-    let told = rogue.run(dial(&rogue.node.net().hub.quinn, config, rogue.target)).unwrap_err();
+    let told = rogue.run(dial(&rogue.node.net().hub.control, config, rogue.target)).unwrap_err();
     assert_eq!(honest.master_refuses(told), Refusal::Protocol);
+    honest.goes_on();
+}
+
+#[test]
+fn each_port_has_its_own_protocol() {
+    let honest = Honest::new();
+    let rogue = Rogue::new(&honest.world, Role::Worker, &honest.master);
+    let hub = &rogue.node.net().hub;
+    let (control, bulk) = (hub.configs().control.client.clone(), hub.configs().bulk.client.clone());
+    for (port, config, addr) in
+        [(&hub.bulk, control, rogue.bulk), (&hub.control, bulk, rogue.target)]
+    {
+        let told = rogue.run(dial(port, config, addr)).unwrap_err();
+        assert_eq!(honest.master_refuses(told), Refusal::Protocol);
+    }
     honest.goes_on();
 }
 
@@ -249,9 +281,14 @@ fn who_says_nothing_is_hung_up_on() {
     options.limits.handshake = Duration::from_millis(300);
     let master = Node::bind(options);
     let rogue = Rogue::new(&world, Role::Worker, &master);
-    let told = rogue.run(async { rogue.control().await.closed().await });
-    assert_eq!(CloseReason::from(told), CloseReason::Refused(Refusal::Timeout));
-    assert_eq!(master.refused(), Refusal::Timeout);
+    for bulk in [false, true] {
+        let told = rogue.run(async {
+            let connection = if bulk { rogue.bulk().await } else { rogue.control().await };
+            connection.closed().await
+        });
+        assert_eq!(CloseReason::from(told), CloseReason::Refused(Refusal::Timeout));
+        assert_eq!(master.refused(), Refusal::Timeout);
+    }
     assert_eq!(master.net().stats().handshakes, 0);
 }
 
@@ -384,19 +421,19 @@ fn a_peer_that_does_not_read_is_given_up() {
     assert_eq!(master.closed(), CloseReason::Slow);
 }
 
-#[test]
-fn a_thousand_half_open_handshakes_keep_nobody_out() {
+/// A thousand handshakes at that port of a master that never get an answer; then somebody honest comes.
+fn half_open(port: fn(&Net) -> std::net::SocketAddr, of: fn(&Configs) -> ClientConfig) {
     let world = World::new();
     let master = world.master();
-    let relay = Relay::to(master.endpoint.local_addr());
+    let relay = Relay::to(port(master.net()));
     relay.one_way();
     let crowd = world.node(Role::Worker, "crowd");
     let hub = &crowd.net().hub;
     let _half_open: Vec<_> = (0..1000)
         .map(|_| {
-            let _inside = hub.runtime.enter();
-            let config = hub.configs().control.clone();
-            hub.quinn.connect_with(config, relay.addr, "dstream").unwrap()
+            let _inside = hub.control.runtime.enter();
+            let config = of(&hub.configs());
+            hub.control.quinn.connect_with(config, relay.addr, "dstream").unwrap()
         })
         .collect();
     // They are there once the master asks newcomers to show their address.
@@ -411,4 +448,14 @@ fn a_thousand_half_open_handshakes_keep_nobody_out() {
     let (to_master, _) = worker.meet(&master);
     worker.net().send(to_master, &ToMaster::Joined { slots: 1 }).unwrap();
     assert_eq!(master.message::<ToMaster>(), ToMaster::Joined { slots: 1 });
+}
+
+#[test]
+fn a_thousand_half_open_handshakes_keep_nobody_out() {
+    half_open(Net::local_addr, |configs| configs.control.client.clone());
+}
+
+#[test]
+fn nor_do_they_at_the_port_for_blocks() {
+    half_open(Net::bulk_addr, |configs| configs.bulk.client.clone());
 }

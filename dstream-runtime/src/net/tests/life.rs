@@ -138,3 +138,32 @@ fn no_more_peers_than_there_is_room_for() {
     assert_eq!(master.closed(), CloseReason::Bye);
     second.meet(&master);
 }
+
+#[test]
+fn a_port_for_blocks_that_cannot_be_reached_is_named() {
+    let world = World::new();
+    let node = |role, name| {
+        let mut options = world.options(role, name);
+        options.limits.handshake = Duration::from_millis(400);
+        Node::bind(options)
+    };
+    let (master, worker) = (node(Role::Master, "m"), node(Role::Worker, "w"));
+    // Somebody passes on the port that was made known, and nothing else.
+    let elsewhere = std::net::Ipv4Addr::new(127, 0, 0, 2);
+    let relay = Relay::at(elsewhere, master.endpoint.local_addr());
+    worker.net().connect(relay.addr);
+    let addr = (elsewhere, master.net().bulk_addr().port()).into();
+    assert_eq!(worker.closed(), CloseReason::NoBulk { addr });
+    assert_eq!(master.refused(), crate::wire::Refusal::Timeout);
+    assert_eq!(master.net().stats().peers, 0);
+}
+
+#[test]
+fn blocks_are_taken_at_the_port_that_was_asked_for() {
+    let world = World::new();
+    let first = world.node(Role::Worker, "w1");
+    let taken = first.net().bulk_addr();
+    let options = world.options(Role::Worker, "w2").with_bulk_port(taken.port());
+    let error = Endpoint::bind(options, drop).unwrap_err();
+    assert!(matches!(&error, NetError::Bind { addr, .. } if *addr == taken), "{error}");
+}

@@ -1,7 +1,7 @@
 //! A relay of datagrams between two sockets, to cut the wire.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -18,7 +18,12 @@ pub(super) struct Relay {
 
 impl Relay {
     pub(super) fn to(target: SocketAddr) -> Self {
-        let front = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::at(Ipv4Addr::LOCALHOST, target)
+    }
+
+    /// At that address of the loopback.
+    pub(super) fn at(ip: Ipv4Addr, target: SocketAddr) -> Self {
+        let front = UdpSocket::bind((ip, 0)).unwrap();
         let addr = front.local_addr().unwrap();
         let [forth, back, over] = [true, true, false].map(|flag| Arc::new(AtomicBool::new(flag)));
         let thread = {

@@ -70,10 +70,11 @@ fn failed(why: impl fmt::Display) -> TrustError {
     TrustError::certificate("used", why)
 }
 
-/// For whoever is connected to.
+/// For whoever is connected to by those who speak one of these protocols.
 pub(in crate::net) fn server_config(
     identity: &Identity,
     wall: &Wall,
+    heard: &[&[u8]],
 ) -> Result<ServerConfig, TrustError> {
     let verifier =
         WebPkiClientVerifier::builder_with_provider(identity.trusted().roots()?, crypto())
@@ -86,8 +87,7 @@ pub(in crate::net) fn server_config(
         .with_client_cert_verifier(verifier)
         .with_single_cert(identity.chain(), identity.private_key().into())
         .map_err(failed)?;
-    config.alpn_protocols =
-        [ALPN_CONTROL, ALPN_BULK, ALPN_JOIN].into_iter().map(<[u8]>::to_vec).collect();
+    config.alpn_protocols = heard.iter().map(|alpn| alpn.to_vec()).collect();
     config.send_tls13_tickets = 0;
     Ok(config)
 }
