@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::job::{Ended, Job, Running};
+use crate::job::{Ended, Job, Running, deadline, readable};
 
 /// The state of a cluster whose job a test runs.
 pub(super) struct Cluster {
@@ -132,13 +132,16 @@ impl Running {
 /// read comes to a halt soon, with batches in flight.
 pub(super) struct Tap {
     from: BufReader<ChildStdout>,
+    /// Until when the job must have written what is to be read.
+    deadline: Instant,
     /// What has been read.
     pub(super) lines: Vec<String>,
 }
 
 impl Tap {
     pub(super) fn on(job: &mut Running) -> Self {
-        Self { from: BufReader::new(job.take_stdout()), lines: Vec::new() }
+        let from = BufReader::new(job.take_stdout());
+        Self { from, deadline: deadline(), lines: Vec::new() }
     }
 
     /// Reads so many lines more.
@@ -154,6 +157,11 @@ impl Tap {
     }
 
     fn line(&mut self) -> bool {
+        if self.from.buffer().is_empty() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let lines = self.lines.len();
+            assert!(readable(self.from.get_ref(), left), "deadline after {lines} lines");
+        }
         let mut line = String::new();
         let read = self.from.read_line(&mut line).expect("it writes text");
         self.lines.push(line.trim_end_matches('\n').to_owned());
