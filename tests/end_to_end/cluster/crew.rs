@@ -72,13 +72,21 @@ impl Cluster {
 
     /// `JOB VERB …` beside the master.
     pub(super) fn ask(&self, question: &[&str]) -> Ended {
-        let job = Job::example(self.job).args(question);
-        job.args(["--state".as_ref(), self.state().as_os_str()]).run()
+        self.ask_by(Job::example(self.job), question)
+    }
+
+    /// The job's binary, started in whatever way, as one that asks.
+    pub(super) fn ask_by(&self, job: Job, question: &[&str]) -> Ended {
+        job.args(question).args(["--state".as_ref(), self.state().as_os_str()]).run()
     }
 
     /// What `JOB status --json` says.
     pub(super) fn status(&self) -> Value {
-        let done = self.ask(&["status", "--json"]).code(0);
+        self.status_by(Job::example(self.job))
+    }
+
+    pub(super) fn status_by(&self, job: Job) -> Value {
+        let done = self.ask_by(job, &["status", "--json"]).code(0);
         serde_json::from_str(&done.out.concat()).expect("it is JSON")
     }
 

@@ -282,8 +282,13 @@ impl Driver<'_> {
             return;
         }
         if self.saves.is_some() {
-            let why = format!("it has lost worker `{}`: {why}", self.members.name(to));
-            return self.evict(from, why);
+            // One whom several have lost is given up before all of those.
+            let lost =
+                |worker| self.parted.iter().filter(|p| p.from == worker || p.to == worker).count();
+            let (out, other) = if lost(to) > lost(from) { (to, from) } else { (from, to) };
+            let why =
+                format!("it and worker `{}` have lost each other: {why}", self.members.name(other));
+            return self.evict(out, why);
         }
         let (from, to) = (self.members.name(from), self.members.name(to));
         self.fatal.get_or_insert(ClusterError::Parted { from, to, why });

@@ -20,7 +20,7 @@ pub(super) fn assert_came_back(worker: &Ended) {
 }
 
 /// Waits until a worker has joined so many times.
-pub(super) fn joins(master: &mut Running, name: &str, times: usize) {
+fn joins(master: &mut Running, name: &str, times: usize) {
     let joined = |job: &Running| job.events("joined").filter(|e| e["worker"] == name).count();
     master.wait("a worker to join again", |job| joined(job) >= times);
 }
