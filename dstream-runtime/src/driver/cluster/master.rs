@@ -453,7 +453,9 @@ impl Driver<'_> {
     /// acknowledged to clients.
     fn farewell(&self, outcome: &Outcome) -> MasterNote {
         let why = match outcome {
-            Outcome::Failed(Cause::Fenced { .. }) => "another master has taken over",
+            Outcome::Failed(Cause::Fenced { .. }) => {
+                "another master has taken over, or this one cannot write its journal"
+            }
             Outcome::Failed(_) if self.saves.is_some() && self.receivers.any() => {
                 "the job has failed, and goes on when its master is started again"
             }

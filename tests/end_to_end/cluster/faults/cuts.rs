@@ -1,9 +1,9 @@
 //! Networks that lose everything between two hosts, in one direction or both, while all processes live.
 
-use super::super::crew::{Cluster, assert_same_lines, partitions, views_expected};
+use super::super::crew::{Cluster, assert_same_lines, views_expected};
 use super::super::hosts;
 use super::super::network::Network;
-use super::zombies::assert_came_back;
+use super::zombies::{assert_came_back, reads_until_owns};
 
 /// A job halts, the network is cut in all of these directions, and it goes on; then the network heals, and
 /// the worker that was given up takes part again.
@@ -25,11 +25,7 @@ fn goes_on_without(cuts: &[(u8, u8)]) {
     let is_of = |cut: &(u8, u8)| [cut.0, cut.1].iter().any(|host| name == format!("w{host}"));
     assert!(cuts.iter().all(is_of), "{left}");
     cuts.iter().for_each(|(from, to)| network.heal(*from, *to));
-    // It is given partitions when a batch is cut: so the job goes on in small steps.
-    let owned = || partitions(&cluster.status_by(network.example(1, "page_views")), &name);
-    while owned().is_none_or(|partitions| partitions == 0) {
-        tap.read(50);
-    }
+    reads_until_owns(&mut tap, &name, || cluster.status_by(network.example(1, "page_views")));
     tap.read_all();
     master.end().code(0);
     assert_same_lines(&tap.lines, &views_expected());

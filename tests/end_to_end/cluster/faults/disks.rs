@@ -167,7 +167,12 @@ fn a_journal_that_cannot_be_written_ends_the_job_which_goes_on_when_there_is_roo
     tap.read(2000);
     disk.fill(0);
     tap.read_all();
-    first.end().code(1).says(&["journal", "No space left on device"]);
+    first.end().code(1).says(&[
+        "the journal cannot be written",
+        "nothing is published until it can",
+        "No space left on device",
+        "start the master again",
+    ]);
     // There is no room for another master either.
     start(port).run().code(1).says(&["No space left on device"]);
     disk.make_room();

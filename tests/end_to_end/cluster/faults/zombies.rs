@@ -2,27 +2,29 @@
 //! a time that is over.
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use super::super::crew::{Cluster, Tap, assert_same_lines, of_views, views_expected};
+use super::super::crew::{Cluster, Tap, assert_same_lines, of_views, partitions, views_expected};
 use super::super::recovery;
 use super::super::restarts::{Halted, assert_as_without_faults, halted, kill, master};
-use crate::job::{Ended, Running};
+use crate::job::Ended;
 
 /// Checks that a worker has lost its master, and has then been given partitions again.
 #[track_caller]
 pub(super) fn assert_came_back(worker: &Ended) {
     let mut lines = worker.err.iter().skip_while(|line| !line.contains("\"master_gone\""));
     let placed = |line: &String| {
-        let event = serde_json::from_str::<serde_json::Value>(line).unwrap_or_default();
+        let event = serde_json::from_str::<Value>(line).unwrap_or_default();
         event["event"] == "placed" && event["partitions"].as_u64() > Some(0)
     };
     assert!(lines.any(placed), "{}", worker.said());
 }
 
-/// Waits until a worker has joined so many times.
-fn joins(master: &mut Running, name: &str, times: usize) {
-    let joined = |job: &Running| job.events("joined").filter(|e| e["worker"] == name).count();
-    master.wait("a worker to join again", |job| joined(job) >= times);
+/// Reads on in small steps until a worker owns partitions: they are given when a batch is cut.
+pub(super) fn reads_until_owns(tap: &mut Tap, name: &str, status: impl Fn() -> Value) {
+    while partitions(&status(), name).is_none_or(|partitions| partitions == 0) {
+        tap.read(50);
+    }
 }
 
 #[test]
@@ -36,7 +38,7 @@ fn a_frozen_worker_is_given_up_and_joins_again_when_it_wakes_up() {
     // The others go on without it.
     tap.read(4000);
     crew[1].signal(Signal::CONT);
-    joins(&mut master, "w2", 2);
+    reads_until_owns(&mut tap, "w2", || cluster.status());
     tap.read_all();
     master.end().code(0);
     assert_same_lines(&tap.lines, &views_expected());
@@ -57,7 +59,7 @@ fn a_worker_wakes_up_in_the_time_of_another_master() {
     second.event("recovering");
     tap.read(200);
     crew[0].signal(Signal::CONT);
-    joins(&mut second, "w1", 1);
+    reads_until_owns(&mut tap, "w1", || cluster.status());
     tap.read_all();
     second.end().code(0);
     third.end().code(0);
