@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::args::Invocation;
+use super::args::{Invocation, Switch};
 use super::host::{absolute, command, host, quoted, state};
 use super::news::some;
 use super::open::{self, Opened};
@@ -33,6 +33,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         state: state(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(&mut opened, running.preview)
     };
     let speaker = running.display.speaker();
@@ -55,6 +56,7 @@ pub(super) fn options(opened: &mut Opened, preview: u32) -> MasterOptions {
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: None,
+        speculate: true,
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,

@@ -28,6 +28,14 @@ impl Told for ClusterNews {
                 some_go(*moved),
                 some(*workers, "worker")
             ),
+            Self::Slow { worker, times, partitions, of } => {
+                format!("{worker} is slow ({times:.1} x): it keeps {partitions} of {of} partitions")
+            }
+            Self::FastAgain { worker, partitions, of } => {
+                format!(
+                    "{worker} is as fast as others again: it owns {partitions} of {of} partitions"
+                )
+            }
             Self::Draining { worker } => format!("{worker} hands over what it holds"),
             Self::Drained { worker } => format!("{worker} holds nothing any more and may go"),
             Self::Left { worker, why } => format!("{worker} is gone: {why}"),

@@ -87,6 +87,8 @@ pub(super) struct Worker<'e> {
     held: VecDeque<RunTask>,
     /// What leaves with tasks that the core was told of and has not reported yet, in that order.
     leaving: VecDeque<(TaskId, Leaving)>,
+    /// Whether tasks that only read may run on another worker too.
+    runs_twice: bool,
 }
 
 impl<'e> Worker<'e> {
@@ -110,6 +112,7 @@ impl<'e> Worker<'e> {
             light: Light::new(plan.stages.len()),
             held: VecDeque::new(),
             leaving: VecDeque::new(),
+            runs_twice: retention == Retention::Released,
         }
     }
 
@@ -248,6 +251,7 @@ impl<'e> Worker<'e> {
                     }
                     self.start(run, None);
                 }
+                WorkerAction::Cancel { task, attempt } => self.cancel(task, attempt),
                 WorkerAction::Report(message) => {
                     let done = match &message {
                         ToMaster::TaskDone { task, .. } => Some(*task),

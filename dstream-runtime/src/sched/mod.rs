@@ -17,6 +17,7 @@ pub mod message;
 pub mod placement;
 mod shape;
 pub mod status;
+mod stragglers;
 pub mod worker;
 
 #[cfg(test)]

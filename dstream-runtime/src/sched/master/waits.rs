@@ -25,6 +25,7 @@ impl MasterCore {
             partitions: newest.map_or(0, |row| row.share(worker)),
             tasks: outstanding.get(&worker).copied().unwrap_or(0),
             settled: self.is_settled(worker),
+            slow: self.slow_by(worker),
             silent_ms: now_ms.saturating_sub(member.heard_ms),
         });
         Status {
@@ -35,6 +36,7 @@ impl MasterCore {
             batches,
             next: self.next,
             cut: self.cut_wait(),
+            speculations: self.speculations(),
         }
     }
 

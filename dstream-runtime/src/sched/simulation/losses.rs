@@ -67,6 +67,9 @@ struct World {
     outcome: Option<Outcome>,
     done: BTreeSet<TaskId>,
     lost: BTreeSet<Partition>,
+    /// The tasks that were to run on another worker too.
+    twice: BTreeSet<TaskId>,
+    cancelled: u32,
     losses: u32,
     zombies: u32,
     again: u32,
@@ -89,6 +92,7 @@ impl World {
             attempts: 100,
             workers,
             lease_ms: None,
+            speculate: true,
             checkpoint_ms: Some(100 * (1 + seed.below(6))),
             timetable: Timetable::new(0, 100),
             live: vec![false; plan.sources.len()],
@@ -108,6 +112,8 @@ impl World {
             outcome: None,
             done: BTreeSet::new(),
             lost: BTreeSet::new(),
+            twice: BTreeSet::new(),
+            cancelled: 0,
             losses: 0,
             zombies: 0,
             again: 0,
@@ -255,6 +261,9 @@ impl World {
                 if let ToWorker::Recover(recover) = &message {
                     self.lost.extend(&recover.lost);
                 }
+                if let ToWorker::Speculate { task, .. } = &message {
+                    self.twice.insert(*task);
+                }
                 match self.processes.get_mut(&to) {
                     // A connection that is cut delivers a beginning of what was sent.
                     Some(process) if process.zombie && self.seed.one_in(2) => process.deaf = true,
@@ -276,7 +285,8 @@ impl World {
                 assert!(self.storage.remove(&saved.object).is_some(), "{saved:?} went before");
             }
             MasterAction::Evict(..) => panic!("there are no leases"),
-            MasterAction::Refuse { .. }
+            MasterAction::Slow { .. }
+            | MasterAction::Refuse { .. }
             | MasterAction::StopSources
             | MasterAction::Unneeded { .. } => {}
             MasterAction::Finish(outcome) => self.outcome = Some(outcome),
@@ -302,6 +312,16 @@ impl World {
         let process = self.processes.get_mut(&from).unwrap();
         match action {
             WorkerAction::Run(run) => self.start(from, &run),
+            // It may have begun.
+            WorkerAction::Cancel { task, attempt } if self.seed.one_in(2) => {
+                let runs = |m: &Message| matches!(m, Message::Ran(on, t, a, _) if (*on, *t, *a) == (from, task, attempt));
+                if let Some(at) = self.network.iter().position(runs) {
+                    self.network.swap_remove(at);
+                    self.cancelled += 1;
+                    process.core.handle(WorkerEvent::Cancelled { task, attempt });
+                }
+            }
+            WorkerAction::Cancel { .. } => {}
             WorkerAction::Report(message) => {
                 let part = match &message {
                     ToMaster::TaskDone { task, attempt, .. } => {
@@ -381,7 +401,11 @@ impl World {
         assert_eq!(self.reference.results.get(&task), Some(&result), "{task} on {on}");
         if self.done.contains(&task) {
             self.again += 1;
-            assert!(self.lost.contains(&task.partition), "{task} runs again and was not lost");
+            let twice = self.twice.contains(&task);
+            assert!(
+                twice || self.lost.contains(&task.partition),
+                "{task} runs again and was not lost"
+            );
         }
         if self.seed.one_in(self.failing) {
             // Its state is as before.
@@ -504,7 +528,8 @@ impl World {
         if has_output(self.reference.plan, task) {
             process.parts.insert((task, attempt), result);
         }
-        let tally = TaskTally::default();
+        let micros = self.seed.below(200_000) as u32;
+        let tally = TaskTally { micros, content: result, ..TaskTally::default() };
         process.core.handle(WorkerEvent::Ran { task, attempt, blocks, tally });
     }
 
@@ -558,6 +583,7 @@ fn what_is_published_is_the_same_whoever_is_lost() {
     let plans =
         [("word count", word_count()), ("rich", rich()), ("chain", chain()), ("plain", plain())];
     let (mut losses, mut zombies, mut again, mut loads) = (0, 0, 0, 0);
+    let (mut twice, mut won, mut cancelled) = (0, 0, 0);
     for (name, plan) in plans {
         for seed in 1..=seeds(400) {
             // A panic says in which world.
@@ -577,6 +603,9 @@ fn what_is_published_is_the_same_whoever_is_lost() {
             zombies += world.zombies;
             again += world.again;
             loads += world.loads;
+            let (runs, first) = world.master.speculations();
+            (twice, won) = (twice + runs, won + first);
+            cancelled += world.cancelled;
         }
     }
     // Otherwise nothing of it was tested.
@@ -585,5 +614,9 @@ fn what_is_published_is_the_same_whoever_is_lost() {
     {
         assert!(count > 100, "{what}: {count}");
     }
+    for (what, count) in [("run twice", twice), ("won", won), ("cancelled", u64::from(cancelled))] {
+        assert!(count > 100, "{what}: {count}");
+    }
+    eprintln!("run twice {twice}, won by the second {won}, cancelled {cancelled}");
     eprintln!("losses {losses}, zombies {zombies}, run again {again}, loaded {loads}");
 }
