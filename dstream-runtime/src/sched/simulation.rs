@@ -10,6 +10,7 @@
 mod checks;
 mod losses;
 mod reference;
+mod stragglers;
 mod world;
 
 use self::world::World;

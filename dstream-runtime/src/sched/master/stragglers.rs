@@ -6,6 +6,7 @@
 //!
 //! Invariant: a task has at most one second run at a time, a worker no more of them than it has slots.
 
+use super::epochs::EpochRow;
 use super::slow::Slow;
 use super::*;
 use crate::id::StageId;
@@ -233,6 +234,9 @@ impl MasterCore {
     /// one may be late.
     fn late(&self, stragglers: &Stragglers, now_ms: u64) -> (Vec<(TaskId, WorkerId)>, Option<u64>) {
         let (mut late, mut next) = (Vec::new(), None::<u64>);
+        // A worker runs the oldest first: what it has to do for younger batches waits for that, and is late
+        // if that is.
+        let mut judged: BTreeMap<WorkerId, bool> = BTreeMap::new();
         for batch in &self.batches {
             let (Phase::Running(running), Some(watch), Some(row)) =
                 (&batch.phase, stragglers.watches.get(&batch.seq), self.epochs.of(batch.seq))
@@ -240,24 +244,24 @@ impl MasterCore {
                 continue;
             };
             for stage in &watch.stages {
-                let tasks = running.tasks[stage.stage.index()];
-                let Some(pace) = stage.pace.filter(|_| stage.done < tasks) else { continue };
-                let mut open: BTreeMap<WorkerId, Vec<TaskId>> = BTreeMap::new();
-                let of = self.shape.plan.stage(stage.stage);
-                for partition in self.open_tasks(batch.seq, of, running) {
-                    if let Some(owner) = row.owner(partition) {
-                        let task = TaskId { batch: batch.seq, stage: stage.stage, partition };
-                        open.entry(owner).or_default().push(task);
-                    }
+                if stage.done == running.tasks[stage.stage.index()] {
+                    continue;
                 }
-                for (owner, tasks) in open {
-                    let Some(slots) = self.members.slots(owner) else { continue };
-                    let since_ms = stragglers.since_ms(owner, watch.begun_ms);
-                    let sizes = tasks.iter().map(|task| self.size(*task)).collect();
-                    let at = late_at(pace, &Backlog { since_ms, slots, sizes });
-                    if at > now_ms {
-                        next = Some(next.map_or(at, |next| next.min(at)));
-                    } else {
+                for (owner, tasks) in self.open_by_owner(batch.seq, stage, running, row) {
+                    let (Some(pace), Some(slots)) = (stage.pace, self.members.slots(owner)) else {
+                        judged.entry(owner).or_insert(false);
+                        continue;
+                    };
+                    let is_late = *judged.entry(owner).or_insert_with(|| {
+                        let since_ms = stragglers.since_ms(owner, watch.begun_ms);
+                        let sizes = tasks.iter().map(|task| self.size(*task)).collect();
+                        let at = late_at(pace, &Backlog { since_ms, slots, sizes });
+                        if at > now_ms {
+                            next = Some(next.map_or(at, |next| next.min(at)));
+                        }
+                        at <= now_ms
+                    });
+                    if is_late {
                         // The last ones first: the owner may not have begun with them.
                         let tasks = tasks.into_iter().rev();
                         let once = tasks.filter(|task| !stragglers.second.contains_key(task));
@@ -267,6 +271,28 @@ impl MasterCore {
             }
         }
         (late, next)
+    }
+
+    /// The tasks of a stage that have not run, by who has to.
+    fn open_by_owner(
+        &self,
+        batch: BatchSeq,
+        stage: &StageWatch,
+        running: &Running,
+        row: &EpochRow,
+    ) -> BTreeMap<WorkerId, Vec<TaskId>> {
+        let mut open: BTreeMap<WorkerId, Vec<TaskId>> = BTreeMap::new();
+        let of = self.shape.plan.stage(stage.stage);
+        for partition in self.open_tasks(batch, of, running) {
+            if let Some(owner) = row.owner(partition) {
+                open.entry(owner).or_default().push(TaskId {
+                    batch,
+                    stage: stage.stage,
+                    partition,
+                });
+            }
+        }
+        open
     }
 
     /// Tells the least loaded workers to run tasks that are late.
@@ -316,11 +342,8 @@ impl MasterCore {
                 continue;
             };
             for stage in &watch.stages {
-                let of = self.shape.plan.stage(stage.stage);
-                for partition in self.open_tasks(batch.seq, of, running) {
-                    if let Some(owner) = row.owner(partition) {
-                        *own.entry(owner).or_default() += 1;
-                    }
+                for (owner, tasks) in self.open_by_owner(batch.seq, stage, running, row) {
+                    *own.entry(owner).or_default() += tasks.len() as u32;
                 }
             }
         }
