@@ -36,6 +36,8 @@ pub(super) struct Backlog {
     pub(super) since_ms: u64,
     /// How many it runs at a time.
     pub(super) slots: u32,
+    /// It was slow in the batch before: there is nothing to wait for but the floor.
+    pub(super) was_slow: bool,
     /// How much each has to read, in the order in which they are run.
     pub(super) sizes: Vec<u64>,
 }
@@ -66,10 +68,13 @@ impl Pace {
     }
 }
 
-/// Whether so many tasks of a stage have run that the others can be judged by them.
+/// Whether so many tasks of a stage have run that the others can be judged by them: three quarters, or half
+/// if the rest is that of a quarter of the workers. `late` is how many workers have not done theirs; it is
+/// asked for only if it matters.
 #[must_use]
-pub(super) fn can_judge(done: u32, tasks: u32) -> bool {
-    done > 0 && u64::from(done) * 4 >= u64::from(tasks) * 3
+pub(super) fn can_judge(done: u32, tasks: u32, workers: usize, late: impl Fn() -> usize) -> bool {
+    let (done, tasks) = (u64::from(done), u64::from(tasks));
+    done > 0 && (done * 4 >= tasks * 3 || done * 2 >= tasks && late() <= workers.div_ceil(4))
 }
 
 /// When everything that a worker has not done counts as late, in milliseconds.
@@ -77,28 +82,48 @@ pub(super) fn can_judge(done: u32, tasks: u32) -> bool {
 pub(super) fn late_at(pace: Pace, backlog: &Backlog) -> u64 {
     let first = backlog.sizes.iter().take(backlog.slots.max(1) as usize).max();
     let expected = pace.micros(first.copied().unwrap_or(0));
-    let allowed = expected.saturating_mul(FACTOR) / 10 / 1000;
+    let allowed = match backlog.was_slow {
+        true => 0,
+        false => expected.saturating_mul(FACTOR) / 10 / 1000,
+    };
     backlog.since_ms.saturating_add(allowed.max(FLOOR_MS))
 }
 
-/// By what factor each worker was slower than the median, in thousandths, over the stages of a batch. One
-/// that lost less than the floor was as fast as it matters.
+/// How many times as long as the median a worker took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Factor {
+    /// In thousandths.
+    pub(super) thousandths: u32,
+    /// Others were faster with something, so it may be more.
+    pub(super) is_least: bool,
+}
+
+/// How many times as long as the median each worker took, over the stages of a batch. One that lost less than
+/// the floor was as fast as it matters.
 #[must_use]
-pub(super) fn slowness<'a>(stages: impl Iterator<Item = &'a [Run]>) -> BTreeMap<WorkerId, u32> {
-    let mut sums: BTreeMap<WorkerId, (u64, u64)> = BTreeMap::new();
+pub(super) fn slowness<'a>(stages: impl Iterator<Item = &'a [Run]>) -> BTreeMap<WorkerId, Factor> {
+    #[derive(Default)]
+    struct Sums {
+        took: u64,
+        expected: u64,
+        is_least: bool,
+    }
+    let mut sums: BTreeMap<WorkerId, Sums> = BTreeMap::new();
     for runs in stages {
         let Some(pace) = Pace::of(runs) else { continue };
         for run in runs {
-            let (took, expected) = sums.entry(run.worker).or_default();
-            *took = took.saturating_add(run.micros);
-            *expected = expected.saturating_add(pace.micros(run.size));
+            let sums = sums.entry(run.worker).or_default();
+            sums.took = sums.took.saturating_add(run.micros);
+            sums.expected = sums.expected.saturating_add(pace.micros(run.size));
+            sums.is_least |= !run.is_whole;
         }
     }
-    let factor = |(took, expected): (u64, u64)| {
-        if took < expected.saturating_add(FLOOR_MS * 1000) {
-            return 1000;
-        }
-        u32::try_from(took.saturating_mul(1000) / expected.max(1)).unwrap_or(u32::MAX)
+    let factor = |Sums { took, expected, is_least }| {
+        let thousandths = match took < expected.saturating_add(FLOOR_MS * 1000) {
+            true => 1000,
+            false => u32::try_from(took.saturating_mul(1000) / expected.max(1)).unwrap_or(u32::MAX),
+        };
+        Factor { thousandths, is_least }
     };
     sums.into_iter().map(|(worker, sums)| (worker, factor(sums))).collect()
 }
@@ -112,14 +137,17 @@ mod tests {
     }
 
     fn backlog(since_ms: u64, slots: u32, sizes: &[u64]) -> Backlog {
-        Backlog { since_ms, slots, sizes: sizes.to_vec() }
+        Backlog { since_ms, slots, was_slow: false, sizes: sizes.to_vec() }
     }
 
     #[test]
-    fn three_quarters_are_enough_to_judge_the_rest() {
-        let judged = [(0, 0), (0, 1), (2, 4), (3, 4), (5, 8), (6, 8), (7, 8), (2, 3), (3, 3)]
-            .map(|(done, tasks)| can_judge(done, tasks));
-        assert_eq!(judged, [false, false, false, true, false, true, true, false, true]);
+    fn three_quarters_of_tasks_or_of_workers_are_enough_to_judge_the_rest() {
+        let many = [(0, 0), (0, 1), (2, 4), (3, 4), (5, 8), (6, 8), (7, 8), (2, 3), (3, 3)]
+            .map(|(done, tasks)| can_judge(done, tasks, 4, || 2));
+        assert_eq!(many, [false, false, false, true, false, true, true, false, true]);
+        let one = [(0, 1), (1, 2), (1, 3), (2, 3), (5, 7), (3, 7)]
+            .map(|(done, tasks)| can_judge(done, tasks, 4, || 1));
+        assert_eq!(one, [false, true, false, true, true, false]);
     }
 
     #[test]
@@ -132,6 +160,8 @@ mod tests {
         assert_eq!(late_at(pace, &backlog(1000, 1, &[2_000_000])), 1560);
         // Two at a time: the longer one of the first two decides.
         assert_eq!(late_at(pace, &backlog(1000, 2, &[1_000_000, 3_000_000, 9_000_000])), 1840);
+        let again = Backlog { was_slow: true, ..backlog(1000, 1, &[2_000_000]) };
+        assert_eq!(late_at(pace, &again), 1000 + FLOOR_MS);
         assert_eq!(Pace::of(&[]), None);
     }
 
@@ -153,13 +183,14 @@ mod tests {
         let heavy = [run(0, 1, 400), run(1, 1, 400), run(1, 2, 800), run(2, 1, 1200)];
         let outrun = Run { is_whole: false, ..run(3, 1, 800) };
         let light = [run(0, 1, 5), run(1, 1, 5), run(2, 1, 40)];
-        let factors = |runs: &[Run]| slowness([runs].into_iter()).into_values().collect::<Vec<_>>();
-        assert_eq!(factors(&heavy), [1000, 1000, 3000]);
-        assert_eq!(factors(&light), [1000; 3]);
-        let all = [&heavy[..], &[outrun, run(0, 1, 400), run(1, 1, 400)]];
-        assert_eq!(
-            slowness(all.into_iter()).into_values().collect::<Vec<_>>(),
-            [1000, 1000, 3000, 2000]
-        );
+        let factors = |stages: &[&[Run]]| {
+            let factors = slowness(stages.iter().copied()).into_values();
+            factors.map(|factor| (factor.thousandths, factor.is_least)).collect::<Vec<_>>()
+        };
+        let fast = (1000, false);
+        assert_eq!(factors(&[&heavy]), [fast, fast, (3000, false)]);
+        assert_eq!(factors(&[&light]), [fast; 3]);
+        let more = [outrun, run(0, 1, 400), run(1, 1, 400)];
+        assert_eq!(factors(&[&heavy, &more]), [fast, fast, (3000, false), (2000, true)]);
     }
 }

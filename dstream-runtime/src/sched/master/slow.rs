@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::{BatchSeq, WorkerId};
+use crate::sched::stragglers::Factor;
 
 /// So many times as long as the median is slow, in thousandths.
 const SLOW: u32 = 1600;
@@ -50,15 +51,20 @@ impl Slow {
         (weight < FULL).then(|| FULL * 1000 / weight)
     }
 
-    /// A batch has run: by what factor each worker was slower than the median. Whether a weight changes.
-    pub(super) fn judge(&mut self, batch: BatchSeq, factors: &BTreeMap<WorkerId, u32>) -> bool {
-        for (worker, factor) in factors {
+    /// Whether a worker was slow in the last batch that says something of it.
+    pub(super) fn was_slow(&self, worker: WorkerId) -> bool {
+        self.records.get(&worker).is_some_and(|record| record.slow > 0)
+    }
+
+    /// A batch has run: how many times as long as the median each worker took. Whether a weight changes.
+    pub(super) fn judge(&mut self, batch: BatchSeq, factors: &BTreeMap<WorkerId, Factor>) -> bool {
+        for (worker, Factor { thousandths: factor, is_least }) in factors {
             let new = Record { weight: FULL, slow: 0, well: 0, sum: 0 };
             let record = self.records.entry(*worker).or_insert(new);
             if *factor >= SLOW {
                 record.sum = if record.slow == 0 { 0 } else { record.sum } + u64::from(*factor);
                 (record.slow, record.well) = (record.slow + 1, 0);
-            } else {
+            } else if !is_least {
                 record.slow = 0;
                 record.well = if *factor <= WELL { record.well + 1 } else { 0 };
             }
@@ -105,11 +111,15 @@ mod tests {
     const A: WorkerId = WorkerId(1);
     const B: WorkerId = WorkerId(2);
 
+    fn took(thousandths: u32) -> Factor {
+        Factor { thousandths, is_least: false }
+    }
+
     /// In which batches the weight of worker B changes, and to what.
     fn changes(factors: impl Iterator<Item = u32>) -> Vec<(u64, u32)> {
         let (mut slow, mut changes) = (Slow::default(), Vec::new());
         for (batch, factor) in (1..).zip(factors) {
-            if slow.judge(BatchSeq(batch), &BTreeMap::from([(A, 1000), (B, factor)])) {
+            if slow.judge(BatchSeq(batch), &BTreeMap::from([(A, took(1000)), (B, took(factor))])) {
                 changes.push((batch, slow.weight(B)));
                 assert_eq!(slow.take_unsaid().into_keys().collect::<Vec<_>>(), [B]);
             }
@@ -136,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_in_which_others_were_faster_does_not_say_that_it_is_well() {
+        let mut slow = Slow::default();
+        let outrun = Factor { thousandths: 1100, is_least: true };
+        for (batch, factor) in (1..).zip([took(2000), outrun, took(2000), outrun, outrun]) {
+            slow.judge(BatchSeq(batch), &BTreeMap::from([(B, factor)]));
+            assert!(slow.was_slow(B));
+        }
+        assert_eq!(slow.weight(B), FULL, "twice, so far");
+        assert!(slow.judge(BatchSeq(9), &BTreeMap::from([(B, took(2000))])));
+        slow.judge(BatchSeq(10), &BTreeMap::from([(B, took(1500))]));
+        assert!(!slow.was_slow(B));
+    }
+
+    #[test]
     fn changes_are_rare_whatever_happens() {
         let flaps = (0..200u32).map(|batch| if batch / 3 % 2 == 0 { 3000 } else { 1000 });
         let changes = changes(flaps);
@@ -146,7 +170,7 @@ mod tests {
     fn who_is_gone_is_forgotten() {
         let mut slow = Slow::default();
         for batch in 1..4 {
-            slow.judge(BatchSeq(batch), &BTreeMap::from([(B, 2100)]));
+            slow.judge(BatchSeq(batch), &BTreeMap::from([(B, took(2100))]));
         }
         assert_eq!(slow.factor(B), Some(2100));
         slow.retain(|worker| worker != B);

