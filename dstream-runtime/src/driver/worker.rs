@@ -6,6 +6,7 @@
 
 mod executor;
 mod light;
+mod stop;
 mod store;
 pub(super) mod task;
 mod tasks;
@@ -21,6 +22,7 @@ use crossbeam_channel::Sender;
 
 pub(super) use self::executor::Queue;
 use self::light::Light;
+use self::stop::Stops;
 use self::store::Store;
 use self::task::{Kernels, Ran, Work};
 use super::Event;
@@ -89,6 +91,7 @@ pub(super) struct Worker<'e> {
     leaving: VecDeque<(TaskId, Leaving)>,
     /// Whether tasks that only read may run on another worker too.
     runs_twice: bool,
+    stops: Stops,
 }
 
 impl<'e> Worker<'e> {
@@ -113,6 +116,7 @@ impl<'e> Worker<'e> {
             held: VecDeque::new(),
             leaving: VecDeque::new(),
             runs_twice: retention == Retention::Released,
+            stops: Stops::default(),
         }
     }
 

@@ -68,7 +68,7 @@ pub enum ToWorker {
         /// What it reads.
         ranges: Vec<Range>,
     },
-    /// Another run of this task counts: drop yours if it has not begun.
+    /// Another run of this task counts: drop or stop yours.
     Cancel {
         /// The epoch.
         epoch: Epoch,

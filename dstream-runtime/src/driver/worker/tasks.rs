@@ -29,6 +29,10 @@ impl Worker<'_> {
                 return self.core.handle(WorkerEvent::Failed { task, attempt, failure });
             }
         };
+        let source = match source {
+            Some(input) if self.runs_twice => Some(self.stops.stoppable(task, attempt, input)),
+            source => source,
+        };
         let state = self.store.state(task.stage, task.partition).take();
         let work = Work { task, attempt, time, emits, inputs, source, state };
         if let Err(work) = self.light.accept(work) {
@@ -42,7 +46,7 @@ impl Worker<'_> {
         self.core.handle(WorkerEvent::Failed { task, attempt, failure });
     }
 
-    /// Another run of a task counts: this one is dropped if it has not begun.
+    /// Another run of a task counts: this one is dropped if it has not begun, and stopped if it has.
     pub(super) fn cancel(&mut self, task: TaskId, attempt: Attempt) {
         let held = self.held.iter().position(|run| (run.task, run.attempt) == (task, attempt));
         let waits = |work: &Work| (work.task, work.attempt) == (task, attempt);
@@ -55,14 +59,19 @@ impl Worker<'_> {
             (None, None) => self.queue.remove(task, attempt),
         };
         if dropped {
+            self.stops.ended(task, attempt);
             self.core.handle(WorkerEvent::Cancelled { task, attempt });
+        } else {
+            self.stops.stop(task, attempt);
         }
     }
 
     pub(super) fn keep(&mut self, ran: Ran) {
         let Ran { task, attempt, state, result, took, .. } = ran;
         *self.store.state(task.stage, task.partition) = state;
+        let was_stopped = self.stops.ended(task, attempt);
         let event = match result {
+            Err(_) if was_stopped => WorkerEvent::Cancelled { task, attempt },
             Ok(made) => {
                 let content =
                     if self.runs_twice && self.reads_source(task) { content(&made) } else { 0 };

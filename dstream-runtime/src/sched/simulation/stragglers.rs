@@ -30,7 +30,7 @@ enum Event {
     ToMaster(WorkerId, ToMaster, Option<u64>),
     ToWorker(WorkerId, ToWorker),
     ToPeer(WorkerId, ToPeer, Vec<u64>),
-    Ran(WorkerId),
+    Ran(WorkerId, u64),
     Synced(JournalSeq),
     Published(BatchSeq),
     Cut(BatchSeq, SourceId),
@@ -42,9 +42,10 @@ impl Event {
     /// Where it happens, if not at the master.
     fn on(&self) -> Option<WorkerId> {
         match self {
-            Self::ToWorker(on, _) | Self::ToPeer(on, ..) | Self::Ran(on) | Self::Saved(on, _) => {
-                Some(*on)
-            }
+            Self::ToWorker(on, _)
+            | Self::ToPeer(on, ..)
+            | Self::Ran(on, _)
+            | Self::Saved(on, _) => Some(*on),
             _ => None,
         }
     }
@@ -57,7 +58,8 @@ struct Process {
     parts: BTreeMap<(TaskId, Attempt), u64>,
     /// What waits for its turn; the oldest goes first.
     queue: BTreeMap<(TaskId, Attempt), u64>,
-    running: Option<(TaskId, Attempt, u64, u64)>,
+    /// With its result, how long it takes, and its number among all runs.
+    running: Option<(TaskId, Attempt, u64, u64, u64)>,
 }
 
 /// When a worker is how slow, in milliseconds.
@@ -80,6 +82,8 @@ struct World {
     processes: BTreeMap<WorkerId, Process>,
     reference: Reference,
     spells: Vec<Spell>,
+    /// Whether a task can be stopped on its way.
+    stops: bool,
     /// How much the time of tasks varies, in percent.
     jitter: u64,
     last: BatchSeq,
@@ -127,6 +131,7 @@ impl World {
             processes: (0..WORKERS).map(|id| (WorkerId(id), process(WorkerId(id)))).collect(),
             reference: Reference::new(plan, partitions, first, number),
             spells: Vec::new(),
+            stops: true,
             jitter: 10,
             last: BatchSeq(batches),
             parts: BTreeMap::new(),
@@ -200,8 +205,9 @@ impl World {
             _ => MERGE_MS,
         };
         let took = base * times * vary / 100;
-        process.running = Some((task, attempt, result, took));
-        self.after(took, Event::Ran(on));
+        let number = self.number;
+        process.running = Some((task, attempt, result, took, number));
+        self.after(took, Event::Ran(on, number));
     }
 
     fn master_asks(&mut self, action: MasterAction) {
@@ -246,7 +252,10 @@ impl World {
         match action {
             WorkerAction::Run(run) => self.start(from, &run),
             WorkerAction::Cancel { task, attempt } => {
-                if process.queue.remove(&(task, attempt)).is_some() {
+                let is_it =
+                    |(t, a, ..): &mut (TaskId, Attempt, u64, u64, u64)| (*t, *a) == (task, attempt);
+                let stops = self.stops && process.running.take_if(is_it).is_some();
+                if stops || process.queue.remove(&(task, attempt)).is_some() {
                     self.cancelled += 1;
                     process.core.handle(WorkerEvent::Cancelled { task, attempt });
                 }
@@ -322,7 +331,7 @@ impl World {
                 return self.tell(to, WorkerEvent::Master(message));
             }
             Event::ToPeer(to, message, contents) => return self.peer_hears(to, message, &contents),
-            Event::Ran(on) => return self.ran(on),
+            Event::Ran(on, number) => return self.ran(on, number),
             Event::Saved(on, saved) => return self.tell(on, WorkerEvent::Saved(saved)),
             Event::ToMaster(from, message, part) => {
                 if self.master.accepts(from, &message)
@@ -375,9 +384,10 @@ impl World {
         process.core.handle(WorkerEvent::Peer(message));
     }
 
-    fn ran(&mut self, on: WorkerId) {
+    fn ran(&mut self, on: WorkerId, number: u64) {
         let Some(process) = self.processes.get_mut(&on) else { return };
-        let Some((task, attempt, result, took)) = process.running.take() else { return };
+        let run = process.running.take_if(|(.., of)| *of == number);
+        let Some((task, attempt, result, took, _)) = run else { return };
         if self.reference.plan.stage(task.stage).state.is_some() {
             process.states.insert((task.stage, task.partition), Some(result));
         }
@@ -416,6 +426,7 @@ fn whoever_is_slow_or_does_not_move_everything_is_published_once() {
         for number in 1..=seeds(25) {
             let run = std::panic::AssertUnwindSafe(|| {
                 let mut world = World::new(plan, number, 30, true);
+                world.stops = world.seed.one_in(2);
                 world.jitter = [0, 20, 100][world.seed.below(3) as usize];
                 for _ in 0..world.seed.below(6) {
                     let from = world.seed.below(10_000);
@@ -494,6 +505,7 @@ fn two_runs_that_make_different_things_end_the_job() {
     for number in 1..=20 {
         let mut world = World::new(word_count(), number, 12, true);
         world.spells.push(slow(1, 0, 100_000, 3));
+        world.stops = false;
         let tasks = (1..=12).flat_map(|batch| (0..8).map(move |p| (BatchSeq(batch), Partition(p))));
         let tasks: Vec<_> = tasks.collect();
         let (batch, partition) = tasks[world.seed.below(tasks.len() as u64) as usize];

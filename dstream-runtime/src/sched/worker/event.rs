@@ -65,7 +65,7 @@ pub enum WorkerEvent {
         /// Why.
         why: String,
     },
-    /// A task was dropped before it began, as [`WorkerAction::Cancel`] asked.
+    /// A run did not begin, or did not end, as [`WorkerAction::Cancel`] asked.
     Cancelled {
         /// The task.
         task: TaskId,
@@ -88,7 +88,7 @@ pub enum WorkerEvent {
 pub enum WorkerAction {
     /// Run a task.
     Run(RunTask),
-    /// Drop a run if it has not begun, and answer with `Cancelled`; else let it end.
+    /// Drop a run, or stop it on its way, and answer with `Cancelled`; unless it has ended.
     Cancel {
         /// The task.
         task: TaskId,

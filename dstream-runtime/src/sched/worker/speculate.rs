@@ -119,7 +119,7 @@ impl WorkerCore {
         row.is_some_and(|row| matches!(row.tasks, Tasks::PerRange(_)))
     }
 
-    /// A run was dropped before it began.
+    /// A run was dropped, or stopped.
     pub(super) fn cancelled(&mut self, task: TaskId, attempt: Attempt) {
         if is_speculative(attempt) {
             self.second.retain(|of, (number, _)| (*of, *number) != (task, attempt));

@@ -27,7 +27,7 @@ pub(super) enum Phase {
     Running(Attempt),
     /// It was handed to the driver, and then another worker's run of it came first.
     Outrun(Attempt),
-    /// Another worker's run of it came first, and this one never began.
+    /// Another worker's run of it came first, and this one did not end.
     Dropped(Attempt),
     /// It failed; the master decides.
     Failed(Attempt),
