@@ -13,6 +13,8 @@ use crate::id::WorkerId;
 pub(super) const FLOOR_MS: u64 = 100;
 /// So many times as long as the median, in tenths.
 const FACTOR: u64 = 14;
+/// So many times as long as the median, in thousandths, is neither slow nor well.
+pub(super) const UNDECIDED: u32 = 1500;
 /// Paces are per so many units of size: a byte takes less than a microsecond.
 const UNIT: u128 = 1_000_000;
 
@@ -99,7 +101,7 @@ pub(super) struct Factor {
 }
 
 /// How many times as long as the median each worker took, over the stages of a batch. One that lost less than
-/// the floor was as fast as it matters.
+/// the floor was not slow.
 #[must_use]
 pub(super) fn slowness<'a>(stages: impl Iterator<Item = &'a [Run]>) -> BTreeMap<WorkerId, Factor> {
     #[derive(Default)]
@@ -119,9 +121,13 @@ pub(super) fn slowness<'a>(stages: impl Iterator<Item = &'a [Run]>) -> BTreeMap<
         }
     }
     let factor = |Sums { took, expected, is_least }| {
-        let thousandths = match took < expected.saturating_add(FLOOR_MS * 1000) {
-            true => 1000,
-            false => u32::try_from(took.saturating_mul(1000) / expected.max(1)).unwrap_or(u32::MAX),
+        let times = took.saturating_mul(1000) / expected.max(1);
+        let thousandths = u32::try_from(times).unwrap_or(u32::MAX);
+        let thousandths = match took.saturating_sub(expected) / 1000 {
+            lost if lost >= FLOOR_MS => thousandths,
+            // Short tasks say little: not that it is slow, and hardly that it is well.
+            lost if lost >= FLOOR_MS / 4 => thousandths.min(UNDECIDED),
+            _ => thousandths.min(1000),
         };
         Factor { thousandths, is_least }
     };
@@ -189,7 +195,9 @@ mod tests {
         };
         let fast = (1000, false);
         assert_eq!(factors(&[&heavy]), [fast, fast, (3000, false)]);
-        assert_eq!(factors(&[&light]), [fast; 3]);
+        assert_eq!(factors(&[&light]), [fast, fast, (UNDECIDED, false)]);
+        let tiny = [run(0, 1, 1), run(1, 1, 1), run(2, 1, 9)];
+        assert_eq!(factors(&[&tiny]), [fast; 3]);
         let more = [outrun, run(0, 1, 400), run(1, 1, 400)];
         assert_eq!(factors(&[&heavy, &more]), [fast, fast, (3000, false), (2000, true)]);
     }

@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 
 use crate::id::{BatchSeq, WorkerId};
-use crate::sched::stragglers::Factor;
+use crate::sched::stragglers::{Factor, UNDECIDED};
 
 /// So many times as long as the median is slow, in thousandths.
 const SLOW: u32 = 1600;
 /// No more than so many times is well.
 const WELL: u32 = 1250;
+// What is undecided is neither.
+const _: () = assert!(WELL < UNDECIDED && UNDECIDED < SLOW);
 /// So many batches in a row must say the same.
 const ROW: u32 = 3;
 /// So many batches must be between two changes.

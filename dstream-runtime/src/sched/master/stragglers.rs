@@ -316,7 +316,7 @@ impl MasterCore {
         open
     }
 
-    /// Tells the least loaded workers to run tasks that are late.
+    /// Tells workers that have nothing as old to do to run tasks that are late.
     fn run_second(&mut self, stragglers: &mut Stragglers, late: &[(TaskId, WorkerId)]) {
         if late.is_empty() {
             return;
@@ -326,7 +326,7 @@ impl MasterCore {
         for second in stragglers.second.values().filter(|second| second.is_open) {
             *seconds.entry(second.helper).or_default() += 1;
         }
-        let own = self.own_open(stragglers);
+        let busy = self.oldest_open(stragglers);
         for (task, _) in late {
             let (Some(row), Some(ranges)) = (self.epochs.of(task.batch), self.readable(*task))
             else {
@@ -335,11 +335,10 @@ impl MasterCore {
             let free = row.members.iter().filter_map(|worker| {
                 let slots = self.members.slots(*worker)?.max(1);
                 let second = seconds.get(worker).copied().unwrap_or(0);
-                if late_workers.contains(worker) || second >= slots {
-                    return None;
-                }
-                let load = second + own.get(worker).copied().unwrap_or(0);
-                Some((u64::from(load) * 1000 / u64::from(slots), *worker))
+                // Whoever has to do as old things itself would only be late with these.
+                let is_busy = busy.get(worker).is_some_and(|oldest| *oldest <= task.batch);
+                let may = !is_busy && !late_workers.contains(worker) && second < slots;
+                may.then(|| (u64::from(second) * 1000 / u64::from(slots), *worker))
             });
             let Some((_, helper)) = free.min() else { continue };
             let first = first_attempt(&self.restarts, task.batch, task.partition);
@@ -353,9 +352,9 @@ impl MasterCore {
         }
     }
 
-    /// How many tasks that read have not been run by their owners.
-    fn own_open(&self, stragglers: &Stragglers) -> BTreeMap<WorkerId, u32> {
-        let mut own: BTreeMap<WorkerId, u32> = BTreeMap::new();
+    /// The oldest batch of which each worker has not run all its tasks that read.
+    fn oldest_open(&self, stragglers: &Stragglers) -> BTreeMap<WorkerId, BatchSeq> {
+        let mut oldest: BTreeMap<WorkerId, BatchSeq> = BTreeMap::new();
         for batch in &self.batches {
             let (Phase::Running(running), Some(watch), Some(row)) =
                 (&batch.phase, stragglers.watches.get(&batch.seq), self.epochs.of(batch.seq))
@@ -363,12 +362,12 @@ impl MasterCore {
                 continue;
             };
             for stage in &watch.stages {
-                for (owner, tasks) in self.open_by_owner(batch.seq, stage, running, row) {
-                    *own.entry(owner).or_default() += tasks.len() as u32;
+                for owner in self.open_by_owner(batch.seq, stage, running, row).into_keys() {
+                    oldest.entry(owner).or_insert(batch.seq);
                 }
             }
         }
-        own
+        oldest
     }
 
     /// What a task reads.

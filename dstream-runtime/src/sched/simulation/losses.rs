@@ -12,6 +12,7 @@ use super::world::range;
 use super::{Seed, rich, seeds};
 use crate::id::*;
 use crate::plan::{Dependency, Plan, TailRow, Tasks};
+use crate::sched::attempt::is_speculative;
 use crate::sched::master::Outcome;
 use crate::sched::message::*;
 use crate::sched::testplan::{plan, stage, word_count};
@@ -70,6 +71,7 @@ struct World {
     /// The tasks that were to run on another worker too.
     twice: BTreeSet<TaskId>,
     cancelled: u32,
+    helpers_lost: u32,
     losses: u32,
     zombies: u32,
     again: u32,
@@ -114,6 +116,7 @@ impl World {
             lost: BTreeSet::new(),
             twice: BTreeSet::new(),
             cancelled: 0,
+            helpers_lost: 0,
             losses: 0,
             zombies: 0,
             again: 0,
@@ -449,8 +452,15 @@ impl World {
                 {
                     assert_eq!(self.parts.insert(*task, part), None, "{task} counts twice");
                 }
-                if let ToMaster::TaskDone { task, .. } = &message {
+                if let ToMaster::TaskDone { task, attempt, .. } = &message {
                     self.done.insert(*task);
+                    // Its run counts from here on, and not everybody has heard of it.
+                    let counts = is_speculative(*attempt) && self.master.accepts(from, &message);
+                    if counts && self.helpers_lost < 3 && self.seed.one_in(2) {
+                        (self.helpers_lost, self.losses) = (self.helpers_lost + 1, self.losses + 1);
+                        self.kill(from);
+                        self.network.push(Message::Left(from));
+                    }
                 }
                 MasterEvent::Worker(from, message)
             }
