@@ -203,3 +203,167 @@ impl WorkerCore {
         self.produced(task, blocks, ALWAYS);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::SourceId;
+    use crate::plan::TailRow;
+    use crate::sched::attempt::speculative;
+    use crate::sched::message::PlacementRow;
+    use crate::sched::testplan::{plan, stage};
+
+    const ME: WorkerId = WorkerId(0);
+    const OTHER: WorkerId = WorkerId(1);
+    const THIRD: WorkerId = WorkerId(2);
+
+    fn task(stage: u16, partition: u32) -> TaskId {
+        TaskId { batch: BatchSeq(1), stage: StageId(stage), partition: Partition(partition) }
+    }
+
+    fn drain(core: &mut WorkerCore) -> Vec<WorkerAction> {
+        std::iter::from_fn(|| core.poll()).collect()
+    }
+
+    fn runs(actions: &[WorkerAction]) -> Vec<(TaskId, Attempt)> {
+        let run = |action: &WorkerAction| match action {
+            WorkerAction::Run(run) => Some((run.task, run.attempt)),
+            _ => None,
+        };
+        actions.iter().filter_map(run).collect()
+    }
+
+    fn ran(core: &mut WorkerCore, task: TaskId, attempt: Attempt) -> Vec<WorkerAction> {
+        let blocks = vec![(TailId(0), task.partition)];
+        let tally = TaskTally { content: 7, ..TaskTally::default() };
+        core.handle(WorkerEvent::Ran { task, attempt, blocks, tally });
+        drain(core)
+    }
+
+    /// A worker that owns the first of two partitions; what is read is read on in its partition. The first
+    /// batch has begun, and it runs its task.
+    fn begun() -> WorkerCore {
+        let plan = plan(
+            1,
+            vec![
+                stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Rows),
+                stage(Tasks::PerPartition)
+                    .reads(Dependency::Narrow, &[(0, 0)])
+                    .tail(TailRow::Partition),
+            ],
+        );
+        let mut core = WorkerCore::new(ME, plan, 2, 1, Retention::Released);
+        let (epoch, first, placement) = (Epoch(1), BatchSeq(1), Arc::from([ME, OTHER]));
+        let place = ToWorker::Place { epoch, placement, first, start: first };
+        core.handle(WorkerEvent::Master(place));
+        let (batch, time, oldest) = (BatchSeq(1), BatchTime(1000), BatchSeq(1));
+        let (inputs, ranges) = (vec![2], Vec::new());
+        let begin = ToWorker::Begin { epoch, batch, time, inputs, ranges, oldest };
+        core.handle(WorkerEvent::Master(begin));
+        assert_eq!(runs(&drain(&mut core)), [(task(0, 0), Attempt(0))]);
+        core
+    }
+
+    fn cancel(core: &mut WorkerCore, task: TaskId) -> Vec<WorkerAction> {
+        core.handle(WorkerEvent::Master(ToWorker::Cancel { epoch: Epoch(1), task }));
+        drain(core)
+    }
+
+    #[test]
+    fn a_second_run_tells_the_master_and_the_owner_unless_another_counts() {
+        let second = speculative(Attempt(0));
+        for counts in [true, false] {
+            let mut core = begun();
+            let (epoch, task) = (Epoch(1), task(0, 1));
+            let speculate =
+                ToWorker::Speculate { epoch, task, attempt: second, ranges: Vec::new() };
+            core.handle(WorkerEvent::Master(speculate.clone()));
+            core.handle(WorkerEvent::Master(speculate));
+            assert_eq!(runs(&drain(&mut core)), [(task, second)], "asked twice, it runs once");
+            if !counts {
+                let cancel = cancel(&mut core, task);
+                assert_eq!(cancel, [WorkerAction::Cancel { task, attempt: second }]);
+            }
+            let actions = ran(&mut core, task, second);
+            let tally = TaskTally { content: 7, ..TaskTally::default() };
+            let blocks = vec![(TailId(0), Partition(1))];
+            let expected = match counts {
+                true => vec![
+                    WorkerAction::Report(ToMaster::TaskDone {
+                        epoch,
+                        task,
+                        attempt: second,
+                        tally,
+                    }),
+                    WorkerAction::Tell(
+                        OTHER,
+                        ToPeer::Produced { epoch, task, attempt: second, blocks },
+                    ),
+                ],
+                false => vec![WorkerAction::Report(ToMaster::AlsoRan { epoch, task, content: 7 })],
+            };
+            assert_eq!(actions, expected);
+            assert_eq!(ran(&mut core, task, second), [], "it ends once");
+        }
+    }
+
+    #[test]
+    fn what_another_ran_is_read_on_here_and_the_own_run_is_kept_for_who_asks() {
+        let mut core = begun();
+        let (epoch, task, attempt) = (Epoch(1), task(0, 0), speculative(Attempt(0)));
+        let blocks = vec![(TailId(0), Partition(0))];
+        let produced = ToPeer::Produced { epoch, task, attempt, blocks };
+        core.handle(WorkerEvent::Peer(produced));
+        assert_eq!(runs(&drain(&mut core)), [(self::task(1, 0), Attempt(0))]);
+        assert_eq!(cancel(&mut core, task).len(), 1);
+        core.handle(WorkerEvent::Peer(ToPeer::Want { epoch, by: OTHER, tasks: vec![task] }));
+        assert_eq!(drain(&mut core), [], "it may still end");
+        let actions = ran(&mut core, task, Attempt(0));
+        let also = WorkerAction::Report(ToMaster::AlsoRan { epoch, task, content: 7 });
+        assert!(actions.contains(&also), "{actions:?}");
+        assert!(actions.iter().any(|a| matches!(a, WorkerAction::Tell(to, _) if *to == OTHER)));
+        assert_eq!(runs(&actions), [], "nothing is read on twice");
+    }
+
+    #[test]
+    fn a_dropped_run_runs_after_all_when_somebody_asks() {
+        let mut core = begun();
+        let task = task(0, 0);
+        cancel(&mut core, task);
+        core.handle(WorkerEvent::Cancelled { task, attempt: Attempt(0) });
+        assert_eq!(drain(&mut core), []);
+        let want = ToPeer::Want { epoch: Epoch(1), by: OTHER, tasks: vec![task] };
+        core.handle(WorkerEvent::Peer(want));
+        assert_eq!(runs(&drain(&mut core)), [(task, Attempt(0))]);
+    }
+
+    #[test]
+    fn a_dropped_run_runs_after_all_when_the_other_is_lost_before_it_was_heard_of() {
+        let recover = || {
+            let (first, placement) = (BatchSeq(1), Arc::from([ME, THIRD]));
+            let rows = vec![PlacementRow { epoch: Epoch(1), first, placement }];
+            WorkerEvent::Master(ToWorker::Recover(Box::new(Recover {
+                epoch: Epoch(2),
+                rows,
+                lost: vec![Partition(1)],
+                oldest: BatchSeq(1),
+                next: BatchSeq(2),
+                batches: Vec::new(),
+                states: Vec::new(),
+            })))
+        };
+        let (task, attempt) = (task(0, 0), Attempt(0));
+        for recovers_first in [false, true] {
+            let mut core = begun();
+            cancel(&mut core, task);
+            if recovers_first {
+                core.handle(recover());
+            }
+            core.handle(WorkerEvent::Cancelled { task, attempt });
+            if !recovers_first {
+                core.handle(recover());
+            }
+            assert_eq!(runs(&drain(&mut core)), [(task, attempt)], "{recovers_first}");
+        }
+    }
+}
