@@ -8,6 +8,9 @@ pub mod cli;
 pub mod client;
 pub mod driver;
 pub mod exec;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 pub mod job;
 pub mod net;

@@ -127,7 +127,8 @@ impl Saves {
         self.open(saved, &bytes, pool, door).map_err(|why| LoadError::Content { path, why })
     }
 
-    fn open(
+    /// The state in these bytes.
+    pub(super) fn open(
         &self,
         saved: &Saved,
         bytes: &[u8],
