@@ -7,6 +7,7 @@ pub mod block;
 pub mod cli;
 pub mod client;
 pub mod driver;
+pub mod durable;
 pub mod exec;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

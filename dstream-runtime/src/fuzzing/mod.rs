@@ -62,6 +62,7 @@ pub fn targets() -> Vec<Target> {
         crate::wire::fuzzing::TARGETS,
         crate::block::fuzzing::TARGETS,
         crate::driver::cluster::fuzzing::TARGETS,
+        crate::durable::fuzzing::TARGETS,
         crate::net::trust::fuzzing::TARGETS,
         crate::source::fuzzing::TARGETS,
         crate::sink::fuzzing::TARGETS,

@@ -66,6 +66,7 @@ tests! {
     blocks
     notes
     saved_states
+    journals
     tokens
     identities
     source_urls

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::client::ClientError;
 use crate::driver::JobError;
+use crate::durable::DurableError;
 use crate::net::NetError;
 use crate::net::trust::TrustError;
 use crate::wire::Refusal;
@@ -30,6 +31,9 @@ pub enum ClusterError {
         /// What the system says.
         error: Arc<std::io::Error>,
     },
+    /// The durable store.
+    #[error(transparent)]
+    Durable(DurableError),
     /// There is no master's file where one was looked for.
     #[error(
         "no master of `{job}` has left its address in {}\n  help: start one with --role master, say \
@@ -137,6 +141,12 @@ pub enum ClusterError {
 impl From<NetError> for ClusterError {
     fn from(error: NetError) -> Self {
         Self::Net(Arc::new(error))
+    }
+}
+
+impl From<DurableError> for ClusterError {
+    fn from(error: DurableError) -> Self {
+        Self::Durable(error)
     }
 }
 

@@ -20,7 +20,6 @@ use self::members::Members;
 use self::receivers::Receivers;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
-use super::saves::Saves;
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
@@ -29,6 +28,7 @@ use crate::driver::master::{
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
 use crate::driver::{AT_ONCE, Event};
+use crate::durable::{Durable, Saves};
 use crate::exec::job::BuiltJob;
 use crate::id::{Attempt, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
@@ -79,18 +79,11 @@ pub(super) fn serve(
     if options.checkpoint.is_some() {
         options.lease = options.lease.min(MasterOptions::SHORT_LEASE);
     }
-    options.setup.saves = options.checkpoint.map(|_| paths.saves());
     let authority = Arc::new(open_authority(plan, &paths)?);
     let now = system_time();
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
-    let saves = options.setup.saves.as_deref().map(|dir| Saves::new(dir, plan.hash));
-    if let Some(saves) = &saves {
-        saves.create().map_err(|error| ClusterError::File {
-            path: paths.saves(),
-            doing: "keep saved states in it",
-            error: Arc::new(error),
-        })?;
-    }
+    let saves = options.checkpoint.map(|_| open_saves(plan, &paths)).transpose()?;
+    options.setup.saves = saves.as_ref().map(Saves::url);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
 
@@ -154,6 +147,14 @@ pub(super) fn serve(
     stop.disconnect();
     paths.withdraw(plan.job, pid);
     result
+}
+
+/// Where states are brought into safety, without those of an earlier run.
+fn open_saves(plan: &Plan, paths: &MasterPaths) -> Result<Saves, ClusterError> {
+    let store = Durable::open(&paths.saves().to_string_lossy())?;
+    let saves = Saves::new(store, plan.hash);
+    saves.retain(|_| false)?;
+    Ok(saves)
 }
 
 /// The authority of the state directory, with a token for workers and one for clients beside it.

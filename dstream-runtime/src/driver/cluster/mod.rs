@@ -16,7 +16,6 @@ mod news;
 mod note;
 mod paths;
 mod raw;
-mod saves;
 mod setup;
 mod status;
 mod worker;

@@ -27,8 +27,8 @@ pub struct JobSetup {
     pub sinks: BTreeMap<String, String>,
     /// The master's working directory: what paths of sources that begin with no slash are relative to.
     pub base: PathBuf,
-    /// Where workers bring states into safety, if they do.
-    pub saves: Option<PathBuf>,
+    /// The URL of the store where workers bring states into safety, if they do.
+    pub saves: Option<String>,
     /// Number of partitions.
     pub partitions: u32,
     /// The batch interval in milliseconds.

@@ -29,7 +29,6 @@ use self::receipts::Receipts;
 use self::save::Saver;
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
-use super::saves::Saves;
 use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions};
 use crate::block::{Block, BufferPool};
 use crate::client::{SessionLimits, Sessions};
@@ -39,6 +38,7 @@ use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Queue, Worker, start_executors};
 use crate::driver::{AT_ONCE, BUFFERS_KEPT, CloseOnDrop, Event};
+use crate::durable::{Durable, Saves};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
@@ -101,8 +101,10 @@ pub(super) fn serve(
             Some(_) => Retention::Released,
             None => Retention::Consumed,
         };
-        let saver = setup.saves.as_deref().map(|dir| {
-            let saves = Saves::new(dir, plan.hash);
+        let saver = setup.saves.as_deref().map(|url| {
+            // Not made here: it may be one that this host should have mounted.
+            let store = Durable::existing(url).map_err(ClusterError::from)?;
+            let saves = Saves::new(store, plan.hash);
             Saver::start(scope, saves, &kernels, pool.clone(), sender.clone())
         });
         let saver = saver.transpose()?;

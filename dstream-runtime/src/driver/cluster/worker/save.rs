@@ -10,9 +10,9 @@ use super::Driver;
 use crate::block::BufferPool;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
-use crate::driver::cluster::saves::Saves;
 use crate::driver::error::JobError;
 use crate::driver::worker::task::Kernels;
+use crate::durable::Saves;
 use crate::exec::task::{SavedState, TaskError};
 use crate::id::{BatchSeq, Epoch, Partition, StageId};
 use crate::sched::message::Saved;
@@ -101,10 +101,10 @@ impl Driver<'_> {
         if let (Err(why), Some(saver)) = (&written, &mut self.saver)
             && !std::mem::replace(&mut saver.failed, true)
         {
-            let dir = saver.saves.dir().display();
+            let url = saver.saves.url();
             (self.log)(WorkerNews::Warning(format!(
-                "states cannot be saved in {dir} ({why}): all workers must reach the master's --state \
-                 directory, or the job waits once too much is kept for a recovery"
+                "states cannot be saved in {url} ({why}): all workers must reach the master's --state, \
+                 or the job waits once too much is kept for a recovery"
             )));
         }
         self.worker.saved(saved, written.is_ok());

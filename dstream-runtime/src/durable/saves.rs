@@ -1,4 +1,4 @@
-//! States in safety: one file each, in a directory that all processes of the cluster share.
+//! States in safety: one object each, in a store that all processes of the cluster reach.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -8,15 +8,12 @@
 //! | | the table: plan, stage, partition, batch, and tag and length of each part |
 //! | | the parts: blocks with their own headers and checksums |
 //!
-//! A file appears whole, under a name that is never used again, and is never changed.
-
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+//! Its name is never used again for another state.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::{Durable, DurableError, Put};
 use crate::block::{BufferPool, Door};
 use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Partition, StageId};
@@ -25,7 +22,7 @@ use crate::sched::message::Saved;
 const MAGIC: &[u8; 8] = b"dstreamS";
 const HEAD: usize = 20;
 
-/// What a file holds.
+/// What an object holds.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Table {
     plan: u64,
@@ -36,56 +33,59 @@ struct Table {
     parts: Vec<(u64, u64)>,
 }
 
-/// Why a saved state cannot be used.
+/// Why a state cannot be saved, or a saved one cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LoadError {
-    #[error("{}: {error}", path.display())]
-    File { path: PathBuf, error: io::Error },
-    #[error("{}: {why}", path.display())]
-    Content { path: PathBuf, why: String },
+pub(crate) enum SaveError {
+    #[error(transparent)]
+    Store(#[from] DurableError),
+    #[error("{object}: {why}")]
+    Content { object: String, why: String },
 }
 
-/// The directory of a job's saved states.
+/// A job's saved states.
 #[derive(Debug, Clone)]
-pub(super) struct Saves {
-    dir: PathBuf,
+pub(crate) struct Saves {
+    store: Durable,
     plan: u64,
 }
 
 impl Saves {
-    pub(super) fn new(dir: &Path, plan: u64) -> Self {
-        Self { dir: dir.to_owned(), plan }
+    pub(crate) fn new(store: Durable, plan: u64) -> Self {
+        Self { store, plan }
     }
 
     /// Where they are.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
+    pub(crate) fn url(&self) -> String {
+        self.store.url()
     }
 
-    /// Makes the directory, for its owner only, and removes what an earlier run has left in it.
+    /// Makes the place for them, and removes those that nobody will load any more: what `keep` does not
+    /// want.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub(super) fn create(&self) -> io::Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
-        for entry in fs::read_dir(&self.dir)?.flatten() {
-            // What cannot be removed is in nobody's way: names are not used again.
-            let _ = fs::remove_file(entry.path());
+    /// When the store fails.
+    pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) -> Result<(), DurableError> {
+        self.store.make()?;
+        for object in self.store.list("")? {
+            if !keep(&object) {
+                self.store.remove(&object)?;
+            }
         }
         Ok(())
     }
 
-    /// Writes a state; it is on the disk when this returns.
+    /// Writes a state; it is in safety when this returns.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn write(&self, saved: &Saved, state: &SavedState) -> io::Result<()> {
+    pub(crate) fn write(&self, saved: &Saved, state: &SavedState) -> Result<(), SaveError> {
+        let wrong =
+            |why: String| SaveError::Content { object: self.store.url_of(&saved.object), why };
         let blocks = state.parts.iter().map(|(tag, block)| {
-            let block = block.get().map_err(io::Error::other)?;
+            let block = block.get().map_err(|error| wrong(error.to_string()))?;
             Ok((*tag, block))
         });
-        let blocks = blocks.collect::<io::Result<Vec<_>>>()?;
+        let blocks = blocks.collect::<Result<Vec<_>, SaveError>>()?;
         let table = Table {
             plan: self.plan,
             stage: saved.stage,
@@ -93,38 +93,41 @@ impl Saves {
             after: saved.after,
             parts: blocks.iter().map(|(tag, block)| (*tag, block.byte_len() as u64)).collect(),
         };
-        let table = postcard::to_extend(&table, Vec::new()).map_err(io::Error::other)?;
-        let (path, beside) =
-            (self.path(&saved.object), self.path(&format!("{}.new", saved.object)));
-        let mut file = io::BufWriter::new(File::create_new(&beside)?);
-        file.write_all(MAGIC)?;
-        file.write_all(&(table.len() as u32).to_le_bytes())?;
-        file.write_all(&xxh3_64(&table).to_le_bytes())?;
-        file.write_all(&table)?;
+        let table = postcard::to_extend(&table, Vec::new()).map_err(|e| wrong(e.to_string()))?;
+        let mut head = Vec::with_capacity(HEAD + table.len());
+        head.extend_from_slice(MAGIC);
+        head.extend_from_slice(&(table.len() as u32).to_le_bytes());
+        head.extend_from_slice(&xxh3_64(&table).to_le_bytes());
+        head.extend_from_slice(&table);
+        let mut parts: Vec<&[u8]> = vec![&head];
         for (_, block) in &blocks {
-            block.write_to(&mut file)?;
+            parts.extend([block.header().as_slice(), block.body()]);
         }
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(&self.dir)?.sync_all()
+        match self.store.put_if_absent(&saved.object, &parts)? {
+            Put::Created => Ok(()),
+            // Ours, if the store tried twice: names are not used again.
+            Put::Exists if self.store.get(&saved.object)? == parts.concat() => Ok(()),
+            Put::Exists => {
+                let object = self.store.url_of(&saved.object);
+                Err(DurableError::Taken { object }.into())
+            }
+        }
     }
 
     /// Reads a state; its parts come through the doors that `door` names by their tags.
     ///
     /// # Errors
     /// When it cannot be read, is damaged, or is another one.
-    pub(super) fn read(
+    pub(crate) fn read(
         &self,
         saved: &Saved,
         pool: &BufferPool,
         door: impl Fn(u64) -> Option<Door>,
-    ) -> Result<SavedState, LoadError> {
-        let path = self.path(&saved.object);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) => return Err(LoadError::File { path, error }),
-        };
-        self.open(saved, &bytes, pool, door).map_err(|why| LoadError::Content { path, why })
+    ) -> Result<SavedState, SaveError> {
+        let bytes = self.store.get(&saved.object)?;
+        let object = || self.store.url_of(&saved.object);
+        self.open(saved, &bytes, pool, door)
+            .map_err(|why| SaveError::Content { object: object(), why })
     }
 
     /// The state in these bytes.
@@ -168,23 +171,18 @@ impl Saves {
     }
 
     /// Nobody will load this any more.
-    pub(super) fn remove(&self, saved: &Saved) {
+    pub(crate) fn remove(&self, saved: &Saved) {
         if !saved.object.is_empty() {
             // One that stays takes room and nothing else.
-            let _ = fs::remove_file(self.path(&saved.object));
+            let _ = self.store.remove(&saved.object);
         }
-    }
-
-    fn path(&self, object: &str) -> PathBuf {
-        // Names come from workers: they must not lead out of the directory.
-        let name: String =
-            object.chars().filter(|c| c.is_ascii_alphanumeric() || "-.".contains(*c)).collect();
-        self.dir.join(name)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::block::{Block, RowsBuilder};
 
@@ -202,8 +200,9 @@ mod tests {
     #[test]
     fn a_state_comes_back_as_it_was_and_a_damaged_one_not_at_all() {
         let dir = tempfile::tempdir().unwrap();
-        let saves = Saves::new(&dir.path().join("saves"), 9);
-        saves.create().unwrap();
+        let store = Durable::open(dir.path().to_str().unwrap()).unwrap().within("saves").unwrap();
+        let saves = Saves::new(store, 9);
+        saves.retain(|_| true).unwrap();
         let state = SavedState { parts: vec![(0, rows(&[1, 2]).into()), (5, rows(&[3]).into())] };
         saves.write(&saved("a"), &state).unwrap();
         let pool = BufferPool::new(0);
@@ -217,7 +216,10 @@ mod tests {
         };
         assert_eq!(checksum(&back), checksum(&state));
         assert!(saves.write(&saved("a"), &state).is_ok(), "the same again is no harm");
+        let less = SavedState { parts: vec![(5, rows(&[3]).into())] };
+        assert!(saves.write(&saved("a"), &less).is_err(), "another one does not take its place");
         assert!(saves.read(&saved("b"), &pool, door).is_err());
+        assert!(saves.write(&saved("../b"), &less).is_err(), "names come from workers");
         let other = Saved { after: BatchSeq(8), ..saved("a") };
         assert!(
             saves.read(&other, &pool, door).unwrap_err().to_string().contains("something else")
@@ -236,5 +238,10 @@ mod tests {
         }
         saves.remove(&saved("a"));
         assert!(!path.exists());
+        saves.write(&saved("c"), &state).unwrap();
+        saves.write(&saved("d"), &state).unwrap();
+        saves.retain(|object| object == "d").unwrap();
+        assert!(saves.read(&saved("c"), &pool, door).is_err());
+        assert!(saves.read(&saved("d"), &pool, door).is_ok());
     }
 }

@@ -1,0 +1,282 @@
+//! Objects as files below a directory.
+//!
+//! Decides in which order a file is written, made durable and given its name. An object is written
+//! under a name beside, brought to the disk, *linked* to its own name (a link never replaces), and
+//! then the directory is brought to the disk. Invariants: whatever has an object's name is whole and on the disk;
+//! `Created` is said only when the name is on the disk as well. What a second fsync says after one that
+//! failed is worth nothing: the next attempt writes another file, and a directory that failed takes
+//! nothing more from this process. (Its last name stays: somebody may have read it already.)
+//!
+//! Why it is ours and not the local store of the crate `object_store`, which links too: that one brings
+//! nothing to the disk unless asked, needs an async runtime, and is not in the default build at all.
+//!
+//! What is being written is locked. A file that is not is the leftover of a crash, and is removed when a
+//! process first writes here; where there are no locks, it stays.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+
+use super::{DurableError, Put, Store, url_of};
+
+/// Where files are written before they have their names. No object's name begins with a dot.
+const BESIDE: &str = ".new";
+/// How many names are tried beside; each is used once per process, and others have another id.
+const TRIES: u32 = 1000;
+
+/// How a file or directory is brought to the disk; tests have one that fails.
+type Sync = fn(&File) -> io::Result<()>;
+
+pub(super) struct FileStore {
+    root: PathBuf,
+    url: String,
+    sync: Sync,
+    dirs: Mutex<Dirs>,
+}
+
+/// What is known of directories.
+#[derive(Default)]
+struct Dirs {
+    /// Their own names are on the disk.
+    known: BTreeSet<PathBuf>,
+    /// They could not be brought to the disk.
+    failed: BTreeSet<PathBuf>,
+}
+
+impl FileStore {
+    pub(super) fn new(root: &Path) -> Result<Self, DurableError> {
+        Self::with_sync(root, File::sync_all)
+    }
+
+    /// The same, with another way to bring files to the disk.
+    pub(super) fn with_sync(root: &Path, sync: Sync) -> Result<Self, DurableError> {
+        let root = std::path::absolute(root)
+            .map_err(|error| failed(&root.display().to_string(), "find it", error))?;
+        let Some(text) = root.to_str() else {
+            return Err(DurableError::Url {
+                url: root.display().to_string(),
+                why: "the path is not UTF-8".to_owned(),
+                help: "name a directory whose path is UTF-8: other processes are told it as a URL",
+            });
+        };
+        let url = format!("file://{text}");
+        Ok(Self { root, url, sync, dirs: Mutex::default() })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        if name.is_empty() { self.root.clone() } else { self.root.join(name) }
+    }
+
+    fn object(&self, name: &str) -> String {
+        url_of(&self.url, name)
+    }
+
+    fn dirs(&self) -> MutexGuard<'_, Dirs> {
+        // Nothing panics while it is held.
+        self.dirs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        if self.dirs().failed.contains(dir) {
+            let why = "its directory could not be brought to the disk before; see to the disk, and start again";
+            return Err(io::Error::other(why));
+        }
+        let synced = (self.sync)(&File::open(dir)?);
+        if synced.is_err() {
+            self.dirs().failed.insert(dir.to_owned());
+        }
+        synced
+    }
+
+    /// Makes a directory below the root, and sees to it that its name, and those of all between, are on
+    /// the disk: who made them may have died before that.
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        if self.dirs().known.contains(dir) {
+            return Ok(());
+        }
+        if dir != self.root {
+            // Not recursive: a root that is not there is not made by the way.
+            if let Some(parent) = dir.parent() {
+                self.make_dir(parent)?;
+            }
+            match DirBuilder::new().mode(0o700).create(dir) {
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        if let Some(parent) = dir.parent() {
+            let synced = self.sync_dir(parent);
+            if dir == self.root { synced.or_else(not_ours)? } else { synced? }
+        }
+        if dir == self.root {
+            self.clean();
+        }
+        self.dirs().known.insert(dir.to_owned());
+        Ok(())
+    }
+
+    /// Removes what a crash left half written.
+    fn clean(&self) {
+        let beside = self.root.join(BESIDE);
+        for entry in fs::read_dir(beside).into_iter().flatten().flatten() {
+            let Ok(file) = File::open(entry.path()) else { continue };
+            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                // One that cannot be removed takes room and nothing else.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// A new file beside, locked.
+    fn beside(&self) -> io::Result<(PathBuf, File)> {
+        static FILES: AtomicU64 = AtomicU64::new(0);
+        let dir = self.root.join(BESIDE);
+        for _ in 0..TRIES {
+            let number = FILES.fetch_add(1, Ordering::Relaxed);
+            let path = dir.join(format!("{}-{number}", std::process::id()));
+            let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)
+            {
+                Ok(file) => file,
+                // Of a process of another host that has our id, or had it here.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            };
+            let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+            // Somebody took it for a leftover and removes it, or has done so.
+            if locked == Err(Errno::WOULDBLOCK) || file.metadata()?.nlink() == 0 {
+                continue;
+            }
+            return Ok((path, file));
+        }
+        Err(io::Error::other(format!("{TRIES} names in {} are taken", dir.display())))
+    }
+
+    fn write(&self, path: &Path, parts: &[&[u8]]) -> io::Result<Put> {
+        self.make_dir(&self.root)?;
+        self.make_dir(&self.root.join(BESIDE))?;
+        let dir = path.parent().unwrap_or(&self.root);
+        self.make_dir(dir)?;
+        let (beside, file) = self.beside()?;
+        let written = self.write_whole(&file, parts);
+        let linked = written.and_then(|()| match fs::hard_link(&beside, path) {
+            Ok(()) => Ok(Put::Created),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Put::Exists),
+            Err(error) => Err(error),
+        });
+        // A leftover, if it cannot be removed.
+        let _ = fs::remove_file(&beside);
+        let put = linked?;
+        // Also what is there already must be on the disk before anybody relies on it.
+        self.sync_dir(dir)?;
+        Ok(put)
+    }
+
+    fn write_whole(&self, file: &File, parts: &[&[u8]]) -> io::Result<()> {
+        let mut out = BufWriter::new(file);
+        parts.iter().try_for_each(|part| out.write_all(part))?;
+        out.flush()?;
+        drop(out);
+        (self.sync)(file)
+    }
+
+    fn walk(&self, dir: &Path, name: &str, names: &mut Vec<String>) -> io::Result<()> {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            // Nothing was put there yet.
+            Err(error) if error.kind() == ErrorKind::NotFound && !name.is_empty() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = entry?;
+            let file = entry.file_name();
+            // Others are no objects: nobody could have put them.
+            let Some(file) = file.to_str().filter(|file| super::check(file).is_ok()) else {
+                continue;
+            };
+            let below = if name.is_empty() { file.to_owned() } else { format!("{name}/{file}") };
+            if entry.file_type()?.is_dir() {
+                self.walk(&entry.path(), &below, names)?;
+            } else {
+                names.push(below);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store for FileStore {
+    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<Put, DurableError> {
+        self.write(&self.path(name), parts)
+            .map_err(|error| failed(&self.object(name), "write it", error))
+    }
+
+    fn get(&self, name: &str) -> Result<Vec<u8>, DurableError> {
+        match fs::read(self.path(name)) {
+            Ok(bytes) => Ok(bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(DurableError::NotFound { object: self.object(name) })
+            }
+            Err(error) => Err(failed(&self.object(name), "read it", error)),
+        }
+    }
+
+    fn exists(&self, name: &str) -> Result<bool, DurableError> {
+        let exists = self.path(name).try_exists();
+        exists.map_err(|error| failed(&self.object(name), "look for it", error))
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<String>, DurableError> {
+        let mut names = Vec::new();
+        match self.walk(&self.path(dir), dir, &mut names) {
+            Ok(()) => Ok(names),
+            Err(error) => Err(failed(&self.object(dir), "list what is in it", error)),
+        }
+    }
+
+    fn remove(&self, name: &str) -> Result<(), DurableError> {
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(failed(&self.object(name), "remove it", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn make(&self, dir: &str) -> Result<(), DurableError> {
+        let make = || {
+            if dir.is_empty() && !self.root.is_dir() {
+                let there = self.root.ancestors().find(|above| above.is_dir());
+                DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+                // The names of all that are new.
+                for above in self.root.ancestors().skip(1) {
+                    self.sync_dir(above).or_else(not_ours)?;
+                    if Some(above) == there {
+                        break;
+                    }
+                }
+            }
+            self.make_dir(&self.path(dir))
+        };
+        make().map_err(|error| failed(&self.object(dir), "make it", error))
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+fn failed(object: &str, doing: &'static str, error: io::Error) -> DurableError {
+    DurableError::Failed { object: object.to_owned(), doing, error: Arc::new(error) }
+}
+
+/// A directory that is not ours to look into: so nobody like us has made something in it.
+fn not_ours(error: io::Error) -> io::Result<()> {
+    if error.kind() == ErrorKind::PermissionDenied { Ok(()) } else { Err(error) }
+}

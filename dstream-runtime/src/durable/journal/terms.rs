@@ -1,0 +1,56 @@
+//! Terms: which master is the newest.
+//!
+//! Decides who gets the next term: whoever creates its object. Terms are consecutive and their objects are
+//! never removed, so a master has a successor exactly if there is an object of its own term + 1.
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::JournalError;
+use crate::durable::{Durable, Put};
+
+/// So many masters may be faster than this one before it gives up.
+const TRIES: u32 = 100;
+
+fn name(term: u64) -> String {
+    format!("terms/{term:010}")
+}
+
+/// The newest term that anybody has taken; 0 if nobody has.
+fn newest(store: &Durable) -> Result<u64, JournalError> {
+    let number = |name: &String| name.strip_prefix("terms/")?.parse::<u64>().ok();
+    Ok(store.list("terms/")?.iter().filter_map(number).max().unwrap_or(0))
+}
+
+/// Takes a term that is newer than all others, and than `above`.
+pub(super) fn take(store: &Durable, above: u64, who: &str) -> Result<u64, JournalError> {
+    let mut nonce = [0; 16];
+    SystemRandom::new().fill(&mut nonce).map_err(|_| JournalError::NoRandom)?;
+    let nonce = u128::from_le_bytes(nonce);
+    // The second line is for us: whether an object is ours cannot be told by what the store says.
+    let who = who.replace('\n', " ");
+    let text = format!("{who}\n{nonce:032x}\n");
+    for _ in 0..TRIES {
+        let term = newest(store)?.max(above) + 1;
+        if store.put_if_absent(&name(term), &[text.as_bytes()])? == Put::Created
+            || store.get(&name(term))? == text.as_bytes()
+        {
+            return Ok(term);
+        }
+    }
+    Err(JournalError::Fenced { by: by(store, newest(store)?) })
+}
+
+/// Whether there is a master behind that of `term`.
+pub(super) fn has_successor(
+    store: &Durable,
+    term: u64,
+) -> Result<bool, crate::durable::DurableError> {
+    store.exists(&name(term + 1))
+}
+
+/// Who has a term, for people.
+pub(super) fn by(store: &Durable, term: u64) -> Option<String> {
+    // Only for a message: without it, the message is shorter.
+    let text = store.get(&name(term)).ok()?;
+    String::from_utf8_lossy(&text).lines().next().map(str::to_owned)
+}

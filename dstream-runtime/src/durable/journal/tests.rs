@@ -1,0 +1,473 @@
+//! The journal against its promise: what was synced is there for whoever comes later, whatever happens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, unbounded};
+use serde_bytes::ByteBuf;
+
+use super::writer::{JournalNews, Patience};
+use super::{JournalError, Opened, object, open_with};
+use crate::durable::memory::{Fault, Objects};
+use crate::durable::{Durable, Put};
+
+const PLAN: u64 = 0xfeed;
+const PATIENCE: Patience = Patience {
+    first: Duration::from_micros(10),
+    most: Duration::from_micros(100),
+    total: Duration::from_millis(5),
+};
+/// Nothing here takes as long, unless it hangs.
+const HANGS: Duration = Duration::from_secs(60);
+
+/// The state is the list of all entries; the entry numbered `n` of a master says `n`.
+type State = Vec<u64>;
+
+struct Master {
+    opened: Opened<u64, State>,
+    state: State,
+    news: Receiver<JournalNews>,
+}
+
+fn start(store: &Durable, who: &str) -> Result<Master, JournalError> {
+    let (sender, news) = unbounded();
+    let tell = Box::new(move |event| drop(sender.send(event)));
+    let mut opened = open_with::<u64, State>(store, PLAN, who, PATIENCE, tell)?;
+    let mut state = opened.snapshot.take().unwrap_or_default();
+    state.extend(opened.entries.iter().map(|(_, entry)| entry));
+    if opened.needs_snapshot {
+        opened.writer.snapshot(&state);
+    }
+    Ok(Master { opened, state, news })
+}
+
+impl Master {
+    fn append(&mut self, entry: u64) {
+        self.state.push(entry);
+        self.opened.writer.append(entry, &entry);
+    }
+
+    fn snapshot(&mut self) {
+        self.opened.writer.snapshot(&self.state);
+    }
+
+    /// Appends and waits until it is synced; `false` if it never will be.
+    fn sync(&mut self, entry: u64) -> bool {
+        self.append(entry);
+        self.news.recv_timeout(HANGS).unwrap() == JournalNews::Synced(entry)
+    }
+
+    /// Ends it, and gives all of its news that were not read.
+    fn close(self) -> Vec<JournalNews> {
+        self.opened.writer.close();
+        self.news.try_iter().collect()
+    }
+}
+
+/// What a new master goes on from; it writes nothing but the beginning of its term.
+fn replayed(objects: &Arc<Objects>) -> State {
+    start(&objects.sound(), "reader").unwrap().state
+}
+
+fn objects() -> Arc<Objects> {
+    Arc::new(Objects::default())
+}
+
+#[test]
+fn what_was_appended_is_there_for_the_next_master() {
+    let objects = objects();
+    let mut first = start(&objects.sound(), "first").unwrap();
+    assert_eq!((first.opened.term, first.state.len()), (1, 0));
+    for entry in 0..10 {
+        assert!(first.sync(entry));
+    }
+    first.snapshot();
+    first.append(10);
+    first.append(11);
+    assert_eq!(first.close().last(), Some(&JournalNews::Synced(11)));
+    let second = start(&objects.sound(), "second").unwrap();
+    assert_eq!(second.opened.term, 2);
+    assert_eq!(second.state, (0..12).collect::<Vec<_>>());
+    let entries: Vec<_> = second.opened.entries.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(entries, [10, 11], "the rest is in the snapshot");
+    assert!(second.opened.warnings.is_empty() && !second.opened.needs_snapshot);
+    assert_eq!(second.opened.writer.pending_bytes(), 0);
+}
+
+#[test]
+fn what_waits_goes_into_one_object_up_to_a_bound() {
+    let objects = objects();
+    let (hold, held) = unbounded::<()>();
+    // The first object of entries waits until all is appended.
+    let store = objects.with(move |_, name| {
+        if name == object::name(1) {
+            held.recv_timeout(HANGS).unwrap();
+        }
+        None
+    });
+    let (sender, news) = unbounded();
+    let tell = Box::new(move |event| drop(sender.send(event)));
+    let opened =
+        open_with::<ByteBuf, ()>(&store, PLAN, "first", Patience::default(), tell).unwrap();
+    let large = ByteBuf::from(vec![7; 3 << 20]);
+    for seq in 0..6 {
+        opened.writer.append(seq, &large);
+    }
+    opened.writer.append(6, &ByteBuf::from(vec![8; 9 << 20]));
+    opened.writer.append(7, &ByteBuf::new());
+    assert!(opened.writer.pending_bytes() > 27 << 20);
+    hold.send(()).unwrap();
+    opened.writer.close();
+    let synced: Vec<_> = news.iter().collect();
+    assert_eq!(synced.last(), Some(&JournalNews::Synced(7)));
+    let sizes: Vec<_> = objects.all().values().map(Vec::len).collect();
+    assert_eq!(sizes.iter().filter(|len| **len > (8 << 20) + 100).count(), 1, "{sizes:?}");
+    // However much the thread had taken first.
+    let journal = objects.names("journal/").len();
+    assert!((6..=8).contains(&journal), "{journal} objects");
+    let (sender, _news) = unbounded();
+    let tell = Box::new(move |event| drop(sender.send(event)));
+    let next = open_with::<ByteBuf, ()>(&objects.sound(), PLAN, "second", PATIENCE, tell).unwrap();
+    let sizes: Vec<_> = next.entries.iter().map(|(seq, bytes)| (*seq, bytes.len() >> 20)).collect();
+    assert_eq!(sizes, [(0, 3), (1, 3), (2, 3), (3, 3), (4, 3), (5, 3), (6, 9), (7, 0)]);
+}
+
+#[test]
+fn another_plan_and_another_format_are_refused_and_the_master_goes_on() {
+    let objects = objects();
+    let mut first = start(&objects.sound(), "first").unwrap();
+    assert!(first.sync(1));
+    let other = super::open::<u64, State>(&objects.sound(), 0xbeef, "other", |_| {});
+    let text = other.err().unwrap().to_string();
+    assert!(text.contains("000000000000feed") && text.contains("000000000000beef"), "{text}");
+    assert!(text.contains("--state"), "{text}");
+    assert!(first.sync(2), "nobody has taken over");
+}
+
+#[test]
+fn an_older_master_is_fenced_and_says_by_whom() {
+    let objects = objects();
+    let mut old = start(&objects.sound(), "old").unwrap();
+    assert!(old.sync(1));
+    let mut new = start(&objects.sound(), "new on host b").unwrap();
+    assert_eq!(new.state, [1]);
+    old.append(2);
+    let fenced = JournalNews::Fenced { by: Some("new on host b".to_owned()) };
+    assert_eq!(old.news.recv_timeout(HANGS), Ok(fenced));
+    old.append(3);
+    assert!(old.close().is_empty(), "it has said its last word");
+    assert!(new.sync(4));
+    assert_eq!(replayed(&objects), [1, 4]);
+}
+
+#[test]
+fn a_zombie_whose_numbers_are_free_again_is_fenced() {
+    let objects = objects();
+    let mut old = start(&objects.sound(), "old").unwrap();
+    assert!(old.sync(1));
+    let mut new = start(&objects.sound(), "new").unwrap();
+    for entry in [2, 3, 4] {
+        assert!(new.sync(entry));
+        new.snapshot();
+        new.snapshot();
+    }
+    assert!(new.sync(5));
+    let next_of_old = object::name(2);
+    assert!(!objects.all().contains_key(&next_of_old), "its number is free again");
+    assert!(!old.sync(6), "it was fenced");
+    assert!(objects.all().contains_key(&next_of_old), "though its put went through");
+    assert!(new.sync(7), "which is nothing to the new one");
+    drop(new);
+    assert_eq!(replayed(&objects), [1, 2, 3, 4, 5, 7]);
+}
+
+#[test]
+fn a_master_that_was_overtaken_while_it_opened_does_not_begin() {
+    let objects = objects();
+    assert!(start(&objects.sound(), "first").unwrap().sync(1));
+    // Another one opens the journal between this one's term and the first object of it.
+    let others = Arc::clone(&objects);
+    let (sender, receiver) = unbounded();
+    let slow = objects.with(move |step, _| {
+        if step == 1 {
+            sender.send(start(&others.sound(), "fast").ok()).unwrap();
+        }
+        None
+    });
+    let error = start(&slow, "slow").err().unwrap();
+    let mut fast = receiver.recv_timeout(HANGS).unwrap().unwrap();
+    assert_eq!(fast.opened.term, 3);
+    assert!(fast.sync(2), "it goes on");
+    assert!(error.to_string().ends_with("taken over: fast"), "{error}");
+}
+
+#[test]
+fn of_two_masters_at_once_only_one_is_left_and_nothing_that_was_synced_is_lost() {
+    for round in 0..20 {
+        let objects = objects();
+        let run = |from: u64| {
+            let objects = &objects;
+            move || {
+                let Ok(mut master) = start(&objects.sound(), "racing") else { return vec![] };
+                let synced = (from..from + 30).take_while(|entry| {
+                    if entry % 7 == 0 {
+                        master.snapshot();
+                    }
+                    master.sync(*entry)
+                });
+                synced.collect()
+            }
+        };
+        let synced: Vec<Vec<u64>> = std::thread::scope(|scope| {
+            let threads = [0, 100, 200].map(|from| scope.spawn(run(from)));
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let state = replayed(&objects);
+        for entry in synced.iter().flatten() {
+            assert_eq!(state.iter().filter(|e| *e == entry).count(), 1, "round {round}: {entry}");
+        }
+        let whole = synced.iter().filter(|synced| synced.len() == 30).count();
+        assert!(whole >= 1, "round {round}: the newest is not fenced by anybody");
+    }
+}
+
+/// What a master does in the tests of crashes. What it says was synced, and all that it appended.
+fn work(store: &Durable, from: u64) -> (Vec<u64>, Vec<u64>) {
+    let Ok(mut master) = start(store, "worker") else { return (vec![], vec![]) };
+    let (mut synced, mut appended) = (vec![], vec![]);
+    for entry in from..from + 9 {
+        if entry % 3 == 2 {
+            master.snapshot();
+        }
+        appended.push(entry);
+        if !master.sync(entry) {
+            break;
+        }
+        synced.push(entry);
+    }
+    (synced, appended)
+}
+
+#[test]
+fn a_crash_at_any_step_loses_nothing_that_was_synced() {
+    let mut crashes = 0;
+    for fault in [Fault::DiesBefore, Fault::DiesBehind] {
+        for at in 0.. {
+            let objects = objects();
+            let (synced, appended) =
+                work(&objects.with(move |step, _| (step == at).then_some(fault)), 0);
+            let state = replayed(&objects);
+            assert!(state.starts_with(&synced), "{fault:?} at {at}: {synced:?} {state:?}");
+            assert!(appended.starts_with(&state), "{fault:?} at {at}: {appended:?} {state:?}");
+            // And the next one also dies somewhere.
+            let (more, _) = work(&objects.with(move |step, _| (step == at).then_some(fault)), 100);
+            let after = replayed(&objects);
+            assert!(after.starts_with(&[state, more].concat()), "{fault:?} twice at {at}");
+            if synced.len() == 9 {
+                break;
+            }
+            crashes += 1;
+        }
+    }
+    assert!(crashes > 30, "{crashes}");
+}
+
+#[test]
+fn a_store_that_fails_for_a_while_costs_nothing_but_time() {
+    for fault in [Fault::Refused, Fault::Unsaid] {
+        for at in 2..20 {
+            let objects = objects();
+            let store = objects.with(move |step, _| (at..at + 3).contains(&step).then_some(fault));
+            let (synced, _) = work(&store, 0);
+            assert_eq!(synced, (0..9).collect::<Vec<_>>(), "{fault:?} at {at}");
+            assert_eq!(replayed(&objects), synced, "{fault:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_fails_for_good_is_given_up() {
+    let objects = objects();
+    let store = objects.with(|step, _| (step >= 3).then_some(Fault::Refused));
+    let mut master = start(&store, "first").unwrap();
+    assert!(master.sync(1));
+    assert!(!master.sync(2));
+    assert!(!format!("{:?}", master.close()).contains("Synced"));
+    assert_eq!(replayed(&objects), [1]);
+    // Stopped while it tries.
+    let (seen, tried) = unbounded();
+    let store = objects.with(move |step, _| {
+        seen.send(step).unwrap();
+        (step >= 2).then_some(Fault::Refused)
+    });
+    let patience = Patience { first: HANGS * 60, most: HANGS * 60, total: HANGS * 60 };
+    let opened = open_with::<u64, State>(&store, PLAN, "x", patience, Box::new(|_| {})).unwrap();
+    opened.writer.append(3, &3);
+    while tried.recv_timeout(HANGS).unwrap() < 2 {}
+    drop(opened);
+}
+
+#[test]
+fn something_else_under_its_number_is_no_success() {
+    let objects = objects();
+    let mut master = start(&objects.sound(), "first").unwrap();
+    let foreign = objects.sound().put_if_absent(&object::name(1), &[b"foreign"]).unwrap();
+    assert_eq!(foreign, Put::Created);
+    master.append(1);
+    let news = master.news.recv_timeout(HANGS).unwrap();
+    assert!(
+        matches!(&news, JournalNews::Failed(why) if why.contains("something else")),
+        "{news:?}"
+    );
+}
+
+#[test]
+fn old_objects_are_removed_and_two_snapshots_stay() {
+    let objects = objects();
+    let mut master = start(&objects.sound(), "first").unwrap();
+    for entry in 0..100 {
+        assert!(master.sync(entry));
+        if entry % 10 == 9 {
+            master.snapshot();
+        }
+    }
+    drop(master.close());
+    let names = objects.names("journal/");
+    assert_eq!(names.len(), 12, "{names:?}");
+    // The terms stay: they are what fences.
+    assert_eq!(objects.names("terms/").len(), 1);
+}
+
+#[test]
+fn an_entry_before_the_needed_snapshot_is_refused() {
+    let objects = objects();
+    assert!(start(&objects.sound(), "first").unwrap().sync(1));
+    objects.all().insert(object::name(1), vec![]);
+    let (sender, news) = unbounded();
+    let tell = Box::new(move |event| drop(sender.send(event)));
+    let opened = open_with::<u64, State>(&objects.sound(), PLAN, "x", PATIENCE, tell).unwrap();
+    assert!(opened.needs_snapshot);
+    opened.writer.append(2, &2);
+    assert!(matches!(news.recv_timeout(HANGS), Ok(JournalNews::Failed(_))));
+}
+
+/// Entries 0..=9, one object each, with snapshots behind 3 and 6; what is there of the newest
+/// snapshot's and last entries' objects.
+fn whole() -> Arc<Objects> {
+    let objects = objects();
+    let mut master = start(&objects.sound(), "first").unwrap();
+    for entry in 0..=9 {
+        assert!(master.sync(entry));
+        if entry == 3 || entry == 6 {
+            master.snapshot();
+        }
+    }
+    drop(master.close());
+    objects
+}
+
+#[test]
+fn damage_anywhere_is_found_and_never_replayed() {
+    let names = whole().names("journal/");
+    // 5: snapshot of 0..=3; 6, 7, 8: entries 4, 5, 6; 9: snapshot; 10, 11, 12: entries 7, 8, 9.
+    assert_eq!(names, (5..=12).map(object::name).collect::<Vec<_>>());
+    // What is left when the object is damaged, and how often something is said.
+    let table: [(u64, std::ops::Range<u64>, usize); 8] = [
+        (5, 0..10, 0),
+        (6, 0..10, 0),
+        (7, 0..10, 0),
+        (8, 0..10, 0),
+        (9, 0..10, 1),
+        (10, 0..7, 1),
+        (11, 0..8, 1),
+        (12, 0..9, 1),
+    ];
+    for (seq, left, warnings) in table {
+        let good = whole().all()[&object::name(seq)].clone();
+        let mut damages: Vec<Option<Vec<u8>>> = vec![None, Some(vec![]), Some(vec![0; good.len()])];
+        damages.extend((0..good.len()).map(|at| {
+            let mut flipped = good.clone();
+            flipped[at] ^= 0x40;
+            Some(flipped)
+        }));
+        damages.extend((1..good.len()).step_by(5).map(|at| Some(good[..at].to_vec())));
+        damages.push(Some([good.as_slice(), b"more"].concat()));
+        for damage in damages {
+            // A lost last object leaves no trace.
+            let warnings = warnings - usize::from(seq == 12 && damage.is_none());
+            let objects = whole();
+            match &damage {
+                Some(bytes) => drop(objects.all().insert(object::name(seq), bytes.clone())),
+                None => drop(objects.all().remove(&object::name(seq))),
+            }
+            let mut second = start(&objects.sound(), "second").unwrap();
+            let left: State = left.clone().collect();
+            assert_eq!(second.state, left, "{seq} {damage:?}");
+            assert_eq!(second.opened.warnings.len(), warnings, "{seq} {damage:?}");
+            assert_eq!(second.opened.needs_snapshot, warnings > 0);
+            if let Some(warning) = second.opened.warnings.first() {
+                assert!(warning.contains(&object::name(seq)), "{warning}");
+                assert_eq!(warning.contains("nothing is lost"), seq == 9, "{warning}");
+            }
+            // What is written now is what counts for the third, and what was behind the damage is not.
+            assert!(second.sync(50));
+            drop(second);
+            let third = start(&objects.sound(), "third").unwrap();
+            assert_eq!(third.state, [left.as_slice(), &[50]].concat(), "{seq} {damage:?}");
+            assert!(third.opened.warnings.is_empty(), "{:?}", third.opened.warnings);
+        }
+    }
+}
+
+#[test]
+fn a_master_that_dies_before_its_snapshot_leaves_the_damage_to_the_next_one() {
+    let objects = whole();
+    objects.all().insert(object::name(11), vec![]);
+    // Term, beginning, and then it dies.
+    let dies = objects.with(|step, _| (step == 2).then_some(Fault::DiesBefore));
+    drop(start(&dies, "second").unwrap());
+    let third = start(&objects.sound(), "third").unwrap();
+    assert_eq!(third.state, (0..8).collect::<Vec<_>>());
+    assert_eq!(third.opened.warnings.len(), 1);
+}
+
+#[test]
+fn a_journal_of_which_nothing_can_be_read_is_not_taken_for_an_empty_one() {
+    let objects = whole();
+    objects.all().values_mut().for_each(|bytes| bytes.truncate(40));
+    let error = start(&objects.sound(), "second").err().unwrap();
+    assert!(error.to_string().contains("backup"), "{error}");
+    // Both snapshots.
+    let objects = whole();
+    for seq in [5, 9] {
+        objects.all().insert(object::name(seq), vec![1]);
+    }
+    let terms = objects.names("terms/").len();
+    assert!(start(&objects.sound(), "second").is_err());
+    assert_eq!(objects.names("terms/").len(), terms, "and nobody is fenced by that");
+}
+
+#[test]
+fn terms_grow_even_if_their_objects_are_lost() {
+    let objects = whole();
+    drop(start(&objects.sound(), "second").unwrap());
+    objects.all().retain(|name, _| !name.starts_with("terms/"));
+    assert_eq!(start(&objects.sound(), "third").unwrap().opened.term, 3);
+}
+
+#[test]
+fn a_journal_in_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = || Durable::open(dir.path().to_str().unwrap()).unwrap();
+    let mut first = start(&store(), "first").unwrap();
+    for entry in 0..5 {
+        assert!(first.sync(entry));
+        first.snapshot();
+    }
+    let mut second = start(&store(), "second").unwrap();
+    assert_eq!(second.state, (0..5).collect::<Vec<_>>());
+    assert!(second.sync(5));
+    assert!(!first.sync(6));
+    drop((first, second));
+    assert_eq!(start(&store(), "third").unwrap().state, (0..6).collect::<Vec<_>>());
+}

@@ -1,0 +1,266 @@
+//! The durable store: named objects that are created only if absent, never changed, and there again
+//! after every process of the cluster has died.
+//!
+//! Decides where a URL leads, and what names objects may have. Two stores are behind it: [`file`], in
+//! every build, and `remote` (`s3://`, `gs://`, `az://`), with the cargo feature `object-store`.
+//! Invariants: of all who put an object of one name, one is told [`Put::Created`]; when it is, the
+//! object is in safety; nobody ever sees half of an object. An object is never replaced: that is what
+//! makes the exclusive put a fence (with rename-over, a master that woke up again overwrote what its
+//! successor had published).
+//!
+//! The interface is blocking and for plain threads: not for tasks of an async runtime.
+
+mod error;
+mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
+pub mod journal;
+#[cfg(test)]
+mod memory;
+#[cfg(feature = "object-store")]
+mod remote;
+mod saves;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::error::DurableError;
+pub(crate) use self::saves::Saves;
+
+use self::file::FileStore;
+
+/// What became of an object that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is there, and in safety.
+    Created,
+    /// There is one of that name already, which stays as it is. It may be the same one: a store that
+    /// tries again on its own can meet its own first attempt.
+    Exists,
+}
+
+/// A store of objects. Names are valid and complete; see [`DurableError`] for what may come back.
+trait Store: Send + Sync {
+    /// Creates an object of these parts, one behind the other, if there is none of that name.
+    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<Put, DurableError>;
+    /// What is in an object.
+    fn get(&self, name: &str) -> Result<Vec<u8>, DurableError>;
+    /// Whether there is such an object.
+    fn exists(&self, name: &str) -> Result<bool, DurableError>;
+    /// The names below `dir`, or all of them if it is empty; in no order.
+    fn list(&self, dir: &str) -> Result<Vec<String>, DurableError>;
+    /// Removes an object, if it is there.
+    fn remove(&self, name: &str) -> Result<(), DurableError>;
+    /// Makes the place for objects below `dir`, where a store has such.
+    fn make(&self, dir: &str) -> Result<(), DurableError>;
+    /// What the names are relative to.
+    fn url(&self) -> &str;
+}
+
+/// A durable store, or the part of one below a prefix.
+#[derive(Clone)]
+pub struct Durable {
+    store: Arc<dyn Store>,
+    /// Empty, or ends with a slash.
+    prefix: String,
+}
+
+impl Durable {
+    /// Opens the store at a URL or path; a directory is made if it is not there, for its owner only.
+    ///
+    /// # Errors
+    /// When the URL names no store of this build, or the directory cannot be made.
+    pub fn open(url: &str) -> Result<Self, DurableError> {
+        let durable = Self::existing(url)?;
+        durable.store.make("")?;
+        Ok(durable)
+    }
+
+    /// The same, but a directory that is not there stays so, and is an error when it is used: it may be
+    /// one that this host should have mounted.
+    ///
+    /// # Errors
+    /// When the URL names no store of this build.
+    pub fn existing(url: &str) -> Result<Self, DurableError> {
+        match Target::of(url)? {
+            Target::Dir(path) => Ok(Self::of(Arc::new(FileStore::new(&path)?))),
+            #[cfg(feature = "object-store")]
+            Target::Remote(url) => Ok(Self::of(Arc::new(remote::RemoteStore::open(&url)?))),
+            #[cfg(not(feature = "object-store"))]
+            Target::Remote(url) => Err(DurableError::Url {
+                url: url.to_string(),
+                why: "this binary was built without object stores".to_owned(),
+                help: "build the job with dstream's feature `object-store` (in its Cargo.toml: `dstream = { \
+                       version = \"..\", features = [\"object-store\"] }`), or name a directory that all \
+                       processes share",
+            }),
+        }
+    }
+
+    fn of(store: Arc<dyn Store>) -> Self {
+        Self { store, prefix: String::new() }
+    }
+
+    /// The part of it below a prefix, which is a name.
+    ///
+    /// # Errors
+    /// When the prefix cannot be one.
+    pub fn within(&self, prefix: &str) -> Result<Self, DurableError> {
+        let prefix = self.name(prefix.trim_end_matches('/'))? + "/";
+        Ok(Self { store: Arc::clone(&self.store), prefix })
+    }
+
+    /// Makes the directory of the prefix, if the store has directories: then another process can open
+    /// it by [`url`](Self::url) with [`existing`](Self::existing).
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make(&self) -> Result<(), DurableError> {
+        self.store.make(self.prefix.trim_end_matches('/'))
+    }
+
+    /// Creates an object if there is none of that name; it is in safety when this returns.
+    ///
+    /// # Errors
+    /// When the store fails. Then the object may be there nevertheless, or appear later.
+    pub fn put_if_absent(&self, name: &str, parts: &[&[u8]]) -> Result<Put, DurableError> {
+        self.store.put(&self.name(name)?, parts)
+    }
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// [`DurableError::NotFound`] when there is none of that name; others when the store fails.
+    pub fn get(&self, name: &str) -> Result<Vec<u8>, DurableError> {
+        self.store.get(&self.name(name)?)
+    }
+
+    /// Whether there is an object of that name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn exists(&self, name: &str) -> Result<bool, DurableError> {
+        self.store.exists(&self.name(name)?)
+    }
+
+    /// The names that begin with `prefix` (any text, also an empty one), in ascending order.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn list(&self, prefix: &str) -> Result<Vec<String>, DurableError> {
+        let whole = format!("{}{prefix}", self.prefix);
+        let dir = whole.rsplit_once('/').map_or("", |(dir, _)| dir);
+        if !dir.is_empty() {
+            check(dir)?;
+        }
+        let names = self.store.list(dir)?.into_iter();
+        let names = names.filter(|name| name.starts_with(&whole));
+        let mut names: Vec<_> =
+            names.filter_map(|name| name.strip_prefix(&self.prefix).map(str::to_owned)).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes an object; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn remove(&self, name: &str) -> Result<(), DurableError> {
+        self.store.remove(&self.name(name)?)
+    }
+
+    /// Where it is: another process that opens this URL has the same objects.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_of("")
+    }
+
+    /// Where an object is, for people.
+    #[must_use]
+    pub fn url_of(&self, name: &str) -> String {
+        let below = format!("{}{name}", self.prefix);
+        url_of(self.store.url(), below.trim_end_matches('/'))
+    }
+
+    /// A name in the whole store.
+    fn name(&self, name: &str) -> Result<String, DurableError> {
+        check(name)?;
+        Ok(format!("{}{name}", self.prefix))
+    }
+}
+
+impl fmt::Display for Durable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url())
+    }
+}
+
+impl fmt::Debug for Durable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Durable({self})")
+    }
+}
+
+fn url_of(base: &str, name: &str) -> String {
+    match (base.trim_end_matches('/'), name) {
+        (_, "") => base.to_owned(),
+        (base, name) => format!("{base}/{name}"),
+    }
+}
+
+/// Names come from other processes too: none leads out of the store, or to a file that is no object.
+fn check(name: &str) -> Result<(), DurableError> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
+    let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(fine);
+    match name.split('/').all(part) {
+        true => Ok(()),
+        false => Err(DurableError::Name { name: name.to_owned() }),
+    }
+}
+
+/// Where a URL leads.
+#[derive(Debug)]
+enum Target {
+    Dir(PathBuf),
+    Remote(url::Url),
+}
+
+impl Target {
+    fn of(text: &str) -> Result<Self, DurableError> {
+        let wrong = |why: String, help| DurableError::Url { url: text.to_owned(), why, help };
+        if !text.contains("://") {
+            let text = text.strip_prefix("file:").unwrap_or(text);
+            return match text {
+                "" => Err(wrong("it is empty".to_owned(), "name a directory or a URL")),
+                path => Ok(Self::Dir(Path::new(path).to_owned())),
+            };
+        }
+        let url = url::Url::parse(text)
+            .map_err(|error| wrong(error.to_string(), "write it like s3://bucket/path"))?;
+        match url.scheme() {
+            // As in the URLs of inputs and outputs: what follows is the path as it is.
+            "file" => match text.split_once("://") {
+                Some((_, path)) if path.starts_with('/') => Ok(Self::Dir(path.into())),
+                _ => Err(wrong(
+                    "what follows file:// is a host, and files of other hosts cannot be reached"
+                        .to_owned(),
+                    "write a path that begins with a slash, like file:///var/lib/job, or a plain path",
+                )),
+            },
+            "s3" | "s3a" | "gs" | "az" | "azure" | "adl" | "abfs" | "abfss" | "https" => {
+                Ok(Self::Remote(url))
+            }
+            "http" => Err(wrong(
+                "a plain web server cannot create an object only if it is absent".to_owned(),
+                "use s3:// for a store with that interface, with AWS_ENDPOINT and AWS_ALLOW_HTTP=true",
+            )),
+            other => Err(wrong(
+                format!("no store is known by `{other}://`"),
+                "use a path, file://, s3://, gs://, az:// or https:// (of S3 or Azure)",
+            )),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Objects in an object store of the cloud, through the crate `object_store`.
+//!
+//! Decides how a blocking call becomes a request and how long it may take. A thread of its own drives
+//! the connections; callers wait for their own requests. An object is created by a conditional put.
+//! Credentials and endpoints come from the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`).
+//!
+//! A request that fails is tried again in here for a bounded time. So a put can meet its own first
+//! attempt, and be told that the object exists: callers who must know read it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path;
+use object_store::{
+    ClientOptions, Error, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions,
+    PutPayload, RetryConfig,
+};
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use url::Url;
+
+use super::{DurableError, Put, Store, url_of};
+
+/// One request, the upload of the largest object included.
+const REQUEST: Duration = Duration::from_secs(60);
+/// Attempts behind the first one, and until when they are begun: the callers have bounds of their own.
+const RETRIES: usize = 4;
+const RETRY: Duration = Duration::from_secs(15);
+
+pub(super) struct RemoteStore {
+    store: Arc<dyn ObjectStore>,
+    base: Path,
+    url: String,
+    requests: Handle,
+    /// The thread ends when this is gone.
+    _life: oneshot::Sender<()>,
+}
+
+impl RemoteStore {
+    pub(super) fn open(url: &Url) -> Result<Self, DurableError> {
+        let wrong = |error: &dyn std::fmt::Display, help| DurableError::Url {
+            url: url.to_string(),
+            why: error.to_string(),
+            help,
+        };
+        let environment =
+            "credentials and endpoints are taken from the environment: AWS_*, GOOGLE_* or AZURE_*";
+        let (scheme, base) = ObjectStoreScheme::parse(url)
+            .map_err(|error| wrong(&error, "write it like s3://bucket/path"))?;
+        // The TLS library of the cluster's own connections; another provider may be set already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let retry =
+            RetryConfig { max_retries: RETRIES, retry_timeout: RETRY, ..RetryConfig::default() };
+        let client = ClientOptions::new().with_timeout(REQUEST);
+        let built: Result<Arc<dyn ObjectStore>, Error> = match scheme {
+            ObjectStoreScheme::AmazonS3 => AmazonS3Builder::from_env()
+                .with_client_options(client)
+                .with_url(url.as_str())
+                .with_retry(retry)
+                .build()
+                .map(|store| Arc::new(store) as _),
+            ObjectStoreScheme::GoogleCloudStorage => GoogleCloudStorageBuilder::from_env()
+                .with_client_options(client)
+                .with_url(url.as_str())
+                .with_retry(retry)
+                .build()
+                .map(|store| Arc::new(store) as _),
+            ObjectStoreScheme::MicrosoftAzure => MicrosoftAzureBuilder::from_env()
+                .with_client_options(client)
+                .with_url(url.as_str())
+                .with_retry(retry)
+                .build()
+                .map(|store| Arc::new(store) as _),
+            _ => {
+                let why = "a plain web server cannot create an object only if it is absent";
+                return Err(wrong(&why, "use s3://, gs:// or az://"));
+            }
+        };
+        let store = built.map_err(|error| wrong(&error, environment))?;
+        Self::of(store, base, url.as_str())
+    }
+
+    /// Of a store that is open.
+    pub(super) fn of(
+        store: Arc<dyn ObjectStore>,
+        base: Path,
+        url: &str,
+    ) -> Result<Self, DurableError> {
+        let thread = || {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let requests = runtime.handle().clone();
+            let (life, ended) = oneshot::channel::<()>();
+            let thread = std::thread::Builder::new().name("dstream-objects".to_owned());
+            thread.spawn(move || {
+                // An error says that the sender is gone, which is what is waited for.
+                let _ = runtime.block_on(ended);
+            })?;
+            Ok((requests, life))
+        };
+        let (requests, life) = thread().map_err(|error: std::io::Error| DurableError::Failed {
+            object: url.to_owned(),
+            doing: "start the thread of its requests",
+            error: Arc::new(error),
+        })?;
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { store, base, url, requests, _life: life })
+    }
+
+    fn path(&self, name: &str) -> Path {
+        self.base.parts().chain(Path::from(name).parts()).collect()
+    }
+
+    fn failed(&self, name: &str, doing: &'static str, error: Error) -> DurableError {
+        let object = url_of(&self.url, name);
+        match error {
+            Error::NotFound { .. } => DurableError::NotFound { object },
+            error => DurableError::Failed { object, doing, error: Arc::new(error) },
+        }
+    }
+
+    async fn names(&self, dir: Path, names: &mut Vec<String>) -> Result<(), Error> {
+        let mut dirs = vec![dir];
+        while let Some(dir) = dirs.pop() {
+            let found = self.store.list_with_delimiter(Some(&dir)).await?;
+            dirs.extend(found.common_prefixes);
+            for object in found.objects {
+                if let Some(parts) = object.location.prefix_match(&self.base) {
+                    let name =
+                        parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
+                    // Others are no objects of ours: we could not have put them.
+                    names.extend(super::check(&name).is_ok().then_some(name));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Store for RemoteStore {
+    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<Put, DurableError> {
+        // The client may send it a second time when we have gone on: it needs a copy of its own.
+        let payload: PutPayload = parts.iter().map(|part| Bytes::copy_from_slice(part)).collect();
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match self.requests.block_on(self.store.put_opts(&self.path(name), payload, options)) {
+            Ok(_) => Ok(Put::Created),
+            Err(Error::AlreadyExists { .. }) => Ok(Put::Exists),
+            Err(error) => Err(self.failed(name, "write it", error)),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<Vec<u8>, DurableError> {
+        let path = self.path(name);
+        let bytes = async { self.store.get(&path).await?.bytes().await };
+        let bytes = self.requests.block_on(bytes);
+        Ok(bytes.map_err(|error| self.failed(name, "read it", error))?.into())
+    }
+
+    fn exists(&self, name: &str) -> Result<bool, DurableError> {
+        match self.requests.block_on(self.store.head(&self.path(name))) {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(self.failed(name, "look for it", error)),
+        }
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<String>, DurableError> {
+        let mut names = Vec::new();
+        let listed = self.requests.block_on(self.names(self.path(dir), &mut names));
+        listed.map_err(|error| self.failed(dir, "list what is in it", error))?;
+        Ok(names)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), DurableError> {
+        match self.requests.block_on(self.store.delete(&self.path(name))) {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed(name, "remove it", error)),
+        }
+    }
+
+    fn make(&self, _: &str) -> Result<(), DurableError> {
+        // There are no directories.
+        Ok(())
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
