@@ -9,10 +9,10 @@ use super::*;
 use crate::block::{Block, Bytes};
 
 /// A run of lines that follow each other: split, position, bytes, header, and why they are torn.
-type Run = (String, u64, Vec<u8>, Option<String>, Option<String>);
+pub(super) type Run = (String, u64, Vec<u8>, Option<String>, Option<String>);
 
 /// What an input reads, wherever its pieces end.
-fn runs(input: &Input) -> Result<Vec<Run>, SourceError> {
+pub(super) fn runs(input: &Input) -> Result<Vec<Run>, SourceError> {
     let mut runs: Vec<Run> = Vec::new();
     input.data.read(&mut |piece| {
         let (split, header) = (piece.split.to_owned(), piece.header.map(str::to_owned));
@@ -33,7 +33,7 @@ fn runs(input: &Input) -> Result<Vec<Run>, SourceError> {
 }
 
 /// The input as another process gets it: through text and through the door.
-fn elsewhere(input: &Input, reread: Option<&dyn Reread>) -> Result<Input, SourceError> {
+pub(super) fn elsewhere(input: &Input, reread: Option<&dyn Reread>) -> Result<Input, SourceError> {
     match input.carried()? {
         None => {
             let text = serde_json::to_string(&input.ranges).unwrap();
@@ -76,7 +76,7 @@ fn compare(url: &str, format: Format, options: &OpenOptions, partitions: usize) 
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

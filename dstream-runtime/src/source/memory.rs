@@ -5,23 +5,30 @@
 
 use std::sync::Arc;
 
-use super::part::{self, Held, Part};
-use super::{Cut, Source, SourceError, lines};
+use super::part::{self, Held, Memory, Part};
+use super::position::{self, Kind};
+use super::{Cut, Input, Range, Source, SourceError, lines};
+
+const SPLIT: &str = "memory";
 
 /// Gives one batch of lines per cut.
 #[derive(Debug, Clone)]
 pub struct MemorySource {
-    batches: std::vec::IntoIter<Vec<u8>>,
-    header: Option<Arc<str>>,
+    batches: Arc<[Arc<Vec<u8>>]>,
+    /// How many of them have been cut, and how long they are together.
+    next: usize,
     position: u64,
+    header: Option<Arc<str>>,
     ends: bool,
+    stopped: bool,
 }
 
 impl MemorySource {
     /// One batch of lines each; a batch may be empty. After the last one it has ended.
     #[must_use]
     pub fn new(batches: Vec<Vec<u8>>) -> Self {
-        Self { batches: batches.into_iter(), header: None, position: 0, ends: true }
+        let batches = batches.into_iter().map(Arc::new).collect();
+        Self { batches, next: 0, position: 0, header: None, ends: true, stopped: false }
     }
 
     /// Whether it ends after its last batch; otherwise it goes on with empty ones.
@@ -37,6 +44,32 @@ impl MemorySource {
         self.header = Some(header.into());
         self
     }
+
+    /// A batch, whose first byte is at this position.
+    fn held(&self, batch: Arc<Vec<u8>>, position: u64) -> Held {
+        let to = batch.len();
+        Held {
+            bytes: Memory::Buffer(batch),
+            to,
+            header: self.header.clone(),
+            ..Held::new(SPLIT.into(), position, Vec::new())
+        }
+    }
+
+    /// The lines of a range, which lies within one batch.
+    fn part(&self, range: &Range) -> Option<Part> {
+        let mut start = 0;
+        for batch in self.batches.iter() {
+            let end = start + batch.len() as u64;
+            if range.start >= start && range.start <= range.end && range.end <= end {
+                let at = |position: u64| usize::try_from(position - start).ok();
+                let held = self.held(batch.clone(), start);
+                return Some(Part::Held(held.slice(at(range.start)?, at(range.end)?)));
+            }
+            start = end;
+        }
+        None
+    }
 }
 
 impl Source for MemorySource {
@@ -49,21 +82,43 @@ impl Source for MemorySource {
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let bytes = self.batches.next().unwrap_or_default();
-        let mut whole = Held::new("memory".into(), self.position, bytes);
-        whole.header.clone_from(&self.header);
+        let batch = self.batches.get(self.next).filter(|_| !self.stopped).cloned();
+        self.next += usize::from(batch.is_some());
+        let whole = self.held(batch.unwrap_or_default(), self.position);
         self.position += whole.bytes.len() as u64;
         let inputs = by_lines(&whole, partitions).into_iter();
         Ok(Cut {
             inputs: inputs.map(|held| part::input(vec![Part::Held(held)])).collect(),
-            ended: self.ends && self.batches.len() == 0,
-            position: None,
+            ended: self.stopped || self.ends && self.next == self.batches.len(),
+            position: Some(position::write(Kind::Memory, &(self.next as u64))?),
         })
     }
 
+    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        let next: u64 = position::read(Kind::Memory, position)?;
+        let done = usize::try_from(next).ok().and_then(|next| self.batches.get(..next));
+        let Some(done) = done else {
+            let why = format!("{next} batches were cut before, and it has {}", self.batches.len());
+            return Err(SourceError::Data { what: SPLIT.to_owned(), why });
+        };
+        self.position = done.iter().map(|batch| batch.len() as u64).sum();
+        self.next = done.len();
+        Ok(())
+    }
+
+    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        let part = |range: &Range| {
+            let (start, end) = (range.start, range.end);
+            let why = || format!("no batch holds the range from {start} to {end}");
+            self.part(range)
+                .filter(|_| &*range.split == SPLIT)
+                .ok_or_else(|| SourceError::Data { what: range.split.to_string(), why: why() })
+        };
+        Ok(part::input(ranges.iter().map(part).collect::<Result<_, _>>()?))
+    }
+
     fn stop(&mut self) {
-        self.batches = Vec::new().into_iter();
-        self.ends = true;
+        self.stopped = true;
     }
 }
 

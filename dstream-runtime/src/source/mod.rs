@@ -29,8 +29,11 @@ mod generate;
 mod lines;
 mod memory;
 mod part;
+mod position;
 pub mod receive;
 mod reread;
+#[cfg(test)]
+mod resumed;
 mod tcp;
 mod url;
 

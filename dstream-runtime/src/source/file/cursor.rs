@@ -2,13 +2,16 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Want;
+use serde::{Deserialize, Serialize};
+
 use super::list;
 use super::packed::Packed;
 use super::stored::{self, PlainFile, Reading, Stored};
+use super::{Want, data};
 use crate::source::SourceError;
 use crate::source::lines::{self, PIECE};
 use crate::source::part::Part;
@@ -19,6 +22,15 @@ pub(super) struct Taken {
     pub(super) bytes: u64,
     /// Only where lines are wanted.
     pub(super) lines: u64,
+}
+
+/// How far a file has been taken, for another process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Begun {
+    /// Where the next lines begin: a byte, of the decompressed data if it is compressed.
+    pub(super) offset: u64,
+    /// How long the file was; it may have become longer, but not shorter.
+    pub(super) size: u64,
 }
 
 /// A position in a file.
@@ -48,6 +60,40 @@ impl Cursor {
         let (limit, followed) = (metadata.len(), false);
         let file = PlainFile::of(path, &file, limit, Reading { header, max_line, followed })?;
         Ok(Self::Plain(Plain::new(file, limit)))
+    }
+
+    /// Goes on in a file that another process has begun.
+    pub(super) fn resume(
+        path: &Path,
+        header: bool,
+        max_line: u64,
+        begun: Begun,
+    ) -> Result<Self, SourceError> {
+        let mut cursor = Self::open(path, header, max_line)?;
+        match &mut cursor {
+            Self::Plain(plain) => plain.resume(begun)?,
+            Self::Packed(packed) => {
+                not_smaller(path, packed.size(), begun.size)?;
+                packed.skip_to(begun.offset)?;
+            }
+            Self::Done => {}
+        }
+        Ok(cursor)
+    }
+
+    /// The file, and how far it has been taken; `None` once that is all of it.
+    pub(super) fn begun(&self) -> Option<(&Path, Begun)> {
+        match self {
+            Self::Plain(plain) => {
+                let begun = Begun { offset: plain.position, size: plain.limit };
+                Some((&plain.file.path, begun))
+            }
+            Self::Packed(packed) => {
+                let begun = Begun { offset: packed.position(), size: packed.size() };
+                Some((packed.path(), begun))
+            }
+            Self::Done => None,
+        }
     }
 
     /// Whether there is more; for a compressed file that means decoding some of it.
@@ -81,6 +127,19 @@ impl Plain {
     /// A file of which `limit` bytes can be taken, header included.
     pub(super) fn new((file, position): (PlainFile, u64), limit: u64) -> Self {
         Self { file: Arc::new(file), handle: None, position, limit }
+    }
+
+    /// Goes on where another process has stopped.
+    fn resume(&mut self, Begun { offset, size }: Begun) -> Result<(), SourceError> {
+        let path = &self.file.path;
+        not_smaller(path, self.limit, size)?;
+        let handle = self.file.open(None, size)?;
+        let begins = self.position <= offset && offset <= size;
+        if !begins || offset < size && !begins_line(path, &handle, offset)? {
+            return Err(changed(path, offset));
+        }
+        (self.position, self.limit) = (offset, size);
+        Ok(())
     }
 
     /// Goes on under the name that the file has now.
@@ -143,4 +202,28 @@ impl Plain {
         }
         Ok((at, seen + u64::from(unfinished)))
     }
+}
+
+fn not_smaller(path: &Path, is: u64, was: u64) -> Result<(), SourceError> {
+    if is >= was {
+        return Ok(());
+    }
+    let why = format!("shrank while nothing read it: from {was} to {is} bytes");
+    Err(data(path, why))
+}
+
+/// Whether a line begins at `offset`.
+pub(super) fn begins_line(path: &Path, file: &File, offset: u64) -> Result<bool, SourceError> {
+    let Some(before) = offset.checked_sub(1) else {
+        return Ok(true);
+    };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, before).map_err(|error| super::io("read", path, error))?;
+    Ok(byte == *b"\n")
+}
+
+/// The error about a file that is another one than before.
+pub(super) fn changed(path: &Path, offset: u64) -> SourceError {
+    let why = format!("is not what it was: no line begins at byte {offset} any more");
+    data(path, why)
 }

@@ -3,21 +3,26 @@
 //! Each cut lists and measures the files and takes the whole lines that are new; a line without its
 //! end waits. A file is known by its inode, so that one that is renamed goes on under its new name.
 //! Compressed files do not grow: they are read once and must be moved into place whole.
+//!
+//! A master that starts again knows files by their inodes too ([`remembered`]), so one that was appended to
+//! or renamed meanwhile goes on where it was. What was appended to a file and then removed with it was
+//! never seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::cursor::{Cursor, Plain};
+use super::again::{Again, Opened};
+use super::cursor::Cursor;
+use super::followed::Growing;
 use super::list::{self, Identity};
 use super::packed::Packed;
-use super::stored::{PlainFile, Reading};
+use super::remembered::{self, Known, LISTED, Remembered, name_hash};
 use super::{Config, data};
-use crate::source::lines::{self, PIECE};
-use crate::source::{Cut, OnError, Source, SourceError, part};
+use crate::source::part::{self, Part};
+use crate::source::{Cut, Input, OnError, Position, Range, Source, SourceError};
 
 /// Reads files as they grow.
 pub(super) struct GrowingFiles {
@@ -25,9 +30,15 @@ pub(super) struct GrowingFiles {
     files: BTreeMap<PathBuf, Growing>,
     /// Known files that no listed path led to.
     missing: Vec<(PathBuf, Growing)>,
+    /// What another process knew of files that have not been found yet.
+    remembered: Remembered,
+    /// So many files are listed in a position.
+    listed: usize,
     life: Life,
     failed: Option<SourceError>,
     buffer: Vec<u8>,
+    again: Again,
+    opened: Opened,
 }
 
 /// How often the files are listed before one that cannot be found is believed to be gone.
@@ -48,109 +59,19 @@ enum Life {
     Draining,
 }
 
-/// One file, and how much of it is known.
-struct Growing {
-    identity: Identity,
-    size: u64,
-    /// No line ends after the cursor's limit and before this.
-    searched: u64,
-    /// `None` until its first line is whole.
-    cursor: Option<Cursor>,
-}
-
-impl Growing {
-    fn new(identity: Identity) -> Self {
-        Self { identity, size: 0, searched: 0, cursor: None }
-    }
-
-    /// Whether all that it held has been taken.
-    fn is_read(&self) -> bool {
-        match &self.cursor {
-            None => self.size == 0,
-            Some(Cursor::Plain(plain)) => plain.position == self.size,
-            Some(Cursor::Packed(_)) => false,
-            Some(Cursor::Done) => true,
-        }
-    }
-
-    /// Finds out how far it can be taken now.
-    fn measure(
-        &mut self,
-        path: &Path,
-        size: u64,
-        config: &Config,
-        keep: bool,
-    ) -> Result<(), SourceError> {
-        if size < self.size {
-            let why = format!("shrank while it was followed: from {} to {size} bytes", self.size);
-            return Err(data(path, why));
-        }
-        self.size = size;
-        if Packed::is_packed(path) {
-            if self.cursor.is_none() {
-                self.cursor = Some(Cursor::open(path, config.header, config.max_line)?);
-            }
-            return Ok(());
-        }
-        if let Some(Cursor::Plain(plain)) = &mut self.cursor {
-            plain.rename(path);
-        }
-        if size == self.searched {
-            return Ok(());
-        }
-        let (file, _) = list::open(path)?;
-        let found = last_line_end(&file, self.searched, size)
-            .map_err(|error| super::io("read", path, error))?;
-        self.searched = size;
-        match (found, &mut self.cursor) {
-            (Some(end), Some(Cursor::Plain(plain))) => plain.limit = end,
-            (Some(end), cursor) => {
-                let (header, max_line, followed) = (config.header, config.max_line, true);
-                let reading = Reading { header, max_line, followed };
-                let plain = Plain::new(PlainFile::of(path, &file, end, reading)?, end);
-                *cursor = Some(Cursor::Plain(plain));
-            }
-            (None, _) => {}
-        }
-        if let Some(Cursor::Plain(plain)) = &mut self.cursor
-            && keep
-        {
-            plain.handle = Some(Arc::new(file));
-        }
-        Ok(())
-    }
-
-    fn is_kept_open(&self) -> bool {
-        matches!(&self.cursor, Some(Cursor::Plain(Plain { handle: Some(_), .. })))
-    }
-}
-
-/// The last line end after `from`, looked for from the end.
-fn last_line_end(file: &File, from: u64, end: u64) -> std::io::Result<Option<u64>> {
-    let mut buffer = Vec::new();
-    let mut before = end;
-    while before > from {
-        let size = (before - from).min(PIECE as u64);
-        let at = before - size;
-        buffer.resize(usize::try_from(size).unwrap_or(PIECE), 0);
-        file.read_exact_at(&mut buffer, at)?;
-        if let Some(found) = lines::last_line_end(&buffer) {
-            return Ok(Some(at + found as u64));
-        }
-        before = at;
-    }
-    Ok(None)
-}
-
 impl GrowingFiles {
     pub(super) fn open(config: Config) -> Result<Self, SourceError> {
         let mut this = Self {
+            again: Again::new(&config),
             config,
             files: BTreeMap::new(),
             missing: Vec::new(),
+            remembered: Remembered::default(),
+            listed: LISTED,
             life: Life::Live,
             failed: None,
             buffer: Vec::new(),
+            opened: Opened::default(),
         };
         // What cannot be listed or opened is an error now, not when the first batch runs.
         this.refresh()?;
@@ -162,13 +83,19 @@ impl GrowingFiles {
         // A file that is renamed while the files are listed may be seen under neither name.
         for _ in 0..LOOKS {
             self.look()?;
-            self.missing.retain(|(_, growing)| !growing.is_read());
-            if self.missing.is_empty() {
-                return Ok(());
+            if self.missing.is_empty() && self.remembered.is_empty() {
+                break;
             }
         }
-        let path = self.missing.first().map(|(path, _)| path.clone()).unwrap_or_default();
-        Err(data(&path, "is gone, and not all that was written to it had been read"))
+        self.missing.retain(|(_, growing)| !growing.is_read());
+        let before = std::mem::take(&mut self.remembered).unread();
+        let before = before.map(|unread| PathBuf::from(OsString::from_vec(unread.path)));
+        match self.missing.first().map(|(path, _)| path.clone()).or(before) {
+            None => Ok(()),
+            Some(path) => {
+                Err(data(&path, "is gone, and not all that was written to it had been read"))
+            }
+        }
     }
 
     fn look(&mut self) -> Result<(), SourceError> {
@@ -189,14 +116,57 @@ impl GrowingFiles {
             if !seen.insert(identity) {
                 continue;
             }
-            let mut growing =
-                known.remove(&identity).map_or_else(|| Growing::new(identity), |(_, known)| known);
-            growing.measure(&path, metadata.len(), &self.config, kept < KEPT)?;
+            let mut growing = match known.remove(&identity) {
+                Some((_, known)) => known,
+                None => {
+                    let changed = remembered::changed(&metadata);
+                    let memory = self.remembered.find(&path, &identity, changed)?;
+                    Growing::remembered(&path, identity, metadata.len(), memory)?
+                }
+            };
+            growing.measure(&path, &metadata, &self.config, kept < KEPT)?;
             kept += usize::from(growing.is_kept_open());
             self.files.insert(path, growing);
         }
         self.missing.extend(known.into_values());
         Ok(())
+    }
+}
+
+impl GrowingFiles {
+    fn position(&self) -> Result<Position, SourceError> {
+        let missing = self.missing.iter().map(|(path, growing)| (path, growing));
+        let mut files = Vec::with_capacity(self.files.len());
+        for (path, growing) in self.files.iter().chain(missing) {
+            files.push(Known {
+                identity: growing.identity,
+                changed: growing.changed,
+                names: &growing.names,
+                unread: (!growing.is_read()).then_some((path.as_path(), growing.size)),
+            });
+        }
+        remembered::write(&files, self.listed)
+    }
+
+    /// The lines of a range, in the file that had the name of its split when they were cut.
+    fn part(&self, range: &Range) -> Result<Part, SourceError> {
+        let name = name_hash(&range.split);
+        let found = self.files.iter().find(|(_, growing)| growing.holds(name, range));
+        let Some((path, growing)) = found else {
+            let (start, end) = (range.start, range.end);
+            let why = format!(
+                "is gone: bytes {start} to {end} of it had been read, and no file is left that had this \
+                 name then"
+            );
+            return Err(data(Path::new(&*range.split), why));
+        };
+        if Packed::is_packed(path) {
+            return self.again.packed(path, range);
+        }
+        let file = self.opened.open(path, growing.identity)?;
+        let mut stored = self.again.plain(path, &file, range, true)?;
+        stored.handle = Some(file);
+        Ok(Part::Stored(stored))
     }
 }
 
@@ -213,12 +183,14 @@ impl Source for GrowingFiles {
             self.life = Life::Draining;
         }
         let (mut want, mut parts, mut more) = (self.config.batch, Vec::new(), false);
-        let cursors = self.files.values_mut().filter_map(|growing| growing.cursor.as_mut());
-        for cursor in cursors {
+        for (path, growing) in &mut self.files {
+            let mut end = None;
+            let Some(cursor) = &mut growing.cursor else { continue };
             while self.failed.is_none() && !want.is_nothing() && cursor.has_more() {
                 match cursor.take(want, &mut self.buffer) {
                     Ok(Some(taken)) => {
                         want = want.less(taken.bytes, taken.lines);
+                        end = Some(taken.part.range().end);
                         parts.push(taken.part);
                     }
                     Ok(None) => break,
@@ -231,13 +203,28 @@ impl Source for GrowingFiles {
             {
                 plain.handle = None;
             }
+            if let Some(end) = end {
+                growing.take(name_hash(&path.display().to_string()), end);
+            }
         }
         match &self.failed {
             Some(error) if parts.is_empty() => return Err(error.clone()),
             failed => more |= failed.is_some(),
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended: self.life == Life::Draining && !more, position: None })
+        let position = Some(self.position()?);
+        Ok(Cut { inputs, ended: self.life == Life::Draining && !more, position })
+    }
+
+    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        self.remembered = Remembered::read(position)?;
+        self.files.clear();
+        self.missing.clear();
+        self.refresh()
+    }
+
+    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        self.again.of(ranges, |range| self.part(range))
     }
 
     fn stop(&mut self) {

@@ -30,6 +30,20 @@ impl Identity {
         Self { device: metadata.dev(), inode: metadata.ino(), born }
     }
 
+    #[cfg(test)]
+    pub(super) fn fake(inode: u64, born: Option<SystemTime>) -> Self {
+        Self { device: 1, inode, born }
+    }
+
+    pub(super) fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// When it was made, if its file system knows it.
+    pub(super) fn born(&self) -> Option<SystemTime> {
+        self.born
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark { inode: self.inode, born: self.born }
     }

@@ -6,11 +6,14 @@
 //! file that shrinks under it is an error instead of a SIGBUS. Compressed files have no positions
 //! to read from, so the cutter decodes them and the batch holds their bytes.
 
+mod again;
 mod cursor;
+mod followed;
 mod growing;
 mod header;
 mod list;
 mod packed;
+mod remembered;
 mod reread;
 mod stored;
 #[cfg(test)]

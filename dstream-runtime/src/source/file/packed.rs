@@ -20,6 +20,8 @@ use crate::source::part::{Held, Part, Torn};
 /// A compressed file on its way through the decoder.
 pub(super) struct Packed {
     path: PathBuf,
+    /// How long the file was when it was opened.
+    size: u64,
     split: Arc<str>,
     header: Option<Arc<str>>,
     max_line: u64,
@@ -46,6 +48,7 @@ impl Packed {
         header: bool,
         max_line: u64,
     ) -> Result<Self, SourceError> {
+        let size = file.metadata().map_err(|error| io_error("read", path, error))?.len();
         let consumed = Arc::new(AtomicU64::new(0));
         let input = BufReader::with_capacity(PIECE, Counted { file, consumed: consumed.clone() });
         let decoder: Box<dyn Read + Send> = if is_zstd(path) {
@@ -56,6 +59,7 @@ impl Packed {
         };
         let mut this = Self {
             path: path.to_owned(),
+            size,
             split: path.display().to_string().into(),
             header: None,
             max_line,
@@ -80,6 +84,82 @@ impl Packed {
         self.header = Some(header::parse(&self.path, &row)?);
         self.position = end as u64;
         Ok(())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Where the next lines begin in the decompressed data.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Goes on from `position`, which was reached before, perhaps by another process: what comes before
+    /// it is decoded and dropped.
+    pub(super) fn skip_to(&mut self, position: u64) -> Result<(), SourceError> {
+        let mut left = position.checked_sub(self.position).ok_or_else(|| self.moved(position))?;
+        let mut ends = true;
+        loop {
+            let some = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            if let Some(last) = self.buffer[..some].last() {
+                ends = *last == b'\n';
+            }
+            self.buffer.drain(..some);
+            self.position += some as u64;
+            left -= some as u64;
+            match &self.failed {
+                _ if left == 0 => break,
+                Some(error) => return Err(error.clone()),
+                None if self.ended => return Err(self.moved(position)),
+                None => self.decode(),
+            }
+        }
+        // Only the last line of all may lack its end.
+        if ends || !self.has_more() { Ok(()) } else { Err(self.moved(position)) }
+    }
+
+    /// The error about a file that is another one than before.
+    fn moved(&self, position: u64) -> SourceError {
+        let why = format!(
+            "is not what it was: no line begins at byte {position} of its decompressed data any more"
+        );
+        data(&self.path, why)
+    }
+
+    /// The next `length` bytes, which were lines of a batch before. One line that is too long is not held
+    /// in memory. `None` if lines follow one that is so long: that is known only when it is gone.
+    pub(super) fn again(&mut self, length: u64) -> Result<Option<Held>, SourceError> {
+        let is_long = |this: &Self| {
+            this.buffer.len() as u64 > this.max_line && lines::line_end(&this.buffer, 0).is_none()
+        };
+        while (self.buffer.len() as u64) < length && !self.ended {
+            if is_long(self) && length > 4 * PIECE as u64 {
+                let torn = self.torn();
+                let whole = torn.torn.as_ref().is_some_and(|torn| torn.length == length);
+                return Ok(whole.then_some(torn));
+            }
+            self.decode();
+        }
+        self.exactly(length).map(Some)
+    }
+
+    /// The next `length` bytes in memory.
+    pub(super) fn exactly(&mut self, length: u64) -> Result<Held, SourceError> {
+        while (self.buffer.len() as u64) < length && !self.ended {
+            self.decode();
+        }
+        match usize::try_from(length).ok().filter(|length| *length <= self.buffer.len()) {
+            Some(length) => Ok(self.lines(length)),
+            None => {
+                let end = self.position.saturating_add(length);
+                Err(self.failed.clone().unwrap_or_else(|| self.moved(end)))
+            }
+        }
     }
 
     /// Whether there is more, or an error to tell.
@@ -142,17 +222,27 @@ impl Packed {
     }
 
     fn give(&mut self, end: usize, lines: u64) -> Taken {
+        Taken { part: Part::Held(self.lines(end)), bytes: end as u64, lines }
+    }
+
+    fn lines(&mut self, end: usize) -> Held {
         let rest = self.buffer.split_off(end);
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let mut held = Held::new(self.split.clone(), self.position, bytes);
         held.header.clone_from(&self.header);
         held.max_line = self.max_line;
         self.position += end as u64;
-        Taken { part: Part::Held(held), bytes: end as u64, lines }
+        held
     }
 
-    /// Gives the head of a line that is too long, and skips the rest of it.
     fn give_torn(&mut self) -> Taken {
+        let held = self.torn();
+        let length = held.torn.as_ref().map_or(0, |torn| torn.length);
+        Taken { part: Part::Held(held), bytes: length, lines: 1 }
+    }
+
+    /// Takes the head of a line that is too long, and skips the rest of it.
+    fn torn(&mut self) -> Held {
         let head = self.buffer[..self.buffer.len().min(TORN_HEAD)].to_vec();
         let mut length = 0;
         loop {
@@ -169,9 +259,11 @@ impl Packed {
             self.decode();
         }
         let mut held = Held::new(self.split.clone(), self.position, head);
+        held.header.clone_from(&self.header);
+        held.max_line = self.max_line;
         held.torn = Some(Torn { length, why: lines::too_long(length, self.max_line).into() });
         self.position += length;
-        Taken { part: Part::Held(held), bytes: length, lines: 1 }
+        held
     }
 
     /// Decodes some more into the buffer.

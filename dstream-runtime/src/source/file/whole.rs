@@ -1,25 +1,82 @@
 //! A bounded source of files: what is there when the job starts, once.
+//!
+//! A position names the file that is being read, and how many files come after it. What sorts before that
+//! file has been cut, so a master that starts again does not read a file that has come there meanwhile, as
+//! none is read that comes while a job runs. A file that has come behind it is taken along. That files are
+//! missing which had not been read is an error, as far as it can be seen: the names of those that were not
+//! begun are not kept, only their number and a sum of hashes.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
-use super::cursor::{Cursor, Taken};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::again::Again;
+use super::cursor::{Begun, Cursor, Taken};
 use super::{Config, Want, data, list};
-use crate::source::{Cut, OnError, Source, SourceError, part};
+use crate::source::position::{self, Kind};
+use crate::source::{Cut, Input, OnError, Position, Range, Source, SourceError, part};
 
 /// Reads files to their ends, in order of name.
 pub(super) struct WholeFiles {
     config: Config,
     waiting: VecDeque<PathBuf>,
+    /// Of those that wait.
+    names: Names,
     current: Option<Cursor>,
     /// What went wrong; it is told when all that was good before it has been cut.
     failed: Option<SourceError>,
     buffer: Vec<u8>,
+    again: Again,
+}
+
+/// How far files have been taken, for another process.
+#[derive(Debug, Serialize, Deserialize)]
+enum Place {
+    /// To the end.
+    End,
+    In {
+        #[serde(with = "serde_bytes")]
+        path: Vec<u8>,
+        /// Nothing if it has not been opened.
+        begun: Option<Begun>,
+        /// The files behind it.
+        behind: Names,
+    },
+}
+
+/// A set of names, as far as it has to be known again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Names {
+    count: u64,
+    sum: u64,
+}
+
+impl Names {
+    fn of<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Self {
+        let mut names = Self::default();
+        for path in paths {
+            names.count += 1;
+            names.sum = names.sum.wrapping_add(hash(path));
+        }
+        names
+    }
+
+    fn without(self, path: &Path) -> Self {
+        Self { count: self.count.saturating_sub(1), sum: self.sum.wrapping_sub(hash(path)) }
+    }
+}
+
+fn hash(path: &Path) -> u64 {
+    xxh3_64(path.as_os_str().as_bytes())
 }
 
 impl WholeFiles {
     pub(super) fn open(config: Config) -> Result<Self, SourceError> {
-        let path = std::path::Path::new(&config.path);
+        let path = Path::new(&config.path);
         let files = match list::list(&config.path)? {
             None => {
                 let why = std::io::ErrorKind::NotFound.into();
@@ -32,8 +89,15 @@ impl WholeFiles {
         };
         // A file that cannot be opened at all is an error now, not when the first batch runs.
         list::open(&files[0])?;
-        let waiting = files.into();
-        Ok(Self { config, waiting, current: None, failed: None, buffer: Vec::new() })
+        Ok(Self {
+            names: Names::of(&files),
+            waiting: files.into(),
+            current: None,
+            failed: None,
+            buffer: Vec::new(),
+            again: Again::new(&config),
+            config,
+        })
     }
 
     /// Moves on to the next file that holds something; `false` if there is none.
@@ -45,10 +109,13 @@ impl WholeFiles {
                 return Ok(true);
             }
             self.current = None;
-            let Some(path) = self.waiting.pop_front() else {
+            let Some(path) = self.waiting.front() else {
                 return Ok(false);
             };
-            self.current = Some(Cursor::open(&path, self.config.header, self.config.max_line)?);
+            // One that cannot be opened is still the next one.
+            self.current = Some(Cursor::open(path, self.config.header, self.config.max_line)?);
+            self.names = self.names.without(path);
+            self.waiting.pop_front();
         }
     }
 
@@ -62,6 +129,21 @@ impl WholeFiles {
             }
         }
         Ok(None)
+    }
+
+    fn position(&self) -> Result<Position, SourceError> {
+        let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        let current = self.current.as_ref().and_then(Cursor::begun);
+        let place = match (current, self.waiting.front()) {
+            (Some((path, begun)), _) => {
+                Place::In { path: bytes(path), begun: Some(begun), behind: self.names }
+            }
+            (None, Some(path)) => {
+                Place::In { path: bytes(path), begun: None, behind: self.names.without(path) }
+            }
+            (None, None) => Place::End,
+        };
+        position::write(Kind::Files, &place)
     }
 }
 
@@ -91,11 +173,51 @@ impl Source for WholeFiles {
             }),
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended: !more, position: None })
+        Ok(Cut { inputs, ended: !more, position: Some(self.position()?) })
+    }
+
+    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        let (path, begun, behind) = match position::read(Kind::Files, position)? {
+            Place::In { path, begun, behind } => {
+                (PathBuf::from(OsString::from_vec(path)), begun, behind)
+            }
+            Place::End => {
+                self.stop();
+                return Ok(());
+            }
+        };
+        self.waiting.retain(|waiting| *waiting >= path);
+        if self.waiting.front() != Some(&path) {
+            let why = "is gone, and it had not been read to its end when the job was stopped";
+            return Err(data(&path, why));
+        }
+        self.names = Names::of(&self.waiting).without(&path);
+        // As many or fewer, and not the same: at least one is missing.
+        if self.names != behind && self.names.count <= behind.count {
+            let why = format!(
+                "of {} files that were to be read after `{}`, some are gone or have other names",
+                behind.count,
+                path.display(),
+            );
+            return Err(data(Path::new(&self.config.path), why));
+        }
+        if let Some(begun) = begun {
+            let Config { header, max_line, .. } = self.config;
+            self.current = Some(Cursor::resume(&path, header, max_line, begun)?);
+            self.waiting.pop_front();
+        } else {
+            self.names = Names::of(&self.waiting);
+        }
+        Ok(())
+    }
+
+    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        self.again.input(ranges)
     }
 
     fn stop(&mut self) {
         self.waiting.clear();
+        self.names = Names::default();
         self.current = None;
         self.failed = None;
     }

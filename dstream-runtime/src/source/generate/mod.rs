@@ -11,7 +11,10 @@ mod zipf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::lines::PIECE;
+use super::position::{self, Kind};
 use super::reread::forward;
 use super::url::{SourceUrl, unknown};
 use super::{
@@ -23,6 +26,8 @@ const BATCH_RECORDS: u64 = 1_000_000;
 const RATE: u64 = 10_000;
 /// An input is no smaller than this unless the batch is: about 6 MB of words, a few milliseconds.
 const SPLIT_RECORDS: u64 = 1 << 16;
+/// A record, in billionths.
+const ONE: u128 = 1_000_000_000;
 
 /// Writes records, each with its line end.
 trait Generate: Send + Sync {
@@ -133,7 +138,7 @@ enum Batch {
         rate: u64,
         interval: Duration,
         /// Billionths of a record.
-        carry: u128,
+        carry: u64,
     },
 }
 
@@ -142,12 +147,21 @@ impl Batch {
         match self {
             Self::Records(records) => *records,
             Self::Rate { rate, interval, carry } => {
-                let total = interval.as_nanos().saturating_mul(u128::from(*rate)) + *carry;
-                *carry = total % 1_000_000_000;
-                u64::try_from(total / 1_000_000_000).unwrap_or(u64::MAX)
+                let total = interval.as_nanos().saturating_mul(u128::from(*rate));
+                let total = total.saturating_add(u128::from(*carry));
+                *carry = (total % ONE) as u64;
+                u64::try_from(total / ONE).unwrap_or(u64::MAX)
             }
         }
     }
+}
+
+/// How far it has been cut.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    next: u64,
+    /// Billionths of a record, which a rate carries over.
+    carry: u64,
 }
 
 struct Generator {
@@ -158,6 +172,16 @@ struct Generator {
     end: Option<u64>,
     stopped: bool,
     on_error: OnError,
+}
+
+impl Generator {
+    fn place(&self) -> Place {
+        let carry = match self.batch {
+            Batch::Rate { carry, .. } => carry,
+            Batch::Records(_) => 0,
+        };
+        Place { next: self.next, carry }
+    }
 }
 
 impl Source for Generator {
@@ -171,7 +195,8 @@ impl Source for Generator {
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         if self.stopped {
-            return Ok(Cut { ended: true, ..Cut::default() });
+            let position = Some(position::write(Kind::Generator, &self.place())?);
+            return Ok(Cut { inputs: Vec::new(), ended: true, position });
         }
         let start = self.next;
         let last = self.end.unwrap_or(u64::MAX);
@@ -182,7 +207,29 @@ impl Source for Generator {
             start + (u128::from(records) * u128::from(input) / u128::from(inputs)) as u64
         };
         let inputs = (0..inputs).map(|i| self.recipe.input(bound(i), bound(i + 1))).collect();
-        Ok(Cut { inputs, ended: self.next == last, position: None })
+        let position = Some(position::write(Kind::Generator, &self.place())?);
+        Ok(Cut { inputs, ended: self.next == last, position })
+    }
+
+    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        let place: Place = position::read(Kind::Generator, position)?;
+        if u128::from(place.carry) >= ONE {
+            return Err(position::damaged());
+        }
+        if let Some(end) = self.end.filter(|end| place.next > *end) {
+            let (what, next) = (self.recipe.split.to_string(), place.next);
+            let why = format!("{next} records were cut before, and it has {end} now: `records`");
+            return Err(SourceError::Data { what, why });
+        }
+        self.next = place.next;
+        if let Batch::Rate { carry, .. } = &mut self.batch {
+            *carry = place.carry;
+        }
+        Ok(())
+    }
+
+    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        Reread::input(&self.recipe, ranges)
     }
 
     fn stop(&mut self) {

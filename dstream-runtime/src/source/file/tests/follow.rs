@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn append(path: &Path, text: &str) {
+pub(super) fn append(path: &Path, text: &str) {
     let file = fs::OpenOptions::new().create(true).append(true).open(path);
     file.unwrap().write_all(text.as_bytes()).unwrap();
 }
@@ -14,7 +14,7 @@ fn next(source: &mut dyn Source) -> String {
 }
 
 #[test]
-fn appended_lines_and_new_files() {
+pub(super) fn appended_lines_and_new_files() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     let mut source = source(&at("*"), "follow");

@@ -1,6 +1,7 @@
 //! Batches of files against what the files hold.
 
 mod follow;
+mod restarted;
 
 use std::fs;
 use std::io::Write;
