@@ -71,6 +71,7 @@ tests! {
     identities
     source_urls
     carried_inputs
+    positions
     decoders
     outputs
     options

@@ -17,6 +17,7 @@ use crate::record::{Format, Record, write_csv, write_json};
 pub(crate) const TARGETS: &[Target] = &[
     Target::new("source_urls", urls, url_seeds),
     Target::new("carried_inputs", carried, carried_seeds),
+    Target::new("positions", positions, position_seeds).slow(20),
     Target::new("decoders", decoders, decoder_seeds),
 ];
 
@@ -115,6 +116,52 @@ fn carried_seeds() -> Vec<Vec<u8>> {
         })
         .chain([vec![1, 0, 1, 0]])
         .collect()
+}
+
+/// Sources that can go on, each with a few cuts to make.
+fn resumable(choice: u8) -> Option<Box<dyn Source>> {
+    // Files that are there, and do not change while this runs.
+    const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/generate");
+    let options = OpenOptions::default();
+    let open = |url: &str| super::open(url, Format::Text, &options).expect("it can be opened");
+    Some(match choice {
+        0 => open(&format!("{FILES}?batch=5KiB&split=1KiB")),
+        1 => open(&format!("{FILES}?follow&batch=5KiB")),
+        2 => open("generate://words?words=9&records=50&batch_records=12"),
+        3 => open("generate://page_views?urls=9&rate=7"),
+        4 => Box::new(MemorySource::new(vec![b"a\nb\n".to_vec(), Vec::new(), b"c\n".to_vec()])),
+        _ => return None,
+    })
+}
+
+/// The first byte says which source goes on from the position that the others are: it does, or says
+/// why not.
+fn positions(bytes: &[u8]) {
+    let Some((choice, position)) = bytes.split_first() else { return };
+    let Some(mut source) = resumable(*choice) else { return };
+    if source.resume(position).is_ok()
+        && let Ok(cut) = source.cut(2)
+    {
+        let mut bytes = 0;
+        for input in &cut.inputs {
+            assert!(input.ranges.iter().all(|range| range.start <= range.end));
+            // What was renamed or removed meanwhile is an error, and that is well.
+            let _ = input.data.read(&mut |piece| bytes += piece.bytes.len());
+        }
+        assert!(bytes < 1 << 20, "{bytes}");
+    }
+}
+
+fn position_seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for choice in 0..5 {
+        let mut source = resumable(choice).expect("there are five");
+        for _ in 0..4 {
+            let cut = source.cut(2).expect("it can be read");
+            seeds.extend(cut.position.map(|position| [&[choice], &*position].concat()));
+        }
+    }
+    seeds
 }
 
 /// The first byte says how the others are read: the format, what the records are, and whether the

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs the tests of the modules with unsafe code under Miri, on the nightly toolchain that is installed:
+# blocks and their door, tables, the lines of text, short texts, keys. Maps of files cannot be run in it,
+# nor can what opens sockets: their modules are left out, and tests that need them skip themselves.
+# `tests/miri.sh FILTER...` runs others.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+if ! cargo +nightly miri --version >/dev/null 2>&1; then
+    echo "Miri is not installed: rustup toolchain install nightly --component miri,rust-src" >&2
+    exit 1
+fi
+if [ $# -eq 0 ]; then
+    set -- block:: exec::table:: source::decode:: record::key:: record::short:: text:: \
+        fuzzing::tests::blocks fuzzing::tests::decoders
+fi
+# Files are read by tests beside those of the modules; proptest looks for its directory.
+export MIRIFLAGS="${MIRIFLAGS:--Zmiri-disable-isolation}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/miri"
+cargo +nightly miri test -p dstream-runtime --lib -- "$@"
