@@ -1,7 +1,7 @@
 //! The durable store: named objects that are created only if absent, never changed, and there again
 //! after every process of the cluster has died.
 //!
-//! Decides where a URL leads, and what names objects may have. Two stores are behind it: [`file`], in
+//! Decides where a URL leads, and what names objects may have. Two stores are behind it: `file`, in
 //! every build, and `remote` (`s3://`, `gs://`, `az://`), with the cargo feature `object-store`.
 //! Invariants: of all who put an object of one name, one is told [`Put::Created`]; when it is, the
 //! object is in safety; nobody ever sees half of an object. An object is never replaced: that is what

@@ -104,8 +104,9 @@ fn object_stores_keep_the_contract() {
         (Arc::new(LocalFileSystem::new_with_prefix(dir.path()).unwrap()), "base"),
     ];
     for (store, base) in stores {
+        let neighbour = Path::from("some/base2");
         let other = object_store::PutPayload::from_static(b"a neighbour");
-        let put = object_store::ObjectStoreExt::put(&*store, &Path::from("some/base2"), other);
+        let put = object_store::ObjectStoreExt::put(&*store, &neighbour, other);
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(put).unwrap();
         let base = Path::from(base);
         let is_all = base.as_ref().is_empty();

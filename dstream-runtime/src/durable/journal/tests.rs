@@ -30,9 +30,13 @@ struct Master {
 }
 
 fn start(store: &Durable, who: &str) -> Result<Master, JournalError> {
+    start_with(store, who, PATIENCE)
+}
+
+fn start_with(store: &Durable, who: &str, patience: Patience) -> Result<Master, JournalError> {
     let (sender, news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
-    let mut opened = open_with::<u64, State>(store, PLAN, who, PATIENCE, tell)?;
+    let mut opened = open_with::<u64, State>(store, PLAN, who, patience, tell)?;
     let mut state = opened.snapshot.take().unwrap_or_default();
     state.extend(opened.entries.iter().map(|(_, entry)| entry));
     if opened.needs_snapshot {
@@ -198,6 +202,16 @@ fn a_master_that_was_overtaken_while_it_opened_does_not_begin() {
     let mut fast = receiver.recv_timeout(HANGS).unwrap().unwrap();
     assert_eq!(fast.opened.term, 3);
     assert!(fast.sync(2), "it goes on");
+    // And one that has taken its term, and not begun yet.
+    let others = objects.sound();
+    let slower = objects.with(move |step, _| {
+        if step == 1 {
+            others.put_if_absent("terms/0000000005", &[b"faster"]).unwrap();
+        }
+        None
+    });
+    let begun = start(&slower, "slower").err().unwrap().to_string();
+    assert!(begun.ends_with("taken over: faster"), "{begun}");
     assert!(error.to_string().ends_with("taken over: fast"), "{error}");
 }
 
@@ -233,7 +247,13 @@ fn of_two_masters_at_once_only_one_is_left_and_nothing_that_was_synced_is_lost()
 
 /// What a master does in the tests of crashes. What it says was synced, and all that it appended.
 fn work(store: &Durable, from: u64) -> (Vec<u64>, Vec<u64>) {
-    let Ok(mut master) = start(store, "worker") else { return (vec![], vec![]) };
+    match start(store, "worker") {
+        Ok(master) => work_of(master, from),
+        Err(_) => (vec![], vec![]),
+    }
+}
+
+fn work_of(mut master: Master, from: u64) -> (Vec<u64>, Vec<u64>) {
     let (mut synced, mut appended) = (vec![], vec![]);
     for entry in from..from + 9 {
         if entry % 3 == 2 {
@@ -278,7 +298,9 @@ fn a_store_that_fails_for_a_while_costs_nothing_but_time() {
         for at in 2..20 {
             let objects = objects();
             let store = objects.with(move |step, _| (at..at + 3).contains(&step).then_some(fault));
-            let (synced, _) = work(&store, 0);
+            // However slow the machine is.
+            let master = start_with(&store, "first", Patience { total: HANGS, ..PATIENCE });
+            let (synced, _) = work_of(master.unwrap(), 0);
             assert_eq!(synced, (0..9).collect::<Vec<_>>(), "{fault:?} at {at}");
             assert_eq!(replayed(&objects), synced, "{fault:?} at {at}");
         }
