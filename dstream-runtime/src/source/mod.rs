@@ -228,8 +228,9 @@ pub trait Source: Send {
         })
     }
 
-    /// An input that was cut before, perhaps by another process, made again from its ranges. Only for what
-    /// [`reread`] cannot make.
+    /// An input that was cut before, perhaps by another process, made again from its ranges: also what
+    /// [`reread`] cannot make. To be called after [`Source::resume`], which says under which names files
+    /// were followed, and in the order of the cuts, as compressed files are decoded from their start.
     ///
     /// # Errors
     /// When the data is not there any more, or is not what was cut.
