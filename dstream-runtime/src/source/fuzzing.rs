@@ -258,7 +258,7 @@ fn decoder_seeds() -> Vec<Vec<u8>> {
     let long = "x".repeat(70);
     let text = format!("a line\r\n\nöäü €\n{long}\n{long}ß{long}\nlast");
     let json1 = "[\"a\",1]\n[\"\\u00fc\\n\",18446744073709551615]\n\n {} \n[\"ü\",2]";
-    let json2 = "[null,1.5e10,[[\"a\",true]]]\r\n[\"x\",-0.0,[]]";
+    let json2 = "[null,1.5e10,[[\"a\",true]]]\r\n[\"x\",5e90,[]]\n[\"x\",-0.0,[]]";
     let csv1 = "a,1\r\n\"a \"\"b\"\", c\",2\n\n\"\",3\nno quote\" here,4\n\"open,5\nüü,6";
     let csv2 = "a,,x\nb,-7,ü\n\"\",2147483648,\"\"\"\"\n";
     let csv3 = "0,1,2\n1.5,a,true\nNaN,\"b\",false\n-inf,,true\n\u{feff}1,2,3";

@@ -1,14 +1,14 @@
-//! One target of the runtime: the one that `DSTREAM_TARGET` names.
+//! One target of the runtime: the one that `DSTREAM_TARGET` names. Its seeds are put into `corpus/TARGET`.
 #![no_main]
 
-use std::sync::OnceLock;
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
 
 use dstream_runtime::fuzzing::{Target, targets};
 use libfuzzer_sys::fuzz_target;
 
-static TARGET: OnceLock<Target> = OnceLock::new();
-
-fn target() -> Target {
+static TARGET: LazyLock<Target> = LazyLock::new(|| {
     let name = std::env::var("DSTREAM_TARGET").unwrap_or_default();
     let known = targets();
     match known.iter().find(|target| target.name == name) {
@@ -18,6 +18,15 @@ fn target() -> Target {
             panic!("set DSTREAM_TARGET to one of {}", names.join(", "));
         }
     }
+});
+
+/// Called before the corpus is read.
+fn write_seeds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(TARGET.name);
+    fs::create_dir_all(&folder).expect("a folder for the corpus");
+    for (number, seed) in (TARGET.seeds)().iter().enumerate() {
+        fs::write(folder.join(format!("seed-{number}")), seed).expect("a seed");
+    }
 }
 
-fuzz_target!(|bytes: &[u8]| (TARGET.get_or_init(target).run)(bytes));
+fuzz_target!(init: write_seeds(), |bytes: &[u8]| (TARGET.run)(bytes));
