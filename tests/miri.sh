@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests of the modules with unsafe code under Miri, on the nightly toolchain that is installed:
 # blocks and their door, tables, the lines of text, short texts, keys. Maps of files cannot be run in it,
-# nor can what opens sockets: their modules are left out, and tests that need them skip themselves.
+# nor can what opens sockets: their modules are left out.
 # `tests/miri.sh FILTER...` runs others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
