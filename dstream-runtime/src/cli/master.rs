@@ -41,6 +41,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         store: store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        from: invocation.cluster.from.clone(),
         ..options(&mut opened, running.preview)
     };
     let speaker = running.display.speaker();
@@ -82,6 +83,7 @@ pub(super) fn options(opened: &mut Opened, preview: u32) -> MasterOptions {
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: None,
+        from: None,
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,

@@ -205,6 +205,7 @@ impl<'e> Engine<'e> {
             | Event::Saved(..)
             | Event::Loaded(..)
             | Event::Journal(_)
+            | Event::Savepoint(_)
             | Event::Ended { .. } => {}
         }
     }

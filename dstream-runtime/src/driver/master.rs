@@ -329,10 +329,31 @@ impl<'e> Master<'e> {
         self.outcome.take()
     }
 
+    /// What was decided so far and comes to its end some time, and the entry that must be durable before
+    /// anybody relies on it; nothing if it is not written down.
+    pub(super) fn so_far(&self) -> Option<(&Past, JournalSeq)> {
+        Some(self.journal.as_ref()?.so_far())
+    }
+
+    /// The number of this master among those of the job; 0 if nobody counts them.
+    pub(super) fn term(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Journal::term)
+    }
+
+    /// Whether all up to an entry is durable.
+    pub(super) fn is_durable(&self, seq: JournalSeq) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.is_durable(seq))
+    }
+
     /// What was written down is durable, or will never be.
     pub(super) fn written(&mut self, news: JournalNews) {
         let event = match news {
-            JournalNews::Synced(seq) => MasterEvent::Synced(JournalSeq(seq)),
+            JournalNews::Synced(seq) => {
+                if let Some(journal) = &mut self.journal {
+                    journal.synced(JournalSeq(seq));
+                }
+                MasterEvent::Synced(JournalSeq(seq))
+            }
             JournalNews::Fenced { by } => MasterEvent::Fenced {
                 why: by.unwrap_or_else(|| "its name is not known".to_owned()),
             },

@@ -17,6 +17,7 @@ pub mod journal;
 mod memory;
 #[cfg(feature = "object-store")]
 mod remote;
+pub(crate) mod savepoint;
 mod saves;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::error::DurableError;
+pub use self::savepoint::SavepointError;
 pub(crate) use self::saves::Saves;
 
 use self::file::FileStore;
