@@ -10,6 +10,7 @@ use crate::driver::error::{JobError, Place};
 use crate::driver::journal::Journal;
 use crate::driver::master::Written;
 use crate::driver::report::Observer;
+use crate::durable::journal::JournalError;
 use crate::durable::{Durable, Saves, savepoint};
 use crate::exec::job::BuiltJob;
 use crate::id::{BatchSeq, SourceId, StageId};
@@ -47,27 +48,21 @@ pub(super) fn reopen(
     let url = options.store.clone().unwrap_or_else(|| state.to_string_lossy().into_owned());
     let store = Durable::open(&url).map_err(ClusterError::from)?;
     let states = store.within("saves").map_err(ClusterError::from)?;
-    let saves = Saves::new(states.clone(), plan.hash);
-    let wrong = |why: String| JobError::Journal { why };
-    let mut begin = None;
-    if let Some(from) = &options.from {
-        // Before anything is taken over: a master that is there goes on.
-        let has_job = Journal::has_job(&store, plan.hash);
-        if has_job.map_err(|error| wrong(error.to_string()))? {
-            return Err(ClusterError::HasJob { state: store.url() }.into());
-        }
-        begin = Some(named(&store, from, plan.hash, options)?);
-    }
+    let saves = Saves::new(states, plan.hash);
+    // Before anything is taken over: a master that is there goes on.
+    let from = options.from.as_ref().map(|from| named(&store, from, plan.hash, options));
+    let from = from.transpose()?;
     let who = format!("process {} on {}", std::process::id(), options.listen);
     let opened = Journal::open(&store, plan.hash, &who, events);
-    let (mut journal, mut warnings) = opened.map_err(|error| wrong(error.to_string()))?;
-    if let Some((place, mut past)) = begin {
-        states.make().map_err(ClusterError::from)?;
-        let doors = |stage: StageId, tag| job.stages.get(stage.index())?.state_door(tag);
-        let whose = (plan.hash, journal.term());
-        savepoint::bring(&place, &saves, whose, &mut past, doors).map_err(ClusterError::from)?;
-        journal.begin_with(past);
+    let (mut journal, mut warnings) = opened.map_err(unreadable)?;
+    if let Some((place, past)) = from {
+        // Another one may have begun here meanwhile: it is fenced by now, but not lost.
+        if journal.past().is_some() {
+            return Err(ClusterError::HasJob { state: store.url() }.into());
+        }
+        begin(job, &mut journal, &saves, &place, past)?;
     }
+    let wrong = |why: String| JobError::Journal { why };
     let damaged = journal.check(&saves, &job.stages).map_err(|(why, nothing)| {
         wrong(format!(
             "a saved state cannot be read ({why}), and {nothing}\n  help: restore the state directory, or \
@@ -92,13 +87,20 @@ pub(super) fn reopen(
     Ok(Reopened { store, saves, written: Written { journal, inputs } })
 }
 
-/// The savepoint that somebody means, and what it says.
+fn unreadable(error: JournalError) -> JobError {
+    JobError::Journal { why: error.to_string() }
+}
+
+/// The savepoint that somebody means, and what it says, if a job may begin here.
 fn named(
     store: &Durable,
     from: &str,
     plan: u64,
     options: &MasterOptions,
 ) -> Result<(Durable, Past), JobError> {
+    if Journal::has_job(store, plan).map_err(unreadable)? {
+        return Err(ClusterError::HasJob { state: store.url() }.into());
+    }
     let place = match from.contains('/') {
         true => Durable::existing(from),
         false => savepoint::place(store, from),
@@ -107,6 +109,21 @@ fn named(
     let past = savepoint::read(&place, plan).map_err(ClusterError::from)?;
     fits(&past, options, &format!("the savepoint {}", place.url()))?;
     Ok((place, past))
+}
+
+/// Makes a savepoint what the journal begins with.
+fn begin(
+    job: &BuiltJob,
+    journal: &mut Journal,
+    saves: &Saves,
+    place: &Durable,
+    mut past: Past,
+) -> Result<(), JobError> {
+    let doors = |stage: StageId, tag| job.stages.get(stage.index())?.state_door(tag);
+    let whose = (job.plan.hash, journal.term());
+    savepoint::bring(place, saves, whose, &mut past, doors).map_err(ClusterError::from)?;
+    journal.begin_with(past);
+    Ok(())
 }
 
 /// What a job began with stays as it is.
