@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::args::Invocation;
+use super::args::{Invocation, Switch};
 use super::host::{absolute, command, host, name, quoted, state, store};
 use super::news::some;
 use super::open::{self, Opened};
@@ -42,6 +42,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         workers,
         checkpoint: invocation.cluster.checkpoint,
         from: invocation.cluster.from.clone(),
+        speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(&mut opened, running.preview)
     };
     let speaker = running.display.speaker();
@@ -84,6 +85,7 @@ pub(super) fn options(opened: &mut Opened, preview: u32) -> MasterOptions {
         lease: MasterOptions::LEASE,
         checkpoint: None,
         from: None,
+        speculate: true,
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,

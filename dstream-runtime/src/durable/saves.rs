@@ -153,7 +153,8 @@ impl Saves {
         }
     }
 
-    fn open(
+    /// The state in these bytes.
+    pub(super) fn open(
         &self,
         saved: &Saved,
         bytes: &[u8],

@@ -69,6 +69,8 @@ pub struct MasterOptions {
     pub checkpoint: Option<Duration>,
     /// The savepoint that the job begins with: its URL or path, or its name if it lies in the store.
     pub from: Option<String>,
+    /// Whether tasks that are late are run on other workers too; only where states are saved.
+    pub speculate: bool,
     /// What it ships to its workers.
     pub setup: JobSetup,
     /// Per source, whether workers receive what is pushed for it; may be shorter than the list of
