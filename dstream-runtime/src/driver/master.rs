@@ -436,13 +436,17 @@ impl<'e> Master<'e> {
 
     /// What a job did that ends here and now.
     pub(super) fn break_off(mut self) -> Summary {
-        self.journal.take().map(Journal::close);
+        if let Some(journal) = self.journal.take() {
+            journal.close();
+        }
         end::summary(self)
     }
 
     /// The end of a job that is over: what it did, or why it failed.
     pub(super) fn end(mut self, outcome: Outcome) -> Result<Summary, JobError> {
-        self.journal.take().map(Journal::close);
+        if let Some(journal) = self.journal.take() {
+            journal.close();
+        }
         end::end(self, outcome)
     }
 }

@@ -172,11 +172,14 @@ where
     Err(unreadable("other processes keep writing to it".to_owned()))
 }
 
+/// The newest snapshot, and what was appended behind it, with the numbers that it was appended by.
+pub type Said<E, S> = (Option<S>, Vec<(u64, E)>);
+
 /// What a later master would be given, without taking anything over.
 ///
 /// # Errors
 /// When it is another job's, or cannot be read.
-pub fn look<E, S>(store: &Durable, plan: u64) -> Result<(Option<S>, Vec<(u64, E)>), JournalError>
+pub fn look<E, S>(store: &Durable, plan: u64) -> Result<Said<E, S>, JournalError>
 where
     E: DeserializeOwned,
     S: DeserializeOwned,
@@ -188,11 +191,7 @@ where
     Ok(said(&replay, &mut found))
 }
 
-/// The newest snapshot, and the entries behind it.
-fn said<E, S>(
-    replay: &Replay,
-    found: &mut BTreeMap<u64, Found<Body<E, S>>>,
-) -> (Option<S>, Vec<(u64, E)>) {
+fn said<E, S>(replay: &Replay, found: &mut BTreeMap<u64, Found<Body<E, S>>>) -> Said<E, S> {
     let mut take = |seq: &u64| Some(found.remove(seq)?.ok()?.1);
     let snapshot = match replay.base.as_ref().and_then(&mut take) {
         Some(Body::Snapshot(snapshot)) => Some(snapshot),
