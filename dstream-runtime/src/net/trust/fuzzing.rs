@@ -47,7 +47,7 @@ fn identities(bytes: &[u8]) {
     let _ = identity.renew_at();
     // A key that is no key, or not that of the certificate, shows here at the latest.
     let wall = Wall(Arc::new(|| NOW));
-    let _ = (identity.check(now), server_config(&identity, &wall));
+    let _ = (identity.check(now), server_config(&identity, &wall, &[]));
     let _ = client_config(&identity, &wall, ALPN_CONTROL);
     let again = identity.to_stored().expect("it can be written");
     let again =

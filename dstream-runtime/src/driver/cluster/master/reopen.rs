@@ -18,6 +18,9 @@ use crate::plan::Plan;
 use crate::sched::Past;
 use crate::source::{Input, Source, SourceError};
 
+/// Workers have numbers of 32 bits, of which the upper half says of which master's time they are.
+const MAX_TERM: u64 = u16::MAX as u64;
+
 /// What is durable of a job, opened.
 pub(super) struct Reopened {
     /// All of it.
@@ -49,20 +52,7 @@ pub(super) fn reopen(
     let store = Durable::open(&url).map_err(ClusterError::from)?;
     let states = store.within("saves").map_err(ClusterError::from)?;
     let saves = Saves::new(states, plan.hash);
-    // Before anything is taken over: a master that is there goes on.
-    let from = options.from.as_ref().map(|from| named(&store, from, plan.hash, options));
-    let from = from.transpose()?;
-    let who = format!("process {} on {}", std::process::id(), options.listen);
-    let opened = Journal::open(&store, plan.hash, &who, events);
-    let (mut journal, mut warnings) = opened.map_err(unreadable)?;
-    if let Some((place, past)) = from {
-        // Another one may have begun here meanwhile: it is fenced by now, but not lost.
-        if journal.past().is_some() {
-            return Err(ClusterError::HasJob { state: store.url() }.into());
-        }
-        begin(job, &mut journal, &saves, &place, past)?;
-    }
-    let wrong = |why: String| JobError::Journal { why };
+    let (mut journal, mut warnings) = open(job, options, &store, &saves, events)?;
     let damaged = journal.check(&saves, &job.stages).map_err(|(why, nothing)| {
         wrong(format!(
             "a saved state cannot be read ({why}), and {nothing}\n  help: restore the state directory, or \
@@ -87,8 +77,43 @@ pub(super) fn reopen(
     Ok(Reopened { store, saves, written: Written { journal, inputs } })
 }
 
+/// Takes the journal over, and has it begin with a savepoint, if somebody wants that.
+fn open(
+    job: &BuiltJob,
+    options: &MasterOptions,
+    store: &Durable,
+    saves: &Saves,
+    events: Sender<Event>,
+) -> Result<(Journal, Vec<String>), JobError> {
+    let plan = job.plan.hash;
+    // Before anything is taken over: a master that is there goes on.
+    let from = options.from.as_ref().map(|from| named(store, from, plan, options));
+    let from = from.transpose()?;
+    let who = format!("process {} on {}", std::process::id(), options.listen);
+    let (mut journal, warnings) = Journal::open(store, plan, &who, events).map_err(unreadable)?;
+    if journal.term() > MAX_TERM {
+        return Err(wrong(format!(
+            "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
+             help: begin the job anew with another --state",
+            journal.term()
+        )));
+    }
+    if let Some((place, past)) = from {
+        // Another one may have begun here meanwhile: it is fenced by now, but not lost.
+        if journal.past().is_some() {
+            return Err(ClusterError::HasJob { state: store.url() }.into());
+        }
+        begin(job, &mut journal, saves, &place, past)?;
+    }
+    Ok((journal, warnings))
+}
+
+fn wrong(why: String) -> JobError {
+    JobError::Journal { why }
+}
+
 fn unreadable(error: JournalError) -> JobError {
-    JobError::Journal { why: error.to_string() }
+    wrong(error.to_string())
 }
 
 /// The savepoint that somebody means, and what it says, if a job may begin here.
