@@ -174,6 +174,17 @@ fn a_job_that_saves_nothing_has_no_savepoint() {
 }
 
 #[test]
+fn a_job_with_pushed_streams_has_no_savepoint() {
+    let cluster = Cluster::new("word_count");
+    let job = cluster.master(1).args(["--checkpoint", "50ms"]);
+    let mut master = job.source("lines", "tcp://127.0.0.1:0").sink("counts", "none:").start();
+    master.listening();
+    cluster.ask(&["savepoint"]).code(1).says(&["records are pushed", "same --state"]);
+    cluster.ask(&["stop", "--now"]).code(0);
+    master.end().code(0);
+}
+
+#[test]
 fn where_a_job_has_come_to_its_end_one_begins_with_a_savepoint_of_it() {
     let job = Halted::new();
     job.savepoint(&["a"]);
