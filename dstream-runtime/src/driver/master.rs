@@ -334,10 +334,31 @@ impl<'e> Master<'e> {
         self.outcome.take()
     }
 
+    /// What was decided so far and comes to its end some time, and the entry that must be durable before
+    /// anybody relies on it; nothing if it is not written down.
+    pub(super) fn so_far(&self) -> Option<(&Past, JournalSeq)> {
+        Some(self.journal.as_ref()?.so_far())
+    }
+
+    /// The number of this master among those of the job; 0 if nobody counts them.
+    pub(super) fn term(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Journal::term)
+    }
+
+    /// Whether all up to an entry is durable.
+    pub(super) fn is_durable(&self, seq: JournalSeq) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.is_durable(seq))
+    }
+
     /// What was written down is durable, or will never be.
     pub(super) fn written(&mut self, news: JournalNews) {
         let event = match news {
-            JournalNews::Synced(seq) => MasterEvent::Synced(JournalSeq(seq)),
+            JournalNews::Synced(seq) => {
+                if let Some(journal) = &mut self.journal {
+                    journal.synced(JournalSeq(seq));
+                }
+                MasterEvent::Synced(JournalSeq(seq))
+            }
             JournalNews::Fenced { by } => MasterEvent::Fenced {
                 why: by.unwrap_or_else(|| "its name is not known".to_owned()),
             },
@@ -415,13 +436,17 @@ impl<'e> Master<'e> {
 
     /// What a job did that ends here and now.
     pub(super) fn break_off(mut self) -> Summary {
-        self.journal.take().map(Journal::close);
+        if let Some(journal) = self.journal.take() {
+            journal.close();
+        }
         end::summary(self)
     }
 
     /// The end of a job that is over: what it did, or why it failed.
     pub(super) fn end(mut self, outcome: Outcome) -> Result<Summary, JobError> {
-        self.journal.take().map(Journal::close);
+        if let Some(journal) = self.journal.take() {
+            journal.close();
+        }
         end::end(self, outcome)
     }
 }

@@ -12,5 +12,6 @@ mod losses;
 mod pushed;
 mod recovery;
 mod restarts;
+mod savepoints;
 mod steady;
 mod trust;

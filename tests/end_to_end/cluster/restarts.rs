@@ -14,16 +14,16 @@ use rustix::process::Signal;
 use super::crew::{Cluster, Tap};
 use crate::job::{Job, Running};
 
-const WORDS: &str = "generate://words?records=40000&batch_records=500";
+pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500";
 
 /// `word_count` with one output in files below `dir`, and one that has to be read.
-fn of_words(job: Job, dir: &Path) -> Job {
+pub(super) fn of_words(job: Job, dir: &Path) -> Job {
     let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:");
     job.files("counts", "csv", dir)
 }
 
 /// All files below a directory, by their names.
-fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![dir.to_owned()];
     while let Some(at) = open.pop() {

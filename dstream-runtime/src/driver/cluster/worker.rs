@@ -380,6 +380,7 @@ impl Driver<'_> {
             Event::Cut { .. }
             | Event::Published { .. }
             | Event::Journal(_)
+            | Event::Savepoint(_)
             | Event::Ended { .. } => {}
         }
     }
