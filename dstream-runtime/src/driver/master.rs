@@ -359,12 +359,22 @@ impl<'e> Master<'e> {
                 }
                 MasterEvent::Synced(JournalSeq(seq))
             }
+            JournalNews::Failing { why, patience } => {
+                return self.warn(&format!(
+                    "the journal cannot be written ({why}): nothing is published until it can, and the job \
+                     stops if that takes {} s",
+                    patience.as_secs()
+                ));
+            }
             JournalNews::Fenced { by } => MasterEvent::Fenced {
                 why: by.unwrap_or_else(|| "its name is not known".to_owned()),
             },
             JournalNews::Failed(why) => {
                 // Nothing can be made durable any more: it is as if another had taken over.
-                self.failure = Some((BatchSeq(0), JobError::Journal { why: why.clone() }));
+                let help = "nothing is lost: see to it that the state directory can be written, and start \
+                            the master again";
+                let error = JobError::Journal { why: format!("{why}\n  help: {help}") };
+                self.failure = Some((BatchSeq(0), error));
                 MasterEvent::Fenced { why }
             }
         };

@@ -3,12 +3,14 @@
 
 mod crew;
 mod drains;
+mod faults;
 mod hosts;
 mod identical;
 mod intruders;
 mod joins;
 mod live;
 mod losses;
+mod network;
 mod pushed;
 mod recovery;
 mod restarts;

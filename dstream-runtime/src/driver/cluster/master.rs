@@ -297,8 +297,13 @@ impl Driver<'_> {
             return;
         }
         if self.saves.is_some() {
-            let why = format!("it has lost worker `{}`: {why}", self.members.name(to));
-            return self.evict(from, why);
+            // One whom several have lost is given up before all of those.
+            let lost =
+                |worker| self.parted.iter().filter(|p| p.from == worker || p.to == worker).count();
+            let (out, other) = if lost(to) > lost(from) { (to, from) } else { (from, to) };
+            let why =
+                format!("it and worker `{}` have lost each other: {why}", self.members.name(other));
+            return self.evict(out, why);
         }
         let (from, to) = (self.members.name(from), self.members.name(to));
         self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
@@ -477,7 +482,9 @@ impl Driver<'_> {
     /// acknowledged to clients.
     fn farewell(&self, outcome: &Outcome) -> MasterNote {
         let why = match outcome {
-            Outcome::Failed(Cause::Fenced { .. }) => "another master has taken over",
+            Outcome::Failed(Cause::Fenced { .. }) => {
+                "another master has taken over, or this one cannot write its journal"
+            }
             Outcome::Failed(_) if self.saves.is_some() && self.receivers.any() => {
                 "the job has failed, and goes on when its master is started again"
             }
