@@ -33,7 +33,7 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
         state: state.path().to_owned(),
         workers,
         checkpoint: invocation.cluster.checkpoint,
-        ..options(&mut opened, preview)
+        ..options(invocation, &mut opened, preview)
     };
     let speaker = running.display.speaker();
     let mut crew = Crew::new(orders, speaker.clone(), stop.clone());

@@ -128,7 +128,8 @@ pub(super) fn serve(
     };
     let urls = answer::Urls::of(&job);
     let result = std::thread::scope(|scope| {
-        let opened = Opened { sources, sinks, outputs, dead_sinks };
+        let patience = options.patience;
+        let opened = Opened { sources, sinks, outputs, dead_sinks, patience };
         let ends = Ends::start(scope, plan, settings.partitions, opened, &sender)?;
         let stop_now = stop.connect(sender.clone());
         let driver = Driver {
@@ -318,6 +319,7 @@ impl Driver<'_> {
         match event {
             Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
             Event::Published { batch, result } => self.master.published(batch, result),
+            Event::Refused { batch, refused } => self.master.refused(batch, refused),
             Event::Journal(news) => self.master.written(news),
             Event::Ended { worker, why } => {
                 let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));

@@ -378,6 +378,7 @@ impl Driver<'_> {
             // A worker cuts no source and publishes nothing.
             Event::Cut { .. }
             | Event::Published { .. }
+            | Event::Refused { .. }
             | Event::Journal(_)
             | Event::Ended { .. } => {}
         }
