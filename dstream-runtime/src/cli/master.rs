@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Failed;
 use super::args::Invocation;
-use super::host::{absolute, command, host, name, quoted, state};
+use super::host::{absolute, command, host, name, quoted, state, store};
 use super::news::some;
 use super::open::{self, Opened};
 use super::run::Running;
@@ -36,7 +36,9 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let options = MasterOptions {
         listen,
         public,
+        bulk_port: invocation.cluster.bulk_port,
         state: state(invocation),
+        store: store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
         ..options(invocation, &mut opened, running.preview)
@@ -78,7 +80,9 @@ pub(super) fn options(
     MasterOptions {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         public: false,
+        bulk_port: 0,
         state: MasterPaths::new("").state().to_owned(),
+        store: None,
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: None,

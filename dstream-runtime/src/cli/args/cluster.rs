@@ -33,6 +33,10 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
+    /// The port on the same address that carries blocks, for firewalls [default: any]
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    pub bulk_port: u16,
+
     /// What a worker is called [default: HOST-PID]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -66,7 +70,8 @@ pub(in crate::cli) struct TargetArgs {
     pub token_file: Option<PathBuf>,
 
     /// Where the master keeps authority, tokens, its address, and with --checkpoint the journal and saved
-    /// states; a worker its certificate [default: .dstream/JOB]
+    /// states (the latter may also be in an object store, `s3://BUCKET/PREFIX`); a worker its certificate
+    /// [default: .dstream/JOB]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
 }
@@ -97,7 +102,8 @@ use Role::{Local, Master, Worker};
 const SHIPPED: &str = "a worker is told by its master: give it to the master";
 
 /// Options that do not fit every role: the id, the roles it fits, and why not the others.
-const FITS: [(&str, &[Role], &str); 14] = [
+const FITS: [(&str, &[Role], &str); 15] = [
+    ("bulk_port", &[Master, Worker], "a local job is reached by no other process"),
     ("standby", &[Master], "it is a master that waits for another one to go"),
     ("workers", &[Local, Master], "the master is told for how many workers it waits"),
     (

@@ -86,9 +86,7 @@ pub(super) fn serve(
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let (sender, events) = unbounded();
     let opened = match options.checkpoint {
-        Some(_) => {
-            Some(reopen(&job, &mut options, &paths, &mut sources, sender.clone(), observer)?)
-        }
+        Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
     };
     let (saves, written) = opened.unzip();
@@ -96,6 +94,7 @@ pub(super) fn serve(
     options.setup.saves = saves.as_ref().map(Saves::url);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
+    bind.bulk_port = options.bulk_port;
 
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.

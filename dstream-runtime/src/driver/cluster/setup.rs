@@ -54,8 +54,12 @@ pub struct MasterOptions {
     pub listen: SocketAddr,
     /// Whether somebody asked for an address that other hosts can reach.
     pub public: bool,
+    /// The port for blocks, on the same address; 0 for any.
+    pub bulk_port: u16,
     /// The directory of the authority, the tokens and the master's file.
     pub state: PathBuf,
+    /// The URL of the durable store for the journal and saved states, if that is not the directory.
+    pub store: Option<String>,
     /// The first batch waits for so many workers.
     pub workers: u32,
     /// A worker that has said nothing for so long counts as gone.
@@ -94,6 +98,7 @@ impl fmt::Debug for MasterOptions {
             .field("listen", &self.listen)
             .field("public", &self.public)
             .field("state", &self.state)
+            .field("store", &self.store)
             .field("workers", &self.workers)
             .field("lease", &self.lease)
             .field("setup", &self.setup)
@@ -113,6 +118,8 @@ pub struct WorkerOptions {
     pub listen: SocketAddr,
     /// Whether somebody asked for an address that other hosts can reach.
     pub public: bool,
+    /// The port for blocks, on the same address; 0 for any.
+    pub bulk_port: u16,
     /// The file of a token, needed where there is no certificate yet.
     pub token: Option<PathBuf>,
     /// The file in which its certificate is kept, so that a worker that starts again needs no token. Its
