@@ -274,10 +274,10 @@ mod tests {
         assert_eq!(url.flag("header").unwrap(), Some(false));
         assert_eq!(url.policy().unwrap().on_error, OnError::Stop);
         assert_eq!(url.policy().unwrap().on_panic, OnPanic::Stop);
-        let url = SourceUrl::parse("part-?.txt?on_panic=dead_letter").unwrap();
-        assert_eq!(url.policy().unwrap().on_panic, OnPanic::DeadLetter);
-        let url = SourceUrl::parse("x?on_panic=skip").unwrap();
-        assert!(url.policy().unwrap_err().to_string().contains("`dead_letter`"));
+        let glob = SourceUrl::parse("part-?.txt?on_panic=dead_letter").unwrap();
+        assert_eq!(glob.policy().unwrap().on_panic, OnPanic::DeadLetter);
+        let wrong = SourceUrl::parse("x?on_panic=skip").unwrap();
+        assert!(wrong.policy().unwrap_err().to_string().contains("`dead_letter`"));
         assert!(url.count("n", 1, 10).unwrap_err().to_string().contains("from 1 to 10"));
         assert!(url.size("n", 2000).is_err());
         assert!(url.flag("n").is_err());

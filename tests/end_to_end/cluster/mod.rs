@@ -11,6 +11,7 @@ mod live;
 mod losses;
 mod pushed;
 mod recovery;
+mod refusals;
 mod restarts;
 mod steady;
 mod trust;
