@@ -90,13 +90,7 @@ fn a_full_disk_stops_the_job_after_a_while_and_spoils_nothing() {
     let (whole, small) = (dir.path().join("whole"), disk.0.join("out"));
     run(&whole).code(0);
     let done = run_with(&small, "300ms").run().code(1);
-    done.says(&[
-        "refuses batch",
-        "output `counts` (",
-        "tries",
-        "is full",
-        "start the job again",
-    ]);
+    done.says(&["refuses batch", "output `counts` (", "tries", "is full", "start the job again"]);
 
     let (before, all) = (Published::read(&small), Published::read(&whole));
     assert!(!before.0.is_empty() && before.0.len() < all.0.len(), "it was full half-way");

@@ -28,7 +28,7 @@ fn tolerant() {
 
 /// Lines, every `nth` of which is none; those that end in 9 make `copies` panic at its first item.
 fn lines(of: u64, nth: u64) -> Vec<String> {
-    let line = |n: u64| if n % nth == 0 { format!("line {n}") } else { n.to_string() };
+    let line = |n: u64| if n.is_multiple_of(nth) { format!("line {n}") } else { n.to_string() };
     (0..of).map(line).collect()
 }
 

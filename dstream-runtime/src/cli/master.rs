@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::args::Invocation;
+use super::args::{Invocation, Switch};
 use super::host::{absolute, command, host, name, quoted, state, store};
 use super::news::some;
 use super::open::{self, Opened};
@@ -41,6 +41,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         store: store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(invocation, &mut opened, running.preview)
     };
     let speaker = running.display.speaker();
@@ -86,6 +87,7 @@ pub(super) fn options(
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: None,
+        speculate: true,
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,

@@ -55,10 +55,11 @@ pub enum JobError {
     },
     /// A batch was published before with other content, by the same program from the same input.
     #[error(
-        "output `{name}` is not deterministic: {} of `{}` at {at} gave batch {time} another content than \
-         before, from the same input: {why}\n  \
-         help: a function on the way to this output depends on more than its record, as on the time, random \
-         numbers, the order of a HashMap or a file that has changed; what was published stays as it was",
+        "output `{name}`: {} of `{}` at {at} has given batch {time} another content than before, from the \
+         same input: {why}\n  \
+         help: a function on the way to this output is not deterministic: it depends on more than its record, \
+         as on the time, random numbers, the order of a HashMap or a file that has changed; if the job had \
+         other parameters then, name another place with --sink; what was published stays as it was",
         .at.operator, .at.stream
     )]
     Determinism {
@@ -170,6 +171,20 @@ pub enum JobError {
         partition: crate::id::Partition,
         /// Why.
         why: String,
+    },
+    /// Two runs of a task have made different things.
+    #[error(
+        "the stage of `{stage}`, which begins at {at}, is not deterministic: two runs of {task} have made \
+         different things\n  help: let its functions depend on nothing but their arguments, for time and \
+         random numbers on the job's context"
+    )]
+    Differs {
+        /// The task.
+        task: TaskId,
+        /// The stage's streams.
+        stage: &'static str,
+        /// Its first operator.
+        at: Box<Place>,
     },
     /// The engine contradicts itself.
     #[error("{0}\n  help: this is a bug of dstream: please report it")]

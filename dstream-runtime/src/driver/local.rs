@@ -158,6 +158,7 @@ impl<'e> Engine<'e> {
             workers: 1,
             lease: None,
             checkpoint: None,
+            speculate: false,
             interval: config.interval,
             preview: config.preview,
             from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),
@@ -234,6 +235,7 @@ impl<'e> Engine<'e> {
                     master::Asks::Dismiss(_)
                     | master::Asks::Evict(..)
                     | master::Asks::Refuse(..)
+                    | master::Asks::Slow(..)
                     | master::Asks::Obsolete(_) => {}
                 }
                 continue;

@@ -14,6 +14,7 @@ mod outside;
 mod process;
 mod reference;
 mod restarts;
+mod stragglers;
 mod world;
 
 use self::world::World;

@@ -6,6 +6,7 @@
 //! target/release/cluster latency       # from a client's send to the published result
 //! target/release/cluster ingest        # how fast records are taken in, with two copies
 //! target/release/cluster pressure      # memory and delay when an output is read slowly
+//! target/release/cluster straggler     # one of four workers is slow
 //! target/release/cluster idle          # processor time of a job that has nothing to do
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
@@ -17,6 +18,7 @@ mod latency;
 mod pressure;
 mod sender;
 mod started;
+mod straggler;
 mod usage;
 
 use std::error::Error;
@@ -40,6 +42,8 @@ enum What {
     Ingest(ingest::Options),
     /// Memory and delay when an output is read slowly
     Pressure(pressure::Options),
+    /// How long batches take while one worker is slow
+    Straggler(straggler::Options),
     /// Processor time of a job that has nothing to do
     Idle(idle::Options),
 }
@@ -50,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Latency(options) => latency::measure(&options),
         What::Ingest(options) => ingest::measure(&options),
         What::Pressure(options) => pressure::measure(&options),
+        What::Straggler(options) => straggler::measure(&options),
         What::Idle(options) => idle::measure(&options),
     }
 }

@@ -121,6 +121,7 @@ pub(super) fn serve(
         workers: options.workers.max(1),
         lease: Some(options.lease),
         checkpoint: options.checkpoint,
+        speculate: options.speculate,
         interval: Some(interval),
         preview: options.setup.preview,
         from: None,
@@ -305,6 +306,7 @@ impl Driver<'_> {
                 Asks::Dismiss(worker) => self.dismiss(worker),
                 Asks::Evict(worker, why) => self.evict(worker, why),
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
+                Asks::Slow(worker, factor, partitions) => self.slow(worker, factor, partitions),
                 Asks::Obsolete(saved) => {
                     if let Some(saves) = &self.saves {
                         saves.remove(&saved);
@@ -400,6 +402,15 @@ impl Driver<'_> {
         self.master.warn(&format!("worker `{name}` cannot be drained: {why}"));
         self.kept.insert(worker);
         self.tell_note(worker, &MasterNote::Kept { why: why.to_owned() });
+    }
+
+    fn slow(&mut self, worker: WorkerId, factor: u32, partitions: u32) {
+        let (worker, of) = (self.members.name(worker), self.setup.partitions);
+        let times = f64::from(factor) / 1000.0;
+        self.master.tell(&match factor {
+            0..=1000 => ClusterNews::FastAgain { worker, partitions, of },
+            _ => ClusterNews::Slow { worker, times, partitions, of },
+        });
     }
 
     fn evict(&mut self, worker: WorkerId, why: String) {

@@ -67,6 +67,8 @@ pub struct MasterOptions {
     /// About how often states are saved: then the partitions of a worker that is lost go on elsewhere. None:
     /// the job ends with such a worker.
     pub checkpoint: Option<Duration>,
+    /// Whether tasks that are late are run on other workers too; only where states are saved.
+    pub speculate: bool,
     /// What it ships to its workers.
     pub setup: JobSetup,
     /// Per source, whether workers receive what is pushed for it; may be shorter than the list of

@@ -21,6 +21,8 @@ mod journal;
 mod members;
 mod recover;
 mod resume;
+mod slow;
+mod stragglers;
 mod tasks;
 mod waits;
 mod workers;
@@ -37,11 +39,12 @@ use self::journal::{Durable, Journal};
 use self::members::Members;
 pub use self::members::{Gone, Standing};
 pub use self::resume::Unfit;
+use self::stragglers::Stragglers;
 use super::MAX_IN_FLIGHT;
 use super::Past;
 use super::attempt::Restarts;
 use super::message::{Failure, JournalEntry, ToMaster, ToWorker};
-use super::placement::place;
+use super::placement::{place, place_by_weight};
 use super::shape::Shape;
 use crate::id::{Attempt, BatchSeq, Epoch, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::Plan;
@@ -78,6 +81,8 @@ pub struct MasterCore {
     restarts: Restarts,
     /// Who owned partitions when all placements were forgotten, and was told no other since.
     cleared: BTreeSet<WorkerId>,
+    /// What is too slow, if anything may run twice.
+    stragglers: Option<Stragglers>,
     timer: Option<u64>,
     finished: bool,
     actions: VecDeque<MasterAction>,
@@ -96,6 +101,8 @@ impl MasterCore {
         let shape = Shape::new(plan, config.partitions);
         let interval = config.timetable.interval().as_millis().max(1) as u64;
         let every = config.checkpoint_ms.map(|ms| ms.div_ceil(interval));
+        // What a run elsewhere is for must be kept until nobody needs it.
+        let stragglers = (config.speculate && every.is_some()).then(Stragglers::default);
         Self {
             checkpoints: every.map(|every| Checkpoints::new(&shape, config.first, every)),
             checkpointed: BatchSeq(0),
@@ -115,6 +122,7 @@ impl MasterCore {
             batches: VecDeque::new(),
             failing: BTreeMap::new(),
             failed: None,
+            stragglers,
             timer: None,
             finished: false,
             actions: VecDeque::new(),
@@ -179,7 +187,8 @@ impl MasterCore {
         let retry = self.checkpoint(now_ms);
         self.place();
         let due = self.cut(now_ms);
-        let due = [due, retry].into_iter().flatten().min();
+        let late = self.speculate(now_ms);
+        let due = [due, retry, late].into_iter().flatten().min();
         if self.intake.mode() == Mode::Closed && self.batches.is_empty() {
             self.finished = true;
             let outcome = match self.failed.take() {

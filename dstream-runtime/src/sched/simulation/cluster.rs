@@ -13,6 +13,7 @@ use super::process::Process;
 use super::reference::Reference;
 use crate::id::*;
 use crate::plan::{Plan, TailRow};
+use crate::sched::attempt::is_speculative;
 use crate::sched::master::{Cause, Outcome};
 use crate::sched::message::*;
 use crate::sched::*;
@@ -74,6 +75,7 @@ impl Job {
             workers: 1 + seed.below(4) as u32,
             lease_ms: None,
             checkpoint_ms: Some(100 * (1 + seed.below(6))),
+            speculate: true,
             timetable: Timetable::new(0, 100),
             live: (0..sources).map(|_| live && seed.one_in(2)).collect(),
             first: BatchSeq(1 + seed.below(2) * seed.below(20)),
@@ -112,6 +114,10 @@ pub(super) struct Cluster {
     pub(super) outcome: Option<Outcome>,
     pub(super) done: BTreeSet<TaskId>,
     pub(super) lost: BTreeSet<Partition>,
+    /// The tasks that were to run on another worker too.
+    pub(super) twice: BTreeSet<TaskId>,
+    pub(super) cancelled: u32,
+    pub(super) helpers_lost: u32,
     pub(super) losses: u32,
     pub(super) zombies: u32,
     pub(super) again: u32,
@@ -161,6 +167,9 @@ impl Cluster {
             outcome: None,
             done: BTreeSet::new(),
             lost: BTreeSet::new(),
+            twice: BTreeSet::new(),
+            cancelled: 0,
+            helpers_lost: 0,
             losses: 0,
             zombies: 0,
             again: 0,
@@ -313,6 +322,9 @@ impl Cluster {
                 if let ToWorker::Recover(recover) = &message {
                     self.lost.extend(&recover.lost);
                 }
+                if let ToWorker::Speculate { task, .. } = &message {
+                    self.twice.insert(*task);
+                }
                 if let ToWorker::Release { oldest, .. } = &message
                     && self.term == outside.term
                 {
@@ -350,7 +362,9 @@ impl Cluster {
             }
             MasterAction::Evict(..) => panic!("there are no leases"),
             MasterAction::StopSources => self.stopped = true,
-            MasterAction::Refuse { .. } | MasterAction::Unneeded { .. } => {}
+            MasterAction::Refuse { .. }
+            | MasterAction::Unneeded { .. }
+            | MasterAction::Slow { .. } => {}
             MasterAction::Finish(outcome) => {
                 if self.term == outside.term {
                     assert_eq!(outcome, Outcome::Done);
@@ -407,8 +421,15 @@ impl Cluster {
                 {
                     assert_eq!(self.parts.insert(*task, part), None, "{task} counts twice");
                 }
-                if let ToMaster::TaskDone { task, .. } = &message {
+                if let ToMaster::TaskDone { task, attempt, .. } = &message {
                     self.done.insert(*task);
+                    // Its run counts from here on, and not everybody has heard of it.
+                    let counts = is_speculative(*attempt) && self.master.accepts(from, &message);
+                    if counts && self.helpers_lost < 3 && self.seed.one_in(2) {
+                        (self.helpers_lost, self.losses) = (self.helpers_lost + 1, self.losses + 1);
+                        self.kill(from);
+                        self.network.push(Message::Left(from));
+                    }
                 }
                 MasterEvent::Worker(from, message)
             }
