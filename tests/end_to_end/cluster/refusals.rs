@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::crew::{Cluster, Tap};
 use crate::job::{Ended, Job, Running};
 
-const WORDS: &str = "generate://words?records=40000&batch_records=500";
+const WORDS: &str = "generate://words?records=20000&batch_records=500";
 
 fn of_words(job: Job, dir: &Path) -> Job {
     let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:");
