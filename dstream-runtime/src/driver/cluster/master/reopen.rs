@@ -17,6 +17,9 @@ use crate::plan::Plan;
 use crate::sched::Past;
 use crate::source::{Input, Source, SourceError};
 
+/// Workers have numbers of 32 bits, of which the upper half says of which master's time they are.
+const MAX_TERM: u64 = u16::MAX as u64;
+
 /// Opens the journal and the saved states in a state directory. If there is a job to go on with, its sources
 /// are where that has stopped, and `options` are what they were.
 ///
@@ -42,6 +45,13 @@ pub(super) fn reopen(
     let who = format!("process {} on {}", std::process::id(), options.listen);
     let opened = Journal::open(&store, plan.hash, &who, events);
     let (mut journal, mut warnings) = opened.map_err(|error| wrong(error.to_string()))?;
+    if journal.term() > MAX_TERM {
+        return Err(wrong(format!(
+            "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
+             help: begin the job anew with another --state",
+            journal.term()
+        )));
+    }
     let damaged = journal.check(&saves, &job.stages).map_err(|(why, nothing)| {
         wrong(format!(
             "a saved state cannot be read ({why}), and {nothing}\n  help: restore the state directory, or \
