@@ -44,8 +44,10 @@ enum Event {
     Ran(worker::task::Ran),
     /// A source has answered.
     Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, master::CutError> },
-    /// The sinks have a batch, or the one at an index has refused it.
-    Published { batch: BatchSeq, result: Result<(), (usize, master::PublishError)> },
+    /// The sinks have a batch, or one has refused it for good.
+    Published { batch: BatchSeq, result: Result<(), master::Refused> },
+    /// A sink has refused a batch, and will be given it again.
+    Refused { batch: BatchSeq, refused: master::Refused },
     /// Something came over the network.
     Net(Delivery),
     /// A receiver on this worker has something.

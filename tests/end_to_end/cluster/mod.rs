@@ -13,6 +13,7 @@ mod losses;
 mod network;
 mod pushed;
 mod recovery;
+mod refusals;
 mod restarts;
 mod savepoints;
 mod steady;

@@ -120,7 +120,7 @@ use Role::{Local, Master, Worker};
 const SHIPPED: &str = "a worker is told by its master: give it to the master";
 
 /// Options that do not fit every role: the id, the roles it fits, and why not the others.
-const FITS: [(&str, &[Role], &str); 16] = [
+const FITS: &[(&str, &[Role], &str)] = &[
     ("bulk_port", &[Master, Worker], "a local job is reached by no other process"),
     ("standby", &[Master], "it is a master that waits for another one to go"),
     ("workers", &[Local, Master], "the master is told for how many workers it waits"),
@@ -143,6 +143,7 @@ const FITS: [(&str, &[Role], &str); 16] = [
     ("name", &[Worker], "it is the name of a worker"),
     ("sources", &[Local, Master], SHIPPED),
     ("sinks", &[Local, Master], SHIPPED),
+    ("sink_patience", &[Local, Master], "outputs are written by the master: give it to that"),
     ("interval", &[Local, Master], SHIPPED),
     ("partitions", &[Local, Master], SHIPPED),
 ];

@@ -137,7 +137,8 @@ pub(super) fn serve(
     };
     let urls = answer::Urls::of(&job);
     let result = std::thread::scope(|scope| {
-        let opened = Opened { sources, sinks, outputs, dead_sinks };
+        let patience = options.patience;
+        let opened = Opened { sources, sinks, outputs, dead_sinks, patience };
         let ends = Ends::start(scope, plan, settings.partitions, opened, &sender)?;
         let stop_now = stop.connect(sender.clone());
         let driver = Driver {
@@ -344,6 +345,7 @@ impl Driver<'_> {
                 self.write_savepoint();
             }
             Event::Savepoint(written) => self.has_savepoint(written),
+            Event::Refused { batch, refused } => self.master.refused(batch, refused),
             Event::Ended { worker, why } => {
                 let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));
                 if let Some(peer) = peer {

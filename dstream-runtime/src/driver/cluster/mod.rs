@@ -30,8 +30,8 @@ pub use paths::{MasterFile, MasterPaths};
 pub use setup::{JobSetup, MasterOptions, WorkerOptions};
 pub use standby::{StandbyNews, stand_by};
 pub use status::{
-    BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus, SourceStatus,
-    Standing, WorkerStatus,
+    BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus,
+    RefusedStatus, SourceStatus, Standing, WorkerStatus,
 };
 
 use std::io::Read;

@@ -80,6 +80,8 @@ pub struct MasterOptions {
     pub in_flight: u32,
     /// How often a task is run before the job gives up.
     pub attempts: u32,
+    /// For how long an output that refuses a batch is tried again before the job gives up.
+    pub patience: Duration,
     /// Per source the output of its dead letters, if it has one, which gets JSON lines; may be shorter
     /// than the list of sources.
     pub dead_letters: Vec<Option<Box<dyn Sink>>>,
@@ -107,6 +109,7 @@ impl fmt::Debug for MasterOptions {
             .field("setup", &self.setup)
             .field("in_flight", &self.in_flight)
             .field("attempts", &self.attempts)
+            .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
 }

@@ -385,6 +385,7 @@ impl Driver<'_> {
             // A worker cuts no source and publishes nothing.
             Event::Cut { .. }
             | Event::Published { .. }
+            | Event::Refused { .. }
             | Event::Journal(_)
             | Event::Savepoint(_)
             | Event::Ended { .. } => {}
