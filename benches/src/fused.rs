@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dstream_runtime::block::{Block, BufferPool};
 use dstream_runtime::exec::job::{Bindings, BuiltJob};
+use dstream_runtime::exec::poison::Poisoned;
 use dstream_runtime::exec::table::hash_key;
 use dstream_runtime::exec::task::{Made, OutputSetting, TailMade, TaskContext};
 use dstream_runtime::id::{BatchSeq, Partition, StageId, TaskId};
@@ -57,6 +58,7 @@ impl Stage {
             state: &mut None,
             buffers: &self.buffers,
             outputs: &outputs,
+            poisoned: Poisoned::default(),
             made: Made::default(),
         };
         self.job.stages[0].run(&mut context).expect("text in memory can be read")

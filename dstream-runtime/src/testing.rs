@@ -339,7 +339,7 @@ impl Done {
         Ok(records)
     }
 
-    /// The records of a source that could not be read.
+    /// The records of a source that were set aside.
     ///
     /// # Errors
     /// When the job has no such source.

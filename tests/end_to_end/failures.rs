@@ -73,7 +73,7 @@ impl Drop for Disk {
 }
 
 #[test]
-fn a_full_disk_stops_the_job_and_spoils_nothing() {
+fn a_full_disk_stops_the_job_after_a_while_and_spoils_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let disk = match Disk::mount(dir.path(), "512k") {
         Ok(disk) => disk,
@@ -81,19 +81,25 @@ fn a_full_disk_stops_the_job_and_spoils_nothing() {
     };
     let input = text::write(&dir.path().join("text.txt"), 1 << 20);
     let url = format!("{}?batch_records=500", input.display());
-    let run = |into: &Path| {
-        let job = Job::example("word_count").source("lines", &url);
-        job.sink("counts", format_args!("csv+file://{}", into.display())).run()
+    let run_with = |into: &Path, patience: &str| {
+        let job = Job::example("word_count").source("lines", &url).args(["--log", "json"]);
+        let job = job.args(["--sink-patience", patience]);
+        job.sink("counts", format_args!("csv+file://{}", into.display()))
     };
+    let run = |into: &Path| run_with(into, "30s").run();
     let (whole, small) = (dir.path().join("whole"), disk.0.join("out"));
     run(&whole).code(0);
-    run(&small).code(1).says(&["error: output `counts`", "disk", "is full", "start the job again"]);
+    let done = run_with(&small, "300ms").run().code(1);
+    done.says(&["refuses batch", "output `counts` (", "tries", "is full", "start the job again"]);
 
     let (before, all) = (Published::read(&small), Published::read(&whole));
     assert!(!before.0.is_empty() && before.0.len() < all.0.len(), "it was full half-way");
     assert!(before.0.iter().eq(all.0.iter().take(before.0.len())), "batches are whole");
 
+    // What there is room for in the end is waited for.
+    let mut job = run_with(&small, "10m").start();
+    job.event("warning");
     disk.mount_with("remount,size=64m").expect("it can grow");
-    run(&small).code(0);
+    job.end().code(0).says(&["output `counts` has taken batch"]);
     assert_same_trees(&whole, &small);
 }

@@ -16,6 +16,7 @@ mod outputs;
 mod over_time;
 mod per_batch;
 mod plans;
+mod poison;
 mod pressure;
 mod published;
 mod template;

@@ -1,5 +1,6 @@
 //! Standard output and standard error: who reads them may stop, and what is there can be parsed.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 
 use serde_json::Value;
@@ -78,4 +79,34 @@ fn every_line_of_a_json_log_is_json() {
     assert_eq!(events(&done.err).last().map(String::as_str), Some("error"));
     let done = job("missing.json").run().code(1);
     assert_eq!(events(&done.err), ["error"]);
+}
+
+#[test]
+fn a_batch_that_is_there_with_other_content_is_told_apart_by_what_it_was_made_from() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let text = "one a\ntwo b\nthree a\n";
+    fs::write(dir.path().join("lines.txt"), text).expect("there is room");
+    let out = dir.path().join("out");
+    let grep = |pattern: &str| {
+        let job = Job::example("grep").source("lines", dir.path().join("lines.txt").display());
+        job.files("matches", "text", &out).args(["--pattern", pattern]).run()
+    };
+    grep("a").code(0);
+    // The pattern is a parameter: the plan is the same.
+    let done = grep("b").code(1);
+    done.says(&[
+        "output `matches`: ",
+        "examples/grep.rs:",
+        "not deterministic",
+        "other parameters",
+    ]);
+    let manifest = out.join("1000/_manifest.json");
+    let there = fs::read_to_string(&manifest).expect("it is published");
+    let of_other = there.replace("\"plan\":\"", "\"plan\":\"0");
+    fs::write(&manifest, of_other).expect("there is room");
+    grep("b").code(1).says(&["did not take batch 1000 ms", "by another program", "another place"]);
+    fs::write(&manifest, there).expect("there is room");
+    fs::write(dir.path().join("lines.txt"), format!("{text}four b\n")).expect("there is room");
+    grep("a").code(0);
+    grep("b").code(1).says(&["did not take batch 1000 ms", "from other input", "another place"]);
 }

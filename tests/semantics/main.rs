@@ -5,6 +5,7 @@ mod input;
 mod join;
 mod output;
 mod per_batch;
+mod poison;
 mod random;
 mod record;
 mod restart;

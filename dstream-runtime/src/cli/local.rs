@@ -35,8 +35,9 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
         store: host::store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        from: invocation.cluster.from.clone(),
         speculate: invocation.cluster.speculate != Some(Switch::Off),
-        ..options(&mut opened, preview)
+        ..options(invocation, &mut opened, preview)
     };
     let speaker = running.display.speaker();
     let mut crew = Crew::new(orders, speaker.clone(), stop.clone());

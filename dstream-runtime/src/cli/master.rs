@@ -41,8 +41,9 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         store: store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        from: invocation.cluster.from.clone(),
         speculate: invocation.cluster.speculate != Some(Switch::Off),
-        ..options(&mut opened, running.preview)
+        ..options(invocation, &mut opened, running.preview)
     };
     let speaker = running.display.speaker();
     let mut listening = |addr: SocketAddr, paths: &MasterPaths| {
@@ -72,7 +73,11 @@ fn stand_by(invocation: &Invocation<'_>) -> Result<(), Failed> {
 }
 
 /// What a master is told whoever its workers are: on the loopback, at any port.
-pub(super) fn options(opened: &mut Opened, preview: u32) -> MasterOptions {
+pub(super) fn options(
+    invocation: &Invocation<'_>,
+    opened: &mut Opened,
+    preview: u32,
+) -> MasterOptions {
     let LocalConfig { in_flight, attempts, .. } = LocalConfig::default();
     MasterOptions {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -83,11 +88,13 @@ pub(super) fn options(opened: &mut Opened, preview: u32) -> MasterOptions {
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: None,
+        from: None,
         speculate: true,
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,
         attempts,
+        patience: invocation.engine.sink_patience,
         dead_letters: std::mem::take(&mut opened.dead_letters),
     }
 }

@@ -25,6 +25,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         partitions: engine.partitions,
         cores,
         interval: engine.interval,
+        patience: engine.sink_patience,
         memory: invocation.cluster.memory,
         preview: running.preview,
         dead_letters: opened.dead_letters,

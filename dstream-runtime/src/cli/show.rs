@@ -188,7 +188,7 @@ impl Observer for Display {
             let text: String = text.chars().take(120).collect();
             match self.log {
                 LogFormat::Text => self.say(&format!(
-                    "`{source}` cannot read a record: {reason}, at {split}:{position}: {text:?}"
+                    "`{source}` sets a record aside: {reason}, at {split}:{position}: {text:?}"
                 )),
                 LogFormat::Json => log_json(&json!({
                     "event": "dead_letter", "source": source, "split": split,

@@ -10,7 +10,7 @@ use super::news::some;
 use super::show::{bytes, count};
 use super::table::Side::{Left, Right};
 use super::table::{Column, table};
-use crate::driver::cluster::{ClusterStatus, Phase, Standing, WorkerStatus};
+use crate::driver::cluster::{ClusterStatus, Phase, RefusedStatus, Standing, WorkerStatus};
 
 /// All of it.
 pub(super) fn status(status: &ClusterStatus) -> String {
@@ -76,6 +76,14 @@ fn head(status: &ClusterStatus) -> String {
         }
         (None, None) => {}
     }
+    if let Some(RefusedStatus { output, batch, for_ms, tries, why }) = &status.refused {
+        let _ = writeln!(
+            text,
+            "output `{output}` has refused {batch} {} in {}: {why}",
+            some(*tries, "time"),
+            time(*for_ms)
+        );
+    }
     text
 }
 
@@ -85,7 +93,7 @@ fn sources(status: &ClusterStatus) -> String {
         Column("RECORDS", Right),
         Column("PER SECOND", Right),
         Column("BYTES", Right),
-        Column("UNREADABLE", Right),
+        Column("SET ASIDE", Right),
         Column("FROM", Left),
     ];
     let row = |source: &crate::driver::cluster::SourceStatus| {

@@ -36,7 +36,7 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
     }
     for source in done.sources.iter().filter(|source| source.dead_letters > 0) {
         lines.push(format!(
-            "  {}: {} records could not be read (bind --sink {}.dead=json+file://DIR to keep them)",
+            "  {}: {} records were set aside (bind --sink {}.dead=json+file://DIR to keep them)",
             source.name,
             count(source.dead_letters),
             source.name

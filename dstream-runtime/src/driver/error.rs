@@ -1,6 +1,7 @@
 //! Why a job failed: what, where in the program, in which batch, after how many attempts, and what
 //! to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use super::cluster::ClusterError;
 use crate::exec::task::{Panic, TaskError};
 use crate::id::{OperatorId, TaskId};
-use crate::plan::{OperatorRow, Plan};
+use crate::plan::{OperatorRow, Plan, Tasks};
 use crate::record::Format;
 use crate::sched::message::{Failure, FailureKind};
 use crate::sink::SinkError;
@@ -36,8 +37,9 @@ pub enum JobError {
     },
     /// An output could not be written.
     #[error(
-        "output `{name}` ({at}) did not take batch {time}: {error}\n  \
-         help: all batches before are complete; make the output writable and start the job again"
+        "output `{name}` ({at}) did not take batch {time}{}: {error}\n  \
+         help: all batches before are complete; {}",
+        after(*.tries), remedy(.error)
     )]
     Output {
         /// The output's name.
@@ -46,8 +48,29 @@ pub enum JobError {
         at: Box<Place>,
         /// The batch.
         time: BatchTime,
+        /// How often it was given the batch.
+        tries: u32,
         /// Why.
         error: SinkError,
+    },
+    /// A batch was published before with other content, by the same program from the same input.
+    #[error(
+        "output `{name}`: {} of `{}` at {at} has given batch {time} another content than before, from the \
+         same input: {why}\n  \
+         help: a function on the way to this output is not deterministic: it depends on more than its record, \
+         as on the time, random numbers, the order of a HashMap or a file that has changed; if the job had \
+         other parameters then, name another place with --sink; what was published stays as it was",
+        .at.operator, .at.stream
+    )]
+    Determinism {
+        /// The output's name.
+        name: String,
+        /// Where the program defines it.
+        at: Box<Place>,
+        /// The batch.
+        time: BatchTime,
+        /// How the two differ.
+        why: String,
     },
     /// A source or sink panicked.
     #[error("{what} {panic}\n  help: this is a bug of dstream: please report it")]
@@ -168,6 +191,21 @@ pub enum JobError {
     Internal(String),
 }
 
+/// How often an output was given a batch, if it was more than once.
+fn after(tries: u32) -> String {
+    if tries > 1 { format!(" after {tries} tries") } else { String::new() }
+}
+
+/// What to do about an output that refuses a batch.
+fn remedy(error: &SinkError) -> &'static str {
+    match error {
+        SinkError::Conflict { .. } => {
+            "the output holds results of another run: remove them, or name another place with --sink"
+        }
+        _ => "make the output writable and start the job again",
+    }
+}
+
 /// A place in the user's program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -231,6 +269,8 @@ pub struct TaskFailure {
     pub attempts: u32,
     /// Why the last run failed.
     pub failure: Failure,
+    /// The source that it reads, if it reads one.
+    pub source: Option<&'static str>,
 }
 
 impl TaskFailure {
@@ -252,13 +292,26 @@ impl TaskFailure {
             Place::operator(plan, first)
         };
         let at = panicked.unwrap_or_else(first);
-        Self { task, time, stage: row.name, at, exact, attempts, failure }
+        let source = match row.tasks {
+            Tasks::PerRange(source) => plan.sources.get(source.index()).map(|row| row.name),
+            Tasks::PerPartition | Tasks::One => None,
+        };
+        Self { task, time, stage: row.name, at, exact, attempts, failure, source }
     }
 
-    fn help(&self) -> &'static str {
-        match self.failure.kind {
+    fn help(&self) -> Cow<'static, str> {
+        if let (FailureKind::Panic, Some(source)) = (self.failure.kind, self.source) {
+            return Cow::Owned(format!(
+                "make the function return a value for this record, or filter it out before, or set such \
+                 records aside with `on_panic=dead_letter` in the URL of source `{source}` (a job that goes \
+                 on from its --state can do the last, and change functions that it calls, but not its own \
+                 text)"
+            ));
+        }
+        Cow::Borrowed(match self.failure.kind {
             FailureKind::Panic => {
-                "make the function return a value for this record, or filter it out before"
+                "make the function return a value for this record, or filter it out before (a job that goes \
+                 on from its --state can change functions that it calls, but not its own text)"
             }
             FailureKind::DeadLetter => {
                 "correct the record, or open the source with `?on_error=skip` to set such records aside"
@@ -268,7 +321,7 @@ impl TaskFailure {
             FailureKind::Block => {
                 "this is a bug of dstream, or memory or a disk has changed data: please report it"
             }
-        }
+        })
     }
 }
 
@@ -301,7 +354,7 @@ mod tests {
     use super::*;
     use crate::exec::task::DeadLetter;
     use crate::id::{BatchSeq, Partition, SourceId, StageId};
-    use crate::plan::{Report, StageRow, Tasks};
+    use crate::plan::{Report, StageRow};
 
     const fn operator(id: u16, name: &'static str, stream: &'static str, line: u32) -> OperatorRow {
         let id = OperatorId(id);
@@ -353,7 +406,8 @@ mod tests {
                 format!(
                     "`ones`: map at src/main.rs:13 failed in batch 7 (time 7000 ms), partition 3, \
                      after 3 attempts: panicked: no such key ({file}:14)\n  help: make the function \
-                     return a value for this record, or filter it out before; all batches before \
+                     return a value for this record, or filter it out before (a job that goes on from \
+                     its --state can change functions that it calls, but not its own text); all batches before \
                      were published, so start the job again from there"
                 )
             );

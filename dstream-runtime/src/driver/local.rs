@@ -48,6 +48,8 @@ pub struct LocalConfig {
     pub spill: PathBuf,
     /// How often a task is run before the job gives up.
     pub attempts: u32,
+    /// For how long an output that refuses a batch is tried again before the job gives up.
+    pub patience: Duration,
     /// The batch interval, if it is not the plan's.
     pub interval: Option<Duration>,
     /// How many records of each output and batch are shown to the observer.
@@ -61,6 +63,12 @@ pub struct LocalConfig {
     pub dead_letters: Vec<Option<Box<dyn Sink>>>,
 }
 
+impl LocalConfig {
+    /// Long enough for somebody's script to make room on a disk, or a file system to be mounted again; short
+    /// enough that whoever looks after the job hears of it soon.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+}
+
 impl Default for LocalConfig {
     fn default() -> Self {
         Self {
@@ -70,6 +78,7 @@ impl Default for LocalConfig {
             memory: StoreOptions::MEMORY,
             spill: StoreOptions::dir(),
             attempts: 3,
+            patience: Self::PATIENCE,
             interval: None,
             preview: 0,
             savepoint: false,
@@ -113,7 +122,8 @@ pub fn run(
         let _close = CloseOnDrop(&queue);
         start_executors(scope, config.cores, &queue, &kernels, &sender)?;
         let outputs = kernels.outputs.clone();
-        let opened = Opened { sources: inputs, sinks, outputs, dead_sinks };
+        let patience = config.patience;
+        let opened = Opened { sources: inputs, sinks, outputs, dead_sinks, patience };
         let ends = Ends::start(scope, plan, config.partitions, opened, &sender)?;
         let stop_now = stop.connect(sender.clone());
         let engine = Engine::new(plan, &kernels, &queue, config, ends, observer)?;
@@ -199,6 +209,7 @@ impl<'e> Engine<'e> {
             Event::Ran(ran) => self.worker.ran(ran),
             Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
             Event::Published { batch, result } => self.master.published(batch, result),
+            Event::Refused { batch, refused } => self.master.refused(batch, refused),
             Event::Stop => self.master.handle(MasterEvent::Stop),
             // Nobody else is there to be heard.
             Event::Net(_)
@@ -206,6 +217,7 @@ impl<'e> Engine<'e> {
             | Event::Saved(..)
             | Event::Loaded(..)
             | Event::Journal(_)
+            | Event::Savepoint(_)
             | Event::Ended { .. } => {}
         }
     }

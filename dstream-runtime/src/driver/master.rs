@@ -25,11 +25,12 @@ use self::clock::Clock;
 pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, print_limit};
 pub(super) use self::intake::{CutError, Intake};
 use self::lateness::Lateness;
-pub(super) use self::publish::{PublishError, Publisher};
+use self::outputs::Refusing;
+pub(super) use self::publish::{Publisher, Refused};
 pub(super) use self::spread::nothing;
 use self::spread::spread;
 use self::totals::Totals;
-use super::cluster::{ClusterNews, PublishedStatus};
+use super::cluster::{ClusterNews, PublishedStatus, RefusedStatus};
 use super::error::{JobError, Place};
 use super::journal::Journal;
 use super::report::{Observer, OutputReport, SourceReport, Summary};
@@ -83,6 +84,8 @@ pub(super) struct Progress {
     pub(super) sources: Vec<SourceReport>,
     /// Records per output.
     pub(super) outputs: Vec<u64>,
+    /// Why nothing is published now.
+    pub(super) refused: Option<RefusedStatus>,
 }
 
 /// What a master asks of its owner.
@@ -117,6 +120,8 @@ pub(super) struct Master<'e> {
     past: BTreeMap<BatchSeq, Vec<Vec<Input>>>,
     /// What was made of the batch that is being published.
     publishing: Vec<OutputReport>,
+    /// The output that does not take the batch that is being published, and is tried again.
+    refusing: Option<Refusing>,
     /// When the core wants to be told the time.
     timer: Option<Instant>,
     totals: Totals,
@@ -196,6 +201,7 @@ impl<'e> Master<'e> {
             batches,
             past,
             publishing: Vec::new(),
+            refusing: None,
             timer: None,
             totals: Totals::new(plan),
             failure: None,
@@ -290,6 +296,7 @@ impl<'e> Master<'e> {
             delay_ms: due.filter(|late| *late > 0),
             sources: self.totals.sources().to_vec(),
             outputs: self.totals.outputs().to_vec(),
+            refused: self.refusing.as_ref().map(Refusing::status),
         }
     }
 
@@ -334,9 +341,31 @@ impl<'e> Master<'e> {
         self.outcome.take()
     }
 
+    /// What was decided so far and comes to its end some time, and the entry that must be durable before
+    /// anybody relies on it; nothing if it is not written down.
+    pub(super) fn so_far(&self) -> Option<(&Past, JournalSeq)> {
+        Some(self.journal.as_ref()?.so_far())
+    }
+
+    /// The number of this master among those of the job; 0 if nobody counts them.
+    pub(super) fn term(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Journal::term)
+    }
+
+    /// Whether all up to an entry is durable.
+    pub(super) fn is_durable(&self, seq: JournalSeq) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.is_durable(seq))
+    }
+
     /// What was written down is durable, or will never be.
     pub(super) fn written(&mut self, news: JournalNews) {
         let event = match news {
+            JournalNews::Synced(seq) => {
+                if let Some(journal) = &mut self.journal {
+                    journal.synced(JournalSeq(seq));
+                }
+                MasterEvent::Synced(JournalSeq(seq))
+            }
             JournalNews::Failing { why, patience } => {
                 return self.warn(&format!(
                     "the journal cannot be written ({why}): nothing is published until it can, and the job \
@@ -344,7 +373,6 @@ impl<'e> Master<'e> {
                     patience.as_secs()
                 ));
             }
-            JournalNews::Synced(seq) => MasterEvent::Synced(JournalSeq(seq)),
             JournalNews::Fenced { by } => MasterEvent::Fenced {
                 why: by.unwrap_or_else(|| "its name is not known".to_owned()),
             },

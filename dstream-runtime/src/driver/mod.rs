@@ -22,7 +22,9 @@ pub use report::{
 };
 pub use stop::StopHandle;
 
+use crate::durable::SavepointError;
 use crate::durable::journal::JournalNews;
+use crate::durable::savepoint::Pinned;
 use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Epoch, SourceId};
 use crate::net::Delivery;
@@ -42,8 +44,10 @@ enum Event {
     Ran(worker::task::Ran),
     /// A source has answered.
     Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, master::CutError> },
-    /// The sinks have a batch, or the one at an index has refused it.
-    Published { batch: BatchSeq, result: Result<(), (usize, master::PublishError)> },
+    /// The sinks have a batch, or one has refused it for good.
+    Published { batch: BatchSeq, result: Result<(), master::Refused> },
+    /// A sink has refused a batch, and will be given it again.
+    Refused { batch: BatchSeq, refused: master::Refused },
     /// Something came over the network.
     Net(Delivery),
     /// A receiver on this worker has something.
@@ -54,6 +58,8 @@ enum Event {
     Loaded(Saved, Epoch, Result<SavedState, String>),
     /// What the master has decided is durable, or will not be.
     Journal(JournalNews),
+    /// A savepoint is in safety, or was given up.
+    Savepoint(Result<Pinned, SavepointError>),
     /// The process of a worker has ended, as whoever started it says.
     Ended { worker: String, why: String },
     /// The job is to stop.

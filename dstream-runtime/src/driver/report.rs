@@ -18,7 +18,7 @@ pub trait Observer {
         let _ = report;
     }
 
-    /// Records of a source could not be read. These are the first of each task; the batch's report
+    /// Records of a source were set aside. These are the first of each task; the batch's report
     /// has the number of all.
     fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
         let _ = (source, letters);
@@ -62,7 +62,7 @@ pub struct SourceReport {
     pub records: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Records that could not be read.
+    /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead_letters: u64,
 }
 
@@ -120,7 +120,7 @@ pub struct SourceCount {
     pub records: u64,
     /// Bytes.
     pub bytes: u64,
-    /// Records that could not be read.
+    /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead_letters: u64,
 }
 

@@ -12,11 +12,14 @@
 
 mod error;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod journal;
 #[cfg(test)]
 mod memory;
 #[cfg(feature = "object-store")]
 mod remote;
+pub(crate) mod savepoint;
 mod saves;
 #[cfg(test)]
 mod tests;
@@ -26,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::error::DurableError;
+pub use self::savepoint::SavepointError;
 pub(crate) use self::saves::Saves;
 
 use self::file::FileStore;

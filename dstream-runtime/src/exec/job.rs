@@ -17,7 +17,7 @@ use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tail, Tails, Tally,
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
 use crate::record::{Format, Key, Record, Schema};
-use crate::source::Decode;
+use crate::source::{self, Decode};
 
 /// Values used again by the next task instead of being made anew.
 pub(crate) struct Pool<T>(Mutex<Vec<Box<T>>>);
@@ -132,9 +132,9 @@ impl Builder {
         let bound =
             self.plan.sources.get(id.index()).and_then(|s| self.bindings.sources.get(s.name));
         let url = bound.cloned().unwrap_or_else(|| url.text());
-        let stop_on_error = stops_on_error(&url);
+        let policy = source::policy(&url);
         self.sources.push(SourceSpec { url, format: D::FORMAT, schema: D::Record::SCHEMA });
-        SourceHead { stop_on_error, decode: PhantomData }
+        SourceHead { policy, decode: PhantomData }
     }
 
     /// Adds a stage: what it reads, its kernel, and (inferred from the kernel) where its records go.
@@ -162,12 +162,6 @@ impl Builder {
         }
         self.outputs[id.index()] = OutputSpec { url, schema: R::SCHEMA };
     }
-}
-
-/// Whether a source's URL says `on_error=stop`: a record that cannot be parsed fails its task.
-fn stops_on_error(url: &str) -> bool {
-    let options = url.split_once('?').map_or("", |(_, options)| options);
-    options.split('&').any(|option| option == "on_error=stop")
 }
 
 /// Tails that feed one flow: the streams of a union.

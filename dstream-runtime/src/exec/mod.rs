@@ -8,8 +8,10 @@
 //! Nothing here knows the network, the clock or other tasks.
 
 pub mod call;
+pub(crate) mod catch;
 pub mod head;
 pub mod job;
+pub mod poison;
 pub mod stage;
 pub mod table;
 pub mod tail;

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::catch::catch;
+use super::poison::Poisoned;
 use super::tail::Tails;
-use super::task::{Made, SavedState, State, TaskContext, TaskError};
+use super::task::{Made, Panic, SavedState, State, TaskContext, TaskError};
 use crate::block::Door;
 use crate::id::TailId;
 use crate::record::Record;
+use crate::source::Input;
 
 /// What a stage reads.
 pub trait Head: Send + Sync + 'static {
@@ -27,6 +30,20 @@ pub trait Head: Send + Sync + 'static {
 
     /// Makes the change of a task that succeeded. Calls no user code, cannot fail.
     fn commit(&self, cx: &mut TaskContext<'_>, change: Self::Change);
+
+    /// Gives each record of an input to `each`, and finds those for which it fails; none of a head that does
+    /// not set records aside.
+    ///
+    /// # Errors
+    /// When the input cannot be read.
+    fn sift(
+        &self,
+        input: &Input,
+        each: &mut Trial<'_, Self::Record>,
+    ) -> Result<Poisoned, TaskError> {
+        let _ = (input, each);
+        Ok(Poisoned::default())
+    }
 
     /// A partition's state as blocks, for a savepoint or another worker; nothing for a stage without
     /// state.
@@ -55,6 +72,9 @@ pub trait Head: Send + Sync + 'static {
     }
 }
 
+/// Whether the functions of a stage take a record.
+pub type Trial<'t, R> = dyn for<'a> FnMut(<R as Record>::View<'a>) -> Result<(), Panic> + 't;
+
 /// A stage, as the engine sees it.
 pub trait RunStage: Send + Sync {
     /// Runs one task.
@@ -62,6 +82,16 @@ pub trait RunStage: Send + Sync {
     /// # Errors
     /// When its input cannot be read; nothing has changed then.
     fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError>;
+
+    /// Finds the records of a task that make a function panic, each alone, if its source sets such records
+    /// aside. Makes nothing.
+    ///
+    /// # Errors
+    /// When its input cannot be read.
+    fn sift(&self, cx: &TaskContext<'_>) -> Result<Poisoned, TaskError> {
+        let _ = cx;
+        Ok(Poisoned::default())
+    }
 
     /// See [`Head::save`].
     ///
@@ -107,6 +137,25 @@ where
         tails.close(cx)?;
         self.head.commit(cx, change);
         Ok(std::mem::take(&mut cx.made))
+    }
+
+    #[cold]
+    fn sift(&self, cx: &TaskContext<'_>) -> Result<Poisoned, TaskError> {
+        let Some(input) = cx.source else { return Ok(Poisoned::default()) };
+        // Nobody will see what these take.
+        let mut tails = T::open(&self.recipes, cx);
+        self.head.sift(input, &mut |view| {
+            if catch(|| (self.kernel)(view, &mut tails)).is_ok() {
+                return Ok(());
+            }
+            // It may be what was combined before that makes it panic: without that it may not.
+            tails = T::open(&self.recipes, cx);
+            let alone = catch(|| (self.kernel)(view, &mut tails));
+            if alone.is_err() {
+                tails = T::open(&self.recipes, cx);
+            }
+            alone
+        })
     }
 
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
+use super::poison::Poisoned;
 use crate::block::{Block, BufferPool, DoorError, PushError};
 use crate::id::{Partition, TaskId};
 use crate::record::Format;
@@ -54,6 +55,8 @@ pub struct TaskContext<'t> {
     pub buffers: &'t BufferPool,
     /// How outputs are encoded, by output.
     pub outputs: &'t [OutputSetting],
+    /// Lines of the source range that are set aside: their records made a function panic.
+    pub poisoned: Poisoned,
     /// What it makes.
     pub made: Made,
 }
@@ -67,7 +70,7 @@ pub struct Made {
     pub records: u64,
     /// Bytes read from a source.
     pub bytes: u64,
-    /// Records that could not be read.
+    /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead: DeadLetters,
 }
 
@@ -86,7 +89,7 @@ pub enum TailMade {
     },
 }
 
-/// Records that could not be parsed.
+/// Records that could not be parsed, or made a function panic and were set aside.
 #[derive(Debug, Default, Clone)]
 pub struct DeadLetters {
     /// How many.
@@ -100,7 +103,7 @@ pub const DEAD_LETTERS_KEPT: usize = 1024;
 /// How many bytes of a dead letter are kept.
 pub const DEAD_LETTER_BYTES: usize = 1024;
 
-/// A record that could not be parsed, and why.
+/// A record that could not be processed, and why.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeadLetter {
     /// The file or connection.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::head::{RowsOf, Running, Span, Window, WindowReduce};
 use super::job::{combined, count, keyed, reduce, top_k};
+use super::poison::Poisoned;
 use super::stage::{Head, RunStage, Stage};
 use super::tail::{Combine, Fold, Output, Rows, Spread, Tails, Tally, Top};
 use super::task::{Made, SavedState, State, TailMade, TaskContext};
@@ -53,6 +54,7 @@ fn run(stage: &dyn RunStage, batch: u64, inputs: Vec<Block>, state: &mut Option<
         state,
         buffers: &BufferPool::new(0),
         outputs: &[],
+        poisoned: Poisoned::default(),
         made: Made::default(),
     };
     stage.run(&mut context).unwrap()

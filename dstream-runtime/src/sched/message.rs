@@ -289,7 +289,7 @@ pub struct TaskTally {
     pub records: u64,
     /// Bytes read from a source.
     pub bytes: u64,
-    /// Records that could not be read.
+    /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead: u64,
     /// Blocks made.
     pub blocks: u32,

@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::manifest::{self, Manifest, PartRow, hex};
 use super::staging::{self, Staging, open_dir};
-use super::{Batch, Part, Sink, SinkError};
+use super::{Batch, Origin, Part, Sink, SinkError};
 use crate::record::Format;
 
 /// How the directory of a batch is published.
@@ -41,6 +41,26 @@ pub(super) struct FileSink {
     header: bool,
     fsync: bool,
     exclusive: Exclusive,
+    /// The last batch was not written: the directory may have been replaced by another of its name.
+    failed: bool,
+}
+
+/// What is there already, and is not what was to be published.
+struct Other {
+    why: String,
+    origin: Origin,
+}
+
+impl Other {
+    /// How a published batch differs, if it does.
+    fn than(new: &Manifest, there: &Manifest) -> Option<Self> {
+        new.differs(there).map(|why| Self { why, origin: new.origin(there) })
+    }
+
+    /// What nobody has published.
+    fn left(why: String) -> Self {
+        Self { why, origin: Origin::Unknown }
+    }
 }
 
 /// A failed step of publishing.
@@ -76,7 +96,8 @@ impl FileSink {
         staging::remove_dead(&path).map_err(error("clean up"))?;
         let dir = open_dir(rustix::fs::CWD, &path).map_err(error("open"))?;
         let exclusive = Exclusive::Rename;
-        Ok(Self { name: name.to_owned(), path, dir, format, header, fsync, exclusive })
+        let name = name.to_owned();
+        Ok(Self { name, path, dir, format, header, fsync, exclusive, failed: false })
     }
 
     /// What is published: `DIR/TIME`, for errors.
@@ -84,9 +105,10 @@ impl FileSink {
         self.path.join(batch.time.0.to_string()).display().to_string()
     }
 
-    fn conflict(&self, batch: &Batch, why: String) -> SinkError {
+    fn conflict(&self, batch: &Batch, other: Other) -> SinkError {
         let what = format!("output {} ({})", self.name, self.what(batch));
-        SinkError::Conflict { time: batch.time, what, why }
+        let Other { why, origin } = other;
+        SinkError::Conflict { time: batch.time, what, why, origin }
     }
 
     fn failed(&self, batch: &Batch, failed: Failed) -> SinkError {
@@ -141,19 +163,19 @@ impl FileSink {
         Ok((staging, manifest))
     }
 
-    /// Publishes what was staged; `Some(why)` if other content was there before.
+    /// Publishes what was staged; what was there before, if that is something else.
     fn place(
         &mut self,
         mut staging: Staging<'_>,
         manifest: &Manifest,
         name: &str,
-    ) -> Result<Option<String>, Failed> {
+    ) -> Result<Option<Other>, Failed> {
         if self.exclusive == Exclusive::Rename {
             match staging.place(name) {
                 Ok(()) => return Ok(None),
                 Err(Errno::EXIST | Errno::NOTEMPTY) => {
                     if let Some(there) = self.published(name)? {
-                        return Ok(manifest.differs(&there));
+                        return Ok(Other::than(manifest, &there));
                     }
                     // Without a manifest it was never published: fill it in.
                 }
@@ -172,7 +194,7 @@ impl FileSink {
         staging: &Staging<'_>,
         manifest: &Manifest,
         name: &str,
-    ) -> Result<Option<String>, Failed> {
+    ) -> Result<Option<Other>, Failed> {
         match rustix::fs::mkdirat(&self.dir, name, Mode::from_raw_mode(0o777)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return step(Err(error), "create", ""),
@@ -184,15 +206,15 @@ impl FileSink {
                 Err(Errno::EXIST) => {
                     // Published already, or another attempt at the same batch is or was at work.
                     if let Some(there) = self.published(name)? {
-                        return Ok(manifest.differs(&there));
+                        return Ok(Other::than(manifest, &there));
                     }
                     let path = self.path.join(name).join(&part.name);
                     let there = step(fs::read(&path), "read", &part.name)?;
                     if hex(xxh3_64(&there)) != part.xxh3 {
-                        return Ok(Some(format!(
+                        return Ok(Some(Other::left(format!(
                             "an attempt that was never published left another {}; remove the directory",
                             part.name
-                        )));
+                        ))));
                     }
                 }
                 Err(error) => return step(Err(error), "link", &part.name),
@@ -200,9 +222,9 @@ impl FileSink {
         }
         // What else lies there would be read as part of the batch.
         if let Some(other) = step(self.other_file(manifest, name), "list", "")? {
-            return Ok(Some(format!(
+            return Ok(Some(Other::left(format!(
                 "{other} is in its directory and not part of it; remove the directory"
-            )));
+            ))));
         }
         let sync = |file| {
             if self.fsync { step(rustix::fs::fsync(&dir), "sync", file) } else { Ok(()) }
@@ -211,7 +233,7 @@ impl FileSink {
         let differs = match staging.link(manifest::FILE, dir.as_fd()) {
             Ok(()) => None,
             Err(Errno::EXIST) => match self.published(name)? {
-                Some(there) => manifest.differs(&there),
+                Some(there) => Other::than(manifest, &there),
                 None => return step(Err(Errno::EXIST), "link", manifest::FILE),
             },
             Err(error) => return step(Err(error), "link", manifest::FILE),
@@ -250,7 +272,10 @@ impl FileSink {
         step(rustix::fs::fsync(&dir), "sync", "")
     }
 
-    fn try_publish(&mut self, batch: &Batch) -> Result<Option<String>, Failed> {
+    fn try_publish(&mut self, batch: &Batch) -> Result<Option<Other>, Failed> {
+        if self.failed {
+            self.dir = step(open_dir(rustix::fs::CWD, &self.path), "open", "")?;
+        }
         let dir = step(self.dir.try_clone(), "open", "")?;
         let (staging, manifest) = self.stage(dir.as_fd(), batch)?;
         let differs = self.place(staging, &manifest, &batch.time.0.to_string())?;
@@ -267,9 +292,11 @@ impl Sink for FileSink {
     }
 
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        match self.try_publish(batch) {
+        let published = self.try_publish(batch);
+        self.failed = published.is_err();
+        match published {
             Ok(None) => Ok(()),
-            Ok(Some(why)) => Err(self.conflict(batch, why)),
+            Ok(Some(other)) => Err(self.conflict(batch, other)),
             Err(failed) => Err(self.failed(batch, failed)),
         }
     }

@@ -234,6 +234,30 @@ fn a_directory_that_was_removed_is_named() {
     fs::remove_dir_all(&path).unwrap();
     let error = sink.publish(&batch(1000, vec![part(0, "a,1\n")])).unwrap_err().to_string();
     assert!(error.contains(&format!("{} was removed", path.display())), "{error}");
+    // Another one of its name will do.
+    fs::create_dir(&path).unwrap();
+    sink.publish(&batch(1000, vec![part(0, "a,1\n")])).unwrap();
+    assert_eq!(names(&path), ["1000/_manifest.json", "1000/part-00000.csv"]);
+}
+
+#[test]
+fn a_conflict_says_what_the_other_result_was_made_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sink = sink(&dir);
+    sink.publish(&batch(1000, vec![part(0, "a,1\n")])).unwrap();
+    let mut origin = |change: fn(&mut Batch)| {
+        let mut other = batch(1000, vec![part(0, "a,2\n")]);
+        change(&mut other);
+        match sink.publish(&other) {
+            Err(SinkError::Conflict { origin, .. }) => origin,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(origin(|_| ()), Origin::Same);
+    let reverse = |batch: &mut Batch| batch.inputs = batch.inputs.iter().rev().cloned().collect();
+    assert_eq!(origin(reverse), Origin::Same);
+    assert_eq!(origin(|batch| batch.plan += 1), Origin::OtherProgram);
+    assert_eq!(origin(|batch| batch.inputs = batch.inputs[1..].into()), Origin::OtherInput);
 }
 
 /// A file system of a few pages, if this process may mount one.

@@ -1,11 +1,11 @@
 //! The manifest of a published batch: what it holds and what it was made from.
 //!
 //! Two manifests agree when readers would see the same records: same parts, same content. What they
-//! were made from is told, not compared.
+//! were made from is told, and decides nothing but what is said of two that do not agree.
 
 use serde::{Deserialize, Serialize};
 
-use super::Batch;
+use super::{Batch, Origin};
 
 /// The name of the manifest in the directory of its batch.
 pub(super) const FILE: &str = "_manifest.json";
@@ -32,7 +32,7 @@ pub(super) struct PartRow {
     pub(super) xxh3: String,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct InputRow {
     source: String,
     split: String,
@@ -80,6 +80,20 @@ impl Manifest {
             return Err(format!("it has version {}, not {VERSION}", manifest.version));
         }
         Ok(manifest)
+    }
+
+    /// What `there` was made from, beside this one.
+    pub(super) fn origin(&self, there: &Self) -> Origin {
+        let sorted = |manifest: &Self| {
+            let mut rows = manifest.inputs.clone();
+            rows.sort_unstable();
+            rows
+        };
+        match (self.plan == there.plan, sorted(self) == sorted(there)) {
+            (false, _) => Origin::OtherProgram,
+            (true, false) => Origin::OtherInput,
+            (true, true) => Origin::Same,
+        }
     }
 
     /// How the content of `there` differs from this one, if it does.

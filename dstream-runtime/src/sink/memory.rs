@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Batch, Part, Sink, SinkError};
+use super::{Batch, Origin, Part, Sink, SinkError};
 use crate::record::Format;
 use crate::time::BatchTime;
 
@@ -50,7 +50,8 @@ impl Sink for MemorySink {
                     return Ok(());
                 }
                 let why = format!("{} parts then, {} now", entry.get().len(), parts.len());
-                Err(SinkError::Conflict { time: batch.time, what: self.name.clone(), why })
+                let (what, origin) = (self.name.clone(), Origin::Unknown);
+                Err(SinkError::Conflict { time: batch.time, what, why, origin })
             }
         }
     }

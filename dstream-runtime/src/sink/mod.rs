@@ -4,12 +4,15 @@
 //! there and the batch is committed, the batch is published, once, whole, in batch order.
 
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod manifest;
 mod memory;
 mod staging;
 mod stdout;
 mod url;
 
+use std::io;
 use std::sync::Arc;
 
 pub use memory::{MemorySink, Published};
@@ -54,7 +57,8 @@ pub trait Sink: Send {
     /// content is a success (a batch may run again after a restart).
     ///
     /// # Errors
-    /// When it cannot be written; nothing of the batch is visible then.
+    /// When it cannot be written. Nothing of the batch is visible then, or it may be given again and is
+    /// made visible once all the same; if the error [may pass](SinkError::may_pass), it will be.
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError>;
 
     /// Whether `publish` never waits for I/O, so that it may run on the engine's thread.
@@ -128,7 +132,7 @@ pub enum SinkError {
         error: Arc<std::io::Error>,
     },
     /// The batch was published before with other content.
-    #[error("batch {time} of {what} was published before with other content: {why}")]
+    #[error("batch {time} of {what} was published before with other content: {why}{}", origin.said())]
     Conflict {
         /// The batch.
         time: BatchTime,
@@ -136,6 +140,8 @@ pub enum SinkError {
         what: String,
         /// How the two differ.
         why: String,
+        /// What the one before was made from.
+        origin: Origin,
     },
     /// Whoever read the output has gone: nothing more can be delivered, and nothing is wrong.
     #[error("{what} was closed by its reader")]
@@ -143,6 +149,49 @@ pub enum SinkError {
         /// The output.
         what: String,
     },
+}
+
+impl SinkError {
+    /// Whether the same batch may be taken a moment later: a disk that is full, a directory that is not
+    /// there. What depends on the batch or on what is there already stays as it is.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Io { error, .. } => !matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData
+                    | io::ErrorKind::InvalidInput
+                    | io::ErrorKind::InvalidFilename
+                    | io::ErrorKind::Unsupported
+            ),
+            Self::Url { .. } | Self::Conflict { .. } | Self::Closed { .. } => false,
+        }
+    }
+}
+
+/// What a batch was made from that is there already with other content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The same program and the same input: one of the two results depends on something else.
+    Same,
+    /// Another program, by the hash of its plan.
+    OtherProgram,
+    /// The same program, and other input or another number of partitions.
+    OtherInput,
+    /// Nobody has written it down.
+    Unknown,
+}
+
+impl Origin {
+    /// For people, as the end of a sentence.
+    fn said(self) -> &'static str {
+        match self {
+            Self::Same => ", by this program from the same input",
+            Self::OtherProgram => ", by another program",
+            Self::OtherInput => ", from other input or with other --partitions",
+            Self::Unknown => "",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +213,27 @@ mod tests {
             bytes: Arc::new(lines.as_bytes().to_vec()),
             header: Arc::from(b"key,n".as_slice()),
         }
+    }
+
+    #[test]
+    fn what_depends_on_the_outside_may_pass() {
+        let io = |kind: io::ErrorKind| SinkError::Io {
+            doing: "write",
+            what: "part".into(),
+            error: Arc::new(kind.into()),
+        };
+        for passing in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied] {
+            assert!(io(passing).may_pass());
+        }
+        assert!(io(io::ErrorKind::NotFound).may_pass());
+        let eio = SinkError::Io {
+            doing: "sync",
+            what: "part".into(),
+            error: Arc::new(io::Error::from_raw_os_error(5)),
+        };
+        assert!(eio.may_pass());
+        assert!(!io(io::ErrorKind::InvalidData).may_pass());
+        assert!(!SinkError::Closed { what: "it".into() }.may_pass());
     }
 
     #[test]

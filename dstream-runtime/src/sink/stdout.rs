@@ -18,6 +18,9 @@ pub(super) struct StreamSink {
     header: bool,
     /// Whether a batch begins with a line that says what it is, for people.
     titled: bool,
+    /// How much of a batch is written that could not be written whole: the rest follows when it is given
+    /// again.
+    written: usize,
 }
 
 impl StreamSink {
@@ -27,7 +30,8 @@ impl StreamSink {
     }
 
     pub(super) fn stdout(name: &str, format: Format, header: bool) -> Self {
-        Self { name: name.to_owned(), out: Box::new(io::stdout()), format, header, titled: false }
+        let (name, out) = (name.to_owned(), Box::new(io::stdout()));
+        Self { name, out, format, header, titled: false, written: 0 }
     }
 
     fn error(&self, error: io::Error) -> SinkError {
@@ -39,35 +43,57 @@ impl StreamSink {
     }
 }
 
+impl StreamSink {
+    /// What a batch is on the stream; nothing if it has no records.
+    fn text(&self, batch: &Batch) -> Vec<u8> {
+        let mut parts: Vec<_> = batch.parts.iter().filter(|p| !p.bytes.is_empty()).collect();
+        parts.sort_by_key(|part| part.partition);
+        let Some(first) = parts.first() else {
+            return Vec::new();
+        };
+        let len = parts.iter().map(|part| part.bytes.len()).sum::<usize>();
+        let mut bytes = Vec::with_capacity(len + first.header.len() + 1);
+        if self.titled {
+            bytes.extend_from_slice(format!("{} at {}:\n", self.name, batch.time).as_bytes());
+        }
+        if self.header && !first.header.is_empty() {
+            bytes.extend_from_slice(&first.header);
+            bytes.push(b'\n');
+        }
+        parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes));
+        bytes
+    }
+
+    /// Writes as much as can be written, and counts it.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        while self.written < bytes.len() {
+            match self.out.write(&bytes[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => self.written += written,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.flush()
+    }
+}
+
 impl Sink for StreamSink {
     fn format(&self) -> Option<Format> {
         Some(self.format)
     }
 
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
-        let mut parts: Vec<_> = batch.parts.iter().filter(|p| !p.bytes.is_empty()).collect();
-        parts.sort_by_key(|part| part.partition);
-        let Some(first) = parts.first() else {
-            return Ok(());
+        let mut parts = batch.parts.iter().filter(|p| !p.bytes.is_empty());
+        let plain = !self.titled && !self.header;
+        // A single part is written as it lies there.
+        let result = match (parts.next(), parts.next()) {
+            (None, _) => return Ok(()),
+            (Some(only), None) if plain => self.write(&only.bytes),
+            _ => self.write(&self.text(batch)),
         };
-        let header = self.header && !first.header.is_empty();
-        let plain = !header && !self.titled;
-        let written = if let ([only], true) = (parts.as_slice(), plain) {
-            self.out.write_all(&only.bytes)
-        } else {
-            let len = parts.iter().map(|part| part.bytes.len()).sum::<usize>();
-            let mut bytes = Vec::with_capacity(len + first.header.len() + 1);
-            if self.titled {
-                bytes.extend_from_slice(format!("{} at {}:\n", self.name, batch.time).as_bytes());
-            }
-            if header {
-                bytes.extend_from_slice(&first.header);
-                bytes.push(b'\n');
-            }
-            parts.iter().for_each(|part| bytes.extend_from_slice(&part.bytes));
-            self.out.write_all(&bytes)
-        };
-        written.and_then(|()| self.out.flush()).map_err(|error| self.error(error))?;
+        result.map_err(|error| self.error(error))?;
+        self.written = 0;
         self.header = false;
         Ok(())
     }
@@ -129,6 +155,7 @@ mod tests {
             format: Format::Csv,
             header,
             titled: false,
+            written: 0,
         }
     }
 
@@ -148,6 +175,44 @@ mod tests {
         let mut sink = StreamSink { titled: true, ..sink(writes.clone(), false) };
         sink.publish(&batch(1000, vec![part(0, "a,1\n")])).unwrap();
         assert_eq!(*writes.0.lock().unwrap(), ["counts at 1000 ms:\na,1\n"]);
+    }
+
+    /// Takes three bytes at a time, and every second time none.
+    #[derive(Clone, Default)]
+    struct Slow {
+        taken: Arc<Mutex<Vec<u8>>>,
+        refuses: bool,
+    }
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.refuses = !self.refuses;
+            if self.refuses {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let taken = bytes.len().min(3);
+            self.taken.lock().unwrap().extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_batch_that_is_given_again_goes_on_where_it_was() {
+        let slow = Slow::default();
+        let mut sink = sink(slow.clone(), true);
+        let mut tries = 0;
+        for parts in [vec![part(1, "c,3\n"), part(0, "a,1\n")], vec![part(0, "d,4\n")]] {
+            let batch = batch(1000, parts);
+            while let Err(error) = sink.publish(&batch) {
+                assert!(error.may_pass(), "{error}");
+                tries += 1;
+            }
+        }
+        assert!(tries > 5, "{tries}");
+        assert_eq!(*slow.taken.lock().unwrap(), b"key,n\na,1\nc,3\nd,4\n");
     }
 
     #[test]

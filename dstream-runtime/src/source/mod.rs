@@ -23,6 +23,8 @@ mod decode;
 #[cfg(test)]
 mod elsewhere;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod generate;
 mod lines;
 mod memory;
@@ -73,6 +75,32 @@ pub enum OnError {
     Skip,
     /// It stops the job.
     Stop,
+}
+
+/// What happens with a record for which a function of the program panics: the option `on_panic=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnPanic {
+    /// Its task is tried again, and then stops the job.
+    #[default]
+    Stop,
+    /// It goes to the dead letters and is counted.
+    DeadLetter,
+}
+
+/// What happens with records that cannot be processed: options that every source has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// If they cannot be parsed.
+    pub on_error: OnError,
+    /// If a function of the program panics for them.
+    pub on_panic: OnPanic,
+}
+
+/// What the URL of a source says about records that cannot be processed. One that is malformed says nothing:
+/// whoever opens it hears what is wrong.
+#[must_use]
+pub fn policy(url: &str) -> Policy {
+    url::SourceUrl::parse(url).and_then(|url| url.policy()).unwrap_or_default()
 }
 
 /// What [`open`] knows.

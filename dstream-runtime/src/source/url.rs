@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use super::{OnError, OpenOptions, SourceError};
+use super::{OnError, OnPanic, OpenOptions, Policy, SourceError};
 use crate::record::Format;
 
 /// A URL, taken apart.
@@ -122,14 +122,22 @@ impl SourceUrl {
         })
     }
 
-    /// The option `on_error`, which every scheme has.
-    pub(super) fn on_error(&self) -> Result<OnError, SourceError> {
-        let chosen = self.value("on_error", "`skip` or `stop`", |text| match text {
+    /// The options `on_error` and `on_panic`, which every scheme has.
+    pub(super) fn policy(&self) -> Result<Policy, SourceError> {
+        let on_error = self.value("on_error", "`skip` or `stop`", |text| match text {
             "skip" => Some(OnError::Skip),
             "stop" => Some(OnError::Stop),
             _ => None,
         })?;
-        Ok(chosen.unwrap_or_default())
+        let on_panic = self.value("on_panic", "`stop` or `dead_letter`", |text| match text {
+            "stop" => Some(OnPanic::Stop),
+            "dead_letter" => Some(OnPanic::DeadLetter),
+            _ => None,
+        })?;
+        Ok(Policy {
+            on_error: on_error.unwrap_or_default(),
+            on_panic: on_panic.unwrap_or_default(),
+        })
     }
 
     /// The option `header`, which every scheme has, but only for CSV.
@@ -264,7 +272,12 @@ mod tests {
         assert_eq!(url.count("m", 1, u64::MAX).unwrap(), None);
         assert_eq!(url.flag("follow").unwrap(), Some(true));
         assert_eq!(url.flag("header").unwrap(), Some(false));
-        assert_eq!(url.on_error().unwrap(), OnError::Stop);
+        assert_eq!(url.policy().unwrap().on_error, OnError::Stop);
+        assert_eq!(url.policy().unwrap().on_panic, OnPanic::Stop);
+        let glob = SourceUrl::parse("part-?.txt?on_panic=dead_letter").unwrap();
+        assert_eq!(glob.policy().unwrap().on_panic, OnPanic::DeadLetter);
+        let wrong = SourceUrl::parse("x?on_panic=skip").unwrap();
+        assert!(wrong.policy().unwrap_err().to_string().contains("`dead_letter`"));
         assert!(url.count("n", 1, 10).unwrap_err().to_string().contains("from 1 to 10"));
         assert!(url.size("n", 2000).is_err());
         assert!(url.flag("n").is_err());

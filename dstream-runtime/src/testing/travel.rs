@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::block::{Block, Door};
 use crate::exec::job::BuiltJob;
+use crate::exec::poison::Poisoned;
 use crate::exec::stage::RunStage;
 use crate::exec::task::{Made, SavedState, State, TailMade, TaskContext, TaskError};
 use crate::id::TailId;
@@ -34,6 +35,10 @@ impl RunStage for Travelling {
             }
         }
         Ok(made)
+    }
+
+    fn sift(&self, cx: &TaskContext<'_>) -> Result<Poisoned, TaskError> {
+        self.0.sift(cx)
     }
 
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {

@@ -13,6 +13,8 @@ mod losses;
 mod network;
 mod pushed;
 mod recovery;
+mod refusals;
 mod restarts;
+mod savepoints;
 mod steady;
 mod trust;

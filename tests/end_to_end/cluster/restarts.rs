@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use super::crew::{Cluster, Tap};
 use crate::job::{Job, Running};
 
-const WORDS: &str = "generate://words?records=40000&batch_records=500";
+pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500";
 
 /// `word_count` with one output in files below `dir`, and one that has to be read.
 pub(super) fn of_words(job: Job, dir: &Path) -> Job {

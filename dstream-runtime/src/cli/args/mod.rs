@@ -13,7 +13,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
 pub(super) use bind::bindings;
 pub(super) use cluster::{ClusterArgs, Role, Switch, TargetArgs};
-pub(super) use verb::{FormArgs, Holder, PlanArgs, SendArgs, TokenArgs, Verb};
+pub(super) use verb::{FormArgs, Holder, PlanArgs, SavepointArgs, SendArgs, TokenArgs, Verb};
 
 use super::value::{count, interval};
 use crate::job::AnyJob;
@@ -33,9 +33,14 @@ pub(super) struct EngineArgs {
     pub sources: Vec<String>,
 
     /// Write an output to somewhere else: `text+file://DIR`, `csv+file://DIR`, `json+file://DIR`,
-    /// `stdout:`, `none:`; `NAME.dead` takes the records of a source that could not be read
+    /// `stdout:`, `none:`; `NAME.dead` takes the records of a source that are set aside
     #[arg(long = "sink", value_name = "NAME=URL")]
     pub sinks: Vec<String>,
+
+    /// For how long an output that refuses a batch, since its disk is full for instance, is tried again
+    /// before the job stops
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = interval)]
+    pub sink_patience: std::time::Duration,
 
     /// Length of a batch, instead of the program's: `500ms`, `2s`
     #[arg(long, value_parser = interval)]

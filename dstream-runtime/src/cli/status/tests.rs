@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::driver::cluster::{
-    BatchStatus, OutputStatus, PublishedStatus, ReceiverStatus, SourceStatus,
+    BatchStatus, OutputStatus, PublishedStatus, ReceiverStatus, RefusedStatus, SourceStatus,
 };
 use crate::id::{BatchSeq, Epoch};
 use crate::time::BatchTime;
@@ -40,6 +40,7 @@ fn example() -> ClusterStatus {
         }),
         delay_ms: Some(1250),
         cause: Some("batch 812 waits for 3 tasks on worker w2 (stage counts)".to_owned()),
+        refused: None,
         batches: vec![BatchStatus {
             batch: BatchSeq(812),
             phase: "running".to_owned(),
@@ -84,8 +85,8 @@ page_views: running, for 2 min 5 s on 10.0.0.1:7077; epoch 3, 8 partitions, batc
 last published: batch 811 at 811000 ms, 8.12 ms to process, delay 12 ms
 late by 1.2 s: batch 812 waits for 3 tasks on worker w2 (stage counts)
 sources
-  NAME      RECORDS  PER SECOND    BYTES  UNREADABLE  FROM
-  views  12,345,678     100,123  3.0 GiB           0  tcp://0.0.0.0:9000
+  NAME      RECORDS  PER SECOND    BYTES  SET ASIDE  FROM
+  views  12,345,678     100,123  3.0 GiB          0  tcp://0.0.0.0:9000
 outputs
   NAME    RECORDS  TO
   counts       17  csv+file://out
@@ -169,4 +170,18 @@ fn times_as_people_say_them() {
     ] {
         assert_eq!(time(ms), text);
     }
+}
+
+#[test]
+fn an_output_that_refuses_a_batch_is_named_with_the_reason() {
+    let refused = RefusedStatus {
+        output: "counts".to_owned(),
+        batch: BatchSeq(812),
+        for_ms: 4200,
+        tries: 6,
+        why: "cannot write out/812000: disk full".to_owned(),
+    };
+    let text = status(&ClusterStatus { refused: Some(refused), ..example() });
+    let line = "output `counts` has refused batch 812 6 times in 4.2 s: cannot write out/812000: disk full\n";
+    assert!(text.contains(line), "{text}");
 }

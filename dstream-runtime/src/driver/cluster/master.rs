@@ -8,6 +8,7 @@ mod hear;
 mod members;
 mod receivers;
 mod reopen;
+mod savepoint;
 mod say;
 mod status;
 
@@ -19,7 +20,8 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use self::members::Members;
 use self::receivers::Receivers;
-use self::reopen::reopen;
+use self::reopen::{Reopened, reopen};
+use self::savepoint::Savepoints;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths};
@@ -89,7 +91,14 @@ pub(super) fn serve(
         Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
     };
-    let (saves, written) = opened.unzip();
+    let (saves, written, savepoints) = match opened {
+        Some(Reopened { saves, store, written }) => {
+            let savepoints =
+                Savepoints::new(store, saves.clone(), plan, job.stages.clone(), sender.clone());
+            (Some(saves), Some(written), Some(savepoints))
+        }
+        None => (None, None, None),
+    };
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
@@ -128,7 +137,8 @@ pub(super) fn serve(
     };
     let urls = answer::Urls::of(&job);
     let result = std::thread::scope(|scope| {
-        let opened = Opened { sources, sinks, outputs, dead_sinks };
+        let patience = options.patience;
+        let opened = Opened { sources, sinks, outputs, dead_sinks, patience };
         let ends = Ends::start(scope, plan, settings.partitions, opened, &sender)?;
         let stop_now = stop.connect(sender.clone());
         let driver = Driver {
@@ -138,6 +148,7 @@ pub(super) fn serve(
             members: Members::new(term),
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
             saves,
+            savepoints,
             parted: VecDeque::new(),
             lease: options.lease,
             alive: options.checkpoint.map(|_| Instant::now()),
@@ -200,6 +211,8 @@ struct Driver<'e> {
     started: Instant,
     /// Where workers bring states into safety.
     saves: Option<Saves>,
+    /// What is needed to make savepoints, where there is a journal.
+    savepoints: Option<Savepoints>,
     receivers: Receivers,
     /// Connections between workers that have ended, oldest first.
     parted: VecDeque<Parted>,
@@ -228,15 +241,18 @@ impl Driver<'_> {
         loop {
             self.turn();
             if let Some(outcome) = self.master.take_outcome() {
+                self.end_savepoint(events);
                 self.dismiss_all(&self.farewell(&outcome));
                 let outcome = self.with_name(outcome);
                 return self.master.end(outcome);
             }
             if let Some(error) = self.fatal.take() {
+                self.end_savepoint(events);
                 self.dismiss_all(&MasterNote::Over);
                 return Err(error.into());
             }
             if self.ended {
+                self.end_savepoint(events);
                 self.dismiss_all(&MasterNote::Over);
                 return Ok(self.master.break_off());
             }
@@ -312,8 +328,8 @@ impl Driver<'_> {
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
                 Asks::Slow(worker, factor, partitions) => self.slow(worker, factor, partitions),
                 Asks::Obsolete(saved) => {
-                    if let Some(saves) = &self.saves {
-                        saves.remove(&saved);
+                    if let Some(savepoints) = &mut self.savepoints {
+                        savepoints.obsolete(saved);
                     }
                 }
             }
@@ -324,7 +340,12 @@ impl Driver<'_> {
         match event {
             Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
             Event::Published { batch, result } => self.master.published(batch, result),
-            Event::Journal(news) => self.master.written(news),
+            Event::Journal(news) => {
+                self.master.written(news);
+                self.write_savepoint();
+            }
+            Event::Savepoint(written) => self.has_savepoint(written),
+            Event::Refused { batch, refused } => self.master.refused(batch, refused),
             Event::Ended { worker, why } => {
                 let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));
                 if let Some(peer) = peer {

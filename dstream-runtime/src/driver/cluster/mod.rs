@@ -9,6 +9,8 @@ mod arrivals;
 mod ask;
 mod client;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod master;
 mod news;
 mod note;
@@ -21,15 +23,15 @@ mod worker;
 
 pub(crate) use client::identity as client_identity;
 
-pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply};
+pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply, SavepointReport};
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};
 pub use setup::{JobSetup, MasterOptions, WorkerOptions};
 pub use standby::{StandbyNews, stand_by};
 pub use status::{
-    BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus, SourceStatus,
-    Standing, WorkerStatus,
+    BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus,
+    RefusedStatus, SourceStatus, Standing, WorkerStatus,
 };
 
 use std::io::Read;

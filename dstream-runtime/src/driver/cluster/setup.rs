@@ -67,6 +67,8 @@ pub struct MasterOptions {
     /// About how often states are saved: then the partitions of a worker that is lost go on elsewhere. None:
     /// the job ends with such a worker.
     pub checkpoint: Option<Duration>,
+    /// The savepoint that the job begins with: its URL or path, or its name if it lies in the store.
+    pub from: Option<String>,
     /// Whether tasks that are late are run on other workers too; only where states are saved.
     pub speculate: bool,
     /// What it ships to its workers.
@@ -78,6 +80,8 @@ pub struct MasterOptions {
     pub in_flight: u32,
     /// How often a task is run before the job gives up.
     pub attempts: u32,
+    /// For how long an output that refuses a batch is tried again before the job gives up.
+    pub patience: Duration,
     /// Per source the output of its dead letters, if it has one, which gets JSON lines; may be shorter
     /// than the list of sources.
     pub dead_letters: Vec<Option<Box<dyn Sink>>>,
@@ -101,9 +105,11 @@ impl fmt::Debug for MasterOptions {
             .field("store", &self.store)
             .field("workers", &self.workers)
             .field("lease", &self.lease)
+            .field("from", &self.from)
             .field("setup", &self.setup)
             .field("in_flight", &self.in_flight)
             .field("attempts", &self.attempts)
+            .field("patience", &self.patience)
             .finish_non_exhaustive()
     }
 }

@@ -40,6 +40,9 @@ pub struct ClusterStatus {
     pub delay_ms: Option<u64>,
     /// What the oldest batch in flight waits for, in words; what a delay comes from.
     pub cause: Option<String>,
+    /// The output that does not take a batch and is tried again, if there is one: why nothing is published.
+    #[serde(default)]
+    pub refused: Option<RefusedStatus>,
     /// Batches in flight, oldest first.
     pub batches: Vec<BatchStatus>,
     /// Per source of the plan.
@@ -112,7 +115,7 @@ pub struct SourceStatus {
     pub bytes: u64,
     /// Records per second, lately.
     pub records_per_second: f64,
-    /// Records that could not be read.
+    /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead_letters: u64,
 }
 
@@ -125,6 +128,21 @@ pub struct OutputStatus {
     pub url: String,
     /// Records in published batches.
     pub records: u64,
+}
+
+/// An output that does not take a batch and is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedStatus {
+    /// Its name.
+    pub output: String,
+    /// The batch.
+    pub batch: BatchSeq,
+    /// How long ago it has refused it for the first time.
+    pub for_ms: u64,
+    /// How often since.
+    pub tries: u32,
+    /// Why, the last time.
+    pub why: String,
 }
 
 /// Where a worker stands in its cluster.

@@ -385,7 +385,9 @@ impl Driver<'_> {
             // A worker cuts no source and publishes nothing.
             Event::Cut { .. }
             | Event::Published { .. }
+            | Event::Refused { .. }
             | Event::Journal(_)
+            | Event::Savepoint(_)
             | Event::Ended { .. } => {}
         }
     }

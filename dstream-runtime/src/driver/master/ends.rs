@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::Scope;
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
@@ -24,6 +25,8 @@ pub(in crate::driver) struct Opened {
     pub(in crate::driver) outputs: Vec<OutputSetting>,
     /// Per source the index of the sink of its dead letters.
     pub(in crate::driver) dead_sinks: Vec<Option<usize>>,
+    /// For how long a sink that refuses a batch is tried again.
+    pub(in crate::driver) patience: Duration,
 }
 
 /// Where data enters and leaves.
@@ -47,7 +50,7 @@ impl Ends {
         opened: Opened,
         events: &Sender<Event>,
     ) -> Result<Self, JobError> {
-        let Opened { sources, sinks, outputs, dead_sinks } = opened;
+        let Opened { sources, sinks, outputs, dead_sinks, patience } = opened;
         let thread = |name: String| std::thread::Builder::new().name(name);
         let failed = |what: String| move |error| JobError::Thread { what, error: Arc::new(error) };
         let live = sources.iter().map(|source| !source.bounded()).collect();
@@ -61,7 +64,7 @@ impl Ends {
             intakes.push(intake.map_err(failed(format!("source `{}`", row.name)))?);
         }
         let spawn = |serve| thread("dstream-publish".into()).spawn_scoped(scope, serve).map(drop);
-        let publisher = Publisher::new(sinks, events.clone(), spawn);
+        let publisher = Publisher::new(sinks, patience, events.clone(), spawn);
         let publisher = publisher.map_err(failed("the outputs".into()))?;
         Ok(Self { intakes, live, publisher, outputs, dead_sinks })
     }

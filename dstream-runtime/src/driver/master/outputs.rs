@@ -1,11 +1,36 @@
-//! Publishing batches, and telling of them.
+//! Publishing batches, and telling of them, and of outputs that refuse them.
+
+use std::time::Instant;
 
 use super::Master;
-use super::publish::PublishError;
+use super::publish::{PublishError, Refused};
+use crate::driver::cluster::RefusedStatus;
 use crate::driver::error::{JobError, Place};
 use crate::driver::report::BatchReport;
 use crate::id::{BatchSeq, OperatorId, OutputId};
 use crate::sched::MasterEvent;
+use crate::sink::{Origin, SinkError};
+
+/// An output that has refused the batch that is being published, and is tried again.
+pub(super) struct Refusing {
+    output: String,
+    batch: BatchSeq,
+    since: Instant,
+    tries: u32,
+    why: String,
+}
+
+impl Refusing {
+    pub(super) fn status(&self) -> RefusedStatus {
+        RefusedStatus {
+            output: self.output.clone(),
+            batch: self.batch,
+            for_ms: self.since.elapsed().as_millis() as u64,
+            tries: self.tries,
+            why: self.why.clone(),
+        }
+    }
+}
 
 impl Master<'_> {
     pub(super) fn publish(&mut self, seq: BatchSeq) {
@@ -26,41 +51,67 @@ impl Master<'_> {
         }
     }
 
-    pub(in crate::driver) fn published(
-        &mut self,
-        seq: BatchSeq,
-        result: Result<(), (usize, PublishError)>,
-    ) {
+    pub(in crate::driver) fn published(&mut self, seq: BatchSeq, result: Result<(), Refused>) {
+        let refusing = self.refusing.take();
         let event = match result {
             Ok(()) => {
+                if let Some(Refusing { output, batch, since, .. }) = refusing {
+                    let seconds = since.elapsed().as_secs_f64();
+                    self.warn(&format!(
+                        "output `{output}` has taken {batch} now, {seconds:.1} s after it was first refused"
+                    ));
+                }
                 self.report(seq);
                 MasterEvent::Published { batch: seq }
             }
-            Err((sink, error)) => {
-                let error = self.refused(seq, sink, error);
+            Err(refused) => {
+                let output = OutputId(refused.sink as u16);
+                let error = self.not_published(seq, refused);
                 let message = error.to_string();
                 self.failed(seq, error);
-                MasterEvent::PublishFailed { batch: seq, output: OutputId(sink as u16), message }
+                MasterEvent::PublishFailed { batch: seq, output, message }
             }
         };
         self.handle(event);
     }
 
-    fn refused(&self, seq: BatchSeq, sink: usize, error: PublishError) -> JobError {
-        let (name, operator) = match self.plan.outputs.get(sink) {
-            Some(row) => (row.name.to_owned(), row.operator),
-            None => {
-                let source = self.ends.dead_sinks.iter().position(|of| *of == Some(sink));
-                let row = source.and_then(|source| self.plan.sources.get(source));
-                let operator = row.map_or(OperatorId(u16::MAX), |row| row.operator);
-                (format!("{}.dead", row.map_or("", |row| row.name)), operator)
+    /// An output has refused a batch and will be given it again: said once.
+    pub(in crate::driver) fn refused(&mut self, batch: BatchSeq, refused: Refused) {
+        let Refused { sink, error, tries } = refused;
+        let PublishError::Sink(error) = error else { return };
+        let (output, _) = self.output(sink);
+        let why = error.to_string();
+        let since = match self.refusing.take() {
+            Some(before) if before.output == output && before.batch == batch => before.since,
+            _ => {
+                self.warn(&format!("output `{output}` refuses {batch}: {why}; it is tried again"));
+                Instant::now()
             }
         };
+        self.refusing = Some(Refusing { output, batch, since, tries, why });
+    }
+
+    /// The name of a sink's output, and the operator that defines it.
+    fn output(&self, sink: usize) -> (String, OperatorId) {
+        if let Some(row) = self.plan.outputs.get(sink) {
+            return (row.name.to_owned(), row.operator);
+        }
+        let source = self.ends.dead_sinks.iter().position(|of| *of == Some(sink));
+        let row = source.and_then(|source| self.plan.sources.get(source));
+        let operator = row.map_or(OperatorId(u16::MAX), |row| row.operator);
+        (format!("{}.dead", row.map_or("", |row| row.name)), operator)
+    }
+
+    fn not_published(&self, seq: BatchSeq, refused: Refused) -> JobError {
+        let Refused { sink, error, tries } = refused;
+        let (name, operator) = self.output(sink);
+        let time = self.timetable.end(seq);
+        let at = Box::new(Place::operator(self.plan, operator));
         match error {
-            PublishError::Sink(error) => {
-                let at = Box::new(Place::operator(self.plan, operator));
-                JobError::Output { name, at, time: self.timetable.end(seq), error }
+            PublishError::Sink(SinkError::Conflict { why, origin: Origin::Same, .. }) => {
+                JobError::Determinism { name, at, time, why }
             }
+            PublishError::Sink(error) => JobError::Output { name, at, time, tries, error },
             PublishError::Panic(panic) => {
                 JobError::Broken { what: format!("output `{name}`"), panic }
             }

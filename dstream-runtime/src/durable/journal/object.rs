@@ -19,30 +19,30 @@ use xxhash_rust::xxh3::Xxh3;
 
 const MAGIC: &[u8; 8] = b"dstreamJ";
 const VERSION: u32 = 1;
-pub(super) const HEADER: usize = 64;
+pub(in crate::durable) const HEADER: usize = 64;
 const NO_BASE: u64 = u64::MAX;
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::durable) enum Kind {
     Entries,
     Snapshot,
 }
 
 /// What is known of an object beside its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) kind: Kind,
-    pub(super) plan: u64,
-    pub(super) term: u64,
-    pub(super) seq: u64,
+pub(in crate::durable) struct Header {
+    pub(in crate::durable) kind: Kind,
+    pub(in crate::durable) plan: u64,
+    pub(in crate::durable) term: u64,
+    pub(in crate::durable) seq: u64,
     /// The newest snapshot before it: what it builds on, and evidence that there was one.
-    pub(super) base: Option<u64>,
+    pub(in crate::durable) base: Option<u64>,
 }
 
 /// Why bytes are no object that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(in crate::durable) enum Flaw {
     /// They are not what was written.
     Damaged(&'static str),
     /// They are whole, but of another version of the format.
@@ -54,15 +54,16 @@ pub(super) fn name(seq: u64) -> String {
     format!("journal/{seq:016}")
 }
 
-/// The number in a name, if it is one of an object.
+/// The number in a name, if it is one of an object. One of more digits is none of ours, and there would be
+/// no number behind the last.
 pub(super) fn number(object: &str) -> Option<u64> {
     let seq = object.strip_prefix("journal/")?.parse().ok()?;
-    (name(seq) == object).then_some(seq)
+    (name(seq) == object && object.len() == name(0).len()).then_some(seq)
 }
 
 impl Header {
     /// The header's bytes, for this body.
-    pub(super) fn seal(&self, body: &[u8]) -> [u8; HEADER] {
+    pub(in crate::durable) fn seal(&self, body: &[u8]) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         let kind: u32 = match self.kind {
             Kind::Entries => 1,
@@ -90,7 +91,7 @@ fn checksum(header: &[u8], body: &[u8]) -> u64 {
 }
 
 /// Takes an object apart.
-pub(super) fn decode(seq: u64, bytes: &[u8]) -> Result<(Header, &[u8]), Flaw> {
+pub(in crate::durable) fn decode(seq: u64, bytes: &[u8]) -> Result<(Header, &[u8]), Flaw> {
     if bytes.is_empty() {
         return Err(Flaw::Damaged("it is empty"));
     }
@@ -153,7 +154,8 @@ mod tests {
     fn names_are_in_the_order_of_numbers_and_read_back() {
         assert!(name(9) < name(10));
         assert_eq!(number(&name(12)), Some(12));
-        for other in ["journal/12", "journal/x", "terms/0000000000000012", ""] {
+        let last = format!("journal/{}", u64::MAX);
+        for other in ["journal/12", "journal/x", "terms/0000000000000012", "", last.as_str()] {
             assert_eq!(number(other), None);
         }
     }

@@ -3,14 +3,15 @@
 use std::marker::PhantomData;
 
 use super::TaskContext;
-use crate::exec::stage::Head;
+use crate::exec::poison::{Poisoned, each_line};
+use crate::exec::stage::{Head, Trial};
 use crate::exec::task::{DeadLetter, TaskError};
 use crate::record::Record;
-use crate::source::{Decode, DecodeScratch};
+use crate::source::{Decode, DecodeScratch, Input, OnError, OnPanic, Policy};
 
 /// Decodes a source's input with `D`.
 pub struct SourceHead<D> {
-    pub(crate) stop_on_error: bool,
+    pub(crate) policy: Policy,
     pub(crate) decode: PhantomData<fn() -> D>,
 }
 
@@ -25,32 +26,63 @@ impl<D: Decode> Head for SourceHead<D> {
     ) -> Result<(), TaskError> {
         let Some(input) = cx.source else { return Ok(()) };
         let mut scratch = DecodeScratch::default();
-        let made = &mut cx.made;
+        let (made, mut sieve) = (&mut cx.made, cx.poisoned.sieve());
+        let stops = self.policy.on_error == OnError::Stop;
         let mut refused: Option<TaskError> = None;
         input.data.read(&mut |piece| {
             made.bytes += piece.bytes.len() as u64;
-            let (records, dead) = (&mut made.records, &mut made.dead);
-            D::decode(
-                piece,
-                &mut scratch,
-                |view| {
-                    *records += 1;
-                    emit(view);
-                },
-                &mut |letter| {
-                    if self.stop_on_error && refused.is_none() {
-                        refused = Some(TaskError::DeadLetter(Box::new(DeadLetter {
-                            split: letter.split.to_owned(),
-                            position: letter.position,
-                            reason: letter.reason.clone(),
-                            text: String::from_utf8_lossy(letter.bytes).chars().take(200).collect(),
-                        })));
-                    }
-                    dead.add(letter.split, letter.position, letter.bytes, letter.reason);
-                },
-            );
+            let mut rest = Some(piece);
+            while let Some(piece) = rest.take() {
+                let (piece, left_out) = sieve.cut(piece);
+                let (records, dead) = (&mut made.records, &mut made.dead);
+                D::decode(
+                    piece,
+                    &mut scratch,
+                    |view| {
+                        *records += 1;
+                        emit(view);
+                    },
+                    &mut |letter| {
+                        if stops && refused.is_none() {
+                            let text = String::from_utf8_lossy(letter.bytes);
+                            refused = Some(TaskError::DeadLetter(Box::new(DeadLetter {
+                                split: letter.split.to_owned(),
+                                position: letter.position,
+                                reason: letter.reason.clone(),
+                                text: text.chars().take(200).collect(),
+                            })));
+                        }
+                        dead.add(letter.split, letter.position, letter.bytes, letter.reason);
+                    },
+                );
+                rest = left_out.map(|(line, rest)| {
+                    let reason = line.reason.to_owned();
+                    made.dead.add(piece.split, line.position, line.bytes, reason);
+                    rest
+                });
+            }
         })?;
         refused.map_or(Ok(()), Err)
+    }
+
+    fn sift(&self, input: &Input, each: &mut Trial<'_, D::Record>) -> Result<Poisoned, TaskError> {
+        let mut poisoned = Poisoned::default();
+        if self.policy.on_panic == OnPanic::Stop {
+            return Ok(poisoned);
+        }
+        let mut scratch = DecodeScratch::default();
+        let mut number = 0;
+        input.data.read(&mut |piece| {
+            each_line(piece, |line| {
+                let mut panic = None;
+                D::decode(line, &mut scratch, |view| panic = each(view).err(), &mut |_| {});
+                if let Some(panic) = panic {
+                    poisoned.add(number, &panic);
+                }
+                number += 1;
+            });
+        })?;
+        Ok(poisoned)
     }
 
     fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}

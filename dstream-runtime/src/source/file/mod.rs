@@ -64,7 +64,7 @@ struct Config {
 }
 
 const OPTIONS: &[&str] =
-    &["batch", "batch_records", "split", "follow", "max_line", "header", "on_error"];
+    &["batch", "batch_records", "split", "follow", "max_line", "header", "on_error", "on_panic"];
 
 /// A batch of a bounded source, unless the URL says otherwise.
 const BATCH: u64 = 64 << 20;
@@ -123,7 +123,7 @@ fn config(
         split: url.size("split", 1)?.unwrap_or(SPLIT),
         max_line: url.size("max_line", 1)?.unwrap_or(MAX_LINE),
         header: url.header(format, options)?,
-        on_error: url.on_error()?,
+        on_error: url.policy()?.on_error,
     };
     Ok((config, follow))
 }

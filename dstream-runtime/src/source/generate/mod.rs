@@ -56,7 +56,7 @@ pub(super) fn open(
             Batch::Rate { rate: rate.unwrap_or(RATE), interval: options.interval, carry: 0 }
         }
     };
-    let on_error = url.on_error()?;
+    let on_error = url.policy()?.on_error;
     Ok(Box::new(Generator { recipe, batch, next: 0, end: records, stopped: false, on_error }))
 }
 
@@ -71,7 +71,8 @@ pub(super) fn reread(
 
 /// What is made.
 fn recipe(url: &SourceUrl, format: Format, options: &OpenOptions) -> Result<Recipe, SourceError> {
-    const COMMON: [&str; 6] = ["rate", "seed", "records", "batch_records", "header", "on_error"];
+    const COMMON: [&str; 7] =
+        ["rate", "seed", "records", "batch_records", "header", "on_error", "on_panic"];
     const WORDS: [&str; 2] = ["words", "line"];
     const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
     let own = match url.place() {

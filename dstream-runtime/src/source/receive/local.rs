@@ -63,7 +63,7 @@ pub(in crate::source) fn open(
         let inbox = inbox.clone();
         Box::new(move |delivery| inbox.take_in(delivery))
     };
-    let on_error = url.on_error()?;
+    let on_error = url.policy()?.on_error;
     let receiver = http::receiver(url, format, options, deliver)?;
     Ok(Box::new(Local { receiver, inbox, on_error }))
 }

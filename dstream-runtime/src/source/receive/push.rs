@@ -76,7 +76,7 @@ impl PushSource {
         if !super::SCHEMES.contains(&url.scheme()) {
             return Err(url.fail(unknown("scheme of a receiver", url.scheme(), super::SCHEMES)));
         }
-        Ok(Self { source, on_error: url.on_error()?, book: Arc::default() })
+        Ok(Self { source, on_error: url.policy()?.on_error, book: Arc::default() })
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

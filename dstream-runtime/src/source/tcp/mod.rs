@@ -24,7 +24,7 @@ use super::url::SourceUrl;
 use super::{Cut, OnError, OpenOptions, Source, SourceError};
 use crate::record::Format;
 
-const OPTIONS: &[&str] = &["buffer", "max_line", "header", "on_error"];
+const OPTIONS: &[&str] = &["buffer", "max_line", "header", "on_error", "on_panic"];
 
 /// An input is about as large: small enough for a batch of a second to keep several cores busy.
 pub(super) const SPLIT: u64 = 256 << 10;
@@ -110,7 +110,7 @@ pub(super) fn open(
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
     url.allow(OPTIONS)?;
-    let (header, on_error) = (url.header(format, options)?, url.on_error()?);
+    let (header, on_error) = (url.header(format, options)?, url.policy()?.on_error);
     let Listening { listener, address, shared } = Listening::at(url, Sizes::of(url)?, header)?;
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = accept::start(listener, shared.clone(), watched, None)
@@ -126,7 +126,7 @@ pub(super) fn receiver(
     deliver: Deliver,
 ) -> Result<Receiver, SourceError> {
     url.allow(OPTIONS)?;
-    url.on_error()?;
+    url.policy()?;
     let header = url.header(format, options)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?;
     let Listening { listener, address, shared } = Listening::at(url, sizes, header)?;

@@ -47,6 +47,7 @@ impl Driver<'_> {
             published: progress.published,
             delay_ms: progress.delay_ms,
             cause: core.cause(&name),
+            refused: progress.refused,
             batches: core.batches.iter().map(batch).collect(),
             sources: sources
                 .map(|((row, read), url)| SourceStatus {

@@ -202,7 +202,8 @@ pub(super) fn counting(
 }
 
 pub(super) fn config() -> LocalConfig {
-    LocalConfig { partitions: 4, cores: 2, preview: 2, ..LocalConfig::default() }
+    let patience = Duration::ZERO;
+    LocalConfig { partitions: 4, cores: 2, preview: 2, patience, ..LocalConfig::default() }
 }
 
 /// What the first output of `counting` is for these batches.

@@ -32,7 +32,7 @@ use crate::record::Format;
 use crate::source::url::SourceUrl;
 use crate::source::{OpenOptions, SourceError};
 
-const OPTIONS: &[&str] = &["buffer", "max_line", "max_body", "header", "on_error"];
+const OPTIONS: &[&str] = &["buffer", "max_line", "max_body", "header", "on_error", "on_panic"];
 
 /// So many clients are connected at a time; the next ones wait in the kernel's queue.
 const CONNECTIONS: usize = 1024;
@@ -74,7 +74,7 @@ pub(super) fn receiver(
     deliver: Deliver,
 ) -> Result<Receiver, SourceError> {
     url.allow(OPTIONS)?;
-    url.on_error()?;
+    url.policy()?;
     let (place, path) = place_and_path(url)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?;
     let max_body = url.size("max_body", 1)?.unwrap_or(super::BODY.min(sizes.buffer as u64));

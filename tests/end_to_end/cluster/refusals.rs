@@ -1,0 +1,154 @@
+//! Outputs that refuse batches while a job runs: it waits for them, then gives up, and in the end all that is
+//! put out is what is put out without faults, once.
+//!
+//! A job comes to a halt since nobody reads its standard output. Then the directory of its other output is
+//! taken away: the next batch is refused, when the job goes on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::crew::{Cluster, Tap};
+use crate::job::{Ended, Job, Running};
+
+const WORDS: &str = "generate://words?records=20000&batch_records=500";
+
+fn of_words(job: Job, dir: &Path) -> Job {
+    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:");
+    job.files("counts", "csv", dir)
+}
+
+/// All files below a directory, by their names.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(&at).expect("it is a directory") {
+            let path = entry.expect("it can be listed").path();
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(dir).expect("it is below").to_owned();
+            found.insert(name, fs::read(&path).expect("it can be read"));
+        }
+    }
+    found
+}
+
+/// A job that refuses to go on, and what it had published before.
+struct Refused {
+    cluster: Cluster,
+    job: Running,
+    before: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Refused {
+    /// Starts a job and takes the directory of its output away in the middle.
+    fn start(args: &[&str]) -> Self {
+        let cluster = Cluster::new("word_count");
+        let mut job = Self::job(&cluster, args).unread().start();
+        let mut tap = Tap::on(&mut job);
+        tap.read(2000);
+        let out = cluster.path("out");
+        // Whole batches only: what is in the making has another name.
+        let before = files(&out).into_iter().filter(|(name, _)| !name.starts_with("_staging"));
+        let before = before.collect();
+        fs::remove_dir_all(&out).expect("nobody writes there");
+        std::thread::spawn(move || tap.read_all());
+        Self { cluster, job, before }
+    }
+
+    fn job(cluster: &Cluster, args: &[&str]) -> Job {
+        let job = Job::example("word_count").args(["--log", "json"]).args(args);
+        let job = match args.contains(&"--workers") {
+            true => job.args(["--state".as_ref(), cluster.state().as_os_str()]),
+            false => job,
+        };
+        of_words(job, &cluster.path("out"))
+    }
+
+    /// Waits until it is said that a batch is refused.
+    fn is_said(&mut self) {
+        let said = self.job.event_with("warning", |event| {
+            event["message"].as_str().is_some_and(|text| text.contains("output `counts` refuses"))
+        });
+        let text = said["message"].as_str().unwrap_or_default();
+        assert!(text.contains("was removed") && text.contains("tried again"), "{text}");
+    }
+
+    /// Makes the directory again.
+    fn repair(&self) {
+        fs::create_dir(self.cluster.path("out")).expect("it is gone");
+    }
+
+    /// Checks what was put out before and after.
+    #[track_caller]
+    fn assert_complete(cluster: &Cluster, mut found: BTreeMap<PathBuf, Vec<u8>>) {
+        let before = found.len();
+        found.extend(files(&cluster.path("out")));
+        assert!(before > 0 && found.len() > before, "{before} files of {} before", found.len());
+        let expected = cluster.path("expected");
+        of_words(Job::example("word_count"), &expected).run().code(0);
+        let expected = files(&expected);
+        let differs = expected.iter().find(|(name, bytes)| found.get(*name) != Some(bytes));
+        assert!(differs.is_none(), "{:?} differs", differs.map(|(name, _)| name));
+        assert_eq!(found.len(), expected.len());
+    }
+}
+
+const CLUSTER: [&str; 4] = ["--workers", "2", "--checkpoint", "50ms"];
+
+#[test]
+fn a_job_waits_for_an_output_and_goes_on_when_it_is_there_again() {
+    for args in [&[][..], &CLUSTER] {
+        let mut refused = Refused::start(&[args, &["--sink-patience", "10m"]].concat());
+        refused.is_said();
+        if !args.is_empty() {
+            let status =
+                refused.cluster.status_with("tries", |s| s["refused"]["tries"].as_u64() > Some(1));
+            assert_eq!(status["refused"]["output"], "counts", "{status}");
+            let text = refused.cluster.ask(&["status"]).code(0).out.join("\n");
+            assert!(text.contains("output `counts` has refused batch"), "{text}");
+        }
+        refused.repair();
+        let Refused { cluster, job, before } = refused;
+        job.end().code(0).says(&["output `counts` has taken batch"]);
+        Refused::assert_complete(&cluster, before);
+    }
+}
+
+/// Starts the job again, which goes on.
+#[track_caller]
+fn again(cluster: &Cluster) -> Ended {
+    let done = Refused::job(cluster, &CLUSTER).run().code(0);
+    done.says(&["\"event\":\"resumed\""])
+}
+
+#[test]
+fn a_job_gives_up_in_the_end_and_its_state_is_intact() {
+    let mut refused = Refused::start(&[&CLUSTER[..], &["--sink-patience", "300ms"]].concat());
+    refused.is_said();
+    let Refused { cluster, job, before } = refused;
+    let done = job.end().code(1);
+    done.says(&[
+        "output `counts` (examples/word_count.rs:",
+        "tries: cannot",
+        "start the job again",
+    ]);
+    fs::create_dir(cluster.path("out")).expect("it is gone");
+    again(&cluster);
+    Refused::assert_complete(&cluster, before);
+}
+
+#[test]
+fn a_job_that_waits_for_an_output_can_be_ended_at_once() {
+    let mut refused = Refused::start(&[&CLUSTER[..], &["--sink-patience", "10m"]].concat());
+    refused.is_said();
+    refused.cluster.ask(&["stop", "--now"]).code(0);
+    let Refused { cluster, job, before } = refused;
+    job.end();
+    fs::create_dir(cluster.path("out")).expect("it is gone");
+    again(&cluster);
+    Refused::assert_complete(&cluster, before);
+}
