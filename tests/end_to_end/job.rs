@@ -18,7 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
 /// How long a job may take for all that a test asks of it.
-fn deadline() -> Instant {
+pub(crate) fn deadline() -> Instant {
     let seconds = std::env::var("DSTREAM_TEST_SECONDS").ok().and_then(|text| text.parse().ok());
     Instant::now() + Duration::from_secs(seconds.unwrap_or(120))
 }

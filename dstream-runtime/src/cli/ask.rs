@@ -1,20 +1,24 @@
-//! What talks to a running master: `status`, `workers`, `drain`, `stop`; and how it is found.
+//! What talks to a running master: `status`, `workers`, `drain`, `savepoint`, `stop`; and how it is found.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::args::{FormArgs, Invocation};
+use super::args::{FormArgs, Invocation, SavepointArgs};
 use super::host::{self, host, state};
 use super::value::resolve;
 use super::{Failed, answer, show, status};
 use crate::driver::JobError;
 use crate::driver::cluster::{
-    Access, ClientTarget, ClusterError, ClusterStatus, MasterPaths, Question, Reply, ask,
+    Access, ClientTarget, ClusterError, ClusterStatus, MasterPaths, Question, Reply,
+    SavepointReport, ask,
 };
 
 /// How long an answer may take: a master that lives answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a savepoint may take: all states are copied. A master that is gone is noticed before.
+const COPIES: Duration = Duration::from_secs(3600);
 
 /// `JOB status`.
 pub(super) fn status(invocation: &Invocation<'_>, form: FormArgs) -> Result<(), Failed> {
@@ -31,6 +35,29 @@ pub(super) fn workers(invocation: &Invocation<'_>, form: FormArgs) -> Result<(),
 /// `JOB drain WORKER`.
 pub(super) fn drain(invocation: &Invocation<'_>, worker: &str) -> Result<(), Failed> {
     order(invocation, Question::Drain { worker: worker.to_owned() })
+}
+
+/// `JOB savepoint`.
+pub(super) fn savepoint(invocation: &Invocation<'_>, args: &SavepointArgs) -> Result<(), Failed> {
+    let target = ClientTarget { patience: COPIES, ..target(invocation)? };
+    let report = match ask(&target, Question::Savepoint { name: args.name.clone() })? {
+        Reply::Savepoint(report) => report,
+        other => return Err(unexpected(other)),
+    };
+    if args.json {
+        return json(&report);
+    }
+    let SavepointReport { name, url, published, cut, bytes } = &report;
+    let again = match cut.0.saturating_sub(published.0) {
+        0 => String::new(),
+        n => format!("; the {n} after it are run again"),
+    };
+    let bytes = show::bytes(*bytes);
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    answer(&format!(
+        "savepoint `{name}`, {bytes}: everything up to {published} is visible{again}\n  a job begins with it \
+         with: --from {path}, and another --state"
+    ))
 }
 
 /// `JOB stop`.

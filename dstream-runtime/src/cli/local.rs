@@ -35,6 +35,7 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
         store: host::store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        from: invocation.cluster.from.clone(),
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(invocation, &mut opened, preview)
     };

@@ -41,6 +41,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         store: store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        from: invocation.cluster.from.clone(),
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(invocation, &mut opened, running.preview)
     };
@@ -87,6 +88,7 @@ pub(super) fn options(
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: None,
+        from: None,
         speculate: true,
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),

@@ -92,6 +92,7 @@ fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
         (Some(Verb::Status(form)), ..) => ask::status(invocation, *form),
         (Some(Verb::Workers(form)), ..) => ask::workers(invocation, *form),
         (Some(Verb::Drain(drain)), ..) => ask::drain(invocation, &drain.worker),
+        (Some(Verb::Savepoint(savepoint)), ..) => ask::savepoint(invocation, savepoint),
         (Some(Verb::Stop(stop)), ..) => ask::stop(invocation, stop.now),
         (Some(Verb::Send(options)), ..) => send::send(invocation, options),
         (None, Role::Local, None | Some(0)) => run::run(invocation),

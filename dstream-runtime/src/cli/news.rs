@@ -49,6 +49,9 @@ impl Told for ClusterNews {
             Self::Receiving { stream, worker, url } => {
                 format!("{worker} takes in `{stream}` at {url}")
             }
+            Self::Savepoint { url, published, client } => {
+                format!("{client} has a savepoint of all up to {published}: {url}")
+            }
             Self::StopAsked { client, now } => {
                 let how = if *now { "at once" } else { "after what was received is processed" };
                 format!("{client} asked for the end of the job, {how}")

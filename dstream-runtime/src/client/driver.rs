@@ -241,7 +241,7 @@ impl Driver {
                 let stream = link.shared.stream.clone();
                 link.fail(ClientError::Refused { stream, why });
             }
-            Reply::Status(_) | Reply::Done(_) => {
+            Reply::Status(_) | Reply::Done(_) | Reply::Savepoint(_) => {
                 link.rest("the master answers another question".to_owned(), now);
             }
         }

@@ -28,9 +28,23 @@ pub(super) struct Journal {
     /// Entries since the last snapshot.
     entries: usize,
     term: u64,
+    /// The last entry that was appended by this master, and the last one that is durable.
+    appended: JournalSeq,
+    synced: JournalSeq,
 }
 
 impl Journal {
+    /// Whether there is a job in a state directory that has not come to its end. Nothing is taken over.
+    ///
+    /// # Errors
+    /// When its journal cannot be read, or is another plan's.
+    pub(super) fn has_job(store: &Durable, plan: u64) -> Result<bool, JournalError> {
+        let (snapshot, entries) = journal::look::<JournalEntry, Past>(store, plan)?;
+        let mut past = snapshot.unwrap_or_default();
+        entries.iter().for_each(|(_, entry)| past.apply(entry));
+        Ok(!past.is_fresh() && !past.is_finished())
+    }
+
     /// Takes the journal over. What is damaged in it is in the second part of the result, for people.
     ///
     /// # Errors
@@ -47,7 +61,8 @@ impl Journal {
         let Opened { term, snapshot, entries, warnings, needs_snapshot, writer } = opened;
         let mut past = snapshot.unwrap_or_default();
         entries.iter().for_each(|(_, entry)| past.apply(entry));
-        let mut journal = Self { writer, past, entries: 0, term };
+        let mut journal =
+            Self { writer, past, entries: 0, term, appended: JournalSeq(0), synced: JournalSeq(0) };
         if needs_snapshot {
             journal.snapshot();
         }
@@ -62,6 +77,27 @@ impl Journal {
     /// What there is to go on from; nothing if no job has begun, or it has come to its end.
     pub(super) fn past(&self) -> Option<&Past> {
         Some(&self.past).filter(|past| !past.is_fresh() && !past.is_finished())
+    }
+
+    /// The job begins with a savepoint: that stands for all that was written before.
+    pub(super) fn begin_with(&mut self, past: Past) {
+        self.past = past;
+        self.snapshot();
+    }
+
+    /// All that is written, and the entry that must be durable before anybody else may rely on it.
+    pub(super) fn so_far(&self) -> (&Past, JournalSeq) {
+        (&self.past, self.appended)
+    }
+
+    /// All up to an entry is durable.
+    pub(super) fn synced(&mut self, seq: JournalSeq) {
+        self.synced = self.synced.max(seq);
+    }
+
+    /// Whether all up to an entry is durable.
+    pub(super) fn is_durable(&self, seq: JournalSeq) -> bool {
+        seq <= self.synced
     }
 
     /// Looks at the saved states that count, and falls back on those before where one cannot be read.
@@ -99,6 +135,7 @@ impl Journal {
     pub(super) fn append(&mut self, seq: JournalSeq, entry: &JournalEntry) {
         self.past.apply(entry);
         self.writer.append(seq.0, entry);
+        self.appended = seq;
         self.entries += 1;
         if self.entries >= ENTRIES {
             self.snapshot();

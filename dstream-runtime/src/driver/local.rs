@@ -217,6 +217,7 @@ impl<'e> Engine<'e> {
             | Event::Saved(..)
             | Event::Loaded(..)
             | Event::Journal(_)
+            | Event::Savepoint(_)
             | Event::Ended { .. } => {}
         }
     }

@@ -341,16 +341,47 @@ impl<'e> Master<'e> {
         self.outcome.take()
     }
 
+    /// What was decided so far and comes to its end some time, and the entry that must be durable before
+    /// anybody relies on it; nothing if it is not written down.
+    pub(super) fn so_far(&self) -> Option<(&Past, JournalSeq)> {
+        Some(self.journal.as_ref()?.so_far())
+    }
+
+    /// The number of this master among those of the job; 0 if nobody counts them.
+    pub(super) fn term(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Journal::term)
+    }
+
+    /// Whether all up to an entry is durable.
+    pub(super) fn is_durable(&self, seq: JournalSeq) -> bool {
+        self.journal.as_ref().is_some_and(|journal| journal.is_durable(seq))
+    }
+
     /// What was written down is durable, or will never be.
     pub(super) fn written(&mut self, news: JournalNews) {
         let event = match news {
-            JournalNews::Synced(seq) => MasterEvent::Synced(JournalSeq(seq)),
+            JournalNews::Synced(seq) => {
+                if let Some(journal) = &mut self.journal {
+                    journal.synced(JournalSeq(seq));
+                }
+                MasterEvent::Synced(JournalSeq(seq))
+            }
+            JournalNews::Failing { why, patience } => {
+                return self.warn(&format!(
+                    "the journal cannot be written ({why}): nothing is published until it can, and the job \
+                     stops if that takes {} s",
+                    patience.as_secs()
+                ));
+            }
             JournalNews::Fenced { by } => MasterEvent::Fenced {
                 why: by.unwrap_or_else(|| "its name is not known".to_owned()),
             },
             JournalNews::Failed(why) => {
                 // Nothing can be made durable any more: it is as if another had taken over.
-                self.failure = Some((BatchSeq(0), JobError::Journal { why: why.clone() }));
+                let help = "nothing is lost: see to it that the state directory can be written, and start \
+                            the master again";
+                let error = JobError::Journal { why: format!("{why}\n  help: {help}") };
+                self.failure = Some((BatchSeq(0), error));
                 MasterEvent::Fenced { why }
             }
         };

@@ -22,7 +22,9 @@ pub use report::{
 };
 pub use stop::StopHandle;
 
+use crate::durable::SavepointError;
 use crate::durable::journal::JournalNews;
+use crate::durable::savepoint::Pinned;
 use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Epoch, SourceId};
 use crate::net::Delivery;
@@ -56,6 +58,8 @@ enum Event {
     Loaded(Saved, Epoch, Result<SavedState, String>),
     /// What the master has decided is durable, or will not be.
     Journal(JournalNews),
+    /// A savepoint is in safety, or was given up.
+    Savepoint(Result<Pinned, SavepointError>),
     /// The process of a worker has ended, as whoever started it says.
     Ended { worker: String, why: String },
     /// The job is to stop.

@@ -19,6 +19,7 @@ pub mod journal;
 mod memory;
 #[cfg(feature = "object-store")]
 mod remote;
+pub(crate) mod savepoint;
 mod saves;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::error::DurableError;
+pub use self::savepoint::SavepointError;
 pub(crate) use self::saves::Saves;
 
 use self::file::FileStore;

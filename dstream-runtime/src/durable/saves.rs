@@ -130,6 +130,29 @@ impl Saves {
             .map_err(|why| SaveError::Content { object: object(), why })
     }
 
+    /// Brings a copy of a state to another place, under that name, if it is whole; how many bytes it has.
+    ///
+    /// # Errors
+    /// When it cannot be read, is damaged, or cannot be written.
+    pub(crate) fn copy(
+        &self,
+        saved: &Saved,
+        to: &Self,
+        object: &str,
+        pool: &BufferPool,
+        door: impl Fn(u64) -> Option<Door>,
+    ) -> Result<u64, SaveError> {
+        let bytes = self.store.get(&saved.object)?;
+        self.open(saved, &bytes, pool, door)
+            .map_err(|why| SaveError::Content { object: self.store.url_of(&saved.object), why })?;
+        match to.store.put_if_absent(object, &[&bytes])? {
+            Put::Created => Ok(bytes.len() as u64),
+            // Ours, if the store tried twice.
+            Put::Exists if to.store.get(object)? == bytes => Ok(bytes.len() as u64),
+            Put::Exists => Err(DurableError::Taken { object: to.store.url_of(object) }.into()),
+        }
+    }
+
     /// The state in these bytes.
     pub(super) fn open(
         &self,

@@ -196,6 +196,33 @@ impl Past {
         Ok(())
     }
 
+    /// Forgets what is there only in case that a saved state turns out to be damaged: what is left is what a
+    /// job needs that begins here.
+    pub fn settle(&mut self) {
+        for group in &mut self.groups {
+            group.bases.drain(..group.bases.len().saturating_sub(1));
+        }
+        self.early.clear();
+        self.forget();
+    }
+
+    /// The saved states are somewhere else from here on: `object` brings each there, and says what it is
+    /// called then.
+    ///
+    /// # Errors
+    /// The first of `object`. Then some are here and some there.
+    pub fn relocate<E>(
+        &mut self,
+        mut object: impl FnMut(&Saved) -> Result<String, E>,
+    ) -> Result<(), E> {
+        let bases = self.groups.iter_mut().flat_map(|group| &mut group.bases);
+        let saved = bases.filter_map(Option::as_mut).flatten();
+        for saved in saved.filter(|saved| !saved.object.is_empty()) {
+            saved.object = object(saved)?;
+        }
+        Ok(())
+    }
+
     /// Whether there was no master before.
     #[must_use]
     pub fn is_fresh(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::job::{Ended, Job, Running};
+use crate::job::{Ended, Job, Running, deadline, readable};
 
 /// The state of a cluster whose job a test runs.
 pub(super) struct Cluster {
@@ -72,13 +72,21 @@ impl Cluster {
 
     /// `JOB VERB …` beside the master.
     pub(super) fn ask(&self, question: &[&str]) -> Ended {
-        let job = Job::example(self.job).args(question);
-        job.args(["--state".as_ref(), self.state().as_os_str()]).run()
+        self.ask_by(Job::example(self.job), question)
+    }
+
+    /// The job's binary, started in whatever way, as one that asks.
+    pub(super) fn ask_by(&self, job: Job, question: &[&str]) -> Ended {
+        job.args(question).args(["--state".as_ref(), self.state().as_os_str()]).run()
     }
 
     /// What `JOB status --json` says.
     pub(super) fn status(&self) -> Value {
-        let done = self.ask(&["status", "--json"]).code(0);
+        self.status_by(Job::example(self.job))
+    }
+
+    pub(super) fn status_by(&self, job: Job) -> Value {
+        let done = self.ask_by(job, &["status", "--json"]).code(0);
         serde_json::from_str(&done.out.concat()).expect("it is JSON")
     }
 
@@ -132,13 +140,16 @@ impl Running {
 /// read comes to a halt soon, with batches in flight.
 pub(super) struct Tap {
     from: BufReader<ChildStdout>,
+    /// Until when the job must have written what is to be read.
+    deadline: Instant,
     /// What has been read.
     pub(super) lines: Vec<String>,
 }
 
 impl Tap {
     pub(super) fn on(job: &mut Running) -> Self {
-        Self { from: BufReader::new(job.take_stdout()), lines: Vec::new() }
+        let from = BufReader::new(job.take_stdout());
+        Self { from, deadline: deadline(), lines: Vec::new() }
     }
 
     /// Reads so many lines more.
@@ -154,6 +165,11 @@ impl Tap {
     }
 
     fn line(&mut self) -> bool {
+        if self.from.buffer().is_empty() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let lines = self.lines.len();
+            assert!(readable(self.from.get_ref(), left), "deadline after {lines} lines");
+        }
         let mut line = String::new();
         let read = self.from.read_line(&mut line).expect("it writes text");
         self.lines.push(line.trim_end_matches('\n').to_owned());

@@ -3,15 +3,18 @@
 
 mod crew;
 mod drains;
+mod faults;
 mod hosts;
 mod identical;
 mod intruders;
 mod joins;
 mod live;
 mod losses;
+mod network;
 mod pushed;
 mod recovery;
 mod refusals;
 mod restarts;
+mod savepoints;
 mod steady;
 mod trust;

@@ -10,7 +10,7 @@ use super::crew::{Cluster, Tap, assert_same_lines, of_views, partitions, views_e
 use crate::job::{Job, Running};
 
 /// A cluster that saves its state, halted in the middle of its job, with that many workers.
-fn halted(
+pub(super) fn halted(
     cluster: &Cluster,
     workers: u32,
     job: impl Fn(Job) -> Job,

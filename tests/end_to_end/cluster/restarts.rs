@@ -14,16 +14,16 @@ use rustix::process::Signal;
 use super::crew::{Cluster, Tap};
 use crate::job::{Job, Running};
 
-const WORDS: &str = "generate://words?records=40000&batch_records=500";
+pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500";
 
 /// `word_count` with one output in files below `dir`, and one that has to be read.
-fn of_words(job: Job, dir: &Path) -> Job {
+pub(super) fn of_words(job: Job, dir: &Path) -> Job {
     let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:");
     job.files("counts", "csv", dir)
 }
 
 /// All files below a directory, by their names.
-fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut open = vec![dir.to_owned()];
     while let Some(at) = open.pop() {
@@ -42,7 +42,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Checks the files that a cluster has written against those of one process.
 #[track_caller]
-fn assert_as_without_faults(cluster: &Cluster) {
+pub(super) fn assert_as_without_faults(cluster: &Cluster) {
     let expected = cluster.path("expected");
     of_words(Job::example("word_count"), &expected).run().code(0);
     let (found, expected) = (files(&cluster.path("out")), files(&expected));
@@ -52,20 +52,22 @@ fn assert_as_without_faults(cluster: &Cluster) {
     assert_eq!(found.len(), expected.len());
 }
 
-fn master(cluster: &Cluster, at: SocketAddr) -> Job {
+/// A master of `word_count` that saves its state.
+pub(super) fn master(cluster: &Cluster, at: SocketAddr) -> Job {
     let job = cluster.master_at(at, 2).args(["--checkpoint", "50ms"]);
     of_words(job, &cluster.path("out"))
 }
 
 /// A master that has come to a halt in the middle of its job, with its workers.
-struct Halted {
-    master: Running,
-    tap: Tap,
-    at: SocketAddr,
-    crew: Vec<Running>,
+pub(super) struct Halted {
+    pub(super) master: Running,
+    pub(super) tap: Tap,
+    pub(super) at: SocketAddr,
+    pub(super) crew: Vec<Running>,
 }
 
-fn halted(cluster: &Cluster) -> Halted {
+/// A job of two workers that has come to a halt.
+pub(super) fn halted(cluster: &Cluster) -> Halted {
     let mut master = master(cluster, ([127, 0, 0, 1], 0).into()).unread().start();
     let mut tap = Tap::on(&mut master);
     let at = master.listening();
@@ -75,7 +77,7 @@ fn halted(cluster: &Cluster) -> Halted {
 }
 
 /// Kills a process and waits for its end.
-fn kill(process: Running) {
+pub(super) fn kill(process: Running) {
     process.signal(Signal::KILL);
     process.end();
 }

@@ -7,6 +7,7 @@
 //! target/release/cluster ingest        # how fast records are taken in, with two copies
 //! target/release/cluster pressure      # memory and delay when an output is read slowly
 //! target/release/cluster straggler     # one of four workers is slow
+//! target/release/cluster recovery      # a worker or the master is killed: draws the delay of results
 //! target/release/cluster idle          # processor time of a job that has nothing to do
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
@@ -16,6 +17,7 @@ mod idle;
 mod ingest;
 mod latency;
 mod pressure;
+mod recovery;
 mod sender;
 mod started;
 mod straggler;
@@ -44,6 +46,8 @@ enum What {
     Pressure(pressure::Options),
     /// How long batches take while one worker is slow
     Straggler(straggler::Options),
+    /// By how much results are late when a process is killed
+    Recovery(recovery::Options),
     /// Processor time of a job that has nothing to do
     Idle(idle::Options),
 }
@@ -55,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Ingest(options) => ingest::measure(&options),
         What::Pressure(options) => pressure::measure(&options),
         What::Straggler(options) => straggler::measure(&options),
+        What::Recovery(options) => recovery::measure(&options),
         What::Idle(options) => idle::measure(&options),
     }
 }

@@ -138,6 +138,16 @@ impl Started {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
     }
 
+    /// Ends it, as if its host had failed.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub(crate) fn kill(mut self) -> Result<(), Box<dyn Error>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Whether it has ended.
     ///
     /// # Errors

@@ -48,6 +48,11 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_name = "INTERVAL", value_parser = interval)]
     pub checkpoint: Option<std::time::Duration>,
 
+    /// Begin with a savepoint, which `JOB savepoint` has written: its path or URL, or its name if it lies in
+    /// the same --state. Other workers, and another number of them, may go on with it
+    #[arg(long, value_name = "SAVEPOINT")]
+    pub from: Option<String>,
+
     /// Wait until the master of the same `--state` is gone, and go on with its job then
     #[arg(long)]
     pub standby: bool,
@@ -131,6 +136,7 @@ const FITS: &[(&str, &[Role], &str)] = &[
         "it is for whoever joins: a master makes tokens, and a local job needs none",
     ),
     ("checkpoint", &[Local, Master], SHIPPED),
+    ("from", &[Local, Master], SHIPPED),
     ("speculate", &[Local, Master], SHIPPED),
     ("memory", &[Local, Worker], "a master holds no blocks: give it to the workers"),
     ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
@@ -175,6 +181,15 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         ),
         Master if args.standby && args.checkpoint.is_none() => Some(
             "--standby: a master leaves nothing to go on from without --checkpoint INTERVAL; give it to both"
+                .to_owned(),
+        ),
+        Local | Master if args.from.is_some() && args.checkpoint.is_none() => Some(
+            "--from: what a job begins with is part of its journal, which it has with --checkpoint INTERVAL"
+                .to_owned(),
+        ),
+        Master if args.from.is_some() && args.standby => Some(
+            "--from: a standby goes on with the job of the master that it waits for; begin that with the \
+             savepoint"
                 .to_owned(),
         ),
         Local | Master if args.speculate.is_some() && args.checkpoint.is_none() => Some(

@@ -13,7 +13,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
 pub(super) use bind::bindings;
 pub(super) use cluster::{ClusterArgs, Role, Switch, TargetArgs};
-pub(super) use verb::{FormArgs, Holder, PlanArgs, SendArgs, TokenArgs, Verb};
+pub(super) use verb::{FormArgs, Holder, PlanArgs, SavepointArgs, SendArgs, TokenArgs, Verb};
 
 use super::value::{count, interval};
 use crate::job::AnyJob;

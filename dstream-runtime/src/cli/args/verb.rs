@@ -20,6 +20,8 @@ pub(in crate::cli) enum Verb {
     Workers(FormArgs),
     /// Has a worker hand over what it holds, and leave
     Drain(DrainArgs),
+    /// Writes down what a running job has come to, so that another one can begin there with --from
+    Savepoint(SavepointArgs),
     /// Ends a running job: what was received is processed first
     Stop(StopArgs),
     /// Sends lines from standard input to a stream of a running job
@@ -84,6 +86,18 @@ pub(in crate::cli) struct DrainArgs {
     /// The worker's name, as `workers` lists it
     #[arg(value_name = "WORKER")]
     pub worker: String,
+}
+
+/// What a savepoint is called.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct SavepointArgs {
+    /// The savepoint's name: letters, digits, `-`, `_`, `.` and `=` [default: batch-N, with the last batch
+    /// that is visible]
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// The answer as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How a job is stopped.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::status::{ClusterStatus, ReceiverStatus};
+use crate::id::BatchSeq;
 
 /// Where a master is and what lets this process in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,11 @@ pub enum Question {
         /// The worker's name.
         worker: String,
     },
+    /// Write down under a name what the job has come to, so that one can begin there.
+    Savepoint {
+        /// The name; none for one that says how far it reaches.
+        name: Option<String>,
+    },
     /// End the job.
     Stop {
         /// Without processing what was received.
@@ -74,10 +80,28 @@ pub enum Reply {
     Status(Box<ClusterStatus>),
     /// It will be done, and this is what.
     Done(String),
+    /// To `Savepoint`: it is in safety.
+    Savepoint(SavepointReport),
     /// To `Receivers`: those of the stream.
     Receivers(Vec<ReceiverStatus>),
     /// It will not be done, and this is why and what to do.
     Refused(String),
+}
+
+/// A savepoint that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavepointReport {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// The last batch that is visible, with all before it: a job that begins here publishes those after it.
+    pub published: BatchSeq,
+    /// The last batch that has been cut: a job that begins here takes in what comes after it. Batches between
+    /// the two are run again.
+    pub cut: BatchSeq,
+    /// Bytes of saved states.
+    pub bytes: u64,
 }
 
 /// What a master has acknowledged to a client: a second worker holds it too.

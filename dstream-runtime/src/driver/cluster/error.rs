@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::client::ClientError;
 use crate::driver::JobError;
-use crate::durable::DurableError;
+use crate::durable::{DurableError, SavepointError};
 use crate::net::NetError;
 use crate::net::trust::TrustError;
 use crate::wire::Refusal;
@@ -34,6 +34,18 @@ pub enum ClusterError {
     /// The durable store.
     #[error(transparent)]
     Durable(DurableError),
+    /// A savepoint that a job was to begin with.
+    #[error(transparent)]
+    Savepoint(Box<SavepointError>),
+    /// There is a job already where one was to begin with a savepoint.
+    #[error(
+        "--from: there is a job in {state} that has not come to its end\n  help: leave --from away to go on \
+         with that, or begin from the savepoint with another --state"
+    )]
+    HasJob {
+        /// Where.
+        state: String,
+    },
     /// There is no master's file where one was looked for.
     #[error(
         "no master of `{job}` has left its address in {}\n  help: start one with --role master, say \
@@ -147,6 +159,12 @@ impl From<NetError> for ClusterError {
 impl From<DurableError> for ClusterError {
     fn from(error: DurableError) -> Self {
         Self::Durable(error)
+    }
+}
+
+impl From<SavepointError> for ClusterError {
+    fn from(error: SavepointError) -> Self {
+        Self::Savepoint(Box::new(error))
     }
 }
 

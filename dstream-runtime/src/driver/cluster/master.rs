@@ -8,6 +8,7 @@ mod hear;
 mod members;
 mod receivers;
 mod reopen;
+mod savepoint;
 mod say;
 mod status;
 
@@ -19,7 +20,8 @@ use crossbeam_channel::{Receiver, unbounded};
 
 use self::members::Members;
 use self::receivers::Receivers;
-use self::reopen::reopen;
+use self::reopen::{Reopened, reopen};
+use self::savepoint::Savepoints;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths};
@@ -89,7 +91,14 @@ pub(super) fn serve(
         Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
     };
-    let (saves, written) = opened.unzip();
+    let (saves, written, savepoints) = match opened {
+        Some(Reopened { saves, store, written }) => {
+            let savepoints =
+                Savepoints::new(store, saves.clone(), plan, job.stages.clone(), sender.clone());
+            (Some(saves), Some(written), Some(savepoints))
+        }
+        None => (None, None, None),
+    };
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
@@ -139,6 +148,7 @@ pub(super) fn serve(
             members: Members::new(term),
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
             saves,
+            savepoints,
             parted: VecDeque::new(),
             lease: options.lease,
             alive: options.checkpoint.map(|_| Instant::now()),
@@ -201,6 +211,8 @@ struct Driver<'e> {
     started: Instant,
     /// Where workers bring states into safety.
     saves: Option<Saves>,
+    /// What is needed to make savepoints, where there is a journal.
+    savepoints: Option<Savepoints>,
     receivers: Receivers,
     /// Connections between workers that have ended, oldest first.
     parted: VecDeque<Parted>,
@@ -229,15 +241,18 @@ impl Driver<'_> {
         loop {
             self.turn();
             if let Some(outcome) = self.master.take_outcome() {
+                self.end_savepoint(events);
                 self.dismiss_all(&self.farewell(&outcome));
                 let outcome = self.with_name(outcome);
                 return self.master.end(outcome);
             }
             if let Some(error) = self.fatal.take() {
+                self.end_savepoint(events);
                 self.dismiss_all(&MasterNote::Over);
                 return Err(error.into());
             }
             if self.ended {
+                self.end_savepoint(events);
                 self.dismiss_all(&MasterNote::Over);
                 return Ok(self.master.break_off());
             }
@@ -283,8 +298,13 @@ impl Driver<'_> {
             return;
         }
         if self.saves.is_some() {
-            let why = format!("it has lost worker `{}`: {why}", self.members.name(to));
-            return self.evict(from, why);
+            // One whom several have lost is given up before all of those.
+            let lost =
+                |worker| self.parted.iter().filter(|p| p.from == worker || p.to == worker).count();
+            let (out, other) = if lost(to) > lost(from) { (to, from) } else { (from, to) };
+            let why =
+                format!("it and worker `{}` have lost each other: {why}", self.members.name(other));
+            return self.evict(out, why);
         }
         let (from, to) = (self.members.name(from), self.members.name(to));
         self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
@@ -308,8 +328,8 @@ impl Driver<'_> {
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
                 Asks::Slow(worker, factor, partitions) => self.slow(worker, factor, partitions),
                 Asks::Obsolete(saved) => {
-                    if let Some(saves) = &self.saves {
-                        saves.remove(&saved);
+                    if let Some(savepoints) = &mut self.savepoints {
+                        savepoints.obsolete(saved);
                     }
                 }
             }
@@ -321,7 +341,11 @@ impl Driver<'_> {
             Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Refused { batch, refused } => self.master.refused(batch, refused),
-            Event::Journal(news) => self.master.written(news),
+            Event::Journal(news) => {
+                self.master.written(news);
+                self.write_savepoint();
+            }
+            Event::Savepoint(written) => self.has_savepoint(written),
             Event::Ended { worker, why } => {
                 let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));
                 if let Some(peer) = peer {
@@ -460,7 +484,9 @@ impl Driver<'_> {
     /// acknowledged to clients.
     fn farewell(&self, outcome: &Outcome) -> MasterNote {
         let why = match outcome {
-            Outcome::Failed(Cause::Fenced { .. }) => "another master has taken over",
+            Outcome::Failed(Cause::Fenced { .. }) => {
+                "another master has taken over, or this one cannot write its journal"
+            }
             Outcome::Failed(_) if self.saves.is_some() && self.receivers.any() => {
                 "the job has failed, and goes on when its master is started again"
             }

@@ -23,7 +23,7 @@ mod worker;
 
 pub(crate) use client::identity as client_identity;
 
-pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply};
+pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply, SavepointReport};
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};

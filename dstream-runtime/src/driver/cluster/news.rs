@@ -113,6 +113,15 @@ pub enum ClusterNews {
         /// The URL, with the address as it really is.
         url: String,
     },
+    /// What the job has come to was written down under a name.
+    Savepoint {
+        /// Where.
+        url: String,
+        /// The last batch that was visible.
+        published: BatchSeq,
+        /// Who asked for it.
+        client: String,
+    },
     /// A client asked for the end of the job.
     StopAsked {
         /// The client's name.

@@ -67,6 +67,8 @@ pub struct MasterOptions {
     /// About how often states are saved: then the partitions of a worker that is lost go on elsewhere. None:
     /// the job ends with such a worker.
     pub checkpoint: Option<Duration>,
+    /// The savepoint that the job begins with: its URL or path, or its name if it lies in the store.
+    pub from: Option<String>,
     /// Whether tasks that are late are run on other workers too; only where states are saved.
     pub speculate: bool,
     /// What it ships to its workers.
@@ -103,6 +105,7 @@ impl fmt::Debug for MasterOptions {
             .field("store", &self.store)
             .field("workers", &self.workers)
             .field("lease", &self.lease)
+            .field("from", &self.from)
             .field("setup", &self.setup)
             .field("in_flight", &self.in_flight)
             .field("attempts", &self.attempts)

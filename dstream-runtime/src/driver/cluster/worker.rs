@@ -189,6 +189,8 @@ impl Process<'_> {
                 master: welcome.peer,
                 master_addr: welcome.addr,
                 colleagues: Colleagues::new(id),
+                joining: None,
+                alone: false,
                 inputs,
                 held: VecDeque::new(),
                 arrivals: Arrivals::default(),
@@ -262,6 +264,10 @@ struct Driver<'e> {
     master: PeerId,
     master_addr: SocketAddr,
     colleagues: Colleagues,
+    /// What the master is told when this worker can take part.
+    joining: Option<ToMaster>,
+    /// It was said that another worker cannot be reached.
+    alone: bool,
     inputs: Inputs,
     /// What the master said after a placement that cannot be taken in yet.
     held: VecDeque<ToWorker>,
@@ -381,6 +387,7 @@ impl Driver<'_> {
             | Event::Published { .. }
             | Event::Refused { .. }
             | Event::Journal(_)
+            | Event::Savepoint(_)
             | Event::Ended { .. } => {}
         }
     }

@@ -17,7 +17,7 @@
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
-mod object;
+pub(super) mod object;
 mod replay;
 mod terms;
 #[cfg(test)]
@@ -32,7 +32,7 @@ use serde::de::DeserializeOwned;
 pub use self::writer::{JournalNews, Writer};
 
 use self::object::{Flaw, Header, Kind};
-use self::replay::{Found, replay};
+use self::replay::{Found, Replay, replay};
 use self::writer::{Patience, Position};
 use super::{Durable, DurableError, Put};
 
@@ -161,17 +161,7 @@ where
         if terms::has_successor(store, term)? {
             return Err(JournalError::Fenced { by: terms::by(store, term + 1) });
         }
-        let mut take = |seq: &u64| Some(found.remove(seq)?.ok()?.1);
-        let snapshot = replay.base.as_ref().and_then(&mut take);
-        let entries = replay.entries.iter().filter_map(take).filter_map(|body| match body {
-            Body::Entries(entries) => Some(entries),
-            Body::Snapshot(_) => None,
-        });
-        let entries = entries.flatten().collect();
-        let snapshot = match snapshot {
-            Some(Body::Snapshot(snapshot)) => Some(snapshot),
-            _ => None,
-        };
+        let (snapshot, entries) = said(&replay, &mut found);
         let needs_snapshot = !replay.warnings.is_empty();
         let at = Position { plan, term, next: seq + 1, base: replay.base, needs_snapshot };
         let writer = Writer::start(store.clone(), at, patience, news)
@@ -180,6 +170,38 @@ where
         return Ok(Opened { term, snapshot, entries, warnings, needs_snapshot, writer });
     }
     Err(unreadable("other processes keep writing to it".to_owned()))
+}
+
+/// The newest snapshot, and what was appended behind it, with the numbers that it was appended by.
+pub type Said<E, S> = (Option<S>, Vec<(u64, E)>);
+
+/// What a later master would be given, without taking anything over.
+///
+/// # Errors
+/// When it is another job's, or cannot be read.
+pub fn look<E, S>(store: &Durable, plan: u64) -> Result<Said<E, S>, JournalError>
+where
+    E: DeserializeOwned,
+    S: DeserializeOwned,
+{
+    let mut found = BTreeMap::new();
+    read(store, plan, &mut found)?;
+    let replay =
+        replay(&found).map_err(|why| JournalError::Unreadable { url: store.url(), why })?;
+    Ok(said(&replay, &mut found))
+}
+
+fn said<E, S>(replay: &Replay, found: &mut BTreeMap<u64, Found<Body<E, S>>>) -> Said<E, S> {
+    let mut take = |seq: &u64| Some(found.remove(seq)?.ok()?.1);
+    let snapshot = match replay.base.as_ref().and_then(&mut take) {
+        Some(Body::Snapshot(snapshot)) => Some(snapshot),
+        _ => None,
+    };
+    let entries = replay.entries.iter().filter_map(take).filter_map(|body| match body {
+        Body::Entries(entries) => Some(entries),
+        Body::Snapshot(_) => None,
+    });
+    (snapshot, entries.flatten().collect())
 }
 
 /// What a body means.

@@ -19,30 +19,30 @@ use xxhash_rust::xxh3::Xxh3;
 
 const MAGIC: &[u8; 8] = b"dstreamJ";
 const VERSION: u32 = 1;
-pub(super) const HEADER: usize = 64;
+pub(in crate::durable) const HEADER: usize = 64;
 const NO_BASE: u64 = u64::MAX;
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::durable) enum Kind {
     Entries,
     Snapshot,
 }
 
 /// What is known of an object beside its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Header {
-    pub(super) kind: Kind,
-    pub(super) plan: u64,
-    pub(super) term: u64,
-    pub(super) seq: u64,
+pub(in crate::durable) struct Header {
+    pub(in crate::durable) kind: Kind,
+    pub(in crate::durable) plan: u64,
+    pub(in crate::durable) term: u64,
+    pub(in crate::durable) seq: u64,
     /// The newest snapshot before it: what it builds on, and evidence that there was one.
-    pub(super) base: Option<u64>,
+    pub(in crate::durable) base: Option<u64>,
 }
 
 /// Why bytes are no object that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(in crate::durable) enum Flaw {
     /// They are not what was written.
     Damaged(&'static str),
     /// They are whole, but of another version of the format.
@@ -63,7 +63,7 @@ pub(super) fn number(object: &str) -> Option<u64> {
 
 impl Header {
     /// The header's bytes, for this body.
-    pub(super) fn seal(&self, body: &[u8]) -> [u8; HEADER] {
+    pub(in crate::durable) fn seal(&self, body: &[u8]) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         let kind: u32 = match self.kind {
             Kind::Entries => 1,
@@ -91,7 +91,7 @@ fn checksum(header: &[u8], body: &[u8]) -> u64 {
 }
 
 /// Takes an object apart.
-pub(super) fn decode(seq: u64, bytes: &[u8]) -> Result<(Header, &[u8]), Flaw> {
+pub(in crate::durable) fn decode(seq: u64, bytes: &[u8]) -> Result<(Header, &[u8]), Flaw> {
     if bytes.is_empty() {
         return Err(Flaw::Damaged("it is empty"));
     }

@@ -15,6 +15,7 @@ const PLAN: u64 = 0xfeed;
 const PATIENCE: Patience = Patience {
     first: Duration::from_micros(10),
     most: Duration::from_micros(100),
+    quiet: HANGS,
     total: Duration::from_millis(5),
 };
 /// Nothing here takes as long, unless it hangs.
@@ -308,6 +309,19 @@ fn a_store_that_fails_for_a_while_costs_nothing_but_time() {
 }
 
 #[test]
+fn it_is_said_once_that_a_store_fails_and_is_tried_on() {
+    let objects = objects();
+    let store = objects.with(|step, _| (2..6).contains(&step).then_some(Fault::Refused));
+    let patience = Patience { quiet: Duration::ZERO, total: HANGS, ..PATIENCE };
+    let mut master = start_with(&store, "first", patience).unwrap();
+    master.append(1);
+    let news = master.close();
+    let [JournalNews::Failing { patience: HANGS, .. }, JournalNews::Synced(1)] = &news[..] else {
+        panic!("{news:?}");
+    };
+}
+
+#[test]
 fn a_store_that_fails_for_good_is_given_up() {
     let objects = objects();
     let store = objects.with(|step, _| (step >= 3).then_some(Fault::Refused));
@@ -322,7 +336,8 @@ fn a_store_that_fails_for_good_is_given_up() {
         seen.send(step).unwrap();
         (step >= 2).then_some(Fault::Refused)
     });
-    let patience = Patience { first: HANGS * 60, most: HANGS * 60, total: HANGS * 60 };
+    let patience =
+        Patience { first: HANGS * 60, most: HANGS * 60, quiet: HANGS * 60, total: HANGS * 60 };
     let opened = open_with::<u64, State>(&store, PLAN, "x", patience, Box::new(|_| {})).unwrap();
     opened.writer.append(3, &3);
     while tried.recv_timeout(HANGS).unwrap() < 2 {}

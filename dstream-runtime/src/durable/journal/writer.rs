@@ -31,6 +31,13 @@ pub enum JournalNews {
         /// Which one.
         by: Option<String>,
     },
+    /// The store does not take what is to be written, and is tried on.
+    Failing {
+        /// What it says.
+        why: String,
+        /// For how long it is tried at most.
+        patience: Duration,
+    },
     /// The store does not take anything any more; this master must stop.
     Failed(String),
 }
@@ -42,6 +49,8 @@ pub(super) struct Patience {
     pub(super) first: Duration,
     /// No pause is longer.
     pub(super) most: Duration,
+    /// Before that nobody is told.
+    pub(super) quiet: Duration,
     /// After so long it is given up.
     pub(super) total: Duration,
 }
@@ -49,7 +58,7 @@ pub(super) struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         let (first, most) = (Duration::from_millis(50), Duration::from_secs(2));
-        Self { first, most, total: Duration::from_secs(30) }
+        Self { first, most, quiet: Duration::from_secs(1), total: Duration::from_secs(30) }
     }
 }
 
@@ -311,8 +320,12 @@ impl Thread {
     }
 
     /// Tries until it is done or given up.
-    fn patiently<T>(&self, mut attempt: impl FnMut() -> Result<T, DurableError>) -> Result<T, End> {
+    fn patiently<T>(
+        &mut self,
+        mut attempt: impl FnMut() -> Result<T, DurableError>,
+    ) -> Result<T, End> {
         let (started, mut pause) = (Instant::now(), self.patience.first);
+        let mut told = false;
         loop {
             let error = match attempt() {
                 Ok(done) => return Ok(done),
@@ -320,6 +333,10 @@ impl Thread {
             };
             if started.elapsed() >= self.patience.total {
                 return Err(End::Failed(error.to_string()));
+            }
+            if started.elapsed() >= self.patience.quiet && !std::mem::replace(&mut told, true) {
+                let (why, patience) = (error.to_string(), self.patience.total);
+                (self.news)(JournalNews::Failing { why, patience });
             }
             if self.shared.pause(pause) {
                 return Err(End::Stopped);

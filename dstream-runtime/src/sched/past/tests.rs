@@ -89,6 +89,33 @@ fn a_batch_is_forgotten_when_the_bases_before_have_it_in_them() {
 }
 
 #[test]
+fn where_another_job_begins_nothing_older_is_needed() {
+    let mut entries = vec![start(2)];
+    entries.extend((3..9).flat_map(|batch| [cut(batch), published(batch)]));
+    entries.extend([saved(0, 4), saved(0, 6), saved(1, 5), cut(9), cut(12)]);
+    let mut past = past(&entries);
+    past.settle();
+    assert_eq!((objects(&past), batches(&past)), (vec!["0/6", "1/5"], vec![6, 7, 8, 9]));
+    assert_eq!(
+        (past.oldest(), past.next(), past.published()),
+        (BatchSeq(6), BatchSeq(10), BatchSeq(8))
+    );
+    let moved = past.relocate(|saved| match saved.partition {
+        Partition(0) => Ok("there".to_owned()),
+        _ => Err("no room"),
+    });
+    assert_eq!((moved, objects(&past)), (Err("no room"), vec!["there", "1/5"]));
+    // Of one that has not been saved, everything is needed.
+    let mut fresh = past_of_nothing_saved();
+    fresh.settle();
+    assert_eq!(batches(&fresh), [3, 4]);
+}
+
+fn past_of_nothing_saved() -> Past {
+    past(&[start(1), cut(3), published(3), cut(4)])
+}
+
+#[test]
 fn a_job_without_state_forgets_what_is_published() {
     let mut entries = vec![start(0)];
     entries.extend((3..600).flat_map(|batch| [cut(batch), published(batch)]));

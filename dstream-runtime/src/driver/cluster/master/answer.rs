@@ -30,8 +30,9 @@ impl Driver<'_> {
         }
         match message.read::<Question>() {
             Ok(question) => {
-                let reply = self.answer(&client, question);
-                self.send(peer, &reply);
+                if let Some(reply) = self.answer(peer, &client, question) {
+                    self.send(peer, &reply);
+                }
             }
             Err(error) => self.net.accuse(peer, &error.to_string()),
         }
@@ -51,8 +52,10 @@ impl Driver<'_> {
         })
     }
 
-    fn answer(&mut self, client: &str, question: Question) -> Reply {
-        match question {
+    /// The answer, unless it follows later.
+    fn answer(&mut self, peer: PeerId, client: &str, question: Question) -> Option<Reply> {
+        Some(match question {
+            Question::Savepoint { name } => return self.savepoint(peer, client, name),
             Question::Status | Question::Workers => Reply::Status(Box::new(self.status())),
             Question::Drain { worker } => match self.members.named(&worker) {
                 None => {
@@ -73,7 +76,7 @@ impl Driver<'_> {
                 self.master.tell(&news);
                 if now {
                     self.ended = true;
-                    return Reply::Done("the job ends now".to_owned());
+                    return Some(Reply::Done("the job ends now".to_owned()));
                 }
                 self.stop();
                 Reply::Done("the job processes what it has received and then ends".to_owned())
@@ -82,7 +85,7 @@ impl Driver<'_> {
                 let of_stream = |receiver: &ReceiverStatus| receiver.stream == stream;
                 Reply::Receivers(self.doors().filter(of_stream).collect())
             }
-        }
+        })
     }
 }
 

@@ -167,12 +167,18 @@ impl Driver<'_> {
 
     pub(super) fn drain(&mut self, worker: WorkerId) {
         self.master.tell(&ClusterNews::Draining { worker: self.members.name(worker) });
+        let takes_part = |member: &MemberStatus| member.worker == worker;
+        let is_new = !self.master.core_status().members.iter().any(takes_part);
         self.master.handle(MasterEvent::Drain(worker));
         // The only worker is not let go, and goes on receiving.
         let stays =
             |other: &MemberStatus| other.worker != worker && other.standing != Standing::Draining;
         if self.master.core_status().members.iter().any(stays) && self.receivers.drains(worker) {
             self.tell_note(worker, &MasterNote::StopReceiving);
+        }
+        // It owns nothing, and the core does not know it.
+        if is_new && self.members.stays(worker) {
+            self.dismiss(worker);
         }
     }
 

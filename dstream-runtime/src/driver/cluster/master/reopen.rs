@@ -10,15 +10,26 @@ use crate::driver::error::{JobError, Place};
 use crate::driver::journal::Journal;
 use crate::driver::master::Written;
 use crate::driver::report::Observer;
-use crate::durable::{Durable, Saves};
+use crate::durable::journal::JournalError;
+use crate::durable::{Durable, Saves, savepoint};
 use crate::exec::job::BuiltJob;
-use crate::id::{BatchSeq, SourceId};
+use crate::id::{BatchSeq, SourceId, StageId};
 use crate::plan::Plan;
 use crate::sched::Past;
 use crate::source::{Input, Source, SourceError};
 
 /// Workers have numbers of 32 bits, of which the upper half says of which master's time they are.
 const MAX_TERM: u64 = u16::MAX as u64;
+
+/// What is durable of a job, opened.
+pub(super) struct Reopened {
+    /// All of it.
+    pub(super) store: Durable,
+    /// The saved states.
+    pub(super) saves: Saves,
+    /// What is written down.
+    pub(super) written: Written,
+}
 
 /// Opens the journal and the saved states in a state directory. If there is a job to go on with, its sources
 /// are where that has stopped, and `options` are what they were.
@@ -33,7 +44,7 @@ pub(super) fn reopen(
     sources: &mut [Box<dyn Source>],
     events: Sender<Event>,
     observer: &mut dyn Observer,
-) -> Result<(Saves, Written), JobError> {
+) -> Result<Reopened, JobError> {
     let plan = job.plan;
     // Workers are told where it is, and have other working directories.
     let state = std::path::absolute(paths.state()).unwrap_or_else(|_| paths.state().to_owned());
@@ -41,17 +52,7 @@ pub(super) fn reopen(
     let store = Durable::open(&url).map_err(ClusterError::from)?;
     let states = store.within("saves").map_err(ClusterError::from)?;
     let saves = Saves::new(states, plan.hash);
-    let wrong = |why: String| JobError::Journal { why };
-    let who = format!("process {} on {}", std::process::id(), options.listen);
-    let opened = Journal::open(&store, plan.hash, &who, events);
-    let (mut journal, mut warnings) = opened.map_err(|error| wrong(error.to_string()))?;
-    if journal.term() > MAX_TERM {
-        return Err(wrong(format!(
-            "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
-             help: begin the job anew with another --state",
-            journal.term()
-        )));
-    }
+    let (mut journal, mut warnings) = open(job, options, &store, &saves, events)?;
     let damaged = journal.check(&saves, &job.stages).map_err(|(why, nothing)| {
         wrong(format!(
             "a saved state cannot be read ({why}), and {nothing}\n  help: restore the state directory, or \
@@ -63,7 +64,7 @@ pub(super) fn reopen(
     warnings.iter().for_each(|warning| observer.on_warning(warning));
     let mut inputs = BTreeMap::new();
     if let Some(past) = journal.past() {
-        fits(past, options, &url)?;
+        fits(past, options, &format!("the job in {url}"))?;
         go_on(plan, past, sources)?;
         inputs = inputs_again(plan, past, sources)?;
         let (term, first) = (journal.term(), past.next());
@@ -73,16 +74,90 @@ pub(super) fn reopen(
     }
     let needed = |object: &str| journal.past().is_some_and(|p| p.objects().any(|o| o == object));
     saves.retain(needed).map_err(ClusterError::from)?;
-    Ok((saves, Written { journal, inputs }))
+    Ok(Reopened { store, saves, written: Written { journal, inputs } })
+}
+
+/// Takes the journal over, and has it begin with a savepoint, if somebody wants that.
+fn open(
+    job: &BuiltJob,
+    options: &MasterOptions,
+    store: &Durable,
+    saves: &Saves,
+    events: Sender<Event>,
+) -> Result<(Journal, Vec<String>), JobError> {
+    let plan = job.plan.hash;
+    // Before anything is taken over: a master that is there goes on.
+    let from = options.from.as_ref().map(|from| named(store, from, plan, options));
+    let from = from.transpose()?;
+    let who = format!("process {} on {}", std::process::id(), options.listen);
+    let (mut journal, warnings) = Journal::open(store, plan, &who, events).map_err(unreadable)?;
+    if journal.term() > MAX_TERM {
+        return Err(wrong(format!(
+            "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
+             help: begin the job anew with another --state",
+            journal.term()
+        )));
+    }
+    if let Some((place, past)) = from {
+        // Another one may have begun here meanwhile: it is fenced by now, but not lost.
+        if journal.past().is_some() {
+            return Err(ClusterError::HasJob { state: store.url() }.into());
+        }
+        begin(job, &mut journal, saves, &place, past)?;
+    }
+    Ok((journal, warnings))
+}
+
+fn wrong(why: String) -> JobError {
+    JobError::Journal { why }
+}
+
+fn unreadable(error: JournalError) -> JobError {
+    wrong(error.to_string())
+}
+
+/// The savepoint that somebody means, and what it says, if a job may begin here.
+fn named(
+    store: &Durable,
+    from: &str,
+    plan: u64,
+    options: &MasterOptions,
+) -> Result<(Durable, Past), JobError> {
+    if Journal::has_job(store, plan).map_err(unreadable)? {
+        return Err(ClusterError::HasJob { state: store.url() }.into());
+    }
+    let place = match from.contains('/') {
+        true => Durable::existing(from),
+        false => savepoint::place(store, from),
+    };
+    let place = place.map_err(ClusterError::from)?;
+    let past = savepoint::read(&place, plan).map_err(ClusterError::from)?;
+    fits(&past, options, &format!("the savepoint {}", place.url()))?;
+    Ok((place, past))
+}
+
+/// Makes a savepoint what the journal begins with.
+fn begin(
+    job: &BuiltJob,
+    journal: &mut Journal,
+    saves: &Saves,
+    place: &Durable,
+    mut past: Past,
+) -> Result<(), JobError> {
+    let doors = |stage: StageId, tag| job.stages.get(stage.index())?.state_door(tag);
+    let whose = (job.plan.hash, journal.term());
+    savepoint::bring(place, saves, whose, &mut past, doors).map_err(ClusterError::from)?;
+    journal.begin_with(past);
+    Ok(())
 }
 
 /// What a job began with stays as it is.
-fn fits(past: &Past, options: &MasterOptions, state: &str) -> Result<(), JobError> {
+fn fits(past: &Past, options: &MasterOptions, what: &str) -> Result<(), JobError> {
     let (now, then) = (options.setup.partitions, past.partitions().unwrap_or_default());
     if now != then {
         return Err(JobError::Journal {
             why: format!(
-                "the job in {state} has {then} partitions, which is fixed for as long as it lives\n  \
+                "{what} has {then} partitions, which is fixed for as long as it lives\n  \
                  help: start it with --partitions {then}, or begin it anew with another --state"
             ),
         });
@@ -92,7 +167,7 @@ fn fits(past: &Past, options: &MasterOptions, state: &str) -> Result<(), JobErro
     if options.setup.interval_ms != then {
         return Err(JobError::Journal {
             why: format!(
-                "the job in {state} has batches of {then} ms, and this one {} ms\n  help: start it with \
+                "{what} has batches of {then} ms, and this one {} ms\n  help: start it with \
                  --interval {then}ms, or begin it anew with another --state",
                 options.setup.interval_ms
             ),

@@ -13,6 +13,8 @@ use crate::wire::Role;
 
 pub(super) struct Colleagues {
     id: WorkerId,
+    /// The master has said who is there.
+    introduced: bool,
     known: BTreeMap<WorkerId, Known>,
     /// Who called, by the name in its certificate, and which worker it says it is once it has said so:
     /// it may be heard of later than it calls.
@@ -35,11 +37,12 @@ enum Link {
 
 impl Colleagues {
     pub(super) fn new(id: WorkerId) -> Self {
-        Self { id, known: BTreeMap::new(), callers: BTreeMap::new() }
+        Self { id, introduced: false, known: BTreeMap::new(), callers: BTreeMap::new() }
     }
 
     /// All workers there are. Those that are not among them any more are let go, and named.
     pub(super) fn learn(&mut self, crew: Vec<Colleague>, net: &Net) -> Vec<WorkerId> {
+        self.introduced = true;
         let mut gone = std::mem::take(&mut self.known);
         for colleague in crew.into_iter().filter(|colleague| colleague.worker != self.id) {
             let link = gone.remove(&colleague.worker).map_or(Link::Down, |known| known.link);
@@ -165,6 +168,18 @@ impl Colleagues {
     /// Whether a connection is that of a worker that said who it is.
     pub(super) fn is_known(&self, peer: PeerId) -> bool {
         self.known.values().any(|known| known.link == Link::Up(peer))
+    }
+
+    /// Whether all workers that were there before this one can be told something.
+    pub(super) fn reaches_elders(&self) -> bool {
+        let elders = self.known.range(..self.id);
+        self.introduced && elders.into_iter().all(|(_, known)| matches!(known.link, Link::Up(_)))
+    }
+
+    /// The worker that is being called.
+    pub(super) fn called(&self, peer: PeerId) -> Option<&Colleague> {
+        let known = self.known.values().find(|known| known.link == Link::Calling(peer))?;
+        Some(&known.colleague)
     }
 
     /// Whether all workers of a placement can be told something.

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::{Driver, Over};
-use crate::driver::cluster::note::{MasterNote, PeerNote, WorkerNote};
+use crate::driver::cluster::note::{Colleague, MasterNote, PeerNote, WorkerNote};
 use crate::driver::cluster::{ClusterError, WorkerNews};
 use crate::id::BatchSeq;
-use crate::net::{CloseReason, NetEvent};
+use crate::net::{CloseReason, NetEvent, PeerId};
 use crate::sched::message::ToWorker;
 use crate::wire::{MessageKind, Received};
 
@@ -29,6 +29,7 @@ impl Driver<'_> {
                     self.take_held();
                     self.copy_alone();
                     self.meet_all();
+                    self.join();
                 }
             }
             NetEvent::Closed { peer, reason } if peer == self.master => {
@@ -43,6 +44,7 @@ impl Driver<'_> {
                 self.arrivals.forget(|(of, _)| *of == peer);
                 self.copies.forget(|(of, ..)| *of == peer);
                 self.sessions.gone(peer);
+                self.say_alone(peer, &reason);
                 if let Some(worker) = self.colleagues.closed(peer) {
                     self.lost(worker);
                     let why = reason.to_string();
@@ -81,6 +83,7 @@ impl Driver<'_> {
                 self.take_held();
                 self.copy_alone();
                 self.meet_all();
+                self.join();
             }
             MasterNote::Input { task, carried, pieces } => {
                 let ready = self.inputs.announced(task, carried, pieces);
@@ -111,6 +114,29 @@ impl Driver<'_> {
                 self.over = Some(Over::Failed(refused));
             }
             MasterNote::Welcome { .. } | MasterNote::Alive => {}
+        }
+    }
+
+    /// Takes part, once all that were there before can be reached: a placement with somebody who cannot
+    /// be told anything would hold up all others.
+    pub(super) fn join(&mut self) {
+        if self.colleagues.reaches_elders()
+            && let Some(joined) = self.joining.take()
+        {
+            self.send_master(&joined);
+        }
+    }
+
+    /// Says, once, why this worker does not take part yet.
+    fn say_alone(&mut self, peer: PeerId, reason: &CloseReason) {
+        let called = self.colleagues.called(peer).filter(|_| self.joining.is_some());
+        if let Some(Colleague { name, addr, .. }) = called
+            && !std::mem::replace(&mut self.alone, true)
+        {
+            let text = format!(
+                "worker `{name}` at {addr} cannot be reached ({reason}); this one takes part as soon as it can"
+            );
+            (self.log)(WorkerNews::Warning(text));
         }
     }
 

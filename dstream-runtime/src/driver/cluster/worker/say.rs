@@ -36,6 +36,10 @@ impl Driver<'_> {
                     self.start(run);
                 }
             }
+            Asks::Report(message @ ToMaster::Joined { .. }, _) => {
+                self.joining = Some(message);
+                self.join();
+            }
             Asks::Report(message, leaving) => self.report(message, leaving),
             Asks::Tell(to, message, segments) => {
                 let task = match &message {

@@ -1,0 +1,206 @@
+//! Savepoints: a job is killed, and another one with other workers and a state of its own goes on from what
+//! was written down in the middle of the first. Together they put out what one job does.
+//!
+//! The first job has come to a halt since nobody reads one of its outputs; the other one, in files, is
+//! compared.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::crew::{Cluster, Tap};
+use super::restarts::{WORDS, files, of_words};
+use crate::job::{Ended, Job, Running};
+
+/// `word_count` on the same words, of which only the output in files is wanted.
+fn quiet(job: Job, dir: &Path) -> Job {
+    job.source("lines", WORDS).sink("windowed", "none:").files("counts", "csv", dir)
+}
+
+/// A job that has come to a halt in its middle.
+struct Halted {
+    cluster: Cluster,
+    master: Running,
+    tap: Tap,
+    crew: Vec<Running>,
+}
+
+impl Halted {
+    fn new() -> Self {
+        let cluster = Cluster::new("word_count");
+        let job = cluster.master(2).args(["--checkpoint", "50ms"]);
+        let mut master = of_words(job, &cluster.path("out")).unread().start();
+        let mut tap = Tap::on(&mut master);
+        let at = master.listening();
+        let crew = ["w1", "w2"].map(|name| cluster.worker(name, at).start()).into_iter().collect();
+        tap.read(2000);
+        Self { cluster, master, tap, crew }
+    }
+
+    /// What `JOB savepoint --json` says.
+    fn savepoint(&self, name: &[&str]) -> Value {
+        let question: Vec<&str> =
+            ["savepoint", "--json"].into_iter().chain(name.iter().copied()).collect();
+        let done = self.cluster.ask(&question).code(0);
+        serde_json::from_str(&done.out.concat()).expect("it is JSON")
+    }
+
+    /// Kills all of its processes.
+    fn kill(self) -> Cluster {
+        let Self { cluster, master, tap, crew } = self;
+        for process in crew.into_iter().chain([master]) {
+            process.signal(Signal::KILL);
+            process.end();
+        }
+        drop(tap);
+        cluster
+    }
+}
+
+fn dir(savepoint: &Value) -> PathBuf {
+    let url = savepoint["url"].as_str().expect("it says where it is");
+    PathBuf::from(url.strip_prefix("file://").expect("it is a directory"))
+}
+
+fn number(savepoint: &Value, what: &str) -> u64 {
+    savepoint[what].as_u64().expect("it is a number")
+}
+
+/// A job with three workers of its own and another state, which begins with a savepoint.
+fn from(cluster: &Cluster, savepoint: &Path, out: &str) -> Ended {
+    let job = quiet(Job::example("word_count"), &cluster.path(out));
+    let job = job.args(["--workers", "3", "--log", "json", "--checkpoint", "50ms"]);
+    let job = job.args(["--state".into(), cluster.path(&format!("{out}.state"))]);
+    job.args(["--from".as_ref(), savepoint]).run()
+}
+
+/// Checks that two sets of files agree where they have the same names, and together are all that a job on
+/// one process writes.
+#[track_caller]
+fn assert_together(cluster: &Cluster, one: &str, other: &str) {
+    let expected = cluster.path("expected");
+    if !expected.is_dir() {
+        quiet(Job::example("word_count"), &expected).run().code(0);
+    }
+    let expected = files(&expected);
+    let mut found: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for dir in [one, other] {
+        let of_one = files(&cluster.path(dir));
+        assert!(!of_one.is_empty() && of_one.len() < expected.len(), "{dir}: {}", of_one.len());
+        let differs = of_one.iter().find(|(name, bytes)| expected.get(*name) != Some(bytes));
+        assert!(differs.is_none(), "{dir}: {:?} differs", differs.map(|(name, _)| name));
+        found.extend(of_one);
+    }
+    assert_eq!(found.len(), expected.len());
+}
+
+#[test]
+fn another_cluster_goes_on_from_the_middle_of_a_job() {
+    let mut job = Halted::new();
+    let first = job.savepoint(&["first"]);
+    assert_eq!(
+        (&first["name"], dir(&first)),
+        (&"first".into(), job.cluster.state().join("savepoints/first"))
+    );
+    job.cluster
+        .ask(&["savepoint", "first"])
+        .code(1)
+        .says(&["savepoints/first already", "another name"]);
+    job.tap.read(30_000);
+    let second = job.savepoint(&[]);
+    assert!(number(&second, "cut") > number(&first, "cut"), "{first} {second}");
+    let name = second["name"].as_str().expect("it has one");
+    assert!(name.starts_with(&format!("batch-{}", number(&second, "published"))), "{second}");
+    let cluster = job.kill();
+    let (first, second) = (dir(&first), dir(&second));
+    let before = files(&first);
+    for (savepoint, out) in [(&first, "out1"), (&second, "out2"), (&first, "out3")] {
+        from(&cluster, savepoint, out).code(0).says(&["\"resumed\""]);
+        assert_together(&cluster, "out", out);
+    }
+    assert_eq!(files(&first), before, "jobs leave it as it was");
+}
+
+#[test]
+fn a_job_does_not_begin_with_a_savepoint_where_there_is_one_or_with_no_savepoint() {
+    let job = Halted::new();
+    let savepoint = dir(&job.savepoint(&["a"]));
+    let cluster = &job.cluster;
+    let begin = |state: PathBuf, savepoint: &Path, more: &[&str]| {
+        let job = quiet(Job::example("word_count"), &cluster.path("other"));
+        let job = job.args(["--workers", "3", "--checkpoint", "50ms"]).args(more);
+        job.args(["--state".as_ref(), state.as_os_str(), "--from".as_ref(), savepoint.as_os_str()])
+            .run()
+    };
+    // The running job is not disturbed by who would begin another one in its place.
+    begin(cluster.state(), &savepoint, &[]).code(1).says(&["a job in", "leave --from away"]);
+    let other = cluster.path("other.state");
+    let missing = begin(other.clone(), &savepoint.with_file_name("b"), &[]).code(1);
+    missing.says(&["no savepoint in", "savepoints/b"]);
+    begin(other.clone(), Path::new("a"), &[])
+        .code(1)
+        .says(&["no savepoint in", "other.state/savepoints/a"]);
+    let parted = begin(other.clone(), &savepoint, &["--partitions", "5"]).code(1);
+    parted.says(&["savepoints/a has 8 partitions", "--partitions 8"]);
+    cluster.status();
+    for (name, _) in files(&savepoint) {
+        let path = savepoint.join(&name);
+        let whole = fs::read(&path).expect("it is there");
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        fs::write(&path, flipped).expect("it can be written");
+        begin(other.clone(), &savepoint, &[])
+            .code(1)
+            .says(&["the savepoint", "savepoints/a is damaged"]);
+        fs::write(&path, whole).expect("it can be written");
+    }
+    job.kill();
+}
+
+#[test]
+fn a_job_that_saves_nothing_has_no_savepoint() {
+    let cluster = Cluster::new("word_count");
+    cluster.ask(&["savepoint"]).code(1).says(&["no master of `word_count`"]);
+    let mut master = quiet(cluster.master(1), &cluster.path("out")).start();
+    master.listening();
+    cluster.ask(&["savepoint"]).code(1).says(&["--checkpoint INTERVAL"]);
+    cluster.ask(&["stop", "--now"]).code(0);
+    master.end().code(0);
+    let alone = Job::example("word_count").args(["--from", "a/b"]).run().code(2);
+    alone.says(&["--from", "--checkpoint INTERVAL"]);
+}
+
+#[test]
+fn a_job_with_pushed_streams_has_no_savepoint() {
+    let cluster = Cluster::new("word_count");
+    let job = cluster.master(1).args(["--checkpoint", "50ms"]);
+    let mut master = job.source("lines", "tcp://127.0.0.1:0").sink("counts", "none:").start();
+    master.listening();
+    cluster.ask(&["savepoint"]).code(1).says(&["records are pushed", "same --state"]);
+    cluster.ask(&["stop", "--now"]).code(0);
+    master.end().code(0);
+}
+
+#[test]
+fn where_a_job_has_come_to_its_end_one_begins_with_a_savepoint_of_it() {
+    let job = Halted::new();
+    job.savepoint(&["a"]);
+    let Halted { cluster, master, mut tap, crew } = job;
+    tap.read_all();
+    master.end().code(0);
+    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    cluster.ask(&["savepoint"]).code(1).says(&["no master of `word_count`"]);
+    // By its name alone, since it is in the same state.
+    let again = quiet(Job::example("word_count"), &cluster.path("again"));
+    let again =
+        again.args(["--workers", "3", "--log", "json", "--checkpoint", "50ms", "--from", "a"]);
+    let again = again.args(["--state".as_ref(), cluster.state().as_os_str()]).run().code(0);
+    again.says(&["\"resumed\""]);
+    let (found, expected) = (files(&cluster.path("again")), files(&cluster.path("out")));
+    assert!(!found.is_empty() && found.len() < expected.len());
+    let differs = found.iter().find(|(name, bytes)| expected.get(*name) != Some(bytes));
+    assert!(differs.is_none(), "{:?} differs", differs.map(|(name, _)| name));
+}
