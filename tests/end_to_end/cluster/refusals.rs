@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::crew::{Cluster, Tap};
@@ -36,6 +37,27 @@ fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// Moves what is published in a directory to another one, and removes it when nothing is left in it; what was
+/// published.
+fn take_away(out: &Path, to: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    fs::create_dir(to).expect("there is room");
+    loop {
+        for entry in fs::read_dir(out).expect("it is a directory") {
+            let entry = entry.expect("it can be listed");
+            // What is in the making has another name.
+            if !entry.file_name().to_string_lossy().starts_with('_') {
+                fs::rename(entry.path(), to.join(entry.file_name())).expect("it is whole");
+            }
+        }
+        // Unless another batch has come meanwhile.
+        match fs::remove_dir(out) {
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+            result => break result.expect("it is empty"),
+        }
+    }
+    files(to)
+}
+
 /// A job that refuses to go on, and what it had published before.
 struct Refused {
     cluster: Cluster,
@@ -50,11 +72,7 @@ impl Refused {
         let mut job = Self::job(&cluster, args).unread().start();
         let mut tap = Tap::on(&mut job);
         tap.read(2000);
-        let out = cluster.path("out");
-        // Whole batches only: what is in the making has another name.
-        let before = files(&out).into_iter().filter(|(name, _)| !name.starts_with("_staging"));
-        let before = before.collect();
-        fs::remove_dir_all(&out).expect("nobody writes there");
+        let before = take_away(&cluster.path("out"), &cluster.path("before"));
         std::thread::spawn(move || tap.read_all());
         Self { cluster, job, before }
     }

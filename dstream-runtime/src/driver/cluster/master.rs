@@ -340,12 +340,12 @@ impl Driver<'_> {
         match event {
             Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
             Event::Published { batch, result } => self.master.published(batch, result),
+            Event::Refused { batch, refused } => self.master.refused(batch, refused),
             Event::Journal(news) => {
                 self.master.written(news);
                 self.write_savepoint();
             }
             Event::Savepoint(written) => self.has_savepoint(written),
-            Event::Refused { batch, refused } => self.master.refused(batch, refused),
             Event::Ended { worker, why } => {
                 let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));
                 if let Some(peer) = peer {
