@@ -10,10 +10,13 @@
 mod checks;
 mod cluster;
 mod losses;
+mod network;
 mod outside;
 mod process;
 mod reference;
 mod restarts;
+mod timed;
+mod whole;
 mod world;
 
 use self::world::World;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Seed;
+use super::network::{Network, Timed};
 use super::outside::Outside;
 use super::process::Process;
 use super::reference::Reference;
@@ -20,6 +21,8 @@ use crate::source::Range;
 use crate::time::Timetable;
 
 const WORKERS: usize = 14;
+/// How long a worker may be silent, where time is simulated.
+pub(super) const LEASE_MS: u64 = 400;
 
 #[derive(Clone)]
 pub(super) enum Message {
@@ -35,6 +38,19 @@ pub(super) enum Message {
     Show(BatchSeq, Vec<(TaskId, u64)>),
     Published(BatchSeq),
     Cut(BatchSeq, SourceId),
+    ToWorker(WorkerId, ToWorker),
+    /// It is time for a heartbeat.
+    Beat(WorkerId),
+    /// The master lives.
+    Alive(WorkerId),
+    /// The master has given a worker up.
+    JoinAgain(WorkerId),
+    /// A worker's connection to another one has ended; what it tells the master of that, and when that judges.
+    Parted(WorkerId, WorkerId),
+    Unreachable(WorkerId, WorkerId),
+    Judge(WorkerId, WorkerId),
+    /// A master that writes nothing sees whether it is the newest still.
+    Look,
     Ran(WorkerId, TaskId, Attempt, u64),
     Saved(WorkerId, Saved, u64),
     Loaded(WorkerId, Saved, Epoch),
@@ -62,6 +78,8 @@ pub(super) struct Job {
     failing: u64,
     pub(super) churn: u64,
     bad_storage: u64,
+    /// Whether time is simulated, and hosts and links with it.
+    in_time: bool,
 }
 
 impl Job {
@@ -87,7 +105,19 @@ impl Job {
             failing: [0, 30][seed.below(2) as usize],
             churn: [20, 60, 150][seed.below(3) as usize],
             bad_storage: [0, 4][seed.below(2) as usize],
+            in_time: false,
         }
+    }
+
+    /// A job whose time is simulated, on so many hosts.
+    pub(super) fn in_time(plan: &'static Plan, number: u64, seed: &mut Seed, hosts: u32) -> Self {
+        let mut job = Self::new(plan, number, seed, true);
+        job.config.live.fill(true);
+        job.config.lease_ms = Some(LEASE_MS);
+        job.config.workers = job.config.workers.min(hosts);
+        job.config.partitions = job.config.partitions.min(4);
+        (job.failing, job.in_time) = (0, true);
+        job
     }
 }
 
@@ -99,7 +129,7 @@ pub(super) struct Cluster {
     pub(super) master: MasterCore,
     pub(super) processes: BTreeMap<WorkerId, Process>,
     next: u32,
-    pub(super) network: Vec<Message>,
+    pub(super) network: Network,
     /// Entries that are not durable, with who has ended by them.
     unsynced: VecDeque<(JournalSeq, JournalEntry, Vec<bool>)>,
     durable: JournalSeq,
@@ -118,6 +148,16 @@ pub(super) struct Cluster {
     pub(super) loads: u32,
     pub(super) saves: u32,
     pub(super) failing: u64,
+    /// Workers whose connection to the master has ended.
+    pub(super) closed: BTreeSet<WorkerId>,
+    /// Workers between which nothing arrives any more.
+    pub(super) parted: BTreeSet<(WorkerId, WorkerId)>,
+    /// Hosts whose worker has gone.
+    pub(super) departed: Vec<usize>,
+    /// The master's process has ended.
+    pub(super) is_headless: bool,
+    pub(super) refused_saves: u32,
+    pub(super) damaged_loads: u32,
 }
 
 impl Cluster {
@@ -150,7 +190,13 @@ impl Cluster {
             master,
             processes: BTreeMap::new(),
             next: outside.term << 16,
-            network: Vec::new(),
+            network: Network::Any(Vec::new()),
+            closed: BTreeSet::new(),
+            parted: BTreeSet::new(),
+            departed: Vec::new(),
+            is_headless: false,
+            refused_saves: 0,
+            damaged_loads: 0,
             unsynced: VecDeque::new(),
             durable: JournalSeq(0),
             sources: job.totals.iter().enumerate().map(source).collect(),
@@ -169,14 +215,24 @@ impl Cluster {
             failing: job.failing,
             job: job.clone(),
         };
+        if job.in_time {
+            cluster.network = Network::Timed(Box::new(Timed::new(outside.term, now, seed)));
+            cluster.network.push(Message::Look);
+            return cluster;
+        }
         let there = cluster.seed.below(u64::from(job.config.workers) + 1);
         (0..there).for_each(|_| cluster.join());
         cluster
     }
 
-    fn join(&mut self) {
+    pub(super) fn next_id(&mut self) -> WorkerId {
         let id = WorkerId(self.next);
         self.next += 1;
+        id
+    }
+
+    fn join(&mut self) {
+        let id = self.next_id();
         let Reference { plan, partitions, .. } = self.reference;
         let core = WorkerCore::new(id, plan, partitions, 1, Retention::Released);
         self.processes.insert(id, Process::new(core));
@@ -194,7 +250,7 @@ impl Cluster {
         }
         let told = self.processes.iter().filter(|(_, p)| !p.told.is_empty());
         let told: Vec<_> = told.map(|(worker, _)| *worker).collect();
-        let choices = told.len() + self.network.len();
+        let choices = told.len() + self.network.any().len();
         if choices == 0 {
             let short = self.alive().is_empty() || self.needs_more();
             assert!(short, "nothing happens: {:?}", self.master.status(self.now));
@@ -208,7 +264,7 @@ impl Cluster {
             process.core.handle(WorkerEvent::Master(message));
             return true;
         }
-        let message = self.network.swap_remove(at - told.len());
+        let message = self.network.any().swap_remove(at - told.len());
         let doubles = matches!(message, Message::ToMaster(..) | Message::ToPeer(..));
         if doubles && self.seed.one_in(8) {
             self.network.push(message.clone());
@@ -234,15 +290,21 @@ impl Cluster {
     /// same.
     pub(super) fn crash(&mut self, outside: &mut Outside) {
         self.act(outside);
+        self.is_headless = true;
         let survive = self.seed.below(self.unsynced.len() as u64 + 1) as usize;
         for (_, entry, ended) in self.unsynced.drain(..survive).collect::<Vec<_>>() {
             outside.put(self.term, entry, &ended);
         }
-        let shows = std::mem::take(&mut self.network);
-        for message in shows {
-            if let Message::Show(batch, parts) = message
-                && self.seed.one_in(2)
-            {
+        let mut shows = Vec::new();
+        self.network.retain(|message| match message {
+            Message::Show(batch, parts) => {
+                shows.push((*batch, parts.clone()));
+                false
+            }
+            _ => true,
+        });
+        for (batch, parts) in shows {
+            if self.seed.one_in(2) {
                 outside.show(batch, &self.reference.inputs(batch), parts);
             }
         }
@@ -294,7 +356,7 @@ impl Cluster {
         });
     }
 
-    fn act(&mut self, outside: &mut Outside) {
+    pub(super) fn act(&mut self, outside: &mut Outside) {
         while let Some(action) = self.master.poll() {
             assert!(self.outcome.is_none(), "{action:?} after the end");
             self.master_asks(outside, action);
@@ -319,6 +381,9 @@ impl Cluster {
                     let needed = outside.oldest();
                     assert!(*oldest <= needed, "{oldest} is let go, and {needed} may be needed");
                 }
+                if let Some(timed) = self.network.timed() {
+                    return timed.push(Message::ToWorker(to, message));
+                }
                 match self.processes.get_mut(&to) {
                     // A connection that is cut delivers a beginning of what was sent.
                     Some(process) if process.zombie && self.seed.one_in(2) => process.deaf = true,
@@ -340,19 +405,19 @@ impl Cluster {
                 self.network.push(Message::Show(batch, parts));
             }
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
-            MasterAction::Dismiss(worker) => {
-                self.kill(worker);
-            }
+            MasterAction::Dismiss(worker) if self.job.in_time => self.let_go(worker),
+            MasterAction::Dismiss(worker) => self.kill(worker),
             MasterAction::Obsolete(saved) => {
                 let was_there = outside.storage.remove(&saved.object).is_some();
                 let is_old = self.term != outside.term;
                 assert!(was_there || is_old, "{saved:?} went before");
             }
-            MasterAction::Evict(..) => panic!("there are no leases"),
+            MasterAction::Evict(worker, _) => self.give_up(worker),
             MasterAction::StopSources => self.stopped = true,
             MasterAction::Refuse { .. } | MasterAction::Unneeded { .. } => {}
             MasterAction::Finish(outcome) => {
-                if self.term == outside.term {
+                let unreadable = matches!(outcome, Outcome::Failed(Cause::State { .. }));
+                if self.term == outside.term && !(unreadable && self.damaged_loads > 0) {
                     assert_eq!(outcome, Outcome::Done);
                 }
                 let fenced = matches!(outcome, Outcome::Failed(Cause::Fenced { .. }));
@@ -376,7 +441,7 @@ impl Cluster {
         got
     }
 
-    fn deliver(&mut self, outside: &mut Outside, message: Message) {
+    pub(super) fn deliver(&mut self, outside: &mut Outside, message: Message) {
         let event = match message {
             Message::ToPeer(_, to, message, contents) => {
                 return self.peer_hears(to, message, &contents);
@@ -384,7 +449,9 @@ impl Cluster {
             Message::Ran(on, task, attempt, result) => return self.ran(on, task, attempt, result),
             Message::Saved(on, saved, state) => {
                 let Saved { stage, partition, after, .. } = saved;
-                let event = if self.seed.one_in(self.job.bad_storage) {
+                let full = self.network.timed().is_some_and(|t| t.conditions.full > t.now);
+                let event = if full || self.seed.one_in(self.job.bad_storage) {
+                    self.refused_saves += 1;
                     WorkerEvent::NotSaved { stage, partition, after }
                 } else {
                     outside.storage.insert(saved.object.clone(), state);
@@ -395,6 +462,7 @@ impl Cluster {
             Message::Loaded(on, saved, recovery) => {
                 return self.loaded(outside, on, saved, recovery);
             }
+            Message::ToMaster(from, ..) if self.closed.contains(&from) => return,
             // Who is gone does not join again under his number.
             Message::ToMaster(from, ToMaster::Joined { .. }, _)
                 if self.processes.get(&from).is_none_or(|p| p.zombie) =>
@@ -426,8 +494,21 @@ impl Cluster {
                 self.now = self.now.max(at);
                 MasterEvent::Tick
             }
+            Message::ToWorker(to, message) => {
+                return self.tell(to, WorkerEvent::Master(message));
+            }
+            Message::Beat(_)
+            | Message::Alive(_)
+            | Message::JoinAgain(_)
+            | Message::Parted(..)
+            | Message::Unreachable(..)
+            | Message::Judge(..)
+            | Message::Look => return,
         };
-        self.now += self.seed.below(20);
+        match self.network.timed() {
+            Some(timed) => self.now = timed.clock(),
+            None => self.now += self.seed.below(20),
+        }
         self.master.handle(self.now, event);
     }
 

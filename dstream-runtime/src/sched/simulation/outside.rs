@@ -26,6 +26,8 @@ pub(super) struct Outside {
     /// The newest epoch that any master has written, and that any before this one has.
     epochs: (Epoch, Epoch),
     pub(super) storage: BTreeMap<String, u64>,
+    /// Objects of it that cannot be read.
+    pub(super) damaged: BTreeSet<String>,
     pub(super) cuts: BTreeMap<BatchSeq, Inputs>,
     commits: BTreeSet<BatchSeq>,
     pub(super) published: BTreeMap<BatchSeq, Vec<(TaskId, u64)>>,
@@ -47,6 +49,7 @@ impl Outside {
             past: Past::default(),
             epochs: (Epoch(0), Epoch(0)),
             storage: BTreeMap::from([(String::new(), 0)]),
+            damaged: BTreeSet::new(),
             cuts: BTreeMap::new(),
             commits: BTreeSet::new(),
             published: BTreeMap::new(),

@@ -22,6 +22,8 @@ pub(super) struct Process {
     pub(super) zombie: bool,
     /// Nothing that the master says arrives any more.
     pub(super) deaf: bool,
+    /// When it has last heard of its master, where time is simulated.
+    pub(super) heard: u64,
     /// Results that have not been reported.
     parts: BTreeMap<(TaskId, Attempt), u64>,
 }
@@ -35,6 +37,7 @@ impl Process {
             states: BTreeMap::new(),
             zombie: false,
             deaf: false,
+            heard: 0,
             parts: BTreeMap::new(),
         }
     }
@@ -178,6 +181,12 @@ impl Cluster {
             return;
         }
         self.loads += u32::from(!object.is_empty());
+        if outside.damaged.contains(&object) {
+            self.damaged_loads += 1;
+            let why = "it is damaged".to_owned();
+            let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
+            return process.core.handle(event);
+        }
         // A zombie may find that it went, or the worker of a master that is none any more.
         let Some(state) = outside.storage.get(&object).copied() else {
             if process.zombie {
