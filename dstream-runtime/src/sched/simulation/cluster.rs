@@ -12,6 +12,7 @@ use super::network::{Network, Timed};
 use super::outside::Outside;
 use super::process::Process;
 use super::reference::Reference;
+use crate::driver::cluster::node::{Answer, Desk, Node, Note, SOURCE, Told};
 use crate::id::*;
 use crate::plan::{Plan, TailRow};
 use crate::sched::master::{Cause, Outcome};
@@ -23,6 +24,8 @@ use crate::time::Timetable;
 const WORKERS: usize = 14;
 /// How long a worker may be silent, where time is simulated.
 pub(super) const LEASE_MS: u64 = 400;
+/// How long workers of another master's time have to come.
+pub(super) const GRACE_MS: u64 = 6000;
 
 #[derive(Clone)]
 pub(super) enum Message {
@@ -51,6 +54,14 @@ pub(super) enum Message {
     Judge(WorkerId, WorkerId),
     /// A master that writes nothing sees whether it is the newest still.
     Look,
+    /// About what clients push: between workers, to the master, and from there.
+    Told(WorkerId, WorkerId, Told),
+    Note(WorkerId, Note),
+    Answer(WorkerId, Answer),
+    /// Who can be reached.
+    Crew(WorkerId, Vec<WorkerId>),
+    /// Whoever was there with another master has had time to come.
+    Grace(u64),
     Ran(WorkerId, TaskId, Attempt, u64),
     Saved(WorkerId, Saved, u64),
     Loaded(WorkerId, Saved, Epoch),
@@ -80,6 +91,8 @@ pub(super) struct Job {
     bad_storage: u64,
     /// Whether time is simulated, and hosts and links with it.
     in_time: bool,
+    /// Whether clients push the first source.
+    pub(super) pushed: bool,
 }
 
 impl Job {
@@ -106,6 +119,7 @@ impl Job {
             churn: [20, 60, 150][seed.below(3) as usize],
             bad_storage: [0, 4][seed.below(2) as usize],
             in_time: false,
+            pushed: false,
         }
     }
 
@@ -117,6 +131,14 @@ impl Job {
         job.config.workers = job.config.workers.min(hosts);
         job.config.partitions = job.config.partitions.min(4);
         (job.failing, job.in_time) = (0, true);
+        job.pushed = seed.one_in(2);
+        if job.pushed {
+            job.totals[0] = 0;
+            // As with real masters: what is received counts batches from the first on, clients send to
+            // workers that own something, and every worker does.
+            job.config.first = BatchSeq(1);
+            job.config.partitions = job.config.partitions.max(hosts + 1);
+        }
         job
     }
 }
@@ -153,7 +175,20 @@ pub(super) struct Cluster {
     /// Workers between which nothing arrives any more.
     pub(super) parted: BTreeSet<(WorkerId, WorkerId)>,
     /// Hosts whose worker has gone.
-    pub(super) departed: Vec<usize>,
+    pub(super) departed: Vec<(usize, Option<Node>)>,
+    /// Where the master keeps count of what clients push.
+    pub(super) desk: Option<Desk>,
+    /// What workers have of that.
+    pub(super) nodes: BTreeMap<WorkerId, Node>,
+    /// Who is connected, as the master sees it.
+    pub(super) crew: BTreeSet<WorkerId>,
+    /// What clients may be told.
+    pub(super) safe: Vec<(u128, u64)>,
+    /// Batches before this one are over, as far as everybody was told what to forget.
+    pub(super) forgotten: BatchSeq,
+    pub(super) is_placed: bool,
+    pub(super) graces: u64,
+    pub(super) unreadable: u32,
     /// The master's process has ended.
     pub(super) is_headless: bool,
     pub(super) refused_saves: u32,
@@ -178,6 +213,7 @@ impl Cluster {
         }
         let source = |(index, total): (usize, &u64)| {
             let position = past.position(SourceId(index as u16));
+            let position = position.filter(|_| index > 0 || !job.pushed);
             let position =
                 position.map_or([0; 8], |p| (**p).try_into().expect("it was written so"));
             let position = u64::from_le_bytes(position);
@@ -194,6 +230,14 @@ impl Cluster {
             closed: BTreeSet::new(),
             parted: BTreeSet::new(),
             departed: Vec::new(),
+            desk: job.pushed.then(|| Desk::new(past.position(SOURCE).map(|p| &**p))),
+            nodes: BTreeMap::new(),
+            crew: BTreeSet::new(),
+            safe: Vec::new(),
+            forgotten: BatchSeq(0),
+            is_placed: false,
+            graces: 0,
+            unreadable: 0,
             is_headless: false,
             refused_saves: 0,
             damaged_loads: 0,
@@ -381,8 +425,9 @@ impl Cluster {
                     let needed = outside.oldest();
                     assert!(*oldest <= needed, "{oldest} is let go, and {needed} may be needed");
                 }
-                if let Some(timed) = self.network.timed() {
-                    return timed.push(Message::ToWorker(to, message));
+                if self.job.in_time {
+                    self.heed(&message);
+                    return self.network.push(Message::ToWorker(to, message));
                 }
                 match self.processes.get_mut(&to) {
                     // A connection that is cut delivers a beginning of what was sent.
@@ -413,7 +458,13 @@ impl Cluster {
                 assert!(was_there || is_old, "{saved:?} went before");
             }
             MasterAction::Evict(worker, _) => self.give_up(worker),
-            MasterAction::StopSources => self.stopped = true,
+            MasterAction::StopSources => {
+                self.stopped = true;
+                if let Some(desk) = &mut self.desk {
+                    desk.stop();
+                    self.crew.iter().for_each(|worker| desk.closed(*worker));
+                }
+            }
             MasterAction::Refuse { .. } | MasterAction::Unneeded { .. } => {}
             MasterAction::Finish(outcome) => {
                 let unreadable = matches!(outcome, Outcome::Failed(Cause::State { .. }));
@@ -503,7 +554,12 @@ impl Cluster {
             | Message::Parted(..)
             | Message::Unreachable(..)
             | Message::Judge(..)
-            | Message::Look => return,
+            | Message::Look
+            | Message::Told(..)
+            | Message::Note(..)
+            | Message::Answer(..)
+            | Message::Crew(..)
+            | Message::Grace(_) => return,
         };
         match self.network.timed() {
             Some(timed) => self.now = timed.clock(),
@@ -531,6 +587,17 @@ impl Cluster {
     }
 
     fn cut(&mut self, batch: BatchSeq, source: SourceId) -> MasterEvent {
+        if let Some(desk) = self.desk.as_mut().filter(|_| source == SOURCE) {
+            let cut = desk.cut(self.reference.partitions as usize);
+            let crate::source::Cut { inputs, position, ended } =
+                cut.unwrap_or_else(|error| panic!("{batch}: {error}"));
+            let inputs: Vec<Vec<Range>> = inputs.into_iter().map(|input| input.ranges).collect();
+            self.sources[0].ended = ended;
+            let all_ended = self.sources.iter().map(|source| source.ended).collect();
+            self.ended.insert(batch, all_ended);
+            self.reference.cut(batch, source, inputs.clone());
+            return MasterEvent::CutDone { batch, source, inputs, position, ended };
+        }
         let (index, partitions) = (source.index(), u64::from(self.reference.partitions));
         let Source { mut position, total, ended } = self.sources[index];
         assert!(!ended, "{source} is asked again");

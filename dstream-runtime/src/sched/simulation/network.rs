@@ -146,20 +146,26 @@ impl Timed {
         let machine =
             |worker: &WorkerId| Place::Machine(self.machines.get(worker).copied().unwrap_or(usize::MAX));
         match message {
-            Message::ToMaster(from, ..) => (machine(from), master),
-            Message::ToWorker(to, _) | Message::Alive(to) | Message::JoinAgain(to) => {
+            Message::ToMaster(from, ..) | Message::Note(from, _) => (machine(from), master),
+            Message::ToWorker(to, _)
+            | Message::Alive(to)
+            | Message::JoinAgain(to)
+            | Message::Answer(to, _)
+            | Message::Crew(to, _) => {
                 (master, machine(to))
             }
             Message::Left(worker) => (machine(worker), master),
             Message::Unreachable(from, _) => (machine(from), master),
-            Message::ToPeer(from, to, ..) => (machine(from), machine(to)),
+            Message::ToPeer(from, to, ..) | Message::Told(from, to, _) => (machine(from), machine(to)),
             Message::Ran(on, ..) | Message::Beat(on) | Message::Parted(on, _) => {
                 (machine(on), machine(on))
             }
             Message::Saved(on, ..) | Message::Loaded(on, ..) => (Place::Storage, machine(on)),
             Message::Put(_) | Message::Show(..) | Message::Look => (master, Place::Storage),
             Message::Synced(_) | Message::Fenced | Message::Published(_) => (Place::Storage, master),
-            Message::Cut(..) | Message::Tick(_) | Message::Judge(..) => (master, master),
+            Message::Cut(..) | Message::Tick(_) | Message::Judge(..) | Message::Grace(_) => {
+                (master, master)
+            }
         }
     }
 
@@ -169,6 +175,7 @@ impl Timed {
             Message::Tick(at) => at.saturating_sub(self.clock()),
             Message::Beat(_) => 100,
             Message::Look => 1000,
+            Message::Grace(_) => super::cluster::GRACE_MS,
             Message::Judge(..) => 2 * super::cluster::LEASE_MS,
             Message::Parted(..) => super::cluster::LEASE_MS + self.seed.below(100),
             Message::Ran(..) => 1 + self.seed.below(25),

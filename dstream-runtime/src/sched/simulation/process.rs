@@ -47,7 +47,13 @@ impl Cluster {
     pub(super) fn worker_asks(&mut self, from: WorkerId, action: WorkerAction) {
         let process = self.processes.get_mut(&from).unwrap();
         match action {
-            WorkerAction::Run(run) => self.start(from, &run),
+            WorkerAction::Run(run) => match self.nodes.get_mut(&from) {
+                Some(node) if !run.ranges.is_empty() => {
+                    node.start(run, self.now);
+                    self.see_to_node(from);
+                }
+                _ => self.start(from, &run),
+            },
             WorkerAction::Report(message) => {
                 let part = match &message {
                     ToMaster::TaskDone { task, attempt, .. } => {
@@ -104,8 +110,8 @@ impl Cluster {
         }
     }
 
-    fn start(&mut self, on: WorkerId, run: &RunTask) {
-        let process = self.processes.get_mut(&on).unwrap();
+    pub(super) fn start(&mut self, on: WorkerId, run: &RunTask) {
+        let Some(process) = self.processes.get_mut(&on) else { return };
         let (task, row) = (run.task, self.reference.plan.stage(run.task.stage));
         let mut inputs = Vec::new();
         for input in &run.inputs {

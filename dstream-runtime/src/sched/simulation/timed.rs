@@ -6,8 +6,9 @@ use super::network::Conditions;
 use super::outside::Outside;
 use super::process::Process;
 use super::reference::hash;
+use crate::driver::cluster::node::{Asks, Node};
 use crate::id::*;
-use crate::sched::message::ToMaster;
+use crate::sched::message::{Failure, FailureKind, ToMaster, ToWorker};
 use crate::sched::*;
 
 /// A worker that has heard nothing of its master for so long takes it for gone.
@@ -15,7 +16,7 @@ const SILENCE_MS: u64 = 450;
 
 impl Cluster {
     /// A worker's process on a host joins.
-    pub(super) fn join_on(&mut self, machine: usize) {
+    pub(super) fn join_on(&mut self, machine: usize, node: Option<Node>) {
         let id = self.next_id();
         let Some(timed) = self.network.timed() else { return };
         timed.machines.insert(id, machine);
@@ -26,6 +27,17 @@ impl Cluster {
         let mut process = Process::new(core);
         process.heard = heard;
         self.processes.insert(id, process);
+        if self.desk.is_some() {
+            let node = match node {
+                Some(mut node) => {
+                    node.rejoined(id);
+                    node
+                }
+                None => Node::new(id),
+            };
+            self.nodes.insert(id, node);
+            self.see_to_node(id);
+        }
     }
 
     /// The worker that a host has here.
@@ -42,12 +54,118 @@ impl Cluster {
             return;
         }
         let machine = self.network.timed().and_then(|t| t.machines.get(&worker).copied());
-        self.departed.extend(machine);
+        let node = self.nodes.remove(&worker);
+        self.departed.extend(machine.map(|machine| (machine, node)));
+    }
+
+    /// Does what a node wants to be done.
+    pub(super) fn see_to_node(&mut self, worker: WorkerId) {
+        let Some(node) = self.nodes.get_mut(&worker) else { return };
+        for asks in node.take() {
+            match asks {
+                Asks::Peer(to, told) => self.network.push(Message::Told(worker, to, told)),
+                Asks::Master(note) => self.network.push(Message::Note(worker, note)),
+                Asks::Safe(client, number) => self.safe.push((client, number)),
+                Asks::Start(run) => self.start(worker, &run),
+                Asks::Lost(run, why) => {
+                    self.unreadable += 1;
+                    let kind = FailureKind::Source;
+                    let failure = Failure { message: why, at: None, kind, again: true };
+                    let (task, attempt) = (run.task, run.attempt);
+                    self.tell(worker, WorkerEvent::Failed { task, attempt, failure });
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, worker: WorkerId, then: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.get_mut(&worker) {
+            then(node);
+            self.see_to_node(worker);
+        }
+    }
+
+    /// Everybody hears who is there.
+    fn tell_crew(&mut self) {
+        if self.desk.is_none() {
+            return;
+        }
+        let crew: Vec<WorkerId> = self.crew.iter().copied().collect();
+        for to in &crew {
+            self.network.push(Message::Crew(*to, crew.clone()));
+        }
+    }
+
+    /// What the master's driver does when it tells a worker this.
+    pub(super) fn heed(&mut self, message: &ToWorker) {
+        let Some(desk) = &self.desk else { return };
+        let placement = match message {
+            ToWorker::Place { placement, .. } => Some(placement),
+            ToWorker::Recover(recover) => recover.rows.last().map(|row| &row.placement),
+            ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } => {
+                if *oldest > self.forgotten {
+                    self.forgotten = *oldest;
+                    for answer in desk.over(*oldest) {
+                        for to in &self.crew {
+                            self.network.push(Message::Answer(*to, answer.clone()));
+                        }
+                    }
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(placement) = placement {
+            desk.placed(placement);
+            if !std::mem::replace(&mut self.is_placed, true) {
+                self.begin_grace();
+            }
+        }
+    }
+
+    /// Workers that may come again have so long to.
+    fn begin_grace(&mut self) {
+        self.graces += 1;
+        self.network.push(Message::Grace(self.graces));
+    }
+
+    /// What a worker's driver does when its master tells it this.
+    fn take_in(&mut self, to: WorkerId, message: &ToWorker) {
+        self.node(to, |node| match message {
+            ToWorker::Begin { batch, ranges, oldest, .. } => {
+                node.begins(*batch, ranges);
+                node.release(*oldest);
+            }
+            ToWorker::Release { oldest, .. } => node.release(*oldest),
+            ToWorker::Recover(recover) => {
+                for batch in &recover.batches {
+                    node.begins(batch.batch, &batch.ranges);
+                }
+            }
+            _ => {}
+        });
+    }
+
+    /// A client appends something on a host, if there is a worker for it.
+    pub(super) fn append_on(
+        &mut self,
+        outside: &mut Outside,
+        machine: usize,
+        client: u128,
+        number: u64,
+    ) -> bool {
+        let Some(worker) = self.worker_on(machine) else { return false };
+        let Some(node) = self.nodes.get_mut(&worker) else { return false };
+        let key = node.append(client, number);
+        outside.appends.insert(key, (client, number));
+        self.see_to_node(worker);
+        true
     }
 
     /// A worker that was drained goes.
     pub(super) fn let_go(&mut self, worker: WorkerId) {
         self.closed.insert(worker);
+        self.crew.remove(&worker);
         self.depart(worker);
     }
 
@@ -59,6 +177,13 @@ impl Cluster {
                 self.zombies += 1;
             }
             self.network.push(Message::JoinAgain(worker));
+            if self.crew.remove(&worker) {
+                if let Some(desk) = &self.desk {
+                    desk.gone(worker);
+                    self.begin_grace();
+                }
+                self.tell_crew();
+            }
         }
     }
 
@@ -66,10 +191,16 @@ impl Cluster {
     pub(super) fn kill_on(&mut self, machine: usize) -> bool {
         let Some(worker) = self.worker_on(machine) else { return false };
         self.processes.remove(&worker);
+        self.nodes.remove(&worker);
         self.losses += 1;
         let mut arrives = self.seed.below(4);
         self.network.retain(|message| match message {
-            Message::ToPeer(from, ..) | Message::ToMaster(from, ..) if *from == worker => {
+            Message::ToPeer(from, ..)
+            | Message::ToMaster(from, ..)
+            | Message::Told(from, ..)
+            | Message::Note(from, _)
+                if *from == worker =>
+            {
                 arrives = arrives.saturating_sub(1);
                 arrives > 0
             }
@@ -116,19 +247,46 @@ impl Cluster {
             Message::JoinAgain(worker) => self.depart(worker),
             Message::Parted(from, to) => {
                 if self.processes.contains_key(&from) {
+                    self.node(from, |node| node.unreachable(to));
                     self.network.push(Message::Unreachable(from, to));
                 }
             }
-            Message::ToPeer(from, to, ..) if self.parted.contains(&(from, to)) => {}
+            Message::ToPeer(from, to, ..) | Message::Told(from, to, _)
+                if self.parted.contains(&(from, to)) => {}
+            Message::Told(from, to, told) => self.node(to, |node| node.heard(from, told)),
+            Message::Answer(to, answer) => self.node(to, |node| node.answered(answer)),
+            Message::Crew(to, crew) => {
+                let apart = |other: &WorkerId| !self.parted.contains(&(to, *other));
+                let there: Vec<WorkerId> = crew.into_iter().filter(apart).collect();
+                self.node(to, |node| node.learn(there));
+            }
             message @ (Message::ToPeer(..) | Message::Ran(..) | Message::Saved(..)
             | Message::Loaded(..)) => self.deliver(outside, message),
             message @ Message::ToWorker(to, _) => {
                 self.hear(to, now);
+                let Message::ToWorker(_, said) = &message else { return mark };
+                self.take_in(to, said);
+                let placed = matches!(said, ToWorker::Place { .. } | ToWorker::Recover(_));
                 self.deliver(outside, message);
+                if placed {
+                    self.node(to, Node::placed);
+                }
             }
             _ if mastered => {}
             Message::Look if self.term == outside.term => self.network.push(Message::Look),
             Message::Look => self.network.push(Message::Fenced),
+            Message::Note(from, note) => {
+                if let Some(desk) = self.desk.as_ref().filter(|_| !self.closed.contains(&from)) {
+                    for answer in desk.heard(from, note, |other| self.crew.contains(&other)) {
+                        self.network.push(Message::Answer(from, answer));
+                    }
+                }
+            }
+            Message::Grace(number) => {
+                if let Some(desk) = self.desk.as_ref().filter(|_| number == self.graces) {
+                    desk.complete();
+                }
+            }
             Message::Unreachable(from, to) => self.network.push(Message::Judge(from, to)),
             Message::Judge(from, to) => {
                 if !self.closed.contains(&from) && !self.closed.contains(&to) {
@@ -145,6 +303,15 @@ impl Cluster {
                     self.network.push(Message::Alive(from));
                 }
                 self.deliver(outside, Message::ToMaster(from, ToMaster::Heartbeat, part));
+            }
+            Message::ToMaster(from, ToMaster::Joined { slots }, part) => {
+                if !self.closed.contains(&from) && self.crew.insert(from) {
+                    if let Some(desk) = self.desk.as_ref().filter(|_| !self.stopped) {
+                        desk.opened(from);
+                    }
+                    self.tell_crew();
+                }
+                self.deliver(outside, Message::ToMaster(from, ToMaster::Joined { slots }, part));
             }
             message => self.deliver(outside, message),
         }
@@ -164,6 +331,7 @@ impl Cluster {
             self.network.push(Message::Left(worker));
             return self.depart(worker);
         }
+        self.node(worker, |node| node.overdue(now));
         self.network.push(Message::ToMaster(worker, ToMaster::Heartbeat, None));
         self.network.push(Message::Beat(worker));
     }
@@ -259,6 +427,11 @@ fn mark(message: &Message) -> u64 {
         Message::Parted(a, b) => [18, u64::from(a.0), u64::from(b.0)],
         Message::Unreachable(a, b) => [19, u64::from(a.0), u64::from(b.0)],
         Message::Look => [21, 0, 0],
+        Message::Told(a, b, _) => [22, u64::from(a.0), u64::from(b.0)],
+        Message::Note(from, _) => [23, u64::from(from.0), 0],
+        Message::Answer(to, _) => [24, u64::from(to.0), 0],
+        Message::Crew(to, crew) => [25, u64::from(to.0), crew.len() as u64],
+        Message::Grace(number) => [26, *number, 0],
         Message::Judge(a, b) => [20, u64::from(a.0), u64::from(b.0)],
     };
     hash(&numbers)

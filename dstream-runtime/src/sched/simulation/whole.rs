@@ -16,6 +16,7 @@ use super::cluster::{Cluster, Job};
 use super::network::{Conditions, Place};
 use super::outside::Outside;
 use super::reference::hash;
+use crate::driver::cluster::node::Node;
 use crate::plan::Plan;
 use crate::sched::Past;
 use crate::sched::master::Outcome;
@@ -35,6 +36,8 @@ enum Due {
     Seek(usize),
     /// A host has a process again.
     Back(usize),
+    /// A client may send something.
+    Push(usize),
     /// Another master begins, if this is still the newest term.
     Next(u32),
 }
@@ -47,7 +50,25 @@ struct Host {
     is_up: bool,
     /// It belongs to the cluster of some master.
     is_member: bool,
+    /// What its process has of what clients have pushed, while it has no master.
+    node: Option<Node>,
 }
+
+/// Somebody who pushes records, and numbers them.
+struct Client {
+    /// The host that it is connected to, if that is still so.
+    at: Option<usize>,
+    total: u64,
+    sent: u64,
+    /// All up to this one are safe, as it was told.
+    acked: u64,
+    told: BTreeSet<u64>,
+    /// When it has last heard that something is safe.
+    heard: u64,
+}
+
+/// A client that is told nothing for so long goes to another worker.
+const PATIENCE_MS: u64 = 1200;
 
 struct World {
     now: u64,
@@ -57,6 +78,7 @@ struct World {
     faults: Vec<Fault>,
     conditions: Conditions,
     hosts: Vec<Host>,
+    clients: Vec<Client>,
     agenda: BTreeMap<(u64, u64), Due>,
     noted: u64,
     current: Cluster,
@@ -97,6 +119,7 @@ impl World {
             outside,
             conditions: Conditions::default(),
             hosts: Vec::new(),
+            clients: Vec::new(),
             agenda: BTreeMap::new(),
             noted: 0,
             current,
@@ -109,6 +132,12 @@ impl World {
             faults,
         };
         (0..hosts).for_each(|_| world.add_host());
+        for client in 0..if world.job.pushed { 2 } else { 0 } {
+            let total = world.seed.below(25);
+            let (told, heard) = (BTreeSet::new(), 0);
+            world.clients.push(Client { at: None, total, sent: 0, acked: 0, told, heard });
+            world.note(40, Due::Push(client));
+        }
         for (index, fault) in world.faults.clone().iter().enumerate() {
             world.note(fault.at, Due::Fault(index));
         }
@@ -118,7 +147,7 @@ impl World {
 
     fn add_host(&mut self) {
         let host = self.hosts.len();
-        self.hosts.push(Host { is_up: true, is_member: false });
+        self.hosts.push(Host { is_up: true, is_member: false, node: None });
         let soon = self.now + 1 + self.seed.below(30);
         self.note(soon, Due::Seek(host));
     }
@@ -141,6 +170,13 @@ impl World {
                 "the job does not end: {:#?}",
                 self.current.master.status(self.current.now)
             );
+        }
+        for (index, client) in self.clients.iter().enumerate() {
+            assert_eq!((client.acked, client.sent), (client.total, client.total));
+            for number in 1..=client.acked {
+                let counts = self.outside.counted.contains(&(index as u128, number));
+                assert!(counts, "append {number} of client {index} is lost");
+            }
         }
         if !self.current.stopped {
             assert_eq!(self.outside.reached, self.job.totals, "everything is read");
@@ -181,6 +217,7 @@ impl World {
         };
         self.trace = hash(&[self.trace, mark]);
         self.free_hosts();
+        self.tell_clients();
         if self.current.outcome.is_some() && !self.is_orphaned {
             self.ended();
         }
@@ -193,8 +230,8 @@ impl World {
     fn free_hosts(&mut self) {
         let departed = std::mem::take(&mut self.current.departed);
         let old = self.old.iter_mut().flat_map(|old| std::mem::take(&mut old.departed));
-        for host in departed.into_iter().chain(old).collect::<Vec<_>>() {
-            self.hosts[host].is_member = false;
+        for (host, node) in departed.into_iter().chain(old).collect::<Vec<_>>() {
+            (self.hosts[host].is_member, self.hosts[host].node) = (false, node);
             let soon = self.now + 10 + self.seed.below(100);
             self.hit("a worker joins again");
             self.note(soon, Due::Seek(host));
@@ -245,6 +282,7 @@ impl World {
                     cluster.endure(&self.conditions);
                 }
             }
+            Due::Push(client) => self.push(client),
             Due::Seek(host) => self.seek(host),
             Due::Back(host) => {
                 self.hosts[host].is_up = true;
@@ -273,8 +311,113 @@ impl World {
         }
         self.hosts[host].is_member = true;
         self.current.set_now(self.now);
-        self.current.join_on(host);
+        let node = self.hosts[host].node.take();
+        self.current.join_on(host, node);
         self.current.act(&mut self.outside);
+    }
+
+    /// A client sends what comes next, or again what it does not know to be safe, to whom it can.
+    fn push(&mut self, index: usize) {
+        let later = self.now + 10 + self.seed.below(90);
+        let client = &self.clients[index];
+        let is_late = self.now > client.heard + PATIENCE_MS;
+        if client.acked == client.total {
+            self.stop_if_all_is_sent();
+            return self.note(later, Due::Push(index));
+        }
+        let able = |host: usize| {
+            let away = self.conditions.frozen(Place::Machine(host), self.now).is_some();
+            self.hosts[host].is_up && !away
+        };
+        let stays = client.at.filter(|host| able(*host) && !is_late);
+        let at = match stays {
+            Some(at) => at,
+            None => self.seed.below(self.hosts.len() as u64) as usize,
+        };
+        if stays.is_none() {
+            let client = &mut self.clients[index];
+            (client.at, client.sent, client.heard) = (Some(at), client.acked, self.now);
+            self.hit("a client connects");
+        }
+        let away = self.conditions.frozen(Place::Machine(at), self.now).is_some();
+        if self.hosts[at].is_up && !away && self.clients[index].sent < self.clients[index].total {
+            self.append(index, at);
+        }
+        self.note(later, Due::Push(index));
+    }
+
+    fn append(&mut self, index: usize, at: usize) {
+        let number = self.clients[index].sent + 1;
+        let mut taken = false;
+        for cluster in self.old.iter_mut().chain([&mut self.current]) {
+            cluster.set_now(self.now);
+            taken |= cluster.append_on(&mut self.outside, at, index as u128, number);
+        }
+        if !taken && let Some(node) = &mut self.hosts[at].node {
+            // Its process waits for a master.
+            let key = node.append(index as u128, number);
+            node.take();
+            self.outside.appends.insert(key, (index as u128, number));
+            taken = true;
+        }
+        match taken {
+            true => self.clients[index].sent = number,
+            false => self.clients[index].at = None,
+        }
+    }
+
+    fn stop_if_all_is_sent(&mut self) {
+        let all = self.clients.iter().all(|client| client.acked == client.total);
+        let read = self.outside.reached == self.job.totals;
+        if !all || !read || self.current.stopped || self.is_orphaned {
+            return;
+        }
+        self.hit("clients have sent everything");
+        self.current.set_now(self.now);
+        self.current.stop();
+        self.current.act(&mut self.outside);
+        if self.current.outcome.is_some() {
+            self.ended();
+        }
+    }
+
+    /// Clients hear what is safe, wherever they are by now.
+    fn tell_clients(&mut self) {
+        for cluster in self.old.iter_mut().chain([&mut self.current]) {
+            for (client, number) in std::mem::take(&mut cluster.safe) {
+                let client = &mut self.clients[client as usize];
+                client.heard = self.now;
+                client.told.insert(number);
+                while client.told.remove(&(client.acked + 1)) {
+                    client.acked += 1;
+                }
+                client.sent = client.sent.max(client.acked);
+            }
+        }
+    }
+
+    /// Whether everything that a host has of what clients have pushed is had by another, too, that is there
+    /// and that the master knows: only then it may be lost.
+    fn is_safe_without(&mut self, host: usize) -> bool {
+        if !self.job.pushed {
+            return true;
+        }
+        let mut others = BTreeSet::new();
+        for other in (0..self.hosts.len()).filter(|other| *other != host) {
+            let is_here = self.hosts[other].is_up
+                && self.conditions.frozen(Place::Machine(other), self.now).is_none();
+            let Some(worker) = self.current.worker_on(other).filter(|_| is_here) else { continue };
+            if self.current.crew.contains(&worker) && !self.current.closed.contains(&worker) {
+                others.extend(self.current.nodes[&worker].held());
+            }
+        }
+        let mut held: Vec<_> = self.hosts[host].node.iter().flat_map(Node::held).collect();
+        for cluster in self.old.iter_mut().chain([&mut self.current]) {
+            let worker = cluster.worker_on(host);
+            let node = worker.and_then(|worker| cluster.nodes.get(&worker));
+            held.extend(node.into_iter().flat_map(Node::held));
+        }
+        held.into_iter().all(|key| others.contains(&key))
     }
 
     /// Another master takes over, whatever has become of the one before.
@@ -327,12 +470,24 @@ impl World {
 
     fn goes_wrong(&mut self, kind: Kind) {
         let (now, master) = (self.now, Place::Master(self.current.term));
+        if kind.takes().into_iter().flatten().any(|host| !self.is_safe_without(host)) {
+            return self.hit("a second loss, which nobody survives, is left out");
+        }
+        // What is received is waited for when somebody leaves or all of it stops; and it is kept for the newest
+        // saved states alone, not for those before.
+        let other = matches!(
+            kind,
+            Kind::Drain { .. } | Kind::Stop | Kind::Damage { .. } | Kind::Join
+        );
+        if self.job.pushed && other {
+            return;
+        }
         match kind {
             Kind::Kill { host, back } => {
                 if !std::mem::replace(&mut self.hosts[host].is_up, false) {
                     return;
                 }
-                self.hosts[host].is_member = false;
+                (self.hosts[host].is_member, self.hosts[host].node) = (false, None);
                 self.hit("a process is killed");
                 let mut was_there = false;
                 for cluster in self.old.iter_mut().chain([&mut self.current]) {
@@ -492,6 +647,7 @@ impl World {
             ("given up by the master", cluster.zombies),
             ("a task runs again", cluster.again),
             ("a state is loaded", cluster.loads),
+            ("a task cannot read what was pushed", cluster.unreadable),
             ("a state is not saved", cluster.refused_saves),
             ("a damaged state is loaded", cluster.damaged_loads),
         ];

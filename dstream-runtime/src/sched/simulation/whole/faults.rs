@@ -54,6 +54,20 @@ pub(super) enum Kind {
     Stop,
 }
 
+impl Kind {
+    /// The hosts whose worker the master loses by this.
+    pub(super) fn takes(self) -> [Option<usize>; 2] {
+        match self {
+            Self::Kill { host, .. } => [Some(host), None],
+            Self::Freeze { host, ms } | Self::CutMaster { host, ms, .. } if ms >= 250 => {
+                [Some(host), None]
+            }
+            Self::CutPeers { one, other, ms, .. } if ms >= 250 => [Some(one), Some(other)],
+            _ => [None, None],
+        }
+    }
+}
+
 /// Something that goes wrong at some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault {
