@@ -143,26 +143,29 @@ impl Timed {
     /// From where to where a message goes.
     fn way(&self, message: &Message) -> (Place, Place) {
         let master = Place::Master(self.term);
-        let machine =
-            |worker: &WorkerId| Place::Machine(self.machines.get(worker).copied().unwrap_or(usize::MAX));
+        let machine = |worker: &WorkerId| {
+            Place::Machine(self.machines.get(worker).copied().unwrap_or(usize::MAX))
+        };
         match message {
             Message::ToMaster(from, ..) | Message::Note(from, _) => (machine(from), master),
             Message::ToWorker(to, _)
             | Message::Alive(to)
             | Message::JoinAgain(to)
             | Message::Answer(to, _)
-            | Message::Crew(to, _) => {
-                (master, machine(to))
-            }
+            | Message::Crew(to, _) => (master, machine(to)),
             Message::Left(worker) => (machine(worker), master),
             Message::Unreachable(from, _) => (machine(from), master),
-            Message::ToPeer(from, to, ..) | Message::Told(from, to, _) => (machine(from), machine(to)),
+            Message::ToPeer(from, to, ..) | Message::Told(from, to, _) => {
+                (machine(from), machine(to))
+            }
             Message::Ran(on, ..) | Message::Beat(on) | Message::Parted(on, _) => {
                 (machine(on), machine(on))
             }
             Message::Saved(on, ..) | Message::Loaded(on, ..) => (Place::Storage, machine(on)),
             Message::Put(_) | Message::Show(..) | Message::Look => (master, Place::Storage),
-            Message::Synced(_) | Message::Fenced | Message::Published(_) => (Place::Storage, master),
+            Message::Synced(_) | Message::Fenced | Message::Published(_) => {
+                (Place::Storage, master)
+            }
             Message::Cut(..) | Message::Tick(_) | Message::Judge(..) | Message::Grace(_) => {
                 (master, master)
             }
@@ -189,7 +192,10 @@ impl Timed {
     fn push_in(&mut self, message: Message, way: (Place, Place), takes: u64) {
         let mut due = self.now + takes + self.conditions.delay(way.0, way.1, self.now);
         let is_apart = matches!(message, Message::Look);
-        if way.0 != way.1 && !is_apart && !(is_of_many(&message) && self.conditions.reordering > self.now) {
+        if way.0 != way.1
+            && !is_apart
+            && !(is_of_many(&message) && self.conditions.reordering > self.now)
+        {
             let last = self.last.entry(way).or_default();
             due = due.max(*last);
             *last = due;

@@ -260,7 +260,9 @@ impl Cluster {
                 let there: Vec<WorkerId> = crew.into_iter().filter(apart).collect();
                 self.node(to, |node| node.learn(there));
             }
-            message @ (Message::ToPeer(..) | Message::Ran(..) | Message::Saved(..)
+            message @ (Message::ToPeer(..)
+            | Message::Ran(..)
+            | Message::Saved(..)
             | Message::Loaded(..)) => self.deliver(outside, message),
             message @ Message::ToWorker(to, _) => {
                 self.hear(to, now);

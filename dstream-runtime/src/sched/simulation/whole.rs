@@ -302,7 +302,8 @@ impl World {
             return;
         }
         let (here, master) = (Place::Machine(host), Place::Master(self.current.term));
-        let is_away = [here, master].iter().any(|at| self.conditions.frozen(*at, self.now).is_some());
+        let is_away =
+            [here, master].iter().any(|at| self.conditions.frozen(*at, self.now).is_some());
         let is_cut = self.conditions.is_cut(here, master, self.now).is_some()
             || self.conditions.is_cut(master, here, self.now).is_some();
         if self.is_orphaned || is_away || is_cut {
@@ -475,10 +476,8 @@ impl World {
         }
         // What is received is waited for when somebody leaves or all of it stops; and it is kept for the newest
         // saved states alone, not for those before.
-        let other = matches!(
-            kind,
-            Kind::Drain { .. } | Kind::Stop | Kind::Damage { .. } | Kind::Join
-        );
+        let other =
+            matches!(kind, Kind::Drain { .. } | Kind::Stop | Kind::Damage { .. } | Kind::Join);
         if self.job.pushed && other {
             return;
         }

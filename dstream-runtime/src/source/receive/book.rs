@@ -30,6 +30,8 @@ pub(super) struct Book {
     pub(super) stopping: bool,
     /// Every worker that may hold something has had time to say so.
     complete: bool,
+    /// It goes on for another master, which may have registered more than it had cut.
+    goes_on: bool,
     /// What is lost for ever.
     pub(super) lost: Option<SourceError>,
 }
@@ -226,9 +228,11 @@ impl Book {
         self.waiting().map(|waiting| waiting.bytes).sum()
     }
 
-    /// Whether something may still come of it.
+    /// Whether something may still come of it: also what clients were told by another master is safe, and
+    /// this one has not heard of.
     pub(super) fn is_open(&self) -> bool {
-        self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
+        let may_come = self.goes_on && !self.complete;
+        may_come || self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Waiting> {
@@ -304,6 +308,7 @@ impl Book {
             takers: written.takers.into_iter().map(taker).collect(),
             clients: Clients::go_on(written.clients),
             cut: written.cut,
+            goes_on: true,
             ..Self::default()
         })
     }

@@ -110,7 +110,8 @@ impl Node {
 
     /// Who can be reached.
     pub(crate) fn learn(&mut self, there: impl IntoIterator<Item = WorkerId>) {
-        let there: BTreeSet<WorkerId> = there.into_iter().filter(|other| *other != self.id).collect();
+        let there: BTreeSet<WorkerId> =
+            there.into_iter().filter(|other| *other != self.id).collect();
         let before = std::mem::replace(&mut self.there, there);
         for gone in before.difference(&self.there.clone()) {
             self.lost(*gone);
@@ -226,7 +227,8 @@ impl Node {
         let copy = self.second();
         let (peer, lines) = (PeerId(client as u64), lines());
         let client = ClientId(client);
-        let append = Append { peer, source: SOURCE, client, number, lines, records: 1, header: None };
+        let append =
+            Append { peer, source: SOURCE, client, number, lines, records: 1, header: None };
         let key = self.receipts.appended(append, copy, &self.store.clone());
         match copy {
             Some(copy) => self.copy(copy, key),
@@ -398,8 +400,7 @@ impl Desk {
                 vec![answer(&receipt, how)]
             }
             Report::Holds(receipts) => {
-                let known =
-                    |r: &Receipt| self.source.reclaim(*r, by) == Registered::Known;
+                let known = |r: &Receipt| self.source.reclaim(*r, by) == Registered::Known;
                 let known: Vec<Receipt> = receipts.into_iter().filter(known).collect();
                 known.iter().map(|receipt| answer(receipt, Ok(Registered::Known))).collect()
             }
