@@ -11,6 +11,9 @@ pub mod codegen;
 mod compile;
 pub mod diag;
 pub mod expand;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ir;
 pub mod op;
 pub mod params;

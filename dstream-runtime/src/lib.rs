@@ -9,6 +9,9 @@ pub mod client;
 pub mod driver;
 pub mod durable;
 pub mod exec;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 pub mod job;
 pub mod net;

@@ -142,6 +142,7 @@ impl Cluster {
             workers: options.workers,
             lease_ms: Some(400),
             checkpoint_ms: None,
+            speculate: false,
             timetable: Timetable::new(0, INTERVAL_MS),
             live: vec![true],
             first: BatchSeq(1),

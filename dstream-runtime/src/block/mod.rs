@@ -11,6 +11,8 @@
 
 mod column;
 mod door;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod header;
 mod keyed;
 mod moved;

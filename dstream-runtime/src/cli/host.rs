@@ -24,10 +24,28 @@ pub(super) fn name(parts: &[&str]) -> String {
 
 /// The default of `--state`.
 pub(super) fn state(invocation: &Invocation<'_>) -> PathBuf {
-    match &invocation.target.state {
-        Some(state) => state.clone(),
-        None => Path::new(".dstream").join(invocation.job.plan().job),
+    let given = invocation.target.state.as_deref().and_then(directory_in);
+    given.unwrap_or_else(|| Path::new(".dstream").join(invocation.job.plan().job))
+}
+
+/// The directory that `--state` names, if it names one.
+fn directory_in(state: &Path) -> Option<PathBuf> {
+    let local = state.to_str().and_then(|url| url.strip_prefix("file://"));
+    match store_in(state) {
+        Some(_) => None,
+        None => Some(local.map_or_else(|| state.to_owned(), PathBuf::from)),
     }
+}
+
+/// The object store that `--state` names, if it names one: for what is not kept in a directory of this host.
+pub(super) fn store(invocation: &Invocation<'_>) -> Option<String> {
+    store_in(invocation.target.state.as_deref()?)
+}
+
+fn store_in(state: &Path) -> Option<String> {
+    let url = state.to_str()?;
+    let (scheme, _) = url.split_once("://")?;
+    (scheme != "file").then(|| url.to_owned())
 }
 
 /// The absolute form of a path, for people who copy it to another terminal.
@@ -79,6 +97,14 @@ mod tests {
         }
         assert_eq!(name(&["web.example", "12"]), "web-example-12");
         assert!(name(&[&long, "77"]).ends_with("-77"));
+    }
+
+    #[test]
+    fn a_state_is_a_directory_or_a_store() {
+        let both = |state: &str| (directory_in(Path::new(state)), store_in(Path::new(state)));
+        assert_eq!(both("a/b"), (Some("a/b".into()), None));
+        assert_eq!(both("file:///a/b"), (Some("/a/b".into()), None));
+        assert_eq!(both("s3://bucket/b"), (None, Some("s3://bucket/b".to_owned())));
     }
 
     #[test]

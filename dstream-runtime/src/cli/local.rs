@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Failed;
-use super::args::Invocation;
+use super::args::{Invocation, Switch};
 use super::crew::{Crew, Orders, Roll};
+use super::host;
 use super::master::{Listening, options};
 use super::news::some;
 use super::open::{self, Opened};
@@ -31,8 +32,10 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let preview = running.preview;
     let options = MasterOptions {
         state: state.path().to_owned(),
+        store: host::store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(&mut opened, preview)
     };
     let speaker = running.display.speaker();
@@ -99,7 +102,7 @@ enum State {
 impl State {
     fn of(invocation: &Invocation<'_>) -> Result<Self, Failed> {
         match &invocation.target.state {
-            Some(state) => Ok(Self::Kept(state.clone())),
+            Some(_) => Ok(Self::Kept(host::state(invocation))),
             None => TemporaryState::create(invocation.job.plan().job).map(Self::Temporary),
         }
     }

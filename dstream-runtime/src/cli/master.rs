@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::args::Invocation;
-use super::host::{absolute, command, host, name, quoted, state};
+use super::args::{Invocation, Switch};
+use super::host::{absolute, command, host, name, quoted, state, store};
 use super::news::some;
 use super::open::{self, Opened};
 use super::run::Running;
@@ -36,9 +36,12 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let options = MasterOptions {
         listen,
         public,
+        bulk_port: invocation.cluster.bulk_port,
         state: state(invocation),
+        store: store(invocation),
         workers,
         checkpoint: invocation.cluster.checkpoint,
+        speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(&mut opened, running.preview)
     };
     let speaker = running.display.speaker();
@@ -74,10 +77,13 @@ pub(super) fn options(opened: &mut Opened, preview: u32) -> MasterOptions {
     MasterOptions {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         public: false,
+        bulk_port: 0,
         state: MasterPaths::new("").state().to_owned(),
+        store: None,
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: None,
+        speculate: true,
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,

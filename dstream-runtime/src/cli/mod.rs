@@ -8,6 +8,8 @@
 mod args;
 mod ask;
 mod crew;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod host;
 mod local;
 mod master;

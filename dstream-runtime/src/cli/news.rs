@@ -35,6 +35,14 @@ impl Told for ClusterNews {
                 };
                 format!("goes on with {first}, as master number {term} of this job{again}")
             }
+            Self::Slow { worker, times, partitions, of } => {
+                format!("{worker} is slow ({times:.1} x): it keeps {partitions} of {of} partitions")
+            }
+            Self::FastAgain { worker, partitions, of } => {
+                format!(
+                    "{worker} is as fast as others again: it owns {partitions} of {of} partitions"
+                )
+            }
             Self::Draining { worker } => format!("{worker} hands over what it holds"),
             Self::Drained { worker } => format!("{worker} holds nothing any more and may go"),
             Self::Left { worker, why } => format!("{worker} is gone: {why}"),

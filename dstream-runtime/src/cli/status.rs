@@ -23,6 +23,13 @@ pub(super) fn status(status: &ClusterStatus) -> String {
     text
 }
 
+fn some_runs(runs: u64) -> String {
+    match runs {
+        1 => "1 was run".to_owned(),
+        runs => format!("{} were run", count(runs)),
+    }
+}
+
 fn section(text: &mut String, name: &str, table: String) {
     if !table.is_empty() {
         let _ = write!(text, "{name}\n{table}");
@@ -52,6 +59,10 @@ fn head(status: &ClusterStatus) -> String {
             }
             text.push('\n');
         }
+    }
+    if status.speculations > 0 {
+        let (runs, won) = (some_runs(status.speculations), count(status.speculations_won));
+        let _ = writeln!(text, "late tasks: {runs} on another worker too, {won} of these first");
     }
     match (status.delay_ms, &status.cause) {
         (Some(late), Some(cause)) => {
@@ -141,7 +152,10 @@ pub(super) fn workers(status: &ClusterStatus) -> String {
         [
             worker.name.clone(),
             worker.addr.to_string(),
-            standing(worker.standing).to_owned(),
+            match worker.slow {
+                Some(times) => format!("{}, slow ({times:.1} x)", standing(worker.standing)),
+                None => standing(worker.standing).to_owned(),
+            },
             count(u64::from(worker.partitions)),
             count(u64::from(worker.tasks)),
             count(u64::from(worker.cores)),

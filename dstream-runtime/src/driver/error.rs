@@ -149,6 +149,20 @@ pub enum JobError {
         /// Why.
         why: String,
     },
+    /// Two runs of a task have made different things.
+    #[error(
+        "the stage of `{stage}`, which begins at {at}, is not deterministic: two runs of {task} have made \
+         different things\n  help: let its functions depend on nothing but their arguments, for time and \
+         random numbers on the job's context"
+    )]
+    Differs {
+        /// The task.
+        task: TaskId,
+        /// The stage's streams.
+        stage: &'static str,
+        /// Its first operator.
+        at: Box<Place>,
+    },
     /// The engine contradicts itself.
     #[error("{0}\n  help: this is a bug of dstream: please report it")]
     Internal(String),

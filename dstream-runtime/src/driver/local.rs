@@ -148,6 +148,7 @@ impl<'e> Engine<'e> {
             workers: 1,
             lease: None,
             checkpoint: None,
+            speculate: false,
             interval: config.interval,
             preview: config.preview,
             from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),
@@ -223,6 +224,7 @@ impl<'e> Engine<'e> {
                     master::Asks::Dismiss(_)
                     | master::Asks::Evict(..)
                     | master::Asks::Refuse(..)
+                    | master::Asks::Slow(..)
                     | master::Asks::Obsolete(_) => {}
                 }
                 continue;

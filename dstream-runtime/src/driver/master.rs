@@ -56,6 +56,8 @@ pub(super) struct Settings {
     pub(super) lease: Option<Duration>,
     /// About how often states are saved, so that a worker may be lost.
     pub(super) checkpoint: Option<Duration>,
+    /// Whether late tasks are run on other workers too, where states are saved.
+    pub(super) speculate: bool,
     /// The batch interval, if it is not the plan's.
     pub(super) interval: Option<Duration>,
     /// How many records of each output and batch are shown to the observer.
@@ -93,6 +95,8 @@ pub(super) enum Asks {
     Evict(WorkerId, String),
     /// A worker cannot be drained, and why.
     Refuse(WorkerId, String),
+    /// A worker takes so many times as long as others (in thousandths), and owns so many partitions for it.
+    Slow(WorkerId, u32, u32),
     /// Nobody will load this state any more.
     Obsolete(Saved),
 }
@@ -161,6 +165,7 @@ impl<'e> Master<'e> {
             live: ends.live.clone(),
             first: BatchSeq(last.0 + 1),
             checkpoint_ms: settings.checkpoint.map(|every| every.as_millis() as u64),
+            speculate: settings.speculate,
             lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
             // Nobody starts a job so often.
             term: u32::try_from(term).unwrap_or(u32::MAX),
@@ -365,6 +370,9 @@ impl<'e> Master<'e> {
                 }
                 MasterAction::Dismiss(worker) => return Some(Asks::Dismiss(worker)),
                 MasterAction::Evict(worker, why) => return Some(Asks::Evict(worker, why)),
+                MasterAction::Slow { worker, factor, partitions } => {
+                    return Some(Asks::Slow(worker, factor, partitions));
+                }
                 MasterAction::Refuse { worker, why } => return Some(Asks::Refuse(worker, why)),
                 MasterAction::Cut { batch, source } => {
                     if self.batches.back().is_none_or(|newest| newest.seq < batch) {
@@ -408,7 +416,7 @@ impl<'e> Master<'e> {
     /// What a job did that ends here and now.
     pub(super) fn break_off(mut self) -> Summary {
         self.journal.take().map(Journal::close);
-        self.totals.summary(self.plan, self.clock.elapsed())
+        end::summary(self)
     }
 
     /// The end of a job that is over: what it did, or why it failed.

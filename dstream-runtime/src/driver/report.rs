@@ -92,11 +92,23 @@ pub struct Summary {
     pub elapsed: f64,
     /// Records read per second.
     pub records_per_second: f64,
+    /// How many late tasks were run on another worker too, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speculations: Option<Speculations>,
     /// For a live job: how long after their time batches were visible.
     pub latency: Option<Latency>,
     /// What the next run can start from, if it was asked for.
     #[serde(skip)]
     pub savepoint: Option<Savepoint>,
+}
+
+/// Second runs of late tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Speculations {
+    /// How many there were.
+    pub runs: u64,
+    /// How many came before the first ones.
+    pub won: u64,
 }
 
 /// What a job read from a source.

@@ -6,6 +6,7 @@
 
 mod executor;
 mod light;
+mod stop;
 mod store;
 pub(super) mod task;
 mod tasks;
@@ -21,6 +22,7 @@ use crossbeam_channel::Sender;
 
 pub(super) use self::executor::Queue;
 use self::light::Light;
+use self::stop::Stops;
 use self::store::Store;
 use self::task::{Kernels, Ran, Work};
 use super::Event;
@@ -87,6 +89,9 @@ pub(super) struct Worker<'e> {
     held: VecDeque<RunTask>,
     /// What leaves with tasks that the core was told of and has not reported yet, in that order.
     leaving: VecDeque<(TaskId, Leaving)>,
+    /// Whether tasks that only read may run on another worker too.
+    runs_twice: bool,
+    stops: Stops,
 }
 
 impl<'e> Worker<'e> {
@@ -110,6 +115,8 @@ impl<'e> Worker<'e> {
             light: Light::new(plan.stages.len()),
             held: VecDeque::new(),
             leaving: VecDeque::new(),
+            runs_twice: retention == Retention::Released,
+            stops: Stops::default(),
         }
     }
 
@@ -248,6 +255,7 @@ impl<'e> Worker<'e> {
                     }
                     self.start(run, None);
                 }
+                WorkerAction::Cancel { task, attempt } => self.cancel(task, attempt),
                 WorkerAction::Report(message) => {
                     let done = match &message {
                         ToMaster::TaskDone { task, .. } => Some(*task),

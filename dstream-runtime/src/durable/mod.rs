@@ -12,6 +12,8 @@
 
 mod error;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod journal;
 #[cfg(test)]
 mod memory;

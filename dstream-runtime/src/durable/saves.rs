@@ -130,7 +130,8 @@ impl Saves {
             .map_err(|why| SaveError::Content { object: object(), why })
     }
 
-    fn open(
+    /// The state in these bytes.
+    pub(super) fn open(
         &self,
         saved: &Saved,
         bytes: &[u8],

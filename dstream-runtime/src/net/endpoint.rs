@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::error::BYE;
 use super::event::Deliver;
 use super::hub::{Configs, Hub, Parts, Port, PortConfig};
+use super::trust::Authority;
 use super::{BindOptions, Delivery, Net, NetError, SmallBuffer, accept, renew, socket};
 
 /// How long the end of an endpoint waits for its peers to hear of it.
@@ -48,8 +49,11 @@ impl Endpoint {
         let (control_thread, bulk_thread) = (runtime(LOOK_OUT)?, runtime(LOOK_OUT_BULK)?);
         let buffer = options.limits.socket_buffer;
         let bulk_addr = SocketAddr::new(options.addr.ip(), options.bulk_port);
-        let (control, warnings) = open(&control_thread, &configs.control, options.addr, buffer)?;
-        let (bulk, _) = open(&bulk_thread, &configs.bulk, bulk_addr, buffer)?;
+        let secret = options.authority.as_deref().map(Authority::reset_secret);
+        let quic = || socket::endpoint_config(secret.as_ref());
+        let addr = options.addr;
+        let (control, warnings) = open(&control_thread, &configs.control, quic(), addr, buffer)?;
+        let (bulk, _) = open(&bulk_thread, &configs.bulk, quic(), bulk_addr, buffer)?;
         let deliver = Box::new(deliver) as Deliver;
         let hub = Arc::new(Hub::new(Parts { control, bulk, options, configs, deliver }));
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
@@ -109,6 +113,7 @@ fn runtime(look_out: u32) -> Result<Runtime, NetError> {
 fn open(
     runtime: &Runtime,
     config: &PortConfig,
+    quic: quinn::EndpointConfig,
     addr: SocketAddr,
     buffer: usize,
 ) -> Result<(Port, Vec<SmallBuffer>), NetError> {
@@ -118,7 +123,7 @@ fn open(
         let _inside = runtime.enter();
         let server = Some(config.server.clone());
         let system = Arc::new(quinn::TokioRuntime);
-        quinn::Endpoint::new(socket::endpoint_config(), server, udp, system).map_err(bind)?
+        quinn::Endpoint::new(quic, server, udp, system).map_err(bind)?
     };
     let addr = quinn.local_addr().map_err(bind)?;
     Ok((Port { runtime: runtime.handle().clone(), quinn, addr }, warnings))

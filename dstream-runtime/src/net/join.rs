@@ -91,7 +91,8 @@ async fn ask(options: &JoinOptions) -> Result<Identity, NetError> {
     let bind = |source| NetError::Bind { addr: options.from, source };
     let (udp, _) = socket::open(options.from, 1 << 16).map_err(bind)?;
     let system = Arc::new(quinn::TokioRuntime);
-    let quinn = quinn::Endpoint::new(socket::endpoint_config(), None, udp, system).map_err(bind)?;
+    let quinn =
+        quinn::Endpoint::new(socket::endpoint_config(None), None, udp, system).map_err(bind)?;
     let port = Port { runtime: Handle::current(), addr: options.from, quinn };
     let wall = Wall(options.wall.clone());
     let (tls, seen) = join_config(options.token.authority(), &wall)?;

@@ -10,6 +10,8 @@ use quinn::{
     ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig,
     VarInt,
 };
+use quinn_proto::HashedConnectionIdGenerator;
+use ring::hmac;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::options::{
@@ -66,8 +68,16 @@ pub(super) fn open(addr: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, Ve
     Ok((socket.into(), small))
 }
 
-pub(super) fn endpoint_config() -> EndpointConfig {
+/// A process with a `secret` that it has again after it was started anew can tell peers of the time before
+/// that their connections are gone: they need not wait for its silence (RFC 9000, 10.3). The connection ids
+/// that it gives are known again by the same secret.
+pub(super) fn endpoint_config(secret: Option<&[u8; 32]>) -> EndpointConfig {
     let mut config = EndpointConfig::default();
+    if let Some(secret) = secret {
+        config.reset_key(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret)));
+        let ids = u64::from_le_bytes(std::array::from_fn(|at| secret[at]));
+        config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
+    }
     // The value is within QUIC's bounds; were it not, the default would stay.
     let _ = config.max_udp_payload_size(PAYLOAD_MAX);
     config

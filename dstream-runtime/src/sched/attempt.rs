@@ -1,7 +1,7 @@
 //! The numbers of a task's runs.
 //!
 //! Runs are numbered from 0, and anew from a larger number when the task's partition was lost: so no run of
-//! it is ever taken for one from before.
+//! it is ever taken for one from before. The upper half of the numbers in between are those of speculative runs.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,10 @@ use crate::id::{Attempt, BatchSeq, Epoch, Partition};
 
 /// So many bits are for runs between two losses.
 const BITS: u32 = 10;
+/// Set in the number of a speculative run.
+const SPECULATIVE: u32 = 1 << (BITS - 1);
+/// So often may a task run between two losses.
+pub(super) const MAX_ATTEMPTS: u32 = SPECULATIVE - 1;
 
 /// Per partition that was lost: the first batch that had not begun then, and the recovery.
 pub(super) type Restarts = BTreeMap<Partition, (BatchSeq, Epoch)>;
@@ -20,4 +24,14 @@ pub(super) fn first_attempt(restarts: &Restarts, batch: BatchSeq, partition: Par
     }
     let restart = restarts.get(&partition).filter(|(until, _)| batch < *until);
     Attempt(restart.map_or(0, |(_, epoch)| (epoch.0 as u32) << BITS))
+}
+
+/// The number of the speculative run of a task whose own runs begin with `first`.
+pub(super) fn speculative(first: Attempt) -> Attempt {
+    Attempt(first.0 | SPECULATIVE)
+}
+
+/// Whether it is the number of a run on another worker than the task's own.
+pub(super) fn is_speculative(attempt: Attempt) -> bool {
+    attempt.0 & SPECULATIVE != 0
 }

@@ -57,6 +57,24 @@ pub enum ToWorker {
         /// The number of the run.
         attempt: Attempt,
     },
+    /// Run a task of another worker's partition too, which is slow: the result that comes first counts.
+    Speculate {
+        /// The epoch.
+        epoch: Epoch,
+        /// The task: one that only reads from a source.
+        task: TaskId,
+        /// The number of the run.
+        attempt: Attempt,
+        /// What it reads.
+        ranges: Vec<Range>,
+    },
+    /// Another run of this task counts: drop or stop yours.
+    Cancel {
+        /// The epoch.
+        epoch: Epoch,
+        /// The task.
+        task: TaskId,
+    },
     /// Batches before this one are over: whatever was kept for them can go.
     Release {
         /// The epoch.
@@ -178,6 +196,15 @@ pub enum ToMaster {
         /// What it did.
         tally: TaskTally,
     },
+    /// A task has run, and another run of it counts.
+    AlsoRan {
+        /// The epoch.
+        epoch: Epoch,
+        /// The task.
+        task: TaskId,
+        /// As in [`TaskTally::content`].
+        content: u64,
+    },
     /// A task has failed.
     TaskFailed {
         /// The epoch.
@@ -266,6 +293,10 @@ pub struct TaskTally {
     pub dead: u64,
     /// Blocks made.
     pub blocks: u32,
+    /// How long it ran, in microseconds.
+    pub micros: u32,
+    /// A hash of all that it made, where other workers may run it too: every run must have the same.
+    pub content: u64,
 }
 
 /// Why a task failed, as text.
@@ -354,6 +385,8 @@ impl ToWorker {
             Self::Place { epoch, .. }
             | Self::Begin { epoch, .. }
             | Self::Again { epoch, .. }
+            | Self::Speculate { epoch, .. }
+            | Self::Cancel { epoch, .. }
             | Self::Release { epoch, .. }
             | Self::Abandon { epoch, .. }
             | Self::Checkpoint { epoch, .. } => *epoch,

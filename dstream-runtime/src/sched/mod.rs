@@ -18,6 +18,7 @@ pub mod past;
 pub mod placement;
 mod shape;
 pub mod status;
+mod stragglers;
 pub mod worker;
 
 #[cfg(test)]

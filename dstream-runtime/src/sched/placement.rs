@@ -1,6 +1,7 @@
 //! Which worker owns which partition: a pure function, so that everybody computes the same.
 //!
-//! Balanced: no worker owns two partitions more than another. Stable: a partition stays where it was
+//! Balanced: no worker owns two partitions more than another of the same weight; a slow worker has less
+//! weight, and owns one partition at least if there are enough. Stable: a partition stays where it was
 //! unless its owner has gone or must give some up to a newcomer; what a leaving worker owned is
 //! spread over all the others.
 
@@ -16,10 +17,21 @@ pub fn place(
     before: &[WorkerId],
     epoch: Epoch,
 ) -> Vec<WorkerId> {
+    place_by_weight(partitions, members, &vec![1; members.len()], before, epoch)
+}
+
+/// The same, where members differ in weight (none is 0): shares are in proportion.
+#[must_use]
+pub fn place_by_weight(
+    partitions: u32,
+    members: &[WorkerId],
+    weights: &[u32],
+    before: &[WorkerId],
+    epoch: Epoch,
+) -> Vec<WorkerId> {
     if members.is_empty() {
         return Vec::new();
     }
-    let (share, extra) = (partitions as usize / members.len(), partitions as usize % members.len());
     let mut owned = vec![0usize; members.len()];
     for owner in before.iter().filter_map(|owner| members.binary_search(owner).ok()) {
         owned[owner] += 1;
@@ -31,8 +43,7 @@ pub fn place(
         let since = (member + members.len() - turn) % members.len();
         (std::cmp::Reverse(owned[*member]), since)
     });
-    let mut room = vec![share; members.len()];
-    order.iter().take(extra).for_each(|member| room[*member] += 1);
+    let mut room = shares(partitions, weights, &order);
 
     let mut placement: Vec<Option<usize>> = (0..partitions as usize)
         .map(|partition| {
@@ -52,6 +63,29 @@ pub fn place(
         at = free + 1;
     }
     placement.into_iter().map(|owner| members[owner.unwrap_or(0)]).collect()
+}
+
+/// How many partitions each member gets: in proportion to its weight, what is left to those with the
+/// largest fractions, in this order.
+fn shares(partitions: u32, weights: &[u32], order: &[usize]) -> Vec<usize> {
+    let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum::<u64>().max(1);
+    let part = |member: usize| u64::from(partitions) * u64::from(weights[member]);
+    let mut shares: Vec<usize> =
+        (0..weights.len()).map(|member| (part(member) / total) as usize).collect();
+    let left = partitions as usize - shares.iter().sum::<usize>();
+    let mut by_fraction = order.to_vec();
+    by_fraction.sort_by_key(|member| std::cmp::Reverse(part(*member) % total));
+    by_fraction.iter().take(left).for_each(|member| shares[*member] += 1);
+    // Nobody has nothing as long as somebody has two.
+    for member in 0..shares.len() {
+        let most =
+            (0..shares.len()).max_by_key(|other| (shares[*other], std::cmp::Reverse(*other)));
+        if let Some(most) = most.filter(|most| shares[member] == 0 && shares[*most] > 1) {
+            shares[most] -= 1;
+            shares[member] += 1;
+        }
+    }
+    shares
 }
 
 #[cfg(test)]
@@ -109,5 +143,26 @@ mod tests {
     fn nobody_owns_nothing() {
         assert!(place(8, &[], &[], Epoch(1)).is_empty());
         assert_eq!(place(2, &workers([9]), &workers([1, 2]), Epoch(7)), workers([9, 9]));
+    }
+
+    #[test]
+    fn a_slow_worker_keeps_a_share_by_its_weight_and_one_partition_at_least() {
+        let members = workers(0..4);
+        let before = place(8, &members, &[], Epoch(1));
+        let slow = |weight, before: &[WorkerId], epoch| {
+            let weights = [1000, weight, 1000, 1000];
+            place_by_weight(8, &members, &weights, before, Epoch(epoch))
+        };
+        let after = slow(200, &before, 2);
+        assert_eq!(counts(&after, &members)[1], 1);
+        assert!(counts(&after, &members).iter().all(|count| *count <= 3));
+        let moved = before.iter().zip(&after).filter(|(old, new)| old != new);
+        assert!(moved.clone().count() == 1 && moved.clone().all(|(old, _)| *old == WorkerId(1)));
+        assert_eq!(slow(200, &after, 3), after, "nothing more moves");
+        assert_eq!(counts(&slow(1000, &after, 4), &members), [2; 4]);
+        let many = place_by_weight(80, &members, &[1000, 500, 1000, 1000], &[], Epoch(1));
+        assert_eq!(counts(&many, &members)[1], 11, "80 × 500 / 3500");
+        let few = place_by_weight(2, &members, &[1000, 1, 1000, 1000], &[], Epoch(1));
+        assert_eq!(counts(&few, &members).iter().sum::<usize>(), 2);
     }
 }

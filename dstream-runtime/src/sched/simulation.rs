@@ -15,6 +15,7 @@ mod outside;
 mod process;
 mod reference;
 mod restarts;
+mod stragglers;
 mod timed;
 mod whole;
 mod world;

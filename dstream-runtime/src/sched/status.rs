@@ -29,6 +29,8 @@ pub struct Status {
     pub next: BatchSeq,
     /// What that waits for.
     pub cut: CutWait,
+    /// How many late tasks were run on another worker too, and how many of these runs came first.
+    pub speculations: (u64, u64),
 }
 
 /// A worker that takes part.
@@ -46,6 +48,8 @@ pub struct MemberStatus {
     pub tasks: u32,
     /// Whether all state that moves to it has arrived.
     pub settled: bool,
+    /// How many times as long as others it takes, in thousandths, if it has lost partitions for that.
+    pub slow: Option<u32>,
     /// How long ago it was last heard of.
     pub silent_ms: u64,
 }
@@ -229,6 +233,7 @@ mod tests {
             batches,
             next: BatchSeq(813),
             cut,
+            speculations: (0, 0),
         };
         let text = |w| status(vec![wait(w)], CutWait::Room).cause(&|w| w.to_string()).unwrap();
         assert_eq!(

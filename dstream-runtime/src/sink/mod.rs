@@ -4,6 +4,8 @@
 //! there and the batch is committed, the batch is published, once, whole, in batch order.
 
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod manifest;
 mod memory;
 mod staging;

@@ -23,6 +23,8 @@ mod decode;
 #[cfg(test)]
 mod elsewhere;
 mod file;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod generate;
 mod lines;
 mod memory;

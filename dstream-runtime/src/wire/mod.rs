@@ -6,6 +6,8 @@
 
 mod append;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod message;
 mod refusal;

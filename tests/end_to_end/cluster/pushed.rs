@@ -27,8 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Counts the words of what is pushed, in every batch, to standard output.
 fn counting(job: Job, source: &str) -> Job {
-    let job = job.source("lines", source).sink("counts", "csv+stdout:").sink("windowed", "none:");
-    let job = job.args(["--summary", "json"]);
+    saving(job, source).sink("counts", "csv+stdout:")
+}
+
+/// The same without its output.
+fn saving(job: Job, source: &str) -> Job {
+    let job = job.source("lines", source).sink("windowed", "none:").args(["--summary", "json"]);
     job.args(["--checkpoint", "3s"])
 }
 
@@ -57,10 +61,10 @@ fn kill(crew: &mut [Option<Running>], which: usize) {
     crew[which].take().expect("it lives").signal(Signal::KILL);
 }
 
-/// How often each word was counted.
-fn counted(done: &Ended) -> BTreeMap<String, u64> {
+/// How often each word was counted, as lines of CSV say.
+fn counted<'l>(lines: impl IntoIterator<Item = &'l String>) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
-    for line in &done.out[..done.out.len() - 1] {
+    for line in lines {
         let (word, count) = line.rsplit_once(',').unwrap_or_else(|| panic!("{line}"));
         if let Ok(count) = count.parse::<u64>() {
             *counts.entry(word.to_owned()).or_default() += count;
@@ -72,7 +76,7 @@ fn counted(done: &Ended) -> BTreeMap<String, u64> {
 /// Checks that what was acknowledged counts once, and what was not once at most.
 #[track_caller]
 fn assert_once(done: &Ended, safe: &[String], unsure: &[String]) {
-    let mut counts = counted(done);
+    let mut counts = counted(&done.out[..done.out.len() - 1]);
     let missing: Vec<_> = safe.iter().filter(|word| counts.remove(*word) != Some(1)).collect();
     let shown = &missing[..missing.len().min(20)];
     assert!(missing.is_empty(), "{} not once: {shown:?} {}", missing.len(), done.said());
@@ -188,6 +192,52 @@ fn what_was_acknowledged_survives_its_receivers() {
 #[test]
 fn what_was_acknowledged_survives_its_receivers_in_another_order() {
     kill_all_but_one([3, 1, 0]);
+}
+
+/// Masters are killed while clients send, the last one together with a worker: the next one knows what was
+/// taken in, from its journal and from the workers that have it.
+#[test]
+fn what_was_acknowledged_survives_its_masters() {
+    let dir = Cluster::new("word_count");
+    let out = dir.path("out");
+    let master =
+        |at| saving(dir.master_at(at, 2), "tcp://127.0.0.1:0").files("counts", "csv", &out);
+    let mut running = master(([127, 0, 0, 1], 0).into()).start();
+    let addr = running.listening();
+    let mut crew: Vec<_> =
+        ["w1", "w2", "w3"].map(|name| Some(dir.worker(name, addr).start())).into_iter().collect();
+    let clients = ["a", "b"].map(|name| Sending::start(&dir, addr, name));
+    for turn in 0..3 {
+        clients.iter().for_each(|client| client.wait(1500));
+        running.signal(Signal::KILL);
+        if turn == 2 {
+            kill(&mut crew, 1);
+        }
+        running.end();
+        running = master(addr).start();
+        running.event("resumed");
+    }
+    clients.iter().for_each(|client| client.wait(1500));
+    let sent = clients.map(Sending::stop).concat();
+    dir.ask(&["stop"]).code(0);
+    let done = running.end().code(0);
+    let mut lines = Vec::new();
+    for batch in std::fs::read_dir(&out).expect("there are results") {
+        for part in std::fs::read_dir(batch.expect("it can be listed").path()).expect("a batch") {
+            let path = part.expect("it can be listed").path();
+            if path.extension().is_some_and(|end| end == "csv") {
+                let text = std::fs::read_to_string(path).expect("it is text");
+                lines.extend(text.lines().map(str::to_owned));
+            }
+        }
+    }
+    let mut counts = counted(&lines);
+    let missing = sent.iter().filter(|word| counts.remove(*word) != Some(1)).count();
+    assert_eq!(missing, 0, "of {} {}", sent.len(), done.said());
+    assert!(counts.is_empty(), "nobody sent {counts:?}");
+    for worker in crew.into_iter().flatten() {
+        worker.end().code(0);
+    }
 }
 
 /// Posts words one by one until there is nobody any more: which were answered, and which was not.

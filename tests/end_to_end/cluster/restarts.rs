@@ -83,7 +83,7 @@ fn kill(process: Running) {
 #[test]
 fn a_killed_master_goes_on_where_it_was_with_the_same_workers() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, tap, at, crew } = halted(&cluster);
+    let Halted { master: first, tap, at, mut crew } = halted(&cluster);
     kill(first);
     drop(tap);
     // Once more, in the middle of what has to be done again.
@@ -91,6 +91,11 @@ fn a_killed_master_goes_on_where_it_was_with_the_same_workers() {
     let mut tap = Tap::on(&mut second);
     let resumed = second.event("resumed");
     assert_eq!(resumed["term"], 2, "{resumed}");
+    for worker in &mut crew {
+        // The new one says so, at once: nobody waits for the silence of the old one.
+        let gone = worker.event("master_gone");
+        assert_eq!(gone["why"], "the peer is not the process it was");
+    }
     tap.read(200);
     kill(second);
     drop(tap);

@@ -6,6 +6,8 @@
 //! target/release/cluster latency       # from a client's send to the published result
 //! target/release/cluster ingest        # how fast records are taken in, with two copies
 //! target/release/cluster pressure      # memory and delay when an output is read slowly
+//! target/release/cluster straggler     # one of four workers is slow
+//! target/release/cluster recovery      # a worker or the master is killed: draws the delay of results
 //! target/release/cluster idle          # processor time of a job that has nothing to do
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
@@ -15,8 +17,10 @@ mod idle;
 mod ingest;
 mod latency;
 mod pressure;
+mod recovery;
 mod sender;
 mod started;
+mod straggler;
 mod usage;
 
 use std::error::Error;
@@ -40,6 +44,10 @@ enum What {
     Ingest(ingest::Options),
     /// Memory and delay when an output is read slowly
     Pressure(pressure::Options),
+    /// How long batches take while one worker is slow
+    Straggler(straggler::Options),
+    /// By how much results are late when a process is killed
+    Recovery(recovery::Options),
     /// Processor time of a job that has nothing to do
     Idle(idle::Options),
 }
@@ -50,6 +58,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         What::Latency(options) => latency::measure(&options),
         What::Ingest(options) => ingest::measure(&options),
         What::Pressure(options) => pressure::measure(&options),
+        What::Straggler(options) => straggler::measure(&options),
+        What::Recovery(options) => recovery::measure(&options),
         What::Idle(options) => idle::measure(&options),
     }
 }

@@ -1,5 +1,6 @@
 //! A job that runs, with all its processes.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Started {
     child: Child,
     news: Receiver<Value>,
+    /// What came while something else was waited for.
+    passed: RefCell<Vec<Value>>,
     /// What it writes, unless somebody has taken it.
     pub(crate) out: Option<ChildStdout>,
 }
@@ -42,11 +45,24 @@ impl Started {
         Self::start_as_is(command)
     }
 
+    /// The same, and what it says of its batches is kept.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn start_with_batches(mut command: Command) -> Result<Self, Box<dyn Error>> {
+        command.args(["--log", "json", "--summary", "json"]);
+        Self::spawn(command, true)
+    }
+
     /// Starts a process that logs JSON.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(crate) fn start_as_is(mut command: Command) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start_as_is(command: Command) -> Result<Self, Box<dyn Error>> {
+        Self::spawn(command, false)
+    }
+
+    fn spawn(mut command: Command, batches: bool) -> Result<Self, Box<dyn Error>> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
         let (sender, news) = channel();
@@ -54,15 +70,20 @@ impl Started {
         std::thread::spawn(move || {
             for line in lines.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
                 let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                // Batches are many, and nobody asks for them.
-                if value["event"] != "batch" && sender.send(value).is_err() {
+                // Batches are many, and mostly nobody asks for them.
+                if (batches || value["event"] != "batch") && sender.send(value).is_err() {
                     // It must go on reading, or the job would wait.
                     continue;
                 }
             }
         });
         let out = child.stdout.take();
-        Ok(Self { child, news, out })
+        Ok(Self { child, news, passed: RefCell::default(), out })
+    }
+
+    /// What it has said that nobody waited for.
+    pub(crate) fn all_said(&self) -> Vec<Value> {
+        self.passed.take().into_iter().chain(self.news.try_iter()).collect()
     }
 
     /// Waits until the job says that something has happened.
@@ -75,7 +96,10 @@ impl Started {
         loop {
             match self.news.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(news) if news["event"] == event => return Ok(news),
-                Ok(news) => said.push(news),
+                Ok(news) => {
+                    said.push(news.clone());
+                    self.passed.borrow_mut().push(news);
+                }
                 Err(why) => return Err(format!("no `{event}` ({why}): {said:?}").into()),
             }
         }
@@ -112,6 +136,16 @@ impl Started {
     /// When it has ended already.
     pub(crate) fn interrupt(&self) -> Result<(), Box<dyn Error>> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
+    }
+
+    /// Ends it, as if its host had failed.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub(crate) fn kill(mut self) -> Result<(), Box<dyn Error>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Whether it has ended.

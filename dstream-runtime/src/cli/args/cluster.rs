@@ -33,6 +33,10 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
+    /// The port on the same address that carries blocks, for firewalls [default: any]
+    #[arg(long, value_name = "PORT", default_value = "0")]
+    pub bulk_port: u16,
+
     /// What a worker is called [default: HOST-PID]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -47,6 +51,10 @@ pub(in crate::cli) struct ClusterArgs {
     /// Wait until the master of the same `--state` is gone, and go on with its job then
     #[arg(long)]
     pub standby: bool,
+
+    /// Whether tasks that are late are run on other workers too; with `--checkpoint` only [default: on]
+    #[arg(long, value_enum, value_name = "WHETHER")]
+    pub speculate: Option<Switch>,
 
     /// How many bytes of blocks are kept in memory; the rest is in files
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
@@ -66,9 +74,19 @@ pub(in crate::cli) struct TargetArgs {
     pub token_file: Option<PathBuf>,
 
     /// Where the master keeps authority, tokens, its address, and with --checkpoint the journal and saved
-    /// states; a worker its certificate [default: .dstream/JOB]
+    /// states (the latter may also be in an object store, `s3://BUCKET/PREFIX`); a worker its certificate
+    /// [default: .dstream/JOB]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum Switch {
+    /// It is
+    On,
+    /// It is not
+    Off,
 }
 
 /// What a process is.
@@ -97,7 +115,8 @@ use Role::{Local, Master, Worker};
 const SHIPPED: &str = "a worker is told by its master: give it to the master";
 
 /// Options that do not fit every role: the id, the roles it fits, and why not the others.
-const FITS: [(&str, &[Role], &str); 13] = [
+const FITS: [(&str, &[Role], &str); 15] = [
+    ("bulk_port", &[Master, Worker], "a local job is reached by no other process"),
     ("standby", &[Master], "it is a master that waits for another one to go"),
     ("workers", &[Local, Master], "the master is told for how many workers it waits"),
     (
@@ -112,6 +131,7 @@ const FITS: [(&str, &[Role], &str); 13] = [
         "it is for whoever joins: a master makes tokens, and a local job needs none",
     ),
     ("checkpoint", &[Local, Master], SHIPPED),
+    ("speculate", &[Local, Master], SHIPPED),
     ("memory", &[Local, Worker], "a master holds no blocks: give it to the workers"),
     ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
     ("name", &[Worker], "it is the name of a worker"),
@@ -154,6 +174,10 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         ),
         Master if args.standby && args.checkpoint.is_none() => Some(
             "--standby: a master leaves nothing to go on from without --checkpoint INTERVAL; give it to both"
+                .to_owned(),
+        ),
+        Local | Master if args.speculate.is_some() && args.checkpoint.is_none() => Some(
+            "--speculate: only what is kept until states are saved can be run twice; add --checkpoint"
                 .to_owned(),
         ),
         Worker if args.target.master.is_empty() => Some(

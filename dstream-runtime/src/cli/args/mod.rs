@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
 pub(super) use bind::bindings;
-pub(super) use cluster::{ClusterArgs, Role, TargetArgs};
+pub(super) use cluster::{ClusterArgs, Role, Switch, TargetArgs};
 pub(super) use verb::{FormArgs, Holder, PlanArgs, SendArgs, TokenArgs, Verb};
 
 use super::value::{count, interval};

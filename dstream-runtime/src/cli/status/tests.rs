@@ -19,6 +19,7 @@ fn example() -> ClusterStatus {
         memory_limit: 2 << 30,
         spilled: 0,
         heard_ms: 40,
+        slow: None,
     };
     ClusterStatus {
         job: "page_views".to_owned(),
@@ -62,6 +63,8 @@ fn example() -> ClusterStatus {
             worker("w1", 4001, Standing::Active, 5, 0),
             worker("w2", 4002, Standing::Draining, 3, 3),
         ],
+        speculations: 0,
+        speculations_won: 0,
         receivers: vec![ReceiverStatus {
             stream: "views".to_owned(),
             worker: "w1".to_owned(),
@@ -122,6 +125,18 @@ fn a_master_that_waits_for_workers_has_little_to_say() {
          batches of 1000 ms\nno batch is published yet\n"
     );
     assert_eq!(workers(&waiting), "");
+}
+
+#[test]
+fn who_is_slow_is_called_so_and_second_runs_are_counted() {
+    let mut slow = ClusterStatus { speculations: 12, speculations_won: 9, ..example() };
+    slow.workers[0].slow = Some(2.13);
+    let text = status(&slow);
+    assert!(
+        text.contains("late tasks: 12 were run on another worker too, 9 of these first\n"),
+        "{text}"
+    );
+    assert!(text.contains("active, slow (2.1 x) "), "{text}");
 }
 
 #[test]

@@ -86,9 +86,7 @@ pub(super) fn serve(
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let (sender, events) = unbounded();
     let opened = match options.checkpoint {
-        Some(_) => {
-            Some(reopen(&job, &mut options, &paths, &mut sources, sender.clone(), observer)?)
-        }
+        Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
     };
     let (saves, written) = opened.unzip();
@@ -96,6 +94,7 @@ pub(super) fn serve(
     options.setup.saves = saves.as_ref().map(Saves::url);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
+    bind.bulk_port = options.bulk_port;
 
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.
@@ -122,6 +121,7 @@ pub(super) fn serve(
         workers: options.workers.max(1),
         lease: Some(options.lease),
         checkpoint: options.checkpoint,
+        speculate: options.speculate,
         interval: Some(interval),
         preview: options.setup.preview,
         from: None,
@@ -305,6 +305,7 @@ impl Driver<'_> {
                 Asks::Dismiss(worker) => self.dismiss(worker),
                 Asks::Evict(worker, why) => self.evict(worker, why),
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
+                Asks::Slow(worker, factor, partitions) => self.slow(worker, factor, partitions),
                 Asks::Obsolete(saved) => {
                     if let Some(saves) = &self.saves {
                         saves.remove(&saved);
@@ -399,6 +400,15 @@ impl Driver<'_> {
         self.master.warn(&format!("worker `{name}` cannot be drained: {why}"));
         self.kept.insert(worker);
         self.tell_note(worker, &MasterNote::Kept { why: why.to_owned() });
+    }
+
+    fn slow(&mut self, worker: WorkerId, factor: u32, partitions: u32) {
+        let (worker, of) = (self.members.name(worker), self.setup.partitions);
+        let times = f64::from(factor) / 1000.0;
+        self.master.tell(&match factor {
+            0..=1000 => ClusterNews::FastAgain { worker, partitions, of },
+            _ => ClusterNews::Slow { worker, times, partitions, of },
+        });
     }
 
     fn evict(&mut self, worker: WorkerId, why: String) {

@@ -9,6 +9,8 @@ mod arrivals;
 mod ask;
 mod client;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod master;
 mod news;
 mod note;

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::id::{BatchSeq, Epoch};
 
 /// What a master tells its [`Observer`](crate::driver::Observer) about its cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ClusterNews {
     /// The first batch waits for workers.
@@ -66,6 +66,26 @@ pub enum ClusterNews {
         first: BatchSeq,
         /// How many batches were cut and are perhaps not published.
         again: u64,
+    },
+    /// A worker is slower than the others again and again: others take partitions from it.
+    Slow {
+        /// Its name.
+        worker: String,
+        /// How many times as long as others it takes.
+        times: f64,
+        /// How many partitions it keeps.
+        partitions: u32,
+        /// How many there are.
+        of: u32,
+    },
+    /// A worker that was slow is as fast as the others again, and gets its share back.
+    FastAgain {
+        /// Its name.
+        worker: String,
+        /// How many partitions it owns now.
+        partitions: u32,
+        /// How many there are.
+        of: u32,
     },
     /// A worker hands over what it holds.
     Draining {

@@ -54,8 +54,12 @@ pub struct MasterOptions {
     pub listen: SocketAddr,
     /// Whether somebody asked for an address that other hosts can reach.
     pub public: bool,
+    /// The port for blocks, on the same address; 0 for any.
+    pub bulk_port: u16,
     /// The directory of the authority, the tokens and the master's file.
     pub state: PathBuf,
+    /// The URL of the durable store for the journal and saved states, if that is not the directory.
+    pub store: Option<String>,
     /// The first batch waits for so many workers.
     pub workers: u32,
     /// A worker that has said nothing for so long counts as gone.
@@ -63,6 +67,8 @@ pub struct MasterOptions {
     /// About how often states are saved: then the partitions of a worker that is lost go on elsewhere. None:
     /// the job ends with such a worker.
     pub checkpoint: Option<Duration>,
+    /// Whether tasks that are late are run on other workers too; only where states are saved.
+    pub speculate: bool,
     /// What it ships to its workers.
     pub setup: JobSetup,
     /// Per source, whether workers receive what is pushed for it; may be shorter than the list of
@@ -92,6 +98,7 @@ impl fmt::Debug for MasterOptions {
             .field("listen", &self.listen)
             .field("public", &self.public)
             .field("state", &self.state)
+            .field("store", &self.store)
             .field("workers", &self.workers)
             .field("lease", &self.lease)
             .field("setup", &self.setup)
@@ -110,6 +117,8 @@ pub struct WorkerOptions {
     pub listen: SocketAddr,
     /// Whether somebody asked for an address that other hosts can reach.
     pub public: bool,
+    /// The port for blocks, on the same address; 0 for any.
+    pub bulk_port: u16,
     /// The file of a token, needed where there is no certificate yet.
     pub token: Option<PathBuf>,
     /// The file in which its certificate is kept, so that a worker that starts again needs no token. Its

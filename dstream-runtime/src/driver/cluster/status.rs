@@ -48,6 +48,10 @@ pub struct ClusterStatus {
     pub outputs: Vec<OutputStatus>,
     /// Workers by name.
     pub workers: Vec<WorkerStatus>,
+    /// How many late tasks were run on another worker too.
+    pub speculations: u64,
+    /// How many of these runs came before the first ones.
+    pub speculations_won: u64,
     /// Who takes in pushed records, by stream.
     pub receivers: Vec<ReceiverStatus>,
 }
@@ -140,7 +144,7 @@ pub enum Standing {
 }
 
 /// A worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Its name.
     pub name: String,
@@ -162,6 +166,8 @@ pub struct WorkerStatus {
     pub spilled: u64,
     /// How long ago it was last heard.
     pub heard_ms: u64,
+    /// How many times as long as others it takes, if it has lost partitions for that.
+    pub slow: Option<f64>,
 }
 
 /// A receiver: where records of a stream are taken in.

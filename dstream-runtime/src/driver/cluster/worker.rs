@@ -75,6 +75,7 @@ pub(super) fn serve(
     };
     let mut bind = BindOptions::new(identity, plan.hash);
     (bind.addr, bind.public) = (options.listen, options.public);
+    bind.bulk_port = options.bulk_port;
     let pool = bind.pool.clone();
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.

@@ -1,17 +1,24 @@
 //! How a job ends.
 
 use super::Master;
-use crate::driver::error::{JobError, TaskFailure};
-use crate::driver::report::Summary;
+use crate::driver::error::{JobError, Place, TaskFailure};
+use crate::driver::report::{Speculations, Summary};
+use crate::id::OperatorId;
 use crate::sched::master::{Cause, Outcome};
 
 pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobError> {
     match outcome {
-        Outcome::Done => Ok(master.totals.summary(master.plan, master.clock.elapsed())),
+        Outcome::Done => Ok(summary(master)),
         Outcome::Failed(Cause::Task { task, attempts, failure }) => {
             let time = master.timetable.end(task.batch);
             let failure = TaskFailure::new(master.plan, task, time, attempts, failure);
             Err(JobError::Task(Box::new(failure)))
+        }
+        Outcome::Failed(Cause::Differs { task }) => {
+            let row = master.plan.stage(task.stage);
+            let first = row.operators.first().copied().unwrap_or(OperatorId(u16::MAX));
+            let at = Box::new(Place::operator(master.plan, first));
+            Err(JobError::Differs { task, stage: row.name, at })
         }
         Outcome::Failed(Cause::Worker { worker: _, why }) => Err(JobError::Worker { why }),
         Outcome::Failed(Cause::Fenced { why }) => match master.failure {
@@ -27,4 +34,12 @@ pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobEr
             Err(master.failure.map_or_else(unknown, |(_, error)| error))
         }
     }
+}
+
+/// What a job did, up to here.
+pub(super) fn summary(master: Master<'_>) -> Summary {
+    let (runs, won) = master.core.speculations();
+    let speculations = (runs > 0).then_some(Speculations { runs, won });
+    let summary = master.totals.summary(master.plan, master.clock.elapsed());
+    Summary { speculations, ..summary }
 }

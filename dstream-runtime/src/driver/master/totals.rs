@@ -85,6 +85,7 @@ impl Totals {
                 .collect(),
             elapsed,
             records_per_second: if elapsed > 0.0 { records as f64 / elapsed } else { 0.0 },
+            speculations: None,
             latency: self.delays.latency(),
             savepoint: None,
         }

@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::task::Work;
+use crate::id::{Attempt, TaskId};
 
 /// How long a thread that ran out of work looks for more: about as long as it takes to wake one.
 const LOOK: Duration = Duration::from_micros(25);
@@ -78,6 +79,15 @@ impl Queue {
         }
     }
 
+    /// Takes a task out that nobody has taken. Whether it was there.
+    pub(super) fn remove(&self, task: TaskId, attempt: Attempt) -> bool {
+        let mut tasks = self.lock();
+        let before = tasks.queue.len();
+        tasks.queue.retain(|Queued(work)| (work.task, work.attempt) != (task, attempt));
+        self.waiting.store(tasks.queue.len(), Ordering::Release);
+        tasks.queue.len() < before
+    }
+
     /// Forgets the tasks that nobody has taken, and lets threads that find none end.
     pub(in crate::driver) fn close(&self) {
         let mut tasks = self.lock();
@@ -133,7 +143,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Attempt, BatchSeq, Partition, StageId, TaskId};
+    use crate::id::{BatchSeq, Partition, StageId};
     use crate::time::BatchTime;
 
     fn work(batch: u64, stage: u16, partition: u32) -> Work {
@@ -161,6 +171,18 @@ mod tests {
             .map(|work| (work.task.batch.0, work.task.stage.0, work.task.partition.0))
             .collect();
         assert_eq!(order, [(1, 0, 0), (1, 0, 1), (1, 1, 0), (2, 0, 0)]);
+    }
+
+    #[test]
+    fn a_task_that_nobody_has_taken_can_be_taken_out() {
+        let queue = Queue::default();
+        queue.push(&mut vec![work(1, 0, 0), work(1, 0, 1), work(1, 0, 2)]);
+        let second = work(1, 0, 1).task;
+        assert!(!queue.remove(second, Attempt(7)), "another run of it");
+        assert!(queue.remove(second, Attempt(0)) && !queue.remove(second, Attempt(0)));
+        let left: Vec<_> =
+            (0..2).filter_map(|_| queue.take()).map(|work| work.task.partition.0).collect();
+        assert_eq!(left, [0, 2]);
     }
 
     #[test]

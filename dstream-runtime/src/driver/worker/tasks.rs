@@ -1,9 +1,11 @@
 //! Tasks: what they are given, and what is kept of what they made.
 
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
 use super::task::{Ran, Work};
 use super::{Leaving, Segment, Worker};
 use crate::exec::task::{Made, TailMade, TaskError};
-use crate::id::{Partition, TailId, TaskId};
+use crate::id::{Attempt, Partition, TailId, TaskId};
 use crate::plan::{TailRow, Tasks};
 use crate::sched::WorkerEvent;
 use crate::sched::message::{Failure, FailureKind, TaskTally, ToPeer};
@@ -27,6 +29,10 @@ impl Worker<'_> {
                 return self.core.handle(WorkerEvent::Failed { task, attempt, failure });
             }
         };
+        let source = match source {
+            Some(input) if self.runs_twice => Some(self.stops.stoppable(task, attempt, input)),
+            source => source,
+        };
         let state = self.store.state(task.stage, task.partition).take();
         let work = Work { task, attempt, time, emits, inputs, source, state };
         if let Err(work) = self.light.accept(work) {
@@ -40,12 +46,38 @@ impl Worker<'_> {
         self.core.handle(WorkerEvent::Failed { task, attempt, failure });
     }
 
+    /// Another run of a task counts: this one is dropped if it has not begun, and stopped if it has.
+    pub(super) fn cancel(&mut self, task: TaskId, attempt: Attempt) {
+        let held = self.held.iter().position(|run| (run.task, run.attempt) == (task, attempt));
+        let waits = |work: &Work| (work.task, work.attempt) == (task, attempt);
+        let dropped = match (held, self.heavy.iter().position(waits)) {
+            (Some(at), _) => self.held.remove(at).is_some(),
+            (None, Some(at)) => {
+                self.heavy.remove(at);
+                true
+            }
+            (None, None) => self.queue.remove(task, attempt),
+        };
+        if dropped {
+            self.stops.ended(task, attempt);
+            self.core.handle(WorkerEvent::Cancelled { task, attempt });
+        } else {
+            self.stops.stop(task, attempt);
+        }
+    }
+
     pub(super) fn keep(&mut self, ran: Ran) {
-        let Ran { task, attempt, state, result, .. } = ran;
+        let Ran { task, attempt, state, result, took, .. } = ran;
         *self.store.state(task.stage, task.partition) = state;
+        let was_stopped = self.stops.ended(task, attempt);
         let event = match result {
+            Err(_) if was_stopped => WorkerEvent::Cancelled { task, attempt },
             Ok(made) => {
+                let content =
+                    if self.runs_twice && self.reads_source(task) { content(&made) } else { 0 };
                 let (blocks, tally, leaving) = self.keep_made(task, made);
+                let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+                let tally = TaskTally { micros, content, ..tally };
                 self.leaving.push_back((task, leaving));
                 WorkerEvent::Ran { task, attempt, blocks, tally }
             }
@@ -62,7 +94,7 @@ impl Worker<'_> {
     ) -> (Vec<(TailId, Partition)>, TaskTally, Leaving) {
         let Made { tails, records, bytes, dead } = made;
         let row = self.plan.stage(task.stage);
-        let mut tally = TaskTally { records, bytes, dead: dead.count, blocks: 0 };
+        let mut tally = TaskTally { records, bytes, dead: dead.count, ..TaskTally::default() };
         let mut leaving = Leaving::default();
         let (mut kept, mut ids) = (Vec::with_capacity(tails.len()), Vec::new());
         for (index, tail) in tails.into_iter().enumerate() {
@@ -124,6 +156,31 @@ impl Worker<'_> {
         };
         blocks.iter().flat_map(named).collect()
     }
+}
+
+/// A hash of everything that a task made: equal for all runs of a task of a deterministic program.
+fn content(made: &Made) -> u64 {
+    let mut hash = Xxh3::new();
+    let mut add = |number: u64| hash.update(&number.to_le_bytes());
+    add(made.records);
+    add(made.dead.count);
+    for (tail, of) in (0u64..).zip(&made.tails) {
+        match of {
+            TailMade::Blocks(blocks) => {
+                for (partition, block) in blocks {
+                    add(tail);
+                    add(u64::from(partition.0));
+                    add(block.checksum());
+                }
+            }
+            TailMade::Part { part, .. } => {
+                add(tail);
+                add(part.records);
+                add(xxh3_64(&part.bytes));
+            }
+        }
+    }
+    hash.digest()
 }
 
 /// An error as the cores pass it on.

@@ -15,6 +15,8 @@
 //! in its snapshot, unless objects are damaged, which is said; of two masters, none of what the older
 //! one appends is synced once the newer one has opened the journal.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod object;
 mod replay;
 mod terms;

@@ -54,10 +54,11 @@ pub(super) fn name(seq: u64) -> String {
     format!("journal/{seq:016}")
 }
 
-/// The number in a name, if it is one of an object.
+/// The number in a name, if it is one of an object. One of more digits is none of ours, and there would be
+/// no number behind the last.
 pub(super) fn number(object: &str) -> Option<u64> {
     let seq = object.strip_prefix("journal/")?.parse().ok()?;
-    (name(seq) == object).then_some(seq)
+    (name(seq) == object && object.len() == name(0).len()).then_some(seq)
 }
 
 impl Header {
@@ -153,7 +154,8 @@ mod tests {
     fn names_are_in_the_order_of_numbers_and_read_back() {
         assert!(name(9) < name(10));
         assert_eq!(number(&name(12)), Some(12));
-        for other in ["journal/12", "journal/x", "terms/0000000000000012", ""] {
+        let last = format!("journal/{}", u64::MAX);
+        for other in ["journal/12", "journal/x", "terms/0000000000000012", "", last.as_str()] {
             assert_eq!(number(other), None);
         }
     }

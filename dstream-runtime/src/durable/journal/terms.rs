@@ -17,8 +17,14 @@ fn name(term: u64) -> String {
 
 /// The newest term that anybody has taken; 0 if nobody has.
 fn newest(store: &Durable) -> Result<u64, JournalError> {
-    let number = |name: &String| name.strip_prefix("terms/")?.parse::<u64>().ok();
-    Ok(store.list("terms/")?.iter().filter_map(number).max().unwrap_or(0))
+    Ok(store.list("terms/")?.iter().filter_map(|object| number(object)).max().unwrap_or(0))
+}
+
+/// The term in a name, if it is one of an object. One of more digits is none of ours, and there would be
+/// no term behind the last.
+fn number(object: &str) -> Option<u64> {
+    let term = object.strip_prefix("terms/")?.parse().ok()?;
+    (name(term) == object && object.len() == name(0).len()).then_some(term)
 }
 
 /// Takes a term that is newer than all others, and than `above`.
@@ -53,4 +59,18 @@ pub(super) fn by(store: &Durable, term: u64) -> Option<String> {
     // Only for a message: without it, the message is shorter.
     let text = store.get(&name(term)).ok()?;
     String::from_utf8_lossy(&text).lines().next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_we_give_are_terms() {
+        assert_eq!(number(&name(12)), Some(12));
+        let last = format!("terms/{}", u64::MAX);
+        for other in ["terms/12", "terms/x", "terms/+000000012", "journal/0000000012", &last] {
+            assert_eq!(number(other), None);
+        }
+    }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rcgen::Issuer;
+use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 use super::certificate::{Foreign, authority_params, subject_params};
@@ -117,6 +118,17 @@ impl Authority {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.trusted.fingerprint()
+    }
+
+    /// A secret of whoever holds this authority, the same after every start: with it a master tells peers of
+    /// the one before it that their connections are gone.
+    #[must_use]
+    pub(in crate::net) fn reset_secret(&self) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.issuer.key().pkcs8());
+        let tag = hmac::sign(&key, b"dstream: stateless reset");
+        let mut secret = [0; 32];
+        secret.copy_from_slice(tag.as_ref());
+        secret
     }
 
     /// The job of the cluster.

@@ -168,6 +168,11 @@ impl Identity {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), TrustError> {
+        replace_private(path, &self.to_stored()?)
+    }
+
+    /// What is kept in the file.
+    pub(super) fn to_stored(&self) -> Result<Vec<u8>, TrustError> {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let stored = Stored {
             key: self.key.pkcs8().to_vec(),
@@ -176,9 +181,7 @@ impl Identity {
             since_ms: millis(self.since),
             until_ms: millis(self.until),
         };
-        let bytes =
-            serde_json::to_vec(&stored).map_err(|why| TrustError::certificate("kept", why))?;
-        replace_private(path, &bytes)
+        serde_json::to_vec(&stored).map_err(|why| TrustError::certificate("kept", why))
     }
 
     /// Reads one that was kept. `None` if there is none, or its certificate is not valid any more.
@@ -186,8 +189,19 @@ impl Identity {
     /// # Errors
     /// When the file cannot be read, others can read it, or it holds something else.
     pub fn read(path: &Path, now: Duration) -> Result<Option<Self>, TrustError> {
-        let Some(bytes) = read_private(path)? else { return Ok(None) };
-        let stored: Stored = serde_json::from_slice(&bytes).map_err(|why| TrustError::Content {
+        match read_private(path)? {
+            Some(bytes) => Self::from_stored(path, &bytes, now),
+            None => Ok(None),
+        }
+    }
+
+    /// What is in the file at `path`.
+    pub(super) fn from_stored(
+        path: &Path,
+        bytes: &[u8],
+        now: Duration,
+    ) -> Result<Option<Self>, TrustError> {
+        let stored: Stored = serde_json::from_slice(bytes).map_err(|why| TrustError::Content {
             path: path.to_owned(),
             why: format!("it holds no identity ({why}); remove it and join again with a token"),
         })?;

@@ -11,6 +11,8 @@
 mod authority;
 mod certificate;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod identity;
 mod tls;
 mod token;

@@ -110,6 +110,6 @@ impl Token {
     }
 }
 
-fn check(text: &str) -> String {
+pub(super) fn check(text: &str) -> String {
     to_hex(&sha256(text.as_bytes())[..4])
 }

@@ -24,6 +24,8 @@ pub struct MasterConfig {
     /// About how often each state is saved, in milliseconds: then the partitions of a worker that is lost
     /// go on elsewhere. None: the job ends with the first owner that is lost.
     pub checkpoint_ms: Option<u64>,
+    /// Whether tasks that are late are run on other workers too; only where states are saved.
+    pub speculate: bool,
     /// When batches end.
     pub timetable: Timetable,
     /// Per source whether it is live; the others end by themselves.
@@ -113,6 +115,15 @@ pub enum MasterAction {
     Dismiss(WorkerId),
     /// A worker was silent for too long, and is no member any more: cut its connections.
     Evict(WorkerId, String),
+    /// A worker was slow again and again, or is not any more: it owns fewer partitions, or as many as others.
+    Slow {
+        /// The worker.
+        worker: WorkerId,
+        /// How many times as long as others it takes, in thousandths.
+        factor: u32,
+        /// How many partitions it owns now.
+        partitions: u32,
+    },
     /// A worker cannot be drained.
     Refuse {
         /// The worker.
@@ -160,6 +171,11 @@ pub enum Cause {
         attempts: u32,
         /// The last failure.
         failure: Failure,
+    },
+    /// Two runs of a task have made different things.
+    Differs {
+        /// The task.
+        task: TaskId,
     },
     /// A source could not be cut.
     Source {

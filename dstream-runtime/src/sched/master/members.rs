@@ -200,6 +200,16 @@ impl Members {
         stay.map(|(worker, _)| worker).collect()
     }
 
+    /// How many tasks a member runs at a time.
+    pub(super) fn slots(&self, worker: WorkerId) -> Option<u32> {
+        self.members.get(&worker).map(|member| member.slots)
+    }
+
+    /// Members are to own more or fewer partitions than before.
+    pub(super) fn reweigh(&mut self) {
+        self.changed = true;
+    }
+
     /// Whether partitions should be placed anew.
     pub(super) fn changed(&self) -> bool {
         self.changed

@@ -21,6 +21,8 @@ mod journal;
 mod members;
 mod recover;
 mod resume;
+mod slow;
+mod stragglers;
 mod tasks;
 mod waits;
 mod workers;
@@ -37,11 +39,12 @@ use self::journal::{Durable, Journal};
 use self::members::Members;
 pub use self::members::{Gone, Standing};
 pub use self::resume::Unfit;
+use self::stragglers::Stragglers;
 use super::MAX_IN_FLIGHT;
 use super::Past;
 use super::attempt::Restarts;
 use super::message::{Failure, JournalEntry, ToMaster, ToWorker};
-use super::placement::place;
+use super::placement::{place, place_by_weight};
 use super::shape::Shape;
 use crate::id::{Attempt, BatchSeq, Epoch, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::Plan;
@@ -59,6 +62,8 @@ pub struct MasterCore {
     /// Batches in flight, oldest first.
     batches: VecDeque<Batch>,
     next: BatchSeq,
+    /// While sources are drained, when the last batch was cut, unless it brought something.
+    drained_ms: Option<u64>,
     /// Tasks that have failed: the number of their current run.
     failing: BTreeMap<TaskId, Attempt>,
     failed: Option<(BatchSeq, Cause)>,
@@ -78,6 +83,8 @@ pub struct MasterCore {
     restarts: Restarts,
     /// Who owned partitions when all placements were forgotten, and was told no other since.
     cleared: BTreeSet<WorkerId>,
+    /// What is too slow, if anything may run twice.
+    stragglers: Option<Stragglers>,
     timer: Option<u64>,
     finished: bool,
     actions: VecDeque<MasterAction>,
@@ -96,6 +103,8 @@ impl MasterCore {
         let shape = Shape::new(plan, config.partitions);
         let interval = config.timetable.interval().as_millis().max(1) as u64;
         let every = config.checkpoint_ms.map(|ms| ms.div_ceil(interval));
+        // What a run elsewhere is for must be kept until nobody needs it.
+        let stragglers = (config.speculate && every.is_some()).then(Stragglers::default);
         Self {
             checkpoints: every.map(|every| Checkpoints::new(&shape, config.first, every)),
             checkpointed: BatchSeq(0),
@@ -108,6 +117,7 @@ impl MasterCore {
             shape,
             intake: Intake::new(&config.live),
             next: config.first,
+            drained_ms: None,
             members: Members::new(config.lease_ms),
             epochs: Epochs::new(config.term),
             config,
@@ -115,6 +125,7 @@ impl MasterCore {
             batches: VecDeque::new(),
             failing: BTreeMap::new(),
             failed: None,
+            stragglers,
             timer: None,
             finished: false,
             actions: VecDeque::new(),
@@ -179,7 +190,8 @@ impl MasterCore {
         let retry = self.checkpoint(now_ms);
         self.place();
         let due = self.cut(now_ms);
-        let due = [due, retry].into_iter().flatten().min();
+        let late = self.speculate(now_ms);
+        let due = [due, retry, late].into_iter().flatten().min();
         if self.intake.mode() == Mode::Closed && self.batches.is_empty() {
             self.finished = true;
             let outcome = match self.failed.take() {

@@ -2,7 +2,8 @@
 //! in another epoch than its own.
 
 use super::*;
-use crate::sched::attempt::first_attempt;
+use crate::sched::attempt::{MAX_ATTEMPTS, first_attempt, is_speculative};
+use crate::sched::message::TaskTally;
 
 impl MasterCore {
     /// Whether a task was this worker's, in that epoch.
@@ -15,9 +16,10 @@ impl MasterCore {
     /// is to be taken; ask before the report is handed in.
     #[must_use]
     pub fn accepts(&self, worker: WorkerId, message: &ToMaster) -> bool {
-        let ToMaster::TaskDone { epoch, task, .. } = message else { return false };
+        let ToMaster::TaskDone { epoch, task, attempt, .. } = message else { return false };
         let Some(slot) = self.shape.slot(*task) else { return false };
-        let owner = self.members.is_member(worker) && self.is_owner(worker, *epoch, *task);
+        let runs = self.runs(worker, *epoch, *task, *attempt);
+        let owner = self.members.is_member(worker) && runs;
         let batch = self.batches.iter().find(|batch| batch.seq == task.batch);
         owner
             && batch.is_some_and(
@@ -25,25 +27,41 @@ impl MasterCore {
             )
     }
 
-    /// Whether that was the last of its batch.
+    /// Whether a run of a task was this worker's: as its owner, or because it was asked to.
+    fn runs(&self, worker: WorkerId, epoch: Epoch, task: TaskId, attempt: Attempt) -> bool {
+        match is_speculative(attempt) {
+            true => self.is_second(worker, task, attempt),
+            false => self.is_owner(worker, epoch, task),
+        }
+    }
+
+    /// Whether that makes anything else possible: it was the last of its batch, or others are late.
     pub(super) fn task_done(
         &mut self,
+        now_ms: u64,
         worker: WorkerId,
         epoch: Epoch,
-        task: TaskId,
-        attempt: Attempt,
+        (task, attempt): (TaskId, Attempt),
+        tally: &TaskTally,
     ) -> bool {
-        if !self.is_owner(worker, epoch, task) {
+        let Some(slot) = self.shape.slot(task) else { return false };
+        if !self.runs(worker, epoch, task, attempt) {
             return false;
         }
-        let Some(slot) = self.shape.slot(task) else { return false };
         // A run from before the partition was lost says nothing about the one that fails now.
-        if self.failing.get(&task).is_some_and(|current| *current <= attempt) {
+        let is_newer = |current: &Attempt| *current <= attempt;
+        if !is_speculative(attempt) && self.failing.get(&task).is_some_and(is_newer) {
             self.failing.remove(&task);
         }
-        let Some(running) = self.running(task.batch) else { return false };
+        let Some(running) = self.running(task.batch).filter(|running| !running.is_done(slot))
+        else {
+            self.also_ran(task, tally.content);
+            return self.failed.is_some();
+        };
         let counts = running.done(slot);
-        counts && running.left == 0
+        let is_last = counts && running.left == 0;
+        let late = counts && self.counted(now_ms, worker, task, attempt, tally);
+        is_last || late
     }
 
     pub(super) fn task_failed(
@@ -54,6 +72,9 @@ impl MasterCore {
         attempt: Attempt,
         failure: Failure,
     ) {
+        if is_speculative(attempt) {
+            return self.second_failed(worker, task, attempt);
+        }
         let Some(slot) = self.shape.slot(task).filter(|_| self.is_owner(worker, epoch, task))
         else {
             return;
@@ -68,7 +89,7 @@ impl MasterCore {
             return;
         }
         let attempts = attempt.0 - first.0 + 1;
-        if !failure.again || attempts >= self.config.attempts {
+        if !failure.again || attempts >= self.config.attempts.min(MAX_ATTEMPTS) {
             let batch = task.batch.max(self.incomplete());
             self.fail(batch, Cause::Task { task, attempts, failure });
             return;

@@ -15,6 +15,7 @@ fn master(live: &[bool], in_flight: u32) -> MasterCore {
         attempts: 3,
         workers: 1,
         lease_ms: None,
+        speculate: false,
         checkpoint_ms: None,
         timetable: Timetable::new(0, 100),
         live: live.to_vec(),

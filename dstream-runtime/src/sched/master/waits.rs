@@ -26,6 +26,7 @@ impl MasterCore {
             partitions: newest.map_or(0, |row| row.share(worker)),
             tasks: outstanding.get(&worker).copied().unwrap_or(0),
             settled: self.is_settled(worker),
+            slow: self.slow_by(worker),
             silent_ms: now_ms.saturating_sub(member.heard_ms),
         });
         Status {
@@ -36,6 +37,7 @@ impl MasterCore {
             batches,
             next: self.next,
             cut: self.cut_wait(),
+            speculations: self.speculations(),
         }
     }
 

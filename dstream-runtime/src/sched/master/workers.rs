@@ -18,8 +18,12 @@ impl MasterCore {
         }
         self.members.heard(worker, now_ms);
         match message {
-            ToMaster::TaskDone { epoch, task, attempt, .. } => {
-                self.task_done(worker, epoch, task, attempt)
+            ToMaster::TaskDone { epoch, task, attempt, tally } => {
+                self.task_done(now_ms, worker, epoch, (task, attempt), &tally)
+            }
+            ToMaster::AlsoRan { epoch: _, task, content } => {
+                self.also_ran(task, content);
+                self.failed.is_some()
             }
             ToMaster::TaskFailed { epoch, task, attempt, failure } => {
                 self.task_failed(worker, epoch, task, attempt, failure);
@@ -69,7 +73,8 @@ impl MasterCore {
         let owners = self.members.owners_to_be();
         let before = self.epochs.newest().map_or(Vec::new(), |row| row.placement.to_vec());
         let epoch = Epoch(self.epochs.last().0 + 1);
-        let placement = place(self.shape.partitions, &owners, &before, epoch);
+        let weights = self.weights(&owners);
+        let placement = place_by_weight(self.shape.partitions, &owners, &weights, &before, epoch);
         if placement.is_empty() {
             return;
         }
@@ -80,7 +85,7 @@ impl MasterCore {
         let Some(row) = self.epochs.newest() else { return };
         self.members.place(|worker| row.share(worker) > 0);
         if !moved {
-            return;
+            return self.say_slow();
         }
         let mut told: BTreeSet<WorkerId> = self.epochs.owners().into_iter().collect();
         // Those too that were given partitions by a placement that does not hold any more.
@@ -92,6 +97,7 @@ impl MasterCore {
             let place = ToWorker::Place { epoch, placement, first, start: self.config.first };
             self.actions.push_back(MasterAction::Tell(worker, place));
         }
+        self.say_slow();
     }
 
     /// A worker is asked to leave.

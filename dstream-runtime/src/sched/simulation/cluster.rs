@@ -15,6 +15,7 @@ use super::reference::Reference;
 use crate::driver::cluster::node::{Answer, Desk, Node, Note, SOURCE, Told};
 use crate::id::*;
 use crate::plan::{Plan, TailRow};
+use crate::sched::attempt::is_speculative;
 use crate::sched::master::{Cause, Outcome};
 use crate::sched::message::*;
 use crate::sched::*;
@@ -25,7 +26,7 @@ const WORKERS: usize = 14;
 /// How long a worker may be silent, where time is simulated.
 pub(super) const LEASE_MS: u64 = 400;
 /// How long workers of another master's time have to come.
-pub(super) const GRACE_MS: u64 = 6000;
+pub(super) const GRACE_MS: u64 = 3000;
 
 #[derive(Clone)]
 pub(super) enum Message {
@@ -105,6 +106,7 @@ impl Job {
             workers: 1 + seed.below(4) as u32,
             lease_ms: None,
             checkpoint_ms: Some(100 * (1 + seed.below(6))),
+            speculate: true,
             timetable: Timetable::new(0, 100),
             live: (0..sources).map(|_| live && seed.one_in(2)).collect(),
             first: BatchSeq(1 + seed.below(2) * seed.below(20)),
@@ -131,6 +133,7 @@ impl Job {
         job.config.workers = job.config.workers.min(hosts);
         job.config.partitions = job.config.partitions.min(4);
         (job.failing, job.in_time) = (0, true);
+        job.config.speculate = false;
         job.pushed = seed.one_in(2);
         if job.pushed {
             job.totals[0] = 0;
@@ -164,6 +167,10 @@ pub(super) struct Cluster {
     pub(super) outcome: Option<Outcome>,
     pub(super) done: BTreeSet<TaskId>,
     pub(super) lost: BTreeSet<Partition>,
+    /// The tasks that were to run on another worker too.
+    pub(super) twice: BTreeSet<TaskId>,
+    pub(super) cancelled: u32,
+    pub(super) helpers_lost: u32,
     pub(super) losses: u32,
     pub(super) zombies: u32,
     pub(super) again: u32,
@@ -251,6 +258,9 @@ impl Cluster {
             outcome: None,
             done: BTreeSet::new(),
             lost: BTreeSet::new(),
+            twice: BTreeSet::new(),
+            cancelled: 0,
+            helpers_lost: 0,
             losses: 0,
             zombies: 0,
             again: 0,
@@ -419,6 +429,9 @@ impl Cluster {
                 if let ToWorker::Recover(recover) = &message {
                     self.lost.extend(&recover.lost);
                 }
+                if let ToWorker::Speculate { task, .. } = &message {
+                    self.twice.insert(*task);
+                }
                 if let ToWorker::Release { oldest, .. } = &message
                     && self.term == outside.term
                 {
@@ -465,7 +478,9 @@ impl Cluster {
                     self.crew.iter().for_each(|worker| desk.closed(*worker));
                 }
             }
-            MasterAction::Refuse { .. } | MasterAction::Unneeded { .. } => {}
+            MasterAction::Refuse { .. }
+            | MasterAction::Unneeded { .. }
+            | MasterAction::Slow { .. } => {}
             MasterAction::Finish(outcome) => {
                 let unreadable = matches!(outcome, Outcome::Failed(Cause::State { .. }));
                 if self.term == outside.term && !(unreadable && self.damaged_loads > 0) {
@@ -526,8 +541,15 @@ impl Cluster {
                 {
                     assert_eq!(self.parts.insert(*task, part), None, "{task} counts twice");
                 }
-                if let ToMaster::TaskDone { task, .. } = &message {
+                if let ToMaster::TaskDone { task, attempt, .. } = &message {
                     self.done.insert(*task);
+                    // Its run counts from here on, and not everybody has heard of it.
+                    let counts = is_speculative(*attempt) && self.master.accepts(from, &message);
+                    if counts && self.helpers_lost < 3 && self.seed.one_in(2) {
+                        (self.helpers_lost, self.losses) = (self.helpers_lost + 1, self.losses + 1);
+                        self.kill(from);
+                        self.network.push(Message::Left(from));
+                    }
                 }
                 MasterEvent::Worker(from, message)
             }

@@ -112,6 +112,20 @@ impl Network {
         }
     }
 
+    /// One message, if it has not arrived, arrives never.
+    pub(super) fn withdraw(&mut self, is_it: impl Fn(&Message) -> bool) -> bool {
+        match self {
+            Self::Any(messages) => {
+                let at = messages.iter().position(is_it);
+                at.map(|at| messages.swap_remove(at)).is_some()
+            }
+            Self::Timed(timed) => {
+                let at = timed.due.iter().find(|(_, message)| is_it(message)).map(|(at, _)| *at);
+                at.and_then(|at| timed.due.remove(&at)).is_some()
+            }
+        }
+    }
+
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&Message) -> bool) {
         match self {
             Self::Any(messages) => messages.retain(keep),

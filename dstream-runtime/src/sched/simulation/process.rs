@@ -54,6 +54,15 @@ impl Cluster {
                 }
                 _ => self.start(from, &run),
             },
+            // It may have begun.
+            WorkerAction::Cancel { task, attempt } if self.seed.one_in(2) => {
+                let is_it = |m: &Message| matches!(m, Message::Ran(on, of, run, _) if (*on, *of, *run) == (from, task, attempt));
+                if self.network.withdraw(is_it) {
+                    self.cancelled += 1;
+                    process.core.handle(WorkerEvent::Cancelled { task, attempt });
+                }
+            }
+            WorkerAction::Cancel { .. } => {}
             WorkerAction::Report(message) => {
                 let part = match &message {
                     ToMaster::TaskDone { task, attempt, .. } => {
@@ -133,7 +142,11 @@ impl Cluster {
         assert_eq!(self.reference.results.get(&task), Some(&result), "{task} on {on}");
         if self.done.contains(&task) {
             self.again += 1;
-            assert!(self.lost.contains(&task.partition), "{task} runs again and was not lost");
+            let twice = self.twice.contains(&task);
+            assert!(
+                twice || self.lost.contains(&task.partition),
+                "{task} runs again and was not lost"
+            );
         }
         if self.seed.one_in(self.failing) {
             // Its state is as before.
@@ -222,7 +235,8 @@ impl Cluster {
         if has_output(self.reference.plan, task) {
             process.parts.insert((task, attempt), result);
         }
-        let tally = TaskTally::default();
+        let micros = self.seed.below(200_000) as u32;
+        let tally = TaskTally { micros, content: result, ..TaskTally::default() };
         process.core.handle(WorkerEvent::Ran { task, attempt, blocks, tally });
     }
 }

@@ -78,6 +78,7 @@ impl World {
             attempts: 50,
             workers,
             lease_ms: leases.then_some(LEASE_MS),
+            speculate: false,
             checkpoint_ms: None,
             timetable: Timetable::new(0, 100),
             live: vec![live; plan.sources.len()],
@@ -239,7 +240,8 @@ impl World {
                 self.send(Message::ToPeer(from, to, message));
                 self.moved += 1;
             }
-            WorkerAction::Save { .. }
+            WorkerAction::Cancel { .. }
+            | WorkerAction::Save { .. }
             | WorkerAction::Load { .. }
             | WorkerAction::Discard { .. } => panic!("nobody asked for it"),
             WorkerAction::Drop { batch, stage } => self.checks.dropped(from, batch, stage),
@@ -278,6 +280,7 @@ impl World {
                 self.evicted += 1;
                 self.ends(worker);
             }
+            MasterAction::Slow { .. } => panic!("nothing was asked about it"),
             MasterAction::Refuse { .. } => self.refused += 1,
             MasterAction::StopSources
             | MasterAction::Unneeded { .. }

@@ -164,11 +164,13 @@ impl WorkerCore {
                 self.produced(task, &made, ALWAYS);
             }
             Some(Phase::Idle) => self.need(at, task.stage, task.partition),
+            Some(Phase::Dropped(_)) => self.run_after_all(at, task.stage, task.partition),
             _ => {}
         }
     }
 
-    /// Asks the heirs for what the lost partitions' tasks made, wherever a task waits for it.
+    /// Asks the heirs for what the lost partitions' tasks made, wherever a task waits for it; and the owners of
+    /// tasks that a lost worker may have run too, for those who have not heard of it.
     pub(super) fn ask_again(&mut self, at: usize, lost: &[Partition]) {
         for part in 0..self.tables[at].parts.len() {
             for row in self.shape.plan.stages {
@@ -184,7 +186,12 @@ impl WorkerCore {
                     continue;
                 }
                 let tasks = self.unheard(at, part, row.id).into_iter();
-                for task in tasks.filter(|task| lost.contains(&task.partition)) {
+                let was_lost = |task: &TaskId| {
+                    let reads = self.shape.plan.stage(task.stage).tasks;
+                    lost.contains(&task.partition) || matches!(reads, Tasks::PerRange(_))
+                };
+                let tasks: Vec<_> = tasks.filter(was_lost).collect();
+                for task in tasks {
                     self.ask(at, task);
                 }
             }

@@ -65,6 +65,13 @@ pub enum WorkerEvent {
         /// Why.
         why: String,
     },
+    /// A run did not begin, or did not end, as [`WorkerAction::Cancel`] asked.
+    Cancelled {
+        /// The task.
+        task: TaskId,
+        /// Which run of it.
+        attempt: Attempt,
+    },
     /// A task has failed here.
     Failed {
         /// The task.
@@ -81,6 +88,13 @@ pub enum WorkerEvent {
 pub enum WorkerAction {
     /// Run a task.
     Run(RunTask),
+    /// Drop a run, or stop it on its way, and answer with `Cancelled`; unless it has ended.
+    Cancel {
+        /// The task.
+        task: TaskId,
+        /// Which run of it.
+        attempt: Attempt,
+    },
     /// Tell the master.
     Report(ToMaster),
     /// Tell another worker, and send it the blocks that the message names.

@@ -17,6 +17,7 @@ mod event;
 mod recover;
 mod results;
 mod saves;
+mod speculate;
 mod states;
 mod table;
 
@@ -29,13 +30,14 @@ use self::saves::Saves;
 use self::states::{Came, Departure, States};
 use self::table::{BatchTable, Phase};
 use super::MAX_IN_FLIGHT;
-use super::attempt::Restarts;
+use super::attempt::{Restarts, is_speculative};
 use super::message::{
     Failure, Recover, Resumed, Saved, TaskInput, TaskTally, ToMaster, ToPeer, ToWorker,
 };
 use super::shape::Shape;
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::plan::{Dependency, Plan, Tasks};
+use crate::source::Range;
 use crate::time::BatchTime;
 
 /// Batches so far ahead of the oldest one are absurd. More than are in flight: another worker may
@@ -63,6 +65,8 @@ pub struct WorkerCore {
     recovered: Epoch,
     /// The recovery that a partition was lost before, and the first batch that had not begun then.
     restarts: Restarts,
+    /// Other workers' tasks that run here too: the number of the run, and whether it may still count.
+    second: BTreeMap<TaskId, (Attempt, bool)>,
     /// What others said that know of a newer recovery.
     early: Vec<ToPeer>,
     /// What is to be asked for, by owner.
@@ -94,6 +98,7 @@ impl WorkerCore {
             saves: Saves::default(),
             recovered: Epoch(0),
             restarts: Restarts::new(),
+            second: BTreeMap::new(),
             early: Vec::new(),
             wants: BTreeMap::new(),
             actions: VecDeque::from([WorkerAction::Report(ToMaster::Joined { slots })]),
@@ -126,6 +131,7 @@ impl WorkerCore {
                 self.ran(task, attempt, &blocks, tally);
             }
             WorkerEvent::Failed { task, attempt, failure } => self.failed(task, attempt, failure),
+            WorkerEvent::Cancelled { task, attempt } => self.cancelled(task, attempt),
         }
     }
 
@@ -171,11 +177,12 @@ impl WorkerCore {
             {
                 self.early.push(message);
             }
-            ToPeer::Produced { epoch, task, attempt: _, blocks } => {
+            ToPeer::Produced { epoch, task, attempt, blocks } => {
                 let known =
                     |row: &&EpochRow| (row.epoch..=row.epoch.max(self.recovered)).contains(&epoch);
                 let row = self.epochs.of(task.batch).filter(known);
-                if row.is_some_and(|row| row.owner(task.partition) != Some(self.id)) {
+                let elsewhere = |row: &EpochRow| row.owner(task.partition) != Some(self.id);
+                if row.is_some_and(|row| elsewhere(row) || is_speculative(attempt)) {
                     self.produced(task, &blocks, epoch);
                 }
             }
@@ -201,6 +208,16 @@ impl WorkerCore {
             ToWorker::Again { epoch: _, task, attempt } => {
                 if of(task.batch) {
                     self.again(task, attempt);
+                }
+            }
+            ToWorker::Speculate { epoch: _, task, attempt, ranges } => {
+                if of(task.batch) {
+                    self.speculate(task, attempt, ranges);
+                }
+            }
+            ToWorker::Cancel { epoch: _, task } => {
+                if of(task.batch) {
+                    self.cancel(task);
                 }
             }
             ToWorker::Release { epoch, oldest } if epoch <= newest => self.release(oldest),
@@ -321,6 +338,7 @@ impl WorkerCore {
             self.spare.extend(self.tables.pop_front());
         }
         self.oldest = oldest;
+        self.second.retain(|task, _| task.batch >= oldest);
         self.epochs.over(oldest);
         self.actions.push_back(WorkerAction::Forget { oldest });
     }

@@ -36,6 +36,7 @@ impl WorkerCore {
         let rows = rows.into_iter();
         self.epochs.replace(rows.map(|r| EpochRow::new(id, r.epoch, r.first, r.placement)));
         self.restarts.retain(|_, (until, _)| *until > oldest);
+        self.second.retain(|task, _| !lost.contains(&task.partition));
         self.restarts.extend(lost.iter().map(|partition| (*partition, (next, epoch))));
 
         for at in
@@ -68,6 +69,7 @@ impl WorkerCore {
         }
         for at in 0..self.tables.len() {
             if self.tables[at].begun.is_some() {
+                self.run_unheard(at);
                 self.ask_again(at, &lost);
             }
         }
@@ -130,6 +132,7 @@ impl WorkerCore {
                     if phase == Phase::Idle {
                         self.need(at, task.stage, task.partition);
                     }
+                    self.run_after_all(at, task.stage, task.partition);
                 }
             }
         }

@@ -4,7 +4,7 @@ use super::*;
 
 impl WorkerCore {
     /// The phase of a task of this worker, if its batch has begun.
-    fn phase(&mut self, task: TaskId) -> Option<&mut Phase> {
+    pub(super) fn phase(&mut self, task: TaskId) -> Option<&mut Phase> {
         let at = self.begun(task.batch)?;
         self.tables[at].stages.get_mut(task.stage.index())?.phases.get_mut(task.partition.index())
     }
@@ -17,11 +17,15 @@ impl WorkerCore {
         tally: TaskTally,
     ) {
         let Some(epoch) = self.epoch_of(task.batch) else { return };
-        if self.ghost_ended(task, attempt) {
+        if self.ghost_ended(task, attempt) || self.second_ran(task, attempt, blocks, tally) {
             return;
         }
         match self.phase(task) {
             Some(phase) if *phase == Phase::Running(attempt) => *phase = Phase::Done,
+            Some(phase) if *phase == Phase::Outrun(attempt) => {
+                *phase = Phase::Done;
+                return self.outrun_ran(epoch, task, attempt, blocks, tally.content);
+            }
             _ => return,
         }
         self.report(ToMaster::TaskDone { epoch, task, attempt, tally });
@@ -34,11 +38,13 @@ impl WorkerCore {
 
     pub(super) fn failed(&mut self, task: TaskId, attempt: Attempt, failure: Failure) {
         let Some(epoch) = self.epoch_of(task.batch) else { return };
-        if self.ghost_ended(task, attempt) {
+        if self.ghost_ended(task, attempt) || self.second_failed(task, attempt, &failure) {
             return;
         }
         match self.phase(task) {
-            Some(phase) if *phase == Phase::Running(attempt) => *phase = Phase::Failed(attempt),
+            Some(phase) if [Phase::Running(attempt), Phase::Outrun(attempt)].contains(phase) => {
+                *phase = Phase::Failed(attempt);
+            }
             _ => return,
         }
         self.report(ToMaster::TaskFailed { epoch, task, attempt, failure });
@@ -76,12 +82,24 @@ impl WorkerCore {
             return;
         }
         let peers = match reach {
-            Dependency::Shuffle => row.peers.as_slice(),
+            Dependency::Shuffle => row.peers.clone(),
             Dependency::Gather | Dependency::Narrow => match row.owner(Partition(0)) {
-                Some(owner) if owner != self.id => &[owner],
+                Some(owner) if owner != self.id => vec![owner],
                 _ => return,
             },
         };
+        self.tell_each(&peers, task, attempt, blocks);
+    }
+
+    /// Tells workers, in ascending order, what a task made for each of them.
+    pub(super) fn tell_each(
+        &mut self,
+        peers: &[WorkerId],
+        task: TaskId,
+        attempt: Attempt,
+        blocks: &[(TailId, Partition)],
+    ) {
+        let Some(row) = self.epochs.of(task.batch) else { return };
         // In one pass over the blocks, however many workers there are.
         let owned = |block: &(TailId, Partition)| Some((row.owner(block.1)?, *block));
         let mut owned: Vec<_> = blocks.iter().filter_map(owned).collect();

@@ -25,6 +25,10 @@ pub(super) enum Phase {
     Waiting(u32),
     /// It was handed to the driver.
     Running(Attempt),
+    /// It was handed to the driver, and then another worker's run of it came first.
+    Outrun(Attempt),
+    /// Another worker's run of it came first, and this one did not end.
+    Dropped(Attempt),
     /// It failed; the master decides.
     Failed(Attempt),
     /// It has run.

@@ -310,3 +310,19 @@ proptest! {
         decode::<JsonLines<(String, u8)>>(&bytes, None);
     }
 }
+
+#[test]
+fn floats_in_json_are_those_of_std() {
+    for text in ["5e90", "1e23", "-2.2250738585072011e-308", "0.1", "123456789012345680000.5e-9"] {
+        let piece =
+            Piece { bytes: text.as_bytes(), split: "s", position: 0, header: None, torn: None };
+        let mut read = Vec::new();
+        JsonLines::<f64>::decode(
+            piece,
+            &mut DecodeScratch::default(),
+            |number| read.push(number),
+            &mut |letter| panic!("{letter:?}"),
+        );
+        assert_eq!(read, [text.parse::<f64>().unwrap()], "{text}");
+    }
+}

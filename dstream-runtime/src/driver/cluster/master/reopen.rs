@@ -17,6 +17,9 @@ use crate::plan::Plan;
 use crate::sched::Past;
 use crate::source::{Input, Source, SourceError};
 
+/// Workers have numbers of 32 bits, of which the upper half says of which master's time they are.
+const MAX_TERM: u64 = u16::MAX as u64;
+
 /// Opens the journal and the saved states in a state directory. If there is a job to go on with, its sources
 /// are where that has stopped, and `options` are what they were.
 ///
@@ -25,7 +28,7 @@ use crate::source::{Input, Source, SourceError};
 /// an option differs that must not; when a source cannot go on.
 pub(super) fn reopen(
     job: &BuiltJob,
-    options: &mut MasterOptions,
+    options: &MasterOptions,
     paths: &MasterPaths,
     sources: &mut [Box<dyn Source>],
     events: Sender<Event>,
@@ -34,13 +37,21 @@ pub(super) fn reopen(
     let plan = job.plan;
     // Workers are told where it is, and have other working directories.
     let state = std::path::absolute(paths.state()).unwrap_or_else(|_| paths.state().to_owned());
-    let store = Durable::open(&state.to_string_lossy()).map_err(ClusterError::from)?;
+    let url = options.store.clone().unwrap_or_else(|| state.to_string_lossy().into_owned());
+    let store = Durable::open(&url).map_err(ClusterError::from)?;
     let states = store.within("saves").map_err(ClusterError::from)?;
     let saves = Saves::new(states, plan.hash);
     let wrong = |why: String| JobError::Journal { why };
     let who = format!("process {} on {}", std::process::id(), options.listen);
     let opened = Journal::open(&store, plan.hash, &who, events);
     let (mut journal, mut warnings) = opened.map_err(|error| wrong(error.to_string()))?;
+    if journal.term() > MAX_TERM {
+        return Err(wrong(format!(
+            "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
+             help: begin the job anew with another --state",
+            journal.term()
+        )));
+    }
     let damaged = journal.check(&saves, &job.stages).map_err(|(why, nothing)| {
         wrong(format!(
             "a saved state cannot be read ({why}), and {nothing}\n  help: restore the state directory, or \
@@ -52,7 +63,7 @@ pub(super) fn reopen(
     warnings.iter().for_each(|warning| observer.on_warning(warning));
     let mut inputs = BTreeMap::new();
     if let Some(past) = journal.past() {
-        fits(past, options, paths)?;
+        fits(past, options, &url)?;
         go_on(plan, past, sources)?;
         inputs = inputs_again(plan, past, sources)?;
         let (term, first) = (journal.term(), past.next());
@@ -66,8 +77,7 @@ pub(super) fn reopen(
 }
 
 /// What a job began with stays as it is.
-fn fits(past: &Past, options: &mut MasterOptions, paths: &MasterPaths) -> Result<(), JobError> {
-    let state = paths.state().display();
+fn fits(past: &Past, options: &MasterOptions, state: &str) -> Result<(), JobError> {
     let (now, then) = (options.setup.partitions, past.partitions().unwrap_or_default());
     if now != then {
         return Err(JobError::Journal {

@@ -25,6 +25,11 @@ impl Driver<'_> {
                     self.carry(peer, *batch, input.source, input.partition);
                 }
             }
+            ToWorker::Speculate { task, .. } => {
+                if let Tasks::PerRange(source) = self.plan.stage(task.stage).tasks {
+                    self.carry(peer, task.batch, source, task.partition);
+                }
+            }
             ToWorker::Recover(recover) => {
                 for batch in &recover.batches {
                     for input in &batch.ranges {

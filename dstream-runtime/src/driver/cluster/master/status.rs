@@ -66,6 +66,8 @@ impl Driver<'_> {
                 })
                 .collect(),
             workers: self.members.iter().map(|(id, m)| worker(m, member(id))).collect(),
+            speculations: core.speculations.0,
+            speculations_won: core.speculations.1,
             receivers: self
                 .receivers
                 .seen()
@@ -98,5 +100,6 @@ fn worker(member: &Member, core: Option<&MemberStatus>) -> WorkerStatus {
         memory_limit: member.memory_limit,
         spilled: member.spilled,
         heard_ms: core.map_or(0, |core| core.silent_ms),
+        slow: core.and_then(|core| core.slow).map(|factor| f64::from(factor) / 1000.0),
     }
 }

@@ -158,8 +158,11 @@ impl Driver<'_> {
                         (self.log)(WorkerNews::Placed { epoch, first, partitions: mine as u32 });
                     }
                 }
-                ToWorker::Again { .. } | ToWorker::Abandon { .. } | ToWorker::Checkpoint { .. } => {
-                }
+                ToWorker::Again { .. }
+                | ToWorker::Speculate { .. }
+                | ToWorker::Cancel { .. }
+                | ToWorker::Abandon { .. }
+                | ToWorker::Checkpoint { .. } => {}
             }
             self.worker.master_said(message);
             for (message, places, blocks) in std::mem::take(&mut self.early) {

@@ -1,0 +1,110 @@
+//! Fuzz targets: saved states and objects of a journal, as they are found in a store.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::saves::Saves;
+use super::{Durable, DurableError, Put, Store, journal};
+use crate::block::{Block, BufferPool, Door, RowsBuilder};
+use crate::exec::task::SavedState;
+use crate::fuzzing::Target;
+use crate::id::{BatchSeq, Partition, StageId};
+use crate::sched::message::Saved;
+
+pub(crate) const TARGETS: &[Target] = &[
+    Target::new("saved_states", saved_states, saved_seeds),
+    Target::new("journals", journal::fuzzing::journals, journal::fuzzing::seeds),
+];
+
+const PLAN: u64 = 9;
+
+/// A store that has what is put into it.
+#[derive(Default)]
+struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
+
+impl Store for Memory {
+    fn put(&self, name: &str, parts: &[&[u8]]) -> Result<Put, DurableError> {
+        let mut objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        objects.insert(name.to_owned(), parts.concat());
+        Ok(Put::Created)
+    }
+
+    fn get(&self, name: &str) -> Result<Vec<u8>, DurableError> {
+        let objects = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = objects.get(name).cloned();
+        found.ok_or_else(|| DurableError::NotFound { object: name.to_owned() })
+    }
+
+    fn exists(&self, name: &str) -> Result<bool, DurableError> {
+        self.get(name).map(|_| true)
+    }
+
+    fn list(&self, _: &str) -> Result<Vec<String>, DurableError> {
+        let error = Arc::new(io::Error::other("nobody asks"));
+        Err(DurableError::Failed { object: String::new(), doing: "list", error })
+    }
+
+    fn remove(&self, _: &str) -> Result<(), DurableError> {
+        Ok(())
+    }
+
+    fn make(&self, _: &str) -> Result<(), DurableError> {
+        Ok(())
+    }
+
+    fn url(&self) -> &str {
+        "memory://"
+    }
+}
+
+fn saves() -> (Durable, Saves) {
+    let store = Durable::of(Arc::new(Memory::default()));
+    (store.clone(), Saves::new(store, PLAN))
+}
+
+fn saved() -> Saved {
+    let (stage, partition, after) = (StageId(2), Partition(3), BatchSeq(7));
+    Saved { stage, partition, after, object: "state".to_owned() }
+}
+
+/// The bytes as they are, and as the table and the parts of an object whose checksum is right.
+fn saved_states(bytes: &[u8]) {
+    let (_, saves) = saves();
+    open(&saves, bytes);
+    if let Some((len, rest)) = bytes.split_first()
+        && let Some((table, parts)) = rest.split_at_checked(usize::from(*len))
+    {
+        let (len, sum) = (table.len() as u32, xxh3_64(table));
+        let head = [b"dstreamS", &len.to_le_bytes()[..], &sum.to_le_bytes()].concat();
+        open(&saves, &[&head, table, parts].concat());
+    }
+}
+
+fn open(saves: &Saves, bytes: &[u8]) {
+    let door = |tag| match tag {
+        0 => Some(Block::open_rows::<u64> as Door),
+        5 => Some(Block::open_keyed::<String, u64> as Door),
+        _ => None,
+    };
+    if let Ok(state) = saves.open(&saved(), bytes, &BufferPool::new(0), door) {
+        let blocks = state.parts.iter().map(|(_, block)| block.get().expect("it is in memory"));
+        let parts: Vec<u8> = blocks.flat_map(|block| block.to_bytes().to_vec()).collect();
+        assert!(bytes.ends_with(&parts));
+    }
+}
+
+fn saved_seeds() -> Vec<Vec<u8>> {
+    let mut rows = RowsBuilder::<u64>::new(&BufferPool::new(0), 0);
+    [1, 2].into_iter().for_each(|value| rows.push(value).expect("it is small"));
+    let block = rows.finish().expect("there are two");
+    let state = SavedState { parts: vec![(0, block.clone().into()), (0, block.into())] };
+    let (store, saves) = saves();
+    saves.write(&saved(), &state).expect("it can be written");
+    let whole = store.get("state").expect("it was written");
+    let len = u8::try_from(u32::from_le_bytes([whole[8], whole[9], whole[10], whole[11]]));
+    let inner = [&[len.expect("a short table")], &whole[20..]].concat();
+    vec![whole, inner]
+}
