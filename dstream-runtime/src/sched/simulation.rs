@@ -10,11 +10,14 @@
 mod checks;
 mod cluster;
 mod losses;
+mod network;
 mod outside;
 mod process;
 mod reference;
 mod restarts;
 mod stragglers;
+mod timed;
+mod whole;
 mod world;
 
 use self::world::World;

@@ -465,6 +465,10 @@ impl Driver<'_> {
         self.going.remove(&worker);
         self.kept.remove(&worker);
         self.receivers.gone(worker);
+        if self.receivers.any() {
+            // Its process may come again, with what it holds.
+            self.grace = Some(Instant::now() + GRACE);
+        }
         self.tell_crew();
         self.assign_receivers();
     }

@@ -23,6 +23,8 @@ mod worker;
 
 pub(crate) use client::identity as client_identity;
 
+#[cfg(test)]
+pub(crate) use self::worker::node;
 pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply, SavepointReport};
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};

@@ -26,6 +26,8 @@ use self::colleagues::Colleagues;
 use self::door::Key;
 use self::inputs::Inputs;
 use self::join::{Waiting, Welcome};
+#[cfg(test)]
+pub(crate) use self::receipts::node;
 use self::receipts::wanted::Wanted;
 pub(super) use self::receipts::{Entry, Numbers};
 use self::receipts::{Key as Receipt, Receipts};

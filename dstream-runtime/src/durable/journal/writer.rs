@@ -42,6 +42,10 @@ pub enum JournalNews {
     Failed(String),
 }
 
+/// A master that has nothing to write sees so often whether it is the newest still: it may never write again,
+/// and its workers would wait with it.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// How long a failing store is tried.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
@@ -184,14 +188,17 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to write; the items of one object. `None`: it is over.
-    fn next(&self) -> Result<Vec<Item>, End> {
+    /// Waits for something to write; the items of one object, none if there was nothing for a while.
+    fn next(&self) -> Result<Option<Vec<Item>>, End> {
         let idle = |state: &mut State| {
             let quiet = state.items.is_empty() && state.broken.is_none();
             quiet && !state.closing && !state.stopped
         };
-        let state = self.news.wait_while(self.state(), idle);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let state = self.news.wait_timeout_while(self.state(), LOOK, idle);
+        let (mut state, waited) = state.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return Ok(None);
+        }
         if state.stopped {
             return Err(End::Stopped);
         }
@@ -211,7 +218,7 @@ impl Shared {
                 break;
             }
         }
-        if group.is_empty() { Err(End::Stopped) } else { Ok(group) }
+        if group.is_empty() { Err(End::Stopped) } else { Ok(Some(group)) }
     }
 
     /// Waits that long; `true` if it is stopped.
@@ -256,7 +263,7 @@ impl Thread {
 
     /// Writes one object.
     fn one(&mut self) -> Result<(), End> {
-        let group = self.shared.next()?;
+        let Some(group) = self.shared.next()? else { return self.look() };
         let kind = group.first().map_or(Kind::Entries, |item| item.kind);
         if self.at.needs_snapshot && kind == Kind::Entries {
             let why = "the journal is damaged, and an entry was appended before a snapshot; this is a bug of \
@@ -286,6 +293,15 @@ impl Thread {
             }
         }
         Ok(())
+    }
+
+    /// Sees whether another master has taken over.
+    fn look(&self) -> Result<(), End> {
+        // A store that does not answer is asked again.
+        match terms::has_successor(&self.store, self.at.term) {
+            Ok(true) => Err(End::Fenced(terms::by(&self.store, self.at.term + 1))),
+            Ok(false) | Err(_) => Ok(()),
+        }
     }
 
     fn write(&mut self, kind: Kind, body: &[u8]) -> Result<(), End> {

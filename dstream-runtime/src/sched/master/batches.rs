@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Sources that are drained are asked so often, in milliseconds, however soon they answer.
+const REST_MS: u64 = 20;
+
 impl MasterCore {
     /// Cuts the next batch, if there is room for it and it is due; if that is all that is missing,
     /// returns when it will be.
@@ -18,6 +21,12 @@ impl MasterCore {
         if self.intake.is_live() && !drains && now_ms < due {
             return Some(due);
         }
+        // Sources may be open still that bring nothing.
+        let rest = self.drained_ms.map(|before| before..before.saturating_add(REST_MS));
+        if let Some(rest) = rest.filter(|rest| drains && rest.contains(&now_ms)) {
+            return Some(rest.end);
+        }
+        self.drained_ms = Some(now_ms).filter(|_| drains);
         let seq = self.next;
         self.next = BatchSeq(seq.0 + 1);
         for source in self.intake.asked() {
@@ -49,6 +58,9 @@ impl MasterCore {
         let complete = cutting.complete();
         self.intake.answered(source, position, ended, drained);
         let Some(inputs) = complete else { return };
+        if inputs.iter().flatten().any(|ranges| !ranges.is_empty()) {
+            self.drained_ms = None;
+        }
         if drains && inputs.iter().all(Vec::is_empty) {
             self.batches.pop_back();
             self.next = seq;

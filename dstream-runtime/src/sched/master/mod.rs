@@ -62,6 +62,8 @@ pub struct MasterCore {
     /// Batches in flight, oldest first.
     batches: VecDeque<Batch>,
     next: BatchSeq,
+    /// While sources are drained, when the last batch was cut, unless it brought something.
+    drained_ms: Option<u64>,
     /// Tasks that have failed: the number of their current run.
     failing: BTreeMap<TaskId, Attempt>,
     failed: Option<(BatchSeq, Cause)>,
@@ -115,6 +117,7 @@ impl MasterCore {
             shape,
             intake: Intake::new(&config.live),
             next: config.first,
+            drained_ms: None,
             members: Members::new(config.lease_ms),
             epochs: Epochs::new(config.term),
             config,

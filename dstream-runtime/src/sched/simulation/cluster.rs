@@ -8,9 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Seed;
+use super::network::{Network, Timed};
 use super::outside::Outside;
 use super::process::Process;
 use super::reference::Reference;
+use crate::driver::cluster::node::{Answer, Desk, Node, Note, SOURCE, Told};
 use crate::id::*;
 use crate::plan::{Plan, TailRow};
 use crate::sched::attempt::is_speculative;
@@ -21,6 +23,10 @@ use crate::source::Range;
 use crate::time::Timetable;
 
 const WORKERS: usize = 14;
+/// How long a worker may be silent, where time is simulated.
+pub(super) const LEASE_MS: u64 = 400;
+/// How long workers of another master's time have to come.
+pub(super) const GRACE_MS: u64 = 3000;
 
 #[derive(Clone)]
 pub(super) enum Message {
@@ -36,6 +42,27 @@ pub(super) enum Message {
     Show(BatchSeq, Vec<(TaskId, u64)>),
     Published(BatchSeq),
     Cut(BatchSeq, SourceId),
+    ToWorker(WorkerId, ToWorker),
+    /// It is time for a heartbeat.
+    Beat(WorkerId),
+    /// The master lives.
+    Alive(WorkerId),
+    /// The master has given a worker up.
+    JoinAgain(WorkerId),
+    /// A worker's connection to another one has ended; what it tells the master of that, and when that judges.
+    Parted(WorkerId, WorkerId),
+    Unreachable(WorkerId, WorkerId),
+    Judge(WorkerId, WorkerId),
+    /// A master that writes nothing sees whether it is the newest still.
+    Look,
+    /// About what clients push: between workers, to the master, and from there.
+    Told(WorkerId, WorkerId, Told),
+    Note(WorkerId, Note),
+    Answer(WorkerId, Answer),
+    /// Who can be reached.
+    Crew(WorkerId, Vec<WorkerId>),
+    /// Whoever was there with another master has had time to come.
+    Grace(u64),
     Ran(WorkerId, TaskId, Attempt, u64),
     Saved(WorkerId, Saved, u64),
     Loaded(WorkerId, Saved, Epoch),
@@ -63,6 +90,10 @@ pub(super) struct Job {
     failing: u64,
     pub(super) churn: u64,
     bad_storage: u64,
+    /// Whether time is simulated, and hosts and links with it.
+    in_time: bool,
+    /// Whether clients push the first source.
+    pub(super) pushed: bool,
 }
 
 impl Job {
@@ -89,7 +120,29 @@ impl Job {
             failing: [0, 30][seed.below(2) as usize],
             churn: [20, 60, 150][seed.below(3) as usize],
             bad_storage: [0, 4][seed.below(2) as usize],
+            in_time: false,
+            pushed: false,
         }
+    }
+
+    /// A job whose time is simulated, on so many hosts.
+    pub(super) fn in_time(plan: &'static Plan, number: u64, seed: &mut Seed, hosts: u32) -> Self {
+        let mut job = Self::new(plan, number, seed, true);
+        job.config.live.fill(true);
+        job.config.lease_ms = Some(LEASE_MS);
+        job.config.workers = job.config.workers.min(hosts);
+        job.config.partitions = job.config.partitions.min(4);
+        (job.failing, job.in_time) = (0, true);
+        job.config.speculate = false;
+        job.pushed = seed.one_in(2);
+        if job.pushed {
+            job.totals[0] = 0;
+            // As with real masters: what is received counts batches from the first on, clients send to
+            // workers that own something, and every worker does.
+            job.config.first = BatchSeq(1);
+            job.config.partitions = job.config.partitions.max(hosts + 1);
+        }
+        job
     }
 }
 
@@ -101,7 +154,7 @@ pub(super) struct Cluster {
     pub(super) master: MasterCore,
     pub(super) processes: BTreeMap<WorkerId, Process>,
     next: u32,
-    pub(super) network: Vec<Message>,
+    pub(super) network: Network,
     /// Entries that are not durable, with who has ended by them.
     unsynced: VecDeque<(JournalSeq, JournalEntry, Vec<bool>)>,
     durable: JournalSeq,
@@ -124,6 +177,29 @@ pub(super) struct Cluster {
     pub(super) loads: u32,
     pub(super) saves: u32,
     pub(super) failing: u64,
+    /// Workers whose connection to the master has ended.
+    pub(super) closed: BTreeSet<WorkerId>,
+    /// Workers between which nothing arrives any more.
+    pub(super) parted: BTreeSet<(WorkerId, WorkerId)>,
+    /// Hosts whose worker has gone.
+    pub(super) departed: Vec<(usize, Option<Node>)>,
+    /// Where the master keeps count of what clients push.
+    pub(super) desk: Option<Desk>,
+    /// What workers have of that.
+    pub(super) nodes: BTreeMap<WorkerId, Node>,
+    /// Who is connected, as the master sees it.
+    pub(super) crew: BTreeSet<WorkerId>,
+    /// What clients may be told.
+    pub(super) safe: Vec<(u128, u64)>,
+    /// Batches before this one are over, as far as everybody was told what to forget.
+    pub(super) forgotten: BatchSeq,
+    pub(super) is_placed: bool,
+    pub(super) graces: u64,
+    pub(super) unreadable: u32,
+    /// The master's process has ended.
+    pub(super) is_headless: bool,
+    pub(super) refused_saves: u32,
+    pub(super) damaged_loads: u32,
 }
 
 impl Cluster {
@@ -144,6 +220,7 @@ impl Cluster {
         }
         let source = |(index, total): (usize, &u64)| {
             let position = past.position(SourceId(index as u16));
+            let position = position.filter(|_| index > 0 || !job.pushed);
             let position =
                 position.map_or([0; 8], |p| (**p).try_into().expect("it was written so"));
             let position = u64::from_le_bytes(position);
@@ -156,7 +233,21 @@ impl Cluster {
             master,
             processes: BTreeMap::new(),
             next: outside.term << 16,
-            network: Vec::new(),
+            network: Network::Any(Vec::new()),
+            closed: BTreeSet::new(),
+            parted: BTreeSet::new(),
+            departed: Vec::new(),
+            desk: job.pushed.then(|| Desk::new(past.position(SOURCE).map(|p| &**p))),
+            nodes: BTreeMap::new(),
+            crew: BTreeSet::new(),
+            safe: Vec::new(),
+            forgotten: BatchSeq(0),
+            is_placed: false,
+            graces: 0,
+            unreadable: 0,
+            is_headless: false,
+            refused_saves: 0,
+            damaged_loads: 0,
             unsynced: VecDeque::new(),
             durable: JournalSeq(0),
             sources: job.totals.iter().enumerate().map(source).collect(),
@@ -178,14 +269,24 @@ impl Cluster {
             failing: job.failing,
             job: job.clone(),
         };
+        if job.in_time {
+            cluster.network = Network::Timed(Box::new(Timed::new(outside.term, now, seed)));
+            cluster.network.push(Message::Look);
+            return cluster;
+        }
         let there = cluster.seed.below(u64::from(job.config.workers) + 1);
         (0..there).for_each(|_| cluster.join());
         cluster
     }
 
-    fn join(&mut self) {
+    pub(super) fn next_id(&mut self) -> WorkerId {
         let id = WorkerId(self.next);
         self.next += 1;
+        id
+    }
+
+    fn join(&mut self) {
+        let id = self.next_id();
         let Reference { plan, partitions, .. } = self.reference;
         let core = WorkerCore::new(id, plan, partitions, 1, Retention::Released);
         self.processes.insert(id, Process::new(core));
@@ -203,7 +304,7 @@ impl Cluster {
         }
         let told = self.processes.iter().filter(|(_, p)| !p.told.is_empty());
         let told: Vec<_> = told.map(|(worker, _)| *worker).collect();
-        let choices = told.len() + self.network.len();
+        let choices = told.len() + self.network.any().len();
         if choices == 0 {
             let short = self.alive().is_empty() || self.needs_more();
             assert!(short, "nothing happens: {:?}", self.master.status(self.now));
@@ -217,7 +318,7 @@ impl Cluster {
             process.core.handle(WorkerEvent::Master(message));
             return true;
         }
-        let message = self.network.swap_remove(at - told.len());
+        let message = self.network.any().swap_remove(at - told.len());
         let doubles = matches!(message, Message::ToMaster(..) | Message::ToPeer(..));
         if doubles && self.seed.one_in(8) {
             self.network.push(message.clone());
@@ -243,15 +344,21 @@ impl Cluster {
     /// same.
     pub(super) fn crash(&mut self, outside: &mut Outside) {
         self.act(outside);
+        self.is_headless = true;
         let survive = self.seed.below(self.unsynced.len() as u64 + 1) as usize;
         for (_, entry, ended) in self.unsynced.drain(..survive).collect::<Vec<_>>() {
             outside.put(self.term, entry, &ended);
         }
-        let shows = std::mem::take(&mut self.network);
-        for message in shows {
-            if let Message::Show(batch, parts) = message
-                && self.seed.one_in(2)
-            {
+        let mut shows = Vec::new();
+        self.network.retain(|message| match message {
+            Message::Show(batch, parts) => {
+                shows.push((*batch, parts.clone()));
+                false
+            }
+            _ => true,
+        });
+        for (batch, parts) in shows {
+            if self.seed.one_in(2) {
                 outside.show(batch, &self.reference.inputs(batch), parts);
             }
         }
@@ -303,7 +410,7 @@ impl Cluster {
         });
     }
 
-    fn act(&mut self, outside: &mut Outside) {
+    pub(super) fn act(&mut self, outside: &mut Outside) {
         while let Some(action) = self.master.poll() {
             assert!(self.outcome.is_none(), "{action:?} after the end");
             self.master_asks(outside, action);
@@ -331,6 +438,10 @@ impl Cluster {
                     let needed = outside.oldest();
                     assert!(*oldest <= needed, "{oldest} is let go, and {needed} may be needed");
                 }
+                if self.job.in_time {
+                    self.heed(&message);
+                    return self.network.push(Message::ToWorker(to, message));
+                }
                 match self.processes.get_mut(&to) {
                     // A connection that is cut delivers a beginning of what was sent.
                     Some(process) if process.zombie && self.seed.one_in(2) => process.deaf = true,
@@ -352,21 +463,27 @@ impl Cluster {
                 self.network.push(Message::Show(batch, parts));
             }
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
-            MasterAction::Dismiss(worker) => {
-                self.kill(worker);
-            }
+            MasterAction::Dismiss(worker) if self.job.in_time => self.let_go(worker),
+            MasterAction::Dismiss(worker) => self.kill(worker),
             MasterAction::Obsolete(saved) => {
                 let was_there = outside.storage.remove(&saved.object).is_some();
                 let is_old = self.term != outside.term;
                 assert!(was_there || is_old, "{saved:?} went before");
             }
-            MasterAction::Evict(..) => panic!("there are no leases"),
-            MasterAction::StopSources => self.stopped = true,
+            MasterAction::Evict(worker, _) => self.give_up(worker),
+            MasterAction::StopSources => {
+                self.stopped = true;
+                if let Some(desk) = &mut self.desk {
+                    desk.stop();
+                    self.crew.iter().for_each(|worker| desk.closed(*worker));
+                }
+            }
             MasterAction::Refuse { .. }
             | MasterAction::Unneeded { .. }
             | MasterAction::Slow { .. } => {}
             MasterAction::Finish(outcome) => {
-                if self.term == outside.term {
+                let unreadable = matches!(outcome, Outcome::Failed(Cause::State { .. }));
+                if self.term == outside.term && !(unreadable && self.damaged_loads > 0) {
                     assert_eq!(outcome, Outcome::Done);
                 }
                 let fenced = matches!(outcome, Outcome::Failed(Cause::Fenced { .. }));
@@ -390,7 +507,7 @@ impl Cluster {
         got
     }
 
-    fn deliver(&mut self, outside: &mut Outside, message: Message) {
+    pub(super) fn deliver(&mut self, outside: &mut Outside, message: Message) {
         let event = match message {
             Message::ToPeer(_, to, message, contents) => {
                 return self.peer_hears(to, message, &contents);
@@ -398,7 +515,9 @@ impl Cluster {
             Message::Ran(on, task, attempt, result) => return self.ran(on, task, attempt, result),
             Message::Saved(on, saved, state) => {
                 let Saved { stage, partition, after, .. } = saved;
-                let event = if self.seed.one_in(self.job.bad_storage) {
+                let full = self.network.timed().is_some_and(|t| t.conditions.full > t.now);
+                let event = if full || self.seed.one_in(self.job.bad_storage) {
+                    self.refused_saves += 1;
                     WorkerEvent::NotSaved { stage, partition, after }
                 } else {
                     outside.storage.insert(saved.object.clone(), state);
@@ -409,6 +528,7 @@ impl Cluster {
             Message::Loaded(on, saved, recovery) => {
                 return self.loaded(outside, on, saved, recovery);
             }
+            Message::ToMaster(from, ..) if self.closed.contains(&from) => return,
             // Who is gone does not join again under his number.
             Message::ToMaster(from, ToMaster::Joined { .. }, _)
                 if self.processes.get(&from).is_none_or(|p| p.zombie) =>
@@ -447,8 +567,26 @@ impl Cluster {
                 self.now = self.now.max(at);
                 MasterEvent::Tick
             }
+            Message::ToWorker(to, message) => {
+                return self.tell(to, WorkerEvent::Master(message));
+            }
+            Message::Beat(_)
+            | Message::Alive(_)
+            | Message::JoinAgain(_)
+            | Message::Parted(..)
+            | Message::Unreachable(..)
+            | Message::Judge(..)
+            | Message::Look
+            | Message::Told(..)
+            | Message::Note(..)
+            | Message::Answer(..)
+            | Message::Crew(..)
+            | Message::Grace(_) => return,
         };
-        self.now += self.seed.below(20);
+        match self.network.timed() {
+            Some(timed) => self.now = timed.clock(),
+            None => self.now += self.seed.below(20),
+        }
         self.master.handle(self.now, event);
     }
 
@@ -471,6 +609,17 @@ impl Cluster {
     }
 
     fn cut(&mut self, batch: BatchSeq, source: SourceId) -> MasterEvent {
+        if let Some(desk) = self.desk.as_mut().filter(|_| source == SOURCE) {
+            let cut = desk.cut(self.reference.partitions as usize);
+            let crate::source::Cut { inputs, position, ended } =
+                cut.unwrap_or_else(|error| panic!("{batch}: {error}"));
+            let inputs: Vec<Vec<Range>> = inputs.into_iter().map(|input| input.ranges).collect();
+            self.sources[0].ended = ended;
+            let all_ended = self.sources.iter().map(|source| source.ended).collect();
+            self.ended.insert(batch, all_ended);
+            self.reference.cut(batch, source, inputs.clone());
+            return MasterEvent::CutDone { batch, source, inputs, position, ended };
+        }
         let (index, partitions) = (source.index(), u64::from(self.reference.partitions));
         let Source { mut position, total, ended } = self.sources[index];
         assert!(!ended, "{source} is asked again");

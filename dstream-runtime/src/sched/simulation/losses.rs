@@ -1,6 +1,8 @@
 //! Workers are lost at any time, and the one master of the job goes on: outputs are published once, in order,
 //! whole; only what was lost runs again; and when no more is lost, every job ends.
 
+use std::sync::OnceLock;
+
 use super::cluster::{Cluster, Job};
 use super::outside::Outside;
 use super::{Seed, rich, seeds};
@@ -11,7 +13,10 @@ use crate::sched::testplan::{plan, stage, word_count};
 
 /// All plans.
 pub(super) fn plans() -> [(&'static str, &'static Plan); 4] {
-    [("word count", word_count()), ("rich", rich()), ("chain", chain()), ("plain", plain())]
+    static PLANS: OnceLock<[(&'static str, &'static Plan); 4]> = OnceLock::new();
+    *PLANS.get_or_init(|| {
+        [("word count", word_count()), ("rich", rich()), ("chain", chain()), ("plain", plain())]
+    })
 }
 
 /// A panic says in which world.

@@ -11,6 +11,7 @@ use crate::id::*;
 use crate::sched::Past;
 use crate::sched::message::JournalEntry;
 use crate::source::Range;
+use crate::source::receive::taker_of;
 
 /// Per source, per input: the ranges it consists of.
 pub(super) type Inputs = Vec<Vec<Vec<Range>>>;
@@ -26,7 +27,13 @@ pub(super) struct Outside {
     /// The newest epoch that any master has written, and that any before this one has.
     epochs: (Epoch, Epoch),
     pub(super) storage: BTreeMap<String, u64>,
+    /// Objects of it that cannot be read.
+    pub(super) damaged: BTreeSet<String>,
     pub(super) cuts: BTreeMap<BatchSeq, Inputs>,
+    /// What receipts are: which append of which client, by whose they are and their number.
+    pub(super) appends: BTreeMap<(WorkerId, u64), (u128, u64)>,
+    /// Appends that batches have.
+    pub(super) counted: BTreeSet<(u128, u64)>,
     commits: BTreeSet<BatchSeq>,
     pub(super) published: BTreeMap<BatchSeq, Vec<(TaskId, u64)>>,
     first: BatchSeq,
@@ -47,7 +54,10 @@ impl Outside {
             past: Past::default(),
             epochs: (Epoch(0), Epoch(0)),
             storage: BTreeMap::from([(String::new(), 0)]),
+            damaged: BTreeSet::new(),
             cuts: BTreeMap::new(),
+            appends: BTreeMap::new(),
+            counted: BTreeSet::new(),
             commits: BTreeSet::new(),
             published: BTreeMap::new(),
             first,
@@ -92,6 +102,13 @@ impl Outside {
                 assert_eq!(*batch, next, "a batch is cut again, or left out");
                 for (source, inputs) in inputs.iter().enumerate() {
                     for range in inputs.iter().flatten() {
+                        if let Some((taker, _)) = taker_of(&range.split) {
+                            for number in range.start..range.end {
+                                let append = self.appends[&(taker, number)];
+                                assert!(self.counted.insert(append), "{append:?} counts twice");
+                            }
+                            continue;
+                        }
                         assert_eq!(range.start, self.reached[source], "{batch}, source {source}");
                         self.reached[source] = range.end;
                     }

@@ -22,6 +22,8 @@ pub(super) struct Process {
     pub(super) zombie: bool,
     /// Nothing that the master says arrives any more.
     pub(super) deaf: bool,
+    /// When it has last heard of its master, where time is simulated.
+    pub(super) heard: u64,
     /// Results that have not been reported.
     parts: BTreeMap<(TaskId, Attempt), u64>,
 }
@@ -35,6 +37,7 @@ impl Process {
             states: BTreeMap::new(),
             zombie: false,
             deaf: false,
+            heard: 0,
             parts: BTreeMap::new(),
         }
     }
@@ -44,12 +47,17 @@ impl Cluster {
     pub(super) fn worker_asks(&mut self, from: WorkerId, action: WorkerAction) {
         let process = self.processes.get_mut(&from).unwrap();
         match action {
-            WorkerAction::Run(run) => self.start(from, &run),
+            WorkerAction::Run(run) => match self.nodes.get_mut(&from) {
+                Some(node) if !run.ranges.is_empty() => {
+                    node.start(run, self.now);
+                    self.see_to_node(from);
+                }
+                _ => self.start(from, &run),
+            },
             // It may have begun.
             WorkerAction::Cancel { task, attempt } if self.seed.one_in(2) => {
                 let is_it = |m: &Message| matches!(m, Message::Ran(on, of, run, _) if (*on, *of, *run) == (from, task, attempt));
-                if let Some(at) = self.network.iter().position(is_it) {
-                    self.network.swap_remove(at);
+                if self.network.withdraw(is_it) {
                     self.cancelled += 1;
                     process.core.handle(WorkerEvent::Cancelled { task, attempt });
                 }
@@ -111,8 +119,8 @@ impl Cluster {
         }
     }
 
-    fn start(&mut self, on: WorkerId, run: &RunTask) {
-        let process = self.processes.get_mut(&on).unwrap();
+    pub(super) fn start(&mut self, on: WorkerId, run: &RunTask) {
+        let Some(process) = self.processes.get_mut(&on) else { return };
         let (task, row) = (run.task, self.reference.plan.stage(run.task.stage));
         let mut inputs = Vec::new();
         for input in &run.inputs {
@@ -192,6 +200,12 @@ impl Cluster {
             return;
         }
         self.loads += u32::from(!object.is_empty());
+        if outside.damaged.contains(&object) {
+            self.damaged_loads += 1;
+            let why = "it is damaged".to_owned();
+            let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
+            return process.core.handle(event);
+        }
         // A zombie may find that it went, or the worker of a master that is none any more.
         let Some(state) = outside.storage.get(&object).copied() else {
             if process.zombie {

@@ -169,6 +169,12 @@ impl Reference {
         }
     }
 
+    /// How many states there are.
+    pub(super) fn states_there(&self) -> usize {
+        let stages = self.plan.stages.iter().filter(|row| row.state.is_some());
+        stages.count() * self.partitions as usize
+    }
+
     /// A state as a batch leaves it: the result of the last task; 0 at first and where there is none.
     pub(super) fn state(&self, after: BatchSeq, state: State) -> u64 {
         self.states.get(&(after, state)).copied().unwrap_or(0)

@@ -30,6 +30,8 @@ pub(super) struct Book {
     pub(super) stopping: bool,
     /// Every worker that may hold something has had time to say so.
     complete: bool,
+    /// It goes on for another master, which may have registered more than it had cut.
+    goes_on: bool,
     /// What is lost for ever.
     pub(super) lost: Option<SourceError>,
 }
@@ -118,6 +120,8 @@ impl Book {
         self.clients.expect_gaps();
         let old = || Taker { gone: true, is_old: true, ..Taker::default() };
         let taker = self.takers.entry(receipt.taker).or_insert_with(old);
+        // It has come again, or copies of what it had have: more may turn up late.
+        taker.is_old = true;
         let holders = [by].into_iter().chain(receipt.copy);
         if let Some(waiting) = taker.waiting.get_mut(&receipt.number) {
             for holder in holders {
@@ -149,21 +153,18 @@ impl Book {
         }
     }
 
-    /// A worker is gone; what nobody holds any more is lost.
-    pub(super) fn gone(&mut self, worker: WorkerId, source: SourceId) {
+    /// A worker is gone. Its process may come again as another worker, with what it holds: what nobody holds
+    /// any more is lost only when there has been time for that.
+    pub(super) fn gone(&mut self, worker: WorkerId) {
         if let Some(taker) = self.takers.get_mut(&worker) {
             (taker.open, taker.gone) = (false, true);
         }
-        let mut lost = 0;
         for taker in self.takers.values_mut() {
             for waiting in taker.waiting.values_mut() {
-                let held = waiting.holders.contains(&worker);
                 waiting.holders.retain(|holder| *holder != worker);
-                let is_lost = held && waiting.holders.is_empty();
-                lost += u64::from(is_lost && (self.complete || !taker.is_old));
             }
         }
-        self.lose(lost, worker, source);
+        self.complete = false;
     }
 
     /// Every worker that may hold something has had time to say so: what nobody holds is lost.
@@ -194,7 +195,10 @@ impl Book {
     pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, Spans)> {
         let mut over = Vec::new();
         for (worker, taker) in &mut self.takers {
-            let is_over = taker.gone && taker.waiting.is_empty() && taker.last_cut < oldest;
+            // Until then its process may come again, with more.
+            let is_known = taker.is_old || self.complete;
+            let is_over =
+                is_known && taker.gone && taker.waiting.is_empty() && taker.last_cut < oldest;
             if is_over && !std::mem::replace(&mut taker.is_over, true) {
                 // Of one that was there with this master, nothing else can turn up.
                 let spans = if taker.is_old { taker.seen.clone() } else { Spans::all() };
@@ -224,9 +228,11 @@ impl Book {
         self.waiting().map(|waiting| waiting.bytes).sum()
     }
 
-    /// Whether something may still come of it.
+    /// Whether something may still come of it: also what clients were told by another master is safe, and
+    /// this one has not heard of.
     pub(super) fn is_open(&self) -> bool {
-        self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
+        let may_come = self.goes_on && !self.complete;
+        may_come || self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Waiting> {
@@ -302,6 +308,7 @@ impl Book {
             takers: written.takers.into_iter().map(taker).collect(),
             clients: Clients::go_on(written.clients),
             cut: written.cut,
+            goes_on: true,
             ..Self::default()
         })
     }

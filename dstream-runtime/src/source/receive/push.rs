@@ -123,9 +123,9 @@ impl PushSource {
         }
     }
 
-    /// A worker is gone, and what it held with it.
+    /// A worker is gone, and what it held with it, unless its process comes again: see [`Self::complete`].
     pub fn gone(&self, worker: WorkerId) {
-        self.book().gone(worker, self.source);
+        self.book().gone(worker);
     }
 
     /// Every worker that was there with another master has had time to come and say what it holds: of what

@@ -15,6 +15,8 @@
 //! that is lost: it waits until somebody has sent it ([`wanted`]).
 
 mod batches;
+#[cfg(test)]
+pub(crate) mod node;
 mod rejoin;
 #[cfg(test)]
 mod tests;

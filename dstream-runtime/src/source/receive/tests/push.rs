@@ -137,6 +137,8 @@ fn what_nobody_holds_any_more_fails_loudly() {
     source.register(receipt(2, 1, Some(3))).unwrap();
     source.register(receipt(2, 2, None)).unwrap();
     source.gone(WorkerId(2));
+    assert_eq!(cut(&mut source, 2), Vec::<Vec<(u32, u64, u64)>>::new(), "it may come again");
+    source.complete();
     let error = source.cut(2).err().unwrap().to_string();
     assert!(error.starts_with("receipt:2:3: 1 blocks of lines"), "{error}");
 }
@@ -152,11 +154,14 @@ fn what_nobody_needs_of_a_worker_that_is_gone_is_named_once() {
     assert_eq!(cut(&mut source, 1), [[(1, 1, 1)]]);
     source.gone(WorkerId(1));
     source.gone(WorkerId(3));
+    assert_eq!(source.over(BatchSeq(1)), [], "they may come again");
+    source.complete();
     // Nothing was received by 3; something of 1 waits, and batch 1 has something.
     assert_eq!(source.over(BatchSeq(1)), [(WorkerId(3), Spans::all())]);
     assert_eq!(source.over(BatchSeq(2)), []);
     source.copied(WorkerId(1), 2, WorkerId(2));
     source.gone(WorkerId(4));
+    source.complete();
     assert_eq!(cut(&mut source, 1), [[(1, 2, 2)]]);
     assert_eq!(source.over(BatchSeq(2)), []);
     assert_eq!(source.over(BatchSeq(3)), [(WorkerId(1), Spans::all())]);

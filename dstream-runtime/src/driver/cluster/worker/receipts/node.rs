@@ -1,0 +1,449 @@
+//! Receipts without a network, for simulations: what the driver of a worker does with them ([`Node`]), and
+//! what that of a master does ([`Desk`]), message by message. Of every connection, messages stay in order.
+
+use std::time::{Duration, Instant};
+
+use super::batches::Released;
+use super::wanted::{Question, Wanted};
+use super::*;
+use crate::block::BufferPool;
+use crate::sched::message::TaskInput;
+use crate::sched::worker::RunTask;
+use crate::source::receive::PushSource;
+use crate::source::{Cut, Source, SourceError};
+use crate::store::StoreOptions;
+
+/// What workers tell each other about receipts.
+#[derive(Clone)]
+pub(crate) struct Told(Peer);
+
+#[derive(Clone)]
+enum Peer {
+    Copy(Key, Entry),
+    Copied(Key),
+    Drop(Numbers),
+    Holding(Vec<Numbers>),
+    Want(Numbers),
+    NotHere(Numbers),
+}
+
+/// What a worker tells its master about receipts.
+#[derive(Clone)]
+pub(crate) struct Note(Report);
+
+#[derive(Clone)]
+enum Report {
+    Received(Receipt),
+    Holds(Vec<Receipt>),
+    Copied { taker: WorkerId, number: u64, by: WorkerId },
+}
+
+/// What a master answers, or says by itself.
+#[derive(Clone)]
+pub(crate) struct Answer(Word);
+
+#[derive(Clone)]
+enum Word {
+    Registered(Key, Result<Registered, Refusal>),
+    Forget(WorkerId, Spans),
+}
+
+/// What a node wants to be done.
+pub(crate) enum Asks {
+    Peer(WorkerId, Told),
+    Master(Note),
+    /// A client may be told that this append is safe.
+    Safe(u128, u64),
+    /// A task has everything that it reads.
+    Start(RunTask),
+    /// A task reads what nobody has.
+    Lost(RunTask, String),
+}
+
+/// The source of all receipts.
+pub(crate) const SOURCE: SourceId = SourceId(0);
+
+/// Receipts in a worker's process.
+pub(crate) struct Node {
+    id: WorkerId,
+    receipts: Receipts,
+    wanted: Wanted,
+    there: BTreeSet<WorkerId>,
+    met: BTreeSet<WorkerId>,
+    store: BlockStore,
+    begun: Instant,
+    asks: Vec<Asks>,
+}
+
+fn lines() -> Block {
+    let mut buffer = BufferPool::new(0).take(2);
+    buffer.bytes_mut().extend_from_slice(b"x\n");
+    Block::raw(buffer)
+}
+
+impl Node {
+    pub(crate) fn new(id: WorkerId) -> Self {
+        // So little is held that nothing is ever moved to files.
+        let store = BlockStore::new(StoreOptions::new(1 << 20, std::path::Path::new("unused")));
+        let (receipts, wanted) = (Receipts::new(id), Wanted::new(id));
+        let (there, met) = (BTreeSet::new(), BTreeSet::new());
+        Self { id, receipts, wanted, there, met, store, begun: Instant::now(), asks: Vec::new() }
+    }
+
+    /// What is to be done, in order.
+    pub(crate) fn take(&mut self) -> Vec<Asks> {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// Its process joins again, under another id.
+    pub(crate) fn rejoined(&mut self, id: WorkerId) {
+        self.id = id;
+        self.receipts.rejoined(id);
+        self.wanted = Wanted::new(id);
+        self.there.clear();
+        self.met.clear();
+        self.asks.clear();
+        for note in self.receipts.holds() {
+            self.tell_master(note);
+        }
+    }
+
+    /// Who can be reached.
+    pub(crate) fn learn(&mut self, there: impl IntoIterator<Item = WorkerId>) {
+        let there: BTreeSet<WorkerId> =
+            there.into_iter().filter(|other| *other != self.id).collect();
+        let before = std::mem::replace(&mut self.there, there);
+        for gone in before.difference(&self.there.clone()) {
+            self.lost(*gone);
+        }
+        self.copy_alone();
+        for worker in self.there.clone() {
+            if self.met.insert(worker)
+                && let Some(holding) = self.receipts.holding()
+            {
+                self.tell(worker, Peer::Holding(holding));
+            }
+            let questions = self.wanted.is_there(worker);
+            self.ask(questions);
+        }
+    }
+
+    /// The connection to a worker has ended.
+    pub(crate) fn unreachable(&mut self, worker: WorkerId) {
+        if self.there.remove(&worker) {
+            self.lost(worker);
+        }
+    }
+
+    fn lost(&mut self, worker: WorkerId) {
+        let other = self.second();
+        for key in self.receipts.orphaned(worker, other) {
+            match other {
+                Some(other) => self.copy(other, key),
+                None => {
+                    let settled = self.receipts.copied(key, None);
+                    self.settle(key, settled);
+                }
+            }
+        }
+        self.report();
+        self.met.remove(&worker);
+        let (questions, lost) = self.wanted.gone(worker, &self.all_there());
+        self.ask(questions);
+        self.refuse(lost);
+    }
+
+    fn all_there(&self) -> Vec<WorkerId> {
+        self.there.iter().copied().collect()
+    }
+
+    fn second(&self) -> Option<WorkerId> {
+        let mut after = self.there.range(self.id..).chain(self.there.range(..self.id));
+        after.next().copied()
+    }
+
+    fn copy_alone(&mut self) {
+        let Some(other) = self.second() else { return };
+        for key in self.receipts.alone(other) {
+            self.copy(other, key);
+        }
+    }
+
+    fn copy(&mut self, to: WorkerId, key: Key) {
+        if let Some(entry) = self.receipts.entry(key) {
+            self.tell(to, Peer::Copy(key, entry));
+        }
+    }
+
+    fn tell(&mut self, to: WorkerId, what: Peer) {
+        if self.there.contains(&to) {
+            self.asks.push(Asks::Peer(to, Told(what)));
+        }
+    }
+
+    fn tell_master(&mut self, note: WorkerNote) {
+        let report = match note {
+            WorkerNote::Received { receipt, .. } => Report::Received(receipt),
+            WorkerNote::Holds { receipts, .. } => {
+                Report::Holds(receipts.into_iter().map(|(receipt, _)| receipt).collect())
+            }
+            WorkerNote::Copied { taker, number, by, .. } => Report::Copied { taker, number, by },
+            other => panic!("{other:?}"),
+        };
+        self.asks.push(Asks::Master(Note(report)));
+    }
+
+    fn report(&mut self) {
+        for note in self.receipts.reports() {
+            self.tell_master(note);
+        }
+    }
+
+    fn settle(&mut self, key: Key, settled: Settled) {
+        if let Some(appended) = settled.append {
+            self.safe(appended);
+        }
+        if let Some(copy) = settled.copy {
+            self.dropped(vec![(copy, Numbers::one(key))]);
+        }
+    }
+
+    fn safe(&mut self, Appended { client, number, .. }: Appended) {
+        self.asks.push(Asks::Safe(client.0, number));
+    }
+
+    fn ask(&mut self, questions: Vec<Question>) {
+        for (worker, numbers) in questions {
+            self.tell(worker, Peer::Want(numbers));
+        }
+    }
+
+    fn refuse(&mut self, lost: Vec<(RunTask, SourceError)>) {
+        self.asks.extend(lost.into_iter().map(|(run, why)| Asks::Lost(run, why.to_string())));
+    }
+
+    /// A client appends something here, and calls it `number`.
+    pub(crate) fn append(&mut self, client: u128, number: u64) -> (WorkerId, u64) {
+        let copy = self.second();
+        let (peer, lines) = (PeerId(client as u64), lines());
+        let client = ClientId(client);
+        let append =
+            Append { peer, source: SOURCE, client, number, lines, records: 1, header: None };
+        let key = self.receipts.appended(append, copy, &self.store.clone());
+        match copy {
+            Some(copy) => self.copy(copy, key),
+            None => self.report(),
+        }
+        (key.0, key.2)
+    }
+
+    /// Another worker says something.
+    pub(crate) fn heard(&mut self, by: WorkerId, Told(what): Told) {
+        match what {
+            Peer::Copy(key, entry) => {
+                self.receipts.keep(key, entry, lines(), Some(by), &self.store);
+                self.tell(by, Peer::Copied(key));
+                if let Some(run) = self.wanted.came(key) {
+                    self.asks.push(Asks::Start(run));
+                }
+            }
+            Peer::Copied(key) if self.there.contains(&by) => {
+                if self.receipts.is_news(key, by) {
+                    let (taker, source, number) = key;
+                    self.tell_master(WorkerNote::Copied { taker, source, number, by });
+                }
+                let settled = self.receipts.copied(key, Some(by));
+                self.settle(key, settled);
+                self.report();
+            }
+            Peer::Copied(_) => {}
+            Peer::Drop(numbers) => {
+                let by = Some(by).filter(|by| self.there.contains(by));
+                let released = self.receipts.drop(numbers, by);
+                self.released(released);
+            }
+            Peer::Holding(all) => {
+                let lone = all.into_iter().flat_map(|numbers| self.receipts.lone(numbers));
+                for key in lone.collect::<Vec<_>>() {
+                    let settled = self.receipts.shared(key, by);
+                    self.settle(key, settled);
+                }
+                self.report();
+            }
+            Peer::Want(numbers) => {
+                let mut gaps = self.receipts.gaps(numbers);
+                for key in self.receipts.held(numbers).collect::<Vec<_>>() {
+                    if self.receipts.is_shared_with(key, by) {
+                        continue;
+                    }
+                    match self.receipts.entry(key) {
+                        Some(entry) => self.tell(by, Peer::Copy(key, entry)),
+                        None => gaps.push(Numbers::one(key)),
+                    }
+                }
+                gaps.into_iter().for_each(|gap| self.tell(by, Peer::NotHere(gap)));
+            }
+            Peer::NotHere(numbers) => {
+                let (questions, lost) = self.wanted.not_at(by, numbers, &self.all_there());
+                self.ask(questions);
+                self.refuse(lost);
+            }
+        }
+    }
+
+    /// The master says something.
+    pub(crate) fn answered(&mut self, Answer(word): Answer) {
+        match word {
+            Word::Registered(key, Ok(how)) => {
+                let settled = self.receipts.registered(key, how);
+                self.settle(key, settled);
+            }
+            Word::Registered(key, Err(why)) => {
+                let mut settled = self.receipts.refused(key, &why);
+                // The client sends again what is not acknowledged.
+                settled.append = None;
+                self.settle(key, settled);
+            }
+            Word::Forget(taker, spans) => {
+                let others = self.receipts.forget(taker, SOURCE, spans);
+                self.dropped(others);
+            }
+        }
+    }
+
+    /// Batches begin that read these here.
+    pub(crate) fn begins(&mut self, batch: BatchSeq, inputs: &[TaskInput]) {
+        self.receipts.begins(batch, inputs);
+    }
+
+    /// Batches before this one are over.
+    pub(crate) fn release(&mut self, oldest: BatchSeq) {
+        self.wanted.forget(oldest);
+        let released = self.receipts.release(oldest);
+        self.released(released);
+    }
+
+    /// A placement has been taken in.
+    pub(crate) fn placed(&mut self) {
+        self.receipts.placed();
+        self.copy_alone();
+    }
+
+    fn released(&mut self, Released { drop, safe }: Released) {
+        self.dropped(drop);
+        safe.into_iter().for_each(|append| self.safe(append));
+    }
+
+    fn dropped(&mut self, dropped: Vec<(WorkerId, Numbers)>) {
+        for (to, numbers) in dropped {
+            let to = if self.there.contains(&to) { vec![to] } else { self.all_there() };
+            to.into_iter().for_each(|to| self.tell(to, Peer::Drop(numbers)));
+        }
+    }
+
+    /// A task is ready but for what it reads.
+    pub(crate) fn start(&mut self, run: RunTask, now: u64) {
+        let missing = self.receipts.missing(&run.ranges);
+        if missing.is_empty() {
+            return self.asks.push(Asks::Start(run));
+        }
+        let now = self.begun + Duration::from_millis(now);
+        match self.wanted.want(run, &missing, &self.all_there(), now) {
+            Ok(questions) => self.ask(questions),
+            Err(lost) => self.refuse(vec![*lost]),
+        }
+    }
+
+    /// Tasks that have waited too long.
+    pub(crate) fn overdue(&mut self, now: u64) {
+        let lost = self.wanted.overdue(self.begun + Duration::from_millis(now));
+        self.refuse(lost);
+    }
+
+    /// What is held here, by who received it and its number.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (WorkerId, u64)> {
+        self.receipts.lines.keys().map(|(taker, _, number)| (*taker, *number))
+    }
+}
+
+/// Receipts on a master.
+pub(crate) struct Desk {
+    source: PushSource,
+}
+
+impl Desk {
+    pub(crate) fn new(position: Option<&[u8]>) -> Self {
+        let mut source = PushSource::open("tcp://0.0.0.0:1", SOURCE).expect("the URL is good");
+        if let Some(position) = position {
+            source.resume(position).expect("it was written so");
+        }
+        Self { source }
+    }
+
+    /// A worker says something; `is_there`: who is a member.
+    pub(crate) fn heard(
+        &self,
+        by: WorkerId,
+        Note(report): Note,
+        is_there: impl Fn(WorkerId) -> bool,
+    ) -> Vec<Answer> {
+        let answer = |receipt: &Receipt, how| {
+            Answer(Word::Registered((receipt.taker, SOURCE, receipt.number), how))
+        };
+        match report {
+            Report::Received(mut receipt) => {
+                receipt.copy = receipt.copy.filter(|copy| is_there(*copy));
+                let how = match receipt.taker == by {
+                    true => self.source.register(receipt),
+                    false => Ok(self.source.reclaim(receipt, by)),
+                };
+                vec![answer(&receipt, how)]
+            }
+            Report::Holds(receipts) => {
+                let known = |r: &Receipt| self.source.reclaim(*r, by) == Registered::Known;
+                let known: Vec<Receipt> = receipts.into_iter().filter(known).collect();
+                known.iter().map(|receipt| answer(receipt, Ok(Registered::Known))).collect()
+            }
+            Report::Copied { taker, number, by } => {
+                if is_there(by) {
+                    self.source.copied(taker, number, by);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    pub(crate) fn opened(&self, worker: WorkerId) {
+        self.source.opened(worker);
+    }
+
+    pub(crate) fn closed(&self, worker: WorkerId) {
+        self.source.closed(worker);
+    }
+
+    pub(crate) fn gone(&self, worker: WorkerId) {
+        self.source.gone(worker);
+    }
+
+    pub(crate) fn placed(&self, placement: &[WorkerId]) {
+        self.source.placed(placement);
+    }
+
+    pub(crate) fn complete(&self) {
+        self.source.complete();
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.source.stop();
+    }
+
+    /// What everybody is to forget now that batches before this one are over.
+    pub(crate) fn over(&self, oldest: BatchSeq) -> Vec<Answer> {
+        let over = self.source.over(oldest).into_iter();
+        over.map(|(taker, spans)| Answer(Word::Forget(taker, spans))).collect()
+    }
+
+    pub(crate) fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
+        self.source.cut(partitions)
+    }
+}

@@ -1,0 +1,255 @@
+//! What is on its way in a simulated cluster: in any order, which is the worst for the cores, or in virtual
+//! time over connections, which is how faults of links and hosts come about.
+//!
+//! Over connections, messages of one place to another stay in order, however long they take; what is on a
+//! connection is lost with it; nothing reaches a host that is frozen, or comes over a link that is cut,
+//! before that is over.
+
+use std::collections::BTreeMap;
+
+use super::Seed;
+use super::cluster::Message;
+use crate::id::WorkerId;
+
+/// Where something happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// The master of a term.
+    Master(u32),
+    /// A host with a worker's process.
+    Machine(usize),
+    /// Journal, saved states, outputs.
+    Storage,
+}
+
+/// What is wrong at the moment, each until some time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Conditions {
+    frozen: BTreeMap<Place, u64>,
+    /// One-way.
+    cuts: BTreeMap<(Place, Place), u64>,
+    /// One-way, with how much longer everything takes.
+    slow: BTreeMap<(Place, Place), (u64, u64)>,
+    pub(super) full: u64,
+    pub(super) slow_storage: u64,
+    pub(super) doubling: u64,
+    pub(super) failing: u64,
+    pub(super) reordering: u64,
+}
+
+impl Conditions {
+    pub(super) fn freeze(&mut self, place: Place, until: u64) {
+        let frozen = self.frozen.entry(place).or_default();
+        *frozen = until.max(*frozen);
+    }
+
+    pub(super) fn cut(&mut self, from: Place, to: Place, until: u64) {
+        let cut = self.cuts.entry((from, to)).or_default();
+        *cut = until.max(*cut);
+    }
+
+    pub(super) fn slow_down(&mut self, from: Place, to: Place, until: u64, by: u64) {
+        self.slow.insert((from, to), (until, by));
+    }
+
+    /// Until when nothing happens at a place.
+    pub(super) fn frozen(&self, place: Place, now: u64) -> Option<u64> {
+        self.frozen.get(&place).copied().filter(|until| *until > now)
+    }
+
+    /// Until when nothing comes through.
+    pub(super) fn is_cut(&self, from: Place, to: Place, now: u64) -> Option<u64> {
+        self.cuts.get(&(from, to)).copied().filter(|until| *until > now)
+    }
+
+    fn delay(&self, from: Place, to: Place, now: u64) -> u64 {
+        let slow = self.slow.get(&(from, to)).filter(|(until, _)| *until > now);
+        let stored = (from == Place::Storage || to == Place::Storage) && self.slow_storage > now;
+        slow.map_or(0, |(_, by)| *by) + if stored { 60 } else { 0 }
+    }
+}
+
+/// Messages by when they arrive.
+pub(super) struct Timed {
+    pub(super) now: u64,
+    seed: Seed,
+    due: BTreeMap<(u64, u64), Message>,
+    sent: u64,
+    /// When the last message between two places arrives.
+    last: BTreeMap<(Place, Place), u64>,
+    /// How far the master's clock is ahead.
+    pub(super) skew: i64,
+    pub(super) conditions: Conditions,
+    pub(super) machines: BTreeMap<WorkerId, usize>,
+    term: u32,
+}
+
+pub(super) enum Network {
+    Any(Vec<Message>),
+    Timed(Box<Timed>),
+}
+
+impl Network {
+    pub(super) fn push(&mut self, message: Message) {
+        match self {
+            Self::Any(messages) => messages.push(message),
+            Self::Timed(timed) => timed.push(message),
+        }
+    }
+
+    /// What arrives in no order.
+    pub(super) fn any(&mut self) -> &mut Vec<Message> {
+        match self {
+            Self::Any(messages) => messages,
+            Self::Timed(_) => panic!("it arrives in time"),
+        }
+    }
+
+    pub(super) fn timed(&mut self) -> Option<&mut Timed> {
+        match self {
+            Self::Any(_) => None,
+            Self::Timed(timed) => Some(timed),
+        }
+    }
+
+    /// One message, if it has not arrived, arrives never.
+    pub(super) fn withdraw(&mut self, is_it: impl Fn(&Message) -> bool) -> bool {
+        match self {
+            Self::Any(messages) => {
+                let at = messages.iter().position(is_it);
+                at.map(|at| messages.swap_remove(at)).is_some()
+            }
+            Self::Timed(timed) => {
+                let at = timed.due.iter().find(|(_, message)| is_it(message)).map(|(at, _)| *at);
+                at.and_then(|at| timed.due.remove(&at)).is_some()
+            }
+        }
+    }
+
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&Message) -> bool) {
+        match self {
+            Self::Any(messages) => messages.retain(keep),
+            Self::Timed(timed) => timed.due.retain(|_, message| keep(message)),
+        }
+    }
+}
+
+impl Timed {
+    pub(super) fn new(term: u32, now: u64, seed: u64) -> Self {
+        Self {
+            now,
+            seed: Seed(seed | 1),
+            due: BTreeMap::new(),
+            sent: 0,
+            last: BTreeMap::new(),
+            skew: 0,
+            conditions: Conditions::default(),
+            machines: BTreeMap::new(),
+            term,
+        }
+    }
+
+    /// The master's clock.
+    pub(super) fn clock(&self) -> u64 {
+        self.now.saturating_add_signed(self.skew)
+    }
+
+    /// From where to where a message goes.
+    fn way(&self, message: &Message) -> (Place, Place) {
+        let master = Place::Master(self.term);
+        let machine = |worker: &WorkerId| {
+            Place::Machine(self.machines.get(worker).copied().unwrap_or(usize::MAX))
+        };
+        match message {
+            Message::ToMaster(from, ..) | Message::Note(from, _) => (machine(from), master),
+            Message::ToWorker(to, _)
+            | Message::Alive(to)
+            | Message::JoinAgain(to)
+            | Message::Answer(to, _)
+            | Message::Crew(to, _) => (master, machine(to)),
+            Message::Left(worker) => (machine(worker), master),
+            Message::Unreachable(from, _) => (machine(from), master),
+            Message::ToPeer(from, to, ..) | Message::Told(from, to, _) => {
+                (machine(from), machine(to))
+            }
+            Message::Ran(on, ..) | Message::Beat(on) | Message::Parted(on, _) => {
+                (machine(on), machine(on))
+            }
+            Message::Saved(on, ..) | Message::Loaded(on, ..) => (Place::Storage, machine(on)),
+            Message::Put(_) | Message::Show(..) | Message::Look => (master, Place::Storage),
+            Message::Synced(_) | Message::Fenced | Message::Published(_) => {
+                (Place::Storage, master)
+            }
+            Message::Cut(..) | Message::Tick(_) | Message::Judge(..) | Message::Grace(_) => {
+                (master, master)
+            }
+        }
+    }
+
+    pub(super) fn push(&mut self, message: Message) {
+        let way = self.way(&message);
+        let takes = match &message {
+            Message::Tick(at) => at.saturating_sub(self.clock()),
+            Message::Beat(_) => 100,
+            Message::Look => 1000,
+            Message::Grace(_) => super::cluster::GRACE_MS,
+            Message::Judge(..) => 2 * super::cluster::LEASE_MS,
+            Message::Parted(..) => super::cluster::LEASE_MS + self.seed.below(100),
+            Message::Ran(..) => 1 + self.seed.below(25),
+            _ if way.0 == way.1 => self.seed.below(5),
+            _ => 1 + self.seed.below(6),
+        };
+        self.push_in(message, way, takes);
+    }
+
+    /// It takes so long, and longer where the link is slow.
+    fn push_in(&mut self, message: Message, way: (Place, Place), takes: u64) {
+        let mut due = self.now + takes + self.conditions.delay(way.0, way.1, self.now);
+        let is_apart = matches!(message, Message::Look);
+        if way.0 != way.1
+            && !is_apart
+            && !(is_of_many(&message) && self.conditions.reordering > self.now)
+        {
+            let last = self.last.entry(way).or_default();
+            due = due.max(*last);
+            *last = due;
+        }
+        self.sent += 1;
+        self.due.insert((due, self.sent), message);
+    }
+
+    /// When the next message arrives.
+    pub(super) fn next(&self) -> Option<u64> {
+        self.due.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// What arrives next; nothing if that cannot arrive yet.
+    pub(super) fn pop(&mut self) -> Option<Message> {
+        let ((at, number), message) = self.due.pop_first()?;
+        self.now = self.now.max(at);
+        let (from, to) = self.way(&message);
+        let stored = matches!(message, Message::Put(_) | Message::Show(..) | Message::Look);
+        let later = [
+            // What is done at a place stands still with it.
+            self.conditions.frozen(to, self.now),
+            self.conditions.is_cut(from, to, self.now),
+            Some(self.conditions.full).filter(|until| stored && *until > self.now),
+        ];
+        if let Some(later) = later.into_iter().flatten().max() {
+            let last = self.last.entry((from, to)).or_default();
+            *last = later.max(*last);
+            self.due.insert((later, number), message);
+            return None;
+        }
+        if is_of_many(&message) && self.conditions.doubling > self.now && self.seed.one_in(4) {
+            let takes = 1 + self.seed.below(150);
+            self.push_in(message.clone(), (from, from), takes);
+        }
+        Some(message)
+    }
+}
+
+/// Whether cores take it doubled, and in any order.
+fn is_of_many(message: &Message) -> bool {
+    matches!(message, Message::ToMaster(..) | Message::ToPeer(..))
+}

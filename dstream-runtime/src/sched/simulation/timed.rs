@@ -1,0 +1,440 @@
+//! A simulated cluster whose time is simulated, too: workers are processes on hosts, with heartbeats and
+//! leases, and connections that end. What drivers do about that is done here as they do it.
+
+use super::cluster::{Cluster, LEASE_MS, Message};
+use super::network::Conditions;
+use super::outside::Outside;
+use super::process::Process;
+use super::reference::hash;
+use crate::driver::cluster::node::{Asks, Node};
+use crate::id::*;
+use crate::sched::message::{Failure, FailureKind, ToMaster, ToWorker};
+use crate::sched::*;
+
+/// A worker that has heard nothing of its master for so long takes it for gone.
+const SILENCE_MS: u64 = 450;
+
+impl Cluster {
+    /// A worker's process on a host joins.
+    pub(super) fn join_on(&mut self, machine: usize, node: Option<Node>) {
+        let id = self.next_id();
+        let Some(timed) = self.network.timed() else { return };
+        timed.machines.insert(id, machine);
+        timed.push(Message::Beat(id));
+        let heard = timed.now;
+        let partitions = self.reference.partitions;
+        let core = WorkerCore::new(id, self.reference.plan, partitions, 1, Retention::Released);
+        let mut process = Process::new(core);
+        process.heard = heard;
+        self.processes.insert(id, process);
+        if self.desk.is_some() {
+            let node = match node {
+                Some(mut node) => {
+                    node.rejoined(id);
+                    node
+                }
+                None => Node::new(id),
+            };
+            self.nodes.insert(id, node);
+            self.see_to_node(id);
+        }
+    }
+
+    /// The worker that a host has here.
+    pub(super) fn worker_on(&mut self, machine: usize) -> Option<WorkerId> {
+        let timed = self.network.timed()?;
+        let here = timed.machines.iter().rev().filter(|(_, on)| **on == machine);
+        let here: Vec<WorkerId> = here.map(|(worker, _)| *worker).collect();
+        here.into_iter().find(|worker| self.processes.contains_key(worker))
+    }
+
+    /// A process has ended, or left its master.
+    fn depart(&mut self, worker: WorkerId) {
+        if self.processes.remove(&worker).is_none() {
+            return;
+        }
+        let machine = self.network.timed().and_then(|t| t.machines.get(&worker).copied());
+        let node = self.nodes.remove(&worker);
+        self.departed.extend(machine.map(|machine| (machine, node)));
+    }
+
+    /// Does what a node wants to be done.
+    pub(super) fn see_to_node(&mut self, worker: WorkerId) {
+        let Some(node) = self.nodes.get_mut(&worker) else { return };
+        for asks in node.take() {
+            match asks {
+                Asks::Peer(to, told) => self.network.push(Message::Told(worker, to, told)),
+                Asks::Master(note) => self.network.push(Message::Note(worker, note)),
+                Asks::Safe(client, number) => self.safe.push((client, number)),
+                Asks::Start(run) => self.start(worker, &run),
+                Asks::Lost(run, why) => {
+                    self.unreadable += 1;
+                    let kind = FailureKind::Source;
+                    let failure = Failure { message: why, at: None, kind, again: true };
+                    let (task, attempt) = (run.task, run.attempt);
+                    self.tell(worker, WorkerEvent::Failed { task, attempt, failure });
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, worker: WorkerId, then: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.get_mut(&worker) {
+            then(node);
+            self.see_to_node(worker);
+        }
+    }
+
+    /// Everybody hears who is there.
+    fn tell_crew(&mut self) {
+        if self.desk.is_none() {
+            return;
+        }
+        let crew: Vec<WorkerId> = self.crew.iter().copied().collect();
+        for to in &crew {
+            self.network.push(Message::Crew(*to, crew.clone()));
+        }
+    }
+
+    /// What the master's driver does when it tells a worker this.
+    pub(super) fn heed(&mut self, message: &ToWorker) {
+        let Some(desk) = &self.desk else { return };
+        let placement = match message {
+            ToWorker::Place { placement, .. } => Some(placement),
+            ToWorker::Recover(recover) => recover.rows.last().map(|row| &row.placement),
+            ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } => {
+                if *oldest > self.forgotten {
+                    self.forgotten = *oldest;
+                    for answer in desk.over(*oldest) {
+                        for to in &self.crew {
+                            self.network.push(Message::Answer(*to, answer.clone()));
+                        }
+                    }
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(placement) = placement {
+            desk.placed(placement);
+            if !std::mem::replace(&mut self.is_placed, true) {
+                self.begin_grace();
+            }
+        }
+    }
+
+    /// Workers that may come again have so long to.
+    fn begin_grace(&mut self) {
+        self.graces += 1;
+        self.network.push(Message::Grace(self.graces));
+    }
+
+    /// What a worker's driver does when its master tells it this.
+    fn take_in(&mut self, to: WorkerId, message: &ToWorker) {
+        self.node(to, |node| match message {
+            ToWorker::Begin { batch, ranges, oldest, .. } => {
+                node.begins(*batch, ranges);
+                node.release(*oldest);
+            }
+            ToWorker::Release { oldest, .. } => node.release(*oldest),
+            ToWorker::Recover(recover) => {
+                for batch in &recover.batches {
+                    node.begins(batch.batch, &batch.ranges);
+                }
+            }
+            _ => {}
+        });
+    }
+
+    /// A client appends something on a host, if there is a worker for it.
+    pub(super) fn append_on(
+        &mut self,
+        outside: &mut Outside,
+        machine: usize,
+        client: u128,
+        number: u64,
+    ) -> bool {
+        let Some(worker) = self.worker_on(machine) else { return false };
+        let Some(node) = self.nodes.get_mut(&worker) else { return false };
+        let key = node.append(client, number);
+        outside.appends.insert(key, (client, number));
+        self.see_to_node(worker);
+        true
+    }
+
+    /// A worker that was drained goes.
+    pub(super) fn let_go(&mut self, worker: WorkerId) {
+        self.closed.insert(worker);
+        self.crew.remove(&worker);
+        self.depart(worker);
+    }
+
+    /// The master has given a worker up, and closes the connection.
+    pub(super) fn give_up(&mut self, worker: WorkerId) {
+        if self.closed.insert(worker) {
+            if let Some(process) = self.processes.get_mut(&worker) {
+                process.zombie = true;
+                self.zombies += 1;
+            }
+            self.network.push(Message::JoinAgain(worker));
+            if self.crew.remove(&worker) {
+                if let Some(desk) = &self.desk {
+                    desk.gone(worker);
+                    self.begin_grace();
+                }
+                self.tell_crew();
+            }
+        }
+    }
+
+    /// The process on a host ends at once; a beginning of what it has sent arrives.
+    pub(super) fn kill_on(&mut self, machine: usize) -> bool {
+        let Some(worker) = self.worker_on(machine) else { return false };
+        self.processes.remove(&worker);
+        self.nodes.remove(&worker);
+        self.losses += 1;
+        let mut arrives = self.seed.below(4);
+        self.network.retain(|message| match message {
+            Message::ToPeer(from, ..)
+            | Message::ToMaster(from, ..)
+            | Message::Told(from, ..)
+            | Message::Note(from, _)
+                if *from == worker =>
+            {
+                arrives = arrives.saturating_sub(1);
+                arrives > 0
+            }
+            Message::Ran(on, ..) | Message::Beat(on) | Message::Saved(on, ..) => *on != worker,
+            _ => true,
+        });
+        if self.seed.one_in(2) {
+            // Otherwise nobody says so, and it is found out.
+            self.network.push(Message::Left(worker));
+        }
+        true
+    }
+
+    /// The connection between the workers on two hosts ends.
+    pub(super) fn part(&mut self, one: usize, other: usize) -> bool {
+        let (Some(one), Some(other)) = (self.worker_on(one), self.worker_on(other)) else {
+            return false;
+        };
+        for (from, to) in [(one, other), (other, one)] {
+            self.parted.insert((from, to));
+            self.network.push(Message::Parted(from, to));
+        }
+        true
+    }
+
+    /// The master has ended: workers hear it, if they do.
+    pub(super) fn farewell(&mut self) {
+        for worker in self.processes.keys().copied().collect::<Vec<_>>() {
+            self.network.push(Message::JoinAgain(worker));
+        }
+    }
+
+    /// The next thing happens. What it is goes into a number that stands for all that has happened.
+    pub(super) fn arrive(&mut self, outside: &mut Outside) -> u64 {
+        let Some(timed) = self.network.timed() else { return 0 };
+        let Some(message) = timed.pop() else { return 1 };
+        let now = timed.now;
+        self.failing = if timed.conditions.failing > now { 4 } else { 0 };
+        let mark = hash(&[now, u64::from(self.term), mark(&message)]);
+        let mastered = self.is_headless || self.outcome.is_some();
+        match message {
+            Message::Beat(worker) => self.beat(worker, now),
+            Message::Alive(worker) => self.hear(worker, now),
+            Message::JoinAgain(worker) => self.depart(worker),
+            Message::Parted(from, to) => {
+                if self.processes.contains_key(&from) {
+                    self.node(from, |node| node.unreachable(to));
+                    self.network.push(Message::Unreachable(from, to));
+                }
+            }
+            Message::ToPeer(from, to, ..) | Message::Told(from, to, _)
+                if self.parted.contains(&(from, to)) => {}
+            Message::Told(from, to, told) => self.node(to, |node| node.heard(from, told)),
+            Message::Answer(to, answer) => self.node(to, |node| node.answered(answer)),
+            Message::Crew(to, crew) => {
+                let apart = |other: &WorkerId| !self.parted.contains(&(to, *other));
+                let there: Vec<WorkerId> = crew.into_iter().filter(apart).collect();
+                self.node(to, |node| node.learn(there));
+            }
+            message @ (Message::ToPeer(..)
+            | Message::Ran(..)
+            | Message::Saved(..)
+            | Message::Loaded(..)) => self.deliver(outside, message),
+            message @ Message::ToWorker(to, _) => {
+                self.hear(to, now);
+                let Message::ToWorker(_, said) = &message else { return mark };
+                self.take_in(to, said);
+                let placed = matches!(said, ToWorker::Place { .. } | ToWorker::Recover(_));
+                self.deliver(outside, message);
+                if placed {
+                    self.node(to, Node::placed);
+                }
+            }
+            _ if mastered => {}
+            Message::Look if self.term == outside.term => self.network.push(Message::Look),
+            Message::Look => self.network.push(Message::Fenced),
+            Message::Note(from, note) => {
+                if let Some(desk) = self.desk.as_ref().filter(|_| !self.closed.contains(&from)) {
+                    for answer in desk.heard(from, note, |other| self.crew.contains(&other)) {
+                        self.network.push(Message::Answer(from, answer));
+                    }
+                }
+            }
+            Message::Grace(number) => {
+                if let Some(desk) = self.desk.as_ref().filter(|_| number == self.graces) {
+                    desk.complete();
+                }
+            }
+            Message::Unreachable(from, to) => self.network.push(Message::Judge(from, to)),
+            Message::Judge(from, to) => {
+                if !self.closed.contains(&from) && !self.closed.contains(&to) {
+                    self.give_up(from);
+                    self.deliver(outside, Message::Left(from));
+                }
+            }
+            Message::Left(worker) => {
+                self.give_up(worker);
+                self.deliver(outside, Message::Left(worker));
+            }
+            Message::ToMaster(from, ToMaster::Heartbeat, part) => {
+                if !self.closed.contains(&from) {
+                    self.network.push(Message::Alive(from));
+                }
+                self.deliver(outside, Message::ToMaster(from, ToMaster::Heartbeat, part));
+            }
+            Message::ToMaster(from, ToMaster::Joined { slots }, part) => {
+                if !self.closed.contains(&from) && self.crew.insert(from) {
+                    if let Some(desk) = self.desk.as_ref().filter(|_| !self.stopped) {
+                        desk.opened(from);
+                    }
+                    self.tell_crew();
+                }
+                self.deliver(outside, Message::ToMaster(from, ToMaster::Joined { slots }, part));
+            }
+            message => self.deliver(outside, message),
+        }
+        self.act(outside);
+        mark
+    }
+
+    fn hear(&mut self, worker: WorkerId, now: u64) {
+        if let Some(process) = self.processes.get_mut(&worker) {
+            process.heard = now;
+        }
+    }
+
+    fn beat(&mut self, worker: WorkerId, now: u64) {
+        let Some(process) = self.processes.get(&worker) else { return };
+        if now.saturating_sub(process.heard) > SILENCE_MS {
+            self.network.push(Message::Left(worker));
+            return self.depart(worker);
+        }
+        self.node(worker, |node| node.overdue(now));
+        self.network.push(Message::ToMaster(worker, ToMaster::Heartbeat, None));
+        self.network.push(Message::Beat(worker));
+    }
+
+    /// When the next thing happens.
+    pub(super) fn next_at(&mut self) -> Option<u64> {
+        self.network.timed()?.next()
+    }
+
+    /// It is that late, whatever the master's clock says.
+    pub(super) fn set_now(&mut self, now: u64) {
+        if let Some(timed) = self.network.timed() {
+            timed.now = now;
+            self.now = timed.clock();
+        }
+    }
+
+    /// From now on these things are wrong.
+    pub(super) fn endure(&mut self, conditions: &Conditions) {
+        if let Some(timed) = self.network.timed() {
+            timed.conditions = conditions.clone();
+        }
+    }
+
+    /// The master's clock is set.
+    pub(super) fn jump(&mut self, by: i64) {
+        if let Some(timed) = self.network.timed() {
+            timed.skew += by;
+        }
+    }
+
+    /// The worker on a host is asked to leave.
+    pub(super) fn drain_on(&mut self, machine: usize) -> bool {
+        let worker = self.worker_on(machine).filter(|worker| !self.closed.contains(worker));
+        if let Some(worker) = worker {
+            self.master.handle(self.now, MasterEvent::Drain(worker));
+        }
+        worker.is_some()
+    }
+
+    /// Whatever happens, little is kept.
+    pub(super) fn check_bounds(&self, outside: &Outside) {
+        let states = self.reference.states_there();
+        let objects = outside.storage.len();
+        let lost = (self.losses + self.zombies + 2) as usize;
+        // Two bases, two rounds under way, and what was saved by those who could not say so.
+        assert!(objects <= 1 + states * (4 + 2 * lost), "{objects} objects for {states} states");
+    }
+
+    /// Whether there is anything that may still happen here.
+    pub(super) fn is_inhabited(&self) -> bool {
+        !self.processes.is_empty()
+    }
+
+    /// The lease, for whoever waits that one is over.
+    pub(super) fn lease() -> u64 {
+        LEASE_MS
+    }
+}
+
+/// What a message is, as a number.
+fn mark(message: &Message) -> u64 {
+    let numbers: [u64; 3] = match message {
+        Message::ToMaster(from, said, part) => {
+            let said = match said {
+                ToMaster::TaskDone { task, .. } => 10 + task.batch.0,
+                ToMaster::Saved(saved) => 1000 + saved.after.0,
+                ToMaster::Placed { epoch } => 2000 + epoch.0,
+                _ => 3,
+            };
+            [1, u64::from(from.0) << 32 | said, part.unwrap_or(0)]
+        }
+        Message::ToPeer(from, to, said, contents) => {
+            [2, u64::from(from.0) << 32 | u64::from(to.0), hash(contents) ^ said.epoch().0]
+        }
+        Message::ToWorker(to, said) => [3, u64::from(to.0), said.epoch().0],
+        Message::Put(seq) => [4, seq.0, 0],
+        Message::Synced(seq) => [5, seq.0, 0],
+        Message::Fenced => [6, 0, 0],
+        Message::Show(batch, parts) => [7, batch.0, parts.len() as u64],
+        Message::Published(batch) => [8, batch.0, 0],
+        Message::Cut(batch, source) => [9, batch.0, u64::from(source.0)],
+        Message::Ran(on, task, attempt, result) => {
+            [10, u64::from(on.0), hash(&[task.batch.0, u64::from(attempt.0), *result])]
+        }
+        Message::Saved(on, saved, state) => [11, u64::from(on.0), state ^ saved.after.0],
+        Message::Loaded(on, saved, _) => [12, u64::from(on.0), saved.after.0],
+        Message::Left(worker) => [13, u64::from(worker.0), 0],
+        Message::Tick(at) => [14, *at, 0],
+        Message::Beat(worker) => [15, u64::from(worker.0), 0],
+        Message::Alive(worker) => [16, u64::from(worker.0), 0],
+        Message::JoinAgain(worker) => [17, u64::from(worker.0), 0],
+        Message::Parted(a, b) => [18, u64::from(a.0), u64::from(b.0)],
+        Message::Unreachable(a, b) => [19, u64::from(a.0), u64::from(b.0)],
+        Message::Look => [21, 0, 0],
+        Message::Told(a, b, _) => [22, u64::from(a.0), u64::from(b.0)],
+        Message::Note(from, _) => [23, u64::from(from.0), 0],
+        Message::Answer(to, _) => [24, u64::from(to.0), 0],
+        Message::Crew(to, crew) => [25, u64::from(to.0), crew.len() as u64],
+        Message::Grace(number) => [26, *number, 0],
+        Message::Judge(a, b) => [20, u64::from(a.0), u64::from(b.0)],
+    };
+    hash(&numbers)
+}

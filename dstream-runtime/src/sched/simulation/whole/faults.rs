@@ -1,0 +1,127 @@
+//! What goes wrong in a world, and when: a list that is made first, from the seed, so that parts of it can be
+//! left out and the rest stays.
+
+use crate::sched::simulation::Seed;
+
+/// In which directions a link is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Both,
+    /// From the first to the second.
+    There,
+    Back,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A host loses its worker's process, and has another one later.
+    Kill { host: usize, back: u64 },
+    /// A process stands still, and goes on as if nothing had been.
+    Freeze { host: usize, ms: u64 },
+    /// The master ends, with what it has not written; another one is there later.
+    CrashMaster { next: u64 },
+    /// The master stands still; when that is long another takes over, and the first one wakes up.
+    FreezeMaster { ms: u64 },
+    /// Another master takes over, and nothing was wrong with the first.
+    Usurp,
+    /// Between a host and the master.
+    CutMaster { host: usize, way: Way, ms: u64 },
+    /// Between two hosts.
+    CutPeers { one: usize, other: usize, way: Way, ms: u64 },
+    /// Everything that a host says, and hears of the master, takes longer.
+    Slow { host: usize, ms: u64, by: u64 },
+    /// Storage takes nothing.
+    Full { ms: u64 },
+    /// Storage does not answer.
+    Hang { ms: u64 },
+    /// Storage is slow.
+    SlowStorage { ms: u64 },
+    /// The newest saved state of some group cannot be read any more.
+    Damage { which: u64 },
+    /// Messages come twice.
+    Doubling { ms: u64 },
+    /// Messages overtake each other.
+    Reordering { ms: u64 },
+    /// Tasks fail.
+    FailTasks { ms: u64 },
+    /// The master's clock is set.
+    Jump { by: i64 },
+    /// A worker is asked to leave.
+    Drain { host: usize },
+    /// One host more.
+    Join,
+    /// The job is told to stop, and started again.
+    Stop,
+}
+
+impl Kind {
+    /// The hosts whose worker the master loses by this.
+    pub(super) fn takes(self) -> [Option<usize>; 2] {
+        match self {
+            Self::Kill { host, .. } => [Some(host), None],
+            Self::Freeze { host, ms } | Self::CutMaster { host, ms, .. } if ms >= 250 => {
+                [Some(host), None]
+            }
+            Self::CutPeers { one, other, ms, .. } if ms >= 250 => [Some(one), Some(other)],
+            _ => [None, None],
+        }
+    }
+}
+
+/// Something that goes wrong at some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) at: u64,
+    pub(super) kind: Kind,
+}
+
+/// No fault begins later.
+pub(super) const LAST_MS: u64 = 2000;
+
+/// All that goes wrong in a world with so many hosts.
+pub(super) fn faults(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
+    let count = 1 + seed.below(7);
+    // Some worlds have one kind of trouble, again and again.
+    let alike = seed.one_in(4).then(|| seed.below(KINDS));
+    let mut faults: Vec<Fault> = (0..count)
+        .map(|_| {
+            let at = 50 + seed.below(LAST_MS - 50);
+            let which = alike.filter(|_| !seed.one_in(3)).unwrap_or_else(|| seed.below(KINDS));
+            Fault { at, kind: kind(seed, which, hosts) }
+        })
+        .collect();
+    faults.sort_by_key(|fault| fault.at);
+    faults
+}
+
+/// How many kinds there are, those that matter most counted more than once.
+const KINDS: u64 = 24;
+
+fn kind(seed: &mut Seed, which: u64, hosts: usize) -> Kind {
+    let host = seed.below(hosts as u64) as usize;
+    let ms = [30, 150, 500, 1200][seed.below(4) as usize] + seed.below(200);
+    let way = [Way::Both, Way::There, Way::Back][seed.below(3) as usize];
+    match which {
+        0..=2 => Kind::Kill { host, back: 20 + seed.below(900) },
+        3 => Kind::Freeze { host, ms },
+        4 | 5 => Kind::CrashMaster { next: 20 + seed.below(900) },
+        6 => Kind::FreezeMaster { ms },
+        7 => Kind::Usurp,
+        8 | 9 => Kind::CutMaster { host, way, ms },
+        10 | 11 => Kind::CutPeers { one: host, other: seed.below(hosts as u64) as usize, way, ms },
+        12 => Kind::Slow { host, ms, by: 20 + seed.below(200) },
+        13 => Kind::Full { ms },
+        14 => Kind::Hang { ms },
+        15 => Kind::SlowStorage { ms },
+        16 | 17 => Kind::Damage { which: seed.below(1000) },
+        18 => Kind::Doubling { ms },
+        19 => Kind::Reordering { ms },
+        20 => Kind::FailTasks { ms },
+        21 => Kind::Jump { by: seed.below(2000) as i64 - 1000 },
+        22 => match seed.one_in(2) {
+            true => Kind::Drain { host },
+            false => Kind::Join,
+        },
+        _ => Kind::Stop,
+    }
+}

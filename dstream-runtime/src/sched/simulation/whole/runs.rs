@@ -1,0 +1,210 @@
+//! Worlds by the thousand; and what is done about one in which something does not hold: its seed is said
+//! first, the same is seen to happen again, and what goes wrong in it is made less until nothing can be left
+//! out.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+use super::faults::Fault;
+use super::{Sites, World};
+use crate::sched::simulation::losses::plans;
+use crate::sched::simulation::seeds;
+
+/// Seeds that each test takes: four tests.
+const USUAL: u64 = 5000;
+
+/// Where something must have happened in all worlds of a test.
+const SITES: [&str; 40] = [
+    "a client connects",
+    "clients have sent everything",
+    "a second loss, which nobody survives, is left out",
+    "a worker joins again",
+    "a process is killed",
+    "a worker is killed",
+    "a short freeze",
+    "a zombie",
+    "a master crashes",
+    "a master is frozen",
+    "a master is frozen until there is another",
+    "two masters",
+    "another master",
+    "a master hears that it is none any more",
+    "an old master's entry",
+    "a worker without its master",
+    "a worker that its master does not hear",
+    "a worker that does not hear its master",
+    "two workers wait for each other",
+    "two workers have lost each other",
+    "a slow host",
+    "full storage",
+    "storage that hangs",
+    "slow storage",
+    "damage",
+    "a saved state is found damaged",
+    "a damaged state is loaded",
+    "an older state is used",
+    "doubled messages",
+    "messages in another order",
+    "failing tasks",
+    "the clock is set back",
+    "the clock is set forward",
+    "a worker is drained",
+    "the job is stopped",
+    "a stopped job goes on",
+    "given up by the master",
+    "a task runs again",
+    "a state is loaded",
+    "a state is not saved",
+];
+
+/// A seed, and which of its faults happen: all, if nothing is said.
+struct Found {
+    number: u64,
+    faults: Option<Vec<usize>>,
+}
+
+thread_local! {
+    /// What a panic says before anything else.
+    static WORLD: RefCell<Option<String>> = const { RefCell::new(None) };
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic in a world says first which one it is, and nothing while its faults are made less.
+fn announce() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if QUIET.get() {
+                return;
+            }
+            WORLD.with_borrow(|world| {
+                if let Some(world) = world {
+                    eprintln!("{world}");
+                }
+            });
+            before(info);
+        }));
+    });
+}
+
+struct Seen {
+    sites: Sites,
+    trace: u64,
+}
+
+fn run(number: u64, faults: Vec<Fault>) -> Seen {
+    let (_, plan) = plans()[(number % 4) as usize];
+    let mut world = World::new(plan, number, faults);
+    world.run();
+    Seen { sites: world.sites, trace: world.trace }
+}
+
+/// Why a world fails, if it does.
+fn fails(number: u64, faults: &[Fault]) -> bool {
+    let was = QUIET.replace(true);
+    let failed = catch_unwind(AssertUnwindSafe(|| run(number, faults.to_vec()))).is_err();
+    QUIET.set(was);
+    failed
+}
+
+/// Leaves out what can be left out: the run ends where it fails.
+fn shrink(number: u64, all: &[Fault]) -> Vec<usize> {
+    let of = |kept: &[usize]| kept.iter().map(|at| all[*at]).collect::<Vec<_>>();
+    let mut kept: Vec<usize> = (0..all.len()).collect();
+    let mut chunk = kept.len().div_ceil(2);
+    while chunk > 0 {
+        let mut from = 0;
+        while from < kept.len() {
+            let mut fewer = kept.clone();
+            fewer.drain(from..(from + chunk).min(kept.len()));
+            match fails(number, &of(&fewer)) {
+                true => kept = fewer,
+                false => from += chunk,
+            }
+        }
+        chunk /= 2;
+    }
+    kept
+}
+
+fn check(found: &Found) -> Seen {
+    announce();
+    let number = found.number;
+    let all = World::faults(number);
+    let faults: Vec<Fault> = match &found.faults {
+        Some(kept) => kept.iter().filter_map(|at| all.get(*at)).copied().collect(),
+        None => all,
+    };
+    let world =
+        format!("whole world, seed {number}: {}, {faults:?}", plans()[(number % 4) as usize].0);
+    WORLD.set(Some(world));
+    let seen = catch_unwind(AssertUnwindSafe(|| run(number, faults.clone())));
+    WORLD.set(None);
+    seen.unwrap_or_else(|panic| {
+        let kept = shrink(number, &faults);
+        let which: Vec<String> = kept.iter().map(usize::to_string).collect();
+        eprintln!(
+            "fails with these of its faults; line for found.txt: {number} {}",
+            which.join(",")
+        );
+        kept.iter().for_each(|at| eprintln!("  {:?}", faults[*at]));
+        std::panic::resume_unwind(panic)
+    })
+}
+
+fn worlds(first: u64) {
+    let count = seeds(USUAL);
+    let mut sites = Sites::new();
+    for number in (0..count).map(|n| 4 * n + first) {
+        let found = Found { number, faults: None };
+        let seen = check(&found);
+        if number < 40 {
+            assert_eq!(check(&found).trace, seen.trace, "seed {number} is not the same again");
+        }
+        for (site, count) in seen.sites {
+            *sites.entry(site).or_default() += count;
+        }
+    }
+    eprintln!("{sites:#?}");
+    let stateless = first == 3;
+    for site in SITES.iter().filter(|site| !(stateless && of_states(site))) {
+        assert!(sites.get(site).is_some_and(|count| *count > 0), "never happened: {site}");
+    }
+}
+
+/// What happens only where there are states.
+fn of_states(site: &str) -> bool {
+    site.contains("state") || site == "damage"
+}
+
+#[test]
+fn word_counts_survive() {
+    worlds(0);
+}
+
+#[test]
+fn rich_plans_survive() {
+    worlds(1);
+}
+
+#[test]
+fn chains_of_states_survive() {
+    worlds(2);
+}
+
+#[test]
+fn plans_without_states_survive() {
+    worlds(3);
+}
+
+#[test]
+fn what_was_found_stays_away() {
+    for line in include_str!("found.txt").lines().filter(|line| !line.starts_with('#')) {
+        let (number, kept) = line.split_once(' ').unwrap_or((line, ""));
+        let at = |at: &str| at.trim().parse().expect("the number of a fault");
+        let kept = kept.split(',').filter(|kept| !kept.is_empty()).map(at).collect();
+        check(&Found { number: number.parse().expect("a seed"), faults: Some(kept) });
+    }
+}
