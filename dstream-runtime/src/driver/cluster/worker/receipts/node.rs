@@ -192,6 +192,11 @@ impl Node {
         }
     }
 
+    /// On the connection that somebody has, even if nobody has said yet who that is.
+    fn reply(&mut self, to: WorkerId, what: Peer) {
+        self.asks.push(Asks::Peer(to, Told(what)));
+    }
+
     fn tell_master(&mut self, note: WorkerNote) {
         let report = match note {
             WorkerNote::Received { receipt, .. } => Report::Received(receipt),
@@ -256,7 +261,7 @@ impl Node {
         match what {
             Peer::Copy(key, entry) => {
                 self.receipts.keep(key, entry, lines(), Some(by), &self.store);
-                self.tell(by, Peer::Copied(key));
+                self.reply(by, Peer::Copied(key));
                 if let Some(run) = self.wanted.came(key) {
                     self.asks.push(Asks::Start(run));
                 }
@@ -291,11 +296,11 @@ impl Node {
                         continue;
                     }
                     match self.receipts.entry(key) {
-                        Some(entry) => self.tell(by, Peer::Copy(key, entry)),
+                        Some(entry) => self.reply(by, Peer::Copy(key, entry)),
                         None => gaps.push(Numbers::one(key)),
                     }
                 }
-                gaps.into_iter().for_each(|gap| self.tell(by, Peer::NotHere(gap)));
+                gaps.into_iter().for_each(|gap| self.reply(by, Peer::NotHere(gap)));
             }
             Peer::NotHere(numbers) => {
                 let (questions, lost) = self.wanted.not_at(by, numbers, &self.all_there());
