@@ -407,10 +407,14 @@ impl World {
         for other in (0..self.hosts.len()).filter(|other| *other != host) {
             let is_here = self.hosts[other].is_up
                 && self.conditions.frozen(Place::Machine(other), self.now).is_none();
-            let Some(worker) = self.current.worker_on(other).filter(|_| is_here) else { continue };
-            if self.current.crew.contains(&worker) && !self.current.closed.contains(&worker) {
-                others.extend(self.current.nodes[&worker].held());
+            // What one loss takes is made good before the next: nobody is away.
+            let Some(worker) = self.current.worker_on(other).filter(|_| is_here) else {
+                return false;
+            };
+            if !self.current.crew.contains(&worker) {
+                return false;
             }
+            others.extend(self.current.nodes[&worker].held());
         }
         let mut held: Vec<_> = self.hosts[host].node.iter().flat_map(Node::held).collect();
         for cluster in self.old.iter_mut().chain([&mut self.current]) {
@@ -474,10 +478,12 @@ impl World {
         if kind.takes().into_iter().flatten().any(|host| !self.is_safe_without(host)) {
             return self.hit("a second loss, which nobody survives, is left out");
         }
-        // What is received is waited for when somebody leaves or all of it stops; and it is kept for the newest
-        // saved states alone, not for those before.
-        let other =
-            matches!(kind, Kind::Drain { .. } | Kind::Stop | Kind::Damage { .. } | Kind::Join);
+        // What is received is waited for when somebody leaves or all of it stops; it is kept for the newest
+        // saved states alone, not for those before; and a clock that is set can end all leases at once.
+        let other = matches!(
+            kind,
+            Kind::Drain { .. } | Kind::Stop | Kind::Damage { .. } | Kind::Join | Kind::Jump { .. }
+        );
         if self.job.pushed && other {
             return;
         }
@@ -488,6 +494,9 @@ impl World {
                 }
                 (self.hosts[host].is_member, self.hosts[host].node) = (false, None);
                 self.hit("a process is killed");
+                for client in self.clients.iter_mut().filter(|client| client.at == Some(host)) {
+                    client.at = None;
+                }
                 let mut was_there = false;
                 for cluster in self.old.iter_mut().chain([&mut self.current]) {
                     cluster.set_now(now);

@@ -103,10 +103,10 @@ impl Book {
         if taker.seen.contains(receipt.number) {
             return Ok(Registered::Again);
         }
+        // One that is refused is not seen: it may be reported again, if nobody heard of the refusal.
+        let is_new = receipt.client.map_or(Ok(true), |batch| self.clients.take(batch))?;
         taker.seen.insert(receipt.number);
-        if let Some(batch) = receipt.client
-            && !self.clients.take(batch)?
-        {
+        if !is_new {
             return Ok(Registered::Known);
         }
         let holders = [receipt.taker].into_iter().chain(receipt.copy).collect();

@@ -302,3 +302,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_was_refused_is_not_taken_for_registered_when_it_is_reported_again() {
+    let mut source = source();
+    source.placed(&workers(&[2]));
+    let client = Some(ClientBatch::named("client", 2));
+    let gap = Receipt { client, ..receipt(1, 1, Some(2)) };
+    assert_eq!(source.register(gap), Err(Refusal::Gap { number: 2, expected: 1 }));
+    // The worker has not heard of it, and comes again under another number.
+    source.gone(WorkerId(1));
+    assert_eq!(source.reclaim(gap, WorkerId(2)), Registered::Taken);
+    assert_eq!(cut(&mut source, 1), [[(1, 1, 1)]]);
+}

@@ -17,7 +17,7 @@ use crate::store::StoreOptions;
 #[derive(Clone)]
 pub(crate) struct Told(Peer);
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Peer {
     Copy(Key, Entry),
     Copied(Key),
@@ -31,7 +31,7 @@ enum Peer {
 #[derive(Clone)]
 pub(crate) struct Note(Report);
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Report {
     Received(Receipt),
     Holds(Vec<Receipt>),
@@ -42,7 +42,7 @@ enum Report {
 #[derive(Clone)]
 pub(crate) struct Answer(Word);
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Word {
     Registered(Key, Result<Registered, Refusal>),
     Forget(WorkerId, Spans),
@@ -75,6 +75,14 @@ pub(crate) struct Node {
     asks: Vec<Asks>,
 }
 
+/// Says what happens, if `DSTREAM_TRACE` is set: for whoever looks into one world.
+pub(crate) fn trace(what: impl FnOnce() -> String) {
+    static WANTED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    if *WANTED.get_or_init(|| std::env::var_os("DSTREAM_TRACE").is_some()) {
+        eprintln!("{}", what());
+    }
+}
+
 fn lines() -> Block {
     let mut buffer = BufferPool::new(0).take(2);
     buffer.bytes_mut().extend_from_slice(b"x\n");
@@ -97,6 +105,9 @@ impl Node {
 
     /// Its process joins again, under another id.
     pub(crate) fn rejoined(&mut self, id: WorkerId) {
+        trace(|| {
+            format!("{} is {id} now, and holds {:?}", self.id, self.held().collect::<Vec<_>>())
+        });
         self.id = id;
         self.receipts.rejoined(id);
         self.wanted = Wanted::new(id);
@@ -181,6 +192,11 @@ impl Node {
         }
     }
 
+    /// On the connection that somebody has, even if nobody has said yet who that is.
+    fn reply(&mut self, to: WorkerId, what: Peer) {
+        self.asks.push(Asks::Peer(to, Told(what)));
+    }
+
     fn tell_master(&mut self, note: WorkerNote) {
         let report = match note {
             WorkerNote::Received { receipt, .. } => Report::Received(receipt),
@@ -209,6 +225,7 @@ impl Node {
     }
 
     fn safe(&mut self, Appended { client, number, .. }: Appended) {
+        trace(|| format!("{}: {number} of {client:?} is safe", self.id));
         self.asks.push(Asks::Safe(client.0, number));
     }
 
@@ -230,6 +247,7 @@ impl Node {
         let append =
             Append { peer, source: SOURCE, client, number, lines, records: 1, header: None };
         let key = self.receipts.appended(append, copy, &self.store.clone());
+        trace(|| format!("{}: {number} of {client:?} is {key:?}, copy {copy:?}", self.id));
         match copy {
             Some(copy) => self.copy(copy, key),
             None => self.report(),
@@ -239,10 +257,11 @@ impl Node {
 
     /// Another worker says something.
     pub(crate) fn heard(&mut self, by: WorkerId, Told(what): Told) {
+        trace(|| format!("{} hears of {by}: {what:?}", self.id));
         match what {
             Peer::Copy(key, entry) => {
                 self.receipts.keep(key, entry, lines(), Some(by), &self.store);
-                self.tell(by, Peer::Copied(key));
+                self.reply(by, Peer::Copied(key));
                 if let Some(run) = self.wanted.came(key) {
                     self.asks.push(Asks::Start(run));
                 }
@@ -277,11 +296,11 @@ impl Node {
                         continue;
                     }
                     match self.receipts.entry(key) {
-                        Some(entry) => self.tell(by, Peer::Copy(key, entry)),
+                        Some(entry) => self.reply(by, Peer::Copy(key, entry)),
                         None => gaps.push(Numbers::one(key)),
                     }
                 }
-                gaps.into_iter().for_each(|gap| self.tell(by, Peer::NotHere(gap)));
+                gaps.into_iter().for_each(|gap| self.reply(by, Peer::NotHere(gap)));
             }
             Peer::NotHere(numbers) => {
                 let (questions, lost) = self.wanted.not_at(by, numbers, &self.all_there());
@@ -293,6 +312,7 @@ impl Node {
 
     /// The master says something.
     pub(crate) fn answered(&mut self, Answer(word): Answer) {
+        trace(|| format!("{} is answered {word:?}", self.id));
         match word {
             Word::Registered(key, Ok(how)) => {
                 let settled = self.receipts.registered(key, how);
@@ -387,6 +407,7 @@ impl Desk {
         Note(report): Note,
         is_there: impl Fn(WorkerId) -> bool,
     ) -> Vec<Answer> {
+        trace(|| format!("the master hears of {by}: {report:?}"));
         let answer = |receipt: &Receipt, how| {
             Answer(Word::Registered((receipt.taker, SOURCE, receipt.number), how))
         };
@@ -422,6 +443,7 @@ impl Desk {
     }
 
     pub(crate) fn gone(&self, worker: WorkerId) {
+        trace(|| format!("{worker} is gone"));
         self.source.gone(worker);
     }
 
@@ -444,6 +466,11 @@ impl Desk {
     }
 
     pub(crate) fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        self.source.cut(partitions)
+        let cut = self.source.cut(partitions);
+        if let Ok(cut) = &cut {
+            let ranges: Vec<_> = cut.inputs.iter().map(|input| &input.ranges).collect();
+            trace(|| format!("cut: {ranges:?}, the last: {}", cut.ended));
+        }
+        cut
     }
 }
