@@ -172,13 +172,26 @@ impl Running {
         }
     }
 
+    /// Takes what it has said so far, without waiting for more.
+    pub(crate) fn catch_up(&mut self) {
+        while let Ok(heard) = self.heard.try_recv() {
+            self.take(heard);
+        }
+    }
+
     fn hear(&mut self, what: &str) {
         let left = self.deadline.saturating_duration_since(Instant::now());
         match self.heard.recv_timeout(left) {
-            Ok(Heard::Out(line)) => self.out.push(line),
-            Ok(Heard::Err(line)) => self.err.push(line),
-            Ok(Heard::Closed) => self.open -= 1,
+            Ok(heard) => self.take(heard),
             Err(_) => panic!("deadline while waiting for {what}: {}", self.said()),
+        }
+    }
+
+    fn take(&mut self, heard: Heard) {
+        match heard {
+            Heard::Out(line) => self.out.push(line),
+            Heard::Err(line) => self.err.push(line),
+            Heard::Closed => self.open -= 1,
         }
     }
 
