@@ -39,10 +39,8 @@ impl Journal {
     /// # Errors
     /// When its journal cannot be read, or is another plan's.
     pub(super) fn has_job(store: &Durable, plan: u64) -> Result<bool, JournalError> {
-        let (snapshot, entries) = journal::look::<JournalEntry, Past>(store, plan)?;
-        let mut past = snapshot.unwrap_or_default();
-        entries.iter().for_each(|(_, entry)| past.apply(entry));
-        Ok(!past.is_fresh() && !past.is_finished())
+        let (snapshot, entries) = journal::look(store, plan)?;
+        Ok(fold(snapshot, &entries).is_under_way())
     }
 
     /// Takes the journal over. What is damaged in it is in the second part of the result, for people.
@@ -59,10 +57,9 @@ impl Journal {
         let news = move |news| drop(events.send(Event::Journal(news)));
         let opened: Opened<JournalEntry, Past> = journal::open(store, plan, who, news)?;
         let Opened { term, snapshot, entries, warnings, needs_snapshot, writer } = opened;
-        let mut past = snapshot.unwrap_or_default();
-        entries.iter().for_each(|(_, entry)| past.apply(entry));
-        let mut journal =
-            Self { writer, past, entries: 0, term, appended: JournalSeq(0), synced: JournalSeq(0) };
+        let past = fold(snapshot, &entries);
+        let (appended, synced) = (JournalSeq(0), JournalSeq(0));
+        let mut journal = Self { writer, past, entries: 0, term, appended, synced };
         if needs_snapshot {
             journal.snapshot();
         }
@@ -76,7 +73,7 @@ impl Journal {
 
     /// What there is to go on from; nothing if no job has begun, or it has come to its end.
     pub(super) fn past(&self) -> Option<&Past> {
-        Some(&self.past).filter(|past| !past.is_fresh() && !past.is_finished())
+        Some(&self.past).filter(|past| past.is_under_way())
     }
 
     /// The job begins with a savepoint: that stands for all that was written before.
@@ -151,4 +148,11 @@ impl Journal {
     pub(super) fn close(self) {
         self.writer.close();
     }
+}
+
+/// All that was written, as one.
+fn fold(snapshot: Option<Past>, entries: &[(u64, JournalEntry)]) -> Past {
+    let mut past = snapshot.unwrap_or_default();
+    entries.iter().for_each(|(_, entry)| past.apply(entry));
+    past
 }

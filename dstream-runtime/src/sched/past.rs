@@ -235,6 +235,12 @@ impl Past {
         self.finished
     }
 
+    /// Whether a job has begun and has not come to its end: there is something to go on with.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        !self.is_fresh() && !self.is_finished()
+    }
+
     /// Zero time and interval of the job, once it has begun.
     #[must_use]
     pub fn timetable(&self) -> Option<Timetable> {
@@ -263,6 +269,12 @@ impl Past {
     #[must_use]
     pub fn published(&self) -> BatchSeq {
         self.published
+    }
+
+    /// How many batches were cut and are not known to be visible.
+    #[must_use]
+    pub fn unpublished(&self) -> u64 {
+        self.next.0.saturating_sub(self.published.0.saturating_add(1))
     }
 
     /// The oldest batch that the next master runs again, in whole or in part: the next one to be cut if there
