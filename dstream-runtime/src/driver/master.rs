@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use self::batch::InFlight;
 use self::clock::Clock;
 pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, print_limit};
-pub(super) use self::intake::{CutError, Intake};
+pub(super) use self::intake::{CutError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
 pub(super) use self::publish::{Publisher, Refused};
@@ -31,7 +31,7 @@ pub(super) use self::spread::nothing;
 use self::spread::spread;
 use self::totals::Totals;
 use super::cluster::{ClusterNews, PublishedStatus, RefusedStatus};
-use super::error::{JobError, Place};
+use super::error::JobError;
 use super::journal::Journal;
 use super::report::{Observer, OutputReport, SourceReport, Summary};
 use super::worker::Leaving;
@@ -268,12 +268,7 @@ impl<'e> Master<'e> {
 
     /// Keeps what is wrong with a source, and says it.
     fn source_failed(&mut self, batch: BatchSeq, source: SourceId, error: CutError) -> String {
-        let row = &self.plan.sources[source.index()];
-        let (name, at) = (row.name.to_owned(), Box::new(Place::operator(self.plan, row.operator)));
-        let error = match error {
-            CutError::Source(error) => JobError::Source { name, at, error },
-            CutError::Panic(panic) => JobError::Broken { what: format!("source `{name}`"), panic },
-        };
+        let error = error.of(self.plan, source);
         let message = error.to_string();
         self.failed(batch, error);
         message

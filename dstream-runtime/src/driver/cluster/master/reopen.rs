@@ -1,14 +1,14 @@
 //! Goes on where an earlier master of the same state directory has stopped, if there was one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossbeam_channel::Sender;
 
 use crate::driver::Event;
 use crate::driver::cluster::{ClusterError, ClusterNews, MasterOptions, MasterPaths};
-use crate::driver::error::{JobError, Place};
+use crate::driver::error::JobError;
 use crate::driver::journal::Journal;
-use crate::driver::master::Written;
+use crate::driver::master::{Written, asked, nothing};
 use crate::driver::report::Observer;
 use crate::durable::journal::JournalError;
 use crate::durable::{Durable, Saves, savepoint};
@@ -16,7 +16,7 @@ use crate::exec::job::BuiltJob;
 use crate::id::{BatchSeq, SourceId, StageId};
 use crate::plan::Plan;
 use crate::sched::Past;
-use crate::source::{Input, Source, SourceError};
+use crate::source::{Input, Source};
 
 /// Workers have numbers of 32 bits, of which the upper half says of which master's time they are.
 const MAX_TERM: u64 = u16::MAX as u64;
@@ -67,13 +67,11 @@ pub(super) fn reopen(
         fits(past, options, &format!("the job in {url}"))?;
         go_on(plan, past, sources)?;
         inputs = inputs_again(plan, past, sources)?;
-        let (term, first) = (journal.term(), past.next());
-        let again = u64::from(past.published() < past.next());
-        let again = past.next().0.saturating_sub(past.published().0 + again);
+        let (term, first, again) = (journal.term(), past.next(), past.unpublished());
         observer.on_cluster(&ClusterNews::Resumed { term, first, again });
     }
-    let needed = |object: &str| journal.past().is_some_and(|p| p.objects().any(|o| o == object));
-    saves.retain(needed).map_err(ClusterError::from)?;
+    let needed: BTreeSet<&str> = journal.past().into_iter().flat_map(Past::objects).collect();
+    saves.retain(|object| needed.contains(object)).map_err(ClusterError::from)?;
     Ok(Reopened { store, saves, written: Written { journal, inputs } })
 }
 
@@ -176,23 +174,24 @@ fn fits(past: &Past, options: &MasterOptions, what: &str) -> Result<(), JobError
     Ok(())
 }
 
-/// The inputs of batches that were cut and may have to run again.
+/// The inputs of batches that were cut and have to run again, in whole or in part. Of those that are kept
+/// only in case that a saved state turns out to be damaged, nothing is read: all of them have been checked.
 fn inputs_again(
     plan: &'static Plan,
     past: &Past,
     sources: &[Box<dyn Source>],
 ) -> Result<BTreeMap<BatchSeq, Vec<Vec<Input>>>, JobError> {
-    let nothing = || crate::driver::master::nothing();
+    let oldest = past.oldest();
     let mut again = BTreeMap::new();
-    for (seq, batch) in past.batches() {
+    for (seq, batch) in past.batches().filter(|(seq, _)| *seq >= oldest) {
         let mut of_batch = Vec::with_capacity(sources.len());
         for ((id, source), inputs) in (0..).map(SourceId).zip(sources).zip(&batch.inputs) {
             let input = |ranges: &Vec<_>| match ranges.is_empty() {
                 true => Ok(nothing()),
                 false => source.input(ranges),
             };
-            let inputs: Result<Vec<Input>, SourceError> = inputs.iter().map(input).collect();
-            of_batch.push(inputs.map_err(|error| of_source(plan, id, error))?);
+            let inputs = asked(|| inputs.iter().map(input).collect());
+            of_batch.push(inputs.map_err(|error| error.of(plan, id))?);
         }
         again.insert(seq, of_batch);
     }
@@ -207,19 +206,8 @@ fn go_on(
 ) -> Result<(), JobError> {
     for (id, source) in (0..).map(SourceId).zip(sources) {
         if let Some(position) = past.position(id) {
-            source.resume(position).map_err(|error| of_source(plan, id, error))?;
+            asked(|| source.resume(position)).map_err(|error| error.of(plan, id))?;
         }
     }
     Ok(())
-}
-
-fn of_source(plan: &'static Plan, id: SourceId, error: SourceError) -> JobError {
-    match plan.sources.get(id.index()) {
-        Some(row) => JobError::Source {
-            name: row.name.to_owned(),
-            at: Box::new(Place::operator(plan, row.operator)),
-            error,
-        },
-        None => JobError::Internal(error.to_string()),
-    }
 }
