@@ -107,21 +107,14 @@ impl Journal {
         saves: &Saves,
         stages: &[Arc<dyn RunStage>],
     ) -> Result<Vec<String>, (String, NothingBefore)> {
-        let mut wrong = Vec::new();
-        let pool = BufferPool::new(0);
-        loop {
-            let unreadable =
-                self.past().into_iter().flat_map(Past::saved_states).find_map(|saved| {
-                    let door = |tag| stages.get(saved.stage.index())?.state_door(tag);
-                    let error = saves.read(saved, &pool, door).err()?;
-                    Some((saved.stage, saved.partition, error.to_string()))
-                });
-            let Some((stage, partition, why)) = unreadable else { break };
-            match self.past.fall_back(stage, partition) {
-                Ok(()) => wrong.push(why),
-                Err(nothing) => return Err((why, nothing)),
-            }
+        if !self.past.is_under_way() {
+            return Ok(Vec::new());
         }
+        let pool = BufferPool::new(0);
+        let wrong = self.past.fall_back_where(|saved| {
+            let door = |tag| stages.get(saved.stage.index())?.state_door(tag);
+            Some(saves.read(saved, &pool, door).err()?.to_string())
+        })?;
         if !wrong.is_empty() {
             self.snapshot();
         }

@@ -146,17 +146,11 @@ pub(crate) fn write(
     let (name, place) = free(store, name)?;
     let pool = BufferPool::new(0);
     // Looked at before anything is copied, since the states of a group go together.
-    loop {
-        let unreadable = past.saved_states().find_map(|saved| {
-            let error = saves.read(saved, &pool, |tag| doors(saved.stage, tag)).err()?;
-            Some((saved.stage, saved.partition, error.to_string()))
-        });
-        let Some((stage, partition, why)) = unreadable else { break };
-        past.fall_back(stage, partition).map_err(|nothing| {
-            let nothing = nothing.to_string();
-            SavepointError::Unreadable { why, nothing }
-        })?;
-    }
+    past.fall_back_where(|saved| {
+        let state = saves.read(saved, &pool, |tag| doors(saved.stage, tag));
+        Some(state.err()?.to_string())
+    })
+    .map_err(|(why, nothing)| SavepointError::Unreadable { why, nothing: nothing.to_string() })?;
     past.settle();
     let to = Saves::new(place.clone(), plan);
     let mut bytes = 0;

@@ -6,7 +6,7 @@
 //! after the oldest base of any state up to the last that was cut; a base is known until the second one after
 //! it counts, so that there is another if its objects turn out to be damaged; nothing else is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -194,6 +194,33 @@ impl Past {
         let Some(group) = group else { return Err(NothingBefore { stage, partition }) };
         group.bases.pop();
         Ok(())
+    }
+
+    /// Falls back wherever `unreadable` finds something wrong with a state that counts, until it finds nothing
+    /// more. Returns what it found, for people.
+    ///
+    /// # Errors
+    /// When there are none before: what was found there, for people.
+    pub fn fall_back_where(
+        &mut self,
+        mut unreadable: impl FnMut(&Saved) -> Option<String>,
+    ) -> Result<Vec<String>, (String, NothingBefore)> {
+        let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+        loop {
+            let found = self.saved_states().find_map(|saved| {
+                let Saved { stage, partition, after, .. } = *saved;
+                // A state is large: it is read once.
+                if !seen.insert((stage, partition, after)) {
+                    return None;
+                }
+                Some((stage, partition, unreadable(saved)?))
+            });
+            let Some((stage, partition, why)) = found else { return Ok(wrong) };
+            match self.fall_back(stage, partition) {
+                Ok(()) => wrong.push(why),
+                Err(nothing) => return Err((why, nothing)),
+            }
+        }
     }
 
     /// Forgets what is there only in case that a saved state turns out to be damaged: what is left is what a
