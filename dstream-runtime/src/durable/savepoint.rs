@@ -11,7 +11,7 @@
 
 use super::journal::object::{Flaw, Header, Kind, decode};
 use super::saves::SaveError;
-use super::{Durable, DurableError, Put, Saves};
+use super::{Durable, DurableError, Saves};
 use crate::block::{BufferPool, Door};
 use crate::id::{BatchSeq, Partition, StageId};
 use crate::sched::Past;
@@ -203,12 +203,10 @@ fn seal(place: &Durable, plan: u64, term: u64, past: &Past) -> Result<(), Savepo
     let body = postcard::to_extend(past, Vec::new())
         .map_err(|error| SavepointError::Form { why: error.to_string() })?;
     let head = Header { kind: Kind::Snapshot, plan, term, seq: 0, base: None }.seal(&body);
-    let taken = match place.put_if_absent(SAVEPOINT, &[&head, &body])? {
-        Put::Created => false,
-        // Ours, if the store tried twice.
-        Put::Exists => place.get(SAVEPOINT)? != [head.as_slice(), &body].concat(),
-    };
-    if taken { Err(SavepointError::Taken { url: place.url() }) } else { Ok(()) }
+    match place.put_own(SAVEPOINT, &[&head, &body])? {
+        true => Ok(()),
+        false => Err(SavepointError::Taken { url: place.url() }),
+    }
 }
 
 /// Reads what a savepoint says, and nothing of the states.
