@@ -37,7 +37,7 @@ use super::report::{Observer, OutputReport, SourceReport, Summary};
 use super::worker::Leaving;
 use crate::durable::journal::JournalNews;
 use crate::id::{BatchSeq, JournalSeq, SourceId, TaskId, WorkerId};
-use crate::plan::{Plan, Tasks};
+use crate::plan::{Plan, StageRow};
 use crate::sched::master::Outcome;
 use crate::sched::message::{Saved, ToMaster, ToWorker};
 use crate::sched::status::Status;
@@ -226,11 +226,7 @@ impl<'e> Master<'e> {
             && self.core.accepts(worker, &message)
         {
             let (task, tally) = (*task, *tally);
-            let row = self.plan.stages.get(task.stage.index());
-            let source = row.and_then(|row| match row.tasks {
-                Tasks::PerRange(source) => Some(source),
-                Tasks::PerPartition | Tasks::One => None,
-            });
+            let source = self.plan.stages.get(task.stage.index()).and_then(StageRow::source);
             if let Some(batch) = self.batch(task.batch) {
                 if let Some(read) = source.and_then(|s| batch.reads.get_mut(s.index())) {
                     read.records += tally.records;
@@ -307,9 +303,7 @@ impl<'e> Master<'e> {
 
     /// The input of a task as it was cut, while its batch is in flight.
     pub(super) fn input(&self, task: TaskId) -> Option<Input> {
-        let Tasks::PerRange(source) = self.plan.stages.get(task.stage.index())?.tasks else {
-            return None;
-        };
+        let source = self.plan.stages.get(task.stage.index())?.source()?;
         let of = |inputs: &Vec<Vec<Input>>| {
             inputs.get(source.index())?.get(task.partition.index()).cloned()
         };
