@@ -20,7 +20,7 @@ use std::time::Duration;
 use dstream::client::{Client, ClientError, ClientOptions};
 use rustix::process::Signal;
 
-use super::crew::Cluster;
+use super::crew::{ANY, Cluster};
 use crate::job::{Ended, Job, Running};
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -202,7 +202,7 @@ fn what_was_acknowledged_survives_its_masters() {
     let out = dir.path("out");
     let master =
         |at| saving(dir.master_at(at, 2), "tcp://127.0.0.1:0").files("counts", "csv", &out);
-    let mut running = master(([127, 0, 0, 1], 0).into()).start();
+    let mut running = master(ANY).start();
     let addr = running.listening();
     let mut crew: Vec<_> =
         ["w1", "w2", "w3"].map(|name| Some(dir.worker(name, addr).start())).into_iter().collect();

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::fs::statvfs;
 
-use super::super::crew::{Cluster, Tap, assert_same_lines};
+use super::super::crew::{ANY, Cluster, Tap, all_end, assert_same_lines};
 use super::super::restarts::{assert_as_without_faults, of_words};
 use crate::job::{Job, Running, binary};
 
@@ -117,8 +118,7 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
     fs::write(&input, (0..15_000).map(view).collect::<String>()).expect("there is room");
     let expected = of_long_urls(Job::example("page_views"), &input).run().code(0).out;
 
-    let any = ([127, 0, 0, 1], 0).into();
-    let master = cluster.as_master(disk.example("page_views"), any, 2);
+    let master = cluster.as_master(disk.example("page_views"), ANY, 2);
     let mut master = of_long_urls(master, &input).args(["--checkpoint", "50ms"]).unread().start();
     let mut tap = Tap::on(&mut master);
     let mut crew =
@@ -133,7 +133,7 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
     disk.make_room();
     tap.read_all();
     master.end().code(0);
-    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(crew);
     assert_same_lines(&tap.lines, &expected);
 }
 
@@ -144,14 +144,13 @@ fn a_journal_that_cannot_be_written_ends_the_job_which_goes_on_when_there_is_roo
         Ok(disk) => disk,
         Err(why) => return eprintln!("skipped: {why}"),
     };
-    let start = |port: u16| {
-        let at = ([127, 0, 0, 1], port).into();
+    let start = |at: SocketAddr| {
         let master = cluster.as_master(disk.example("word_count"), at, 2);
         of_words(master.args(["--checkpoint", "50ms"]), &cluster.path("out"))
     };
-    let mut first = start(0).unread().start();
+    let mut first = start(ANY).unread().start();
     let mut tap = Tap::on(&mut first);
-    let port = first.listening().port();
+    let at = first.listening();
     let crew = ["w1", "w2"].map(|name| worker(&cluster, &disk, "word_count", name, &mut first));
     tap.read(2000);
     disk.fill(0);
@@ -163,11 +162,11 @@ fn a_journal_that_cannot_be_written_ends_the_job_which_goes_on_when_there_is_roo
         "start the master again",
     ]);
     // There is no room for another master either.
-    start(port).run().code(1).says(&["No space left on device"]);
+    start(at).run().code(1).says(&["No space left on device"]);
     disk.make_room();
-    let mut second = start(port).start();
+    let mut second = start(at).start();
     assert!(second.event("resumed")["term"].as_u64() > Some(1));
     second.end().code(0);
-    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(crew);
     assert_as_without_faults(&cluster);
 }
