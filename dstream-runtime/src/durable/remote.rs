@@ -56,25 +56,18 @@ impl RemoteStore {
         let retry =
             RetryConfig { max_retries: RETRIES, retry_timeout: RETRY, ..RetryConfig::default() };
         let client = ClientOptions::new().with_timeout(REQUEST);
-        let built: Result<Arc<dyn ObjectStore>, Error> = match scheme {
-            ObjectStoreScheme::AmazonS3 => AmazonS3Builder::from_env()
-                .with_client_options(client)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
-            ObjectStoreScheme::GoogleCloudStorage => GoogleCloudStorageBuilder::from_env()
-                .with_client_options(client)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
-            ObjectStoreScheme::MicrosoftAzure => MicrosoftAzureBuilder::from_env()
-                .with_client_options(client)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
+        // They have the same methods, and no trait in common.
+        macro_rules! build {
+            ($builder:ty) => {{
+                let builder = <$builder>::from_env().with_client_options(client);
+                let store = builder.with_url(url.as_str()).with_retry(retry).build();
+                store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
+            }};
+        }
+        let built = match scheme {
+            ObjectStoreScheme::AmazonS3 => build!(AmazonS3Builder),
+            ObjectStoreScheme::GoogleCloudStorage => build!(GoogleCloudStorageBuilder),
+            ObjectStoreScheme::MicrosoftAzure => build!(MicrosoftAzureBuilder),
             _ => {
                 let why = "a plain web server cannot create an object only if it is absent";
                 return Err(wrong(&why, "use s3://, gs:// or az://"));
