@@ -13,13 +13,10 @@ use crate::driver::report::Observer;
 use crate::durable::journal::JournalError;
 use crate::durable::{Durable, Saves, savepoint};
 use crate::exec::job::BuiltJob;
-use crate::id::{BatchSeq, SourceId, StageId};
+use crate::id::{BatchSeq, SourceId, StageId, WorkerId};
 use crate::plan::Plan;
 use crate::sched::Past;
 use crate::source::{Input, Source};
-
-/// Workers have numbers of 32 bits, of which the upper half says of which master's time they are.
-const MAX_TERM: u64 = u16::MAX as u64;
 
 /// What is durable of a job, opened.
 pub(super) struct Reopened {
@@ -89,7 +86,7 @@ fn open(
     let from = from.transpose()?;
     let who = format!("process {} on {}", std::process::id(), options.listen);
     let (mut journal, warnings) = Journal::open(store, plan, &who, events).map_err(unreadable)?;
-    if journal.term() > MAX_TERM {
+    if journal.term() > WorkerId::MAX_TERM {
         return Err(wrong(format!(
             "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
              help: begin the job anew with another --state",
