@@ -88,6 +88,17 @@ pub(super) fn serve(
     let now = system_time();
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let (sender, events) = unbounded();
+    let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
+    (bind.addr, bind.public) = (options.listen, options.public);
+    bind.bulk_port = options.bulk_port;
+    let delivered = sender.clone();
+    // The engine ends before its endpoint does: nobody is there for what comes after that.
+    let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
+    // Before anything is taken over: where this one cannot listen another master may, and it goes on.
+    let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
+    for warning in endpoint.warnings() {
+        observer.on_warning(&warning.to_string());
+    }
     let opened = match options.checkpoint {
         Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
@@ -102,17 +113,6 @@ pub(super) fn serve(
     };
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
-    let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
-    (bind.addr, bind.public) = (options.listen, options.public);
-    bind.bulk_port = options.bulk_port;
-
-    let delivered = sender.clone();
-    // The engine ends before its endpoint does: nobody is there for what comes after that.
-    let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
-    let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
-    for warning in endpoint.warnings() {
-        observer.on_warning(&warning.to_string());
-    }
     let pid = std::process::id();
     let announced = MasterFile {
         job: plan.job.to_owned(),
