@@ -184,6 +184,17 @@ fn of_two_masters_at_once_the_later_one_has_the_job() {
     assert_as_without_faults(&cluster);
 }
 
+#[test]
+fn a_master_that_cannot_listen_takes_nothing_over() {
+    let cluster = Cluster::new("word_count");
+    let Halted { master: first, mut tap, at, crew } = halted(&cluster);
+    master(&cluster, at).run().code(1).says(&[&at.to_string(), "in use"]);
+    tap.read_all();
+    first.end().code(0);
+    all_end(crew);
+    assert_as_without_faults(&cluster);
+}
+
 /// Changes the newest object below a directory of the state that holds something.
 fn damage(cluster: &Cluster, below: &str, how: fn(&mut Vec<u8>)) {
     let dir = cluster.state().join(below);
