@@ -150,23 +150,18 @@ fn begin(
 fn fits(past: &Past, options: &MasterOptions, what: &str) -> Result<(), JobError> {
     let (now, then) = (options.setup.partitions, past.partitions().unwrap_or_default());
     if now != then {
-        return Err(JobError::Journal {
-            why: format!(
-                "{what} has {then} partitions, which is fixed for as long as it lives\n  \
-                 help: start it with --partitions {then}, or begin it anew with another --state"
-            ),
-        });
+        return Err(wrong(format!(
+            "{what} has {then} partitions, which is fixed for as long as it lives\n  \
+             help: start it with --partitions {then}, or begin it anew with another --state"
+        )));
     }
-    let then = past.timetable().map(|timetable| timetable.interval());
-    let then = then.map_or(options.setup.interval_ms, |then| then.as_millis() as u64);
-    if options.setup.interval_ms != then {
-        return Err(JobError::Journal {
-            why: format!(
-                "{what} has batches of {then} ms, and this one {} ms\n  help: start it with \
-                 --interval {then}ms, or begin it anew with another --state",
-                options.setup.interval_ms
-            ),
-        });
+    let now = options.setup.interval_ms;
+    let then = past.timetable().map_or(now, |timetable| timetable.interval().as_millis() as u64);
+    if now != then {
+        return Err(wrong(format!(
+            "{what} has batches of {then} ms, and this one {now} ms\n  help: start it with --interval {then}ms, \
+             or begin it anew with another --state"
+        )));
     }
     Ok(())
 }
