@@ -34,13 +34,14 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Whether there is a job in a state directory that has not come to its end. Nothing is taken over.
+    /// What there is to go on from in a state directory, if there is a job that has not come to its end.
+    /// Nothing is taken over.
     ///
     /// # Errors
     /// When its journal cannot be read, or is another plan's.
-    pub(super) fn has_job(store: &Durable, plan: u64) -> Result<bool, JournalError> {
+    pub(super) fn look(store: &Durable, plan: u64) -> Result<Option<Past>, JournalError> {
         let (snapshot, entries) = journal::look(store, plan)?;
-        Ok(fold(snapshot, &entries).is_under_way())
+        Ok(Some(fold(snapshot, &entries)).filter(Past::is_under_way))
     }
 
     /// Takes the journal over. What is damaged in it is in the second part of the result, for people.

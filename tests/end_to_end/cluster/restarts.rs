@@ -232,9 +232,15 @@ fn damaged_objects_are_noticed_and_older_ones_used() {
 #[test]
 fn a_journal_of_another_kind_of_job_is_refused() {
     let cluster = Cluster::new("word_count");
-    let at = halted(&cluster).kill();
-    let other = master(&cluster, at).args(["--partitions", "5"]).run().code(1);
-    other.says(&["has 8 partitions", "--partitions 8", "another --state"]);
+    let job = halted(&cluster);
+    let other = || master(&cluster, ANY).args(["--partitions", "5"]).run().code(1);
+    other().says(&["has 8 partitions", "--partitions 8", "another --state"]);
+    // Whoever has the job goes on, and whoever goes on with it later is told the same.
+    let at = job.kill();
+    other().says(&["has 8 partitions"]);
+    let done = goes_on(&cluster, at, &["w1", "w2"]);
+    let resumed = done.err.iter().find(|line| line.contains("\"resumed\"")).expect("it goes on");
+    assert!(resumed.contains("\"term\":2"), "only the first one has had it: {resumed}");
 }
 
 #[test]

@@ -61,7 +61,8 @@ pub(super) fn reopen(
     warnings.iter().for_each(|warning| observer.on_warning(warning));
     let mut inputs = BTreeMap::new();
     if let Some(past) = journal.past() {
-        fits(past, options, &format!("the job in {url}"))?;
+        // Another one may have begun here since that was looked at.
+        fits(past, options, &of_job(&store))?;
         go_on(plan, past, sources)?;
         inputs = inputs_again(plan, past, sources)?;
         let (term, first, again) = (journal.term(), past.next(), past.unpublished());
@@ -82,8 +83,16 @@ fn open(
 ) -> Result<(Journal, Vec<String>), JobError> {
     let plan = job.plan.hash;
     // Before anything is taken over: a master that is there goes on.
-    let from = options.from.as_ref().map(|from| named(store, from, plan, options));
-    let from = from.transpose()?;
+    let there = Journal::look(store, plan).map_err(unreadable)?;
+    let from = match (&options.from, &there) {
+        (Some(_), Some(_)) => return Err(ClusterError::HasJob { state: store.url() }.into()),
+        (Some(from), None) => Some(named(store, from, plan, options)?),
+        (None, Some(past)) => {
+            fits(past, options, &of_job(store))?;
+            None
+        }
+        (None, None) => None,
+    };
     let who = format!("process {} on {}", std::process::id(), options.listen);
     let (mut journal, warnings) = Journal::open(store, plan, &who, events).map_err(unreadable)?;
     if journal.term() > WorkerId::MAX_TERM {
@@ -103,6 +112,11 @@ fn open(
     Ok((journal, warnings))
 }
 
+/// What people know a job by.
+fn of_job(store: &Durable) -> String {
+    format!("the job in {}", store.url())
+}
+
 fn wrong(why: String) -> JobError {
     JobError::Journal { why }
 }
@@ -118,9 +132,6 @@ fn named(
     plan: u64,
     options: &MasterOptions,
 ) -> Result<(Durable, Past), JobError> {
-    if Journal::has_job(store, plan).map_err(unreadable)? {
-        return Err(ClusterError::HasJob { state: store.url() }.into());
-    }
     let place = match from.contains('/') {
         true => Durable::existing(from),
         false => savepoint::place(store, from),
