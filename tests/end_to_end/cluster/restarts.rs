@@ -230,7 +230,7 @@ fn damaged_objects_are_noticed_and_older_ones_used() {
 }
 
 #[test]
-fn a_journal_of_another_kind_of_job_is_refused() {
+fn options_that_do_not_fit_are_refused_and_nothing_is_taken_over() {
     let cluster = Cluster::new("word_count");
     let job = halted(&cluster);
     let other = || master(&cluster, ANY).args(["--partitions", "5"]).run().code(1);
