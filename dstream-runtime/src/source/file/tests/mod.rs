@@ -77,8 +77,12 @@ fn cases() -> impl Strategy<Value = Case> {
         (1..500_u32).prop_map(|b| format!("batch={b}")),
         (1..40_u32).prop_map(|n| format!("batch_records={n}"))
     ];
-    (texts(60), batch, 1..300_u32, 1..7_usize)
-        .prop_map(|(files, batch, split, partitions)| Case { files, batch, split, partitions })
+    (texts(60), batch, 1..300_u32, 1..7_usize).prop_map(|(files, batch, split, partitions)| Case {
+        files,
+        batch,
+        split,
+        partitions,
+    })
 }
 
 proptest! {
