@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use self::batch::InFlight;
 use self::clock::Clock;
 pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, print_limit};
-pub(super) use self::intake::{CutError, Intake, asked};
+pub(super) use self::intake::{AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
 pub(super) use self::publish::{Publisher, Refused};
@@ -240,7 +240,7 @@ impl<'e> Master<'e> {
     }
 
     /// A source has answered.
-    pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, CutError>) {
+    pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, AskError>) {
         let event = match result {
             Ok(Cut { mut inputs, ended, position }) => {
                 // One that is live brings as much as it can, and what is pushed lies where it is.
@@ -263,7 +263,7 @@ impl<'e> Master<'e> {
     }
 
     /// Keeps what is wrong with a source, and says it.
-    fn source_failed(&mut self, batch: BatchSeq, source: SourceId, error: CutError) -> String {
+    fn source_failed(&mut self, batch: BatchSeq, source: SourceId, error: AskError) -> String {
         let error = error.of(self.plan, source);
         let message = error.to_string();
         self.failed(batch, error);

@@ -13,14 +13,14 @@ use crate::source::{Cut, Source, SourceError};
 
 /// Why a source did not do what it was asked.
 #[derive(Debug, Clone)]
-pub(in crate::driver) enum CutError {
+pub(in crate::driver) enum AskError {
     /// It says so itself.
     Source(SourceError),
     /// It panicked: a bug of the source.
     Panic(Panic),
 }
 
-impl CutError {
+impl AskError {
     /// The end of the job, for people.
     pub(in crate::driver) fn of(self, plan: &'static Plan, source: SourceId) -> JobError {
         let row = &plan.sources[source.index()];
@@ -38,10 +38,10 @@ impl CutError {
 /// Asks a source for something: if it panics, that is its answer.
 pub(in crate::driver) fn asked<T>(
     question: impl FnOnce() -> Result<T, SourceError>,
-) -> Result<T, CutError> {
+) -> Result<T, AskError> {
     match catch(question) {
-        Ok(answer) => answer.map_err(CutError::Source),
-        Err(panic) => Err(CutError::Panic(panic)),
+        Ok(answer) => answer.map_err(AskError::Source),
+        Err(panic) => Err(AskError::Panic(panic)),
     }
 }
 
@@ -80,7 +80,7 @@ impl Intake {
         &mut self,
         batch: BatchSeq,
         partitions: usize,
-    ) -> Option<Result<Cut, CutError>> {
+    ) -> Option<Result<Cut, AskError>> {
         match self {
             Self::Here(source) => Some(cut(source.as_mut(), partitions)),
             Self::There(ask) => {
@@ -102,14 +102,14 @@ impl Intake {
     }
 }
 
-fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, CutError> {
+fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, AskError> {
     let mut cut = asked(|| source.cut(partitions))?;
     // More inputs than partitions would have no task: a source that breaks its contract must not lose
     // records silently.
     if cut.inputs.len() > partitions {
         let extra = cut.inputs.split_off(partitions);
         let split = extra.first().and_then(|input| input.ranges.first()).map(|range| &range.split);
-        return Err(CutError::Source(SourceError::Data {
+        return Err(AskError::Source(SourceError::Data {
             what: split.map_or_else(|| "a source".to_owned(), ToString::to_string),
             why: format!(
                 "was cut into {} inputs for {partitions} partitions, which is a bug of the source",
@@ -142,5 +142,20 @@ fn serve(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_panics_has_answered_too() {
+        assert!(matches!(asked(|| Ok(7)), Ok(7)));
+        let (what, why) = ("f".to_owned(), "is gone".to_owned());
+        let gone = asked(|| Err::<(), _>(SourceError::Data { what, why }));
+        assert!(matches!(gone, Err(AskError::Source(error)) if error.to_string() == "f: is gone"));
+        let panicked = asked(|| -> Result<(), _> { panic!("a bug") });
+        assert!(matches!(panicked, Err(AskError::Panic(panic)) if panic.message == "a bug"));
     }
 }
