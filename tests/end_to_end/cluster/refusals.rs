@@ -53,7 +53,8 @@ impl Refused {
         let cluster = Cluster::new("word_count");
         let mut job = Self::job(&cluster, args).unread().start();
         let mut tap = Tap::on(&mut job);
-        tap.read(2000);
+        // Some batches: states that were saved after them count.
+        tap.read(20_000);
         let before = take_away(&cluster.path("out"), &cluster.path("before"));
         std::thread::spawn(move || tap.read_all());
         Self { cluster, job, before }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::super::crew::{ANY, Cluster, Tap, all_end, assert_same_lines};
-use super::super::restarts::{assert_as_without_faults, of_words};
+use super::super::restarts::{SOME, assert_as_without_faults, of_words};
 use crate::disk::Disk;
 use crate::job::{Job, Running};
 
@@ -83,7 +83,7 @@ fn a_journal_that_cannot_be_written_ends_the_job_which_goes_on_when_there_is_roo
     let mut tap = Tap::on(&mut first);
     let at = first.listening();
     let crew = ["w1", "w2"].map(|name| worker(&cluster, &disk, "word_count", name, &mut first));
-    tap.read(2000);
+    tap.read(SOME);
     disk.fill(0);
     tap.read_all();
     first.end().code(1).says(&[
