@@ -55,25 +55,22 @@ impl RemoteStore {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let retry =
             RetryConfig { max_retries: RETRIES, retry_timeout: RETRY, ..RetryConfig::default() };
-        let built: Result<Arc<dyn ObjectStore>, Error> = match scheme {
-            ObjectStoreScheme::AmazonS3 => AmazonS3Builder::from_env()
-                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), REQUEST)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
-            ObjectStoreScheme::GoogleCloudStorage => GoogleCloudStorageBuilder::from_env()
-                .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), REQUEST)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
-            ObjectStoreScheme::MicrosoftAzure => MicrosoftAzureBuilder::from_env()
-                .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), REQUEST)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
+        // They have the same methods, and no trait in common.
+        macro_rules! build {
+            ($builder:ty, $key:ident) => {{
+                // One option: all of them at once would replace those of the environment.
+                let timeout = $key::Client(ClientConfigKey::Timeout);
+                let builder = <$builder>::from_env().with_config(timeout, REQUEST);
+                let store = builder.with_url(url.as_str()).with_retry(retry).build();
+                store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
+            }};
+        }
+        let built = match scheme {
+            ObjectStoreScheme::AmazonS3 => build!(AmazonS3Builder, AmazonS3ConfigKey),
+            ObjectStoreScheme::GoogleCloudStorage => {
+                build!(GoogleCloudStorageBuilder, GoogleConfigKey)
+            }
+            ObjectStoreScheme::MicrosoftAzure => build!(MicrosoftAzureBuilder, AzureConfigKey),
             _ => {
                 let why = "a plain web server cannot create an object only if it is absent";
                 return Err(wrong(&why, "use s3://, gs:// or az://"));
