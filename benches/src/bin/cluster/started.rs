@@ -86,6 +86,11 @@ impl Started {
         self.passed.take().into_iter().chain(self.news.try_iter()).collect()
     }
 
+    /// All that it says from now on, as it says it, until it ends.
+    pub(crate) fn until_its_end(&self) -> impl Iterator<Item = Value> {
+        self.news.iter()
+    }
+
     /// Waits until the job says that something has happened.
     ///
     /// # Errors
@@ -138,14 +143,15 @@ impl Started {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
     }
 
-    /// Ends it, as if its host had failed.
+    /// Ends it, as if its host had failed; what it had said that nobody waited for.
     ///
     /// # Errors
     /// When it cannot be waited for.
-    pub(crate) fn kill(mut self) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn kill(mut self) -> Result<Vec<Value>, Box<dyn Error>> {
         self.child.kill()?;
         self.child.wait()?;
-        Ok(())
+        // To the end of its log.
+        Ok(self.passed.take().into_iter().chain(self.news.iter()).collect())
     }
 
     /// Whether it has ended.
