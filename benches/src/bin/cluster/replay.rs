@@ -51,9 +51,7 @@ pub(crate) fn run(command: Command) -> Result<Run, Box<dyn Error>> {
     job.end()?;
     let cpu = runs::processor_time_of_children()? - before;
     match first.zip(last).map(|(first, last)| (last - first).as_secs_f64()) {
-        Some(took) if took >= 1.0 => {
-            Ok(Run { rate: records / took, batches: batches / took, cpu })
-        }
+        Some(took) if took >= 1.0 => Ok(Run { rate: records / took, batches: batches / took, cpu }),
         took => Err(format!("too little input: batches were told of for {took:?} s").into()),
     }
 }

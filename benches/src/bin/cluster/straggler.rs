@@ -142,7 +142,13 @@ fn one(options: &Options, case: Case) -> Result<Run, Box<dyn Error>> {
     println!(
         "{:30}: median {:4.0} ms ({:.0}–{:.0}), of the first {FIRST} batches {:4.0} ms; that worker had {:.0} % of a \
          core; second runs {}",
-        case.name, all.median, all.min, all.max, first.median, share * 100.0, summary["speculations"]
+        case.name,
+        all.median,
+        all.min,
+        all.max,
+        first.median,
+        share * 100.0,
+        summary["speculations"]
     );
     let slow = ["slow", "fast_again"];
     for news in said.iter().filter(|news| slow.iter().any(|event| news["event"] == *event)) {

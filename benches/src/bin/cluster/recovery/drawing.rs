@@ -99,7 +99,7 @@ impl Figure<'_> {
         let _ = writeln!(
             svg,
             "<text x=\"{LEFT}\" y=\"{0}\" fill=\"#666\">delay of results, ms, by the end of the batch, seconds \
-             after the kill; {1} runs</text>\n</svg>",
+             after the kill; runs: {1}</text>\n</svg>",
             HEIGHT - 8.0,
             self.runs.len()
         );
