@@ -6,27 +6,27 @@
 
 mod drawing;
 mod outcome;
+mod processes;
 
 use std::error::Error;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
 use dstream_bench::data::SplitMix;
 use dstream_bench::runs::Spread;
-use rustix::process::{Pid, Signal, kill_process};
 
 use self::drawing::Figure;
 use self::outcome::{Outcome, Seen, Shown};
-use crate::started::{Started, streams};
+use self::processes::Setup;
+use crate::started::Started;
 
 /// Measures the delay of results around the end of processes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// What is killed.
-    #[arg(value_enum, default_values = ["worker", "master", "two"])]
+    #[arg(value_enum, default_values = ["worker", "far", "master", "two"])]
     who: Vec<Who>,
     /// How often states are saved.
     #[arg(long, value_delimiter = ',', default_value = "2s,10s")]
@@ -62,6 +62,8 @@ pub(crate) struct Options {
 pub(crate) enum Who {
     /// One of the workers; nobody takes its place.
     Worker,
+    /// One of workers that were started by themselves, as on other hosts: its master has to miss it.
+    Far,
     /// The master, which is started again at once.
     Master,
     /// Two of the workers at once.
@@ -72,6 +74,7 @@ impl Who {
     fn name(self) -> &'static str {
         match self {
             Self::Worker => "worker",
+            Self::Far => "far",
             Self::Master => "master",
             Self::Two => "two",
         }
@@ -80,6 +83,7 @@ impl Who {
     fn title(self) -> &'static str {
         match self {
             Self::Worker => "a worker killed",
+            Self::Far => "a worker killed that its master has not started",
             Self::Master => "the master killed and started again",
             Self::Two => "two workers killed at once",
         }
@@ -164,6 +168,7 @@ impl Case<'_> {
         let (seen, killed_ms) = match self.who {
             Who::Worker => self.workers(1, phase, random)?,
             Who::Two => self.workers(2, phase, random)?,
+            Who::Far => self.far(phase, random)?,
             Who::Master => self.master(phase)?,
         };
         let outcome = seen.outcome(WARM, killed_ms)?;
@@ -182,12 +187,10 @@ impl Case<'_> {
         Ok(())
     }
 
-    fn job(&self) -> Result<Command, Box<dyn Error>> {
-        let mut command = streams(&self.options.job)?;
-        let source = format!("lines=generate://words?rate={}", self.options.rate);
-        command.args(["--source", &source, "--checkpoint", self.checkpoint]);
-        command.args(["--workers", &self.options.workers.to_string()]);
-        Ok(command)
+    fn setup(&self) -> Setup {
+        let Options { job, rate, workers, .. } = self.options;
+        let (job, checkpoint) = (job.clone(), self.checkpoint.to_owned());
+        Setup { job, rate: *rate, workers: *workers, checkpoint }
     }
 
     /// The last batch before the kill, and the one after which no more is measured.
@@ -196,89 +199,73 @@ impl Case<'_> {
         (fault, fault + 1 + self.options.after)
     }
 
+    /// Workers of a master that starts them are killed.
     fn workers(
         &self,
         victims: usize,
         phase: f64,
         random: &mut SplitMix,
     ) -> Result<(Seen, f64), Box<dyn Error>> {
-        let job = Started::start_with_batches(self.job()?)?;
+        let job = self.setup().together()?;
+        let workers = || {
+            let family = job.family().into_iter();
+            family.filter(|(name, _)| name != "master").map(|(_, pid)| pid).collect()
+        };
+        let result = self.lose(&job, workers, victims, phase, random)?;
+        job.interrupt()?;
+        job.end()?;
+        Ok(result)
+    }
+
+    /// A worker is killed that is only missed.
+    fn far(&self, phase: f64, random: &mut SplitMix) -> Result<(Seen, f64), Box<dyn Error>> {
+        let cluster = self.setup().apart()?;
+        self.lose(&cluster.master, || cluster.workers(), 1, phase, random)
+    }
+
+    fn lose(
+        &self,
+        job: &Started,
+        workers: impl Fn() -> Vec<u32>,
+        victims: usize,
+        phase: f64,
+        random: &mut SplitMix,
+    ) -> Result<(Seen, f64), Box<dyn Error>> {
         let (fault, last) = self.fault();
         let mut seen = Seen::default();
-        until(&job, fault, &mut seen)?;
-        let mut workers = job.family();
-        workers.retain(|(name, _)| name != "master");
-        let mut pids = Vec::new();
+        until(job, fault, &mut seen)?;
+        let (mut workers, mut killed) = (workers(), Vec::new());
         for _ in 0..victims {
             let left = u32::try_from(workers.len())?;
             if left == 0 {
                 return Err("fewer workers than are to be killed".into());
             }
-            let (_, pid) = workers.swap_remove(random.below(left) as usize);
-            pids.push(Pid::from_raw(pid.cast_signed()).ok_or("a worker without a process")?);
+            killed.push(workers.swap_remove(random.below(left) as usize));
         }
         let killed_ms = wait_for_phase(&seen, phase)?;
-        for pid in pids {
-            kill_process(pid, Signal::KILL)?;
-        }
-        until(&job, last, &mut seen)?;
-        let recovered = job.all_said().iter().any(|news| news["event"] == "recovering");
-        job.interrupt()?;
-        job.end()?;
-        match recovered {
+        killed.into_iter().try_for_each(processes::kill)?;
+        until(job, last, &mut seen)?;
+        match job.all_said().iter().any(|news| news["event"] == "recovering") {
             true => Ok((seen, killed_ms)),
             false => Err("nothing was recovered: the run is void".into()),
         }
     }
 
     fn master(&self, phase: f64) -> Result<(Seen, f64), Box<dyn Error>> {
-        let state = tempfile::tempdir()?;
-        let first = self.start_master("127.0.0.1:0", state.path())?;
-        let listening = first.wait_for("listening")?;
-        let addr = listening["address"].as_str().ok_or("no address")?.to_owned();
-        // They end when this is dropped.
-        let _crew: Vec<Started> = (1..=self.options.workers)
-            .map(|n| self.start_worker(n, &addr, state.path()))
-            .collect::<Result<_, _>>()?;
-        let (fault, last) = self.fault();
+        let (setup, (fault, last)) = (self.setup(), self.fault());
+        let mut cluster = setup.apart()?;
         let mut seen = Seen::default();
-        until(&first, fault, &mut seen)?;
+        until(&cluster.master, fault, &mut seen)?;
         let killed_ms = wait_for_phase(&seen, phase)?;
-        let said = first.kill()?;
-        let second = self.start_master(&addr, state.path())?;
-        let died_ms = unix_ms();
+        let said = cluster.restart(&setup)?;
         for news in said.iter().filter(|news| news["event"] == "batch") {
             seen.add(shown(news)?);
         }
-        let resumed = second.wait_for("resumed")?;
+        let resumed = cluster.master.wait_for("resumed")?;
         let number = |key: &str| resumed[key].as_u64().ok_or(format!("no {key}: {resumed}"));
-        seen.settle(number("first")?.saturating_sub(number("again")?), died_ms);
-        until(&second, last, &mut seen)?;
-        second.interrupt()?;
-        second.end()?;
+        seen.settle(number("first")?.saturating_sub(number("again")?), killed_ms);
+        until(&cluster.master, last, &mut seen)?;
         Ok((seen, killed_ms))
-    }
-
-    fn start_master(&self, listen: &str, state: &Path) -> Result<Started, Box<dyn Error>> {
-        let mut command = self.job()?;
-        command.args(["--role", "master", "--listen", listen]);
-        command.args(["--state".as_ref(), state.as_os_str()]);
-        Started::start_with_batches(command)
-    }
-
-    fn start_worker(
-        &self,
-        number: u32,
-        master: &str,
-        state: &Path,
-    ) -> Result<Started, Box<dyn Error>> {
-        let name = format!("w{number}");
-        let mut command = streams(&self.options.job)?;
-        command.args(["--role", "worker", "--log", "json", "--cores", "1", "--master", master]);
-        command.args(["--name", &name]);
-        command.args(["--token-file".as_ref(), state.join("worker.token").as_os_str()]);
-        command.args(["--state".as_ref(), state.join(&name).as_os_str()]);
-        Started::start_as_is(command)
     }
 
     fn spread(&self, value: fn(&Outcome) -> f64) -> Spread {
@@ -295,7 +282,7 @@ impl Case<'_> {
         let aim = self.who.aim(self.checkpoint);
         let met = self.outcomes.iter().filter(|outcome| aim.is_met(outcome)).count();
         format!(
-            "{:7} every {:4}: normal {normal}, worst excess {excess}, results again {again}; {}: {met} of {}",
+            "{:6} every {:4}: normal {normal}, worst excess {excess}, results again {again}; {}: {met} of {}",
             self.who.name(),
             self.checkpoint,
             aim.text(),

@@ -115,6 +115,11 @@ impl Started {
         self.news.try_iter().any(|news| news["event"] == event)
     }
 
+    /// The process that was started.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its processes.
     pub(crate) fn family(&self) -> Vec<(String, u32)> {
         usage::family(self.child.id())
@@ -143,15 +148,19 @@ impl Started {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
     }
 
-    /// Ends it, as if its host had failed; what it had said that nobody waited for.
+    /// Ends it, as if its host had failed.
     ///
     /// # Errors
     /// When it cannot be waited for.
-    pub(crate) fn kill(mut self) -> Result<Vec<Value>, Box<dyn Error>> {
+    pub(crate) fn kill(&mut self) -> Result<(), Box<dyn Error>> {
         self.child.kill()?;
         self.child.wait()?;
-        // To the end of its log.
-        Ok(self.passed.take().into_iter().chain(self.news.iter()).collect())
+        Ok(())
+    }
+
+    /// What it has said that nobody waited for, to its end.
+    pub(crate) fn rest(&self) -> Vec<Value> {
+        self.passed.take().into_iter().chain(self.news.iter()).collect()
     }
 
     /// Whether it has ended.
