@@ -55,8 +55,8 @@ impl Seen {
 
     /// From the end of a batch to that of the next one.
     pub(super) fn interval_ms(&self) -> f64 {
-        let ends = self.batches.values().map(|shown| (shown.batch, shown.end_ms));
-        let both = ends.clone().next().zip(ends.last());
+        let mut ends = self.batches.values().map(|shown| (shown.batch, shown.end_ms));
+        let both = ends.clone().next().zip(ends.next_back());
         both.map_or(f64::NAN, |((first, from), (last, to))| (to - from) / (last - first) as f64)
     }
 
