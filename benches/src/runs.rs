@@ -21,8 +21,11 @@ pub struct Run {
     pub said: Value,
 }
 
-/// Seconds of processor time of all children that have ended.
-fn children() -> io::Result<f64> {
+/// Seconds of processor time of all children that have ended and were waited for, and of theirs.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn processor_time_of_children() -> io::Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     // Behind the name, which is in parentheses and may hold anything, come fields from the third on.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
@@ -36,7 +39,7 @@ fn children() -> io::Result<f64> {
 /// When it cannot be started, fails, or does not end with a line of JSON.
 pub fn run(command: &mut Command) -> Result<Run, String> {
     let failed = |what: &str| format!("{command:?}: {what}");
-    let processor = || children().map_err(|error| failed(&error.to_string()));
+    let processor = || processor_time_of_children().map_err(|error| failed(&error.to_string()));
     let before = processor()?;
     let start = Instant::now();
     let output = command
@@ -46,7 +49,7 @@ pub fn run(command: &mut Command) -> Result<Run, String> {
         .map_err(|error| format!("{command:?}: {error}"))?;
     let wall = start.elapsed().as_secs_f64();
     let failed = |what: &str| format!("{command:?}: {what}");
-    let cpu = children().map_err(|error| failed(&error.to_string()))? - before;
+    let cpu = processor_time_of_children().map_err(|error| failed(&error.to_string()))? - before;
     if !output.status.success() {
         return Err(failed(&String::from_utf8_lossy(&output.stderr)));
     }

@@ -17,7 +17,8 @@ use crate::exec::task::DeadLetter;
 use crate::plan::Plan;
 
 /// About a line per second at most, however short batches are; less than a second, so that batches
-/// of one second have a line each.
+/// of one second have a line each. In a log for machines live batches as long as that have one even when
+/// they come fast, after a failure: how late each of them was is what one wants to know then.
 const EVERY: Duration = Duration::from_millis(900);
 /// Dead letters shown per source; all are counted.
 const DEAD_SHOWN: u64 = 5;
@@ -42,6 +43,8 @@ pub(super) struct Display {
     log: LogFormat,
     /// The part of a terminal that moves.
     panel: Option<Panel>,
+    /// Live batches are long enough for a line each in a log for machines.
+    each: bool,
     shown: Option<Instant>,
     /// Since the last line.
     batches: u64,
@@ -73,10 +76,12 @@ impl Display {
             }
         }
         let panel = terminal.then(|| Panel::new(plan.outputs.len()));
+        let interval = engine.interval.unwrap_or(Duration::from_millis(plan.interval_ms));
         Self {
             plan,
             log: engine.log,
             panel,
+            each: start.live && engine.log == LogFormat::Json && interval >= EVERY,
             shown: None,
             batches: 0,
             records: 0,
@@ -161,7 +166,7 @@ impl Observer for Display {
         let now = Instant::now();
         let since = self.shown.map(|shown| now.duration_since(shown));
         // The first batch is shown at once: it says that the job works.
-        if since.is_some_and(|since| since < EVERY) {
+        if !self.each && since.is_some_and(|since| since < EVERY) {
             return;
         }
         let rate = since.map(|since| self.records as f64 / since.as_secs_f64());

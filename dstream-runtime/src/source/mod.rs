@@ -156,6 +156,25 @@ pub trait ReadRange: Send + Sync {
     /// When the data cannot be read, or is not what was cut.
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError>;
 
+    /// The same, until `goes_on` says no: no piece follows then. Worth a way of its own where it is not
+    /// nearly for nothing to make a piece that nobody looks at.
+    ///
+    /// # Errors
+    /// When the data cannot be read, or is not what was cut.
+    fn read_while(
+        &self,
+        goes_on: &dyn Fn() -> bool,
+        each: &mut dyn FnMut(Piece<'_>),
+    ) -> Result<(), SourceError> {
+        let mut goes = true;
+        self.read(&mut |piece| {
+            goes = goes && goes_on();
+            if goes {
+                each(piece);
+            }
+        })
+    }
+
     /// See [`Input::carried`].
     ///
     /// # Errors

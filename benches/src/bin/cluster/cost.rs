@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use dstream_bench::data;
 use dstream_bench::runs::Spread;
 
+use crate::input;
 use crate::started::{Started, streams};
 use crate::usage::{self, Usage};
 
@@ -63,7 +61,7 @@ impl Run {
 }
 
 pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
-    let input = words(options)?;
+    let input = input::words(&options.data, options.rows)?;
     for job in &options.jobs {
         let mut runs: Vec<Vec<Run>> = options.workers.iter().map(|_| Vec::new()).collect();
         // One more than counts: the first brings programs and data into memory.
@@ -167,19 +165,4 @@ fn run(
     let usages = family.iter().map(|(_, pid)| usages.remove(pid).unwrap_or_default()).collect();
     let batches = summary["batches"].as_f64().unwrap_or(f64::NAN);
     Ok(Run { wall, elapsed, family, usages, bytes, batches })
-}
-
-/// Lines of words, made unless they are there.
-fn words(options: &Options) -> Result<PathBuf, Box<dyn Error>> {
-    fs::create_dir_all(&options.data)?;
-    let path = fs::canonicalize(&options.data)?.join(format!("words-{}", options.rows));
-    if !path.exists() {
-        // Under another name until it is whole.
-        let making = path.with_extension("making");
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(&making)?);
-        data::write_words(options.rows, 1, &mut out)?;
-        out.flush()?;
-        fs::rename(making, &path)?;
-    }
-    Ok(path)
 }

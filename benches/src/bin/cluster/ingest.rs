@@ -34,30 +34,48 @@ pub(crate) struct Options {
 /// Lines of a request, or of a write.
 const TOGETHER: u64 = 5_000;
 
+/// What came of one run.
+pub(crate) struct Taken {
+    /// Records per second that were safe when the clients were done.
+    pub(crate) rate: f64,
+    /// Seconds of processor time per second, of all processes of the job.
+    pub(crate) cpu: f64,
+}
+
+impl Options {
+    /// So many clients that send for so many seconds.
+    pub(crate) fn of(clients: usize, seconds: u64) -> Self {
+        let (ways, workers, interval) = (Vec::new(), Vec::new(), "200ms".to_owned());
+        Self { ways, workers, clients, seconds, interval, runs: 1 }
+    }
+}
+
 pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
-    let mut lines = Vec::new();
-    data::write_words(TOGETHER, 1, &mut lines)?;
     for way in &options.ways {
         for _ in 0..options.runs {
             for workers in options.workers.iter().filter(|workers| way.reaches(**workers)) {
-                one(options, *way, *workers, &lines)?;
+                one(options, *way, *workers)?;
             }
         }
     }
     Ok(())
 }
 
-fn one(options: &Options, way: Way, workers: u32, lines: &[u8]) -> Result<(), Box<dyn Error>> {
+/// One run, with two threads that run tasks.
+pub(crate) fn one(options: &Options, way: Way, workers: u32) -> Result<Taken, Box<dyn Error>> {
+    let mut lines = Vec::new();
+    data::write_words(TOGETHER, 1, &mut lines)?;
     let mut command = streams("grep")?;
     command.args(["--source", &format!("lines={}", way.url())]);
     command.args(["--interval", &options.interval, "--workers", &workers.to_string()]);
+    command.args(["--cores", "2"]);
     let job = Started::start(command)?;
     let inlet = Inlet::of(&job, "grep", way, workers)?;
     let family = job.family();
     let (start, before) = (Instant::now(), usages(&family));
     let until = start + Duration::from_secs(options.seconds);
     let sent = std::thread::scope(|scope| {
-        let client = || inlet.connect()?.send_until(lines, until);
+        let client = || inlet.connect()?.send_until(&lines, until);
         let clients: Vec<_> = (0..options.clients).map(|_| scope.spawn(client)).collect();
         let sent = clients.into_iter().map(|client| client.join().expect("a client's failure"));
         sent.sum::<std::io::Result<u64>>()
@@ -68,14 +86,15 @@ fn one(options: &Options, way: Way, workers: u32, lines: &[u8]) -> Result<(), Bo
     job.interrupt()?;
     let summary = job.end()?;
     let took_in = summary["records"].as_u64().unwrap_or_default();
-    let cpu = family.iter().zip(before.iter().zip(&used)).map(|((name, _), (before, after))| {
-        format!("{name} {:.0} %", (after.cpu - before.cpu) / took * 100.0)
-    });
+    let cpu: Vec<f64> =
+        before.iter().zip(&used).map(|(before, after)| (after.cpu - before.cpu) / took).collect();
+    let by_process =
+        family.iter().zip(&cpu).map(|((name, _), cpu)| format!("{name} {:.0} %", cpu * 100.0));
     println!(
         "{way:?} to {workers} workers, {} clients: {:.2}M records/s ({sent} sent, {took_in} in results; {})",
         options.clients,
         sent as f64 / took / 1e6,
-        cpu.collect::<Vec<_>>().join(", "),
+        by_process.collect::<Vec<_>>().join(", "),
     );
-    Ok(())
+    Ok(Taken { rate: sent as f64 / took, cpu: cpu.iter().sum() })
 }

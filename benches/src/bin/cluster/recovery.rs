@@ -1,29 +1,42 @@
-//! A process is killed in the middle of a live job: by how much results are late, batch by batch around it.
+//! Processes of a live job are killed: by how much results are late, batch by batch around it.
 //!
-//! The figure of each run is drawn as the paper's figures 10 to 13 are, and lies beside its data in
-//! `benches/recovery`.
+//! The kill comes at a random instant of a batch interval, from a seed; over the runs of one case these
+//! instants are spread evenly. Delays are those that the job's own log tells, and every batch has to be in it.
+//! All runs of a case are drawn in one figure, as the paper's figures 10 to 13 are, beside their data.
+
+mod drawing;
+mod outcome;
+mod processes;
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use dstream_bench::data::SplitMix;
+use dstream_bench::runs::Spread;
 
-use crate::started::{Started, streams};
+use self::drawing::Figure;
+use self::outcome::{Outcome, Seen, Shown};
+use self::processes::Setup;
+use crate::started::Started;
 
-/// Measures the delay of results around the end of a process.
+/// Measures the delay of results around the end of processes.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// What is killed.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "worker,master")]
+    #[arg(value_enum, default_values = ["worker", "far", "master", "two"])]
     who: Vec<Who>,
     /// How often states are saved.
     #[arg(long, value_delimiter = ',', default_value = "2s,10s")]
-    checkpoints: Vec<String>,
+    checkpoint: Vec<String>,
+    /// Runs of each case, in turns.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// When in a batch interval processes are killed, and which ones, follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// The job; its batches are of a second.
     #[arg(long, default_value = "word_count_window")]
     job: String,
@@ -33,216 +46,318 @@ pub(crate) struct Options {
     /// Records per second.
     #[arg(long, default_value_t = 100_000)]
     rate: u64,
-    /// Batches before the end of the process, and after it.
+    /// Batches before the one in which processes are killed: the job's window is full then.
     #[arg(long, default_value_t = 33)]
-    before: usize,
+    before: u64,
     /// Batches after it.
-    #[arg(long, default_value_t = 15)]
-    after: usize,
-    /// Runs of each, in turns; the last one is drawn.
-    #[arg(long, default_value_t = 3)]
-    runs: usize,
+    #[arg(long, default_value_t = 10)]
+    after: u64,
     /// Where figures and data are written.
     #[arg(long, default_value = "benches/recovery")]
     out: PathBuf,
 }
 
-/// A process of the cluster.
+/// What is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Who {
     /// One of the workers; nobody takes its place.
     Worker,
+    /// One of workers that were started by themselves, as on other hosts: its master has to miss it.
+    Far,
     /// The master, which is started again at once.
     Master,
+    /// Two of the workers at once.
+    Two,
+}
+
+impl Who {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Far => "far",
+            Self::Master => "master",
+            Self::Two => "two",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Worker => "a worker killed",
+            Self::Far => "a worker killed that its master has not started",
+            Self::Master => "the master killed and started again",
+            Self::Two => "two workers killed at once",
+        }
+    }
+
+    /// How late results may be in milliseconds, if that is more than usual by `excess`.
+    fn aim(self, checkpoint: &str) -> Aim {
+        match (self, checkpoint) {
+            (Self::Master, _) => Aim::Again(2_000.0),
+            (_, "2s") => Aim::Excess(200.0),
+            _ => Aim::Excess(1_000.0),
+        }
+    }
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy)]
+enum Aim {
+    /// Delays grow by no more than so many milliseconds.
+    Excess(f64),
+    /// There are results again so many milliseconds after the kill.
+    Again(f64),
+}
+
+impl Aim {
+    fn text(self) -> String {
+        match self {
+            Self::Excess(ms) => format!("aim: at most {ms:.0} ms more than normal"),
+            Self::Again(ms) => format!("aim: results again within {ms:.0} ms"),
+        }
+    }
+
+    fn is_met(self, outcome: &Outcome) -> bool {
+        match self {
+            Self::Excess(ms) => outcome.excess_ms <= ms,
+            Self::Again(ms) => outcome.again_ms <= ms,
+        }
+    }
 }
 
 /// Batches at the start that do not count.
 const WARM: u64 = 5;
 
-/// A batch: its number, and how late its results were, in milliseconds.
-type Point = (u64, f64);
+/// What is killed, and how often states are saved.
+struct Case<'o> {
+    options: &'o Options,
+    who: Who,
+    checkpoint: &'o str,
+    /// Where in a batch interval the first run's kill comes.
+    phase: f64,
+    outcomes: Vec<Outcome>,
+}
 
 pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&options.out)?;
-    for run in 1..=options.runs {
-        for who in &options.who {
-            for every in &options.checkpoints {
-                let points = match who {
-                    Who::Worker => worker(options, every)?,
-                    Who::Master => master(options, every)?,
-                };
-                report(options, *who, every, run, &points)?;
-            }
+    let mut random = SplitMix::new(options.seed);
+    let mut cases = Vec::new();
+    for who in &options.who {
+        for checkpoint in &options.checkpoint {
+            let phase = f64::from(random.below(1 << 16)) / f64::from(1 << 16);
+            cases.push(Case { options, who: *who, checkpoint, phase, outcomes: Vec::new() });
         }
     }
-    Ok(())
-}
-
-fn job(options: &Options, every: &str) -> Result<Command, Box<dyn Error>> {
-    let mut command = streams(&options.job)?;
-    command.args(["--source", &format!("lines=generate://words?rate={}", options.rate)]);
-    command.args(["--checkpoint", every]);
-    Ok(command)
-}
-
-/// The next batch that is told of.
-fn point(job: &Started) -> Result<Point, Box<dyn Error>> {
-    let news = job.wait_for("batch")?;
-    let number = |key: &str| news[key].as_f64().ok_or_else(|| format!("no {key}: {news}"));
-    Ok((number("batch")? as u64, number("delay_ms")?))
-}
-
-/// All batches up to the one with that number.
-fn until(job: &Started, last: u64, points: &mut Vec<Point>) -> Result<(), Box<dyn Error>> {
-    while points.last().is_none_or(|(batch, _)| *batch < last) {
-        points.push(point(job)?);
+    for _ in 0..options.runs {
+        for case in &mut cases {
+            case.run(&mut random)?;
+            // What was measured is there even if a later run fails.
+            case.write()?;
+        }
+    }
+    println!();
+    for case in &cases {
+        println!("{}", case.summary());
     }
     Ok(())
 }
 
-fn worker(options: &Options, every: &str) -> Result<Vec<Point>, Box<dyn Error>> {
-    let mut command = job(options, every)?;
-    command.args(["--workers", &options.workers.to_string()]);
-    let job = Started::start_with_batches(command)?;
-    let mut points = Vec::new();
-    let fault = WARM + options.before as u64;
-    until(&job, fault, &mut points)?;
-    let victim = job.family().into_iter().find(|(name, _)| name != "master");
-    let victim = victim.and_then(|(_, pid)| Pid::from_raw(pid.cast_signed())).ok_or("no worker")?;
-    kill_process(victim, Signal::KILL)?;
-    job.wait_for("recovering")?;
-    until(&job, fault + options.after as u64, &mut points)?;
-    job.interrupt()?;
-    job.end()?;
-    Ok(points)
-}
-
-fn master(options: &Options, every: &str) -> Result<Vec<Point>, Box<dyn Error>> {
-    let state = std::env::temp_dir().join(format!("dstream-recovery-{}", std::process::id()));
-    let result = master_in(options, every, &state);
-    // What cannot be removed lies where such things are swept away.
-    let _ = fs::remove_dir_all(&state);
-    result
-}
-
-fn master_in(options: &Options, every: &str, state: &Path) -> Result<Vec<Point>, Box<dyn Error>> {
-    let start = |listen: &str| {
-        let mut command = job(options, every)?;
-        command.args(["--role", "master", "--listen", listen]);
-        command.args(["--workers", &options.workers.to_string()]);
-        command.args(["--state".as_ref(), state.as_os_str()]);
-        Started::start_with_batches(command)
-    };
-    let first = start("127.0.0.1:0")?;
-    let listening = first.wait_for("listening")?;
-    let addr = listening["address"].as_str().ok_or("no address")?.to_owned();
-    let mut crew = Vec::new();
-    for n in 1..=options.workers {
-        let mut command = streams(&options.job)?;
-        command.args(["--role", "worker", "--log", "json", "--cores", "1", "--master", &addr]);
-        command.args(["--name", &format!("w{n}")]);
-        command.args(["--token-file".as_ref(), state.join("worker.token").as_os_str()]);
-        command.args(["--state".as_ref(), state.join(format!("w{n}")).as_os_str()]);
-        crew.push(Started::start_as_is(command)?);
-    }
-    let mut points = Vec::new();
-    let fault = WARM + options.before as u64;
-    until(&first, fault, &mut points)?;
-    first.kill()?;
-    let second = start(&addr)?;
-    second.wait_for("resumed")?;
-    until(&second, fault + options.after as u64, &mut points)?;
-    second.interrupt()?;
-    second.end()?;
-    Ok(points)
-}
-
-/// Says what came out, and draws it.
-fn report(
-    options: &Options,
-    who: Who,
-    every: &str,
-    run: usize,
-    points: &[Point],
-) -> Result<(), Box<dyn Error>> {
-    let fault = WARM + options.before as u64;
-    let normal = points.iter().filter(|(b, _)| (WARM + 1..=fault).contains(b));
-    let mut normal: Vec<f64> = normal.map(|(_, delay)| *delay).collect();
-    normal.sort_by(f64::total_cmp);
-    let normal = normal.get(normal.len() / 2).copied().unwrap_or(f64::NAN);
-    let after = points.iter().filter(|(batch, _)| *batch > fault);
-    let worst = after.map(|(_, delay)| *delay).fold(0.0, f64::max);
-    let name = format!("{who:?}").to_lowercase();
-    println!(
-        "{name} killed, states saved every {every}, run {run}: delay {normal:.0} ms before, at most \
-         {worst:.0} ms after: {:+.0} ms",
-        worst - normal
-    );
-    let data: Vec<Value> = points.iter().map(|(b, d)| serde_json::json!([b, d])).collect();
-    let data = serde_json::json!({
-        "killed": name, "after_batch": fault, "checkpoint": every, "job": options.job,
-        "records_per_second": options.rate, "workers": options.workers, "delay_ms": data,
-    });
-    let file = options.out.join(format!("{name}-{every}"));
-    fs::write(file.with_extension("json"), format!("{data}\n"))?;
-    let title = format!("{name} killed, states saved every {every}");
-    fs::write(file.with_extension("svg"), svg(&title, fault, points))?;
-    Ok(())
-}
-
-/// Delay over batches, with a line where the process ended.
-fn svg(title: &str, fault: u64, points: &[Point]) -> String {
-    let (width, height, left, top) = (640.0, 240.0, 56.0, 28.0);
-    let first = points.first().map_or(0, |(batch, _)| *batch) as f64;
-    let last = points.last().map_or(1, |(batch, _)| *batch) as f64;
-    let most = points.iter().map(|(_, delay)| *delay).fold(100.0, f64::max) * 1.1;
-    let x = |batch: f64| left + (batch - first) / (last - first).max(1.0) * (width - left - 16.0);
-    let y = |delay: f64| top + (1.0 - delay / most) * (height - top - 36.0);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
-         font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n\
-         <text x=\"{left}\" y=\"16\" font-size=\"13\">{title}</text>\n"
-    );
-    for step in 0..=4 {
-        let delay = most * f64::from(step) / 4.0;
-        let at = y(delay);
-        // Into memory: it cannot fail.
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{left}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{delay:.0}</text>",
-            width - 16.0,
-            left - 6.0,
-            at + 4.0
+impl Case<'_> {
+    fn run(&mut self, random: &mut SplitMix) -> Result<(), Box<dyn Error>> {
+        let share = self.outcomes.len() as f64 / self.options.runs.max(1) as f64;
+        let phase = (self.phase + share).fract();
+        let (seen, killed_ms) = match self.who {
+            Who::Worker => self.workers(1, phase, random)?,
+            Who::Two => self.workers(2, phase, random)?,
+            Who::Far => self.far(phase, random)?,
+            Who::Master => self.master(phase)?,
+        };
+        let outcome = seen.outcome(WARM, killed_ms)?;
+        println!(
+            "{}, states saved every {}, killed {:3.0} ms after a batch: delay {:.0} ms before, at most {:.0} ms \
+             after ({:+.0} ms), results again after {:.0} ms",
+            self.who.title(),
+            self.checkpoint,
+            outcome.phase_ms(seen.interval_ms()),
+            outcome.normal.median,
+            outcome.worst_ms,
+            outcome.excess_ms,
+            outcome.again_ms,
         );
+        self.outcomes.push(outcome);
+        Ok(())
     }
-    let cut = x(fault as f64 + 0.5);
-    let _ = writeln!(
-        svg,
-        "<line x1=\"{cut:.1}\" x2=\"{cut:.1}\" y1=\"{top}\" y2=\"{:.1}\" stroke=\"#c22\" \
-         stroke-dasharray=\"4 3\"/>",
-        y(0.0)
-    );
-    let line: Vec<String> =
-        points.iter().map(|(b, d)| format!("{:.1},{:.1}", x(*b as f64), y(*d))).collect();
-    let _ = writeln!(
-        svg,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"#246\" stroke-width=\"1.5\"/>",
-        line.join(" ")
-    );
-    for at in &line {
-        let (x, y) = at.split_once(',').unwrap_or(("0", "0"));
-        let _ = writeln!(svg, "<circle cx=\"{x}\" cy=\"{y}\" r=\"2.2\" fill=\"#246\"/>");
+
+    fn setup(&self) -> Setup {
+        let Options { job, rate, workers, .. } = self.options;
+        let (job, checkpoint) = (job.clone(), self.checkpoint.to_owned());
+        Setup { job, rate: *rate, workers: *workers, checkpoint }
     }
-    let _ = writeln!(
-        svg,
-        "<text x=\"{left}\" y=\"{0}\">batch {first:.0}</text>\
-         <text x=\"{1}\" y=\"{0}\" text-anchor=\"end\">batch {last:.0}</text>\
-         <text x=\"{left}\" y=\"{2}\" fill=\"#666\">delay of results, ms</text>\n</svg>",
-        height - 20.0,
-        width - 16.0,
-        height - 6.0
-    );
-    svg
+
+    /// The last batch before the kill, and the one after which no more is measured.
+    fn fault(&self) -> (u64, u64) {
+        let fault = WARM + self.options.before;
+        (fault, fault + 1 + self.options.after)
+    }
+
+    /// Workers of a master that starts them are killed.
+    fn workers(
+        &self,
+        victims: usize,
+        phase: f64,
+        random: &mut SplitMix,
+    ) -> Result<(Seen, f64), Box<dyn Error>> {
+        let job = self.setup().together()?;
+        let workers = || {
+            let family = job.family().into_iter();
+            family.filter(|(name, _)| name != "master").map(|(_, pid)| pid).collect()
+        };
+        let result = self.lose(&job, workers, victims, phase, random)?;
+        job.interrupt()?;
+        job.end()?;
+        Ok(result)
+    }
+
+    /// A worker is killed that is only missed.
+    fn far(&self, phase: f64, random: &mut SplitMix) -> Result<(Seen, f64), Box<dyn Error>> {
+        let cluster = self.setup().apart()?;
+        self.lose(&cluster.master, || cluster.workers(), 1, phase, random)
+    }
+
+    fn lose(
+        &self,
+        job: &Started,
+        workers: impl Fn() -> Vec<u32>,
+        victims: usize,
+        phase: f64,
+        random: &mut SplitMix,
+    ) -> Result<(Seen, f64), Box<dyn Error>> {
+        let (fault, last) = self.fault();
+        let mut seen = Seen::default();
+        until(job, fault, &mut seen)?;
+        let (mut workers, mut killed) = (workers(), Vec::new());
+        for _ in 0..victims {
+            let left = u32::try_from(workers.len())?;
+            if left == 0 {
+                return Err("fewer workers than are to be killed".into());
+            }
+            killed.push(workers.swap_remove(random.below(left) as usize));
+        }
+        let killed_ms = wait_for_phase(&seen, phase)?;
+        killed.into_iter().try_for_each(processes::kill)?;
+        until(job, last, &mut seen)?;
+        match job.all_said().iter().any(|news| news["event"] == "recovering") {
+            true => Ok((seen, killed_ms)),
+            false => Err("nothing was recovered: the run is void".into()),
+        }
+    }
+
+    fn master(&self, phase: f64) -> Result<(Seen, f64), Box<dyn Error>> {
+        let (setup, (fault, last)) = (self.setup(), self.fault());
+        let mut cluster = setup.apart()?;
+        let mut seen = Seen::default();
+        until(&cluster.master, fault, &mut seen)?;
+        let killed_ms = wait_for_phase(&seen, phase)?;
+        let said = cluster.restart(&setup)?;
+        for news in said.iter().filter(|news| news["event"] == "batch") {
+            seen.add(shown(news)?);
+        }
+        let resumed = cluster.master.wait_for("resumed")?;
+        let number = |key: &str| resumed[key].as_u64().ok_or(format!("no {key}: {resumed}"));
+        seen.settle(number("first")?.saturating_sub(number("again")?), killed_ms);
+        until(&cluster.master, last, &mut seen)?;
+        Ok((seen, killed_ms))
+    }
+
+    fn spread(&self, value: fn(&Outcome) -> f64) -> Spread {
+        Spread::of(self.outcomes.iter().map(value).collect())
+    }
+
+    fn summary(&self) -> String {
+        let [normal, excess, again] =
+            [|o: &Outcome| o.normal.median, |o: &Outcome| o.excess_ms, |o: &Outcome| o.again_ms]
+                .map(|value| {
+                    let Spread { median, min, max } = self.spread(value);
+                    format!("{median:5.0} ms ({min:.0} to {max:.0})")
+                });
+        let aim = self.who.aim(self.checkpoint);
+        let met = self.outcomes.iter().filter(|outcome| aim.is_met(outcome)).count();
+        format!(
+            "{:6} every {:4}: normal {normal}, worst excess {excess}, results again {again}; {}: {met} of {}",
+            self.who.name(),
+            self.checkpoint,
+            aim.text(),
+            self.outcomes.len(),
+        )
+    }
+
+    /// The figure, and its data.
+    fn write(&self) -> Result<(), Box<dyn Error>> {
+        let options = self.options;
+        let data = serde_json::json!({
+            "killed": self.who.name(), "checkpoint": self.checkpoint, "job": options.job,
+            "records_per_second": options.rate, "workers": options.workers, "seed": options.seed,
+            "normal_ms": self.spread(|outcome| outcome.normal.median),
+            "excess_ms": self.spread(|outcome| outcome.excess_ms),
+            "again_ms": self.spread(|outcome| outcome.again_ms),
+            "runs": self.outcomes,
+        });
+        let file = options.out.join(format!("{}-{}", self.who.name(), self.checkpoint));
+        fs::write(file.with_extension("json"), format!("{data}\n"))?;
+        let runs: Vec<Vec<(f64, f64)>> = self
+            .outcomes
+            .iter()
+            .map(|outcome| {
+                let at = |shown: &Shown| (shown.end_ms - outcome.killed_ms) / 1e3;
+                outcome.batches.iter().map(|shown| (at(shown), shown.delay_ms)).collect()
+            })
+            .collect();
+        let normal = self.spread(|outcome| outcome.normal.median).median;
+        let aim = self.who.aim(self.checkpoint);
+        let (Aim::Excess(above) | Aim::Again(above)) = aim;
+        let at = match aim {
+            Aim::Excess(_) => normal + above,
+            Aim::Again(_) => above,
+        };
+        let figure = Figure {
+            title: &format!("{}, states saved every {}", self.who.title(), self.checkpoint),
+            runs: &runs,
+            aim: (at, &aim.text()),
+            normal,
+            span: (-10.0, options.after as f64 + 1.0),
+        };
+        fs::write(file.with_extension("svg"), figure.svg())?;
+        Ok(())
+    }
+}
+
+/// Reads what the job tells of its batches, up to that one.
+fn until(job: &Started, last: u64, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
+    while seen.last().is_none_or(|shown| shown.batch < last) {
+        seen.add(shown(&job.wait_for("batch")?)?);
+    }
+    Ok(())
+}
+
+/// What a line of the log says of a batch.
+fn shown(news: &serde_json::Value) -> Result<Shown, Box<dyn Error>> {
+    if news["batches"] != 1 {
+        return Err(format!("not every batch has a line: {news}").into());
+    }
+    let number = |key: &str| news[key].as_f64().ok_or_else(|| format!("no {key}: {news}"));
+    // To a tenth of a millisecond: nobody reads more of it.
+    let (end_ms, delay_ms) = (number("time")?, (number("delay_ms")? * 10.0).round() / 10.0);
+    Ok(Shown { batch: number("batch")? as u64, end_ms, delay_ms })
+}
+
+/// Waits for a place in the batch interval after the next one's begin; what time it is then.
+fn wait_for_phase(seen: &Seen, phase: f64) -> Result<f64, Box<dyn Error>> {
+    let last = seen.last().ok_or("no batch yet")?;
+    let at = last.end_ms + (1.0 + phase) * seen.interval_ms();
+    std::thread::sleep(Duration::from_secs_f64((at - unix_ms()).max(0.0) / 1e3));
+    Ok(unix_ms())
+}
+
+fn unix_ms() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs_f64() * 1e3
 }

@@ -86,6 +86,11 @@ impl Started {
         self.passed.take().into_iter().chain(self.news.try_iter()).collect()
     }
 
+    /// All that it says from now on, as it says it, until it ends.
+    pub(crate) fn until_its_end(&self) -> impl Iterator<Item = Value> {
+        self.news.iter()
+    }
+
     /// Waits until the job says that something has happened.
     ///
     /// # Errors
@@ -108,6 +113,11 @@ impl Started {
     /// Whether it has said meanwhile that something has happened.
     pub(crate) fn said(&self, event: &str) -> bool {
         self.news.try_iter().any(|news| news["event"] == event)
+    }
+
+    /// The process that was started.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its processes.
@@ -142,10 +152,15 @@ impl Started {
     ///
     /// # Errors
     /// When it cannot be waited for.
-    pub(crate) fn kill(mut self) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn kill(&mut self) -> Result<(), Box<dyn Error>> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// What it has said that nobody waited for, to its end.
+    pub(crate) fn rest(&self) -> Vec<Value> {
+        self.passed.take().into_iter().chain(self.news.iter()).collect()
     }
 
     /// Whether it has ended.

@@ -1,8 +1,10 @@
 //! One of four workers is slow: how long batches take, with and without second runs of late tasks.
 //!
-//! The slow worker's process is stopped and continued in turns, so that it gets a fraction of its time; the
-//! others are left alone. A batch takes from the cut of its input to its publication. The first batches of a
-//! slow worker are shown by themselves: later it has lost partitions.
+//! The slow worker's process is stopped and continued in turns, so that it gets a fraction of its time. A real hog
+//! on one worker's processor would take that from the others too, which share two cores with it here: what would
+//! be measured is a smaller machine, not a slow worker. The rhythm is shorter than a task, and kept by the clock.
+//! A batch takes from the cut of its input to its publication. The first batches with a slow worker are shown by
+//! themselves too: later it has lost partitions.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,27 +14,31 @@ use dstream_bench::runs::Spread;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::started::{Started, streams};
+use crate::usage::usage;
 
 /// Measures batches while one worker is slow.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The job.
+    /// The job; its batches are of a second.
     #[arg(long, default_value = "word_count_window")]
     job: String,
     /// Workers.
     #[arg(long, default_value_t = 4)]
     workers: u32,
-    /// Records per second.
-    #[arg(long, default_value_t = 2_000_000)]
+    /// Records per second: about half of what the machine can do, so that others can help.
+    #[arg(long, default_value_t = 1_500_000)]
     rate: u64,
     /// Partitions of every dataset.
     #[arg(long, default_value_t = 8)]
     partitions: u32,
-    /// Batches that count, of each of the three runs.
-    #[arg(long, default_value_t = 30)]
+    /// Batches that count, of each run.
+    #[arg(long, default_value_t = 20)]
     batches: usize,
+    /// Runs of each case, in turns.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
     /// For how long the slow worker is stopped, in milliseconds, and for how long it then runs.
-    #[arg(long, value_delimiter = ',', default_value = "80,20")]
+    #[arg(long, value_delimiter = ',', num_args = 2, default_values_t = [24, 8])]
     duty: Vec<u64>,
     /// How often states are saved.
     #[arg(long, default_value = "10s")]
@@ -42,79 +48,145 @@ pub(crate) struct Options {
 /// Batches at the start that do not count.
 const WARM: usize = 5;
 /// So many batches are what a slow worker costs before it has lost partitions.
-const FIRST: usize = 5;
+const FIRST: usize = 4;
+/// The time of batches, in multiples of normal, that is aimed at.
+const AIM: f64 = 1.8;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Case {
+    name: &'static str,
+    hog: bool,
+    speculate: &'static str,
+}
+
+const CASES: [Case; 3] = [
+    Case { name: "normal", hog: false, speculate: "on" },
+    Case { name: "one slow, without speculation", hog: true, speculate: "off" },
+    Case { name: "one slow, with speculation", hog: true, speculate: "on" },
+];
+
+/// Median times of batches of a run, in milliseconds.
+struct Run {
+    first: f64,
+    all: f64,
+}
 
 pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
-    let normal = one(options, "normal", false, true)?;
-    let without = one(options, "one slow, without speculation", true, false)?;
-    let with = one(options, "one slow, with speculation", true, true)?;
-    println!(
-        "with a slow worker a batch takes {:.2} x as long without speculation, {:.2} x with it",
-        without / normal,
-        with / normal
-    );
+    let mut runs: [Vec<Run>; 3] = Default::default();
+    for _ in 0..options.runs {
+        for (case, runs) in CASES.iter().zip(&mut runs) {
+            runs.push(one(options, *case)?);
+        }
+    }
+    println!();
+    for (case, own) in CASES.iter().zip(&runs) {
+        let spread = |value: fn(&Run) -> f64| Spread::of(own.iter().map(value).collect());
+        // Against the normal run of the same turn.
+        let times = |value: fn(&Run) -> f64| {
+            let pairs = runs[0].iter().zip(own);
+            Spread::of(pairs.map(|(normal, run)| value(run) / normal.all).collect())
+        };
+        let (took, all, first) =
+            (spread(|run| run.all), times(|run| run.all), times(|run| run.first));
+        println!(
+            "{:30}: a batch takes {:4.0} ms ({:.0}–{:.0}), {:.2} x normal ({:.2}–{:.2}); the first {FIRST} {:.2} x \
+             ({:.2}–{:.2})",
+            case.name,
+            took.median,
+            took.min,
+            took.max,
+            all.median,
+            all.min,
+            all.max,
+            first.median,
+            first.min,
+            first.max,
+        );
+    }
+    println!("aim: with speculation at most {AIM} x normal");
     Ok(())
 }
 
-/// The median time of a batch, in milliseconds.
-fn one(options: &Options, name: &str, slow: bool, speculate: bool) -> Result<f64, Box<dyn Error>> {
+fn one(options: &Options, case: Case) -> Result<Run, Box<dyn Error>> {
     let mut command = streams(&options.job)?;
     command.args(["--source", &format!("lines=generate://words?rate={}", options.rate)]);
     command.args(["--workers", &options.workers.to_string(), "--checkpoint", &options.checkpoint]);
     command.args(["--partitions", &options.partitions.to_string()]);
-    command.args(["--speculate", if speculate { "on" } else { "off" }]);
+    command.args(["--speculate", case.speculate]);
     let job = Started::start_with_batches(command)?;
-    let mut took = Vec::new();
-    while took.len() < WARM {
-        took.push(job.wait_for("batch")?["processing_ms"].as_f64().unwrap_or(f64::NAN));
-    }
-    took.clear();
-    let family = job.family();
-    let victim = family.iter().filter(|(name, _)| name != "master").nth(1).map(|(_, pid)| *pid);
-    let victim = victim.and_then(|pid| Pid::from_raw(pid.cast_signed())).ok_or("no worker")?;
+    batches(&job, WARM)?;
+    let mut family = job.family();
+    family.retain(|(name, _)| name != "master");
+    let second = family.get(1).map(|(_, pid)| *pid);
+    let pid = second.ok_or("there is no second worker that could be slow")?;
+    let victim = Pid::from_raw(pid.cast_signed()).ok_or("a worker without a process")?;
+    let processor = || usage(pid).map_or(0.0, |usage| usage.cpu);
+    let (begun, before) = (Instant::now(), processor());
     let over = AtomicBool::new(false);
-    let result = std::thread::scope(|scope| {
-        if slow {
+    let took = std::thread::scope(|scope| {
+        if case.hog {
             scope.spawn(|| hog(victim, &options.duty, &over));
         }
-        let result: Result<(), Box<dyn Error>> = (|| {
-            while took.len() < options.batches {
-                let batch = job.wait_for("batch")?;
-                took.push(batch["processing_ms"].as_f64().unwrap_or(f64::NAN));
-            }
-            Ok(())
-        })();
+        // What was cut before is not slow.
+        let took = batches(&job, 1).and_then(|_| batches(&job, options.batches));
         over.store(true, Ordering::Relaxed);
-        result
-    });
+        took
+    })?;
+    let share = (processor() - before) / begun.elapsed().as_secs_f64();
     let said = job.all_said();
-    result?;
     job.interrupt()?;
     let summary = job.end()?;
     let first = Spread::of(took.iter().take(FIRST).copied().collect());
     let all = Spread::of(took);
     println!(
-        "{name:30}: median {:6.0} ms ({:.0}–{:.0}); of the first {FIRST} batches {:6.0} ms; second runs {}",
-        all.median, all.min, all.max, first.median, summary["speculations"]
+        "{:30}: median {:4.0} ms ({:.0}–{:.0}), of the first {FIRST} batches {:4.0} ms; that worker had {:.0} % of a \
+         core; second runs {}",
+        case.name,
+        all.median,
+        all.min,
+        all.max,
+        first.median,
+        share * 100.0,
+        summary["speculations"]
     );
-    for news in
-        said.iter().filter(|n| ["slow", "fast_again"].contains(&n["event"].as_str().unwrap_or("")))
-    {
+    let slow = ["slow", "fast_again"];
+    for news in said.iter().filter(|news| slow.iter().any(|event| news["event"] == *event)) {
         println!("    {news}");
     }
-    Ok(all.median)
+    Ok(Run { first: first.median, all: all.median })
+}
+
+/// How long the next batches take, in milliseconds.
+fn batches(job: &Started, count: usize) -> Result<Vec<f64>, Box<dyn Error>> {
+    let mut took = Vec::new();
+    while took.len() < count {
+        let news = job.wait_for("batch")?;
+        if news["batches"] != 1 {
+            return Err(format!("not every batch has a line: {news}").into());
+        }
+        let processing = news["processing_ms"].as_f64();
+        took.push(processing.ok_or_else(|| format!("no processing_ms: {news}"))?);
+    }
+    Ok(took)
 }
 
 /// Lets a process run for a part of the time only, until it is over.
 fn hog(victim: Pid, duty: &[u64], over: &AtomicBool) {
     let [stopped, runs] =
-        [0, 1].map(|at| Duration::from_millis(duty.get(at).copied().unwrap_or(50)));
+        [0, 1].map(|at| Duration::from_millis(duty.get(at).copied().unwrap_or(10)));
+    let mut next = Instant::now();
+    let mut signal = |signal, length| {
+        // A process that is gone shows in what the job does.
+        let _ = kill_process(victim, signal);
+        // By the clock: what one turn is late the next one is shorter.
+        next += length;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    };
     let begun = Instant::now();
     while !over.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(600) {
-        // A process that is gone shows in what the job does.
-        let _ = kill_process(victim, Signal::STOP);
-        std::thread::sleep(stopped);
-        let _ = kill_process(victim, Signal::CONT);
-        std::thread::sleep(runs);
+        signal(Signal::STOP, stopped);
+        signal(Signal::CONT, runs);
     }
+    let _ = kill_process(victim, Signal::CONT);
 }

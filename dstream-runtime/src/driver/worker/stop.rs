@@ -1,8 +1,9 @@
 //! Tasks that read and are stopped on the way, because another run of them counts.
 //!
-//! A stopped task skips what it has not read, and fails: so it makes nothing, and what it made of a part of
+//! A stopped task leaves out what it has not read, and fails: so it makes nothing, and what it made of a part of
 //! its input goes no further. It is not the failure of the task; whoever stopped it knows.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,14 +47,14 @@ struct Stoppable {
 
 impl ReadRange for Stoppable {
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
-        let mut skipped = false;
-        self.data.read(&mut |piece| {
-            skipped |= self.stop.load(Ordering::Relaxed);
-            if !skipped {
-                each(piece);
-            }
-        })?;
-        match skipped {
+        // If it was stopped after its last piece, it has read everything.
+        let left_out = Cell::new(false);
+        let goes_on = || {
+            left_out.set(left_out.get() || self.stop.load(Ordering::Relaxed));
+            !left_out.get()
+        };
+        self.data.read_while(&goes_on, each)?;
+        match left_out.get() {
             false => Ok(()),
             true => Err(SourceError::Data {
                 what: "the input of a task".to_owned(),

@@ -250,10 +250,22 @@ struct Generated {
 
 impl ReadRange for Generated {
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
+        self.read_while(&|| true, each)
+    }
+
+    /// To make records takes about as long as to use them.
+    fn read_while(
+        &self,
+        goes_on: &dyn Fn() -> bool,
+        each: &mut dyn FnMut(Piece<'_>),
+    ) -> Result<(), SourceError> {
         let mut out = Vec::with_capacity(PIECE + (64 << 10));
         for range in &self.ranges {
             let mut next = range.start;
             while next < range.end {
+                if !goes_on() {
+                    return Ok(());
+                }
                 let position = next;
                 out.clear();
                 next = self.generate.append(next, range.end, &mut out);
@@ -329,6 +341,17 @@ mod tests {
             }
             assert!(together == expected);
         }
+    }
+
+    #[test]
+    fn nothing_is_made_for_who_does_not_want_it() {
+        let url = "generate://words?records=200000";
+        let mut all = source(url, Format::Text, Duration::ZERO);
+        let input = all.cut(1).unwrap().inputs.remove(0);
+        let (asked, mut pieces) = (std::cell::Cell::new(0), 0);
+        let goes_on = || asked.replace(asked.get() + 1) < 2;
+        input.data.read_while(&goes_on, &mut |_| pieces += 1).unwrap();
+        assert_eq!((asked.get(), pieces), (3, 2), "it is not asked again");
     }
 
     #[test]
