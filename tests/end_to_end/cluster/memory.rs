@@ -14,7 +14,7 @@ const MEMORY: u64 = 48 << 20;
 
 /// What a process has beside it: the program, its threads, what running tasks make, and what the allocator
 /// has not given back.
-const BESIDE: u64 = 40 << 20;
+const BESIDE: u64 = 60 << 20;
 
 /// More than there is memory for in all processes together.
 const MUCH: usize = 512 << 20;
@@ -69,7 +69,7 @@ impl Client {
 }
 
 fn line(number: usize) -> String {
-    format!("{number} {}\n", "x".repeat(1000))
+    format!("{number}{}\n", " xxxxxxxxxxxxxxxxxxx".repeat(50))
 }
 
 /// A master, two workers and a client of theirs.
@@ -101,7 +101,8 @@ fn an_output_that_is_not_read_fills_no_worker() {
     let (mut master, workers, mut client) = cluster(&dir, job);
     client.send(MUCH, &workers);
     assert!(client.sent < MUCH, "the client was never made to wait");
-    assert!(client.sent > MEMORY as usize, "nothing that had to be bounded: {}", client.sent);
+    // What a receiver may hold is a quarter of the memory, shared with those of the client library.
+    assert!(client.sent > MEMORY as usize / 8, "it waited too early: {}", client.sent);
     assert_bounded(&client);
     // Now somebody reads: everything comes out, once.
     let mut tap = Tap::on(&mut master);
@@ -125,14 +126,16 @@ fn an_output_that_is_not_read_fills_no_worker() {
 #[test]
 fn clients_that_send_more_than_is_processed_fill_no_worker() {
     let dir = Cluster::new("word_count");
-    // Each line has a word that no other has: in a debug build, counting takes longer than sending.
+    // Some words are sent faster than they are counted.
     let job = |job: Job| {
         job.sink("counts", "none:").sink("windowed", "none:").args(["--summary", "json"])
     };
     let (mut master, workers, mut client) = cluster(&dir, job);
-    client.send(4 * MEMORY as usize, &workers);
+    client.send(2 * MEMORY as usize, &workers);
     assert_bounded(&client);
     let lines = client.finish();
+    // What is still in the client's own socket at a stop was not received.
+    dir.status_with("all lines", |status| status["receivers"][0]["records"] == lines);
     dir.ask(&["stop"]).code(0);
     master.read_stdout();
     let done = master.end().code(0);

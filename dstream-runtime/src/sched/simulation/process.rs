@@ -164,7 +164,7 @@ impl Cluster {
 
     pub(super) fn tell(&mut self, worker: WorkerId, event: WorkerEvent) {
         if let WorkerEvent::Master(ToWorker::Cancel { task, .. }) = &event {
-            self.give_up(worker, *task);
+            self.give_up_sending(worker, *task);
         }
         if let Some(process) = self.processes.get_mut(&worker) {
             process.core.handle(event);
@@ -172,7 +172,7 @@ impl Cluster {
     }
 
     /// Blocks that are on their way are given up with their second run, as drivers do it (`cluster::transfers`).
-    fn give_up(&mut self, worker: WorkerId, task: TaskId) {
+    fn give_up_sending(&mut self, worker: WorkerId, task: TaskId) {
         let is_it = |message: &Message| match message {
             Message::ToPeer(from, _, ToPeer::Produced { task: of, attempt, blocks, .. }, _) => {
                 (*from, *of) == (worker, task) && is_speculative(*attempt) && !blocks.is_empty()
