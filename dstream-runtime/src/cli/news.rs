@@ -137,10 +137,7 @@ mod tests {
     fn news_of_a_master() {
         let (worker, addr) = ("w1".to_owned(), "10.0.0.2:4000".parse().unwrap());
         let joined = ClusterNews::Joined { worker, addr, cores: 1, memory: 2 << 30 };
-        assert_eq!(
-            joined.lines(),
-            ["w1 joined from 10.0.0.2:4000: 1 thread, 2.0 GiB of memory"]
-        );
+        assert_eq!(joined.lines(), ["w1 joined from 10.0.0.2:4000: 1 thread, 2.0 GiB of memory"]);
         assert_eq!(
             joined.json(),
             json!({

@@ -200,11 +200,7 @@ async fn send(
 }
 
 /// Writes blocks one after another; each is let go as soon as it is written.
-async fn write(
-    stream: &mut SendStream,
-    due: Vec<Due>,
-    progress: &Progress,
-) -> Result<(), Broken> {
+async fn write(stream: &mut SendStream, due: Vec<Due>, progress: &Progress) -> Result<(), Broken> {
     let mut together = Vec::new();
     for Due { frame, block } in due {
         let block = read(block, progress).await?;

@@ -1,6 +1,5 @@
 //! Fuzz targets: URLs of sources, inputs that another process carried here, and records as text.
 
-
 use rkyv::util::AlignedVec;
 
 use super::part::Part;

@@ -95,9 +95,8 @@ fn assert_bounded(client: &Client) {
 #[test]
 fn an_output_that_is_not_read_fills_no_worker() {
     let dir = Cluster::new("grep");
-    let job = |job: Job| {
-        job.sink("matches", "stdout:").args(["--pattern", "x", "--interval", "50ms"])
-    };
+    let job =
+        |job: Job| job.sink("matches", "stdout:").args(["--pattern", "x", "--interval", "50ms"]);
     let (mut master, workers, mut client) = cluster(&dir, job);
     client.send(MUCH, &workers);
     assert!(client.sent < MUCH, "the client was never made to wait");

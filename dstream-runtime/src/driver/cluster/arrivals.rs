@@ -30,7 +30,12 @@ impl<K, N> Default for Arrivals<K, N> {
 impl<K: Ord + Copy, N> Arrivals<K, N> {
     /// A message has come, to which `pieces` blocks belong; the message and its blocks, in order, if they
     /// are all there.
-    pub(super) fn announced(&mut self, key: K, note: N, pieces: u32) -> Option<(N, Vec<KeptBlock>)> {
+    pub(super) fn announced(
+        &mut self,
+        key: K,
+        note: N,
+        pieces: u32,
+    ) -> Option<(N, Vec<KeptBlock>)> {
         if pieces == 0 {
             return Some((note, Vec::new()));
         }

@@ -79,9 +79,8 @@ impl<T> Transfers<T> {
 
     /// Another run of a task counts.
     pub(super) fn outrun(&mut self, task: TaskId) {
-        let is_second = |errand: &Errand| {
-            errand.task == task && errand.attempt.is_some_and(is_speculative)
-        };
+        let is_second =
+            |errand: &Errand| errand.task == task && errand.attempt.is_some_and(is_speculative);
         self.under_way.retain(|(errand, _)| !is_second(errand));
     }
 

@@ -238,12 +238,7 @@ impl Process<'_> {
 }
 
 /// The stages, and how outputs are to be encoded: as on the master, which opened them.
-fn kernels(
-    setup: &JobSetup,
-    job: BuiltJob,
-    blocks: BlockStore,
-    buffers: BufferPool,
-) -> Kernels {
+fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore, buffers: BufferPool) -> Kernels {
     let setting = |(index, row)| OutputSetting {
         format: setup.formats.get(index).copied().flatten(),
         limit: print_limit(&job, index, row),

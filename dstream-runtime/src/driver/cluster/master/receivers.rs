@@ -279,7 +279,9 @@ mod tests {
     /// Who is told to listen, by source.
     fn listening(receivers: &mut Receivers) -> Vec<(u16, u32)> {
         let told = receivers.assign().into_iter();
-        told.filter(|(.., listens)| *listens).map(|(source, worker, _)| (source.0, worker.0)).collect()
+        told.filter(|(.., listens)| *listens)
+            .map(|(source, worker, _)| (source.0, worker.0))
+            .collect()
     }
 
     fn url(worker: u32) -> String {
@@ -288,7 +290,8 @@ mod tests {
 
     #[test]
     fn as_many_listen_as_are_wanted_and_streams_are_spread() {
-        let mut two = receivers(&["tcp://0.0.0.0:1?receivers=2", "tcp://0.0.0.0:2", "tcp://0.0.0.0:3"]);
+        let mut two =
+            receivers(&["tcp://0.0.0.0:1?receivers=2", "tcp://0.0.0.0:2", "tcp://0.0.0.0:3"]);
         assert_eq!(placed(&mut two, &[1]), [(0, 1), (1, 1), (2, 1)]);
         // Another one comes: nothing moves, and what was missing is there.
         assert_eq!(placed(&mut two, &[1, 2]), [(0, 2)]);
@@ -325,7 +328,8 @@ mod tests {
         for (worker, records) in [(1, 5), (2, 7), (2, 1)] {
             let taker = WorkerId(worker);
             assert!(!all.opened(SourceId(0), taker, url(worker)));
-            let receipt = Receipt { taker, number: records, copy: None, bytes: 10 * records, client: None };
+            let receipt =
+                Receipt { taker, number: records, copy: None, bytes: 10 * records, client: None };
             let how = all.register(SourceId(0), taker, receipt, records);
             assert_eq!(how, Some(Ok(Registered::Taken)));
         }

@@ -91,7 +91,12 @@ impl Inputs {
     }
 
     /// Some of it has come; the task if it waited for just that.
-    pub(super) fn arrived(&mut self, task: TaskId, piece: u32, block: KeptBlock) -> Option<RunTask> {
+    pub(super) fn arrived(
+        &mut self,
+        task: TaskId,
+        piece: u32,
+        block: KeptBlock,
+    ) -> Option<RunTask> {
         let complete = self.coming.arrived(task, piece, block);
         self.complete(task, complete)
     }
