@@ -301,6 +301,16 @@ mod tests {
     }
 
     #[test]
+    fn no_receiver_is_too_few() {
+        for (url, is_sound) in
+            [("receivers=0", false), ("receivers=two", false), ("receivers=1", true)]
+        {
+            let url = format!("tcp://0.0.0.0:1?{url}");
+            assert_eq!(PushSource::open(&url, SourceId(0)).is_ok(), is_sound, "{url}");
+        }
+    }
+
+    #[test]
     fn a_receiver_that_is_lost_or_leaves_moves_and_the_others_stay() {
         let mut all = receivers(&["http://0.0.0.0:1/views?receivers=2"]);
         assert_eq!(placed(&mut all, &[1, 2, 3, 4]), [(0, 1), (0, 2)]);
