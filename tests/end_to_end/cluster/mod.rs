@@ -12,6 +12,7 @@ mod live;
 mod losses;
 mod memory;
 mod network;
+mod post;
 mod pushed;
 mod receivers;
 mod recovery;

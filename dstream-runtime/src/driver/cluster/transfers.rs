@@ -6,8 +6,8 @@
 //!
 //! It never gives up what the owner of a task sends because another run of the task counts: the owner
 //! answers those who ask for what they miss, after a recovery above all, and nobody else would (the simulation
-//! of losses finds a job that waits for ever). The second
-//! run is needed by nobody who can ask the owner, so that one is given up.
+//! of losses finds a job that waits for ever). The second run is needed by nobody who can ask the owner, so that
+//! one is given up.
 //!
 //! Invariant: what is in here may still be needed by whoever it is sent to.
 
