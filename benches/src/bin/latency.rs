@@ -131,7 +131,7 @@ fn live(options: &Options, job: &dyn AnyJob) -> Result<(), Box<dyn Error>> {
     let batches = (options.seconds * 1_000_000 / options.interval_us.max(1)) as usize;
     let (plan, spec) = built(job)?;
     let url = format!("generate://words?rate={}", options.rate);
-    let open = OpenOptions { interval, header_default: false };
+    let open = OpenOptions { interval, ..OpenOptions::default() };
     let format = spec.sources.first().map(|source| source.format);
     let source = source::open(&url, format.ok_or("the job has no source")?, &open)?;
     let mut times = Times { stop: Some((StopHandle::new(), batches)), ..Times::default() };

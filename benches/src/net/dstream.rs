@@ -149,7 +149,7 @@ impl Pair {
         let start = Instant::now();
         self.send_ping(pushes * u64::from(together))?;
         for _ in 0..pushes {
-            self.endpoint.net().push_blocks(self.peer, &blocks)?.detach();
+            self.endpoint.net().push_blocks(self.peer, blocks.iter().cloned())?.detach();
         }
         self.answer()?;
         Ok((pushes * u64::from(together)) as f64 / start.elapsed().as_secs_f64())

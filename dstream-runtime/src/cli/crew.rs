@@ -38,7 +38,7 @@ pub(super) struct Orders {
     pub workers: u32,
     /// Threads of each that run tasks.
     pub cores: usize,
-    /// How many bytes of blocks each keeps in memory.
+    /// The memory of each, in bytes.
     pub memory: u64,
 }
 

@@ -13,7 +13,7 @@ impl Told for ClusterNews {
             }
             Self::Joined { worker, addr, cores, memory } => {
                 let (threads, memory) = (some(*cores, "thread"), bytes(*memory));
-                format!("{worker} joined from {addr}: {threads}, {memory} of memory for blocks")
+                format!("{worker} joined from {addr}: {threads}, {memory} of memory")
             }
             Self::TurnedAway { addr, why } => format!("{addr} was turned away: {why}"),
             Self::Placed { epoch, first, workers, moved } => {
@@ -137,10 +137,7 @@ mod tests {
     fn news_of_a_master() {
         let (worker, addr) = ("w1".to_owned(), "10.0.0.2:4000".parse().unwrap());
         let joined = ClusterNews::Joined { worker, addr, cores: 1, memory: 2 << 30 };
-        assert_eq!(
-            joined.lines(),
-            ["w1 joined from 10.0.0.2:4000: 1 thread, 2.0 GiB of memory for blocks"]
-        );
+        assert_eq!(joined.lines(), ["w1 joined from 10.0.0.2:4000: 1 thread, 2.0 GiB of memory"]);
         assert_eq!(
             joined.json(),
             json!({

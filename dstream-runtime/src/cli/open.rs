@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Failed;
 use super::args::{EngineArgs, Invocation, bindings};
+use crate::driver::Budget;
 use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
 use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
@@ -39,7 +40,12 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
     let params = job.params_json(matches).map_err(|error| Failed::Usage(error.to_string()))?;
     // A job in one process is built from the same text as one on a cluster, and so computes the same.
     let built = job.build_from(&params, bindings.clone()).map_err(Failed::Usage)?;
-    let (sources, pushed) = open_sources(&built, interval(plan, engine), workers)?;
+    let options = OpenOptions { interval: interval(plan, engine), ..OpenOptions::default() };
+    let options = match workers {
+        true => options,
+        false => within(options, &built, invocation.cluster.memory),
+    };
+    let (sources, pushed) = open_sources(&built, &options, workers)?;
     let sinks = open_sinks(&built)?;
     let open_dead = |source: &SourceRow| {
         let name = format!("{}.dead", source.name);
@@ -97,10 +103,16 @@ fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
 /// Sources, and which of them workers receive for if there are any.
 type Sources = (Vec<Box<dyn Source>>, Vec<Option<PushSource>>);
 
-fn open_sources(job: &BuiltJob, interval: Duration, workers: bool) -> Result<Sources, Failed> {
+/// What this process receives itself is within its memory.
+fn within(options: OpenOptions, job: &BuiltJob, memory: u64) -> OpenOptions {
+    let pushed = job.sources.iter().filter(|spec| is_pushed(&spec.url).unwrap_or(false));
+    OpenOptions { memory: Budget::new(memory).receiver(pushed.count()), ..options }
+}
+
+fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<Sources, Failed> {
     let open = |(row, spec): (&SourceRow, &SourceSpec)| {
-        let options =
-            OpenOptions { interval, header_default: matches!(spec.schema, Schema::Struct { .. }) };
+        let header_default = matches!(spec.schema, Schema::Struct { .. });
+        let options = OpenOptions { header_default, ..options.clone() };
         let opened = || -> Result<(Box<dyn Source>, Option<PushSource>), SourceError> {
             if workers && is_pushed(&spec.url)? {
                 let pushed = PushSource::open(&spec.url, row.id)?;

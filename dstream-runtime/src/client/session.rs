@@ -48,6 +48,14 @@ impl Default for SessionLimits {
     }
 }
 
+impl SessionLimits {
+    /// Where there is only so much memory for what clients send: always enough for a client or two.
+    #[must_use]
+    pub fn within(self, memory: u64) -> Self {
+        Self { memory: self.memory.min(memory.max(self.window)), ..self }
+    }
+}
+
 /// Appends that may come before one that they have overtaken.
 const AHEAD: u64 = 1 << 14;
 

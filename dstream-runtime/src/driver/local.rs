@@ -18,7 +18,7 @@ use super::report::{Observer, Savepoint, Summary};
 use super::stop::StopHandle;
 use super::worker::task::Kernels;
 use super::worker::{Asks, Queue, Worker, start_executors};
-use super::{AT_ONCE, BUFFERS_KEPT, CloseOnDrop, Event};
+use super::{AT_ONCE, Budget, CloseOnDrop, Event};
 use crate::block::BufferPool;
 use crate::exec::job::BuiltJob;
 use crate::id::{BatchSeq, WorkerId};
@@ -42,7 +42,7 @@ pub struct LocalConfig {
     pub cores: usize,
     /// How many batches may be in flight: it bounds memory, and lets input be read ahead.
     pub in_flight: u32,
-    /// How many bytes of blocks are kept in memory.
+    /// How much memory it uses for what grows with the input, in bytes.
     pub memory: u64,
     /// The directory for blocks that do not fit into memory; made when it is needed.
     pub spill: PathBuf,
@@ -105,11 +105,12 @@ pub fn run(
     let plan = job.plan;
     check(&job, inputs.len(), sinks.len())?;
     config.partitions = config.partitions.max(1);
+    let budget = Budget::new(config.memory);
     let kernels = Kernels {
         outputs: output_settings(&job, &sinks, config.preview),
         stages: job.stages,
-        buffers: BufferPool::new(BUFFERS_KEPT),
-        blocks: BlockStore::new(StoreOptions::new(config.memory, &config.spill)),
+        buffers: BufferPool::new(budget.buffers()),
+        blocks: BlockStore::new(StoreOptions::new(budget.blocks(), &config.spill)),
         partitions: config.partitions,
     };
     let dead = std::mem::take(&mut config.dead_letters);

@@ -4,6 +4,7 @@
 //! they ask for. [`run`] is the driver of a job in one process: a *master* half and a *worker* half
 //! (`master`, `worker`), put together by a loop that passes messages from one to the other.
 
+mod budget;
 pub mod cluster;
 mod error;
 mod journal;
@@ -14,6 +15,7 @@ mod report;
 mod stop;
 mod worker;
 
+pub(crate) use budget::Budget;
 pub use error::{JobError, Place, TaskFailure};
 pub use latency::Latency;
 pub use local::{LocalConfig, run};

@@ -22,6 +22,7 @@ use super::trust::{
 };
 use super::{CloseReason, Delivery, NetEvent, PeerId, SendError, connect, socket};
 use crate::block::{Block, BufferPool};
+use crate::store::KeptBlock;
 use crate::wire::{BlockHeader, Hello, Message, Refusal, Role, Session};
 
 /// Refusals and the like that wait to be taken: a flood of them must not fill the memory.
@@ -308,21 +309,23 @@ impl Net {
         header: &BlockHeader,
         block: &Block,
     ) -> Result<Transfer, SendError> {
-        self.push_blocks(peer, &[(*header, block.clone())])
+        self.push_blocks(peer, [(*header, block.clone())])
     }
 
-    /// Sends blocks, in order, on one quic_stream: those of one task, say. Large bodies are not copied.
-    /// They may overtake messages and other blocks, and these them. Whoever receives them is told
-    /// of each as it comes.
+    /// Sends blocks, in order, on one quic_stream: those of one task, say. Large bodies are not copied, and
+    /// those that have gone to a file are read when it is their turn. They may overtake messages and other
+    /// blocks, and these them. Whoever receives them is told of each as it comes.
     ///
     /// # Errors
     /// When the peer is not there, or takes no such blocks of this process.
-    pub fn push_blocks(
+    pub fn push_blocks<B: Into<KeptBlock>>(
         &self,
         peer: PeerId,
-        blocks: &[(BlockHeader, Block)],
+        blocks: impl IntoIterator<Item = (BlockHeader, B)>,
     ) -> Result<Transfer, SendError> {
         let peer = self.hub.peer(peer).ok_or(SendError::Gone)?;
+        let blocks: Vec<(BlockHeader, KeptBlock)> =
+            blocks.into_iter().map(|(header, block)| (header, block.into())).collect();
         let (from, to) = (self.hub.role(), peer.subject.role);
         if let Some((header, _)) = blocks.iter().find(|(h, _)| !h.cargo.may_go(from, to)) {
             return Err(SendError::Push { cargo: header.cargo.name(), from, to });

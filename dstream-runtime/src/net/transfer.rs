@@ -1,17 +1,21 @@
 //! Blocks on the bulk connection: what is pushed together is one quic_stream, of a `BlockHeader` frame
 //! and the block as it is, for each.
 //!
+//! The sender holds on to what its store keeps, wherever that is, and reads a block only when it is that
+//! one's turn to be written: what waits for a slow peer takes no memory beside the store's. Given up, a
+//! quic_stream is reset, and the receiver throws away the block that has come in part.
+//!
 //! The receiver makes room only for a length that a valid header of a block names, only within the
 //! budget of the peer, and copies each byte once, from the packet to its place in an aligned buffer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use quinn::{Connection, RecvStream, VarInt};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::{JoinSet, spawn_blocking, yield_now};
 
 use super::error::CANCELLED;
 use super::frames::{Broken, expect, fill};
@@ -19,7 +23,8 @@ use super::hub::Hub;
 use super::options::{BULK_STREAMS, BULK_WINDOW, CLIENT_STREAMS, CLIENT_WINDOW, STREAM_WINDOW};
 use super::peer::{Peer, room};
 use super::{CloseReason, Limits, NetEvent, PeerId, SendError};
-use crate::block::{Block, Buffer, HEADER_LEN, MAX_BODY, Preamble};
+use crate::block::{Block, Buffer, DoorError, HEADER_LEN, MAX_BODY, Preamble};
+use crate::store::KeptBlock;
 use crate::wire::{BlockHeader, Cargo, FrameKind, Role, encode};
 
 /// Gives a bulk connection the windows that a peer needs which may push blocks.
@@ -48,6 +53,8 @@ const FAILED: u8 = 2;
 struct Progress {
     cancel: Notify,
     state: AtomicU8,
+    /// Why a block could not be read from the file that it had gone to.
+    unreadable: OnceLock<DoorError>,
 }
 
 /// Blocks on their way. Dropped, they are cancelled, unless they are through or were detached.
@@ -72,10 +79,17 @@ impl Transfer {
         self.progress.state.load(Ordering::Relaxed) == DONE
     }
 
-    /// Whether they will never all get there: the peer is gone, or does not want them.
+    /// Whether they will never all get there: the peer is gone, or does not want them, or one cannot be
+    /// [read](Self::unreadable).
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.progress.state.load(Ordering::Relaxed) == FAILED
+        self.progress.state.load(Ordering::Acquire) == FAILED
+    }
+
+    /// Why one of them could not be read from the file that it had gone to, if that has happened.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<&DoorError> {
+        self.progress.unreadable.get()
     }
 }
 
@@ -110,34 +124,37 @@ impl AsRef<[u8]> for Body {
 /// Bodies up to this length are copied, so that small blocks fill packets together.
 const SMALL: usize = 8 << 10;
 
+/// So much of them is put together at most.
+const TOGETHER: usize = 256 << 10;
+
+/// A block that waits for its turn, and what announces it.
+struct Due {
+    frame: Vec<u8>,
+    block: KeptBlock,
+}
+
 /// Starts to send blocks. Their checksums are computed here, on the caller's thread.
 pub(super) fn push(
     runtime: &Handle,
     peer: &Arc<Peer>,
-    blocks: &[(BlockHeader, Block)],
+    blocks: Vec<(BlockHeader, KeptBlock)>,
 ) -> Result<Transfer, SendError> {
-    let mut parts = Vec::new();
-    let mut together = Vec::new();
+    let mut due = Vec::with_capacity(blocks.len());
     for (header, block) in blocks {
-        together.extend_from_slice(&encode(FrameKind::Block, header)?);
-        together.extend_from_slice(block.header());
-        if block.body().len() <= SMALL {
-            together.extend_from_slice(block.body());
-        } else {
-            parts.push(Bytes::from(std::mem::take(&mut together)));
-            parts.push(Bytes::from_owner(Body(block.clone())));
+        let frame = encode(FrameKind::Block, &header)?;
+        if let Some(block) = block.in_memory() {
+            let _ = block.header();
         }
+        due.push(Due { frame, block });
     }
-    if !together.is_empty() {
-        parts.push(Bytes::from(together));
-    }
-    let state = AtomicU8::new(if parts.is_empty() { DONE } else { UNDER_WAY });
-    let progress = Arc::new(Progress { cancel: Notify::new(), state });
-    if !parts.is_empty() {
+    let state = AtomicU8::new(if due.is_empty() { DONE } else { UNDER_WAY });
+    let progress = Progress { cancel: Notify::new(), state, unreadable: OnceLock::new() };
+    let progress = Arc::new(progress);
+    if !due.is_empty() {
         let (bulk, turns, shared) = (peer.bulk.clone(), peer.turns.clone(), progress.clone());
         runtime.spawn(async move {
-            let sent = send(&bulk, &turns, &mut parts, &shared.cancel).await;
-            shared.state.store(if sent.is_ok() { DONE } else { FAILED }, Ordering::Relaxed);
+            let sent = send(&bulk, &turns, due, &shared).await;
+            shared.state.store(if sent.is_ok() { DONE } else { FAILED }, Ordering::Release);
         });
     }
     Ok(Transfer { progress, detached: false })
@@ -146,9 +163,10 @@ pub(super) fn push(
 async fn send(
     bulk: &Connection,
     turns: &Semaphore,
-    parts: &mut [Bytes],
-    cancel: &Notify,
+    due: Vec<Due>,
+    progress: &Progress,
 ) -> Result<(), Broken> {
+    let cancel = &progress.cancel;
     let open = async {
         // The semaphore is never closed.
         let turn = turns.acquire().await.map_err(|_| Broken::Cancelled)?;
@@ -162,7 +180,7 @@ async fn send(
         open = open => open?,
     };
     let whole = async {
-        stream.write_all_chunks(parts).await?;
+        write(&mut stream, due, progress).await?;
         let _ = stream.finish();
         drop(turn);
         match stream.stopped().await {
@@ -179,6 +197,43 @@ async fn send(
         let _ = stream.reset(CANCELLED);
     }
     sent
+}
+
+/// Writes blocks one after another; each is let go as soon as it is written.
+async fn write(stream: &mut SendStream, due: Vec<Due>, progress: &Progress) -> Result<(), Broken> {
+    let mut together = Vec::new();
+    for Due { frame, block } in due {
+        let block = read(block, progress).await?;
+        together.extend_from_slice(&frame);
+        together.extend_from_slice(block.header());
+        if block.body().len() <= SMALL {
+            together.extend_from_slice(block.body());
+            if together.len() < TOGETHER {
+                continue;
+            }
+            stream.write_chunk(Bytes::from(std::mem::take(&mut together))).await?;
+        } else {
+            let head = Bytes::from(std::mem::take(&mut together));
+            stream.write_all_chunks(&mut [head, Bytes::from_owner(Body(block))]).await?;
+        }
+    }
+    if !together.is_empty() {
+        stream.write_chunk(Bytes::from(together)).await?;
+    }
+    Ok(())
+}
+
+/// The block, from its file if it has gone there: the disk holds up nobody else.
+async fn read(block: KeptBlock, progress: &Progress) -> Result<Block, Broken> {
+    if let Some(block) = block.in_memory() {
+        return Ok(block);
+    }
+    // It ends without an answer only if all of this process ends.
+    let read = spawn_blocking(move || block.get()).await.map_err(|_| Broken::Cancelled)?;
+    read.map_err(|error| {
+        let _ = progress.unreadable.set(error);
+        Broken::Cancelled
+    })
 }
 
 /// Takes in blocks for as long as the connection lives.

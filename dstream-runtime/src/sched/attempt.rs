@@ -27,11 +27,11 @@ pub(super) fn first_attempt(restarts: &Restarts, batch: BatchSeq, partition: Par
 }
 
 /// The number of the speculative run of a task whose own runs begin with `first`.
-pub(super) fn speculative(first: Attempt) -> Attempt {
+pub(crate) fn speculative(first: Attempt) -> Attempt {
     Attempt(first.0 | SPECULATIVE)
 }
 
 /// Whether it is the number of a run on another worker than the task's own.
-pub(super) fn is_speculative(attempt: Attempt) -> bool {
+pub(crate) fn is_speculative(attempt: Attempt) -> bool {
     attempt.0 & SPECULATIVE != 0
 }

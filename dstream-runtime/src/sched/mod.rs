@@ -30,6 +30,9 @@ pub(crate) mod testplan;
 /// what it believes.
 pub const MAX_IN_FLIGHT: u32 = 256;
 
+pub(crate) use attempt::is_speculative;
+#[cfg(test)]
+pub(crate) use attempt::speculative;
 pub use master::{MasterAction, MasterConfig, MasterCore, MasterEvent};
 pub use past::Past;
 pub use worker::{Retention, WorkerAction, WorkerCore, WorkerEvent};

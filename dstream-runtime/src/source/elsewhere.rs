@@ -116,7 +116,11 @@ fn plain_and_compressed_files() {
 
 #[test]
 fn generators() {
-    let options = OpenOptions { interval: Duration::from_secs(20), header_default: true };
+    let options = OpenOptions {
+        interval: Duration::from_secs(20),
+        header_default: true,
+        ..OpenOptions::default()
+    };
     for (url, format) in [
         ("generate://words?records=90000&batch_records=70001&seed=7", Format::Text),
         ("generate://words?records=70000&line=40", Format::Json),

@@ -1,7 +1,5 @@
 //! Fuzz targets: URLs of sources, inputs that another process carried here, and records as text.
 
-use std::time::Duration;
-
 use rkyv::util::AlignedVec;
 
 use super::part::Part;
@@ -33,7 +31,7 @@ fn urls(bytes: &[u8]) {
             return;
         }
     }
-    let options = OpenOptions { interval: Duration::from_secs(1), header_default: true };
+    let options = OpenOptions { header_default: true, ..OpenOptions::default() };
     for format in [Format::Text, Format::Csv, Format::Json] {
         match reread(text, format, &options) {
             Ok(generator) if text.starts_with("generate:") => {

@@ -61,11 +61,14 @@ pub struct OpenOptions {
     /// Whether CSV starts with a header row where the URL does not say so with `header=`: true if
     /// the record is a struct.
     pub header_default: bool,
+    /// How many bytes a receiver may hold that no batch has taken, whatever its URL says: the memory that
+    /// there is for it.
+    pub memory: u64,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), header_default: false }
+        Self { interval: Duration::from_secs(1), header_default: false, memory: u64::MAX }
     }
 }
 

@@ -110,7 +110,11 @@ fn check_url(
 
 #[test]
 fn generators() {
-    let options = OpenOptions { interval: Duration::from_millis(700), header_default: true };
+    let options = OpenOptions {
+        interval: Duration::from_millis(700),
+        header_default: true,
+        ..OpenOptions::default()
+    };
     for (url, format) in [
         ("generate://words?records=1000&batch_records=333&line=20&words=50", Format::Text),
         ("generate://page_views?records=200&rate=33&urls=50", Format::Csv),

@@ -34,6 +34,26 @@ impl KeptBlock {
     }
 }
 
+impl KeptBlock {
+    /// Its length in bytes, header included, wherever they are.
+    #[must_use]
+    pub fn byte_len(&self) -> usize {
+        match &self.0 {
+            Held::Free(block) => block.byte_len(),
+            Held::Stored(entry) => entry.byte_len(),
+        }
+    }
+
+    /// The block, if nothing has to be read for it.
+    #[must_use]
+    pub fn in_memory(&self) -> Option<Block> {
+        match &self.0 {
+            Held::Free(block) => Some(block.clone()),
+            Held::Stored(entry) => entry.in_memory(),
+        }
+    }
+}
+
 impl From<Block> for KeptBlock {
     /// A block that no store knows: its memory is on nobody's account.
     fn from(block: Block) -> Self {
@@ -100,6 +120,13 @@ impl Entry {
         match &*self.place() {
             Place::Memory(block) => Some(block.clone()),
             Place::File(_) => None,
+        }
+    }
+
+    fn byte_len(&self) -> usize {
+        match &*self.place() {
+            Place::Memory(block) => block.byte_len(),
+            Place::File(file) => file.moved.byte_len(),
         }
     }
 

@@ -61,7 +61,9 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_enum, value_name = "WHETHER")]
     pub speculate: Option<Switch>,
 
-    /// How many bytes of blocks are kept in memory; the rest is in files
+    /// How much memory a process that runs tasks uses for what grows with the input: half of it for blocks,
+    /// of which the rest is in files; a quarter for what clients have sent and no batch has taken, who wait
+    /// beyond that; the rest for buffers. Keyed states and what running tasks make are not in it
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
     pub memory: u64,
 }
@@ -138,7 +140,7 @@ const FITS: &[(&str, &[Role], &str)] = &[
     ("checkpoint", &[Local, Master], SHIPPED),
     ("from", &[Local, Master], SHIPPED),
     ("speculate", &[Local, Master], SHIPPED),
-    ("memory", &[Local, Worker], "a master holds no blocks: give it to the workers"),
+    ("memory", &[Local, Worker], "a master runs no tasks: give it to the workers"),
     ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
     ("name", &[Worker], "it is the name of a worker"),
     ("sources", &[Local, Master], SHIPPED),

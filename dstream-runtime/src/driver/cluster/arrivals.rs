@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::block::Block;
+use crate::store::KeptBlock;
 
 /// Messages (`N`) and the blocks that belong to them, by what they are for (`K`).
 ///
@@ -16,7 +16,7 @@ pub(super) struct Arrivals<K, N> {
 struct Waiting<N> {
     /// The message, and how many blocks belong to it.
     note: Option<(N, u32)>,
-    blocks: BTreeMap<u32, Block>,
+    blocks: BTreeMap<u32, KeptBlock>,
     /// Nobody wants it any more: what is still on its way is dropped when it comes.
     unwanted: bool,
 }
@@ -30,7 +30,12 @@ impl<K, N> Default for Arrivals<K, N> {
 impl<K: Ord + Copy, N> Arrivals<K, N> {
     /// A message has come, to which `pieces` blocks belong; the message and its blocks, in order, if they
     /// are all there.
-    pub(super) fn announced(&mut self, key: K, note: N, pieces: u32) -> Option<(N, Vec<Block>)> {
+    pub(super) fn announced(
+        &mut self,
+        key: K,
+        note: N,
+        pieces: u32,
+    ) -> Option<(N, Vec<KeptBlock>)> {
         if pieces == 0 {
             return Some((note, Vec::new()));
         }
@@ -40,12 +45,17 @@ impl<K: Ord + Copy, N> Arrivals<K, N> {
 
     /// A block has come; the message that it belongs to and all its blocks, in order, if they are all
     /// there.
-    pub(super) fn arrived(&mut self, key: K, piece: u32, block: Block) -> Option<(N, Vec<Block>)> {
-        self.entry(key).blocks.insert(piece, block);
+    pub(super) fn arrived(
+        &mut self,
+        key: K,
+        piece: u32,
+        block: impl Into<KeptBlock>,
+    ) -> Option<(N, Vec<KeptBlock>)> {
+        self.entry(key).blocks.insert(piece, block.into());
         self.complete(key)
     }
 
-    /// Nobody will send the rest of these.
+    /// Nobody will send the rest of these, or needs it: what has come of them is thrown away.
     pub(super) fn forget(&mut self, gone: impl Fn(&K) -> bool) {
         self.waiting.retain(|key, _| !gone(key));
     }
@@ -62,7 +72,7 @@ impl<K: Ord + Copy, N> Arrivals<K, N> {
         self.waiting.entry(key).or_insert_with(none)
     }
 
-    fn complete(&mut self, key: K) -> Option<(N, Vec<Block>)> {
+    fn complete(&mut self, key: K) -> Option<(N, Vec<KeptBlock>)> {
         let waiting = self.waiting.get(&key)?;
         let pieces = waiting.note.as_ref()?.1;
         if (waiting.blocks.len() as u64) < u64::from(pieces) {
@@ -76,7 +86,7 @@ impl<K: Ord + Copy, N> Arrivals<K, N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::BufferPool;
+    use crate::block::{Block, BufferPool};
 
     fn block(text: &str) -> Block {
         let mut buffer = BufferPool::new(0).take(text.len());
@@ -84,8 +94,9 @@ mod tests {
         Block::raw(buffer)
     }
 
-    fn texts((note, blocks): (&'static str, Vec<Block>)) -> (&'static str, Vec<String>) {
-        let text = |block: &Block| String::from_utf8(block.body().to_vec()).unwrap();
+    fn texts((note, blocks): (&'static str, Vec<KeptBlock>)) -> (&'static str, Vec<String>) {
+        let text =
+            |block: &KeptBlock| String::from_utf8(block.get().unwrap().body().to_vec()).unwrap();
         (note, blocks.iter().map(text).collect())
     }
 

@@ -26,6 +26,7 @@ use self::reopen::{Reopened, reopen};
 use self::savepoint::Savepoints;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
+use super::transfers::Transfers;
 use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
@@ -157,6 +158,7 @@ pub(super) fn serve(
             kept: BTreeSet::new(),
             fatal: None,
             arrivals: Arrivals::default(),
+            transfers: Transfers::default(),
             setup: options.setup,
             want: options.workers.max(1),
             urls,
@@ -196,6 +198,8 @@ struct Driver<'e> {
     members: Members,
     /// Reports of workers whose luggage comes beside them.
     arrivals: Arrivals<(PeerId, TaskId, Attempt), ToMaster>,
+    /// What tasks read, on its way to workers.
+    transfers: Transfers,
     setup: JobSetup,
     /// How many workers the first batch waits for.
     want: u32,
@@ -393,6 +397,7 @@ impl Driver<'_> {
     }
 
     fn gone(&mut self, peer: PeerId, why: &str) {
+        self.transfers.gone(peer);
         let Some((worker, name, was_let_go)) = self.members.remove(peer) else {
             return;
         };

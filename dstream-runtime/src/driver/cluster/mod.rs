@@ -19,6 +19,7 @@ mod raw;
 mod setup;
 mod standby;
 mod status;
+mod transfers;
 mod worker;
 
 pub(crate) use client::identity as client_identity;

@@ -26,7 +26,7 @@ pub enum ClusterNews {
         addr: SocketAddr,
         /// How many tasks it runs at a time.
         cores: u32,
-        /// How many bytes of blocks it keeps in memory.
+        /// How much memory it uses for what grows with the input, in bytes.
         memory: u64,
     },
     /// Somebody was turned away.

@@ -136,6 +136,6 @@ pub struct WorkerOptions {
     pub name: String,
     /// Number of executor threads.
     pub cores: usize,
-    /// How many bytes of blocks it keeps in memory.
+    /// How much memory it uses for what grows with the input, in bytes.
     pub memory: u64,
 }

@@ -176,9 +176,9 @@ pub struct WorkerStatus {
     pub cores: u32,
     /// Tasks of batches in flight that it has not finished.
     pub tasks: u32,
-    /// Bytes of blocks in its memory.
+    /// Bytes of blocks in its memory, and of buffers that it keeps to use them again.
     pub memory: u64,
-    /// How many they may be.
+    /// Its `--memory`.
     pub memory_limit: u64,
     /// Bytes of blocks in its files.
     pub spilled: u64,
@@ -198,8 +198,8 @@ pub struct ReceiverStatus {
     /// Where senders reach it: `tcp://HOST:PORT`, `http://HOST:PORT/PATH`, and for the client library the
     /// worker's address as `dstream://HOST:PORT`.
     pub url: String,
-    /// Records taken in.
+    /// Records that this worker has taken in.
     pub records: u64,
-    /// Bytes that are taken in, and that no batch has taken yet.
+    /// Bytes of them that no batch has taken yet.
     pub waiting: u64,
 }

@@ -34,15 +34,16 @@ use self::receipts::{Key as Receipt, Receipts};
 use self::save::Saver;
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
+use super::transfers::Transfers;
 use super::{ClusterError, JobSetup, MasterOptions, WorkerNews, WorkerOptions};
-use crate::block::{Block, BufferPool};
+use crate::block::BufferPool;
 use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
 use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Queue, Worker, start_executors};
-use crate::driver::{AT_ONCE, BUFFERS_KEPT, CloseOnDrop, Event};
+use crate::driver::{AT_ONCE, Budget, CloseOnDrop, Event};
 use crate::durable::{Durable, Saves};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
@@ -52,7 +53,7 @@ use crate::plan::Plan;
 use crate::sched::Retention;
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 use crate::source::receive;
-use crate::store::{BlockStore, Pressure, StoreOptions, StoreStats};
+use crate::store::{BlockStore, KeptBlock, Pressure, StoreOptions, StoreStats};
 
 /// How long a worker that may go waits for what it has sent to arrive.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -76,6 +77,9 @@ pub(super) fn serve(
     let mut bind = BindOptions::new(identity, plan.hash);
     (bind.addr, bind.public) = (options.listen, options.public);
     bind.bulk_port = options.bulk_port;
+    let budget = Budget::new(options.memory);
+    bind.pool = BufferPool::new(budget.arriving());
+    bind.limits.untaken_blocks = budget.untaken(bind.limits.untaken_blocks);
     let pool = bind.pool.clone();
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.
@@ -84,7 +88,7 @@ pub(super) fn serve(
     for warning in endpoint.warnings() {
         log(WorkerNews::Warning(warning.to_string()));
     }
-    let blocks = BlockStore::new(StoreOptions::new(options.memory, &options.spill));
+    let blocks = BlockStore::new(StoreOptions::new(budget.blocks(), &options.spill));
     let net = endpoint.net();
     let process = Process { plan, build, options, log, pool, blocks, net, sender, events };
     let mut kept = None;
@@ -153,9 +157,14 @@ impl Process<'_> {
             log(WorkerNews::Warning(text));
         }
         let job = (self.build)(&setup).map_err(|why| ClusterError::Setup { why })?;
-        let inputs = Inputs::new(&job, &setup)?;
+        let mut inputs = Inputs::new(&job, &setup)?;
         let offers = inputs.offers()?;
-        let kernels = kernels(&setup, job, self.blocks.clone());
+        let budget = Budget::new(options.memory);
+        let receiver = budget.receiver(offers.len());
+        inputs.receive_within(receiver);
+        let limits = SessionLimits::default().within(receiver);
+        let buffers = BufferPool::new(budget.buffers());
+        let kernels = kernels(&setup, job, self.blocks.clone(), buffers);
         let queue = Queue::default();
         std::thread::scope(|scope| {
             let _close = CloseOnDrop(&queue);
@@ -179,8 +188,8 @@ impl Process<'_> {
             let kept = kept.unwrap_or_else(|| Kept {
                 receivers: BTreeMap::new(),
                 receiving: BTreeSet::new(),
-                sessions: Sessions::new(offers, SessionLimits::default()),
-                receipts: Receipts::new(id),
+                sessions: Sessions::new(offers, limits),
+                receipts: Receipts::new(id).within(receiver),
             });
             let mut driver = Driver {
                 kernels: &kernels,
@@ -210,8 +219,9 @@ impl Process<'_> {
                 wanted: Wanted::new(id),
                 met: BTreeSet::new(),
                 moving: Vec::new(),
+                transfers: Transfers::default(),
                 epoch: Epoch(0),
-                load: StoreStats::default(),
+                load: (0, 0),
                 stuck: false,
                 every: welcome.heartbeat,
                 heard: Instant::now(),
@@ -228,7 +238,7 @@ impl Process<'_> {
 }
 
 /// The stages, and how outputs are to be encoded: as on the master, which opened them.
-fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore) -> Kernels {
+fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore, buffers: BufferPool) -> Kernels {
     let setting = |(index, row)| OutputSetting {
         format: setup.formats.get(index).copied().flatten(),
         limit: print_limit(&job, index, row),
@@ -237,7 +247,7 @@ fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore) -> Kernels {
     Kernels {
         outputs: job.plan.outputs.iter().enumerate().map(setting).collect(),
         stages: job.stages,
-        buffers: BufferPool::new(BUFFERS_KEPT),
+        buffers,
         blocks,
         partitions: setup.partitions.max(1),
     }
@@ -276,7 +286,7 @@ struct Driver<'e> {
     /// Messages of other workers and their blocks.
     arrivals: Arrivals<(PeerId, Key), (ToPeer, Vec<Place>)>,
     /// What other workers said of an epoch whose placement has not been taken in yet.
-    early: Vec<(ToPeer, Vec<Place>, Vec<Block>)>,
+    early: Vec<(ToPeer, Vec<Place>, Vec<KeptBlock>)>,
     /// Who is to hear of what happens here, for receivers.
     sender: Sender<Event>,
     receivers: BTreeMap<SourceId, receive::Receiver>,
@@ -297,10 +307,12 @@ struct Driver<'e> {
     met: BTreeSet<WorkerId>,
     /// State on its way to other workers.
     moving: Vec<Transfer>,
+    /// What tasks made, on its way to other workers and the master.
+    transfers: Transfers,
     /// The newest placement or recovery that was taken in.
     epoch: Epoch,
-    /// What the master was told of the blocks that are kept here.
-    load: StoreStats,
+    /// What the master was told of the memory that blocks and buffers take here, and of the blocks in files.
+    load: (u64, u64),
     /// It was said that blocks cannot be moved to files.
     stuck: bool,
     every: Duration,
@@ -410,10 +422,12 @@ impl Driver<'_> {
             let why = format!("it was silent for {} ms", silent.as_millis());
             self.over.get_or_insert(Over::MasterGone { why });
         }
-        let load = self.kernels.blocks.stats();
+        let StoreStats { memory, spilled, .. } = self.kernels.blocks.stats();
+        let buffers = self.kernels.buffers.kept() + self.pool.kept();
+        let load = (memory + buffers as u64, spilled);
         if load != self.load {
             self.load = load;
-            let (memory, spilled) = (load.memory, load.spilled);
+            let (memory, spilled) = load;
             self.tell_master(&WorkerNote::Load { memory, spilled });
         }
         if let Pressure::Stuck(why) = self.kernels.blocks.pressure()
@@ -421,7 +435,7 @@ impl Driver<'_> {
         {
             (self.log)(WorkerNews::Warning(why.to_string()));
         }
-        self.moving.retain(|transfer| !transfer.is_done() && !transfer.has_failed());
+        self.tidy_transfers();
         self.colleagues.reconnect(&self.net);
         self.give_up_wanted();
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::block::{Block, BufferPool, Bytes, RowsBuilder};
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId};
 use crate::sched::message::ToPeer;
+use crate::store::{BlockStore, StoreOptions};
 use crate::wire::{BlockHeader, Cargo};
 
 fn task() -> TaskId {
@@ -177,14 +178,14 @@ fn blocks_pushed_together_arrive_in_order() {
     // Small ones, which travel together, between large ones, which do not.
     let sizes = [10, 9000, 100, 1 << 20, 5, 5, 5, 3 << 20, 9 << 20, 20_000, 5 << 20, 6];
     let blocks: Vec<_> = (0..).zip(sizes).map(|(n, len)| (header(n), block(len, 7))).collect();
-    let transfer = one.net().push_blocks(to_two, &blocks).unwrap();
+    let transfer = one.net().push_blocks(to_two, blocks.clone()).unwrap();
     for (header, block) in &blocks {
         let (h, b) = received(&two);
         assert_eq!(h, *header);
         assert!(b.body() == block.body());
     }
     assert!(!transfer.has_failed());
-    let nothing = one.net().push_blocks(to_two, &[]).unwrap();
+    let nothing = one.net().push_blocks::<Block>(to_two, []).unwrap();
     assert!(nothing.is_done());
 }
 
@@ -197,7 +198,7 @@ fn blocks_that_are_cancelled_together_end_at_the_one_under_way() {
     let (to_two, _) = one.meet(&two);
     let large = block(40 << 20, 1);
     let many: Vec<_> = (0..10).map(|n| (header(n), large.clone())).collect();
-    let transfer = one.net().push_blocks(to_two, &many).unwrap();
+    let transfer = one.net().push_blocks(to_two, many).unwrap();
     let first = two.events.recv_timeout(DEADLINE).unwrap();
     // The second waits until the first is taken; by then nobody wants it any more.
     transfer.cancel();
@@ -209,6 +210,77 @@ fn blocks_that_are_cancelled_together_end_at_the_one_under_way() {
     }
     assert!(seen < 10, "{seen} of 10 got through");
     assert_eq!(one.net().stats().peers, 1);
+}
+
+#[test]
+fn of_a_block_that_is_cancelled_on_its_way_nothing_stays() {
+    let world = World::new();
+    let mut options = world.options(Role::Worker, "w2");
+    // Room for one of the blocks: what a cancelled one had is given back, or nothing follows.
+    options.limits.untaken_blocks = 0;
+    let (one, two) = (world.node(Role::Worker, "w1"), Node::bind(options));
+    let (to_two, _) = one.meet(&two);
+    let (large, small) = (block(crate::block::MAX_BODY - (1 << 20), 1), block(1000, 2));
+    let mut cut = 0;
+    // By the time that the first is here the other one has begun, and takes far longer than a reset: whether
+    // that was in time is seen by what comes.
+    for round in 0..10 {
+        let pair = [(header(3 * round), small.clone()), (header(3 * round + 1), large.clone())];
+        let transfer = one.net().push_blocks(to_two, pair).unwrap();
+        assert_eq!(received(&two).0, header(3 * round));
+        transfer.cancel();
+        one.net().push_block(to_two, &header(3 * round + 2), &small).unwrap().detach();
+        let mut came = Vec::new();
+        while came.last() != Some(&header(3 * round + 2)) {
+            came.push(received(&two).0);
+        }
+        cut += usize::from(came.len() == 1);
+    }
+    assert!(cut > 0, "every block came in spite of being cancelled");
+    // Room for all of one, and no complaint.
+    one.net().push_block(to_two, &header(99), &large).unwrap().detach();
+    assert_eq!(received(&two).0, header(99));
+    assert_eq!(one.net().stats().peers, 1);
+}
+
+#[test]
+fn blocks_that_wait_for_a_slow_peer_are_within_the_bound_of_their_store() {
+    const BLOCKS: u32 = 40;
+    const SIZE: usize = 4 << 20;
+    let world = World::new();
+    let mut options = world.options(Role::Worker, "w2");
+    options.limits.untaken_blocks = 0; // The least there can be: 64 MiB.
+    let (one, two) = (world.node(Role::Worker, "w1"), Node::bind(options));
+    let (to_two, _) = one.meet(&two);
+    let dir = tempfile::tempdir().unwrap();
+    let store = BlockStore::new(StoreOptions::new(2 * SIZE as u64, dir.path()));
+    // One for each, so that it has its buffer again as soon as that is free.
+    let pools: Vec<_> = (0..BLOCKS).map(|_| BufferPool::new(usize::MAX)).collect();
+    let bytes = |n: u32| n.to_le_bytes().repeat(SIZE / 4 - 100);
+    let transfers: Vec<_> = (0..BLOCKS)
+        .map(|n| {
+            let mut buffer = pools[n as usize].take(SIZE);
+            buffer.bytes_mut().extend_from_slice(&bytes(n));
+            let kept = store.keep(Block::raw(buffer));
+            let transfer = one.net().push_blocks(to_two, [(header(n), kept)]).unwrap();
+            // Now and then the store has time to move some to its file.
+            store.make_room();
+            transfer
+        })
+        .collect();
+    // Sixteen of them can be there, and two are being sent. Whatever has gone to the file is free: nobody
+    // holds it only because it is to be sent.
+    assert!(store.stats().memory <= 2 * SIZE as u64);
+    let free = pools.iter().filter(|pool| pool.kept() > 0).count();
+    assert!(free >= 32, "{free} of {BLOCKS} are free");
+    let mut seen = vec![false; BLOCKS as usize];
+    for _ in 0..BLOCKS {
+        let NetEvent::Block { header: h, bytes: got, .. } = two.next() else { panic!("no block") };
+        let got = Block::open_raw(got).unwrap();
+        assert!(got.raw_bytes().unwrap() == bytes(h.piece));
+        assert!(!std::mem::replace(&mut seen[h.piece as usize], true));
+    }
+    assert!(transfers.iter().all(|transfer| transfer.unreadable().is_none()));
 }
 
 #[test]

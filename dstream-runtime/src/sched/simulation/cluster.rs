@@ -170,6 +170,8 @@ pub(super) struct Cluster {
     /// The tasks that were to run on another worker too.
     pub(super) twice: BTreeSet<TaskId>,
     pub(super) cancelled: u32,
+    /// What was on its way of second runs when another one counted.
+    pub(super) given_up: u32,
     pub(super) helpers_lost: u32,
     pub(super) losses: u32,
     pub(super) zombies: u32,
@@ -260,6 +262,7 @@ impl Cluster {
             lost: BTreeSet::new(),
             twice: BTreeSet::new(),
             cancelled: 0,
+            given_up: 0,
             helpers_lost: 0,
             losses: 0,
             zombies: 0,
@@ -313,9 +316,9 @@ impl Cluster {
         }
         let at = self.seed.below(choices as u64) as usize;
         if let Some(worker) = told.get(at) {
-            let process = self.processes.get_mut(worker).unwrap();
+            let (worker, process) = (*worker, self.processes.get_mut(worker).unwrap());
             let message = process.told.pop_front().unwrap();
-            process.core.handle(WorkerEvent::Master(message));
+            self.tell(worker, WorkerEvent::Master(message));
             return true;
         }
         let message = self.network.any().swap_remove(at - told.len());

@@ -81,6 +81,7 @@ fn plain() -> &'static Plan {
 #[test]
 fn what_is_published_is_the_same_whoever_is_lost() {
     let (mut losses, mut zombies, mut again, mut loads) = (0, 0, 0, 0);
+    let mut given_up = 0;
     for (name, plan) in plans() {
         for seed in 1..=seeds(400) {
             let cluster = told(name, seed, || run(plan, seed));
@@ -88,13 +89,17 @@ fn what_is_published_is_the_same_whoever_is_lost() {
             zombies += cluster.zombies;
             again += cluster.again;
             loads += cluster.loads;
+            given_up += cluster.given_up;
         }
     }
     // Otherwise nothing of it was tested.
+    assert!(given_up > 0);
     for (what, count) in
         [("losses", losses), ("zombies", zombies), ("run again", again), ("loaded", loads)]
     {
         assert!(count > 100, "{what}: {count}");
     }
-    eprintln!("losses {losses}, zombies {zombies}, run again {again}, loaded {loads}");
+    eprintln!(
+        "losses {losses}, zombies {zombies}, run again {again}, loaded {loads}, given up {given_up}"
+    );
 }

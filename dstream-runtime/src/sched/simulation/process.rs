@@ -7,6 +7,7 @@ use super::cluster::{Cluster, Message, has_output};
 use super::outside::Outside;
 use super::reference::{State, content, result};
 use crate::id::*;
+use crate::sched::attempt::is_speculative;
 use crate::sched::message::*;
 use crate::sched::worker::RunTask;
 use crate::sched::*;
@@ -162,8 +163,24 @@ impl Cluster {
     }
 
     pub(super) fn tell(&mut self, worker: WorkerId, event: WorkerEvent) {
+        if let WorkerEvent::Master(ToWorker::Cancel { task, .. }) = &event {
+            self.give_up_sending(worker, *task);
+        }
         if let Some(process) = self.processes.get_mut(&worker) {
             process.core.handle(event);
+        }
+    }
+
+    /// Blocks that are on their way are given up with their second run, as drivers do it (`cluster::transfers`).
+    fn give_up_sending(&mut self, worker: WorkerId, task: TaskId) {
+        let is_it = |message: &Message| match message {
+            Message::ToPeer(from, _, ToPeer::Produced { task: of, attempt, blocks, .. }, _) => {
+                (*from, *of) == (worker, task) && is_speculative(*attempt) && !blocks.is_empty()
+            }
+            _ => false,
+        };
+        while self.network.withdraw(is_it) {
+            self.given_up += 1;
         }
     }
 

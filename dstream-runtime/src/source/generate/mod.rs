@@ -307,7 +307,12 @@ mod tests {
     use crate::source::open;
 
     fn source(url: &str, format: Format, interval: Duration) -> Box<dyn Source> {
-        open(url, format, &OpenOptions { interval, header_default: false }).unwrap()
+        open(
+            url,
+            format,
+            &OpenOptions { interval, header_default: false, ..OpenOptions::default() },
+        )
+        .unwrap()
     }
 
     fn cut(source: &mut dyn Source, partitions: usize) -> (Vec<(u64, u64)>, String, bool) {

@@ -228,6 +228,12 @@ impl Book {
         self.waiting().map(|waiting| waiting.bytes).sum()
     }
 
+    /// Of what one worker has received.
+    pub(super) fn waiting_bytes_of(&self, taker: WorkerId) -> u64 {
+        let taker = self.takers.get(&taker);
+        taker.map_or(0, |taker| taker.waiting.values().map(|waiting| waiting.bytes).sum())
+    }
+
     /// Whether something may still come of it: also what clients were told by another master is safe, and
     /// this one has not heard of.
     pub(super) fn is_open(&self) -> bool {

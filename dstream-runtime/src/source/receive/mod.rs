@@ -192,6 +192,15 @@ pub(super) struct Sizes {
     pub(super) max_line: usize,
 }
 
+/// A stream has so many receivers at most.
+const MOST_RECEIVERS: u64 = 1 << 10;
+
+/// How many workers are to listen, as the URL says: where the job runs in one process, it alone does.
+pub(super) fn receivers(url: &SourceUrl) -> Result<usize, SourceError> {
+    let receivers = url.count("receivers", 1, MOST_RECEIVERS)?.unwrap_or(1);
+    Ok(usize::try_from(receivers).unwrap_or(usize::MAX))
+}
+
 const BUFFER: u64 = 64 << 20;
 const MAX_LINE: u64 = 16 << 20;
 
@@ -211,6 +220,13 @@ impl Sizes {
         }
         let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Self { buffer: size(buffer), max_line: size(max_line) })
+    }
+
+    /// Holds no more than there is memory for, whatever the URL says, but always so much as one line, and as
+    /// `least`.
+    pub(super) fn within(self, memory: u64, least: usize) -> Self {
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+        Self { buffer: self.buffer.min(memory.max(self.max_line).max(least)), ..self }
     }
 
     /// Refuses what does not fit into a block.

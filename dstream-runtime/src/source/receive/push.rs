@@ -63,6 +63,7 @@ pub enum Registered {
 pub struct PushSource {
     source: SourceId,
     on_error: OnError,
+    receivers: usize,
     book: Arc<Mutex<Book>>,
 }
 
@@ -76,7 +77,14 @@ impl PushSource {
         if !super::SCHEMES.contains(&url.scheme()) {
             return Err(url.fail(unknown("scheme of a receiver", url.scheme(), super::SCHEMES)));
         }
-        Ok(Self { source, on_error: url.policy()?.on_error, book: Arc::default() })
+        let (on_error, receivers) = (url.policy()?.on_error, super::receivers(&url)?);
+        Ok(Self { source, on_error, receivers, book: Arc::default() })
+    }
+
+    /// On how many workers the address of the URL is to be listened on, if there are so many.
+    #[must_use]
+    pub fn receivers(&self) -> usize {
+        self.receivers
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -151,6 +159,12 @@ impl PushSource {
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.book().waiting_bytes()
+    }
+
+    /// The same, of what one worker has received.
+    #[must_use]
+    pub fn waiting_of(&self, taker: WorkerId) -> u64 {
+        self.book().waiting_bytes_of(taker)
     }
 }
 

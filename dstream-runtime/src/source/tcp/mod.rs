@@ -24,7 +24,7 @@ use super::url::SourceUrl;
 use super::{Cut, OnError, OpenOptions, Source, SourceError};
 use crate::record::Format;
 
-const OPTIONS: &[&str] = &["buffer", "max_line", "header", "on_error", "on_panic"];
+const OPTIONS: &[&str] = &["buffer", "max_line", "receivers", "header", "on_error", "on_panic"];
 
 /// An input is about as large: small enough for a batch of a second to keep several cores busy.
 pub(super) const SPLIT: u64 = 256 << 10;
@@ -110,8 +110,10 @@ pub(super) fn open(
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
     url.allow(OPTIONS)?;
+    receive::receivers(url)?;
     let (header, on_error) = (url.header(format, options)?, url.policy()?.on_error);
-    let Listening { listener, address, shared } = Listening::at(url, Sizes::of(url)?, header)?;
+    let sizes = Sizes::of(url)?.within(options.memory, 0);
+    let Listening { listener, address, shared } = Listening::at(url, sizes, header)?;
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = accept::start(listener, shared.clone(), watched, None)
         .map_err(|error| receive::cannot_listen(url.place(), error))?;
@@ -127,8 +129,9 @@ pub(super) fn receiver(
 ) -> Result<Receiver, SourceError> {
     url.allow(OPTIONS)?;
     url.policy()?;
+    receive::receivers(url)?;
     let header = url.header(format, options)?;
-    let sizes = Sizes::of(url)?.in_blocks(url)?;
+    let sizes = Sizes::of(url)?.in_blocks(url)?.within(options.memory, 0);
     let Listening { listener, address, shared } = Listening::at(url, sizes, header)?;
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = accept::start(listener, shared, watched, Some(deliver))

@@ -16,6 +16,7 @@ use crate::sched::master::Standing;
 use crate::sched::message::ToMaster;
 use crate::sched::status::MemberStatus;
 use crate::source::receive::{Receipt, Registered};
+use crate::store::KeptBlock;
 use crate::wire::{Cargo, MessageKind, Received, Role};
 
 impl Driver<'_> {
@@ -183,11 +184,12 @@ impl Driver<'_> {
         }
     }
 
-    fn done(&mut self, peer: PeerId, complete: Option<(ToMaster, Vec<Block>)>) {
+    fn done(&mut self, peer: PeerId, complete: Option<(ToMaster, Vec<KeptBlock>)>) {
         let (Some((message, blocks)), Some(worker)) = (complete, self.members.worker(peer)) else {
             return;
         };
-        match raw::whole(&blocks) {
+        let blocks = blocks.iter().map(KeptBlock::get).collect::<Result<Vec<_>, _>>();
+        match blocks.as_deref().map_err(|error| *error).and_then(raw::whole) {
             Ok(bytes) => self.unpack(peer, worker, message, &bytes),
             Err(error) => self.net.accuse(peer, &error.to_string()),
         }

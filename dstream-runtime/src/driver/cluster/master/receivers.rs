@@ -1,8 +1,8 @@
 //! Which worker receives what is pushed for which source.
 //!
 //! Clients of the library may send to any worker that owns partitions. The address that the source's own
-//! URL names is listened on by one of them; sources are spread over workers. That moves when its worker
-//! leaves or is lost.
+//! URL names is listened on by one of them, or by as many as its option `receivers` says, as far as there are
+//! so many; sources are spread over workers. A receiver moves when its worker leaves or is lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,15 +23,30 @@ struct Pushed {
     source: PushSource,
     /// Who receives, or was told to.
     at: BTreeMap<WorkerId, At>,
-    /// Records registered.
-    records: u64,
 }
 
+#[derive(Default)]
 struct At {
     /// Whether it listens at the source's own address.
     listens: bool,
     /// Where that is, once it does.
     url: Option<String>,
+    /// Records registered that it has received.
+    records: u64,
+}
+
+impl Pushed {
+    /// How many listen at the source's own address, or were told to.
+    fn listening(&self) -> usize {
+        self.at.values().filter(|at| at.listens).count()
+    }
+
+    /// Of something that a worker has received.
+    fn count(&mut self, taker: WorkerId, records: u64) {
+        if let Some(at) = self.at.get_mut(&taker) {
+            at.records += records;
+        }
+    }
 }
 
 /// A receiver, for people.
@@ -39,15 +54,16 @@ pub(super) struct Seen<'r> {
     pub(super) source: SourceId,
     pub(super) worker: WorkerId,
     pub(super) url: &'r str,
+    /// Taken in by this worker.
     pub(super) records: u64,
-    /// Bytes that no batch has taken yet.
+    /// Bytes of it that no batch has taken yet.
     pub(super) waiting: u64,
 }
 
 impl Receivers {
     /// Of these sources, those that are not pushed left out.
     pub(super) fn new(pushed: Vec<Option<PushSource>>) -> Self {
-        let fresh = |source| Pushed { source, at: BTreeMap::new(), records: 0 };
+        let fresh = |source| Pushed { source, at: BTreeMap::new() };
         let sources = pushed.into_iter().map(|source| source.map(fresh)).collect();
         Self { sources, owners: BTreeSet::new(), leaving: BTreeSet::new(), oldest: BatchSeq(0) }
     }
@@ -93,17 +109,20 @@ impl Receivers {
         for (id, pushed) in self.sources.iter_mut().enumerate() {
             let Some(pushed) = pushed else { continue };
             let source = SourceId(id as u16);
-            if !pushed.at.values().any(|at| at.listens) {
-                let least = load.iter_mut().min_by_key(|(worker, load)| (**load, **worker));
-                if let Some((worker, load)) = least {
-                    *load += 1;
-                    pushed.at.insert(*worker, At { listens: true, url: None });
-                    assigned.push((source, *worker, true));
-                }
+            let listens = |at: &BTreeMap<WorkerId, At>, worker: &WorkerId| {
+                at.get(worker).is_some_and(|at| at.listens)
+            };
+            for _ in pushed.listening()..pushed.source.receivers() {
+                let free = load.iter_mut().filter(|(worker, _)| !listens(&pushed.at, worker));
+                let least = free.min_by_key(|(worker, load)| (**load, **worker));
+                let Some((worker, load)) = least else { break };
+                *load += 1;
+                pushed.at.entry(*worker).or_default().listens = true;
+                assigned.push((source, *worker, true));
             }
             for worker in &able {
                 if !pushed.at.contains_key(worker) {
-                    pushed.at.insert(*worker, At { listens: false, url: None });
+                    pushed.at.insert(*worker, At::default());
                     assigned.push((source, *worker, false));
                 }
             }
@@ -114,13 +133,15 @@ impl Receivers {
     }
 
     /// A receiver listens: one that was told to, or was open when there was another master. Whether it is to
-    /// be closed, since another one listens.
+    /// be closed, since others listen, as many as are wanted.
     pub(super) fn opened(&mut self, source: SourceId, worker: WorkerId, url: String) -> bool {
         let Some(pushed) = self.get(source) else { return false };
-        if pushed.at.iter().any(|(other, at)| *other != worker && at.listens) {
+        let is_known = pushed.at.get(&worker).is_some_and(|at| at.listens);
+        if !is_known && pushed.listening() >= pushed.source.receivers() {
             return true;
         }
-        pushed.at.insert(worker, At { listens: true, url: Some(url) });
+        let at = pushed.at.entry(worker).or_default();
+        (at.listens, at.url) = (true, Some(url));
         pushed.source.opened(worker);
         false
     }
@@ -145,7 +166,7 @@ impl Receivers {
         let pushed = self.get(source)?;
         let how = pushed.source.reclaim(receipt, worker);
         if how == Registered::Taken {
-            pushed.records += records;
+            pushed.count(receipt.taker, records);
         }
         Some(how)
     }
@@ -166,7 +187,7 @@ impl Receivers {
         let pushed = self.get(source)?;
         let how = pushed.source.register(Receipt { taker: worker, ..receipt });
         if how == Ok(Registered::Taken) {
-            pushed.records += records;
+            pushed.count(worker, records);
         }
         Some(how)
     }
@@ -233,10 +254,96 @@ impl Receivers {
                     source,
                     worker: *worker,
                     url: at.url.as_deref()?,
-                    records: pushed.records,
-                    waiting: pushed.source.waiting(),
+                    records: at.records,
+                    waiting: pushed.source.waiting_of(*worker),
                 })
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receivers(urls: &[&str]) -> Receivers {
+        let open = |(id, url): (usize, &&str)| PushSource::open(url, SourceId(id as u16)).ok();
+        Receivers::new(urls.iter().enumerate().map(open).collect())
+    }
+
+    fn placed(receivers: &mut Receivers, workers: &[u32]) -> Vec<(u16, u32)> {
+        receivers.placed(&workers.iter().copied().map(WorkerId).collect::<Vec<_>>());
+        listening(receivers)
+    }
+
+    /// Who is told to listen, by source.
+    fn listening(receivers: &mut Receivers) -> Vec<(u16, u32)> {
+        let told = receivers.assign().into_iter();
+        told.filter(|(.., listens)| *listens)
+            .map(|(source, worker, _)| (source.0, worker.0))
+            .collect()
+    }
+
+    fn url(worker: u32) -> String {
+        format!("tcp://10.0.0.{worker}:9000")
+    }
+
+    #[test]
+    fn as_many_listen_as_are_wanted_and_streams_are_spread() {
+        let mut two =
+            receivers(&["tcp://0.0.0.0:1?receivers=2", "tcp://0.0.0.0:2", "tcp://0.0.0.0:3"]);
+        assert_eq!(placed(&mut two, &[1]), [(0, 1), (1, 1), (2, 1)]);
+        // Another one comes: nothing moves, and what was missing is there.
+        assert_eq!(placed(&mut two, &[1, 2]), [(0, 2)]);
+        assert_eq!(placed(&mut two, &[1, 2, 3]), []);
+        let mut spread = receivers(&["tcp://0.0.0.0:1?receivers=2", "tcp://0.0.0.0:2"]);
+        assert_eq!(placed(&mut spread, &[1, 2, 3]), [(0, 1), (0, 2), (1, 3)]);
+    }
+
+    #[test]
+    fn no_receiver_is_too_few() {
+        for (url, is_sound) in
+            [("receivers=0", false), ("receivers=two", false), ("receivers=1", true)]
+        {
+            let url = format!("tcp://0.0.0.0:1?{url}");
+            assert_eq!(PushSource::open(&url, SourceId(0)).is_ok(), is_sound, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_is_lost_or_leaves_moves_and_the_others_stay() {
+        let mut all = receivers(&["http://0.0.0.0:1/views?receivers=2"]);
+        assert_eq!(placed(&mut all, &[1, 2, 3, 4]), [(0, 1), (0, 2)]);
+        for worker in [1, 2] {
+            assert!(!all.opened(SourceId(0), WorkerId(worker), url(worker)));
+        }
+        // One that was open with another master is one too many.
+        assert!(all.opened(SourceId(0), WorkerId(3), url(3)));
+        all.gone(WorkerId(1));
+        assert_eq!(listening(&mut all), [(0, 3)]);
+        assert!(!all.opened(SourceId(0), WorkerId(3), url(3)));
+        // One that leaves goes on until it has received everything.
+        assert!(all.drains(WorkerId(2)));
+        assert_eq!(listening(&mut all), []);
+        all.closed(SourceId(0), WorkerId(2));
+        assert_eq!(listening(&mut all), [(0, 4)]);
+        let seen: Vec<_> = all.seen().map(|seen| (seen.worker.0, seen.url.to_owned())).collect();
+        assert_eq!(seen, [(3, url(3))]);
+    }
+
+    #[test]
+    fn what_was_received_is_counted_where_it_was() {
+        let mut all = receivers(&["tcp://0.0.0.0:1?receivers=2"]);
+        placed(&mut all, &[1, 2]);
+        for (worker, records) in [(1, 5), (2, 7), (2, 1)] {
+            let taker = WorkerId(worker);
+            assert!(!all.opened(SourceId(0), taker, url(worker)));
+            let receipt =
+                Receipt { taker, number: records, copy: None, bytes: 10 * records, client: None };
+            let how = all.register(SourceId(0), taker, receipt, records);
+            assert_eq!(how, Some(Ok(Registered::Taken)));
+        }
+        let seen: Vec<_> = all.seen().map(|s| (s.worker.0, s.records, s.waiting)).collect();
+        assert_eq!(seen, [(1, 5, 50), (2, 8, 80)]);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::{Driver, GRACE};
 use crate::driver::cluster::ClusterNews;
 use crate::driver::cluster::note::MasterNote;
+use crate::driver::cluster::transfers::Errand;
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, TaskId, WorkerId};
 use crate::net::{PeerId, SendError};
 use crate::plan::StageRow;
@@ -17,6 +18,9 @@ impl Driver<'_> {
     pub(super) fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
         if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message {
             self.forget_takers(*oldest);
+            if self.transfers.over(*oldest) {
+                self.forget_arrivals();
+            }
         }
         let Some(peer) = self.members.peer(worker) else { return };
         match message {
@@ -49,6 +53,10 @@ impl Driver<'_> {
                     let (epoch, first) = (*epoch, *first);
                     self.master.tell(&ClusterNews::Placed { epoch, first, workers, moved });
                 }
+            }
+            ToWorker::Abandon { from, .. } => {
+                self.transfers.abandon(*from);
+                self.forget_arrivals();
             }
             _ => {}
         }
@@ -84,11 +92,17 @@ impl Driver<'_> {
             let pieces = blocks.len() as u32;
             self.send(peer, &MasterNote::Input { task, carried, pieces });
             if pieces > 0
-                && let Ok(transfer) = self.net.push_blocks(peer, &blocks)
+                && let Ok(transfer) = self.net.push_blocks(peer, blocks)
             {
-                transfer.detach();
+                self.transfers.add(Errand { to: peer, task, attempt: None }, transfer);
             }
         }
+    }
+
+    /// Throws away what has come in part of what nobody needs any more: its senders have given it up.
+    fn forget_arrivals(&mut self) {
+        let transfers = &self.transfers;
+        self.arrivals.forget(|(_, task, _)| !transfers.needs(task.batch));
     }
 
     /// A placement holds; from the first on, workers of another master's time have so long to come. How many

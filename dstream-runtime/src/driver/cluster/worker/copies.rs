@@ -6,16 +6,16 @@ use std::time::Instant;
 use super::Driver;
 use super::receipts::wanted::{Lost, Question, Wanted};
 use super::receipts::{Entry, Key, Numbers};
-use crate::block::Block;
 use crate::driver::cluster::arrivals::Arrivals;
 use crate::driver::cluster::note::PeerNote;
 use crate::id::{BatchSeq, WorkerId};
 use crate::net::PeerId;
 use crate::sched::worker::RunTask;
+use crate::store::KeptBlock;
 
 impl Driver<'_> {
     /// Another worker has sent a copy: because this one is to have it, or because it has asked for it.
-    pub(super) fn copy(&mut self, peer: PeerId, key: Key, entry: Entry, lines: Block) {
+    pub(super) fn copy(&mut self, peer: PeerId, key: Key, entry: Entry, lines: KeptBlock) {
         let other = self.colleagues.speaker(peer);
         self.receipts.keep(key, entry, lines, other, &self.kernels.blocks);
         let (taker, source, number) = key;

@@ -10,6 +10,7 @@ use crate::exec::task::SavedState;
 use crate::id::{Attempt, Epoch, Partition, StageId, TaskId, WorkerId};
 use crate::net::PeerId;
 use crate::sched::message::ToPeer;
+use crate::store::KeptBlock;
 use crate::wire::{BlockHeader, Cargo, MessageKind, Received};
 
 /// Which message a block belongs to.
@@ -49,7 +50,10 @@ impl Driver<'_> {
             Ok(PeerNote::Copy { taker, source, number, entry, here }) => {
                 let key = (taker, source, number);
                 let complete = match here {
-                    Some(here) => Some((entry, raw::pieces(&self.pool, &here))),
+                    Some(here) => {
+                        let blocks = raw::pieces(&self.pool, &here).into_iter();
+                        Some((entry, blocks.map(KeptBlock::from).collect()))
+                    }
                     None => self.copies.announced((peer, key), entry, 1),
                 };
                 self.copy_complete(peer, key, complete);
@@ -103,7 +107,7 @@ impl Driver<'_> {
             let mut buffer = self.pool.take(bytes.len());
             buffer.bytes_mut().extend_from_slice(bytes);
             let door = self.door(&message, label.place);
-            blocks.push(through(door, buffer.into()).map_err(|error| error.to_string())?);
+            blocks.push(through(door, buffer.into()).map_err(|error| error.to_string())?.into());
         }
         self.pass_on(message, &places, blocks);
         Ok(())
@@ -124,28 +128,30 @@ impl Driver<'_> {
 
     pub(super) fn block_came(&mut self, peer: PeerId, header: BlockHeader, bytes: Bytes) {
         let stage = |stage: StageId| self.kernels.stages.get(stage.index());
+        // On the account of the store from here on, also while the rest of it is on its way.
+        let keep = |block: Block| self.kernels.blocks.keep(block);
         let opened = match header.cargo {
             Cargo::Input { task } if peer == self.master => Block::open_raw(bytes).map(|block| {
-                let ready = self.inputs.arrived(task, header.piece, block);
+                let ready = self.inputs.arrived(task, header.piece, keep(block));
                 ready.into_iter().for_each(|run| self.start(run));
             }),
             Cargo::Segment { id, attempt } => {
                 let door = stage(id.producer.stage).and_then(|stage| stage.door(id.tail));
                 through(door, bytes).map(|block| {
                     let key = (peer, Key::Task(header.epoch, id.producer, attempt));
-                    self.arrived(key, header.piece, block);
+                    self.arrived(key, header.piece, keep(block));
                 })
             }
             Cargo::State { stage: of, partition, tag } => {
                 let door = stage(of).and_then(|stage| stage.state_door(tag));
                 through(door, bytes).map(|block| {
                     let key = (peer, Key::State(header.epoch, of, partition));
-                    self.arrived(key, header.piece, block);
+                    self.arrived(key, header.piece, keep(block));
                 })
             }
             Cargo::Receipt { taker, source, number } => Block::open_raw(bytes).map(|block| {
                 let key = (taker, source, number);
-                let complete = self.copies.arrived((peer, key), 0, block);
+                let complete = self.copies.arrived((peer, key), 0, keep(block));
                 self.copy_complete(peer, key, complete);
             }),
             Cargo::Append { number } => Block::open_raw(bytes).map(|block| {
@@ -163,7 +169,7 @@ impl Driver<'_> {
         &mut self,
         peer: PeerId,
         key: receipts::Key,
-        complete: Option<(Entry, Vec<Block>)>,
+        complete: Option<(Entry, Vec<KeptBlock>)>,
     ) {
         if let Some((entry, blocks)) = complete
             && let Some(lines) = blocks.into_iter().next()
@@ -172,14 +178,14 @@ impl Driver<'_> {
         }
     }
 
-    fn arrived(&mut self, key: (PeerId, Key), piece: u32, block: Block) {
+    fn arrived(&mut self, key: (PeerId, Key), piece: u32, block: KeptBlock) {
         if let Some(((message, places), blocks)) = self.arrivals.arrived(key, piece, block) {
             self.pass_on(message, &places, blocks);
         }
     }
 
     /// A message is complete.
-    pub(super) fn pass_on(&mut self, message: ToPeer, places: &[Place], blocks: Vec<Block>) {
+    pub(super) fn pass_on(&mut self, message: ToPeer, places: &[Place], blocks: Vec<KeptBlock>) {
         if message.epoch() > self.epoch {
             self.early.push((message, places.to_vec(), blocks));
             return;
@@ -187,7 +193,7 @@ impl Driver<'_> {
         let placed = places.iter().zip(blocks);
         if let ToPeer::State { epoch, stage, partition } = message {
             let parts = placed.filter_map(|(place, block)| match place {
-                Place::State(tag) => Some((*tag, block.into())),
+                Place::State(tag) => Some((*tag, block)),
                 Place::Segment(..) => None,
             });
             let saved = SavedState { parts: parts.collect() };
@@ -200,7 +206,6 @@ impl Driver<'_> {
         }
         let segments = placed.filter_map(|(place, block)| match place {
             Place::Segment(tail, partition) => {
-                let block = block.into();
                 Some(Segment { tail: *tail, partition: *partition, block })
             }
             Place::State(_) => None,

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::door::Key;
 use super::{Driver, Over};
 use crate::driver::cluster::note::{Colleague, MasterNote, PeerNote, WorkerNote};
 use crate::driver::cluster::{ClusterError, WorkerNews};
@@ -43,6 +44,7 @@ impl Driver<'_> {
             NetEvent::Closed { peer, reason } => {
                 self.arrivals.forget(|(of, _)| *of == peer);
                 self.copies.forget(|(of, ..)| *of == peer);
+                self.transfers.gone(peer);
                 self.sessions.gone(peer);
                 self.say_alone(peer, &reason);
                 if let Some(worker) = self.colleagues.closed(peer) {
@@ -189,10 +191,13 @@ impl Driver<'_> {
                         (self.log)(WorkerNews::Placed { epoch, first, partitions: mine as u32 });
                     }
                 }
+                ToWorker::Cancel { task, .. } => self.transfers.outrun(*task),
+                ToWorker::Abandon { from, .. } => {
+                    self.transfers.abandon(*from);
+                    self.forget_arrivals();
+                }
                 ToWorker::Again { .. }
                 | ToWorker::Speculate { .. }
-                | ToWorker::Cancel { .. }
-                | ToWorker::Abandon { .. }
                 | ToWorker::Checkpoint { .. } => {}
             }
             self.worker.master_said(message);
@@ -209,7 +214,19 @@ impl Driver<'_> {
 
     /// Batches before this one are over.
     fn release(&mut self, oldest: BatchSeq) {
+        if self.transfers.over(oldest) {
+            self.forget_arrivals();
+        }
         self.inputs.forget(oldest);
         self.release_receipts(oldest);
+    }
+
+    /// Throws away what has come in part of what nobody needs any more: its senders have given it up.
+    fn forget_arrivals(&mut self) {
+        let transfers = &self.transfers;
+        self.arrivals.forget(|(_, key)| match key {
+            Key::Task(_, task, _) => !transfers.needs(task.batch),
+            Key::State(..) | Key::Want(..) => false,
+        });
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::block::Block;
 use crate::client::Offer;
 use crate::driver::cluster::arrivals::Arrivals;
 use crate::driver::cluster::{ClusterError, JobSetup};
@@ -13,11 +12,12 @@ use crate::plan::Plan;
 use crate::record::{Format, Schema};
 use crate::sched::worker::RunTask;
 use crate::source::{self, Carried, Input, OpenOptions, Reread, SourceError};
+use crate::store::KeptBlock;
 
 /// Data that only the master had.
 enum Load {
     Coming,
-    Here(Carried, Vec<Block>),
+    Here(Carried, Vec<KeptBlock>),
     Unreadable(SourceError),
 }
 
@@ -39,7 +39,8 @@ impl Inputs {
         let interval = std::time::Duration::from_millis(setup.interval_ms);
         let spec = |spec: &crate::exec::job::SourceSpec| {
             let header_default = matches!(spec.schema, Schema::Struct { .. });
-            (spec.url.clone(), spec.format, OpenOptions { interval, header_default })
+            let options = OpenOptions { interval, header_default, ..OpenOptions::default() };
+            (spec.url.clone(), spec.format, options)
         };
         let specs: Vec<_> = job.sources.iter().map(spec).collect();
         Ok(Self {
@@ -50,6 +51,11 @@ impl Inputs {
             carried: BTreeMap::new(),
             waiting: BTreeMap::new(),
         })
+    }
+
+    /// Receivers hold no more than this each.
+    pub(super) fn receive_within(&mut self, memory: u64) {
+        self.specs.iter_mut().for_each(|(.., options)| options.memory = memory);
     }
 
     /// The sources that clients of the library can append to.
@@ -85,7 +91,12 @@ impl Inputs {
     }
 
     /// Some of it has come; the task if it waited for just that.
-    pub(super) fn arrived(&mut self, task: TaskId, piece: u32, block: Block) -> Option<RunTask> {
+    pub(super) fn arrived(
+        &mut self,
+        task: TaskId,
+        piece: u32,
+        block: KeptBlock,
+    ) -> Option<RunTask> {
         let complete = self.coming.arrived(task, piece, block);
         self.complete(task, complete)
     }
@@ -93,7 +104,7 @@ impl Inputs {
     fn complete(
         &mut self,
         task: TaskId,
-        complete: Option<(Carried, Vec<Block>)>,
+        complete: Option<(Carried, Vec<KeptBlock>)>,
     ) -> Option<RunTask> {
         let (carried, blocks) = complete?;
         self.carried.insert(task, Load::Here(carried, blocks));
@@ -121,7 +132,12 @@ impl Inputs {
     pub(super) fn open(&self, run: &RunTask) -> Result<Input, SourceError> {
         match self.carried.get(&run.task) {
             Some(Load::Here(carried, blocks)) => {
-                return Input::from_carried(carried.clone(), blocks.clone());
+                let blocks = blocks.iter().map(KeptBlock::get).collect::<Result<_, _>>();
+                let blocks = blocks.map_err(|error| SourceError::Data {
+                    what: format!("what {} reads", run.task),
+                    why: format!("it cannot be read back from its file: {error}"),
+                })?;
+                return Input::from_carried(carried.clone(), blocks);
             }
             Some(Load::Unreadable(error)) => return Err(error.clone()),
             Some(Load::Coming) | None => {}

@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::block::Block;
+use crate::block::{Block, HEADER_LEN};
 use crate::client::Append;
 use crate::driver::cluster::note::WorkerNote;
 use crate::id::{BatchSeq, SourceId, WorkerId};
@@ -44,7 +44,7 @@ pub(super) type Key = (WorkerId, SourceId, u64);
 /// Something that was received here.
 struct Mine {
     state: State,
-    /// How many bytes of it count against [`WAITING`].
+    /// How many bytes of it count against [`Receipts::most`].
     waits: u64,
 }
 
@@ -124,7 +124,7 @@ struct Lines {
 }
 
 /// Clients of the library are not told that their lines are safe while more than this waits to be part of
-/// a batch, in bytes: then they send no more than their windows.
+/// a batch, in bytes: then they send no more than their windows. Less, if there is not memory for it.
 const WAITING: u64 = 64 << 20;
 
 /// Ids of workers begin anew with each master, with its term in the bits above these.
@@ -138,6 +138,8 @@ pub(super) struct Receipts {
     is_placed: bool,
     /// Bytes that clients of the library have appended and that are not part of a batch.
     waiting: u64,
+    /// No client is told that its lines are safe while that is more than this.
+    most: u64,
     /// Who has not been told yet since too much waits.
     untold: VecDeque<Appended>,
     next: BTreeMap<SourceId, u64>,
@@ -159,6 +161,7 @@ impl Receipts {
             were: Vec::new(),
             is_placed: true,
             waiting: 0,
+            most: WAITING,
             untold: VecDeque::new(),
             next: BTreeMap::new(),
             mine: BTreeMap::new(),
@@ -167,6 +170,11 @@ impl Receipts {
             read: BTreeMap::new(),
             forgotten: BTreeMap::new(),
         }
+    }
+
+    /// With so much memory for what waits to be part of a batch.
+    pub(super) fn within(self, memory: u64) -> Self {
+        Self { most: self.most.min(memory), ..self }
     }
 
     /// Something has been received, which `copy` is going to be sent a copy of.
@@ -223,7 +231,7 @@ impl Receipts {
         &mut self,
         key: Key,
         entry: Entry,
-        lines: Block,
+        lines: impl Into<KeptBlock>,
         other: Option<WorkerId>,
         store: &BlockStore,
     ) {
@@ -231,7 +239,8 @@ impl Receipts {
             return;
         }
         let kept = self.lines.entry(key).or_insert_with(|| {
-            let bytes = lines.body().len() as u64;
+            let lines = lines.into();
+            let bytes = lines.byte_len().saturating_sub(HEADER_LEN) as u64;
             Lines { entry, bytes, block: store.keep(lines), other: None, is_news: false }
         });
         kept.other = kept.other.or(other);
@@ -375,7 +384,7 @@ impl Receipts {
         };
         *state = State::Safe(share);
         let append = match append {
-            Some(append) if self.waiting > WAITING => {
+            Some(append) if self.waiting > self.most => {
                 self.untold.push_back(append);
                 None
             }
@@ -386,7 +395,7 @@ impl Receipts {
 
     /// The next client that can be told now that less is waiting that its lines are safe.
     pub(super) fn tell(&mut self) -> Option<Appended> {
-        if self.waiting > WAITING { None } else { self.untold.pop_front() }
+        if self.waiting > self.most { None } else { self.untold.pop_front() }
     }
 
     /// Whether some client of a source still waits to be told.

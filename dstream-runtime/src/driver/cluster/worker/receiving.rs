@@ -245,7 +245,7 @@ impl Driver<'_> {
         }
         let cargo = Cargo::Receipt { taker, source, number };
         let header = BlockHeader { epoch: Epoch(0), cargo, piece: 0 };
-        if let Ok(transfer) = self.net.push_blocks(peer, &[(header, lines)]) {
+        if let Ok(transfer) = self.net.push_blocks(peer, [(header, lines)]) {
             transfer.detach();
         }
     }

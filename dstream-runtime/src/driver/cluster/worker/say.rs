@@ -1,15 +1,19 @@
 //! What the worker half asks for, and what is said to the master and to other workers.
+//!
+//! Whatever waits to be sent is kept by the store of blocks, so it is within the bound of memory however slow
+//! the one is who is to get it.
 
 use super::{Driver, Over};
-use crate::block::Block;
+use crate::block::DoorError;
 use crate::driver::cluster::note::{
     Freight, INLINE, Label, Luggage, PeerNote, Place, WorkerNote, pack,
 };
+use crate::driver::cluster::transfers::Errand;
 use crate::driver::cluster::{ClusterError, raw};
 use crate::driver::worker::{Asks, Leaving, Segment};
 use crate::exec::task::SavedState;
 use crate::id::{BlockId, Epoch, Partition, StageId, WorkerId};
-use crate::net::{SendError, Transfer};
+use crate::net::{PeerId, SendError, Transfer};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sched::worker::RunTask;
 use crate::source::receive;
@@ -41,27 +45,7 @@ impl Driver<'_> {
                 self.join();
             }
             Asks::Report(message, leaving) => self.report(message, leaving),
-            Asks::Tell(to, message, segments) => {
-                let task = match &message {
-                    ToPeer::Produced { task, attempt, .. } => Some((*task, *attempt)),
-                    ToPeer::State { .. } | ToPeer::Want { .. } => None,
-                };
-                let blocks = segments.into_iter().map(|segment| {
-                    let Segment { tail, partition, block } = segment;
-                    (Place::Segment(tail, partition), block)
-                });
-                let cargo = |place| match (task, place) {
-                    (Some((producer, attempt)), Place::Segment(tail, partition)) => {
-                        let id = BlockId { producer, tail, partition };
-                        Some(Cargo::Segment { id, attempt })
-                    }
-                    _ => None,
-                };
-                let transfer = self.send_peer(to, message, blocks.collect(), &cargo);
-                if let Some(transfer) = transfer {
-                    transfer.detach();
-                }
-            }
+            Asks::Tell(to, message, segments) => self.tell_peer(to, message, segments),
             Asks::Save { stage, partition, after, state } => {
                 self.save(stage, partition, after, state);
             }
@@ -98,6 +82,28 @@ impl Driver<'_> {
         }
     }
 
+    fn tell_peer(&mut self, to: WorkerId, message: ToPeer, segments: Vec<Segment>) {
+        let task = match &message {
+            ToPeer::Produced { task, attempt, .. } => Some((*task, *attempt)),
+            ToPeer::State { .. } | ToPeer::Want { .. } => None,
+        };
+        let blocks = segments.into_iter().map(|segment| {
+            let Segment { tail, partition, block } = segment;
+            (Place::Segment(tail, partition), block)
+        });
+        let cargo = |place| match (task, place) {
+            (Some((producer, attempt)), Place::Segment(tail, partition)) => {
+                let id = BlockId { producer, tail, partition };
+                Some(Cargo::Segment { id, attempt })
+            }
+            _ => None,
+        };
+        let sent = self.send_peer(to, message, blocks.collect(), &cargo);
+        if let (Some((to, transfer)), Some((task, attempt))) = (sent, task) {
+            self.transfers.add(Errand { to, task, attempt: Some(attempt) }, transfer);
+        }
+    }
+
     fn hand_over(
         &mut self,
         to: WorkerId,
@@ -106,14 +112,16 @@ impl Driver<'_> {
         partition: Partition,
         saved: SavedState,
     ) {
-        let blocks = saved.parts.into_iter().map(|(tag, block)| (Place::State(tag), block));
+        let keep = |block| self.kernels.blocks.keep(block);
+        let blocks = saved.parts.into_iter().map(|(tag, block)| (Place::State(tag), keep(block)));
         let message = ToPeer::State { epoch, stage, partition };
         let cargo = |place| match place {
             Place::State(tag) => Some(Cargo::State { stage, partition, tag }),
             Place::Segment(..) => None,
         };
-        let transfer = self.send_peer(to, message, blocks.collect(), &cargo);
-        self.moving.extend(transfer);
+        let blocks = blocks.collect();
+        let sent = self.send_peer(to, message, blocks, &cargo);
+        self.moving.extend(sent.map(|(_, transfer)| transfer));
     }
 
     fn report(&mut self, message: ToMaster, leaving: Leaving) {
@@ -130,11 +138,13 @@ impl Driver<'_> {
         let cargo = Cargo::Luggage { task, attempt };
         let header = |piece| BlockHeader { epoch, cargo, piece };
         let blocks = raw::pieces(&self.pool, &bytes).into_iter().zip(0..);
-        let blocks: Vec<_> = blocks.map(|(block, piece)| (header(piece), block)).collect();
+        let keep = |block| self.kernels.blocks.keep(block);
+        let blocks: Vec<_> = blocks.map(|(block, piece)| (header(piece), keep(block))).collect();
         let luggage = Luggage::Sent(blocks.len() as u32);
         self.tell_master(&WorkerNote::Done { message, luggage });
-        if let Ok(transfer) = self.net.push_blocks(self.master, &blocks) {
-            transfer.detach();
+        if let Ok(transfer) = self.net.push_blocks(self.master, blocks) {
+            // Also of two runs of a task: the master compares what they made.
+            self.transfers.add(Errand { to: self.master, task, attempt: None }, transfer);
         }
     }
 
@@ -146,42 +156,56 @@ impl Driver<'_> {
         message: ToPeer,
         blocks: Vec<(Place, KeptBlock)>,
         cargo: &dyn Fn(Place) -> Option<Cargo>,
-    ) -> Option<Transfer> {
+    ) -> Option<(PeerId, Transfer)> {
         let peer = self.colleagues.peer(to)?;
-        let read = |(place, kept): (Place, KeptBlock)| kept.get().map(|block| (place, block));
-        let blocks: Vec<(Place, Block)> = match blocks.into_iter().map(read).collect() {
-            Ok(blocks) => blocks,
+        let epoch = message.epoch();
+        let label = |(place, block): &(Place, KeptBlock)| Label {
+            place: *place,
+            len: block.byte_len() as u32,
+        };
+        let labels: Vec<Label> = blocks.iter().map(label).collect();
+        let total: usize = labels.iter().map(|label| label.len as usize).sum();
+        let here = match (total <= INLINE).then(|| together(&blocks, total)).transpose() {
+            Ok(here) => here,
             Err(error) => {
-                let why = format!("a block cannot be read back from its file: {error}");
-                self.over = Some(Over::Failed(ClusterError::Broken { why }));
+                self.unreadable(error);
                 return None;
             }
         };
-        let epoch = message.epoch();
-        let label =
-            |(place, block): &(Place, Block)| Label { place: *place, len: block.byte_len() as u32 };
-        let labels: Vec<Label> = blocks.iter().map(label).collect();
-        let total: usize = labels.iter().map(|label| label.len as usize).sum();
-        let here = (total <= INLINE).then(|| {
-            let mut here = Vec::with_capacity(total);
-            for (_, block) in &blocks {
-                here.extend_from_slice(block.header());
-                here.extend_from_slice(block.body());
-            }
-            here
-        });
         let is_here = here.is_some();
         let freight = Freight { labels, here };
         if self.net.send(peer, &PeerNote::Said { message, freight }).is_err() || is_here {
             return None;
         }
-        let blocks: Vec<_> = blocks
-            .into_iter()
-            .zip(0..)
-            .filter_map(|((place, block), piece)| {
-                Some((BlockHeader { epoch, cargo: cargo(place)?, piece }, block))
-            })
-            .collect();
-        self.net.push_blocks(peer, &blocks).ok()
+        let blocks = blocks.into_iter().zip(0..).filter_map(|((place, block), piece)| {
+            Some((BlockHeader { epoch, cargo: cargo(place)?, piece }, block))
+        });
+        self.net.push_blocks(peer, blocks).ok().map(|transfer| (peer, transfer))
     }
+
+    /// Forgets what has been sent.
+    pub(super) fn tidy_transfers(&mut self) {
+        let unreadable = self.moving.iter().find_map(|transfer| transfer.unreadable().copied());
+        self.moving.retain(|transfer| !transfer.is_done() && !transfer.has_failed());
+        if let Err(error) = self.transfers.tidy().and(unreadable.map_or(Ok(()), Err)) {
+            self.unreadable(error);
+        }
+    }
+
+    /// What others wait for is lost.
+    fn unreadable(&mut self, error: DoorError) {
+        let why = format!("a block cannot be read back from its file: {error}");
+        self.over = Some(Over::Failed(ClusterError::Broken { why }));
+    }
+}
+
+/// Small blocks, one after another.
+fn together(blocks: &[(Place, KeptBlock)], total: usize) -> Result<Vec<u8>, DoorError> {
+    let mut bytes = Vec::with_capacity(total);
+    for (_, block) in blocks {
+        let block = block.get()?;
+        bytes.extend_from_slice(block.header());
+        bytes.extend_from_slice(block.body());
+    }
+    Ok(bytes)
 }

@@ -32,7 +32,8 @@ use crate::record::Format;
 use crate::source::url::SourceUrl;
 use crate::source::{OpenOptions, SourceError};
 
-const OPTIONS: &[&str] = &["buffer", "max_line", "max_body", "header", "on_error", "on_panic"];
+const OPTIONS: &[&str] =
+    &["buffer", "max_line", "max_body", "receivers", "header", "on_error", "on_panic"];
 
 /// So many clients are connected at a time; the next ones wait in the kernel's queue.
 const CONNECTIONS: usize = 1024;
@@ -75,6 +76,7 @@ pub(super) fn receiver(
 ) -> Result<Receiver, SourceError> {
     url.allow(OPTIONS)?;
     url.policy()?;
+    super::receivers(url)?;
     let (place, path) = place_and_path(url)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?;
     let max_body = url.size("max_body", 1)?.unwrap_or(super::BODY.min(sizes.buffer as u64));
@@ -85,12 +87,14 @@ pub(super) fn receiver(
             sizes.buffer
         )));
     }
+    let max_body = usize::try_from(max_body).unwrap_or(usize::MAX);
+    let sizes = sizes.within(options.memory, max_body);
     let (arrived, arriving) = mpsc::unbounded_channel();
     let service = Arc::new(Service {
         path,
         header: url.header(format, options)?,
         sizes,
-        max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+        max_body,
         bound: Bound::new(sizes.buffer),
         arrived,
         requests: AtomicU64::new(0),

@@ -1,0 +1,75 @@
+//! How the memory of a process that runs tasks is divided: what `--memory` says.
+//!
+//! Bounded is whatever grows with the input. Half of it is for blocks: those of the batches in flight, records that were
+//! received, what waits to be sent; what does not fit goes to files. A quarter is for what comes from outside
+//! and is not part of a batch: receivers that hold so much read nothing more, and their clients wait. The last
+//! quarter is for buffers: those that are kept to be used again, and those that something is coming into.
+//!
+//! Outside of it are keyed states, which grow with the keys, what the running tasks make, and the program.
+
+use super::BUFFERS_KEPT;
+use crate::block::MAX_BODY;
+
+/// The memory of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    memory: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(memory: u64) -> Self {
+        Self { memory }
+    }
+
+    /// Bytes of blocks.
+    pub(super) fn blocks(self) -> u64 {
+        self.memory / 2
+    }
+
+    /// What each receiver may hold where so many streams are pushed. Clients of the library, which may send to
+    /// all of them, count as one more.
+    pub(crate) fn receiver(self, streams: usize) -> u64 {
+        self.memory / 4 / (streams as u64 + 1)
+    }
+
+    /// Bytes of buffers that tasks leave to others.
+    pub(super) fn buffers(self) -> usize {
+        within(BUFFERS_KEPT, self.memory / 8)
+    }
+
+    /// The same, of buffers for what comes over the network.
+    pub(super) fn arriving(self) -> usize {
+        within(MAX_BODY, self.memory / 16)
+    }
+
+    /// What one peer has sent and nobody has taken, if more than that is not the default anyway.
+    pub(super) fn untaken(self, default: usize) -> usize {
+        within(default, self.memory / 16)
+    }
+}
+
+fn within(most: usize, share: u64) -> usize {
+    most.min(usize::try_from(share).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_are_no_more_than_the_whole() {
+        for memory in [0, 1, 1000, 64 << 20, 2 << 30, u64::MAX] {
+            for streams in [0, 1, 7] {
+                let budget = Budget::new(memory);
+                let receiving = budget.receiver(streams) as u128 * (streams as u128 + 1);
+                let buffers = budget.buffers() + budget.arriving() + budget.untaken(192 << 20);
+                let all = u128::from(budget.blocks()) + receiving + buffers as u128;
+                assert!(all <= u128::from(memory), "{memory}, {streams}: {all}");
+            }
+        }
+        // Where there is plenty, nothing is smaller than without a bound.
+        let plenty = Budget::new(4 << 30);
+        assert_eq!((plenty.buffers(), plenty.arriving()), (BUFFERS_KEPT, MAX_BODY));
+        assert_eq!(plenty.untaken(192 << 20), 192 << 20);
+    }
+}
