@@ -118,6 +118,7 @@ pub(super) fn open(
     let hub = hub.clone();
     hub.control.runtime.clone().spawn(async move {
         let reason = tokio::select! {
+            biased;
             Some(ended) = tasks.join_next() =>
                 ended.unwrap_or_else(|error| CloseReason::Transport(error.to_string())),
             Ok(reason) = stopped => reason,
