@@ -2,11 +2,14 @@
 //!
 //! What does not hold is written down and ends the world: a task of a runtime cannot fail a test by itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::words::{EndId, Origin};
 use super::{Host, Sites, hash};
 use crate::net::CloseReason;
+
+/// So many lines of what has happened are kept.
+const LINES: usize = 50;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
@@ -49,6 +52,8 @@ pub(super) struct Book {
     owners: BTreeMap<u64, Owner>,
     ends: BTreeMap<EndId, End>,
     pub(super) wrong: Option<String>,
+    /// What has happened last, for people.
+    lines: VecDeque<String>,
     pub(super) sites: Sites,
     /// Stands for all that is written here.
     pub(super) trace: u64,
@@ -65,6 +70,19 @@ impl Book {
 
     pub(super) fn violated(&mut self, why: String) {
         self.wrong.get_or_insert(why);
+    }
+
+    /// For people, should something not hold.
+    pub(super) fn tell(&mut self, at: u64, line: std::fmt::Arguments<'_>) {
+        if self.lines.len() == LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(format!("{at:>6} ms: {line}"));
+    }
+
+    /// What has happened last.
+    pub(super) fn story(&self) -> String {
+        self.lines.iter().fold(String::new(), |story, line| story + "\n" + line)
     }
 
     /// A process begins.
@@ -284,7 +302,13 @@ impl Book {
                 "{id:?} has heard {heard} and a goodbye; {other:?} has sent {sent}, parted: {parted:?}"
             ));
         }
-        if matches!(reason, CloseReason::Violation(_) | CloseReason::Accused(_)) {
+        let is_wrong = match reason {
+            CloseReason::Violation(_) | CloseReason::Accused(_) => true,
+            // An endpoint that is about to end lets nobody in.
+            CloseReason::Transport(why) => !LEAVING.iter().any(|leaving| why.contains(leaving)),
+            _ => false,
+        };
+        if is_wrong {
             self.violated(format!("{id:?}: {reason}"));
         }
     }
@@ -342,6 +366,10 @@ impl Book {
         ends.filter(|(_, end)| end.phase != Phase::Closed).map(|(id, _)| *id).collect()
     }
 }
+
+/// How an endpoint that is about to end says so to whoever calls.
+const LEAVING: [&str; 2] =
+    ["refused to accept a new connection", "to be closed during the handshake"];
 
 fn site(reason: &CloseReason) -> &'static str {
     match reason {

@@ -169,6 +169,10 @@ impl Life {
 
     fn heard(&mut self, event: NetEvent) {
         let mut book = self.shared.book();
+        if !matches!(event, NetEvent::Message { .. } | NetEvent::Block { .. }) {
+            let (at, number, host) = (self.shared.network.now(), self.number, self.host);
+            book.tell(at, format_args!("process {number} of host {host}: {event:?}"));
+        }
         match event {
             NetEvent::Connected { peer, subject, .. } => {
                 let with =
@@ -188,7 +192,9 @@ impl Life {
                 let now = self.shared.network.now();
                 for calling in self.calling.values_mut() {
                     if *calling == Ok(peer) {
-                        *calling = Err(now + 20 + self.seed.below(300));
+                        // Strangers are many, and each is in no hurry.
+                        let pause = if self.is_stranger { 1500 } else { 20 };
+                        *calling = Err(now + pause + self.seed.below(300));
                     }
                 }
             }

@@ -87,8 +87,9 @@ pub(crate) fn in_virtual_time<T>(
 pub(super) fn run(number: u64, faults: &[Fault], of: &Authorities) -> Result<Seen, String> {
     in_virtual_time(hash(&[number, 4]), async |network| {
         let mut world = World::new(number, network, of);
-        world.run(faults).await?;
-        Ok(world.seen())
+        let ended = world.run(faults).await;
+        let story = world.shared.book().story();
+        ended.map(|()| world.seen()).map_err(|wrong| format!("{wrong}\n{story}"))
     })
 }
 
@@ -261,6 +262,7 @@ impl<'a> World<'a> {
 
     fn goes_wrong(&mut self, kind: Kind) {
         let now = self.network.now();
+        self.shared.book().tell(now, format_args!("{kind:?}"));
         self.calm_at = self.calm_at.max(now + befall(&self.network, &mut self.seed, kind));
         match kind {
             Kind::Link { one, other, trouble: Trouble::Cut, ms, .. } if ms >= LONG_MS => {
@@ -284,7 +286,7 @@ impl<'a> World<'a> {
                 if let Some(Inhabitant { number, process, life }) = self.inhabitants.remove(&host) {
                     self.shared.book().hit("a process ends");
                     self.shared.book().parts(number);
-                    self.leave(number, process, life);
+                    self.leave(host, number, process, life);
                     self.note(now + back, Due::Back(host));
                 }
             }
@@ -293,11 +295,14 @@ impl<'a> World<'a> {
     }
 
     /// A process says goodbye while others go on; what it hears meanwhile is written down.
-    fn leave(&self, number: u64, process: Process, life: JoinHandle<()>) {
+    fn leave(&self, host: Host, number: u64, process: Process, life: JoinHandle<()>) {
         let shared = self.shared.clone();
         shared.book().stops(number);
         tokio::spawn(async move {
             process.end().await;
+            // What has come by now is written down once its driver takes it.
+            shared.network.sleep(host).await;
+            sleep_until(shared.network.at(shared.network.now() + 1)).await;
             let left = shared.book().left_open(number);
             if !left.is_empty() {
                 shared.book().violated(format!("{left:?} are not closed, and their process is"));
@@ -375,12 +380,12 @@ impl<'a> World<'a> {
 
     /// All processes end, and all their connections with them.
     async fn end(&mut self) -> Result<(), String> {
-        for (_, Inhabitant { number, process, life }) in std::mem::take(&mut self.inhabitants) {
+        for (host, Inhabitant { number, process, life }) in std::mem::take(&mut self.inhabitants) {
             self.shared.book().parts(number);
             let net = process.net.clone();
             let before = self.network.now();
             process.end().await;
-            // What has come by now is written down.
+            self.network.sleep(host).await;
             sleep_until(self.network.at(self.network.now() + 1)).await;
             life.abort();
             let took = self.network.now() - before;
