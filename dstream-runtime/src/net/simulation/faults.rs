@@ -84,7 +84,7 @@ impl Fault {
     }
 }
 
-const KINDS: u64 = 20;
+const KINDS: u64 = 21;
 
 fn kind(seed: &mut Seed, which: u64, hosts: Host) -> Kind {
     let one = seed.below(u64::from(hosts)) as Host;
@@ -105,7 +105,8 @@ fn kind(seed: &mut Seed, which: u64, hosts: Host) -> Kind {
         14 => Kind::Asleep { host: one, ms },
         15 | 16 => Kind::Kill { host: one, back: seed.below(1500) },
         17 => Kind::End { host: one, back: 2500 + seed.below(500) },
-        18 => Kind::Again { one, other, many: 1 + seed.below(40) },
+        18 => Kind::Full { host: one, ms: ms.min(1500) },
+        19 => Kind::Again { one, other, many: 1 + seed.below(40) },
         _ => Kind::Rubbish { host: one, many: 1 + seed.below(40) },
     }
 }

@@ -125,7 +125,7 @@ impl Life {
                 }
                 () = sleep_until(self.shared.network.at(next)) => {
                     self.act();
-                    next = self.shared.network.now() + 10 + self.seed.below(120);
+                    next = self.shared.network.now() + 20 + self.seed.below(200);
                 }
             }
         }
@@ -234,7 +234,8 @@ impl Life {
                 let many = 1 + self.seed.below(6);
                 self.say(peer, with, many);
             }
-            35..=36 => self.say(peer, with, 60),
+            35 => self.say(peer, with, 40),
+            36 => (0..6).for_each(|_| self.push(peer, with)),
             37..=49 => self.push(peer, with),
             50..=57 => self.cancel(),
             58 if self.seed.one_in(2) => {
@@ -290,8 +291,8 @@ impl Life {
         }
         let lens: Vec<usize> = (0..1 + self.seed.below(3))
             .map(|_| match self.seed.below(12) {
-                0 => self.seed.below(60_000) as usize,
-                1..=4 => self.seed.below(12_000) as usize,
+                0 => self.seed.below(40_000) as usize,
+                1..=3 => self.seed.below(8000) as usize,
                 _ => self.seed.below(400) as usize,
             })
             .collect();

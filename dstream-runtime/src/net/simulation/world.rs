@@ -132,7 +132,7 @@ impl<'a> World<'a> {
             silence: Duration::from_millis(1000),
             keep_alive: Duration::from_millis(250),
             untaken_messages: 96 << 10,
-            untaken_blocks: 160 << 10,
+            untaken_blocks: 64 << 10,
             ..Limits::default()
         };
         let has_short_lives = seed.one_in(3);

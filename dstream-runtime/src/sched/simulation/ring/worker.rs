@@ -408,7 +408,7 @@ impl Worker {
         self.job.hit("blocks go beside a message");
         work.sent += 1;
         let (number, pieces) = (work.sent, contents.len() as u32);
-        let len = [0, 500, 3000, 20_000][self.seed.below(4) as usize];
+        let len = [0, 500, 3000, 9000][self.seed.below(4) as usize];
         let blocks = blocks(number, &contents, len);
         if self.net.send(peer, &Aside::Said(message, Freight::Sent { number, pieces })).is_ok() {
             work.moving.extend(self.net.push_blocks(peer, &blocks));
