@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -128,6 +129,7 @@ pub(super) async fn serve(hub: &Arc<Hub>) {
         () = renew::renew_always(hub) => {}
         () = hub.end.notified() => {}
     }
+    hub.ending.store(true, Ordering::Relaxed);
     let net = Net { hub: hub.clone() };
     for peer in hub.peer_ids() {
         net.close(peer);

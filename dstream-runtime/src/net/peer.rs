@@ -108,6 +108,10 @@ pub(super) fn open(
     hub.insert(id, Entry::Open(peer.clone()));
     hub.deliver(NetEvent::Connected { peer: id, subject, addr }, None);
     hub.renew.notify_one();
+    // Peers are opened on the thread that ends the endpoint: it has taken leave of all others before this.
+    if hub.ending.load(Ordering::Relaxed) {
+        peer.say_goodbye();
+    }
 
     let mut tasks = JoinSet::new();
     let on = &hub.control.runtime;

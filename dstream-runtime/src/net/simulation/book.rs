@@ -2,14 +2,11 @@
 //!
 //! What does not hold is written down and ends the world: a task of a runtime cannot fail a test by itself.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::words::{EndId, Origin};
-use super::{Host, Sites, hash};
+use super::{Host, Sites, Story, hash};
 use crate::net::CloseReason;
-
-/// So many lines of what has happened are kept.
-const LINES: usize = 50;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
@@ -52,8 +49,7 @@ pub(super) struct Book {
     owners: BTreeMap<u64, Owner>,
     ends: BTreeMap<EndId, End>,
     pub(super) wrong: Option<String>,
-    /// What has happened last, for people.
-    lines: VecDeque<String>,
+    pub(super) story: Story,
     pub(super) sites: Sites,
     /// Stands for all that is written here.
     pub(super) trace: u64,
@@ -70,19 +66,6 @@ impl Book {
 
     pub(super) fn violated(&mut self, why: String) {
         self.wrong.get_or_insert(why);
-    }
-
-    /// For people, should something not hold.
-    pub(super) fn tell(&mut self, at: u64, line: std::fmt::Arguments<'_>) {
-        if self.lines.len() == LINES {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(format!("{at:>6} ms: {line}"));
-    }
-
-    /// What has happened last.
-    pub(super) fn story(&self) -> String {
-        self.lines.iter().fold(String::new(), |story, line| story + "\n" + line)
     }
 
     /// A process begins.
@@ -157,6 +140,12 @@ impl Book {
                 self.violated(why);
             }
             None => self.insert(id, with, Phase::Open),
+        }
+        if self.has_stopped(id.process)
+            && let Some(end) = self.ends.get_mut(&id)
+        {
+            // A process that ends takes leave of those, too, who come meanwhile.
+            end.parted = Some(end.sent);
         }
         self.hit("connected");
     }

@@ -62,6 +62,9 @@ struct Pushed {
     transfer: Transfer,
 }
 
+/// A block that takes some time, in bytes.
+const LARGE: usize = 40_000;
+
 /// No more transfers than this are kept in mind at a time.
 const PUSHED: usize = 12;
 
@@ -79,6 +82,8 @@ pub(super) struct Life {
     /// To whom it has said goodbye.
     parted: BTreeSet<PeerId>,
     pushed: Vec<Pushed>,
+    /// What was pushed last is soon called back.
+    regrets: bool,
     is_stranger: bool,
 }
 
@@ -104,6 +109,7 @@ impl Life {
             open: BTreeMap::new(),
             parted: BTreeSet::new(),
             pushed: Vec::new(),
+            regrets: false,
             is_stranger,
         }
     }
@@ -125,7 +131,8 @@ impl Life {
                 }
                 () = sleep_until(self.shared.network.at(next)) => {
                     self.act();
-                    next = self.shared.network.now() + 20 + self.seed.below(200);
+                    let pause = if self.regrets { self.seed.below(25) } else { 20 + self.seed.below(200) };
+                    next = self.shared.network.now() + 1 + pause;
                 }
             }
         }
@@ -171,7 +178,7 @@ impl Life {
         let mut book = self.shared.book();
         if !matches!(event, NetEvent::Message { .. } | NetEvent::Block { .. }) {
             let (at, number, host) = (self.shared.network.now(), self.number, self.host);
-            book.tell(at, format_args!("process {number} of host {host}: {event:?}"));
+            book.story.tell(at, format_args!("process {number} of host {host}: {event:?}"));
         }
         match event {
             NetEvent::Connected { peer, subject, .. } => {
@@ -221,9 +228,12 @@ impl Life {
         if mood == Mood::Calm {
             for (peer, with) in open {
                 self.say(peer, with, 1);
-                self.push(peer, with);
+                self.push(peer, with, None);
             }
             return;
+        }
+        if std::mem::take(&mut self.regrets) {
+            self.cancel();
         }
         if open.is_empty() {
             return;
@@ -235,10 +245,15 @@ impl Life {
                 self.say(peer, with, many);
             }
             35 => self.say(peer, with, 40),
-            36 => (0..6).for_each(|_| self.push(peer, with)),
-            37..=49 => self.push(peer, with),
-            50..=57 => self.cancel(),
+            36 => (0..6).for_each(|_| self.push(peer, with, None)),
+            37..=49 => self.push(peer, with, None),
+            50..=57 => {
+                self.push(peer, with, Some(LARGE));
+                self.regrets = true;
+            }
             58 if self.seed.one_in(2) => {
+                // All of it is heard before the goodbye.
+                self.say(peer, with, 5);
                 self.shared.book().says_goodbye(self.end(peer));
                 self.parted.insert(peer);
                 self.net.close(peer);
@@ -285,17 +300,14 @@ impl Life {
         }
     }
 
-    fn push(&mut self, peer: PeerId, with: Host) {
+    fn push(&mut self, peer: PeerId, with: Host, len: Option<usize>) {
         if self.parted.contains(&peer) || self.pushed.len() >= PUSHED {
             return self.look_after();
         }
-        let lens: Vec<usize> = (0..1 + self.seed.below(3))
-            .map(|_| match self.seed.below(12) {
-                0 => self.seed.below(40_000) as usize,
-                1..=3 => self.seed.below(8000) as usize,
-                _ => self.seed.below(400) as usize,
-            })
-            .collect();
+        let lens = match len {
+            Some(len) => vec![len],
+            None => (0..1 + self.seed.below(3)).map(|_| self.block_len()).collect(),
+        };
         let end = self.end(peer);
         let first: Origin = self.shared.book().next_block(end);
         match words::push(&self.net, self.roles(with), peer, first, &lens) {
@@ -311,16 +323,22 @@ impl Life {
         self.look_after();
     }
 
-    /// Calls some blocks back.
+    fn block_len(&mut self) -> usize {
+        let len = match self.seed.below(12) {
+            0 => self.seed.below(LARGE as u64),
+            1..=3 => self.seed.below(8000),
+            _ => self.seed.below(400),
+        };
+        len as usize
+    }
+
+    /// Calls back what was pushed last, if that is still on its way.
     fn cancel(&mut self) {
         self.look_after();
-        if self.pushed.is_empty() {
-            return;
+        if let Some(Pushed { end, blocks, transfer }) = self.pushed.pop() {
+            self.shared.book().cancelled(end, blocks);
+            transfer.cancel();
         }
-        let at = self.seed.below(self.pushed.len() as u64) as usize;
-        let Pushed { end, blocks, transfer } = self.pushed.swap_remove(at);
-        self.shared.book().cancelled(end, blocks);
-        transfer.cancel();
     }
 
     /// Blocks whose transfer has failed are those of a connection that has ended.

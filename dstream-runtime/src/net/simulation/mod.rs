@@ -26,11 +26,13 @@ mod socket;
 mod words;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 pub(crate) use self::faults::{Fault, Kind, befall};
 pub(crate) use self::network::{Network, address, host};
 pub(crate) use self::process::{PORT, Process, options};
+pub(crate) use self::runs::only;
 pub(crate) use self::world::{Authorities, in_virtual_time};
 use crate::sched::simulation::hash;
 
@@ -39,3 +41,25 @@ pub(crate) type Host = u8;
 
 /// What was met with, and how often.
 pub(crate) type Sites = BTreeMap<&'static str, u64>;
+
+/// So many lines of what has happened are kept.
+const LINES: usize = 80;
+
+/// What has happened last, for people, should something not hold.
+#[derive(Debug, Default)]
+pub(crate) struct Story(VecDeque<String>);
+
+impl Story {
+    pub(crate) fn tell(&mut self, at: u64, line: fmt::Arguments<'_>) {
+        if self.0.len() == LINES {
+            self.0.pop_front();
+        }
+        self.0.push_back(format!("{at:>6} ms: {line}"));
+    }
+}
+
+impl fmt::Display for Story {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}

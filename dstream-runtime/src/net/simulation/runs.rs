@@ -44,7 +44,7 @@ const SITES: [&str; 29] = [
 ];
 
 /// The only seed that somebody wants to see again.
-fn only() -> Option<u64> {
+pub(crate) fn only() -> Option<u64> {
     std::env::var("DSTREAM_SEED").ok().and_then(|number| number.parse().ok())
 }
 

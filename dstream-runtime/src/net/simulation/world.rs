@@ -88,8 +88,10 @@ pub(super) fn run(number: u64, faults: &[Fault], of: &Authorities) -> Result<See
     in_virtual_time(hash(&[number, 4]), async |network| {
         let mut world = World::new(number, network, of);
         let ended = world.run(faults).await;
-        let story = world.shared.book().story();
-        ended.map(|()| world.seen()).map_err(|wrong| format!("{wrong}\n{story}"))
+        ended.map(|()| world.seen()).map_err(|wrong| {
+            let story = &world.shared.book().story;
+            format!("{wrong}\n{story}")
+        })
     })
 }
 
@@ -262,7 +264,7 @@ impl<'a> World<'a> {
 
     fn goes_wrong(&mut self, kind: Kind) {
         let now = self.network.now();
-        self.shared.book().tell(now, format_args!("{kind:?}"));
+        self.shared.book().story.tell(now, format_args!("{kind:?}"));
         self.calm_at = self.calm_at.max(now + befall(&self.network, &mut self.seed, kind));
         match kind {
             Kind::Link { one, other, trouble: Trouble::Cut, ms, .. } if ms >= LONG_MS => {
@@ -382,6 +384,7 @@ impl<'a> World<'a> {
     async fn end(&mut self) -> Result<(), String> {
         for (host, Inhabitant { number, process, life }) in std::mem::take(&mut self.inhabitants) {
             self.shared.book().parts(number);
+            self.shared.book().stops(number);
             let net = process.net.clone();
             let before = self.network.now();
             process.end().await;

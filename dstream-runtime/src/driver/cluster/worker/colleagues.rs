@@ -182,13 +182,15 @@ impl Colleagues {
         Some(&known.colleague)
     }
 
-    /// Whether all workers of a placement can be told something.
+    /// Whether all workers of a placement can be told something. One that the master has not introduced, or not
+    /// any more, is gone: the master gives its partitions to others next, and waiting for it would be for ever.
     pub(super) fn reaches(&self, placement: &[WorkerId]) -> bool {
         let mut last = None;
         placement.iter().all(|worker| {
             // Owners often come in runs.
             let same = last.replace(*worker) == Some(*worker);
-            same || *worker == self.id || self.peer(*worker).is_some()
+            let is_gone = || !self.known.contains_key(worker);
+            same || *worker == self.id || self.peer(*worker).is_some() || is_gone()
         })
     }
 }

@@ -91,9 +91,10 @@ impl Links {
         self.is_introduced && self.known.range(..self.id).all(up)
     }
 
-    /// Whether all of these can be told something.
+    /// Whether all of these can be told something, those left out that are gone.
     pub(super) fn reaches(&self, workers: &[WorkerId]) -> bool {
-        workers.iter().all(|worker| *worker == self.id || self.peer(*worker).is_some())
+        let is_awaited = |worker: &WorkerId| self.known.contains_key(worker);
+        workers.iter().filter(|worker| is_awaited(worker)).all(|worker| self.peer(*worker).is_some())
     }
 
     /// Lets all of them go.

@@ -168,6 +168,7 @@ impl Master {
     }
 
     fn heard(&mut self, event: NetEvent) {
+        self.job.tell_of(&event, self.network.now(), 0);
         match event {
             NetEvent::Connected { peer, subject, addr } if subject.role == Role::Worker => {
                 let worker = WorkerId(self.next);

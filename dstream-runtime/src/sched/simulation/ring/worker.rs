@@ -112,6 +112,7 @@ impl Worker {
     }
 
     fn heard(&mut self, event: NetEvent) {
+        self.job.tell_of(&event, self.network.now(), self.host);
         match event {
             NetEvent::Connected { peer, subject, .. } if subject.role == Role::Worker => {
                 if let Some(work) = &mut self.work

@@ -52,8 +52,11 @@ pub(super) fn run(number: u64, faults: &[Fault], of: &Authorities) -> Result<See
             calm_at: 0,
         };
         (0..hosts).for_each(|host| world.begin(host));
-        world.run(faults).await?;
-        Ok(world.seen())
+        let ended = world.run(faults).await;
+        ended.map(|()| world.seen()).map_err(|wrong| {
+            let story = &world.job.kept().story;
+            format!("{wrong}\n{story}")
+        })
     })
 }
 
@@ -126,6 +129,7 @@ impl World<'_> {
 
     fn goes_wrong(&mut self, kind: Kind) {
         let now = self.network.now();
+        self.job.kept().story.tell(now, format_args!("{kind:?}"));
         self.calm_at = self.calm_at.max(now + befall(&self.network, &mut self.seed, kind));
         let (Kind::Kill { host, back } | Kind::End { host, back }) = kind else { return };
         let Some((process, life)) = self.inhabitants.remove(&host) else { return };
