@@ -59,8 +59,10 @@ impl Endpoint {
         let mut endpoint =
             Self { net: Net { hub: hub.clone() }, warnings, control: None, bulk: None };
         let shared = hub.clone();
-        endpoint.bulk = Some(start("net-bulk", Box::new(move || bulk_thread.block_on(carry(&shared))))?);
-        endpoint.control = Some(start("net", Box::new(move || control_thread.block_on(serve(&hub))))?);
+        endpoint.bulk =
+            Some(start("net-bulk", Box::new(move || bulk_thread.block_on(carry(&shared))))?);
+        endpoint.control =
+            Some(start("net", Box::new(move || control_thread.block_on(serve(&hub))))?);
         Ok(endpoint)
     }
 

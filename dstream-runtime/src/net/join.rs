@@ -84,10 +84,7 @@ pub fn join(options: &JoinOptions) -> Result<Identity, NetError> {
 }
 
 /// The same, from a socket that is open.
-pub(super) async fn join_from(
-    ground: Ground,
-    options: &JoinOptions,
-) -> Result<Identity, NetError> {
+pub(super) async fn join_from(ground: Ground, options: &JoinOptions) -> Result<Identity, NetError> {
     let joined = timeout(options.limit, ask(ground, options)).await;
     let reason = CloseReason::Unreachable;
     joined.unwrap_or(Err(NetError::Broken { addr: options.addr, reason }))

@@ -42,6 +42,13 @@ pub(crate) type Host = u8;
 /// What was met with, and how often.
 pub(crate) type Sites = BTreeMap<&'static str, u64>;
 
+/// Adds what was met with elsewhere.
+pub(crate) fn add(sites: &mut Sites, others: Sites) {
+    for (site, count) in others {
+        *sites.entry(site).or_default() += count;
+    }
+}
+
 /// So many lines of what has happened are kept.
 const LINES: usize = 80;
 

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::link::{Link, Trouble};
-use super::{Host, Sites, hash};
+use super::{Host, Sites, add, hash};
 use crate::sched::simulation::Seed;
 
 /// What fits into the buffer of a socket, in bytes.
@@ -183,7 +183,6 @@ impl Network {
             return Ok(());
         }
         if state.full_until(from, now).is_some() {
-            state.hit("a socket takes nothing");
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let size = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
@@ -208,7 +207,10 @@ impl Network {
     /// Until when sockets of that host take nothing.
     pub(super) fn full_until(&self, addr: SocketAddr) -> Option<Instant> {
         let now = self.now();
-        self.state().full_until(addr, now).map(|until| self.at(until))
+        let mut state = self.state();
+        let until = state.full_until(addr, now)?;
+        state.hit("a socket takes nothing");
+        Some(self.at(until))
     }
 
     /// What has arrived at a socket.
@@ -286,9 +288,7 @@ impl Network {
         let state = self.state();
         let mut sites = state.sites.clone();
         for link in state.links.values() {
-            for (site, count) in &link.sites {
-                *sites.entry(site).or_default() += count;
-            }
+            add(&mut sites, link.sites.clone());
         }
         sites
     }

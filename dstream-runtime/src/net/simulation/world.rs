@@ -16,7 +16,7 @@ use super::link::Trouble;
 use super::network::{Network, address};
 use super::process::{BEGUN, PLAN, PORT, Process, bind, join, name, role, wall};
 use super::words::EndId;
-use super::{Host, Sites, hash};
+use super::{Host, Sites, add, hash};
 use crate::net::trust::{Authority, Grant, Identity};
 use crate::net::{JoinOptions, Limits};
 use crate::sched::simulation::Seed;
@@ -404,9 +404,7 @@ impl<'a> World<'a> {
     fn seen(&self) -> Seen {
         let book = self.shared.book();
         let mut sites = self.network.sites();
-        for (site, count) in &book.sites {
-            *sites.entry(site).or_default() += count;
-        }
+        add(&mut sites, book.sites.clone());
         let trace = hash(&[self.network.trace(), book.trace, self.network.now()]);
         Seen { sites, trace }
     }

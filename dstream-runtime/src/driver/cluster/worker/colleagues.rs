@@ -194,3 +194,20 @@ impl Colleagues {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placement_waits_for_whom_it_names_as_long_as_he_is_there() {
+        let (one, two) = (WorkerId(1), WorkerId(2));
+        let mut colleagues = Colleagues::new(one);
+        let addr = ([127, 0, 0, 1], 1).into();
+        let colleague = Colleague { worker: two, name: "two".to_owned(), addr };
+        colleagues.known.insert(two, Known { colleague, link: Link::Down });
+        assert!(!colleagues.reaches(&[one, two, two]));
+        colleagues.known.clear();
+        assert!(colleagues.reaches(&[one, two, two]));
+    }
+}

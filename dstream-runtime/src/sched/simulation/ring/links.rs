@@ -94,7 +94,10 @@ impl Links {
     /// Whether all of these can be told something, those left out that are gone.
     pub(super) fn reaches(&self, workers: &[WorkerId]) -> bool {
         let is_awaited = |worker: &WorkerId| self.known.contains_key(worker);
-        workers.iter().filter(|worker| is_awaited(worker)).all(|worker| self.peer(*worker).is_some())
+        workers
+            .iter()
+            .filter(|worker| is_awaited(worker))
+            .all(|worker| self.peer(*worker).is_some())
     }
 
     /// Lets all of them go.

@@ -11,7 +11,7 @@ use super::worker::Worker;
 use super::{Job, Seed, hash};
 use crate::net::Limits;
 use crate::net::simulation::{
-    Authorities, Fault, Host, Kind, Network, Process, Sites, befall, in_virtual_time, options,
+    Authorities, Fault, Host, Kind, Network, Process, Sites, add, befall, in_virtual_time, options,
 };
 
 /// When no more goes wrong, a job has so long to end.
@@ -164,9 +164,7 @@ impl World<'_> {
     fn seen(&self) -> Seen {
         let kept = self.job.kept();
         let mut sites = self.network.sites();
-        for (site, count) in &kept.sites {
-            *sites.entry(site).or_default() += count;
-        }
+        add(&mut sites, kept.sites.clone());
         let trace = hash(&[self.network.trace(), kept.trace, self.network.now()]);
         Seen { sites, trace }
     }
