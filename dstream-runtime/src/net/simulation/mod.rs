@@ -15,7 +15,9 @@
 //! Two runs of a seed send datagrams of the same lengths at the same times, which then have the same fates.
 //! Their bytes differ: keys and nonces are random. Nothing that happens depends on them.
 
+mod authorities;
 mod book;
+mod ends;
 mod faults;
 mod life;
 mod link;
@@ -29,11 +31,12 @@ mod world;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
+pub(crate) use self::authorities::Authorities;
 pub(crate) use self::faults::{Fault, Kind, befall};
 pub(crate) use self::network::{Network, address, host};
 pub(crate) use self::process::{PORT, Process, options};
 pub(crate) use self::runs::only;
-pub(crate) use self::world::{Authorities, in_virtual_time};
+pub(crate) use self::world::in_virtual_time;
 use crate::sched::simulation::hash;
 
 /// A simulated host: the last byte of its address.

@@ -5,13 +5,14 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use super::Sites;
+use super::authorities::Authorities;
 use super::faults::Fault;
-use super::world::{Authorities, Seen, hosts, run};
+use super::world::{Seen, hosts, run};
 use super::{add, hash};
 use crate::sched::simulation::{Seed, seeds};
 
 /// Seeds of the test.
-const USUAL: u64 = 100;
+const USUAL: u64 = 80;
 
 /// What must have been met with in all worlds of a test.
 const SITES: [&str; 29] = [

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
+use super::authorities::{AGE, Authorities, SHORT_LIFE};
 use super::faults::{Fault, Kind, LONG_MS, befall};
 use super::life::{Life, Mood, Shared};
 use super::link::Trouble;
 use super::network::{Network, address};
-use super::process::{BEGUN, PLAN, PORT, Process, bind, join, name, role, wall};
+use super::process::{PLAN, PORT, Process, bind, join, name, role, wall};
 use super::words::EndId;
 use super::{Host, Sites, add, hash};
 use crate::net::trust::{Authority, Grant, Identity};
@@ -22,37 +22,10 @@ use crate::net::{JoinOptions, Limits};
 use crate::sched::simulation::Seed;
 use crate::wire::Role;
 
-/// A certificate that lasts so long, and was made so long ago, is renewed while the world lasts.
-const SHORT_LIFE: Duration = Duration::from_secs(60);
-const AGE: Duration = Duration::from_secs(38);
 /// When nothing goes wrong any more, everything is well after so long: some handshakes, one after the other.
 const DEADLINE_MS: u64 = 30_000;
 
 const STRANGER: Host = 9;
-
-/// Who certifies: the same authority with two lives of certificates, and one of another cluster.
-pub(crate) struct Authorities {
-    _dirs: [TempDir; 2],
-    long: Arc<Authority>,
-    short: Arc<Authority>,
-    foreign: Arc<Authority>,
-}
-
-impl Authorities {
-    pub(crate) fn new() -> Self {
-        let dirs = [(); 2].map(|()| TempDir::new().expect("a directory"));
-        let open = |dir: &TempDir| Authority::open(dir.path(), "job", BEGUN).expect("an authority");
-        let short = open(&dirs[0]).with_certificate_life(SHORT_LIFE);
-        let (long, foreign) = (open(&dirs[0]), open(&dirs[1]));
-        let [long, short, foreign] = [long, short, foreign].map(Arc::new);
-        Self { _dirs: dirs, long, short, foreign }
-    }
-
-    /// Of a cluster whose certificates last longer than any world.
-    pub(crate) fn long(&self) -> &Arc<Authority> {
-        &self.long
-    }
-}
 
 /// What a world was like.
 #[derive(Debug)]
@@ -134,7 +107,7 @@ impl<'a> World<'a> {
             silence: Duration::from_millis(1000),
             keep_alive: Duration::from_millis(250),
             untaken_messages: 96 << 10,
-            untaken_blocks: 64 << 10,
+            untaken_blocks: 96 << 10,
             ..Limits::default()
         };
         let has_short_lives = seed.one_in(3);
@@ -161,7 +134,7 @@ impl<'a> World<'a> {
     }
 
     fn authority(&self) -> &Arc<Authority> {
-        if self.has_short_lives { &self.of.short } else { &self.of.long }
+        if self.has_short_lives { &self.of.short } else { self.of.long() }
     }
 
     fn identity(&self, host: Host) -> Identity {
