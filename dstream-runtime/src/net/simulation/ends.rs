@@ -12,10 +12,10 @@ use crate::net::{Limits, NetEvent};
 fn an_endpoint_that_ends_takes_leave_of_whoever_comes_meanwhile() {
     let authorities = Authorities::new();
     let mut opened = 0;
-    for after in 0..140 {
+    for after in (0..260).step_by(2) {
         in_virtual_time(1, async |network| {
             for way in [(0, 1), (1, 0)] {
-                network.trouble(way, Trouble::Delay(10), 60_000);
+                network.trouble(way, Trouble::Delay(5), 60_000);
             }
             let options = |host| options(&network, authorities.long(), host, Limits::default());
             let (callee, mut heard) = Process::start(&network, 0, 1, options(0));
