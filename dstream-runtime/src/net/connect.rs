@@ -20,6 +20,7 @@ pub(super) async fn connect(hub: Arc<Hub>, id: PeerId, addr: SocketAddr, give_up
     let slot = hub.room.clone().try_acquire_owned();
     let full = || CloseReason::Refused(Refusal::Full { peers: hub.limits.peers });
     let outcome = tokio::select! {
+        biased;
         // Two connections and two answers: twice the time of the other side's single steps.
         outcome = timeout(hub.limits.handshake * 2, handshake(&hub, addr)) =>
             outcome.unwrap_or(Err(CloseReason::Unreachable)),

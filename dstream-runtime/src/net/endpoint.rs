@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use tokio::time::timeout;
 
 use super::error::BYE;
 use super::event::Deliver;
-use super::hub::{Configs, Hub, Parts, Port, PortConfig};
+use super::ground::Ground;
+use super::hub::{Configs, Hub, Parts};
 use super::trust::Authority;
-use super::{BindOptions, Delivery, Net, NetError, SmallBuffer, accept, renew, socket};
+use super::{BindOptions, Delivery, Net, NetError, SmallBuffer, accept, renew};
 
 /// How long the end of an endpoint waits for its peers to hear of it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -45,25 +47,22 @@ impl Endpoint {
         let mut options = options;
         options.limits = options.limits.sane();
         options.check()?;
-        let configs = Configs::new(options.identity.clone(), &options.wall(), &options.limits)?;
         let (control_thread, bulk_thread) = (runtime(LOOK_OUT)?, runtime(LOOK_OUT_BULK)?);
-        let buffer = options.limits.socket_buffer;
-        let bulk_addr = SocketAddr::new(options.addr.ip(), options.bulk_port);
-        let secret = options.authority.as_deref().map(Authority::reset_secret);
-        let quic = || socket::endpoint_config(secret.as_ref());
-        let addr = options.addr;
-        let (control, warnings) = open(&control_thread, &configs.control, quic(), addr, buffer)?;
-        let (bulk, _) = open(&bulk_thread, &configs.bulk, quic(), bulk_addr, buffer)?;
-        let deliver = Box::new(deliver) as Deliver;
-        let hub = Arc::new(Hub::new(Parts { control, bulk, options, configs, deliver }));
+        let (addr, buffer) = (options.addr, options.limits.socket_buffer);
+        let bulk_addr = SocketAddr::new(addr.ip(), options.bulk_port);
+        let (control, warnings) = Ground::of_system(control_thread.handle(), addr, buffer)?;
+        let (bulk, _) = Ground::of_system(bulk_thread.handle(), bulk_addr, buffer)?;
+        let hub = assemble(options, control, bulk, Box::new(deliver))?;
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(run).map_err(NetError::Start)
         };
         let mut endpoint =
             Self { net: Net { hub: hub.clone() }, warnings, control: None, bulk: None };
         let shared = hub.clone();
-        endpoint.bulk = Some(start("net-bulk", Box::new(move || carry(&bulk_thread, &shared)))?);
-        endpoint.control = Some(start("net", Box::new(move || serve(&control_thread, &hub)))?);
+        endpoint.bulk =
+            Some(start("net-bulk", Box::new(move || bulk_thread.block_on(carry(&shared))))?);
+        endpoint.control =
+            Some(start("net", Box::new(move || control_thread.block_on(serve(&hub))))?);
         Ok(endpoint)
     }
 
@@ -109,68 +108,61 @@ fn runtime(look_out: u32) -> Result<Runtime, NetError> {
     runtime.map_err(NetError::Start)
 }
 
-/// Opens a port, for the thread that runs `runtime`.
-fn open(
-    runtime: &Runtime,
-    config: &PortConfig,
-    quic: quinn::EndpointConfig,
-    addr: SocketAddr,
-    buffer: usize,
-) -> Result<(Port, Vec<SmallBuffer>), NetError> {
-    let bind = |source| NetError::Bind { addr, source };
-    let (udp, warnings) = socket::open(addr, buffer).map_err(bind)?;
-    let quinn = {
-        let _inside = runtime.enter();
-        let server = Some(config.server.clone());
-        let system = Arc::new(quinn::TokioRuntime);
-        quinn::Endpoint::new(quic, server, udp, system).map_err(bind)?
+/// What an endpoint is, before anything runs: [`serve`] and [`carry`] do.
+pub(super) fn assemble(
+    options: BindOptions,
+    control: Ground,
+    bulk: Ground,
+    deliver: Deliver,
+) -> Result<Arc<Hub>, NetError> {
+    let configs = Configs::new(options.identity.clone(), &options.wall(), &options.limits)?;
+    let secret = options.authority.as_deref().map(Authority::reset_secret);
+    let control = control.port(Some(configs.control.server.clone()), secret.as_ref())?;
+    let bulk = bulk.port(Some(configs.bulk.server.clone()), secret.as_ref())?;
+    Ok(Arc::new(Hub::new(Parts { control, bulk, options, configs, deliver })))
+}
+
+/// What happens at the port of control, which also sees to the end of both.
+pub(super) async fn serve(hub: &Arc<Hub>) {
+    tokio::select! {
+        // Here and below: what is ready at once is taken in this order, so that a simulated run repeats.
+        biased;
+        () = accept::accept_all(hub, &hub.control) => {}
+        () = renew::renew_always(hub) => {}
+        () = hub.end.notified() => {}
+    }
+    hub.ending.store(true, Ordering::Relaxed);
+    let net = Net { hub: hub.clone() };
+    for peer in hub.peer_ids() {
+        net.close(peer);
+    }
+    // The callback must have had every `Closed` before the endpoint is gone.
+    let empty = async {
+        while !hub.peer_ids().is_empty() {
+            hub.gone.notified().await;
+        }
     };
-    let addr = quinn.local_addr().map_err(bind)?;
-    Ok((Port { runtime: runtime.handle().clone(), quinn, addr }, warnings))
+    let _ = timeout(FAREWELL, empty).await;
+    let quiet = async {
+        for port in [&hub.control, &hub.bulk] {
+            port.quinn.close(BYE, b"");
+        }
+        for port in [&hub.control, &hub.bulk] {
+            port.quinn.wait_idle().await;
+        }
+    };
+    let _ = timeout(FAREWELL, quiet).await;
 }
 
-/// The thread of control, which also sees to the end of both.
-fn serve(runtime: &Runtime, hub: &Arc<Hub>) {
-    runtime.block_on(async {
-        tokio::select! {
-            () = accept::accept_all(hub, &hub.control) => {}
-            () = renew::renew_always(hub) => {}
-            () = hub.end.notified() => {}
-        }
-        let net = Net { hub: hub.clone() };
-        for peer in hub.peer_ids() {
-            net.close(peer);
-        }
-        // The callback must have had every `Closed` before the endpoint is gone.
-        let empty = async {
-            while !hub.peer_ids().is_empty() {
-                hub.gone.notified().await;
-            }
-        };
-        let _ = timeout(FAREWELL, empty).await;
-        let quiet = async {
-            for port in [&hub.control, &hub.bulk] {
-                port.quinn.close(BYE, b"");
-            }
-            for port in [&hub.control, &hub.bulk] {
-                port.quinn.wait_idle().await;
-            }
-        };
-        let _ = timeout(FAREWELL, quiet).await;
-    });
-}
-
-/// The thread of blocks.
-fn carry(runtime: &Runtime, hub: &Arc<Hub>) {
-    runtime.block_on(async {
-        // After the last connection has been taken in, those that are there go on.
-        let all = async {
-            accept::accept_all(hub, &hub.bulk).await;
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = all => {}
-            () = hub.end_bulk.notified() => {}
-        }
-    });
+/// What happens at the port of blocks.
+pub(super) async fn carry(hub: &Arc<Hub>) {
+    // After the last connection has been taken in, those that are there go on.
+    let all = async {
+        accept::accept_all(hub, &hub.bulk).await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = all => {}
+        () = hub.end_bulk.notified() => {}
+    }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quinn::{ClientConfig, Connection, SendStream};
@@ -132,6 +132,8 @@ pub(super) struct Hub {
     pub(super) gone: Notify,
     /// Notified when the endpoint is to end.
     pub(super) end: Notify,
+    /// It is ending: whoever becomes a peer now is taken leave of at once.
+    pub(super) ending: AtomicBool,
     /// Notified when nobody needs the thread of blocks any more.
     pub(super) end_bulk: Notify,
     pub(super) deliver: Deliver,
@@ -175,6 +177,7 @@ impl Hub {
             renew: Notify::new(),
             gone: Notify::new(),
             end: Notify::new(),
+            ending: AtomicBool::new(false),
             end_bulk: Notify::new(),
             deliver,
             configs: Mutex::new(Arc::new(configs)),

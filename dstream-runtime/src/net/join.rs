@@ -16,7 +16,8 @@ use super::accept::{Failed, first};
 use super::connect::{dial, lost};
 use super::error::BYE;
 use super::frames::{expect, say};
-use super::hub::{Hub, Port};
+use super::ground::Ground;
+use super::hub::Hub;
 use super::options::{Limits, calling_from, system_time};
 use super::trust::{
     Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, Wall, join_config,
@@ -77,23 +78,22 @@ impl fmt::Debug for JoinOptions {
 pub fn join(options: &JoinOptions) -> Result<Identity, NetError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(NetError::Start)?;
     runtime.block_on(async {
-        let joined = timeout(options.limit, ask(options)).await;
-        joined.unwrap_or(Err(NetError::Broken {
-            addr: options.addr,
-            reason: CloseReason::Unreachable,
-        }))
+        let (ground, _) = Ground::of_system(&Handle::current(), options.from, 1 << 16)?;
+        join_from(ground, options).await
     })
 }
 
-async fn ask(options: &JoinOptions) -> Result<Identity, NetError> {
+/// The same, from a socket that is open.
+pub(super) async fn join_from(ground: Ground, options: &JoinOptions) -> Result<Identity, NetError> {
+    let joined = timeout(options.limit, ask(ground, options)).await;
+    let reason = CloseReason::Unreachable;
+    joined.unwrap_or(Err(NetError::Broken { addr: options.addr, reason }))
+}
+
+async fn ask(ground: Ground, options: &JoinOptions) -> Result<Identity, NetError> {
     let addr = options.addr;
     check_name(&options.name).map_err(TrustError::Name)?;
-    let bind = |source| NetError::Bind { addr: options.from, source };
-    let (udp, _) = socket::open(options.from, 1 << 16).map_err(bind)?;
-    let system = Arc::new(quinn::TokioRuntime);
-    let quinn =
-        quinn::Endpoint::new(socket::endpoint_config(None), None, udp, system).map_err(bind)?;
-    let port = Port { runtime: Handle::current(), addr: options.from, quinn };
+    let port = ground.port(None, None)?;
     let wall = Wall(options.wall.clone());
     let (tls, seen) = join_config(options.token.authority(), &wall)?;
     let config = socket::client(tls, socket::transport(&Limits::default()))?;

@@ -28,6 +28,7 @@ mod endpoint;
 mod error;
 mod event;
 mod frames;
+mod ground;
 mod hub;
 mod join;
 mod options;
@@ -37,6 +38,8 @@ mod socket;
 mod transfer;
 pub mod trust;
 
+#[cfg(test)]
+pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;
 

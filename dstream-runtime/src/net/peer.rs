@@ -108,6 +108,10 @@ pub(super) fn open(
     hub.insert(id, Entry::Open(peer.clone()));
     hub.deliver(NetEvent::Connected { peer: id, subject, addr }, None);
     hub.renew.notify_one();
+    // Peers are opened on the thread that ends the endpoint: it has taken leave of all others before this.
+    if hub.ending.load(Ordering::Relaxed) {
+        peer.say_goodbye();
+    }
 
     let mut tasks = JoinSet::new();
     let on = &hub.control.runtime;
@@ -118,6 +122,7 @@ pub(super) fn open(
     let hub = hub.clone();
     hub.control.runtime.clone().spawn(async move {
         let reason = tokio::select! {
+            biased;
             Some(ended) = tasks.join_next() =>
                 ended.unwrap_or_else(|error| CloseReason::Transport(error.to_string())),
             Ok(reason) = stopped => reason,

@@ -189,6 +189,7 @@ async fn send(
         }
     };
     let sent = tokio::select! {
+        biased;
         sent = whole => sent,
         () = cancel.notified() => Err(Broken::Cancelled),
     };
@@ -254,16 +255,17 @@ pub(super) async fn receive_all(
     let mut under_way = JoinSet::new();
     loop {
         tokio::select! {
+            biased;
+            Some(received) = under_way.join_next() => match received {
+                Ok(Err(reason)) => return reason,
+                Ok(Ok(())) => {}
+                Err(error) => peer.stop(CloseReason::Transport(error.to_string())),
+            },
             stream = bulk.accept_uni() => match stream {
                 Ok(stream) => {
                     under_way.spawn_on(receive(from.clone(), stream), &from.hub.bulk.runtime);
                 }
                 Err(error) => return error.into(),
-            },
-            Some(received) = under_way.join_next() => match received {
-                Ok(Err(reason)) => return reason,
-                Ok(Ok(())) => {}
-                Err(error) => peer.stop(CloseReason::Transport(error.to_string())),
             },
         }
     }

@@ -22,7 +22,7 @@ mod stragglers;
 pub mod worker;
 
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 #[cfg(test)]
 pub(crate) mod testplan;
 

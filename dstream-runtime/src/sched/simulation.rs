@@ -15,11 +15,13 @@ mod outside;
 mod process;
 mod reference;
 mod restarts;
+mod ring;
 mod stragglers;
 mod timed;
 mod whole;
 mod world;
 
+pub(crate) use self::reference::hash;
 use self::world::World;
 use super::testplan::{plan, stage, word_count};
 use crate::id::*;
@@ -27,17 +29,17 @@ use crate::plan::{Dependency, Plan, TailRow, Tasks};
 use crate::sched::master::{Cause, Outcome};
 
 /// xorshift64*: enough for a test, and the same everywhere.
-struct Seed(u64);
+pub(crate) struct Seed(pub(crate) u64);
 
 impl Seed {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         n > 0 && self.below(n) == 0
     }
 }
@@ -85,7 +87,7 @@ fn plans() -> [(&'static str, &'static Plan); 2] {
 }
 
 /// How many seeds each test takes: enough to find what it is for, and more when asked.
-fn seeds(usual: u64) -> u64 {
+pub(crate) fn seeds(usual: u64) -> u64 {
     std::env::var("DSTREAM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 

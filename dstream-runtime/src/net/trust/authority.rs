@@ -14,7 +14,7 @@ use rcgen::Issuer;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-use super::certificate::{Foreign, authority_params, subject_params};
+use super::certificate::{Foreign, authority_params, serial_number, subject_params};
 use super::files::{create_private, private_dir, random, read_private};
 use super::identity::{Identity, KeyPair, Trusted};
 use super::{Fingerprint, Subject, Token, TokenSecret, TrustError};
@@ -70,7 +70,8 @@ impl Authority {
             None if create_private(&key_path, fresh.pkcs8())? => fresh,
             None => KeyPair::from_pkcs8(&must_read(&key_path)?)?,
         };
-        let params = authority_params(job, now);
+        let mut params = authority_params(job, now);
+        params.serial_number = Some(serial_number(&key.public()?));
         let certificate = match read_private(&certificate_path)? {
             Some(certificate) => certificate,
             None => {
@@ -149,7 +150,9 @@ impl Authority {
         now: Duration,
     ) -> Result<Issued, TrustError> {
         let subject = Subject::new(role, &self.job, name)?;
-        let made = subject_params(&subject, now, self.life)?.signed_by(&Foreign(key), &self.issuer);
+        let mut params = subject_params(&subject, now, self.life)?;
+        params.serial_number = Some(serial_number(&key));
+        let made = params.signed_by(&Foreign(key), &self.issuer);
         let made = made.map_err(|why| TrustError::certificate("made", why))?;
         let until = now.saturating_add(self.life).as_secs().saturating_mul(1000);
         Ok(Issued { certificate: made.der().to_vec(), until_ms: until })

@@ -7,7 +7,8 @@ use std::time::Duration;
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType, SignatureAlgorithm, date_time_ymd,
+    KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SanType, SerialNumber, SignatureAlgorithm,
+    date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -73,6 +74,14 @@ impl PublicKeyData for Foreign {
     fn algorithm(&self) -> &'static SignatureAlgorithm {
         &PKCS_ED25519
     }
+}
+
+/// The number of a certificate, from the key in it. It never begins with a zero, which DER leaves out: so that
+/// certificates of equal names have equal lengths, and handshakes in simulated runs repeat.
+pub(super) fn serial_number(key: &PublicKey) -> SerialNumber {
+    let mut number = super::files::sha256(&key.0);
+    number[0] = number[0] & 0x3f | 0x40;
+    SerialNumber::from_slice(&number[..20])
 }
 
 /// The authority's own certificate. The name is derived from the job alone, so that it can be made again

@@ -26,7 +26,7 @@ pub(super) struct Reference {
 }
 
 /// Hashes numbers, in order.
-pub(super) fn hash(numbers: &[u64]) -> u64 {
+pub(crate) fn hash(numbers: &[u64]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     for number in numbers {
         hash = (hash ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);

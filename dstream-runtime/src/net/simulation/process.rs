@@ -1,0 +1,137 @@
+//! A process of a simulated host, as far as the network sees it: an endpoint on two simulated sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use super::network::{Network, address};
+use super::socket::Socket;
+use super::{Host, hash};
+use crate::net::endpoint::{assemble, carry, serve};
+use crate::net::ground::Ground;
+use crate::net::join::join_from;
+use crate::net::trust::{Authority, Identity};
+use crate::net::{BindOptions, Delivery, JoinOptions, Limits, Net, NetError};
+use crate::wire::Role;
+
+/// Where processes listen.
+pub(crate) const PORT: u16 = 4000;
+
+/// The role and the name of a host's process.
+pub(super) fn role(host: Host) -> Role {
+    if host == 0 { Role::Master } else { Role::Worker }
+}
+
+pub(super) fn name(host: Host) -> String {
+    format!("p{host}")
+}
+
+/// The wall clock when a world begins, since the Unix epoch.
+pub(super) const BEGUN: Duration = Duration::from_secs(1_800_000_000);
+
+/// What plan everybody has.
+pub(super) const PLAN: u64 = 0x1234;
+
+/// The time since the Unix epoch.
+pub(super) fn wall(network: &Arc<Network>) -> Arc<dyn Fn() -> Duration + Send + Sync> {
+    let network = network.clone();
+    Arc::new(move || BEGUN + Duration::from_millis(network.now()))
+}
+
+/// For the process of a host, which that authority certifies now.
+pub(crate) fn options(
+    network: &Arc<Network>,
+    authority: &Arc<Authority>,
+    host: Host,
+    limits: Limits,
+) -> BindOptions {
+    let now = wall(network)();
+    let identity = authority.identity(role(host), &name(host), now).expect("a certificate");
+    bind(network, authority, host, identity, limits)
+}
+
+/// For the process of a host, which has its certificate already.
+pub(super) fn bind(
+    network: &Arc<Network>,
+    authority: &Arc<Authority>,
+    host: Host,
+    identity: Identity,
+    limits: Limits,
+) -> BindOptions {
+    let mut options = BindOptions::new(identity, PLAN).at(address(host, PORT));
+    (options.wall, options.limits) = (wall(network), limits);
+    if host == 0 { options.with_authority(authority.clone()) } else { options }
+}
+
+/// A socket of that host, and what its QUIC draws from.
+fn ground(network: &Arc<Network>, host: Host, port: u16, number: u64) -> Ground {
+    let addr = address(host, port);
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&hash(&[number, u64::from(host), u64::from(port)]).to_le_bytes());
+    Ground::simulated(&Handle::current(), Socket::open(network, addr), addr, seed)
+}
+
+pub(crate) struct Process {
+    pub(crate) net: Net,
+    network: Arc<Network>,
+    host: Host,
+    control: JoinHandle<()>,
+    bulk: JoinHandle<()>,
+}
+
+impl Process {
+    /// Begins on a host on which no other is. `number` is different for every process of a world. It takes blocks
+    /// at another port than the one before it. Limits are taken as they are.
+    pub(crate) fn start(
+        network: &Arc<Network>,
+        host: Host,
+        number: u64,
+        options: BindOptions,
+    ) -> (Self, UnboundedReceiver<Delivery>) {
+        let (tell, events) = unbounded_channel();
+        let deliver = move |delivery| {
+            // Whoever is killed listens no more.
+            let _ = tell.send(delivery);
+        };
+        let bulk_port = PORT + 1 + (number % 1000) as u16;
+        let control = ground(network, host, PORT, number);
+        let bulk = ground(network, host, bulk_port, number);
+        let hub = assemble(options, control, bulk, Box::new(deliver)).expect("a usable identity");
+        let net = Net { hub: hub.clone() };
+        let shared = hub.clone();
+        let control = tokio::spawn(async move { serve(&shared).await });
+        let bulk = tokio::spawn(async move { carry(&hub).await });
+        (Self { net, network: network.clone(), host, control, bulk }, events)
+    }
+
+    /// It ends at once, and nobody hears of it. What tokio has of it runs on, without a socket.
+    pub(crate) fn kill(self) {
+        self.network.close(self.host);
+        self.control.abort();
+        self.bulk.abort();
+    }
+
+    /// It ends as [`Endpoint`](crate::net::Endpoint) does.
+    pub(crate) async fn end(self) {
+        self.net.hub.end.notify_one();
+        self.control.await.expect("nothing panics");
+        self.net.hub.end_bulk.notify_one();
+        self.bulk.await.expect("nothing panics");
+        self.network.close(self.host);
+    }
+}
+
+/// Buys a certificate with a token, from a host on which there is no process yet.
+pub(crate) async fn join(
+    network: &Arc<Network>,
+    host: Host,
+    number: u64,
+    options: &JoinOptions,
+) -> Result<Identity, NetError> {
+    let joined = join_from(ground(network, host, PORT, number), options).await;
+    network.close(host);
+    joined
+}

@@ -1,0 +1,92 @@
+//! Worlds by the hundred; and what is done about one in which something does not hold: its seed is said first, and
+//! what goes wrong in it is made less until nothing can be left out.
+
+use std::panic::resume_unwind;
+use std::thread;
+
+use super::Sites;
+use super::authorities::Authorities;
+use super::faults::Fault;
+use super::world::{Seen, hosts, run};
+use super::{add, hash};
+use crate::sched::simulation::{Seed, seeds};
+
+/// Seeds of the test.
+const USUAL: u64 = 80;
+
+/// What must have been met with in all worlds of a test.
+const SITES: [&str; 29] = [
+    "connected",
+    "loss",
+    "a cut link",
+    "a long cut",
+    "too long for the link",
+    "jitter",
+    "doubled",
+    "damaged",
+    "cut off",
+    "longer than it was",
+    "rubbish",
+    "a datagram of the past",
+    "a datagram that is none",
+    "a socket takes nothing",
+    "a driver takes nothing",
+    "many messages are not taken",
+    "many blocks are not taken",
+    "a process is killed",
+    "a process ends",
+    "a reset",
+    "silence",
+    "unreachable",
+    "refused",
+    "a goodbye is heard",
+    "a transfer is cancelled",
+    "a transfer fails",
+    "somebody is refused",
+    "somebody joins with a token",
+    "a certificate is renewed",
+];
+
+/// The only seed that somebody wants to see again.
+pub(crate) fn only() -> Option<u64> {
+    std::env::var("DSTREAM_SEED").ok().and_then(|number| number.parse().ok())
+}
+
+fn check(number: u64, of: &Authorities) -> Seen {
+    let hosts = hosts(number);
+    let faults = Fault::all(&mut Seed(hash(&[number, 1]) | 1), hosts);
+    run(number, &faults, of).unwrap_or_else(|wrong| {
+        let fewer = Fault::shrink(&faults, |fewer| run(number, fewer, of).is_err());
+        panic!("seed {number}, {hosts} hosts: {wrong}\nand with these faults alone: {fewer:#?}")
+    })
+}
+
+/// The sites of every other world, from the first on; early ones are run twice.
+fn worlds(first: u64, of: &Authorities) -> Sites {
+    let mut sites = Sites::new();
+    let all = (first..seeds(USUAL)).step_by(2);
+    for number in all.filter(|number| only().is_none_or(|only| only == *number)) {
+        let seen = check(number, of);
+        if number < 10 {
+            let again = check(number, of);
+            assert_eq!(again.trace, seen.trace, "seed {number} is not the same again");
+        }
+        add(&mut sites, seen.sites);
+    }
+    sites
+}
+
+#[test]
+fn connections_survive_what_goes_wrong_between_two_to_four_hosts() {
+    let authorities = Authorities::new();
+    let sites = thread::scope(|scope| {
+        let even = scope.spawn(|| worlds(0, &authorities));
+        let mut sites = worlds(1, &authorities);
+        add(&mut sites, even.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        sites
+    });
+    eprintln!("{sites:#?}");
+    for site in SITES.iter().filter(|_| only().is_none()) {
+        assert!(sites.contains_key(site), "never happened: {site}");
+    }
+}

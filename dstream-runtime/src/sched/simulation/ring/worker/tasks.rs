@@ -1,0 +1,165 @@
+//! What a worker's core asks for: tasks, blocks and states. They hold hashes of all that they were made from.
+
+use super::{Local, Worker};
+use crate::id::*;
+use crate::sched::message::*;
+use crate::sched::simulation::cluster::has_output;
+use crate::sched::simulation::reference::{content, hash, result};
+use crate::sched::simulation::ring::links::blocks;
+use crate::sched::simulation::ring::term_of;
+use crate::sched::simulation::ring::words::{Aside, Freight, Report};
+use crate::sched::worker::RunTask;
+use crate::sched::{WorkerAction, WorkerEvent};
+
+impl Worker {
+    pub(super) fn asked(&mut self, action: WorkerAction) {
+        let Some(work) = &mut self.work else { return };
+        match action {
+            WorkerAction::Run(run) => self.start(&run),
+            WorkerAction::Cancel { .. } => {}
+            WorkerAction::Report(message @ ToMaster::Joined { .. }) => {
+                work.joining = Some(message);
+                self.join();
+            }
+            WorkerAction::Report(message) => {
+                let part = match &message {
+                    ToMaster::TaskDone { task, attempt, .. } => {
+                        work.parts.remove(&(*task, *attempt))
+                    }
+                    _ => None,
+                };
+                self.report(&Report::Said(message, part));
+            }
+            WorkerAction::Tell(to, message) => {
+                let contents = match &message {
+                    ToPeer::Produced { task, blocks, .. } => {
+                        let id = |(tail, partition): &(TailId, Partition)| BlockId {
+                            producer: *task,
+                            tail: *tail,
+                            partition: *partition,
+                        };
+                        let held = |id: BlockId| work.blocks.get(&id).copied();
+                        blocks.iter().map(id).map(|id| held(id).expect("it is held")).collect()
+                    }
+                    _ => Vec::new(),
+                };
+                self.tell(to, message, contents);
+            }
+            WorkerAction::SendState { to, epoch, stage, partition } => {
+                let state = work.states.remove(&(stage, partition)).unwrap_or(Some(0));
+                let state = state.expect("it is not in use");
+                self.tell(to, ToPeer::State { epoch, stage, partition }, vec![state]);
+            }
+            WorkerAction::Save { stage, partition, after } => {
+                let state = work.states.get(&(stage, partition)).copied().unwrap_or(Some(0));
+                let (id, state) = (work.id, state.expect("it is not in use"));
+                let object = format!("{id}/{stage}/{partition}/{after}/{}", work.saves);
+                work.saves += 1;
+                let mut kept = self.job.kept();
+                let reference = kept.reference(term_of(id));
+                reference.up_to(after);
+                let expected = reference.state(after, (stage, partition));
+                assert_eq!(state, expected, "{stage}, {partition} is saved after {after}");
+                drop(kept);
+                let ms = 1 + self.seed.below(8);
+                self.note(ms, Local::Saved(id, Saved { stage, partition, after, object }, state));
+            }
+            WorkerAction::Load { state, recovery } => {
+                let key = (state.stage, state.partition);
+                assert_ne!(work.states.get(&key), Some(&None), "{key:?} is in use");
+                let (id, ms) = (work.id, 1 + self.seed.below(8));
+                self.note(ms, Local::Loaded(id, state, recovery));
+            }
+            WorkerAction::Discard { stage, partition } => {
+                assert_ne!(work.states.remove(&(stage, partition)), Some(None), "it is in use");
+            }
+            WorkerAction::Drop { .. } => panic!("everything is kept until its batch is over"),
+            WorkerAction::Forget { oldest } => {
+                work.blocks.retain(|block, _| block.producer.batch >= oldest);
+            }
+        }
+    }
+
+    /// Tells another worker; what belongs to it goes with it, or beside it as blocks.
+    fn tell(&mut self, to: WorkerId, message: ToPeer, contents: Vec<u64>) {
+        let Some(work) = &mut self.work else { return };
+        // One that cannot be reached any more is said to be so when its connection ends.
+        let Some(peer) = work.links.peer(to) else { return };
+        if contents.is_empty() || self.seed.one_in(2) {
+            let _ = self.net.send(peer, &Aside::Said(message, Freight::Here(contents)));
+            return;
+        }
+        self.job.hit("blocks go beside a message");
+        work.sent += 1;
+        let (number, pieces) = (work.sent, contents.len() as u32);
+        let len = [0, 500, 3000, 9000][self.seed.below(4) as usize];
+        let blocks = blocks(number, &contents, len);
+        if self.net.send(peer, &Aside::Said(message, Freight::Sent { number, pieces })).is_ok() {
+            work.moving.extend(self.net.push_blocks(peer, &blocks));
+        }
+    }
+
+    fn start(&mut self, run: &RunTask) {
+        let Some(work) = &mut self.work else { return };
+        let (task, row) = (run.task, self.job.plan.stage(run.task.stage));
+        let content = |id: &BlockId| {
+            let held = work.blocks.get(id);
+            (*id, *held.unwrap_or_else(|| panic!("{task} reads {id:?}, which is not here")))
+        };
+        let inputs: Vec<Vec<_>> =
+            run.inputs.iter().map(|input| input.iter().map(content).collect()).collect();
+        let state = match row.state {
+            Some(_) => {
+                let state = work.states.entry((task.stage, task.partition)).or_insert(Some(0));
+                state.take().unwrap_or_else(|| panic!("{task} uses a state that is in use"))
+            }
+            None => 0,
+        };
+        let result = result(task, state, &inputs, &run.ranges);
+        let (id, mut kept) = (work.id, self.job.kept());
+        let reference = kept.reference(term_of(id));
+        reference.up_to(task.batch);
+        assert_eq!(reference.results.get(&task), Some(&result), "{task} on {id}");
+        drop(kept);
+        let ms = 1 + self.seed.below(30);
+        self.note(ms, Local::Ran(id, task, run.attempt, result));
+    }
+
+    pub(super) fn ran(&mut self, task: TaskId, attempt: Attempt, result: u64) {
+        let Some(work) = &mut self.work else { return };
+        if self.job.plan.stage(task.stage).state.is_some() {
+            work.states.insert((task.stage, task.partition), Some(result));
+        }
+        let blocks = self.job.kept().reference(term_of(work.id)).blocks(task);
+        for (tail, partition) in blocks.iter().copied() {
+            let id = BlockId { producer: task, tail, partition };
+            work.blocks.insert(id, content(id, result));
+        }
+        if has_output(self.job.plan, task) {
+            work.parts.insert((task, attempt), result);
+        }
+        let ids = [u64::from(work.id.0), task.batch.0, u64::from(task.stage.0)];
+        self.job.mark(&[1, hash(&ids), u64::from(task.partition.0), result]);
+        let tally = TaskTally { micros: 1000, content: result, ..TaskTally::default() };
+        work.core.handle(WorkerEvent::Ran { task, attempt, blocks, tally });
+    }
+
+    pub(super) fn loaded(&mut self, saved: Saved, recovery: Epoch) {
+        let Some(work) = &mut self.work else { return };
+        let Saved { stage, partition, object, .. } = saved;
+        if !work.core.expects_load(recovery, stage, partition) {
+            return;
+        }
+        self.job.hit("a state is loaded");
+        let state = self.job.kept().outside.storage.get(&object).copied();
+        let Some(state) = state else {
+            // A worker that its master has given up may find that it went.
+            let why = "it has gone".to_owned();
+            let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
+            return work.core.handle(event);
+        };
+        let before = work.states.insert((stage, partition), Some(state));
+        assert_ne!(before, Some(None), "{stage}, {partition} is loaded while it is in use");
+        work.core.handle(WorkerEvent::Loaded { stage, partition, recovery });
+    }
+}
