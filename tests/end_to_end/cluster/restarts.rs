@@ -121,6 +121,37 @@ fn everything_is_killed_and_started_again() {
     assert_as_without_faults(&cluster);
 }
 
+/// Per state the last object of what counts: its batch, and whether it says only what had changed. Objects are called
+/// `sSTAGE-pPARTITION-bBATCH-wWORKER-NUMBER`, and `-dNUMBER` more if they continue others.
+fn counting(cluster: &Cluster) -> BTreeMap<String, (u64, bool)> {
+    let mut newest = BTreeMap::new();
+    for name in files(&cluster.state().join("saves")).into_keys() {
+        let parts: Vec<&str> = name.split('-').collect();
+        let batch = parts[2].trim_start_matches('b').parse().expect("a number");
+        let last = newest.entry(format!("{}-{}", parts[0], parts[1])).or_insert((0, false));
+        *last = (*last).max((batch, parts.len() > 5));
+    }
+    newest
+}
+
+#[test]
+fn states_are_made_again_from_what_had_changed() {
+    let cluster = Cluster::new("word_count");
+    let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
+    kill(first);
+    crew.into_iter().for_each(kill);
+    let mut second = master(&cluster, at).start();
+    // From here on only what counts is there.
+    second.listening();
+    let states = counting(&cluster);
+    let changes = states.values().filter(|(_, changes)| *changes).count();
+    assert!(changes > 0, "{states:?}");
+    let crew = ["w1", "w2"].map(|name| cluster.worker(name, at).start());
+    second.end().code(0);
+    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    assert_as_without_faults(&cluster);
+}
+
 #[test]
 fn a_worker_is_killed_while_its_master_starts_again() {
     let cluster = Cluster::new("word_count");

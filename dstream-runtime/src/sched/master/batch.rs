@@ -10,7 +10,7 @@
 
 use super::journal::{CommitToken, CutToken};
 use crate::id::{BatchSeq, SourceId};
-use crate::sched::bits::Bits;
+use crate::bits::Bits;
 use crate::source::Range;
 
 /// A batch in flight.

@@ -30,9 +30,9 @@ fn published(batch: u64) -> JournalEntry {
 }
 
 fn saved(partition: u32, after: u64) -> JournalEntry {
-    let (partition, object) = (Partition(partition), format!("{partition}/{after}"));
+    let (partition, objects) = (Partition(partition), vec![format!("{partition}/{after}")]);
     JournalEntry::Saved {
-        states: vec![Saved { stage: WORDS, partition, after: BatchSeq(after), object }],
+        states: vec![Saved { stage: WORDS, partition, after: BatchSeq(after), objects }],
     }
 }
 
@@ -161,7 +161,7 @@ fn entries_that_fit_to_nothing_change_nothing() {
         stage: StageId(9),
         partition: Partition(0),
         after: BatchSeq(3),
-        object: "x".into(),
+        objects: vec!["x".into()],
     };
     for absurd in [
         published(9),

@@ -62,8 +62,8 @@ impl Driver<'_> {
                     transfer.detach();
                 }
             }
-            Asks::Save { stage, partition, after, state } => {
-                self.save(stage, partition, after, state);
+            Asks::Save { stage, partition, after, continues } => {
+                self.save(stage, partition, after, continues);
             }
             Asks::Load { state, recovery } => self.load(state, recovery),
             Asks::Move { to, epoch, stage, partition } => {

@@ -56,6 +56,7 @@ const SITES: [&str; 40] = [
     "a task runs again",
     "a state is loaded",
     "a state is not saved",
+    "a saved state continues another",
 ];
 
 /// A seed, and which of its faults happen: all, if nothing is said.
