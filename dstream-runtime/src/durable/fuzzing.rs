@@ -90,11 +90,12 @@ fn open(saves: &Saves, bytes: &[u8]) {
         _ => None,
     };
     let continued = [None, Some(whole(saves))];
-    let opened = continued.iter().find_map(|link| {
-        saves.open(&saved(), *link, bytes, &BufferPool::new(0), door).ok()
-    });
+    let opened = continued
+        .iter()
+        .find_map(|link| saves.open(&saved(), *link, bytes, &BufferPool::new(0), door).ok());
     if let Some(opened) = opened {
-        let blocks = opened.state.parts.iter().map(|(_, block)| block.get().expect("it is in memory"));
+        let blocks =
+            opened.state.parts.iter().map(|(_, block)| block.get().expect("it is in memory"));
         let parts: Vec<u8> = blocks.flat_map(|block| block.to_bytes().to_vec()).collect();
         assert!(bytes.ends_with(&parts));
     }

@@ -60,7 +60,8 @@ impl Place {
 }
 
 fn content(state: &SavedState) -> (Vec<(u64, u64)>, Vec<BatchSeq>) {
-    let sum = |(tag, block): &(u64, crate::store::KeptBlock)| (*tag, block.get().unwrap().checksum());
+    let sum =
+        |(tag, block): &(u64, crate::store::KeptBlock)| (*tag, block.get().unwrap().checksum());
     (state.parts.iter().map(sum).collect(), state.steps.clone())
 }
 

@@ -45,7 +45,8 @@ pub(super) fn save_panes<'p>(
     panes: impl Iterator<Item = &'p Pane>,
     tag: impl Fn(BatchSeq) -> u64,
 ) -> Vec<(u64, KeptBlock)> {
-    let blocks = panes.flat_map(|pane| pane.blocks.iter().map(|block| (pane.batch, block.clone())));
+    let of = |pane: &'p Pane| pane.blocks.iter().map(move |block| (pane.batch, block.clone()));
+    let blocks = panes.flat_map(of);
     blocks.map(|(batch, block)| (tag(batch), block)).collect()
 }
 

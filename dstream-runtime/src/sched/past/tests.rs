@@ -101,7 +101,7 @@ fn where_another_job_begins_nothing_older_is_needed() {
         (BatchSeq(6), BatchSeq(10), BatchSeq(8))
     );
     let moved = past.relocate(|saved| match saved.partition {
-        Partition(0) => Ok("there".to_owned()),
+        Partition(0) => Ok(vec!["there".to_owned()]),
         _ => Err("no room"),
     });
     assert_eq!((moved, objects(&past)), (Err("no room"), vec!["there", "1/5"]));

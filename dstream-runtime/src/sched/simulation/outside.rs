@@ -172,8 +172,11 @@ impl Outside {
     fn check_apart(&self, saved: &Saved) {
         let bases = self.past.bases((saved.stage, saved.partition)).unwrap_or_default();
         let before = bases.last().copied().flatten().into_iter().flatten();
-        let mut before = before.filter(|b| (b.stage, b.partition) == (saved.stage, saved.partition));
-        let shares = |b: &&Saved| b.after < saved.after && b.objects.iter().any(|o| saved.objects.contains(o));
+        let mut before =
+            before.filter(|b| (b.stage, b.partition) == (saved.stage, saved.partition));
+        let shares = |b: &&Saved| {
+            b.after < saved.after && b.objects.iter().any(|o| saved.objects.contains(o))
+        };
         assert!(!before.any(|b| shares(&b)), "{saved:?} has an object of the state before it");
     }
 

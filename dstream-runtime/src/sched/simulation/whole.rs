@@ -453,7 +453,9 @@ impl World {
         let mut fell_back = false;
         loop {
             let damaged = |object: &str| self.outside.damaged.contains(object);
-            let Some(saved) = past.saved_states().find(|s| s.objects.iter().any(|o| damaged(o))).cloned() else {
+            let Some(saved) =
+                past.saved_states().find(|s| s.objects.iter().any(|o| damaged(o))).cloned()
+            else {
                 break;
             };
             past.fall_back(saved.stage, saved.partition).expect("there are two");

@@ -216,12 +216,7 @@ impl Driver<'_> {
     }
 
     /// A state was loaded, or could not be.
-    pub(super) fn loaded(
-        &mut self,
-        of: &Saved,
-        recovery: Epoch,
-        loaded: Result<Loaded, String>,
-    ) {
+    pub(super) fn loaded(&mut self, of: &Saved, recovery: Epoch, loaded: Result<Loaded, String>) {
         let loaded = loaded.map(|Loaded { state, tip }| {
             if let (Some(saver), Some(tip)) = (&mut self.saver, tip) {
                 saver.remember((of.stage, of.partition), tip);

@@ -15,7 +15,7 @@ use crate::sched::simulation::seeds;
 const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
-const SITES: [&str; 40] = [
+const SITES: [&str; 41] = [
     "a client connects",
     "clients have sent everything",
     "a second loss, which nobody survives, is left out",
