@@ -68,11 +68,16 @@ pub(super) struct Halted {
 
 /// A job of two workers that has come to a halt.
 pub(super) fn halted(cluster: &Cluster) -> Halted {
+    halted_after(cluster, 2000)
+}
+
+/// A job of two workers that has come to a halt when so many lines of its output were read.
+fn halted_after(cluster: &Cluster, lines: usize) -> Halted {
     let mut master = master(cluster, ([127, 0, 0, 1], 0).into()).unread().start();
     let mut tap = Tap::on(&mut master);
     let at = master.listening();
     let crew = ["w1", "w2"].map(|name| cluster.worker(name, at).start()).into_iter().collect();
-    tap.read(2000);
+    tap.read(lines);
     Halted { master, tap, at, crew }
 }
 
@@ -137,7 +142,8 @@ fn counting(cluster: &Cluster) -> BTreeMap<String, (u64, bool)> {
 #[test]
 fn states_are_made_again_from_what_had_changed() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
+    // States are saved after each batch: some batches later they continue what was saved before.
+    let Halted { master: first, tap: _tap, at, crew } = halted_after(&cluster, 500_000);
     kill(first);
     crew.into_iter().for_each(kill);
     let mut second = master(&cluster, at).start();
