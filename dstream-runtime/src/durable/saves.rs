@@ -16,7 +16,7 @@
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Durable, DurableError, Put};
+use super::{Durable, DurableError};
 use crate::block::{Block, BufferPool, Door};
 use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Partition, StageId};
@@ -151,14 +151,10 @@ impl Saves {
         for (_, block) in &blocks {
             parts.extend([block.header().as_slice(), block.body()]);
         }
-        match self.store.put_if_absent(object, &parts)? {
-            Put::Created => Ok(Link(link)),
-            // Ours, if the store tried twice: names are not used again.
-            Put::Exists if self.store.get(object)? == parts.concat() => Ok(Link(link)),
-            Put::Exists => {
-                let object = self.store.url_of(object);
-                Err(DurableError::Taken { object }.into())
-            }
+        match self.store.put_own(object, &parts)? {
+            true => Ok(Link(link)),
+            // Names are not used again.
+            false => Err(DurableError::Taken { object: self.store.url_of(object) }.into()),
         }
     }
 
@@ -196,13 +192,8 @@ impl Saves {
         let mut total = 0;
         self.each(saved, pool, door, |number, bytes, _| {
             let object = name(number);
-            match to.store.put_if_absent(&object, &[bytes])? {
-                Put::Created => {}
-                // Ours, if the store tried twice.
-                Put::Exists if to.store.get(&object)? == bytes => {}
-                Put::Exists => {
-                    return Err(DurableError::Taken { object: to.store.url_of(&object) }.into());
-                }
+            if !to.store.put_own(&object, &[bytes])? {
+                return Err(DurableError::Taken { object: to.store.url_of(&object) }.into());
             }
             total += bytes.len() as u64;
             written(object);

@@ -117,7 +117,7 @@ mod tests {
     fn block() -> KeptBlock {
         let mut buffer = BufferPool::new(0).take(1);
         buffer.bytes_mut().extend_from_slice(b"x");
-        Block::raw(buffer.into()).into()
+        Block::raw(buffer).into()
     }
 
     fn batches<'p>(panes: impl Iterator<Item = &'p Pane>) -> Vec<u64> {
@@ -147,7 +147,7 @@ mod tests {
             Some((steps.iter().map(|batch| batch.0).collect::<Vec<_>>(), batches(new)))
         };
         let step = |panes: &mut Panes, batch: u64| {
-            let blocks = if batch % 2 == 0 { vec![] } else { vec![block()] };
+            let blocks = if [1, 3, 7].contains(&batch) { vec![block()] } else { vec![] };
             panes.step(BatchSeq(batch), blocks, span);
         };
         step(&mut panes, 1);

@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::id::Partition;
-use crate::sched::message::{PlacementRow, Recover, Resumed, TaskInput};
+use crate::id::{Partition, StageId};
+use crate::sched::message::{PlacementRow, Recover, Resumed, Saved, TaskInput};
 
 /// No more batches than this wait for saved states.
 pub(super) const MAX_RETAINED: u64 = 256;
@@ -112,7 +112,7 @@ impl MasterCore {
         batch: BatchSeq,
         running: &Running,
         mine: &BTreeSet<Partition>,
-    ) -> Vec<(crate::id::StageId, Partition)> {
+    ) -> Vec<(StageId, Partition)> {
         let stages = self.shape.plan.stages.iter();
         let open = stages.flat_map(|row| {
             let open = self.open_tasks(batch, row, running).filter(|p| mine.contains(p));
@@ -121,13 +121,13 @@ impl MasterCore {
         open.collect()
     }
 
-    fn bases(&self, mine: &BTreeSet<Partition>) -> Vec<crate::sched::message::Saved> {
+    fn bases(&self, mine: &BTreeSet<Partition>) -> Vec<Saved> {
         let Some(checkpoints) = &self.checkpoints else { return Vec::new() };
         mine.iter().flat_map(|p| checkpoints.of_partition(*p)).cloned().collect()
     }
 
     /// A state was saved.
-    pub(super) fn saved(&mut self, worker: WorkerId, saved: crate::sched::message::Saved) -> bool {
+    pub(super) fn saved(&mut self, worker: WorkerId, saved: Saved) -> bool {
         let row = self.epochs.of(saved.after);
         if row.is_none_or(|row| row.owner(saved.partition) != Some(worker)) {
             return false;
@@ -144,7 +144,7 @@ impl MasterCore {
         &mut self,
         now_ms: u64,
         worker: WorkerId,
-        state: (crate::id::StageId, Partition),
+        state: (StageId, Partition),
         after: BatchSeq,
     ) {
         let row = self.epochs.of(after);

@@ -11,17 +11,13 @@ use crate::net::PeerId;
 /// So many of the workers that are gone are remembered by name: what failed with one names it.
 const REMEMBERED: usize = 16;
 
-/// So many workers join a master, as a power of two, and as many masters may follow each other, before
-/// numbers begin again.
-const TERM_BITS: u32 = 16;
-
 #[derive(Default)]
 pub(super) struct Members {
     workers: BTreeMap<WorkerId, Member>,
     by_peer: BTreeMap<PeerId, WorkerId>,
     clients: BTreeMap<PeerId, String>,
     gone: VecDeque<(WorkerId, String)>,
-    next: u32,
+    next: WorkerId,
     epoch: Epoch,
     placement: Vec<WorkerId>,
 }
@@ -42,9 +38,9 @@ pub(super) struct Member {
 }
 
 impl Members {
-    /// Of a master of that term: no worker has the number of one of another term.
+    /// Of a master of that term.
     pub(super) fn new(term: u64) -> Self {
-        Self { next: (term as u32) << TERM_BITS, ..Self::default() }
+        Self { next: WorkerId::first_of(term), ..Self::default() }
     }
 
     /// Whether there is a worker of that name.
@@ -53,8 +49,8 @@ impl Members {
     }
 
     pub(super) fn add(&mut self, peer: PeerId, name: String, addr: SocketAddr) -> WorkerId {
-        let worker = WorkerId(self.next);
-        self.next += 1;
+        let worker = self.next;
+        self.next.0 += 1;
         let member = Member {
             peer,
             name,
