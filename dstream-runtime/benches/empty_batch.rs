@@ -116,7 +116,7 @@ impl RunStage for Empty {
         Ok(SavedState::default())
     }
 
-    fn load(&self, _: &SavedState) -> Result<Option<State>, TaskError> {
+    fn load(&self, _: &[SavedState]) -> Result<Option<State>, TaskError> {
         Ok(None)
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows how a program is parsed or planned; it is given constant tables and kernels.
 
+mod bits;
 pub mod block;
 pub mod cli;
 pub mod client;

@@ -290,7 +290,7 @@ fn restore(
         }
     }
     for ((stage, partition), saved) in &savepoint.states {
-        worker.restore(*stage, *partition, saved).map_err(|error| JobError::Savepoint {
+        worker.restore(*stage, *partition, saved.clone()).map_err(|error| JobError::Savepoint {
             doing: "restored",
             stage: plan.stage(*stage).name.to_owned(),
             error: Box::new(error),

@@ -39,7 +39,7 @@ use crate::durable::journal::JournalNews;
 use crate::id::{BatchSeq, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::{Plan, StageRow};
 use crate::sched::master::Outcome;
-use crate::sched::message::{Saved, ToMaster, ToWorker};
+use crate::sched::message::{ToMaster, ToWorker};
 use crate::sched::status::Status;
 use crate::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent, Past};
 use crate::source::{Cut, Input};
@@ -101,7 +101,7 @@ pub(super) enum Asks {
     /// A worker takes so many times as long as others (in thousandths), and owns so many partitions for it.
     Slow(WorkerId, u32, u32),
     /// Nobody will load this state any more.
-    Obsolete(Saved),
+    Obsolete(String),
 }
 
 /// The life of a job's batches.
@@ -420,7 +420,7 @@ impl<'e> Master<'e> {
                 },
                 MasterAction::Publish { batch, token: _ } => self.publish(batch),
                 MasterAction::Unneeded { batch } => self.batches.retain(|b| b.seq != batch),
-                MasterAction::Obsolete(saved) => return Some(Asks::Obsolete(saved)),
+                MasterAction::Obsolete(object) => return Some(Asks::Obsolete(object)),
                 MasterAction::SetTimer(at) => self.timer = Some(self.clock.instant(at)),
                 MasterAction::Finish(outcome) => self.outcome = Some(outcome),
             }

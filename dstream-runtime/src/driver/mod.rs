@@ -27,7 +27,6 @@ pub use stop::StopHandle;
 use crate::durable::SavepointError;
 use crate::durable::journal::JournalNews;
 use crate::durable::savepoint::Pinned;
-use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Epoch, SourceId};
 use crate::net::Delivery;
 use crate::sched::message::Saved;
@@ -55,9 +54,9 @@ enum Event {
     /// A receiver on this worker has something.
     Received(SourceId, receive::Delivery),
     /// A state is in safety, or is not.
-    Saved(Saved, Result<(), String>),
-    /// A state was read for a recovery, or could not be.
-    Loaded(Saved, Epoch, Result<SavedState, String>),
+    Saved(Saved, Result<cluster::Tip, String>),
+    /// A state was loaded for a recovery, or could not be.
+    Loaded(Saved, Epoch, Result<cluster::Loaded, String>),
     /// What the master has decided is durable, or will not be.
     Journal(JournalNews),
     /// A savepoint is in safety, or was given up.

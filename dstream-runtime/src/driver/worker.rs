@@ -27,7 +27,7 @@ use self::store::Store;
 use self::task::{Kernels, Ran, Work};
 use super::Event;
 use super::error::JobError;
-use crate::exec::task::{DeadLetters, SavedState, TaskError};
+use crate::exec::task::{DeadLetters, SavedState, State, TaskError};
 use crate::id::{
     BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
 };
@@ -48,15 +48,16 @@ pub(super) enum Asks {
     Tell(WorkerId, ToPeer, Vec<Segment>),
     /// Give another worker the state of a partition: [`Worker::give_up`] has it.
     Move { to: WorkerId, epoch: Epoch, stage: StageId, partition: Partition },
-    /// Bring a state into safety: [`Worker::saved`], or not, answers.
-    Save {
-        stage: StageId,
-        partition: Partition,
-        after: BatchSeq,
-        state: Result<SavedState, TaskError>,
-    },
+    /// Bring a state into safety, as [`Worker::snapshot`] has it now: [`Worker::saved`], or not, answers.
+    Save { stage: StageId, partition: Partition, after: BatchSeq, continues: Vec<String> },
     /// Load a state: [`Worker::load`], or not, answers.
     Load { state: Saved, recovery: Epoch },
+}
+
+/// A state as it is, or what has changed in it since the last mark but one.
+pub(super) struct Snapshot {
+    pub(super) state: SavedState,
+    pub(super) is_whole: bool,
 }
 
 /// A block for a partition of another worker.
@@ -142,7 +143,7 @@ impl<'e> Worker<'e> {
         epoch: Epoch,
         stage: StageId,
         partition: Partition,
-        saved: &SavedState,
+        saved: SavedState,
     ) -> Result<(), TaskError> {
         if !self.core.expects_state(epoch, stage, partition) {
             return Ok(());
@@ -152,7 +153,7 @@ impl<'e> Worker<'e> {
         Ok(())
     }
 
-    /// Loads the state of a partition.
+    /// Puts in place what the job begins with as the state of a partition.
     ///
     /// # Errors
     /// When it is not of this stage's types.
@@ -160,12 +161,9 @@ impl<'e> Worker<'e> {
         &mut self,
         stage: StageId,
         partition: Partition,
-        saved: &SavedState,
+        saved: SavedState,
     ) -> Result<(), TaskError> {
-        let kernels = self.kernels;
-        let keep = |(tag, block): &(u64, KeptBlock)| (*tag, kernels.blocks.keep(block.clone()));
-        let saved = SavedState { parts: saved.parts.iter().map(keep).collect() };
-        *self.store.state(stage, partition) = kernels.stages[stage.index()].load(&saved)?;
+        *self.store.state(stage, partition) = self.kernels.load(stage, vec![saved])?;
         Ok(())
     }
 
@@ -184,12 +182,35 @@ impl<'e> Worker<'e> {
         }
     }
 
-    /// The state of a partition as it is.
-    fn snapshot(&mut self, stage: StageId, partition: Partition) -> Result<SavedState, TaskError> {
-        match self.store.state(stage, partition) {
-            Some(state) => self.kernels.stages[stage.index()].save(state),
-            None => Ok(SavedState::default()),
-        }
+    /// The state of a partition, which is marked by this; or what has changed in it, if `room` says how many bytes
+    /// that may have.
+    ///
+    /// # Errors
+    /// When it does not fit into blocks.
+    pub(super) fn snapshot(
+        &mut self,
+        stage: StageId,
+        partition: Partition,
+        room: Option<u64>,
+    ) -> Result<Snapshot, TaskError> {
+        let Some(state) = self.store.state(stage, partition) else {
+            return Ok(Snapshot { state: SavedState::default(), is_whole: true });
+        };
+        let stage = &self.kernels.stages[stage.index()];
+        let changes = match room {
+            Some(room) => {
+                stage.changes(state).map(|changes| changes.filter(|c| c.byte_len() <= room))
+            }
+            None => Ok(None),
+        };
+        let snapshot = match changes {
+            Ok(Some(state)) => Ok(Snapshot { state, is_whole: false }),
+            Ok(None) => stage.save(state).map(|state| Snapshot { state, is_whole: true }),
+            Err(error) => Err(error),
+        };
+        // Whatever becomes of it: the core counts this one.
+        stage.mark(state);
+        snapshot
     }
 
     /// A state is in safety, or could not be brought there.
@@ -202,16 +223,21 @@ impl<'e> Worker<'e> {
     }
 
     /// Puts a state that was loaded in place.
-    pub(super) fn load(&mut self, of: &Saved, recovery: Epoch, state: Result<SavedState, String>) {
+    pub(super) fn load(
+        &mut self,
+        of: &Saved,
+        recovery: Epoch,
+        state: Result<Option<State>, String>,
+    ) {
         let (stage, partition) = (of.stage, of.partition);
         if !self.core.expects_load(recovery, stage, partition) {
             return;
         }
-        let restored = state.and_then(|state| {
-            self.restore(stage, partition, &state).map_err(|error| error.to_string())
-        });
-        self.core.handle(match restored {
-            Ok(()) => WorkerEvent::Loaded { stage, partition, recovery },
+        self.core.handle(match state {
+            Ok(state) => {
+                *self.store.state(stage, partition) = state;
+                WorkerEvent::Loaded { stage, partition, recovery }
+            }
             Err(why) => WorkerEvent::NotLoaded { stage, partition, recovery, why },
         });
     }
@@ -270,9 +296,8 @@ impl<'e> Worker<'e> {
                 WorkerAction::SendState { to, epoch, stage, partition } => {
                     return Some(Asks::Move { to, epoch, stage, partition });
                 }
-                WorkerAction::Save { stage, partition, after } => {
-                    let state = self.snapshot(stage, partition);
-                    return Some(Asks::Save { stage, partition, after, state });
+                WorkerAction::Save { stage, partition, after, continues } => {
+                    return Some(Asks::Save { stage, partition, after, continues });
                 }
                 WorkerAction::Load { state, recovery } => {
                     return Some(Asks::Load { state, recovery });

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::saves::Saves;
+use super::saves::{Link, Saves};
 use super::{Durable, DurableError, Put, Store, journal};
 use crate::block::{Block, BufferPool, Door, RowsBuilder};
 use crate::exec::task::SavedState;
@@ -67,7 +67,7 @@ fn saves() -> (Durable, Saves) {
 
 fn saved() -> Saved {
     let (stage, partition, after) = (StageId(2), Partition(3), BatchSeq(7));
-    Saved { stage, partition, after, object: "state".to_owned() }
+    Saved { stage, partition, after, objects: vec!["state".to_owned()] }
 }
 
 /// The bytes as they are, and as the table and the parts of an object whose checksum is right.
@@ -89,22 +89,44 @@ fn open(saves: &Saves, bytes: &[u8]) {
         5 => Some(Block::open_keyed::<String, u64> as Door),
         _ => None,
     };
-    if let Ok(state) = saves.open(&saved(), bytes, &BufferPool::new(0), door) {
-        let blocks = state.parts.iter().map(|(_, block)| block.get().expect("it is in memory"));
+    let continued = [None, Some(whole(saves))];
+    let opened = continued
+        .iter()
+        .find_map(|link| saves.open(&saved(), *link, bytes, &BufferPool::new(0), door).ok());
+    if let Some(opened) = opened {
+        let blocks =
+            opened.state.parts.iter().map(|(_, block)| block.get().expect("it is in memory"));
         let parts: Vec<u8> = blocks.flat_map(|block| block.to_bytes().to_vec()).collect();
         assert!(bytes.ends_with(&parts));
     }
 }
 
-fn saved_seeds() -> Vec<Vec<u8>> {
+fn state() -> SavedState {
     let mut rows = RowsBuilder::<u64>::new(&BufferPool::new(0), 0);
     [1, 2].into_iter().for_each(|value| rows.push(value).expect("it is small"));
     let block = rows.finish().expect("there are two");
-    let state = SavedState { parts: vec![(0, block.clone().into()), (0, block.into())] };
+    SavedState::whole(vec![(0, block.clone().into()), (0, block.into())])
+}
+
+/// Writes all of a state.
+fn whole(saves: &Saves) -> Link {
+    saves.write(&saved(), &state(), None).expect("it can be written")
+}
+
+fn saved_seeds() -> Vec<Vec<u8>> {
     let (store, saves) = saves();
-    saves.write(&saved(), &state).expect("it can be written");
-    let whole = store.get("state").expect("it was written");
-    let len = u8::try_from(u32::from_le_bytes([whole[8], whole[9], whole[10], whole[11]]));
-    let inner = [&[len.expect("a short table")], &whole[20..]].concat();
-    vec![whole, inner]
+    let link = whole(&saves);
+    let mut seeds = vec![store.get("state").expect("it was written")];
+    let mut continues = saved();
+    continues.objects.push("changes".to_owned());
+    let changes = SavedState { steps: vec![BatchSeq(6), BatchSeq(7)], ..state() };
+    saves.write(&continues, &changes, Some(link)).expect("it can be written");
+    seeds.push(store.get("changes").expect("it was written"));
+    let inner = |object: &Vec<u8>| {
+        let len = u8::try_from(u32::from_le_bytes([object[8], object[9], object[10], object[11]]));
+        [&[len.expect("a short table")], &object[20..]].concat()
+    };
+    let inner: Vec<_> = seeds.iter().map(inner).collect();
+    seeds.extend(inner);
+    seeds
 }

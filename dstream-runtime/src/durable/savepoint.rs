@@ -1,8 +1,8 @@
 //! Savepoints: all that a job needs to begin again somewhere else, under a name.
 //!
 //! Decides how one lies in a durable store and when it may be begun from. Below its own place there are
-//! - `ATTEMPT/sN-pN`: the saved states, each as [`Saves`] has them; a directory per attempt, so that what one that
-//!   failed has left is in nobody's way;
+//! - `ATTEMPT/sN-pN-N`: the objects of the saved states, each as [`Saves`] has them; a directory per attempt, so
+//!   that what one that failed has left is in nobody's way;
 //! - `savepoint`: what the journal says, in one piece and in the form of a journal's object. It is put last.
 //!
 //! It never knows whether what it is given is durable elsewhere, or which job asks. Invariants: a savepoint is
@@ -13,7 +13,7 @@ use super::journal::object::{Flaw, Header, Kind, decode};
 use super::saves::SaveError;
 use super::{Durable, DurableError, Saves};
 use crate::block::{BufferPool, Door};
-use crate::id::{BatchSeq, Partition, StageId};
+use crate::id::{BatchSeq, StageId};
 use crate::sched::Past;
 use crate::sched::message::Saved;
 
@@ -157,10 +157,9 @@ pub(crate) fn write(
     let mut put = Vec::new();
     let written = past
         .relocate(|saved| {
-            let object = format!("{attempt}/{}", of_state(saved.stage, saved.partition));
-            put.push(object.clone());
-            bytes += copy(saves, saved, &to, &object, &pool, &doors)?;
-            Ok(object)
+            let before = put.len();
+            bytes += copy(saves, saved, &to, &format!("{attempt}/"), &mut put, (&pool, &doors))?;
+            Ok(put[before..].to_vec())
         })
         .map_err(|error| match error {
             SaveError::Store(error) => SavepointError::Store(error),
@@ -251,9 +250,9 @@ pub(crate) fn bring(
     let damaged = |why: String| SavepointError::Damaged { url: place.url(), why };
     past.relocate(|saved| {
         // Workers number theirs, and those begin with another letter.
-        let object = format!("from{term}-{}", of_state(saved.stage, saved.partition));
-        match copy(&from, saved, saves, &object, &pool, &doors) {
-            Ok(_) => Ok(object),
+        let (prefix, mut objects) = (format!("from{term}-"), Vec::new());
+        match copy(&from, saved, saves, &prefix, &mut objects, (&pool, &doors)) {
+            Ok(_) => Ok(objects),
             Err(SaveError::Content { object, why }) => Err(damaged(format!("{object}: {why}"))),
             Err(SaveError::Store(DurableError::NotFound { object })) => {
                 Err(damaged(format!("{object} is missing")))
@@ -263,19 +262,19 @@ pub(crate) fn bring(
     })
 }
 
-fn of_state(stage: StageId, partition: Partition) -> String {
-    format!("s{}-p{}", stage.0, partition.0)
-}
-
+/// Copies a state, and adds the names that its objects have there to `put`, as far as they are written.
 fn copy(
     from: &Saves,
     saved: &Saved,
     to: &Saves,
-    object: &str,
-    pool: &BufferPool,
-    doors: &impl Fn(StageId, u64) -> Option<Door>,
+    prefix: &str,
+    put: &mut Vec<String>,
+    (pool, doors): (&BufferPool, &impl Fn(StageId, u64) -> Option<Door>),
 ) -> Result<u64, SaveError> {
-    from.copy(saved, to, object, pool, |tag| doors(saved.stage, tag))
+    let Saved { stage, partition, .. } = saved;
+    let name = |number| format!("{prefix}s{}-p{}-{number}", stage.0, partition.0);
+    let door = |tag| doors(*stage, tag);
+    from.copy(saved, to, name, |object| put.push(object), (pool, door))
 }
 
 #[cfg(test)]

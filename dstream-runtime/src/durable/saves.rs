@@ -1,26 +1,33 @@
-//! States in safety: one object each, in a store that all processes of the cluster reach.
+//! States in safety, in a store that all processes of the cluster reach: all of a state in one object, and what
+//! has changed since in others, each of which says which one it continues.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 0..8 | magic |
 //! | 8..12 | length of the table, little-endian |
 //! | 12..20 | xxh3 of the table |
-//! | | the table: plan, stage, partition, batch, and tag and length of each part |
+//! | | the table: plan, stage, partition, batch, what it continues, tag, length and checksum of each part |
 //! | | the parts: blocks with their own headers and checksums |
 //!
-//! Its name is never used again for another state.
+//! An object is known to the next one by the checksum of its table, which says all that is in it: so objects may be
+//! copied and called otherwise, and those that do not belong together are refused. Its name is never used again for
+//! another one.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Durable, DurableError, Put};
-use crate::block::{BufferPool, Door};
+use super::{Durable, DurableError};
+use crate::block::{Block, BufferPool, Door};
 use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Partition, StageId};
 use crate::sched::message::Saved;
 
 const MAGIC: &[u8; 8] = b"dstreamS";
 const HEAD: usize = 20;
+
+/// What another object continues an object by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Link(u64);
 
 /// What an object holds.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +36,18 @@ struct Table {
     stage: StageId,
     partition: Partition,
     after: BatchSeq,
-    /// Tag and length in bytes of each part.
-    parts: Vec<(u64, u64)>,
+    /// None for all of a state.
+    continues: Option<Link>,
+    steps: Vec<BatchSeq>,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Part {
+    tag: u64,
+    /// In bytes.
+    len: u64,
+    checksum: u64,
 }
 
 /// Why a state cannot be saved, or a saved one cannot be used.
@@ -40,6 +57,23 @@ pub(crate) enum SaveError {
     Store(#[from] DurableError),
     #[error("{object}: {why}")]
     Content { object: String, why: String },
+}
+
+/// A state that was read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// All of it, and then what had changed each time.
+    pub(crate) chain: Vec<SavedState>,
+    /// The last object, for one that continues it.
+    pub(crate) link: Link,
+}
+
+/// An object that was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) state: SavedState,
+    link: Link,
+    after: BatchSeq,
 }
 
 /// A job's saved states.
@@ -59,7 +93,7 @@ impl Saves {
         self.store.url()
     }
 
-    /// Makes the place for them, and removes those that nobody will load any more: what `keep` does not
+    /// Makes the place for them, and removes the objects that nobody will load any more: what `keep` does not
     /// want.
     ///
     /// # Errors
@@ -74,93 +108,140 @@ impl Saves {
         Ok(())
     }
 
-    /// Writes a state; it is in safety when this returns.
+    /// Writes the last object of a state, the others being there: all of the state, or, if it `continues`
+    /// something, what has changed. It is in safety when this returns.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(crate) fn write(&self, saved: &Saved, state: &SavedState) -> Result<(), SaveError> {
-        let wrong =
-            |why: String| SaveError::Content { object: self.store.url_of(&saved.object), why };
+    pub(crate) fn write(
+        &self,
+        saved: &Saved,
+        state: &SavedState,
+        continues: Option<Link>,
+    ) -> Result<Link, SaveError> {
+        let object = saved.objects.last().map_or("", String::as_str);
+        let wrong = |why: String| SaveError::Content { object: self.store.url_of(object), why };
         let blocks = state.parts.iter().map(|(tag, block)| {
             let block = block.get().map_err(|error| wrong(error.to_string()))?;
             Ok((*tag, block))
         });
         let blocks = blocks.collect::<Result<Vec<_>, SaveError>>()?;
+        let part = |(tag, block): &(u64, Block)| Part {
+            tag: *tag,
+            len: block.byte_len() as u64,
+            checksum: block.checksum(),
+        };
         let table = Table {
             plan: self.plan,
             stage: saved.stage,
             partition: saved.partition,
             after: saved.after,
-            parts: blocks.iter().map(|(tag, block)| (*tag, block.byte_len() as u64)).collect(),
+            continues,
+            steps: state.steps.clone(),
+            parts: blocks.iter().map(part).collect(),
         };
         let table = postcard::to_extend(&table, Vec::new()).map_err(|e| wrong(e.to_string()))?;
+        let link = xxh3_64(&table);
         let mut head = Vec::with_capacity(HEAD + table.len());
         head.extend_from_slice(MAGIC);
         head.extend_from_slice(&(table.len() as u32).to_le_bytes());
-        head.extend_from_slice(&xxh3_64(&table).to_le_bytes());
+        head.extend_from_slice(&link.to_le_bytes());
         head.extend_from_slice(&table);
         let mut parts: Vec<&[u8]> = vec![&head];
         for (_, block) in &blocks {
             parts.extend([block.header().as_slice(), block.body()]);
         }
-        match self.store.put_if_absent(&saved.object, &parts)? {
-            Put::Created => Ok(()),
-            // Ours, if the store tried twice: names are not used again.
-            Put::Exists if self.store.get(&saved.object)? == parts.concat() => Ok(()),
-            Put::Exists => {
-                let object = self.store.url_of(&saved.object);
-                Err(DurableError::Taken { object }.into())
-            }
+        match self.store.put_own(object, &parts)? {
+            true => Ok(Link(link)),
+            // Names are not used again.
+            false => Err(DurableError::Taken { object: self.store.url_of(object) }.into()),
         }
     }
 
     /// Reads a state; its parts come through the doors that `door` names by their tags.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, or is another one.
+    /// When an object cannot be read, is damaged, or is another one.
     pub(crate) fn read(
         &self,
         saved: &Saved,
         pool: &BufferPool,
         door: impl Fn(u64) -> Option<Door>,
-    ) -> Result<SavedState, SaveError> {
-        let bytes = self.store.get(&saved.object)?;
-        let object = || self.store.url_of(&saved.object);
-        self.open(saved, &bytes, pool, door)
-            .map_err(|why| SaveError::Content { object: object(), why })
+    ) -> Result<Read, SaveError> {
+        let mut chain = Vec::with_capacity(saved.objects.len());
+        let link = self.each(saved, pool, door, |_, _, state| {
+            chain.push(state);
+            Ok(())
+        })?;
+        Ok(Read { chain, link })
     }
 
-    /// Brings a copy of a state to another place, under that name, if it is whole; how many bytes it has.
+    /// Brings a copy of a state to another place, if it is whole. `name` says what its objects are called there, by
+    /// their numbers; `written` is told each. Returns how many bytes they have.
     ///
     /// # Errors
-    /// When it cannot be read, is damaged, or cannot be written.
+    /// When an object cannot be read, is damaged, or cannot be written.
     pub(crate) fn copy(
         &self,
         saved: &Saved,
         to: &Self,
-        object: &str,
-        pool: &BufferPool,
-        door: impl Fn(u64) -> Option<Door>,
+        name: impl Fn(usize) -> String,
+        mut written: impl FnMut(String),
+        (pool, door): (&BufferPool, impl Fn(u64) -> Option<Door>),
     ) -> Result<u64, SaveError> {
-        let bytes = self.store.get(&saved.object)?;
-        self.open(saved, &bytes, pool, door)
-            .map_err(|why| SaveError::Content { object: self.store.url_of(&saved.object), why })?;
-        match to.store.put_if_absent(object, &[&bytes])? {
-            Put::Created => Ok(bytes.len() as u64),
-            // Ours, if the store tried twice.
-            Put::Exists if to.store.get(object)? == bytes => Ok(bytes.len() as u64),
-            Put::Exists => Err(DurableError::Taken { object: to.store.url_of(object) }.into()),
-        }
+        let mut total = 0;
+        self.each(saved, pool, door, |number, bytes, _| {
+            let object = name(number);
+            if !to.store.put_own(&object, &[bytes])? {
+                return Err(DurableError::Taken { object: to.store.url_of(&object) }.into());
+            }
+            total += bytes.len() as u64;
+            written(object);
+            Ok(())
+        })?;
+        Ok(total)
     }
 
-    /// The state in these bytes.
+    /// Reads the objects of a state, one after the other, and gives each to `each`: its number, its bytes, and what
+    /// is in it. Returns the last one's link.
+    fn each(
+        &self,
+        saved: &Saved,
+        pool: &BufferPool,
+        door: impl Fn(u64) -> Option<Door>,
+        mut each: impl FnMut(usize, &[u8], SavedState) -> Result<(), SaveError>,
+    ) -> Result<Link, SaveError> {
+        let wrong = |object: &str, why: &str| SaveError::Content {
+            object: self.store.url_of(object),
+            why: why.to_owned(),
+        };
+        let mut before: Option<(Link, BatchSeq)> = None;
+        for (number, object) in saved.objects.iter().enumerate() {
+            let bytes = self.store.get(object)?;
+            let continued = before.map(|(link, _)| link);
+            let opened = self.open(saved, continued, &bytes, pool, &door);
+            let Opened { state, link, after } = opened.map_err(|why| wrong(object, &why))?;
+            let is_last = number + 1 == saved.objects.len();
+            let is_later = before.is_none_or(|(_, before)| before <= after);
+            if !is_later || after > saved.after || (is_last && after != saved.after) {
+                return Err(wrong(object, ELSE));
+            }
+            each(number, &bytes, state)?;
+            before = Some((link, after));
+        }
+        let nothing = || wrong("", "a saved state without an object");
+        before.map(|(link, _)| link).ok_or_else(nothing)
+    }
+
+    /// What is in the bytes of an object that continues another one, or nothing.
     pub(super) fn open(
         &self,
         saved: &Saved,
+        continues: Option<Link>,
         bytes: &[u8],
         pool: &BufferPool,
         door: impl Fn(u64) -> Option<Door>,
-    ) -> Result<SavedState, String> {
+    ) -> Result<Opened, String> {
         let torn = || "it is torn".to_owned();
         let (head, rest) = bytes.split_at_checked(HEAD).ok_or_else(torn)?;
         let (magic, numbers) = head.split_at(8);
@@ -175,12 +256,15 @@ impl Saves {
             return Err("it is damaged: its checksum differs".to_owned());
         }
         let table: Table = postcard::from_bytes(table).map_err(|_| torn())?;
-        let right = (self.plan, saved.stage, saved.partition, saved.after);
-        if (table.plan, table.stage, table.partition, table.after) != right {
-            return Err("it is the state of something else".to_owned());
+        let right = (self.plan, saved.stage, saved.partition);
+        if (table.plan, table.stage, table.partition) != right {
+            return Err(ELSE.to_owned());
+        }
+        if table.continues != continues {
+            return Err("it does not continue what stands before it".to_owned());
         }
         let mut parts = Vec::with_capacity(table.parts.len());
-        for (tag, len) in table.parts {
+        for Part { tag, len, checksum } in table.parts {
             let len = usize::try_from(len).map_err(|_| torn())?;
             let (block, after) = rest.split_at_checked(len).ok_or_else(torn)?;
             rest = after;
@@ -188,83 +272,26 @@ impl Saves {
             let mut buffer = pool.take(block.len());
             buffer.bytes_mut().extend_from_slice(block);
             let block = door(buffer.into()).map_err(|error| error.to_string())?;
+            if block.checksum() != checksum {
+                return Err("it has a part of another one".to_owned());
+            }
             parts.push((tag, block.into()));
         }
-        if rest.is_empty() { Ok(SavedState { parts }) } else { Err(torn()) }
+        if !rest.is_empty() {
+            return Err(torn());
+        }
+        let state = SavedState { parts, steps: table.steps };
+        Ok(Opened { state, link: Link(checksum), after: table.after })
     }
 
-    /// Nobody will load this any more.
-    pub(crate) fn remove(&self, saved: &Saved) {
-        if !saved.object.is_empty() {
-            // One that stays takes room and nothing else.
-            let _ = self.store.remove(&saved.object);
-        }
+    /// Nobody will load this object any more.
+    pub(crate) fn remove(&self, object: &str) {
+        // One that stays takes room and nothing else.
+        let _ = self.store.remove(object);
     }
 }
+
+const ELSE: &str = "it is the state of something else";
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-    use crate::block::{Block, RowsBuilder};
-
-    fn saved(object: &str) -> Saved {
-        let (stage, partition, after) = (StageId(2), Partition(3), BatchSeq(7));
-        Saved { stage, partition, after, object: object.to_owned() }
-    }
-
-    fn rows(values: &[u64]) -> Block {
-        let mut builder = RowsBuilder::<u64>::new(&BufferPool::new(0), 0);
-        values.iter().for_each(|value| builder.push(*value).unwrap());
-        builder.finish().unwrap()
-    }
-
-    #[test]
-    fn a_state_comes_back_as_it_was_and_a_damaged_one_not_at_all() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Durable::open(dir.path().to_str().unwrap()).unwrap().within("saves").unwrap();
-        let saves = Saves::new(store, 9);
-        saves.retain(|_| true).unwrap();
-        let state = SavedState { parts: vec![(0, rows(&[1, 2]).into()), (5, rows(&[3]).into())] };
-        saves.write(&saved("a"), &state).unwrap();
-        let pool = BufferPool::new(0);
-        let door = |tag| (tag == 0 || tag == 5).then_some(Block::open_rows::<u64> as Door);
-        let back = saves.read(&saved("a"), &pool, door).unwrap();
-        let checksum = |state: &SavedState| {
-            let sum = |(tag, block): &(u64, crate::store::KeptBlock)| {
-                (*tag, block.get().unwrap().checksum())
-            };
-            state.parts.iter().map(sum).collect::<Vec<_>>()
-        };
-        assert_eq!(checksum(&back), checksum(&state));
-        assert!(saves.write(&saved("a"), &state).is_ok(), "the same again is no harm");
-        let less = SavedState { parts: vec![(5, rows(&[3]).into())] };
-        assert!(saves.write(&saved("a"), &less).is_err(), "another one does not take its place");
-        assert!(saves.read(&saved("b"), &pool, door).is_err());
-        assert!(saves.write(&saved("../b"), &less).is_err(), "names come from workers");
-        let other = Saved { after: BatchSeq(8), ..saved("a") };
-        assert!(
-            saves.read(&other, &pool, door).unwrap_err().to_string().contains("something else")
-        );
-        let path = dir.path().join("saves/a");
-        let whole = fs::read(&path).unwrap();
-        for len in 0..whole.len() {
-            fs::write(&path, &whole[..len]).unwrap();
-            assert!(saves.read(&saved("a"), &pool, door).is_err(), "{len}");
-        }
-        for at in 0..whole.len() {
-            let mut flipped = whole.clone();
-            flipped[at] ^= 1;
-            fs::write(&path, &flipped).unwrap();
-            assert!(saves.read(&saved("a"), &pool, door).is_err(), "{at}");
-        }
-        saves.remove(&saved("a"));
-        assert!(!path.exists());
-        saves.write(&saved("c"), &state).unwrap();
-        saves.write(&saved("d"), &state).unwrap();
-        saves.retain(|object| object == "d").unwrap();
-        assert!(saves.read(&saved("c"), &pool, door).is_err());
-        assert!(saves.read(&saved("d"), &pool, door).is_ok());
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ mod rows;
 mod running;
 mod save;
 mod source;
+mod touched;
 mod window_reduce;
 
 pub use gather::{CountAll, Reduce, TopK};

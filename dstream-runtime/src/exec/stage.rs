@@ -45,8 +45,7 @@ pub trait Head: Send + Sync + 'static {
         Ok(Poisoned::default())
     }
 
-    /// A partition's state as blocks, for a savepoint or another worker; nothing for a stage without
-    /// state.
+    /// A partition's state as blocks, all of it; nothing for a stage without state.
     ///
     /// # Errors
     /// When it does not fit into blocks.
@@ -55,12 +54,28 @@ pub trait Head: Send + Sync + 'static {
         Ok(SavedState::default())
     }
 
-    /// The state that was saved.
+    /// What has changed in a state since the last [`mark`](Self::mark) but one; none if that is not known, or is no
+    /// less than all of it.
+    ///
+    /// # Errors
+    /// When it does not fit into blocks.
+    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
+        let _ = state;
+        Ok(None)
+    }
+
+    /// Marks a state as it is now. What changes is noted from the first mark on.
+    fn mark(&self, state: &mut State) {
+        let _ = state;
+    }
+
+    /// The state that was saved: all of it, then what had changed each time. It is the same as if all of it had been
+    /// saved the last time, the order of what it holds included. Its functions may be called, and panic.
     ///
     /// # Errors
     /// When a block is not of this stage's types.
-    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
-        let _ = saved;
+    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+        let _ = chain;
         Ok(None)
     }
 
@@ -99,11 +114,25 @@ pub trait RunStage: Send + Sync {
     /// When the state does not fit into blocks.
     fn save(&self, state: &State) -> Result<SavedState, TaskError>;
 
+    /// See [`Head::changes`].
+    ///
+    /// # Errors
+    /// When what has changed does not fit into blocks.
+    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
+        let _ = state;
+        Ok(None)
+    }
+
+    /// See [`Head::mark`].
+    fn mark(&self, state: &mut State) {
+        let _ = state;
+    }
+
     /// See [`Head::load`].
     ///
     /// # Errors
     /// When a block is not of this stage's types.
-    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError>;
+    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError>;
 
     /// What lets in, in another process, the blocks that this tail makes; nothing for an output.
     fn door(&self, tail: TailId) -> Option<Door> {
@@ -162,8 +191,16 @@ where
         self.head.save(state)
     }
 
-    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
-        self.head.load(saved)
+    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
+        self.head.changes(state)
+    }
+
+    fn mark(&self, state: &mut State) {
+        self.head.mark(state);
+    }
+
+    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+        self.head.load(chain)
     }
 
     fn door(&self, tail: TailId) -> Option<Door> {

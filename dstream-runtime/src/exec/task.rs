@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::poison::Poisoned;
 use crate::block::{Block, BufferPool, DoorError, PushError};
-use crate::id::{Partition, TaskId};
+use crate::id::{BatchSeq, Partition, TaskId};
 use crate::record::Format;
 use crate::sink::Part;
 use crate::source::{Input, SourceError};
@@ -26,13 +26,29 @@ pub struct OutputSetting {
 /// State of one partition of one stage, kept between batches. Only the stage knows its type.
 pub type State = Box<dyn Any + Send>;
 
-/// State of one partition of one stage as blocks: what a savepoint holds of it, and what goes to the
-/// worker that a partition moves to. The tag says which of the stage's doors a block goes through
+/// State of one partition of one stage as blocks, or what has changed in it: what is saved of it, and what
+/// goes to the worker that a partition moves to. The tag says which of the stage's doors a block goes through
 /// ([`RunStage::state_door`](super::stage::RunStage::state_door)).
 #[derive(Debug, Clone, Default)]
 pub struct SavedState {
     /// Blocks with a tag each (the batch of a pane, for instance), in the stage's own order.
     pub parts: Vec<(u64, KeptBlock)>,
+    /// Of what has changed: the batches whose tasks have run meanwhile, oldest first, if the stage goes by them.
+    pub steps: Vec<BatchSeq>,
+}
+
+impl SavedState {
+    /// All of a state.
+    #[must_use]
+    pub fn whole(parts: Vec<(u64, KeptBlock)>) -> Self {
+        Self { parts, steps: Vec::new() }
+    }
+
+    /// Length of all its blocks.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        self.parts.iter().map(|(_, block)| block.byte_len() as u64).sum()
+    }
 }
 
 /// What a task is given, and where it puts what it makes.

@@ -1,5 +1,7 @@
 //! What a stage makes, and the state it keeps, can be opened by another process.
 
+mod chains;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -139,7 +141,8 @@ where
     for batch in 1..=7 {
         let here = run(&stays, batch, input(batch), &mut state);
         let new_owner = stage();
-        let mut there = moved.as_ref().and_then(|saved| new_owner.load(saved).unwrap());
+        let mut there =
+            moved.as_ref().and_then(|saved| new_owner.load(std::slice::from_ref(saved)).unwrap());
         let made = run(&new_owner, batch, input(batch), &mut there);
         let bytes = |made| blocks(made, 0).iter().map(Block::to_bytes).collect::<Vec<_>>();
         let same =

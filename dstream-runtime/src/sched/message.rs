@@ -101,8 +101,19 @@ pub enum ToWorker {
         /// The batch.
         after: BatchSeq,
         /// The states.
-        states: Vec<(StageId, Partition)>,
+        states: Vec<ToSave>,
     },
+}
+
+/// A state that is to be saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToSave {
+    /// The stage.
+    pub stage: StageId,
+    /// The partition.
+    pub partition: Partition,
+    /// The last object of the saved state that this one may continue: it is kept until this one is there.
+    pub continues: Option<String>,
 }
 
 /// Who owns what now that workers were lost, and what their heirs need to go on. It has a number out of
@@ -151,7 +162,8 @@ pub struct Resumed {
     pub open: Vec<(StageId, Partition)>,
 }
 
-/// A state that was saved.
+/// A state that was saved, in one object or in several: all of it as it was at some time, and then what had
+/// changed each time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {
     /// The stage.
@@ -160,8 +172,9 @@ pub struct Saved {
     pub partition: Partition,
     /// The last batch in it; the one before the first of the run for the state that the job began with.
     pub after: BatchSeq,
-    /// What the driver that saved it calls it; empty for the state that the job began with.
-    pub object: String,
+    /// What the drivers that saved them call its objects, in the order in which they are read; none for the
+    /// state that the job began with.
+    pub objects: Vec<String>,
 }
 
 /// What one task reads from a source.

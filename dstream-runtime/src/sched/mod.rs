@@ -11,7 +11,6 @@
 //! that is old, doubled or absurd changes nothing. Nothing here depends on the order of a hash map.
 
 mod attempt;
-mod bits;
 pub mod master;
 pub mod message;
 pub mod past;

@@ -233,19 +233,19 @@ impl Past {
         self.forget();
     }
 
-    /// The saved states are somewhere else from here on: `object` brings each there, and says what it is
-    /// called then.
+    /// The saved states are somewhere else from here on: `objects` brings each there, and says what its objects
+    /// are called then.
     ///
     /// # Errors
-    /// The first of `object`. Then some are here and some there.
+    /// The first of `objects`. Then some are here and some there.
     pub fn relocate<E>(
         &mut self,
-        mut object: impl FnMut(&Saved) -> Result<String, E>,
+        mut objects: impl FnMut(&Saved) -> Result<Vec<String>, E>,
     ) -> Result<(), E> {
         let bases = self.groups.iter_mut().flat_map(|group| &mut group.bases);
         let saved = bases.filter_map(Option::as_mut).flatten();
-        for saved in saved.filter(|saved| !saved.object.is_empty()) {
-            saved.object = object(saved)?;
+        for saved in saved.filter(|saved| !saved.objects.is_empty()) {
+            saved.objects = objects(saved)?;
         }
         Ok(())
     }
@@ -348,7 +348,7 @@ impl Past {
     pub fn objects(&self) -> impl Iterator<Item = &str> {
         let bases = self.groups.iter().flat_map(|group| &group.bases);
         let saved = bases.filter_map(Option::as_ref).flatten();
-        saved.map(|saved| saved.object.as_str()).filter(|object| !object.is_empty())
+        saved.flat_map(|saved| &saved.objects).map(String::as_str)
     }
 
     /// The states, by groups.

@@ -32,6 +32,17 @@ impl KeptBlock {
             Held::Stored(entry) => entry.get(),
         }
     }
+
+    /// Length of the block, header included, wherever it is.
+    pub(crate) fn byte_len(&self) -> usize {
+        match &self.0 {
+            Held::Free(block) => block.byte_len(),
+            Held::Stored(entry) => match &*entry.place() {
+                Place::Memory(block) => block.byte_len(),
+                Place::File(file) => file.moved.byte_len(),
+            },
+        }
+    }
 }
 
 impl KeptBlock {

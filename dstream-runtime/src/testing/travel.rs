@@ -49,8 +49,8 @@ impl RunStage for Travelling {
         Ok(saved)
     }
 
-    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
-        self.0.load(saved)
+    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+        self.0.load(chain)
     }
 
     fn door(&self, tail: TailId) -> Option<Door> {

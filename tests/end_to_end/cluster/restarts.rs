@@ -51,11 +51,16 @@ pub(super) struct Halted {
 
 /// A job of two workers that has come to a halt.
 pub(super) fn halted(cluster: &Cluster) -> Halted {
+    halted_after(cluster, SOME)
+}
+
+/// A job of two workers that has come to a halt when so many lines of its output were read.
+fn halted_after(cluster: &Cluster, lines: usize) -> Halted {
     let mut master = master(cluster, ANY).unread().start();
     let mut tap = Tap::on(&mut master);
     let at = master.listening();
     let crew = cluster.crew(&["w1", "w2"], at);
-    tap.read(SOME);
+    tap.read(lines);
     Halted { master, tap, at, crew }
 }
 
@@ -119,6 +124,36 @@ fn everything_is_killed_and_started_again() {
     let cluster = Cluster::new("word_count");
     let at = halted(&cluster).kill();
     goes_on(&cluster, at, &["w1", "w3"]);
+}
+
+/// Of each state the last object of what counts: its batch, and whether it says only what had changed. Objects are
+/// called `sSTAGE-pPARTITION-bBATCH-wWORKER-NUMBER`, and `-dNUMBER` behind that if they continue others.
+fn counting(cluster: &Cluster) -> BTreeMap<String, (u64, bool)> {
+    let mut newest = BTreeMap::new();
+    for name in tree(&cluster.state().join("saves")).into_keys() {
+        let name = name.to_string_lossy();
+        let parts: Vec<&str> = name.split('-').collect();
+        let batch = parts[2].trim_start_matches('b').parse().expect("a number");
+        let last = newest.entry(format!("{}-{}", parts[0], parts[1])).or_insert((0, false));
+        *last = (*last).max((batch, parts.len() > 5));
+    }
+    newest
+}
+
+#[test]
+fn states_are_made_again_from_what_had_changed() {
+    let cluster = Cluster::new("word_count");
+    // States are saved after each batch: some batches later they continue what was saved before.
+    let at = halted_after(&cluster, 500_000).kill();
+    let mut next = master(&cluster, at).start();
+    // From here on only what counts is there.
+    next.listening();
+    let states = counting(&cluster);
+    assert!(states.values().any(|(_, only_changes)| *only_changes), "{states:?}");
+    let crew = cluster.crew(&["w1", "w2"], at);
+    next.end().code(0);
+    all_end(crew);
+    assert_as_without_faults(&cluster);
 }
 
 #[test]

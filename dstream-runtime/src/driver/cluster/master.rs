@@ -302,9 +302,9 @@ impl Driver<'_> {
                 Asks::Evict(worker, why) => self.evict(worker, why),
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
                 Asks::Slow(worker, factor, partitions) => self.slow(worker, factor, partitions),
-                Asks::Obsolete(saved) => {
+                Asks::Obsolete(object) => {
                     if let Some(savepoints) = &mut self.savepoints {
-                        savepoints.obsolete(saved);
+                        savepoints.obsolete(object);
                     }
                 }
             }

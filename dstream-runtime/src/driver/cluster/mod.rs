@@ -26,6 +26,7 @@ pub(crate) use client::identity as client_identity;
 
 #[cfg(test)]
 pub(crate) use self::worker::node;
+pub(super) use self::worker::{Loaded, Tip};
 pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply, SavepointReport};
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};

@@ -32,6 +32,7 @@ use self::receipts::wanted::Wanted;
 pub(super) use self::receipts::{Entry, Numbers};
 use self::receipts::{Key as Receipt, Receipts};
 use self::save::Saver;
+pub(in crate::driver) use self::save::{Loaded, Tip};
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
 use super::transfers::Transfers;

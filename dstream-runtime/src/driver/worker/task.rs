@@ -10,8 +10,8 @@ use crate::block::BufferPool;
 pub(in crate::driver) use crate::exec::catch::catch;
 use crate::exec::poison::Poisoned;
 use crate::exec::stage::RunStage;
-use crate::exec::task::{Made, OutputSetting, State, TaskContext, TaskError};
-use crate::id::{Attempt, TaskId};
+use crate::exec::task::{Made, OutputSetting, SavedState, State, TaskContext, TaskError};
+use crate::id::{Attempt, StageId, TaskId};
 use crate::source::Input;
 use crate::store::{BlockStore, KeptBlock};
 use crate::time::BatchTime;
@@ -25,6 +25,23 @@ pub(in crate::driver) struct Kernels {
     /// Where blocks are kept.
     pub(in crate::driver) blocks: BlockStore,
     pub(in crate::driver) partitions: u32,
+}
+
+impl Kernels {
+    /// The state that was saved, all of it and then what had changed each time; none if nothing was.
+    ///
+    /// # Errors
+    /// When it is not of this stage's types, or a function of the stage panics.
+    pub(in crate::driver) fn load(
+        &self,
+        stage: StageId,
+        mut chain: Vec<SavedState>,
+    ) -> Result<Option<State>, TaskError> {
+        for (_, block) in chain.iter_mut().flat_map(|saved| &mut saved.parts) {
+            *block = self.blocks.keep(block.clone());
+        }
+        caught(|| self.stages[stage.index()].load(&chain))
+    }
 }
 
 /// A task and all it needs. It owns its partition's state until it has run.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::block::{Block, RowsBuilder};
+use crate::durable::saves::Link;
 use crate::exec::task::SavedState;
+use crate::id::Partition;
 use crate::sched::message::JournalEntry;
 
 const PLAN: u64 = 9;
@@ -17,9 +19,13 @@ struct Place {
     saves: Saves,
 }
 
+/// The state after an odd batch is that after batch 1, and what has changed since.
 fn saved(partition: u32, after: u64) -> Saved {
-    let object = format!("s1-p{partition}-b{after}");
-    Saved { stage: STAGE, partition: Partition(partition), after: BatchSeq(after), object }
+    let mut objects = vec![format!("s1-p{partition}-b{after}")];
+    if after % 2 == 1 && after > 1 {
+        objects.insert(0, format!("s1-p{partition}-b1"));
+    }
+    Saved { stage: STAGE, partition: Partition(partition), after: BatchSeq(after), objects }
 }
 
 fn doors(stage: StageId, tag: u64) -> Option<Door> {
@@ -34,11 +40,11 @@ impl Place {
         Self { dir, store, saves }
     }
 
-    fn save(&self, saved: &Saved) {
+    fn save(&self, saved: &Saved, continues: Option<Link>) -> Link {
         let mut builder = RowsBuilder::<u64>::new(&BufferPool::new(0), 0);
         builder.push(saved.after.0).unwrap();
-        let state = SavedState { parts: vec![(0, builder.finish().unwrap().into())] };
-        self.saves.write(saved, &state).unwrap();
+        let state = SavedState::whole(vec![(0, builder.finish().unwrap().into())]);
+        self.saves.write(saved, &state, continues).unwrap()
     }
 
     fn write(&self, name: Name, past: &Past) -> Result<Pinned, SavepointError> {
@@ -75,8 +81,9 @@ fn past(place: &Place) -> Past {
         });
     }
     entries.push(JournalEntry::Published { batch: BatchSeq(4) });
-    for after in [2, 3] {
-        place.save(&saved(0, after));
+    let first = place.save(&saved(0, 1), None);
+    for (after, continues) in [(2, None), (3, Some(first))] {
+        place.save(&saved(0, after), continues);
         entries.push(JournalEntry::Saved { states: vec![saved(0, after)] });
     }
     let mut past = Past::default();
@@ -94,13 +101,15 @@ fn a_job_begins_elsewhere_with_what_was_written() {
     let mut begun = read(&place, PLAN).unwrap();
     bring(&place, &other.saves, (PLAN, 1), &mut begun, doors).unwrap();
     let states: Vec<_> = begun.saved_states().cloned().collect();
-    assert_eq!(states, [Saved { object: "from1-s1-p0".to_owned(), ..saved(0, 3) }]);
+    let objects = vec!["from1-s1-p0-0".to_owned(), "from1-s1-p0-1".to_owned()];
+    assert_eq!(states, [Saved { objects, ..saved(0, 3) }]);
     // The old job is not needed any more, nor is the savepoint.
     drop(one);
     let pool = BufferPool::new(0);
-    let state = other.saves.read(&states[0], &pool, |tag| doors(STAGE, tag)).unwrap();
-    let block = state.parts[0].1.get().unwrap();
-    assert_eq!(block.rows::<u64>().unwrap().iter().collect::<Vec<_>>(), [3]);
+    let read = other.saves.read(&states[0], &pool, |tag| doors(STAGE, tag)).unwrap();
+    let blocks = read.chain.iter().map(|state| state.parts[0].1.get().unwrap());
+    let rows = |block: Block| block.rows::<u64>().unwrap().iter().collect::<Vec<_>>();
+    assert_eq!(blocks.map(rows).collect::<Vec<_>>(), [[1], [3]]);
     assert_eq!((begun.next(), begun.published()), (BatchSeq(6), BatchSeq(4)));
     assert_eq!(begun.position(crate::id::SourceId(0)), past.position(crate::id::SourceId(0)));
     // The other partition has nothing of them in it.
@@ -127,7 +136,7 @@ fn names_are_used_once() {
 fn a_state_that_is_damaged_gives_way_to_the_one_before() {
     let place = Place::new();
     let past = past(&place);
-    fs::write(place.dir.path().join("saves/s1-p0-b3"), b"").unwrap();
+    fs::write(place.dir.path().join("saves/s1-p0-b1"), b"").unwrap();
     place.write(named("a"), &past).unwrap();
     let begun = read(&place.within("a"), PLAN).unwrap();
     assert_eq!(begun.saved_states().map(|saved| saved.after.0).collect::<Vec<_>>(), [2]);
@@ -157,7 +166,7 @@ fn whatever_is_changed_in_a_savepoint_is_noticed() {
     place.write(named("a"), &past(&place)).unwrap();
     let at = place.within("a");
     let files = place.files();
-    assert_eq!(files.len(), 2, "{files:?}");
+    assert_eq!(files.len(), 3, "{files:?}");
     for path in files {
         let whole = fs::read(&path).unwrap();
         for len in 0..whole.len() {

@@ -2,12 +2,13 @@
 
 use std::marker::PhantomData;
 
-use super::panes::{Pane, Panes, Span};
-use super::save::{load_pane, save_panes};
+use super::panes::{Panes, Span};
+use super::save::{changed_panes, load_pane, save_panes, steps};
 use super::{TaskContext, blocks};
 use crate::block::{Block, Door};
 use crate::exec::stage::Head;
 use crate::exec::task::{SavedState, State, TaskError};
+use crate::id::BatchSeq;
 use crate::record::Record;
 use crate::store::KeptBlock;
 
@@ -66,23 +67,39 @@ impl<R: Record> Head for Window<R> {
     }
 
     fn commit(&self, cx: &mut TaskContext<'_>, (): ()) {
-        let pane = Pane { batch: cx.task.batch, blocks: blocks(cx, 0).to_vec() };
+        let entering = blocks(cx, 0).to_vec();
         let state = cx.state.get_or_insert_with(|| Box::new(Panes::default()));
-        let Some(panes) = state.downcast_mut::<Panes>() else { return };
-        panes.push(pane);
-        panes.forget(cx.task.batch, self.span);
+        if let Some(panes) = state.downcast_mut::<Panes>() {
+            panes.step(cx.task.batch, entering, self.span);
+        }
     }
 
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        let panes = state.downcast_ref::<Panes>();
-        Ok(SavedState { parts: panes.into_iter().flat_map(save_panes).collect() })
+        let panes = state.downcast_ref::<Panes>().into_iter().flat_map(Panes::iter);
+        Ok(SavedState::whole(save_panes(panes, tag)))
     }
 
-    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
+    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
+        Ok(state.downcast_ref::<Panes>().and_then(|panes| changed_panes(panes, tag)))
+    }
+
+    fn mark(&self, state: &mut State) {
+        if let Some(panes) = state.downcast_mut::<Panes>() {
+            panes.mark();
+        }
+    }
+
+    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
         let mut panes = Panes::default();
-        for (batch, block) in &saved.parts {
+        for (_, block) in chain.iter().flat_map(|saved| &saved.parts) {
             block.get()?.rows::<R>()?;
-            load_pane(&mut panes, *batch, block);
+        }
+        let Some((whole, changes)) = chain.split_first() else { return Ok(None) };
+        for (tag, block) in &whole.parts {
+            load_pane(&mut panes, BatchSeq(*tag), block);
+        }
+        for (batch, blocks) in changes.iter().flat_map(|changes| steps(changes, tag)) {
+            panes.step(batch, blocks, self.span);
         }
         Ok(Some(Box::new(panes)))
     }
@@ -90,4 +107,9 @@ impl<R: Record> Head for Window<R> {
     fn state_door(&self, _: u64) -> Option<Door> {
         Some(Block::open_rows::<R>)
     }
+}
+
+/// A block of a window has its batch for a tag.
+fn tag(batch: BatchSeq) -> u64 {
+    batch.0
 }

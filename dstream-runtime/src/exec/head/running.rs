@@ -5,12 +5,25 @@ use std::sync::Arc;
 
 use super::merge::Merging;
 use super::save::{load_table, save_table};
+use super::touched::Touched;
 use super::{TaskContext, blocks};
 use crate::block::{Block, Door};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, State, TaskError};
 use crate::record::{Key, KeyReader, Record};
+
+/// The state: the value of every key.
+struct Values<V> {
+    table: KeyTable<V>,
+    touched: Touched,
+}
+
+impl<V> Default for Values<V> {
+    fn default() -> Self {
+        Self { table: KeyTable::new(), touched: Touched::default() }
+    }
+}
 
 /// Merges the batch by key, then with the state; emits the keys that the batch touched.
 pub struct Running<K, V, F> {
@@ -41,7 +54,8 @@ where
         mut emit: impl for<'a> FnMut((K::View<'a>, V::View<'a>)),
     ) -> Result<Self::Change, TaskError> {
         let mut batch = self.merging.table(blocks(cx, 0))?;
-        let before = cx.state.as_ref().and_then(|state| state.downcast_ref::<KeyTable<V>>());
+        let before = cx.state.as_ref().and_then(|state| state.downcast_ref::<Values<V>>());
+        let before = before.map(|values| &values.table);
         for index in 0..batch.len() as u32 {
             if let Some(before) = before
                 && let Some(found) = before.find(batch.key(index), batch.hash(index))
@@ -56,38 +70,64 @@ where
     }
 
     fn commit(&self, cx: &mut TaskContext<'_>, change: Self::Change) {
-        let state = cx.state.get_or_insert_with(|| Box::new(KeyTable::<V>::new()));
-        let Some(state) = state.downcast_mut::<KeyTable<V>>() else { return };
+        let state = cx.state.get_or_insert_with(|| Box::new(Values::<V>::default()));
+        let Some(Values { table, touched }) = state.downcast_mut::<Values<V>>() else { return };
         for (key, hash, value) in change.iter() {
-            state.upsert_with(
+            let (entry, _) = table.upsert_with(
                 key,
                 hash,
                 value,
                 |v| V::own(v.view()),
                 |old, v| *old = V::own(v.view()),
             );
+            touched.touch(entry);
         }
         self.merging.give_back(change);
     }
 
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        let Some(table) = state.downcast_ref::<KeyTable<V>>() else {
+        let Some(Values { table, .. }) = state.downcast_ref::<Values<V>>() else {
             return Ok(SavedState::default());
         };
         let entries = table.iter().map(|(key, hash, value)| (key, hash, value.view()));
-        let blocks = save_table::<K, V>(entries)?;
-        Ok(SavedState { parts: blocks.into_iter().map(|block| (0, block.into())).collect() })
+        Ok(saved(save_table::<K, V>(entries)?))
     }
 
-    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
-        let mut table = KeyTable::<V>::new();
-        for (_, block) in &saved.parts {
-            load_table(&mut table, block)?;
+    /// The new values of keys. Those that are new stand behind the others, in the table's order, so that they come
+    /// into the table in that order again.
+    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
+        let Some(Values { table, touched }) = state.downcast_ref::<Values<V>>() else {
+            return Ok(None);
+        };
+        let Some(changed) = touched.since_last_but_one(table.len()) else { return Ok(None) };
+        if changed.len() > table.len() / 2 {
+            // All of it says hardly more, and is loaded faster.
+            return Ok(None);
         }
-        Ok(Some(Box::new(table)))
+        let entries = changed.into_iter();
+        let entries = entries.map(|at| (table.key(at), table.hash(at), table.value(at).view()));
+        Ok(Some(saved(save_table::<K, V>(entries)?)))
+    }
+
+    fn mark(&self, state: &mut State) {
+        if let Some(Values { table, touched }) = state.downcast_mut::<Values<V>>() {
+            touched.mark(table.len());
+        }
+    }
+
+    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+        let mut values = Values::<V>::default();
+        for (_, block) in chain.iter().flat_map(|saved| &saved.parts) {
+            load_table(&mut values.table, block)?;
+        }
+        Ok(Some(Box::new(values)))
     }
 
     fn state_door(&self, tag: u64) -> Option<Door> {
         (tag == 0).then_some(Block::open_keyed::<K, V>)
     }
+}
+
+fn saved(blocks: Vec<Block>) -> SavedState {
+    SavedState::whole(blocks.into_iter().map(|block| (0, block.into())).collect())
 }

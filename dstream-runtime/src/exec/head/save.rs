@@ -1,14 +1,14 @@
-//! State as blocks and back, for savepoints.
+//! State as blocks and back: all of it, or what has changed.
 
 use super::panes::{Pane, Panes};
 use crate::block::{Block, BufferPool, KeyedBuilder, KeyedRow, PushError, keyed_schema};
 use crate::exec::table::KeyTable;
-use crate::exec::task::TaskError;
+use crate::exec::task::{SavedState, TaskError};
 use crate::id::BatchSeq;
 use crate::record::{Key, Record};
 use crate::store::KeptBlock;
 
-/// The entries of a table, in order, as blocks.
+/// Entries of a table, in order, as blocks.
 pub(super) fn save_table<'t, K: Key, V: Record>(
     entries: impl Iterator<Item = (&'t [u8], u64, V::View<'t>)>,
 ) -> Result<Vec<Block>, TaskError> {
@@ -29,7 +29,7 @@ pub(super) fn save_table<'t, K: Key, V: Record>(
     Ok(blocks)
 }
 
-/// Adds the entries of a block to a table.
+/// Takes the entries of a block into a table: keys that are there get new values, the others follow.
 pub(super) fn load_table<V: Record>(
     table: &mut KeyTable<V>,
     block: &KeptBlock,
@@ -40,15 +40,37 @@ pub(super) fn load_table<V: Record>(
     Ok(())
 }
 
-/// The blocks of panes, each with its batch.
-pub(super) fn save_panes(panes: &Panes) -> impl Iterator<Item = (u64, KeptBlock)> {
-    panes.iter().flat_map(|pane| pane.blocks.iter().map(|block| (pane.batch.0, block.clone())))
+/// The blocks of panes, each with the tag of its batch.
+pub(super) fn save_panes<'p>(
+    panes: impl Iterator<Item = &'p Pane>,
+    tag: impl Fn(BatchSeq) -> u64,
+) -> Vec<(u64, KeptBlock)> {
+    let of = |pane: &'p Pane| pane.blocks.iter().map(move |block| (pane.batch, block.clone()));
+    let blocks = panes.flat_map(of);
+    blocks.map(|(batch, block)| (tag(batch), block)).collect()
+}
+
+/// What has changed of panes.
+pub(super) fn changed_panes(panes: &Panes, tag: impl Fn(BatchSeq) -> u64) -> Option<SavedState> {
+    let (steps, panes) = panes.since_last_but_one()?;
+    Some(SavedState { parts: save_panes(panes, tag), steps })
 }
 
 /// Adds a block to the pane of its batch; panes come in order.
-pub(super) fn load_pane(panes: &mut Panes, batch: u64, block: &KeptBlock) {
+pub(super) fn load_pane(panes: &mut Panes, batch: BatchSeq, block: &KeptBlock) {
     match panes.newest_mut() {
-        Some(pane) if pane.batch.0 == batch => pane.blocks.push(block.clone()),
-        _ => panes.push(Pane { batch: BatchSeq(batch), blocks: vec![block.clone()] }),
+        Some(pane) if pane.batch == batch => pane.blocks.push(block.clone()),
+        _ => panes.push(Pane { batch, blocks: vec![block.clone()] }),
     }
+}
+
+/// The batches whose tasks have run between two saves, and what each of them brought.
+pub(super) fn steps<'s>(
+    changes: &'s SavedState,
+    tag: impl Fn(BatchSeq) -> u64 + 's,
+) -> impl Iterator<Item = (BatchSeq, Vec<KeptBlock>)> + 's {
+    changes.steps.iter().map(move |batch| {
+        let of = changes.parts.iter().filter(|(part, _)| *part == tag(*batch));
+        (*batch, of.map(|(_, block)| block.clone()).collect())
+    })
 }

@@ -10,13 +10,19 @@
 //!   pane is merged a constant number of times in its life;
 //! * over floats, whose sums depend on the order of addition: the window is folded anew, oldest
 //!   pane first, so that the result equals a recomputation, always.
+//!
+//! What has changed between two saves is which batches had tasks and the panes that these brought: whoever loads
+//! that moves the window once more, with the same functions, and so derives the same in the same order.
+
+mod saved;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use self::saved::{Part, pane_tag};
 use super::merge::merge_into;
-use super::panes::{Pane, Panes, Span};
-use super::save::{load_pane, load_table, save_panes, save_table};
+use super::panes::{Panes, Span};
+use super::save::{changed_panes, steps};
 use super::{TaskContext, blocks};
 use crate::block::{Block, Door, KeyedRow};
 use crate::exec::stage::Head;
@@ -177,6 +183,33 @@ where
         Ok(())
     }
 
+    /// Brings what is derived to the window that ends with batch `now`, unless it is there.
+    fn advance<'s>(
+        &self,
+        state: &'s mut WindowState<V>,
+        now: BatchSeq,
+        entering: &[KeptBlock],
+    ) -> Result<&'s Derived<V>, TaskError> {
+        // Taken out: if the slide fails, everything is derived again from the panes.
+        let derived = match state.derived.take() {
+            Some((at, derived)) if at == now => derived,
+            before => {
+                let mut derived = match before {
+                    Some((_, derived)) => derived,
+                    None => {
+                        // Made anew, its keys may come in another order than what was saved would give.
+                        state.panes.unmark();
+                        self.derive(&state.panes, BatchSeq(now.0.saturating_sub(1)))?
+                    }
+                };
+                self.slide(now, &state.panes, &mut derived, entering)?;
+                derived
+            }
+        };
+        let (_, derived) = state.derived.insert((now, derived));
+        Ok(derived)
+    }
+
     fn emit_derived(
         &self,
         derived: &Derived<V>,
@@ -261,19 +294,7 @@ where
                 Ok(())
             };
         }
-        // Taken out: if the slide fails, everything is derived again from the panes.
-        let derived = match state.derived.take() {
-            Some((at, derived)) if at == now => derived,
-            before => {
-                let mut derived = match before {
-                    Some((_, derived)) => derived,
-                    None => self.derive(&state.panes, BatchSeq(now.0.saturating_sub(1)))?,
-                };
-                self.slide(now, &state.panes, &mut derived, entering)?;
-                derived
-            }
-        };
-        let (_, derived) = state.derived.insert((now, derived));
+        let derived = self.advance(state, now, entering)?;
         if emits {
             self.emit_derived(derived, &mut emit);
         }
@@ -281,11 +302,10 @@ where
     }
 
     fn commit(&self, cx: &mut TaskContext<'_>, (): ()) {
-        let pane = Pane { batch: cx.task.batch, blocks: blocks(cx, 0).to_vec() };
+        let entering = blocks(cx, 0).to_vec();
         let state = cx.state.as_mut().and_then(|state| state.downcast_mut::<WindowState<V>>());
         if let Some(state) = state {
-            state.panes.push(pane);
-            state.panes.forget(cx.task.batch, self.span);
+            state.panes.step(cx.task.batch, entering, self.span);
         }
     }
 
@@ -293,63 +313,35 @@ where
         let Some(state) = state.downcast_ref::<WindowState<V>>() else {
             return Ok(SavedState::default());
         };
-        let mut parts: Vec<_> =
-            save_panes(&state.panes).map(|(batch, block)| (Part::Pane.tag(batch), block)).collect();
-        let mut add = |part: Part, batch: BatchSeq, blocks: Vec<Block>| {
-            parts.extend(blocks.into_iter().map(|block| (part.tag(batch.0), block.into())));
-        };
-        match &state.derived {
-            None => {}
-            Some((_, Derived::Inverse(table))) => {
-                let entries = table.iter().map(|(key, hash, (v, n))| (key, hash, (v.view(), *n)));
-                add(Part::Inverse, NO_BATCH, save_table::<K, (V, u32)>(entries)?);
-            }
-            Some((_, Derived::Stacks { front, back })) => {
-                for (batch, table) in front {
-                    let entries = table.iter().map(|(key, hash, v)| (key, hash, v.view()));
-                    add(Part::Front, *batch, save_table::<K, V>(entries)?);
-                }
-                let entries = back.iter().map(|(key, hash, v)| (key, hash, v.view()));
-                add(Part::Back, NO_BATCH, save_table::<K, V>(entries)?);
-            }
-        }
-        Ok(SavedState { parts })
+        self.save_whole(state)
     }
 
-    /// What was derived is saved too, so that keys come in the same order after a restart. Where it
-    /// is empty it is derived again, from panes that are empty as well.
-    fn load(&self, saved: &SavedState) -> Result<Option<State>, TaskError> {
-        let mut panes = Panes::default();
-        let mut inverse = KeyTable::<(V, u32)>::new();
-        let mut front: Vec<(BatchSeq, KeyTable<V>)> = Vec::new();
-        let mut back = KeyTable::<V>::new();
-        for (tag, block) in &saved.parts {
-            let (part, batch) = Part::of(*tag);
-            match part {
-                Part::Pane => {
-                    block.get()?.keyed::<V>()?;
-                    load_pane(&mut panes, batch.0, block);
+    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
+        let state = state.downcast_ref::<WindowState<V>>();
+        Ok(state.and_then(|state| changed_panes(&state.panes, pane_tag)))
+    }
+
+    fn mark(&self, state: &mut State) {
+        if let Some(state) = state.downcast_mut::<WindowState<V>>() {
+            state.panes.mark();
+        }
+    }
+
+    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+        let Some((whole, changes)) = chain.split_first() else { return Ok(None) };
+        let mut state = self.load_whole(whole)?;
+        for changes in changes {
+            for (_, block) in &changes.parts {
+                block.get()?.keyed::<V>()?;
+            }
+            for (batch, entering) in steps(changes, pane_tag) {
+                if V::EXACT {
+                    self.advance(&mut state, batch, &entering)?;
                 }
-                Part::Inverse => load_table(&mut inverse, block)?,
-                Part::Front => {
-                    if front.last().is_none_or(|(last, _)| *last != batch) {
-                        front.push((batch, KeyTable::new()));
-                    }
-                    if let Some((_, table)) = front.last_mut() {
-                        load_table(table, block)?;
-                    }
-                }
-                Part::Back => load_table(&mut back, block)?,
+                state.panes.step(batch, entering, self.span);
             }
         }
-        let derived = if !inverse.is_empty() {
-            Some((NO_BATCH, Derived::Inverse(inverse)))
-        } else if !front.is_empty() || !back.is_empty() {
-            Some((NO_BATCH, Derived::Stacks { front, back }))
-        } else {
-            None
-        };
-        Ok(Some(Box::new(WindowState { panes, derived })))
+        Ok(Some(Box::new(state)))
     }
 
     fn state_door(&self, tag: u64) -> Option<Door> {
@@ -357,33 +349,5 @@ where
             Part::Pane | Part::Front | Part::Back => Block::open_keyed::<K, V>,
             Part::Inverse => Block::open_keyed::<K, (V, u32)>,
         })
-    }
-}
-
-/// The batch of what was derived before a restart: none that can run again.
-const NO_BATCH: BatchSeq = BatchSeq(0);
-
-/// What a block of a saved window is; the two lowest bits of its tag, above them a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Pane,
-    Inverse,
-    Front,
-    Back,
-}
-
-impl Part {
-    fn tag(self, batch: u64) -> u64 {
-        batch << 2 | self as u64
-    }
-
-    fn of(tag: u64) -> (Self, BatchSeq) {
-        let part = match tag & 3 {
-            0 => Self::Pane,
-            1 => Self::Inverse,
-            2 => Self::Front,
-            _ => Self::Back,
-        };
-        (part, BatchSeq(tag >> 2))
     }
 }

@@ -9,8 +9,8 @@
 //! A phase holds what only it needs, so what has not happened yet cannot be used.
 
 use super::journal::{CommitToken, CutToken};
+use crate::bits::Bits;
 use crate::id::{BatchSeq, SourceId};
-use crate::sched::bits::Bits;
 use crate::source::Range;
 
 /// A batch in flight.

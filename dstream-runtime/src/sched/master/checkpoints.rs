@@ -8,6 +8,12 @@
 //! What counts is a *base*. It matters to others (batches go, older states go) only when the journal says
 //! durably that it counts; and the base before it is kept until the next one, because a saved state may turn
 //! out to be damaged.
+//!
+//! A saved state may continue another one of the same state, whose objects are then its first ones. Which, decides
+//! the master, and counts no other: the last but one that is kept. So no object belongs to a base and to the one
+//! before it, and no damaged object spoils both; it is there, whatever happens to the saves that are under way; and
+//! a save that was given up is continued by none, so its objects can go at once. An object goes when nothing that is
+//! kept has it any more.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -15,7 +21,7 @@ use super::groups::groups;
 use super::journal::SavedToken;
 use crate::id::{BatchSeq, Partition, StageId};
 use crate::sched::Past;
-use crate::sched::message::Saved;
+use crate::sched::message::{Saved, ToSave};
 use crate::sched::shape::Shape;
 
 /// So many rounds of saving may be under way: storage is slower than the job otherwise.
@@ -26,7 +32,8 @@ pub(super) type State = (StageId, Partition);
 #[derive(Debug)]
 struct Group {
     states: Vec<State>,
-    /// What lineage begins with, oldest first: the newest is what heirs begin with.
+    /// What lineage begins with, oldest first: the newest is what heirs begin with. Each has its states in order,
+    /// as all that is kept has.
     bases: VecDeque<Vec<Saved>>,
     /// How many of them are durably known to count; at least one.
     durable: usize,
@@ -37,6 +44,10 @@ struct Group {
 }
 
 impl Group {
+    fn state(saved: &Saved) -> State {
+        (saved.stage, saved.partition)
+    }
+
     fn after(saved: &[Saved]) -> BatchSeq {
         saved.first().map_or(BatchSeq(0), |saved| saved.after)
     }
@@ -50,6 +61,26 @@ impl Group {
     fn durable_after(&self) -> BatchSeq {
         let durable = self.bases.get(self.durable.saturating_sub(1));
         durable.map_or(BatchSeq(0), |base| Self::after(base))
+    }
+
+    /// What a state that is saved now may continue.
+    fn last_but_one(&self, state: State) -> Option<&Saved> {
+        let mut kept = self.complete.iter().rev().chain(self.bases.iter().rev());
+        let kept = kept.nth(1)?;
+        let at = kept.binary_search_by_key(&state, Group::state).ok()?;
+        kept.get(at).filter(|saved| !saved.objects.is_empty())
+    }
+
+    /// The objects of states that are not kept any more, as far as nothing else has them that is.
+    fn unneeded(&self, gone: impl Iterator<Item = Saved>) -> Vec<String> {
+        let pending = self.pending.iter().flat_map(|(_, saved)| saved.values());
+        let kept = self.bases.iter().chain(&self.complete).flatten().chain(pending);
+        let kept: BTreeSet<&String> = kept.flat_map(|saved| &saved.objects).collect();
+        let mut gone: Vec<String> = gone.flat_map(|saved| saved.objects).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        gone.retain(|object| !kept.contains(object));
+        gone
     }
 
     fn newest(&self) -> BatchSeq {
@@ -100,9 +131,11 @@ impl Checkpoints {
             let Some(bases) = group.states.first().and_then(|state| past.bases(*state)) else {
                 continue;
             };
-            let base = |saved: Option<&[Saved]>| match saved {
-                Some(saved) => saved.to_vec(),
-                None => initial(&group.states, past.first()),
+            let base = |saved: Option<&[Saved]>| {
+                let first = || initial(&group.states, past.first());
+                let mut base = saved.map_or_else(first, <[Saved]>::to_vec);
+                base.sort_by_key(Group::state);
+                base
             };
             group.bases = bases.into_iter().map(base).collect();
             group.durable = group.bases.len();
@@ -129,7 +162,7 @@ impl Checkpoints {
     }
 
     /// The states to be saved as they are after a batch: those whose turn it is, or all if it is urgent.
-    pub(super) fn next(&mut self, after: BatchSeq, urgent: bool, now_ms: u64) -> Vec<State> {
+    pub(super) fn next(&mut self, after: BatchSeq, urgent: bool, now_ms: u64) -> Vec<ToSave> {
         let rounds = self.groups.iter().filter_map(|group| Some(group.pending.as_ref()?.0));
         let rounds: BTreeSet<_> = rounds.collect();
         if now_ms < self.not_before_ms || rounds.len() >= MAX_ROUNDS {
@@ -142,7 +175,11 @@ impl Checkpoints {
             self.turn = (self.turn + 1) % count;
             if group.pending.is_none() && group.newest() < after {
                 group.pending = Some((after, BTreeMap::new()));
-                states.extend(&group.states);
+                states.extend(group.states.iter().map(|(stage, partition)| {
+                    let continues = group.last_but_one((*stage, *partition));
+                    let continues = continues.and_then(|saved| saved.objects.last().cloned());
+                    ToSave { stage: *stage, partition: *partition, continues }
+                }));
             }
         }
         states
@@ -154,6 +191,12 @@ impl Checkpoints {
         let Some(group) = self.of.get(&state).map(|group| &mut self.groups[*group]) else {
             return false;
         };
+        let Some((_, continues)) = saved.objects.split_last() else { return false };
+        // It was asked for twice if what it continues is not what it may by now.
+        let fits = |before: &Saved| before.objects == continues;
+        if !continues.is_empty() && !group.last_but_one(state).is_some_and(fits) {
+            return false;
+        }
         let Some((after, so_far)) = &mut group.pending else { return false };
         if *after != saved.after {
             return false;
@@ -168,15 +211,22 @@ impl Checkpoints {
         true
     }
 
-    /// A state could not be saved: its group's turn comes again, but not at once.
-    pub(super) fn not_saved(&mut self, state: State, after: BatchSeq, not_before_ms: u64) {
+    /// A state could not be saved: its group's turn comes again, but not at once. Returns the objects that nobody
+    /// will load.
+    pub(super) fn not_saved(
+        &mut self,
+        state: State,
+        after: BatchSeq,
+        not_before_ms: u64,
+    ) -> Vec<String> {
         let Some(group) = self.of.get(&state).map(|group| &mut self.groups[*group]) else {
-            return;
+            return Vec::new();
         };
-        if group.pending.as_ref().is_some_and(|(of, _)| *of == after) {
-            group.pending = None;
-            self.not_before_ms = not_before_ms;
-        }
+        let Some((_, saved)) = group.pending.take_if(|(of, _)| *of == after) else {
+            return Vec::new();
+        };
+        self.not_before_ms = not_before_ms;
+        group.unneeded(saved.into_values())
     }
 
     /// When states are saved again after one could not be.
@@ -185,14 +235,15 @@ impl Checkpoints {
     }
 
     /// Partitions were lost: what was being saved of them, and what was saved and did not count yet, does not
-    /// count, since their heirs begin with what counts now. Returns what nobody will load any more.
-    pub(super) fn lost(&mut self, lost: &[Partition]) -> Vec<Saved> {
+    /// count, since their heirs begin with what counts now. Returns the objects that nobody will load any more.
+    pub(super) fn lost(&mut self, lost: &[Partition]) -> Vec<String> {
         let mut obsolete = Vec::new();
         for group in &mut self.groups {
             if group.states.iter().any(|(_, partition)| lost.contains(partition)) {
                 let pending = group.pending.take().into_iter();
-                obsolete.extend(pending.flat_map(|(_, saved)| saved.into_values()));
-                obsolete.extend(group.complete.drain(..).flatten());
+                let pending = pending.flat_map(|(_, saved)| saved.into_values());
+                let complete = std::mem::take(&mut group.complete).into_iter().flatten();
+                obsolete.extend(group.unneeded(pending.chain(complete)));
             }
         }
         obsolete
@@ -212,17 +263,17 @@ impl Checkpoints {
         counts
     }
 
-    /// It is durable that the next base of a group counts. Returns what nobody will load any more: what is
-    /// older than the one before it.
-    pub(super) fn durable(&mut self, token: &SavedToken) -> Vec<Saved> {
+    /// It is durable that the next base of a group counts. Returns the objects that nobody will load any more:
+    /// bases that are older than the one before it go.
+    pub(super) fn durable(&mut self, token: &SavedToken) -> Vec<String> {
         let Some(group) = self.groups.get_mut(token.group()) else { return Vec::new() };
         group.durable = (group.durable + 1).min(group.bases.len());
         let mut obsolete = Vec::new();
         while group.durable > 2 {
-            obsolete.extend(group.bases.pop_front().into_iter().flatten());
+            let gone = group.bases.pop_front();
             group.durable -= 1;
+            obsolete.extend(group.unneeded(gone.into_iter().flatten()));
         }
-        obsolete.retain(|saved| !saved.object.is_empty());
         obsolete
     }
 }
@@ -234,96 +285,12 @@ fn initial(states: &[State], first: BatchSeq) -> Vec<Saved> {
         stage: *stage,
         partition: *partition,
         after,
-        object: String::new(),
+        objects: Vec::new(),
     };
-    states.iter().map(initial).collect()
+    let mut initial: Vec<Saved> = states.iter().map(initial).collect();
+    initial.sort_by_key(Group::state);
+    initial
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::journal::{Durable, Journal};
-    use super::*;
-    use crate::id::{JournalSeq, SourceId};
-    use crate::plan::{Dependency, TailRow, Tasks};
-    use crate::sched::testplan::{plan, stage, word_count};
-
-    fn saved(stage: u16, partition: u32, after: u64) -> Saved {
-        let (stage, partition) = (StageId(stage), Partition(partition));
-        Saved { stage, partition, after: BatchSeq(after), object: format!("{after}") }
-    }
-
-    #[test]
-    fn states_that_do_not_depend_on_each_other_are_saved_in_turn() {
-        let shape = Shape::new(word_count(), 4);
-        let mut checkpoints = Checkpoints::new(&shape, BatchSeq(1), 2);
-        assert_eq!(checkpoints.base(), Some(BatchSeq(0)));
-        assert_eq!(checkpoints.next(BatchSeq(1), false, 0).len(), 2);
-        assert_eq!(checkpoints.next(BatchSeq(2), false, 0).len(), 2);
-        assert_eq!(checkpoints.next(BatchSeq(3), true, 0), [], "two rounds are under way");
-        assert!(checkpoints.saved(saved(1, 0, 1)) && !checkpoints.saved(saved(1, 0, 1)));
-        assert!(checkpoints.saved(saved(1, 1, 1)));
-        assert!(!checkpoints.saved(saved(1, 2, 1)), "another batch");
-        assert!(checkpoints.saved(saved(1, 2, 2)) && checkpoints.saved(saved(1, 3, 2)));
-        let counts = checkpoints.published(BatchSeq(1));
-        assert_eq!(counts, [(0, vec![saved(1, 0, 1)]), (1, vec![saved(1, 1, 1)])]);
-        assert_eq!(checkpoints.base(), Some(BatchSeq(0)), "two of them are not published");
-        assert_eq!(checkpoints.of_partition(Partition(1)).next(), Some(&saved(1, 1, 1)));
-        checkpoints.published(BatchSeq(2));
-        assert_eq!(checkpoints.base(), Some(BatchSeq(0)), "it is not durable that they count");
-        (0..4).for_each(|group| assert_eq!(checkpoints.durable(&token(group)), []));
-        assert_eq!(checkpoints.base(), Some(BatchSeq(1)));
-    }
-
-    fn token(group: usize) -> SavedToken {
-        let mut journal = Journal::default();
-        journal.saved(group);
-        let Some(Durable::Saved(token)) = journal.synced(JournalSeq(1)) else { panic!("no token") };
-        token
-    }
-
-    #[test]
-    fn a_base_goes_when_the_second_one_after_it_durably_counts() {
-        let shape = Shape::new(word_count(), 1);
-        let mut checkpoints = Checkpoints::new(&shape, BatchSeq(1), 1);
-        let mut gone = Vec::new();
-        for after in 1..=4 {
-            assert_eq!(checkpoints.next(BatchSeq(after), false, 0).len(), 1);
-            assert!(checkpoints.saved(saved(1, 0, after)));
-            assert_eq!(checkpoints.published(BatchSeq(after)), [(0, vec![saved(1, 0, after)])]);
-            assert_eq!(checkpoints.of_partition(Partition(0)).next(), Some(&saved(1, 0, after)));
-            assert_eq!(checkpoints.base(), Some(BatchSeq(after - 1)));
-            gone.push(checkpoints.durable(&token(0)));
-            assert_eq!(checkpoints.base(), Some(BatchSeq(after)));
-        }
-        assert_eq!(gone, [vec![], vec![], vec![saved(1, 0, 1)], vec![saved(1, 0, 2)]]);
-    }
-
-    #[test]
-    fn states_in_a_chain_are_saved_together_and_what_is_lost_is_saved_again() {
-        let chain = plan(
-            1,
-            vec![
-                stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Combine),
-                stage(Tasks::PerPartition)
-                    .reads(Dependency::Shuffle, &[(0, 0)])
-                    .state()
-                    .tail(TailRow::Keep),
-                stage(Tasks::PerPartition)
-                    .reads(Dependency::Narrow, &[(1, 0)])
-                    .state()
-                    .tail(TailRow::Combine),
-            ],
-        );
-        let shape = Shape::new(chain, 2);
-        let mut checkpoints = Checkpoints::new(&shape, BatchSeq(1), 2);
-        let both = [(StageId(1), Partition(0)), (StageId(2), Partition(0))];
-        assert_eq!(checkpoints.next(BatchSeq(4), false, 0), both);
-        assert!(!checkpoints.saved(saved(1, 0, 4)));
-        assert_eq!(checkpoints.lost(&[Partition(0)]), [saved(1, 0, 4)]);
-        assert!(!checkpoints.saved(saved(2, 0, 4)), "the other one was lost");
-        assert_eq!(checkpoints.next(BatchSeq(5), true, 0).len(), 4);
-        checkpoints.not_saved((StageId(2), Partition(1)), BatchSeq(5), 70);
-        assert_eq!(checkpoints.next(BatchSeq(6), true, 69), []);
-        assert_eq!(checkpoints.next(BatchSeq(6), true, 70).len(), 2);
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::journal::CommitToken;
 use crate::id::{BatchSeq, JournalSeq, OutputId, Partition, SourceId, StageId, TaskId, WorkerId};
-use crate::sched::message::{Failure, JournalEntry, Saved, ToMaster, ToWorker};
+use crate::sched::message::{Failure, JournalEntry, ToMaster, ToWorker};
 use crate::source::{Position, Range};
 use crate::time::Timetable;
 
@@ -143,8 +143,8 @@ pub enum MasterAction {
         /// The batch.
         batch: BatchSeq,
     },
-    /// Nobody will load this any more.
-    Obsolete(Saved),
+    /// Nobody will load this object any more.
+    Obsolete(String),
     /// Send `Tick` when it is that late, in the timetable's milliseconds; replaces any other timer.
     SetTimer(u64),
     /// The job is over.

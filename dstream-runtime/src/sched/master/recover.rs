@@ -151,7 +151,8 @@ impl MasterCore {
         if row.is_some_and(|row| row.owner(state.1) == Some(worker))
             && let Some(checkpoints) = &mut self.checkpoints
         {
-            checkpoints.not_saved(state, after, now_ms.saturating_add(RETRY_MS));
+            let obsolete = checkpoints.not_saved(state, after, now_ms.saturating_add(RETRY_MS));
+            self.actions.extend(obsolete.into_iter().map(MasterAction::Obsolete));
         }
     }
 
@@ -210,7 +211,7 @@ impl MasterCore {
         let Some(row) = self.epochs.of(after).filter(|_| !states.is_empty()) else { return retry };
         let mut by_owner: BTreeMap<WorkerId, Vec<_>> = BTreeMap::new();
         for state in states {
-            if let Some(owner) = row.owner(state.1) {
+            if let Some(owner) = row.owner(state.partition) {
                 by_owner.entry(owner).or_default().push(state);
             }
         }

@@ -30,9 +30,9 @@ fn published(batch: u64) -> JournalEntry {
 }
 
 fn saved(partition: u32, after: u64) -> JournalEntry {
-    let (partition, object) = (Partition(partition), format!("{partition}/{after}"));
+    let (partition, objects) = (Partition(partition), vec![format!("{partition}/{after}")]);
     JournalEntry::Saved {
-        states: vec![Saved { stage: WORDS, partition, after: BatchSeq(after), object }],
+        states: vec![Saved { stage: WORDS, partition, after: BatchSeq(after), objects }],
     }
 }
 
@@ -112,7 +112,7 @@ fn where_another_job_begins_nothing_older_is_needed() {
         (BatchSeq(6), BatchSeq(10), BatchSeq(8))
     );
     let moved = past.relocate(|saved| match saved.partition {
-        Partition(0) => Ok("there".to_owned()),
+        Partition(0) => Ok(vec!["there".to_owned()]),
         _ => Err("no room"),
     });
     assert_eq!((moved, objects(&past)), (Err("no room"), vec!["there", "1/5"]));
@@ -156,11 +156,10 @@ fn all_that_is_damaged_gives_way_and_nothing_is_read_twice() {
     let fall_back = |damaged: &[&str]| {
         let (mut past, mut read) = (past(&entries), Vec::new());
         let wrong = past.fall_back_where(|saved| {
-            read.push(saved.object.clone());
-            let name = saved.object.as_str();
-            damaged.contains(&name).then(|| name.to_owned())
+            read.extend(saved.objects.clone());
+            saved.objects.iter().find(|name| damaged.contains(&name.as_str())).cloned()
         });
-        let counts: Vec<_> = past.saved_states().map(|saved| saved.object.clone()).collect();
+        let counts: Vec<_> = past.saved_states().flat_map(|saved| saved.objects.clone()).collect();
         (wrong, counts, read.len())
     };
     let all = ["0/6", "1/5", "2/7"].map(str::to_owned).to_vec();
@@ -197,7 +196,7 @@ fn entries_that_fit_to_nothing_change_nothing() {
         stage: StageId(9),
         partition: Partition(0),
         after: BatchSeq(3),
-        object: "x".into(),
+        objects: vec!["x".into()],
     };
     for absurd in [
         published(9),

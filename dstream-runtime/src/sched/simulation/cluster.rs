@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Seed;
 use super::network::{Network, Timed};
-use super::outside::Outside;
+use super::outside::{Object, Outside};
 use super::process::Process;
 use super::reference::Reference;
 use crate::driver::cluster::node::{Answer, Desk, Node, Note, SOURCE, Told};
@@ -177,6 +177,8 @@ pub(super) struct Cluster {
     pub(super) zombies: u32,
     pub(super) again: u32,
     pub(super) loads: u32,
+    /// States of which only what had changed was saved.
+    pub(super) continued: u32,
     pub(super) saves: u32,
     pub(super) failing: u64,
     /// Workers whose connection to the master has ended.
@@ -268,6 +270,7 @@ impl Cluster {
             zombies: 0,
             again: 0,
             loads: 0,
+            continued: 0,
             saves: 0,
             failing: job.failing,
             job: job.clone(),
@@ -468,10 +471,10 @@ impl Cluster {
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
             MasterAction::Dismiss(worker) if self.job.in_time => self.let_go(worker),
             MasterAction::Dismiss(worker) => self.kill(worker),
-            MasterAction::Obsolete(saved) => {
-                let was_there = outside.storage.remove(&saved.object).is_some();
+            MasterAction::Obsolete(object) => {
+                let was_there = outside.storage.remove(&object).is_some();
                 let is_old = self.term != outside.term;
-                assert!(was_there || is_old, "{saved:?} went before");
+                assert!(was_there || is_old, "{object} went before");
             }
             MasterAction::Evict(worker, _) => self.give_up(worker),
             MasterAction::StopSources => {
@@ -516,14 +519,16 @@ impl Cluster {
                 return self.peer_hears(to, message, &contents);
             }
             Message::Ran(on, task, attempt, result) => return self.ran(on, task, attempt, result),
-            Message::Saved(on, saved, state) => {
+            Message::Saved(on, saved, value) => {
                 let Saved { stage, partition, after, .. } = saved;
                 let full = self.network.timed().is_some_and(|t| t.conditions.full > t.now);
                 let event = if full || self.seed.one_in(self.job.bad_storage) {
                     self.refused_saves += 1;
                     WorkerEvent::NotSaved { stage, partition, after }
                 } else {
-                    outside.storage.insert(saved.object.clone(), state);
+                    let (name, before) = saved.objects.split_last().expect("it has a name");
+                    let continues = before.last().cloned();
+                    outside.storage.insert(name.clone(), Object { continues, value });
                     WorkerEvent::Saved(saved)
                 };
                 return self.tell(on, event);

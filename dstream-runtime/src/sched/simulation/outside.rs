@@ -3,18 +3,29 @@
 //!
 //! * a batch is cut once: what a durable cut says is never said otherwise, and sources go on without gap or
 //!   overlap; one that has ended by itself is not asked again;
-//! * what is published is published in order, with durable cut and commit, and is the same from every master.
+//! * what is published is published in order, with durable cut and commit, and is the same from every master;
+//! * a state that counts can be read: its objects are there, continue each other, and none of them belongs to the
+//!   state that counts if it is damaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::*;
 use crate::sched::Past;
-use crate::sched::message::JournalEntry;
+use crate::sched::message::{JournalEntry, Saved};
 use crate::source::Range;
 use crate::source::receive::taker_of;
 
 /// Per source, per input: the ranges it consists of.
 pub(super) type Inputs = Vec<Vec<Vec<Range>>>;
+
+/// An object of a saved state.
+#[derive(Debug, Clone)]
+pub(super) struct Object {
+    /// What stands before it.
+    pub(super) continues: Option<String>,
+    /// The state, or what it is more than the one that it continues.
+    pub(super) value: u64,
+}
 
 pub(super) struct Outside {
     /// Of the newest master; what others write is refused.
@@ -26,7 +37,7 @@ pub(super) struct Outside {
     past: Past,
     /// The newest epoch that any master has written, and that any before this one has.
     epochs: (Epoch, Epoch),
-    pub(super) storage: BTreeMap<String, u64>,
+    pub(super) storage: BTreeMap<String, Object>,
     /// Objects of it that cannot be read.
     pub(super) damaged: BTreeSet<String>,
     pub(super) cuts: BTreeMap<BatchSeq, Inputs>,
@@ -53,7 +64,7 @@ impl Outside {
             journal: Vec::new(),
             past: Past::default(),
             epochs: (Epoch(0), Epoch(0)),
-            storage: BTreeMap::from([(String::new(), 0)]),
+            storage: BTreeMap::new(),
             damaged: BTreeSet::new(),
             cuts: BTreeMap::new(),
             appends: BTreeMap::new(),
@@ -127,7 +138,8 @@ impl Outside {
             }
             JournalEntry::Saved { states } => {
                 for saved in states {
-                    assert!(self.storage.contains_key(&saved.object), "{saved:?} is not there");
+                    assert!(self.load(saved).is_some(), "{saved:?} is not there");
+                    self.check_apart(saved);
                     assert!(
                         self.published.contains_key(&saved.after),
                         "{saved:?} counts too early"
@@ -143,6 +155,29 @@ impl Outside {
         self.past.apply(&entry);
         self.journal.push(entry);
         true
+    }
+
+    /// Reads a state; none if an object of it has gone.
+    pub(super) fn load(&self, saved: &Saved) -> Option<u64> {
+        let (mut state, mut before) = (0u64, None);
+        for name in &saved.objects {
+            let object = self.storage.get(name)?;
+            assert_eq!(object.continues.as_ref(), before, "{saved:?} is of several states");
+            (state, before) = (state.wrapping_add(object.value), Some(name));
+        }
+        Some(state)
+    }
+
+    /// A damaged object spoils one state that counts, and not the one before it as well.
+    fn check_apart(&self, saved: &Saved) {
+        let bases = self.past.bases((saved.stage, saved.partition)).unwrap_or_default();
+        let before = bases.last().copied().flatten().into_iter().flatten();
+        let mut before =
+            before.filter(|b| (b.stage, b.partition) == (saved.stage, saved.partition));
+        let shares = |b: &&Saved| {
+            b.after < saved.after && b.objects.iter().any(|o| saved.objects.contains(o))
+        };
+        assert!(!before.any(|b| shares(&b)), "{saved:?} has an object of the state before it");
     }
 
     /// An output takes a batch, or has it already.

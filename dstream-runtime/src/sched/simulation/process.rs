@@ -19,6 +19,8 @@ pub(super) struct Process {
     blocks: BTreeMap<BlockId, u64>,
     /// None while a task uses it.
     states: BTreeMap<State, Option<u64>>,
+    /// What states were when they were marked the last times.
+    marks: BTreeMap<State, VecDeque<u64>>,
     /// The master has given it up, and it does not know.
     pub(super) zombie: bool,
     /// Nothing that the master says arrives any more.
@@ -36,11 +38,21 @@ impl Process {
             told: VecDeque::new(),
             blocks: BTreeMap::new(),
             states: BTreeMap::new(),
+            marks: BTreeMap::new(),
             zombie: false,
             deaf: false,
             heard: 0,
             parts: BTreeMap::new(),
         }
+    }
+}
+
+impl Process {
+    /// Marks a state. Returns what it was at the last mark but one, if there was one.
+    fn mark(&mut self, key: State, state: u64) -> Option<u64> {
+        let marks = self.marks.entry(key).or_default();
+        marks.push_back(state);
+        if marks.len() > 2 { marks.pop_front() } else { None }
     }
 }
 
@@ -90,20 +102,30 @@ impl Cluster {
             }
             WorkerAction::SendState { to, epoch, stage, partition } => {
                 let state = process.states.remove(&(stage, partition)).unwrap_or(Some(0));
+                process.marks.remove(&(stage, partition));
                 let state = state.expect("it is in use");
                 let message = ToPeer::State { epoch, stage, partition };
                 self.network.push(Message::ToPeer(from, to, message, vec![state]));
             }
-            WorkerAction::Save { stage, partition, after } => {
+            WorkerAction::Save { stage, partition, after, continues } => {
                 let state = process.states.get(&(stage, partition)).copied().unwrap_or(Some(0));
                 let state = state.expect("it is in use");
                 self.reference.up_to(after);
                 let expected = self.reference.state(after, (stage, partition));
                 assert_eq!(state, expected, "{stage}, {partition} is saved after {after}");
-                let object = format!("{from}/{stage}/{partition}/{after}/{}", self.saves);
+                let mut saved = Saved { stage, partition, after, objects: Vec::new() };
+                let mut value = state;
+                if let Some(before) = process.mark((stage, partition), state)
+                    && !continues.is_empty()
+                    // There may be too much that has changed.
+                    && !self.seed.one_in(4)
+                {
+                    (saved.objects, value) = (continues, state.wrapping_sub(before));
+                    self.continued += 1;
+                }
+                saved.objects.push(format!("{from}/{stage}/{partition}/{after}/{}", self.saves));
                 self.saves += 1;
-                let saved = Saved { stage, partition, after, object };
-                self.network.push(Message::Saved(from, saved, state));
+                self.network.push(Message::Saved(from, saved, value));
             }
             WorkerAction::Load { state, recovery } => {
                 let key = (state.stage, state.partition);
@@ -111,6 +133,7 @@ impl Cluster {
                 self.network.push(Message::Loaded(from, state, recovery));
             }
             WorkerAction::Discard { stage, partition } => {
+                process.marks.remove(&(stage, partition));
                 assert_ne!(process.states.remove(&(stage, partition)), Some(None), "in use");
             }
             WorkerAction::Drop { .. } => panic!("everything is kept until its batch is over"),
@@ -195,6 +218,7 @@ impl Cluster {
             }
             ToPeer::State { epoch, stage, partition } => {
                 if process.core.expects_state(*epoch, *stage, *partition) {
+                    process.marks.remove(&(*stage, *partition));
                     let before = process.states.insert((*stage, *partition), Some(contents[0]));
                     assert_ne!(before, Some(None), "{stage}, {partition} comes while it is in use");
                 }
@@ -212,29 +236,33 @@ impl Cluster {
         recovery: Epoch,
     ) {
         let Some(process) = self.processes.get_mut(&on) else { return };
-        let Saved { stage, partition, object, .. } = saved;
+        let (stage, partition) = (saved.stage, saved.partition);
         if !process.core.expects_load(recovery, stage, partition) {
             return;
         }
-        self.loads += u32::from(!object.is_empty());
-        if outside.damaged.contains(&object) {
+        self.loads += u32::from(!saved.objects.is_empty());
+        if saved.objects.iter().any(|object| outside.damaged.contains(object)) {
             self.damaged_loads += 1;
             let why = "it is damaged".to_owned();
             let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
             return process.core.handle(event);
         }
         // A zombie may find that it went, or the worker of a master that is none any more.
-        let Some(state) = outside.storage.get(&object).copied() else {
+        let Some(state) = outside.load(&saved) else {
             if process.zombie {
                 return;
             }
-            assert_ne!(self.term, outside.term, "{object} has gone");
+            assert_ne!(self.term, outside.term, "{saved:?} has gone");
             let why = "it has gone".to_owned();
             let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
             return process.core.handle(event);
         };
         let before = process.states.insert((stage, partition), Some(state));
         assert_ne!(before, Some(None), "{stage}, {partition} is loaded while it is in use");
+        process.marks.remove(&(stage, partition));
+        if !saved.objects.is_empty() {
+            process.mark((stage, partition), state);
+        }
         process.core.handle(WorkerEvent::Loaded { stage, partition, recovery });
     }
 

@@ -131,7 +131,7 @@ impl World {
             let (stage, partition) = (damaged.stage, damaged.partition);
             // One group falls back once: there are two bases, unless that has just happened.
             if past.fall_back(stage, partition).is_ok() {
-                self.outside.storage.remove(&damaged.object);
+                self.outside.storage.remove(damaged.objects.last().expect("it has one"));
                 let group: Vec<_> = past.saved_states().cloned().collect();
                 counting.retain(|saved| group.contains(saved));
                 (self.seen.damaged, fell_back) = (self.seen.damaged + 1, true);

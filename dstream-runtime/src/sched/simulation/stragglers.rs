@@ -290,8 +290,8 @@ impl World {
                 let message = ToPeer::State { epoch, stage, partition };
                 self.after(delay, Event::ToPeer(to, message, vec![state]));
             }
-            WorkerAction::Save { stage, partition, after } => {
-                let saved = Saved { stage, partition, after, object: "saved".to_owned() };
+            WorkerAction::Save { stage, partition, after, .. } => {
+                let saved = Saved { stage, partition, after, objects: vec!["saved".to_owned()] };
                 self.after(20, Event::Saved(from, saved));
             }
             WorkerAction::Discard { stage, partition } => {

@@ -9,6 +9,7 @@ use super::reference::hash;
 use crate::driver::cluster::node::{Asks, Node};
 use crate::id::*;
 use crate::sched::message::{Failure, FailureKind, ToMaster, ToWorker};
+use crate::sched::worker::MAX_OBJECTS;
 use crate::sched::*;
 
 /// A worker that has heard nothing of its master for so long takes it for gone.
@@ -379,8 +380,9 @@ impl Cluster {
         let states = self.reference.states_there();
         let objects = outside.storage.len();
         let lost = (self.losses + self.zombies + 2) as usize;
-        // Two bases, two rounds under way, and what was saved by those who could not say so.
-        assert!(objects <= 1 + states * (4 + 2 * lost), "{objects} objects for {states} states");
+        // Two bases, two rounds under way that continue them, and what was saved by those who could not say so.
+        let most = states * (2 * MAX_OBJECTS + 2 + 2 * lost);
+        assert!(objects <= most, "{objects} objects for {states} states");
     }
 
     /// Whether there is anything that may still happen here.

@@ -453,7 +453,9 @@ impl World {
         let mut fell_back = false;
         loop {
             let damaged = |object: &str| self.outside.damaged.contains(object);
-            let Some(saved) = past.saved_states().find(|s| damaged(&s.object)).cloned() else {
+            let Some(saved) =
+                past.saved_states().find(|s| s.objects.iter().any(|o| damaged(o))).cloned()
+            else {
                 break;
             };
             past.fall_back(saved.stage, saved.partition).expect("there are two");
@@ -636,7 +638,8 @@ impl World {
         let Some(saved) = saved.get(which as usize % saved.len().max(1)) else { return };
         if past.clone().fall_back(saved.stage, saved.partition).is_ok() {
             self.hit("damage");
-            self.outside.damaged.insert(saved.object.clone());
+            let at = which as usize % saved.objects.len();
+            self.outside.damaged.insert(saved.objects[at].clone());
         }
     }
 
@@ -657,6 +660,7 @@ impl World {
             ("a state is loaded", cluster.loads),
             ("a task cannot read what was pushed", cluster.unreadable),
             ("a state is not saved", cluster.refused_saves),
+            ("a saved state continues another", cluster.continued),
             ("a damaged state is loaded", cluster.damaged_loads),
         ];
         for (site, count) in counts {

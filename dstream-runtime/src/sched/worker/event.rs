@@ -111,8 +111,9 @@ pub enum WorkerAction {
         /// The partition.
         partition: Partition,
     },
-    /// Save the state of a partition, as the last task left it, in the background; answer with `Saved` or
-    /// `NotSaved`. A task that is run after this, and `SendState`, must not change what is saved.
+    /// Mark the state of a partition, as the last task left it, and save it in the background: all of it, or what
+    /// has changed since the last mark but one, if it continues something. Answer with `Saved` or `NotSaved`. A
+    /// task that is run after this, and `SendState`, must not change what is saved.
     Save {
         /// The stage.
         stage: StageId,
@@ -120,9 +121,12 @@ pub enum WorkerAction {
         partition: Partition,
         /// The last batch in it.
         after: BatchSeq,
+        /// The objects of the state as it was at the last mark but one, if it may continue that; they are the
+        /// first of its own then.
+        continues: Vec<String>,
     },
-    /// Load a state, in place of the one that is here, if any; answer with `Loaded` or `NotLoaded`.
-    /// Nothing that uses it is run until then.
+    /// Load a state, in place of the one that is here, if any, and mark it, unless it is that which the job began
+    /// with; answer with `Loaded` or `NotLoaded`. Nothing that uses it is run until then.
     Load {
         /// What to load.
         state: Saved,

@@ -26,6 +26,8 @@ use std::sync::Arc;
 
 use self::epochs::{EpochRow, Epochs};
 pub use self::event::{Retention, RunTask, WorkerAction, WorkerEvent};
+#[cfg(test)]
+pub(in crate::sched) use self::saves::MAX_OBJECTS;
 use self::saves::Saves;
 use self::states::{Came, Departure, States};
 use self::table::{BatchTable, Phase};
@@ -115,7 +117,7 @@ impl WorkerCore {
         match event {
             WorkerEvent::Master(message) => self.master(message),
             WorkerEvent::Peer(message) => self.peer(message),
-            WorkerEvent::Saved(saved) => self.report(ToMaster::Saved(saved)),
+            WorkerEvent::Saved(saved) => self.saved(saved),
             WorkerEvent::NotSaved { stage, partition, after } => {
                 self.report(ToMaster::NotSaved { stage, partition, after });
             }
@@ -227,7 +229,7 @@ impl WorkerCore {
             }
             ToWorker::Recover(recover) => self.recover(*recover),
             ToWorker::Checkpoint { epoch, after, states } if epoch <= newest => {
-                self.checkpoint(after, &states);
+                self.checkpoint(after, states);
             }
             ToWorker::Release { .. } | ToWorker::Abandon { .. } | ToWorker::Checkpoint { .. } => {}
         }
@@ -272,6 +274,7 @@ impl WorkerCore {
 
     fn send_state(&mut self, stage: StageId, partition: Partition, departure: Departure) {
         let Departure { to, epoch } = departure;
+        self.unmark(stage, partition);
         self.actions.push_back(WorkerAction::SendState { to, epoch, stage, partition });
     }
 

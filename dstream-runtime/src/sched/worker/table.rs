@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::bits::Bits;
 use crate::id::{Attempt, BatchSeq, Epoch, Partition, SourceId, TailId, WorkerId};
 use crate::plan::StageRow;
-use crate::sched::bits::Bits;
 use crate::sched::message::TaskInput;
 use crate::sched::shape::Shape;
 use crate::source::Range;

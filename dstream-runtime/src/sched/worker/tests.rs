@@ -3,6 +3,7 @@
 use super::*;
 use crate::id::{OutputId, SourceId};
 use crate::plan::{TailRow, Tasks};
+use crate::sched::message::ToSave;
 use crate::sched::testplan::{plan, stage, word_count};
 
 const ME: WorkerId = WorkerId(0);
@@ -445,4 +446,60 @@ fn messages_about_a_batch_count_in_its_epoch_only() {
     // The gather of batch 1 is this worker's, that of batch 2 the other's.
     ran(&mut core, task(1, 1, 0), &[(1, 0)]);
     assert!(!drain(&mut core).iter().any(|action| matches!(action, WorkerAction::Tell(..))));
+}
+
+/// Has a state saved that may continue an object; what it continues.
+fn save(core: &mut WorkerCore, may_continue: &str) -> Vec<String> {
+    let (stage, partition) = (StageId(1), Partition(0));
+    let continues = (!may_continue.is_empty()).then(|| may_continue.to_owned());
+    let states = vec![ToSave { stage, partition, continues }];
+    let (epoch, after) = (Epoch(1), BatchSeq(0));
+    core.handle(WorkerEvent::Master(ToWorker::Checkpoint { epoch, after, states }));
+    match drain(core).pop() {
+        Some(WorkerAction::Save { continues, .. }) => continues,
+        other => panic!("it is not saved: {other:?}"),
+    }
+}
+
+fn saved(core: &mut WorkerCore, objects: &[&str]) {
+    let objects = objects.iter().map(|object| (*object).to_owned()).collect();
+    let (stage, partition, after) = (StageId(1), Partition(0), BatchSeq(0));
+    let saved = Saved { stage, partition, after, objects };
+    core.handle(WorkerEvent::Saved(saved.clone()));
+    assert_eq!(drain(core), [WorkerAction::Report(ToMaster::Saved(saved))]);
+}
+
+#[test]
+fn a_state_continues_the_last_mark_but_one_if_that_is_what_the_master_named() {
+    let mut core = placed(word_count(), 1, 1, 1);
+    let none: [&str; 0] = [];
+    assert_eq!(save(&mut core, ""), none);
+    saved(&mut core, &["a"]);
+    assert_eq!(save(&mut core, "a"), none, "it is the last mark");
+    saved(&mut core, &["b"]);
+    assert_eq!(save(&mut core, "a"), ["a"]);
+    saved(&mut core, &["a", "c"]);
+    assert_eq!(save(&mut core, "a"), none, "the last mark but one is another one");
+    assert_eq!(save(&mut core, "c"), ["a", "c"]);
+    saved(&mut core, &["a", "c", "e"]);
+    assert_eq!(save(&mut core, "d"), none, "it is not known to be in safety");
+    let long: Vec<String> = (0..MAX_OBJECTS).map(|object| object.to_string()).collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    saved(&mut core, &long);
+    save(&mut core, "");
+    assert_eq!(save(&mut core, long[MAX_OBJECTS - 1]), none, "it has as many as it may");
+}
+
+#[test]
+fn marks_are_of_the_state_that_is_here() {
+    let mut core = placed(word_count(), 1, 1, 1);
+    for object in ["a", "b"] {
+        save(&mut core, "");
+        saved(&mut core, &[object]);
+    }
+    core.unmark(StageId(1), Partition(0));
+    let none: [&str; 0] = [];
+    for may_continue in ["a", "b", "a"] {
+        assert_eq!(save(&mut core, may_continue), none);
+    }
 }

@@ -21,7 +21,6 @@ use crate::id::{JournalSeq, SourceId, StageId};
 use crate::net::PeerId;
 use crate::plan::Plan;
 use crate::sched::Past;
-use crate::sched::message::Saved;
 
 /// What is needed to make savepoints.
 pub(super) struct Savepoints {
@@ -31,8 +30,8 @@ pub(super) struct Savepoints {
     stages: Vec<Arc<dyn RunStage>>,
     events: Sender<Event>,
     under_way: Option<UnderWay>,
-    /// What nobody will load any more, but may have to be copied.
-    obsolete: Vec<Saved>,
+    /// Objects that nobody will load any more, but that may have to be copied.
+    obsolete: Vec<String>,
     /// How many were begun.
     begun: u64,
 }
@@ -63,18 +62,18 @@ impl Savepoints {
         Self { store, saves, plan, stages, events, under_way, obsolete, begun: 0 }
     }
 
-    /// The job will not load a state any more.
-    pub(super) fn obsolete(&mut self, saved: Saved) {
+    /// The job will not load an object any more.
+    pub(super) fn obsolete(&mut self, object: String) {
         match self.under_way {
-            Some(_) => self.obsolete.push(saved),
-            None => self.saves.remove(&saved),
+            Some(_) => self.obsolete.push(object),
+            None => self.saves.remove(&object),
         }
     }
 
     /// Whoever asked, once a savepoint is no more under way.
     fn over(&mut self) -> Option<UnderWay> {
         let over = self.under_way.take();
-        self.obsolete.drain(..).for_each(|saved| self.saves.remove(&saved));
+        self.obsolete.drain(..).for_each(|object| self.saves.remove(&object));
         over
     }
 

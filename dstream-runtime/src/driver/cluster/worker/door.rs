@@ -196,8 +196,8 @@ impl Driver<'_> {
                 Place::State(tag) => Some((*tag, block)),
                 Place::Segment(..) => None,
             });
-            let saved = SavedState { parts: parts.collect() };
-            if let Err(error) = self.worker.take_over(epoch, stage, partition, &saved) {
+            let saved = SavedState::whole(parts.collect());
+            if let Err(error) = self.worker.take_over(epoch, stage, partition, saved) {
                 let why =
                     format!("the state of {stage}, {partition} cannot be taken over: {error}");
                 self.over = Some(Over::Failed(ClusterError::Broken { why }));

@@ -1,6 +1,10 @@
 //! Bringing states into safety, and back, on a thread of their own: the engine goes on showing that it lives
 //! however large they are and however slow the disk is.
+//!
+//! What the core has a state continue is followed up to the point where all that has changed since all of it was
+//! written is as much as that: from there on all of it is cheaper to read, so all of it is written again.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::Scope;
 
@@ -12,20 +16,44 @@ use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
 use crate::driver::error::JobError;
 use crate::driver::worker::task::Kernels;
-use crate::durable::Saves;
-use crate::exec::task::{SavedState, TaskError};
+use crate::durable::{Link, Read, Saves};
+use crate::exec::task::{SavedState, State};
 use crate::id::{BatchSeq, Epoch, Partition, StageId};
 use crate::sched::message::Saved;
 
+/// So many times that a state was saved or loaded are remembered: the core has it continue the last but one.
+const TIPS: usize = 2;
+
 enum Job {
-    Write(Saved, SavedState),
+    /// The last object of a state, which continues that one.
+    Write(Saved, SavedState, Option<Tip>),
     Read(Saved, Epoch),
+}
+
+/// The last object of a saved state, as far as the next one must know it.
+#[derive(Debug, Clone)]
+pub(in crate::driver) struct Tip {
+    object: String,
+    link: Link,
+    /// Bytes of all of the state, as it was written first.
+    whole: u64,
+    /// Bytes of what has changed since.
+    changes: u64,
+}
+
+/// A state that was loaded.
+pub(in crate::driver) struct Loaded {
+    state: Option<State>,
+    /// None for the state that the job began with.
+    tip: Option<Tip>,
 }
 
 /// A thread that writes and reads states, one after another.
 pub(super) struct Saver {
     saves: Saves,
     jobs: Sender<Job>,
+    /// Of each state here the last ones, oldest first.
+    tips: BTreeMap<(StageId, Partition), VecDeque<Tip>>,
     /// Numbers names.
     next: u64,
     /// It was said that states cannot be saved.
@@ -46,21 +74,16 @@ impl Saver {
     ) -> Result<Self, JobError> {
         let (jobs, waiting) = unbounded();
         let own = saves.clone();
-        let read = move |saved: &Saved| {
-            let stage = &kernels.stages[saved.stage.index()];
-            own.read(saved, &pool, |tag| stage.state_door(tag)).map_err(|error| error.to_string())
-        };
-        let own = saves.clone();
         let serve = move || {
             for job in waiting {
                 let event = match job {
-                    Job::Write(saved, state) => {
-                        let written = own.write(&saved, &state).map_err(|error| error.to_string());
+                    Job::Write(saved, state, before) => {
+                        let written = write(&own, &saved, &state, before);
                         Event::Saved(saved, written)
                     }
                     Job::Read(saved, recovery) => {
-                        let state = read(&saved);
-                        Event::Loaded(saved, recovery, state)
+                        let loaded = read(&own, &saved, kernels, &pool);
+                        Event::Loaded(saved, recovery, loaded)
                     }
                 };
                 if events.send(event).is_err() {
@@ -73,48 +96,115 @@ impl Saver {
             what: "saved states".to_owned(),
             error: Arc::new(error),
         })?;
-        Ok(Self { saves, jobs, next: 0, failed: false })
+        Ok(Self { saves, jobs, tips: BTreeMap::new(), next: 0, failed: false })
+    }
+
+    /// What is known of an object that a state may continue.
+    fn tip(&self, state: (StageId, Partition), object: Option<&String>) -> Option<Tip> {
+        let mut tips = self.tips.get(&state)?.iter();
+        tips.find(|tip| Some(&tip.object) == object).cloned()
+    }
+
+    fn remember(&mut self, state: (StageId, Partition), tip: Tip) {
+        let tips = self.tips.entry(state).or_default();
+        tips.push_back(tip);
+        if tips.len() > TIPS {
+            tips.pop_front();
+        }
     }
 }
 
+fn write(
+    saves: &Saves,
+    saved: &Saved,
+    state: &SavedState,
+    before: Option<Tip>,
+) -> Result<Tip, String> {
+    let link = saves.write(saved, state, before.as_ref().map(|tip| tip.link));
+    let link = link.map_err(|error| error.to_string())?;
+    let (object, bytes) = (saved.objects.last().cloned().unwrap_or_default(), state.byte_len());
+    Ok(match before {
+        Some(tip) => Tip { object, link, changes: tip.changes + bytes, ..tip },
+        None => Tip { object, link, whole: bytes, changes: 0 },
+    })
+}
+
+fn read(
+    saves: &Saves,
+    saved: &Saved,
+    kernels: &Kernels,
+    pool: &BufferPool,
+) -> Result<Loaded, String> {
+    let stage = &kernels.stages[saved.stage.index()];
+    let read = saves.read(saved, pool, |tag| stage.state_door(tag));
+    let Read { chain, link } = read.map_err(|error| error.to_string())?;
+    let mut bytes = chain.iter().map(SavedState::byte_len);
+    let (whole, changes) = (bytes.next().unwrap_or_default(), bytes.sum());
+    let object = saved.objects.last().cloned().unwrap_or_default();
+    let state = kernels.load(saved.stage, chain).map_err(|error| error.to_string())?;
+    let marked = |mut state| {
+        stage.mark(&mut state);
+        state
+    };
+    let tip = Some(Tip { object, link, whole, changes });
+    Ok(Loaded { state: state.map(marked), tip })
+}
+
 impl Driver<'_> {
+    /// Saves a state; what has changed in it, if it may continue these objects and that is worth while.
     pub(super) fn save(
         &mut self,
         stage: StageId,
         partition: Partition,
         after: BatchSeq,
-        state: Result<SavedState, TaskError>,
+        continues: Vec<String>,
     ) {
-        let mut saved = Saved { stage, partition, after, object: String::new() };
-        let (Some(saver), Ok(state)) = (&mut self.saver, state) else {
+        let mut saved = Saved { stage, partition, after, objects: Vec::new() };
+        let Some(saver) = &mut self.saver else {
+            return self.worker.saved(saved, false);
+        };
+        let tip = saver.tip((stage, partition), continues.last());
+        let room = tip.as_ref().map(|tip| tip.whole.saturating_sub(tip.changes));
+        let Ok(snapshot) = self.worker.snapshot(stage, partition, room) else {
             return self.worker.saved(saved, false);
         };
         saver.next += 1;
         let (worker, next) = (self.id.0, saver.next);
-        saved.object = format!("s{}-p{}-b{}-w{worker}-{next}", stage.0, partition.0, after.0);
+        let mut name = format!("s{}-p{}-b{}-w{worker}-{next}", stage.0, partition.0, after.0);
+        let before = tip.filter(|_| !snapshot.is_whole);
+        if before.is_some() {
+            // For people who look into the place.
+            name = format!("{name}-d{}", continues.len());
+            saved.objects = continues;
+        }
+        saved.objects.push(name);
         // The thread ends only when this end of the channel is gone.
-        let _ = saver.jobs.send(Job::Write(saved, state));
+        let _ = saver.jobs.send(Job::Write(saved, snapshot.state, before));
     }
 
     /// A state is in safety, or not: then it is tried again with the next one.
-    pub(super) fn written(&mut self, saved: Saved, written: Result<(), String>) {
-        if let (Err(why), Some(saver)) = (&written, &mut self.saver)
-            && !std::mem::replace(&mut saver.failed, true)
-        {
-            let url = saver.saves.url();
-            (self.log)(WorkerNews::Warning(format!(
-                "states cannot be saved in {url} ({why}): all workers must reach the master's --state, \
-                 or the job waits once too much is kept for a recovery"
-            )));
+    pub(super) fn written(&mut self, saved: Saved, written: Result<Tip, String>) {
+        let Some(saver) = &mut self.saver else { return };
+        let is_safe = written.is_ok();
+        match written {
+            Ok(tip) => saver.remember((saved.stage, saved.partition), tip),
+            Err(why) if !std::mem::replace(&mut saver.failed, true) => {
+                let url = saver.saves.url();
+                (self.log)(WorkerNews::Warning(format!(
+                    "states cannot be saved in {url} ({why}): all workers must reach the master's --state, \
+                     or the job waits once too much is kept for a recovery"
+                )));
+            }
+            Err(_) => {}
         }
-        self.worker.saved(saved, written.is_ok());
+        self.worker.saved(saved, is_safe);
     }
 
     pub(super) fn load(&mut self, state: Saved, recovery: Epoch) {
         match &self.saver {
             // The state that the job began with.
-            _ if state.object.is_empty() => {
-                self.loaded(&state, recovery, Ok(SavedState::default()));
+            _ if state.objects.is_empty() => {
+                self.loaded(&state, recovery, Ok(Loaded { state: None, tip: None }));
             }
             // The thread ends only when this end of the channel is gone.
             Some(saver) => drop(saver.jobs.send(Job::Read(state, recovery))),
@@ -125,16 +215,17 @@ impl Driver<'_> {
         }
     }
 
-    /// A state was read, or could not be.
-    pub(super) fn loaded(
-        &mut self,
-        state: &Saved,
-        recovery: Epoch,
-        loaded: Result<SavedState, String>,
-    ) {
+    /// A state was loaded, or could not be.
+    pub(super) fn loaded(&mut self, of: &Saved, recovery: Epoch, loaded: Result<Loaded, String>) {
+        let loaded = loaded.map(|Loaded { state, tip }| {
+            if let (Some(saver), Some(tip)) = (&mut self.saver, tip) {
+                saver.remember((of.stage, of.partition), tip);
+            }
+            state
+        });
         if let Err(why) = &loaded {
             (self.log)(WorkerNews::Warning(format!("a saved state cannot be loaded: {why}")));
         }
-        self.worker.load(state, recovery, loaded);
+        self.worker.load(of, recovery, loaded);
     }
 }

@@ -46,8 +46,8 @@ impl Driver<'_> {
             }
             Asks::Report(message, leaving) => self.report(message, leaving),
             Asks::Tell(to, message, segments) => self.tell_peer(to, message, segments),
-            Asks::Save { stage, partition, after, state } => {
-                self.save(stage, partition, after, state);
+            Asks::Save { stage, partition, after, continues } => {
+                self.save(stage, partition, after, continues);
             }
             Asks::Load { state, recovery } => self.load(state, recovery),
             Asks::Move { to, epoch, stage, partition } => {

@@ -33,7 +33,7 @@ impl<F: Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync> RunStag
         Ok(SavedState::default())
     }
 
-    fn load(&self, _: &SavedState) -> Result<Option<State>, TaskError> {
+    fn load(&self, _: &[SavedState]) -> Result<Option<State>, TaskError> {
         let (_, value) = self.saved.lock().unwrap().pop_first().expect("something was saved");
         Ok(Some(Box::new(value)))
     }

@@ -15,7 +15,7 @@ use crate::sched::simulation::seeds;
 const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
-const SITES: [&str; 40] = [
+const SITES: [&str; 41] = [
     "a client connects",
     "clients have sent everything",
     "a second loss, which nobody survives, is left out",
@@ -56,6 +56,7 @@ const SITES: [&str; 40] = [
     "a task runs again",
     "a state is loaded",
     "a state is not saved",
+    "a saved state continues another",
 ];
 
 /// A seed, and which of its faults happen: all, if nothing is said.
