@@ -25,6 +25,8 @@ use crate::sched::master::Outcome;
 const MASTERS: u32 = 14;
 /// After so long without news of its master another one takes over, in milliseconds.
 const TAKEOVER_MS: u64 = 500;
+/// So long after a loss others have copies of what was lost, in milliseconds.
+const LOSS_MS: u64 = 1000;
 /// When no more goes wrong, a job has so long to end: virtual time costs nothing, and clocks may be behind.
 const DEADLINE_MS: u64 = 60_000;
 
@@ -82,6 +84,8 @@ struct World {
     agenda: BTreeMap<(u64, u64), Due>,
     noted: u64,
     current: Cluster,
+    /// What the last loss has taken is made good by then, as far as clients have pushed it.
+    made_good: u64,
     /// A job goes on only with a master.
     is_orphaned: bool,
     /// Clusters whose masters are not the newest any more.
@@ -123,6 +127,7 @@ impl World {
             agenda: BTreeMap::new(),
             noted: 0,
             current,
+            made_good: 0,
             is_orphaned: false,
             old: Vec::new(),
             sites: Sites::new(),
@@ -475,8 +480,13 @@ impl World {
 
     fn goes_wrong(&mut self, kind: Kind) {
         let (now, master) = (self.now, Place::Master(self.current.term));
-        if kind.takes().into_iter().flatten().any(|host| !self.is_safe_without(host)) {
-            return self.hit("a second loss, which nobody survives, is left out");
+        let taken: Vec<usize> = kind.takes().into_iter().flatten().collect();
+        if self.job.pushed && !taken.is_empty() {
+            let early = now < self.made_good;
+            if early || taken.into_iter().any(|host| !self.is_safe_without(host)) {
+                return self.hit("a second loss, which nobody survives, is left out");
+            }
+            self.made_good = now + kind.lasts() + LOSS_MS;
         }
         // What is received is waited for when somebody leaves or all of it stops; it is kept for the newest
         // saved states alone, not for those before; and a clock that is set can end all leases at once.
