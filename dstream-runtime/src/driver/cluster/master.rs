@@ -334,6 +334,7 @@ impl Driver<'_> {
                 }
             }
         }
+        self.say_spent();
     }
 
     fn happened(&mut self, event: Event) {

@@ -207,7 +207,7 @@ impl Process<'_> {
                 sessions: kept.sessions,
                 receipts: kept.receipts,
                 copies: Arrivals::default(),
-                wanted: Wanted::new(id),
+                wanted: Wanted::default(),
                 met: BTreeSet::new(),
                 moving: Vec::new(),
                 epoch: Epoch(0),

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::guards::{Guard, guard};
 use crate::id::Partition;
 use crate::sched::message::{PlacementRow, Recover, Resumed, TaskInput};
 
@@ -129,7 +130,8 @@ impl MasterCore {
     /// A state was saved.
     pub(super) fn saved(&mut self, worker: WorkerId, saved: crate::sched::message::Saved) -> bool {
         let row = self.epochs.of(saved.after);
-        if row.is_none_or(|row| row.owner(saved.partition) != Some(worker)) {
+        let is_owner = row.is_some_and(|row| row.owner(saved.partition) == Some(worker));
+        if !guard(Guard::SavedByOwner, is_owner) {
             return false;
         }
         let complete = self.checkpoints.as_mut().is_some_and(|all| all.saved(saved));

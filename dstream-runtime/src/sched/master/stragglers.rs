@@ -9,6 +9,7 @@
 use super::epochs::EpochRow;
 use super::slow::Slow;
 use super::*;
+use crate::guards::{Guard, guard};
 use crate::id::StageId;
 use crate::plan::{StageRow, Tasks};
 use crate::sched::attempt::{first_attempt, is_speculative, speculative};
@@ -114,7 +115,8 @@ impl MasterCore {
         let second = self.stragglers.as_ref().and_then(|all| all.second.get(&task));
         is_speculative(attempt)
             && second.is_some_and(|second| {
-                second.is_open && second.helper == worker && second.attempt == attempt
+                let as_asked = second.helper == worker && second.attempt == attempt;
+                second.is_open && guard(Guard::SecondAsAsked, as_asked)
             })
     }
 

@@ -3,7 +3,8 @@
 
 use std::sync::OnceLock;
 
-use super::cluster::{Cluster, Job};
+use super::cluster::Cluster;
+use super::job::Job;
 use super::outside::Outside;
 use super::{Seed, rich, seeds};
 use crate::id::*;

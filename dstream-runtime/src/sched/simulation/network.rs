@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::Seed;
-use super::cluster::Message;
+use super::message::Message;
 use crate::id::WorkerId;
 
 /// Where something happens.

@@ -5,7 +5,8 @@
 //! its sources had, as if there had been one master.
 
 use super::Seed;
-use super::cluster::{Cluster, Job};
+use super::cluster::Cluster;
+use super::job::Job;
 use super::losses::{plans, told};
 use super::outside::Outside;
 use crate::plan::Plan;

@@ -6,6 +6,7 @@
 //! heard of it, that is how the rest gets it.
 
 use super::*;
+use crate::guards::{Guard, left_out};
 use crate::sched::attempt::is_speculative;
 
 impl WorkerCore {
@@ -147,7 +148,9 @@ impl WorkerCore {
     /// What a task would have made that was dropped is needed here or elsewhere.
     pub(super) fn run_after_all(&mut self, at: usize, stage: StageId, partition: Partition) {
         let phase = self.tables[at].stages[stage.index()].phases.get(partition.index());
-        if let Some(Phase::Dropped(attempt)) = phase.copied() {
+        if let Some(Phase::Dropped(attempt)) = phase.copied()
+            && !left_out(Guard::DroppedRunsAfterAll)
+        {
             self.run(at, stage, partition, attempt);
         }
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::clients::Clients;
 use super::push::{Receipt, Registered, receipt_split};
 use super::{Refusal, Spans};
+use crate::guards::{Guard, guard, left_out};
 use crate::id::{SourceId, WorkerId};
 use crate::source::{Position, SourceError};
 
@@ -25,8 +26,10 @@ pub(super) struct Book {
     clients: Clients,
     /// The partitions of each worker that has any.
     pub(super) owned: BTreeMap<WorkerId, Vec<usize>>,
-    /// How many batches have been cut: the number of the last.
+    /// The number of the last batch that was cut.
     cut: u64,
+    /// By batch that is not over, who reads what in it.
+    reads: BTreeMap<u64, Vec<Read>>,
     pub(super) stopping: bool,
     /// Every worker that may hold something has had time to say so.
     complete: bool,
@@ -60,6 +63,14 @@ struct Waiting {
     bytes: u64,
     /// Who has it; who received it comes first, if it is there.
     holders: Vec<WorkerId>,
+}
+
+/// Receipts of a worker that a batch has.
+struct Read {
+    taker: WorkerId,
+    receipts: Spans,
+    /// Who says so to all who hold them when the batch is over; none if it is gone.
+    by: Option<WorkerId>,
 }
 
 /// Receipts that one worker will read.
@@ -106,7 +117,7 @@ impl Book {
         // One that is refused is not seen: it may be reported again, if nobody heard of the refusal.
         let is_new = receipt.client.map_or(Ok(true), |batch| self.clients.take(batch))?;
         taker.seen.insert(receipt.number);
-        if !is_new {
+        if !guard(Guard::AppendCountsOnce, is_new) {
             return Ok(Registered::Known);
         }
         let holders = [receipt.taker].into_iter().chain(receipt.copy).collect();
@@ -131,7 +142,7 @@ impl Book {
         }
         // Whoever comes late is told again what is over.
         taker.is_over = false;
-        if !taker.seen.insert(receipt.number) {
+        if !guard(Guard::ReclaimedOnce, taker.seen.insert(receipt.number)) {
             // Some batch has it, or another receipt has the same lines: it is kept until all is over.
             return Registered::Again;
         }
@@ -164,6 +175,9 @@ impl Book {
                 waiting.holders.retain(|holder| *holder != worker);
             }
         }
+        for read in self.reads.values_mut().flatten().filter(|read| read.by == Some(worker)) {
+            read.by = None;
+        }
         self.complete = false;
     }
 
@@ -191,9 +205,14 @@ impl Book {
         }
     }
 
-    /// Batches before this one are over: of which workers that are gone nobody needs what any more.
+    /// Batches before this one are over: of which workers nobody needs what any more, if those who have read
+    /// it are gone, or it is they themselves that are.
     pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, Spans)> {
         let mut over = Vec::new();
+        while let Some(first) = self.reads.first_entry().filter(|first| *first.key() < oldest) {
+            let orphans = first.remove().into_iter().filter(|read| read.by.is_none());
+            over.extend(orphans.map(|read| (read.taker, read.receipts)));
+        }
         for (worker, taker) in &mut self.takers {
             // Until then its process may come again, with more.
             let is_known = taker.is_old || self.complete;
@@ -231,7 +250,7 @@ impl Book {
     /// Whether something may still come of it: also what clients were told by another master is safe, and
     /// this one has not heard of.
     pub(super) fn is_open(&self) -> bool {
-        let may_come = self.goes_on && !self.complete;
+        let may_come = self.goes_on && !self.complete && !left_out(Guard::HoldersAreAwaited);
         may_come || self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
     }
 
@@ -239,27 +258,45 @@ impl Book {
         self.takers.values().flat_map(|taker| taker.waiting.values())
     }
 
-    /// Takes for the next batch what owners of these partitions hold, by who will read it.
+    /// The next cut is that of this batch.
+    pub(super) fn next_is(&mut self, batch: u64) {
+        self.cut = batch.saturating_sub(1);
+    }
+
+    /// Takes for the next batch what is held, by who will read it: an owner of these partitions that holds
+    /// it, or, if none does, one that has to ask for it.
     pub(super) fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
         self.cut += 1;
-        let Self { takers, owned, cut, .. } = self;
+        let Self { takers, owned, cut, reads, .. } = self;
+        // Nobody is listed who owns nothing.
+        let owners: Vec<WorkerId> =
+            owned.iter().filter(|(_, places)| places[0] < partitions).map(|(w, _)| *w).collect();
         let mut shares: BTreeMap<WorkerId, Share> = BTreeMap::new();
+        let mut read: BTreeMap<(WorkerId, WorkerId), Spans> = BTreeMap::new();
         for (worker, taker) in takers {
             let Taker { waiting, last_cut, .. } = taker;
             waiting.retain(|number, waiting| {
-                // Nobody is listed who owns nothing.
-                let owns = |worker: &&WorkerId| {
-                    owned.get(*worker).is_some_and(|places| places[0] < partitions)
-                };
-                let Some(reader) = waiting.holders.iter().find(owns) else {
+                let holds = waiting.holders.iter().find(|w| owners.binary_search(w).is_ok());
+                // All that one worker has received goes to the same one.
+                let any = || owners.get(worker.0 as usize % owners.len().max(1));
+                let is_held = !waiting.holders.is_empty();
+                let Some(reader) = holds.or_else(|| any().filter(|_| is_held)) else {
                     return true;
                 };
                 let share = shares.entry(*reader).or_default();
                 share.receipts.push((*worker, *number, waiting.bytes));
                 share.bytes += waiting.bytes;
+                read.entry((*reader, *worker)).or_default().insert(*number);
                 *last_cut = *cut;
                 false
             });
+        }
+        if !read.is_empty() {
+            let read = read.into_iter().map(|((by, taker), receipts)| {
+                let by = Some(by);
+                Read { taker, receipts, by }
+            });
+            reads.insert(*cut, read.collect());
         }
         shares
     }

@@ -2,9 +2,9 @@
 //!
 //! The master never sees the lines. It registers *receipts* (a worker, a number, who has a copy), and
 //! cuts a batch so that the input of each partition is made of receipts that the partition's owner
-//! holds. Invariants: a receipt is part of one batch at most; the receipts of a worker are cut in
-//! order; one that nobody who owns partitions holds waits until somebody does; one that nobody holds
-//! any more fails the next cut, loudly.
+//! holds. What nobody holds who owns partitions some owner has to ask for. Invariants: a receipt is part
+//! of one batch at most; the receipts of a worker are cut in order; one that nobody holds any more fails
+//! the next cut, loudly.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -134,8 +134,14 @@ impl PushSource {
         self.book().completed(self.source);
     }
 
+    /// The next cut is that of this batch: for a job whose first one is not the first of all.
+    pub fn next_is(&self, batch: BatchSeq) {
+        self.book().next_is(batch.0);
+    }
+
     /// Batches before this one are over: the workers that are gone of whose receipts no batch needs any, and
-    /// which copies of them can be dropped. Each is named once, and again if more turns up.
+    /// which copies of them can be dropped. Each is named once, and again if more turns up. And what those
+    /// have read that are gone, who would have said that it can be dropped.
     #[must_use]
     pub fn over(&self, oldest: BatchSeq) -> Vec<(WorkerId, Spans)> {
         self.book().over(oldest.0)

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::members::Named;
 use super::{Driver, HEARTBEAT, Parted};
 use crate::block::Block;
 use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
@@ -52,12 +53,25 @@ impl Driver<'_> {
     }
 
     fn welcome(&mut self, peer: PeerId, name: &str, addr: SocketAddr) {
-        if self.members.has(name) {
-            let why = format!("there is a worker `{name}` already; give this one another --name");
-            self.send(peer, &MasterNote::Dismiss { why });
+        let now = Instant::now();
+        let turned_away = match self.members.comes(name, now) {
+            Named::Nobody => None,
+            Named::Connected => {
+                let why =
+                    format!("there is a connection to a worker `{name}`, which has to end first");
+                Some(MasterNote::JoinAgain { why })
+            }
+            Named::There => {
+                let why =
+                    format!("there is a worker `{name}` already; give this one another --name");
+                Some(MasterNote::Dismiss { why })
+            }
+        };
+        if let Some(note) = turned_away {
+            self.send(peer, &note);
             return self.net.close(peer);
         }
-        let worker = self.members.add(peer, name.to_owned(), addr);
+        let worker = self.members.add(peer, name.to_owned(), addr, now);
         let welcome = MasterNote::Welcome {
             worker,
             setup: Box::new(self.setup.clone()),
@@ -70,6 +84,7 @@ impl Driver<'_> {
         let Some(worker) = self.members.worker(peer) else {
             return self.asked(peer, message);
         };
+        self.members.heard(worker, Instant::now());
         let read = match message.kind() {
             MessageKind::ToMaster => message.read().map(|message| {
                 let joined = matches!(message, ToMaster::Joined { .. });

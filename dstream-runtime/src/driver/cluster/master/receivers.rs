@@ -15,7 +15,7 @@ pub(super) struct Receivers {
     owners: BTreeSet<WorkerId>,
     /// Who is about to leave.
     leaving: BTreeSet<WorkerId>,
-    /// Batches before this one are over.
+    /// What batches before this one have read is not needed any more.
     oldest: BatchSeq,
 }
 
@@ -178,17 +178,18 @@ impl Receivers {
         }
     }
 
-    /// Batches before this one are over: of whom nobody needs a copy of anything any more.
-    pub(super) fn over(&mut self, oldest: BatchSeq) -> Vec<(SourceId, WorkerId, Spans)> {
-        if oldest <= self.oldest {
-            return Vec::new();
+    /// What batches before this one have read is not needed any more: of whom nobody needs a copy of anything.
+    /// None if that was said before, or nothing is pushed.
+    pub(super) fn over(&mut self, oldest: BatchSeq) -> Option<Vec<(SourceId, WorkerId, Spans)>> {
+        if oldest <= self.oldest || !self.any() {
+            return None;
         }
         self.oldest = oldest;
         let over = |(source, pushed): (SourceId, &Pushed)| {
             let over = pushed.source.over(oldest).into_iter();
             over.map(move |(taker, receipts)| (source, taker, receipts))
         };
-        self.each().flat_map(over).collect()
+        Some(self.each().flat_map(over).collect())
     }
 
     /// A worker is about to leave; whether it receives something, which it should not any more.

@@ -66,6 +66,7 @@ pub(super) fn reopen(
     if let Some(past) = journal.past() {
         fits(past, options, &format!("the job in {url}"))?;
         go_on(plan, past, sources)?;
+        options.pushed.iter().flatten().for_each(|source| source.next_is(past.next()));
         inputs = inputs_again(plan, past, sources)?;
         let (term, first) = (journal.term(), past.next());
         let again = u64::from(past.published() < past.next());

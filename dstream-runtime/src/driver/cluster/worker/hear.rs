@@ -106,6 +106,7 @@ impl Driver<'_> {
                 );
                 (self.log)(WorkerNews::Warning(text));
             }
+            MasterNote::Spent { before } => self.release_receipts(before),
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::JoinAgain { why } => self.over = Some(Over::MasterGone { why }),
@@ -205,6 +206,6 @@ impl Driver<'_> {
     /// Batches before this one are over.
     fn release(&mut self, oldest: BatchSeq) {
         self.inputs.forget(oldest);
-        self.release_receipts(oldest);
+        self.wanted.forget(oldest);
     }
 }

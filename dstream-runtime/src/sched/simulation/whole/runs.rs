@@ -71,7 +71,7 @@ thread_local! {
 }
 
 /// A panic in a world says first which one it is, and nothing while its faults are made less.
-fn announce() {
+pub(super) fn announce() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
@@ -102,7 +102,7 @@ fn run(number: u64, faults: Vec<Fault>) -> Seen {
 }
 
 /// Why a world fails, if it does.
-fn fails(number: u64, faults: &[Fault]) -> bool {
+pub(super) fn fails(number: u64, faults: &[Fault]) -> bool {
     let was = QUIET.replace(true);
     let failed = catch_unwind(AssertUnwindSafe(|| run(number, faults.to_vec()))).is_err();
     QUIET.set(was);

@@ -46,6 +46,7 @@ pub(crate) struct Answer(Word);
 enum Word {
     Registered(Key, Result<Registered, Refusal>),
     Forget(WorkerId, Spans),
+    Spent(BatchSeq),
 }
 
 /// What a node wants to be done.
@@ -72,6 +73,8 @@ pub(crate) struct Node {
     met: BTreeSet<WorkerId>,
     store: BlockStore,
     begun: Instant,
+    /// As it was said last, in milliseconds.
+    now: u64,
     asks: Vec<Asks>,
 }
 
@@ -93,9 +96,10 @@ impl Node {
     pub(crate) fn new(id: WorkerId) -> Self {
         // So little is held that nothing is ever moved to files.
         let store = BlockStore::new(StoreOptions::new(1 << 20, std::path::Path::new("unused")));
-        let (receipts, wanted) = (Receipts::new(id), Wanted::new(id));
+        let (receipts, wanted) = (Receipts::new(id), Wanted::default());
         let (there, met) = (BTreeSet::new(), BTreeSet::new());
-        Self { id, receipts, wanted, there, met, store, begun: Instant::now(), asks: Vec::new() }
+        let (begun, now, asks) = (Instant::now(), 0, Vec::new());
+        Self { id, receipts, wanted, there, met, store, begun, now, asks }
     }
 
     /// What is to be done, in order.
@@ -110,7 +114,7 @@ impl Node {
         });
         self.id = id;
         self.receipts.rejoined(id);
-        self.wanted = Wanted::new(id);
+        self.wanted = Wanted::default();
         self.there.clear();
         self.met.clear();
         self.asks.clear();
@@ -159,9 +163,9 @@ impl Node {
         }
         self.report();
         self.met.remove(&worker);
-        let (questions, lost) = self.wanted.gone(worker, &self.all_there());
+        let now = self.at(self.now);
+        let questions = self.wanted.gone(worker, &self.all_there(), now);
         self.ask(questions);
-        self.refuse(lost);
     }
 
     fn all_there(&self) -> Vec<WorkerId> {
@@ -235,10 +239,6 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, lost: Vec<(RunTask, SourceError)>) {
-        self.asks.extend(lost.into_iter().map(|(run, why)| Asks::Lost(run, why.to_string())));
-    }
-
     /// A client appends something here, and calls it `number`.
     pub(crate) fn append(&mut self, client: u128, number: u64) -> (WorkerId, u64) {
         let copy = self.second();
@@ -303,9 +303,8 @@ impl Node {
                 gaps.into_iter().for_each(|gap| self.reply(by, Peer::NotHere(gap)));
             }
             Peer::NotHere(numbers) => {
-                let (questions, lost) = self.wanted.not_at(by, numbers, &self.all_there());
+                let questions = self.wanted.not_at(by, numbers, &self.all_there());
                 self.ask(questions);
-                self.refuse(lost);
             }
         }
     }
@@ -328,6 +327,10 @@ impl Node {
                 let others = self.receipts.forget(taker, SOURCE, spans);
                 self.dropped(others);
             }
+            Word::Spent(before) => {
+                let released = self.receipts.release(before);
+                self.released(released);
+            }
         }
     }
 
@@ -339,8 +342,6 @@ impl Node {
     /// Batches before this one are over.
     pub(crate) fn release(&mut self, oldest: BatchSeq) {
         self.wanted.forget(oldest);
-        let released = self.receipts.release(oldest);
-        self.released(released);
     }
 
     /// A placement has been taken in.
@@ -361,23 +362,27 @@ impl Node {
         }
     }
 
+    /// The instant that a time stands for.
+    fn at(&self, now: u64) -> Instant {
+        self.begun + Duration::from_millis(now)
+    }
+
     /// A task is ready but for what it reads.
-    pub(crate) fn start(&mut self, run: RunTask, now: u64) {
+    pub(crate) fn start(&mut self, run: RunTask) {
         let missing = self.receipts.missing(&run.ranges);
         if missing.is_empty() {
             return self.asks.push(Asks::Start(run));
         }
-        let now = self.begun + Duration::from_millis(now);
-        match self.wanted.want(run, &missing, &self.all_there(), now) {
-            Ok(questions) => self.ask(questions),
-            Err(lost) => self.refuse(vec![*lost]),
-        }
+        let now = self.at(self.now);
+        let questions = self.wanted.want(run, &missing, &self.all_there(), now);
+        self.ask(questions);
     }
 
-    /// Tasks that have waited too long.
+    /// It is that late: tasks may have waited too long.
     pub(crate) fn overdue(&mut self, now: u64) {
-        let lost = self.wanted.overdue(self.begun + Duration::from_millis(now));
-        self.refuse(lost);
+        self.now = now;
+        let lost = self.wanted.overdue(self.at(now));
+        self.asks.extend(lost.into_iter().map(|(run, why)| Asks::Lost(run, why.to_string())));
     }
 
     /// What is held here, by who received it and its number.
@@ -459,10 +464,11 @@ impl Desk {
         self.source.stop();
     }
 
-    /// What everybody is to forget now that batches before this one are over.
-    pub(crate) fn over(&self, oldest: BatchSeq) -> Vec<Answer> {
-        let over = self.source.over(oldest).into_iter();
-        over.map(|(taker, spans)| Answer(Word::Forget(taker, spans))).collect()
+    /// What everybody hears now that nobody needs what batches before this one have read.
+    pub(crate) fn over(&self, before: BatchSeq) -> Vec<Answer> {
+        let over = self.source.over(before).into_iter();
+        let forget = over.map(|(taker, spans)| Word::Forget(taker, spans));
+        forget.chain([Word::Spent(before)]).map(Answer).collect()
     }
 
     pub(crate) fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
