@@ -5,7 +5,7 @@
 //! Nothing may be asked of anybody that he does not hold; only what was lost runs again; what is made is what
 //! is made without workers (see [`reference`](super::reference)).
 
-mod acts;
+pub(super) mod acts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -41,7 +41,7 @@ pub(super) struct Cluster {
     pub(super) seed: Seed,
     pub(super) now: u64,
     pub(super) term: u32,
-    job: Job,
+    pub(super) job: Job,
     pub(super) master: MasterCore,
     pub(super) processes: BTreeMap<WorkerId, Process>,
     next: u32,
@@ -80,6 +80,10 @@ pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<WorkerId, Node>,
     /// Who is connected, as the master sees it.
     pub(super) crew: BTreeSet<WorkerId>,
+    /// Who takes in what clients push.
+    pub(super) receiving: BTreeSet<WorkerId>,
+    /// Who may go once nobody needs what it has received.
+    pub(super) going: BTreeSet<WorkerId>,
     /// What clients may be told.
     pub(super) safe: Vec<(u128, u64)>,
     /// Nobody needs what batches before this one have read, as everybody was told.
@@ -117,6 +121,7 @@ impl Cluster {
             let position = u64::from_le_bytes(position);
             Source { position, total: *total, ended: outside.ended[index] }
         };
+        let next = if past.is_fresh() { first } else { past.next() };
         let mut cluster = Self {
             seed: Seed(seed),
             now,
@@ -128,10 +133,12 @@ impl Cluster {
             closed: BTreeSet::new(),
             parted: BTreeSet::new(),
             departed: Vec::new(),
-            desk: job.pushed.then(|| Desk::new(past.position(SOURCE).map(|p| &**p))),
+            desk: job.pushed.then(|| Desk::new(past.position(SOURCE).map(|p| &**p), next)),
             nodes: BTreeMap::new(),
             crew: BTreeSet::new(),
             safe: Vec::new(),
+            receiving: BTreeSet::new(),
+            going: BTreeSet::new(),
             spent: BatchSeq(0),
             is_placed: false,
             graces: 0,

@@ -22,6 +22,8 @@ pub(super) struct Job {
     pub(super) in_time: bool,
     /// Whether clients push the first source.
     pub(super) pushed: bool,
+    /// All who hold something that clients have pushed may be lost at once: then the job must say so.
+    pub(super) reckless: bool,
 }
 
 impl Job {
@@ -50,6 +52,7 @@ impl Job {
             bad_storage: [0, 4][seed.below(2) as usize],
             in_time: false,
             pushed: false,
+            reckless: false,
         }
     }
 
@@ -61,14 +64,11 @@ impl Job {
         job.config.workers = job.config.workers.min(hosts);
         job.config.partitions = job.config.partitions.min(4);
         (job.failing, job.in_time) = (0, true);
-        job.config.speculate = false;
+        job.config.speculate = std::env::var_os("DSTREAM_NOSPEC").is_none();
         job.pushed = seed.one_in(2);
         if job.pushed {
             job.totals[0] = 0;
-            // As with real masters: what is received counts batches from the first on, clients send to
-            // workers that own something, and every worker does.
-            job.config.first = BatchSeq(1);
-            job.config.partitions = job.config.partitions.max(hosts + 1);
+            job.reckless = seed.one_in(4);
         }
         job
     }

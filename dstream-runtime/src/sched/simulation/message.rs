@@ -38,6 +38,9 @@ pub(super) enum Message {
     Answer(WorkerId, Answer),
     /// Who can be reached.
     Crew(WorkerId, Vec<WorkerId>),
+    /// A worker is to receive nothing any more; it has received everything.
+    StopReceiving(WorkerId),
+    ReceivedAll(WorkerId),
     /// Whoever was there with another master has had time to come.
     Grace(u64),
     Ran(WorkerId, TaskId, Attempt, u64),
@@ -87,6 +90,8 @@ pub(super) fn mark(message: &Message) -> u64 {
         Message::Answer(to, _) => [24, u64::from(to.0), 0],
         Message::Crew(to, crew) => [25, u64::from(to.0), crew.len() as u64],
         Message::Grace(number) => [26, *number, 0],
+        Message::StopReceiving(worker) => [27, u64::from(worker.0), 0],
+        Message::ReceivedAll(worker) => [28, u64::from(worker.0), 0],
         Message::Judge(a, b) => [20, u64::from(a.0), u64::from(b.0)],
     };
     hash(&numbers)

@@ -20,12 +20,35 @@ impl Cluster {
                 Asks::Start(run) => self.start(worker, &run),
                 Asks::Lost(run, why) => {
                     self.unreadable += 1;
+                    // As often as it may in a job that must not lose anything; here there is no hope.
+                    let again = !self.job.reckless;
                     let kind = FailureKind::Source;
-                    let failure = Failure { message: why, at: None, kind, again: true };
+                    let failure = Failure { message: why, at: None, kind, again };
                     let (task, attempt) = (run.task, run.attempt);
                     self.tell(worker, WorkerEvent::Failed { task, attempt, failure });
                 }
             }
+        }
+        if self.nodes.get_mut(&worker).is_some_and(Node::has_received_all) {
+            self.network.push(Message::ReceivedAll(worker));
+        }
+    }
+
+    /// A worker may receive; if the job is to stop it is told so.
+    pub(super) fn opens(&mut self, worker: WorkerId) {
+        let Some(desk) = &self.desk else { return };
+        desk.opened(worker);
+        self.receiving.insert(worker);
+        if self.stopped {
+            self.network.push(Message::StopReceiving(worker));
+        }
+    }
+
+    /// A worker has received everything.
+    pub(super) fn closes(&mut self, worker: WorkerId) {
+        if let Some(desk) = self.desk.as_ref().filter(|_| !self.closed.contains(&worker)) {
+            desk.closed(worker);
+            self.receiving.remove(&worker);
         }
     }
 
@@ -108,7 +131,7 @@ impl Cluster {
     ) -> bool {
         let Some(worker) = self.worker_on(machine) else { return false };
         let Some(node) = self.nodes.get_mut(&worker) else { return false };
-        let key = node.append(client, number);
+        let Some(key) = node.append(client, number) else { return false };
         outside.appends.insert(key, (client, number));
         self.see_to_node(worker);
         true

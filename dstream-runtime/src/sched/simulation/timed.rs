@@ -7,8 +7,9 @@ use super::network::Conditions;
 use super::outside::Outside;
 use super::process::Process;
 use super::reference::hash;
-use crate::driver::cluster::node::Node;
+use crate::driver::cluster::node::{Desk, Node};
 use crate::id::*;
+use crate::sched::master::Standing;
 use crate::sched::message::{ToMaster, ToWorker};
 use crate::sched::*;
 
@@ -49,6 +50,13 @@ impl Cluster {
         here.into_iter().find(|worker| self.processes.contains_key(worker))
     }
 
+    /// Whether the master takes the worker of a host for connected.
+    pub(super) fn is_connected(&mut self, machine: usize) -> bool {
+        let Some(timed) = self.network.timed() else { return false };
+        let machines = &timed.machines;
+        self.crew.iter().any(|worker| machines.get(worker) == Some(&machine))
+    }
+
     /// A process has ended, or left its master.
     fn depart(&mut self, worker: WorkerId) {
         if self.processes.remove(&worker).is_none() {
@@ -59,16 +67,31 @@ impl Cluster {
         self.departed.extend(machine.map(|machine| (machine, node)));
     }
 
-    /// A worker that was drained goes.
+    /// A worker that was drained goes, when all that it has received is part of some batch.
     pub(super) fn let_go(&mut self, worker: WorkerId) {
+        let holds = |desk: &Desk| self.receiving.contains(&worker) || desk.holds(worker);
+        if self.desk.as_ref().is_some_and(holds) {
+            self.going.insert(worker);
+            return;
+        }
+        self.going.remove(&worker);
         self.closed.insert(worker);
-        self.crew.remove(&worker);
+        self.nodes.remove(&worker);
+        if self.crew.remove(&worker)
+            && let Some(desk) = &self.desk
+        {
+            desk.gone(worker);
+            self.begin_grace();
+            self.tell_crew();
+        }
         self.depart(worker);
     }
 
     /// The master has given a worker up, and closes the connection.
     pub(super) fn give_up(&mut self, worker: WorkerId) {
         if self.closed.insert(worker) {
+            self.receiving.remove(&worker);
+            self.going.remove(&worker);
             if let Some(process) = self.processes.get_mut(&worker) {
                 process.zombie = true;
                 self.zombies += 1;
@@ -150,6 +173,7 @@ impl Cluster {
             }
             Message::ToPeer(from, to, ..) | Message::Told(from, to, _)
                 if self.parted.contains(&(from, to)) => {}
+            Message::StopReceiving(to) => self.node(to, Node::stop_receiving),
             Message::Told(from, to, told) => self.node(to, |node| node.heard(from, told)),
             Message::Answer(to, answer) => self.node(to, |node| node.answered(answer)),
             Message::Crew(to, crew) => {
@@ -186,6 +210,7 @@ impl Cluster {
                     desk.complete();
                 }
             }
+            Message::ReceivedAll(from) => self.closes(from),
             Message::Unreachable(from, to) => self.network.push(Message::Judge(from, to)),
             Message::Judge(from, to) => {
                 if !self.closed.contains(&from) && !self.closed.contains(&to) {
@@ -204,10 +229,11 @@ impl Cluster {
                 self.deliver(outside, Message::ToMaster(from, ToMaster::Heartbeat, part));
             }
             Message::ToMaster(from, ToMaster::Joined { slots }, part) => {
+                if self.going.contains(&from) {
+                    return mark;
+                }
                 if !self.closed.contains(&from) && self.crew.insert(from) {
-                    if let Some(desk) = self.desk.as_ref().filter(|_| !self.stopped) {
-                        desk.opened(from);
-                    }
+                    self.opens(from);
                     self.tell_crew();
                 }
                 self.deliver(outside, Message::ToMaster(from, ToMaster::Joined { slots }, part));
@@ -215,6 +241,9 @@ impl Cluster {
             message => self.deliver(outside, message),
         }
         self.act(outside);
+        for worker in self.going.clone() {
+            self.let_go(worker);
+        }
         mark
     }
 
@@ -267,6 +296,14 @@ impl Cluster {
         let worker = self.worker_on(machine).filter(|worker| !self.closed.contains(worker));
         if let Some(worker) = worker {
             self.master.handle(self.now, MasterEvent::Drain(worker));
+            let members = self.master.status(self.now).members;
+            let mut others = members.iter().filter(|member| member.worker != worker);
+            // The only worker is not let go, and goes on receiving.
+            if self.receiving.contains(&worker)
+                && others.any(|other| other.standing != Standing::Draining)
+            {
+                self.network.push(Message::StopReceiving(worker));
+            }
         }
         worker.is_some()
     }

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::faults::{Fault, Kind, Way};
 use super::Seed;
 use super::cluster::Cluster;
+use super::cluster::acts::is_of_source;
 use super::job::Job;
 use super::network::{Conditions, Place};
 use super::outside::Outside;
@@ -91,6 +92,10 @@ struct World {
     current: Cluster,
     /// What the last loss has taken is made good by then, as far as clients have pushed it.
     made_good: u64,
+    /// All who held something that was pushed may be gone.
+    bereft: bool,
+    /// The job has ended because of that.
+    lost: bool,
     /// A job goes on only with a master.
     is_orphaned: bool,
     /// Clusters whose masters are not the newest any more.
@@ -133,6 +138,8 @@ impl World {
             noted: 0,
             current,
             made_good: 0,
+            bereft: false,
+            lost: false,
             is_orphaned: false,
             old: Vec::new(),
             sites: Sites::new(),
@@ -180,6 +187,9 @@ impl World {
                 "the job does not end: {:#?}",
                 self.current.master.status(self.current.now)
             );
+        }
+        if self.lost {
+            return self.count_current();
         }
         for (index, client) in self.clients.iter().enumerate() {
             assert_eq!((client.acked, client.sent), (client.total, client.total));
@@ -265,14 +275,20 @@ impl World {
     fn ended(&mut self) {
         if self.current.outcome == Some(Outcome::Done) {
             assert_eq!(self.outside.published.len(), self.outside.cuts.len(), "all is published");
-            let again = self.current.stopped
-                && self.outside.term < MASTERS
-                && self.outside.reached != self.job.totals;
-            if !again {
+            let all_sent = self.clients.iter().all(|client| client.acked == client.total);
+            let is_complete = all_sent && self.outside.reached == self.job.totals;
+            if is_complete || !self.current.stopped || self.outside.term >= MASTERS {
                 self.over = true;
                 return;
             }
             self.hit("a stopped job goes on");
+            // Processes of workers end with their job.
+            self.current.nodes.clear();
+        } else if self.current.outcome.as_ref().is_some_and(is_of_source) {
+            assert!(self.bereft, "nothing can have been lost: {:?}", self.current.outcome);
+            self.hit("what was pushed is lost, and the job says so");
+            (self.over, self.lost) = (true, true);
+            return;
         } else {
             self.hit("a saved state is found damaged");
         }
@@ -318,6 +334,11 @@ impl World {
             || self.conditions.is_cut(master, here, self.now).is_some();
         if self.is_orphaned || is_away || is_cut {
             let later = self.now + 30 + self.seed.below(60);
+            return self.note(later, Due::Seek(host));
+        }
+        if self.current.is_connected(host) {
+            self.hit("a worker is turned away before its old connection has ended");
+            let later = self.now + 200;
             return self.note(later, Due::Seek(host));
         }
         self.hosts[host].is_member = true;

@@ -31,6 +31,8 @@ pub(super) struct Book {
     /// By batch that is not over, who reads what in it.
     reads: BTreeMap<u64, Vec<Read>>,
     pub(super) stopping: bool,
+    /// The last batch was cut: what is reported from here on is part of none.
+    ended: bool,
     /// Every worker that may hold something has had time to say so.
     complete: bool,
     /// It goes on for another master, which may have registered more than it had cut.
@@ -113,6 +115,9 @@ impl Book {
         let taker = self.takers.entry(receipt.taker).or_default();
         if taker.seen.contains(receipt.number) {
             return Ok(Registered::Again);
+        }
+        if self.ended {
+            return Ok(Registered::Late);
         }
         // One that is refused is not seen: it may be reported again, if nobody heard of the refusal.
         let is_new = receipt.client.map_or(Ok(true), |batch| self.clients.take(batch))?;
@@ -249,9 +254,15 @@ impl Book {
 
     /// Whether something may still come of it: also what clients were told by another master is safe, and
     /// this one has not heard of.
-    pub(super) fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         let may_come = self.goes_on && !self.complete && !left_out(Guard::HoldersAreAwaited);
         may_come || self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
+    }
+
+    /// Whether nothing will come any more, once it is to stop; from then on nothing does.
+    pub(super) fn ends(&mut self) -> bool {
+        self.ended = self.stopping && !self.is_open();
+        self.ended
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Waiting> {

@@ -56,6 +56,9 @@ pub enum Registered {
     Known,
     /// A receipt of this number has been reported before: nothing is to be done.
     Again,
+    /// The source has ended, and no batch will have it: its client is told nothing, and sends it again when
+    /// the job goes on.
+    Late,
 }
 
 /// A source whose records workers receive; a clone is the same one.
@@ -192,7 +195,7 @@ impl Source for PushSource {
                 add(&mut ranges[place], taker, self.source, number);
             }
         }
-        let ended = book.stopping && !book.is_open();
+        let ended = book.ends();
         if book.stopping && !ended && ranges.is_empty() {
             // A stopped source that brings nothing is asked no more, and something may still come.
             ranges.push(Vec::new());

@@ -98,7 +98,9 @@ mod tests {
         ) {
             let set = |numbers: &Vec<u64>| {
                 let mut spans = Spans::default();
-                numbers.iter().for_each(|number| drop(spans.insert(*number)));
+                for number in numbers {
+                    spans.insert(*number);
+                }
                 spans
             };
             let mut joined = set(&all[0]);

@@ -111,6 +111,9 @@ impl Driver<'_> {
                     self.master.tell(&news);
                     self.tell_crew();
                     self.say_waiting();
+                    if self.stopping && self.receivers.reopened(worker) {
+                        self.tell_note(worker, &MasterNote::StopReceiving);
+                    }
                 }
             }
             WorkerNote::Done { message, luggage } => match luggage {

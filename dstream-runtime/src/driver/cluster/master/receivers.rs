@@ -125,6 +125,16 @@ impl Receivers {
         false
     }
 
+    /// A worker has come that may have received for another master, or before it was given up, while all are to
+    /// stop: whether it is to be told so, and waited for.
+    pub(super) fn reopened(&mut self, worker: WorkerId) -> bool {
+        for pushed in self.sources.iter_mut().flatten() {
+            pushed.at.entry(worker).or_insert(At { listens: false, url: None });
+            pushed.source.opened(worker);
+        }
+        self.any()
+    }
+
     /// A receiver has ended.
     pub(super) fn closed(&mut self, source: SourceId, worker: WorkerId) {
         if let Some(pushed) = self.get(source) {

@@ -342,6 +342,7 @@ impl Receipts {
                 self.mark(key, |_, registered| *registered = true)
             }
             Registered::Known => self.end(key, |ack| drop(ack.done())),
+            Registered::Late => Settled::default(),
         }
     }
 

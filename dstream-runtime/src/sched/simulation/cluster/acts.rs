@@ -73,7 +73,9 @@ impl Cluster {
                 self.stopped = true;
                 if let Some(desk) = &mut self.desk {
                     desk.stop();
-                    self.crew.iter().for_each(|worker| desk.closed(*worker));
+                }
+                for worker in &self.receiving {
+                    self.network.push(Message::StopReceiving(*worker));
                 }
             }
             MasterAction::Refuse { .. }
@@ -81,7 +83,9 @@ impl Cluster {
             | MasterAction::Slow { .. } => {}
             MasterAction::Finish(outcome) => {
                 let unreadable = matches!(outcome, Outcome::Failed(Cause::State { .. }));
-                if self.term == outside.term && !(unreadable && self.damaged_loads > 0) {
+                let is_lost = self.job.reckless && is_of_source(&outcome);
+                if self.term == outside.term && !(unreadable && self.damaged_loads > 0) && !is_lost
+                {
                     assert_eq!(outcome, Outcome::Done);
                 }
                 let fenced = matches!(outcome, Outcome::Failed(Cause::Fenced { .. }));
@@ -183,6 +187,8 @@ impl Cluster {
             | Message::Note(..)
             | Message::Answer(..)
             | Message::Crew(..)
+            | Message::StopReceiving(_)
+            | Message::ReceivedAll(_)
             | Message::Grace(_) => return,
         };
         match self.network.timed() {
@@ -213,8 +219,13 @@ impl Cluster {
     fn cut(&mut self, batch: BatchSeq, source: SourceId) -> MasterEvent {
         if let Some(desk) = self.desk.as_mut().filter(|_| source == SOURCE) {
             let cut = desk.cut(self.reference.partitions as usize);
-            let crate::source::Cut { inputs, position, ended } =
-                cut.unwrap_or_else(|error| panic!("{batch}: {error}"));
+            let crate::source::Cut { inputs, position, ended } = match cut {
+                Ok(cut) => cut,
+                Err(error) => {
+                    let message = error.to_string();
+                    return MasterEvent::CutFailed { batch, source, message };
+                }
+            };
             let inputs: Vec<Vec<Range>> = inputs.into_iter().map(|input| input.ranges).collect();
             self.sources[0].ended = ended;
             let all_ended = self.sources.iter().map(|source| source.ended).collect();
@@ -244,5 +255,14 @@ impl Cluster {
         self.reference.cut(batch, source, inputs.clone());
         let position = Some(position.to_le_bytes().as_slice().into());
         MasterEvent::CutDone { batch, source, inputs, position, ended }
+    }
+}
+
+/// Whether a job has ended because something that it reads is lost.
+pub(in crate::sched::simulation) fn is_of_source(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Failed(Cause::Source { .. }) => true,
+        Outcome::Failed(Cause::Task { failure, .. }) => failure.kind == FailureKind::Source,
+        _ => false,
     }
 }

@@ -42,10 +42,11 @@ impl World {
         }
         if !taken && let Some(node) = &mut self.hosts[at].node {
             // Its process waits for a master.
-            let key = node.append(index as u128, number);
-            node.take();
-            self.outside.appends.insert(key, (index as u128, number));
-            taken = true;
+            if let Some(key) = node.append(index as u128, number) {
+                node.take();
+                self.outside.appends.insert(key, (index as u128, number));
+                taken = true;
+            }
         }
         match taken {
             true => self.clients[index].sent = number,

@@ -7,19 +7,25 @@ impl World {
         let (now, master) = (self.now, Place::Master(self.current.term));
         let taken: Vec<usize> = kind.takes().into_iter().flatten().collect();
         if self.job.pushed && !taken.is_empty() {
-            let early = now < self.made_good;
-            if early || taken.into_iter().any(|host| !self.is_safe_without(host)) {
-                return self.hit("a second loss, which nobody survives, is left out");
+            let is_early = now < self.made_good;
+            if is_early || taken.into_iter().any(|host| !self.is_safe_without(host)) {
+                if !self.job.reckless {
+                    return self.hit("a second loss, which nobody survives, is left out");
+                }
+                self.hit("a second loss, which nobody survives");
+                self.bereft = true;
             }
             self.made_good = now + kind.lasts() + LOSS_MS;
         }
-        // What is received is waited for when somebody leaves or all of it stops; it is kept for the newest
-        // saved states alone, not for those before; and a clock that is set can end all leases at once.
-        let other = matches!(
+        // Of what nobody holds any more only the master knows that has registered it.
+        let is_of_masters = matches!(
             kind,
-            Kind::Drain { .. } | Kind::Stop | Kind::Damage { .. } | Kind::Join | Kind::Jump { .. }
+            Kind::CrashMaster { .. }
+                | Kind::FreezeMaster { .. }
+                | Kind::Usurp
+                | Kind::Damage { .. }
         );
-        if self.job.pushed && other {
+        if self.job.reckless && is_of_masters {
             return;
         }
         match kind {

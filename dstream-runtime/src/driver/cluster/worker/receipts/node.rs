@@ -75,6 +75,10 @@ pub(crate) struct Node {
     begun: Instant,
     /// As it was said last, in milliseconds.
     now: u64,
+    /// Nothing new is to be taken in.
+    is_stopped: bool,
+    /// It was said that all has been received.
+    has_said: bool,
     asks: Vec<Asks>,
 }
 
@@ -99,7 +103,8 @@ impl Node {
         let (receipts, wanted) = (Receipts::new(id), Wanted::default());
         let (there, met) = (BTreeSet::new(), BTreeSet::new());
         let (begun, now, asks) = (Instant::now(), 0, Vec::new());
-        Self { id, receipts, wanted, there, met, store, begun, now, asks }
+        let (is_stopped, has_said) = (false, false);
+        Self { id, receipts, wanted, there, met, store, begun, now, is_stopped, has_said, asks }
     }
 
     /// What is to be done, in order.
@@ -118,6 +123,7 @@ impl Node {
         self.there.clear();
         self.met.clear();
         self.asks.clear();
+        (self.is_stopped, self.has_said) = (false, false);
         for note in self.receipts.holds() {
             self.tell_master(note);
         }
@@ -239,8 +245,23 @@ impl Node {
         }
     }
 
-    /// A client appends something here, and calls it `number`.
-    pub(crate) fn append(&mut self, client: u128, number: u64) -> (WorkerId, u64) {
+    /// The master wants no more to be received here.
+    pub(crate) fn stop_receiving(&mut self) {
+        self.is_stopped = true;
+    }
+
+    /// Whether all that clients have sent here is safe, and nothing more is taken in; once.
+    pub(crate) fn has_received_all(&mut self) -> bool {
+        let all = self.is_stopped && !self.receipts.is_pending(SOURCE);
+        all && !std::mem::replace(&mut self.has_said, true)
+    }
+
+    /// A client appends something here, and calls it `number`; it is told to go elsewhere if nothing new is
+    /// taken in.
+    pub(crate) fn append(&mut self, client: u128, number: u64) -> Option<(WorkerId, u64)> {
+        if self.is_stopped {
+            return None;
+        }
         let copy = self.second();
         let (peer, lines) = (PeerId(client as u64), lines());
         let client = ClientId(client);
@@ -252,7 +273,7 @@ impl Node {
             Some(copy) => self.copy(copy, key),
             None => self.report(),
         }
-        (key.0, key.2)
+        Some((key.0, key.2))
     }
 
     /// Another worker says something.
@@ -397,11 +418,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(position: Option<&[u8]>) -> Self {
+    /// Of a master whose next batch is this one.
+    pub(crate) fn new(position: Option<&[u8]>, next: BatchSeq) -> Self {
         let mut source = PushSource::open("tcp://0.0.0.0:1", SOURCE).expect("the URL is good");
         if let Some(position) = position {
             source.resume(position).expect("it was written so");
         }
+        source.next_is(next);
         Self { source }
     }
 
@@ -462,6 +485,11 @@ impl Desk {
 
     pub(crate) fn stop(&mut self) {
         self.source.stop();
+    }
+
+    /// Whether a worker has something that no batch has taken.
+    pub(crate) fn holds(&self, worker: WorkerId) -> bool {
+        self.source.holds(worker)
     }
 
     /// What everybody hears now that nobody needs what batches before this one have read.
