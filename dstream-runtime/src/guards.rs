@@ -61,6 +61,8 @@ pub(crate) enum Guard {
     CopiedAgain,
     /// What was received is kept for the older of the saved states, too.
     KeptForOlder,
+    /// A job that is stopped, and may go on later, ends when its states have in them what clients have pushed.
+    SavedAtTheEnd,
 }
 
 /// Whether a check holds.
@@ -90,7 +92,7 @@ mod planted {
         static LEFT_OUT: Cell<Option<Guard>> = const { Cell::new(None) };
     }
 
-    pub(crate) const ALL: [Guard; 27] = [
+    pub(crate) const ALL: [Guard; 28] = [
         ReportOfOwner,
         TaskCountsOnce,
         DurableFirst,
@@ -118,6 +120,7 @@ mod planted {
         HoldersAreAwaited,
         CopiedAgain,
         KeptForOlder,
+        SavedAtTheEnd,
     ];
 
     /// Whether a check holds, or was left out.

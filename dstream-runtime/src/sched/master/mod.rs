@@ -193,7 +193,8 @@ impl MasterCore {
         let due = self.cut(now_ms);
         let late = self.speculate(now_ms);
         let due = [due, retry, late].into_iter().flatten().min();
-        if self.intake.mode() == Mode::Closed && self.batches.is_empty() {
+        let is_over = self.intake.mode() == Mode::Closed && self.batches.is_empty();
+        if is_over && !self.must_save() {
             self.finished = true;
             let outcome = match self.failed.take() {
                 None => {

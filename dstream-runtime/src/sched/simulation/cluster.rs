@@ -122,6 +122,8 @@ impl Cluster {
             Source { position, total: *total, ended: outside.ended[index] }
         };
         let next = if past.is_fresh() { first } else { past.next() };
+        // The first of all begins with batch 1, unless it begins with a savepoint.
+        let goes_on = (outside.term > 1 || first > BatchSeq(1)).then_some(next);
         let mut cluster = Self {
             seed: Seed(seed),
             now,
@@ -133,7 +135,7 @@ impl Cluster {
             closed: BTreeSet::new(),
             parted: BTreeSet::new(),
             departed: Vec::new(),
-            desk: job.pushed.then(|| Desk::new(past.position(SOURCE).map(|p| &**p), next)),
+            desk: job.pushed.then(|| Desk::new(past.position(SOURCE).map(|p| &**p), goes_on)),
             nodes: BTreeMap::new(),
             crew: BTreeSet::new(),
             safe: Vec::new(),

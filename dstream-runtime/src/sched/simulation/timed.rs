@@ -312,7 +312,7 @@ impl Cluster {
     pub(super) fn check_bounds(&self, outside: &Outside) {
         let states = self.reference.states_there();
         let objects = outside.storage.len();
-        let lost = (self.losses + self.zombies + 2) as usize;
+        let lost = (self.losses + self.zombies + self.refused_saves + 2) as usize;
         // Two bases, two rounds under way, and what was saved by those who could not say so.
         assert!(objects <= 1 + states * (4 + 2 * lost), "{objects} objects for {states} states");
     }

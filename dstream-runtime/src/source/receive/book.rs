@@ -269,9 +269,11 @@ impl Book {
         self.takers.values().flat_map(|taker| taker.waiting.values())
     }
 
-    /// The next cut is that of this batch.
-    pub(super) fn next_is(&mut self, batch: u64) {
-        self.cut = batch.saturating_sub(1);
+    /// The next cut is that of this batch, and there was another master, which may have registered more than
+    /// it has cut.
+    pub(super) fn goes_on(&mut self, next: u64) {
+        (self.cut, self.goes_on) = (next.saturating_sub(1), true);
+        self.clients.expect_gaps();
     }
 
     /// Takes for the next batch what is held, by who will read it: an owner of these partitions that holds

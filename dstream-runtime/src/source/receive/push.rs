@@ -137,9 +137,9 @@ impl PushSource {
         self.book().completed(self.source);
     }
 
-    /// The next cut is that of this batch: for a job whose first one is not the first of all.
-    pub fn next_is(&self, batch: BatchSeq) {
-        self.book().next_is(batch.0);
+    /// There was another master, whether it has cut anything or not; the next cut is that of this batch.
+    pub fn goes_on(&self, next: BatchSeq) {
+        self.book().goes_on(next.0);
     }
 
     /// Batches before this one are over: the workers that are gone of whose receipts no batch needs any, and

@@ -151,8 +151,11 @@ impl Cluster {
                     self.done.insert(*task);
                     // Its run counts from here on, and not everybody has heard of it.
                     let counts = is_speculative(*attempt) && self.master.accepts(from, &message);
-                    if counts && self.helpers_lost < 3 && self.seed.one_in(2) {
+                    let may = self.desk.is_none() && self.helpers_lost < 3;
+                    if counts && may && self.seed.one_in(2) {
                         (self.helpers_lost, self.losses) = (self.helpers_lost + 1, self.losses + 1);
+                        let host = self.network.timed().and_then(|t| t.machines.get(&from));
+                        self.departed.extend(host.map(|host| (*host, None)));
                         self.kill(from);
                         self.network.push(Message::Left(from));
                     }

@@ -28,6 +28,10 @@ impl World {
         if self.job.reckless && is_of_masters {
             return;
         }
+        // What was pushed goes with the job when it is stopped: no older state than that at its end will do.
+        if self.was_stopped && self.job.pushed && matches!(kind, Kind::Damage { .. }) {
+            return;
+        }
         match kind {
             Kind::Kill { host, back } => {
                 if !std::mem::replace(&mut self.hosts[host].is_up, false) {

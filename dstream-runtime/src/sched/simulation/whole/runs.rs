@@ -202,15 +202,32 @@ fn plans_without_states_survive() {
     worlds(3);
 }
 
-/// Or one that somebody looks into, as it is written there.
+/// Or those that somebody looks into, as they are written there; `all` stands for all faults.
 #[test]
 fn what_was_found_stays_away() {
-    let one = std::env::var("DSTREAM_WORLD").ok();
-    let found = one.as_deref().unwrap_or(include_str!("found.txt"));
+    let some = std::env::var("DSTREAM_WORLD").ok();
+    let found = some.as_deref().unwrap_or(include_str!("found.txt"));
     for line in found.lines().filter(|line| !line.starts_with('#')) {
         let (number, kept) = line.split_once(' ').unwrap_or((line, ""));
         let at = |at: &str| at.trim().parse().expect("the number of a fault");
-        let kept = kept.split(',').filter(|kept| !kept.is_empty()).map(at).collect();
-        check(&Found { number: number.parse().expect("a seed"), faults: Some(kept) });
+        let kept = (kept != "all")
+            .then(|| kept.split(',').filter(|kept| !kept.is_empty()).map(at).collect());
+        check(&Found { number: number.parse().expect("a seed"), faults: kept });
+    }
+}
+
+/// Which of many worlds do not hold, for whoever asks by `DSTREAM_SURVEY=from..to`.
+#[test]
+fn survey() {
+    let Ok(wanted) = std::env::var("DSTREAM_SURVEY") else { return };
+    let (from, to) = wanted.split_once("..").expect("from..to");
+    let number = |number: &str| number.parse::<u64>().expect("a seed");
+    announce();
+    for number in number(from)..number(to) {
+        let faults = World::faults(number);
+        if fails(number, &faults) {
+            let kept: Vec<String> = shrink(number, &faults).iter().map(usize::to_string).collect();
+            eprintln!("{number} {}", kept.join(","));
+        }
     }
 }

@@ -418,13 +418,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    /// Of a master whose next batch is this one.
-    pub(crate) fn new(position: Option<&[u8]>, next: BatchSeq) -> Self {
+    /// Of a master that goes on with this batch, if there was one before it.
+    pub(crate) fn new(position: Option<&[u8]>, goes_on: Option<BatchSeq>) -> Self {
         let mut source = PushSource::open("tcp://0.0.0.0:1", SOURCE).expect("the URL is good");
         if let Some(position) = position {
             source.resume(position).expect("it was written so");
         }
-        source.next_is(next);
+        goes_on.into_iter().for_each(|next| source.goes_on(next));
         Self { source }
     }
 
