@@ -141,6 +141,10 @@ impl World {
                 self.current.set_now(now);
                 if !self.is_orphaned && self.current.drain_on(host) {
                     self.hit("a worker is drained");
+                    if self.job.pushed {
+                        // It may stay until what it holds is read, which may take another worker.
+                        self.add_host();
+                    }
                     self.current.act(&mut self.outside);
                 }
             }
