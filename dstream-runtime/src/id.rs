@@ -44,6 +44,19 @@ ids! {
     BatchSeq(u64) "batch ";
 }
 
+impl WorkerId {
+    /// So many bits are for the workers of one master; those above are its term.
+    const JOINS: u32 = 16;
+
+    /// No more masters than this may follow each other: their workers could not be told apart.
+    pub(crate) const MAX_TERM: u64 = u64::MAX >> (u64::BITS - Self::JOINS);
+
+    /// The first worker of a master of that term: no worker has the number of one of another term.
+    pub(crate) const fn first_of(term: u64) -> Self {
+        Self((term as u32) << Self::JOINS)
+    }
+}
+
 /// The fencing number: it grows with each change of placement, and with each master of a job.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,

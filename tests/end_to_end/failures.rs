@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use crate::disk::Disk;
 use crate::job::Job;
 use crate::published::{Published, assert_same_trees};
 use crate::text;
@@ -40,56 +40,27 @@ fn a_port_in_use_is_named() {
     done.code(1).says(&["error: source `lines`", "listen on", &address, "in use"]);
 }
 
-/// A file system in memory.
-struct Disk(PathBuf);
-
-impl Disk {
-    fn mount(dir: &Path, size: &str) -> Result<Self, String> {
-        if !rustix::process::geteuid().is_root() {
-            return Err("only root can mount a small disk".to_owned());
-        }
-        let path = dir.join("disk");
-        fs::create_dir(&path).map_err(|error| error.to_string())?;
-        let disk = Self(path);
-        disk.mount_with(&format!("size={size}")).map(|()| disk)
-    }
-
-    fn mount_with(&self, options: &str) -> Result<(), String> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "dstream-test"]).arg(&self.0);
-        let output = mount.output().map_err(|error| error.to_string())?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        }
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Fails if it was never mounted.
-        let _ = Command::new("umount").arg(&self.0).output();
-    }
-}
-
 #[test]
 fn a_full_disk_stops_the_job_after_a_while_and_spoils_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
-    let disk = match Disk::mount(dir.path(), "512k") {
+    let disk = match Disk::mount(&dir.path().join("disk")) {
         Ok(disk) => disk,
         Err(why) => return eprintln!("skipped: {why}"),
     };
     let input = text::write(&dir.path().join("text.txt"), 1 << 20);
     let url = format!("{}?batch_records=500", input.display());
-    let run_with = |into: &Path, patience: &str| {
-        let job = Job::example("word_count").source("lines", &url).args(["--log", "json"]);
-        let job = job.args(["--sink-patience", patience]);
+    let run = |job: Job, into: &Path| {
+        let job = job.source("lines", &url).args(["--log", "json"]);
         job.sink("counts", format_args!("csv+file://{}", into.display()))
     };
-    let run = |into: &Path| run_with(into, "30s").run();
-    let (whole, small) = (dir.path().join("whole"), disk.0.join("out"));
-    run(&whole).code(0);
-    let done = run_with(&small, "300ms").run().code(1);
+    let (whole, small) = (dir.path().join("whole"), disk.path("out"));
+    run(Job::example("word_count"), &whole).run().code(0);
+    disk.fill(512 << 10);
+    let run_small = |patience: &str| {
+        let job = run(disk.example("word_count"), &dir.path().join("disk/out"));
+        job.args(["--sink-patience", patience])
+    };
+    let done = run_small("300ms").run().code(1);
     done.says(&["refuses batch", "output `counts` (", "tries", "is full", "start the job again"]);
 
     let (before, all) = (Published::read(&small), Published::read(&whole));
@@ -97,9 +68,9 @@ fn a_full_disk_stops_the_job_after_a_while_and_spoils_nothing() {
     assert!(before.0.iter().eq(all.0.iter().take(before.0.len())), "batches are whole");
 
     // What there is room for in the end is waited for.
-    let mut job = run_with(&small, "10m").start();
+    let mut job = run_small("10m").start();
     job.event("warning");
-    disk.mount_with("remount,size=64m").expect("it can grow");
+    disk.make_room();
     job.end().code(0).says(&["output `counts` has taken batch"]);
     assert_same_trees(&whole, &small);
 }

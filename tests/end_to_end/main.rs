@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod cluster;
+mod disk;
 mod failures;
 mod job;
 mod live;

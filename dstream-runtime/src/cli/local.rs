@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Failed;
-use super::args::{Invocation, Switch};
+use super::args::Invocation;
 use super::crew::{Crew, Orders, Roll};
 use super::host;
 use super::master::{Listening, options};
@@ -32,11 +32,7 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let preview = running.preview;
     let options = MasterOptions {
         state: state.path().to_owned(),
-        store: host::store(invocation),
         workers,
-        checkpoint: invocation.cluster.checkpoint,
-        from: invocation.cluster.from.clone(),
-        speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(invocation, &mut opened, preview)
     };
     let speaker = running.display.speaker();

@@ -38,11 +38,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         public,
         bulk_port: invocation.cluster.bulk_port,
         state: state(invocation),
-        store: store(invocation),
         workers,
-        checkpoint: invocation.cluster.checkpoint,
-        from: invocation.cluster.from.clone(),
-        speculate: invocation.cluster.speculate != Some(Switch::Off),
         ..options(invocation, &mut opened, running.preview)
     };
     let speaker = running.display.speaker();
@@ -84,12 +80,12 @@ pub(super) fn options(
         public: false,
         bulk_port: 0,
         state: MasterPaths::new("").state().to_owned(),
-        store: None,
+        store: store(invocation),
         workers: 1,
         lease: MasterOptions::LEASE,
-        checkpoint: None,
-        from: None,
-        speculate: true,
+        checkpoint: invocation.cluster.checkpoint,
+        from: invocation.cluster.from.clone(),
+        speculate: invocation.cluster.speculate != Some(Switch::Off),
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,

@@ -34,15 +34,14 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Whether there is a job in a state directory that has not come to its end. Nothing is taken over.
+    /// What there is to go on from in a state directory, if there is a job that has not come to its end.
+    /// Nothing is taken over.
     ///
     /// # Errors
     /// When its journal cannot be read, or is another plan's.
-    pub(super) fn has_job(store: &Durable, plan: u64) -> Result<bool, JournalError> {
-        let (snapshot, entries) = journal::look::<JournalEntry, Past>(store, plan)?;
-        let mut past = snapshot.unwrap_or_default();
-        entries.iter().for_each(|(_, entry)| past.apply(entry));
-        Ok(!past.is_fresh() && !past.is_finished())
+    pub(super) fn look(store: &Durable, plan: u64) -> Result<Option<Past>, JournalError> {
+        let (snapshot, entries) = journal::look(store, plan)?;
+        Ok(Some(fold(snapshot, &entries)).filter(Past::is_under_way))
     }
 
     /// Takes the journal over. What is damaged in it is in the second part of the result, for people.
@@ -59,10 +58,9 @@ impl Journal {
         let news = move |news| drop(events.send(Event::Journal(news)));
         let opened: Opened<JournalEntry, Past> = journal::open(store, plan, who, news)?;
         let Opened { term, snapshot, entries, warnings, needs_snapshot, writer } = opened;
-        let mut past = snapshot.unwrap_or_default();
-        entries.iter().for_each(|(_, entry)| past.apply(entry));
-        let mut journal =
-            Self { writer, past, entries: 0, term, appended: JournalSeq(0), synced: JournalSeq(0) };
+        let past = fold(snapshot, &entries);
+        let (appended, synced) = (JournalSeq(0), JournalSeq(0));
+        let mut journal = Self { writer, past, entries: 0, term, appended, synced };
         if needs_snapshot {
             journal.snapshot();
         }
@@ -76,7 +74,7 @@ impl Journal {
 
     /// What there is to go on from; nothing if no job has begun, or it has come to its end.
     pub(super) fn past(&self) -> Option<&Past> {
-        Some(&self.past).filter(|past| !past.is_fresh() && !past.is_finished())
+        Some(&self.past).filter(|past| past.is_under_way())
     }
 
     /// The job begins with a savepoint: that stands for all that was written before.
@@ -110,21 +108,14 @@ impl Journal {
         saves: &Saves,
         stages: &[Arc<dyn RunStage>],
     ) -> Result<Vec<String>, (String, NothingBefore)> {
-        let mut wrong = Vec::new();
-        let pool = BufferPool::new(0);
-        loop {
-            let unreadable =
-                self.past().into_iter().flat_map(Past::saved_states).find_map(|saved| {
-                    let door = |tag| stages.get(saved.stage.index())?.state_door(tag);
-                    let error = saves.read(saved, &pool, door).err()?;
-                    Some((saved.stage, saved.partition, error.to_string()))
-                });
-            let Some((stage, partition, why)) = unreadable else { break };
-            match self.past.fall_back(stage, partition) {
-                Ok(()) => wrong.push(why),
-                Err(nothing) => return Err((why, nothing)),
-            }
+        if !self.past.is_under_way() {
+            return Ok(Vec::new());
         }
+        let pool = BufferPool::new(0);
+        let wrong = self.past.fall_back_where(|saved| {
+            let door = |tag| stages.get(saved.stage.index())?.state_door(tag);
+            Some(saves.read(saved, &pool, door).err()?.to_string())
+        })?;
         if !wrong.is_empty() {
             self.snapshot();
         }
@@ -151,4 +142,11 @@ impl Journal {
     pub(super) fn close(self) {
         self.writer.close();
     }
+}
+
+/// All that was written, as one.
+fn fold(snapshot: Option<Past>, entries: &[(u64, JournalEntry)]) -> Past {
+    let mut past = snapshot.unwrap_or_default();
+    entries.iter().for_each(|(_, entry)| past.apply(entry));
+    past
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use self::batch::InFlight;
 use self::clock::Clock;
 pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, print_limit};
-pub(super) use self::intake::{CutError, Intake};
+pub(super) use self::intake::{AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
 pub(super) use self::publish::{Publisher, Refused};
@@ -31,13 +31,13 @@ pub(super) use self::spread::nothing;
 use self::spread::spread;
 use self::totals::Totals;
 use super::cluster::{ClusterNews, PublishedStatus, RefusedStatus};
-use super::error::{JobError, Place};
+use super::error::JobError;
 use super::journal::Journal;
 use super::report::{Observer, OutputReport, SourceReport, Summary};
 use super::worker::Leaving;
 use crate::durable::journal::JournalNews;
 use crate::id::{BatchSeq, JournalSeq, SourceId, TaskId, WorkerId};
-use crate::plan::{Plan, Tasks};
+use crate::plan::{Plan, StageRow};
 use crate::sched::master::Outcome;
 use crate::sched::message::{Saved, ToMaster, ToWorker};
 use crate::sched::status::Status;
@@ -226,11 +226,7 @@ impl<'e> Master<'e> {
             && self.core.accepts(worker, &message)
         {
             let (task, tally) = (*task, *tally);
-            let row = self.plan.stages.get(task.stage.index());
-            let source = row.and_then(|row| match row.tasks {
-                Tasks::PerRange(source) => Some(source),
-                Tasks::PerPartition | Tasks::One => None,
-            });
+            let source = self.plan.stages.get(task.stage.index()).and_then(StageRow::source);
             if let Some(batch) = self.batch(task.batch) {
                 if let Some(read) = source.and_then(|s| batch.reads.get_mut(s.index())) {
                     read.records += tally.records;
@@ -244,7 +240,7 @@ impl<'e> Master<'e> {
     }
 
     /// A source has answered.
-    pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, CutError>) {
+    pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, AskError>) {
         let event = match result {
             Ok(Cut { mut inputs, ended, position }) => {
                 // One that is live brings as much as it can, and what is pushed lies where it is.
@@ -267,13 +263,8 @@ impl<'e> Master<'e> {
     }
 
     /// Keeps what is wrong with a source, and says it.
-    fn source_failed(&mut self, batch: BatchSeq, source: SourceId, error: CutError) -> String {
-        let row = &self.plan.sources[source.index()];
-        let (name, at) = (row.name.to_owned(), Box::new(Place::operator(self.plan, row.operator)));
-        let error = match error {
-            CutError::Source(error) => JobError::Source { name, at, error },
-            CutError::Panic(panic) => JobError::Broken { what: format!("source `{name}`"), panic },
-        };
+    fn source_failed(&mut self, batch: BatchSeq, source: SourceId, error: AskError) -> String {
+        let error = error.of(self.plan, source);
         let message = error.to_string();
         self.failed(batch, error);
         message
@@ -312,9 +303,7 @@ impl<'e> Master<'e> {
 
     /// The input of a task as it was cut, while its batch is in flight.
     pub(super) fn input(&self, task: TaskId) -> Option<Input> {
-        let Tasks::PerRange(source) = self.plan.stages.get(task.stage.index())?.tasks else {
-            return None;
-        };
+        let source = self.plan.stages.get(task.stage.index())?.source()?;
         let of = |inputs: &Vec<Vec<Input>>| {
             inputs.get(source.index())?.get(task.partition.index()).cloned()
         };

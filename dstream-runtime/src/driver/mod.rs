@@ -43,7 +43,7 @@ enum Event {
     /// A task has run on an executor.
     Ran(worker::task::Ran),
     /// A source has answered.
-    Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, master::CutError> },
+    Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, master::AskError> },
     /// The sinks have a batch, or one has refused it for good.
     Published { batch: BatchSeq, result: Result<(), master::Refused> },
     /// A sink has refused a batch, and will be given it again.

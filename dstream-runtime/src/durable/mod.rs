@@ -39,8 +39,8 @@ use self::file::FileStore;
 pub enum Put {
     /// It is there, and in safety.
     Created,
-    /// There is one of that name already, which stays as it is. It may be the same one: a store that
-    /// tries again on its own can meet its own first attempt.
+    /// There is one of that name already, which stays as it is. It may be the same one: see
+    /// [`Durable::put_own`].
     Exists,
 }
 
@@ -132,6 +132,23 @@ impl Durable {
         self.store.put(&self.name(name)?, parts)
     }
 
+    /// The same, for an object that nobody else would write like this: whether it is there by this caller. A
+    /// store that tries again on its own, and a caller who does, can meet their own first attempt.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn put_own(&self, name: &str, parts: &[&[u8]]) -> Result<bool, DurableError> {
+        if self.put_if_absent(name, parts)? == Put::Created {
+            return Ok(true);
+        }
+        match self.get(name) {
+            Ok(found) => Ok(is(&found, parts)),
+            // Of another one, and removed again meanwhile.
+            Err(DurableError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads an object.
     ///
     /// # Errors
@@ -204,6 +221,12 @@ impl fmt::Debug for Durable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Durable({self})")
     }
+}
+
+/// Whether bytes are these parts, one behind the other.
+fn is(bytes: &[u8], parts: &[&[u8]]) -> bool {
+    let rest = parts.iter().try_fold(bytes, |rest, part| rest.strip_prefix(*part));
+    rest.is_some_and(<[u8]>::is_empty)
 }
 
 fn url_of(base: &str, name: &str) -> String {

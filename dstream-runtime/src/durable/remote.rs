@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions,
+    ClientConfigKey, Error, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMode, PutOptions,
     PutPayload, RetryConfig,
 };
 use tokio::runtime::{Builder, Handle};
@@ -26,7 +26,7 @@ use url::Url;
 use super::{DurableError, Put, Store, url_of};
 
 /// One request, the upload of the largest object included.
-const REQUEST: Duration = Duration::from_secs(60);
+const REQUEST: &str = "60 s";
 /// Attempts behind the first one, and until when they are begun: the callers have bounds of their own.
 const RETRIES: usize = 4;
 const RETRY: Duration = Duration::from_secs(15);
@@ -55,26 +55,22 @@ impl RemoteStore {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let retry =
             RetryConfig { max_retries: RETRIES, retry_timeout: RETRY, ..RetryConfig::default() };
-        let client = ClientOptions::new().with_timeout(REQUEST);
-        let built: Result<Arc<dyn ObjectStore>, Error> = match scheme {
-            ObjectStoreScheme::AmazonS3 => AmazonS3Builder::from_env()
-                .with_client_options(client)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
-            ObjectStoreScheme::GoogleCloudStorage => GoogleCloudStorageBuilder::from_env()
-                .with_client_options(client)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
-            ObjectStoreScheme::MicrosoftAzure => MicrosoftAzureBuilder::from_env()
-                .with_client_options(client)
-                .with_url(url.as_str())
-                .with_retry(retry)
-                .build()
-                .map(|store| Arc::new(store) as _),
+        // They have the same methods, and no trait in common.
+        macro_rules! build {
+            ($builder:ty, $key:ident) => {{
+                // One option: all of them at once would replace those of the environment.
+                let timeout = $key::Client(ClientConfigKey::Timeout);
+                let builder = <$builder>::from_env().with_config(timeout, REQUEST);
+                let store = builder.with_url(url.as_str()).with_retry(retry).build();
+                store.map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
+            }};
+        }
+        let built = match scheme {
+            ObjectStoreScheme::AmazonS3 => build!(AmazonS3Builder, AmazonS3ConfigKey),
+            ObjectStoreScheme::GoogleCloudStorage => {
+                build!(GoogleCloudStorageBuilder, GoogleConfigKey)
+            }
+            ObjectStoreScheme::MicrosoftAzure => build!(MicrosoftAzureBuilder, AzureConfigKey),
             _ => {
                 let why = "a plain web server cannot create an object only if it is absent";
                 return Err(wrong(&why, "use s3://, gs:// or az://"));
@@ -118,7 +114,7 @@ impl RemoteStore {
         let object = url_of(&self.url, name);
         match error {
             Error::NotFound { .. } => DurableError::NotFound { object },
-            error => DurableError::Failed { object, doing, error: Arc::new(error) },
+            error => DurableError::Failed { object, doing, error: whole(&error).into() },
         }
     }
 
@@ -138,6 +134,20 @@ impl RemoteStore {
         }
         Ok(())
     }
+}
+
+/// An error with what caused it: the client tells that a request cannot be made, its causes tell why.
+fn whole(error: &Error) -> Box<dyn std::error::Error + Send + Sync> {
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !said.contains(&more) {
+            said = format!("{said}: {more}");
+        }
+        cause = error.source();
+    }
+    said.into()
 }
 
 impl Store for RemoteStore {

@@ -11,7 +11,7 @@
 
 use super::journal::object::{Flaw, Header, Kind, decode};
 use super::saves::SaveError;
-use super::{Durable, DurableError, Put, Saves};
+use super::{Durable, DurableError, Saves};
 use crate::block::{BufferPool, Door};
 use crate::id::{BatchSeq, Partition, StageId};
 use crate::sched::Past;
@@ -146,17 +146,11 @@ pub(crate) fn write(
     let (name, place) = free(store, name)?;
     let pool = BufferPool::new(0);
     // Looked at before anything is copied, since the states of a group go together.
-    loop {
-        let unreadable = past.saved_states().find_map(|saved| {
-            let error = saves.read(saved, &pool, |tag| doors(saved.stage, tag)).err()?;
-            Some((saved.stage, saved.partition, error.to_string()))
-        });
-        let Some((stage, partition, why)) = unreadable else { break };
-        past.fall_back(stage, partition).map_err(|nothing| {
-            let nothing = nothing.to_string();
-            SavepointError::Unreadable { why, nothing }
-        })?;
-    }
+    past.fall_back_where(|saved| {
+        let state = saves.read(saved, &pool, |tag| doors(saved.stage, tag));
+        Some(state.err()?.to_string())
+    })
+    .map_err(|(why, nothing)| SavepointError::Unreadable { why, nothing: nothing.to_string() })?;
     past.settle();
     let to = Saves::new(place.clone(), plan);
     let mut bytes = 0;
@@ -209,12 +203,10 @@ fn seal(place: &Durable, plan: u64, term: u64, past: &Past) -> Result<(), Savepo
     let body = postcard::to_extend(past, Vec::new())
         .map_err(|error| SavepointError::Form { why: error.to_string() })?;
     let head = Header { kind: Kind::Snapshot, plan, term, seq: 0, base: None }.seal(&body);
-    let taken = match place.put_if_absent(SAVEPOINT, &[&head, &body])? {
-        Put::Created => false,
-        // Ours, if the store tried twice.
-        Put::Exists => place.get(SAVEPOINT)? != [head.as_slice(), &body].concat(),
-    };
-    if taken { Err(SavepointError::Taken { url: place.url() }) } else { Ok(()) }
+    match place.put_own(SAVEPOINT, &[&head, &body])? {
+        true => Ok(()),
+        false => Err(SavepointError::Taken { url: place.url() }),
+    }
 }
 
 /// Reads what a savepoint says, and nothing of the states.

@@ -43,6 +43,10 @@ fn contract(store: &Durable) {
     store.remove("a/b").unwrap();
     assert_eq!(store.put_if_absent("a/b", &[b"again"]).unwrap(), Put::Created);
     assert_eq!(within.get("b").unwrap(), b"again");
+    let own = |parts: &[&[u8]]| store.put_own("own", parts).unwrap();
+    assert!(own(&[b"on", b"", b"e"]) && own(&[b"o", b"ne"]), "the same again is its own");
+    assert!(!own(&[b"on"]) && !own(&[b"one", b"s"]) && !own(&[b"two"]) && !own(&[]));
+    assert_eq!(store.get("own").unwrap(), b"one");
     for name in ["", "/", "a//b", "../a", "a/..", "a/.b", "a b", "a/", "/a", "ä", "a\\b"] {
         assert!(matches!(store.get(name), Err(DurableError::Name { .. })), "{name}");
     }

@@ -16,7 +16,7 @@ use tokio::task::{JoinSet, yield_now};
 use super::error::CANCELLED;
 use super::frames::{Broken, expect, fill};
 use super::hub::Hub;
-use super::options::{BULK_STREAMS, BULK_WINDOW, CLIENT_STREAMS, CLIENT_WINDOW};
+use super::options::{BULK_STREAMS, BULK_WINDOW, CLIENT_STREAMS, CLIENT_WINDOW, STREAM_WINDOW};
 use super::peer::{Peer, room};
 use super::{CloseReason, Limits, NetEvent, PeerId, SendError};
 use crate::block::{Block, Buffer, HEADER_LEN, MAX_BODY, Preamble};
@@ -280,6 +280,9 @@ fn ended_inside(broken: Broken) -> Broken {
 /// After that many bytes of a block it is the turn of whatever else the thread has to do: messages.
 const TURN: usize = 1 << 20;
 
+/// Pieces of a block that are taken at a time: each time costs a lock and a look at the windows.
+const PIECES: usize = 16;
+
 /// Appends exactly `len` bytes.
 async fn receive_body(
     stream: &mut RecvStream,
@@ -288,12 +291,21 @@ async fn receive_body(
 ) -> Result<(), Broken> {
     let mut left = len;
     let mut turn = 0;
+    let mut pieces = [const { Bytes::new() }; PIECES];
     while left > 0 {
-        let chunk = stream.read_chunk(left, true).await?;
-        let bytes = chunk.ok_or_else(|| Broken::Lost(too_early()))?.bytes;
-        left -= bytes.len();
-        buffer.bytes_mut().extend_from_slice(&bytes);
-        turn += bytes.len();
+        // What has arrived is within the quic_stream's window: none of it belongs to the next block.
+        let count = if left >= STREAM_WINDOW as usize {
+            stream.read_chunks(&mut pieces).await?
+        } else {
+            let chunk = stream.read_chunk(left, true).await?;
+            chunk.map(|chunk| pieces[0] = chunk.bytes).map(|()| 1)
+        };
+        for piece in &mut pieces[..count.ok_or_else(|| Broken::Lost(too_early()))?] {
+            let bytes = std::mem::take(piece);
+            left = left.saturating_sub(bytes.len());
+            buffer.bytes_mut().extend_from_slice(&bytes);
+            turn += bytes.len();
+        }
         if turn >= TURN {
             turn = 0;
             yield_now().await;

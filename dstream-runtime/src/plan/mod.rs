@@ -15,7 +15,7 @@ pub use json::json;
 pub use svg::svg;
 pub use text::{lineage, text};
 
-use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
+use crate::id::{BatchSeq, OperatorId, OutputId, SourceId, StageId, TailId};
 
 /// A compiled job.
 #[derive(Debug)]
@@ -134,6 +134,29 @@ pub struct StageRow {
     pub operators: &'static [OperatorId],
     /// Where its records go.
     pub tails: &'static [TailRow],
+}
+
+impl StageRow {
+    /// The source that its tasks read, if they read one.
+    #[must_use]
+    pub fn source(&self) -> Option<SourceId> {
+        match self.tasks {
+            Tasks::PerRange(source) => Some(source),
+            Tasks::PerPartition | Tasks::One => None,
+        }
+    }
+
+    /// Whether it has tasks in a batch.
+    #[must_use]
+    pub fn runs_in(&self, batch: BatchSeq) -> bool {
+        batch.0.is_multiple_of(u64::from(self.every.max(1)))
+    }
+
+    /// Whether its tails emit in a batch.
+    #[must_use]
+    pub fn emits_in(&self, batch: BatchSeq) -> bool {
+        self.runs_in(batch) && batch.0.is_multiple_of(u64::from(self.emits_every.max(1)))
+    }
 }
 
 /// One dependency of a stage on tails of earlier stages (several where streams are united).

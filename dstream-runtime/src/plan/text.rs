@@ -148,10 +148,7 @@ pub fn lineage(plan: &Plan) -> String {
 }
 
 fn lineage_row(plan: &Plan, stage: &StageRow) -> [String; 6] {
-    let source = match stage.tasks {
-        super::Tasks::PerRange(source) => plan.sources.get(source.index()),
-        _ => None,
-    };
+    let source = stage.source().and_then(|source| plan.sources.get(source.index()));
     let mut needs: Vec<String> =
         source.map(|row| format!("range {}", row.name)).into_iter().collect();
     for input in stage.inputs {

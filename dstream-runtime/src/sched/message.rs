@@ -10,12 +10,15 @@
 //! carries the newer of the batch's epoch and the recovery: by that a receiver knows for which of its
 //! partitions the sender meant it. What the master says to a worker arrives in order, each once.
 
+mod entry;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::entry::JournalEntry;
 use crate::id::{Attempt, BatchSeq, Epoch, Partition, SourceId, StageId, TailId, TaskId, WorkerId};
-use crate::source::{Position, Range};
+use crate::source::Range;
 use crate::time::BatchTime;
 
 /// From the master to a worker.
@@ -325,56 +328,6 @@ pub enum FailureKind {
     Result,
     /// A block was missing or was refused.
     Block,
-}
-
-/// What the master writes down, in order; [`Past`](super::Past) is what a later master reads out of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum JournalEntry {
-    /// A job begins: the first entry of all.
-    Start {
-        /// The zero time.
-        zero_ms: u64,
-        /// The batch interval.
-        interval_ms: u64,
-        /// Number of partitions.
-        partitions: u32,
-        /// The first batch.
-        first: BatchSeq,
-        /// The states, by groups that are saved together.
-        groups: Vec<Vec<(StageId, Partition)>>,
-    },
-    /// The input of a batch.
-    Cut {
-        /// The epoch.
-        epoch: Epoch,
-        /// The batch.
-        batch: BatchSeq,
-        /// Per source, per input: the ranges it consists of.
-        inputs: Vec<Vec<Vec<Range>>>,
-        /// Per source from where the next cut goes on; none of one that was not cut yet, or cannot go on.
-        positions: Vec<Option<Position>>,
-        /// Per source whether it has ended by itself.
-        ended: Vec<bool>,
-    },
-    /// Every task of a batch has run: it will be published.
-    Commit {
-        /// The epoch.
-        epoch: Epoch,
-        /// The batch.
-        batch: BatchSeq,
-    },
-    /// A batch is visible at all outputs. Nobody waits for this: what is published twice is the same.
-    Published {
-        /// The batch.
-        batch: BatchSeq,
-    },
-    /// A group of states was saved, and from here on counts in place of what was saved before.
-    Saved {
-        /// The states.
-        states: Vec<Saved>,
-    },
-    /// All sources have ended by themselves, and all of it is visible: there is nothing to go on with.
-    Finished,
 }
 
 impl ToWorker {

@@ -6,7 +6,7 @@
 //! after the oldest base of any state up to the last that was cut; a base is known until the second one after
 //! it counts, so that there is another if its objects turn out to be damaged; nothing else is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -196,6 +196,33 @@ impl Past {
         Ok(())
     }
 
+    /// Falls back wherever `unreadable` finds something wrong with a state that counts, until it finds nothing
+    /// more. Returns what it found, for people.
+    ///
+    /// # Errors
+    /// When there are none before: what was found there, for people.
+    pub fn fall_back_where(
+        &mut self,
+        mut unreadable: impl FnMut(&Saved) -> Option<String>,
+    ) -> Result<Vec<String>, (String, NothingBefore)> {
+        let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+        loop {
+            let found = self.saved_states().find_map(|saved| {
+                let Saved { stage, partition, after, .. } = *saved;
+                // A state is large: it is read once.
+                if !seen.insert((stage, partition, after)) {
+                    return None;
+                }
+                Some((stage, partition, unreadable(saved)?))
+            });
+            let Some((stage, partition, why)) = found else { return Ok(wrong) };
+            match self.fall_back(stage, partition) {
+                Ok(()) => wrong.push(why),
+                Err(nothing) => return Err((why, nothing)),
+            }
+        }
+    }
+
     /// Forgets what is there only in case that a saved state turns out to be damaged: what is left is what a
     /// job needs that begins here.
     pub fn settle(&mut self) {
@@ -235,6 +262,12 @@ impl Past {
         self.finished
     }
 
+    /// Whether a job has begun and has not come to its end: there is something to go on with.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        !self.is_fresh() && !self.is_finished()
+    }
+
     /// Zero time and interval of the job, once it has begun.
     #[must_use]
     pub fn timetable(&self) -> Option<Timetable> {
@@ -263,6 +296,12 @@ impl Past {
     #[must_use]
     pub fn published(&self) -> BatchSeq {
         self.published
+    }
+
+    /// How many batches were cut and are not known to be visible.
+    #[must_use]
+    pub fn unpublished(&self) -> u64 {
+        self.next.0.saturating_sub(self.published.0.saturating_add(1))
     }
 
     /// The oldest batch that the next master runs again, in whole or in part: the next one to be cut if there

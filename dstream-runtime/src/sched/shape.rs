@@ -57,7 +57,7 @@ impl Shape {
 
     /// How many tasks a stage has in a batch with that many inputs per source.
     pub(crate) fn tasks(&self, row: &StageRow, batch: BatchSeq, inputs: &[u32]) -> u32 {
-        if !batch.0.is_multiple_of(u64::from(row.every.max(1))) {
+        if !row.runs_in(batch) {
             return 0;
         }
         match row.tasks {

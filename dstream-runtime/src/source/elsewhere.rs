@@ -1,10 +1,10 @@
 //! Tests: what another process reads is what the process that cut it reads.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
+use super::texts::gzip;
 use super::*;
 use crate::block::{Block, Bytes};
 
@@ -74,12 +74,6 @@ fn compare(url: &str, format: Format, options: &OpenOptions, partitions: usize) 
             source.stop();
         }
     }
-}
-
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 fn lines(from: usize, to: usize) -> String {

@@ -35,6 +35,8 @@ mod reread;
 #[cfg(test)]
 mod resumed;
 mod tcp;
+#[cfg(test)]
+mod texts;
 mod url;
 
 use std::net::SocketAddr;

@@ -1,12 +1,12 @@
 //! Tests: a source that goes on in another process gives what it would have given in the first one.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::elsewhere::{Run, elsewhere, gzip, runs};
+use super::elsewhere::{Run, elsewhere, runs};
+use super::texts::{Texts, texts, write};
 use super::*;
 
 type Opens<'a> = &'a dyn Fn() -> Box<dyn Source>;
@@ -189,17 +189,13 @@ fn a_position_of_another_source_is_refused() {
 
 #[derive(Debug, Clone)]
 struct Case {
-    files: Vec<(String, &'static str)>,
+    files: Texts,
     options: String,
     header: bool,
     partitions: usize,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let text = proptest::collection::vec("[a-z]{0,40}", 0..25)
-        .prop_flat_map(|lines| (Just(lines.join("\n")), any::<bool>()))
-        .prop_map(|(text, ends)| if ends { text + "\n" } else { text });
-    let file = (text, prop_oneof![Just(""), Just(".gz"), Just(".zst")]);
     let batch = prop_oneof![
         (50..800_u32).prop_map(|b| format!("batch={b}")),
         (3..40_u32).prop_map(|n| format!("batch_records={n}"))
@@ -208,20 +204,9 @@ fn cases() -> impl Strategy<Value = Case> {
     let options = (batch, more).prop_map(|(batch, (split, line, follow))| {
         format!("{batch}&split={split}{line}{}", if follow { "&follow" } else { "" })
     });
-    (proptest::collection::vec(file, 1..6), options, any::<bool>(), 1..5_usize).prop_map(
+    (texts(25), options, any::<bool>(), 1..5_usize).prop_map(
         |(files, options, header, partitions)| Case { files, options, header, partitions },
     )
-}
-
-fn write(directory: &Path, files: &[(String, &str)]) {
-    for (i, (text, suffix)) in files.iter().enumerate() {
-        let bytes = match *suffix {
-            ".gz" => gzip(text.as_bytes()),
-            ".zst" => zstd::encode_all(text.as_bytes(), 1).unwrap(),
-            _ => text.as_bytes().to_vec(),
-        };
-        fs::write(directory.join(format!("{i}{suffix}")), bytes).unwrap();
-    }
 }
 
 proptest! {

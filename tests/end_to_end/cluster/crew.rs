@@ -1,7 +1,7 @@
 //! The processes of a cluster, started by a test one by one, and a job that waits for the test.
 
 use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::time::{Duration, Instant};
@@ -10,6 +10,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::job::{Ended, Job, Running, deadline, readable};
+
+/// Any port of this host alone.
+pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// The state of a cluster whose job a test runs.
 pub(super) struct Cluster {
@@ -38,7 +41,7 @@ impl Cluster {
 
     /// A master which waits for so many workers; it logs in JSON.
     pub(super) fn master(&self, workers: u32) -> Job {
-        self.master_at(([127, 0, 0, 1], 0).into(), workers)
+        self.master_at(ANY, workers)
     }
 
     pub(super) fn master_at(&self, at: SocketAddr, workers: u32) -> Job {
@@ -55,6 +58,11 @@ impl Cluster {
     /// A worker with the token that the master made; it logs in JSON.
     pub(super) fn worker(&self, name: &str, master: SocketAddr) -> Job {
         self.stranger(name, master).args(["--token-file".as_ref(), self.token().as_os_str()])
+    }
+
+    /// Starts workers of these names.
+    pub(super) fn crew(&self, names: &[&str], master: SocketAddr) -> Vec<Running> {
+        names.iter().map(|name| self.worker(name, master).start()).collect()
     }
 
     /// A worker without a token.
@@ -101,6 +109,12 @@ impl Cluster {
             assert!(Instant::now() < deadline, "deadline while waiting for {what}: {status}");
         }
     }
+}
+
+/// Waits for the end of processes that have nothing more to do.
+#[track_caller]
+pub(super) fn all_end(crew: impl IntoIterator<Item = Running>) -> Vec<Ended> {
+    crew.into_iter().map(|process| process.end().code(0)).collect()
 }
 
 /// How many partitions a worker has, if a status knows it.

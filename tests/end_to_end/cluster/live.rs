@@ -2,13 +2,14 @@
 //! nothing.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::crew::{Cluster, partitions};
+use super::post::post;
 use crate::job::{Ended, Job, Running};
 use crate::pressure::{fill, unread};
 
@@ -148,21 +149,6 @@ fn what_a_client_was_told_is_safe_is_processed_once() {
     }
 }
 
-/// Posts a body; the status line of the answer.
-fn post(address: SocketAddr, path: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("it listens");
-    let len = body.len();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all((head + body).as_bytes()).expect("it receives");
-    let mut answer = BufReader::new(stream);
-    let mut status = String::new();
-    answer.read_line(&mut status).expect("it answers");
-    let _ = answer.read_to_end(&mut Vec::new());
-    status
-}
-
 #[test]
 fn what_was_posted_and_answered_is_processed_once() {
     let mut job = grep(Job::example("grep"), "http://127.0.0.1:0/lines");
@@ -172,11 +158,11 @@ fn what_was_posted_and_answered_is_processed_once() {
     let mut sent = Vec::new();
     for client in 0..20 {
         let lines = some_lines(client, 100);
-        let status = post(address, "/lines", &(lines.join("\n") + "\n"));
+        let status = post(address, "/lines", &(lines.join("\n") + "\n")).expect("it listens");
         assert!(status.starts_with("HTTP/1.1 2"), "{status}");
         sent.extend(lines);
     }
-    let lost = post(address, "/elsewhere", "x\n");
+    let lost = post(address, "/elsewhere", "x\n").expect("it listens");
     assert!(lost.starts_with("HTTP/1.1 404"), "{lost}");
     job.signal(rustix::process::Signal::INT);
     assert_once(&job.end().code(0), sent);

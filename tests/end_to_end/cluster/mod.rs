@@ -11,6 +11,7 @@ mod joins;
 mod live;
 mod losses;
 mod network;
+mod post;
 mod pushed;
 mod recovery;
 mod refusals;

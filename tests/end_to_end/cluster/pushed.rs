@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +20,9 @@ use std::time::Duration;
 use dstream::client::{Client, ClientError, ClientOptions};
 use rustix::process::Signal;
 
-use super::crew::Cluster;
+use super::crew::{ANY, Cluster};
 use crate::job::{Ended, Job, Running};
+use crate::published::Published;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -66,7 +67,7 @@ fn kill(crew: &mut [Option<Running>], which: usize) {
 }
 
 /// How often each word was counted, as lines of CSV say.
-fn counted<'l>(lines: impl IntoIterator<Item = &'l String>) -> BTreeMap<String, u64> {
+fn counted<'l>(lines: impl IntoIterator<Item = &'l str>) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for line in lines {
         let (word, count) = line.rsplit_once(',').unwrap_or_else(|| panic!("{line}"));
@@ -80,7 +81,7 @@ fn counted<'l>(lines: impl IntoIterator<Item = &'l String>) -> BTreeMap<String, 
 /// Checks that what was acknowledged counts once, and what was not once at most.
 #[track_caller]
 fn assert_once(done: &Ended, safe: &[String], unsure: &[String]) {
-    let mut counts = counted(&done.out[..done.out.len() - 1]);
+    let mut counts = counted(done.out[..done.out.len() - 1].iter().map(String::as_str));
     let missing: Vec<_> = safe.iter().filter(|word| counts.remove(*word) != Some(1)).collect();
     let shown = &missing[..missing.len().min(20)];
     assert!(missing.is_empty(), "{} not once: {shown:?} {}", missing.len(), done.said());
@@ -206,7 +207,7 @@ fn what_was_acknowledged_survives_its_masters() {
     let out = dir.path("out");
     let master =
         |at| saving(dir.master_at(at, 2), "tcp://127.0.0.1:0").files("counts", "csv", &out);
-    let mut running = master(([127, 0, 0, 1], 0).into()).start();
+    let mut running = master(ANY).start();
     let addr = running.listening();
     let mut crew: Vec<_> =
         ["w1", "w2", "w3"].map(|name| Some(dir.worker(name, addr).start())).into_iter().collect();
@@ -225,28 +226,14 @@ fn what_was_acknowledged_survives_its_masters() {
     let sent = clients.map(Sending::stop).concat();
     dir.ask(&["stop"]).code(0);
     let done = running.end().code(0);
-    let mut counts = counted(&results(&out));
+    let published = Published::read(&out);
+    let mut counts = counted(published.lines());
     let missing = sent.iter().filter(|word| counts.remove(*word) != Some(1)).count();
     assert_eq!(missing, 0, "of {} {}", sent.len(), done.said());
     assert!(counts.is_empty(), "nobody sent {counts:?}");
     for worker in crew.into_iter().flatten() {
         worker.end().code(0);
     }
-}
-
-/// The lines of all files of an output.
-fn results(out: &Path) -> Vec<String> {
-    let mut lines = Vec::new();
-    for batch in std::fs::read_dir(out).expect("there are results") {
-        for part in std::fs::read_dir(batch.expect("it can be listed").path()).expect("a batch") {
-            let path = part.expect("it can be listed").path();
-            if path.extension().is_some_and(|end| end == "csv") {
-                let text = std::fs::read_to_string(path).expect("it is text");
-                lines.extend(text.lines().map(str::to_owned));
-            }
-        }
-    }
-    lines
 }
 
 /// What clients have pushed goes with the workers' processes when a job is stopped: when it ends, its saved
@@ -270,7 +257,8 @@ fn a_job_that_is_stopped_goes_on_without_those_who_had_received() {
         master.end().code(0);
         crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
     }
-    let mut counts = counted(&results(&out));
+    let published = Published::read(&out);
+    let mut counts = counted(published.lines());
     let missing = sent.iter().filter(|word| counts.remove(*word) != Some(1)).count();
     assert_eq!(missing, 0, "of {}", sent.len());
     assert!(counts.is_empty(), "nobody sent {counts:?}");
@@ -294,14 +282,8 @@ fn post_until_gone(
     }
 }
 
-fn post(addr: SocketAddr, body: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(addr)?;
-    let len = body.len() + 1;
-    let head = format!("POST /lines HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {len}\r\n");
-    stream.write_all(format!("{head}Connection: close\r\n\r\n{body}\n").as_bytes())?;
-    let mut status = String::new();
-    BufReader::new(stream).read_line(&mut status)?;
-    Ok(status)
+fn post(addr: SocketAddr, word: &str) -> std::io::Result<String> {
+    super::post::post(addr, "/lines", &format!("{word}\n"))
 }
 
 #[test]
@@ -321,7 +303,6 @@ fn what_was_posted_and_answered_survives_its_receivers() {
         let (answered, word) = posting.join().expect("it has posted");
         safe.extend(answered);
         unsure.push(word);
-        master.event_with("recovering", |_| true);
         master.wait("recovery", |job| job.events("recovering").count() >= turn);
     }
     let (_, addr) = receiving(&mut master, 3);

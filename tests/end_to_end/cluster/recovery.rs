@@ -31,7 +31,7 @@ fn a_killed_worker_s_partitions_go_on_elsewhere() {
     let cluster = Cluster::new("page_views");
     let (mut master, mut tap, mut crew) = halted(&cluster, 3, of_views);
     crew[1].signal(Signal::KILL);
-    let news = master.event_with("recovering", |_| true);
+    let news = master.event("recovering");
     assert_eq!(news["workers"], 2, "{news}");
     let status = cluster.status();
     let owned = ["w1", "w2", "w3"].map(|name| partitions(&status, name));
@@ -65,7 +65,7 @@ fn a_new_worker_takes_over_from_a_killed_only_one() {
     let cluster = Cluster::new("page_views");
     let (mut master, mut tap, crew) = halted(&cluster, 1, of_views);
     crew[0].signal(Signal::KILL);
-    master.event_with("left", |_| true);
+    master.event("left");
     let addr = master.listening();
     let next = cluster.worker("w2", addr).start();
     tap.read_all();
@@ -90,7 +90,7 @@ fn windows_and_carried_input_survive_too() {
     let expected = of_words(Job::example("word_count")).run().code(0).out;
     let (mut master, mut tap, crew) = halted(&cluster, 2, of_words);
     crew[0].signal(Signal::KILL);
-    master.event_with("recovering", |_| true);
+    master.event("recovering");
     tap.read_all();
     master.end().code(0);
     assert_same_lines(&tap.lines, &expected);

@@ -11,10 +11,14 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use super::crew::{Cluster, Tap};
-use crate::job::{Job, Running};
+use super::crew::{ANY, Cluster, Tap, all_end};
+use crate::job::{Ended, Job, Running};
+use crate::published::{assert_same_trees, tree};
 
 pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500";
+
+/// So many lines of [`of_words`] are several batches: states that were saved after some of them count.
+pub(super) const SOME: usize = 60_000;
 
 /// `word_count` with one output in files below `dir`, and one that has to be read.
 pub(super) fn of_words(job: Job, dir: &Path) -> Job {
@@ -22,34 +26,13 @@ pub(super) fn of_words(job: Job, dir: &Path) -> Job {
     job.files("counts", "csv", dir)
 }
 
-/// All files below a directory, by their names.
-pub(super) fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![dir.to_owned()];
-    while let Some(at) = open.pop() {
-        for entry in fs::read_dir(&at).expect("it is a directory") {
-            let path = entry.expect("it can be listed").path();
-            if path.is_dir() {
-                open.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(dir).expect("it is below").display().to_string();
-            found.insert(name, fs::read(&path).expect("it can be read"));
-        }
-    }
-    found
-}
-
 /// Checks the files that a cluster has written against those of one process.
 #[track_caller]
 pub(super) fn assert_as_without_faults(cluster: &Cluster) {
     let expected = cluster.path("expected");
     of_words(Job::example("word_count"), &expected).run().code(0);
-    let (found, expected) = (files(&cluster.path("out")), files(&expected));
-    assert!(expected.len() > 100, "{}", expected.len());
-    let differs = expected.iter().find(|(name, bytes)| found.get(*name) != Some(bytes));
-    assert!(differs.is_none(), "{:?} differs", differs.map(|(name, _)| name));
-    assert_eq!(found.len(), expected.len());
+    assert!(tree(&expected).len() > 100, "the test says something");
+    assert_same_trees(&expected, &cluster.path("out"));
 }
 
 /// A master of `word_count` that saves its state.
@@ -68,12 +51,35 @@ pub(super) struct Halted {
 
 /// A job of two workers that has come to a halt.
 pub(super) fn halted(cluster: &Cluster) -> Halted {
-    let mut master = master(cluster, ([127, 0, 0, 1], 0).into()).unread().start();
+    let mut master = master(cluster, ANY).unread().start();
     let mut tap = Tap::on(&mut master);
     let at = master.listening();
-    let crew = ["w1", "w2"].map(|name| cluster.worker(name, at).start()).into_iter().collect();
-    tap.read(2000);
+    let crew = cluster.crew(&["w1", "w2"], at);
+    tap.read(SOME);
     Halted { master, tap, at, crew }
+}
+
+impl Halted {
+    /// Kills all of its processes; where its master was.
+    pub(super) fn kill(self) -> SocketAddr {
+        let Self { master, tap, at, crew } = self;
+        kill(master);
+        crew.into_iter().for_each(kill);
+        // Only now: a job whose output nobody can read any more would have ended.
+        drop(tap);
+        at
+    }
+}
+
+/// Starts a master that goes on with a job, and workers of these names: it comes to its end as without faults.
+#[track_caller]
+fn goes_on(cluster: &Cluster, at: SocketAddr, workers: &[&str]) -> Ended {
+    let next = master(cluster, at).start();
+    let crew = cluster.crew(workers, at);
+    let done = next.end().code(0);
+    all_end(crew);
+    assert_as_without_faults(cluster);
+    done
 }
 
 /// Kills a process and waits for its end.
@@ -104,21 +110,15 @@ fn a_killed_master_goes_on_where_it_was_with_the_same_workers() {
     let mut third = master(&cluster, at).start();
     assert_eq!(third.event("resumed")["term"], 3);
     third.end().code(0);
-    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(crew);
     assert_as_without_faults(&cluster);
 }
 
 #[test]
 fn everything_is_killed_and_started_again() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
-    kill(first);
-    crew.into_iter().for_each(kill);
-    let second = master(&cluster, at).start();
-    let crew = ["w1", "w3"].map(|name| cluster.worker(name, at).start());
-    second.end().code(0);
-    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
-    assert_as_without_faults(&cluster);
+    let at = halted(&cluster).kill();
+    goes_on(&cluster, at, &["w1", "w3"]);
 }
 
 #[test]
@@ -127,18 +127,13 @@ fn a_worker_is_killed_while_its_master_starts_again() {
     let Halted { master: first, tap: _tap, at, mut crew } = halted(&cluster);
     kill(first);
     kill(crew.remove(0));
-    let second = master(&cluster, at).start();
-    let other = cluster.worker("w1", at).start();
-    second.end().code(0);
-    other.end().code(0);
-    crew.remove(0).end().code(0);
-    assert_as_without_faults(&cluster);
+    goes_on(&cluster, at, &["w1"]);
+    all_end(crew);
 }
 
 /// A master that waits for another one to go.
 fn standby(cluster: &Cluster, first: SocketAddr) -> Running {
-    let standby = of_words(cluster.master(2).args(["--checkpoint", "50ms"]), &cluster.path("out"));
-    let mut standby = standby.args(["--standby"]).start();
+    let mut standby = master(cluster, ANY).args(["--standby"]).start();
     let follows = standby.event("follows");
     assert_eq!(follows["master"], first.to_string(), "{follows}");
     standby
@@ -147,15 +142,14 @@ fn standby(cluster: &Cluster, first: SocketAddr) -> Running {
 #[test]
 fn a_standby_takes_over_from_a_killed_master() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
-    let mut standby = standby(&cluster, at);
-    kill(first);
-    crew.into_iter().for_each(kill);
+    let job = halted(&cluster);
+    let mut standby = standby(&cluster, job.at);
+    job.kill();
     standby.event("takes_over");
     let at = standby.listening();
-    let crew = ["w1", "w2"].map(|name| cluster.worker(name, at).start());
+    let crew = cluster.crew(&["w1", "w2"], at);
     standby.end().code(0);
-    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(crew);
     assert_as_without_faults(&cluster);
 }
 
@@ -167,14 +161,14 @@ fn a_master_that_was_frozen_is_fenced_by_the_one_that_took_over() {
     first.signal(Signal::STOP);
     standby.event("takes_over");
     let next = standby.listening();
-    let others = ["w3", "w4"].map(|name| cluster.worker(name, next).start());
+    let others = cluster.crew(&["w3", "w4"], next);
     standby.event("recovering");
     // It wakes up with committed batches to publish, and with workers of its own.
     first.signal(Signal::CONT);
     tap.read_all();
     first.end().code(1).says(&["another master has taken over", "nothing is lost"]);
     standby.end().code(0);
-    others.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(others);
     drop(crew);
     assert_as_without_faults(&cluster);
 }
@@ -183,25 +177,44 @@ fn a_master_that_was_frozen_is_fenced_by_the_one_that_took_over() {
 fn of_two_masters_at_once_the_later_one_has_the_job() {
     let cluster = Cluster::new("word_count");
     let Halted { master: first, mut tap, crew, .. } = halted(&cluster);
-    let mut second = master(&cluster, ([127, 0, 0, 1], 0).into()).start();
+    let mut second = master(&cluster, ANY).start();
     let at = second.listening();
-    let others = ["w3", "w4"].map(|name| cluster.worker(name, at).start());
+    let others = cluster.crew(&["w3", "w4"], at);
     tap.read_all();
     first.end().code(1).says(&["another master has taken over"]);
     second.end().code(0);
-    others.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(others);
     drop(crew);
     assert_as_without_faults(&cluster);
 }
 
-/// Changes the newest object below a directory of the state that holds something.
+#[test]
+fn a_master_that_cannot_listen_takes_nothing_over() {
+    let cluster = Cluster::new("word_count");
+    let Halted { master: first, mut tap, at, crew } = halted(&cluster);
+    master(&cluster, at).run().code(1).says(&[&at.to_string(), "in use"]);
+    tap.read_all();
+    first.end().code(0);
+    all_end(crew);
+    assert_as_without_faults(&cluster);
+}
+
+/// Changes the newest object below a directory of the state that holds something; of each of the saved states.
 fn damage(cluster: &Cluster, below: &str, how: fn(&mut Vec<u8>)) {
     let dir = cluster.state().join(below);
-    let mut names: Vec<_> = files(&dir).into_iter().filter(|(_, b)| b.len() > 90).collect();
-    names.sort_by_key(|(name, _)| fs::metadata(dir.join(name)).and_then(|m| m.modified()).ok());
-    let (name, mut bytes) = names.pop().expect("there are objects");
-    how(&mut bytes);
-    fs::write(dir.join(name), bytes).expect("it can be written");
+    let mut objects: Vec<_> = tree(&dir).into_iter().filter(|(_, b)| b.len() > 90).collect();
+    objects.sort_by_key(|(name, _)| fs::metadata(dir.join(name)).and_then(|m| m.modified()).ok());
+    // `sN-pN-bN…`: the stage, the partition, and the batch.
+    let state = |name: &Path| {
+        let name = name.to_string_lossy();
+        name.split_once("-b").map(|(state, _)| state.to_owned())
+    };
+    let newest: BTreeMap<_, _> = objects.into_iter().map(|o| (state(&o.0), o)).collect();
+    assert!(!newest.is_empty(), "there are objects");
+    for (name, mut bytes) in newest.into_values() {
+        how(&mut bytes);
+        fs::write(dir.join(name), bytes).expect("it can be written");
+    }
 }
 
 #[test]
@@ -219,41 +232,46 @@ fn damaged_objects_are_noticed_and_older_ones_used() {
         ("journal", Vec::clear),
     ] {
         let cluster = Cluster::new("word_count");
-        let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
-        kill(first);
-        crew.into_iter().for_each(kill);
-        damage(&cluster, below, how);
-        let second = master(&cluster, at).start();
-        let crew = ["w1", "w2"].map(|name| cluster.worker(name, at).start());
-        let done = second.end().code(0);
-        if below == "journal" {
-            done.says(&["\"warning\"", "journal"]);
+        let at = halted(&cluster).kill();
+        if below == "saves" {
+            // A master removes what does not count yet before it listens.
+            let mut next = master(&cluster, at).start();
+            next.listening();
+            kill(next);
         }
-        crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
-        assert_as_without_faults(&cluster);
+        damage(&cluster, below, how);
+        let done = goes_on(&cluster, at, &["w1", "w2"]);
+        done.says(match below {
+            "saves" => &["a saved state cannot be read, an older one is used"],
+            _ => &["\"warning\"", "journal"],
+        });
     }
 }
 
 #[test]
-fn a_journal_of_another_kind_of_job_is_refused() {
+fn options_that_do_not_fit_are_refused_and_nothing_is_taken_over() {
     let cluster = Cluster::new("word_count");
-    let Halted { master: first, tap: _tap, at, crew } = halted(&cluster);
-    kill(first);
-    crew.into_iter().for_each(kill);
-    let other = master(&cluster, at).args(["--partitions", "5"]).run().code(1);
-    other.says(&["has 8 partitions", "--partitions 8", "another --state"]);
+    let job = halted(&cluster);
+    let other = || master(&cluster, ANY).args(["--partitions", "5"]).run().code(1);
+    other().says(&["has 8 partitions", "--partitions 8", "another --state"]);
+    // Whoever has the job goes on, and whoever goes on with it later is told the same.
+    let at = job.kill();
+    other().says(&["has 8 partitions"]);
+    let done = goes_on(&cluster, at, &["w1", "w2"]);
+    let resumed = done.err.iter().find(|line| line.contains("\"resumed\"")).expect("it goes on");
+    assert!(resumed.contains("\"term\":2"), "only the first one has had it: {resumed}");
 }
 
 #[test]
 fn a_job_that_has_come_to_its_end_begins_anew() {
     let cluster = Cluster::new("word_count");
     for _ in 0..2 {
-        let mut first = master(&cluster, ([127, 0, 0, 1], 0).into()).start();
+        let mut first = master(&cluster, ANY).start();
         let at = first.listening();
-        let crew = ["w1", "w2"].map(|name| cluster.worker(name, at).start());
+        let crew = cluster.crew(&["w1", "w2"], at);
         let done = first.end().code(0);
         assert!(!done.err.iter().any(|line| line.contains("\"resumed\"")), "{}", done.said());
-        crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+        all_end(crew);
         assert_as_without_faults(&cluster);
         fs::remove_dir_all(cluster.path("out")).expect("it is there");
         fs::remove_dir_all(cluster.path("expected")).expect("it is there");

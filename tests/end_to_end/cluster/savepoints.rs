@@ -4,60 +4,25 @@
 //! The first job has come to a halt since nobody reads one of its outputs; the other one, in files, is
 //! compared.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
 use serde_json::Value;
 
-use super::crew::{Cluster, Tap};
-use super::restarts::{WORDS, files, of_words};
-use crate::job::{Ended, Job, Running};
+use super::crew::{Cluster, all_end};
+use super::restarts::{Halted, WORDS, halted};
+use crate::job::{Ended, Job};
+use crate::published::{Tree, assert_part_of, tree};
 
 /// `word_count` on the same words, of which only the output in files is wanted.
 fn quiet(job: Job, dir: &Path) -> Job {
     job.source("lines", WORDS).sink("windowed", "none:").files("counts", "csv", dir)
 }
 
-/// A job that has come to a halt in its middle.
-struct Halted {
-    cluster: Cluster,
-    master: Running,
-    tap: Tap,
-    crew: Vec<Running>,
-}
-
-impl Halted {
-    fn new() -> Self {
-        let cluster = Cluster::new("word_count");
-        let job = cluster.master(2).args(["--checkpoint", "50ms"]);
-        let mut master = of_words(job, &cluster.path("out")).unread().start();
-        let mut tap = Tap::on(&mut master);
-        let at = master.listening();
-        let crew = ["w1", "w2"].map(|name| cluster.worker(name, at).start()).into_iter().collect();
-        tap.read(2000);
-        Self { cluster, master, tap, crew }
-    }
-
-    /// What `JOB savepoint --json` says.
-    fn savepoint(&self, name: &[&str]) -> Value {
-        let question: Vec<&str> =
-            ["savepoint", "--json"].into_iter().chain(name.iter().copied()).collect();
-        let done = self.cluster.ask(&question).code(0);
-        serde_json::from_str(&done.out.concat()).expect("it is JSON")
-    }
-
-    /// Kills all of its processes.
-    fn kill(self) -> Cluster {
-        let Self { cluster, master, tap, crew } = self;
-        for process in crew.into_iter().chain([master]) {
-            process.signal(Signal::KILL);
-            process.end();
-        }
-        drop(tap);
-        cluster
-    }
+/// What `JOB savepoint --json` says.
+fn savepoint(cluster: &Cluster, name: &[&str]) -> Value {
+    let done = cluster.ask(&[&["savepoint", "--json"], name].concat()).code(0);
+    serde_json::from_str(&done.out.concat()).expect("it is JSON")
 }
 
 fn dir(savepoint: &Value) -> PathBuf {
@@ -85,13 +50,12 @@ fn assert_together(cluster: &Cluster, one: &str, other: &str) {
     if !expected.is_dir() {
         quiet(Job::example("word_count"), &expected).run().code(0);
     }
-    let expected = files(&expected);
-    let mut found: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let expected = tree(&expected);
+    let mut found = Tree::new();
     for dir in [one, other] {
-        let of_one = files(&cluster.path(dir));
+        let of_one = tree(&cluster.path(dir));
         assert!(!of_one.is_empty() && of_one.len() < expected.len(), "{dir}: {}", of_one.len());
-        let differs = of_one.iter().find(|(name, bytes)| expected.get(*name) != Some(bytes));
-        assert!(differs.is_none(), "{dir}: {:?} differs", differs.map(|(name, _)| name));
+        assert_part_of(&of_one, &expected);
         found.extend(of_one);
     }
     assert_eq!(found.len(), expected.len());
@@ -99,36 +63,33 @@ fn assert_together(cluster: &Cluster, one: &str, other: &str) {
 
 #[test]
 fn another_cluster_goes_on_from_the_middle_of_a_job() {
-    let mut job = Halted::new();
-    let first = job.savepoint(&["first"]);
-    assert_eq!(
-        (&first["name"], dir(&first)),
-        (&"first".into(), job.cluster.state().join("savepoints/first"))
-    );
-    job.cluster
-        .ask(&["savepoint", "first"])
-        .code(1)
-        .says(&["savepoints/first already", "another name"]);
+    let cluster = Cluster::new("word_count");
+    let mut job = halted(&cluster);
+    let first = savepoint(&cluster, &["first"]);
+    let place = cluster.state().join("savepoints/first");
+    assert_eq!((&first["name"], dir(&first)), (&"first".into(), place));
+    let again = cluster.ask(&["savepoint", "first"]).code(1);
+    again.says(&["savepoints/first already", "another name"]);
     job.tap.read(30_000);
-    let second = job.savepoint(&[]);
+    let second = savepoint(&cluster, &[]);
     assert!(number(&second, "cut") > number(&first, "cut"), "{first} {second}");
     let name = second["name"].as_str().expect("it has one");
     assert!(name.starts_with(&format!("batch-{}", number(&second, "published"))), "{second}");
-    let cluster = job.kill();
+    job.kill();
     let (first, second) = (dir(&first), dir(&second));
-    let before = files(&first);
+    let before = tree(&first);
     for (savepoint, out) in [(&first, "out1"), (&second, "out2"), (&first, "out3")] {
         from(&cluster, savepoint, out).code(0).says(&["\"resumed\""]);
         assert_together(&cluster, "out", out);
     }
-    assert_eq!(files(&first), before, "jobs leave it as it was");
+    assert_eq!(tree(&first), before, "jobs leave it as it was");
 }
 
 #[test]
 fn a_job_does_not_begin_with_a_savepoint_where_there_is_one_or_with_no_savepoint() {
-    let job = Halted::new();
-    let savepoint = dir(&job.savepoint(&["a"]));
-    let cluster = &job.cluster;
+    let cluster = Cluster::new("word_count");
+    let job = halted(&cluster);
+    let savepoint = dir(&savepoint(&cluster, &["a"]));
     let begin = |state: PathBuf, savepoint: &Path, more: &[&str]| {
         let job = quiet(Job::example("word_count"), &cluster.path("other"));
         let job = job.args(["--workers", "3", "--checkpoint", "50ms"]).args(more);
@@ -146,7 +107,7 @@ fn a_job_does_not_begin_with_a_savepoint_where_there_is_one_or_with_no_savepoint
     let parted = begin(other.clone(), &savepoint, &["--partitions", "5"]).code(1);
     parted.says(&["savepoints/a has 8 partitions", "--partitions 8"]);
     cluster.status();
-    for (name, _) in files(&savepoint) {
+    for name in tree(&savepoint).into_keys() {
         let path = savepoint.join(&name);
         let whole = fs::read(&path).expect("it is there");
         let mut flipped = whole.clone();
@@ -186,12 +147,12 @@ fn a_job_with_pushed_streams_has_no_savepoint() {
 
 #[test]
 fn where_a_job_has_come_to_its_end_one_begins_with_a_savepoint_of_it() {
-    let job = Halted::new();
-    job.savepoint(&["a"]);
-    let Halted { cluster, master, mut tap, crew } = job;
+    let cluster = Cluster::new("word_count");
+    let Halted { master, mut tap, crew, .. } = halted(&cluster);
+    savepoint(&cluster, &["a"]);
     tap.read_all();
     master.end().code(0);
-    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(crew);
     cluster.ask(&["savepoint"]).code(1).says(&["no master of `word_count`"]);
     // By its name alone, since it is in the same state.
     let again = quiet(Job::example("word_count"), &cluster.path("again"));
@@ -199,8 +160,7 @@ fn where_a_job_has_come_to_its_end_one_begins_with_a_savepoint_of_it() {
         again.args(["--workers", "3", "--log", "json", "--checkpoint", "50ms", "--from", "a"]);
     let again = again.args(["--state".as_ref(), cluster.state().as_os_str()]).run().code(0);
     again.says(&["\"resumed\""]);
-    let (found, expected) = (files(&cluster.path("again")), files(&cluster.path("out")));
+    let (found, expected) = (tree(&cluster.path("again")), tree(&cluster.path("out")));
     assert!(!found.is_empty() && found.len() < expected.len());
-    let differs = found.iter().find(|(name, bytes)| expected.get(*name) != Some(bytes));
-    assert!(differs.is_none(), "{:?} differs", differs.map(|(name, _)| name));
+    assert_part_of(&found, &expected);
 }

@@ -1,6 +1,6 @@
 //! Thousands of batches leave nothing behind: neither the master nor a worker grows with them.
 
-use super::crew::{Cluster, Tap};
+use super::crew::{Cluster, Tap, all_end};
 use crate::pressure::resident;
 
 /// Batches, each of some words, with state and windows; so many of them before memory is looked at.
@@ -17,7 +17,7 @@ fn processes_do_not_grow_with_the_number_of_batches() {
     let mut master = job.args(["--interval", "1s"]).unread().start();
     let mut tap = Tap::on(&mut master);
     let addr = master.listening();
-    let workers = ["w1", "w2"].map(|name| cluster.worker(name, addr).start());
+    let workers = cluster.crew(&["w1", "w2"], addr);
     let memory = || [&master, &workers[0], &workers[1]].map(|process| resident(process.pid()));
     // All words are in each window.
     tap.read(40 * BEFORE);
@@ -29,5 +29,5 @@ fn processes_do_not_grow_with_the_number_of_batches() {
     }
     tap.read_all();
     master.end().code(0);
-    workers.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(workers);
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod hear;
 mod members;
+mod partings;
 mod receivers;
 mod reopen;
 mod savepoint;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 
 use self::members::Members;
+use self::partings::Parted;
 use self::receivers::Receivers;
 use self::reopen::{Reopened, reopen};
 use self::savepoint::Savepoints;
@@ -39,7 +41,6 @@ use crate::net::trust::{Authority, Grant, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
 use crate::plan::Plan;
 use crate::sched::MasterEvent;
-use crate::sched::master::{Cause, Outcome};
 use crate::sched::message::ToMaster;
 use crate::sink::Sink;
 use crate::source::Source;
@@ -87,6 +88,17 @@ pub(super) fn serve(
     let now = system_time();
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let (sender, events) = unbounded();
+    let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
+    (bind.addr, bind.public) = (options.listen, options.public);
+    bind.bulk_port = options.bulk_port;
+    let delivered = sender.clone();
+    // The engine ends before its endpoint does: nobody is there for what comes after that.
+    let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
+    // Before anything is taken over: where this one cannot listen another master may, and it goes on.
+    let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
+    for warning in endpoint.warnings() {
+        observer.on_warning(&warning.to_string());
+    }
     let opened = match options.checkpoint {
         Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
@@ -101,17 +113,6 @@ pub(super) fn serve(
     };
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
-    let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
-    (bind.addr, bind.public) = (options.listen, options.public);
-    bind.bulk_port = options.bulk_port;
-
-    let delivered = sender.clone();
-    // The engine ends before its endpoint does: nobody is there for what comes after that.
-    let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
-    let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
-    for warning in endpoint.warnings() {
-        observer.on_warning(&warning.to_string());
-    }
     let pid = std::process::id();
     let announced = MasterFile {
         job: plan.job.to_owned(),
@@ -186,15 +187,6 @@ fn open_authority(plan: &Plan, paths: &MasterPaths) -> Result<Authority, Cluster
         authority.token(grant, now)?.write(&path)?;
     }
     Ok(authority)
-}
-
-/// A worker that has lost another one.
-struct Parted {
-    from: WorkerId,
-    to: WorkerId,
-    why: String,
-    /// When it is clear whether one of them is gone.
-    judged: Instant,
 }
 
 struct Driver<'e> {
@@ -287,27 +279,6 @@ impl Driver<'_> {
                 self.send(peer, &MasterNote::Alive);
             }
         }
-    }
-
-    /// Two workers had lost each other. If by now one of them is gone the core knows what to do; if both
-    /// are still there, what was on its way between them is lost, and nobody will send it again: one of them
-    /// is given up, where others can go on with what it had.
-    fn judge_parted(&mut self) {
-        let Some(Parted { from, to, why, .. }) = self.parted.pop_front() else { return };
-        if self.members.peer(from).is_none() || self.members.peer(to).is_none() {
-            return;
-        }
-        if self.saves.is_some() {
-            // One whom several have lost is given up before all of those.
-            let lost =
-                |worker| self.parted.iter().filter(|p| p.from == worker || p.to == worker).count();
-            let (out, other) = if lost(to) > lost(from) { (to, from) } else { (from, to) };
-            let why =
-                format!("it and worker `{}` have lost each other: {why}", self.members.name(other));
-            return self.evict(out, why);
-        }
-        let (from, to) = (self.members.name(from), self.members.name(to));
-        self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
     }
 
     /// Every worker that may come again has had time to.
@@ -408,27 +379,6 @@ impl Driver<'_> {
         }
     }
 
-    /// A worker may go as far as its tasks are concerned: it does when all that it has received is part of
-    /// some batch that is over.
-    fn dismiss(&mut self, worker: WorkerId) {
-        if self.receivers.holds(worker) {
-            self.going.insert(worker);
-            return;
-        }
-        self.going.remove(&worker);
-        let Some(peer) = self.members.peer(worker) else { return };
-        self.master.tell(&ClusterNews::Drained { worker: self.members.name(worker) });
-        self.send(peer, &MasterNote::Dismissed);
-        self.members.let_go(worker);
-    }
-
-    fn refuse(&mut self, worker: WorkerId, why: &str) {
-        let name = self.members.name(worker);
-        self.master.warn(&format!("worker `{name}` cannot be drained: {why}"));
-        self.kept.insert(worker);
-        self.tell_note(worker, &MasterNote::Kept { why: why.to_owned() });
-    }
-
     fn slow(&mut self, worker: WorkerId, factor: u32, partitions: u32) {
         let (worker, of) = (self.members.name(worker), self.setup.partitions);
         let times = f64::from(factor) / 1000.0;
@@ -436,18 +386,6 @@ impl Driver<'_> {
             0..=1000 => ClusterNews::FastAgain { worker, partitions, of },
             _ => ClusterNews::Slow { worker, times, partitions, of },
         });
-    }
-
-    fn evict(&mut self, worker: WorkerId, why: String) {
-        let Some(peer) = self.members.peer(worker) else { return };
-        let note = match self.saves {
-            // Others go on with what it had; as a new worker it is as good as any.
-            Some(_) => MasterNote::JoinAgain { why: why.clone() },
-            None => MasterNote::Dismiss { why: why.clone() },
-        };
-        self.send(peer, &note);
-        self.net.close(peer);
-        self.gone(peer, &why);
     }
 
     fn closed(&mut self, peer: PeerId, reason: &CloseReason) {
@@ -472,38 +410,5 @@ impl Driver<'_> {
         }
         self.tell_crew();
         self.assign_receivers();
-    }
-
-    /// Says the name of a worker that the job failed with: the core knows numbers.
-    fn with_name(&self, outcome: Outcome) -> Outcome {
-        match outcome {
-            Outcome::Failed(Cause::Worker { worker, why }) => {
-                let why = format!("worker `{}`: {why}", self.members.name(worker));
-                Outcome::Failed(Cause::Worker { worker, why })
-            }
-            other => other,
-        }
-    }
-
-    /// What workers are told at the end. They wait for another master if one can go on, with what they have
-    /// acknowledged to clients.
-    fn farewell(&self, outcome: &Outcome) -> MasterNote {
-        let why = match outcome {
-            Outcome::Failed(Cause::Fenced { .. }) => {
-                "another master has taken over, or this one cannot write its journal"
-            }
-            Outcome::Failed(_) if self.saves.is_some() && self.receivers.any() => {
-                "the job has failed, and goes on when its master is started again"
-            }
-            _ => return MasterNote::Over,
-        };
-        MasterNote::JoinAgain { why: why.to_owned() }
-    }
-
-    /// The job is over, or is another master's.
-    fn dismiss_all(&mut self, note: &MasterNote) {
-        for peer in self.members.peers() {
-            self.send(peer, note);
-        }
     }
 }

@@ -91,12 +91,6 @@ impl MasterPaths {
         self.state.join("identities").join(format!("{name}.json"))
     }
 
-    /// The directory of saved states. All processes of the cluster must reach it.
-    #[must_use]
-    pub fn saves(&self) -> PathBuf {
-        std::path::absolute(self.state.join("saves")).unwrap_or_else(|_| self.state.join("saves"))
-    }
-
     /// The directory for blocks of a worker of that name.
     #[must_use]
     pub fn spill(&self, name: &str) -> PathBuf {

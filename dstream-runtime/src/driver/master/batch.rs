@@ -97,9 +97,7 @@ impl InFlight {
             |parts| Batch { time: self.time, parts, inputs: inputs.clone(), plan: plan.hash };
         let mut batches = Vec::with_capacity(plan.outputs.len());
         for (index, (row, made)) in plan.outputs.iter().zip(&mut self.outputs).enumerate() {
-            let stage = plan.stage(row.stage);
-            let beats = |every: u32| self.seq.0.is_multiple_of(u64::from(every.max(1)));
-            if !beats(stage.every) || !beats(stage.emits_every) {
+            if !plan.stage(row.stage).emits_in(self.seq) {
                 continue;
             }
             let mut parts = std::mem::take(&mut made.parts);

@@ -3,7 +3,6 @@
 use super::Master;
 use crate::driver::error::{JobError, Place, TaskFailure};
 use crate::driver::report::{Speculations, Summary};
-use crate::id::OperatorId;
 use crate::sched::master::{Cause, Outcome};
 
 pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobError> {
@@ -16,8 +15,7 @@ pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobEr
         }
         Outcome::Failed(Cause::Differs { task }) => {
             let row = master.plan.stage(task.stage);
-            let first = row.operators.first().copied().unwrap_or(OperatorId(u16::MAX));
-            let at = Box::new(Place::operator(master.plan, first));
+            let at = Box::new(Place::stage(master.plan, row));
             Err(JobError::Differs { task, stage: row.name, at })
         }
         Outcome::Failed(Cause::Worker { worker: _, why }) => Err(JobError::Worker { why }),

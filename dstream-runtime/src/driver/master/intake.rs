@@ -4,18 +4,45 @@
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::driver::Event;
+use crate::driver::error::{JobError, Place};
 use crate::driver::worker::task::catch;
 use crate::exec::task::Panic;
 use crate::id::{BatchSeq, SourceId};
+use crate::plan::Plan;
 use crate::source::{Cut, Source, SourceError};
 
-/// Why a source did not answer.
+/// Why a source did not do what it was asked.
 #[derive(Debug, Clone)]
-pub(in crate::driver) enum CutError {
+pub(in crate::driver) enum AskError {
     /// It says so itself.
     Source(SourceError),
     /// It panicked: a bug of the source.
     Panic(Panic),
+}
+
+impl AskError {
+    /// The end of the job, for people.
+    pub(in crate::driver) fn of(self, plan: &'static Plan, source: SourceId) -> JobError {
+        let row = &plan.sources[source.index()];
+        let name = row.name.to_owned();
+        match self {
+            Self::Source(error) => {
+                let at = Box::new(Place::operator(plan, row.operator));
+                JobError::Source { name, at, error }
+            }
+            Self::Panic(panic) => JobError::Broken { what: format!("source `{name}`"), panic },
+        }
+    }
+}
+
+/// Asks a source for something: if it panics, that is its answer.
+pub(in crate::driver) fn asked<T>(
+    question: impl FnOnce() -> Result<T, SourceError>,
+) -> Result<T, AskError> {
+    match catch(question) {
+        Ok(answer) => answer.map_err(AskError::Source),
+        Err(panic) => Err(AskError::Panic(panic)),
+    }
 }
 
 /// What a source's thread is asked. One request is waiting at most, and a stop: the master cuts one
@@ -53,7 +80,7 @@ impl Intake {
         &mut self,
         batch: BatchSeq,
         partitions: usize,
-    ) -> Option<Result<Cut, CutError>> {
+    ) -> Option<Result<Cut, AskError>> {
         match self {
             Self::Here(source) => Some(cut(source.as_mut(), partitions)),
             Self::There(ask) => {
@@ -75,29 +102,22 @@ impl Intake {
     }
 }
 
-fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, CutError> {
-    match catch(|| source.cut(partitions)) {
-        Ok(Ok(mut cut)) => {
-            // More inputs than partitions would have no task: a source that breaks its contract
-            // must not lose records silently.
-            if cut.inputs.len() > partitions {
-                let extra = cut.inputs.split_off(partitions);
-                return Err(CutError::Source(SourceError::Data {
-                    what: extra
-                        .first()
-                        .and_then(|i| i.ranges.first())
-                        .map_or_else(|| "a source".to_owned(), |range| range.split.to_string()),
-                    why: format!(
-                        "was cut into {} inputs for {partitions} partitions, which is a bug of the source",
-                        partitions + extra.len()
-                    ),
-                }));
-            }
-            Ok(cut)
-        }
-        Ok(Err(error)) => Err(CutError::Source(error)),
-        Err(panic) => Err(CutError::Panic(panic)),
+fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, AskError> {
+    let mut cut = asked(|| source.cut(partitions))?;
+    // More inputs than partitions would have no task: a source that breaks its contract must not lose
+    // records silently.
+    if cut.inputs.len() > partitions {
+        let extra = cut.inputs.split_off(partitions);
+        let split = extra.first().and_then(|input| input.ranges.first()).map(|range| &range.split);
+        return Err(AskError::Source(SourceError::Data {
+            what: split.map_or_else(|| "a source".to_owned(), ToString::to_string),
+            why: format!(
+                "was cut into {} inputs for {partitions} partitions, which is a bug of the source",
+                partitions + extra.len()
+            ),
+        }));
     }
+    Ok(cut)
 }
 
 /// A source that panics while it stops has stopped: the cut that follows will say what is wrong.
@@ -122,5 +142,20 @@ fn serve(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_that_panics_has_answered_too() {
+        assert!(matches!(asked(|| Ok(7)), Ok(7)));
+        let (what, why) = ("f".to_owned(), "is gone".to_owned());
+        let gone = asked(|| Err::<(), _>(SourceError::Data { what, why }));
+        assert!(matches!(gone, Err(AskError::Source(error)) if error.to_string() == "f: is gone"));
+        let panicked = asked(|| -> Result<(), _> { panic!("a bug") });
+        assert!(matches!(panicked, Err(AskError::Panic(panic)) if panic.message == "a bug"));
     }
 }

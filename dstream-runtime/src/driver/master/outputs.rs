@@ -7,7 +7,7 @@ use super::publish::{PublishError, Refused};
 use crate::driver::cluster::RefusedStatus;
 use crate::driver::error::{JobError, Place};
 use crate::driver::report::BatchReport;
-use crate::id::{BatchSeq, OperatorId, OutputId};
+use crate::id::{BatchSeq, OutputId};
 use crate::sched::MasterEvent;
 use crate::sink::{Origin, SinkError};
 
@@ -91,22 +91,23 @@ impl Master<'_> {
         self.refusing = Some(Refusing { output, batch, since, tries, why });
     }
 
-    /// The name of a sink's output, and the operator that defines it.
-    fn output(&self, sink: usize) -> (String, OperatorId) {
-        if let Some(row) = self.plan.outputs.get(sink) {
-            return (row.name.to_owned(), row.operator);
+    /// The name of a sink's output, and where the program defines it.
+    fn output(&self, sink: usize) -> (String, Place) {
+        let plan = self.plan;
+        if let Some(row) = plan.outputs.get(sink) {
+            return (row.name.to_owned(), Place::operator(plan, row.operator));
         }
         let source = self.ends.dead_sinks.iter().position(|of| *of == Some(sink));
-        let row = source.and_then(|source| self.plan.sources.get(source));
-        let operator = row.map_or(OperatorId(u16::MAX), |row| row.operator);
-        (format!("{}.dead", row.map_or("", |row| row.name)), operator)
+        match source.and_then(|source| plan.sources.get(source)) {
+            Some(row) => (format!("{}.dead", row.name), Place::operator(plan, row.operator)),
+            None => (format!("sink {sink}"), Place::job(plan)),
+        }
     }
 
     fn not_published(&self, seq: BatchSeq, refused: Refused) -> JobError {
         let Refused { sink, error, tries } = refused;
-        let (name, operator) = self.output(sink);
-        let time = self.timetable.end(seq);
-        let at = Box::new(Place::operator(self.plan, operator));
+        let (name, at) = self.output(sink);
+        let (time, at) = (self.timetable.end(seq), Box::new(at));
         match error {
             PublishError::Sink(SinkError::Conflict { why, origin: Origin::Same, .. }) => {
                 JobError::Determinism { name, at, time, why }

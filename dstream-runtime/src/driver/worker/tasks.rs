@@ -6,7 +6,7 @@ use super::task::{Ran, Work};
 use super::{Leaving, Segment, Worker};
 use crate::exec::task::{Made, TailMade, TaskError};
 use crate::id::{Attempt, Partition, TailId, TaskId};
-use crate::plan::{TailRow, Tasks};
+use crate::plan::TailRow;
 use crate::sched::WorkerEvent;
 use crate::sched::message::{Failure, FailureKind, TaskTally, ToPeer};
 use crate::sched::worker::RunTask;
@@ -15,7 +15,7 @@ use crate::store::KeptBlock;
 
 impl Worker<'_> {
     pub(super) fn reads_source(&self, task: TaskId) -> bool {
-        matches!(self.plan.stage(task.stage).tasks, Tasks::PerRange(_))
+        self.plan.stage(task.stage).source().is_some()
     }
 
     /// Gives a ready task what it reads, and to whoever is to run it.
@@ -121,7 +121,7 @@ impl Worker<'_> {
         if !ids.is_empty() {
             self.store.put(task, kept);
         }
-        if let (Tasks::PerRange(source), true) = (row.tasks, dead.count > 0) {
+        if let (Some(source), true) = (row.source(), dead.count > 0) {
             leaving.dead = Some((source, dead));
         }
         (ids, tally, leaving)

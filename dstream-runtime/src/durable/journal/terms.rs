@@ -6,7 +6,7 @@
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::JournalError;
-use crate::durable::{Durable, Put};
+use crate::durable::{Durable, DurableError};
 
 /// So many masters may be faster than this one before it gives up.
 const TRIES: u32 = 100;
@@ -37,9 +37,7 @@ pub(super) fn take(store: &Durable, above: u64, who: &str) -> Result<u64, Journa
     let text = format!("{who}\n{nonce:032x}\n");
     for _ in 0..TRIES {
         let term = newest(store)?.max(above) + 1;
-        if store.put_if_absent(&name(term), &[text.as_bytes()])? == Put::Created
-            || store.get(&name(term))? == text.as_bytes()
-        {
+        if store.put_own(&name(term), &[text.as_bytes()])? {
             return Ok(term);
         }
     }
@@ -47,10 +45,7 @@ pub(super) fn take(store: &Durable, above: u64, who: &str) -> Result<u64, Journa
 }
 
 /// Whether there is a master behind that of `term`.
-pub(super) fn has_successor(
-    store: &Durable,
-    term: u64,
-) -> Result<bool, crate::durable::DurableError> {
+pub(super) fn has_successor(store: &Durable, term: u64) -> Result<bool, DurableError> {
     store.exists(&name(term + 1))
 }
 

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::object::{self, HEADER, Header, Kind};
+use super::object::{self, Header, Kind};
 use super::terms;
-use crate::durable::{Durable, DurableError, Put};
+use crate::durable::{Durable, DurableError};
 
 /// Entries of one object, in bytes; an entry that alone is larger is an object of its own.
 const OBJECT_MAX: usize = 8 << 20;
@@ -308,17 +308,9 @@ impl Thread {
         let Position { plan, term, next: seq, base, .. } = self.at;
         let head = Header { kind, plan, term, seq, base }.seal(body);
         let (name, store) = (object::name(seq), self.store.clone());
-        let ours = self.patiently(|| match store.put_if_absent(&name, &[&head, body])? {
-            Put::Created => Ok(true),
-            // Ours, if an attempt before this one came through and that was not said. What is there is
-            // durable only now that the store says that it exists.
-            Put::Exists => match store.get(&name) {
-                Ok(found) => Ok(found.split_at_checked(HEADER) == Some((&head, body))),
-                // Put by another master and removed again by a newer one.
-                Err(DurableError::NotFound { .. }) => Ok(false),
-                Err(error) => Err(error),
-            },
-        })?;
+        // What an attempt has put that came through and was not said is durable only now that the store says
+        // that it exists.
+        let ours = self.patiently(|| store.put_own(&name, &[&head, body]))?;
         // What was put counts only if nobody had taken over when it was there.
         if self.patiently(|| terms::has_successor(&store, term))? {
             return Err(End::Fenced(terms::by(&store, term + 1)));

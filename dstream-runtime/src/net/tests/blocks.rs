@@ -175,7 +175,7 @@ fn blocks_pushed_together_arrive_in_order() {
     let world = World::new();
     let (one, two, to_two) = workers(&world);
     // Small ones, which travel together, between large ones, which do not.
-    let sizes = [10, 9000, 100, 1 << 20, 5, 5, 5, 3 << 20, 20_000];
+    let sizes = [10, 9000, 100, 1 << 20, 5, 5, 5, 3 << 20, 9 << 20, 20_000, 5 << 20, 6];
     let blocks: Vec<_> = (0..).zip(sizes).map(|(n, len)| (header(n), block(len, 7))).collect();
     let transfer = one.net().push_blocks(to_two, &blocks).unwrap();
     for (header, block) in &blocks {

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::guards::{Guard, guard, left_out};
-use crate::id::Partition;
-use crate::sched::message::{PlacementRow, Recover, Resumed, TaskInput};
+use crate::id::{Partition, StageId};
+use crate::sched::message::{PlacementRow, Recover, Resumed, Saved, TaskInput};
 use crate::source::receive::taker_of;
 
 /// No more batches than this wait for saved states.
@@ -114,7 +114,7 @@ impl MasterCore {
         batch: BatchSeq,
         running: &Running,
         mine: &BTreeSet<Partition>,
-    ) -> Vec<(crate::id::StageId, Partition)> {
+    ) -> Vec<(StageId, Partition)> {
         let stages = self.shape.plan.stages.iter();
         let open = stages.flat_map(|row| {
             let open = self.open_tasks(batch, row, running).filter(|p| mine.contains(p));
@@ -123,13 +123,13 @@ impl MasterCore {
         open.collect()
     }
 
-    fn bases(&self, mine: &BTreeSet<Partition>) -> Vec<crate::sched::message::Saved> {
+    fn bases(&self, mine: &BTreeSet<Partition>) -> Vec<Saved> {
         let Some(checkpoints) = &self.checkpoints else { return Vec::new() };
         mine.iter().flat_map(|p| checkpoints.of_partition(*p)).cloned().collect()
     }
 
     /// A state was saved.
-    pub(super) fn saved(&mut self, worker: WorkerId, saved: crate::sched::message::Saved) -> bool {
+    pub(super) fn saved(&mut self, worker: WorkerId, saved: Saved) -> bool {
         let is_owner = self.saves(saved.after, saved.partition) == Some(worker);
         if !guard(Guard::SavedByOwner, is_owner) {
             return false;
@@ -165,7 +165,7 @@ impl MasterCore {
         &mut self,
         now_ms: u64,
         worker: WorkerId,
-        state: (crate::id::StageId, Partition),
+        state: (StageId, Partition),
         after: BatchSeq,
     ) {
         if self.saves(after, state.1) == Some(worker)

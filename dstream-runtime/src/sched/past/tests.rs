@@ -65,6 +65,17 @@ fn the_next_master_knows_where_the_one_before_was() {
     let committed: Vec<_> = past.batches().map(|(_, batch)| batch.committed).collect();
     assert_eq!(committed, [true, false]);
     assert!(!past.is_fresh() && Past::default().is_fresh());
+    assert!(past.is_under_way() && !Past::default().is_under_way());
+    assert_eq!((past.unpublished(), Past::default().unpublished()), (1, 0));
+}
+
+#[test]
+fn a_job_is_under_way_until_its_end() {
+    let all = [start(1), cut(3), published(3), JournalEntry::Finished, start(1), cut(3)];
+    let ways: Vec<_> = (0..=all.len()).map(|n| past(&all[..n]).is_under_way()).collect();
+    assert_eq!(ways, [false, true, true, true, false, true, true]);
+    let unpublished: Vec<_> = (0..=all.len()).map(|n| past(&all[..n]).unpublished()).collect();
+    assert_eq!(unpublished, [0, 0, 1, 0, 0, 0, 1]);
 }
 
 #[test]
@@ -135,6 +146,31 @@ fn a_damaged_base_gives_way_to_the_one_before_once() {
     assert_eq!(first.fall_back(WORDS, Partition(0)), Ok(()));
     assert_eq!((objects(&first), first.oldest()), (vec![], BatchSeq(3)), "all from the beginning");
     assert!(first.fall_back(WORDS, Partition(0)).is_err());
+}
+
+#[test]
+fn all_that_is_damaged_gives_way_and_nothing_is_read_twice() {
+    let mut entries = vec![start(3)];
+    entries.extend((3..9).flat_map(|batch| [cut(batch), published(batch)]));
+    entries.extend([saved(0, 4), saved(0, 6), saved(1, 5), saved(2, 3), saved(2, 7)]);
+    let fall_back = |damaged: &[&str]| {
+        let (mut past, mut read) = (past(&entries), Vec::new());
+        let wrong = past.fall_back_where(|saved| {
+            read.push(saved.object.clone());
+            let name = saved.object.as_str();
+            damaged.contains(&name).then(|| name.to_owned())
+        });
+        let counts: Vec<_> = past.saved_states().map(|saved| saved.object.clone()).collect();
+        (wrong, counts, read.len())
+    };
+    let all = ["0/6", "1/5", "2/7"].map(str::to_owned).to_vec();
+    assert_eq!(fall_back(&[]), (Ok(vec![]), all, 3));
+    let (wrong, counts, read) = fall_back(&["0/6", "1/5"]);
+    assert_eq!(wrong, Ok(vec!["0/6".to_owned(), "1/5".to_owned()]));
+    assert_eq!((counts, read), (vec!["0/4".to_owned(), "2/7".to_owned()], 4));
+    let (wrong, ..) = fall_back(&["2/7", "2/3"]);
+    let nothing = NothingBefore { stage: WORDS, partition: Partition(2) };
+    assert_eq!(wrong, Err(("2/3".to_owned(), nothing)));
 }
 
 #[test]

@@ -111,11 +111,9 @@ impl WorkerCore {
             }));
         }
         let task = TaskId { batch, stage, partition };
-        let emits = batch.0.is_multiple_of(u64::from(row.emits_every.max(1)));
-        let ranges = match row.tasks {
-            Tasks::PerRange(source) => table.ranges(source, partition),
-            Tasks::PerPartition | Tasks::One => Vec::new(),
-        };
+        let emits = row.emits_in(batch);
+        let ranges = row.source().map(|source| table.ranges(source, partition));
+        let ranges = ranges.unwrap_or_default();
         let run = RunTask { task, attempt, time, emits, inputs, ranges };
         self.actions.push_back(WorkerAction::Run(run));
     }

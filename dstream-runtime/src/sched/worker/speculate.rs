@@ -24,7 +24,7 @@ impl WorkerCore {
             return;
         }
         self.second.insert(task, (attempt, true));
-        let emits = task.batch.0.is_multiple_of(u64::from(row.emits_every.max(1)));
+        let emits = row.emits_in(task.batch);
         let run = RunTask { task, attempt, time, emits, inputs: Vec::new(), ranges };
         self.actions.push_back(WorkerAction::Run(run));
     }

@@ -1,81 +1,13 @@
-//! A state directory on a disk of 20 MB that is full.
+//! A state directory on a small disk that is full.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
 
-use rustix::fs::statvfs;
-
-use super::super::crew::{Cluster, Tap, assert_same_lines};
-use super::super::restarts::{assert_as_without_faults, of_words};
-use crate::job::{Job, Running, binary};
-
-/// A disk of 20 MB, mounted in a namespace of its own, which goes with it.
-struct Disk {
-    /// Holds the namespace, until its standard input ends.
-    holder: Child,
-    at: PathBuf,
-}
-
-impl Disk {
-    fn mount(at: &Path) -> Result<Self, String> {
-        fs::create_dir_all(at).map_err(|error| error.to_string())?;
-        let mount = "mount -t tmpfs -o size=20m,mode=700 disk \"$0\" && echo mounted && exec cat";
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", mount]).arg(at);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let holder = command.spawn().map_err(|error| format!("there is no `unshare`: {error}"))?;
-        let mut disk = Self { holder, at: at.to_owned() };
-        let mut said = [0; 8];
-        let out = disk.holder.stdout.as_mut().map(|out| out.read_exact(&mut said));
-        match out {
-            Some(Ok(())) => Ok(disk),
-            _ => Err("nothing can be mounted in a user namespace".to_owned()),
-        }
-    }
-
-    /// An example that sees the disk.
-    fn example(&self, name: &str) -> Job {
-        let mut command = Command::new("nsenter");
-        command.args(["--user", "--preserve-credentials", "--mount", "--target"]);
-        command.arg(self.holder.id().to_string()).arg(binary(name));
-        Job::of(command)
-    }
-
-    /// A path on the disk, as seen from outside.
-    fn path(&self, name: &str) -> PathBuf {
-        let at = self.at.strip_prefix("/").expect("it is absolute");
-        Path::new("/proc").join(self.holder.id().to_string()).join("root").join(at).join(name)
-    }
-
-    /// Leaves at most `room` bytes of it free.
-    fn fill(&self, room: u64) {
-        let ballast = self.path("ballast");
-        let mut file = File::options().append(true).create(true).open(ballast).expect("it opens");
-        let disk = statvfs(self.path(".")).expect("it is mounted");
-        let mut left = (disk.f_bavail * disk.f_frsize).saturating_sub(room);
-        while left > 0 {
-            let page = left.min(4096);
-            match file.write(&[1; 4096][..page as usize]) {
-                Ok(written @ 1..) => left -= written as u64,
-                _ => break,
-            }
-        }
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.path("ballast")).expect("it is there");
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // It may have ended, and have been waited for.
-        let _ = self.holder.kill();
-        let _ = self.holder.wait();
-    }
-}
+use super::super::crew::{ANY, Cluster, Tap, all_end, assert_same_lines};
+use super::super::restarts::{SOME, assert_as_without_faults, of_words};
+use crate::disk::Disk;
+use crate::job::{Job, Running};
 
 /// A worker that sees the disk.
 fn worker(
@@ -117,8 +49,7 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
     fs::write(&input, (0..15_000).map(view).collect::<String>()).expect("there is room");
     let expected = of_long_urls(Job::example("page_views"), &input).run().code(0).out;
 
-    let any = ([127, 0, 0, 1], 0).into();
-    let master = cluster.as_master(disk.example("page_views"), any, 2);
+    let master = cluster.as_master(disk.example("page_views"), ANY, 2);
     let mut master = of_long_urls(master, &input).args(["--checkpoint", "50ms"]).unread().start();
     let mut tap = Tap::on(&mut master);
     let mut crew =
@@ -133,7 +64,7 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
     disk.make_room();
     tap.read_all();
     master.end().code(0);
-    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(crew);
     assert_same_lines(&tap.lines, &expected);
 }
 
@@ -144,16 +75,15 @@ fn a_journal_that_cannot_be_written_ends_the_job_which_goes_on_when_there_is_roo
         Ok(disk) => disk,
         Err(why) => return eprintln!("skipped: {why}"),
     };
-    let start = |port: u16| {
-        let at = ([127, 0, 0, 1], port).into();
+    let start = |at: SocketAddr| {
         let master = cluster.as_master(disk.example("word_count"), at, 2);
         of_words(master.args(["--checkpoint", "50ms"]), &cluster.path("out"))
     };
-    let mut first = start(0).unread().start();
+    let mut first = start(ANY).unread().start();
     let mut tap = Tap::on(&mut first);
-    let port = first.listening().port();
+    let at = first.listening();
     let crew = ["w1", "w2"].map(|name| worker(&cluster, &disk, "word_count", name, &mut first));
-    tap.read(2000);
+    tap.read(SOME);
     disk.fill(0);
     tap.read_all();
     first.end().code(1).says(&[
@@ -163,11 +93,11 @@ fn a_journal_that_cannot_be_written_ends_the_job_which_goes_on_when_there_is_roo
         "start the master again",
     ]);
     // There is no room for another master either.
-    start(port).run().code(1).says(&["No space left on device"]);
+    start(at).run().code(1).says(&["No space left on device"]);
     disk.make_room();
-    let mut second = start(port).start();
+    let mut second = start(at).start();
     assert!(second.event("resumed")["term"].as_u64() > Some(1));
     second.end().code(0);
-    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    all_end(crew);
     assert_as_without_faults(&cluster);
 }

@@ -4,7 +4,7 @@
 
 use rustix::process::Signal;
 
-use super::super::crew::{Cluster, assert_same_lines, of_views, views_expected};
+use super::super::crew::{Cluster, all_end, assert_same_lines, of_views, views_expected};
 use super::super::recovery;
 use super::super::restarts::{Halted, assert_as_without_faults, halted, kill, master};
 
@@ -62,7 +62,7 @@ fn a_master_is_killed_at_each_step_of_a_batch() {
         assert!(resumed["again"].as_u64() > Some(0), "{resumed}, and before: {status}");
         assert!(resumed["first"].as_u64() > oldest(&status)["batch"].as_u64(), "{resumed}");
         second.end().code(0);
-        crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+        all_end(crew);
         assert_as_without_faults(&cluster);
     }
 }

@@ -4,7 +4,9 @@
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::super::crew::{Cluster, Tap, assert_same_lines, of_views, partitions, views_expected};
+use super::super::crew::{
+    Cluster, Tap, all_end, assert_same_lines, of_views, partitions, views_expected,
+};
 use super::super::recovery;
 use super::super::restarts::{Halted, assert_as_without_faults, halted, kill, master};
 use crate::job::Ended;
@@ -42,7 +44,7 @@ fn a_frozen_worker_is_given_up_and_joins_again_when_it_wakes_up() {
     tap.read_all();
     master.end().code(0);
     assert_same_lines(&tap.lines, &views_expected());
-    let ended: Vec<_> = crew.into_iter().map(|worker| worker.end().code(0)).collect();
+    let ended = all_end(crew);
     assert_came_back(&ended[1]);
 }
 
@@ -63,7 +65,7 @@ fn a_worker_wakes_up_in_the_time_of_another_master() {
     tap.read_all();
     second.end().code(0);
     third.end().code(0);
-    let ended: Vec<_> = crew.into_iter().map(|worker| worker.end().code(0)).collect();
+    let ended = all_end(crew);
     assert_came_back(&ended[0]);
     assert_as_without_faults(&cluster);
 }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::members::Named;
-use super::{Driver, HEARTBEAT, Parted};
+use super::partings::Parted;
+use super::{Driver, HEARTBEAT};
 use crate::block::Block;
 use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
 use crate::driver::cluster::{ClusterError, ClusterNews, raw};

@@ -12,10 +12,6 @@ use crate::net::PeerId;
 /// So many of the workers that are gone are remembered by name: what failed with one names it.
 const REMEMBERED: usize = 16;
 
-/// So many workers join a master, as a power of two, and as many masters may follow each other, before
-/// numbers begin again.
-const TERM_BITS: u32 = 16;
-
 /// A worker that has said something so long after another one came by its name is there. More than what it had
 /// said before can be on its way.
 const IS_THERE: Duration = Duration::from_millis(250);
@@ -28,7 +24,7 @@ pub(super) struct Members {
     by_peer: BTreeMap<PeerId, WorkerId>,
     clients: BTreeMap<PeerId, String>,
     gone: VecDeque<(WorkerId, String)>,
-    next: u32,
+    next: WorkerId,
     epoch: Epoch,
     placement: Vec<WorkerId>,
 }
@@ -63,9 +59,9 @@ pub(super) enum Named {
 }
 
 impl Members {
-    /// Of a master of that term: no worker has the number of one of another term.
+    /// Of a master of that term.
     pub(super) fn new(term: u64) -> Self {
-        Self { next: (term as u32) << TERM_BITS, ..Self::default() }
+        Self { next: WorkerId::first_of(term), ..Self::default() }
     }
 
     /// Somebody comes by that name.
@@ -93,8 +89,8 @@ impl Members {
         addr: SocketAddr,
         now: Instant,
     ) -> WorkerId {
-        let worker = WorkerId(self.next);
-        self.next += 1;
+        let worker = self.next;
+        self.next.0 += 1;
         let member = Member {
             peer,
             name,

@@ -1,25 +1,22 @@
 //! Goes on where an earlier master of the same state directory has stopped, if there was one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossbeam_channel::Sender;
 
 use crate::driver::Event;
 use crate::driver::cluster::{ClusterError, ClusterNews, MasterOptions, MasterPaths};
-use crate::driver::error::{JobError, Place};
+use crate::driver::error::JobError;
 use crate::driver::journal::Journal;
-use crate::driver::master::Written;
+use crate::driver::master::{Written, asked, nothing};
 use crate::driver::report::Observer;
 use crate::durable::journal::JournalError;
 use crate::durable::{Durable, Saves, savepoint};
 use crate::exec::job::BuiltJob;
-use crate::id::{BatchSeq, SourceId, StageId};
+use crate::id::{BatchSeq, SourceId, StageId, WorkerId};
 use crate::plan::Plan;
 use crate::sched::Past;
-use crate::source::{Input, Source, SourceError};
-
-/// Workers have numbers of 32 bits, of which the upper half says of which master's time they are.
-const MAX_TERM: u64 = u16::MAX as u64;
+use crate::source::{Input, Source};
 
 /// What is durable of a job, opened.
 pub(super) struct Reopened {
@@ -69,16 +66,15 @@ pub(super) fn reopen(
         options.pushed.iter().flatten().for_each(|source| source.goes_on(next));
     }
     if let Some(past) = journal.past() {
-        fits(past, options, &format!("the job in {url}"))?;
+        // Another one may have begun here since that was looked at.
+        fits(past, options, &of_job(&store))?;
         go_on(plan, past, sources)?;
         inputs = inputs_again(plan, past, sources)?;
-        let (term, first) = (journal.term(), past.next());
-        let again = u64::from(past.published() < past.next());
-        let again = past.next().0.saturating_sub(past.published().0 + again);
+        let (term, first, again) = (journal.term(), past.next(), past.unpublished());
         observer.on_cluster(&ClusterNews::Resumed { term, first, again });
     }
-    let needed = |object: &str| journal.past().is_some_and(|p| p.objects().any(|o| o == object));
-    saves.retain(needed).map_err(ClusterError::from)?;
+    let needed: BTreeSet<&str> = journal.past().into_iter().flat_map(Past::objects).collect();
+    saves.retain(|object| needed.contains(object)).map_err(ClusterError::from)?;
     Ok(Reopened { store, saves, written: Written { journal, inputs } })
 }
 
@@ -92,11 +88,19 @@ fn open(
 ) -> Result<(Journal, Vec<String>), JobError> {
     let plan = job.plan.hash;
     // Before anything is taken over: a master that is there goes on.
-    let from = options.from.as_ref().map(|from| named(store, from, plan, options));
-    let from = from.transpose()?;
+    let there = Journal::look(store, plan).map_err(unreadable)?;
+    let from = match (&options.from, &there) {
+        (Some(_), Some(_)) => return Err(ClusterError::HasJob { state: store.url() }.into()),
+        (Some(from), None) => Some(named(store, from, plan, options)?),
+        (None, Some(past)) => {
+            fits(past, options, &of_job(store))?;
+            None
+        }
+        (None, None) => None,
+    };
     let who = format!("process {} on {}", std::process::id(), options.listen);
     let (mut journal, warnings) = Journal::open(store, plan, &who, events).map_err(unreadable)?;
-    if journal.term() > MAX_TERM {
+    if journal.term() > WorkerId::MAX_TERM {
         return Err(wrong(format!(
             "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
              help: begin the job anew with another --state",
@@ -111,6 +115,11 @@ fn open(
         begin(job, &mut journal, saves, &place, past)?;
     }
     Ok((journal, warnings))
+}
+
+/// What people know a job by.
+fn of_job(store: &Durable) -> String {
+    format!("the job in {}", store.url())
 }
 
 fn wrong(why: String) -> JobError {
@@ -128,9 +137,6 @@ fn named(
     plan: u64,
     options: &MasterOptions,
 ) -> Result<(Durable, Past), JobError> {
-    if Journal::has_job(store, plan).map_err(unreadable)? {
-        return Err(ClusterError::HasJob { state: store.url() }.into());
-    }
     let place = match from.contains('/') {
         true => Durable::existing(from),
         false => savepoint::place(store, from),
@@ -160,44 +166,40 @@ fn begin(
 fn fits(past: &Past, options: &MasterOptions, what: &str) -> Result<(), JobError> {
     let (now, then) = (options.setup.partitions, past.partitions().unwrap_or_default());
     if now != then {
-        return Err(JobError::Journal {
-            why: format!(
-                "{what} has {then} partitions, which is fixed for as long as it lives\n  \
-                 help: start it with --partitions {then}, or begin it anew with another --state"
-            ),
-        });
+        return Err(wrong(format!(
+            "{what} has {then} partitions, which is fixed for as long as it lives\n  \
+             help: start it with --partitions {then}, or begin it anew with another --state"
+        )));
     }
-    let then = past.timetable().map(|timetable| timetable.interval());
-    let then = then.map_or(options.setup.interval_ms, |then| then.as_millis() as u64);
-    if options.setup.interval_ms != then {
-        return Err(JobError::Journal {
-            why: format!(
-                "{what} has batches of {then} ms, and this one {} ms\n  help: start it with \
-                 --interval {then}ms, or begin it anew with another --state",
-                options.setup.interval_ms
-            ),
-        });
+    let now = options.setup.interval_ms;
+    let then = past.timetable().map_or(now, |timetable| timetable.interval().as_millis() as u64);
+    if now != then {
+        return Err(wrong(format!(
+            "{what} has batches of {then} ms, and this one {now} ms\n  help: start it with --interval {then}ms, \
+             or begin it anew with another --state"
+        )));
     }
     Ok(())
 }
 
-/// The inputs of batches that were cut and may have to run again.
+/// The inputs of batches that were cut and have to run again, in whole or in part. Of those that are kept
+/// only in case that a saved state turns out to be damaged, nothing is read: all of them have been checked.
 fn inputs_again(
     plan: &'static Plan,
     past: &Past,
     sources: &[Box<dyn Source>],
 ) -> Result<BTreeMap<BatchSeq, Vec<Vec<Input>>>, JobError> {
-    let nothing = || crate::driver::master::nothing();
+    let oldest = past.oldest();
     let mut again = BTreeMap::new();
-    for (seq, batch) in past.batches() {
+    for (seq, batch) in past.batches().filter(|(seq, _)| *seq >= oldest) {
         let mut of_batch = Vec::with_capacity(sources.len());
         for ((id, source), inputs) in (0..).map(SourceId).zip(sources).zip(&batch.inputs) {
             let input = |ranges: &Vec<_>| match ranges.is_empty() {
                 true => Ok(nothing()),
                 false => source.input(ranges),
             };
-            let inputs: Result<Vec<Input>, SourceError> = inputs.iter().map(input).collect();
-            of_batch.push(inputs.map_err(|error| of_source(plan, id, error))?);
+            let inputs = asked(|| inputs.iter().map(input).collect());
+            of_batch.push(inputs.map_err(|error| error.of(plan, id))?);
         }
         again.insert(seq, of_batch);
     }
@@ -212,19 +214,8 @@ fn go_on(
 ) -> Result<(), JobError> {
     for (id, source) in (0..).map(SourceId).zip(sources) {
         if let Some(position) = past.position(id) {
-            source.resume(position).map_err(|error| of_source(plan, id, error))?;
+            asked(|| source.resume(position)).map_err(|error| error.of(plan, id))?;
         }
     }
     Ok(())
-}
-
-fn of_source(plan: &'static Plan, id: SourceId, error: SourceError) -> JobError {
-    match plan.sources.get(id.index()) {
-        Some(row) => JobError::Source {
-            name: row.name.to_owned(),
-            at: Box::new(Place::operator(plan, row.operator)),
-            error,
-        },
-        None => JobError::Internal(error.to_string()),
-    }
 }

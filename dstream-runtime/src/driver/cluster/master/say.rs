@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::{Driver, GRACE};
 use crate::driver::cluster::ClusterNews;
 use crate::driver::cluster::note::MasterNote;
-use crate::id::{BatchSeq, Partition, SourceId, TaskId, WorkerId};
+use crate::id::{BatchSeq, Epoch, Partition, SourceId, TaskId, WorkerId};
 use crate::net::{PeerId, SendError};
-use crate::plan::{StageRow, Tasks};
+use crate::plan::StageRow;
 use crate::sched::message::ToWorker;
 use crate::wire::{BlockHeader, Cargo, Message};
 
@@ -23,7 +23,7 @@ impl Driver<'_> {
                 }
             }
             ToWorker::Speculate { task, .. } => {
-                if let Tasks::PerRange(source) = self.plan.stage(task.stage).tasks {
+                if let Some(source) = self.plan.stage(task.stage).source() {
                     self.carry(peer, task.batch, source, task.partition);
                 }
             }
@@ -34,19 +34,15 @@ impl Driver<'_> {
                     }
                 }
                 if let Some(row) = recover.rows.last()
-                    && let Some((workers, _)) = self.members.placed(recover.epoch, &row.placement)
+                    && let Some((workers, _)) = self.placed(recover.epoch, &row.placement)
                 {
-                    self.place_receivers(&row.placement);
-                    self.assign_receivers();
                     let (epoch, first) = (recover.epoch, recover.oldest);
                     let moved = recover.lost.len() as u32;
                     self.master.tell(&ClusterNews::Recovering { epoch, first, workers, moved });
                 }
             }
             ToWorker::Place { epoch, placement, first, .. } => {
-                if let Some((workers, moved)) = self.members.placed(*epoch, placement) {
-                    self.place_receivers(placement);
-                    self.assign_receivers();
+                if let Some((workers, moved)) = self.placed(*epoch, placement) {
                     let (epoch, first) = (*epoch, *first);
                     self.master.tell(&ClusterNews::Placed { epoch, first, workers, moved });
                 }
@@ -65,7 +61,7 @@ impl Driver<'_> {
 
     /// Sends what a task reads, if only this process has it.
     fn carry(&mut self, peer: PeerId, batch: BatchSeq, source: SourceId, partition: Partition) {
-        let reads = |row: &&StageRow| row.tasks == Tasks::PerRange(source);
+        let reads = |row: &&StageRow| row.source() == Some(source);
         for row in self.plan.stages.iter().filter(reads) {
             let task = TaskId { batch, stage: row.id, partition };
             let Some(input) = self.master.input(task) else { continue };
@@ -92,12 +88,16 @@ impl Driver<'_> {
         }
     }
 
-    /// A placement holds; from the first on, workers of another master's time have so long to come.
-    fn place_receivers(&mut self, placement: &[WorkerId]) {
+    /// A placement holds; from the first on, workers of another master's time have so long to come. How many
+    /// workers own something and how many partitions have moved, the first time it is heard of.
+    fn placed(&mut self, epoch: Epoch, placement: &[WorkerId]) -> Option<(u32, u32)> {
+        let news = self.members.placed(epoch, placement)?;
         if !self.receivers.is_placed() {
             self.grace = Some(Instant::now() + GRACE);
         }
         self.receivers.placed(placement);
+        self.assign_receivers();
+        Some(news)
     }
 
     /// What has been received can be dropped when it was part of batches that nobody will run again.

@@ -182,13 +182,47 @@ impl Colleagues {
         Some(&known.colleague)
     }
 
-    /// Whether all workers of a placement can be told something.
+    /// Whether all workers of a placement can be told something. One that is gone by now is not waited for:
+    /// what the master says next is who has its partitions.
     pub(super) fn reaches(&self, placement: &[WorkerId]) -> bool {
+        let is_gone = |worker| self.introduced && !self.known.contains_key(&worker);
         let mut last = None;
         placement.iter().all(|worker| {
             // Owners often come in runs.
             let same = last.replace(*worker) == Some(*worker);
-            same || *worker == self.id || self.peer(*worker).is_some()
+            same || *worker == self.id || self.peer(*worker).is_some() || is_gone(*worker)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ME: WorkerId = WorkerId(5);
+
+    fn known(id: u32, link: Link) -> (WorkerId, Known) {
+        let (worker, name) = (WorkerId(id), format!("w{id}"));
+        let addr = ([127, 0, 0, 1], 1).into();
+        (worker, Known { colleague: Colleague { worker, name, addr }, link })
+    }
+
+    #[test]
+    fn a_placement_waits_for_those_that_are_there_and_not_for_those_that_are_gone() {
+        let mut colleagues = Colleagues::new(ME);
+        let placement = [ME, WorkerId(1), WorkerId(1), WorkerId(2), ME].as_slice();
+        assert!(!colleagues.reaches(placement), "nobody has said yet who is there");
+        let up = |id| known(id, Link::Up(PeerId(u64::from(id))));
+        colleagues.introduced = true;
+        colleagues.known = [up(1), known(2, Link::Calling(PeerId(7)))].into();
+        assert!(!colleagues.reaches(placement), "worker 2 is there, and not reached yet");
+        colleagues.known = [up(1), known(2, Link::Down)].into();
+        assert!(!colleagues.reaches(placement));
+        colleagues.known = [up(1), up(2)].into();
+        assert!(colleagues.reaches(placement));
+        colleagues.known = [up(1)].into();
+        assert!(colleagues.reaches(placement), "worker 2 is gone");
+        colleagues.known = [known(1, Link::Down)].into();
+        assert!(!colleagues.reaches(placement));
     }
 }

@@ -146,16 +146,25 @@ impl Driver<'_> {
         self.take_held();
     }
 
+    /// Whether all workers that a message names as owners can be reached.
+    fn can_take(&self, message: &ToWorker) -> bool {
+        match message {
+            ToWorker::Place { placement, .. } => self.colleagues.reaches(placement),
+            ToWorker::Recover(recover) => {
+                recover.rows.iter().all(|row| self.colleagues.reaches(&row.placement))
+            }
+            _ => true,
+        }
+    }
+
     /// Takes in what the master said, up to a placement that names workers which cannot be reached yet.
     pub(super) fn take_held(&mut self) {
         let mut placed = false;
-        while let Some(message) = self.held.pop_front() {
+        while self.held.front().is_some_and(|message| self.can_take(message))
+            && let Some(message) = self.held.pop_front()
+        {
             match &message {
                 ToWorker::Place { placement, epoch, first, .. } => {
-                    if !self.colleagues.reaches(placement) {
-                        self.held.push_front(message);
-                        return;
-                    }
                     placed = true;
                     let mine = placement.iter().filter(|owner| **owner == self.id).count() as u32;
                     self.epoch = *epoch;
@@ -169,10 +178,6 @@ impl Driver<'_> {
                 }
                 ToWorker::Release { oldest, .. } => self.release(*oldest),
                 ToWorker::Recover(recover) => {
-                    if !recover.rows.iter().all(|row| self.colleagues.reaches(&row.placement)) {
-                        self.held.push_front(message);
-                        return;
-                    }
                     placed = true;
                     // What peers say with this number counts from here on.
                     self.epoch = recover.epoch;

@@ -9,7 +9,7 @@ use crate::driver::cluster::arrivals::Arrivals;
 use crate::driver::cluster::{ClusterError, JobSetup};
 use crate::exec::job::BuiltJob;
 use crate::id::{BatchSeq, SourceId, TaskId};
-use crate::plan::{Plan, Tasks};
+use crate::plan::Plan;
 use crate::record::{Format, Schema};
 use crate::sched::worker::RunTask;
 use crate::source::{self, Carried, Input, OpenOptions, Reread, SourceError};
@@ -126,11 +126,8 @@ impl Inputs {
             Some(Load::Unreadable(error)) => return Err(error.clone()),
             Some(Load::Coming) | None => {}
         }
-        let source = match self.plan.stage(run.task.stage).tasks {
-            Tasks::PerRange(source) => self.readers.get(source.index()),
-            Tasks::PerPartition | Tasks::One => None,
-        };
-        match source {
+        let source = self.plan.stage(run.task.stage).source();
+        match source.and_then(|source| self.readers.get(source.index())) {
             Some(Ok(reader)) => reader.input(&run.ranges),
             Some(Err(error)) => Err(error.clone()),
             None => Err(SourceError::Data {

@@ -128,19 +128,14 @@ impl Driver<'_> {
 
     /// A receipt is not pending any more.
     pub(super) fn settle(&mut self, key: Key, settled: Settled) {
-        if let Some(Appended { peer, client, number }) = settled.append {
-            let asks = self.sessions.safe(peer, client, number);
-            self.session_asks(asks);
-        }
         self.tell_dropped(settled.copy.map(|copy| (copy, Numbers::one(key))));
-        self.say_received_all();
+        self.tell_safe(settled.append);
     }
 
     /// Less is waiting to be part of a batch: clients may be told, and send more.
     pub(super) fn tell_clients(&mut self) {
-        while let Some(Appended { peer, client, number }) = self.receipts.tell() {
-            let asks = self.sessions.safe(peer, client, number);
-            self.session_asks(asks);
+        while let Some(append) = self.receipts.tell() {
+            self.is_safe(append);
         }
         self.say_received_all();
     }
@@ -257,15 +252,16 @@ impl Driver<'_> {
         }
     }
 
-    pub(super) fn tell_safe(&mut self, safe: Vec<Appended>) {
-        if safe.is_empty() {
-            return;
-        }
-        for Appended { peer, client, number } in safe {
-            let asks = self.sessions.safe(peer, client, number);
-            self.session_asks(asks);
-        }
+    /// Tells clients what is safe, and the master if that was all there was to wait for.
+    pub(super) fn tell_safe(&mut self, safe: impl IntoIterator<Item = Appended>) {
+        safe.into_iter().for_each(|append| self.is_safe(append));
         self.say_received_all();
+    }
+
+    /// Tells a client of the library that something is safe.
+    fn is_safe(&mut self, Appended { peer, client, number }: Appended) {
+        let asks = self.sessions.safe(peer, client, number);
+        self.session_asks(asks);
     }
 }
 

@@ -10,7 +10,8 @@ const WORLDS: u64 = 6000;
 
 /// The first world in which it is noticed that a check is missing.
 fn noticed(guard: Guard) -> Option<u64> {
-    (0..super::super::seeds(WORLDS)).find(|number| without(guard, || fails(*number, &World::faults(*number))))
+    (0..super::super::seeds(WORLDS))
+        .find(|number| without(guard, || fails(*number, &World::faults(*number))))
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use crate::record::Format;
+use crate::source::texts::{Texts, gzip, texts, write};
 use crate::source::{Cut, OpenOptions, Source, SourceError, open};
 
 fn try_source(path: &Path, options: &str) -> Result<Box<dyn Source>, SourceError> {
@@ -55,12 +56,6 @@ fn batches(source: &mut dyn Source, partitions: usize) -> Vec<Vec<Vec<u8>>> {
     }
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
 fn numbered(lines: usize) -> String {
     (0..lines).map(|i| format!("line number {i} {}\n", "x".repeat(i * 7 % 90))).collect()
 }
@@ -71,23 +66,23 @@ fn whole_lines(bytes: &[u8]) -> bool {
 
 #[derive(Debug, Clone)]
 struct Case {
-    files: Vec<(String, &'static str)>,
+    files: Texts,
     batch: String,
     split: u32,
     partitions: usize,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let text = proptest::collection::vec("[a-z]{0,40}", 0..60)
-        .prop_flat_map(|lines| (Just(lines.join("\n")), any::<bool>()))
-        .prop_map(|(text, ends)| if ends { text + "\n" } else { text });
-    let file = (text, prop_oneof![Just(""), Just(".gz"), Just(".zst")]);
     let batch = prop_oneof![
         (1..500_u32).prop_map(|b| format!("batch={b}")),
         (1..40_u32).prop_map(|n| format!("batch_records={n}"))
     ];
-    (proptest::collection::vec(file, 1..6), batch, 1..300_u32, 1..7_usize)
-        .prop_map(|(files, batch, split, partitions)| Case { files, batch, split, partitions })
+    (texts(60), batch, 1..300_u32, 1..7_usize).prop_map(|(files, batch, split, partitions)| Case {
+        files,
+        batch,
+        split,
+        partitions,
+    })
 }
 
 proptest! {
@@ -96,16 +91,8 @@ proptest! {
     #[test]
     fn batches_together_are_the_files(case in cases()) {
         let dir = tempfile::tempdir().unwrap();
-        let mut expected = Vec::new();
-        for (i, (text, suffix)) in case.files.iter().enumerate() {
-            let bytes = match *suffix {
-                ".gz" => gzip(text.as_bytes()),
-                ".zst" => zstd::encode_all(text.as_bytes(), 1).unwrap(),
-                _ => text.as_bytes().to_vec(),
-            };
-            fs::write(dir.path().join(format!("{i}{suffix}")), bytes).unwrap();
-            expected.extend_from_slice(text.as_bytes());
-        }
+        write(dir.path(), &case.files);
+        let expected: Vec<u8> = case.files.iter().flat_map(|(text, _)| text.bytes()).collect();
         let options = format!("{}&split={}", case.batch, case.split);
         let run = || batches(&mut *source(dir.path(), &options), case.partitions);
         let got = run();

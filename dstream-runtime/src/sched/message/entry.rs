@@ -1,0 +1,57 @@
+//! What a master tells those that come after it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Saved;
+use crate::id::{BatchSeq, Epoch, Partition, StageId};
+use crate::source::{Position, Range};
+
+/// What the master writes down, in order; [`Past`](crate::sched::Past) is what a later master reads out of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JournalEntry {
+    /// A job begins: the first entry of all.
+    Start {
+        /// The zero time.
+        zero_ms: u64,
+        /// The batch interval.
+        interval_ms: u64,
+        /// Number of partitions.
+        partitions: u32,
+        /// The first batch.
+        first: BatchSeq,
+        /// The states, by groups that are saved together.
+        groups: Vec<Vec<(StageId, Partition)>>,
+    },
+    /// The input of a batch.
+    Cut {
+        /// The epoch.
+        epoch: Epoch,
+        /// The batch.
+        batch: BatchSeq,
+        /// Per source, per input: the ranges it consists of.
+        inputs: Vec<Vec<Vec<Range>>>,
+        /// Per source from where the next cut goes on; none of one that was not cut yet, or cannot go on.
+        positions: Vec<Option<Position>>,
+        /// Per source whether it has ended by itself.
+        ended: Vec<bool>,
+    },
+    /// Every task of a batch has run: it will be published.
+    Commit {
+        /// The epoch.
+        epoch: Epoch,
+        /// The batch.
+        batch: BatchSeq,
+    },
+    /// A batch is visible at all outputs. Nobody waits for this: what is published twice is the same.
+    Published {
+        /// The batch.
+        batch: BatchSeq,
+    },
+    /// A group of states was saved, and from here on counts in place of what was saved before.
+    Saved {
+        /// The states.
+        states: Vec<Saved>,
+    },
+    /// All sources have ended by themselves, and all of it is visible: there is nothing to go on with.
+    Finished,
+}
