@@ -27,6 +27,8 @@ const WORKERS: usize = 14;
 pub(super) const LEASE_MS: u64 = 400;
 /// How long workers of another master's time have to come.
 pub(super) const GRACE_MS: u64 = 3000;
+/// Nothing fails by itself after that, where time is simulated.
+const LATE_MS: u64 = 6000;
 
 /// A source that counts, and ends.
 #[derive(Clone)]

@@ -232,7 +232,8 @@ impl Cluster {
                 if self.going.contains(&from) {
                     return mark;
                 }
-                if !self.closed.contains(&from) && self.crew.insert(from) {
+                let is_there = self.processes.contains_key(&from);
+                if is_there && !self.closed.contains(&from) && self.crew.insert(from) {
                     self.opens(from);
                     self.tell_crew();
                 }

@@ -73,6 +73,19 @@ struct Read {
     receipts: Spans,
     /// Who says so to all who hold them when the batch is over; none if it is gone.
     by: Option<WorkerId>,
+    /// Who holds which of them.
+    holders: BTreeMap<WorkerId, Spans>,
+}
+
+impl Read {
+    /// Whether a worker holds something of it that nobody else does.
+    fn needs(&self, worker: WorkerId) -> bool {
+        let mut elsewhere = Spans::default();
+        for (_, held) in self.holders.iter().filter(|(holder, _)| **holder != worker) {
+            elsewhere.join(held);
+        }
+        self.holders.contains_key(&worker) && elsewhere != self.receipts
+    }
 }
 
 /// Receipts that one worker will read.
@@ -162,10 +175,14 @@ impl Book {
 
     /// Another worker has a copy of something.
     pub(super) fn copied(&mut self, taker: WorkerId, number: u64, by: WorkerId) {
-        let taker = self.takers.get_mut(&taker);
+        let of = self.takers.get_mut(&taker);
         // What a batch has taken is read by whoever that batch has found.
-        if let Some(waiting) = taker.and_then(|taker| taker.waiting.get_mut(&number)) {
-            waiting.hold(by);
+        if let Some(waiting) = of.and_then(|taker| taker.waiting.get_mut(&number)) {
+            return waiting.hold(by);
+        }
+        let is_it = |read: &&mut Read| read.taker == taker && read.receipts.contains(number);
+        for read in self.reads.values_mut().flatten().filter(is_it) {
+            read.holders.entry(by).or_default().insert(number);
         }
     }
 
@@ -180,8 +197,9 @@ impl Book {
                 waiting.holders.retain(|holder| *holder != worker);
             }
         }
-        for read in self.reads.values_mut().flatten().filter(|read| read.by == Some(worker)) {
-            read.by = None;
+        for read in self.reads.values_mut().flatten() {
+            read.by = read.by.filter(|by| *by != worker);
+            read.holders.remove(&worker);
         }
         self.complete = false;
     }
@@ -246,6 +264,7 @@ impl Book {
 
     pub(super) fn holds(&self, worker: WorkerId) -> bool {
         self.waiting().any(|waiting| waiting.holders.contains(&worker))
+            || self.reads.values().flatten().any(|read| read.needs(worker))
     }
 
     pub(super) fn waiting_bytes(&self) -> u64 {
@@ -285,7 +304,7 @@ impl Book {
         let owners: Vec<WorkerId> =
             owned.iter().filter(|(_, places)| places[0] < partitions).map(|(w, _)| *w).collect();
         let mut shares: BTreeMap<WorkerId, Share> = BTreeMap::new();
-        let mut read: BTreeMap<(WorkerId, WorkerId), Spans> = BTreeMap::new();
+        let mut read: BTreeMap<(WorkerId, WorkerId), Read> = BTreeMap::new();
         for (worker, taker) in takers {
             let Taker { waiting, last_cut, .. } = taker;
             waiting.retain(|number, waiting| {
@@ -299,17 +318,24 @@ impl Book {
                 let share = shares.entry(*reader).or_default();
                 share.receipts.push((*worker, *number, waiting.bytes));
                 share.bytes += waiting.bytes;
-                read.entry((*reader, *worker)).or_default().insert(*number);
+                let by = Some(*reader);
+                let none = || Read {
+                    taker: *worker,
+                    receipts: Spans::default(),
+                    by,
+                    holders: BTreeMap::new(),
+                };
+                let read = read.entry((*reader, *worker)).or_insert_with(none);
+                read.receipts.insert(*number);
+                for holder in &waiting.holders {
+                    read.holders.entry(*holder).or_default().insert(*number);
+                }
                 *last_cut = *cut;
                 false
             });
         }
         if !read.is_empty() {
-            let read = read.into_iter().map(|((by, taker), receipts)| {
-                let by = Some(by);
-                Read { taker, receipts, by }
-            });
-            reads.insert(*cut, read.collect());
+            reads.insert(*cut, read.into_values().collect());
         }
         shares
     }

@@ -150,7 +150,8 @@ impl PushSource {
         self.book().over(oldest.0)
     }
 
-    /// Whether a worker holds something that no batch has taken.
+    /// Whether a worker holds something that no batch has taken, or that one has which may run again, and
+    /// that nobody else holds.
     #[must_use]
     pub fn holds(&self, worker: WorkerId) -> bool {
         self.book().holds(worker)

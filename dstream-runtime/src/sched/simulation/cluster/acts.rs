@@ -122,7 +122,10 @@ impl Cluster {
             Message::Saved(on, saved, state) => {
                 let Saved { stage, partition, after, .. } = saved;
                 let full = self.network.timed().is_some_and(|t| t.conditions.full > t.now);
-                let event = if full || self.seed.one_in(self.job.bad_storage) {
+                // When no more goes wrong, storage is good.
+                let is_late = self.network.timed().is_some_and(|t| t.now > LATE_MS);
+                let bad = !is_late && self.seed.one_in(self.job.bad_storage);
+                let event = if full || bad {
                     self.refused_saves += 1;
                     WorkerEvent::NotSaved { stage, partition, after }
                 } else {

@@ -103,11 +103,11 @@ impl World {
             }
             others.extend(self.current.nodes[&worker].held());
         }
-        let mut held: Vec<_> = self.hosts[host].node.iter().flat_map(Node::held).collect();
+        let mut held: Vec<_> = self.hosts[host].node.iter().flat_map(Node::promised).collect();
         for cluster in self.old.iter_mut().chain([&mut self.current]) {
             let worker = cluster.worker_on(host);
             let node = worker.and_then(|worker| cluster.nodes.get(&worker));
-            held.extend(node.into_iter().flat_map(Node::held));
+            held.extend(node.into_iter().flat_map(Node::promised));
         }
         held.into_iter().all(|key| others.contains(&key))
     }

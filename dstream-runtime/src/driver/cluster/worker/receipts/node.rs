@@ -75,6 +75,8 @@ pub(crate) struct Node {
     begun: Instant,
     /// As it was said last, in milliseconds.
     now: u64,
+    /// What a client may have been told to be safe: another worker had it, or there was none.
+    promised: BTreeSet<Key>,
     /// Nothing new is to be taken in.
     is_stopped: bool,
     /// It was said that all has been received.
@@ -104,7 +106,21 @@ impl Node {
         let (there, met) = (BTreeSet::new(), BTreeSet::new());
         let (begun, now, asks) = (Instant::now(), 0, Vec::new());
         let (is_stopped, has_said) = (false, false);
-        Self { id, receipts, wanted, there, met, store, begun, now, is_stopped, has_said, asks }
+        let promised = BTreeSet::new();
+        Self {
+            id,
+            receipts,
+            wanted,
+            there,
+            met,
+            store,
+            begun,
+            now,
+            promised,
+            is_stopped,
+            has_said,
+            asks,
+        }
     }
 
     /// What is to be done, in order.
@@ -158,6 +174,9 @@ impl Node {
 
     fn lost(&mut self, worker: WorkerId) {
         let other = self.second();
+        if other.is_none() {
+            self.promised.extend(self.receipts.lines.keys());
+        }
         for key in self.receipts.orphaned(worker, other) {
             match other {
                 Some(other) => self.copy(other, key),
@@ -271,7 +290,10 @@ impl Node {
         trace(|| format!("{}: {number} of {client:?} is {key:?}, copy {copy:?}", self.id));
         match copy {
             Some(copy) => self.copy(copy, key),
-            None => self.report(),
+            None => {
+                self.promised.insert(key);
+                self.report();
+            }
         }
         Some((key.0, key.2))
     }
@@ -288,6 +310,7 @@ impl Node {
                 }
             }
             Peer::Copied(key) if self.there.contains(&by) => {
+                self.promised.insert(key);
                 if self.receipts.is_news(key, by) {
                     let (taker, source, number) = key;
                     self.tell_master(WorkerNote::Copied { taker, source, number, by });
@@ -305,6 +328,7 @@ impl Node {
             Peer::Holding(all) => {
                 let lone = all.into_iter().flat_map(|numbers| self.receipts.lone(numbers));
                 for key in lone.collect::<Vec<_>>() {
+                    self.promised.insert(key);
                     let settled = self.receipts.shared(key, by);
                     self.settle(key, settled);
                 }
@@ -404,6 +428,14 @@ impl Node {
         self.now = now;
         let lost = self.wanted.overdue(self.at(now));
         self.asks.extend(lost.into_iter().map(|(run, why)| Asks::Lost(run, why.to_string())));
+    }
+
+    /// What is held here that must not be lost.
+    pub(crate) fn promised(&self) -> impl Iterator<Item = (WorkerId, u64)> {
+        let mine = |key: &Key| self.receipts.mine.contains_key(key);
+        let keys = self.receipts.lines.keys();
+        let keys = keys.filter(move |key| !mine(key) || self.promised.contains(key));
+        keys.map(|(taker, _, number)| (*taker, *number))
     }
 
     /// What is held here, by who received it and its number.
