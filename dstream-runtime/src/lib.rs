@@ -13,6 +13,7 @@ pub mod exec;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod guards;
 pub mod id;
 pub mod job;
 pub mod net;

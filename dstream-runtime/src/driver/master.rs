@@ -377,6 +377,11 @@ impl<'e> Master<'e> {
         self.handle(event);
     }
 
+    /// See [`MasterCore::spent`].
+    pub(super) fn spent(&self) -> BatchSeq {
+        self.core.spent()
+    }
+
     /// The last batch that was published, and the zero time.
     pub(super) fn position(&self) -> (BatchSeq, u64) {
         (self.last, self.timetable.zero_ms())

@@ -9,10 +9,14 @@
 
 mod checks;
 mod cluster;
+mod held;
+mod job;
 mod losses;
+mod message;
 mod network;
 mod outside;
 mod process;
+mod pushed;
 mod reference;
 mod restarts;
 mod ring;

@@ -108,17 +108,23 @@ pub(crate) fn plan(sources: u16, rows: Vec<Row>) -> &'static Plan {
     }))
 }
 
+/// Reads the first source, for a shuffle.
+pub(crate) fn reading() -> Row {
+    stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Combine)
+}
+
+/// Reads the first tail of a stage over a shuffle.
+pub(crate) fn shuffled(from: u16) -> Row {
+    stage(Tasks::PerPartition).reads(Dependency::Shuffle, &[(from, 0)])
+}
+
 /// source → shuffle → counts with state → gather → output.
 pub(crate) fn word_count() -> &'static Plan {
     plan(
         1,
         vec![
-            stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Combine),
-            stage(Tasks::PerPartition)
-                .reads(Dependency::Shuffle, &[(0, 0)])
-                .state()
-                .tail(TailRow::Output(OutputId(0)))
-                .tail(TailRow::Partial),
+            reading(),
+            shuffled(0).state().tail(TailRow::Output(OutputId(0))).tail(TailRow::Partial),
             stage(Tasks::One)
                 .reads(Dependency::Gather, &[(1, 1)])
                 .tail(TailRow::Output(OutputId(1))),

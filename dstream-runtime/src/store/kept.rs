@@ -33,19 +33,6 @@ impl KeptBlock {
         }
     }
 
-    /// Length of the block, header included, wherever it is.
-    pub(crate) fn byte_len(&self) -> usize {
-        match &self.0 {
-            Held::Free(block) => block.byte_len(),
-            Held::Stored(entry) => match &*entry.place() {
-                Place::Memory(block) => block.byte_len(),
-                Place::File(file) => file.moved.byte_len(),
-            },
-        }
-    }
-}
-
-impl KeptBlock {
     /// Its length in bytes, header included, wherever they are.
     #[must_use]
     pub fn byte_len(&self) -> usize {

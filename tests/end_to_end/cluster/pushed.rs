@@ -33,8 +33,12 @@ fn counting(job: Job, source: &str) -> Job {
 
 /// The same without its output.
 fn saving(job: Job, source: &str) -> Job {
+    saving_every(job, "3s", source)
+}
+
+fn saving_every(job: Job, every: &str, source: &str) -> Job {
     let job = job.source("lines", source).sink("windowed", "none:").args(["--summary", "json"]);
-    job.args(["--checkpoint", "3s"])
+    job.args(["--checkpoint", every])
 }
 
 /// A master and its workers.
@@ -230,6 +234,34 @@ fn what_was_acknowledged_survives_its_masters() {
     for worker in crew.into_iter().flatten() {
         worker.end().code(0);
     }
+}
+
+/// What clients have pushed goes with the workers' processes when a job is stopped: when it ends, its saved
+/// states have everything in them, and it goes on with other processes.
+#[test]
+fn a_job_that_is_stopped_goes_on_without_those_who_had_received() {
+    let dir = Cluster::new("word_count");
+    let out = dir.path("out");
+    let mut sent = Vec::new();
+    for turn in ["a", "b"] {
+        let job = dir.master_at(([127, 0, 0, 1], 0).into(), 2);
+        // Seldom enough that none is due before the end.
+        let job = saving_every(job, "60s", "tcp://127.0.0.1:0");
+        let mut master = job.files("counts", "csv", &out).start();
+        let addr = master.listening();
+        let crew = ["w1", "w2"].map(|name| dir.worker(name, addr).start());
+        let client = Sending::start(&dir, addr, turn);
+        client.wait(1000);
+        sent.extend(client.stop());
+        dir.ask(&["stop"]).code(0);
+        master.end().code(0);
+        crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
+    }
+    let published = Published::read(&out);
+    let mut counts = counted(published.lines());
+    let missing = sent.iter().filter(|word| counts.remove(*word) != Some(1)).count();
+    assert_eq!(missing, 0, "of {}", sent.len());
+    assert!(counts.is_empty(), "nobody sent {counts:?}");
 }
 
 /// Posts words one by one until there is nobody any more: which were answered, and which was not.

@@ -309,6 +309,7 @@ impl Driver<'_> {
                 }
             }
         }
+        self.say_spent();
     }
 
     fn happened(&mut self, event: Event) {

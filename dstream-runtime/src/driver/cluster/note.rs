@@ -13,7 +13,7 @@ use super::JobSetup;
 use super::worker::{Entry, Numbers};
 use crate::driver::worker::Leaving;
 use crate::exec::task::{DeadLetter, DeadLetters};
-use crate::id::{OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
+use crate::id::{BatchSeq, OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sink::Part;
 use crate::source::Carried;
@@ -45,7 +45,8 @@ pub(super) enum MasterNote {
     StopReceiving,
     /// What became of a receipt.
     Registered { source: SourceId, taker: WorkerId, number: u64, how: Result<Registered, Refusal> },
-    /// Nobody will read these receipts of that worker: it is gone, and the batches that have them are over.
+    /// Nobody will read these receipts of that worker: the batches that have them are over, and it, or those
+    /// who have read them, are gone.
     Forget { source: SourceId, taker: WorkerId, receipts: Spans },
     /// The worker wants to go, and cannot as long as there is no other.
     Kept { why: String },
@@ -59,6 +60,8 @@ pub(super) enum MasterNote {
     Alive,
     /// The worker cannot stay, and why.
     Dismiss { why: String },
+    /// Nobody will read again what batches before this one have read of receipts.
+    Spent { before: BatchSeq },
 }
 
 /// A worker, as the others need to know it.

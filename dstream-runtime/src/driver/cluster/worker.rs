@@ -217,7 +217,7 @@ impl Process<'_> {
                 sessions: kept.sessions,
                 receipts: kept.receipts,
                 copies: Arrivals::default(),
-                wanted: Wanted::new(id),
+                wanted: Wanted::default(),
                 met: BTreeSet::new(),
                 moving: Vec::new(),
                 transfers: Transfers::default(),

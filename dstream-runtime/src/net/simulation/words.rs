@@ -122,8 +122,7 @@ pub(super) fn push(
         buffer.bytes_mut().extend_from_slice(&origin.filling(*len));
         (header(roles, number), Block::raw(buffer))
     };
-    let blocks: Vec<_> = (first.number..).zip(lens).map(block).collect();
-    net.push_blocks(peer, &blocks)
+    net.push_blocks(peer, (first.number..).zip(lens).map(block))
 }
 
 /// What a block is, and how long; an error if it is not what was sent.

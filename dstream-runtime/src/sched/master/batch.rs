@@ -10,6 +10,7 @@
 
 use super::journal::{CommitToken, CutToken};
 use crate::bits::Bits;
+use crate::guards::{Guard, guard};
 use crate::id::{BatchSeq, SourceId};
 use crate::source::Range;
 
@@ -98,7 +99,7 @@ impl Running {
 
     /// Counts a task, once.
     pub(super) fn done(&mut self, slot: usize) -> bool {
-        let new = self.left > 0 && self.done.insert(slot);
+        let new = self.left > 0 && guard(Guard::TaskCountsOnce, self.done.insert(slot));
         self.left -= usize::from(new);
         new
     }

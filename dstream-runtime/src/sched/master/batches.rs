@@ -1,6 +1,7 @@
 //! Batches: cut when they are due, begun, committed, published, in order.
 
 use super::*;
+use crate::guards::{Guard, guard};
 
 /// Sources that are drained are asked so often, in milliseconds, however soon they answer.
 const REST_MS: u64 = 20;
@@ -9,7 +10,8 @@ impl MasterCore {
     /// Cuts the next batch, if there is room for it and it is due; if that is all that is missing,
     /// returns when it will be.
     pub(super) fn cut(&mut self, now_ms: u64) -> Option<u64> {
-        let placed = self.members.all_placed() && self.dead.is_empty();
+        let placed = guard(Guard::CutWhenPlaced, self.members.all_placed())
+            && guard(Guard::CutWithHeirs, self.dead.is_empty());
         let ready = self.epochs.newest().is_some() && placed;
         let room = self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize;
         let room = room && !self.is_full();

@@ -152,6 +152,13 @@ impl Checkpoints {
         self.groups.iter().map(Group::durable_after).min()
     }
 
+    /// The last batch after which all lineage begins even if no newest state can be read, if there is any state.
+    pub(super) fn spare(&self) -> Option<BatchSeq> {
+        let spare =
+            |group: &Group| group.bases.front().map_or(BatchSeq(0), |base| Group::after(base));
+        self.groups.iter().map(spare).min()
+    }
+
     /// What the states of a partition are made from.
     pub(super) fn of_partition(&self, partition: Partition) -> impl Iterator<Item = &Saved> {
         let states = self.of.range((StageId(0), Partition(0))..);

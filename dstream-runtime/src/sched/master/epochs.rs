@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::guards::{Guard, guard};
 use crate::id::{BatchSeq, Epoch, Partition, WorkerId};
 use crate::sched::message::TaskInput;
 use crate::source::Range;
@@ -145,7 +146,7 @@ impl Epochs {
         let before = self.rows.len();
         while let Some(next) = self.rows.get(1) {
             let arrived = || next.members.iter().all(|member| settled(*member) >= next.epoch);
-            if next.first > oldest || !arrived() {
+            if next.first > oldest || !guard(Guard::StateCameFirst, arrived()) {
                 break;
             }
             self.rows.pop_front();

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use crate::guards::{Guard, guard};
 use crate::id::{BatchSeq, JournalSeq};
 
 /// The cut of a batch is durable.
@@ -89,7 +90,8 @@ impl Journal {
 
     /// The next entry that is durable now that all up to `seq` are. Call it until there is none.
     pub(super) fn synced(&mut self, seq: JournalSeq) -> Option<Durable> {
-        self.waiting.pop_front_if(|(first, _)| *first <= seq).map(|(_, durable)| durable)
+        let is_durable = |first: JournalSeq| guard(Guard::DurableFirst, first <= seq);
+        self.waiting.pop_front_if(|(first, _)| is_durable(*first)).map(|(_, durable)| durable)
     }
 }
 

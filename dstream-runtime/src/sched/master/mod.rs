@@ -46,6 +46,7 @@ use super::attempt::Restarts;
 use super::message::{Failure, JournalEntry, ToMaster, ToWorker};
 use super::placement::{place, place_by_weight};
 use super::shape::Shape;
+use crate::guards::{Guard, left_out};
 use crate::id::{Attempt, BatchSeq, Epoch, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::Plan;
 use crate::source::{Position, Range};
@@ -192,7 +193,8 @@ impl MasterCore {
         let due = self.cut(now_ms);
         let late = self.speculate(now_ms);
         let due = [due, retry, late].into_iter().flatten().min();
-        if self.intake.mode() == Mode::Closed && self.batches.is_empty() {
+        let is_over = self.intake.mode() == Mode::Closed && self.batches.is_empty();
+        if is_over && !self.must_save() {
             self.finished = true;
             let outcome = match self.failed.take() {
                 None => {
@@ -220,6 +222,16 @@ impl MasterCore {
         let given_up = self.failed.as_ref().map_or(self.next, |(seq, _)| *seq);
         let oldest = self.batches.front().map_or(given_up, |batch| batch.seq);
         self.kept.front().map_or(oldest, |(seq, _)| *seq)
+    }
+
+    /// What batches before this one have read is needed by nobody, not even by a master that finds the
+    /// newest saved states damaged.
+    #[must_use]
+    pub fn spent(&self) -> BatchSeq {
+        let spare = self.checkpoints.as_ref().and_then(Checkpoints::spare);
+        let spare = spare.filter(|_| !left_out(Guard::KeptForOlder));
+        let oldest = self.oldest();
+        spare.map_or(oldest, |spare| oldest.min(BatchSeq(spare.0.saturating_add(1))))
     }
 
     fn batch(&mut self, seq: BatchSeq) -> Option<&mut Batch> {

@@ -8,8 +8,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::guards::{Guard, guard, left_out};
 use crate::id::{Partition, StageId};
 use crate::sched::message::{PlacementRow, Recover, Resumed, Saved, TaskInput};
+use crate::source::receive::taker_of;
 
 /// No more batches than this wait for saved states.
 pub(super) const MAX_RETAINED: u64 = 256;
@@ -128,8 +130,8 @@ impl MasterCore {
 
     /// A state was saved.
     pub(super) fn saved(&mut self, worker: WorkerId, saved: Saved) -> bool {
-        let row = self.epochs.of(saved.after);
-        if row.is_none_or(|row| row.owner(saved.partition) != Some(worker)) {
+        let is_owner = self.saves(saved.after, saved.partition) == Some(worker);
+        if !guard(Guard::SavedByOwner, is_owner) {
             return false;
         }
         let complete = self.checkpoints.as_mut().is_some_and(|all| all.saved(saved));
@@ -137,6 +139,25 @@ impl MasterCore {
             self.count();
         }
         complete
+    }
+
+    /// Who has to save the states of a partition as they are after a batch: its owner then, or now, if it is
+    /// the last one.
+    fn saves(&self, after: BatchSeq, partition: Partition) -> Option<WorkerId> {
+        let row = if self.must_save() { self.epochs.newest() } else { self.epochs.of(after) };
+        row?.owner(partition)
+    }
+
+    /// Whether all that is left to do is to save the states: what clients have pushed goes with the processes
+    /// that hold it when the job ends, and one that goes on later could not read it again.
+    pub(super) fn must_save(&self) -> bool {
+        let is_over = self.intake.mode() == Mode::Closed && self.batches.is_empty();
+        let goes_on = self.failed.is_none() && !self.intake.has_ended();
+        let mut ranges = self.kept.iter().flat_map(|(_, inputs)| inputs.iter().flatten().flatten());
+        is_over
+            && goes_on
+            && !left_out(Guard::SavedAtTheEnd)
+            && ranges.any(|range| taker_of(&range.split).is_some())
     }
 
     /// A state could not be saved.
@@ -147,8 +168,7 @@ impl MasterCore {
         state: (StageId, Partition),
         after: BatchSeq,
     ) {
-        let row = self.epochs.of(after);
-        if row.is_some_and(|row| row.owner(state.1) == Some(worker))
+        if self.saves(after, state.1) == Some(worker)
             && let Some(checkpoints) = &mut self.checkpoints
         {
             let obsolete = checkpoints.not_saved(state, after, now_ms.saturating_add(RETRY_MS));
@@ -189,26 +209,27 @@ impl MasterCore {
     /// Has states saved, if it is their turn: after the newest batch that has begun.
     pub(super) fn checkpoint(&mut self, now_ms: u64) -> Option<u64> {
         let after = BatchSeq(self.begun().0 - 1);
-        let full = self.is_full();
+        let (full, last) = (self.is_full(), self.must_save());
         let begins = after > self.checkpointed;
         if self.failed.is_some()
-            || (!begins && !full)
+            || (!begins && !full && !last)
             || !self.dead.is_empty()
             || after < self.config.first
         {
             return None;
         }
-        if self.epochs.newest().is_none_or(|row| row.first > after) {
+        if self.epochs.newest().is_none_or(|row| row.first > after && !last) {
             // States move already; the next batch will be cut.
             return None;
         }
         self.checkpointed = after;
         let waits = self.next.0 - self.oldest().0 > MAX_RETAINED / 2;
-        let urgent = waits || self.epochs.is_moving();
+        let urgent = waits || last || self.epochs.is_moving();
         let checkpoints = self.checkpoints.as_mut()?;
         let states = checkpoints.next(after, urgent, now_ms);
-        let retry = checkpoints.retry_at(now_ms).filter(|_| full);
-        let Some(row) = self.epochs.of(after).filter(|_| !states.is_empty()) else { return retry };
+        let retry = checkpoints.retry_at(now_ms).filter(|_| full || last);
+        let row = if last { self.epochs.newest() } else { self.epochs.of(after) };
+        let Some(row) = row.filter(|_| !states.is_empty()) else { return retry };
         let mut by_owner: BTreeMap<WorkerId, Vec<_>> = BTreeMap::new();
         for state in states {
             if let Some(owner) = row.owner(state.partition) {

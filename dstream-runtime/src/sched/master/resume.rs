@@ -7,6 +7,7 @@
 
 use super::epochs::NOBODY;
 use super::*;
+use crate::guards::{Guard, left_out};
 use crate::time::Timetable;
 
 /// How often states are saved by a master that goes on and was not told how often, in milliseconds.
@@ -60,7 +61,10 @@ impl MasterCore {
         }
         if past.next() > past.first() {
             core.intake = Intake::resume(&core.config.live, past);
-            (core.next, core.shown) = (past.next(), past.published());
+            core.next = past.next();
+            if !left_out(Guard::ShownGoesOn) {
+                core.shown = past.published();
+            }
             core.take_over(past, now_ms)?;
             let placement = vec![NOBODY; core.shape.partitions as usize];
             core.epochs.push(core.oldest(), placement);
@@ -122,7 +126,9 @@ impl MasterCore {
     /// Another master has taken over: from here on this one says and shows nothing more.
     pub(super) fn fenced(&mut self, why: String) {
         self.finished = true;
-        self.actions.clear();
+        if !left_out(Guard::FencedIsSilent) {
+            self.actions.clear();
+        }
         self.actions.push_back(MasterAction::Finish(Outcome::Failed(Cause::Fenced { why })));
     }
 }

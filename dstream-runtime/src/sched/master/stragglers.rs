@@ -9,6 +9,7 @@
 use super::epochs::EpochRow;
 use super::slow::Slow;
 use super::*;
+use crate::guards::{Guard, guard};
 use crate::id::StageId;
 use crate::plan::{StageRow, Tasks};
 use crate::sched::attempt::{first_attempt, is_speculative, speculative};
@@ -114,7 +115,8 @@ impl MasterCore {
         let second = self.stragglers.as_ref().and_then(|all| all.second.get(&task));
         is_speculative(attempt)
             && second.is_some_and(|second| {
-                second.is_open && second.helper == worker && second.attempt == attempt
+                let as_asked = second.helper == worker && second.attempt == attempt;
+                second.is_open && guard(Guard::SecondAsAsked, as_asked)
             })
     }
 
@@ -257,17 +259,12 @@ impl MasterCore {
         // A worker runs the oldest first: what it has to do for younger batches waits for that, and is late
         // if that is.
         let mut judged: BTreeMap<WorkerId, bool> = BTreeMap::new();
-        for batch in &self.batches {
-            let (Phase::Running(running), Some(watch), Some(row)) =
-                (&batch.phase, stragglers.watches.get(&batch.seq), self.epochs.of(batch.seq))
-            else {
-                continue;
-            };
+        for (batch, running, watch, row) in self.watched(stragglers) {
             for stage in &watch.stages {
                 if stage.done == running.tasks[stage.stage.index()] {
                     continue;
                 }
-                for (owner, tasks) in self.open_by_owner(batch.seq, stage, running, row) {
+                for (owner, tasks) in self.open_by_owner(batch, stage, running, row) {
                     let (Some(pace), Some(slots)) = (stage.pace, self.members.slots(owner)) else {
                         judged.entry(owner).or_insert(false);
                         continue;
@@ -292,6 +289,18 @@ impl MasterCore {
             }
         }
         (late, next)
+    }
+
+    /// The batches that run, oldest first, with what is known of each.
+    fn watched<'a>(
+        &'a self,
+        stragglers: &'a Stragglers,
+    ) -> impl Iterator<Item = (BatchSeq, &'a Running, &'a Watch, &'a EpochRow)> {
+        self.batches.iter().filter_map(|batch| {
+            let Phase::Running(running) = &batch.phase else { return None };
+            let watch = stragglers.watches.get(&batch.seq)?;
+            Some((batch.seq, running, watch, self.epochs.of(batch.seq)?))
+        })
     }
 
     /// The tasks of a stage that have not run, by who has to.
@@ -355,15 +364,10 @@ impl MasterCore {
     /// The oldest batch of which each worker has not run all its tasks that read.
     fn oldest_open(&self, stragglers: &Stragglers) -> BTreeMap<WorkerId, BatchSeq> {
         let mut oldest: BTreeMap<WorkerId, BatchSeq> = BTreeMap::new();
-        for batch in &self.batches {
-            let (Phase::Running(running), Some(watch), Some(row)) =
-                (&batch.phase, stragglers.watches.get(&batch.seq), self.epochs.of(batch.seq))
-            else {
-                continue;
-            };
+        for (batch, running, watch, row) in self.watched(stragglers) {
             for stage in &watch.stages {
-                for owner in self.open_by_owner(batch.seq, stage, running, row).into_keys() {
-                    oldest.entry(owner).or_insert(batch.seq);
+                for owner in self.open_by_owner(batch, stage, running, row).into_keys() {
+                    oldest.entry(owner).or_insert(batch);
                 }
             }
         }

@@ -2,6 +2,7 @@
 //! in another epoch than its own.
 
 use super::*;
+use crate::guards::{Guard, guard};
 use crate::sched::attempt::{MAX_ATTEMPTS, first_attempt, is_speculative};
 use crate::sched::message::TaskTally;
 
@@ -9,7 +10,9 @@ impl MasterCore {
     /// Whether a task was this worker's, in that epoch.
     fn is_owner(&self, worker: WorkerId, epoch: Epoch, task: TaskId) -> bool {
         let row = self.epochs.of(task.batch).filter(|row| row.epoch <= epoch);
-        row.is_some_and(|row| row.owner(task.partition) == Some(worker))
+        row.is_some_and(|row| {
+            guard(Guard::ReportOfOwner, row.owner(task.partition) == Some(worker))
+        })
     }
 
     /// Whether a worker's report is the one that counts for its task, so that what left the job with the task
@@ -53,8 +56,8 @@ impl MasterCore {
         if !is_speculative(attempt) && self.failing.get(&task).is_some_and(is_newer) {
             self.failing.remove(&task);
         }
-        let Some(running) = self.running(task.batch).filter(|running| !running.is_done(slot))
-        else {
+        let is_open = |running: &&mut Running| guard(Guard::TaskCountsOnce, !running.is_done(slot));
+        let Some(running) = self.running(task.batch).filter(is_open) else {
             self.also_ran(task, tally.content);
             return self.failed.is_some();
         };

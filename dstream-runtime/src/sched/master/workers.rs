@@ -4,6 +4,7 @@
 //! most; and nothing waits for it but the next cut, for as long as a message takes to everybody and back.
 
 use super::*;
+use crate::guards::{Guard, guard};
 use crate::id::{Partition, StageId};
 
 impl MasterCore {
@@ -117,7 +118,7 @@ impl MasterCore {
     /// Lets those go that were asked to leave and hold nothing any more.
     pub(super) fn dismiss(&mut self, now_ms: u64) {
         for worker in self.members.draining() {
-            if !self.epochs.owns(worker) {
+            if guard(Guard::LeavesEmpty, !self.epochs.owns(worker)) {
                 self.members.remove(worker, "it was drained", now_ms);
                 self.actions.push_back(MasterAction::Dismiss(worker));
             }

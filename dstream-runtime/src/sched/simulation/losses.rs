@@ -3,13 +3,14 @@
 
 use std::sync::OnceLock;
 
-use super::cluster::{Cluster, Job};
+use super::cluster::Cluster;
+use super::job::Job;
 use super::outside::Outside;
 use super::{Seed, rich, seeds};
 use crate::id::*;
-use crate::plan::{Dependency, Plan, TailRow, Tasks};
+use crate::plan::{Plan, TailRow};
 use crate::sched::Past;
-use crate::sched::testplan::{plan, stage, word_count};
+use crate::sched::testplan::{plan, reading, shuffled, word_count};
 
 /// All plans.
 pub(super) fn plans() -> [(&'static str, &'static Plan); 4] {
@@ -51,31 +52,17 @@ fn chain() -> &'static Plan {
     plan(
         1,
         vec![
-            stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Combine),
-            stage(Tasks::PerPartition)
-                .reads(Dependency::Shuffle, &[(0, 0)])
-                .state()
-                .tail(TailRow::Partition),
-            stage(Tasks::PerPartition).reads(Dependency::Shuffle, &[(1, 0)]).tail(TailRow::Combine),
-            stage(Tasks::PerPartition)
-                .reads(Dependency::Shuffle, &[(2, 0)])
-                .state()
-                .tail(TailRow::Output(OutputId(0))),
+            reading(),
+            shuffled(0).state().tail(TailRow::Partition),
+            shuffled(1).tail(TailRow::Combine),
+            shuffled(2).state().tail(TailRow::Output(OutputId(0))),
         ],
     )
 }
 
 /// No state at all.
 fn plain() -> &'static Plan {
-    plan(
-        1,
-        vec![
-            stage(Tasks::PerRange(SourceId(0))).tail(TailRow::Combine),
-            stage(Tasks::PerPartition)
-                .reads(Dependency::Shuffle, &[(0, 0)])
-                .tail(TailRow::Output(OutputId(0))),
-        ],
-    )
+    plan(1, vec![reading(), shuffled(0).tail(TailRow::Output(OutputId(0)))])
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::Seed;
-use super::cluster::Message;
+use super::message::Message;
 use crate::id::WorkerId;
 
 /// Where something happens.
@@ -166,8 +166,9 @@ impl Timed {
             | Message::Alive(to)
             | Message::JoinAgain(to)
             | Message::Answer(to, _)
-            | Message::Crew(to, _) => (master, machine(to)),
-            Message::Left(worker) => (machine(worker), master),
+            | Message::Crew(to, _)
+            | Message::StopReceiving(to) => (master, machine(to)),
+            Message::Left(worker) | Message::ReceivedAll(worker) => (machine(worker), master),
             Message::Unreachable(from, _) => (machine(from), master),
             Message::ToPeer(from, to, ..) | Message::Told(from, to, _) => {
                 (machine(from), machine(to))

@@ -1,13 +1,12 @@
-//! A worker's process in a simulated cluster: what it holds, and what it does for its core. Blocks, states and
-//! saved states have contents, so a task that runs on a wrong one has a wrong result, and is found out.
+//! A worker's process in a simulated cluster, and what it does for its core.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::cluster::{Cluster, Message, has_output};
+use super::cluster::Cluster;
+use super::held::Held;
+use super::message::Message;
 use super::outside::Outside;
-use super::reference::{State, content, result};
 use crate::id::*;
-use crate::sched::attempt::is_speculative;
 use crate::sched::message::*;
 use crate::sched::worker::RunTask;
 use crate::sched::*;
@@ -16,19 +15,15 @@ pub(super) struct Process {
     pub(super) core: WorkerCore,
     /// What the master has told it and has not arrived.
     pub(super) told: VecDeque<ToWorker>,
-    blocks: BTreeMap<BlockId, u64>,
-    /// None while a task uses it.
-    states: BTreeMap<State, Option<u64>>,
+    held: Held,
     /// What states were when they were marked the last times.
-    marks: BTreeMap<State, VecDeque<u64>>,
+    marks: BTreeMap<(StageId, Partition), VecDeque<u64>>,
     /// The master has given it up, and it does not know.
     pub(super) zombie: bool,
     /// Nothing that the master says arrives any more.
     pub(super) deaf: bool,
     /// When it has last heard of its master, where time is simulated.
     pub(super) heard: u64,
-    /// Results that have not been reported.
-    parts: BTreeMap<(TaskId, Attempt), u64>,
 }
 
 impl Process {
@@ -36,20 +31,18 @@ impl Process {
         Self {
             core,
             told: VecDeque::new(),
-            blocks: BTreeMap::new(),
-            states: BTreeMap::new(),
+            held: Held::default(),
             marks: BTreeMap::new(),
             zombie: false,
             deaf: false,
             heard: 0,
-            parts: BTreeMap::new(),
         }
     }
 }
 
 impl Process {
     /// Marks a state. Returns what it was at the last mark but one, if there was one.
-    fn mark(&mut self, key: State, state: u64) -> Option<u64> {
+    fn mark(&mut self, key: (StageId, Partition), state: u64) -> Option<u64> {
         let marks = self.marks.entry(key).or_default();
         marks.push_back(state);
         if marks.len() > 2 { marks.pop_front() } else { None }
@@ -62,7 +55,7 @@ impl Cluster {
         match action {
             WorkerAction::Run(run) => match self.nodes.get_mut(&from) {
                 Some(node) if !run.ranges.is_empty() => {
-                    node.start(run, self.now);
+                    node.start(run);
                     self.see_to_node(from);
                 }
                 _ => self.start(from, &run),
@@ -78,38 +71,23 @@ impl Cluster {
             WorkerAction::Cancel { .. } => {}
             WorkerAction::Report(message) => {
                 let part = match &message {
-                    ToMaster::TaskDone { task, attempt, .. } => {
-                        process.parts.remove(&(*task, *attempt))
-                    }
+                    ToMaster::TaskDone { task, attempt, .. } => process.held.part(*task, *attempt),
                     _ => None,
                 };
                 self.network.push(Message::ToMaster(from, message, part));
             }
             WorkerAction::Tell(to, message) => {
-                let contents = match &message {
-                    ToPeer::Produced { task, blocks, .. } => {
-                        let ids = blocks.iter().map(|(tail, partition)| BlockId {
-                            producer: *task,
-                            tail: *tail,
-                            partition: *partition,
-                        });
-                        ids.map(|id| *process.blocks.get(&id).expect("it sends what it holds"))
-                            .collect()
-                    }
-                    _ => Vec::new(),
-                };
+                let contents = process.held.contents(&message);
                 self.network.push(Message::ToPeer(from, to, message, contents));
             }
             WorkerAction::SendState { to, epoch, stage, partition } => {
-                let state = process.states.remove(&(stage, partition)).unwrap_or(Some(0));
+                let state = process.held.take_state((stage, partition));
                 process.marks.remove(&(stage, partition));
-                let state = state.expect("it is in use");
                 let message = ToPeer::State { epoch, stage, partition };
                 self.network.push(Message::ToPeer(from, to, message, vec![state]));
             }
             WorkerAction::Save { stage, partition, after, continues } => {
-                let state = process.states.get(&(stage, partition)).copied().unwrap_or(Some(0));
-                let state = state.expect("it is in use");
+                let state = process.held.state((stage, partition));
                 self.reference.up_to(after);
                 let expected = self.reference.state(after, (stage, partition));
                 assert_eq!(state, expected, "{stage}, {partition} is saved after {after}");
@@ -129,41 +107,22 @@ impl Cluster {
             }
             WorkerAction::Load { state, recovery } => {
                 let key = (state.stage, state.partition);
-                assert_ne!(process.states.get(&key), Some(&None), "{key:?} is in use");
+                assert!(!process.held.is_in_use(key), "{key:?} is in use");
                 self.network.push(Message::Loaded(from, state, recovery));
             }
             WorkerAction::Discard { stage, partition } => {
                 process.marks.remove(&(stage, partition));
-                assert_ne!(process.states.remove(&(stage, partition)), Some(None), "in use");
+                process.held.discard((stage, partition));
             }
             WorkerAction::Drop { .. } => panic!("everything is kept until its batch is over"),
-            WorkerAction::Forget { oldest } => {
-                process.blocks.retain(|block, _| block.producer.batch >= oldest);
-            }
+            WorkerAction::Forget { oldest } => process.held.forget(oldest),
         }
     }
 
     pub(super) fn start(&mut self, on: WorkerId, run: &RunTask) {
         let Some(process) = self.processes.get_mut(&on) else { return };
-        let (task, row) = (run.task, self.reference.plan.stage(run.task.stage));
-        let mut inputs = Vec::new();
-        for input in &run.inputs {
-            let content = |id: &BlockId| {
-                let content = process.blocks.get(id);
-                (*id, *content.unwrap_or_else(|| panic!("{task} reads {id:?}, which is not here")))
-            };
-            inputs.push(input.iter().map(content).collect());
-        }
-        let state = match row.state {
-            Some(_) => {
-                let state = process.states.entry((task.stage, task.partition)).or_insert(Some(0));
-                state.take().unwrap_or_else(|| panic!("{task} uses a state that is in use"))
-            }
-            None => 0,
-        };
-        let result = result(task, state, &inputs, &run.ranges);
-        self.reference.up_to(task.batch);
-        assert_eq!(self.reference.results.get(&task), Some(&result), "{task} on {on}");
+        let task = run.task;
+        let (state, result) = process.held.begin(on, run, &mut self.reference);
         if self.done.contains(&task) {
             self.again += 1;
             let twice = self.twice.contains(&task);
@@ -174,9 +133,7 @@ impl Cluster {
         }
         if self.seed.one_in(self.failing) {
             // Its state is as before.
-            if row.state.is_some() {
-                process.states.insert((task.stage, task.partition), Some(state));
-            }
+            process.held.leave(task, state, &self.reference);
             let (message, kind) = ("unlucky".into(), FailureKind::Panic);
             let failure = Failure { message, at: None, kind, again: true };
             let failed = WorkerEvent::Failed { task, attempt: run.attempt, failure };
@@ -209,22 +166,12 @@ impl Cluster {
 
     pub(super) fn peer_hears(&mut self, to: WorkerId, message: ToPeer, contents: &[u64]) {
         let Some(process) = self.processes.get_mut(&to) else { return };
-        match &message {
-            ToPeer::Produced { task, blocks, .. } => {
-                for ((tail, partition), content) in blocks.iter().zip(contents) {
-                    let id = BlockId { producer: *task, tail: *tail, partition: *partition };
-                    process.blocks.insert(id, *content);
-                }
-            }
-            ToPeer::State { epoch, stage, partition } => {
-                if process.core.expects_state(*epoch, *stage, *partition) {
-                    process.marks.remove(&(*stage, *partition));
-                    let before = process.states.insert((*stage, *partition), Some(contents[0]));
-                    assert_ne!(before, Some(None), "{stage}, {partition} comes while it is in use");
-                }
-            }
-            ToPeer::Want { .. } => {}
+        if let ToPeer::State { epoch, stage, partition } = &message
+            && process.core.expects_state(*epoch, *stage, *partition)
+        {
+            process.marks.remove(&(*stage, *partition));
         }
+        process.held.take_in(&process.core, &message, contents);
         process.core.handle(WorkerEvent::Peer(message));
     }
 
@@ -257,8 +204,7 @@ impl Cluster {
             let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
             return process.core.handle(event);
         };
-        let before = process.states.insert((stage, partition), Some(state));
-        assert_ne!(before, Some(None), "{stage}, {partition} is loaded while it is in use");
+        process.held.put((stage, partition), state);
         process.marks.remove(&(stage, partition));
         if !saved.objects.is_empty() {
             process.mark((stage, partition), state);
@@ -268,18 +214,7 @@ impl Cluster {
 
     pub(super) fn ran(&mut self, on: WorkerId, task: TaskId, attempt: Attempt, result: u64) {
         let Some(process) = self.processes.get_mut(&on) else { return };
-        let row = self.reference.plan.stage(task.stage);
-        if row.state.is_some() {
-            process.states.insert((task.stage, task.partition), Some(result));
-        }
-        let blocks = self.reference.blocks(task);
-        for (tail, partition) in blocks.iter().copied() {
-            let id = BlockId { producer: task, tail, partition };
-            process.blocks.insert(id, content(id, result));
-        }
-        if has_output(self.reference.plan, task) {
-            process.parts.insert((task, attempt), result);
-        }
+        let blocks = process.held.ran(task, attempt, result, &self.reference);
         let micros = self.seed.below(200_000) as u32;
         let tally = TaskTally { micros, content: result, ..TaskTally::default() };
         process.core.handle(WorkerEvent::Ran { task, attempt, blocks, tally });

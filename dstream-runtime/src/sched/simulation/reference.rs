@@ -61,6 +61,11 @@ pub(super) fn result(
     hash(&numbers)
 }
 
+/// Whether a task makes part of an output.
+pub(super) fn has_output(plan: &Plan, task: TaskId) -> bool {
+    plan.stage(task.stage).tails.iter().any(|tail| matches!(tail, TailRow::Output(_)))
+}
+
 impl Reference {
     pub(super) fn new(plan: &'static Plan, partitions: u32, first: BatchSeq, seed: u64) -> Self {
         let done = BatchSeq(first.0 - 1);

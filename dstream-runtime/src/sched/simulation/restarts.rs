@@ -5,7 +5,8 @@
 //! its sources had, as if there had been one master.
 
 use super::Seed;
-use super::cluster::{Cluster, Job};
+use super::cluster::Cluster;
+use super::job::Job;
 use super::losses::{plans, told};
 use super::outside::Outside;
 use crate::plan::Plan;
@@ -141,7 +142,7 @@ impl World {
             assert!(self.outside.storage.contains_key(object), "{object} is needed and gone");
         }
         let objects: Vec<_> = past.objects().map(str::to_owned).collect();
-        self.outside.storage.retain(|name, _| name.is_empty() || objects.contains(name));
+        self.outside.storage.retain(|name, _| objects.contains(name));
         if fell_back || self.seed.one_in(3) {
             self.outside.write_snapshot(&past);
         }

@@ -7,11 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use super::reference::{Reference, State, content, result};
+use super::held::Held;
+use super::reference::{Reference, has_output};
 use super::world::range;
 use super::{Seed, rich, seeds};
 use crate::id::*;
-use crate::plan::{Plan, TailRow, Tasks};
+use crate::plan::{Plan, Tasks};
 use crate::sched::master::Outcome;
 use crate::sched::message::*;
 use crate::sched::testplan::word_count;
@@ -53,9 +54,7 @@ impl Event {
 
 struct Process {
     core: WorkerCore,
-    blocks: BTreeMap<BlockId, u64>,
-    states: BTreeMap<State, Option<u64>>,
-    parts: BTreeMap<(TaskId, Attempt), u64>,
+    held: Held,
     /// What waits for its turn; the oldest goes first.
     queue: BTreeMap<(TaskId, Attempt), u64>,
     /// With its result, how long it takes, and its number among all runs.
@@ -117,9 +116,7 @@ impl World {
         };
         let process = |id| Process {
             core: WorkerCore::new(id, plan, partitions, 1, Retention::Released),
-            blocks: BTreeMap::new(),
-            states: BTreeMap::new(),
-            parts: BTreeMap::new(),
+            held: Held::default(),
             queue: BTreeMap::new(),
             running: None,
         };
@@ -263,30 +260,17 @@ impl World {
             }
             WorkerAction::Report(message) => {
                 let part = match &message {
-                    ToMaster::TaskDone { task, attempt, .. } => {
-                        process.parts.remove(&(*task, *attempt))
-                    }
+                    ToMaster::TaskDone { task, attempt, .. } => process.held.part(*task, *attempt),
                     _ => None,
                 };
                 self.after(1, Event::ToMaster(from, message, part));
             }
             WorkerAction::Tell(to, message) => {
-                let contents = match &message {
-                    ToPeer::Produced { task, blocks, .. } => {
-                        let id = |(tail, partition): &(TailId, Partition)| BlockId {
-                            producer: *task,
-                            tail: *tail,
-                            partition: *partition,
-                        };
-                        blocks.iter().map(|block| process.blocks[&id(block)]).collect()
-                    }
-                    _ => Vec::new(),
-                };
+                let contents = process.held.contents(&message);
                 self.after(delay, Event::ToPeer(to, message, contents));
             }
             WorkerAction::SendState { to, epoch, stage, partition } => {
-                let state = process.states.remove(&(stage, partition)).unwrap_or(Some(0));
-                let state = state.expect("it is in use");
+                let state = process.held.take_state((stage, partition));
                 let message = ToPeer::State { epoch, stage, partition };
                 self.after(delay, Event::ToPeer(to, message, vec![state]));
             }
@@ -294,36 +278,16 @@ impl World {
                 let saved = Saved { stage, partition, after, objects: vec!["saved".to_owned()] };
                 self.after(20, Event::Saved(from, saved));
             }
-            WorkerAction::Discard { stage, partition } => {
-                process.states.remove(&(stage, partition));
-            }
-            WorkerAction::Forget { oldest } => {
-                process.blocks.retain(|block, _| block.producer.batch >= oldest);
-            }
+            WorkerAction::Discard { stage, partition } => process.held.discard((stage, partition)),
+            WorkerAction::Forget { oldest } => process.held.forget(oldest),
             WorkerAction::Load { .. } | WorkerAction::Drop { .. } => panic!("nobody is lost"),
         }
     }
 
     fn start(&mut self, on: WorkerId, run: &RunTask) {
         let Some(process) = self.processes.get_mut(&on) else { return };
-        let (task, row) = (run.task, self.reference.plan.stage(run.task.stage));
-        let content = |id: &BlockId| {
-            let content = process.blocks.get(id);
-            (*id, *content.unwrap_or_else(|| panic!("{task} reads {id:?}, which is not here")))
-        };
-        let inputs: Vec<Vec<_>> =
-            run.inputs.iter().map(|input| input.iter().map(content).collect()).collect();
-        let state = match row.state {
-            Some(_) => {
-                let state = process.states.entry((task.stage, task.partition)).or_insert(Some(0));
-                state.take().unwrap_or_else(|| panic!("{task} uses a state that is in use"))
-            }
-            None => 0,
-        };
-        let result = result(task, state, &inputs, &run.ranges);
-        self.reference.up_to(task.batch);
-        assert_eq!(self.reference.results.get(&task), Some(&result), "{task} on {on}");
-        process.queue.insert((task, run.attempt), result);
+        let (_, result) = process.held.begin(on, run, &mut self.reference);
+        process.queue.insert((run.task, run.attempt), result);
     }
 
     fn deliver(&mut self, event: Event) {
@@ -369,20 +333,7 @@ impl World {
 
     fn peer_hears(&mut self, to: WorkerId, message: ToPeer, contents: &[u64]) {
         let Some(process) = self.processes.get_mut(&to) else { return };
-        match &message {
-            ToPeer::Produced { task, blocks, .. } => {
-                for ((tail, partition), content) in blocks.iter().zip(contents) {
-                    let id = BlockId { producer: *task, tail: *tail, partition: *partition };
-                    process.blocks.insert(id, *content);
-                }
-            }
-            ToPeer::State { epoch, stage, partition } => {
-                if process.core.expects_state(*epoch, *stage, *partition) {
-                    process.states.insert((*stage, *partition), Some(contents[0]));
-                }
-            }
-            ToPeer::Want { .. } => {}
-        }
+        process.held.take_in(&process.core, &message, contents);
         process.core.handle(WorkerEvent::Peer(message));
     }
 
@@ -390,17 +341,7 @@ impl World {
         let Some(process) = self.processes.get_mut(&on) else { return };
         let run = process.running.take_if(|(.., of)| *of == number);
         let Some((task, attempt, result, took, _)) = run else { return };
-        if self.reference.plan.stage(task.stage).state.is_some() {
-            process.states.insert((task.stage, task.partition), Some(result));
-        }
-        let blocks = self.reference.blocks(task);
-        for (tail, partition) in blocks.iter().copied() {
-            let id = BlockId { producer: task, tail, partition };
-            process.blocks.insert(id, content(id, result));
-        }
-        if has_output(self.reference.plan, task) {
-            process.parts.insert((task, attempt), result);
-        }
+        let blocks = process.held.ran(task, attempt, result, &self.reference);
         let lie = if self.liar == Some(task) { u64::from(on.0) } else { 0 };
         let tally =
             TaskTally { micros: took as u32 * 1000, content: result ^ lie, ..TaskTally::default() };
@@ -413,114 +354,8 @@ fn size(batch: BatchSeq, partition: Partition) -> u64 {
     1 + (batch.0 * 7 + u64::from(partition.0)) % 2
 }
 
-fn has_output(plan: &Plan, task: TaskId) -> bool {
-    plan.stage(task.stage).tails.iter().any(|tail| matches!(tail, TailRow::Output(_)))
-}
-
 fn slow(worker: u32, from: u64, until: u64, times: u64) -> Spell {
     Spell { worker: WorkerId(worker), from, until, frozen: false, times }
 }
 
-#[test]
-fn whoever_is_slow_or_does_not_move_everything_is_published_once() {
-    let (mut runs, mut won, mut cancelled, mut weighed) = (0, 0, 0, 0);
-    for (name, plan) in [("word count", word_count()), ("rich", rich())] {
-        for number in 1..=seeds(25) {
-            let run = std::panic::AssertUnwindSafe(|| {
-                let mut world = World::new(plan, number, 30, true);
-                world.stops = world.seed.one_in(2);
-                world.jitter = [0, 20, 100][world.seed.below(3) as usize];
-                for _ in 0..world.seed.below(6) {
-                    let from = world.seed.below(10_000);
-                    let until = from + world.seed.below(10_000);
-                    let (worker, times) = (world.seed.below(4) as u32, 2 + world.seed.below(10));
-                    let frozen = world.seed.one_in(3);
-                    world.spells.push(Spell { frozen, ..slow(worker, from, until, times) });
-                }
-                world.run();
-                world
-            });
-            let world = std::panic::catch_unwind(run).unwrap_or_else(|panic| {
-                eprintln!("{name}, seed {number}");
-                std::panic::resume_unwind(panic)
-            });
-            assert_eq!(world.outcome, Some(Outcome::Done), "{name}, seed {number}");
-            assert_eq!(world.published.len(), 30, "{name}, seed {number}");
-            let counts = world.master.speculations();
-            (runs, won) = (runs + counts.0, won + counts.1);
-            cancelled += world.cancelled;
-            weighed += world.said.len();
-        }
-    }
-    // Otherwise nothing of it was tested.
-    eprintln!("second runs {runs}, won {won}, cancelled {cancelled}, weighed {weighed}");
-    assert!(won > 20 && runs > won, "{runs}, {won}");
-    assert!(cancelled > 20 && weighed > 5, "{cancelled}, {weighed}");
-}
-
-#[test]
-fn nothing_runs_twice_in_a_steady_world() {
-    for number in 1..=seeds(25) {
-        let mut world = World::new(word_count(), number, 20, true);
-        world.run();
-        assert_eq!(world.master.speculations(), (0, 0), "seed {number}");
-        assert_eq!(world.said, [], "seed {number}");
-    }
-}
-
-#[test]
-fn a_slow_worker_costs_little_with_second_runs() {
-    let (mut normal, mut with, mut without) = (0, 0, 0);
-    for number in 1..=8 {
-        let median = |times, speculate| {
-            let mut world = World::new(word_count(), number, 24, speculate);
-            world.spells.push(slow(1, 0, u64::MAX, times));
-            world.run();
-            world.median(1)
-        };
-        (normal, with) = (normal + median(1, true), with + median(5, true));
-        without += median(5, false);
-    }
-    assert!(with * 10 <= normal * 18, "{normal} ms, with second runs {with}, without {without}");
-    assert!(without > 3 * normal, "{normal} ms, with second runs {with}, without {without}");
-}
-
-#[test]
-fn a_slow_worker_loses_partitions_until_it_is_well() {
-    for number in 1..=8 {
-        let mut world = World::new(word_count(), number, 60, true);
-        world.spells.push(slow(1, 3000, 18_000, 5));
-        world.run();
-        let said: Vec<_> = world
-            .said
-            .iter()
-            .map(|(worker, factor, left)| (*worker, *factor > 1000, *left))
-            .collect();
-        let expected = [(WorkerId(1), true, 1), (WorkerId(1), false, 2)];
-        assert_eq!(said, expected, "seed {number}: {:?}", world.said);
-    }
-}
-
-#[test]
-fn two_runs_that_make_different_things_end_the_job() {
-    let mut found = 0;
-    for number in 1..=20 {
-        let mut world = World::new(word_count(), number, 12, true);
-        world.spells.push(slow(1, 0, 100_000, 3));
-        world.stops = false;
-        let tasks = (1..=12).flat_map(|batch| (0..8).map(move |p| (BatchSeq(batch), Partition(p))));
-        let tasks: Vec<_> = tasks.collect();
-        let (batch, partition) = tasks[world.seed.below(tasks.len() as u64) as usize];
-        let liar = TaskId { batch, stage: StageId(0), partition };
-        world.liar = Some(liar);
-        world.run();
-        match world.outcome {
-            Some(Outcome::Failed(master::Cause::Differs { task })) => {
-                assert_eq!(task, liar);
-                found += 1;
-            }
-            other => assert_eq!(other, Some(Outcome::Done), "seed {number}"),
-        }
-    }
-    assert!(found > 0);
-}
+mod tests;

@@ -1,14 +1,16 @@
 //! A simulated cluster whose time is simulated, too: workers are processes on hosts, with heartbeats and
 //! leases, and connections that end. What drivers do about that is done here as they do it.
 
-use super::cluster::{Cluster, LEASE_MS, Message};
+use super::cluster::{Cluster, LEASE_MS};
+use super::message::{Message, mark};
 use super::network::Conditions;
 use super::outside::Outside;
 use super::process::Process;
 use super::reference::hash;
-use crate::driver::cluster::node::{Asks, Node};
+use crate::driver::cluster::node::{Desk, Node};
 use crate::id::*;
-use crate::sched::message::{Failure, FailureKind, ToMaster, ToWorker};
+use crate::sched::master::Standing;
+use crate::sched::message::{ToMaster, ToWorker};
 use crate::sched::worker::MAX_OBJECTS;
 use crate::sched::*;
 
@@ -49,6 +51,13 @@ impl Cluster {
         here.into_iter().find(|worker| self.processes.contains_key(worker))
     }
 
+    /// Whether the master takes the worker of a host for connected.
+    pub(super) fn is_connected(&mut self, machine: usize) -> bool {
+        let Some(timed) = self.network.timed() else { return false };
+        let machines = &timed.machines;
+        self.crew.iter().any(|worker| machines.get(worker) == Some(&machine))
+    }
+
     /// A process has ended, or left its master.
     fn depart(&mut self, worker: WorkerId) {
         if self.processes.remove(&worker).is_none() {
@@ -59,120 +68,31 @@ impl Cluster {
         self.departed.extend(machine.map(|machine| (machine, node)));
     }
 
-    /// Does what a node wants to be done.
-    pub(super) fn see_to_node(&mut self, worker: WorkerId) {
-        let Some(node) = self.nodes.get_mut(&worker) else { return };
-        for asks in node.take() {
-            match asks {
-                Asks::Peer(to, told) => self.network.push(Message::Told(worker, to, told)),
-                Asks::Master(note) => self.network.push(Message::Note(worker, note)),
-                Asks::Safe(client, number) => self.safe.push((client, number)),
-                Asks::Start(run) => self.start(worker, &run),
-                Asks::Lost(run, why) => {
-                    self.unreadable += 1;
-                    let kind = FailureKind::Source;
-                    let failure = Failure { message: why, at: None, kind, again: true };
-                    let (task, attempt) = (run.task, run.attempt);
-                    self.tell(worker, WorkerEvent::Failed { task, attempt, failure });
-                }
-            }
-        }
-    }
-
-    fn node(&mut self, worker: WorkerId, then: impl FnOnce(&mut Node)) {
-        if let Some(node) = self.nodes.get_mut(&worker) {
-            then(node);
-            self.see_to_node(worker);
-        }
-    }
-
-    /// Everybody hears who is there.
-    fn tell_crew(&mut self) {
-        if self.desk.is_none() {
+    /// A worker that was drained goes, when all that it has received is part of some batch.
+    pub(super) fn let_go(&mut self, worker: WorkerId) {
+        let holds = |desk: &Desk| self.receiving.contains(&worker) || desk.holds(worker);
+        if self.desk.as_ref().is_some_and(holds) {
+            self.going.insert(worker);
             return;
         }
-        let crew: Vec<WorkerId> = self.crew.iter().copied().collect();
-        for to in &crew {
-            self.network.push(Message::Crew(*to, crew.clone()));
-        }
-    }
-
-    /// What the master's driver does when it tells a worker this.
-    pub(super) fn heed(&mut self, message: &ToWorker) {
-        let Some(desk) = &self.desk else { return };
-        let placement = match message {
-            ToWorker::Place { placement, .. } => Some(placement),
-            ToWorker::Recover(recover) => recover.rows.last().map(|row| &row.placement),
-            ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } => {
-                if *oldest > self.forgotten {
-                    self.forgotten = *oldest;
-                    for answer in desk.over(*oldest) {
-                        for to in &self.crew {
-                            self.network.push(Message::Answer(*to, answer.clone()));
-                        }
-                    }
-                }
-                None
-            }
-            _ => None,
-        };
-        if let Some(placement) = placement {
-            desk.placed(placement);
-            if !std::mem::replace(&mut self.is_placed, true) {
-                self.begin_grace();
-            }
-        }
-    }
-
-    /// Workers that may come again have so long to.
-    fn begin_grace(&mut self) {
-        self.graces += 1;
-        self.network.push(Message::Grace(self.graces));
-    }
-
-    /// What a worker's driver does when its master tells it this.
-    fn take_in(&mut self, to: WorkerId, message: &ToWorker) {
-        self.node(to, |node| match message {
-            ToWorker::Begin { batch, ranges, oldest, .. } => {
-                node.begins(*batch, ranges);
-                node.release(*oldest);
-            }
-            ToWorker::Release { oldest, .. } => node.release(*oldest),
-            ToWorker::Recover(recover) => {
-                for batch in &recover.batches {
-                    node.begins(batch.batch, &batch.ranges);
-                }
-            }
-            _ => {}
-        });
-    }
-
-    /// A client appends something on a host, if there is a worker for it.
-    pub(super) fn append_on(
-        &mut self,
-        outside: &mut Outside,
-        machine: usize,
-        client: u128,
-        number: u64,
-    ) -> bool {
-        let Some(worker) = self.worker_on(machine) else { return false };
-        let Some(node) = self.nodes.get_mut(&worker) else { return false };
-        let key = node.append(client, number);
-        outside.appends.insert(key, (client, number));
-        self.see_to_node(worker);
-        true
-    }
-
-    /// A worker that was drained goes.
-    pub(super) fn let_go(&mut self, worker: WorkerId) {
+        self.going.remove(&worker);
         self.closed.insert(worker);
-        self.crew.remove(&worker);
+        self.nodes.remove(&worker);
+        if self.crew.remove(&worker)
+            && let Some(desk) = &self.desk
+        {
+            desk.gone(worker);
+            self.begin_grace();
+            self.tell_crew();
+        }
         self.depart(worker);
     }
 
     /// The master has given a worker up, and closes the connection.
     pub(super) fn give_up(&mut self, worker: WorkerId) {
         if self.closed.insert(worker) {
+            self.receiving.remove(&worker);
+            self.going.remove(&worker);
             if let Some(process) = self.processes.get_mut(&worker) {
                 process.zombie = true;
                 self.zombies += 1;
@@ -254,6 +174,7 @@ impl Cluster {
             }
             Message::ToPeer(from, to, ..) | Message::Told(from, to, _)
                 if self.parted.contains(&(from, to)) => {}
+            Message::StopReceiving(to) => self.node(to, Node::stop_receiving),
             Message::Told(from, to, told) => self.node(to, |node| node.heard(from, told)),
             Message::Answer(to, answer) => self.node(to, |node| node.answered(answer)),
             Message::Crew(to, crew) => {
@@ -290,6 +211,7 @@ impl Cluster {
                     desk.complete();
                 }
             }
+            Message::ReceivedAll(from) => self.closes(from),
             Message::Unreachable(from, to) => self.network.push(Message::Judge(from, to)),
             Message::Judge(from, to) => {
                 if !self.closed.contains(&from) && !self.closed.contains(&to) {
@@ -308,10 +230,12 @@ impl Cluster {
                 self.deliver(outside, Message::ToMaster(from, ToMaster::Heartbeat, part));
             }
             Message::ToMaster(from, ToMaster::Joined { slots }, part) => {
-                if !self.closed.contains(&from) && self.crew.insert(from) {
-                    if let Some(desk) = self.desk.as_ref().filter(|_| !self.stopped) {
-                        desk.opened(from);
-                    }
+                if self.going.contains(&from) {
+                    return mark;
+                }
+                let is_there = self.processes.contains_key(&from);
+                if is_there && !self.closed.contains(&from) && self.crew.insert(from) {
+                    self.opens(from);
                     self.tell_crew();
                 }
                 self.deliver(outside, Message::ToMaster(from, ToMaster::Joined { slots }, part));
@@ -319,6 +243,9 @@ impl Cluster {
             message => self.deliver(outside, message),
         }
         self.act(outside);
+        for worker in self.going.clone() {
+            self.let_go(worker);
+        }
         mark
     }
 
@@ -371,6 +298,14 @@ impl Cluster {
         let worker = self.worker_on(machine).filter(|worker| !self.closed.contains(worker));
         if let Some(worker) = worker {
             self.master.handle(self.now, MasterEvent::Drain(worker));
+            let members = self.master.status(self.now).members;
+            let mut others = members.iter().filter(|member| member.worker != worker);
+            // The only worker is not let go, and goes on receiving.
+            if self.receiving.contains(&worker)
+                && others.any(|other| other.standing != Standing::Draining)
+            {
+                self.network.push(Message::StopReceiving(worker));
+            }
         }
         worker.is_some()
     }
@@ -379,7 +314,7 @@ impl Cluster {
     pub(super) fn check_bounds(&self, outside: &Outside) {
         let states = self.reference.states_there();
         let objects = outside.storage.len();
-        let lost = (self.losses + self.zombies + 2) as usize;
+        let lost = (self.losses + self.zombies + self.refused_saves + 2) as usize;
         // Two bases, two rounds under way that continue them, and what was saved by those who could not say so.
         let most = states * (2 * MAX_OBJECTS + 2 + 2 * lost);
         assert!(objects <= most, "{objects} objects for {states} states");
@@ -394,49 +329,4 @@ impl Cluster {
     pub(super) fn lease() -> u64 {
         LEASE_MS
     }
-}
-
-/// What a message is, as a number.
-fn mark(message: &Message) -> u64 {
-    let numbers: [u64; 3] = match message {
-        Message::ToMaster(from, said, part) => {
-            let said = match said {
-                ToMaster::TaskDone { task, .. } => 10 + task.batch.0,
-                ToMaster::Saved(saved) => 1000 + saved.after.0,
-                ToMaster::Placed { epoch } => 2000 + epoch.0,
-                _ => 3,
-            };
-            [1, u64::from(from.0) << 32 | said, part.unwrap_or(0)]
-        }
-        Message::ToPeer(from, to, said, contents) => {
-            [2, u64::from(from.0) << 32 | u64::from(to.0), hash(contents) ^ said.epoch().0]
-        }
-        Message::ToWorker(to, said) => [3, u64::from(to.0), said.epoch().0],
-        Message::Put(seq) => [4, seq.0, 0],
-        Message::Synced(seq) => [5, seq.0, 0],
-        Message::Fenced => [6, 0, 0],
-        Message::Show(batch, parts) => [7, batch.0, parts.len() as u64],
-        Message::Published(batch) => [8, batch.0, 0],
-        Message::Cut(batch, source) => [9, batch.0, u64::from(source.0)],
-        Message::Ran(on, task, attempt, result) => {
-            [10, u64::from(on.0), hash(&[task.batch.0, u64::from(attempt.0), *result])]
-        }
-        Message::Saved(on, saved, state) => [11, u64::from(on.0), state ^ saved.after.0],
-        Message::Loaded(on, saved, _) => [12, u64::from(on.0), saved.after.0],
-        Message::Left(worker) => [13, u64::from(worker.0), 0],
-        Message::Tick(at) => [14, *at, 0],
-        Message::Beat(worker) => [15, u64::from(worker.0), 0],
-        Message::Alive(worker) => [16, u64::from(worker.0), 0],
-        Message::JoinAgain(worker) => [17, u64::from(worker.0), 0],
-        Message::Parted(a, b) => [18, u64::from(a.0), u64::from(b.0)],
-        Message::Unreachable(a, b) => [19, u64::from(a.0), u64::from(b.0)],
-        Message::Look => [21, 0, 0],
-        Message::Told(a, b, _) => [22, u64::from(a.0), u64::from(b.0)],
-        Message::Note(from, _) => [23, u64::from(from.0), 0],
-        Message::Answer(to, _) => [24, u64::from(to.0), 0],
-        Message::Crew(to, crew) => [25, u64::from(to.0), crew.len() as u64],
-        Message::Grace(number) => [26, *number, 0],
-        Message::Judge(a, b) => [20, u64::from(a.0), u64::from(b.0)],
-    };
-    hash(&numbers)
 }

@@ -1,6 +1,7 @@
 //! Tasks have run, here or elsewhere: who is told, and which tasks miss one less.
 
 use super::*;
+use crate::guards::{Guard, guard};
 
 impl WorkerCore {
     /// The phase of a task of this worker, if its batch has begun.
@@ -139,9 +140,11 @@ impl WorkerCore {
         let alone = table.parts.len() == 1;
         let part = &mut table.parts[index];
         let producer = &mut table.stages[task.stage.index()];
-        if said < part.since
-            || !part.stages[task.stage.index()].heard.insert(task.partition.index())
-        {
+        if !guard(Guard::SaidForHeir, said >= part.since) {
+            return;
+        }
+        let is_new = part.stages[task.stage.index()].heard.insert(task.partition.index());
+        if !guard(Guard::HeardOnce, is_new) {
             return;
         }
         producer.note(task.partition, blocks, (!alone).then_some(&*part.mine));

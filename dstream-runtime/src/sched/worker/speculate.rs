@@ -6,6 +6,7 @@
 //! heard of it, that is how the rest gets it.
 
 use super::*;
+use crate::guards::{Guard, left_out};
 use crate::sched::attempt::is_speculative;
 
 impl WorkerCore {
@@ -126,8 +127,12 @@ impl WorkerCore {
             return;
         }
         let Some(at) = self.begun(task.batch) else { return };
+        if self.shape.slot(task).is_none() {
+            return;
+        }
+        let is_missed = self.is_missed(at, task, false);
         let stage = &mut self.tables[at].stages[task.stage.index()];
-        let is_wanted = stage.wanted.contains_key(&task.partition.0);
+        let is_wanted = is_missed || stage.wanted.contains_key(&task.partition.0);
         let Some(phase) = stage.phases.get_mut(task.partition.index()) else { return };
         match *phase {
             // The other run was lost meanwhile.
@@ -144,10 +149,24 @@ impl WorkerCore {
         }
     }
 
+    /// Whether some partitions here have not heard of a task that they have asked for, or, of those that are
+    /// `told` everything, that somebody else has run. Those that were taken over do not hear what was said
+    /// to the ones before.
+    fn is_missed(&self, at: usize, task: TaskId, told: bool) -> bool {
+        let readers = self.shape.readers(task.stage);
+        self.tables[at].parts.iter().any(|part| {
+            let asked = readers.iter().any(|reader| part.stages[reader.stage.index()].asked);
+            let heard = &part.stages[task.stage.index()].heard;
+            (asked || told && part.is_told) && !heard.contains(task.partition.index())
+        })
+    }
+
     /// What a task would have made that was dropped is needed here or elsewhere.
     pub(super) fn run_after_all(&mut self, at: usize, stage: StageId, partition: Partition) {
         let phase = self.tables[at].stages[stage.index()].phases.get(partition.index());
-        if let Some(Phase::Dropped(attempt)) = phase.copied() {
+        if let Some(Phase::Dropped(attempt)) = phase.copied()
+            && !left_out(Guard::DroppedRunsAfterAll)
+        {
             self.run(at, stage, partition, attempt);
         }
     }
@@ -155,24 +174,23 @@ impl WorkerCore {
     /// Own runs that another came before end after all, if that one was lost with its worker before this one
     /// heard of it.
     pub(super) fn run_unheard(&mut self, at: usize) {
-        let table = &mut self.tables[at];
-        let mut dropped = Vec::new();
+        let (batch, mut dropped) = (self.tables[at].batch, Vec::new());
         for row in self.shape.plan.stages {
             if !matches!(row.tasks, Tasks::PerRange(_)) {
                 continue;
             }
-            for partition in 0..table.stages[row.id.index()].tasks {
-                let part = &table.parts[table.part_of(partition)];
-                if part.stages[row.id.index()].heard.contains(partition as usize) {
+            for partition in (0..self.tables[at].stages[row.id.index()].tasks).map(Partition) {
+                let task = TaskId { batch, stage: row.id, partition };
+                if !self.is_missed(at, task, true) {
                     continue;
                 }
-                match &mut table.stages[row.id.index()].phases[partition as usize] {
+                match &mut self.tables[at].stages[row.id.index()].phases[partition.index()] {
                     phase @ Phase::Outrun(_) => {
                         if let Phase::Outrun(attempt) = *phase {
                             *phase = Phase::Running(attempt);
                         }
                     }
-                    Phase::Dropped(_) => dropped.push((row.id, Partition(partition))),
+                    Phase::Dropped(_) => dropped.push((row.id, partition)),
                     _ => {}
                 }
             }

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 
 use super::epochs::EpochRow;
+use crate::guards::{Guard, guard};
 use crate::id::{BatchSeq, Epoch, Partition, StageId, WorkerId};
 use crate::sched::shape::Shape;
 
@@ -158,7 +159,8 @@ impl States {
     ) -> bool {
         let exists = self.here.get(stage.index()).is_some_and(|s| partition.index() < s.len());
         let early = epoch > known && self.early.get(&(stage, partition)).is_none_or(|e| *e < epoch);
-        exists && (early || self.arriving.contains_key(&(stage, partition, epoch)))
+        let arrives = self.arriving.contains_key(&(stage, partition, epoch));
+        exists && guard(Guard::StateIsExpected, early || arrives)
     }
 
     /// A state has come; `known` is the newest epoch that this worker was told.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::clients::Clients;
 use super::push::{Receipt, Registered, receipt_split};
 use super::{Refusal, Spans};
+use crate::guards::{Guard, guard, left_out};
 use crate::id::{SourceId, WorkerId};
 use crate::source::{Position, SourceError};
 
@@ -25,9 +26,13 @@ pub(super) struct Book {
     clients: Clients,
     /// The partitions of each worker that has any.
     pub(super) owned: BTreeMap<WorkerId, Vec<usize>>,
-    /// How many batches have been cut: the number of the last.
+    /// The number of the last batch that was cut.
     cut: u64,
+    /// By batch that is not over, who reads what in it.
+    reads: BTreeMap<u64, Vec<Read>>,
     pub(super) stopping: bool,
+    /// The last batch was cut: what is reported from here on is part of none.
+    ended: bool,
     /// Every worker that may hold something has had time to say so.
     complete: bool,
     /// It goes on for another master, which may have registered more than it had cut.
@@ -60,6 +65,27 @@ struct Waiting {
     bytes: u64,
     /// Who has it; who received it comes first, if it is there.
     holders: Vec<WorkerId>,
+}
+
+/// Receipts of a worker that a batch has.
+struct Read {
+    taker: WorkerId,
+    receipts: Spans,
+    /// Who says so to all who hold them when the batch is over; none if it is gone.
+    by: Option<WorkerId>,
+    /// Who holds which of them.
+    holders: BTreeMap<WorkerId, Spans>,
+}
+
+impl Read {
+    /// Whether a worker holds something of it that nobody else does.
+    fn needs(&self, worker: WorkerId) -> bool {
+        let mut elsewhere = Spans::default();
+        for (_, held) in self.holders.iter().filter(|(holder, _)| **holder != worker) {
+            elsewhere.join(held);
+        }
+        self.holders.contains_key(&worker) && elsewhere != self.receipts
+    }
 }
 
 /// Receipts that one worker will read.
@@ -103,10 +129,13 @@ impl Book {
         if taker.seen.contains(receipt.number) {
             return Ok(Registered::Again);
         }
+        if self.ended {
+            return Ok(Registered::Late);
+        }
         // One that is refused is not seen: it may be reported again, if nobody heard of the refusal.
         let is_new = receipt.client.map_or(Ok(true), |batch| self.clients.take(batch))?;
         taker.seen.insert(receipt.number);
-        if !is_new {
+        if !guard(Guard::AppendCountsOnce, is_new) {
             return Ok(Registered::Known);
         }
         let holders = [receipt.taker].into_iter().chain(receipt.copy).collect();
@@ -131,7 +160,7 @@ impl Book {
         }
         // Whoever comes late is told again what is over.
         taker.is_over = false;
-        if !taker.seen.insert(receipt.number) {
+        if !guard(Guard::ReclaimedOnce, taker.seen.insert(receipt.number)) {
             // Some batch has it, or another receipt has the same lines: it is kept until all is over.
             return Registered::Again;
         }
@@ -146,10 +175,14 @@ impl Book {
 
     /// Another worker has a copy of something.
     pub(super) fn copied(&mut self, taker: WorkerId, number: u64, by: WorkerId) {
-        let taker = self.takers.get_mut(&taker);
+        let of = self.takers.get_mut(&taker);
         // What a batch has taken is read by whoever that batch has found.
-        if let Some(waiting) = taker.and_then(|taker| taker.waiting.get_mut(&number)) {
-            waiting.hold(by);
+        if let Some(waiting) = of.and_then(|taker| taker.waiting.get_mut(&number)) {
+            return waiting.hold(by);
+        }
+        let is_it = |read: &&mut Read| read.taker == taker && read.receipts.contains(number);
+        for read in self.reads.values_mut().flatten().filter(is_it) {
+            read.holders.entry(by).or_default().insert(number);
         }
     }
 
@@ -163,6 +196,10 @@ impl Book {
             for waiting in taker.waiting.values_mut() {
                 waiting.holders.retain(|holder| *holder != worker);
             }
+        }
+        for read in self.reads.values_mut().flatten() {
+            read.by = read.by.filter(|by| *by != worker);
+            read.holders.remove(&worker);
         }
         self.complete = false;
     }
@@ -191,9 +228,14 @@ impl Book {
         }
     }
 
-    /// Batches before this one are over: of which workers that are gone nobody needs what any more.
+    /// Batches before this one are over: of which workers nobody needs what any more, if those who have read
+    /// it are gone, or it is they themselves that are.
     pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, Spans)> {
         let mut over = Vec::new();
+        while let Some(first) = self.reads.first_entry().filter(|first| *first.key() < oldest) {
+            let orphans = first.remove().into_iter().filter(|read| read.by.is_none());
+            over.extend(orphans.map(|read| (read.taker, read.receipts)));
+        }
         for (worker, taker) in &mut self.takers {
             // Until then its process may come again, with more.
             let is_known = taker.is_old || self.complete;
@@ -222,6 +264,7 @@ impl Book {
 
     pub(super) fn holds(&self, worker: WorkerId) -> bool {
         self.waiting().any(|waiting| waiting.holders.contains(&worker))
+            || self.reads.values().flatten().any(|read| read.needs(worker))
     }
 
     pub(super) fn waiting_bytes(&self) -> u64 {
@@ -236,36 +279,69 @@ impl Book {
 
     /// Whether something may still come of it: also what clients were told by another master is safe, and
     /// this one has not heard of.
-    pub(super) fn is_open(&self) -> bool {
-        let may_come = self.goes_on && !self.complete;
+    fn is_open(&self) -> bool {
+        let may_come = self.goes_on && !self.complete && !left_out(Guard::HoldersAreAwaited);
         may_come || self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
+    }
+
+    /// Whether nothing will come any more, once it is to stop; from then on nothing does.
+    pub(super) fn ends(&mut self) -> bool {
+        self.ended = self.stopping && !self.is_open();
+        self.ended
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.takers.values().flat_map(|taker| taker.waiting.values())
     }
 
-    /// Takes for the next batch what owners of these partitions hold, by who will read it.
+    /// The next cut is that of this batch, and there was another master, which may have registered more than
+    /// it has cut.
+    pub(super) fn goes_on(&mut self, next: u64) {
+        (self.cut, self.goes_on) = (next.saturating_sub(1), true);
+        self.clients.expect_gaps();
+    }
+
+    /// Takes for the next batch what is held, by who will read it: an owner of these partitions that holds
+    /// it, or, if none does, one that has to ask for it.
     pub(super) fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
         self.cut += 1;
-        let Self { takers, owned, cut, .. } = self;
+        let Self { takers, owned, cut, reads, .. } = self;
+        // Nobody is listed who owns nothing.
+        let owners: Vec<WorkerId> =
+            owned.iter().filter(|(_, places)| places[0] < partitions).map(|(w, _)| *w).collect();
         let mut shares: BTreeMap<WorkerId, Share> = BTreeMap::new();
+        let mut read: BTreeMap<(WorkerId, WorkerId), Read> = BTreeMap::new();
         for (worker, taker) in takers {
             let Taker { waiting, last_cut, .. } = taker;
             waiting.retain(|number, waiting| {
-                // Nobody is listed who owns nothing.
-                let owns = |worker: &&WorkerId| {
-                    owned.get(*worker).is_some_and(|places| places[0] < partitions)
-                };
-                let Some(reader) = waiting.holders.iter().find(owns) else {
+                let holds = waiting.holders.iter().find(|w| owners.binary_search(w).is_ok());
+                // All that one worker has received goes to the same one.
+                let any = || owners.get(worker.0 as usize % owners.len().max(1));
+                let is_held = !waiting.holders.is_empty();
+                let Some(reader) = holds.or_else(|| any().filter(|_| is_held)) else {
                     return true;
                 };
                 let share = shares.entry(*reader).or_default();
                 share.receipts.push((*worker, *number, waiting.bytes));
                 share.bytes += waiting.bytes;
+                let by = Some(*reader);
+                let none = || Read {
+                    taker: *worker,
+                    receipts: Spans::default(),
+                    by,
+                    holders: BTreeMap::new(),
+                };
+                let read = read.entry((*reader, *worker)).or_insert_with(none);
+                read.receipts.insert(*number);
+                for holder in &waiting.holders {
+                    read.holders.entry(*holder).or_default().insert(*number);
+                }
                 *last_cut = *cut;
                 false
             });
+        }
+        if !read.is_empty() {
+            reads.insert(*cut, read.into_values().collect());
         }
         shares
     }

@@ -2,9 +2,9 @@
 //!
 //! The master never sees the lines. It registers *receipts* (a worker, a number, who has a copy), and
 //! cuts a batch so that the input of each partition is made of receipts that the partition's owner
-//! holds. Invariants: a receipt is part of one batch at most; the receipts of a worker are cut in
-//! order; one that nobody who owns partitions holds waits until somebody does; one that nobody holds
-//! any more fails the next cut, loudly.
+//! holds. What nobody holds who owns partitions some owner has to ask for. Invariants: a receipt is part
+//! of one batch at most; the receipts of a worker are cut in order; one that nobody holds any more fails
+//! the next cut, loudly.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -56,6 +56,9 @@ pub enum Registered {
     Known,
     /// A receipt of this number has been reported before: nothing is to be done.
     Again,
+    /// The source has ended, and no batch will have it: its client is told nothing, and sends it again when
+    /// the job goes on.
+    Late,
 }
 
 /// A source whose records workers receive; a clone is the same one.
@@ -142,14 +145,21 @@ impl PushSource {
         self.book().completed(self.source);
     }
 
+    /// There was another master, whether it has cut anything or not; the next cut is that of this batch.
+    pub fn goes_on(&self, next: BatchSeq) {
+        self.book().goes_on(next.0);
+    }
+
     /// Batches before this one are over: the workers that are gone of whose receipts no batch needs any, and
-    /// which copies of them can be dropped. Each is named once, and again if more turns up.
+    /// which copies of them can be dropped. Each is named once, and again if more turns up. And what those
+    /// have read that are gone, who would have said that it can be dropped.
     #[must_use]
     pub fn over(&self, oldest: BatchSeq) -> Vec<(WorkerId, Spans)> {
         self.book().over(oldest.0)
     }
 
-    /// Whether a worker holds something that no batch has taken.
+    /// Whether a worker holds something that no batch has taken, or that one has which may run again, and
+    /// that nobody else holds.
     #[must_use]
     pub fn holds(&self, worker: WorkerId) -> bool {
         self.book().holds(worker)
@@ -200,7 +210,7 @@ impl Source for PushSource {
                 add(&mut ranges[place], taker, self.source, number);
             }
         }
-        let ended = book.stopping && !book.is_open();
+        let ended = book.ends();
         if book.stopping && !ended && ranges.is_empty() {
             // A stopped source that brings nothing is asked no more, and something may still come.
             ranges.push(Vec::new());

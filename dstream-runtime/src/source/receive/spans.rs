@@ -43,6 +43,19 @@ impl Spans {
         true
     }
 
+    /// Adds all numbers that another set has.
+    pub fn join(&mut self, other: &Self) {
+        let mut runs: Vec<(u64, u64)> = self.runs.iter().chain(&other.runs).copied().collect();
+        runs.sort_unstable();
+        self.runs.clear();
+        for (from, to) in runs {
+            match self.runs.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                _ => self.runs.push((from, to)),
+            }
+        }
+    }
+
     /// One more than the highest.
     #[must_use]
     pub fn end(&self) -> u64 {
@@ -77,6 +90,23 @@ mod tests {
                 }
                 prop_assert_eq!(spans.end(), expected.last().map_or(0, |last| last + 1));
             }
+        }
+
+        #[test]
+        fn sets_that_are_joined_have_what_any_of_them_has(
+            all in proptest::collection::vec(proptest::collection::vec(0..40_u64, 0..30), 2)
+        ) {
+            let set = |numbers: &Vec<u64>| {
+                let mut spans = Spans::default();
+                for number in numbers {
+                    spans.insert(*number);
+                }
+                spans
+            };
+            let mut joined = set(&all[0]);
+            joined.join(&set(&all[1]));
+            prop_assert_eq!(&joined, &set(&all.concat()));
+            prop_assert!(joined.is_sound());
         }
     }
 

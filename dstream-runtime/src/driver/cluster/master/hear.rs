@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use super::members::Named;
 use super::partings::Parted;
 use super::{Driver, HEARTBEAT};
 use crate::block::Block;
@@ -54,12 +55,25 @@ impl Driver<'_> {
     }
 
     fn welcome(&mut self, peer: PeerId, name: &str, addr: SocketAddr) {
-        if self.members.has(name) {
-            let why = format!("there is a worker `{name}` already; give this one another --name");
-            self.send(peer, &MasterNote::Dismiss { why });
+        let now = Instant::now();
+        let turned_away = match self.members.comes(name, now) {
+            Named::Nobody => None,
+            Named::Connected => {
+                let why =
+                    format!("there is a connection to a worker `{name}`, which has to end first");
+                Some(MasterNote::JoinAgain { why })
+            }
+            Named::There => {
+                let why =
+                    format!("there is a worker `{name}` already; give this one another --name");
+                Some(MasterNote::Dismiss { why })
+            }
+        };
+        if let Some(note) = turned_away {
+            self.send(peer, &note);
             return self.net.close(peer);
         }
-        let worker = self.members.add(peer, name.to_owned(), addr);
+        let worker = self.members.add(peer, name.to_owned(), addr, now);
         let welcome = MasterNote::Welcome {
             worker,
             setup: Box::new(self.setup.clone()),
@@ -72,6 +86,7 @@ impl Driver<'_> {
         let Some(worker) = self.members.worker(peer) else {
             return self.asked(peer, message);
         };
+        self.members.heard(worker, Instant::now());
         let read = match message.kind() {
             MessageKind::ToMaster => message.read().map(|message| {
                 let joined = matches!(message, ToMaster::Joined { .. });
@@ -98,6 +113,9 @@ impl Driver<'_> {
                     self.master.tell(&news);
                     self.tell_crew();
                     self.say_waiting();
+                    if self.stopping && self.receivers.reopened(worker) {
+                        self.tell_note(worker, &MasterNote::StopReceiving);
+                    }
                 }
             }
             WorkerNote::Done { message, luggage } => match luggage {

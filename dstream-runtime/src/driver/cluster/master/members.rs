@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::driver::cluster::ClusterNews;
 use crate::driver::cluster::note::Colleague;
@@ -10,6 +11,12 @@ use crate::net::PeerId;
 
 /// So many of the workers that are gone are remembered by name: what failed with one names it.
 const REMEMBERED: usize = 16;
+
+/// A worker that has said something so long after another one came by its name is there. More than what it had
+/// said before can be on its way.
+const IS_THERE: Duration = Duration::from_millis(250);
+/// Who is to try again does so before this.
+const FORGOTTEN: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub(super) struct Members {
@@ -35,6 +42,20 @@ pub(super) struct Member {
     pub(super) spilled: u64,
     /// It was told that it may go.
     let_go: bool,
+    heard: Instant,
+    /// When somebody came by its name, first and last.
+    doubted: Option<(Instant, Instant)>,
+}
+
+/// Whether there is a worker of some name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    Nobody,
+    /// It is connected. Whether it lives will be seen: who comes now may be the same process, which has
+    /// noticed earlier that the connection has ended.
+    Connected,
+    /// It lives.
+    There,
 }
 
 impl Members {
@@ -43,12 +64,31 @@ impl Members {
         Self { next: WorkerId::first_of(term), ..Self::default() }
     }
 
-    /// Whether there is a worker of that name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.workers.values().any(|member| member.name == name)
+    /// Somebody comes by that name.
+    pub(super) fn comes(&mut self, name: &str, now: Instant) -> Named {
+        let Some(member) = self.workers.values_mut().find(|member| member.name == name) else {
+            return Named::Nobody;
+        };
+        // Who came long ago does not come any more: that was about something else.
+        let asked = member.doubted.filter(|(_, last)| now - *last < FORGOTTEN);
+        let (since, _) = *member.doubted.insert((asked.map_or(now, |(since, _)| since), now));
+        if since + IS_THERE < member.heard { Named::There } else { Named::Connected }
     }
 
-    pub(super) fn add(&mut self, peer: PeerId, name: String, addr: SocketAddr) -> WorkerId {
+    /// A worker has said something.
+    pub(super) fn heard(&mut self, worker: WorkerId, now: Instant) {
+        if let Some(member) = self.workers.get_mut(&worker) {
+            member.heard = now;
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        peer: PeerId,
+        name: String,
+        addr: SocketAddr,
+        now: Instant,
+    ) -> WorkerId {
         let worker = self.next;
         self.next.0 += 1;
         let member = Member {
@@ -61,6 +101,8 @@ impl Members {
             memory: 0,
             spilled: 0,
             let_go: false,
+            heard: now,
+            doubted: None,
         };
         self.workers.insert(worker, member);
         self.by_peer.insert(peer, worker);
@@ -191,5 +233,32 @@ impl Members {
         }
         self.gone.push_back((worker, member.name.clone()));
         Some((worker, member.name, member.let_go))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_by_the_name_of_another_is_that_one_unless_it_is_heard_again() {
+        let (mut members, begun) = (Members::new(1), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        assert_eq!(members.comes("a", at(0)), Named::Nobody);
+        let addr = SocketAddr::from(([127, 0, 0, 1], 1));
+        let worker = members.add(PeerId(1), "a".to_owned(), addr, at(0));
+        assert_eq!(members.comes("a", at(1000)), Named::Connected);
+        // What it had said before it lost its connection.
+        members.heard(worker, at(1100));
+        assert_eq!(members.comes("a", at(1300)), Named::Connected);
+        assert_eq!(members.comes("b", at(1300)), Named::Nobody);
+        members.remove(PeerId(1));
+        assert_eq!(members.comes("a", at(1400)), Named::Nobody);
+        let worker = members.add(PeerId(2), "a".to_owned(), addr, at(1400));
+        assert_eq!(members.comes("a", at(1500)), Named::Connected);
+        (16..=18).for_each(|n| members.heard(worker, at(n * 100)));
+        assert_eq!(members.comes("a", at(1800)), Named::There);
+        members.heard(worker, at(9000));
+        assert_eq!(members.comes("a", at(9000)), Named::Connected, "it is another one that comes");
     }
 }

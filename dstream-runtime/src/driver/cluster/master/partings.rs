@@ -40,7 +40,7 @@ impl Driver<'_> {
     }
 
     /// A worker may go as far as its tasks are concerned: it does when all that it has received is part of
-    /// some batch that is over.
+    /// some batch that will not run again, or is held by others, too.
     pub(super) fn dismiss(&mut self, worker: WorkerId) {
         if self.receivers.holds(worker) {
             self.going.insert(worker);

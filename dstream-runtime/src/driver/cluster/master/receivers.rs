@@ -15,7 +15,7 @@ pub(super) struct Receivers {
     owners: BTreeSet<WorkerId>,
     /// Who is about to leave.
     leaving: BTreeSet<WorkerId>,
-    /// Batches before this one are over.
+    /// What batches before this one have read is not needed any more.
     oldest: BatchSeq,
 }
 
@@ -146,6 +146,16 @@ impl Receivers {
         false
     }
 
+    /// A worker has come that may have received for another master, or before it was given up, while all are to
+    /// stop: whether it is to be told so, and waited for.
+    pub(super) fn reopened(&mut self, worker: WorkerId) -> bool {
+        for pushed in self.sources.iter_mut().flatten() {
+            pushed.at.entry(worker).or_default();
+            pushed.source.opened(worker);
+        }
+        self.any()
+    }
+
     /// A receiver has ended.
     pub(super) fn closed(&mut self, source: SourceId, worker: WorkerId) {
         if let Some(pushed) = self.get(source) {
@@ -199,17 +209,18 @@ impl Receivers {
         }
     }
 
-    /// Batches before this one are over: of whom nobody needs a copy of anything any more.
-    pub(super) fn over(&mut self, oldest: BatchSeq) -> Vec<(SourceId, WorkerId, Spans)> {
-        if oldest <= self.oldest {
-            return Vec::new();
+    /// What batches before this one have read is not needed any more: of whom nobody needs a copy of anything.
+    /// None if that was said before, or nothing is pushed.
+    pub(super) fn over(&mut self, oldest: BatchSeq) -> Option<Vec<(SourceId, WorkerId, Spans)>> {
+        if oldest <= self.oldest || !self.any() {
+            return None;
         }
         self.oldest = oldest;
         let over = |(source, pushed): (SourceId, &Pushed)| {
             let over = pushed.source.over(oldest).into_iter();
             over.map(move |(taker, receipts)| (source, taker, receipts))
         };
-        self.each().flat_map(over).collect()
+        Some(self.each().flat_map(over).collect())
     }
 
     /// A worker is about to leave; whether it receives something, which it should not any more.

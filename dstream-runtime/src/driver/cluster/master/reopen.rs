@@ -60,6 +60,11 @@ pub(super) fn reopen(
     warnings.extend(damaged.iter().map(older));
     warnings.iter().for_each(|warning| observer.on_warning(warning));
     let mut inputs = BTreeMap::new();
+    // The first master of all has no other before it, which may have acknowledged something.
+    if journal.term() > 1 || journal.past().is_some() {
+        let next = journal.past().map_or(BatchSeq(1), Past::next);
+        options.pushed.iter().flatten().for_each(|source| source.goes_on(next));
+    }
     if let Some(past) = journal.past() {
         // Another one may have begun here since that was looked at.
         fits(past, options, &of_job(&store))?;

@@ -16,11 +16,10 @@ impl Driver<'_> {
     /// Sends a message of the core. What cannot be sent was for a worker that is gone: its `Closed` is on
     /// its way.
     pub(super) fn tell(&mut self, worker: WorkerId, message: &ToWorker) {
-        if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message {
-            self.forget_takers(*oldest);
-            if self.transfers.over(*oldest) {
-                self.forget_arrivals();
-            }
+        if let ToWorker::Begin { oldest, .. } | ToWorker::Release { oldest, .. } = message
+            && self.transfers.over(*oldest)
+        {
+            self.forget_arrivals();
         }
         let Some(peer) = self.members.peer(worker) else { return };
         match message {
@@ -117,12 +116,14 @@ impl Driver<'_> {
         Some(news)
     }
 
-    /// Batches before this one are over: whatever is left of workers that are gone can be dropped when it was
-    /// part of these.
-    fn forget_takers(&mut self, oldest: BatchSeq) {
-        for (source, taker, receipts) in self.receivers.over(oldest) {
-            let forget = MasterNote::Forget { source, taker, receipts };
-            self.members.ready_peers().for_each(|peer| self.send(peer, &forget));
+    /// What has been received can be dropped when it was part of batches that nobody will run again.
+    pub(super) fn say_spent(&mut self) {
+        let before = self.master.spent();
+        let Some(over) = self.receivers.over(before) else { return };
+        let forget = |(source, taker, receipts)| MasterNote::Forget { source, taker, receipts };
+        let notes = over.into_iter().map(forget).chain([MasterNote::Spent { before }]);
+        for note in notes {
+            self.members.ready_peers().for_each(|peer| self.send(peer, &note));
         }
     }
 

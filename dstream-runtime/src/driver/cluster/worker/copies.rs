@@ -28,10 +28,8 @@ impl Driver<'_> {
 
     /// A task is ready but for receipts that are not here.
     pub(super) fn want(&mut self, run: RunTask, missing: &[Key]) {
-        match self.wanted.want(run, missing, &self.colleagues.there(), Instant::now()) {
-            Ok(questions) => self.ask(questions),
-            Err(lost) => self.refuse(*lost),
-        }
+        let questions = self.wanted.want(run, missing, &self.colleagues.there(), Instant::now());
+        self.ask(questions);
     }
 
     /// Other workers may be reached that could not be before.
@@ -51,17 +49,15 @@ impl Driver<'_> {
 
     /// A worker is gone that may have been asked for something.
     pub(super) fn not_at_lost(&mut self, worker: WorkerId) {
-        let (questions, lost) = self.wanted.gone(worker, &self.colleagues.there());
+        let questions = self.wanted.gone(worker, &self.colleagues.there(), Instant::now());
         self.ask(questions);
-        lost.into_iter().for_each(|lost| self.refuse(lost));
     }
 
     /// A worker says that it has none of these.
     pub(super) fn not_here(&mut self, peer: PeerId, numbers: Numbers) {
         let Some(worker) = self.colleagues.worker(peer) else { return };
-        let (questions, lost) = self.wanted.not_at(worker, numbers, &self.colleagues.there());
+        let questions = self.wanted.not_at(worker, numbers, &self.colleagues.there());
         self.ask(questions);
-        lost.into_iter().for_each(|lost| self.refuse(lost));
     }
 
     /// Tasks that have waited too long for workers that may come again.
@@ -90,7 +86,7 @@ impl Driver<'_> {
     /// of the new master and the others.
     pub(super) fn rejoin_receipts(&mut self, id: WorkerId) {
         self.receipts.rejoined(id);
-        self.wanted = Wanted::new(id);
+        self.wanted = Wanted::default();
         self.copies = Arrivals::default();
         self.met.clear();
         self.to_open.clear();
@@ -138,10 +134,9 @@ impl Driver<'_> {
         }
     }
 
-    /// Batches before this one are over, and what they read is not needed any more.
-    pub(super) fn release_receipts(&mut self, oldest: BatchSeq) {
-        self.wanted.forget(oldest);
-        let released = self.receipts.release(oldest);
+    /// What batches before this one have read is not needed any more.
+    pub(super) fn release_receipts(&mut self, before: BatchSeq) {
+        let released = self.receipts.release(before);
         self.tell_dropped(released.drop);
         self.tell_safe(released.safe);
     }

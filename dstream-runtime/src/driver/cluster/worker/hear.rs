@@ -108,6 +108,7 @@ impl Driver<'_> {
                 );
                 (self.log)(WorkerNews::Warning(text));
             }
+            MasterNote::Spent { before } => self.release_receipts(before),
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::JoinAgain { why } => self.over = Some(Over::MasterGone { why }),
@@ -218,7 +219,7 @@ impl Driver<'_> {
             self.forget_arrivals();
         }
         self.inputs.forget(oldest);
-        self.release_receipts(oldest);
+        self.wanted.forget(oldest);
     }
 
     /// Throws away what has come in part of what nobody needs any more: its senders have given it up.

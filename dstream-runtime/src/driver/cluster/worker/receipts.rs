@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::block::{Block, HEADER_LEN};
 use crate::client::Append;
 use crate::driver::cluster::note::WorkerNote;
+use crate::guards::{Guard, guard, left_out};
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::source::receive::{
@@ -264,7 +265,9 @@ impl Receipts {
         for (source, unreported) in &mut self.unreported {
             while let Some(key) = unreported.front() {
                 match self.mine.get(key).map(|mine| &mine.state) {
-                    Some(State::Pending { copied: false, .. }) => break,
+                    Some(State::Pending { copied, .. }) if !guard(Guard::CopiedFirst, *copied) => {
+                        break;
+                    }
                     Some(_) => {
                         if let Some(lines) = self.lines.get(key) {
                             notes.push(lines.report(*source, *key));
@@ -296,6 +299,9 @@ impl Receipts {
     /// A worker is gone: what it held, or was to hold, is to be copied by `other`, if there is one.
     pub(super) fn orphaned(&mut self, worker: WorkerId, other: Option<WorkerId>) -> Vec<Key> {
         let mut orphaned = Vec::new();
+        if left_out(Guard::CopiedAgain) {
+            return orphaned;
+        }
         for (key, lines) in &mut self.lines {
             if lines.other == Some(worker) {
                 (lines.other, lines.is_news) = (other, true);
@@ -345,6 +351,7 @@ impl Receipts {
                 self.mark(key, |_, registered| *registered = true)
             }
             Registered::Known => self.end(key, |ack| drop(ack.done())),
+            Registered::Late => Settled::default(),
         }
     }
 
@@ -373,7 +380,7 @@ impl Receipts {
         let Some(Mine { state, .. }) = self.mine.get_mut(&key) else { return Settled::default() };
         if let State::Pending { copied, registered, .. } = state {
             mark(copied, registered);
-            if !(*copied && *registered) {
+            if !(guard(Guard::CopiedFirst, *copied) && *registered) {
                 return Settled::default();
             }
         }

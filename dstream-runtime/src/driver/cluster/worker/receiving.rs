@@ -70,6 +70,8 @@ impl Driver<'_> {
     pub(super) fn stop_receiving(&mut self) {
         self.received_all = true;
         self.to_open.clear();
+        // It may have received for any, and the master waits for the last word on each.
+        self.receiving.extend(self.plan.sources.iter().map(|row| row.id));
         self.receivers.values().for_each(Receiver::stop);
         let asks = self.sessions.leave();
         self.session_asks(asks);

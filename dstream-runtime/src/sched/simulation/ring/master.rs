@@ -14,8 +14,8 @@ use crate::net::{Delivery, Net, NetEvent, PeerId};
 use crate::plan::Plan;
 use crate::sched::master::Outcome;
 use crate::sched::message::*;
-use crate::sched::simulation::cluster::has_output;
 use crate::sched::simulation::reference::Reference;
+use crate::sched::simulation::reference::has_output;
 use crate::sched::*;
 use crate::source::Range;
 use crate::time::Timetable;
@@ -336,9 +336,9 @@ impl Master {
                 self.soon(Local::Show(batch, parts));
             }
             MasterAction::SetTimer(at) => self.timer = Some(at),
-            MasterAction::Obsolete(saved) => {
-                let was_there = self.job.kept().outside.storage.remove(&saved.object).is_some();
-                assert!(was_there, "{saved:?} went before");
+            MasterAction::Obsolete(object) => {
+                let was_there = self.job.kept().outside.storage.remove(&object).is_some();
+                assert!(was_there, "{object} went before");
             }
             MasterAction::Evict(worker, why) => self.evict(worker, &why),
             MasterAction::Finish(outcome) => {

@@ -15,6 +15,7 @@ use crate::id::*;
 use crate::net::simulation::{Host, Network, PORT, address};
 use crate::net::{Delivery, Net, NetEvent, PeerId, Transfer};
 use crate::sched::message::*;
+use crate::sched::simulation::outside::Object;
 use crate::sched::simulation::reference::State;
 use crate::sched::*;
 use crate::wire::{MessageKind, Received, Role};
@@ -295,9 +296,12 @@ impl Worker {
             Local::Ran(of, task, attempt, result) if Some(of) == id => {
                 self.ran(task, attempt, result);
             }
-            Local::Saved(of, saved, state) => {
+            Local::Saved(of, saved, value) => {
                 // It is there, whether or not anybody can still say so.
-                self.job.kept().outside.storage.insert(saved.object.clone(), state);
+                // Here, all of a state is saved each time.
+                let name = saved.objects.last().expect("it has a name").clone();
+                let object = Object { continues: None, value };
+                self.job.kept().outside.storage.insert(name, object);
                 if let Some(work) = self.work.as_mut().filter(|work| work.id == of) {
                     work.core.handle(WorkerEvent::Saved(saved));
                 }

@@ -55,6 +55,15 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// How long such a loss lasts, in milliseconds.
+    pub(super) fn lasts(self) -> u64 {
+        match self {
+            Self::Kill { back, .. } => back,
+            Self::Freeze { ms, .. } | Self::CutMaster { ms, .. } | Self::CutPeers { ms, .. } => ms,
+            _ => 0,
+        }
+    }
+
     /// The hosts whose worker the master loses by this.
     pub(super) fn takes(self) -> [Option<usize>; 2] {
         match self {

@@ -74,8 +74,8 @@ impl Receipts {
         Released { drop: others.into_iter().map(|other| (other, numbers)).collect(), safe }
     }
 
-    /// A worker is gone, and nobody needs these any more that it received for a source. Who is to drop which of
-    /// them, too: a copy may be on its way to a worker that was not told.
+    /// Nobody needs these any more that a worker received for a source. Who is to drop which of them, too: a
+    /// copy may be on its way to a worker that was not told.
     pub(in crate::driver::cluster::worker) fn forget(
         &mut self,
         taker: WorkerId,
@@ -94,7 +94,7 @@ impl Receipts {
                 self.waiting -= mine.waits;
             }
         }
-        self.forgotten.insert((taker, source), receipts);
+        self.forgotten.entry((taker, source)).or_default().join(&receipts);
         others
     }
 

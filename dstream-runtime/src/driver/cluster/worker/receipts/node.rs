@@ -46,6 +46,7 @@ pub(crate) struct Answer(Word);
 enum Word {
     Registered(Key, Result<Registered, Refusal>),
     Forget(WorkerId, Spans),
+    Spent(BatchSeq),
 }
 
 /// What a node wants to be done.
@@ -72,6 +73,14 @@ pub(crate) struct Node {
     met: BTreeSet<WorkerId>,
     store: BlockStore,
     begun: Instant,
+    /// As it was said last, in milliseconds.
+    now: u64,
+    /// What a client may have been told to be safe: another worker had it, or there was none.
+    promised: BTreeSet<Key>,
+    /// Nothing new is to be taken in.
+    is_stopped: bool,
+    /// It was said that all has been received.
+    has_said: bool,
     asks: Vec<Asks>,
 }
 
@@ -93,9 +102,25 @@ impl Node {
     pub(crate) fn new(id: WorkerId) -> Self {
         // So little is held that nothing is ever moved to files.
         let store = BlockStore::new(StoreOptions::new(1 << 20, std::path::Path::new("unused")));
-        let (receipts, wanted) = (Receipts::new(id), Wanted::new(id));
+        let (receipts, wanted) = (Receipts::new(id), Wanted::default());
         let (there, met) = (BTreeSet::new(), BTreeSet::new());
-        Self { id, receipts, wanted, there, met, store, begun: Instant::now(), asks: Vec::new() }
+        let (begun, now, asks) = (Instant::now(), 0, Vec::new());
+        let (is_stopped, has_said) = (false, false);
+        let promised = BTreeSet::new();
+        Self {
+            id,
+            receipts,
+            wanted,
+            there,
+            met,
+            store,
+            begun,
+            now,
+            promised,
+            is_stopped,
+            has_said,
+            asks,
+        }
     }
 
     /// What is to be done, in order.
@@ -110,10 +135,11 @@ impl Node {
         });
         self.id = id;
         self.receipts.rejoined(id);
-        self.wanted = Wanted::new(id);
+        self.wanted = Wanted::default();
         self.there.clear();
         self.met.clear();
         self.asks.clear();
+        (self.is_stopped, self.has_said) = (false, false);
         for note in self.receipts.holds() {
             self.tell_master(note);
         }
@@ -148,6 +174,9 @@ impl Node {
 
     fn lost(&mut self, worker: WorkerId) {
         let other = self.second();
+        if other.is_none() {
+            self.promised.extend(self.receipts.lines.keys());
+        }
         for key in self.receipts.orphaned(worker, other) {
             match other {
                 Some(other) => self.copy(other, key),
@@ -159,9 +188,9 @@ impl Node {
         }
         self.report();
         self.met.remove(&worker);
-        let (questions, lost) = self.wanted.gone(worker, &self.all_there());
+        let now = self.at(self.now);
+        let questions = self.wanted.gone(worker, &self.all_there(), now);
         self.ask(questions);
-        self.refuse(lost);
     }
 
     fn all_there(&self) -> Vec<WorkerId> {
@@ -235,12 +264,23 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, lost: Vec<(RunTask, SourceError)>) {
-        self.asks.extend(lost.into_iter().map(|(run, why)| Asks::Lost(run, why.to_string())));
+    /// The master wants no more to be received here.
+    pub(crate) fn stop_receiving(&mut self) {
+        self.is_stopped = true;
     }
 
-    /// A client appends something here, and calls it `number`.
-    pub(crate) fn append(&mut self, client: u128, number: u64) -> (WorkerId, u64) {
+    /// Whether all that clients have sent here is safe, and nothing more is taken in; once.
+    pub(crate) fn has_received_all(&mut self) -> bool {
+        let all = self.is_stopped && !self.receipts.is_pending(SOURCE);
+        all && !std::mem::replace(&mut self.has_said, true)
+    }
+
+    /// A client appends something here, and calls it `number`; it is told to go elsewhere if nothing new is
+    /// taken in.
+    pub(crate) fn append(&mut self, client: u128, number: u64) -> Option<(WorkerId, u64)> {
+        if self.is_stopped {
+            return None;
+        }
         let copy = self.second();
         let (peer, lines) = (PeerId(client as u64), lines());
         let client = ClientId(client);
@@ -250,9 +290,12 @@ impl Node {
         trace(|| format!("{}: {number} of {client:?} is {key:?}, copy {copy:?}", self.id));
         match copy {
             Some(copy) => self.copy(copy, key),
-            None => self.report(),
+            None => {
+                self.promised.insert(key);
+                self.report();
+            }
         }
-        (key.0, key.2)
+        Some((key.0, key.2))
     }
 
     /// Another worker says something.
@@ -267,6 +310,7 @@ impl Node {
                 }
             }
             Peer::Copied(key) if self.there.contains(&by) => {
+                self.promised.insert(key);
                 if self.receipts.is_news(key, by) {
                     let (taker, source, number) = key;
                     self.tell_master(WorkerNote::Copied { taker, source, number, by });
@@ -284,6 +328,7 @@ impl Node {
             Peer::Holding(all) => {
                 let lone = all.into_iter().flat_map(|numbers| self.receipts.lone(numbers));
                 for key in lone.collect::<Vec<_>>() {
+                    self.promised.insert(key);
                     let settled = self.receipts.shared(key, by);
                     self.settle(key, settled);
                 }
@@ -303,9 +348,8 @@ impl Node {
                 gaps.into_iter().for_each(|gap| self.reply(by, Peer::NotHere(gap)));
             }
             Peer::NotHere(numbers) => {
-                let (questions, lost) = self.wanted.not_at(by, numbers, &self.all_there());
+                let questions = self.wanted.not_at(by, numbers, &self.all_there());
                 self.ask(questions);
-                self.refuse(lost);
             }
         }
     }
@@ -328,6 +372,10 @@ impl Node {
                 let others = self.receipts.forget(taker, SOURCE, spans);
                 self.dropped(others);
             }
+            Word::Spent(before) => {
+                let released = self.receipts.release(before);
+                self.released(released);
+            }
         }
     }
 
@@ -339,8 +387,6 @@ impl Node {
     /// Batches before this one are over.
     pub(crate) fn release(&mut self, oldest: BatchSeq) {
         self.wanted.forget(oldest);
-        let released = self.receipts.release(oldest);
-        self.released(released);
     }
 
     /// A placement has been taken in.
@@ -361,23 +407,35 @@ impl Node {
         }
     }
 
+    /// The instant that a time stands for.
+    fn at(&self, now: u64) -> Instant {
+        self.begun + Duration::from_millis(now)
+    }
+
     /// A task is ready but for what it reads.
-    pub(crate) fn start(&mut self, run: RunTask, now: u64) {
+    pub(crate) fn start(&mut self, run: RunTask) {
         let missing = self.receipts.missing(&run.ranges);
         if missing.is_empty() {
             return self.asks.push(Asks::Start(run));
         }
-        let now = self.begun + Duration::from_millis(now);
-        match self.wanted.want(run, &missing, &self.all_there(), now) {
-            Ok(questions) => self.ask(questions),
-            Err(lost) => self.refuse(vec![*lost]),
-        }
+        let now = self.at(self.now);
+        let questions = self.wanted.want(run, &missing, &self.all_there(), now);
+        self.ask(questions);
     }
 
-    /// Tasks that have waited too long.
+    /// It is that late: tasks may have waited too long.
     pub(crate) fn overdue(&mut self, now: u64) {
-        let lost = self.wanted.overdue(self.begun + Duration::from_millis(now));
-        self.refuse(lost);
+        self.now = now;
+        let lost = self.wanted.overdue(self.at(now));
+        self.asks.extend(lost.into_iter().map(|(run, why)| Asks::Lost(run, why.to_string())));
+    }
+
+    /// What is held here that must not be lost.
+    pub(crate) fn promised(&self) -> impl Iterator<Item = (WorkerId, u64)> {
+        let mine = |key: &Key| self.receipts.mine.contains_key(key);
+        let keys = self.receipts.lines.keys();
+        let keys = keys.filter(move |key| !mine(key) || self.promised.contains(key));
+        keys.map(|(taker, _, number)| (*taker, *number))
     }
 
     /// What is held here, by who received it and its number.
@@ -392,11 +450,13 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(position: Option<&[u8]>) -> Self {
+    /// Of a master that goes on with this batch, if there was one before it.
+    pub(crate) fn new(position: Option<&[u8]>, goes_on: Option<BatchSeq>) -> Self {
         let mut source = PushSource::open("tcp://0.0.0.0:1", SOURCE).expect("the URL is good");
         if let Some(position) = position {
             source.resume(position).expect("it was written so");
         }
+        goes_on.into_iter().for_each(|next| source.goes_on(next));
         Self { source }
     }
 
@@ -459,10 +519,16 @@ impl Desk {
         self.source.stop();
     }
 
-    /// What everybody is to forget now that batches before this one are over.
-    pub(crate) fn over(&self, oldest: BatchSeq) -> Vec<Answer> {
-        let over = self.source.over(oldest).into_iter();
-        over.map(|(taker, spans)| Answer(Word::Forget(taker, spans))).collect()
+    /// Whether a worker has something that no batch has taken.
+    pub(crate) fn holds(&self, worker: WorkerId) -> bool {
+        self.source.holds(worker)
+    }
+
+    /// What everybody hears now that nobody needs what batches before this one have read.
+    pub(crate) fn over(&self, before: BatchSeq) -> Vec<Answer> {
+        let over = self.source.over(before).into_iter();
+        let forget = over.map(|(taker, spans)| Word::Forget(taker, spans));
+        forget.chain([Word::Spent(before)]).map(Answer).collect()
     }
 
     pub(crate) fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {

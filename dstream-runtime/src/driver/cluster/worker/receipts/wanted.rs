@@ -1,23 +1,24 @@
 //! Tasks that read receipts which are not here: those of a worker that is lost, whose heir this one is.
 //!
 //! Decides who is asked: the worker that received them if it is there, and if it has none of it, or is not
-//! there, all others. Invariant: a receipt that is asked for belongs to a task that waits, and somebody
-//! still owes an answer about it; a task whose receipts nobody has is given back to fail.
+//! there, all others. Whoever is gone may come again with what it holds, and is asked then; only after some
+//! time a task whose receipts nobody has is given back to fail. Invariant: a receipt that is asked for belongs
+//! to a task that waits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{Key, Numbers, is_older};
+use super::{Key, Numbers};
 use crate::id::{BatchSeq, TaskId, WorkerId};
 use crate::sched::worker::RunTask;
 use crate::source::SourceError;
 
-/// After its master was replaced, a worker has so long to join again with what it holds.
+/// A worker that is gone has so long to join again with what it holds.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Tasks that wait, and what they miss.
+#[derive(Default)]
 pub(in crate::driver::cluster::worker) struct Wanted {
-    id: WorkerId,
     tasks: BTreeMap<TaskId, Waits>,
     asked: BTreeMap<Key, Asked>,
 }
@@ -26,6 +27,7 @@ struct Waits {
     run: RunTask,
     /// How many receipts it misses.
     missing: usize,
+    /// When it began to, or somebody went who may have them.
     since: Instant,
 }
 
@@ -44,26 +46,16 @@ pub(in crate::driver::cluster::worker) type Question = (WorkerId, Numbers);
 pub(in crate::driver::cluster::worker) type Lost = (RunTask, SourceError);
 
 impl Wanted {
-    pub(in crate::driver::cluster::worker) fn new(id: WorkerId) -> Self {
-        Self { id, tasks: BTreeMap::new(), asked: BTreeMap::new() }
-    }
-
-    /// A task is ready but for receipts that are not here. Whom to ask of those that are there, or why
-    /// there is nobody.
+    /// A task is ready but for receipts that are not here. Whom to ask of those that are there.
     pub(in crate::driver::cluster::worker) fn want(
         &mut self,
         run: RunTask,
         missing: &[Key],
         there: &[WorkerId],
         now: Instant,
-    ) -> Result<Vec<Question>, Box<Lost>> {
+    ) -> Vec<Question> {
         let task = run.task;
         self.give_up(task);
-        let nowhere = missing.iter().find(|key| there.is_empty() && !is_older(key.0, self.id));
-        if let Some(nowhere) = nowhere {
-            let error = lost(&[*nowhere], &BTreeSet::new());
-            return Err(Box::new((run, error)));
-        }
         let mut questions = Vec::new();
         for key in missing {
             let whom = match there.contains(&key.0) {
@@ -74,7 +66,7 @@ impl Wanted {
             self.asked.insert(*key, Asked { task, waits_for: whom.clone(), whom });
         }
         self.tasks.insert(task, Waits { run, missing: missing.len(), since: now });
-        Ok(joined(questions))
+        joined(questions)
     }
 
     /// A receipt is here; the task if it was the last one that it missed.
@@ -88,27 +80,28 @@ impl Wanted {
         self.tasks.remove(&task).map(|waits| waits.run)
     }
 
-    /// A worker has none of these: whom else to ask, and the tasks for which there is nobody.
+    /// A worker has none of these: whom else to ask.
     pub(in crate::driver::cluster::worker) fn not_at(
         &mut self,
         worker: WorkerId,
         numbers: Numbers,
         there: &[WorkerId],
-    ) -> (Vec<Question>, Vec<Lost>) {
-        let keys = if numbers.from < numbers.to { Some(numbers.keys()) } else { None };
-        let of = keys.into_iter().flat_map(|keys| self.asked.range(keys).map(|(key, _)| *key));
-        let of: Vec<Key> = of.collect();
-        self.answered(worker, &of, there)
+    ) -> Vec<Question> {
+        match numbers.from < numbers.to {
+            true => answered(worker, self.asked.range_mut(numbers.keys()), there),
+            false => Vec::new(),
+        }
     }
 
-    /// A worker is gone, and answers nothing any more.
+    /// A worker is gone, and answers nothing before it comes again: whom else to ask.
     pub(in crate::driver::cluster::worker) fn gone(
         &mut self,
         worker: WorkerId,
         there: &[WorkerId],
-    ) -> (Vec<Question>, Vec<Lost>) {
-        let all: Vec<Key> = self.asked.keys().copied().collect();
-        self.answered(worker, &all, there)
+        now: Instant,
+    ) -> Vec<Question> {
+        self.tasks.values_mut().for_each(|waits| waits.since = now);
+        answered(worker, self.asked.iter_mut(), there)
     }
 
     /// Another worker can be reached: what is to be asked there.
@@ -133,39 +126,7 @@ impl Wanted {
         self.asked.retain(|_, asked| asked.task.batch >= oldest);
     }
 
-    fn answered(
-        &mut self,
-        worker: WorkerId,
-        keys: &[Key],
-        there: &[WorkerId],
-    ) -> (Vec<Question>, Vec<Lost>) {
-        let mut questions = Vec::new();
-        let mut nowhere: BTreeMap<TaskId, (Vec<Key>, BTreeSet<WorkerId>)> = BTreeMap::new();
-        for key in keys {
-            let Some(asked) = self.asked.get_mut(key) else { continue };
-            if !asked.waits_for.remove(&worker) || !asked.waits_for.is_empty() {
-                continue;
-            }
-            let others = there.iter().filter(|other| !asked.whom.contains(other));
-            asked.waits_for.extend(others);
-            asked.whom.extend(&asked.waits_for);
-            questions.extend(asked.waits_for.iter().map(|other| (*other, *key)));
-            // Whoever was there with another master may still come.
-            if asked.waits_for.is_empty() && !is_older(key.0, self.id) {
-                let (keys, whom) = nowhere.entry(asked.task).or_default();
-                keys.push(*key);
-                whom.extend(&asked.whom);
-            }
-        }
-        let lost = nowhere.into_iter().filter_map(|(task, (keys, whom))| {
-            let run = self.give_up(task)?;
-            Some((run, lost(&keys, &whom)))
-        });
-        let lost = lost.collect();
-        (joined(questions), lost)
-    }
-
-    /// Tasks that have waited too long for workers that may come again.
+    /// Tasks that have waited too long for workers that may come again: nobody has what they read.
     pub(in crate::driver::cluster::worker) fn overdue(&mut self, now: Instant) -> Vec<Lost> {
         let is_overdue = |waits: &Waits| now.saturating_duration_since(waits.since) >= GRACE;
         let overdue: Vec<TaskId> =
@@ -189,6 +150,25 @@ impl Wanted {
         self.asked.retain(|_, asked| asked.task != task);
         Some(waits.run)
     }
+}
+
+/// A worker has said that it has none of these, or says nothing any more: whom else to ask.
+fn answered<'a>(
+    worker: WorkerId,
+    of: impl Iterator<Item = (&'a Key, &'a mut Asked)>,
+    there: &[WorkerId],
+) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for (key, asked) in of {
+        if !asked.waits_for.remove(&worker) || !asked.waits_for.is_empty() {
+            continue;
+        }
+        let others = there.iter().filter(|other| !asked.whom.contains(other));
+        asked.waits_for.extend(others);
+        asked.whom.extend(&asked.waits_for);
+        questions.extend(asked.waits_for.iter().map(|other| (*other, *key)));
+    }
+    joined(questions)
 }
 
 /// Receipts that follow each other are asked for together.

@@ -3,7 +3,7 @@
 use super::{Local, Worker};
 use crate::id::*;
 use crate::sched::message::*;
-use crate::sched::simulation::cluster::has_output;
+use crate::sched::simulation::reference::has_output;
 use crate::sched::simulation::reference::{content, hash, result};
 use crate::sched::simulation::ring::links::blocks;
 use crate::sched::simulation::ring::term_of;
@@ -50,7 +50,7 @@ impl Worker {
                 let state = state.expect("it is not in use");
                 self.tell(to, ToPeer::State { epoch, stage, partition }, vec![state]);
             }
-            WorkerAction::Save { stage, partition, after } => {
+            WorkerAction::Save { stage, partition, after, .. } => {
                 let state = work.states.get(&(stage, partition)).copied().unwrap_or(Some(0));
                 let (id, state) = (work.id, state.expect("it is not in use"));
                 let object = format!("{id}/{stage}/{partition}/{after}/{}", work.saves);
@@ -62,7 +62,8 @@ impl Worker {
                 assert_eq!(state, expected, "{stage}, {partition} is saved after {after}");
                 drop(kept);
                 let ms = 1 + self.seed.below(8);
-                self.note(ms, Local::Saved(id, Saved { stage, partition, after, object }, state));
+                let saved = Saved { stage, partition, after, objects: vec![object] };
+                self.note(ms, Local::Saved(id, saved, state));
             }
             WorkerAction::Load { state, recovery } => {
                 let key = (state.stage, state.partition);
@@ -95,7 +96,7 @@ impl Worker {
         let len = [0, 500, 3000, 9000][self.seed.below(4) as usize];
         let blocks = blocks(number, &contents, len);
         if self.net.send(peer, &Aside::Said(message, Freight::Sent { number, pieces })).is_ok() {
-            work.moving.extend(self.net.push_blocks(peer, &blocks));
+            work.moving.extend(self.net.push_blocks(peer, blocks));
         }
     }
 
@@ -146,12 +147,12 @@ impl Worker {
 
     pub(super) fn loaded(&mut self, saved: Saved, recovery: Epoch) {
         let Some(work) = &mut self.work else { return };
-        let Saved { stage, partition, object, .. } = saved;
+        let (stage, partition) = (saved.stage, saved.partition);
         if !work.core.expects_load(recovery, stage, partition) {
             return;
         }
         self.job.hit("a state is loaded");
-        let state = self.job.kept().outside.storage.get(&object).copied();
+        let state = self.job.kept().outside.load(&saved);
         let Some(state) = state else {
             // A worker that its master has given up may find that it went.
             let why = "it has gone".to_owned();

@@ -1,0 +1,75 @@
+//! What a simulated job is like, whoever runs it.
+
+use super::Seed;
+use super::cluster::LEASE_MS;
+use crate::id::*;
+use crate::plan::Plan;
+use crate::sched::*;
+use crate::time::Timetable;
+
+/// What a job is like: the same for all its masters.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) plan: &'static Plan,
+    pub(super) number: u64,
+    pub(super) config: MasterConfig,
+    /// How much each source brings.
+    pub(super) totals: Vec<u64>,
+    pub(super) failing: u64,
+    pub(super) churn: u64,
+    pub(super) bad_storage: u64,
+    /// Whether time is simulated, and hosts and links with it.
+    pub(super) in_time: bool,
+    /// Whether clients push the first source.
+    pub(super) pushed: bool,
+    /// All who hold something that clients have pushed may be lost at once: then the job must say so.
+    pub(super) reckless: bool,
+}
+
+impl Job {
+    pub(super) fn new(plan: &'static Plan, number: u64, seed: &mut Seed, live: bool) -> Self {
+        let sources = plan.sources.len();
+        let config = MasterConfig {
+            partitions: 1 + seed.below(5) as u32,
+            in_flight: 1 + seed.below(4) as u32,
+            attempts: 100,
+            workers: 1 + seed.below(4) as u32,
+            lease_ms: None,
+            checkpoint_ms: Some(100 * (1 + seed.below(6))),
+            speculate: true,
+            timetable: Timetable::new(0, 100),
+            live: (0..sources).map(|_| live && seed.one_in(2)).collect(),
+            first: BatchSeq(1 + seed.below(2) * seed.below(20)),
+            term: 0,
+        };
+        Self {
+            plan,
+            number,
+            totals: (0..sources).map(|_| seed.below(40)).collect(),
+            config,
+            failing: [0, 30][seed.below(2) as usize],
+            churn: [20, 60, 150][seed.below(3) as usize],
+            bad_storage: [0, 4][seed.below(2) as usize],
+            in_time: false,
+            pushed: false,
+            reckless: false,
+        }
+    }
+
+    /// A job whose time is simulated, on so many hosts.
+    pub(super) fn in_time(plan: &'static Plan, number: u64, seed: &mut Seed, hosts: u32) -> Self {
+        let mut job = Self::new(plan, number, seed, true);
+        job.config.live.fill(true);
+        job.config.lease_ms = Some(LEASE_MS);
+        job.config.workers = job.config.workers.min(hosts);
+        job.config.partitions = job.config.partitions.min(4);
+        (job.failing, job.in_time) = (0, true);
+        job.config.speculate = std::env::var_os("DSTREAM_NOSPEC").is_none();
+        job.pushed = seed.one_in(2);
+        if job.pushed {
+            job.totals[0] = 0;
+            job.reckless = seed.one_in(4);
+        }
+        job
+    }
+}

@@ -1,0 +1,139 @@
+//! What a simulated cluster does about what clients push, as drivers do it.
+
+use super::cluster::Cluster;
+use super::message::Message;
+use super::outside::Outside;
+use crate::driver::cluster::node::{Asks, Node};
+use crate::id::*;
+use crate::sched::WorkerEvent;
+use crate::sched::message::{Failure, FailureKind, ToWorker};
+
+impl Cluster {
+    /// Does what a node wants to be done.
+    pub(super) fn see_to_node(&mut self, worker: WorkerId) {
+        let Some(node) = self.nodes.get_mut(&worker) else { return };
+        for asks in node.take() {
+            match asks {
+                Asks::Peer(to, told) => self.network.push(Message::Told(worker, to, told)),
+                Asks::Master(note) => self.network.push(Message::Note(worker, note)),
+                Asks::Safe(client, number) => self.safe.push((client, number)),
+                Asks::Start(run) => self.start(worker, &run),
+                Asks::Lost(run, why) => {
+                    self.unreadable += 1;
+                    // As often as it may in a job that must not lose anything; here there is no hope.
+                    let again = !self.job.reckless;
+                    let kind = FailureKind::Source;
+                    let failure = Failure { message: why, at: None, kind, again };
+                    let (task, attempt) = (run.task, run.attempt);
+                    self.tell(worker, WorkerEvent::Failed { task, attempt, failure });
+                }
+            }
+        }
+        if self.nodes.get_mut(&worker).is_some_and(Node::has_received_all) {
+            self.network.push(Message::ReceivedAll(worker));
+        }
+    }
+
+    /// A worker may receive; if the job is to stop it is told so.
+    pub(super) fn opens(&mut self, worker: WorkerId) {
+        let Some(desk) = &self.desk else { return };
+        desk.opened(worker);
+        self.receiving.insert(worker);
+        if self.stopped {
+            self.network.push(Message::StopReceiving(worker));
+        }
+    }
+
+    /// A worker has received everything.
+    pub(super) fn closes(&mut self, worker: WorkerId) {
+        if let Some(desk) = self.desk.as_ref().filter(|_| !self.closed.contains(&worker)) {
+            desk.closed(worker);
+            self.receiving.remove(&worker);
+        }
+    }
+
+    pub(super) fn node(&mut self, worker: WorkerId, then: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.get_mut(&worker) {
+            then(node);
+            self.see_to_node(worker);
+        }
+    }
+
+    /// Everybody hears who is there.
+    pub(super) fn tell_crew(&mut self) {
+        if self.desk.is_none() {
+            return;
+        }
+        let crew: Vec<WorkerId> = self.crew.iter().copied().collect();
+        for to in &crew {
+            self.network.push(Message::Crew(*to, crew.clone()));
+        }
+    }
+
+    /// What the master's driver does when it tells a worker this.
+    pub(super) fn heed(&mut self, message: &ToWorker) {
+        let Some(desk) = &self.desk else { return };
+        let placement = match message {
+            ToWorker::Place { placement, .. } => Some(placement),
+            ToWorker::Recover(recover) => recover.rows.last().map(|row| &row.placement),
+            _ => None,
+        };
+        if let Some(placement) = placement {
+            desk.placed(placement);
+            if !std::mem::replace(&mut self.is_placed, true) {
+                self.begin_grace();
+            }
+        }
+    }
+
+    /// Everybody hears what is needed no more of what was received.
+    pub(super) fn say_spent(&mut self) {
+        let before = self.master.spent();
+        let Some(desk) = self.desk.as_ref().filter(|_| before > self.spent) else { return };
+        self.spent = before;
+        for answer in desk.over(before) {
+            for to in &self.crew {
+                self.network.push(Message::Answer(*to, answer.clone()));
+            }
+        }
+    }
+
+    /// Workers that may come again have so long to.
+    pub(super) fn begin_grace(&mut self) {
+        self.graces += 1;
+        self.network.push(Message::Grace(self.graces));
+    }
+
+    /// What a worker's driver does when its master tells it this.
+    pub(super) fn take_in(&mut self, to: WorkerId, message: &ToWorker) {
+        self.node(to, |node| match message {
+            ToWorker::Begin { batch, ranges, oldest, .. } => {
+                node.begins(*batch, ranges);
+                node.release(*oldest);
+            }
+            ToWorker::Release { oldest, .. } => node.release(*oldest),
+            ToWorker::Recover(recover) => {
+                for batch in &recover.batches {
+                    node.begins(batch.batch, &batch.ranges);
+                }
+            }
+            _ => {}
+        });
+    }
+
+    /// A client appends something on a host, if there is a worker for it.
+    pub(super) fn append_on(
+        &mut self,
+        outside: &mut Outside,
+        machine: usize,
+        client: u128,
+        number: u64,
+    ) -> bool {
+        let Some(worker) = self.worker_on(machine) else { return false };
+        let Some(node) = self.nodes.get_mut(&worker) else { return false };
+        let Some(key) = node.append(client, number) else { return false };
+        outside.appends.insert(key, (client, number));
+        self.see_to_node(worker);
+        true
+    }
+}

@@ -1,0 +1,177 @@
+//! What goes wrong, as it does.
+
+use super::*;
+
+impl World {
+    pub(super) fn goes_wrong(&mut self, kind: Kind) {
+        let (now, master) = (self.now, Place::Master(self.current.term));
+        let taken: Vec<usize> = kind.takes().into_iter().flatten().collect();
+        if self.job.pushed && !taken.is_empty() {
+            let is_early = now < self.made_good;
+            if is_early || taken.into_iter().any(|host| !self.is_safe_without(host)) {
+                if !self.job.reckless {
+                    return self.hit("a second loss, which nobody survives, is left out");
+                }
+                self.hit("a second loss, which nobody survives");
+                self.bereft = true;
+            }
+            self.made_good = now + kind.lasts() + LOSS_MS;
+        }
+        // Of what nobody holds any more only the master knows that has registered it.
+        let is_of_masters = matches!(
+            kind,
+            Kind::CrashMaster { .. }
+                | Kind::FreezeMaster { .. }
+                | Kind::Usurp
+                | Kind::Damage { .. }
+        );
+        if self.job.reckless && is_of_masters {
+            return;
+        }
+        // What was pushed goes with the job when it is stopped: no older state than that at its end will do.
+        if self.was_stopped && self.job.pushed && matches!(kind, Kind::Damage { .. }) {
+            return;
+        }
+        match kind {
+            Kind::Kill { host, back } => {
+                if !std::mem::replace(&mut self.hosts[host].is_up, false) {
+                    return;
+                }
+                (self.hosts[host].is_member, self.hosts[host].node) = (false, None);
+                self.hit("a process is killed");
+                for client in self.clients.iter_mut().filter(|client| client.at == Some(host)) {
+                    client.at = None;
+                }
+                let mut was_there = false;
+                for cluster in self.old.iter_mut().chain([&mut self.current]) {
+                    cluster.set_now(now);
+                    was_there |= cluster.kill_on(host);
+                }
+                if was_there {
+                    self.hit("a worker is killed");
+                }
+                self.note(now + back, Due::Back(host));
+            }
+            Kind::Freeze { host, ms } => {
+                self.hit(if ms < Cluster::lease() { "a short freeze" } else { "a zombie" });
+                self.conditions.freeze(Place::Machine(host), now + ms);
+            }
+            Kind::CrashMaster { next } => {
+                if self.is_orphaned || self.outside.term >= MASTERS {
+                    return;
+                }
+                self.hit("a master crashes");
+                self.current.set_now(now);
+                self.current.crash(&mut self.outside);
+                self.is_orphaned = true;
+                self.note(now + next, Due::Next(self.outside.term));
+            }
+            Kind::FreezeMaster { ms } => {
+                self.conditions.freeze(master, now + ms);
+                if ms > TAKEOVER_MS {
+                    self.hit("a master is frozen until there is another");
+                    self.note(now + TAKEOVER_MS, Due::Next(self.outside.term));
+                } else {
+                    self.hit("a master is frozen");
+                }
+            }
+            Kind::Usurp => {
+                self.hit("two masters");
+                self.next_master();
+            }
+            Kind::CutMaster { host, way, ms } => {
+                self.hit(match way {
+                    Way::Both => "a worker without its master",
+                    Way::There => "a worker that its master does not hear",
+                    Way::Back => "a worker that does not hear its master",
+                });
+                self.cut(Place::Machine(host), master, way, ms);
+            }
+            Kind::CutPeers { one, other, way, ms } => {
+                if one == other {
+                    return;
+                }
+                self.cut(Place::Machine(one), Place::Machine(other), way, ms);
+                if ms < Cluster::lease() {
+                    return self.hit("two workers wait for each other");
+                }
+                self.current.set_now(now);
+                if self.current.part(one, other) {
+                    self.hit("two workers have lost each other");
+                }
+            }
+            Kind::Slow { host, ms, by } => {
+                self.hit("a slow host");
+                let here = Place::Machine(host);
+                for other in (0..self.hosts.len()).map(Place::Machine).chain([master]) {
+                    self.conditions.slow_down(here, other, now + ms, by);
+                }
+                self.conditions.slow_down(master, here, now + ms, by);
+            }
+            Kind::Full { ms } => {
+                self.hit("full storage");
+                self.conditions.full = now + ms;
+            }
+            Kind::Hang { ms } => {
+                self.hit("storage that hangs");
+                self.conditions.freeze(Place::Storage, now + ms);
+            }
+            Kind::SlowStorage { ms } => {
+                self.hit("slow storage");
+                self.conditions.slow_storage = now + ms;
+            }
+            Kind::Damage { which } => self.damage(which),
+            Kind::Doubling { ms } => {
+                self.hit("doubled messages");
+                self.conditions.doubling = now + ms;
+            }
+            Kind::Reordering { ms } => {
+                self.hit("messages in another order");
+                self.conditions.reordering = now + ms;
+            }
+            Kind::FailTasks { ms } => {
+                self.hit("failing tasks");
+                self.conditions.failing = now + ms;
+            }
+            Kind::Jump { by } => {
+                self.hit(if by < 0 { "the clock is set back" } else { "the clock is set forward" });
+                self.current.jump(by);
+            }
+            Kind::Drain { host } => {
+                self.current.set_now(now);
+                if !self.is_orphaned && self.current.drain_on(host) {
+                    self.hit("a worker is drained");
+                    if self.job.pushed {
+                        // It may stay until what it holds is read, which may take another worker.
+                        self.add_host();
+                    }
+                    self.current.act(&mut self.outside);
+                }
+            }
+            Kind::Join => {
+                self.hit("one host more");
+                self.add_host();
+            }
+            Kind::Stop => {
+                if !self.is_orphaned {
+                    self.hit("the job is stopped");
+                    self.current.set_now(now);
+                    self.current.stop();
+                    self.current.act(&mut self.outside);
+                    if self.current.outcome.is_some() {
+                        self.ended();
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn cut(&mut self, one: Place, other: Place, way: Way, ms: u64) {
+        if way != Way::Back {
+            self.conditions.cut(one, other, self.now + ms);
+        }
+        if way != Way::There {
+            self.conditions.cut(other, one, self.now + ms);
+        }
+    }
+}
