@@ -345,8 +345,10 @@ impl Book {
         Ok(())
     }
 
+    /// Whether an end is open, and its process lives.
     pub(super) fn is_open(&self, id: EndId) -> bool {
-        self.ends.get(&id).is_some_and(|end| end.phase == Phase::Open)
+        let lives = self.owners.get(&id.process).is_some_and(|owner| owner.lives);
+        lives && self.ends.get(&id).is_some_and(|end| end.phase == Phase::Open)
     }
 
     /// Ends that are not closed although their process has ended politely.
