@@ -133,9 +133,11 @@ fn counting(cluster: &Cluster) -> BTreeMap<String, (u64, bool)> {
     for name in tree(&cluster.state().join("saves")).into_keys() {
         let name = name.to_string_lossy();
         let parts: Vec<&str> = name.split('-').collect();
-        let batch = parts[2].trim_start_matches('b').parse().expect("a number");
-        let last = newest.entry(format!("{}-{}", parts[0], parts[1])).or_insert((0, false));
-        *last = (*last).max((batch, parts.len() > 5));
+        // What was being written when its worker was killed is called otherwise.
+        let [stage, partition, batch, _, _, ref changes @ ..] = parts[..] else { continue };
+        let batch = batch.trim_start_matches('b').parse().expect("a number");
+        let last = newest.entry(format!("{stage}-{partition}")).or_insert((0, false));
+        *last = (*last).max((batch, !changes.is_empty()));
     }
     newest
 }
