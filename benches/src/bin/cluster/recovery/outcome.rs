@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn what_is_published_again_counts_once_and_what_died_with_its_log_counts_at_the_end() {
-        let mut seen = seen(&[(1, 90.0), (2, 90.0), (2, 1_500.0), (5, 100.0)]);
+        let mut seen = seen(&[(1, 90.0), (2, 90.0), (2, 1_500.0), (4, 100.0)]);
         seen.settle(4, 3_120.0);
         let outcome = seen.outcome(0, 3_500.0).unwrap();
         let delays: Vec<f64> = outcome.batches.iter().map(|shown| shown.delay_ms).collect();
-        assert_eq!(delays, [90.0, 90.0, 120.0, 0.0, 100.0]);
-        assert_eq!(seen.last().map(|shown| shown.batch), Some(5));
+        assert_eq!(delays, [90.0, 90.0, 120.0, 100.0]);
+        assert_eq!(seen.last().map(|shown| shown.batch), Some(4));
     }
 }
