@@ -221,9 +221,9 @@ impl Cluster {
         }
         let at = self.seed.below(choices as u64) as usize;
         if let Some(worker) = told.get(at) {
-            let process = self.processes.get_mut(worker).unwrap();
+            let (worker, process) = (*worker, self.processes.get_mut(worker).unwrap());
             let message = process.told.pop_front().unwrap();
-            process.core.handle(WorkerEvent::Master(message));
+            self.tell(worker, WorkerEvent::Master(message));
             return true;
         }
         let message = self.network.any().swap_remove(at - told.len());
