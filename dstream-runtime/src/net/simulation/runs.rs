@@ -12,7 +12,7 @@ use super::{add, hash};
 use crate::sched::simulation::{Seed, seeds};
 
 /// Seeds of the test.
-const USUAL: u64 = 80;
+const USUAL: u64 = 60;
 
 /// What must have been met with in all worlds of a test.
 const SITES: [&str; 29] = [

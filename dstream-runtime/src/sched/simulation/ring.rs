@@ -107,7 +107,7 @@ fn term_of(worker: WorkerId) -> u32 {
 }
 
 /// Seeds of the test.
-const USUAL: u64 = 40;
+const USUAL: u64 = 30;
 
 /// What must have been met with.
 const SITES: [&str; 15] = [
