@@ -30,9 +30,10 @@ fn cannot_save(worker: &mut Running) -> bool {
         .any(|e| e["message"].as_str().is_some_and(|m| m.contains("cannot be saved")))
 }
 
-/// Two partitions with 2 MB of state each; each batch makes the same number of lines.
+/// Two partitions with 500 KB of state each, all of which changes with each batch: so all of it is saved. Each batch
+/// makes the same number of lines.
 fn of_long_urls(job: Job, input: &Path) -> Job {
-    let url = format!("file://{}?batch_records=100", input.display());
+    let url = format!("file://{}?batch_records=500", input.display());
     job.source("views", url).sink("counts", "csv+stdout:").args(["--partitions", "2"])
 }
 
@@ -44,8 +45,8 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
         Err(why) => return eprintln!("skipped: {why}"),
     };
     let input = cluster.path("views.json");
-    let long = "x".repeat(1000);
-    let view = |n: u64| format!("{{\"url\":\"{}{long}\",\"user\":{n}}}\n", n * 7919 % 4000);
+    let long = "x".repeat(2000);
+    let view = |n: u64| format!("{{\"url\":\"{}{long}\",\"user\":{n}}}\n", n * 7919 % 500);
     fs::write(&input, (0..15_000).map(view).collect::<String>()).expect("there is room");
     let expected = of_long_urls(Job::example("page_views"), &input).run().code(0).out;
 
@@ -58,7 +59,7 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
     // Enough for the journal of some batches, and for no state. A state that was being saved when the
     // disk was filled can still succeed, and the one that it replaces then leaves room: fill it again.
     while !crew.iter_mut().all(cannot_save) {
-        disk.fill(1_500_000);
+        disk.fill(300_000);
         tap.read(200);
     }
     disk.make_room();
