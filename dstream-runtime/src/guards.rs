@@ -80,7 +80,7 @@ pub(crate) const fn left_out(_: Guard) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) use planted::{ALL, guard, left_out, without};
+pub(crate) use planted::{MISSED, guard, left_out, without};
 
 #[cfg(test)]
 mod planted {
@@ -92,35 +92,27 @@ mod planted {
         static LEFT_OUT: Cell<Option<Guard>> = const { Cell::new(None) };
     }
 
-    pub(crate) const ALL: [Guard; 28] = [
-        ReportOfOwner,
-        TaskCountsOnce,
-        DurableFirst,
-        SavedByOwner,
-        RunsAreRenumbered,
-        CutWhenPlaced,
-        CutWithHeirs,
-        ShownGoesOn,
-        FencedIsSilent,
-        SecondAsAsked,
-        StateCameFirst,
-        LeavesEmpty,
-        EpochOfMaster,
-        EpochOfPeer,
-        NotTooEarly,
-        SaidForHeir,
-        HeardOnce,
-        HeirBeginsAnew,
-        StateIsNotLater,
-        StateIsExpected,
-        DroppedRunsAfterAll,
-        CopiedFirst,
-        AppendCountsOnce,
-        ReclaimedOnce,
-        HoldersAreAwaited,
-        CopiedAgain,
-        KeptForOlder,
-        SavedAtTheEnd,
+    /// Those that are missed, and a world in which. Nobody has missed the others so far: what they refuse
+    /// nobody says, as long as a worker that was given up is not heard any more, what the master tells a
+    /// worker arrives in order, and tasks that run again make the same.
+    pub(crate) const MISSED: [(Guard, u64); 17] = [
+        (TaskCountsOnce, 1),
+        (DurableFirst, 5),
+        (CutWhenPlaced, 2860),
+        (CutWithHeirs, 2860),
+        (LeavesEmpty, 76),
+        (NotTooEarly, 13),
+        (SaidForHeir, 139),
+        (HeardOnce, 10),
+        (DroppedRunsAfterAll, 56),
+        (AppendCountsOnce, 174),
+        (ReclaimedOnce, 18),
+        (HoldersAreAwaited, 37),
+        (CopiedAgain, 53),
+        (KeptForOlder, 125),
+        (SavedAtTheEnd, 47),
+        (StateIsExpected, 308),
+        (CopiedFirst, 0),
     ];
 
     /// Whether a check holds, or was left out.

@@ -128,7 +128,8 @@ impl Cluster {
             Message::Ran(on, ..) | Message::Beat(on) | Message::Saved(on, ..) => *on != worker,
             _ => true,
         });
-        if self.seed.one_in(2) {
+        // One that was drained has no lease any more that could end.
+        if self.seed.one_in(2) || self.going.contains(&worker) {
             // Otherwise nobody says so, and it is found out.
             self.network.push(Message::Left(worker));
         }

@@ -158,6 +158,9 @@ impl Book {
             }
             return Registered::Again;
         }
+        if self.ended && !taker.seen.contains(receipt.number) {
+            return Registered::Late;
+        }
         // Whoever comes late is told again what is over.
         taker.is_over = false;
         if !guard(Guard::ReclaimedOnce, taker.seen.insert(receipt.number)) {

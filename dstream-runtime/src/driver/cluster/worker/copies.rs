@@ -17,6 +17,8 @@ impl Driver<'_> {
     /// Another worker has sent a copy: because this one is to have it, or because it has asked for it.
     pub(super) fn copy(&mut self, peer: PeerId, key: Key, entry: Entry, lines: KeptBlock) {
         let other = self.colleagues.speaker(peer);
+        // Whoever sends what this worker has, and knows no other holder of, is one.
+        let lone = self.receipts.lone(Numbers::one(key));
         self.receipts.keep(key, entry, lines, other, &self.kernels.blocks);
         let (taker, source, number) = key;
         // If it is gone, nobody waits for this.
@@ -24,6 +26,20 @@ impl Driver<'_> {
         if let Some(run) = self.wanted.came(key) {
             self.start(run);
         }
+        if let Some(by) = other
+            && !lone.is_empty()
+        {
+            self.shared(lone, by);
+        }
+    }
+
+    /// Another worker holds these, too.
+    fn shared(&mut self, keys: Vec<Key>, by: WorkerId) {
+        for key in keys {
+            let settled = self.receipts.shared(key, by);
+            self.settle(key, settled);
+        }
+        self.report_receipts();
     }
 
     /// A task is ready but for receipts that are not here.
@@ -67,11 +83,8 @@ impl Driver<'_> {
 
     /// Another worker says what it holds of the time of another master.
     fn holding_of(&mut self, by: WorkerId, all: &[Numbers]) {
-        for key in all.iter().flat_map(|numbers| self.receipts.lone(*numbers)).collect::<Vec<_>>() {
-            let settled = self.receipts.shared(key, by);
-            self.settle(key, settled);
-        }
-        self.report_receipts();
+        let lone = all.iter().flat_map(|numbers| self.receipts.lone(*numbers)).collect();
+        self.shared(lone, by);
     }
 
     /// See [`PeerNote::Holding`].

@@ -101,6 +101,10 @@ impl World {
             if !self.current.crew.contains(&worker) {
                 return false;
             }
+            // Whoever is about to leave goes as soon as the master believes that others have the same.
+            if self.current.going.contains(&worker) {
+                continue;
+            }
             others.extend(self.current.nodes[&worker].held());
         }
         let mut held: Vec<_> = self.hosts[host].node.iter().flat_map(Node::promised).collect();

@@ -303,11 +303,13 @@ impl Node {
         trace(|| format!("{} hears of {by}: {what:?}", self.id));
         match what {
             Peer::Copy(key, entry) => {
+                let lone = self.receipts.lone(Numbers::one(key));
                 self.receipts.keep(key, entry, lines(), Some(by), &self.store);
                 self.reply(by, Peer::Copied(key));
                 if let Some(run) = self.wanted.came(key) {
                     self.asks.push(Asks::Start(run));
                 }
+                self.shared(lone, by);
             }
             Peer::Copied(key) if self.there.contains(&by) => {
                 self.promised.insert(key);
@@ -327,12 +329,7 @@ impl Node {
             }
             Peer::Holding(all) => {
                 let lone = all.into_iter().flat_map(|numbers| self.receipts.lone(numbers));
-                for key in lone.collect::<Vec<_>>() {
-                    self.promised.insert(key);
-                    let settled = self.receipts.shared(key, by);
-                    self.settle(key, settled);
-                }
-                self.report();
+                self.shared(lone.collect(), by);
             }
             Peer::Want(numbers) => {
                 let mut gaps = self.receipts.gaps(numbers);
@@ -352,6 +349,16 @@ impl Node {
                 self.ask(questions);
             }
         }
+    }
+
+    /// Another worker holds these, too.
+    fn shared(&mut self, keys: Vec<Key>, by: WorkerId) {
+        for key in keys {
+            self.promised.insert(key);
+            let settled = self.receipts.shared(key, by);
+            self.settle(key, settled);
+        }
+        self.report();
     }
 
     /// The master says something.

@@ -234,8 +234,13 @@ impl World {
             Said::Note(note) => self.master_hears(from, note),
             Said::Copy(key, entry) => {
                 let (other, store) = (self.nodes[&from].id, self.store.clone());
+                let lone = self.nodes[&to].lone(Numbers::one(key));
                 self.node(to).keep(key, entry, block(), Some(other), &store);
                 self.say(to, from, Said::Copied(key));
+                for key in lone {
+                    let settled = self.node(to).shared(key, other);
+                    self.settle(to, key, settled);
+                }
             }
             Said::Copied(key) => {
                 let by = self.nodes[&from].id;
