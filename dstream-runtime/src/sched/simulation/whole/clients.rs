@@ -105,7 +105,8 @@ impl World {
             if self.current.going.contains(&worker) {
                 continue;
             }
-            others.extend(self.current.nodes[&worker].held());
+            let Some(node) = self.current.nodes.get(&worker) else { return false };
+            others.extend(node.held());
         }
         let mut held: Vec<_> = self.hosts[host].node.iter().flat_map(Node::promised).collect();
         for cluster in self.old.iter_mut().chain([&mut self.current]) {

@@ -29,7 +29,8 @@ impl World {
             return;
         }
         // What was pushed goes with the job when it is stopped: no older state than that at its end will do.
-        if self.was_stopped && self.job.pushed && matches!(kind, Kind::Damage { .. }) {
+        let stops = self.was_stopped || self.current.stopped;
+        if stops && self.job.pushed && matches!(kind, Kind::Damage { .. }) {
             return;
         }
         match kind {
