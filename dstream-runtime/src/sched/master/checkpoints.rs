@@ -192,6 +192,14 @@ impl Checkpoints {
         states
     }
 
+    /// All states, each whole, as they are when the job ends. What they have read may be gone by the time that somebody
+    /// needs them, and so no older state will do: no object that was damaged long ago may be part of them.
+    pub(super) fn last(&mut self, after: BatchSeq, now_ms: u64) -> Vec<ToSave> {
+        let mut states = self.next(after, true, now_ms);
+        states.iter_mut().for_each(|state| state.continues = None);
+        states
+    }
+
     /// A state was saved, by the worker that had to. Whether its group is complete.
     pub(super) fn saved(&mut self, saved: Saved) -> bool {
         let state = (saved.stage, saved.partition);

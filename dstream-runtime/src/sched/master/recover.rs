@@ -224,9 +224,12 @@ impl MasterCore {
         }
         self.checkpointed = after;
         let waits = self.next.0 - self.oldest().0 > MAX_RETAINED / 2;
-        let urgent = waits || last || self.epochs.is_moving();
+        let urgent = waits || self.epochs.is_moving();
         let checkpoints = self.checkpoints.as_mut()?;
-        let states = checkpoints.next(after, urgent, now_ms);
+        let states = match last {
+            true => checkpoints.last(after, now_ms),
+            false => checkpoints.next(after, urgent, now_ms),
+        };
         let retry = checkpoints.retry_at(now_ms).filter(|_| full || last);
         let row = if last { self.epochs.newest() } else { self.epochs.of(after) };
         let Some(row) = row.filter(|_| !states.is_empty()) else { return retry };

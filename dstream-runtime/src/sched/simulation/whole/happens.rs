@@ -28,9 +28,12 @@ impl World {
         if self.job.reckless && is_of_masters {
             return;
         }
-        // What was pushed goes with the job when it is stopped: no older state than that at its end will do.
+        // What was pushed goes with the job when it is stopped: no older state than that at its end will do, and that
+        // may continue objects that were damaged before.
         let stops = self.was_stopped || self.current.stopped;
-        if stops && self.job.pushed && matches!(kind, Kind::Damage { .. }) {
+        let is_damaged = !self.outside.damaged.is_empty();
+        let too_late = stops && matches!(kind, Kind::Damage { .. });
+        if self.job.pushed && (too_late || is_damaged && matches!(kind, Kind::Stop)) {
             return;
         }
         match kind {

@@ -12,7 +12,7 @@ use crate::sched::simulation::losses::plans;
 use crate::sched::simulation::seeds;
 
 /// Seeds that each test takes: four tests.
-const USUAL: u64 = 4200;
+const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
 const SITES: [&str; 44] = [
