@@ -25,20 +25,21 @@ pub(crate) struct Options {
     /// Workers.
     #[arg(long, default_value_t = 4)]
     workers: u32,
-    /// Records per second: about half of what the machine can do, so that others can help.
-    #[arg(long, default_value_t = 1_500_000)]
+    /// Records per second: a fraction of what the machine can do, so that others can help, and enough for
+    /// batches that are long beside what is too short for a second run.
+    #[arg(long, default_value_t = 600_000)]
     rate: u64,
     /// Partitions of every dataset.
     #[arg(long, default_value_t = 8)]
     partitions: u32,
     /// Batches that count, of each run.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 14)]
     batches: usize,
     /// Runs of each case, in turns.
     #[arg(long, default_value_t = 3)]
     runs: usize,
     /// For how long the slow worker is stopped, in milliseconds, and for how long it then runs.
-    #[arg(long, value_delimiter = ',', num_args = 2, default_values_t = [24, 8])]
+    #[arg(long, value_delimiter = ',', default_value = "24,4")]
     duty: Vec<u64>,
     /// How often states are saved.
     #[arg(long, default_value = "10s")]
