@@ -125,8 +125,9 @@ impl Sending {
         Self { stop, safe, thread }
     }
 
-    /// Waits until so many more are acknowledged.
+    /// Waits until so many more are acknowledged than by now.
     fn wait(&self, more: usize) {
+        while self.safe.try_recv().is_ok() {}
         let mut has = 0;
         while has < more {
             has += self.safe.recv_timeout(PATIENCE).expect("lines are acknowledged");
@@ -172,13 +173,14 @@ async fn send(
 /// received everything, and the other has the copies.
 fn kill_all_but_one(order: [usize; 3]) {
     let dir = Cluster::new("word_count");
-    let (master, addr, crew) = cluster(&dir, "tcp://127.0.0.1:0", 4);
+    let (mut master, addr, crew) = cluster(&dir, "tcp://127.0.0.1:0", 4);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
     let clients = ["a", "b"].map(|name| Sending::start(&dir, addr, name));
-    for which in order {
+    for (lost, which) in (1..).zip(order) {
         clients.iter().for_each(|client| client.wait(1000));
         kill(&mut crew, which);
-        // Until the loss is noticed, copied again and recovered from, nothing is acknowledged.
+        // Until the loss is noticed, what the lost one held is had by one worker alone. Then it is copied again.
+        master.wait("a recovery", |job| job.events("recovering").count() >= lost);
         clients.iter().for_each(|client| client.wait(2000));
     }
     let sent = clients.map(Sending::stop).concat();
