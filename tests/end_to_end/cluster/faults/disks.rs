@@ -47,7 +47,7 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
     let input = cluster.path("views.json");
     let long = "x".repeat(2000);
     let view = |n: u64| format!("{{\"url\":\"{}{long}\",\"user\":{n}}}\n", n * 7919 % 500);
-    fs::write(&input, (0..15_000).map(view).collect::<String>()).expect("there is room");
+    fs::write(&input, (0..40_000).map(view).collect::<String>()).expect("there is room");
     let expected = of_long_urls(Job::example("page_views"), &input).run().code(0).out;
 
     let master = cluster.as_master(disk.example("page_views"), ANY, 2);
