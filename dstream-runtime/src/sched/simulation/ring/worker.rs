@@ -15,8 +15,8 @@ use crate::id::*;
 use crate::net::simulation::{Host, Network, PORT, address};
 use crate::net::{Delivery, Net, NetEvent, PeerId, Transfer};
 use crate::sched::message::*;
+use crate::sched::simulation::held::Held;
 use crate::sched::simulation::outside::Object;
-use crate::sched::simulation::reference::State;
 use crate::sched::*;
 use crate::wire::{MessageKind, Received, Role};
 
@@ -42,11 +42,7 @@ struct Work {
     joining: Option<ToMaster>,
     /// When it was last heard of.
     heard: u64,
-    blocks: BTreeMap<BlockId, u64>,
-    /// None while a task uses it.
-    states: BTreeMap<State, Option<u64>>,
-    /// Results that have not been reported.
-    parts: BTreeMap<(TaskId, Attempt), u64>,
+    holds: Held,
     saves: u64,
     sent: u64,
     moving: Vec<Transfer>,
@@ -205,9 +201,7 @@ impl Worker {
             held: VecDeque::new(),
             joining: None,
             heard: now,
-            blocks: BTreeMap::new(),
-            states: BTreeMap::new(),
-            parts: BTreeMap::new(),
+            holds: Held::default(),
             saves: 0,
             sent: 0,
             moving: Vec::new(),
@@ -265,21 +259,7 @@ impl Worker {
 
     fn peer_says(&mut self, (message, contents): (ToPeer, Vec<u64>)) {
         let Some(work) = &mut self.work else { return };
-        match &message {
-            ToPeer::Produced { task, blocks, .. } => {
-                for ((tail, partition), content) in blocks.iter().zip(&contents) {
-                    let id = BlockId { producer: *task, tail: *tail, partition: *partition };
-                    work.blocks.insert(id, *content);
-                }
-            }
-            ToPeer::State { epoch, stage, partition } => {
-                if work.core.expects_state(*epoch, *stage, *partition) {
-                    let before = work.states.insert((*stage, *partition), Some(contents[0]));
-                    assert_ne!(before, Some(None), "{stage}, {partition} comes while it is in use");
-                }
-            }
-            ToPeer::Want { .. } => {}
-        }
+        work.holds.take_in(&work.core, &message, &contents);
         work.core.handle(WorkerEvent::Peer(message));
     }
 

@@ -3,8 +3,7 @@
 use super::{Local, Worker};
 use crate::id::*;
 use crate::sched::message::*;
-use crate::sched::simulation::reference::has_output;
-use crate::sched::simulation::reference::{content, hash, result};
+use crate::sched::simulation::reference::hash;
 use crate::sched::simulation::ring::links::blocks;
 use crate::sched::simulation::ring::term_of;
 use crate::sched::simulation::ring::words::{Aside, Freight, Report};
@@ -23,36 +22,21 @@ impl Worker {
             }
             WorkerAction::Report(message) => {
                 let part = match &message {
-                    ToMaster::TaskDone { task, attempt, .. } => {
-                        work.parts.remove(&(*task, *attempt))
-                    }
+                    ToMaster::TaskDone { task, attempt, .. } => work.holds.part(*task, *attempt),
                     _ => None,
                 };
                 self.report(&Report::Said(message, part));
             }
             WorkerAction::Tell(to, message) => {
-                let contents = match &message {
-                    ToPeer::Produced { task, blocks, .. } => {
-                        let id = |(tail, partition): &(TailId, Partition)| BlockId {
-                            producer: *task,
-                            tail: *tail,
-                            partition: *partition,
-                        };
-                        let held = |id: BlockId| work.blocks.get(&id).copied();
-                        blocks.iter().map(id).map(|id| held(id).expect("it is held")).collect()
-                    }
-                    _ => Vec::new(),
-                };
+                let contents = work.holds.contents(&message);
                 self.tell(to, message, contents);
             }
             WorkerAction::SendState { to, epoch, stage, partition } => {
-                let state = work.states.remove(&(stage, partition)).unwrap_or(Some(0));
-                let state = state.expect("it is not in use");
+                let state = work.holds.take_state((stage, partition));
                 self.tell(to, ToPeer::State { epoch, stage, partition }, vec![state]);
             }
             WorkerAction::Save { stage, partition, after, .. } => {
-                let state = work.states.get(&(stage, partition)).copied().unwrap_or(Some(0));
-                let (id, state) = (work.id, state.expect("it is not in use"));
+                let (id, state) = (work.id, work.holds.state((stage, partition)));
                 let object = format!("{id}/{stage}/{partition}/{after}/{}", work.saves);
                 work.saves += 1;
                 let mut kept = self.job.kept();
@@ -67,17 +51,15 @@ impl Worker {
             }
             WorkerAction::Load { state, recovery } => {
                 let key = (state.stage, state.partition);
-                assert_ne!(work.states.get(&key), Some(&None), "{key:?} is in use");
+                assert!(!work.holds.is_in_use(key), "{key:?} is in use");
                 let (id, ms) = (work.id, 1 + self.seed.below(8));
                 self.note(ms, Local::Loaded(id, state, recovery));
             }
             WorkerAction::Discard { stage, partition } => {
-                assert_ne!(work.states.remove(&(stage, partition)), Some(None), "it is in use");
+                work.holds.discard((stage, partition));
             }
             WorkerAction::Drop { .. } => panic!("everything is kept until its batch is over"),
-            WorkerAction::Forget { oldest } => {
-                work.blocks.retain(|block, _| block.producer.batch >= oldest);
-            }
+            WorkerAction::Forget { oldest } => work.holds.forget(oldest),
         }
     }
 
@@ -102,25 +84,8 @@ impl Worker {
 
     fn start(&mut self, run: &RunTask) {
         let Some(work) = &mut self.work else { return };
-        let (task, row) = (run.task, self.job.plan.stage(run.task.stage));
-        let content = |id: &BlockId| {
-            let held = work.blocks.get(id);
-            (*id, *held.unwrap_or_else(|| panic!("{task} reads {id:?}, which is not here")))
-        };
-        let inputs: Vec<Vec<_>> =
-            run.inputs.iter().map(|input| input.iter().map(content).collect()).collect();
-        let state = match row.state {
-            Some(_) => {
-                let state = work.states.entry((task.stage, task.partition)).or_insert(Some(0));
-                state.take().unwrap_or_else(|| panic!("{task} uses a state that is in use"))
-            }
-            None => 0,
-        };
-        let result = result(task, state, &inputs, &run.ranges);
-        let (id, mut kept) = (work.id, self.job.kept());
-        let reference = kept.reference(term_of(id));
-        reference.up_to(task.batch);
-        assert_eq!(reference.results.get(&task), Some(&result), "{task} on {id}");
+        let (id, task, mut kept) = (work.id, run.task, self.job.kept());
+        let (_, result) = work.holds.begin(id, run, kept.reference(term_of(id)));
         drop(kept);
         let ms = 1 + self.seed.below(30);
         self.note(ms, Local::Ran(id, task, run.attempt, result));
@@ -128,17 +93,9 @@ impl Worker {
 
     pub(super) fn ran(&mut self, task: TaskId, attempt: Attempt, result: u64) {
         let Some(work) = &mut self.work else { return };
-        if self.job.plan.stage(task.stage).state.is_some() {
-            work.states.insert((task.stage, task.partition), Some(result));
-        }
-        let blocks = self.job.kept().reference(term_of(work.id)).blocks(task);
-        for (tail, partition) in blocks.iter().copied() {
-            let id = BlockId { producer: task, tail, partition };
-            work.blocks.insert(id, content(id, result));
-        }
-        if has_output(self.job.plan, task) {
-            work.parts.insert((task, attempt), result);
-        }
+        let mut kept = self.job.kept();
+        let blocks = work.holds.ran(task, attempt, result, kept.reference(term_of(work.id)));
+        drop(kept);
         let ids = [u64::from(work.id.0), task.batch.0, u64::from(task.stage.0)];
         self.job.mark(&[1, hash(&ids), u64::from(task.partition.0), result]);
         let tally = TaskTally { micros: 1000, content: result, ..TaskTally::default() };
@@ -159,8 +116,7 @@ impl Worker {
             let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
             return work.core.handle(event);
         };
-        let before = work.states.insert((stage, partition), Some(state));
-        assert_ne!(before, Some(None), "{stage}, {partition} is loaded while it is in use");
+        work.holds.put((stage, partition), state);
         work.core.handle(WorkerEvent::Loaded { stage, partition, recovery });
     }
 }
