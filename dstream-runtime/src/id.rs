@@ -55,6 +55,11 @@ impl WorkerId {
     pub(crate) const fn first_of(term: u64) -> Self {
         Self((term as u32) << Self::JOINS)
     }
+
+    /// The term of its master.
+    pub(crate) const fn term(self) -> u32 {
+        self.0 >> Self::JOINS
+    }
 }
 
 /// The fencing number: it grows with each change of placement, and with each master of a job.

@@ -27,7 +27,7 @@ use self::savepoint::Savepoints;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
 use super::transfers::Transfers;
-use super::{ClusterError, ClusterNews, JobSetup, MasterFile, MasterOptions, MasterPaths};
+use super::{ClusterError, ClusterNews, GRACE, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
     Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
@@ -52,10 +52,6 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// How often a master shows that it lives, if another could take over from it.
 const ALIVE: Duration = Duration::from_millis(400);
-
-/// So long after the first placement, workers that were there with another master may come and say what
-/// they hold.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// How long the tokens that a master makes at its start are good, and how often: workers and clients keep
 /// the certificates that they buy.

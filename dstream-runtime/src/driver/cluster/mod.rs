@@ -40,6 +40,7 @@ pub use status::{
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::error::JobError;
 use super::report::{Observer, Summary};
@@ -48,6 +49,9 @@ use crate::exec::job::BuiltJob;
 use crate::plan::Plan;
 use crate::sink::Sink;
 use crate::source::Source;
+
+/// So long workers that were there with another master, or are gone, may come and say what they hold.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Runs a job as its master, to its end: that of its sources, a stop, or a failure.
 ///

@@ -136,7 +136,7 @@ impl Cluster {
             term: outside.term,
             master,
             processes: BTreeMap::new(),
-            next: outside.term << 16,
+            next: WorkerId::first_of(outside.term.into()).0,
             network: Network::Any(Vec::new()),
             closed: BTreeSet::new(),
             parted: BTreeSet::new(),

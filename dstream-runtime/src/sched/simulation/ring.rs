@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::outside::Outside;
 use super::reference::Reference;
 use super::{Seed, hash, plans, seeds};
-use crate::id::{BatchSeq, WorkerId};
+use crate::id::BatchSeq;
 use crate::net::NetEvent;
 use crate::net::simulation::{Authorities, Fault, Host, Sites, Story, add, only};
 use crate::plan::Plan;
@@ -99,11 +99,6 @@ impl Kept {
     fn reference(&mut self, term: u32) -> &mut Reference {
         self.references.get_mut(&term).expect("a master has begun with it")
     }
-}
-
-/// The term of a worker's master.
-fn term_of(worker: WorkerId) -> u32 {
-    worker.0 >> 16
 }
 
 /// Seeds of the test.

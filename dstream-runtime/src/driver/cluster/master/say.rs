@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::{Driver, GRACE};
-use crate::driver::cluster::ClusterNews;
+use super::Driver;
 use crate::driver::cluster::note::MasterNote;
 use crate::driver::cluster::transfers::Errand;
+use crate::driver::cluster::{ClusterNews, GRACE};
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, TaskId, WorkerId};
 use crate::net::{PeerId, SendError};
 use crate::plan::StageRow;

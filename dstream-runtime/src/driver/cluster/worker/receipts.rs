@@ -128,9 +128,6 @@ struct Lines {
 /// a batch, in bytes: then they send no more than their windows. Less, if there is not memory for it.
 const WAITING: u64 = 64 << 20;
 
-/// Ids of workers begin anew with each master, with its term in the bits above these.
-const TERM_BITS: u32 = 16;
-
 pub(super) struct Receipts {
     id: WorkerId,
     /// The ids that it has had with masters before.
@@ -415,7 +412,7 @@ impl Receipts {
 
 /// Whether a worker was there with a master before the one that has named `now`.
 fn is_older(taker: WorkerId, now: WorkerId) -> bool {
-    taker.0 >> TERM_BITS < now.0 >> TERM_BITS
+    taker.term() < now.term()
 }
 
 fn is_pending(mine: &BTreeMap<Key, Mine>, key: &Key) -> bool {

@@ -116,7 +116,7 @@ impl Master {
             net: net.clone(),
             seed,
             term,
-            next: term << 16,
+            next: WorkerId::first_of(term.into()).0,
             members: BTreeMap::new(),
             agenda: BTreeMap::new(),
             noted: 0,

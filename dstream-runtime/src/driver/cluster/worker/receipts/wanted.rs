@@ -6,15 +6,13 @@
 //! to a task that waits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Key, Numbers};
+use crate::driver::cluster::GRACE;
 use crate::id::{BatchSeq, TaskId, WorkerId};
 use crate::sched::worker::RunTask;
 use crate::source::SourceError;
-
-/// A worker that is gone has so long to join again with what it holds.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// Tasks that wait, and what they miss.
 #[derive(Default)]

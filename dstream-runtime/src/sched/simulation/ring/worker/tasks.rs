@@ -5,7 +5,6 @@ use crate::id::*;
 use crate::sched::message::*;
 use crate::sched::simulation::reference::hash;
 use crate::sched::simulation::ring::links::blocks;
-use crate::sched::simulation::ring::term_of;
 use crate::sched::simulation::ring::words::{Aside, Freight, Report};
 use crate::sched::worker::RunTask;
 use crate::sched::{WorkerAction, WorkerEvent};
@@ -40,7 +39,7 @@ impl Worker {
                 let object = format!("{id}/{stage}/{partition}/{after}/{}", work.saves);
                 work.saves += 1;
                 let mut kept = self.job.kept();
-                let reference = kept.reference(term_of(id));
+                let reference = kept.reference(id.term());
                 reference.up_to(after);
                 let expected = reference.state(after, (stage, partition));
                 assert_eq!(state, expected, "{stage}, {partition} is saved after {after}");
@@ -85,7 +84,7 @@ impl Worker {
     fn start(&mut self, run: &RunTask) {
         let Some(work) = &mut self.work else { return };
         let (id, task, mut kept) = (work.id, run.task, self.job.kept());
-        let (_, result) = work.holds.begin(id, run, kept.reference(term_of(id)));
+        let (_, result) = work.holds.begin(id, run, kept.reference(id.term()));
         drop(kept);
         let ms = 1 + self.seed.below(30);
         self.note(ms, Local::Ran(id, task, run.attempt, result));
@@ -94,7 +93,7 @@ impl Worker {
     pub(super) fn ran(&mut self, task: TaskId, attempt: Attempt, result: u64) {
         let Some(work) = &mut self.work else { return };
         let mut kept = self.job.kept();
-        let blocks = work.holds.ran(task, attempt, result, kept.reference(term_of(work.id)));
+        let blocks = work.holds.ran(task, attempt, result, kept.reference(work.id.term()));
         drop(kept);
         let ids = [u64::from(work.id.0), task.batch.0, u64::from(task.stage.0)];
         self.job.mark(&[1, hash(&ids), u64::from(task.partition.0), result]);

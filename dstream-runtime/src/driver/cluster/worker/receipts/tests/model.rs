@@ -84,7 +84,7 @@ impl World {
 
     fn id(&mut self) -> WorkerId {
         self.next += 1;
-        WorkerId(self.term << 16 | self.next)
+        WorkerId(WorkerId::first_of(self.term.into()).0 | self.next)
     }
 
     fn join(&mut self) {
