@@ -240,6 +240,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // Whatever failed, what the others said may tell why.
+        if std::thread::panicking() && !self.shown.is_empty() {
+            self.catch_up();
+            eprintln!("{}", self.said());
+        }
         // It may have ended, and have been waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
