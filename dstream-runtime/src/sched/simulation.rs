@@ -95,24 +95,28 @@ pub(crate) fn seeds(usual: u64) -> u64 {
     std::env::var("DSTREAM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
+/// A world whose workers come and go.
+fn churn(name: &str, plan: &'static Plan, seed: u64) -> World {
+    let mut world = World::new(plan, seed);
+    world.run();
+    let (published, batches) = (world.published(), world.batches);
+    assert_eq!(world.outcome, Some(Outcome::Done), "{name}, seed {seed}");
+    assert!(world.is_quiet(), "{name}, seed {seed}");
+    match world.live {
+        false => assert_eq!(published, batches, "{name}, seed {seed}"),
+        // The last tick is the one at which the job was stopped; what was received by
+        // then may make more batches.
+        true => assert!((batches..=batches + 2).contains(&published), "{name}, seed {seed}"),
+    }
+    world
+}
+
 #[test]
 fn every_batch_is_published_once_in_order_whoever_comes_and_goes() {
     let (mut moved, mut dismissed, mut refused) = (0, 0, 0);
     for (name, plan) in plans() {
         for seed in 1..=seeds(250) {
-            let mut world = World::new(plan, seed);
-            world.run();
-            let (published, batches) = (world.published(), world.batches);
-            assert_eq!(world.outcome, Some(Outcome::Done), "{name}, seed {seed}");
-            assert!(world.is_quiet(), "{name}, seed {seed}");
-            match world.live {
-                false => assert_eq!(published, batches, "{name}, seed {seed}"),
-                // The last tick is the one at which the job was stopped; what was received by
-                // then may make more batches.
-                true => {
-                    assert!((batches..=batches + 2).contains(&published), "{name}, seed {seed}")
-                }
-            }
+            let world = churn(name, plan, seed);
             (moved, dismissed) = (moved + world.moved, dismissed + world.dismissed);
             refused += world.refused;
         }

@@ -251,6 +251,9 @@ impl Cluster {
     /// The master ends here and now. Some of what it was about to write down, or to show, is there all the
     /// same.
     pub(super) fn crash(&mut self, outside: &mut Outside) {
+        if self.is_busy() {
+            while self.master.poll().is_some() {}
+        }
         self.act(outside);
         self.is_headless = true;
         let survive = self.seed.below(self.unsynced.len() as u64 + 1) as usize;

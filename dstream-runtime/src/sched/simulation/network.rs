@@ -35,6 +35,8 @@ pub(super) struct Conditions {
     pub(super) doubling: u64,
     pub(super) failing: u64,
     pub(super) reordering: u64,
+    /// The master acts on several events at once.
+    pub(super) busy: u64,
 }
 
 impl Conditions {

@@ -16,6 +16,8 @@ use crate::sched::*;
 
 /// A worker that has heard nothing of its master for so long takes it for gone.
 const SILENCE_MS: u64 = 450;
+/// A busy master takes in at once what happens so soon after one another, in milliseconds.
+const AT_ONCE_MS: u64 = 5;
 
 impl Cluster {
     /// A worker's process on a host joins.
@@ -77,6 +79,13 @@ impl Cluster {
         }
         self.going.remove(&worker);
         self.closed.insert(worker);
+        // What it has sent ends with its connections.
+        self.network.retain(|message| match message {
+            Message::ToPeer(from, ..) | Message::Told(from, ..) | Message::Note(from, _) => {
+                *from != worker
+            }
+            _ => true,
+        });
         self.nodes.remove(&worker);
         if self.crew.remove(&worker)
             && let Some(desk) = &self.desk
@@ -243,11 +252,22 @@ impl Cluster {
             }
             message => self.deliver(outside, message),
         }
+        if self.is_busy() && !mark.is_multiple_of(4) {
+            self.workers_act();
+            return mark;
+        }
         self.act(outside);
         for worker in self.going.clone() {
             self.let_go(worker);
         }
         mark
+    }
+
+    /// Whether more happens before the master does anything about what has happened.
+    pub(super) fn is_busy(&mut self) -> bool {
+        let Some(timed) = self.network.timed() else { return false };
+        let soon = timed.next().is_some_and(|next| next <= timed.now + AT_ONCE_MS);
+        soon && timed.conditions.busy > timed.now
     }
 
     fn hear(&mut self, worker: WorkerId, now: u64) {

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::*;
+use crate::guards::{Guard, guard, left_out};
 use crate::sched::message::ToSave;
 
 /// So many objects has a saved state at most. Who loads it reads them one after the other, and object stores take
@@ -63,14 +64,15 @@ impl Saves {
         let before = if marks.len() > 2 { marks.pop_front() } else { None };
         let fits = |mark: &Mark| {
             may_continue.is_some()
-                && mark.objects.last() == may_continue
+                && guard(Guard::ContinuesWhatIsKept, mark.objects.last() == may_continue)
                 && mark.objects.len() < MAX_OBJECTS
         };
         before.filter(fits).map_or(Vec::new(), |mark| mark.objects)
     }
 
     fn has_ghost(&self, stage: StageId, partition: Partition) -> bool {
-        self.ghosts.iter().any(|(s, p, ..)| (*s, *p) == (stage, partition))
+        let is_of = |(s, p, ..): &(StageId, Partition, _, _)| (*s, *p) == (stage, partition);
+        self.ghosts.iter().any(is_of) && !left_out(Guard::RunsEndFirst)
     }
 }
 
@@ -79,7 +81,7 @@ impl WorkerCore {
     #[must_use]
     pub fn expects_load(&self, recovery: Epoch, stage: StageId, partition: Partition) -> bool {
         let load = self.saves.loads.get(&(stage, partition));
-        load.is_some_and(|(_, of, asked)| *of == recovery && *asked)
+        load.is_some_and(|(_, of, asked)| guard(Guard::LoadOfNewest, *of == recovery) && *asked)
     }
 
     /// The master wants states as they are after a batch; no later one has begun.
@@ -104,7 +106,7 @@ impl WorkerCore {
         let last = after.0 / every * every;
         if here.0 > last {
             let due = self.saves.due.remove(&(stage, partition));
-            if here.0 > last + every {
+            if !guard(Guard::SavedAsItWas, here.0 <= last + every) {
                 // Too late: it is a later state by now.
                 return self.report(ToMaster::NotSaved { stage, partition, after });
             }

@@ -28,6 +28,8 @@ pub(super) struct Book {
     pub(super) owned: BTreeMap<WorkerId, Vec<usize>>,
     /// The number of the last batch that was cut.
     cut: u64,
+    /// Batches before this one are over.
+    oldest: u64,
     /// By batch that is not over, who reads what in it.
     reads: BTreeMap<u64, Vec<Read>>,
     pub(super) stopping: bool,
@@ -78,6 +80,13 @@ struct Read {
 }
 
 impl Read {
+    /// Of a receipt that nobody who is there is known to have read, or to hold.
+    fn by_nobody(taker: WorkerId, number: u64) -> Self {
+        let mut receipts = Spans::default();
+        receipts.insert(number);
+        Self { taker, receipts, by: None, holders: BTreeMap::new() }
+    }
+
     /// Whether a worker holds something of it that nobody else does.
     fn needs(&self, worker: WorkerId) -> bool {
         let mut elsewhere = Spans::default();
@@ -165,6 +174,8 @@ impl Book {
         taker.is_over = false;
         if !guard(Guard::ReclaimedOnce, taker.seen.insert(receipt.number)) {
             // Some batch has it, or another receipt has the same lines: it is kept until all is over.
+            let last_cut = taker.last_cut;
+            self.read_before(receipt.taker, receipt.number, last_cut, holders);
             return Registered::Again;
         }
         // There are no gaps for one that goes on.
@@ -174,6 +185,28 @@ impl Book {
         let waiting = Waiting { bytes: receipt.bytes, holders: holders.collect() };
         taker.waiting.insert(receipt.number, waiting);
         Registered::Taken
+    }
+
+    /// These hold something that was cut, this batch at the latest: as long as that may run again, one of them
+    /// is needed. Which batch has read it, and who there, the master that has cut it has not written down.
+    fn read_before(
+        &mut self,
+        taker: WorkerId,
+        number: u64,
+        last_cut: u64,
+        by: impl Iterator<Item = WorkerId>,
+    ) {
+        let is_it = |read: &Read| read.taker == taker && read.receipts.contains(number);
+        let known = self.reads.values().flatten().any(is_it);
+        if !known && last_cut >= self.oldest {
+            let reads = self.reads.entry(last_cut).or_default();
+            let same = reads.iter_mut().find(|read| read.taker == taker && read.by.is_none());
+            match same {
+                Some(read) => drop(read.receipts.insert(number)),
+                None => reads.push(Read::by_nobody(taker, number)),
+            }
+        }
+        by.for_each(|by| self.copied(taker, number, by));
     }
 
     /// Another worker has a copy of something.
@@ -235,6 +268,7 @@ impl Book {
     /// it are gone, or it is they themselves that are.
     pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, Spans)> {
         let mut over = Vec::new();
+        self.oldest = self.oldest.max(oldest);
         while let Some(first) = self.reads.first_entry().filter(|first| *first.key() < oldest) {
             let orphans = first.remove().into_iter().filter(|read| read.by.is_none());
             over.extend(orphans.map(|read| (read.taker, read.receipts)));

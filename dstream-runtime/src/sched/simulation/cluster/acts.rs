@@ -8,11 +8,20 @@ use crate::source::Range;
 
 impl Cluster {
     pub(in crate::sched::simulation) fn act(&mut self, outside: &mut Outside) {
+        let mut said = None;
         while let Some(action) = self.master.poll() {
             assert!(self.outcome.is_none(), "{action:?} after the end");
+            if let MasterAction::Finish(Outcome::Failed(Cause::Fenced { .. })) = &action {
+                assert!(said.is_none(), "it is none any more, and says {said:?}");
+            }
+            said.get_or_insert_with(|| std::mem::discriminant(&action));
             self.master_asks(outside, action);
         }
         self.say_spent();
+        self.workers_act();
+    }
+
+    pub(in crate::sched::simulation) fn workers_act(&mut self) {
         for worker in self.processes.keys().copied().collect::<Vec<_>>() {
             while let Some(action) = self.processes.get_mut(&worker).and_then(|p| p.core.poll()) {
                 self.worker_asks(worker, action);

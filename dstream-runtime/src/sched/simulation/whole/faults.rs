@@ -52,6 +52,10 @@ pub(super) enum Kind {
     Join,
     /// The job is told to stop, and started again.
     Stop,
+    /// What a host says to another takes longer.
+    SlowPeer { one: usize, other: usize, ms: u64, by: u64 },
+    /// The master hears several things before it does anything about the first of them.
+    Busy { ms: u64 },
 }
 
 impl Kind {
@@ -87,7 +91,8 @@ pub(super) struct Fault {
 /// No fault begins later.
 pub(super) const LAST_MS: u64 = 2000;
 
-/// All that goes wrong in a world with so many hosts.
+/// All that goes wrong in a world with so many hosts: first what has nothing to do with each other, in the
+/// order of time.
 pub(super) fn faults(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
     let count = 1 + seed.below(7);
     // Some worlds have one kind of trouble, again and again.
@@ -100,7 +105,33 @@ pub(super) fn faults(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
         })
         .collect();
     faults.sort_by_key(|fault| fault.at);
+    if seed.one_in(3) {
+        faults.extend(pair(seed, hosts));
+    }
     faults
+}
+
+/// One thing goes wrong because of which something is not yet where it should be, and before that is over
+/// another, on the same host.
+fn pair(seed: &mut Seed, hosts: usize) -> [Fault; 2] {
+    let hosts = hosts as u64;
+    let (host, other) = (seed.below(hosts) as usize, seed.below(hosts) as usize);
+    let (at, ms) = (50 + seed.below(LAST_MS - 50), 50 + seed.below(190));
+    let by = 20 + seed.below(350);
+    let first = match seed.below(5) {
+        0 | 1 => Kind::SlowPeer { one: host, other, ms: ms + 200, by },
+        2 => Kind::CutPeers { one: host, other, way: Way::There, ms },
+        3 => Kind::Slow { host, ms, by: by.min(200) },
+        _ => Kind::Busy { ms: ms + 200 },
+    };
+    let second = match seed.below(7) {
+        0 | 1 => Kind::Kill { host, back: 20 + seed.below(900) },
+        2 | 3 => Kind::Drain { host },
+        4 => Kind::Drain { host: other },
+        5 => Kind::CrashMaster { next: 20 + seed.below(900) },
+        _ => Kind::Usurp,
+    };
+    [Fault { at, kind: first }, Fault { at: at + seed.below(ms), kind: second }]
 }
 
 /// How many kinds there are, those that matter most counted more than once.

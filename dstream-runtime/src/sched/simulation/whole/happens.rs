@@ -112,6 +112,19 @@ impl World {
                 }
                 self.conditions.slow_down(master, here, now + ms, by);
             }
+            Kind::SlowPeer { one, other, ms, by } => {
+                self.hit("a slow link between two workers");
+                self.conditions.slow_down(
+                    Place::Machine(one),
+                    Place::Machine(other),
+                    now + ms,
+                    by,
+                );
+            }
+            Kind::Busy { ms } => {
+                self.hit("a busy master");
+                self.conditions.busy = now + ms;
+            }
             Kind::Full { ms } => {
                 self.hit("full storage");
                 self.conditions.full = now + ms;

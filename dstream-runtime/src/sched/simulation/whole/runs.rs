@@ -15,7 +15,7 @@ use crate::sched::simulation::seeds;
 const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
-const SITES: [&str; 44] = [
+const SITES: [&str; 46] = [
     "a client connects",
     "clients have sent everything",
     "a second loss, which nobody survives, is left out",
@@ -40,6 +40,8 @@ const SITES: [&str; 44] = [
     "two workers wait for each other",
     "two workers have lost each other",
     "a slow host",
+    "a slow link between two workers",
+    "a busy master",
     "full storage",
     "storage that hangs",
     "slow storage",
@@ -107,10 +109,15 @@ fn run(number: u64, faults: Vec<Fault>) -> Seen {
 
 /// Why a world fails, if it does.
 pub(super) fn fails(number: u64, faults: &[Fault]) -> bool {
+    !holds(|| drop(run(number, faults.to_vec())))
+}
+
+/// Whether something does not panic; nothing is said if it does.
+pub(super) fn holds(run: impl FnOnce()) -> bool {
     let was = QUIET.replace(true);
-    let failed = catch_unwind(AssertUnwindSafe(|| run(number, faults.to_vec()))).is_err();
+    let holds = catch_unwind(AssertUnwindSafe(run)).is_ok();
     QUIET.set(was);
-    failed
+    holds
 }
 
 /// Leaves out what can be left out: the run ends where it fails.

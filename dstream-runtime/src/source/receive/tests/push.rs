@@ -238,6 +238,50 @@ fn another_master_goes_on_with_what_workers_hold() {
 }
 
 #[test]
+fn what_was_cut_before_another_master_is_needed_until_its_batch_is_over() {
+    let mut first = source();
+    first.goes_on(BatchSeq(7));
+    first.placed(&workers(&[1]));
+    first.register(receipt(1, 1, Some(2))).unwrap();
+    let position = first.cut(1).unwrap().position.unwrap();
+    let mut next = source();
+    next.resume(&position).unwrap();
+    let (a, b, c) = (WorkerId(1 << 16), WorkerId(2 << 16), WorkerId(3 << 16));
+    assert_eq!(next.reclaim(receipt(1, 1, None), a), Registered::Again);
+    assert!(next.holds(a), "nobody else has said that he holds it");
+    assert_eq!(next.reclaim(receipt(1, 1, None), b), Registered::Again);
+    assert!(!next.holds(a) && !next.holds(b));
+    next.gone(b);
+    assert!(next.holds(a), "the other is gone");
+    next.copied(WorkerId(1), 1, c);
+    assert!(!next.holds(a) && !next.holds(c));
+    next.gone(c);
+    let mut receipts = Spans::default();
+    receipts.insert(1);
+    assert_eq!(next.over(BatchSeq(7)), []);
+    assert!(next.holds(a));
+    let over = next.over(BatchSeq(8));
+    assert_eq!(over, [(WorkerId(1), receipts.clone()), (WorkerId(1), receipts)]);
+    assert!(!next.holds(a));
+    assert_eq!(next.reclaim(receipt(1, 1, None), b), Registered::Again);
+    assert!(!next.holds(b), "its batch is over");
+}
+
+#[test]
+fn a_worker_that_comes_again_holds_what_it_held() {
+    let mut source = source();
+    source.placed(&workers(&[1, 2]));
+    source.register(receipt(1, 1, Some(2))).unwrap();
+    cut(&mut source, 2);
+    source.gone(WorkerId(1));
+    assert!(source.holds(WorkerId(2)));
+    assert_eq!(source.reclaim(receipt(1, 1, None), WorkerId(3)), Registered::Again);
+    assert!(!source.holds(WorkerId(2)) && !source.holds(WorkerId(3)));
+    source.gone(WorkerId(2));
+    assert!(source.holds(WorkerId(3)));
+}
+
+#[test]
 fn what_waited_and_nobody_brings_fails_loudly_once_everybody_had_time() {
     let mut first = source();
     first.register(receipt(1, 1, None)).unwrap();
