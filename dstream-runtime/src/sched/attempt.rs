@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::guards::{Guard, left_out};
 use crate::id::{Attempt, BatchSeq, Epoch, Partition};
 
 /// So many bits are for runs between two losses.
@@ -20,7 +19,7 @@ pub(super) type Restarts = BTreeMap<Partition, (BatchSeq, Epoch)>;
 
 /// The number of the first run of a task.
 pub(super) fn first_attempt(restarts: &Restarts, batch: BatchSeq, partition: Partition) -> Attempt {
-    if restarts.is_empty() || left_out(Guard::RunsAreRenumbered) {
+    if restarts.is_empty() {
         return Attempt(0);
     }
     let restart = restarts.get(&partition).filter(|(until, _)| batch < *until);

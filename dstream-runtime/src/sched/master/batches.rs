@@ -10,9 +10,8 @@ impl MasterCore {
     /// Cuts the next batch, if there is room for it and it is due; if that is all that is missing,
     /// returns when it will be.
     pub(super) fn cut(&mut self, now_ms: u64) -> Option<u64> {
-        let placed = guard(Guard::CutWhenPlaced, self.members.all_placed())
-            && guard(Guard::CutWithHeirs, self.dead.is_empty());
-        let ready = self.epochs.newest().is_some() && placed;
+        let placed = guard(Guard::CutWhenPlaced, self.members.all_placed());
+        let ready = self.epochs.newest().is_some() && placed && self.dead.is_empty();
         let room = self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize;
         let room = room && !self.is_full();
         if !ready || !room || self.is_cutting() || self.intake.mode() == Mode::Closed {

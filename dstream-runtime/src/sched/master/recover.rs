@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::guards::{Guard, guard, left_out};
+use crate::guards::{Guard, left_out};
 use crate::id::{Partition, StageId};
 use crate::sched::message::{PlacementRow, Recover, Resumed, Saved, TaskInput};
 use crate::source::receive::taker_of;
@@ -131,7 +131,7 @@ impl MasterCore {
     /// A state was saved.
     pub(super) fn saved(&mut self, worker: WorkerId, saved: Saved) -> bool {
         let is_owner = self.saves(saved.after, saved.partition) == Some(worker);
-        if !guard(Guard::SavedByOwner, is_owner) {
+        if !is_owner {
             return false;
         }
         let complete = self.checkpoints.as_mut().is_some_and(|all| all.saved(saved));

@@ -62,9 +62,7 @@ impl MasterCore {
         if past.next() > past.first() {
             core.intake = Intake::resume(&core.config.live, past);
             core.next = past.next();
-            if !left_out(Guard::ShownGoesOn) {
-                core.shown = past.published();
-            }
+            core.shown = past.published();
             core.take_over(past, now_ms)?;
             let placement = vec![NOBODY; core.shape.partitions as usize];
             core.epochs.push(core.oldest(), placement);

@@ -9,7 +9,6 @@
 use super::epochs::EpochRow;
 use super::slow::Slow;
 use super::*;
-use crate::guards::{Guard, guard};
 use crate::id::StageId;
 use crate::plan::{StageRow, Tasks};
 use crate::sched::attempt::{first_attempt, is_speculative, speculative};
@@ -116,7 +115,7 @@ impl MasterCore {
         is_speculative(attempt)
             && second.is_some_and(|second| {
                 let as_asked = second.helper == worker && second.attempt == attempt;
-                second.is_open && guard(Guard::SecondAsAsked, as_asked)
+                second.is_open && as_asked
             })
     }
 

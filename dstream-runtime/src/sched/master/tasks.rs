@@ -10,9 +10,7 @@ impl MasterCore {
     /// Whether a task was this worker's, in that epoch.
     fn is_owner(&self, worker: WorkerId, epoch: Epoch, task: TaskId) -> bool {
         let row = self.epochs.of(task.batch).filter(|row| row.epoch <= epoch);
-        row.is_some_and(|row| {
-            guard(Guard::ReportOfOwner, row.owner(task.partition) == Some(worker))
-        })
+        row.is_some_and(|row| row.owner(task.partition) == Some(worker))
     }
 
     /// Whether a worker's report is the one that counts for its task, so that what left the job with the task

@@ -6,7 +6,6 @@
 //! reads in its turn. So exactly those tasks run again that something which is needed depends on.
 
 use super::*;
-use crate::guards::{Guard, guard, left_out};
 
 impl WorkerCore {
     /// Forgets all tasks of lost partitions in a batch that has begun.
@@ -63,9 +62,7 @@ impl WorkerCore {
             part.stages[row.id.index()].wide_missing = tasks.sum();
             let stage = &mut table.stages[row.id.index()];
             // What was said before the batch began here was for other partitions.
-            if !left_out(Guard::HeirBeginsAnew) {
-                part.mine.iter().for_each(|partition| stage.clear(*partition));
-            }
+            part.mine.iter().for_each(|partition| stage.clear(*partition));
             for partition in part.mine.iter().filter(|partition| **partition < stage.tasks) {
                 stage.phases[*partition as usize] = Phase::Idle;
             }
@@ -84,7 +81,7 @@ impl WorkerCore {
         let (row, batch) = (self.shape.plan.stage(stage), table.batch);
         let is_later = self.states.here(stage, partition).is_some_and(|here| here > batch)
             || self.saves.loads_after(stage, partition).is_some_and(|after| after >= batch);
-        if !guard(Guard::StateIsNotLater, !is_later) {
+        if is_later {
             // Its state is a later one: whoever asks runs a task again that has been reported meanwhile.
             return;
         }

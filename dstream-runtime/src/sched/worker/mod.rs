@@ -37,7 +37,7 @@ use super::message::{
     Failure, Recover, Resumed, Saved, TaskInput, TaskTally, ToMaster, ToPeer, ToWorker,
 };
 use super::shape::Shape;
-use crate::guards::{Guard, guard, left_out};
+use crate::guards::{Guard, left_out};
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::plan::{Dependency, Plan, Tasks};
 use crate::source::Range;
@@ -183,10 +183,8 @@ impl WorkerCore {
                 self.early.push(message);
             }
             ToPeer::Produced { epoch, task, attempt, blocks } => {
-                let known = |row: &&EpochRow| {
-                    let known = row.epoch..=row.epoch.max(self.recovered);
-                    guard(Guard::EpochOfPeer, known.contains(&epoch))
-                };
+                let known =
+                    |row: &&EpochRow| (row.epoch..=row.epoch.max(self.recovered)).contains(&epoch);
                 let row = self.epochs.of(task.batch).filter(known);
                 let elsewhere = |row: &EpochRow| row.owner(task.partition) != Some(self.id);
                 if row.is_some_and(|row| elsewhere(row) || is_speculative(attempt)) {
@@ -201,10 +199,7 @@ impl WorkerCore {
     fn master(&mut self, message: ToWorker) {
         let (newest, epoch) = (self.newest(), message.epoch());
         // What is said about a batch counts in that batch's epoch only; the rest in any known one.
-        let of = |batch| {
-            let row = self.epochs.of(batch);
-            row.is_some_and(|row| guard(Guard::EpochOfMaster, row.epoch == epoch))
-        };
+        let of = |batch| self.epochs.of(batch).is_some_and(|row| row.epoch == epoch);
         match message {
             ToWorker::Place { epoch, placement, first, start } => {
                 self.place(epoch, placement, first, start);

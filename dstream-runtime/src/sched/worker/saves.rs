@@ -81,7 +81,7 @@ impl WorkerCore {
     #[must_use]
     pub fn expects_load(&self, recovery: Epoch, stage: StageId, partition: Partition) -> bool {
         let load = self.saves.loads.get(&(stage, partition));
-        load.is_some_and(|(_, of, asked)| guard(Guard::LoadOfNewest, *of == recovery) && *asked)
+        load.is_some_and(|(_, of, asked)| *of == recovery && *asked)
     }
 
     /// The master wants states as they are after a batch; no later one has begun.
@@ -106,7 +106,7 @@ impl WorkerCore {
         let last = after.0 / every * every;
         if here.0 > last {
             let due = self.saves.due.remove(&(stage, partition));
-            if !guard(Guard::SavedAsItWas, here.0 <= last + every) {
+            if here.0 > last + every {
                 // Too late: it is a later state by now.
                 return self.report(ToMaster::NotSaved { stage, partition, after });
             }

@@ -114,12 +114,7 @@ impl World {
             }
             Kind::SlowPeer { one, other, ms, by } => {
                 self.hit("a slow link between two workers");
-                self.conditions.slow_down(
-                    Place::Machine(one),
-                    Place::Machine(other),
-                    now + ms,
-                    by,
-                );
+                self.conditions.slow_down(Place::Machine(one), Place::Machine(other), now + ms, by);
             }
             Kind::Busy { ms } => {
                 self.hit("a busy master");
