@@ -59,10 +59,14 @@ pub(crate) enum Guard {
     HoldersAreAwaited,
     /// What a lost worker held is copied to another.
     CopiedAgain,
+    /// What a worker holds that leaves others hold, too, as they have said since it was to leave.
+    HoldersAreAsked,
     /// What was received is kept for the older of the saved states, too.
     KeptForOlder,
     /// A job that is stopped, and may go on later, ends when its states have in them what clients have pushed.
     SavedAtTheEnd,
+    /// What it ends with is saved twice: one of the two may turn out to be damaged.
+    SavedTwiceAtTheEnd,
 }
 
 /// Whether a check holds.

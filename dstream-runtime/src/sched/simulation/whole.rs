@@ -94,8 +94,6 @@ struct World {
     made_good: u64,
     /// All who held something that was pushed may be gone.
     bereft: bool,
-    /// The job was stopped, and went on.
-    was_stopped: bool,
     /// The job has ended because of that.
     lost: bool,
     /// A job goes on only with a master.
@@ -141,7 +139,6 @@ impl World {
             current,
             made_good: 0,
             bereft: false,
-            was_stopped: false,
             lost: false,
             is_orphaned: false,
             old: Vec::new(),
@@ -287,7 +284,6 @@ impl World {
             self.hit("a stopped job goes on");
             // Processes of workers end with their job.
             self.current.nodes.clear();
-            self.was_stopped = true;
         } else if self.current.outcome.as_ref().is_some_and(is_of_source) {
             assert!(self.bereft, "nothing can have been lost: {:?}", self.current.outcome);
             self.hit("what was pushed is lost, and the job says so");
