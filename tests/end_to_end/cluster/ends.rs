@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::crew::{ANY, Cluster, all_end};
 use crate::disk::Disk;
 use crate::job::{Job, Running};
@@ -27,18 +29,12 @@ fn pushed(job: Job, cluster: &Cluster) -> Job {
     job.files("counts", "csv", &cluster.path("out"))
 }
 
-/// Has a job take in a view of each page, and waits until they are visible.
-fn view_once(cluster: &Cluster, master: &mut Running) {
+/// Has a job that has just begun take in a view of each page, and waits until they are visible.
+fn view_once(cluster: &Cluster) {
     let path = views(cluster);
-    let before = visible(cluster);
-    let done = cluster.ask(&["send", "--stream", "views", &path.to_string_lossy()]);
-    done.code(0);
-    master.wait("the views", |_| visible(cluster) >= before + URLS as u64);
-}
-
-/// How many views are visible, as this run of the job counts them.
-fn visible(cluster: &Cluster) -> u64 {
-    cluster.status()["sources"][0]["records"].as_u64().unwrap_or_default()
+    cluster.ask(&["send", "--stream", "views", &path.to_string_lossy()]).code(0);
+    let records = |status: &Value| status["sources"][0]["records"].as_u64();
+    cluster.status_with("the views", |status| records(status) >= Some(URLS as u64));
 }
 
 /// The newest count of each page.
@@ -65,7 +61,7 @@ fn a_damaged_state_of_a_stopped_job_loses_nothing() {
         let mut master = pushed(cluster.master(2), &cluster).start();
         let at = master.listening();
         let crew = cluster.crew(&["w1", "w2"], at);
-        view_once(&cluster, &mut master);
+        view_once(&cluster);
         cluster.ask(&["stop"]).code(0);
         let done = master.end().code(0);
         older += usize::from(done.said().contains("an older one is used"));
@@ -101,10 +97,10 @@ fn stopped_on_a_full_disk() -> Option<(Cluster, Disk, Running, Running)> {
     let mut master = pushed(master, &cluster).start();
     let worker = cluster.as_stranger(disk.example("page_views"), "of-w1", "w1", master.listening());
     let worker = worker.args(["--token-file".as_ref(), cluster.token().as_os_str()]).start();
-    view_once(&cluster, &mut master);
+    view_once(&cluster);
     disk.fill(0);
     cluster.ask(&["stop"]).code(0);
-    let said = |event: &serde_json::Value| event.to_string().contains("cannot save that of");
+    let said = |event: &Value| event.to_string().contains("cannot save that of");
     let warning = master.event_with("warning", said).to_string();
     for part in [
         "the end of the job waits for 2 states to be saved",
@@ -135,7 +131,7 @@ fn a_job_that_is_stopped_waits_for_a_place_for_its_states() {
     let mut master = pushed(master, &cluster).start();
     let worker = cluster.as_stranger(disk.example("page_views"), "of-w2", "w2", master.listening());
     let worker = worker.args(["--token-file".as_ref(), cluster.token().as_os_str()]).start();
-    view_once(&cluster, &mut master);
+    view_once(&cluster);
     cluster.ask(&["stop"]).code(0);
     master.end().code(0);
     worker.end().code(0);

@@ -143,7 +143,7 @@ pub enum ClusterError {
     #[error(
         "the job was ended before its states were saved ({why}): what clients have sent since they were saved \
          last is published, but no state has it, and it cannot be read again\n  help: begin the job anew with \
-         another --state, or from a savepoint"
+         another --state"
     )]
     Unsaved {
         /// What could not be saved, and why.

@@ -13,7 +13,7 @@ use super::JobSetup;
 use super::worker::{Entry, Numbers};
 use crate::driver::worker::Leaving;
 use crate::exec::task::{DeadLetter, DeadLetters};
-use crate::id::{BatchSeq, OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
+use crate::id::{BatchSeq, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sink::Part;
 use crate::source::Carried;

@@ -42,7 +42,7 @@ impl Driver<'_> {
                 self.take_held();
                 self.copy_alone();
                 self.meet_all();
-                self.hand_over();
+                self.hand_over_receipts();
                 known.err().map(str::to_owned)
             }
             Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {

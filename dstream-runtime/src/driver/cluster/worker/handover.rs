@@ -11,7 +11,7 @@ use crate::net::PeerId;
 impl Driver<'_> {
     /// Others may be reached, or not any more, or be about to leave themselves: hands over to those who stay, if
     /// this worker is to.
-    pub(super) fn hand_over(&mut self) {
+    pub(super) fn hand_over_receipts(&mut self) {
         if self.hands_over {
             let steps = self.receipts.hand_over(self.colleagues.staying());
             self.hand(steps);

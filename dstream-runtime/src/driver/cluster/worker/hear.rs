@@ -30,7 +30,7 @@ impl Driver<'_> {
                     self.take_held();
                     self.copy_alone();
                     self.meet_all();
-                    self.hand_over();
+                    self.hand_over_receipts();
                     self.join();
                 }
             }
@@ -50,7 +50,7 @@ impl Driver<'_> {
                 self.say_alone(peer, &reason);
                 if let Some(worker) = self.colleagues.closed(peer) {
                     self.lost(worker);
-                    self.hand_over();
+                    self.hand_over_receipts();
                     let why = reason.to_string();
                     self.tell_master(&WorkerNote::Unreachable { worker, why });
                 }
@@ -87,7 +87,7 @@ impl Driver<'_> {
                 self.take_held();
                 self.copy_alone();
                 self.meet_all();
-                self.hand_over();
+                self.hand_over_receipts();
                 self.join();
             }
             MasterNote::Input { task, carried, pieces } => {
@@ -115,7 +115,7 @@ impl Driver<'_> {
             MasterNote::Spent { before } => self.release_receipts(before),
             MasterNote::HandOver => {
                 self.hands_over = true;
-                self.hand_over();
+                self.hand_over_receipts();
             }
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),

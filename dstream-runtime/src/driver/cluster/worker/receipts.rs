@@ -12,9 +12,11 @@
 //!
 //! Whoever holds a receipt knows of one other worker that does, as far as there is one; when that is lost,
 //! another gets a copy ([`Receipts::orphaned`]). A task may have to read what is not here, for a worker
-//! that is lost: it waits until somebody has sent it ([`wanted`]).
+//! that is lost: it waits until somebody has sent it ([`wanted`]). A worker that leaves hands over what
+//! it holds ([`handover`]).
 
 mod batches;
+pub(super) mod handover;
 #[cfg(test)]
 pub(crate) mod node;
 mod rejoin;
