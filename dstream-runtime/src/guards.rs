@@ -99,7 +99,7 @@ mod planted {
     /// Those that are missed, and a world in which. Nobody has missed the others so far: what they refuse
     /// nobody says, as long as a worker that was given up is not heard any more, what the master tells a
     /// worker arrives in order, and tasks that run again make the same.
-    pub(crate) const MISSED: [(Guard, u64); 14] = [
+    pub(crate) const MISSED: [(Guard, u64); 16] = [
         (TaskCountsOnce, 1),
         (DurableFirst, 5),
         (LeavesEmpty, 76),
@@ -114,6 +114,8 @@ mod planted {
         (KeptForOlder, 125),
         (SavedAtTheEnd, 47),
         (StateIsExpected, 308),
+        (HoldersAreAsked, 1318),
+        (SavedTwiceAtTheEnd, 2700),
     ];
 
     /// Whether a check holds, or was left out.

@@ -8,6 +8,7 @@
 mod clients;
 mod faults;
 mod happens;
+mod leaving;
 mod masters;
 mod mutations;
 mod runs;
@@ -112,7 +113,10 @@ impl World {
     fn faults(number: u64) -> Vec<Fault> {
         let mut seed = Seed(hash(&[number, 1]) | 1);
         let hosts = Self::hosts(number);
-        faults::faults(&mut seed, hosts)
+        let mut faults = faults::faults(&mut seed, hosts);
+        // At the end, where they change no other number that a fault has.
+        faults.extend(leaving::leaving(&mut Seed(hash(&[number, 4]) | 1), hosts));
+        faults
     }
 
     fn hosts(number: u64) -> usize {
