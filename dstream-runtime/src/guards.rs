@@ -43,6 +43,8 @@ pub(crate) enum Guard {
     HoldersAreAwaited,
     /// What a lost worker held is copied to another.
     CopiedAgain,
+    /// What a worker holds that leaves others hold, too, as they have said since it was to leave.
+    HoldersAreAsked,
     /// What was received is kept for the older of the saved states, too.
     KeptForOlder,
     /// The epochs of a master come after those of all masters before it.
@@ -53,6 +55,8 @@ pub(crate) enum Guard {
     RunsEndFirst,
     /// A job that is stopped, and may go on later, ends when its states have in them what clients have pushed.
     SavedAtTheEnd,
+    /// What it ends with is saved twice: one of the two may turn out to be damaged.
+    SavedTwiceAtTheEnd,
 }
 
 /// Whether a check holds.
@@ -92,7 +96,7 @@ mod planted {
     }
 
     /// All guards, and a world in which each is missed.
-    pub(crate) const MISSED: [(Guard, Ring, u64); 21] = [
+    pub(crate) const MISSED: [(Guard, Ring, u64); 23] = [
         (TaskCountsOnce, Ring::Whole, 1),
         (DurableFirst, Ring::Whole, 5),
         (LeavesEmpty, Ring::Whole, 76),
@@ -114,6 +118,8 @@ mod planted {
         (StateCameFirst, Ring::Whole, 1702),
         (CopiedFirst, Ring::Whole, 47),
         (CutWhenPlaced, Ring::Churn, 7),
+        (HoldersAreAsked, Ring::Whole, 1318),
+        (SavedTwiceAtTheEnd, Ring::Whole, 2700),
     ];
 
     /// Whether a check holds, or was left out.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::guards::{Guard, guard};
+use crate::source::receive::taker_of;
 
 /// Sources that are drained are asked so often, in milliseconds, however soon they answer.
 const REST_MS: u64 = 20;
@@ -139,12 +140,20 @@ impl MasterCore {
         }
         let Some(batch) = self.batches.pop_front() else { return };
         if self.checkpoints.is_some() {
-            self.kept.push_back((seq, batch.inputs));
+            self.keep(seq, batch.inputs);
             let entry = JournalEntry::Published { batch: seq };
             self.actions.push_back(MasterAction::Persist(self.journal.published(seq), entry));
             return self.count();
         }
         self.release(BatchSeq(seq.0 + 1));
+    }
+
+    /// A batch is published, and may have to be run again for all that.
+    pub(super) fn keep(&mut self, seq: BatchSeq, inputs: Vec<Vec<Vec<Range>>>) {
+        if has_pushed(&inputs) {
+            self.pushed = self.pushed.max(seq);
+        }
+        self.kept.push_back((seq, inputs));
     }
 
     /// Batches before `oldest` are over.
@@ -209,4 +218,10 @@ impl MasterCore {
             other => batch.phase = other,
         }
     }
+}
+
+/// Whether a batch reads what clients have pushed.
+pub(super) fn has_pushed(inputs: &[Vec<Vec<Range>>]) -> bool {
+    let mut ranges = inputs.iter().flatten().flatten();
+    ranges.any(|range| taker_of(&range.split).is_some())
 }

@@ -74,6 +74,8 @@ pub struct MasterCore {
     checkpointed: BatchSeq,
     /// The inputs of batches that are published and not over, oldest first.
     kept: VecDeque<(BatchSeq, Vec<Vec<Vec<Range>>>)>,
+    /// The last batch that is published and has read what clients have pushed.
+    pushed: BatchSeq,
     /// The last batch that is durably known to be published; kept with the journal.
     shown: BatchSeq,
     /// Workers that were lost and have no heirs yet.
@@ -110,6 +112,7 @@ impl MasterCore {
             checkpoints: every.map(|every| Checkpoints::new(&shape, config.first, every)),
             checkpointed: BatchSeq(0),
             kept: VecDeque::new(),
+            pushed: BatchSeq(0),
             shown: BatchSeq(0),
             dead: BTreeSet::new(),
             gathers: 0,

@@ -5,6 +5,7 @@
 //! at the last cut, and hears of the rest from the workers that hold it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +29,6 @@ pub(super) struct Book {
     pub(super) owned: BTreeMap<WorkerId, Vec<usize>>,
     /// The number of the last batch that was cut.
     cut: u64,
-    /// Batches before this one are over.
-    oldest: u64,
     /// By batch that is not over, who reads what in it.
     reads: BTreeMap<u64, Vec<Read>>,
     pub(super) stopping: bool,
@@ -75,26 +74,6 @@ struct Read {
     receipts: Spans,
     /// Who says so to all who hold them when the batch is over; none if it is gone.
     by: Option<WorkerId>,
-    /// Who holds which of them.
-    holders: BTreeMap<WorkerId, Spans>,
-}
-
-impl Read {
-    /// Of a receipt that nobody who is there is known to have read, or to hold.
-    fn by_nobody(taker: WorkerId, number: u64) -> Self {
-        let mut receipts = Spans::default();
-        receipts.insert(number);
-        Self { taker, receipts, by: None, holders: BTreeMap::new() }
-    }
-
-    /// Whether a worker holds something of it that nobody else does.
-    fn needs(&self, worker: WorkerId) -> bool {
-        let mut elsewhere = Spans::default();
-        for (_, held) in self.holders.iter().filter(|(holder, _)| **holder != worker) {
-            elsewhere.join(held);
-        }
-        self.holders.contains_key(&worker) && elsewhere != self.receipts
-    }
 }
 
 /// Receipts that one worker will read.
@@ -174,8 +153,6 @@ impl Book {
         taker.is_over = false;
         if !guard(Guard::ReclaimedOnce, taker.seen.insert(receipt.number)) {
             // Some batch has it, or another receipt has the same lines: it is kept until all is over.
-            let last_cut = taker.last_cut;
-            self.read_before(receipt.taker, receipt.number, last_cut, holders);
             return Registered::Again;
         }
         // There are no gaps for one that goes on.
@@ -187,38 +164,10 @@ impl Book {
         Registered::Taken
     }
 
-    /// These hold something that was cut, this batch at the latest: as long as that may run again, one of them
-    /// is needed. Which batch has read it, and who there, the master that has cut it has not written down.
-    fn read_before(
-        &mut self,
-        taker: WorkerId,
-        number: u64,
-        last_cut: u64,
-        by: impl Iterator<Item = WorkerId>,
-    ) {
-        let is_it = |read: &Read| read.taker == taker && read.receipts.contains(number);
-        let known = self.reads.values().flatten().any(is_it);
-        if !known && last_cut >= self.oldest {
-            let reads = self.reads.entry(last_cut).or_default();
-            let same = reads.iter_mut().find(|read| read.taker == taker && read.by.is_none());
-            match same {
-                Some(read) => drop(read.receipts.insert(number)),
-                None => reads.push(Read::by_nobody(taker, number)),
-            }
-        }
-        by.for_each(|by| self.copied(taker, number, by));
-    }
-
-    /// Another worker has a copy of something.
-    pub(super) fn copied(&mut self, taker: WorkerId, number: u64, by: WorkerId) {
-        let of = self.takers.get_mut(&taker);
-        // What a batch has taken is read by whoever that batch has found.
-        if let Some(waiting) = of.and_then(|taker| taker.waiting.get_mut(&number)) {
-            return waiting.hold(by);
-        }
-        let is_it = |read: &&mut Read| read.taker == taker && read.receipts.contains(number);
-        for read in self.reads.values_mut().flatten().filter(is_it) {
-            read.holders.entry(by).or_default().insert(number);
+    /// Another worker has copies of something. What a batch has taken is read by whoever that batch has found.
+    pub(super) fn held_by(&mut self, taker: WorkerId, numbers: Range<u64>, by: WorkerId) {
+        if let Some(taker) = self.takers.get_mut(&taker).filter(|_| !numbers.is_empty()) {
+            taker.waiting.range_mut(numbers).for_each(|(_, waiting)| waiting.hold(by));
         }
     }
 
@@ -235,7 +184,6 @@ impl Book {
         }
         for read in self.reads.values_mut().flatten() {
             read.by = read.by.filter(|by| *by != worker);
-            read.holders.remove(&worker);
         }
         self.complete = false;
     }
@@ -268,7 +216,6 @@ impl Book {
     /// it are gone, or it is they themselves that are.
     pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, Spans)> {
         let mut over = Vec::new();
-        self.oldest = self.oldest.max(oldest);
         while let Some(first) = self.reads.first_entry().filter(|first| *first.key() < oldest) {
             let orphans = first.remove().into_iter().filter(|read| read.by.is_none());
             over.extend(orphans.map(|read| (read.taker, read.receipts)));
@@ -297,11 +244,6 @@ impl Book {
         for worker in over.iter().take(over.len().saturating_sub(REMEMBERED)) {
             self.takers.remove(worker);
         }
-    }
-
-    pub(super) fn holds(&self, worker: WorkerId) -> bool {
-        self.waiting().any(|waiting| waiting.holders.contains(&worker))
-            || self.reads.values().flatten().any(|read| read.needs(worker))
     }
 
     pub(super) fn waiting_bytes(&self) -> u64 {
@@ -362,17 +304,9 @@ impl Book {
                 share.receipts.push((*worker, *number, waiting.bytes));
                 share.bytes += waiting.bytes;
                 let by = Some(*reader);
-                let none = || Read {
-                    taker: *worker,
-                    receipts: Spans::default(),
-                    by,
-                    holders: BTreeMap::new(),
-                };
+                let none = || Read { taker: *worker, receipts: Spans::default(), by };
                 let read = read.entry((*reader, *worker)).or_insert_with(none);
                 read.receipts.insert(*number);
-                for holder in &waiting.holders {
-                    read.holders.entry(*holder).or_default().insert(*number);
-                }
                 *last_cut = *cut;
                 false
             });

@@ -18,6 +18,7 @@ impl Cluster {
             self.master_asks(outside, action);
         }
         self.say_spent();
+        self.see_off();
         self.workers_act();
     }
 
@@ -70,6 +71,7 @@ impl Cluster {
                 self.network.push(Message::Show(batch, parts));
             }
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
+            MasterAction::Dismiss(worker) if self.desk.is_some() => self.departures.begin(worker),
             MasterAction::Dismiss(worker) if self.job.in_time => self.let_go(worker),
             MasterAction::Dismiss(worker) => self.kill(worker),
             MasterAction::Obsolete(object) => {
