@@ -208,7 +208,9 @@ impl Cluster {
                     && self.departures.may_go(from, to, |other| self.crew.contains(&other))
                 {
                     self.let_go(from);
-                } else if let Some(desk) = self.desk.as_ref().filter(|_| !self.closed.contains(&from)) {
+                } else if let Some(desk) =
+                    self.desk.as_ref().filter(|_| !self.closed.contains(&from))
+                {
                     for answer in desk.heard(from, note, |other| self.crew.contains(&other)) {
                         self.network.push(Message::Answer(from, answer));
                     }
