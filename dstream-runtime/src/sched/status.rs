@@ -203,7 +203,10 @@ fn saves(states: &[(String, Partition)]) -> String {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
-    format!("the end of the job waits for {} state{plural} to be saved ({named}{more})", states.len())
+    format!(
+        "the end of the job waits for {} state{plural} to be saved ({named}{more})",
+        states.len()
+    )
 }
 
 impl CutWait {

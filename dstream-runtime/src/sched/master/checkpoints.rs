@@ -97,6 +97,17 @@ impl Group {
         kept.filter(is_saved).filter(|saved| Self::after(saved) == after).count()
     }
 
+    /// The last batch in the oldest base.
+    fn spare_after(&self) -> BatchSeq {
+        self.bases.front().map_or(BatchSeq(0), |base| Self::after(base))
+    }
+
+    /// Whether a job that ends after a batch has to save it once more, for what was pushed up to another.
+    fn must_save(&self, after: BatchSeq, pushed: BatchSeq) -> bool {
+        let copies = if left_out(Guard::SavedTwiceAtTheEnd) { 1 } else { LAST };
+        self.spare_after() < pushed && self.copies(after) < copies
+    }
+
     fn newest(&self) -> BatchSeq {
         let newest = Self::after(self.complete.back().map_or(self.base(), Vec::as_slice));
         self.pending.as_ref().map_or(newest, |(after, _)| *after)
@@ -168,9 +179,7 @@ impl Checkpoints {
 
     /// The last batch after which all lineage begins even if no newest state can be read, if there is any state.
     pub(super) fn spare(&self) -> Option<BatchSeq> {
-        let spare =
-            |group: &Group| group.bases.front().map_or(BatchSeq(0), |base| Group::after(base));
-        self.groups.iter().map(spare).min()
+        self.groups.iter().map(Group::spare_after).min()
     }
 
     /// What the states of a partition are made from.
@@ -216,27 +225,22 @@ impl Checkpoints {
         states
     }
 
-    /// All states, each whole, as they are when the job ends, and when they are saved, once more. What they have read
-    /// may be gone by the time that somebody needs them, and so no older state will do: no object that was damaged
-    /// long ago may be part of them.
-    pub(super) fn last(&mut self, after: BatchSeq, now_ms: u64) -> Vec<ToSave> {
-        let is_due = |group: &Group| {
-            group.newest() < after
-                || !left_out(Guard::SavedTwiceAtTheEnd) && group.copies(after) < LAST
-        };
-        let mut states = self.begin(after, true, now_ms, is_due);
+    /// The states of all groups of which some base has not what was pushed up to a batch, each whole, as they are when
+    /// the job ends, and when they are saved, once more. What they have read may be gone by the time that somebody needs
+    /// them, and so no older state will do: no object that was damaged long ago may be part of them.
+    pub(super) fn last(&mut self, after: BatchSeq, pushed: BatchSeq, now_ms: u64) -> Vec<ToSave> {
+        let mut states = self.begin(after, true, now_ms, |group| group.must_save(after, pushed));
         states.iter_mut().for_each(|state| state.continues = None);
         states
     }
 
-    /// The states that a job which ends after that batch still has to save.
-    pub(super) fn unsaved(&self, after: BatchSeq) -> impl Iterator<Item = State> {
-        let short = self.groups.iter().filter(move |group| group.copies(after) < LAST);
+    /// The states that a job which ends after a batch still has to save, for what was pushed up to another.
+    pub(super) fn unsaved(&self, after: BatchSeq, pushed: BatchSeq) -> impl Iterator<Item = State> {
+        let short = self.groups.iter().filter(move |group| group.must_save(after, pushed));
         short.flat_map(move |group| {
             let pending = group.pending.as_ref().filter(|(of, _)| *of == after);
-            let is_saved = move |state: &&State| {
-                pending.is_some_and(|(_, saved)| saved.contains_key(*state))
-            };
+            let is_saved =
+                move |state: &&State| pending.is_some_and(|(_, saved)| saved.contains_key(*state));
             group.states.iter().filter(move |state| !is_saved(state)).copied()
         })
     }

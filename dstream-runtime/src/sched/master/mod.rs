@@ -63,8 +63,9 @@ pub struct MasterCore {
     /// Batches in flight, oldest first.
     batches: VecDeque<Batch>,
     next: BatchSeq,
-    /// While sources are drained, when the last batch was cut, unless it brought something.
-    drained_ms: Option<u64>,
+    /// While sources are drained, when the last batch was cut, unless it brought something; and how long after that
+    /// nothing is cut.
+    drained: Option<(u64, u64)>,
     /// Tasks that have failed: the number of their current run.
     failing: BTreeMap<TaskId, Attempt>,
     failed: Option<(BatchSeq, Cause)>,
@@ -121,7 +122,7 @@ impl MasterCore {
             shape,
             intake: Intake::new(&config.live),
             next: config.first,
-            drained_ms: None,
+            drained: None,
             members: Members::new(config.lease_ms),
             epochs: Epochs::new(config.term),
             config,

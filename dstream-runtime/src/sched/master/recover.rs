@@ -167,7 +167,7 @@ impl MasterCore {
     /// Which states are to be saved before the job ends, and are not.
     pub(super) fn unsaved(&self) -> Vec<(String, Partition)> {
         let after = BatchSeq(self.begun().0.saturating_sub(1));
-        let unsaved = self.checkpoints.iter().flat_map(|all| all.unsaved(after));
+        let unsaved = self.checkpoints.iter().flat_map(|all| all.unsaved(after, self.pushed));
         let name = |stage: StageId| self.shape.plan.stage(stage).name.to_owned();
         unsaved.map(|(stage, partition)| (name(stage), partition)).collect()
     }
@@ -239,7 +239,7 @@ impl MasterCore {
         let urgent = waits || self.epochs.is_moving();
         let checkpoints = self.checkpoints.as_mut()?;
         let states = match last {
-            true => checkpoints.last(after, now_ms),
+            true => checkpoints.last(after, self.pushed, now_ms),
             false => checkpoints.next(after, urgent, now_ms),
         };
         let retry = checkpoints.retry_at(now_ms).filter(|_| full || last);

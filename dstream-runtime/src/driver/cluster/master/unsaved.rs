@@ -179,7 +179,9 @@ mod tests {
         unsaved.failed(other, WorkerId(4), "no room".to_owned(), now + SOON);
         unsaved.failed(STATE, WorkerId(3), "away".to_owned(), now + SOON);
         let oldest = |unsaved: &Unsaved| {
-            unsaved.oldest().map(|(stage, partition, f)| ((stage, partition), f.tries, f.why.clone()))
+            unsaved
+                .oldest()
+                .map(|(stage, partition, f)| ((stage, partition), f.tries, f.why.clone()))
         };
         assert_eq!(oldest(&unsaved), Some((STATE, 2, "away".to_owned())));
         unsaved.saved(STATE.0, STATE.1);

@@ -164,8 +164,9 @@ fn what_a_job_ends_with_is_saved_twice_and_whole() {
         assert!(one.saved(after, &[name]));
         one.counts(after);
     }
-    let last = |one: &mut One| one.0.last(BatchSeq(3), 0);
-    let unsaved = |one: &One| one.0.unsaved(BatchSeq(3)).count();
+    let last = |one: &mut One| one.0.last(BatchSeq(3), BatchSeq(3), 0);
+    let unsaved = |one: &One| one.0.unsaved(BatchSeq(3), BatchSeq(3)).count();
+    assert_eq!(one.0.last(BatchSeq(3), BatchSeq(1), 0), [], "both bases have all that was pushed");
     assert_eq!(last(&mut one), [to_save(1, 0)], "it continues nothing");
     assert_eq!((last(&mut one), unsaved(&one)), (vec![], 1), "that is under way");
     assert!(one.saved(3, &["c"]));
