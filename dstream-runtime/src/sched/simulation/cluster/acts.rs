@@ -62,7 +62,13 @@ impl Cluster {
                 self.network.push(Message::Show(batch, parts));
             }
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
-            MasterAction::Dismiss(worker) if self.desk.is_some() => self.departures.begin(worker),
+            MasterAction::Dismiss(worker) if self.desk.is_some() => {
+                self.departures.begin(worker);
+                // It has no lease any more that could end: its connection does.
+                if !self.processes.contains_key(&worker) {
+                    self.network.push(Message::Left(worker));
+                }
+            }
             MasterAction::Dismiss(worker) if self.job.in_time => self.let_go(worker),
             MasterAction::Dismiss(worker) => self.kill(worker),
             MasterAction::Obsolete(object) => {
