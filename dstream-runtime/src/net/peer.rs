@@ -171,9 +171,12 @@ async fn write(
         }
     }
     let _ = send.finish();
-    // The peer closes the connection once it has read everything.
-    let _ = timeout(FAREWELL, control.closed()).await;
-    CloseReason::Local
+    // The peer closes the connection once it has read everything. One that has not must not take the end for a
+    // goodbye, which comes after everything else.
+    match timeout(FAREWELL, control.closed()).await {
+        Ok(_) => CloseReason::Local,
+        Err(_) => CloseReason::Silent,
+    }
 }
 
 async fn read(hub: Arc<Hub>, id: PeerId, peer: Arc<Peer>, mut recv: RecvStream) -> CloseReason {

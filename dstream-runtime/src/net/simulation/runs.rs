@@ -14,6 +14,12 @@ use crate::sched::simulation::{Seed, seeds};
 /// Seeds of the test.
 const USUAL: u64 = 60;
 
+/// Seeds of worlds that did not hold once.
+const FOUND: [u64; 1] = [
+    // What was said before a goodbye had not come when it was not waited for any longer.
+    1215,
+];
+
 /// What must have been met with in all worlds of a test.
 const SITES: [&str; 29] = [
     "connected",
@@ -88,5 +94,13 @@ fn connections_survive_what_goes_wrong_between_two_to_four_hosts() {
     eprintln!("{sites:#?}");
     for site in SITES.iter().filter(|_| only().is_none()) {
         assert!(sites.contains_key(site), "never happened: {site}");
+    }
+}
+
+#[test]
+fn what_was_found_stays_away() {
+    let authorities = Authorities::new();
+    for number in FOUND {
+        check(number, &authorities);
     }
 }
