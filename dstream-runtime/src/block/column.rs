@@ -103,6 +103,17 @@ impl Archiver {
         Err(if empty { PushError::TooLarge { bytes } } else { PushError::Full })
     }
 
+    /// Sees to it that so many bytes and the root have room, in a used buffer if there is one: a buffer that
+    /// grows by itself is made anew, and its pages cost more than what is written to them.
+    pub(super) fn make_room(&mut self, pool: &BufferPool, beside: usize) {
+        let len = self.written + beside + ROOT;
+        if self.buffer.capacity() < len {
+            let mut larger = pool.take(len);
+            larger.bytes_mut().extend_from_slice(self.buffer.as_slice());
+            self.buffer = larger;
+        }
+    }
+
     /// The body, with `root` written last.
     pub(super) fn finish<T>(mut self, root: &T) -> Buffer
     where
@@ -125,6 +136,11 @@ pub(super) struct ColumnBuilder<R> {
 impl<R: Record> ColumnBuilder<R> {
     pub(super) fn new() -> Self {
         Self { len: 0, positions: Vec::new(), of: std::marker::PhantomData }
+    }
+
+    /// Bytes of it that are written at the end.
+    pub(super) fn bytes(&self) -> usize {
+        self.positions.len() * size_of::<u32>()
     }
 
     pub(super) fn len(&self) -> usize {

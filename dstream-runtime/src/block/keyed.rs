@@ -105,12 +105,13 @@ impl<V: Record> KeyedBuilder<V> {
     /// The block, of that [schema](super::keyed_schema); none if there is no record.
     #[must_use]
     pub fn finish(self, schema: u64) -> Option<Block> {
-        let Self { archiver, values, columns, pool, .. } = self;
+        let Self { mut archiver, values, columns, pool, .. } = self;
         let records = values.len() as u64;
         if records == 0 {
             pool.give_columns(columns);
             return None;
         }
+        archiver.make_room(&pool, columns.bytes() + values.bytes());
         let Columns { ends, keys, hashes } = &columns;
         let (ends, keys, hashes) = (Scalars(ends), Scalars(keys), Scalars(hashes));
         let body = if V::INLINE {

@@ -38,6 +38,11 @@ fn newest(cluster: &Cluster, dir: &str) -> BTreeMap<String, String> {
     counts.map(|(page, count)| (page.to_owned(), count.to_owned())).collect()
 }
 
+/// Waits until so many workers have joined.
+fn all_join(master: &mut Running, workers: usize) {
+    master.wait("all workers", |job| job.events("joined").count() == workers);
+}
+
 /// How many batches are visible.
 fn visible(cluster: &Cluster) -> usize {
     fs::read_dir(cluster.path("out")).map_or(0, Iterator::count)
@@ -64,7 +69,7 @@ fn two_workers_are_killed_as_a_batch_ends_again_and_again() {
     let addr = master.listening();
     let mut crew: Vec<Running> = cluster.crew(&["w1", "w2", "w3", "w4"], addr);
     for turn in 1..=4 {
-        master.wait("all workers", |job| job.events("joined").count() == 2 + 2 * turn);
+        all_join(&mut master, 2 + 2 * turn);
         crew.iter_mut().for_each(|worker| drop(worker.placed(1)));
         wait_for(&cluster, 4);
         let lost: Vec<Running> = crew.drain(..2).collect();
@@ -74,6 +79,8 @@ fn two_workers_are_killed_as_a_batch_ends_again_and_again() {
         crew.extend(names.map(|name| cluster.worker(&name, addr).start()));
         wait_for(&cluster, 2);
     }
+    // One that came too late would wait for another master.
+    all_join(&mut master, 12);
     cluster.ask(&["stop"]).code(0);
     let records = master.end().code(0).summary()["records"].clone();
     all_end(crew);
