@@ -129,8 +129,7 @@ impl MasterCore {
 
     /// A state was saved.
     pub(super) fn saved(&mut self, worker: WorkerId, saved: Saved) -> bool {
-        let is_owner = self.saves(saved.after, saved.partition) == Some(worker);
-        if !is_owner {
+        if !self.saves(worker, saved.after, saved.partition) {
             return false;
         }
         let complete = self.checkpoints.as_mut().is_some_and(|all| all.saved(saved));
@@ -140,11 +139,13 @@ impl MasterCore {
         complete
     }
 
-    /// Who has to save the states of a partition as they are after a batch: its owner then, or now, if it is
-    /// the last one.
-    fn saves(&self, after: BatchSeq, partition: Partition) -> Option<WorkerId> {
-        let row = if self.must_save() { self.epochs.newest() } else { self.epochs.of(after) };
-        row?.owner(partition)
+    /// Whether a worker may have to save the states of a partition as they are after a batch: as its owner then, or
+    /// now, if it is the last one. Who was asked before that was known to be the last one is the owner then.
+    fn saves(&self, worker: WorkerId, after: BatchSeq, partition: Partition) -> bool {
+        let owns = |row: Option<&epochs::EpochRow>| {
+            row.is_some_and(|row| row.owner(partition) == Some(worker))
+        };
+        owns(self.epochs.of(after)) || self.must_save() && owns(self.epochs.newest())
     }
 
     /// Whether all that is left to do is to save the states: what clients have pushed goes with the processes
@@ -180,7 +181,7 @@ impl MasterCore {
         state: (StageId, Partition),
         after: BatchSeq,
     ) {
-        if self.saves(after, state.1) == Some(worker)
+        if self.saves(worker, after, state.1)
             && let Some(checkpoints) = &mut self.checkpoints
         {
             let obsolete = checkpoints.not_saved(state, after, now_ms.saturating_add(RETRY_MS));
