@@ -154,12 +154,7 @@ pub(super) enum End {
 
 /// Sees to the lifeline of a peer at that address, until it is stopped since the peer has ended: the end of a
 /// lifeline is not the end of the peer.
-pub(super) async fn attend(
-    hub: Arc<Hub>,
-    peer: PeerId,
-    addr: SocketAddr,
-    end: End,
-) -> CloseReason {
+pub(super) async fn attend(hub: Arc<Hub>, peer: PeerId, addr: SocketAddr, end: End) -> CloseReason {
     let limit = hub.limits.handshake;
     match end {
         End::Awaited(mut awaited) => {

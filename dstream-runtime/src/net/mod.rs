@@ -5,7 +5,8 @@
 //! `net-bulk`, so that no message waits behind a block: not on the way, not in the buffer of a socket, not
 //! for its turn. An address is that of control; the port of bulk is told in the handshake. An [`Endpoint`]
 //! is both server and client, and tells everything that happens to one callback, as a [`Delivery`] per event.
-//! What crosses the network is bounded everywhere: frames by kind, blocks by [`MAX_BODY`](crate::block::MAX_BODY), and what a peer sent and nobody has taken yet by [`Limits`].
+//! What crosses the network is bounded everywhere: frames by kind, blocks by
+//! [`MAX_BODY`](crate::block::MAX_BODY), and what a peer sent and nobody has taken yet by [`Limits`].
 //!
 //! Beside those two a worker holds a TCP connection to its master that carries nothing, its lifeline, by whose end
 //! the master suspects at once that the worker's process has ended ([`NetEvent::LifelineEnded`]).

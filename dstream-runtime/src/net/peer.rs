@@ -20,9 +20,7 @@ use super::hub::{Entry, Hub};
 use super::lifeline::End;
 use super::options::BULK_WRITERS;
 use super::trust::Subject;
-use super::{
-    CloseReason, Limits, NetEvent, PeerId, SendError, lifeline, renew, socket, transfer,
-};
+use super::{CloseReason, Limits, NetEvent, PeerId, SendError, lifeline, renew, socket, transfer};
 use crate::wire::{FRAME_HEADER, Frame, FrameError, FrameKind, Received};
 
 /// Frames are sent together up to this many bytes.

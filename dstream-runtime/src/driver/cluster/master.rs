@@ -259,7 +259,8 @@ impl Driver<'_> {
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
             let doubted = self.doubts.next();
-            let until = [timer, judged, doubted, self.alive, self.grace].into_iter().flatten().min();
+            let until =
+                [timer, judged, doubted, self.alive, self.grace].into_iter().flatten().min();
             let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
