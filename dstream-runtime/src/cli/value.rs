@@ -123,6 +123,9 @@ pub(super) fn resolve(names: &[String]) -> Result<Vec<SocketAddr>, String> {
         if found.len() == before {
             return Err(unknown("this host has no address".to_owned()));
         }
+        if found[before].port() == 0 {
+            return Err(unknown("nobody listens on port 0".to_owned()));
+        }
     }
     Ok(found)
 }
@@ -167,7 +170,7 @@ mod tests {
         let found = resolve(&[here.clone(), "[::1]:1".to_owned()]).unwrap();
         let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
         assert_eq!(found, [addr(&here), addr("[::1]:1")]);
-        for wrong in ["127.0.0.1", "no port", ""] {
+        for wrong in ["127.0.0.1", "no port", "", "127.0.0.1:0"] {
             let error = resolve(&[wrong.to_owned()]).unwrap_err();
             assert!(error.contains("write HOST:PORT"), "{error}");
         }
