@@ -4,6 +4,7 @@
 //! no task: what workers made arrives with their reports, and is published as in a job on one machine.
 
 mod answer;
+mod doubts;
 mod hear;
 mod members;
 mod partings;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
+use self::doubts::Doubts;
 use self::members::Members;
 use self::partings::Parted;
 use self::receivers::Receivers;
@@ -148,6 +150,8 @@ pub(super) fn serve(
             saves,
             savepoints,
             parted: VecDeque::new(),
+            doubts: Doubts::new(options.checkpoint.is_some()),
+            lacks_lifelines: false,
             lease: options.lease,
             alive: options.checkpoint.map(|_| Instant::now()),
             going: BTreeSet::new(),
@@ -208,6 +212,10 @@ struct Driver<'e> {
     receivers: Receivers,
     /// Connections between workers that have ended, oldest first.
     parted: VecDeque<Parted>,
+    /// Workers whose processes may have ended.
+    doubts: Doubts,
+    /// It was said that there is a worker without a lifeline.
+    lacks_lifelines: bool,
     lease: Duration,
     /// When workers are to be told that it lives.
     alive: Option<Instant>,
@@ -250,7 +258,9 @@ impl Driver<'_> {
             }
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
-            let until = [timer, judged, self.alive, self.grace].into_iter().flatten().min();
+            let doubted = self.doubts.next();
+            let until =
+                [timer, judged, doubted, self.alive, self.grace].into_iter().flatten().min();
             let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
@@ -267,6 +277,7 @@ impl Driver<'_> {
             for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
+            self.judge_doubts();
         }
     }
 
@@ -402,6 +413,7 @@ impl Driver<'_> {
             self.master.tell(&ClusterNews::Left { worker: name, why: why.to_owned() });
         }
         self.master.handle(MasterEvent::Left(worker, why.to_owned()));
+        self.doubts.end(worker);
         self.going.remove(&worker);
         self.kept.remove(&worker);
         self.receivers.gone(worker);
