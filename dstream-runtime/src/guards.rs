@@ -59,10 +59,14 @@ pub(crate) enum Guard {
     HoldersAreAwaited,
     /// What a lost worker held is copied to another.
     CopiedAgain,
+    /// What a worker holds that leaves others hold, too, as they have said since it was to leave.
+    HoldersAreAsked,
     /// What was received is kept for the older of the saved states, too.
     KeptForOlder,
     /// A job that is stopped, and may go on later, ends when its states have in them what clients have pushed.
     SavedAtTheEnd,
+    /// What it ends with is saved twice: one of the two may turn out to be damaged.
+    SavedTwiceAtTheEnd,
 }
 
 /// Whether a check holds.
@@ -95,21 +99,23 @@ mod planted {
     /// Those that are missed, and a world in which. Nobody has missed the others so far: what they refuse
     /// nobody says, as long as a worker that was given up is not heard any more, what the master tells a
     /// worker arrives in order, and tasks that run again make the same.
-    pub(crate) const MISSED: [(Guard, u64); 14] = [
+    pub(crate) const MISSED: [(Guard, u64); 16] = [
         (TaskCountsOnce, 1),
         (DurableFirst, 5),
         (LeavesEmpty, 76),
         (NotTooEarly, 13),
         (SaidForHeir, 139),
         (HeardOnce, 10),
-        (DroppedRunsAfterAll, 56),
+        (DroppedRunsAfterAll, 560),
         (AppendCountsOnce, 174),
         (ReclaimedOnce, 18),
         (HoldersAreAwaited, 37),
-        (CopiedAgain, 53),
-        (KeptForOlder, 125),
+        (CopiedAgain, 114),
+        (KeptForOlder, 53),
         (SavedAtTheEnd, 47),
-        (StateIsExpected, 308),
+        (StateIsExpected, 1238),
+        (HoldersAreAsked, 1318),
+        (SavedTwiceAtTheEnd, 2700),
     ];
 
     /// Whether a check holds, or was left out.

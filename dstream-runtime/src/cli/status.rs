@@ -10,7 +10,9 @@ use super::news::some;
 use super::show::{bytes, count};
 use super::table::Side::{Left, Right};
 use super::table::{Column, table};
-use crate::driver::cluster::{ClusterStatus, Phase, RefusedStatus, Standing, WorkerStatus};
+use crate::driver::cluster::{
+    ClusterStatus, Phase, RefusedStatus, Standing, UnsavedStatus, WorkerStatus,
+};
 
 /// All of it.
 pub(super) fn status(status: &ClusterStatus) -> String {
@@ -80,6 +82,16 @@ fn head(status: &ClusterStatus) -> String {
         let _ = writeln!(
             text,
             "output `{output}` has refused {batch} {} in {}: {why}",
+            some(*tries, "time"),
+            time(*for_ms)
+        );
+    }
+    if let Some(UnsavedStatus { operator, partition, worker, url, for_ms, tries, why }) =
+        &status.unsaved
+    {
+        let _ = writeln!(
+            text,
+            "{worker} could not save the state of `{operator}`, {partition}, in {url} {} in {}: {why}",
             some(*tries, "time"),
             time(*for_ms)
         );

@@ -270,6 +270,11 @@ impl<'e> Master<'e> {
         message
     }
 
+    /// Whether the job waits only for its states to be saved.
+    pub(super) fn must_save(&self) -> bool {
+        self.core.must_save()
+    }
+
     /// How the core is doing.
     pub(super) fn core_status(&self) -> Status {
         self.core.status(self.clock.now_ms())

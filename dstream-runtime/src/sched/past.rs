@@ -4,7 +4,8 @@
 //! It decides nothing and never fails: an entry that is there twice, that comes a little too early, or that
 //! fits to nothing changes nothing it should not. Invariants: batches are known without gaps, from the one
 //! after the oldest base of any state up to the last that was cut; a base is known until the second one after
-//! it counts, so that there is another if its objects turn out to be damaged; nothing else is kept.
+//! it counts, so that there is another if its objects turn out to be damaged; the two may be the same, saved twice;
+//! nothing else is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -160,9 +161,11 @@ impl Past {
         all.sort_unstable();
         expected.sort_unstable();
         let whole = all == expected && states.iter().all(|saved| saved.after == after);
-        let newer =
-            group.after(group.bases.len().saturating_sub(1)).is_none_or(|before| before < after);
-        if !whole || !newer || after >= self.next {
+        let newest = group.after(group.bases.len().saturating_sub(1));
+        // The same again, in other objects.
+        let again = newest == Some(after) && !group.has_any_of(states);
+        let newer = newest.is_none_or(|before| before < after);
+        if !whole || !(newer || again) || after >= self.next {
             return;
         }
         group.bases.push(Some(states.to_vec()));
@@ -364,6 +367,13 @@ impl Past {
 }
 
 impl Group {
+    /// Whether any object of these states is that of one that is known.
+    fn has_any_of(&self, states: &[Saved]) -> bool {
+        let known = self.bases.iter().flatten().flatten();
+        let known: BTreeSet<&String> = known.flat_map(|saved| &saved.objects).collect();
+        states.iter().flat_map(|saved| &saved.objects).any(|object| known.contains(object))
+    }
+
     /// The last batch in a base; none for what the job began with.
     fn after(&self, base: usize) -> Option<BatchSeq> {
         self.bases.get(base)?.as_ref()?.first().map(|saved| saved.after)

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::master::{Gone, Standing};
-use crate::id::{BatchSeq, Epoch, StageId, WorkerId};
+use crate::id::{BatchSeq, Epoch, Partition, StageId, WorkerId};
 
 /// No more workers than this are named in one sentence.
 const NAMED: usize = 3;
@@ -123,6 +123,8 @@ pub enum CutWait {
     },
     /// There is none: nothing more will be cut.
     Nothing,
+    /// There is none, and the job ends when these states are saved: what they have read cannot be read again.
+    Saves(Vec<(String, Partition)>),
 }
 
 impl Status {
@@ -133,6 +135,9 @@ impl Status {
         match self.batches.first() {
             Some(oldest) => Some(format!("{} waits for {}", oldest.batch, oldest.wait.text(name))),
             None => {
+                if let CutWait::Saves(states) = &self.cut {
+                    return Some(saves(states));
+                }
                 let text = self.cut.text(name)?;
                 Some(format!("{} waits for {text}", self.next))
             }
@@ -189,6 +194,21 @@ impl StageWait {
     }
 }
 
+/// What the end of a job waits for, as words.
+fn saves(states: &[(String, Partition)]) -> String {
+    let plural = if states.len() == 1 { "" } else { "s" };
+    let named = states.iter().take(NAMED).map(|(stage, partition)| format!("{stage}, {partition}"));
+    let named = named.collect::<Vec<_>>().join("; ");
+    let more = match states.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!(
+        "the end of the job waits for {} state{plural} to be saved ({named}{more})",
+        states.len()
+    )
+}
+
 impl CutWait {
     /// As words, if it is anything but its time.
     #[must_use]
@@ -207,7 +227,7 @@ impl CutWait {
             Self::Sources => Some("the sources".into()),
             Self::Checkpoints => Some("states to be saved".into()),
             Self::Room => Some("the batches in flight".into()),
-            Self::Time { .. } | Self::Nothing => None,
+            Self::Time { .. } | Self::Nothing | Self::Saves(_) => None,
         }
     }
 }
@@ -252,5 +272,15 @@ mod tests {
             "batch 813 waits for w7 to acknowledge the placement"
         );
         assert_eq!(cut(CutWait::Time { at_ms: 9 }), None);
+        let states = |n| (0..n).map(|n| ("counts".to_owned(), Partition(n))).collect();
+        assert_eq!(
+            cut(CutWait::Saves(states(1))).unwrap(),
+            "the end of the job waits for 1 state to be saved (counts, partition 0)"
+        );
+        assert_eq!(
+            cut(CutWait::Saves(states(5))).unwrap(),
+            "the end of the job waits for 5 states to be saved (counts, partition 0; counts, partition 1; \
+             counts, partition 2; and 2 more)"
+        );
     }
 }

@@ -3,6 +3,7 @@
 
 mod crew;
 mod drains;
+mod ends;
 mod faults;
 mod hosts;
 mod identical;

@@ -201,6 +201,28 @@ fn what_was_acknowledged_survives_its_receivers_in_another_order() {
     kill_all_but_one([3, 1, 0]);
 }
 
+/// A worker leaves, and at that moment another one is killed: of what both held somebody else has a copy by then.
+#[test]
+fn what_was_acknowledged_stays_when_a_worker_leaves_and_another_is_killed() {
+    let dir = Cluster::new("word_count");
+    let (mut master, addr, crew) = cluster(&dir, "tcp://127.0.0.1:0", 3);
+    let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
+    let clients = ["a", "b", "c"].map(|name| Sending::start(&dir, addr, name));
+    clients.iter().for_each(|client| client.wait(1000));
+    dir.ask(&["drain", "w2"]).code(0);
+    let mut leaver = crew[1].take().expect("it lives");
+    leaver.event("drained");
+    // It keeps the copies of what the one before it receives.
+    kill(&mut crew, 2);
+    leaver.end().code(0);
+    master.event("recovering");
+    clients.iter().for_each(|client| client.wait(2000));
+    let sent = clients.map(Sending::stop).concat();
+    dir.ask(&["stop"]).code(0);
+    assert_once(&master.end().code(0), &sent, &[]);
+    crew.into_iter().flatten().for_each(|worker| drop(worker.end().code(0)));
+}
+
 /// Masters are killed while clients send, the last one together with a worker: the next one knows what was
 /// taken in, from its journal and from the workers that have it.
 #[test]

@@ -3,8 +3,9 @@
 use super::*;
 use crate::driver::cluster::{
     BatchStatus, OutputStatus, PublishedStatus, ReceiverStatus, RefusedStatus, SourceStatus,
+    UnsavedStatus,
 };
-use crate::id::{BatchSeq, Epoch};
+use crate::id::{BatchSeq, Epoch, Partition};
 use crate::time::BatchTime;
 
 fn example() -> ClusterStatus {
@@ -41,6 +42,7 @@ fn example() -> ClusterStatus {
         delay_ms: Some(1250),
         cause: Some("batch 812 waits for 3 tasks on worker w2 (stage counts)".to_owned()),
         refused: None,
+        unsaved: None,
         batches: vec![BatchStatus {
             batch: BatchSeq(812),
             phase: "running".to_owned(),
@@ -183,5 +185,21 @@ fn an_output_that_refuses_a_batch_is_named_with_the_reason() {
     };
     let text = status(&ClusterStatus { refused: Some(refused), ..example() });
     let line = "output `counts` has refused batch 812 6 times in 4.2 s: cannot write out/812000: disk full\n";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn a_state_that_cannot_be_saved_is_named_with_the_reason() {
+    let unsaved = UnsavedStatus {
+        operator: "counts".to_owned(),
+        partition: Partition(3),
+        worker: "w1".to_owned(),
+        url: "file:///state/saves".to_owned(),
+        for_ms: 4200,
+        tries: 5,
+        why: "disk full".to_owned(),
+    };
+    let text = status(&ClusterStatus { unsaved: Some(unsaved), ..example() });
+    let line = "w1 could not save the state of `counts`, partition 3, in file:///state/saves 5 times in 4.2 s: disk full\n";
     assert!(text.contains(line), "{text}");
 }

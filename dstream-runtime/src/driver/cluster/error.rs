@@ -139,6 +139,16 @@ pub enum ClusterError {
         /// How the connection ended.
         why: String,
     },
+    /// The job was ended at once, while it waited for its states to be saved.
+    #[error(
+        "the job was ended before its states were saved ({why}): what clients have sent since they were saved \
+         last is published, but no state has it, and it cannot be read again\n  help: begin the job anew with \
+         another --state"
+    )]
+    Unsaved {
+        /// What could not be saved, and why.
+        why: String,
+    },
     /// The engine contradicts itself.
     #[error("{why}\n  help: this is a bug of dstream: please report it")]
     Broken {

@@ -4,6 +4,7 @@
 //! no task: what workers made arrives with their reports, and is published as in a job on one machine.
 
 mod answer;
+mod departures;
 mod doubts;
 mod hear;
 mod members;
@@ -13,6 +14,7 @@ mod reopen;
 mod savepoint;
 mod say;
 mod status;
+mod unsaved;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -20,12 +22,14 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
+pub(crate) use self::departures::Departures;
 use self::doubts::Doubts;
 use self::members::Members;
 use self::partings::Parted;
 use self::receivers::Receivers;
 use self::reopen::{Reopened, reopen};
 use self::savepoint::Savepoints;
+use self::unsaved::Unsaved;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
 use super::transfers::Transfers;
@@ -154,7 +158,8 @@ pub(super) fn serve(
             lacks_lifelines: false,
             lease: options.lease,
             alive: options.checkpoint.map(|_| Instant::now()),
-            going: BTreeSet::new(),
+            departures: Departures::default(),
+            unsaved: Unsaved::default(),
             kept: BTreeSet::new(),
             fatal: None,
             arrivals: Arrivals::default(),
@@ -219,8 +224,10 @@ struct Driver<'e> {
     lease: Duration,
     /// When workers are to be told that it lives.
     alive: Option<Instant>,
-    /// Workers that may go once nobody needs what they have received.
-    going: BTreeSet<WorkerId>,
+    /// Workers that are about to leave.
+    departures: Departures,
+    /// States that could not be saved.
+    unsaved: Unsaved,
     /// Workers that are to go, and cannot as long as there is no other.
     kept: BTreeSet<WorkerId>,
     /// Why the job cannot go on, for a reason that is not its core's.
@@ -254,13 +261,15 @@ impl Driver<'_> {
             if self.ended {
                 self.end_savepoint(events);
                 self.dismiss_all(&MasterNote::Over);
-                return Ok(self.master.break_off());
+                let unsaved = self.ends_unsaved();
+                let done = self.master.break_off();
+                return unsaved.map_or(Ok(done), |error| Err(error.into()));
             }
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
-            let doubted = self.doubts.next();
-            let until =
-                [timer, judged, doubted, self.alive, self.grace].into_iter().flatten().min();
+            let (doubted, tells) = (self.doubts.next(), self.unsaved.tells_at());
+            let until = [timer, judged, doubted, self.alive, self.grace, tells];
+            let until = until.into_iter().flatten().min();
             let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
@@ -299,9 +308,6 @@ impl Driver<'_> {
     }
 
     fn turn(&mut self) {
-        for worker in self.going.clone() {
-            self.dismiss(worker);
-        }
         while let Some(asks) = self.master.poll() {
             match asks {
                 Asks::Tell(worker, message) => self.tell(worker, &message),
@@ -316,6 +322,8 @@ impl Driver<'_> {
                 }
             }
         }
+        self.see_off();
+        self.watch_end();
         self.say_spent();
     }
 
@@ -414,7 +422,8 @@ impl Driver<'_> {
         }
         self.master.handle(MasterEvent::Left(worker, why.to_owned()));
         self.doubts.end(worker);
-        self.going.remove(&worker);
+        self.departures.gone(worker);
+        self.unsaved.gone(worker);
         self.kept.remove(&worker);
         self.receivers.gone(worker);
         if self.receivers.any() {

@@ -25,6 +25,8 @@ mod worker;
 pub(crate) use client::identity as client_identity;
 
 #[cfg(test)]
+pub(crate) use self::master::Departures;
+#[cfg(test)]
 pub(crate) use self::worker::node;
 pub(super) use self::worker::{Loaded, Tip};
 pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply, SavepointReport};
@@ -35,7 +37,7 @@ pub use setup::{JobSetup, MasterOptions, WorkerOptions};
 pub use standby::{StandbyNews, stand_by};
 pub use status::{
     BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus,
-    RefusedStatus, SourceStatus, Standing, WorkerStatus,
+    RefusedStatus, SourceStatus, Standing, UnsavedStatus, WorkerStatus,
 };
 
 use std::io::Read;

@@ -13,7 +13,7 @@ use super::JobSetup;
 use super::worker::{Entry, Numbers};
 use crate::driver::worker::Leaving;
 use crate::exec::task::{DeadLetter, DeadLetters};
-use crate::id::{BatchSeq, OutputId, Partition, SourceId, TailId, TaskId, WorkerId};
+use crate::id::{BatchSeq, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sink::Part;
 use crate::source::Carried;
@@ -50,6 +50,8 @@ pub(super) enum MasterNote {
     Forget { source: SourceId, taker: WorkerId, receipts: Spans },
     /// The worker wants to go, and cannot as long as there is no other.
     Kept { why: String },
+    /// The worker leaves: it is to hand over what it holds of what clients have sent.
+    HandOver,
     /// The worker holds nothing any more and may go.
     Dismissed,
     /// The job is over.
@@ -72,6 +74,8 @@ pub(super) struct Colleague {
     pub(super) worker: WorkerId,
     pub(super) name: String,
     pub(super) addr: SocketAddr,
+    /// It is about to leave: it is given nothing to keep any more.
+    pub(super) leaves: bool,
 }
 
 /// From the driver of a worker to that of its master.
@@ -97,6 +101,12 @@ pub(super) enum WorkerNote {
     Holds { source: SourceId, receipts: Vec<(Receipt, u64)> },
     /// Of what had no copy, or one that is lost, another worker has a copy by now.
     Copied { source: SourceId, taker: WorkerId, number: u64, by: WorkerId },
+    /// A state could not be saved, and why.
+    NotSaved { stage: StageId, partition: Partition, why: String },
+    /// It leaves, and another worker has these, as that one has said since.
+    HeldBy { numbers: Numbers, by: WorkerId },
+    /// It leaves, and these workers have all that it held.
+    HandedOver { to: Vec<WorkerId> },
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },
     /// It is there, as it was asked.
@@ -138,6 +148,12 @@ pub(super) enum PeerNote {
     Holding(Vec<Numbers>),
     /// None of these is here.
     NotHere(Numbers),
+    /// The sender leaves: say which of these are here.
+    Hold { round: u64, all: Vec<Numbers> },
+    /// Of what was asked about in that round, these are here.
+    Held { round: u64, all: Vec<Numbers> },
+    /// The sender leaves, and that worker has these in its place.
+    Instead { numbers: Numbers, by: WorkerId },
 }
 
 /// The blocks that belong to a message between workers.

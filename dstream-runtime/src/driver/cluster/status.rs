@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{BatchSeq, Epoch};
+use crate::id::{BatchSeq, Epoch, Partition};
 use crate::time::BatchTime;
 
 /// How a job on a cluster is doing.
@@ -43,6 +43,9 @@ pub struct ClusterStatus {
     /// The output that does not take a batch and is tried again, if there is one: why nothing is published.
     #[serde(default)]
     pub refused: Option<RefusedStatus>,
+    /// The state that could not be saved for longest, if there is one, and why.
+    #[serde(default)]
+    pub unsaved: Option<UnsavedStatus>,
     /// Batches in flight, oldest first.
     pub batches: Vec<BatchStatus>,
     /// Per source of the plan.
@@ -138,6 +141,25 @@ pub struct RefusedStatus {
     /// The batch.
     pub batch: BatchSeq,
     /// How long ago it has refused it for the first time.
+    pub for_ms: u64,
+    /// How often since.
+    pub tries: u32,
+    /// Why, the last time.
+    pub why: String,
+}
+
+/// A state that could not be saved, and is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnsavedStatus {
+    /// The operator whose state it is.
+    pub operator: String,
+    /// Its partition.
+    pub partition: Partition,
+    /// The worker that has it.
+    pub worker: String,
+    /// Where it is to be saved.
+    pub url: String,
+    /// How long ago it could not be for the first time.
     pub for_ms: u64,
     /// How often since.
     pub tries: u32,

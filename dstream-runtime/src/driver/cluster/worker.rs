@@ -8,6 +8,7 @@
 mod colleagues;
 mod copies;
 mod door;
+mod handover;
 mod hear;
 mod inputs;
 mod join;
@@ -228,6 +229,7 @@ impl Process<'_> {
                 heard: Instant::now(),
                 log: *log,
                 leaving: false,
+                hands_over: false,
                 over: None,
             };
             if joins_again {
@@ -322,6 +324,8 @@ struct Driver<'e> {
     log: &'e dyn Fn(WorkerNews),
     /// It has asked to be let go.
     leaving: bool,
+    /// It is to hand over what it holds of what clients have sent.
+    hands_over: bool,
     over: Option<Over>,
 }
 

@@ -2,9 +2,13 @@
 
 use super::*;
 use crate::guards::{Guard, guard};
+use crate::source::receive::taker_of;
 
-/// Sources that are drained are asked so often, in milliseconds, however soon they answer.
+/// Sources that are drained and bring nothing are asked again after so long, in milliseconds, then after twice as
+/// long, and so on: each time makes a batch, whose time may not have come, and the next one is later still.
 const REST_MS: u64 = 20;
+/// But at least so often, so that a job which can end does.
+const MAX_REST_MS: u64 = 1000;
 
 impl MasterCore {
     /// Cuts the next batch, if there is room for it and it is due; if that is all that is missing,
@@ -24,11 +28,12 @@ impl MasterCore {
             return Some(due);
         }
         // Sources may be open still that bring nothing.
-        let rest = self.drained_ms.map(|before| before..before.saturating_add(REST_MS));
+        let rest = self.drained.map(|(before, rest)| before..before.saturating_add(rest));
         if let Some(rest) = rest.filter(|rest| drains && rest.contains(&now_ms)) {
             return Some(rest.end);
         }
-        self.drained_ms = Some(now_ms).filter(|_| drains);
+        let rest = self.drained.map_or(REST_MS, |(_, rest)| (2 * rest).min(MAX_REST_MS));
+        self.drained = Some((now_ms, rest)).filter(|_| drains);
         let seq = self.next;
         self.next = BatchSeq(seq.0 + 1);
         for source in self.intake.asked() {
@@ -61,7 +66,7 @@ impl MasterCore {
         self.intake.answered(source, position, ended, drained);
         let Some(inputs) = complete else { return };
         if inputs.iter().flatten().any(|ranges| !ranges.is_empty()) {
-            self.drained_ms = None;
+            self.drained = None;
         }
         if drains && inputs.iter().all(Vec::is_empty) {
             self.batches.pop_back();
@@ -140,12 +145,20 @@ impl MasterCore {
         }
         let Some(batch) = self.batches.pop_front() else { return };
         if self.checkpoints.is_some() {
-            self.kept.push_back((seq, batch.inputs));
+            self.keep(seq, batch.inputs);
             let entry = JournalEntry::Published { batch: seq };
             self.actions.push_back(MasterAction::Persist(self.journal.published(seq), entry));
             return self.count();
         }
         self.release(BatchSeq(seq.0 + 1));
+    }
+
+    /// A batch is published, and may have to be run again for all that.
+    pub(super) fn keep(&mut self, seq: BatchSeq, inputs: Vec<Vec<Vec<Range>>>) {
+        if has_pushed(&inputs) {
+            self.pushed = self.pushed.max(seq);
+        }
+        self.kept.push_back((seq, inputs));
     }
 
     /// Batches before `oldest` are over.
@@ -210,4 +223,10 @@ impl MasterCore {
             other => batch.phase = other,
         }
     }
+}
+
+/// Whether a batch reads what clients have pushed.
+pub(super) fn has_pushed(inputs: &[Vec<Vec<Range>>]) -> bool {
+    let mut ranges = inputs.iter().flatten().flatten();
+    ranges.any(|range| taker_of(&range.split).is_some())
 }

@@ -9,6 +9,9 @@
 //! durably that it counts; and the base before it is kept until the next one, because a saved state may turn
 //! out to be damaged.
 //!
+//! When a job with pushed streams is stopped, what clients have sent goes with the workers, so nothing can be made
+//! again from the base before the last: all is saved twice then, and the two stand for each other.
+//!
 //! A saved state may continue another one of the same state, whose objects are then its first ones. Which, decides
 //! the master, and counts no other: the last but one that is kept. So no object belongs to a base and to the one
 //! before it, and no damaged object spoils both; it is there, whatever happens to the saves that are under way; and
@@ -19,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::groups::groups;
 use super::journal::SavedToken;
+use crate::guards::{Guard, left_out};
 use crate::id::{BatchSeq, Partition, StageId};
 use crate::sched::Past;
 use crate::sched::message::{Saved, ToSave};
@@ -26,6 +30,9 @@ use crate::sched::shape::Shape;
 
 /// So many rounds of saving may be under way: storage is slower than the job otherwise.
 const MAX_ROUNDS: usize = 2;
+
+/// So often is saved what a job ends with whose input cannot be read again: one of them may turn out to be damaged.
+const LAST: usize = 2;
 
 pub(super) type State = (StageId, Partition);
 
@@ -81,6 +88,24 @@ impl Group {
         gone.dedup();
         gone.retain(|object| !kept.contains(object));
         gone
+    }
+
+    /// How often all that there is up to a batch was saved.
+    fn copies(&self, after: BatchSeq) -> usize {
+        let kept = self.bases.iter().chain(&self.complete);
+        let is_saved = |saved: &&Vec<Saved>| saved.iter().all(|saved| !saved.objects.is_empty());
+        kept.filter(is_saved).filter(|saved| Self::after(saved) == after).count()
+    }
+
+    /// The last batch in the oldest base.
+    fn spare_after(&self) -> BatchSeq {
+        self.bases.front().map_or(BatchSeq(0), |base| Self::after(base))
+    }
+
+    /// Whether a job that ends after a batch has to save it once more, for what was pushed up to another.
+    fn must_save(&self, after: BatchSeq, pushed: BatchSeq) -> bool {
+        let copies = if left_out(Guard::SavedTwiceAtTheEnd) { 1 } else { LAST };
+        self.spare_after() < pushed && self.copies(after) < copies
     }
 
     fn newest(&self) -> BatchSeq {
@@ -154,9 +179,7 @@ impl Checkpoints {
 
     /// The last batch after which all lineage begins even if no newest state can be read, if there is any state.
     pub(super) fn spare(&self) -> Option<BatchSeq> {
-        let spare =
-            |group: &Group| group.bases.front().map_or(BatchSeq(0), |base| Group::after(base));
-        self.groups.iter().map(spare).min()
+        self.groups.iter().map(Group::spare_after).min()
     }
 
     /// What the states of a partition are made from.
@@ -170,6 +193,16 @@ impl Checkpoints {
 
     /// The states to be saved as they are after a batch: those whose turn it is, or all if it is urgent.
     pub(super) fn next(&mut self, after: BatchSeq, urgent: bool, now_ms: u64) -> Vec<ToSave> {
+        self.begin(after, urgent, now_ms, |group| group.newest() < after)
+    }
+
+    fn begin(
+        &mut self,
+        after: BatchSeq,
+        urgent: bool,
+        now_ms: u64,
+        is_due: impl Fn(&Group) -> bool,
+    ) -> Vec<ToSave> {
         let rounds = self.groups.iter().filter_map(|group| Some(group.pending.as_ref()?.0));
         let rounds: BTreeSet<_> = rounds.collect();
         if now_ms < self.not_before_ms || rounds.len() >= MAX_ROUNDS {
@@ -180,7 +213,7 @@ impl Checkpoints {
         for _ in 0..(if urgent { count } else { self.pace.min(count) }) {
             let group = &mut self.groups[self.turn];
             self.turn = (self.turn + 1) % count;
-            if group.pending.is_none() && group.newest() < after {
+            if group.pending.is_none() && is_due(group) {
                 group.pending = Some((after, BTreeMap::new()));
                 states.extend(group.states.iter().map(|(stage, partition)| {
                     let continues = group.last_but_one((*stage, *partition));
@@ -192,12 +225,24 @@ impl Checkpoints {
         states
     }
 
-    /// All states, each whole, as they are when the job ends. What they have read may be gone by the time that somebody
-    /// needs them, and so no older state will do: no object that was damaged long ago may be part of them.
-    pub(super) fn last(&mut self, after: BatchSeq, now_ms: u64) -> Vec<ToSave> {
-        let mut states = self.next(after, true, now_ms);
+    /// The states of all groups of which some base has not what was pushed up to a batch, each whole, as they are when
+    /// the job ends, and when they are saved, once more. What they have read may be gone by the time that somebody needs
+    /// them, and so no older state will do: no object that was damaged long ago may be part of them.
+    pub(super) fn last(&mut self, after: BatchSeq, pushed: BatchSeq, now_ms: u64) -> Vec<ToSave> {
+        let mut states = self.begin(after, true, now_ms, |group| group.must_save(after, pushed));
         states.iter_mut().for_each(|state| state.continues = None);
         states
+    }
+
+    /// The states that a job which ends after a batch still has to save, for what was pushed up to another.
+    pub(super) fn unsaved(&self, after: BatchSeq, pushed: BatchSeq) -> impl Iterator<Item = State> {
+        let short = self.groups.iter().filter(move |group| group.must_save(after, pushed));
+        short.flat_map(move |group| {
+            let pending = group.pending.as_ref().filter(|(of, _)| *of == after);
+            let is_saved =
+                move |state: &&State| pending.is_some_and(|(_, saved)| saved.contains_key(*state));
+            group.states.iter().filter(move |state| !is_saved(state)).copied()
+        })
     }
 
     /// A state was saved, by the worker that had to. Whether its group is complete.
@@ -206,7 +251,12 @@ impl Checkpoints {
         let Some(group) = self.of.get(&state).map(|group| &mut self.groups[*group]) else {
             return false;
         };
-        let Some((_, continues)) = saved.objects.split_last() else { return false };
+        let Some((own, continues)) = saved.objects.split_last() else { return false };
+        let mut kept = group.bases.iter().chain(&group.complete).flatten();
+        if kept.any(|known| known.objects.contains(own)) {
+            // It was said twice, and another one of the same batch is being waited for.
+            return false;
+        }
         // It was asked for twice if what it continues is not what it may by now.
         let fits = |before: &Saved| before.objects == continues;
         if !continues.is_empty() && !group.last_but_one(state).is_some_and(fits) {

@@ -63,8 +63,9 @@ pub struct MasterCore {
     /// Batches in flight, oldest first.
     batches: VecDeque<Batch>,
     next: BatchSeq,
-    /// While sources are drained, when the last batch was cut, unless it brought something.
-    drained_ms: Option<u64>,
+    /// While sources are drained, when the last batch was cut, unless it brought something; and how long after that
+    /// nothing is cut.
+    drained: Option<(u64, u64)>,
     /// Tasks that have failed: the number of their current run.
     failing: BTreeMap<TaskId, Attempt>,
     failed: Option<(BatchSeq, Cause)>,
@@ -74,6 +75,8 @@ pub struct MasterCore {
     checkpointed: BatchSeq,
     /// The inputs of batches that are published and not over, oldest first.
     kept: VecDeque<(BatchSeq, Vec<Vec<Vec<Range>>>)>,
+    /// The last batch that is published and has read what clients have pushed.
+    pushed: BatchSeq,
     /// The last batch that is durably known to be published; kept with the journal.
     shown: BatchSeq,
     /// Workers that were lost and have no heirs yet.
@@ -110,6 +113,7 @@ impl MasterCore {
             checkpoints: every.map(|every| Checkpoints::new(&shape, config.first, every)),
             checkpointed: BatchSeq(0),
             kept: VecDeque::new(),
+            pushed: BatchSeq(0),
             shown: BatchSeq(0),
             dead: BTreeSet::new(),
             gathers: 0,
@@ -118,7 +122,7 @@ impl MasterCore {
             shape,
             intake: Intake::new(&config.live),
             next: config.first,
-            drained_ms: None,
+            drained: None,
             members: Members::new(config.lease_ms),
             epochs: Epochs::new(config.term),
             config,

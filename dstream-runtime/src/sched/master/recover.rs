@@ -11,7 +11,6 @@ use super::*;
 use crate::guards::{Guard, guard, left_out};
 use crate::id::{Partition, StageId};
 use crate::sched::message::{PlacementRow, Recover, Resumed, Saved, TaskInput};
-use crate::source::receive::taker_of;
 
 /// No more batches than this wait for saved states.
 pub(super) const MAX_RETAINED: u64 = 256;
@@ -149,15 +148,28 @@ impl MasterCore {
     }
 
     /// Whether all that is left to do is to save the states: what clients have pushed goes with the processes
-    /// that hold it when the job ends, and one that goes on later could not read it again.
-    pub(super) fn must_save(&self) -> bool {
+    /// that hold it when the job ends, and one that goes on later could not read it again, not even if it found
+    /// the newest states damaged.
+    #[must_use]
+    pub fn must_save(&self) -> bool {
         let is_over = self.intake.mode() == Mode::Closed && self.batches.is_empty();
         let goes_on = self.failed.is_none() && !self.intake.has_ended();
-        let mut ranges = self.kept.iter().flat_map(|(_, inputs)| inputs.iter().flatten().flatten());
-        is_over
-            && goes_on
-            && !left_out(Guard::SavedAtTheEnd)
-            && ranges.any(|range| taker_of(&range.split).is_some())
+        let checkpoints = self.checkpoints.as_ref();
+        let spare = match left_out(Guard::SavedTwiceAtTheEnd) {
+            true => checkpoints.and_then(Checkpoints::base),
+            false => checkpoints.and_then(Checkpoints::spare),
+        };
+        // Without states, what a master after this one does not know to be published is read again.
+        let spare = spare.unwrap_or(self.shown);
+        is_over && goes_on && !left_out(Guard::SavedAtTheEnd) && self.pushed > spare
+    }
+
+    /// Which states are to be saved before the job ends, and are not.
+    pub(super) fn unsaved(&self) -> Vec<(String, Partition)> {
+        let after = BatchSeq(self.begun().0.saturating_sub(1));
+        let unsaved = self.checkpoints.iter().flat_map(|all| all.unsaved(after, self.pushed));
+        let name = |stage: StageId| self.shape.plan.stage(stage).name.to_owned();
+        unsaved.map(|(stage, partition)| (name(stage), partition)).collect()
     }
 
     /// A state could not be saved.
@@ -227,7 +239,7 @@ impl MasterCore {
         let urgent = waits || self.epochs.is_moving();
         let checkpoints = self.checkpoints.as_mut()?;
         let states = match last {
-            true => checkpoints.last(after, now_ms),
+            true => checkpoints.last(after, self.pushed, now_ms),
             false => checkpoints.next(after, urgent, now_ms),
         };
         let retry = checkpoints.retry_at(now_ms).filter(|_| full || last);

@@ -5,6 +5,7 @@
 //! published run again only as far as states are made from them; those that are not, run and are committed
 //! and published (again). What was cut stays cut: it is never cut another way.
 
+use super::batches::has_pushed;
 use super::epochs::NOBODY;
 use super::*;
 use crate::guards::{Guard, left_out};
@@ -78,11 +79,14 @@ impl MasterCore {
     /// The batches that are cut and not over.
     fn take_over(&mut self, past: &Past, now_ms: u64) -> Result<(), Unfit> {
         let published = past.published();
+        let pushed =
+            past.batches().filter(|(seq, batch)| *seq <= published && has_pushed(&batch.inputs));
+        self.pushed = pushed.map(|(seq, _)| seq).max().unwrap_or_default();
         let base = self.checkpoints.as_ref().and_then(Checkpoints::base).unwrap_or(published);
         for seq in (base.0 + 1..past.next().0).map(BatchSeq) {
             let inputs = past.batch(seq).ok_or(Unfit::Missing { batch: seq })?.inputs.clone();
             if seq <= published {
-                self.kept.push_back((seq, inputs));
+                self.keep(seq, inputs);
                 continue;
             }
             let mut running = self.tasks_of(seq, &inputs);

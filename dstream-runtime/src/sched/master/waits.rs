@@ -115,7 +115,10 @@ impl MasterCore {
             return CutWait::Workers { have, need: self.gathers.max(1) };
         }
         if self.intake.mode() == Mode::Closed {
-            return CutWait::Nothing;
+            return match self.must_save() {
+                true => CutWait::Saves(self.unsaved()),
+                false => CutWait::Nothing,
+            };
         }
         if self.epochs.newest().is_none() {
             let have = self.members.owners_to_be().len() as u32;

@@ -234,3 +234,21 @@ fn a_snapshot_and_what_follows_is_the_same_as_everything() {
         assert_eq!(resumed, past(&entries), "{at}");
     }
 }
+
+#[test]
+fn of_what_was_saved_twice_one_may_be_damaged() {
+    let again = |name: &str| {
+        let JournalEntry::Saved { mut states } = saved(0, 4) else { unreachable!() };
+        states[0].objects = vec![name.to_owned()];
+        JournalEntry::Saved { states }
+    };
+    let entries = [start(3), cut(3), cut(4), saved(0, 3), saved(0, 4), again("again")];
+    let mut twice = past(&entries);
+    assert_eq!(objects(&twice), ["0/4", "again"]);
+    twice.apply(&saved(0, 4));
+    twice.apply(&again("again"));
+    assert_eq!(objects(&twice), ["0/4", "again"], "an entry that is there twice changes nothing");
+    assert_eq!(twice.fall_back(WORDS, Partition(0)), Ok(()));
+    assert_eq!(twice.saved_states().next().map(|saved| saved.after), Some(BatchSeq(4)));
+    assert_eq!(objects(&twice), ["0/4"]);
+}

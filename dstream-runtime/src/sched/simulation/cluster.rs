@@ -16,6 +16,7 @@ use super::network::{Network, Timed};
 use super::outside::{Object, Outside};
 use super::process::Process;
 use super::reference::Reference;
+use crate::driver::cluster::Departures;
 use crate::driver::cluster::node::{Desk, Node, SOURCE};
 use crate::id::*;
 use crate::sched::master::Outcome;
@@ -88,8 +89,10 @@ pub(super) struct Cluster {
     pub(super) crew: BTreeSet<WorkerId>,
     /// Who takes in what clients push.
     pub(super) receiving: BTreeSet<WorkerId>,
-    /// Who may go once nobody needs what it has received.
-    pub(super) going: BTreeSet<WorkerId>,
+    /// Who is to leave.
+    pub(super) leaving: BTreeSet<WorkerId>,
+    /// Who of them has nothing to do but to hand over what it holds of what clients have pushed.
+    pub(super) departures: Departures,
     /// What clients may be told.
     pub(super) safe: Vec<(u128, u64)>,
     /// Nobody needs what batches before this one have read, as everybody was told.
@@ -146,7 +149,8 @@ impl Cluster {
             crew: BTreeSet::new(),
             safe: Vec::new(),
             receiving: BTreeSet::new(),
-            going: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            departures: Departures::default(),
             spent: BatchSeq(0),
             is_placed: false,
             graces: 0,

@@ -1,5 +1,7 @@
 //! What is on its way in a simulated cluster.
 
+use std::collections::BTreeSet;
+
 use super::reference::hash;
 use crate::driver::cluster::node::{Answer, Note, Told};
 use crate::id::*;
@@ -36,8 +38,8 @@ pub(super) enum Message {
     Told(WorkerId, WorkerId, Told),
     Note(WorkerId, Note),
     Answer(WorkerId, Answer),
-    /// Who can be reached.
-    Crew(WorkerId, Vec<WorkerId>),
+    /// Who can be reached, and who of them is about to leave.
+    Crew(WorkerId, Vec<WorkerId>, BTreeSet<WorkerId>),
     /// A worker is to receive nothing any more; it has received everything.
     StopReceiving(WorkerId),
     ReceivedAll(WorkerId),
@@ -88,7 +90,9 @@ pub(super) fn mark(message: &Message) -> u64 {
         Message::Told(a, b, _) => [22, u64::from(a.0), u64::from(b.0)],
         Message::Note(from, _) => [23, u64::from(from.0), 0],
         Message::Answer(to, _) => [24, u64::from(to.0), 0],
-        Message::Crew(to, crew) => [25, u64::from(to.0), crew.len() as u64],
+        Message::Crew(to, crew, leaving) => {
+            [25, u64::from(to.0), (crew.len() + 100 * leaving.len()) as u64]
+        }
         Message::Grace(number) => [26, *number, 0],
         Message::StopReceiving(worker) => [27, u64::from(worker.0), 0],
         Message::ReceivedAll(worker) => [28, u64::from(worker.0), 0],

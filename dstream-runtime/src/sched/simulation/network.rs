@@ -166,7 +166,7 @@ impl Timed {
             | Message::Alive(to)
             | Message::JoinAgain(to)
             | Message::Answer(to, _)
-            | Message::Crew(to, _)
+            | Message::Crew(to, ..)
             | Message::StopReceiving(to) => (master, machine(to)),
             Message::Left(worker) | Message::ReceivedAll(worker) => (machine(worker), master),
             Message::Unreachable(from, _) => (machine(from), master),

@@ -175,7 +175,7 @@ impl Outside {
         let mut before =
             before.filter(|b| (b.stage, b.partition) == (saved.stage, saved.partition));
         let shares = |b: &&Saved| {
-            b.after < saved.after && b.objects.iter().any(|o| saved.objects.contains(o))
+            b.after <= saved.after && b.objects.iter().any(|o| saved.objects.contains(o))
         };
         assert!(!before.any(|b| shares(&b)), "{saved:?} has an object of the state before it");
     }

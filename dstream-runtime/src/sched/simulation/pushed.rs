@@ -66,7 +66,7 @@ impl Cluster {
         }
         let crew: Vec<WorkerId> = self.crew.iter().copied().collect();
         for to in &crew {
-            self.network.push(Message::Crew(*to, crew.clone()));
+            self.network.push(Message::Crew(*to, crew.clone(), self.leaving.clone()));
         }
     }
 

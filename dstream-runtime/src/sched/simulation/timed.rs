@@ -7,7 +7,7 @@ use super::network::Conditions;
 use super::outside::Outside;
 use super::process::Process;
 use super::reference::hash;
-use crate::driver::cluster::node::{Desk, Node};
+use crate::driver::cluster::node::{Answer, Node};
 use crate::id::*;
 use crate::sched::master::Standing;
 use crate::sched::message::{ToMaster, ToWorker};
@@ -68,14 +68,16 @@ impl Cluster {
         self.departed.extend(machine.map(|machine| (machine, node)));
     }
 
-    /// A worker that was drained goes, when all that it has received is part of some batch.
-    pub(super) fn let_go(&mut self, worker: WorkerId) {
-        let holds = |desk: &Desk| self.receiving.contains(&worker) || desk.holds(worker);
-        if self.desk.as_ref().is_some_and(holds) {
-            self.going.insert(worker);
-            return;
+    /// Workers that were drained and receive nothing any more hand over what they hold.
+    pub(super) fn see_off(&mut self) {
+        for worker in self.departures.ready(|worker| self.receiving.contains(&worker)) {
+            self.network.push(Message::Answer(worker, Answer::hand_over()));
         }
-        self.going.remove(&worker);
+    }
+
+    /// A worker that was drained goes.
+    pub(super) fn let_go(&mut self, worker: WorkerId) {
+        self.leaving.remove(&worker);
         self.closed.insert(worker);
         self.nodes.remove(&worker);
         if self.crew.remove(&worker)
@@ -92,7 +94,8 @@ impl Cluster {
     pub(super) fn give_up(&mut self, worker: WorkerId) {
         if self.closed.insert(worker) {
             self.receiving.remove(&worker);
-            self.going.remove(&worker);
+            self.leaving.remove(&worker);
+            self.departures.gone(worker);
             if let Some(process) = self.processes.get_mut(&worker) {
                 process.zombie = true;
                 self.zombies += 1;
@@ -129,7 +132,7 @@ impl Cluster {
             _ => true,
         });
         // One that was drained has no lease any more that could end.
-        if self.seed.one_in(2) || self.going.contains(&worker) {
+        if self.seed.one_in(2) || self.departures.contains(worker) {
             // Otherwise nobody says so, and it is found out.
             self.network.push(Message::Left(worker));
         }
@@ -178,10 +181,10 @@ impl Cluster {
             Message::StopReceiving(to) => self.node(to, Node::stop_receiving),
             Message::Told(from, to, told) => self.node(to, |node| node.heard(from, told)),
             Message::Answer(to, answer) => self.node(to, |node| node.answered(answer)),
-            Message::Crew(to, crew) => {
+            Message::Crew(to, crew, leaving) => {
                 let apart = |other: &WorkerId| !self.parted.contains(&(to, *other));
                 let there: Vec<WorkerId> = crew.into_iter().filter(apart).collect();
-                self.node(to, |node| node.learn(there));
+                self.node(to, |node| node.learn(there, leaving));
             }
             message @ (Message::ToPeer(..)
             | Message::Ran(..)
@@ -201,7 +204,13 @@ impl Cluster {
             Message::Look if self.term == outside.term => self.network.push(Message::Look),
             Message::Look => self.network.push(Message::Fenced),
             Message::Note(from, note) => {
-                if let Some(desk) = self.desk.as_ref().filter(|_| !self.closed.contains(&from)) {
+                if let Some(to) = note.handed_over().filter(|_| !self.closed.contains(&from))
+                    && self.departures.may_go(from, to, |other| self.crew.contains(&other))
+                {
+                    self.let_go(from);
+                } else if let Some(desk) =
+                    self.desk.as_ref().filter(|_| !self.closed.contains(&from))
+                {
                     for answer in desk.heard(from, note, |other| self.crew.contains(&other)) {
                         self.network.push(Message::Answer(from, answer));
                     }
@@ -231,7 +240,7 @@ impl Cluster {
                 self.deliver(outside, Message::ToMaster(from, ToMaster::Heartbeat, part));
             }
             Message::ToMaster(from, ToMaster::Joined { slots }, part) => {
-                if self.going.contains(&from) {
+                if self.departures.contains(from) {
                     return mark;
                 }
                 let is_there = self.processes.contains_key(&from);
@@ -244,9 +253,6 @@ impl Cluster {
             message => self.deliver(outside, message),
         }
         self.act(outside);
-        for worker in self.going.clone() {
-            self.let_go(worker);
-        }
         mark
     }
 
@@ -302,10 +308,12 @@ impl Cluster {
             let members = self.master.status(self.now).members;
             let mut others = members.iter().filter(|member| member.worker != worker);
             // The only worker is not let go, and goes on receiving.
-            if self.receiving.contains(&worker)
-                && others.any(|other| other.standing != Standing::Draining)
-            {
-                self.network.push(Message::StopReceiving(worker));
+            if others.any(|other| other.standing != Standing::Draining) {
+                self.leaving.insert(worker);
+                if self.receiving.contains(&worker) {
+                    self.network.push(Message::StopReceiving(worker));
+                }
+                self.tell_crew();
             }
         }
         worker.is_some()

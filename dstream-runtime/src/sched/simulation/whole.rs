@@ -8,6 +8,7 @@
 mod clients;
 mod faults;
 mod happens;
+mod leaving;
 mod masters;
 mod mutations;
 mod runs;
@@ -94,8 +95,6 @@ struct World {
     made_good: u64,
     /// All who held something that was pushed may be gone.
     bereft: bool,
-    /// The job was stopped, and went on.
-    was_stopped: bool,
     /// The job has ended because of that.
     lost: bool,
     /// A job goes on only with a master.
@@ -114,7 +113,10 @@ impl World {
     fn faults(number: u64) -> Vec<Fault> {
         let mut seed = Seed(hash(&[number, 1]) | 1);
         let hosts = Self::hosts(number);
-        faults::faults(&mut seed, hosts)
+        let mut faults = faults::faults(&mut seed, hosts);
+        // At the end, where they change no other number that a fault has.
+        faults.extend(leaving::leaving(&mut Seed(hash(&[number, 4]) | 1), hosts));
+        faults
     }
 
     fn hosts(number: u64) -> usize {
@@ -141,7 +143,6 @@ impl World {
             current,
             made_good: 0,
             bereft: false,
-            was_stopped: false,
             lost: false,
             is_orphaned: false,
             old: Vec::new(),
@@ -287,7 +288,6 @@ impl World {
             self.hit("a stopped job goes on");
             // Processes of workers end with their job.
             self.current.nodes.clear();
-            self.was_stopped = true;
         } else if self.current.outcome.as_ref().is_some_and(is_of_source) {
             assert!(self.bereft, "nothing can have been lost: {:?}", self.current.outcome);
             self.hit("what was pushed is lost, and the job says so");

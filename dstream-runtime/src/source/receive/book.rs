@@ -5,6 +5,7 @@
 //! at the last cut, and hears of the rest from the workers that hold it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,19 +74,6 @@ struct Read {
     receipts: Spans,
     /// Who says so to all who hold them when the batch is over; none if it is gone.
     by: Option<WorkerId>,
-    /// Who holds which of them.
-    holders: BTreeMap<WorkerId, Spans>,
-}
-
-impl Read {
-    /// Whether a worker holds something of it that nobody else does.
-    fn needs(&self, worker: WorkerId) -> bool {
-        let mut elsewhere = Spans::default();
-        for (_, held) in self.holders.iter().filter(|(holder, _)| **holder != worker) {
-            elsewhere.join(held);
-        }
-        self.holders.contains_key(&worker) && elsewhere != self.receipts
-    }
 }
 
 /// Receipts that one worker will read.
@@ -176,16 +164,10 @@ impl Book {
         Registered::Taken
     }
 
-    /// Another worker has a copy of something.
-    pub(super) fn copied(&mut self, taker: WorkerId, number: u64, by: WorkerId) {
-        let of = self.takers.get_mut(&taker);
-        // What a batch has taken is read by whoever that batch has found.
-        if let Some(waiting) = of.and_then(|taker| taker.waiting.get_mut(&number)) {
-            return waiting.hold(by);
-        }
-        let is_it = |read: &&mut Read| read.taker == taker && read.receipts.contains(number);
-        for read in self.reads.values_mut().flatten().filter(is_it) {
-            read.holders.entry(by).or_default().insert(number);
+    /// Another worker has copies of something. What a batch has taken is read by whoever that batch has found.
+    pub(super) fn held_by(&mut self, taker: WorkerId, numbers: Range<u64>, by: WorkerId) {
+        if let Some(taker) = self.takers.get_mut(&taker).filter(|_| !numbers.is_empty()) {
+            taker.waiting.range_mut(numbers).for_each(|(_, waiting)| waiting.hold(by));
         }
     }
 
@@ -202,7 +184,6 @@ impl Book {
         }
         for read in self.reads.values_mut().flatten() {
             read.by = read.by.filter(|by| *by != worker);
-            read.holders.remove(&worker);
         }
         self.complete = false;
     }
@@ -265,11 +246,6 @@ impl Book {
         }
     }
 
-    pub(super) fn holds(&self, worker: WorkerId) -> bool {
-        self.waiting().any(|waiting| waiting.holders.contains(&worker))
-            || self.reads.values().flatten().any(|read| read.needs(worker))
-    }
-
     pub(super) fn waiting_bytes(&self) -> u64 {
         self.waiting().map(|waiting| waiting.bytes).sum()
     }
@@ -328,17 +304,9 @@ impl Book {
                 share.receipts.push((*worker, *number, waiting.bytes));
                 share.bytes += waiting.bytes;
                 let by = Some(*reader);
-                let none = || Read {
-                    taker: *worker,
-                    receipts: Spans::default(),
-                    by,
-                    holders: BTreeMap::new(),
-                };
+                let none = || Read { taker: *worker, receipts: Spans::default(), by };
                 let read = read.entry((*reader, *worker)).or_insert_with(none);
                 read.receipts.insert(*number);
-                for holder in &waiting.holders {
-                    read.holders.entry(*holder).or_default().insert(*number);
-                }
                 *last_cut = *cut;
                 false
             });

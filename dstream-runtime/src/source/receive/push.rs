@@ -122,7 +122,12 @@ impl PushSource {
 
     /// Another worker has a copy of what a worker has received: of what had none, or one that is lost.
     pub fn copied(&self, taker: WorkerId, number: u64, by: WorkerId) {
-        self.book().copied(taker, number, by);
+        self.book().held_by(taker, number..number.saturating_add(1), by);
+    }
+
+    /// The same of receipts with consecutive numbers.
+    pub fn held_by(&self, taker: WorkerId, numbers: std::ops::Range<u64>, by: WorkerId) {
+        self.book().held_by(taker, numbers, by);
     }
 
     /// From the next cut on, this is who owns which partition.
@@ -156,13 +161,6 @@ impl PushSource {
     #[must_use]
     pub fn over(&self, oldest: BatchSeq) -> Vec<(WorkerId, Spans)> {
         self.book().over(oldest.0)
-    }
-
-    /// Whether a worker holds something that no batch has taken, or that one has which may run again, and
-    /// that nobody else holds.
-    #[must_use]
-    pub fn holds(&self, worker: WorkerId) -> bool {
-        self.book().holds(worker)
     }
 
     /// Bytes that were registered and that no batch has taken.

@@ -2,11 +2,16 @@
 //! [`restarts`](super::super::restarts) do not: two at once, one during the recovery of another, and a
 //! master at a known step of a batch's life.
 
+use std::collections::BTreeMap;
+use std::fs;
+
 use rustix::process::Signal;
 
 use super::super::crew::{Cluster, all_end, assert_same_lines, of_views, views_expected};
 use super::super::recovery;
 use super::super::restarts::{Halted, assert_as_without_faults, halted, kill, master};
+use crate::job::{Job, Running, deadline};
+use crate::published::Published;
 
 #[test]
 fn two_workers_are_killed_at_once() {
@@ -23,6 +28,66 @@ fn two_workers_are_killed_at_once() {
     assert_same_lines(&tap.lines, &views_expected());
     crew.remove(3).end().code(0);
     crew.remove(1).end().code(0);
+}
+
+/// The newest count of each page below a directory.
+fn newest(cluster: &Cluster, dir: &str) -> BTreeMap<String, String> {
+    let published = Published::read(&cluster.path(dir));
+    let lines = published.lines().into_iter();
+    let counts = lines.map(|line| line.rsplit_once(',').expect("a page and its count"));
+    counts.map(|(page, count)| (page.to_owned(), count.to_owned())).collect()
+}
+
+/// Waits until so many workers have joined.
+fn all_join(master: &mut Running, workers: usize) {
+    master.wait("all workers", |job| job.events("joined").count() == workers);
+}
+
+/// How many batches are visible.
+fn visible(cluster: &Cluster) -> usize {
+    fs::read_dir(cluster.path("out")).map_or(0, Iterator::count)
+}
+
+/// Waits until so many more batches are visible, and sees the last of them as it becomes so.
+fn wait_for(cluster: &Cluster, more: usize) {
+    let (until, deadline) = (visible(cluster) + more, deadline());
+    while visible(cluster) < until {
+        assert!(deadline.elapsed().is_zero(), "deadline while waiting for {more} batches");
+        std::thread::yield_now();
+    }
+}
+
+/// At the end of a batch, when its results have just been shown, the next one begins: workers hear of both from each
+/// other and from the master.
+#[test]
+fn two_workers_are_killed_as_a_batch_ends_again_and_again() {
+    let cluster = Cluster::new("page_views");
+    let job = cluster.master(4).args(["--checkpoint", "500ms", "--interval", "200ms"]);
+    let job = job.source("views", "generate://page_views?rate=5000");
+    let job = job.args(["--summary", "json"]).files("counts", "csv", &cluster.path("out"));
+    let mut master = job.start();
+    let addr = master.listening();
+    let mut crew: Vec<Running> = cluster.crew(&["w1", "w2", "w3", "w4"], addr);
+    for turn in 1..=4 {
+        all_join(&mut master, 2 + 2 * turn);
+        crew.iter_mut().for_each(|worker| drop(worker.placed(1)));
+        wait_for(&cluster, 4);
+        let lost: Vec<Running> = crew.drain(..2).collect();
+        lost.iter().for_each(|worker| worker.signal(Signal::KILL));
+        lost.into_iter().for_each(|worker| drop(worker.end()));
+        let names = [2 * turn + 3, 2 * turn + 4].map(|n| format!("w{n}"));
+        crew.extend(names.map(|name| cluster.worker(&name, addr).start()));
+        wait_for(&cluster, 2);
+    }
+    // One that came too late would wait for another master.
+    all_join(&mut master, 12);
+    cluster.ask(&["stop"]).code(0);
+    let records = master.end().code(0).summary()["records"].clone();
+    all_end(crew);
+    let source = format!("generate://page_views?records={records}");
+    let expected = Job::example("page_views").source("views", source);
+    expected.files("counts", "csv", &cluster.path("expected")).run().code(0);
+    assert_eq!(newest(&cluster, "out"), newest(&cluster, "expected"));
 }
 
 #[test]

@@ -94,6 +94,9 @@ impl Driver<'_> {
         let read = match message.kind() {
             MessageKind::ToMaster => message.read().map(|message| {
                 let joined = matches!(message, ToMaster::Joined { .. });
+                if let ToMaster::Saved(saved) = &message {
+                    self.unsaved.saved(saved.stage, saved.partition);
+                }
                 self.master.worker_said(worker, message, Leaving::default());
                 if joined {
                     // There may be somebody now to whom those who could not go can hand over.
@@ -175,6 +178,19 @@ impl Driver<'_> {
                     self.receivers.copied(source, taker, number, by);
                 }
             }
+            WorkerNote::NotSaved { stage, partition, why } => {
+                self.unsaved.failed((stage, partition), worker, why, Instant::now());
+            }
+            WorkerNote::HeldBy { numbers, by } => {
+                if self.members.peer(by).is_some() {
+                    self.receivers.held_by(numbers, by);
+                }
+            }
+            WorkerNote::HandedOver { to } => {
+                if self.departures.may_go(worker, &to, |other| self.members.stays(other)) {
+                    self.let_go(worker);
+                }
+            }
             WorkerNote::Leave => self.drain(worker),
             WorkerNote::Unreachable { worker: other, why } => {
                 let (from, to) = (self.members.name(worker), self.members.name(other));
@@ -198,8 +214,14 @@ impl Driver<'_> {
         // The only worker is not let go, and goes on receiving.
         let stays =
             |other: &MemberStatus| other.worker != worker && other.standing != Standing::Draining;
-        if self.master.core_status().members.iter().any(stays) && self.receivers.drains(worker) {
-            self.tell_note(worker, &MasterNote::StopReceiving);
+        if self.master.core_status().members.iter().any(stays) {
+            self.members.leaves(worker);
+            if self.receivers.drains(worker) {
+                self.tell_note(worker, &MasterNote::StopReceiving);
+            }
+            if self.receivers.any() {
+                self.tell_crew();
+            }
         }
         // It owns nothing, and the core does not know it.
         if is_new && self.members.stays(worker) {

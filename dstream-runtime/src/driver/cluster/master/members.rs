@@ -40,6 +40,8 @@ pub(super) struct Member {
     pub(super) memory_limit: u64,
     pub(super) memory: u64,
     pub(super) spilled: u64,
+    /// It is to leave.
+    leaves: bool,
     /// It was told that it may go.
     let_go: bool,
     heard: Instant,
@@ -100,6 +102,7 @@ impl Members {
             memory_limit: 0,
             memory: 0,
             spilled: 0,
+            leaves: false,
             let_go: false,
             heard: now,
             doubted: None,
@@ -200,6 +203,7 @@ impl Members {
                 worker,
                 name: member.name.clone(),
                 addr: member.addr,
+                leaves: member.leaves,
             })
             .collect()
     }
@@ -212,6 +216,14 @@ impl Members {
         self.by_peer.keys().copied().collect()
     }
 
+    /// A worker is to leave.
+    pub(super) fn leaves(&mut self, worker: WorkerId) {
+        if let Some(member) = self.workers.get_mut(&worker) {
+            member.leaves = true;
+        }
+    }
+
+    /// A worker may go.
     pub(super) fn let_go(&mut self, worker: WorkerId) {
         if let Some(member) = self.workers.get_mut(&worker) {
             member.let_go = true;

@@ -39,14 +39,24 @@ impl Driver<'_> {
         self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
     }
 
-    /// A worker may go as far as its tasks are concerned: it does when all that it has received is part of
-    /// some batch that will not run again, or is held by others, too.
+    /// A worker may go as far as its tasks are concerned: it does when others have what it holds of what clients
+    /// have sent.
     pub(super) fn dismiss(&mut self, worker: WorkerId) {
-        if self.receivers.holds(worker) {
-            self.going.insert(worker);
-            return;
+        match self.receivers.any() {
+            true => self.departures.begin(worker),
+            false => self.let_go(worker),
         }
-        self.going.remove(&worker);
+    }
+
+    /// Has workers that receive nothing any more hand over what they hold.
+    pub(super) fn see_off(&mut self) {
+        for worker in self.departures.ready(|worker| self.receivers.receives(worker)) {
+            self.tell_note(worker, &MasterNote::HandOver);
+        }
+    }
+
+    /// A worker goes.
+    pub(super) fn let_go(&mut self, worker: WorkerId) {
         let Some(peer) = self.members.peer(worker) else { return };
         self.master.tell(&ClusterNews::Drained { worker: self.members.name(worker) });
         self.send(peer, &MasterNote::Dismissed);

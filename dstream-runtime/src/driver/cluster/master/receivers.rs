@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::driver::cluster::worker::Numbers;
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::source::receive::{PushSource, Receipt, Refusal, Registered, Spans};
 
@@ -209,6 +210,14 @@ impl Receivers {
         }
     }
 
+    /// Another worker has these, too.
+    pub(super) fn held_by(&mut self, numbers: Numbers, by: WorkerId) {
+        let Numbers { taker, source, from, to } = numbers;
+        if let Some(pushed) = self.get(source) {
+            pushed.source.held_by(taker, from..to, by);
+        }
+    }
+
     /// What batches before this one have read is not needed any more: of whom nobody needs a copy of anything.
     /// None if that was said before, or nothing is pushed.
     pub(super) fn over(&mut self, oldest: BatchSeq) -> Option<Vec<(SourceId, WorkerId, Spans)>> {
@@ -239,9 +248,9 @@ impl Receivers {
         }
     }
 
-    /// Whether a worker has something that no batch has taken, or may still receive something.
-    pub(super) fn holds(&self, worker: WorkerId) -> bool {
-        self.each().any(|(_, p)| p.at.contains_key(&worker) || p.source.holds(worker))
+    /// Whether a worker may still receive something.
+    pub(super) fn receives(&self, worker: WorkerId) -> bool {
+        self.each().any(|(_, pushed)| pushed.at.contains_key(&worker))
     }
 
     /// All workers that receive.

@@ -48,6 +48,7 @@ impl Driver<'_> {
             delay_ms: progress.delay_ms,
             cause: core.cause(&name),
             refused: progress.refused,
+            unsaved: self.unsaved(),
             batches: core.batches.iter().map(batch).collect(),
             sources: sources
                 .map(|((row, read), url)| SourceStatus {

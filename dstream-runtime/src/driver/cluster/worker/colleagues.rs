@@ -3,7 +3,7 @@
 //! Of two workers the one with the larger id connects. Who calls says which worker it is, and is
 //! believed if its certificate has that worker's name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::driver::cluster::note::Colleague;
 use crate::id::WorkerId;
@@ -155,14 +155,16 @@ impl Colleagues {
         up.map(|(worker, _)| *worker).collect()
     }
 
-    /// Who keeps copies of what this worker receives: the next one that can be reached, so that the
-    /// copies of several are spread.
+    /// Who keeps copies of what this worker receives: the next one that can be reached and stays, so that
+    /// the copies of several are spread.
     pub(super) fn second(&self) -> Option<WorkerId> {
-        let up = |(worker, known): (&WorkerId, &Known)| {
-            matches!(known.link, Link::Up(_)).then_some(*worker)
-        };
-        let mut after = self.known.range(self.id..).filter_map(up);
-        after.next().or_else(|| self.known.iter().find_map(up))
+        let mut after = self.known.range(self.id..).filter_map(stays);
+        after.next().or_else(|| self.known.iter().find_map(stays))
+    }
+
+    /// All that can be reached and are not about to leave.
+    pub(super) fn staying(&self) -> BTreeSet<WorkerId> {
+        self.known.iter().filter_map(stays).collect()
     }
 
     /// Whether a connection is that of a worker that said who it is.
@@ -195,6 +197,12 @@ impl Colleagues {
     }
 }
 
+/// A worker that can be reached and is not about to leave.
+fn stays((worker, known): (&WorkerId, &Known)) -> Option<WorkerId> {
+    let is_up = matches!(known.link, Link::Up(_));
+    (is_up && !known.colleague.leaves).then_some(*worker)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,7 +212,7 @@ mod tests {
     fn known(id: u32, link: Link) -> (WorkerId, Known) {
         let (worker, name) = (WorkerId(id), format!("w{id}"));
         let addr = ([127, 0, 0, 1], 1).into();
-        (worker, Known { colleague: Colleague { worker, name, addr }, link })
+        (worker, Known { colleague: Colleague { worker, name, addr, leaves: false }, link })
     }
 
     #[test]

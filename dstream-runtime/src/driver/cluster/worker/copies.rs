@@ -16,6 +16,10 @@ use crate::store::KeptBlock;
 impl Driver<'_> {
     /// Another worker has sent a copy: because this one is to have it, or because it has asked for it.
     pub(super) fn copy(&mut self, peer: PeerId, key: Key, entry: Entry, lines: KeptBlock) {
+        if self.receipts.has_handed_over() {
+            // It goes: who has sent this must not believe that it is kept here.
+            return;
+        }
         let other = self.colleagues.speaker(peer);
         // Whoever sends what this worker has, and knows no other holder of, is one.
         let lone = self.receipts.lone(Numbers::one(key));
@@ -31,6 +35,7 @@ impl Driver<'_> {
         {
             self.shared(lone, by);
         }
+        self.go_on_handing_over();
     }
 
     /// Another worker holds these, too.
@@ -152,6 +157,7 @@ impl Driver<'_> {
         let released = self.receipts.release(before);
         self.tell_dropped(released.drop);
         self.tell_safe(released.safe);
+        self.go_on_handing_over();
     }
 
     /// Another worker says that nobody will read these any more.
@@ -159,6 +165,7 @@ impl Driver<'_> {
         let released = self.receipts.drop(numbers, self.colleagues.worker(peer));
         self.tell_dropped(released.drop);
         self.tell_safe(released.safe);
+        self.go_on_handing_over();
         // This may have overtaken a copy, but not what announces it.
         let dropped = numbers.from..numbers.to;
         self.copies.abandon(|(of, (taker, source, number))| {

@@ -42,6 +42,7 @@ impl Driver<'_> {
                 self.take_held();
                 self.copy_alone();
                 self.meet_all();
+                self.hand_over_receipts();
                 known.err().map(str::to_owned)
             }
             Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
@@ -77,6 +78,18 @@ impl Driver<'_> {
             }
             Ok(PeerNote::NotHere(numbers)) => {
                 self.not_here(peer, numbers);
+                None
+            }
+            Ok(PeerNote::Hold { round, all }) => {
+                self.say_what_is_held(peer, round, &all);
+                None
+            }
+            Ok(PeerNote::Held { round, all }) => {
+                self.held_by(peer, round, &all);
+                None
+            }
+            Ok(PeerNote::Instead { numbers, by }) => {
+                self.instead(peer, numbers, by);
                 None
             }
             Ok(PeerNote::Said { .. }) => Some("it did not say which worker it is".to_owned()),

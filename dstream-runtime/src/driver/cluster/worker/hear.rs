@@ -30,6 +30,7 @@ impl Driver<'_> {
                     self.take_held();
                     self.copy_alone();
                     self.meet_all();
+                    self.hand_over_receipts();
                     self.join();
                 }
             }
@@ -49,6 +50,7 @@ impl Driver<'_> {
                 self.say_alone(peer, &reason);
                 if let Some(worker) = self.colleagues.closed(peer) {
                     self.lost(worker);
+                    self.hand_over_receipts();
                     let why = reason.to_string();
                     self.tell_master(&WorkerNote::Unreachable { worker, why });
                 }
@@ -87,6 +89,7 @@ impl Driver<'_> {
                 self.take_held();
                 self.copy_alone();
                 self.meet_all();
+                self.hand_over_receipts();
                 self.join();
             }
             MasterNote::Input { task, carried, pieces } => {
@@ -99,6 +102,7 @@ impl Driver<'_> {
             MasterNote::Forget { source, taker, receipts } => {
                 let others = self.receipts.forget(taker, source, receipts);
                 self.tell_dropped(others);
+                self.go_on_handing_over();
             }
             MasterNote::Registered { source, taker, number, how } => {
                 self.registered((taker, source, number), how);
@@ -111,6 +115,10 @@ impl Driver<'_> {
                 (self.log)(WorkerNews::Warning(text));
             }
             MasterNote::Spent { before } => self.release_receipts(before),
+            MasterNote::HandOver => {
+                self.hands_over = true;
+                self.hand_over_receipts();
+            }
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
             MasterNote::JoinAgain { why } => self.over = Some(Over::MasterGone { why }),

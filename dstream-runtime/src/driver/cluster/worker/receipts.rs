@@ -12,9 +12,11 @@
 //!
 //! Whoever holds a receipt knows of one other worker that does, as far as there is one; when that is lost,
 //! another gets a copy ([`Receipts::orphaned`]). A task may have to read what is not here, for a worker
-//! that is lost: it waits until somebody has sent it ([`wanted`]).
+//! that is lost: it waits until somebody has sent it ([`wanted`]). A worker that leaves hands over what
+//! it holds ([`handover`]).
 
 mod batches;
+pub(super) mod handover;
 #[cfg(test)]
 pub(crate) mod node;
 mod rejoin;
@@ -26,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use self::handover::Handover;
 use crate::block::{Block, HEADER_LEN};
 use crate::client::Append;
 use crate::driver::cluster::note::WorkerNote;
@@ -150,6 +153,8 @@ pub(super) struct Receipts {
     read: BTreeMap<BatchSeq, Vec<Range>>,
     /// What nobody needs any more of workers that are gone: a copy may still come.
     forgotten: BTreeMap<(WorkerId, SourceId), Spans>,
+    /// This worker leaves.
+    handover: Option<Handover>,
 }
 
 impl Receipts {
@@ -167,6 +172,7 @@ impl Receipts {
             lines: BTreeMap::new(),
             read: BTreeMap::new(),
             forgotten: BTreeMap::new(),
+            handover: None,
         }
     }
 
@@ -236,12 +242,17 @@ impl Receipts {
         if self.forgotten.get(&(key.0, key.1)).is_some_and(|spans| spans.contains(key.2)) {
             return;
         }
+        let mut is_new = false;
         let kept = self.lines.entry(key).or_insert_with(|| {
+            is_new = true;
             let lines = lines.into();
             let bytes = lines.byte_len().saturating_sub(HEADER_LEN) as u64;
             Lines { entry, bytes, block: store.keep(lines), other: None, is_news: false }
         });
         kept.other = kept.other.or(other);
+        if is_new {
+            self.is_to_be_handed_over(key);
+        }
     }
 
     /// What is known of a receipt that is here.
@@ -408,6 +419,18 @@ impl Receipts {
         let mut mine = self.were.iter().chain([&self.id]).flat_map(of_source);
         mine.any(|(_, mine)| matches!(mine.state, State::Pending { .. }))
     }
+}
+
+/// Receipts in the order of their numbers, those that follow each other together.
+fn runs(keys: impl Iterator<Item = Key>) -> Vec<Numbers> {
+    let mut runs: Vec<Numbers> = Vec::new();
+    for key in keys {
+        match runs.last_mut() {
+            Some(last) if (last.taker, last.source, last.to) == key => last.to += 1,
+            _ => runs.push(Numbers::one(key)),
+        }
+    }
+    runs
 }
 
 /// Whether a worker was there with a master before the one that has named `now`.

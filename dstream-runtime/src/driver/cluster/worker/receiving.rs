@@ -183,6 +183,7 @@ impl Driver<'_> {
         let settled = self.receipts.copied(key, Some(by));
         self.settle(key, settled);
         self.report_receipts();
+        self.handed_to(by, key);
     }
 
     /// What became of a receipt, as the master says.
@@ -230,7 +231,7 @@ impl Driver<'_> {
         }
     }
 
-    fn send_copy(&self, to: WorkerId, key: Key, entry: Entry, lines: Block) {
+    pub(super) fn send_copy(&self, to: WorkerId, key: Key, entry: Entry, lines: Block) {
         if let Some(peer) = self.colleagues.peer(to) {
             self.send_copy_to(peer, key, entry, lines);
         }

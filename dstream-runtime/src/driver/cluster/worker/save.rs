@@ -14,6 +14,7 @@ use super::Driver;
 use crate::block::BufferPool;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
+use crate::driver::cluster::note::WorkerNote;
 use crate::driver::error::JobError;
 use crate::driver::worker::task::Kernels;
 use crate::durable::{Link, Read, Saves};
@@ -188,14 +189,17 @@ impl Driver<'_> {
         let is_safe = written.is_ok();
         match written {
             Ok(tip) => saver.remember((saved.stage, saved.partition), tip),
-            Err(why) if !std::mem::replace(&mut saver.failed, true) => {
-                let url = saver.saves.url();
-                (self.log)(WorkerNews::Warning(format!(
-                    "states cannot be saved in {url} ({why}): all workers must reach the master's --state, \
-                     or the job waits once too much is kept for a recovery"
-                )));
+            Err(why) => {
+                if !std::mem::replace(&mut saver.failed, true) {
+                    let url = saver.saves.url();
+                    (self.log)(WorkerNews::Warning(format!(
+                        "states cannot be saved in {url} ({why}): all workers must reach the master's --state, \
+                         or the job waits once too much is kept for a recovery"
+                    )));
+                }
+                let Saved { stage, partition, .. } = saved;
+                self.tell_master(&WorkerNote::NotSaved { stage, partition, why });
             }
-            Err(_) => {}
         }
         self.worker.saved(saved, is_safe);
     }

@@ -155,3 +155,33 @@ fn what_is_given_up_takes_nothing_with_it_that_is_kept() {
     assert!(!one.saved(5, &["a", "c", "e"]), "it continues what was given up");
     assert!(one.saved(5, &["a", "f"]));
 }
+
+#[test]
+fn what_a_job_ends_with_is_saved_twice_and_whole() {
+    let mut one = One::new();
+    for (after, name) in [(1, "a"), (2, "b")] {
+        one.next(after);
+        assert!(one.saved(after, &[name]));
+        one.counts(after);
+    }
+    let last = |one: &mut One| one.0.last(BatchSeq(3), BatchSeq(3), 0);
+    let unsaved = |one: &One| one.0.unsaved(BatchSeq(3), BatchSeq(3)).count();
+    assert_eq!(one.0.last(BatchSeq(3), BatchSeq(1), 0), [], "both bases have all that was pushed");
+    assert_eq!(last(&mut one), [to_save(1, 0)], "it continues nothing");
+    assert_eq!((last(&mut one), unsaved(&one)), (vec![], 1), "that is under way");
+    assert!(one.saved(3, &["c"]));
+    assert_eq!(one.counts(3), ["a"]);
+    assert_eq!((one.0.base(), one.0.spare()), (Some(BatchSeq(3)), Some(BatchSeq(2))));
+    assert_eq!(last(&mut one), [to_save(1, 0)]);
+    assert!(!one.saved(3, &["c"]), "said twice");
+    assert_eq!(unsaved(&one), 1);
+    assert!(one.saved(3, &["d"]));
+    assert_eq!((last(&mut one), unsaved(&one)), (vec![], 0));
+    assert_eq!(one.counts(3), ["b"]);
+    assert_eq!(one.0.spare(), Some(BatchSeq(3)), "neither needs what was before");
+    // A job that goes on has them as any other two.
+    assert_eq!(one.next(4).as_deref(), Some("c"));
+    assert!(one.saved(4, &["c", "e"]));
+    assert!(one.counts(4).is_empty());
+    assert_eq!(one.next(5).as_deref(), Some("d"));
+}

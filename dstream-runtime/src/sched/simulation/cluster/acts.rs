@@ -13,6 +13,7 @@ impl Cluster {
             self.master_asks(outside, action);
         }
         self.say_spent();
+        self.see_off();
         for worker in self.processes.keys().copied().collect::<Vec<_>>() {
             while let Some(action) = self.processes.get_mut(&worker).and_then(|p| p.core.poll()) {
                 self.worker_asks(worker, action);
@@ -61,6 +62,13 @@ impl Cluster {
                 self.network.push(Message::Show(batch, parts));
             }
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
+            MasterAction::Dismiss(worker) if self.desk.is_some() => {
+                self.departures.begin(worker);
+                // It has no lease any more that could end: its connection does.
+                if !self.processes.contains_key(&worker) {
+                    self.network.push(Message::Left(worker));
+                }
+            }
             MasterAction::Dismiss(worker) if self.job.in_time => self.let_go(worker),
             MasterAction::Dismiss(worker) => self.kill(worker),
             MasterAction::Obsolete(object) => {

@@ -101,12 +101,11 @@ impl World {
             if !self.current.crew.contains(&worker) {
                 return false;
             }
-            // Whoever is about to leave goes as soon as the master believes that others have the same.
-            if self.current.going.contains(&worker) {
-                continue;
-            }
             let Some(node) = self.current.nodes.get(&worker) else { return false };
-            others.extend(node.held());
+            // Whoever has handed over goes at any moment.
+            if !node.has_handed_over() {
+                others.extend(node.held());
+            }
         }
         let mut held: Vec<_> = self.hosts[host].node.iter().flat_map(Node::promised).collect();
         for cluster in self.old.iter_mut().chain([&mut self.current]) {

@@ -28,14 +28,6 @@ impl World {
         if self.job.reckless && is_of_masters {
             return;
         }
-        // What was pushed goes with the job when it is stopped: no older state than that at its end will do, and that
-        // may continue objects that were damaged before.
-        let stops = self.was_stopped || self.current.stopped;
-        let is_damaged = !self.outside.damaged.is_empty();
-        let too_late = stops && matches!(kind, Kind::Damage { .. });
-        if self.job.pushed && (too_late || is_damaged && matches!(kind, Kind::Stop)) {
-            return;
-        }
         match kind {
             Kind::Kill { host, back } => {
                 if !std::mem::replace(&mut self.hosts[host].is_up, false) {

@@ -129,6 +129,11 @@ impl Receipts {
         keys.into_iter().flatten()
     }
 
+    /// The same, of several.
+    pub(in crate::driver::cluster::worker) fn of_these(&self, all: &[Numbers]) -> Vec<Numbers> {
+        runs(all.iter().flat_map(|numbers| self.held(*numbers)))
+    }
+
     /// Whether a worker has been sent a copy, or has sent this one.
     pub(in crate::driver::cluster::worker) fn is_shared_with(
         &self,

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::batches::Released;
+use super::handover::{HandedOver, Step};
 use super::wanted::{Question, Wanted};
 use super::*;
 use crate::block::BufferPool;
@@ -25,6 +26,9 @@ enum Peer {
     Holding(Vec<Numbers>),
     Want(Numbers),
     NotHere(Numbers),
+    Hold(u64, Vec<Numbers>),
+    Held(u64, Vec<Numbers>),
+    Instead(Numbers, WorkerId),
 }
 
 /// What a worker tells its master about receipts.
@@ -36,6 +40,8 @@ enum Report {
     Received(Receipt),
     Holds(Vec<Receipt>),
     Copied { taker: WorkerId, number: u64, by: WorkerId },
+    HeldBy(Numbers, WorkerId),
+    HandedOver(Vec<WorkerId>),
 }
 
 /// What a master answers, or says by itself.
@@ -47,6 +53,24 @@ enum Word {
     Registered(Key, Result<Registered, Refusal>),
     Forget(WorkerId, Spans),
     Spent(BatchSeq),
+    HandOver,
+}
+
+impl Answer {
+    /// A worker is to hand over what it holds.
+    pub(crate) fn hand_over() -> Self {
+        Self(Word::HandOver)
+    }
+}
+
+impl Note {
+    /// Who has all that a worker held, if that is what it says.
+    pub(crate) fn handed_over(&self) -> Option<&[WorkerId]> {
+        match &self.0 {
+            Report::HandedOver(to) => Some(to),
+            _ => None,
+        }
+    }
 }
 
 /// What a node wants to be done.
@@ -70,6 +94,10 @@ pub(crate) struct Node {
     receipts: Receipts,
     wanted: Wanted,
     there: BTreeSet<WorkerId>,
+    /// Of them, who is about to leave.
+    leaving: BTreeSet<WorkerId>,
+    /// It is to hand over what it holds.
+    hands_over: bool,
     met: BTreeSet<WorkerId>,
     store: BlockStore,
     begun: Instant,
@@ -112,6 +140,8 @@ impl Node {
             receipts,
             wanted,
             there,
+            leaving: BTreeSet::new(),
+            hands_over: false,
             met,
             store,
             begun,
@@ -137,16 +167,22 @@ impl Node {
         self.receipts.rejoined(id);
         self.wanted = Wanted::default();
         self.there.clear();
+        self.leaving.clear();
         self.met.clear();
         self.asks.clear();
-        (self.is_stopped, self.has_said) = (false, false);
+        (self.is_stopped, self.has_said, self.hands_over) = (false, false, false);
         for note in self.receipts.holds() {
             self.tell_master(note);
         }
     }
 
-    /// Who can be reached.
-    pub(crate) fn learn(&mut self, there: impl IntoIterator<Item = WorkerId>) {
+    /// Who can be reached, and who of them is about to leave.
+    pub(crate) fn learn(
+        &mut self,
+        there: impl IntoIterator<Item = WorkerId>,
+        leaving: BTreeSet<WorkerId>,
+    ) {
+        self.leaving = leaving;
         let there: BTreeSet<WorkerId> =
             there.into_iter().filter(|other| *other != self.id).collect();
         let before = std::mem::replace(&mut self.there, there);
@@ -163,13 +199,54 @@ impl Node {
             let questions = self.wanted.is_there(worker);
             self.ask(questions);
         }
+        self.hand_over();
     }
 
     /// The connection to a worker has ended.
     pub(crate) fn unreachable(&mut self, worker: WorkerId) {
         if self.there.remove(&worker) {
             self.lost(worker);
+            self.hand_over();
         }
+    }
+
+    fn staying(&self) -> BTreeSet<WorkerId> {
+        self.there.difference(&self.leaving).copied().collect()
+    }
+
+    fn hand_over(&mut self) {
+        if self.hands_over {
+            let steps = self.receipts.hand_over(self.staying());
+            self.hand(steps);
+        }
+    }
+
+    fn go_on_handing_over(&mut self) {
+        let steps = self.receipts.go_on_handing_over();
+        self.hand(steps);
+    }
+
+    fn hand(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Ask(to, round, all) => self.tell(to, Peer::Hold(round, all)),
+                Step::Copy(to, key) => self.copy(to, key),
+                Step::Over(HandedOver { to, holders, instead }) => {
+                    for (to, numbers, by) in instead {
+                        self.tell(to, Peer::Instead(numbers, by));
+                    }
+                    for (by, numbers) in holders {
+                        self.asks.push(Asks::Master(Note(Report::HeldBy(numbers, by))));
+                    }
+                    self.asks.push(Asks::Master(Note(Report::HandedOver(to))));
+                }
+            }
+        }
+    }
+
+    /// It has handed over what it held, and nobody counts on it.
+    pub(crate) fn has_handed_over(&self) -> bool {
+        self.receipts.has_handed_over()
     }
 
     fn lost(&mut self, worker: WorkerId) {
@@ -198,8 +275,8 @@ impl Node {
     }
 
     fn second(&self) -> Option<WorkerId> {
-        let mut after = self.there.range(self.id..).chain(self.there.range(..self.id));
-        after.next().copied()
+        let after = self.there.range(self.id..).chain(self.there.range(..self.id));
+        after.copied().find(|other| !self.leaving.contains(other))
     }
 
     fn copy_alone(&mut self) {
@@ -302,6 +379,7 @@ impl Node {
     pub(crate) fn heard(&mut self, by: WorkerId, Told(what): Told) {
         trace(|| format!("{} hears of {by}: {what:?}", self.id));
         match what {
+            Peer::Copy(..) if self.receipts.has_handed_over() => {}
             Peer::Copy(key, entry) => {
                 let lone = self.receipts.lone(Numbers::one(key));
                 self.receipts.keep(key, entry, lines(), Some(by), &self.store);
@@ -310,6 +388,7 @@ impl Node {
                     self.asks.push(Asks::Start(run));
                 }
                 self.shared(lone, by);
+                self.go_on_handing_over();
             }
             Peer::Copied(key) if self.there.contains(&by) => {
                 self.promised.insert(key);
@@ -320,12 +399,31 @@ impl Node {
                 let settled = self.receipts.copied(key, Some(by));
                 self.settle(key, settled);
                 self.report();
+                let steps = self.receipts.handed_to(by, key);
+                self.hand(steps);
             }
             Peer::Copied(_) => {}
+            Peer::Hold(round, all) => {
+                let all = self.receipts.of_these(&all);
+                self.reply(by, Peer::Held(round, all));
+            }
+            Peer::Held(round, all) => {
+                let steps = self.receipts.held_by(by, round, &all);
+                self.hand(steps);
+            }
+            Peer::Instead(numbers, other) if self.there.contains(&other) => {
+                for (key, settled) in self.receipts.instead(numbers, by, other) {
+                    self.promised.insert(key);
+                    self.settle(key, settled);
+                }
+                self.report();
+            }
+            Peer::Instead(..) => {}
             Peer::Drop(numbers) => {
                 let by = Some(by).filter(|by| self.there.contains(by));
                 let released = self.receipts.drop(numbers, by);
                 self.released(released);
+                self.go_on_handing_over();
             }
             Peer::Holding(all) => {
                 let lone = all.into_iter().flat_map(|numbers| self.receipts.lone(numbers));
@@ -378,10 +476,16 @@ impl Node {
             Word::Forget(taker, spans) => {
                 let others = self.receipts.forget(taker, SOURCE, spans);
                 self.dropped(others);
+                self.go_on_handing_over();
             }
             Word::Spent(before) => {
                 let released = self.receipts.release(before);
                 self.released(released);
+                self.go_on_handing_over();
+            }
+            Word::HandOver => {
+                self.hands_over = true;
+                self.hand_over();
             }
         }
     }
@@ -498,6 +602,13 @@ impl Desk {
                 }
                 Vec::new()
             }
+            Report::HeldBy(Numbers { taker, from, to, .. }, by) => {
+                if is_there(by) {
+                    self.source.held_by(taker, from..to, by);
+                }
+                Vec::new()
+            }
+            Report::HandedOver(_) => Vec::new(),
         }
     }
 
@@ -524,11 +635,6 @@ impl Desk {
 
     pub(crate) fn stop(&mut self) {
         self.source.stop();
-    }
-
-    /// Whether a worker has something that no batch has taken.
-    pub(crate) fn holds(&self, worker: WorkerId) -> bool {
-        self.source.holds(worker)
     }
 
     /// What everybody hears now that nobody needs what batches before this one have read.

@@ -17,6 +17,7 @@ impl Receipts {
         let mine = &self.mine;
         self.were.retain(|id| mine.keys().any(|key| key.0 == *id));
         self.is_placed = false;
+        self.handover = None;
         self.read.clear();
         self.forgotten.clear();
         self.unreported.clear();
@@ -55,16 +56,7 @@ impl Receipts {
 
     /// What the others are told of what is held here; nothing with the first master there is.
     pub(in crate::driver::cluster::worker) fn holding(&self) -> Option<Vec<Numbers>> {
-        let mut all: Vec<Numbers> = Vec::new();
-        for (taker, source, number) in self.lines.keys().copied() {
-            match all.last_mut() {
-                Some(last) if (last.taker, last.source, last.to) == (taker, source, number) => {
-                    last.to += 1;
-                }
-                _ if !is_older(taker, self.id) => {}
-                _ => all.push(Numbers::one((taker, source, number))),
-            }
-        }
+        let all = runs(self.lines.keys().copied().filter(|key| is_older(key.0, self.id)));
         (!all.is_empty()).then_some(all)
     }
 

@@ -1,0 +1,91 @@
+//! Workers that are about to leave, after their tasks and states are handed over: each takes in nothing more, then
+//! hands over what it holds of what clients have sent, and then goes.
+//!
+//! ```text
+//! receives ──► hands over ──► goes
+//! ```
+//!
+//! What a worker holds it knows best, and so does it who else holds it (see the worker's `receipts::handover`). Here
+//! is decided whether that is still so. Invariant: who goes has named those that hold what it had, and since then
+//! nobody of them was found to be gone.
+
+use std::collections::BTreeMap;
+
+use crate::id::WorkerId;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Receives,
+    HandsOver,
+}
+
+/// Who is about to leave.
+#[derive(Debug, Default)]
+pub(crate) struct Departures(BTreeMap<WorkerId, Phase>);
+
+impl Departures {
+    /// A worker has no tasks and states any more.
+    pub(crate) fn begin(&mut self, worker: WorkerId) {
+        self.0.entry(worker).or_insert(Phase::Receives);
+    }
+
+    /// Those that can be told to hand over what they hold, once: they receive nothing any more.
+    pub(crate) fn ready(&mut self, receives: impl Fn(WorkerId) -> bool) -> Vec<WorkerId> {
+        let mut ready = Vec::new();
+        for (worker, phase) in &mut self.0 {
+            if *phase == Phase::Receives && !receives(*worker) {
+                *phase = Phase::HandsOver;
+                ready.push(*worker);
+            }
+        }
+        ready
+    }
+
+    /// A worker says that these have all that it had. Whether it may go; if somebody of them is not there any
+    /// more it hears that, too, and hands over again.
+    pub(crate) fn may_go(
+        &mut self,
+        worker: WorkerId,
+        to: &[WorkerId],
+        is_there: impl Fn(WorkerId) -> bool,
+    ) -> bool {
+        let hands_over = self.0.get(&worker) == Some(&Phase::HandsOver);
+        let may_go = hands_over && to.iter().all(|worker| is_there(*worker));
+        if may_go {
+            self.0.remove(&worker);
+        }
+        may_go
+    }
+
+    /// A worker is gone, politely or not.
+    pub(crate) fn gone(&mut self, worker: WorkerId) {
+        self.0.remove(&worker);
+    }
+
+    /// Whether a worker is about to leave.
+    #[cfg(test)]
+    pub(crate) fn contains(&self, worker: WorkerId) -> bool {
+        self.0.contains_key(&worker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_leaves_stops_receiving_and_hands_over_to_those_who_are_there() {
+        let (mut departures, leaver) = (Departures::default(), WorkerId(1));
+        departures.begin(leaver);
+        assert_eq!(departures.ready(|_| true), []);
+        assert!(!departures.may_go(leaver, &[], |_| true), "it was not told to hand over");
+        assert_eq!(departures.ready(|_| false), [leaver]);
+        assert_eq!(departures.ready(|_| false), [], "once");
+        departures.begin(leaver);
+        let to = [WorkerId(2), WorkerId(3)];
+        assert!(!departures.may_go(leaver, &to, |worker| worker == WorkerId(2)));
+        assert!(departures.contains(leaver));
+        assert!(departures.may_go(leaver, &to, |_| true));
+        assert!(!departures.may_go(leaver, &to, |_| true), "it has gone");
+    }
+}
