@@ -330,3 +330,21 @@ fn raw_bytes_pass_the_door_and_are_no_rows() {
     damaged[HEADER_LEN] ^= 1;
     assert!(matches!(Block::open_raw(damaged.into()), Err(DoorError::BodyChecksum { .. })));
 }
+
+#[test]
+fn keys_longer_than_expected_go_into_a_used_buffer() {
+    let pool = pool();
+    // Large enough for the block, and not found for the little that its builder asks for at first.
+    let used = pool.take(32_768);
+    let at = used.as_slice().as_ptr();
+    drop(used);
+    let mut builder = KeyedBuilder::<u64>::new(&pool, None, 100);
+    let keys: Vec<_> = (0..100u64).map(|n| format!("{n:0300}").into_bytes()).collect();
+    for (key, n) in keys.iter().zip(0..) {
+        builder.push(key, xxh3_64(key), n).unwrap();
+    }
+    let block = builder.finish(keyed_schema::<String, u64>()).unwrap();
+    assert_eq!(block.body().as_ptr(), at);
+    let rows = block.keyed::<u64>().unwrap();
+    assert!(rows.iter().map(|row| (row.key, row.value)).eq(keys.iter().map(|k| &**k).zip(0..)));
+}

@@ -15,10 +15,11 @@ use tokio::time::timeout;
 
 use super::frames::{Broken, expect, say};
 use super::hub::{Bulk, Hub, Port};
+use super::lifeline::Awaited;
 use super::peer::{self, Links};
 use super::trust::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Subject};
-use super::{CloseReason, join};
-use crate::wire::{Attach, Frame, FrameKind, Hello, Refusal, Session, Welcome};
+use super::{CloseReason, join, lifeline};
+use crate::wire::{Attach, Frame, FrameKind, Hello, Refusal, Role, Session, Welcome};
 
 /// Takes in whoever connects to that port, for as long as the endpoint lives. Runs on the thread of the port.
 pub(super) async fn accept_all(hub: &Arc<Hub>, port: &Port) {
@@ -158,7 +159,14 @@ async fn control(
     let session = Session(super::trust::random_id().map_err(|_| Refusal::AuthorityFailed)?);
     let wait = hub.await_bulk(session);
     let bulk = hub.bulk.addr.port();
-    let welcome = Welcome { hello: hub.hello.clone(), session, bulk };
+    let awaited = match &hub.control.lifelines {
+        Some(lifelines) if subject.role == Role::Worker => {
+            Some(lifelines.await_one().map_err(|_| Refusal::AuthorityFailed)?)
+        }
+        _ => None,
+    };
+    let lifeline = awaited.as_ref().map(Awaited::name);
+    let welcome = Welcome { hello: hub.hello.clone(), session, bulk, lifeline };
     let attached = async {
         say(&mut send, FrameKind::Welcome, &welcome).await?;
         wait.await.map_err(|_| Broken::Ended)
@@ -170,7 +178,8 @@ async fn control(
     if self::subject(&bulk.connection)? != subject {
         return Err(Refusal::NotOurs.into());
     }
-    let links = Links { control: connection.clone(), bulk: bulk.connection, send, recv };
+    let lifeline = awaited.map(lifeline::End::Awaited);
+    let links = Links { control: connection.clone(), bulk: bulk.connection, send, recv, lifeline };
     let mut answer = bulk.answer;
     drop(under_way);
     let id = hub.next_peer();

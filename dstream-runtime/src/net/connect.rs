@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::accept::subject;
 use super::frames::{Broken, expect, say};
 use super::hub::{Hub, Port};
+use super::lifeline::End;
 use super::peer::{self, Links};
 use super::trust::{SERVER_NAME, Subject};
 use super::{CloseReason, NetEvent, PeerId};
@@ -75,7 +76,8 @@ async fn handshake(hub: &Arc<Hub>, addr: SocketAddr) -> Result<(Subject, Links),
     if header.kind != FrameKind::Attached {
         return Err(lost(FrameError::Unexpected { found: header.kind }.into()));
     }
-    Ok((subject, Links { control, bulk, send, recv }))
+    let lifeline = welcome.lifeline.map(End::Told);
+    Ok((subject, Links { control, bulk, send, recv, lifeline }))
 }
 
 /// Connects, as far as QUIC and TLS go, on the thread of that port.

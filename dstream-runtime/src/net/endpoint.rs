@@ -14,7 +14,8 @@ use super::event::Deliver;
 use super::ground::Ground;
 use super::hub::{Configs, Hub, Parts};
 use super::trust::Authority;
-use super::{BindOptions, Delivery, Net, NetError, SmallBuffer, accept, renew};
+use super::{BindOptions, Delivery, Net, NetError, NetWarning, accept, renew};
+use crate::wire::Role;
 
 /// How long the end of an endpoint waits for its peers to hear of it.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -28,7 +29,7 @@ const LOOK_OUT_BULK: u32 = 61;
 #[derive(Debug)]
 pub struct Endpoint {
     net: Net,
-    warnings: Vec<SmallBuffer>,
+    warnings: Vec<NetWarning>,
     control: Option<JoinHandle<()>>,
     bulk: Option<JoinHandle<()>>,
 }
@@ -50,7 +51,13 @@ impl Endpoint {
         let (control_thread, bulk_thread) = (runtime(LOOK_OUT)?, runtime(LOOK_OUT_BULK)?);
         let (addr, buffer) = (options.addr, options.limits.socket_buffer);
         let bulk_addr = SocketAddr::new(addr.ip(), options.bulk_port);
-        let (control, warnings) = Ground::of_system(control_thread.handle(), addr, buffer)?;
+        let (mut control, small) = Ground::of_system(control_thread.handle(), addr, buffer)?;
+        let mut warnings: Vec<_> = small.into_iter().map(NetWarning::SmallBuffer).collect();
+        if options.hello.role == Role::Master {
+            let warning;
+            (control, warning) = control.with_lifelines();
+            warnings.extend(warning);
+        }
         let (bulk, _) = Ground::of_system(bulk_thread.handle(), bulk_addr, buffer)?;
         let hub = assemble(options, control, bulk, Box::new(deliver))?;
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
@@ -78,9 +85,9 @@ impl Endpoint {
         self.net.local_addr()
     }
 
-    /// What makes it slower than it could be: to be told to whoever runs the process.
+    /// What makes it less than it could be: to be told to whoever runs the process.
     #[must_use]
-    pub fn warnings(&self) -> &[SmallBuffer] {
+    pub fn warnings(&self) -> &[NetWarning] {
         &self.warnings
     }
 }
@@ -129,6 +136,7 @@ pub(super) async fn serve(hub: &Arc<Hub>) {
         biased;
         () = accept::accept_all(hub, &hub.control) => {}
         () = renew::renew_always(hub) => {}
+        () = lifelines(hub) => {}
         () = hub.end.notified() => {}
     }
     hub.ending.store(true, Ordering::Relaxed);
@@ -152,6 +160,14 @@ pub(super) async fn serve(hub: &Arc<Hub>) {
         }
     };
     let _ = timeout(FAREWELL, quiet).await;
+}
+
+/// Takes in the lifelines of workers, for as long as it is waited for.
+async fn lifelines(hub: &Hub) {
+    match &hub.control.lifelines {
+        Some(lifelines) => lifelines.accept_all(hub.limits.handshake).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What happens at the port of blocks.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use quinn::{ConnectionError, TransportErrorCode, VarInt};
 
+use super::SmallBuffer;
 use super::trust::TrustError;
 use crate::wire::{FrameError, MessageKind, Refusal, Role};
 
@@ -59,6 +60,25 @@ pub enum NetError {
         addr: SocketAddr,
         /// Why.
         reason: CloseReason,
+    },
+}
+
+/// What makes an endpoint less than it could be.
+#[derive(Debug, thiserror::Error)]
+pub enum NetWarning {
+    /// Blocks are slower than they could be.
+    #[error("{0}")]
+    SmallBuffer(SmallBuffer),
+    /// There are no lifelines.
+    #[error(
+        "cannot listen on TCP port {addr} as well: {source}; when the process of a worker ends, that is noticed \
+         by its silence only"
+    )]
+    NoLifelines {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
     },
 }
 

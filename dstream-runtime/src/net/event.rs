@@ -58,6 +58,17 @@ pub enum NetEvent {
         /// Why.
         reason: CloseReason,
     },
+    /// The lifeline of a worker has ended, once: most likely with its process, and perhaps because of something on
+    /// the way. If it is heard after that, nothing has happened.
+    LifelineEnded {
+        /// The worker.
+        peer: PeerId,
+    },
+    /// A worker has no lifeline, and will have none: TCP does not get through.
+    NoLifeline {
+        /// The worker.
+        peer: PeerId,
+    },
     /// Somebody wanted in and was not let in. Under a flood some are only counted.
     Refused {
         /// From where.
@@ -112,7 +123,9 @@ impl Delivery {
             NetEvent::Connected { peer, .. }
             | NetEvent::Message { peer, .. }
             | NetEvent::Block { peer, .. }
-            | NetEvent::Closed { peer, .. } => Some(*peer),
+            | NetEvent::Closed { peer, .. }
+            | NetEvent::LifelineEnded { peer }
+            | NetEvent::NoLifeline { peer } => Some(*peer),
             NetEvent::Refused { .. }
             | NetEvent::Joined { .. }
             | NetEvent::AuthorityFailed { .. }

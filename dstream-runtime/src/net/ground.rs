@@ -10,7 +10,8 @@ use quinn::{AsyncUdpSocket, EndpointConfig, Runtime, ServerConfig, TokioRuntime}
 use tokio::runtime::Handle;
 
 use super::hub::Port;
-use super::{NetError, SmallBuffer, socket};
+use super::lifeline::Lifelines;
+use super::{NetError, NetWarning, SmallBuffer, socket};
 
 /// A socket that is open, and where it is listened to.
 pub(super) struct Ground {
@@ -19,6 +20,8 @@ pub(super) struct Ground {
     addr: SocketAddr,
     /// What QUIC's choices that need not be secret are drawn from; random if nothing is said.
     seed: Option<[u8; 32]>,
+    /// Beside a socket of the system, if they were asked for.
+    lifelines: Option<Arc<Lifelines>>,
 }
 
 impl Ground {
@@ -35,7 +38,22 @@ impl Ground {
             let _inside = runtime.enter();
             TokioRuntime.wrap_udp_socket(udp).map_err(bind)?
         };
-        Ok((Self { runtime: runtime.clone(), socket, addr, seed: None }, warnings))
+        let runtime = runtime.clone();
+        Ok((Self { runtime, socket, addr, seed: None, lifelines: None }, warnings))
+    }
+
+    /// With lifelines at the TCP port of the same number. What is wrong if they cannot be had: everything goes
+    /// on without.
+    pub(super) fn with_lifelines(mut self) -> (Self, Option<NetWarning>) {
+        // A socket that does not know its address will not become a port either.
+        let addr = self.socket.local_addr().unwrap_or(self.addr);
+        match Lifelines::open(&self.runtime, addr) {
+            Ok(lifelines) => {
+                self.lifelines = Some(lifelines);
+                (self, None)
+            }
+            Err(source) => (self, Some(NetWarning::NoLifelines { addr, source })),
+        }
     }
 
     /// A simulated socket on a runtime whose clock may be a simulated one.
@@ -46,7 +64,7 @@ impl Ground {
         addr: SocketAddr,
         seed: [u8; 32],
     ) -> Self {
-        Self { runtime: runtime.clone(), socket, addr, seed: Some(seed) }
+        Self { runtime: runtime.clone(), socket, addr, seed: Some(seed), lifelines: None }
     }
 
     /// A port: with `server`, one that others may connect to. For `secret` see
@@ -56,7 +74,7 @@ impl Ground {
         server: Option<ServerConfig>,
         secret: Option<&[u8; 32]>,
     ) -> Result<Port, NetError> {
-        let Self { runtime, socket, addr, seed } = self;
+        let Self { runtime, socket, addr, seed, lifelines } = self;
         let bind = |source: io::Error| NetError::Bind { addr, source };
         let mut config: EndpointConfig = socket::endpoint_config(secret);
         config.rng_seed(seed);
@@ -67,6 +85,6 @@ impl Ground {
                 .map_err(bind)?
         };
         let addr = quinn.local_addr().map_err(bind)?;
-        Ok(Port { runtime, quinn, addr })
+        Ok(Port { runtime, quinn, addr, lifelines })
     }
 }

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::event::Deliver;
+use super::lifeline::Lifelines;
 use super::options::Limits;
 use super::peer::Peer;
 use super::transfer::{self, Transfer};
@@ -107,6 +108,8 @@ pub(super) struct Port {
     pub(super) runtime: Handle,
     pub(super) quinn: quinn::Endpoint,
     pub(super) addr: SocketAddr,
+    /// Where lifelines come in, if they do.
+    pub(super) lifelines: Option<Arc<Lifelines>>,
 }
 
 pub(super) struct Hub {

@@ -4,8 +4,12 @@
 //! on a quic_stream of its own. Each has a port and a thread of its own as well, named `net` and
 //! `net-bulk`, so that no message waits behind a block: not on the way, not in the buffer of a socket, not
 //! for its turn. An address is that of control; the port of bulk is told in the handshake. An [`Endpoint`]
-//! is both server and client, and tells everything that happens to one callback, as a [`Delivery`] per event. What crosses the network is bounded everywhere: frames by kind, blocks by
+//! is both server and client, and tells everything that happens to one callback, as a [`Delivery`] per event.
+//! What crosses the network is bounded everywhere: frames by kind, blocks by
 //! [`MAX_BODY`](crate::block::MAX_BODY), and what a peer sent and nobody has taken yet by [`Limits`].
+//!
+//! Beside those two a worker holds a TCP connection to its master that carries nothing, its lifeline, by whose end
+//! the master suspects at once that the worker's process has ended ([`NetEvent::LifelineEnded`]).
 //!
 //! This module judges who may talk and whether bytes are what was sent; it never looks into messages,
 //! and never opens blocks: `Block::open_*` is the door, and the receiver's business.
@@ -31,6 +35,7 @@ mod frames;
 mod ground;
 mod hub;
 mod join;
+mod lifeline;
 mod options;
 mod peer;
 mod renew;
@@ -44,7 +49,7 @@ pub(crate) mod simulation;
 mod tests;
 
 pub use endpoint::Endpoint;
-pub use error::{CloseReason, NetError, SendError};
+pub use error::{CloseReason, NetError, NetWarning, SendError};
 pub use event::{Delivery, NetEvent, PeerId};
 pub use hub::{Net, NetStats};
 pub use join::{JoinOptions, join};

@@ -1,7 +1,7 @@
 //! A peer: the tasks that read and write its two connections, and its end.
 //!
-//! One task per direction of control, one that takes in blocks, and one that waits for the first of them
-//! to end. Whatever ends first is the reason of the end; then the others are stopped, and only then the
+//! One task per direction of control, one that takes in blocks, perhaps one that sees to its lifeline, and one
+//! that waits for the first of them to end. Whatever ends first is the reason of the end; then the others are stopped, and only then the
 //! driver is told, so that `Closed` is the last it hears.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,9 +17,10 @@ use tokio::time::timeout;
 
 use super::frames::{read_header, read_payload};
 use super::hub::{Entry, Hub};
+use super::lifeline::End;
 use super::options::BULK_WRITERS;
 use super::trust::Subject;
-use super::{CloseReason, Limits, NetEvent, PeerId, SendError, renew, socket, transfer};
+use super::{CloseReason, Limits, NetEvent, PeerId, SendError, lifeline, renew, socket, transfer};
 use crate::wire::{FRAME_HEADER, Frame, FrameError, FrameKind, Received};
 
 /// Frames are sent together up to this many bytes.
@@ -34,6 +35,7 @@ pub(super) struct Links {
     pub(super) bulk: Connection,
     pub(super) send: SendStream,
     pub(super) recv: RecvStream,
+    pub(super) lifeline: Option<End>,
 }
 
 /// What is to be written.
@@ -90,7 +92,7 @@ pub(super) fn open(
     links: Links,
     slot: OwnedSemaphorePermit,
 ) {
-    let Links { control, bulk, send, recv } = links;
+    let Links { control, bulk, send, recv, lifeline } = links;
     socket::widen_control(&control);
     transfer::widen(&bulk, subject.role, hub.role());
     let (outbox, out) = unbounded_channel();
@@ -117,6 +119,9 @@ pub(super) fn open(
     let on = &hub.control.runtime;
     tasks.spawn_on(write(out, send, control.clone(), unsent), on);
     tasks.spawn_on(read(hub.clone(), id, peer.clone(), recv), on);
+    if let Some(end) = lifeline {
+        tasks.spawn_on(lifeline::attend(hub.clone(), id, addr, end), on);
+    }
     let blocks = transfer::receive_all(hub.clone(), id, peer, bulk.clone());
     tasks.spawn_on(blocks, &hub.bulk.runtime);
     let hub = hub.clone();

@@ -17,6 +17,11 @@ pub const NAME_MAX: usize = 63;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Session(pub [u8; 16]);
 
+/// Names a lifeline: the TCP connection that a worker has with its master beside the others, which says nothing
+/// but this, in the clear. It is good for nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lifeline(pub [u8; 16]);
+
 /// The public key of a process (Ed25519).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicKey(pub [u8; 32]);
@@ -108,6 +113,8 @@ pub struct Welcome {
     pub session: Session,
     /// The port of the same host where bulk connections are taken.
     pub bulk: u16,
+    /// The lifeline that is awaited, if one is: at the TCP port of the same number as that of control.
+    pub lifeline: Option<Lifeline>,
 }
 
 /// The first frame of a bulk connection.

@@ -16,7 +16,7 @@ mod role;
 pub use append::{APPEND_INLINE, ClientId, ToClient, ToReceiver};
 pub use frame::{FRAME_HEADER, Frame, FrameError, FrameHeader, FrameKind, LONGEST, PROTOCOL};
 pub use handshake::{
-    Attach, Hello, Issued, Join, NAME_MAX, PublicKey, Renew, Renewed, Session, Welcome,
+    Attach, Hello, Issued, Join, Lifeline, NAME_MAX, PublicKey, Renew, Renewed, Session, Welcome,
     archive_format, check_name,
 };
 pub use message::{BlockHeader, Cargo, Message, MessageKind, Received};

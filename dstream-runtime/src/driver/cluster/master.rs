@@ -5,6 +5,7 @@
 
 mod answer;
 mod departures;
+mod doubts;
 mod hear;
 mod members;
 mod partings;
@@ -21,10 +22,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 
-#[cfg(test)]
 pub(crate) use self::departures::Departures;
-#[cfg(not(test))]
-use self::departures::Departures;
+use self::doubts::Doubts;
 use self::members::Members;
 use self::partings::Parted;
 use self::receivers::Receivers;
@@ -155,6 +154,8 @@ pub(super) fn serve(
             saves,
             savepoints,
             parted: VecDeque::new(),
+            doubts: Doubts::new(options.checkpoint.is_some()),
+            lacks_lifelines: false,
             lease: options.lease,
             alive: options.checkpoint.map(|_| Instant::now()),
             departures: Departures::default(),
@@ -216,6 +217,10 @@ struct Driver<'e> {
     receivers: Receivers,
     /// Connections between workers that have ended, oldest first.
     parted: VecDeque<Parted>,
+    /// Workers whose processes may have ended.
+    doubts: Doubts,
+    /// It was said that there is a worker without a lifeline.
+    lacks_lifelines: bool,
     lease: Duration,
     /// When workers are to be told that it lives.
     alive: Option<Instant>,
@@ -262,8 +267,9 @@ impl Driver<'_> {
             }
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
-            let tells = self.unsaved.tells_at();
-            let until = [timer, judged, self.alive, self.grace, tells].into_iter().flatten().min();
+            let (doubted, tells) = (self.doubts.next(), self.unsaved.tells_at());
+            let until = [timer, judged, doubted, self.alive, self.grace, tells];
+            let until = until.into_iter().flatten().min();
             let event = match until {
                 Some(at) => events.recv_deadline(at).ok(),
                 None => events.recv().ok(),
@@ -280,6 +286,7 @@ impl Driver<'_> {
             for event in events.try_iter().take(AT_ONCE) {
                 self.happened(event);
             }
+            self.judge_doubts();
         }
     }
 
@@ -414,6 +421,7 @@ impl Driver<'_> {
             self.master.tell(&ClusterNews::Left { worker: name, why: why.to_owned() });
         }
         self.master.handle(MasterEvent::Left(worker, why.to_owned()));
+        self.doubts.end(worker);
         self.departures.gone(worker);
         self.unsaved.gone(worker);
         self.kept.remove(&worker);

@@ -64,6 +64,8 @@ pub(super) enum MasterNote {
     Dismiss { why: String },
     /// Nobody will read again what batches before this one have read of receipts.
     Spent { before: BatchSeq },
+    /// The lifeline of the worker has ended: it is to say at once that it is there, if it is.
+    AreYouThere,
 }
 
 /// A worker, as the others need to know it.
@@ -107,6 +109,8 @@ pub(super) enum WorkerNote {
     HandedOver { to: Vec<WorkerId> },
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },
+    /// It is there, as it was asked.
+    Here,
 }
 
 /// Where the freight of a `Done` is.

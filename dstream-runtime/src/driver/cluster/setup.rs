@@ -90,7 +90,7 @@ pub struct MasterOptions {
 impl MasterOptions {
     /// The lease where a lost worker ends the job: long enough for a process that gets no time to run for
     /// some seconds, as happens on a host with more to do than it can. A connection that breaks is
-    /// noticed at once, whatever the lease.
+    /// noticed at once, and so is the end of a process whose lifeline got through, whatever the lease.
     pub const LEASE: Duration = Duration::from_secs(5);
     /// The lease where others go on for a lost worker.
     pub const SHORT_LEASE: Duration = Duration::from_secs(2);

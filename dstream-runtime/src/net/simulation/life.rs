@@ -210,6 +210,8 @@ impl Life {
             NetEvent::Renewed { .. } => book.hit("a certificate is renewed"),
             NetEvent::RenewalFailed { .. } => book.hit("a certificate is not renewed yet"),
             NetEvent::AuthorityFailed { why } => book.violated(why),
+            // There is no TCP here.
+            NetEvent::LifelineEnded { .. } | NetEvent::NoLifeline { .. } => {}
         }
     }
 

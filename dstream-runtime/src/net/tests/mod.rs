@@ -3,6 +3,7 @@
 mod blocks;
 mod hostile;
 mod life;
+mod lifelines;
 mod membership;
 mod relay;
 
@@ -103,11 +104,14 @@ impl Node {
         self.events.recv_timeout(DEADLINE).expect("an event in time").take()
     }
 
-    /// The next event but for complaints about renewal, which are beside the point of most tests.
+    /// The next event but for complaints about renewal and about lifelines, which are beside the point of most
+    /// tests.
     pub(super) fn next_of_peers(&self) -> NetEvent {
         loop {
             match self.next() {
-                NetEvent::RenewalFailed { .. } => {}
+                NetEvent::RenewalFailed { .. }
+                | NetEvent::LifelineEnded { .. }
+                | NetEvent::NoLifeline { .. } => {}
                 event => return event,
             }
         }

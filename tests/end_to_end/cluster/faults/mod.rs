@@ -7,4 +7,5 @@
 mod cuts;
 mod disks;
 mod kills;
+mod lifelines;
 mod zombies;

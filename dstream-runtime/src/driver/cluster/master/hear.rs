@@ -41,6 +41,8 @@ impl Driver<'_> {
                 }
             }
             NetEvent::Closed { peer, reason } => self.closed(peer, &reason),
+            NetEvent::LifelineEnded { peer } => self.lifeline_ended(peer),
+            NetEvent::NoLifeline { peer } => self.no_lifeline(peer),
             NetEvent::Refused { addr, refusal } => {
                 self.master.tell(&ClusterNews::TurnedAway { addr, why: refusal.to_string() });
             }
@@ -86,7 +88,9 @@ impl Driver<'_> {
         let Some(worker) = self.members.worker(peer) else {
             return self.asked(peer, message);
         };
-        self.members.heard(worker, Instant::now());
+        let now = Instant::now();
+        self.members.heard(worker, now);
+        self.doubts.heard(worker, now);
         let read = match message.kind() {
             MessageKind::ToMaster => message.read().map(|message| {
                 let joined = matches!(message, ToMaster::Joined { .. });
@@ -198,6 +202,7 @@ impl Driver<'_> {
                 }
             }
             WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
+            WorkerNote::Here => self.doubts.end(worker),
         }
     }
 

@@ -62,7 +62,9 @@ impl Driver<'_> {
             NetEvent::Refused { .. }
             | NetEvent::AuthorityFailed { .. }
             | NetEvent::Joined { .. }
-            | NetEvent::Renewed { .. } => {}
+            | NetEvent::Renewed { .. }
+            | NetEvent::LifelineEnded { .. }
+            | NetEvent::NoLifeline { .. } => {}
         }
     }
 
@@ -124,6 +126,7 @@ impl Driver<'_> {
                 let refused = ClusterError::Refused { master: self.master_addr, why };
                 self.over = Some(Over::Failed(refused));
             }
+            MasterNote::AreYouThere => self.tell_master(&WorkerNote::Here),
             MasterNote::Welcome { .. } | MasterNote::Alive => {}
         }
     }
