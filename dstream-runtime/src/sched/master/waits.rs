@@ -122,7 +122,7 @@ impl MasterCore {
         }
         if self.epochs.newest().is_none() {
             let have = self.members.owners_to_be().len() as u32;
-            return CutWait::Workers { have, need: self.config.workers };
+            return CutWait::Workers { have, need: self.wants() };
         }
         if !self.members.all_placed() {
             return CutWait::Placement(self.members.unplaced().collect());

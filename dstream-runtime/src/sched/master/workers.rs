@@ -62,7 +62,7 @@ impl MasterCore {
     pub(super) fn place(&mut self) {
         let begins = match self.epochs.newest() {
             Some(row) => self.next > row.first || row.first == self.config.first,
-            None => self.members.owners_to_be().len() >= self.config.workers.max(1) as usize,
+            None => self.members.owners_to_be().len() >= self.wants() as usize,
         };
         let placed = self.members.all_placed() && self.dead.is_empty();
         // What is full waits for states to be saved, which must not move meanwhile.
@@ -99,6 +99,13 @@ impl MasterCore {
             self.actions.push_back(MasterAction::Tell(worker, place));
         }
         self.say_slow();
+    }
+
+    /// So many workers must be there for a placement while there is none. Those who were placed once, and can go on
+    /// without one of them, need not wait for another.
+    pub(super) fn wants(&self) -> u32 {
+        let goes_on = self.checkpoints.is_some() && !self.cleared.is_empty();
+        if goes_on { 1 } else { self.config.workers.max(1) }
     }
 
     /// A worker is asked to leave.

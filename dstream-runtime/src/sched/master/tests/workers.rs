@@ -107,6 +107,22 @@ fn who_comes_or_is_lost_before_the_first_batch_costs_nothing() {
 }
 
 #[test]
+fn one_of_two_is_lost_before_the_first_batch() {
+    for (checkpoint_ms, alone) in [(Some(1000), vec![(OTHER, 2, 1)]), (None, vec![])] {
+        let settings = master(&[true], 1).config;
+        let config = MasterConfig { workers: 2, partitions: 4, checkpoint_ms, ..settings };
+        let mut core = MasterCore::new(word_count(), config);
+        joins(&mut core, HERE);
+        assert_eq!(placed(&drain(&mut core)), [], "two are wanted");
+        joins(&mut core, OTHER);
+        assert_eq!(placed(&drain(&mut core)).first(), Some(&(HERE, 1, 1)));
+        core.handle(0, MasterEvent::Left(HERE, "gone".into()));
+        // Where states are saved the job has begun with two, and goes on with one.
+        assert_eq!(placed(&drain(&mut core)), alone, "{checkpoint_ms:?}");
+    }
+}
+
+#[test]
 fn a_silent_owner_is_evicted_and_ends_the_job() {
     let mut core = master(&[true], 4);
     core.members = Members::new(Some(250));
