@@ -97,7 +97,9 @@ impl Job {
         let (sender, heard) = channel();
         watch(child.stderr.take().expect("piped"), Heard::Err, sender.clone());
         let (deadline, out, err) = (deadline(), Vec::new(), Vec::new());
-        let mut job = Running { child, pidfd, shown, deadline, heard, sender, open: 1, out, err };
+        let log = Vec::new();
+        let mut job =
+            Running { child, pidfd, shown, deadline, heard, sender, open: 1, out, err, log };
         if self.piped {
             job.read_stdout();
         }
@@ -143,6 +145,9 @@ pub(crate) struct Running {
     pub(crate) out: Vec<String>,
     /// Lines of standard error so far.
     pub(crate) err: Vec<String>,
+    /// Those of them that are events, each parsed once: a job may write faster than all of them could be parsed
+    /// for each line.
+    log: Vec<Value>,
 }
 
 impl Running {
@@ -168,7 +173,10 @@ impl Running {
     pub(crate) fn wait(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         while !holds(self) {
             assert!(self.open > 0, "ended before {what}: {}", self.said());
+            let late = Instant::now() >= self.deadline;
+            assert!(!late, "deadline while waiting for {what}: {}", self.said());
             self.hear(what);
+            self.catch_up();
         }
     }
 
@@ -190,15 +198,23 @@ impl Running {
     fn take(&mut self, heard: Heard) {
         match heard {
             Heard::Out(line) => self.out.push(line),
-            Heard::Err(line) => self.err.push(line),
+            Heard::Err(line) => {
+                self.log.extend(serde_json::from_str(&line));
+                self.err.push(line);
+            }
             Heard::Closed => self.open -= 1,
         }
     }
 
-    /// The first event of a name in a log in JSON.
+    /// All events of a name so far in a log in JSON.
+    pub(crate) fn events<'j>(&'j self, name: &'j str) -> impl Iterator<Item = &'j Value> {
+        self.log.iter().filter(move |event| event["event"] == name)
+    }
+
+    /// The first event of a name.
     pub(crate) fn event(&mut self, name: &str) -> Value {
-        self.wait(name, |job| event(&job.err, name).is_some());
-        event(&self.err, name).expect("it was just there")
+        self.wait(name, |job| job.events(name).next().is_some());
+        self.events(name).next().expect("it was just there").clone()
     }
 
     /// Where its first source listens; it logs in JSON.
@@ -296,12 +312,6 @@ impl Ended {
     pub(crate) fn said(&self) -> String {
         said(&self.shown, &self.out, &self.err)
     }
-}
-
-/// The first event of a name among lines of JSON.
-fn event(lines: &[String], name: &str) -> Option<Value> {
-    let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    parsed.into_iter().find(|line| line["event"] == name)
 }
 
 /// What a process said, cut short, for the message of a failure.

@@ -132,21 +132,14 @@ impl Running {
 
     /// The first event of a name in a log in JSON that is as the test expects.
     pub(super) fn event_with(&mut self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let find = |job: &Self| job.events(name).find(|event| holds(event));
-        self.wait(name, |job| find(job).is_some());
-        find(self).expect("it was just there")
-    }
-
-    /// All events of a name so far.
-    pub(super) fn events<'j>(&'j self, name: &'j str) -> impl Iterator<Item = Value> + 'j {
-        let parsed = self.err.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        parsed.filter(move |line| line["event"] == name)
+        self.wait(name, |job| job.events(name).any(&holds));
+        self.events(name).find(|event| holds(event)).expect("it was just there").clone()
     }
 
     /// Waits until it has joined as a worker and been placed `times` times.
     pub(super) fn placed(&mut self, times: usize) -> Value {
         self.wait("a placement", |job| job.events("placed").count() >= times);
-        self.events("placed").nth(times - 1).expect("it was just there")
+        self.events("placed").nth(times - 1).expect("it was just there").clone()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::job::Running;
 fn receiving(master: &mut Running, times: usize) -> BTreeMap<String, String> {
     master.wait("receivers", |job| job.events("receiving").count() >= times);
     let text = |event: &Value, name: &str| event[name].as_str().expect("it is text").to_owned();
-    let at = |event: Value| (text(&event, "worker"), text(&event, "url"));
+    let at = |event: &Value| (text(event, "worker"), text(event, "url"));
     master.events("receiving").map(at).collect()
 }
 
