@@ -176,6 +176,8 @@ fn kill_all_but_one(order: [usize; 3]) {
     let (mut master, addr, crew) = cluster(&dir, "tcp://127.0.0.1:0", 4);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
     let clients = ["a", "b"].map(|name| Sending::start(&dir, addr, name));
+    // Before the first batch nothing is to be recovered from.
+    master.event("batch");
     for (lost, which) in (1..).zip(order) {
         clients.iter().for_each(|client| client.wait(1000));
         kill(&mut crew, which);
@@ -208,6 +210,8 @@ fn what_was_acknowledged_stays_when_a_worker_leaves_and_another_is_killed() {
     let (mut master, addr, crew) = cluster(&dir, "tcp://127.0.0.1:0", 3);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
     let clients = ["a", "b", "c"].map(|name| Sending::start(&dir, addr, name));
+    // Before the first batch nothing is to be recovered from.
+    master.event("batch");
     clients.iter().for_each(|client| client.wait(1000));
     dir.ask(&["drain", "w2"]).code(0);
     let mut leaver = crew[1].take().expect("it lives");
