@@ -320,6 +320,7 @@ fn what_was_posted_and_answered_survives_its_receivers() {
     let (mut master, _, crew) = cluster(&dir, "http://127.0.0.1:0/lines", 3);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
     let (mut safe, mut unsure) = (Vec::new(), Vec::new());
+    master.event("batch");
     for (turn, name) in (1..).zip(["first", "second"]) {
         let (which, addr) = receiving(&mut master, turn);
         let (told, heard) = channel();
