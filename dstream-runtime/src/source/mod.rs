@@ -298,11 +298,6 @@ pub trait Source: Send {
     /// says that it has ended.
     fn stop(&mut self) {}
 
-    /// What the URL says about records that cannot be parsed.
-    fn on_error(&self) -> OnError {
-        OnError::Skip
-    }
-
     /// Where it listens, if it does.
     fn local_addr(&self) -> Option<SocketAddr> {
         None

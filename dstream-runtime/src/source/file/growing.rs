@@ -22,7 +22,7 @@ use super::packed::Packed;
 use super::remembered::{self, Known, LISTED, Remembered, name_hash};
 use super::{Config, data};
 use crate::source::part::{self, Part};
-use crate::source::{Cut, Input, OnError, Position, Range, Source, SourceError};
+use crate::source::{Cut, Input, Position, Range, Source, SourceError};
 
 /// Reads files as they grow.
 pub(super) struct GrowingFiles {
@@ -231,9 +231,5 @@ impl Source for GrowingFiles {
         if self.life == Life::Live {
             self.life = Life::Stopping;
         }
-    }
-
-    fn on_error(&self) -> OnError {
-        self.config.on_error
     }
 }

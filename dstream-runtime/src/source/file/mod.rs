@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub(super) use stored::{Elsewhere, Named, Stored};
 
 use super::url::SourceUrl;
-use super::{OnError, OpenOptions, Reread, Source, SourceError};
+use super::{OpenOptions, Reread, Source, SourceError};
 use crate::record::Format;
 
 /// How much a batch takes.
@@ -60,7 +60,6 @@ struct Config {
     split: u64,
     max_line: u64,
     header: bool,
-    on_error: OnError,
 }
 
 const OPTIONS: &[&str] =
@@ -117,13 +116,13 @@ fn config(
         Some(lines) => Want::Lines(lines),
         None => Want::Bytes(size.unwrap_or(if follow { LIVE_BATCH } else { BATCH })),
     };
+    url.policy()?;
     let config = Config {
         path: url.place().to_owned(),
         batch,
         split: url.size("split", 1)?.unwrap_or(SPLIT),
         max_line: url.size("max_line", 1)?.unwrap_or(MAX_LINE),
         header: url.header(format, options)?,
-        on_error: url.policy()?.on_error,
     };
     Ok((config, follow))
 }

@@ -18,7 +18,7 @@ use super::again::Again;
 use super::cursor::{Begun, Cursor, Taken};
 use super::{Config, Want, data, list};
 use crate::source::position::{self, Kind};
-use crate::source::{Cut, Input, OnError, Position, Range, Source, SourceError, part};
+use crate::source::{Cut, Input, Position, Range, Source, SourceError, part};
 
 /// Reads files to their ends, in order of name.
 pub(super) struct WholeFiles {
@@ -220,9 +220,5 @@ impl Source for WholeFiles {
         self.names = Names::default();
         self.current = None;
         self.failed = None;
-    }
-
-    fn on_error(&self) -> OnError {
-        self.config.on_error
     }
 }

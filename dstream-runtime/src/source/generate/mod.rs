@@ -17,9 +17,7 @@ use super::lines::PIECE;
 use super::position::{self, Kind};
 use super::reread::forward;
 use super::url::{SourceUrl, unknown};
-use super::{
-    Cut, Input, OnError, OpenOptions, Piece, Range, ReadRange, Reread, Source, SourceError,
-};
+use super::{Cut, Input, OpenOptions, Piece, Range, ReadRange, Reread, Source, SourceError};
 use crate::record::Format;
 
 const BATCH_RECORDS: u64 = 1_000_000;
@@ -56,8 +54,8 @@ pub(super) fn open(
             Batch::Rate { rate: rate.unwrap_or(RATE), interval: options.interval, carry: 0 }
         }
     };
-    let on_error = url.policy()?.on_error;
-    Ok(Box::new(Generator { recipe, batch, next: 0, end: records, stopped: false, on_error }))
+    url.policy()?;
+    Ok(Box::new(Generator { recipe, batch, next: 0, end: records, stopped: false }))
 }
 
 /// What makes ranges of records again.
@@ -172,7 +170,6 @@ struct Generator {
     /// How many records there are; `None` without end.
     end: Option<u64>,
     stopped: bool,
-    on_error: OnError,
 }
 
 impl Generator {
@@ -235,10 +232,6 @@ impl Source for Generator {
 
     fn stop(&mut self) {
         self.stopped = true;
-    }
-
-    fn on_error(&self) -> OnError {
-        self.on_error
     }
 }
 

@@ -11,13 +11,12 @@ use crate::record::Format;
 use crate::source::part;
 use crate::source::tcp::SPLIT;
 use crate::source::url::SourceUrl;
-use crate::source::{Carried, Cut, OnError, OpenOptions, Source, SourceError, carry};
+use crate::source::{Carried, Cut, OpenOptions, Source, SourceError, carry};
 
 /// A receiver, and what it has delivered.
 struct Local {
     receiver: Receiver,
     inbox: Arc<Inbox>,
-    on_error: OnError,
 }
 
 #[derive(Default)]
@@ -63,9 +62,8 @@ pub(in crate::source) fn open(
         let inbox = inbox.clone();
         Box::new(move |delivery| inbox.take_in(delivery))
     };
-    let on_error = url.policy()?.on_error;
     let receiver = http::receiver(url, format, options, deliver)?;
-    Ok(Box::new(Local { receiver, inbox, on_error }))
+    Ok(Box::new(Local { receiver, inbox }))
 }
 
 impl Source for Local {
@@ -93,10 +91,6 @@ impl Source for Local {
         self.receiver.stop();
         let state = self.inbox.state();
         drop(self.inbox.ended.wait_timeout_while(state, DRAIN, |state| !state.ended));
-    }
-
-    fn on_error(&self) -> OnError {
-        self.on_error
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -16,7 +16,7 @@ use super::spans::Spans;
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::source::tcp::SPLIT;
 use crate::source::url::{SourceUrl, unknown};
-use crate::source::{Cut, Input, OnError, Piece, Range, ReadRange, Source, SourceError};
+use crate::source::{Cut, Input, Piece, Range, ReadRange, Source, SourceError};
 
 /// The split of what a worker has received for a source; its positions are numbers of receipts.
 #[must_use]
@@ -65,7 +65,6 @@ pub enum Registered {
 #[derive(Clone)]
 pub struct PushSource {
     source: SourceId,
-    on_error: OnError,
     receivers: usize,
     book: Arc<Mutex<Book>>,
 }
@@ -80,8 +79,9 @@ impl PushSource {
         if !super::SCHEMES.contains(&url.scheme()) {
             return Err(url.fail(unknown("scheme of a receiver", url.scheme(), super::SCHEMES)));
         }
-        let (on_error, receivers) = (url.policy()?.on_error, super::receivers(&url)?);
-        Ok(Self { source, on_error, receivers, book: Arc::default() })
+        url.policy()?;
+        let receivers = super::receivers(&url)?;
+        Ok(Self { source, receivers, book: Arc::default() })
     }
 
     /// On how many workers the address of the URL is to be listened on, if there are so many.
@@ -233,10 +233,6 @@ impl Source for PushSource {
     /// by whoever runs them.
     fn stop(&mut self) {
         self.book().stopping = true;
-    }
-
-    fn on_error(&self) -> OnError {
-        self.on_error
     }
 }
 

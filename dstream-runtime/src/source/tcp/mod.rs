@@ -21,7 +21,7 @@ use self::inbox::Inbox;
 use super::part::{self, Part};
 use super::receive::{self, DRAIN, Deliver, GiveBack, Phase, Receiver, Sizes};
 use super::url::SourceUrl;
-use super::{Cut, OnError, OpenOptions, Source, SourceError};
+use super::{Cut, OpenOptions, Source, SourceError};
 use crate::record::Format;
 
 const OPTIONS: &[&str] = &["buffer", "max_line", "receivers", "header", "on_error", "on_panic"];
@@ -73,7 +73,6 @@ struct TcpSource {
     phase: watch::Sender<Phase>,
     thread: Option<JoinHandle<()>>,
     address: SocketAddr,
-    on_error: OnError,
 }
 
 /// A socket that listens, and where what comes in is put.
@@ -111,13 +110,14 @@ pub(super) fn open(
 ) -> Result<Box<dyn Source>, SourceError> {
     url.allow(OPTIONS)?;
     receive::receivers(url)?;
-    let (header, on_error) = (url.header(format, options)?, url.policy()?.on_error);
+    let header = url.header(format, options)?;
+    url.policy()?;
     let sizes = Sizes::of(url)?.within(options.memory, 0);
     let Listening { listener, address, shared } = Listening::at(url, sizes, header)?;
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = accept::start(listener, shared.clone(), watched, None)
         .map_err(|error| receive::cannot_listen(url.place(), error))?;
-    Ok(Box::new(TcpSource { shared, phase, thread: Some(thread), address, on_error }))
+    Ok(Box::new(TcpSource { shared, phase, thread: Some(thread), address }))
 }
 
 /// Receives on a worker.
@@ -163,10 +163,6 @@ impl Source for TcpSource {
         let state = self.shared.state();
         let busy = |state: &mut State| !state.done && state.waiting == 0;
         drop(self.shared.quiet.wait_timeout_while(state, DRAIN, busy));
-    }
-
-    fn on_error(&self) -> OnError {
-        self.on_error
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

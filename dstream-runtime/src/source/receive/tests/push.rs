@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::id::{BatchSeq, SourceId, WorkerId};
+use crate::source::Source;
 use crate::source::receive::{
     ClientBatch, PushSource, Receipt, Refusal, Registered, Spans, receipt_split, taker_of,
 };
-use crate::source::{OnError, Source};
 
 fn source() -> PushSource {
-    PushSource::open("tcp://0.0.0.0:1?on_error=stop", SourceId(3)).unwrap()
+    PushSource::open("tcp://0.0.0.0:1", SourceId(3)).unwrap()
 }
 
 fn receipt(taker: u32, number: u64, copy: Option<u32>) -> Receipt {
@@ -38,7 +38,7 @@ fn cut(source: &mut PushSource, partitions: usize) -> Vec<Vec<(u32, u64, u64)>> 
 #[test]
 fn inputs_are_made_of_what_their_owners_hold() {
     let mut source = source();
-    assert!(source.on_error() == OnError::Stop && source.immediate() && !source.bounded());
+    assert!(source.immediate() && !source.bounded());
     source.placed(&workers(&[1, 2, 1, 2, 1]));
     for number in 1..=6 {
         assert_eq!(source.register(receipt(2, number, Some(1))), Ok(Registered::Taken));
