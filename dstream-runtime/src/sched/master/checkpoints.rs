@@ -48,6 +48,9 @@ struct Group {
     complete: VecDeque<Vec<Saved>>,
     /// What is being saved: the batch, and what has been.
     pending: Option<(BatchSeq, BTreeMap<State, Saved>)>,
+    /// Objects that were saved and given up, as long as their batch may be saved again: who says once more that
+    /// they are there speaks of what has gone.
+    given_up: Vec<(BatchSeq, String)>,
 }
 
 impl Group {
@@ -88,6 +91,14 @@ impl Group {
         gone.dedup();
         gone.retain(|object| !kept.contains(object));
         gone
+    }
+
+    /// Gives up what was saved and does not count. Returns the objects that nobody will load any more.
+    fn give_up(&mut self, saved: Vec<Saved>) -> Vec<String> {
+        let own =
+            saved.iter().filter_map(|saved| Some((saved.after, saved.objects.last()?.clone())));
+        self.given_up.extend(own);
+        self.unneeded(saved.into_iter())
     }
 
     /// How often all that there is up to a batch was saved.
@@ -136,6 +147,7 @@ impl Checkpoints {
             states,
             complete: VecDeque::new(),
             pending: None,
+            given_up: Vec::new(),
         };
         let groups: Vec<Group> = groups(shape).into_iter().map(group).collect();
         let states = |(index, group): (usize, &Group)| {
@@ -215,6 +227,7 @@ impl Checkpoints {
             self.turn = (self.turn + 1) % count;
             if group.pending.is_none() && is_due(group) {
                 group.pending = Some((after, BTreeMap::new()));
+                group.given_up.retain(|(of, _)| *of >= after);
                 states.extend(group.states.iter().map(|(stage, partition)| {
                     let continues = group.last_but_one((*stage, *partition));
                     let continues = continues.and_then(|saved| saved.objects.last().cloned());
@@ -257,6 +270,9 @@ impl Checkpoints {
             // It was said twice, and another one of the same batch is being waited for.
             return false;
         }
+        if group.given_up.iter().any(|(_, object)| object == own) {
+            return false;
+        }
         // It was asked for twice if what it continues is not what it may by now.
         let fits = |before: &Saved| before.objects == continues;
         if !continues.is_empty() && !group.last_but_one(state).is_some_and(fits) {
@@ -291,7 +307,7 @@ impl Checkpoints {
             return Vec::new();
         };
         self.not_before_ms = not_before_ms;
-        group.unneeded(saved.into_values())
+        group.give_up(saved.into_values().collect())
     }
 
     /// When states are saved again after one could not be.
@@ -308,7 +324,8 @@ impl Checkpoints {
                 let pending = group.pending.take().into_iter();
                 let pending = pending.flat_map(|(_, saved)| saved.into_values());
                 let complete = std::mem::take(&mut group.complete).into_iter().flatten();
-                obsolete.extend(group.unneeded(pending.chain(complete)));
+                let saved = pending.chain(complete).collect();
+                obsolete.extend(group.give_up(saved));
             }
         }
         obsolete

@@ -84,6 +84,12 @@ fn states_in_a_chain_are_saved_together_and_what_is_lost_is_saved_again() {
     assert!(!checkpoints.saved(saved(1, 0, 4)));
     assert_eq!(checkpoints.lost(&[Partition(0)]), ["4"]);
     assert!(!checkpoints.saved(saved(2, 0, 4)), "the other one was lost");
+    assert_eq!(checkpoints.next(BatchSeq(4), true, 0).len(), 4);
+    let anew = |stage| Saved { objects: vec![format!("anew {stage}")], ..saved(stage, 0, 4) };
+    assert!(!checkpoints.saved(anew(2)));
+    assert!(!checkpoints.saved(saved(1, 0, 4)), "what was given up is not there any more");
+    assert!(checkpoints.saved(anew(1)));
+    assert_eq!(checkpoints.lost(&[Partition(0), Partition(1)]), ["anew 1", "anew 2"]);
     assert_eq!(checkpoints.next(BatchSeq(5), true, 0).len(), 4);
     assert!(!checkpoints.saved(saved(1, 1, 5)));
     let gone = checkpoints.not_saved((StageId(2), Partition(1)), BatchSeq(5), 70);
