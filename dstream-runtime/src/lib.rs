@@ -14,6 +14,7 @@ pub mod exec;
 #[doc(hidden)]
 pub mod fuzzing;
 mod guards;
+mod host;
 pub mod id;
 pub mod job;
 pub mod net;

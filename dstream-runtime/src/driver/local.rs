@@ -8,9 +8,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::unbounded;
 
 use super::error::JobError;
 use super::master::{self, Ends, Master, Opened, Settings, check, dead_sinks, output_settings};
@@ -18,9 +18,10 @@ use super::report::{Observer, Savepoint, Summary};
 use super::stop::StopHandle;
 use super::worker::task::Kernels;
 use super::worker::{Asks, Queue, Worker, start_executors};
-use super::{AT_ONCE, Budget, CloseOnDrop, Event};
+use super::{AT_ONCE, Budget, CloseOnDrop, Event, Inbox};
 use crate::block::BufferPool;
 use crate::exec::job::BuiltJob;
+use crate::host;
 use crate::id::{BatchSeq, WorkerId};
 use crate::plan::Plan;
 use crate::sched::{MasterEvent, Retention};
@@ -128,7 +129,7 @@ pub fn run(
         let ends = Ends::start(scope, plan, config.partitions, opened, &sender)?;
         let stop_now = stop.connect(sender.clone());
         let engine = Engine::new(plan, &kernels, &queue, config, ends, observer)?;
-        engine.run(&events, stop_now)
+        engine.run(&Inbox::new(events), stop_now)
     });
     stop.disconnect();
     result
@@ -175,7 +176,7 @@ impl<'e> Engine<'e> {
     }
 
     /// Runs the job to its end.
-    fn run(mut self, events: &Receiver<Event>, stop: bool) -> Result<Summary, JobError> {
+    fn run(mut self, events: &Inbox, stop: bool) -> Result<Summary, JobError> {
         if stop {
             self.master.handle(MasterEvent::Stop);
         }
@@ -187,19 +188,15 @@ impl<'e> Engine<'e> {
                 return Ok(Summary { savepoint, ..summary });
             }
             let timer = self.master.timer();
-            let look = self.worker.waits_for_room().then(|| Instant::now() + LOOK);
+            let look = self.worker.waits_for_room().then(|| host::now() + LOOK);
             let until = [timer, look].into_iter().flatten().min();
-            let event = match until {
-                Some(at) => events.recv_deadline(at).ok(),
-                None => events.recv().ok(),
-            };
-            match event {
+            match events.next(until) {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
                 None => {}
             }
             // Whatever else has happened meanwhile is acted upon at once.
-            for event in events.try_iter().take(AT_ONCE) {
+            for event in std::iter::from_fn(|| events.ready()).take(AT_ONCE) {
                 self.happened(event);
             }
         }

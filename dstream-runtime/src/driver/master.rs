@@ -36,6 +36,7 @@ use super::journal::Journal;
 use super::report::{Observer, OutputReport, SourceReport, Summary};
 use super::worker::Leaving;
 use crate::durable::journal::JournalNews;
+use crate::host;
 use crate::id::{BatchSeq, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::{Plan, StageRow};
 use crate::sched::master::Outcome;
@@ -413,7 +414,7 @@ impl<'e> Master<'e> {
                 MasterAction::Refuse { worker, why } => return Some(Asks::Refuse(worker, why)),
                 MasterAction::Cut { batch, source } => {
                     if self.batches.back().is_none_or(|newest| newest.seq < batch) {
-                        self.begun.get_or_insert_with(Instant::now);
+                        self.begun.get_or_insert_with(host::now);
                         let time = self.timetable.end(batch);
                         self.batches.push_back(InFlight::new(self.plan, batch, time));
                     }

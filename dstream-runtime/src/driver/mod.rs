@@ -7,6 +7,7 @@
 mod budget;
 pub mod cluster;
 mod error;
+mod inbox;
 mod journal;
 mod latency;
 mod local;
@@ -24,6 +25,7 @@ pub use report::{
 };
 pub use stop::StopHandle;
 
+use self::inbox::Inbox;
 use crate::durable::SavepointError;
 use crate::durable::journal::JournalNews;
 use crate::durable::savepoint::Pinned;

@@ -28,6 +28,7 @@ use self::task::{Kernels, Ran, Work};
 use super::Event;
 use super::error::JobError;
 use crate::exec::task::{DeadLetters, SavedState, State, TaskError};
+use crate::host::Host;
 use crate::id::{
     BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
 };
@@ -366,14 +367,18 @@ pub(super) fn start_executors<'scope, 'env>(
     events: &Sender<Event>,
 ) -> Result<(), JobError> {
     for core in 0..cores.max(1) {
-        let events = events.clone();
+        let (events, host) = (events.clone(), Host::here());
         let serve = move || {
-            while let Some(work) = queue.take() {
-                kernels.blocks.make_room();
-                if events.send(Event::Ran(task::run(kernels, work))).is_err() {
-                    return;
+            host.within(|| {
+                while let Some(work) = queue.take() {
+                    kernels.blocks.make_room();
+                    let sent = events.send(Event::Ran(task::run(kernels, work)));
+                    queue.done();
+                    if sent.is_err() {
+                        return;
+                    }
                 }
-            }
+            });
         };
         let thread = std::thread::Builder::new().name(format!("dstream-exec-{core}"));
         thread.spawn_scoped(scope, serve).map_err(|error| JobError::Thread {

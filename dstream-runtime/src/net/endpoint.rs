@@ -47,6 +47,11 @@ impl Endpoint {
     ) -> Result<Self, NetError> {
         let mut options = options;
         options.limits = options.limits.sane();
+        #[cfg(test)]
+        if let Some(host) = crate::host::simulated::here() {
+            let net = host.bind(options, Box::new(deliver))?;
+            return Ok(Self { net, warnings: Vec::new(), control: None, bulk: None });
+        }
         options.check()?;
         let (control_thread, bulk_thread) = (runtime(LOOK_OUT)?, runtime(LOOK_OUT_BULK)?);
         let (addr, buffer) = (options.addr, options.limits.socket_buffer);

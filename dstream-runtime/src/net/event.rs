@@ -142,4 +142,4 @@ impl Delivery {
 }
 
 /// Where events go: called on the thread of the network, so it must not wait.
-pub(super) type Deliver = Box<dyn Fn(Delivery) + Send + Sync>;
+pub(crate) type Deliver = Box<dyn Fn(Delivery) + Send + Sync>;

@@ -50,6 +50,8 @@ mod tests;
 
 pub use endpoint::Endpoint;
 pub use error::{CloseReason, NetError, NetWarning, SendError};
+#[cfg(test)]
+pub(crate) use event::Deliver;
 pub use event::{Delivery, NetEvent, PeerId};
 pub use hub::{Net, NetStats};
 pub use join::{JoinOptions, join};

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::NetError;
 use super::trust::{Authority, Identity, Wall};
 use crate::block::{BufferPool, HEADER_LEN, MAX_BODY};
+use crate::host;
 use crate::wire::{FRAME_HEADER, Hello, LONGEST};
 
 /// quic_streams a peer may have open towards this process at a time, and how far each may run ahead of
@@ -204,5 +205,5 @@ pub(super) fn calling_from(addr: SocketAddr) -> SocketAddr {
 /// The time since the Unix epoch, by which certificates and tokens are judged.
 #[must_use]
 pub fn system_time() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    host::wall()
 }

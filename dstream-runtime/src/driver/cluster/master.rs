@@ -20,7 +20,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::unbounded;
 
 pub(crate) use self::departures::Departures;
 use self::doubts::Doubts;
@@ -40,9 +40,10 @@ use crate::driver::master::{
 };
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
-use crate::driver::{AT_ONCE, Event};
+use crate::driver::{AT_ONCE, Event, Inbox};
 use crate::durable::Saves;
 use crate::exec::job::BuiltJob;
+use crate::host;
 use crate::id::{Attempt, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
@@ -91,6 +92,7 @@ pub(super) fn serve(
     let now = system_time();
     let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let (sender, events) = unbounded();
+    let events = Inbox::new(events);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
     bind.bulk_port = options.bulk_port;
@@ -157,7 +159,7 @@ pub(super) fn serve(
             doubts: Doubts::new(options.checkpoint.is_some()),
             lacks_lifelines: false,
             lease: options.lease,
-            alive: options.checkpoint.map(|_| Instant::now()),
+            alive: options.checkpoint.map(|_| host::now()),
             departures: Departures::default(),
             unsaved: Unsaved::default(),
             kept: BTreeSet::new(),
@@ -167,7 +169,7 @@ pub(super) fn serve(
             setup: options.setup,
             want: options.workers.max(1),
             urls,
-            started: Instant::now(),
+            started: host::now(),
             ended: false,
             stopping: false,
             grace: None,
@@ -240,7 +242,7 @@ struct Driver<'e> {
 }
 
 impl Driver<'_> {
-    fn run(mut self, events: &Receiver<Event>, stop: bool) -> Result<Summary, JobError> {
+    fn run(mut self, events: &Inbox, stop: bool) -> Result<Summary, JobError> {
         if stop {
             self.stop();
         }
@@ -270,11 +272,7 @@ impl Driver<'_> {
             let (doubted, tells) = (self.doubts.next(), self.unsaved.tells_at());
             let until = [timer, judged, doubted, self.alive, self.grace, tells];
             let until = until.into_iter().flatten().min();
-            let event = match until {
-                Some(at) => events.recv_deadline(at).ok(),
-                None => events.recv().ok(),
-            };
-            match event {
+            match events.next(until) {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
                 None if until == judged => self.judge_parted(),
@@ -283,7 +281,7 @@ impl Driver<'_> {
             }
             self.show_life();
             // Whatever else has happened meanwhile is acted upon at once.
-            for event in events.try_iter().take(AT_ONCE) {
+            for event in std::iter::from_fn(|| events.ready()).take(AT_ONCE) {
                 self.happened(event);
             }
             self.judge_doubts();
@@ -292,7 +290,7 @@ impl Driver<'_> {
 
     /// Workers hear from time to time that their master lives, where another could take over from it.
     fn show_life(&mut self) {
-        let now = Instant::now();
+        let now = host::now();
         if let Some(alive) = self.alive.as_mut().filter(|alive| **alive <= now) {
             *alive = now + ALIVE;
             for peer in self.members.peers() {
@@ -428,7 +426,7 @@ impl Driver<'_> {
         self.receivers.gone(worker);
         if self.receivers.any() {
             // Its process may come again, with what it holds.
-            self.grace = Some(Instant::now() + GRACE);
+            self.grace = Some(host::now() + GRACE);
         }
         self.tell_crew();
         self.assign_receivers();

@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Sender, unbounded};
 
 use self::colleagues::Colleagues;
 use self::door::Key;
@@ -45,10 +45,11 @@ use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Queue, Worker, start_executors};
-use crate::driver::{AT_ONCE, Budget, CloseOnDrop, Event};
+use crate::driver::{AT_ONCE, Budget, CloseOnDrop, Event, Inbox};
 use crate::durable::{Durable, Saves};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
+use crate::host;
 use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
 use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
@@ -69,6 +70,7 @@ pub(super) fn serve(
     stop: &StopHandle,
 ) -> Result<(), JobError> {
     let (sender, events) = unbounded();
+    let events = Inbox::new(events);
     if stop.connect(sender.clone()) {
         return Ok(());
     }
@@ -138,7 +140,7 @@ struct Process<'p> {
     blocks: BlockStore,
     net: &'p Net,
     sender: Sender<Event>,
-    events: Receiver<Event>,
+    events: Inbox,
 }
 
 impl Process<'_> {
@@ -226,7 +228,7 @@ impl Process<'_> {
                 load: (0, 0),
                 stuck: false,
                 every: welcome.heartbeat,
-                heard: Instant::now(),
+                heard: host::now(),
                 log: *log,
                 leaving: false,
                 hands_over: false,
@@ -334,13 +336,13 @@ impl Driver<'_> {
         mut self,
         options: &WorkerOptions,
         early: Vec<Event>,
-        events: &Receiver<Event>,
+        events: &Inbox,
     ) -> Result<Ended, JobError> {
         let (cores, memory) = (options.cores as u32, options.memory);
         self.say_held();
         self.tell_master(&WorkerNote::Ready { addr: self.net.local_addr(), cores, memory });
         early.into_iter().for_each(|event| self.happened(event));
-        let mut beat = Instant::now();
+        let mut beat = host::now();
         loop {
             self.turn();
             match self.over.take() {
@@ -364,15 +366,13 @@ impl Driver<'_> {
                 Some(Over::Failed(error)) => return Err(error.into()),
                 None => {}
             }
-            match events.recv_deadline(beat) {
-                Ok(event) => self.happened(event),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(Ended::Over),
-            }
-            for event in events.try_iter().take(AT_ONCE) {
+            if let Some(event) = events.next(Some(beat)) {
                 self.happened(event);
             }
-            let now = Instant::now();
+            for event in std::iter::from_fn(|| events.ready()).take(AT_ONCE) {
+                self.happened(event);
+            }
+            let now = host::now();
             if now >= beat {
                 beat = now + self.every;
                 self.show_life();
@@ -421,7 +421,7 @@ impl Driver<'_> {
 
     fn show_life(&mut self) {
         self.send_master(&ToMaster::Heartbeat);
-        let silent = self.heard.elapsed();
+        let silent = host::since(self.heard);
         // Where nobody can take over from a master, its connection says early enough that it is gone.
         if self.saver.is_some() && silent >= MasterOptions::SHORT_LEASE {
             let why = format!("it was silent for {} ms", silent.as_millis());
@@ -446,12 +446,12 @@ impl Driver<'_> {
     }
 
     /// Waits until what was sent to other workers has arrived, as long as that takes a reasonable time.
-    fn say_farewell(&mut self, events: &Receiver<Event>) {
-        let until = Instant::now() + FAREWELL;
+    fn say_farewell(&mut self, events: &Inbox) {
+        let until = host::now() + FAREWELL;
         let under_way = |t: &Transfer| !t.is_done() && !t.has_failed();
-        while self.moving.iter().any(under_way) && Instant::now() < until {
+        while self.moving.iter().any(under_way) && host::now() < until {
             // Only to wait for a moment without being deaf: nothing that comes now changes anything.
-            let _ = events.recv_timeout(Duration::from_millis(5));
+            let _ = events.next(Some(host::now() + Duration::from_millis(5)));
         }
         std::mem::take(&mut self.moving).into_iter().for_each(Transfer::detach);
     }

@@ -9,6 +9,7 @@ use super::publish::Publication;
 use crate::driver::report::{OutputReport, SourceReport};
 use crate::driver::worker::Leaving;
 use crate::exec::task::{DeadLetters, OutputSetting};
+use crate::host;
 use crate::id::{BatchSeq, Partition, SourceId, TaskId};
 use crate::plan::Plan;
 use crate::sink::{Batch, Part};
@@ -43,7 +44,7 @@ impl InFlight {
         Self {
             seq,
             time,
-            asked: Instant::now(),
+            asked: host::now(),
             inputs: vec![Vec::new(); plan.sources.len()],
             reads: vec![SourceReport::default(); plan.sources.len()],
             outputs: plan.outputs.iter().map(|_| Made::default()).collect(),

@@ -1,8 +1,9 @@
 //! The only clock of a job: milliseconds of the wall clock at the start, and from there on a clock
 //! that never goes back.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use crate::host;
 use crate::time::BatchTime;
 
 #[derive(Debug, Clone, Copy)]
@@ -14,12 +15,11 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn start() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { start: Instant::now(), wall }
+        Self { start: host::now(), wall: host::wall() }
     }
 
     fn now(self) -> Duration {
-        self.wall + self.start.elapsed()
+        self.wall + host::since(self.start)
     }
 
     pub(super) fn now_ms(self) -> u64 {
@@ -37,6 +37,6 @@ impl Clock {
     }
 
     pub(super) fn elapsed(self) -> Duration {
-        self.start.elapsed()
+        host::since(self.start)
     }
 }

@@ -1,12 +1,13 @@
 //! Asks sources for their share of a batch: in place if they answer at once, else on a thread each,
 //! so that a disk that is slow holds up nobody but its source.
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::Sender;
 
 use crate::driver::Event;
 use crate::driver::error::{JobError, Place};
 use crate::driver::worker::task::catch;
 use crate::exec::task::Panic;
+use crate::host;
 use crate::id::{BatchSeq, SourceId};
 use crate::plan::Plan;
 use crate::source::{Cut, Source, SourceError};
@@ -55,7 +56,7 @@ pub(in crate::driver) enum Ask {
 /// An opened source, wherever it is cut.
 pub(in crate::driver) enum Intake {
     Here(Box<dyn Source>),
-    There(Sender<Ask>),
+    There(host::Ask<Ask>),
 }
 
 impl Intake {
@@ -70,8 +71,8 @@ impl Intake {
         if source.immediate() {
             return Ok(Self::Here(source));
         }
-        let (ask, asked) = unbounded();
-        spawn(Box::new(move || serve(id, source, partitions, &asked, &events)))?;
+        let (ask, asked) = host::channel();
+        spawn(Box::new(move || serve(id, source, partitions, asked, &events)))?;
         Ok(Self::There(ask))
     }
 
@@ -129,7 +130,7 @@ fn serve(
     id: SourceId,
     mut source: Box<dyn Source>,
     partitions: usize,
-    asked: &Receiver<Ask>,
+    asked: host::Asked<Ask>,
     events: &Sender<Event>,
 ) {
     for ask in asked {

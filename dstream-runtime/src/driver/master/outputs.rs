@@ -7,6 +7,7 @@ use super::publish::{PublishError, Refused};
 use crate::driver::cluster::RefusedStatus;
 use crate::driver::error::{JobError, Place};
 use crate::driver::report::BatchReport;
+use crate::host;
 use crate::id::{BatchSeq, OutputId};
 use crate::sched::MasterEvent;
 use crate::sink::{Origin, SinkError};
@@ -25,7 +26,7 @@ impl Refusing {
         RefusedStatus {
             output: self.output.clone(),
             batch: self.batch,
-            for_ms: self.since.elapsed().as_millis() as u64,
+            for_ms: host::since(self.since).as_millis() as u64,
             tries: self.tries,
             why: self.why.clone(),
         }
@@ -56,7 +57,7 @@ impl Master<'_> {
         let event = match result {
             Ok(()) => {
                 if let Some(Refusing { output, batch, since, .. }) = refusing {
-                    let seconds = since.elapsed().as_secs_f64();
+                    let seconds = host::since(since).as_secs_f64();
                     self.warn(&format!(
                         "output `{output}` has taken {batch} now, {seconds:.1} s after it was first refused"
                     ));
@@ -85,7 +86,7 @@ impl Master<'_> {
             Some(before) if before.output == output && before.batch == batch => before.since,
             _ => {
                 self.warn(&format!("output `{output}` refuses {batch}: {why}; it is tried again"));
-                Instant::now()
+                host::now()
             }
         };
         self.refusing = Some(Refusing { output, batch, since, tries, why });
@@ -138,7 +139,7 @@ impl Master<'_> {
         }
         let outputs = std::mem::take(&mut self.publishing);
         let delay = self.live.then(|| self.clock.since(batch.time));
-        let processing = batch.asked.elapsed();
+        let processing = host::since(batch.asked);
         self.totals.add((seq, batch.time), processing, &batch.reads, &outputs, delay);
         self.observer.on_batch(&BatchReport {
             batch: seq,
@@ -150,7 +151,7 @@ impl Master<'_> {
         });
         let interval = self.timetable.interval();
         // Batches that had to wait for the first workers are late for another reason, which is known.
-        let since = self.begun.map(|begun| begun.elapsed()).unwrap_or_default();
+        let since = self.begun.map(host::since).unwrap_or_default();
         let delay = delay.map(|delay| delay.min(since));
         if let Some(delay) = delay.filter(|delay| self.lateness.begins(*delay, interval)) {
             self.observer.on_warning(&format!(

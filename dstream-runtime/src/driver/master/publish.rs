@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use crate::driver::Event;
 use crate::driver::worker::task::catch;
 use crate::exec::task::Panic;
+use crate::host::{self, Ask};
 use crate::id::BatchSeq;
 use crate::sink::{Batch, Sink, SinkError};
 
@@ -60,7 +61,7 @@ pub(in crate::driver) struct Publication {
 pub(in crate::driver) enum Publisher {
     Here(Vec<Box<dyn Sink>>),
     There {
-        publications: Sender<Publication>,
+        publications: Ask<Publication>,
         /// Nothing is sent here: its end is heard by a thread that waits.
         _lives: Sender<Infallible>,
     },
@@ -78,7 +79,7 @@ impl Publisher {
         if sinks.iter().all(|sink| sink.immediate()) {
             return Ok(Self::Here(sinks));
         }
-        let (send, publications) = unbounded::<Publication>();
+        let (send, publications) = host::channel::<Publication>();
         let (lives, ended) = bounded(0);
         let mut outlets = Outlets { sinks, patience, events, ended };
         spawn(Box::new(move || {

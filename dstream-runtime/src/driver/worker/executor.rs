@@ -10,6 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::task::Work;
+use crate::host::Errands;
 use crate::id::{Attempt, TaskId};
 
 /// How long a thread that ran out of work looks for more: about as long as it takes to wake one.
@@ -24,6 +25,7 @@ pub(in crate::driver) struct Queue {
     waiting: AtomicUsize,
     /// Some thread is looking for work without sleeping.
     looking: AtomicBool,
+    errands: Errands,
 }
 
 #[derive(Default)]
@@ -67,6 +69,7 @@ impl Queue {
             return;
         }
         let added = works.len();
+        self.errands.begin(added);
         let mut tasks = self.lock();
         tasks.queue.extend(works.drain(..).map(Queued));
         self.waiting.store(tasks.queue.len(), Ordering::Release);
@@ -85,22 +88,32 @@ impl Queue {
         let before = tasks.queue.len();
         tasks.queue.retain(|Queued(work)| (work.task, work.attempt) != (task, attempt));
         self.waiting.store(tasks.queue.len(), Ordering::Release);
-        tasks.queue.len() < before
+        let removed = before - tasks.queue.len();
+        self.errands.end(removed);
+        removed > 0
     }
 
     /// Forgets the tasks that nobody has taken, and lets threads that find none end.
     pub(in crate::driver) fn close(&self) {
         let mut tasks = self.lock();
         tasks.closed = true;
+        self.errands.yield_turn();
+        self.errands.end(tasks.queue.len());
         tasks.queue.clear();
         self.waiting.store(0, Ordering::Release);
         drop(tasks);
         self.more.notify_all();
     }
 
+    /// A task that was taken has run, and what came of it was told.
+    pub(in crate::driver) fn done(&self) {
+        self.errands.end(1);
+    }
+
     /// The next task; waits for one. Nothing once the queue is closed.
     pub(in crate::driver) fn take(&self) -> Option<Work> {
         loop {
+            self.errands.wait_for_turn();
             if self.waiting.load(Ordering::Acquire) == 0 {
                 self.look();
             }

@@ -4,13 +4,14 @@
 //! functions alone, and what panics again is left out. Nothing of what was made on the way counts.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::block::BufferPool;
 pub(in crate::driver) use crate::exec::catch::catch;
 use crate::exec::poison::Poisoned;
 use crate::exec::stage::RunStage;
 use crate::exec::task::{Made, OutputSetting, SavedState, State, TaskContext, TaskError};
+use crate::host;
 use crate::id::{Attempt, StageId, TaskId};
 use crate::source::Input;
 use crate::store::{BlockStore, KeptBlock};
@@ -76,7 +77,7 @@ pub(in crate::driver) struct Ran {
 
 /// Runs a task.
 pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
-    let start = Instant::now();
+    let start = host::now();
     let read_nothing = work.reads_nothing();
     let Work { task, attempt, time, emits, inputs, source, mut state } = work;
     let mut context = TaskContext {
@@ -106,7 +107,7 @@ pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
             Err(error) => result = Err(error),
         }
     }
-    Ran { task, attempt, emits, read_nothing, state, result, took: start.elapsed() }
+    Ran { task, attempt, emits, read_nothing, state, result, took: host::since(start) }
 }
 
 fn caught<T>(f: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {

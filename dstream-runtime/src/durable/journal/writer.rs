@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::object::{self, Header, Kind};
 use super::terms;
 use crate::durable::{Durable, DurableError};
+use crate::host::Errands;
 
 /// Entries of one object, in bytes; an entry that alone is larger is an object of its own.
 const OBJECT_MAX: usize = 8 << 20;
@@ -93,7 +94,8 @@ impl<E: Serialize, S: Serialize> Writer<E, S> {
         news: Box<dyn FnMut(JournalNews) + Send>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let thread = Thread { store, shared: Arc::clone(&shared), at, patience, news };
+        let thread =
+            Thread { store, shared: Arc::clone(&shared), at, patience, news, unwritten: 0 };
         let builder = std::thread::Builder::new().name("dstream-journal".to_owned());
         let thread = Some(builder.spawn(move || thread.run())?);
         Ok(Self { shared, thread, writes: PhantomData })
@@ -116,6 +118,7 @@ impl<E: Serialize, S: Serialize> Writer<E, S> {
             _ if state.over => return,
             Ok(bytes) => {
                 state.bytes += bytes.len();
+                self.shared.errands.begin(1);
                 state.items.push_back(Item { kind, bytes, seq });
             }
             Err(error) => state.broken = Some(format!("an entry cannot be written ({error})")),
@@ -140,6 +143,7 @@ impl<E, S> Writer<E, S> {
     fn end(&mut self, how: impl FnOnce(&mut State)) {
         how(&mut self.shared.state());
         self.shared.news.notify_one();
+        self.shared.errands.yield_turn();
         if let Some(thread) = self.thread.take() {
             // It ends by itself; a panic of `news` was its owner's and is told by the panic hook.
             let _ = thread.join();
@@ -180,6 +184,7 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     news: Condvar,
+    errands: Errands,
 }
 
 impl Shared {
@@ -195,10 +200,13 @@ impl Shared {
             quiet && !state.closing && !state.stopped
         };
         let state = self.news.wait_timeout_while(self.state(), LOOK, idle);
-        let (mut state, waited) = state.unwrap_or_else(PoisonError::into_inner);
+        let (state, waited) = state.unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             return Ok(None);
         }
+        drop(state);
+        self.errands.wait_for_turn();
+        let mut state = self.state();
         if state.stopped {
             return Err(End::Stopped);
         }
@@ -241,6 +249,8 @@ struct Thread {
     at: Position,
     patience: Patience,
     news: Box<dyn FnMut(JournalNews) + Send>,
+    /// Items of a group that could not be written.
+    unwritten: usize,
 }
 
 impl Thread {
@@ -252,18 +262,29 @@ impl Thread {
         };
         let mut state = self.shared.state();
         state.over = true;
-        state.items = VecDeque::new();
+        let never = std::mem::take(&mut state.items).len();
         drop(state);
         match end {
             End::Stopped => {}
             End::Fenced(by) => (self.news)(JournalNews::Fenced { by }),
             End::Failed(why) => (self.news)(JournalNews::Failed(why)),
         }
+        self.shared.errands.end(never + self.unwritten);
     }
 
     /// Writes one object.
     fn one(&mut self) -> Result<(), End> {
         let Some(group) = self.shared.next()? else { return self.look() };
+        let written = self.write_group(&group);
+        match written {
+            Ok(()) => self.shared.errands.end(group.len()),
+            // Done when the end is told.
+            Err(_) => self.unwritten = group.len(),
+        }
+        written
+    }
+
+    fn write_group(&mut self, group: &[Item]) -> Result<(), End> {
         let kind = group.first().map_or(Kind::Entries, |item| item.kind);
         if self.at.needs_snapshot && kind == Kind::Entries {
             let why = "the journal is damaged, and an entry was appended before a snapshot; this is a bug of \

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Driver;
 use crate::driver::cluster::note::MasterNote;
+use crate::host;
 use crate::id::WorkerId;
 use crate::net::PeerId;
 
@@ -74,13 +75,13 @@ impl Driver<'_> {
         // One that was told to go does as it was told.
         if let Some(worker) = self.members.worker(peer).filter(|worker| self.members.stays(*worker))
         {
-            self.doubts.begin(worker, Instant::now());
+            self.doubts.begin(worker, host::now());
             self.send(peer, &MasterNote::AreYouThere);
         }
     }
 
     pub(super) fn judge_doubts(&mut self) {
-        for worker in self.doubts.lost(Instant::now()) {
+        for worker in self.doubts.lost(host::now()) {
             self.evict(worker, "its process has ended".to_owned());
         }
     }

@@ -1,7 +1,6 @@
 //! What comes over the network, to whom it is for.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use super::members::Named;
 use super::partings::Parted;
@@ -10,6 +9,7 @@ use crate::block::Block;
 use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
 use crate::driver::cluster::{ClusterError, ClusterNews, raw};
 use crate::driver::worker::Leaving;
+use crate::host;
 use crate::id::WorkerId;
 use crate::net::{NetEvent, PeerId};
 use crate::sched::MasterEvent;
@@ -57,7 +57,7 @@ impl Driver<'_> {
     }
 
     fn welcome(&mut self, peer: PeerId, name: &str, addr: SocketAddr) {
-        let now = Instant::now();
+        let now = host::now();
         let turned_away = match self.members.comes(name, now) {
             Named::Nobody => None,
             Named::Connected => {
@@ -88,7 +88,7 @@ impl Driver<'_> {
         let Some(worker) = self.members.worker(peer) else {
             return self.asked(peer, message);
         };
-        let now = Instant::now();
+        let now = host::now();
         self.members.heard(worker, now);
         self.doubts.heard(worker, now);
         let read = match message.kind() {
@@ -179,7 +179,7 @@ impl Driver<'_> {
                 }
             }
             WorkerNote::NotSaved { stage, partition, why } => {
-                self.unsaved.failed((stage, partition), worker, why, Instant::now());
+                self.unsaved.failed((stage, partition), worker, why, host::now());
             }
             WorkerNote::HeldBy { numbers, by } => {
                 if self.members.peer(by).is_some() {
@@ -197,7 +197,7 @@ impl Driver<'_> {
                 // It may be gone, or on its way: its own connection says more.
                 if self.members.stays(other) {
                     self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
-                    let judged = Instant::now() + 2 * self.lease;
+                    let judged = host::now() + 2 * self.lease;
                     self.parted.push_back(Parted { from: worker, to: other, why, judged });
                 }
             }

@@ -9,11 +9,11 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Sender;
 
 use super::Driver;
-use crate::driver::Event;
 use crate::driver::cluster::{ClusterNews, Reply, SavepointReport};
+use crate::driver::{Event, Inbox};
 use crate::durable::savepoint::{self, Name, Pinned, place};
 use crate::durable::{Durable, SavepointError, Saves};
 use crate::exec::stage::RunStage;
@@ -211,7 +211,7 @@ impl Driver<'_> {
     }
 
     /// The job ends. What is being written is waited for.
-    pub(super) fn end_savepoint(&mut self, events: &Receiver<Event>) {
+    pub(super) fn end_savepoint(&mut self, events: &Inbox) {
         let under_way = self.savepoints.as_mut().and_then(|all| all.under_way.as_mut());
         let Some(UnderWay { step, .. }) = under_way else { return };
         if let Step::Writing(thread) = step
@@ -219,7 +219,7 @@ impl Driver<'_> {
         {
             // A panic is told by the panic hook, and here by there being no result.
             let _ = thread.join();
-            for event in events.try_iter() {
+            while let Some(event) = events.ready() {
                 if let Event::Savepoint(written) = event {
                     return self.has_savepoint(written);
                 }

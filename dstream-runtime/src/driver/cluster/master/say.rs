@@ -1,11 +1,10 @@
 //! What is said to workers, and what travels with it.
 
-use std::time::Instant;
-
 use super::Driver;
 use crate::driver::cluster::note::MasterNote;
 use crate::driver::cluster::transfers::Errand;
 use crate::driver::cluster::{ClusterNews, GRACE};
+use crate::host;
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, TaskId, WorkerId};
 use crate::net::{PeerId, SendError};
 use crate::plan::StageRow;
@@ -109,7 +108,7 @@ impl Driver<'_> {
     fn placed(&mut self, epoch: Epoch, placement: &[WorkerId]) -> Option<(u32, u32)> {
         let news = self.members.placed(epoch, placement)?;
         if !self.receivers.is_placed() {
-            self.grace = Some(Instant::now() + GRACE);
+            self.grace = Some(host::now() + GRACE);
         }
         self.receivers.placed(placement);
         self.assign_receivers();

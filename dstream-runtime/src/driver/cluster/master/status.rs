@@ -6,6 +6,7 @@ use crate::driver::cluster::status::{
     BatchStatus, ClusterStatus, OutputStatus, Phase, ReceiverStatus, SourceStatus, Standing,
     WorkerStatus,
 };
+use crate::host;
 use crate::id::Epoch;
 use crate::sched::{self, status::MemberStatus};
 
@@ -21,7 +22,7 @@ impl Driver<'_> {
         } else {
             Phase::Running
         };
-        let elapsed = self.started.elapsed();
+        let elapsed = host::since(self.started);
         let sources = self.plan.sources.iter().zip(&progress.sources).zip(&self.urls.sources);
         let outputs = self.plan.outputs.iter().zip(&progress.outputs).zip(&self.urls.outputs);
         let core = self.master.core_status();

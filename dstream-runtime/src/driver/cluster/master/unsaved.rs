@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Driver;
 use crate::driver::cluster::{ClusterError, UnsavedStatus};
+use crate::host;
 use crate::id::{Partition, StageId, WorkerId};
 
 /// After so long people hear what the end of a job waits for, if it is not over by then.
@@ -94,7 +95,7 @@ impl Driver<'_> {
     /// Says what the end of the job waits for, if it does.
     pub(super) fn watch_end(&mut self) {
         let waits = self.stopping && self.master.must_save();
-        if !self.unsaved.tells(waits, Instant::now()) {
+        if !self.unsaved.tells(waits, host::now()) {
             return;
         }
         let why = self.why_unsaved();
@@ -133,7 +134,7 @@ impl Driver<'_> {
             partition,
             worker: self.members.name(failing.worker),
             url: self.setup.saves.clone().unwrap_or_default(),
-            for_ms: failing.since.elapsed().as_millis() as u64,
+            for_ms: host::since(failing.since).as_millis() as u64,
             tries: failing.tries,
             why: failing.why.clone(),
         })

@@ -1,13 +1,12 @@
 //! Copies of receipts: what other workers want this one to have, what it wants to have of them, and the end
 //! of both.
 
-use std::time::Instant;
-
 use super::Driver;
 use super::receipts::wanted::{Lost, Question, Wanted};
 use super::receipts::{Entry, Key, Numbers};
 use crate::driver::cluster::arrivals::Arrivals;
 use crate::driver::cluster::note::PeerNote;
+use crate::host;
 use crate::id::{BatchSeq, WorkerId};
 use crate::net::PeerId;
 use crate::sched::worker::RunTask;
@@ -49,7 +48,7 @@ impl Driver<'_> {
 
     /// A task is ready but for receipts that are not here.
     pub(super) fn want(&mut self, run: RunTask, missing: &[Key]) {
-        let questions = self.wanted.want(run, missing, &self.colleagues.there(), Instant::now());
+        let questions = self.wanted.want(run, missing, &self.colleagues.there(), host::now());
         self.ask(questions);
     }
 
@@ -70,7 +69,7 @@ impl Driver<'_> {
 
     /// A worker is gone that may have been asked for something.
     pub(super) fn not_at_lost(&mut self, worker: WorkerId) {
-        let questions = self.wanted.gone(worker, &self.colleagues.there(), Instant::now());
+        let questions = self.wanted.gone(worker, &self.colleagues.there(), host::now());
         self.ask(questions);
     }
 
@@ -83,7 +82,7 @@ impl Driver<'_> {
 
     /// Tasks that have waited too long for workers that may come again.
     pub(super) fn give_up_wanted(&mut self) {
-        self.wanted.overdue(Instant::now()).into_iter().for_each(|lost| self.refuse(lost));
+        self.wanted.overdue(host::now()).into_iter().for_each(|lost| self.refuse(lost));
     }
 
     /// Another worker says what it holds of the time of another master.

@@ -1,11 +1,10 @@
 //! What comes over the network, to whom it is for.
 
-use std::time::Instant;
-
 use super::door::Key;
 use super::{Driver, Over};
 use crate::driver::cluster::note::{Colleague, MasterNote, PeerNote, WorkerNote};
 use crate::driver::cluster::{ClusterError, WorkerNews};
+use crate::host;
 use crate::id::BatchSeq;
 use crate::net::{CloseReason, NetEvent, PeerId};
 use crate::sched::message::ToWorker;
@@ -69,7 +68,7 @@ impl Driver<'_> {
     }
 
     fn master_said(&mut self, message: &Received) {
-        self.heard = Instant::now();
+        self.heard = host::now();
         let read = match message.kind() {
             MessageKind::ToWorker => message.read().map(|message| self.take(message)),
             MessageKind::MasterNote => message.read().map(|note| self.noted(note)),

@@ -4,13 +4,12 @@
 //! refuses goes on refusing: that is an error, with the reason.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-
-use crate::driver::Event;
 use crate::driver::cluster::note::MasterNote;
 use crate::driver::cluster::{ClusterError, JobSetup, WorkerNews, WorkerOptions};
+use crate::driver::{Event, Inbox};
+use crate::host;
 use crate::id::WorkerId;
 use crate::net::trust::{Identity, Token};
 use crate::net::{self, CloseReason, JoinOptions, Net, NetError, NetEvent, PeerId};
@@ -33,7 +32,7 @@ pub(super) struct Welcome {
 
 /// What happens while a worker has no master.
 pub(super) struct Waiting<'e> {
-    pub(super) events: &'e Receiver<Event>,
+    pub(super) events: &'e Inbox,
     /// What concerns neither a master nor tasks: it is for whoever takes over the process's receivers.
     pub(super) early: Vec<Event>,
 }
@@ -47,8 +46,8 @@ impl Waiting<'_> {
 
     /// Waits for a moment. Whether the worker was stopped.
     fn pause(&mut self) -> bool {
-        let until = Instant::now() + PAUSE;
-        while let Ok(event) = self.events.recv_deadline(until) {
+        let until = host::now() + PAUSE;
+        while let Some(event) = self.events.next(Some(until)) {
             match event {
                 Event::Stop => return true,
                 event => self.put_by(event),
@@ -65,15 +64,15 @@ fn tries<T>(
     waiting: &mut Waiting<'_>,
     mut attempt: impl FnMut(SocketAddr, &mut Waiting<'_>) -> Result<Option<T>, ClusterError>,
 ) -> Result<Option<T>, ClusterError> {
-    let mut remind = Instant::now() + REMIND / 5;
+    let mut remind = host::now() + REMIND / 5;
     loop {
         for addr in &options.master {
             if let Some(found) = attempt(*addr, waiting)? {
                 return Ok(Some(found));
             }
         }
-        if Instant::now() >= remind {
-            remind = Instant::now() + REMIND;
+        if host::now() >= remind {
+            remind = host::now() + REMIND;
             let masters: Vec<_> = options.master.iter().map(SocketAddr::to_string).collect();
             let text = format!("no master answers at {} yet; trying on", masters.join(", "));
             log(WorkerNews::Warning(text));
@@ -139,14 +138,14 @@ pub(super) fn welcome(
     let welcome = tries(options, log, waiting, |addr, waiting| {
         let peer = net.connect(addr);
         loop {
-            let event = match waiting.events.recv() {
-                Ok(Event::Net(delivery)) => delivery,
-                Ok(Event::Stop) | Err(_) => {
+            let event = match waiting.events.next(None) {
+                Some(Event::Net(delivery)) => delivery,
+                Some(Event::Stop) | None => {
                     stopped = true;
                     net.close(peer);
                     continue;
                 }
-                Ok(event) => {
+                Some(event) => {
                     waiting.put_by(event);
                     continue;
                 }

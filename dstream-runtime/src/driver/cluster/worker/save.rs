@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::Scope;
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::Sender;
 
 use super::Driver;
 use crate::block::BufferPool;
@@ -19,6 +19,7 @@ use crate::driver::error::JobError;
 use crate::driver::worker::task::Kernels;
 use crate::durable::{Link, Read, Saves};
 use crate::exec::task::{SavedState, State};
+use crate::host::{self, Ask};
 use crate::id::{BatchSeq, Epoch, Partition, StageId};
 use crate::sched::message::Saved;
 
@@ -52,7 +53,7 @@ pub(in crate::driver) struct Loaded {
 /// A thread that writes and reads states, one after another.
 pub(super) struct Saver {
     saves: Saves,
-    jobs: Sender<Job>,
+    jobs: Ask<Job>,
     /// Of each state here the last ones, oldest first.
     tips: BTreeMap<(StageId, Partition), VecDeque<Tip>>,
     /// Numbers names.
@@ -73,7 +74,7 @@ impl Saver {
         pool: BufferPool,
         events: Sender<Event>,
     ) -> Result<Self, JobError> {
-        let (jobs, waiting) = unbounded();
+        let (jobs, waiting) = host::channel();
         let own = saves.clone();
         let serve = move || {
             for job in waiting {

@@ -1,0 +1,196 @@
+//! What an engine asks of the threads of its process.
+//!
+//! Simulated time must stand still while any of that is being done, so a simulated process counts it. In all
+//! others this is a channel and nothing more.
+
+#[cfg(test)]
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
+
+/// What was asked of threads, and how much of it is done.
+#[derive(Debug, Clone)]
+pub(crate) struct Errands {
+    #[cfg(test)]
+    counted: Arc<Counted>,
+}
+
+#[cfg(test)]
+#[derive(Debug, Default)]
+struct Counted {
+    counts: Mutex<Counts>,
+    changed: Condvar,
+}
+
+#[cfg(test)]
+#[derive(Debug, Default)]
+struct Counts {
+    begun: usize,
+    done: usize,
+    /// The engine runs, and may ask for more: nothing is begun meanwhile.
+    asking: bool,
+}
+
+/// Those of the process to which this thread belongs.
+impl Default for Errands {
+    fn default() -> Self {
+        #[cfg(test)]
+        if let Some(host) = super::simulated::here() {
+            return host.errands();
+        }
+        Self::new()
+    }
+}
+
+impl Errands {
+    pub(super) fn new() -> Self {
+        Self {
+            #[cfg(test)]
+            counted: Arc::default(),
+        }
+    }
+
+    /// So many more are asked for; said before anybody can do them.
+    #[inline]
+    pub(crate) fn begin(&self, count: usize) {
+        #[cfg(test)]
+        self.change(|counts| counts.begun += count);
+        #[cfg(not(test))]
+        let _ = count;
+    }
+
+    /// So many are done, or never will be; said when what comes of them has been told.
+    #[inline]
+    pub(crate) fn end(&self, count: usize) {
+        #[cfg(test)]
+        self.change(|counts| counts.done += count);
+        #[cfg(not(test))]
+        let _ = count;
+    }
+
+    /// Of a thread, before it begins with anything: waits until the engine has asked for everything.
+    #[inline]
+    pub(crate) fn wait_for_turn(&self) {
+        #[cfg(test)]
+        drop(self.wait(|counts| counts.asking));
+    }
+
+    /// The engine waits for its threads, for their end above all.
+    #[inline]
+    pub(crate) fn yield_turn(&self) {
+        #[cfg(test)]
+        self.asks(false);
+    }
+}
+
+#[cfg(test)]
+impl Errands {
+    fn change(&self, how: impl FnOnce(&mut Counts)) {
+        how(&mut self.counted.counts.lock().unwrap_or_else(PoisonError::into_inner));
+        self.counted.changed.notify_all();
+    }
+
+    fn wait(&self, until_not: impl Fn(&mut Counts) -> bool) -> MutexGuard<'_, Counts> {
+        let counts = self.counted.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.counted.changed.wait_while(counts, until_not);
+        waited.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the engine runs.
+    pub(super) fn asks(&self, asking: bool) {
+        self.change(|counts| counts.asking = asking);
+    }
+
+    /// Waits until all of them are done; how many that are so far.
+    pub(super) fn settle(&self) -> usize {
+        self.wait(|counts| counts.begun != counts.done).done
+    }
+}
+
+/// A channel to a thread of this process.
+pub(crate) fn channel<T>() -> (Ask<T>, Asked<T>) {
+    let (sender, receiver) = unbounded();
+    let errands = Errands::default();
+    (Ask { sender, errands: errands.clone() }, Asked { receiver, errands, busy: false })
+}
+
+/// The end at which something is asked for.
+#[derive(Debug)]
+pub(crate) struct Ask<T> {
+    sender: Sender<T>,
+    errands: Errands,
+}
+
+impl<T> Drop for Ask<T> {
+    fn drop(&mut self) {
+        self.errands.yield_turn();
+    }
+}
+
+impl<T> Ask<T> {
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// When the thread has ended.
+    pub(crate) fn send(&self, errand: T) -> Result<(), SendError<T>> {
+        self.errands.begin(1);
+        let sent = self.sender.send(errand);
+        if sent.is_err() {
+            self.errands.end(1);
+        }
+        sent
+    }
+}
+
+/// The end of the thread: everything that is asked of it, in order, until nobody can ask any more. To ask for
+/// the next is to have done the one before.
+#[derive(Debug)]
+pub(crate) struct Asked<T> {
+    receiver: Receiver<T>,
+    errands: Errands,
+    busy: bool,
+}
+
+impl<T> Iterator for Asked<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        if std::mem::replace(&mut self.busy, false) {
+            self.errands.end(1);
+        }
+        let errand = self.receiver.recv().ok()?;
+        self.busy = true;
+        self.errands.wait_for_turn();
+        Some(errand)
+    }
+}
+
+impl<T> Drop for Asked<T> {
+    fn drop(&mut self) {
+        // What waits still will not be done.
+        self.errands.end(usize::from(self.busy) + self.receiver.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_of_a_thread_counts_until_it_is_done() {
+        let (ask, asked) = channel();
+        let (errands, mut asked) = (ask.errands.clone(), asked);
+        let left = || {
+            let counts = errands.wait(|_| false);
+            counts.begun - counts.done
+        };
+        (1..=3).for_each(|errand| ask.send(errand).unwrap());
+        assert_eq!((asked.next(), left()), (Some(1), 3));
+        assert_eq!((asked.next(), left()), (Some(2), 2));
+        // A thread that ends leaves the rest undone.
+        drop(asked);
+        assert_eq!((left(), errands.settle()), (0, 3));
+        assert!(ask.send(4).is_err());
+        assert_eq!((left(), errands.settle()), (0, 4));
+    }
+}
