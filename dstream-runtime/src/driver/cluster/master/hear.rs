@@ -58,12 +58,17 @@ impl Driver<'_> {
 
     fn welcome(&mut self, peer: PeerId, name: &str, addr: SocketAddr) {
         let now = host::now();
-        let turned_away = match self.members.comes(name, now) {
+        let turned_away = match self.members.comes(name, now, self.lease) {
             Named::Nobody => None,
             Named::Connected => {
                 let why =
                     format!("there is a connection to a worker `{name}`, which has to end first");
                 Some(MasterNote::JoinAgain { why })
+            }
+            Named::Silent(silent) => {
+                self.net.close(silent);
+                self.gone(silent, "it is silent, and another process has come by its name");
+                None
             }
             Named::There => {
                 let why =

@@ -58,6 +58,8 @@ pub(super) enum Named {
     Connected,
     /// It lives.
     There,
+    /// It was not heard for so long while another one came by its name that it must be gone.
+    Silent(PeerId),
 }
 
 impl Members {
@@ -66,15 +68,20 @@ impl Members {
         Self { next: WorkerId::first_of(term), ..Self::default() }
     }
 
-    /// Somebody comes by that name.
-    pub(super) fn comes(&mut self, name: &str, now: Instant) -> Named {
+    /// Somebody comes by that name. For how long a worker may be silent is the `lease`.
+    pub(super) fn comes(&mut self, name: &str, now: Instant, lease: Duration) -> Named {
         let Some(member) = self.workers.values_mut().find(|member| member.name == name) else {
             return Named::Nobody;
         };
         // Who came long ago does not come any more: that was about something else.
         let asked = member.doubted.filter(|(_, last)| now - *last < FORGOTTEN);
         let (since, _) = *member.doubted.insert((asked.map_or(now, |(since, _)| since), now));
-        if since + IS_THERE < member.heard { Named::There } else { Named::Connected }
+        match member.heard {
+            heard if since + IS_THERE < heard => Named::There,
+            // One that has not said that it is ready yet has no lease.
+            heard if now - since.max(heard) > lease => Named::Silent(member.peer),
+            _ => Named::Connected,
+        }
     }
 
     /// A worker has said something.
@@ -256,21 +263,37 @@ mod tests {
     fn who_comes_by_the_name_of_another_is_that_one_unless_it_is_heard_again() {
         let (mut members, begun) = (Members::new(1), Instant::now());
         let at = |ms| begun + Duration::from_millis(ms);
-        assert_eq!(members.comes("a", at(0)), Named::Nobody);
+        let lease = Duration::from_secs(3);
+        assert_eq!(members.comes("a", at(0), lease), Named::Nobody);
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
         let worker = members.add(PeerId(1), "a".to_owned(), addr, at(0));
-        assert_eq!(members.comes("a", at(1000)), Named::Connected);
+        assert_eq!(members.comes("a", at(1000), lease), Named::Connected);
         // What it had said before it lost its connection.
         members.heard(worker, at(1100));
-        assert_eq!(members.comes("a", at(1300)), Named::Connected);
-        assert_eq!(members.comes("b", at(1300)), Named::Nobody);
+        assert_eq!(members.comes("a", at(1300), lease), Named::Connected);
+        assert_eq!(members.comes("b", at(1300), lease), Named::Nobody);
         members.remove(PeerId(1));
-        assert_eq!(members.comes("a", at(1400)), Named::Nobody);
+        assert_eq!(members.comes("a", at(1400), lease), Named::Nobody);
         let worker = members.add(PeerId(2), "a".to_owned(), addr, at(1400));
-        assert_eq!(members.comes("a", at(1500)), Named::Connected);
+        assert_eq!(members.comes("a", at(1500), lease), Named::Connected);
         (16..=18).for_each(|n| members.heard(worker, at(n * 100)));
-        assert_eq!(members.comes("a", at(1800)), Named::There);
+        assert_eq!(members.comes("a", at(1800), lease), Named::There);
         members.heard(worker, at(9000));
-        assert_eq!(members.comes("a", at(9000)), Named::Connected, "it is another one that comes");
+        assert_eq!(
+            members.comes("a", at(9000), lease),
+            Named::Connected,
+            "it is another one that comes"
+        );
+    }
+    #[test]
+    fn a_worker_that_says_nothing_loses_its_name_to_one_that_asks_long_enough() {
+        let (mut members, begun) = (Members::new(1), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        let (addr, lease) = (SocketAddr::from(([127, 0, 0, 1], 1)), Duration::from_secs(2));
+        members.add(PeerId(1), "a".to_owned(), addr, at(0));
+        let asks = (1..).map(|n| n * 500);
+        let given = asks.map(|ms| (ms, members.comes("a", at(ms), lease)));
+        let first = given.into_iter().find(|(_, named)| *named != Named::Connected);
+        assert_eq!(first, Some((3000, Named::Silent(PeerId(1)))));
     }
 }
