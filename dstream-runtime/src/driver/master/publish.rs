@@ -8,7 +8,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::driver::Event;
 use crate::driver::worker::task::catch;
@@ -179,6 +179,8 @@ fn publish(
 mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
+
+    use crossbeam_channel::unbounded;
 
     use super::*;
     use crate::record::Format;
