@@ -74,7 +74,7 @@ pub(crate) const fn left_out(_: Guard) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) use planted::{MISSED, Ring, guard, left_out, without};
+pub(crate) use planted::{MISSED, Ring, guard, inherit, inherited, left_out, without};
 
 #[cfg(test)]
 mod planted {
@@ -130,6 +130,16 @@ mod planted {
     /// Whether a check was left out, on this thread.
     pub(crate) fn left_out(guard: Guard) -> bool {
         LEFT_OUT.get() == Some(guard)
+    }
+
+    /// What is left out on this thread, for one that it starts.
+    pub(crate) fn inherited() -> Option<Guard> {
+        LEFT_OUT.get()
+    }
+
+    /// Of a thread that has just begun: leaves out what is left out where it was started.
+    pub(crate) fn inherit(guard: Option<Guard>) {
+        LEFT_OUT.set(guard);
     }
 
     /// Does something without a check. It must not panic.

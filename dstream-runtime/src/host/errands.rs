@@ -8,6 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
+#[cfg(test)]
+use super::simulated::STUCK;
+
 /// What was asked of threads, and how much of it is done.
 #[derive(Debug, Clone)]
 pub(crate) struct Errands {
@@ -92,8 +95,10 @@ impl Errands {
 
     fn wait(&self, until_not: impl Fn(&mut Counts) -> bool) -> MutexGuard<'_, Counts> {
         let counts = self.counted.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.counted.changed.wait_while(counts, until_not);
-        waited.unwrap_or_else(PoisonError::into_inner)
+        let waited = self.counted.changed.wait_timeout_while(counts, STUCK, until_not);
+        let (counts, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!waited.timed_out(), "what an engine has asked for is not done: {counts:?}");
+        counts
     }
 
     /// Whether the engine runs.

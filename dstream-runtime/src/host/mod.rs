@@ -1,6 +1,6 @@
 //! What a process gets from its host: two clocks, and threads that do what its engine asks of them.
 //!
-//! In tests a process may be a simulated one ([`simulated`]), whose host is a thread and a clock that somebody
+//! In tests a process may be a simulated one (`simulated`), whose host is a thread and a clock that somebody
 //! else moves. Drivers see the same functions there.
 
 mod errands;

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::Errands;
+use crate::guards;
 use crate::net::{BindOptions, Delivery, Net, NetError};
 
 /// What a simulated process has of its world.
@@ -77,6 +78,9 @@ pub(crate) fn within<T>(fiber: Option<Arc<Fiber>>, f: impl FnOnce() -> T) -> T {
     f()
 }
 
+/// Nothing that an engine or its threads do takes so long.
+pub(super) const STUCK: Duration = Duration::from_secs(60);
+
 /// With what an engine's thread is unwound if its process is killed.
 struct Kill;
 
@@ -97,8 +101,9 @@ impl Fiber {
             told: Notify::new(),
         });
         fiber.told.notify_one();
-        let own = fiber.clone();
+        let (own, left_out) = (fiber.clone(), guards::inherited());
         let run = move || {
+            guards::inherit(left_out);
             let inner = own.clone();
             let ended = within(Some(own.clone()), || {
                 catch_unwind(AssertUnwindSafe(|| {
@@ -180,8 +185,13 @@ impl Fiber {
                 self.changed.notify_all();
             }
             let runs = |turn: &mut Turn| matches!(turn, Turn::Runs | Turn::Killed);
-            let turn = self.changed.wait_while(turn, runs);
-            let turn = *turn.unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout_while(turn, STUCK, runs);
+            let (turn, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            assert!(
+                !waited.timed_out(),
+                "an engine stands still, and not where it waits for events"
+            );
+            let turn = *turn;
             if turn == Turn::Over {
                 return turn;
             }

@@ -19,7 +19,6 @@ mod process;
 mod pushed;
 mod reference;
 mod restarts;
-mod ring;
 mod stragglers;
 mod timed;
 mod whole;

@@ -17,6 +17,8 @@ mod note;
 mod paths;
 mod raw;
 mod setup;
+#[cfg(test)]
+mod simulation;
 mod standby;
 mod status;
 mod transfers;

@@ -33,8 +33,8 @@ use std::fmt;
 
 pub(crate) use self::authorities::Authorities;
 pub(crate) use self::faults::{Fault, Kind, befall};
-pub(crate) use self::network::{Network, address, host};
-pub(crate) use self::process::{PORT, Process, options};
+pub(crate) use self::network::{Network, address};
+pub(crate) use self::process::{PORT, Process, wall};
 pub(crate) use self::runs::only;
 pub(crate) use self::world::in_virtual_time;
 use crate::sched::simulation::hash;

@@ -11,6 +11,7 @@ use super::network::{Network, address};
 use super::socket::Socket;
 use super::{Host, hash};
 use crate::net::endpoint::{assemble, carry, serve};
+use crate::net::event::Deliver;
 use crate::net::ground::Ground;
 use crate::net::join::join_from;
 use crate::net::trust::{Authority, Identity};
@@ -36,7 +37,7 @@ pub(super) const BEGUN: Duration = Duration::from_secs(1_800_000_000);
 pub(super) const PLAN: u64 = 0x1234;
 
 /// The time since the Unix epoch.
-pub(super) fn wall(network: &Arc<Network>) -> Arc<dyn Fn() -> Duration + Send + Sync> {
+pub(crate) fn wall(network: &Arc<Network>) -> Arc<dyn Fn() -> Duration + Send + Sync> {
     let network = network.clone();
     Arc::new(move || BEGUN + Duration::from_millis(network.now()))
 }
@@ -96,15 +97,27 @@ impl Process {
             // Whoever is killed listens no more.
             let _ = tell.send(delivery);
         };
+        let started = Self::start_for(network, host, number, options, Box::new(deliver));
+        (started.expect("a usable identity"), events)
+    }
+
+    /// The same; `deliver` is called with every event.
+    pub(crate) fn start_for(
+        network: &Arc<Network>,
+        host: Host,
+        number: u64,
+        options: BindOptions,
+        deliver: Deliver,
+    ) -> Result<Self, NetError> {
         let bulk_port = PORT + 1 + (number % 1000) as u16;
         let control = ground(network, host, PORT, number);
         let bulk = ground(network, host, bulk_port, number);
-        let hub = assemble(options, control, bulk, Box::new(deliver)).expect("a usable identity");
+        let hub = assemble(options, control, bulk, deliver)?;
         let net = Net { hub: hub.clone() };
         let shared = hub.clone();
         let control = tokio::spawn(async move { serve(&shared).await });
         let bulk = tokio::spawn(async move { carry(&hub).await });
-        (Self { net, network: network.clone(), host, control, bulk }, events)
+        Ok(Self { net, network: network.clone(), host, control, bulk })
     }
 
     /// It ends at once, and nobody hears of it. What tokio has of it runs on, without a socket.

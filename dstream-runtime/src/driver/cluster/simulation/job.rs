@@ -1,0 +1,201 @@
+//! The job of a simulated cluster, built as the compiler builds jobs: words by how often they came, so far or in a
+//! window.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::driver::cluster::JobSetup;
+use crate::exec::head::Span;
+use crate::exec::job::{Builder, BuiltJob, combined, keyed, merge, running, window_reduce_inverse};
+use crate::exec::tail::{Combine, Output, Spread};
+use crate::id::{OutputId, SourceId, StageId};
+use crate::plan::{Dependency, Plan, TailRow, Tasks};
+use crate::record::Format;
+use crate::sched::simulation::Seed;
+use crate::sched::testplan::{plan, reading, shuffled, stage};
+use crate::sink::Published;
+use crate::source::{self, OpenOptions, Source, TextLines};
+
+/// The batch interval.
+pub(super) const INTERVAL: Duration = Duration::from_millis(120);
+/// Batches of a window.
+const WINDOW: u64 = 3;
+
+pub(super) const OUTPUT: &str = "counts";
+
+type Sum = fn(&mut u64, u64);
+type Counted = (Combine<String, u64, Sum>, ());
+type Pane = (Spread<String, u64, true>, ());
+type Shown = (Output<(String, u64)>, ());
+
+/// What it counts, and over what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Job {
+    /// Over the last batches, or over all.
+    has_window: bool,
+    /// So many that what tasks make for each other goes beside messages, or so few that it is part of them.
+    has_many_words: bool,
+    plan: &'static Plan,
+}
+
+impl Job {
+    pub(super) fn new(seed: &mut Seed) -> Self {
+        let (has_window, has_many_words) = (seed.one_in(2), seed.one_in(3));
+        let output = TailRow::Output(OutputId(0));
+        let plan = match has_window {
+            false => plan(1, vec![reading(), shuffled(0).state().tail(output)]),
+            true => {
+                let windowed = stage(Tasks::PerPartition).reads(Dependency::Narrow, &[(1, 0)]);
+                let windowed = windowed.state().tail(output);
+                plan(1, vec![reading(), shuffled(0).tail(TailRow::Keep), windowed])
+            }
+        };
+        Self { has_window, has_many_words, plan }
+    }
+
+    /// The same in all processes of a world.
+    pub(super) fn plan(self) -> &'static Plan {
+        self.plan
+    }
+
+    fn url(self) -> String {
+        // A whole number of lines in every batch.
+        let (rate, words) = if self.has_many_words { (10_000, 9000) } else { (500, 40) };
+        format!("generate://words?rate={rate}&words={words}&line=30")
+    }
+
+    pub(super) fn build(self, setup: &JobSetup) -> BuiltJob {
+        let mut job = Builder::new(self.plan, setup.bindings());
+        let lines = job.source::<TextLines>(SourceId(0), self.url());
+        let (words, ()) = job.stage(StageId(0), lines, |line: &str, tails: &mut Counted| {
+            line.split_whitespace().for_each(|word| tails.0.push((word, 1u64)));
+        });
+        let sum: Sum = |sum, n| *sum += n;
+        let counted = combined([words], sum);
+        let show = |(word, count): (&str, u64), tails: &mut Shown| tails.0.push((word, count));
+        let (shown, ()) = match self.has_window {
+            false => job.stage(StageId(1), running(&counted), show),
+            true => {
+                let keep =
+                    |(word, count): (&str, u64), tails: &mut Pane| tails.0.push((word, count));
+                let (pane, ()) = job.stage(StageId(1), merge(&counted), keep);
+                let span = Span { batches: WINDOW };
+                let window = window_reduce_inverse(&keyed([pane]), span, sum, |sum, n| *sum -= n);
+                job.stage(StageId(2), window, show)
+            }
+        };
+        job.output(OutputId(0), shown, "memory");
+        job.finish()
+    }
+
+    pub(super) fn lines(self) -> Box<dyn Source> {
+        let options = OpenOptions { interval: INTERVAL, ..OpenOptions::default() };
+        source::open(&self.url(), Format::Text, &options).expect("a generator")
+    }
+}
+
+type Counts = BTreeMap<String, u64>;
+
+/// What must be visible, worked out from the lines alone.
+pub(super) struct Expected {
+    job: Job,
+    source: Box<dyn Source>,
+    /// Of each of the last batches.
+    panes: VecDeque<Counts>,
+    all: Counts,
+}
+
+impl Expected {
+    pub(super) fn new(job: Job) -> Self {
+        let (panes, all) = (VecDeque::new(), Counts::new());
+        Self { job, source: job.lines(), panes, all }
+    }
+
+    /// The counts of the words of the next batch, as they are then.
+    fn next(&mut self) -> Counts {
+        let cut = self.source.cut(1).expect("a generator does not fail");
+        let mut text = Vec::new();
+        for input in &cut.inputs {
+            let read = input.data.read(&mut |piece| text.extend_from_slice(piece.bytes));
+            read.expect("a generator does not fail");
+        }
+        let mut pane = Counts::new();
+        for word in String::from_utf8_lossy(&text).split_whitespace() {
+            *pane.entry(word.to_owned()).or_default() += 1;
+        }
+        if !self.job.has_window {
+            for (word, count) in &mut pane {
+                let all = self.all.entry(word.clone()).or_default();
+                *all += *count;
+                *count = *all;
+            }
+            return pane;
+        }
+        self.panes.push_back(pane);
+        if self.panes.len() as u64 > WINDOW {
+            self.panes.pop_front();
+        }
+        total(&self.panes)
+    }
+
+    /// The same of the batch without lines with which a job ends.
+    fn last(&self) -> Counts {
+        let gone = (self.panes.len() + 1).saturating_sub(WINDOW as usize);
+        total(self.panes.iter().skip(gone))
+    }
+}
+
+fn total<'c>(panes: impl IntoIterator<Item = &'c Counts>) -> Counts {
+    let mut total = Counts::new();
+    for (word, count) in panes.into_iter().flatten() {
+        *total.entry(word.clone()).or_default() += count;
+    }
+    total
+}
+
+/// Whether what was published from some batch on is what must be; how many batches that were. Batches come one
+/// interval after another.
+pub(super) fn check(
+    published: &Published,
+    expected: &mut Expected,
+    from: usize,
+    partitions: u32,
+    is_stopped: bool,
+) -> Result<usize, String> {
+    let published = published.lock().expect("nobody panics with it");
+    let mut count = 0;
+    let mut before = published.keys().nth(from.wrapping_sub(1)).map(|(_, time)| time.0);
+    for ((_, time), parts) in published.iter().skip(from) {
+        if before.is_some_and(|before| time.0 != before + INTERVAL.as_millis() as u64) {
+            return Err(format!("a batch is missing before that of {time}"));
+        }
+        before = Some(time.0);
+        count += 1;
+        let mut seen = BTreeMap::new();
+        for part in parts {
+            if part.partition.0 >= partitions {
+                return Err(format!("{time}: there is no {}", part.partition));
+            }
+            for line in part.bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                let line = String::from_utf8_lossy(line);
+                let Some((word, n)) = line.split_once('\t') else {
+                    return Err(format!("{time}: `{line}` is no word with a count"));
+                };
+                if seen.insert(word.to_owned(), n.parse().unwrap_or(0)).is_some() {
+                    return Err(format!("{time}: `{word}` is there twice"));
+                }
+            }
+        }
+        if is_stopped && seen == expected.last() {
+            continue;
+        }
+        let must = expected.next();
+        if seen != must {
+            let wrong = |(word, n): &(&String, &u64)| seen.get(*word) != Some(*n);
+            let lacks = must.iter().find(wrong).map(|(word, n)| (word, n, seen.get(word)));
+            let many = (seen.len(), must.len());
+            return Err(format!("the batch of {time} has and must have {many:?} words; {lacks:?}"));
+        }
+    }
+    Ok(count)
+}

@@ -1,0 +1,255 @@
+//! The process of a simulated host.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::job::{INTERVAL, Job, OUTPUT};
+use crate::driver::cluster::{
+    ClusterNews, JobSetup, MasterOptions, WorkerNews, WorkerOptions, serve_master, serve_worker,
+};
+use crate::driver::{JobError, Observer, StopHandle};
+use crate::host::simulated::{self, Fiber, Turn, World};
+use crate::net::simulation::{self as net, Host, Network, PORT, Sites, Story, address, wall};
+use crate::net::{BindOptions, Deliver, Net, NetError};
+use crate::record::Format;
+use crate::sink::{MemorySink, Published, Sink};
+
+/// What all processes of a world share: the disk above all.
+pub(super) struct Shared {
+    pub(super) network: Arc<Network>,
+    pub(super) job: Job,
+    pub(super) partitions: u32,
+    pub(super) workers: u32,
+    pub(super) checkpoint: Duration,
+    /// The state directory.
+    pub(super) state: PathBuf,
+    pub(super) published: Published,
+    pub(super) book: Mutex<Book>,
+}
+
+/// What has happened.
+#[derive(Default)]
+pub(super) struct Book {
+    pub(super) sites: Sites,
+    pub(super) story: Story,
+}
+
+impl Shared {
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn hit(&self, site: &'static str) {
+        *self.book().sites.entry(site).or_default() += 1;
+    }
+
+    pub(super) fn tell(&self, line: std::fmt::Arguments<'_>) {
+        let now = self.network.now();
+        self.book().story.tell(now, line);
+    }
+}
+
+/// How an engine has ended.
+pub(super) type Ended = Result<(), JobError>;
+
+/// Where a second master begins while the first one, of host 0, may be there still.
+pub(super) const RIVAL: Host = 20;
+
+pub(super) fn is_master(host: Host) -> bool {
+    host == 0 || host == RIVAL
+}
+
+/// What a process has of its host.
+struct Ground {
+    shared: Arc<Shared>,
+    host: Host,
+    number: u64,
+    endpoint: Mutex<Option<net::Process>>,
+}
+
+impl World for Ground {
+    fn wall(&self) -> Duration {
+        wall(&self.shared.network)()
+    }
+
+    fn bind(&self, mut options: BindOptions, deliver: Deliver) -> Result<Net, NetError> {
+        options.wall = wall(&self.shared.network);
+        let fiber = simulated::here();
+        let deliver: Deliver = Box::new(move |delivery| {
+            deliver(delivery);
+            fiber.iter().for_each(|fiber| fiber.tell());
+        });
+        let Self { shared, host, number, endpoint } = self;
+        let started = net::Process::start_for(&shared.network, *host, *number, options, deliver)?;
+        let net = started.net.clone();
+        *endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        Ok(net)
+    }
+}
+
+pub(super) struct Process {
+    host: Host,
+    fiber: Arc<Fiber>,
+    thread: JoinHandle<thread::Result<Ended>>,
+    ground: Arc<Ground>,
+    stop: StopHandle,
+}
+
+impl Process {
+    /// A master or a worker. `number` is different for every process of a world.
+    pub(super) fn start(shared: &Arc<Shared>, host: Host, number: u64) -> Self {
+        let ground =
+            Arc::new(Ground { shared: shared.clone(), host, number, endpoint: Mutex::default() });
+        let (own, stop) = (shared.clone(), StopHandle::new());
+        let stopped = stop.clone();
+        let engine = move || match is_master(host) {
+            true => master(&own, host, stopped),
+            false => worker(&own, host, stopped),
+        };
+        let (fiber, thread) = Fiber::start(ground.clone(), number, engine);
+        Self { host, fiber, thread, ground, stop }
+    }
+
+    /// It is asked to stop: a master its job, a worker itself.
+    pub(super) fn stop(&self) {
+        self.stop.stop();
+        self.fiber.tell();
+    }
+
+    fn endpoint(&self) -> Option<net::Process> {
+        self.ground.endpoint.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Lets it live until its engine ends by itself.
+    pub(super) async fn live(fiber: Arc<Fiber>, network: Arc<Network>, host: Host) {
+        loop {
+            network.sleep(host).await;
+            match fiber.resume() {
+                Turn::Waits(until) => tokio::select! {
+                    biased;
+                    () = fiber.told() => {}
+                    () = until_then(until) => {}
+                },
+                _ => return,
+            }
+        }
+    }
+
+    pub(super) fn fiber(&self) -> Arc<Fiber> {
+        self.fiber.clone()
+    }
+
+    /// It is killed.
+    pub(super) fn kill(self) -> Result<(), String> {
+        if let Some(endpoint) = self.endpoint() {
+            endpoint.kill();
+        }
+        self.fiber.kill();
+        simulated::outcome(self.thread).map(drop)
+    }
+
+    /// Its engine has ended: how.
+    pub(super) async fn end(self) -> Result<Ended, String> {
+        let endpoint = self.endpoint();
+        let ended = simulated::outcome(self.thread)
+            .map_err(|panic| format!("host {}: {panic}", self.host))?;
+        if let Some(endpoint) = endpoint {
+            endpoint.end().await;
+        }
+        Ok(ended.unwrap_or(Ok(())))
+    }
+}
+
+async fn until_then(until: Option<std::time::Instant>) {
+    match until {
+        // The clock has steps of a millisecond.
+        Some(until) => sleep_until(Instant::from_std(until)).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Tells the world what its master says.
+struct Listens<'s>(&'s Shared, Host);
+
+impl Observer for Listens<'_> {
+    fn on_cluster(&mut self, news: &ClusterNews) {
+        match news {
+            ClusterNews::Recovering { .. } => self.0.hit("a recovery"),
+            ClusterNews::Resumed { .. } => self.0.hit("a master goes on"),
+            ClusterNews::Drained { .. } => self.0.hit("a worker is drained"),
+            ClusterNews::Left { .. } => self.0.hit("a worker is lost"),
+            _ => {}
+        }
+        self.0.tell(format_args!("host {}: {news:?}", self.1));
+    }
+
+    fn on_warning(&mut self, message: &str) {
+        self.0.tell(format_args!("host {}: {message}", self.1));
+    }
+}
+
+fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
+    let setup = JobSetup {
+        base: std::env::current_dir().unwrap_or_default(),
+        partitions: shared.partitions,
+        interval_ms: INTERVAL.as_millis() as u64,
+        ..JobSetup::default()
+    };
+    let job = shared.job.build(&setup);
+    let options = MasterOptions {
+        listen: address(host, PORT),
+        public: true,
+        bulk_port: 0,
+        state: shared.state.clone(),
+        store: None,
+        workers: shared.workers,
+        lease: MasterOptions::SHORT_LEASE,
+        checkpoint: Some(shared.checkpoint),
+        from: None,
+        speculate: true,
+        setup,
+        pushed: Vec::new(),
+        in_flight: 3,
+        attempts: 3,
+        patience: Duration::from_secs(30),
+        dead_letters: Vec::new(),
+    };
+    let sink = MemorySink::new(OUTPUT, Format::Text, shared.published.clone());
+    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(sink)];
+    let mut observer = Listens(shared, host);
+    let sources = vec![shared.job.lines()];
+    serve_master(job, options, sources, sinks, &mut observer, stop, &mut |_, _| {}).map(drop)
+}
+
+fn worker(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
+    let name = name(host);
+    let options = WorkerOptions {
+        master: vec![address(0, PORT), address(RIVAL, PORT)],
+        listen: address(host, PORT),
+        public: true,
+        bulk_port: 0,
+        token: None,
+        identity: shared.state.join("identities").join(format!("{name}.json")),
+        spill: shared.state.join("spill"),
+        name,
+        cores: 1,
+        memory: 64 << 20,
+    };
+    let log = |news: WorkerNews| {
+        if let WorkerNews::MasterGone { .. } = news {
+            shared.hit("a worker has lost its master");
+        }
+        shared.tell(format_args!("host {host}: {news:?}"));
+    };
+    let job = shared.job;
+    let build = |setup: &JobSetup| Ok(job.build(setup));
+    serve_worker(job.plan(), &build, options, &log, stop)
+}
+
+pub(super) fn name(host: Host) -> String {
+    format!("w{host}")
+}

@@ -1,0 +1,287 @@
+//! A world: a master's host and those of its workers, and what goes wrong with them and between them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
+
+use super::job::{self, Expected, Job};
+use super::process::{Process, RIVAL, Shared, is_master, name};
+use crate::driver::JobError;
+use crate::driver::cluster::MasterPaths;
+use crate::net::simulation::{Fault, Host, Kind, Network, Sites, add, befall, in_virtual_time};
+use crate::net::trust::Authority;
+use crate::sched::simulation::{Seed, hash};
+use crate::sink::Published;
+use crate::wire::Role;
+
+/// When no more goes wrong, so many batches must come, and the end when it is asked for, each within so long.
+const MORE: usize = 12;
+const DEADLINE_MS: u64 = 60_000;
+/// A worker that has left comes again after so long.
+const BACK_MS: u64 = 700;
+
+/// What a world was like.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) sites: Sites,
+    pub(super) trace: u64,
+}
+
+fn hosts(number: u64) -> Host {
+    2 + (hash(&[number, 22]) % 3) as Host
+}
+
+pub(super) fn faults(number: u64) -> Vec<Fault> {
+    Fault::all(&mut Seed(hash(&[number, 21]) | 1), hosts(number))
+}
+
+/// Runs a world; an error if something does not hold.
+pub(super) fn run(number: u64, faults: &[Fault]) -> Result<Seen, String> {
+    let dir = TempDir::new().map_err(|error| error.to_string())?;
+    in_virtual_time(hash(&[number, 24]), async |network: Arc<Network>| {
+        let mut seed = Seed(hash(&[number, 23]) | 1);
+        let (hosts, job) = (hosts(number), Job::new(&mut seed));
+        let shared = Arc::new(Shared {
+            network,
+            job,
+            partitions: 1 + seed.below(4) as u32,
+            workers: 1 + seed.below(u64::from(hosts) - 1) as u32,
+            checkpoint: Duration::from_millis(200 + seed.below(1500)),
+            state: dir.path().to_owned(),
+            published: Published::default(),
+            book: Mutex::default(),
+        });
+        certify(&shared, hosts)?;
+        let mut world = World {
+            shared: shared.clone(),
+            seed,
+            number,
+            inhabitants: BTreeMap::new(),
+            agenda: BTreeMap::new(),
+            noted: 0,
+            begun: 0,
+            calm_at: 0,
+            expected: Expected::new(job),
+            checked: 0,
+            stopping: false,
+            has_rival: false,
+        };
+        (0..hosts).for_each(|host| world.begin(host));
+        let ended = world.run(faults).await;
+        let ended = world.leave().await.and(ended);
+        let mut sites = shared.network.sites();
+        add(&mut sites, shared.book().sites.clone());
+        let trace = hash(&[shared.network.trace(), world.checked as u64, shared.network.now()]);
+        ended.map(|()| Seen { sites, trace }).map_err(|wrong| {
+            let story = &shared.book().story;
+            format!("{wrong}\n{story}")
+        })
+    })
+}
+
+/// Lays out the state directory: whoever lives here has its certificate already.
+fn certify(shared: &Shared, hosts: Host) -> Result<(), String> {
+    let paths = MasterPaths::new(&shared.state);
+    paths.create().map_err(|error| error.to_string())?;
+    let now = crate::net::simulation::wall(&shared.network)();
+    let authority = Authority::open(&paths.authority(), shared.job.plan().job, now);
+    let authority = authority.map_err(|error| error.to_string())?;
+    for host in 1..hosts {
+        let identity = authority.identity(Role::Worker, &name(host), now);
+        let identity = identity.map_err(|error| error.to_string())?;
+        let path = paths.identity(&name(host));
+        identity.write(&path).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+enum Due {
+    Fault(Fault),
+    Back(Host),
+    /// Somebody takes a master for gone, and starts another one.
+    Rival,
+}
+
+struct World {
+    shared: Arc<Shared>,
+    seed: Seed,
+    number: u64,
+    inhabitants: BTreeMap<Host, (Process, JoinHandle<()>)>,
+    agenda: BTreeMap<(u64, u64), Due>,
+    noted: u64,
+    /// Processes so far.
+    begun: u64,
+    /// Nothing goes wrong after this.
+    calm_at: u64,
+    expected: Expected,
+    /// Batches that are as they must be.
+    checked: usize,
+    stopping: bool,
+    has_rival: bool,
+}
+
+impl World {
+    fn note(&mut self, at: u64, due: Due) {
+        self.noted += 1;
+        self.agenda.insert((at, self.noted), due);
+        self.calm_at = self.calm_at.max(at);
+    }
+
+    fn now(&self) -> u64 {
+        self.shared.network.now()
+    }
+
+    /// A process begins on a host.
+    fn begin(&mut self, host: Host) {
+        self.begun += 1;
+        let number = hash(&[self.number, self.begun]) & 0xffff_ffff_ffff_0000 | self.begun;
+        let process = Process::start(&self.shared, host, number);
+        let life = Process::live(process.fiber(), self.shared.network.clone(), host);
+        let life = tokio::spawn(life);
+        self.inhabitants.insert(host, (process, life));
+    }
+
+    async fn run(&mut self, faults: &[Fault]) -> Result<(), String> {
+        for fault in faults {
+            self.note(fault.at, Due::Fault(*fault));
+        }
+        self.until_calm().await?;
+        let (enough, deadline) = (self.checked + MORE, self.now() + DEADLINE_MS);
+        while self.checked < enough {
+            self.before(deadline, "the job does not go on")?;
+            self.pass(50).await?;
+        }
+        self.stopping = true;
+        self.shared.tell(format_args!("the job is to stop"));
+        let masters = self.inhabitants.iter().filter(|(host, _)| is_master(**host));
+        masters.for_each(|(_, (master, _))| master.stop());
+        let deadline = self.now() + DEADLINE_MS;
+        while !self.inhabitants.is_empty() {
+            self.before(deadline, "the job does not end")?;
+            self.pass(50).await?;
+        }
+        Ok(())
+    }
+
+    fn before(&self, deadline: u64, what: &str) -> Result<(), String> {
+        match self.now() > deadline {
+            true => Err(format!("{what}: {} batches after {} ms", self.checked, self.now())),
+            false => Ok(()),
+        }
+    }
+
+    /// Until nothing more goes wrong.
+    async fn until_calm(&mut self) -> Result<(), String> {
+        while self.now() < self.calm_at {
+            self.pass(20).await?;
+        }
+        Ok(())
+    }
+
+    /// Some time passes.
+    async fn pass(&mut self, ms: u64) -> Result<(), String> {
+        let until = self.now() + ms;
+        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= until) {
+            let ((at, _), due) = entry.remove_entry();
+            sleep_until(self.shared.network.at(at)).await;
+            match due {
+                Due::Fault(fault) => self.goes_wrong(fault.kind)?,
+                Due::Back(0) if self.inhabitants.contains_key(&RIVAL) => {}
+                Due::Back(_) | Due::Rival if self.stopping => {}
+                Due::Back(host) => self.begin(host),
+                Due::Rival => {
+                    self.shared.hit("a second master");
+                    self.begin(RIVAL);
+                }
+            }
+        }
+        sleep_until(self.shared.network.at(until)).await;
+        self.look().await
+    }
+
+    fn goes_wrong(&mut self, kind: Kind) -> Result<(), String> {
+        let now = self.now();
+        self.shared.tell(format_args!("{kind:?}"));
+        self.calm_at = self.calm_at.max(now + befall(&self.shared.network, &mut self.seed, kind));
+        if let Kind::Asleep { host: 0, ms: 1000.. } = kind
+            && !std::mem::replace(&mut self.has_rival, true)
+        {
+            let after = 200 + self.seed.below(1000);
+            self.note(now + after, Due::Rival);
+        }
+        let (Kind::Kill { host, back } | Kind::End { host, back }) = kind else { return Ok(()) };
+        let is_asked = matches!(kind, Kind::End { .. }) || back % 3 == 0;
+        if is_asked && host > 0 {
+            // It is drained, and comes again when it has ended.
+            if let Some((process, _)) = self.inhabitants.get(&host) {
+                process.stop();
+            }
+            return Ok(());
+        }
+        let Some((process, life)) = self.inhabitants.remove(&host) else { return Ok(()) };
+        life.abort();
+        self.shared.hit(match host {
+            0 => "a master is killed",
+            _ => "a worker is killed",
+        });
+        self.note(now + back, Due::Back(host));
+        process.kill()
+    }
+
+    /// Whether what is visible is as it must be, and who has ended, and how.
+    async fn look(&mut self) -> Result<(), String> {
+        let Shared { published, partitions, .. } = &*self.shared;
+        let (expected, stopping) = (&mut self.expected, self.stopping);
+        let more = job::check(published, expected, self.checked, *partitions, stopping)?;
+        if more > 0 {
+            self.checked += more;
+            self.shared.hit("published");
+        }
+        let over = |(host, (_, life)): (&Host, &(Process, JoinHandle<()>))| {
+            life.is_finished().then_some(*host)
+        };
+        let over: Vec<Host> = self.inhabitants.iter().filter_map(over).collect();
+        for host in over {
+            let Some((process, _)) = self.inhabitants.remove(&host) else { continue };
+            let ended = process.end().await?;
+            self.shared.tell(format_args!("host {host} has ended: {ended:?}"));
+            match (ended, is_master(host)) {
+                (Ok(()), true) if self.stopping => {
+                    // Who has no master at the moment tries on until it is asked not to.
+                    self.inhabitants.values().for_each(|(other, _)| other.stop());
+                    // One that has nothing to write notices later than that in this world that it was replaced.
+                    let others = self.inhabitants.extract_if(.., |host, _| is_master(*host));
+                    for (_, (other, life)) in others.collect::<Vec<_>>() {
+                        life.abort();
+                        other.kill()?;
+                    }
+                }
+                (Ok(()), true) => return Err("the job has ended".to_owned()),
+                (Err(JobError::Fenced { .. }), true) => {
+                    self.shared.hit("a master is fenced");
+                    if !self.inhabitants.keys().any(|host| is_master(*host)) {
+                        self.note(self.now() + BACK_MS, Due::Back(0));
+                    }
+                }
+                (Err(error), true) => return Err(format!("a master has ended: {error}")),
+                // Somebody starts it again.
+                (_, false) if !self.stopping => self.note(self.now() + BACK_MS, Due::Back(host)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody stays behind.
+    async fn leave(&mut self) -> Result<(), String> {
+        for (_, (process, life)) in std::mem::take(&mut self.inhabitants) {
+            life.abort();
+            process.kill()?;
+        }
+        Ok(())
+    }
+}
