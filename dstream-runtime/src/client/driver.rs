@@ -9,10 +9,9 @@ mod port;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, Sender};
 use tokio::sync::oneshot;
 
 use self::master::Master;
@@ -21,9 +20,12 @@ use super::draft::Shared;
 use super::link::{ANSWER, Link, Opened, Phase};
 use super::outbox::Numbered;
 use super::{Access, ClientError, ClientOptions};
-use crate::driver::cluster::{ClusterError, Question, Reply};
+use crate::driver::cluster::{Question, Reply};
+#[cfg(test)]
+use crate::host::Lane;
+use crate::host::{self, Arrives, Inbox};
 use crate::id::Epoch;
-use crate::net::{CloseReason, Delivery, Net, NetError, NetEvent, PeerId};
+use crate::net::{CloseReason, Delivery, Net, NetEvent, PeerId};
 use crate::wire::{APPEND_INLINE, BlockHeader, Cargo, MessageKind, Received, ToClient, ToReceiver};
 
 /// What the thread is told.
@@ -48,14 +50,23 @@ pub(super) struct Opening {
 
 type Ready = oneshot::Sender<Result<(), ClientError>>;
 
-/// Starts the thread. `ready` is told when a master is connected, or that there will be none.
-pub(super) fn start(
+impl Arrives for Event {
+    #[cfg(test)]
+    fn lane(&self) -> Lane {
+        let name = if matches!(self, Self::Net(_)) { "a network" } else { "an owner" };
+        Lane { name, about: (0, 0, 0), most_ms: 0 }
+    }
+}
+
+/// What the thread does. `ready` is told when a master is connected, or that there will be none.
+pub(super) fn serve(
     options: ClientOptions,
     events: Sender<Event>,
     inbox: Receiver<Event>,
     ready: Ready,
-) -> Result<(), ClientError> {
-    let run = move || match connect(&options, events) {
+) {
+    let inbox = Inbox::new(inbox);
+    match connect(&options, events) {
         Ok(endpoint) => {
             let done = Driver::new(options, endpoint.net().clone(), ready).run(&inbox);
             drop(endpoint);
@@ -67,9 +78,7 @@ pub(super) fn start(
         Err(error) => {
             let _ = ready.send(Err(error));
         }
-    };
-    let started = thread::Builder::new().name("client".into()).spawn(run);
-    started.map(drop).map_err(|error| ClusterError::from(NetError::Start(error)).into())
+    }
 }
 
 /// Without any other deadline, everything is looked at that often.
@@ -91,7 +100,7 @@ struct Driver {
 
 impl Driver {
     fn new(options: ClientOptions, net: Net, ready: Ready) -> Self {
-        let now = Instant::now();
+        let now = host::now();
         Self {
             options,
             net,
@@ -106,18 +115,14 @@ impl Driver {
     }
 
     /// Runs until nobody needs it any more; who is to be told of that.
-    fn run(mut self, events: &Receiver<Event>) -> Option<oneshot::Sender<()>> {
+    fn run(mut self, events: &Inbox<Event>) -> Option<oneshot::Sender<()>> {
         loop {
-            let now = Instant::now();
+            let now = host::now();
             self.see_master(now);
             let ids: Vec<u64> = self.links.keys().copied().collect();
             ids.into_iter().for_each(|id| self.go_on(id, now));
-            let mut next = match events.recv_deadline(self.deadline(now)) {
-                Ok(event) => Some(event),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => return None,
-            };
-            let now = Instant::now();
+            let mut next = events.next(Some(self.deadline(now)));
+            let now = host::now();
             while let Some(event) = next {
                 match event {
                     Event::End(done) => {
@@ -130,7 +135,7 @@ impl Driver {
                     }
                     event => self.happened(event, now),
                 }
-                next = events.try_recv().ok();
+                next = events.ready();
             }
         }
     }

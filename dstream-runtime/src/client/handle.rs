@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::{io, thread};
 
 use crossbeam_channel::{Sender, unbounded};
 use tokio::sync::oneshot;
@@ -14,8 +14,13 @@ use super::driver::{self, Event, Opening};
 use super::link::Opened;
 use super::{Acknowledged, ClientError, ClientId, ClientOptions, StreamOptions, lines};
 use crate::driver::cluster::ClusterError;
+use crate::host;
+use crate::net::NetError;
 use crate::net::trust::random_id;
 use crate::record::{Format, Record, Schema, write_csv_header};
+
+/// What a client's thread does.
+type Serve = Box<dyn FnOnce() + Send>;
 
 /// A connection to the cluster of a job. Its streams go on without it.
 #[derive(Clone)]
@@ -46,9 +51,20 @@ impl Client {
     /// # Errors
     /// When no master answers for as long as the options are patient, or they refuse this process.
     pub async fn connect(options: ClientOptions) -> Result<Self, ClientError> {
+        let start = |serve: Serve| thread::Builder::new().name("client".into()).spawn(serve);
+        Self::connect_on(options, |serve| start(serve).map(drop)).await
+    }
+
+    /// Connects to a master from a thread that `start` starts.
+    pub(crate) async fn connect_on(
+        options: ClientOptions,
+        start: impl FnOnce(Serve) -> io::Result<()>,
+    ) -> Result<Self, ClientError> {
         let (events, inbox) = unbounded();
         let (ready, is_ready) = oneshot::channel();
-        driver::start(options.clone(), events.clone(), inbox, ready)?;
+        let (given, told) = (options.clone(), events.clone());
+        let serve = Box::new(move || driver::serve(given, told, inbox, ready));
+        start(serve).map_err(|error| ClusterError::from(NetError::Start(error)))?;
         let inner = Arc::new(Inner { events, options, next: AtomicU64::new(0) });
         is_ready.await.map_err(|_| ended())??;
         Ok(Self { inner })
@@ -227,7 +243,7 @@ impl AppendStream {
         let room = self.shared.room.acquire_many(len).await;
         // Given back by the driver, once the lines are acknowledged.
         room.map_err(|_| self.shared.failure())?.forget();
-        let wake = self.shared.put(piece, Instant::now());
+        let wake = self.shared.put(piece, host::now());
         self.wake(wake)
     }
 

@@ -7,7 +7,6 @@
 mod budget;
 pub mod cluster;
 mod error;
-mod inbox;
 mod journal;
 mod latency;
 mod local;
@@ -25,10 +24,12 @@ pub use report::{
 };
 pub use stop::StopHandle;
 
-use self::inbox::Inbox;
 use crate::durable::SavepointError;
 use crate::durable::journal::JournalNews;
 use crate::durable::savepoint::Pinned;
+#[cfg(test)]
+use crate::host::Lane;
+use crate::host::{self, Arrives};
 use crate::id::{BatchSeq, Epoch, SourceId};
 use crate::net::Delivery;
 use crate::sched::message::Saved;
@@ -67,6 +68,35 @@ enum Event {
     Ended { worker: String, why: String },
     /// The job is to stop.
     Stop,
+}
+
+/// What an engine of a job waits for.
+type Inbox = host::Inbox<Event>;
+
+impl Arrives for Event {
+    #[cfg(test)]
+    fn lane(&self) -> Lane {
+        let one = |name, most_ms| Lane { name, about: (0, 0, 0), most_ms };
+        match self {
+            Self::Ran(ran) => {
+                let task = ran.task;
+                let about = (task.batch.0, u64::from(task.stage.0), u64::from(task.partition.0));
+                Lane { name: "ran", about, most_ms: 30 }
+            }
+            Self::Cut { batch, source, .. } => {
+                Lane { name: "cut", about: (batch.0, u64::from(source.0), 0), most_ms: 3 }
+            }
+            Self::Published { .. } | Self::Refused { .. } => one("publishes", 20),
+            Self::Journal(_) => one("journal", 15),
+            Self::Saved(..) | Self::Loaded(..) => one("saves", 80),
+            Self::Savepoint(_) => one("savepoint", 50),
+            Self::Received(source, _) => {
+                Lane { name: "received", about: (u64::from(source.0), 0, 0), most_ms: 1 }
+            }
+            Self::Net(_) => one("a network", 0),
+            Self::Ended { .. } | Self::Stop => one("an owner", 0),
+        }
+    }
 }
 
 /// Closes a queue however a scope is left: no executor must wait for ever.

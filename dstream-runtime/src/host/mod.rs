@@ -4,12 +4,16 @@
 //! else moves. Drivers see the same functions there.
 
 mod errands;
+mod inbox;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) use self::errands::{Ask, Asked, Errands, channel};
+#[cfg(test)]
+pub(crate) use self::inbox::Lane;
+pub(crate) use self::inbox::{Arrives, Inbox};
 
 /// The clock that never goes back.
 pub(crate) fn now() -> Instant {

@@ -33,6 +33,7 @@ use std::fmt;
 
 pub(crate) use self::authorities::Authorities;
 pub(crate) use self::faults::{Fault, Kind, befall};
+pub(crate) use self::link::Trouble;
 pub(crate) use self::network::{Network, address};
 pub(crate) use self::process::{PORT, Process, wall};
 pub(crate) use self::runs::only;

@@ -111,6 +111,8 @@ pub struct Receiver {
     phase: watch::Sender<Phase>,
     thread: Option<JoinHandle<()>>,
     address: SocketAddr,
+    #[cfg(test)]
+    deaf: Option<simulated::Deaf>,
 }
 
 impl Receiver {
@@ -124,6 +126,10 @@ impl Receiver {
         options: &OpenOptions,
         deliver: Deliver,
     ) -> Result<Self, SourceError> {
+        #[cfg(test)]
+        if crate::host::simulated::here().is_some() {
+            return Ok(simulated::deaf(deliver));
+        }
         let url = SourceUrl::parse(url)?;
         match url.scheme() {
             "tcp" => tcp::receiver(&url, format, options, deliver),
@@ -137,7 +143,13 @@ impl Receiver {
         thread: JoinHandle<()>,
         address: SocketAddr,
     ) -> Self {
-        Self { phase, thread: Some(thread), address }
+        Self {
+            phase,
+            thread: Some(thread),
+            address,
+            #[cfg(test)]
+            deaf: None,
+        }
     }
 
     /// Where it listens.
@@ -150,6 +162,44 @@ impl Receiver {
     /// [`Delivery::Ended`]. Does not wait for that.
     pub fn stop(&self) {
         drain(&self.phase);
+        #[cfg(test)]
+        self.deaf.iter().for_each(simulated::Deaf::end);
+    }
+}
+
+/// Receivers of simulated processes, whose sockets are simulated: nobody can connect to them.
+#[cfg(test)]
+mod simulated {
+    use std::fmt;
+    use std::net::SocketAddr;
+    use std::sync::{Mutex, PoisonError};
+
+    use tokio::sync::watch;
+
+    use super::{Deliver, Delivery, Phase, Receiver};
+
+    pub(super) struct Deaf(Mutex<Option<Deliver>>);
+
+    impl Deaf {
+        /// It was stopped.
+        pub(super) fn end(&self) {
+            if let Some(deliver) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                deliver(Delivery::Ended);
+            }
+        }
+    }
+
+    impl fmt::Debug for Deaf {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.debug_struct("Deaf").finish_non_exhaustive()
+        }
+    }
+
+    pub(super) fn deaf(deliver: Deliver) -> Receiver {
+        let phase = watch::Sender::new(Phase::Open);
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let deaf = Some(Deaf(Mutex::new(Some(deliver))));
+        Receiver { phase, thread: None, address, deaf }
     }
 }
 

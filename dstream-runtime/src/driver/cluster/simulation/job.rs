@@ -14,7 +14,8 @@ use crate::record::Format;
 use crate::sched::simulation::Seed;
 use crate::sched::testplan::{plan, reading, shuffled, stage};
 use crate::sink::Published;
-use crate::source::{self, OpenOptions, Source, TextLines};
+use crate::source::receive::PushSource;
+use crate::source::{self, Cut, OpenOptions, Source, TextLines};
 
 /// The batch interval.
 pub(super) const INTERVAL: Duration = Duration::from_millis(120);
@@ -33,14 +34,28 @@ type Shown = (Output<(String, u64)>, ());
 pub(super) struct Job {
     /// Over the last batches, or over all.
     has_window: bool,
-    /// So many that what tasks make for each other goes beside messages, or so few that it is part of them.
-    has_many_words: bool,
+    input: Input,
     plan: &'static Plan,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Input {
+    /// So few words that what tasks make for each other is part of messages.
+    Few,
+    /// So many that it goes beside them.
+    Many,
+    /// What a client sends.
+    Pushed,
+}
+
 impl Job {
-    pub(super) fn new(seed: &mut Seed) -> Self {
-        let (has_window, has_many_words) = (seed.one_in(2), seed.one_in(3));
+    pub(super) fn new(is_pushed: bool, seed: &mut Seed) -> Self {
+        let has_window = seed.one_in(2) && !is_pushed;
+        let input = match seed.one_in(3) {
+            _ if is_pushed => Input::Pushed,
+            true => Input::Many,
+            false => Input::Few,
+        };
         let output = TailRow::Output(OutputId(0));
         let plan = match has_window {
             false => plan(1, vec![reading(), shuffled(0).state().tail(output)]),
@@ -50,7 +65,7 @@ impl Job {
                 plan(1, vec![reading(), shuffled(0).tail(TailRow::Keep), windowed])
             }
         };
-        Self { has_window, has_many_words, plan }
+        Self { has_window, input, plan }
     }
 
     /// The same in all processes of a world.
@@ -58,10 +73,17 @@ impl Job {
         self.plan
     }
 
-    fn url(self) -> String {
+    pub(super) fn is_pushed(self) -> bool {
+        self.input == Input::Pushed
+    }
+
+    fn url(self) -> &'static str {
         // A whole number of lines in every batch.
-        let (rate, words) = if self.has_many_words { (10_000, 9000) } else { (500, 40) };
-        format!("generate://words?rate={rate}&words={words}&line=30")
+        match self.input {
+            Input::Few => "generate://words?rate=500&words=40&line=30",
+            Input::Many => "generate://words?rate=10000&words=9000&line=30",
+            Input::Pushed => "tcp://127.0.0.1:1",
+        }
     }
 
     pub(super) fn build(self, setup: &JobSetup) -> BuiltJob {
@@ -88,9 +110,18 @@ impl Job {
         job.finish()
     }
 
-    pub(super) fn lines(self) -> Box<dyn Source> {
+    /// As a master opens it.
+    pub(super) fn open(self) -> (Box<dyn Source>, Option<PushSource>) {
+        if !self.is_pushed() {
+            return (self.lines(), None);
+        }
+        let pushed = PushSource::open(self.url(), SourceId(0)).expect("a source that is pushed");
+        (Box::new(pushed.clone()), Some(pushed))
+    }
+
+    fn lines(self) -> Box<dyn Source> {
         let options = OpenOptions { interval: INTERVAL, ..OpenOptions::default() };
-        source::open(&self.url(), Format::Text, &options).expect("a generator")
+        source::open(self.url(), Format::Text, &options).expect("a generator")
     }
 }
 
@@ -99,7 +130,8 @@ type Counts = BTreeMap<String, u64>;
 /// What must be visible, worked out from the lines alone.
 pub(super) struct Expected {
     job: Job,
-    source: Box<dyn Source>,
+    /// None if a client sends the lines, each of one word that no other has.
+    source: Option<Box<dyn Source>>,
     /// Of each of the last batches.
     panes: VecDeque<Counts>,
     all: Counts,
@@ -108,12 +140,40 @@ pub(super) struct Expected {
 impl Expected {
     pub(super) fn new(job: Job) -> Self {
         let (panes, all) = (VecDeque::new(), Counts::new());
-        Self { job, source: job.lines(), panes, all }
+        Self { job, source: (!job.is_pushed()).then(|| job.lines()), panes, all }
+    }
+
+    /// How many words were seen that a client has sent.
+    pub(super) fn words(&self) -> u64 {
+        self.all.len() as u64
+    }
+
+    /// Whether what was seen of a batch is what must be seen.
+    fn fits(&mut self, seen: &Counts, is_stopped: bool) -> Result<(), String> {
+        let last = is_stopped.then(|| self.last());
+        let Some(source) = &mut self.source else {
+            for (word, count) in seen {
+                if *count != 1 || self.all.insert(word.clone(), 1).is_some() {
+                    return Err(format!("`{word}` counts twice"));
+                }
+            }
+            return Ok(());
+        };
+        if last.is_some_and(|last| *seen == last) {
+            return Ok(());
+        }
+        let cut = source.cut(1).expect("a generator does not fail");
+        let must = self.next(&cut);
+        if *seen == must {
+            return Ok(());
+        }
+        let wrong = |(word, n): &(&String, &u64)| seen.get(*word) != Some(*n);
+        let lacks = must.iter().find(wrong).map(|(word, n)| (word, n, seen.get(word)));
+        Err(format!("there are {} words, and {} must be: {lacks:?}", seen.len(), must.len()))
     }
 
     /// The counts of the words of the next batch, as they are then.
-    fn next(&mut self) -> Counts {
-        let cut = self.source.cut(1).expect("a generator does not fail");
+    fn next(&mut self, cut: &Cut) -> Counts {
         let mut text = Vec::new();
         for input in &cut.inputs {
             let read = input.data.read(&mut |piece| text.extend_from_slice(piece.bytes));
@@ -186,16 +246,9 @@ pub(super) fn check(
                 }
             }
         }
-        if is_stopped && seen == expected.last() {
-            continue;
-        }
-        let must = expected.next();
-        if seen != must {
-            let wrong = |(word, n): &(&String, &u64)| seen.get(*word) != Some(*n);
-            let lacks = must.iter().find(wrong).map(|(word, n)| (word, n, seen.get(word)));
-            let many = (seen.len(), must.len());
-            return Err(format!("the batch of {time} has and must have {many:?} words; {lacks:?}"));
-        }
+        expected
+            .fits(&seen, is_stopped)
+            .map_err(|wrong| format!("the batch of {time}: {wrong}"))?;
     }
     Ok(count)
 }

@@ -9,7 +9,9 @@
 //! What must hold: every batch is published once, in order, with the counts that its lines have by
 //! [`job::Expected`], whoever is killed and whatever becomes of datagrams meanwhile; and when no more goes wrong the job
 //! goes on, and ends when it is asked to. An output refuses a batch that comes a second time with other content.
+//! In some worlds a client of the library sends the lines: each counts once, and all that are acknowledged are seen.
 
+mod client;
 mod job;
 mod process;
 mod world;
@@ -22,7 +24,7 @@ use crate::sched::simulation::seeds;
 const USUAL: u64 = 20;
 
 /// What must have been met with.
-const SITES: [&str; 14] = [
+const SITES: [&str; 15] = [
     "published",
     "a recovery",
     "a master goes on",
@@ -31,6 +33,7 @@ const SITES: [&str; 14] = [
     "a worker is lost",
     "a master is killed",
     "a worker has lost its master",
+    "what was sent is acknowledged",
     "a second master",
     "a master is fenced",
     "a driver takes nothing",

@@ -64,11 +64,28 @@ pub(super) fn is_master(host: Host) -> bool {
 }
 
 /// What a process has of its host.
-struct Ground {
+pub(super) struct Ground {
     shared: Arc<Shared>,
     host: Host,
     number: u64,
     endpoint: Mutex<Option<net::Process>>,
+}
+
+impl Ground {
+    pub(super) fn new(shared: &Arc<Shared>, host: Host, number: u64) -> Arc<Self> {
+        Arc::new(Self { shared: shared.clone(), host, number, endpoint: Mutex::default() })
+    }
+
+    fn endpoint(&self) -> Option<net::Process> {
+        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Takes leave of everybody.
+    pub(super) async fn end(&self) {
+        if let Some(endpoint) = self.endpoint() {
+            endpoint.end().await;
+        }
+    }
 }
 
 impl World for Ground {
@@ -102,8 +119,7 @@ pub(super) struct Process {
 impl Process {
     /// A master or a worker. `number` is different for every process of a world.
     pub(super) fn start(shared: &Arc<Shared>, host: Host, number: u64) -> Self {
-        let ground =
-            Arc::new(Ground { shared: shared.clone(), host, number, endpoint: Mutex::default() });
+        let ground = Ground::new(shared, host, number);
         let (own, stop) = (shared.clone(), StopHandle::new());
         let stopped = stop.clone();
         let engine = move || match is_master(host) {
@@ -120,32 +136,13 @@ impl Process {
         self.fiber.tell();
     }
 
-    fn endpoint(&self) -> Option<net::Process> {
-        self.ground.endpoint.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Lets it live until its engine ends by itself.
-    pub(super) async fn live(fiber: Arc<Fiber>, network: Arc<Network>, host: Host) {
-        loop {
-            network.sleep(host).await;
-            match fiber.resume() {
-                Turn::Waits(until) => tokio::select! {
-                    biased;
-                    () = fiber.told() => {}
-                    () = until_then(until) => {}
-                },
-                _ => return,
-            }
-        }
-    }
-
     pub(super) fn fiber(&self) -> Arc<Fiber> {
         self.fiber.clone()
     }
 
     /// It is killed.
     pub(super) fn kill(self) -> Result<(), String> {
-        if let Some(endpoint) = self.endpoint() {
+        if let Some(endpoint) = self.ground.endpoint() {
             endpoint.kill();
         }
         self.fiber.kill();
@@ -154,13 +151,25 @@ impl Process {
 
     /// Its engine has ended: how.
     pub(super) async fn end(self) -> Result<Ended, String> {
-        let endpoint = self.endpoint();
         let ended = simulated::outcome(self.thread)
             .map_err(|panic| format!("host {}: {panic}", self.host))?;
-        if let Some(endpoint) = endpoint {
-            endpoint.end().await;
-        }
+        self.ground.end().await;
         Ok(ended.unwrap_or(Ok(())))
+    }
+}
+
+/// Lets an engine run whenever there is something for it, until it ends by itself.
+pub(super) async fn live(fiber: Arc<Fiber>, network: Arc<Network>, host: Host) {
+    loop {
+        network.sleep(host).await;
+        match fiber.resume() {
+            Turn::Waits(until) => tokio::select! {
+                biased;
+                () = fiber.told() => {}
+                () = until_then(until) => {}
+            },
+            _ => return,
+        }
     }
 }
 
@@ -200,6 +209,8 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         ..JobSetup::default()
     };
     let job = shared.job.build(&setup);
+    let (source, pushed) = shared.job.open();
+    let (sources, pushed) = (vec![source], vec![pushed]);
     let options = MasterOptions {
         listen: address(host, PORT),
         public: true,
@@ -212,7 +223,7 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         from: None,
         speculate: true,
         setup,
-        pushed: Vec::new(),
+        pushed,
         in_flight: 3,
         attempts: 3,
         patience: Duration::from_secs(30),
@@ -221,7 +232,6 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
     let sink = MemorySink::new(OUTPUT, Format::Text, shared.published.clone());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(sink)];
     let mut observer = Listens(shared, host);
-    let sources = vec![shared.job.lines()];
     serve_master(job, options, sources, sinks, &mut observer, stop, &mut |_, _| {}).map(drop)
 }
 

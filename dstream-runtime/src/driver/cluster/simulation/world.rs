@@ -8,11 +8,14 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
+use super::client::Sending;
 use super::job::{self, Expected, Job};
-use super::process::{Process, RIVAL, Shared, is_master, name};
+use super::process::{Process, RIVAL, Shared, is_master, live, name};
 use crate::driver::JobError;
 use crate::driver::cluster::MasterPaths;
-use crate::net::simulation::{Fault, Host, Kind, Network, Sites, add, befall, in_virtual_time};
+use crate::net::simulation::{
+    Fault, Host, Kind, Network, Sites, Trouble, add, befall, in_virtual_time,
+};
 use crate::net::trust::Authority;
 use crate::sched::simulation::{Seed, hash};
 use crate::sink::Published;
@@ -31,12 +34,26 @@ pub(super) struct Seen {
     pub(super) trace: u64,
 }
 
+/// In one of so many worlds a client sends the lines.
+const PUSHED: u64 = 3;
+
+/// The longest trouble of a worker that holds what a client has sent: with a longer one, and the loss of another worker,
+/// there may be nobody who holds it.
+const SHORT_MS: u64 = 1200;
+
+fn is_pushed(number: u64) -> bool {
+    number.is_multiple_of(PUSHED)
+}
+
+/// A master and workers.
 fn hosts(number: u64) -> Host {
-    2 + (hash(&[number, 22]) % 3) as Host
+    if is_pushed(number) { 4 } else { 2 + (hash(&[number, 22]) % 3) as Host }
 }
 
 pub(super) fn faults(number: u64) -> Vec<Fault> {
-    Fault::all(&mut Seed(hash(&[number, 21]) | 1), hosts(number))
+    // The client's host is the one after those of the workers.
+    let hosts = hosts(number) + Host::from(is_pushed(number));
+    Fault::all(&mut Seed(hash(&[number, 21]) | 1), hosts)
 }
 
 /// Runs a world; an error if something does not hold.
@@ -44,12 +61,16 @@ pub(super) fn run(number: u64, faults: &[Fault]) -> Result<Seen, String> {
     let dir = TempDir::new().map_err(|error| error.to_string())?;
     in_virtual_time(hash(&[number, 24]), async |network: Arc<Network>| {
         let mut seed = Seed(hash(&[number, 23]) | 1);
-        let (hosts, job) = (hosts(number), Job::new(&mut seed));
+        let hosts = hosts(number);
+        let job = Job::new(is_pushed(number), &mut seed);
         let shared = Arc::new(Shared {
             network,
             job,
             partitions: 1 + seed.below(4) as u32,
-            workers: 1 + seed.below(u64::from(hosts) - 1) as u32,
+            workers: match job.is_pushed() {
+                true => 3,
+                false => 1 + seed.below(u64::from(hosts) - 1) as u32,
+            },
             checkpoint: Duration::from_millis(200 + seed.below(1500)),
             state: dir.path().to_owned(),
             published: Published::default(),
@@ -69,8 +90,14 @@ pub(super) fn run(number: u64, faults: &[Fault]) -> Result<Seen, String> {
             checked: 0,
             stopping: false,
             has_rival: false,
+            has_lost: false,
+            client: None,
         };
         (0..hosts).for_each(|host| world.begin(host));
+        if job.is_pushed() {
+            let number = hash(&[number, 26]);
+            world.client = Some(Sending::start(&shared, hosts, number));
+        }
         let ended = world.run(faults).await;
         let ended = world.leave().await.and(ended);
         let mut sites = shared.network.sites();
@@ -122,6 +149,9 @@ struct World {
     checked: usize,
     stopping: bool,
     has_rival: bool,
+    /// A worker that may hold what a client has sent was killed, or has left.
+    has_lost: bool,
+    client: Option<Sending>,
 }
 
 impl World {
@@ -140,7 +170,7 @@ impl World {
         self.begun += 1;
         let number = hash(&[self.number, self.begun]) & 0xffff_ffff_ffff_0000 | self.begun;
         let process = Process::start(&self.shared, host, number);
-        let life = Process::live(process.fiber(), self.shared.network.clone(), host);
+        let life = live(process.fiber(), self.shared.network.clone(), host);
         let life = tokio::spawn(life);
         self.inhabitants.insert(host, (process, life));
     }
@@ -155,6 +185,7 @@ impl World {
             self.before(deadline, "the job does not go on")?;
             self.pass(50).await?;
         }
+        self.hear_client().await?;
         self.stopping = true;
         self.shared.tell(format_args!("the job is to stop"));
         let masters = self.inhabitants.iter().filter(|(host, _)| is_master(**host));
@@ -162,6 +193,26 @@ impl World {
         let deadline = self.now() + DEADLINE_MS;
         while !self.inhabitants.is_empty() {
             self.before(deadline, "the job does not end")?;
+            self.pass(50).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything that a client has sent becomes visible.
+    async fn hear_client(&mut self) -> Result<(), String> {
+        let Some(mut client) = self.client.take() else { return Ok(()) };
+        client.stop();
+        let deadline = self.now() + DEADLINE_MS;
+        let sent = loop {
+            match client.ended().await {
+                Some(sent) => break sent?,
+                None => self.before(deadline, "nothing is acknowledged")?,
+            }
+            self.pass(50).await?;
+        };
+        self.shared.hit("what was sent is acknowledged");
+        while self.expected.words() != sent {
+            self.before(deadline, "a line is not seen that was acknowledged")?;
             self.pass(50).await?;
         }
         Ok(())
@@ -203,8 +254,34 @@ impl World {
         self.look().await
     }
 
+    /// What goes wrong where a client sends: no more than some worker survives who holds it.
+    fn tame(&mut self, kind: Kind) -> Option<Kind> {
+        if self.client.is_none() {
+            return Some(kind);
+        }
+        let short = |ms: u64| ms.min(SHORT_MS);
+        Some(match kind {
+            Kind::Kill { host: 0, .. } | Kind::End { host: 0, .. } => kind,
+            Kind::Kill { host, .. } | Kind::End { host, .. } => {
+                let is_worker = self.inhabitants.contains_key(&host);
+                if !is_worker || std::mem::replace(&mut self.has_lost, true) {
+                    return None;
+                }
+                kind
+            }
+            Kind::Link { one, other, ways, trouble, ms } => {
+                let ms = if matches!(trouble, Trouble::Hole(_)) { ms } else { short(ms) };
+                Kind::Link { one, other, ways, trouble, ms }
+            }
+            Kind::Still { host, ms } => Kind::Still { host, ms: short(ms) },
+            Kind::Asleep { host, ms } if host > 0 => Kind::Asleep { host, ms: short(ms) },
+            kind => kind,
+        })
+    }
+
     fn goes_wrong(&mut self, kind: Kind) -> Result<(), String> {
         let now = self.now();
+        let Some(kind) = self.tame(kind) else { return Ok(()) };
         self.shared.tell(format_args!("{kind:?}"));
         self.calm_at = self.calm_at.max(now + befall(&self.shared.network, &mut self.seed, kind));
         if let Kind::Asleep { host: 0, ms: 1000.. } = kind
@@ -278,6 +355,7 @@ impl World {
 
     /// Nobody stays behind.
     async fn leave(&mut self) -> Result<(), String> {
+        self.client = None;
         for (_, (process, life)) in std::mem::take(&mut self.inhabitants) {
             life.abort();
             process.kill()?;

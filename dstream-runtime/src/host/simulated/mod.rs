@@ -5,6 +5,8 @@
 //! it has asked of the process's other threads. So one thing happens at a time, in an order that does not
 //! depend on the machine.
 
+mod later;
+
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+pub(crate) use self::later::Later;
 use super::Errands;
 use crate::guards;
 use crate::net::{BindOptions, Delivery, Net, NetError};
@@ -201,6 +204,11 @@ impl Fiber {
                 return turn;
             }
         }
+    }
+
+    /// Whether its engine has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        *self.turn() == Turn::Over
     }
 
     /// Of the world: the process is killed. Its threads are over soon.

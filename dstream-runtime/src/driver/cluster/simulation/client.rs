@@ -1,0 +1,129 @@
+//! A client of the library, on a host of its own: it sends lines, each once as far as it can tell.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::process::{Ground, RIVAL, Shared, live};
+use crate::client::{Access, Client, ClientId, ClientOptions, ClientTarget, StreamOptions};
+use crate::host::simulated::{self, Fiber};
+use crate::net::simulation::{Host, PORT, address};
+use crate::sched::simulation::Seed;
+
+/// It may find nobody for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A client, and what it does.
+pub(super) struct Sending {
+    enough: Arc<AtomicBool>,
+    life: tokio::task::JoinHandle<Result<u64, String>>,
+}
+
+/// The line of a number: a word that no other has.
+pub(super) fn word(number: u64) -> String {
+    format!("w{number}")
+}
+
+impl Sending {
+    /// Begins to send.
+    pub(super) fn start(shared: &Arc<Shared>, host: Host, number: u64) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let life = tokio::spawn(send(shared.clone(), host, number, enough.clone()));
+        Self { enough, life }
+    }
+
+    /// It is to send no more.
+    pub(super) fn stop(&self) {
+        self.enough.store(true, Ordering::SeqCst);
+    }
+
+    /// How many lines were acknowledged, all that it has sent, once that is known.
+    pub(super) async fn ended(&mut self) -> Option<Result<u64, String>> {
+        if !self.life.is_finished() {
+            return None;
+        }
+        Some((&mut self.life).await.unwrap_or_else(|panic| Err(panic.to_string())))
+    }
+}
+
+/// The thread of a client.
+struct Engine {
+    ground: Arc<Ground>,
+    fiber: Arc<Fiber>,
+    thread: Option<JoinHandle<thread::Result<()>>>,
+}
+
+impl Drop for Engine {
+    /// Whoever waits for it has gone.
+    fn drop(&mut self) {
+        self.fiber.kill();
+        let ended = self.thread.take().map(simulated::outcome);
+        if let Some(Err(panic)) = ended
+            && !thread::panicking()
+        {
+            panic!("a client's thread: {panic}");
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.life.abort();
+    }
+}
+
+async fn send(
+    shared: Arc<Shared>,
+    host: Host,
+    number: u64,
+    enough: Arc<AtomicBool>,
+) -> Result<u64, String> {
+    let mut seed = Seed(number | 1);
+    let target = ClientTarget {
+        job: shared.job.plan().job.to_owned(),
+        plan: 0,
+        masters: vec![address(0, PORT), address(RIVAL, PORT)],
+        access: Access::Authority { state: shared.state.clone() },
+        name: "sends".to_owned(),
+        patience: PATIENCE,
+    };
+    let mut engine = None;
+    let start = |serve| {
+        let ground = Ground::new(&shared, host, number);
+        let (fiber, thread) = Fiber::start(ground.clone(), number, serve);
+        drop(tokio::spawn(live(fiber.clone(), shared.network.clone(), host)));
+        engine = Some(Engine { ground, fiber, thread: Some(thread) });
+        Ok(())
+    };
+    let client = Client::connect_on(ClientOptions::at(target), start).await;
+    let client = client.map_err(|error| format!("the client: {error}"))?;
+    let mut options = StreamOptions::new("views");
+    options.client = Some(ClientId(7));
+    let mut sent = 0;
+    let acknowledged = {
+        let stream = client.open_with(options).await;
+        let mut stream = stream.map_err(|error| format!("the client's stream: {error}"))?;
+        while !enough.load(Ordering::SeqCst) {
+            let failed = |error| format!("after {sent} lines: {error}");
+            stream.send(format!("{}\n", word(sent))).await.map_err(failed)?;
+            sent += 1;
+            sleep(Duration::from_millis(seed.below(60))).await;
+        }
+        stream.flush().await.map_err(|error| format!("of {sent} lines: {error}"))?
+    };
+    client.close().await;
+    if acknowledged.records != sent {
+        return Err(format!("{sent} lines were sent, and {acknowledged:?}"));
+    }
+    if let Some(Engine { ground, fiber, .. }) = &engine {
+        // Its thread is over soon.
+        while !fiber.is_over() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        ground.end().await;
+    }
+    Ok(sent)
+}

@@ -1,0 +1,73 @@
+//! Events of a simulated process. Those that its threads have made come in an order that does not depend on the
+//! threads, and after some time, as if it had taken that long.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::Fiber;
+use crate::host::{self, Arrives};
+use crate::sched::simulation::{Seed, hash};
+
+pub(crate) struct Later<T> {
+    fiber: Arc<Fiber>,
+    events: RefCell<Events<T>>,
+}
+
+struct Events<T> {
+    due: BTreeMap<(Instant, u64), T>,
+    /// Since when nothing of a lane comes earlier: each thread does one thing after another.
+    not_before: BTreeMap<&'static str, Instant>,
+    numbered: u64,
+    seed: Seed,
+}
+
+impl<T: Arrives> Later<T> {
+    pub(crate) fn here() -> Option<Self> {
+        let fiber = super::here()?;
+        let seed = Seed(hash(&[fiber.seed(), 1]) | 1);
+        let (due, not_before) = (BTreeMap::new(), BTreeMap::new());
+        let events = RefCell::new(Events { due, not_before, numbered: 0, seed });
+        Some(Self { fiber, events })
+    }
+
+    pub(crate) fn next(&self, channel: &Receiver<T>, until: Option<Instant>) -> Option<T> {
+        loop {
+            // Whatever is in there was put there while this engine stood still.
+            self.events.borrow_mut().take_in(channel);
+            if let Some(event) = self.ready() {
+                return Some(event);
+            }
+            if until.is_some_and(|until| until <= host::now()) {
+                return None;
+            }
+            let due = self.events.borrow().due.first_key_value().map(|((at, _), _)| *at);
+            self.fiber.wait([until, due].into_iter().flatten().min());
+        }
+    }
+
+    pub(crate) fn ready(&self) -> Option<T> {
+        let due = &mut self.events.borrow_mut().due;
+        let first = due.first_entry().filter(|first| first.key().0 <= host::now())?;
+        Some(first.remove())
+    }
+}
+
+impl<T: Arrives> Events<T> {
+    fn take_in(&mut self, channel: &Receiver<T>) {
+        let mut came: Vec<_> = channel.try_iter().map(|event| (event.lane(), event)).collect();
+        // Stable: what one thread has told stays in its order.
+        came.sort_by_key(|(lane, _)| *lane);
+        let now = host::now();
+        for (lane, event) in came {
+            let at = now + Duration::from_millis(self.seed.below(lane.most_ms + 1));
+            let before = self.not_before.entry(lane.name).or_insert(now);
+            *before = at.max(*before);
+            self.numbered += 1;
+            self.due.insert((*before, self.numbered), event);
+        }
+    }
+}
