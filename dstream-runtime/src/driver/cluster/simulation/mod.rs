@@ -21,7 +21,7 @@ use crate::net::simulation::{Fault, Sites, add, only};
 use crate::sched::simulation::seeds;
 
 /// Seeds of the test.
-const USUAL: u64 = 20;
+const USUAL: u64 = 40;
 
 /// What must have been met with.
 const SITES: [&str; 15] = [
@@ -68,7 +68,8 @@ fn the_real_drivers_publish_what_they_must_whatever_goes_wrong() {
 }
 
 /// Checks that are missed by drivers as well, each in some world.
-const MISSED: [(Guard, u64); 2] = [(Guard::TaskCountsOnce, 33), (Guard::LeavesEmpty, 36)];
+const MISSED: [(Guard, u64); 3] =
+    [(Guard::TaskCountsOnce, 71), (Guard::LeavesEmpty, 63), (Guard::AppendCountsOnce, 63)];
 
 #[test]
 fn a_check_that_is_left_out_is_missed() {
