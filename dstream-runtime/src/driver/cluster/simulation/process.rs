@@ -136,6 +136,11 @@ impl Process {
         self.fiber.tell();
     }
 
+    /// How many processes of its world have begun before it: those that begin later have greater ones.
+    pub(super) fn number(&self) -> u64 {
+        self.ground.number & 0xffff
+    }
+
     pub(super) fn fiber(&self) -> Arc<Fiber> {
         self.fiber.clone()
     }

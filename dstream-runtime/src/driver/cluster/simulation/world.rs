@@ -24,6 +24,8 @@ use crate::wire::Role;
 /// When no more goes wrong, so many batches must come, and the end when it is asked for, each within so long.
 const MORE: usize = 12;
 const DEADLINE_MS: u64 = 60_000;
+/// A master that has nothing to write notices at the latest after so long that it was replaced.
+const NOTICES_MS: u64 = 3000;
 /// A worker that has left comes again after so long.
 const BACK_MS: u64 = 700;
 
@@ -131,6 +133,9 @@ enum Due {
     Back(Host),
     /// Somebody takes a master for gone, and starts another one.
     Rival,
+    /// Of two masters the older one has noticed that it was replaced, had it nothing to write: it looks now and
+    /// again, by a clock that this world does not wait for.
+    Noticed,
 }
 
 struct World {
@@ -242,11 +247,21 @@ impl World {
             match due {
                 Due::Fault(fault) => self.goes_wrong(fault.kind)?,
                 Due::Back(0) if self.inhabitants.contains_key(&RIVAL) => {}
-                Due::Back(_) | Due::Rival if self.stopping => {}
+                Due::Back(_) | Due::Rival | Due::Noticed if self.stopping => {}
                 Due::Back(host) => self.begin(host),
                 Due::Rival => {
                     self.shared.hit("a second master");
                     self.begin(RIVAL);
+                }
+                Due::Noticed => {
+                    let masters = [0, RIVAL]
+                        .map(|host| Some((self.inhabitants.get(&host)?.0.number(), host)));
+                    if let [Some(one), Some(other)] = masters
+                        && let Some((old, life)) = self.inhabitants.remove(&one.min(other).1)
+                    {
+                        life.abort();
+                        old.kill()?;
+                    }
                 }
             }
         }
@@ -284,11 +299,12 @@ impl World {
         let Some(kind) = self.tame(kind) else { return Ok(()) };
         self.shared.tell(format_args!("{kind:?}"));
         self.calm_at = self.calm_at.max(now + befall(&self.shared.network, &mut self.seed, kind));
-        if let Kind::Asleep { host: 0, ms: 1000.. } = kind
+        if let Kind::Asleep { host: 0, ms: ms @ 1000.. } = kind
             && !std::mem::replace(&mut self.has_rival, true)
         {
             let after = 200 + self.seed.below(1000);
             self.note(now + after, Due::Rival);
+            self.note(now + ms.max(after) + NOTICES_MS, Due::Noticed);
         }
         let (Kind::Kill { host, back } | Kind::End { host, back }) = kind else { return Ok(()) };
         let is_asked = matches!(kind, Kind::End { .. }) || back % 3 == 0;
