@@ -32,6 +32,8 @@ struct Counts {
     done: usize,
     /// The engine runs, and may ask for more: nothing is begun meanwhile.
     asking: bool,
+    /// The engine has waited for threads, whose end it was.
+    yielded: bool,
 }
 
 /// Those of the process to which this thread belongs.
@@ -82,7 +84,7 @@ impl Errands {
     #[inline]
     pub(crate) fn yield_turn(&self) {
         #[cfg(test)]
-        self.asks(false);
+        self.change(|counts| (counts.asking, counts.yielded) = (false, true));
     }
 }
 
@@ -104,6 +106,12 @@ impl Errands {
     /// Whether the engine runs.
     pub(super) fn asks(&self, asking: bool) {
         self.change(|counts| counts.asking = asking);
+    }
+
+    /// Whether the engine has waited for the end of threads since this was asked.
+    pub(super) fn take_yielded(&self) -> bool {
+        let mut counts = self.counted.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut counts.yielded)
     }
 
     /// Waits until all of them are done; how many that are so far.

@@ -38,6 +38,10 @@ impl<T: Arrives> Later<T> {
         loop {
             // Whatever is in there was put there while this engine stood still.
             self.events.borrow_mut().take_in(channel);
+            // A thread that has ended has told everything before whatever comes now.
+            if self.fiber.errands.take_yielded() {
+                self.events.borrow_mut().hurry();
+            }
             if let Some(event) = self.ready() {
                 return Some(event);
             }
@@ -57,6 +61,15 @@ impl<T: Arrives> Later<T> {
 }
 
 impl<T: Arrives> Events<T> {
+    /// All that is to come is there, in its order.
+    fn hurry(&mut self) {
+        let now = host::now();
+        for ((at, number), event) in std::mem::take(&mut self.due) {
+            self.due.insert((at.min(now), number), event);
+        }
+        self.not_before.clear();
+    }
+
     fn take_in(&mut self, channel: &Receiver<T>) {
         let mut came: Vec<_> = channel.try_iter().map(|event| (event.lane(), event)).collect();
         // Stable: what one thread has told stays in its order.

@@ -67,6 +67,19 @@ fn the_real_drivers_publish_what_they_must_whatever_goes_wrong() {
     }
 }
 
+/// Seeds of worlds that did not hold once.
+const FOUND: [u64; 2] = [
+    // A master that was replaced, and had nothing to write, kept a worker.
+    1934,
+    // What a thread had told before it ended was heard by the engine that came after it.
+    5378,
+];
+
+#[test]
+fn what_was_found_stays_away() {
+    FOUND.into_iter().for_each(|number| drop(check(number)));
+}
+
 /// Checks that are missed by drivers as well, each in some world.
 const MISSED: [(Guard, u64); 3] =
     [(Guard::TaskCountsOnce, 71), (Guard::LeavesEmpty, 63), (Guard::AppendCountsOnce, 63)];
