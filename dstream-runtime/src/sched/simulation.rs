@@ -24,6 +24,8 @@ mod timed;
 mod whole;
 mod world;
 
+use std::ops::Range;
+
 pub(crate) use self::reference::hash;
 use self::world::World;
 use super::testplan::{plan, stage, word_count};
@@ -92,6 +94,24 @@ fn plans() -> [(&'static str, &'static Plan); 2] {
 /// How many seeds each test takes: enough to find what it is for, and more when asked.
 pub(crate) fn seeds(usual: u64) -> u64 {
     std::env::var("DSTREAM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
+/// The only world that somebody wants to see again.
+pub(crate) fn only() -> Option<u64> {
+    std::env::var("DSTREAM_SEED").ok().and_then(|number| number.parse().ok())
+}
+
+/// The worlds of a test: as many as usual or as were asked for, or the only one, whatever its number.
+pub(crate) fn numbers(usual: u64) -> Range<u64> {
+    only().map_or(0..seeds(usual), |number| number..number + 1)
+}
+
+/// The worlds that somebody wants to have looked through, as `DSTREAM_SURVEY=from..to`.
+pub(crate) fn surveyed() -> Option<Range<u64>> {
+    let wanted = std::env::var("DSTREAM_SURVEY").ok()?;
+    let (from, to) = wanted.split_once("..").expect("from..to");
+    let number = |number: &str| number.parse::<u64>().expect("a seed");
+    Some(number(from)..number(to))
 }
 
 /// A world whose workers come and go.

@@ -36,7 +36,6 @@ pub(crate) use self::faults::{Fault, Kind, befall};
 pub(crate) use self::link::Trouble;
 pub(crate) use self::network::{Network, address};
 pub(crate) use self::process::{PORT, Process, wall};
-pub(crate) use self::runs::only;
 pub(crate) use self::world::in_virtual_time;
 use crate::sched::simulation::hash;
 

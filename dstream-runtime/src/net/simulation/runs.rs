@@ -9,7 +9,7 @@ use super::authorities::Authorities;
 use super::faults::Fault;
 use super::world::{Seen, hosts, run};
 use super::{add, hash};
-use crate::sched::simulation::{Seed, seeds};
+use crate::sched::simulation::{Seed, numbers, only};
 
 /// Seeds of the test.
 const USUAL: u64 = 60;
@@ -53,11 +53,6 @@ const SITES: [&str; 29] = [
     "a certificate is renewed",
 ];
 
-/// The only seed that somebody wants to see again.
-pub(crate) fn only() -> Option<u64> {
-    std::env::var("DSTREAM_SEED").ok().and_then(|number| number.parse().ok())
-}
-
 fn check(number: u64, of: &Authorities) -> Seen {
     let hosts = hosts(number);
     let faults = Fault::all(&mut Seed(hash(&[number, 1]) | 1), hosts);
@@ -67,11 +62,10 @@ fn check(number: u64, of: &Authorities) -> Seen {
     })
 }
 
-/// The sites of every other world, from the first on; early ones are run twice.
-fn worlds(first: u64, of: &Authorities) -> Sites {
+/// The sites of every other world, the even or the odd ones; early ones are run twice.
+fn worlds(rest: u64, of: &Authorities) -> Sites {
     let mut sites = Sites::new();
-    let all = (first..seeds(USUAL)).step_by(2);
-    for number in all.filter(|number| only().is_none_or(|only| only == *number)) {
+    for number in numbers(USUAL).filter(|number| number % 2 == rest) {
         let seen = check(number, of);
         if number < 10 {
             let again = check(number, of);

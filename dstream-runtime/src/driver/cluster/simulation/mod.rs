@@ -17,8 +17,8 @@ mod process;
 mod world;
 
 use crate::guards::{Guard, without};
-use crate::net::simulation::{Fault, Sites, add, only};
-use crate::sched::simulation::seeds;
+use crate::net::simulation::{Fault, Sites, add};
+use crate::sched::simulation::{numbers, only, surveyed};
 
 /// Seeds of the test.
 const USUAL: u64 = 40;
@@ -53,7 +53,7 @@ fn check(number: u64) -> world::Seen {
 #[test]
 fn the_real_drivers_publish_what_they_must_whatever_goes_wrong() {
     let mut sites = Sites::new();
-    for number in (0..seeds(USUAL)).filter(|number| only().is_none_or(|only| only == *number)) {
+    for number in numbers(USUAL) {
         let seen = check(number);
         if number < 2 {
             let again = check(number);
@@ -95,10 +95,7 @@ fn a_check_that_is_left_out_is_missed() {
 /// Which of many worlds do not hold, for whoever asks by `DSTREAM_SURVEY=from..to`.
 #[test]
 fn survey() {
-    let Ok(wanted) = std::env::var("DSTREAM_SURVEY") else { return };
-    let (from, to) = wanted.split_once("..").expect("from..to");
-    let number = |number: &str| number.parse::<u64>().expect("a seed");
-    for number in number(from)..number(to) {
+    for number in surveyed().into_iter().flatten() {
         if let Err(wrong) = world::run(number, &world::faults(number)) {
             eprintln!("{number}: {wrong}");
         }

@@ -9,7 +9,7 @@ use std::sync::Once;
 use super::faults::Fault;
 use super::{Sites, World};
 use crate::sched::simulation::losses::plans;
-use crate::sched::simulation::seeds;
+use crate::sched::simulation::{seeds, surveyed};
 
 /// Seeds that each test takes: four tests.
 const USUAL: u64 = 5000;
@@ -227,11 +227,9 @@ fn what_was_found_stays_away() {
 /// Which of many worlds do not hold, for whoever asks by `DSTREAM_SURVEY=from..to`.
 #[test]
 fn survey() {
-    let Ok(wanted) = std::env::var("DSTREAM_SURVEY") else { return };
-    let (from, to) = wanted.split_once("..").expect("from..to");
-    let number = |number: &str| number.parse::<u64>().expect("a seed");
+    let Some(wanted) = surveyed() else { return };
     announce();
-    for number in number(from)..number(to) {
+    for number in wanted {
         let faults = World::faults(number);
         if fails(number, &faults) {
             let kept: Vec<String> = shrink(number, &faults).iter().map(usize::to_string).collect();
