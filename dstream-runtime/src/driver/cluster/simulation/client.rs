@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::process::{Ground, RIVAL, Shared, live};
 use crate::client::{Access, Client, ClientId, ClientOptions, ClientTarget, StreamOptions};
-use crate::host::simulated::{self, Fiber};
+use crate::host::simulated::Fiber;
 use crate::net::simulation::{Host, PORT, address};
 use crate::sched::simulation::Seed;
 
@@ -23,7 +22,7 @@ pub(super) struct Sending {
 }
 
 /// The line of a number: a word that no other has.
-pub(super) fn word(number: u64) -> String {
+fn word(number: u64) -> String {
     format!("w{number}")
 }
 
@@ -53,19 +52,12 @@ impl Sending {
 struct Engine {
     ground: Arc<Ground>,
     fiber: Arc<Fiber>,
-    thread: Option<JoinHandle<thread::Result<()>>>,
 }
 
 impl Drop for Engine {
     /// Whoever waits for it has gone.
     fn drop(&mut self) {
         self.fiber.kill();
-        let ended = self.thread.take().map(simulated::outcome);
-        if let Some(Err(panic)) = ended
-            && !thread::panicking()
-        {
-            panic!("a client's thread: {panic}");
-        }
     }
 }
 
@@ -93,9 +85,10 @@ async fn send(
     let mut engine = None;
     let start = |serve| {
         let ground = Ground::new(&shared, host, number);
-        let (fiber, thread) = Fiber::start(ground.clone(), number, serve);
+        // If it panics, whoever holds the client is told that it is gone.
+        let (fiber, _) = Fiber::start(ground.clone(), number, serve);
         drop(tokio::spawn(live(fiber.clone(), shared.network.clone(), host)));
-        engine = Some(Engine { ground, fiber, thread: Some(thread) });
+        engine = Some(Engine { ground, fiber });
         Ok(())
     };
     let client = Client::connect_on(ClientOptions::at(target), start).await;
@@ -118,7 +111,7 @@ async fn send(
     if acknowledged.records != sent {
         return Err(format!("{sent} lines were sent, and {acknowledged:?}"));
     }
-    if let Some(Engine { ground, fiber, .. }) = &engine {
+    if let Some(Engine { ground, fiber }) = &engine {
         // Its thread is over soon.
         while !fiber.is_over() {
             sleep(Duration::from_millis(1)).await;

@@ -339,7 +339,9 @@ impl World {
         };
         let over: Vec<Host> = self.inhabitants.iter().filter_map(over).collect();
         for host in over {
-            let Some((process, _)) = self.inhabitants.remove(&host) else { continue };
+            let Some((process, life)) = self.inhabitants.remove(&host) else { continue };
+            // It has panicked if the engine stands still for good: then there is nobody to wait for.
+            life.await.map_err(|panic| format!("host {host}: {panic}"))?;
             let ended = process.end().await?;
             self.shared.tell(format_args!("host {host} has ended: {ended:?}"));
             match (ended, is_master(host)) {
