@@ -51,8 +51,8 @@ impl Client {
     /// # Errors
     /// When no master answers for as long as the options are patient, or they refuse this process.
     pub async fn connect(options: ClientOptions) -> Result<Self, ClientError> {
-        let start = |serve: Serve| thread::Builder::new().name("client".into()).spawn(serve);
-        Self::connect_on(options, |serve| start(serve).map(drop)).await
+        let thread = thread::Builder::new().name("client".into());
+        Self::connect_on(options, |serve| thread.spawn(serve).map(drop)).await
     }
 
     /// Connects to a master from a thread that `start` starts.

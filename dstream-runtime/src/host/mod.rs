@@ -26,6 +26,15 @@ pub(crate) fn since(then: Instant) -> Duration {
     now().saturating_duration_since(then)
 }
 
+/// The time since the Unix epoch.
+pub(crate) fn wall() -> Duration {
+    #[cfg(test)]
+    if let Some(host) = simulated::here() {
+        return host.wall();
+    }
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// The process to which a thread belongs.
 pub(crate) struct Host {
     #[cfg(test)]
@@ -48,13 +57,4 @@ impl Host {
         #[cfg(not(test))]
         f()
     }
-}
-
-/// The time since the Unix epoch.
-pub(crate) fn wall() -> Duration {
-    #[cfg(test)]
-    if let Some(host) = simulated::here() {
-        return host.wall();
-    }
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -18,8 +18,9 @@ use tokio::sync::Notify;
 
 pub(crate) use self::later::Later;
 use super::Errands;
+use crate::exec::catch::message;
 use crate::guards;
-use crate::net::{BindOptions, Delivery, Net, NetError};
+use crate::net::{BindOptions, Deliver, Net, NetError};
 
 /// What a simulated process has of its world.
 pub(crate) trait World: Send + Sync {
@@ -30,11 +31,7 @@ pub(crate) trait World: Send + Sync {
     ///
     /// # Errors
     /// As [`Endpoint::bind`](crate::net::Endpoint::bind).
-    fn bind(
-        &self,
-        options: BindOptions,
-        deliver: Box<dyn Fn(Delivery) + Send + Sync>,
-    ) -> Result<Net, NetError>;
+    fn bind(&self, options: BindOptions, deliver: Deliver) -> Result<Net, NetError>;
 }
 
 /// What an engine does.
@@ -138,11 +135,7 @@ impl Fiber {
         self.seed
     }
 
-    pub(crate) fn bind(
-        &self,
-        options: BindOptions,
-        deliver: Box<dyn Fn(Delivery) + Send + Sync>,
-    ) -> Result<Net, NetError> {
+    pub(crate) fn bind(&self, options: BindOptions, deliver: Deliver) -> Result<Net, NetError> {
         self.world.bind(options, deliver)
     }
 
@@ -227,10 +220,6 @@ pub(crate) fn outcome<T>(thread: JoinHandle<thread::Result<T>>) -> Result<Option
     match thread.join().and_then(|ended| ended) {
         Ok(result) => Ok(Some(result)),
         Err(kill) if kill.is::<Kill>() => Ok(None),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            Err(text.unwrap_or_else(|| "a panic without words".to_owned()))
-        }
+        Err(panic) => Err(message(panic.as_ref())),
     }
 }

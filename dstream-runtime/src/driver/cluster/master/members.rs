@@ -285,6 +285,7 @@ mod tests {
             "it is another one that comes"
         );
     }
+
     #[test]
     fn a_worker_that_says_nothing_loses_its_name_to_one_that_asks_long_enough() {
         let (mut members, begun) = (Members::new(1), Instant::now());

@@ -224,7 +224,8 @@ pub(super) fn check(
 ) -> Result<usize, String> {
     let published = published.lock().expect("nobody panics with it");
     let mut count = 0;
-    let mut before = published.keys().nth(from.wrapping_sub(1)).map(|(_, time)| time.0);
+    let last = from.checked_sub(1).and_then(|last| published.keys().nth(last));
+    let mut before = last.map(|(_, time)| time.0);
     for ((_, time), parts) in published.iter().skip(from) {
         if before.is_some_and(|before| time.0 != before + INTERVAL.as_millis() as u64) {
             return Err(format!("a batch is missing before that of {time}"));
