@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 
-use super::super::value::{address, interval, processes, size};
+use super::super::value::{Limit, address, interval, limit, processes, size};
 
 /// Options of a cluster.
 #[derive(Debug, Clone, Args)]
@@ -60,6 +60,11 @@ pub(in crate::cli) struct ClusterArgs {
     /// Whether tasks that are late are run on other workers too; with `--checkpoint` only [default: on]
     #[arg(long, value_enum, value_name = "WHETHER")]
     pub speculate: Option<Switch>,
+
+    /// How long a process may take to end after SIGINT, SIGTERM or SIGHUP; it ends as if it had been killed
+    /// after that. `none` sets no limit
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = limit)]
+    pub stop_timeout: Limit,
 
     /// How much memory a process that runs tasks uses for what grows with the input: half of it for blocks,
     /// of which the rest is in files; a quarter for what clients have sent and no batch has taken, who wait

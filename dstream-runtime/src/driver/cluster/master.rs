@@ -3,6 +3,7 @@
 //! One engine thread owns the master half, the members and everything that waits for something. It runs
 //! no task: what workers made arrives with their reports, and is published as in a job on one machine.
 
+mod absence;
 mod answer;
 mod departures;
 mod doubts;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
 
+use self::absence::Absence;
 pub(crate) use self::departures::Departures;
 use self::doubts::Doubts;
 use self::members::Members;
@@ -161,6 +163,7 @@ pub(super) fn serve(
             lease: options.lease,
             alive: options.checkpoint.map(|_| host::now()),
             departures: Departures::default(),
+            absence: Absence::default(),
             unsaved: Unsaved::default(),
             kept: BTreeSet::new(),
             fatal: None,
@@ -228,6 +231,8 @@ struct Driver<'e> {
     alive: Option<Instant>,
     /// Workers that are about to leave.
     departures: Departures,
+    /// How long workers have been missing.
+    absence: Absence,
     /// States that could not be saved.
     unsaved: Unsaved,
     /// Workers that are to go, and cannot as long as there is no other.
@@ -270,7 +275,8 @@ impl Driver<'_> {
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
             let (doubted, tells) = (self.doubts.next(), self.unsaved.tells_at());
-            let until = [timer, judged, doubted, self.alive, self.grace, tells];
+            let missing = self.absence.next();
+            let until = [timer, judged, doubted, self.alive, self.grace, tells, missing];
             let until = until.into_iter().flatten().min();
             match events.next(until) {
                 Some(event) => self.happened(event),
@@ -322,6 +328,7 @@ impl Driver<'_> {
         }
         self.see_off();
         self.watch_end();
+        self.watch_absence();
         self.say_spent();
     }
 
