@@ -61,6 +61,11 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_enum, value_name = "WHETHER")]
     pub speculate: Option<Switch>,
 
+    /// What a signal to a master ends: the job, or this master only, so that the next one of the same --state
+    /// goes on with the job [default: stop]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub on_signal: Option<OnSignal>,
+
     /// How long a process may take to end after SIGINT, SIGTERM or SIGHUP; it ends as if it had been killed
     /// after that. `none` sets no limit
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = limit)]
@@ -101,6 +106,15 @@ pub(in crate::cli) enum Switch {
     Off,
 }
 
+/// What a signal to a master ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum OnSignal {
+    /// The job: what was received is processed, and a standby ends too
+    Stop,
+    /// This master: the job goes on with a standby, or the next master
+    Leave,
+}
+
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Role {
@@ -129,6 +143,7 @@ const SHIPPED: &str = "a worker is told by its master: give it to the master";
 /// Options that do not fit every role: the id, the roles it fits, and why not the others.
 const FITS: &[(&str, &[Role], &str)] = &[
     ("bulk_port", &[Master, Worker], "a local job is reached by no other process"),
+    ("on_signal", &[Master], "only the end of a master can leave the job to another one"),
     ("standby", &[Master], "it is a master that waits for another one to go"),
     ("workers", &[Local, Master], "the master is told for how many workers it waits"),
     (
@@ -185,6 +200,10 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         ),
         Local if args.target.state.is_some() && args.checkpoint.is_none() => Some(
             "--state: a local job keeps nothing without --checkpoint INTERVAL".to_owned(),
+        ),
+        Master if args.on_signal == Some(OnSignal::Leave) && args.checkpoint.is_none() => Some(
+            "--on-signal leave: the next master has nothing to go on from without --checkpoint INTERVAL"
+                .to_owned(),
         ),
         Master if args.standby && args.checkpoint.is_none() => Some(
             "--standby: a master leaves nothing to go on from without --checkpoint INTERVAL; give it to both"

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::client::ClientError;
 use crate::driver::JobError;
+use crate::durable::journal::JournalError;
 use crate::durable::{DurableError, SavepointError};
 use crate::net::NetError;
 use crate::net::trust::TrustError;
@@ -34,6 +35,9 @@ pub enum ClusterError {
     /// The durable store.
     #[error(transparent)]
     Durable(DurableError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(Box<JournalError>),
     /// A savepoint that a job was to begin with.
     #[error(transparent)]
     Savepoint(Box<SavepointError>),

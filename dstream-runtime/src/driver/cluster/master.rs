@@ -50,8 +50,8 @@ use crate::id::{Attempt, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
 use crate::plan::Plan;
-use crate::sched::MasterEvent;
 use crate::sched::message::ToMaster;
+use crate::sched::{MasterEvent, Past};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::wire::Role;
@@ -141,10 +141,16 @@ pub(super) fn serve(
         speculate: options.speculate,
         interval: Some(interval),
         preview: options.setup.preview,
+        completes_stop: options.standby,
         from: None,
     };
+    let past = written.as_ref().and_then(|written| written.journal.past());
+    let completes_stop = options.standby && past.is_some_and(Past::is_stopping);
     let urls = answer::Urls::of(&job);
     let result = std::thread::scope(|scope| {
+        // It is closed before the scope waits for its threads: an output may be stuck, and a worker must not join a
+        // master that has ended.
+        let endpoint = endpoint;
         let patience = options.patience;
         let opened = Opened { sources, sinks, outputs, dead_sinks, patience };
         let ends = Ends::start(scope, plan, settings.partitions, opened, &sender)?;
@@ -173,11 +179,11 @@ pub(super) fn serve(
             want: options.workers.max(1),
             urls,
             started: host::now(),
-            ended: false,
-            stopping: false,
+            course: Course::Runs,
+            leaves_job: options.leaves_job,
             grace: None,
         };
-        driver.run(&events, stop_now)
+        driver.run(&events, stop_now || completes_stop)
     });
     stop.disconnect();
     paths.withdraw(plan.job, pid);
@@ -239,11 +245,23 @@ struct Driver<'e> {
     kept: BTreeSet<WorkerId>,
     /// Why the job cannot go on, for a reason that is not its core's.
     fatal: Option<ClusterError>,
-    /// A client wants the end at once.
-    ended: bool,
-    stopping: bool,
+    course: Course,
+    /// Whether a signal ends this master only, and leaves the job to the next one.
+    leaves_job: bool,
     /// Until then workers that were there with another master may come and say what they hold.
     grace: Option<Instant>,
+}
+
+/// What is to become of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Course {
+    Runs,
+    /// It processes what was received, and ends.
+    Stops,
+    /// It ends at once.
+    Ends,
+    /// It is left to the next master.
+    Left,
 }
 
 impl Driver<'_> {
@@ -265,12 +283,21 @@ impl Driver<'_> {
                 self.dismiss_all(&MasterNote::Over);
                 return Err(error.into());
             }
-            if self.ended {
-                self.end_savepoint(events);
-                self.dismiss_all(&MasterNote::Over);
-                let unsaved = self.ends_unsaved();
-                let done = self.master.break_off();
-                return unsaved.map_or(Ok(done), |error| Err(error.into()));
+            match self.course {
+                Course::Runs | Course::Stops => {}
+                Course::Ends => {
+                    self.end_savepoint(events);
+                    self.dismiss_all(&MasterNote::Over);
+                    let unsaved = self.ends_unsaved();
+                    let done = self.master.break_off(true);
+                    return unsaved.map_or(Ok(done), |error| Err(error.into()));
+                }
+                Course::Left => {
+                    self.end_savepoint(events);
+                    let why = "its master leaves, and the next one goes on with the job";
+                    self.dismiss_all(&MasterNote::JoinAgain { why: why.to_owned() });
+                    return Ok(self.master.break_off(false));
+                }
             }
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
@@ -349,6 +376,7 @@ impl Driver<'_> {
                     self.gone(peer, &why);
                 }
             }
+            Event::Stop if self.leaves_job => self.take_course(Course::Left),
             Event::Stop => self.stop(),
             Event::Net(delivery) => self.heard(delivery.take()),
             // A master runs no task and receives nothing.
@@ -357,13 +385,25 @@ impl Driver<'_> {
     }
 
     fn stop(&mut self) {
-        self.stopping = true;
         // Before there are workers, nothing is taken in: there is nothing to wait for them with.
-        self.ended |= self.master.core_status().epoch == Epoch(0);
+        self.take_course(match self.master.core_status().epoch {
+            Epoch(0) => Course::Ends,
+            _ => Course::Stops,
+        });
         for worker in self.receivers.all() {
             self.tell_note(worker, &MasterNote::StopReceiving);
         }
         self.master.handle(MasterEvent::Stop);
+    }
+
+    /// The last word counts where it goes further.
+    fn take_course(&mut self, course: Course) {
+        self.course = self.course.max(course);
+    }
+
+    /// Whether the job is to end.
+    fn is_stopping(&self) -> bool {
+        matches!(self.course, Course::Stops | Course::Ends)
     }
 
     fn say_waiting(&mut self) {
@@ -379,7 +419,7 @@ impl Driver<'_> {
 
     /// Sees to it that every pushed source has its receiver.
     fn assign_receivers(&mut self) {
-        if self.stopping {
+        if self.is_stopping() {
             return;
         }
         for (source, worker, listens) in self.receivers.assign() {

@@ -72,7 +72,7 @@ impl Driver<'_> {
             true => self.want,
             false => 1,
         };
-        match self.absence.due(have < want, self.stopping && have == 0, host::now()) {
+        match self.absence.due(have < want, self.is_stopping() && have == 0, host::now()) {
             None => {}
             Some(Due::Say(time)) => {
                 let seconds = time.as_secs();
