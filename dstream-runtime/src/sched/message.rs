@@ -339,7 +339,7 @@ pub enum FailureKind {
     Source,
     /// A record that the task made does not fit into a block.
     Result,
-    /// A block was missing or was refused.
+    /// A block was missing or was refused, or a state was that of another stage.
     Block,
 }
 

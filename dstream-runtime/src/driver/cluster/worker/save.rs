@@ -18,7 +18,8 @@ use crate::driver::cluster::note::WorkerNote;
 use crate::driver::error::JobError;
 use crate::driver::worker::task::Kernels;
 use crate::durable::{DurableError, Link, Read, SaveError, Saves};
-use crate::exec::task::{SavedState, State};
+use crate::exec::state::State;
+use crate::exec::task::SavedState;
 use crate::host::{self, Ask};
 use crate::id::{BatchSeq, Epoch, Partition, StageId};
 use crate::sched::message::Saved;
@@ -145,12 +146,10 @@ fn read(
     let (whole, changes) = (bytes.next().unwrap_or_default(), bytes.sum());
     let object = saved.objects.last().cloned().unwrap_or_default();
     let state = kernels.load(saved.stage, chain).map_err(|error| error.to_string())?;
-    let marked = |mut state| {
-        stage.mark(&mut state);
-        state
-    };
+    let marked = |mut state| stage.mark(&mut state).map(|()| state);
+    let state = state.map(marked).transpose().map_err(|error| error.to_string())?;
     let tip = Some(Tip { object, link, whole, changes });
-    Ok(Loaded { state: state.map(marked), tip })
+    Ok(Loaded { state, tip })
 }
 
 impl Driver<'_> {
