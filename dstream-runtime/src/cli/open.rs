@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Failed;
 use super::args::{EngineArgs, Invocation, bindings};
+use super::history;
 use crate::driver::Budget;
 use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
@@ -13,7 +14,7 @@ use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError};
 use crate::source::receive::{PushSource, is_pushed};
-use crate::source::{self, OpenOptions, Source, SourceError};
+use crate::source::{self, OneBatch, OpenOptions, Source, SourceError};
 
 /// A job with everything open that it reads and writes.
 pub(super) struct Opened {
@@ -46,6 +47,8 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
         false => within(options, &built, invocation.cluster.memory),
     };
     let (sources, pushed) = open_sources(&built, &options, workers)?;
+    // Before anything is written.
+    let sources = check_history(&built, sources)?;
     let sinks = open_sinks(&built)?;
     let open_dead = |source: &SourceRow| {
         let name = format!("{}.dead", source.name);
@@ -129,6 +132,25 @@ fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<
         })
     };
     job.plan.sources.iter().zip(&job.sources).map(open).collect()
+}
+
+/// Refuses operators that have no meaning over what is read to its end.
+fn check_history(
+    job: &BuiltJob,
+    sources: Vec<Box<dyn Source>>,
+) -> Result<Vec<Box<dyn Source>>, Failed> {
+    let mut inputs = Vec::with_capacity(sources.len());
+    for (spec, source) in job.sources.iter().zip(&sources) {
+        let batching = source::batching(&spec.url);
+        let batching = batching.map_err(|error| Failed::Usage(error.to_string()))?;
+        inputs.push(history::Input { url: &spec.url, timed: source.timed(), batching });
+    }
+    let whole = history::check(job.plan, &job.outputs, &inputs).map_err(Failed::Usage)?;
+    let guarded = |(source, why): (Box<dyn Source>, Option<String>)| match why {
+        Some(why) => Box::new(OneBatch::new(source, why)) as Box<dyn Source>,
+        None => source,
+    };
+    Ok(sources.into_iter().zip(whole).map(guarded).collect())
 }
 
 fn open_sinks(job: &BuiltJob) -> Result<Vec<Box<dyn Sink>>, Failed> {

@@ -104,6 +104,7 @@ impl Running {
             }
             // Whoever read the output has seen enough: `JOB | head`.
             Err(JobError::Output { error: SinkError::Closed { .. }, .. }) => Ok(()),
+            Err(JobError::Refused(why)) => Err(Failed::Usage(why)),
             Err(error) => Err(Failed::Job(error.to_string())),
         }
     }

@@ -186,6 +186,9 @@ pub enum JobError {
         /// Its first operator.
         at: Box<Place>,
     },
+    /// The job would give a wrong answer on what it was given: the command line has to say more.
+    #[error("{0}")]
+    Refused(String),
     /// The engine contradicts itself.
     #[error("{0}\n  help: this is a bug of dstream: please report it")]
     Internal(String),
