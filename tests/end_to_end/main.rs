@@ -16,6 +16,7 @@ mod job;
 mod live;
 mod outputs;
 mod over_time;
+mod overwrite;
 mod per_batch;
 mod plans;
 mod poison;

@@ -22,7 +22,9 @@ use std::time::{Duration, Instant};
 
 use self::batch::InFlight;
 use self::clock::Clock;
-pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, print_limit};
+pub(super) use self::ends::{
+    Ends, Opened, check, check_earlier, dead_sinks, output_settings, print_limit,
+};
 pub(super) use self::intake::{AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;

@@ -37,6 +37,11 @@ pub(super) struct EngineArgs {
     #[arg(long = "sink", value_name = "NAME=URL")]
     pub sinks: Vec<String>,
 
+    /// Before the job starts, remove what it has published before in the directories of its outputs: batches whose
+    /// manifest names this job and this output, and nothing else
+    #[arg(long)]
+    pub overwrite: bool,
+
     /// For how long an output that refuses a batch, since its disk is full for instance, is tried again
     /// before the job stops
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = interval)]

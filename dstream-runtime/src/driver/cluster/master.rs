@@ -36,7 +36,7 @@ use super::transfers::Transfers;
 use super::{ClusterError, ClusterNews, GRACE, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
-    Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
+    Asks, Ends, Master, Opened, Settings, check, check_earlier, dead_sinks, output_settings,
 };
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
@@ -116,6 +116,10 @@ pub(super) fn serve(
         }
         None => (None, None, None),
     };
+    if written.as_ref().and_then(|written| written.journal.past()).is_none() {
+        let live = sources.iter().any(|source| !source.bounded());
+        check_earlier(plan, live, &sinks, &dead_sinks, written.is_some())?;
+    }
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
     let pid = std::process::id();
