@@ -7,6 +7,7 @@
 //! `DSTREAM_TEST_BYTES` is the size of the larger inputs (a gigabyte is fine in release);
 //! `DSTREAM_TEST_SECONDS` is the deadline of a job.
 
+mod accounting;
 mod bad_input;
 mod cluster;
 mod disk;

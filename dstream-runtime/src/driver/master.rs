@@ -192,6 +192,7 @@ impl<'e> Master<'e> {
         let in_flight =
             |(seq, inputs)| InFlight { inputs, ..InFlight::new(plan, seq, timetable.end(seq)) };
         let batches = unpublished.map(in_flight).collect();
+        let totals = Totals::new(plan, BatchSeq(last.0 + 1), &ends.live, &ends.dead_sinks);
         Ok(Self {
             plan,
             settings,
@@ -206,7 +207,7 @@ impl<'e> Master<'e> {
             publishing: Vec::new(),
             refusing: None,
             timer: None,
-            totals: Totals::new(plan),
+            totals,
             failure: None,
             outcome: None,
             last,
@@ -454,11 +455,17 @@ impl<'e> Master<'e> {
     }
 
     /// What a job did that ends here and now.
-    pub(super) fn break_off(mut self) -> Summary {
+    pub(super) fn break_off(&mut self) -> Summary {
         if let Some(journal) = self.journal.take() {
             journal.close();
         }
         end::summary(self)
+    }
+
+    /// The job fails for a reason that is not its core's: what it did until then is told.
+    pub(super) fn breaks(&mut self) {
+        let done = end::summary(self);
+        self.observer.on_failed(&done);
     }
 
     /// The end of a job that is over: what it did, or why it failed.
@@ -466,6 +473,10 @@ impl<'e> Master<'e> {
         if let Some(journal) = self.journal.take() {
             journal.close();
         }
-        end::end(self, outcome)
+        let done = end::summary(&self);
+        if let Outcome::Failed(_) = outcome {
+            self.observer.on_failed(&done);
+        }
+        end::end(self, done, outcome)
     }
 }

@@ -205,6 +205,12 @@ fn after_help(jobs: &[&dyn AnyJob], plan: &Plan) -> String {
     for output in plan.outputs {
         let _ = writeln!(help, "  sink   {}", output.name);
     }
+    help.push_str(
+        "\nExit codes:\n  \
+         0  the job came to the end of its input, or was stopped\n  \
+         1  it failed; or all records of a source were set aside, and none was processed\n  \
+         2  wrong usage, or the job would give a wrong answer on this input: nothing was read or written\n",
+    );
     if jobs.len() > 1 {
         let names: Vec<_> = jobs.iter().map(|job| job.plan().job).collect();
         let _ = writeln!(help, "\nJobs of this binary: {}", names.join(", "));

@@ -262,6 +262,7 @@ impl Driver<'_> {
             if let Some(error) = self.fatal.take() {
                 self.end_savepoint(events);
                 self.dismiss_all(&MasterNote::Over);
+                self.master.breaks();
                 return Err(error.into());
             }
             if self.ended {
@@ -269,6 +270,9 @@ impl Driver<'_> {
                 self.dismiss_all(&MasterNote::Over);
                 let unsaved = self.ends_unsaved();
                 let done = self.master.break_off();
+                if unsaved.is_some() {
+                    self.master.breaks();
+                }
                 return unsaved.map_or(Ok(done), |error| Err(error.into()));
             }
             let timer = self.master.timer();

@@ -127,6 +127,7 @@ impl Master<'_> {
         self.last = seq;
         batch.dead.sort_by_key(|(source, partition, _)| (*source, *partition));
         for (source, _, letters) in &batch.dead {
+            self.totals.set_aside(*source, &letters.first);
             let name = self.plan.sources[source.index()].name;
             self.observer.on_dead_letters(name, &letters.first);
         }
