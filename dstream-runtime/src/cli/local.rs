@@ -17,7 +17,7 @@ use super::open::{self, Opened};
 use super::run::{Running, cores};
 use super::show::Display;
 use crate::driver::cluster::{ClusterNews, MasterOptions, MasterPaths, serve_master};
-use crate::driver::{BatchReport, Observer};
+use crate::driver::{BatchReport, Observer, Summary};
 use crate::exec::task::DeadLetter;
 
 /// Runs the job to its end.
@@ -86,6 +86,10 @@ impl Observer for Watched<'_> {
             _ => {}
         }
         self.display.on_cluster(news);
+    }
+
+    fn on_failed(&mut self, summary: &Summary) {
+        self.display.on_failed(summary);
     }
 
     fn on_warning(&mut self, message: &str) {

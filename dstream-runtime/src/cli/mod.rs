@@ -10,6 +10,7 @@ mod ask;
 mod crew;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod history;
 mod host;
 mod local;
 mod master;

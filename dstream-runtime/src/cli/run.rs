@@ -9,7 +9,7 @@ use super::open::{self, Opened};
 use super::panel::PREVIEW;
 use super::show::{Display, Start};
 use super::signals::{Notice, Signals};
-use super::summary;
+use super::summary::{self, Ending};
 use crate::driver::{self, JobError, LocalConfig, StopHandle, Summary};
 use crate::plan::Plan;
 use crate::sink::SinkError;
@@ -99,18 +99,47 @@ impl Running {
         result: Result<Summary, JobError>,
     ) -> Result<(), Failed> {
         self.display.end();
-        let engine = &invocation.engine;
-        match result {
-            Ok(done) => {
-                match engine.summary {
-                    SummaryFormat::Text => summary::say(self.plan, &done, engine.log),
-                    SummaryFormat::Json => summary::json(self.plan, &done).map_err(Failed::Job)?,
-                }
-                Ok(())
+        let until_failure = self.display.until_failure();
+        let (done, error) = match result {
+            Ok(done) => (Some(done), None),
+            Err(error) => (until_failure, Some(error)),
+        };
+        let closed =
+            matches!(error, Some(JobError::Output { error: SinkError::Closed { .. }, .. }));
+        let refused = matches!(error, Some(JobError::Refused(_)));
+        if let Some(done) = done.as_ref().filter(|_| !refused) {
+            let ending = if error.is_some() && !closed { Ending::Failed } else { Ending::Done };
+            self.say(invocation, done, ending, closed)?;
+        }
+        match error {
+            None => {
+                let vain = done.as_ref().and_then(Summary::unprocessed);
+                vain.map_or(Ok(()), |source| Err(Failed::Job(summary::in_vain(source))))
             }
             // Whoever read the output has seen enough: `JOB | head`.
-            Err(JobError::Output { error: SinkError::Closed { .. }, .. }) => Ok(()),
-            Err(error) => Err(Failed::Job(error.to_string())),
+            Some(_) if closed => Ok(()),
+            Some(JobError::Refused(why)) => Err(Failed::Usage(why)),
+            Some(error) => Err(Failed::Job(error.to_string())),
+        }
+    }
+
+    /// Says what was done: on standard output, if it is to be there and somebody reads it.
+    fn say(
+        &self,
+        invocation: &Invocation<'_>,
+        done: &Summary,
+        ending: Ending,
+        closed: bool,
+    ) -> Result<(), Failed> {
+        let engine = &invocation.engine;
+        match engine.summary {
+            SummaryFormat::Json if !closed => {
+                summary::json(self.plan, done, ending).map_err(Failed::Job)
+            }
+            _ => {
+                summary::say(self.plan, done, ending, engine.log);
+                Ok(())
+            }
         }
     }
 }

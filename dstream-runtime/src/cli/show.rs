@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::args::{EngineArgs, LogFormat};
 use crate::driver::cluster::ClusterNews;
-use crate::driver::{BatchReport, Observer};
+use crate::driver::{BatchReport, Observer, Summary};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::DeadLetter;
 use crate::plan::Plan;
@@ -51,6 +51,8 @@ pub(super) struct Display {
     records: u64,
     /// Per source, how many dead letters were shown.
     dead: Vec<u64>,
+    /// What a job did that has failed.
+    failed: Option<Summary>,
 }
 
 impl Display {
@@ -86,7 +88,13 @@ impl Display {
             batches: 0,
             records: 0,
             dead: vec![0; plan.sources.len()],
+            failed: None,
         }
+    }
+
+    /// What the job did until it failed, if it has.
+    pub(super) fn until_failure(&mut self) -> Option<Summary> {
+        self.failed.take()
     }
 
     /// Leaves the terminal as it was.
@@ -199,6 +207,10 @@ impl Observer for Display {
 
     fn on_cluster(&mut self, news: &ClusterNews) {
         self.speaker().tell(news);
+    }
+
+    fn on_failed(&mut self, summary: &Summary) {
+        self.failed = Some(summary.clone());
     }
 
     fn on_warning(&mut self, message: &str) {

@@ -15,7 +15,7 @@ use super::crew::{ANY, Cluster, Tap, all_end};
 use crate::job::{Ended, Job, Running};
 use crate::published::{assert_same_trees, tree};
 
-pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500";
+pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500&windows=batches";
 
 /// So many lines of [`of_words`] are several batches: states that were saved after some of them count.
 pub(super) const SOME: usize = 60_000;

@@ -165,6 +165,7 @@ const FITS: &[(&str, &[Role], &str)] = &[
     ("name", &[Worker], "it is the name of a worker"),
     ("sources", &[Local, Master], SHIPPED),
     ("sinks", &[Local, Master], SHIPPED),
+    ("overwrite", &[Local, Master], "outputs are written by the master: give it to that"),
     ("sink_patience", &[Local, Master], "outputs are written by the master: give it to that"),
     ("interval", &[Local, Master], SHIPPED),
     ("partitions", &[Local, Master], SHIPPED),
@@ -220,6 +221,11 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         ),
         Local | Master if args.speculate.is_some() && args.checkpoint.is_none() => Some(
             "--speculate: only what is kept until states are saved can be run twice; add --checkpoint"
+                .to_owned(),
+        ),
+        Local | Master if args.checkpoint.is_some() && given("overwrite") => Some(
+            "--overwrite: with --checkpoint the journal in --state says which batches are published, and the job \
+             goes on after them; to begin anew, name another --state and other directories with --sink"
                 .to_owned(),
         ),
         Worker if args.target.master.is_empty() => Some(

@@ -38,7 +38,7 @@ use super::transfers::Transfers;
 use super::{ClusterError, ClusterNews, GRACE, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
-    Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
+    Asks, Ends, Master, Opened, Settings, check, check_earlier, dead_sinks, output_settings,
 };
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
@@ -118,6 +118,10 @@ pub(super) fn serve(
         }
         None => (None, None, None),
     };
+    if written.as_ref().and_then(|written| written.journal.past()).is_none() {
+        let live = sources.iter().any(|source| !source.bounded());
+        check_earlier(plan, live, &sinks, &dead_sinks, written.is_some())?;
+    }
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
     let pid = std::process::id();
@@ -281,6 +285,7 @@ impl Driver<'_> {
             if let Some(error) = self.fatal.take() {
                 self.end_savepoint(events);
                 self.dismiss_all(&MasterNote::Over);
+                self.master.breaks();
                 return Err(error.into());
             }
             match self.course {
@@ -290,6 +295,9 @@ impl Driver<'_> {
                     self.dismiss_all(&MasterNote::Over);
                     let unsaved = self.ends_unsaved();
                     let done = self.master.break_off(true);
+                    if unsaved.is_some() {
+                        self.master.breaks();
+                    }
                     return unsaved.map_or(Ok(done), |error| Err(error.into()));
                 }
                 Course::Left => {

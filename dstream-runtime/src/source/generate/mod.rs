@@ -69,8 +69,17 @@ pub(super) fn reread(
 
 /// What is made.
 fn recipe(url: &SourceUrl, format: Format, options: &OpenOptions) -> Result<Recipe, SourceError> {
-    const COMMON: [&str; 7] =
-        ["rate", "seed", "records", "batch_records", "header", "on_error", "on_panic"];
+    const COMMON: [&str; 9] = [
+        "rate",
+        "seed",
+        "records",
+        "batch_records",
+        "windows",
+        "join",
+        "header",
+        "on_error",
+        "on_panic",
+    ];
     const WORDS: [&str; 2] = ["words", "line"];
     const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
     let own = match url.place() {
@@ -185,6 +194,10 @@ impl Generator {
 impl Source for Generator {
     fn bounded(&self) -> bool {
         self.end.is_some()
+    }
+
+    fn timed(&self) -> bool {
+        matches!(self.batch, Batch::Rate { .. })
     }
 
     fn immediate(&self) -> bool {
