@@ -35,7 +35,7 @@ pub use fields::{FieldError, Fields};
 pub use impls::Text;
 pub use key::{Key, KeyFor, KeyReader};
 pub use list::{List, ListDraft, ListIter, ListWire};
-pub use schema::{Field, Schema};
+pub use schema::{Column, Field, Schema, column_names, columns, part_name};
 
 /// Alignment, in bytes, of the body of every block.
 pub const BLOCK_ALIGN: usize = 64;

@@ -174,5 +174,9 @@ fn a_header_names_every_column() {
     };
     assert_eq!(header(&VIEW), "url,tags,place.city,place.at.0,place.at.1,user");
     assert_eq!(header(&VIEW).split(',').count(), VIEW.columns());
-    assert_eq!(header(&<(String, u64)>::SCHEMA), "");
+    assert_eq!(header(&<(String, u64)>::SCHEMA), "key,value");
+    assert_eq!(
+        header(&Schema::Struct { name: "S", fields: &[Field { name: "a,b", schema: u8::SCHEMA }] }),
+        "\"a,b\""
+    );
 }
