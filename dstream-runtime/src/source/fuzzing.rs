@@ -5,8 +5,8 @@ use rkyv::util::AlignedVec;
 use super::part::Part;
 use super::url::SourceUrl;
 use super::{
-    Carried, CsvRows, Decode, DecodeScratch, Input, JsonLines, MemorySource, OpenOptions, Piece,
-    Range, Source, TextLines, carry, lines, reread,
+    Carried, CsvRows, Decode, DecodeScratch, Framing, Input, JsonLines, MemorySource, OpenOptions,
+    Piece, Range, Source, TextLines, carry, lines, reread,
 };
 use crate::block::{Block, Buffer};
 use crate::fuzzing::{Target, chosen, texts};
@@ -188,7 +188,8 @@ fn decode<D: Decode>(
     header: Option<&str>,
     mut each: impl FnMut(D::Record),
 ) -> u64 {
-    let piece = Piece { bytes, split: "s", position, header, torn: None };
+    let (framing, torn) = (Framing::of(D::FORMAT), None);
+    let piece = Piece { bytes, split: "s", position, header, framing, torn };
     let (mut records, mut dead) = (0, 0);
     let mut scratch = DecodeScratch::default();
     D::decode(

@@ -120,7 +120,13 @@ impl Client {
                 Err(error) if is_transient(&error) => {}
                 // A connection that breaks ends like one that is closed.
                 Ok(0) | Err(_) => return self.shared.came(|inbox| inbox.closed(self.id)),
-                Ok(_) => {}
+                Ok(_) => {
+                    if let Some(why) = self.shared.state().inbox.refusal(self.id) {
+                        // A client that does not listen is told nothing.
+                        let _ = stream.try_write(format!("refused: {why}\n").as_bytes());
+                        return self.shared.came(|inbox| inbox.closed(self.id));
+                    }
+                }
             }
         }
     }
