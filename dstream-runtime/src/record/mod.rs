@@ -12,10 +12,13 @@
 //!   compared, stored and sent, so they are part of the format of blocks.
 
 mod encode;
+mod explain;
 mod fields;
+mod floats;
 mod impls;
 mod key;
 mod list;
+mod object;
 mod schema;
 mod short;
 mod tuple;
@@ -30,12 +33,16 @@ use rkyv::ser::Serializer;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 
-pub use encode::{Format, Visitor, write_csv, write_csv_header, write_json, write_text};
+pub use encode::{Format, NotFinite, Visitor, write_csv, write_csv_header, write_json, write_text};
+pub(crate) use explain::explain;
 pub use fields::{FieldError, Fields};
+pub use floats::{Float, Floats};
 pub use impls::Text;
 pub use key::{Key, KeyFor, KeyReader};
 pub use list::{List, ListDraft, ListIter, ListWire};
-pub use schema::{Field, Schema};
+pub use object::Object;
+pub use schema::{Field, Schema, part_name};
+pub use tuple::TupleDraft;
 
 /// Alignment, in bytes, of the body of every block.
 pub const BLOCK_ALIGN: usize = 64;

@@ -29,6 +29,19 @@ pub enum Schema {
     },
 }
 
+/// The name of a part of a tuple that is a whole record, in JSON: `key` and `value` of a pair, the number of the part of
+/// any other tuple.
+#[must_use]
+pub const fn part_name(parts: usize, index: usize) -> &'static str {
+    const NUMBERS: [&str; 8] = ["0", "1", "2", "3", "4", "5", "6", "7"];
+    match (parts, index) {
+        (2, 0) => "key",
+        (2, 1) => "value",
+        _ if index < NUMBERS.len() => NUMBERS[index],
+        _ => "",
+    }
+}
+
 impl Schema {
     /// A hash of names and shapes, stable across builds: what blocks and the plan are compared by.
     #[must_use]

@@ -4,7 +4,7 @@
 //! a directory is named as a shell would name it.
 
 use super::{Options, SinkError};
-use crate::record::Format;
+use crate::record::{Floats, Format};
 
 /// Where an output goes, as its URL says.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,10 +59,12 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
         return Err(parser.unknown("output", scheme, &known, &shown));
     };
     let csv = format == Format::Csv;
-    let known: &[&str] = match (medium, csv) {
-        ("file", true) => &["header", "fsync"],
-        ("file", false) => &["fsync"],
-        ("stdout", true) => &["header"],
+    let known: &[&str] = match (medium, format) {
+        ("file", Format::Csv) => &["header", "fsync"],
+        ("file", Format::Json) => &["floats", "fsync"],
+        ("file", Format::Text) => &["fsync"],
+        ("stdout", Format::Csv) => &["header"],
+        ("stdout", Format::Json) => &["floats"],
         _ => &[],
     };
     let (mut header, mut fsync) = (defaults.header, defaults.fsync);
@@ -75,7 +77,18 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
             if name == "header" {
                 return Err(parser.error("only `csv` has a `header`"));
             }
+            if name == "floats" {
+                let why = "only `json` needs `floats`: CSV and text hold NaN and infinities";
+                return Err(parser.error(why));
+            }
             return Err(parser.unknown("option", name, known, known));
+        }
+        if name == "floats" {
+            if Floats::of(value).is_none() {
+                let why = format!("`floats` is {}, not `{value}`", Floats::WANTED);
+                return Err(parser.error(why));
+            }
+            continue;
         }
         let value = match value {
             "true" => true,
@@ -103,6 +116,12 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
         "stdout" => Ok(Target::Stdout { format, header }),
         _ => Ok(Target::None),
     }
+}
+
+/// The value of the option `floats`, which [`parse`] has checked.
+pub(super) fn floats(url: &str) -> Option<Floats> {
+    let (_, query) = url.split_once('?')?;
+    query.split('&').find_map(|option| Floats::of(option.strip_prefix("floats=")?))
 }
 
 fn split_scheme(scheme: &str) -> Option<(Format, &str)> {
@@ -171,6 +190,20 @@ mod tests {
         assert_eq!(read("csv+stdout:?header"), Ok(csv));
         assert_eq!(read("none:"), Ok(Target::None));
         assert!(read("stdout:out").unwrap_err().contains("nothing follows"));
+    }
+
+    #[test]
+    fn json_says_what_becomes_of_floats() {
+        for url in ["json+file://x?fsync=false&floats=string", "json+stdout:?floats=string"] {
+            assert!(read(url).is_ok());
+            assert_eq!(floats(url), Some(Floats::Strings));
+        }
+        assert_eq!(floats("json+stdout:?floats=refuse"), Some(Floats::Refuse));
+        assert_eq!(floats("json+file://x"), None);
+        let error = read("json+file://x?floats=null").unwrap_err();
+        assert!(error.contains("`floats` is `string` or `refuse`, not `null`"), "{error}");
+        let error = read("csv+file://x?floats=string").unwrap_err();
+        assert!(error.contains("only `json` needs `floats`"), "{error}");
     }
 
     #[test]

@@ -49,9 +49,10 @@ pub use carry::Carried;
 pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
 pub use memory::MemorySource;
 pub use reread::{Reread, reread};
+pub(crate) use url::unknown;
 
 use crate::block::Block;
-use crate::record::Format;
+use crate::record::{Floats, Format};
 
 /// What the program and the engine say about a source that is opened, beside its URL.
 #[derive(Debug, Clone)]
@@ -99,6 +100,8 @@ pub struct Policy {
     pub on_error: OnError,
     /// If a function of the program panics for them.
     pub on_panic: OnPanic,
+    /// If a float in JSON is the string `"NaN"`, `"Infinity"` or `"-Infinity"`.
+    pub floats: Floats,
 }
 
 /// What the URL of a source says about records that cannot be processed. One that is malformed says nothing:

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 
 use super::{OnError, OnPanic, OpenOptions, Policy, SourceError};
-use crate::record::Format;
+use crate::record::{Floats, Format};
 
 /// A URL, taken apart.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl SourceUrl {
         })
     }
 
-    /// The options `on_error` and `on_panic`, which every scheme has.
+    /// The options `on_error`, `on_panic` and `floats`, which every scheme has.
     pub(super) fn policy(&self) -> Result<Policy, SourceError> {
         let on_error = self.value("on_error", "`skip` or `stop`", |text| match text {
             "skip" => Some(OnError::Skip),
@@ -134,9 +134,11 @@ impl SourceUrl {
             "dead_letter" => Some(OnPanic::DeadLetter),
             _ => None,
         })?;
+        let floats = self.value("floats", Floats::WANTED, Floats::of)?;
         Ok(Policy {
             on_error: on_error.unwrap_or_default(),
             on_panic: on_panic.unwrap_or_default(),
+            floats: floats.unwrap_or_default(),
         })
     }
 
@@ -147,6 +149,9 @@ impl SourceUrl {
         options: &OpenOptions,
     ) -> Result<bool, SourceError> {
         let header = self.flag("header")?;
+        if format != Format::Json && self.options.iter().any(|(name, _)| name == "floats") {
+            return Err(self.fail("only JSON needs `floats`: CSV and text hold NaN and infinities"));
+        }
         if format == Format::Csv {
             return Ok(header.unwrap_or(options.header_default));
         }
@@ -160,7 +165,7 @@ impl SourceUrl {
 }
 
 /// What is unknown, what it may have been meant to be, and what is known.
-pub(super) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
+pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
     let near = known
         .iter()
         .map(|candidate| (distance(name, candidate), *candidate))
@@ -276,6 +281,12 @@ mod tests {
         assert_eq!(url.policy().unwrap().on_panic, OnPanic::Stop);
         let glob = SourceUrl::parse("part-?.txt?on_panic=dead_letter").unwrap();
         assert_eq!(glob.policy().unwrap().on_panic, OnPanic::DeadLetter);
+        let floats = SourceUrl::parse("x?floats=string").unwrap();
+        assert_eq!(floats.policy().unwrap().floats, Floats::Strings);
+        assert!(floats.header(Format::Csv, &OpenOptions::default()).is_err());
+        assert!(!floats.header(Format::Json, &OpenOptions::default()).unwrap());
+        let unclear = SourceUrl::parse("x?floats=null").unwrap();
+        assert!(unclear.policy().unwrap_err().to_string().contains("`string` or `refuse`"));
         let wrong = SourceUrl::parse("x?on_panic=skip").unwrap();
         assert!(wrong.policy().unwrap_err().to_string().contains("`dead_letter`"));
         assert!(url.count("n", 1, 10).unwrap_err().to_string().contains("from 1 to 10"));

@@ -109,6 +109,11 @@ pub(in crate::driver) fn output_settings(
         format: sink.format(),
         limit: print_limit(job, index, row),
         preview,
+        floats: job
+            .outputs
+            .get(index)
+            .and_then(|output| sink::floats(&output.url))
+            .unwrap_or_else(|| sink.floats()),
     })
     .collect()
 }

@@ -36,7 +36,7 @@ impl<R: Record> Decode for CsvRows<R> {
             return;
         }
         scratch.columns.prepare::<R>(piece.header);
-        let DecodeScratch { columns, row, unquoted, spans } = scratch;
+        let DecodeScratch { columns, row, unquoted, spans, .. } = scratch;
         let columns = &*columns;
         let mut fields = emptied(std::mem::take(row));
         runs(piece.bytes, |run| {

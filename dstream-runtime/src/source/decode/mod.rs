@@ -19,7 +19,7 @@ pub use text::TextLines;
 use self::split::Lines;
 use super::Piece;
 use super::lines;
-use crate::record::{Format, Record};
+use crate::record::{Floats, Format, Record};
 
 /// Turns pieces into records.
 pub trait Decode: Send + Sync + 'static {
@@ -53,10 +53,20 @@ pub struct DeadLetter<'a> {
 /// What decoders keep from piece to piece, so as not to make it anew.
 #[derive(Debug, Default)]
 pub struct DecodeScratch {
+    /// How JSON holds floats that are not finite.
+    floats: Floats,
     columns: columns::Columns,
     row: Vec<&'static str>,
     unquoted: String,
     spans: Vec<(usize, usize)>,
+}
+
+impl DecodeScratch {
+    /// For decoders that read floats in JSON in this way.
+    #[must_use]
+    pub fn new(floats: Floats) -> Self {
+        Self { floats, ..Self::default() }
+    }
 }
 
 /// A run of lines of a piece.

@@ -62,8 +62,17 @@ struct Config {
     header: bool,
 }
 
-const OPTIONS: &[&str] =
-    &["batch", "batch_records", "split", "follow", "max_line", "header", "on_error", "on_panic"];
+const OPTIONS: &[&str] = &[
+    "batch",
+    "batch_records",
+    "split",
+    "follow",
+    "max_line",
+    "header",
+    "on_error",
+    "on_panic",
+    "floats",
+];
 
 /// A batch of a bounded source, unless the URL says otherwise.
 const BATCH: u64 = 64 << 20;

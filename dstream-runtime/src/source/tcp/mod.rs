@@ -24,7 +24,8 @@ use super::url::SourceUrl;
 use super::{Cut, OpenOptions, Source, SourceError};
 use crate::record::Format;
 
-const OPTIONS: &[&str] = &["buffer", "max_line", "receivers", "header", "on_error", "on_panic"];
+const OPTIONS: &[&str] =
+    &["buffer", "max_line", "receivers", "header", "on_error", "on_panic", "floats"];
 
 /// An input is about as large: small enough for a batch of a second to keep several cores busy.
 pub(super) const SPLIT: u64 = 256 << 10;

@@ -33,7 +33,7 @@ use crate::source::url::SourceUrl;
 use crate::source::{OpenOptions, SourceError};
 
 const OPTIONS: &[&str] =
-    &["buffer", "max_line", "max_body", "receivers", "header", "on_error", "on_panic"];
+    &["buffer", "max_line", "max_body", "receivers", "header", "on_error", "on_panic", "floats"];
 
 /// So many clients are connected at a time; the next ones wait in the kernel's queue.
 const CONNECTIONS: usize = 1024;
