@@ -9,7 +9,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use super::{Record, Schema};
+use super::{Record, Schema, column_names};
 
 pub use json::{NotFinite, write_json};
 
@@ -186,37 +186,8 @@ pub fn write_text<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
     R::visit(view, &mut Flat::new(out, b'\t', false));
 }
 
-/// Appends the names of the columns of a record, separated by commas, where it has names. The parts
-/// of a nested value are named by their path: `place.city`, `pair.0`.
+/// Appends the header row of a record: the names of its columns ([`column_names`]), without a line break.
 pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
-    if let Schema::Struct { .. } = schema {
-        header(schema, &mut String::new(), &mut true, out);
-    }
-}
-
-fn header(schema: &Schema, path: &mut String, first: &mut bool, out: &mut Vec<u8>) {
-    let mut part = |name: &str, schema: &Schema| {
-        let len = path.len();
-        if len > 0 {
-            path.push('.');
-        }
-        path.push_str(name);
-        header(schema, path, first, out);
-        path.truncate(len);
-    };
-    match schema {
-        Schema::Option(of) => header(of, path, first, out),
-        Schema::Tuple(parts) => {
-            parts.iter().enumerate().for_each(|(i, of)| part(&i.to_string(), of));
-        }
-        Schema::Struct { fields, .. } => {
-            fields.iter().for_each(|field| part(field.name, &field.schema));
-        }
-        Schema::Scalar(_) | Schema::List(_) => {
-            if !std::mem::take(first) {
-                out.push(b',');
-            }
-            out.extend_from_slice(path.as_bytes());
-        }
-    }
+    let mut row = Flat::new(out, b',', true);
+    column_names(schema).iter().for_each(|name| row.text(name));
 }

@@ -41,7 +41,7 @@ pub use impls::Text;
 pub use key::{Key, KeyFor, KeyReader};
 pub use list::{List, ListDraft, ListIter, ListWire};
 pub use object::Object;
-pub use schema::{Field, Schema, part_name};
+pub use schema::{Column, Field, Schema, column_names, columns, part_name};
 pub use tuple::TupleDraft;
 
 /// Alignment, in bytes, of the body of every block.

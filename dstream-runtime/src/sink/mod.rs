@@ -31,7 +31,7 @@ pub struct Part {
     pub records: u64,
     /// The records in the sink's format, a line break after each; empty for a sink that only counts.
     pub bytes: Arc<Vec<u8>>,
-    /// The CSV header of the record type, without line break; empty where it has none.
+    /// The CSV header of the record type, without line break; empty for other formats.
     pub header: Arc<[u8]>,
 }
 
@@ -77,13 +77,14 @@ pub trait Sink: Send {
 pub struct Options {
     /// Files are on the disk before a batch is visible (`?fsync=`).
     pub fsync: bool,
-    /// CSV begins with a header row (`?header=`): each part file, or the whole of standard output.
+    /// CSV begins with a header row, the names of the record's columns (`?header=`): each part file, or the
+    /// whole of standard output.
     pub header: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fsync: true, header: false }
+        Self { fsync: true, header: true }
     }
 }
 

@@ -176,10 +176,10 @@ mod tests {
         let files = |dir: &str, format, fsync, header| {
             Ok(Target::Files { dir: dir.to_owned(), format, fsync, header })
         };
-        assert_eq!(read("csv+file://out/x"), files("out/x", Format::Csv, true, false));
+        assert_eq!(read("csv+file://out/x"), files("out/x", Format::Csv, true, true));
         assert_eq!(read("json+file:///srv/x"), files("/srv/x", Format::Json, true, false));
-        let url = "csv+file:///x?header=true&fsync=false";
-        assert_eq!(read(url), files("/x", Format::Csv, false, true));
+        let url = "csv+file:///x?header=false&fsync=false";
+        assert_eq!(read(url), files("/x", Format::Csv, false, false));
         assert_eq!(read("text+file://x?fsync=false"), files("x", Format::Text, false, false));
     }
 
@@ -187,7 +187,7 @@ mod tests {
     fn the_rest_has_no_directory() {
         assert_eq!(read("stdout:"), Ok(Target::Stdout { format: Format::Text, header: false }));
         let csv = Target::Stdout { format: Format::Csv, header: true };
-        assert_eq!(read("csv+stdout:?header"), Ok(csv));
+        assert_eq!(read("csv+stdout:"), Ok(csv));
         assert_eq!(read("none:"), Ok(Target::None));
         assert!(read("stdout:out").unwrap_err().contains("nothing follows"));
     }

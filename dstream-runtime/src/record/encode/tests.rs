@@ -50,7 +50,7 @@ proptest! {
             prop_assert!(!line.contains('\n'));
             let value: Value = serde_json::from_str(line).unwrap();
             let (a, b, c, d) = record;
-            prop_assert_eq!(value, json!({"0": a, "1": b, "2": c, "3": d}));
+            prop_assert_eq!(value, json!({"_0": a, "_1": b, "_2": c, "_3": d}));
         }
     }
 
@@ -128,7 +128,7 @@ fn json_has_no_infinities() {
         let same = |a: f64, b: f64| a == b || a.is_nan() && b.is_nan();
         assert!(same(back.0, record.0) && same(back.1.into(), record.1.into()), "{text}");
     }
-    assert_eq!(json_of(&(-0.0f64, 0.1f32, 1e300f64)), "{\"0\":-0.0,\"1\":0.1,\"2\":1e+300}");
+    assert_eq!(json_of(&(-0.0f64, 0.1f32, 1e300f64)), "{\"_0\":-0.0,\"_1\":0.1,\"_2\":1e+300}");
     assert_eq!(csv_of(&(f64::NAN, f64::INFINITY, f32::NEG_INFINITY)), "NaN,inf,-inf");
 }
 
@@ -145,7 +145,7 @@ fn text_is_as_it_is() {
 fn absent_values_keep_their_columns() {
     let none: (u8, Option<(String, u64)>, u8) = (1, None, 2);
     assert_eq!(csv_of(&none), "1,,,2");
-    assert_eq!(json_of(&none), "{\"0\":1,\"1\":null,\"2\":2}");
+    assert_eq!(json_of(&none), "{\"_0\":1,\"_1\":null,\"_2\":2}");
     assert_eq!(csv_of(&None::<u8>), "\"\"");
     let lists = (vec![vec![1u8, 2], vec![], vec![3]], vec![None, Some(4u8)]);
     assert_eq!(csv_of(&lists), "1;2;;3,;4");
@@ -188,8 +188,8 @@ fn the_tuple_that_is_the_record_is_an_object_and_any_other_an_array() {
     let other = r#"{"more":[1],"value":[null,[["x",0.5],["y",2]]],"key":["a",1]}"#;
     assert_eq!(read::<Joined>(other), Ok(joined.clone()));
     assert_eq!(read::<Joined>(r#"[["a",1],[null,[["x",0.5],["y",2]]]]"#), Ok(joined));
-    assert_eq!(json_of(&(7u8,)), r#"{"0":7}"#);
-    assert_eq!(read::<(u8,)>(r#"{"0":7}"#), Ok((7,)));
+    assert_eq!(json_of(&(7u8,)), r#"{"_0":7}"#);
+    assert_eq!(read::<(u8,)>(r#"{"_0":7}"#), Ok((7,)));
     assert_eq!(json_of(&Some((1u8, 2u8))), r#"{"key":1,"value":2}"#);
     assert_eq!(read::<(u8, Option<u8>)>(r#"{"key":1}"#), Ok((1, None)));
 }
@@ -276,5 +276,9 @@ fn a_header_names_every_column() {
     };
     assert_eq!(header(&VIEW), "url,tags,place.city,place.at.0,place.at.1,user");
     assert_eq!(header(&VIEW).split(',').count(), VIEW.columns());
-    assert_eq!(header(&<(String, u64)>::SCHEMA), "");
+    assert_eq!(header(&<(String, u64)>::SCHEMA), "key,value");
+    assert_eq!(
+        header(&Schema::Struct { name: "S", fields: &[Field { name: "a,b", schema: u8::SCHEMA }] }),
+        "\"a,b\""
+    );
 }

@@ -4,7 +4,7 @@
 //! `outer.inner`. A column that nobody asks for is ignored; a field whose column is absent must be
 //! optional.
 
-use crate::record::{Fields, Record, Schema};
+use crate::record::{Column, Fields, Record, Schema, columns};
 
 /// The columns of the header that was seen last.
 #[derive(Debug, Default)]
@@ -35,15 +35,13 @@ impl Columns {
         let present = names(header);
         self.count = Some(present.len());
         if matches!(R::SCHEMA, Schema::Struct { .. }) {
-            let mut wanted = Vec::new();
-            leaves(&R::SCHEMA, String::new(), false, &mut wanted);
-            self.find(&wanted, &present);
+            self.find(&columns(&R::SCHEMA), &present);
         }
     }
 
-    fn find(&mut self, wanted: &[Leaf], present: &[String]) {
+    fn find(&mut self, wanted: &[Column], present: &[String]) {
         let mut missing = Vec::new();
-        for Leaf { name, optional } in wanted {
+        for Column { name, optional } in wanted {
             let found = present.iter().position(|column| column == name);
             if found.is_none() && !optional {
                 missing.push(format!("`{name}`"));
@@ -61,33 +59,6 @@ impl Columns {
     #[inline(always)]
     pub(super) fn fields<'a>(&'a self, row: &'a [&'a str]) -> Fields<'a> {
         Fields::new(row, &self.order)
-    }
-}
-
-struct Leaf {
-    name: String,
-    optional: bool,
-}
-
-/// The columns that a value of this shape is made of, in order.
-fn leaves(schema: &Schema, name: String, optional: bool, out: &mut Vec<Leaf>) {
-    let below = |part: &str| match name.as_str() {
-        "" => part.to_owned(),
-        outer => format!("{outer}.{part}"),
-    };
-    match schema {
-        Schema::Scalar(_) | Schema::List(_) => out.push(Leaf { name, optional }),
-        Schema::Option(of) => leaves(of, name, true, out),
-        Schema::Tuple(parts) => {
-            for (i, part) in parts.iter().enumerate() {
-                leaves(part, below(&i.to_string()), optional, out);
-            }
-        }
-        Schema::Struct { fields, .. } => {
-            for field in *fields {
-                leaves(&field.schema, below(field.name), optional, out);
-            }
-        }
     }
 }
 
