@@ -1,7 +1,5 @@
 //! The shape of a record type, as a constant, and the names of its columns.
 
-use std::borrow::Cow;
-
 /// One named part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
@@ -118,13 +116,15 @@ pub fn column_names(schema: &Schema) -> Vec<String> {
     columns(schema).into_iter().map(|column| column.name).collect()
 }
 
-/// The name of a part of a record that is a tuple of `len` parts.
+/// The name of a part of a record that is a tuple of `len` parts, in JSON too.
 #[must_use]
-pub fn part_name(len: usize, index: usize) -> Cow<'static, str> {
+pub const fn part_name(len: usize, index: usize) -> &'static str {
+    const NUMBERS: [&str; 8] = ["_0", "_1", "_2", "_3", "_4", "_5", "_6", "_7"];
     match (len, index) {
-        (2, 0) => Cow::Borrowed("key"),
-        (2, 1) => Cow::Borrowed("value"),
-        _ => Cow::Owned(format!("_{index}")),
+        (2, 0) => "key",
+        (2, 1) => "value",
+        // A tuple has at most eight parts.
+        _ => NUMBERS[index % NUMBERS.len()],
     }
 }
 
@@ -142,7 +142,7 @@ fn add_columns(schema: &Schema, path: &mut String, optional: bool, out: &mut Vec
     match schema {
         Schema::Option(of) => add_columns(of, path, true, out),
         Schema::Tuple(parts) if whole => {
-            parts.iter().enumerate().for_each(|(i, of)| part(&part_name(parts.len(), i), of));
+            parts.iter().enumerate().for_each(|(i, of)| part(part_name(parts.len(), i), of));
         }
         Schema::Tuple(parts) => {
             parts.iter().enumerate().for_each(|(i, of)| part(&i.to_string(), of));

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use memory::{MemorySink, Published};
 
 use crate::id::Partition;
-use crate::record::Format;
+use crate::record::{Dialect, Floats, Format};
 use crate::source::Range;
 use crate::time::BatchTime;
 
@@ -53,6 +53,11 @@ pub trait Sink: Send {
     /// How parts are encoded; `None` for a sink that only counts.
     fn format(&self) -> Option<Format>;
 
+    /// What happens with floats that JSON has no numbers for, where the URL of the output says nothing.
+    fn floats(&self) -> Floats {
+        Floats::Refuse
+    }
+
     /// Makes a batch visible: whole or not at all. A batch that is there already with the same
     /// content is a success (a batch may run again after a restart).
     ///
@@ -81,6 +86,20 @@ impl Default for Options {
     fn default() -> Self {
         Self { fsync: true, header: true }
     }
+}
+
+/// What the URL of an output says about floats that JSON has no numbers for. One that is malformed says nothing:
+/// the error comes when it is opened.
+#[must_use]
+pub fn floats(url: &str) -> Option<Floats> {
+    url::floats(url)
+}
+
+/// How the URL of an output has its CSV written. One that is malformed says nothing: the error comes when it is
+/// opened.
+#[must_use]
+pub fn dialect(url: &str) -> Dialect {
+    url::dialect(url)
 }
 
 /// The URL of an output of `print`: standard output, each batch under a line with its name and time.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::block::{Block, Buffer};
 use crate::fuzzing::{Target, chosen, texts};
-use crate::record::{Format, Record, write_csv, write_json};
+use crate::record::{Floats, Format, Record, write_csv, write_json};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target::new("source_urls", urls, url_seeds),
@@ -236,7 +236,8 @@ fn csv<R: Record>(bytes: &[u8], header: Option<&str>) {
 
 fn json_line<R: Record>(record: &R) -> Vec<u8> {
     let mut line = Vec::new();
-    write_json::<R>(record.view(), &mut line);
+    let written = write_json::<R>(record.view(), Floats::Refuse, &mut line);
+    written.expect("what was read has no float that JSON cannot hold");
     line
 }
 

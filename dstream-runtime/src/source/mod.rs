@@ -52,9 +52,10 @@ pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLine
 pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
 pub use reread::{Reread, reread};
+pub(crate) use url::{unescape, unknown};
 
 use crate::block::Block;
-use crate::record::{Format, Schema};
+use crate::record::{Floats, Format, Schema};
 
 /// What the program and the engine say about a source that is opened, beside its URL.
 #[derive(Debug, Clone)]
@@ -106,6 +107,8 @@ pub struct Policy {
     pub on_error: OnError,
     /// If a function of the program panics for them.
     pub on_panic: OnPanic,
+    /// If a float in JSON is the string `"NaN"`, `"Infinity"` or `"-Infinity"`.
+    pub floats: Floats,
 }
 
 /// What the URL of a source says about records that cannot be processed. One that is malformed says nothing:

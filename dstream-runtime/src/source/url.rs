@@ -8,7 +8,7 @@ use std::fmt::Display;
 use super::form::{Form, HeaderRow};
 use super::framing::{Outer, SPAN};
 use super::{Framing, OnError, OnPanic, OpenOptions, Policy, Rows, SourceError};
-use crate::record::{DIALECT_OPTIONS, Dialect, Format};
+use crate::record::{DIALECT_OPTIONS, Dialect, Floats, Format};
 
 /// A URL, taken apart.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl SourceUrl {
         })
     }
 
-    /// The options `on_error` and `on_panic`, which every scheme has.
+    /// The options `on_error`, `on_panic` and `floats`, which every scheme has.
     pub(super) fn policy(&self) -> Result<Policy, SourceError> {
         let on_error = self.value("on_error", "`skip` or `stop`", |text| match text {
             "skip" => Some(OnError::Skip),
@@ -136,15 +136,20 @@ impl SourceUrl {
             "dead_letter" => Some(OnPanic::DeadLetter),
             _ => None,
         })?;
+        let floats = self.value("floats", Floats::WANTED, Floats::of)?;
         Ok(Policy {
             on_error: on_error.unwrap_or_default(),
             on_panic: on_panic.unwrap_or_default(),
+            floats: floats.unwrap_or_default(),
         })
     }
 
     /// How splits begin and where their records end: the options of CSV, which every scheme has.
     pub(super) fn form(&self, format: Format, options: &OpenOptions) -> Result<Form, SourceError> {
         let header = self.flag("header")?;
+        if format != Format::Json && self.option("floats").is_some() {
+            return Err(self.fail("only JSON needs `floats`: CSV and text hold NaN and infinities"));
+        }
         let schema = options.schema;
         if format != Format::Csv {
             if let Some(name) = DIALECT_OPTIONS.iter().find(|name| self.option(name).is_some()) {
@@ -190,7 +195,7 @@ impl SourceUrl {
 }
 
 /// What is unknown, what it may have been meant to be, and what is known.
-pub(super) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
+pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
     let meant = near(name, known).map(|name| format!("; did you mean `{name}`?"));
     let meant = meant.unwrap_or_default();
     let list: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
@@ -242,7 +247,7 @@ fn split_query(rest: &str) -> (&str, &str) {
 }
 
 /// Replaces `%41` by `A`; what is no escape stays.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -313,6 +318,12 @@ mod tests {
         assert_eq!(url.policy().unwrap().on_panic, OnPanic::Stop);
         let glob = SourceUrl::parse("part-?.txt?on_panic=dead_letter").unwrap();
         assert_eq!(glob.policy().unwrap().on_panic, OnPanic::DeadLetter);
+        let floats = SourceUrl::parse("x?floats=string").unwrap();
+        assert_eq!(floats.policy().unwrap().floats, Floats::Strings);
+        assert!(floats.form(Format::Csv, &OpenOptions::default()).is_err());
+        assert!(floats.form(Format::Json, &OpenOptions::default()).is_ok());
+        let unclear = SourceUrl::parse("x?floats=null").unwrap();
+        assert!(unclear.policy().unwrap_err().to_string().contains("`string` or `refuse`"));
         let wrong = SourceUrl::parse("x?on_panic=skip").unwrap();
         assert!(wrong.policy().unwrap_err().to_string().contains("`dead_letter`"));
         assert!(url.count("n", 1, 10).unwrap_err().to_string().contains("from 1 to 10"));

@@ -44,7 +44,7 @@ impl<R: Record> Decode for CsvRows<R> {
         }
         let rows = piece.framing.rows();
         scratch.columns.prepare::<R>(piece.header, rows);
-        let DecodeScratch { columns, row, unquoted } = scratch;
+        let DecodeScratch { columns, row, unquoted, .. } = scratch;
         let columns = &*columns;
         let mut fields = emptied(std::mem::take(row));
         runs(piece.bytes, piece.framing, |run| {

@@ -20,7 +20,7 @@ pub use text::TextLines;
 
 use self::split::Lines;
 use super::{Framing, Piece};
-use crate::record::{Format, Record};
+use crate::record::{Floats, Format, Record};
 
 /// Turns pieces into records.
 pub trait Decode: Send + Sync + 'static {
@@ -54,9 +54,19 @@ pub struct DeadLetter<'a> {
 /// What decoders keep from piece to piece, so as not to make it anew.
 #[derive(Debug, Default)]
 pub struct DecodeScratch {
+    /// How JSON holds floats that are not finite.
+    floats: Floats,
     columns: columns::Columns,
     row: Vec<&'static str>,
     unquoted: csv::Unquoted,
+}
+
+impl DecodeScratch {
+    /// For decoders that read floats in JSON in this way.
+    #[must_use]
+    pub fn new(floats: Floats) -> Self {
+        Self { floats, ..Self::default() }
+    }
 }
 
 /// A run of lines of a piece.

@@ -159,7 +159,7 @@ fn json_lines() {
     assert_eq!(got.records, [(1, "a".to_owned()), (4, "c".to_owned())]);
     let places: Vec<_> = got.dead.iter().map(|d| d.0).collect();
     assert_eq!(places, [8, 12, 14, 24]);
-    assert!(dead(&got)[0].2.contains("at column 3"), "{:?}", dead(&got));
+    assert!(dead(&got)[0].2.contains("at line 1 column 3"), "{:?}", dead(&got));
     let marked = decode::<JsonLines<u64>>("\u{feff}1\nx\n".as_bytes(), None);
     assert_eq!((marked.records, marked.dead[0].0), (vec![1], 5));
 }

@@ -74,6 +74,7 @@ const OPTIONS: &[&str] = &[
     "quote",
     "comment",
     "null",
+    "floats",
     "on_error",
     "on_panic",
 ];

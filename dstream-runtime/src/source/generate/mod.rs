@@ -72,8 +72,8 @@ pub(super) fn reread(
 
 /// What is made.
 fn recipe(url: &SourceUrl, format: Format, options: &OpenOptions) -> Result<Recipe, SourceError> {
-    const COMMON: [&str; 7] =
-        ["rate", "seed", "records", "batch_records", "header", "on_error", "on_panic"];
+    const COMMON: [&str; 8] =
+        ["rate", "seed", "records", "batch_records", "header", "on_error", "on_panic", "floats"];
     const WORDS: [&str; 2] = ["words", "line"];
     const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
     let own = match url.place() {

@@ -4,7 +4,9 @@
 //! more than it was given room for; and nothing that came in is lost: it is in a chunk, or it is the
 //! beginning of a line, or it was cut off a line that becomes a dead letter, which says so.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use crate::source::form::{Form, HeaderRow, MARK};
@@ -62,7 +64,7 @@ struct Connection {
     /// Where it begins.
     position: u64,
     /// Why only the head of it is kept.
-    torn: Option<&'static str>,
+    torn: Option<Cow<'static, str>>,
     /// How much was not kept.
     lost: u64,
 }
@@ -73,12 +75,12 @@ impl Connection {
     }
 
     /// Keeps no more of the line than a dead letter needs; how much was given up.
-    fn tear(&mut self, why: &'static str) -> usize {
+    fn tear(&mut self, why: impl Into<Cow<'static, str>>) -> usize {
         let excess = self.line.len().saturating_sub(TORN_HEAD);
         self.line.truncate(TORN_HEAD);
         self.line.shrink_to_fit();
         self.lost += excess as u64;
-        self.torn = Some(why);
+        self.torn = Some(why.into());
         excess
     }
 }
@@ -289,10 +291,21 @@ impl Inbox {
 
     /// The source has closed the connection: what has arrived of a last line is not the line.
     pub(super) fn stopped(&mut self, id: u64) {
+        self.interrupted(id, || STOPPED.into());
+    }
+
+    /// The connection broke: what has arrived of a last line is not the line.
+    pub(super) fn broken(&mut self, id: u64, error: &io::Error) {
+        self.interrupted(id, || format!("unfinished when its connection broke ({error})").into());
+    }
+
+    fn interrupted(&mut self, id: u64, why: impl FnOnce() -> Cow<'static, str>) {
+        // A line that is torn already keeps its reason.
         if let Some(connection) = self.connections.get_mut(&id)
             && connection.length() > 0
+            && connection.torn.is_none()
         {
-            self.held -= connection.tear(STOPPED);
+            self.held -= connection.tear(why());
         }
         self.closed(id);
     }
@@ -473,9 +486,42 @@ mod tests {
             inbox.closed(1);
             got.extend(inbox.take());
             assert!(got.iter().all(|held| held.header.as_deref() == Some("\"a\nb\",c")), "{size}");
-            assert_eq!(got[0].position, 13);
+            assert_eq!(got[0].position, 12);
             let text: Vec<u8> = got.iter().flat_map(|held| held.as_bytes().to_vec()).collect();
-            assert_eq!(text, &sent.as_bytes()[13..], "{size}");
+            assert_eq!(text, &sent.as_bytes()[12..], "{size}");
+            assert_eq!(inbox.held, 0);
+        }
+    }
+
+    #[test]
+    fn a_line_that_a_broken_connection_cuts_off_is_torn() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        // Where a line goes on, after a line end, and between the two bytes of a character.
+        for (sent, whole, torn) in [
+            (&b"y,12\ny,1200"[..], "y,12\n", Some("y,1200")),
+            (b"y,12\n", "y,12\n", None),
+            (b"x\ncaf\xc3", "x\n", Some("caf")),
+            (b"only half", "", Some("only half")),
+            (b"", "", None),
+        ] {
+            let mut inbox = inbox(1 << 20, 1000, false);
+            inbox.received(1, sent);
+            inbox.broken(1, &reset);
+            let (mut lines, mut letters) = (String::new(), Vec::new());
+            for held in inbox.take() {
+                let text = String::from_utf8_lossy(held.as_bytes()).into_owned();
+                match held.torn {
+                    None => lines.push_str(&text),
+                    Some(torn) => letters.push((text, torn)),
+                }
+            }
+            assert_eq!(lines, whole);
+            assert_eq!(letters.len(), usize::from(torn.is_some()), "{sent:?}");
+            for (text, why) in letters {
+                assert!(text.starts_with(torn.unwrap()), "{text}");
+                assert!(why.why.contains("connection broke (connection reset"), "{}", why.why);
+                assert_eq!(why.length, (sent.len() - whole.len()) as u64);
+            }
             assert_eq!(inbox.held, 0);
         }
     }

@@ -34,6 +34,7 @@ const OPTIONS: &[&str] = &[
     "quote",
     "comment",
     "null",
+    "floats",
     "on_error",
     "on_panic",
 ];
