@@ -12,6 +12,8 @@ mod staging;
 mod stdout;
 mod url;
 
+pub(crate) use url::nearest;
+
 use std::io;
 use std::sync::Arc;
 
