@@ -20,8 +20,8 @@ pub use crate::plan::{
     StateRow, TailRow, Tasks,
 };
 pub use crate::record::{
-    AsRecord, Check, Checked, Field, FieldError, Fields, Key, KeyFor, KeyReader, Record, Schema,
-    Visitor, is_record, is_standard,
+    AsRecord, Check, Checked, Field, FieldError, Fields, Key, KeyFor, KeyReader, Object, Record,
+    Schema, Visitor, is_record, is_standard,
 };
 pub use crate::source::{CsvRows, JsonLines, TextLines};
 pub use mimalloc::MiMalloc;

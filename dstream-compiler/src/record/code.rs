@@ -90,29 +90,47 @@ fn view_struct(parts: &Parts<'_>) -> TokenStream {
     }
 }
 
-/// What JSON is parsed into.
+/// What JSON is parsed into: from an object alone, as a struct of the record's name.
 fn draft_struct(parts: &Parts<'_>) -> TokenStream {
-    let (record, draft, marker) = (parts.record, &parts.draft, &parts.marker);
-    let mut bound = "'de: 'a".to_owned();
-    for field in parts.record.fields.iter().filter(|field| !is_plain(&field.ty)) {
+    let Parts { record, draft, marker, .. } = parts;
+    let unknown = record.fields.iter().filter(|field| !is_plain(&field.ty)).map(|field| {
         let record = record_of(record, field);
-        let draft = quote!(#record::Draft<'a>: ::dstream::__private::serde::Deserialize<'de>);
-        bound.push_str(", ");
-        bound.push_str(&draft.to_string());
-    }
-    let fields = parts.record.fields.iter().map(|field| {
+        quote!(#record::Draft<'a>: ::dstream::__private::serde::Deserialize<'de>)
+    });
+    let bounds = [quote!('de: 'a)].into_iter().chain(unknown).collect::<Vec<_>>();
+    let bound = quote!(#(#bounds),*).to_string();
+    let name = record.name.unraw().to_string();
+    let fields = record.fields.iter().map(|field| {
         let RecordField { name, text, ty, .. } = field;
         let default = is_option(ty).then(|| quote!(#[serde(default)]));
         let record = record_of(record, field);
         quote!(#default #[serde(rename = #text)] #name: #record::Draft<'a>)
     });
+    let (deserializer, type_) = (local("deserializer"), item("D"));
     quote! {
         #[derive(__dstream::serde::Deserialize)]
-        #[serde(crate = "::dstream::__private::serde", bound(deserialize = #bound))]
+        #[serde(
+            crate = "::dstream::__private::serde",
+            remote = "Self",
+            rename = #name,
+            bound(deserialize = #bound)
+        )]
         pub struct #draft<'a> {
             #(#fields,)*
             #[serde(skip)]
             #marker: __dstream::core::marker::PhantomData<&'a ()>,
+        }
+        impl<'de, 'a> __dstream::serde::Deserialize<'de> for #draft<'a>
+        where
+            #(#bounds,)*
+        {
+            #[inline]
+            fn deserialize<#type_: __dstream::serde::Deserializer<'de>>(
+                #deserializer: #type_,
+            ) -> __dstream::core::result::Result<Self, #type_::Error> {
+                // What serde derives: it takes arrays too, by position.
+                Self::deserialize(__dstream::Object(#deserializer))
+            }
         }
     }
 }
