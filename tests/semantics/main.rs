@@ -3,6 +3,7 @@
 
 mod input;
 mod join;
+mod names;
 mod output;
 mod per_batch;
 mod poison;

@@ -13,6 +13,8 @@ mod staging;
 mod stdout;
 mod url;
 
+pub(crate) use url::nearest;
+
 use std::io;
 use std::sync::Arc;
 
