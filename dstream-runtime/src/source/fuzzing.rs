@@ -6,7 +6,7 @@ use super::part::Part;
 use super::url::SourceUrl;
 use super::{
     Carried, CsvRows, Decode, DecodeScratch, Input, JsonLines, MemorySource, OpenOptions, Piece,
-    Range, Source, TextLines, carry, lines, reread,
+    Range, Source, TextLines, carry, lines, receive, reread,
 };
 use crate::block::{Block, Buffer};
 use crate::fuzzing::{Target, chosen, texts};
@@ -178,6 +178,7 @@ fn decoders(bytes: &[u8]) {
             let header = String::from_utf8_lossy(header);
             csv::<(f64, String, bool)>(rows, Some(&header));
         }
+        6 => elements(bytes),
         _ => {}
     }
 }
@@ -229,6 +230,22 @@ fn json<R: Record>(bytes: &[u8]) {
     });
 }
 
+/// The elements of an array that is one, as serde_json reads it, are lines: so many, and each a value.
+fn elements(bytes: &[u8]) {
+    let mut body = bytes.to_vec();
+    let made = receive::elements(&mut body);
+    assert_eq!(body.len(), bytes.len());
+    let array = serde_json::from_slice::<Vec<serde_json::Value>>(bytes);
+    if let Ok(array) = array {
+        assert_eq!(made, Ok(true));
+        let values = decode::<JsonLines<Option<f64>>>((0, &body), None, drop);
+        assert_eq!(values, array.len() as u64);
+    }
+    if made != Ok(true) {
+        assert_eq!(body, bytes);
+    }
+}
+
 fn csv<R: Record>(bytes: &[u8], header: Option<&str>) {
     decode::<CsvRows<R>>((0, bytes), header, |record| once::<CsvRows<R>>(&record, csv_row::<R>));
 }
@@ -268,5 +285,6 @@ fn decoder_seeds() -> Vec<Vec<u8>> {
         .chain(chosen(3, one(csv1)))
         .chain(chosen(4, one(csv2)))
         .chain(chosen(5, one(csv3)))
+        .chain(chosen(6, one("[1,\n{\"a\":[\"],\\\"\"]},\n null ,\"\" ]\n")))
         .collect()
 }

@@ -46,7 +46,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use carry::Carried;
-pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
+pub use decode::{Check, CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
 pub use memory::MemorySource;
 pub use reread::{Reread, reread};
 pub(crate) use url::unknown;
@@ -65,11 +65,18 @@ pub struct OpenOptions {
     /// How many bytes a receiver may hold that no batch has taken, whatever its URL says: the memory that
     /// there is for it.
     pub memory: u64,
+    /// What a receiver knows of the records, to tell its clients which it cannot read.
+    pub check: Option<Check>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), header_default: false, memory: u64::MAX }
+        Self {
+            interval: Duration::from_secs(1),
+            header_default: false,
+            memory: u64::MAX,
+            check: None,
+        }
     }
 }
 
@@ -250,6 +257,8 @@ pub struct Cut {
     /// From where the next cut goes on, for [`Source::resume`] in another process; none of a source that
     /// cannot go on there.
     pub position: Option<Position>,
+    /// What needs attention, for people.
+    pub warnings: Vec<String>,
 }
 
 /// How far a source has been cut, in a form that only the source understands.

@@ -79,7 +79,7 @@ impl Held {
         &self.bytes[self.from..self.to]
     }
 
-    fn read(&self, each: &mut dyn FnMut(Piece<'_>)) {
+    pub(super) fn read(&self, each: &mut dyn FnMut(Piece<'_>)) {
         let (split, header) = (&*self.split, self.header.as_deref());
         if let Some(torn) = &self.torn {
             let (bytes, position) = (self.as_bytes(), self.position);

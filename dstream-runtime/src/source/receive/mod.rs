@@ -34,6 +34,8 @@ pub use spans::Spans;
 
 pub(super) use bound::GiveBack;
 pub(super) use gather::{Pace, groups, received};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) use http::elements;
 pub(super) use local::open;
 pub(super) use phase::{DRAIN, Phase, drain, unless};
 
@@ -53,6 +55,8 @@ const LONGEST: u64 = MAX_BODY as u64 - 1;
 pub enum Delivery {
     /// Lines have come.
     Received(Received),
+    /// Something needs attention, for people.
+    Warning(String),
     /// It was stopped, and nothing will follow.
     Ended,
 }

@@ -39,7 +39,8 @@ impl Inputs {
         let interval = std::time::Duration::from_millis(setup.interval_ms);
         let spec = |spec: &crate::exec::job::SourceSpec| {
             let header_default = matches!(spec.schema, Schema::Struct { .. });
-            let options = OpenOptions { interval, header_default, ..OpenOptions::default() };
+            let check = Some(spec.check);
+            let options = OpenOptions { interval, header_default, check, ..OpenOptions::default() };
             (spec.url.clone(), spec.format, options)
         };
         let specs: Vec<_> = job.sources.iter().map(spec).collect();

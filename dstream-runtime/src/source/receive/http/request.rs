@@ -13,7 +13,11 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{oneshot, watch};
 
-use super::Service;
+use super::elements::{Shape, elements};
+use super::verdict::{Verdict, judge};
+use super::{Comes, Records, Service};
+use crate::record::Format;
+use crate::source::decode::DecodeScratch;
 use crate::source::lines;
 use crate::source::part::Held;
 use crate::source::receive::bound::Share;
@@ -66,7 +70,15 @@ pub(super) async fn answer(
     phase: watch::Receiver<Phase>,
 ) -> Response<String> {
     let mut response = match take_in(request, peer, service, phase).await {
-        Ok(records) => Response::new(format!("{{\"accepted\": {records}}}\n")),
+        Ok(verdict) => {
+            let mut response = Response::new(verdict.text());
+            *response.status_mut() = match (verdict.accepted, verdict.refused) {
+                (_, 0) => StatusCode::OK,
+                (0, _) => StatusCode::BAD_REQUEST,
+                _ => StatusCode::MULTI_STATUS,
+            };
+            response
+        }
         Err(no) => {
             let said = serde_json::json!({ "accepted": 0, "error": no.why });
             let mut response = Response::new(format!("{said}\n"));
@@ -94,7 +106,7 @@ async fn take_in(
     peer: SocketAddr,
     service: &Service,
     mut phase: watch::Receiver<Phase>,
-) -> Result<u64, No> {
+) -> Result<Verdict, No> {
     let (head, body) = request.into_parts();
     if head.uri.path() != service.path {
         let why = format!("nothing is here; lines are posted to {}", service.path);
@@ -119,11 +131,12 @@ async fn take_in(
             .await
             .unwrap_or_else(|_| Err(No::again("the source is being stopped").close()))?,
     };
+    let shape = shape(&mut bytes, &service.records)?;
     let header = if service.header { Some(take_header(&bytes)?) } else { None };
     let (header, position) = header.map_or((None, 0), |(row, end)| (Some(row), end));
     let records = lines::records(&bytes[position..]);
     if records == 0 && client.is_none() {
-        return Ok(0);
+        return Ok(Verdict::default());
     }
     if records > 0 && !bytes.ends_with(b"\n") {
         bytes.push(b'\n');
@@ -132,14 +145,31 @@ async fn take_in(
     let whole =
         Held { header, max_line: service.sizes.max_line as u64, ..Held::new(split, 0, bytes) };
     let lines = whole.slice(position, whole.to);
+    let verdict = match service.records.check.filter(|_| service.records.validates) {
+        Some(check) => {
+            let mut scratch = DecodeScratch::new(service.records.floats);
+            judge(check, &mut scratch, whole.as_bytes(), &shape, &lines)
+        }
+        None => Verdict { accepted: records, ..Verdict::default() },
+    };
     let (answer, answered) = oneshot::channel();
     let lost = || No::again("it is not known whether the lines were taken; send them again");
-    service.arrived.send(Arrived { lines, share, client, answer }).map_err(|_| lost())?;
+    let arrived = Comes::Lines(Arrived { lines, share, client, answer });
+    service.arrived.send(arrived).map_err(|_| lost())?;
     match tokio::time::timeout(SAFE, answered).await {
-        Ok(Ok(Ok(()))) => Ok(records),
+        Ok(Ok(Ok(()))) => Ok(verdict),
         Ok(Ok(Err(refusal))) => Err(refused(&refusal)),
         Ok(Err(_)) | Err(_) => Err(lost()),
     }
+}
+
+/// Makes lines of the elements of a body that is one array, where an array is no record.
+fn shape(body: &mut [u8], records: &Records) -> Result<Shape, No> {
+    let is_array = records.check.is_some_and(|check| check.takes_arrays);
+    if records.format != Format::Json || is_array {
+        return Ok(Shape::Lines);
+    }
+    elements(body).map_err(|why| No::new(StatusCode::BAD_REQUEST, why))
 }
 
 fn refused(refusal: &Refusal) -> No {
