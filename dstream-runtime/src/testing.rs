@@ -279,9 +279,10 @@ impl Done {
         config: LocalConfig,
         inputs: Vec<Vec<Vec<u8>>>,
     ) -> Result<Option<Savepoint>, Error> {
-        let sources = inputs
-            .into_iter()
-            .map(|batches| Box::new(MemorySource::new(batches).ends(true)) as Box<dyn Source>);
+        let formats: Vec<Format> = job.sources.iter().map(|spec| spec.format).collect();
+        let sources = inputs.into_iter().zip(formats).map(|(batches, format)| {
+            Box::new(MemorySource::new(batches).format(format).ends(true)) as Box<dyn Source>
+        });
         let sinks = self.plan.outputs.iter().map(|output| {
             let published = Arc::clone(&self.published);
             Box::new(MemorySink::new(output.name, Format::Json, published)) as Box<dyn Sink>

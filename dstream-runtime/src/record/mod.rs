@@ -11,6 +11,7 @@
 //! * The canonical key bytes of [`Key`] are a function of the value alone: they are hashed,
 //!   compared, stored and sent, so they are part of the format of blocks.
 
+mod dialect;
 mod encode;
 mod explain;
 mod fields;
@@ -33,6 +34,8 @@ use rkyv::ser::Serializer;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 
+pub(crate) use dialect::OPTIONS as DIALECT_OPTIONS;
+pub use dialect::{Dialect, Null};
 pub use encode::{Format, NotFinite, Visitor, write_csv, write_csv_header, write_json, write_text};
 pub(crate) use explain::explain;
 pub use fields::{FieldError, Fields};

@@ -62,16 +62,6 @@ impl Schema {
         }
     }
 
-    /// Whether JSON may hold a record as an array.
-    #[must_use]
-    pub const fn is_array(&self) -> bool {
-        match self {
-            Self::Scalar(_) | Self::Struct { .. } => false,
-            Self::List(_) | Self::Tuple(_) => true,
-            Self::Option(of) => of.is_array(),
-        }
-    }
-
     /// The number of leading text fields a value takes up in a CSV row.
     #[must_use]
     pub const fn columns(&self) -> usize {

@@ -34,8 +34,6 @@ pub use spans::Spans;
 
 pub(super) use bound::GiveBack;
 pub(super) use gather::{Pace, groups, received};
-#[cfg(any(test, feature = "fuzzing"))]
-pub(super) use http::elements;
 pub(super) use local::open;
 pub(super) use phase::{DRAIN, Phase, drain, unless};
 

@@ -130,7 +130,13 @@ impl Client {
                 Err(error) if is_transient(&error) => {}
                 Ok(0) => return self.end(&End::Closed),
                 Err(error) => return self.end(&End::Broken(error)),
-                Ok(_) => {}
+                Ok(_) => {
+                    if let Some(why) = self.shared.state().inbox.refusal(self.id) {
+                        // A client that does not listen is told nothing.
+                        let _ = stream.try_write(format!("refused: {why}\n").as_bytes());
+                        return self.end(&End::Closed);
+                    }
+                }
             }
         }
     }

@@ -10,7 +10,6 @@
 //! requests; those of a number count once.
 
 mod clients;
-mod elements;
 mod io;
 mod request;
 mod seats;
@@ -29,6 +28,7 @@ use super::bound::Bound;
 use super::gather::{Arrived, Pace, Waiting};
 use super::{Deliver, Delivery, Phase, Receiver, Sizes, cannot_listen, listen};
 use crate::record::{Floats, Format};
+use crate::source::form::Form;
 use crate::source::url::SourceUrl;
 use crate::source::{Check, OpenOptions, SourceError};
 
@@ -40,6 +40,10 @@ const OPTIONS: &[&str] = &[
     "validate",
     "receivers",
     "header",
+    "delimiter",
+    "quote",
+    "comment",
+    "null",
     "on_error",
     "on_panic",
     "floats",
@@ -58,16 +62,10 @@ enum Comes {
     Warning(String),
 }
 
-/// Whether a body was an array, the elements of which are its lines now.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(in crate::source) fn elements(body: &mut [u8]) -> Result<bool, String> {
-    elements::elements(body).map(|shape| shape != elements::Shape::Lines)
-}
-
 /// What all requests share.
 struct Service {
     path: String,
-    header: bool,
+    form: Form,
     sizes: Sizes,
     max_body: usize,
     bound: Arc<Bound>,
@@ -79,7 +77,6 @@ struct Service {
 
 /// What is known of the records.
 struct Records {
-    format: Format,
     floats: Floats,
     /// What reads them, if anything is known of them.
     check: Option<Check>,
@@ -128,14 +125,14 @@ pub(super) fn receiver(
     let (arrived, arriving) = mpsc::unbounded_channel();
     let service = Arc::new(Service {
         path,
-        header: url.header(format, options)?,
+        form: url.form(format, options)?,
         sizes,
         max_body,
         bound: Bound::new(sizes.buffer),
         arrived,
         requests: AtomicU64::new(0),
         seats: Mutex::new(Seats::new(connections)),
-        records: Records { format, floats, check, validates },
+        records: Records { floats, check, validates },
     });
     let (listener, address) = listen(place)?;
     let (phase, watched) = watch::channel(Phase::Open);

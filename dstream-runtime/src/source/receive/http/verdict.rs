@@ -7,7 +7,6 @@ use std::cell::RefCell;
 
 use serde::Serialize;
 
-use super::elements::Shape;
 use crate::source::decode::{Check, DecodeScratch};
 use crate::source::part::Held;
 
@@ -54,12 +53,11 @@ impl Verdict {
     }
 }
 
-/// Reads every record of a request; `whole` is its body.
+/// Reads every record of a request, the lines of which ended at `breaks`.
 pub(super) fn judge(
     check: Check,
     scratch: &mut DecodeScratch,
-    whole: &[u8],
-    shape: &Shape,
+    breaks: &[usize],
     lines: &Held,
 ) -> Verdict {
     let verdict = RefCell::new(Verdict::default());
@@ -73,25 +71,14 @@ pub(super) fn judge(
             let index = verdict.accepted + verdict.refused;
             verdict.refused += 1;
             if verdict.named.len() < NAMED {
-                let line = line_at(whole, shape, usize::try_from(letter.position).unwrap_or(0));
+                // An element of an array follows the blanks after its comma.
+                let blanks = letter.bytes.iter().take_while(|byte| byte.is_ascii_whitespace());
+                let begins = letter.position + blanks.count() as u64;
+                let line = 1 + breaks.partition_point(|at| (*at as u64) < begins) as u64;
                 let reason = letter.reason.chars().take(REASON).collect();
                 verdict.named.push(Refused { index, line, reason });
             }
         });
     });
     verdict.into_inner()
-}
-
-/// The line of the body in which the record at a position begins.
-fn line_at(whole: &[u8], shape: &Shape, position: usize) -> u64 {
-    let position = position.min(whole.len());
-    let before = match shape {
-        Shape::Lines => memchr::memchr_iter(b'\n', &whole[..position]).count(),
-        Shape::Elements { breaks } => {
-            let blank = whole[position..].iter().take_while(|byte| byte.is_ascii_whitespace());
-            let begins = position + blank.count();
-            breaks.partition_point(|at| *at < begins)
-        }
-    };
-    before as u64 + 1
 }
