@@ -80,7 +80,7 @@ fn reasons_name_the_type_the_path_and_the_place() -> Tested {
         ),
         (
             r#"{"user":1,"place":{"city":"Ulm","at":[1,1e39]},"more":[]}"#,
-            "`place.at[1]`: invalid value: floating point `1e39`",
+            "`place.at[1]`: the number 1e39 is out of range",
         ),
         (
             r#"{"user":1,"user":2,"place":{"city":"Ulm","at":[1,2]},"more":[]}"#,

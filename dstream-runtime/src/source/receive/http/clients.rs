@@ -35,8 +35,11 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 /// How long requests may take that have come before the source was stopped.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How long an idle client may take to leave.
-const LEAVE: Duration = Duration::from_secs(1);
+/// How long an idle client may take to leave: its last answer is sent by then, unless it does not read it.
+const LEAVE: Duration = Duration::from_millis(100);
+
+/// How long a client may take that is turned away.
+const TURN_AWAY: Duration = Duration::from_secs(1);
 
 /// How many clients are told at a time that there is no place for them; more are not told.
 const TURNED_AWAY: usize = 64;
@@ -120,7 +123,7 @@ async fn turn_away(mut stream: TcpStream) {
         std::io::Result::Ok(())
     };
     // A client that has gone is told nothing.
-    let _ = tokio::time::timeout(LEAVE, told).await;
+    let _ = tokio::time::timeout(TURN_AWAY, told).await;
 }
 
 /// A client that is connected.

@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+/// Clients that leave hold sockets for a moment: no more of them than there are places, or than this.
+const LEAVING: usize = 64;
+
 /// The clients that are connected.
 #[derive(Debug)]
 pub(super) struct Seats {
@@ -51,8 +54,8 @@ impl Seats {
     pub(super) fn come(&mut self) -> Seat {
         let mut leaves = None;
         if self.seated.len() >= self.limit {
-            // Those that leave hold sockets for a moment: no more of them than there are places.
-            let longest = self.idle.first_key_value().filter(|_| self.leaving < self.limit);
+            let may_leave = self.leaving < self.limit.max(LEAVING);
+            let longest = self.idle.first_key_value().filter(|_| may_leave);
             let Some((since, other)) = longest.map(|(since, other)| (*since, *other)) else {
                 self.turned_away += 1;
                 return Seat::Full;
@@ -136,11 +139,15 @@ mod tests {
 
     #[test]
     fn those_that_do_not_leave_are_bounded() {
-        let mut seats = Seats::new(2);
-        seats.come();
-        seats.come();
-        assert!(matches!(seats.come(), Seat::Instead { .. }));
-        assert!(matches!(seats.come(), Seat::Instead { .. }));
-        assert_eq!(seats.come(), Seat::Full);
+        for limit in [2, LEAVING + 1] {
+            let mut seats = Seats::new(limit);
+            for _ in 0..limit {
+                assert!(matches!(seats.come(), Seat::Taken(_)));
+            }
+            for _ in 0..limit.max(LEAVING) {
+                assert!(matches!(seats.come(), Seat::Instead { .. }));
+            }
+            assert_eq!(seats.come(), Seat::Full);
+        }
     }
 }
