@@ -11,6 +11,7 @@ mod bad_input;
 mod cluster;
 mod disk;
 mod failures;
+mod hostile_formats;
 mod job;
 mod json;
 mod live;

@@ -6,7 +6,7 @@ use std::fmt;
 use super::poison::Poisoned;
 use crate::block::{Block, BufferPool, DoorError, PushError};
 use crate::id::{BatchSeq, OutputId, Partition, TaskId};
-use crate::record::{Floats, Format};
+use crate::record::{Dialect, Floats, Format};
 use crate::sink::Part;
 use crate::source::{Input, SourceError};
 use crate::store::KeptBlock;
@@ -21,6 +21,8 @@ pub struct OutputSetting {
     pub limit: Option<u32>,
     /// How many records to show in the terminal.
     pub preview: u32,
+    /// How CSV is written.
+    pub dialect: Dialect,
     /// What happens with floats that JSON has no numbers for.
     pub floats: Floats,
 }

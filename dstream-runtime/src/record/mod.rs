@@ -36,7 +36,9 @@ use rkyv::util::AlignedVec;
 
 pub(crate) use dialect::OPTIONS as DIALECT_OPTIONS;
 pub use dialect::{Dialect, Null};
-pub use encode::{Format, NotFinite, Visitor, write_csv, write_csv_header, write_json, write_text};
+pub use encode::{
+    Format, NotFinite, Visitor, write_csv, write_csv_as, write_csv_header, write_json, write_text,
+};
 pub(crate) use explain::explain;
 pub use fields::{FieldError, Fields};
 pub use floats::{Float, Floats};

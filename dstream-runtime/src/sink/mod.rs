@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use memory::{MemorySink, Published};
 
 use crate::id::Partition;
-use crate::record::{Floats, Format};
+use crate::record::{Dialect, Floats, Format};
 use crate::source::Range;
 use crate::time::BatchTime;
 
@@ -93,6 +93,13 @@ impl Default for Options {
 #[must_use]
 pub fn floats(url: &str) -> Option<Floats> {
     url::floats(url)
+}
+
+/// How the URL of an output has its CSV written. One that is malformed says nothing: the error comes when it is
+/// opened.
+#[must_use]
+pub fn dialect(url: &str) -> Dialect {
+    url::dialect(url)
 }
 
 /// The URL of an output of `print`: standard output, each batch under a line with its name and time.

@@ -4,7 +4,8 @@
 //! a directory is named as a shell would name it.
 
 use super::{Options, SinkError};
-use crate::record::{Floats, Format};
+use crate::record::{DIALECT_OPTIONS, Dialect, Floats, Format};
+use crate::source::unescape;
 
 /// Where an output goes, as its URL says.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,22 +61,23 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
     };
     let csv = format == Format::Csv;
     let known: &[&str] = match (medium, format) {
-        ("file", Format::Csv) => &["header", "fsync"],
+        ("file", Format::Csv) => &["header", "delimiter", "quote", "null", "fsync"],
         ("file", Format::Json) => &["floats", "fsync"],
         ("file", Format::Text) => &["fsync"],
-        ("stdout", Format::Csv) => &["header"],
+        ("stdout", Format::Csv) => &["header", "delimiter", "quote", "null"],
         ("stdout", Format::Json) => &["floats"],
         _ => &[],
     };
     let (mut header, mut fsync) = (defaults.header, defaults.fsync);
+    let mut dialect = Dialect::default();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, "true"));
         if !known.contains(&name) {
             if known.is_empty() {
                 return Err(parser.error(format!("`{scheme}:` has no options")));
             }
-            if name == "header" {
-                return Err(parser.error("only `csv` has a `header`"));
+            if matches!(name, "header" | "delimiter" | "quote" | "null") {
+                return Err(parser.error(format!("only `csv` has a `{name}`")));
             }
             if name == "floats" {
                 let why = "only `json` needs `floats`: CSV and text hold NaN and infinities";
@@ -90,6 +92,11 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
             }
             continue;
         }
+        if DIALECT_OPTIONS.contains(&name) {
+            set(&mut dialect, option)
+                .map_err(|why| parser.error(format!("`{name}={value}`: {why}")))?;
+            continue;
+        }
         let value = match value {
             "true" => true,
             "false" => false,
@@ -100,6 +107,7 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
         };
         *(if name == "header" { &mut header } else { &mut fsync }) = value;
     }
+    dialect.check().map_err(|why| parser.error(why))?;
     let header = header && csv;
     match medium {
         "file" => match rest.strip_prefix("//") {
@@ -122,6 +130,29 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
 pub(super) fn floats(url: &str) -> Option<Floats> {
     let (_, query) = url.split_once('?')?;
     query.split('&').find_map(|option| Floats::of(option.strip_prefix("floats=")?))
+}
+
+/// What the options say of how CSV is written, which [`parse`] has checked.
+pub(super) fn dialect(url: &str) -> Dialect {
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut dialect = Dialect::default();
+    for option in query.split('&') {
+        // What is wrong with one was said when the output was opened.
+        let _ = set(&mut dialect, option);
+    }
+    dialect
+}
+
+/// Takes an option, if it is one of CSV.
+fn set(dialect: &mut Dialect, option: &str) -> Result<(), String> {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    if !DIALECT_OPTIONS.contains(&name) {
+        return Ok(());
+    }
+    if name == "quote" && matches!(value, "" | "none") {
+        return Err("an output needs quotes, for texts with delimiters and line breaks".to_owned());
+    }
+    dialect.set(name, &unescape(value))
 }
 
 fn split_scheme(scheme: &str) -> Option<(Format, &str)> {
@@ -204,6 +235,21 @@ mod tests {
         assert!(error.contains("`floats` is `string` or `refuse`, not `null`"), "{error}");
         let error = read("csv+file://x?floats=string").unwrap_err();
         assert!(error.contains("only `json` needs `floats`"), "{error}");
+    }
+
+    #[test]
+    fn csv_has_dialects() {
+        let url = "csv+file://x?delimiter=%3B&quote='&null=NA&header=false";
+        assert_eq!(read(url), read("csv+file://x?header=false"));
+        let is = dialect(url);
+        assert_eq!((is.delimiter, is.quote, is.null.as_str()), (b';', Some(b'\''), "NA"));
+        assert_eq!(dialect("csv+stdout:"), Dialect::default());
+        let wrong = |url: &str| read(url).unwrap_err();
+        assert!(wrong("csv+stdout:?delimiter=ab").contains("expected one ASCII character"));
+        assert!(wrong("csv+stdout:?delimiter=%22").contains("must be different"));
+        assert!(wrong("csv+stdout:?quote=").contains("needs quotes"));
+        assert!(wrong("csv+stdout:?delimeter=;").contains("did you mean `delimiter`?"));
+        assert!(wrong("json+file://x?delimiter=;").contains("only `csv` has a `delimiter`"));
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub use decode::{Check, CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, T
 pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
 pub use reread::{Reread, reread};
-pub(crate) use url::unknown;
+pub(crate) use url::{unescape, unknown};
 
 use crate::block::Block;
 use crate::record::{Floats, Format, Schema};

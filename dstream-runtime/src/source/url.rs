@@ -147,10 +147,10 @@ impl SourceUrl {
     /// How splits begin and where their records end: the options of CSV, which every scheme has.
     pub(super) fn form(&self, format: Format, options: &OpenOptions) -> Result<Form, SourceError> {
         let header = self.flag("header")?;
-        let schema = options.schema;
         if format != Format::Json && self.option("floats").is_some() {
             return Err(self.fail("only JSON needs `floats`: CSV and text hold NaN and infinities"));
         }
+        let schema = options.schema;
         if format != Format::Csv {
             if let Some(name) = DIALECT_OPTIONS.iter().find(|name| self.option(name).is_some()) {
                 let why =
@@ -247,7 +247,7 @@ fn split_query(rest: &str) -> (&str, &str) {
 }
 
 /// Replaces `%41` by `A`; what is no escape stays.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

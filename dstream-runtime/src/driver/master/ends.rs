@@ -109,6 +109,11 @@ pub(in crate::driver) fn output_settings(
         format: sink.format(),
         limit: print_limit(job, index, row),
         preview,
+        dialect: job
+            .outputs
+            .get(index)
+            .map(|output| sink::dialect(&output.url))
+            .unwrap_or_default(),
         floats: job
             .outputs
             .get(index)

@@ -8,7 +8,7 @@ use crate::block::Door;
 use crate::exec::task::OutputSetting;
 use crate::id::OutputId;
 use crate::record::{
-    AsRecord, Format, NotFinite, Record, write_csv, write_csv_header, write_json, write_text,
+    AsRecord, Format, NotFinite, Record, write_csv_as, write_csv_header, write_json, write_text,
 };
 use crate::sink::Part;
 
@@ -52,7 +52,10 @@ impl<R: Record> Output<R> {
         if let (true, Some(format)) = (shown, self.setting.format) {
             match format {
                 Format::Text => write_text::<R>(record.as_view(), &mut self.bytes),
-                Format::Csv => write_csv::<R>(record.as_view(), &mut self.bytes),
+                Format::Csv => {
+                    let dialect = &self.setting.dialect;
+                    write_csv_as::<R>(record.as_view(), dialect, &mut self.bytes);
+                }
                 Format::Json => {
                     let floats = self.setting.floats;
                     if let Err(why) = write_json::<R>(record.as_view(), floats, &mut self.bytes) {
@@ -100,7 +103,7 @@ impl<R: Record> Tail for Output<R> {
         }
         let mut header = Vec::new();
         if self.setting.format == Some(Format::Csv) {
-            write_csv_header(&R::SCHEMA, &mut header);
+            write_csv_header(&R::SCHEMA, &self.setting.dialect, &mut header);
         }
         let part = Part {
             partition: cx.task.partition,

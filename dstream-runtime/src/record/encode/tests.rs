@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::record::{Field, Floats, explain};
+use crate::record::{Dialect, Field, Floats, Null, Schema, explain};
 
 type Nested = (String, Option<i64>, Vec<(String, Option<u8>)>, (char, bool));
 
@@ -271,7 +271,7 @@ fn a_header_names_every_column() {
     };
     let header = |schema: &Schema| {
         let mut out = Vec::new();
-        write_csv_header(schema, &mut out);
+        write_csv_header(schema, &Dialect::default(), &mut out);
         String::from_utf8(out).unwrap()
     };
     assert_eq!(header(&VIEW), "url,tags,place.city,place.at.0,place.at.1,user");
@@ -281,4 +281,27 @@ fn a_header_names_every_column() {
         header(&Schema::Struct { name: "S", fields: &[Field { name: "a,b", schema: u8::SCHEMA }] }),
         "\"a,b\""
     );
+}
+
+#[test]
+fn what_would_be_read_as_something_else_is_in_quotes() {
+    let written = |record: (Option<String>, Option<f64>), dialect: &Dialect| {
+        let mut out = Vec::new();
+        write_csv_as::<(Option<String>, Option<f64>)>(record.view(), dialect, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let plain = |text: &str| written((Some(text.to_owned()), None), &Dialect::default());
+    assert_eq!(plain(""), "\"\",");
+    assert_eq!(plain("#a"), "\"#a\",");
+    assert_eq!(plain("\u{feff}a"), "\"\u{feff}a\",");
+    assert_eq!(plain(" a "), " a ,");
+    assert_eq!(plain("a\rb"), "\"a\rb\",");
+    let (quote, null) = (Some(b'\''), Null::new("NaN").unwrap());
+    let other = Dialect { delimiter: b'\t', quote, comment: Some(b';'), null };
+    let text = |text: &str, float| written((Some(text.to_owned()), float), &other);
+    assert_eq!(text("a,\"b\"", Some(0.5)), "a,\"b\"\t0.5");
+    assert_eq!(text("it's\t", None), "'it''s\t'\tNaN");
+    assert_eq!(text("NaN", Some(f64::NAN)), "'NaN'\t'NaN'");
+    assert_eq!(text(";a", None), "';a'\tNaN");
+    assert_eq!(written((None, None), &other), "NaN\tNaN");
 }

@@ -74,9 +74,9 @@ const OPTIONS: &[&str] = &[
     "quote",
     "comment",
     "null",
+    "floats",
     "on_error",
     "on_panic",
-    "floats",
 ];
 
 /// A batch of a bounded source, unless the URL says otherwise.

@@ -144,6 +144,11 @@ impl Framing {
         }
     }
 
+    /// The length of the first `n` records, with their ends.
+    pub(crate) fn head(self, bytes: &[u8], n: u64) -> usize {
+        if n == 0 { 0 } else { self.nth_end(bytes, n).unwrap_or(bytes.len()) }
+    }
+
     /// The length of the first record, with its end.
     pub(crate) fn first(self, bytes: &[u8]) -> usize {
         self.record_end(bytes, 0).unwrap_or(bytes.len())

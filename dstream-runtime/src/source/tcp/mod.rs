@@ -34,9 +34,9 @@ const OPTIONS: &[&str] = &[
     "quote",
     "comment",
     "null",
+    "floats",
     "on_error",
     "on_panic",
-    "floats",
 ];
 
 /// An input is about as large: small enough for a batch of a second to keep several cores busy.

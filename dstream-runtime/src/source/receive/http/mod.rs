@@ -44,9 +44,9 @@ const OPTIONS: &[&str] = &[
     "quote",
     "comment",
     "null",
+    "floats",
     "on_error",
     "on_panic",
-    "floats",
 ];
 
 /// How many clients may be connected, unless the URL says otherwise.
