@@ -18,6 +18,7 @@
 //! | `http://HOST:PORT/PATH` | lines that are posted there | no |
 //! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
 
+mod batching;
 mod carry;
 mod decode;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub(crate) mod fuzzing;
 mod generate;
 mod lines;
 mod memory;
+mod one_batch;
 mod part;
 mod position;
 pub mod receive;
@@ -47,10 +49,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use batching::instead;
+pub use batching::{Batching, batching};
 pub use carry::Carried;
 pub use decode::{Check, CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
 pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
+pub(crate) use one_batch::OneBatch;
 pub use reread::{Reread, reread};
 pub(crate) use url::{unescape, unknown};
 
@@ -133,13 +138,21 @@ pub fn open(
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
     let url = url::SourceUrl::parse(url)?;
-    match url.scheme() {
+    let source = match url.scheme() {
         "file" => file::open(&url, format, options),
         "tcp" => tcp::open(&url, format, options),
         "http" => receive::open(&url, format, options),
         "generate" => generate::open(&url, format, options),
         other => Err(url.fail(url::unknown("scheme", other, SCHEMES))),
+    }?;
+    let batching = url.batching()?;
+    if !source.bounded() && batching != Batching::default() {
+        return Err(url.fail(
+            "`windows=batches` and `join=batch` are for a source that is read to its end; a batch of this one \
+             is what its interval brings",
+        ));
     }
+    Ok(source)
 }
 
 /// A piece of one split of a source.
@@ -274,6 +287,12 @@ pub trait Source: Send {
     /// batch interval.
     fn bounded(&self) -> bool;
 
+    /// Whether a batch of it is what one batch interval brings, so that windows of arrival time have a meaning:
+    /// so it is for a live source, and for a generator with a rate.
+    fn timed(&self) -> bool {
+        !self.bounded()
+    }
+
     /// Takes the input of the next batch, in at most `partitions` inputs. Called once per batch, in
     /// order. A live source takes what has arrived; a bounded one what `?batch=` says.
     ///
@@ -340,6 +359,12 @@ pub enum SourceError {
         what: String,
         /// The system's error.
         error: Arc<std::io::Error>,
+    },
+    /// What was asked of the source would give a wrong answer.
+    #[error("{why}")]
+    Refused {
+        /// What would be wrong, and what to do.
+        why: String,
     },
     /// The data is not what it was, or what it claims to be.
     #[error("{what}: {why}")]

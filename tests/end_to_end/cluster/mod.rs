@@ -21,5 +21,6 @@ mod refusals;
 mod restarts;
 mod savepoints;
 mod sends;
+mod standby;
 mod steady;
 mod trust;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::record::{Dialect, Field, Floats, Null, Schema, explain};
+use crate::record::{Dialect, Field, Floats, Null, Record, Schema, explain};
 
 type Nested = (String, Option<i64>, Vec<(String, Option<u8>)>, (char, bool));
 

@@ -66,6 +66,8 @@ struct Config {
 const OPTIONS: &[&str] = &[
     "batch",
     "batch_records",
+    "windows",
+    "join",
     "split",
     "follow",
     "max_line",
