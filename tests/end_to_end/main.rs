@@ -13,6 +13,7 @@ mod cluster;
 mod disk;
 mod failures;
 mod history;
+mod hostile_formats;
 mod job;
 mod live;
 mod outputs;

@@ -34,8 +34,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Invocation, Role, Verb};
-use serde_json::json;
-use show::Speaker;
 
 use crate::driver::JobError;
 use crate::job::AnyJob;
@@ -112,13 +110,5 @@ fn answer(text: &str) -> Result<(), Failed> {
             Err(Failed::Job(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
-    }
-}
-
-/// Says that the process was told to stop.
-fn log_stop(speaker: &Speaker, line: &str) {
-    match speaker.log {
-        args::LogFormat::Text => speaker.say(line),
-        args::LogFormat::Json => speaker.say(&json!({"event": "stop"}).to_string()),
     }
 }

@@ -1,13 +1,14 @@
 //! Runs the job in this process: opens its inputs and outputs, stops on Ctrl-C, says what was done.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use super::Failed;
 use super::args::{Invocation, LogFormat, SummaryFormat};
 use super::open::{self, Opened};
 use super::panel::PREVIEW;
 use super::show::{Display, Start};
-use super::signals::Signals;
+use super::signals::{Notice, Signals};
 use super::summary::{self, Ending};
 use crate::driver::{self, JobError, LocalConfig, StopHandle, Summary};
 use crate::plan::Plan;
@@ -51,6 +52,8 @@ pub(super) struct Running {
     /// How many records of each output and batch are worth showing.
     pub preview: u32,
     signals: Option<Signals>,
+    /// How long the process may take to end after the first signal.
+    stop_timeout: Option<Duration>,
     /// Of a job over history, where its outputs go, by name.
     outlets: Vec<(String, String)>,
 }
@@ -73,8 +76,9 @@ impl Running {
         let start = Start { plan, built, engine, runs_on, cores, live: *live, addresses };
         let display = Display::start(&start, terminal);
         let preview = if terminal || *live { PREVIEW } else { 0 };
+        let stop_timeout = invocation.cluster.stop_timeout.0;
         let outlets = if *live { Vec::new() } else { opened.outlets() };
-        Ok(Self { plan, display, preview, signals: Some(signals), outlets })
+        Ok(Self { plan, display, preview, signals: Some(signals), stop_timeout, outlets })
     }
 
     /// What the first signal stops; the second ends the process, after `leave`.
@@ -84,7 +88,9 @@ impl Running {
     ) -> Result<StopHandle, Failed> {
         let stop = StopHandle::new();
         if let Some(signals) = self.signals.take() {
-            signals.stop(stop.clone(), self.display.stopping(), leave).map_err(no_signals)?;
+            let told =
+                Notice::teller(self.display.speaker(), "the job processes what it has received");
+            signals.stop(stop.clone(), self.stop_timeout, told, leave).map_err(no_signals)?;
         }
         Ok(stop)
     }

@@ -104,16 +104,6 @@ impl Display {
         }
     }
 
-    /// What says that the job was asked to stop; the thread that waits for signals calls it.
-    pub(super) fn stopping(&self) -> impl Fn() + Send + use<> {
-        let speaker = self.speaker();
-        move || match speaker.log {
-            LogFormat::Text => speaker
-                .say("stopping: what was received is processed first; Ctrl-C again ends at once"),
-            LogFormat::Json => log_json(&json!({"event": "stop"})),
-        }
-    }
-
     /// What other threads say something with.
     pub(super) fn speaker(&self) -> Speaker {
         Speaker { log: self.log, panel: self.panel.clone() }

@@ -169,6 +169,7 @@ impl<'e> Engine<'e> {
             speculate: false,
             interval: config.interval,
             preview: config.preview,
+            completes_stop: false,
             from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),
         };
         let first = BatchSeq(from.map_or(0, |savepoint| savepoint.batch.0) + 1);

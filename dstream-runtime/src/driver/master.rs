@@ -66,6 +66,8 @@ pub(super) struct Settings {
     pub(super) interval: Option<Duration>,
     /// How many records of each output and batch are shown to the observer.
     pub(super) preview: u32,
+    /// Whether a stop that the master before has begun is completed.
+    pub(super) completes_stop: bool,
     /// Zero time of the job and the last batch before, if it goes on from a savepoint.
     pub(super) from: Option<(u64, BatchSeq)>,
 }
@@ -179,6 +181,7 @@ impl<'e> Master<'e> {
             lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
             // Nobody starts a job so often.
             term: u32::try_from(term).unwrap_or(u32::MAX),
+            completes_stop: settings.completes_stop,
         };
         let core = match past {
             Some(past) => MasterCore::resume(plan, config, past, clock.now_ms())
@@ -458,9 +461,12 @@ impl<'e> Master<'e> {
         }
     }
 
-    /// What a job did that ends here and now.
-    pub(super) fn break_off(&mut self) -> Summary {
-        if let Some(journal) = self.journal.take() {
+    /// What a job did that ends here and now: it is `stopped`, or left to the next master.
+    pub(super) fn break_off(&mut self, stopped: bool) -> Summary {
+        if let Some(mut journal) = self.journal.take() {
+            if stopped {
+                journal.stopped();
+            }
             journal.close();
         }
         end::summary(self)

@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
 pub(super) use bind::bindings;
-pub(super) use cluster::{ClusterArgs, Role, Switch, TargetArgs};
+pub(super) use cluster::{ClusterArgs, OnSignal, Role, Switch, TargetArgs};
 pub(super) use verb::{FormArgs, Holder, PlanArgs, SavepointArgs, SendArgs, TokenArgs, Verb};
 
 use super::value::{count, interval};
