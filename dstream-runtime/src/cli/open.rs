@@ -80,6 +80,18 @@ impl Opened {
         self.sources.iter().map(|source| source.local_addr()).collect()
     }
 
+    /// Where outputs go, those of dead letters included, by name.
+    pub(super) fn outlets(&self) -> Vec<(String, String)> {
+        let outputs = self.plan.outputs.iter().zip(&self.built.outputs);
+        let outputs = outputs.map(|(row, spec)| (row.name.to_owned(), spec.url.clone()));
+        let dead = self.plan.sources.iter().filter_map(|row| {
+            let name = format!("{}.dead", row.name);
+            let url = self.setup.sinks.get(&name)?.clone();
+            Some((name, url))
+        });
+        outputs.chain(dead).collect()
+    }
+
     /// Whether results come to standard output: they must not run into a display that moves.
     pub(super) fn prints(&self) -> bool {
         let stdout =

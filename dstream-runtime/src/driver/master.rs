@@ -119,6 +119,8 @@ pub(super) struct Master<'e> {
     clock: Clock,
     timetable: Timetable,
     live: bool,
+    /// It was told to stop.
+    stopped: bool,
     /// Batches in flight, oldest first.
     batches: VecDeque<InFlight>,
     /// The inputs of batches that are published, while they may have to be read again.
@@ -205,6 +207,7 @@ impl<'e> Master<'e> {
             clock,
             timetable,
             live,
+            stopped: false,
             batches,
             past,
             publishing: Vec::new(),
@@ -223,6 +226,7 @@ impl<'e> Master<'e> {
     /// Takes in an event of the core.
     pub(super) fn handle(&mut self, event: MasterEvent) {
         let now = self.clock.now_ms();
+        self.stopped |= matches!(event, MasterEvent::Stop);
         self.core.handle(now, event);
     }
 

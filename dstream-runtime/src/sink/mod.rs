@@ -172,6 +172,27 @@ pub fn remove_earlier(url: &str, name: &str, options: &Options) -> Result<u64, S
     }
 }
 
+/// The newest batch that the output `name` of the job has published at a URL, if it keeps what it is given.
+///
+/// # Errors
+/// When the URL is malformed, or that cannot be seen.
+pub fn newest(url: &str, name: &str, options: &Options) -> Result<Option<Earlier>, SinkError> {
+    if url == PRINT {
+        return Ok(None);
+    }
+    match url::parse(url, options)? {
+        url::Target::Files { dir, .. } => {
+            let newest = earlier::newest_of(std::path::Path::new(&dir), &options.job, name);
+            newest.map_err(|error| SinkError::Io {
+                doing: "list",
+                what: dir,
+                error: Arc::new(error),
+            })
+        }
+        url::Target::Stdout { .. } | url::Target::None => Ok(None),
+    }
+}
+
 /// Why an output cannot be opened or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SinkError {
