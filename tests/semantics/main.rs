@@ -3,6 +3,7 @@
 
 mod input;
 mod join;
+mod json;
 mod output;
 mod per_batch;
 mod poison;

@@ -413,7 +413,8 @@ mod tests {
         for pieces in 1..text.len().min(20) {
             assert_eq!(unfolded(text.as_bytes(), outer, pieces), whole);
         }
-        let lines = whole.trim_start_matches('\u{feff}').split('\n').map(|line| line.trim().to_owned());
+        let lines =
+            whole.trim_start_matches('\u{feff}').split('\n').map(|line| line.trim().to_owned());
         lines.filter(|line| !line.is_empty()).collect()
     }
 
