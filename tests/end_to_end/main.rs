@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod cluster;
+mod compressed;
 mod disk;
 mod failures;
 mod job;
@@ -20,6 +21,7 @@ mod plans;
 mod poison;
 mod pressure;
 mod published;
+mod stdin;
 mod template;
 mod text;
 mod usage;

@@ -35,8 +35,10 @@ use std::process::ExitCode;
 use args::{Invocation, Role, Verb};
 use serde_json::json;
 use show::Speaker;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::driver::JobError;
+use crate::host::limits;
 use crate::job::AnyJob;
 
 /// Done.
@@ -68,6 +70,8 @@ pub fn main(jobs: &[&dyn AnyJob]) -> ExitCode {
 }
 
 fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
+    limits::raise();
+    ignore_file_size_signal();
     let invocation = match args::parse(jobs, arguments) {
         Ok(invocation) => invocation,
         Err(error) => {
@@ -83,6 +87,17 @@ fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
     };
     show::error(invocation.engine.log, &message);
     code
+}
+
+/// A file that reaches the limit of its size (`ulimit -f`) is an error of the write, which says which file it
+/// is, and not a signal that ends the process without a word.
+fn ignore_file_size_signal() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    if let Ok(runtime) = runtime {
+        let _inside = runtime.enter();
+        // Once caught, it stays caught. Where it cannot be, the default of the system holds.
+        let _ = signal(SignalKind::from_raw(libc::SIGXFSZ));
+    }
 }
 
 fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
@@ -104,6 +119,7 @@ fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
 
 /// Writes an answer to standard output.
 fn answer(text: &str) -> Result<(), Failed> {
+    closed_output(limits::is_open(1))?;
     let mut out = io::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
         // The reader may have seen enough.
@@ -112,6 +128,11 @@ fn answer(text: &str) -> Result<(), Failed> {
         }
         _ => Ok(()),
     }
+}
+
+/// The failure that standard output cannot be written.
+fn closed_output(result: io::Result<()>) -> Result<(), Failed> {
+    result.map_err(|error| Failed::Job(format!("cannot write to standard output: {error}")))
 }
 
 /// Says that the process was told to stop.

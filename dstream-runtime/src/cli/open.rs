@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Failed;
-use super::args::{EngineArgs, Invocation, bindings};
+use super::args::{EngineArgs, Invocation, SummaryFormat, bindings};
 use crate::driver::Budget;
 use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
+use crate::host::limits;
 use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError};
@@ -36,6 +37,9 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
     let Invocation { job, engine, matches, .. } = invocation;
     let plan = job.plan();
     check_interval(plan, engine)?;
+    if engine.summary == SummaryFormat::Json {
+        super::closed_output(limits::is_open(1))?;
+    }
     let bindings = bindings(plan, engine).map_err(Failed::Usage)?;
     let params = job.params_json(matches).map_err(|error| Failed::Usage(error.to_string()))?;
     // A job in one process is built from the same text as one on a cluster, and so computes the same.
@@ -46,6 +50,7 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
         false => within(options, &built, invocation.cluster.memory),
     };
     let (sources, pushed) = open_sources(&built, &options, workers)?;
+    check_pipes(plan, &sources, invocation.cluster.checkpoint.is_some())?;
     let sinks = open_sinks(&built)?;
     let open_dead = |source: &SourceRow| {
         let name = format!("{}.dead", source.name);
@@ -129,6 +134,30 @@ fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<
         })
     };
     job.plan.sources.iter().zip(&job.sources).map(open).collect()
+}
+
+/// A pipe can be read by one source, and once.
+fn check_pipes(plan: &Plan, sources: &[Box<dyn Source>], restarts: bool) -> Result<(), Failed> {
+    let pipes = plan.sources.iter().zip(sources);
+    let pipes: Vec<_> =
+        pipes.filter_map(|(row, source)| Some((row.name, source.pipe()?))).collect();
+    for (index, (name, pipe)) in pipes.iter().enumerate() {
+        if let Some((other, _)) = pipes[..index].iter().find(|(_, other)| other == pipe) {
+            return Err(Failed::Usage(format!(
+                "source `{name}`: {} is read by source `{other}`, and can be read once only\n  help: write it \
+                 to a file and give that to both",
+                pipe.name
+            )));
+        }
+        if restarts {
+            return Err(Failed::Usage(format!(
+                "source `{name}`: {} can be read once only, and --checkpoint needs inputs that can be read \
+                 again\n  help: write it to a file and give that, or leave out --checkpoint",
+                pipe.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn open_sinks(job: &BuiltJob) -> Result<Vec<Box<dyn Sink>>, Failed> {

@@ -243,7 +243,13 @@ impl<'e> Master<'e> {
     /// A source has answered.
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, AskError>) {
         let event = match result {
-            Ok(Cut { mut inputs, ended, position }) => {
+            Ok(Cut { mut inputs, ended, position, warnings }) => {
+                for warning in warnings {
+                    self.warn(&format!(
+                        "source `{}`: {warning}",
+                        self.plan.sources[source.index()].name
+                    ));
+                }
                 // One that is live brings as much as it can, and what is pushed lies where it is.
                 if self.ends.live.get(source.index()) == Some(&false) {
                     let partitions = self.settings.partitions as usize;

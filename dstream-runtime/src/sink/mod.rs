@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 pub use memory::{MemorySink, Published};
 
+use crate::host::limits;
 use crate::id::Partition;
 use crate::record::Format;
 use crate::source::Range;
@@ -96,7 +97,15 @@ pub const PRINT: &str = "print:";
 /// # Errors
 /// When the URL is malformed, or the directory cannot be made.
 pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, SinkError> {
+    let is_open = || {
+        limits::is_open(1).map_err(|error| SinkError::Io {
+            doing: "write to",
+            what: "standard output".to_owned(),
+            error: Arc::new(error),
+        })
+    };
     if url == PRINT {
+        is_open()?;
         return Ok(Box::new(stdout::StreamSink::print(name)));
     }
     Ok(match url::parse(url, options)? {
@@ -104,6 +113,7 @@ pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, S
             Box::new(files::FileSink::open(name, &dir, format, fsync, header)?)
         }
         url::Target::Stdout { format, header } => {
+            is_open()?;
             Box::new(stdout::StreamSink::stdout(name, format, header))
         }
         url::Target::None => Box::new(stdout::NoSink),
@@ -122,7 +132,7 @@ pub enum SinkError {
         why: String,
     },
     /// An I/O error.
-    #[error("cannot {doing} {what}: {error}")]
+    #[error("cannot {doing} {what}: {error}{}", limits::help(error))]
     Io {
         /// `create`, `write`, `publish` …
         doing: &'static str,
@@ -162,6 +172,7 @@ impl SinkError {
                 io::ErrorKind::InvalidData
                     | io::ErrorKind::InvalidInput
                     | io::ErrorKind::InvalidFilename
+                    | io::ErrorKind::FileTooLarge
                     | io::ErrorKind::Unsupported
             ),
             Self::Url { .. } | Self::Conflict { .. } | Self::Closed { .. } => false,

@@ -14,6 +14,7 @@
 //! | scheme | reads | ends |
 //! |---|---|---|
 //! | `file://PATH`, a plain path | a file, a directory or a glob, also `.gz` and `.zst` | yes, unless `follow` |
+//! | `-`, `/dev/stdin`, a named pipe | what comes through it, also compressed | yes, also with `follow` |
 //! | `tcp://HOST:PORT` | lines from any number of clients | no |
 //! | `http://HOST:PORT/PATH` | lines that are posted there | no |
 //! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
@@ -29,6 +30,7 @@ mod generate;
 mod lines;
 mod memory;
 mod part;
+mod pipe;
 mod position;
 pub mod receive;
 mod reread;
@@ -51,6 +53,7 @@ pub use memory::MemorySource;
 pub use reread::{Reread, reread};
 
 use crate::block::Block;
+use crate::host::limits;
 use crate::record::Format;
 
 /// What the program and the engine say about a source that is opened, beside its URL.
@@ -106,6 +109,12 @@ pub struct Policy {
 #[must_use]
 pub fn policy(url: &str) -> Policy {
     url::SourceUrl::parse(url).and_then(|url| url.policy()).unwrap_or_default()
+}
+
+/// The URL, as text, of what was given as any bytes: bytes that are not UTF-8 are escaped.
+#[must_use]
+pub fn url_of(given: &std::ffi::OsStr) -> String {
+    file::names::url(given)
 }
 
 /// What [`open`] knows.
@@ -247,6 +256,26 @@ pub struct Cut {
     /// From where the next cut goes on, for [`Source::resume`] in another process; none of a source that
     /// cannot go on there.
     pub position: Option<Position>,
+    /// What needs attention, for people.
+    pub warnings: Vec<String>,
+}
+
+/// Ends the cut that waits at the moment, and lets no other one wait.
+pub type Interrupt = Arc<dyn Fn() + Send + Sync>;
+
+/// A stream of bytes that can be read once.
+#[derive(Debug, Clone)]
+pub struct Pipe {
+    /// Its path, for people.
+    pub name: String,
+    device: u64,
+    inode: u64,
+}
+
+impl PartialEq for Pipe {
+    fn eq(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
 }
 
 /// How far a source has been cut, in a form that only the source understands.
@@ -294,6 +323,16 @@ pub trait Source: Send {
         false
     }
 
+    /// The pipe that it reads, if it reads one: no other source can read it, and after a restart nothing can.
+    fn pipe(&self) -> Option<&Pipe> {
+        None
+    }
+
+    /// What ends a cut that waits for data, from another thread, for a source whose cuts may wait long.
+    fn interrupt(&self) -> Option<Interrupt> {
+        None
+    }
+
     /// Stops taking in new data (closes listeners); what was received can still be cut, until a cut
     /// says that it has ended.
     fn stop(&mut self) {}
@@ -316,7 +355,7 @@ pub enum SourceError {
         why: String,
     },
     /// An I/O error.
-    #[error("cannot {doing} {what}: {error}")]
+    #[error("cannot {doing} {what}: {error}{}", limits::help(error))]
     Io {
         /// `open`, `read`, `list`, `listen on` …
         doing: &'static str,

@@ -30,7 +30,7 @@ pub(super) struct EngineArgs {
     /// Read a stream from somewhere else: a file, a directory or a glob (also .gz and .zst),
     /// `file://DIR?follow`, `tcp://HOST:PORT`, `generate://words`, `generate://page_views`
     #[arg(long = "source", value_name = "NAME=URL")]
-    pub sources: Vec<String>,
+    pub sources: Vec<OsString>,
 
     /// Write an output to somewhere else: `text+file://DIR`, `csv+file://DIR`, `json+file://DIR`,
     /// `stdout:`, `none:`; `NAME.dead` takes the records of a source that are set aside

@@ -6,14 +6,14 @@
 use std::fs::{File, Metadata};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::cursor::{self, Cursor, Plain};
+use super::held::HeldFile;
 use super::list::{self, Identity};
 use super::packed::Packed;
 use super::remembered::{self, Changed, Memory, NameHash, Names, name_hash};
 use super::stored::{PlainFile, Reading};
-use super::{Config, data};
+use super::{Config, data, names};
 use crate::source::lines::{self, PIECE};
 use crate::source::{Range, SourceError};
 
@@ -54,7 +54,7 @@ impl Growing {
             Memory::Read => {
                 // Nobody knows how long its data is.
                 let end = if is_packed { u64::MAX } else { size };
-                this.names.push((name_hash(&path.display().to_string()), end));
+                this.names.push((name_hash(&names::text(path)), end));
                 None
             }
             Memory::Listed(names, unread) => {
@@ -161,7 +161,7 @@ impl Growing {
         if let Some(Cursor::Plain(plain)) = &mut self.cursor
             && keep
         {
-            plain.handle = Some(Arc::new(file));
+            plain.handle = HeldFile::within_limits(file);
         }
         Ok(())
     }

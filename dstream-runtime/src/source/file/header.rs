@@ -20,6 +20,11 @@ pub(super) fn read(path: &Path, file: &File, limit: u64) -> Result<(Arc<str>, u6
     Ok((parse(path, &row)?, end))
 }
 
+/// Whether these bytes, which are not a whole line, are more than a header may be.
+pub(super) fn is_too_long(bytes: &[u8]) -> bool {
+    bytes.len() as u64 >= MAX_HEADER
+}
+
 /// The header row as text, without its line end.
 pub(super) fn parse(path: &Path, row: &[u8]) -> Result<Arc<str>, SourceError> {
     if row.len() as u64 >= MAX_HEADER {

@@ -1,28 +1,31 @@
-//! Compressed files, decoded by the cutter.
+//! Lines that can only be read from the start on: those of compressed files, and of pipes.
 //!
 //! What a batch takes is what the decoder has made; what it made beyond that waits. A damaged file
-//! gives all whole lines before the damage, and then an error that says where it is.
+//! gives all whole lines before the damage, and then an error that says where it is. A pipe may pause: what
+//! has come by then is taken.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::fs::Metadata;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
-
+use super::content::Later;
 use super::cursor::Taken;
-use super::{Want, data, header, io as io_error};
+use super::unpack::OtherData;
+use super::{Want, data, header, io as io_error, names};
 use crate::source::SourceError;
 use crate::source::lines::{self, PIECE, TORN_HEAD};
 use crate::source::part::{Held, Part, Torn};
 
-/// A compressed file on its way through the decoder.
-pub(super) struct Packed {
+/// A compressed file, or a pipe, on its way through the decoder.
+pub(in crate::source) struct Packed {
     path: PathBuf,
     /// How long the file was when it was opened.
     size: u64,
     split: Arc<str>,
+    /// Whether the first line is a header that has not been read yet.
+    wants_header: bool,
     header: Option<Arc<str>>,
     max_line: u64,
     decoder: Box<dyn Read + Send>,
@@ -32,6 +35,8 @@ pub(super) struct Packed {
     position: u64,
     /// Decoded and not taken.
     buffer: Vec<u8>,
+    /// Nothing has come for now.
+    paused: bool,
     ended: bool,
     failed: Option<SourceError>,
 }
@@ -42,48 +47,56 @@ impl Packed {
         path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz") || is_zstd(path))
     }
 
-    pub(super) fn open(
-        path: &Path,
-        file: File,
+    /// The lines of a compressed file, which is opened again when the first of them are asked for: of many
+    /// files only those are open that are being read.
+    pub(super) fn open(path: &Path, metadata: &Metadata, header: bool, max_line: u64) -> Self {
+        let consumed = Arc::new(AtomicU64::new(0));
+        let decoder = Later::new(path, metadata, consumed.clone());
+        let mut this = Self::new(path.to_owned(), Box::new(decoder), consumed, header, max_line);
+        this.size = metadata.len();
+        this
+    }
+
+    /// Data that `decoder` gives, which may pause: it says [`io::ErrorKind::WouldBlock`] then.
+    pub(in crate::source) fn new(
+        path: PathBuf,
+        decoder: Box<dyn Read + Send>,
+        consumed: Arc<AtomicU64>,
         header: bool,
         max_line: u64,
-    ) -> Result<Self, SourceError> {
-        let size = file.metadata().map_err(|error| io_error("read", path, error))?.len();
-        let consumed = Arc::new(AtomicU64::new(0));
-        let input = BufReader::with_capacity(PIECE, Counted { file, consumed: consumed.clone() });
-        let decoder: Box<dyn Read + Send> = if is_zstd(path) {
-            let decoder = zstd::stream::read::Decoder::with_buffer(input);
-            Box::new(decoder.map_err(|error| io_error("decode", path, error))?)
-        } else {
-            Box::new(MultiGzDecoder::new(input))
-        };
-        let mut this = Self {
-            path: path.to_owned(),
-            size,
-            split: path.display().to_string().into(),
+    ) -> Self {
+        Self {
+            size: 0,
+            split: names::text(&path).into(),
+            path,
+            wants_header: header,
             header: None,
             max_line,
             decoder,
             consumed,
             position: 0,
             buffer: Vec::new(),
+            paused: false,
             ended: false,
             failed: None,
-        };
-        if header {
-            this.take_header()?;
         }
-        Ok(this)
     }
 
-    fn take_header(&mut self) -> Result<(), SourceError> {
-        // This decodes as much as a header may be long.
-        self.decode();
-        let end = lines::line_end(&self.buffer, 0).unwrap_or(self.buffer.len());
+    /// Reads the header; false if it is not there yet.
+    fn take_header(&mut self) -> Result<bool, SourceError> {
+        let end = loop {
+            match lines::line_end(&self.buffer, 0) {
+                Some(end) => break end,
+                None if self.ended || header::is_too_long(&self.buffer) => break self.buffer.len(),
+                None if std::mem::take(&mut self.paused) => return Ok(false),
+                None => self.decode(),
+            }
+        };
         let row: Vec<u8> = self.buffer.drain(..end).collect();
         self.header = Some(header::parse(&self.path, &row)?);
         self.position = end as u64;
-        Ok(())
+        self.wants_header = false;
+        Ok(true)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -102,6 +115,12 @@ impl Packed {
     /// Goes on from `position`, which was reached before, perhaps by another process: what comes before
     /// it is decoded and dropped.
     pub(super) fn skip_to(&mut self, position: u64) -> Result<(), SourceError> {
+        if position == 0 {
+            return Ok(());
+        }
+        if self.wants_header {
+            self.take_header()?;
+        }
         let mut left = position.checked_sub(self.position).ok_or_else(|| self.moved(position))?;
         let mut ends = true;
         loop {
@@ -170,8 +189,19 @@ impl Packed {
         !self.buffer.is_empty() || self.failed.is_some()
     }
 
-    /// Takes whole lines: at most what is wanted, perhaps less. `None` at the end.
-    pub(super) fn take(&mut self, want: Want) -> Result<Option<Taken>, SourceError> {
+    /// Whether all has been taken. Looks for more if it is not known.
+    pub(in crate::source) fn is_over(&mut self) -> bool {
+        let more = self.has_more();
+        self.paused = false;
+        self.ended && !more
+    }
+
+    /// Takes whole lines: at most what is wanted, perhaps less. `None` at the end, and when nothing whole has
+    /// come before a pause.
+    pub(in crate::source) fn take(&mut self, want: Want) -> Result<Option<Taken>, SourceError> {
+        if self.wants_header && !self.take_header()? {
+            return Ok(None);
+        }
         // Beginning of the line that is not whole yet; line ends before it; where to look on.
         let (mut line, mut seen, mut from) = (0, 0, 0);
         loop {
@@ -203,8 +233,19 @@ impl Packed {
             if self.ended {
                 return self.give_last(line, seen);
             }
+            if std::mem::take(&mut self.paused) {
+                return Ok((line > 0).then(|| self.give(line, seen)));
+            }
             self.decode();
         }
+    }
+
+    /// The beginning of a line that will not come whole, for a reason.
+    pub(in crate::source) fn unfinished(&mut self, why: &str) -> Option<Taken> {
+        let length = self.buffer.len() as u64;
+        let torn = Some(Torn { length, why: why.into() });
+        let held = Held { torn, ..self.lines(self.buffer.len()) };
+        (length > 0).then_some(Taken { part: Part::Held(held), bytes: length, lines: 1 })
     }
 
     /// What is left when nothing more comes.
@@ -269,39 +310,45 @@ impl Packed {
     /// Decodes some more into the buffer.
     fn decode(&mut self) {
         match (&mut self.decoder).take(4 * PIECE as u64).read_to_end(&mut self.buffer) {
-            Ok(0) => self.ended = true,
+            Ok(0) => {
+                self.ended = true;
+                // A file that has been read is closed.
+                self.decoder = Box::new(io::empty());
+            }
             Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.paused = true,
             Err(error) => {
                 self.ended = true;
-                let consumed = self.consumed.load(Ordering::Relaxed);
-                let decoded = self.position + self.buffer.len() as u64;
-                let kind = match error.kind() {
-                    io::ErrorKind::UnexpectedEof => "is truncated",
-                    _ => "is damaged",
-                };
-                let why = format!(
-                    "{kind} near byte {consumed}, byte {decoded} of the decompressed data: {error}"
-                );
-                self.failed = Some(data(&self.path, why));
+                self.failed = Some(match error.downcast::<SourceError>() {
+                    Ok(error) => error,
+                    Err(error) if error.raw_os_error().is_some() => {
+                        io_error("read", &self.path, error)
+                    }
+                    Err(error) => data(&self.path, self.why(&error)),
+                });
+                self.decoder = Box::new(io::empty());
             }
         }
+    }
+
+    /// What is wrong with the data.
+    fn why(&self, error: &io::Error) -> String {
+        let consumed = self.consumed.load(Ordering::Relaxed);
+        if error.get_ref().is_some_and(|inner| inner.is::<OtherData>()) {
+            return format!(
+                "has other data after its compressed data, from byte {consumed} on. All before it was read; \
+                 cut it off (`truncate -s {consumed}`), or put it into a file of its own"
+            );
+        }
+        let kind = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "is truncated",
+            _ => "is damaged",
+        };
+        let decoded = self.position + self.buffer.len() as u64;
+        format!("{kind} near byte {consumed}, byte {decoded} of the decompressed data: {error}")
     }
 }
 
 fn is_zstd(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zst"))
-}
-
-/// Counts what is read of a file.
-struct Counted {
-    file: File,
-    consumed: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.file.read(buffer)?;
-        self.consumed.fetch_add(got as u64, Ordering::Relaxed);
-        Ok(got)
-    }
 }

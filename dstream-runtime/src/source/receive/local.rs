@@ -84,7 +84,8 @@ impl Source for Local {
         for (what, lines, _given_back) in waiting {
             parts.extend(carry::parts(what, vec![lines])?.0);
         }
-        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended, position: None })
+        let inputs = part::inputs(parts, SPLIT, partitions)?;
+        Ok(Cut { inputs, ended, ..Cut::default() })
     }
 
     fn stop(&mut self) {
