@@ -23,5 +23,6 @@ mod pressure;
 mod published;
 mod stdin;
 mod template;
+mod terminal;
 mod text;
 mod usage;

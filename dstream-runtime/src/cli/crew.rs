@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::args::{Invocation, LogFormat};
+use super::log::{self, Level};
 use super::show::{Speaker, Told};
 use super::worker::PARENT;
 use crate::driver::StopHandle;
@@ -35,6 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(super) struct Orders {
     pub job: &'static str,
     pub log: LogFormat,
+    pub quiet: bool,
     pub workers: u32,
     /// Threads of each that run tasks.
     pub cores: usize,
@@ -46,7 +48,8 @@ impl Orders {
     pub(super) fn new(invocation: &Invocation<'_>, workers: u32, cores: usize) -> Self {
         let (job, log) = (invocation.job.plan().job, invocation.engine.log);
         let each = (cores / workers.max(1) as usize).max(1);
-        Self { job, log, workers, cores: each, memory: invocation.cluster.memory }
+        let quiet = invocation.engine.quiet;
+        Self { job, log, quiet, workers, cores: each, memory: invocation.cluster.memory }
     }
 
     /// The arguments of one of them.
@@ -69,6 +72,7 @@ impl Orders {
         ] {
             arguments.extend([option.into(), value]);
         }
+        arguments.extend(self.quiet.then(|| "--quiet".into()));
         arguments
     }
 }
@@ -257,7 +261,7 @@ fn pass_on(name: &str, mut lines: impl BufRead, speaker: &Speaker) {
     // A pipe that cannot be read has no more to say than one that has ended.
     while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
         let text = String::from_utf8_lossy(&line);
-        speaker.say(&named(name, text.trim_end(), speaker.log));
+        speaker.pass_on(&named(name, text.trim_end(), speaker.log));
         line.clear();
     }
 }
@@ -265,7 +269,7 @@ fn pass_on(name: &str, mut lines: impl BufRead, speaker: &Speaker) {
 /// A line of a worker with its name.
 fn named(name: &str, line: &str, log: LogFormat) -> String {
     match log {
-        LogFormat::Text => format!("{name} | {line}"),
+        LogFormat::Text => log::with_name(name, line),
         LogFormat::Json => match serde_json::from_str(line) {
             Ok(Value::Object(mut event)) => {
                 event.entry("worker").or_insert_with(|| name.into());
@@ -283,6 +287,10 @@ struct Ended<'e> {
 }
 
 impl Told for Ended<'_> {
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+
     fn lines(&self) -> Vec<String> {
         vec![format!("{} has ended: {}", self.name, self.status)]
     }
@@ -298,8 +306,8 @@ mod tests {
 
     fn crew() -> Crew {
         let (log, job) = (LogFormat::Json, "counts");
-        let orders = Orders { job, log, workers: 2, cores: 1, memory: 1 << 20 };
-        Crew::new(orders, Speaker::new(log), StopHandle::new())
+        let orders = Orders { job, log, quiet: true, workers: 2, cores: 1, memory: 1 << 20 };
+        Crew::new(orders, Speaker::of(log), StopHandle::new())
     }
 
     fn shell(script: &str) -> Command {
@@ -316,7 +324,7 @@ mod tests {
         assert_eq!(
             line.join(" "),
             "--job counts --role worker --master 127.0.0.1:1 --token-file /tmp/s/worker.token \
-             --state /tmp/s --name w1 --cores 1 --memory 1048576B --log json"
+             --state /tmp/s --name w1 --cores 1 --memory 1048576B --log json --quiet"
         );
     }
 

@@ -12,6 +12,7 @@ mod crew;
 pub(crate) mod fuzzing;
 mod host;
 mod local;
+mod log;
 mod master;
 mod news;
 mod open;
@@ -26,6 +27,7 @@ mod summary;
 mod table;
 mod token;
 mod value;
+mod words;
 mod worker;
 
 use std::ffi::OsString;
@@ -33,6 +35,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Invocation, Role, Verb};
+use log::Level;
 use serde_json::json;
 use show::Speaker;
 use tokio::signal::unix::{SignalKind, signal};
@@ -85,7 +88,8 @@ fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
         Err(Failed::Usage(message)) => (message, USAGE),
         Err(Failed::Job(message)) => (message, FAILED),
     };
-    show::error(invocation.engine.log, &message);
+    let ran = invocation.verb.is_none() && code == FAILED;
+    show::error(invocation.engine.log, ran, &message);
     code
 }
 
@@ -137,8 +141,5 @@ fn closed_output(result: io::Result<()>) -> Result<(), Failed> {
 
 /// Says that the process was told to stop.
 fn log_stop(speaker: &Speaker, line: &str) {
-    match speaker.log {
-        args::LogFormat::Text => speaker.say(line),
-        args::LogFormat::Json => speaker.say(&json!({"event": "stop"}).to_string()),
-    }
+    speaker.event(Level::Info, &[line.to_owned()], &json!({"event": "stop"}));
 }

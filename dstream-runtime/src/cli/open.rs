@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Failed;
 use super::args::{EngineArgs, Invocation, SummaryFormat, bindings};
+use super::panel::MAX_PRINT;
 use crate::driver::Budget;
 use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
@@ -78,11 +79,27 @@ impl Opened {
         self.sources.iter().map(|source| source.local_addr()).collect()
     }
 
-    /// Whether results come to standard output: they must not run into a display that moves.
+    /// Whether an output is printed for people.
     pub(super) fn prints(&self) -> bool {
-        let stdout =
-            |output: &OutputSpec| output.url == sink::PRINT || output.url.contains("stdout:");
-        self.built.outputs.iter().any(stdout)
+        self.built.outputs.iter().any(|output| output.url == sink::PRINT)
+    }
+
+    /// Whether an output is written to standard output, so that nothing else may be drawn there.
+    pub(super) fn streams(&self) -> bool {
+        let stdout = |url: &String| url.contains("stdout:");
+        let outputs = self.built.outputs.iter().map(|output| &output.url);
+        outputs.chain(self.setup.sinks.values()).any(stdout)
+    }
+
+    /// Leaves what is printed to the display; per output how many records it shows of it.
+    pub(super) fn redraw(&mut self) -> Vec<Option<u32>> {
+        let outputs = self.built.outputs.iter().zip(self.plan.outputs).zip(&mut self.sinks);
+        let shown = |((spec, row), sink): ((&OutputSpec, &OutputRow), &mut Box<dyn Sink>)| {
+            let limit = row.print.filter(|_| spec.url == sink::PRINT)?;
+            *sink = sink::shown();
+            Some(limit.min(MAX_PRINT))
+        };
+        outputs.map(shown).collect()
     }
 }
 

@@ -5,40 +5,37 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::LogFormat;
-use super::show::{bytes, count};
+use super::log::Level;
+use super::show::Speaker;
+use super::words::{bytes, count, some};
 use crate::driver::Summary;
 use crate::plan::Plan;
 
 /// In the log, on standard error.
-pub(super) fn say(plan: &Plan, done: &Summary, log: LogFormat) {
-    match log {
-        LogFormat::Text => super::show::lines(&facts(plan, done)),
-        LogFormat::Json => {
-            super::show::log_json(&json!({"event": "summary", "summary": Line::new(plan, done)}));
-        }
-    }
+pub(super) fn say(plan: &Plan, done: &Summary, speaker: &Speaker) {
+    let event = json!({"event": "summary", "summary": Line::new(plan, done)});
+    speaker.event(Level::Info, &facts(plan, done), &event);
 }
 
 /// One line per fact.
 fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
     let mut lines = vec![format!(
-        "{}: {} records ({}) in {} batches, {:.2} s, {} records/s",
+        "{}: {} ({}) in {}, {:.2} s, {} records/s",
         plan.job,
-        count(done.records),
+        some(done.records, "record"),
         bytes(done.bytes),
-        count(done.batches),
+        some(done.batches, "batch"),
         done.elapsed,
         count(done.records_per_second as u64),
     )];
     for output in &done.outputs {
-        lines.push(format!("  {}: {} records", output.name, count(output.records)));
+        lines.push(format!("  {}: {}", output.name, some(output.records, "record")));
     }
     for source in done.sources.iter().filter(|source| source.dead_letters > 0) {
         lines.push(format!(
-            "  {}: {} records were set aside (bind --sink {}.dead=json+file://DIR to keep them)",
+            "  {}: {} set aside (bind --sink {}.dead=json+file://DIR to keep them)",
             source.name,
-            count(source.dead_letters),
+            some(source.dead_letters, "record"),
             source.name
         ));
     }

@@ -120,6 +120,12 @@ pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, S
     })
 }
 
+/// What stands for an output of `print` where the display of the job shows its first records.
+#[must_use]
+pub fn shown() -> Box<dyn Sink> {
+    Box::new(stdout::ShownSink)
+}
+
 /// Why an output cannot be opened or written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SinkError {

@@ -61,6 +61,10 @@ pub(super) struct EngineArgs {
     /// How the log on standard error is written
     #[arg(long, value_enum, default_value = "text")]
     pub log: LogFormat,
+
+    /// Write only warnings and errors to the log
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// Forms of the summary.
