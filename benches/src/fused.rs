@@ -106,6 +106,7 @@ impl ReadRange for Pieces {
                 split: "memory",
                 position,
                 header: Some("user_id,url,bytes"),
+                framing: dstream_runtime::source::Framing::of(dstream_runtime::record::Format::Csv),
                 torn: None,
             });
             at = end;

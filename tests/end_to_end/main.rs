@@ -12,6 +12,7 @@ mod cluster;
 mod compressed;
 mod disk;
 mod failures;
+mod hostile_formats;
 mod job;
 mod live;
 mod outputs;

@@ -134,7 +134,7 @@ fn within(options: OpenOptions, job: &BuiltJob, memory: u64) -> OpenOptions {
 fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<Sources, Failed> {
     let open = |(row, spec): (&SourceRow, &SourceSpec)| {
         let header_default = matches!(spec.schema, Schema::Struct { .. });
-        let options = OpenOptions { header_default, ..options.clone() };
+        let options = OpenOptions { header_default, schema: Some(spec.schema), ..options.clone() };
         let opened = || -> Result<(Box<dyn Source>, Option<PushSource>), SourceError> {
             if workers && is_pushed(&spec.url)? {
                 let pushed = PushSource::open(&spec.url, row.id)?;

@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::poison::Poisoned;
 use crate::block::{Block, BufferPool, DoorError, PushError};
-use crate::id::{BatchSeq, Partition, TaskId};
-use crate::record::Format;
+use crate::id::{BatchSeq, OutputId, Partition, TaskId};
+use crate::record::{Dialect, Floats, Format};
 use crate::sink::Part;
 use crate::source::{Input, SourceError};
 use crate::store::KeptBlock;
@@ -21,6 +21,10 @@ pub struct OutputSetting {
     pub limit: Option<u32>,
     /// How many records to show in the terminal.
     pub preview: u32,
+    /// How CSV is written.
+    pub dialect: Dialect,
+    /// What happens with floats that JSON has no numbers for.
+    pub floats: Floats,
 }
 
 /// State of one partition of one stage, kept between batches. Only the stage knows its type.
@@ -166,6 +170,14 @@ pub enum TaskError {
     /// A record that the task made does not fit into a block.
     #[error("a result cannot be kept: {0}")]
     Result(#[from] PushError),
+    /// The format of an output cannot hold a record.
+    #[error("{why}")]
+    Output {
+        /// The output.
+        output: OutputId,
+        /// Which record, and why.
+        why: String,
+    },
 }
 
 /// A panic, and where it happened.

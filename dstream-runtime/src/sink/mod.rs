@@ -19,7 +19,7 @@ pub use memory::{MemorySink, Published};
 
 use crate::host::limits;
 use crate::id::Partition;
-use crate::record::Format;
+use crate::record::{Dialect, Floats, Format};
 use crate::source::Range;
 use crate::time::BatchTime;
 
@@ -32,7 +32,7 @@ pub struct Part {
     pub records: u64,
     /// The records in the sink's format, a line break after each; empty for a sink that only counts.
     pub bytes: Arc<Vec<u8>>,
-    /// The CSV header of the record type, without line break; empty where it has none.
+    /// The CSV header of the record type, without line break; empty for other formats.
     pub header: Arc<[u8]>,
 }
 
@@ -54,6 +54,11 @@ pub trait Sink: Send {
     /// How parts are encoded; `None` for a sink that only counts.
     fn format(&self) -> Option<Format>;
 
+    /// What happens with floats that JSON has no numbers for, where the URL of the output says nothing.
+    fn floats(&self) -> Floats {
+        Floats::Refuse
+    }
+
     /// Makes a batch visible: whole or not at all. A batch that is there already with the same
     /// content is a success (a batch may run again after a restart).
     ///
@@ -73,14 +78,29 @@ pub trait Sink: Send {
 pub struct Options {
     /// Files are on the disk before a batch is visible (`?fsync=`).
     pub fsync: bool,
-    /// CSV begins with a header row (`?header=`): each part file, or the whole of standard output.
+    /// CSV begins with a header row, the names of the record's columns (`?header=`): each part file, or the
+    /// whole of standard output.
     pub header: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fsync: true, header: false }
+        Self { fsync: true, header: true }
     }
+}
+
+/// What the URL of an output says about floats that JSON has no numbers for. One that is malformed says nothing:
+/// the error comes when it is opened.
+#[must_use]
+pub fn floats(url: &str) -> Option<Floats> {
+    url::floats(url)
+}
+
+/// How the URL of an output has its CSV written. One that is malformed says nothing: the error comes when it is
+/// opened.
+#[must_use]
+pub fn dialect(url: &str) -> Dialect {
+    url::dialect(url)
 }
 
 /// The URL of an output of `print`: standard output, each batch under a line with its name and time.

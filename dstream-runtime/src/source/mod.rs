@@ -24,6 +24,8 @@ mod decode;
 #[cfg(test)]
 mod elsewhere;
 mod file;
+mod form;
+mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod generate;
@@ -49,12 +51,14 @@ use serde::{Deserialize, Serialize};
 
 pub use carry::Carried;
 pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
+pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
 pub use reread::{Reread, reread};
+pub(crate) use url::{unescape, unknown};
 
 use crate::block::Block;
 use crate::host::limits;
-use crate::record::Format;
+use crate::record::{Floats, Format, Schema};
 
 /// What the program and the engine say about a source that is opened, beside its URL.
 #[derive(Debug, Clone)]
@@ -64,6 +68,9 @@ pub struct OpenOptions {
     /// Whether CSV starts with a header row where the URL does not say so with `header=`: true if
     /// the record is a struct.
     pub header_default: bool,
+    /// What the records are. A header of CSV is checked against it; without `header=`, a first row that is
+    /// exactly its [`column_names`](crate::record::column_names) is a header too.
+    pub schema: Option<Schema>,
     /// How many bytes a receiver may hold that no batch has taken, whatever its URL says: the memory that
     /// there is for it.
     pub memory: u64,
@@ -71,7 +78,8 @@ pub struct OpenOptions {
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), header_default: false, memory: u64::MAX }
+        let (header_default, schema) = (false, None);
+        Self { interval: Duration::from_secs(1), header_default, schema, memory: u64::MAX }
     }
 }
 
@@ -102,6 +110,8 @@ pub struct Policy {
     pub on_error: OnError,
     /// If a function of the program panics for them.
     pub on_panic: OnPanic,
+    /// If a float in JSON is the string `"NaN"`, `"Infinity"` or `"-Infinity"`.
+    pub floats: Floats,
 }
 
 /// What the URL of a source says about records that cannot be processed. One that is malformed says nothing:
@@ -161,8 +171,8 @@ pub struct Input {
 
 /// Reads an input, any number of times, from any thread.
 pub trait ReadRange: Send + Sync {
-    /// Calls `each` with consecutive pieces, each made of whole lines (the last line of a split may
-    /// lack its line break). Pieces are small enough to stay in the cache where lines are short.
+    /// Calls `each` with consecutive pieces, each made of whole records (the last one of a split may
+    /// lack its line break). Pieces are small enough to stay in the cache where records are short.
     ///
     /// # Errors
     /// When the data cannot be read, or is not what was cut.
@@ -231,10 +241,10 @@ impl Input {
     }
 }
 
-/// Consecutive whole lines.
+/// Consecutive whole records.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'a> {
-    /// The lines, line breaks included.
+    /// The records, line breaks included.
     pub bytes: &'a [u8],
     /// The split they come from, for dead letters.
     pub split: &'a str,
@@ -242,6 +252,8 @@ pub struct Piece<'a> {
     pub position: u64,
     /// The header row of the file, for formats that have one.
     pub header: Option<&'a str>,
+    /// Where its records end.
+    pub framing: Framing,
     /// Why this is no whole line but only the beginning of one, which can only be a dead letter.
     pub torn: Option<&'a str>,
 }

@@ -15,7 +15,7 @@ use crate::published::{Tree, assert_part_of, tree};
 const WORDS: &str = "generate://words?records=20000&batch_records=500";
 
 fn of_words(job: Job, dir: &Path) -> Job {
-    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:");
+    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:?header=false");
     job.files("counts", "csv", dir)
 }
 

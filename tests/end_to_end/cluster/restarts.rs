@@ -22,7 +22,7 @@ pub(super) const SOME: usize = 60_000;
 
 /// `word_count` with one output in files below `dir`, and one that has to be read.
 pub(super) fn of_words(job: Job, dir: &Path) -> Job {
-    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:");
+    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:?header=false");
     job.files("counts", "csv", dir)
 }
 

@@ -19,8 +19,8 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_enum, default_value = "local")]
     pub role: Role,
 
-    /// Number of workers. local: start these as processes of this host [default: 0, all in one process]; master: wait
-    /// for them before the first batch [default: 1]
+    /// Number of workers. local: start these as processes of this host, or run all in one process (0); master:
+    /// wait for them before the first batch [default: 0 (local), 1 (master)]
     #[arg(long, value_name = "N", value_parser = processes)]
     pub workers: Option<u32>,
 

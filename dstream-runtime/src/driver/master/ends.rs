@@ -109,6 +109,16 @@ pub(in crate::driver) fn output_settings(
         format: sink.format(),
         limit: print_limit(job, index, row),
         preview,
+        dialect: job
+            .outputs
+            .get(index)
+            .map(|output| sink::dialect(&output.url))
+            .unwrap_or_default(),
+        floats: job
+            .outputs
+            .get(index)
+            .and_then(|output| sink::floats(&output.url))
+            .unwrap_or_else(|| sink.floats()),
     })
     .collect()
 }

@@ -194,9 +194,14 @@ pub(in crate::driver) fn failure(error: &TaskError) -> Failure {
         TaskError::DeadLetter(_) => FailureKind::DeadLetter,
         TaskError::Source(_) => FailureKind::Source,
         TaskError::Result(_) => FailureKind::Result,
+        TaskError::Output { output, .. } => FailureKind::Output(*output),
         TaskError::Door(_) => FailureKind::Block,
     };
-    // A record that was refused on request is refused again, and one too large stays so.
-    let again = !matches!(error, TaskError::DeadLetter(_) | TaskError::Result(_));
+    // A record that was refused on request is refused again, one too large stays so, and so does one that an
+    // output cannot hold.
+    let again = !matches!(
+        error,
+        TaskError::DeadLetter(_) | TaskError::Result(_) | TaskError::Output { .. }
+    );
     Failure { message: error.to_string(), at, kind, again }
 }

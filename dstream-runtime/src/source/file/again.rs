@@ -15,13 +15,14 @@ use super::list::Identity;
 use super::packed::Packed;
 use super::stored::{PlainFile, Reading, Stored};
 use super::{Config, content, data, list, names};
+use crate::source::form::Form;
 use crate::source::part::{self, Part};
 use crate::source::reread::forward;
 use crate::source::{Input, Range, SourceError};
 
 /// Makes inputs again.
 pub(super) struct Again {
-    header: bool,
+    form: Form,
     max_line: u64,
     /// A compressed file, decoded up to where the last range ended.
     decoder: Mutex<Option<Packed>>,
@@ -29,8 +30,8 @@ pub(super) struct Again {
 
 impl Again {
     pub(super) fn new(config: &Config) -> Self {
-        let Config { header, max_line, .. } = config;
-        Self { header: *header, max_line: *max_line, decoder: Mutex::new(None) }
+        let Config { form, max_line, .. } = config;
+        Self { form: *form, max_line: *max_line, decoder: Mutex::new(None) }
     }
 
     /// The input of these ranges, of files that have kept their names.
@@ -38,7 +39,7 @@ impl Again {
         let part = |range: &Range| {
             let path = names::path(&range.split);
             let (file, _) = list::open(&path)?;
-            if content::is_packed(&path, &file)? {
+            if content::is_decoded(&path, &file, &self.form)? {
                 return self.packed(&path, range);
             }
             self.plain(&path, &file, range, false).map(Part::Stored)
@@ -74,8 +75,8 @@ impl Again {
             let why = format!("shrank: {end} bytes of it had been read, and it has {has}");
             return Err(data(path, why));
         }
-        let (header, max_line) = (self.header, self.max_line);
-        let reading = Reading { header, max_line, followed };
+        let (form, max_line) = (self.form, self.max_line);
+        let reading = Reading { form, max_line, followed };
         let (file, _) = PlainFile::of(path, file, metadata.len(), reading)?;
         let file = PlainFile { split: range.split.clone(), ..file };
         Ok(Stored { file: Arc::new(file), handle: None, start: range.start, end: range.end })
@@ -107,7 +108,7 @@ impl Again {
 
     fn decode(&self, path: &Path) -> Result<Packed, SourceError> {
         let (_, metadata) = list::open(path)?;
-        Ok(Packed::open(path, &metadata, self.header, self.max_line))
+        Ok(Packed::open(path, &metadata, self.form, self.max_line))
     }
 }
 

@@ -12,6 +12,8 @@ use super::packed::Packed;
 use super::unpack::{MAGIC, Packing, Unpack};
 use super::{data, io as io_error, names};
 use crate::source::SourceError;
+use crate::source::form::Form;
+use crate::source::framing::Unfold;
 use crate::source::lines::PIECE;
 
 /// Whether the data of a file is compressed, whatever its name is.
@@ -26,6 +28,34 @@ pub(super) fn is_packed(path: &Path, file: &File) -> Result<bool, SourceError> {
         }
     }
     Ok(Packing::of(&head[..have], true) != Some(Packing::Plain))
+}
+
+/// So much of JSON is looked at to see whether its first value goes on over lines.
+const LOOK: u64 = 1 << 20;
+
+/// Whether the records of a file can only be read from its start on: it is compressed, or JSON that is not one
+/// value per line.
+pub(super) fn is_decoded(path: &Path, file: &File, form: &Form) -> Result<bool, SourceError> {
+    Ok(is_packed(path, file)? || is_folded(path, file, form)?)
+}
+
+fn is_folded(path: &Path, file: &File, form: &Form) -> Result<bool, SourceError> {
+    let Some(outer) = form.json else { return Ok(false) };
+    let failed = |error| io_error("read", path, error);
+    let (mut unfold, mut chunk, mut at) = (Unfold::new(outer), vec![0; 4 << 10], 0);
+    while !unfold.is_lines() && at < LOOK {
+        let got = file.read_at(&mut chunk, at).map_err(failed)?;
+        if got == 0 {
+            break;
+        }
+        unfold.feed(&chunk[..got]);
+        if unfold.is_folded() {
+            return Ok(true);
+        }
+        at += got as u64;
+        chunk.resize(PIECE, 0);
+    }
+    Ok(false)
 }
 
 /// What is odd about a file that is not compressed, if its name says that it is.

@@ -1,4 +1,5 @@
-//! Lines that can only be read from the start on: those of compressed files, and of pipes.
+//! Records that can only be read from the start on: those of compressed files, of JSON that is not one value per
+//! line, and of pipes.
 //!
 //! What a batch takes is what the decoder has made; what it made beyond that waits. A damaged file
 //! gives all whole lines before the damage, and then an error that says where it is. A pipe may pause: what
@@ -14,9 +15,11 @@ use super::content::Later;
 use super::cursor::Taken;
 use super::unpack::OtherData;
 use super::{Want, data, header, io as io_error, names};
-use crate::source::SourceError;
+use crate::source::form::{Form, MARK, MAX_HEADER, mark_len};
+use crate::source::framing::{Frames, Unfolded};
 use crate::source::lines::{self, PIECE, TORN_HEAD};
 use crate::source::part::{Held, Part, Torn};
+use crate::source::{Framing, SourceError};
 
 /// A compressed file, or a pipe, on its way through the decoder.
 pub(in crate::source) struct Packed {
@@ -24,9 +27,10 @@ pub(in crate::source) struct Packed {
     /// How long the file was when it was opened.
     size: u64,
     split: Arc<str>,
-    /// Whether the first line is a header that has not been read yet.
-    wants_header: bool,
+    /// What it may begin with, until that has been taken.
+    form: Option<Form>,
     header: Option<Arc<str>>,
+    framing: Framing,
     max_line: u64,
     decoder: Box<dyn Read + Send>,
     /// Compressed bytes read so far.
@@ -47,12 +51,12 @@ impl Packed {
         path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz") || is_zstd(path))
     }
 
-    /// The lines of a compressed file, which is opened again when the first of them are asked for: of many
+    /// The records of a compressed file, which is opened again when the first of them are asked for: of many
     /// files only those are open that are being read.
-    pub(super) fn open(path: &Path, metadata: &Metadata, header: bool, max_line: u64) -> Self {
+    pub(super) fn open(path: &Path, metadata: &Metadata, form: Form, max_line: u64) -> Self {
         let consumed = Arc::new(AtomicU64::new(0));
         let decoder = Later::new(path, metadata, consumed.clone());
-        let mut this = Self::new(path.to_owned(), Box::new(decoder), consumed, header, max_line);
+        let mut this = Self::new(path.to_owned(), Box::new(decoder), consumed, form, max_line);
         this.size = metadata.len();
         this
     }
@@ -62,15 +66,20 @@ impl Packed {
         path: PathBuf,
         decoder: Box<dyn Read + Send>,
         consumed: Arc<AtomicU64>,
-        header: bool,
+        form: Form,
         max_line: u64,
     ) -> Self {
+        let decoder = match form.json {
+            Some(outer) => Box::new(Unfolded::new(decoder, outer)),
+            None => decoder,
+        };
         Self {
             size: 0,
             split: names::text(&path).into(),
             path,
-            wants_header: header,
+            form: Some(form),
             header: None,
+            framing: form.framing,
             max_line,
             decoder,
             consumed,
@@ -82,21 +91,48 @@ impl Packed {
         }
     }
 
-    /// Reads the header; false if it is not there yet.
-    fn take_header(&mut self) -> Result<bool, SourceError> {
-        let end = loop {
-            match lines::line_end(&self.buffer, 0) {
-                Some(end) => break end,
-                None if self.ended || header::is_too_long(&self.buffer) => break self.buffer.len(),
-                None if std::mem::take(&mut self.paused) => return Ok(false),
-                None => self.decode(),
+    /// Takes the byte order mark and the header, if there are any; false if they are not there yet.
+    fn begin(&mut self) -> Result<bool, SourceError> {
+        let Some(form) = self.form else { return Ok(true) };
+        while !self.ended && !self.has_first(&form) {
+            if std::mem::take(&mut self.paused) {
+                return Ok(false);
             }
-        };
-        let row: Vec<u8> = self.buffer.drain(..end).collect();
-        self.header = Some(header::parse(&self.path, &row)?);
-        self.position = end as u64;
-        self.wants_header = false;
+            self.decode();
+        }
+        self.form = None;
+        let mark = mark_len(&self.buffer);
+        self.buffer.drain(..mark);
+        self.position = mark as u64;
+        if !form.looks_at_first() || self.buffer.is_empty() {
+            return Ok(true);
+        }
+        let end = self.framing.first(&self.buffer);
+        match header::parse(&self.path, &self.buffer[..end], &form) {
+            Ok(header) => self.header = header,
+            Err(error) => {
+                // Without its header none of it can be read.
+                self.buffer.clear();
+                self.end(Some(error.clone()));
+                return Err(error);
+            }
+        }
+        if self.header.is_some() {
+            self.buffer.drain(..end);
+            self.position += end as u64;
+        }
         Ok(true)
+    }
+
+    /// Whether enough has come to tell what it begins with.
+    fn has_first(&self, form: &Form) -> bool {
+        let bytes = &self.buffer;
+        let has_mark = bytes.len() >= MARK.len() || !MARK.starts_with(bytes);
+        let has_row = || {
+            bytes.len() as u64 > MAX_HEADER
+                || self.framing.record_end(bytes, mark_len(bytes) + 1).is_some()
+        };
+        has_mark && (!form.looks_at_first() || has_row())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -118,9 +154,7 @@ impl Packed {
         if position == 0 {
             return Ok(());
         }
-        if self.wants_header {
-            self.take_header()?;
-        }
+        self.begin()?;
         let mut left = position.checked_sub(self.position).ok_or_else(|| self.moved(position))?;
         let mut ends = true;
         loop {
@@ -154,7 +188,8 @@ impl Packed {
     /// in memory. `None` if lines follow one that is so long: that is known only when it is gone.
     pub(super) fn again(&mut self, length: u64) -> Result<Option<Held>, SourceError> {
         let is_long = |this: &Self| {
-            this.buffer.len() as u64 > this.max_line && lines::line_end(&this.buffer, 0).is_none()
+            this.buffer.len() as u64 > this.max_line
+                && this.framing.record_end(&this.buffer, 0).is_none()
         };
         while (self.buffer.len() as u64) < length && !self.ended {
             if is_long(self) && length > 4 * PIECE as u64 {
@@ -183,7 +218,8 @@ impl Packed {
 
     /// Whether there is more, or an error to tell.
     pub(super) fn has_more(&mut self) -> bool {
-        if self.buffer.is_empty() && !self.ended {
+        let begun = self.begin().unwrap_or(true);
+        if begun && self.buffer.is_empty() && !self.ended {
             self.decode();
         }
         !self.buffer.is_empty() || self.failed.is_some()
@@ -196,33 +232,41 @@ impl Packed {
         self.ended && !more
     }
 
-    /// Takes whole lines: at most what is wanted, perhaps less. `None` at the end, and when nothing whole has
+    /// Takes whole records: at most what is wanted, perhaps less. `None` at the end, and when nothing whole has
     /// come before a pause.
     pub(in crate::source) fn take(&mut self, want: Want) -> Result<Option<Taken>, SourceError> {
-        if self.wants_header && !self.take_header()? {
+        if !self.begin()? {
             return Ok(None);
         }
-        // Beginning of the line that is not whole yet; line ends before it; where to look on.
+        // Beginning of the record that is not whole yet; ends of records before it; where to look on.
         let (mut line, mut seen, mut from) = (0, 0, 0);
+        let mut frames = Frames::new(self.framing);
         loop {
             let fresh = &self.buffer[from..];
             match want {
                 Want::Bytes(bytes) => {
-                    let at = usize::try_from(bytes).unwrap_or(usize::MAX).max(from + 1);
-                    if let Some(end) = lines::line_end(&self.buffer, at) {
-                        return Ok(Some(self.give(end, 0)));
+                    // The end that is wanted may be that of the byte before.
+                    let at =
+                        usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(1).max(from);
+                    if at < self.buffer.len() {
+                        let mut frames = frames.clone();
+                        frames.last_end(&self.buffer[from..at]);
+                        if let Some(end) = frames.first_end(&self.buffer[at..]) {
+                            return Ok(Some(self.give(at + end, 0)));
+                        }
                     }
                 }
                 Want::Lines(wanted) => {
-                    let count = lines::count(fresh);
+                    let mut before = frames.clone();
+                    let count = before.count(fresh);
                     if seen + count >= wanted {
-                        let end = lines::nth_line_end(fresh, wanted - seen).unwrap_or(fresh.len());
+                        let end = frames.nth_end(fresh, wanted - seen).unwrap_or(fresh.len());
                         return Ok(Some(self.give(from + end, wanted)));
                     }
                     seen += count;
                 }
             }
-            line = lines::last_line_end(fresh).map_or(line, |end| from + end);
+            line = frames.last_end(fresh).map_or(line, |end| from + end);
             from = self.buffer.len();
             if (from - line) as u64 > self.max_line {
                 return Ok(Some(match line {
@@ -271,6 +315,7 @@ impl Packed {
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let mut held = Held::new(self.split.clone(), self.position, bytes);
         held.header.clone_from(&self.header);
+        held.framing = self.framing;
         held.max_line = self.max_line;
         self.position += end as u64;
         held
@@ -285,9 +330,9 @@ impl Packed {
     /// Takes the head of a line that is too long, and skips the rest of it.
     fn torn(&mut self) -> Held {
         let head = self.buffer[..self.buffer.len().min(TORN_HEAD)].to_vec();
-        let mut length = 0;
+        let (mut length, mut frames) = (0, Frames::new(self.framing));
         loop {
-            if let Some(end) = lines::line_end(&self.buffer, 0) {
+            if let Some(end) = frames.first_end(&self.buffer) {
                 self.buffer.drain(..end);
                 length += end as u64;
                 break;
@@ -301,6 +346,7 @@ impl Packed {
         }
         let mut held = Held::new(self.split.clone(), self.position, head);
         held.header.clone_from(&self.header);
+        held.framing = self.framing;
         held.max_line = self.max_line;
         held.torn = Some(Torn { length, why: lines::too_long(length, self.max_line).into() });
         self.position += length;
@@ -310,25 +356,26 @@ impl Packed {
     /// Decodes some more into the buffer.
     fn decode(&mut self) {
         match (&mut self.decoder).take(4 * PIECE as u64).read_to_end(&mut self.buffer) {
-            Ok(0) => {
-                self.ended = true;
-                // A file that has been read is closed.
-                self.decoder = Box::new(io::empty());
-            }
+            Ok(0) => self.end(None),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.paused = true,
             Err(error) => {
-                self.ended = true;
-                self.failed = Some(match error.downcast::<SourceError>() {
+                let failed = match error.downcast::<SourceError>() {
                     Ok(error) => error,
                     Err(error) if error.raw_os_error().is_some() => {
                         io_error("read", &self.path, error)
                     }
                     Err(error) => data(&self.path, self.why(&error)),
-                });
-                self.decoder = Box::new(io::empty());
+                };
+                self.end(Some(failed));
             }
         }
+    }
+
+    /// Nothing more comes, and why. A file that has been read is closed.
+    fn end(&mut self, failed: Option<SourceError>) {
+        (self.ended, self.failed) = (true, failed);
+        self.decoder = Box::new(io::empty());
     }
 
     /// What is wrong with the data.

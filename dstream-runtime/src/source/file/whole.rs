@@ -90,8 +90,9 @@ impl WholeFiles {
             }
             Some(files) => files,
         };
-        // A file that cannot be opened at all is an error now, not when the first batch runs.
-        list::open(&files[0])?;
+        // A file that cannot be opened at all, or has another header, is an error now, not when the first batch
+        // runs.
+        Cursor::open(&files[0], config.form, config.max_line)?;
         Ok(Self {
             names: Names::of(&files),
             waiting: files.into(),
@@ -118,7 +119,7 @@ impl WholeFiles {
                 return Ok(false);
             };
             // One that cannot be opened is still the next one.
-            let cursor = Cursor::open(path, self.config.header, self.config.max_line)?;
+            let cursor = Cursor::open(path, self.config.form, self.config.max_line)?;
             if let Cursor::Plain(plain) = &cursor
                 && let Some(warning) = content::misnamed(path, plain.limit)
                 && !std::mem::replace(&mut self.warned, true)
@@ -216,8 +217,8 @@ impl Source for WholeFiles {
             return Err(data(&self.config.path, why));
         }
         if let Some(begun) = begun {
-            let Config { header, max_line, .. } = self.config;
-            self.current = Some(Cursor::resume(&path, header, max_line, begun)?);
+            let Config { form, max_line, .. } = self.config;
+            self.current = Some(Cursor::resume(&path, form, max_line, begun)?);
             self.waiting.pop_front();
         } else {
             self.names = Names::of(&self.waiting);

@@ -126,7 +126,7 @@ impl PipeSource {
             what: names::text(&path),
             error: Arc::new(error),
         })?;
-        let packed = Packed::new(path, Box::new(reader), consumed, config.header, config.max_line);
+        let packed = Packed::new(path, Box::new(reader), consumed, config.form, config.max_line);
         Ok(Self { config, pipe, packed, shared, interval, follow, stopped: false, warnings })
     }
 
