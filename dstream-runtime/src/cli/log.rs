@@ -19,6 +19,7 @@ pub(super) enum Level {
 }
 
 impl Level {
+    /// For programs.
     fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -26,10 +27,18 @@ impl Level {
             Self::Error => "error",
         }
     }
+
+    /// For people.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Warn => "warning",
+            Self::Info | Self::Error => self.name(),
+        }
+    }
 }
 
-/// Length of what stands before a line.
-const STAMP: usize = "2026-11-30 14:01:09Z INFO  ".len();
+/// Length of the time that stands before a line.
+const TIME: usize = "2026-11-30 14:01:09Z ".len();
 
 fn now() -> u64 {
     host::wall().as_millis() as u64
@@ -39,8 +48,7 @@ fn now() -> u64 {
 pub(super) fn entry(log: LogFormat, level: Level, lines: &[String], json: &Value) -> String {
     match log {
         LogFormat::Text => {
-            let name = level.name().to_uppercase();
-            format!("{}Z {name:<5} {}", calendar::text(now()), lines.join("\n"))
+            format!("{}Z {}: {}", calendar::text(now()), level.word(), lines.join("\n"))
         }
         LogFormat::Json => {
             let mut event = Map::new();
@@ -58,9 +66,10 @@ pub(super) fn entry(log: LogFormat, level: Level, lines: &[String], json: &Value
 
 /// A line of another process's log in this one: its time and level stay in front.
 pub(super) fn with_name(name: &str, line: &str) -> String {
-    let is_stamp = |stamp: &str| stamp.ends_with(' ') && stamp.get(19..21) == Some("Z ");
-    match line.get(..STAMP).filter(|stamp| is_stamp(stamp)) {
-        Some(stamp) => format!("{stamp}{name} | {}", &line[STAMP..]),
+    let is_time = |time: &str| time.ends_with("Z ") && time.starts_with("2");
+    let timed = line.get(..TIME).filter(|time| is_time(time)).map(|time| (time, &line[TIME..]));
+    match timed.and_then(|(time, rest)| Some((time, rest.split_once(": ")?))) {
+        Some((time, (level, rest))) => format!("{time}{level}: {name} | {rest}"),
         None => format!("{name} | {line}"),
     }
 }
@@ -80,8 +89,9 @@ mod tests {
     fn entries_have_time_and_level() {
         let lines = ["first".to_owned(), "  second".to_owned()];
         let text = entry(LogFormat::Text, Level::Warn, &lines, &json!({}));
-        assert_eq!(&text[19..], "Z WARN  first\n  second");
-        assert_eq!(with_name("w1", &text), format!("{}w1 | first\n  second", &text[..STAMP]));
+        assert_eq!(&text[19..], "Z warning: first\n  second");
+        let named = format!("{}warning: w1 | first\n  second", &text[..TIME]);
+        assert_eq!(with_name("w1", &text), named);
         assert_eq!(with_name("w1", "a panic"), "w1 | a panic");
         assert_eq!(with_name("w1", "ééééééééééééééé"), "w1 | ééééééééééééééé");
         let event =

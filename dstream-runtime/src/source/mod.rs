@@ -54,7 +54,7 @@ pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLine
 pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
 pub use reread::{Reread, reread};
-pub(crate) use url::{unescape, unknown};
+pub(crate) use url::unescape;
 
 use crate::block::Block;
 use crate::host::limits;
