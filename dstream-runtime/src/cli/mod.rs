@@ -10,6 +10,7 @@ mod ask;
 mod crew;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod history;
 mod host;
 mod local;
 mod log;
@@ -35,9 +36,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Invocation, Role, Verb};
-use log::Level;
-use serde_json::json;
-use show::Speaker;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::driver::JobError;
@@ -137,9 +135,4 @@ fn answer(text: &str) -> Result<(), Failed> {
 /// The failure that standard output cannot be written.
 fn closed_output(result: io::Result<()>) -> Result<(), Failed> {
     result.map_err(|error| Failed::Job(format!("cannot write to standard output: {error}")))
-}
-
-/// Says that the process was told to stop.
-fn log_stop(speaker: &Speaker, line: &str) {
-    speaker.event(Level::Info, &[line.to_owned()], &json!({"event": "stop"}));
 }

@@ -13,7 +13,7 @@ use super::panel::{PREVIEW, Panel, Terminal};
 use super::words::{Field, count, fit, millis, some};
 use crate::calendar;
 use crate::driver::cluster::ClusterNews;
-use crate::driver::{BatchReport, Observer, OutputReport};
+use crate::driver::{BatchReport, Observer, OutputReport, Summary};
 use crate::exec::job::{BuiltJob, SourceSpec};
 use crate::exec::task::DeadLetter;
 use crate::plan::{OutputRow, Plan, SourceRow};
@@ -57,6 +57,8 @@ pub(super) struct Display {
     dead: Vec<u64>,
     /// Per output, what a `print` that is drawn again has printed last.
     printed: Vec<Option<Block>>,
+    /// What a job did that has failed.
+    failed: Option<Summary>,
 }
 
 /// What a `print` shows of a batch.
@@ -84,7 +86,13 @@ impl Display {
             records: 0,
             dead: vec![0; plan.sources.len()],
             printed: start.redrawn.iter().map(block).collect(),
+            failed: None,
         }
+    }
+
+    /// What the job did until it failed, if it has.
+    pub(super) fn until_failure(&mut self) -> Option<Summary> {
+        self.failed.take()
     }
 
     /// Leaves the terminal as it was, with the last results of each `print`.
@@ -95,13 +103,6 @@ impl Display {
         let text: String = lines.map(|line| format!("{line}\n")).collect();
         // The terminal may be gone.
         let _ = std::io::stdout().lock().write_all(text.as_bytes());
-    }
-
-    /// What says that the job was asked to stop; the thread that waits for signals calls it.
-    pub(super) fn stopping(&self) -> impl Fn() + Send + use<> {
-        let speaker = self.speaker();
-        let line = "stopping: what was received is processed first; Ctrl-C again ends at once";
-        move || speaker.event(Level::Info, &[line.to_owned()], &json!({"event": "stop"}))
     }
 
     /// What other threads say something with.
@@ -214,6 +215,10 @@ impl Observer for Display {
 
     fn on_cluster(&mut self, news: &ClusterNews) {
         self.speaker.tell(news);
+    }
+
+    fn on_failed(&mut self, summary: &Summary) {
+        self.failed = Some(summary.clone());
     }
 
     fn on_warning(&mut self, message: &str) {

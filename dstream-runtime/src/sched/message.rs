@@ -343,7 +343,7 @@ pub enum FailureKind {
     Result,
     /// The format of an output cannot hold a record.
     Output(OutputId),
-    /// A block was missing or was refused.
+    /// A block was missing or was refused, or a state was that of another stage.
     Block,
 }
 

@@ -3,6 +3,7 @@
 //! A task of an output's stage encodes its partition into a [`Part`]; when all parts of a batch are
 //! there and the batch is committed, the batch is published, once, whole, in batch order.
 
+mod earlier;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -67,10 +68,31 @@ pub trait Sink: Send {
     /// made visible once all the same; if the error [may pass](SinkError::may_pass), it will be.
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError>;
 
+    /// What was published there last, before it was opened, if it keeps what it is given.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    fn earlier(&self) -> Result<Option<Earlier>, SinkError> {
+        Ok(None)
+    }
+
     /// Whether `publish` never waits for I/O, so that it may run on the engine's thread.
     fn immediate(&self) -> bool {
         false
     }
+}
+
+/// What an earlier run has published at an output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// Where.
+    pub place: String,
+    /// Its newest batch.
+    pub newest: BatchTime,
+    /// The job that published it, if that is written there.
+    pub job: Option<String>,
+    /// The output of that job.
+    pub output: Option<String>,
 }
 
 /// What holds where the URL of an output says nothing.
@@ -81,11 +103,13 @@ pub struct Options {
     /// CSV begins with a header row, the names of the record's columns (`?header=`): each part file, or the
     /// whole of standard output.
     pub header: bool,
+    /// The job, as what it publishes names it; may be empty.
+    pub job: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fsync: true, header: true }
+        Self { fsync: true, header: true, job: String::new() }
     }
 }
 
@@ -130,7 +154,7 @@ pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, S
     }
     Ok(match url::parse(url, options)? {
         url::Target::Files { dir, format, fsync, header } => {
-            Box::new(files::FileSink::open(name, &dir, format, fsync, header)?)
+            Box::new(files::FileSink::open(name, &dir, format, fsync, header)?.of(&options.job))
         }
         url::Target::Stdout { format, header } => {
             is_open()?;
@@ -144,6 +168,22 @@ pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, S
 #[must_use]
 pub fn shown() -> Box<dyn Sink> {
     Box::new(stdout::ShownSink)
+}
+
+/// Takes away what the output `name` of the job has published at a URL before; how many batches that were.
+///
+/// # Errors
+/// When the URL is malformed, something else lies among it, or it cannot be removed.
+pub fn remove_earlier(url: &str, name: &str, options: &Options) -> Result<u64, SinkError> {
+    if url == PRINT {
+        return Ok(0);
+    }
+    match url::parse(url, options)? {
+        url::Target::Files { dir, .. } => {
+            earlier::remove(std::path::Path::new(&dir), &options.job, name)
+        }
+        url::Target::Stdout { .. } | url::Target::None => Ok(0),
+    }
 }
 
 /// Why an output cannot be opened or written.

@@ -19,6 +19,7 @@
 //! | `http://HOST:PORT/PATH` | lines that are posted there | no |
 //! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
 
+mod batching;
 mod carry;
 mod decode;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub(crate) mod fuzzing;
 mod generate;
 mod lines;
 mod memory;
+mod one_batch;
 mod part;
 mod pipe;
 mod position;
@@ -49,10 +51,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use batching::instead;
+pub use batching::{Batching, batching};
 pub use carry::Carried;
 pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
 pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
+pub(crate) use one_batch::OneBatch;
 pub use reread::{Reread, reread};
 pub(crate) use url::unescape;
 
@@ -140,13 +145,21 @@ pub fn open(
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
     let url = url::SourceUrl::parse(url)?;
-    match url.scheme() {
+    let source = match url.scheme() {
         "file" => file::open(&url, format, options),
         "tcp" => tcp::open(&url, format, options),
         "http" => receive::open(&url, format, options),
         "generate" => generate::open(&url, format, options),
         other => Err(url.fail(url::unknown("scheme", other, SCHEMES))),
+    }?;
+    let batching = url.batching()?;
+    if !source.bounded() && batching != Batching::default() {
+        return Err(url.fail(
+            "`windows=batches` and `join=batch` are for a source that is read to its end; a batch of this one \
+             is what its interval brings",
+        ));
     }
+    Ok(source)
 }
 
 /// A piece of one split of a source.
@@ -299,6 +312,12 @@ pub trait Source: Send {
     /// batch interval.
     fn bounded(&self) -> bool;
 
+    /// Whether a batch of it is what one batch interval brings, so that windows of arrival time have a meaning:
+    /// so it is for a live source, and for a generator with a rate.
+    fn timed(&self) -> bool {
+        !self.bounded()
+    }
+
     /// Takes the input of the next batch, in at most `partitions` inputs. Called once per batch, in
     /// order. A live source takes what has arrived; a bounded one what `?batch=` says.
     ///
@@ -375,6 +394,12 @@ pub enum SourceError {
         what: String,
         /// The system's error.
         error: Arc<std::io::Error>,
+    },
+    /// What was asked of the source would give a wrong answer.
+    #[error("{why}")]
+    Refused {
+        /// What would be wrong, and what to do.
+        why: String,
     },
     /// The data is not what it was, or what it claims to be.
     #[error("{what}: {why}")]

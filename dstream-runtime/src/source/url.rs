@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::form::{Form, HeaderRow};
 use super::framing::{Outer, SPAN};
-use super::{Framing, OnError, OnPanic, OpenOptions, Policy, Rows, SourceError};
+use super::{Batching, Framing, OnError, OnPanic, OpenOptions, Policy, Rows, SourceError};
 use crate::record::{DIALECT_OPTIONS, Dialect, Floats, Format};
 
 /// A URL, taken apart.
@@ -156,6 +156,31 @@ impl SourceUrl {
             on_panic: on_panic.unwrap_or_default(),
             floats: floats.unwrap_or_default(),
         })
+    }
+
+    /// The options `windows` and `join` of a source that is read to its end.
+    pub(super) fn batching(&self) -> Result<Batching, SourceError> {
+        let windows =
+            self.value("windows", "`batches`", |text| (text == "batches").then_some(()))?.is_some();
+        if windows && !self.has("batch") && !self.has("batch_records") {
+            return Err(self.fail(
+                "`windows=batches` takes one batch as one interval: say how much that is with `batch_records=N` \
+                 or `batch=SIZE`",
+            ));
+        }
+        let joins = self.value("join", "`batch`", |text| (text == "batch").then_some(()))?;
+        Ok(Batching { windows, joins: joins.is_some() })
+    }
+
+    /// Whether it has an option.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.options.iter().any(|(known, _)| known == name)
+    }
+
+    /// The URL with more options.
+    pub(super) fn with(&self, options: &str) -> String {
+        let join = if self.options.is_empty() { '?' } else { '&' };
+        format!("{}{join}{options}", self.url)
     }
 
     /// How splits begin and where their records end: the options of CSV, which every scheme has.
@@ -355,6 +380,22 @@ mod tests {
         assert!(url.size("n", 2000).is_err());
         assert!(url.flag("n").is_err());
         assert!(SourceUrl::parse("x?a=1&a=2").unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn batches_stand_for_intervals_only_by_name() {
+        let batching = |url: &str| {
+            SourceUrl::parse(url).unwrap().batching().map_err(|error| error.to_string())
+        };
+        assert_eq!(batching("x?batch=1MiB"), Ok(Batching::default()));
+        let both = Batching { windows: true, joins: true };
+        assert_eq!(batching("x?batch_records=10&windows=batches&join=batch"), Ok(both));
+        assert!(batching("x?windows=batches").unwrap_err().contains("`batch_records=N`"));
+        assert!(batching("x?batch=1&windows=5m").unwrap_err().contains("expected `batches`"));
+        assert!(batching("x?join").unwrap_err().contains("expected `batch`"));
+        let with = |url: &str| SourceUrl::parse(url).unwrap().with("join=batch");
+        assert_eq!(with("part-?.txt"), "part-?.txt?join=batch");
+        assert_eq!(with("part-?.txt?batch=1"), "part-?.txt?batch=1&join=batch");
     }
 
     #[test]

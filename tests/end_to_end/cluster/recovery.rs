@@ -84,7 +84,7 @@ fn windows_and_carried_input_survive_too() {
     let path = cluster.path("words.zst");
     std::fs::write(&path, zstd::encode_all(text.as_bytes(), 1).expect("it is text")).expect("room");
     let of_words = |job: Job| {
-        let url = format!("file://{}?batch_records=1500", path.display());
+        let url = format!("file://{}?batch_records=1500&windows=batches", path.display());
         job.source("lines", url)
             .sink("windowed", "csv+stdout:?header=false")
             .sink("counts", "none:")

@@ -359,7 +359,10 @@ impl Driver<'_> {
                 Some(Over::Done(news)) => {
                     self.say_farewell(events);
                     (self.log)(news);
-                    return Ok(Ended::Over);
+                    return match self.lost_saves() {
+                        Some(error) => Err(ClusterError::from(error).into()),
+                        None => Ok(Ended::Over),
+                    };
                 }
                 Some(Over::MasterGone { why }) => {
                     let master = self.master_addr;

@@ -17,11 +17,13 @@ pub struct SourceHead<D> {
 
 impl<D: Decode> Head for SourceHead<D> {
     type Record = D::Record;
+    type State = ();
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        (): &mut (),
         mut emit: impl for<'a> FnMut(<D::Record as Record>::View<'a>),
     ) -> Result<(), TaskError> {
         let Some(input) = cx.source else { return Ok(()) };
@@ -85,5 +87,5 @@ impl<D: Decode> Head for SourceHead<D> {
         Ok(poisoned)
     }
 
-    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
 }

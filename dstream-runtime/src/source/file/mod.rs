@@ -75,6 +75,8 @@ pub(super) struct Config {
 const OPTIONS: &[&str] = &[
     "batch",
     "batch_records",
+    "windows",
+    "join",
     "split",
     "follow",
     "max_line",

@@ -72,8 +72,18 @@ pub(super) fn reread(
 
 /// What is made.
 fn recipe(url: &SourceUrl, format: Format, options: &OpenOptions) -> Result<Recipe, SourceError> {
-    const COMMON: [&str; 8] =
-        ["rate", "seed", "records", "batch_records", "header", "on_error", "on_panic", "floats"];
+    const COMMON: [&str; 10] = [
+        "rate",
+        "seed",
+        "records",
+        "batch_records",
+        "windows",
+        "join",
+        "header",
+        "on_error",
+        "on_panic",
+        "floats",
+    ];
     const WORDS: [&str; 2] = ["words", "line"];
     const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
     let own = match url.place() {
@@ -192,6 +202,10 @@ impl Generator {
 impl Source for Generator {
     fn bounded(&self) -> bool {
         self.end.is_some()
+    }
+
+    fn timed(&self) -> bool {
+        matches!(self.batch, Batch::Rate { .. })
     }
 
     fn immediate(&self) -> bool {
