@@ -155,7 +155,7 @@ fn print_draws_its_block_again_on_a_terminal() {
 fn what_is_printed_over_history_is_not_drawn_again() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("text"), "ba ba re\n".repeat(4)).expect("there is room");
-    let arguments = "--source 'lines=text?batch_records=2' --k 1";
+    let arguments = "--source 'lines=text?batch_records=2&windows=batches' --k 1";
     let done = OnTerminal::start(dir.path(), 70, "top_k_count", arguments).end();
     let shown = screen(&String::from_utf8_lossy(&done), 70);
     assert!(shown.iter().filter(|line| line.starts_with("top at ")).count() >= 2, "{shown:#?}");
@@ -204,7 +204,7 @@ fn entries_of_a_log_have_time_and_level() {
     let levels: Vec<&str> =
         done.err.iter().filter(stamped).filter_map(|line| line[21..].split(": ").next()).collect();
     assert!(levels.contains(&"info") && levels.contains(&"warning"), "{}", done.said());
-    assert!(done.said().contains(" in 1 batch,"), "{}", done.said());
+    assert!(done.said().contains(" 1 batch,"), "{}", done.said());
 
     let done = grep(&["--log", "json"]).run().code(0);
     for line in &done.err {
