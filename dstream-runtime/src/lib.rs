@@ -5,6 +5,7 @@
 
 mod bits;
 pub mod block;
+mod calendar;
 pub mod cli;
 pub mod client;
 pub mod driver;

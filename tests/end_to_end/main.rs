@@ -10,6 +10,7 @@
 mod accounting;
 mod bad_input;
 mod cluster;
+mod compressed;
 mod disk;
 mod failures;
 mod history;
@@ -26,6 +27,8 @@ mod poison;
 mod posted;
 mod pressure;
 mod published;
+mod stdin;
 mod template;
+mod terminal;
 mod text;
 mod usage;

@@ -13,33 +13,62 @@ use serde_json::Value;
 use crate::job::{Job, profile_dir};
 use crate::published::Published;
 
-const NAME: &str = "dstream-test-orders";
+struct Project {
+    _dir: tempfile::TempDir,
+    root: PathBuf,
+    /// What its package is called.
+    name: &'static str,
+}
 
-struct Project(tempfile::TempDir);
+fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 impl Project {
-    /// What `cargo generate` makes of the template.
+    fn new(dir: tempfile::TempDir, root: PathBuf, name: &'static str) -> Self {
+        fs::copy(checkout().join("Cargo.lock"), root.join("Cargo.lock")).expect("there is room");
+        Self { _dir: dir, root, name }
+    }
+
+    /// What `cargo generate` makes of the template: a file that ends in `.liquid` takes the place of the one
+    /// without that ending, with its placeholders filled in.
     fn generate() -> Self {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let template = root.join("templates/job");
+        let name = "dstream-test-orders";
+        let template = checkout().join("templates/job");
         let dir = tempfile::tempdir().expect("a directory");
         fs::create_dir(dir.path().join("src")).expect("there is room");
         let path = |path: &Path| format!("{{ path = {:?} }}", path.display().to_string());
         for file in ["Cargo.toml", "README.md", "build.rs", "orders.csv", "src/main.rs"] {
-            let text = fs::read_to_string(template.join(file)).expect("the template has it");
+            let liquid = template.join(format!("{file}.liquid"));
+            let from = if liquid.exists() { liquid } else { template.join(file) };
+            let text = fs::read_to_string(from).expect("the template has it");
             let text = text
-                .replace("{{project-name}}", NAME)
-                .replace("{{dstream}}", &path(root))
-                .replace("{{dstream_compiler}}", &path(&root.join("dstream-compiler")));
-            assert!(!text.contains("{{"), "a placeholder that nobody fills in: {text}");
+                .replace("{{project-name}}", name)
+                .replace("{{dstream}}", &path(checkout()))
+                .replace("{{dstream_compiler}}", &path(&checkout().join("dstream-compiler")));
+            assert!(!text.contains("{{"), "a placeholder without a value: {text}");
             fs::write(dir.path().join(file), text).expect("there is room");
         }
-        fs::copy(root.join("Cargo.lock"), dir.path().join("Cargo.lock")).expect("there is room");
-        Self(dir)
+        let root = dir.path().to_owned();
+        Self::new(dir, root, name)
+    }
+
+    /// A copy elsewhere, made as the template's README says.
+    fn copy() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let readme = fs::read_to_string(checkout().join("templates/job/README.md"));
+        let readme = readme.expect("the template has it");
+        let command = readme.lines().find(|line| line.trim().starts_with("cp -r templates/job "));
+        let command = command.expect("it says how").trim();
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", command]).current_dir(checkout()).env("HOME", dir.path());
+        assert!(shell.status().expect("there is a shell").success(), "{command}");
+        let root = dir.path().join("my_job");
+        Self::new(dir, root, "orders")
     }
 
     fn path(&self, file: &str) -> PathBuf {
-        self.0.path().join(file)
+        self.root.join(file)
     }
 
     fn cargo(&self, command: &str, args: &[&str]) -> Output {
@@ -48,7 +77,7 @@ impl Project {
         let release = profile.ends_with("release");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut cargo = Command::new(cargo);
-        cargo.arg(command).arg("--offline").args(args).current_dir(self.0.path());
+        cargo.arg(command).arg("--offline").args(args).current_dir(&self.root);
         cargo.args(release.then_some("--release")).env("CARGO_TARGET_DIR", target);
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
         cargo.env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only");
@@ -59,7 +88,7 @@ impl Project {
 impl Drop for Project {
     fn drop(&mut self) {
         // Its place is never the same again, so nothing of it can be used again.
-        let _ = self.cargo("clean", &["--package", NAME]);
+        let _ = self.cargo("clean", &["--package", self.name]);
     }
 }
 
@@ -70,30 +99,49 @@ fn said(output: &Output) -> String {
 }
 
 /// A field of the first of cargo's messages with a reason.
-fn message(output: &Output, reason: &str, field: &str) -> PathBuf {
+fn message(project: &Project, output: &Output, reason: &str, field: &str) -> PathBuf {
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let ours = |message: &Value| {
         let id = message["package_id"].as_str().unwrap_or_default();
-        message["reason"] == reason && id.contains(NAME) && message[field].is_string()
+        let own = id.contains(&*project.root.to_string_lossy());
+        message["reason"] == reason && own && message[field].is_string()
     };
     let found = messages.into_iter().find(ours).unwrap_or_else(|| panic!("{}", said(output)));
     found[field].as_str().expect("it is a string").into()
 }
 
-#[test]
-fn a_new_project_builds_tests_runs_and_reports() {
-    let project = Project::generate();
+/// Builds and runs it, and reads what it says and publishes.
+fn builds_and_runs(project: &Project) -> Output {
     let built = project.cargo("build", &["--message-format=json"]);
     assert!(built.status.success(), "{}", said(&built));
-
-    let binary = message(&built, "compiler-artifact", "executable");
-    let done = Job::of(Command::new(binary)).current_dir(project.0.path()).run().code(0);
+    let binary = message(project, &built, "compiler-artifact", "executable");
+    let done = Job::of(Command::new(binary)).current_dir(&project.root).run().code(0);
     assert_eq!(done.out, ["best at 1000 ms:", "cid\t1200", "dee\t700", "bob\t400"]);
     let totals = Published::read(&project.path("out/totals"));
     assert_eq!(totals.sorted(), [["ann,350", "bob,400", "cid,1200", "dee,700"]]);
+    built
+}
 
-    let out = message(&built, "build-script-executed", "out_dir");
+#[test]
+fn a_copy_builds_and_runs() {
+    let project = Project::copy();
+    builds_and_runs(&project);
+    // Where it is, it names the checkout that it is in.
+    let manifest =
+        fs::read_to_string(checkout().join("templates/job/Cargo.toml")).expect("it is there");
+    for path in ["../..", "../../dstream-compiler"] {
+        assert!(manifest.contains(&format!("{{ path = \"{path}\" }}")), "{manifest}");
+        assert!(checkout().join("templates/job").join(path).join("Cargo.toml").exists());
+    }
+}
+
+#[test]
+fn a_new_project_builds_tests_runs_and_reports() {
+    let project = Project::generate();
+    let built = builds_and_runs(&project);
+
+    let out = message(&project, &built, "build-script-executed", "out_dir");
     let plan = fs::read_to_string(out.join("dstream/orders.plan.txt")).expect("a report");
     let dot = fs::read_to_string(out.join("dstream/orders.dot")).expect("a report");
     assert!(plan.contains("job orders"), "{plan}");

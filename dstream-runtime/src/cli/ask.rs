@@ -52,7 +52,7 @@ pub(super) fn savepoint(invocation: &Invocation<'_>, args: &SavepointArgs) -> Re
         0 => String::new(),
         n => format!("; the {n} after it are run again"),
     };
-    let bytes = show::bytes(*bytes);
+    let bytes = super::words::bytes(*bytes);
     let path = url.strip_prefix("file://").unwrap_or(url);
     answer(&format!(
         "savepoint `{name}`, {bytes}: everything up to {published} is visible{again}\n  a job begins with it \

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::args::{Invocation, LogFormat};
+use super::log::{self, Level};
 use super::show::{Speaker, Told};
 use super::worker::PARENT;
 use crate::driver::StopHandle;
@@ -46,6 +47,7 @@ const STEADY: Duration = Duration::from_secs(60);
 pub(super) struct Orders {
     pub job: &'static str,
     pub log: LogFormat,
+    pub quiet: bool,
     pub workers: u32,
     /// Threads of each that run tasks.
     pub cores: usize,
@@ -59,9 +61,10 @@ impl Orders {
     pub(super) fn new(invocation: &Invocation<'_>, workers: u32, cores: usize) -> Self {
         let (job, log) = (invocation.job.plan().job, invocation.engine.log);
         let each = (cores / workers.max(1) as usize).max(1);
+        let quiet = invocation.engine.quiet;
         let (memory, restarts) =
             (invocation.cluster.memory, invocation.cluster.checkpoint.is_some());
-        Self { job, log, workers, cores: each, memory, restarts }
+        Self { job, log, quiet, workers, cores: each, memory, restarts }
     }
 
     /// The arguments of one of them.
@@ -84,6 +87,7 @@ impl Orders {
         ] {
             arguments.extend([option.into(), value]);
         }
+        arguments.extend(self.quiet.then(|| "--quiet".into()));
         arguments
     }
 }
@@ -356,7 +360,7 @@ fn pass_on(name: &str, mut lines: impl BufRead, speaker: &Speaker) {
     // A pipe that cannot be read has no more to say than one that has ended.
     while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
         let text = String::from_utf8_lossy(&line);
-        speaker.say(&named(name, text.trim_end(), speaker.log));
+        speaker.pass_on(&named(name, text.trim_end(), speaker.log));
         line.clear();
     }
 }
@@ -364,7 +368,7 @@ fn pass_on(name: &str, mut lines: impl BufRead, speaker: &Speaker) {
 /// A line of a worker with its name.
 fn named(name: &str, line: &str, log: LogFormat) -> String {
     match log {
-        LogFormat::Text => format!("{name} | {line}"),
+        LogFormat::Text => log::with_name(name, line),
         LogFormat::Json => match serde_json::from_str(line) {
             Ok(Value::Object(mut event)) => {
                 event.entry("worker").or_insert_with(|| name.into());
@@ -384,6 +388,10 @@ struct Ended<'e> {
 }
 
 impl Told for Ended<'_> {
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+
     fn lines(&self) -> Vec<String> {
         let again = self.again.map(|pause| format!("; it is started again in {pause:?}"));
         vec![format!("{}: {}{}", self.name, self.status, again.unwrap_or_default())]
@@ -403,8 +411,9 @@ mod tests {
 
     fn crew() -> Crew {
         let (log, job) = (LogFormat::Json, "counts");
-        let orders = Orders { job, log, workers: 2, cores: 1, memory: 1 << 20, restarts: false };
-        Crew::new(orders, Speaker::new(log), StopHandle::new())
+        let (quiet, restarts) = (true, false);
+        let orders = Orders { job, log, quiet, workers: 2, cores: 1, memory: 1 << 20, restarts };
+        Crew::new(orders, Speaker::of(log), StopHandle::new())
     }
 
     fn shell(script: &'static str) -> impl Fn() -> io::Result<Command> + Send {
@@ -423,7 +432,7 @@ mod tests {
         assert_eq!(
             line.join(" "),
             "--job counts --role worker --master 127.0.0.1:1 --token-file /tmp/s/worker.token \
-             --state /tmp/s --name w1 --cores 1 --memory 1048576B --log json"
+             --state /tmp/s --name w1 --cores 1 --memory 1048576B --log json --quiet"
         );
     }
 

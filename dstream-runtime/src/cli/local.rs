@@ -24,8 +24,8 @@ use crate::exec::task::DeadLetter;
 pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Failed> {
     let mut opened = open::open(invocation, true)?;
     let orders = Orders::new(invocation, workers, cores(invocation));
-    let runs_on = format!("{} of {}", some(workers, "worker"), some(orders.cores as u32, "thread"));
-    let mut running = Running::start(invocation, &opened, &runs_on, Some(orders.cores))?;
+    let runs_on = format!("{} of {}", some(workers, "worker"), some(orders.cores as u64, "thread"));
+    let mut running = Running::start(invocation, &mut opened, &runs_on, Some(orders.cores))?;
     let state = State::of(invocation)?;
     let leave = state.leave();
     let stop = running.stop_on_signals(leave)?;

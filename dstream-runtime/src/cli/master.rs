@@ -29,7 +29,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let mut opened = open::open(invocation, true)?;
     let workers = invocation.cluster.workers.unwrap_or(1);
     let runs_on = format!("waits for {}", some(workers, "worker"));
-    let mut running = Running::start(invocation, &opened, &runs_on, None)?;
+    let mut running = Running::start(invocation, &mut opened, &runs_on, None)?;
     let stop = running.stop_on_signals(|| ())?;
     let listen = invocation.cluster.listen.unwrap_or(LISTEN);
     let public = !listen.ip().is_loopback();
@@ -55,7 +55,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
 fn takes_over(invocation: &Invocation<'_>) -> Result<bool, Failed> {
     let plan = invocation.job.plan();
     let paths = MasterPaths::new(absolute(&state(invocation)));
-    let speaker = Speaker::new(invocation.engine.log);
+    let speaker = Speaker::new(&invocation.engine);
     let target = ClientTarget {
         job: plan.job.to_owned(),
         plan: plan.hash,

@@ -13,6 +13,7 @@ pub(crate) mod fuzzing;
 mod history;
 mod host;
 mod local;
+mod log;
 mod master;
 mod news;
 mod open;
@@ -27,6 +28,7 @@ mod summary;
 mod table;
 mod token;
 mod value;
+mod words;
 mod worker;
 
 use std::ffi::OsString;
@@ -34,8 +36,10 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Invocation, Role, Verb};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::driver::JobError;
+use crate::host::limits;
 use crate::job::AnyJob;
 
 /// Done.
@@ -67,6 +71,8 @@ pub fn main(jobs: &[&dyn AnyJob]) -> ExitCode {
 }
 
 fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
+    limits::raise();
+    ignore_file_size_signal();
     let invocation = match args::parse(jobs, arguments) {
         Ok(invocation) => invocation,
         Err(error) => {
@@ -80,8 +86,20 @@ fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
         Err(Failed::Usage(message)) => (message, USAGE),
         Err(Failed::Job(message)) => (message, FAILED),
     };
-    show::error(invocation.engine.log, &message);
+    let ran = invocation.verb.is_none() && code == FAILED;
+    show::error(invocation.engine.log, ran, &message);
     code
+}
+
+/// A file that reaches the limit of its size (`ulimit -f`) is an error of the write, which says which file it
+/// is, and not a signal that ends the process without a word.
+fn ignore_file_size_signal() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    if let Ok(runtime) = runtime {
+        let _inside = runtime.enter();
+        // Once caught, it stays caught. Where it cannot be, the default of the system holds.
+        let _ = signal(SignalKind::from_raw(libc::SIGXFSZ));
+    }
 }
 
 fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
@@ -103,6 +121,7 @@ fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
 
 /// Writes an answer to standard output.
 fn answer(text: &str) -> Result<(), Failed> {
+    closed_output(limits::is_open(1))?;
     let mut out = io::stdout().lock();
     match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
         // The reader may have seen enough.
@@ -111,4 +130,9 @@ fn answer(text: &str) -> Result<(), Failed> {
         }
         _ => Ok(()),
     }
+}
+
+/// The failure that standard output cannot be written.
+fn closed_output(result: io::Result<()>) -> Result<(), Failed> {
+    result.map_err(|error| Failed::Job(format!("cannot write to standard output: {error}")))
 }

@@ -2,10 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::show::{Told, bytes, count};
+use super::log::Level;
+use super::show::Told;
+use super::words::bytes;
+pub(super) use super::words::some;
 use crate::driver::cluster::{ClusterNews, StandbyNews, WorkerNews};
 
 impl Told for ClusterNews {
+    fn level(&self) -> Level {
+        match self {
+            Self::TurnedAway { .. } | Self::Slow { .. } | Self::Left { .. } => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+
     fn lines(&self) -> Vec<String> {
         vec![match self {
             Self::Waiting { have, want } => {
@@ -65,6 +75,13 @@ impl Told for ClusterNews {
 }
 
 impl Told for WorkerNews {
+    fn level(&self) -> Level {
+        match self {
+            Self::MasterGone { .. } | Self::Warning(_) => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+
     fn lines(&self) -> Vec<String> {
         vec![match self {
             Self::Certified { name, authority } => {
@@ -83,7 +100,7 @@ impl Told for WorkerNews {
             Self::MasterGone { master, why } => format!(
                 "the master at {master} is gone ({why}): waits for it to start again, or for another"
             ),
-            Self::Warning(message) => format!("warning: {message}"),
+            Self::Warning(message) => message.clone(),
         }]
     }
 
@@ -93,6 +110,13 @@ impl Told for WorkerNews {
 }
 
 impl Told for StandbyNews {
+    fn level(&self) -> Level {
+        match self {
+            Self::Lost { .. } => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+
     fn lines(&self) -> Vec<String> {
         vec![match self {
             Self::Follows { master } => format!("stands by for the master at {master}"),
@@ -113,7 +137,7 @@ fn of(value: serde_json::Result<Value>) -> Value {
 }
 
 fn some_go(n: u32) -> String {
-    if n == 1 { "1 partition goes".to_owned() } else { format!("{n} partitions go") }
+    format!("{} {}", some(n, "partition"), if n == 1 { "goes" } else { "go" })
 }
 
 fn be(n: u32) -> &'static str {
@@ -122,11 +146,6 @@ fn be(n: u32) -> &'static str {
 
 fn some_move(n: u32) -> String {
     format!("{} {}", some(n, "partition"), if n == 1 { "moves" } else { "move" })
-}
-
-/// A number of things.
-pub(super) fn some(n: u32, thing: &str) -> String {
-    format!("{} {thing}{}", count(u64::from(n)), if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

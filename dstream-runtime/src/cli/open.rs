@@ -7,12 +7,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::args::{EngineArgs, Invocation, bindings};
+use super::args::{EngineArgs, Invocation, SummaryFormat, bindings};
 use super::history;
-use super::show::{Speaker, Told, count};
+use super::panel::MAX_PRINT;
+use super::show::{Speaker, Told};
+use super::words::count;
 use crate::driver::Budget;
 use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
+use crate::host::limits;
 use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError};
@@ -40,6 +43,9 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
     let Invocation { job, engine, matches, .. } = invocation;
     let plan = job.plan();
     check_interval(plan, engine)?;
+    if engine.summary == SummaryFormat::Json {
+        super::closed_output(limits::is_open(1))?;
+    }
     let bindings = bindings(plan, engine).map_err(Failed::Usage)?;
     let params = job.params_json(matches).map_err(|error| Failed::Usage(error.to_string()))?;
     // A job in one process is built from the same text as one on a cluster, and so computes the same.
@@ -50,6 +56,7 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
         false => within(options, &built, invocation.cluster.memory),
     };
     let (sources, pushed) = open_sources(&built, &options, workers)?;
+    check_pipes(plan, &sources, invocation.cluster.checkpoint.is_some())?;
     // Before anything is written.
     let sources = check_history(&built, sources)?;
     let outlets = Outlets::new(invocation);
@@ -92,11 +99,27 @@ impl Opened {
         outputs.chain(dead).collect()
     }
 
-    /// Whether results come to standard output: they must not run into a display that moves.
+    /// Whether an output is printed for people.
     pub(super) fn prints(&self) -> bool {
-        let stdout =
-            |output: &OutputSpec| output.url == sink::PRINT || output.url.contains("stdout:");
-        self.built.outputs.iter().any(stdout)
+        self.built.outputs.iter().any(|output| output.url == sink::PRINT)
+    }
+
+    /// Whether an output is written to standard output, so that nothing else may be drawn there.
+    pub(super) fn streams(&self) -> bool {
+        let stdout = |url: &String| url.contains("stdout:");
+        let outputs = self.built.outputs.iter().map(|output| &output.url);
+        outputs.chain(self.setup.sinks.values()).any(stdout)
+    }
+
+    /// Leaves what is printed to the display; per output how many records it shows of it.
+    pub(super) fn redraw(&mut self) -> Vec<Option<u32>> {
+        let outputs = self.built.outputs.iter().zip(self.plan.outputs).zip(&mut self.sinks);
+        let shown = |((spec, row), sink): ((&OutputSpec, &OutputRow), &mut Box<dyn Sink>)| {
+            let limit = row.print.filter(|_| spec.url == sink::PRINT)?;
+            *sink = sink::shown();
+            Some(limit.min(MAX_PRINT))
+        };
+        outputs.map(shown).collect()
     }
 }
 
@@ -151,6 +174,30 @@ fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<
     job.plan.sources.iter().zip(&job.sources).map(open).collect()
 }
 
+/// A pipe can be read by one source, and once.
+fn check_pipes(plan: &Plan, sources: &[Box<dyn Source>], restarts: bool) -> Result<(), Failed> {
+    let pipes = plan.sources.iter().zip(sources);
+    let pipes: Vec<_> =
+        pipes.filter_map(|(row, source)| Some((row.name, source.pipe()?))).collect();
+    for (index, (name, pipe)) in pipes.iter().enumerate() {
+        if let Some((other, _)) = pipes[..index].iter().find(|(_, other)| other == pipe) {
+            return Err(Failed::Usage(format!(
+                "source `{name}`: {} is read by source `{other}`, and can be read once only\n  help: write it \
+                 to a file and give that to both",
+                pipe.name
+            )));
+        }
+        if restarts {
+            return Err(Failed::Usage(format!(
+                "source `{name}`: {} can be read once only, and --checkpoint needs inputs that can be read \
+                 again\n  help: write it to a file and give that, or leave out --checkpoint",
+                pipe.name
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses operators that have no meaning over what is read to its end.
 fn check_history(
     job: &BuiltJob,
@@ -189,7 +236,7 @@ impl Outlets {
         Self {
             options: sink::Options { job, ..sink::Options::default() },
             overwrite: invocation.engine.overwrite,
-            speaker: Speaker::new(invocation.engine.log),
+            speaker: Speaker::new(&invocation.engine),
         }
     }
 

@@ -4,23 +4,24 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use super::Failed;
-use super::args::{Invocation, LogFormat, SummaryFormat};
+use super::args::{EngineArgs, Invocation, LogFormat, SummaryFormat};
 use super::open::{self, Opened};
-use super::panel::PREVIEW;
+use super::panel::{MAX_PRINT, PREVIEW, Terminal};
 use super::show::{Display, Start};
 use super::signals::{Notice, Signals};
 use super::summary::{self, Ending};
+use super::words::some;
 use crate::driver::{self, JobError, LocalConfig, StopHandle, Summary};
 use crate::plan::Plan;
 use crate::sink::{self, SinkError};
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
-    let opened = open::open(invocation, false)?;
+    let mut opened = open::open(invocation, false)?;
     let engine = &invocation.engine;
     let cores = cores(invocation);
-    let runs_on = format!("{cores} threads");
-    let mut running = Running::start(invocation, &opened, &runs_on, Some(cores))?;
+    let runs_on = some(cores as u64, "thread");
+    let mut running = Running::start(invocation, &mut opened, &runs_on, Some(cores))?;
     let stop = running.stop_on_signals(|| ())?;
     let config = LocalConfig {
         partitions: engine.partitions,
@@ -62,20 +63,21 @@ impl Running {
     /// Says what starts. Signals are caught from here on.
     pub(super) fn start(
         invocation: &Invocation<'_>,
-        opened: &Opened,
+        opened: &mut Opened,
         runs_on: &str,
         cores: Option<usize>,
     ) -> Result<Self, Failed> {
-        let Opened { plan, built, live, .. } = opened;
         let engine = &invocation.engine;
-        let terminal = std::io::stderr().is_terminal()
-            && engine.log == LogFormat::Text
-            && !(opened.prints() && std::io::stdout().is_terminal());
+        let (terminal, redraws) = terminal(engine, opened);
+        let redrawn = if redraws { opened.redraw() } else { vec![None; opened.sinks.len()] };
+        let Opened { plan, built, live, .. } = &*opened;
         let signals = Signals::catch().map_err(no_signals)?;
         let addresses = opened.addresses();
-        let start = Start { plan, built, engine, runs_on, cores, live: *live, addresses };
+        let least = if terminal.is_some() || *live { PREVIEW } else { 0 };
+        let most = redrawn.iter().flatten().max().copied().unwrap_or(0);
+        let start = Start { plan, built, engine, runs_on, cores, live: *live, addresses, redrawn };
         let display = Display::start(&start, terminal);
-        let preview = if terminal || *live { PREVIEW } else { 0 };
+        let preview = least.max(most.min(MAX_PRINT));
         let stop_timeout = invocation.cluster.stop_timeout.0;
         let outlets = if *live { Vec::new() } else { opened.outlets() };
         Ok(Self { plan, display, preview, signals: Some(signals), stop_timeout, outlets })
@@ -155,10 +157,31 @@ impl Running {
                 summary::json(self.plan, done, ending).map_err(Failed::Job)
             }
             _ => {
-                summary::say(self.plan, done, ending, engine.log);
+                summary::say(self.plan, done, ending, &self.display.speaker());
                 Ok(())
             }
         }
+    }
+}
+
+/// Where the display is drawn, if it is, and whether it shows what `print` prints: results of a live job on a
+/// terminal, if nothing else is written there. Over history every batch stays to be seen.
+fn terminal(engine: &EngineArgs, opened: &Opened) -> (Option<Terminal>, bool) {
+    let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+    let speaks = err && engine.log == LogFormat::Text;
+    let redraws = out
+        && opened.live
+        && opened.prints()
+        && !opened.streams()
+        && (speaks || !err)
+        && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+    match (redraws, speaks) {
+        (true, true) => (Some(Terminal::Err), true),
+        (true, false) => (Some(Terminal::Out), true),
+        (false, true) if !(out && (opened.prints() || opened.streams())) && !engine.quiet => {
+            (Some(Terminal::Err), false)
+        }
+        (false, _) => (None, false),
     }
 }
 

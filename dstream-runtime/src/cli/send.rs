@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::args::{Invocation, SendArgs};
 use super::ask::target;
-use super::show::{bytes, count, lines};
+use super::show::lines;
+use super::words::{bytes, some};
 use super::{Failed, answer};
 use crate::driver::cluster::{Acknowledged, send as send_to};
 use crate::source::unknown;
@@ -47,10 +48,10 @@ pub(super) fn send(invocation: &Invocation<'_>, options: &SendArgs) -> Result<()
 fn said(stream: &str, done: &Acknowledged) -> String {
     let Acknowledged { records, bytes: len, batches } = *done;
     format!(
-        "{stream}: {} records ({}) in {} batches acknowledged",
-        count(records),
+        "{stream}: {} ({}) in {} acknowledged",
+        some(records, "record"),
         bytes(len),
-        count(batches)
+        some(batches, "batch")
     )
 }
 
@@ -63,5 +64,7 @@ mod tests {
         let done = Acknowledged { records: 1_234_567, bytes: 3 << 20, batches: 12 };
         let line = "views: 1,234,567 records (3.0 MiB) in 12 batches acknowledged";
         assert_eq!(said("views", &done), line);
+        let one = Acknowledged { records: 1, bytes: 2, batches: 1 };
+        assert_eq!(said("views", &one), "views: 1 record (2 B) in 1 batch acknowledged");
     }
 }

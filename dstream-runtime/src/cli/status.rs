@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::news::some;
-use super::show::{bytes, count};
 use super::table::Side::{Left, Right};
 use super::table::{Column, table};
+use super::words::{bytes, count};
 use crate::driver::cluster::{
     ClusterStatus, Phase, RefusedStatus, Standing, UnsavedStatus, WorkerStatus,
 };
@@ -54,8 +54,12 @@ fn head(status: &ClusterStatus) -> String {
         None => text.push_str("no batch is published yet\n"),
         Some(last) => {
             let took = millis(last.processing_ms);
-            let _ =
-                write!(text, "last published: {} at {}, {took} to process", last.batch, last.time);
+            let _ = write!(
+                text,
+                "last published: {} at {}, {took} to process",
+                last.batch,
+                crate::calendar::batch(last.time)
+            );
             if let Some(delay) = last.delay_ms {
                 let _ = write!(text, ", delay {}", millis(delay));
             }
@@ -219,7 +223,7 @@ fn receivers(status: &ClusterStatus) -> String {
 
 /// A time in milliseconds with a fraction.
 fn millis(ms: f64) -> String {
-    super::show::millis(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default())
+    super::words::millis(Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default())
 }
 
 /// A time as people say it: two units at most.

@@ -5,8 +5,9 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::LogFormat;
-use super::show::{bytes, count};
+use super::log::Level;
+use super::show::Speaker;
+use super::words::{bytes, count, some};
 use crate::driver::{SourceCount, Summary};
 use crate::plan::Plan;
 use crate::sink::Earlier;
@@ -22,14 +23,9 @@ pub(super) enum Ending {
 }
 
 /// In the log, on standard error.
-pub(super) fn say(plan: &Plan, done: &Summary, ending: Ending, log: LogFormat) {
-    match log {
-        LogFormat::Text => super::show::lines(&facts(plan, done)),
-        LogFormat::Json => {
-            let line = Line::new(plan, done, ending);
-            super::show::log_json(&json!({"event": "summary", "summary": line}));
-        }
-    }
+pub(super) fn say(plan: &Plan, done: &Summary, ending: Ending, speaker: &Speaker) {
+    let event = json!({"event": "summary", "summary": Line::new(plan, done, ending)});
+    speaker.event(Level::Info, &facts(plan, done), &event);
 }
 
 /// Why a run has failed that could process nothing of what a source brought.
@@ -60,16 +56,14 @@ pub(super) fn left(output: &str, left: &Earlier) -> String {
 
 /// One line per fact.
 fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
-    let some =
-        |n: u64, one: &str, many: &str| format!("{} {}", count(n), if n == 1 { one } else { many });
     let mut lines = vec![format!(
         "{}: {} read ({}) = {} processed + {} set aside, {}, {:.2} s, {} records/s",
         plan.job,
-        some(done.read, "record", "records"),
+        some(done.read, "record"),
         bytes(done.bytes),
         count(done.records),
         count(done.dead_letters),
-        some(done.batches, "batch", "batches"),
+        some(done.batches, "batch"),
         done.elapsed,
         count(done.records_per_second as u64),
     )];
@@ -96,11 +90,7 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
         ));
     }
     for output in &done.outputs {
-        lines.push(format!(
-            "  {}: {} published",
-            output.name,
-            some(output.records, "record", "records")
-        ));
+        lines.push(format!("  {}: {} published", output.name, some(output.records, "record")));
     }
     if let Some(latency) = &done.latency {
         lines.push(format!(

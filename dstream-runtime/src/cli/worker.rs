@@ -25,7 +25,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     // The worker goes to its master's directory once it knows it.
     let paths = MasterPaths::new(absolute(&state(invocation)));
     paths.create().map_err(|error| Failed::Job(error.to_string()))?;
-    let speaker = Speaker::new(invocation.engine.log);
+    let speaker = Speaker::new(&invocation.engine);
     let stop = StopHandle::new();
     let signals = Signals::catch().map_err(no_signals)?;
     let told = Notice::teller(speaker.clone(), "this worker hands over its data and leaves");

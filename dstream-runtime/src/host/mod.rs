@@ -5,6 +5,7 @@
 
 mod errands;
 mod inbox;
+pub(crate) mod limits;
 #[cfg(test)]
 pub(crate) mod simulated;
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 pub use memory::{MemorySink, Published};
 
+use crate::host::limits;
 use crate::id::Partition;
 use crate::record::{Dialect, Floats, Format};
 use crate::source::Range;
@@ -142,7 +143,15 @@ pub const PRINT: &str = "print:";
 /// # Errors
 /// When the URL is malformed, or the directory cannot be made.
 pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, SinkError> {
+    let is_open = || {
+        limits::is_open(1).map_err(|error| SinkError::Io {
+            doing: "write to",
+            what: "standard output".to_owned(),
+            error: Arc::new(error),
+        })
+    };
     if url == PRINT {
+        is_open()?;
         return Ok(Box::new(stdout::StreamSink::print(name)));
     }
     Ok(match url::parse(url, options)? {
@@ -150,10 +159,17 @@ pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, S
             Box::new(files::FileSink::open(name, &dir, format, fsync, header)?.of(&options.job))
         }
         url::Target::Stdout { format, header } => {
+            is_open()?;
             Box::new(stdout::StreamSink::stdout(name, format, header))
         }
         url::Target::None => Box::new(stdout::NoSink),
     })
+}
+
+/// What stands for an output of `print` where the display of the job shows its first records.
+#[must_use]
+pub fn shown() -> Box<dyn Sink> {
+    Box::new(stdout::ShownSink)
 }
 
 /// Takes away what the output `name` of the job has published at a URL before; how many batches that were.
@@ -205,7 +221,7 @@ pub enum SinkError {
         why: String,
     },
     /// An I/O error.
-    #[error("cannot {doing} {what}: {error}")]
+    #[error("cannot {doing} {what}: {error}{}", limits::help(error))]
     Io {
         /// `create`, `write`, `publish` …
         doing: &'static str,
@@ -245,6 +261,7 @@ impl SinkError {
                 io::ErrorKind::InvalidData
                     | io::ErrorKind::InvalidInput
                     | io::ErrorKind::InvalidFilename
+                    | io::ErrorKind::FileTooLarge
                     | io::ErrorKind::Unsupported
             ),
             Self::Url { .. } | Self::Conflict { .. } | Self::Closed { .. } => false,

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::{Batch, Sink, SinkError};
+use crate::calendar;
 use crate::record::Format;
 
 /// An output to a stream of text.
@@ -54,7 +55,9 @@ impl StreamSink {
         let len = parts.iter().map(|part| part.bytes.len()).sum::<usize>();
         let mut bytes = Vec::with_capacity(len + first.header.len() + 1);
         if self.titled {
-            bytes.extend_from_slice(format!("{} at {}:\n", self.name, batch.time).as_bytes());
+            bytes.extend_from_slice(
+                format!("{} at {}:\n", self.name, calendar::batch(batch.time)).as_bytes(),
+            );
         }
         if self.header && !first.header.is_empty() {
             bytes.extend_from_slice(&first.header);
@@ -96,6 +99,23 @@ impl Sink for StreamSink {
         self.written = 0;
         self.header = false;
         Ok(())
+    }
+}
+
+/// An output of `print` that is shown by the display of the job.
+pub(super) struct ShownSink;
+
+impl Sink for ShownSink {
+    fn format(&self) -> Option<Format> {
+        Some(Format::Text)
+    }
+
+    fn publish(&mut self, _: &Batch) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn immediate(&self) -> bool {
+        true
     }
 }
 

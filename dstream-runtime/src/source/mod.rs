@@ -14,6 +14,7 @@
 //! | scheme | reads | ends |
 //! |---|---|---|
 //! | `file://PATH`, a plain path | a file, a directory or a glob, also `.gz` and `.zst` | yes, unless `follow` |
+//! | `-`, `/dev/stdin`, a named pipe | what comes through it, also compressed | yes, also with `follow` |
 //! | `tcp://HOST:PORT` | lines from any number of clients | no |
 //! | `http://HOST:PORT/PATH` | lines that are posted there | no |
 //! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
@@ -33,6 +34,7 @@ mod lines;
 mod memory;
 mod one_batch;
 mod part;
+mod pipe;
 mod position;
 pub mod receive;
 mod reread;
@@ -57,9 +59,10 @@ pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
 pub(crate) use one_batch::OneBatch;
 pub use reread::{Reread, reread};
-pub(crate) use url::{unescape, unknown};
+pub(crate) use url::unescape;
 
 use crate::block::Block;
+use crate::host::limits;
 use crate::record::{Floats, Format, Schema};
 
 /// What the program and the engine say about a source that is opened, beside its URL.
@@ -123,6 +126,12 @@ pub struct Policy {
 #[must_use]
 pub fn policy(url: &str) -> Policy {
     url::SourceUrl::parse(url).and_then(|url| url.policy()).unwrap_or_default()
+}
+
+/// The URL, as text, of what was given as any bytes: bytes that are not UTF-8 are escaped.
+#[must_use]
+pub fn url_of(given: &std::ffi::OsStr) -> String {
+    file::names::url(given)
 }
 
 /// What [`open`] knows.
@@ -278,6 +287,24 @@ pub struct Cut {
     pub warnings: Vec<String>,
 }
 
+/// Ends the cut that waits at the moment, and lets no other one wait.
+pub type Interrupt = Arc<dyn Fn() + Send + Sync>;
+
+/// A stream of bytes that can be read once.
+#[derive(Debug, Clone)]
+pub struct Pipe {
+    /// Its path, for people.
+    pub name: String,
+    device: u64,
+    inode: u64,
+}
+
+impl PartialEq for Pipe {
+    fn eq(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
 /// How far a source has been cut, in a form that only the source understands.
 pub type Position = Arc<[u8]>;
 
@@ -329,6 +356,16 @@ pub trait Source: Send {
         false
     }
 
+    /// The pipe that it reads, if it reads one: no other source can read it, and after a restart nothing can.
+    fn pipe(&self) -> Option<&Pipe> {
+        None
+    }
+
+    /// What ends a cut that waits for data, from another thread, for a source whose cuts may wait long.
+    fn interrupt(&self) -> Option<Interrupt> {
+        None
+    }
+
     /// Stops taking in new data (closes listeners); what was received can still be cut, until a cut
     /// says that it has ended.
     fn stop(&mut self) {}
@@ -351,7 +388,7 @@ pub enum SourceError {
         why: String,
     },
     /// An I/O error.
-    #[error("cannot {doing} {what}: {error}")]
+    #[error("cannot {doing} {what}: {error}{}", limits::help(error))]
     Io {
         /// `open`, `read`, `list`, `listen on` …
         doing: &'static str,

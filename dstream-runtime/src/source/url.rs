@@ -3,7 +3,10 @@
 //! Decides what is scheme, place and option, and what the values mean. It knows no scheme: each
 //! says which options it has. An option that nobody knows is an error, never ignored.
 
+use std::ffi::OsString;
 use std::fmt::Display;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 
 use super::form::{Form, HeaderRow};
 use super::framing::{Outer, SPAN};
@@ -15,7 +18,8 @@ use crate::record::{DIALECT_OPTIONS, Dialect, Floats, Format};
 pub(super) struct SourceUrl {
     url: String,
     scheme: String,
-    place: String,
+    place: PathBuf,
+    text: String,
     options: Vec<(String, Option<String>)>,
 }
 
@@ -26,6 +30,9 @@ impl SourceUrl {
             Some((scheme, rest)) if is_scheme(scheme) => (scheme, rest),
             _ => match url.split_once(':') {
                 Some(("file", rest)) => ("file", rest),
+                Some(("stdin", rest)) if rest.is_empty() || rest.starts_with('?') => {
+                    ("stdin", rest)
+                }
                 Some((scheme @ ("tcp" | "http" | "generate"), rest)) => {
                     let why = format!("write `{scheme}://{rest}`");
                     return Err(SourceError::Url { url: url.to_owned(), why });
@@ -34,11 +41,13 @@ impl SourceUrl {
             },
         };
         let (place, query) = split_query(rest);
+        let (scheme, place) = if scheme == "stdin" { ("", "-") } else { (scheme, place) };
         // A plain path is taken as it is; only a URL has escapes.
-        let place = if scheme.is_empty() { place.to_owned() } else { unescape(place) };
+        let place = if scheme.is_empty() { place.into() } else { unescape_path(place) };
         let mut this = Self {
             url: url.to_owned(),
             scheme: if scheme.is_empty() { "file" } else { scheme }.to_owned(),
+            text: place.to_string_lossy().into_owned(),
             place,
             options: Vec::new(),
         };
@@ -61,6 +70,11 @@ impl SourceUrl {
 
     /// What stands between the scheme and the options.
     pub(super) fn place(&self) -> &str {
+        &self.text
+    }
+
+    /// The same where it is a path, of any bytes.
+    pub(super) fn path(&self) -> &Path {
         &self.place
     }
 
@@ -271,8 +285,13 @@ fn split_query(rest: &str) -> (&str, &str) {
         .unwrap_or((rest, ""))
 }
 
-/// Replaces `%41` by `A`; what is no escape stays.
+/// Replaces `%41` by `A`; what is no escape stays, and all of it where the result is no text.
 pub(crate) fn unescape(text: &str) -> String {
+    unescape_path(text).into_os_string().into_string().unwrap_or_else(|_| text.to_owned())
+}
+
+/// The same for a path, which is made of any bytes.
+fn unescape_path(text: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -284,7 +303,7 @@ pub(crate) fn unescape(text: &str) -> String {
         bytes.push(escape.unwrap_or(first));
         rest = if escape.is_some() { &tail[2..] } else { tail };
     }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    OsString::from_vec(bytes).into()
 }
 
 fn parse_count(text: &str) -> Option<u64> {
@@ -314,7 +333,7 @@ mod tests {
 
     fn place(url: &str) -> (String, String) {
         let url = SourceUrl::parse(url).unwrap();
-        (url.scheme, url.place)
+        (url.scheme, url.text)
     }
 
     #[test]
@@ -326,6 +345,12 @@ mod tests {
         assert_eq!(place("logs/part-?.txt?split=1MiB"), file("logs/part-?.txt"));
         assert_eq!(place("file:///a%20b%3F%zz"), file("/a b?%zz"));
         assert_eq!(place("a%20b"), file("a%20b"));
+        let bytes = SourceUrl::parse("file:a%E9%FF").unwrap();
+        assert_eq!(bytes.path().as_os_str().as_encoded_bytes(), b"a\xe9\xff");
+        assert_eq!(place("-?batch_records=7"), file("-"));
+        assert_eq!(place("stdin:"), file("-"));
+        assert_eq!(place("stdin:?header=true"), file("-"));
+        assert_eq!(place("stdin:x"), file("stdin:x"));
         assert_eq!(place("tcp://[::1]:0"), ("tcp".to_owned(), "[::1]:0".to_owned()));
         assert!(SourceUrl::parse("tcp:9000").unwrap_err().to_string().contains("tcp://9000"));
     }

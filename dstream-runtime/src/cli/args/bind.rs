@@ -1,9 +1,13 @@
 //! `--source NAME=URL` and `--sink NAME=URL`, checked against the names of the plan.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 use super::EngineArgs;
 use crate::exec::job::Bindings;
 use crate::plan::Plan;
 use crate::sink::nearest;
+use crate::source;
 
 /// `NAME=URL` pairs, checked against the names of the plan.
 ///
@@ -14,8 +18,9 @@ pub(in crate::cli) fn bindings(plan: &Plan, engine: &EngineArgs) -> Result<Bindi
     let mut sinks: Vec<_> = plan.outputs.iter().map(|o| o.name.to_owned()).collect();
     sinks.extend(sources.iter().map(|name| format!("{name}.dead")));
     let mut bindings = Bindings::default();
+    let urls: Vec<String> = engine.sources.iter().map(pair).collect();
     for (option, pairs, known, into) in [
-        ("--source", &engine.sources, &sources, &mut bindings.sources),
+        ("--source", &urls, &sources, &mut bindings.sources),
         ("--sink", &engine.sinks, &sinks, &mut bindings.sinks),
     ] {
         for pair in pairs {
@@ -38,4 +43,16 @@ pub(in crate::cli) fn bindings(plan: &Plan, engine: &EngineArgs) -> Result<Bindi
         }
     }
     Ok(bindings)
+}
+
+/// `NAME=URL` as text, whatever bytes the path in it is made of.
+fn pair(given: &OsString) -> String {
+    let bytes = given.as_bytes();
+    match bytes.iter().position(|byte| *byte == b'=') {
+        Some(at) => {
+            let (name, url) = (&bytes[..at], OsStr::from_bytes(&bytes[at + 1..]));
+            format!("{}={}", String::from_utf8_lossy(name), source::url_of(url))
+        }
+        None => given.to_string_lossy().into_owned(),
+    }
 }

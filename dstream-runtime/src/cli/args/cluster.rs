@@ -15,50 +15,49 @@ use super::super::value::{Limit, address, interval, limit, processes, size};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(in crate::cli) struct ClusterArgs {
-    /// What this process is
+    /// What this process does
     #[arg(long, value_enum, default_value = "local")]
     pub role: Role,
 
-    /// local: run on so many worker processes of this host [default: 0, all in one process]; master:
-    /// wait for so many workers before the first batch [default: 1]
+    /// Number of workers. local: start these as processes of this host, or run all in one process (0); master:
+    /// wait for them before the first batch [default: 0 (local), 1 (master)]
     #[arg(long, value_name = "N", value_parser = processes)]
     pub workers: Option<u32>,
 
     #[command(flatten)]
     pub target: TargetArgs,
 
-    /// Where it listens: a master for workers and clients, a worker for other workers and clients. Only
-    /// this host reaches it unless an address of another kind is named [default: 127.0.0.1:7077 for a
-    /// master, any port of 127.0.0.1 for a worker]
+    /// Address to listen on: a master for workers and clients, a worker for other workers and clients. Other hosts
+    /// can connect only if it is not a loopback address [default: 127.0.0.1:7077 for a master, any port of 127.0.0.1
+    /// for a worker]
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
 
-    /// The port on the same address that carries blocks, for firewalls [default: any]
+    /// Port on the same address for data blocks, to be opened in firewalls; 0 is any
     #[arg(long, value_name = "PORT", default_value = "0")]
     pub bulk_port: u16,
 
-    /// What a worker is called [default: HOST-PID]
+    /// Name of this worker [default: HOST-PID]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// About how often workers save the state of each partition, in `--state`, which all of them must
-    /// reach: then a worker may be lost and others go on with its partitions, and a master that starts
-    /// again with the same `--state` goes on with the job. Without it the job ends with the first of
-    /// them that is lost
+    /// Save the state of each partition about every INTERVAL in `--state`, which all processes must reach. Then the
+    /// job survives the loss of a worker, and resumes when it is started again with the same `--state`. Without it,
+    /// the job ends with the first worker that is lost
     #[arg(long, value_name = "INTERVAL", value_parser = interval)]
     pub checkpoint: Option<std::time::Duration>,
 
-    /// Begin with a savepoint, which `JOB savepoint` has written: its path or URL, or its name if it lies in
-    /// the same --state. Other workers, and another number of them, may go on with it
+    /// Start from a savepoint that `JOB savepoint` has created: its path or URL, or its name if it is in the same
+    /// `--state`. The number of workers may differ
     #[arg(long, value_name = "SAVEPOINT")]
     pub from: Option<String>,
 
-    /// Wait until the master of the same `--state` is gone, and go on with its job then
+    /// Wait until the master with the same `--state` is lost, and take over its job
     #[arg(long)]
     pub standby: bool,
 
-    /// Whether tasks that are late are run on other workers too; with `--checkpoint` only [default: on]
-    #[arg(long, value_enum, value_name = "WHETHER")]
+    /// Whether to run slow tasks on a second worker; requires `--checkpoint` [default: on]
+    #[arg(long, value_enum, value_name = "WHEN")]
     pub speculate: Option<Switch>,
 
     /// What a signal to a master ends: the job, or this master only, so that the next one of the same --state
@@ -71,9 +70,8 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = limit)]
     pub stop_timeout: Limit,
 
-    /// How much memory a process that runs tasks uses for what grows with the input: half of it for blocks,
-    /// of which the rest is in files; a quarter for what clients have sent and no batch has taken, who wait
-    /// beyond that; the rest for buffers. Keyed states and what running tasks make are not in it
+    /// Memory for data in each process that runs tasks: half of it for blocks (excess blocks spill to files), a
+    /// quarter for received data (beyond that, clients wait), the rest for buffers. Keyed state is not included
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
     pub memory: u64,
 }
@@ -82,27 +80,27 @@ pub(in crate::cli) struct ClusterArgs {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Cluster")]
 pub(in crate::cli) struct TargetArgs {
-    /// Where the master listens; several are tried in this order
+    /// Address of the master; several are tried in order
     #[arg(long, value_name = "ADDR", value_delimiter = ',', global = true)]
     pub master: Vec<String>,
 
-    /// The file of the token to join with: `JOB token` on the master's host makes one
+    /// File with a token to join with: `JOB token` on the master's host creates one
     #[arg(long, value_name = "FILE", global = true)]
     pub token_file: Option<PathBuf>,
 
-    /// Where the master keeps authority, tokens, its address, and with --checkpoint the journal and saved
-    /// states (the latter may also be in an object store, `s3://BUCKET/PREFIX`); a worker its certificate
-    /// [default: .dstream/JOB]
+    /// Where the master keeps its authority, tokens and address, and with `--checkpoint` the journal and saved states
+    /// (these may be in an object store, `s3://BUCKET/PREFIX`); where a worker keeps its certificate [default:
+    /// .dstream/JOB]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
 }
 
-/// Whether something is done.
+/// Whether slow tasks run twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Switch {
-    /// It is
+    /// Duplicate slow tasks
     On,
-    /// It is not
+    /// Never
     Off,
 }
 
@@ -118,11 +116,11 @@ pub(in crate::cli) enum OnSignal {
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Role {
-    /// Master and workers of its own
+    /// Run the whole job, in this process or with workers of its own
     Local,
-    /// Cuts batches, places partitions, publishes results
+    /// Cut batches, place partitions, publish results
     Master,
-    /// Runs tasks for a master elsewhere
+    /// Run tasks for a master
     Worker,
 }
 
@@ -211,7 +209,7 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
                 .to_owned(),
         ),
         Local | Master if args.from.is_some() && args.checkpoint.is_none() => Some(
-            "--from: what a job begins with is part of its journal, which it has with --checkpoint INTERVAL"
+            "--from requires --checkpoint INTERVAL: the savepoint becomes part of the job's journal"
                 .to_owned(),
         ),
         Master if args.from.is_some() && args.standby => Some(

@@ -16,6 +16,7 @@ pub(super) use cluster::{ClusterArgs, OnSignal, Role, Switch, TargetArgs};
 pub(super) use verb::{FormArgs, Holder, PlanArgs, SavepointArgs, SendArgs, TokenArgs, Verb};
 
 use super::value::{count, interval};
+use crate::exec::job::{Bindings, BuiltJob};
 use crate::job::AnyJob;
 use crate::plan::Plan;
 
@@ -23,17 +24,19 @@ use crate::plan::Plan;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Engine")]
 pub(super) struct EngineArgs {
-    /// Which of the binary's jobs to run; needed where there are several
+    /// Which job of the binary to run, if it has several
     #[arg(long, value_name = "NAME", global = true)]
     pub job: Option<String>,
 
-    /// Read a stream from somewhere else: a file, a directory or a glob (also .gz and .zst),
-    /// `file://DIR?follow`, `tcp://HOST:PORT`, `generate://words`, `generate://page_views`
+    /// Read a stream from another input: a file, directory or glob (also compressed), `-` for standard input, a
+    /// named pipe, `file://DIR?follow` for files that grow, `tcp://HOST:PORT`, `http://HOST:PORT/PATH`,
+    /// `generate://words`, `generate://page_views` [default: the program's, listed below]
     #[arg(long = "source", value_name = "NAME=URL")]
-    pub sources: Vec<String>,
+    pub sources: Vec<OsString>,
 
-    /// Write an output to somewhere else: `text+file://DIR`, `csv+file://DIR`, `json+file://DIR`,
-    /// `stdout:`, `none:`; `NAME.dead` takes the records of a source that are set aside
+    /// Write an output elsewhere: `text+file://DIR`, `csv+file://DIR`, `json+file://DIR`, `stdout:`,
+    /// `csv+stdout:`, `json+stdout:`, `none:`. `NAME.dead` takes the dead letters of a source, as JSON
+    /// [default: the program's, listed below]
     #[arg(long = "sink", value_name = "NAME=URL")]
     pub sinks: Vec<String>,
 
@@ -42,36 +45,39 @@ pub(super) struct EngineArgs {
     #[arg(long)]
     pub overwrite: bool,
 
-    /// For how long an output that refuses a batch, since its disk is full for instance, is tried again
-    /// before the job stops
+    /// How long to retry an output that cannot be written, such as on a full disk, before the job stops
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = interval)]
     pub sink_patience: std::time::Duration,
 
-    /// Length of a batch, instead of the program's: `500ms`, `2s`
-    #[arg(long, value_parser = interval)]
+    /// Batch interval, such as `500ms` or `2s` [default: the program's]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
     pub interval: Option<std::time::Duration>,
 
-    /// Slices of every dataset: the unit of parallelism and recovery
-    #[arg(long, default_value = "8", value_parser = count)]
+    /// Number of partitions, the unit of parallelism and recovery
+    #[arg(long, value_name = "N", default_value = "8", value_parser = count)]
     pub partitions: u32,
 
     /// Threads that run tasks [default: one per core]
-    #[arg(long, value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = count)]
     pub cores: Option<u32>,
 
-    /// How the summary at the end is written; `json` is one line on standard output
-    #[arg(long, value_enum, default_value = "text")]
+    /// Format of the summary at the end
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub summary: SummaryFormat,
 
-    /// How the log on standard error is written
-    #[arg(long, value_enum, default_value = "text")]
+    /// Format of the log on standard error
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub log: LogFormat,
+
+    /// Write only warnings and errors to the log
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// Forms of the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum SummaryFormat {
-    /// For people, on standard error
+    /// Plain text on standard error
     Text,
     /// One line of JSON, the last on standard output
     Json,
@@ -80,7 +86,7 @@ pub(super) enum SummaryFormat {
 /// Forms of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// Lines for people, or a display that moves where standard error is a terminal
+    /// Plain text, or a live display on a terminal
     Text,
     /// One JSON object per line
     Json,
@@ -107,7 +113,7 @@ pub(super) fn parse<'j>(
     arguments: Vec<OsString>,
 ) -> Result<Invocation<'j>, clap::Error> {
     let job = choose(jobs, &arguments)?;
-    let (mut command, own) = command(jobs, job)?;
+    let (mut command, own) = command(jobs, job, asks_for_help(&arguments))?;
     if option(&arguments, "--role").is_some_and(|role| role == "worker") {
         // Its master tells it.
         command = command.mut_args(|arg| match own.iter().any(|id| arg.get_id() == id.as_str()) {
@@ -134,12 +140,17 @@ pub(super) fn parse<'j>(
 }
 
 /// The command line of a job, and the ids of its own parameters.
-fn command(jobs: &[&dyn AnyJob], job: &dyn AnyJob) -> Result<(Command, Vec<String>), clap::Error> {
+fn command(
+    jobs: &[&dyn AnyJob],
+    job: &dyn AnyJob,
+    helps: bool,
+) -> Result<(Command, Vec<String>), clap::Error> {
     let plan = job.plan();
+    let built = if helps { by_default(job) } else { None };
     let mut command = Command::new(plan.job)
         .about(plan.about)
         .version(env!("CARGO_PKG_VERSION"))
-        .after_help(after_help(jobs, plan));
+        .after_help(after_help(jobs, plan, built.as_ref()));
     command = job.augment(command.next_help_heading("Parameters of the job"));
     let every = ClusterArgs::augment_args(EngineArgs::augment_args(Command::new(plan.job)));
     let taken = |own: &clap::Arg| {
@@ -196,14 +207,32 @@ fn choose<'j>(
     }
 }
 
-/// The names that `--source` and `--sink` take.
-fn after_help(jobs: &[&dyn AnyJob], plan: &Plan) -> String {
+/// Whether the defaults of sources and sinks are to be shown.
+fn asks_for_help(arguments: &[OsString]) -> bool {
+    arguments.iter().skip(1).any(|argument| ["--help", "-h", "help"].iter().any(|h| argument == h))
+}
+
+/// The job with the defaults of its parameters, if all of them have one.
+fn by_default(job: &dyn AnyJob) -> Option<BuiltJob> {
+    let matches = job.augment(Command::new("job")).try_get_matches_from(["job"]).ok()?;
+    job.build(&matches, Bindings::default()).ok()
+}
+
+/// The names that `--source` and `--sink` take, and where they read and write by default.
+fn after_help(jobs: &[&dyn AnyJob], plan: &Plan, built: Option<&BuiltJob>) -> String {
     let mut help = String::from("Streams of this job:\n");
-    for source in plan.sources {
-        let _ = writeln!(help, "  source {}", source.name);
+    let mut line = |what: &str, name: &str, url: Option<&str>| {
+        let default = url.map_or_else(String::new, |url| format!(" [default: {url}]"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(help, "  {what} {name}{default}");
+    };
+    for (at, source) in plan.sources.iter().enumerate() {
+        let url = built.and_then(|built| built.sources.get(at)).map(|spec| spec.url.as_str());
+        line("source", source.name, url);
     }
-    for output in plan.outputs {
-        let _ = writeln!(help, "  sink   {}", output.name);
+    for (at, output) in plan.outputs.iter().enumerate() {
+        let url = built.and_then(|built| built.outputs.get(at)).map(|spec| spec.url.as_str());
+        line("sink  ", output.name, url);
     }
     help.push_str(
         "\nExit codes:\n  \

@@ -2,7 +2,6 @@
 
 use super::verb::StopArgs;
 use super::*;
-use crate::exec::job::{Bindings, BuiltJob};
 use crate::plan::example;
 
 #[derive(Debug, Args)]
@@ -36,7 +35,7 @@ impl AnyJob for Example {
         (self.0)(command)
     }
     fn build(&self, _: &ArgMatches, _: Bindings) -> Result<BuiltJob, clap::Error> {
-        unreachable!("these tests run no job")
+        Err(clap::Error::new(ErrorKind::Io))
     }
     fn params_json(&self, _: &ArgMatches) -> Result<String, clap::Error> {
         unreachable!("these tests run no job")
@@ -235,6 +234,52 @@ fn help_has_groups_and_the_order_of_use() {
     ] {
         let at = rest.find(text).unwrap_or_else(|| panic!("no {text} in its place in\n{help}"));
         rest = &rest[at + text.len()..];
+    }
+}
+
+#[test]
+fn help_says_each_default_once() {
+    for line in [
+        "job --help",
+        "job -h",
+        "job plan --help",
+        "job token --help",
+        "job savepoint --help",
+        "job send --help",
+        "job stop --help",
+    ] {
+        let help = refused_whole(line);
+        let words: Vec<&str> = help.split_whitespace().collect();
+        let entries = words.join(" ");
+        // An option's own text begins with its name, which no text about another option has in front.
+        for entry in entries.split(" --") {
+            assert!(entry.matches("[default:").count() <= 1, "{line}: {entry}");
+        }
+        for dialect in ["nobody", "whoever", "somebody", "so many", "It is", "set aside", "come to"]
+        {
+            assert!(!help.contains(dialect), "{line}: {dialect}: {help}");
+        }
+    }
+}
+
+#[test]
+fn help_names_every_scheme() {
+    let help = refused_whole("job --help");
+    for scheme in [
+        "`-`",
+        "named pipe",
+        "file://",
+        "tcp://",
+        "http://",
+        "generate://words",
+        "generate://page_views",
+    ] {
+        assert!(help.contains(scheme), "{scheme}: {help}");
+    }
+    for scheme in
+        ["text+file://", "csv+file://", "json+file://", "csv+stdout:", "json+stdout:", "none:"]
+    {
+        assert!(help.contains(scheme), "{scheme}: {help}");
     }
 }
 

@@ -10,21 +10,21 @@ use super::super::value::life;
 /// What a job binary does besides running its job.
 #[derive(Debug, Clone, Subcommand)]
 pub(in crate::cli) enum Verb {
-    /// Shows what the compiler made of the program
+    /// Show the compiled plan
     Plan(PlanArgs),
-    /// Makes a token that lets a worker or a client join; on the master's host
+    /// Create a token that lets a worker or a client join; run it on the master's host
     Token(TokenArgs),
-    /// Says how a running job is doing, how far behind it is, and why
+    /// Show the progress of a running job, its delay, and the cause of that
     Status(FormArgs),
-    /// Lists the workers of a running job
+    /// List the workers of a running job
     Workers(FormArgs),
-    /// Has a worker hand over what it holds, and leave
+    /// Drain a worker: move its partitions and data to others, and let it leave
     Drain(DrainArgs),
-    /// Writes down what a running job has come to, so that another one can begin there with --from
+    /// Create a savepoint of a running job, from which another one can start with --from
     Savepoint(SavepointArgs),
-    /// Ends a running job: what was received is processed first
+    /// Stop a running job; received data is processed first
     Stop(StopArgs),
-    /// Sends lines from standard input to a stream of a running job
+    /// Send lines from standard input or a file to a stream of a running job
     Send(SendArgs),
 }
 
@@ -32,16 +32,16 @@ pub(in crate::cli) enum Verb {
 #[derive(Debug, Clone, Args)]
 #[group(multiple = false)]
 pub(in crate::cli) struct PlanArgs {
-    /// As source for Graphviz
+    /// Graphviz source
     #[arg(long)]
     pub dot: bool,
-    /// As a picture
+    /// A picture, as SVG
     #[arg(long)]
     pub svg: bool,
-    /// As JSON: all the tables
+    /// All tables, as JSON
     #[arg(long)]
     pub json: bool,
-    /// As Rust: the generated kernels
+    /// The generated kernels, as Rust
     #[arg(long)]
     pub code: bool,
 }
@@ -49,16 +49,16 @@ pub(in crate::cli) struct PlanArgs {
 /// What a token is made for.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct TokenArgs {
-    /// Whom it lets in
+    /// Who can join with it
     #[arg(long = "role", value_enum, default_value = "worker")]
     pub holder: Holder,
-    /// How often it can be used
+    /// Number of times it can be used
     #[arg(long, value_name = "N", default_value = "1")]
     pub uses: u32,
-    /// For how long it can be used: `30m`, `24h`, `7d`
+    /// How long it is valid: `30m`, `24h`, `7d`
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = life)]
     pub expires: Duration,
-    /// The file to write it to, readable by its owner only; `-` is standard output
+    /// File to write it to, readable by its owner only; `-` is standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
@@ -66,16 +66,16 @@ pub(in crate::cli) struct TokenArgs {
 /// Whom a token lets in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Holder {
-    /// It runs tasks
+    /// Runs tasks
     Worker,
-    /// It sends records, and asks
+    /// Sends records and asks questions
     Client,
 }
 
 /// How an answer is shown.
 #[derive(Debug, Clone, Copy, Args)]
 pub(in crate::cli) struct FormArgs {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -83,7 +83,7 @@ pub(in crate::cli) struct FormArgs {
 /// Which worker is drained.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct DrainArgs {
-    /// The worker's name, as `workers` lists it
+    /// Name of the worker, as `workers` lists it
     #[arg(value_name = "WORKER")]
     pub worker: String,
 }
@@ -91,11 +91,11 @@ pub(in crate::cli) struct DrainArgs {
 /// What a savepoint is called.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct SavepointArgs {
-    /// The savepoint's name: letters, digits, `-`, `_`, `.` and `=` [default: batch-N, with the last batch
-    /// that is visible]
+    /// Name of the savepoint: letters, digits, `-`, `_`, `.` and `=` [default: batch-N, with the last batch
+    /// published]
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
-    /// The answer as JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -103,7 +103,7 @@ pub(in crate::cli) struct SavepointArgs {
 /// How a job is stopped.
 #[derive(Debug, Clone, Copy, Args)]
 pub(in crate::cli) struct StopArgs {
-    /// At once: what was received and not published is not processed any more
+    /// Stop at once: received data that is not published yet is not processed
     #[arg(long)]
     pub now: bool,
 }
@@ -111,10 +111,10 @@ pub(in crate::cli) struct StopArgs {
 /// Where lines are sent.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct SendArgs {
-    /// The stream
+    /// The stream to send to
     #[arg(long, value_name = "NAME")]
     pub stream: String,
-    /// Read the lines from a file instead of standard input
+    /// File to read [default: standard input]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 }

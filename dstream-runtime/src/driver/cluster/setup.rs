@@ -26,6 +26,7 @@ pub struct JobSetup {
     /// `--sink NAME=URL`, by name; also those of dead letters.
     pub sinks: BTreeMap<String, String>,
     /// The master's working directory: what paths of sources that begin with no slash are relative to.
+    #[serde(with = "bytes")]
     pub base: PathBuf,
     /// The URL of the store where workers bring states into safety, if they do.
     pub saves: Option<String>,
@@ -38,6 +39,23 @@ pub struct JobSetup {
     /// Per output of the plan, how its records are written, if it wants them written at all. Only the
     /// master opens outputs; whoever runs the tasks must know what they want.
     pub formats: Vec<Option<Format>>,
+}
+
+/// A path as its bytes: not every path is text.
+mod bytes {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+        serde_bytes::serialize(path.as_os_str().as_bytes(), to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        serde_bytes::deserialize::<Vec<u8>, _>(from).map(|bytes| OsString::from_vec(bytes).into())
+    }
 }
 
 impl JobSetup {

@@ -10,7 +10,7 @@ use crate::exec::task::Panic;
 use crate::host;
 use crate::id::{BatchSeq, SourceId};
 use crate::plan::Plan;
-use crate::source::{Cut, Source, SourceError};
+use crate::source::{Cut, Interrupt, Source, SourceError};
 
 /// Why a source did not do what it was asked.
 #[derive(Debug, Clone)]
@@ -60,7 +60,25 @@ pub(in crate::driver) enum Ask {
 /// An opened source, wherever it is cut.
 pub(in crate::driver) enum Intake {
     Here(Box<dyn Source>),
-    There(host::Ask<Ask>),
+    There(host::Ask<Ask>, Waiting),
+}
+
+/// A cut that may wait on its thread for data. It waits no longer once this is dropped: the thread must end
+/// with the job.
+pub(in crate::driver) struct Waiting(Option<Interrupt>);
+
+impl Waiting {
+    fn interrupt(&self) {
+        if let Some(interrupt) = &self.0 {
+            interrupt();
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.interrupt();
+    }
 }
 
 impl Intake {
@@ -76,8 +94,9 @@ impl Intake {
             return Ok(Self::Here(source));
         }
         let (ask, asked) = host::channel();
+        let waiting = Waiting(source.interrupt());
         spawn(Box::new(move || serve(id, source, partitions, asked, &events)))?;
-        Ok(Self::There(ask))
+        Ok(Self::There(ask, waiting))
     }
 
     /// The source's share of a batch; nothing if it will come as an event.
@@ -88,7 +107,7 @@ impl Intake {
     ) -> Option<Result<Cut, AskError>> {
         match self {
             Self::Here(source) => Some(cut(source.as_mut(), partitions)),
-            Self::There(ask) => {
+            Self::There(ask, _) => {
                 // The thread ends only when this end of the channel is gone.
                 let _ = ask.send(Ask::Cut(batch));
                 None
@@ -100,7 +119,8 @@ impl Intake {
     pub(in crate::driver) fn stop(&mut self) {
         match self {
             Self::Here(source) => stop(source.as_mut()),
-            Self::There(ask) => {
+            Self::There(ask, waiting) => {
+                waiting.interrupt();
                 let _ = ask.send(Ask::Stop);
             }
         }

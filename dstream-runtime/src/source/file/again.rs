@@ -10,10 +10,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::held::HeldFile;
 use super::list::Identity;
 use super::packed::Packed;
 use super::stored::{PlainFile, Reading, Stored};
-use super::{Config, data, list};
+use super::{Config, content, data, list, names};
 use crate::source::form::Form;
 use crate::source::part::{self, Part};
 use crate::source::reread::forward;
@@ -21,7 +22,6 @@ use crate::source::{Input, Range, SourceError};
 
 /// Makes inputs again.
 pub(super) struct Again {
-    path: String,
     form: Form,
     max_line: u64,
     /// A compressed file, decoded up to where the last range ended.
@@ -30,20 +30,16 @@ pub(super) struct Again {
 
 impl Again {
     pub(super) fn new(config: &Config) -> Self {
-        let Config { path, form, max_line, .. } = config;
-        let (path, form, max_line) = (path.clone(), *form, *max_line);
-        Self { path, form, max_line, decoder: Mutex::new(None) }
+        let Config { form, max_line, .. } = config;
+        Self { form: *form, max_line: *max_line, decoder: Mutex::new(None) }
     }
 
     /// The input of these ranges, of files that have kept their names.
     pub(super) fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
         let part = |range: &Range| {
-            let path = self.named(&range.split)?;
-            if Packed::is_packed(&path) {
-                return self.packed(&path, range);
-            }
+            let path = names::path(&range.split);
             let (file, _) = list::open(&path)?;
-            if Packed::is_folded(&path, &file, &self.form)? {
+            if content::is_decoded(&path, &file, &self.form)? {
                 return self.packed(&path, range);
             }
             self.plain(&path, &file, range, false).map(Part::Stored)
@@ -63,16 +59,6 @@ impl Again {
             parts.push(part(range)?);
         }
         Ok(Input { ranges: ranges.to_vec(), ..part::input(parts) })
-    }
-
-    /// The file of a split. A split is the text of a path, and not every path is text.
-    fn named(&self, split: &str) -> Result<PathBuf, SourceError> {
-        let path = PathBuf::from(split);
-        if path.exists() || !split.contains(char::REPLACEMENT_CHARACTER) {
-            return Ok(path);
-        }
-        let listed = list::list(&self.path)?.unwrap_or_default();
-        Ok(listed.into_iter().find(|path| path.display().to_string() == split).unwrap_or(path))
     }
 
     /// Lines of a plain file.
@@ -121,22 +107,19 @@ impl Again {
     }
 
     fn decode(&self, path: &Path) -> Result<Packed, SourceError> {
-        let (file, _) = list::open(path)?;
-        if !Packed::is_packed(path) {
-            return Packed::folded(path, file, self.form, self.max_line);
-        }
-        Packed::open(path, file, self.form, self.max_line)
+        let (_, metadata) = list::open(path)?;
+        Ok(Packed::open(path, &metadata, self.form, self.max_line))
     }
 }
 
 /// Files that are held open by inputs which were made again, as they may be renamed at any time. An input
 /// that is gone lets go of them.
 #[derive(Default)]
-pub(super) struct Opened(Mutex<BTreeMap<PathBuf, (Identity, Weak<File>)>>);
+pub(super) struct Opened(Mutex<BTreeMap<PathBuf, (Identity, Weak<HeldFile>)>>);
 
 impl Opened {
     /// The file of this name, if it still is that file.
-    pub(super) fn open(&self, path: &Path, is: Identity) -> Result<Arc<File>, SourceError> {
+    pub(super) fn open(&self, path: &Path, is: Identity) -> Result<Arc<HeldFile>, SourceError> {
         // Whoever panicked here has left a map that is whole.
         let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, file)) = opened.get(path).filter(|(of, _)| *of == is)
@@ -148,7 +131,7 @@ impl Opened {
         if Identity::of(&metadata) != is {
             return Err(data(path, "was replaced by another file"));
         }
-        let file = Arc::new(file);
+        let file = HeldFile::always(file);
         opened.insert(path.to_owned(), (is, Arc::downgrade(&file)));
         Ok(file)
     }

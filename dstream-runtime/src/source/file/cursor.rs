@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::held::HeldFile;
 use super::list;
 use super::packed::Packed;
 use super::stored::{self, PlainFile, Reading, Stored};
-use super::{Want, data};
+use super::{Want, content, data, names};
 use crate::source::SourceError;
 use crate::source::form::Form;
 use crate::source::framing::Frames;
@@ -19,11 +20,11 @@ use crate::source::lines::PIECE;
 use crate::source::part::Part;
 
 /// What was taken of a file.
-pub(super) struct Taken {
-    pub(super) part: Part,
-    pub(super) bytes: u64,
+pub(in crate::source) struct Taken {
+    pub(in crate::source) part: Part,
+    pub(in crate::source) bytes: u64,
     /// How many records, only where a number of them is wanted.
-    pub(super) lines: u64,
+    pub(in crate::source) lines: u64,
 }
 
 /// How far a file has been taken, for another process.
@@ -47,7 +48,7 @@ pub(super) enum Cursor {
 pub(super) struct Plain {
     file: Arc<PlainFile>,
     /// Open where it may be renamed at any time; otherwise it is opened for each cut.
-    pub(super) handle: Option<Arc<File>>,
+    pub(super) handle: Option<Arc<HeldFile>>,
     pub(super) position: u64,
     pub(super) limit: u64,
 }
@@ -56,11 +57,9 @@ impl Cursor {
     /// Opens a whole file.
     pub(super) fn open(path: &Path, form: Form, max_line: u64) -> Result<Self, SourceError> {
         let (file, metadata) = list::open(path)?;
-        if Packed::is_packed(path) {
-            return Ok(Self::Packed(Box::new(Packed::open(path, file, form, max_line)?)));
-        }
-        if Packed::is_folded(path, &file, &form)? {
-            return Ok(Self::Packed(Box::new(Packed::folded(path, file, form, max_line)?)));
+        if content::is_decoded(path, &file, &form)? {
+            let packed = Packed::open(path, &metadata, form, max_line);
+            return Ok(Self::Packed(Box::new(packed)));
         }
         let (limit, followed) = (metadata.len(), false);
         let file = PlainFile::of(path, &file, limit, Reading { form, max_line, followed })?;
@@ -153,7 +152,7 @@ impl Plain {
         if self.file.path != path {
             self.file = Arc::new(PlainFile {
                 path: path.to_owned(),
-                split: path.display().to_string().into(),
+                split: names::text(path).into(),
                 ..PlainFile::clone(&self.file)
             });
         }

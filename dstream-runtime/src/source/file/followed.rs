@@ -5,14 +5,14 @@
 
 use std::fs::Metadata;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::cursor::{self, Cursor, Plain};
+use super::held::HeldFile;
 use super::list::{self, Identity};
 use super::packed::Packed;
 use super::remembered::{self, Changed, Memory, NameHash, Names, name_hash};
 use super::stored::{self, PlainFile, Reading};
-use super::{Config, data};
+use super::{Config, data, names};
 use crate::source::{Range, SourceError};
 
 /// So many names of a file are kept under which something was taken: enough for what may have to be read
@@ -55,7 +55,7 @@ impl Growing {
             Memory::Read => {
                 // Nobody knows how long its data is.
                 let end = if is_packed { u64::MAX } else { size };
-                this.names.push((name_hash(&path.display().to_string()), end));
+                this.names.push((name_hash(&names::text(path)), end));
                 None
             }
             Memory::Listed(names, unread) => {
@@ -173,7 +173,7 @@ impl Growing {
         if let Some(Cursor::Plain(plain)) = &mut self.cursor
             && keep
         {
-            plain.handle = Some(Arc::new(file));
+            plain.handle = HeldFile::within_limits(file);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::again::{Again, Opened};
 use super::cursor::Cursor;
@@ -20,7 +20,7 @@ use super::followed::Growing;
 use super::list::{self, Identity};
 use super::packed::Packed;
 use super::remembered::{self, Known, LISTED, Remembered, name_hash};
-use super::{Config, data};
+use super::{Config, data, names};
 use crate::source::part::{self, Part};
 use crate::source::{Cut, Input, Position, Range, Source, SourceError};
 
@@ -158,7 +158,7 @@ impl GrowingFiles {
                 "is gone: bytes {start} to {end} of it had been read, and no file is left that had this \
                  name then"
             );
-            return Err(data(Path::new(&*range.split), why));
+            return Err(data(&names::path(&range.split), why));
         };
         if Packed::is_packed(path) {
             return self.again.packed(path, range);
@@ -204,7 +204,7 @@ impl Source for GrowingFiles {
                 plain.handle = None;
             }
             if let Some(end) = end {
-                growing.take(name_hash(&path.display().to_string()), end);
+                growing.take(name_hash(&names::text(path)), end);
             }
         }
         match &self.failed {

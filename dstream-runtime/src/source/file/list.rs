@@ -8,12 +8,18 @@ use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::{data, io};
+use super::pattern::{Pattern, is_pattern};
+use super::{data, io, names};
+use crate::host::limits;
 use crate::source::SourceError;
+
+/// How long it is tried to open a file when too many are open, and how often.
+const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// Tells a file from another that has the same name later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,8 +71,7 @@ impl Mark {
 }
 
 /// What a path names at the moment; `None` if there is nothing of that name.
-pub(super) fn list(path: &str) -> Result<Option<Vec<PathBuf>>, SourceError> {
-    let named = Path::new(path);
+pub(super) fn list(named: &Path) -> Result<Option<Vec<PathBuf>>, SourceError> {
     match fs::metadata(named) {
         Ok(metadata) if metadata.is_dir() => {
             let mut files = Vec::new();
@@ -76,29 +81,21 @@ pub(super) fn list(path: &str) -> Result<Option<Vec<PathBuf>>, SourceError> {
         }
         Ok(metadata) if metadata.is_file() => Ok(Some(vec![named.to_owned()])),
         Ok(_) => Err(data(named, "is neither a file nor a directory")),
-        Err(error) if error.kind() == ErrorKind::NotFound && is_pattern(path) => {
-            matching(path).map(Some)
+        Err(error) if error.kind() == ErrorKind::NotFound && is_pattern(named) => {
+            matching(named).map(Some)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io("open", named, error)),
     }
 }
 
-pub(super) fn is_pattern(path: &str) -> bool {
-    path.contains(['*', '?', '['])
-}
-
-fn matching(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
-    let bad = |error: glob::PatternError| SourceError::Url {
-        url: pattern.to_owned(),
-        why: format!("is no pattern of file names: {error}"),
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    let bad = |why: String| SourceError::Url {
+        url: names::text(pattern),
+        why: format!("is no pattern of file names: {why}"),
     };
     let mut files = Vec::new();
-    for found in glob::glob(pattern).map_err(bad)? {
-        let path = found.map_err(|error| {
-            let path = error.path().to_owned();
-            io("list", &path, error.into())
-        })?;
+    for path in Pattern::parse(pattern).map_err(bad)?.find()? {
         if is_skipped(&path) {
             continue;
         }
@@ -157,9 +154,22 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata), SourceError> {
         ErrorKind::NotFound => data(path, "is gone: it was there when the files were listed"),
         _ => io("open", path, error),
     };
-    let file = File::open(path).map_err(gone)?;
+    let file = open_patiently(path).map_err(gone)?;
     let metadata = file.metadata().map_err(gone)?;
     Ok((file, metadata))
+}
+
+/// Opens a file. Where too many are open, others are closed within moments: those that tasks read.
+fn open_patiently(path: &Path) -> std::io::Result<File> {
+    let start = Instant::now();
+    loop {
+        match File::open(path) {
+            Err(error) if limits::is_out_of_files(&error) && start.elapsed() < PATIENCE => {
+                std::thread::sleep(AGAIN);
+            }
+            other => return other,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +177,7 @@ mod tests {
     use super::*;
 
     fn names(path: &Path) -> Vec<String> {
-        let files = list(&path.display().to_string()).unwrap().unwrap();
+        let files = list(path).unwrap().unwrap();
         files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
@@ -193,20 +203,39 @@ mod tests {
     }
 
     #[test]
+    fn names_of_any_bytes() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        let name = |bytes: &'static [u8]| Path::new(std::ffi::OsStr::from_bytes(bytes));
+        for bytes in [&b"a.log"[..], b"caf\xe9.log", b"\xff\xfe.log"] {
+            fs::write(dir.path().join(name(bytes)), "x\n").unwrap();
+        }
+        fs::create_dir(dir.path().join(name(b"d\xe8"))).unwrap();
+        fs::write(dir.path().join(name(b"d\xe8/in.log")), "x\n").unwrap();
+        let all =
+            [&b"a.log"[..], b"caf\xe9.log", b"\xff\xfe.log"].map(|b| dir.path().join(name(b)));
+        assert_eq!(list(dir.path()).unwrap().unwrap(), all);
+        assert_eq!(list(&dir.path().join("*.log")).unwrap().unwrap(), all);
+        assert_eq!(list(&dir.path().join(name(b"caf\xe9*"))).unwrap().unwrap(), all[1..2]);
+        let below = dir.path().join(name(b"d\xe8/in.log"));
+        assert_eq!(list(&dir.path().join("d?/*")).unwrap().unwrap(), [below]);
+    }
+
+    #[test]
     fn what_cannot_be_listed() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("socket");
         let _socket = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        let error = list(&socket.display().to_string()).unwrap_err().to_string();
+        let error = list(&socket).unwrap_err().to_string();
         assert!(error.ends_with("socket: is neither a file nor a directory"), "{error}");
         fs::write(dir.path().join("file"), "").unwrap();
-        let below = dir.path().join("file/below").display().to_string();
+        let below = dir.path().join("file/below");
         let error = list(&below).unwrap_err().to_string();
-        assert!(error.starts_with("cannot open") && error.contains(&below), "{error}");
-        assert!(list(&dir.path().join("absent").display().to_string()).unwrap().is_none());
-        let bad = dir.path().join("a[").display().to_string();
+        assert!(error.starts_with("cannot open") && error.contains("file/below"), "{error}");
+        assert!(list(&dir.path().join("absent")).unwrap().is_none());
+        let bad = dir.path().join("a[");
         assert!(list(&bad).unwrap_err().to_string().contains("no pattern"));
         std::os::unix::fs::symlink("nowhere", dir.path().join("dangling")).unwrap();
-        assert!(list(&dir.path().display().to_string()).is_err());
+        assert!(list(dir.path()).is_err());
     }
 }

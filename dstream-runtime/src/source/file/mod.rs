@@ -7,27 +7,34 @@
 //! to read from, so the cutter decodes them and the batch holds their bytes.
 
 mod again;
+mod content;
 mod cursor;
 mod followed;
 mod growing;
 mod header;
+mod held;
 mod list;
+pub(super) mod names;
 mod packed;
+mod pattern;
 mod remembered;
 mod reread;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod whole;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(super) use packed::Packed;
 pub(super) use stored::{About, Elsewhere, Named, Stored};
+pub(super) use unpack::Unpack;
 
 use super::form::Form;
 use super::url::SourceUrl;
-use super::{OpenOptions, Reread, Source, SourceError};
+use super::{OpenOptions, Reread, Source, SourceError, pipe};
 use crate::record::Format;
 
 /// How much a batch takes.
@@ -40,12 +47,12 @@ pub(super) enum Want {
 }
 
 impl Want {
-    fn is_nothing(self) -> bool {
+    pub(super) fn is_nothing(self) -> bool {
         matches!(self, Self::Bytes(0) | Self::Lines(0))
     }
 
     /// What is still wanted after so many bytes and lines.
-    fn less(self, bytes: u64, lines: u64) -> Self {
+    pub(super) fn less(self, bytes: u64, lines: u64) -> Self {
         match self {
             Self::Bytes(want) => Self::Bytes(want.saturating_sub(bytes)),
             Self::Lines(want) => Self::Lines(want.saturating_sub(lines)),
@@ -55,12 +62,14 @@ impl Want {
 
 /// The options of the URL.
 #[derive(Debug, Clone)]
-struct Config {
-    path: String,
-    batch: Want,
-    split: u64,
-    max_line: u64,
-    form: Form,
+pub(super) struct Config {
+    pub(super) path: PathBuf,
+    pub(super) batch: Want,
+    /// Whether the URL says how much a batch takes.
+    pub(super) sized: bool,
+    pub(super) split: u64,
+    pub(super) max_line: u64,
+    pub(super) form: Form,
 }
 
 const OPTIONS: &[&str] = &[
@@ -95,6 +104,9 @@ pub(super) fn open(
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
     let (config, follow) = config(url, format, options)?;
+    if let Some(stream) = pipe::Stream::at(&config.path) {
+        return Ok(Box::new(pipe::PipeSource::open(stream, config, options.interval, follow)?));
+    }
     if follow {
         Ok(Box::new(growing::GrowingFiles::open(config)?))
     } else {
@@ -125,7 +137,9 @@ fn config(
     }
     let follow = url.flag("follow")?.unwrap_or(false);
     let size = url.size("batch", 1)?;
-    let batch = match url.count("batch_records", 1, u64::MAX)? {
+    let records = url.count("batch_records", 1, u64::MAX)?;
+    let sized = size.is_some() || records.is_some();
+    let batch = match records {
         Some(_) if size.is_some() => {
             return Err(url.fail("`batch` and `batch_records` exclude each other"));
         }
@@ -134,8 +148,9 @@ fn config(
     };
     url.policy()?;
     let config = Config {
-        path: url.place().to_owned(),
+        path: url.path().to_owned(),
         batch,
+        sized,
         split: url.size("split", 1)?.unwrap_or(SPLIT),
         max_line: url.size("max_line", 1)?.unwrap_or(MAX_LINE),
         form: url.form(format, options)?,
@@ -144,9 +159,9 @@ fn config(
 }
 
 fn io(doing: &'static str, path: &Path, error: std::io::Error) -> SourceError {
-    SourceError::Io { doing, what: path.display().to_string(), error: Arc::new(error) }
+    SourceError::Io { doing, what: names::text(path), error: Arc::new(error) }
 }
 
 fn data(path: &Path, why: impl Into<String>) -> SourceError {
-    SourceError::Data { what: path.display().to_string(), why: why.into() }
+    SourceError::Data { what: names::text(path), why: why.into() }
 }

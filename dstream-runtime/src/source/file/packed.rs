@@ -1,34 +1,34 @@
-//! Compressed files, and JSON that is not one value per line, decoded by the cutter.
+//! Records that can only be read from the start on: those of compressed files, of JSON that is not one value per
+//! line, and of pipes.
 //!
 //! What a batch takes is what the decoder has made; what it made beyond that waits. A damaged file
-//! gives all whole lines before the damage, and then an error that says where it is.
+//! gives all whole lines before the damage, and then an error that says where it is. A pipe may pause: what
+//! has come by then is taken.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::fs::Metadata;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
-
+use super::content::Later;
 use super::cursor::Taken;
-use super::{Want, data, header, io as io_error};
-use crate::source::form::{Form, mark_len};
-use crate::source::framing::{Frames, Unfold, Unfolded};
+use super::unpack::OtherData;
+use super::{Want, data, header, io as io_error, names};
+use crate::source::form::{Form, MARK, MAX_HEADER, mark_len};
+use crate::source::framing::{Frames, Unfolded};
 use crate::source::lines::{self, PIECE, TORN_HEAD};
 use crate::source::part::{Held, Part, Torn};
 use crate::source::{Framing, SourceError};
 
-/// So much of JSON is looked at to see whether its first value goes on over lines.
-const LOOK: u64 = 1 << 20;
-
-/// A compressed file on its way through the decoder.
-pub(super) struct Packed {
+/// A compressed file, or a pipe, on its way through the decoder.
+pub(in crate::source) struct Packed {
     path: PathBuf,
     /// How long the file was when it was opened.
     size: u64,
     split: Arc<str>,
+    /// What it may begin with, until that has been taken.
+    form: Option<Form>,
     header: Option<Arc<str>>,
     framing: Framing,
     max_line: u64,
@@ -39,6 +39,8 @@ pub(super) struct Packed {
     position: u64,
     /// Decoded and not taken.
     buffer: Vec<u8>,
+    /// Nothing has come for now.
+    paused: bool,
     ended: bool,
     failed: Option<SourceError>,
 }
@@ -49,72 +51,33 @@ impl Packed {
         path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz") || is_zstd(path))
     }
 
-    /// Whether a plain file has to be decoded too: JSON, and not one value per line.
-    pub(super) fn is_folded(path: &Path, file: &File, form: &Form) -> Result<bool, SourceError> {
-        let Some(outer) = form.json else { return Ok(false) };
-        let failed = |error| io_error("read", path, error);
-        let (mut unfold, mut chunk, mut at) = (Unfold::new(outer), vec![0; 4 << 10], 0);
-        while !unfold.is_lines() && at < LOOK {
-            let got = file.read_at(&mut chunk, at).map_err(failed)?;
-            if got == 0 {
-                break;
-            }
-            unfold.feed(&chunk[..got]);
-            if unfold.is_folded() {
-                return Ok(true);
-            }
-            at += got as u64;
-            chunk.resize(PIECE, 0);
-        }
-        Ok(false)
-    }
-
-    pub(super) fn open(
-        path: &Path,
-        file: File,
-        form: Form,
-        max_line: u64,
-    ) -> Result<Self, SourceError> {
-        let size = file.metadata().map_err(|error| io_error("read", path, error))?.len();
+    /// The records of a compressed file, which is opened again when the first of them are asked for: of many
+    /// files only those are open that are being read.
+    pub(super) fn open(path: &Path, metadata: &Metadata, form: Form, max_line: u64) -> Self {
         let consumed = Arc::new(AtomicU64::new(0));
-        let input = BufReader::with_capacity(PIECE, Counted { file, consumed: consumed.clone() });
-        let decoder: Box<dyn Read + Send> = if is_zstd(path) {
-            let decoder = zstd::stream::read::Decoder::with_buffer(input);
-            Box::new(decoder.map_err(|error| io_error("decode", path, error))?)
-        } else {
-            Box::new(MultiGzDecoder::new(input))
-        };
-        Self::decoding(path, decoder, (size, consumed), form, max_line)
+        let decoder = Later::new(path, metadata, consumed.clone());
+        let mut this = Self::new(path.to_owned(), Box::new(decoder), consumed, form, max_line);
+        this.size = metadata.len();
+        this
     }
 
-    /// A file of JSON that is not one value per line: its records have no positions that another could find.
-    pub(super) fn folded(
-        path: &Path,
-        file: File,
-        form: Form,
-        max_line: u64,
-    ) -> Result<Self, SourceError> {
-        let size = file.metadata().map_err(|error| io_error("read", path, error))?.len();
-        let consumed = Arc::new(AtomicU64::new(0));
-        let input = Counted { file, consumed: consumed.clone() };
-        Self::decoding(path, Box::new(input), (size, consumed), form, max_line)
-    }
-
-    fn decoding(
-        path: &Path,
+    /// Data that `decoder` gives, which may pause: it says [`io::ErrorKind::WouldBlock`] then.
+    pub(in crate::source) fn new(
+        path: PathBuf,
         decoder: Box<dyn Read + Send>,
-        (size, consumed): (u64, Arc<AtomicU64>),
+        consumed: Arc<AtomicU64>,
         form: Form,
         max_line: u64,
-    ) -> Result<Self, SourceError> {
+    ) -> Self {
         let decoder = match form.json {
             Some(outer) => Box::new(Unfolded::new(decoder, outer)),
             None => decoder,
         };
-        let mut this = Self {
-            path: path.to_owned(),
-            size,
-            split: path.display().to_string().into(),
+        Self {
+            size: 0,
+            split: names::text(&path).into(),
+            path,
+            form: Some(form),
             header: None,
             framing: form.framing,
             max_line,
@@ -122,30 +85,54 @@ impl Packed {
             consumed,
             position: 0,
             buffer: Vec::new(),
+            paused: false,
             ended: false,
             failed: None,
-        };
-        this.begin(&form)?;
-        Ok(this)
+        }
     }
 
-    /// Takes the byte order mark and the header, if there are any.
-    fn begin(&mut self, form: &Form) -> Result<(), SourceError> {
-        // This decodes as much as a header may be long.
-        self.decode();
+    /// Takes the byte order mark and the header, if there are any; false if they are not there yet.
+    fn begin(&mut self) -> Result<bool, SourceError> {
+        let Some(form) = self.form else { return Ok(true) };
+        while !self.ended && !self.has_first(&form) {
+            if std::mem::take(&mut self.paused) {
+                return Ok(false);
+            }
+            self.decode();
+        }
+        self.form = None;
         let mark = mark_len(&self.buffer);
         self.buffer.drain(..mark);
         self.position = mark as u64;
         if !form.looks_at_first() || self.buffer.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let end = self.framing.first(&self.buffer);
-        self.header = header::parse(&self.path, &self.buffer[..end], form)?;
+        match header::parse(&self.path, &self.buffer[..end], &form) {
+            Ok(header) => self.header = header,
+            Err(error) => {
+                // Without its header none of it can be read.
+                self.buffer.clear();
+                self.end(Some(error.clone()));
+                return Err(error);
+            }
+        }
         if self.header.is_some() {
             self.buffer.drain(..end);
             self.position += end as u64;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether enough has come to tell what it begins with.
+    fn has_first(&self, form: &Form) -> bool {
+        let bytes = &self.buffer;
+        let has_mark = bytes.len() >= MARK.len() || !MARK.starts_with(bytes);
+        let has_row = || {
+            bytes.len() as u64 > MAX_HEADER
+                || self.framing.record_end(bytes, mark_len(bytes) + 1).is_some()
+        };
+        has_mark && (!form.looks_at_first() || has_row())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -164,6 +151,10 @@ impl Packed {
     /// Goes on from `position`, which was reached before, perhaps by another process: what comes before
     /// it is decoded and dropped.
     pub(super) fn skip_to(&mut self, position: u64) -> Result<(), SourceError> {
+        if position == 0 {
+            return Ok(());
+        }
+        self.begin()?;
         let mut left = position.checked_sub(self.position).ok_or_else(|| self.moved(position))?;
         let mut ends = true;
         loop {
@@ -227,14 +218,26 @@ impl Packed {
 
     /// Whether there is more, or an error to tell.
     pub(super) fn has_more(&mut self) -> bool {
-        if self.buffer.is_empty() && !self.ended {
+        let begun = self.begin().unwrap_or(true);
+        if begun && self.buffer.is_empty() && !self.ended {
             self.decode();
         }
         !self.buffer.is_empty() || self.failed.is_some()
     }
 
-    /// Takes whole lines: at most what is wanted, perhaps less. `None` at the end.
-    pub(super) fn take(&mut self, want: Want) -> Result<Option<Taken>, SourceError> {
+    /// Whether all has been taken. Looks for more if it is not known.
+    pub(in crate::source) fn is_over(&mut self) -> bool {
+        let more = self.has_more();
+        self.paused = false;
+        self.ended && !more
+    }
+
+    /// Takes whole records: at most what is wanted, perhaps less. `None` at the end, and when nothing whole has
+    /// come before a pause.
+    pub(in crate::source) fn take(&mut self, want: Want) -> Result<Option<Taken>, SourceError> {
+        if !self.begin()? {
+            return Ok(None);
+        }
         // Beginning of the record that is not whole yet; ends of records before it; where to look on.
         let (mut line, mut seen, mut from) = (0, 0, 0);
         let mut frames = Frames::new(self.framing);
@@ -274,8 +277,19 @@ impl Packed {
             if self.ended {
                 return self.give_last(line, seen);
             }
+            if std::mem::take(&mut self.paused) {
+                return Ok((line > 0).then(|| self.give(line, seen)));
+            }
             self.decode();
         }
+    }
+
+    /// The beginning of a line that will not come whole, for a reason.
+    pub(in crate::source) fn unfinished(&mut self, why: &str) -> Option<Taken> {
+        let length = self.buffer.len() as u64;
+        let torn = Some(Torn { length, why: why.into() });
+        let held = Held { torn, ..self.lines(self.buffer.len()) };
+        (length > 0).then_some(Taken { part: Part::Held(held), bytes: length, lines: 1 })
     }
 
     /// What is left when nothing more comes.
@@ -342,39 +356,46 @@ impl Packed {
     /// Decodes some more into the buffer.
     fn decode(&mut self) {
         match (&mut self.decoder).take(4 * PIECE as u64).read_to_end(&mut self.buffer) {
-            Ok(0) => self.ended = true,
+            Ok(0) => self.end(None),
             Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.paused = true,
             Err(error) => {
-                self.ended = true;
-                let consumed = self.consumed.load(Ordering::Relaxed);
-                let decoded = self.position + self.buffer.len() as u64;
-                let kind = match error.kind() {
-                    io::ErrorKind::UnexpectedEof => "is truncated",
-                    _ => "is damaged",
+                let failed = match error.downcast::<SourceError>() {
+                    Ok(error) => error,
+                    Err(error) if error.raw_os_error().is_some() => {
+                        io_error("read", &self.path, error)
+                    }
+                    Err(error) => data(&self.path, self.why(&error)),
                 };
-                let why = format!(
-                    "{kind} near byte {consumed}, byte {decoded} of the decompressed data: {error}"
-                );
-                self.failed = Some(data(&self.path, why));
+                self.end(Some(failed));
             }
         }
+    }
+
+    /// Nothing more comes, and why. A file that has been read is closed.
+    fn end(&mut self, failed: Option<SourceError>) {
+        (self.ended, self.failed) = (true, failed);
+        self.decoder = Box::new(io::empty());
+    }
+
+    /// What is wrong with the data.
+    fn why(&self, error: &io::Error) -> String {
+        let consumed = self.consumed.load(Ordering::Relaxed);
+        if error.get_ref().is_some_and(|inner| inner.is::<OtherData>()) {
+            return format!(
+                "has other data after its compressed data, from byte {consumed} on. All before it was read; \
+                 cut it off (`truncate -s {consumed}`), or put it into a file of its own"
+            );
+        }
+        let kind = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "is truncated",
+            _ => "is damaged",
+        };
+        let decoded = self.position + self.buffer.len() as u64;
+        format!("{kind} near byte {consumed}, byte {decoded} of the decompressed data: {error}")
     }
 }
 
 fn is_zstd(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("zst"))
-}
-
-/// Counts what is read of a file.
-struct Counted {
-    file: File,
-    consumed: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let got = self.file.read(buffer)?;
-        self.consumed.fetch_add(got as u64, Ordering::Relaxed);
-        Ok(got)
-    }
 }

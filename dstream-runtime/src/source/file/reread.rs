@@ -6,12 +6,11 @@
 //! ranges travel with what tells them apart (see [`Stored::elsewhere`]).
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::packed::Packed;
 use super::stored::{PlainFile, Reading, Stored};
-use super::{data, list};
+use super::{content, data, list, names};
 use crate::source::part::{self, Part};
 use crate::source::reread::{Reread, forward};
 use crate::source::{Input, Range, SourceError};
@@ -49,8 +48,9 @@ impl Files {
     }
 
     fn look(&self, split: &Arc<str>) -> Result<PlainFile, SourceError> {
-        let path = Path::new(&**split);
-        if Packed::is_packed(path) {
+        let path = names::path(split);
+        let path = path.as_path();
+        if Packed::is_packed(path) && content::is_packed(path, &list::open(path)?.0)? {
             let why = "is compressed: its lines come from the process that decodes it, and cannot \
                        be found by their positions";
             return Err(data(path, why));

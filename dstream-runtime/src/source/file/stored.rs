@@ -16,8 +16,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::held::{HeldFile, Opened};
 use super::list::{self, Identity, Mark};
-use super::{data, header};
+use super::{data, header, names};
 use crate::source::form::{Form, mark_len};
 use crate::source::framing::Frames;
 use crate::source::lines::{self, Guarded, PIECE, TORN_HEAD};
@@ -50,7 +51,7 @@ const CARRIED: u64 = 4 << 20;
 pub(in crate::source) struct Stored {
     pub(super) file: Arc<PlainFile>,
     /// Held open, because the file may be renamed or removed before it is read.
-    pub(super) handle: Option<Arc<File>>,
+    pub(super) handle: Option<Arc<HeldFile>>,
     pub(super) start: u64,
     pub(super) end: u64,
 }
@@ -95,7 +96,7 @@ impl Stored {
     pub(in crate::source) fn named(named: Named, start: u64, about: About) -> Self {
         let About { header, max_line, framing } = about;
         let file = PlainFile {
-            path: PathBuf::from(&*named.split),
+            path: names::path(&named.split),
             split: named.split,
             identity: OnceLock::new(),
             followed: named.mark.is_some(),
@@ -110,7 +111,7 @@ impl Stored {
     /// What another process needs to read it.
     pub(in crate::source) fn elsewhere(&self) -> Elsewhere {
         let file = &*self.file;
-        let is_named = file.path.as_path() == Path::new(&*file.split);
+        let is_named = file.path == names::path(&file.split);
         if !is_named || file.followed && self.handle.is_some() && self.len() <= CARRIED {
             return Elsewhere::Bytes;
         }
@@ -146,7 +147,7 @@ impl Stored {
         Ok(bytes)
     }
 
-    fn open(&self) -> Result<Arc<File>, SourceError> {
+    fn open(&self) -> Result<Opened, SourceError> {
         self.file.open(self.handle.as_ref(), self.end)
     }
 
@@ -225,7 +226,7 @@ impl PlainFile {
         let metadata = file.metadata().map_err(|error| super::io("read", path, error))?;
         let this = Self {
             path: path.to_owned(),
-            split: path.display().to_string().into(),
+            split: names::text(path).into(),
             identity: Identity::of(&metadata).into(),
             mark: None,
             header,
@@ -264,17 +265,17 @@ impl PlainFile {
     /// Opens it again, to be read up to `end`, unless it is open.
     pub(super) fn open(
         &self,
-        handle: Option<&Arc<File>>,
+        handle: Option<&Arc<HeldFile>>,
         end: u64,
-    ) -> Result<Arc<File>, SourceError> {
+    ) -> Result<Opened, SourceError> {
         let (file, metadata) = match handle {
             Some(file) => {
                 let metadata = file.metadata().map_err(|error| self.failed(error))?;
-                (file.clone(), metadata)
+                (Opened::Held(file.clone()), metadata)
             }
             None => {
                 let (file, metadata) = list::open(&self.path)?;
-                (Arc::new(file), metadata)
+                (Opened::Now(file), metadata)
             }
         };
         let identity = Identity::of(&metadata);

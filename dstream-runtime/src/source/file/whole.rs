@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::again::Again;
 use super::cursor::{Begun, Cursor, Taken};
-use super::{Config, Want, data, list};
+use super::{Config, Want, content, data, list, names};
 use crate::source::position::{self, Kind};
 use crate::source::{Cut, Input, Position, Range, Source, SourceError, part};
 
@@ -31,6 +31,9 @@ pub(super) struct WholeFiles {
     failed: Option<SourceError>,
     buffer: Vec<u8>,
     again: Again,
+    /// What is said with the next cut; the first file of a kind is named, and not each.
+    warnings: Vec<String>,
+    warned: bool,
 }
 
 /// How far files have been taken, for another process.
@@ -76,7 +79,7 @@ fn hash(path: &Path) -> u64 {
 
 impl WholeFiles {
     pub(super) fn open(config: Config) -> Result<Self, SourceError> {
-        let path = Path::new(&config.path);
+        let path = &config.path;
         let files = match list::list(&config.path)? {
             None => {
                 let why = std::io::ErrorKind::NotFound.into();
@@ -97,6 +100,8 @@ impl WholeFiles {
             failed: None,
             buffer: Vec::new(),
             again: Again::new(&config),
+            warnings: Vec::new(),
+            warned: false,
             config,
         })
     }
@@ -114,7 +119,14 @@ impl WholeFiles {
                 return Ok(false);
             };
             // One that cannot be opened is still the next one.
-            self.current = Some(Cursor::open(path, self.config.form, self.config.max_line)?);
+            let cursor = Cursor::open(path, self.config.form, self.config.max_line)?;
+            if let Cursor::Plain(plain) = &cursor
+                && let Some(warning) = content::misnamed(path, plain.limit)
+                && !std::mem::replace(&mut self.warned, true)
+            {
+                self.warnings.push(warning);
+            }
+            self.current = Some(cursor);
             self.names = self.names.without(path);
             self.waiting.pop_front();
         }
@@ -175,7 +187,8 @@ impl Source for WholeFiles {
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
-        Ok(Cut { inputs, ended: !more, position, ..Cut::default() })
+        let warnings = std::mem::take(&mut self.warnings);
+        Ok(Cut { inputs, ended: !more, position, warnings })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
@@ -199,9 +212,9 @@ impl Source for WholeFiles {
             let why = format!(
                 "of {} files that were to be read after `{}`, some are gone or have other names",
                 behind.count,
-                path.display(),
+                names::text(&path),
             );
-            return Err(data(Path::new(&self.config.path), why));
+            return Err(data(&self.config.path, why));
         }
         if let Some(begun) = begun {
             let Config { form, max_line, .. } = self.config;

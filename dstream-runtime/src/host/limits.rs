@@ -1,0 +1,141 @@
+//! What the system allows this process: open files, sizes of files, and its three standard streams.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// At most so many files are held open for later reads.
+const MAX_HELD: usize = 256;
+
+/// One of so many descriptors may be such a file: the others are for what is open for a moment, and for sockets.
+const SHARE: u64 = 4;
+
+/// Standard streams that were closed when the process started, a bit for each.
+static CLOSED: AtomicU8 = AtomicU8::new(0);
+
+/// Looks before `main`: the standard library puts `/dev/null` in place of what is closed, and then it looks
+/// like a stream that the user has sent there.
+#[cfg(all(any(target_os = "linux", target_os = "android", target_os = "freebsd"), not(miri)))]
+#[used]
+#[expect(
+    unsafe_code,
+    reason = "the only way to run something before the standard library's own start"
+)]
+// SAFETY: functions in this section have this type, and are called once, before `main`. `look` needs nothing
+// that is made ready later.
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+#[cfg(all(any(target_os = "linux", target_os = "android", target_os = "freebsd"), not(miri)))]
+extern "C" fn look() {
+    for fd in 0..3 {
+        #[expect(
+            unsafe_code,
+            reason = "no owner of the descriptor is known yet, not even whether it is open"
+        )]
+        // SAFETY: F_GETFD only asks for flags; a descriptor that is closed is an error.
+        let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+        if flags < 0 {
+            CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An error if a standard stream was closed when the process started.
+///
+/// # Errors
+/// If it was: what is written there would be lost.
+pub(crate) fn is_open(fd: RawFd) -> io::Result<()> {
+    if CLOSED.load(Ordering::Relaxed) & (1 << fd) == 0 {
+        return Ok(());
+    }
+    let how =
+        if fd == 0 { "redirect it from a file" } else { "redirect it to a file, or to /dev/null" };
+    Err(io::Error::other(format!("it was closed when the job started (`{fd}>&-`): {how}")))
+}
+
+/// Lets the process open as many files as the system allows.
+pub(crate) fn raise() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // If that is refused the old limit holds.
+        let _ =
+            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    }
+}
+
+/// How many files the process may have open.
+fn files() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+
+/// The right to hold a file open until a later read; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Hold(());
+
+impl Hold {
+    /// One more, if the limit of the process has room for it.
+    pub(crate) fn one() -> Option<Self> {
+        static MOST: OnceLock<usize> = OnceLock::new();
+        let most = *MOST
+            .get_or_init(|| usize::try_from(files() / SHARE).unwrap_or(MAX_HELD).min(MAX_HELD));
+        let hold = Self::more();
+        (HELD.load(Ordering::Relaxed) <= most).then_some(hold)
+    }
+
+    /// One more in any case.
+    pub(crate) fn more() -> Self {
+        HELD.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        HELD.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether an error says that no more files can be opened for now.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// What can be done about an error that a limit of the process has caused, as the end of its message.
+pub(crate) fn help(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EMFILE) => format!(
+            "\n  help: this process may have {} files open: raise the limit (`ulimit -n`)",
+            files()
+        ),
+        Some(libc::ENFILE) => {
+            "\n  help: the host has too many files open (`fs.file-max`)".to_owned()
+        }
+        Some(libc::EFBIG) => match getrlimit(Resource::Fsize).current {
+            Some(bytes) => format!(
+                "\n  help: files of this process may have {bytes} bytes: raise the limit (`ulimit -f`)"
+            ),
+            None => "\n  help: the file system takes no larger files".to_owned(),
+        },
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_named() {
+        let help = |code| help(&io::Error::from_raw_os_error(code));
+        assert!(help(libc::EMFILE).contains("ulimit -n"));
+        assert!(help(libc::EFBIG).contains("help: "));
+        assert_eq!(help(libc::ENOENT), "");
+        assert!((0..3).all(|fd| is_open(fd).is_ok()));
+    }
+}
