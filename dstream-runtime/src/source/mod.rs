@@ -59,7 +59,7 @@ pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
 pub(crate) use one_batch::OneBatch;
 pub use reread::{Reread, reread};
-pub(crate) use url::unescape;
+pub(crate) use url::{unescape, unknown};
 
 use crate::block::Block;
 use crate::host::limits;
