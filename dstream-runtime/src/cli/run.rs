@@ -132,7 +132,7 @@ impl Running {
         }
         let job = self.plan.job.to_owned();
         let options = sink::Options { job, ..sink::Options::default() };
-        for (name, url) in self.outlets.iter().filter(|_| !done.stopped) {
+        for (name, url) in self.outlets.iter().filter(|_| done.complete) {
             let newest = sink::newest(url, name, &options);
             let newest =
                 newest.map_err(|error| Failed::Job(format!("output `{name}`: {error}")))?;

@@ -151,7 +151,7 @@ mod tests {
         Summary {
             batches: 1,
             last: None,
-            stopped: false,
+            complete: false,
             first_batch,
             read: sum(|source| source.read),
             records: sum(|source| source.records),

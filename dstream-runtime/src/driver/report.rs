@@ -92,9 +92,9 @@ pub struct Summary {
     /// The end of the last of them.
     #[serde(skip)]
     pub last: Option<BatchTime>,
-    /// Whether it was told to stop.
+    /// Whether it came to the end of its input: it was not told to stop, and does not go on elsewhere.
     #[serde(skip)]
-    pub stopped: bool,
+    pub complete: bool,
     /// The first of them: those before it were published by an earlier process of the job.
     pub first_batch: u64,
     /// Records found in the input.

@@ -11,7 +11,7 @@ pub(super) fn end(
     outcome: Outcome,
 ) -> Result<Summary, JobError> {
     match outcome {
-        Outcome::Done => Ok(done),
+        Outcome::Done => Ok(Summary { complete: !master.stopped, ..done }),
         Outcome::Failed(Cause::Task { task, attempts, failure }) => {
             let time = master.timetable.end(task.batch);
             let failure = TaskFailure::new(master.plan, task, time, attempts, failure);
@@ -43,5 +43,5 @@ pub(super) fn summary(master: &Master<'_>) -> Summary {
     let (runs, won) = master.core.speculations();
     let speculations = (runs > 0).then_some(Speculations { runs, won });
     let summary = master.totals.summary(master.plan, master.clock.elapsed());
-    Summary { speculations, stopped: master.stopped, ..summary }
+    Summary { speculations, ..summary }
 }

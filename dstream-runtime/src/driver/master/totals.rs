@@ -122,7 +122,7 @@ impl Totals {
         Summary {
             batches: self.batches,
             last: self.published.map(|published| published.time),
-            stopped: false,
+            complete: false,
             first_batch: self.first.0,
             read: sum(|read| read.records + read.dead_letters),
             records,
