@@ -67,7 +67,6 @@ impl Form {
         })?;
         match self.schema.as_ref().and_then(|schema| missing_columns(schema, &columns)) {
             Some(missing) => Err(format!("the header row {missing}")),
-            None if columns.is_empty() => Err("the header row, the first one, is empty".to_owned()),
             None => Ok(Some(text.into())),
         }
     }

@@ -228,6 +228,9 @@ fn begin(bytes: &[u8], form: &Form) -> Result<(Option<Arc<str>>, usize), No> {
     let bad = |why: String| No::new(StatusCode::BAD_REQUEST, why);
     let end = form.framing.first(rest);
     let header = form.header(&rest[..end]).map_err(bad)?;
+    if header.as_deref() == Some("") {
+        return Err(bad("the header row, the first one, is empty".to_owned()));
+    }
     if header.is_some() && end > MAX_HEADER {
         return Err(bad("the header row, the first one, is too long".to_owned()));
     }
