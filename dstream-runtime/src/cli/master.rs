@@ -85,6 +85,7 @@ pub(super) fn options(
         lease: MasterOptions::LEASE,
         checkpoint: invocation.cluster.checkpoint,
         from: invocation.cluster.from.clone(),
+        accept_loss: invocation.cluster.accept_loss,
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),

@@ -53,6 +53,11 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_name = "SAVEPOINT")]
     pub from: Option<String>,
 
+    /// Go on without records that clients were told are safe and that no process holds any more: the job has
+    /// stopped and said which. Nothing else is dropped
+    #[arg(long)]
+    pub accept_loss: bool,
+
     /// Wait until the master of the same `--state` is gone, and go on with its job then
     #[arg(long)]
     pub standby: bool,
@@ -139,6 +144,7 @@ const FITS: &[(&str, &[Role], &str)] = &[
     ),
     ("checkpoint", &[Local, Master], SHIPPED),
     ("from", &[Local, Master], SHIPPED),
+    ("accept_loss", &[Local, Master], SHIPPED),
     ("speculate", &[Local, Master], SHIPPED),
     ("memory", &[Local, Worker], "a master runs no tasks: give it to the workers"),
     ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
@@ -192,6 +198,10 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         Master if args.from.is_some() && args.standby => Some(
             "--from: a standby goes on with the job of the master that it waits for; begin that with the \
              savepoint"
+                .to_owned(),
+        ),
+        Local | Master if args.accept_loss && args.checkpoint.is_none() => Some(
+            "--accept-loss: it is for a job that goes on from its --state, with --checkpoint INTERVAL"
                 .to_owned(),
         ),
         Local | Master if args.speculate.is_some() && args.checkpoint.is_none() => Some(

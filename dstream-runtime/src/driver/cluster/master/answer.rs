@@ -48,6 +48,7 @@ impl Driver<'_> {
                 url: format!("dstream://{addr}"),
                 records: 0,
                 waiting,
+                error: None,
             })
         })
     }
