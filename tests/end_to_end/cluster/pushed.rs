@@ -92,7 +92,7 @@ fn assert_once(done: &Ended, safe: &[String], unsure: &[String]) {
 }
 
 /// Runs something of the client library to its end.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
