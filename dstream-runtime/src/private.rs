@@ -18,7 +18,7 @@ pub use crate::plan::{
     StateRow, TailRow, Tasks,
 };
 pub use crate::record::{
-    AsRecord, Field, FieldError, Fields, Key, KeyFor, KeyReader, Record, RecordFor, Schema,
+    AsRecord, Field, FieldError, Fields, Key, KeyFor, KeyReader, Object, Record, RecordFor, Schema,
     Visitor, is_record,
 };
 pub use crate::source::{CsvRows, JsonLines, TextLines};

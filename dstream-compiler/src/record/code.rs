@@ -55,11 +55,16 @@ pub(super) fn items(record: &RecordStruct) -> TokenStream {
 /// a field that is no record is one error and not one in every item. The bound mentions a lifetime, or rustc
 /// would look into it where it is written.
 fn trusting(record: &RecordStruct) -> TokenStream {
-    let unknown = unknown(record);
-    if unknown.is_empty() {
+    let trusted = trusted(record);
+    if trusted.is_empty() {
         return TokenStream::new();
     }
-    quote!(where #(for<'k> #unknown: ::dstream::__private::RecordFor<'k>,)*)
+    quote!(where #(#trusted,)*)
+}
+
+fn trusted(record: &RecordStruct) -> Vec<TokenStream> {
+    let trusted = unknown(record).into_iter();
+    trusted.map(|ty| quote!(for<'k> #ty: ::dstream::__private::RecordFor<'k>)).collect()
 }
 
 /// Asks of each type that is not known to be a record, where it stands, whether it is one.
@@ -169,19 +174,20 @@ fn view_struct(parts: &Parts<'_>) -> TokenStream {
     }
 }
 
-/// What JSON is parsed into.
+/// What JSON is parsed into: from an object alone, as a struct of the record's name.
 fn draft_struct(parts: &Parts<'_>) -> TokenStream {
     let (draft, trusting) = (&parts.draft, &parts.trusting);
-    let mut bound = "'de: 'a".to_owned();
-    for field in parts.record.fields.iter().filter(|field| !is_plain(&field.ty)) {
+    let unknown = parts.record.fields.iter().filter(|field| !is_plain(&field.ty)).map(|field| {
         let ty = &field.ty;
-        let draft = quote! {
+        quote! {
             <#ty as ::dstream::__private::Record>::Draft<'a>:
                 ::dstream::__private::serde::Deserialize<'de>
-        };
-        bound.push_str(", ");
-        bound.push_str(&draft.to_string());
-    }
+        }
+    });
+    let bounds = [quote!('de: 'a)].into_iter().chain(unknown);
+    let bounds = bounds.chain(trusted(parts.record)).collect::<Vec<_>>();
+    let bound = quote!(#(#bounds),*).to_string();
+    let name = parts.record.name.to_string();
     let fields = parts.record.fields.iter().map(|field| {
         let RecordField { name, text, ty, .. } = field;
         let (record, default) = (record_of(ty), is_option(ty).then(|| quote!(#[serde(default)])));
@@ -189,11 +195,28 @@ fn draft_struct(parts: &Parts<'_>) -> TokenStream {
     });
     quote! {
         #[derive(__d::serde::Deserialize)]
-        #[serde(crate = "::dstream::__private::serde", bound(deserialize = #bound))]
+        #[serde(
+            crate = "::dstream::__private::serde",
+            remote = "Self",
+            rename = #name,
+            bound(deserialize = #bound)
+        )]
         pub struct #draft<'a> #trusting {
             #(#fields,)*
             #[serde(skip)]
             __borrows: ::core::marker::PhantomData<&'a ()>,
+        }
+        impl<'de, 'a> __d::serde::Deserialize<'de> for #draft<'a>
+        where
+            #(#bounds,)*
+        {
+            #[inline]
+            fn deserialize<D: __d::serde::Deserializer<'de>>(
+                deserializer: D,
+            ) -> ::core::result::Result<Self, D::Error> {
+                // What serde derives: it takes arrays too, by position.
+                Self::deserialize(__d::Object(deserializer))
+            }
         }
     }
 }

@@ -22,7 +22,9 @@ use std::time::{Duration, Instant};
 
 use self::batch::InFlight;
 use self::clock::Clock;
-pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, print_limit};
+pub(super) use self::ends::{
+    Ends, Opened, check, check_earlier, dead_sinks, output_settings, print_limit,
+};
 pub(super) use self::intake::{AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
@@ -64,6 +66,8 @@ pub(super) struct Settings {
     pub(super) interval: Option<Duration>,
     /// How many records of each output and batch are shown to the observer.
     pub(super) preview: u32,
+    /// Whether a stop that the master before has begun is completed.
+    pub(super) completes_stop: bool,
     /// Zero time of the job and the last batch before, if it goes on from a savepoint.
     pub(super) from: Option<(u64, BatchSeq)>,
 }
@@ -175,6 +179,7 @@ impl<'e> Master<'e> {
             lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
             // Nobody starts a job so often.
             term: u32::try_from(term).unwrap_or(u32::MAX),
+            completes_stop: settings.completes_stop,
         };
         let core = match past {
             Some(past) => MasterCore::resume(plan, config, past, clock.now_ms())
@@ -190,6 +195,7 @@ impl<'e> Master<'e> {
         let in_flight =
             |(seq, inputs)| InFlight { inputs, ..InFlight::new(plan, seq, timetable.end(seq)) };
         let batches = unpublished.map(in_flight).collect();
+        let totals = Totals::new(plan, BatchSeq(last.0 + 1), &ends.live, &ends.dead_sinks);
         Ok(Self {
             plan,
             settings,
@@ -204,7 +210,7 @@ impl<'e> Master<'e> {
             publishing: Vec::new(),
             refusing: None,
             timer: None,
-            totals: Totals::new(plan),
+            totals,
             failure: None,
             outcome: None,
             last,
@@ -456,12 +462,21 @@ impl<'e> Master<'e> {
         }
     }
 
-    /// What a job did that ends here and now.
-    pub(super) fn break_off(mut self) -> Summary {
-        if let Some(journal) = self.journal.take() {
+    /// What a job did that ends here and now: it is `stopped`, or left to the next master.
+    pub(super) fn break_off(&mut self, stopped: bool) -> Summary {
+        if let Some(mut journal) = self.journal.take() {
+            if stopped {
+                journal.stopped();
+            }
             journal.close();
         }
         end::summary(self)
+    }
+
+    /// The job fails for a reason that is not its core's: what it did until then is told.
+    pub(super) fn breaks(&mut self) {
+        let done = end::summary(self);
+        self.observer.on_failed(&done);
     }
 
     /// The end of a job that is over: what it did, or why it failed.
@@ -469,6 +484,10 @@ impl<'e> Master<'e> {
         if let Some(journal) = self.journal.take() {
             journal.close();
         }
-        end::end(self, outcome)
+        let done = end::summary(&self);
+        if let Outcome::Failed(_) = outcome {
+            self.observer.on_failed(&done);
+        }
+        end::end(self, done, outcome)
     }
 }

@@ -13,6 +13,7 @@ use super::head::{
     WindowReduce,
 };
 use super::stage::{Head, RunStage, Stage};
+use super::state::StageName;
 use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tail, Tails, Tally, Top};
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
@@ -147,8 +148,16 @@ impl Builder {
         debug_assert_eq!(id.index(), self.stages.len());
         let recipes = Arc::new(T::Recipes::default());
         let slots = T::slots(&recipes);
-        self.stages.push(Arc::new(Stage::<H, K, T> { head, kernel, recipes }));
+        let name = self.name(id);
+        self.stages.push(Arc::new(Stage::<H, K, T> { name, head, kernel, recipes }));
         slots
+    }
+
+    /// What errors call a stage.
+    fn name(&self, id: StageId) -> StageName {
+        let row = self.plan.stages.get(id.index());
+        let stream = row.map_or("?", |row| row.state.as_ref().map_or(row.name, |kept| kept.name));
+        StageName { id, stream }
     }
 
     /// Declares an output.

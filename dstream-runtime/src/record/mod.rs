@@ -11,11 +11,15 @@
 //! * The canonical key bytes of [`Key`] are a function of the value alone: they are hashed,
 //!   compared, stored and sent, so they are part of the format of blocks.
 
+mod dialect;
 mod encode;
+mod explain;
 mod fields;
+mod floats;
 mod impls;
 mod key;
 mod list;
+mod object;
 mod schema;
 mod short;
 mod tuple;
@@ -30,12 +34,20 @@ use rkyv::ser::Serializer;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 
-pub use encode::{Format, Visitor, write_csv, write_csv_header, write_json, write_text};
+pub(crate) use dialect::OPTIONS as DIALECT_OPTIONS;
+pub use dialect::{Dialect, Null};
+pub use encode::{
+    Format, NotFinite, Visitor, write_csv, write_csv_as, write_csv_header, write_json, write_text,
+};
+pub(crate) use explain::explain;
 pub use fields::{FieldError, Fields};
+pub use floats::{Float, Floats};
 pub use impls::Text;
 pub use key::{Key, KeyFor, KeyReader};
 pub use list::{List, ListDraft, ListIter, ListWire};
-pub use schema::{Field, Schema};
+pub use object::Object;
+pub use schema::{Column, Field, Schema, column_names, columns, part_name};
+pub use tuple::TupleDraft;
 
 /// Alignment, in bytes, of the body of every block.
 pub const BLOCK_ALIGN: usize = 64;

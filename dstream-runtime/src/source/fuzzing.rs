@@ -5,12 +5,12 @@ use rkyv::util::AlignedVec;
 use super::part::Part;
 use super::url::SourceUrl;
 use super::{
-    Carried, CsvRows, Decode, DecodeScratch, Input, JsonLines, MemorySource, OpenOptions, Piece,
-    Range, Source, TextLines, carry, lines, reread,
+    Carried, CsvRows, Decode, DecodeScratch, Framing, Input, JsonLines, MemorySource, OpenOptions,
+    Piece, Range, Source, TextLines, carry, lines, reread,
 };
 use crate::block::{Block, Buffer};
 use crate::fuzzing::{Target, chosen, texts};
-use crate::record::{Format, Record, write_csv, write_json};
+use crate::record::{Floats, Format, Record, write_csv, write_json};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target::new("source_urls", urls, url_seeds),
@@ -188,7 +188,8 @@ fn decode<D: Decode>(
     header: Option<&str>,
     mut each: impl FnMut(D::Record),
 ) -> u64 {
-    let piece = Piece { bytes, split: "s", position, header, torn: None };
+    let (framing, torn) = (Framing::of(D::FORMAT), None);
+    let piece = Piece { bytes, split: "s", position, header, framing, torn };
     let (mut records, mut dead) = (0, 0);
     let mut scratch = DecodeScratch::default();
     D::decode(
@@ -235,7 +236,8 @@ fn csv<R: Record>(bytes: &[u8], header: Option<&str>) {
 
 fn json_line<R: Record>(record: &R) -> Vec<u8> {
     let mut line = Vec::new();
-    write_json::<R>(record.view(), &mut line);
+    let written = write_json::<R>(record.view(), Floats::Refuse, &mut line);
+    written.expect("what was read has no float that JSON cannot hold");
     line
 }
 

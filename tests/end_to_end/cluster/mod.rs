@@ -23,5 +23,6 @@ mod recovery;
 mod refusals;
 mod restarts;
 mod savepoints;
+mod standby;
 mod steady;
 mod trust;

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Counts the words of what is pushed, in every batch, to standard output.
 fn counting(job: Job, source: &str) -> Job {
-    saving(job, source).sink("counts", "csv+stdout:")
+    saving(job, source).sink("counts", "csv+stdout:?header=false")
 }
 
 /// The same without its output.

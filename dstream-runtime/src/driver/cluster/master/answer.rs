@@ -1,6 +1,6 @@
 //! What a master answers to clients.
 
-use super::Driver;
+use super::{Course, Driver};
 use crate::driver::cluster::{ClusterNews, Question, ReceiverStatus, Reply};
 use crate::exec::job::BuiltJob;
 use crate::net::PeerId;
@@ -76,7 +76,7 @@ impl Driver<'_> {
                 let news = ClusterNews::StopAsked { client: client.to_owned(), now };
                 self.master.tell(&news);
                 if now {
-                    self.ended = true;
+                    self.take_course(Course::Ends);
                     return Some(Reply::Done("the job ends now".to_owned()));
                 }
                 self.stop();

@@ -127,7 +127,7 @@ impl Driver<'_> {
                     self.is_there(peer, worker);
                     self.tell_crew();
                     self.say_waiting();
-                    if self.stopping && self.receivers.reopened(worker) {
+                    if self.is_stopping() && self.receivers.reopened(worker) {
                         self.tell_note(worker, &MasterNote::StopReceiving);
                     }
                 }

@@ -228,6 +228,8 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         from: None,
         accept_loss: false,
         speculate: true,
+        standby: false,
+        leaves_job: false,
         setup,
         pushed,
         in_flight: 3,

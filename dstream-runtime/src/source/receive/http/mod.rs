@@ -29,11 +29,24 @@ use super::bound::Bound;
 use super::gather::{Arrived, Pace, Waiting};
 use super::{Deliver, Delivery, Phase, Receiver, Sizes, cannot_listen, listen, unless};
 use crate::record::Format;
+use crate::source::form::Form;
 use crate::source::url::SourceUrl;
 use crate::source::{OpenOptions, SourceError};
 
-const OPTIONS: &[&str] =
-    &["buffer", "max_line", "max_body", "receivers", "header", "on_error", "on_panic"];
+const OPTIONS: &[&str] = &[
+    "buffer",
+    "max_line",
+    "max_body",
+    "receivers",
+    "header",
+    "delimiter",
+    "quote",
+    "comment",
+    "null",
+    "floats",
+    "on_error",
+    "on_panic",
+];
 
 /// So many clients are connected at a time; the next ones wait in the kernel's queue.
 const CONNECTIONS: usize = 1024;
@@ -53,7 +66,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// What all requests share.
 struct Service {
     path: String,
-    header: bool,
+    form: Form,
     sizes: Sizes,
     max_body: usize,
     bound: Arc<Bound>,
@@ -92,7 +105,7 @@ pub(super) fn receiver(
     let (arrived, arriving) = mpsc::unbounded_channel();
     let service = Arc::new(Service {
         path,
-        header: url.header(format, options)?,
+        form: url.form(format, options)?,
         sizes,
         max_body,
         bound: Bound::new(sizes.buffer),

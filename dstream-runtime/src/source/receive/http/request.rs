@@ -14,7 +14,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{oneshot, watch};
 
 use super::Service;
-use crate::source::lines;
+use crate::source::form::{Form, HeaderRow, mark_len};
+use crate::source::framing::unfold;
 use crate::source::part::Held;
 use crate::source::receive::bound::Share;
 use crate::source::receive::gather::Arrived;
@@ -119,9 +120,12 @@ async fn take_in(
             .await
             .unwrap_or_else(|_| Err(No::again("the source is being stopped").close()))?,
     };
-    let header = if service.header { Some(take_header(&bytes)?) } else { None };
-    let (header, position) = header.map_or((None, 0), |(row, end)| (Some(row), end));
-    let records = lines::records(&bytes[position..]);
+    if let Some(outer) = service.form.json {
+        bytes = unfold(outer, bytes);
+    }
+    let (header, position) = begin(&bytes, &service.form)?;
+    let framing = service.form.framing;
+    let records = framing.records(&bytes[position..]);
     if records == 0 && client.is_none() {
         return Ok(0);
     }
@@ -129,8 +133,8 @@ async fn take_in(
         bytes.push(b'\n');
     }
     let split = format!("request {} from {peer}", service.next_request()).into();
-    let whole =
-        Held { header, max_line: service.sizes.max_line as u64, ..Held::new(split, 0, bytes) };
+    let max_line = service.sizes.max_line as u64;
+    let whole = Held { header, max_line, framing, ..Held::new(split, 0, bytes) };
     let lines = whole.slice(position, whole.to);
     let (answer, answered) = oneshot::channel();
     let lost = || No::again("it is not known whether the lines were taken; send them again");
@@ -194,20 +198,21 @@ async fn read(body: Incoming, service: &Service) -> Result<(Vec<u8>, Share), No>
     }
 }
 
-/// The header row, and where it ends.
-fn take_header(bytes: &[u8]) -> Result<(Arc<str>, usize), No> {
-    let end = lines::line_end(bytes, 0).unwrap_or(bytes.len());
-    let row = bytes[..end].strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes[..end]);
-    let bad = |why: &str| No::new(StatusCode::BAD_REQUEST, why);
-    if end > MAX_HEADER {
-        return Err(bad("the first line must be the header row, and is too long for one"));
+/// The header row, if there is one, and where the records begin.
+fn begin(bytes: &[u8], form: &Form) -> Result<(Option<Arc<str>>, usize), No> {
+    let mark = mark_len(bytes);
+    let rest = &bytes[mark..];
+    if !form.looks_at_first() || rest.is_empty() && form.header == HeaderRow::IfNamed {
+        return Ok((None, mark));
     }
-    let text = std::str::from_utf8(row).map_err(|_| bad("the header row is not UTF-8"))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(bad("the first line must be the header row of the CSV, and is empty"));
+    let bad = |why: String| No::new(StatusCode::BAD_REQUEST, why);
+    let end = form.framing.first(rest);
+    let header = form.header(&rest[..end]).map_err(bad)?;
+    if header.is_some() && end > MAX_HEADER {
+        return Err(bad("the header row, the first one, is too long".to_owned()));
     }
-    Ok((text.into(), end))
+    let begins = if header.is_some() { mark + end } else { mark };
+    Ok((header, begins))
 }
 
 /// What the client calls these lines: its own name, and the number of this request.

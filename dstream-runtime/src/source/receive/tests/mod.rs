@@ -70,7 +70,7 @@ fn lines(received: &Received) -> Vec<Line> {
                 piece.split.to_owned(),
                 piece.position,
                 piece.header.map(str::to_owned),
-                String::from_utf8(piece.bytes.to_vec()).unwrap(),
+                String::from_utf8_lossy(piece.bytes).into_owned(),
                 piece.torn.map(str::to_owned),
             ));
         })
