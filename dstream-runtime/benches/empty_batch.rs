@@ -134,7 +134,7 @@ impl Source for Silence {
 
     fn cut(&mut self, _: usize) -> Result<Cut, SourceError> {
         self.left -= 1;
-        Ok(Cut { inputs: Vec::new(), ended: self.left == 0, position: None })
+        Ok(Cut { ended: self.left == 0, ..Cut::default() })
     }
 
     fn immediate(&self) -> bool {

@@ -35,6 +35,25 @@ fn history_is_published_again_only_as_it_was() {
 }
 
 #[test]
+fn results_of_a_longer_run_are_not_left_beside_those_of_a_shorter_one() {
+    for workers in ["0", "1"] {
+        let dir = dir_with_lines();
+        let workers = ["--workers", workers];
+        grep(dir.path(), "a", &workers).code(0);
+        // The first batch is the same, and there is no second.
+        fs::write(dir.path().join("lines.txt"), "one a\ntwo b\n").expect("there is room");
+        let done = grep(dir.path(), "a", &workers).code(1);
+        let done = done.says(&["2 records read", "`matches`", "after the last one", "--overwrite"]);
+        assert_eq!(matches(dir.path()), ["one a", "three a"], "{}", done.said());
+        grep(dir.path(), "a", &[&workers[..], &["--overwrite"]].concat()).code(0);
+        assert_eq!(matches(dir.path()), ["one a"]);
+        // Of no input at all, too.
+        fs::write(dir.path().join("lines.txt"), "").expect("there is room");
+        grep(dir.path(), "a", &workers).code(1).says(&["--overwrite"]);
+    }
+}
+
+#[test]
 fn what_the_job_published_is_replaced() {
     let dir = dir_with_lines();
     let out = dir.path().join("out");

@@ -80,6 +80,18 @@ impl Opened {
         self.sources.iter().map(|source| source.local_addr()).collect()
     }
 
+    /// Where outputs go, those of dead letters included, by name.
+    pub(super) fn outlets(&self) -> Vec<(String, String)> {
+        let outputs = self.plan.outputs.iter().zip(&self.built.outputs);
+        let outputs = outputs.map(|(row, spec)| (row.name.to_owned(), spec.url.clone()));
+        let dead = self.plan.sources.iter().filter_map(|row| {
+            let name = format!("{}.dead", row.name);
+            let url = self.setup.sinks.get(&name)?.clone();
+            Some((name, url))
+        });
+        outputs.chain(dead).collect()
+    }
+
     /// Whether results come to standard output: they must not run into a display that moves.
     pub(super) fn prints(&self) -> bool {
         let stdout =
@@ -119,7 +131,8 @@ fn within(options: OpenOptions, job: &BuiltJob, memory: u64) -> OpenOptions {
 fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<Sources, Failed> {
     let open = |(row, spec): (&SourceRow, &SourceSpec)| {
         let header_default = matches!(spec.schema, Schema::Struct { .. });
-        let options = OpenOptions { header_default, schema: Some(spec.schema), ..options.clone() };
+        let (schema, check) = (Some(spec.schema), Some(spec.check));
+        let options = OpenOptions { header_default, schema, check, ..options.clone() };
         let opened = || -> Result<(Box<dyn Source>, Option<PushSource>), SourceError> {
             if workers && is_pushed(&spec.url)? {
                 let pushed = PushSource::open(&spec.url, row.id)?;

@@ -12,7 +12,7 @@ use super::signals::{Notice, Signals};
 use super::summary::{self, Ending};
 use crate::driver::{self, JobError, LocalConfig, StopHandle, Summary};
 use crate::plan::Plan;
-use crate::sink::SinkError;
+use crate::sink::{self, SinkError};
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
@@ -54,6 +54,8 @@ pub(super) struct Running {
     signals: Option<Signals>,
     /// How long the process may take to end after the first signal.
     stop_timeout: Option<Duration>,
+    /// Of a job over history, where its outputs go, by name.
+    outlets: Vec<(String, String)>,
 }
 
 impl Running {
@@ -75,7 +77,8 @@ impl Running {
         let display = Display::start(&start, terminal);
         let preview = if terminal || *live { PREVIEW } else { 0 };
         let stop_timeout = invocation.cluster.stop_timeout.0;
-        Ok(Self { plan, display, preview, signals: Some(signals), stop_timeout })
+        let outlets = if *live { Vec::new() } else { opened.outlets() };
+        Ok(Self { plan, display, preview, signals: Some(signals), stop_timeout, outlets })
     }
 
     /// What the first signal stops; the second ends the process, after `leave`.
@@ -112,15 +115,30 @@ impl Running {
             self.say(invocation, done, ending, closed)?;
         }
         match error {
-            None => {
-                let vain = done.as_ref().and_then(Summary::unprocessed);
-                vain.map_or(Ok(()), |source| Err(Failed::Job(summary::in_vain(source))))
-            }
+            None => done.map_or(Ok(()), |done| self.judge(&done)),
             // Whoever read the output has seen enough: `JOB | head`.
             Some(_) if closed => Ok(()),
             Some(JobError::Refused(why)) => Err(Failed::Usage(why)),
             Some(error) => Err(Failed::Job(error.to_string())),
         }
+    }
+
+    /// Whether a job that came to its end has done what it was to do.
+    fn judge(&self, done: &Summary) -> Result<(), Failed> {
+        if let Some(source) = done.unprocessed() {
+            return Err(Failed::Job(summary::in_vain(source)));
+        }
+        let job = self.plan.job.to_owned();
+        let options = sink::Options { job, ..sink::Options::default() };
+        for (name, url) in self.outlets.iter().filter(|_| !done.stopped) {
+            let newest = sink::newest(url, name, &options);
+            let newest =
+                newest.map_err(|error| Failed::Job(format!("output `{name}`: {error}")))?;
+            if let Some(left) = newest.filter(|newest| Some(newest.newest) > done.last) {
+                return Err(Failed::Job(summary::left(name, &left)));
+            }
+        }
+        Ok(())
     }
 
     /// Says what was done: on standard output, if it is to be there and somebody reads it.

@@ -9,6 +9,7 @@ use super::args::LogFormat;
 use super::show::{bytes, count};
 use crate::driver::{SourceCount, Summary};
 use crate::plan::Plan;
+use crate::sink::Earlier;
 
 /// How the job has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -43,6 +44,17 @@ pub(super) fn in_vain(source: &SourceCount) -> String {
          help: is this the format that the program reads (`source::text`, `csv` or `json`, and the fields of its \
          record)? --sink {name}.dead=json+file://DIR keeps them, each with its reason",
         count(*dead_letters)
+    )
+}
+
+/// Why a run over history has failed that found more at an output than it has published.
+pub(super) fn left(output: &str, left: &Earlier) -> String {
+    format!(
+        "output `{output}`: {} holds batches after the last one of this run (the newest is that of {}): an earlier \
+         run has published them, and readers take them for results of this one\n  \
+         help: --overwrite removes what this job published there before; --sink {output}=FORMAT+file://DIR names \
+         another directory",
+        left.place, left.newest
     )
 }
 
@@ -148,6 +160,8 @@ mod tests {
         let sum = |count: fn(&SourceCount) -> u64| sources.iter().map(count).sum::<u64>();
         Summary {
             batches: 1,
+            last: None,
+            stopped: false,
             first_batch,
             read: sum(|source| source.read),
             records: sum(|source| source.records),

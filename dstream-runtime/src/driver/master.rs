@@ -119,6 +119,8 @@ pub(super) struct Master<'e> {
     clock: Clock,
     timetable: Timetable,
     live: bool,
+    /// It was told to stop.
+    stopped: bool,
     /// Batches in flight, oldest first.
     batches: VecDeque<InFlight>,
     /// The inputs of batches that are published, while they may have to be read again.
@@ -205,6 +207,7 @@ impl<'e> Master<'e> {
             clock,
             timetable,
             live,
+            stopped: false,
             batches,
             past,
             publishing: Vec::new(),
@@ -223,6 +226,7 @@ impl<'e> Master<'e> {
     /// Takes in an event of the core.
     pub(super) fn handle(&mut self, event: MasterEvent) {
         let now = self.clock.now_ms();
+        self.stopped |= matches!(event, MasterEvent::Stop);
         self.core.handle(now, event);
     }
 
@@ -249,7 +253,13 @@ impl<'e> Master<'e> {
     /// A source has answered.
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, AskError>) {
         let event = match result {
-            Ok(Cut { mut inputs, ended, position }) => {
+            Ok(Cut { mut inputs, ended, position, warnings }) => {
+                for warning in warnings {
+                    self.warn(&format!(
+                        "source `{}`: {warning}",
+                        self.plan.sources[source.index()].name
+                    ));
+                }
                 // One that is live brings as much as it can, and what is pushed lies where it is.
                 if self.ends.live.get(source.index()) == Some(&false) {
                     let partitions = self.settings.partitions as usize;

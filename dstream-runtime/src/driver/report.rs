@@ -89,6 +89,12 @@ pub struct OutputReport {
 pub struct Summary {
     /// Batches published.
     pub batches: u64,
+    /// The end of the last of them.
+    #[serde(skip)]
+    pub last: Option<BatchTime>,
+    /// Whether it was told to stop.
+    #[serde(skip)]
+    pub stopped: bool,
     /// The first of them: those before it were published by an earlier process of the job.
     pub first_batch: u64,
     /// Records found in the input.

@@ -18,7 +18,7 @@ use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tail, Tails, Tally,
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
 use crate::record::{Format, Key, Record, Schema};
-use crate::source::{self, Decode};
+use crate::source::{self, Check, Decode};
 
 /// Values used again by the next task instead of being made anew.
 pub(crate) struct Pool<T>(Mutex<Vec<Box<T>>>);
@@ -67,6 +67,8 @@ pub struct SourceSpec {
     pub format: Format,
     /// The shape of its records.
     pub schema: Schema,
+    /// What says of records whether they can be read.
+    pub check: Check,
 }
 
 /// An output as the program declares it.
@@ -134,7 +136,8 @@ impl Builder {
             self.plan.sources.get(id.index()).and_then(|s| self.bindings.sources.get(s.name));
         let url = bound.cloned().unwrap_or_else(|| url.text());
         let policy = source::policy(&url);
-        self.sources.push(SourceSpec { url, format: D::FORMAT, schema: D::Record::SCHEMA });
+        let (format, schema, check) = (D::FORMAT, D::Record::SCHEMA, Check::of::<D>());
+        self.sources.push(SourceSpec { url, format, schema, check });
         SourceHead { policy, decode: PhantomData }
     }
 

@@ -10,8 +10,6 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use super::Record;
-
 pub use flat::{write_csv, write_csv_as, write_csv_header, write_text};
 pub use json::{NotFinite, write_json};
 

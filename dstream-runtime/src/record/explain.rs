@@ -109,6 +109,10 @@ impl Part<'_> {
         }
     }
 
+    fn expected(&self) -> &dyn serde::de::Expected {
+        self
+    }
+
     fn integer<E: Error>(&self, value: i128, what: Unexpected<'_>) -> Result<(), E> {
         let Schema::Scalar(name) = self.schema else { return Err(E::invalid_type(what, self)) };
         let fits = match *name {
@@ -188,8 +192,11 @@ impl<'de> Visitor<'de> for Part<'_> {
         match self.schema {
             Schema::Scalar("f64") => Ok(()),
             Schema::Scalar("f32") if (value as f32).is_finite() => Ok(()),
-            Schema::Scalar("f32") => Err(E::invalid_value(Unexpected::Float(value), &self)),
-            _ => Err(E::invalid_type(Unexpected::Float(value), &self)),
+            Schema::Scalar("f32") => Err(E::custom(format_args!(
+                "the number {value:?} is out of range, expected {}",
+                self.expected()
+            ))),
+            _ => Err(E::custom(format_args!("the number {value:?}, expected {}", self.expected()))),
         }
     }
 
@@ -208,7 +215,7 @@ impl<'de> Visitor<'de> for Part<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Err(E::custom(format_args!("`null`, expected {}", &self as &dyn serde::de::Expected)))
+        Err(E::custom(format_args!("`null`, expected {}", self.expected())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
@@ -238,10 +245,7 @@ impl<'de> Visitor<'de> for Part<'_> {
                     ))),
                 }
             }
-            _ => Err(A::Error::custom(format_args!(
-                "an array, expected {}",
-                &self as &dyn serde::de::Expected
-            ))),
+            _ => Err(A::Error::custom(format_args!("an array, expected {}", self.expected()))),
         }
     }
 
@@ -256,10 +260,7 @@ impl<'de> Visitor<'de> for Part<'_> {
                 let fields: Vec<_> = parts.iter().enumerate().map(name).collect();
                 self.object(&fields, map)
             }
-            _ => Err(A::Error::custom(format_args!(
-                "an object, expected {}",
-                &self as &dyn serde::de::Expected
-            ))),
+            _ => Err(A::Error::custom(format_args!("an object, expected {}", self.expected()))),
         }
     }
 }

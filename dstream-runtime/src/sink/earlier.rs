@@ -40,13 +40,27 @@ fn manifest(dir: &Path, time: u64) -> Option<Manifest> {
 
 /// What was published there last.
 pub(super) fn newest(dir: &Path) -> io::Result<Option<Earlier>> {
-    let found = times(dir)?.into_iter().find_map(|time| Some((time, manifest(dir, time)?)));
+    newest_where(dir, |_| true)
+}
+
+/// What an output of a job has published there last.
+pub(super) fn newest_of(dir: &Path, job: &str, output: &str) -> io::Result<Option<Earlier>> {
+    newest_where(dir, |manifest| is_of(manifest, job, output))
+}
+
+fn newest_where(dir: &Path, counts: impl Fn(&Manifest) -> bool) -> io::Result<Option<Earlier>> {
+    let mut times = times(dir)?.into_iter();
+    let found = times.find_map(|time| Some((time, manifest(dir, time).filter(&counts)?)));
     Ok(found.map(|(time, manifest)| Earlier {
         place: dir.display().to_string(),
         newest: BatchTime(time),
         job: manifest.job().map(str::to_owned),
         output: manifest.output().map(str::to_owned),
     }))
+}
+
+fn is_of(manifest: &Manifest, job: &str, output: &str) -> bool {
+    manifest.job() == Some(job) && manifest.output() == Some(output)
 }
 
 /// Takes away all that an output of a job has published in a directory; how many batches that were.

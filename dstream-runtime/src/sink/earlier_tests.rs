@@ -81,6 +81,10 @@ fn the_newest_batch_says_who_published_it() {
     assert_eq!(earlier.output.as_deref(), Some("words"));
     publish(dir.path(), "", "words", &[11_000]);
     assert_eq!(found().unwrap().job, None);
+    let of =
+        |job: &str, output: &str| newest_of(dir.path(), job, output).unwrap().map(|e| e.newest);
+    assert_eq!(of("counts", "words"), Some(BatchTime(10_000)));
+    assert_eq!((of("counts", "lines"), of("other", "words")), (None, None));
     // What is there without a manifest was never published.
     fs::create_dir(dir.path().join("12000")).unwrap();
     assert_eq!(found().unwrap().newest, BatchTime(11_000));

@@ -13,6 +13,8 @@ mod staging;
 mod stdout;
 mod url;
 
+pub(crate) use url::nearest;
+
 use std::io;
 use std::sync::Arc;
 
@@ -167,6 +169,27 @@ pub fn remove_earlier(url: &str, name: &str, options: &Options) -> Result<u64, S
             earlier::remove(std::path::Path::new(&dir), &options.job, name)
         }
         url::Target::Stdout { .. } | url::Target::None => Ok(0),
+    }
+}
+
+/// The newest batch that the output `name` of the job has published at a URL, if it keeps what it is given.
+///
+/// # Errors
+/// When the URL is malformed, or that cannot be seen.
+pub fn newest(url: &str, name: &str, options: &Options) -> Result<Option<Earlier>, SinkError> {
+    if url == PRINT {
+        return Ok(None);
+    }
+    match url::parse(url, options)? {
+        url::Target::Files { dir, .. } => {
+            let newest = earlier::newest_of(std::path::Path::new(&dir), &options.job, name);
+            newest.map_err(|error| SinkError::Io {
+                doing: "list",
+                what: dir,
+                error: Arc::new(error),
+            })
+        }
+        url::Target::Stdout { .. } | url::Target::None => Ok(None),
     }
 }
 

@@ -170,7 +170,7 @@ fn split_scheme(scheme: &str) -> Option<(Format, &str)> {
 }
 
 /// The index of what was probably meant: what has it as a part, or is few letters away.
-fn nearest(given: &str, known: &[&str]) -> Option<usize> {
+pub(crate) fn nearest(given: &str, known: &[&str]) -> Option<usize> {
     let part = known.iter().position(|name| name.split('+').any(|part| part == given));
     // Half a name of mistakes is another name.
     let far = |name: &str| Some(distance(given, name)).filter(|far| far * 2 <= name.len());

@@ -2,6 +2,7 @@
 
 use rkyv::util::AlignedVec;
 
+use super::framing::{Frames, Outer, Unfold};
 use super::part::Part;
 use super::url::SourceUrl;
 use super::{
@@ -17,6 +18,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("carried_inputs", carried, carried_seeds),
     Target::new("positions", positions, position_seeds).slow(20),
     Target::new("decoders", decoders, decoder_seeds),
+    Target::new("framings", framings, framing_seeds),
 ];
 
 /// A URL is taken apart, and its options read, as a worker does it: nothing is opened.
@@ -252,6 +254,55 @@ fn once<D: Decode>(record: &D::Record, write: fn(&D::Record) -> Vec<u8>) {
     // Not at the beginning of a file, where a byte order mark would be one.
     decode::<D>((9, &line), None, |record| again.push(write(&record)));
     assert!(again.len() == 1 && again[0] == line, "{}", line.escape_ascii());
+}
+
+/// The first byte says which framing, the second where the others are divided: the ends of records do not depend
+/// on that.
+fn framings(bytes: &[u8]) {
+    let [choice, cut, bytes @ ..] = bytes else { return };
+    let cut = usize::from(*cut) % (bytes.len() + 1);
+    match choice {
+        0 => {
+            let whole = ends(&[bytes]);
+            assert_eq!(ends(&[&bytes[..cut], &bytes[cut..]]), whole);
+            let framing = Framing::of(Format::Csv);
+            assert_eq!(framing.last_end(bytes), whole.last().copied());
+            assert_eq!(framing.count(bytes), whole.len() as u64);
+        }
+        1 => {
+            let all = |pieces: &[&[u8]]| {
+                let mut unfold = Unfold::new(Outer::default());
+                let mut out = Vec::new();
+                pieces.iter().for_each(|piece| out.extend_from_slice(&unfold.feed(piece)));
+                out.extend(unfold.finish());
+                out
+            };
+            let whole = all(&[bytes]);
+            assert_eq!(all(&[&bytes[..cut], &bytes[cut..]]), whole);
+            assert!((bytes.len()..=bytes.len() + 2).contains(&whole.len()));
+        }
+        _ => {}
+    }
+}
+
+fn ends(pieces: &[&[u8]]) -> Vec<usize> {
+    let (mut frames, mut ends, mut base) = (Frames::new(Framing::of(Format::Csv)), Vec::new(), 0);
+    for piece in pieces {
+        let mut at = 0;
+        while let Some(end) = frames.first_end(&piece[at..]) {
+            at += end;
+            ends.push(base + at);
+        }
+        base += piece.len();
+    }
+    ends
+}
+
+fn framing_seeds() -> Vec<Vec<u8>> {
+    let csv = "\n1,\"a\nb\",\"\"\"\n\"\r\n2,c\"d\n\"e\"f\n3,\"open\n";
+    let json = "\n[{\"a\":\"]\\\"\"},\n [1,\n{}], \"x\ny\", 3,]\n{\n\"b\":\n{}\n}\n";
+    let one = |text: &str| vec![text.as_bytes().to_vec()];
+    chosen(0, one(csv)).chain(chosen(1, one(json))).collect()
 }
 
 fn decoder_seeds() -> Vec<Vec<u8>> {

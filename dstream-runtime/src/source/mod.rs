@@ -52,7 +52,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use batching::instead;
 pub use batching::{Batching, batching};
 pub use carry::Carried;
-pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
+pub use decode::{Check, CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
 pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
 pub(crate) use one_batch::OneBatch;
@@ -76,12 +76,14 @@ pub struct OpenOptions {
     /// How many bytes a receiver may hold that no batch has taken, whatever its URL says: the memory that
     /// there is for it.
     pub memory: u64,
+    /// What a receiver knows of the records, to tell its clients which it cannot read.
+    pub check: Option<Check>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        let (header_default, schema) = (false, None);
-        Self { interval: Duration::from_secs(1), header_default, schema, memory: u64::MAX }
+        let interval = Duration::from_secs(1);
+        Self { interval, header_default: false, schema: None, memory: u64::MAX, check: None }
     }
 }
 
@@ -272,6 +274,8 @@ pub struct Cut {
     /// From where the next cut goes on, for [`Source::resume`] in another process; none of a source that
     /// cannot go on there.
     pub position: Option<Position>,
+    /// What needs attention, for people.
+    pub warnings: Vec<String>,
 }
 
 /// How far a source has been cut, in a form that only the source understands.

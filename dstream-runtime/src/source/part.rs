@@ -82,7 +82,7 @@ impl Held {
         &self.bytes[self.from..self.to]
     }
 
-    fn read(&self, each: &mut dyn FnMut(Piece<'_>)) {
+    pub(super) fn read(&self, each: &mut dyn FnMut(Piece<'_>)) {
         let (split, header, framing) = (&*self.split, self.header.as_deref(), self.framing);
         if let Some(torn) = &self.torn {
             let (bytes, position) = (self.as_bytes(), self.position);

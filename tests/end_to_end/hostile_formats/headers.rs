@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::{address, dir_with, echo, post};
+use super::{PATIENCE, address, dir_with, echo, post};
 
 #[test]
 fn of_a_file_they_are_one_error_at_once() {
@@ -50,6 +50,7 @@ fn a_connection_is_closed_and_the_job_goes_on() {
     let address = address(&mut job);
     let mut bad = TcpStream::connect(address).expect("it listens");
     bad.write_all(b"nome,n\na,1\n").expect("it receives");
+    bad.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
     let mut said = String::new();
     // What it has not read when it closes may reset the connection.
     let _ = bad.read_to_string(&mut said);

@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -19,6 +20,9 @@ use serde_json::Value;
 use self::cases::{Case, Right};
 use crate::job::{Ended, Job, Running};
 use crate::text::Random;
+
+/// How long an answer may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 const FORMATS: [(&str, &str, &str); 3] =
     [("text", "lines", "text"), ("csv", "rows", "csv"), ("json", "values", "json")];
@@ -280,6 +284,7 @@ fn connections() {
 /// The status and the body of the answer.
 fn post(address: SocketAddr, body: &[u8]) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
     let head = format!(
         "POST /in HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -298,9 +303,19 @@ fn requests() {
         let inputs = inputs(format);
         let mut job = echo(format, "http://127.0.0.1:0/in").start();
         let address = address(&mut job);
-        for (name, (bytes, ..)) in &inputs.all {
+        for (name, (bytes, right, _)) in &inputs.all {
             let (status, body) = post(address, bytes);
-            assert!(status.contains(" 200 "), "{format} {name}: {status} {body}");
+            // Only records that are parsed can be refused in the answer.
+            let (good, dead) = match format {
+                "text" => (right.total() as u64, 0),
+                _ => (right.records.len() as u64, right.dead),
+            };
+            let all = if dead == 0 { " 200 " } else { " 207 " };
+            assert!(status.contains(all), "{format} {name}: {status} {body}");
+            let said: Value = serde_json::from_str(&body).expect("JSON");
+            let refused = said["refused_total"].as_u64().unwrap_or_default();
+            let said = (said["accepted"].as_u64(), refused);
+            assert_eq!(said, (Some(good), dead), "{format} {name}: {body}");
         }
         stop_and_check(job, &inputs.right(|_, _| true), &format!("http {format}"));
     }

@@ -117,6 +117,8 @@ def read_json(data):
                 n = item["n"]
                 if isinstance(n, (str, bool)) or abs(n) == float("inf") or not isinstance(item["name"], str):
                     raise ValueError
+                # Half of a surrogate pair is no text.
+                item["name"].encode()
                 records.append(shown(item["name"], item.get("note"), n))
             except (KeyError, TypeError, ValueError):
                 dead += 1

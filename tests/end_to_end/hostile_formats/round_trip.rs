@@ -19,13 +19,13 @@ fn csv_is_read_back_by_us_and_by_python() {
         ("delimiter=%3B&quote='", &["delimiter=;", "quotechar='"]),
         ("delimiter=pipe&null=", &["delimiter=|"]),
     ];
-    for (dialect, python) in dialects {
-        let out = inputs.dir.path().join(format!("out{}", dialect.len()));
+    for (n, (dialect, python)) in dialects.into_iter().enumerate() {
+        let out = inputs.dir.path().join(format!("out{n}"));
         let job = Job::example("echo").source("values", inputs.path("json").display());
         let url = format!("csv+file://{}?fsync=false&{dialect}", out.display());
         job.sink("json", url).run().code(0);
 
-        let parts = inputs.dir.path().join(format!("parts{}", dialect.len()));
+        let parts = inputs.dir.path().join(format!("parts{n}"));
         fs::create_dir(&parts).expect("there is room");
         for batch in fs::read_dir(&out).expect("it is there") {
             let batch = batch.expect("it can be listed").path();

@@ -52,7 +52,8 @@ pub enum ClusterError {
     },
     /// There is no master's file where one was looked for.
     #[error(
-        "no master of `{job}` has left its address in {}\n  help: start one with --role master, say \
+        "no master of `{job}` has left its address in {}: it was not started there, or the job has ended\n  \
+         help: start one with --role master, say \
          where its state is with --state DIR, or where it listens with --master ADDR --token-file FILE",
         state.display()
     )]

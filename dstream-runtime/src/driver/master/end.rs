@@ -45,5 +45,5 @@ pub(super) fn summary(master: &Master<'_>) -> Summary {
     let (runs, won) = master.core.speculations();
     let speculations = (runs > 0).then_some(Speculations { runs, won });
     let summary = master.totals.summary(master.plan, master.clock.elapsed());
-    Summary { speculations, ..summary }
+    Summary { speculations, stopped: master.stopped, ..summary }
 }

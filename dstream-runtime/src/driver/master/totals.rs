@@ -121,6 +121,8 @@ impl Totals {
         let elapsed = elapsed.as_secs_f64();
         Summary {
             batches: self.batches,
+            last: self.published.map(|published| published.time),
+            stopped: false,
             first_batch: self.first.0,
             read: sum(|read| read.records + read.dead_letters),
             records,

@@ -12,6 +12,8 @@ mod split;
 mod tests;
 mod text;
 
+use std::cell::RefCell;
+
 pub(super) use columns::{missing as missing_columns, names};
 pub use csv::CsvRows;
 pub(super) use csv::LONE_CR;
@@ -36,6 +38,33 @@ pub trait Decode: Send + Sync + 'static {
         each: impl for<'a> FnMut(<Self::Record as Record>::View<'a>),
         dead: &mut dyn FnMut(DeadLetter<'_>),
     );
+}
+
+/// Tells of each record of a piece, in order, whether it can be read: nothing of one that can.
+pub(super) type Tell<'t> = dyn FnMut(Option<DeadLetter<'_>>) + 't;
+
+/// Reads records only to say which of them can be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Check(fn(Piece<'_>, &mut DecodeScratch, &mut Tell<'_>));
+
+impl Check {
+    /// The records that `D` reads.
+    #[must_use]
+    pub fn of<D: Decode>() -> Self {
+        Self(check::<D>)
+    }
+
+    /// Reads the records of a piece.
+    pub(super) fn read(&self, piece: Piece<'_>, scratch: &mut DecodeScratch, tell: &mut Tell<'_>) {
+        (self.0)(piece, scratch, tell);
+    }
+}
+
+fn check<D: Decode>(piece: Piece<'_>, scratch: &mut DecodeScratch, tell: &mut Tell<'_>) {
+    let tell = RefCell::new(tell);
+    D::decode(piece, scratch, |_| (tell.borrow_mut())(None), &mut |letter| {
+        (tell.borrow_mut())(Some(letter));
+    });
 }
 
 /// A line that is no record.

@@ -213,7 +213,8 @@ impl Source for GrowingFiles {
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
-        Ok(Cut { inputs, ended: self.life == Life::Draining && !more, position })
+        let ended = self.life == Life::Draining && !more;
+        Ok(Cut { inputs, ended, position, ..Cut::default() })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

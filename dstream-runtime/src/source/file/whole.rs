@@ -174,7 +174,8 @@ impl Source for WholeFiles {
             }),
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended: !more, position: Some(self.position()?) })
+        let position = Some(self.position()?);
+        Ok(Cut { inputs, ended: !more, position, ..Cut::default() })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

@@ -118,6 +118,7 @@ impl Framing {
     }
 
     /// Number of ends of records.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn count(self, bytes: &[u8]) -> u64 {
         match self.quoted_rows(bytes) {
             None => lines::count(bytes),
@@ -151,7 +152,12 @@ impl Framing {
 
     /// The length of the first record, with its end.
     pub(crate) fn first(self, bytes: &[u8]) -> usize {
-        self.record_end(bytes, 0).unwrap_or(bytes.len())
+        let line = memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+        // The bytes behind it are looked at only if they may belong to it.
+        match self.quoted_rows(&bytes[..line]) {
+            None => line,
+            Some(rows) => Scan::new(rows).first_end(bytes).unwrap_or(bytes.len()),
+        }
     }
 
     /// Cuts whole records into pieces of about [`PIECE`] bytes of whole records, with the offset of each.

@@ -215,7 +215,7 @@ impl Source for Generator {
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         if self.stopped {
             let position = Some(position::write(Kind::Generator, &self.place())?);
-            return Ok(Cut { inputs: Vec::new(), ended: true, position });
+            return Ok(Cut { ended: true, position, ..Cut::default() });
         }
         let start = self.next;
         let last = self.end.unwrap_or(u64::MAX);
@@ -227,7 +227,7 @@ impl Source for Generator {
         };
         let inputs = (0..inputs).map(|i| self.recipe.input(bound(i), bound(i + 1))).collect();
         let position = Some(position::write(Kind::Generator, &self.place())?);
-        Ok(Cut { inputs, ended: self.next == last, position })
+        Ok(Cut { inputs, ended: self.next == last, position, ..Cut::default() })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

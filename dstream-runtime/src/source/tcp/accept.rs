@@ -131,7 +131,9 @@ impl Client {
                 Ok(0) => return self.end(&End::Closed),
                 Err(error) => return self.end(&End::Broken(error)),
                 Ok(_) => {
-                    if let Some(why) = self.shared.state().inbox.refusal(self.id) {
+                    // Not within the `if let`, which would keep the state locked.
+                    let refused = self.shared.state().inbox.refusal(self.id);
+                    if let Some(why) = refused {
                         // A client that does not listen is told nothing.
                         let _ = stream.try_write(format!("refused: {why}\n").as_bytes());
                         return self.end(&End::Closed);

@@ -168,7 +168,8 @@ impl Source for TcpSource {
         };
         self.shared.room.notify_waiters();
         let parts = taken.into_iter().map(Part::Held).collect();
-        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended, position: None })
+        let inputs = part::inputs(parts, SPLIT, partitions)?;
+        Ok(Cut { inputs, ended, ..Cut::default() })
     }
 
     fn stop(&mut self) {

@@ -122,7 +122,7 @@ impl Source for Numbers {
         };
         let inputs = (0..self.inputs.min(partitions))
             .map(|input| Input { ranges: vec![range(input)], data: Arc::new(Nothing) });
-        Ok(Cut { inputs: inputs.collect(), ended, position: None })
+        Ok(Cut { inputs: inputs.collect(), ended, ..Cut::default() })
     }
 
     fn immediate(&self) -> bool {

@@ -13,7 +13,9 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{oneshot, watch};
 
-use super::Service;
+use super::verdict::{Verdict, judge};
+use super::{Comes, Service};
+use crate::source::decode::DecodeScratch;
 use crate::source::form::{Form, HeaderRow, mark_len};
 use crate::source::framing::unfold;
 use crate::source::part::Held;
@@ -67,7 +69,15 @@ pub(super) async fn answer(
     phase: watch::Receiver<Phase>,
 ) -> Response<String> {
     let mut response = match take_in(request, peer, service, phase).await {
-        Ok(records) => Response::new(format!("{{\"accepted\": {records}}}\n")),
+        Ok(verdict) => {
+            let mut response = Response::new(verdict.text());
+            *response.status_mut() = match (verdict.accepted, verdict.refused) {
+                (_, 0) => StatusCode::OK,
+                (0, _) => StatusCode::BAD_REQUEST,
+                _ => StatusCode::MULTI_STATUS,
+            };
+            response
+        }
         Err(no) => {
             let said = serde_json::json!({ "accepted": 0, "error": no.why });
             let mut response = Response::new(format!("{said}\n"));
@@ -95,7 +105,7 @@ async fn take_in(
     peer: SocketAddr,
     service: &Service,
     mut phase: watch::Receiver<Phase>,
-) -> Result<u64, No> {
+) -> Result<Verdict, No> {
     let (head, body) = request.into_parts();
     if head.uri.path() != service.path {
         let why = format!("nothing is here; lines are posted to {}", service.path);
@@ -120,6 +130,8 @@ async fn take_in(
             .await
             .unwrap_or_else(|_| Err(No::again("the source is being stopped").close()))?,
     };
+    // Where its lines end, before the elements of an array become lines.
+    let breaks: Vec<usize> = memchr::memchr_iter(b'\n', &bytes).collect();
     if let Some(outer) = service.form.json {
         bytes = unfold(outer, bytes);
     }
@@ -127,7 +139,7 @@ async fn take_in(
     let framing = service.form.framing;
     let records = framing.records(&bytes[position..]);
     if records == 0 && client.is_none() {
-        return Ok(0);
+        return Ok(Verdict::default());
     }
     if records > 0 && !bytes.ends_with(b"\n") {
         bytes.push(b'\n');
@@ -136,11 +148,19 @@ async fn take_in(
     let max_line = service.sizes.max_line as u64;
     let whole = Held { header, max_line, framing, ..Held::new(split, 0, bytes) };
     let lines = whole.slice(position, whole.to);
+    let verdict = match service.records.check.filter(|_| service.records.validates) {
+        Some(check) => {
+            let mut scratch = DecodeScratch::new(service.records.floats);
+            judge(check, &mut scratch, &breaks, &lines)
+        }
+        None => Verdict { accepted: records, ..Verdict::default() },
+    };
     let (answer, answered) = oneshot::channel();
     let lost = || No::again("it is not known whether the lines were taken; send them again");
-    service.arrived.send(Arrived { lines, share, client, answer }).map_err(|_| lost())?;
+    let arrived = Comes::Lines(Arrived { lines, share, client, answer });
+    service.arrived.send(arrived).map_err(|_| lost())?;
     match tokio::time::timeout(SAFE, answered).await {
-        Ok(Ok(Ok(()))) => Ok(records),
+        Ok(Ok(Ok(()))) => Ok(verdict),
         Ok(Ok(Err(refusal))) => Err(refused(&refusal)),
         Ok(Err(_)) | Err(_) => Err(lost()),
     }

@@ -1,5 +1,6 @@
 //! Receivers with real sockets on loopback.
 
+mod answers;
 mod http;
 mod push;
 mod tcp;
@@ -39,7 +40,7 @@ impl Listening {
     fn next(&self) -> Received {
         match self.deliveries.recv_timeout(PATIENCE).unwrap() {
             Delivery::Received(received) => received,
-            Delivery::Ended => panic!("it has ended"),
+            other => panic!("{other:?}"),
         }
     }
 
