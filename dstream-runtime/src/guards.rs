@@ -41,6 +41,12 @@ pub(crate) enum Guard {
     ReclaimedOnce,
     /// A job does not end before those who hold something of it had time to say so.
     HoldersAreAwaited,
+    /// A worker that may come again with what it holds is waited for before that counts as lost.
+    AbsentAreAwaited,
+    /// What tasks miss is lost only when all workers that are there have said that they do not have it.
+    AllAreAsked,
+    /// A worker that was lost before its placement was told receives nothing.
+    ReceiversAreThere,
     /// What a lost worker held is copied to another.
     CopiedAgain,
     /// What a worker holds that leaves others hold, too, as they have said since it was to leave.
@@ -96,7 +102,10 @@ mod planted {
     }
 
     /// All guards, and a world in which each is missed.
-    pub(crate) const MISSED: [(Guard, Ring, u64); 23] = [
+    pub(crate) const MISSED: [(Guard, Ring, u64); 26] = [
+        (ReceiversAreThere, Ring::Whole, 1053),
+        (AbsentAreAwaited, Ring::Whole, 18),
+        (AllAreAsked, Ring::Whole, 866),
         (TaskCountsOnce, Ring::Whole, 1),
         (DurableFirst, Ring::Whole, 5),
         (LeavesEmpty, Ring::Whole, 76),

@@ -59,7 +59,8 @@ pub fn receive(dir: &Path) -> BenchResult<()> {
             let NetEvent::Message { peer, message } = delivery.take() else { continue };
             let Ok(Question::Receivers { stream }) = message.read() else { continue };
             let (worker, url) = ("receiver".to_owned(), url.clone());
-            let status = ReceiverStatus { stream, worker, url, records: 0, waiting: 0 };
+            let status =
+                ReceiverStatus { stream, worker, url, records: 0, waiting: 0, error: None };
             // A client that has gone does not wait for it.
             let _ = net.send(peer, &Reply::Receivers(vec![status]));
         }

@@ -89,6 +89,7 @@ pub(super) fn options(
         lease: MasterOptions::LEASE,
         checkpoint: invocation.cluster.checkpoint,
         from: invocation.cluster.from.clone(),
+        accept_loss: invocation.cluster.accept_loss,
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         standby: invocation.cluster.standby,
         leaves_job: invocation.cluster.on_signal == Some(OnSignal::Leave),

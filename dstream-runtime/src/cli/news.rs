@@ -59,6 +59,16 @@ impl Told for ClusterNews {
             Self::Receiving { stream, worker, url } => {
                 format!("{worker} takes in `{stream}` at {url}")
             }
+            Self::Awaiting { what, workers, seconds } => {
+                let whom = match workers.is_empty() {
+                    true => "workers of before".to_owned(),
+                    false => workers.join(", "),
+                };
+                format!(
+                    "acknowledged records are held by no worker that is there: {what}; waiting for {whom}, at \
+                     most {seconds} s"
+                )
+            }
             Self::Savepoint { url, published, client } => {
                 format!("{client} has a savepoint of all up to {published}: {url}")
             }

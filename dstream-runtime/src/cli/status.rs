@@ -213,7 +213,10 @@ fn receivers(status: &ClusterStatus) -> String {
         [
             receiver.stream.clone(),
             receiver.worker.clone(),
-            receiver.url.clone(),
+            match &receiver.error {
+                Some(error) => format!("does not listen, and is tried again: {error}"),
+                None => receiver.url.clone(),
+            },
             count(receiver.records),
             bytes(receiver.waiting),
         ]

@@ -231,6 +231,14 @@ impl Driver {
         let Some(id) = asked.pop_front() else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         if !matches!(link.phase, Phase::Looking { asked: true, .. }) {
+            if let Reply::Receivers(receivers) = &reply
+                && link.is_lost(receivers)
+                && let Some((_, addr)) = link.phase.peer()
+            {
+                let phase = link.phase;
+                link.rest(format!("{addr}: this receiver is not there any more"), now);
+                self.hang_up(phase);
+            }
             return;
         }
         match reply {
@@ -307,6 +315,16 @@ impl Driver {
             && until <= now
         {
             link.phase = Phase::Looking { asked: false, since: now };
+        }
+        if link.doubts(now)
+            && let Master::There { peer, asked, .. } = &mut self.master
+        {
+            let question = Question::Receivers { stream: link.shared.stream.clone() };
+            // If it is gone, its end is on its way, and the next one is asked.
+            if self.net.send(*peer, &question).is_ok() {
+                asked.push_back(id);
+                link.has_asked();
+            }
         }
         match link.phase {
             Phase::Looking { asked: false, since } => {

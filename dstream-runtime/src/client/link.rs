@@ -81,7 +81,24 @@ pub(super) struct Link {
     trouble: Option<(Instant, String)>,
     /// Where it went wrong.
     avoid: Option<SocketAddr>,
+    doubt: Doubt,
 }
+
+/// Whether the receiver is still there: a connection says so late, and the master knows it early.
+#[derive(Debug, Default)]
+struct Doubt {
+    /// Since when the receiver owes an answer.
+    since: Option<Instant>,
+    /// How often the master was asked since.
+    asked: u32,
+    /// It has not answered yet.
+    is_open: bool,
+}
+
+/// A receiver that owes an answer for so long is in doubt.
+const DOUBT: Duration = Duration::from_millis(200);
+/// How long after one question the next one is asked, at the longest.
+const LONGEST_DOUBT: Duration = Duration::from_secs(1);
 
 impl Link {
     pub(super) fn new(
@@ -99,7 +116,45 @@ impl Link {
             failures: 0,
             trouble: None,
             avoid: None,
+            doubt: Doubt::default(),
         }
+    }
+
+    /// Whether the master is to be asked if the receiver is still there.
+    pub(super) fn doubts(&mut self, now: Instant) -> bool {
+        let owes = match self.phase {
+            Phase::Connecting { .. } | Phase::Opening { .. } => true,
+            Phase::Open { .. } => self.outbox.is_waiting(),
+            Phase::Resting { .. } | Phase::Looking { .. } | Phase::Failed => false,
+        };
+        if !owes {
+            self.doubt = Doubt::default();
+            return false;
+        }
+        let since = *self.doubt.since.get_or_insert(now);
+        let rest = |n: u32| DOUBT.saturating_mul(1 << n.min(10)).min(LONGEST_DOUBT);
+        let until: Duration = (0..=self.doubt.asked).map(rest).sum();
+        !self.doubt.is_open && now.duration_since(since) >= until
+    }
+
+    /// The master was asked.
+    pub(super) fn has_asked(&mut self) {
+        self.doubt.asked = self.doubt.asked.saturating_add(1).min(60);
+        self.doubt.is_open = true;
+    }
+
+    /// There is no master any more that could answer.
+    pub(super) fn forget_question(&mut self) {
+        self.doubt.is_open = false;
+    }
+
+    /// The master says who receives: whether the receiver in doubt is not among them.
+    pub(super) fn is_lost(&mut self, receivers: &[ReceiverStatus]) -> bool {
+        let Some((_, addr)) = self.phase.peer().filter(|_| self.doubt.is_open) else {
+            return false;
+        };
+        self.doubt.is_open = false;
+        !receivers.iter().filter_map(door).any(|other| other == addr)
     }
 
     /// Something went wrong; another receiver is tried after a rest.
@@ -117,6 +172,7 @@ impl Link {
         let since = self.trouble.take().map_or(now, |(since, _)| since);
         self.trouble = Some((since, why));
         self.outbox.disconnected();
+        self.doubt = Doubt::default();
         self.phase = Phase::Resting { until };
     }
 
@@ -143,10 +199,7 @@ impl Link {
 
     /// The receiver to try, of those that the master has named.
     pub(super) fn choose(&self, receivers: &[ReceiverStatus]) -> Option<SocketAddr> {
-        let addr = |receiver: &ReceiverStatus| {
-            receiver.url.strip_prefix("dstream://")?.parse::<SocketAddr>().ok()
-        };
-        let all: Vec<_> = receivers.iter().filter_map(addr).collect();
+        let all: Vec<_> = receivers.iter().filter_map(door).collect();
         let others: Vec<_> = all.iter().filter(|addr| Some(**addr) != self.avoid).collect();
         // Streams spread over receivers, and each tries all of them in turn.
         let mut hash = DefaultHasher::new();
@@ -190,6 +243,8 @@ impl Link {
             ToClient::Acknowledged { through } => {
                 let freed = self.outbox.acknowledged(through);
                 let freed = freed.ok_or("it acknowledges what was not sent to it")?;
+                self.doubt.since = None;
+                self.doubt.asked = 0;
                 let so_far = self.outbox.so_far();
                 self.shared.standing.send_modify(|standing| {
                     standing.through = standing.through.max(through);
@@ -209,4 +264,9 @@ impl Link {
             }
         }
     }
+}
+
+/// Where clients of the library reach a receiver.
+fn door(receiver: &ReceiverStatus) -> Option<SocketAddr> {
+    receiver.url.strip_prefix("dstream://")?.parse().ok()
 }

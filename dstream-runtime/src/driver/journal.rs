@@ -15,7 +15,7 @@ use crate::durable::{Durable, Saves};
 use crate::exec::stage::RunStage;
 use crate::id::JournalSeq;
 use crate::sched::Past;
-use crate::sched::message::JournalEntry;
+use crate::sched::message::{JournalEntry, LostRow};
 use crate::sched::past::NothingBefore;
 
 /// So many entries are written one by one before all of it is written in one piece.
@@ -89,6 +89,17 @@ impl Journal {
     pub(super) fn begin_with(&mut self, past: Past) {
         self.past = past;
         self.snapshot();
+    }
+
+    /// The job goes on without what is lost; that, if anything was.
+    pub(super) fn accept_loss(&mut self) -> Option<Vec<LostRow>> {
+        let lost = self.past.lost().to_vec();
+        if lost.is_empty() {
+            return None;
+        }
+        self.past.accept_loss();
+        self.snapshot();
+        Some(lost)
     }
 
     /// All that is written, and the entry that must be durable before anybody else may rely on it.

@@ -287,6 +287,11 @@ impl<'e> Master<'e> {
         message
     }
 
+    /// Its core, to be looked at.
+    pub(super) fn core(&self) -> &MasterCore {
+        &self.core
+    }
+
     /// Whether the job waits only for its states to be saved.
     pub(super) fn must_save(&self) -> bool {
         self.core.must_save()

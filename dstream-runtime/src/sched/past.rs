@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::message::{JournalEntry, Saved};
+use super::message::{JournalEntry, LostRow, Saved};
 use crate::id::{BatchSeq, Partition, SourceId, StageId};
 use crate::source::{Position, Range};
 use crate::time::Timetable;
@@ -42,6 +42,10 @@ pub struct Past {
     /// The job has come to its end.
     finished: bool,
     stop: StopState,
+    /// What clients were told is safe and is lost: the job has stopped because of it.
+    lost: Vec<LostRow>,
+    /// What is lost, and the job goes on without.
+    dropped: Vec<LostRow>,
 }
 
 /// How far a stop of the job has come.
@@ -131,6 +135,8 @@ impl Past {
             JournalEntry::Finished => self.finished = self.start.is_some(),
             JournalEntry::Stop => self.stop(StopState::Asked),
             JournalEntry::Stopped => self.stop(StopState::Complete),
+            JournalEntry::Lost { rows, accepted: false } => self.lost.extend_from_slice(rows),
+            JournalEntry::Lost { rows, accepted: true } => self.dropped.extend_from_slice(rows),
             JournalEntry::GoOn => self.stop(StopState::Running),
         }
     }
@@ -140,6 +146,23 @@ impl Past {
         if self.start.is_some() {
             self.stop = stop;
         }
+    }
+
+    /// What is lost, if the job has stopped because of that.
+    #[must_use]
+    pub fn lost(&self) -> &[LostRow] {
+        &self.lost
+    }
+
+    /// What is lost, and is not waited for any more.
+    #[must_use]
+    pub fn dropped(&self) -> &[LostRow] {
+        &self.dropped
+    }
+
+    /// The job goes on without what is lost. Write a snapshot of this before anything else.
+    pub fn accept_loss(&mut self) {
+        self.dropped.append(&mut self.lost);
     }
 
     fn start(&mut self, start: Start, groups: &[Vec<State>]) {
@@ -205,6 +228,7 @@ impl Past {
         let oldest = self.groups.iter().map(|group| group.after(0).unwrap_or(initial)).min();
         let oldest = oldest.unwrap_or(self.published).min(self.published);
         self.batches = self.batches.split_off(&BatchSeq(oldest.0 + 1));
+        self.dropped.retain(|row| row.last > oldest);
     }
 
     /// The states of a group that counts cannot be read: the ones before count from here on, for all states

@@ -52,6 +52,11 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_name = "SAVEPOINT")]
     pub from: Option<String>,
 
+    /// Go on without acknowledged records that no process holds any more: the job has stopped and named them. Nothing
+    /// else is dropped
+    #[arg(long)]
+    pub accept_loss: bool,
+
     /// Wait until the master with the same `--state` is lost, and take over its job
     #[arg(long)]
     pub standby: bool,
@@ -157,6 +162,7 @@ const FITS: &[(&str, &[Role], &str)] = &[
     ),
     ("checkpoint", &[Local, Master], SHIPPED),
     ("from", &[Local, Master], SHIPPED),
+    ("accept_loss", &[Local, Master], SHIPPED),
     ("speculate", &[Local, Master], SHIPPED),
     ("memory", &[Local, Worker], "a master runs no tasks: give it to the workers"),
     ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
@@ -215,6 +221,10 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         Master if args.from.is_some() && args.standby => Some(
             "--from: a standby goes on with the job of the master that it waits for; begin that with the \
              savepoint"
+                .to_owned(),
+        ),
+        Local | Master if args.accept_loss && args.checkpoint.is_none() => Some(
+            "--accept-loss: it is for a job that goes on from its --state, with --checkpoint INTERVAL"
                 .to_owned(),
         ),
         Local | Master if args.speculate.is_some() && args.checkpoint.is_none() => Some(

@@ -74,6 +74,7 @@ fn example() -> ClusterStatus {
             url: "tcp://10.0.0.2:9000".to_owned(),
             records: 1000,
             waiting: 2048,
+            error: None,
         }],
     }
 }

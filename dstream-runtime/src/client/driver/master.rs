@@ -38,6 +38,7 @@ impl Driver {
         self.lonely.1 = format!("{addr}: {reason}");
         self.master = Master::Resting { until: now + MASTER_REST };
         for link in self.links.values_mut() {
+            link.forget_question();
             if let Phase::Looking { asked: true, since } = link.phase {
                 link.phase = Phase::Looking { asked: false, since };
             }

@@ -178,6 +178,7 @@ impl Cluster {
                 url: format!("dstream://{addr}"),
                 records: 0,
                 waiting: 0,
+                error: None,
             });
             let _ = net.send(peer, &Reply::Receivers(receivers.collect()));
             shared.1.notify_all();
@@ -268,6 +269,11 @@ impl Worker {
 
     pub(super) fn set(&self, mood: Mood) {
         self.served.tell.send(Event::Mood(mood)).unwrap();
+    }
+
+    /// The master does not name it any more; its connections stay as they are.
+    pub(super) fn lost(&self) {
+        lock(&self.inside).receivers.remove(&self.addr());
     }
 
     /// It leaves politely; the master does not name it any more.

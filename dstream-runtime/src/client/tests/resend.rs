@@ -70,6 +70,40 @@ fn a_receiver_that_leaves_sends_its_clients_elsewhere() {
 }
 
 #[test]
+fn a_receiver_that_its_master_has_lost_is_left_though_its_connection_stays() {
+    let cluster = Cluster::new();
+    let first = cluster.receiver("w1", Mood::Hold);
+    run(async {
+        let client = Client::connect(cluster.options()).await.unwrap();
+        let mut views = client.open("views").await.unwrap();
+        views.send(lines(0, 100)).await.unwrap();
+        cluster.wait_held(1);
+        let _second = cluster.receiver("w2", Mood::Take);
+        first.lost();
+        assert_eq!(views.flush().await.unwrap().records, 100);
+        assert_eq!(cluster.lines(views.client()), lines(0, 100));
+    });
+}
+
+#[test]
+fn a_receiver_that_is_slow_and_there_is_not_left() {
+    let cluster = Cluster::new();
+    let first = cluster.receiver("w1", Mood::Hold);
+    run(async {
+        let client = Client::connect(cluster.options()).await.unwrap();
+        let mut views = client.open("views").await.unwrap();
+        views.send(lines(0, 100)).await.unwrap();
+        cluster.wait_held(1);
+        let _second = cluster.receiver("w2", Mood::Take);
+        // It was asked for the receiver once, and then whether that is there.
+        cluster.wait_asked(4);
+        first.set(Mood::Take);
+        assert_eq!(views.flush().await.unwrap().records, 100);
+        assert_eq!(cluster.registry(|registry| registry.through.clone()), ["w1"]);
+    });
+}
+
+#[test]
 fn a_client_that_starts_again_goes_on_where_it_was() {
     let cluster = Cluster::new();
     let _worker = cluster.receiver("w1", Mood::Take);

@@ -130,6 +130,17 @@ pub enum ClusterError {
         /// Why.
         why: String,
     },
+    /// What clients were told is safe is held by no process any more.
+    #[error(
+        "acknowledged records are lost: every process that held them is gone: {what}\n  \
+         help: the saved state is intact; to go on without them, start the master again with the same --state \
+         and with --accept-loss; if a worker that holds them is only out of reach, see to it that it reaches the \
+         master, and start the master again as before"
+    )]
+    Lost {
+        /// Which: streams, numbers, times, batches.
+        what: String,
+    },
     /// Two workers cannot reach each other, though the master reaches both.
     #[error(
         "worker `{from}` has lost worker `{to}` ({why}), and the master still has both; what was on its \

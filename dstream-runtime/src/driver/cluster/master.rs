@@ -8,6 +8,8 @@ mod answer;
 mod departures;
 mod doubts;
 mod hear;
+mod losses;
+mod lost;
 mod members;
 mod partings;
 mod receivers;
@@ -26,9 +28,13 @@ use crossbeam_channel::unbounded;
 use self::absence::Absence;
 pub(crate) use self::departures::Departures;
 use self::doubts::Doubts;
+pub(crate) use self::losses::{Losses, Returns};
+use self::lost::LossSettings;
+pub(in crate::driver) use self::lost::lost;
 use self::members::Members;
 use self::partings::Parted;
-use self::receivers::Receivers;
+use self::receivers::Listens;
+pub(crate) use self::receivers::Receivers;
 use self::reopen::{Reopened, reopen};
 use self::savepoint::Savepoints;
 use self::unsaved::Unsaved;
@@ -106,12 +112,15 @@ pub(super) fn serve(
     for warning in endpoint.warnings() {
         observer.on_warning(&warning.to_string());
     }
+    let mut losses = Losses::new(false, GRACE);
     let opened = match options.checkpoint {
         Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
     };
     let (saves, written, savepoints) = match opened {
-        Some(Reopened { saves, store, written }) => {
+        Some(Reopened { saves, store, written, goes_on, dropped }) => {
+            losses = Losses::new(goes_on, GRACE);
+            losses.drop(&dropped);
             let savepoints =
                 Savepoints::new(store, saves.clone(), plan, job.stages.clone(), sender.clone());
             (Some(saves), Some(written), Some(savepoints))
@@ -186,6 +195,8 @@ pub(super) fn serve(
             course: Course::Runs,
             leaves_job: options.leaves_job,
             grace: None,
+            losses,
+            loss: LossSettings { accept: options.accept_loss, said: false },
         };
         driver.run(&events, stop_now || completes_stop)
     });
@@ -252,8 +263,10 @@ struct Driver<'e> {
     course: Course,
     /// Whether a signal ends this master only, and leaves the job to the next one.
     leaves_job: bool,
-    /// Until then workers that were there with another master may come and say what they hold.
+    /// Until then workers that were there with another master, or are gone, may come with what no batch has.
     grace: Option<Instant>,
+    losses: Losses,
+    loss: LossSettings,
 }
 
 /// What is to become of the job.
@@ -310,14 +323,17 @@ impl Driver<'_> {
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
             let (doubted, tells) = (self.doubts.next(), self.unsaved.tells_at());
+            let (graced, lost) = (self.grace, self.losses.due());
+            let opens = self.receivers.due().filter(|_| !self.is_stopping());
             let missing = self.absence.next();
-            let until = [timer, judged, doubted, self.alive, self.grace, tells, missing];
+            let until = [timer, judged, doubted, self.alive, graced, lost, tells, opens, missing];
             let until = until.into_iter().flatten().min();
             match events.next(until) {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
                 None if until == judged => self.judge_parted(),
                 None if until == self.grace => self.end_grace(),
+                None if until == opens => self.assign_receivers(),
                 None => {}
             }
             self.show_life();
@@ -326,6 +342,7 @@ impl Driver<'_> {
                 self.happened(event);
             }
             self.judge_doubts();
+            self.judge_losses();
         }
     }
 
@@ -351,7 +368,7 @@ impl Driver<'_> {
             match asks {
                 Asks::Tell(worker, message) => self.tell(worker, &message),
                 Asks::Dismiss(worker) => self.dismiss(worker),
-                Asks::Evict(worker, why) => self.evict(worker, why),
+                Asks::Evict(worker, why) => self.evict(worker, why, Returns::Maybe),
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
                 Asks::Slow(worker, factor, partitions) => self.slow(worker, factor, partitions),
                 Asks::Obsolete(object) => {
@@ -381,7 +398,7 @@ impl Driver<'_> {
                 let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));
                 if let Some(peer) = peer {
                     self.net.close(peer);
-                    self.gone(peer, &why);
+                    self.gone(peer, &why, Returns::Never);
                 }
             }
             Event::Stop if self.leaves_job => self.take_course(Course::Left),
@@ -430,17 +447,43 @@ impl Driver<'_> {
         if self.is_stopping() {
             return;
         }
-        for (source, worker, listens) in self.receivers.assign() {
+        for (source, worker, listens) in self.receivers.assign(host::now()) {
             self.tell_note(worker, &MasterNote::Receive { source, listens });
         }
     }
 
     fn is_receiving(&mut self, worker: WorkerId, source: SourceId, url: String) {
         let (stream, name) = (self.stream(source), self.members.name(worker));
-        if self.receivers.opened(source, worker, url.clone()) {
-            return self.tell_note(worker, &MasterNote::Receive { source, listens: false });
+        let (closes, listens) = match self.receivers.opened(source, worker, url.clone()) {
+            Listens::Stays => (None, true),
+            Listens::InsteadOf(other) => (Some(other), true),
+            Listens::IsTooMany => (Some(worker), false),
+        };
+        if let Some(closes) = closes {
+            self.tell_note(closes, &MasterNote::Receive { source, listens: false });
         }
-        self.master.tell(&ClusterNews::Receiving { stream, worker: name, url });
+        if listens {
+            self.master.tell(&ClusterNews::Receiving { stream, worker: name, url });
+        }
+    }
+
+    /// A worker cannot listen at a source's address: others try, and so does it later.
+    fn cannot_receive(&mut self, worker: WorkerId, source: SourceId, why: String) {
+        let (stream, name) = (self.stream(source), self.members.name(worker));
+        let (is_news, gives_up) =
+            self.receivers.cannot_listen(source, worker, why.clone(), host::now());
+        if gives_up {
+            let worker = name;
+            self.fatal.get_or_insert(ClusterError::Receiver { stream, worker, why });
+            return;
+        }
+        if is_news {
+            self.master.warn(&format!(
+                "worker `{name}` cannot receive records of `{stream}` ({why}); other workers are tried, and it \
+                 is again later"
+            ));
+        }
+        self.assign_receivers();
     }
 
     /// Everybody hears who is there.
@@ -462,14 +505,16 @@ impl Driver<'_> {
 
     fn closed(&mut self, peer: PeerId, reason: &CloseReason) {
         self.arrivals.forget(|(of, ..)| *of == peer);
-        self.gone(peer, &reason.to_string());
+        self.gone(peer, &reason.to_string(), Returns::Maybe);
     }
 
-    fn gone(&mut self, peer: PeerId, why: &str) {
+    fn gone(&mut self, peer: PeerId, why: &str, returns: Returns) {
         self.transfers.gone(peer);
         let Some((worker, name, was_let_go)) = self.members.remove(peer) else {
             return;
         };
+        let returns = if was_let_go { Returns::Never } else { returns };
+        self.losses.gone(worker, &name, returns, host::now());
         if !was_let_go {
             self.master.tell(&ClusterNews::Left { worker: name, why: why.to_owned() });
         }

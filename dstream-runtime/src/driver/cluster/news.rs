@@ -104,6 +104,15 @@ pub enum ClusterNews {
         /// Why.
         why: String,
     },
+    /// What clients were told is safe is held by no worker that is there: others are waited for that may have it.
+    Awaiting {
+        /// What.
+        what: String,
+        /// Workers that were there and may come again.
+        workers: Vec<String>,
+        /// For how much longer, in seconds, once the first worker of before is there.
+        seconds: u64,
+    },
     /// Records of a stream are taken in somewhere else from now on, or for the first time.
     Receiving {
         /// The stream.

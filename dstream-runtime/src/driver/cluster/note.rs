@@ -48,6 +48,8 @@ pub(super) enum MasterNote {
     /// Nobody will read these receipts of that worker: the batches that have them are over, and it, or those
     /// who have read them, are gone.
     Forget { source: SourceId, taker: WorkerId, receipts: Spans },
+    /// No process holds these receipts of that worker any more, and the job goes on without them.
+    Lost { source: SourceId, taker: WorkerId, receipts: Spans },
     /// The worker wants to go, and cannot as long as there is no other.
     Kept { why: String },
     /// The worker leaves: it is to hand over what it holds of what clients have sent.
@@ -88,7 +90,12 @@ pub(super) enum WorkerNote {
     /// It would like to hand over what it holds and go.
     Leave,
     /// It has lost another worker that it needs.
-    Unreachable { worker: WorkerId, why: String },
+    Unreachable {
+        worker: WorkerId,
+        why: String,
+        /// It was silent for nearly as long as a lease, though the connection has not ended.
+        silent: bool,
+    },
     /// Its receiver for a source listens at this URL.
     Receiving { source: SourceId, url: String },
     /// It cannot have a receiver for a source.
@@ -101,6 +108,8 @@ pub(super) enum WorkerNote {
     Holds { source: SourceId, receipts: Vec<(Receipt, u64)> },
     /// Of what had no copy, or one that is lost, another worker has a copy by now.
     Copied { source: SourceId, taker: WorkerId, number: u64, by: WorkerId },
+    /// Its tasks wait for these receipts, which none of the workers has that it has asked.
+    Missing { all: Vec<Numbers>, asked: Vec<WorkerId> },
     /// A state could not be saved, and why.
     NotSaved { stage: StageId, partition: Partition, why: String },
     /// It leaves, and another worker has these, as that one has said since.
@@ -127,6 +136,8 @@ pub(super) enum Luggage {
 pub(super) enum PeerNote {
     /// The first on a connection, from the worker that made it.
     Hello { worker: WorkerId },
+    /// A sign of life.
+    Alive,
     /// What the core says, and the blocks that belong to it.
     Said { message: ToPeer, freight: Freight },
     /// Keep a copy of what a worker has received: here, or in a block of its own.

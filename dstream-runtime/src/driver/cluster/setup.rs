@@ -87,6 +87,8 @@ pub struct MasterOptions {
     pub checkpoint: Option<Duration>,
     /// The savepoint that the job begins with: its URL or path, or its name if it lies in the store.
     pub from: Option<String>,
+    /// Whether to go on without what clients have sent before and no process holds any more.
+    pub accept_loss: bool,
     /// Whether tasks that are late are run on other workers too; only where states are saved.
     pub speculate: bool,
     /// Whether it has waited for another master: then it completes a stop that this one had begun.

@@ -29,7 +29,7 @@ use self::inputs::Inputs;
 use self::join::{Waiting, Welcome};
 #[cfg(test)]
 pub(crate) use self::receipts::node;
-use self::receipts::wanted::Wanted;
+use self::receipts::wanted::{Nowhere, Wanted};
 pub(super) use self::receipts::{Entry, Numbers};
 use self::receipts::{Key as Receipt, Receipts};
 use self::save::Saver;
@@ -221,6 +221,7 @@ impl Process<'_> {
                 receipts: kept.receipts,
                 copies: Arrivals::default(),
                 wanted: Wanted::default(),
+                missing: Nowhere::default(),
                 met: BTreeSet::new(),
                 moving: Vec::new(),
                 transfers: Transfers::default(),
@@ -318,6 +319,8 @@ struct Driver<'e> {
     copies: Arrivals<(PeerId, Receipt), Entry>,
     /// Tasks that read receipts which are not here.
     wanted: Wanted,
+    /// What the master was told that tasks wait for and no worker has.
+    missing: Nowhere,
     /// Workers that were told what is held here, if there was anything to tell.
     met: BTreeSet<WorkerId>,
     /// State on its way to other workers.
@@ -454,8 +457,9 @@ impl Driver<'_> {
             (self.log)(WorkerNews::Warning(why.to_string()));
         }
         self.tidy_transfers();
+        self.see_colleagues();
         self.colleagues.reconnect(&self.net);
-        self.give_up_wanted();
+        self.say_missing();
     }
 
     /// Waits until what was sent to other workers has arrived, as long as that takes a reasonable time.

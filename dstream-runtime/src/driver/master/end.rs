@@ -1,6 +1,7 @@
 //! How a job ends.
 
 use super::Master;
+use crate::driver::cluster::lost;
 use crate::driver::error::{JobError, Place, TaskFailure};
 use crate::driver::report::{Speculations, Summary};
 use crate::sched::master::{Cause, Outcome};
@@ -22,6 +23,7 @@ pub(super) fn end(
             let at = Box::new(Place::stage(master.plan, row));
             Err(JobError::Differs { task, stage: row.name, at })
         }
+        Outcome::Failed(Cause::Lost { rows }) => Err(lost(master.plan, &rows).into()),
         Outcome::Failed(Cause::Worker { worker: _, why }) => Err(JobError::Worker { why }),
         Outcome::Failed(Cause::Fenced { why }) => match master.failure {
             Some((_, error @ JobError::Journal { .. })) => Err(error),

@@ -194,6 +194,12 @@ impl Checkpoints {
         self.groups.iter().map(Group::spare_after).min()
     }
 
+    /// The last batch in the oldest base of any state of these stages.
+    pub(super) fn oldest_of(&self, stages: &BTreeSet<StageId>) -> Option<BatchSeq> {
+        let of = |group: &&Group| group.states.iter().any(|(stage, _)| stages.contains(stage));
+        self.groups.iter().filter(of).map(|group| Group::after(group.base())).min()
+    }
+
     /// What the states of a partition are made from.
     pub(super) fn of_partition(&self, partition: Partition) -> impl Iterator<Item = &Saved> {
         let states = self.of.range((StageId(0), Partition(0))..);

@@ -2,7 +2,7 @@
 
 use super::journal::CommitToken;
 use crate::id::{BatchSeq, JournalSeq, OutputId, Partition, SourceId, StageId, TaskId, WorkerId};
-use crate::sched::message::{Failure, JournalEntry, ToMaster, ToWorker};
+use crate::sched::message::{Failure, JournalEntry, LostRow, ToMaster, ToWorker};
 use crate::source::{Position, Range};
 use crate::time::Timetable;
 
@@ -92,10 +92,28 @@ pub enum MasterEvent {
         /// Why.
         message: String,
     },
+    /// Acknowledged records that tasks need, or that wait for a batch, are held by no process any more.
+    Lost {
+        /// Which.
+        rows: Vec<LostRow>,
+        /// How.
+        how: Loss,
+    },
     /// Time has passed.
     Tick,
     /// Stop gracefully: take in nothing new, process and publish what was received.
     Stop,
+}
+
+/// How records are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The processes that held them have ended.
+    Certain,
+    /// The workers that hold them were waited for in vain, and may come when the job is started again.
+    Overdue,
+    /// The job goes on without them.
+    Accepted,
 }
 
 /// What a master's driver must do.
@@ -211,6 +229,11 @@ pub enum Cause {
     Fenced {
         /// Who, as far as it is known.
         why: String,
+    },
+    /// Acknowledged records are lost.
+    Lost {
+        /// Which.
+        rows: Vec<LostRow>,
     },
     /// A worker was lost with what it held.
     Worker {

@@ -18,6 +18,7 @@ mod event;
 mod groups;
 mod intake;
 mod journal;
+mod losses;
 mod members;
 mod recover;
 mod resume;
@@ -32,7 +33,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use self::batch::{Batch, Cutting, Phase, Running};
 use self::checkpoints::Checkpoints;
 use self::epochs::Epochs;
-pub use self::event::{Cause, MasterAction, MasterConfig, MasterEvent, Outcome};
+pub use self::event::{Cause, Loss, MasterAction, MasterConfig, MasterEvent, Outcome};
 use self::intake::{Intake, Mode};
 pub use self::journal::CommitToken;
 use self::journal::{Durable, Journal};
@@ -43,7 +44,7 @@ use self::stragglers::Stragglers;
 use super::MAX_IN_FLIGHT;
 use super::Past;
 use super::attempt::Restarts;
-use super::message::{Failure, JournalEntry, ToMaster, ToWorker};
+use super::message::{Failure, JournalEntry, LostRow, ToMaster, ToWorker};
 use super::placement::{place, place_by_weight};
 use super::shape::Shape;
 use crate::guards::{Guard, left_out};
@@ -172,6 +173,7 @@ impl MasterCore {
                     self.fail(batch, Cause::Output { batch, output, message });
                 }
             }
+            MasterEvent::Lost { rows, how } => self.lost_records(rows, how),
             MasterEvent::Tick => {
                 self.timer = None;
                 self.evict(now_ms);

@@ -3,8 +3,30 @@
 use serde::{Deserialize, Serialize};
 
 use super::Saved;
-use crate::id::{BatchSeq, Epoch, Partition, StageId};
+use crate::id::{BatchSeq, Epoch, Partition, SourceId, StageId, WorkerId};
+use crate::source::receive::Spans;
 use crate::source::{Position, Range};
+
+/// Acknowledged records of one receiver that no process holds any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRow {
+    /// The source.
+    pub source: SourceId,
+    /// The worker that received them.
+    pub taker: WorkerId,
+    /// Its numbers for the blocks.
+    pub receipts: Spans,
+    /// How many records they have.
+    pub records: u64,
+    /// Whether that is their number; otherwise they have at most as many.
+    pub exact: bool,
+    /// The first batch that needs one of them.
+    pub first: BatchSeq,
+    /// The last.
+    pub last: BatchSeq,
+    /// They were received after this time, in milliseconds since 1970.
+    pub since_ms: u64,
+}
 
 /// What the master writes down, in order; [`Past`](crate::sched::Past) is what a later master reads out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,4 +82,11 @@ pub enum JournalEntry {
     Stopped,
     /// A job that was stopped, or was stopping, was started again.
     GoOn,
+    /// Acknowledged records are lost.
+    Lost {
+        /// Which.
+        rows: Vec<LostRow>,
+        /// The job goes on without them, as it was told; otherwise it ends.
+        accepted: bool,
+    },
 }

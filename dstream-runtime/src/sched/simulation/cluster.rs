@@ -8,6 +8,7 @@
 pub(super) mod acts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use super::Seed;
 use super::job::Job;
@@ -99,7 +100,10 @@ pub(super) struct Cluster {
     pub(super) spent: BatchSeq,
     pub(super) is_placed: bool,
     pub(super) graces: u64,
-    pub(super) unreadable: u32,
+    /// When it is looked at whether something is lost.
+    pub(super) judged: BTreeSet<u64>,
+    /// Workers whose processes have ended, as the master hears with the end of their connections.
+    pub(super) ended_processes: BTreeSet<WorkerId>,
     /// The master's process has ended.
     pub(super) is_headless: bool,
     pub(super) refused_saves: u32,
@@ -144,7 +148,10 @@ impl Cluster {
             closed: BTreeSet::new(),
             parted: BTreeSet::new(),
             departed: Vec::new(),
-            desk: job.pushed.then(|| Desk::new(past.position(SOURCE).map(|p| &**p), goes_on)),
+            desk: job.pushed.then(|| {
+                let grace = Duration::from_millis(GRACE_MS);
+                Desk::new(past.position(SOURCE).map(|p| &**p), goes_on, grace)
+            }),
             nodes: BTreeMap::new(),
             crew: BTreeSet::new(),
             safe: Vec::new(),
@@ -154,7 +161,8 @@ impl Cluster {
             spent: BatchSeq(0),
             is_placed: false,
             graces: 0,
-            unreadable: 0,
+            judged: BTreeSet::new(),
+            ended_processes: BTreeSet::new(),
             is_headless: false,
             refused_saves: 0,
             damaged_loads: 0,

@@ -45,6 +45,8 @@ pub(super) enum Message {
     ReceivedAll(WorkerId),
     /// Whoever was there with another master has had time to come.
     Grace(u64),
+    /// Some worker was waited for that may come again.
+    Losses(u64),
     Ran(WorkerId, TaskId, Attempt, u64),
     Saved(WorkerId, Saved, u64),
     Loaded(WorkerId, Saved, Epoch),
@@ -94,6 +96,7 @@ pub(super) fn mark(message: &Message) -> u64 {
             [25, u64::from(to.0), (crew.len() + 100 * leaving.len()) as u64]
         }
         Message::Grace(number) => [26, *number, 0],
+        Message::Losses(due) => [30, *due, 0],
         Message::StopReceiving(worker) => [27, u64::from(worker.0), 0],
         Message::ReceivedAll(worker) => [28, u64::from(worker.0), 0],
         Message::Judge(a, b) => [20, u64::from(a.0), u64::from(b.0)],

@@ -183,9 +183,11 @@ impl Timed {
             Message::Synced(_) | Message::Fenced | Message::Published(_) => {
                 (Place::Storage, master)
             }
-            Message::Cut(..) | Message::Tick(_) | Message::Judge(..) | Message::Grace(_) => {
-                (master, master)
-            }
+            Message::Cut(..)
+            | Message::Tick(_)
+            | Message::Judge(..)
+            | Message::Grace(_)
+            | Message::Losses(_) => (master, master),
         }
     }
 
@@ -196,6 +198,7 @@ impl Timed {
             Message::Beat(_) => 100,
             Message::Look => 1000,
             Message::Grace(_) => super::cluster::GRACE_MS,
+            Message::Losses(due) => due.saturating_sub(self.now),
             Message::Judge(..) => 2 * super::cluster::LEASE_MS,
             Message::Parted(..) => super::cluster::LEASE_MS + self.seed.below(100),
             Message::Ran(..) => 1 + self.seed.below(25),

@@ -146,6 +146,7 @@ impl Outside {
                     );
                 }
             }
+            JournalEntry::Lost { .. } => {}
             JournalEntry::Finished => {
                 assert!(self.ended.iter().all(|ended| *ended), "a source has more");
                 assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");

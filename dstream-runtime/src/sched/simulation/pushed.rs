@@ -3,10 +3,12 @@
 use super::cluster::Cluster;
 use super::message::Message;
 use super::outside::Outside;
+use crate::driver::cluster::Returns;
 use crate::driver::cluster::node::{Asks, Node};
 use crate::id::*;
-use crate::sched::WorkerEvent;
-use crate::sched::message::{Failure, FailureKind, ToWorker};
+use crate::sched::MasterEvent;
+use crate::sched::master::Loss;
+use crate::sched::message::ToWorker;
 
 impl Cluster {
     /// Does what a node wants to be done.
@@ -18,15 +20,6 @@ impl Cluster {
                 Asks::Master(note) => self.network.push(Message::Note(worker, note)),
                 Asks::Safe(client, number) => self.safe.push((client, number)),
                 Asks::Start(run) => self.start(worker, &run),
-                Asks::Lost(run, why) => {
-                    self.unreadable += 1;
-                    // As often as it may in a job that must not lose anything; here there is no hope.
-                    let again = !self.job.reckless;
-                    let kind = FailureKind::Source;
-                    let failure = Failure { message: why, at: None, kind, again };
-                    let (task, attempt) = (run.task, run.attempt);
-                    self.tell(worker, WorkerEvent::Failed { task, attempt, failure });
-                }
             }
         }
         if self.nodes.get_mut(&worker).is_some_and(Node::has_received_all) {
@@ -72,14 +65,15 @@ impl Cluster {
 
     /// What the master's driver does when it tells a worker this.
     pub(super) fn heed(&mut self, message: &ToWorker) {
-        let Some(desk) = &self.desk else { return };
+        let Some(desk) = &mut self.desk else { return };
         let placement = match message {
             ToWorker::Place { placement, .. } => Some(placement),
             ToWorker::Recover(recover) => recover.rows.last().map(|row| &row.placement),
             _ => None,
         };
         if let Some(placement) = placement {
-            desk.placed(placement);
+            let crew = &self.crew;
+            desk.placed(placement, |worker| crew.contains(&worker));
             if !std::mem::replace(&mut self.is_placed, true) {
                 self.begin_grace();
             }
@@ -102,6 +96,56 @@ impl Cluster {
     pub(super) fn begin_grace(&mut self) {
         self.graces += 1;
         self.network.push(Message::Grace(self.graces));
+    }
+
+    /// A worker is there, and has said what it holds.
+    pub(super) fn is_ready(&mut self, worker: WorkerId) {
+        let (host, now) = self.host_and_time(worker);
+        if let Some(desk) = &mut self.desk {
+            desk.ready(&host, now);
+        }
+    }
+
+    /// A worker is gone.
+    pub(super) fn is_gone(&mut self, worker: WorkerId, returns: Returns) {
+        let (host, now) = self.host_and_time(worker);
+        if let Some(desk) = &mut self.desk {
+            desk.gone(worker, &host, returns, now);
+            self.begin_grace();
+        }
+    }
+
+    /// What a worker is called, and what time it is: that of no clock that is set.
+    fn host_and_time(&mut self, worker: WorkerId) -> (String, u64) {
+        let Some(timed) = self.network.timed() else { return (worker.to_string(), 0) };
+        let host = timed.machines.get(&worker).map_or(0, |host| host + 1);
+        (host.to_string(), timed.now)
+    }
+
+    /// Ends the job, if something is lost for good.
+    pub(super) fn judge_losses(&mut self) {
+        let now = self.network.timed().map_or(0, |timed| timed.now);
+        let Some(desk) = self.desk.as_mut().filter(|_| self.outcome.is_none() && !self.is_headless)
+        else {
+            return;
+        };
+        let rows = desk.lost(&self.master, &self.crew, now);
+        if let Some(due) = desk.due().filter(|due| !self.judged.contains(due)) {
+            self.judged.insert(due);
+            self.network.push(Message::Losses(due));
+        }
+        if !rows.is_empty() {
+            self.master.handle(self.now, MasterEvent::Lost { rows, how: Loss::Certain });
+        }
+    }
+
+    /// Whether the job waits for what no worker holds that is there, whoever may come.
+    pub(super) fn waits_in_vain(&mut self) -> bool {
+        let now = self.network.timed().map_or(0, |timed| timed.now);
+        let Some(desk) = self.desk.as_mut().filter(|_| self.outcome.is_none()) else {
+            return false;
+        };
+        !desk.lost(&self.master, &self.crew, now).is_empty()
     }
 
     /// What a worker's driver does when its master tells it this.

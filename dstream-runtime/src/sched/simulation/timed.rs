@@ -1,12 +1,13 @@
 //! A simulated cluster whose time is simulated, too: workers are processes on hosts, with heartbeats and
 //! leases, and connections that end. What drivers do about that is done here as they do it.
 
-use super::cluster::{Cluster, LEASE_MS};
+use super::cluster::{Cluster, GRACE_MS, LEASE_MS};
 use super::message::{Message, mark};
 use super::network::Conditions;
 use super::outside::Outside;
 use super::process::Process;
 use super::reference::hash;
+use crate::driver::cluster::Returns;
 use crate::driver::cluster::node::{Answer, Node};
 use crate::id::*;
 use crate::sched::master::Standing;
@@ -89,11 +90,8 @@ impl Cluster {
             _ => true,
         });
         self.nodes.remove(&worker);
-        if self.crew.remove(&worker)
-            && let Some(desk) = &self.desk
-        {
-            desk.gone(worker);
-            self.begin_grace();
+        if self.crew.remove(&worker) && self.desk.is_some() {
+            self.is_gone(worker, Returns::Never);
             self.tell_crew();
         }
         self.depart(worker);
@@ -111,10 +109,11 @@ impl Cluster {
             }
             self.network.push(Message::JoinAgain(worker));
             if self.crew.remove(&worker) {
-                if let Some(desk) = &self.desk {
-                    desk.gone(worker);
-                    self.begin_grace();
-                }
+                let returns = match self.ended_processes.contains(&worker) {
+                    true => Returns::Never,
+                    false => Returns::Maybe,
+                };
+                self.is_gone(worker, returns);
                 self.tell_crew();
             }
         }
@@ -142,7 +141,8 @@ impl Cluster {
         });
         // One that was drained has no lease any more that could end.
         if self.seed.one_in(2) || self.departures.contains(worker) {
-            // Otherwise nobody says so, and it is found out.
+            // Otherwise it is found out by its silence.
+            self.ended_processes.insert(worker);
             self.network.push(Message::Left(worker));
         }
         true
@@ -218,7 +218,7 @@ impl Cluster {
                 {
                     self.let_go(from);
                 } else if let Some(desk) =
-                    self.desk.as_ref().filter(|_| !self.closed.contains(&from))
+                    self.desk.as_mut().filter(|_| !self.closed.contains(&from))
                 {
                     for answer in desk.heard(from, note, |other| self.crew.contains(&other)) {
                         self.network.push(Message::Answer(from, answer));
@@ -230,6 +230,8 @@ impl Cluster {
                     desk.complete();
                 }
             }
+            // It is looked at after whatever happens.
+            Message::Losses(_) => {}
             Message::ReceivedAll(from) => self.closes(from),
             Message::Unreachable(from, to) => self.network.push(Message::Judge(from, to)),
             Message::Judge(from, to) => {
@@ -254,6 +256,7 @@ impl Cluster {
                 }
                 let is_there = self.processes.contains_key(&from);
                 if is_there && !self.closed.contains(&from) && self.crew.insert(from) {
+                    self.is_ready(from);
                     self.opens(from);
                     self.tell_crew();
                 }
@@ -288,7 +291,7 @@ impl Cluster {
             self.network.push(Message::Left(worker));
             return self.depart(worker);
         }
-        self.node(worker, |node| node.overdue(now));
+        self.node(worker, Node::say_missing);
         self.network.push(Message::ToMaster(worker, ToMaster::Heartbeat, None));
         self.network.push(Message::Beat(worker));
     }
@@ -352,6 +355,11 @@ impl Cluster {
     /// Whether there is anything that may still happen here.
     pub(super) fn is_inhabited(&self) -> bool {
         !self.processes.is_empty()
+    }
+
+    /// How long a worker is waited for that may come again.
+    pub(super) fn grace() -> u64 {
+        GRACE_MS
     }
 
     /// The lease, for whoever waits that one is over.

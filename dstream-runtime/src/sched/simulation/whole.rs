@@ -12,13 +12,14 @@ mod leaving;
 mod masters;
 mod mutations;
 mod runs;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::faults::{Fault, Kind, Way};
 use super::Seed;
 use super::cluster::Cluster;
-use super::cluster::acts::is_of_source;
+use super::cluster::acts::is_of_loss;
 use super::job::Job;
 use super::network::{Conditions, Place};
 use super::outside::Outside;
@@ -34,6 +35,8 @@ const MASTERS: u32 = 14;
 const TAKEOVER_MS: u64 = 500;
 /// So long after a loss others have copies of what was lost, in milliseconds.
 const LOSS_MS: u64 = 1000;
+/// A worker that is silent, or does not hear its master, is lost after so long at the latest, in milliseconds.
+const LONGEST_MS: u64 = 2000;
 /// When no more goes wrong, a job has so long to end: virtual time costs nothing, and clocks may be behind.
 const DEADLINE_MS: u64 = 60_000;
 
@@ -93,6 +96,8 @@ struct World {
     current: Cluster,
     /// What the last loss has taken is made good by then, as far as clients have pushed it.
     made_good: u64,
+    /// When all processes of workers ended at the same time.
+    deserted: u64,
     /// All who held something that was pushed may be gone.
     bereft: bool,
     /// The job has ended because of that.
@@ -116,6 +121,7 @@ impl World {
         let mut faults = faults::faults(&mut seed, hosts);
         // At the end, where they change no other number that a fault has.
         faults.extend(leaving::leaving(&mut Seed(hash(&[number, 4]) | 1), hosts));
+        faults.extend(together::together(&mut Seed(hash(&[number, 5]) | 1), hosts));
         faults
     }
 
@@ -142,6 +148,7 @@ impl World {
             noted: 0,
             current,
             made_good: 0,
+            deserted: u64::MAX / 2,
             bereft: false,
             lost: false,
             is_orphaned: false,
@@ -288,7 +295,7 @@ impl World {
             self.hit("a stopped job goes on");
             // Processes of workers end with their job.
             self.current.nodes.clear();
-        } else if self.current.outcome.as_ref().is_some_and(is_of_source) {
+        } else if self.current.outcome.as_ref().is_some_and(is_of_loss) {
             assert!(self.bereft, "nothing can have been lost: {:?}", self.current.outcome);
             self.hit("what was pushed is lost, and the job says so");
             (self.over, self.lost) = (true, true);
@@ -315,6 +322,9 @@ impl World {
             Due::Push(client) => self.push(client),
             Due::Seek(host) => self.seek(host),
             Due::Back(host) => {
+                if self.now > self.deserted + Cluster::grace() + LONGEST_MS {
+                    assert!(!self.current.waits_in_vain(), "it waits for what cannot come");
+                }
                 self.hosts[host].is_up = true;
                 self.seek(host);
             }

@@ -10,11 +10,12 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::clients::Clients;
-use super::push::{Receipt, Registered, receipt_split};
+use super::push::{Receipt, Registered, Unheld};
+use super::taken::{Taken, WrittenTaken};
 use super::{Refusal, Spans};
 use crate::guards::{Guard, guard, left_out};
-use crate::id::{SourceId, WorkerId};
-use crate::source::{Position, SourceError};
+use crate::id::WorkerId;
+use crate::source::Position;
 
 /// So many workers that are gone, and of whom nobody needs anything any more, are remembered by what they
 /// had received: a copy of it may still turn up.
@@ -31,6 +32,8 @@ pub(super) struct Book {
     cut: u64,
     /// By batch that is not over, who reads what in it.
     reads: BTreeMap<u64, Vec<Read>>,
+    /// How many records the receipts have that batches have taken.
+    taken: Taken,
     pub(super) stopping: bool,
     /// The last batch was cut: what is reported from here on is part of none.
     ended: bool,
@@ -38,8 +41,6 @@ pub(super) struct Book {
     complete: bool,
     /// It goes on for another master, which may have registered more than it had cut.
     goes_on: bool,
-    /// What is lost for ever.
-    pub(super) lost: Option<SourceError>,
 }
 
 /// A worker that receives.
@@ -64,6 +65,9 @@ struct Taker {
 /// A receipt that no batch has taken.
 struct Waiting {
     bytes: u64,
+    records: u64,
+    /// The number of the batch that it was received for.
+    first: u64,
     /// Who has it; who received it comes first, if it is there.
     holders: Vec<WorkerId>,
 }
@@ -100,6 +104,14 @@ struct WrittenTaker {
     waiting: Vec<(u64, u64)>,
 }
 
+/// What follows that, since a version that knows it: how many records there are.
+#[derive(Default, Serialize, Deserialize)]
+struct WrittenRecords {
+    /// Of what waits: worker, number, records, and the batch that it was received for.
+    waiting: Vec<(WorkerId, u64, u64, u64)>,
+    taken: WrittenTaken,
+}
+
 impl Book {
     pub(super) fn opened(&mut self, worker: WorkerId) {
         self.takers.entry(worker).or_default().open = true;
@@ -112,7 +124,12 @@ impl Book {
     }
 
     /// A worker reports what it has received.
-    pub(super) fn register(&mut self, receipt: Receipt) -> Result<Registered, Refusal> {
+    pub(super) fn register(
+        &mut self,
+        receipt: Receipt,
+        records: u64,
+    ) -> Result<Registered, Refusal> {
+        let first = self.cut + 1;
         let taker = self.takers.entry(receipt.taker).or_default();
         if taker.seen.contains(receipt.number) {
             return Ok(Registered::Again);
@@ -127,12 +144,14 @@ impl Book {
             return Ok(Registered::Known);
         }
         let holders = [receipt.taker].into_iter().chain(receipt.copy).collect();
-        taker.waiting.insert(receipt.number, Waiting { bytes: receipt.bytes, holders });
+        let waiting = Waiting { bytes: receipt.bytes, records, first, holders };
+        taker.waiting.insert(receipt.number, waiting);
         Ok(Registered::Taken)
     }
 
     /// A worker holds something that a worker of the time of another master has received.
-    pub(super) fn reclaim(&mut self, receipt: Receipt, by: WorkerId) -> Registered {
+    pub(super) fn reclaim(&mut self, receipt: Receipt, records: u64, by: WorkerId) -> Registered {
+        let first = self.cut + 1;
         // It may be all that is known of the other master, if that one never cut anything.
         self.clients.expect_gaps();
         let old = || Taker { gone: true, is_old: true, ..Taker::default() };
@@ -159,7 +178,8 @@ impl Book {
         if receipt.client.is_some_and(|batch| self.clients.take(batch) != Ok(true)) {
             return Registered::Known;
         }
-        let waiting = Waiting { bytes: receipt.bytes, holders: holders.collect() };
+        let holders = holders.collect();
+        let waiting = Waiting { bytes: receipt.bytes, records, first, holders };
         taker.waiting.insert(receipt.number, waiting);
         Registered::Taken
     }
@@ -188,34 +208,47 @@ impl Book {
         self.complete = false;
     }
 
-    /// Every worker that may hold something has had time to say so: what nobody holds is lost.
-    pub(super) fn completed(&mut self, source: SourceId) {
+    /// Every worker that may hold something has had time to say so: what is unheld now is lost.
+    pub(super) fn completed(&mut self) {
         self.complete = true;
-        for (worker, taker) in &self.takers {
-            let lost = taker.waiting.values().filter(|waiting| waiting.holders.is_empty()).count();
-            if lost > 0 {
-                let worker = *worker;
-                return self.lose(lost as u64, worker, source);
+    }
+
+    /// Registered receipts that wait for a batch and that no worker holds, by who received them.
+    pub(super) fn unheld(&self) -> Vec<Unheld> {
+        let of = |(taker, of): (&WorkerId, &Taker)| {
+            let mut unheld = Unheld::of(*taker);
+            let lone = of.waiting.iter().filter(|(_, waiting)| waiting.holders.is_empty());
+            for (number, waiting) in lone {
+                unheld.add(*number, Some(waiting.records), waiting.first);
             }
+            (!unheld.receipts.is_empty()).then_some(unheld)
+        };
+        self.takers.iter().filter_map(of).collect()
+    }
+
+    /// These are lost, and no batch waits for them.
+    pub(super) fn give_up(&mut self, taker: WorkerId, receipts: &Spans) {
+        if let Some(taker) = self.takers.get_mut(&taker) {
+            taker.waiting.retain(|number, _| !receipts.contains(*number));
         }
     }
 
-    fn lose(&mut self, lost: u64, worker: WorkerId, source: SourceId) {
-        if lost > 0 && self.lost.is_none() {
-            self.lost = Some(SourceError::Data {
-                what: receipt_split(worker, source).to_string(),
-                why: format!(
-                    "{lost} blocks of lines that clients had sent are lost: every worker that held \
-                     them is gone"
-                ),
-            });
-        }
+    /// Of receipts that a batch has taken, how many records they have; none if only the number of all that it has
+    /// of that worker is known.
+    pub(super) fn records(&self, batch: u64, taker: WorkerId, number: u64) -> Option<u64> {
+        self.taken.records(batch, taker, number)
+    }
+
+    /// How many records a batch has of a worker.
+    pub(super) fn records_of(&self, batch: u64, taker: WorkerId) -> u64 {
+        self.taken.all(batch, taker)
     }
 
     /// Batches before this one are over: of which workers nobody needs what any more, if those who have read
     /// it are gone, or it is they themselves that are.
     pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, Spans)> {
         let mut over = Vec::new();
+        self.taken.forget(oldest);
         while let Some(first) = self.reads.first_entry().filter(|first| *first.key() < oldest) {
             let orphans = first.remove().into_iter().filter(|read| read.by.is_none());
             over.extend(orphans.map(|read| (read.taker, read.receipts)));
@@ -284,7 +317,7 @@ impl Book {
     /// it, or, if none does, one that has to ask for it.
     pub(super) fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
         self.cut += 1;
-        let Self { takers, owned, cut, reads, .. } = self;
+        let Self { takers, owned, cut, reads, taken, .. } = self;
         // Nobody is listed who owns nothing.
         let owners: Vec<WorkerId> =
             owned.iter().filter(|(_, places)| places[0] < partitions).map(|(w, _)| *w).collect();
@@ -307,6 +340,7 @@ impl Book {
                 let none = || Read { taker: *worker, receipts: Spans::default(), by };
                 let read = read.entry((*reader, *worker)).or_insert_with(none);
                 read.receipts.insert(*number);
+                taken.add(*cut, *worker, *number, waiting.records);
                 *last_cut = *cut;
                 false
             });
@@ -327,8 +361,15 @@ impl Book {
         });
         let written =
             Written { cut: self.cut, takers: takers.collect(), clients: self.clients.latest() };
+        let waiting = self.takers.iter().flat_map(|(worker, taker)| {
+            let waiting = taker.waiting.iter();
+            waiting.map(|(number, w)| (*worker, *number, w.records, w.first))
+        });
+        let records =
+            WrittenRecords { waiting: waiting.collect(), taken: self.taken.written(self.cut) };
         // Into memory, of types that know their lengths: it cannot fail.
-        postcard::to_allocvec(&written).ok().map(Position::from)
+        let written = postcard::to_allocvec(&written).ok()?;
+        postcard::to_extend(&records, written).ok().map(Position::from)
     }
 
     /// Goes on after the cut that had this position: all workers of that time are gone, and those that come
@@ -337,14 +378,23 @@ impl Book {
         let (written, rest): (Written, _) = postcard::take_from_bytes(position).ok()?;
         let sound = written.takers.iter().map(|taker| &taker.seen);
         let mut sound = sound.chain(written.clients.iter().map(|(_, taken)| taken));
-        if !rest.is_empty() || !sound.all(Spans::is_sound) {
+        if !sound.all(Spans::is_sound) {
             return None;
         }
+        let records: WrittenRecords = match rest.is_empty() {
+            true => WrittenRecords::default(),
+            false => postcard::from_bytes(rest).ok()?,
+        };
+        let known = records.waiting.iter();
+        let known: BTreeMap<(WorkerId, u64), (u64, u64)> =
+            known.map(|(worker, number, n, first)| ((*worker, *number), (*n, *first))).collect();
+        let cut = written.cut;
         let taker = |written: WrittenTaker| {
             let waiting = written.waiting.into_iter();
             let waiting = waiting.map(|(number, bytes)| {
-                let holders = Vec::new();
-                (number, Waiting { bytes, holders })
+                let known = known.get(&(written.worker, number));
+                let (records, first) = known.copied().unwrap_or((0, cut + 1));
+                (number, Waiting { bytes, records, first, holders: Vec::new() })
             });
             let taker = Taker {
                 seen: written.seen,
@@ -360,7 +410,8 @@ impl Book {
         Some(Self {
             takers: written.takers.into_iter().map(taker).collect(),
             clients: Clients::go_on(written.clients),
-            cut: written.cut,
+            cut,
+            taken: Taken::resume(records.taken),
             goes_on: true,
             ..Self::default()
         })

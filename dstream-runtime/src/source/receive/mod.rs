@@ -18,6 +18,7 @@ mod local;
 mod phase;
 mod push;
 mod spans;
+mod taken;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +30,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use bound::Share;
 pub use clients::{ClientBatch, Refusal};
-pub use push::{PushSource, Receipt, Registered, receipt_split, taker_of};
+pub use push::{PushSource, Receipt, Registered, Unheld, receipt_split, taker_of};
 pub use spans::Spans;
 
 pub(super) use bound::GiveBack;

@@ -3,9 +3,10 @@
 //! The master never sees the lines. It registers *receipts* (a worker, a number, who has a copy), and
 //! cuts a batch so that the input of each partition is made of receipts that the partition's owner
 //! holds. What nobody holds who owns partitions some owner has to ask for. Invariants: a receipt is part
-//! of one batch at most; the receipts of a worker are cut in order; one that nobody holds any more fails
-//! the next cut, loudly.
+//! of one batch at most; the receipts of a worker are cut in order; one that no worker holds stays until it is
+//! given up ([`PushSource::give_up`]).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,50 @@ pub enum Registered {
     Late,
 }
 
+/// Receipts of one worker that no worker holds any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unheld {
+    /// The worker that received them.
+    pub taker: WorkerId,
+    /// Its numbers for them.
+    pub receipts: Spans,
+    /// How many records they have.
+    pub records: u64,
+    /// Whether that is their number; otherwise they have at most as many.
+    pub exact: bool,
+    /// The first batch that needs one of them.
+    pub first: BatchSeq,
+    /// The last.
+    pub last: BatchSeq,
+}
+
+impl Unheld {
+    /// None yet, of that worker.
+    #[must_use]
+    pub fn of(taker: WorkerId) -> Self {
+        let (first, last) = (BatchSeq(u64::MAX), BatchSeq(0));
+        Self { taker, receipts: Spans::default(), records: 0, exact: true, first, last }
+    }
+
+    /// One more, which a batch needs.
+    pub fn add(&mut self, number: u64, records: Option<u64>, batch: u64) {
+        self.receipts.insert(number);
+        self.records += records.unwrap_or(0);
+        self.exact &= records.is_some();
+        (self.first, self.last) = (self.first.min(BatchSeq(batch)), self.last.max(BatchSeq(batch)));
+    }
+}
+
+impl Unheld {
+    /// And these, of the same worker.
+    pub fn join(&mut self, other: Self) {
+        self.receipts.join(&other.receipts);
+        self.records += other.records;
+        self.exact &= other.exact;
+        (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+    }
+}
+
 /// A source whose records workers receive; a clone is the same one.
 #[derive(Clone)]
 pub struct PushSource {
@@ -110,14 +155,14 @@ impl PushSource {
     ///
     /// # Errors
     /// When the client has left out a batch: the receipt is to be dropped and the client told why.
-    pub fn register(&self, receipt: Receipt) -> Result<Registered, Refusal> {
-        self.book().register(receipt)
+    pub fn register(&self, receipt: Receipt, records: u64) -> Result<Registered, Refusal> {
+        self.book().register(receipt, records)
     }
 
     /// A worker holds something that was received when there was another master, which may have registered
     /// it, and may have cut it. Reported by each that holds it.
-    pub fn reclaim(&self, receipt: Receipt, by: WorkerId) -> Registered {
-        self.book().reclaim(receipt, by)
+    pub fn reclaim(&self, receipt: Receipt, records: u64, by: WorkerId) -> Registered {
+        self.book().reclaim(receipt, records, by)
     }
 
     /// Another worker has a copy of what a worker has received: of what had none, or one that is lost.
@@ -144,10 +189,37 @@ impl PushSource {
         self.book().gone(worker);
     }
 
-    /// Every worker that was there with another master has had time to come and say what it holds: of what
-    /// was registered then and nobody holds, the next cut fails.
+    /// Every worker that may hold something has had time to come and say so, until the next one is gone.
     pub fn complete(&self) {
-        self.book().completed(self.source);
+        self.book().completed();
+    }
+
+    /// Registered receipts that no batch has taken and no worker holds: lost, if this is [complete](Self::complete).
+    #[must_use]
+    pub fn unheld(&self) -> Vec<Unheld> {
+        self.book().unheld()
+    }
+
+    /// These are lost: no batch waits for them.
+    pub fn give_up(&self, taker: WorkerId, receipts: &Spans) {
+        self.book().give_up(taker, receipts);
+    }
+
+    /// The same of receipts that batches have taken: `needed` says which batch needs which.
+    #[must_use]
+    pub fn taken(&self, needed: &[(BatchSeq, WorkerId, u64)]) -> Vec<Unheld> {
+        let book = self.book();
+        let mut by_taker: BTreeMap<WorkerId, Unheld> = BTreeMap::new();
+        let mut vague: BTreeSet<(u64, WorkerId)> = BTreeSet::new();
+        for (batch, taker, number) in needed {
+            let unheld = by_taker.entry(*taker).or_insert_with(|| Unheld::of(*taker));
+            let records = book.records(batch.0, *taker, *number);
+            unheld.add(*number, records, batch.0);
+            if records.is_none() && vague.insert((batch.0, *taker)) {
+                unheld.records += book.records_of(batch.0, *taker);
+            }
+        }
+        by_taker.into_values().collect()
     }
 
     /// There was another master, whether it has cut anything or not; the next cut is that of this batch.
@@ -187,9 +259,6 @@ impl Source for PushSource {
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         let mut book = self.book();
-        if let Some(lost) = &book.lost {
-            return Err(lost.clone());
-        }
         let mut ranges: Vec<Vec<Range>> = Vec::new();
         for (reader, share) in book.take(partitions) {
             // Whoever reads something owns something.

@@ -56,6 +56,23 @@ impl Spans {
         }
     }
 
+    /// The runs without gaps that it is made of: from the first, up to before the second.
+    pub fn runs(&self) -> impl Iterator<Item = std::ops::Range<u64>> {
+        self.runs.iter().map(|(from, to)| *from..*to)
+    }
+
+    /// How many numbers it has.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.runs.iter().map(|(from, to)| to - from).sum()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
     /// One more than the highest.
     #[must_use]
     pub fn end(&self) -> u64 {

@@ -50,6 +50,7 @@ impl Driver<'_> {
                 url: format!("dstream://{addr}"),
                 records: 0,
                 waiting,
+                error: None,
             })
         })
     }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Driver;
+use super::{Driver, Returns};
 use crate::driver::cluster::note::MasterNote;
 use crate::host;
 use crate::id::WorkerId;
@@ -82,7 +82,7 @@ impl Driver<'_> {
 
     pub(super) fn judge_doubts(&mut self) {
         for worker in self.doubts.lost(host::now()) {
-            self.evict(worker, "its process has ended".to_owned());
+            self.evict(worker, "its process has ended".to_owned(), Returns::Never);
         }
     }
 

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use super::members::Named;
 use super::partings::Parted;
-use super::{Driver, HEARTBEAT};
+use super::{Driver, HEARTBEAT, Returns};
 use crate::block::Block;
 use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
-use crate::driver::cluster::{ClusterError, ClusterNews, raw};
+use crate::driver::cluster::{ClusterNews, raw};
 use crate::driver::worker::Leaving;
 use crate::host;
 use crate::id::WorkerId;
@@ -67,7 +67,8 @@ impl Driver<'_> {
             }
             Named::Silent(silent) => {
                 self.net.close(silent);
-                self.gone(silent, "it is silent, and another process has come by its name");
+                let why = "it is silent, and another process has come by its name";
+                self.gone(silent, why, Returns::Never);
                 None
             }
             Named::There => {
@@ -123,6 +124,7 @@ impl Driver<'_> {
             WorkerNote::Ready { addr, cores, memory } => {
                 if let Some(news) = self.members.is_ready(worker, addr, cores, memory) {
                     self.master.tell(&news);
+                    self.is_there(peer, worker);
                     self.tell_crew();
                     self.say_waiting();
                     if self.is_stopping() && self.receivers.reopened(worker) {
@@ -143,9 +145,7 @@ impl Driver<'_> {
             },
             WorkerNote::Receiving { source, url } => self.is_receiving(worker, source, url),
             WorkerNote::CannotReceive { source, why } => {
-                let stream = self.stream(source);
-                let worker = self.members.name(worker);
-                self.fatal.get_or_insert(ClusterError::Receiver { stream, worker, why });
+                self.cannot_receive(worker, source, why);
             }
             WorkerNote::ReceivedAll { source } => {
                 self.receivers.closed(source, worker);
@@ -183,6 +183,7 @@ impl Driver<'_> {
                     self.receivers.copied(source, taker, number, by);
                 }
             }
+            WorkerNote::Missing { all, asked } => self.losses.missing(worker, all, asked),
             WorkerNote::NotSaved { stage, partition, why } => {
                 self.unsaved.failed((stage, partition), worker, why, host::now());
             }
@@ -197,13 +198,16 @@ impl Driver<'_> {
                 }
             }
             WorkerNote::Leave => self.drain(worker),
-            WorkerNote::Unreachable { worker: other, why } => {
+            WorkerNote::Unreachable { worker: other, why, silent } => {
                 let (from, to) = (self.members.name(worker), self.members.name(other));
                 // It may be gone, or on its way: its own connection says more.
                 if self.members.stays(other) {
                     self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
-                    let judged = host::now() + 2 * self.lease;
-                    self.parted.push_back(Parted { from: worker, to: other, why, judged });
+                    // One that was silent for so long to another would soon be so to this master.
+                    let time = if silent { self.lease / 4 } else { 2 * self.lease };
+                    let judged = host::now() + time;
+                    let at = self.parted.partition_point(|parted| parted.judged <= judged);
+                    self.parted.insert(at, Parted { from: worker, to: other, why, judged });
                 }
             }
             WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),

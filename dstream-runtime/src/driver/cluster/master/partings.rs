@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Driver;
+use super::{Driver, Returns};
 use crate::driver::cluster::note::MasterNote;
 use crate::driver::cluster::{ClusterError, ClusterNews};
 use crate::id::WorkerId;
@@ -33,7 +33,7 @@ impl Driver<'_> {
             let (out, other) = if lost(to) > lost(from) { (to, from) } else { (from, to) };
             let why =
                 format!("it and worker `{}` have lost each other: {why}", self.members.name(other));
-            return self.evict(out, why);
+            return self.evict(out, why, Returns::Maybe);
         }
         let (from, to) = (self.members.name(from), self.members.name(to));
         self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
@@ -70,7 +70,7 @@ impl Driver<'_> {
         self.tell_note(worker, &MasterNote::Kept { why: why.to_owned() });
     }
 
-    pub(super) fn evict(&mut self, worker: WorkerId, why: String) {
+    pub(super) fn evict(&mut self, worker: WorkerId, why: String, returns: Returns) {
         let Some(peer) = self.members.peer(worker) else { return };
         let note = match self.saves {
             // Others go on with what it had; as a new worker it is as good as any.
@@ -79,7 +79,7 @@ impl Driver<'_> {
         };
         self.send(peer, &note);
         self.net.close(peer);
-        self.gone(peer, &why);
+        self.gone(peer, &why, returns);
     }
 
     /// Says the name of a worker that the job failed with: the core knows numbers.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crossbeam_channel::Sender;
 
+use super::lost::{dropped, lost};
 use crate::driver::Event;
 use crate::driver::cluster::{ClusterError, ClusterNews, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
@@ -16,6 +17,7 @@ use crate::exec::job::BuiltJob;
 use crate::id::{BatchSeq, SourceId, StageId, WorkerId};
 use crate::plan::Plan;
 use crate::sched::Past;
+use crate::sched::message::LostRow;
 use crate::source::{Input, Source};
 
 /// What is durable of a job, opened.
@@ -26,6 +28,10 @@ pub(super) struct Reopened {
     pub(super) saves: Saves,
     /// What is written down.
     pub(super) written: Written,
+    /// There was a master before.
+    pub(super) goes_on: bool,
+    /// What is lost of what clients have sent, and the job goes on without.
+    pub(super) dropped: Vec<LostRow>,
 }
 
 /// Opens the journal and the saved states in a state directory. If there is a job to go on with, its sources
@@ -61,7 +67,8 @@ pub(super) fn reopen(
     warnings.iter().for_each(|warning| observer.on_warning(warning));
     let mut inputs = BTreeMap::new();
     // The first master of all has no other before it, which may have acknowledged something.
-    if journal.term() > 1 || journal.past().is_some() {
+    let goes_on = journal.term() > 1 || journal.past().is_some();
+    if goes_on {
         let next = journal.past().map_or(BatchSeq(1), Past::next);
         options.pushed.iter().flatten().for_each(|source| source.goes_on(next));
     }
@@ -75,7 +82,12 @@ pub(super) fn reopen(
     }
     let needed: BTreeSet<&str> = journal.past().into_iter().flat_map(Past::objects).collect();
     saves.retain(|object| needed.contains(object)).map_err(ClusterError::from)?;
-    Ok(Reopened { store, saves, written: Written { journal, inputs } })
+    let dropped = journal.past().map_or(Vec::new(), |past| past.dropped().to_vec());
+    for row in &dropped {
+        let pushed = options.pushed.get(row.source.index()).and_then(Option::as_ref);
+        pushed.into_iter().for_each(|pushed| pushed.give_up(row.taker, &row.receipts));
+    }
+    Ok(Reopened { store, saves, written: Written { journal, inputs }, goes_on, dropped })
 }
 
 /// Takes the journal over, and has it begin with a savepoint, if somebody wants that.
@@ -94,18 +106,27 @@ fn open(
         (Some(from), None) => Some(named(store, from, plan, options)?),
         (None, Some(past)) => {
             fits(past, options, &of_job(store))?;
+            if !past.lost().is_empty() && !options.accept_loss {
+                return Err(lost(job.plan, past.lost()).into());
+            }
             None
         }
         (None, None) => None,
     };
     let who = format!("process {} on {}", std::process::id(), options.listen);
-    let (mut journal, warnings) = Journal::open(store, plan, &who, events).map_err(unreadable)?;
+    let (mut journal, mut warnings) =
+        Journal::open(store, plan, &who, events).map_err(unreadable)?;
     if journal.term() > WorkerId::MAX_TERM {
         return Err(wrong(format!(
             "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
              help: begin the job anew with another --state",
             journal.term()
         )));
+    }
+    if options.accept_loss
+        && let Some(rows) = journal.accept_loss()
+    {
+        warnings.push(dropped(job.plan, &rows));
     }
     if let Some((place, past)) = from {
         // Another one may have begun here meanwhile: it is fenced by now, but not lost.

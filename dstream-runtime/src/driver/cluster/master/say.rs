@@ -109,8 +109,12 @@ impl Driver<'_> {
         let news = self.members.placed(epoch, placement)?;
         if !self.receivers.is_placed() {
             self.grace = Some(host::now() + GRACE);
+            if self.losses.awaited().1 {
+                self.receivers.goes_on(host::now());
+            }
         }
-        self.receivers.placed(placement);
+        let members = &self.members;
+        self.receivers.placed(placement, |worker| members.peer(worker).is_some());
         self.assign_receivers();
         Some(news)
     }

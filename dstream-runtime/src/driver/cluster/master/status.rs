@@ -80,6 +80,7 @@ impl Driver<'_> {
                     url: seen.url.to_owned(),
                     records: seen.records,
                     waiting: seen.waiting,
+                    error: seen.why.map(str::to_owned),
                 })
                 .collect(),
         }

@@ -226,6 +226,7 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         lease: MasterOptions::SHORT_LEASE,
         checkpoint: Some(shared.checkpoint),
         from: None,
+        accept_loss: false,
         speculate: true,
         standby: false,
         leaves_job: false,

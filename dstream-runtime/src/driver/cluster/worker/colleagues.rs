@@ -4,6 +4,7 @@
 //! believed if its certificate has that worker's name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use crate::driver::cluster::note::Colleague;
 use crate::id::WorkerId;
@@ -19,7 +20,21 @@ pub(super) struct Colleagues {
     /// Who called, by the name in its certificate, and which worker it says it is once it has said so:
     /// it may be heard of later than it calls.
     callers: BTreeMap<PeerId, (String, Option<WorkerId>)>,
+    /// When each of those that can be reached was last heard, and when this worker looked for silent ones.
+    heard: BTreeMap<PeerId, Instant>,
+    looked: Option<Instant>,
+    /// When the others were last shown that this worker lives.
+    shown: Option<Instant>,
 }
+
+/// How often a worker shows the others that it lives.
+const SHOWS: Duration = Duration::from_millis(300);
+
+/// A colleague that says nothing for so long is lost: a little less than the lease that it has with its master, which
+/// is to know first if it is gone.
+pub(super) const SILENCE: Duration = Duration::from_millis(1500);
+/// A worker that has not looked for so long was away itself, and has not listened.
+const AWAY: Duration = Duration::from_millis(500);
 
 struct Known {
     colleague: Colleague,
@@ -37,7 +52,15 @@ enum Link {
 
 impl Colleagues {
     pub(super) fn new(id: WorkerId) -> Self {
-        Self { id, introduced: false, known: BTreeMap::new(), callers: BTreeMap::new() }
+        Self {
+            id,
+            introduced: false,
+            known: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            looked: None,
+            shown: None,
+        }
     }
 
     /// All workers there are. Those that are not among them any more are let go, and named.
@@ -75,6 +98,39 @@ impl Colleagues {
         linked
             .chain(std::mem::take(&mut self.callers).into_keys())
             .for_each(|peer| net.close(peer));
+    }
+
+    /// Somebody has said something.
+    pub(super) fn heard(&mut self, peer: PeerId, now: Instant) {
+        if let Some(heard) = self.heard.get_mut(&peer) {
+            *heard = now;
+        }
+    }
+
+    /// Whether the others are to be shown that this worker lives.
+    pub(super) fn is_to_show(&mut self, now: Instant) -> bool {
+        let due = self.shown.is_none_or(|shown| now - shown >= SHOWS);
+        if due {
+            self.shown = Some(now);
+        }
+        due
+    }
+
+    /// Colleagues that can be reached, and have said nothing for too long.
+    pub(super) fn silent(&mut self, now: Instant) -> Vec<PeerId> {
+        let up = self.known.values().filter_map(|known| match known.link {
+            Link::Up(peer) => Some(peer),
+            Link::Down | Link::Calling(_) => None,
+        });
+        let was_away = self.looked.replace(now).is_some_and(|looked| now - looked >= AWAY);
+        let before = std::mem::take(&mut self.heard);
+        let heard = |peer| match before.get(&peer).filter(|_| !was_away) {
+            Some(heard) => (peer, *heard),
+            None => (peer, now),
+        };
+        self.heard = up.map(heard).collect();
+        let silent = self.heard.iter().filter(|(_, heard)| now - **heard >= SILENCE);
+        silent.map(|(peer, _)| *peer).collect()
     }
 
     /// Calls those that this worker has to call.
@@ -208,6 +264,19 @@ mod tests {
     use super::*;
 
     const ME: WorkerId = WorkerId(5);
+
+    #[test]
+    fn a_colleague_that_says_nothing_is_silent_unless_this_worker_was_away() {
+        let (mut colleagues, begun) = (Colleagues::new(ME), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        colleagues.known = [known(1, Link::Up(PeerId(1))), known(2, Link::Up(PeerId(2)))].into();
+        for ms in (0..=1500).step_by(100) {
+            assert_eq!(colleagues.silent(at(ms)), if ms < 1500 { vec![] } else { vec![PeerId(2)] });
+            colleagues.heard(PeerId(1), at(ms));
+        }
+        assert_eq!(colleagues.silent(at(4000)), [], "it was away itself");
+        assert_eq!(colleagues.silent(at(4100)), []);
+    }
 
     fn known(id: u32, link: Link) -> (WorkerId, Known) {
         let (worker, name) = (WorkerId(id), format!("w{id}"));

@@ -2,14 +2,14 @@
 //! of both.
 
 use super::Driver;
-use super::receipts::wanted::{Lost, Question, Wanted};
+use super::receipts::wanted::{Nowhere, Question, Wanted};
 use super::receipts::{Entry, Key, Numbers};
 use crate::driver::cluster::arrivals::Arrivals;
-use crate::driver::cluster::note::PeerNote;
-use crate::host;
-use crate::id::{BatchSeq, WorkerId};
+use crate::driver::cluster::note::{PeerNote, WorkerNote};
+use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::sched::worker::RunTask;
+use crate::source::receive::Spans;
 use crate::store::KeptBlock;
 
 impl Driver<'_> {
@@ -48,7 +48,7 @@ impl Driver<'_> {
 
     /// A task is ready but for receipts that are not here.
     pub(super) fn want(&mut self, run: RunTask, missing: &[Key]) {
-        let questions = self.wanted.want(run, missing, &self.colleagues.there(), host::now());
+        let questions = self.wanted.want(run, missing, &self.colleagues.there());
         self.ask(questions);
     }
 
@@ -69,7 +69,7 @@ impl Driver<'_> {
 
     /// A worker is gone that may have been asked for something.
     pub(super) fn not_at_lost(&mut self, worker: WorkerId) {
-        let questions = self.wanted.gone(worker, &self.colleagues.there(), host::now());
+        let questions = self.wanted.gone(worker, &self.colleagues.there());
         self.ask(questions);
     }
 
@@ -80,9 +80,24 @@ impl Driver<'_> {
         self.ask(questions);
     }
 
-    /// Tasks that have waited too long for workers that may come again.
-    pub(super) fn give_up_wanted(&mut self) {
-        self.wanted.overdue(host::now()).into_iter().for_each(|lost| self.refuse(lost));
+    /// Tells the master what tasks wait for and no worker has, if that is news.
+    pub(super) fn say_missing(&mut self) {
+        let missing = self.wanted.nowhere();
+        if missing != self.missing {
+            let (all, asked) = (missing.all.clone(), missing.asked.iter().copied().collect());
+            self.tell_master(&WorkerNote::Missing { all, asked });
+            self.missing = missing;
+        }
+    }
+
+    /// These receipts are lost, and the job goes on without them.
+    pub(super) fn lose_receipts(&mut self, source: SourceId, taker: WorkerId, receipts: &Spans) {
+        self.receipts.lose(taker, source, receipts);
+        for key in self.wanted.lost(taker, source, receipts) {
+            if let Some(run) = self.wanted.came(key) {
+                self.start(run);
+            }
+        }
     }
 
     /// Another worker says what it holds of the time of another master.
@@ -103,7 +118,7 @@ impl Driver<'_> {
     /// of the new master and the others.
     pub(super) fn rejoin_receipts(&mut self, id: WorkerId) {
         self.receipts.rejoined(id);
-        self.wanted = Wanted::default();
+        (self.wanted, self.missing) = (Wanted::default(), Nowhere::default());
         self.copies = Arrivals::default();
         self.met.clear();
         self.to_open.clear();
@@ -125,10 +140,6 @@ impl Driver<'_> {
                 let _ = self.net.send(peer, &PeerNote::Want(numbers));
             }
         }
-    }
-
-    fn refuse(&mut self, (run, error): Lost) {
-        self.worker.refuse(&run, &error.into());
     }
 
     /// Another worker needs some receipts.

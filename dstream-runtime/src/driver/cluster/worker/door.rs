@@ -64,6 +64,7 @@ impl Driver<'_> {
                 self.copied(peer, (taker, source, number));
                 None
             }
+            Ok(PeerNote::Alive) => None,
             Ok(PeerNote::Drop(numbers)) => {
                 self.drop_receipts(peer, numbers);
                 None

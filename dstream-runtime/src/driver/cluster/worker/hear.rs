@@ -1,5 +1,6 @@
 //! What comes over the network, to whom it is for.
 
+use super::colleagues::SILENCE;
 use super::door::Key;
 use super::{Driver, Over};
 use crate::driver::cluster::note::{Colleague, MasterNote, PeerNote, WorkerNote};
@@ -19,8 +20,14 @@ impl Driver<'_> {
             NetEvent::Message { peer, message } if message.kind() == MessageKind::ToReceiver => {
                 self.client_said(peer, &message);
             }
-            NetEvent::Message { peer, message } => self.peer_said(peer, &message),
-            NetEvent::Block { peer, header, bytes, .. } => self.block_came(peer, header, bytes),
+            NetEvent::Message { peer, message } => {
+                self.colleagues.heard(peer, host::now());
+                self.peer_said(peer, &message);
+            }
+            NetEvent::Block { peer, header, bytes, .. } => {
+                self.colleagues.heard(peer, host::now());
+                self.block_came(peer, header, bytes);
+            }
             NetEvent::Connected { peer, subject, .. } => {
                 if self.colleagues.connected(peer, &subject) {
                     let hello = PeerNote::Hello { worker: self.id };
@@ -42,17 +49,8 @@ impl Driver<'_> {
                 self.over.get_or_insert(news);
             }
             NetEvent::Closed { peer, reason } => {
-                self.arrivals.forget(|(of, _)| *of == peer);
-                self.copies.forget(|(of, ..)| *of == peer);
-                self.transfers.gone(peer);
-                self.sessions.gone(peer);
                 self.say_alone(peer, &reason);
-                if let Some(worker) = self.colleagues.closed(peer) {
-                    self.lost(worker);
-                    self.hand_over_receipts();
-                    let why = reason.to_string();
-                    self.tell_master(&WorkerNote::Unreachable { worker, why });
-                }
+                self.parted(peer, reason.to_string(), false);
             }
             NetEvent::RenewalFailed { why, .. } => {
                 let message = format!("the certificate was not renewed: {why}");
@@ -64,6 +62,36 @@ impl Driver<'_> {
             | NetEvent::Renewed { .. }
             | NetEvent::LifelineEnded { .. }
             | NetEvent::NoLifeline { .. } => {}
+        }
+    }
+
+    /// The connection to another process has ended, or is taken for ended.
+    fn parted(&mut self, peer: PeerId, why: String, silent: bool) {
+        self.arrivals.forget(|(of, _)| *of == peer);
+        self.copies.forget(|(of, ..)| *of == peer);
+        self.transfers.gone(peer);
+        self.sessions.gone(peer);
+        if let Some(worker) = self.colleagues.closed(peer) {
+            self.lost(worker);
+            self.hand_over_receipts();
+            self.tell_master(&WorkerNote::Unreachable { worker, why, silent });
+        }
+    }
+
+    /// Shows other workers that this one lives, and parts with those that do not: where others can go on for them.
+    pub(super) fn see_colleagues(&mut self) {
+        if self.saver.is_none() {
+            return;
+        }
+        let now = host::now();
+        let shown = if self.colleagues.is_to_show(now) { self.colleagues.there() } else { vec![] };
+        for peer in shown.into_iter().filter_map(|worker| self.colleagues.peer(worker)) {
+            // If it is gone, its `Closed` is on its way.
+            let _ = self.net.send(peer, &PeerNote::Alive);
+        }
+        for peer in self.colleagues.silent(now) {
+            self.net.close(peer);
+            self.parted(peer, format!("it was silent for {} ms", SILENCE.as_millis()), true);
         }
     }
 
@@ -102,6 +130,9 @@ impl Driver<'_> {
                 let others = self.receipts.forget(taker, source, receipts);
                 self.tell_dropped(others);
                 self.go_on_handing_over();
+            }
+            MasterNote::Lost { source, taker, receipts } => {
+                self.lose_receipts(source, taker, &receipts);
             }
             MasterNote::Registered { source, taker, number, how } => {
                 self.registered((taker, source, number), how);

@@ -153,6 +153,8 @@ pub(super) struct Receipts {
     read: BTreeMap<BatchSeq, Vec<Range>>,
     /// What nobody needs any more of workers that are gone: a copy may still come.
     forgotten: BTreeMap<(WorkerId, SourceId), Spans>,
+    /// What no process holds any more, as the master says: it is read as nothing.
+    lost: BTreeMap<(WorkerId, SourceId), Spans>,
     /// This worker leaves.
     handover: Option<Handover>,
 }
@@ -172,6 +174,7 @@ impl Receipts {
             lines: BTreeMap::new(),
             read: BTreeMap::new(),
             forgotten: BTreeMap::new(),
+            lost: BTreeMap::new(),
             handover: None,
         }
     }

@@ -19,6 +19,7 @@ impl Driver<'_> {
     /// and, if it `listens`, what comes to the source's own address.
     pub(super) fn receive(&mut self, source: SourceId, listens: bool) {
         self.receiving.insert(source);
+        self.to_open.retain(|open| *open != source);
         match self.receivers.get(&source) {
             None if listens => self.to_open.push(source),
             // Another worker listens.

@@ -8,6 +8,7 @@ use crate::source::Range;
 
 impl Cluster {
     pub(in crate::sched::simulation) fn act(&mut self, outside: &mut Outside) {
+        self.judge_losses();
         let mut said = None;
         while let Some(action) = self.master.poll() {
             assert!(self.outcome.is_none(), "{action:?} after the end");
@@ -100,7 +101,7 @@ impl Cluster {
             | MasterAction::Slow { .. } => {}
             MasterAction::Finish(outcome) => {
                 let unreadable = matches!(outcome, Outcome::Failed(Cause::State { .. }));
-                let is_lost = self.job.reckless && is_of_source(&outcome);
+                let is_lost = self.job.reckless && is_of_loss(&outcome);
                 if self.term == outside.term && !(unreadable && self.damaged_loads > 0) && !is_lost
                 {
                     assert_eq!(outcome, Outcome::Done);
@@ -214,7 +215,8 @@ impl Cluster {
             | Message::Crew(..)
             | Message::StopReceiving(_)
             | Message::ReceivedAll(_)
-            | Message::Grace(_) => return,
+            | Message::Grace(_)
+            | Message::Losses(_) => return,
         };
         match self.network.timed() {
             Some(timed) => self.now = timed.clock(),
@@ -284,10 +286,6 @@ impl Cluster {
 }
 
 /// Whether a job has ended because something that it reads is lost.
-pub(in crate::sched::simulation) fn is_of_source(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Failed(Cause::Source { .. }) => true,
-        Outcome::Failed(Cause::Task { failure, .. }) => failure.kind == FailureKind::Source,
-        _ => false,
-    }
+pub(in crate::sched::simulation) fn is_of_loss(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(Cause::Lost { .. }))
 }

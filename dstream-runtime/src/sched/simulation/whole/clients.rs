@@ -84,14 +84,14 @@ impl World {
         }
     }
 
-    /// Whether everything that a host has of what clients have pushed is had by another, too, that is there
-    /// and that the master knows: only then it may be lost.
-    pub(super) fn is_safe_without(&mut self, host: usize) -> bool {
+    /// Whether everything that hosts have of what clients have pushed is had by another, too, that is there
+    /// and that the master knows: only then they may be lost.
+    pub(super) fn is_safe_without(&mut self, hosts: &[usize]) -> bool {
         if !self.job.pushed {
             return true;
         }
         let mut others = BTreeSet::new();
-        for other in (0..self.hosts.len()).filter(|other| *other != host) {
+        for other in (0..self.hosts.len()).filter(|other| !hosts.contains(other)) {
             let is_here = self.hosts[other].is_up
                 && self.conditions.frozen(Place::Machine(other), self.now).is_none();
             // What one loss takes is made good before the next: nobody is away.
@@ -107,11 +107,14 @@ impl World {
                 others.extend(node.held());
             }
         }
-        let mut held: Vec<_> = self.hosts[host].node.iter().flat_map(Node::promised).collect();
-        for cluster in self.old.iter_mut().chain([&mut self.current]) {
-            let worker = cluster.worker_on(host);
-            let node = worker.and_then(|worker| cluster.nodes.get(&worker));
-            held.extend(node.into_iter().flat_map(Node::promised));
+        let mut held = Vec::new();
+        for host in hosts {
+            held.extend(self.hosts[*host].node.iter().flat_map(Node::promised));
+            for cluster in self.old.iter_mut().chain([&mut self.current]) {
+                let worker = cluster.worker_on(*host);
+                let node = worker.and_then(|worker| cluster.nodes.get(&worker));
+                held.extend(node.into_iter().flat_map(Node::promised));
+            }
         }
         held.into_iter().all(|key| others.contains(&key))
     }

@@ -56,13 +56,17 @@ pub(super) enum Kind {
     SlowPeer { one: usize, other: usize, ms: u64, by: u64 },
     /// The master hears several things before it does anything about the first of them.
     Busy { ms: u64 },
+    /// Two hosts lose their workers' processes at the same time.
+    KillBoth { one: usize, other: usize, back: u64 },
+    /// All hosts do, and have none for a long time.
+    KillAll { back: u64 },
 }
 
 impl Kind {
     /// How long such a loss lasts, in milliseconds.
     pub(super) fn lasts(self) -> u64 {
         match self {
-            Self::Kill { back, .. } => back,
+            Self::Kill { back, .. } | Self::KillBoth { back, .. } | Self::KillAll { back } => back,
             Self::Freeze { ms, .. } | Self::CutMaster { ms, .. } | Self::CutPeers { ms, .. } => ms,
             _ => 0,
         }

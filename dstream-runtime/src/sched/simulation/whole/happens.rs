@@ -5,10 +5,19 @@ use super::*;
 impl World {
     pub(super) fn goes_wrong(&mut self, kind: Kind) {
         let (now, master) = (self.now, Place::Master(self.current.term));
-        let taken: Vec<usize> = kind.takes().into_iter().flatten().collect();
+        let taken: Vec<usize> = match kind {
+            Kind::KillBoth { one, other, .. } => vec![one, other],
+            Kind::KillAll { .. } if self.job.reckless => (0..self.hosts.len()).collect(),
+            kind => kind.takes().into_iter().flatten().collect(),
+        };
         if self.job.pushed && !taken.is_empty() {
             let is_early = now < self.made_good;
-            if is_early || taken.into_iter().any(|host| !self.is_safe_without(host)) {
+            let all_at_once = matches!(kind, Kind::KillBoth { .. } | Kind::KillAll { .. });
+            let is_safe = match all_at_once {
+                true => self.is_safe_without(&taken),
+                false => taken.iter().all(|host| self.is_safe_without(&[*host])),
+            };
+            if is_early || !is_safe {
                 if !self.job.reckless {
                     return self.hit("a second loss, which nobody survives, is left out");
                 }
@@ -29,24 +38,19 @@ impl World {
             return;
         }
         match kind {
-            Kind::Kill { host, back } => {
-                if !std::mem::replace(&mut self.hosts[host].is_up, false) {
+            Kind::Kill { host, back } => self.kill(host, back),
+            Kind::KillBoth { one, other, back } => {
+                self.hit("two workers are killed at the same time");
+                self.kill(one, back);
+                self.kill(other, back);
+            }
+            Kind::KillAll { back } => {
+                if !self.job.reckless {
                     return;
                 }
-                (self.hosts[host].is_member, self.hosts[host].node) = (false, None);
-                self.hit("a process is killed");
-                for client in self.clients.iter_mut().filter(|client| client.at == Some(host)) {
-                    client.at = None;
-                }
-                let mut was_there = false;
-                for cluster in self.old.iter_mut().chain([&mut self.current]) {
-                    cluster.set_now(now);
-                    was_there |= cluster.kill_on(host);
-                }
-                if was_there {
-                    self.hit("a worker is killed");
-                }
-                self.note(now + back, Due::Back(host));
+                self.hit("all workers are killed");
+                self.deserted = now;
+                (0..self.hosts.len()).for_each(|host| self.kill(host, back));
             }
             Kind::Freeze { host, ms } => {
                 self.hit(if ms < Cluster::lease() { "a short freeze" } else { "a zombie" });
@@ -168,6 +172,28 @@ impl World {
                 }
             }
         }
+    }
+
+    /// A host loses its worker's process, and has another one later.
+    fn kill(&mut self, host: usize, back: u64) {
+        let now = self.now;
+        if !std::mem::replace(&mut self.hosts[host].is_up, false) {
+            return;
+        }
+        (self.hosts[host].is_member, self.hosts[host].node) = (false, None);
+        self.hit("a process is killed");
+        for client in self.clients.iter_mut().filter(|client| client.at == Some(host)) {
+            client.at = None;
+        }
+        let mut was_there = false;
+        for cluster in self.old.iter_mut().chain([&mut self.current]) {
+            cluster.set_now(now);
+            was_there |= cluster.kill_on(host);
+        }
+        if was_there {
+            self.hit("a worker is killed");
+        }
+        self.note(now + back, Due::Back(host));
     }
 
     pub(super) fn cut(&mut self, one: Place, other: Place, way: Way, ms: u64) {

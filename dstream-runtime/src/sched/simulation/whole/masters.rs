@@ -83,7 +83,6 @@ impl World {
             ("given up by the master", cluster.zombies),
             ("a task runs again", cluster.again),
             ("a state is loaded", cluster.loads),
-            ("a task cannot read what was pushed", cluster.unreadable),
             ("a state is not saved", cluster.refused_saves),
             ("a saved state continues another", cluster.continued),
             ("a damaged state is loaded", cluster.damaged_loads),

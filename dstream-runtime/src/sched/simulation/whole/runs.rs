@@ -15,7 +15,9 @@ use crate::sched::simulation::{seeds, surveyed};
 const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
-const SITES: [&str; 46] = [
+const SITES: [&str; 48] = [
+    "two workers are killed at the same time",
+    "all workers are killed",
     "a client connects",
     "clients have sent everything",
     "a second loss, which nobody survives, is left out",

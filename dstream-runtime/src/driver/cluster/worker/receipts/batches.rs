@@ -102,7 +102,21 @@ impl Receipts {
     pub(in crate::driver::cluster::worker) fn missing(&self, ranges: &[Range]) -> Vec<Key> {
         let all = ranges.iter().filter_map(numbers);
         let keys = all.flat_map(|n| (n.from..n.to).map(move |number| (n.taker, n.source, number)));
-        keys.filter(|key| !self.lines.contains_key(key)).collect()
+        keys.filter(|key| !self.lines.contains_key(key) && !self.is_lost(*key)).collect()
+    }
+
+    /// These are lost: whoever reads them reads nothing.
+    pub(in crate::driver::cluster::worker) fn lose(
+        &mut self,
+        taker: WorkerId,
+        source: SourceId,
+        receipts: &Spans,
+    ) {
+        self.lost.entry((taker, source)).or_default().join(receipts);
+    }
+
+    fn is_lost(&self, (taker, source, number): Key) -> bool {
+        self.lost.get(&(taker, source)).is_some_and(|lost| lost.contains(number))
     }
 
     /// The same, of some numbers: the gaps between those that are here.
@@ -159,6 +173,9 @@ impl Receipts {
             };
             let numbers = numbers(range).ok_or_else(|| missing("names no receipts"))?;
             for number in numbers.from..numbers.to {
+                if self.is_lost((numbers.taker, numbers.source, number)) {
+                    continue;
+                }
                 let lines = self.lines.get(&(numbers.taker, numbers.source, number));
                 let lines =
                     lines.ok_or_else(|| missing(&format!("receipt {number} is not here")))?;

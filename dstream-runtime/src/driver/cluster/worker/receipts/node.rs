@@ -3,11 +3,9 @@
 
 mod desk;
 
-use std::time::{Duration, Instant};
-
 use super::batches::Released;
 use super::handover::{HandedOver, Step};
-use super::wanted::{Question, Wanted};
+use super::wanted::{Nowhere, Question, Wanted};
 use super::*;
 use crate::block::BufferPool;
 use crate::sched::message::TaskInput;
@@ -44,6 +42,7 @@ enum Report {
     Copied { taker: WorkerId, number: u64, by: WorkerId },
     HeldBy(Numbers, WorkerId),
     HandedOver(Vec<WorkerId>),
+    Missing(Nowhere),
 }
 
 /// What a master answers, or says by itself.
@@ -83,8 +82,6 @@ pub(crate) enum Asks {
     Safe(u128, u64),
     /// A task has everything that it reads.
     Start(RunTask),
-    /// A task reads what nobody has.
-    Lost(RunTask, String),
 }
 
 /// The source of all receipts.
@@ -102,9 +99,8 @@ pub(crate) struct Node {
     hands_over: bool,
     met: BTreeSet<WorkerId>,
     store: BlockStore,
-    begun: Instant,
-    /// As it was said last, in milliseconds.
-    now: u64,
+    /// What the master was told that tasks wait for and no worker has.
+    missing: Nowhere,
     /// What a client may have been told to be safe: another worker had it, or there was none.
     promised: BTreeSet<Key>,
     /// Nothing new is to be taken in.
@@ -134,7 +130,7 @@ impl Node {
         let store = BlockStore::new(StoreOptions::new(1 << 20, std::path::Path::new("unused")));
         let (receipts, wanted) = (Receipts::new(id), Wanted::default());
         let (there, met) = (BTreeSet::new(), BTreeSet::new());
-        let (begun, now, asks) = (Instant::now(), 0, Vec::new());
+        let (missing, asks) = (Nowhere::default(), Vec::new());
         let (is_stopped, has_said) = (false, false);
         let promised = BTreeSet::new();
         Self {
@@ -146,8 +142,7 @@ impl Node {
             hands_over: false,
             met,
             store,
-            begun,
-            now,
+            missing,
             promised,
             is_stopped,
             has_said,
@@ -167,7 +162,7 @@ impl Node {
         });
         self.id = id;
         self.receipts.rejoined(id);
-        self.wanted = Wanted::default();
+        (self.wanted, self.missing) = (Wanted::default(), Nowhere::default());
         self.there.clear();
         self.leaving.clear();
         self.met.clear();
@@ -267,8 +262,7 @@ impl Node {
         }
         self.report();
         self.met.remove(&worker);
-        let now = self.at(self.now);
-        let questions = self.wanted.gone(worker, &self.all_there(), now);
+        let questions = self.wanted.gone(worker, &self.all_there());
         self.ask(questions);
     }
 
@@ -520,27 +514,23 @@ impl Node {
         }
     }
 
-    /// The instant that a time stands for.
-    fn at(&self, now: u64) -> Instant {
-        self.begun + Duration::from_millis(now)
-    }
-
     /// A task is ready but for what it reads.
     pub(crate) fn start(&mut self, run: RunTask) {
         let missing = self.receipts.missing(&run.ranges);
         if missing.is_empty() {
             return self.asks.push(Asks::Start(run));
         }
-        let now = self.at(self.now);
-        let questions = self.wanted.want(run, &missing, &self.all_there(), now);
+        let questions = self.wanted.want(run, &missing, &self.all_there());
         self.ask(questions);
     }
 
-    /// It is that late: tasks may have waited too long.
-    pub(crate) fn overdue(&mut self, now: u64) {
-        self.now = now;
-        let lost = self.wanted.overdue(self.at(now));
-        self.asks.extend(lost.into_iter().map(|(run, why)| Asks::Lost(run, why.to_string())));
+    /// What tasks wait for and no worker has is said, if that is news.
+    pub(crate) fn say_missing(&mut self) {
+        let missing = self.wanted.nowhere();
+        if missing != self.missing {
+            self.missing.clone_from(&missing);
+            self.asks.push(Asks::Master(Note(Report::Missing(missing))));
+        }
     }
 
     /// What is held here that must not be lost.

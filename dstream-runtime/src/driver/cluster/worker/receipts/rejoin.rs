@@ -20,6 +20,7 @@ impl Receipts {
         self.handover = None;
         self.read.clear();
         self.forgotten.clear();
+        self.lost.clear();
         self.unreported.clear();
         for lines in self.lines.values_mut() {
             (lines.other, lines.is_news) = (None, false);

@@ -198,9 +198,7 @@ fn gaps_are_what_is_not_held() {
 }
 
 mod asking {
-    use std::time::{Duration, Instant};
-
-    use super::super::wanted::Wanted;
+    use super::super::wanted::{Nowhere, Wanted};
     use super::*;
     use crate::id::{Attempt, StageId};
     use crate::sched::worker::RunTask;
@@ -226,44 +224,50 @@ mod asking {
         let mut wanted = Wanted::default();
         let there = [OTHER, THIRD];
         let missing = [key(1), key(2), key(4)];
-        let asked = wanted.want(run(1), &missing, &there, Instant::now());
+        let asked = wanted.want(run(1), &missing, &there);
         assert_eq!(asked, [(OTHER, numbers(OTHER, 1, 3)), (OTHER, numbers(OTHER, 4, 5))]);
         assert!(wanted.came(key(1)).is_none() && wanted.came(key(1)).is_none());
         // One that comes meanwhile is asked only if whoever received it has no more to say.
         assert!(wanted.is_there(WorkerId(4)).is_empty());
-        let questions = wanted.gone(OTHER, &[THIRD], Instant::now());
+        let questions = wanted.gone(OTHER, &[THIRD]);
         assert_eq!(questions, [(THIRD, numbers(OTHER, 2, 3)), (THIRD, numbers(OTHER, 4, 5))]);
         assert_eq!(wanted.is_there(WorkerId(4)).len(), 2);
         assert!(wanted.is_there(WorkerId(4)).is_empty() && wanted.is_there(THIRD).is_empty());
         assert!(wanted.came(key(2)).is_none());
         assert_eq!(wanted.came(key(4)), Some(run(1)));
-        assert!(wanted.gone(THIRD, &[], Instant::now()).is_empty());
+        assert!(wanted.gone(THIRD, &[]).is_empty());
     }
 
     #[test]
-    fn a_task_fails_when_nobody_has_what_it_reads_and_nobody_comes_again() {
-        let (mut wanted, begun) = (Wanted::default(), Instant::now());
-        let at = |seconds| begun + Duration::from_secs(seconds);
+    fn what_no_worker_has_is_named_once_all_have_answered() {
+        let mut wanted = Wanted::default();
+        let nowhere = |wanted: &Wanted| {
+            let Nowhere { all, asked } = wanted.nowhere();
+            (all, asked.into_iter().collect::<Vec<_>>())
+        };
         let missing = [key(1), key(2), key(7)];
-        wanted.want(run(1), &missing, &[THIRD, WorkerId(4)], begun);
+        wanted.want(run(1), &missing, &[THIRD, WorkerId(4)]);
         assert!(wanted.not_at(THIRD, numbers(OTHER, 1, 9), &[THIRD]).is_empty());
+        assert_eq!(nowhere(&wanted), (vec![], vec![]), "one owes an answer");
         assert!(wanted.not_at(WorkerId(4), numbers(OTHER, 2, 8), &[THIRD, WorkerId(4)]).is_empty());
-        assert!(wanted.overdue(at(29)).is_empty());
-        // Receipt 1 may be with one that goes: it has time to come again.
-        assert!(wanted.gone(WorkerId(4), &[THIRD], at(20)).is_empty());
-        assert!(wanted.overdue(at(49)).is_empty());
-        let lost = wanted.overdue(at(50));
-        let [(task, error)] = &lost[..] else { panic!("{}", lost.len()) };
-        let text = error.to_string();
-        assert_eq!(*task, run(1));
-        assert!(text.contains("receipt 1 and 2 more of ") && text.contains("both gone"), "{text}");
-        assert!(wanted.came(key(1)).is_none(), "it was given back");
+        let asked = vec![THIRD, WorkerId(4)];
+        let some = vec![numbers(OTHER, 2, 3), numbers(OTHER, 7, 8)];
+        assert_eq!(nowhere(&wanted), (some, asked.clone()));
+        assert!(wanted.gone(WorkerId(4), &[THIRD]).is_empty());
+        let all = vec![numbers(OTHER, 1, 3), numbers(OTHER, 7, 8)];
+        assert_eq!(nowhere(&wanted), (all, asked));
+        // Another one comes, and may have all of it.
+        assert_eq!(wanted.is_there(WorkerId(9)).len(), 2);
+        assert_eq!(nowhere(&wanted), (vec![], vec![]));
+        let mut lost = Spans::default();
+        [2, 3, 7].into_iter().for_each(|number| assert!(lost.insert(number)));
+        assert_eq!(wanted.lost(OTHER, SOURCE, &lost), [key(2), key(7)]);
     }
 
     #[test]
     fn who_held_a_receipt_alone_and_comes_again_is_asked() {
         let mut wanted = Wanted::default();
-        assert!(wanted.want(run(2), &[key(1)], &[], Instant::now()).is_empty());
+        assert!(wanted.want(run(2), &[key(1)], &[]).is_empty());
         let again = WorkerId(9);
         assert_eq!(wanted.is_there(again), [(again, numbers(OTHER, 1, 2))]);
         assert_eq!(wanted.came(key(1)), Some(run(2)));
@@ -272,8 +276,8 @@ mod asking {
     #[test]
     fn a_batch_that_is_over_asks_no_more() {
         let mut wanted = Wanted::default();
-        wanted.want(run(1), &[key(1)], &[THIRD], Instant::now());
-        wanted.want(run(2), &[key(2)], &[THIRD], Instant::now());
+        wanted.want(run(1), &[key(1)], &[THIRD]);
+        wanted.want(run(2), &[key(2)], &[THIRD]);
         wanted.forget(BatchSeq(2));
         assert!(wanted.came(key(1)).is_none());
         assert_eq!(wanted.came(key(2)), Some(run(2)));

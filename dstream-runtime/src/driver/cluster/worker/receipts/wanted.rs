@@ -1,18 +1,16 @@
 //! Tasks that read receipts which are not here: those of a worker that is lost, whose heir this one is.
 //!
 //! Decides who is asked: the worker that received them if it is there, and if it has none of it, or is not
-//! there, all others. Whoever is gone may come again with what it holds, and is asked then; only after some
-//! time a task whose receipts nobody has is given back to fail. Invariant: a receipt that is asked for belongs
+//! there, all others. A worker that is gone may come again with what it holds, and is asked then. What none of them
+//! has the master hears of, which knows whether to wait for others. Invariant: a receipt that is asked for belongs
 //! to a task that waits.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
 
 use super::{Key, Numbers};
-use crate::driver::cluster::GRACE;
-use crate::id::{BatchSeq, TaskId, WorkerId};
+use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
 use crate::sched::worker::RunTask;
-use crate::source::SourceError;
+use crate::source::receive::Spans;
 
 /// Tasks that wait, and what they miss.
 #[derive(Default)]
@@ -25,8 +23,6 @@ struct Waits {
     run: RunTask,
     /// How many receipts it misses.
     missing: usize,
-    /// When it began to, or somebody went who may have them.
-    since: Instant,
 }
 
 struct Asked {
@@ -40,8 +36,13 @@ struct Asked {
 /// A worker to be asked for some receipts.
 pub(in crate::driver::cluster::worker) type Question = (WorkerId, Numbers);
 
-/// A task that cannot be run, and why.
-pub(in crate::driver::cluster::worker) type Lost = (RunTask, SourceError);
+/// Receipts that no worker has which was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(in crate::driver::cluster::worker) struct Nowhere {
+    pub(in crate::driver::cluster::worker) all: Vec<Numbers>,
+    /// Who was asked for all of them.
+    pub(in crate::driver::cluster::worker) asked: BTreeSet<WorkerId>,
+}
 
 impl Wanted {
     /// A task is ready but for receipts that are not here. Whom to ask of those that are there.
@@ -50,7 +51,6 @@ impl Wanted {
         run: RunTask,
         missing: &[Key],
         there: &[WorkerId],
-        now: Instant,
     ) -> Vec<Question> {
         let task = run.task;
         self.give_up(task);
@@ -63,7 +63,7 @@ impl Wanted {
             questions.extend(whom.iter().map(|worker| (*worker, *key)));
             self.asked.insert(*key, Asked { task, waits_for: whom.clone(), whom });
         }
-        self.tasks.insert(task, Waits { run, missing: missing.len(), since: now });
+        self.tasks.insert(task, Waits { run, missing: missing.len() });
         joined(questions)
     }
 
@@ -96,9 +96,7 @@ impl Wanted {
         &mut self,
         worker: WorkerId,
         there: &[WorkerId],
-        now: Instant,
     ) -> Vec<Question> {
-        self.tasks.values_mut().for_each(|waits| waits.since = now);
         answered(worker, self.asked.iter_mut(), there)
     }
 
@@ -124,23 +122,32 @@ impl Wanted {
         self.asked.retain(|_, asked| asked.task.batch >= oldest);
     }
 
-    /// Tasks that have waited too long for workers that may come again: nobody has what they read.
-    pub(in crate::driver::cluster::worker) fn overdue(&mut self, now: Instant) -> Vec<Lost> {
-        let is_overdue = |waits: &Waits| now.saturating_duration_since(waits.since) >= GRACE;
-        let overdue: Vec<TaskId> =
-            self.tasks.iter().filter(|(_, w)| is_overdue(w)).map(|(task, _)| *task).collect();
-        let mut all = Vec::new();
-        for task in overdue {
-            let of = self.asked.iter().filter(|(_, a)| a.task == task && a.waits_for.is_empty());
-            let (keys, whom): (Vec<Key>, Vec<_>) = of.map(|(key, a)| (*key, &a.whom)).unzip();
-            if keys.is_empty() {
-                // Somebody owes an answer.
-                continue;
+    /// The receipts that no worker has of those that were asked, and those who were asked for all of them. Whether
+    /// these are lost the master knows: another worker may come with them.
+    pub(in crate::driver::cluster::worker) fn nowhere(&self) -> Nowhere {
+        let mut nowhere = Nowhere::default();
+        for (key, asked) in self.asked.iter().filter(|(_, asked)| asked.waits_for.is_empty()) {
+            match nowhere.all.is_empty() {
+                true => nowhere.asked.clone_from(&asked.whom),
+                false => nowhere.asked.retain(|worker| asked.whom.contains(worker)),
             }
-            let error = lost(&keys, &whom.into_iter().flatten().copied().collect());
-            all.extend(self.give_up(task).map(|run| (run, error)));
+            match nowhere.all.last_mut() {
+                Some(last) if (last.taker, last.source, last.to) == *key => last.to += 1,
+                _ => nowhere.all.push(Numbers::one(*key)),
+            }
         }
-        all
+        nowhere
+    }
+
+    /// These are lost: which of them tasks wait for.
+    pub(in crate::driver::cluster::worker) fn lost(
+        &self,
+        taker: WorkerId,
+        source: SourceId,
+        receipts: &Spans,
+    ) -> Vec<Key> {
+        let all = self.asked.range((taker, source, 0)..=(taker, source, u64::MAX));
+        all.map(|(key, _)| *key).filter(|key| receipts.contains(key.2)).collect()
     }
 
     fn give_up(&mut self, task: TaskId) -> Option<RunTask> {
@@ -186,21 +193,4 @@ fn joined(mut questions: Vec<(WorkerId, Key)>) -> Vec<Question> {
         }
     }
     joined
-}
-
-/// Nobody has these receipts of a task.
-fn lost(keys: &[Key], asked: &BTreeSet<WorkerId>) -> SourceError {
-    let (first, more) = (keys.first().copied(), keys.len().saturating_sub(1));
-    let what = first.map_or_else(String::new, |(taker, source, number)| {
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("receipt {number}{more} of {taker} for {source}")
-    });
-    let asked: Vec<String> =
-        asked.iter().filter(|w| Some(**w) != first.map(|f| f.0)).map(WorkerId::to_string).collect();
-    let asked = if asked.is_empty() { "nobody else".to_owned() } else { asked.join(", ") };
-    let why = format!(
-        "what clients have sent is lost: the worker that received it and the one that had the copy are \
-         both gone (asked: {asked})"
-    );
-    SourceError::Data { what, why }
 }

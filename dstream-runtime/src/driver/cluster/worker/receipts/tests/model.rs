@@ -286,15 +286,15 @@ impl World {
             WorkerNote::Received { mut receipt, .. } => {
                 receipt.copy = receipt.copy.filter(|copy| self.process(*copy).is_some());
                 let how = match receipt.taker == by {
-                    true => self.master.register(receipt),
-                    false => Ok(self.master.reclaim(receipt, by)),
+                    true => self.master.register(receipt, 1),
+                    false => Ok(self.master.reclaim(receipt, 1, by)),
                 };
                 let key = (receipt.taker, SOURCE, receipt.number);
                 self.say(MASTER, from, Said::Registered(key, how));
             }
             WorkerNote::Holds { receipts, .. } => {
                 for (receipt, _) in receipts {
-                    if self.master.reclaim(receipt, by) == Registered::Known {
+                    if self.master.reclaim(receipt, 1, by) == Registered::Known {
                         let key = (receipt.taker, SOURCE, receipt.number);
                         self.say(MASTER, from, Said::Registered(key, Ok(Registered::Known)));
                     }

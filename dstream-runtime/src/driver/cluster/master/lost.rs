@@ -1,0 +1,153 @@
+//! What becomes of the job when what clients were told is safe is held by no worker any more.
+
+use std::collections::BTreeSet;
+
+use super::Driver;
+use crate::driver::cluster::note::MasterNote;
+use crate::driver::cluster::{ClusterError, ClusterNews, GRACE};
+use crate::host;
+use crate::id::WorkerId;
+use crate::net::PeerId;
+use crate::plan::Plan;
+use crate::sched::MasterEvent;
+use crate::sched::master::Loss;
+use crate::sched::message::LostRow;
+use crate::time::BatchTime;
+
+/// What is done about losses.
+pub(super) struct LossSettings {
+    /// The job goes on without what was lost before this master began.
+    pub(super) accept: bool,
+    /// It was said that workers are waited for.
+    pub(super) said: bool,
+}
+
+impl Driver<'_> {
+    /// A worker is there, and has said what it holds.
+    pub(super) fn is_there(&mut self, peer: PeerId, worker: WorkerId) {
+        let name = self.members.name(worker);
+        self.losses.ready(&name, host::now());
+        for (source, taker, receipts) in self.losses.dropped() {
+            let receipts = receipts.clone();
+            self.send(peer, &MasterNote::Lost { source, taker, receipts });
+        }
+    }
+
+    /// Ends the job, or has it go on, if something is lost.
+    pub(super) fn judge_losses(&mut self) {
+        if !self.receivers.any() {
+            return;
+        }
+        self.losses.pass(host::now());
+        let is_complete = self.losses.is_complete();
+        let there: BTreeSet<WorkerId> =
+            self.members.crew().into_iter().map(|colleague| colleague.worker).collect();
+        let rows = self.losses.unheld(self.master.core(), &self.receivers, &there);
+        if rows.is_empty() {
+            self.loss.said = false;
+            // What is lost from here on was received by workers of this master, or is held by one of them.
+            self.loss.accept &= !(is_complete && self.receivers.is_placed());
+            return;
+        }
+        match is_complete {
+            // Until the first placement, workers may have to come that hold it.
+            false if there.is_empty() || self.receivers.is_placed() => self.say_awaited(&rows),
+            false => {}
+            true if self.loss.accept => self.go_on_without(rows),
+            true => {
+                let how = if self.losses.is_certain() { Loss::Certain } else { Loss::Overdue };
+                self.master.handle(MasterEvent::Lost { rows, how });
+            }
+        }
+    }
+
+    fn say_awaited(&mut self, rows: &[LostRow]) {
+        if std::mem::replace(&mut self.loss.said, true) {
+            return;
+        }
+        let left = self.losses.ends().map(|ends| ends.saturating_duration_since(host::now()));
+        let seconds = left.unwrap_or(GRACE).as_secs_f64().ceil() as u64;
+        let workers = self.losses.awaited().0.map(str::to_owned).collect();
+        self.master.tell(&ClusterNews::Awaiting { what: said(self.plan, rows), workers, seconds });
+    }
+
+    fn go_on_without(&mut self, rows: Vec<LostRow>) {
+        self.master.warn(&dropped(self.plan, &rows));
+        self.losses.drop(&rows);
+        for row in &rows {
+            self.receivers.give_up(row.source, row.taker, &row.receipts);
+            let (source, taker, receipts) = (row.source, row.taker, row.receipts.clone());
+            let note = MasterNote::Lost { source, taker, receipts };
+            self.members.ready_peers().for_each(|peer| self.send(peer, &note));
+        }
+        self.master.handle(MasterEvent::Lost { rows, how: Loss::Accepted });
+    }
+}
+
+/// The end of a job that has lost these.
+pub(in crate::driver) fn lost(plan: &Plan, rows: &[LostRow]) -> ClusterError {
+    ClusterError::Lost { what: said(plan, rows) }
+}
+
+/// What is said of those that a job goes on without.
+pub(super) fn dropped(plan: &Plan, rows: &[LostRow]) -> String {
+    format!("--accept-loss: the job goes on without acknowledged records: {}", said(plan, rows))
+}
+
+/// What is lost, by stream.
+fn said(plan: &Plan, rows: &[LostRow]) -> String {
+    let of_stream = plan.sources.iter().filter_map(|source| {
+        let mut rows = rows.iter().filter(|row| row.source == source.id).peekable();
+        rows.peek()?;
+        let (mut records, mut blocks, mut exact) = (0, 0, true);
+        let (mut first, mut last, mut since) = (u64::MAX, 0, u64::MAX);
+        for row in rows {
+            records += row.records;
+            blocks += row.receipts.count();
+            exact &= row.exact;
+            (first, last) = (first.min(row.first.0), last.max(row.last.0));
+            since = since.min(row.since_ms);
+        }
+        let most = if exact { "" } else { "at most " };
+        let batches = match first == last {
+            true => format!("of batch {first}"),
+            false => format!("of batches {first} to {last}"),
+        };
+        Some(format!(
+            "{most}{records} records of `{}` in {blocks} blocks, received since {}, {batches}",
+            source.name,
+            BatchTime(since)
+        ))
+    });
+    of_stream.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{BatchSeq, SourceId};
+    use crate::sched::testplan::word_count;
+    use crate::source::receive::Spans;
+
+    fn row(taker: u32, numbers: &[u64], records: u64, exact: bool, batches: (u64, u64)) -> LostRow {
+        let mut receipts = Spans::default();
+        numbers.iter().for_each(|number| assert!(receipts.insert(*number)));
+        let (source, taker) = (SourceId(0), WorkerId(taker));
+        let (first, last) = (BatchSeq(batches.0), BatchSeq(batches.1));
+        LostRow { source, taker, receipts, records, exact, first, last, since_ms: 1000 * first.0 }
+    }
+
+    #[test]
+    fn what_is_lost_is_said_by_stream() {
+        let plan = word_count();
+        let rows = [row(1, &[3, 4, 9], 12, true, (7, 9)), row(2, &[1], 3, true, (8, 8))];
+        let name = plan.sources[0].name;
+        let text = lost(plan, &rows).to_string();
+        let what =
+            format!("15 records of `{name}` in 4 blocks, received since {}", BatchTime(7000));
+        assert!(text.contains(&what) && text.contains("of batches 7 to 9"), "{text}");
+        assert!(text.contains("--accept-loss"), "{text}");
+        let text = dropped(plan, &[row(2, &[1], 3, false, (8, 8))]);
+        assert!(text.contains("at most 3 records") && text.ends_with("of batch 8"), "{text}");
+    }
+}

@@ -1,0 +1,30 @@
+//! Workers' processes that end at the same time: two of them, while others hold what both had; or all, in a job that may
+//! lose what clients have pushed and must say so. At random, faults are seldom so close to each other.
+
+use super::faults::{Fault, Kind, LAST_MS};
+use crate::sched::simulation::Seed;
+
+/// One world in so many has two that end together, and one in as many has all.
+const WORLDS: u64 = 5;
+/// All are gone for so long, in milliseconds.
+const GONE_MS: u64 = 20_000;
+
+/// What goes wrong in a world beside all else.
+pub(super) fn together(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
+    let at = 200 + seed.below(LAST_MS - 200);
+    match seed.below(WORLDS) {
+        0 if hosts > 2 => {
+            let hosts = hosts as u64;
+            let one = seed.below(hosts);
+            let other = (one + 1 + seed.below(hosts - 1)) % hosts;
+            let (one, other) = (one as usize, other as usize);
+            let both =
+                Fault { at, kind: Kind::KillBoth { one, other, back: 20 + seed.below(900) } };
+            // The master may hear of both before it has told anybody of the first.
+            let busy = seed.one_in(2).then_some(Fault { at, kind: Kind::Busy { ms: 900 } });
+            busy.into_iter().chain([both]).collect()
+        }
+        1 => vec![Fault { at, kind: Kind::KillAll { back: GONE_MS } }],
+        _ => Vec::new(),
+    }
+}

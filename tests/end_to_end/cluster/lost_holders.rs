@@ -1,0 +1,233 @@
+//! Workers are killed at the same time. While one is left that holds what clients were told is safe, the job goes on
+//! and ends as usual; when none is, it says what is lost, stops, and goes on without it if it is told to.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::crew::{ANY, Cluster};
+use super::post::post;
+use crate::job::{Job, Running};
+use crate::published::Published;
+
+/// A job that has lost what it needs says so, and ends, within this; the machine may be busy.
+const SOON: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn counting(dir: &Cluster, at: SocketAddr) -> Job {
+    let job = dir.master_at(at, 3).source("lines", "http://127.0.0.1:0/lines");
+    let job = job.sink("windowed", "none:").args(["--checkpoint", "2s"]);
+    job.files("counts", "csv", &dir.path("out"))
+}
+
+/// A master and three workers.
+fn cluster(dir: &Cluster) -> (Running, Vec<Option<Running>>) {
+    let mut master = counting(dir, ANY).start();
+    let addr = master.listening();
+    let crew = start(dir, addr);
+    (master, crew)
+}
+
+fn start(dir: &Cluster, addr: SocketAddr) -> Vec<Option<Running>> {
+    let mut crew = dir.crew(&["w1", "w2", "w3"], addr);
+    crew.iter_mut().for_each(|worker| drop(worker.placed(1)));
+    crew.into_iter().map(Some).collect()
+}
+
+/// Which worker listens, and where.
+fn receiving(master: &mut Running) -> (usize, SocketAddr) {
+    let event = master.event("receiving");
+    let url = event["url"].as_str().expect("it has one");
+    let addr = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
+    let name = event["worker"].as_str().and_then(|name| name.strip_prefix('w'));
+    let worker: usize = name.and_then(|n| n.parse().ok()).expect("it is one of the crew");
+    (worker - 1, addr.and_then(|addr| addr.parse().ok()).expect("it is an address"))
+}
+
+/// Posts words one after another until it is told to stop: which were answered, and which may be there.
+struct Posting {
+    stop: Arc<AtomicBool>,
+    heard: Receiver<()>,
+    thread: JoinHandle<(Vec<String>, Vec<String>)>,
+}
+
+impl Posting {
+    fn start(addr: SocketAddr, name: &'static str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (until, (told, heard)) = (stop.clone(), channel());
+        let thread = std::thread::spawn(move || {
+            let (mut answered, mut unsure) = (Vec::new(), Vec::new());
+            for number in 0.. {
+                if until.load(Ordering::Acquire) {
+                    break;
+                }
+                let word = format!("{name}{number}");
+                match post(addr, "/lines", &format!("{word}\n")) {
+                    Ok(status) if status.starts_with("HTTP/1.1 2") => {
+                        answered.push(word);
+                        // The test may have heard enough.
+                        let _ = told.send(());
+                    }
+                    _ => {
+                        unsure.push(word);
+                        // The receiver is gone.
+                        std::thread::yield_now();
+                    }
+                }
+            }
+            (answered, unsure)
+        });
+        Self { stop, heard, thread }
+    }
+
+    /// Waits until so many more are answered than by now.
+    fn wait(&self, more: usize) {
+        while self.heard.try_recv().is_ok() {}
+        for _ in 0..more {
+            self.heard.recv_timeout(PATIENCE).expect("posts are answered");
+        }
+    }
+
+    fn stop(self) -> (Vec<String>, Vec<String>) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.join().expect("it has posted")
+    }
+}
+
+/// How often each word was published.
+fn counted(dir: &Cluster) -> BTreeMap<String, u64> {
+    let published = Published::read(&dir.path("out"));
+    let mut counts = BTreeMap::new();
+    for line in published.lines() {
+        let (word, count) = line.rsplit_once(',').unwrap_or_else(|| panic!("{line}"));
+        if let Ok(count) = count.parse::<u64>() {
+            *counts.entry(word.to_owned()).or_default() += count;
+        }
+    }
+    counts
+}
+
+fn kill(crew: &mut [Option<Running>], all: impl IntoIterator<Item = usize>) {
+    let killed: Vec<Running> = all.into_iter().filter_map(|which| crew[which].take()).collect();
+    killed.iter().for_each(|worker| worker.signal(Signal::KILL));
+}
+
+/// Waits until so many more batches are published.
+fn batches(master: &mut Running, more: usize) {
+    let before = master.events("batch").count();
+    master.wait("batches", |job| job.events("batch").count() >= before + more);
+}
+
+/// Two of three workers end at the same time, and the third one is the receiver: it holds all that was answered.
+fn two_of_three(posts: usize) {
+    let dir = Cluster::new("word_count");
+    let (mut master, mut crew) = cluster(&dir);
+    let (receiver, addr) = receiving(&mut master);
+    let posting = Posting::start(addr, "word");
+    batches(&mut master, 2);
+    // Some part of the next one.
+    posting.wait(posts);
+    kill(&mut crew, (0..3).filter(|worker| *worker != receiver));
+    master.event("recovering");
+    batches(&mut master, 3);
+    let (answered, unsure) = posting.stop();
+    assert!(unsure.is_empty(), "the receiver lives: {unsure:?}");
+    dir.ask(&["stop"]).code(0);
+    master.end().code(0);
+    let counts = counted(&dir);
+    let wrong: Vec<_> = answered.iter().filter(|word| counts.get(*word) != Some(&1)).collect();
+    assert!(wrong.is_empty(), "{wrong:?} of {}", answered.len());
+    assert_eq!(counts.len(), answered.len());
+}
+
+/// At more phases of a batch if `DSTREAM_TIMES` says so.
+#[test]
+fn two_of_three_workers_that_end_together_take_nothing_with_them() {
+    let times = std::env::var("DSTREAM_TIMES").ok().and_then(|times| times.parse().ok());
+    for turn in 0..times.unwrap_or(2_usize) {
+        two_of_three(1 + turn * 17 % 97);
+    }
+}
+
+/// The end of a job that says what is lost.
+fn ends_with_loss(mut master: Running) -> String {
+    assert!(master.ends_within(SOON), "it waits for what cannot come");
+    let error = master.event("error");
+    let message = error["message"].as_str().expect("it has one").to_owned();
+    master.end().code(1);
+    for part in ["acknowledged records are lost", " records of `lines` in ", "--accept-loss"] {
+        assert!(message.contains(part), "{part} is missing: {message}");
+    }
+    message
+}
+
+#[test]
+fn all_workers_that_end_together_end_the_job_with_what_is_lost_and_it_goes_on_when_told() {
+    let dir = Cluster::new("word_count");
+    let (mut master, mut crew) = cluster(&dir);
+    let (_, at) = receiving(&mut master);
+    let posting = Posting::start(at, "before");
+    batches(&mut master, 2);
+    posting.wait(50);
+    kill(&mut crew, 0..3);
+    let said = ends_with_loss(master);
+    let (before, unsure) = posting.stop();
+    // The same again at once, without workers.
+    assert_eq!(ends_with_loss(counting(&dir, ANY).start()), said);
+    let mut master = counting(&dir, ANY).args(["--accept-loss"]).start();
+    let warned = |event: &serde_json::Value| {
+        event["message"].as_str().is_some_and(|text| text.contains("goes on without"))
+    };
+    master.event_with("warning", warned);
+    let addr = master.listening();
+    let crew = start(&dir, addr);
+    let (_, at) = receiving(&mut master);
+    let posting = Posting::start(at, "after");
+    batches(&mut master, 3);
+    let (after, _) = posting.stop();
+    dir.ask(&["stop"]).code(0);
+    master.end().code(0);
+    crew.into_iter().flatten().for_each(|worker| drop(worker.end().code(0)));
+    let mut counts = counted(&dir);
+    let wrong: Vec<_> = after.iter().filter(|word| counts.remove(*word) != Some(1)).collect();
+    assert!(wrong.is_empty(), "{wrong:?} of {}", after.len());
+    let lost = before.iter().filter(|word| counts.remove(*word) != Some(1)).count();
+    assert!(lost > 0, "some of {} were in no batch that was published", before.len());
+    for word in unsure {
+        assert!(counts.remove(&word).is_none_or(|count| count == 1), "{word}");
+    }
+    assert!(counts.is_empty(), "not sent: {counts:?}");
+}
+
+/// The receiver and the worker that has its copies end at the same time: a third one is there, and does not have what
+/// they held.
+#[test]
+fn both_holders_that_end_together_end_the_job_with_what_is_lost() {
+    let dir = Cluster::new("word_count");
+    let mut master = counting(&dir, ANY).start();
+    let addr = master.listening();
+    // One after another: the first one receives, and its copies are at the second.
+    let mut crew: Vec<Option<Running>> = Vec::new();
+    for name in ["w1", "w2", "w3"] {
+        crew.push(Some(dir.worker(name, addr).start()));
+        master.event_with("joined", |event| event["worker"] == name);
+    }
+    let (receiver, at) = receiving(&mut master);
+    assert_eq!(receiver, 0);
+    let posting = Posting::start(at, "word");
+    batches(&mut master, 2);
+    posting.wait(50);
+    kill(&mut crew, [0, 1]);
+    ends_with_loss(master);
+    drop(posting.stop());
+    // The one that is left waits for a master.
+    let left = crew.into_iter().flatten().next().expect("one is left");
+    left.signal(Signal::TERM);
+    left.end();
+}
