@@ -51,7 +51,7 @@ fn a_client_of_a_killed_worker_goes_on_elsewhere_at_once() {
     let token = dir.state().join("client.token");
     let sending = std::thread::spawn(move || block_on(send(token, addr, &told)));
     master.event("batch");
-    let mut until = |round: usize| {
+    let until = |round: usize| {
         let mut longest = Duration::ZERO;
         loop {
             let (at, took) = heard.recv_timeout(Duration::from_secs(120)).expect("it sends");
