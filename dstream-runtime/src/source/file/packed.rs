@@ -94,6 +94,23 @@ impl Packed {
         self.size
     }
 
+    /// Decodes all of it.
+    ///
+    /// # Errors
+    /// When it is not whole, or damaged.
+    pub(super) fn decode_all(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
+        loop {
+            each(&self.buffer);
+            self.position += self.buffer.len() as u64;
+            self.buffer.clear();
+            match &self.failed {
+                Some(error) => return Err(error.clone()),
+                None if self.ended => return Ok(()),
+                None => self.decode(),
+            }
+        }
+    }
+
     /// Where the next lines begin in the decompressed data.
     pub(super) fn position(&self) -> u64 {
         self.position
