@@ -20,6 +20,7 @@ mod plans;
 mod poison;
 mod pressure;
 mod published;
+mod rotation;
 mod template;
 mod text;
 mod usage;

@@ -13,7 +13,7 @@ use super::open::{self, Opened};
 use super::run::Running;
 use super::show::{Speaker, Told};
 use crate::driver::cluster::{
-    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, serve_master,
+    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, SourceWays, serve_master,
 };
 use crate::driver::{JobError, LocalConfig};
 use crate::net::trust::Token;
@@ -85,6 +85,10 @@ pub(super) fn options(
         lease: MasterOptions::LEASE,
         checkpoint: invocation.cluster.checkpoint,
         from: invocation.cluster.from.clone(),
+        ways: SourceWays {
+            skip: invocation.cluster.skip.clone(),
+            accept: invocation.cluster.accept_source.clone(),
+        },
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Failed;
-use super::args::{EngineArgs, Invocation, bindings};
+use super::args::{EngineArgs, Invocation, bindings, known_sources};
 use crate::driver::Budget;
 use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
@@ -37,6 +37,11 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
     let plan = job.plan();
     check_interval(plan, engine)?;
     let bindings = bindings(plan, engine).map_err(Failed::Usage)?;
+    let cluster = &invocation.cluster;
+    for (option, names) in [("--skip", &cluster.skip), ("--accept-source", &cluster.accept_source)]
+    {
+        known_sources(plan, option, names).map_err(Failed::Usage)?;
+    }
     let params = job.params_json(matches).map_err(|error| Failed::Usage(error.to_string()))?;
     // A job in one process is built from the same text as one on a cluster, and so computes the same.
     let built = job.build_from(&params, bindings.clone()).map_err(Failed::Usage)?;

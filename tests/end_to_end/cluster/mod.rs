@@ -19,6 +19,7 @@ mod receivers;
 mod recovery;
 mod refusals;
 mod restarts;
+mod rotation;
 mod savepoints;
 mod steady;
 mod trust;

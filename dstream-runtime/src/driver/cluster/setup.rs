@@ -48,6 +48,15 @@ impl JobSetup {
     }
 }
 
+/// Ways on for a job whose sources are not what they were when it was run before: names of sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceWays {
+    /// What cannot be read of these any more is given up; the state stays.
+    pub skip: Vec<String>,
+    /// These read something else from here on.
+    pub accept: Vec<String>,
+}
+
 /// How a job is run by its master.
 pub struct MasterOptions {
     /// Where it listens for workers and clients.
@@ -69,6 +78,8 @@ pub struct MasterOptions {
     pub checkpoint: Option<Duration>,
     /// The savepoint that the job begins with: its URL or path, or its name if it lies in the store.
     pub from: Option<String>,
+    /// What is done about sources that are not what they were.
+    pub ways: SourceWays,
     /// Whether tasks that are late are run on other workers too; only where states are saved.
     pub speculate: bool,
     /// What it ships to its workers.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::driver::cluster::PublishedStatus;
 use crate::driver::latency::Histogram;
 use crate::driver::report::{OutputCount, OutputReport, SourceCount, SourceReport, Summary};
-use crate::id::BatchSeq;
+use crate::id::{BatchSeq, SourceId};
 use crate::plan::Plan;
+use crate::source::News;
 use crate::time::BatchTime;
 
 #[derive(Default)]
@@ -37,6 +38,14 @@ impl Totals {
     /// The last batch.
     pub(super) fn published(&self) -> Option<PublishedStatus> {
         self.published
+    }
+
+    /// Counts what a source has met.
+    pub(super) fn news(&mut self, source: SourceId, news: &News) {
+        if let Some(total) = self.sources.get_mut(source.index()) {
+            total.unreadable_files = news.unreadable;
+            total.lost_bytes += news.lost;
+        }
     }
 
     pub(super) fn add(
@@ -72,6 +81,8 @@ impl Totals {
             records: read.records,
             bytes: read.bytes,
             dead_letters: read.dead_letters,
+            unreadable_files: read.unreadable_files,
+            lost_bytes: read.lost_bytes,
         });
         let outputs = plan.outputs.iter().zip(&self.outputs);
         let elapsed = elapsed.as_secs_f64();

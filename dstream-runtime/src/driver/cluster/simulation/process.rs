@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::job::{INTERVAL, Job, OUTPUT};
 use crate::driver::cluster::{
-    ClusterNews, JobSetup, MasterOptions, WorkerNews, WorkerOptions, serve_master, serve_worker,
+    ClusterNews, JobSetup, MasterOptions, SourceWays, WorkerNews, WorkerOptions, serve_master,
+    serve_worker,
 };
 use crate::driver::{JobError, Observer, StopHandle};
 use crate::host::simulated::{self, Fiber, Turn, World};
@@ -226,6 +227,7 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         lease: MasterOptions::SHORT_LEASE,
         checkpoint: Some(shared.checkpoint),
         from: None,
+        ways: SourceWays::default(),
         speculate: true,
         setup,
         pushed,
