@@ -34,7 +34,7 @@ use super::fingerprint::Print;
 use super::followed::{Growing, Seen, Stamp, contents};
 use super::list::{self, Identity};
 use super::packed::Packed;
-use super::remembered::{self, Known, LISTED, Remembered, Unlisted, name_hash};
+use super::remembered::{self, Known, LISTED, NameHash, Remembered, Unlisted, name_hash};
 use super::stored::{PlainFile, Stored};
 use super::trouble::Troubles;
 use super::{Config, Want, data, twins};
@@ -91,16 +91,6 @@ enum Place {
     There(PathBuf),
     /// In the one of this number that is gone.
     Gone(usize),
-}
-
-impl Place {
-    fn is_there(&self, at: &Path) -> bool {
-        matches!(self, Self::There(path) if path == at)
-    }
-
-    fn is_gone(&self, at: usize) -> bool {
-        matches!(self, Self::Gone(number) if *number == at)
-    }
 }
 
 /// How often the files are listed when one has just gone, as it may have been renamed meanwhile.
@@ -414,27 +404,22 @@ impl GrowingFiles {
         remembered::write(known, self.listed)
     }
 
-    /// The name under which lines of a file are taken: its path, unless lines of another file have been.
-    fn label(&self, place: &Place) -> Option<Arc<str>> {
-        let of = self.at(place)?;
-        let there = self.files.iter().filter(|(path, _)| !place.is_there(path));
-        let absent = self.absent.iter().enumerate().filter(|(at, _)| !place.is_gone(*at));
-        let absent = absent.map(|(_, gone)| &gone.growing);
-        let others: Vec<&Growing> = there.map(|(_, growing)| growing).chain(absent).collect();
-        let is_free = |label: &String| {
-            let hash = name_hash(label);
-            of.names.last().is_some_and(|(last, _)| *last == hash)
-                || !others.iter().any(|other| other.names.iter().any(|(name, _)| *name == hash))
-        };
-        let text = of.path.display().to_string();
-        let numbered = (2..).map(|number: u64| format!("{text}#{number}"));
-        std::iter::once(text.clone()).chain(numbered).find(is_free).map(Into::into)
+    /// By how many contents each name is used.
+    fn names(&self) -> BTreeMap<NameHash, usize> {
+        let absent = self.absent.iter().map(|gone| &gone.growing);
+        let mut used = BTreeMap::new();
+        for growing in self.files.values().chain(absent) {
+            let own: BTreeSet<NameHash> = growing.names.iter().map(|(name, _)| *name).collect();
+            own.into_iter().for_each(|name| *used.entry(name).or_insert(0) += 1);
+        }
+        used
     }
 
     /// Takes what there is, at most what is wanted; whether there is more.
     fn take(&mut self, parts: &mut Vec<Part>) -> bool {
         let (mut want, mut more) = (self.config.batch, false);
         let absent = (0..self.absent.iter().count()).map(Place::Gone);
+        let mut used = None;
         let places: Vec<Place> =
             absent.chain(self.files.keys().cloned().map(Place::There)).collect();
         for place in places {
@@ -445,7 +430,8 @@ impl GrowingFiles {
                 more = true;
                 continue;
             }
-            match self.take_of(&place, &mut want, parts) {
+            let used = used.get_or_insert_with(|| self.names());
+            match self.take_of(&place, used, &mut want, parts) {
                 Ok(is_left) => more |= is_left,
                 Err(error) => {
                     let path = self.at(&place).map(|growing| growing.path.clone());
@@ -459,12 +445,13 @@ impl GrowingFiles {
     fn take_of(
         &mut self,
         place: &Place,
+        used: &mut BTreeMap<NameHash, usize>,
         want: &mut Want,
         parts: &mut Vec<Part>,
     ) -> Result<bool, SourceError> {
-        let Some(label) = self.label(place) else { return Ok(false) };
         let mut buffer = std::mem::take(&mut self.buffer);
         let Some(growing) = self.at_mut(place) else { return Ok(false) };
+        let label = label(growing, used);
         while !want.is_nothing() && growing.has_more() {
             let Some(taken) = growing.take(*want, &label, &mut buffer)? else { break };
             *want = want.less(taken.bytes, taken.lines);
@@ -516,6 +503,26 @@ impl GrowingFiles {
         }
         stored.handle = Some(file);
         Ok(Part::Stored(stored))
+    }
+}
+
+/// The name under which lines of a file are taken: its path, unless lines of another file have been.
+fn label(of: &Growing, used: &mut BTreeMap<NameHash, usize>) -> Arc<str> {
+    let text = of.path.display().to_string();
+    let mut number = 1_u64;
+    let mut label = text.clone();
+    loop {
+        let hash = name_hash(&label);
+        if of.names.last().is_some_and(|(last, _)| *last == hash) {
+            return label.into();
+        }
+        let is_own = of.names.iter().any(|(name, _)| *name == hash);
+        if used.get(&hash).is_none_or(|count| is_own && *count == 1) {
+            used.insert(hash, 1);
+            return label.into();
+        }
+        number += 1;
+        label = format!("{text}#{number}");
     }
 }
 
