@@ -41,6 +41,17 @@ pub struct Past {
     groups: Vec<Group>,
     /// The job has come to its end.
     finished: bool,
+    stop: StopState,
+}
+
+/// How far a stop of the job has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum StopState {
+    #[default]
+    Running,
+    /// Asked for, and not complete.
+    Asked,
+    Complete,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +129,16 @@ impl Past {
             JournalEntry::Published { batch } => self.publish(*batch),
             JournalEntry::Saved { states } => self.saved(states),
             JournalEntry::Finished => self.finished = self.start.is_some(),
+            JournalEntry::Stop => self.stop(StopState::Asked),
+            JournalEntry::Stopped => self.stop(StopState::Complete),
+            JournalEntry::GoOn => self.stop(StopState::Running),
+        }
+    }
+
+    /// Before a job begins there is none to stop.
+    fn stop(&mut self, stop: StopState) {
+        if self.start.is_some() {
+            self.stop = stop;
         }
     }
 
@@ -229,6 +250,7 @@ impl Past {
     /// Forgets what is there only in case that a saved state turns out to be damaged: what is left is what a
     /// job needs that begins here.
     pub fn settle(&mut self) {
+        self.stop = StopState::Running;
         for group in &mut self.groups {
             group.bases.drain(..group.bases.len().saturating_sub(1));
         }
@@ -269,6 +291,18 @@ impl Past {
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         !self.is_fresh() && !self.is_finished()
+    }
+
+    /// Whether a stop was asked for and is not complete: a master that takes over completes it.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop == StopState::Asked
+    }
+
+    /// Whether the job was stopped, and not started again since.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop == StopState::Complete
     }
 
     /// Zero time and interval of the job, once it has begun.

@@ -21,5 +21,7 @@ mod refusals;
 mod restarts;
 mod rotation;
 mod savepoints;
+mod sends;
+mod standby;
 mod steady;
 mod trust;

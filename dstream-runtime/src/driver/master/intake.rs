@@ -26,6 +26,9 @@ impl AskError {
     pub(in crate::driver) fn of(self, plan: &'static Plan, source: SourceId) -> JobError {
         let (name, at) = place(plan, source);
         match self {
+            Self::Source(SourceError::Refused { why }) => {
+                JobError::Refused(format!("source `{name}` ({at}): {why}"))
+            }
             Self::Source(error) => JobError::Source { name, at, error },
             Self::Panic(panic) => JobError::Broken { what: format!("source `{name}`"), panic },
         }

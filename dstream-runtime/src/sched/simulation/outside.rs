@@ -150,7 +150,10 @@ impl Outside {
                 assert!(self.ended.iter().all(|ended| *ended), "a source has more");
                 assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");
             }
-            JournalEntry::Start { .. } => {}
+            JournalEntry::Stopped => {
+                assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");
+            }
+            JournalEntry::Start { .. } | JournalEntry::Stop | JournalEntry::GoOn => {}
         }
         self.past.apply(&entry);
         self.journal.push(entry);

@@ -22,13 +22,17 @@ use super::packed::Packed;
 use super::remembered::{self, Changed, Kept, Key, Known, NameHash, Names, Unread, name_hash};
 use super::stored::{self, PlainFile, Reading, Stored};
 use super::{Config, Want, header, hole, names};
-use crate::source::lines::{self, PIECE};
+use crate::record::Format;
+use crate::source::form::{Form, HeaderRow};
 use crate::source::part::{Held, Part};
-use crate::source::{Range, SourceError};
+use crate::source::{Framing, Range, SourceError};
 
 /// How many names of a file are kept under which something was taken: enough for what may have to be read
 /// again, however fast logs are rotated.
 const NAMES: usize = 8;
+
+/// How much of a file is looked through for quotes at a time.
+const SEARCH: u64 = 256 << 20;
 
 /// A part of a file that is larger is not held in memory: a line that is longer than any memory.
 const HELD: u64 = 512 << 20;
@@ -311,11 +315,17 @@ impl Growing {
         }
     }
 
+    /// Whether all of it was looked through for ends of records.
+    fn is_searched(&self) -> bool {
+        let plain = matches!(self.content, Content::Plain(_));
+        !plain || self.stamp.is_some_and(|stamp| self.searched >= stamp.size)
+    }
+
     /// Whether nothing has changed since it was measured.
     pub(super) fn is_as_before(&self, seen: &Seen) -> bool {
         let compared = matches!(self.content, Content::Plain(_) | Content::Packed(_))
             || matches!(self.cursor, Some(Cursor::Done));
-        compared && Stamp::of(&seen.metadata).is(self.stamp)
+        compared && self.is_searched() && Stamp::of(&seen.metadata).is(self.stamp)
     }
 
     /// Finds out how far it can be taken now, in the file where it was found; false if that holds another
@@ -345,7 +355,7 @@ impl Growing {
     ) -> Result<bool, SourceError> {
         let failed = |error| super::io("read", &self.path, error);
         let stamp = Stamp::of(&file.metadata().map_err(failed)?);
-        if stamp.is(self.stamp) {
+        if stamp.is(self.stamp) && self.is_searched() {
             return Ok(true);
         }
         let packed = stamp.size > 0 && Packed::is_packed(&self.path);
@@ -379,7 +389,7 @@ impl Growing {
             Cursor::Done
         } else {
             let again = again(&self.path, file)?;
-            let mut packed = Packed::open(&self.path, again, config.header, config.max_line)?;
+            let mut packed = Packed::open(&self.path, again, config.form, config.max_line)?;
             if taken > 0 {
                 packed.skip_to(taken)?;
             }
@@ -450,8 +460,16 @@ impl Growing {
                 self.searched = plain.position;
             }
         }
-        let found = last_line_end(file, self.searched, size).map_err(failed)?;
-        self.searched = size;
+        let framing = config.form.framing;
+        // A long backlog in which quotes are looked for is looked through a part at a time.
+        let until = if framing.is_by_lines() { size } else { size.min(self.searched + SEARCH) };
+        let known = match &self.cursor {
+            Some(Cursor::Plain(plain)) => plain.limit,
+            _ => begin,
+        };
+        let found = stored::last_record_end(file, framing, known..until, self.searched);
+        let found = found.map_err(failed)?;
+        self.searched = until;
         match (found, &mut self.cursor) {
             (Some(end), Some(Cursor::Plain(plain))) => plain.limit = end,
             (Some(end), _) => self.cursor = Some(Cursor::Plain(self.begin(file, end, config)?)),
@@ -463,28 +481,33 @@ impl Growing {
     /// Begins to read lines, or goes on.
     fn begin(&mut self, file: &Arc<File>, end: u64, config: &Config) -> Result<Plain, SourceError> {
         let (origin, taken) = (self.origin(), self.taken());
-        let reading = Reading {
-            header: config.header && origin == 0 && self.header.is_none(),
-            max_line: config.max_line,
-            followed: true,
-        };
+        let looks = config.form.looks_at_first();
+        let own = origin == 0 && self.header.is_none();
+        let row = if own { config.form.header } else { HeaderRow::No };
+        let form = Form { header: row, ..config.form };
+        let reading = Reading { form, max_line: config.max_line, followed: true };
         let (mut plain, mut position) = PlainFile::of(&self.path, file, end, reading)?;
-        if config.header && !reading.header {
+        if looks && !own {
             let failed = |error| super::io("read", &self.path, error);
-            let first = stored::line_end(file, origin + 1, end, &mut Vec::new()).map_err(failed)?;
-            let mut row = vec![0; usize::try_from(first - origin).unwrap_or_default()];
-            file.read_exact_at(&mut row, origin).map_err(failed)?;
-            let own = header::parse(&self.path, &row).ok();
-            let inherited = self
-                .header
-                .take()
-                .filter(|before| own.as_ref().is_none_or(|own| !is_header_beside(own, before)));
-            (plain.header, position) = match inherited {
-                Some(before) => {
+            let (framing, from) = (config.form.framing, origin.max(position));
+            let first = stored::record_end(file, framing, from..end, from + 1, &mut Vec::new());
+            let (first, _) = first.map_err(failed)?;
+            let mut row = vec![0; usize::try_from(first - from).unwrap_or_default()];
+            file.read_exact_at(&mut row, from).map_err(failed)?;
+            let own = header::parse(&self.path, &row, &config.form);
+            let inherited = self.header.take().filter(|before| match &own {
+                Ok(Some(own)) => !is_header_beside(own, before),
+                Ok(None) | Err(_) => true,
+            });
+            (plain.header, position) = match (inherited, own) {
+                (Some(before), _) => {
                     self.header = Some(before.clone());
-                    (Some(before), origin)
+                    (Some(before), from)
                 }
-                None => (Some(header::parse(&self.path, &row)?), first),
+                (None, own) => match own? {
+                    Some(own) => (Some(own), first),
+                    None => (None, from),
+                },
             };
         }
         let mut plain = Plain::new((plain, position.max(origin)), end);
@@ -557,7 +580,8 @@ impl Growing {
         rolling.add(&bytes);
         let held = Held::new(label.clone(), range.start, bytes);
         let (header, max_line) = (stored.file.header.clone(), stored.file.max_line);
-        Ok(Some(Part::Held(Held { header, max_line, ..held })))
+        let framing = stored.file.framing;
+        Ok(Some(Part::Held(Held { header, max_line, framing, ..held })))
     }
 }
 
@@ -587,7 +611,10 @@ pub(super) fn contents(
     file: &File,
     prints: &[Print],
 ) -> Result<(Print, Vec<bool>), SourceError> {
-    let mut packed = Packed::open(path, again(path, file)?, false, u64::MAX)?;
+    // As it stands there, whatever it is read as.
+    let (header, json, schema) = (HeaderRow::No, None, None);
+    let form = Form { framing: Framing::of(Format::Text), header, json, schema };
+    let mut packed = Packed::open(path, again(path, file)?, form, u64::MAX)?;
     let mut all = Rolling::new(0);
     let mut begun: Vec<Rolling> = prints.iter().map(|print| Rolling::new(print.origin)).collect();
     packed.decode_all(&mut |bytes| {
@@ -603,21 +630,4 @@ pub(super) fn contents(
     let found =
         begun.iter().zip(prints).map(|(rolling, print)| rolling.print() == *print).collect();
     Ok((all.print(), found))
-}
-
-/// The last line end after `from`, looked for from the end.
-fn last_line_end(file: &File, from: u64, end: u64) -> std::io::Result<Option<u64>> {
-    let mut buffer = Vec::new();
-    let mut before = end;
-    while before > from {
-        let size = (before - from).min(PIECE as u64);
-        let at = before - size;
-        buffer.resize(usize::try_from(size).unwrap_or(PIECE), 0);
-        file.read_exact_at(&mut buffer, at)?;
-        if let Some(found) = lines::last_line_end(&buffer) {
-            return Ok(Some(at + found as u64));
-        }
-        before = at;
-    }
-    Ok(None)
 }

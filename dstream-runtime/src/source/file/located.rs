@@ -57,6 +57,10 @@ impl Source for Located {
         self.source.bounded()
     }
 
+    fn timed(&self) -> bool {
+        self.source.timed()
+    }
+
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         let cut = self.source.cut(partitions)?;
         let position =

@@ -90,8 +90,9 @@ impl WholeFiles {
             }
             Some(files) => files,
         };
-        // A file that cannot be opened at all is an error now, not when the first batch runs.
-        list::open(&files[0])?;
+        // A file that cannot be opened at all, or has another header, is an error now, not when the first batch
+        // runs.
+        Cursor::open(&files[0], config.form, config.max_line)?;
         Ok(Self {
             names: Names::of(&files),
             waiting: files.into(),
@@ -118,7 +119,7 @@ impl WholeFiles {
                 return Ok(false);
             };
             // One that cannot be opened is still the next one.
-            self.current = Some(Cursor::open(path, self.config.header, self.config.max_line)?);
+            self.current = Some(Cursor::open(path, self.config.form, self.config.max_line)?);
             self.names = self.names.without(path);
             self.waiting.pop_front();
         }
@@ -202,7 +203,8 @@ impl Source for WholeFiles {
             }),
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended: !more, position: Some(self.position()?) })
+        let position = Some(self.position()?);
+        Ok(Cut { inputs, ended: !more, position, ..Cut::default() })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
@@ -241,8 +243,8 @@ impl Source for WholeFiles {
             self.give_up(&error, None);
         }
         if let Some(begun) = begun {
-            let Config { header, max_line, .. } = self.config;
-            self.current = match Cursor::resume(&path, header, max_line, begun) {
+            let Config { form, max_line, .. } = self.config;
+            self.current = match Cursor::resume(&path, form, max_line, begun) {
                 Err(error) if self.skips => {
                     self.give_up(&error, Some(begun));
                     None

@@ -28,6 +28,7 @@ struct Inbox {
 #[derive(Default)]
 struct State {
     waiting: Vec<(Carried, Block, Share)>,
+    warnings: Vec<String>,
     ended: bool,
 }
 
@@ -44,6 +45,7 @@ impl Inbox {
                 let share = received.ack.done();
                 state.waiting.push((received.what, received.lines, share));
             }
+            Delivery::Warning(warning) => state.warnings.push(warning),
             Delivery::Ended => {
                 state.ended = true;
                 self.ended.notify_all();
@@ -76,15 +78,17 @@ impl Source for Local {
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let (waiting, ended) = {
+        let (waiting, warnings, ended) = {
             let mut state = self.inbox.state();
-            (std::mem::take(&mut state.waiting), state.ended)
+            let waiting = std::mem::take(&mut state.waiting);
+            (waiting, std::mem::take(&mut state.warnings), state.ended)
         };
         let mut parts = Vec::new();
         for (what, lines, _given_back) in waiting {
             parts.extend(carry::parts(what, vec![lines])?.0);
         }
-        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended, position: None })
+        let inputs = part::inputs(parts, SPLIT, partitions)?;
+        Ok(Cut { inputs, ended, warnings, ..Cut::default() })
     }
 
     fn stop(&mut self) {

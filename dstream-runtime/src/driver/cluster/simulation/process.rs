@@ -229,6 +229,8 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         from: None,
         ways: SourceWays::default(),
         speculate: true,
+        standby: false,
+        leaves_job: false,
         setup,
         pushed,
         in_flight: 3,

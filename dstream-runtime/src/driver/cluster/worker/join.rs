@@ -1,7 +1,7 @@
 //! How a worker comes to its master: a certificate, a connection, and a welcome.
 //!
-//! A master that does not answer yet may answer soon: a worker tries again until it is stopped. One that
-//! refuses goes on refusing: that is an error, with the reason.
+//! A master that does not answer yet may answer soon: a worker tries again until it is stopped. It tries again
+//! too where the reason of a refusal may pass, such as a full disk at the master. Any other refusal is an error.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -107,11 +107,16 @@ pub(super) fn identity(
     let Some(token) = token else {
         return Err(ClusterError::NoToken { identity: options.identity.clone() });
     };
+    let mut refusals = Refusals::default();
     let joined = tries(options, log, waiting, |addr, _| {
         let join = JoinOptions::new(addr, token.clone(), plan.job, plan.hash, &options.name);
         match net::join(&join) {
             Ok(identity) => Ok(Some(identity)),
             Err(NetError::Broken { reason, .. }) if is_passing(&reason) => Ok(None),
+            Err(NetError::Refused { refusal, .. }) if refusal.may_pass() => {
+                refusals.say(addr, refusal, log);
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     })?;
@@ -120,6 +125,19 @@ pub(super) fn identity(
     let (name, authority) = (identity.subject().name.clone(), identity.authority().short());
     log(WorkerNews::Certified { name, authority });
     Ok(Some(identity))
+}
+
+/// Refusals whose reason may pass: each is said once in a row.
+#[derive(Default)]
+struct Refusals(Option<Refusal>);
+
+impl Refusals {
+    fn say(&mut self, addr: SocketAddr, refusal: Refusal, log: &dyn Fn(WorkerNews)) {
+        if self.0.as_ref() != Some(&refusal) {
+            log(WorkerNews::Warning(format!("the master at {addr} refuses: {refusal}; trying on")));
+            self.0 = Some(refusal);
+        }
+    }
 }
 
 /// Whether a connection may come to be if it is tried again.
@@ -134,7 +152,7 @@ pub(super) fn welcome(
     log: &dyn Fn(WorkerNews),
     waiting: &mut Waiting<'_>,
 ) -> Result<Option<Welcome>, ClusterError> {
-    let mut stopped = false;
+    let (mut stopped, mut refusals) = (false, Refusals::default());
     let welcome = tries(options, log, waiting, |addr, waiting| {
         let peer = net.connect(addr);
         loop {
@@ -176,6 +194,10 @@ pub(super) fn welcome(
                 }
                 NetEvent::Closed { reason, .. } => {
                     return match reason {
+                        CloseReason::Refused(refusal) if refusal.may_pass() && !stopped => {
+                            refusals.say(addr, refusal, log);
+                            Ok(None)
+                        }
                         CloseReason::Refused(refusal) => {
                             Err(NetError::Refused { addr, refusal }.into())
                         }
