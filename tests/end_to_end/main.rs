@@ -27,6 +27,7 @@ mod poison;
 mod posted;
 mod pressure;
 mod published;
+mod rotation;
 mod stdin;
 mod template;
 mod terminal;

@@ -13,7 +13,8 @@ use super::open::{self, Opened};
 use super::run::Running;
 use super::show::{Speaker, Told};
 use crate::driver::cluster::{
-    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, StandbyNews, serve_master,
+    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, SourceWays, StandbyNews,
+    serve_master,
 };
 use crate::driver::{JobError, LocalConfig};
 use crate::net::trust::Token;
@@ -90,6 +91,10 @@ pub(super) fn options(
         checkpoint: invocation.cluster.checkpoint,
         from: invocation.cluster.from.clone(),
         accept_loss: invocation.cluster.accept_loss,
+        ways: SourceWays {
+            skip: invocation.cluster.skip.clone(),
+            accept: invocation.cluster.accept_source.clone(),
+        },
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         standby: invocation.cluster.standby,
         leaves_job: invocation.cluster.on_signal == Some(OnSignal::Leave),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::args::{EngineArgs, Invocation, SummaryFormat, bindings};
+use super::args::{EngineArgs, Invocation, SummaryFormat, bindings, known_sources};
 use super::history;
 use super::panel::MAX_PRINT;
 use super::show::{Speaker, Told};
@@ -47,6 +47,11 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
         super::closed_output(limits::is_open(1))?;
     }
     let bindings = bindings(plan, engine).map_err(Failed::Usage)?;
+    let cluster = &invocation.cluster;
+    for (option, names) in [("--skip", &cluster.skip), ("--accept-source", &cluster.accept_source)]
+    {
+        known_sources(plan, option, names).map_err(Failed::Usage)?;
+    }
     let params = job.params_json(matches).map_err(|error| Failed::Usage(error.to_string()))?;
     // A job in one process is built from the same text as one on a cluster, and so computes the same.
     let built = job.build_from(&params, bindings.clone()).map_err(Failed::Usage)?;

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::news::some;
+use super::summary::troubles;
 use super::table::Side::{Left, Right};
 use super::table::{Column, table};
 use super::words::{bytes, count};
@@ -81,6 +82,12 @@ fn head(status: &ClusterStatus) -> String {
             let _ = writeln!(text, "next: {cause}");
         }
         (None, None) => {}
+    }
+    for source in &status.sources {
+        let troubles = troubles(&source.name, source.unreadable_files, source.lost_bytes);
+        if let Some(troubles) = troubles {
+            let _ = writeln!(text, "{troubles}");
+        }
     }
     if let Some(RefusedStatus { output, batch, for_ms, tries, why }) = &status.refused {
         let _ = writeln!(

@@ -92,6 +92,10 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
     for output in &done.outputs {
         lines.push(format!("  {}: {} published", output.name, some(output.records, "record")));
     }
+    for source in &done.sources {
+        let troubles = troubles(&source.name, source.unreadable_files, source.lost_bytes);
+        lines.extend(troubles.map(|text| format!("  {text}")));
+    }
     if let Some(latency) = &done.latency {
         lines.push(format!(
             "  delay of results: median {:.2} ms, 99 % within {:.2} ms, at most {:.2} ms",
@@ -99,6 +103,18 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// What a source could not read, if there is anything.
+pub(super) fn troubles(source: &str, unreadable: u64, lost: u64) -> Option<String> {
+    let files = match unreadable {
+        0 => None,
+        1 => Some("1 file cannot be read".to_owned()),
+        files => Some(format!("{} files cannot be read", count(files))),
+    };
+    let lost = (lost > 0).then(|| format!("{} were lost before they were read", bytes(lost)));
+    let both: Vec<String> = files.into_iter().chain(lost).collect();
+    (!both.is_empty()).then(|| format!("{source}: {}", both.join("; ")))
 }
 
 #[derive(Serialize)]
@@ -143,7 +159,15 @@ mod tests {
             text: "x,y".to_owned(),
         });
         let (name, read) = (name.to_owned(), records + dead_letters);
-        SourceCount { name, read, records, dead_letters, first_dead, bounded, bytes: 0 }
+        SourceCount {
+            name,
+            read,
+            records,
+            dead_letters,
+            first_dead,
+            bounded,
+            ..SourceCount::default()
+        }
     }
 
     fn done(first_batch: u64, sources: Vec<SourceCount>) -> Summary {

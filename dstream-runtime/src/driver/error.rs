@@ -35,6 +35,34 @@ pub enum JobError {
         /// Why.
         error: SourceError,
     },
+    /// A source is not any more what the job has read, and what it needs of that cannot be read again.
+    #[error(
+        "source `{name}` ({at}) cannot be read as before: {error}\n  \
+         help: put its data back and start the job again; or start it with --skip {name}, which gives up what \
+         cannot be read of it any more and keeps the state"
+    )]
+    SourceLost {
+        /// The source's name.
+        name: String,
+        /// Where the program opens it.
+        at: Box<Place>,
+        /// Why.
+        error: SourceError,
+    },
+    /// A source names other data than the job has read.
+    #[error(
+        "source `{name}` ({at}) is another one than before: {error}\n  \
+         help: start the job with the URL of before; or with --accept-source {name}, which reads what the new \
+         one has from its start, into the state that there is; or begin the job anew with another --state"
+    )]
+    SourceMoved {
+        /// The source's name.
+        name: String,
+        /// Where the program opens it.
+        at: Box<Place>,
+        /// Why.
+        error: SourceError,
+    },
     /// An output could not be written.
     #[error(
         "output `{name}` ({at}) did not take batch {time}{}: {error}\n  \

@@ -212,7 +212,7 @@ impl<'e> Engine<'e> {
     fn happened(&mut self, event: Event) {
         match event {
             Event::Ran(ran) => self.worker.ran(ran),
-            Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
+            Event::Cut { batch, source, answer } => self.master.cut(batch, source, answer),
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Refused { batch, refused } => self.master.refused(batch, refused),
             Event::Stop => self.master.handle(MasterEvent::Stop),

@@ -25,7 +25,7 @@ use self::clock::Clock;
 pub(super) use self::ends::{
     Ends, Opened, check, check_earlier, dead_sinks, output_settings, print_limit,
 };
-pub(super) use self::intake::{AskError, Intake, asked};
+pub(super) use self::intake::{Answer, AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
 pub(super) use self::publish::{Publisher, Refused};
@@ -45,7 +45,7 @@ use crate::sched::master::Outcome;
 use crate::sched::message::{ToMaster, ToWorker};
 use crate::sched::status::Status;
 use crate::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent, Past};
-use crate::source::{Cut, Input};
+use crate::source::{Cut, Input, News};
 use crate::time::Timetable;
 
 /// How batches are made.
@@ -251,8 +251,9 @@ impl<'e> Master<'e> {
     }
 
     /// A source has answered.
-    pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, AskError>) {
-        let event = match result {
+    pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, answer: Answer) {
+        self.news(source, &answer.news);
+        let event = match answer.cut {
             Ok(Cut { mut inputs, ended, position, warnings }) => {
                 for warning in warnings {
                     self.warn(&format!(
@@ -277,6 +278,15 @@ impl<'e> Master<'e> {
             }
         };
         self.handle(event);
+    }
+
+    /// Says and counts what a source has met.
+    pub(super) fn news(&mut self, source: SourceId, news: &News) {
+        let name = self.plan.sources.get(source.index()).map_or("", |row| row.name);
+        for warning in &news.warnings {
+            self.observer.on_warning(&format!("source `{name}`: {warning}"));
+        }
+        self.totals.news(source, news);
     }
 
     /// Keeps what is wrong with a source, and says it.
@@ -440,8 +450,8 @@ impl<'e> Master<'e> {
                         self.batches.push_back(InFlight::new(self.plan, batch, time));
                     }
                     let partitions = self.settings.partitions as usize;
-                    if let Some(result) = self.ends.intakes[source.index()].cut(batch, partitions) {
-                        self.cut(batch, source, result);
+                    if let Some(answer) = self.ends.intakes[source.index()].cut(batch, partitions) {
+                        self.cut(batch, source, answer);
                     }
                 }
                 MasterAction::StopSources => self.ends.intakes.iter_mut().for_each(Intake::stop),

@@ -33,7 +33,7 @@ use crate::host::{self, Arrives};
 use crate::id::{BatchSeq, Epoch, SourceId};
 use crate::net::Delivery;
 use crate::sched::message::Saved;
-use crate::source::{Cut, receive};
+use crate::source::receive;
 
 /// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
 const BUFFERS_KEPT: usize = 256 << 20;
@@ -47,7 +47,7 @@ enum Event {
     /// A task has run on an executor.
     Ran(worker::task::Ran),
     /// A source has answered.
-    Cut { batch: BatchSeq, source: SourceId, result: Result<Cut, master::AskError> },
+    Cut { batch: BatchSeq, source: SourceId, answer: master::Answer },
     /// The sinks have a batch, or one has refused it for good.
     Published { batch: BatchSeq, result: Result<(), master::Refused> },
     /// A sink has refused a batch, and will be given it again.

@@ -69,6 +69,10 @@ pub struct SourceReport {
     pub bytes: u64,
     /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead_letters: u64,
+    /// Files that cannot be read now.
+    pub unreadable_files: u64,
+    /// Bytes that are gone and had not been read: of files that were truncated or removed.
+    pub lost_bytes: u64,
 }
 
 /// What a batch made for an output.
@@ -159,6 +163,10 @@ pub struct SourceCount {
     pub bytes: u64,
     /// Records set aside: they could not be parsed, or a function panicked for them.
     pub dead_letters: u64,
+    /// Files that cannot be read now.
+    pub unreadable_files: u64,
+    /// Bytes that are gone and had not been read: of files that were truncated or removed.
+    pub lost_bytes: u64,
     /// The first of them.
     #[serde(skip)]
     pub first_dead: Option<DeadLetter>,

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -72,33 +72,10 @@ fn files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-/// The right to hold a file open until a later read; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Hold(());
-
-impl Hold {
-    /// One more, if the limit of the process has room for it.
-    pub(crate) fn one() -> Option<Self> {
-        static MOST: OnceLock<usize> = OnceLock::new();
-        let most = *MOST
-            .get_or_init(|| usize::try_from(files() / SHARE).unwrap_or(MAX_HELD).min(MAX_HELD));
-        let hold = Self::more();
-        (HELD.load(Ordering::Relaxed) <= most).then_some(hold)
-    }
-
-    /// One more in any case.
-    pub(crate) fn more() -> Self {
-        HELD.fetch_add(1, Ordering::Relaxed);
-        Self(())
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
-    }
+/// How many files may be held open until a later read.
+pub(crate) fn most_held() -> usize {
+    static MOST: OnceLock<usize> = OnceLock::new();
+    *MOST.get_or_init(|| usize::try_from(files() / SHARE).unwrap_or(MAX_HELD).min(MAX_HELD))
 }
 
 /// Whether an error says that no more files can be opened for now.

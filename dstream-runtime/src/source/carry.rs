@@ -95,6 +95,12 @@ fn beside(held: &Held, len: usize, continues: bool) -> CarriedPart {
 }
 
 impl Carried {
+    /// No lines.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { parts: Vec::new() }
+    }
+
     /// Whole lines of a split, all in the blocks beside: `len` bytes, from `position` on; of CSV with
     /// the header row of which they are rows, if its columns are known by that.
     #[must_use]

@@ -155,22 +155,27 @@ fn followed_files_whose_names_move_on() {
 }
 
 #[test]
-fn a_backlog_of_followed_files_is_read_by_name_unless_it_is_another_file() {
+fn a_backlog_of_followed_files_is_carried_and_made_again_by_name_unless_it_is_another_file() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     fs::write(at("log"), lines(0, 200_000)).unwrap();
-    let mut source =
-        open(&url(dir.path(), "follow"), Format::Text, &OpenOptions::default()).unwrap();
-    let cut = source.cut(1).unwrap();
-    let (_, blocks) = cut.inputs[0].carried().unwrap().unwrap();
+    let opens = || open(&url(dir.path(), "follow"), Format::Text, &OpenOptions::default()).unwrap();
+    let cut = opens().cut(1).unwrap();
+    let mut source = opens();
+    source.resume(&cut.position.unwrap()).unwrap();
+    let again = source.input(&cut.inputs[0].ranges).unwrap();
+    let (_, blocks) = again.carried().unwrap().unwrap();
     assert!(blocks.is_empty());
-    let there = elsewhere(&cut.inputs[0], None).unwrap();
-    assert!(runs(&there).unwrap() == runs(&cut.inputs[0]).unwrap());
+    let there = elsewhere(&again, None).unwrap();
+    let expected = runs(&cut.inputs[0]).unwrap();
+    assert!(runs(&there).unwrap() == expected);
     fs::rename(at("log"), at("log.1")).unwrap();
     fs::write(at("log"), lines(0, 200_000)).unwrap();
-    let again = elsewhere(&cut.inputs[0], None).unwrap();
-    let error = runs(&again).unwrap_err().to_string();
+    let error = runs(&elsewhere(&again, None).unwrap()).unwrap_err().to_string();
     assert!(error.contains("was replaced by another file"), "{error}");
+    // What was cut does not depend on the file any more.
+    fs::remove_file(at("log.1")).unwrap();
+    assert!(runs(&elsewhere(&cut.inputs[0], None).unwrap()).unwrap() == expected);
 }
 
 #[test]

@@ -305,6 +305,17 @@ impl PartialEq for Pipe {
     }
 }
 
+/// What a source has met that people should know, and that did not keep it from going on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// Sentences, each said once.
+    pub warnings: Vec<String>,
+    /// How many files cannot be read now.
+    pub unreadable: u64,
+    /// How many bytes were lost since this was asked before: they are gone, and had not been read.
+    pub lost: u64,
+}
+
 /// How far a source has been cut, in a form that only the source understands.
 pub type Position = Arc<[u8]>;
 
@@ -338,6 +349,24 @@ pub trait Source: Send {
             what: "the journal".to_owned(),
             why: "this source cannot go on where another process has stopped".to_owned(),
         })
+    }
+
+    /// The same, where the other process read something else under another URL, and that is accepted. A source
+    /// begins anew, but for what it knows to have been read.
+    ///
+    /// # Errors
+    /// When the position is damaged.
+    fn resume_elsewhere(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        let _ = position;
+        Ok(())
+    }
+
+    /// What was not read and cannot be read any more is given up from here on: it is news, not an error.
+    fn give_up_unread(&mut self) {}
+
+    /// What has happened since this was asked before.
+    fn news(&mut self) -> News {
+        News::default()
     }
 
     /// An input that was cut before, perhaps by another process, made again from its ranges: also what
@@ -396,6 +425,25 @@ pub enum SourceError {
         what: String,
         /// The system's error.
         error: Arc<std::io::Error>,
+    },
+    /// The position is of another place.
+    #[error("the job has read `{was}`, and the URL names `{is}`")]
+    Moved {
+        /// What was read.
+        was: String,
+        /// What the URL names.
+        is: String,
+    },
+    /// The position is one of another kind of source.
+    #[error(
+        "the position in the journal is one of {was}, and the URL names {is}: give the URL that the job was \
+         started with"
+    )]
+    Foreign {
+        /// What was read.
+        was: &'static str,
+        /// What the URL names.
+        is: &'static str,
     },
     /// What was asked of the source would give a wrong answer.
     #[error("{why}")]

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Cut, Input, Range, Source, SourceError};
+use super::{Cut, Input, Interrupt, News, Pipe, Range, Source, SourceError};
 
 /// Gives all of a source in its first batch, or nothing.
 pub(crate) struct OneBatch {
@@ -44,12 +44,32 @@ impl Source for OneBatch {
         self.source.resume(position)
     }
 
+    fn resume_elsewhere(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        self.source.resume_elsewhere(position)
+    }
+
+    fn give_up_unread(&mut self) {
+        self.source.give_up_unread();
+    }
+
+    fn news(&mut self) -> News {
+        self.source.news()
+    }
+
     fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
         self.source.input(ranges)
     }
 
     fn immediate(&self) -> bool {
         self.source.immediate()
+    }
+
+    fn pipe(&self) -> Option<&Pipe> {
+        self.source.pipe()
+    }
+
+    fn interrupt(&self) -> Option<Interrupt> {
+        self.source.interrupt()
     }
 
     fn stop(&mut self) {

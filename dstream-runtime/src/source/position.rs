@@ -17,18 +17,29 @@ const FORMAT: u8 = 1;
 #[repr(u8)]
 pub(super) enum Kind {
     Files = 1,
-    Followed = 2,
+    /// Without fingerprints of what was read: written by earlier versions.
+    FollowedByInode = 2,
     Generator = 3,
     Memory = 4,
+    Followed = 5,
+    /// Of files, with their place.
+    Located = 6,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Files, Self::Followed, Self::Generator, Self::Memory];
+    const ALL: [Self; 6] = [
+        Self::Files,
+        Self::FollowedByInode,
+        Self::Generator,
+        Self::Memory,
+        Self::Followed,
+        Self::Located,
+    ];
 
     fn name(self) -> &'static str {
         match self {
-            Self::Files => "files",
-            Self::Followed => "files that are followed",
+            Self::Files | Self::Located => "files",
+            Self::Followed | Self::FollowedByInode => "files that are followed",
             Self::Generator => "a generator",
             Self::Memory => "batches in memory",
         }
@@ -41,17 +52,21 @@ pub(super) fn write<T: Serialize>(kind: Kind, kept: &T) -> Result<Position, Sour
     bytes.map(Position::from).map_err(|error| wrong(format!("cannot be written down: {error}")))
 }
 
+/// Which kind of source has written a position, if it is one of this format.
+pub(super) fn kind(position: &[u8]) -> Option<Kind> {
+    match position {
+        [FORMAT, of, ..] => Kind::ALL.into_iter().find(|known| *known as u8 == *of),
+        _ => None,
+    }
+}
+
 /// What a source of this kind has written down.
 pub(super) fn read<T: DeserializeOwned>(kind: Kind, position: &[u8]) -> Result<T, SourceError> {
     let kept = match position {
         [FORMAT, of, kept @ ..] if *of == kind as u8 => kept,
         [FORMAT, of, ..] => {
-            let of = Kind::ALL.into_iter().find(|known| *known as u8 == *of);
-            let of = of.map_or("another kind of source", Kind::name);
-            return Err(wrong(format!(
-                "is one of {of}, and the URL names {}: give the URL that the job was started with",
-                kind.name()
-            )));
+            let of = self::kind(&[FORMAT, *of]).map_or("another kind of source", Kind::name);
+            return Err(SourceError::Foreign { was: of, is: kind.name() });
         }
         [format, _, ..] => {
             return Err(wrong(format!(

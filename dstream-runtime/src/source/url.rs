@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::form::{Form, HeaderRow};
 use super::framing::{Outer, SPAN};
@@ -126,6 +127,27 @@ impl SourceUrl {
         };
         self.value(name, &wanted, |text| {
             parse_count(text).filter(|count| (least..=most).contains(count))
+        })
+    }
+
+    /// One of these words: its number.
+    pub(super) fn choice(&self, name: &str, words: &[&str]) -> Result<Option<usize>, SourceError> {
+        let wanted = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ");
+        self.value(name, &wanted, |text| words.iter().position(|word| *word == text))
+    }
+
+    /// A time: `500ms`, `5s`, `2m`.
+    pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, SourceError> {
+        self.value(name, "a time such as `500ms`, `5s` or `2m`", |text| {
+            let unit = text.find(|c: char| c.is_ascii_alphabetic())?;
+            let factor = match &text[unit..] {
+                "ms" => 1,
+                "s" => 1000,
+                "m" => 60_000,
+                "h" => 3_600_000,
+                _ => return None,
+            };
+            Some(Duration::from_millis(parse_count(&text[..unit])?.checked_mul(factor)?))
         })
     }
 

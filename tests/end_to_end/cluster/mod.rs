@@ -22,6 +22,7 @@ mod receivers;
 mod recovery;
 mod refusals;
 mod restarts;
+mod rotation;
 mod savepoints;
 mod sends;
 mod standby;

@@ -9,6 +9,27 @@ use crate::plan::Plan;
 use crate::sink::nearest;
 use crate::source;
 
+/// Checks names of sources that an option was given.
+///
+/// # Errors
+/// Which name is none, and which there are.
+pub(in crate::cli) fn known_sources(
+    plan: &Plan,
+    option: &str,
+    names: &[String],
+) -> Result<(), String> {
+    let known: Vec<&str> = plan.sources.iter().map(|source| source.name).collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => {
+            let known = known.join(", ");
+            Err(format!(
+                "{option} {name}: there is no source `{name}` in this job; there are: {known}"
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
 /// `NAME=URL` pairs, checked against the names of the plan.
 ///
 /// # Errors

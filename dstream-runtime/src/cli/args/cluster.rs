@@ -57,6 +57,16 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long)]
     pub accept_loss: bool,
 
+    /// A job that starts again: give up what it has read of this source and cannot read any more, and keep its
+    /// state. What is lost is reported
+    #[arg(long, value_name = "NAME")]
+    pub skip: Vec<String>,
+
+    /// A job that starts again: accept that this source reads something else than before, under another URL.
+    /// What has not been read of it is read, and the state is kept
+    #[arg(long, value_name = "NAME")]
+    pub accept_source: Vec<String>,
+
     /// Wait until the master with the same `--state` is lost, and take over its job
     #[arg(long)]
     pub standby: bool,
@@ -163,6 +173,8 @@ const FITS: &[(&str, &[Role], &str)] = &[
     ("checkpoint", &[Local, Master], SHIPPED),
     ("from", &[Local, Master], SHIPPED),
     ("accept_loss", &[Local, Master], SHIPPED),
+    ("skip", &[Local, Master], SHIPPED),
+    ("accept_source", &[Local, Master], SHIPPED),
     ("speculate", &[Local, Master], SHIPPED),
     ("memory", &[Local, Worker], "a master runs no tasks: give it to the workers"),
     ("cores", &[Local, Worker], "a master runs no tasks: give it to the workers"),
@@ -216,6 +228,15 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         ),
         Local | Master if args.from.is_some() && args.checkpoint.is_none() => Some(
             "--from requires --checkpoint INTERVAL: the savepoint becomes part of the job's journal"
+                .to_owned(),
+        ),
+        Local | Master if !args.skip.is_empty() && args.checkpoint.is_none() => Some(
+            "--skip: only a job that goes on with its state has read something before; add --checkpoint"
+                .to_owned(),
+        ),
+        Local | Master if !args.accept_source.is_empty() && args.checkpoint.is_none() => Some(
+            "--accept-source: only a job that goes on with its state has read something before; add \
+             --checkpoint"
                 .to_owned(),
         ),
         Master if args.from.is_some() && args.standby => Some(

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
-pub(super) use bind::bindings;
+pub(super) use bind::{bindings, known_sources};
 pub(super) use cluster::{ClusterArgs, OnSignal, Role, Switch, TargetArgs};
 pub(super) use verb::{FormArgs, Holder, PlanArgs, SavepointArgs, SendArgs, TokenArgs, Verb};
 

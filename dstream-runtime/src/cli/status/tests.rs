@@ -56,6 +56,8 @@ fn example() -> ClusterStatus {
             bytes: 3 << 30,
             records_per_second: 100_123.4,
             dead_letters: 0,
+            unreadable_files: 1,
+            lost_bytes: 2048,
         }],
         outputs: vec![OutputStatus {
             name: "counts".to_owned(),
@@ -87,6 +89,7 @@ fn everything_has_its_line() {
 page_views: running, for 2 min 5 s on 10.0.0.1:7077; epoch 3, 8 partitions, batches of 1000 ms
 last published: batch 811 at 811000 ms, 8.12 ms to process, delay 12 ms
 late by 1.2 s: batch 812 waits for 3 tasks on worker w2 (stage counts)
+views: 1 file cannot be read; 2.0 KiB were lost before they were read
 sources
   NAME      RECORDS  PER SECOND    BYTES  SET ASIDE  FROM
   views  12,345,678     100,123  3.0 GiB          0  tcp://0.0.0.0:9000

@@ -18,6 +18,7 @@ mod savepoint;
 mod say;
 mod status;
 mod unsaved;
+mod ways;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub(crate) use self::receivers::Receivers;
 use self::reopen::{Reopened, reopen};
 use self::savepoint::Savepoints;
 use self::unsaved::Unsaved;
+use self::ways::Ways;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
 use super::transfers::Transfers;
@@ -131,6 +133,8 @@ pub(super) fn serve(
         let live = sources.iter().any(|source| !source.bounded());
         check_earlier(plan, live, &sinks, &dead_sinks, written.is_some())?;
     }
+    let past = written.as_ref().and_then(|written| written.journal.past());
+    let sinks = Ways { plan, ways: &options.ways }.keep_published(past, sinks);
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
     let pid = std::process::id();
@@ -386,7 +390,7 @@ impl Driver<'_> {
 
     fn happened(&mut self, event: Event) {
         match event {
-            Event::Cut { batch, source, result } => self.master.cut(batch, source, result),
+            Event::Cut { batch, source, answer } => self.master.cut(batch, source, answer),
             Event::Published { batch, result } => self.master.published(batch, result),
             Event::Refused { batch, refused } => self.master.refused(batch, refused),
             Event::Journal(news) => {

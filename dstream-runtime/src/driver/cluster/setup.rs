@@ -66,6 +66,15 @@ impl JobSetup {
     }
 }
 
+/// Ways on for a job whose sources are not what they were when it was run before: names of sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceWays {
+    /// What cannot be read of these any more is given up; the state stays.
+    pub skip: Vec<String>,
+    /// These read something else from here on.
+    pub accept: Vec<String>,
+}
+
 /// How a job is run by its master.
 pub struct MasterOptions {
     /// Where it listens for workers and clients.
@@ -89,6 +98,8 @@ pub struct MasterOptions {
     pub from: Option<String>,
     /// Whether to go on without what clients have sent before and no process holds any more.
     pub accept_loss: bool,
+    /// What is done about sources that are not what they were.
+    pub ways: SourceWays,
     /// Whether tasks that are late are run on other workers too; only where states are saved.
     pub speculate: bool,
     /// Whether it has waited for another master: then it completes a stop that this one had begun.

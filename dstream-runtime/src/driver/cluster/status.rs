@@ -120,6 +120,12 @@ pub struct SourceStatus {
     pub records_per_second: f64,
     /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead_letters: u64,
+    /// Files that cannot be read now.
+    #[serde(default)]
+    pub unreadable_files: u64,
+    /// Bytes that are gone and had not been read: of files that were truncated or removed.
+    #[serde(default)]
+    pub lost_bytes: u64,
 }
 
 /// What was made for an output.

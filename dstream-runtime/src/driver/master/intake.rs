@@ -10,7 +10,7 @@ use crate::exec::task::Panic;
 use crate::host;
 use crate::id::{BatchSeq, SourceId};
 use crate::plan::Plan;
-use crate::source::{Cut, Interrupt, Source, SourceError};
+use crate::source::{Cut, Interrupt, News, Source, SourceError};
 
 /// Why a source did not do what it was asked.
 #[derive(Debug, Clone)]
@@ -24,20 +24,33 @@ pub(in crate::driver) enum AskError {
 impl AskError {
     /// The end of the job, for people.
     pub(in crate::driver) fn of(self, plan: &'static Plan, source: SourceId) -> JobError {
-        let row = &plan.sources[source.index()];
-        let name = row.name.to_owned();
+        let (name, at) = place(plan, source);
         match self {
             Self::Source(SourceError::Refused { why }) => {
-                let at = Place::operator(plan, row.operator);
                 JobError::Refused(format!("source `{name}` ({at}): {why}"))
             }
-            Self::Source(error) => {
-                let at = Box::new(Place::operator(plan, row.operator));
-                JobError::Source { name, at, error }
-            }
+            Self::Source(error) => JobError::Source { name, at, error },
             Self::Panic(panic) => JobError::Broken { what: format!("source `{name}`"), panic },
         }
     }
+
+    /// Why a job that was run before cannot go on.
+    pub(in crate::driver) fn of_start(self, plan: &'static Plan, source: SourceId) -> JobError {
+        let (name, at) = place(plan, source);
+        match self {
+            Self::Source(error @ (SourceError::Moved { .. } | SourceError::Foreign { .. })) => {
+                JobError::SourceMoved { name, at, error }
+            }
+            Self::Source(error) => JobError::SourceLost { name, at, error },
+            panic @ Self::Panic(_) => panic.of(plan, source),
+        }
+    }
+}
+
+/// Its name, and where the program opens it.
+fn place(plan: &'static Plan, source: SourceId) -> (String, Box<Place>) {
+    let row = &plan.sources[source.index()];
+    (row.name.to_owned(), Box::new(Place::operator(plan, row.operator)))
 }
 
 /// Asks a source for something: if it panics, that is its answer.
@@ -48,6 +61,12 @@ pub(in crate::driver) fn asked<T>(
         Ok(answer) => answer.map_err(AskError::Source),
         Err(panic) => Err(AskError::Panic(panic)),
     }
+}
+
+/// What a source gave for a batch, and what it has to say.
+pub(in crate::driver) struct Answer {
+    pub(in crate::driver) cut: Result<Cut, AskError>,
+    pub(in crate::driver) news: News,
 }
 
 /// What a source's thread is asked. One request is waiting at most, and a stop: the master cuts one
@@ -100,13 +119,9 @@ impl Intake {
     }
 
     /// The source's share of a batch; nothing if it will come as an event.
-    pub(in crate::driver) fn cut(
-        &mut self,
-        batch: BatchSeq,
-        partitions: usize,
-    ) -> Option<Result<Cut, AskError>> {
+    pub(in crate::driver) fn cut(&mut self, batch: BatchSeq, partitions: usize) -> Option<Answer> {
         match self {
-            Self::Here(source) => Some(cut(source.as_mut(), partitions)),
+            Self::Here(source) => Some(answer(source.as_mut(), partitions)),
             Self::There(ask, _) => {
                 // The thread ends only when this end of the channel is gone.
                 let _ = ask.send(Ask::Cut(batch));
@@ -125,6 +140,11 @@ impl Intake {
             }
         }
     }
+}
+
+fn answer(source: &mut dyn Source, partitions: usize) -> Answer {
+    let cut = cut(source, partitions);
+    Answer { cut, news: catch(|| source.news()).unwrap_or_default() }
 }
 
 fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, AskError> {
@@ -161,8 +181,8 @@ fn serve(
         match ask {
             Ask::Stop => stop(source.as_mut()),
             Ask::Cut(batch) => {
-                let result = cut(source.as_mut(), partitions);
-                if events.send(Event::Cut { batch, source: id, result }).is_err() {
+                let answer = answer(source.as_mut(), partitions);
+                if events.send(Event::Cut { batch, source: id, answer }).is_err() {
                     return;
                 }
             }

@@ -8,6 +8,7 @@ use crate::driver::report::{OutputCount, OutputReport, SourceCount, SourceReport
 use crate::exec::task::DeadLetter;
 use crate::id::{BatchSeq, SourceId};
 use crate::plan::Plan;
+use crate::source::News;
 use crate::time::BatchTime;
 
 #[derive(Default)]
@@ -73,6 +74,14 @@ impl Totals {
         self.published
     }
 
+    /// Counts what a source has met.
+    pub(super) fn news(&mut self, source: SourceId, news: &News) {
+        if let Some(total) = self.sources.get_mut(source.index()) {
+            total.unreadable_files = news.unreadable;
+            total.lost_bytes += news.lost;
+        }
+    }
+
     pub(super) fn add(
         &mut self,
         batch: (BatchSeq, BatchTime),
@@ -109,6 +118,8 @@ impl Totals {
             records: read.records,
             bytes: read.bytes,
             dead_letters: read.dead_letters,
+            unreadable_files: read.unreadable_files,
+            lost_bytes: read.lost_bytes,
             first_dead: dead.first.clone(),
             bounded: dead.bounded,
         });

@@ -10,7 +10,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::held::HeldFile;
 use super::list::Identity;
 use super::packed::Packed;
 use super::stored::{PlainFile, Reading, Stored};
@@ -115,11 +114,11 @@ impl Again {
 /// Files that are held open by inputs which were made again, as they may be renamed at any time. An input
 /// that is gone lets go of them.
 #[derive(Default)]
-pub(super) struct Opened(Mutex<BTreeMap<PathBuf, (Identity, Weak<HeldFile>)>>);
+pub(super) struct Opened(Mutex<BTreeMap<PathBuf, (Identity, Weak<File>)>>);
 
 impl Opened {
     /// The file of this name, if it still is that file.
-    pub(super) fn open(&self, path: &Path, is: Identity) -> Result<Arc<HeldFile>, SourceError> {
+    pub(super) fn open(&self, path: &Path, is: Identity) -> Result<Arc<File>, SourceError> {
         // Whoever panicked here has left a map that is whole.
         let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, file)) = opened.get(path).filter(|(of, _)| *of == is)
@@ -131,7 +130,7 @@ impl Opened {
         if Identity::of(&metadata) != is {
             return Err(data(path, "was replaced by another file"));
         }
-        let file = HeldFile::always(file);
+        let file = Arc::new(file);
         opened.insert(path.to_owned(), (is, Arc::downgrade(&file)));
         Ok(file)
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::held::HeldFile;
 use super::list;
 use super::packed::Packed;
 use super::stored::{self, PlainFile, Reading, Stored};
@@ -46,9 +45,9 @@ pub(super) enum Cursor {
 
 /// A position in a plain file, which is taken up to a limit.
 pub(super) struct Plain {
-    file: Arc<PlainFile>,
+    pub(super) file: Arc<PlainFile>,
     /// Open where it may be renamed at any time; otherwise it is opened for each cut.
-    pub(super) handle: Option<Arc<HeldFile>>,
+    pub(super) handle: Option<Arc<File>>,
     pub(super) position: u64,
     pub(super) limit: u64,
 }
@@ -216,13 +215,18 @@ fn not_smaller(path: &Path, is: u64, was: u64) -> Result<(), SourceError> {
     Err(data(path, why))
 }
 
-/// Whether a line begins at `offset`: of a file that has not changed, a record.
-pub(super) fn begins_line(path: &Path, file: &File, offset: u64) -> Result<bool, SourceError> {
+/// Whether a line begins at `offset`.
+fn begins_line(path: &Path, file: &File, offset: u64) -> Result<bool, SourceError> {
+    begins_line_io(file, offset).map_err(|error| super::io("read", path, error))
+}
+
+/// The same.
+pub(super) fn begins_line_io(file: &File, offset: u64) -> io::Result<bool> {
     let Some(before) = offset.checked_sub(1) else {
         return Ok(true);
     };
     let mut byte = [0];
-    file.read_exact_at(&mut byte, before).map_err(|error| super::io("read", path, error))?;
+    file.read_exact_at(&mut byte, before)?;
     Ok(byte == *b"\n")
 }
 

@@ -72,37 +72,57 @@ impl Mark {
 
 /// What a path names at the moment; `None` if there is nothing of that name.
 pub(super) fn list(named: &Path) -> Result<Option<Vec<PathBuf>>, SourceError> {
+    let mut unclear = None;
+    let files = list_readable(named, &mut |_, error| {
+        unclear.get_or_insert(error);
+    })?;
+    unclear.map_or(Ok(files), Err)
+}
+
+/// The same, where what cannot be looked at is told to `unclear`, and left out.
+pub(super) fn list_readable(
+    named: &Path,
+    unclear: &mut dyn FnMut(&Path, SourceError),
+) -> Result<Option<Vec<PathBuf>>, SourceError> {
     match fs::metadata(named) {
         Ok(metadata) if metadata.is_dir() => {
             let mut files = Vec::new();
-            add_directory(named, &mut files)?;
+            add_directory(named, &mut files, unclear)?;
             files.sort();
             Ok(Some(files))
         }
         Ok(metadata) if metadata.is_file() => Ok(Some(vec![named.to_owned()])),
         Ok(_) => Err(data(named, "is neither a file nor a directory")),
         Err(error) if error.kind() == ErrorKind::NotFound && is_pattern(named) => {
-            matching(named).map(Some)
+            matching(named, unclear).map(Some)
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io("open", named, error)),
     }
 }
 
-fn matching(pattern: &Path) -> Result<Vec<PathBuf>, SourceError> {
+fn matching(
+    pattern: &Path,
+    unclear: &mut dyn FnMut(&Path, SourceError),
+) -> Result<Vec<PathBuf>, SourceError> {
     let bad = |why: String| SourceError::Url {
         url: names::text(pattern),
         why: format!("is no pattern of file names: {why}"),
     };
     let mut files = Vec::new();
-    for path in Pattern::parse(pattern).map_err(bad)?.find()? {
+    for path in Pattern::parse(pattern).map_err(bad)?.find(unclear) {
         if is_skipped(&path) {
             continue;
         }
-        match look_at(&path)? {
-            Some(metadata) if metadata.is_dir() => add_directory(&path, &mut files)?,
-            Some(metadata) if metadata.is_file() => files.push(path),
-            _ => {}
+        match look_at(&path) {
+            Ok(Some(metadata)) if metadata.is_dir() => {
+                if let Err(error) = add_directory(&path, &mut files, unclear) {
+                    unclear(&path, error);
+                }
+            }
+            Ok(Some(metadata)) if metadata.is_file() => files.push(path),
+            Ok(_) => {}
+            Err(error) => unclear(&path, error),
         }
     }
     files.sort();
@@ -110,7 +130,11 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, SourceError> {
     Ok(files)
 }
 
-fn add_directory(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), SourceError> {
+fn add_directory(
+    directory: &Path,
+    files: &mut Vec<PathBuf>,
+    unclear: &mut dyn FnMut(&Path, SourceError),
+) -> Result<(), SourceError> {
     let failed = |error| io("list", directory, error);
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -119,9 +143,15 @@ fn add_directory(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Sourc
             continue;
         }
         let kind = entry.file_type().map_err(failed)?;
-        let is_file = kind.is_file()
-            || kind.is_symlink() && look_at(&path)?.is_some_and(|linked| linked.is_file());
-        if is_file {
+        let linked = match kind.is_symlink().then(|| look_at(&path)) {
+            Some(Ok(linked)) => linked,
+            Some(Err(error)) => {
+                unclear(&path, error);
+                continue;
+            }
+            None => None,
+        };
+        if kind.is_file() || linked.is_some_and(|linked| linked.is_file()) {
             files.push(path);
         }
     }

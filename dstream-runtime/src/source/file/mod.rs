@@ -6,14 +6,19 @@
 //! file that shrinks under it is an error instead of a SIGBUS. Compressed files have no positions
 //! to read from, so the cutter decodes them and the batch holds their bytes.
 
+mod absent;
 mod again;
 mod content;
 mod cursor;
+mod fingerprint;
 mod followed;
+mod generations;
 mod growing;
 mod header;
 mod held;
+mod hole;
 mod list;
+mod located;
 pub(super) mod names;
 mod packed;
 mod pattern;
@@ -22,11 +27,14 @@ mod reread;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod trouble;
+mod twins;
 mod unpack;
 mod whole;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) use packed::Packed;
 pub(super) use stored::{About, Elsewhere, Named, Stored};
@@ -70,6 +78,11 @@ pub(super) struct Config {
     pub(super) split: u64,
     pub(super) max_line: u64,
     pub(super) form: Form,
+    /// For how long a new file is held back that so far is the same as another one, and the rest of one that is
+    /// gone is waited for.
+    settle: Duration,
+    /// Whether a followed file that cannot be read ends the job.
+    stops: bool,
 }
 
 const OPTIONS: &[&str] = &[
@@ -88,13 +101,17 @@ const OPTIONS: &[&str] = &[
     "floats",
     "on_error",
     "on_panic",
+    "on_file_error",
+    "settle",
 ];
 
 /// A batch of a bounded source, unless the URL says otherwise.
 const BATCH: u64 = 64 << 20;
-/// The most that a batch of a live source takes: what is left of a longer backlog comes with the
-/// next ones.
-const LIVE_BATCH: u64 = 1 << 30;
+/// The most that a batch of a live source takes, all of which is held in memory: what is left of a longer
+/// backlog comes with the next ones.
+const LIVE_BATCH: u64 = 64 << 20;
+/// See [`Config::settle`]: longer than it takes to write a copy of a log to a disk, once it is written.
+const SETTLE: Duration = Duration::from_secs(5);
 const SPLIT: u64 = 32 << 20;
 const MAX_LINE: u64 = 128 << 20;
 
@@ -107,11 +124,13 @@ pub(super) fn open(
     if let Some(stream) = pipe::Stream::at(&config.path) {
         return Ok(Box::new(pipe::PipeSource::open(stream, config, options.interval, follow)?));
     }
-    if follow {
-        Ok(Box::new(growing::GrowingFiles::open(config)?))
+    let place = config.path.clone();
+    let source: Box<dyn Source> = if follow {
+        Box::new(growing::GrowingFiles::open(config)?)
     } else {
-        Ok(Box::new(whole::WholeFiles::open(config)?))
-    }
+        Box::new(whole::WholeFiles::open(config)?)
+    };
+    Ok(Box::new(located::Located::new(source, &place)))
 }
 
 /// What reads ranges of these files that another process has cut.
@@ -147,6 +166,13 @@ fn config(
         None => Want::Bytes(size.unwrap_or(if follow { LIVE_BATCH } else { BATCH })),
     };
     url.policy()?;
+    let stops = url.choice("on_file_error", &["skip", "stop"])?;
+    let settle = url.duration("settle")?;
+    if !follow && let Some(option) = stops.map(|_| "on_file_error").or(settle.map(|_| "settle")) {
+        return Err(url.fail(format!(
+            "`{option}` is for files that are followed (`follow`): of others, one that cannot be read is an error"
+        )));
+    }
     let config = Config {
         path: url.path().to_owned(),
         batch,
@@ -154,6 +180,8 @@ fn config(
         split: url.size("split", 1)?.unwrap_or(SPLIT),
         max_line: url.size("max_line", 1)?.unwrap_or(MAX_LINE),
         form: url.form(format, options)?,
+        settle: settle.unwrap_or(SETTLE),
+        stops: stops == Some(1),
     };
     Ok((config, follow))
 }

@@ -5,15 +5,15 @@
 //! gives all whole lines before the damage, and then an error that says where it is. A pipe may pause: what
 //! has come by then is taken.
 
-use std::fs::Metadata;
-use std::io::{self, Read};
+use std::fs::{File, Metadata};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::content::Later;
 use super::cursor::Taken;
-use super::unpack::OtherData;
+use super::unpack::{OtherData, Unpack};
 use super::{Want, data, header, io as io_error, names};
 use crate::source::form::{Form, MARK, MAX_HEADER, mark_len};
 use crate::source::framing::{Frames, Unfolded};
@@ -59,6 +59,24 @@ impl Packed {
         let mut this = Self::new(path.to_owned(), Box::new(decoder), consumed, form, max_line);
         this.size = metadata.len();
         this
+    }
+
+    /// The records of a compressed file that is open, and may have no name any more.
+    ///
+    /// # Errors
+    /// When the file cannot be looked at.
+    pub(super) fn of(
+        path: &Path,
+        file: File,
+        form: Form,
+        max_line: u64,
+    ) -> Result<Self, SourceError> {
+        let size = file.metadata().map_err(|error| io_error("open", path, error))?.len();
+        let consumed = Arc::new(AtomicU64::new(0));
+        let input = BufReader::with_capacity(PIECE, file);
+        let decoder = Unpack::new(input, consumed.clone());
+        let this = Self::new(path.to_owned(), Box::new(decoder), consumed, form, max_line);
+        Ok(Self { size, ..this })
     }
 
     /// Data that `decoder` gives, which may pause: it says [`io::ErrorKind::WouldBlock`] then.
@@ -141,6 +159,23 @@ impl Packed {
 
     pub(super) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Decodes all of it.
+    ///
+    /// # Errors
+    /// When it is not whole, or damaged.
+    pub(super) fn decode_all(&mut self, each: &mut dyn FnMut(&[u8])) -> Result<(), SourceError> {
+        loop {
+            each(&self.buffer);
+            self.position += self.buffer.len() as u64;
+            self.buffer.clear();
+            match &self.failed {
+                Some(error) => return Err(error.clone()),
+                None if self.ended => return Ok(()),
+                None => self.decode(),
+            }
+        }
     }
 
     /// Where the next lines begin in the decompressed data.

@@ -74,8 +74,8 @@ impl Pattern {
         Ok(Self { absolute: bytes.starts_with(b"/"), parts })
     }
 
-    /// The paths that match, in no order; some may be found twice.
-    pub(super) fn find(&self) -> Result<Vec<PathBuf>, SourceError> {
+    /// The paths that match, in no order; some may be found twice. What cannot be listed is told to `unclear`.
+    pub(super) fn find(&self, unclear: &mut dyn FnMut(&Path, SourceError)) -> Vec<PathBuf> {
         let mut found = vec![PathBuf::from(if self.absolute { "/" } else { "" })];
         for (index, part) in self.parts.iter().enumerate() {
             let last = index + 1 == self.parts.len();
@@ -89,19 +89,22 @@ impl Pattern {
                         }
                     }
                     Part::Wild(tokens) => {
-                        entries(&path, &mut |entry, is_directory| {
+                        let each = &mut |entry: PathBuf, is_directory| {
                             let name = entry.file_name().unwrap_or_default().as_bytes();
                             if (last || is_directory) && matches(tokens, &units(name)) {
                                 next.push(entry);
                             }
-                        })?;
+                        };
+                        if let Err(error) = entries(&path, each) {
+                            unclear(&path, error);
+                        }
                     }
-                    Part::Directories => below(path, last, 0, &mut next)?,
+                    Part::Directories => below(path, last, 0, &mut next, unclear),
                 }
             }
             found = next;
         }
-        Ok(found)
+        found
     }
 }
 
@@ -224,22 +227,25 @@ fn below(
     files: bool,
     depth: usize,
     found: &mut Vec<PathBuf>,
-) -> Result<(), SourceError> {
+    unclear: &mut dyn FnMut(&Path, SourceError),
+) {
     let mut inner = Vec::new();
-    entries(&directory, &mut |path, is_directory| {
+    let each = &mut |path: PathBuf, is_directory| {
         if is_directory && !path.is_symlink() {
             inner.push(path);
         } else if files {
             found.push(path);
         }
-    })?;
+    };
+    if let Err(error) = entries(&directory, each) {
+        unclear(&directory, error);
+    }
     found.push(directory);
     if depth < MAX_DEPTH {
         for directory in inner {
-            below(directory, files, depth + 1, found)?;
+            below(directory, files, depth + 1, found, unclear);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -320,7 +326,8 @@ mod tests {
                 .filter(|name| !name.is_empty())
                 .map(|name| dir.path().join(OsStr::from_bytes(name)))
                 .collect();
-            let mut found = Pattern::parse(&dir.path().join(pattern)).unwrap().find().unwrap();
+            let listed = Pattern::parse(&dir.path().join(pattern)).unwrap();
+            let mut found = listed.find(&mut |_, error| panic!("{error}"));
             found.sort();
             found.dedup();
             expected.sort();

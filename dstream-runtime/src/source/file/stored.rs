@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::held::{HeldFile, Opened};
+use super::held::Opened;
 use super::list::{self, Identity, Mark};
 use super::{data, header, names};
 use crate::source::form::{Form, mark_len};
@@ -51,7 +51,7 @@ const CARRIED: u64 = 4 << 20;
 pub(in crate::source) struct Stored {
     pub(super) file: Arc<PlainFile>,
     /// Held open, because the file may be renamed or removed before it is read.
-    pub(super) handle: Option<Arc<HeldFile>>,
+    pub(super) handle: Option<Arc<File>>,
     pub(super) start: u64,
     pub(super) end: u64,
 }
@@ -263,11 +263,7 @@ impl PlainFile {
     }
 
     /// Opens it again, to be read up to `end`, unless it is open.
-    pub(super) fn open(
-        &self,
-        handle: Option<&Arc<HeldFile>>,
-        end: u64,
-    ) -> Result<Opened, SourceError> {
+    pub(super) fn open(&self, handle: Option<&Arc<File>>, end: u64) -> Result<Opened, SourceError> {
         let (file, metadata) = match handle {
             Some(file) => {
                 let metadata = file.metadata().map_err(|error| self.failed(error))?;

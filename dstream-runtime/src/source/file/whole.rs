@@ -18,7 +18,7 @@ use super::again::Again;
 use super::cursor::{Begun, Cursor, Taken};
 use super::{Config, Want, content, data, list, names};
 use crate::source::position::{self, Kind};
-use crate::source::{Cut, Input, Position, Range, Source, SourceError, part};
+use crate::source::{Cut, Input, News, Position, Range, Source, SourceError, part};
 
 /// Reads files to their ends, in order of name.
 pub(super) struct WholeFiles {
@@ -34,6 +34,9 @@ pub(super) struct WholeFiles {
     /// What is said with the next cut; the first file of a kind is named, and not each.
     warnings: Vec<String>,
     warned: bool,
+    /// Whether what cannot be read is given up.
+    skips: bool,
+    news: News,
 }
 
 /// How far files have been taken, for another process.
@@ -102,6 +105,8 @@ impl WholeFiles {
             again: Again::new(&config),
             warnings: Vec::new(),
             warned: false,
+            skips: false,
+            news: News::default(),
             config,
         })
     }
@@ -130,6 +135,27 @@ impl WholeFiles {
             self.names = self.names.without(path);
             self.waiting.pop_front();
         }
+    }
+
+    /// Gives up the file that cannot be read, if that is wanted.
+    fn gives_up(&mut self, error: &SourceError) -> bool {
+        if self.skips {
+            let begun = self.current.as_ref().and_then(Cursor::begun).map(|(_, begun)| begun);
+            self.give_up(error, begun);
+            if self.current.take().is_none()
+                && let Some(path) = self.waiting.pop_front()
+            {
+                self.names = self.names.without(&path);
+            }
+        }
+        self.skips
+    }
+
+    fn give_up(&mut self, error: &SourceError, begun: Option<Begun>) {
+        let left = begun.map_or(0, |begun| begun.size.saturating_sub(begun.offset));
+        self.news.lost += left;
+        let left = if left > 0 { format!(" ({left} bytes)") } else { String::new() };
+        self.news.warnings.push(format!("{error}; what is left of it{left} is given up"));
     }
 
     fn take(&mut self, want: Want) -> Result<Option<Taken>, SourceError> {
@@ -174,6 +200,7 @@ impl Source for WholeFiles {
                     parts.push(taken.part);
                 }
                 Ok(None) => break,
+                Err(error) if self.gives_up(&error) => {}
                 Err(error) => self.failed = Some(error),
             }
         }
@@ -181,7 +208,9 @@ impl Source for WholeFiles {
             Some(error) if parts.is_empty() => return Err(error.clone()),
             Some(_) => true,
             None => self.settle().unwrap_or_else(|error| {
-                self.failed = Some(error);
+                if !self.gives_up(&error) {
+                    self.failed = Some(error);
+                }
                 true
             }),
         };
@@ -204,7 +233,13 @@ impl Source for WholeFiles {
         self.waiting.retain(|waiting| *waiting >= path);
         if self.waiting.front() != Some(&path) {
             let why = "is gone, and it had not been read to its end when the job was stopped";
-            return Err(data(&path, why));
+            let error = data(&path, why);
+            if !self.skips {
+                return Err(error);
+            }
+            self.give_up(&error, begun);
+            self.names = Names::of(&self.waiting);
+            return Ok(());
         }
         self.names = Names::of(&self.waiting).without(&path);
         // As many or fewer, and not the same: at least one is missing.
@@ -214,11 +249,21 @@ impl Source for WholeFiles {
                 behind.count,
                 names::text(&path),
             );
-            return Err(data(&self.config.path, why));
+            let error = data(&self.config.path, why);
+            if !self.skips {
+                return Err(error);
+            }
+            self.give_up(&error, None);
         }
         if let Some(begun) = begun {
             let Config { form, max_line, .. } = self.config;
-            self.current = Some(Cursor::resume(&path, form, max_line, begun)?);
+            self.current = match Cursor::resume(&path, form, max_line, begun) {
+                Err(error) if self.skips => {
+                    self.give_up(&error, Some(begun));
+                    None
+                }
+                resumed => Some(resumed?),
+            };
             self.waiting.pop_front();
         } else {
             self.names = Names::of(&self.waiting);
@@ -228,6 +273,14 @@ impl Source for WholeFiles {
 
     fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
         self.again.input(ranges)
+    }
+
+    fn give_up_unread(&mut self) {
+        self.skips = true;
+    }
+
+    fn news(&mut self) -> News {
+        std::mem::take(&mut self.news)
     }
 
     fn stop(&mut self) {

@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use crossbeam_channel::Sender;
 
 use super::lost::{dropped, lost};
+use super::ways::Ways;
 use crate::driver::Event;
 use crate::driver::cluster::{ClusterError, ClusterNews, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::journal::Journal;
-use crate::driver::master::{Written, asked, nothing};
+use crate::driver::master::Written;
 use crate::driver::report::Observer;
 use crate::durable::journal::JournalError;
 use crate::durable::{Durable, Saves, savepoint};
 use crate::exec::job::BuiltJob;
-use crate::id::{BatchSeq, SourceId, StageId, WorkerId};
-use crate::plan::Plan;
+use crate::id::{BatchSeq, StageId, WorkerId};
 use crate::sched::Past;
 use crate::sched::message::LostRow;
-use crate::source::{Input, Source};
+use crate::source::Source;
 
 /// What is durable of a job, opened.
 pub(super) struct Reopened {
@@ -75,8 +75,9 @@ pub(super) fn reopen(
     if let Some(past) = journal.past() {
         // Another one may have begun here since that was looked at.
         fits(past, options, &of_job(&store))?;
-        go_on(plan, past, sources)?;
-        inputs = inputs_again(plan, past, sources)?;
+        let ways = Ways { plan, ways: &options.ways };
+        ways.go_on(past, sources, observer)?;
+        inputs = ways.inputs_again(past, sources, observer)?;
         let (term, first, again) = (journal.term(), past.next(), past.unpublished());
         observer.on_cluster(&ClusterNews::Resumed { term, first, again });
     }
@@ -199,44 +200,6 @@ fn fits(past: &Past, options: &MasterOptions, what: &str) -> Result<(), JobError
             "{what} has batches of {then} ms, and this one {now} ms\n  help: start it with --interval {then}ms, \
              or begin it anew with another --state"
         )));
-    }
-    Ok(())
-}
-
-/// The inputs of batches that were cut and have to run again, in whole or in part. Of those that are kept
-/// only in case that a saved state turns out to be damaged, nothing is read: all of them have been checked.
-fn inputs_again(
-    plan: &'static Plan,
-    past: &Past,
-    sources: &[Box<dyn Source>],
-) -> Result<BTreeMap<BatchSeq, Vec<Vec<Input>>>, JobError> {
-    let oldest = past.oldest();
-    let mut again = BTreeMap::new();
-    for (seq, batch) in past.batches().filter(|(seq, _)| *seq >= oldest) {
-        let mut of_batch = Vec::with_capacity(sources.len());
-        for ((id, source), inputs) in (0..).map(SourceId).zip(sources).zip(&batch.inputs) {
-            let input = |ranges: &Vec<_>| match ranges.is_empty() {
-                true => Ok(nothing()),
-                false => source.input(ranges),
-            };
-            let inputs = asked(|| inputs.iter().map(input).collect());
-            of_batch.push(inputs.map_err(|error| error.of(plan, id))?);
-        }
-        again.insert(seq, of_batch);
-    }
-    Ok(again)
-}
-
-/// Puts sources where they were.
-fn go_on(
-    plan: &'static Plan,
-    past: &Past,
-    sources: &mut [Box<dyn Source>],
-) -> Result<(), JobError> {
-    for (id, source) in (0..).map(SourceId).zip(sources) {
-        if let Some(position) = past.position(id) {
-            asked(|| source.resume(position)).map_err(|error| error.of(plan, id))?;
-        }
     }
     Ok(())
 }

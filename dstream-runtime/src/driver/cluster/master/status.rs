@@ -59,6 +59,8 @@ impl Driver<'_> {
                     bytes: read.bytes,
                     records_per_second: read.records as f64 / elapsed.as_secs_f64().max(1e-3),
                     dead_letters: read.dead_letters,
+                    unreadable_files: read.unreadable_files,
+                    lost_bytes: read.lost_bytes,
                 })
                 .collect(),
             outputs: outputs

@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::job::{INTERVAL, Job, OUTPUT};
 use crate::driver::cluster::{
-    ClusterNews, JobSetup, MasterOptions, WorkerNews, WorkerOptions, serve_master, serve_worker,
+    ClusterNews, JobSetup, MasterOptions, SourceWays, WorkerNews, WorkerOptions, serve_master,
+    serve_worker,
 };
 use crate::driver::{JobError, Observer, StopHandle};
 use crate::host::simulated::{self, Fiber, Turn, World};
@@ -227,6 +228,7 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         checkpoint: Some(shared.checkpoint),
         from: None,
         accept_loss: false,
+        ways: SourceWays::default(),
         speculate: true,
         standby: false,
         leaves_job: false,

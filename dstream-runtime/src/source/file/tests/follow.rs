@@ -69,22 +69,19 @@ fn files_that_are_renamed_go_on() {
 }
 
 #[test]
-fn files_that_shrink_or_vanish_unread() {
+fn a_file_that_vanishes_is_read_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
-    let at = |name: &str| dir.path().join(name);
-    append(&at("log"), "12345\n");
-    let mut shrinking = source(dir.path(), "follow");
-    assert_eq!(next(&mut *shrinking), "12345\n");
-    fs::write(at("log"), "1\n").unwrap();
-    let error = shrinking.cut(1).err().unwrap().to_string();
-    assert!(error.contains("/log: shrank while it was followed"), "{error}");
-    assert!(shrinking.cut(1).is_err());
-    append(&at("log"), "2\n");
-    let mut vanishing = source(&at("log"), "follow&batch_records=1");
+    let file = dir.path().join("log");
+    append(&file, "1\n2\n");
+    let mut vanishing = source(&file, "follow&batch_records=1");
     assert_eq!(next(&mut *vanishing), "1\n");
-    fs::remove_file(at("log")).unwrap();
-    let error = vanishing.cut(1).err().unwrap().to_string();
-    assert!(error.contains("/log: is gone"), "{error}");
+    append(&file, "3\n");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(next(&mut *vanishing), "2\n");
+    append(&file, "new\n");
+    assert_eq!(next(&mut *vanishing), "3\n");
+    assert_eq!(next(&mut *vanishing), "new\n");
+    assert_eq!(vanishing.news(), crate::source::News::default());
 }
 
 #[test]

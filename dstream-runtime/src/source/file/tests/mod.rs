@@ -1,7 +1,9 @@
 //! Batches of files against what the files hold.
 
 mod follow;
+mod model;
 mod restarted;
+mod rotated;
 
 use std::fs;
 use std::io::Write;
