@@ -6,6 +6,7 @@ mod join;
 mod output;
 mod per_batch;
 mod poison;
+mod quiet;
 mod random;
 mod record;
 mod restart;

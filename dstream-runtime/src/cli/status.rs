@@ -78,6 +78,9 @@ fn head(status: &ClusterStatus) -> String {
         }
         (None, None) => {}
     }
+    if let Some(behind) = status.clock_behind_ms {
+        let _ = writeln!(text, "the master's clock is {} behind batch times", time(behind));
+    }
     if let Some(RefusedStatus { output, batch, for_ms, tries, why }) = &status.refused {
         let _ = writeln!(
             text,

@@ -7,6 +7,7 @@
 pub(crate) mod example;
 mod json;
 mod layout;
+mod quiet;
 mod svg;
 mod text;
 mod words;

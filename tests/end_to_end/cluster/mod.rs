@@ -1,6 +1,7 @@
 //! Jobs on several processes: whatever joins, drains, is killed or is hostile, what a job puts out is
 //! what it puts out on one process, byte for byte.
 
+mod clock;
 mod crew;
 mod drains;
 mod ends;

@@ -9,7 +9,7 @@ pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobEr
     match outcome {
         Outcome::Done => Ok(summary(master)),
         Outcome::Failed(Cause::Task { task, attempts, failure }) => {
-            let time = master.timetable.end(task.batch);
+            let time = master.core.timetable().end(task.batch);
             let failure = TaskFailure::new(master.plan, task, time, attempts, failure);
             Err(JobError::Task(Box::new(failure)))
         }

@@ -49,7 +49,7 @@ pub(in crate::driver) fn asked<T>(
 /// What a source's thread is asked. One request is waiting at most, and a stop: the master cuts one
 /// batch at a time.
 pub(in crate::driver) enum Ask {
-    Cut(BatchSeq),
+    Cut(BatchSeq, u64),
     Stop,
 }
 
@@ -76,17 +76,18 @@ impl Intake {
         Ok(Self::There(ask))
     }
 
-    /// The source's share of a batch; nothing if it will come as an event.
+    /// The source's share of a batch, of about so many bytes if it is live; nothing if it will come as an event.
     pub(in crate::driver) fn cut(
         &mut self,
         batch: BatchSeq,
         partitions: usize,
+        limit: u64,
     ) -> Option<Result<Cut, AskError>> {
         match self {
-            Self::Here(source) => Some(cut(source.as_mut(), partitions)),
+            Self::Here(source) => Some(cut(source.as_mut(), batch, partitions, limit)),
             Self::There(ask) => {
                 // The thread ends only when this end of the channel is gone.
-                let _ = ask.send(Ask::Cut(batch));
+                let _ = ask.send(Ask::Cut(batch, limit));
                 None
             }
         }
@@ -103,8 +104,17 @@ impl Intake {
     }
 }
 
-fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, AskError> {
-    let mut cut = asked(|| source.cut(partitions))?;
+fn cut(
+    source: &mut dyn Source,
+    batch: BatchSeq,
+    partitions: usize,
+    limit: u64,
+) -> Result<Cut, AskError> {
+    let mut cut = asked(|| {
+        source.next_batch(batch);
+        source.limit(limit);
+        source.cut(partitions)
+    })?;
     // More inputs than partitions would have no task: a source that breaks its contract must not lose
     // records silently.
     if cut.inputs.len() > partitions {
@@ -136,8 +146,8 @@ fn serve(
     for ask in asked {
         match ask {
             Ask::Stop => stop(source.as_mut()),
-            Ask::Cut(batch) => {
-                let result = cut(source.as_mut(), partitions);
+            Ask::Cut(batch, limit) => {
+                let result = cut(source.as_mut(), batch, partitions, limit);
                 if events.send(Event::Cut { batch, source: id, result }).is_err() {
                     return;
                 }

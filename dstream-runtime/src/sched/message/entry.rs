@@ -54,4 +54,12 @@ pub enum JournalEntry {
     },
     /// All sources have ended by themselves, and all of it is visible: there is nothing to go on with.
     Finished,
+    /// Intervals without a batch, in which nothing happened: from this batch on, which is the next one to be cut,
+    /// the zero time is a later one.
+    Gap {
+        /// The batch.
+        first: BatchSeq,
+        /// The zero time.
+        zero_ms: u64,
+    },
 }

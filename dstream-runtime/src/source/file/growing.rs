@@ -39,6 +39,8 @@ pub(super) struct GrowingFiles {
     buffer: Vec<u8>,
     again: Again,
     opened: Opened,
+    /// How many bytes the next cut may bring.
+    limit: u64,
 }
 
 /// How often the files are listed before one that cannot be found is believed to be gone.
@@ -72,6 +74,7 @@ impl GrowingFiles {
             failed: None,
             buffer: Vec::new(),
             opened: Opened::default(),
+            limit: u64::MAX,
         };
         // What cannot be listed or opened is an error now, not when the first batch runs.
         this.refresh()?;
@@ -182,7 +185,8 @@ impl Source for GrowingFiles {
         if self.life == Life::Stopping {
             self.life = Life::Draining;
         }
-        let (mut want, mut parts, mut more) = (self.config.batch, Vec::new(), false);
+        let want = self.config.batch.within(std::mem::replace(&mut self.limit, u64::MAX));
+        let (mut want, mut parts, mut more) = (want, Vec::new(), false);
         for (path, growing) in &mut self.files {
             let mut end = None;
             let Some(cursor) = &mut growing.cursor else { continue };
@@ -214,6 +218,10 @@ impl Source for GrowingFiles {
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
         Ok(Cut { inputs, ended: self.life == Life::Draining && !more, position })
+    }
+
+    fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

@@ -32,6 +32,8 @@ pub(super) struct Book {
     /// By batch that is not over, who reads what in it.
     reads: BTreeMap<u64, Vec<Read>>,
     pub(super) stopping: bool,
+    /// How many bytes the next batch may take in, if not all.
+    pub(super) limit: Option<u64>,
     /// The last batch was cut: what is reported from here on is part of none.
     ended: bool,
     /// Every worker that may hold something has had time to say so.
@@ -280,10 +282,16 @@ impl Book {
         self.clients.expect_gaps();
     }
 
+    /// The next cut is that of this batch: those in between have nothing.
+    pub(super) fn next_batch(&mut self, batch: u64) {
+        self.cut = batch.saturating_sub(1);
+    }
+
     /// Takes for the next batch what is held, by who will read it: an owner of these partitions that holds
     /// it, or, if none does, one that has to ask for it.
     pub(super) fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
         self.cut += 1;
+        let quotas = self.quotas();
         let Self { takers, owned, cut, reads, .. } = self;
         // Nobody is listed who owns nothing.
         let owners: Vec<WorkerId> =
@@ -292,7 +300,11 @@ impl Book {
         let mut read: BTreeMap<(WorkerId, WorkerId), Read> = BTreeMap::new();
         for (worker, taker) in takers {
             let Taker { waiting, last_cut, .. } = taker;
+            let (quota, mut taken) = (quotas.get(worker).copied().unwrap_or(u64::MAX), 0);
             waiting.retain(|number, waiting| {
+                if taken >= quota {
+                    return true;
+                }
                 let holds = waiting.holders.iter().find(|w| owners.binary_search(w).is_ok());
                 // All that one worker has received goes to the same one.
                 let any = || owners.get(worker.0 as usize % owners.len().max(1));
@@ -303,6 +315,7 @@ impl Book {
                 let share = shares.entry(*reader).or_default();
                 share.receipts.push((*worker, *number, waiting.bytes));
                 share.bytes += waiting.bytes;
+                taken += waiting.bytes.max(1);
                 let by = Some(*reader);
                 let none = || Read { taker: *worker, receipts: Spans::default(), by };
                 let read = read.entry((*reader, *worker)).or_insert_with(none);
@@ -315,6 +328,25 @@ impl Book {
             reads.insert(*cut, read.into_values().collect());
         }
         shares
+    }
+
+    /// How much the next batch takes of what each worker has received, if not all: the clients of one do not hold up
+    /// those of another.
+    fn quotas(&mut self) -> BTreeMap<WorkerId, u64> {
+        let Some(mut left) = self.limit.take() else { return BTreeMap::new() };
+        let bytes = |(worker, taker): (&WorkerId, &Taker)| {
+            (taker.waiting.values().map(|waiting| waiting.bytes).sum::<u64>(), *worker)
+        };
+        let mut waiting: Vec<(u64, WorkerId)> = self.takers.iter().map(bytes).collect();
+        waiting.sort_unstable();
+        let mut quotas = BTreeMap::new();
+        for (at, (bytes, worker)) in waiting.iter().enumerate() {
+            // Of those with more, each gets the same.
+            let quota = left / (waiting.len() - at) as u64;
+            left -= quota.min(*bytes);
+            quotas.insert(*worker, quota.max(1));
+        }
+        quotas
     }
 
     /// What another process has to know to go on after the last cut.

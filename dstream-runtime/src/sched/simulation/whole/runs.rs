@@ -15,7 +15,7 @@ use crate::sched::simulation::{seeds, surveyed};
 const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
-const SITES: [&str; 46] = [
+const SITES: [&str; 48] = [
     "a client connects",
     "clients have sent everything",
     "a second loss, which nobody survives, is left out",
@@ -62,6 +62,8 @@ const SITES: [&str; 46] = [
     "a state is loaded",
     "a state is not saved",
     "a saved state continues another",
+    "intervals are missed",
+    "time is stepped over",
 ];
 
 /// A seed, and which of its faults happen: all, if nothing is said.
