@@ -60,7 +60,7 @@ macro_rules! main {
         #[global_allocator]
         static __DSTREAM_ALLOCATOR: $crate::__private::MiMalloc = $crate::__private::MiMalloc;
 
-        fn main() -> ::std::process::ExitCode {
+        fn main() -> $crate::__private::std::process::ExitCode {
             $crate::__private::main(&[$(&*$crate::__private::job($job)),+])
         }
     };

@@ -55,13 +55,12 @@ impl Stage {
             emits: true,
             inputs: &[],
             source: Some(&input),
-            state: &mut None,
             buffers: &self.buffers,
             outputs: &outputs,
             poisoned: Poisoned::default(),
             made: Made::default(),
         };
-        self.job.stages[0].run(&mut context).expect("text in memory can be read")
+        self.job.stages[0].run(&mut context, &mut None).expect("text in memory can be read")
     }
 
     /// How many records reach the output of the stage.
@@ -106,6 +105,7 @@ impl ReadRange for Pieces {
                 split: "memory",
                 position,
                 header: Some("user_id,url,bytes"),
+                framing: dstream_runtime::source::Framing::of(dstream_runtime::record::Format::Csv),
                 torn: None,
             });
             at = end;

@@ -6,11 +6,12 @@
 //! itself as the callback and everything known so far as its state, until nothing is missing.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, quote};
 use syn::{ItemFn, Path, Visibility};
 
 use crate::codegen;
 use crate::compile::{compile_job, unresolved_operators};
+use crate::reserved;
 use crate::syntax::OperatorFn;
 
 /// `#[dstream::job(ATTRIBUTE)] ITEM`
@@ -36,7 +37,9 @@ pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
 pub fn job_with_operator(input: TokenStream) -> TokenStream {
     match State::read(input) {
         Some(state) => state.advance(),
-        None => quote!(::core::compile_error!("`__job!` is called by generated code only");),
+        None => {
+            quote!(::dstream::__private::core::compile_error!("`__job!` is called by generated code only");)
+        }
     }
 }
 
@@ -157,10 +160,15 @@ pub fn operator(attribute: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 /// The `macro_rules!` that carries the function's tokens. It has the function's name, in the
-/// namespace of macros, so that importing the one imports the other.
+/// namespace of macros, so that importing the one imports the other; a standard macro of that name is
+/// passed on.
 fn carrier(function: &ItemFn, item: &TokenStream) -> TokenStream {
     let name = &function.sig.ident;
-    let hidden = format_ident!("__dstream_operator_{}", name, span = Span::call_site());
+    let (at, text) = (name.span().start(), name.to_string());
+    let file = name.span().local_file().map_or(0, |file| hash(&file.to_string_lossy()));
+    // Exported macros of a crate share one name space: two functions of one name have different places.
+    let hidden = reserved::carrier(&text, file, at.line, at.column);
+    let hidden = Ident::new(&hidden, Span::call_site());
     let (export, visibility) = match &function.vis {
         // Other crates may use it: such a macro is exported, from the root of its crate.
         visibility @ Visibility::Public(_) => (Some(quote!(#[macro_export])), visibility.clone()),
@@ -168,6 +176,11 @@ fn carrier(function: &ItemFn, item: &TokenStream) -> TokenStream {
         visibility => (None, visibility.clone()),
     };
     let item = Group::new(Delimiter::Brace, item.clone());
+    let standard = STANDARD.contains(&text.as_str()).then(|| {
+        quote! {
+            ($($other:tt)*) => { ::dstream::__private::std::#name! { $($other)* } };
+        }
+    });
     quote! {
         #[doc(hidden)]
         #export
@@ -175,11 +188,58 @@ fn carrier(function: &ItemFn, item: &TokenStream) -> TokenStream {
             (@dstream { $($callback:tt)* } { $($state:tt)* }) => {
                 $($callback)*! { { $($state)* } #item }
             };
+            #standard
         }
         #[doc(hidden)]
         #[allow(unused_imports)]
         #visibility use #hidden as #name;
     }
+}
+
+/// The macros that are in scope everywhere. The carrier of an operator function of such a name hides it.
+const STANDARD: [&str; 35] = [
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "cfg",
+    "column",
+    "compile_error",
+    "concat",
+    "dbg",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "env",
+    "eprint",
+    "eprintln",
+    "file",
+    "format",
+    "format_args",
+    "include",
+    "include_bytes",
+    "include_str",
+    "line",
+    "matches",
+    "module_path",
+    "option_env",
+    "panic",
+    "print",
+    "println",
+    "stringify",
+    "thread_local",
+    "todo",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
+];
+
+/// FNV-1a.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// The function as documentation and editors see it; it is never called.
@@ -191,7 +251,7 @@ fn stub(function: &ItemFn) -> TokenStream {
         #(#attrs)*
         #[allow(dead_code, unused_variables)]
         #vis #sig {
-            ::core::unreachable!(#message)
+            ::dstream::__private::core::unreachable!(#message)
         }
     }
 }

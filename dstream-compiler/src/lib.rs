@@ -19,6 +19,7 @@ pub mod op;
 pub mod params;
 pub mod pass;
 pub mod record;
+mod reserved;
 pub mod syntax;
 #[cfg(test)]
 mod testing;

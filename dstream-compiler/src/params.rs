@@ -16,8 +16,8 @@ pub fn params(attribute: TokenStream, item: TokenStream) -> TokenStream {
             let name = &item.ident;
             quote! {
                 #[derive(
-                    ::core::fmt::Debug,
-                    ::core::clone::Clone,
+                    ::dstream::__private::core::fmt::Debug,
+                    ::dstream::__private::core::clone::Clone,
                     ::dstream::__private::clap::Args,
                     ::dstream::__private::serde::Serialize,
                     ::dstream::__private::serde::Deserialize,

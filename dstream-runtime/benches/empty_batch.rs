@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use dstream_runtime::driver::{BatchReport, LocalConfig, Observer, StopHandle, run};
 use dstream_runtime::exec::job::BuiltJob;
 use dstream_runtime::exec::stage::RunStage;
-use dstream_runtime::exec::task::{Made, SavedState, State, TailMade, TaskContext, TaskError};
+use dstream_runtime::exec::state::State;
+use dstream_runtime::exec::task::{Made, SavedState, TailMade, TaskContext, TaskError};
 use dstream_runtime::id::{OperatorId, OutputId, SourceId, StageId, TailId};
 use dstream_runtime::plan::{
     Dependency, InputRow, OutputRow, Plan, Report, SourceRow, StageRow, StateKind, StateRow,
@@ -92,7 +93,7 @@ struct Empty {
 }
 
 impl RunStage for Empty {
-    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError> {
+    fn run(&self, cx: &mut TaskContext<'_>, _: &mut Option<State>) -> Result<Made, TaskError> {
         let start = Instant::now();
         while start.elapsed() < self.takes {
             std::hint::spin_loop();
@@ -133,7 +134,7 @@ impl Source for Silence {
 
     fn cut(&mut self, _: usize) -> Result<Cut, SourceError> {
         self.left -= 1;
-        Ok(Cut { inputs: Vec::new(), ended: self.left == 0, position: None })
+        Ok(Cut { ended: self.left == 0, ..Cut::default() })
     }
 
     fn immediate(&self) -> bool {

@@ -18,8 +18,8 @@ pub trait JobParams: Args + Serialize + DeserializeOwned + Send + Sync + 'static
 
 /// A compiled stream program. `#[dstream::job]` implements it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no job",
-    label = "this is no job",
+    message = "`{Self}` is not a job",
+    label = "this is not a job",
     note = "a job is a function with `#[dstream::job]` before it"
 )]
 pub trait Job: Copy + Send + Sync + 'static {
@@ -31,6 +31,24 @@ pub trait Job: Copy + Send + Sync + 'static {
 
     /// Makes the stages.
     fn build(&self, params: &'static Self::Params, builder: &mut Builder);
+}
+
+/// `#[dstream::job]` makes a function that makes the job.
+#[diagnostic::do_not_recommend]
+impl<F, J> Job for F
+where
+    F: Fn() -> J + Copy + Send + Sync + 'static,
+    J: Job,
+{
+    type Params = J::Params;
+
+    fn plan(&self) -> &'static Plan {
+        self().plan()
+    }
+
+    fn build(&self, params: &'static Self::Params, builder: &mut Builder) {
+        Job::build(&self(), params, builder);
+    }
 }
 
 /// What a job was compiled into.

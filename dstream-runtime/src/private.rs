@@ -1,4 +1,6 @@
 //! What generated code names. Not part of the interface.
+//!
+//! The standard library is here too: a user's crate or module may be called `core` or `std`.
 
 pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
@@ -18,9 +20,9 @@ pub use crate::plan::{
     StateRow, TailRow, Tasks,
 };
 pub use crate::record::{
-    AsRecord, Field, FieldError, Fields, Key, KeyFor, KeyReader, Record, RecordFor, Schema,
-    Visitor, is_record,
+    AsRecord, Check, Checked, Field, FieldError, Fields, Key, KeyFor, KeyReader, Object, Record,
+    Schema, Visitor, is_record, is_standard,
 };
 pub use crate::source::{CsvRows, JsonLines, TextLines};
 pub use mimalloc::MiMalloc;
-pub use {clap, serde};
+pub use {::core, ::std, clap, serde};

@@ -26,7 +26,7 @@ use crate::exec::task::DeadLetter;
 use crate::id::BatchSeq;
 use crate::job::{Job, build};
 use crate::plan::Plan;
-use crate::record::{AsRecord, Format, Record, write_csv, write_json, write_text};
+use crate::record::{AsRecord, Floats, Format, Record, write_csv, write_json, write_text};
 use crate::sink::{MemorySink, Part, Published, Sink};
 use crate::source::{MemorySource, Source};
 use crate::store::StoreOptions;
@@ -123,7 +123,11 @@ impl<J: Job> Run<J> {
                     match format {
                         Format::Text => write_text::<T::Record>(record.view(), &mut bytes),
                         Format::Csv => write_csv::<T::Record>(record.view(), &mut bytes),
-                        Format::Json => write_json::<T::Record>(record.view(), &mut bytes),
+                        Format::Json => {
+                            // Strings are never refused.
+                            let view = record.view();
+                            let _ = write_json::<T::Record>(view, Floats::Strings, &mut bytes);
+                        }
                     }
                     bytes.push(b'\n');
                 }
@@ -275,9 +279,10 @@ impl Done {
         config: LocalConfig,
         inputs: Vec<Vec<Vec<u8>>>,
     ) -> Result<Option<Savepoint>, Error> {
-        let sources = inputs
-            .into_iter()
-            .map(|batches| Box::new(MemorySource::new(batches).ends(true)) as Box<dyn Source>);
+        let formats: Vec<Format> = job.sources.iter().map(|spec| spec.format).collect();
+        let sources = inputs.into_iter().zip(formats).map(|(batches, format)| {
+            Box::new(MemorySource::new(batches).format(format).ends(true)) as Box<dyn Source>
+        });
         let sinks = self.plan.outputs.iter().map(|output| {
             let published = Arc::clone(&self.published);
             Box::new(MemorySink::new(output.name, Format::Json, published)) as Box<dyn Sink>
@@ -323,7 +328,8 @@ impl Done {
     /// When the job has no such output, or its records are of another type.
     pub fn records<R: Record>(&self, output: &str, batch: u64) -> Result<Vec<R>, Error> {
         let parse = |line: &String| {
-            let draft = serde_json::from_str::<R::Draft<'_>>(line);
+            let read = || serde_json::from_str::<R::Draft<'_>>(line);
+            let draft = Floats::Strings.reading(read);
             draft.map(|draft| R::own(R::view_draft(&draft))).map_err(|why| Error::Type {
                 output: output.to_owned(),
                 batch,

@@ -50,6 +50,23 @@ fn a_job_in_a_module() -> Tested {
     Ok(())
 }
 
+struct Jobs;
+
+impl Jobs {
+    #[dstream::job]
+    fn of_a_type() {
+        let lines = source::text("none");
+        lines.save("none:");
+    }
+}
+
+#[test]
+fn a_job_of_a_type() -> Tested {
+    let done = Run::new(Jobs::of_a_type).input("lines", [vec!["b", "a"]]).run()?;
+    assert_eq!(first::<String>(&done, "lines")?, ["a", "b"]);
+    Ok(())
+}
+
 /// The names that generated code uses, used by the user.
 #[dstream::job]
 fn slot_0_0() {

@@ -1,6 +1,7 @@
 //! Programs that look unusual and are right: they compile, without a warning, and compute what they say.
 
 mod closures;
+mod hints;
 mod items;
 mod operators;
 

@@ -69,7 +69,9 @@ impl Job {
 
     /// An output into files below a directory, which need not survive the machine.
     pub(crate) fn files(self, name: &str, format: &str, dir: &Path) -> Self {
-        self.sink(name, format_args!("{format}+file://{}?fsync=false", dir.display()))
+        // The lines of a part are its records.
+        let header = if format == "csv" { "&header=false" } else { "" };
+        self.sink(name, format_args!("{format}+file://{}?fsync=false{header}", dir.display()))
     }
 
     pub(crate) fn current_dir(mut self, dir: &Path) -> Self {

@@ -7,17 +7,23 @@
 //! `DSTREAM_TEST_BYTES` is the size of the larger inputs (a gigabyte is fine in release);
 //! `DSTREAM_TEST_SECONDS` is the deadline of a job.
 
+mod accounting;
 mod bad_input;
 mod cluster;
 mod disk;
 mod failures;
+mod history;
+mod hostile_formats;
 mod job;
+mod json;
 mod live;
 mod outputs;
 mod over_time;
+mod overwrite;
 mod per_batch;
 mod plans;
 mod poison;
+mod posted;
 mod pressure;
 mod published;
 mod template;

@@ -38,7 +38,8 @@ fn a_reader_that_goes_ends_the_job() {
 
 #[test]
 fn the_summary_is_the_last_line() {
-    let job = Job::example("top_k_count").source("lines", "generate://words?records=1000&words=9");
+    let words = "generate://words?records=1000&words=9&batch_records=1000&windows=batches";
+    let job = Job::example("top_k_count").source("lines", words);
     let done = job.args(["--summary", "json", "--k", "3"]).run().code(0);
     assert_eq!(done.out.len(), 5, "the top was printed before: {}", done.said());
     let summary = done.summary();

@@ -35,7 +35,8 @@ impl Input {
     }
 
     fn url(&self) -> String {
-        format!("{}/text.txt?batch_records={}", self.dir.path().display(), self.lines)
+        let batches = format!("batch_records={}&windows=batches", self.lines);
+        format!("{}/text.txt?{batches}", self.dir.path().display())
     }
 
     /// The words of the last batches of a window, counted, at the end of each batch.

@@ -101,7 +101,8 @@ fn word_count_gives_the_counts_that_sort_and_uniq_give() {
 fn two_runs_give_the_same_bytes_on_any_number_of_threads() {
     let input = tempfile::tempdir().expect("a directory");
     let text = text::write(&input.path().join("text.txt"), text::bytes() / 4);
-    let url = format!("{}?batch_records={}&split=16KiB", text.display(), batch_lines() / 4);
+    let batches = format!("batch_records={}&windows=batches", batch_lines() / 4);
+    let url = format!("{}?{batches}&split=16KiB", text.display());
     let out = tempfile::tempdir().expect("a directory");
     for job in ["word_count", "grep"] {
         let run = |cores: &str, into: &str| {

@@ -43,7 +43,7 @@ fn json_is_the_plan_that_runs() {
         let tables = tables(name);
         let source = names(&tables["sources"], "name")[0];
         let records = format!(
-            "{source}=generate://{}?records=10",
+            "{source}=generate://{}?records=10&batch_records=10&windows=batches",
             match name {
                 "page_views" => "page_views",
                 _ => "words",

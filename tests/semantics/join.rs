@@ -52,3 +52,39 @@ fn streams_reduced_by_the_same_key_are_joined_where_they_are() -> Tested {
         Ok(())
     })
 }
+
+/// A table, and records that are to meet it: what the refusal of a bounded stream joined with a live one suggests.
+#[dstream::job]
+fn enriched() {
+    let pages = source::text("none");
+    let views = source::text("none");
+    let titles = pages.map(|page| (page.split(' ').next().unwrap_or_default(), (page, 0u64)));
+    let seen = views.map(|url| (url, ("", 1u64)));
+    let both = titles.union(seen);
+    let known = both.running_reduce(|a, b| (if a.0.is_empty() { b.0 } else { a.0 }, a.1 + b.1));
+    let state = titles.running_reduce(|a, _| a);
+    let joined = state.join(seen);
+    known.save("none:");
+    joined.save("none:");
+}
+
+#[test]
+fn a_table_is_met_by_every_record_if_both_are_united_and_reduced() -> Tested {
+    every(|partitions| {
+        let done = Run::new(enriched)
+            .input("pages", [vec!["/a first", "/b second"]])
+            .input("views", [vec!["/a"], vec!["/b", "/c", "/b"], vec!["/a"]])
+            .partitions(partitions)
+            .run()?;
+        let known = |batch| done.sorted::<(String, (String, u64))>("known", batch);
+        let page = |url: &str, page: &str, n| (url.to_owned(), (page.to_owned(), n));
+        assert_eq!(known(1)?, [page("/a", "/a first", 1), page("/b", "/b second", 0)]);
+        assert_eq!(known(2)?, [page("/b", "/b second", 2), page("/c", "", 1)]);
+        assert_eq!(known(3)?, [page("/a", "/a first", 2)]);
+        // A join with the state alone does not: it gives the keys of a batch only.
+        let paired =
+            |batch| done.records::<(String, ((String, u64), (String, u64)))>("joined", batch);
+        assert_eq!((paired(1)?.len(), paired(2)?.len(), paired(3)?.len()), (1, 0, 0));
+        Ok(())
+    })
+}

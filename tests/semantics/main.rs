@@ -3,6 +3,8 @@
 
 mod input;
 mod join;
+mod json;
+mod names;
 mod output;
 mod per_batch;
 mod poison;

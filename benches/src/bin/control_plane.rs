@@ -149,6 +149,7 @@ impl Cluster {
             live: vec![true],
             first: BatchSeq(1),
             term: 0,
+            completes_stop: false,
         };
         let joined = |worker| MasterEvent::Worker(WorkerId(worker), ToMaster::Joined { slots: 4 });
         let meter = Meter::default();

@@ -136,7 +136,7 @@ impl Case<'_> {
             command.args(["--partitions", &partitions.to_string()]);
         }
         let input = self.input.display();
-        command.args(["--source", &format!("{source}=file://{input}?{batch}")]);
+        command.args(["--source", &format!("{source}=file://{input}?{batch}&windows=batches")]);
         for output in self.job.outputs {
             let url = match to_files {
                 // The program written by hand leaves it to the system when its file reaches a disk.

@@ -6,6 +6,7 @@ use quote::quote;
 use syn::visit::{self, Visit};
 use syn::{ExprClosure, ItemFn, PatIdent, Stmt};
 
+use super::names::local;
 use crate::diag::Diagnostics;
 use crate::ir::logical::Header;
 
@@ -15,7 +16,7 @@ use crate::ir::logical::Header;
 pub fn wrong(diagnostics: &Diagnostics, header: &Header, item: &ItemFn) -> TokenStream {
     let mut errors = diagnostics.iter().map(|d| d.to_compile_error());
     let (first, others) = (errors.next(), errors);
-    let unknown = Ident::new("unknown", proc_macro2::Span::mixed_site());
+    let unknown = local("unknown");
     let params =
         header.params.as_ref().map(|(name, ty)| quote!(let #name: &'static #ty = #unknown;));
     let names = bound(item);
@@ -77,7 +78,7 @@ pub fn method(item: &ItemFn) -> TokenStream {
         #(#attrs)*
         #[allow(dead_code, unused_variables)]
         #vis #sig {
-            ::core::unreachable!("a method is no job")
+            ::dstream::__private::core::unreachable!("a method is no job")
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::diag::Place;
 use crate::ir::logical::{Function, SourceFormat};
 use crate::ir::physical::{Flow, FlowKind, Head, Physical, Stage};
 
+/// The name of the builder.
+pub(super) const BUILDER: &str = "b";
+
 /// The body of `Job::build`.
 pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
     let lets = plan.lets.iter().map(|l| &l.statement);
@@ -35,7 +38,8 @@ pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
             None => quote!("print:"),
         };
         let method = Ident::new("output", names.operator(output.operator));
-        quote!(__b.#method(__d::OutputId(#id), #slot, #url);)
+        let builder = local(BUILDER);
+        quote!(#builder.#method(__dstream::OutputId(#id), #slot, #url);)
     });
     quote! {
         #(#lets)*
@@ -93,7 +97,7 @@ fn merge_function(names: &Names<'_>, function: &Function, operator: Span) -> Tok
     let (f, result) = (&function.expr, spans::result(function));
     let (acc, x, next) = (local("acc"), local("x"), local("next"));
     let call = spans::path(operator.into(), "call2");
-    let arguments = within(Place::of(f).end(), quote!(__d::view(&*#acc), #x, #f));
+    let arguments = within(Place::of(f).end(), quote!(__dstream::view(&*#acc), #x, #f));
     let record = spans::value(result, "into_record", &next);
     let next_value = spans::moved(result, &next);
     let (target, acc_value) = (quote_spanned!(operator=> *), spans::moved(operator.into(), &acc));
@@ -129,8 +133,9 @@ fn stage_call(plan: &Physical, names: &Names<'_>, index: usize, stage: &Stage) -
     let (id, name) = (index as u16, local("head"));
     let add = spans::associated(head_place, "Builder", "stage");
     let head_value = spans::moved(head_place, &name);
-    let id = quote!(__d::StageId(#id));
-    let arguments = within(head_place.end(), quote!(__b, #id, #head_value, #kernel));
+    let id = quote!(__dstream::StageId(#id));
+    let builder = local(BUILDER);
+    let arguments = within(head_place.end(), quote!(#builder, #id, #head_value, #kernel));
     quote! {
         let #pattern = {
             let #name = #head;
@@ -173,17 +178,17 @@ fn head_code(plan: &Physical, names: &Names<'_>, stage: &Stage) -> TokenStream {
         Head::Rows { flow } => of("rows_of", flow),
         Head::Window { flow, length } => {
             let (path, flow) = (spans::path(operator.into(), "window"), flow_name(*flow));
-            quote!(#path(&#flow, __d::Span { batches: #length }))
+            quote!(#path(&#flow, __dstream::Span { batches: #length }))
         }
         Head::WindowReduce { flow, merge, inverse, length } => {
             let flow = flow_name(*flow);
             let merge = merge_function(names, merge, operator);
-            let span = quote!(__d::Span { batches: #length });
+            let span = quote!(__dstream::Span { batches: #length });
             match inverse {
-                None => quote!(__d::window_reduce(&#flow, #span, #merge)),
+                None => quote!(__dstream::window_reduce(&#flow, #span, #merge)),
                 Some(inverse) => {
                     let inverse = merge_function(names, inverse, operator);
-                    quote!(__d::window_reduce_inverse(&#flow, #span, #merge, #inverse))
+                    quote!(__dstream::window_reduce_inverse(&#flow, #span, #merge, #inverse))
                 }
             }
         }
@@ -202,11 +207,11 @@ fn head_code(plan: &Physical, names: &Names<'_>, stage: &Stage) -> TokenStream {
         }
         Head::Count { flow } => {
             let slots = slots(names, plan, *flow, operator);
-            quote!(__d::count(#slots))
+            quote!(__dstream::count(#slots))
         }
         Head::Top { flow } => {
             let FlowKind::Top(k) = &plan.flows[*flow].kind else {
-                return quote!(compile_error!("a top flow"));
+                return quote!(__dstream::core::compile_error!("a top flow"));
             };
             let path = spans::path(operator.into(), "top_k");
             let slots = slots(names, plan, *flow, operator);
@@ -220,17 +225,18 @@ fn source_code(plan: &Physical, index: usize, place: Place) -> TokenStream {
     let (id, source) = (index as u16, &plan.sources[index]);
     let (url, record) = (&source.url, &source.record);
     let decode = match (source.format, record) {
-        (SourceFormat::Text, _) | (_, None) => quote!(__d::TextLines),
+        (SourceFormat::Text, _) | (_, None) => quote!(__dstream::TextLines),
         (SourceFormat::Csv, Some(record)) => decoder(place, "CsvRows", record),
         (SourceFormat::Json, Some(record)) => decoder(place, "JsonLines", record),
     };
     let add = spans::associated(place, "Builder", "source");
-    quote!(#add::<#decode>(__b, __d::SourceId(#id), #url))
+    let builder = local(BUILDER);
+    quote!(#add::<#decode>(#builder, __dstream::SourceId(#id), #url))
 }
 
-/// `__d::Name<Record>`, at the type of the record.
+/// `__dstream::Name<Record>`, at the type of the record.
 fn decoder(place: Place, name: &str, record: &Type) -> TokenStream {
-    let runtime = quote_spanned!(place.start()=> __d::);
+    let runtime = quote_spanned!(place.start()=> __dstream::);
     let name = Ident::new(name, place.start());
     let (open, close) = (quote_spanned!(place.start()=> <), quote_spanned!(place.end()=> >));
     quote!(#runtime #name #open #record #close)

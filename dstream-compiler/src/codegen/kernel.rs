@@ -77,7 +77,7 @@ fn one_use(names: &Names<'_>, stage: usize, stream: &str, use_: &Use) -> TokenSt
     }
 }
 
-/// `__d::Tail::push(&mut out.1.0, …);`, all of it at the operator that reads the tail.
+/// `__dstream::Tail::push(&mut out.1.0, …);`, all of it at the operator that reads the tail.
 fn push(names: &Names<'_>, stage: usize, tail: usize, record: TokenStream) -> TokenStream {
     let (out, path) = (local("out"), path(tail));
     let place = Place::from(names.reader(stage, tail));
@@ -88,7 +88,7 @@ fn push(names: &Names<'_>, stage: usize, tail: usize, record: TokenStream) -> To
     quote!(#push #arguments;)
 }
 
-/// `__d::name(x, function)`: the path is the operator, as the user wrote it.
+/// `__dstream::name(x, function)`: the path is the operator, as the user wrote it.
 fn call(operator: Span, name: &str, x: &Ident, function: &Function) -> TokenStream {
     let path = spans::path(operator.into(), name);
     let f = &function.expr;
@@ -129,7 +129,7 @@ fn step_code(
         Step::FilterMap(_) => {
             let call = call("call_option", x);
             quote! {
-                if let ::core::option::Option::Some(#y) = #call {
+                if let __dstream::core::option::Option::Some(#y) = #call {
                     let #y = #view;
                     #inner
                 }
@@ -142,7 +142,7 @@ fn step_code(
             quote! {
                 let #many = #call;
                 let mut #many = #items;
-                while let ::core::option::Option::Some(#y) = #next {
+                while let __dstream::core::option::Option::Some(#y) = #next {
                     let #y = #view;
                     #inner
                 }
@@ -160,9 +160,10 @@ fn step_code(
             }
         }
         Step::KeyBy(_) => {
-            let call = call("call", x);
+            let (key, call) = (local("key"), call("call", x));
+            let view = spans::view(result, "as_view", &key);
             quote! {
-                let #y = #call;
+                let #key = #call;
                 let #y = (#view, #x);
                 #inner
             }
@@ -188,7 +189,7 @@ fn tail_types(tails: &[TailKind]) -> TokenStream {
             TailKind::Tally => quote!(),
             TailKind::Rows | TailKind::Output(_) => quote!(<_>),
         };
-        quote!((__d::#name #arguments, #rest))
+        quote!((__dstream::#name #arguments, #rest))
     })
 }
 

@@ -6,14 +6,19 @@
 //! function is given after the kernels that feed it.
 //!
 //! Spans: what can be wrong in the user's code is emitted with the user's spans, everything else
-//! resolves at the macro's own site, so that names cannot clash.
+//! resolves at the macro's own site. That keeps locals apart from the user's; what keeps all names apart, from
+//! the user's and from each other, is [`reserved`](crate::reserved): every name that generated code binds is
+//! one of those, and every other path in it begins with one or with `::`.
 
 mod fallback;
 mod flow;
 mod kernel;
-mod names;
+pub(crate) mod names;
 pub(crate) mod spans;
 mod tables;
+
+#[cfg(test)]
+mod tests;
 
 pub use fallback::{method, wrong};
 
@@ -22,37 +27,44 @@ use quote::{quote, quote_spanned};
 
 use crate::ir::logical::Header;
 use crate::ir::physical::Physical;
-use names::Names;
+use names::{Names, item, local};
 
-/// The items of a job: a unit struct of its name, and `Job` for it. What the job was compiled into is an
-/// expression of its own, because it may be a call of a macro that is not there: then nothing else is wrong.
+/// The item of a job: a function that makes the job, an implementation of `Job` that has no name outside. A
+/// function, because a local of its name may stand beside it: a pattern is never taken for a function, as it
+/// would be for a unit struct. What the job was compiled into is an expression of its own, because it may be a
+/// call of a macro that is not there: then nothing else is wrong.
 #[must_use]
 pub fn items(header: &Header, compiled: &TokenStream) -> TokenStream {
     let Header { name, visibility, attributes, .. } = header;
-    let params = params_type(header);
-    // Where no struct can stand, rustc says so at the function.
-    let at = name.span();
-    let (item, end) = (quote_spanned!(at=> struct), quote_spanned!(at=> ;));
-    let constant = quote_spanned!(at=> const _);
+    let params = match &header.params {
+        Some((_, ty)) => quote!(#ty),
+        None => quote!(::dstream::__private::NoParams),
+    };
+    let (job, table) = (item("Job"), item("COMPILED"));
+    let (params_local, builder) = (local("params"), local("b"));
+    let function = quote_spanned!(name.span()=> fn);
     quote! {
         #(#attributes)*
-        #[allow(non_camel_case_types)]
-        #[derive(Debug, Clone, Copy)]
-        #visibility #item #name #end
-
-        #constant: () = {
-            use ::dstream::__private as __d;
-            const COMPILED: __d::Compiled<#params> = #compiled;
-            impl __d::Job for #name {
+        #visibility #function #name() -> impl ::dstream::__private::Job<Params = #params> {
+            use ::dstream::__private as __dstream;
+            const #table: __dstream::Compiled<#params> = #compiled;
+            #[derive(__dstream::core::clone::Clone, __dstream::core::marker::Copy)]
+            struct #job;
+            impl __dstream::Job for #job {
                 type Params = #params;
-                fn plan(&self) -> &'static __d::Plan {
-                    COMPILED.plan
+                fn plan(&self) -> &'static __dstream::Plan {
+                    #table.plan
                 }
-                fn build(&self, params: &'static Self::Params, builder: &mut __d::Builder) {
-                    (COMPILED.build)(params, builder)
+                fn build(
+                    &self,
+                    #params_local: &'static Self::Params,
+                    #builder: &mut __dstream::Builder,
+                ) {
+                    (#table.build)(#params_local, #builder)
                 }
             }
-        };
+            #job
+        }
     }
 }
 
@@ -61,19 +73,21 @@ pub fn items(header: &Header, compiled: &TokenStream) -> TokenStream {
 pub fn compiled(plan: &Physical) -> TokenStream {
     let names = Names::new(plan);
     let params_type = params_type(&plan.header);
-    let build = flow::build(plan, &names);
-    let table = tables::plan(plan, &build);
+    let code = flow::build(plan, &names);
+    let table = tables::plan(plan, &code);
+    let (static_plan, build) = (item("PLAN"), item("build"));
+    let (params_local, builder) = (local("params"), local(flow::BUILDER));
     let params = plan.header.params.as_ref();
-    let params = params.map(|(params, _)| quote!(let #params = __params;));
+    let params = params.map(|(params, _)| quote!(let #params = #params_local;));
     quote! {
         {
-            static PLAN: __d::Plan = #table;
+            static #static_plan: __dstream::Plan = #table;
             #[allow(unused_variables, unused_parens, clippy::all)]
-            fn build(__params: &'static #params_type, __b: &mut __d::Builder) {
+            fn #build(#params_local: &'static #params_type, #builder: &mut __dstream::Builder) {
                 #params
-                #build
+                #code
             }
-            __d::Compiled { plan: &PLAN, build }
+            __dstream::Compiled { plan: &#static_plan, build: #build }
         }
     }
 }
@@ -81,6 +95,6 @@ pub fn compiled(plan: &Physical) -> TokenStream {
 fn params_type(header: &Header) -> TokenStream {
     match &header.params {
         Some((_, ty)) => quote!(#ty),
-        None => quote!(__d::NoParams),
+        None => quote!(__dstream::NoParams),
     }
 }

@@ -7,6 +7,7 @@ use quote::{ToTokens, quote, quote_spanned};
 
 use crate::ir::logical::{Function, ParamLet};
 use crate::ir::physical::{Physical, TailKind};
+use crate::reserved;
 
 /// Looks up names and spans of a plan.
 pub(super) struct Names<'p> {
@@ -54,8 +55,9 @@ impl<'p> Names<'p> {
         let clones = self.plan.lets.iter().filter_map(|ParamLet { name, .. }| {
             // One that cannot be cloned is wrong where it is used.
             let span = name.span().located_at(*mentions.get(&name.to_string())?);
-            let name = Ident::new(&name.to_string(), span);
-            Some(quote_spanned!(span=> let #name = __d::capture(&#name);))
+            let mut name = name.clone();
+            name.set_span(span);
+            Some(quote_spanned!(span=> let #name = __dstream::capture(&#name);))
         });
         quote!(#(#clones)*)
     }
@@ -78,11 +80,23 @@ fn mentions(functions: &[&Function]) -> BTreeMap<String, Span> {
     found
 }
 
+/// Fields, methods and paths are no locals, whatever their names.
 fn identifiers(tokens: TokenStream, into: &mut BTreeMap<String, Span>) {
-    for token in tokens {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let is = |at: Option<usize>, wanted: char| {
+        matches!(at.and_then(|at| tokens.get(at)),
+            Some(TokenTree::Punct(punct)) if punct.as_char() == wanted)
+    };
+    for (at, token) in tokens.iter().enumerate() {
         match token {
             TokenTree::Ident(ident) => {
-                into.entry(ident.to_string()).or_insert_with(|| ident.span());
+                let (before, second) = (at.checked_sub(1), at.checked_sub(2));
+                let member = is(before, '.') && !is(second, '.');
+                let path = (is(before, ':') && is(second, ':'))
+                    || (is(Some(at + 1), ':') && is(Some(at + 2), ':'));
+                if !member && !path {
+                    into.entry(ident.to_string()).or_insert_with(|| ident.span());
+                }
             }
             TokenTree::Group(group) => identifiers(group.stream(), into),
             // The names inside a format string are captured too.
@@ -102,15 +116,17 @@ fn identifiers(tokens: TokenStream, into: &mut BTreeMap<String, Span>) {
 
 /// The variable that holds a record of a stream.
 pub(super) fn variable(stream: &str) -> Ident {
-    let plain: String = stream.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-    let digit = plain.starts_with(|c: char| c.is_ascii_digit());
-    local(&format!("{}{plain}", if digit { "_" } else { "" }))
+    Ident::new(&reserved::stream(stream), Span::mixed_site())
 }
 
-/// A local of generated code, which no local of the user's can be. The underscore at its end keeps it from
-/// being taken for a unit struct: every job is one, whatever its name.
-pub(super) fn local(name: &str) -> Ident {
-    Ident::new(&format!("{name}_"), Span::mixed_site())
+/// A local of generated code.
+pub(crate) fn local(name: &str) -> Ident {
+    Ident::new(&reserved::local(name), Span::mixed_site())
+}
+
+/// An item of generated code.
+pub(crate) fn item(name: &str) -> Ident {
+    Ident::new(&reserved::item(name), Span::call_site())
 }
 
 /// The slot of a tail.

@@ -20,27 +20,27 @@ pub(super) fn result(function: &Function) -> Place {
     }
 }
 
-/// `__d::function`, at a place.
+/// `__dstream::function`, at a place.
 pub(crate) fn path(place: Place, function: &str) -> TokenStream {
-    let runtime = quote_spanned!(place.start()=> __d::);
+    let runtime = quote_spanned!(place.start()=> __dstream::);
     let function = Ident::new(function, place.end());
     quote!(#runtime #function)
 }
 
-/// `__d::Type::function`, at a place.
+/// `__dstream::Type::function`, at a place.
 pub(super) fn associated(place: Place, ty: &str, function: &str) -> TokenStream {
     let ty = Ident::new(ty, place.start());
-    let ty = quote_spanned!(place.start()=> __d::#ty::);
+    let ty = quote_spanned!(place.start()=> __dstream::#ty::);
     let function = Ident::new(function, place.end());
     quote!(#ty #function)
 }
 
-/// `__d::function(&(value))`, all of it at a place.
+/// `__dstream::function(&(value))`, all of it at a place.
 pub(super) fn view(place: Place, function: &str, value: &Ident) -> TokenStream {
     borrowed(place, function, quote_spanned!(place.start()=> &), value)
 }
 
-/// `__d::next(&mut (iterator))`, all of it at a place.
+/// `__dstream::next(&mut (iterator))`, all of it at a place.
 pub(super) fn next(place: Place, iterator: &Ident) -> TokenStream {
     borrowed(place, "next", quote_spanned!(place.start()=> &mut), iterator)
 }
@@ -52,7 +52,7 @@ fn borrowed(place: Place, function: &str, reference: TokenStream, value: &Ident)
     quote!(#path #arguments)
 }
 
-/// `__d::function({ value })`, all of it at a place.
+/// `__dstream::function({ value })`, all of it at a place.
 pub(super) fn value(place: Place, function: &str, value: &Ident) -> TokenStream {
     let path = path(place, function);
     let value = moved(place, value);

@@ -1,7 +1,7 @@
 //! The constant tables of a plan.
 
-use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote};
 use syn::Expr;
 use syn::visit_mut::{self, VisitMut};
 
@@ -9,6 +9,10 @@ use crate::ir::physical::{
     FlowKind, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
 };
 use crate::ir::rust_text;
+use crate::reserved;
+
+use super::flow::BUILDER;
+use super::names::local;
 
 /// The `Plan` value.
 pub(super) fn plan(plan: &Physical, build: &TokenStream) -> TokenStream {
@@ -25,9 +29,9 @@ pub(super) fn plan(plan: &Physical, build: &TokenStream) -> TokenStream {
     let phases = plan.phases.iter().map(|(name, text)| quote!((#name, #text)));
     let (dot, code) = (&plan.dot, pretty(build));
     quote! {
-        __d::Plan {
+        __dstream::Plan {
             job: #job,
-            file: ::core::file!(),
+            file: __dstream::core::file!(),
             line: #line,
             about: #about,
             interval_ms: #interval,
@@ -36,7 +40,7 @@ pub(super) fn plan(plan: &Physical, build: &TokenStream) -> TokenStream {
             sources: &[#(#sources),*],
             outputs: &[#(#outputs),*],
             stages: &[#(#stages),*],
-            report: __d::Report { phases: &[#(#phases),*], dot: #dot, code: #code },
+            report: __dstream::Report { phases: &[#(#phases),*], dot: #dot, code: #code },
         }
     }
 }
@@ -64,12 +68,14 @@ fn operator(id: usize, op: &Operator, home: &Option<String>) -> TokenStream {
     let (line, column) = (start.line as u32, start.column as u32 + 1);
     let last_line = (end.line as u32).max(line);
     let file = match file_of(op.at) {
-        Some(file) if Some(&file) != home.as_ref() => quote!(::core::option::Option::Some(#file)),
-        _ => quote!(::core::option::Option::None),
+        Some(file) if Some(&file) != home.as_ref() => {
+            quote!(__dstream::core::option::Option::Some(#file))
+        }
+        _ => quote!(__dstream::core::option::Option::None),
     };
     quote! {
-        __d::OperatorRow {
-            id: __d::OperatorId(#id), name: #name, stream: #stream,
+        __dstream::OperatorRow {
+            id: __dstream::OperatorId(#id), name: #name, stream: #stream,
             line: #line, column: #column, last_line: #last_line, file: #file,
         }
     }
@@ -78,7 +84,7 @@ fn operator(id: usize, op: &Operator, home: &Option<String>) -> TokenStream {
 fn source(id: usize, source: &Source) -> TokenStream {
     let (id, name, operator) = (id as u16, &source.name, source.operator as u16);
     quote! {
-        __d::SourceRow { id: __d::SourceId(#id), name: #name, operator: __d::OperatorId(#operator) }
+        __dstream::SourceRow { id: __dstream::SourceId(#id), name: #name, operator: __dstream::OperatorId(#operator) }
     }
 }
 
@@ -86,16 +92,16 @@ fn output(id: usize, output: &Output) -> TokenStream {
     let (id, name, operator) = (id as u16, &output.name, output.operator as u16);
     let (stage, tail) = (output.stage as u16, output.tail as u16);
     let print = match (&output.url, output.print) {
-        (Some(_), _) => quote!(::core::option::Option::None),
+        (Some(_), _) => quote!(__dstream::core::option::Option::None),
         (None, count) => {
             let count = count.unwrap_or(10);
-            quote!(::core::option::Option::Some(#count))
+            quote!(__dstream::core::option::Option::Some(#count))
         }
     };
     quote! {
-        __d::OutputRow {
-            id: __d::OutputId(#id), name: #name, operator: __d::OperatorId(#operator),
-            stage: __d::StageId(#stage), tail: __d::TailId(#tail), print: #print,
+        __dstream::OutputRow {
+            id: __dstream::OutputId(#id), name: #name, operator: __dstream::OperatorId(#operator),
+            stage: __dstream::StageId(#stage), tail: __dstream::TailId(#tail), print: #print,
         }
     }
 }
@@ -105,47 +111,47 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
     let tasks = match stage.tasks {
         Tasks::PerRange(source) => {
             let source = source as u16;
-            quote!(__d::Tasks::PerRange(__d::SourceId(#source)))
+            quote!(__dstream::Tasks::PerRange(__dstream::SourceId(#source)))
         }
-        Tasks::PerPartition => quote!(__d::Tasks::PerPartition),
-        Tasks::One => quote!(__d::Tasks::One),
+        Tasks::PerPartition => quote!(__dstream::Tasks::PerPartition),
+        Tasks::One => quote!(__dstream::Tasks::One),
     };
     let inputs = stage.head.flows().into_iter().map(|flow| input(plan, flow));
     let state = match &stage.state {
-        None => quote!(::core::option::Option::None),
+        None => quote!(__dstream::core::option::Option::None),
         Some(state) => {
             let (name, cut_by) = (&stage.stream, state.cut_by);
             let kind = match state.kind {
-                StateKind::PreviousBatch => quote!(__d::StateKind::PreviousBatch),
+                StateKind::PreviousBatch => quote!(__dstream::StateKind::PreviousBatch),
                 StateKind::Panes { panes, batches } => {
                     let (panes, batches) = (panes as u32, batches as u32);
-                    quote!(__d::StateKind::Panes { panes: #panes, batches: #batches })
+                    quote!(__dstream::StateKind::Panes { panes: #panes, batches: #batches })
                 }
             };
             quote! {
-                ::core::option::Option::Some(__d::StateRow { kind: #kind, name: #name, cut_by: #cut_by })
+                __dstream::core::option::Option::Some(__dstream::StateRow { kind: #kind, name: #name, cut_by: #cut_by })
             }
         }
     };
     let (id, every, emits_every) = (id as u16, stage.every as u32, stage.emits_every as u32);
     let operators = stage.operators.iter().map(|op| {
         let op = *op as u16;
-        quote!(__d::OperatorId(#op))
+        quote!(__dstream::OperatorId(#op))
     });
     let tails = stage.tails.iter().map(|tail| match tail {
-        TailKind::Combine => quote!(__d::TailRow::Combine),
-        TailKind::Spread => quote!(__d::TailRow::Partition),
-        TailKind::SpreadOwn => quote!(__d::TailRow::Keep),
-        TailKind::Rows => quote!(__d::TailRow::Rows),
-        TailKind::Fold | TailKind::Tally | TailKind::Top => quote!(__d::TailRow::Partial),
+        TailKind::Combine => quote!(__dstream::TailRow::Combine),
+        TailKind::Spread => quote!(__dstream::TailRow::Partition),
+        TailKind::SpreadOwn => quote!(__dstream::TailRow::Keep),
+        TailKind::Rows => quote!(__dstream::TailRow::Rows),
+        TailKind::Fold | TailKind::Tally | TailKind::Top => quote!(__dstream::TailRow::Partial),
         TailKind::Output(id) => {
             let id = *id as u16;
-            quote!(__d::TailRow::Output(__d::OutputId(#id)))
+            quote!(__dstream::TailRow::Output(__dstream::OutputId(#id)))
         }
     });
     quote! {
-        __d::StageRow {
-            id: __d::StageId(#id), name: #name, tasks: #tasks, inputs: &[#(#inputs),*],
+        __dstream::StageRow {
+            id: __dstream::StageId(#id), name: #name, tasks: #tasks, inputs: &[#(#inputs),*],
             state: #state, every: #every, emits_every: #emits_every,
             operators: &[#(#operators),*], tails: &[#(#tails),*],
         }
@@ -168,31 +174,40 @@ fn input(plan: &Physical, flow: usize) -> TokenStream {
     let flow = &plan.flows[flow];
     let from = flow.from.iter().map(|(stage, tail)| {
         let (stage, tail) = (*stage as u16, *tail as u16);
-        quote!((__d::StageId(#stage), __d::TailId(#tail)))
+        quote!((__dstream::StageId(#stage), __dstream::TailId(#tail)))
     });
     let dependency = match flow.kind {
-        FlowKind::Combined(_) | FlowKind::Keyed => quote!(__d::Dependency::Shuffle),
-        FlowKind::KeyedOwn | FlowKind::Rows => quote!(__d::Dependency::Narrow),
-        FlowKind::Fold(_) | FlowKind::Tally | FlowKind::Top(_) => quote!(__d::Dependency::Gather),
+        FlowKind::Combined(_) | FlowKind::Keyed => quote!(__dstream::Dependency::Shuffle),
+        FlowKind::KeyedOwn | FlowKind::Rows => quote!(__dstream::Dependency::Narrow),
+        FlowKind::Fold(_) | FlowKind::Tally | FlowKind::Top(_) => {
+            quote!(__dstream::Dependency::Gather)
+        }
     };
-    quote!(__d::InputRow { from: &[#(#from),*], dependency: #dependency })
+    quote!(__dstream::InputRow { from: &[#(#from),*], dependency: #dependency })
 }
 
 /// The generated code as a person would write it.
 fn pretty(build: &TokenStream) -> String {
-    let function = quote!(fn build(b: &mut Builder) { #build });
+    let builder = local(BUILDER);
+    let function = quote!(fn build(#builder: &mut Builder) { #build });
     let Ok(mut file) = syn::parse2::<syn::File>(function.clone()) else {
         return function.to_string();
     };
     Plain.visit_file_mut(&mut file);
     let text = rust_text::items(file.to_token_stream()).unwrap_or_else(|| function.to_string());
-    text.replace("__d::", "").replace("__b", "b")
+    text.replace("__dstream::", "")
 }
 
-/// Takes away what is there for the places of errors alone: `(x,).0` and `(x)`.
+/// Takes away what is there for the places of errors alone, `(x,).0` and `(x)`, and the prefixes of names.
 struct Plain;
 
 impl VisitMut for Plain {
+    fn visit_ident_mut(&mut self, ident: &mut Ident) {
+        if let Some(shown) = reserved::shown(&ident.to_string()) {
+            *ident = syn::parse_str(&shown).unwrap_or_else(|_| format_ident!("{shown}_"));
+        }
+    }
+
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
         let plain = match expr {
             Expr::Paren(paren) if matches!(*paren.expr, Expr::Path(_) | Expr::Field(_)) => {

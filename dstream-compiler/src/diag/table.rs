@@ -215,6 +215,10 @@ mistakes! {
     E0317 BODY_ATTRIBUTE: "`#[{name}]` means nothing here"
         => "remove it; the only attribute in {where} is `#[allow_nondeterminism = \"why\"]`";
 
+    /// A name of generated code.
+    E0318 RESERVED_NAME: "names that begin with `__dstream` are reserved"
+        => "call it something else: generated code has names of its own there";
+
     // E04xx: sources and operator functions.
 
     /// Unknown source.

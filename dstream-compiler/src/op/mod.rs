@@ -5,6 +5,7 @@
 //! [`facts`]; a narrow one also needs its `Step`, a wide one its form of flow (`pass/stages`).
 
 mod arguments;
+pub mod elsewhere;
 mod gather;
 mod keyed;
 mod output;

@@ -2,10 +2,13 @@
 //! mistakes are shown and not every use of it too.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::quote;
 use syn::{Data, DeriveInput, Field, Fields, Type};
 
-use super::code::{is_plain, view_type};
+use super::check::asks;
+use super::code::{marker_name, view_name};
+use super::field::{is_plain, leaves, plain_view};
+use super::refused::refused;
 
 /// The borrowed form and the traits of a record that is wrong; nothing for a generic one, which has no
 /// one borrowed form.
@@ -14,21 +17,34 @@ pub(super) fn items(input: &DeriveInput) -> Option<TokenStream> {
         return None;
     }
     let (name, visibility) = (&input.ident, &input.vis);
-    let view = format_ident!("{name}Ref");
+    let (view, marker) = (view_name(name), marker_name());
+    let mut asked = Vec::new();
     let fields = match &input.data {
         Data::Struct(data) => match &data.fields {
-            Fields::Named(fields) => fields.named.iter().map(field).collect(),
+            Fields::Named(fields) => {
+                fields.named.iter().for_each(|field| {
+                    if refused(&field.ty).is_empty() {
+                        leaves(&field.ty, &mut asked);
+                    }
+                });
+                fields.named.iter().map(field).collect()
+            }
             Fields::Unnamed(_) | Fields::Unit => Vec::new(),
         },
         Data::Enum(_) | Data::Union(_) => Vec::new(),
     };
+    // What else may be wrong is said in the same go.
+    let own = |ty: &&&Type| matches!(ty, Type::Path(path) if path.path.is_ident(name));
+    let asked = asked.iter().filter(|ty| !own(ty)).map(|ty| asks(ty));
     Some(quote! {
-        #[derive(Debug, Clone, Copy)]
+        const _: fn() = || {
+            #(#asked;)*
+        };
         #[allow(dead_code)]
         #visibility struct #view<'a> {
             #(#fields,)*
             #[doc(hidden)]
-            __borrows: ::core::marker::PhantomData<&'a ()>,
+            #marker: ::dstream::__private::core::marker::PhantomData<&'a ()>,
         }
         ::dstream::__private::wrong_record!(#name, #view);
     })
@@ -38,7 +54,8 @@ pub(super) fn items(input: &DeriveInput) -> Option<TokenStream> {
 fn field(field: &Field) -> TokenStream {
     let Field { vis, ident, ty, .. } = field;
     let ty = match ty {
-        ty if is_plain(ty) => view_type(ty),
+        ty if is_plain(ty) => plain_view(ty)
+            .unwrap_or_else(|| quote!(<#ty as ::dstream::__private::Record>::View<'a>)),
         Type::Reference(reference) => {
             let referred = &reference.elem;
             quote!(&'a #referred)

@@ -4,9 +4,12 @@
 //! archived bytes is generated: the derive only moves fields between the struct, its borrowed form
 //! `TRef`, what JSON is parsed into, and that tuple.
 
+mod check;
 mod code;
 mod fallback;
+mod field;
 mod parse;
+mod refused;
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -4,6 +4,8 @@ use proc_macro2::Ident;
 use quote::ToTokens;
 use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result, Type, Visibility};
 
+use super::refused::refused;
+
 /// A struct that is to be a record.
 pub struct RecordStruct {
     /// Its name.
@@ -92,12 +94,8 @@ impl RecordStruct {
         let mut parsed = Vec::new();
         for field in fields {
             let Some(name) = &field.ident else { continue };
-            if let Type::Reference(reference) = &field.ty {
-                errors.add(
-                    reference,
-                    "the fields of a record are owned\n\
-                     help: write `String` for `&str` and `Vec<T>` for `&[T]`; operators see them borrowed all the same",
-                );
+            for (tokens, message) in refused(&field.ty) {
+                errors.add(&tokens, &message);
             }
             let text = text_name(field, name, &mut errors);
             if seen.contains(&text) {

@@ -1,6 +1,7 @@
 //! The body of a job: its statements, and what must hold for all of them together.
 
 use proc_macro2::Ident;
+use syn::ext::IdentExt;
 use syn::{Expr, Pat, Stmt};
 
 use super::header::Signature;
@@ -18,7 +19,7 @@ impl Lowering<'_> {
         }
         let statements = &signature.item.block.stmts;
         for name in names(statements) {
-            self.reserve(&name.to_string());
+            self.reserve(&name.unraw().to_string());
         }
         for statement in statements {
             self.statement(statement, &mut scope);

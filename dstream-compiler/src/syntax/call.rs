@@ -9,13 +9,14 @@ use super::argument::count;
 use super::body::names;
 use super::chain::Link;
 use super::lowering::{Lowering, path_text};
-use super::operator_fn::{OperatorFn, fresh, ident};
+use super::operator_fn::{OperatorFn, ident};
 use super::scope::{Binding, Kind, Scope};
 use super::statement::split_tail;
 use super::{determinism, rename};
 use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::ParamLet;
 use crate::ir::rust_text;
+use crate::reserved;
 
 impl Lowering<'_> {
     /// Inlines a call of an operator function.
@@ -111,7 +112,7 @@ impl Lowering<'_> {
                     if !allowed {
                         determinism::value(arg, &mut self.diagnostics);
                     }
-                    let new = fresh(&function.name.to_string(), number, &name);
+                    let new = reserved::value(number, &name);
                     let new_ident = ident(&new, parameter.name.span());
                     let statement = parse_quote!(let #new_ident: #ty = #arg;);
                     self.lets.push(ParamLet { name: new_ident.clone(), statement });
@@ -166,7 +167,7 @@ impl Lowering<'_> {
         let streams = stream_names(self, function, &scope);
         for name in names(&function.block.stmts).map(ToString::to_string) {
             if !streams.contains(&name) {
-                let new = fresh(&function.name.to_string(), number, &name);
+                let new = reserved::value(number, &name);
                 renamed.insert(name, new);
             }
         }

@@ -10,6 +10,7 @@ use super::scope::{Scope, source_kind, source_names, strip};
 use super::suggest;
 use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::{Node, Op};
+use crate::op::elsewhere::{self, Hint};
 use crate::op::{self, Arg, Arguments, Dependency, Facts, source};
 
 /// Where an expression stands.
@@ -177,22 +178,7 @@ impl Lowering<'_> {
 
     fn unknown_operator(&mut self, call: &ExprMethodCall, scope: &mut Scope) {
         let name = call.method.to_string();
-        let names = op::ALL.iter().map(|facts| facts.name);
-        let suggestion = match name.as_str() {
-            "clone" => "a stream can be used as often as you like, without `clone`; ".to_owned(),
-            "for_each" | "foreach" | "collect" | "iter" | "into_iter" => {
-                "results leave by `save` or `print`; ".to_owned()
-            }
-            "sum" | "fold" | "max" | "min" | "scan" => {
-                "did you mean `reduce`, or `running_reduce` for all batches so far? ".to_owned()
-            }
-            "group_by" | "group_by_key" | "count_by_key" => {
-                "did you mean `reduce_by_key`? ".to_owned()
-            }
-            _ => suggest::nearest(&name, names)
-                .map(|near| format!("did you mean `{near}`? "))
-                .unwrap_or_default(),
-        };
+        let suggestion = suggestion(&name);
         let list: Vec<&str> = op::ALL.iter().map(|facts| facts.name).collect();
         for arg in &call.args {
             self.use_streams(arg, scope);
@@ -330,5 +316,23 @@ impl Lowering<'_> {
             Diagnostic::new(mistake, place).with("name", kind.name).with("usage", kind.usage),
         );
         None
+    }
+}
+
+/// What may have been meant by an operator that there is not: one of ours, or what does the same as one of
+/// another system.
+fn suggestion(name: &str) -> String {
+    let ours = || op::ALL.iter().map(|facts| facts.name);
+    let meant = |near: &str| format!("did you mean `{near}`? ");
+    if let Some(same) = suggest::same(name, ours()) {
+        return meant(same);
+    }
+    match (elsewhere::hint(name), suggest::nearest(name, ours())) {
+        (Some(Hint { instead, example: Some(example), .. }), _) => {
+            format!("{instead}, like `{example}`\n")
+        }
+        (Some(Hint { instead, example: None, .. }), _) => format!("{instead}\n"),
+        (None, Some(near)) => meant(near),
+        (None, None) => String::new(),
     }
 }

@@ -1,11 +1,12 @@
 //! Signatures: what stands above a body.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Safety, Type};
 
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
 use crate::ir::logical::Header;
 use crate::ir::rust_text;
+use crate::reserved;
 
 /// A job's signature.
 #[derive(Debug)]
@@ -23,12 +24,26 @@ pub(crate) fn function(
     diagnostics: &mut Diagnostics,
 ) -> Option<ItemFn> {
     let place = Place::of(&item);
+    reserved(item.clone(), diagnostics);
     match syn::parse2::<ItemFn>(item) {
         Ok(function) => Some(function),
         Err(_) => {
             diagnostics
                 .push(Diagnostic::new(&table::NOT_A_FUNCTION, place).with("macro", attribute));
             None
+        }
+    }
+}
+
+/// Reports the names in an item that only generated code may have.
+pub(crate) fn reserved(item: TokenStream, diagnostics: &mut Diagnostics) {
+    for token in item {
+        match token {
+            TokenTree::Ident(ident) if reserved::is_reserved(&ident.to_string()) => {
+                diagnostics.push(Diagnostic::new(&table::RESERVED_NAME, &ident));
+            }
+            TokenTree::Group(group) => self::reserved(group.stream(), diagnostics),
+            _ => {}
         }
     }
 }

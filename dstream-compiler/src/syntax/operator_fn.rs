@@ -1,6 +1,7 @@
 //! Operator functions: functions of streams that are inlined into the plans of jobs.
 
 use proc_macro2::{Ident, Span, TokenStream};
+use syn::ext::IdentExt;
 use syn::{Block, Expr, FnArg, ItemFn, Pat, Path, ReturnType, Stmt, Type};
 
 use super::body::names;
@@ -85,7 +86,7 @@ impl OperatorFn {
         lowering.inlining.push(name.clone());
         let (statements, tail) = split_tail(&self.block.stmts, &scope.kind);
         for name in names(statements) {
-            lowering.reserve(&name.to_string());
+            lowering.reserve(&name.unraw().to_string());
         }
         for statement in statements {
             lowering.statement(statement, &mut scope);
@@ -209,11 +210,6 @@ fn is_stream_type(ty: &Type) -> bool {
         Type::Paren(paren) => is_stream_type(&paren.elem),
         _ => false,
     }
-}
-
-/// A name that no other call's values have.
-pub(super) fn fresh(function: &str, call: usize, name: &str) -> String {
-    format!("__{function}{call}_{}", name.trim_start_matches("r#"))
 }
 
 /// An identifier at a place of the user's.

@@ -1,5 +1,6 @@
 //! Statements of a body: which are part of the language, and what to write instead of the others.
 
+use syn::ext::IdentExt;
 use syn::{Attribute, Expr, Item, Local, Pat, Stmt};
 
 use super::argument::return_instead;
@@ -89,10 +90,10 @@ impl Lowering<'_> {
         }
         let full = match &scope.prefix {
             Some(prefix) => {
-                let wanted = format!("{prefix}.{name}");
+                let wanted = format!("{prefix}.{}", ident.unraw());
                 self.unique(&wanted)
             }
-            None => name.clone(),
+            None => ident.unraw().to_string(),
         };
         let before = self.diagnostics.len();
         let node = self.stream(init, scope, Link::Named(&full), allowed);

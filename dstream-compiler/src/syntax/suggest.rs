@@ -20,6 +20,15 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// The candidate that is what was written, other than for case and underscores.
+pub(crate) fn same<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let written = bare(written);
+    candidates.into_iter().find(|candidate| bare(candidate) == written)
+}
+
 /// Case and underscores are the first things to be misremembered.
 fn bare(name: &str) -> String {
     name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()

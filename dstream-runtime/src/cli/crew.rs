@@ -1,8 +1,12 @@
 //! The workers of a local cluster: copies of this process's own binary, in a process group of their own,
 //! so that Ctrl-C reaches this process only.
 //!
+//! Where the job goes on without a worker (with a journal), a worker that ends before the job does is started
+//! again, after a pause that doubles with each failure in a row.
+//!
 //! Invariant: however this process ends, they end too. They are waited for when the job is over and
-//! killed when that takes too long; the kernel kills them when this process dies.
+//! killed when that takes too long; the kernel kills them when this process dies. The kernel looks at the
+//! thread that has started a process, so that thread lives as long as its worker.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -14,7 +18,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,6 +34,13 @@ use crate::driver::cluster::MasterPaths;
 /// How long workers may take to end after the job.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// The pause before a worker is started again: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A worker that has run for this long has not failed in a row.
+const STEADY: Duration = Duration::from_secs(60);
+
 /// What every worker is started with.
 #[derive(Debug, Clone)]
 pub(super) struct Orders {
@@ -40,13 +51,17 @@ pub(super) struct Orders {
     pub cores: usize,
     /// The memory of each, in bytes.
     pub memory: u64,
+    /// Whether the job goes on without one of them, so that it can be started again.
+    pub restarts: bool,
 }
 
 impl Orders {
     pub(super) fn new(invocation: &Invocation<'_>, workers: u32, cores: usize) -> Self {
         let (job, log) = (invocation.job.plan().job, invocation.engine.log);
         let each = (cores / workers.max(1) as usize).max(1);
-        Self { job, log, workers, cores: each, memory: invocation.cluster.memory }
+        let (memory, restarts) =
+            (invocation.cluster.memory, invocation.cluster.checkpoint.is_some());
+        Self { job, log, workers, cores: each, memory, restarts }
     }
 
     /// The arguments of one of them.
@@ -85,98 +100,84 @@ struct Watch {
 /// The workers.
 pub(super) struct Crew {
     orders: Orders,
-    speaker: Speaker,
-    stop: StopHandle,
-    watch: Arc<Mutex<Watch>>,
-    /// The job is over: workers end now, and need not be talked about.
-    over: Arc<AtomicBool>,
+    shared: Shared,
     members: Vec<Member>,
     ended: (Sender<()>, Receiver<()>),
 }
 
+/// What every thread that keeps a worker has.
+#[derive(Clone)]
+struct Shared {
+    speaker: Speaker,
+    stop: StopHandle,
+    watch: Arc<Mutex<Watch>>,
+    /// The job is over: workers end now, and need no mention.
+    over: Arc<AtomicBool>,
+}
+
 struct Member {
-    process: Arc<Mutex<Child>>,
-    watcher: Option<JoinHandle<()>>,
+    /// The process that runs now, if one does.
+    process: Arc<Mutex<Option<Child>>>,
+    /// Ends the pause before its next start, when dropped.
+    pause: Option<Sender<()>>,
+    keeper: Option<JoinHandle<()>>,
 }
 
 impl Crew {
     /// None yet. A worker that ends before it has joined stops the job.
     pub(super) fn new(orders: Orders, speaker: Speaker, stop: StopHandle) -> Self {
         let (watch, over) = Default::default();
-        Self { orders, speaker, stop, watch, over, members: Vec::new(), ended: channel() }
+        let shared = Shared { speaker, stop, watch, over };
+        Self { orders, shared, members: Vec::new(), ended: channel() }
     }
 
     /// What is told that a worker has joined.
     pub(super) fn roll(&self) -> Roll {
-        Roll { watch: self.watch.clone(), stop: self.stop.clone() }
+        Roll { watch: self.shared.watch.clone(), stop: self.shared.stop.clone() }
     }
 
-    /// Starts them, on the thread that runs the job: the kernel kills them when it ends.
+    /// Starts them.
     pub(super) fn start(&mut self, master: SocketAddr, paths: &MasterPaths) {
         for n in 1..=self.orders.workers {
             let name = format!("w{n}");
             let arguments = self.orders.arguments(&name, master, paths);
-            if let Err(error) = self.start_one(name.clone(), arguments) {
-                let why = format!("worker {name} cannot be started: {error}");
-                lock(&self.watch).failure.get_or_insert(why);
-                self.stop.stop();
+            if let Err(error) = self.adopt(name.clone(), move || worker(&arguments)) {
+                self.shared.fail(format!("worker {name} cannot be started: {error}"));
                 return;
             }
         }
     }
 
-    fn start_one(&mut self, name: String, arguments: Vec<OsString>) -> io::Result<()> {
-        let program = own_binary()?;
-        let mut command = Command::new(program);
-        command.args(arguments).process_group(0).env(PARENT, std::process::id().to_string());
-        if let Some(called) = std::env::args_os().next() {
-            command.arg0(called);
-        }
-        self.adopt(name, command)
-    }
-
-    /// Starts a process and watches it.
-    fn adopt(&mut self, name: String, mut command: Command) -> io::Result<()> {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let lines = child.stderr.take().map(BufReader::new);
-        let process = Arc::new(Mutex::new(child));
-        let mut member = Member { process: process.clone(), watcher: None };
-        let (speaker, stop, watch) = (self.speaker.clone(), self.stop.clone(), self.watch.clone());
-        let (over, ended) = (self.over.clone(), self.ended.0.clone());
-        let called = name.clone();
-        let watcher = move || {
-            lines.into_iter().for_each(|lines| pass_on(&name, lines, &speaker));
-            // It has closed its standard error, so it is about to end if it has not yet.
-            let status = lock(&process).wait();
-            if !over.load(Ordering::SeqCst) && !status.as_ref().is_ok_and(ExitStatus::success) {
-                let status = status.map_or_else(|error| error.to_string(), |s| s.to_string());
-                speaker.tell(&Ended { name: &name, status: &status });
-                let mut watch = lock(&watch);
-                if !watch.joined.contains(&name) {
-                    let why = format!("worker {name} ended before it could join ({status})");
-                    watch.failure.get_or_insert(why);
-                    stop.stop();
-                } else {
-                    // Sooner than its silence would tell.
-                    stop.worker_ended(&name, &format!("its process has ended ({status})"));
-                }
-            }
-            // Nobody may be waiting any more.
+    /// Keeps a worker running, on a thread of its own.
+    fn adopt(
+        &mut self,
+        name: String,
+        command: impl Fn() -> io::Result<Command> + Send + 'static,
+    ) -> io::Result<()> {
+        let (pause, paused) = channel();
+        let process = Arc::default();
+        let keeper = Keeper {
+            name: name.clone(),
+            shared: self.shared.clone(),
+            restarts: self.orders.restarts,
+            process: Arc::clone(&process),
+            paused,
+        };
+        let ended = self.ended.0.clone();
+        let keep = move || {
+            keeper.keep(&command);
+            // `end` may have given up.
             let _ = ended.send(());
         };
-        let thread = std::thread::Builder::new().name(format!("dstream-watch-{called}"));
-        let started = thread.spawn(watcher).map(|watcher| member.watcher = Some(watcher));
-        if started.is_err() {
-            member.kill();
-        } else {
-            self.members.push(member);
-        }
-        started
+        let keeper =
+            std::thread::Builder::new().name(format!("dstream-keep-{name}")).spawn(keep)?;
+        self.members.push(Member { process, pause: Some(pause), keeper: Some(keeper) });
+        Ok(())
     }
 
-    /// Waits until they have ended: the job is over. Says why it could not run, if that was their fault.
+    /// Waits until they have ended: the job is over. Says why it could not run, if a worker was the cause.
     pub(super) fn end(mut self) -> Option<String> {
-        self.over.store(true, Ordering::SeqCst);
+        self.over();
         let deadline = Instant::now() + FAREWELL;
         for _ in 0..self.members.len() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -185,16 +186,22 @@ impl Crew {
             }
         }
         self.kill_all();
-        lock(&self.watch).failure.take()
+        lock(&self.shared.watch).failure.take()
+    }
+
+    /// No worker is started any more.
+    fn over(&mut self) {
+        self.shared.over.store(true, Ordering::SeqCst);
+        self.members.iter_mut().for_each(|member| member.pause = None);
     }
 
     fn kill_all(&mut self) {
-        self.over.store(true, Ordering::SeqCst);
+        self.over();
         for mut member in self.members.drain(..) {
             member.kill();
-            if let Some(watcher) = member.watcher.take() {
+            if let Some(keeper) = member.keeper.take() {
                 // What it panicked about is on standard error.
-                let _ = watcher.join();
+                let _ = keeper.join();
             }
         }
     }
@@ -208,11 +215,103 @@ impl Drop for Crew {
 
 impl Member {
     fn kill(&mut self) {
-        let mut process = lock(&self.process);
-        // It may have ended already.
-        let _ = process.kill();
-        let _ = process.wait();
+        if let Some(process) = &mut *lock(&self.process) {
+            // It may have ended already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
+}
+
+impl Shared {
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    fn has_joined(&self, name: &str) -> bool {
+        lock(&self.watch).joined.contains(name)
+    }
+
+    /// The job cannot run.
+    fn fail(&self, why: String) {
+        lock(&self.watch).failure.get_or_insert(why);
+        self.stop.stop();
+    }
+}
+
+/// Runs one worker, again and again.
+struct Keeper {
+    name: String,
+    shared: Shared,
+    restarts: bool,
+    process: Arc<Mutex<Option<Child>>>,
+    paused: Receiver<()>,
+}
+
+impl Keeper {
+    fn keep(&self, command: &impl Fn() -> io::Result<Command>) {
+        let Self { name, shared, .. } = self;
+        let mut failures = 0;
+        loop {
+            let started = Instant::now();
+            let status = match self.run(command) {
+                Ok(None) => return,
+                Ok(Some(status)) if status.success() => return,
+                Ok(Some(status)) => format!("its process has ended ({status})"),
+                Err(error) => format!("it cannot be started: {error}"),
+            };
+            if shared.is_over() {
+                return;
+            }
+            if !shared.has_joined(name) {
+                shared.speaker.tell(&Ended { name, status: &status, again: None });
+                return shared.fail(format!("worker {name} did not join: {status}"));
+            }
+            // The master hears it before its silence would tell.
+            shared.stop.worker_ended(name, &status);
+            failures = if started.elapsed() < STEADY { failures + 1 } else { 1 };
+            let again = self.restarts.then(|| pause(failures));
+            shared.speaker.tell(&Ended { name, status: &status, again });
+            match again.map(|pause| self.paused.recv_timeout(pause)) {
+                Some(Err(RecvTimeoutError::Timeout)) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Runs it once; nothing if the job was over before.
+    fn run(&self, command: &impl Fn() -> io::Result<Command>) -> io::Result<Option<ExitStatus>> {
+        let lines = {
+            // A worker that is started after this was looked at is seen by those who end all of them.
+            let mut process = lock(&self.process);
+            if self.shared.is_over() {
+                return Ok(None);
+            }
+            let mut child = command()?.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+            let lines = child.stderr.take().map(BufReader::new);
+            *process = Some(child);
+            lines
+        };
+        lines.into_iter().for_each(|lines| pass_on(&self.name, lines, &self.shared.speaker));
+        // It has closed its standard error, so it is about to end if it has not yet.
+        lock(&self.process).as_mut().map(Child::wait).transpose()
+    }
+}
+
+/// How long to wait before the next start, after a number of failures in a row.
+fn pause(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
+}
+
+/// This binary, as a worker.
+fn worker(arguments: &[OsString]) -> io::Result<Command> {
+    let mut command = Command::new(own_binary()?);
+    command.args(arguments).process_group(0).env(PARENT, std::process::id().to_string());
+    if let Some(called) = std::env::args_os().next() {
+        command.arg0(called);
+    }
+    Ok(command)
 }
 
 /// Who has joined.
@@ -280,15 +379,21 @@ fn named(name: &str, line: &str, log: LogFormat) -> String {
 struct Ended<'e> {
     name: &'e str,
     status: &'e str,
+    /// After what time it is started again, if it is.
+    again: Option<Duration>,
 }
 
 impl Told for Ended<'_> {
     fn lines(&self) -> Vec<String> {
-        vec![format!("{} has ended: {}", self.name, self.status)]
+        let again = self.again.map(|pause| format!("; it is started again in {pause:?}"));
+        vec![format!("{}: {}{}", self.name, self.status, again.unwrap_or_default())]
     }
 
     fn json(&self) -> Value {
-        json!({"event": "ended", "worker": self.name, "status": self.status})
+        let again = self.again.map(|pause| pause.as_millis() as u64);
+        json!({
+            "event": "ended", "worker": self.name, "status": self.status, "restart_in_ms": again,
+        })
     }
 }
 
@@ -298,14 +403,16 @@ mod tests {
 
     fn crew() -> Crew {
         let (log, job) = (LogFormat::Json, "counts");
-        let orders = Orders { job, log, workers: 2, cores: 1, memory: 1 << 20 };
+        let orders = Orders { job, log, workers: 2, cores: 1, memory: 1 << 20, restarts: false };
         Crew::new(orders, Speaker::new(log), StopHandle::new())
     }
 
-    fn shell(script: &str) -> Command {
-        let mut command = Command::new("sh");
-        command.args(["-c", script]);
-        command
+    fn shell(script: &'static str) -> impl Fn() -> io::Result<Command> + Send {
+        move || {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Ok(command)
+        }
     }
 
     #[test]
@@ -334,7 +441,7 @@ mod tests {
         let mut crew = crew();
         crew.adopt("w1".to_owned(), shell("echo no >&2; exit 3")).unwrap();
         crew.ended.1.recv().unwrap();
-        assert!(crew.stop.is_stopped());
+        assert!(crew.shared.stop.is_stopped());
         // It has been counted already.
         crew.members.clear();
         let why = crew.end().unwrap();
@@ -349,18 +456,59 @@ mod tests {
         crew.adopt("w2".to_owned(), shell("exit 0")).unwrap();
         crew.ended.1.recv().unwrap();
         crew.ended.1.recv().unwrap();
-        assert!(!crew.stop.is_stopped());
+        assert!(!crew.shared.stop.is_stopped());
         crew.members.clear();
         assert_eq!(crew.end(), None);
+    }
+
+    #[test]
+    fn pauses_double_and_are_bounded() {
+        assert_eq!(pause(1), Duration::from_millis(500));
+        assert_eq!(pause(3), Duration::from_secs(2));
+        assert_eq!((pause(7), pause(u32::MAX)), (LONGEST_PAUSE, LONGEST_PAUSE));
+    }
+
+    #[test]
+    fn a_worker_is_started_again_until_it_succeeds() {
+        let mut crew = crew();
+        crew.orders.restarts = true;
+        crew.roll().joined("w1");
+        let count = tempfile::NamedTempFile::new().unwrap();
+        let path = count.path().to_owned();
+        let command = move || {
+            let mut command = Command::new("sh");
+            // The second run ends well.
+            command.args(["-c", "echo x >> \"$0\"; test $(wc -l < \"$0\") -ge 2"]).arg(&path);
+            Ok(command)
+        };
+        crew.adopt("w1".to_owned(), command).unwrap();
+        crew.ended.1.recv().unwrap();
+        assert_eq!(fs::read_to_string(count.path()).unwrap(), "x\nx\n");
+        assert!(!crew.shared.stop.is_stopped());
+    }
+
+    #[test]
+    fn the_end_of_the_job_ends_a_pause() {
+        let mut crew = crew();
+        crew.orders.restarts = true;
+        crew.roll().joined("w1");
+        // Each start fails: the pauses soon are longer than this test.
+        crew.adopt("w1".to_owned(), || Err(io::Error::other("no"))).unwrap();
+        let started = Instant::now();
+        assert_eq!(crew.end(), None);
+        assert!(started.elapsed() < FAREWELL);
     }
 
     #[test]
     fn workers_end_with_the_crew() {
         let mut crew = crew();
         // The shell becomes what would outlive it.
-        crew.adopt("w1".to_owned(), shell("exec sleep 600")).unwrap();
+        crew.adopt("w1".to_owned(), shell("echo >&2; exec sleep 600")).unwrap();
         let process = crew.members[0].process.clone();
+        while lock(&process).is_none() {
+            std::thread::yield_now();
+        }
         drop(crew);
-        assert!(lock(&process).try_wait().unwrap().is_some());
+        assert!(lock(&process).as_mut().unwrap().try_wait().unwrap().is_some());
     }
 }

@@ -17,7 +17,7 @@ use super::open::{self, Opened};
 use super::run::{Running, cores};
 use super::show::Display;
 use crate::driver::cluster::{ClusterNews, MasterOptions, MasterPaths, serve_master};
-use crate::driver::{BatchReport, Observer};
+use crate::driver::{BatchReport, Observer, Summary};
 use crate::exec::task::DeadLetter;
 
 /// Runs the job to its end.
@@ -29,7 +29,7 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let state = State::of(invocation)?;
     let leave = state.leave();
     let stop = running.stop_on_signals(leave)?;
-    let preview = running.preview;
+    let (preview, restarts) = (running.preview, orders.restarts);
     let options = MasterOptions {
         state: state.path().to_owned(),
         workers,
@@ -38,7 +38,7 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let speaker = running.display.speaker();
     let mut crew = Crew::new(orders, speaker.clone(), stop.clone());
     let mut observer =
-        Watched { display: &mut running.display, roll: crew.roll(), has_batches: false };
+        Watched { display: &mut running.display, roll: crew.roll(), has_batches: false, restarts };
     let mut listening = |addr: SocketAddr, paths: &MasterPaths| {
         speaker.tell(&Listening::of_own_workers(invocation, addr, paths));
         crew.start(addr, paths);
@@ -61,6 +61,8 @@ struct Watched<'w> {
     roll: Roll,
     /// Whether a batch was published.
     has_batches: bool,
+    /// Whether a worker that ends is started again.
+    restarts: bool,
 }
 
 impl Observer for Watched<'_> {
@@ -76,12 +78,18 @@ impl Observer for Watched<'_> {
     fn on_cluster(&mut self, news: &ClusterNews) {
         match news {
             ClusterNews::Joined { worker, .. } => self.roll.joined(worker),
-            // With batches the job fails; without, its master would wait for another worker, and nobody
-            // would start one.
-            ClusterNews::Left { worker, why } if !self.has_batches => self.roll.left(worker, why),
+            // With batches the job fails. Without, its master would wait for another worker, which comes only
+            // where workers are started again.
+            ClusterNews::Left { worker, why } if !self.has_batches && !self.restarts => {
+                self.roll.left(worker, why);
+            }
             _ => {}
         }
         self.display.on_cluster(news);
+    }
+
+    fn on_failed(&mut self, summary: &Summary) {
+        self.display.on_failed(summary);
     }
 
     fn on_warning(&mut self, message: &str) {

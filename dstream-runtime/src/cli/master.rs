@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::args::{Invocation, Switch};
+use super::args::{Invocation, OnSignal, Switch};
 use super::host::{absolute, command, host, name, quoted, state, store};
 use super::news::some;
 use super::open::{self, Opened};
 use super::run::Running;
 use super::show::{Speaker, Told};
 use crate::driver::cluster::{
-    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, serve_master,
+    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, StandbyNews, serve_master,
 };
 use crate::driver::{JobError, LocalConfig};
 use crate::net::trust::Token;
@@ -23,8 +23,8 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
-    if invocation.cluster.standby {
-        stand_by(invocation)?;
+    if invocation.cluster.standby && !takes_over(invocation)? {
+        return Ok(());
     }
     let mut opened = open::open(invocation, true)?;
     let workers = invocation.cluster.workers.unwrap_or(1);
@@ -51,8 +51,8 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     running.finish(invocation, result)
 }
 
-/// Waits until there is no other master.
-fn stand_by(invocation: &Invocation<'_>) -> Result<(), Failed> {
+/// Waits until there is no other master. Whether there is a job to go on with then.
+fn takes_over(invocation: &Invocation<'_>) -> Result<bool, Failed> {
     let plan = invocation.job.plan();
     let paths = MasterPaths::new(absolute(&state(invocation)));
     let speaker = Speaker::new(invocation.engine.log);
@@ -64,8 +64,12 @@ fn stand_by(invocation: &Invocation<'_>) -> Result<(), Failed> {
         name: name(&["standby", &host(), &std::process::id().to_string()]),
         patience: Duration::ZERO,
     };
+    let store = store(invocation).unwrap_or_else(|| paths.state().to_string_lossy().into_owned());
     let waited = cluster::stand_by(&target, &paths, &|news| speaker.tell(&news));
-    waited.map_err(|error| Failed::from(JobError::from(error)))
+    let over = waited.and_then(|()| cluster::is_over(&store, plan.hash));
+    let over = over.map_err(|error| Failed::from(JobError::from(error)))?;
+    speaker.tell(&if over { StandbyNews::JobOver } else { StandbyNews::TakesOver });
+    Ok(!over)
 }
 
 /// What a master is told whoever its workers are: on the loopback, at any port.
@@ -86,6 +90,8 @@ pub(super) fn options(
         checkpoint: invocation.cluster.checkpoint,
         from: invocation.cluster.from.clone(),
         speculate: invocation.cluster.speculate != Some(Switch::Off),
+        standby: invocation.cluster.standby,
+        leaves_job: invocation.cluster.on_signal == Some(OnSignal::Leave),
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,

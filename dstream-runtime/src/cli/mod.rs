@@ -10,6 +10,7 @@ mod ask;
 mod crew;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+mod history;
 mod host;
 mod local;
 mod master;
@@ -33,8 +34,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Invocation, Role, Verb};
-use serde_json::json;
-use show::Speaker;
 
 use crate::driver::JobError;
 use crate::job::AnyJob;
@@ -111,13 +110,5 @@ fn answer(text: &str) -> Result<(), Failed> {
             Err(Failed::Job(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
-    }
-}
-
-/// Says that the process was told to stop.
-fn log_stop(speaker: &Speaker, line: &str) {
-    match speaker.log {
-        args::LogFormat::Text => speaker.say(line),
-        args::LogFormat::Json => speaker.say(&json!({"event": "stop"}).to_string()),
     }
 }

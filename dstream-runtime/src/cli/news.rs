@@ -97,7 +97,8 @@ impl Told for StandbyNews {
         vec![match self {
             Self::Follows { master } => format!("stands by for the master at {master}"),
             Self::Lost { master, why } => format!("the master at {master} is gone: {why}"),
-            Self::TakesOver => "there is no master any more: this one takes over".to_owned(),
+            Self::TakesOver => "no master is left: this one takes over".to_owned(),
+            Self::JobOver => "the job is over: it was stopped or has read all its input".to_owned(),
         }]
     }
 

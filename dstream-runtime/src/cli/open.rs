@@ -4,8 +4,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::Failed;
 use super::args::{EngineArgs, Invocation, bindings};
+use super::history;
+use super::show::{Speaker, Told, count};
 use crate::driver::Budget;
 use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
@@ -13,7 +17,7 @@ use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError};
 use crate::source::receive::{PushSource, is_pushed};
-use crate::source::{self, OpenOptions, Source, SourceError};
+use crate::source::{self, OneBatch, OpenOptions, Source, SourceError};
 
 /// A job with everything open that it reads and writes.
 pub(super) struct Opened {
@@ -46,10 +50,13 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
         false => within(options, &built, invocation.cluster.memory),
     };
     let (sources, pushed) = open_sources(&built, &options, workers)?;
-    let sinks = open_sinks(&built)?;
+    // Before anything is written.
+    let sources = check_history(&built, sources)?;
+    let outlets = Outlets::new(invocation);
+    let sinks = open_sinks(&built, &outlets)?;
     let open_dead = |source: &SourceRow| {
         let name = format!("{}.dead", source.name);
-        bindings.sinks.get(&name).map(|url| open_sink(url, &name)).transpose()
+        bindings.sinks.get(&name).map(|url| outlets.open(url, &name)).transpose()
     };
     let dead_letters = plan.sources.iter().map(open_dead).collect::<Result<Vec<_>, _>>()?;
     let setup = JobSetup {
@@ -71,6 +78,18 @@ impl Opened {
     /// Where sources listen, for people who gave port 0.
     pub(super) fn addresses(&self) -> Vec<Option<SocketAddr>> {
         self.sources.iter().map(|source| source.local_addr()).collect()
+    }
+
+    /// Where outputs go, those of dead letters included, by name.
+    pub(super) fn outlets(&self) -> Vec<(String, String)> {
+        let outputs = self.plan.outputs.iter().zip(&self.built.outputs);
+        let outputs = outputs.map(|(row, spec)| (row.name.to_owned(), spec.url.clone()));
+        let dead = self.plan.sources.iter().filter_map(|row| {
+            let name = format!("{}.dead", row.name);
+            let url = self.setup.sinks.get(&name)?.clone();
+            Some((name, url))
+        });
+        outputs.chain(dead).collect()
     }
 
     /// Whether results come to standard output: they must not run into a display that moves.
@@ -112,7 +131,8 @@ fn within(options: OpenOptions, job: &BuiltJob, memory: u64) -> OpenOptions {
 fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<Sources, Failed> {
     let open = |(row, spec): (&SourceRow, &SourceSpec)| {
         let header_default = matches!(spec.schema, Schema::Struct { .. });
-        let options = OpenOptions { header_default, ..options.clone() };
+        let (schema, check) = (Some(spec.schema), Some(spec.check));
+        let options = OpenOptions { header_default, schema, check, ..options.clone() };
         let opened = || -> Result<(Box<dyn Source>, Option<PushSource>), SourceError> {
             if workers && is_pushed(&spec.url)? {
                 let pushed = PushSource::open(&spec.url, row.id)?;
@@ -131,17 +151,85 @@ fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<
     job.plan.sources.iter().zip(&job.sources).map(open).collect()
 }
 
-fn open_sinks(job: &BuiltJob) -> Result<Vec<Box<dyn Sink>>, Failed> {
-    let open = |(row, spec): (&OutputRow, &OutputSpec)| open_sink(&spec.url, row.name);
+/// Refuses operators that have no meaning over what is read to its end.
+fn check_history(
+    job: &BuiltJob,
+    sources: Vec<Box<dyn Source>>,
+) -> Result<Vec<Box<dyn Source>>, Failed> {
+    let mut inputs = Vec::with_capacity(sources.len());
+    for (spec, source) in job.sources.iter().zip(&sources) {
+        let batching = source::batching(&spec.url);
+        let batching = batching.map_err(|error| Failed::Usage(error.to_string()))?;
+        inputs.push(history::Input { url: &spec.url, timed: source.timed(), batching });
+    }
+    let whole = history::check(job.plan, &job.outputs, &inputs).map_err(Failed::Usage)?;
+    let guarded = |(source, why): (Box<dyn Source>, Option<String>)| match why {
+        Some(why) => Box::new(OneBatch::new(source, why)) as Box<dyn Source>,
+        None => source,
+    };
+    Ok(sources.into_iter().zip(whole).map(guarded).collect())
+}
+
+fn open_sinks(job: &BuiltJob, outlets: &Outlets) -> Result<Vec<Box<dyn Sink>>, Failed> {
+    let open = |(row, spec): (&OutputRow, &OutputSpec)| outlets.open(&spec.url, row.name);
     job.plan.outputs.iter().zip(&job.outputs).map(open).collect()
 }
 
-fn open_sink(url: &str, name: &str) -> Result<Box<dyn Sink>, Failed> {
-    sink::open(url, name, &sink::Options::default()).map_err(|error| {
-        let message = format!("output `{name}`: {error}");
-        match error {
-            SinkError::Url { .. } => Failed::Usage(message),
-            _ => Failed::Job(message),
+/// How outputs are opened.
+struct Outlets {
+    options: sink::Options,
+    /// Whether what the job published there before is taken away.
+    overwrite: bool,
+    speaker: Speaker,
+}
+
+impl Outlets {
+    fn new(invocation: &Invocation<'_>) -> Self {
+        let job = invocation.job.plan().job.to_owned();
+        Self {
+            options: sink::Options { job, ..sink::Options::default() },
+            overwrite: invocation.engine.overwrite,
+            speaker: Speaker::new(invocation.engine.log),
         }
-    })
+    }
+
+    fn open(&self, url: &str, name: &str) -> Result<Box<dyn Sink>, Failed> {
+        self.opened(url, name).map_err(|error| {
+            let message = format!("output `{name}`: {error}");
+            match error {
+                SinkError::Url { .. } => Failed::Usage(message),
+                _ => Failed::Job(message),
+            }
+        })
+    }
+
+    fn opened(&self, url: &str, name: &str) -> Result<Box<dyn Sink>, SinkError> {
+        if self.overwrite {
+            let removed = sink::remove_earlier(url, name, &self.options)?;
+            if removed > 0 {
+                self.speaker.tell(&Overwritten { output: name.to_owned(), removed });
+            }
+        }
+        sink::open(url, name, &self.options)
+    }
+}
+
+/// What an earlier run had published was taken away.
+struct Overwritten {
+    output: String,
+    removed: u64,
+}
+
+impl Told for Overwritten {
+    fn lines(&self) -> Vec<String> {
+        let batches = if self.removed == 1 { "batch" } else { "batches" };
+        let (output, removed) = (&self.output, count(self.removed));
+        vec![format!(
+            "output `{output}`: {removed} {batches} of earlier runs removed (--overwrite)"
+        )]
+    }
+
+    fn json(&self) -> Value {
+        json!({"event": "overwrite", "output": self.output, "batches": self.removed})
+    }
 }

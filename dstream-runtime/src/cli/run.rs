@@ -1,17 +1,18 @@
 //! Runs the job in this process: opens its inputs and outputs, stops on Ctrl-C, says what was done.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use super::Failed;
 use super::args::{Invocation, LogFormat, SummaryFormat};
 use super::open::{self, Opened};
 use super::panel::PREVIEW;
 use super::show::{Display, Start};
-use super::signals::Signals;
-use super::summary;
+use super::signals::{Notice, Signals};
+use super::summary::{self, Ending};
 use crate::driver::{self, JobError, LocalConfig, StopHandle, Summary};
 use crate::plan::Plan;
-use crate::sink::SinkError;
+use crate::sink::{self, SinkError};
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
@@ -51,6 +52,10 @@ pub(super) struct Running {
     /// How many records of each output and batch are worth showing.
     pub preview: u32,
     signals: Option<Signals>,
+    /// How long the process may take to end after the first signal.
+    stop_timeout: Option<Duration>,
+    /// Of a job over history, where its outputs go, by name.
+    outlets: Vec<(String, String)>,
 }
 
 impl Running {
@@ -71,7 +76,9 @@ impl Running {
         let start = Start { plan, built, engine, runs_on, cores, live: *live, addresses };
         let display = Display::start(&start, terminal);
         let preview = if terminal || *live { PREVIEW } else { 0 };
-        Ok(Self { plan, display, preview, signals: Some(signals) })
+        let stop_timeout = invocation.cluster.stop_timeout.0;
+        let outlets = if *live { Vec::new() } else { opened.outlets() };
+        Ok(Self { plan, display, preview, signals: Some(signals), stop_timeout, outlets })
     }
 
     /// What the first signal stops; the second ends the process, after `leave`.
@@ -81,7 +88,9 @@ impl Running {
     ) -> Result<StopHandle, Failed> {
         let stop = StopHandle::new();
         if let Some(signals) = self.signals.take() {
-            signals.stop(stop.clone(), self.display.stopping(), leave).map_err(no_signals)?;
+            let told =
+                Notice::teller(self.display.speaker(), "the job processes what it has received");
+            signals.stop(stop.clone(), self.stop_timeout, told, leave).map_err(no_signals)?;
         }
         Ok(stop)
     }
@@ -93,18 +102,62 @@ impl Running {
         result: Result<Summary, JobError>,
     ) -> Result<(), Failed> {
         self.display.end();
+        let until_failure = self.display.until_failure();
+        let (done, error) = match result {
+            Ok(done) => (Some(done), None),
+            Err(error) => (until_failure, Some(error)),
+        };
+        let closed =
+            matches!(error, Some(JobError::Output { error: SinkError::Closed { .. }, .. }));
+        let refused = matches!(error, Some(JobError::Refused(_)));
+        if let Some(done) = done.as_ref().filter(|_| !refused) {
+            let ending = if error.is_some() && !closed { Ending::Failed } else { Ending::Done };
+            self.say(invocation, done, ending, closed)?;
+        }
+        match error {
+            None => done.map_or(Ok(()), |done| self.judge(&done)),
+            // Whoever read the output has seen enough: `JOB | head`.
+            Some(_) if closed => Ok(()),
+            Some(JobError::Refused(why)) => Err(Failed::Usage(why)),
+            Some(error) => Err(Failed::Job(error.to_string())),
+        }
+    }
+
+    /// Whether a job that came to its end has done what it was to do.
+    fn judge(&self, done: &Summary) -> Result<(), Failed> {
+        if let Some(source) = done.unprocessed() {
+            return Err(Failed::Job(summary::in_vain(source)));
+        }
+        let job = self.plan.job.to_owned();
+        let options = sink::Options { job, ..sink::Options::default() };
+        for (name, url) in self.outlets.iter().filter(|_| !done.stopped) {
+            let newest = sink::newest(url, name, &options);
+            let newest =
+                newest.map_err(|error| Failed::Job(format!("output `{name}`: {error}")))?;
+            if let Some(left) = newest.filter(|newest| Some(newest.newest) > done.last) {
+                return Err(Failed::Job(summary::left(name, &left)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what was done: on standard output, if it is to be there and somebody reads it.
+    fn say(
+        &self,
+        invocation: &Invocation<'_>,
+        done: &Summary,
+        ending: Ending,
+        closed: bool,
+    ) -> Result<(), Failed> {
         let engine = &invocation.engine;
-        match result {
-            Ok(done) => {
-                match engine.summary {
-                    SummaryFormat::Text => summary::say(self.plan, &done, engine.log),
-                    SummaryFormat::Json => summary::json(self.plan, &done).map_err(Failed::Job)?,
-                }
+        match engine.summary {
+            SummaryFormat::Json if !closed => {
+                summary::json(self.plan, done, ending).map_err(Failed::Job)
+            }
+            _ => {
+                summary::say(self.plan, done, ending, engine.log);
                 Ok(())
             }
-            // Whoever read the output has seen enough: `JOB | head`.
-            Err(JobError::Output { error: SinkError::Closed { .. }, .. }) => Ok(()),
-            Err(error) => Err(Failed::Job(error.to_string())),
         }
     }
 }

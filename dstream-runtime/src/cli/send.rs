@@ -10,6 +10,7 @@ use super::ask::target;
 use super::show::{bytes, count, lines};
 use super::{Failed, answer};
 use crate::driver::cluster::{Acknowledged, send as send_to};
+use crate::source::unknown;
 
 /// A line on a terminal now and then.
 const EVERY: Duration = Duration::from_secs(1);
@@ -19,11 +20,8 @@ pub(super) fn send(invocation: &Invocation<'_>, options: &SendArgs) -> Result<()
     let plan = invocation.job.plan();
     if !plan.sources.iter().any(|source| source.name == options.stream) {
         let names: Vec<_> = plan.sources.iter().map(|source| source.name).collect();
-        return Err(Failed::Usage(format!(
-            "--stream {}: there is no such source in this job; there are: {}",
-            options.stream,
-            names.join(", ")
-        )));
+        let why = unknown("stream", &options.stream, &names);
+        return Err(Failed::Usage(format!("--stream {}: {why}", options.stream)));
     }
     let mut input: Box<dyn Read> = match &options.file {
         Some(path) => {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::args::{EngineArgs, LogFormat};
 use crate::driver::cluster::ClusterNews;
-use crate::driver::{BatchReport, Observer};
+use crate::driver::{BatchReport, Observer, Summary};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::DeadLetter;
 use crate::plan::Plan;
@@ -51,6 +51,8 @@ pub(super) struct Display {
     records: u64,
     /// Per source, how many dead letters were shown.
     dead: Vec<u64>,
+    /// What a job did that has failed.
+    failed: Option<Summary>,
 }
 
 impl Display {
@@ -86,23 +88,19 @@ impl Display {
             batches: 0,
             records: 0,
             dead: vec![0; plan.sources.len()],
+            failed: None,
         }
+    }
+
+    /// What the job did until it failed, if it has.
+    pub(super) fn until_failure(&mut self) -> Option<Summary> {
+        self.failed.take()
     }
 
     /// Leaves the terminal as it was.
     pub(super) fn end(&mut self) {
         if let Some(panel) = self.panel.take() {
             panel.clear();
-        }
-    }
-
-    /// What says that the job was asked to stop; the thread that waits for signals calls it.
-    pub(super) fn stopping(&self) -> impl Fn() + Send + use<> {
-        let speaker = self.speaker();
-        move || match speaker.log {
-            LogFormat::Text => speaker
-                .say("stopping: what was received is processed first; Ctrl-C again ends at once"),
-            LogFormat::Json => log_json(&json!({"event": "stop"})),
         }
     }
 
@@ -209,6 +207,10 @@ impl Observer for Display {
 
     fn on_cluster(&mut self, news: &ClusterNews) {
         self.speaker().tell(news);
+    }
+
+    fn on_failed(&mut self, summary: &Summary) {
+        self.failed = Some(summary.clone());
     }
 
     fn on_warning(&mut self, message: &str) {

@@ -7,39 +7,99 @@ use serde_json::json;
 
 use super::args::LogFormat;
 use super::show::{bytes, count};
-use crate::driver::Summary;
+use crate::driver::{SourceCount, Summary};
 use crate::plan::Plan;
+use crate::sink::Earlier;
+
+/// How the job has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Ending {
+    /// At the end of its input, or when it was told to stop.
+    Done,
+    /// With an error: what it did until then.
+    Failed,
+}
 
 /// In the log, on standard error.
-pub(super) fn say(plan: &Plan, done: &Summary, log: LogFormat) {
+pub(super) fn say(plan: &Plan, done: &Summary, ending: Ending, log: LogFormat) {
     match log {
         LogFormat::Text => super::show::lines(&facts(plan, done)),
         LogFormat::Json => {
-            super::show::log_json(&json!({"event": "summary", "summary": Line::new(plan, done)}));
+            let line = Line::new(plan, done, ending);
+            super::show::log_json(&json!({"event": "summary", "summary": line}));
         }
     }
 }
 
+/// Why a run has failed that could process nothing of what a source brought.
+pub(super) fn in_vain(source: &SourceCount) -> String {
+    let SourceCount { name, dead_letters, first_dead, .. } = source;
+    let first = first_dead.as_ref().map_or_else(String::new, |first| {
+        let text: String = first.text.chars().take(120).collect();
+        format!("; the first, at {}:{}: {}: {text:?}", first.split, first.position, first.reason)
+    });
+    format!(
+        "source `{name}`: all records that were read ({}) were set aside, none was processed{first}\n  \
+         help: is this the format that the program reads (`source::text`, `csv` or `json`, and the fields of its \
+         record)? --sink {name}.dead=json+file://DIR keeps them, each with its reason",
+        count(*dead_letters)
+    )
+}
+
+/// Why a run over history has failed that found more at an output than it has published.
+pub(super) fn left(output: &str, left: &Earlier) -> String {
+    format!(
+        "output `{output}`: {} holds batches after the last one of this run (the newest is that of {}): an earlier \
+         run has published them, and readers take them for results of this one\n  \
+         help: --overwrite removes what this job published there before; --sink {output}=FORMAT+file://DIR names \
+         another directory",
+        left.place, left.newest
+    )
+}
+
 /// One line per fact.
 fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
+    let some =
+        |n: u64, one: &str, many: &str| format!("{} {}", count(n), if n == 1 { one } else { many });
     let mut lines = vec![format!(
-        "{}: {} records ({}) in {} batches, {:.2} s, {} records/s",
+        "{}: {} read ({}) = {} processed + {} set aside, {}, {:.2} s, {} records/s",
         plan.job,
-        count(done.records),
+        some(done.read, "record", "records"),
         bytes(done.bytes),
-        count(done.batches),
+        count(done.records),
+        count(done.dead_letters),
+        some(done.batches, "batch", "batches"),
         done.elapsed,
         count(done.records_per_second as u64),
     )];
-    for output in &done.outputs {
-        lines.push(format!("  {}: {} records", output.name, count(output.records)));
-    }
-    for source in done.sources.iter().filter(|source| source.dead_letters > 0) {
+    if done.first_batch > 1 {
         lines.push(format!(
-            "  {}: {} records were set aside (bind --sink {}.dead=json+file://DIR to keep them)",
+            "  counted from batch {} on: those before it were published by an earlier process of this job",
+            count(done.first_batch)
+        ));
+    }
+    let several = done.sources.len() > 1;
+    for source in done.sources.iter().filter(|source| several || source.dead_letters > 0) {
+        let dead = format!("{}.dead", source.name);
+        let is_kept = done.outputs.iter().any(|output| output.name == dead);
+        let keep = match source.dead_letters > 0 && !is_kept {
+            true => format!(" (bind --sink {dead}=json+file://DIR to keep them)"),
+            false => String::new(),
+        };
+        lines.push(format!(
+            "  {}: {} read = {} processed + {} set aside{keep}",
             source.name,
+            count(source.read),
+            count(source.records),
             count(source.dead_letters),
-            source.name
+        ));
+    }
+    for output in &done.outputs {
+        lines.push(format!(
+            "  {}: {} published",
+            output.name,
+            some(output.records, "record", "records")
         ));
     }
     if let Some(latency) = &done.latency {
@@ -55,13 +115,14 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
 struct Line<'s> {
     job: &'s str,
     plan: String,
+    outcome: Ending,
     #[serde(flatten)]
     done: &'s Summary,
 }
 
 impl<'s> Line<'s> {
-    fn new(plan: &'s Plan, done: &'s Summary) -> Self {
-        Self { job: plan.job, plan: format!("{:016x}", plan.hash), done }
+    fn new(plan: &'s Plan, done: &'s Summary, outcome: Ending) -> Self {
+        Self { job: plan.job, plan: format!("{:016x}", plan.hash), outcome, done }
     }
 }
 
@@ -69,10 +130,92 @@ impl<'s> Line<'s> {
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub(super) fn json(plan: &Plan, done: &Summary) -> Result<(), String> {
+pub(super) fn json(plan: &Plan, done: &Summary, ending: Ending) -> Result<(), String> {
     let failed = |error: String| format!("cannot write the summary to standard output: {error}");
-    let text =
-        serde_json::to_string(&Line::new(plan, done)).map_err(|error| failed(error.to_string()))?;
+    let text = serde_json::to_string(&Line::new(plan, done, ending))
+        .map_err(|error| failed(error.to_string()))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| failed(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::OutputCount;
+    use crate::exec::task::DeadLetter;
+    use crate::plan::example::PLAN;
+
+    fn source(name: &str, records: u64, dead_letters: u64, bounded: bool) -> SourceCount {
+        let first_dead = (dead_letters > 0).then(|| DeadLetter {
+            split: "views.csv".to_owned(),
+            position: 17,
+            reason: "no number".to_owned(),
+            text: "x,y".to_owned(),
+        });
+        let (name, read) = (name.to_owned(), records + dead_letters);
+        SourceCount { name, read, records, dead_letters, first_dead, bounded, bytes: 0 }
+    }
+
+    fn done(first_batch: u64, sources: Vec<SourceCount>) -> Summary {
+        let sum = |count: fn(&SourceCount) -> u64| sources.iter().map(count).sum::<u64>();
+        Summary {
+            batches: 1,
+            last: None,
+            stopped: false,
+            first_batch,
+            read: sum(|source| source.read),
+            records: sum(|source| source.records),
+            dead_letters: sum(|source| source.dead_letters),
+            bytes: 2048,
+            outputs: vec![OutputCount { name: "counts".to_owned(), records: 1 }],
+            sources,
+            elapsed: 0.5,
+            records_per_second: 2.0,
+            speculations: None,
+            latency: None,
+            savepoint: None,
+        }
+    }
+
+    #[test]
+    fn what_was_read_adds_up() {
+        let one = done(1, vec![source("views", 1000, 0, true)]);
+        assert_eq!(
+            facts(&PLAN, &one),
+            [
+                "page_views: 1,000 records read (2.0 KiB) = 1,000 processed + 0 set aside, 1 batch, 0.50 s, \
+                 2 records/s",
+                "  counts: 1 record published",
+            ]
+        );
+        let two = done(7, vec![source("views", 2, 1, true), source("people", 5, 0, false)]);
+        let lines = facts(&PLAN, &two);
+        assert!(
+            lines[0].contains("8 records read (2.0 KiB) = 7 processed + 1 set aside"),
+            "{lines:?}"
+        );
+        assert!(lines[1].contains("from batch 7 on"), "{lines:?}");
+        assert!(lines[2].contains("views: 3 read = 2 processed + 1 set aside (bind"), "{lines:?}");
+        assert_eq!(lines[3], "  people: 5 read = 5 processed + 0 set aside");
+    }
+
+    #[test]
+    fn a_source_of_which_nothing_could_be_processed_is_a_failure() {
+        let vain = |first, sources| {
+            let done = done(first, sources);
+            done.unprocessed().map(|source| source.name.clone())
+        };
+        let (good, bad) = (|bounded| source("good", 1, 1, bounded), |b| source("bad", 0, 2, b));
+        assert_eq!(vain(1, vec![good(true), bad(true)]).as_deref(), Some("bad"));
+        assert_eq!(vain(1, vec![bad(false)]).as_deref(), Some("bad"));
+        // A live source may just have begun; an earlier process may have processed something.
+        assert_eq!(vain(1, vec![good(true), bad(false)]), None);
+        assert_eq!(vain(2, vec![bad(true)]), None);
+        assert_eq!(vain(1, vec![source("empty", 0, 0, true)]), None);
+        let why = in_vain(&bad(true));
+        assert!(
+            why.contains("(2) were set aside") && why.contains("views.csv:17: no number"),
+            "{why}"
+        );
+    }
 }

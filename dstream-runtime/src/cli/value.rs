@@ -26,6 +26,21 @@ pub(super) fn interval(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(ms as u64))
 }
 
+/// How long something may take; without a value, any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limit(pub Option<Duration>);
+
+/// A duration, or `none`.
+///
+/// # Errors
+/// When it is anything else.
+pub(super) fn limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        text => interval(text).map(|limit| Limit(Some(limit))).map_err(|why| why + ", or none"),
+    }
+}
+
 /// A number of partitions or threads: from 1 to 4096.
 ///
 /// # Errors
@@ -142,6 +157,13 @@ mod tests {
         for wrong in ["", "5", "0s", "-1s", "1.5ms", "2 days", "s"] {
             assert!(interval(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn limits() {
+        assert_eq!(limit("none"), Ok(Limit(None)));
+        assert_eq!(limit("90s"), Ok(Limit(Some(Duration::from_secs(90)))));
+        assert!(limit("never").unwrap_err().ends_with(", or none"));
     }
 
     #[test]

@@ -5,13 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
+use super::Failed;
 use super::args::{Invocation, LogFormat};
 use super::host::{self, absolute, host, state};
 use super::run::{cores, no_signals};
 use super::show::Speaker;
-use super::signals::Signals;
+use super::signals::{Notice, Signals};
 use super::value::resolve;
-use super::{Failed, log_stop};
 use crate::driver::StopHandle;
 use crate::driver::cluster::{JobSetup, MasterPaths, WorkerNews, WorkerOptions, serve_worker};
 
@@ -28,16 +28,9 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let speaker = Speaker::new(invocation.engine.log);
     let stop = StopHandle::new();
     let signals = Signals::catch().map_err(no_signals)?;
-    let told = {
-        let speaker = speaker.clone();
-        move || {
-            log_stop(
-                &speaker,
-                "leaving: what this worker holds is handed over first; Ctrl-C again ends at once",
-            )
-        }
-    };
-    signals.stop(stop.clone(), told, || ()).map_err(no_signals)?;
+    let told = Notice::teller(speaker.clone(), "this worker hands over its data and leaves");
+    let limit = invocation.cluster.stop_timeout.0;
+    signals.stop(stop.clone(), limit, told, || ()).map_err(no_signals)?;
     let job = invocation.job;
     let build = |setup: &JobSetup| job.build_from(&setup.params, setup.bindings());
     let identity = options.identity.clone();

@@ -242,6 +242,8 @@ impl Driver {
                 }
                 None => link.rest("no worker receives for it".to_owned(), now),
             },
+            // One that has taken records may take them again: from a master that goes on, say.
+            Reply::Refused(why) if link.opened.is_none() => link.rest(why, now),
             Reply::Refused(why) => {
                 let stream = link.shared.stream.clone();
                 link.fail(ClientError::Refused { stream, why });

@@ -71,6 +71,19 @@ pub enum ClientError {
         /// Which of those given.
         index: usize,
     },
+    /// A record with a float that JSON cannot hold.
+    #[error(
+        "record {index} cannot be sent to `{stream}`: {why}\n  help: leave it out, or have the job read the \
+         stream as CSV"
+    )]
+    NotFinite {
+        /// The stream.
+        stream: String,
+        /// Which of those given.
+        index: usize,
+        /// Which float.
+        why: crate::record::NotFinite,
+    },
     /// What is to be sent cannot be read.
     #[error("what is to be sent to `{stream}` cannot be read: {why}")]
     Input {

@@ -17,7 +17,7 @@ use crate::driver::cluster::ClusterError;
 use crate::host;
 use crate::net::NetError;
 use crate::net::trust::random_id;
-use crate::record::{Format, Record, Schema, write_csv_header};
+use crate::record::{Dialect, Format, Record, Schema, write_csv_header};
 
 /// What a client's thread does.
 type Serve = Box<dyn FnOnce() + Send>;
@@ -167,7 +167,7 @@ impl AppendStream {
                         .to_owned(),
                 });
             }
-            write_csv_header(&R::SCHEMA, &mut text);
+            write_csv_header(&R::SCHEMA, &Dialect::default(), &mut text);
             text.push(b'\n');
         }
         lines::write(records, self.opened.format, &self.shared.stream, &mut text)?;

@@ -3,7 +3,7 @@
 use memchr::{memchr, memrchr};
 
 use super::ClientError;
-use crate::record::{Format, Record, write_csv, write_json, write_text};
+use crate::record::{Floats, Format, Record, write_csv, write_json, write_text};
 
 /// The next piece of `lines`: whole lines, as many as fit into `room`, at least one. The last line may
 /// lack its line break.
@@ -42,7 +42,11 @@ pub(super) fn write<R: Record>(
         match format {
             Format::Text => write_text::<R>(record.view(), out),
             Format::Csv => write_csv::<R>(record.view(), out),
-            Format::Json => write_json::<R>(record.view(), out),
+            Format::Json => {
+                if let Err(why) = write_json::<R>(record.view(), Floats::Refuse, out) {
+                    return Err(ClientError::NotFinite { stream: stream.to_owned(), index, why });
+                }
+            }
         }
         if memchr(b'\n', &out[before..]).is_some() {
             out.truncate(before);
@@ -90,12 +94,18 @@ mod tests {
         };
         assert_eq!(written(Format::Text), "a,b\t1\nc\t2\n");
         assert_eq!(written(Format::Csv), "\"a,b\",1\nc,2\n");
-        assert_eq!(written(Format::Json), "[\"a,b\",1]\n[\"c\",2]\n");
+        assert_eq!(
+            written(Format::Json),
+            "{\"key\":\"a,b\",\"value\":1}\n{\"key\":\"c\",\"value\":2}\n"
+        );
         let broken = ["x".to_owned(), "a\nb".to_owned()];
         let mut out = Vec::new();
         let error = write(&broken, Format::Text, "views", &mut out).unwrap_err();
         assert!(matches!(error, ClientError::LineBreak { index: 1, .. }), "{error}");
         assert_eq!(out, b"x\n");
         write(&broken, Format::Json, "views", &mut out).unwrap();
+        let error = write(&[1.5, f64::NAN], Format::Json, "views", &mut out).unwrap_err();
+        assert!(matches!(error, ClientError::NotFinite { index: 1, .. }), "{error}");
+        assert!(out.ends_with(b"\n1.5\n"));
     }
 }

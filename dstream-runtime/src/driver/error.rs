@@ -59,7 +59,8 @@ pub enum JobError {
          same input: {why}\n  \
          help: a function on the way to this output is not deterministic: it depends on more than its record, \
          as on the time, random numbers, the order of a HashMap or a file that has changed; if the job had \
-         other parameters then, name another place with --sink; what was published stays as it was",
+         other parameters then, or a function that it calls was changed: --overwrite replaces what it published \
+         there, --sink names another place; what was published stays as it was",
         .at.operator, .at.stream
     )]
     Determinism {
@@ -186,6 +187,9 @@ pub enum JobError {
         /// Its first operator.
         at: Box<Place>,
     },
+    /// The job would give a wrong answer on what it was given: the command line has to say more.
+    #[error("{0}")]
+    Refused(String),
     /// The engine contradicts itself.
     #[error("{0}\n  help: this is a bug of dstream: please report it")]
     Internal(String),
@@ -200,7 +204,8 @@ fn after(tries: u32) -> String {
 fn remedy(error: &SinkError) -> &'static str {
     match error {
         SinkError::Conflict { .. } => {
-            "the output holds results of another run: remove them, or name another place with --sink"
+            "the output holds results of another run: --overwrite replaces what this job published there, --sink \
+             names another place"
         }
         _ => "make the output writable and start the job again",
     }

@@ -40,8 +40,16 @@ impl Journal {
     /// # Errors
     /// When its journal cannot be read, or is another plan's.
     pub(super) fn look(store: &Durable, plan: u64) -> Result<Option<Past>, JournalError> {
+        Self::said(store, plan).map(|past| Some(past).filter(Past::is_under_way))
+    }
+
+    /// All that is written, also of a job that has come to its end. Nothing is taken over.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is another plan's.
+    pub(super) fn said(store: &Durable, plan: u64) -> Result<Past, JournalError> {
         let (snapshot, entries) = journal::look(store, plan)?;
-        Ok(Some(fold(snapshot, &entries)).filter(Past::is_under_way))
+        Ok(fold(snapshot, &entries))
     }
 
     /// Takes the journal over. What is damaged in it is in the second part of the result, for people.
@@ -131,6 +139,11 @@ impl Journal {
         if self.entries >= ENTRIES {
             self.snapshot();
         }
+    }
+
+    /// The job was stopped, whatever its core has not done: no other master takes it over.
+    pub(super) fn stopped(&mut self) {
+        self.append(JournalSeq(self.appended.0 + 1), &JournalEntry::Stopped);
     }
 
     fn snapshot(&mut self) {

@@ -13,7 +13,9 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 
 use super::error::JobError;
-use super::master::{self, Ends, Master, Opened, Settings, check, dead_sinks, output_settings};
+use super::master::{
+    self, Ends, Master, Opened, Settings, check, check_earlier, dead_sinks, output_settings,
+};
 use super::report::{Observer, Savepoint, Summary};
 use super::stop::StopHandle;
 use super::worker::task::Kernels;
@@ -116,6 +118,10 @@ pub fn run(
     };
     let dead = std::mem::take(&mut config.dead_letters);
     let dead_sinks = dead_sinks(plan, dead, &mut sinks)?;
+    if config.from.is_none() {
+        let live = inputs.iter().any(|source| !source.bounded());
+        check_earlier(plan, live, &sinks, &dead_sinks, false)?;
+    }
 
     let (sender, events) = unbounded();
     let queue = Queue::default();
@@ -164,6 +170,7 @@ impl<'e> Engine<'e> {
             interval: config.interval,
             batch_bytes: Budget::new(config.memory).batch(),
             preview: config.preview,
+            completes_stop: false,
             from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),
         };
         let first = BatchSeq(from.map_or(0, |savepoint| savepoint.batch.0) + 1);

@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 
 use self::batch::InFlight;
 use self::clock::Clock;
-pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings, print_limit};
+pub(super) use self::ends::{
+    Ends, Opened, check, check_earlier, dead_sinks, output_settings, print_limit,
+};
 pub(super) use self::intake::{AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
@@ -67,6 +69,8 @@ pub(super) struct Settings {
     pub(super) batch_bytes: u64,
     /// How many records of each output and batch are shown to the observer.
     pub(super) preview: u32,
+    /// Whether a stop that the master before has begun is completed.
+    pub(super) completes_stop: bool,
     /// Zero time of the job and the last batch before, if it goes on from a savepoint.
     pub(super) from: Option<(u64, BatchSeq)>,
 }
@@ -119,6 +123,8 @@ pub(super) struct Master<'e> {
     core: MasterCore,
     clock: Clock,
     live: bool,
+    /// It was told to stop.
+    stopped: bool,
     /// Batches in flight, oldest first.
     batches: VecDeque<InFlight>,
     /// The inputs of batches that are published, while they may have to be read again.
@@ -184,6 +190,7 @@ impl<'e> Master<'e> {
             lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
             // Nobody starts a job so often.
             term: u32::try_from(term).unwrap_or(u32::MAX),
+            completes_stop: settings.completes_stop,
         };
         let core = match past {
             Some(past) => MasterCore::resume(plan, config, past, clock.now_ms())
@@ -199,6 +206,7 @@ impl<'e> Master<'e> {
         let in_flight =
             |(seq, inputs)| InFlight { inputs, ..InFlight::new(plan, seq, timetable.end(seq)) };
         let batches = unpublished.map(in_flight).collect();
+        let totals = Totals::new(plan, BatchSeq(last.0 + 1), &ends.live, &ends.dead_sinks);
         let mut master = Self {
             plan,
             settings,
@@ -207,12 +215,13 @@ impl<'e> Master<'e> {
             core,
             clock,
             live,
+            stopped: false,
             batches,
             past,
             publishing: Vec::new(),
             refusing: None,
             timer: None,
-            totals: Totals::new(plan),
+            totals,
             failure: None,
             outcome: None,
             last,
@@ -230,6 +239,7 @@ impl<'e> Master<'e> {
         if let Some(by) = followed.filter(|_| self.live) {
             self.say_followed(by);
         }
+        self.stopped |= matches!(event, MasterEvent::Stop);
         self.core.handle(now, event);
     }
 
@@ -256,7 +266,13 @@ impl<'e> Master<'e> {
     /// A source has answered.
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, result: Result<Cut, AskError>) {
         let event = match result {
-            Ok(Cut { mut inputs, ended, position }) => {
+            Ok(Cut { mut inputs, ended, position, warnings }) => {
+                for warning in warnings {
+                    self.warn(&format!(
+                        "source `{}`: {warning}",
+                        self.plan.sources[source.index()].name
+                    ));
+                }
                 // One that is live brings as much as it can, and what is pushed lies where it is.
                 if self.ends.live.get(source.index()) == Some(&false) {
                     let partitions = self.settings.partitions as usize;
@@ -467,12 +483,21 @@ impl<'e> Master<'e> {
         }
     }
 
-    /// What a job did that ends here and now.
-    pub(super) fn break_off(mut self) -> Summary {
-        if let Some(journal) = self.journal.take() {
+    /// What a job did that ends here and now: it is `stopped`, or left to the next master.
+    pub(super) fn break_off(&mut self, stopped: bool) -> Summary {
+        if let Some(mut journal) = self.journal.take() {
+            if stopped {
+                journal.stopped();
+            }
             journal.close();
         }
         end::summary(self)
+    }
+
+    /// The job fails for a reason that is not its core's: what it did until then is told.
+    pub(super) fn breaks(&mut self) {
+        let done = end::summary(self);
+        self.observer.on_failed(&done);
     }
 
     /// The end of a job that is over: what it did, or why it failed.
@@ -480,6 +505,10 @@ impl<'e> Master<'e> {
         if let Some(journal) = self.journal.take() {
             journal.close();
         }
-        end::end(self, outcome)
+        let done = end::summary(&self);
+        if let Outcome::Failed(_) = outcome {
+            self.observer.on_failed(&done);
+        }
+        end::end(self, done, outcome)
     }
 }

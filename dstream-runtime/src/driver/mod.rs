@@ -24,9 +24,9 @@ pub use report::{
 };
 pub use stop::StopHandle;
 
-use crate::durable::SavepointError;
 use crate::durable::journal::JournalNews;
 use crate::durable::savepoint::Pinned;
+use crate::durable::{SaveError, SavepointError};
 #[cfg(test)]
 use crate::host::Lane;
 use crate::host::{self, Arrives};
@@ -57,7 +57,7 @@ enum Event {
     /// A receiver on this worker has something.
     Received(SourceId, receive::Delivery),
     /// A state is in safety, or is not.
-    Saved(Saved, Result<cluster::Tip, String>),
+    Saved(Saved, Result<cluster::Tip, SaveError>),
     /// A state was loaded for a recovery, or could not be.
     Loaded(Saved, Epoch, Result<cluster::Loaded, String>),
     /// What the master has decided is durable, or will not be.

@@ -29,6 +29,11 @@ pub trait Observer {
         let _ = news;
     }
 
+    /// The job has failed; what it did until then. Called once, before its error is returned.
+    fn on_failed(&mut self, summary: &Summary) {
+        let _ = summary;
+    }
+
     /// Something needs attention, and the job goes on.
     fn on_warning(&mut self, message: &str) {
         let _ = message;
@@ -55,10 +60,10 @@ pub struct BatchReport<'a> {
     pub delay: Option<Duration>,
 }
 
-/// What a batch read from a source.
+/// What a batch read from a source: `records + dead_letters` is what was found in the input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SourceReport {
-    /// Records.
+    /// Records that the program processed.
     pub records: u64,
     /// Bytes.
     pub bytes: u64,
@@ -75,13 +80,29 @@ pub struct OutputReport {
     pub preview: Vec<String>,
 }
 
-/// What a job did.
+/// What a job did, in the batches that this process published.
+///
+/// Each record that was found in the input of these batches was either processed, once, or set aside:
+/// `read = records + dead_letters`, of each source and of all. A record of text is a line, one of CSV a row that is
+/// not the header, one of JSON a value; empty lines are records of text only.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     /// Batches published.
     pub batches: u64,
-    /// Records read.
+    /// The end of the last of them.
+    #[serde(skip)]
+    pub last: Option<BatchTime>,
+    /// Whether it was told to stop.
+    #[serde(skip)]
+    pub stopped: bool,
+    /// The first of them: those before it were published by an earlier process of the job.
+    pub first_batch: u64,
+    /// Records found in the input.
+    pub read: u64,
+    /// Records processed.
     pub records: u64,
+    /// Records set aside.
+    pub dead_letters: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Per source.
@@ -90,7 +111,7 @@ pub struct Summary {
     pub outputs: Vec<OutputCount>,
     /// Seconds from start to end.
     pub elapsed: f64,
-    /// Records read per second.
+    /// Records processed per second.
     pub records_per_second: f64,
     /// How many late tasks were run on another worker too, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,25 +132,47 @@ pub struct Speculations {
     pub won: u64,
 }
 
+impl Summary {
+    /// A source that brought records of which none could be processed: as a rule its format is another one. Of a live
+    /// job, in which a source may just have begun, only where no source brought anything else. A process that went on
+    /// with the job of another one does not know what that has processed.
+    #[must_use]
+    pub fn unprocessed(&self) -> Option<&SourceCount> {
+        let in_vain = |source: &&SourceCount| {
+            let judged = source.bounded || self.records == 0;
+            judged && source.records == 0 && source.dead_letters > 0
+        };
+        self.sources.iter().find(in_vain).filter(|_| self.first_batch == 1)
+    }
+}
+
 /// What a job read from a source.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SourceCount {
     /// The name of its stream.
     pub name: String,
-    /// Records.
+    /// Records found in the input.
+    pub read: u64,
+    /// Records processed.
     pub records: u64,
-    /// Bytes.
+    /// Bytes read.
     pub bytes: u64,
-    /// Records that were set aside: they could not be read, or a function panicked for them.
+    /// Records set aside: they could not be parsed, or a function panicked for them.
     pub dead_letters: u64,
+    /// The first of them.
+    #[serde(skip)]
+    pub first_dead: Option<DeadLetter>,
+    /// Whether it ends by itself.
+    #[serde(skip)]
+    pub bounded: bool,
 }
 
-/// What a job made for an output.
+/// What a job published at an output, that of dead letters included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutputCount {
     /// The output's name.
     pub name: String,
-    /// Records.
+    /// Records published.
     pub records: u64,
 }
 

@@ -27,7 +27,8 @@ use self::store::Store;
 use self::task::{Kernels, Ran, Work};
 use super::Event;
 use super::error::JobError;
-use crate::exec::task::{DeadLetters, SavedState, State, TaskError};
+use crate::exec::state::State;
+use crate::exec::task::{DeadLetters, SavedState, TaskError};
 use crate::host::Host;
 use crate::id::{
     BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
@@ -210,8 +211,8 @@ impl<'e> Worker<'e> {
             Err(error) => Err(error),
         };
         // Whatever becomes of it: the core counts this one.
-        stage.mark(state);
-        snapshot
+        let marked = stage.mark(state);
+        snapshot.and_then(|snapshot| marked.map(|()| snapshot))
     }
 
     /// A state is in safety, or could not be brought there.

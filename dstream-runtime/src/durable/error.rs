@@ -40,10 +40,30 @@ pub enum DurableError {
         /// What the system or the service says.
         error: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// The directory of an object could not be brought to the disk. What a second fsync says is worth nothing, so
+    /// this process writes nothing more there; another process may.
+    #[error(
+        "{object}: its directory could not be brought to the disk: {why}\n  help: this process writes nothing more \
+         there, as it could not know what is on the disk; see to the disk and start it again"
+    )]
+    Unsynced {
+        /// The URL of the object.
+        object: String,
+        /// What the system says.
+        why: String,
+    },
     /// There is another object of that name.
     #[error("{object}: cannot write it: something else has its name")]
     Taken {
         /// Its URL.
         object: String,
     },
+}
+
+impl DurableError {
+    /// Whether this process need not try again: it would fail in the same way.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Unsynced { .. } | Self::Url { .. } | Self::Name { .. })
+    }
 }

@@ -13,7 +13,7 @@
 //! What is being written is locked. A file that is not is the leftover of a crash, and is removed when a
 //! process first writes here; where there are no locks, it stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -46,9 +46,14 @@ pub(super) struct FileStore {
 struct Dirs {
     /// Their own names are on the disk.
     known: BTreeSet<PathBuf>,
-    /// They could not be brought to the disk.
-    failed: BTreeSet<PathBuf>,
+    /// They could not be brought to the disk, and why.
+    failed: BTreeMap<PathBuf, String>,
 }
+
+/// A directory could not be brought to the disk, now or before.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unsynced(String);
 
 impl FileStore {
     pub(super) fn new(root: &Path) -> Result<Self, DurableError> {
@@ -84,15 +89,15 @@ impl FileStore {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        if self.dirs().failed.contains(dir) {
-            let why = "its directory could not be brought to the disk before; see to the disk, and start again";
-            return Err(io::Error::other(why));
+        if let Some(why) = self.dirs().failed.get(dir) {
+            return Err(io::Error::other(Unsynced(why.clone())));
         }
-        let synced = (self.sync)(&File::open(dir)?);
-        if synced.is_err() {
-            self.dirs().failed.insert(dir.to_owned());
-        }
-        synced
+        (self.sync)(&File::open(dir)?).map_err(|error| {
+            let why = error.to_string();
+            self.dirs().failed.insert(dir.to_owned(), why.clone());
+            // A directory of another owner is no mistake (`not_ours`).
+            io::Error::new(error.kind(), Unsynced(why))
+        })
     }
 
     /// Makes a directory below the root, and sees to it that its name, and those of all between, are on
@@ -273,6 +278,9 @@ impl Store for FileStore {
 }
 
 fn failed(object: &str, doing: &'static str, error: io::Error) -> DurableError {
+    if let Some(Unsynced(why)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return DurableError::Unsynced { object: object.to_owned(), why: why.clone() };
+    }
     DurableError::Failed { object: object.to_owned(), doing, error: Arc::new(error) }
 }
 

@@ -13,6 +13,8 @@ pub(super) enum Fault {
     Refused,
     /// It is done, and an error is told.
     Unsaid,
+    /// It is done, and may not be on the disk, now or ever.
+    Unsynced,
     /// The process dies before it: nothing is done, now or later.
     DiesBefore,
     /// The process dies behind it.
@@ -88,6 +90,11 @@ impl MemoryStore {
         match fault {
             None => Ok(change()),
             Some(Fault::Refused | Fault::DiesBefore) => failed(name),
+            Some(Fault::Unsynced) => {
+                change();
+                let (object, why) = (name.to_owned(), "a fault of the test".to_owned());
+                Err(DurableError::Unsynced { object, why })
+            }
             Some(Fault::Unsaid | Fault::DiesBehind) => {
                 change();
                 failed(name)

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 pub use self::error::DurableError;
 pub use self::savepoint::SavepointError;
-pub(crate) use self::saves::{Link, Read, Saves};
+pub(crate) use self::saves::{Link, Read, SaveError, Saves};
 
 use self::file::FileStore;
 

@@ -233,7 +233,12 @@ fn after_a_failed_fsync_nothing_is_believed() {
             // It was the file: another one is written.
             (false, Ok(Put::Created)) => {}
             // It was a directory: what is in it is not believed, and not taken away.
-            (_, Err(error)) => assert!(error.to_string().contains("start again"), "{error}"),
+            (_, Err(error)) => {
+                assert!(
+                    error.is_final() && error.to_string().contains("the disk is lying"),
+                    "{error}"
+                );
+            }
             other => panic!("at {fails_at}: {other:?}"),
         }
         ends.insert((there, again.is_ok()));

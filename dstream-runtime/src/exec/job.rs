@@ -13,11 +13,12 @@ use super::head::{
     WindowReduce,
 };
 use super::stage::{Head, RunStage, Stage};
+use super::state::StageName;
 use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tail, Tails, Tally, Top};
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
 use crate::record::{Format, Key, Record, Schema};
-use crate::source::{self, Decode};
+use crate::source::{self, Check, Decode};
 
 /// Values used again by the next task instead of being made anew.
 pub(crate) struct Pool<T>(Mutex<Vec<Box<T>>>);
@@ -66,6 +67,8 @@ pub struct SourceSpec {
     pub format: Format,
     /// The shape of its records.
     pub schema: Schema,
+    /// What says of records whether they can be read.
+    pub check: Check,
 }
 
 /// An output as the program declares it.
@@ -133,7 +136,8 @@ impl Builder {
             self.plan.sources.get(id.index()).and_then(|s| self.bindings.sources.get(s.name));
         let url = bound.cloned().unwrap_or_else(|| url.text());
         let policy = source::policy(&url);
-        self.sources.push(SourceSpec { url, format: D::FORMAT, schema: D::Record::SCHEMA });
+        let (format, schema, check) = (D::FORMAT, D::Record::SCHEMA, Check::of::<D>());
+        self.sources.push(SourceSpec { url, format, schema, check });
         SourceHead { policy, decode: PhantomData }
     }
 
@@ -147,8 +151,16 @@ impl Builder {
         debug_assert_eq!(id.index(), self.stages.len());
         let recipes = Arc::new(T::Recipes::default());
         let slots = T::slots(&recipes);
-        self.stages.push(Arc::new(Stage::<H, K, T> { head, kernel, recipes }));
+        let name = self.name(id);
+        self.stages.push(Arc::new(Stage::<H, K, T> { name, head, kernel, recipes }));
         slots
+    }
+
+    /// What errors call a stage.
+    fn name(&self, id: StageId) -> StageName {
+        let row = self.plan.stages.get(id.index());
+        let stream = row.map_or("?", |row| row.state.as_ref().map_or(row.name, |kept| kept.name));
+        StageName { id, stream }
     }
 
     /// Declares an output.

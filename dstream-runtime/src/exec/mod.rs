@@ -13,6 +13,7 @@ pub mod head;
 pub mod job;
 pub mod poison;
 pub mod stage;
+pub mod state;
 pub mod table;
 pub mod tail;
 pub mod task;

@@ -4,8 +4,6 @@
 //! Lines are known by their number in the input: the same input read again has the same lines, however it
 //! comes in pieces.
 
-use memchr::memchr;
-
 use super::task::{DEAD_LETTERS_KEPT, Panic};
 use crate::source::Piece;
 
@@ -76,7 +74,7 @@ impl<'p> Sieve<'p> {
         }
         let mut at = 0;
         while at < piece.bytes.len() {
-            let (length, number) = (line(&piece.bytes[at..]), self.line);
+            let (length, number) = (piece.framing.first(&piece.bytes[at..]), self.line);
             self.line += 1;
             if number == wanted {
                 let reason = self.poisoned.reasons.get(self.found).map_or("", String::as_str);
@@ -101,7 +99,7 @@ pub(super) fn each_line<'a>(piece: Piece<'a>, mut each: impl FnMut(Piece<'a>)) {
     }
     let mut at = 0;
     while at < piece.bytes.len() {
-        let end = at + line(&piece.bytes[at..]);
+        let end = at + piece.framing.first(&piece.bytes[at..]);
         each(part(piece, at, end));
         at = end;
     }
@@ -113,18 +111,14 @@ fn part(piece: Piece<'_>, from: usize, to: usize) -> Piece<'_> {
     Piece { bytes: &piece.bytes[from..to], position, ..piece }
 }
 
-/// The length of the first line, with its line end.
-fn line(bytes: &[u8]) -> usize {
-    memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Framing;
 
     fn piece(bytes: &[u8], position: u64, torn: bool) -> Piece<'_> {
         let torn = torn.then_some("too long");
-        Piece { bytes, split: "s", position, header: None, torn }
+        Piece { bytes, split: "s", position, header: None, framing: Framing::Lines, torn }
     }
 
     /// What passes and what is left out, of pieces in order.

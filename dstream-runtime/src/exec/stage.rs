@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::catch::catch;
 use super::poison::Poisoned;
+use super::state::{StageName, State};
 use super::tail::Tails;
-use super::task::{Made, Panic, SavedState, State, TaskContext, TaskError};
+use super::task::{Made, Panic, SavedState, TaskContext, TaskError};
 use crate::block::Door;
 use crate::id::TailId;
 use crate::record::Record;
@@ -15,7 +16,9 @@ use crate::source::Input;
 pub trait Head: Send + Sync + 'static {
     /// What it feeds the kernel with.
     type Record: Record;
-    /// What it changes in the stage's state once the whole task has succeeded.
+    /// What it keeps of each partition from batch to batch; `()` for one that keeps nothing.
+    type State: Default + Send + 'static;
+    /// What it changes in its state once the whole task has succeeded.
     type Change;
 
     /// Feeds every record of the task to `emit`, in an order that depends on the input alone.
@@ -25,11 +28,12 @@ pub trait Head: Send + Sync + 'static {
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        state: &mut Self::State,
         emit: impl for<'a> FnMut(<Self::Record as Record>::View<'a>),
     ) -> Result<Self::Change, TaskError>;
 
     /// Makes the change of a task that succeeded. Calls no user code, cannot fail.
-    fn commit(&self, cx: &mut TaskContext<'_>, change: Self::Change);
+    fn commit(&self, cx: &TaskContext<'_>, state: &mut Self::State, change: Self::Change);
 
     /// Gives each record of an input to `each`, and finds those for which it fails; none of a head that does
     /// not set records aside.
@@ -49,7 +53,7 @@ pub trait Head: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it does not fit into blocks.
-    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
+    fn save(&self, state: &Self::State) -> Result<SavedState, TaskError> {
         let _ = state;
         Ok(SavedState::default())
     }
@@ -59,13 +63,13 @@ pub trait Head: Send + Sync + 'static {
     ///
     /// # Errors
     /// When it does not fit into blocks.
-    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
+    fn changes(&self, state: &Self::State) -> Result<Option<SavedState>, TaskError> {
         let _ = state;
         Ok(None)
     }
 
     /// Marks a state as it is now. What changes is noted from the first mark on.
-    fn mark(&self, state: &mut State) {
+    fn mark(&self, state: &mut Self::State) {
         let _ = state;
     }
 
@@ -74,7 +78,7 @@ pub trait Head: Send + Sync + 'static {
     ///
     /// # Errors
     /// When a block is not of this stage's types.
-    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+    fn load(&self, chain: &[SavedState]) -> Result<Option<Self::State>, TaskError> {
         let _ = chain;
         Ok(None)
     }
@@ -92,11 +96,11 @@ pub type Trial<'t, R> = dyn for<'a> FnMut(<R as Record>::View<'a>) -> Result<(),
 
 /// A stage, as the engine sees it.
 pub trait RunStage: Send + Sync {
-    /// Runs one task.
+    /// Runs one task. `state` is what batch t − 1 left, `None` before the first.
     ///
     /// # Errors
-    /// When its input cannot be read; nothing has changed then.
-    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError>;
+    /// When its input cannot be read, or the state is not this stage's; nothing has changed then.
+    fn run(&self, cx: &mut TaskContext<'_>, state: &mut Option<State>) -> Result<Made, TaskError>;
 
     /// Finds the records of a task that make a function panic, each alone, if its source sets such records
     /// aside. Makes nothing.
@@ -111,21 +115,25 @@ pub trait RunStage: Send + Sync {
     /// See [`Head::save`].
     ///
     /// # Errors
-    /// When the state does not fit into blocks.
+    /// When the state does not fit into blocks, or is not this stage's.
     fn save(&self, state: &State) -> Result<SavedState, TaskError>;
 
     /// See [`Head::changes`].
     ///
     /// # Errors
-    /// When what has changed does not fit into blocks.
+    /// When what has changed does not fit into blocks, or the state is not this stage's.
     fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
         let _ = state;
         Ok(None)
     }
 
     /// See [`Head::mark`].
-    fn mark(&self, state: &mut State) {
+    ///
+    /// # Errors
+    /// When the state is not this stage's.
+    fn mark(&self, state: &mut State) -> Result<(), TaskError> {
         let _ = state;
+        Ok(())
     }
 
     /// See [`Head::load`].
@@ -149,6 +157,7 @@ pub trait RunStage: Send + Sync {
 
 /// Head, kernel and tails of one stage.
 pub(crate) struct Stage<H, K, T: Tails> {
+    pub(crate) name: StageName,
     pub(crate) head: H,
     pub(crate) kernel: K,
     pub(crate) recipes: Arc<T::Recipes>,
@@ -160,11 +169,19 @@ where
     K: for<'a> Fn(<H::Record as Record>::View<'a>, &mut T) + Send + Sync,
     T: Tails,
 {
-    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError> {
+    fn run(&self, cx: &mut TaskContext<'_>, state: &mut Option<State>) -> Result<Made, TaskError> {
+        let mut nothing = None;
+        if state.is_none() && size_of::<H::State>() > 0 {
+            *state = Some(State::new(H::State::default()));
+        }
+        let state = match state {
+            Some(state) => state.get_mut(self.name)?,
+            None => nothing.insert(H::State::default()),
+        };
         let mut tails = T::open(&self.recipes, cx);
-        let change = self.head.run(cx, |view| (self.kernel)(view, &mut tails))?;
+        let change = self.head.run(cx, state, |view| (self.kernel)(view, &mut tails))?;
         tails.close(cx)?;
-        self.head.commit(cx, change);
+        self.head.commit(cx, state, change);
         Ok(std::mem::take(&mut cx.made))
     }
 
@@ -188,19 +205,20 @@ where
     }
 
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        self.head.save(state)
+        self.head.save(state.get(self.name)?)
     }
 
     fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
-        self.head.changes(state)
+        self.head.changes(state.get(self.name)?)
     }
 
-    fn mark(&self, state: &mut State) {
-        self.head.mark(state);
+    fn mark(&self, state: &mut State) -> Result<(), TaskError> {
+        self.head.mark(state.get_mut(self.name)?);
+        Ok(())
     }
 
     fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
-        self.head.load(chain)
+        Ok(self.head.load(chain)?.map(State::new))
     }
 
     fn door(&self, tail: TailId) -> Option<Door> {

@@ -1,12 +1,12 @@
 //! One run of one task: what it is given and what it leaves.
 
-use std::any::Any;
 use std::fmt;
 
 use super::poison::Poisoned;
+use super::state::StageName;
 use crate::block::{Block, BufferPool, DoorError, PushError};
-use crate::id::{BatchSeq, Partition, TaskId};
-use crate::record::Format;
+use crate::id::{BatchSeq, OutputId, Partition, TaskId};
+use crate::record::{Dialect, Floats, Format};
 use crate::sink::Part;
 use crate::source::{Input, SourceError};
 use crate::store::KeptBlock;
@@ -21,10 +21,11 @@ pub struct OutputSetting {
     pub limit: Option<u32>,
     /// How many records to show in the terminal.
     pub preview: u32,
+    /// How CSV is written.
+    pub dialect: Dialect,
+    /// What happens with floats that JSON has no numbers for.
+    pub floats: Floats,
 }
-
-/// State of one partition of one stage, kept between batches. Only the stage knows its type.
-pub type State = Box<dyn Any + Send>;
 
 /// State of one partition of one stage as blocks, or what has changed in it: what is saved of it, and what
 /// goes to the worker that a partition moves to. The tag says which of the stage's doors a block goes through
@@ -65,8 +66,6 @@ pub struct TaskContext<'t> {
     pub inputs: &'t [Vec<KeptBlock>],
     /// The source range, for a stage that reads one.
     pub source: Option<&'t Input>,
-    /// The state that batch t − 1 left; `None` before the first.
-    pub state: &'t mut Option<State>,
     /// Where blocks get their buffers.
     pub buffers: &'t BufferPool,
     /// How outputs are encoded, by output.
@@ -163,9 +162,27 @@ pub enum TaskError {
     /// A record was refused and the source says `on_error=stop`.
     #[error("{} at {}: {}: {:?}", .0.split, .0.position, .0.reason, .0.text)]
     DeadLetter(Box<DeadLetter>),
+    /// A stage was given the state of another one.
+    #[error("{stage} was given a state of type `{found}`; it keeps `{wanted}`")]
+    State {
+        /// The stage.
+        stage: StageName,
+        /// The type of its state.
+        wanted: &'static str,
+        /// The type of the state that it was given.
+        found: &'static str,
+    },
     /// A record that the task made does not fit into a block.
     #[error("a result cannot be kept: {0}")]
     Result(#[from] PushError),
+    /// The format of an output cannot hold a record.
+    #[error("{why}")]
+    Output {
+        /// The output.
+        output: OutputId,
+        /// Which record, and why.
+        why: String,
+    },
 }
 
 /// A panic, and where it happened.

@@ -9,14 +9,18 @@ use super::head::{RowsOf, Running, Span, Window, WindowReduce};
 use super::job::{combined, count, keyed, reduce, top_k};
 use super::poison::Poisoned;
 use super::stage::{Head, RunStage, Stage};
+use super::state::{StageName, State};
 use super::tail::{Combine, Fold, Output, Rows, Spread, Tails, Tally, Top};
-use super::task::{Made, SavedState, State, TailMade, TaskContext};
+use super::task::{Made, SavedState, TailMade, TaskContext, TaskError};
 use crate::block::{Block, BufferPool, DoorError, KeyedBuilder, RowsBuilder, keyed_schema};
 use crate::exec::table::hash_key;
 use crate::id::{BatchSeq, Partition, StageId, TailId, TaskId};
 use crate::record::Record;
 use crate::store::KeptBlock;
 use crate::time::BatchTime;
+
+/// What errors call the stages of these tests.
+const NAME: StageName = StageName { id: StageId(4), stream: "counts" };
 
 type Pair = (String, u64);
 type Sum = fn(&mut u64, u64);
@@ -45,6 +49,15 @@ fn keyed_of<V: Record>(pairs: &[Pair], value: impl Fn(u64) -> V) -> Vec<Block> {
 }
 
 fn run(stage: &dyn RunStage, batch: u64, inputs: Vec<Block>, state: &mut Option<State>) -> Made {
+    try_run(stage, batch, inputs, state).unwrap()
+}
+
+fn try_run(
+    stage: &dyn RunStage,
+    batch: u64,
+    inputs: Vec<Block>,
+    state: &mut Option<State>,
+) -> Result<Made, TaskError> {
     let task = TaskId { batch: BatchSeq(batch), stage: StageId(0), partition: Partition(0) };
     let mut context = TaskContext {
         task,
@@ -53,13 +66,12 @@ fn run(stage: &dyn RunStage, batch: u64, inputs: Vec<Block>, state: &mut Option<
         emits: true,
         inputs: &[inputs.into_iter().map(KeptBlock::from).collect()],
         source: None,
-        state,
         buffers: &BufferPool::new(0),
         outputs: &[],
         poisoned: Poisoned::default(),
         made: Made::default(),
     };
-    stage.run(&mut context).unwrap()
+    stage.run(&mut context, state)
 }
 
 fn blocks(made: &Made, tail: usize) -> Vec<Block> {
@@ -97,7 +109,7 @@ fn every_tail_has_the_door_of_its_own_blocks() {
         top.push(n, name);
         output.push(name);
     };
-    let stage = Stage { head: RowsOf::<Pair>(PhantomData), kernel, recipes };
+    let stage = Stage { name: NAME, head: RowsOf::<Pair>(PhantomData), kernel, recipes };
     let made = run(&stage, 1, rows_of(&names(1)), &mut None);
     // Tails of one number have blocks of one type.
     let types = [0, 0, 0, 1, 2, 2, 3];
@@ -133,7 +145,7 @@ where
 {
     let stage = || {
         let kernel = |view: R::View<'_>, tails: &mut (Rows<R>, ())| tails.0.push(view);
-        Stage { head: head(), kernel, recipes: Arc::default() }
+        Stage { name: NAME, head: head(), kernel, recipes: Arc::default() }
     };
     let (stays, mut state) = (stage(), None);
     let mut moved: Option<SavedState> = None;
@@ -185,6 +197,58 @@ fn state_moves_through_the_doors_of_its_stage() {
 #[test]
 fn a_stage_without_state_has_no_door_for_it() {
     let kernel = |view: (&str, u64), tails: &mut (Rows<Pair>, ())| tails.0.push(view);
-    let stage = Stage { head: RowsOf::<Pair>(PhantomData), kernel, recipes: Arc::default() };
+    let stage =
+        Stage { name: NAME, head: RowsOf::<Pair>(PhantomData), kernel, recipes: Arc::default() };
     assert!(stage.state_door(0).is_none());
+}
+
+/// A stage of rows that are passed on.
+fn passing<H, R>(head: H) -> impl RunStage
+where
+    H: Head<Record = R>,
+    R: Record,
+    for<'a> R::View<'a>: crate::record::AsRecord<Record = R>,
+{
+    let kernel = |view: R::View<'_>, tails: &mut (Rows<R>, ())| tails.0.push(view);
+    Stage { name: NAME, head, kernel, recipes: Arc::default() }
+}
+
+#[test]
+fn a_state_of_another_type_is_an_error() {
+    let span = Span { batches: 3 };
+    let types = PhantomData::<fn() -> (String, u64)>;
+    let reduce = |inverse: Option<Sum>| WindowReduce { span, merge: Arc::new(SUM), inverse, types };
+    let sums = || keyed_of(&names(1), |n| n);
+    let rows = || rows_of(&names(1));
+    let stages: [(Box<dyn RunStage>, Vec<Block>); 5] = [
+        (Box::new(passing(Window::<Pair> { span, record: PhantomData })), rows()),
+        (Box::new(passing(Running::<String, u64, Sum>::new(Arc::new(SUM)))), sums()),
+        (Box::new(passing(reduce(None))), sums()),
+        (Box::new(passing(reduce(Some(|sum, n| *sum -= n)))), sums()),
+        (Box::new(passing(RowsOf::<Pair>(PhantomData))), rows()),
+    ];
+    let refused = |what: &str, result: Result<(), TaskError>| {
+        let text = result.expect_err(what).to_string();
+        assert!(text.starts_with("stage 4 (`counts`) was given a state of type `"), "{text}");
+    };
+    for (stage, input) in &stages {
+        // A number is no stage's state; nor is that of a stage of the same kind with other records.
+        for mut foreign in [State::new(7u64), state_of_floats()] {
+            refused("save", stage.save(&foreign).map(drop));
+            refused("changes", stage.changes(&foreign).map(drop));
+            refused("mark", stage.mark(&mut foreign));
+            let mut foreign = Some(foreign);
+            refused("run", try_run(&**stage, 2, input.clone(), &mut foreign).map(drop));
+            assert!(foreign.is_some(), "the state is as it was");
+        }
+    }
+}
+
+/// The state of a `running_reduce` over floats.
+fn state_of_floats() -> State {
+    let merge: fn(&mut f64, f64) = |sum, x| *sum += x;
+    let stage = passing(Running::<String, f64, fn(&mut f64, f64)>::new(Arc::new(merge)));
+    let mut state = None;
+    run(&stage, 1, keyed_of(&names(1), |n| n as f64), &mut state);
+    state.expect("it keeps a state")
 }

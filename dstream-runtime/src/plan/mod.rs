@@ -8,6 +8,7 @@ pub(crate) mod example;
 mod json;
 mod layout;
 mod quiet;
+mod reach;
 mod svg;
 mod text;
 mod words;
@@ -15,6 +16,7 @@ mod words;
 pub use json::json;
 pub use svg::svg;
 pub use text::{lineage, text};
+pub(crate) use words::duration;
 
 use crate::id::{BatchSeq, OperatorId, OutputId, SourceId, StageId, TailId};
 

@@ -4,7 +4,7 @@ use super::{Dependency, OperatorRow, Plan, StageRow, StateKind, TailRow, Tasks};
 use crate::id::{StageId, TailId};
 
 /// A length of time in the largest units that say it exactly: `1s`, `500ms`, `1m30s`.
-pub(super) fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     let mut text = String::new();
     let mut rest = ms;
     for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {

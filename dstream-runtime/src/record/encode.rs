@@ -4,11 +4,14 @@
 //! know nothing of records. Invariant: whatever the texts inside, a CSV row is read back as as many
 //! fields as its header names, and a JSON line is one line and one value.
 
+mod flat;
+mod json;
 mod scan;
 #[cfg(test)]
 mod tests;
 
-use super::{Record, Schema};
+pub use flat::{write_csv, write_csv_as, write_csv_header, write_text};
+pub use json::{NotFinite, write_json};
 
 /// How records are written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -41,8 +44,8 @@ pub trait Visitor {
     fn text(&mut self, value: &str);
     /// An absent value that would take up that many columns.
     fn none(&mut self, columns: usize);
-    /// A tuple begins.
-    fn begin_tuple(&mut self);
+    /// A tuple of that many parts begins.
+    fn begin_tuple(&mut self, parts: usize);
     /// The part at `index` of a tuple or list follows.
     fn item(&mut self, index: usize);
     /// A tuple ends.
@@ -61,257 +64,4 @@ pub trait Visitor {
 
 fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-/// JSON has no NaN and no infinities: they are `null`.
-fn json_float(out: &mut Vec<u8>, value: impl zmij::Float, finite: bool) {
-    if finite {
-        out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
-    } else {
-        out.extend_from_slice(b"null");
-    }
-}
-
-struct Json<'o>(&'o mut Vec<u8>);
-
-impl Visitor for Json<'_> {
-    fn unsigned(&mut self, value: u64) {
-        integer(self.0, value);
-    }
-    fn signed(&mut self, value: i64) {
-        integer(self.0, value);
-    }
-    fn float(&mut self, value: f64) {
-        json_float(self.0, value, value.is_finite());
-    }
-    fn single(&mut self, value: f32) {
-        json_float(self.0, value, value.is_finite());
-    }
-    fn boolean(&mut self, value: bool) {
-        self.0.extend_from_slice(if value { b"true" } else { b"false" });
-    }
-    fn text(&mut self, value: &str) {
-        json_text(self.0, value);
-    }
-    fn none(&mut self, _columns: usize) {
-        self.0.extend_from_slice(b"null");
-    }
-    fn begin_tuple(&mut self) {
-        self.0.push(b'[');
-    }
-    fn item(&mut self, index: usize) {
-        if index > 0 {
-            self.0.push(b',');
-        }
-    }
-    fn end_tuple(&mut self) {
-        self.0.push(b']');
-    }
-    fn begin_list(&mut self) {
-        self.0.push(b'[');
-    }
-    fn end_list(&mut self) {
-        self.0.push(b']');
-    }
-    fn begin_struct(&mut self) {
-        self.0.push(b'{');
-    }
-    fn field(&mut self, index: usize, name: &'static str) {
-        self.item(index);
-        json_text(self.0, name);
-        self.0.push(b':');
-    }
-    fn end_struct(&mut self) {
-        self.0.push(b'}');
-    }
-}
-
-fn json_text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = scan::find(rest, scan::json) {
-        out.extend_from_slice(&rest[..at]);
-        json_escape(out, rest[at]);
-        rest = &rest[at + 1..];
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
-}
-
-#[cold]
-fn json_escape(out: &mut Vec<u8>, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    match byte {
-        b'"' => out.extend_from_slice(b"\\\""),
-        b'\\' => out.extend_from_slice(b"\\\\"),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        _ => {
-            out.extend_from_slice(b"\\u00");
-            out.push(HEX[usize::from(byte >> 4)]);
-            out.push(HEX[usize::from(byte & 15)]);
-        }
-    }
-}
-
-/// Appends a CSV field that must be quoted.
-#[cold]
-fn csv_quoted(out: &mut Vec<u8>, field: &[u8]) {
-    out.push(b'"');
-    let mut rest = field;
-    while let Some(at) = memchr::memchr(b'"', rest) {
-        out.extend_from_slice(&rest[..=at]);
-        out.push(b'"');
-        rest = &rest[at + 1..];
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
-}
-
-/// CSV and plain text: scalars with a separator between them; only the treatment of text differs.
-struct Flat<'o> {
-    out: &'o mut Vec<u8>,
-    separator: u8,
-    quote: bool,
-    first: bool,
-    /// How many lists are open: inside one, items are separated by `;` and make one column.
-    lists: u32,
-    /// Where the column of the outermost open list begins.
-    list: usize,
-}
-
-impl<'o> Flat<'o> {
-    #[inline(always)]
-    fn new(out: &'o mut Vec<u8>, separator: u8, quote: bool) -> Self {
-        Self { out, separator, quote, first: true, lists: 0, list: 0 }
-    }
-}
-
-impl Flat<'_> {
-    fn separate(&mut self) {
-        if !self.first {
-            self.out.push(if self.lists > 0 { b';' } else { self.separator });
-        }
-        self.first = false;
-    }
-}
-
-impl Visitor for Flat<'_> {
-    fn unsigned(&mut self, value: u64) {
-        self.separate();
-        integer(self.out, value);
-    }
-    fn signed(&mut self, value: i64) {
-        self.separate();
-        integer(self.out, value);
-    }
-    fn float(&mut self, value: f64) {
-        self.separate();
-        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
-    }
-    fn single(&mut self, value: f32) {
-        self.separate();
-        self.out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
-    }
-    fn boolean(&mut self, value: bool) {
-        self.separate();
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
-    }
-    fn text(&mut self, value: &str) {
-        self.separate();
-        let bytes = value.as_bytes();
-        // A list is quoted as a whole.
-        if self.quote && self.lists == 0 && scan::find(bytes, scan::csv).is_some() {
-            csv_quoted(self.out, bytes);
-        } else {
-            self.out.extend_from_slice(bytes);
-        }
-    }
-    fn none(&mut self, columns: usize) {
-        for _ in 0..columns {
-            self.separate();
-        }
-    }
-    fn begin_tuple(&mut self) {}
-    fn item(&mut self, _index: usize) {}
-    fn end_tuple(&mut self) {}
-    fn begin_list(&mut self) {
-        self.separate();
-        if self.lists == 0 {
-            self.list = self.out.len();
-        }
-        self.first = true;
-        self.lists += 1;
-    }
-    fn end_list(&mut self) {
-        self.first = false;
-        self.lists -= 1;
-        let outermost = self.quote && self.lists == 0;
-        if outermost && scan::find(&self.out[self.list..], scan::csv).is_some() {
-            let column = self.out.split_off(self.list);
-            csv_quoted(self.out, &column);
-        }
-    }
-    fn begin_struct(&mut self) {}
-    fn field(&mut self, _index: usize, _name: &'static str) {}
-    fn end_struct(&mut self) {}
-}
-
-/// Appends one JSON value, without a line break.
-#[inline]
-pub fn write_json<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(view, &mut Json(out));
-}
-
-/// Appends one CSV row, without a line break.
-#[inline]
-pub fn write_csv<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    let before = out.len();
-    R::visit(view, &mut Flat::new(out, b',', true));
-    if out.len() == before {
-        // An empty line is no row.
-        out.extend_from_slice(b"\"\"");
-    }
-}
-
-/// Appends one line of plain text, without a line break.
-#[inline]
-pub fn write_text<R: Record>(view: R::View<'_>, out: &mut Vec<u8>) {
-    R::visit(view, &mut Flat::new(out, b'\t', false));
-}
-
-/// Appends the names of the columns of a record, separated by commas, where it has names. The parts
-/// of a nested value are named by their path: `place.city`, `pair.0`.
-pub fn write_csv_header(schema: &Schema, out: &mut Vec<u8>) {
-    if let Schema::Struct { .. } = schema {
-        header(schema, &mut String::new(), &mut true, out);
-    }
-}
-
-fn header(schema: &Schema, path: &mut String, first: &mut bool, out: &mut Vec<u8>) {
-    let mut part = |name: &str, schema: &Schema| {
-        let len = path.len();
-        if len > 0 {
-            path.push('.');
-        }
-        path.push_str(name);
-        header(schema, path, first, out);
-        path.truncate(len);
-    };
-    match schema {
-        Schema::Option(of) => header(of, path, first, out),
-        Schema::Tuple(parts) => {
-            parts.iter().enumerate().for_each(|(i, of)| part(&i.to_string(), of));
-        }
-        Schema::Struct { fields, .. } => {
-            fields.iter().for_each(|field| part(field.name, &field.schema));
-        }
-        Schema::Scalar(_) | Schema::List(_) => {
-            if !std::mem::take(first) {
-                out.push(b',');
-            }
-            out.extend_from_slice(path.as_bytes());
-        }
-    }
 }

@@ -9,15 +9,15 @@ use rkyv::ser::Writer;
 use rkyv::string::{ArchivedString, StringResolver};
 use rkyv::{Archive, Place, Serialize, SerializeUnsized};
 
-use super::{AsRecord, FieldError, Fields, Record, Schema, Visitor};
+use super::{AsRecord, FieldError, Fields, Float, Record, Schema, Visitor};
 
 macro_rules! scalar {
-    ($($t:ident as $wire:ident $exact:literal $show:ident as $wide:ty, $cmp:expr;)*) => {$(
+    ($($t:ident as $wire:ident $exact:literal $show:ident as $wide:ty, $parse:ident, $cmp:expr, $draft:ty, $read:expr;)*) => {$(
         impl Record for $t {
             type View<'a> = $t;
             type Archived = <$wire as Archive>::Archived;
             type Wire<'a> = $wire;
-            type Draft<'a> = $t;
+            type Draft<'a> = $draft;
             const SCHEMA: Schema = Schema::Scalar(stringify!($t));
             const EXACT: bool = $exact;
             const INLINE: bool = true;
@@ -27,7 +27,7 @@ macro_rules! scalar {
             #[inline(always)]
             fn view_archived(archived: &Self::Archived) -> $t { <$wire>::from(*archived) as $t }
             #[inline(always)]
-            fn view_draft<'d, 'a: 'd>(draft: &'d $t) -> $t { *draft }
+            fn view_draft<'d, 'a: 'd>(draft: &'d $draft) -> $t { let f: fn(&$draft) -> $t = $read; f(draft) }
             #[inline(always)]
             fn own(view: $t) -> $t { view }
             #[inline(always)]
@@ -37,7 +37,7 @@ macro_rules! scalar {
             #[inline(always)]
             fn visit<V: Visitor>(view: $t, visitor: &mut V) { visitor.$show(view as $wide) }
             #[inline]
-            fn from_fields<'a>(fields: &mut Fields<'a>) -> Result<$t, FieldError> { fields.parse::<$t>(stringify!($t)) }
+            fn from_fields<'a>(fields: &mut Fields<'a>) -> Result<$t, FieldError> { fields.$parse::<$t>(stringify!($t)) }
         }
         impl AsRecord for $t {
             type Record = $t;
@@ -51,20 +51,20 @@ macro_rules! scalar {
 
 // Lengths are 64 bits wide in blocks and keys, whatever the machine.
 scalar! {
-    u8 as u8 true unsigned as u64, Ord::cmp;
-    u16 as u16 true unsigned as u64, Ord::cmp;
-    u32 as u32 true unsigned as u64, Ord::cmp;
-    u64 as u64 true unsigned as u64, Ord::cmp;
-    i8 as i8 true signed as i64, Ord::cmp;
-    i16 as i16 true signed as i64, Ord::cmp;
-    i32 as i32 true signed as i64, Ord::cmp;
-    i64 as i64 true signed as i64, Ord::cmp;
-    usize as u64 true unsigned as u64, Ord::cmp;
-    isize as i64 true signed as i64, Ord::cmp;
-    f32 as f32 false single as f32, f32::total_cmp;
-    f64 as f64 false float as f64, f64::total_cmp;
-    bool as bool true boolean as bool, Ord::cmp;
-    char as char true character as char, Ord::cmp;
+    u8 as u8 true unsigned as u64, parse, Ord::cmp, u8, |draft| *draft;
+    u16 as u16 true unsigned as u64, parse, Ord::cmp, u16, |draft| *draft;
+    u32 as u32 true unsigned as u64, parse, Ord::cmp, u32, |draft| *draft;
+    u64 as u64 true unsigned as u64, parse, Ord::cmp, u64, |draft| *draft;
+    i8 as i8 true signed as i64, parse, Ord::cmp, i8, |draft| *draft;
+    i16 as i16 true signed as i64, parse, Ord::cmp, i16, |draft| *draft;
+    i32 as i32 true signed as i64, parse, Ord::cmp, i32, |draft| *draft;
+    i64 as i64 true signed as i64, parse, Ord::cmp, i64, |draft| *draft;
+    usize as u64 true unsigned as u64, parse, Ord::cmp, usize, |draft| *draft;
+    isize as i64 true signed as i64, parse, Ord::cmp, isize, |draft| *draft;
+    f32 as f32 false single as f32, float, f32::total_cmp, Float<f32>, |draft| draft.0;
+    f64 as f64 false float as f64, float, f64::total_cmp, Float<f64>, |draft| draft.0;
+    bool as bool true boolean as bool, parse, Ord::cmp, bool, |draft| *draft;
+    char as char true character as char, parse, Ord::cmp, char, |draft| *draft;
 }
 
 /// Text on its way into an archive.
@@ -237,7 +237,7 @@ impl<T: Record> Record for Option<T> {
     }
     /// An absent value is a row whose fields of this value are all empty.
     fn from_fields<'a>(fields: &mut Fields<'a>) -> Result<Option<T::View<'a>>, FieldError> {
-        if fields.skip_empty(T::SCHEMA.columns()) {
+        if fields.skip_null(&T::SCHEMA) {
             return Ok(None);
         }
         T::from_fields(fields).map(Some)

@@ -11,11 +11,16 @@
 //! * The canonical key bytes of [`Key`] are a function of the value alone: they are hashed,
 //!   compared, stored and sent, so they are part of the format of blocks.
 
+mod check;
+mod dialect;
 mod encode;
+mod explain;
 mod fields;
+mod floats;
 mod impls;
 mod key;
 mod list;
+mod object;
 mod schema;
 mod short;
 mod tuple;
@@ -30,12 +35,21 @@ use rkyv::ser::Serializer;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 
-pub use encode::{Format, Visitor, write_csv, write_csv_header, write_json, write_text};
+pub use check::{Check, Checked, Standard, is_record, is_standard};
+pub(crate) use dialect::OPTIONS as DIALECT_OPTIONS;
+pub use dialect::{Dialect, Null};
+pub use encode::{
+    Format, NotFinite, Visitor, write_csv, write_csv_as, write_csv_header, write_json, write_text,
+};
+pub(crate) use explain::explain;
 pub use fields::{FieldError, Fields};
+pub use floats::{Float, Floats};
 pub use impls::Text;
 pub use key::{Key, KeyFor, KeyReader};
 pub use list::{List, ListDraft, ListIter, ListWire};
-pub use schema::{Field, Schema};
+pub use object::Object;
+pub use schema::{Column, Field, Schema, column_names, columns, part_name};
+pub use tuple::TupleDraft;
 
 /// Alignment, in bytes, of the body of every block.
 pub const BLOCK_ALIGN: usize = 64;
@@ -52,8 +66,8 @@ pub type Validator<'a> = rkyv::api::high::HighValidator<'a, BoxedError>;
 /// Derive it with `#[derive(Record)]`; strings, integers, floats, `bool`, `char`, `Option`, `Vec` and
 /// tuples of records are records already.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no record",
-    label = "a stream cannot carry `{Self}`",
+    message = "`{Self}` can't be a record, or a field of one",
+    label = "a stream can't carry `{Self}`",
     note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
     note = "of a duration, keep its milliseconds as `u64`; of a map, a `Vec<(K, V)>`; of a path or an address, its text"
 )]
@@ -95,19 +109,10 @@ pub trait Record: Sized + Send + Sync + 'static {
     fn from_fields<'a>(fields: &mut Fields<'a>) -> Result<Self::View<'a>, FieldError>;
 }
 
-/// [`Record`], in a form whose bounds are checked where they are used and not where they are written: what
-/// the items of a derived record are bound by.
-pub trait RecordFor<'k>: Record {}
-
-impl<R: Record> RecordFor<'_> for R {}
-
-/// Asks whether a type is a record, for the error if it is none.
-pub fn is_record<R: Record>() {}
-
 /// A value, owned or borrowed, that stands for a record: what closures may return.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no record",
-    label = "this makes values of type `{Self}`, which a stream cannot carry",
+    message = "`{Self}` can't be a record",
+    label = "this makes values of type `{Self}`, which a stream can't carry",
     note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
     note = "of bytes, keep text or a list of numbers; of a duration, its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
 )]

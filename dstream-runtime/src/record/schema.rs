@@ -1,4 +1,4 @@
-//! The shape of a record type, as a constant.
+//! The shape of a record type, as a constant, and the names of its columns.
 
 /// One named part of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,75 @@ impl Schema {
     }
 }
 
+/// A column of a record as rows of text hold it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Whether it lies within an `Option`, so that it may be absent.
+    pub optional: bool,
+}
+
+/// The columns that a record is made of, in order: what CSV has in its header.
+///
+/// A column is named by the path to its value: the names of fields and the numbers of the parts of
+/// tuples, joined by dots (`place.city`, `place.at.0`). What the record itself is made of has names
+/// too: a pair is `key` and `value`, the parts of another tuple are `_0`, `_1`, … ([`part_name`]), and a
+/// record without parts is one column, `value`.
+#[must_use]
+pub fn columns(schema: &Schema) -> Vec<Column> {
+    let mut columns = Vec::new();
+    add_columns(schema, &mut String::new(), false, &mut columns);
+    columns
+}
+
+/// The names of [`columns`].
+#[must_use]
+pub fn column_names(schema: &Schema) -> Vec<String> {
+    columns(schema).into_iter().map(|column| column.name).collect()
+}
+
+/// The name of a part of a record that is a tuple of `len` parts, in JSON too.
+#[must_use]
+pub const fn part_name(len: usize, index: usize) -> &'static str {
+    const NUMBERS: [&str; 8] = ["_0", "_1", "_2", "_3", "_4", "_5", "_6", "_7"];
+    match (len, index) {
+        (2, 0) => "key",
+        (2, 1) => "value",
+        // A tuple has at most eight parts.
+        _ => NUMBERS[index % NUMBERS.len()],
+    }
+}
+
+fn add_columns(schema: &Schema, path: &mut String, optional: bool, out: &mut Vec<Column>) {
+    let whole = path.is_empty();
+    let mut part = |name: &str, schema: &Schema| {
+        let len = path.len();
+        if len > 0 {
+            path.push('.');
+        }
+        path.push_str(name);
+        add_columns(schema, path, optional, out);
+        path.truncate(len);
+    };
+    match schema {
+        Schema::Option(of) => add_columns(of, path, true, out),
+        Schema::Tuple(parts) if whole => {
+            parts.iter().enumerate().for_each(|(i, of)| part(part_name(parts.len(), i), of));
+        }
+        Schema::Tuple(parts) => {
+            parts.iter().enumerate().for_each(|(i, of)| part(&i.to_string(), of));
+        }
+        Schema::Struct { fields, .. } => {
+            fields.iter().for_each(|field| part(field.name, &field.schema));
+        }
+        Schema::Scalar(_) | Schema::List(_) => {
+            let name = if whole { "value".to_owned() } else { path.clone() };
+            out.push(Column { name, optional });
+        }
+    }
+}
+
 impl std::fmt::Display for Schema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -122,4 +191,44 @@ const fn text(text: &str, mut hash: u64) -> u64 {
         i += 1;
     }
     byte(hash, 0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Record;
+
+    const PLACE: Schema = Schema::Struct {
+        name: "Place",
+        fields: &[
+            Field { name: "city", schema: Schema::Scalar("str") },
+            Field { name: "at", schema: Schema::Tuple(&[f64::SCHEMA, f64::SCHEMA]) },
+        ],
+    };
+
+    fn names(schema: &Schema) -> String {
+        let names = column_names(schema);
+        assert_eq!(names.len(), schema.columns());
+        names.join(",")
+    }
+
+    #[test]
+    fn every_record_has_names_for_its_columns() {
+        const PAIR: Schema = <(String, u64)>::SCHEMA;
+        assert_eq!(names(&PAIR), "key,value");
+        assert_eq!(names(&Schema::Option(&PAIR)), "key,value");
+        assert_eq!(names(&<((String, u8), Vec<u64>)>::SCHEMA), "key.0,key.1,value");
+        assert_eq!(
+            names(&Schema::Tuple(&[PLACE, f64::SCHEMA])),
+            "key.city,key.at.0,key.at.1,value"
+        );
+        assert_eq!(names(&<(u8, u8, (u8, u8))>::SCHEMA), "_0,_1,_2.0,_2.1");
+        assert_eq!(names(&<(u8,)>::SCHEMA), "_0");
+        assert_eq!(names(&u64::SCHEMA), "value");
+        assert_eq!(names(&<Vec<(u8, u8)>>::SCHEMA), "value");
+        assert_eq!(names(&PLACE), "city,at.0,at.1");
+        let optional: Vec<bool> =
+            columns(&<(String, Option<(u8, u8)>)>::SCHEMA).iter().map(|c| c.optional).collect();
+        assert_eq!(optional, [false, true, true]);
+    }
 }

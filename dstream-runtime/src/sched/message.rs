@@ -17,7 +17,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::entry::JournalEntry;
-use crate::id::{Attempt, BatchSeq, Epoch, Partition, SourceId, StageId, TailId, TaskId, WorkerId};
+use crate::id::{
+    Attempt, BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
+};
 use crate::source::Range;
 use crate::time::BatchTime;
 
@@ -339,7 +341,9 @@ pub enum FailureKind {
     Source,
     /// A record that the task made does not fit into a block.
     Result,
-    /// A block was missing or was refused.
+    /// The format of an output cannot hold a record.
+    Output(OutputId),
+    /// A block was missing or was refused, or a state was that of another stage.
     Block,
 }
 

@@ -43,6 +43,17 @@ pub struct Past {
     finished: bool,
     /// When batches end, once the job has begun.
     timetable: Option<Timetable>,
+    stop: StopState,
+}
+
+/// How far a stop of the job has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum StopState {
+    #[default]
+    Running,
+    /// Asked for, and not complete.
+    Asked,
+    Complete,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +129,16 @@ impl Past {
                 let timetable = self.timetable.as_mut().filter(|_| *first >= self.next);
                 timetable.into_iter().for_each(|timetable| timetable.shift(*first, *zero_ms));
             }
+            JournalEntry::Stop => self.stop(StopState::Asked),
+            JournalEntry::Stopped => self.stop(StopState::Complete),
+            JournalEntry::GoOn => self.stop(StopState::Running),
+        }
+    }
+
+    /// Before a job begins there is none to stop.
+    fn stop(&mut self, stop: StopState) {
+        if self.start.is_some() {
+            self.stop = stop;
         }
     }
 
@@ -231,6 +252,7 @@ impl Past {
     /// Forgets what is there only in case that a saved state turns out to be damaged: what is left is what a
     /// job needs that begins here.
     pub fn settle(&mut self) {
+        self.stop = StopState::Running;
         for group in &mut self.groups {
             group.bases.drain(..group.bases.len().saturating_sub(1));
         }
@@ -271,6 +293,18 @@ impl Past {
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         !self.is_fresh() && !self.is_finished()
+    }
+
+    /// Whether a stop was asked for and is not complete: a master that takes over completes it.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stop == StopState::Asked
+    }
+
+    /// Whether the job was stopped, and not started again since.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop == StopState::Complete
     }
 
     /// When batches end, once the job has begun; of those that nothing more is known of, it may say another time.

@@ -17,9 +17,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::earlier;
 use super::manifest::{self, Manifest, PartRow, hex};
 use super::staging::{self, Staging, open_dir};
-use super::{Batch, Origin, Part, Sink, SinkError};
+use super::{Batch, Earlier, Origin, Part, Sink, SinkError};
 use crate::record::Format;
 
 /// How the directory of a batch is published.
@@ -33,7 +34,9 @@ enum Exclusive {
 
 /// An output to a directory.
 pub(super) struct FileSink {
-    /// The output's name, for errors.
+    /// The job, as manifests name it; may be empty.
+    job: String,
+    /// The output's name.
     name: String,
     path: PathBuf,
     dir: OwnedFd,
@@ -98,8 +101,24 @@ impl FileSink {
         staging::remove_dead(&path).map_err(error("clean up"))?;
         let dir = open_dir(rustix::fs::CWD, &path).map_err(error("open"))?;
         let exclusive = Exclusive::Rename;
-        let name = name.to_owned();
-        Ok(Self { name, path, dir, format, header, fsync, empty: false, exclusive, failed: false })
+        let (job, name) = (String::new(), name.to_owned());
+        Ok(Self {
+            job,
+            name,
+            path,
+            dir,
+            format,
+            header,
+            fsync,
+            empty: false,
+            exclusive,
+            failed: false,
+        })
+    }
+
+    /// The same, of a job that its manifests name.
+    pub(super) fn of(self, job: &str) -> Self {
+        Self { job: job.to_owned(), ..self }
     }
 
     /// The same, with directories of batches without records too, or not.
@@ -161,7 +180,7 @@ impl FileSink {
                 xxh3: hex(checksum(&pieces)),
             });
         }
-        let manifest = Manifest::new(batch, rows);
+        let manifest = Manifest::new(batch, rows).of(&self.job, &self.name);
         let written = staging.write(manifest::FILE, &[&manifest.to_bytes()], self.fsync);
         step(written, "write", manifest::FILE)?;
         if self.fsync {
@@ -228,7 +247,8 @@ impl FileSink {
             }
         }
         // What else lies there would be read as part of the batch.
-        if let Some(other) = step(self.other_file(manifest, name), "list", "")? {
+        if let Some(other) = step(earlier::other_file(&self.path.join(name), manifest), "list", "")?
+        {
             return Ok(Some(Other::left(format!(
                 "{other} is in its directory and not part of it; remove the directory"
             ))));
@@ -247,17 +267,6 @@ impl FileSink {
         };
         sync(manifest::FILE)?;
         Ok(differs)
-    }
-
-    /// A file in the directory of that name that is no part of the batch.
-    fn other_file(&self, manifest: &Manifest, name: &str) -> io::Result<Option<String>> {
-        for entry in fs::read_dir(self.path.join(name))? {
-            let file = entry?.file_name().to_string_lossy().into_owned();
-            if file != manifest::FILE && manifest.parts().iter().all(|part| part.name != file) {
-                return Ok(Some(file));
-            }
-        }
-        Ok(None)
     }
 
     /// The manifest of what was published under that name.
@@ -306,6 +315,14 @@ impl Sink for FileSink {
 
     fn publishes_empty(&self) -> bool {
         self.empty
+    }
+
+    fn earlier(&self) -> Result<Option<Earlier>, SinkError> {
+        earlier::newest(&self.path).map_err(|error| SinkError::Io {
+            doing: "list",
+            what: format!("{} of output {}", self.path.display(), self.name),
+            error: Arc::new(error),
+        })
     }
 
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {

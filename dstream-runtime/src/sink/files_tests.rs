@@ -12,7 +12,7 @@ use super::*;
 
 fn sink(dir: &TempDir) -> FileSink {
     let path = dir.path().to_str().unwrap();
-    FileSink::open("counts", path, Format::Csv, true, false).unwrap()
+    FileSink::open("counts", path, Format::Csv, true, false).unwrap().of("views")
 }
 
 /// Like on a file system that cannot rename exclusively.
@@ -57,7 +57,7 @@ fn a_batch_is_a_directory_of_parts_and_a_manifest() {
             serde_json::from_str(&files["1000/_manifest.json"]).unwrap();
         let hash = |text: &str| format!("{:016x}", xxh3_64(text.as_bytes()));
         let expected = serde_json::json!({
-            "version": 1, "plan": "000000000000abcd", "batch": 1000, "records": 3,
+            "version": 1, "job": "views", "output": "counts", "plan": "000000000000abcd", "batch": 1000, "records": 3,
             "parts": [
                 {"name": "part-00000.csv", "records": 1, "bytes": 4, "xxh3": hash("a,1\n")},
                 {"name": "part-00012.csv", "records": 2, "bytes": 8, "xxh3": hash("b,2\nc,3\n")},

@@ -14,6 +14,11 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {
     version: u32,
+    /// The job and its output; those of older versions did not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<String>,
     /// Fingerprint of the plan, in hexadecimal.
     plan: String,
     /// The end of the batch's interval, in milliseconds.
@@ -55,12 +60,33 @@ impl Manifest {
         };
         Self {
             version: VERSION,
+            job: None,
+            output: None,
             plan: hex(batch.plan),
             batch: batch.time.0,
             records: parts.iter().map(|part| part.records).sum(),
             parts,
             inputs: batch.inputs.iter().map(row).collect(),
         }
+    }
+
+    /// The same, as that of an output of a job.
+    pub(super) fn of(self, job: &str, output: &str) -> Self {
+        let named = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
+        Self { job: named(job), output: named(output), ..self }
+    }
+
+    pub(super) fn job(&self) -> Option<&str> {
+        self.job.as_deref()
+    }
+
+    pub(super) fn output(&self) -> Option<&str> {
+        self.output.as_deref()
+    }
+
+    /// The end of the batch's interval, in milliseconds.
+    pub(super) fn batch(&self) -> u64 {
+        self.batch
     }
 
     pub(super) fn parts(&self) -> &[PartRow] {

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Batch, Origin, Part, Sink, SinkError};
-use crate::record::Format;
+use crate::record::{Floats, Format};
 use crate::time::BatchTime;
 
 /// What was published, by output and batch; parts in order of partitions.
@@ -30,6 +30,11 @@ impl MemorySink {
 impl Sink for MemorySink {
     fn format(&self) -> Option<Format> {
         Some(self.format)
+    }
+
+    /// A test of a job sees every float.
+    fn floats(&self) -> Floats {
+        Floats::Strings
     }
 
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {

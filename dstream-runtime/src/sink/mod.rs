@@ -3,6 +3,7 @@
 //! A task of an output's stage encodes its partition into a [`Part`]; when all parts of a batch are
 //! there and the batch is committed, the batch is published, once, whole, in batch order.
 
+mod earlier;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -12,13 +13,15 @@ mod staging;
 mod stdout;
 mod url;
 
+pub(crate) use url::nearest;
+
 use std::io;
 use std::sync::Arc;
 
 pub use memory::{MemorySink, Published};
 
 use crate::id::Partition;
-use crate::record::Format;
+use crate::record::{Dialect, Floats, Format};
 use crate::source::Range;
 use crate::time::BatchTime;
 
@@ -31,7 +34,7 @@ pub struct Part {
     pub records: u64,
     /// The records in the sink's format, a line break after each; empty for a sink that only counts.
     pub bytes: Arc<Vec<u8>>,
-    /// The CSV header of the record type, without line break; empty where it has none.
+    /// The CSV header of the record type, without line break; empty for other formats.
     pub header: Arc<[u8]>,
 }
 
@@ -53,6 +56,11 @@ pub trait Sink: Send {
     /// How parts are encoded; `None` for a sink that only counts.
     fn format(&self) -> Option<Format>;
 
+    /// What happens with floats that JSON has no numbers for, where the URL of the output says nothing.
+    fn floats(&self) -> Floats {
+        Floats::Refuse
+    }
+
     /// Makes a batch visible: whole or not at all. A batch that is there already with the same
     /// content is a success (a batch may run again after a restart).
     ///
@@ -67,10 +75,31 @@ pub trait Sink: Send {
         false
     }
 
+    /// What was published there last, before it was opened, if it keeps what it is given.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    fn earlier(&self) -> Result<Option<Earlier>, SinkError> {
+        Ok(None)
+    }
+
     /// Whether `publish` never waits for I/O, so that it may run on the engine's thread.
     fn immediate(&self) -> bool {
         false
     }
+}
+
+/// What an earlier run has published at an output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// Where.
+    pub place: String,
+    /// Its newest batch.
+    pub newest: BatchTime,
+    /// The job that published it, if that is written there.
+    pub job: Option<String>,
+    /// The output of that job.
+    pub output: Option<String>,
 }
 
 /// What holds where the URL of an output says nothing.
@@ -78,14 +107,31 @@ pub trait Sink: Send {
 pub struct Options {
     /// Files are on the disk before a batch is visible (`?fsync=`).
     pub fsync: bool,
-    /// CSV begins with a header row (`?header=`): each part file, or the whole of standard output.
+    /// CSV begins with a header row, the names of the record's columns (`?header=`): each part file, or the
+    /// whole of standard output.
     pub header: bool,
+    /// The job, as what it publishes names it; may be empty.
+    pub job: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fsync: true, header: false }
+        Self { fsync: true, header: true, job: String::new() }
     }
+}
+
+/// What the URL of an output says about floats that JSON has no numbers for. One that is malformed says nothing:
+/// the error comes when it is opened.
+#[must_use]
+pub fn floats(url: &str) -> Option<Floats> {
+    url::floats(url)
+}
+
+/// How the URL of an output has its CSV written. One that is malformed says nothing: the error comes when it is
+/// opened.
+#[must_use]
+pub fn dialect(url: &str) -> Dialect {
+    url::dialect(url)
 }
 
 /// The URL of an output of `print`: standard output, each batch under a line with its name and time.
@@ -108,13 +154,50 @@ pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, S
     Ok(match url::parse(url, options)? {
         url::Target::Files { dir, format, fsync, header, empty } => {
             let sink = files::FileSink::open(name, &dir, format, fsync, header)?;
-            Box::new(sink.publishing_empty(empty))
+            Box::new(sink.of(&options.job).publishing_empty(empty))
         }
         url::Target::Stdout { format, header } => {
             Box::new(stdout::StreamSink::stdout(name, format, header))
         }
         url::Target::None => Box::new(stdout::NoSink),
     })
+}
+
+/// Takes away what the output `name` of the job has published at a URL before; how many batches that were.
+///
+/// # Errors
+/// When the URL is malformed, something else lies among it, or it cannot be removed.
+pub fn remove_earlier(url: &str, name: &str, options: &Options) -> Result<u64, SinkError> {
+    if url == PRINT {
+        return Ok(0);
+    }
+    match url::parse(url, options)? {
+        url::Target::Files { dir, .. } => {
+            earlier::remove(std::path::Path::new(&dir), &options.job, name)
+        }
+        url::Target::Stdout { .. } | url::Target::None => Ok(0),
+    }
+}
+
+/// The newest batch that the output `name` of the job has published at a URL, if it keeps what it is given.
+///
+/// # Errors
+/// When the URL is malformed, or that cannot be seen.
+pub fn newest(url: &str, name: &str, options: &Options) -> Result<Option<Earlier>, SinkError> {
+    if url == PRINT {
+        return Ok(None);
+    }
+    match url::parse(url, options)? {
+        url::Target::Files { dir, .. } => {
+            let newest = earlier::newest_of(std::path::Path::new(&dir), &options.job, name);
+            newest.map_err(|error| SinkError::Io {
+                doing: "list",
+                what: dir,
+                error: Arc::new(error),
+            })
+        }
+        url::Target::Stdout { .. } | url::Target::None => Ok(None),
+    }
 }
 
 /// Why an output cannot be opened or written.

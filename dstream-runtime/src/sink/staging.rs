@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
@@ -93,6 +93,22 @@ impl<'d> Staging<'d> {
     pub(super) fn link(&self, file: &str, dir: BorrowedFd<'_>) -> Result<(), Errno> {
         rustix::fs::linkat(&self.dir, file, dir, file, AtFlags::empty())
     }
+}
+
+/// A name of a staging directory that nothing has, for what is to be removed.
+pub(super) fn unused(dir: &Path) -> io::Result<PathBuf> {
+    static REMOVED: AtomicU64 = AtomicU64::new(0);
+    for _ in 0..TRIES {
+        let number = REMOVED.fetch_add(1, Ordering::Relaxed);
+        let path = dir.join(format!("{PREFIX}{}-removed-{number}", std::process::id()));
+        match fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
+            Err(error) => return Err(error),
+            // Left behind by a process that had our id.
+            Ok(_) => {}
+        }
+    }
+    Err(io::Error::other(format!("{TRIES} names of staging directories are taken")))
 }
 
 impl Drop for Staging<'_> {

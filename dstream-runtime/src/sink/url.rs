@@ -4,7 +4,8 @@
 //! a directory is named as a shell would name it.
 
 use super::{Options, SinkError};
-use crate::record::Format;
+use crate::record::{DIALECT_OPTIONS, Dialect, Floats, Format};
+use crate::source::unescape;
 
 /// Where an output goes, as its URL says.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,21 +60,28 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
         return Err(parser.unknown("output", scheme, &known, &shown));
     };
     let csv = format == Format::Csv;
-    let known: &[&str] = match (medium, csv) {
-        ("file", true) => &["header", "fsync", "empty"],
-        ("file", false) => &["fsync", "empty"],
-        ("stdout", true) => &["header"],
+    let known: &[&str] = match (medium, format) {
+        ("file", Format::Csv) => &["header", "delimiter", "quote", "null", "fsync", "empty"],
+        ("file", Format::Json) => &["floats", "fsync", "empty"],
+        ("file", Format::Text) => &["fsync", "empty"],
+        ("stdout", Format::Csv) => &["header", "delimiter", "quote", "null"],
+        ("stdout", Format::Json) => &["floats"],
         _ => &[],
     };
     let (mut header, mut fsync, mut empty) = (defaults.header, defaults.fsync, false);
+    let mut dialect = Dialect::default();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, "true"));
         if !known.contains(&name) {
             if known.is_empty() {
                 return Err(parser.error(format!("`{scheme}:` has no options")));
             }
-            if name == "header" {
-                return Err(parser.error("only `csv` has a `header`"));
+            if matches!(name, "header" | "delimiter" | "quote" | "null") {
+                return Err(parser.error(format!("only `csv` has a `{name}`")));
+            }
+            if name == "floats" {
+                let why = "only `json` needs `floats`: CSV and text hold NaN and infinities";
+                return Err(parser.error(why));
             }
             return Err(parser.unknown("option", name, known, known));
         }
@@ -88,6 +96,18 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
             };
             continue;
         }
+        if name == "floats" {
+            if Floats::of(value).is_none() {
+                let why = format!("`floats` is {}, not `{value}`", Floats::WANTED);
+                return Err(parser.error(why));
+            }
+            continue;
+        }
+        if DIALECT_OPTIONS.contains(&name) {
+            set(&mut dialect, option)
+                .map_err(|why| parser.error(format!("`{name}={value}`: {why}")))?;
+            continue;
+        }
         let value = match value {
             "true" => true,
             "false" => false,
@@ -98,6 +118,7 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
         };
         *(if name == "header" { &mut header } else { &mut fsync }) = value;
     }
+    dialect.check().map_err(|why| parser.error(why))?;
     let header = header && csv;
     match medium {
         "file" => match rest.strip_prefix("//") {
@@ -116,6 +137,35 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
     }
 }
 
+/// The value of the option `floats`, which [`parse`] has checked.
+pub(super) fn floats(url: &str) -> Option<Floats> {
+    let (_, query) = url.split_once('?')?;
+    query.split('&').find_map(|option| Floats::of(option.strip_prefix("floats=")?))
+}
+
+/// What the options say of how CSV is written, which [`parse`] has checked.
+pub(super) fn dialect(url: &str) -> Dialect {
+    let (_, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut dialect = Dialect::default();
+    for option in query.split('&') {
+        // What is wrong with one was said when the output was opened.
+        let _ = set(&mut dialect, option);
+    }
+    dialect
+}
+
+/// Takes an option, if it is one of CSV.
+fn set(dialect: &mut Dialect, option: &str) -> Result<(), String> {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    if !DIALECT_OPTIONS.contains(&name) {
+        return Ok(());
+    }
+    if name == "quote" && matches!(value, "" | "none") {
+        return Err("an output needs quotes, for texts with delimiters and line breaks".to_owned());
+    }
+    dialect.set(name, &unescape(value))
+}
+
 fn split_scheme(scheme: &str) -> Option<(Format, &str)> {
     if matches!(scheme, "stdout" | "none") {
         return Some((Format::Text, scheme));
@@ -131,7 +181,7 @@ fn split_scheme(scheme: &str) -> Option<(Format, &str)> {
 }
 
 /// The index of what was probably meant: what has it as a part, or is few letters away.
-fn nearest(given: &str, known: &[&str]) -> Option<usize> {
+pub(crate) fn nearest(given: &str, known: &[&str]) -> Option<usize> {
     let part = known.iter().position(|name| name.split('+').any(|part| part == given));
     // Half a name of mistakes is another name.
     let far = |name: &str| Some(distance(given, name)).filter(|far| far * 2 <= name.len());
@@ -168,10 +218,10 @@ mod tests {
         let files = |dir: &str, format, fsync, header| {
             Ok(Target::Files { dir: dir.to_owned(), format, fsync, header, empty: false })
         };
-        assert_eq!(read("csv+file://out/x"), files("out/x", Format::Csv, true, false));
+        assert_eq!(read("csv+file://out/x"), files("out/x", Format::Csv, true, true));
         assert_eq!(read("json+file:///srv/x"), files("/srv/x", Format::Json, true, false));
-        let url = "csv+file:///x?header=true&fsync=false";
-        assert_eq!(read(url), files("/x", Format::Csv, false, true));
+        let url = "csv+file:///x?header=false&fsync=false";
+        assert_eq!(read(url), files("/x", Format::Csv, false, false));
         assert_eq!(read("text+file://x?fsync=false"), files("x", Format::Text, false, false));
         for (option, publishes) in [("empty=publish", true), ("empty=skip", false)] {
             let read = read(&format!("json+file://x?{option}"));
@@ -185,9 +235,38 @@ mod tests {
     fn the_rest_has_no_directory() {
         assert_eq!(read("stdout:"), Ok(Target::Stdout { format: Format::Text, header: false }));
         let csv = Target::Stdout { format: Format::Csv, header: true };
-        assert_eq!(read("csv+stdout:?header"), Ok(csv));
+        assert_eq!(read("csv+stdout:"), Ok(csv));
         assert_eq!(read("none:"), Ok(Target::None));
         assert!(read("stdout:out").unwrap_err().contains("nothing follows"));
+    }
+
+    #[test]
+    fn json_says_what_becomes_of_floats() {
+        for url in ["json+file://x?fsync=false&floats=string", "json+stdout:?floats=string"] {
+            assert!(read(url).is_ok());
+            assert_eq!(floats(url), Some(Floats::Strings));
+        }
+        assert_eq!(floats("json+stdout:?floats=refuse"), Some(Floats::Refuse));
+        assert_eq!(floats("json+file://x"), None);
+        let error = read("json+file://x?floats=null").unwrap_err();
+        assert!(error.contains("`floats` is `string` or `refuse`, not `null`"), "{error}");
+        let error = read("csv+file://x?floats=string").unwrap_err();
+        assert!(error.contains("only `json` needs `floats`"), "{error}");
+    }
+
+    #[test]
+    fn csv_has_dialects() {
+        let url = "csv+file://x?delimiter=%3B&quote='&null=NA&header=false";
+        assert_eq!(read(url), read("csv+file://x?header=false"));
+        let is = dialect(url);
+        assert_eq!((is.delimiter, is.quote, is.null.as_str()), (b';', Some(b'\''), "NA"));
+        assert_eq!(dialect("csv+stdout:"), Dialect::default());
+        let wrong = |url: &str| read(url).unwrap_err();
+        assert!(wrong("csv+stdout:?delimiter=ab").contains("expected one ASCII character"));
+        assert!(wrong("csv+stdout:?delimiter=%22").contains("must be different"));
+        assert!(wrong("csv+stdout:?quote=").contains("needs quotes"));
+        assert!(wrong("csv+stdout:?delimeter=;").contains("did you mean `delimiter`?"));
+        assert!(wrong("json+file://x?delimiter=;").contains("only `csv` has a `delimiter`"));
     }
 
     #[test]

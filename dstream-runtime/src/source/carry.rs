@@ -10,9 +10,9 @@ use std::sync::Arc;
 use rkyv::util::AlignedVec;
 use serde::{Deserialize, Serialize};
 
-use super::file::{Elsewhere, Named, Stored};
+use super::file::{About, Elsewhere, Named, Stored};
 use super::part::{self, Held, Memory, Part, Torn};
-use super::{Input, Range, SourceError, lines};
+use super::{Framing, Input, Range, SourceError};
 use crate::block::{Block, Buffer, MAX_BODY};
 
 /// A block of lines is about as large: the first is on its way while the next is filled.
@@ -30,6 +30,7 @@ struct CarriedPart {
     header: Option<Arc<str>>,
     position: u64,
     max_line: u64,
+    framing: Framing,
     lines: Place,
 }
 
@@ -83,6 +84,7 @@ fn beside(held: &Held, len: usize, continues: bool) -> CarriedPart {
         header: held.header.clone(),
         position: held.position,
         max_line: held.max_line,
+        framing: held.framing,
         lines: Place::Beside {
             split: held.split.clone(),
             len: len as u64,
@@ -98,7 +100,8 @@ impl Carried {
     #[must_use]
     pub fn lines(split: Arc<str>, position: u64, header: Option<Arc<str>>, len: u64) -> Self {
         let lines = Place::Beside { split, len, continues: false, torn: None };
-        Self { parts: vec![CarriedPart { header, position, max_line: u64::MAX, lines }] }
+        let (max_line, framing) = (u64::MAX, Framing::Lines);
+        Self { parts: vec![CarriedPart { header, position, max_line, framing, lines }] }
     }
 }
 
@@ -121,6 +124,7 @@ impl Packer {
                 self.held(&Held {
                     header: stored.header().cloned(),
                     max_line: stored.max_line(),
+                    framing: stored.framing(),
                     ..Held::new(range.split, range.start, stored.bytes()?)
                 });
                 return Ok(());
@@ -130,6 +134,7 @@ impl Packer {
             header: stored.header().cloned(),
             position: stored.range().start,
             max_line: stored.max_line(),
+            framing: stored.framing(),
             lines: Place::File(named),
         });
         Ok(())
@@ -144,8 +149,9 @@ impl Packer {
             let len = if bytes.len() <= BLOCK {
                 bytes.len()
             } else {
-                lines::last_line_end(&bytes[..BLOCK])
-                    .or_else(|| lines::line_end(bytes, BLOCK))
+                rest.framing
+                    .last_end(&bytes[..BLOCK])
+                    .or_else(|| rest.framing.record_end(bytes, BLOCK))
                     .unwrap_or(bytes.len())
             };
             self.parts.push(beside(&rest, len, continues));
@@ -207,7 +213,9 @@ pub(super) fn parts(
         let mut continued = false;
         let part = match part.lines {
             Place::File(named) if named.end >= part.position => {
-                Part::Stored(Stored::named(named, part.position, part.header, part.max_line))
+                let about =
+                    About { header: part.header, max_line: part.max_line, framing: part.framing };
+                Part::Stored(Stored::named(named, part.position, about))
             }
             Place::File(named) => return Err(wrong(&named.split, "a range ends before it starts")),
             Place::Beside { split, len, continues, torn } => {
@@ -219,8 +227,18 @@ pub(super) fn parts(
                     return Err(wrong(&split, "a position is too large"));
                 }
                 let (bytes, from, to) = unpacker.take(&split, len)?;
-                let (position, header, max_line) = (part.position, part.header, part.max_line);
-                Part::Held(Held { split, header, position, bytes, from, to, torn, max_line })
+                let CarriedPart { position, header, max_line, framing, .. } = part;
+                Part::Held(Held {
+                    split,
+                    header,
+                    position,
+                    bytes,
+                    from,
+                    to,
+                    framing,
+                    torn,
+                    max_line,
+                })
             }
         };
         let range = part.range();

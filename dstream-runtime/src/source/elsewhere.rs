@@ -275,7 +275,7 @@ fn hostile_carried_inputs_are_errors() {
     let continues = refused("\"continues\":false", "\"continues\":true", blocks.clone());
     assert!(continues.contains("nothing is continued"));
     let file = serde_json::from_str(
-        r#"{"parts":[{"header":null,"position":5,"max_line":9,
+        r#"{"parts":[{"header":null,"position":5,"max_line":9,"framing":"Lines",
             "lines":{"File":{"split":"f","end":4,"mark":null}}}]}"#,
     );
     let error = Input::from_carried(file.unwrap(), Vec::new()).err().unwrap().to_string();

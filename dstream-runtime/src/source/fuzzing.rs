@@ -2,21 +2,23 @@
 
 use rkyv::util::AlignedVec;
 
+use super::framing::{Frames, Outer, Unfold};
 use super::part::Part;
 use super::url::SourceUrl;
 use super::{
-    Carried, CsvRows, Decode, DecodeScratch, Input, JsonLines, MemorySource, OpenOptions, Piece,
-    Range, Source, TextLines, carry, lines, reread,
+    Carried, CsvRows, Decode, DecodeScratch, Framing, Input, JsonLines, MemorySource, OpenOptions,
+    Piece, Range, Source, TextLines, carry, lines, reread,
 };
 use crate::block::{Block, Buffer};
 use crate::fuzzing::{Target, chosen, texts};
-use crate::record::{Format, Record, write_csv, write_json};
+use crate::record::{Floats, Format, Record, write_csv, write_json};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target::new("source_urls", urls, url_seeds),
     Target::new("carried_inputs", carried, carried_seeds),
     Target::new("positions", positions, position_seeds).slow(20),
     Target::new("decoders", decoders, decoder_seeds),
+    Target::new("framings", framings, framing_seeds),
 ];
 
 /// A URL is taken apart, and its options read, as a worker does it: nothing is opened.
@@ -188,7 +190,8 @@ fn decode<D: Decode>(
     header: Option<&str>,
     mut each: impl FnMut(D::Record),
 ) -> u64 {
-    let piece = Piece { bytes, split: "s", position, header, torn: None };
+    let (framing, torn) = (Framing::of(D::FORMAT), None);
+    let piece = Piece { bytes, split: "s", position, header, framing, torn };
     let (mut records, mut dead) = (0, 0);
     let mut scratch = DecodeScratch::default();
     D::decode(
@@ -235,7 +238,8 @@ fn csv<R: Record>(bytes: &[u8], header: Option<&str>) {
 
 fn json_line<R: Record>(record: &R) -> Vec<u8> {
     let mut line = Vec::new();
-    write_json::<R>(record.view(), &mut line);
+    let written = write_json::<R>(record.view(), Floats::Refuse, &mut line);
+    written.expect("what was read has no float that JSON cannot hold");
     line
 }
 
@@ -250,6 +254,55 @@ fn once<D: Decode>(record: &D::Record, write: fn(&D::Record) -> Vec<u8>) {
     // Not at the beginning of a file, where a byte order mark would be one.
     decode::<D>((9, &line), None, |record| again.push(write(&record)));
     assert!(again.len() == 1 && again[0] == line, "{}", line.escape_ascii());
+}
+
+/// The first byte says which framing, the second where the others are divided: the ends of records do not depend
+/// on that.
+fn framings(bytes: &[u8]) {
+    let [choice, cut, bytes @ ..] = bytes else { return };
+    let cut = usize::from(*cut) % (bytes.len() + 1);
+    match choice {
+        0 => {
+            let whole = ends(&[bytes]);
+            assert_eq!(ends(&[&bytes[..cut], &bytes[cut..]]), whole);
+            let framing = Framing::of(Format::Csv);
+            assert_eq!(framing.last_end(bytes), whole.last().copied());
+            assert_eq!(framing.count(bytes), whole.len() as u64);
+        }
+        1 => {
+            let all = |pieces: &[&[u8]]| {
+                let mut unfold = Unfold::new(Outer::default());
+                let mut out = Vec::new();
+                pieces.iter().for_each(|piece| out.extend_from_slice(&unfold.feed(piece)));
+                out.extend(unfold.finish());
+                out
+            };
+            let whole = all(&[bytes]);
+            assert_eq!(all(&[&bytes[..cut], &bytes[cut..]]), whole);
+            assert!((bytes.len()..=bytes.len() + 2).contains(&whole.len()));
+        }
+        _ => {}
+    }
+}
+
+fn ends(pieces: &[&[u8]]) -> Vec<usize> {
+    let (mut frames, mut ends, mut base) = (Frames::new(Framing::of(Format::Csv)), Vec::new(), 0);
+    for piece in pieces {
+        let mut at = 0;
+        while let Some(end) = frames.first_end(&piece[at..]) {
+            at += end;
+            ends.push(base + at);
+        }
+        base += piece.len();
+    }
+    ends
+}
+
+fn framing_seeds() -> Vec<Vec<u8>> {
+    let csv = "\n1,\"a\nb\",\"\"\"\n\"\r\n2,c\"d\n\"e\"f\n3,\"open\n";
+    let json = "\n[{\"a\":\"]\\\"\"},\n [1,\n{}], \"x\ny\", 3,]\n{\n\"b\":\n{}\n}\n";
+    let one = |text: &str| vec![text.as_bytes().to_vec()];
+    chosen(0, one(csv)).chain(chosen(1, one(json))).collect()
 }
 
 fn decoder_seeds() -> Vec<Vec<u8>> {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::part::{self, Held, Memory, Part};
 use super::position::{self, Kind};
-use super::{Cut, Input, Range, Source, SourceError, lines};
+use super::{Cut, Framing, Input, Range, Source, SourceError};
+use crate::record::Format;
 
 const SPLIT: &str = "memory";
 
@@ -19,6 +20,7 @@ pub struct MemorySource {
     next: usize,
     position: u64,
     header: Option<Arc<str>>,
+    framing: Framing,
     ends: bool,
     stopped: bool,
 }
@@ -28,7 +30,8 @@ impl MemorySource {
     #[must_use]
     pub fn new(batches: Vec<Vec<u8>>) -> Self {
         let batches = batches.into_iter().map(Arc::new).collect();
-        Self { batches, next: 0, position: 0, header: None, ends: true, stopped: false }
+        let (header, framing) = (None, Framing::Lines);
+        Self { batches, next: 0, position: 0, header, framing, ends: true, stopped: false }
     }
 
     /// Whether it ends after its last batch; otherwise it goes on with empty ones.
@@ -45,6 +48,13 @@ impl MemorySource {
         self
     }
 
+    /// What its records are written as; without this, lines.
+    #[must_use]
+    pub fn format(mut self, format: Format) -> Self {
+        self.framing = Framing::of(format);
+        self
+    }
+
     /// A batch, whose first byte is at this position.
     fn held(&self, batch: Arc<Vec<u8>>, position: u64) -> Held {
         let to = batch.len();
@@ -52,6 +62,7 @@ impl MemorySource {
             bytes: Memory::Buffer(batch),
             to,
             header: self.header.clone(),
+            framing: self.framing,
             ..Held::new(SPLIT.into(), position, Vec::new())
         }
     }
@@ -91,6 +102,7 @@ impl Source for MemorySource {
             inputs: inputs.map(|held| part::input(vec![Part::Held(held)])).collect(),
             ended: self.stopped || self.ends && self.next == self.batches.len(),
             position: Some(position::write(Kind::Memory, &(self.next as u64))?),
+            ..Cut::default()
         })
     }
 
@@ -122,17 +134,16 @@ impl Source for MemorySource {
     }
 }
 
-/// Cuts into at most `parts` parts of as equal numbers of lines as there can be.
+/// Cuts into at most `parts` parts of as equal numbers of records as there can be.
 fn by_lines(whole: &Held, parts: usize) -> Vec<Held> {
-    let unfinished = !whole.as_bytes().is_empty() && !whole.as_bytes().ends_with(b"\n");
-    let total = lines::count(whole.as_bytes()) + u64::from(unfinished);
+    let total = whole.framing.records(whole.as_bytes());
     let parts = total.min(parts.max(1) as u64);
     let mut at = 0;
     (0..parts)
         .map(|part| {
             let share = total * (part + 1) / parts - total * part / parts;
             let end =
-                lines::nth_line_end(&whole.bytes[at..], share).map_or(whole.to, |end| at + end);
+                whole.framing.nth_end(&whole.bytes[at..], share).map_or(whole.to, |end| at + end);
             let held = whole.slice(at, end);
             at = end;
             held

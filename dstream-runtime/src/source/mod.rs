@@ -18,16 +18,20 @@
 //! | `http://HOST:PORT/PATH` | lines that are posted there | no |
 //! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
 
+mod batching;
 mod carry;
 mod decode;
 #[cfg(test)]
 mod elsewhere;
 mod file;
+mod form;
+mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod generate;
 mod lines;
 mod memory;
+mod one_batch;
 mod part;
 mod position;
 pub mod receive;
@@ -45,14 +49,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use batching::instead;
+pub use batching::{Batching, batching};
 pub use carry::Carried;
-pub use decode::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
+pub use decode::{Check, CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
+pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
+pub(crate) use one_batch::OneBatch;
 pub use reread::{Reread, reread};
+pub(crate) use url::{unescape, unknown};
 
 use crate::block::Block;
 use crate::id::BatchSeq;
-use crate::record::Format;
+use crate::record::{Floats, Format, Schema};
 
 /// What the program and the engine say about a source that is opened, beside its URL.
 #[derive(Debug, Clone)]
@@ -62,14 +71,20 @@ pub struct OpenOptions {
     /// Whether CSV starts with a header row where the URL does not say so with `header=`: true if
     /// the record is a struct.
     pub header_default: bool,
+    /// What the records are. A header of CSV is checked against it; without `header=`, a first row that is
+    /// exactly its [`column_names`](crate::record::column_names) is a header too.
+    pub schema: Option<Schema>,
     /// How many bytes a receiver may hold that no batch has taken, whatever its URL says: the memory that
     /// there is for it.
     pub memory: u64,
+    /// What a receiver knows of the records, to tell its clients which it cannot read.
+    pub check: Option<Check>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), header_default: false, memory: u64::MAX }
+        let interval = Duration::from_secs(1);
+        Self { interval, header_default: false, schema: None, memory: u64::MAX, check: None }
     }
 }
 
@@ -100,6 +115,8 @@ pub struct Policy {
     pub on_error: OnError,
     /// If a function of the program panics for them.
     pub on_panic: OnPanic,
+    /// If a float in JSON is the string `"NaN"`, `"Infinity"` or `"-Infinity"`.
+    pub floats: Floats,
 }
 
 /// What the URL of a source says about records that cannot be processed. One that is malformed says nothing:
@@ -122,13 +139,21 @@ pub fn open(
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
     let url = url::SourceUrl::parse(url)?;
-    match url.scheme() {
+    let source = match url.scheme() {
         "file" => file::open(&url, format, options),
         "tcp" => tcp::open(&url, format, options),
         "http" => receive::open(&url, format, options),
         "generate" => generate::open(&url, format, options),
         other => Err(url.fail(url::unknown("scheme", other, SCHEMES))),
+    }?;
+    let batching = url.batching()?;
+    if !source.bounded() && batching != Batching::default() {
+        return Err(url.fail(
+            "`windows=batches` and `join=batch` are for a source that is read to its end; a batch of this one \
+             is what its interval brings",
+        ));
     }
+    Ok(source)
 }
 
 /// A piece of one split of a source.
@@ -153,8 +178,8 @@ pub struct Input {
 
 /// Reads an input, any number of times, from any thread.
 pub trait ReadRange: Send + Sync {
-    /// Calls `each` with consecutive pieces, each made of whole lines (the last line of a split may
-    /// lack its line break). Pieces are small enough to stay in the cache where lines are short.
+    /// Calls `each` with consecutive pieces, each made of whole records (the last one of a split may
+    /// lack its line break). Pieces are small enough to stay in the cache where records are short.
     ///
     /// # Errors
     /// When the data cannot be read, or is not what was cut.
@@ -223,10 +248,10 @@ impl Input {
     }
 }
 
-/// Consecutive whole lines.
+/// Consecutive whole records.
 #[derive(Debug, Clone, Copy)]
 pub struct Piece<'a> {
-    /// The lines, line breaks included.
+    /// The records, line breaks included.
     pub bytes: &'a [u8],
     /// The split they come from, for dead letters.
     pub split: &'a str,
@@ -234,6 +259,8 @@ pub struct Piece<'a> {
     pub position: u64,
     /// The header row of the file, for formats that have one.
     pub header: Option<&'a str>,
+    /// Where its records end.
+    pub framing: Framing,
     /// Why this is no whole line but only the beginning of one, which can only be a dead letter.
     pub torn: Option<&'a str>,
 }
@@ -248,6 +275,8 @@ pub struct Cut {
     /// From where the next cut goes on, for [`Source::resume`] in another process; none of a source that
     /// cannot go on there.
     pub position: Option<Position>,
+    /// What needs attention, for people.
+    pub warnings: Vec<String>,
 }
 
 /// How far a source has been cut, in a form that only the source understands.
@@ -258,6 +287,12 @@ pub trait Source: Send {
     /// Whether it ends by itself. A bounded source is cut as fast as batches run; a live one at every
     /// batch interval.
     fn bounded(&self) -> bool;
+
+    /// Whether a batch of it is what one batch interval brings, so that windows of arrival time have a meaning:
+    /// so it is for a live source, and for a generator with a rate.
+    fn timed(&self) -> bool {
+        !self.bounded()
+    }
 
     /// Takes the input of the next batch, in at most `partitions` inputs. Called once per batch, in
     /// order. A live source takes what has arrived; a bounded one what `?batch=` says.
@@ -337,6 +372,12 @@ pub enum SourceError {
         what: String,
         /// The system's error.
         error: Arc<std::io::Error>,
+    },
+    /// What was asked of the source would give a wrong answer.
+    #[error("{why}")]
+    Refused {
+        /// What would be wrong, and what to do.
+        why: String,
     },
     /// The data is not what it was, or what it claims to be.
     #[error("{what}: {why}")]

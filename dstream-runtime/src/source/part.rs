@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::carry::{self, Carried};
 use super::file::Stored;
 use super::lines::Guarded;
-use super::{Input, Piece, Range, ReadRange, SourceError, lines};
+use super::{Framing, Input, Piece, Range, ReadRange, SourceError, lines};
 use crate::block::Block;
 
 /// Where lines in memory lie; a clone shares them.
@@ -45,6 +45,8 @@ pub(super) struct Held {
     /// Which of the bytes.
     pub(super) from: usize,
     pub(super) to: usize,
+    /// Where its records end.
+    pub(super) framing: Framing,
     /// The whole of it is the beginning of one line.
     pub(super) torn: Option<Torn>,
     /// Lines longer than this are torn when they are read.
@@ -66,7 +68,8 @@ impl Held {
         let to = bytes.len();
         let (header, torn, max_line) = (None, None, u64::MAX);
         let bytes = Memory::Buffer(Arc::new(bytes));
-        Self { split, header, position, bytes, from: 0, to, torn, max_line }
+        let framing = Framing::Lines;
+        Self { split, header, position, bytes, from: 0, to, framing, torn, max_line }
     }
 
     /// Some of the same bytes.
@@ -79,17 +82,17 @@ impl Held {
         &self.bytes[self.from..self.to]
     }
 
-    fn read(&self, each: &mut dyn FnMut(Piece<'_>)) {
-        let (split, header) = (&*self.split, self.header.as_deref());
+    pub(super) fn read(&self, each: &mut dyn FnMut(Piece<'_>)) {
+        let (split, header, framing) = (&*self.split, self.header.as_deref(), self.framing);
         if let Some(torn) = &self.torn {
             let (bytes, position) = (self.as_bytes(), self.position);
-            return each(Piece { bytes, split, position, header, torn: Some(&*torn.why) });
+            return each(Piece { bytes, split, position, header, framing, torn: Some(&*torn.why) });
         }
-        lines::pieces(self.as_bytes(), &mut |start, bytes| {
-            lines::guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
+        framing.pieces(self.as_bytes(), &mut |start, bytes| {
+            framing.guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
                 let why = torn.map(|length| lines::too_long(length, self.max_line));
                 let (position, torn) = (self.position + (start + at) as u64, why.as_deref());
-                each(Piece { bytes, split, position, header, torn });
+                each(Piece { bytes, split, position, header, framing, torn });
             });
         });
     }
@@ -123,14 +126,14 @@ impl Part {
         }
     }
 
-    /// Cuts at the first line end at or after `at`; the second half may be empty.
+    /// Cuts at the first end of a record at or after `at`; the second half may be empty.
     fn cut(self, at: u64) -> Result<(Self, Option<Self>), SourceError> {
         match self {
             Self::Held(held) if held.torn.is_some() => Ok((Self::Held(held), None)),
             Self::Held(held) => {
                 let end = usize::try_from(at)
                     .ok()
-                    .and_then(|at| lines::line_end(held.as_bytes(), at))
+                    .and_then(|at| held.framing.record_end(held.as_bytes(), at))
                     .map_or(held.to, |end| held.from + end);
                 let rest = (end < held.to).then(|| Self::Held(held.slice(end, held.to)));
                 Ok((Self::Held(held.slice(held.from, end)), rest))

@@ -230,6 +230,53 @@ proptest! {
 }
 
 #[test]
+fn records_that_span_lines_go_on_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let row = |i: usize| format!("{i},\"{}\"\n", "a\n\"\"b,".repeat(i * 7 % 11));
+    let rows: String = (0..60).map(row).collect();
+    let csv = format!("\u{feff}\"x\ny\",z\n{rows}60,\"open\n");
+    let array = format!(
+        "[{}]",
+        (0..50).map(|i| format!("\n {{\n \"x\": {i}}}")).collect::<Vec<_>>().join(",")
+    );
+    let csv = vec![(csv.clone(), ""), (csv, ".gz"), (String::new(), "")];
+    let json = vec![(array.clone(), ""), (array, ".zst"), ("{}\n{}\n".repeat(30), "")];
+    for (format, texts) in [(Format::Csv, csv), (Format::Json, json)] {
+        let path = dir.path().join(format!("{format:?}"));
+        fs::create_dir(&path).unwrap();
+        write(&path, &texts);
+        let header = if format == Format::Csv { "&header" } else { "" };
+        for options in
+            ["batch=90&split=20", "batch_records=4&split=30", "batch=400&max_line=30", ""]
+        {
+            let url = format!("file://{}?{options}{header}", path.display());
+            check_url(&url, format, &OpenOptions::default(), 3);
+            let mut source = open(&url, format, &OpenOptions::default()).unwrap();
+            let framing = Framing::of(format);
+            for given in rest(&mut *source, 3) {
+                for (split, _, bytes, header, torn) in given.inputs.into_iter().flat_map(|it| it.1)
+                {
+                    assert_eq!(header.is_some(), format == Format::Csv, "{split}");
+                    // What is a record ends where a record ends, or is the last of its file.
+                    let whole = framing.last_end(&bytes) == Some(bytes.len());
+                    let last =
+                        bytes.ends_with(b"open\n") || bytes.ends_with(b"]") || bytes.is_empty();
+                    assert!(whole || last || torn.is_some(), "{}", bytes.escape_ascii());
+                }
+            }
+        }
+        if format == Format::Csv {
+            check_url(
+                &format!("file://{}?follow&batch=90{header}", path.display()),
+                format,
+                &OpenOptions::default(),
+                2,
+            );
+        }
+    }
+}
+
+#[test]
 fn long_lines_are_torn_again() {
     let dir = tempfile::tempdir().unwrap();
     // Incompressible, so that the decoder does not give it all at once; longer than it gives at a time.

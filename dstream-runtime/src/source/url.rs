@@ -5,8 +5,10 @@
 
 use std::fmt::Display;
 
-use super::{OnError, OnPanic, OpenOptions, Policy, SourceError};
-use crate::record::Format;
+use super::form::{Form, HeaderRow};
+use super::framing::{Outer, SPAN};
+use super::{Batching, Framing, OnError, OnPanic, OpenOptions, Policy, Rows, SourceError};
+use crate::record::{DIALECT_OPTIONS, Dialect, Floats, Format};
 
 /// A URL, taken apart.
 #[derive(Debug)]
@@ -122,7 +124,7 @@ impl SourceUrl {
         })
     }
 
-    /// The options `on_error` and `on_panic`, which every scheme has.
+    /// The options `on_error`, `on_panic` and `floats`, which every scheme has.
     pub(super) fn policy(&self) -> Result<Policy, SourceError> {
         let on_error = self.value("on_error", "`skip` or `stop`", |text| match text {
             "skip" => Some(OnError::Skip),
@@ -134,41 +136,105 @@ impl SourceUrl {
             "dead_letter" => Some(OnPanic::DeadLetter),
             _ => None,
         })?;
+        let floats = self.value("floats", Floats::WANTED, Floats::of)?;
         Ok(Policy {
             on_error: on_error.unwrap_or_default(),
             on_panic: on_panic.unwrap_or_default(),
+            floats: floats.unwrap_or_default(),
         })
     }
 
-    /// The option `header`, which every scheme has, but only for CSV.
-    pub(super) fn header(
-        &self,
-        format: Format,
-        options: &OpenOptions,
-    ) -> Result<bool, SourceError> {
+    /// The options `windows` and `join` of a source that is read to its end.
+    pub(super) fn batching(&self) -> Result<Batching, SourceError> {
+        let windows =
+            self.value("windows", "`batches`", |text| (text == "batches").then_some(()))?.is_some();
+        if windows && !self.has("batch") && !self.has("batch_records") {
+            return Err(self.fail(
+                "`windows=batches` takes one batch as one interval: say how much that is with `batch_records=N` \
+                 or `batch=SIZE`",
+            ));
+        }
+        let joins = self.value("join", "`batch`", |text| (text == "batch").then_some(()))?;
+        Ok(Batching { windows, joins: joins.is_some() })
+    }
+
+    /// Whether it has an option.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.options.iter().any(|(known, _)| known == name)
+    }
+
+    /// The URL with more options.
+    pub(super) fn with(&self, options: &str) -> String {
+        let join = if self.options.is_empty() { '?' } else { '&' };
+        format!("{}{join}{options}", self.url)
+    }
+
+    /// How splits begin and where their records end: the options of CSV, which every scheme has.
+    pub(super) fn form(&self, format: Format, options: &OpenOptions) -> Result<Form, SourceError> {
         let header = self.flag("header")?;
-        if format == Format::Csv {
-            return Ok(header.unwrap_or(options.header_default));
+        if format != Format::Json && self.option("floats").is_some() {
+            return Err(self.fail("only JSON needs `floats`: CSV and text hold NaN and infinities"));
         }
-        match header {
-            Some(true) => {
-                Err(self.fail("only CSV has a header; this source is read as text or JSON"))
+        let schema = options.schema;
+        if format != Format::Csv {
+            if let Some(name) = DIALECT_OPTIONS.iter().find(|name| self.option(name).is_some()) {
+                let why =
+                    format!("`{name}` is an option of CSV; this source is read as text or JSON");
+                return Err(self.fail(why));
             }
-            _ => Ok(false),
+            if header == Some(true) {
+                return Err(self.fail("only CSV has a header; this source is read as text or JSON"));
+            }
+            let json = (format == Format::Json).then(|| Outer::of(schema.as_ref()));
+            return Ok(Form { framing: Framing::of(format), header: HeaderRow::No, json, schema });
         }
+        let header = match header {
+            Some(true) => HeaderRow::Yes,
+            Some(false) => HeaderRow::No,
+            None if options.header_default => HeaderRow::Yes,
+            None if schema.is_some() => HeaderRow::IfNamed,
+            None => HeaderRow::No,
+        };
+        let span = self.size("max_line", 1)?.unwrap_or(SPAN);
+        let framing = Framing::Csv(Rows { dialect: self.dialect()?, span });
+        Ok(Form { framing, header, json: None, schema })
+    }
+
+    fn dialect(&self) -> Result<Dialect, SourceError> {
+        let mut dialect = Dialect::default();
+        for name in DIALECT_OPTIONS {
+            if let Some(value) = self.option(name) {
+                let set = dialect.set(name, &unescape(value));
+                set.map_err(|why| self.fail(format!("`{name}={value}`: {why}")))?;
+            }
+        }
+        dialect.check().map_err(|why| self.fail(why))?;
+        Ok(dialect)
+    }
+
+    /// The text of an option, if it is given.
+    fn option(&self, name: &str) -> Option<&str> {
+        let given = self.options.iter().find(|(known, _)| known == name);
+        given.map(|(_, value)| value.as_deref().unwrap_or_default())
     }
 }
 
 /// What is unknown, what it may have been meant to be, and what is known.
-pub(super) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
-    let near = known
+pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
+    let meant = near(name, known).map(|name| format!("; did you mean `{name}`?"));
+    let meant = meant.unwrap_or_default();
+    let list: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("unknown {kind} `{name}`{meant} (known: {})", list.join(", "))
+}
+
+/// What a name may have been meant to be.
+pub(super) fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
         .iter()
         .map(|candidate| (distance(name, candidate), *candidate))
         .min()
-        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3));
-    let meant = near.map(|(_, name)| format!("; did you mean `{name}`?")).unwrap_or_default();
-    let list: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-    format!("unknown {kind} `{name}`{meant} (known: {})", list.join(", "))
+        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3))
+        .map(|(_, candidate)| candidate)
 }
 
 /// How many letters have to be inserted, removed or replaced.
@@ -206,7 +272,7 @@ fn split_query(rest: &str) -> (&str, &str) {
 }
 
 /// Replaces `%41` by `A`; what is no escape stays.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {
@@ -244,6 +310,7 @@ fn parse_size(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Schema;
 
     fn place(url: &str) -> (String, String) {
         let url = SourceUrl::parse(url).unwrap();
@@ -276,12 +343,34 @@ mod tests {
         assert_eq!(url.policy().unwrap().on_panic, OnPanic::Stop);
         let glob = SourceUrl::parse("part-?.txt?on_panic=dead_letter").unwrap();
         assert_eq!(glob.policy().unwrap().on_panic, OnPanic::DeadLetter);
+        let floats = SourceUrl::parse("x?floats=string").unwrap();
+        assert_eq!(floats.policy().unwrap().floats, Floats::Strings);
+        assert!(floats.form(Format::Csv, &OpenOptions::default()).is_err());
+        assert!(floats.form(Format::Json, &OpenOptions::default()).is_ok());
+        let unclear = SourceUrl::parse("x?floats=null").unwrap();
+        assert!(unclear.policy().unwrap_err().to_string().contains("`string` or `refuse`"));
         let wrong = SourceUrl::parse("x?on_panic=skip").unwrap();
         assert!(wrong.policy().unwrap_err().to_string().contains("`dead_letter`"));
         assert!(url.count("n", 1, 10).unwrap_err().to_string().contains("from 1 to 10"));
         assert!(url.size("n", 2000).is_err());
         assert!(url.flag("n").is_err());
         assert!(SourceUrl::parse("x?a=1&a=2").unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn batches_stand_for_intervals_only_by_name() {
+        let batching = |url: &str| {
+            SourceUrl::parse(url).unwrap().batching().map_err(|error| error.to_string())
+        };
+        assert_eq!(batching("x?batch=1MiB"), Ok(Batching::default()));
+        let both = Batching { windows: true, joins: true };
+        assert_eq!(batching("x?batch_records=10&windows=batches&join=batch"), Ok(both));
+        assert!(batching("x?windows=batches").unwrap_err().contains("`batch_records=N`"));
+        assert!(batching("x?batch=1&windows=5m").unwrap_err().contains("expected `batches`"));
+        assert!(batching("x?join").unwrap_err().contains("expected `batch`"));
+        let with = |url: &str| SourceUrl::parse(url).unwrap().with("join=batch");
+        assert_eq!(with("part-?.txt"), "part-?.txt?join=batch");
+        assert_eq!(with("part-?.txt?batch=1"), "part-?.txt?batch=1&join=batch");
     }
 
     #[test]
@@ -310,7 +399,37 @@ mod tests {
     fn only_csv_has_headers() {
         let url = SourceUrl::parse("x?header=true").unwrap();
         let options = OpenOptions::default();
-        assert!(url.header(Format::Csv, &options).unwrap());
-        assert!(url.header(Format::Json, &options).is_err());
+        assert_eq!(url.form(Format::Csv, &options).unwrap().header, HeaderRow::Yes);
+        assert!(url.form(Format::Json, &options).is_err());
+        let header = |url: &str, schema, header_default| {
+            let options = OpenOptions { schema, header_default, ..OpenOptions::default() };
+            SourceUrl::parse(url).unwrap().form(Format::Csv, &options).unwrap().header
+        };
+        let text = Some(Schema::Scalar("str"));
+        assert_eq!(header("x", text, false), HeaderRow::IfNamed);
+        assert_eq!(header("x", text, true), HeaderRow::Yes);
+        assert_eq!(header("x?header=false", text, true), HeaderRow::No);
+        assert_eq!(header("x", None, false), HeaderRow::No);
+    }
+
+    #[test]
+    fn rows_have_options() {
+        let form = |url: &str, format| {
+            let form = SourceUrl::parse(url).unwrap().form(format, &OpenOptions::default());
+            form.map(|form| form.framing.rows()).map_err(|error| error.to_string())
+        };
+        let rows = form("x?delimiter=tab&quote='&comment=%23&null=NA&max_line=2MiB", Format::Csv);
+        let rows = rows.unwrap();
+        assert_eq!((rows.dialect.delimiter, rows.dialect.quote), (b'\t', Some(b'\'')));
+        assert_eq!((rows.dialect.comment, rows.dialect.null.as_str()), (Some(b'#'), "NA"));
+        assert_eq!(rows.span, 2 << 20);
+        assert_eq!(form("x", Format::Csv).unwrap(), Rows::default());
+        assert_eq!(form("x?quote=", Format::Csv).unwrap().dialect.quote, None);
+        let wrong = form("x?delimiter=ab", Format::Csv).unwrap_err();
+        assert!(wrong.contains("`delimiter=ab`: expected one ASCII character"), "{wrong}");
+        let wrong = form("x?delimiter=%22", Format::Csv).unwrap_err();
+        assert!(wrong.contains("`delimiter` and `quote` must be different"), "{wrong}");
+        let wrong = form("x?null=NA", Format::Json).unwrap_err();
+        assert!(wrong.contains("`null` is an option of CSV"), "{wrong}");
     }
 }

@@ -7,7 +7,8 @@ use crate::block::{Block, Door};
 use crate::exec::job::BuiltJob;
 use crate::exec::poison::Poisoned;
 use crate::exec::stage::RunStage;
-use crate::exec::task::{Made, SavedState, State, TailMade, TaskContext, TaskError};
+use crate::exec::state::State;
+use crate::exec::task::{Made, SavedState, TailMade, TaskContext, TaskError};
 use crate::id::TailId;
 
 /// The same job, whose blocks travel.
@@ -26,8 +27,8 @@ fn travel(block: &Block, door: Option<Door>) -> Result<Block, TaskError> {
 }
 
 impl RunStage for Travelling {
-    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError> {
-        let mut made = self.0.run(cx)?;
+    fn run(&self, cx: &mut TaskContext<'_>, state: &mut Option<State>) -> Result<Made, TaskError> {
+        let mut made = self.0.run(cx, state)?;
         for (tail, made) in (0..).map(TailId).zip(&mut made.tails) {
             let TailMade::Blocks(blocks) = made else { continue };
             for (_, block) in blocks {

@@ -149,6 +149,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the reason lies with the process asked and may pass: the same process may be let in later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::AuthorityFailed | Self::Full { .. } | Self::Timeout)
+    }
+
     /// As bytes: what the reason of a closed connection holds. Short enough for one packet.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -19,7 +19,8 @@ struct OrderParams {
 /// Running totals per customer, and the best customers of the last minute.
 #[dstream::job(interval = "1s")]
 fn orders(params: &OrderParams) {
-    let orders = source::csv::<Order>("orders.csv");
+    // Windows are of time, which a file has not: each batch of it stands for one interval.
+    let orders = source::csv::<Order>("orders.csv?batch_records=1000&windows=batches");
     let paid = orders
         .filter(|order| order.cents >= params.at_least)
         .map(|order| (order.customer, order.cents));

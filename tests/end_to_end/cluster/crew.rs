@@ -193,7 +193,7 @@ pub(super) const VIEWS: &str = "generate://page_views?records=60000&batch_record
 
 /// `page_views` over [`VIEWS`] to its standard output.
 pub(super) fn of_views(job: Job) -> Job {
-    job.source("views", VIEWS).sink("counts", "csv+stdout:")
+    job.source("views", VIEWS).sink("counts", "csv+stdout:?header=false")
 }
 
 /// What [`of_views`] puts out on one process.

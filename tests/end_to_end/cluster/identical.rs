@@ -74,7 +74,8 @@ fn word_count_of_compressed_files_with_large_results() {
     write_gz(&input.path().join("2.txt.gz"), &bytes);
     write_zst(&input.path().join("3.txt.zst"), &bytes);
     same_on_any_number_of_workers(|out| {
-        let source = format!("{}?batch=700KiB&split=64KiB", input.path().display());
+        let batches = "batch=700KiB&split=64KiB&windows=batches";
+        let source = format!("{}?{batches}", input.path().display());
         let job = Job::example("word_count").source("lines", source);
         let job = job.files("counts", "csv", &out.join("counts"));
         job.files("windowed", "json", &out.join("windowed"))
@@ -85,7 +86,8 @@ fn word_count_of_compressed_files_with_large_results() {
 fn top_k_count_of_a_generator_in_any_number_of_partitions() {
     for partitions in ["1", "3", "16"] {
         same_on_any_number_of_workers(|_| {
-            let source = "generate://words?records=40000&batch_records=2500&words=400";
+            let batches = "batch_records=2500&windows=batches";
+            let source = format!("generate://words?records=40000&words=400&{batches}");
             let job = Job::example("top_k_count").source("lines", source);
             job.args(["--partitions", partitions, "--k", "7"])
         });

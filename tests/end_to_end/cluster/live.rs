@@ -141,7 +141,7 @@ fn what_a_client_was_told_is_safe_is_processed_once() {
     let path = file.to_str().expect("it is UTF-8");
     let done = dir.ask(&["send", "--stream", "lines", path]).code(0);
     assert!(done.out.concat().contains("30,000 records"), "{}", done.said());
-    dir.ask(&["send", "--stream", "words", path]).code(2).says(&["there are: lines"]);
+    dir.ask(&["send", "--stream", "words", path]).code(2).says(&["(known: `lines`)"]);
     dir.ask(&["stop"]).code(0);
     assert_once(&master.end().code(0), lines);
     for worker in workers {

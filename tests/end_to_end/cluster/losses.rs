@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 
 use super::crew::{Cluster, Tap, of_views};
-use crate::job::{Job, Running, readable};
+use crate::job::{Job, Running, binary, readable};
 
 /// A job that ends only when it is told to.
 fn endless(job: Job) -> Job {
@@ -48,7 +49,7 @@ fn assert_over(processes: &[OwnedFd]) {
 
 #[test]
 fn a_signal_ends_a_job_and_its_own_workers() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let (job, workers) = with_own_workers();
         job.signal(signal);
         let done = job.end().code(0);
@@ -56,6 +57,98 @@ fn a_signal_ends_a_job_and_its_own_workers() {
         assert_eq!(summary["outputs"][0]["records"], done.out.len() - 1, "{}", done.said());
         assert_over(&workers);
     }
+}
+
+#[test]
+fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
+    let mut sh = Command::new("sh");
+    sh.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(binary("grep"));
+    let mut job = endless(Job::of(sh)).args(["--log", "json"]).start();
+    job.wait("output", |job| job.out.len() > 100);
+    job.signal(Signal::HUP);
+    let seen = job.out.len();
+    job.wait("more output", |job| job.out.len() > seen + 100);
+    assert!(job.events("stop").next().is_none());
+    job.signal(Signal::TERM);
+    job.end().code(0);
+}
+
+#[test]
+fn a_stop_that_takes_too_long_ends_the_process() {
+    for workers in ["0", "2"] {
+        // Its reader never reads, and each batch is more than a pipe holds.
+        let job = Job::example("grep").source("lines", "generate://words?rate=1000000");
+        let job = job.sink("matches", "stdout:").args(["--interval", "50ms"]).unread();
+        let job = job.args(["--log", "json", "--workers", workers, "--stop-timeout", "500ms"]);
+        let mut job = job.start();
+        let out = job.take_stdout();
+        job.has_written(&out);
+        let workers = children(job.pid());
+        job.signal(Signal::TERM);
+        job.event("stop_overdue");
+        job.end().code(1);
+        assert_over(&workers);
+    }
+}
+
+#[test]
+fn own_workers_that_are_killed_are_started_again() {
+    let job = |state: &str| {
+        let job = Job::example("grep").source("lines", "generate://words?rate=20000&records=30000");
+        let job = job.sink("matches", "stdout:").args(["--interval", "20ms", "--log", "json"]);
+        job.args(["--summary", "json", "--workers", "2", "--checkpoint", "50ms", "--state", state])
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = |name: &str| dir.path().join(name).to_str().expect("it is text").to_owned();
+    let mut expected = job(&state("undisturbed")).run().code(0).out;
+    let mut disturbed = job(&state("disturbed")).start();
+    disturbed.wait("output", |job| job.out.len() > 100);
+    for worker in children(disturbed.pid()) {
+        rustix::process::pidfd_send_signal(&worker, Signal::KILL).expect("it runs");
+    }
+    disturbed.wait("both starting again", |job| {
+        job.events("ended").filter(|event| event["restart_in_ms"] == 500).count() == 2
+    });
+    let mut published = disturbed.end().code(0).out;
+    // The last line is the summary.
+    expected.pop();
+    published.pop();
+    expected.sort_unstable();
+    published.sort_unstable();
+    assert!(published == expected, "{} and {} lines", published.len(), expected.len());
+}
+
+#[test]
+fn a_master_without_workers_says_so_and_ends_on_the_first_signal() {
+    let cluster = Cluster::new("grep");
+    let master = || endless(cluster.master(1)).args(["--checkpoint", "50ms"]).start();
+    let mut lonely = master();
+    let addr = lonely.listening();
+    let mut crew = cluster.crew(&["w1", "w2"], addr);
+    crew.iter_mut().for_each(|worker| drop(worker.placed(1)));
+    lonely.wait("output", |job| job.out.len() > 100);
+    crew.iter().for_each(|worker| worker.signal(Signal::KILL));
+    lonely.wait("a word about it", |job| {
+        let mut warnings = job.events("warning").filter_map(|event| event["message"].as_str());
+        warnings.any(|message| message.contains("no worker has been connected for 10 s"))
+    });
+    lonely.signal(Signal::TERM);
+    lonely
+        .end()
+        .code(1)
+        .says(&["stopped without workers", "start the job again with the same --state"]);
+    // And one that has started again, to which no worker has come.
+    let mut again = master();
+    again.listening();
+    again.signal(Signal::TERM);
+    again.end();
+    // Both went on the first signal, and nothing is lost: with a worker the job goes on.
+    let mut third = master();
+    let addr = third.listening();
+    let _worker = cluster.worker("w3", addr).start();
+    third.wait("output", |job| job.out.len() > 100);
+    third.signal(Signal::TERM);
+    third.end().code(0);
 }
 
 #[test]

@@ -21,5 +21,7 @@ mod recovery;
 mod refusals;
 mod restarts;
 mod savepoints;
+mod sends;
+mod standby;
 mod steady;
 mod trust;

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Counts the words of what is pushed, in every batch, to standard output.
 fn counting(job: Job, source: &str) -> Job {
-    saving(job, source).sink("counts", "csv+stdout:")
+    saving(job, source).sink("counts", "csv+stdout:?header=false")
 }
 
 /// The same without its output.
@@ -92,7 +92,7 @@ fn assert_once(done: &Ended, safe: &[String], unsure: &[String]) {
 }
 
 /// Runs something of the client library to its end.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {

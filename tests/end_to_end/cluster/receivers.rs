@@ -33,7 +33,7 @@ fn words(name: &str) -> Vec<String> {
 fn a_stream_has_as_many_receivers_as_it_wants_and_a_lost_one_moves() {
     let dir = Cluster::new("word_count");
     let job = dir.master(3).source("lines", "tcp://127.0.0.1:0?receivers=2");
-    let job = job.sink("counts", "csv+stdout:").sink("windowed", "none:");
+    let job = job.sink("counts", "csv+stdout:?header=false").sink("windowed", "none:");
     let mut master = job.args(["--summary", "json", "--checkpoint", "3s"]).start();
     let addr = master.listening();
     let mut crew: BTreeMap<_, _> =

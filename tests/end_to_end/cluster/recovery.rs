@@ -84,8 +84,10 @@ fn windows_and_carried_input_survive_too() {
     let path = cluster.path("words.zst");
     std::fs::write(&path, zstd::encode_all(text.as_bytes(), 1).expect("it is text")).expect("room");
     let of_words = |job: Job| {
-        let url = format!("file://{}?batch_records=1500", path.display());
-        job.source("lines", url).sink("windowed", "csv+stdout:").sink("counts", "none:")
+        let url = format!("file://{}?batch_records=1500&windows=batches", path.display());
+        job.source("lines", url)
+            .sink("windowed", "csv+stdout:?header=false")
+            .sink("counts", "none:")
     };
     let expected = of_words(Job::example("word_count")).run().code(0).out;
     let (mut master, mut tap, crew) = halted(&cluster, 2, of_words);

@@ -12,10 +12,10 @@ use super::crew::{Cluster, Tap};
 use crate::job::{Job, Running};
 use crate::published::{Tree, assert_part_of, tree};
 
-const WORDS: &str = "generate://words?records=20000&batch_records=500";
+const WORDS: &str = "generate://words?records=20000&batch_records=500&windows=batches";
 
 fn of_words(job: Job, dir: &Path) -> Job {
-    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:");
+    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:?header=false");
     job.files("counts", "csv", dir)
 }
 

@@ -15,14 +15,14 @@ use super::crew::{ANY, Cluster, Tap, all_end};
 use crate::job::{Ended, Job, Running};
 use crate::published::{assert_same_trees, tree};
 
-pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500";
+pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500&windows=batches";
 
 /// So many lines of [`of_words`] are several batches: states that were saved after some of them count.
 pub(super) const SOME: usize = 60_000;
 
 /// `word_count` with one output in files below `dir`, and one that has to be read.
 pub(super) fn of_words(job: Job, dir: &Path) -> Job {
-    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:");
+    let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:?header=false");
     job.files("counts", "csv", dir)
 }
 
@@ -78,7 +78,7 @@ impl Halted {
 
 /// Starts a master that goes on with a job, and workers of these names: it comes to its end as without faults.
 #[track_caller]
-fn goes_on(cluster: &Cluster, at: SocketAddr, workers: &[&str]) -> Ended {
+pub(super) fn goes_on(cluster: &Cluster, at: SocketAddr, workers: &[&str]) -> Ended {
     let next = master(cluster, at).start();
     let crew = cluster.crew(workers, at);
     let done = next.end().code(0);
@@ -169,7 +169,7 @@ fn a_worker_is_killed_while_its_master_starts_again() {
 }
 
 /// A master that waits for another one to go.
-fn standby(cluster: &Cluster, first: SocketAddr) -> Running {
+pub(super) fn standby(cluster: &Cluster, first: SocketAddr) -> Running {
     let mut standby = master(cluster, ANY).args(["--standby"]).start();
     let follows = standby.event("follows");
     assert_eq!(follows["master"], first.to_string(), "{follows}");

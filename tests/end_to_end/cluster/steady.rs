@@ -12,8 +12,10 @@ const MORE: u64 = 6 << 10;
 #[test]
 fn processes_do_not_grow_with_the_number_of_batches() {
     let cluster = Cluster::new("word_count");
-    let source = format!("generate://words?records={}&batch_records=20&words=40", 20 * BATCHES);
-    let job = cluster.master(2).source("lines", source).sink("windowed", "csv+stdout:");
+    let words = "batch_records=20&words=40&windows=batches";
+    let source = format!("generate://words?records={}&{words}", 20 * BATCHES);
+    let job =
+        cluster.master(2).source("lines", source).sink("windowed", "csv+stdout:?header=false");
     let mut master = job.args(["--interval", "1s"]).unread().start();
     let mut tap = Tap::on(&mut master);
     let addr = master.listening();

@@ -123,8 +123,11 @@ fn run(
     input: &std::path::Path,
 ) -> Result<Run, Box<dyn Error>> {
     let mut command = streams(job)?;
-    let source =
-        format!("lines=file://{}?batch_records={}", input.display(), options.batch_records);
+    let source = format!(
+        "lines=file://{}?batch_records={}&windows=batches",
+        input.display(),
+        options.batch_records
+    );
     command.args(["--source", &source, "--workers", &workers.to_string()]);
     command.args(["--cores", &options.cores.to_string()]);
     command.args(["--partitions", &options.partitions.to_string()]);

@@ -57,7 +57,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
 fn one(options: &Options, way: Way, workers: u32) -> Result<(), Box<dyn Error>> {
     let mut command = streams("send_times")?;
     let source = format!("lines={}", way.url());
-    command.args(["--source", &source, "--sink", "counts=csv+stdout:"]);
+    command.args(["--source", &source, "--sink", "counts=csv+stdout:?header=false"]);
     command.args(["--interval", &options.interval, "--workers", &workers.to_string()]);
     command.args(["--partitions", &options.partitions.to_string()]);
     let mut job = Started::start(command)?;

@@ -147,22 +147,22 @@ fn calls_are_inlined() {
     views                      source::json::<View>               "x:"
     views.map                  map ← views                        |v| (v.user, 1)
     busy_users.counts          reduce_by_key ← views.map          |a, b| a + b
-    busy_users                 filter ← busy_users.counts         |(_, n)| n > __busy1_limit && log(&__busy1_label)
+    busy_users                 filter ← busy_users.counts         |(_, n)| n > __dstream_v1_limit && log(&__dstream_v1_label)
     → busy_users               print ← busy_users
     views.filter               filter ← views                     |v| v.ok
     views.filter.map           map ← views.filter                 |v| (v.user, 1)
     views.filter.busy.counts   reduce_by_key ← views.filter.map   |a, b| a + b
-    views.filter.busy          filter ← views.filter.busy.counts  |(_, n)| n > __busy2_limit && log(&__busy2_label)
+    views.filter.busy          filter ← views.filter.busy.counts  |(_, n)| n > __dstream_v2_limit && log(&__dstream_v2_label)
     views.filter.busy.count    count ← views.filter.busy
     → views.filter.busy.count  print ← views.filter.busy.count
     "#);
     let lets: Vec<String> =
         plan.lets.iter().map(|plain| plain.statement.to_token_stream().to_string()).collect();
     insta::assert_snapshot!(lets.join("\n"), @r#"
-    let __busy1_limit : u64 = params . limit ;
-    let __busy1_label = format ! ("over {__busy1_limit}") ;
-    let __busy2_limit : u64 = 3 ;
-    let __busy2_label = format ! ("over {__busy2_limit}") ;
+    let __dstream_v1_limit : u64 = params . limit ;
+    let __dstream_v1_label = format ! ("over {__dstream_v1_limit}") ;
+    let __dstream_v2_limit : u64 = 3 ;
+    let __dstream_v2_label = format ! ("over {__dstream_v2_limit}") ;
     "#);
 }
 
@@ -179,7 +179,7 @@ fn functions_call_functions() {
     source          source::json::<View>        "x:"
     source.map      map ← source                |v| (v.user, 1)
     users.b.counts  reduce_by_key ← source.map  |a, b| a + b
-    users.b         filter ← users.b.counts     |(_, n)| n > __busy2_limit && log(&__busy2_label)
+    users.b         filter ← users.b.counts     |(_, n)| n > __dstream_v2_limit && log(&__dstream_v2_label)
     users           map ← users.b               |(u, _)| u
     → users         print ← users
     "#);

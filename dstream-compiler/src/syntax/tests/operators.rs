@@ -17,12 +17,14 @@ fn unknown_operators() {
     insta::assert_snapshot!(chain(".clone()"), @r#"
     clone
       dstream[E0101]: streams have no operator `clone`
-      help: a stream can be used as often as you like, without `clone`; the operators are: map, filter, filter_map, flat_map, map_values, key_by, union, reduce, count, top_k, reduce_by_key, join, running_reduce, window, reduce_by_key_and_window, save, print
+      help: remove it: a stream can be used as often as you like
+      help: the operators are: map, filter, filter_map, flat_map, map_values, key_by, union, reduce, count, top_k, reduce_by_key, join, running_reduce, window, reduce_by_key_and_window, save, print
     "#);
     insta::assert_snapshot!(chain(".for_each(|l| ())"), @r#"
     for_each
       dstream[E0101]: streams have no operator `for_each`
-      help: results leave by `save` or `print`; the operators are: map, filter, filter_map, flat_map, map_values, key_by, union, reduce, count, top_k, reduce_by_key, join, running_reduce, window, reduce_by_key_and_window, save, print
+      help: results leave by `save`, or `print`, in a statement of its own, like `pairs.save("json+file://out/pairs")`
+      help: the operators are: map, filter, filter_map, flat_map, map_values, key_by, union, reduce, count, top_k, reduce_by_key, join, running_reduce, window, reduce_by_key_and_window, save, print
     "#);
 }
 

@@ -3,6 +3,7 @@
 use super::EngineArgs;
 use crate::exec::job::Bindings;
 use crate::plan::Plan;
+use crate::sink::nearest;
 
 /// `NAME=URL` pairs, checked against the names of the plan.
 ///
@@ -22,9 +23,13 @@ pub(in crate::cli) fn bindings(plan: &Plan, engine: &EngineArgs) -> Result<Bindi
                 return Err(format!("{option} {pair}: write {option} NAME=URL"));
             };
             if !known.iter().any(|known| known == name) {
-                let (what, known) = (option.trim_start_matches('-'), known.join(", "));
+                let (what, list) = (option.trim_start_matches('-'), known.join(", "));
+                let names: Vec<&str> = known.iter().map(String::as_str).collect();
+                let meant =
+                    nearest(name, &names).map(|near| format!("did you mean `{}`? ", names[near]));
                 return Err(format!(
-                    "{option} {pair}: there is no {what} `{name}` in this job; there are: {known}"
+                    "{option} {pair}: there is no {what} `{name}` in this job; {}there are: {list}",
+                    meant.unwrap_or_default()
                 ));
             }
             if into.insert(name.to_owned(), url.to_owned()).is_some() {

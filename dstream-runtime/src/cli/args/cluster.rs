@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 
-use super::super::value::{address, interval, processes, size};
+use super::super::value::{Limit, address, interval, limit, processes, size};
 
 /// Options of a cluster.
 #[derive(Debug, Clone, Args)]
@@ -61,6 +61,16 @@ pub(in crate::cli) struct ClusterArgs {
     #[arg(long, value_enum, value_name = "WHETHER")]
     pub speculate: Option<Switch>,
 
+    /// What a signal to a master ends: the job, or this master only, so that the next one of the same --state
+    /// goes on with the job [default: stop]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub on_signal: Option<OnSignal>,
+
+    /// How long a process may take to end after SIGINT, SIGTERM or SIGHUP; it ends as if it had been killed
+    /// after that. `none` sets no limit
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = limit)]
+    pub stop_timeout: Limit,
+
     /// How much memory a process that runs tasks uses for what grows with the input: half of it for blocks,
     /// of which the rest is in files; a quarter for what clients have sent and no batch has taken, who wait
     /// beyond that; the rest for buffers. Keyed states and what running tasks make are not in it
@@ -96,6 +106,15 @@ pub(in crate::cli) enum Switch {
     Off,
 }
 
+/// What a signal to a master ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(in crate::cli) enum OnSignal {
+    /// The job: what was received is processed, and a standby ends too
+    Stop,
+    /// This master: the job goes on with a standby, or the next master
+    Leave,
+}
+
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum Role {
@@ -124,6 +143,7 @@ const SHIPPED: &str = "a worker is told by its master: give it to the master";
 /// Options that do not fit every role: the id, the roles it fits, and why not the others.
 const FITS: &[(&str, &[Role], &str)] = &[
     ("bulk_port", &[Master, Worker], "a local job is reached by no other process"),
+    ("on_signal", &[Master], "only the end of a master can leave the job to another one"),
     ("standby", &[Master], "it is a master that waits for another one to go"),
     ("workers", &[Local, Master], "the master is told for how many workers it waits"),
     (
@@ -145,6 +165,7 @@ const FITS: &[(&str, &[Role], &str)] = &[
     ("name", &[Worker], "it is the name of a worker"),
     ("sources", &[Local, Master], SHIPPED),
     ("sinks", &[Local, Master], SHIPPED),
+    ("overwrite", &[Local, Master], "outputs are written by the master: give it to that"),
     ("sink_patience", &[Local, Master], "outputs are written by the master: give it to that"),
     ("interval", &[Local, Master], SHIPPED),
     ("partitions", &[Local, Master], SHIPPED),
@@ -181,6 +202,10 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         Local if args.target.state.is_some() && args.checkpoint.is_none() => Some(
             "--state: a local job keeps nothing without --checkpoint INTERVAL".to_owned(),
         ),
+        Master if args.on_signal == Some(OnSignal::Leave) && args.checkpoint.is_none() => Some(
+            "--on-signal leave: the next master has nothing to go on from without --checkpoint INTERVAL"
+                .to_owned(),
+        ),
         Master if args.standby && args.checkpoint.is_none() => Some(
             "--standby: a master leaves nothing to go on from without --checkpoint INTERVAL; give it to both"
                 .to_owned(),
@@ -196,6 +221,11 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         ),
         Local | Master if args.speculate.is_some() && args.checkpoint.is_none() => Some(
             "--speculate: only what is kept until states are saved can be run twice; add --checkpoint"
+                .to_owned(),
+        ),
+        Local | Master if args.checkpoint.is_some() && given("overwrite") => Some(
+            "--overwrite: with --checkpoint the journal in --state says which batches are published, and the job \
+             goes on after them; to begin anew, name another --state and other directories with --sink"
                 .to_owned(),
         ),
         Worker if args.target.master.is_empty() => Some(

@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
 pub(super) use bind::bindings;
-pub(super) use cluster::{ClusterArgs, Role, Switch, TargetArgs};
+pub(super) use cluster::{ClusterArgs, OnSignal, Role, Switch, TargetArgs};
 pub(super) use verb::{FormArgs, Holder, PlanArgs, SavepointArgs, SendArgs, TokenArgs, Verb};
 
 use super::value::{count, interval};
@@ -36,6 +36,11 @@ pub(super) struct EngineArgs {
     /// `stdout:`, `none:`; `NAME.dead` takes the records of a source that are set aside
     #[arg(long = "sink", value_name = "NAME=URL")]
     pub sinks: Vec<String>,
+
+    /// Before the job starts, remove what it has published before in the directories of its outputs: batches whose
+    /// manifest names this job and this output, and nothing else
+    #[arg(long)]
+    pub overwrite: bool,
 
     /// For how long an output that refuses a batch, since its disk is full for instance, is tried again
     /// before the job stops
@@ -200,6 +205,12 @@ fn after_help(jobs: &[&dyn AnyJob], plan: &Plan) -> String {
     for output in plan.outputs {
         let _ = writeln!(help, "  sink   {}", output.name);
     }
+    help.push_str(
+        "\nExit codes:\n  \
+         0  the job came to the end of its input, or was stopped\n  \
+         1  it failed; or all records of a source were set aside, and none was processed\n  \
+         2  wrong usage, or the job would give a wrong answer on this input: nothing was read or written\n",
+    );
     if jobs.len() > 1 {
         let names: Vec<_> = jobs.iter().map(|job| job.plan().job).collect();
         let _ = writeln!(help, "\nJobs of this binary: {}", names.join(", "));

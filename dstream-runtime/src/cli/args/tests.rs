@@ -95,6 +95,11 @@ fn bindings_name_streams_of_the_job() {
     assert_eq!(good.sources[source], "a=b");
     assert_eq!(good.sinks[&format!("{source}.dead")], "none:");
     assert!(bound("job --sink nobody=none:").unwrap_err().contains(sink));
+    for (option, name) in [("--source", source), ("--sink", sink)] {
+        let misspelt: String = name.chars().rev().take(1).chain(name.chars().skip(1)).collect();
+        let error = bound(&format!("job {option} {misspelt}=none:")).unwrap_err();
+        assert!(error.contains(&format!("did you mean `{name}`?")), "{error}");
+    }
     assert!(bound(&format!("job --source {source}")).unwrap_err().contains("NAME=URL"));
     let twice = bound(&format!("job --sink {sink}=none: --sink {sink}=stdout:"));
     assert!(twice.unwrap_err().contains("twice"));

@@ -126,7 +126,10 @@ fn typed_records_are_written_as_the_stream_reads_them() {
         let mut views = client.open("views").await.unwrap();
         views.send_records(&[("/a\nb".to_owned(), 1u64), ("/".to_owned(), 2)]).await.unwrap();
         assert_eq!(views.flush().await.unwrap().records, 2);
-        assert_eq!(cluster.lines(views.client()), "[\"/a\\nb\",1]\n[\"/\",2]\n");
+        assert_eq!(
+            cluster.lines(views.client()),
+            "{\"key\":\"/a\\nb\",\"value\":1}\n{\"key\":\"/\",\"value\":2}\n"
+        );
         // By the names of columns, which these records have not got.
         let mut table = client.open("table").await.unwrap();
         let error = table.send_records(&[(1u64, 2u64)]).await.unwrap_err();

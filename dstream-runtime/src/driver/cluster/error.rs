@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::client::ClientError;
 use crate::driver::JobError;
+use crate::durable::journal::JournalError;
 use crate::durable::{DurableError, SavepointError};
 use crate::net::NetError;
 use crate::net::trust::TrustError;
@@ -34,6 +35,9 @@ pub enum ClusterError {
     /// The durable store.
     #[error(transparent)]
     Durable(DurableError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(Box<JournalError>),
     /// A savepoint that a job was to begin with.
     #[error(transparent)]
     Savepoint(Box<SavepointError>),
@@ -48,7 +52,8 @@ pub enum ClusterError {
     },
     /// There is no master's file where one was looked for.
     #[error(
-        "no master of `{job}` has left its address in {}\n  help: start one with --role master, say \
+        "no master of `{job}` has left its address in {}: it was not started there, or the job has ended\n  \
+         help: start one with --role master, say \
          where its state is with --state DIR, or where it listens with --master ADDR --token-file FILE",
         state.display()
     )]
@@ -149,6 +154,22 @@ pub enum ClusterError {
         /// What could not be saved, and why.
         why: String,
     },
+    /// A stop found no worker to finish the batches in flight.
+    #[error(
+        "stopped without workers: {} not published, since no worker is connected to run {}\n  help: {}",
+        batches(*.unpublished), if *.unpublished == 1 { "it" } else { "them" },
+        if *.goes_on {
+            "nothing is lost; start the job again with the same --state, and it goes on there"
+        } else {
+            "start the job again, with a worker"
+        }
+    )]
+    StoppedWithoutWorkers {
+        /// How many batches were cut and are not published.
+        unpublished: u64,
+        /// Whether there is a journal to go on from.
+        goes_on: bool,
+    },
     /// The engine contradicts itself.
     #[error("{why}\n  help: this is a bug of dstream: please report it")]
     Broken {
@@ -158,6 +179,14 @@ pub enum ClusterError {
     /// What a client sends is not taken in.
     #[error(transparent)]
     Client(Box<ClientError>),
+}
+
+/// A number of batches, with its verb.
+fn batches(n: u64) -> String {
+    match n {
+        1 => "1 batch is".to_owned(),
+        n => format!("{n} batches are"),
+    }
 }
 
 impl From<NetError> for ClusterError {

@@ -3,6 +3,7 @@
 //! One engine thread owns the master half, the members and everything that waits for something. It runs
 //! no task: what workers made arrives with their reports, and is published as in a job on one machine.
 
+mod absence;
 mod answer;
 mod departures;
 mod doubts;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
 
+use self::absence::Absence;
 pub(crate) use self::departures::Departures;
 use self::doubts::Doubts;
 use self::members::Members;
@@ -36,7 +38,7 @@ use super::transfers::Transfers;
 use super::{ClusterError, ClusterNews, GRACE, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
-    Asks, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
+    Asks, Ends, Master, Opened, Settings, check, check_earlier, dead_sinks, output_settings,
 };
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
@@ -48,8 +50,8 @@ use crate::id::{Attempt, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
 use crate::plan::Plan;
-use crate::sched::MasterEvent;
 use crate::sched::message::ToMaster;
+use crate::sched::{MasterEvent, Past};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::wire::Role;
@@ -116,6 +118,10 @@ pub(super) fn serve(
         }
         None => (None, None, None),
     };
+    if written.as_ref().and_then(|written| written.journal.past()).is_none() {
+        let live = sources.iter().any(|source| !source.bounded());
+        check_earlier(plan, live, &sinks, &dead_sinks, written.is_some())?;
+    }
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
     let pid = std::process::id();
@@ -141,10 +147,16 @@ pub(super) fn serve(
         speculate: options.speculate,
         interval: Some(interval),
         preview: options.setup.preview,
+        completes_stop: options.standby,
         from: None,
     };
+    let past = written.as_ref().and_then(|written| written.journal.past());
+    let completes_stop = options.standby && past.is_some_and(Past::is_stopping);
     let urls = answer::Urls::of(&job);
     let result = std::thread::scope(|scope| {
+        // It is closed before the scope waits for its threads: an output may be stuck, and a worker must not join a
+        // master that has ended.
+        let endpoint = endpoint;
         let patience = options.patience;
         let opened = Opened { sources, sinks, outputs, dead_sinks, patience };
         let ends = Ends::start(scope, plan, settings.partitions, opened, &sender)?;
@@ -163,6 +175,7 @@ pub(super) fn serve(
             lease: options.lease,
             alive: options.checkpoint.map(|_| host::now()),
             departures: Departures::default(),
+            absence: Absence::default(),
             unsaved: Unsaved::default(),
             kept: BTreeSet::new(),
             fatal: None,
@@ -172,11 +185,11 @@ pub(super) fn serve(
             want: options.workers.max(1),
             urls,
             started: host::now(),
-            ended: false,
-            stopping: false,
+            course: Course::Runs,
+            leaves_job: options.leaves_job,
             grace: None,
         };
-        driver.run(&events, stop_now)
+        driver.run(&events, stop_now || completes_stop)
     });
     stop.disconnect();
     paths.withdraw(plan.job, pid);
@@ -230,17 +243,31 @@ struct Driver<'e> {
     alive: Option<Instant>,
     /// Workers that are about to leave.
     departures: Departures,
+    /// How long workers have been missing.
+    absence: Absence,
     /// States that could not be saved.
     unsaved: Unsaved,
     /// Workers that are to go, and cannot as long as there is no other.
     kept: BTreeSet<WorkerId>,
     /// Why the job cannot go on, for a reason that is not its core's.
     fatal: Option<ClusterError>,
-    /// A client wants the end at once.
-    ended: bool,
-    stopping: bool,
+    course: Course,
+    /// Whether a signal ends this master only, and leaves the job to the next one.
+    leaves_job: bool,
     /// Until then workers that were there with another master may come and say what they hold.
     grace: Option<Instant>,
+}
+
+/// What is to become of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Course {
+    Runs,
+    /// It processes what was received, and ends.
+    Stops,
+    /// It ends at once.
+    Ends,
+    /// It is left to the next master.
+    Left,
 }
 
 impl Driver<'_> {
@@ -260,19 +287,33 @@ impl Driver<'_> {
             if let Some(error) = self.fatal.take() {
                 self.end_savepoint(events);
                 self.dismiss_all(&MasterNote::Over);
+                self.master.breaks();
                 return Err(error.into());
             }
-            if self.ended {
-                self.end_savepoint(events);
-                self.dismiss_all(&MasterNote::Over);
-                let unsaved = self.ends_unsaved();
-                let done = self.master.break_off();
-                return unsaved.map_or(Ok(done), |error| Err(error.into()));
+            match self.course {
+                Course::Runs | Course::Stops => {}
+                Course::Ends => {
+                    self.end_savepoint(events);
+                    self.dismiss_all(&MasterNote::Over);
+                    let unsaved = self.ends_unsaved();
+                    let done = self.master.break_off(true);
+                    if unsaved.is_some() {
+                        self.master.breaks();
+                    }
+                    return unsaved.map_or(Ok(done), |error| Err(error.into()));
+                }
+                Course::Left => {
+                    self.end_savepoint(events);
+                    let why = "its master leaves, and the next one goes on with the job";
+                    self.dismiss_all(&MasterNote::JoinAgain { why: why.to_owned() });
+                    return Ok(self.master.break_off(false));
+                }
             }
             let timer = self.master.timer();
             let judged = self.parted.front().map(|parted| parted.judged);
             let (doubted, tells) = (self.doubts.next(), self.unsaved.tells_at());
-            let until = [timer, judged, doubted, self.alive, self.grace, tells];
+            let missing = self.absence.next();
+            let until = [timer, judged, doubted, self.alive, self.grace, tells, missing];
             let until = until.into_iter().flatten().min();
             match events.next(until) {
                 Some(event) => self.happened(event),
@@ -324,6 +365,7 @@ impl Driver<'_> {
         }
         self.see_off();
         self.watch_end();
+        self.watch_absence();
         self.say_spent();
     }
 
@@ -344,6 +386,7 @@ impl Driver<'_> {
                     self.gone(peer, &why);
                 }
             }
+            Event::Stop if self.leaves_job => self.take_course(Course::Left),
             Event::Stop => self.stop(),
             Event::Net(delivery) => self.heard(delivery.take()),
             // A master runs no task and receives nothing.
@@ -352,13 +395,25 @@ impl Driver<'_> {
     }
 
     fn stop(&mut self) {
-        self.stopping = true;
         // Before there are workers, nothing is taken in: there is nothing to wait for them with.
-        self.ended |= self.master.core_status().epoch == Epoch(0);
+        self.take_course(match self.master.core_status().epoch {
+            Epoch(0) => Course::Ends,
+            _ => Course::Stops,
+        });
         for worker in self.receivers.all() {
             self.tell_note(worker, &MasterNote::StopReceiving);
         }
         self.master.handle(MasterEvent::Stop);
+    }
+
+    /// The last word counts where it goes further.
+    fn take_course(&mut self, course: Course) {
+        self.course = self.course.max(course);
+    }
+
+    /// Whether the job is to end.
+    fn is_stopping(&self) -> bool {
+        matches!(self.course, Course::Stops | Course::Ends)
     }
 
     fn say_waiting(&mut self) {
@@ -374,7 +429,7 @@ impl Driver<'_> {
 
     /// Sees to it that every pushed source has its receiver.
     fn assign_receivers(&mut self) {
-        if self.stopping {
+        if self.is_stopping() {
             return;
         }
         for (source, worker, listens) in self.receivers.assign() {

@@ -36,7 +36,7 @@ pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};
 pub use setup::{JobSetup, MasterOptions, WorkerOptions};
-pub use standby::{StandbyNews, stand_by};
+pub use standby::{StandbyNews, is_over, stand_by};
 pub use status::{
     BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus,
     RefusedStatus, SourceStatus, Standing, UnsavedStatus, WorkerStatus,

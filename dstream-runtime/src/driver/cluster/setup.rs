@@ -71,6 +71,11 @@ pub struct MasterOptions {
     pub from: Option<String>,
     /// Whether tasks that are late are run on other workers too; only where states are saved.
     pub speculate: bool,
+    /// Whether it has waited for another master: then it completes a stop that this one had begun.
+    pub standby: bool,
+    /// Whether a stop by [`StopHandle`](crate::driver::StopHandle) ends this master only: the job is left to
+    /// the next one. Only where states are saved.
+    pub leaves_job: bool,
     /// What it ships to its workers.
     pub setup: JobSetup,
     /// Per source, whether workers receive what is pushed for it; may be shorter than the list of

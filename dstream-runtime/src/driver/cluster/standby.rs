@@ -11,14 +11,25 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use serde::Serialize;
 
 use super::{ClientTarget, ClusterError, MasterPaths, client};
+use crate::driver::journal::Journal;
+use crate::durable::Durable;
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, NetError, NetEvent};
 
-/// A master that cannot be reached for so long counts as gone.
-const GONE: Duration = Duration::from_secs(2);
-/// And not before so many attempts to reach it have failed: this host may be slow.
-const ATTEMPTS: u32 = 3;
-/// Between two attempts to reach it.
-const PAUSE: Duration = Duration::from_millis(200);
+/// A master that sends no packet for this long is lost. A master that is slow rather than gone loses its job to
+/// the standby, and nothing else: the journal fences it.
+const SILENCE: Duration = Duration::from_millis(1500);
+/// How long an attempt to reach a master may take.
+const ATTEMPT: Duration = Duration::from_millis(400);
+/// It must be out of reach for this long, and this many attempts must fail, before the standby takes over: this host may be slow.
+const ALONE: Duration = Duration::from_secs(1);
+const ATTEMPTS: u32 = 2;
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+// With the time to open the journal, a standby takes over within 3 s (README).
+const _: () = assert!(SILENCE.as_millis() + ALONE.as_millis() <= 2_500);
+const _: () =
+    assert!(ATTEMPTS as u128 * (ATTEMPT.as_millis() + PAUSE.as_millis()) <= ALONE.as_millis());
 
 /// What a standby tells while it waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,10 +49,24 @@ pub enum StandbyNews {
     },
     /// There is no master any more: it is this process's turn.
     TakesOver,
+    /// There is no master any more, and no job: it was stopped, or has come to its end.
+    JobOver,
+}
+
+/// Whether the journal in a store says that the job was stopped, or has come to its end: no master takes it
+/// over then. Where there is no journal yet, it has not begun.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub fn is_over(store: &str, plan: u64) -> Result<bool, ClusterError> {
+    let store = Durable::open(store)?;
+    let past = Journal::said(&store, plan).map_err(|error| ClusterError::Journal(error.into()))?;
+    Ok(past.is_finished() || past.is_stopped())
 }
 
 /// Waits until there is no master of a job any more. `state` is the state directory, where a master says
 /// where it is; `target` names further addresses, and what lets this process in.
+/// Says nothing about the job: see [`is_over`].
 ///
 /// # Errors
 /// When a master is there and refuses this process.
@@ -52,7 +77,7 @@ pub fn stand_by(
 ) -> Result<(), ClusterError> {
     let (sender, events) = unbounded();
     let (mut alone, mut failed) = (Instant::now(), 0);
-    while alone.elapsed() < GONE || failed < ATTEMPTS {
+    while alone.elapsed() < ALONE || failed < ATTEMPTS {
         // A master that took over meanwhile says in the same file where it is.
         let found = state.find(&target.job).map(|file| file.reachable());
         let mut masters: Vec<SocketAddr> = found.iter().copied().collect();
@@ -68,7 +93,6 @@ pub fn stand_by(
         // Nobody else sends anything: this only waits.
         let _ = events.recv_timeout(PAUSE);
     }
-    log(StandbyNews::TakesOver);
     Ok(())
 }
 
@@ -89,7 +113,8 @@ fn follow(
         Err(error) => return Err(error),
     };
     let mut bind = BindOptions::new(identity, target.plan).towards(addr);
-    (bind.limits.silence, bind.limits.keep_alive) = (GONE, GONE / 4);
+    (bind.limits.silence, bind.limits.keep_alive) = (SILENCE, SILENCE / 5);
+    bind.limits.handshake = ATTEMPT;
     let sender = sender.clone();
     let endpoint = Endpoint::bind(bind, move |delivery| drop(sender.send(delivery)))?;
     let peer = endpoint.net().connect(addr);

@@ -248,6 +248,16 @@ fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore, buffers: BufferP
         format: setup.formats.get(index).copied().flatten(),
         limit: print_limit(&job, index, row),
         preview: setup.preview,
+        dialect: job
+            .outputs
+            .get(index)
+            .map(|output| crate::sink::dialect(&output.url))
+            .unwrap_or_default(),
+        floats: job
+            .outputs
+            .get(index)
+            .and_then(|output| crate::sink::floats(&output.url))
+            .unwrap_or_default(),
     };
     Kernels {
         outputs: job.plan.outputs.iter().enumerate().map(setting).collect(),
@@ -349,7 +359,10 @@ impl Driver<'_> {
                 Some(Over::Done(news)) => {
                     self.say_farewell(events);
                     (self.log)(news);
-                    return Ok(Ended::Over);
+                    return match self.lost_saves() {
+                        Some(error) => Err(ClusterError::from(error).into()),
+                        None => Ok(Ended::Over),
+                    };
                 }
                 Some(Over::MasterGone { why }) => {
                     let master = self.master_addr;

@@ -41,10 +41,15 @@ impl TaskFailure {
         let row = plan.stage(task.stage);
         let at = failure.at.as_ref().filter(|_| failure.kind == FailureKind::Panic);
         let panicked = at.and_then(|(file, line)| Place::of_panic(plan, file, *line));
+        let written = match failure.kind {
+            FailureKind::Output(id) => plan.outputs.get(id.index()),
+            _ => None,
+        };
+        let known = panicked.or_else(|| Some(Place::operator(plan, written?.operator)));
         // A stage that reads begins with its source.
         let reads = matches!(failure.kind, FailureKind::DeadLetter | FailureKind::Source);
-        let exact = panicked.is_some() || reads || row.operators.len() == 1;
-        let at = panicked.unwrap_or_else(|| Place::stage(plan, row));
+        let exact = known.is_some() || reads || row.operators.len() == 1;
+        let at = known.unwrap_or_else(|| Place::stage(plan, row));
         let source = row.source().and_then(|source| plan.sources.get(source.index()));
         let source = source.map(|row| row.name);
         Self { task, time, stage: row.name, at, exact, attempts, failure, source }
@@ -69,6 +74,10 @@ impl TaskFailure {
             }
             FailureKind::Source => "make the data readable as it was",
             FailureKind::Result => "make the records smaller, or use more --partitions",
+            FailureKind::Output(_) => {
+                "write such floats as strings with `?floats=string` in the URL of the output (in the program or \
+                 with --sink), write CSV, or leave them out before with `.filter(…)`"
+            }
             FailureKind::Block => {
                 "this is a bug of dstream, or memory or a disk has changed data: please report it"
             }

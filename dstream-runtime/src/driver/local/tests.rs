@@ -199,7 +199,7 @@ fn a_source_that_panics_is_an_error_not_a_hang() {
 fn dead_letters_are_seen_and_published_with_their_batch() {
     let job = {
         let mut job = counting(|_| Ok(()));
-        job.stages[0] = run_stage(|cx| {
+        job.stages[0] = run_stage(|cx, _| {
             if cx.task.batch == BatchSeq(2) && cx.task.partition == Partition(1) {
                 cx.made.dead.add("numbers", 5, b"x\"y", "no number".into());
             }
@@ -253,11 +253,11 @@ fn an_output_is_published_only_in_batches_in_which_its_stage_emits() {
     let runs = Arc::new(Mutex::new(Vec::new()));
     let ran = Arc::clone(&runs);
     let stages = vec![
-        run_stage(|cx| {
+        run_stage(|cx, _| {
             no_blocks(cx);
             Ok(())
         }),
-        run_stage(move |cx| {
+        run_stage(move |cx, _| {
             if cx.task.partition == Partition(0) {
                 ran.lock().unwrap().push((cx.task.batch.0, cx.emits));
             }
@@ -321,7 +321,7 @@ fn blocks_reach_those_they_are_for_once_in_order_of_producers() {
     let mut job = counting(|_| Ok(()));
     // Producer p sends to partition t the numbers 10p + t and 100 + 10p + t, in a block each, as if one
     // would have been too large.
-    job.stages[0] = run_stage(|cx| {
+    job.stages[0] = run_stage(|cx, _| {
         let own = u64::from(cx.task.partition.0) * 10;
         let to = |target: u32| {
             let number = own + u64::from(target);
@@ -331,7 +331,7 @@ fn blocks_reach_those_they_are_for_once_in_order_of_producers() {
         cx.made.tails.push(TailMade::Blocks(blocks));
         Ok(())
     });
-    job.stages[1] = run_stage(|cx| {
+    job.stages[1] = run_stage(|cx, _| {
         let mut read = Vec::new();
         for block in &cx.inputs[0] {
             read.extend(block.get()?.rows::<u64>()?.iter());

@@ -5,9 +5,13 @@ use crate::driver::error::{JobError, Place, TaskFailure};
 use crate::driver::report::{Speculations, Summary};
 use crate::sched::master::{Cause, Outcome};
 
-pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobError> {
+pub(super) fn end(
+    master: Master<'_>,
+    done: Summary,
+    outcome: Outcome,
+) -> Result<Summary, JobError> {
     match outcome {
-        Outcome::Done => Ok(summary(master)),
+        Outcome::Done => Ok(done),
         Outcome::Failed(Cause::Task { task, attempts, failure }) => {
             let time = master.core.timetable().end(task.batch);
             let failure = TaskFailure::new(master.plan, task, time, attempts, failure);
@@ -35,9 +39,9 @@ pub(super) fn end(master: Master<'_>, outcome: Outcome) -> Result<Summary, JobEr
 }
 
 /// What a job did, up to here.
-pub(super) fn summary(master: Master<'_>) -> Summary {
+pub(super) fn summary(master: &Master<'_>) -> Summary {
     let (runs, won) = master.core.speculations();
     let speculations = (runs > 0).then_some(Speculations { runs, won });
     let summary = master.totals.summary(master.plan, master.clock.elapsed());
-    Summary { speculations, ..summary }
+    Summary { speculations, stopped: master.stopped, ..summary }
 }

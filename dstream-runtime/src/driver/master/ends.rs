@@ -8,12 +8,12 @@ use crossbeam_channel::Sender;
 
 use super::{Intake, Publisher};
 use crate::driver::Event;
-use crate::driver::error::JobError;
+use crate::driver::error::{JobError, Place};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::plan::{OutputRow, Plan};
 use crate::record::Format;
-use crate::sink::{self, Sink};
+use crate::sink::{self, Earlier, Sink};
 use crate::source::Source;
 
 /// What was opened for a job, in the order of its plan.
@@ -95,6 +95,66 @@ pub(in crate::driver) fn check(
     Ok(())
 }
 
+/// Whether a live job that begins anew would publish beside what an earlier run has published: at other batch times,
+/// so readers would find the same records twice. A job over history publishes the same batches again, which its
+/// sinks recognise.
+///
+/// # Errors
+/// When it would; when an output cannot be looked at.
+pub(in crate::driver) fn check_earlier(
+    plan: &'static Plan,
+    live: bool,
+    sinks: &[Box<dyn Sink>],
+    dead_sinks: &[Option<usize>],
+    journal: bool,
+) -> Result<(), JobError> {
+    if !live {
+        return Ok(());
+    }
+    for (index, sink) in sinks.iter().enumerate() {
+        let (name, at) = place(plan, dead_sinks, index);
+        let earlier = sink.earlier().map_err(|error| JobError::Refused(error.to_string()))?;
+        let Some(Earlier { place, newest, job, output }) = earlier else { continue };
+        let ours = job.as_deref() == Some(plan.job) && output.as_deref() == Some(&name);
+        let of = match &job {
+            Some(job) => format!("job `{job}`"),
+            None => "another run".to_owned(),
+        };
+        let replace = match ours && !journal {
+            true => "--overwrite replaces them; ",
+            false => "",
+        };
+        let go_on = match journal {
+            true => "with the --state of that run the job goes on where it was",
+            false => {
+                "with `--workers N --checkpoint 2s --state DIR` a job that is started again goes on"
+            }
+        };
+        return Err(JobError::Refused(format!(
+            "output `{name}` ({at}): {place} holds batches that {of} has published before (the newest is that of \
+             {newest}), and this run begins anew: its batches would stand beside them\n  \
+             help: {replace}--sink {name}=FORMAT+file://DIR names another directory; {go_on}"
+        )));
+    }
+    Ok(())
+}
+
+/// The name of a sink's output, and where the program defines it.
+pub(super) fn place(
+    plan: &'static Plan,
+    dead_sinks: &[Option<usize>],
+    sink: usize,
+) -> (String, Place) {
+    if let Some(row) = plan.outputs.get(sink) {
+        return (row.name.to_owned(), Place::operator(plan, row.operator));
+    }
+    let source = dead_sinks.iter().position(|of| *of == Some(sink));
+    match source.and_then(|source| plan.sources.get(source)) {
+        Some(row) => (format!("{}.dead", row.name), Place::operator(plan, row.operator)),
+        None => (format!("sink {sink}"), Place::job(plan)),
+    }
+}
+
 /// An output of `print` is cut short only while it is printed: bound to a sink it is written whole.
 pub(in crate::driver) fn print_limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
     let printed = job.outputs.get(index).is_none_or(|output| output.url == sink::PRINT);
@@ -112,6 +172,16 @@ pub(in crate::driver) fn output_settings(
         format: sink.format(),
         limit: print_limit(job, index, row),
         preview,
+        dialect: job
+            .outputs
+            .get(index)
+            .map(|output| sink::dialect(&output.url))
+            .unwrap_or_default(),
+        floats: job
+            .outputs
+            .get(index)
+            .and_then(|output| sink::floats(&output.url))
+            .unwrap_or_else(|| sink.floats()),
     })
     .collect()
 }

@@ -27,6 +27,10 @@ impl AskError {
         let row = &plan.sources[source.index()];
         let name = row.name.to_owned();
         match self {
+            Self::Source(SourceError::Refused { why }) => {
+                let at = Place::operator(plan, row.operator);
+                JobError::Refused(format!("source `{name}` ({at}): {why}"))
+            }
             Self::Source(error) => {
                 let at = Box::new(Place::operator(plan, row.operator));
                 JobError::Source { name, at, error }

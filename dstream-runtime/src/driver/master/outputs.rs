@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Master;
+use super::ends::place;
 use super::publish::{PublishError, Refused};
 use crate::driver::cluster::RefusedStatus;
 use crate::driver::error::{JobError, Place};
@@ -94,15 +95,7 @@ impl Master<'_> {
 
     /// The name of a sink's output, and where the program defines it.
     fn output(&self, sink: usize) -> (String, Place) {
-        let plan = self.plan;
-        if let Some(row) = plan.outputs.get(sink) {
-            return (row.name.to_owned(), Place::operator(plan, row.operator));
-        }
-        let source = self.ends.dead_sinks.iter().position(|of| *of == Some(sink));
-        match source.and_then(|source| plan.sources.get(source)) {
-            Some(row) => (format!("{}.dead", row.name), Place::operator(plan, row.operator)),
-            None => (format!("sink {sink}"), Place::job(plan)),
-        }
+        place(self.plan, &self.ends.dead_sinks, sink)
     }
 
     fn not_published(&self, seq: BatchSeq, refused: Refused) -> JobError {
@@ -134,6 +127,7 @@ impl Master<'_> {
         self.last = seq;
         batch.dead.sort_by_key(|(source, partition, _)| (*source, *partition));
         for (source, _, letters) in &batch.dead {
+            self.totals.set_aside(*source, &letters.first);
             let name = self.plan.sources[source.index()].name;
             self.observer.on_dead_letters(name, &letters.first);
         }

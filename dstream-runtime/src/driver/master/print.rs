@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::record::Format;
 use crate::sink::Part;
+use crate::source::Framing;
 
 /// Keeps the first `limit` records of all parts, which are in order of partition and have at most
 /// `limit` records encoded each. In a text format a last line says how many more there are.
@@ -15,8 +16,8 @@ pub(super) fn first(parts: Vec<Part>, limit: u32, format: Option<Format>) -> Vec
     for mut part in parts {
         let encoded = part.records.min(limit);
         if encoded > left {
-            let end = memchr::memchr_iter(b'\n', &part.bytes).take(left as usize).last();
-            part.bytes = Arc::new(part.bytes[..end.map_or(0, |at| at + 1)].to_vec());
+            let framing = format.map_or(Framing::Lines, Framing::of);
+            part.bytes = Arc::new(part.bytes[..framing.head(&part.bytes, left)].to_vec());
         }
         part.records = encoded.min(left);
         left -= part.records;
@@ -55,6 +56,12 @@ mod tests {
         assert_eq!(text(&shown), "a\nb\nc\n… and 900 more\n");
         assert_eq!(shown.iter().map(|part| part.records).sum::<u64>(), 3);
         assert_eq!(text(&first(parts, 3, Some(Format::Json))), "a\nb\nc\n");
+    }
+
+    #[test]
+    fn a_row_may_have_line_breaks() {
+        let parts = vec![part(0, 1, "z,0\n"), part(1, 2, "\"a\nb\",1\nc,2\n")];
+        assert_eq!(text(&first(parts, 2, Some(Format::Csv))), "z,0\n\"a\nb\",1\n");
     }
 
     #[test]

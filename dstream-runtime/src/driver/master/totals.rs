@@ -5,23 +5,57 @@ use std::time::Duration;
 use crate::driver::cluster::PublishedStatus;
 use crate::driver::latency::Histogram;
 use crate::driver::report::{OutputCount, OutputReport, SourceCount, SourceReport, Summary};
-use crate::id::BatchSeq;
+use crate::exec::task::DeadLetter;
+use crate::id::{BatchSeq, SourceId};
 use crate::plan::Plan;
 use crate::time::BatchTime;
 
 #[derive(Default)]
 pub(super) struct Totals {
     batches: u64,
+    /// The first batch that is counted.
+    first: BatchSeq,
     sources: Vec<SourceReport>,
+    /// Per source.
+    dead: Vec<Dead>,
     outputs: Vec<u64>,
     delays: Histogram,
     published: Option<PublishedStatus>,
 }
 
+/// The dead letters of a source.
+#[derive(Clone, Default)]
+struct Dead {
+    first: Option<DeadLetter>,
+    /// How many went to its output, if it has one.
+    published: Option<u64>,
+    bounded: bool,
+}
+
 impl Totals {
-    pub(super) fn new(plan: &Plan) -> Self {
+    /// Counts from a batch on. `live` and `dead_sinks` have an entry per source.
+    pub(super) fn new(
+        plan: &Plan,
+        first: BatchSeq,
+        live: &[bool],
+        dead_sinks: &[Option<usize>],
+    ) -> Self {
+        let dead = |(live, sink): (&bool, &Option<usize>)| Dead {
+            first: None,
+            published: sink.map(|_| 0),
+            bounded: !live,
+        };
+        let mut dead: Vec<_> = live.iter().zip(dead_sinks).map(dead).collect();
+        dead.resize_with(plan.sources.len(), Dead::default);
         let sources = vec![SourceReport::default(); plan.sources.len()];
-        Self { sources, outputs: vec![0; plan.outputs.len()], ..Self::default() }
+        Self { first, sources, dead, outputs: vec![0; plan.outputs.len()], ..Self::default() }
+    }
+
+    /// Dead letters of a batch: the first of one of its tasks.
+    pub(super) fn set_aside(&mut self, source: SourceId, letters: &[DeadLetter]) {
+        let Some(dead) = self.dead.get_mut(source.index()) else { return };
+        dead.first = dead.first.take().or_else(|| letters.first().cloned());
+        dead.published = dead.published.map(|published| published + letters.len() as u64);
     }
 
     /// Per source.
@@ -65,24 +99,37 @@ impl Totals {
         }
     }
 
-    pub(super) fn summary(self, plan: &Plan, elapsed: Duration) -> Summary {
-        let records = self.sources.iter().map(|read| read.records).sum();
-        let sources = plan.sources.iter().zip(&self.sources).map(|(row, read)| SourceCount {
+    pub(super) fn summary(&self, plan: &Plan, elapsed: Duration) -> Summary {
+        let sum = |count: fn(&SourceReport) -> u64| self.sources.iter().map(count).sum::<u64>();
+        let records = sum(|read| read.records);
+        let rows = plan.sources.iter().zip(&self.sources).zip(&self.dead);
+        let sources = rows.map(|((row, read), dead)| SourceCount {
             name: row.name.to_owned(),
+            read: read.records + read.dead_letters,
             records: read.records,
             bytes: read.bytes,
             dead_letters: read.dead_letters,
+            first_dead: dead.first.clone(),
+            bounded: dead.bounded,
         });
         let outputs = plan.outputs.iter().zip(&self.outputs);
+        let outputs = outputs
+            .map(|(row, records)| OutputCount { name: row.name.to_owned(), records: *records });
+        let dead = plan.sources.iter().zip(&self.dead).filter_map(|(row, dead)| {
+            Some(OutputCount { name: format!("{}.dead", row.name), records: dead.published? })
+        });
         let elapsed = elapsed.as_secs_f64();
         Summary {
             batches: self.batches,
+            last: self.published.map(|published| published.time),
+            stopped: false,
+            first_batch: self.first.0,
+            read: sum(|read| read.records + read.dead_letters),
             records,
-            bytes: self.sources.iter().map(|read| read.bytes).sum(),
+            dead_letters: sum(|read| read.dead_letters),
+            bytes: sum(|read| read.bytes),
             sources: sources.collect(),
-            outputs: outputs
-                .map(|(row, records)| OutputCount { name: row.name.to_owned(), records: *records })
-                .collect(),
+            outputs: outputs.chain(dead).collect(),
             elapsed,
             records_per_second: if elapsed > 0.0 { records as f64 / elapsed } else { 0.0 },
             speculations: None,

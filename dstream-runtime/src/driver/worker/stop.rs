@@ -74,7 +74,9 @@ mod tests {
     impl ReadRange for Three {
         fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
             for _ in 0..3 {
-                each(Piece { bytes: b"line\n", split: "s", position: 0, header: None, torn: None });
+                let framing = crate::source::Framing::Lines;
+                let (split, position, header, torn) = ("s", 0, None, None);
+                each(Piece { bytes: b"line\n", split, position, header, framing, torn });
             }
             Ok(())
         }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use crate::exec::task::State;
+use crate::exec::state::State;
 use crate::id::{BatchSeq, BlockId, Partition, StageId, TailId, TaskId};
 use crate::sched::worker::RunTask;
 

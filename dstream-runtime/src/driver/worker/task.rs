@@ -10,7 +10,8 @@ use crate::block::BufferPool;
 pub(in crate::driver) use crate::exec::catch::catch;
 use crate::exec::poison::Poisoned;
 use crate::exec::stage::RunStage;
-use crate::exec::task::{Made, OutputSetting, SavedState, State, TaskContext, TaskError};
+use crate::exec::state::State;
+use crate::exec::task::{Made, OutputSetting, SavedState, TaskContext, TaskError};
 use crate::host;
 use crate::id::{Attempt, StageId, TaskId};
 use crate::source::Input;
@@ -87,14 +88,13 @@ pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
         emits,
         inputs: &inputs,
         source: source.as_ref(),
-        state: &mut state,
         buffers: &kernels.buffers,
         outputs: &kernels.outputs,
         poisoned: Poisoned::default(),
         made: Made::default(),
     };
     let stage = kernels.stages[task.stage.index()].as_ref();
-    let mut result = caught(|| stage.run(&mut context));
+    let mut result = caught(|| stage.run(&mut context, &mut state));
     if let Err(TaskError::Panic(_)) = result {
         match caught(|| stage.sift(&context)) {
             // No record panics alone: the task failed as a whole.
@@ -102,7 +102,7 @@ pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
             Ok(poisoned) => {
                 context.poisoned = poisoned;
                 context.made = Made::default();
-                result = caught(|| stage.run(&mut context));
+                result = caught(|| stage.run(&mut context, &mut state));
             }
             Err(error) => result = Err(error),
         }

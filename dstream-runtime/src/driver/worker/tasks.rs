@@ -194,9 +194,17 @@ pub(in crate::driver) fn failure(error: &TaskError) -> Failure {
         TaskError::DeadLetter(_) => FailureKind::DeadLetter,
         TaskError::Source(_) => FailureKind::Source,
         TaskError::Result(_) => FailureKind::Result,
-        TaskError::Door(_) => FailureKind::Block,
+        TaskError::Output { output, .. } => FailureKind::Output(*output),
+        TaskError::Door(_) | TaskError::State { .. } => FailureKind::Block,
     };
-    // A record that was refused on request is refused again, and one too large stays so.
-    let again = !matches!(error, TaskError::DeadLetter(_) | TaskError::Result(_));
+    // A record that was refused on request is refused again, one too large stays so, and so does one that an
+    // output cannot hold or a state of another type.
+    let again = !matches!(
+        error,
+        TaskError::DeadLetter(_)
+            | TaskError::Result(_)
+            | TaskError::Output { .. }
+            | TaskError::State { .. }
+    );
     Failure { message: error.to_string(), at, kind, again }
 }

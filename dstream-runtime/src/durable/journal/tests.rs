@@ -347,6 +347,23 @@ fn a_store_that_fails_for_good_is_given_up() {
 }
 
 #[test]
+fn what_this_process_cannot_make_durable_is_given_up_at_once() {
+    let objects = objects();
+    let store = objects.with(|step, _| (step == 3).then_some(Fault::Unsynced));
+    // A second try would come after an hour.
+    let hour = HANGS * 60;
+    let patience = Patience { first: hour, most: hour, quiet: hour, total: hour };
+    let mut master = start_with(&store, "first", patience).unwrap();
+    assert!(master.sync(1));
+    master.append(2);
+    let news = master.news.recv_timeout(HANGS).unwrap();
+    let JournalNews::Failed(why) = news else { panic!("{news:?}") };
+    assert!(why.contains("could not be brought to the disk"), "{why}");
+    // The entry was seen by no one as synced, and may count for the next master.
+    assert!([vec![1], vec![1, 2]].contains(&replayed(&objects)));
+}
+
+#[test]
 fn something_else_under_its_number_is_no_success() {
     let objects = objects();
     let mut master = start(&objects.sound(), "first").unwrap();

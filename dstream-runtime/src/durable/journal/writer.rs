@@ -360,7 +360,7 @@ impl Thread {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            if started.elapsed() >= self.patience.total {
+            if error.is_final() || started.elapsed() >= self.patience.total {
                 return Err(End::Failed(error.to_string()));
             }
             if started.elapsed() >= self.patience.quiet && !std::mem::replace(&mut told, true) {

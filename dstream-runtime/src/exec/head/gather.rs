@@ -20,11 +20,13 @@ where
     F: Fn(&mut R, R::View<'_>) + Send + Sync + 'static,
 {
     type Record = R;
+    type State = ();
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        (): &mut (),
         mut emit: impl for<'a> FnMut(R::View<'a>),
     ) -> Result<(), TaskError> {
         let mut total: Option<R> = None;
@@ -42,7 +44,7 @@ where
         Ok(())
     }
 
-    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
 }
 
 /// `count`: one number per batch, 0 for an empty one.
@@ -50,11 +52,13 @@ pub struct CountAll;
 
 impl Head for CountAll {
     type Record = u64;
+    type State = ();
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        (): &mut (),
         mut emit: impl for<'a> FnMut(u64),
     ) -> Result<(), TaskError> {
         let mut total = 0;
@@ -65,7 +69,7 @@ impl Head for CountAll {
         Ok(())
     }
 
-    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
 }
 
 /// `top_k`: the records with the greatest scores, greatest first.
@@ -76,11 +80,13 @@ pub struct TopK<S, R> {
 
 impl<S: Record, R: Record> Head for TopK<S, R> {
     type Record = R;
+    type State = ();
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        (): &mut (),
         mut emit: impl for<'a> FnMut(R::View<'a>),
     ) -> Result<(), TaskError> {
         let mut best = best::<S, R>();
@@ -95,5 +101,5 @@ impl<S: Record, R: Record> Head for TopK<S, R> {
         Ok(())
     }
 
-    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
 }

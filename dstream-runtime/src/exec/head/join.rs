@@ -25,11 +25,13 @@ struct Chain {
 
 impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
     type Record = (K, (L, R));
+    type State = ();
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        (): &mut (),
         mut emit: impl for<'a> FnMut((K::View<'a>, (L::View<'a>, R::View<'a>))),
     ) -> Result<(), TaskError> {
         const NONE: u32 = u32::MAX;
@@ -75,5 +77,5 @@ impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
         Ok(())
     }
 
-    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
 }

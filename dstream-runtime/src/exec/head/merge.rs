@@ -75,11 +75,13 @@ where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     type Record = (K, V);
+    type State = ();
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        (): &mut (),
         mut emit: impl for<'a> FnMut((K::View<'a>, V::View<'a>)),
     ) -> Result<(), TaskError> {
         let table = self.merging.table(blocks(cx, 0))?;
@@ -90,5 +92,5 @@ where
         Ok(())
     }
 
-    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
 }

@@ -7,7 +7,7 @@ use super::save::{changed_panes, load_pane, save_panes, steps};
 use super::{TaskContext, blocks};
 use crate::block::{Block, Door};
 use crate::exec::stage::Head;
-use crate::exec::task::{SavedState, State, TaskError};
+use crate::exec::task::{SavedState, TaskError};
 use crate::id::BatchSeq;
 use crate::record::Record;
 use crate::store::KeptBlock;
@@ -27,17 +27,19 @@ fn emit_rows<R: Record>(
 
 impl<R: Record> Head for RowsOf<R> {
     type Record = R;
+    type State = ();
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        (): &mut (),
         mut emit: impl for<'a> FnMut(R::View<'a>),
     ) -> Result<(), TaskError> {
         emit_rows::<R>(blocks(cx, 0), &mut emit)
     }
 
-    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
 }
 
 /// `window`: the union of the rows of the last batches, in batch order.
@@ -48,48 +50,41 @@ pub struct Window<R> {
 
 impl<R: Record> Head for Window<R> {
     type Record = R;
+    type State = Panes;
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        panes: &mut Panes,
         mut emit: impl for<'a> FnMut(R::View<'a>),
     ) -> Result<(), TaskError> {
         if !cx.emits {
             return Ok(());
         }
-        if let Some(panes) = cx.state.as_ref().and_then(|state| state.downcast_ref::<Panes>()) {
-            for pane in panes.spanned(cx.task.batch, self.span) {
-                emit_rows::<R>(&pane.blocks, &mut emit)?;
-            }
+        for pane in panes.spanned(cx.task.batch, self.span) {
+            emit_rows::<R>(&pane.blocks, &mut emit)?;
         }
         emit_rows::<R>(blocks(cx, 0), &mut emit)
     }
 
-    fn commit(&self, cx: &mut TaskContext<'_>, (): ()) {
-        let entering = blocks(cx, 0).to_vec();
-        let state = cx.state.get_or_insert_with(|| Box::new(Panes::default()));
-        if let Some(panes) = state.downcast_mut::<Panes>() {
-            panes.step(cx.task.batch, entering, self.span);
-        }
+    fn commit(&self, cx: &TaskContext<'_>, panes: &mut Panes, (): ()) {
+        panes.step(cx.task.batch, blocks(cx, 0).to_vec(), self.span);
     }
 
-    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        let panes = state.downcast_ref::<Panes>().into_iter().flat_map(Panes::iter);
-        Ok(SavedState::whole(save_panes(panes, tag)))
+    fn save(&self, panes: &Panes) -> Result<SavedState, TaskError> {
+        Ok(SavedState::whole(save_panes(panes.iter(), tag)))
     }
 
-    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
-        Ok(state.downcast_ref::<Panes>().and_then(|panes| changed_panes(panes, tag)))
+    fn changes(&self, panes: &Panes) -> Result<Option<SavedState>, TaskError> {
+        Ok(changed_panes(panes, tag))
     }
 
-    fn mark(&self, state: &mut State) {
-        if let Some(panes) = state.downcast_mut::<Panes>() {
-            panes.mark();
-        }
+    fn mark(&self, panes: &mut Panes) {
+        panes.mark();
     }
 
-    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+    fn load(&self, chain: &[SavedState]) -> Result<Option<Panes>, TaskError> {
         let mut panes = Panes::default();
         for (_, block) in chain.iter().flat_map(|saved| &saved.parts) {
             block.get()?.rows::<R>()?;
@@ -101,7 +96,7 @@ impl<R: Record> Head for Window<R> {
         for (batch, blocks) in changes.iter().flat_map(|changes| steps(changes, tag)) {
             panes.step(batch, blocks, self.span);
         }
-        Ok(Some(Box::new(panes)))
+        Ok(Some(panes))
     }
 
     fn state_door(&self, _: u64) -> Option<Door> {

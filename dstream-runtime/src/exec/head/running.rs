@@ -10,11 +10,11 @@ use super::{TaskContext, blocks};
 use crate::block::{Block, Door};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
-use crate::exec::task::{SavedState, State, TaskError};
+use crate::exec::task::{SavedState, TaskError};
 use crate::record::{Key, KeyReader, Record};
 
 /// The state: the value of every key.
-struct Values<V> {
+pub struct Values<V> {
     table: KeyTable<V>,
     touched: Touched,
 }
@@ -45,21 +45,19 @@ where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     type Record = (K, V);
+    type State = Values<V>;
     /// The new values of the keys that the batch touched.
     type Change = Box<KeyTable<V>>;
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        Values { table: before, .. }: &mut Values<V>,
         mut emit: impl for<'a> FnMut((K::View<'a>, V::View<'a>)),
     ) -> Result<Self::Change, TaskError> {
         let mut batch = self.merging.table(blocks(cx, 0))?;
-        let before = cx.state.as_ref().and_then(|state| state.downcast_ref::<Values<V>>());
-        let before = before.map(|values| &values.table);
         for index in 0..batch.len() as u32 {
-            if let Some(before) = before
-                && let Some(found) = before.find(batch.key(index), batch.hash(index))
-            {
+            if let Some(found) = before.find(batch.key(index), batch.hash(index)) {
                 let mut value = V::own(before.value(found).view());
                 (self.merging.merge)(&mut value, batch.value(index).view());
                 *batch.value_mut(index) = value;
@@ -69,9 +67,8 @@ where
         Ok(batch)
     }
 
-    fn commit(&self, cx: &mut TaskContext<'_>, change: Self::Change) {
-        let state = cx.state.get_or_insert_with(|| Box::new(Values::<V>::default()));
-        let Some(Values { table, touched }) = state.downcast_mut::<Values<V>>() else { return };
+    fn commit(&self, _: &TaskContext<'_>, state: &mut Values<V>, change: Self::Change) {
+        let Values { table, touched } = state;
         for (key, hash, value) in change.iter() {
             let (entry, _) = table.upsert_with(
                 key,
@@ -85,20 +82,15 @@ where
         self.merging.give_back(change);
     }
 
-    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        let Some(Values { table, .. }) = state.downcast_ref::<Values<V>>() else {
-            return Ok(SavedState::default());
-        };
+    fn save(&self, Values { table, .. }: &Values<V>) -> Result<SavedState, TaskError> {
         let entries = table.iter().map(|(key, hash, value)| (key, hash, value.view()));
         Ok(saved(save_table::<K, V>(entries)?))
     }
 
     /// The new values of keys. Those that are new stand behind the others, in the table's order, so that they come
     /// into the table in that order again.
-    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
-        let Some(Values { table, touched }) = state.downcast_ref::<Values<V>>() else {
-            return Ok(None);
-        };
+    fn changes(&self, state: &Values<V>) -> Result<Option<SavedState>, TaskError> {
+        let Values { table, touched } = state;
         let Some(changed) = touched.since_last_but_one(table.len()) else { return Ok(None) };
         if changed.len() > table.len() / 2 {
             // All of it says hardly more, and is loaded faster.
@@ -109,18 +101,16 @@ where
         Ok(Some(saved(save_table::<K, V>(entries)?)))
     }
 
-    fn mark(&self, state: &mut State) {
-        if let Some(Values { table, touched }) = state.downcast_mut::<Values<V>>() {
-            touched.mark(table.len());
-        }
+    fn mark(&self, Values { table, touched }: &mut Values<V>) {
+        touched.mark(table.len());
     }
 
-    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+    fn load(&self, chain: &[SavedState]) -> Result<Option<Values<V>>, TaskError> {
         let mut values = Values::<V>::default();
         for (_, block) in chain.iter().flat_map(|saved| &saved.parts) {
             load_table(&mut values.table, block)?;
         }
-        Ok(Some(Box::new(values)))
+        Ok(Some(values))
     }
 
     fn state_door(&self, tag: u64) -> Option<Door> {

@@ -17,15 +17,17 @@ pub struct SourceHead<D> {
 
 impl<D: Decode> Head for SourceHead<D> {
     type Record = D::Record;
+    type State = ();
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        (): &mut (),
         mut emit: impl for<'a> FnMut(<D::Record as Record>::View<'a>),
     ) -> Result<(), TaskError> {
         let Some(input) = cx.source else { return Ok(()) };
-        let mut scratch = DecodeScratch::default();
+        let mut scratch = DecodeScratch::new(self.policy.floats);
         let (made, mut sieve) = (&mut cx.made, cx.poisoned.sieve());
         let stops = self.policy.on_error == OnError::Stop;
         let mut refused: Option<TaskError> = None;
@@ -70,7 +72,7 @@ impl<D: Decode> Head for SourceHead<D> {
         if self.policy.on_panic == OnPanic::Stop {
             return Ok(poisoned);
         }
-        let mut scratch = DecodeScratch::default();
+        let mut scratch = DecodeScratch::new(self.policy.floats);
         let mut number = 0;
         input.data.read(&mut |piece| {
             each_line(piece, |line| {
@@ -85,5 +87,5 @@ impl<D: Decode> Head for SourceHead<D> {
         Ok(poisoned)
     }
 
-    fn commit(&self, _: &mut TaskContext<'_>, (): ()) {}
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
 }

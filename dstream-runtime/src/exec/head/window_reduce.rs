@@ -27,7 +27,7 @@ use super::{TaskContext, blocks};
 use crate::block::{Block, Door, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
-use crate::exec::task::{SavedState, State, TaskError};
+use crate::exec::task::{SavedState, TaskError};
 use crate::id::BatchSeq;
 use crate::record::{Key, KeyReader, Record};
 use crate::store::KeptBlock;
@@ -44,7 +44,7 @@ pub struct WindowReduce<K, V, F, I> {
 pub type NoInverse<V> = fn(&mut V, <V as Record>::View<'_>);
 
 /// The state: panes, and what was derived from them.
-struct WindowState<V> {
+pub struct WindowState<V> {
     panes: Panes,
     /// The batch whose window it is the reduction of, and the reduction. A task that fails after the
     /// slide finds it here when it runs again, so that its keys come in the same order.
@@ -277,16 +277,16 @@ where
     I: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     type Record = (K, V);
+    type State = WindowState<V>;
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
+        state: &mut WindowState<V>,
         mut emit: impl for<'a> FnMut((K::View<'a>, V::View<'a>)),
     ) -> Result<(), TaskError> {
         let (now, emits, entering) = (cx.task.batch, cx.emits, blocks(cx, 0));
-        let state = cx.state.get_or_insert_with(|| Box::new(WindowState::<V>::default()));
-        let Some(state) = state.downcast_mut::<WindowState<V>>() else { return Ok(()) };
         if !V::EXACT {
             return if emits {
                 self.refold(&state.panes, now, entering, &mut emit)
@@ -301,33 +301,23 @@ where
         Ok(())
     }
 
-    fn commit(&self, cx: &mut TaskContext<'_>, (): ()) {
-        let entering = blocks(cx, 0).to_vec();
-        let state = cx.state.as_mut().and_then(|state| state.downcast_mut::<WindowState<V>>());
-        if let Some(state) = state {
-            state.panes.step(cx.task.batch, entering, self.span);
-        }
+    fn commit(&self, cx: &TaskContext<'_>, state: &mut WindowState<V>, (): ()) {
+        state.panes.step(cx.task.batch, blocks(cx, 0).to_vec(), self.span);
     }
 
-    fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        let Some(state) = state.downcast_ref::<WindowState<V>>() else {
-            return Ok(SavedState::default());
-        };
+    fn save(&self, state: &WindowState<V>) -> Result<SavedState, TaskError> {
         self.save_whole(state)
     }
 
-    fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
-        let state = state.downcast_ref::<WindowState<V>>();
-        Ok(state.and_then(|state| changed_panes(&state.panes, pane_tag)))
+    fn changes(&self, state: &WindowState<V>) -> Result<Option<SavedState>, TaskError> {
+        Ok(changed_panes(&state.panes, pane_tag))
     }
 
-    fn mark(&self, state: &mut State) {
-        if let Some(state) = state.downcast_mut::<WindowState<V>>() {
-            state.panes.mark();
-        }
+    fn mark(&self, state: &mut WindowState<V>) {
+        state.panes.mark();
     }
 
-    fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
+    fn load(&self, chain: &[SavedState]) -> Result<Option<WindowState<V>>, TaskError> {
         let Some((whole, changes)) = chain.split_first() else { return Ok(None) };
         let mut state = self.load_whole(whole)?;
         for changes in changes {
@@ -341,7 +331,7 @@ where
                 state.panes.step(batch, entering, self.span);
             }
         }
-        Ok(Some(Box::new(state)))
+        Ok(Some(state))
     }
 
     fn state_door(&self, tag: u64) -> Option<Door> {

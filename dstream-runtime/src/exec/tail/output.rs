@@ -8,9 +8,12 @@ use crate::block::Door;
 use crate::exec::task::OutputSetting;
 use crate::id::OutputId;
 use crate::record::{
-    AsRecord, Format, Record, write_csv, write_csv_header, write_json, write_text,
+    AsRecord, Format, NotFinite, Record, write_csv_as, write_csv_header, write_json, write_text,
 };
 use crate::sink::Part;
+
+/// How much of a record that cannot be written is shown, in characters.
+const SHOWN: usize = 200;
 
 /// Encodes records for an output.
 pub struct Output<R> {
@@ -18,6 +21,9 @@ pub struct Output<R> {
     records: u64,
     bytes: Vec<u8>,
     preview: Vec<u8>,
+    /// The first record that the format cannot hold, and why.
+    refused: Option<String>,
+    output: OutputId,
     record: PhantomData<fn(R)>,
 }
 
@@ -46,10 +52,29 @@ impl<R: Record> Output<R> {
         if let (true, Some(format)) = (shown, self.setting.format) {
             match format {
                 Format::Text => write_text::<R>(record.as_view(), &mut self.bytes),
-                Format::Csv => write_csv::<R>(record.as_view(), &mut self.bytes),
-                Format::Json => write_json::<R>(record.as_view(), &mut self.bytes),
+                Format::Csv => {
+                    let dialect = &self.setting.dialect;
+                    write_csv_as::<R>(record.as_view(), dialect, &mut self.bytes);
+                }
+                Format::Json => {
+                    let floats = self.setting.floats;
+                    if let Err(why) = write_json::<R>(record.as_view(), floats, &mut self.bytes) {
+                        return self.refuse(record.as_view(), &why);
+                    }
+                }
             }
             self.bytes.push(b'\n');
+        }
+    }
+
+    /// Keeps the first record that cannot be written, as text: the task fails with it.
+    #[cold]
+    fn refuse(&mut self, record: R::View<'_>, why: &NotFinite) {
+        if self.refused.is_none() {
+            let mut text = Vec::new();
+            write_text::<R>(record, &mut text);
+            let text: String = String::from_utf8_lossy(&text).chars().take(SHOWN).collect();
+            self.refused = Some(format!("the record {text:?} cannot be written: {why}"));
         }
     }
 }
@@ -59,20 +84,26 @@ impl<R: Record> Tail for Output<R> {
     type Recipe = OutputRecipe;
 
     fn open(recipe: &Arc<OutputRecipe>, cx: &TaskContext<'_>) -> Self {
-        let setting = recipe.id.get().and_then(|id| cx.outputs.get(id.index())).copied();
+        let output = recipe.id.get().copied().unwrap_or(OutputId(u16::MAX));
+        let setting = cx.outputs.get(output.index()).copied();
         Self {
             setting: setting.unwrap_or_default(),
             records: 0,
             bytes: Vec::new(),
             preview: Vec::new(),
+            refused: None,
+            output,
             record: PhantomData,
         }
     }
 
     fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        if let Some(why) = self.refused {
+            return Err(TaskError::Output { output: self.output, why });
+        }
         let mut header = Vec::new();
         if self.setting.format == Some(Format::Csv) {
-            write_csv_header(&R::SCHEMA, &mut header);
+            write_csv_header(&R::SCHEMA, &self.setting.dialect, &mut header);
         }
         let part = Part {
             partition: cx.task.partition,

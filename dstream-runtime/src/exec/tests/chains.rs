@@ -99,7 +99,7 @@ impl<S: RunStage> Beside<S> {
             }
             _ => vec![self.travel(whole.clone())],
         };
-        self.stage.mark(&mut state);
+        self.stage.mark(&mut state).unwrap();
         let loaded = self.stage.load(&chain).unwrap().unwrap();
         let again = self.stage.save(&loaded).unwrap();
         if !ahead || chain.len() == 1 {
@@ -114,7 +114,7 @@ impl<S: RunStage> Beside<S> {
     fn lose(&mut self) {
         let Some(chain) = self.marks.pop_back() else { return };
         let mut state = self.stage.load(&chain).unwrap();
-        state.iter_mut().for_each(|state| self.stage.mark(state));
+        state.iter_mut().for_each(|state| self.stage.mark(state).unwrap());
         (self.state, self.marks) = (state, VecDeque::from([chain]));
     }
 
@@ -143,7 +143,7 @@ where
             assert!(!fails.load(Ordering::Relaxed), "unlucky");
             tails.0.push(view);
         };
-        Stage { head: head(), kernel, recipes: Arc::default() }
+        Stage { name: NAME, head: head(), kernel, recipes: Arc::default() }
     };
     let fails = Arc::new(AtomicBool::new(false));
     let (other, mut untouched) = (stage(Arc::default()), None);

@@ -21,10 +21,10 @@ pub(super) const fn json(word: u64) -> u64 {
     control | is(word, b'"') | is(word, b'\\')
 }
 
-/// Marks what a CSV field must be quoted for.
+/// What marks that a CSV field must be quoted.
 #[inline(always)]
-pub(super) const fn csv(word: u64) -> u64 {
-    is(word, b',') | is(word, b'"') | is(word, b'\n') | is(word, b'\r')
+pub(super) fn csv(delimiter: u8, quote: u8) -> impl Fn(u64) -> u64 {
+    move |word| is(word, delimiter) | is(word, quote) | is(word, b'\n') | is(word, b'\r')
 }
 
 #[inline(always)]
@@ -96,7 +96,7 @@ mod tests {
                     let mut bytes = vec![b'x'; len];
                     bytes[at] = byte;
                     assert_eq!(find(&bytes, json), json_byte(&byte).then_some(at));
-                    assert_eq!(find(&bytes, csv), csv_byte(&byte).then_some(at));
+                    assert_eq!(find(&bytes, csv(b',', b'"')), csv_byte(&byte).then_some(at));
                 }
             }
         }
@@ -109,7 +109,7 @@ mod tests {
         #[test]
         fn the_first_one_is_found(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(find(&bytes, json), bytes.iter().position(json_byte));
-            prop_assert_eq!(find(&bytes, csv), bytes.iter().position(csv_byte));
+            prop_assert_eq!(find(&bytes, csv(b',', b'"')), bytes.iter().position(csv_byte));
         }
     }
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::record::Field;
+use crate::record::{Dialect, Field, Floats, Null, Record, Schema, explain};
 
 type Nested = (String, Option<i64>, Vec<(String, Option<u8>)>, (char, bool));
 
@@ -15,7 +15,7 @@ fn written<R: Record>(record: &R, write: impl Fn(R::View<'_>, &mut Vec<u8>)) -> 
 }
 
 fn json_of<R: Record>(record: &R) -> String {
-    written(record, write_json::<R>)
+    written(record, |view, out| write_json::<R>(view, Floats::Refuse, out).unwrap())
 }
 
 fn csv_of<R: Record>(record: &R) -> String {
@@ -49,7 +49,8 @@ proptest! {
         for (line, record) in lines.iter().zip(&records) {
             prop_assert!(!line.contains('\n'));
             let value: Value = serde_json::from_str(line).unwrap();
-            prop_assert_eq!(value, serde_json::to_value(record).unwrap());
+            let (a, b, c, d) = record;
+            prop_assert_eq!(value, json!({"_0": a, "_1": b, "_2": c, "_3": d}));
         }
     }
 
@@ -100,14 +101,34 @@ proptest! {
     #[test]
     fn integers_are_written_in_full(a in any::<u64>(), b in any::<i64>()) {
         prop_assert_eq!(csv_of(&(a, b)), format!("{a},{b}"));
-        prop_assert_eq!(json_of(&(a, b)), format!("[{a},{b}]"));
+        prop_assert_eq!(json_of(&(a, b)), format!("{{\"key\":{a},\"value\":{b}}}"));
     }
 }
 
 #[test]
 fn json_has_no_infinities() {
-    assert_eq!(json_of(&(f64::NAN, f64::INFINITY, f32::NEG_INFINITY)), "[null,null,null]");
-    assert_eq!(json_of(&(-0.0f64, 0.1f32, 1e300f64)), "[-0.0,0.1,1e+300]");
+    for (record, name) in [
+        ((f64::NAN, 1.0f32), "NaN"),
+        ((-f64::NAN, 1.0), "NaN"),
+        ((f64::INFINITY, f32::NAN), "Infinity"),
+        ((1.0, f32::NEG_INFINITY), "-Infinity"),
+        ((1.0, f32::INFINITY), "Infinity"),
+    ] {
+        let mut out = b"before".to_vec();
+        let error = write_json::<(f64, f32)>(record.view(), Floats::Refuse, &mut out).unwrap_err();
+        assert_eq!((error.name, out.as_slice()), (name, &b"before"[..]));
+        write_json::<(f64, f32)>(record.view(), Floats::Strings, &mut out).unwrap();
+        let text = std::str::from_utf8(&out[6..]).unwrap();
+        assert!(text.contains(&format!("\"{name}\"")), "{text}");
+        // Such strings are floats only for a reader that asks for them.
+        let read = || serde_json::from_str::<<(f64, f32) as Record>::Draft<'_>>(text);
+        assert!(read().is_err() && Floats::Refuse.reading(read).is_err());
+        let draft = Floats::Strings.reading(read).unwrap();
+        let back = <(f64, f32)>::view_draft(&draft);
+        let same = |a: f64, b: f64| a == b || a.is_nan() && b.is_nan();
+        assert!(same(back.0, record.0) && same(back.1.into(), record.1.into()), "{text}");
+    }
+    assert_eq!(json_of(&(-0.0f64, 0.1f32, 1e300f64)), "{\"_0\":-0.0,\"_1\":0.1,\"_2\":1e+300}");
     assert_eq!(csv_of(&(f64::NAN, f64::INFINITY, f32::NEG_INFINITY)), "NaN,inf,-inf");
 }
 
@@ -124,17 +145,17 @@ fn text_is_as_it_is() {
 fn absent_values_keep_their_columns() {
     let none: (u8, Option<(String, u64)>, u8) = (1, None, 2);
     assert_eq!(csv_of(&none), "1,,,2");
-    assert_eq!(json_of(&none), "[1,null,2]");
+    assert_eq!(json_of(&none), "{\"_0\":1,\"_1\":null,\"_2\":2}");
     assert_eq!(csv_of(&None::<u8>), "\"\"");
     let lists = (vec![vec![1u8, 2], vec![], vec![3]], vec![None, Some(4u8)]);
     assert_eq!(csv_of(&lists), "1;2;;3,;4");
-    assert_eq!(json_of(&lists), "[[[1,2],[],[3]],[null,4]]");
+    assert_eq!(json_of(&lists), "{\"key\":[[1,2],[],[3]],\"value\":[null,4]}");
 }
 
 #[test]
 fn structs_are_objects() {
     let mut out = Vec::new();
-    let mut json = Json(&mut out);
+    let mut json = json::Json::new(&mut out, Floats::Refuse);
     json.begin_struct();
     json.field(0, "url");
     json.text("/a\"b\\c\u{1}\n");
@@ -147,6 +168,87 @@ fn structs_are_objects() {
     let value: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(value, json!({"url": "/a\"b\\c\u{1}\n", "place": {"at": 1.5}}));
     assert_eq!(out, br#"{"url":"/a\"b\\c\u0001\n","place":{"at":1.5}}"#);
+}
+
+/// Reads a record from JSON.
+fn read<R: Record>(text: &str) -> Result<R, String> {
+    let draft = serde_json::from_str::<R::Draft<'_>>(text);
+    let own = |draft: R::Draft<'_>| R::own(R::view_draft(&draft));
+    draft.map(own).map_err(|error| explain(const { &R::SCHEMA }, text, &error))
+}
+
+#[test]
+fn the_tuple_that_is_the_record_is_an_object_and_any_other_an_array() {
+    type Joined = ((String, u8), (Option<u64>, Vec<(char, f64)>));
+    let joined: Joined = (("a".into(), 1), (None, vec![('x', 0.5), ('y', 2.0)]));
+    let text = r#"{"key":["a",1],"value":[null,[["x",0.5],["y",2.0]]]}"#;
+    assert_eq!(json_of(&joined), text);
+    assert_eq!(read::<Joined>(text), Ok(joined.clone()));
+    // In any order, with names that are not known, and as an array.
+    let other = r#"{"more":[1],"value":[null,[["x",0.5],["y",2]]],"key":["a",1]}"#;
+    assert_eq!(read::<Joined>(other), Ok(joined.clone()));
+    assert_eq!(read::<Joined>(r#"[["a",1],[null,[["x",0.5],["y",2]]]]"#), Ok(joined));
+    assert_eq!(json_of(&(7u8,)), r#"{"_0":7}"#);
+    assert_eq!(read::<(u8,)>(r#"{"_0":7}"#), Ok((7,)));
+    assert_eq!(json_of(&Some((1u8, 2u8))), r#"{"key":1,"value":2}"#);
+    assert_eq!(read::<(u8, Option<u8>)>(r#"{"key":1}"#), Ok((1, None)));
+}
+
+#[test]
+fn what_is_no_record_is_explained_by_type_path_line_and_column() {
+    type Pair = (String, Vec<(u8, f32)>);
+    for (text, why) in [
+        (
+            "{\"key\":\"a\"}",
+            "not a `(str, Vec<(u8, f32)>)`: `value`: the field is missing at line 1",
+        ),
+        (
+            "{\"key\":\"a\",\"value\":[],\"key\":\"b\"}",
+            "`key`: the field occurs twice at line 1 column 27",
+        ),
+        (
+            "[\"a\",[[1,2],\n [256,2]]]",
+            "`[1][1][0]`: invalid value: integer `256`, expected a number (`u8`) at line 2 column",
+        ),
+        (
+            "{\"key\":\"a\",\"value\":[[1,1e300]]}",
+            "`value[0][1]`: the number 1e300 is out of range, expected a number (`f32`)",
+        ),
+        ("[\"a\",[[1,1e400]]]", "`[1][0][1]`: number out of range"),
+        ("[\"a\",[[1,\"NaN\"]]]", "only with `floats=string` in the source's URL"),
+        ("[\"a\",[[1]]]", "invalid length 1, expected an array of 2 parts"),
+        ("[\"a\",[],3]", "more than 2 parts"),
+        ("[\"\\ud800\",[]]", "`[0]`: "),
+        ("[null,[]]", "`[0]`: `null`, expected a string at line 1"),
+        ("{\"key\":{},\"value\":[]}", "`key`: an object, expected a string at line 1"),
+        ("{\"key\":\"a\",\"val", "EOF while parsing a string at line 1 column 15"),
+        ("[\"a\",[]] x", "trailing characters at line 1 column 10"),
+        ("[1.5,[]]", "the number 1.5, expected a string"),
+    ] {
+        let error = read::<Pair>(text).unwrap_err();
+        assert!(error.contains(why), "{text}: {error}");
+        assert!(error.starts_with("not a `(str, Vec<(u8, f32)>)`: "), "{error}");
+        assert_eq!(error.matches(" at line ").count(), 1, "{error}");
+    }
+    let long = format!("[{:?},[]]", "x".repeat(10_000));
+    let error = read::<(u8, Vec<u8>)>(&long).unwrap_err();
+    assert!(error.len() < 500 && error.contains("… at line 1"), "{error}");
+}
+
+#[test]
+fn no_number_becomes_another() {
+    assert!(read::<u64>("18446744073709551616").is_err());
+    assert_eq!(read::<u64>("18446744073709551615"), Ok(u64::MAX));
+    assert_eq!(read::<i64>("-9223372036854775808"), Ok(i64::MIN));
+    for text in ["-9223372036854775809", "1.0", "1e2", "\"1\""] {
+        assert!(read::<i64>(text).is_err(), "{text}");
+    }
+    assert!(read::<f32>("1e39").is_err() && read::<f32>("-1e39").is_err());
+    assert_eq!(read::<f32>("3.4028235e38"), Ok(f32::MAX));
+    assert!(read::<f64>("1e309").is_err());
+    assert_eq!(read::<f64>("5e-324"), Ok(5e-324));
+    assert_eq!(read::<f64>("9007199254740993"), Ok(9_007_199_254_740_992.0));
+    assert_eq!(read::<f64>("-0").map(f64::to_bits), Ok((-0.0f64).to_bits()));
 }
 
 #[test]
@@ -169,10 +271,37 @@ fn a_header_names_every_column() {
     };
     let header = |schema: &Schema| {
         let mut out = Vec::new();
-        write_csv_header(schema, &mut out);
+        write_csv_header(schema, &Dialect::default(), &mut out);
         String::from_utf8(out).unwrap()
     };
     assert_eq!(header(&VIEW), "url,tags,place.city,place.at.0,place.at.1,user");
     assert_eq!(header(&VIEW).split(',').count(), VIEW.columns());
-    assert_eq!(header(&<(String, u64)>::SCHEMA), "");
+    assert_eq!(header(&<(String, u64)>::SCHEMA), "key,value");
+    assert_eq!(
+        header(&Schema::Struct { name: "S", fields: &[Field { name: "a,b", schema: u8::SCHEMA }] }),
+        "\"a,b\""
+    );
+}
+
+#[test]
+fn what_would_be_read_as_something_else_is_in_quotes() {
+    let written = |record: (Option<String>, Option<f64>), dialect: &Dialect| {
+        let mut out = Vec::new();
+        write_csv_as::<(Option<String>, Option<f64>)>(record.view(), dialect, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let plain = |text: &str| written((Some(text.to_owned()), None), &Dialect::default());
+    assert_eq!(plain(""), "\"\",");
+    assert_eq!(plain("#a"), "\"#a\",");
+    assert_eq!(plain("\u{feff}a"), "\"\u{feff}a\",");
+    assert_eq!(plain(" a "), " a ,");
+    assert_eq!(plain("a\rb"), "\"a\rb\",");
+    let (quote, null) = (Some(b'\''), Null::new("NaN").unwrap());
+    let other = Dialect { delimiter: b'\t', quote, comment: Some(b';'), null };
+    let text = |text: &str, float| written((Some(text.to_owned()), float), &other);
+    assert_eq!(text("a,\"b\"", Some(0.5)), "a,\"b\"\t0.5");
+    assert_eq!(text("it's\t", None), "'it''s\t'\tNaN");
+    assert_eq!(text("NaN", Some(f64::NAN)), "'NaN'\t'NaN'");
+    assert_eq!(text(";a", None), "';a'\tNaN");
+    assert_eq!(written((None, None), &other), "NaN\tNaN");
 }

@@ -38,6 +38,9 @@ pub struct MasterConfig {
     pub first: BatchSeq,
     /// The number of this master among those of the job: it makes epochs larger than those of any before.
     pub term: u32,
+    /// Whether this master completes a stop that the one before it has begun, as a standby does. One that a
+    /// user starts goes on with the job instead.
+    pub completes_stop: bool,
 }
 
 /// What a master's core is told.

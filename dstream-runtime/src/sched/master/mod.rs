@@ -188,11 +188,7 @@ impl MasterCore {
                 self.timer = None;
                 self.evict(now_ms);
             }
-            MasterEvent::Stop => {
-                if self.intake.drain() {
-                    self.actions.push_back(MasterAction::StopSources);
-                }
-            }
+            MasterEvent::Stop => self.stop(),
         }
         self.advance(now_ms);
     }

@@ -70,6 +70,12 @@ impl MasterCore {
             core.dead.insert(NOBODY);
             core.gathers = workers;
         }
+        let stopping = past.is_stopping();
+        if past.is_stopped() || (stopping && !core.config.completes_stop) {
+            core.write(JournalEntry::GoOn);
+        } else if stopping {
+            core.stop();
+        }
         core.advance(now_ms);
         Ok(core)
     }
@@ -114,14 +120,30 @@ impl MasterCore {
             first: self.config.first,
             groups: checkpoints.groups(),
         };
-        self.actions.push_back(MasterAction::Persist(self.journal.note(), entry));
+        self.write(entry);
     }
 
-    /// Writes down that there is nothing to go on with, if that is so.
+    /// Writes down why the job ends well: there is nothing to go on with, or it was stopped.
     pub(super) fn end_journal(&mut self) {
-        if self.checkpoints.is_some() && self.intake.has_ended() {
+        match self.intake.has_ended() {
+            true => self.write(JournalEntry::Finished),
+            false => self.write(JournalEntry::Stopped),
+        }
+    }
+
+    /// Sources take in nothing new, and the next master knows it. Twice is once.
+    pub(super) fn stop(&mut self) {
+        if self.intake.drain() {
+            self.actions.push_back(MasterAction::StopSources);
+            self.write(JournalEntry::Stop);
+        }
+    }
+
+    /// Writes an entry that nothing waits for. Without saved states no master reads a journal.
+    fn write(&mut self, entry: JournalEntry) {
+        if self.checkpoints.is_some() {
             let at = self.journal.note();
-            self.actions.push_back(MasterAction::Persist(at, JournalEntry::Finished));
+            self.actions.push_back(MasterAction::Persist(at, entry));
         }
     }
 

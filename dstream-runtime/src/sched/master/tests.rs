@@ -27,6 +27,7 @@ fn master(live: &[bool], in_flight: u32) -> MasterCore {
         live: live.to_vec(),
         first: BatchSeq(1),
         term: 0,
+        completes_stop: false,
     };
     let mut core = MasterCore::new(word_count(), config);
     core.handle(0, MasterEvent::Worker(HERE, ToMaster::Joined { slots: 1 }));

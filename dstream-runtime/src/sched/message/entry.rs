@@ -54,6 +54,12 @@ pub enum JournalEntry {
     },
     /// All sources have ended by themselves, and all of it is visible: there is nothing to go on with.
     Finished,
+    /// The job is to stop: what was received is processed, and nothing more is taken in.
+    Stop,
+    /// A stop is complete: no master takes the job over. A start of the job goes on with it.
+    Stopped,
+    /// A job that was stopped, or was stopping, was started again.
+    GoOn,
     /// Intervals without a batch, in which nothing happened: from this batch on, which is the next one to be cut,
     /// the zero time is a later one.
     Gap {

@@ -43,6 +43,7 @@ impl Job {
             live: (0..sources).map(|_| live && seed.one_in(2)).collect(),
             first: BatchSeq(1 + seed.below(2) * seed.below(20)),
             term: 0,
+            completes_stop: false,
         };
         Self {
             plan,

@@ -158,7 +158,10 @@ impl Outside {
                 assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");
             }
             JournalEntry::Gap { .. } => self.steps_over += 1,
-            JournalEntry::Start { .. } => {}
+            JournalEntry::Stopped => {
+                assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");
+            }
+            JournalEntry::Start { .. } | JournalEntry::Stop | JournalEntry::GoOn => {}
         }
         self.past.apply(&entry);
         self.journal.push(entry);

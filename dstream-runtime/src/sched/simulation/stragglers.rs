@@ -115,6 +115,7 @@ impl World {
             live: vec![false; plan.sources.len()],
             first,
             term: 0,
+            completes_stop: false,
         };
         let process = |id| Process {
             core: WorkerCore::new(id, plan, partitions, 1, Retention::Released),

@@ -86,6 +86,7 @@ impl World {
             live: vec![live; plan.sources.len()],
             first,
             term: 0,
+            completes_stop: false,
         };
         let mut world = Self {
             live,

@@ -4,7 +4,10 @@
 //! `outer.inner`. A column that nobody asks for is ignored; a field whose column is absent must be
 //! optional.
 
-use crate::record::{Fields, Record, Schema};
+use super::csv::{LONE_CR, Unquoted, unquote};
+use crate::record::{Column, Fields, Record, Schema, columns};
+use crate::source::framing::Rows;
+use crate::source::url::near;
 
 /// The columns of the header that was seen last.
 #[derive(Debug, Default)]
@@ -12,8 +15,9 @@ pub(super) struct Columns {
     /// What the rest was made for.
     schema: u64,
     header: Option<String>,
+    rows: Rows,
     /// As [`Fields`] wants it.
-    pub(super) order: Vec<u32>,
+    order: Vec<u32>,
     /// How many fields a row has, if the header says so.
     pub(super) count: Option<usize>,
     /// Why no row of this file can be read.
@@ -25,77 +29,81 @@ const ABSENT: u32 = u32::MAX;
 
 impl Columns {
     /// Prepares for rows under this header.
-    pub(super) fn prepare<R: Record>(&mut self, header: Option<&str>) {
+    pub(super) fn prepare<R: Record>(&mut self, header: Option<&str>, rows: Rows) {
         let schema = const { R::SCHEMA.hash() };
-        if self.schema == schema && self.header.as_deref() == header {
+        if self.schema == schema && self.header.as_deref() == header && self.rows == rows {
             return;
         }
-        *self = Self { schema, header: header.map(str::to_owned), ..Self::default() };
+        *self = Self { schema, header: header.map(str::to_owned), rows, ..Self::default() };
         let Some(header) = header else { return };
-        let present = names(header);
-        self.count = Some(present.len());
-        if matches!(R::SCHEMA, Schema::Struct { .. }) {
-            let mut wanted = Vec::new();
-            leaves(&R::SCHEMA, String::new(), false, &mut wanted);
-            self.find(&wanted, &present);
-        }
-    }
-
-    fn find(&mut self, wanted: &[Leaf], present: &[String]) {
-        let mut missing = Vec::new();
-        for Leaf { name, optional } in wanted {
-            let found = present.iter().position(|column| column == name);
-            if found.is_none() && !optional {
-                missing.push(format!("`{name}`"));
+        match names(header, rows) {
+            Ok(present) => {
+                self.count = Some(present.len());
+                self.missing =
+                    missing(&R::SCHEMA, &present).map(|why| format!("the header row {why}"));
+                if matches!(R::SCHEMA, Schema::Struct { .. }) {
+                    self.order = order(&columns(&R::SCHEMA), &present);
+                }
             }
-            self.order.push(found.and_then(|index| u32::try_from(index).ok()).unwrap_or(ABSENT));
-        }
-        if !missing.is_empty() {
-            let present: Vec<String> = present.iter().map(|name| format!("`{name}`")).collect();
-            let (missing, present) = (missing.join(", "), present.join(", "));
-            self.missing = Some(format!("the file has no column {missing}; it has {present}"));
+            Err(why) => self.missing = Some(format!("the header row {why}")),
         }
     }
 
-    /// The fields of a row, for a record that wants them.
+    /// The fields of a row, for a record that wants them. `quoted` says of which it is known that they stood
+    /// in quotes; it may be empty.
     #[inline(always)]
-    pub(super) fn fields<'a>(&'a self, row: &'a [&'a str]) -> Fields<'a> {
-        Fields::new(row, &self.order)
+    pub(super) fn fields<'a>(&'a self, row: &'a [&'a str], quoted: &'a [bool]) -> Fields<'a> {
+        Fields::of(row, quoted, &self.order, self.rows.dialect.null.as_str())
     }
 }
 
-struct Leaf {
-    name: String,
-    optional: bool,
-}
-
-/// The columns that a value of this shape is made of, in order.
-fn leaves(schema: &Schema, name: String, optional: bool, out: &mut Vec<Leaf>) {
-    let below = |part: &str| match name.as_str() {
-        "" => part.to_owned(),
-        outer => format!("{outer}.{part}"),
+fn order(wanted: &[Column], present: &[String]) -> Vec<u32> {
+    let place = |Column { name, .. }: &Column| {
+        let found = present.iter().position(|column| column == name);
+        found.and_then(|index| u32::try_from(index).ok()).unwrap_or(ABSENT)
     };
-    match schema {
-        Schema::Scalar(_) | Schema::List(_) => out.push(Leaf { name, optional }),
-        Schema::Option(of) => leaves(of, name, true, out),
-        Schema::Tuple(parts) => {
-            for (i, part) in parts.iter().enumerate() {
-                leaves(part, below(&i.to_string()), optional, out);
-            }
-        }
-        Schema::Struct { fields, .. } => {
-            for field in *fields {
-                leaves(&field.schema, below(field.name), optional, out);
-            }
-        }
-    }
+    wanted.iter().map(place).collect()
 }
 
-/// The names in a header row.
-fn names(header: &str) -> Vec<String> {
-    let (mut text, mut spans) = (String::new(), Vec::new());
-    match super::csv::unquote(header, &mut text, &mut spans) {
-        Ok(()) => spans.iter().map(|&(from, to)| text[from..to].trim().to_owned()).collect(),
-        Err(_) => header.split(',').map(|name| name.trim().to_owned()).collect(),
+/// What a header lacks that these records need, as the end of a sentence.
+pub(in crate::source) fn missing(schema: &Schema, present: &[String]) -> Option<String> {
+    let wanted = columns(schema);
+    if !matches!(schema, Schema::Struct { .. }) {
+        // The parts of anything else are taken as they come; what is optional at the end may be absent.
+        let least = wanted.iter().rposition(|column| !column.optional).map_or(0, |last| last + 1);
+        let plural = if present.len() == 1 { "" } else { "s" };
+        return (present.len() < least)
+            .then(|| format!("has {} column{plural}, and a record needs {least}", present.len()));
     }
+    let absent = |column: &&Column| !column.optional && !present.contains(&column.name);
+    let absent: Vec<&Column> = wanted.iter().filter(absent).collect();
+    if absent.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = present.iter().map(String::as_str).collect();
+    let show = |Column { name, .. }: &&Column| {
+        let near = near(name, &names).filter(|near| wanted.iter().all(|c| c.name != *near));
+        let meant = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
+        format!("`{name}`{meant}")
+    };
+    let missing: Vec<String> = absent.iter().map(show).collect();
+    let plural = if missing.len() == 1 { "" } else { "s" };
+    let present: Vec<String> = present.iter().map(|name| format!("`{name}`")).collect();
+    let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
+    Some(format!("has no column{plural} {}; it has {present}", missing.join(", ")))
+}
+
+/// The names in a header row, of which there are none if it is empty.
+///
+/// # Errors
+/// Why it is no row.
+pub(in crate::source) fn names(header: &str, rows: Rows) -> Result<Vec<String>, &'static str> {
+    let mut unquoted = Unquoted::default();
+    if header.is_empty() {
+        return Ok(Vec::new());
+    }
+    if unquote(header, rows, &mut unquoted)? < header.len() {
+        return Err(LONE_CR);
+    }
+    Ok(unquoted.fields().map(|name| name.trim().to_owned()).collect())
 }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::{Dead, DeadLetter, Decode, DecodeScratch, each_line, strip, without_mark};
-use crate::record::{Format, Record};
+use crate::record::{Format, Record, explain};
 use crate::source::Piece;
 
 /// One JSON value per line; blank lines are skipped.
@@ -17,7 +17,7 @@ impl<R: Record> Decode for JsonLines<R> {
     #[inline]
     fn decode(
         piece: Piece<'_>,
-        _scratch: &mut DecodeScratch,
+        scratch: &mut DecodeScratch,
         mut each: impl for<'a> FnMut(R::View<'a>),
         dead: &mut dyn FnMut(DeadLetter<'_>),
     ) {
@@ -26,19 +26,18 @@ impl<R: Record> Decode for JsonLines<R> {
         if dead.is_torn() {
             return;
         }
-        each_line(&mut dead, |dead, at, line| {
-            let line = strip(line);
-            match serde_json::from_str::<R::Draft<'_>>(line) {
-                Ok(draft) => each(R::view_draft(&draft)),
-                Err(_) if line.trim_ascii().is_empty() => {}
-                Err(error) => dead.line(at, line.as_bytes(), reason(&error)),
-            }
-        });
+        let read = || {
+            each_line(&mut dead, |dead, at, line| {
+                let line = strip(line);
+                match serde_json::from_str::<R::Draft<'_>>(line) {
+                    Ok(draft) => each(R::view_draft(&draft)),
+                    Err(_) if line.trim_ascii().is_empty() => {}
+                    Err(error) => {
+                        dead.line(at, line.as_bytes(), explain(const { &R::SCHEMA }, line, &error));
+                    }
+                }
+            });
+        };
+        scratch.floats.reading(read);
     }
-}
-
-/// The error without its line number, which is always 1.
-#[cold]
-fn reason(error: &serde_json::Error) -> String {
-    error.to_string().replace(" at line 1 column ", " at column ")
 }

@@ -1,8 +1,8 @@
 //! From pieces to views of records.
 //!
 //! A decoder is a loop that the kernel's closure is compiled into: it allocates nothing per record,
-//! and the views it gives borrow from the piece. What is no record becomes a [`DeadLetter`], line by
-//! line; a decoder never fails as a whole.
+//! and the views it gives borrow from the piece. What is no record becomes a [`DeadLetter`], one by
+//! one; a decoder never fails as a whole.
 
 mod columns;
 mod csv;
@@ -12,14 +12,17 @@ mod split;
 mod tests;
 mod text;
 
+use std::cell::RefCell;
+
+pub(super) use columns::{missing as missing_columns, names};
 pub use csv::CsvRows;
+pub(super) use csv::LONE_CR;
 pub use json::JsonLines;
 pub use text::TextLines;
 
 use self::split::Lines;
-use super::Piece;
-use super::lines;
-use crate::record::{Format, Record};
+use super::{Framing, Piece};
+use crate::record::{Floats, Format, Record};
 
 /// Turns pieces into records.
 pub trait Decode: Send + Sync + 'static {
@@ -35,6 +38,33 @@ pub trait Decode: Send + Sync + 'static {
         each: impl for<'a> FnMut(<Self::Record as Record>::View<'a>),
         dead: &mut dyn FnMut(DeadLetter<'_>),
     );
+}
+
+/// Tells of each record of a piece, in order, whether it can be read: nothing of one that can.
+pub(super) type Tell<'t> = dyn FnMut(Option<DeadLetter<'_>>) + 't;
+
+/// Reads records only to say which of them can be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Check(fn(Piece<'_>, &mut DecodeScratch, &mut Tell<'_>));
+
+impl Check {
+    /// The records that `D` reads.
+    #[must_use]
+    pub fn of<D: Decode>() -> Self {
+        Self(check::<D>)
+    }
+
+    /// Reads the records of a piece.
+    pub(super) fn read(&self, piece: Piece<'_>, scratch: &mut DecodeScratch, tell: &mut Tell<'_>) {
+        (self.0)(piece, scratch, tell);
+    }
+}
+
+fn check<D: Decode>(piece: Piece<'_>, scratch: &mut DecodeScratch, tell: &mut Tell<'_>) {
+    let tell = RefCell::new(tell);
+    D::decode(piece, scratch, |_| (tell.borrow_mut())(None), &mut |letter| {
+        (tell.borrow_mut())(Some(letter));
+    });
 }
 
 /// A line that is no record.
@@ -53,10 +83,19 @@ pub struct DeadLetter<'a> {
 /// What decoders keep from piece to piece, so as not to make it anew.
 #[derive(Debug, Default)]
 pub struct DecodeScratch {
+    /// How JSON holds floats that are not finite.
+    floats: Floats,
     columns: columns::Columns,
     row: Vec<&'static str>,
-    unquoted: String,
-    spans: Vec<(usize, usize)>,
+    unquoted: csv::Unquoted,
+}
+
+impl DecodeScratch {
+    /// For decoders that read floats in JSON in this way.
+    #[must_use]
+    pub fn new(floats: Floats) -> Self {
+        Self { floats, ..Self::default() }
+    }
 }
 
 /// A run of lines of a piece.
@@ -69,15 +108,15 @@ enum Run<'a> {
 
 /// Gives the lines of a piece as text, nearly always all at once.
 #[inline]
-fn runs<'a>(bytes: &'a [u8], mut each: impl FnMut(Run<'a>)) {
+fn runs<'a>(bytes: &'a [u8], framing: Framing, mut each: impl FnMut(Run<'a>)) {
     match simdutf8::basic::from_utf8(bytes) {
         Ok(text) => each(Run::Text(0, text)),
-        Err(_) => broken_runs(bytes, &mut each),
+        Err(_) => broken_runs(bytes, framing, &mut each),
     }
 }
 
 #[cold]
-fn broken_runs<'a>(bytes: &'a [u8], each: &mut dyn FnMut(Run<'a>)) {
+fn broken_runs<'a>(bytes: &'a [u8], framing: Framing, each: &mut dyn FnMut(Run<'a>)) {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
@@ -85,13 +124,14 @@ fn broken_runs<'a>(bytes: &'a [u8], each: &mut dyn FnMut(Run<'a>)) {
             Ok(text) => return each(Run::Text(at, text)),
             Err(error) => error.valid_up_to(),
         };
-        let bad = lines::last_line_end(&rest[..error]).unwrap_or(0);
+        let bad = framing.last_end(&rest[..error]).unwrap_or(0);
         if bad > 0
             && let Ok(text) = std::str::from_utf8(&rest[..bad])
         {
             each(Run::Text(at, text));
         }
-        let end = lines::line_end(rest, error + 1).unwrap_or(rest.len());
+        let end =
+            bad + framing.record_end(&rest[bad..], error + 1 - bad).unwrap_or(rest.len() - bad);
         each(Run::Bad(at + bad, &rest[bad..end]));
         at += end;
     }

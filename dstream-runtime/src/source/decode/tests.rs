@@ -6,8 +6,10 @@ use ::csv as csv_crate;
 use proptest::prelude::*;
 
 use super::{CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
-use crate::record::{AsRecord, Field, FieldError, Fields, Record, Schema, Visitor};
-use crate::source::Piece;
+use crate::record::{
+    AsRecord, Dialect, Field, FieldError, Fields, Format, Null, Record, Schema, Visitor,
+};
+use crate::source::{Framing, Piece, Rows};
 
 /// What the derive makes of a struct, over the tuple of its fields.
 macro_rules! record {
@@ -98,7 +100,8 @@ fn decode_piece<D: Decode>(piece: Piece<'_>, scratch: &mut DecodeScratch) -> Dec
 }
 
 fn piece<'a>(bytes: &'a [u8], header: Option<&'a str>) -> Piece<'a> {
-    Piece { bytes, split: "s", position: 0, header, torn: None }
+    let framing = Framing::of(Format::Csv);
+    Piece { bytes, split: "s", position: 0, header, framing, torn: None }
 }
 
 fn decode<D: Decode>(bytes: &[u8], header: Option<&str>) -> Decoded<D::Record> {
@@ -156,7 +159,7 @@ fn json_lines() {
     assert_eq!(got.records, [(1, "a".to_owned()), (4, "c".to_owned())]);
     let places: Vec<_> = got.dead.iter().map(|d| d.0).collect();
     assert_eq!(places, [8, 12, 14, 24]);
-    assert!(dead(&got)[0].2.contains("at column 3"), "{:?}", dead(&got));
+    assert!(dead(&got)[0].2.contains("at line 1 column 3"), "{:?}", dead(&got));
     let marked = decode::<JsonLines<u64>>("\u{feff}1\nx\n".as_bytes(), None);
     assert_eq!((marked.records, marked.dead[0].0), (vec![1], 5));
 }
@@ -185,7 +188,7 @@ fn csv_columns_of_nested_records() {
 fn a_missing_column_is_named() {
     let got = csv::<PageView>("/a,7\n/b,8\n", Some("url,usr"));
     assert!(got.records.is_empty());
-    let why = "the file has no column `user`; it has `url`, `usr`";
+    let why = "the header row has no column `user` (did you mean `usr`?); it has `url`, `usr`";
     assert_eq!(dead(&got), [(0, "/a,7".to_owned(), why), (5, "/b,8".to_owned(), why)]);
 }
 
@@ -218,13 +221,95 @@ fn quotes() {
         got.records,
         [text("a,b", "say \"x\"", 1), text("plain", "in'side", 2), text("", "", 3)]
     );
-    let got = csv::<(String, u8)>("\"two\nlines\",1\n\"x\"y,2\nz,3\n", None);
-    assert_eq!(got.records, [("z".to_owned(), 3)]);
+    let got = csv::<(String, u8)>("\"two\nlines\",1\n\"x\"y,2\n5\" tall,3\nz,3\n", None);
+    assert_eq!(got.records, [("two\nlines".to_owned(), 1), ("z".to_owned(), 3)]);
     let reasons = dead(&got);
-    assert!(reasons[0].2.contains("line breaks within fields are not supported"));
-    assert_eq!(reasons[1].1, "lines\",1");
+    assert_eq!(reasons[0].1, "\"x\"y,2");
+    assert!(reasons[0].2.contains("after the closing quote"));
     assert!(reasons[1].2.contains("does not begin with one"));
-    assert!(reasons[2].2.contains("after the closing quote"));
+}
+
+#[test]
+fn an_open_quote_is_one_dead_letter() {
+    let got = csv::<(u8, String)>("1,a\n2,\"open\n3,b\n4,c", None);
+    assert_eq!(got.records, [(1, "a".to_owned())]);
+    let reasons = dead(&got);
+    assert_eq!((reasons.len(), reasons[0].0, reasons[0].1.as_str()), (1, 4, "2,\"open\n3,b\n4,c"));
+    assert!(reasons[0].2.contains("still open at its end: 15 bytes, 3 lines"), "{}", reasons[0].2);
+    // It takes no more with it than a row may have.
+    let rows = Rows { span: 8, ..Rows::default() };
+    let bytes = b"1,a\n2,\"open\n3,b\n4,\"c\"\n5,\"long \n long\"\n6,d\n";
+    let piece = Piece { framing: Framing::Csv(rows), ..piece(bytes, None) };
+    let got = decode_piece::<CsvRows<(u8, String)>>(piece, &mut DecodeScratch::default());
+    assert_eq!(got.records, [(1, "a".to_owned()), (4, "c".to_owned()), (6, "d".to_owned())]);
+    let lines: Vec<String> = dead(&got).into_iter().map(|dead| dead.1).collect();
+    assert_eq!(lines, ["2,\"open\n3,b", "5,\"long ", " long\""]);
+    let long = format!("1,\"{}", "x\n".repeat(10_000));
+    let got = csv::<(u8, String)>(&long, None);
+    assert_eq!((got.dead.len(), got.dead[0].1.len()), (1, 4096));
+}
+
+#[test]
+fn a_carriage_return_alone_ends_no_row() {
+    let got = csv::<(u8, String)>("1,a\r2,b\r\n3,\"c\rd\"\r\n4,e\r\r\n\"5\",f\rg\n6,h\r\n", None);
+    assert_eq!(got.records, [(3, "c\rd".to_owned()), (6, "h".to_owned())]);
+    let reasons = dead(&got);
+    assert_eq!(reasons.len(), 3);
+    assert!(reasons.iter().all(|dead| dead.2.contains("tr '\\r' '\\n'")), "{reasons:?}");
+}
+
+#[test]
+fn nothing_and_empty_are_told_apart() {
+    type Row = (Option<String>, Option<u8>, String);
+    let some = |text: &str| Some(text.to_owned());
+    let got = csv::<Row>("\"\",\"\",\"\"\n,,\na,1,b\n", None);
+    let expected = [
+        (some(""), None, String::new()),
+        (None, None, String::new()),
+        (some("a"), Some(1), "b".into()),
+    ];
+    assert_eq!(got.records, expected);
+    let dialect = Dialect { null: Null::new("NA").unwrap(), ..Dialect::default() };
+    let rows = Rows { dialect, ..Rows::default() };
+    let piece = Piece { framing: Framing::Csv(rows), ..piece(b"NA,NA,NA\n\"NA\",,\n,1,x\n", None) };
+    let got = decode_piece::<CsvRows<Row>>(piece, &mut DecodeScratch::default());
+    let expected = [
+        (None, None, "NA".into()),
+        (some("NA"), None, String::new()),
+        (some(""), Some(1), "x".into()),
+    ];
+    assert_eq!(got.records, expected);
+}
+
+#[test]
+fn dialects() {
+    let dialect = |delimiter, quote, comment| {
+        let dialect = Dialect { delimiter, quote, comment, ..Dialect::default() };
+        Framing::Csv(Rows { dialect, ..Rows::default() })
+    };
+    let rows = |bytes: &[u8], framing| {
+        let piece = Piece { framing, ..piece(bytes, None) };
+        let got = decode_piece::<CsvRows<(u8, String)>>(piece, &mut DecodeScratch::default());
+        let shown: Vec<String> =
+            got.records.iter().map(|(n, text)| format!("{n}:{text}")).collect();
+        (shown.join("|"), got.dead.len())
+    };
+    let text = b"1;a,b\n2;'c;''d\n'\n#3;\"e\n4;#\n";
+    assert_eq!(
+        rows(text, dialect(b';', Some(b'\''), Some(b'#'))),
+        ("1:a,b|2:c;'d\n|4:#".into(), 0)
+    );
+    assert_eq!(rows(b"1\t\"a\n2\tb\"\n", dialect(b'\t', None, None)), ("1:\"a|2:b\"".into(), 0));
+    assert_eq!(rows(b"#,\"\n1,#\n#\n", dialect(b',', Some(b'"'), Some(b'#'))), ("1:#".into(), 0));
+}
+
+#[test]
+fn floats_are_in_range() {
+    let got = csv::<f64>("1e308\n1e400\n-1e309\ninf\n-inf\n1e-400\nInfinity\n", None);
+    assert_eq!(got.records, [1e308, f64::INFINITY, f64::NEG_INFINITY, 0.0, f64::INFINITY]);
+    assert!(dead(&got)[0].2.contains("out of the range of f64"), "{:?}", dead(&got));
+    let got = csv::<f32>("1e38\n1e39\nnan\n", None);
+    assert_eq!((got.records.len(), got.dead.len()), (2, 1));
 }
 
 #[test]
@@ -265,7 +350,7 @@ proptest! {
 
     #[test]
     fn csv_reads_what_the_csv_crate_writes(
-        rows in proptest::collection::vec(proptest::collection::vec("[a-c,\"; äx]{0,20}", 4), 0..30),
+        rows in proptest::collection::vec(proptest::collection::vec("[a-c,\"; äx\r\n#]{0,20}", 4), 0..30),
         crlf in any::<bool>(),
     ) {
         let end = if crlf { csv_crate::Terminator::CRLF } else { csv_crate::Terminator::Any(b'\n') };
@@ -314,8 +399,7 @@ proptest! {
 #[test]
 fn floats_in_json_are_those_of_std() {
     for text in ["5e90", "1e23", "-2.2250738585072011e-308", "0.1", "123456789012345680000.5e-9"] {
-        let piece =
-            Piece { bytes: text.as_bytes(), split: "s", position: 0, header: None, torn: None };
+        let piece = piece(text.as_bytes(), None);
         let mut read = Vec::new();
         JsonLines::<f64>::decode(
             piece,

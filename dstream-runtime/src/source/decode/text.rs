@@ -1,6 +1,6 @@
 //! Plain text: each line is a record.
 
-use super::{Dead, DeadLetter, Decode, DecodeScratch, each_line, strip};
+use super::{Dead, DeadLetter, Decode, DecodeScratch, each_line, strip, without_mark};
 use crate::record::Format;
 use crate::source::Piece;
 
@@ -19,7 +19,7 @@ impl Decode for TextLines {
         mut each: impl for<'a> FnMut(&'a str),
         dead: &mut dyn FnMut(DeadLetter<'_>),
     ) {
-        let mut dead = Dead { piece, tell: dead };
+        let mut dead = Dead { piece: without_mark(piece), tell: dead };
         if !dead.is_torn() {
             each_line(&mut dead, |_, _, line| each(strip(line)));
         }

@@ -14,6 +14,7 @@ use super::list::Identity;
 use super::packed::Packed;
 use super::stored::{PlainFile, Reading, Stored};
 use super::{Config, data, list};
+use crate::source::form::Form;
 use crate::source::part::{self, Part};
 use crate::source::reread::forward;
 use crate::source::{Input, Range, SourceError};
@@ -21,7 +22,7 @@ use crate::source::{Input, Range, SourceError};
 /// Makes inputs again.
 pub(super) struct Again {
     path: String,
-    header: bool,
+    form: Form,
     max_line: u64,
     /// A compressed file, decoded up to where the last range ended.
     decoder: Mutex<Option<Packed>>,
@@ -29,9 +30,9 @@ pub(super) struct Again {
 
 impl Again {
     pub(super) fn new(config: &Config) -> Self {
-        let Config { path, header, max_line, .. } = config;
-        let (path, header, max_line) = (path.clone(), *header, *max_line);
-        Self { path, header, max_line, decoder: Mutex::new(None) }
+        let Config { path, form, max_line, .. } = config;
+        let (path, form, max_line) = (path.clone(), *form, *max_line);
+        Self { path, form, max_line, decoder: Mutex::new(None) }
     }
 
     /// The input of these ranges, of files that have kept their names.
@@ -42,6 +43,9 @@ impl Again {
                 return self.packed(&path, range);
             }
             let (file, _) = list::open(&path)?;
+            if Packed::is_folded(&path, &file, &self.form)? {
+                return self.packed(&path, range);
+            }
             self.plain(&path, &file, range, false).map(Part::Stored)
         };
         self.of(ranges, part)
@@ -85,8 +89,8 @@ impl Again {
             let why = format!("shrank: {end} bytes of it had been read, and it has {has}");
             return Err(data(path, why));
         }
-        let (header, max_line) = (self.header, self.max_line);
-        let reading = Reading { header, max_line, followed };
+        let (form, max_line) = (self.form, self.max_line);
+        let reading = Reading { form, max_line, followed };
         let (file, _) = PlainFile::of(path, file, metadata.len(), reading)?;
         let file = PlainFile { split: range.split.clone(), ..file };
         Ok(Stored { file: Arc::new(file), handle: None, start: range.start, end: range.end })
@@ -118,7 +122,10 @@ impl Again {
 
     fn decode(&self, path: &Path) -> Result<Packed, SourceError> {
         let (file, _) = list::open(path)?;
-        Packed::open(path, file, self.header, self.max_line)
+        if !Packed::is_packed(path) {
+            return Packed::folded(path, file, self.form, self.max_line);
+        }
+        Packed::open(path, file, self.form, self.max_line)
     }
 }
 

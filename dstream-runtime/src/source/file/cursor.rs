@@ -13,14 +13,16 @@ use super::packed::Packed;
 use super::stored::{self, PlainFile, Reading, Stored};
 use super::{Want, data};
 use crate::source::SourceError;
-use crate::source::lines::{self, PIECE};
+use crate::source::form::Form;
+use crate::source::framing::Frames;
+use crate::source::lines::PIECE;
 use crate::source::part::Part;
 
 /// What was taken of a file.
 pub(super) struct Taken {
     pub(super) part: Part,
     pub(super) bytes: u64,
-    /// Only where lines are wanted.
+    /// How many records, only where a number of them is wanted.
     pub(super) lines: u64,
 }
 
@@ -52,24 +54,27 @@ pub(super) struct Plain {
 
 impl Cursor {
     /// Opens a whole file.
-    pub(super) fn open(path: &Path, header: bool, max_line: u64) -> Result<Self, SourceError> {
+    pub(super) fn open(path: &Path, form: Form, max_line: u64) -> Result<Self, SourceError> {
         let (file, metadata) = list::open(path)?;
         if Packed::is_packed(path) {
-            return Ok(Self::Packed(Box::new(Packed::open(path, file, header, max_line)?)));
+            return Ok(Self::Packed(Box::new(Packed::open(path, file, form, max_line)?)));
+        }
+        if Packed::is_folded(path, &file, &form)? {
+            return Ok(Self::Packed(Box::new(Packed::folded(path, file, form, max_line)?)));
         }
         let (limit, followed) = (metadata.len(), false);
-        let file = PlainFile::of(path, &file, limit, Reading { header, max_line, followed })?;
+        let file = PlainFile::of(path, &file, limit, Reading { form, max_line, followed })?;
         Ok(Self::Plain(Plain::new(file, limit)))
     }
 
     /// Goes on in a file that another process has begun.
     pub(super) fn resume(
         path: &Path,
-        header: bool,
+        form: Form,
         max_line: u64,
         begun: Begun,
     ) -> Result<Self, SourceError> {
-        let mut cursor = Self::open(path, header, max_line)?;
+        let mut cursor = Self::open(path, form, max_line)?;
         match &mut cursor {
             Self::Plain(plain) => plain.resume(begun)?,
             Self::Packed(packed) => {
@@ -135,7 +140,8 @@ impl Plain {
         not_smaller(path, self.limit, size)?;
         let handle = self.file.open(None, size)?;
         let begins = self.position <= offset && offset <= size;
-        if !begins || offset < size && !begins_line(path, &handle, offset)? {
+        let is_first = offset == self.position;
+        if !begins || offset < size && !is_first && !begins_line(path, &handle, offset)? {
             return Err(changed(path, offset));
         }
         (self.position, self.limit) = (offset, size);
@@ -159,48 +165,47 @@ impl Plain {
         }
         let handle = self.file.open(self.handle.as_ref(), self.limit)?;
         let found = match want {
-            Want::Bytes(bytes) => match self.position.checked_add(bytes) {
-                Some(at) if at < self.limit => {
-                    stored::line_end(&handle, at, self.limit, buffer).map(|end| (end, 0))
-                }
-                _ => Ok((self.limit, 0)),
-            },
+            Want::Bytes(bytes) => {
+                let at = self.position.saturating_add(bytes).min(self.limit);
+                let within = self.position..self.limit;
+                stored::record_end(&handle, self.file.framing, within, at, buffer)
+                    .map(|(end, quotes)| (end, 0, quotes))
+            }
             Want::Lines(lines) => self.lines_end(&handle, lines, buffer),
         };
-        let (end, lines) = found.map_err(|error| self.file.failed(error))?;
+        let (end, lines, quotes) = found.map_err(|error| self.file.failed(error))?;
         let start = std::mem::replace(&mut self.position, end);
-        let part = Part::Stored(Stored {
-            file: self.file.clone(),
-            handle: self.handle.clone(),
-            start,
-            end,
-        });
+        // Where no quote is, nobody has to look for one again.
+        let known = quotes || self.file.framing.is_by_lines();
+        let file = if known { self.file.clone() } else { Arc::new(self.file.without_quotes()) };
+        let part = Part::Stored(Stored { file, handle: self.handle.clone(), start, end });
         Ok(Some(Taken { part, bytes: end - start, lines }))
     }
 
-    /// The end of the `wanted`th line from here, or of the last one, and how many there are.
+    /// The end of the `wanted`th record from here, or of the last one, how many there are, and whether there may
+    /// be a quote among them.
     fn lines_end(
         &self,
         handle: &File,
         wanted: u64,
         buffer: &mut Vec<u8>,
-    ) -> io::Result<(u64, u64)> {
+    ) -> io::Result<(u64, u64, bool)> {
         buffer.resize(buffer.len().max(PIECE), 0);
-        let (mut at, mut seen, mut unfinished) = (self.position, 0, false);
+        let (mut at, mut seen, mut frames) = (self.position, 0, Frames::new(self.file.framing));
         while at < self.limit {
             let size = usize::try_from(self.limit - at).unwrap_or(PIECE).min(PIECE);
             let got = stored::read_some(handle, &mut buffer[..size], at)?;
             let bytes = &buffer[..got];
-            let count = lines::count(bytes);
+            let mut before = frames.clone();
+            let count = frames.count(bytes);
             if seen + count >= wanted {
-                let end = lines::nth_line_end(bytes, wanted - seen).unwrap_or(got);
-                return Ok((at + end as u64, wanted));
+                let end = before.nth_end(bytes, wanted - seen).unwrap_or(got);
+                return Ok((at + end as u64, wanted, before.has_quotes()));
             }
             seen += count;
             at += got as u64;
-            unfinished = !bytes.ends_with(b"\n");
         }
-        Ok((at, seen + u64::from(unfinished)))
+        Ok((at, seen + u64::from(frames.is_within()), frames.has_quotes()))
     }
 }
 
@@ -212,7 +217,7 @@ fn not_smaller(path: &Path, is: u64, was: u64) -> Result<(), SourceError> {
     Err(data(path, why))
 }
 
-/// Whether a line begins at `offset`.
+/// Whether a line begins at `offset`: of a file that has not changed, a record.
 pub(super) fn begins_line(path: &Path, file: &File, offset: u64) -> Result<bool, SourceError> {
     let Some(before) = offset.checked_sub(1) else {
         return Ok(true);

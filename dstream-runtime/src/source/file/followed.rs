@@ -1,10 +1,9 @@
 //! One file that is followed: how much of it is known, and what was taken of it under which names.
 //!
-//! Decides where its whole lines end for now. It is measured under the name that it has at the moment; it
+//! Decides where its whole records end for now. It is measured under the name that it has at the moment; it
 //! may grow and be renamed, but not become shorter.
 
-use std::fs::{File, Metadata};
-use std::os::unix::fs::FileExt;
+use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,21 +11,23 @@ use super::cursor::{self, Cursor, Plain};
 use super::list::{self, Identity};
 use super::packed::Packed;
 use super::remembered::{self, Changed, Memory, NameHash, Names, name_hash};
-use super::stored::{PlainFile, Reading};
+use super::stored::{self, PlainFile, Reading};
 use super::{Config, data};
-use crate::source::lines::{self, PIECE};
 use crate::source::{Range, SourceError};
 
 /// So many names of a file are kept under which something was taken: enough for what may have to be read
 /// again, however fast logs are rotated.
 const NAMES: usize = 8;
 
+/// So much of a file is looked through for quotes at a time.
+const SEARCH: u64 = 256 << 20;
+
 /// One file, and how much of it is known.
 pub(super) struct Growing {
     pub(super) identity: Identity,
     pub(super) size: u64,
     pub(super) changed: Changed,
-    /// No line ends after the cursor's limit and before this.
+    /// No record ends after the cursor's limit and before this.
     searched: u64,
     /// What was taken of it, under which names.
     pub(super) names: Names,
@@ -77,6 +78,14 @@ impl Growing {
         self.names.last().map_or(0, |(_, end)| *end)
     }
 
+    /// Up to where records are known to be whole.
+    fn known(&self) -> u64 {
+        match &self.cursor {
+            Some(Cursor::Plain(plain)) => plain.limit,
+            _ => self.taken(),
+        }
+    }
+
     /// Remembers that it was taken up to `end` under this name.
     pub(super) fn take(&mut self, name: NameHash, end: u64) {
         match self.names.last_mut() {
@@ -122,7 +131,7 @@ impl Growing {
         self.changed = remembered::changed(metadata);
         if Packed::is_packed(path) {
             if self.cursor.is_none() {
-                let mut packed = Cursor::open(path, config.header, config.max_line)?;
+                let mut packed = Cursor::open(path, config.form, config.max_line)?;
                 if let (Cursor::Packed(packed), taken @ 1..) = (&mut packed, self.taken()) {
                     packed.skip_to(taken)?;
                 }
@@ -137,15 +146,18 @@ impl Growing {
             return Ok(());
         }
         let (file, _) = list::open(path)?;
-        let found = last_line_end(&file, self.searched, size)
+        let framing = config.form.framing;
+        // A long backlog in which quotes are looked for is looked through a part at a time.
+        let until = if framing.is_by_lines() { size } else { size.min(self.searched + SEARCH) };
+        let found = stored::last_record_end(&file, framing, self.known()..until, self.searched)
             .map_err(|error| super::io("read", path, error))?;
-        self.searched = size;
+        self.searched = until;
         let taken = self.taken();
         match (found, &mut self.cursor) {
             (Some(end), Some(Cursor::Plain(plain))) => plain.limit = end,
             (Some(end), cursor) => {
-                let (header, max_line, followed) = (config.header, config.max_line, true);
-                let reading = Reading { header, max_line, followed };
+                let (form, max_line, followed) = (config.form, config.max_line, true);
+                let reading = Reading { form, max_line, followed };
                 let mut plain = Plain::new(PlainFile::of(path, &file, end, reading)?, end);
                 if taken > 0 {
                     // Another process has read it up to there.
@@ -169,21 +181,4 @@ impl Growing {
     pub(super) fn is_kept_open(&self) -> bool {
         matches!(&self.cursor, Some(Cursor::Plain(Plain { handle: Some(_), .. })))
     }
-}
-
-/// The last line end after `from`, looked for from the end.
-fn last_line_end(file: &File, from: u64, end: u64) -> std::io::Result<Option<u64>> {
-    let mut buffer = Vec::new();
-    let mut before = end;
-    while before > from {
-        let size = (before - from).min(PIECE as u64);
-        let at = before - size;
-        buffer.resize(usize::try_from(size).unwrap_or(PIECE), 0);
-        file.read_exact_at(&mut buffer, at)?;
-        if let Some(found) = lines::last_line_end(&buffer) {
-            return Ok(Some(at + found as u64));
-        }
-        before = at;
-    }
-    Ok(None)
 }

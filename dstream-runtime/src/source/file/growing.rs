@@ -217,7 +217,8 @@ impl Source for GrowingFiles {
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
-        Ok(Cut { inputs, ended: self.life == Life::Draining && !more, position })
+        let ended = self.life == Life::Draining && !more;
+        Ok(Cut { inputs, ended, position, ..Cut::default() })
     }
 
     fn limit(&mut self, bytes: u64) {

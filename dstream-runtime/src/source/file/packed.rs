@@ -1,10 +1,11 @@
-//! Compressed files, decoded by the cutter.
+//! Compressed files, and JSON that is not one value per line, decoded by the cutter.
 //!
 //! What a batch takes is what the decoder has made; what it made beyond that waits. A damaged file
 //! gives all whole lines before the damage, and then an error that says where it is.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,9 +14,14 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::cursor::Taken;
 use super::{Want, data, header, io as io_error};
-use crate::source::SourceError;
+use crate::source::form::{Form, mark_len};
+use crate::source::framing::{Frames, Unfold, Unfolded};
 use crate::source::lines::{self, PIECE, TORN_HEAD};
 use crate::source::part::{Held, Part, Torn};
+use crate::source::{Framing, SourceError};
+
+/// So much of JSON is looked at to see whether its first value goes on over lines.
+const LOOK: u64 = 1 << 20;
 
 /// A compressed file on its way through the decoder.
 pub(super) struct Packed {
@@ -24,6 +30,7 @@ pub(super) struct Packed {
     size: u64,
     split: Arc<str>,
     header: Option<Arc<str>>,
+    framing: Framing,
     max_line: u64,
     decoder: Box<dyn Read + Send>,
     /// Compressed bytes read so far.
@@ -42,10 +49,30 @@ impl Packed {
         path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz") || is_zstd(path))
     }
 
+    /// Whether a plain file has to be decoded too: JSON, and not one value per line.
+    pub(super) fn is_folded(path: &Path, file: &File, form: &Form) -> Result<bool, SourceError> {
+        let Some(outer) = form.json else { return Ok(false) };
+        let failed = |error| io_error("read", path, error);
+        let (mut unfold, mut chunk, mut at) = (Unfold::new(outer), vec![0; 4 << 10], 0);
+        while !unfold.is_lines() && at < LOOK {
+            let got = file.read_at(&mut chunk, at).map_err(failed)?;
+            if got == 0 {
+                break;
+            }
+            unfold.feed(&chunk[..got]);
+            if unfold.is_folded() {
+                return Ok(true);
+            }
+            at += got as u64;
+            chunk.resize(PIECE, 0);
+        }
+        Ok(false)
+    }
+
     pub(super) fn open(
         path: &Path,
         file: File,
-        header: bool,
+        form: Form,
         max_line: u64,
     ) -> Result<Self, SourceError> {
         let size = file.metadata().map_err(|error| io_error("read", path, error))?.len();
@@ -57,11 +84,39 @@ impl Packed {
         } else {
             Box::new(MultiGzDecoder::new(input))
         };
+        Self::decoding(path, decoder, (size, consumed), form, max_line)
+    }
+
+    /// A file of JSON that is not one value per line: its records have no positions that another could find.
+    pub(super) fn folded(
+        path: &Path,
+        file: File,
+        form: Form,
+        max_line: u64,
+    ) -> Result<Self, SourceError> {
+        let size = file.metadata().map_err(|error| io_error("read", path, error))?.len();
+        let consumed = Arc::new(AtomicU64::new(0));
+        let input = Counted { file, consumed: consumed.clone() };
+        Self::decoding(path, Box::new(input), (size, consumed), form, max_line)
+    }
+
+    fn decoding(
+        path: &Path,
+        decoder: Box<dyn Read + Send>,
+        (size, consumed): (u64, Arc<AtomicU64>),
+        form: Form,
+        max_line: u64,
+    ) -> Result<Self, SourceError> {
+        let decoder = match form.json {
+            Some(outer) => Box::new(Unfolded::new(decoder, outer)),
+            None => decoder,
+        };
         let mut this = Self {
             path: path.to_owned(),
             size,
             split: path.display().to_string().into(),
             header: None,
+            framing: form.framing,
             max_line,
             decoder,
             consumed,
@@ -70,19 +125,26 @@ impl Packed {
             ended: false,
             failed: None,
         };
-        if header {
-            this.take_header()?;
-        }
+        this.begin(&form)?;
         Ok(this)
     }
 
-    fn take_header(&mut self) -> Result<(), SourceError> {
+    /// Takes the byte order mark and the header, if there are any.
+    fn begin(&mut self, form: &Form) -> Result<(), SourceError> {
         // This decodes as much as a header may be long.
         self.decode();
-        let end = lines::line_end(&self.buffer, 0).unwrap_or(self.buffer.len());
-        let row: Vec<u8> = self.buffer.drain(..end).collect();
-        self.header = Some(header::parse(&self.path, &row)?);
-        self.position = end as u64;
+        let mark = mark_len(&self.buffer);
+        self.buffer.drain(..mark);
+        self.position = mark as u64;
+        if !form.looks_at_first() || self.buffer.is_empty() {
+            return Ok(());
+        }
+        let end = self.framing.first(&self.buffer);
+        self.header = header::parse(&self.path, &self.buffer[..end], form)?;
+        if self.header.is_some() {
+            self.buffer.drain(..end);
+            self.position += end as u64;
+        }
         Ok(())
     }
 
@@ -135,7 +197,8 @@ impl Packed {
     /// in memory. `None` if lines follow one that is so long: that is known only when it is gone.
     pub(super) fn again(&mut self, length: u64) -> Result<Option<Held>, SourceError> {
         let is_long = |this: &Self| {
-            this.buffer.len() as u64 > this.max_line && lines::line_end(&this.buffer, 0).is_none()
+            this.buffer.len() as u64 > this.max_line
+                && this.framing.record_end(&this.buffer, 0).is_none()
         };
         while (self.buffer.len() as u64) < length && !self.ended {
             if is_long(self) && length > 4 * PIECE as u64 {
@@ -172,27 +235,35 @@ impl Packed {
 
     /// Takes whole lines: at most what is wanted, perhaps less. `None` at the end.
     pub(super) fn take(&mut self, want: Want) -> Result<Option<Taken>, SourceError> {
-        // Beginning of the line that is not whole yet; line ends before it; where to look on.
+        // Beginning of the record that is not whole yet; ends of records before it; where to look on.
         let (mut line, mut seen, mut from) = (0, 0, 0);
+        let mut frames = Frames::new(self.framing);
         loop {
             let fresh = &self.buffer[from..];
             match want {
                 Want::Bytes(bytes) => {
-                    let at = usize::try_from(bytes).unwrap_or(usize::MAX).max(from + 1);
-                    if let Some(end) = lines::line_end(&self.buffer, at) {
-                        return Ok(Some(self.give(end, 0)));
+                    // The end that is wanted may be that of the byte before.
+                    let at =
+                        usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(1).max(from);
+                    if at < self.buffer.len() {
+                        let mut frames = frames.clone();
+                        frames.last_end(&self.buffer[from..at]);
+                        if let Some(end) = frames.first_end(&self.buffer[at..]) {
+                            return Ok(Some(self.give(at + end, 0)));
+                        }
                     }
                 }
                 Want::Lines(wanted) => {
-                    let count = lines::count(fresh);
+                    let mut before = frames.clone();
+                    let count = before.count(fresh);
                     if seen + count >= wanted {
-                        let end = lines::nth_line_end(fresh, wanted - seen).unwrap_or(fresh.len());
+                        let end = frames.nth_end(fresh, wanted - seen).unwrap_or(fresh.len());
                         return Ok(Some(self.give(from + end, wanted)));
                     }
                     seen += count;
                 }
             }
-            line = lines::last_line_end(fresh).map_or(line, |end| from + end);
+            line = frames.last_end(fresh).map_or(line, |end| from + end);
             from = self.buffer.len();
             if (from - line) as u64 > self.max_line {
                 return Ok(Some(match line {
@@ -230,6 +301,7 @@ impl Packed {
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let mut held = Held::new(self.split.clone(), self.position, bytes);
         held.header.clone_from(&self.header);
+        held.framing = self.framing;
         held.max_line = self.max_line;
         self.position += end as u64;
         held
@@ -244,9 +316,9 @@ impl Packed {
     /// Takes the head of a line that is too long, and skips the rest of it.
     fn torn(&mut self) -> Held {
         let head = self.buffer[..self.buffer.len().min(TORN_HEAD)].to_vec();
-        let mut length = 0;
+        let (mut length, mut frames) = (0, Frames::new(self.framing));
         loop {
-            if let Some(end) = lines::line_end(&self.buffer, 0) {
+            if let Some(end) = frames.first_end(&self.buffer) {
                 self.buffer.drain(..end);
                 length += end as u64;
                 break;
@@ -260,6 +332,7 @@ impl Packed {
         }
         let mut held = Held::new(self.split.clone(), self.position, head);
         held.header.clone_from(&self.header);
+        held.framing = self.framing;
         held.max_line = self.max_line;
         held.torn = Some(Torn { length, why: lines::too_long(length, self.max_line).into() });
         self.position += length;

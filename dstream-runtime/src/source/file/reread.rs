@@ -55,7 +55,7 @@ impl Files {
                        be found by their positions";
             return Err(data(path, why));
         }
-        if self.reading.header {
+        if self.reading.form.looks_at_first() {
             let (file, metadata) = list::open(path)?;
             let (file, _) = PlainFile::of(path, &file, metadata.len(), self.reading)?;
             return Ok(file);
@@ -66,6 +66,7 @@ impl Files {
             identity: OnceLock::new(),
             mark: None,
             header: None,
+            framing: self.reading.form.framing,
             max_line: self.reading.max_line,
             followed: self.reading.followed,
         })

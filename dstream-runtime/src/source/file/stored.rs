@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use super::list::{self, Identity, Mark};
 use super::{data, header};
+use crate::source::form::{Form, mark_len};
+use crate::source::framing::Frames;
 use crate::source::lines::{self, Guarded, PIECE, TORN_HEAD};
-use crate::source::{Piece, Range, SourceError};
+use crate::source::{Framing, Piece, Range, SourceError};
 
 /// A plain file that was cut.
 #[derive(Debug, Clone)]
@@ -31,7 +33,9 @@ pub(super) struct PlainFile {
     /// What another process knows of it.
     pub(super) mark: Option<Mark>,
     pub(super) header: Option<Arc<str>>,
-    /// Lines longer than this are dead letters.
+    /// Where its records end.
+    pub(super) framing: Framing,
+    /// Records longer than this are dead letters.
     pub(super) max_line: u64,
     /// Its name may be another file's before it is read.
     pub(super) followed: bool,
@@ -62,6 +66,14 @@ pub(in crate::source) enum Elsewhere {
     Bytes,
 }
 
+/// What is known of lines beside where they are.
+#[derive(Debug)]
+pub(in crate::source) struct About {
+    pub(in crate::source) header: Option<Arc<str>>,
+    pub(in crate::source) max_line: u64,
+    pub(in crate::source) framing: Framing,
+}
+
 /// Lines of a file that another process knows by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::source) struct Named {
@@ -80,12 +92,8 @@ impl Stored {
     }
 
     /// Lines of a file of that name, which another process has cut.
-    pub(in crate::source) fn named(
-        named: Named,
-        start: u64,
-        header: Option<Arc<str>>,
-        max_line: u64,
-    ) -> Self {
+    pub(in crate::source) fn named(named: Named, start: u64, about: About) -> Self {
+        let About { header, max_line, framing } = about;
         let file = PlainFile {
             path: PathBuf::from(&*named.split),
             split: named.split,
@@ -93,6 +101,7 @@ impl Stored {
             followed: named.mark.is_some(),
             mark: named.mark,
             header,
+            framing,
             max_line,
         };
         Self { file: Arc::new(file), handle: None, start, end: named.end }
@@ -125,6 +134,10 @@ impl Stored {
         self.file.max_line
     }
 
+    pub(in crate::source) fn framing(&self) -> Framing {
+        self.file.framing
+    }
+
     /// Its bytes, as they stand in the file.
     pub(in crate::source) fn bytes(&self) -> Result<Vec<u8>, SourceError> {
         let file = self.open()?;
@@ -137,10 +150,11 @@ impl Stored {
         self.file.open(self.handle.as_ref(), self.end)
     }
 
-    /// Cuts at the first line end at or after `at`; the second half may be empty.
+    /// Cuts at the first end of a record at or after `at`; the second half may be empty.
     pub(in crate::source) fn cut(self, at: u64) -> Result<(Self, Option<Self>), SourceError> {
         let file = self.open()?;
-        let end = line_end(&file, self.start + at, self.end, &mut Vec::new())
+        let (within, at) = (self.start..self.end, self.start + at);
+        let (end, _) = record_end(&file, self.file.framing, within, at, &mut Vec::new())
             .map_err(|error| self.file.failed(error))?;
         let rest = (end < self.end).then(|| Self { start: end, ..self.clone() });
         Ok((Self { end, ..self }, rest))
@@ -155,14 +169,14 @@ impl Stored {
         let file = self.open()?;
         let failed = |error| self.file.failed(error);
         let most = to_usize(self.file.max_line);
-        // `buffer[..have]` is the beginning of a line, which stands at `at` in the file.
-        let (mut at, mut have) = (self.start, 0);
+        // `buffer[..have]` is the beginning of a record, which stands at `at` in the file.
+        let (mut at, mut have, mut frames) = (self.start, 0, Frames::new(self.file.framing));
         buffer.resize(buffer.len().max(PIECE.min(to_usize(self.len()))), 0);
         while at + (have as u64) < self.end {
             let room = to_usize(self.end - at - have as u64).min(buffer.len() - have);
             let got = read_some(&file, &mut buffer[have..have + room], at + have as u64)
                 .map_err(failed)?;
-            let whole = lines::last_line_end(&buffer[have..have + got]).map(|end| have + end);
+            let whole = frames.last_end(&buffer[have..have + got]).map(|end| have + end);
             have += got;
             let end = if at + have as u64 == self.end { Some(have) } else { whole };
             match end {
@@ -173,8 +187,8 @@ impl Stored {
                     have -= end;
                 }
                 None if have > most => {
-                    let end = line_end(&file, at + have as u64 + 1, self.end, &mut Vec::new())
-                        .map_err(failed)?;
+                    let rest = at + have as u64..self.end;
+                    let end = go_on(&file, &mut frames, rest, &mut Vec::new()).map_err(failed)?;
                     self.file.torn(&buffer[..have.min(TORN_HEAD)], at, end - at, each);
                     (at, have) = (end, 0);
                 }
@@ -193,8 +207,8 @@ impl Stored {
 /// How files are read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
-    /// Whether the first line is a header.
-    pub(super) header: bool,
+    /// How a file begins.
+    pub(super) form: Form,
     pub(super) max_line: u64,
     pub(super) followed: bool,
 }
@@ -207,12 +221,7 @@ impl PlainFile {
         limit: u64,
         reading: Reading,
     ) -> Result<(Self, u64), SourceError> {
-        let (header, position) = if reading.header {
-            let (header, end) = header::read(path, file, limit)?;
-            (Some(header), end)
-        } else {
-            (None, 0)
-        };
+        let (header, position) = header::read(path, file, limit, &reading.form)?;
         let metadata = file.metadata().map_err(|error| super::io("read", path, error))?;
         let this = Self {
             path: path.to_owned(),
@@ -220,14 +229,20 @@ impl PlainFile {
             identity: Identity::of(&metadata).into(),
             mark: None,
             header,
+            framing: reading.form.framing,
             max_line: reading.max_line,
             followed: reading.followed,
         };
         Ok((this, position))
     }
 
+    /// The same file, of which lines without quotes are read.
+    pub(super) fn without_quotes(&self) -> Self {
+        Self { framing: self.framing.without_quotes(), ..self.clone() }
+    }
+
     fn lines(&self, bytes: &[u8], position: u64, each: &mut dyn FnMut(Piece<'_>)) {
-        lines::guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
+        self.framing.guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
             let position = position + at as u64;
             match torn {
                 None => each(self.piece(bytes, position, None)),
@@ -242,7 +257,8 @@ impl PlainFile {
     }
 
     fn piece<'a>(&'a self, bytes: &'a [u8], position: u64, torn: Option<&'a str>) -> Piece<'a> {
-        Piece { bytes, split: &self.split, position, header: self.header.as_deref(), torn }
+        let (header, framing) = (self.header.as_deref(), self.framing);
+        Piece { bytes, split: &self.split, position, header, framing, torn }
     }
 
     /// Opens it again, to be read up to `end`, unless it is open.
@@ -302,8 +318,99 @@ pub(super) fn read_some(file: &File, buffer: &mut [u8], at: u64) -> io::Result<u
     }
 }
 
+/// The first end of a record at or after `at`, where one begins at the beginning of `within`; the end of it if there
+/// is none before. And whether a quote was found on the way: then others have to look for them too.
+pub(super) fn record_end(
+    file: &File,
+    framing: Framing,
+    within: std::ops::Range<u64>,
+    at: u64,
+    buffer: &mut Vec<u8>,
+) -> io::Result<(u64, bool)> {
+    if framing.is_by_lines() {
+        let end =
+            if at < within.end { line_end(file, at, within.end, buffer)? } else { within.end };
+        return Ok((end, false));
+    }
+    let (mut frames, mut from) = (Frames::new(framing), within.start);
+    // The end that is wanted may be that of the byte before.
+    let target = at.saturating_sub(1).min(within.end);
+    buffer.resize(buffer.len().max(PIECE), 0);
+    while from < target {
+        let size = to_usize(target - from).min(PIECE);
+        let got = read_some(file, &mut buffer[..size], from)?;
+        frames.last_end(&buffer[..got]);
+        from += got as u64;
+    }
+    let end = go_on(file, &mut frames, from..within.end, buffer)?;
+    Ok((end, frames.has_quotes()))
+}
+
+/// The next end of a record; the end of `rest` if there is none in it.
+fn go_on(
+    file: &File,
+    frames: &mut Frames,
+    rest: std::ops::Range<u64>,
+    buffer: &mut Vec<u8>,
+) -> io::Result<u64> {
+    // Records are short as a rule: look at little first.
+    let (mut from, mut window) = (rest.start, 4 << 10);
+    while from < rest.end {
+        let size = to_usize(rest.end - from).min(window);
+        buffer.resize(buffer.len().max(size), 0);
+        let got = read_some(file, &mut buffer[..size], from)?;
+        if let Some(found) = frames.first_end(&buffer[..got]) {
+            return Ok(from + found as u64);
+        }
+        from += got as u64;
+        window = PIECE;
+    }
+    Ok(rest.end)
+}
+
+/// The last end of a record in `within`, at whose beginning one begins; all of the file before `searched` is known to
+/// hold none.
+pub(super) fn last_record_end(
+    file: &File,
+    framing: Framing,
+    within: std::ops::Range<u64>,
+    searched: u64,
+) -> io::Result<Option<u64>> {
+    if framing.is_by_lines() {
+        return last_line_end(file, searched.max(within.start), within.end);
+    }
+    let (mut frames, mut from, mut last) = (Frames::new(framing), within.start, None);
+    let mut buffer = vec![0; PIECE];
+    while from < within.end {
+        let size = to_usize(within.end - from).min(PIECE);
+        let got = read_some(file, &mut buffer[..size], from)?;
+        let skip = if from == 0 { mark_len(&buffer[..got]) } else { 0 };
+        let end = frames.last_end(&buffer[skip..got]);
+        last = end.map(|end| from + (skip + end) as u64).or(last);
+        from += got as u64;
+    }
+    Ok(last)
+}
+
+/// The last line end after `from`, looked for from the end.
+fn last_line_end(file: &File, from: u64, end: u64) -> io::Result<Option<u64>> {
+    let mut buffer = Vec::new();
+    let mut before = end;
+    while before > from {
+        let size = (before - from).min(PIECE as u64);
+        let at = before - size;
+        buffer.resize(to_usize(size), 0);
+        file.read_exact_at(&mut buffer, at)?;
+        if let Some(found) = lines::last_line_end(&buffer) {
+            return Ok(Some(at + found as u64));
+        }
+        before = at;
+    }
+    Ok(None)
+}
+
 /// The first line end at or after `at`; `end` if there is none before it.
-pub(super) fn line_end(file: &File, at: u64, end: u64, buffer: &mut Vec<u8>) -> io::Result<u64> {
+fn line_end(file: &File, at: u64, end: u64, buffer: &mut Vec<u8>) -> io::Result<u64> {
     // Lines are short as a rule: look at little first.
     let (mut from, mut window) = (at.saturating_sub(1), 4 << 10);
     while from < end {

@@ -87,8 +87,9 @@ impl WholeFiles {
             }
             Some(files) => files,
         };
-        // A file that cannot be opened at all is an error now, not when the first batch runs.
-        list::open(&files[0])?;
+        // A file that cannot be opened at all, or has another header, is an error now, not when the first batch
+        // runs.
+        Cursor::open(&files[0], config.form, config.max_line)?;
         Ok(Self {
             names: Names::of(&files),
             waiting: files.into(),
@@ -113,7 +114,7 @@ impl WholeFiles {
                 return Ok(false);
             };
             // One that cannot be opened is still the next one.
-            self.current = Some(Cursor::open(path, self.config.header, self.config.max_line)?);
+            self.current = Some(Cursor::open(path, self.config.form, self.config.max_line)?);
             self.names = self.names.without(path);
             self.waiting.pop_front();
         }
@@ -173,7 +174,8 @@ impl Source for WholeFiles {
             }),
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended: !more, position: Some(self.position()?) })
+        let position = Some(self.position()?);
+        Ok(Cut { inputs, ended: !more, position, ..Cut::default() })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
@@ -202,8 +204,8 @@ impl Source for WholeFiles {
             return Err(data(Path::new(&self.config.path), why));
         }
         if let Some(begun) = begun {
-            let Config { header, max_line, .. } = self.config;
-            self.current = Some(Cursor::resume(&path, header, max_line, begun)?);
+            let Config { form, max_line, .. } = self.config;
+            self.current = Some(Cursor::resume(&path, form, max_line, begun)?);
             self.waiting.pop_front();
         } else {
             self.names = Names::of(&self.waiting);

@@ -13,11 +13,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::form::HeaderRow;
 use super::lines::PIECE;
 use super::position::{self, Kind};
 use super::reread::forward;
 use super::url::{SourceUrl, unknown};
-use super::{Cut, Input, OpenOptions, Piece, Range, ReadRange, Reread, Source, SourceError};
+use super::{
+    Cut, Framing, Input, OpenOptions, Piece, Range, ReadRange, Reread, Source, SourceError,
+};
 use crate::record::Format;
 
 const BATCH_RECORDS: u64 = 1_000_000;
@@ -69,8 +72,18 @@ pub(super) fn reread(
 
 /// What is made.
 fn recipe(url: &SourceUrl, format: Format, options: &OpenOptions) -> Result<Recipe, SourceError> {
-    const COMMON: [&str; 7] =
-        ["rate", "seed", "records", "batch_records", "header", "on_error", "on_panic"];
+    const COMMON: [&str; 10] = [
+        "rate",
+        "seed",
+        "records",
+        "batch_records",
+        "windows",
+        "join",
+        "header",
+        "on_error",
+        "on_panic",
+        "floats",
+    ];
     const WORDS: [&str; 2] = ["words", "line"];
     const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
     let own = match url.place() {
@@ -93,8 +106,10 @@ fn recipe(url: &SourceUrl, format: Format, options: &OpenOptions) -> Result<Reci
         let users = url.count("users", 1, 1 << 32)?.unwrap_or(100_000);
         Arc::new(page_views::PageViews::new(seed, urls, users, format))
     };
-    let header = url.header(format, options)?.then(|| generate.header());
-    Ok(Recipe { split: format!("generate://{}", url.place()).into(), generate, header })
+    let form = url.form(format, options)?;
+    let header = (form.header == HeaderRow::Yes).then(|| generate.header());
+    let framing = form.framing;
+    Ok(Recipe { split: format!("generate://{}", url.place()).into(), generate, header, framing })
 }
 
 /// What the records are; with a range of numbers, all there is to know.
@@ -102,6 +117,7 @@ struct Recipe {
     split: Arc<str>,
     generate: Arc<dyn Generate>,
     header: Option<&'static str>,
+    framing: Framing,
 }
 
 impl Recipe {
@@ -111,7 +127,8 @@ impl Recipe {
     }
 
     fn records(&self, ranges: Vec<Range>) -> Generated {
-        Generated { ranges, generate: self.generate.clone(), header: self.header }
+        let (header, framing) = (self.header, self.framing);
+        Generated { ranges, generate: self.generate.clone(), header, framing }
     }
 }
 
@@ -187,6 +204,10 @@ impl Source for Generator {
         self.end.is_some()
     }
 
+    fn timed(&self) -> bool {
+        matches!(self.batch, Batch::Rate { .. })
+    }
+
     fn immediate(&self) -> bool {
         true
     }
@@ -194,7 +215,7 @@ impl Source for Generator {
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         if self.stopped {
             let position = Some(position::write(Kind::Generator, &self.place())?);
-            return Ok(Cut { inputs: Vec::new(), ended: true, position });
+            return Ok(Cut { ended: true, position, ..Cut::default() });
         }
         let start = self.next;
         let last = self.end.unwrap_or(u64::MAX);
@@ -206,7 +227,7 @@ impl Source for Generator {
         };
         let inputs = (0..inputs).map(|i| self.recipe.input(bound(i), bound(i + 1))).collect();
         let position = Some(position::write(Kind::Generator, &self.place())?);
-        Ok(Cut { inputs, ended: self.next == last, position })
+        Ok(Cut { inputs, ended: self.next == last, position, ..Cut::default() })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
@@ -239,6 +260,7 @@ struct Generated {
     ranges: Vec<Range>,
     generate: Arc<dyn Generate>,
     header: Option<&'static str>,
+    framing: Framing,
 }
 
 impl ReadRange for Generated {
@@ -263,7 +285,8 @@ impl ReadRange for Generated {
                 out.clear();
                 next = self.generate.append(next, range.end, &mut out);
                 let (split, header) = (&*range.split, self.header);
-                each(Piece { bytes: &out, split, position, header, torn: None });
+                let (framing, torn) = (self.framing, None);
+                each(Piece { bytes: &out, split, position, header, framing, torn });
             }
         }
         Ok(())
@@ -300,12 +323,7 @@ mod tests {
     use crate::source::open;
 
     fn source(url: &str, format: Format, interval: Duration) -> Box<dyn Source> {
-        open(
-            url,
-            format,
-            &OpenOptions { interval, header_default: false, ..OpenOptions::default() },
-        )
-        .unwrap()
+        open(url, format, &OpenOptions { interval, ..OpenOptions::default() }).unwrap()
     }
 
     fn cut(source: &mut dyn Source, partitions: usize) -> (Vec<(u64, u64)>, String, bool) {

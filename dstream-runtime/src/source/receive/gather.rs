@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::bound::Share;
 use super::{Ack, Answer, ClientBatch, Received};
+use crate::source::carry;
 use crate::source::part::Held;
-use crate::source::{carry, lines};
 
 /// So often is something delivered at most.
 const GATHER: Duration = Duration::from_millis(2);
@@ -60,7 +60,7 @@ pub(in crate::source) fn received(group: &[Held], share: Share) -> Received {
 }
 
 fn records(held: &Held) -> u64 {
-    if held.torn.is_some() { 1 } else { lines::records(held.as_bytes()) }
+    if held.torn.is_some() { 1 } else { held.framing.records(held.as_bytes()) }
 }
 
 /// A client's lines, and the client that waits for an answer.

@@ -30,6 +30,7 @@ struct Inbox {
 #[derive(Default)]
 struct State {
     waiting: Vec<(Carried, Block, Share)>,
+    warnings: Vec<String>,
     ended: bool,
 }
 
@@ -46,6 +47,7 @@ impl Inbox {
                 let share = received.ack.done();
                 state.waiting.push((received.what, received.lines, share));
             }
+            Delivery::Warning(warning) => state.warnings.push(warning),
             Delivery::Ended => {
                 state.ended = true;
                 self.ended.notify_all();
@@ -78,7 +80,7 @@ impl Source for Local {
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let (waiting, ended) = {
+        let (waiting, warnings, ended) = {
             let mut state = self.inbox.state();
             let (limit, mut taken) = (std::mem::replace(&mut self.limit, u64::MAX), 0);
             let some = state.waiting.iter().take_while(|(_, lines, _)| {
@@ -88,13 +90,15 @@ impl Source for Local {
             });
             let some = some.count();
             let waiting: Vec<_> = state.waiting.drain(..some).collect();
-            (waiting, state.ended && state.waiting.is_empty())
+            let warnings = std::mem::take(&mut state.warnings);
+            (waiting, warnings, state.ended && state.waiting.is_empty())
         };
         let mut parts = Vec::new();
         for (what, lines, _given_back) in waiting {
             parts.extend(carry::parts(what, vec![lines])?.0);
         }
-        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended, position: None })
+        let inputs = part::inputs(parts, SPLIT, partitions)?;
+        Ok(Cut { inputs, ended, warnings, ..Cut::default() })
     }
 
     fn limit(&mut self, bytes: u64) {

@@ -53,6 +53,8 @@ const LONGEST: u64 = MAX_BODY as u64 - 1;
 pub enum Delivery {
     /// Lines have come.
     Received(Received),
+    /// Something needs attention, for people.
+    Warning(String),
     /// It was stopped, and nothing will follow.
     Ended,
 }

@@ -214,7 +214,8 @@ impl Source for PushSource {
             ranges.push(Vec::new());
         }
         let position = book.position();
-        Ok(Cut { inputs: ranges.into_iter().map(input).collect(), ended, position })
+        let inputs = ranges.into_iter().map(input).collect();
+        Ok(Cut { inputs, ended, position, ..Cut::default() })
     }
 
     fn next_batch(&mut self, batch: BatchSeq) {

@@ -104,6 +104,16 @@ struct Client {
     shared: Arc<Shared>,
 }
 
+/// How a connection ends.
+enum End {
+    /// The client has closed it.
+    Closed,
+    /// The source has stopped before the client closed it.
+    Stopped,
+    /// It broke: a reset, a timeout or another error.
+    Broken(io::Error),
+}
+
 impl Client {
     async fn run(self, stream: TcpStream, mut phase: watch::Receiver<Phase>) {
         loop {
@@ -118,41 +128,59 @@ impl Client {
             };
             match got {
                 Err(error) if is_transient(&error) => {}
-                // A connection that breaks ends like one that is closed.
-                Ok(0) | Err(_) => return self.shared.came(|inbox| inbox.closed(self.id)),
-                Ok(_) => {}
+                Ok(0) => return self.end(&End::Closed),
+                Err(error) => return self.end(&End::Broken(error)),
+                Ok(_) => {
+                    // Not within the `if let`, which would keep the state locked.
+                    let refused = self.shared.state().inbox.refusal(self.id);
+                    if let Some(why) = refused {
+                        // A client that does not listen is told nothing.
+                        let _ = stream.try_write(format!("refused: {why}\n").as_bytes());
+                        return self.end(&End::Closed);
+                    }
+                }
             }
         }
     }
 
     /// Receives what the kernel holds at this moment, and what follows without a pause.
     async fn drain(&self, stream: TcpStream) {
-        let closed = match stream.into_std() {
+        let end = match stream.into_std() {
             Ok(stream) => self.drain_now(&stream).await,
-            Err(_) => false,
+            Err(_) => End::Stopped,
         };
-        self.shared.came(
-            |inbox| {
-                if closed { inbox.closed(self.id) } else { inbox.stopped(self.id) }
-            },
-        );
+        self.end(&end);
     }
 
-    /// Whether the client had closed the connection.
-    async fn drain_now(&self, mut stream: &std::net::TcpStream) -> bool {
+    /// Nothing more is received: only a line that the client has closed is complete without its line end.
+    fn end(&self, end: &End) {
+        self.shared.came(|inbox| match end {
+            End::Closed => inbox.closed(self.id),
+            End::Stopped => inbox.stopped(self.id),
+            End::Broken(error) => inbox.broken(self.id, error),
+        });
+    }
+
+    /// How the connection ends.
+    async fn drain_now(&self, mut stream: &std::net::TcpStream) -> End {
         let held = rustix::io::ioctl_fionread(stream).unwrap_or(0);
         // A client that never pauses must not keep the source from ending.
         let (start, mut received) = (Instant::now(), 0);
         while received < held || start.elapsed() < DRAIN {
             self.room().await;
             match self.receive(PIECE, |buffer| stream.read(buffer)) {
-                Ok(0) => return true,
+                Ok(0) => return End::Closed,
                 Ok(got) => received += got as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return !is_transient(&error),
+                Err(error) if is_transient(&error) => return End::Stopped,
+                Err(error) => return End::Broken(error),
             }
         }
-        matches!(stream.peek(&mut [0]), Ok(0))
+        match stream.peek(&mut [0]) {
+            Ok(0) => End::Closed,
+            Err(error) if !is_transient(&error) => End::Broken(error),
+            _ => End::Stopped,
+        }
     }
 
     /// Waits until something may be received.

@@ -4,10 +4,14 @@
 //! more than it was given room for; and nothing that came in is lost: it is in a chunk, or it is the
 //! beginning of a line, or it was cut off a line that becomes a dead letter, which says so.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
-use crate::source::lines::{self, PIECE, TORN_HEAD};
+use crate::source::form::{Form, HeaderRow, MARK};
+use crate::source::framing::{Frames, Unfold};
+use crate::source::lines::{PIECE, TORN_HEAD};
 use crate::source::part::{Held, Torn};
 
 /// Lines of one connection that follow each other are joined up to this size.
@@ -24,7 +28,7 @@ const STOPPED: &str = "unfinished when the source was stopped";
 pub(super) struct Inbox {
     limit: usize,
     max_line: usize,
-    wants_header: bool,
+    form: Form,
     chunks: Vec<Chunk>,
     connections: BTreeMap<u64, Connection>,
     /// Bytes of chunks and of unfinished lines.
@@ -45,12 +49,22 @@ struct Chunk {
 struct Connection {
     split: Arc<str>,
     header: Option<Arc<str>>,
+    /// Whether the first row has been looked at, if it may be a header.
+    looked: bool,
+    /// How many bytes of a byte order mark have come; `None` once something else has.
+    mark: Option<usize>,
+    /// Makes JSON one value per line.
+    unfold: Option<Unfold>,
+    /// Where in a record it is.
+    frames: Frames,
+    /// Why nothing more is taken in.
+    refused: Option<Arc<str>>,
     /// The line that is not finished, or the head of it.
     line: Vec<u8>,
     /// Where it begins.
     position: u64,
     /// Why only the head of it is kept.
-    torn: Option<&'static str>,
+    torn: Option<Cow<'static, str>>,
     /// How much was not kept.
     lost: u64,
 }
@@ -61,26 +75,37 @@ impl Connection {
     }
 
     /// Keeps no more of the line than a dead letter needs; how much was given up.
-    fn tear(&mut self, why: &'static str) -> usize {
+    fn tear(&mut self, why: impl Into<Cow<'static, str>>) -> usize {
         let excess = self.line.len().saturating_sub(TORN_HEAD);
         self.line.truncate(TORN_HEAD);
         self.line.shrink_to_fit();
         self.lost += excess as u64;
-        self.torn = Some(why);
+        self.torn = Some(why.into());
         excess
     }
 }
 
 impl Inbox {
-    pub(super) fn new(limit: usize, max_line: usize, wants_header: bool) -> Self {
+    pub(super) fn new(limit: usize, max_line: usize, form: Form) -> Self {
         let (chunks, connections) = (Vec::new(), BTreeMap::new());
-        Self { limit, max_line, wants_header, chunks, connections, held: 0, lent: 0 }
+        Self { limit, max_line, form, chunks, connections, held: 0, lent: 0 }
     }
 
     /// A client has connected.
     pub(super) fn connected(&mut self, id: u64, split: Arc<str>) {
-        let line = Vec::new();
-        let connection = Connection { split, header: None, line, position: 0, torn: None, lost: 0 };
+        let connection = Connection {
+            split,
+            header: None,
+            looked: !self.form.looks_at_first(),
+            mark: Some(0),
+            unfold: self.form.json.map(Unfold::new),
+            frames: Frames::new(self.form.framing),
+            refused: None,
+            line: Vec::new(),
+            position: 0,
+            torn: None,
+            lost: 0,
+        };
         self.connections.insert(id, connection);
     }
 
@@ -99,16 +124,32 @@ impl Inbox {
     }
 
     /// Bytes have arrived.
-    pub(super) fn received(&mut self, id: u64, mut bytes: &[u8]) {
+    pub(super) fn received(&mut self, id: u64, bytes: &[u8]) {
+        let unfold = self.connections.get_mut(&id).and_then(|it| it.unfold.as_mut());
+        match unfold.map(|unfold| unfold.feed(bytes)) {
+            Some(bytes) => self.take_in(id, &bytes),
+            None => self.take_in(id, bytes),
+        }
+    }
+
+    fn take_in(&mut self, id: u64, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let Some(connection) = self.connections.get_mut(&id) else {
                 return;
             };
+            if connection.refused.is_some() {
+                return;
+            }
+            if let Some(seen) = connection.mark {
+                bytes = self.begin(id, seen, bytes);
+                continue;
+            }
             let within = connection.length() > 0;
-            let is_header = self.wants_header && connection.header.is_none();
-            // Among so few bytes no line is too long, unless it began before them.
+            // Among so few bytes no record is too long, unless it began before them.
             let few = &bytes[..bytes.len().min(self.max_line)];
-            if let (false, Some(end)) = (within || is_header, lines::last_line_end(few)) {
+            let whole =
+                if within || !connection.looked { None } else { self.form.framing.last_end(few) };
+            if let Some(end) = whole {
                 let position = connection.position;
                 connection.position += end as u64;
                 let (split, header) = (connection.split.clone(), connection.header.clone());
@@ -118,19 +159,52 @@ impl Inbox {
                 );
                 bytes = &bytes[end..];
             } else {
-                let end = lines::line_end(bytes, 0).unwrap_or(bytes.len());
-                self.go_on(id, &bytes[..end]);
-                bytes = &bytes[end..];
+                let end = connection.frames.first_end(bytes);
+                let until = end.unwrap_or(bytes.len());
+                self.go_on(id, &bytes[..until], end.is_some());
+                bytes = &bytes[until..];
             }
         }
     }
 
-    /// A line goes on, perhaps to its end.
-    fn go_on(&mut self, id: u64, bytes: &[u8]) {
+    /// Drops a byte order mark, of which this much has come; what is left of the bytes.
+    fn begin<'b>(&mut self, id: u64, seen: usize, bytes: &'b [u8]) -> &'b [u8] {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return &[];
+        };
+        let more = bytes.iter().zip(&MARK[seen..]).take_while(|(is, mark)| is == mark).count();
+        connection.mark =
+            Some(seen + more).filter(|len| seen + bytes.len() == *len && *len < MARK.len());
+        if connection.mark.is_some() {
+            return &[];
+        }
+        if seen + more == MARK.len() {
+            connection.position = MARK.len() as u64;
+            return &bytes[more..];
+        }
+        self.no_mark(id, seen);
+        bytes
+    }
+
+    /// What has come looked like a mark and is none.
+    fn no_mark(&mut self, id: u64, seen: usize) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.mark = None;
+            connection.frames.first_end(&MARK[..seen]);
+            self.go_on(id, &MARK[..seen], false);
+        }
+    }
+
+    /// Why a connection is to be closed, if it is.
+    pub(super) fn refusal(&self, id: u64) -> Option<Arc<str>> {
+        self.connections.get(&id)?.refused.clone()
+    }
+
+    /// A record goes on, perhaps to its end.
+    fn go_on(&mut self, id: u64, bytes: &[u8], ends: bool) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
         };
-        let ends = bytes.ends_with(b"\n");
         // A line may be as long as `max_line` without its line end.
         let length = connection.length() + bytes.len() as u64 - u64::from(ends);
         if connection.torn.is_none() && length > self.max_line as u64 {
@@ -162,13 +236,26 @@ impl Inbox {
         connection.lost = 0;
         self.held -= line.len();
         let torn = connection.torn.take();
-        if torn.is_none() && self.wants_header && connection.header.is_none() {
-            let text = String::from_utf8_lossy(&line);
-            connection.header = Some(text.trim_end_matches(['\r', '\n']).into());
-            return;
+        let mut why = torn.map(|why| format!("a line of {length} bytes, {why}"));
+        if !std::mem::replace(&mut connection.looked, true) {
+            let header = match &why {
+                Some(why) if self.form.header == HeaderRow::Yes => Err(why.clone()),
+                Some(_) => Ok(None),
+                None => self.form.header(&line),
+            };
+            match header {
+                Ok(None) => {}
+                Ok(header) => {
+                    connection.header = header;
+                    return;
+                }
+                Err(bad) => {
+                    connection.refused = Some(bad.as_str().into());
+                    why = Some(format!("{bad}; the connection is closed"));
+                }
+            }
         }
-        let torn =
-            torn.map(|why| Torn { length, why: format!("a line of {length} bytes, {why}").into() });
+        let torn = why.map(|why| Torn { length, why: why.into() });
         let (split, header) = (connection.split.clone(), connection.header.clone());
         self.push(Chunk { split, header, position, bytes: Vec::new(), torn }, &line);
     }
@@ -191,16 +278,34 @@ impl Inbox {
 
     /// A client has closed: a last line needs no line end.
     pub(super) fn closed(&mut self, id: u64) {
+        let unfold = self.connections.get_mut(&id).and_then(|it| it.unfold.as_mut());
+        if let Some(rest) = unfold.map(Unfold::finish) {
+            self.take_in(id, &rest);
+        }
+        if let Some(seen) = self.connections.get(&id).and_then(|connection| connection.mark) {
+            self.no_mark(id, seen);
+        }
         self.finish(id);
         self.connections.remove(&id);
     }
 
     /// The source has closed the connection: what has arrived of a last line is not the line.
     pub(super) fn stopped(&mut self, id: u64) {
+        self.interrupted(id, || STOPPED.into());
+    }
+
+    /// The connection broke: what has arrived of a last line is not the line.
+    pub(super) fn broken(&mut self, id: u64, error: &io::Error) {
+        self.interrupted(id, || format!("unfinished when its connection broke ({error})").into());
+    }
+
+    fn interrupted(&mut self, id: u64, why: impl FnOnce() -> Cow<'static, str>) {
+        // A line that is torn already keeps its reason.
         if let Some(connection) = self.connections.get_mut(&id)
             && connection.length() > 0
+            && connection.torn.is_none()
         {
-            self.held -= connection.tear(STOPPED);
+            self.held -= connection.tear(why());
         }
         self.closed(id);
     }
@@ -226,8 +331,10 @@ impl Inbox {
         let count = count.count();
         let chunks: Vec<Chunk> = self.chunks.drain(..count).collect();
         self.held -= chunks.iter().map(|chunk| chunk.bytes.len() + CHUNK_COST).sum::<usize>();
+        let framing = self.form.framing;
         let held = |chunk: Chunk| Held {
             header: chunk.header,
+            framing,
             torn: chunk.torn,
             ..Held::new(chunk.split, chunk.position, chunk.bytes)
         };
@@ -255,9 +362,18 @@ pub(super) fn cost(lines: &Held) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Field, Format, Record, Schema};
+    use crate::source::Framing;
+    use crate::source::framing::Outer;
 
     fn inbox(limit: usize, max_line: usize, header: bool) -> Inbox {
-        let mut inbox = Inbox::new(limit, max_line, header);
+        let framing = Framing::of(if header { Format::Csv } else { Format::Text });
+        let rule = if header { HeaderRow::Yes } else { HeaderRow::No };
+        of_form(limit, max_line, Form { framing, header: rule, json: None, schema: None })
+    }
+
+    fn of_form(limit: usize, max_line: usize, form: Form) -> Inbox {
+        let mut inbox = Inbox::new(limit, max_line, form);
         inbox.connected(1, "one".into());
         inbox.connected(2, "two".into());
         inbox
@@ -386,6 +502,119 @@ mod tests {
         inbox.received(1, b"b\n1,2\n");
         let headers: Vec<_> = inbox.take().into_iter().map(|h| h.header.unwrap()).collect();
         assert_eq!(headers.iter().map(|h| &**h).collect::<Vec<_>>(), ["c", "a,b"]);
+    }
+
+    #[test]
+    fn rows_go_on_over_line_breaks_however_they_are_divided() {
+        let sent = "\u{feff}\"a\nb\",c\r\n1,\"x\n\"\"y\"\n2,z\n3,\"open\nto the end";
+        for size in 1..sent.len() {
+            let mut inbox = inbox(1 << 20, 1000, true);
+            let mut got = Vec::new();
+            for bytes in sent.as_bytes().chunks(size) {
+                inbox.received(1, bytes);
+                got.extend(inbox.take());
+                assert!(got.iter().all(|held| held.as_bytes().ends_with(b"\n")));
+            }
+            inbox.closed(1);
+            got.extend(inbox.take());
+            assert!(got.iter().all(|held| held.header.as_deref() == Some("\"a\nb\",c")), "{size}");
+            assert_eq!(got[0].position, 12);
+            let text: Vec<u8> = got.iter().flat_map(|held| held.as_bytes().to_vec()).collect();
+            assert_eq!(text, &sent.as_bytes()[12..], "{size}");
+            assert_eq!(inbox.held, 0);
+        }
+    }
+
+    #[test]
+    fn a_line_that_a_broken_connection_cuts_off_is_torn() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        // Where a line goes on, after a line end, and between the two bytes of a character.
+        for (sent, whole, torn) in [
+            (&b"y,12\ny,1200"[..], "y,12\n", Some("y,1200")),
+            (b"y,12\n", "y,12\n", None),
+            (b"x\ncaf\xc3", "x\n", Some("caf")),
+            (b"only half", "", Some("only half")),
+            (b"", "", None),
+        ] {
+            let mut inbox = inbox(1 << 20, 1000, false);
+            inbox.received(1, sent);
+            inbox.broken(1, &reset);
+            let (mut lines, mut letters) = (String::new(), Vec::new());
+            for held in inbox.take() {
+                let text = String::from_utf8_lossy(held.as_bytes()).into_owned();
+                match held.torn {
+                    None => lines.push_str(&text),
+                    Some(torn) => letters.push((text, torn)),
+                }
+            }
+            assert_eq!(lines, whole);
+            assert_eq!(letters.len(), usize::from(torn.is_some()), "{sent:?}");
+            for (text, why) in letters {
+                assert!(text.starts_with(torn.unwrap()), "{text}");
+                assert!(why.why.contains("connection broke (connection reset"), "{}", why.why);
+                assert_eq!(why.length, (sent.len() - whole.len()) as u64);
+            }
+            assert_eq!(inbox.held, 0);
+        }
+    }
+
+    #[test]
+    fn an_array_is_its_elements() {
+        let sent = "\u{feff}[\n  {\"a\": 1},\n  {\"a\":\n 2}\n]\n[3,4";
+        for size in 1..=sent.len() {
+            let (framing, json) = (Framing::of(Format::Json), Some(Outer::of(None)));
+            let form = Form { framing, header: HeaderRow::No, json, schema: None };
+            let mut inbox = of_form(1 << 20, 1000, form);
+            sent.as_bytes().chunks(size).for_each(|bytes| inbox.received(1, bytes));
+            let got: String = take(&mut inbox).into_iter().map(|taken| taken.2).collect();
+            let values: Vec<String> = got.lines().map(|line| line.replace(' ', "")).collect();
+            // The second is there as soon as its array ends.
+            assert_eq!(values, ["{\"a\":1}", "{\"a\":2}", "3"], "{size}");
+            inbox.closed(1);
+            assert_eq!(take(&mut inbox)[0].2.trim(), "4[");
+            assert_eq!(inbox.held, 0);
+        }
+    }
+
+    #[test]
+    fn what_only_begins_like_a_mark_is_data() {
+        for sent in
+            [&b"\xef"[..], b"\xef\xbb", b"\xef\xbb\n", b"\xef\xbb\xbe\n", b"\xefx\xbb\xbf\n"]
+        {
+            for size in 1..=sent.len() {
+                let mut inbox = inbox(1 << 20, 1000, false);
+                sent.chunks(size).for_each(|bytes| inbox.received(1, bytes));
+                inbox.closed(1);
+                let got: Vec<u8> =
+                    inbox.take().iter().flat_map(|h| h.as_bytes().to_vec()).collect();
+                assert_eq!(got, sent);
+            }
+        }
+        let mut inbox = inbox(1 << 20, 1000, false);
+        inbox.received(1, b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n");
+        assert_eq!(take(&mut inbox), [line("one", 3, "a\n\u{feff}b\n")]);
+    }
+
+    #[test]
+    fn a_header_that_lacks_a_column_ends_its_connection_only() {
+        const SCHEMA: Schema = Schema::Struct {
+            name: "User",
+            fields: &[Field { name: "user", schema: <u64 as Record>::SCHEMA }],
+        };
+        let framing = Framing::of(Format::Csv);
+        let form = Form { framing, header: HeaderRow::Yes, json: None, schema: Some(SCHEMA) };
+        let mut inbox = of_form(1 << 20, 1000, form);
+        inbox.received(1, b"usr\n1\n2\n");
+        inbox.received(2, b"user\n3\n");
+        assert!(inbox.refusal(1).unwrap().contains("did you mean `usr`?"));
+        assert!(inbox.refusal(2).is_none());
+        inbox.received(1, b"4\n");
+        inbox.closed(1);
+        let got = take(&mut inbox);
+        assert_eq!((got[0].2.as_str(), got.len()), ("usr\n", 2));
+        let (length, why) = got[0].3.clone().unwrap();
+        assert!(length == 4 && why.ends_with("it has `usr`; the connection is closed"), "{why}");
+        assert_eq!(got[1], line("two", 5, "3\n"));
     }
 
     #[test]

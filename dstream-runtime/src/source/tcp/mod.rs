@@ -18,13 +18,26 @@ use std::thread::JoinHandle;
 use tokio::sync::{Notify, watch};
 
 use self::inbox::Inbox;
+use super::form::Form;
 use super::part::{self, Part};
 use super::receive::{self, DRAIN, Deliver, GiveBack, Phase, Receiver, Sizes};
 use super::url::SourceUrl;
 use super::{Cut, OpenOptions, Source, SourceError};
 use crate::record::Format;
 
-const OPTIONS: &[&str] = &["buffer", "max_line", "receivers", "header", "on_error", "on_panic"];
+const OPTIONS: &[&str] = &[
+    "buffer",
+    "max_line",
+    "receivers",
+    "header",
+    "delimiter",
+    "quote",
+    "comment",
+    "null",
+    "floats",
+    "on_error",
+    "on_panic",
+];
 
 /// An input is about as large: small enough for a batch of a second to keep several cores busy.
 pub(super) const SPLIT: u64 = 256 << 10;
@@ -85,7 +98,7 @@ struct Listening {
 }
 
 impl Listening {
-    fn at(url: &SourceUrl, sizes: Sizes, header: bool) -> Result<Self, SourceError> {
+    fn at(url: &SourceUrl, sizes: Sizes, form: Form) -> Result<Self, SourceError> {
         let port = url.place().rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none() {
             return Err(url.fail("expected `tcp://HOST:PORT`, such as `tcp://0.0.0.0:9000`"));
@@ -93,7 +106,7 @@ impl Listening {
         let (listener, address) = receive::listen(url.place())?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
-                inbox: Inbox::new(sizes.buffer, sizes.max_line, header),
+                inbox: Inbox::new(sizes.buffer, sizes.max_line, form),
                 waiting: 0,
                 done: false,
             }),
@@ -112,10 +125,10 @@ pub(super) fn open(
 ) -> Result<Box<dyn Source>, SourceError> {
     url.allow(OPTIONS)?;
     receive::receivers(url)?;
-    let header = url.header(format, options)?;
+    let form = url.form(format, options)?;
     url.policy()?;
     let sizes = Sizes::of(url)?.within(options.memory, 0);
-    let Listening { listener, address, shared } = Listening::at(url, sizes, header)?;
+    let Listening { listener, address, shared } = Listening::at(url, sizes, form)?;
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = accept::start(listener, shared.clone(), watched, None)
         .map_err(|error| receive::cannot_listen(url.place(), error))?;
@@ -133,9 +146,9 @@ pub(super) fn receiver(
     url.allow(OPTIONS)?;
     url.policy()?;
     receive::receivers(url)?;
-    let header = url.header(format, options)?;
+    let form = url.form(format, options)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?.within(options.memory, 0);
-    let Listening { listener, address, shared } = Listening::at(url, sizes, header)?;
+    let Listening { listener, address, shared } = Listening::at(url, sizes, form)?;
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = accept::start(listener, shared, watched, Some(deliver))
         .map_err(|error| receive::cannot_listen(url.place(), error))?;
@@ -159,7 +172,8 @@ impl Source for TcpSource {
         };
         self.shared.room.notify_waiters();
         let parts = taken.into_iter().map(Part::Held).collect();
-        Ok(Cut { inputs: part::inputs(parts, SPLIT, partitions)?, ended, position: None })
+        let inputs = part::inputs(parts, SPLIT, partitions)?;
+        Ok(Cut { inputs, ended, ..Cut::default() })
     }
 
     fn limit(&mut self, bytes: u64) {

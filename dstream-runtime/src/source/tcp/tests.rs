@@ -102,6 +102,40 @@ fn an_unfinished_line_counts_when_the_client_has_closed_it() {
     assert!(torn[0].contains("stopped"), "{torn:?}");
 }
 
+/// Ends a connection by a reset.
+fn reset(client: TcpStream) {
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+#[test]
+fn a_reset_completes_no_line() {
+    let (mut source, _first) = listen("");
+    // Within a line, at a line end, and between the bytes of a character.
+    for (sent, torn) in [
+        (&b"y,12\ny,1200"[..], Some("connection broke")),
+        (b"y,12\n", None),
+        (b"y,12\ncaf\xc3", Some("connection broke")),
+    ] {
+        let mut client = connect(&*source);
+        client.write_all(sent).unwrap();
+        assert_eq!(receive(&mut *source, 5), "y,12\n");
+        reset(client);
+        let (mut more, mut letters, start) = (String::new(), Vec::new(), Instant::now());
+        // What a later client sends comes after it.
+        let mut next = connect(&*source);
+        next.write_all(b"next").unwrap();
+        drop(next);
+        while more.is_empty() || letters.len() < usize::from(torn.is_some()) {
+            assert!(start.elapsed() < PATIENCE, "{more:?} {letters:?}");
+            more.push_str(&text(&source.cut(4).unwrap(), &mut letters));
+            std::thread::yield_now();
+        }
+        assert_eq!(more, "next");
+        assert!(letters.iter().all(|why| why.contains(torn.unwrap())), "{letters:?}");
+    }
+    assert!(source.cut(4).unwrap().inputs.is_empty());
+}
+
 #[test]
 fn a_full_buffer_makes_clients_wait_and_loses_nothing() {
     let (mut source, client) = listen("?buffer=64KiB&max_line=1KiB");

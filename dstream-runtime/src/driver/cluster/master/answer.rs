@@ -1,9 +1,11 @@
 //! What a master answers to clients.
 
-use super::Driver;
+use super::{Course, Driver};
 use crate::driver::cluster::{ClusterNews, Question, ReceiverStatus, Reply};
 use crate::exec::job::BuiltJob;
 use crate::net::PeerId;
+use crate::source::receive::is_pushed;
+use crate::source::unknown;
 use crate::wire::{Message, MessageKind, Received};
 
 /// The URLs of a job, for people.
@@ -52,6 +54,23 @@ impl Driver<'_> {
         })
     }
 
+    /// Why a stream takes no records from clients, if it takes none.
+    fn takes_nothing(&self, stream: &str) -> Option<String> {
+        let sources = self.plan.sources;
+        let Some(index) = sources.iter().position(|source| source.name == stream) else {
+            let names: Vec<_> = sources.iter().map(|source| source.name).collect();
+            return Some(unknown("stream", stream, &names));
+        };
+        let url = &self.urls.sources[index];
+        if !is_pushed(url).unwrap_or(false) {
+            return Some(format!(
+                "`{stream}` reads {url} and takes no records from clients; start the job with \
+                 --source {stream}=tcp://HOST:PORT or http://HOST:PORT/PATH to send them"
+            ));
+        }
+        self.is_stopping().then(|| "the job is being stopped and takes in nothing more".to_owned())
+    }
+
     /// The answer, unless it follows later.
     fn answer(&mut self, peer: PeerId, client: &str, question: Question) -> Option<Reply> {
         Some(match question {
@@ -75,16 +94,19 @@ impl Driver<'_> {
                 let news = ClusterNews::StopAsked { client: client.to_owned(), now };
                 self.master.tell(&news);
                 if now {
-                    self.ended = true;
+                    self.take_course(Course::Ends);
                     return Some(Reply::Done("the job ends now".to_owned()));
                 }
                 self.stop();
                 Reply::Done("the job processes what it has received and then ends".to_owned())
             }
-            Question::Receivers { stream } => {
-                let of_stream = |receiver: &ReceiverStatus| receiver.stream == stream;
-                Reply::Receivers(self.doors().filter(of_stream).collect())
-            }
+            Question::Receivers { stream } => match self.takes_nothing(&stream) {
+                Some(why) => Reply::Refused(why),
+                None => {
+                    let of_stream = |receiver: &ReceiverStatus| receiver.stream == stream;
+                    Reply::Receivers(self.doors().filter(of_stream).collect())
+                }
+            },
         })
     }
 }

@@ -125,7 +125,7 @@ impl Driver<'_> {
                     self.master.tell(&news);
                     self.tell_crew();
                     self.say_waiting();
-                    if self.stopping && self.receivers.reopened(worker) {
+                    if self.is_stopping() && self.receivers.reopened(worker) {
                         self.tell_note(worker, &MasterNote::StopReceiving);
                     }
                 }

@@ -15,7 +15,7 @@ impl Driver<'_> {
     pub(super) fn status(&self) -> ClusterStatus {
         let progress = self.master.progress();
         let have = self.members.ready();
-        let phase = if self.stopping {
+        let phase = if self.is_stopping() {
             Phase::Stopping
         } else if self.members.epoch() == Epoch(0) {
             Phase::Waiting { have, want: self.want }

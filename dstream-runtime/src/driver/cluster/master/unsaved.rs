@@ -94,7 +94,7 @@ impl Unsaved {
 impl Driver<'_> {
     /// Says what the end of the job waits for, if it does.
     pub(super) fn watch_end(&mut self) {
-        let waits = self.stopping && self.master.must_save();
+        let waits = self.is_stopping() && self.master.must_save();
         if !self.unsaved.tells(waits, host::now()) {
             return;
         }

@@ -227,6 +227,8 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         checkpoint: Some(shared.checkpoint),
         from: None,
         speculate: true,
+        standby: false,
+        leaves_job: false,
         setup,
         pushed,
         in_flight: 3,

@@ -39,7 +39,9 @@ impl Inputs {
         let interval = std::time::Duration::from_millis(setup.interval_ms);
         let spec = |spec: &crate::exec::job::SourceSpec| {
             let header_default = matches!(spec.schema, Schema::Struct { .. });
-            let options = OpenOptions { interval, header_default, ..OpenOptions::default() };
+            let (schema, check) = (Some(spec.schema), Some(spec.check));
+            let default = OpenOptions::default();
+            let options = OpenOptions { interval, header_default, schema, check, ..default };
             (spec.url.clone(), spec.format, options)
         };
         let specs: Vec<_> = job.sources.iter().map(spec).collect();

@@ -1,8 +1,8 @@
 //! How a worker comes to its master: a certificate, a connection, and a welcome.
 //!
-//! A master that does not answer yet may answer soon: a worker tries again until it is stopped. One that
-//! refuses goes on refusing: that is an error, with the reason. A certificate that is refused because of its time is
-//! not: clocks are set right, and a token buys another one.
+//! A master that does not answer yet may answer soon: a worker tries again until it is stopped. It tries again
+//! too where the reason of a refusal may pass, such as a full disk at the master, or clocks that differ: then a token
+//! buys another certificate. Any other refusal is an error.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -109,12 +109,17 @@ pub(super) fn identity(
         return Err(ClusterError::NoToken { identity: options.identity.clone() });
     };
     let mut untimely = Untimely::default();
+    let mut refusals = Refusals::default();
     let joined = tries(options, log, waiting, |addr, _| {
         match net::join(&join_options(plan, options, &token, addr)) {
             Ok(identity) => Ok(Some(identity)),
             Err(NetError::Broken { reason, .. }) if is_passing(&reason) => Ok(None),
             Err(error @ NetError::Refused { refusal: Refusal::CertificateTime, .. }) => {
                 untimely.say(log, &error);
+                Ok(None)
+            }
+            Err(NetError::Refused { refusal, .. }) if refusal.may_pass() => {
+                refusals.say(addr, refusal, log);
                 Ok(None)
             }
             Err(error) => Err(error.into()),
@@ -191,6 +196,19 @@ impl Untimely {
     }
 }
 
+/// Refusals whose reason may pass: each is said once in a row.
+#[derive(Default)]
+struct Refusals(Option<Refusal>);
+
+impl Refusals {
+    fn say(&mut self, addr: SocketAddr, refusal: Refusal, log: &dyn Fn(WorkerNews)) {
+        if self.0.as_ref() != Some(&refusal) {
+            log(WorkerNews::Warning(format!("the master at {addr} refuses: {refusal}; trying on")));
+            self.0 = Some(refusal);
+        }
+    }
+}
+
 /// Whether a connection may come to be if it is tried again.
 fn is_passing(reason: &CloseReason) -> bool {
     !matches!(reason, CloseReason::Refused(_) | CloseReason::Violation(_) | CloseReason::Accused(_))
@@ -204,7 +222,8 @@ pub(super) fn welcome(
     log: &dyn Fn(WorkerNews),
     waiting: &mut Waiting<'_>,
 ) -> Result<Option<Welcome>, ClusterError> {
-    let (mut stopped, mut untimely) = (false, Untimely::default());
+    let (mut stopped, mut refusals) = (false, Refusals::default());
+    let mut untimely = Untimely::default();
     let welcome = tries(options, log, waiting, |addr, waiting| {
         let peer = net.connect(addr);
         loop {
@@ -249,6 +268,10 @@ pub(super) fn welcome(
                         CloseReason::Refused(refusal @ Refusal::CertificateTime) if !stopped => {
                             untimely.say(log, &NetError::Refused { addr, refusal });
                             untimely.buy(plan, options, log, net, addr);
+                            Ok(None)
+                        }
+                        CloseReason::Refused(refusal) if refusal.may_pass() && !stopped => {
+                            refusals.say(addr, refusal, log);
                             Ok(None)
                         }
                         CloseReason::Refused(refusal) => {

@@ -104,6 +104,10 @@ impl Driver<'_> {
                 let key = self.receipts.received(source, received, copy, &self.kernels.blocks);
                 self.take_in(key, lines, copy);
             }
+            Delivery::Warning(why) => {
+                let stream = self.plan.sources[source.index()].name;
+                (self.log)(WorkerNews::Warning(format!("source `{stream}`: {why}")));
+            }
             Delivery::Ended => {
                 self.receivers.remove(&source);
                 self.say_received_all();

@@ -17,8 +17,9 @@ use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::note::WorkerNote;
 use crate::driver::error::JobError;
 use crate::driver::worker::task::Kernels;
-use crate::durable::{Link, Read, Saves};
-use crate::exec::task::{SavedState, State};
+use crate::durable::{DurableError, Link, Read, SaveError, Saves};
+use crate::exec::state::State;
+use crate::exec::task::SavedState;
 use crate::host::{self, Ask};
 use crate::id::{BatchSeq, Epoch, Partition, StageId};
 use crate::sched::message::Saved;
@@ -60,6 +61,8 @@ pub(super) struct Saver {
     next: u64,
     /// It was said that states cannot be saved.
     failed: bool,
+    /// This process can save nothing any more.
+    lost: Option<DurableError>,
 }
 
 impl Saver {
@@ -98,7 +101,7 @@ impl Saver {
             what: "saved states".to_owned(),
             error: Arc::new(error),
         })?;
-        Ok(Self { saves, jobs, tips: BTreeMap::new(), next: 0, failed: false })
+        Ok(Self { saves, jobs, tips: BTreeMap::new(), next: 0, failed: false, lost: None })
     }
 
     /// What is known of an object that a state may continue.
@@ -121,9 +124,8 @@ fn write(
     saved: &Saved,
     state: &SavedState,
     before: Option<Tip>,
-) -> Result<Tip, String> {
-    let link = saves.write(saved, state, before.as_ref().map(|tip| tip.link));
-    let link = link.map_err(|error| error.to_string())?;
+) -> Result<Tip, SaveError> {
+    let link = saves.write(saved, state, before.as_ref().map(|tip| tip.link))?;
     let (object, bytes) = (saved.objects.last().cloned().unwrap_or_default(), state.byte_len());
     Ok(match before {
         Some(tip) => Tip { object, link, changes: tip.changes + bytes, ..tip },
@@ -144,12 +146,10 @@ fn read(
     let (whole, changes) = (bytes.next().unwrap_or_default(), bytes.sum());
     let object = saved.objects.last().cloned().unwrap_or_default();
     let state = kernels.load(saved.stage, chain).map_err(|error| error.to_string())?;
-    let marked = |mut state| {
-        stage.mark(&mut state);
-        state
-    };
+    let marked = |mut state| stage.mark(&mut state).map(|()| state);
+    let state = state.map(marked).transpose().map_err(|error| error.to_string())?;
     let tip = Some(Tip { object, link, whole, changes });
-    Ok(Loaded { state: state.map(marked), tip })
+    Ok(Loaded { state, tip })
 }
 
 impl Driver<'_> {
@@ -185,12 +185,19 @@ impl Driver<'_> {
     }
 
     /// A state is in safety, or not: then it is tried again with the next one.
-    pub(super) fn written(&mut self, saved: Saved, written: Result<Tip, String>) {
+    pub(super) fn written(&mut self, saved: Saved, written: Result<Tip, SaveError>) {
         let Some(saver) = &mut self.saver else { return };
         let is_safe = written.is_ok();
         match written {
             Ok(tip) => saver.remember((saved.stage, saved.partition), tip),
-            Err(why) => {
+            Err(error) => {
+                let why = error.to_string();
+                if let SaveError::Store(error) = error
+                    && error.is_final()
+                {
+                    // Others can save what this process cannot.
+                    saver.lost.get_or_insert(error);
+                }
                 if !std::mem::replace(&mut saver.failed, true) {
                     let url = saver.saves.url();
                     (self.log)(WorkerNews::Warning(format!(
@@ -202,7 +209,16 @@ impl Driver<'_> {
                 self.tell_master(&WorkerNote::NotSaved { stage, partition, why });
             }
         }
+        let lost = self.saver.as_ref().is_some_and(|saver| saver.lost.is_some());
         self.worker.saved(saved, is_safe);
+        if lost {
+            self.leave();
+        }
+    }
+
+    /// Why this process cannot save states any more, if that is so.
+    pub(super) fn lost_saves(&mut self) -> Option<DurableError> {
+        self.saver.as_mut()?.lost.take()
     }
 
     pub(super) fn load(&mut self, state: Saved, recovery: Epoch) {

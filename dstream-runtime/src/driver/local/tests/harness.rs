@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::exec::stage::RunStage;
-use crate::exec::task::{Made, SavedState, State, TailMade};
+use crate::exec::state::{StageName, State};
+use crate::exec::task::{Made, SavedState, TailMade};
 use crate::record::Format;
 use crate::sink::{Batch, Part};
 use crate::source::{Cut, Input, Piece, Range, ReadRange};
@@ -19,14 +20,20 @@ pub(super) struct Run<F> {
     pub(super) saved: Arc<Mutex<BTreeMap<u64, u64>>>,
 }
 
-impl<F: Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync> RunStage for Run<F> {
-    fn run(&self, cx: &mut TaskContext<'_>) -> Result<Made, TaskError> {
-        (self.run)(cx)?;
+/// What errors call these stages.
+const NAME: StageName = StageName { id: StageId(0), stream: "numbers" };
+
+impl<F> RunStage for Run<F>
+where
+    F: Fn(&mut TaskContext<'_>, &mut Option<State>) -> Result<(), TaskError> + Send + Sync,
+{
+    fn run(&self, cx: &mut TaskContext<'_>, state: &mut Option<State>) -> Result<Made, TaskError> {
+        (self.run)(cx, state)?;
         Ok(std::mem::take(&mut cx.made))
     }
 
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        let value = *state.downcast_ref::<u64>().expect("states here are numbers");
+        let value = *state.get::<u64>(NAME)?;
         let mut saved = self.saved.lock().unwrap();
         let key = saved.len() as u64;
         saved.insert(key, value);
@@ -35,12 +42,15 @@ impl<F: Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync> RunStag
 
     fn load(&self, _: &[SavedState]) -> Result<Option<State>, TaskError> {
         let (_, value) = self.saved.lock().unwrap().pop_first().expect("something was saved");
-        Ok(Some(Box::new(value)))
+        Ok(Some(State::new(value)))
     }
 }
 
 pub(super) fn run_stage(
-    run: impl Fn(&mut TaskContext<'_>) -> Result<(), TaskError> + Send + Sync + 'static,
+    run: impl Fn(&mut TaskContext<'_>, &mut Option<State>) -> Result<(), TaskError>
+    + Send
+    + Sync
+    + 'static,
 ) -> Arc<dyn RunStage> {
     Arc::new(Run { run, saved: Arc::default() })
 }
@@ -112,7 +122,7 @@ impl Source for Numbers {
         };
         let inputs = (0..self.inputs.min(partitions))
             .map(|input| Input { ranges: vec![range(input)], data: Arc::new(Nothing) });
-        Ok(Cut { inputs: inputs.collect(), ended, position: None })
+        Ok(Cut { inputs: inputs.collect(), ended, ..Cut::default() })
     }
 
     fn immediate(&self) -> bool {
@@ -174,7 +184,7 @@ pub(super) fn counting(
     let seen = Arc::new(AtomicU64::new(0));
     let see = Arc::clone(&seen);
     let stages = vec![
-        run_stage(|cx| {
+        run_stage(|cx, _| {
             let input = cx.source.expect("a source stage has an input");
             input.data.read(&mut |_| ())?;
             let ranges = input.ranges.len() as u64;
@@ -182,17 +192,17 @@ pub(super) fn counting(
             no_blocks(cx);
             Ok(())
         }),
-        run_stage(move |cx| {
+        run_stage(move |cx, state| {
             fails(cx)?;
-            let before = cx.state.as_ref().and_then(|s| s.downcast_ref::<u64>()).copied();
-            let sum = before.unwrap_or(0) + 1;
+            let before = state.as_ref().map(|state| state.get::<u64>(NAME)).transpose()?;
+            let sum = before.copied().unwrap_or(0) + 1;
             part(cx, &[format!("{}={sum}", cx.task.partition.0)]);
             no_blocks(cx);
-            *cx.state = Some(Box::new(sum));
+            *state = Some(State::new(sum));
             see.fetch_add(1, Ordering::SeqCst);
             Ok(())
         }),
-        run_stage(move |cx| {
+        run_stage(move |cx, _| {
             let lines = [format!("seen {}", seen.load(Ordering::SeqCst) >= cx.task.batch.0 * 4)];
             part(cx, &lines);
             Ok(())

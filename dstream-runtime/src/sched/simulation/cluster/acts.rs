@@ -263,7 +263,7 @@ impl Cluster {
     fn cut(&mut self, batch: BatchSeq, source: SourceId) -> MasterEvent {
         if let Some(desk) = self.desk.as_mut().filter(|_| source == SOURCE) {
             let cut = desk.cut(batch, self.reference.partitions as usize);
-            let crate::source::Cut { inputs, position, ended } = match cut {
+            let crate::source::Cut { inputs, position, ended, .. } = match cut {
                 Ok(cut) => cut,
                 Err(error) => {
                     let message = error.to_string();

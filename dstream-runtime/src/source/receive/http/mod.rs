@@ -9,61 +9,89 @@
 //! client cannot know: sent again, it counts twice if it had been taken, unless the client numbers its
 //! requests; those of a number count once.
 
+mod clients;
 mod io;
 mod request;
+mod seats;
+mod verdict;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
 
-use self::io::{Socket, Timer};
+use self::seats::Seats;
 use super::bound::Bound;
 use super::gather::{Arrived, Pace, Waiting};
-use super::{Deliver, Delivery, Phase, Receiver, Sizes, cannot_listen, listen, unless};
-use crate::record::Format;
+use super::{Deliver, Delivery, Phase, Receiver, Sizes, cannot_listen, listen};
+use crate::record::{Floats, Format};
+use crate::source::form::Form;
 use crate::source::url::SourceUrl;
-use crate::source::{OpenOptions, SourceError};
+use crate::source::{Check, OpenOptions, SourceError};
 
-const OPTIONS: &[&str] =
-    &["buffer", "max_line", "max_body", "receivers", "header", "on_error", "on_panic"];
+const OPTIONS: &[&str] = &[
+    "buffer",
+    "max_line",
+    "max_body",
+    "connections",
+    "validate",
+    "receivers",
+    "header",
+    "delimiter",
+    "quote",
+    "comment",
+    "null",
+    "floats",
+    "on_error",
+    "on_panic",
+];
 
-/// So many clients are connected at a time; the next ones wait in the kernel's queue.
-const CONNECTIONS: usize = 1024;
+/// How many clients may be connected, unless the URL says otherwise.
+const CONNECTIONS: u64 = 1024;
 
-/// The head of a request is no larger, nor what is read ahead of a body.
-const HEAD: usize = 64 << 10;
+/// The most that the URL may say.
+const MOST_CONNECTIONS: u64 = 1 << 20;
 
-/// How long the head of a request may take to come, and a connection may be idle.
-const IDLE: Duration = Duration::from_secs(60);
-
-/// How long nothing is accepted when no descriptor is left for it.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
-
-/// How long requests may take that have come before the source was stopped.
-const ANSWER: Duration = Duration::from_secs(5);
+/// What a request has for the thread that delivers.
+enum Comes {
+    Lines(Arrived),
+    /// Something needs attention, for people.
+    Warning(String),
+}
 
 /// What all requests share.
 struct Service {
     path: String,
-    header: bool,
+    form: Form,
     sizes: Sizes,
     max_body: usize,
     bound: Arc<Bound>,
-    arrived: mpsc::UnboundedSender<Arrived>,
+    arrived: mpsc::UnboundedSender<Comes>,
     requests: AtomicU64,
+    seats: Mutex<Seats>,
+    records: Records,
+}
+
+/// What is known of the records.
+struct Records {
+    floats: Floats,
+    /// What reads them, if anything is known of them.
+    check: Option<Check>,
+    /// Whether each is read before its client is answered.
+    validates: bool,
 }
 
 impl Service {
     fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        // Each call leaves it consistent.
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,7 +103,7 @@ pub(super) fn receiver(
     deliver: Deliver,
 ) -> Result<Receiver, SourceError> {
     url.allow(OPTIONS)?;
-    url.policy()?;
+    let policy = url.policy()?;
     super::receivers(url)?;
     let (place, path) = place_and_path(url)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?;
@@ -89,15 +117,22 @@ pub(super) fn receiver(
     }
     let max_body = usize::try_from(max_body).unwrap_or(usize::MAX);
     let sizes = sizes.within(options.memory, max_body);
+    let connections = url.count("connections", 1, MOST_CONNECTIONS)?.unwrap_or(CONNECTIONS);
+    let connections = usize::try_from(connections).unwrap_or(usize::MAX);
+    let (check, floats) = (options.check, policy.floats);
+    // Any text is a record.
+    let validates = url.flag("validate")?.unwrap_or(true) && format != Format::Text;
     let (arrived, arriving) = mpsc::unbounded_channel();
     let service = Arc::new(Service {
         path,
-        header: url.header(format, options)?,
+        form: url.form(format, options)?,
         sizes,
         max_body,
         bound: Bound::new(sizes.buffer),
         arrived,
         requests: AtomicU64::new(0),
+        seats: Mutex::new(Seats::new(connections)),
+        records: Records { floats, check, validates },
     });
     let (listener, address) = listen(place)?;
     let (phase, watched) = watch::channel(Phase::Open);
@@ -122,7 +157,7 @@ fn start(
     listener: TcpListener,
     service: Arc<Service>,
     phase: watch::Receiver<Phase>,
-    arriving: mpsc::UnboundedReceiver<Arrived>,
+    arriving: mpsc::UnboundedReceiver<Comes>,
     deliver: Deliver,
 ) -> std::io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -133,7 +168,7 @@ fn start(
     std::thread::Builder::new().name("dstream-http".to_owned()).spawn(move || {
         runtime.block_on(async {
             let delivering = tokio::spawn(deliver_all(arriving, deliver));
-            serve(listener, service, phase).await;
+            clients::serve(listener, service, phase).await;
             // One that has panicked is a bug of whoever takes the lines, who knows by now.
             drop(delivering.await);
         });
@@ -141,12 +176,26 @@ fn start(
 }
 
 /// Delivers until nobody is left who could send anything.
-async fn deliver_all(mut arriving: mpsc::UnboundedReceiver<Arrived>, deliver: Deliver) {
+async fn deliver_all(mut arriving: mpsc::UnboundedReceiver<Comes>, deliver: Deliver) {
     let mut pace = Pace::new();
     while let Some(first) = arriving.recv().await {
+        let first = match first {
+            Comes::Lines(lines) => lines,
+            Comes::Warning(why) => {
+                deliver(Delivery::Warning(why));
+                continue;
+            }
+        };
         pace.wait().await;
         let mut waiting = Waiting::new(first);
         while let Ok(next) = arriving.try_recv() {
+            let next = match next {
+                Comes::Lines(lines) => lines,
+                Comes::Warning(why) => {
+                    deliver(Delivery::Warning(why));
+                    continue;
+                }
+            };
             if let Some(next) = waiting.add(next) {
                 let full = std::mem::replace(&mut waiting, Waiting::new(next));
                 deliver(Delivery::Received(full.received()));
@@ -155,63 +204,4 @@ async fn deliver_all(mut arriving: mpsc::UnboundedReceiver<Arrived>, deliver: De
         deliver(Delivery::Received(waiting.received()));
     }
     deliver(Delivery::Ended);
-}
-
-/// Accepts and answers until it is stopped; then answers what has come before.
-async fn serve(
-    listener: tokio::net::TcpListener,
-    service: Arc<Service>,
-    mut phase: watch::Receiver<Phase>,
-) {
-    let mut clients = JoinSet::new();
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
-    let accept = async || {
-        // The semaphore is never closed.
-        let permit = free.clone().acquire_owned().await;
-        (permit, listener.accept().await)
-    };
-    while let Some((permit, accepted)) = unless(&mut phase, Phase::Draining, accept()).await {
-        // Those that have gone are forgotten.
-        while clients.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(stream, peer, service.clone(), phase.clone());
-                clients.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
-            }
-            Err(_) => {
-                unless(&mut phase, Phase::Draining, tokio::time::sleep(ACCEPT_AGAIN)).await;
-            }
-        }
-    }
-    drop(listener);
-    let all = async { while clients.join_next().await.is_some() {} };
-    // Who gets no answer in time does not know what became of the lines, and sends them again.
-    unless(&mut phase, Phase::Closed, tokio::time::timeout(ANSWER, all)).await;
-}
-
-/// Answers the requests of one client, one after the other.
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    service: Arc<Service>,
-    phase: watch::Receiver<Phase>,
-) {
-    let mut stopped = phase.clone();
-    let answer = service_fn(move |request| {
-        let (service, phase) = (service.clone(), phase.clone());
-        async move {
-            Ok::<_, std::convert::Infallible>(request::answer(request, peer, &service, phase).await)
-        }
-    });
-    let mut http = http1::Builder::new();
-    http.timer(Timer).header_read_timeout(IDLE).max_buf_size(HEAD);
-    let mut connection = std::pin::pin!(http.serve_connection(Socket::new(stream), answer));
-    // A client that breaks off, or speaks something else, ends its connection and nothing more.
-    if unless(&mut stopped, Phase::Draining, connection.as_mut()).await.is_none() {
-        connection.as_mut().graceful_shutdown();
-        drop(connection.await);
-    }
 }

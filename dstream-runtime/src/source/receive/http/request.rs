@@ -13,8 +13,11 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{oneshot, watch};
 
-use super::Service;
-use crate::source::lines;
+use super::verdict::{Verdict, judge};
+use super::{Comes, Service};
+use crate::source::decode::DecodeScratch;
+use crate::source::form::{Form, HeaderRow, mark_len};
+use crate::source::framing::unfold;
 use crate::source::part::Held;
 use crate::source::receive::bound::Share;
 use crate::source::receive::gather::Arrived;
@@ -66,7 +69,15 @@ pub(super) async fn answer(
     phase: watch::Receiver<Phase>,
 ) -> Response<String> {
     let mut response = match take_in(request, peer, service, phase).await {
-        Ok(records) => Response::new(format!("{{\"accepted\": {records}}}\n")),
+        Ok(verdict) => {
+            let mut response = Response::new(verdict.text());
+            *response.status_mut() = match (verdict.accepted, verdict.refused) {
+                (_, 0) => StatusCode::OK,
+                (0, _) => StatusCode::BAD_REQUEST,
+                _ => StatusCode::MULTI_STATUS,
+            };
+            response
+        }
         Err(no) => {
             let said = serde_json::json!({ "accepted": 0, "error": no.why });
             let mut response = Response::new(format!("{said}\n"));
@@ -94,7 +105,7 @@ async fn take_in(
     peer: SocketAddr,
     service: &Service,
     mut phase: watch::Receiver<Phase>,
-) -> Result<u64, No> {
+) -> Result<Verdict, No> {
     let (head, body) = request.into_parts();
     if head.uri.path() != service.path {
         let why = format!("nothing is here; lines are posted to {}", service.path);
@@ -119,24 +130,37 @@ async fn take_in(
             .await
             .unwrap_or_else(|_| Err(No::again("the source is being stopped").close()))?,
     };
-    let header = if service.header { Some(take_header(&bytes)?) } else { None };
-    let (header, position) = header.map_or((None, 0), |(row, end)| (Some(row), end));
-    let records = lines::records(&bytes[position..]);
+    // Where its lines end, before the elements of an array become lines.
+    let breaks: Vec<usize> = memchr::memchr_iter(b'\n', &bytes).collect();
+    if let Some(outer) = service.form.json {
+        bytes = unfold(outer, bytes);
+    }
+    let (header, position) = begin(&bytes, &service.form)?;
+    let framing = service.form.framing;
+    let records = framing.records(&bytes[position..]);
     if records == 0 && client.is_none() {
-        return Ok(0);
+        return Ok(Verdict::default());
     }
     if records > 0 && !bytes.ends_with(b"\n") {
         bytes.push(b'\n');
     }
     let split = format!("request {} from {peer}", service.next_request()).into();
-    let whole =
-        Held { header, max_line: service.sizes.max_line as u64, ..Held::new(split, 0, bytes) };
+    let max_line = service.sizes.max_line as u64;
+    let whole = Held { header, max_line, framing, ..Held::new(split, 0, bytes) };
     let lines = whole.slice(position, whole.to);
+    let verdict = match service.records.check.filter(|_| service.records.validates) {
+        Some(check) => {
+            let mut scratch = DecodeScratch::new(service.records.floats);
+            judge(check, &mut scratch, &breaks, &lines)
+        }
+        None => Verdict { accepted: records, ..Verdict::default() },
+    };
     let (answer, answered) = oneshot::channel();
     let lost = || No::again("it is not known whether the lines were taken; send them again");
-    service.arrived.send(Arrived { lines, share, client, answer }).map_err(|_| lost())?;
+    let arrived = Comes::Lines(Arrived { lines, share, client, answer });
+    service.arrived.send(arrived).map_err(|_| lost())?;
     match tokio::time::timeout(SAFE, answered).await {
-        Ok(Ok(Ok(()))) => Ok(records),
+        Ok(Ok(Ok(()))) => Ok(verdict),
         Ok(Ok(Err(refusal))) => Err(refused(&refusal)),
         Ok(Err(_)) | Err(_) => Err(lost()),
     }
@@ -194,20 +218,21 @@ async fn read(body: Incoming, service: &Service) -> Result<(Vec<u8>, Share), No>
     }
 }
 
-/// The header row, and where it ends.
-fn take_header(bytes: &[u8]) -> Result<(Arc<str>, usize), No> {
-    let end = lines::line_end(bytes, 0).unwrap_or(bytes.len());
-    let row = bytes[..end].strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes[..end]);
-    let bad = |why: &str| No::new(StatusCode::BAD_REQUEST, why);
-    if end > MAX_HEADER {
-        return Err(bad("the first line must be the header row, and is too long for one"));
+/// The header row, if there is one, and where the records begin.
+fn begin(bytes: &[u8], form: &Form) -> Result<(Option<Arc<str>>, usize), No> {
+    let mark = mark_len(bytes);
+    let rest = &bytes[mark..];
+    if !form.looks_at_first() || rest.is_empty() && form.header == HeaderRow::IfNamed {
+        return Ok((None, mark));
     }
-    let text = std::str::from_utf8(row).map_err(|_| bad("the header row is not UTF-8"))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        return Err(bad("the first line must be the header row of the CSV, and is empty"));
+    let bad = |why: String| No::new(StatusCode::BAD_REQUEST, why);
+    let end = form.framing.first(rest);
+    let header = form.header(&rest[..end]).map_err(bad)?;
+    if header.is_some() && end > MAX_HEADER {
+        return Err(bad("the header row, the first one, is too long".to_owned()));
     }
-    Ok((text.into(), end))
+    let begins = if header.is_some() { mark + end } else { mark };
+    Ok((header, begins))
 }
 
 /// What the client calls these lines: its own name, and the number of this request.

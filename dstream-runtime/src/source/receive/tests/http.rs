@@ -7,9 +7,9 @@ use crate::source;
 use crate::source::receive::{Ack, ClientBatch, Refusal};
 
 /// Status, head and body of the next answer.
-type Answer = (u16, String, String);
+pub(super) type Answer = (u16, String, String);
 
-fn read_answer(stream: &TcpStream) -> Answer {
+pub(super) fn read_answer(stream: &TcpStream) -> Answer {
     let mut reader = BufReader::with_capacity(1, stream);
     let (mut head, mut line) = (String::new(), String::new());
     while line != "\r\n" {
@@ -23,18 +23,18 @@ fn read_answer(stream: &TcpStream) -> Answer {
     (head[9..12].parse().unwrap(), head, String::from_utf8(body).unwrap())
 }
 
-fn send(mut stream: &TcpStream, head: &str, body: &[u8]) {
+pub(super) fn send(mut stream: &TcpStream, head: &str, body: &[u8]) {
     let length = body.len();
     write!(stream, "{head}\r\nHost: x\r\nContent-Length: {length}\r\n\r\n").unwrap();
     stream.write_all(body).unwrap();
 }
 
-fn ask(stream: &TcpStream, head: &str, body: &[u8]) -> Answer {
+pub(super) fn ask(stream: &TcpStream, head: &str, body: &[u8]) -> Answer {
     send(stream, head, body);
     read_answer(stream)
 }
 
-const POST: &str = "POST /views HTTP/1.1";
+pub(super) const POST: &str = "POST /views HTTP/1.1";
 
 /// Acknowledges what comes, and keeps it.
 fn taking(url: &str, format: Format) -> (Receiver, mpsc::Receiver<(String, u64)>) {

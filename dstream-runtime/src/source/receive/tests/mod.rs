@@ -1,5 +1,6 @@
 //! Receivers with real sockets on loopback.
 
+mod answers;
 mod http;
 mod push;
 mod tcp;
@@ -39,7 +40,7 @@ impl Listening {
     fn next(&self) -> Received {
         match self.deliveries.recv_timeout(PATIENCE).unwrap() {
             Delivery::Received(received) => received,
-            Delivery::Ended => panic!("it has ended"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -70,7 +71,7 @@ fn lines(received: &Received) -> Vec<Line> {
                 piece.split.to_owned(),
                 piece.position,
                 piece.header.map(str::to_owned),
-                String::from_utf8(piece.bytes.to_vec()).unwrap(),
+                String::from_utf8_lossy(piece.bytes).into_owned(),
                 piece.torn.map(str::to_owned),
             ));
         })

@@ -30,6 +30,26 @@ fn lines_of_clients_with_their_splits_and_headers() {
 }
 
 #[test]
+fn a_reset_completes_no_line() {
+    let listening = open("tcp://127.0.0.1:0", Format::Text);
+    for sent in [&b"y,12\ny,1200"[..], b"y,12\ncaf\xc3"] {
+        let mut client = listening.connect();
+        client.write_all(sent).unwrap();
+        assert_eq!(text(&listening.next()), "y,12\n");
+        socket2::SockRef::from(&client).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
+        let torn = listening.next();
+        assert_eq!((text(&torn).as_str(), torn.records), ("", 1));
+        let (_, position, _, bytes, why) = lines(&torn).remove(0);
+        assert_eq!((position, bytes), (5, String::from_utf8_lossy(&sent[5..]).into_owned()));
+        assert!(why.is_some_and(|why| why.contains("connection broke")));
+    }
+    // A clean end completes the last line.
+    listening.connect().write_all(b"y,1200").unwrap();
+    assert_eq!(text(&listening.next()), "y,1200");
+}
+
+#[test]
 fn what_is_not_given_back_keeps_sockets_from_being_read() {
     let listening = open("tcp://127.0.0.1:0?buffer=64KiB&max_line=1KiB", Format::Text);
     let expected = format!("{}\n", "x".repeat(999)).repeat(20_000);
@@ -39,7 +59,7 @@ fn what_is_not_given_back_keeps_sockets_from_being_read() {
     while got.len() < expected.len() {
         let received = match listening.deliveries.try_recv() {
             Ok(Delivery::Received(received)) => received,
-            Ok(Delivery::Ended) => panic!("it has ended"),
+            Ok(other) => panic!("{other:?}"),
             // Nothing more comes before something is given back.
             Err(_) if held > 32 << 10 => {
                 (shares, held) = (Vec::new(), 0);

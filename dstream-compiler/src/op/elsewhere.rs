@@ -1,0 +1,224 @@
+//! Operators of other systems, by their names there, and what to write here instead.
+//!
+//! `tests/accepted/hints.rs` compiles and runs every example; a test below holds it to that.
+
+/// What to write instead of an operator that is known elsewhere.
+#[derive(Debug)]
+pub struct Hint {
+    /// Its names, as here: `update_state_by_key` stands for `updateStateByKey` too.
+    pub names: &'static [&'static str],
+    /// What does the same here.
+    pub instead: &'static str,
+    /// How it is written. `words` are texts, `numbers` are `u64`, `pairs` and `others` pairs of them.
+    pub example: Option<&'static str>,
+}
+
+/// The hint for an operator that is none of ours.
+#[must_use]
+pub fn hint(name: &str) -> Option<&'static Hint> {
+    let bare = |name: &str| name.replace('_', "").to_lowercase();
+    let written = bare(name);
+    HINTS.iter().find(|hint| hint.names.iter().any(|name| bare(name) == written))
+}
+
+macro_rules! hints {
+    ($($($name:literal)|+ => $instead:literal $(, $example:literal)?;)*) => {
+        /// Every hint.
+        pub const HINTS: &[Hint] = &[$(Hint {
+            names: &[$($name),+],
+            instead: $instead,
+            example: hints!(@ $($example)?),
+        }),*];
+    };
+    (@) => { None };
+    (@ $example:literal) => { Some($example) };
+}
+
+hints! {
+    // Keyed, with state.
+    "update_state_by_key" | "map_with_state" | "flat_map_groups_with_state" | "map_groups_with_state" | "scan"
+        => "a value per key is kept from batch to batch by `running_reduce`",
+        "pairs.running_reduce(|a, b| a + b)";
+    "group_by_key" | "reduce_groups" | "into_group_map"
+        => "the values of a key are merged as they come, not listed",
+        "pairs.reduce_by_key(|a, b| a + b)";
+    "group_by" | "grouping_by" | "chunk_by"
+        => "make pairs `(key, value)`, then merge the values of each key",
+        "words.map(|w| (w.len() as u64, 1u64)).reduce_by_key(|a, b| a + b)";
+    "aggregate_by_key" | "combine_by_key" | "fold_by_key"
+        => "make each value what is to be merged, then merge",
+        "pairs.map_values(|n| (n, 1u64)).reduce_by_key(|a, b| (a.0 + b.0, a.1 + b.1))";
+    "count_by_key"
+        => "count ones per key",
+        "pairs.map_values(|_| 1u64).reduce_by_key(|a, b| a + b)";
+    "count_by_value" | "value_counts" | "counts" | "histogram" | "frequencies"
+        => "count ones per record",
+        "words.map(|w| (w, 1u64)).reduce_by_key(|a, b| a + b)";
+    "select_key" | "key_selector" | "assign_key" | "with_keys"
+        => "`key_by` gives each record a key",
+        "words.key_by(|w| w.len() as u64)";
+    "keys" => "take the key of each pair", "pairs.map(|(key, _)| key)";
+    "values" => "take the value of each pair", "pairs.map(|(_, value)| value)";
+    "flat_map_values"
+        => "make pairs in `flat_map`",
+        "pairs.flat_map(|(key, n)| (0..n).map(move |i| (key, i)))";
+
+    // Windows and time.
+    "count_by_window" => "count a window", "words.window(\"30s\").count()";
+    "reduce_by_window" | "fold_by_window"
+        => "reduce a window",
+        "numbers.window(\"30s\").reduce(|a, b| a + b)";
+    "group_by_key_and_window" | "aggregate_by_key_and_window"
+        => "the values of a key are merged, not listed",
+        "pairs.reduce_by_key_and_window(|a, b| a + b, \"30s\")";
+    "count_by_value_and_window"
+        => "count ones per record over the window",
+        "words.map(|w| (w, 1u64)).reduce_by_key_and_window(|a, b| a + b, \"30s\")";
+    "window_all" | "time_window" | "time_window_all" | "windowed_by" | "sliding_window" | "windows"
+        | "hopping_window"
+        => "`window` takes its length and how often it slides",
+        "words.window(\"30s\", \"10s\")";
+    "tumbling_window" | "tumbling" | "count_window" | "buffer" | "chunks"
+        => "a tumbling window slides by its own length",
+        "words.window(\"30s\", \"30s\")";
+    "suppress" | "emit_final"
+        => "a window emits once per slide: choose the slide",
+        "pairs.reduce_by_key_and_window(|a, b| a + b, \"30s\", \"30s\")";
+    "assign_timestamps_and_watermarks" | "assign_timestamps" | "with_watermark" | "with_timestamps"
+        => "remove it: a record belongs to the batch in which it arrives";
+
+    // Two streams.
+    "left_outer_join" | "left_join"
+        => "unite both sides as optional values, and merge them by key",
+        "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (left, _))| left.is_some())";
+    "right_outer_join" | "right_join"
+        => "unite both sides as optional values, and merge them by key",
+        "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (_, right))| right.is_some())";
+    "full_outer_join" | "outer_join" | "full_join" | "cogroup" | "co_group"
+        => "unite both sides as optional values, and merge them by key",
+        "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1)))";
+    "subtract_by_key" | "left_anti_join" | "subtract"
+        => "unite both sides as optional values, merge them by key, and keep what has no right side",
+        "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (_, right))| right.is_none())";
+    "inner_join" | "zip" => "`join` brings together what has the same key", "pairs.join(others)";
+    "interval_join" | "window_join" | "join_within"
+        => "join windows of both",
+        "pairs.window(\"30s\").join(others.window(\"30s\"))";
+    "connect" | "co_map" | "co_flat_map" | "merge" | "union_all" | "concat" | "chain" | "extend"
+        => "make records of one type, and unite the streams",
+        "pairs.union(others)";
+
+    // Whole batches.
+    "sum" | "sum_by_key"
+        => "reduce by adding; per key, `reduce_by_key`; over all batches, `running_reduce`",
+        "numbers.reduce(|a, b| a + b)";
+    "max" => "reduce by the greater one", "numbers.reduce(|a, b| a.max(b))";
+    "min" => "reduce by the lesser one", "numbers.reduce(|a, b| a.min(b))";
+    "max_by" | "max_by_key" | "arg_max"
+        => "`top_k` keeps the records with the greatest scores",
+        "words.top_k(1, |w| w.len() as u64)";
+    "min_by" | "min_by_key" | "arg_min"
+        => "`top_k` keeps the records with the greatest scores: turn the score round",
+        "words.top_k(1, |w| u64::MAX - w.len() as u64)";
+    "fold" | "aggregate" | "accumulate" | "reduce_all"
+        => "make each record what is to be merged, then `reduce`",
+        "numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))";
+    "mean" | "avg" | "average"
+        => "reduce to sum and number, then divide",
+        "numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).map(|(sum, n)| sum as f64 / n as f64)";
+    "distinct" | "unique" | "dedup" | "drop_duplicates" | "dedup_by_key" | "distinct_by"
+        => "merge equal records by key; this is per batch",
+        "words.map(|w| (w, true)).reduce_by_key(|a, _| a).map(|(w, _)| w)";
+    "sort" | "sort_by" | "sort_by_key" | "sorted" | "order_by" | "rank"
+        => "`top_k` keeps the greatest, in order",
+        "words.top_k(100, |w| w.len() as u64)";
+    "take" | "first" | "limit" | "head" | "last" | "nth"
+        => "`top_k` keeps the greatest, and `print(n)` shows n of a batch",
+        "words.top_k(10, |w| w.len() as u64)";
+    "enumerate" | "zip_with_index" | "skip" | "step_by" | "rev"
+        => "records have no position, for a stream is spread over partitions: number them where they are made";
+
+    // One record at a time.
+    "filter_not" | "reject" | "where" | "retain" | "find" | "any" | "all" | "take_while" | "skip_while"
+        => "`filter` keeps the records for which it holds",
+        "words.filter(|w| !w.is_empty())";
+    "flatten" | "explode" | "map_partitions" | "transform" | "process" | "apply" | "glom" | "flat_transform"
+        => "`flat_map` makes any number of records of each; a function of whole streams is marked `#[dstream::operator]`",
+        "words.flat_map(|w| w.split(' '))";
+    "branch" | "split" | "partition" | "through" | "side_output" | "get_side_output"
+        => "use the stream once for each branch, each with a filter",
+        "words.filter(|w| w.len() > 3)";
+    "sample" | "random_split"
+        => "choose by what a record says, so that a task that runs again chooses the same",
+        "numbers.filter(|n| n % 10 == 0)";
+    "select" | "project" | "with_column" | "cast" | "collect_vec" | "transform_values"
+        => "`map` makes one record of each",
+        "words.map(|w| w.len() as u64)";
+
+    // Where results go.
+    "foreach_rdd" | "foreach" | "for_each" | "foreach_batch" | "add_sink" | "sink_to" | "to" | "write_stream"
+        | "save_as_text_files" | "save_as_text_file" | "save_as_object_files" | "save_as_hadoop_files"
+        | "write_as_text" | "write_as_csv" | "write" | "collect" | "iter" | "into_iter" | "output"
+        => "results leave by `save`, or `print`, in a statement of its own",
+        "pairs.save(\"json+file://out/pairs\")";
+    "peek" | "inspect" | "tap" | "debug" | "show" | "pprint" | "dump"
+        => "`print` shows the first records of each batch, in a statement of its own",
+        "words.print(5)";
+
+    // What is decided elsewhere.
+    "repartition" | "coalesce" | "shuffle" | "rebalance" | "rescale" | "partition_by" | "partition_custom"
+        | "broadcast" | "global" | "set_parallelism"
+        => "remove it: operators by key spread the records as they need it, and `--partitions` says over how many partitions";
+    "cache" | "persist" | "unpersist" | "checkpoint" | "materialized" | "to_stream" | "to_table" | "boxed"
+        => "remove it: the plan says what is kept, and for how long";
+    "start" | "execute" | "await_termination" | "run" | "build"
+        => "remove it: `dstream::main!(job);` makes the program that runs";
+    "clone" | "by_ref" | "cloned" | "copied"
+        => "remove it: a stream can be used as often as you like";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op;
+
+    #[test]
+    fn no_name_stands_twice_or_is_ours() {
+        let all: Vec<&str> = HINTS.iter().flat_map(|hint| hint.names).copied().collect();
+        for (i, name) in all.iter().enumerate() {
+            assert!(!all[..i].contains(name), "{name}");
+            assert!(op::by_name(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_as_they_are_written_elsewhere() {
+        let found = |name| hint(name).and_then(|hint| hint.example).unwrap_or("none");
+        for name in ["updateStateByKey", "mapWithState", "update_state_by_key"] {
+            assert_eq!(found(name), "pairs.running_reduce(|a, b| a + b)");
+        }
+        let systems = [
+            "updateStateByKey mapWithState groupByKey foreachRDD transform countByValue countByWindow \
+             saveAsTextFiles mapPartitions repartition cogroup leftOuterJoin rightOuterJoin fullOuterJoin",
+            "sum process windowAll timeWindow connect coMap assignTimestampsAndWatermarks addSink sinkTo rebalance",
+            "groupBy count_by_key aggregate selectKey peek through to branch suppress merge leftJoin outerJoin",
+            "distinct left_join sum fold for_each collect enumerate zip take max_by min scan flatten inspect",
+        ];
+        for name in systems.iter().flat_map(|names| names.split_whitespace()) {
+            assert!(hint(name).is_some(), "{name}");
+        }
+    }
+
+    /// Every example is in a program that is compiled and run.
+    #[test]
+    fn examples_are_compiled() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/accepted/hints.rs");
+        let program = std::fs::read_to_string(path).expect("it is part of the repository");
+        let bare = |text: &str| text.replace([' ', '\n', ','], "");
+        let program = bare(&program);
+        for hint in HINTS {
+            let Some(example) = hint.example else { continue };
+            assert!(program.contains(&format!("{};", bare(example))), "{example}");
+        }
+    }
+}

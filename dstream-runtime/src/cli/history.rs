@@ -1,0 +1,241 @@
+//! Which operators of a job have no meaning over the sources that it is given.
+//!
+//! A window of arrival time and a join speak of records that arrive in the same time. A source that is read to its
+//! end has no such time: its batches are how it was cut. Decides what is refused before anything is read, and of
+//! which sources one batch must hold all; each refusal says what to write instead. What goes to `none:` gives no
+//! answer, so no wrong one either.
+
+use std::collections::BTreeSet;
+
+use crate::exec::job::OutputSpec;
+use crate::id::{SourceId, StageId};
+use crate::plan::{Plan, StageRow, StateKind, duration};
+use crate::source::{Batching, instead};
+
+/// What is known of a source once it is open.
+#[derive(Debug, Clone)]
+pub(super) struct Input<'o> {
+    pub url: &'o str,
+    /// Whether a batch of it is what an interval brings.
+    pub timed: bool,
+    pub batching: Batching,
+}
+
+/// Per source why one batch must hold all of it, if it must.
+///
+/// # Errors
+/// What would be a wrong answer, and what to do.
+pub(super) fn check(
+    plan: &Plan,
+    outputs: &[OutputSpec],
+    inputs: &[Input<'_>],
+) -> Result<Vec<Option<String>>, String> {
+    let answers = plan.outputs.iter().zip(outputs);
+    let answers = answers.filter(|(_, spec)| !spec.url.starts_with("none:"));
+    let stages = plan.stages_behind(answers.map(|(row, _)| row.stage));
+    let history = History { plan, inputs, stages };
+    history.windows()?;
+    history.joins()
+}
+
+struct History<'h> {
+    plan: &'h Plan,
+    inputs: &'h [Input<'h>],
+    /// Those whose results can be seen.
+    stages: BTreeSet<StageId>,
+}
+
+impl History<'_> {
+    fn stages(&self) -> impl Iterator<Item = &'static StageRow> {
+        self.stages.iter().map(|id| self.plan.stage(*id))
+    }
+
+    /// Whether batches of a source are not intervals of time.
+    fn is_cut(&self, source: &SourceId) -> bool {
+        let input = &self.inputs[source.index()];
+        !input.timed && !input.batching.windows
+    }
+
+    fn windows(&self) -> Result<(), String> {
+        let mut refused = Vec::new();
+        for stage in self.stages() {
+            let Some(StateKind::Panes { panes, batches }) = stage.state.as_ref().map(|s| s.kind)
+            else {
+                continue;
+            };
+            let cut: Vec<SourceId> =
+                self.plan.sources_of(stage).into_iter().filter(|s| self.is_cut(s)).collect();
+            if !cut.is_empty() {
+                let of = u64::from(panes) * u64::from(batches) * self.plan.interval_ms;
+                refused.push((stage, duration(of), cut));
+            }
+        }
+        let Some((stage, length, cut)) = refused.first() else { return Ok(()) };
+        let (interval, end) = (duration(self.plan.interval_ms), "is read to its end");
+        let sources: Vec<_> = cut.iter().map(|source| self.source(*source)).collect();
+        let mut why = format!(
+            "{} is a window of {length} of arrival time, and {} {end}: its batches are pieces of it, not what \
+             arrived in {interval}",
+            self.operator(stage),
+            sources.join(" and ")
+        );
+        for (other, length, _) in &refused[1..] {
+            why.push_str(&format!("; so is {} of {length}", self.operator(other)));
+        }
+        why.push_str(&format!("\n  help: to take each batch as one interval of {interval}:"));
+        for source in cut {
+            let (name, input) = (self.name(*source), &self.inputs[source.index()]);
+            if let Some(instead) = instead(input.url) {
+                why.push_str(&format!(" --source '{name}={}'", instead.windows));
+            }
+        }
+        let timed = cut.iter().find_map(|s| instead(self.inputs[s.index()].url)?.timed);
+        let timed = timed.map(|timed| format!("{timed}, or ")).unwrap_or_default();
+        why.push_str(&format!(
+            "; or {timed}read a live source. Windows over history by a time in the records do not exist yet"
+        ));
+        Err(why)
+    }
+
+    fn joins(&self) -> Result<Vec<Option<String>>, String> {
+        let mut whole = vec![None; self.inputs.len()];
+        for stage in self.stages() {
+            let sides: Vec<_> =
+                stage.inputs.iter().map(|input| self.plan.sources_of_input(input)).collect();
+            for (at, left) in sides.iter().enumerate() {
+                for (left, right) in left
+                    .iter()
+                    .flat_map(|l| sides[at + 1..].iter().flatten().map(move |r| (*l, *r)))
+                {
+                    let by_name =
+                        [left, right].iter().any(|s| self.inputs[s.index()].batching.joins);
+                    match (self.is_cut(&left), self.is_cut(&right)) {
+                        _ if by_name => {}
+                        (false, false) => {}
+                        (true, false) => return Err(self.meets_once(stage, left, right)),
+                        (false, true) => return Err(self.meets_once(stage, right, left)),
+                        (true, true) => {
+                            for source in [left, right] {
+                                whole[source.index()] = Some(self.pairs_missing(stage, source));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        Ok(whole)
+    }
+
+    /// A join of a source that is read to its end with one that goes on.
+    fn meets_once(&self, stage: &StageRow, cut: SourceId, timed: SourceId) -> String {
+        let (cut_name, timed_name) = (self.name(cut), self.name(timed));
+        let accept = instead(self.inputs[cut.index()].url)
+            .map(|instead| format!("; to accept it: --source '{cut_name}={}'", instead.joins));
+        format!(
+            "{} pairs records of the same batch, and {} is read to its end in the first ones, while {} goes on: \
+             later records of `{timed_name}` would meet nothing of it\n  \
+             help: a table that every record meets does not exist yet. Give `{timed_name}` an input that is read \
+             to its end too; or, in the program, unite both by key and keep what `{cut_name}` says in a \
+             `running_reduce`{}",
+            self.operator(stage),
+            self.source(cut),
+            self.source(timed),
+            accept.unwrap_or_default()
+        )
+    }
+
+    /// A join over history of which one batch does not hold all.
+    fn pairs_missing(&self, stage: &StageRow, source: SourceId) -> String {
+        let (name, url) = (self.name(source), self.inputs[source.index()].url);
+        let help = instead(url).map(|instead| {
+            format!(
+                "\n  help: let one batch hold all of it, with {}; or, if only pairs within a batch are meant: \
+                 --source '{name}={}'",
+                instead.whole, instead.joins
+            )
+        });
+        format!(
+            "{} pairs records of the same batch, and one batch does not hold all of `{url}`: pairs of different \
+             batches would be missing{}",
+            self.operator(stage),
+            help.unwrap_or_default()
+        )
+    }
+
+    fn name(&self, source: SourceId) -> &'static str {
+        self.plan.sources[source.index()].name
+    }
+
+    fn source(&self, source: SourceId) -> String {
+        format!("source `{}` (`{}`)", self.name(source), self.inputs[source.index()].url)
+    }
+
+    /// The operator that a stage begins with, and where it is.
+    fn operator(&self, stage: &StageRow) -> String {
+        let stream = stage.name.split(" → ").next().unwrap_or_default();
+        let rows = || stage.operators.iter().map(|id| &self.plan.operators[id.index()]);
+        match rows().find(|row| row.stream == stream).or_else(|| rows().next()) {
+            Some(row) => {
+                let file = row.file.unwrap_or(self.plan.file);
+                format!("`{stream}` ({}, {file}:{})", row.name, row.line)
+            }
+            None => format!("`{stream}`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::example::PLAN;
+    use crate::record::Schema;
+
+    const CUT: Input<'_> =
+        Input { url: "a.txt", timed: false, batching: Batching { windows: false, joins: false } };
+    const LIVE: Input<'_> = Input { url: "tcp://127.0.0.1:1", timed: true, ..CUT };
+
+    /// The example's sources are `views`, of which the window `recent` and half of the join are made, and `people`.
+    fn checked(
+        views: &Input<'_>,
+        people: &Input<'_>,
+        sinks: [&str; 3],
+    ) -> Result<Vec<Option<String>>, String> {
+        let output = |url: &str| OutputSpec { url: url.to_owned(), schema: Schema::Scalar("str") };
+        let outputs = sinks.map(output);
+        check(&PLAN, &outputs, &[views.clone(), people.clone()])
+    }
+
+    const ALL: [&str; 3] = ["text+file://out", "stdout:", "print:"];
+
+    #[test]
+    fn a_window_over_history_is_refused_with_the_cure() {
+        let error = checked(&CUT, &LIVE, ALL).unwrap_err();
+        for text in [
+            "`recent` (reduce_by_key_and_window, src/main.rs:14) is a window of 30s",
+            "source `views` (`a.txt`)",
+            "'views=a.txt?batch_records=1000&windows=batches'",
+            "?follow",
+        ] {
+            assert!(error.contains(text), "{text}: {error}");
+        }
+        let by_name = Input { batching: Batching { windows: true, joins: false }, ..CUT };
+        for input in [&by_name, &LIVE] {
+            assert!(checked(input, &LIVE, ALL).is_ok(), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_no_window_depends_on_may_end() {
+        assert!(checked(&LIVE, &CUT, ALL).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_seen_is_not_wrong() {
+        // Only `counts` is seen, which is no window.
+        assert_eq!(
+            checked(&CUT, &CUT, ["text+file://out", "none:", "none:"]),
+            Ok(vec![None, None])
+        );
+        assert!(checked(&CUT, &CUT, ["none:", "none:", "stdout:"]).is_err());
+    }
+}

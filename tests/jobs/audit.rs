@@ -1,0 +1,77 @@
+//! Jobs for tests/end_to_end: records of each format, counted; operators that speak of time; outputs in files.
+
+use dstream::prelude::*;
+
+/// A row, and an object.
+#[derive(Record)]
+struct Event {
+    key: String,
+    n: u64,
+}
+
+/// The number itself, but for 13.
+fn lucky(n: u64) -> u64 {
+    assert_ne!(n, 13, "unlucky");
+    n
+}
+
+/// Lines `KEY N`; without a number they are taken as they are.
+#[dstream::job(interval = "50ms")]
+fn texts() {
+    let events = source::text("none");
+    let taken = events.map(|line| {
+        let n = line.rsplit(' ').next().and_then(|n| n.parse().ok());
+        (line, lucky(n.unwrap_or_default()))
+    });
+    taken.save("none:");
+}
+
+#[dstream::job(interval = "50ms")]
+fn rows() {
+    let events = source::csv::<Event>("none");
+    let taken = events.map(|event| (event.key, lucky(event.n)));
+    taken.save("none:");
+}
+
+#[dstream::job(interval = "50ms")]
+fn objects() {
+    let events = source::json::<Event>("none");
+    let taken = events.map(|event| (event.key, lucky(event.n)));
+    taken.save("none:");
+}
+
+/// Two streams, joined and united.
+#[dstream::job(interval = "50ms")]
+fn pairs() {
+    let left = source::text("none");
+    let right = source::text("none");
+    let lefts = left.map(|line| (line, 1u64));
+    let both = lefts.join(right.map(|line| (line, 2u64)));
+    let all = left.union(right);
+    both.save("none:");
+    all.save("none:");
+}
+
+/// A stream joined with itself.
+#[dstream::job(interval = "50ms")]
+fn selves() {
+    let lines = source::text("none");
+    let lengths = lines.map(|line| (line.len() as u64, line));
+    let both = lengths.filter(|(_, line)| line.starts_with('a')).join(lengths);
+    both.save("none:");
+}
+
+/// Windows of one of two streams: over one batch, over several, of what was counted before.
+#[dstream::job(interval = "1s")]
+fn spans() {
+    let timed = source::text("none");
+    let other = source::text("none");
+    let second = timed.window("1s").count();
+    let minute = timed.map(|line| (line, 1u64)).running_reduce(|a, b| a + b).window("1m", "10s");
+    let plain = other.count();
+    second.save("none:");
+    minute.save("none:");
+    plain.save("none:");
+}
+
+dstream::main!(texts, rows, objects, pairs, selves, spans);
