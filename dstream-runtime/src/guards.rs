@@ -61,6 +61,10 @@ pub(crate) enum Guard {
     RunsEndFirst,
     /// A job that is stopped, and may go on later, ends when its states have in them what clients have pushed.
     SavedAtTheEnd,
+    /// Time is stepped over when windows hold nothing any more.
+    GapsAtRest,
+    /// That time was stepped over is written down: batch times never go back.
+    GapIsWritten,
     /// What it ends with is saved twice: one of the two may turn out to be damaged.
     SavedTwiceAtTheEnd,
 }
@@ -102,7 +106,7 @@ mod planted {
     }
 
     /// All guards, and a world in which each is missed.
-    pub(crate) const MISSED: [(Guard, Ring, u64); 26] = [
+    pub(crate) const MISSED: [(Guard, Ring, u64); 28] = [
         (ReceiversAreThere, Ring::Whole, 1053),
         (AbsentAreAwaited, Ring::Whole, 18),
         (AllAreAsked, Ring::Whole, 866),
@@ -122,13 +126,15 @@ mod planted {
         (StateIsExpected, Ring::Whole, 308),
         (EpochsOfTerms, Ring::Whole, 5),
         (ContinuesWhatIsKept, Ring::Whole, 97),
-        (RunsEndFirst, Ring::Whole, 89),
+        (RunsEndFirst, Ring::Whole, 13),
         (FencedIsSilent, Ring::Whole, 1432),
         (StateCameFirst, Ring::Whole, 1702),
         (CopiedFirst, Ring::Whole, 47),
         (CutWhenPlaced, Ring::Churn, 7),
         (HoldersAreAsked, Ring::Whole, 1318),
         (SavedTwiceAtTheEnd, Ring::Whole, 2700),
+        (GapsAtRest, Ring::Whole, 37),
+        (GapIsWritten, Ring::Whole, 22),
     ];
 
     /// Whether a check holds, or was left out.

@@ -293,6 +293,12 @@ impl Done {
         Ok(summary.savepoint)
     }
 
+    /// The job's plan.
+    #[must_use]
+    pub fn plan(&self) -> &'static Plan {
+        self.plan
+    }
+
     /// How many batches were run.
     #[must_use]
     pub fn batches(&self) -> u64 {

@@ -8,6 +8,7 @@ mod names;
 mod output;
 mod per_batch;
 mod poison;
+mod quiet;
 mod random;
 mod record;
 mod restart;

@@ -144,6 +144,8 @@ impl Cluster {
             checkpoint_ms: None,
             speculate: false,
             timetable: Timetable::new(0, INTERVAL_MS),
+            batch_bytes: u64::MAX,
+            publishes_empty: false,
             live: vec![true],
             first: BatchSeq(1),
             term: 0,
@@ -187,7 +189,7 @@ impl Cluster {
 
     fn answer(&mut self, action: &MasterAction) {
         match action {
-            MasterAction::Cut { batch, source } => {
+            MasterAction::Cut { batch, source, .. } => {
                 let range = |input: u32| Range {
                     split: "lines".into(),
                     start: u64::from(input) * 1_000_000,

@@ -83,6 +83,9 @@ fn head(status: &ClusterStatus) -> String {
         }
         (None, None) => {}
     }
+    if let Some(behind) = status.clock_behind_ms {
+        let _ = writeln!(text, "the master's clock is {} behind batch times", time(behind));
+    }
     for source in &status.sources {
         let troubles = troubles(&source.name, source.unreadable_files, source.lost_bytes);
         if let Some(troubles) = troubles {

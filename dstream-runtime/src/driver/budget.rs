@@ -26,6 +26,11 @@ impl Budget {
         self.memory / 2
     }
 
+    /// What a batch of live sources takes in: it is read while the one before it runs.
+    pub(super) fn batch(self) -> u64 {
+        self.memory / 8
+    }
+
     /// What each receiver may hold where so many streams are pushed. Clients of the library, which may send to
     /// all of them, count as one more.
     pub(crate) fn receiver(self, streams: usize) -> u64 {

@@ -168,6 +168,7 @@ impl<'e> Engine<'e> {
             checkpoint: None,
             speculate: false,
             interval: config.interval,
+            batch_bytes: Budget::new(config.memory).batch(),
             preview: config.preview,
             completes_stop: false,
             from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),

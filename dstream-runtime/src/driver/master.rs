@@ -12,6 +12,7 @@ mod ends;
 mod intake;
 mod lateness;
 mod outputs;
+mod pace;
 mod print;
 mod publish;
 mod spread;
@@ -64,6 +65,8 @@ pub(super) struct Settings {
     pub(super) speculate: bool,
     /// The batch interval, if it is not the plan's.
     pub(super) interval: Option<Duration>,
+    /// How many bytes a batch of live sources takes in at most.
+    pub(super) batch_bytes: u64,
     /// How many records of each output and batch are shown to the observer.
     pub(super) preview: u32,
     /// Whether a stop that the master before has begun is completed.
@@ -91,6 +94,8 @@ pub(super) struct Progress {
     pub(super) outputs: Vec<u64>,
     /// Why nothing is published now.
     pub(super) refused: Option<RefusedStatus>,
+    /// How far the wall clock is behind batch times, if that is more than usual.
+    pub(super) clock_behind_ms: Option<u64>,
 }
 
 /// What a master asks of its owner.
@@ -117,7 +122,6 @@ pub(super) struct Master<'e> {
     observer: &'e mut dyn Observer,
     core: MasterCore,
     clock: Clock,
-    timetable: Timetable,
     live: bool,
     /// It was told to stop.
     stopped: bool,
@@ -155,25 +159,30 @@ impl<'e> Master<'e> {
         observer: &'e mut dyn Observer,
         written: Option<Written>,
     ) -> Result<Self, JobError> {
-        let clock = Clock::start();
         let live = ends.live.contains(&true);
         let past = written.as_ref().and_then(|written| written.journal.past());
         let interval = settings.interval.map_or(plan.interval_ms, |i| i.as_millis() as u64);
-        let timetable = match settings.from {
-            Some((zero_ms, _)) => Timetable::new(zero_ms, interval),
-            None if live => Timetable::starting(clock.now_ms(), interval),
-            None => Timetable::new(0, interval),
+        let wall_ms = host::wall().as_millis() as u64;
+        let timetable = match (past.and_then(Past::timetable), settings.from) {
+            (Some(timetable), _) => timetable.clone(),
+            (None, Some((zero_ms, _))) => Timetable::new(zero_ms, interval),
+            (None, None) if live => Timetable::starting(wall_ms, interval),
+            (None, None) => Timetable::new(0, interval),
         };
-        let timetable = past.and_then(Past::timetable).unwrap_or(timetable);
         let last = settings.from.map_or(BatchSeq(0), |(_, last)| last);
+        let cut = past.map_or(last, |past| BatchSeq(past.next().0.saturating_sub(1)));
         let last = past.map_or(last, Past::published);
+        let goes_on = live && cut > BatchSeq(0);
+        let clock = Clock::start(if goes_on { timetable.end(cut).0 } else { 0 });
         let term = written.as_ref().map_or(0, |written| written.journal.term());
         let config = MasterConfig {
             partitions: settings.partitions,
             in_flight: settings.in_flight,
             attempts: settings.attempts,
             workers: settings.workers,
-            timetable,
+            timetable: timetable.clone(),
+            publishes_empty: ends.publishes_empty,
+            batch_bytes: settings.batch_bytes,
             live: ends.live.clone(),
             first: BatchSeq(last.0 + 1),
             checkpoint_ms: settings.checkpoint.map(|every| every.as_millis() as u64),
@@ -198,14 +207,13 @@ impl<'e> Master<'e> {
             |(seq, inputs)| InFlight { inputs, ..InFlight::new(plan, seq, timetable.end(seq)) };
         let batches = unpublished.map(in_flight).collect();
         let totals = Totals::new(plan, BatchSeq(last.0 + 1), &ends.live, &ends.dead_sinks);
-        Ok(Self {
+        let mut master = Self {
             plan,
             settings,
             ends,
             observer,
             core,
             clock,
-            timetable,
             live,
             stopped: false,
             batches,
@@ -220,12 +228,17 @@ impl<'e> Master<'e> {
             lateness: Lateness::default(),
             begun: None,
             journal,
-        })
+        };
+        master.say_if_ahead();
+        Ok(master)
     }
 
     /// Takes in an event of the core.
     pub(super) fn handle(&mut self, event: MasterEvent) {
-        let now = self.clock.now_ms();
+        let (now, followed) = self.clock.tick();
+        if let Some(by) = followed.filter(|_| self.live) {
+            self.say_followed(by);
+        }
         self.stopped |= matches!(event, MasterEvent::Stop);
         self.core.handle(now, event);
     }
@@ -325,6 +338,7 @@ impl<'e> Master<'e> {
             sources: self.totals.sources().to_vec(),
             outputs: self.totals.outputs().to_vec(),
             refused: self.refusing.as_ref().map(Refusing::status),
+            clock_behind_ms: self.clock_behind().map(|behind| behind.as_millis() as u64),
         }
     }
 
@@ -421,7 +435,7 @@ impl<'e> Master<'e> {
 
     /// The last batch that was published, and the zero time.
     pub(super) fn position(&self) -> (BatchSeq, u64) {
-        (self.last, self.timetable.zero_ms())
+        (self.last, self.core.timetable().zero_ms())
     }
 
     /// The next thing that the owner must do; what can be done here is done on the way.
@@ -443,14 +457,15 @@ impl<'e> Master<'e> {
                     return Some(Asks::Slow(worker, factor, partitions));
                 }
                 MasterAction::Refuse { worker, why } => return Some(Asks::Refuse(worker, why)),
-                MasterAction::Cut { batch, source } => {
-                    if self.batches.back().is_none_or(|newest| newest.seq < batch) {
-                        self.begun.get_or_insert_with(host::now);
-                        let time = self.timetable.end(batch);
-                        self.batches.push_back(InFlight::new(self.plan, batch, time));
-                    }
+                MasterAction::NewBatch { batch, time } => {
+                    self.begun.get_or_insert_with(host::now);
+                    self.batches.push_back(InFlight::new(self.plan, batch, time));
+                }
+                MasterAction::Missed { intervals, run } => self.say_missed(intervals, run),
+                MasterAction::Cut { batch, source, limit } => {
                     let partitions = self.settings.partitions as usize;
-                    if let Some(answer) = self.ends.intakes[source.index()].cut(batch, partitions) {
+                    let answer = self.ends.intakes[source.index()].cut(batch, partitions, limit);
+                    if let Some(answer) = answer {
                         self.cut(batch, source, answer);
                     }
                 }

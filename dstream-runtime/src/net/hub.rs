@@ -21,7 +21,7 @@ use super::trust::{
     ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Authority, Identity, KeyPair, TrustError, Wall,
     client_config, server_config,
 };
-use super::{CloseReason, Delivery, NetEvent, PeerId, SendError, connect, socket};
+use super::{CloseReason, Delivery, NetEvent, PeerId, SendError, connect, renew, socket};
 use crate::block::{Block, BufferPool};
 use crate::store::KeptBlock;
 use crate::wire::{BlockHeader, Hello, Message, Refusal, Role, Session};
@@ -367,6 +367,14 @@ impl Net {
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.hub.configs().identity.clone()
+    }
+
+    /// Shows another certificate from here on: one that a token has bought, since no master takes the one before.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn install(&self, identity: Identity) -> Result<(), TrustError> {
+        renew::install(&self.hub, identity)
     }
 
     /// Where this endpoint listens.

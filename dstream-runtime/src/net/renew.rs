@@ -64,7 +64,8 @@ fn attempt(hub: &Arc<Hub>, identity: &Identity) -> Result<(), TrustError> {
     master.send(ask, &hub.limits).map_err(|why| unusable(&why))
 }
 
-fn install(hub: &Hub, identity: Identity) -> Result<(), TrustError> {
+/// From here on the process shows this identity.
+pub(super) fn install(hub: &Hub, identity: Identity) -> Result<(), TrustError> {
     let until = identity.valid_until();
     let configs = Configs::new(identity, &hub.wall, &hub.limits)?;
     hub.install(configs);

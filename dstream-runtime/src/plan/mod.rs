@@ -7,6 +7,7 @@
 pub(crate) mod example;
 mod json;
 mod layout;
+mod quiet;
 mod reach;
 mod svg;
 mod text;

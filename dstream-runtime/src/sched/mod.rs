@@ -11,6 +11,7 @@
 //! that is old, doubled or absurd changes nothing. Nothing here depends on the order of a hash map.
 
 mod attempt;
+mod clock;
 pub mod master;
 pub mod message;
 pub mod past;
@@ -32,6 +33,7 @@ pub const MAX_IN_FLIGHT: u32 = 256;
 pub(crate) use attempt::is_speculative;
 #[cfg(test)]
 pub(crate) use attempt::speculative;
+pub(crate) use clock::JobClock;
 pub use master::{MasterAction, MasterConfig, MasterCore, MasterEvent};
 pub use past::Past;
 pub use worker::{Retention, WorkerAction, WorkerCore, WorkerEvent};

@@ -41,6 +41,8 @@ pub struct Past {
     groups: Vec<Group>,
     /// The job has come to its end.
     finished: bool,
+    /// When batches end, once the job has begun.
+    timetable: Option<Timetable>,
     stop: StopState,
     /// What clients were told is safe and is lost: the job has stopped because of it.
     lost: Vec<LostRow>,
@@ -60,8 +62,6 @@ enum StopState {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Start {
-    zero_ms: u64,
-    interval_ms: u64,
     partitions: u32,
     first: BatchSeq,
 }
@@ -106,13 +106,8 @@ impl Past {
     pub fn apply(&mut self, entry: &JournalEntry) {
         match entry {
             JournalEntry::Start { zero_ms, interval_ms, partitions, first, groups } => {
-                let start = Start {
-                    zero_ms: *zero_ms,
-                    interval_ms: *interval_ms,
-                    partitions: *partitions,
-                    first: *first,
-                };
-                self.start(start, groups);
+                let start = Start { partitions: *partitions, first: *first };
+                self.start(start, Timetable::new(*zero_ms, *interval_ms), groups);
             }
             JournalEntry::Cut { epoch: _, batch, inputs, positions, ended } => {
                 if *batch < self.next || self.start.is_none() || self.early.len() >= MAX_EARLY {
@@ -133,6 +128,11 @@ impl Past {
             JournalEntry::Published { batch } => self.publish(*batch),
             JournalEntry::Saved { states } => self.saved(states),
             JournalEntry::Finished => self.finished = self.start.is_some(),
+            JournalEntry::Gap { first, zero_ms } => {
+                // What was cut keeps its time.
+                let timetable = self.timetable.as_mut().filter(|_| *first >= self.next);
+                timetable.into_iter().for_each(|timetable| timetable.shift(*first, *zero_ms));
+            }
             JournalEntry::Stop => self.stop(StopState::Asked),
             JournalEntry::Stopped => self.stop(StopState::Complete),
             JournalEntry::Lost { rows, accepted: false } => self.lost.extend_from_slice(rows),
@@ -165,7 +165,7 @@ impl Past {
         self.dropped.append(&mut self.lost);
     }
 
-    fn start(&mut self, start: Start, groups: &[Vec<State>]) {
+    fn start(&mut self, start: Start, timetable: Timetable, groups: &[Vec<State>]) {
         if self.finished {
             *self = Self::default();
         }
@@ -173,7 +173,7 @@ impl Past {
             return;
         }
         (self.next, self.published) = (start.first, BatchSeq(start.first.0.saturating_sub(1)));
-        self.start = Some(start);
+        (self.start, self.timetable) = (Some(start), Some(timetable));
         let group = |states: &Vec<State>| Group { states: states.clone(), bases: vec![None] };
         self.groups = groups.iter().map(group).collect();
     }
@@ -227,8 +227,10 @@ impl Past {
         let initial = BatchSeq(first.0.saturating_sub(1));
         let oldest = self.groups.iter().map(|group| group.after(0).unwrap_or(initial)).min();
         let oldest = oldest.unwrap_or(self.published).min(self.published);
-        self.batches = self.batches.split_off(&BatchSeq(oldest.0 + 1));
-        self.dropped.retain(|row| row.last > oldest);
+        let oldest = BatchSeq(oldest.0 + 1);
+        self.batches = self.batches.split_off(&oldest);
+        self.dropped.retain(|row| row.last >= oldest);
+        self.timetable.iter_mut().for_each(|timetable| timetable.forget(oldest));
     }
 
     /// The states of a group that counts cannot be read: the ones before count from here on, for all states
@@ -329,10 +331,10 @@ impl Past {
         self.stop == StopState::Complete
     }
 
-    /// Zero time and interval of the job, once it has begun.
+    /// When batches end, once the job has begun; of those that nothing more is known of, it may say another time.
     #[must_use]
-    pub fn timetable(&self) -> Option<Timetable> {
-        self.start.map(|start| Timetable::new(start.zero_ms, start.interval_ms))
+    pub fn timetable(&self) -> Option<&Timetable> {
+        self.timetable.as_ref()
     }
 
     /// Its number of partitions.

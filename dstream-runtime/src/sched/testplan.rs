@@ -10,14 +10,14 @@ use crate::plan::{
 pub(crate) struct Row {
     tasks: Tasks,
     inputs: Vec<(Vec<(u16, u16)>, Dependency)>,
-    state: bool,
+    state: Option<StateKind>,
     every: u32,
     emits_every: u32,
     tails: Vec<TailRow>,
 }
 
 pub(crate) fn stage(tasks: Tasks) -> Row {
-    Row { tasks, inputs: Vec::new(), state: false, every: 1, emits_every: 1, tails: Vec::new() }
+    Row { tasks, inputs: Vec::new(), state: None, every: 1, emits_every: 1, tails: Vec::new() }
 }
 
 impl Row {
@@ -27,7 +27,13 @@ impl Row {
     }
 
     pub(crate) fn state(mut self) -> Self {
-        self.state = true;
+        self.state = Some(StateKind::PreviousBatch);
+        self
+    }
+
+    /// Keeps what so many batches brought.
+    pub(crate) fn window(mut self, panes: u32, batches: u32) -> Self {
+        self.state = Some(StateKind::Panes { panes, batches });
         self
     }
 
@@ -76,11 +82,7 @@ pub(crate) fn plan(sources: u16, rows: Vec<Row>) -> &'static Plan {
             name: "stage",
             tasks: row.tasks,
             inputs: forever(inputs.collect()),
-            state: row.state.then_some(StateRow {
-                kind: StateKind::PreviousBatch,
-                name: "counts",
-                cut_by: "checkpoint",
-            }),
+            state: row.state.map(|kind| StateRow { kind, name: "counts", cut_by: "checkpoint" }),
             every: row.every,
             emits_every: row.emits_every,
             operators: &[],

@@ -43,6 +43,8 @@ pub(super) struct FileSink {
     format: Format,
     header: bool,
     fsync: bool,
+    /// Whether a batch without records has a directory too.
+    empty: bool,
     exclusive: Exclusive,
     /// The last batch was not written: the directory may have been replaced by another of its name.
     failed: bool,
@@ -100,12 +102,28 @@ impl FileSink {
         let dir = open_dir(rustix::fs::CWD, &path).map_err(error("open"))?;
         let exclusive = Exclusive::Rename;
         let (job, name) = (String::new(), name.to_owned());
-        Ok(Self { job, name, path, dir, format, header, fsync, exclusive, failed: false })
+        Ok(Self {
+            job,
+            name,
+            path,
+            dir,
+            format,
+            header,
+            fsync,
+            empty: false,
+            exclusive,
+            failed: false,
+        })
     }
 
     /// The same, of a job that its manifests name.
     pub(super) fn of(self, job: &str) -> Self {
         Self { job: job.to_owned(), ..self }
+    }
+
+    /// The same, with directories of batches without records too, or not.
+    pub(super) fn publishing_empty(self, empty: bool) -> Self {
+        Self { empty, ..self }
     }
 
     /// What is published: `DIR/TIME`, for errors.
@@ -274,9 +292,15 @@ impl FileSink {
         if self.failed {
             self.dir = step(open_dir(rustix::fs::CWD, &self.path), "open", "")?;
         }
+        let name = batch.time.0.to_string();
+        if !self.empty && batch.parts.iter().all(|part| part.bytes.is_empty()) {
+            // It may have been published with records.
+            let there = self.published(&name)?;
+            return Ok(there.and_then(|there| Other::than(&Manifest::new(batch, vec![]), &there)));
+        }
         let dir = step(self.dir.try_clone(), "open", "")?;
         let (staging, manifest) = self.stage(dir.as_fd(), batch)?;
-        let differs = self.place(staging, &manifest, &batch.time.0.to_string())?;
+        let differs = self.place(staging, &manifest, &name)?;
         if self.fsync && differs.is_none() {
             self.sync()?;
         }
@@ -287,6 +311,10 @@ impl FileSink {
 impl Sink for FileSink {
     fn format(&self) -> Option<Format> {
         Some(self.format)
+    }
+
+    fn publishes_empty(&self) -> bool {
+        self.empty
     }
 
     fn earlier(&self) -> Result<Option<Earlier>, SinkError> {

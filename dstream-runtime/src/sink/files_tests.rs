@@ -72,10 +72,25 @@ fn a_batch_is_a_directory_of_parts_and_a_manifest() {
 }
 
 #[test]
-fn an_empty_batch_is_a_manifest() {
+fn an_empty_batch_is_a_manifest_where_that_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
-    sink(&dir).publish(&batch(1000, vec![])).unwrap();
-    assert_eq!(names(dir.path()), ["1000/_manifest.json"]);
+    for (time, parts) in [(1000, vec![]), (2000, vec![part(0, "")])] {
+        sink(&dir).publish(&batch(time, parts.clone())).unwrap();
+        assert_eq!(names(dir.path()), [""; 0]);
+        sink(&dir).publishing_empty(true).publish(&batch(time, parts.clone())).unwrap();
+        assert_eq!(names(dir.path()), [format!("{time}/_manifest.json")]);
+        // As a job before has left it.
+        sink(&dir).publish(&batch(time, parts)).unwrap();
+        fs::remove_dir_all(dir.path().join(time.to_string())).unwrap();
+    }
+}
+
+#[test]
+fn an_empty_batch_that_was_published_with_records_is_a_conflict() {
+    let dir = tempfile::tempdir().unwrap();
+    sink(&dir).publish(&batch(1000, vec![part(0, "a,1\n")])).unwrap();
+    let error = sink(&dir).publish(&batch(1000, vec![])).unwrap_err();
+    assert!(matches!(error, SinkError::Conflict { .. }), "{error}");
 }
 
 #[test]
@@ -186,8 +201,13 @@ fn what_a_dead_process_left_is_removed_and_what_is_alive_stays() {
     let mut second = sink(&dir);
     alive.write("part-00001.csv", &[b"b,1\n"], false).unwrap();
     assert_eq!(alive.place("1000"), Ok(()));
-    second.publish(&batch(2000, vec![])).unwrap();
-    let expected = ["1000/part-00000.csv", "1000/part-00001.csv", "2000/_manifest.json"];
+    second.publish(&batch(2000, vec![part(0, "c,1\n")])).unwrap();
+    let expected = [
+        "1000/part-00000.csv",
+        "1000/part-00001.csv",
+        "2000/_manifest.json",
+        "2000/part-00000.csv",
+    ];
     assert_eq!(names(dir.path()), expected);
 }
 
@@ -219,7 +239,7 @@ fn a_directory_without_a_manifest_is_filled_in() {
 fn a_damaged_manifest_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut sink = sink(&dir);
-    sink.publish(&batch(1000, vec![])).unwrap();
+    sink.publish(&batch(1000, vec![part(0, "a,1\n")])).unwrap();
     fs::write(dir.path().join("1000/_manifest.json"), "{\"version\":1").unwrap();
     let error = sink.publish(&batch(1000, vec![])).unwrap_err().to_string();
     assert!(error.contains("1000/_manifest.json"), "{error}");

@@ -70,6 +70,12 @@ pub trait Sink: Send {
     /// made visible once all the same; if the error [may pass](SinkError::may_pass), it will be.
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError>;
 
+    /// Whether a batch without records is shown too. If not, many such batches in a row may be left out, and
+    /// `publish` makes nothing of those that it is given.
+    fn publishes_empty(&self) -> bool {
+        false
+    }
+
     /// What was published there last, before it was opened, if it keeps what it is given.
     ///
     /// # Errors
@@ -136,7 +142,7 @@ pub const PRINT: &str = "print:";
 ///
 /// | URL | what it is |
 /// |---|---|
-/// | `text+file://DIR`, `csv+file://DIR`, `json+file://DIR` | part files in `DIR/<batch time>/` |
+/// | `text+file://DIR`, `csv+file://DIR`, `json+file://DIR` | part files in `DIR/<batch time>/`, of batches with records; with `?empty=publish` of all |
 /// | `text+stdout:` or `stdout:`, `csv+stdout:`, `json+stdout:` | standard output, a batch at a time |
 /// | `none:` | nowhere; records are only counted |
 ///
@@ -155,8 +161,9 @@ pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, S
         return Ok(Box::new(stdout::StreamSink::print(name)));
     }
     Ok(match url::parse(url, options)? {
-        url::Target::Files { dir, format, fsync, header } => {
-            Box::new(files::FileSink::open(name, &dir, format, fsync, header)?.of(&options.job))
+        url::Target::Files { dir, format, fsync, header, empty } => {
+            let sink = files::FileSink::open(name, &dir, format, fsync, header)?;
+            Box::new(sink.of(&options.job).publishing_empty(empty))
         }
         url::Target::Stdout { format, header } => {
             is_open()?;

@@ -11,7 +11,7 @@ use crate::source::unescape;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// Files in a directory.
-    Files { dir: String, format: Format, fsync: bool, header: bool },
+    Files { dir: String, format: Format, fsync: bool, header: bool, empty: bool },
     /// Standard output.
     Stdout { format: Format, header: bool },
     /// Nowhere.
@@ -61,14 +61,14 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
     };
     let csv = format == Format::Csv;
     let known: &[&str] = match (medium, format) {
-        ("file", Format::Csv) => &["header", "delimiter", "quote", "null", "fsync"],
-        ("file", Format::Json) => &["floats", "fsync"],
-        ("file", Format::Text) => &["fsync"],
+        ("file", Format::Csv) => &["header", "delimiter", "quote", "null", "fsync", "empty"],
+        ("file", Format::Json) => &["floats", "fsync", "empty"],
+        ("file", Format::Text) => &["fsync", "empty"],
         ("stdout", Format::Csv) => &["header", "delimiter", "quote", "null"],
         ("stdout", Format::Json) => &["floats"],
         _ => &[],
     };
-    let (mut header, mut fsync) = (defaults.header, defaults.fsync);
+    let (mut header, mut fsync, mut empty) = (defaults.header, defaults.fsync, false);
     let mut dialect = Dialect::default();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, "true"));
@@ -84,6 +84,17 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
                 return Err(parser.error(why));
             }
             return Err(parser.unknown("option", name, known, known));
+        }
+        if name == "empty" {
+            empty = match value {
+                "publish" => true,
+                "skip" => false,
+                _ => {
+                    let why = format!("`empty` is `publish` or `skip`, not `{value}`");
+                    return Err(parser.error(why));
+                }
+            };
+            continue;
         }
         if name == "floats" {
             if Floats::of(value).is_none() {
@@ -112,7 +123,7 @@ pub(super) fn parse(url: &str, defaults: &Options) -> Result<Target, SinkError> 
     match medium {
         "file" => match rest.strip_prefix("//") {
             Some(dir) if !dir.is_empty() => {
-                Ok(Target::Files { dir: dir.to_owned(), format, fsync, header })
+                Ok(Target::Files { dir: dir.to_owned(), format, fsync, header, empty })
             }
             _ => Err(parser.error(format!(
                 "a directory must follow: `{scheme}://out/counts` (relative) or `{scheme}:///srv/counts`"
@@ -205,13 +216,19 @@ mod tests {
     #[test]
     fn directories_are_relative_or_absolute() {
         let files = |dir: &str, format, fsync, header| {
-            Ok(Target::Files { dir: dir.to_owned(), format, fsync, header })
+            Ok(Target::Files { dir: dir.to_owned(), format, fsync, header, empty: false })
         };
         assert_eq!(read("csv+file://out/x"), files("out/x", Format::Csv, true, true));
         assert_eq!(read("json+file:///srv/x"), files("/srv/x", Format::Json, true, false));
         let url = "csv+file:///x?header=false&fsync=false";
         assert_eq!(read(url), files("/x", Format::Csv, false, false));
         assert_eq!(read("text+file://x?fsync=false"), files("x", Format::Text, false, false));
+        for (option, publishes) in [("empty=publish", true), ("empty=skip", false)] {
+            let read = read(&format!("json+file://x?{option}"));
+            assert!(matches!(read, Ok(Target::Files { empty, .. }) if empty == publishes));
+        }
+        let error = read("json+file://x?empty").unwrap_err();
+        assert!(error.contains("`publish` or `skip`"), "{error}");
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub(crate) use url::{unescape, unknown};
 
 use crate::block::Block;
 use crate::host::limits;
+use crate::id::BatchSeq;
 use crate::record::{Floats, Format, Schema};
 
 /// What the program and the engine say about a source that is opened, beside its URL.
@@ -337,6 +338,18 @@ pub trait Source: Send {
     /// # Errors
     /// When the source cannot be read any more.
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError>;
+
+    /// The next cut is that of this batch. There may be batches in between for which it was not asked: they have
+    /// nothing of it.
+    fn next_batch(&mut self, batch: BatchSeq) {
+        let _ = batch;
+    }
+
+    /// About how many bytes the next cut of a live source is to bring at most: what the job can process in time. The
+    /// rest waits, in order; but if anything waits, something is brought.
+    fn limit(&mut self, bytes: u64) {
+        let _ = bytes;
+    }
 
     /// Goes on as after the cut that had this position, which another process made of the same URL. Called
     /// before the first cut, if at all.

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 
 use super::{Cut, Input, Interrupt, News, Pipe, Range, Source, SourceError};
+use crate::id::BatchSeq;
 
 /// Gives all of a source in its first batch, or nothing.
 pub(crate) struct OneBatch {
@@ -28,6 +29,14 @@ impl Source for OneBatch {
 
     fn timed(&self) -> bool {
         self.source.timed()
+    }
+
+    fn next_batch(&mut self, batch: BatchSeq) {
+        self.source.next_batch(batch);
+    }
+
+    fn limit(&mut self, bytes: u64) {
+        self.source.limit(bytes);
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {

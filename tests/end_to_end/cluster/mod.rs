@@ -2,6 +2,7 @@
 //! what it puts out on one process, byte for byte.
 
 mod acknowledgements;
+mod clock;
 mod crew;
 mod drains;
 mod ends;

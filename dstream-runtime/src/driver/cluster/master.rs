@@ -149,6 +149,8 @@ pub(super) fn serve(
 
     let interval = Duration::from_millis(options.setup.interval_ms.max(1));
     let settings = Settings {
+        // Receivers hold no more than their share of memory.
+        batch_bytes: u64::MAX,
         partitions: options.setup.partitions,
         in_flight: options.in_flight,
         attempts: options.attempts,

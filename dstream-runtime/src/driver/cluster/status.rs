@@ -43,6 +43,9 @@ pub struct ClusterStatus {
     /// The output that does not take a batch and is tried again, if there is one: why nothing is published.
     #[serde(default)]
     pub refused: Option<RefusedStatus>,
+    /// How far the master's clock is behind batch times, if it was set back: they go on all the same.
+    #[serde(default)]
+    pub clock_behind_ms: Option<u64>,
     /// The state that could not be saved for longest, if there is one, and why.
     #[serde(default)]
     pub unsaved: Option<UnsavedStatus>,

@@ -98,7 +98,7 @@ pub(super) fn serve(
     let mut kept = None;
     let result = loop {
         let mut waiting = Waiting { events: &process.events, early: Vec::new() };
-        match join::welcome(process.net, options, log, &mut waiting) {
+        match join::welcome(plan, process.net, options, log, &mut waiting) {
             Ok(Some(welcome)) => match process.work_for(welcome, kept.take(), waiting.early) {
                 Ok(Ended::Over) => break Ok(()),
                 Ok(Ended::MasterGone(stays)) => kept = Some(*stays),

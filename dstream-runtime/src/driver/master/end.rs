@@ -14,7 +14,7 @@ pub(super) fn end(
     match outcome {
         Outcome::Done => Ok(Summary { complete: !master.stopped, ..done }),
         Outcome::Failed(Cause::Task { task, attempts, failure }) => {
-            let time = master.timetable.end(task.batch);
+            let time = master.core.timetable().end(task.batch);
             let failure = TaskFailure::new(master.plan, task, time, attempts, failure);
             Err(JobError::Task(Box::new(failure)))
         }

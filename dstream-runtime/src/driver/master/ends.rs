@@ -33,6 +33,8 @@ pub(in crate::driver) struct Opened {
 pub(in crate::driver) struct Ends {
     pub(super) intakes: Vec<Intake>,
     pub(super) live: Vec<bool>,
+    /// Whether an output shows batches without records too.
+    pub(super) publishes_empty: bool,
     pub(super) publisher: Publisher,
     pub(super) outputs: Vec<OutputSetting>,
     pub(super) dead_sinks: Vec<Option<usize>>,
@@ -63,10 +65,11 @@ impl Ends {
             let intake = Intake::new(row.id, source, partitions as usize, events.clone(), spawn);
             intakes.push(intake.map_err(failed(format!("source `{}`", row.name)))?);
         }
+        let publishes_empty = sinks.iter().any(|sink| sink.publishes_empty());
         let spawn = |serve| thread("dstream-publish".into()).spawn_scoped(scope, serve).map(drop);
         let publisher = Publisher::new(sinks, patience, events.clone(), spawn);
         let publisher = publisher.map_err(failed("the outputs".into()))?;
-        Ok(Self { intakes, live, publisher, outputs, dead_sinks })
+        Ok(Self { intakes, live, publishes_empty, publisher, outputs, dead_sinks })
     }
 }
 

@@ -72,7 +72,7 @@ pub(in crate::driver) struct Answer {
 /// What a source's thread is asked. One request is waiting at most, and a stop: the master cuts one
 /// batch at a time.
 pub(in crate::driver) enum Ask {
-    Cut(BatchSeq),
+    Cut(BatchSeq, u64),
     Stop,
 }
 
@@ -118,13 +118,18 @@ impl Intake {
         Ok(Self::There(ask, waiting))
     }
 
-    /// The source's share of a batch; nothing if it will come as an event.
-    pub(in crate::driver) fn cut(&mut self, batch: BatchSeq, partitions: usize) -> Option<Answer> {
+    /// The source's share of a batch, of about so many bytes if it is live; nothing if it will come as an event.
+    pub(in crate::driver) fn cut(
+        &mut self,
+        batch: BatchSeq,
+        partitions: usize,
+        limit: u64,
+    ) -> Option<Answer> {
         match self {
-            Self::Here(source) => Some(answer(source.as_mut(), partitions)),
+            Self::Here(source) => Some(answer(source.as_mut(), batch, partitions, limit)),
             Self::There(ask, _) => {
                 // The thread ends only when this end of the channel is gone.
-                let _ = ask.send(Ask::Cut(batch));
+                let _ = ask.send(Ask::Cut(batch, limit));
                 None
             }
         }
@@ -142,13 +147,22 @@ impl Intake {
     }
 }
 
-fn answer(source: &mut dyn Source, partitions: usize) -> Answer {
-    let cut = cut(source, partitions);
+fn answer(source: &mut dyn Source, batch: BatchSeq, partitions: usize, limit: u64) -> Answer {
+    let cut = cut(source, batch, partitions, limit);
     Answer { cut, news: catch(|| source.news()).unwrap_or_default() }
 }
 
-fn cut(source: &mut dyn Source, partitions: usize) -> Result<Cut, AskError> {
-    let mut cut = asked(|| source.cut(partitions))?;
+fn cut(
+    source: &mut dyn Source,
+    batch: BatchSeq,
+    partitions: usize,
+    limit: u64,
+) -> Result<Cut, AskError> {
+    let mut cut = asked(|| {
+        source.next_batch(batch);
+        source.limit(limit);
+        source.cut(partitions)
+    })?;
     // More inputs than partitions would have no task: a source that breaks its contract must not lose
     // records silently.
     if cut.inputs.len() > partitions {
@@ -180,8 +194,8 @@ fn serve(
     for ask in asked {
         match ask {
             Ask::Stop => stop(source.as_mut()),
-            Ask::Cut(batch) => {
-                let answer = answer(source.as_mut(), partitions);
+            Ask::Cut(batch, limit) => {
+                let answer = answer(source.as_mut(), batch, partitions, limit);
                 if events.send(Event::Cut { batch, source: id, answer }).is_err() {
                     return;
                 }

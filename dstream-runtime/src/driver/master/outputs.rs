@@ -101,7 +101,7 @@ impl Master<'_> {
     fn not_published(&self, seq: BatchSeq, refused: Refused) -> JobError {
         let Refused { sink, error, tries } = refused;
         let (name, at) = self.output(sink);
-        let (time, at) = (self.timetable.end(seq), Box::new(at));
+        let (time, at) = (self.core.timetable().end(seq), Box::new(at));
         match error {
             PublishError::Sink(SinkError::Conflict { why, origin: Origin::Same, .. }) => {
                 JobError::Determinism { name, at, time, why }
@@ -143,7 +143,7 @@ impl Master<'_> {
             processing,
             delay,
         });
-        let interval = self.timetable.interval();
+        let interval = self.core.timetable().interval();
         // Batches that had to wait for the first workers are late for another reason, which is known.
         let since = self.begun.map(host::since).unwrap_or_default();
         let delay = delay.map(|delay| delay.min(since));

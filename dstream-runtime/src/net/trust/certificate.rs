@@ -16,9 +16,6 @@ use super::TrustError;
 use super::tls::SERVER_NAME;
 use crate::wire::{PublicKey, Role, check_name};
 
-/// Certificates begin to be valid this long before they are made: clocks differ.
-const CLOCK_SKEW: Duration = Duration::from_secs(300);
-
 /// An authority is valid for that long.
 const AUTHORITY_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
@@ -121,7 +118,8 @@ fn set_validity(params: &mut CertificateParams, now: Duration, life: Duration) {
     let epoch = date_time_ymd(1970, 1, 1);
     // Certificates know whole seconds; the library does not take times outside of four-digit years.
     let at = |time: Duration| epoch + Duration::from_secs(time.as_secs().min(MAX_TIME));
-    params.not_before = at(now.saturating_sub(CLOCK_SKEW));
+    // Clocks differ, and are set back: a certificate that is too young protects from nothing.
+    params.not_before = epoch;
     params.not_after = at(now.saturating_add(life));
 }
 

@@ -170,7 +170,22 @@ fn a_certificate_is_valid_for_its_life_and_renewed_at_two_thirds() {
     assert_eq!(identity.valid_until(), NOW + HOUR * 3);
     identity.check(NOW + HOUR * 3).unwrap();
     assert!(identity.check(NOW + HOUR * 3 + Duration::from_secs(1)).is_err());
-    assert!(identity.check(NOW - HOUR).is_err());
+    // A clock that was set back, or never set, makes nothing invalid.
+    identity.check(NOW - HOUR).unwrap();
+    identity.check(Duration::from_secs(1)).unwrap();
+}
+
+#[test]
+fn a_clock_that_was_wrong_when_the_authority_was_made_spoils_nothing() {
+    let dir = TempDir::new().unwrap();
+    let year = HOUR * 24 * 365;
+    Authority::open(dir.path(), "page_views", NOW + year).unwrap();
+    for now in [NOW + year, NOW, NOW - year] {
+        let authority = Authority::open(dir.path(), "page_views", now).unwrap();
+        let token = authority.token(grant(1), now).unwrap();
+        assert_eq!(authority.redeem(&token.secret, Role::Worker, now - HOUR).unwrap(), Ok(()));
+        authority.identity(Role::Worker, "w", now).unwrap().check(now - HOUR).unwrap();
+    }
 }
 
 #[test]

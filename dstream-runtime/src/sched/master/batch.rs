@@ -104,6 +104,12 @@ impl Running {
         new
     }
 
+    /// Which part of its tasks has not run, in thousandths.
+    pub(super) fn part_left(&self) -> u64 {
+        let all: u64 = self.tasks.iter().map(|tasks| u64::from(*tasks)).sum();
+        self.left as u64 * 1000 / all.max(1)
+    }
+
     pub(super) fn is_done(&self, slot: usize) -> bool {
         self.done.contains(slot)
     }

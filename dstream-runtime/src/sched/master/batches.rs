@@ -10,38 +10,86 @@ const REST_MS: u64 = 20;
 /// But at least so often, so that a job which can end does.
 const MAX_REST_MS: u64 = 1000;
 
+/// What becomes of the next cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NextCut {
+    /// It waits for something else than time.
+    Waits,
+    /// It is due then.
+    At(u64),
+    /// It was missed: its batch has begun without it, and there may be room for the next.
+    Missed,
+}
+
 impl MasterCore {
     /// Cuts the next batch, if there is room for it and it is due; if that is all that is missing,
-    /// returns when it will be.
-    pub(super) fn cut(&mut self, now_ms: u64) -> Option<u64> {
+    /// says when it will be.
+    pub(super) fn cut(&mut self, now_ms: u64) -> NextCut {
         let placed = guard(Guard::CutWhenPlaced, self.members.all_placed());
         let ready = self.epochs.newest().is_some() && placed && self.dead.is_empty();
         let room = self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize;
         let room = room && !self.is_full();
         if !ready || !room || self.is_cutting() || self.intake.mode() == Mode::Closed {
-            return None;
+            self.gaps.crowded = ready;
+            return NextCut::Waits;
         }
         let due = self.config.timetable.end(self.next).0;
         let drains = self.intake.mode() == Mode::Draining;
-        if self.intake.is_live() && !drains && now_ms < due {
-            return Some(due);
+        if self.intake.is_live() && !drains {
+            if now_ms < due {
+                self.gaps.crowded = false;
+                return NextCut::At(due);
+            }
+            if self.catch_up(now_ms, due) {
+                return NextCut::Missed;
+            }
         }
         // Sources may be open still that bring nothing.
         let rest = self.drained.map(|(before, rest)| before..before.saturating_add(rest));
         if let Some(rest) = rest.filter(|rest| drains && rest.contains(&now_ms)) {
-            return Some(rest.end);
+            return NextCut::At(rest.end);
         }
         let rest = self.drained.map_or(REST_MS, |(_, rest)| (2 * rest).min(MAX_REST_MS));
         self.drained = Some((now_ms, rest)).filter(|_| drains);
-        let seq = self.next;
-        self.next = BatchSeq(seq.0 + 1);
-        for source in self.intake.asked() {
-            self.actions.push_back(MasterAction::Cut { batch: seq, source });
+        let asked: Vec<SourceId> = self.intake.asked().collect();
+        self.push_batch(now_ms, asked.into_iter(), drains);
+        NextCut::Waits
+    }
+
+    /// The next batch: these sources are asked for it.
+    pub(super) fn push_batch(
+        &mut self,
+        now_ms: u64,
+        asked: impl Iterator<Item = SourceId> + Clone,
+        drains: bool,
+    ) {
+        let batch = self.next;
+        self.next = BatchSeq(batch.0 + 1);
+        let time = self.config.timetable.end(batch);
+        self.actions.push_back(MasterAction::NewBatch { batch, time });
+        let limit = self.limit(now_ms, batch, drains);
+        let live = asked.clone().filter(|source| self.is_live(*source)).count().max(1) as u64;
+        for source in asked.clone() {
+            let limit = if self.is_live(source) { limit / live } else { u64::MAX };
+            self.actions.push_back(MasterAction::Cut { batch, source, limit });
         }
-        let cutting = Cutting::new(self.config.live.len(), self.intake.asked(), drains);
-        let phase = Phase::Cutting(cutting);
-        self.batches.push_back(Batch { seq, since_ms: now_ms, phase, inputs: Vec::new() });
-        None
+        let phase = Phase::Cutting(Cutting::new(self.config.live.len(), asked, drains));
+        self.batches.push_back(Batch { seq: batch, since_ms: now_ms, phase, inputs: Vec::new() });
+    }
+
+    /// How many bytes a batch may take in, of all live sources together. What is there when a job is stopped is
+    /// little enough to fit into memory.
+    fn limit(&mut self, now_ms: u64, batch: BatchSeq, drains: bool) -> u64 {
+        let left = self.batches.iter().filter_map(|batch| match &batch.phase {
+            Phase::Running(running) => Some((batch.seq, running.part_left())),
+            _ => None,
+        });
+        let limit = self.rate.begins(batch, now_ms, left);
+        if drains { u64::MAX } else { limit }
+    }
+
+    fn is_live(&self, source: SourceId) -> bool {
+        self.config.live.get(source.index()).copied().unwrap_or(false)
     }
 
     pub(super) fn is_cutting(&self) -> bool {
@@ -77,7 +125,8 @@ impl MasterCore {
     }
 
     /// All sources have been cut: the batch exists.
-    fn begin(&mut self, seq: BatchSeq, inputs: Vec<Vec<Vec<Range>>>) {
+    pub(super) fn begin(&mut self, seq: BatchSeq, inputs: Vec<Vec<Vec<Range>>>) {
+        self.gaps.begins(&inputs);
         let counts: Vec<u32> = inputs.iter().map(|inputs| inputs.len() as u32).collect();
         let running = self.tasks_of(seq, &inputs);
         let recovers = self.checkpoints.is_some();

@@ -4,7 +4,7 @@ use super::journal::CommitToken;
 use crate::id::{BatchSeq, JournalSeq, OutputId, Partition, SourceId, StageId, TaskId, WorkerId};
 use crate::sched::message::{Failure, JournalEntry, LostRow, ToMaster, ToWorker};
 use crate::source::{Position, Range};
-use crate::time::Timetable;
+use crate::time::{BatchTime, Timetable};
 
 /// What a master is given at the start.
 #[derive(Debug, Clone)]
@@ -28,6 +28,10 @@ pub struct MasterConfig {
     pub speculate: bool,
     /// When batches end.
     pub timetable: Timetable,
+    /// How many bytes a batch of live sources takes in at most: what memory there is for it.
+    pub batch_bytes: u64,
+    /// Whether an output shows batches without records too: then each has to be run.
+    pub publishes_empty: bool,
     /// Per source whether it is live; the others end by themselves.
     pub live: Vec<bool>,
     /// The first batch to cut: 1, or the one after a savepoint's.
@@ -119,12 +123,28 @@ pub enum Loss {
 /// What a master's driver must do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MasterAction {
+    /// There is another batch; it follows which sources are asked for it, if any.
+    NewBatch {
+        /// The batch.
+        batch: BatchSeq,
+        /// The end of its interval.
+        time: BatchTime,
+    },
+    /// Intervals have passed in which no batch could be cut.
+    Missed {
+        /// How many.
+        intervals: u64,
+        /// How many of them have a batch; all others are one step.
+        run: u64,
+    },
     /// Ask a source for the input of a batch; answer with `CutDone` or `CutFailed`.
     Cut {
         /// The batch.
         batch: BatchSeq,
         /// The source.
         source: SourceId,
+        /// About how many bytes it may bring, if it is live; the rest waits.
+        limit: u64,
     },
     /// Tell the sources to take in nothing new.
     StopSources,

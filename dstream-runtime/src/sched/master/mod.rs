@@ -15,11 +15,13 @@ mod batches;
 mod checkpoints;
 mod epochs;
 mod event;
+mod gaps;
 mod groups;
 mod intake;
 mod journal;
 mod losses;
 mod members;
+mod rate;
 mod recover;
 mod resume;
 mod slow;
@@ -31,14 +33,17 @@ mod workers;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use self::batch::{Batch, Cutting, Phase, Running};
+use self::batches::NextCut;
 use self::checkpoints::Checkpoints;
 use self::epochs::Epochs;
 pub use self::event::{Cause, Loss, MasterAction, MasterConfig, MasterEvent, Outcome};
+use self::gaps::Gaps;
 use self::intake::{Intake, Mode};
 pub use self::journal::CommitToken;
 use self::journal::{Durable, Journal};
 use self::members::Members;
 pub use self::members::{Gone, Standing};
+use self::rate::Rate;
 pub use self::resume::Unfit;
 use self::stragglers::Stragglers;
 use super::MAX_IN_FLIGHT;
@@ -51,6 +56,7 @@ use crate::guards::{Guard, left_out};
 use crate::id::{Attempt, BatchSeq, Epoch, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::Plan;
 use crate::source::{Position, Range};
+use crate::time::Timetable;
 
 /// The life cycle of a job's batches.
 #[derive(Debug)]
@@ -64,6 +70,10 @@ pub struct MasterCore {
     /// Batches in flight, oldest first.
     batches: VecDeque<Batch>,
     next: BatchSeq,
+    /// Intervals whose batch could not be cut.
+    gaps: Gaps,
+    /// How much a batch takes in.
+    rate: Rate,
     /// While sources are drained, when the last batch was cut, unless it brought something; and how long after that
     /// nothing is cut.
     drained: Option<(u64, u64)>,
@@ -123,6 +133,8 @@ impl MasterCore {
             shape,
             intake: Intake::new(&config.live),
             next: config.first,
+            gaps: Gaps::new(plan, &config),
+            rate: Rate::new(interval, config.batch_bytes),
             drained: None,
             members: Members::new(config.lease_ms),
             epochs: Epochs::new(config.term),
@@ -189,10 +201,16 @@ impl MasterCore {
         self.publish();
         self.dismiss(now_ms);
         self.recover();
-        // States are saved as they are before anything moves.
-        let retry = self.checkpoint(now_ms);
-        self.place();
-        let due = self.cut(now_ms);
+        let (retry, due) = loop {
+            // States are saved as they are before anything moves.
+            let retry = self.checkpoint(now_ms);
+            self.place();
+            match self.cut(now_ms) {
+                NextCut::Missed => {}
+                NextCut::Waits => break (retry, None),
+                NextCut::At(due) => break (retry, Some(due)),
+            }
+        };
         let late = self.speculate(now_ms);
         let due = [due, retry, late].into_iter().flatten().min();
         let is_over = self.intake.mode() == Mode::Closed && self.batches.is_empty();
@@ -234,6 +252,12 @@ impl MasterCore {
         let spare = spare.filter(|_| !left_out(Guard::KeptForOlder));
         let oldest = self.oldest();
         spare.map_or(oldest, |spare| oldest.min(BatchSeq(spare.0.saturating_add(1))))
+    }
+
+    /// When batches end: those that are not over, and the next.
+    #[must_use]
+    pub fn timetable(&self) -> &Timetable {
+        &self.config.timetable
     }
 
     fn batch(&mut self, seq: BatchSeq) -> Option<&mut Batch> {

@@ -213,6 +213,7 @@ impl MasterCore {
         let base = base.unwrap_or(self.shown);
         while self.kept.pop_front_if(|(seq, _)| *seq <= base).is_some() {}
         let oldest = self.oldest();
+        self.config.timetable.forget(oldest);
         if oldest <= before {
             return;
         }

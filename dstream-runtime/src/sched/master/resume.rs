@@ -9,7 +9,6 @@ use super::batches::has_pushed;
 use super::epochs::NOBODY;
 use super::*;
 use crate::guards::{Guard, left_out};
-use crate::time::Timetable;
 
 /// How often states are saved by a master that goes on and was not told how often, in milliseconds.
 const CHECKPOINT_MS: u64 = 10_000;
@@ -49,7 +48,7 @@ impl MasterCore {
         let (Some(timetable), Some(partitions)) = (past.timetable(), past.partitions()) else {
             return Ok(Self::new(plan, config));
         };
-        (config.timetable, config.partitions) = (timetable, partitions);
+        (config.timetable, config.partitions) = (timetable.clone(), partitions);
         config.first = past.first();
         config.checkpoint_ms.get_or_insert(CHECKPOINT_MS);
         let workers = config.workers.max(1);
@@ -63,6 +62,7 @@ impl MasterCore {
         if past.next() > past.first() {
             core.intake = Intake::resume(&core.config.live, past);
             core.next = past.next();
+            core.gaps.resume(past, now_ms);
             core.shown = past.published();
             core.take_over(past, now_ms)?;
             let placement = vec![NOBODY; core.shape.partitions as usize];
@@ -112,7 +112,7 @@ impl MasterCore {
     /// Writes down what a job begins with. Without saved states there is nobody to read a journal.
     pub(super) fn begin_journal(&mut self) {
         let Some(checkpoints) = &self.checkpoints else { return };
-        let timetable: Timetable = self.config.timetable;
+        let timetable = &self.config.timetable;
         let entry = JournalEntry::Start {
             zero_ms: timetable.zero_ms(),
             interval_ms: timetable.interval().as_millis() as u64,

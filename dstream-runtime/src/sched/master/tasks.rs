@@ -61,6 +61,12 @@ impl MasterCore {
         };
         let counts = running.done(slot);
         let is_last = counts && running.left == 0;
+        if counts {
+            self.rate.read(task.batch, tally.bytes);
+        }
+        if is_last {
+            self.rate.done(task.batch, now_ms);
+        }
         let late = counts && self.counted(now_ms, worker, task, attempt, tally);
         is_last || late
     }

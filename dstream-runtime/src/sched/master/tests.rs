@@ -6,6 +6,7 @@ use crate::sched::message::{FailureKind, TaskTally};
 use crate::sched::testplan::word_count;
 use crate::time::Timetable;
 
+mod gaps;
 mod journal;
 mod workers;
 
@@ -21,6 +22,8 @@ fn master(live: &[bool], in_flight: u32) -> MasterCore {
         speculate: false,
         checkpoint_ms: None,
         timetable: Timetable::new(0, 100),
+        batch_bytes: u64::MAX,
+        publishes_empty: false,
         live: live.to_vec(),
         first: BatchSeq(1),
         term: 0,

@@ -89,4 +89,12 @@ pub enum JournalEntry {
         /// The job goes on without them, as it was told; otherwise it ends.
         accepted: bool,
     },
+    /// Intervals without a batch, in which nothing happened: from this batch on, which is the next one to be cut,
+    /// the zero time is a later one.
+    Gap {
+        /// The batch.
+        first: BatchSeq,
+        /// The zero time.
+        zero_ms: u64,
+    },
 }

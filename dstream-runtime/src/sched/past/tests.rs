@@ -58,7 +58,7 @@ fn the_next_master_knows_where_the_one_before_was() {
         (past.first(), past.published(), past.next()),
         (BatchSeq(3), BatchSeq(3), BatchSeq(5))
     );
-    assert_eq!((past.timetable(), past.partitions()), (Some(Timetable::new(1_000, 100)), Some(1)));
+    assert_eq!((past.timetable(), past.partitions()), (Some(&Timetable::new(1_000, 100)), Some(1)));
     assert_eq!(past.position(SourceId(0)).map(|p| p[0]), Some(4));
     assert!(past.position(SourceId(1)).is_none() && !past.has_ended(SourceId(0)));
     assert_eq!((batches(&past), past.oldest()), (vec![3, 4], BatchSeq(3)));

@@ -71,6 +71,8 @@ pub(super) struct Cluster {
     pub(super) losses: u32,
     pub(super) zombies: u32,
     pub(super) again: u32,
+    /// How often intervals were missed.
+    pub(super) missed: u32,
     pub(super) loads: u32,
     /// States of which only what had changed was saved.
     pub(super) continued: u32,
@@ -183,6 +185,7 @@ impl Cluster {
             losses: 0,
             zombies: 0,
             again: 0,
+            missed: 0,
             loads: 0,
             continued: 0,
             saves: 0,

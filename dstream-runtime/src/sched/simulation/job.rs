@@ -38,6 +38,8 @@ impl Job {
             checkpoint_ms: Some(100 * (1 + seed.below(6))),
             speculate: true,
             timetable: Timetable::new(0, 100),
+            batch_bytes: u64::MAX,
+            publishes_empty: false,
             live: (0..sources).map(|_| live && seed.one_in(2)).collect(),
             first: BatchSeq(1 + seed.below(2) * seed.below(20)),
             term: 0,

@@ -14,6 +14,7 @@ use crate::sched::Past;
 use crate::sched::message::{JournalEntry, Saved};
 use crate::source::Range;
 use crate::source::receive::taker_of;
+use crate::time::BatchTime;
 
 /// Per source, per input: the ranges it consists of.
 pub(super) type Inputs = Vec<Vec<Vec<Range>>>;
@@ -52,6 +53,10 @@ pub(super) struct Outside {
     pub(super) reached: Vec<u64>,
     /// Per source: whether a durable cut was its last.
     pub(super) ended: Vec<bool>,
+    /// When batches end, as far as any was shown.
+    ends: BTreeMap<BatchSeq, BatchTime>,
+    /// How often time was stepped over.
+    pub(super) steps_over: u32,
     pub(super) shown_again: u32,
     pub(super) refused: u32,
 }
@@ -74,6 +79,8 @@ impl Outside {
             first,
             reached: vec![0; sources],
             ended: vec![false; sources],
+            ends: BTreeMap::new(),
+            steps_over: 0,
             shown_again: 0,
             refused: 0,
         }
@@ -151,6 +158,7 @@ impl Outside {
                 assert!(self.ended.iter().all(|ended| *ended), "a source has more");
                 assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");
             }
+            JournalEntry::Gap { .. } => self.steps_over += 1,
             JournalEntry::Stopped => {
                 assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");
             }
@@ -195,6 +203,20 @@ impl Outside {
         let next = BatchSeq(self.first.0 + self.published.len() as u64);
         assert_eq!(batch, next, "batches are shown in order");
         self.published.insert(batch, parts);
+    }
+
+    /// A batch is shown with this time: always the same, after all before it, and as many intervals later as there
+    /// may be.
+    pub(super) fn ends(&mut self, batch: BatchSeq, time: BatchTime, interval_ms: u64) {
+        assert_eq!(*self.ends.entry(batch).or_insert(time), time, "{batch} has another time");
+        if let Some((before, then)) = self.ends.range(..batch).next_back() {
+            let (batches, passed) = (batch.0 - before.0, time.0.saturating_sub(then.0));
+            assert!(passed >= batches * interval_ms, "{batch} ends at {time}, {before} at {then}");
+            assert!(
+                passed.is_multiple_of(interval_ms),
+                "{batch} ends at {time}, {before} at {then}"
+            );
+        }
     }
 
     /// A new master: from here on nothing counts that others write.

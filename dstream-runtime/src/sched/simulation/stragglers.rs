@@ -110,6 +110,8 @@ impl World {
             checkpoint_ms: Some(1000),
             speculate,
             timetable: Timetable::new(0, 1000),
+            batch_bytes: u64::MAX,
+            publishes_empty: false,
             live: vec![false; plan.sources.len()],
             first,
             term: 0,
@@ -211,7 +213,7 @@ impl World {
 
     fn master_asks(&mut self, action: MasterAction) {
         match action {
-            MasterAction::Cut { batch, source } => self.after(1, Event::Cut(batch, source)),
+            MasterAction::Cut { batch, source, .. } => self.after(1, Event::Cut(batch, source)),
             MasterAction::Tell(to, message) => {
                 if let ToWorker::Begin { batch, .. } = &message {
                     self.begun.entry(*batch).or_insert(self.now);
@@ -228,7 +230,10 @@ impl World {
                 self.said.push((worker, factor, partitions));
             }
             MasterAction::Finish(outcome) => self.outcome = Some(outcome),
-            MasterAction::Obsolete(_) | MasterAction::Unneeded { .. } => {}
+            MasterAction::NewBatch { .. }
+            | MasterAction::Missed { .. }
+            | MasterAction::Obsolete(_)
+            | MasterAction::Unneeded { .. } => {}
             other => panic!("nobody comes or goes: {other:?}"),
         }
     }

@@ -5,6 +5,7 @@
 //! is published is that of a run without faults, once, in order; a batch is cut once; every task that runs
 //! has the right state and blocks. What processes keep is bounded. When no more goes wrong, every job ends.
 
+mod absence;
 mod clients;
 mod faults;
 mod happens;
@@ -122,6 +123,7 @@ impl World {
         // At the end, where they change no other number that a fault has.
         faults.extend(leaving::leaving(&mut Seed(hash(&[number, 4]) | 1), hosts));
         faults.extend(together::together(&mut Seed(hash(&[number, 5]) | 1), hosts));
+        faults.extend(absence::absence(&mut Seed(hash(&[number, 6]) | 1)));
         faults
     }
 
@@ -214,7 +216,12 @@ impl World {
         }
         assert_eq!(self.outside.published.len(), self.outside.cuts.len(), "all is published");
         let (shown, refused) = (self.outside.shown_again, self.outside.refused);
-        for (site, count) in [("shown again", shown), ("an old master's entry", refused)] {
+        let stepped = self.outside.steps_over;
+        for (site, count) in [
+            ("shown again", shown),
+            ("an old master's entry", refused),
+            ("time is stepped over", stepped),
+        ] {
             *self.sites.entry(site).or_default() += u64::from(count);
         }
         self.count_current();

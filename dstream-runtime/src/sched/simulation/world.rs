@@ -81,6 +81,8 @@ impl World {
             speculate: false,
             checkpoint_ms: None,
             timetable: Timetable::new(0, 100),
+            batch_bytes: u64::MAX,
+            publishes_empty: false,
             live: vec![live; plan.sources.len()],
             first,
             term: 0,
@@ -121,6 +123,13 @@ impl World {
     /// How many batches were published.
     pub(super) fn published(&self) -> u64 {
         self.checks.published.len() as u64
+    }
+
+    /// How many batches sources were asked for after the last that was to be.
+    pub(super) fn asked_late(&self) -> usize {
+        let last = self.first() + self.batches - 1;
+        let late = self.checks.inputs.keys().map(|(batch, _)| *batch);
+        late.filter(|batch| batch.0 > last).collect::<BTreeSet<_>>().len()
     }
 
     /// Whether no task runs any more.
@@ -253,7 +262,7 @@ impl World {
     fn master_asks(&mut self, action: MasterAction) {
         assert!(self.outcome.is_none(), "{action:?} after the end");
         match action {
-            MasterAction::Cut { batch, source } => self.send(Message::Cut(batch, source)),
+            MasterAction::Cut { batch, source, .. } => self.send(Message::Cut(batch, source)),
             MasterAction::Tell(to, message) => {
                 self.checks.told(to, &message);
                 self.send(Message::ToWorker(to, message));
@@ -283,7 +292,13 @@ impl World {
             }
             MasterAction::Slow { .. } => panic!("nothing was asked about it"),
             MasterAction::Refuse { .. } => self.refused += 1,
+            MasterAction::NewBatch { batch, .. } => {
+                if self.live && batch.0 == self.first() + self.batches - 1 {
+                    self.send(Message::Stop);
+                }
+            }
             MasterAction::StopSources
+            | MasterAction::Missed { .. }
             | MasterAction::Unneeded { .. }
             | MasterAction::Obsolete(_) => {}
             MasterAction::Finish(outcome) => self.outcome = Some(outcome),
@@ -352,9 +367,6 @@ impl World {
         let fresh = self.seed.below(u64::from(self.checks.partitions) + 1) as u32;
         let count = *self.checks.inputs.entry((batch, source)).or_insert(fresh);
         let last = self.first() + self.batches - 1;
-        if self.live && batch.0 == last {
-            self.send(Message::Stop);
-        }
         let inputs = (0..count).map(|input| vec![range(batch, Partition(input))]).collect();
         let ended = batch.0 >= last + if self.live { 2 } else { 0 };
         MasterEvent::CutDone { batch, source, inputs, position: None, ended }

@@ -64,6 +64,8 @@ pub(super) struct GrowingFiles {
     buffer: Vec<u8>,
     again: Again,
     opened: Opened,
+    /// How many bytes the next cut may bring.
+    limit: u64,
 }
 
 /// A file of which it is not known yet whether it is new.
@@ -128,6 +130,7 @@ impl GrowingFiles {
             failed: None,
             buffer: Vec::new(),
             opened: Opened::default(),
+            limit: u64::MAX,
         };
         // What cannot be listed is an error now, not when the first batch runs.
         list::list_readable(&this.config.path, &mut |_, _| {})?;
@@ -413,7 +416,8 @@ impl GrowingFiles {
 
     /// Takes what there is, at most what is wanted; whether there is more.
     fn take(&mut self, parts: &mut Vec<Part>) -> bool {
-        let (mut want, mut more) = (self.config.batch, false);
+        let limit = std::mem::replace(&mut self.limit, u64::MAX);
+        let (mut want, mut more) = (self.config.batch.within(limit), false);
         let absent = (0..self.absent.iter().count()).map(Place::Gone);
         let mut used = None;
         let places: Vec<Place> =
@@ -556,6 +560,10 @@ impl Source for GrowingFiles {
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
         Ok(Cut { inputs, ended, position, ..Cut::default() })
+    }
+
+    fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

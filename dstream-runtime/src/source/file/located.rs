@@ -10,6 +10,7 @@ use std::path::{Path, absolute};
 use serde::{Deserialize, Serialize};
 
 use super::names;
+use crate::id::BatchSeq;
 use crate::source::position::{self, Kind};
 use crate::source::{Cut, Input, Interrupt, News, Pipe, Position, Range, Source, SourceError};
 
@@ -60,6 +61,14 @@ impl Source for Located {
 
     fn timed(&self) -> bool {
         self.source.timed()
+    }
+
+    fn next_batch(&mut self, batch: BatchSeq) {
+        self.source.next_batch(batch);
+    }
+
+    fn limit(&mut self, bytes: u64) {
+        self.source.limit(bytes);
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {

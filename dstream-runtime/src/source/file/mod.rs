@@ -59,6 +59,14 @@ impl Want {
         matches!(self, Self::Bytes(0) | Self::Lines(0))
     }
 
+    /// The same, and no more than so many bytes. A number of lines stays what it is: it was asked for.
+    fn within(self, bytes: u64) -> Self {
+        match self {
+            Self::Bytes(want) => Self::Bytes(want.min(bytes.max(1))),
+            Self::Lines(want) => Self::Lines(want),
+        }
+    }
+
     /// What is still wanted after so many bytes and lines.
     pub(super) fn less(self, bytes: u64, lines: u64) -> Self {
         match self {

@@ -35,6 +35,8 @@ pub(super) struct Book {
     /// How many records the receipts have that batches have taken.
     taken: Taken,
     pub(super) stopping: bool,
+    /// How many bytes the next batch may take in, if not all.
+    pub(super) limit: Option<u64>,
     /// The last batch was cut: what is reported from here on is part of none.
     ended: bool,
     /// Every worker that may hold something has had time to say so.
@@ -313,10 +315,16 @@ impl Book {
         self.clients.expect_gaps();
     }
 
+    /// The next cut is that of this batch: those in between have nothing.
+    pub(super) fn next_batch(&mut self, batch: u64) {
+        self.cut = batch.saturating_sub(1);
+    }
+
     /// Takes for the next batch what is held, by who will read it: an owner of these partitions that holds
     /// it, or, if none does, one that has to ask for it.
     pub(super) fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
         self.cut += 1;
+        let quotas = self.quotas();
         let Self { takers, owned, cut, reads, taken, .. } = self;
         // Nobody is listed who owns nothing.
         let owners: Vec<WorkerId> =
@@ -325,7 +333,11 @@ impl Book {
         let mut read: BTreeMap<(WorkerId, WorkerId), Read> = BTreeMap::new();
         for (worker, taker) in takers {
             let Taker { waiting, last_cut, .. } = taker;
+            let (quota, mut bytes) = (quotas.get(worker).copied().unwrap_or(u64::MAX), 0);
             waiting.retain(|number, waiting| {
+                if bytes >= quota {
+                    return true;
+                }
                 let holds = waiting.holders.iter().find(|w| owners.binary_search(w).is_ok());
                 // All that one worker has received goes to the same one.
                 let any = || owners.get(worker.0 as usize % owners.len().max(1));
@@ -336,6 +348,7 @@ impl Book {
                 let share = shares.entry(*reader).or_default();
                 share.receipts.push((*worker, *number, waiting.bytes));
                 share.bytes += waiting.bytes;
+                bytes += waiting.bytes.max(1);
                 let by = Some(*reader);
                 let none = || Read { taker: *worker, receipts: Spans::default(), by };
                 let read = read.entry((*reader, *worker)).or_insert_with(none);
@@ -349,6 +362,25 @@ impl Book {
             reads.insert(*cut, read.into_values().collect());
         }
         shares
+    }
+
+    /// How much the next batch takes of what each worker has received, if not all: the clients of one do not hold up
+    /// those of another.
+    fn quotas(&mut self) -> BTreeMap<WorkerId, u64> {
+        let Some(mut left) = self.limit.take() else { return BTreeMap::new() };
+        let bytes = |(worker, taker): (&WorkerId, &Taker)| {
+            (taker.waiting.values().map(|waiting| waiting.bytes).sum::<u64>(), *worker)
+        };
+        let mut waiting: Vec<(u64, WorkerId)> = self.takers.iter().map(bytes).collect();
+        waiting.sort_unstable();
+        let mut quotas = BTreeMap::new();
+        for (at, (bytes, worker)) in waiting.iter().enumerate() {
+            // Of those with more, each gets the same.
+            let quota = left / (waiting.len() - at) as u64;
+            left -= quota.min(*bytes);
+            quotas.insert(*worker, quota.max(1));
+        }
+        quotas
     }
 
     /// What another process has to know to go on after the last cut.

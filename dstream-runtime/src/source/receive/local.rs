@@ -17,6 +17,8 @@ use crate::source::{Carried, Cut, OpenOptions, Source, SourceError, carry};
 struct Local {
     receiver: Receiver,
     inbox: Arc<Inbox>,
+    /// How many bytes the next cut may bring.
+    limit: u64,
 }
 
 #[derive(Default)]
@@ -65,7 +67,7 @@ pub(in crate::source) fn open(
         Box::new(move |delivery| inbox.take_in(delivery))
     };
     let receiver = http::receiver(url, format, options, deliver)?;
-    Ok(Box::new(Local { receiver, inbox }))
+    Ok(Box::new(Local { receiver, inbox, limit: u64::MAX }))
 }
 
 impl Source for Local {
@@ -80,8 +82,16 @@ impl Source for Local {
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         let (waiting, warnings, ended) = {
             let mut state = self.inbox.state();
-            let waiting = std::mem::take(&mut state.waiting);
-            (waiting, std::mem::take(&mut state.warnings), state.ended)
+            let (limit, mut taken) = (std::mem::replace(&mut self.limit, u64::MAX), 0);
+            let some = state.waiting.iter().take_while(|(_, lines, _)| {
+                let goes_on = taken < limit;
+                taken = taken.saturating_add(lines.body().len() as u64);
+                goes_on
+            });
+            let some = some.count();
+            let waiting: Vec<_> = state.waiting.drain(..some).collect();
+            let warnings = std::mem::take(&mut state.warnings);
+            (waiting, warnings, state.ended && state.waiting.is_empty())
         };
         let mut parts = Vec::new();
         for (what, lines, _given_back) in waiting {
@@ -89,6 +99,10 @@ impl Source for Local {
         }
         let inputs = part::inputs(parts, SPLIT, partitions)?;
         Ok(Cut { inputs, ended, warnings, ..Cut::default() })
+    }
+
+    fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
     }
 
     fn stop(&mut self) {

@@ -287,6 +287,14 @@ impl Source for PushSource {
         Ok(Cut { inputs, ended, position, ..Cut::default() })
     }
 
+    fn next_batch(&mut self, batch: BatchSeq) {
+        self.book().next_batch(batch.0);
+    }
+
+    fn limit(&mut self, bytes: u64) {
+        self.book().limit = Some(bytes);
+    }
+
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
         *self.book() = Book::resume(position).ok_or_else(|| SourceError::Data {
             what: format!("the journal's position of {}", self.source),

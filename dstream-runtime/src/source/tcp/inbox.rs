@@ -310,9 +310,26 @@ impl Inbox {
         self.closed(id);
     }
 
+    /// Whether there are no whole lines.
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
     /// Takes all whole lines, in order of arrival.
     pub(super) fn take(&mut self) -> Vec<Held> {
-        let chunks = std::mem::take(&mut self.chunks);
+        self.take_some(u64::MAX)
+    }
+
+    /// Takes whole lines, in order of arrival, until they have so many bytes, or there are no more.
+    pub(super) fn take_some(&mut self, bytes: u64) -> Vec<Held> {
+        let mut taken = 0;
+        let count = self.chunks.iter().take_while(|chunk| {
+            let goes_on = taken < bytes;
+            taken = taken.saturating_add(chunk.bytes.len() as u64);
+            goes_on
+        });
+        let count = count.count();
+        let chunks: Vec<Chunk> = self.chunks.drain(..count).collect();
         self.held -= chunks.iter().map(|chunk| chunk.bytes.len() + CHUNK_COST).sum::<usize>();
         let framing = self.form.framing;
         let held = |chunk: Chunk| Held {
@@ -393,6 +410,21 @@ mod tests {
         inbox.closed(2);
         inbox.closed(1);
         assert_eq!(take(&mut inbox), [line("two", 2, "rest")]);
+        assert_eq!(inbox.held, 0);
+    }
+
+    #[test]
+    fn some_lines_are_taken_and_the_rest_waits_in_order() {
+        let mut inbox = inbox(1 << 20, 100, false);
+        for id in [1, 2, 1, 2] {
+            inbox.received(id, b"0123456789\n");
+        }
+        let lines = |some: Vec<Held>| some.iter().map(|held| held.position).collect::<Vec<_>>();
+        assert_eq!(lines(inbox.take_some(12)), [0, 0]);
+        assert!(!inbox.is_empty());
+        assert_eq!(lines(inbox.take_some(1)), [11]);
+        assert_eq!(lines(inbox.take_some(u64::MAX)), [11]);
+        assert!(inbox.is_empty() && inbox.take_some(9).is_empty());
         assert_eq!(inbox.held, 0);
     }
 

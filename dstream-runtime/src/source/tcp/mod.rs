@@ -86,6 +86,8 @@ struct TcpSource {
     phase: watch::Sender<Phase>,
     thread: Option<JoinHandle<()>>,
     address: SocketAddr,
+    /// How many bytes the next cut may bring.
+    limit: u64,
 }
 
 /// A socket that listens, and where what comes in is put.
@@ -130,7 +132,8 @@ pub(super) fn open(
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = accept::start(listener, shared.clone(), watched, None)
         .map_err(|error| receive::cannot_listen(url.place(), error))?;
-    Ok(Box::new(TcpSource { shared, phase, thread: Some(thread), address }))
+    let limit = u64::MAX;
+    Ok(Box::new(TcpSource { shared, phase, thread: Some(thread), address, limit }))
 }
 
 /// Receives on a worker.
@@ -164,12 +167,17 @@ impl Source for TcpSource {
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         let (taken, ended) = {
             let mut state = self.shared.state();
-            (state.inbox.take(), state.done)
+            let taken = state.inbox.take_some(std::mem::replace(&mut self.limit, u64::MAX));
+            (taken, state.done && state.inbox.is_empty())
         };
         self.shared.room.notify_waiters();
         let parts = taken.into_iter().map(Part::Held).collect();
         let inputs = part::inputs(parts, SPLIT, partitions)?;
         Ok(Cut { inputs, ended, ..Cut::default() })
+    }
+
+    fn limit(&mut self, bytes: u64) {
+        self.limit = bytes;
     }
 
     fn stop(&mut self) {

@@ -49,6 +49,7 @@ impl Driver<'_> {
             delay_ms: progress.delay_ms,
             cause: core.cause(&name),
             refused: progress.refused,
+            clock_behind_ms: progress.clock_behind_ms,
             unsaved: self.unsaved(),
             batches: core.batches.iter().map(batch).collect(),
             sources: sources

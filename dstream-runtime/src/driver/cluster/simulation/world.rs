@@ -328,8 +328,8 @@ impl World {
     /// Whether what is visible is as it must be, and who has ended, and how.
     async fn look(&mut self) -> Result<(), String> {
         let Shared { published, partitions, .. } = &*self.shared;
-        let (expected, stopping) = (&mut self.expected, self.stopping);
-        let more = job::check(published, expected, self.checked, *partitions, stopping)?;
+        let expected = &mut self.expected;
+        let more = job::check(published, expected, self.checked, *partitions)?;
         if more > 0 {
             self.checked += more;
             self.shared.hit("published");

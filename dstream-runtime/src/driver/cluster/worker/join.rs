@@ -1,10 +1,11 @@
 //! How a worker comes to its master: a certificate, a connection, and a welcome.
 //!
 //! A master that does not answer yet may answer soon: a worker tries again until it is stopped. It tries again
-//! too where the reason of a refusal may pass, such as a full disk at the master. Any other refusal is an error.
+//! too where the reason of a refusal may pass, such as a full disk at the master, or clocks that differ: then a token
+//! buys another certificate. Any other refusal is an error.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::driver::cluster::note::MasterNote;
 use crate::driver::cluster::{ClusterError, JobSetup, WorkerNews, WorkerOptions};
@@ -107,12 +108,16 @@ pub(super) fn identity(
     let Some(token) = token else {
         return Err(ClusterError::NoToken { identity: options.identity.clone() });
     };
+    let mut untimely = Untimely::default();
     let mut refusals = Refusals::default();
     let joined = tries(options, log, waiting, |addr, _| {
-        let join = JoinOptions::new(addr, token.clone(), plan.job, plan.hash, &options.name);
-        match net::join(&join) {
+        match net::join(&join_options(plan, options, &token, addr)) {
             Ok(identity) => Ok(Some(identity)),
             Err(NetError::Broken { reason, .. }) if is_passing(&reason) => Ok(None),
+            Err(error @ NetError::Refused { refusal: Refusal::CertificateTime, .. }) => {
+                untimely.say(log, &error);
+                Ok(None)
+            }
             Err(NetError::Refused { refusal, .. }) if refusal.may_pass() => {
                 refusals.say(addr, refusal, log);
                 Ok(None)
@@ -125,6 +130,70 @@ pub(super) fn identity(
     let (name, authority) = (identity.subject().name.clone(), identity.authority().short());
     log(WorkerNews::Certified { name, authority });
     Ok(Some(identity))
+}
+
+fn join_options(
+    plan: &Plan,
+    options: &WorkerOptions,
+    token: &Token,
+    addr: SocketAddr,
+) -> JoinOptions {
+    JoinOptions::new(addr, token.clone(), plan.job, plan.hash, &options.name)
+}
+
+/// Certificates that are refused because of their time: clocks are wrong, and will be set right.
+#[derive(Default)]
+struct Untimely {
+    /// When it is said again.
+    says: Option<Instant>,
+    /// When the token may buy the next certificate, and the pause after that: it has so many uses.
+    buys: Option<(Instant, Duration)>,
+}
+
+impl Untimely {
+    /// The first pause after a certificate was bought.
+    const FIRST: Duration = Duration::from_secs(2);
+    /// The longest.
+    const LONGEST: Duration = Duration::from_secs(300);
+
+    fn say(&mut self, log: &dyn Fn(WorkerNews), error: &dyn std::fmt::Display) {
+        if self.says.is_none_or(|says| host::now() >= says) {
+            self.says = Some(host::now() + REMIND);
+            let text =
+                format!("{error}: the clocks of this host and of the master differ; trying on");
+            log(WorkerNews::Warning(text));
+        }
+    }
+
+    /// Buys another certificate for the token, if there is one and it is time.
+    fn buy(
+        &mut self,
+        plan: &Plan,
+        options: &WorkerOptions,
+        log: &dyn Fn(WorkerNews),
+        net: &Net,
+        addr: SocketAddr,
+    ) {
+        let (at, pause) = self.buys.unwrap_or((host::now(), Self::FIRST));
+        let token = options.token.as_deref().and_then(|path| Token::read(path).ok());
+        let Some(token) = token.filter(|_| host::now() >= at) else { return };
+        self.buys = Some((host::now() + pause, (pause * 2).min(Self::LONGEST)));
+        let bought = net::join(&join_options(plan, options, &token, addr));
+        let installed = bought.map_err(ClusterError::from).and_then(|identity| {
+            identity.write(&options.identity)?;
+            net.install(identity)?;
+            Ok(())
+        });
+        match installed {
+            Ok(()) => {
+                let identity = net.identity();
+                let (name, authority) =
+                    (identity.subject().name.clone(), identity.authority().short());
+                log(WorkerNews::Certified { name, authority });
+            }
+            Err(error) => self.say(log, &error),
+        }
+    }
 }
 
 /// Refusals whose reason may pass: each is said once in a row.
@@ -147,12 +216,14 @@ fn is_passing(reason: &CloseReason) -> bool {
 
 /// Connects to a master and waits to be welcomed. None if the worker was stopped.
 pub(super) fn welcome(
+    plan: &Plan,
     net: &Net,
     options: &WorkerOptions,
     log: &dyn Fn(WorkerNews),
     waiting: &mut Waiting<'_>,
 ) -> Result<Option<Welcome>, ClusterError> {
     let (mut stopped, mut refusals) = (false, Refusals::default());
+    let mut untimely = Untimely::default();
     let welcome = tries(options, log, waiting, |addr, waiting| {
         let peer = net.connect(addr);
         loop {
@@ -194,6 +265,11 @@ pub(super) fn welcome(
                 }
                 NetEvent::Closed { reason, .. } => {
                     return match reason {
+                        CloseReason::Refused(refusal @ Refusal::CertificateTime) if !stopped => {
+                            untimely.say(log, &NetError::Refused { addr, refusal });
+                            untimely.buy(plan, options, log, net, addr);
+                            Ok(None)
+                        }
                         CloseReason::Refused(refusal) if refusal.may_pass() && !stopped => {
                             refusals.say(addr, refusal, log);
                             Ok(None)

@@ -33,7 +33,9 @@ impl Cluster {
 
     fn master_asks(&mut self, outside: &mut Outside, action: MasterAction) {
         match action {
-            MasterAction::Cut { batch, source } => self.network.push(Message::Cut(batch, source)),
+            MasterAction::Cut { batch, source, .. } => {
+                self.network.push(Message::Cut(batch, source))
+            }
             MasterAction::Tell(to, message) => {
                 if let ToWorker::Recover(recover) = &message {
                     self.lost.extend(&recover.lost);
@@ -59,6 +61,9 @@ impl Cluster {
                 }
             }
             MasterAction::Persist(seq, entry) => {
+                if let JournalEntry::Gap { first, .. } = &entry {
+                    self.may_step_over(*first);
+                }
                 let ended = match &entry {
                     JournalEntry::Cut { batch, .. } => self.ended.remove(batch).unwrap_or_default(),
                     _ => Vec::new(),
@@ -68,6 +73,8 @@ impl Cluster {
             }
             MasterAction::Publish { batch, token } => {
                 assert_eq!(token.batch(), batch);
+                let timetable = self.master.timetable();
+                outside.ends(batch, timetable.end(batch), timetable.interval_ms());
                 let parts = self.parts_of(batch);
                 self.network.push(Message::Show(batch, parts));
             }
@@ -96,7 +103,9 @@ impl Cluster {
                     self.network.push(Message::StopReceiving(*worker));
                 }
             }
-            MasterAction::Refuse { .. }
+            MasterAction::Missed { .. } => self.missed += 1,
+            MasterAction::NewBatch { .. }
+            | MasterAction::Refuse { .. }
             | MasterAction::Unneeded { .. }
             | MasterAction::Slow { .. } => {}
             MasterAction::Finish(outcome) => {
@@ -110,6 +119,16 @@ impl Cluster {
                 assert!(!fenced || self.master.poll().is_none(), "it goes on");
                 self.outcome = Some(outcome);
             }
+        }
+    }
+
+    /// Time passes without batches only where nothing more would come out of them.
+    fn may_step_over(&self, first: BatchSeq) {
+        let rest = self.reference.plan.rest().expect("it emits from nothing");
+        let since = first.0.saturating_sub(rest).max(self.job.config.first.0);
+        for batch in (since..first.0).map(BatchSeq) {
+            let inputs = self.reference.inputs(batch);
+            assert!(inputs.iter().all(Vec::is_empty), "{batch} may still come out, before {first}");
         }
     }
 
@@ -245,7 +264,7 @@ impl Cluster {
 
     fn cut(&mut self, batch: BatchSeq, source: SourceId) -> MasterEvent {
         if let Some(desk) = self.desk.as_mut().filter(|_| source == SOURCE) {
-            let cut = desk.cut(self.reference.partitions as usize);
+            let cut = desk.cut(batch, self.reference.partitions as usize);
             let crate::source::Cut { inputs, position, ended, .. } = match cut {
                 Ok(cut) => cut,
                 Err(error) => {

@@ -86,6 +86,7 @@ impl World {
             ("a state is not saved", cluster.refused_saves),
             ("a saved state continues another", cluster.continued),
             ("a damaged state is loaded", cluster.damaged_loads),
+            ("intervals are missed", cluster.missed),
         ];
         for (site, count) in counts {
             *self.sites.entry(site).or_default() += u64::from(count);

@@ -15,7 +15,7 @@ use crate::sched::simulation::{seeds, surveyed};
 const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
-const SITES: [&str; 48] = [
+const SITES: [&str; 50] = [
     "two workers are killed at the same time",
     "all workers are killed",
     "a client connects",
@@ -64,6 +64,8 @@ const SITES: [&str; 48] = [
     "a state is loaded",
     "a state is not saved",
     "a saved state continues another",
+    "intervals are missed",
+    "time is stepped over",
 ];
 
 /// A seed, and which of its faults happen: all, if nothing is said.

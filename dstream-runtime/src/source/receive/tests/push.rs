@@ -56,6 +56,26 @@ fn inputs_are_made_of_what_their_owners_hold() {
 }
 
 #[test]
+fn a_batch_takes_in_what_it_may_and_from_each_worker_its_share() {
+    let mut source = source();
+    source.placed(&workers(&[1, 2]));
+    for number in 1..=6 {
+        source.register(receipt(2, number, None), 1).unwrap();
+    }
+    source.register(receipt(1, 1, None), 1).unwrap();
+    source.limit(300 << 10);
+    assert_eq!(cut(&mut source, 2), [vec![(1, 1, 1)], vec![(2, 1, 2)]]);
+    // However little it may be: something.
+    source.limit(0);
+    assert_eq!(cut(&mut source, 2), [vec![], vec![(2, 3, 3)]]);
+    source.stop();
+    source.limit(100 << 10);
+    assert!(!source.cut(2).unwrap().ended, "two wait");
+    assert_eq!(source.waiting(), 200 << 10);
+    assert_eq!(cut(&mut source, 2), [vec![], vec![(2, 5, 6)]], "a limit holds for one cut");
+}
+
+#[test]
 fn receipts_wait_until_somebody_owns_something_and_then_go_to_a_holder_if_one_does() {
     let mut source = source();
     source.register(receipt(5, 1, Some(6)), 1).unwrap();

@@ -151,7 +151,8 @@ impl Desk {
         forget.chain([Word::Spent(before)]).map(Answer).collect()
     }
 
-    pub(crate) fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
+    pub(crate) fn cut(&mut self, batch: BatchSeq, partitions: usize) -> Result<Cut, SourceError> {
+        self.source.next_batch(batch);
         let cut = self.source.cut(partitions);
         if let Ok(cut) = &cut {
             let ranges: Vec<_> = cut.inputs.iter().map(|input| &input.ranges).collect();

@@ -1,0 +1,115 @@
+//! What a plan does in batches without input: from when on nothing comes of them, and in what rhythm.
+//!
+//! Pure functions of the constant tables. Invariant: if [`Plan::rest`] says r and [`Plan::cycle`] says c, then
+//! after r batches without input any multiple of c further ones emit nothing, and the batches behind them
+//! give the same as without them. An operator that is not known here may emit from nothing.
+
+use super::{Plan, StateKind, words};
+
+/// Operators that emit nothing in a batch in which nothing reaches them, and no window holds anything. `count` is not
+/// one of them.
+const SILENT: [&str; 26] = [
+    "text",
+    "csv",
+    "json",
+    "source",
+    "source::text",
+    "source::csv",
+    "source::json",
+    "map",
+    "filter",
+    "filter_map",
+    "flat_map",
+    "map_values",
+    "flat_map_values",
+    "key_by",
+    "union",
+    "join",
+    "left_outer_join",
+    "reduce",
+    "top_k",
+    "reduce_by_key",
+    "running_reduce",
+    "window",
+    "reduce_by_window",
+    "reduce_by_key_and_window",
+    "save",
+    "print",
+];
+
+impl Plan {
+    /// The operators that may emit something in a batch without any input, by name and line.
+    pub fn emits_from_nothing(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let emits = |name: &str| !SILENT.contains(&name);
+        self.operators.iter().filter(move |row| emits(row.name)).map(|row| (row.name, row.line))
+    }
+
+    /// After how many batches without input nothing more can come out, until there is some again: when all panes
+    /// have left their windows. None if something may come out at any time.
+    #[must_use]
+    pub fn rest(&self) -> Option<u64> {
+        if self.emits_from_nothing().next().is_some() {
+            return None;
+        }
+        let mut reach = vec![0u64; self.stages.len()];
+        // Stages come after those that they read.
+        for row in self.stages {
+            let from = row.inputs.iter().flat_map(|input| input.from);
+            let from = from.filter_map(|(stage, _)| reach.get(stage.index()).copied()).max();
+            let own = match row.state.as_ref().map(|state| state.kind) {
+                Some(kind @ StateKind::Panes { .. }) => u64::from(words::retained(kind)),
+                Some(StateKind::PreviousBatch) | None => 0,
+            };
+            let waits = u64::from(row.every.max(row.emits_every).max(1)) - 1;
+            let all = from.unwrap_or(0).saturating_add(own).saturating_add(waits);
+            if let Some(reach) = reach.get_mut(row.id.index()) {
+                *reach = all;
+            }
+        }
+        Some(reach.into_iter().max().unwrap_or(0))
+    }
+
+    /// Batches whose numbers differ by a multiple of this have tasks of the same stages.
+    #[must_use]
+    pub fn cycle(&self) -> u64 {
+        let every = self.stages.iter().flat_map(|row| [row.every, row.emits_every]);
+        every.fold(1, |all, every| lcm(all, u64::from(every.max(1))))
+    }
+}
+
+/// The least common multiple, or the largest number if that is larger.
+fn lcm(a: u64, b: u64) -> u64 {
+    let (mut gcd, mut rest) = (a, b);
+    while rest > 0 {
+        (gcd, rest) = (rest, gcd % rest);
+    }
+    (a / gcd.max(1)).saturating_mul(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::PLAN;
+    use super::*;
+    use crate::plan::{OperatorRow, Report};
+
+    #[test]
+    fn a_plan_rests_when_the_last_pane_has_left_and_the_last_slide_has_come() {
+        // A window of 30 batches that slides by 10, and a stage behind it that runs in every tenth batch.
+        assert_eq!((PLAN.rest(), PLAN.cycle()), (Some(30 + 9 + 9), 10));
+    }
+
+    #[test]
+    fn what_counts_nothing_never_rests() {
+        let count = OperatorRow { name: "count", line: 7, ..PLAN.operators[2] };
+        let operators = Box::leak(Box::new([count]));
+        let plan = Plan { operators, report: Report { phases: &[], dot: "", code: "" }, ..PLAN };
+        assert_eq!(plan.rest(), None);
+        assert_eq!(plan.emits_from_nothing().collect::<Vec<_>>(), [("count", 7)]);
+    }
+
+    #[test]
+    fn cycles_are_least_and_never_overflow() {
+        assert_eq!((lcm(4, 6), lcm(1, 1), lcm(7, 7)), (12, 1, 7));
+        assert_eq!(lcm(u64::MAX - 1, 3_000_000), u64::MAX);
+    }
+}

@@ -1,0 +1,127 @@
+//! Batches without input, many in a row: once a plan is at rest they publish nothing, and what comes after them is as
+//! if whole cycles of them had not been. On that the engine relies when it steps over time.
+
+use std::collections::BTreeMap;
+
+use dstream::prelude::*;
+use dstream::testing::{Done, Error, Run};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+#[dstream::job]
+fn windows() {
+    let lines = source::text("none");
+    let ones = lines.flat_map(|line| words(line)).map(|word| (word, 1u64));
+    let running = ones.running_reduce(|a, b| a + b);
+    let inverse = ones.reduce_by_key_and_window(|a, b| a + b, |a, b| a - b, "5s", "2s");
+    let plain = ones.reduce_by_key_and_window(|a, b| a + b, "4s", "1s");
+    let floats =
+        ones.map_values(|n| n as f64 / 3.0).reduce_by_key_and_window(|a, b| a + b, "3s", "3s");
+    let nested = inverse.map_values(|n| n * 10).reduce_by_key_and_window(|a, b| a + b, "6s", "6s");
+    let rows = lines.window("4s", "2s");
+    let top = plain.top_k(2, |(_, n)| n);
+    let joined = plain.join(running);
+    running.save("none:");
+    inverse.save("none:");
+    plain.save("none:");
+    floats.save("none:");
+    nested.save("none:");
+    rows.save("none:");
+    top.save("none:");
+    joined.save("none:");
+}
+
+const OUTPUTS: [&str; 8] =
+    ["running", "inverse", "plain", "floats", "nested", "rows", "top", "joined"];
+
+type Lines = Vec<Vec<String>>;
+
+/// What each output published in each batch, if it published anything.
+fn published(done: &Done) -> Result<BTreeMap<(u64, &'static str), Vec<String>>, Error> {
+    let mut all = BTreeMap::new();
+    for output in OUTPUTS {
+        for batch in 1..=done.batches() {
+            let mut lines = done.lines(output, batch)?;
+            lines.sort();
+            if !lines.is_empty() {
+                all.insert((batch, output), lines);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn run(
+    before: &Lines,
+    quiet: u64,
+    after: &Lines,
+    restart: u64,
+    partitions: u32,
+) -> Result<Done, Error> {
+    let silence = vec![Vec::new(); quiet as usize];
+    let batches: Lines = [before.clone(), silence, after.clone()].concat();
+    let run = Run::new(windows).input("lines", batches).partitions(partitions);
+    let run = if restart > 0 { run.restart_after(restart) } else { run };
+    // What the windows hold comes out.
+    run.batches(before.len() as u64 + quiet + after.len() as u64 + 24).run()
+}
+
+fn lines() -> impl Strategy<Value = Lines> {
+    let line = prop::sample::select(vec!["a", "a b", "b c c", "d a", "e"]).prop_map(str::to_owned);
+    let batch = prop::collection::vec(line, 0..3);
+    prop::collection::vec(batch, 1..9)
+}
+
+fn check(
+    (before, after): (Lines, Lines),
+    (extra, cycles): (u64, u64),
+    (restart, partitions): (u64, u32),
+) -> Result<(), TestCaseError> {
+    let fail = |error: Error| TestCaseError::fail(error.to_string());
+    let short = run(&before, 0, &vec![], 0, 1).map_err(fail)?;
+    let rest = short.plan().rest().expect("nothing in it counts nothing");
+    let (cycle, first) = (short.plan().cycle(), before.len() as u64);
+    let (kept, gap) = (rest + extra, cycles * cycle);
+    let every = run(&before, kept + gap, &after, 0, partitions).map_err(fail)?;
+    let restart = if restart > 0 { first + restart % (kept + 1) } else { 0 };
+    let stepped = run(&before, kept, &after, restart, partitions).map_err(fail)?;
+    let shifted = |((batch, output), lines): ((u64, &'static str), Vec<String>)| {
+        let later = if batch > first + rest { gap } else { 0 };
+        ((batch + later, output), lines)
+    };
+    let stepped: BTreeMap<_, _> =
+        published(&stepped).map_err(fail)?.into_iter().map(shifted).collect();
+    let every = published(&every).map_err(fail)?;
+    prop_assert!(
+        every.keys().all(|(batch, _)| !(first + rest < *batch && *batch <= first + kept + gap))
+    );
+    prop_assert_eq!(every, stepped);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn whole_cycles_of_silence_change_nothing(
+        lines in (lines(), lines()),
+        silence in (0u64..7, 1u64..4),
+        way in (0u64..30, 1u32..4),
+    ) {
+        check(lines, silence, way)?;
+    }
+}
+
+#[test]
+fn windows_hold_something_for_most_of_that_time() -> Result<(), Error> {
+    // Otherwise the bound would be met by any number.
+    let mut longest = 0;
+    for length in 1..=12u64 {
+        let before = vec![vec!["a".to_owned()]; length as usize];
+        let done = run(&before, 0, &vec![], 0, 2)?;
+        let last = published(&done)?.into_keys().map(|(batch, _)| batch).max();
+        longest = longest.max(last.unwrap_or(0) - length);
+        assert!(longest <= done.plan().rest().unwrap_or(0), "{length}: {last:?}");
+        assert!(length < 12 || longest >= 8, "{longest}");
+    }
+    Ok(())
+}
