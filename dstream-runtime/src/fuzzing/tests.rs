@@ -73,6 +73,7 @@ tests! {
     carried_inputs
     positions
     decoders
+    framings
     outputs
     options
 }

@@ -234,12 +234,14 @@ fn records_that_span_lines_go_on_whole() {
     let dir = tempfile::tempdir().unwrap();
     let row = |i: usize| format!("{i},\"{}\"\n", "a\n\"\"b,".repeat(i * 7 % 11));
     let rows: String = (0..60).map(row).collect();
-    let csv = format!("\u{feff}\"x\ny\",z\n{rows}60,\"open\n");
+    // Of the same content and time, the second file would be a copy of the first one where files are followed.
+    let [csv, other] =
+        [60, 61].map(|last| format!("\u{feff}\"x\ny\",z\n{last},1\n{rows}{last},\"open\n"));
     let array = format!(
         "[{}]",
         (0..50).map(|i| format!("\n {{\n \"x\": {i}}}")).collect::<Vec<_>>().join(",")
     );
-    let csv = vec![(csv.clone(), ""), (csv, ".gz"), (String::new(), "")];
+    let csv = vec![(csv, ""), (other, ".gz"), (String::new(), "")];
     let json = vec![(array.clone(), ""), (array, ".zst"), ("{}\n{}\n".repeat(30), "")];
     for (format, texts) in [(Format::Csv, csv), (Format::Json, json)] {
         let path = dir.path().join(format!("{format:?}"));

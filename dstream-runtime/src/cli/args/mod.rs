@@ -237,7 +237,7 @@ fn after_help(jobs: &[&dyn AnyJob], plan: &Plan, built: Option<&BuiltJob>) -> St
     help.push_str(
         "\nExit codes:\n  \
          0  the job came to the end of its input, or was stopped\n  \
-         1  it failed; or all records of a source were set aside, and none was processed\n  \
+         1  it failed, or every record of a source became a dead letter\n  \
          2  wrong usage, or the job would give a wrong answer on this input: nothing was read or written\n",
     );
     if jobs.len() > 1 {

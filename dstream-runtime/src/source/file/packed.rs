@@ -187,6 +187,8 @@ impl Packed {
     /// it is decoded and dropped.
     pub(super) fn skip_to(&mut self, position: u64) -> Result<(), SourceError> {
         if position == 0 {
+            // Records begin with the first byte: there is neither a mark nor a header.
+            self.form = None;
             return Ok(());
         }
         self.begin()?;
