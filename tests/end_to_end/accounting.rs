@@ -257,7 +257,9 @@ fn post(addr: SocketAddr, body: &[u8]) {
     stream.write_all(&[head.as_bytes(), body].concat()).expect("it receives");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // Some of the records are refused, which the answer says.
+    let taken = ["HTTP/1.1 200", "HTTP/1.1 207"].iter().any(|status| answer.starts_with(status));
+    assert!(taken, "{answer}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::Seed;
 use super::message::Message;
 use crate::id::WorkerId;
+use crate::sched::message::ToMaster;
 
 /// Where something happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -212,9 +213,11 @@ impl Timed {
     fn push_in(&mut self, message: Message, way: (Place, Place), takes: u64) {
         let mut due = self.now + takes + self.conditions.delay(way.0, way.1, self.now);
         let is_apart = matches!(message, Message::Look);
+        // What a worker holds it says before it joins, on the same stream: the master relies on that.
+        let joins = matches!(message, Message::ToMaster(_, ToMaster::Joined { .. }, _));
         if way.0 != way.1
             && !is_apart
-            && !(is_of_many(&message) && self.conditions.reordering > self.now)
+            && !(is_of_many(&message) && !joins && self.conditions.reordering > self.now)
         {
             let last = self.last.entry(way).or_default();
             due = due.max(*last);

@@ -211,6 +211,14 @@ impl Growing {
         self.searched = self.taken();
     }
 
+    /// Holds it open no longer.
+    pub(super) fn close(&mut self) {
+        self.handle = None;
+        if let Some(Cursor::Plain(plain)) = &mut self.cursor {
+            plain.handle = None;
+        }
+    }
+
     /// It was found through a link, which may lead elsewhere now.
     pub(super) fn links_to(&mut self, target: Option<PathBuf>) {
         self.target = target;

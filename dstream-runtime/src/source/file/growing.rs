@@ -164,13 +164,16 @@ impl GrowingFiles {
         let mut known: BTreeMap<Identity, Growing> =
             known.filter_map(|(_, growing)| Some((growing.identity?, growing))).collect();
         let mut fresh = Vec::new();
+        let mut opened = 0;
         for seen in listed {
+            self.let_go_after(&mut opened);
             let mut growing = known.remove(&seen.identity).or_else(|| self.absent.take_back(&seen));
             loop {
                 match growing {
                     None => break fresh.push(seen),
                     Some(of) => match self.go_on(of, &seen) {
                         Some(of) => {
+                            opened += usize::from(of.handle.is_some());
                             self.files.insert(seen.path, of);
                             break;
                         }
@@ -184,9 +187,20 @@ impl GrowingFiles {
         let seen: BTreeSet<Identity> = fresh.iter().map(|seen| seen.identity).collect();
         self.undecided.retain(|identity, _| seen.contains(identity));
         for seen in fresh {
+            self.let_go_after(&mut opened);
             if let Err(error) = self.decide(&seen) {
                 self.troubles.unreadable(&seen.path, error);
             }
+            let of = self.files.get(&seen.path);
+            opened += usize::from(of.is_some_and(|of| of.handle.is_some()));
+        }
+    }
+
+    /// Closes files while others are measured: all of a large directory at once may be more than can be open.
+    fn let_go_after(&mut self, opened: &mut usize) {
+        if *opened >= limits::most_held() {
+            self.let_go();
+            *opened = 0;
         }
     }
 
@@ -388,7 +402,7 @@ impl GrowingFiles {
         let mut kept: Vec<&mut Growing> = self.files.values_mut().filter(open).collect();
         let Some(over) = kept.len().checked_sub(limits::most_held()) else { return };
         kept.sort_by_key(|growing| growing.changed());
-        kept.into_iter().take(over).for_each(|growing| growing.handle = None);
+        kept.into_iter().take(over).for_each(Growing::close);
     }
 
     fn position(&self) -> Result<Position, SourceError> {

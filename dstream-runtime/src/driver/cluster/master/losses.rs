@@ -208,11 +208,12 @@ impl Losses {
         self.overdue.is_empty() && !self.was_before
     }
 
-    /// Receipts that tasks wait for and that no worker has of those that are there.
+    /// Receipts that tasks wait for and that no worker has of those that are there. A worker that is gone may have
+    /// handed over what it held: what was said while it was there is stale.
     fn nowhere(&self, there: &BTreeSet<WorkerId>) -> Vec<Numbers> {
         let all_asked = |(worker, missing): &(&WorkerId, &Missing)| {
             let others = there.iter().filter(|other| other != worker);
-            guard(Guard::AllAreAsked, others.into_iter().all(|other| missing.asked.contains(other)))
+            guard(Guard::AllAreAsked, others.eq(&missing.asked))
         };
         self.missing.iter().filter(all_asked).flat_map(|(_, m)| m.all.iter().copied()).collect()
     }
@@ -276,6 +277,7 @@ mod tests {
         assert_eq!(losses.nowhere(&BTreeSet::from([A, B])), some());
         losses.missing(A, some(), [B, C]);
         assert_eq!(losses.nowhere(&BTreeSet::from([A, B, C])), some());
+        assert_eq!(losses.nowhere(&BTreeSet::from([A, B])), [], "C may have given it to B");
         losses.missing(A, Vec::new(), [B, C]);
         assert_eq!(losses.nowhere(&BTreeSet::from([A, B, C])), []);
         losses.missing(A, some(), [B]);

@@ -253,15 +253,31 @@ mod asking {
         let asked = vec![THIRD, WorkerId(4)];
         let some = vec![numbers(OTHER, 2, 3), numbers(OTHER, 7, 8)];
         assert_eq!(nowhere(&wanted), (some, asked.clone()));
-        assert!(wanted.gone(WorkerId(4), &[THIRD]).is_empty());
+        // The one that is gone may have given it to the other one, whose answer is from before that.
+        let again = wanted.gone(WorkerId(4), &[THIRD]);
+        assert_eq!(again, [(THIRD, numbers(OTHER, 1, 3)), (THIRD, numbers(OTHER, 7, 8))]);
+        assert_eq!(nowhere(&wanted), (vec![], vec![]));
+        assert!(wanted.not_at(THIRD, numbers(OTHER, 1, 9), &[THIRD]).is_empty());
         let all = vec![numbers(OTHER, 1, 3), numbers(OTHER, 7, 8)];
-        assert_eq!(nowhere(&wanted), (all, asked));
+        assert_eq!(nowhere(&wanted), (all, vec![THIRD]));
         // Another one comes, and may have all of it.
         assert_eq!(wanted.is_there(WorkerId(9)).len(), 2);
         assert_eq!(nowhere(&wanted), (vec![], vec![]));
         let mut lost = Spans::default();
         [2, 3, 7].into_iter().for_each(|number| assert!(lost.insert(number)));
         assert_eq!(wanted.lost(OTHER, SOURCE, &lost), [key(2), key(7)]);
+    }
+
+    #[test]
+    fn an_answer_from_before_a_loss_is_stale() {
+        let mut wanted = Wanted::default();
+        wanted.want(run(1), &[key(1)], &[THIRD, WorkerId(4)]);
+        // It owes an answer, which may be on its way, and another one after the loss.
+        assert_eq!(wanted.gone(WorkerId(4), &[THIRD]), [(THIRD, numbers(OTHER, 1, 2))]);
+        wanted.not_at(THIRD, numbers(OTHER, 1, 2), &[THIRD]);
+        assert_eq!(wanted.nowhere(), Nowhere::default());
+        wanted.not_at(THIRD, numbers(OTHER, 1, 2), &[THIRD]);
+        assert_eq!(wanted.nowhere().all, [numbers(OTHER, 1, 2)]);
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //!
 //! Decides who is asked: the worker that received them if it is there, and if it has none of it, or is not
 //! there, all others. A worker that is gone may come again with what it holds, and is asked then. What none of them
-//! has the master hears of, which knows whether to wait for others. Invariant: a receipt that is asked for belongs
-//! to a task that waits.
+//! has the master hears of, which knows whether to wait for others.
+//!
+//! A worker that leaves hands over what it holds, so "not here" is stale once a worker is gone: all are asked
+//! again. Invariants: a receipt that is asked for belongs to a task that waits; what is nowhere was denied by
+//! all workers in `whom` after the last loss of one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,8 +32,29 @@ struct Asked {
     task: TaskId,
     /// Who has been asked.
     whom: BTreeSet<WorkerId>,
-    /// Those of them who have not answered.
-    waits_for: BTreeSet<WorkerId>,
+    /// How many answers each of them owes. The first of two answers is stale.
+    waits_for: BTreeMap<WorkerId, u32>,
+}
+
+impl Asked {
+    /// Asks these workers, also those that were asked before.
+    fn ask(&mut self, workers: impl IntoIterator<Item = WorkerId>, mut each: impl FnMut(WorkerId)) {
+        for worker in workers {
+            self.whom.insert(worker);
+            *self.waits_for.entry(worker).or_default() += 1;
+            each(worker);
+        }
+    }
+
+    /// A worker has answered; whether none owes an answer after that.
+    fn answered(&mut self, worker: WorkerId) -> bool {
+        match self.waits_for.get_mut(&worker) {
+            None => return false,
+            Some(owed) if *owed > 1 => *owed -= 1,
+            Some(_) => drop(self.waits_for.remove(&worker)),
+        }
+        self.waits_for.is_empty()
+    }
 }
 
 /// A worker to be asked for some receipts.
@@ -60,8 +84,9 @@ impl Wanted {
                 true => BTreeSet::from([key.0]),
                 false => there.iter().copied().collect(),
             };
-            questions.extend(whom.iter().map(|worker| (*worker, *key)));
-            self.asked.insert(*key, Asked { task, waits_for: whom.clone(), whom });
+            let mut asked = Asked { task, whom: BTreeSet::new(), waits_for: BTreeMap::new() };
+            asked.ask(whom, |worker| questions.push((worker, *key)));
+            self.asked.insert(*key, asked);
         }
         self.tasks.insert(task, Waits { run, missing: missing.len() });
         joined(questions)
@@ -85,19 +110,39 @@ impl Wanted {
         numbers: Numbers,
         there: &[WorkerId],
     ) -> Vec<Question> {
-        match numbers.from < numbers.to {
-            true => answered(worker, self.asked.range_mut(numbers.keys()), there),
-            false => Vec::new(),
+        if numbers.from >= numbers.to {
+            return Vec::new();
         }
+        let mut questions = Vec::new();
+        for (key, asked) in self.asked.range_mut(numbers.keys()) {
+            if asked.answered(worker) {
+                let others = there.iter().filter(|other| !asked.whom.contains(other)).copied();
+                let others: Vec<WorkerId> = others.collect();
+                asked.ask(others, |other| questions.push((other, *key)));
+            }
+        }
+        joined(questions)
     }
 
-    /// A worker is gone, and answers nothing before it comes again: whom else to ask.
+    /// A worker is gone, and answers nothing before it comes again: whom to ask. What others have denied they may
+    /// have by now.
     pub(in crate::driver::cluster::worker) fn gone(
         &mut self,
         worker: WorkerId,
         there: &[WorkerId],
     ) -> Vec<Question> {
-        answered(worker, self.asked.iter_mut(), there)
+        let mut questions = Vec::new();
+        for (key, asked) in &mut self.asked {
+            asked.waits_for.remove(&worker);
+            // The worker that received it is asked alone, and answers for itself.
+            let alone = asked.whom.len() == 1 && asked.waits_for.contains_key(&key.0);
+            asked.whom.remove(&worker);
+            if !alone {
+                asked.whom.clear();
+                asked.ask(there.iter().copied(), |other| questions.push((other, *key)));
+            }
+        }
+        joined(questions)
     }
 
     /// Another worker can be reached: what is to be asked there.
@@ -108,9 +153,9 @@ impl Wanted {
         let mut questions = Vec::new();
         for (key, asked) in &mut self.asked {
             // Whoever has received it is asked alone.
-            if !asked.waits_for.contains(&key.0) && asked.whom.insert(worker) {
-                asked.waits_for.insert(worker);
-                questions.push((worker, *key));
+            let alone = asked.waits_for.contains_key(&key.0) && asked.whom.len() == 1;
+            if !alone && !asked.whom.contains(&worker) {
+                asked.ask([worker], |worker| questions.push((worker, *key)));
             }
         }
         joined(questions)
@@ -155,25 +200,6 @@ impl Wanted {
         self.asked.retain(|_, asked| asked.task != task);
         Some(waits.run)
     }
-}
-
-/// A worker has said that it has none of these, or says nothing any more: whom else to ask.
-fn answered<'a>(
-    worker: WorkerId,
-    of: impl Iterator<Item = (&'a Key, &'a mut Asked)>,
-    there: &[WorkerId],
-) -> Vec<Question> {
-    let mut questions = Vec::new();
-    for (key, asked) in of {
-        if !asked.waits_for.remove(&worker) || !asked.waits_for.is_empty() {
-            continue;
-        }
-        let others = there.iter().filter(|other| !asked.whom.contains(other));
-        asked.waits_for.extend(others);
-        asked.whom.extend(&asked.waits_for);
-        questions.extend(asked.waits_for.iter().map(|other| (*other, *key)));
-    }
-    joined(questions)
 }
 
 /// Receipts that follow each other are asked for together.
