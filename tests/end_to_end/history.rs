@@ -47,7 +47,7 @@ fn a_window_over_history_is_refused_before_anything_is_read_or_written() {
         for (output, operator, length) in [("second", "window", "1s"), ("minute", "window", "1m")] {
             let done = spans(dir.path(), source, "b.txt", output).run().code(2);
             let done = done.says(&[
-                &format!("error: `"),
+                "error: `",
                 &format!("({operator}, tests/jobs/audit.rs:"),
                 &format!("a window of {length} "),
                 &format!("source `timed` (`{source}`)"),

@@ -231,7 +231,7 @@ fn hostile() -> Vec<(Vec<u8>, &'static str)> {
             "`flag`: invalid type: integer `1`, expected `true` or `false`",
         ),
         (
-            good[..good.len() - 1].as_bytes().to_vec(),
+            good.as_bytes()[..good.len() - 1].to_vec(),
             "EOF while parsing an object at line 1 column",
         ),
         ([good.as_bytes(), b" x"].concat(), "trailing characters at line 1 column"),

@@ -212,6 +212,7 @@ mod shadowed {
         fn finish(self) {}
         fn push(self) {}
         fn view(self) {}
+        #[allow(clippy::wrong_self_convention)]
         fn as_view(self) {}
         fn into_iter(self) {}
         fn begin_struct(self) {}
@@ -260,6 +261,7 @@ mod shadowed_records {
         fn field(self) {}
         fn finish(self) {}
         fn view(self) {}
+        #[allow(clippy::wrong_self_convention)]
         fn as_view(self) {}
         fn visit(self) {}
         fn begin_struct(self) {}
@@ -373,8 +375,7 @@ mod jobs {
     }
 
     pub fn of(counts: &[&str]) -> usize {
-        let least = counts.len();
-        least
+        counts.len()
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Spans: what can be wrong in the user's code is emitted with the user's spans, everything else
 //! resolves at the macro's own site. That keeps locals apart from the user's; what keeps all names apart, from
-//! the user's and from each other, is [`reserved`](crate::reserved): every name that generated code binds is
+//! the user's and from each other, is `reserved`: every name that generated code binds is
 //! one of those, and every other path in it begins with one or with `::`.
 
 mod fallback;

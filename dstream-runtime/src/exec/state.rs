@@ -1,4 +1,4 @@
-//! State of one partition of one stage, with its type erased: [`Stage`](super::stage::Stage) erases it and
+//! State of one partition of one stage, with its type erased: `Stage` erases it and
 //! gives it back to its head. A state of another type is an error, never an empty result.
 
 use std::any::{Any, type_name};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The bytes with a meaning in CSV. The default is RFC 4180: commas, double quotes, no comments, and an
 /// empty field for an absent value.
 ///
-/// Invariant: the bytes are ASCII, differ from each other, and are no line breaks ([`Dialect::check`]).
+/// Invariant: the bytes are ASCII, differ from each other, and are no line breaks (`Dialect::check`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dialect {
     /// Between fields.

@@ -14,7 +14,8 @@ fn published(cluster: &Cluster) -> usize {
 
 #[test]
 fn a_standby_ends_with_a_job_that_is_stopped() {
-    let ways: [(&str, fn(&Cluster, &Halted)); 3] = [
+    type Way = (&'static str, fn(&Cluster, &Halted));
+    let ways: [Way; 3] = [
         ("a client", |cluster, _| drop(cluster.ask(&["stop"]).code(0))),
         ("a client, at once", |cluster, _| drop(cluster.ask(&["stop", "--now"]).code(0))),
         ("a signal", |_, job| job.master.signal(Signal::TERM)),

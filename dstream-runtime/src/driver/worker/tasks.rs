@@ -35,7 +35,7 @@ impl Worker<'_> {
         };
         let state = self.store.state(task.stage, task.partition).take();
         let work = Work { task, attempt, time, emits, inputs, source, state };
-        if let Err(work) = self.light.accept(work) {
+        if let Some(work) = self.light.accept(work) {
             self.heavy.push(work);
         }
     }
