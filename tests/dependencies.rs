@@ -23,14 +23,14 @@ struct Package {
     source: Option<String>,
 }
 
-/// All crates for the system that the tests run on: what others need may not be here.
+/// All crates for the system that the tests run on. Those of optional features are downloaded if they are not here.
 fn packages() -> Result<Vec<Package>, Box<dyn Error>> {
     let rustc = Command::new("rustc").arg("-vV").output()?.stdout;
     let rustc = String::from_utf8(rustc)?;
     let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).ok_or("no host")?;
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .args(["--filter-platform", host, "--all-features"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()?;
