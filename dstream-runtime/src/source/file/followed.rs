@@ -397,8 +397,16 @@ impl Growing {
         self.cursor = Some(if is_read {
             Cursor::Done
         } else {
-            let again = again(&self.path, file)?;
-            let mut packed = Packed::of(&self.path, again, config.form, config.max_line)?;
+            let (form, max_line) = (config.form, config.max_line);
+            let mut packed = match Packed::may_hold() {
+                true => Packed::of(&self.path, again(&self.path, file)?, form, max_line)?,
+                false => {
+                    let metadata = file.metadata();
+                    let metadata =
+                        metadata.map_err(|error| super::io("open", &self.path, error))?;
+                    Packed::open(&self.path, &metadata, form, max_line)
+                }
+            };
             if taken > 0 {
                 packed.skip_to(taken)?;
             }

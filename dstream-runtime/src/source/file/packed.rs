@@ -9,12 +9,13 @@ use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::content::Later;
 use super::cursor::Taken;
 use super::unpack::{OtherData, Unpack};
 use super::{Want, data, header, io as io_error, names};
+use crate::host::limits;
 use crate::source::form::{Form, MARK, MAX_HEADER, mark_len};
 use crate::source::framing::{Frames, Unfolded};
 use crate::source::lines::{self, PIECE, TORN_HEAD};
@@ -45,6 +46,31 @@ pub(in crate::source) struct Packed {
     failed: Option<SourceError>,
 }
 
+/// How many files are open in decoders.
+static COUNTED: AtomicUsize = AtomicUsize::new(0);
+
+/// A file that counts as open.
+struct Counted(File);
+
+impl Counted {
+    fn new(file: File) -> Self {
+        COUNTED.fetch_add(1, Ordering::Relaxed);
+        Self(file)
+    }
+}
+
+impl Read for Counted {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        COUNTED.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Packed {
     /// Whether a file of this name is compressed.
     pub(super) fn is_packed(path: &Path) -> bool {
@@ -73,10 +99,15 @@ impl Packed {
     ) -> Result<Self, SourceError> {
         let size = file.metadata().map_err(|error| io_error("open", path, error))?.len();
         let consumed = Arc::new(AtomicU64::new(0));
-        let input = BufReader::with_capacity(PIECE, file);
+        let input = BufReader::with_capacity(PIECE, Counted::new(file));
         let decoder = Unpack::new(input, consumed.clone());
         let this = Self::new(path.to_owned(), Box::new(decoder), consumed, form, max_line);
         Ok(Self { size, ..this })
+    }
+
+    /// Whether one more may be held open until it is read; if not, it is better opened by its name then.
+    pub(super) fn may_hold() -> bool {
+        COUNTED.load(Ordering::Relaxed) < limits::most_held() / 2
     }
 
     /// Data that `decoder` gives, which may pause: it says [`io::ErrorKind::WouldBlock`] then.
