@@ -105,7 +105,11 @@ impl World {
             }
             Step::Half => self.end_half(),
             Step::Look => drop(self.reader.cut_here()),
-            Step::Restart => drop(self.reader.cut()),
+            Step::Restart => {
+                // A process that ends before it has reported a loss reports nothing, and the next one has not seen it.
+                self.silent |= !self.truncated.is_empty() && self.reader.warnings.is_empty();
+                drop(self.reader.cut());
+            }
             Step::Rename => {
                 self.shift();
                 self.sh("mv log log.1");
