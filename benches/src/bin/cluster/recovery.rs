@@ -345,7 +345,7 @@ fn shown(news: &serde_json::Value) -> Result<Shown, Box<dyn Error>> {
     }
     let number = |key: &str| news[key].as_f64().ok_or_else(|| format!("no {key}: {news}"));
     // To a tenth of a millisecond: nobody reads more of it.
-    let (end_ms, delay_ms) = (number("time")?, (number("delay_ms")? * 10.0).round() / 10.0);
+    let (end_ms, delay_ms) = (number("batch_time")?, (number("delay_ms")? * 10.0).round() / 10.0);
     Ok(Shown { batch: number("batch")? as u64, end_ms, delay_ms })
 }
 
