@@ -7,7 +7,7 @@ const DATES: u64 = 946_684_800_000;
 
 const DAY: u64 = 86_400_000;
 
-/// Year, month and day of so many milliseconds since the Unix epoch.
+/// Year, month and day of a number of milliseconds since the Unix epoch.
 fn day(ms: u64) -> (u64, u64, u64) {
     // Days since 0000-03-01: a year that begins in March has its leap day at its end.
     let days = ms / DAY + 719_468;

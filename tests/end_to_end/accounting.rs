@@ -198,7 +198,7 @@ fn of_generators() {
     }
 }
 
-/// Waits until so many records were processed, and stops the job.
+/// Waits until a number of records were processed, and stops the job.
 fn stop_after(mut job: Running, good: u64) -> Ended {
     job.wait("all that was sent", |job| {
         let records = job.events("batch").filter_map(|event| event["records"].as_u64());

@@ -172,7 +172,7 @@ fn such_strings_are_read_only_if_the_source_says_so() {
     done.code(2).says(&["`floats=yes`", "`string` or `refuse`"]);
 }
 
-/// Lines that are no samples, and a part of the reason that is said.
+/// Lines that are no samples, and a part of the reason given.
 fn hostile() -> Vec<(Vec<u8>, &'static str)> {
     let good = sample("1", 1).trim_end().to_owned();
     let with = |from: &str, to: &str| {

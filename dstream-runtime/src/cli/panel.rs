@@ -11,7 +11,7 @@ use super::words::clip;
 /// How many records of each output and batch are shown, except by `print`, which says how many.
 pub(super) const PREVIEW: u32 = 3;
 
-/// Of `print`, at most so many are drawn again.
+/// The most records of a `print` that are drawn again.
 pub(super) const MAX_PRINT: u32 = 100;
 
 /// Where it is drawn.

@@ -118,7 +118,7 @@ impl Running {
         }
         match error {
             None => done.map_or(Ok(()), |done| self.judge(&done)),
-            // Whoever read the output has seen enough: `JOB | head`.
+            // The reader of the output has seen enough: `JOB | head`.
             Some(_) if closed => Ok(()),
             Some(JobError::Refused(why)) => Err(Failed::Usage(why)),
             Some(error) => Err(Failed::Job(error.to_string())),
@@ -143,7 +143,7 @@ impl Running {
         Ok(())
     }
 
-    /// Says what was done: on standard output, if it is to be there and somebody reads it.
+    /// Writes the summary: to standard output, if that is asked for and has a reader.
     fn say(
         &self,
         invocation: &Invocation<'_>,

@@ -95,7 +95,7 @@ struct Doubt {
     is_open: bool,
 }
 
-/// A receiver that owes an answer for so long is in doubt.
+/// A receiver that owes an answer for this long is in doubt.
 const DOUBT: Duration = Duration::from_millis(200);
 /// How long after one question the next one is asked, at the longest.
 const LONGEST_DOUBT: Duration = Duration::from_secs(1);

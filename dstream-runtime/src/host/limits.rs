@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// At most so many files are held open for later reads.
+/// The most files that are held open for later reads.
 const MAX_HELD: usize = 256;
 
-/// One of so many descriptors may be such a file: the others are for what is open for a moment, and for sockets.
+/// One descriptor of this many may be such a file: the others are for short reads and for sockets.
 const SHARE: u64 = 4;
 
 /// Standard streams that were closed when the process started, a bit for each.

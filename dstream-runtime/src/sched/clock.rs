@@ -15,7 +15,7 @@ use std::time::Duration;
 const AHEAD: Duration = Duration::from_secs(1);
 /// And for that long: a clock that was set forward by mistake is set back again.
 const SETTLED: Duration = Duration::from_secs(5);
-/// One part in so many is left out while the job is ahead.
+/// While the job is ahead, one part of this many is left out.
 const SLOWER: u32 = 20;
 
 /// The time of a job.

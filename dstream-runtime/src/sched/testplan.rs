@@ -31,7 +31,7 @@ impl Row {
         self
     }
 
-    /// Keeps what so many batches brought.
+    /// Keeps what this many batches brought.
     pub(crate) fn window(mut self, panes: u32, batches: u32) -> Self {
         self.state = Some(StateKind::Panes { panes, batches });
         self

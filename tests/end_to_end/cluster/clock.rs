@@ -45,7 +45,7 @@ impl Clock {
         clock
     }
 
-    /// It is so many seconds ahead of the host's.
+    /// It is this many seconds ahead of the host's.
     fn set(&self, seconds: i64) {
         fs::write(&self.0, seconds.to_string()).expect("there is room");
     }

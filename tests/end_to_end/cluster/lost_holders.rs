@@ -86,7 +86,7 @@ impl Posting {
         Self { stop, heard, thread }
     }
 
-    /// Waits until so many more are answered than by now.
+    /// Waits until this many more are answered than by now.
     fn wait(&self, more: usize) {
         while self.heard.try_recv().is_ok() {}
         for _ in 0..more {
@@ -118,7 +118,7 @@ fn kill(crew: &mut [Option<Running>], all: impl IntoIterator<Item = usize>) {
     killed.iter().for_each(|worker| worker.signal(Signal::KILL));
 }
 
-/// Waits until so many more batches are published.
+/// Waits until this many more batches are published.
 fn batches(master: &mut Running, more: usize) {
     let before = master.events("batch").count();
     master.wait("batches", |job| job.events("batch").count() >= before + more);

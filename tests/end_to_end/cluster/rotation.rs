@@ -35,7 +35,7 @@ impl Logs {
         (master, self.0.crew(&["w1"], at), at)
     }
 
-    /// Waits until so many records have been published by the master that runs.
+    /// Waits until the running master has published a number of records.
     fn published(&self, records: u64) {
         let enough = |status: &serde_json::Value| status["sources"][0]["records"] == records;
         self.0.status_with("records", enough);

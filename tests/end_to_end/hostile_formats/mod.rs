@@ -235,7 +235,7 @@ fn pieces<'b>(bytes: &'b [u8], random: &mut Random) -> Vec<&'b [u8]> {
     pieces
 }
 
-/// Waits until so much was put out, stops the job and checks it.
+/// Waits for an amount of output, stops the job and checks it.
 fn stop_and_check(mut job: Running, right: &Got, what: &str) {
     let total = right.total();
     job.wait(&format!("{total} records of {what}"), |job| job.out.len() >= total);

@@ -118,7 +118,7 @@ impl Intake {
         Ok(Self::There(ask, waiting))
     }
 
-    /// The source's share of a batch, of about so many bytes if it is live; nothing if it will come as an event.
+    /// The source's share of a batch, of about `limit` bytes if it is live; nothing if it will come as an event.
     pub(in crate::driver) fn cut(
         &mut self,
         batch: BatchSeq,

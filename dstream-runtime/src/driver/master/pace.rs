@@ -32,7 +32,7 @@ impl Master<'_> {
         ));
     }
 
-    /// No batch could be cut in so many intervals, of which some have one all the same.
+    /// The number of intervals in which no batch could be cut; some of them have one all the same.
     pub(super) fn say_missed(&mut self, intervals: u64, run: u64) {
         let interval_ms = self.core.timetable().interval_ms();
         if intervals.saturating_mul(interval_ms) < LONG_MS {

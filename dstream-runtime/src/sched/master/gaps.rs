@@ -28,7 +28,7 @@ pub(super) struct Gaps {
     unsaid: bool,
     /// There was no room for another batch when that was looked at last.
     pub(super) crowded: bool,
-    /// So many batches in a row had no input, up to the newest.
+    /// How many batches in a row had no input, up to the newest.
     quiet: u64,
     /// See [`Plan::rest`]; none as well where empty batches are published.
     rest: Option<u64>,
@@ -39,9 +39,9 @@ pub(super) struct Gaps {
 /// What becomes of the next batch that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Missed {
-    /// So many intervals are stepped over before it.
+    /// How many intervals are stepped over before it.
     pub(super) steps: u64,
-    /// It is empty, and so many after it.
+    /// It is empty, and this many after it.
     pub(super) empty: u64,
 }
 
@@ -116,7 +116,7 @@ impl MasterCore {
         true
     }
 
-    /// The next batch ends so many intervals later.
+    /// The next batch ends this many intervals later.
     fn step_over(&mut self, intervals: u64) {
         let (first, timetable) = (self.next, &mut self.config.timetable);
         let later = intervals.saturating_mul(timetable.interval_ms());

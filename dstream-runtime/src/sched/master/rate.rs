@@ -15,7 +15,7 @@ use crate::id::BatchSeq;
 
 /// What the first batches may take in, in bytes, before anything is known.
 const FIRST: u64 = 4 << 20;
-/// A batch may take in so much whatever it costs: a job that goes on is better than one that stands.
+/// The bytes that a batch may always take in, whatever it costs: a slow job is better than one that stands.
 const LEAST: u64 = 32 << 10;
 /// An estimate grows no faster than this from batch to batch.
 const GROWTH: u64 = 4;
@@ -115,7 +115,7 @@ mod tests {
     const INTERVAL: u64 = 250;
     const IN_FLIGHT: usize = 4;
 
-    /// A job that processes so many bytes per millisecond, and per batch takes so many milliseconds beside.
+    /// A job with a rate in bytes per millisecond, and a fixed cost per batch in milliseconds.
     struct Plant {
         rate: Rate,
         per_ms: u64,

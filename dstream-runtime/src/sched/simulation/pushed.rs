@@ -139,7 +139,7 @@ impl Cluster {
         }
     }
 
-    /// Whether the job waits for what no worker holds that is there, whoever may come.
+    /// Whether the job waits for what no present worker holds.
     pub(super) fn waits_in_vain(&mut self) -> bool {
         let now = self.network.timed().map_or(0, |timed| timed.now);
         let Some(desk) = self.desk.as_mut().filter(|_| self.outcome.is_none()) else {

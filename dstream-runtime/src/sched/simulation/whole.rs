@@ -36,7 +36,7 @@ const MASTERS: u32 = 14;
 const TAKEOVER_MS: u64 = 500;
 /// So long after a loss others have copies of what was lost, in milliseconds.
 const LOSS_MS: u64 = 1000;
-/// A worker that is silent, or does not hear its master, is lost after so long at the latest, in milliseconds.
+/// The latest time after which a worker that is silent, or does not hear its master, is lost, in milliseconds.
 const LONGEST_MS: u64 = 2000;
 /// When no more goes wrong, a job has so long to end: virtual time costs nothing, and clocks may be behind.
 const DEADLINE_MS: u64 = 60_000;

@@ -156,7 +156,7 @@ impl Gone {
     pub(super) fn may_be_in(&self, seen: &Seen, look: u64) -> bool {
         generations::may_be(&seen.path, self.growing.name)
             || remembered::modified(&seen.metadata) == self.growing.modified
-            // Whoever copies and truncates has made the copy before.
+            // A copy is made before the truncation.
             || self.why == Why::Replaced && look <= self.look
     }
 

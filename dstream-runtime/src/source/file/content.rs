@@ -30,7 +30,7 @@ pub(super) fn is_packed(path: &Path, file: &File) -> Result<bool, SourceError> {
     Ok(Packing::of(&head[..have], true) != Some(Packing::Plain))
 }
 
-/// So much of JSON is looked at to see whether its first value goes on over lines.
+/// How much of JSON is looked at to see whether its first value goes on over lines, in bytes.
 const LOOK: u64 = 1 << 20;
 
 /// Whether the records of a file can only be read from its start on: it is compressed, or JSON that is not one

@@ -173,7 +173,7 @@ impl Plain {
         };
         let (end, lines, quotes) = found.map_err(|error| self.file.failed(error))?;
         let start = std::mem::replace(&mut self.position, end);
-        // Where no quote is, nobody has to look for one again.
+        // Where no quote is, no second look for one is needed.
         let known = quotes || self.file.framing.is_by_lines();
         let file = if known { self.file.clone() } else { Arc::new(self.file.without_quotes()) };
         let part = Part::Stored(Stored { file, handle: self.handle.clone(), start, end });

@@ -609,7 +609,7 @@ fn is_header_beside(row: &str, header: &str) -> bool {
     columns(row).iter().any(|column| !column.is_empty() && header.contains(column))
 }
 
-/// The same file, to be read from its beginning by somebody else.
+/// The same file, to be read from its beginning by another reader.
 fn again(path: &Path, file: &File) -> Result<File, SourceError> {
     // Through the descriptor, as the name may be another file's by now.
     use std::os::fd::AsRawFd;

@@ -98,7 +98,7 @@ enum Place {
 /// How often the files are listed when one has just gone, as it may have been renamed meanwhile.
 const LOOKS: usize = 3;
 
-/// A position holds the headers of so many files, for the case that one is truncated and goes on without it.
+/// How many files' headers a position holds, for the case that one is truncated and goes on without it.
 const HEADERS: usize = 64;
 
 /// How long it goes on.

@@ -59,7 +59,7 @@ impl Want {
         matches!(self, Self::Bytes(0) | Self::Lines(0))
     }
 
-    /// The same, and no more than so many bytes. A number of lines stays what it is: it was asked for.
+    /// The same, and at most this many bytes. A number of lines stays what it is: it was asked for.
     fn within(self, bytes: u64) -> Self {
         match self {
             Self::Bytes(want) => Self::Bytes(want.min(bytes.max(1))),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use super::io;
 use crate::source::SourceError;
 
-/// So many directories may be below each other where `**` looks.
+/// The most directories below each other where `**` looks.
 const MAX_DEPTH: usize = 256;
 
 /// A character, or, above all of them, a byte that is not part of one.

@@ -19,7 +19,7 @@ struct OfBatch {
 /// Batch, worker, and how many records that batch has of it.
 pub(super) type WrittenTaken = Vec<(u64, WorkerId, u64)>;
 
-/// A cut says this of so many batches before it: more are not kept.
+/// A cut says this of at most this many batches before it: more are not kept.
 const WRITTEN: u64 = 256;
 
 impl Taken {

@@ -203,7 +203,7 @@ impl Driver<'_> {
                 // It may be gone, or on its way: its own connection says more.
                 if self.members.stays(other) {
                     self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
-                    // One that was silent for so long to another would soon be so to this master.
+                    // A worker that was silent to another this long would soon be silent to this master.
                     let time = if silent { self.lease / 4 } else { 2 * self.lease };
                     let judged = host::now() + time;
                     let at = self.parted.partition_point(|parted| parted.judged <= judged);

@@ -52,13 +52,13 @@ struct Unable {
     until: Instant,
 }
 
-/// A worker that could not listen is told to again after so long, then after twice as long, and so on.
+/// The pause before a worker that could not listen is told to again; it doubles each time.
 const RETRY: Duration = Duration::from_millis(200);
-/// But at least so often.
+/// The longest such pause.
 const RETRY_MOST: Duration = Duration::from_secs(5);
-/// An address at which none has ever listened is given up after so long: it is most likely wrong.
+/// An address at which none has ever listened is given up after this time: it is most likely wrong.
 const GIVE_UP: Duration = Duration::from_secs(5);
-/// After a restart of the master, a worker that listens already has so long to come before another one is told to.
+/// After a restart of the master, how long a worker that listens already may take to come before another is told to.
 const COMES_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is to be done about a worker that says that it listens.

@@ -33,7 +33,7 @@ const SHOWS: Duration = Duration::from_millis(300);
 /// A colleague that says nothing for so long is lost: a little less than the lease that it has with its master, which
 /// is to know first if it is gone.
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
-/// A worker that has not looked for so long was away itself, and has not listened.
+/// A worker that has not looked for this long was away itself, and has not listened.
 const AWAY: Duration = Duration::from_millis(500);
 
 struct Known {
@@ -100,7 +100,7 @@ impl Colleagues {
             .for_each(|peer| net.close(peer));
     }
 
-    /// Somebody has said something.
+    /// A worker has said something.
     pub(super) fn heard(&mut self, peer: PeerId, now: Instant) {
         if let Some(heard) = self.heard.get_mut(&peer) {
             *heard = now;

@@ -4,7 +4,7 @@
 use super::faults::{Fault, Kind, LAST_MS};
 use crate::sched::simulation::Seed;
 
-/// One world in so many.
+/// One world of this many.
 const WORLDS: u64 = 6;
 
 /// What goes wrong in a world beside all else.

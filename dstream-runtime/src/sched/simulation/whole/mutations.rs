@@ -30,7 +30,7 @@ fn noticed(guard: Guard, ring: Ring, first: u64) -> Option<u64> {
 fn every_check_that_is_left_out_is_missed() {
     announce();
     let mut unnoticed = Vec::new();
-    // One of them, for whoever looks for the world of a new one.
+    // One of them, to look for the world of a new one.
     let only = std::env::var("DSTREAM_GUARD").ok();
     let is_asked = |guard: &Guard| only.as_ref().is_none_or(|name| *name == format!("{guard:?}"));
     for (guard, ring, first) in MISSED.into_iter().filter(|(guard, ..)| is_asked(guard)) {

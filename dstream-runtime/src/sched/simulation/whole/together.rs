@@ -4,9 +4,9 @@
 use super::faults::{Fault, Kind, LAST_MS};
 use crate::sched::simulation::Seed;
 
-/// One world in so many has two that end together, and one in as many has all.
+/// One world of this many has two that end together, and one of as many has all.
 const WORLDS: u64 = 5;
-/// All are gone for so long, in milliseconds.
+/// How long all are gone, in milliseconds.
 const GONE_MS: u64 = 20_000;
 
 /// What goes wrong in a world beside all else.

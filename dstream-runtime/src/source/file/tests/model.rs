@@ -51,7 +51,7 @@ struct World {
     /// Lines of the log as it is.
     current: Vec<String>,
     half: bool,
-    /// Something was truncated of which no line had been read, so that nobody knew of it.
+    /// A content was truncated of which no line had been read: the reader cannot know of it.
     silent: bool,
 }
 

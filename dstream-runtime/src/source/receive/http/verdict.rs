@@ -1,7 +1,7 @@
 //! What a client is told of each of its records: how many can be read, and which cannot, and why.
 //!
 //! Nothing is taken out here: what cannot be read goes on with the rest and becomes a dead letter where it is
-//! processed, once. The answer says so already now, because nobody can tell the client later.
+//! processed, once. The answer says so already now, because the client cannot be told later.
 
 use std::cell::RefCell;
 

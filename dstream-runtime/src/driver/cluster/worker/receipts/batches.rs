@@ -105,7 +105,7 @@ impl Receipts {
         keys.filter(|key| !self.lines.contains_key(key) && !self.is_lost(*key)).collect()
     }
 
-    /// These are lost: whoever reads them reads nothing.
+    /// These are lost: tasks that read them read nothing.
     pub(in crate::driver::cluster::worker) fn lose(
         &mut self,
         taker: WorkerId,
