@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// What is shown for every fixture, in a form to look things up in.
 fn shown() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
     let mut found = Vec::new();
     for folder in fs::read_dir(root)? {
         for file in fs::read_dir(folder?.path())? {
@@ -28,7 +28,7 @@ fn shown() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
 #[test]
 fn ui() {
     let fixtures = trybuild::TestCases::new();
-    fixtures.compile_fail("tests/ui/*/*.rs");
+    fixtures.compile_fail("ui/*/*.rs");
 }
 
 /// What only build scripts report: under the macros, rustc itself misses a function that is not marked.
@@ -37,7 +37,7 @@ const ELSEWHERE: [&str; 1] = ["E0410"];
 /// The compiler's table is the list of what has to be here.
 #[test]
 fn every_mistake_has_a_fixture() -> Result<(), Box<dyn Error>> {
-    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("dstream-compiler/src/diag/table.rs");
+    let table = dstream_tests::workspace().join("dstream-compiler/src/diag/table.rs");
     let table = fs::read_to_string(table)?;
     let codes = table.lines().filter_map(|line| {
         let word = line.split_whitespace().next()?;

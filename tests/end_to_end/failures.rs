@@ -27,7 +27,7 @@ fn a_panic_names_its_stream_operator_and_line() {
 
 /// The number of the line of a file that has a text.
 fn line_of(file: &str, text: &str) -> usize {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let path = dstream_tests::workspace().join(file);
     let source = fs::read_to_string(path).expect("it is there");
     1 + source.lines().position(|line| line.contains(text)).expect("it has the text")
 }

@@ -21,7 +21,7 @@ struct Project {
 }
 
 fn checkout() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    dstream_tests::workspace()
 }
 
 impl Project {

@@ -25,7 +25,7 @@ fn shim() -> &'static Path {
     let made = || {
         let dir = tempfile::tempdir().expect("a directory");
         let library = dir.path().join("clock.so");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/end_to_end/cluster/clock.c");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/end_to_end/cluster/clock.c");
         let mut cc = Command::new("cc");
         cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source);
         let done = cc.status().expect("a C compiler: linking needs one, too");
