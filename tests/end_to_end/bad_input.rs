@@ -114,8 +114,8 @@ fn a_file_that_may_not_be_read_is_named() {
         other
     };
     if is_root() && Command::new("setpriv").arg("--version").output().is_err() {
-        eprintln!("skipped: root may read everything, and there is no setpriv to be another user");
-        return;
+        let why = "root may read everything, and there is no setpriv to run as another user";
+        return dstream_tests::not_run("setpriv", why);
     }
     let run = |source: &str| {
         let job = Job::of(command()).current_dir(dir.path());

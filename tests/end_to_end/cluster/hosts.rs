@@ -34,7 +34,7 @@ pub(super) fn start(
 fn a_job_on_four_hosts() {
     let network = match Network::build(4) {
         Ok(network) => network,
-        Err(why) => return eprintln!("skipped: {why}"),
+        Err(why) => return dstream_tests::not_run("netns", &why),
     };
     let cluster = Cluster::new("page_views");
     let (mut master, mut tap, workers, addr) = start(&network, &cluster, &[]);
@@ -63,7 +63,7 @@ fn a_job_on_four_hosts() {
 fn a_host_that_is_cut_off_is_named() {
     let network = match Network::build(4) {
         Ok(network) => network,
-        Err(why) => return eprintln!("skipped: {why}"),
+        Err(why) => return dstream_tests::not_run("netns", &why),
     };
     let cluster = Cluster::new("page_views");
     let (master, tap, mut workers, _) = start(&network, &cluster, &[]);

@@ -1,5 +1,5 @@
 //! Hosts of a test: network namespaces with an interface, addresses and a port space each, on one switch. A
-//! test is skipped, with the reason, where they cannot be had.
+//! test that cannot have them is not run, with the reason.
 
 use std::net::Ipv4Addr;
 use std::process::Command;

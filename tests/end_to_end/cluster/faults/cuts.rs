@@ -10,7 +10,7 @@ use super::zombies::{assert_came_back, reads_until_owns};
 fn goes_on_without(cuts: &[(u8, u8)]) {
     let network = match Network::build(4) {
         Ok(network) => network,
-        Err(why) => return eprintln!("skipped: {why}"),
+        Err(why) => return dstream_tests::not_run("netns", &why),
     };
     let cluster = Cluster::new("page_views");
     let checkpoint = ["--checkpoint", "50ms"];

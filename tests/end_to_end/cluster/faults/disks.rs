@@ -43,7 +43,7 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
     // Only what is saved is on it: the journal needs room while it is full.
     let disk = match Disk::mount(&cluster.state().join("saves")) {
         Ok(disk) => disk,
-        Err(why) => return eprintln!("skipped: {why}"),
+        Err(why) => return dstream_tests::not_run("mount", &why),
     };
     let input = cluster.path("views.json");
     let long = "x".repeat(2000);
@@ -76,7 +76,7 @@ fn a_journal_that_cannot_be_written_ends_the_job_which_goes_on_when_there_is_roo
     let cluster = Cluster::new("word_count");
     let disk = match Disk::mount(&cluster.state()) {
         Ok(disk) => disk,
-        Err(why) => return eprintln!("skipped: {why}"),
+        Err(why) => return dstream_tests::not_run("mount", &why),
     };
     let start = |at: SocketAddr| {
         let master = cluster.as_master(disk.example("word_count"), at, 2);

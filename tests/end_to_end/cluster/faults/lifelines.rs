@@ -42,7 +42,7 @@ fn the_end_of_a_worker_s_process_is_noticed_before_its_lease_is_over() {
 fn it_is_noticed_on_another_host_as_well() {
     let network = match Network::build(4) {
         Ok(network) => network,
-        Err(why) => return eprintln!("skipped: {why}"),
+        Err(why) => return dstream_tests::not_run("netns", &why),
     };
     let cluster = Cluster::new("page_views");
     let checkpoint = ["--checkpoint", "50ms"];
@@ -78,7 +78,8 @@ fn lifelines(master: &mut Running) -> Option<Vec<TcpStream>> {
             // It was closed meanwhile.
             Err(rustix::io::Errno::BADF) => {}
             Err(error) => {
-                eprintln!("skipped: the files of a child cannot be had: {error}");
+                let why = format!("cannot get the files of a child: {error}");
+                dstream_tests::not_run("pidfd", &why);
                 return None;
             }
         }
