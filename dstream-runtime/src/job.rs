@@ -91,6 +91,9 @@ pub trait AnyJob: Sync {
     /// # Errors
     /// When the text does not hold the parameters of this job.
     fn build_from(&self, params: &str, bindings: Bindings) -> Result<BuiltJob, String>;
+
+    /// The same job, for a thread of its own.
+    fn boxed(&self) -> Box<dyn AnyJob + Send>;
 }
 
 impl<J: Job> AnyJob for J {
@@ -119,6 +122,10 @@ impl<J: Job> AnyJob for J {
             format!("the parameters of the job cannot be read from JSON: {error}, in {params}")
         })?;
         Ok(build(*self, params, bindings))
+    }
+
+    fn boxed(&self) -> Box<dyn AnyJob + Send> {
+        Box::new(*self)
     }
 }
 

@@ -1,5 +1,5 @@
 //! `--workers N`: the job on a cluster of this host. This process is the master; its workers are
-//! processes that come and go with it.
+//! processes that come and go with it. `--state DIR` without workers: master and worker in this process.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use super::Failed;
 use super::args::Invocation;
 use super::crew::{Crew, Orders, Roll};
 use super::host;
+use super::inside::Inside;
 use super::master::{Listening, options};
 use super::news::some;
 use super::open::{self, Opened};
@@ -20,11 +21,15 @@ use crate::driver::cluster::{ClusterNews, MasterOptions, MasterPaths, serve_mast
 use crate::driver::{BatchReport, Observer, Summary};
 use crate::exec::task::DeadLetter;
 
-/// Runs the job to its end.
+/// Runs the job to its end; with no worker processes in this one.
 pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Failed> {
     let mut opened = open::open(invocation, true)?;
     let orders = Orders::new(invocation, workers, cores(invocation));
-    let runs_on = format!("{} of {}", some(workers, "worker"), some(orders.cores as u64, "thread"));
+    let threads = some(orders.cores as u64, "thread");
+    let runs_on = match workers {
+        0 => threads,
+        _ => format!("{} of {threads}", some(workers, "worker")),
+    };
     let mut running = Running::start(invocation, &mut opened, &runs_on, Some(orders.cores))?;
     let state = State::of(invocation)?;
     let leave = state.leave();
@@ -32,20 +37,24 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let (preview, restarts) = (running.preview, orders.restarts);
     let options = MasterOptions {
         state: state.path().to_owned(),
-        workers,
+        workers: workers.max(1),
         ..options(invocation, &mut opened, preview)
     };
     let speaker = running.display.speaker();
-    let mut crew = Crew::new(orders, speaker.clone(), stop.clone());
+    let mut own = match workers {
+        0 => Own::Thread(Inside::new(invocation, speaker.clone(), stop.clone())),
+        _ => Own::Processes(Crew::new(orders, speaker.clone(), stop.clone())),
+    };
+    let roll = own.roll();
     let mut observer =
-        Watched { display: &mut running.display, roll: crew.roll(), has_batches: false, restarts };
+        Watched { display: &mut running.display, roll, has_batches: false, restarts };
     let mut listening = |addr: SocketAddr, paths: &MasterPaths| {
         speaker.tell(&Listening::of_own_workers(invocation, addr, paths));
-        crew.start(addr, paths);
+        own.start(addr, paths);
     };
     let Opened { built, sources, sinks, .. } = opened;
     let result = serve_master(built, options, sources, sinks, &mut observer, stop, &mut listening);
-    match crew.end() {
+    match own.end() {
         // A job that was stopped since its workers could not join has not done what it was to do.
         Some(why) => {
             running.display.end();
@@ -55,10 +64,41 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     }
 }
 
+/// The job's own workers.
+enum Own {
+    Processes(Crew),
+    Thread(Inside),
+}
+
+impl Own {
+    fn roll(&self) -> Option<Roll> {
+        match self {
+            Self::Processes(crew) => Some(crew.roll()),
+            Self::Thread(_) => None,
+        }
+    }
+
+    fn start(&mut self, master: SocketAddr, paths: &MasterPaths) {
+        match self {
+            Self::Processes(crew) => crew.start(master, paths),
+            Self::Thread(worker) => worker.start(master, paths),
+        }
+    }
+
+    /// Why the job could not run, if a worker was the cause.
+    fn end(self) -> Option<String> {
+        match self {
+            Self::Processes(crew) => crew.end(),
+            Self::Thread(worker) => worker.end(),
+        }
+    }
+}
+
 /// The display, and who has joined.
 struct Watched<'w> {
     display: &'w mut Display,
-    roll: Roll,
+    /// Of worker processes.
+    roll: Option<Roll>,
     /// Whether a batch was published.
     has_batches: bool,
     /// Whether a worker that ends is started again.
@@ -76,12 +116,14 @@ impl Observer for Watched<'_> {
     }
 
     fn on_cluster(&mut self, news: &ClusterNews) {
-        match news {
-            ClusterNews::Joined { worker, .. } => self.roll.joined(worker),
+        match (news, &self.roll) {
+            (ClusterNews::Joined { worker, .. }, Some(roll)) => roll.joined(worker),
             // With batches the job fails. Without, its master would wait for another worker, which comes only
             // where workers are started again.
-            ClusterNews::Left { worker, why } if !self.has_batches && !self.restarts => {
-                self.roll.left(worker, why);
+            (ClusterNews::Left { worker, why }, Some(roll))
+                if !self.has_batches && !self.restarts =>
+            {
+                roll.left(worker, why);
             }
             _ => {}
         }

@@ -12,6 +12,7 @@ mod crew;
 pub(crate) mod fuzzing;
 mod history;
 mod host;
+mod inside;
 mod local;
 mod log;
 mod master;
@@ -112,8 +113,10 @@ fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
         (Some(Verb::Savepoint(savepoint)), ..) => ask::savepoint(invocation, savepoint),
         (Some(Verb::Stop(stop)), ..) => ask::stop(invocation, stop.now),
         (Some(Verb::Send(options)), ..) => send::send(invocation, options),
-        (None, Role::Local, None | Some(0)) => run::run(invocation),
-        (None, Role::Local, Some(workers)) => local::run(invocation, workers),
+        (None, Role::Local, None | Some(0)) if invocation.cluster.checkpoint.is_none() => {
+            run::run(invocation)
+        }
+        (None, Role::Local, workers) => local::run(invocation, workers.unwrap_or(0)),
         (None, Role::Master, _) => master::run(invocation),
         (None, Role::Worker, _) => worker::run(invocation),
     }

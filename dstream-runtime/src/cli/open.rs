@@ -194,8 +194,9 @@ fn check_pipes(plan: &Plan, sources: &[Box<dyn Source>], restarts: bool) -> Resu
         }
         if restarts {
             return Err(Failed::Usage(format!(
-                "source `{name}`: {} can be read once only, and --checkpoint needs inputs that can be read \
-                 again\n  help: write it to a file and give that, or leave out --checkpoint",
+                "source `{name}`: {} can be read once only, and a job that resumes (--state, --checkpoint) needs \
+                 inputs that can be read again\n  help: write it to a file and give that, or leave out --state \
+                 and --checkpoint",
                 pipe.name
             )));
         }

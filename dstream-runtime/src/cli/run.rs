@@ -3,11 +3,13 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::Failed;
 use super::args::{EngineArgs, Invocation, LogFormat, SummaryFormat};
 use super::open::{self, Opened};
 use super::panel::{MAX_PRINT, PREVIEW, Terminal};
-use super::show::{Display, Start};
+use super::show::{Display, Start, Told};
 use super::signals::{Notice, Signals};
 use super::summary::{self, Ending};
 use super::words::some;
@@ -22,6 +24,9 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let cores = cores(invocation);
     let runs_on = some(cores as u64, "thread");
     let mut running = Running::start(invocation, &mut opened, &runs_on, Some(cores))?;
+    if opened.live {
+        running.display.speaker().tell(&StartsAnew);
+    }
     let stop = running.stop_on_signals(|| ())?;
     let config = LocalConfig {
         partitions: engine.partitions,
@@ -36,6 +41,19 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let Opened { built, sources, sinks, .. } = opened;
     let result = driver::run(built, config, sources, sinks, &mut running.display, stop);
     running.finish(invocation, result)
+}
+
+/// A live job without `--state`.
+struct StartsAnew;
+
+impl Told for StartsAnew {
+    fn lines(&self) -> Vec<String> {
+        vec!["nothing is kept: the job starts anew each time; with --state DIR it resumes".to_owned()]
+    }
+
+    fn json(&self) -> Value {
+        json!({"event": "starts_anew"})
+    }
 }
 
 /// Threads that run tasks on this host.

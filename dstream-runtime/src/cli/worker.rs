@@ -12,8 +12,9 @@ use super::run::{cores, no_signals};
 use super::show::Speaker;
 use super::signals::{Notice, Signals};
 use super::value::resolve;
-use crate::driver::StopHandle;
 use crate::driver::cluster::{JobSetup, MasterPaths, WorkerNews, WorkerOptions, serve_worker};
+use crate::driver::{JobError, StopHandle};
+use crate::job::AnyJob;
 
 /// Names the process that started this one as a part of itself: without it, this one ends.
 pub(super) const PARENT: &str = "DSTREAM_PARENT";
@@ -31,21 +32,32 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let told = Notice::teller(speaker.clone(), "this worker hands over its data and leaves");
     let limit = invocation.cluster.stop_timeout.0;
     signals.stop(stop.clone(), limit, told, || ()).map_err(no_signals)?;
-    let job = invocation.job;
-    let build = |setup: &JobSetup| job.build_from(&setup.params, setup.bindings());
     let identity = options.identity.clone();
+    let done = serve(invocation.job, options, &speaker, own_master, stop);
+    if invocation.cluster.name.is_none() {
+        // Nobody will have this name again; what stays behind is of no use to anybody.
+        let _ = fs::remove_file(identity);
+    }
+    done.map_err(|error| Failed::Job(error.to_string()))
+}
+
+/// Runs tasks for a master until the job is over. `own_master`: this process, or the one that started it, says
+/// much of the same.
+pub(super) fn serve(
+    job: &dyn AnyJob,
+    options: WorkerOptions,
+    speaker: &Speaker,
+    own_master: bool,
+    stop: StopHandle,
+) -> Result<(), JobError> {
+    let build = |setup: &JobSetup| job.build_from(&setup.params, setup.bindings());
     let told_by_master = own_master && speaker.log == LogFormat::Text;
     let log = |news| {
         if !(told_by_master && says_its_master(&news)) {
             speaker.tell(&news);
         }
     };
-    let done = serve_worker(job.plan(), &build, options, &log, stop);
-    if invocation.cluster.name.is_none() {
-        // Nobody will have this name again; what stays behind is of no use to anybody.
-        let _ = fs::remove_file(identity);
-    }
-    done.map_err(|error| Failed::Job(error.to_string()))
+    serve_worker(job.plan(), &build, options, &log, stop)
 }
 
 /// What the command line says about a worker.

@@ -17,6 +17,7 @@ mod losses;
 mod lost_holders;
 mod memory;
 mod network;
+mod one_process;
 mod post;
 mod pushed;
 mod receivers;

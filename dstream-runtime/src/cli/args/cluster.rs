@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
@@ -43,9 +44,9 @@ pub(in crate::cli) struct ClusterArgs {
 
     /// Save the state of each partition about every INTERVAL in `--state`, which all processes must reach. Then the
     /// job survives the loss of a worker, and resumes when it is started again with the same `--state`. Without it,
-    /// the job ends with the first worker that is lost
+    /// the job ends with the first worker that is lost [default: 10s for a local job with `--state`]
     #[arg(long, value_name = "INTERVAL", value_parser = interval)]
-    pub checkpoint: Option<std::time::Duration>,
+    pub checkpoint: Option<Duration>,
 
     /// Start from a savepoint that `JOB savepoint` has created: its path or URL, or its name if it is in the same
     /// `--state`. The number of workers may differ
@@ -103,9 +104,9 @@ pub(in crate::cli) struct TargetArgs {
     #[arg(long, value_name = "FILE", global = true)]
     pub token_file: Option<PathBuf>,
 
-    /// Where the master keeps its authority, tokens and address, and with `--checkpoint` the journal and saved states
-    /// (these may be in an object store, `s3://BUCKET/PREFIX`); where a worker keeps its certificate [default:
-    /// .dstream/JOB]
+    /// Where a job keeps its journal and saved states, to resume from when it is started again (for a master: with
+    /// `--checkpoint`; these may be in an object store, `s3://BUCKET/PREFIX`), and its authority, tokens and
+    /// address; where a worker keeps its certificate [default: .dstream/JOB]
     #[arg(long, value_name = "DIR", global = true)]
     pub state: Option<PathBuf>,
 }
@@ -152,6 +153,18 @@ impl Role {
 use Role::{Local, Master, Worker};
 
 const SHIPPED: &str = "a worker is told by its master: give it to the master";
+
+/// How often a local job saves its states in the `--state` that it is given.
+const CHECKPOINT: Duration = Duration::from_secs(10);
+
+impl ClusterArgs {
+    /// What follows from the options: a local job with `--state` is durable.
+    pub(super) fn complete(&mut self) {
+        if self.role == Local && self.target.state.is_some() {
+            self.checkpoint.get_or_insert(CHECKPOINT);
+        }
+    }
+}
 
 /// Options that do not fit every role: the id, the roles it fits, and why not the others.
 const FITS: &[(&str, &[Role], &str)] = &[
@@ -211,13 +224,16 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         Master if args.workers == Some(0) => Some(
             "--workers 0: without workers nothing runs; a master waits for at least one".to_owned(),
         ),
-        Local if args.checkpoint.is_some() && args.workers.unwrap_or(0) == 0 => Some(
-            "--checkpoint: a job in one process is lost as a whole; give it workers with --workers"
-                .to_owned(),
-        ),
-        Local if args.target.state.is_some() && args.checkpoint.is_none() => Some(
-            "--state: a local job keeps nothing without --checkpoint INTERVAL".to_owned(),
-        ),
+        Local
+            if args.checkpoint.is_some()
+                && args.workers.unwrap_or(0) == 0
+                && args.target.state.is_none() =>
+        {
+            Some(
+                "--checkpoint: a job in one process resumes from its --state: add --state DIR"
+                    .to_owned(),
+            )
+        }
         Master if args.on_signal == Some(OnSignal::Leave) && args.checkpoint.is_none() => Some(
             "--on-signal leave: the next master has nothing to go on from without --checkpoint INTERVAL"
                 .to_owned(),
@@ -253,7 +269,7 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
                 .to_owned(),
         ),
         Local | Master if args.checkpoint.is_some() && given("overwrite") => Some(
-            "--overwrite: with --checkpoint the journal in --state says which batches are published, and the job \
+            "--overwrite: the journal in --state says which batches are published, and the job \
              goes on after them; to begin anew, name another --state and other directories with --sink"
                 .to_owned(),
         ),

@@ -122,7 +122,7 @@ pub(super) fn parse<'j>(
         });
     }
     let matches = command.try_get_matches_from_mut(arguments)?;
-    let (engine, cluster) =
+    let (engine, mut cluster) =
         (EngineArgs::from_arg_matches(&matches)?, ClusterArgs::from_arg_matches(&matches)?);
     let (verb, target) = match matches.subcommand() {
         Some((_, inner)) => {
@@ -130,10 +130,11 @@ pub(super) fn parse<'j>(
         }
         None => (None, cluster.target.clone()),
     };
-    if verb.is_none()
-        && let Some(message) = cluster::misfit(&cluster, &matches, &own)
-    {
-        return Err(command.error(ErrorKind::ArgumentConflict, message));
+    if verb.is_none() {
+        cluster.complete();
+        if let Some(message) = cluster::misfit(&cluster, &matches, &own) {
+            return Err(command.error(ErrorKind::ArgumentConflict, message));
+        }
     }
     let several = jobs.len() > 1;
     Ok(Invocation { job, several, engine, cluster, target, verb, matches })

@@ -1,5 +1,7 @@
 //! Command lines, and what becomes of them.
 
+use std::time::Duration;
+
 use super::verb::StopArgs;
 use super::*;
 use crate::plan::example;
@@ -41,6 +43,9 @@ impl AnyJob for Example {
         unreachable!("these tests run no job")
     }
     fn build_from(&self, _: &str, _: Bindings) -> Result<BuiltJob, String> {
+        unreachable!("these tests run no job")
+    }
+    fn boxed(&self) -> Box<dyn AnyJob + Send> {
         unreachable!("these tests run no job")
     }
 }
@@ -118,6 +123,13 @@ fn roles_have_defaults() {
     assert_eq!(worker.cluster.memory, 64 << 20);
     assert!(parsed("job --role worker --master a:1 --cores 2 --name w --listen 0.0.0.0:0").is_ok());
     assert!(parsed("job --workers 0").is_ok());
+    let durable = |line: &str| parsed(line).unwrap().cluster.checkpoint;
+    assert_eq!(durable("job --state s"), Some(Duration::from_secs(10)));
+    assert_eq!(durable("job --workers 2 --state s"), Some(Duration::from_secs(10)));
+    assert_eq!(durable("job --state s --checkpoint 2s"), Some(Duration::from_secs(2)));
+    assert_eq!(durable("job --workers 2"), None);
+    // The state of a master is also where its authority is.
+    assert_eq!(durable("job --role master --state s"), None);
 }
 
 #[test]
@@ -125,7 +137,9 @@ fn options_that_do_not_fit_a_role_say_why() {
     for (line, texts) in [
         ("job --listen 127.0.0.1:1", ["--listen does not fit --role local", "--role master"]),
         ("job --master a:1", ["--master does not fit --role local", "for workers"]),
-        ("job --state x", ["--state", "keeps nothing without --checkpoint"]),
+        ("job --checkpoint 2s", ["--checkpoint", "--state DIR"]),
+        ("job --workers 0 --checkpoint 2s", ["--checkpoint", "--state DIR"]),
+        ("job --state x --overwrite", ["--overwrite", "the journal in --state"]),
         ("job --standby", ["--standby does not fit --role local", "waits for another"]),
         ("job --role master --standby", ["--standby", "--checkpoint INTERVAL"]),
         ("job --name x", ["--name does not fit --role local", "name of a worker"]),

@@ -1,0 +1,105 @@
+//! The worker of a durable job in one process: a thread beside the master.
+//!
+//! Master and worker speak over the loopback as they do between processes, so the job has the same journal, saved
+//! states, `status`, savepoints and restart as a cluster.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::args::Invocation;
+use super::run::cores;
+use super::show::Speaker;
+use super::worker;
+use crate::driver::StopHandle;
+use crate::driver::cluster::{MasterPaths, WorkerOptions};
+use crate::job::AnyJob;
+
+/// The name of the worker.
+const NAME: &str = "w1";
+
+/// How long the worker may take to end after the job. The end of the process ends it in any case.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The worker.
+pub(super) struct Inside {
+    job: Box<dyn AnyJob + Send>,
+    cores: usize,
+    memory: u64,
+    speaker: Speaker,
+    stop: StopHandle,
+    /// Why the job cannot run, if the worker is the cause.
+    failure: Arc<Mutex<Option<String>>>,
+    ended: Option<Receiver<()>>,
+}
+
+impl Inside {
+    /// It is not started yet. Its failure stops the job.
+    pub(super) fn new(invocation: &Invocation<'_>, speaker: Speaker, stop: StopHandle) -> Self {
+        Self {
+            job: invocation.job.boxed(),
+            cores: cores(invocation),
+            memory: invocation.cluster.memory,
+            speaker,
+            stop,
+            failure: Arc::default(),
+            ended: None,
+        }
+    }
+
+    /// Starts it.
+    pub(super) fn start(&mut self, master: SocketAddr, paths: &MasterPaths) {
+        let options = WorkerOptions {
+            master: vec![master],
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            public: false,
+            bulk_port: 0,
+            token: Some(paths.worker_token()),
+            identity: paths.identity(NAME),
+            spill: paths.spill(NAME),
+            name: NAME.to_owned(),
+            cores: self.cores,
+            memory: self.memory,
+        };
+        let (job, speaker, stop) = (self.job.boxed(), self.speaker.clone(), self.stop.clone());
+        let failure = Arc::clone(&self.failure);
+        let (end, ended): (Sender<()>, _) = channel();
+        let run = move || {
+            // It leaves when its master says that the job is over; a signal stops the job.
+            let serve = || worker::serve(&*job, options, &speaker, true, StopHandle::new());
+            let why = match catch_unwind(AssertUnwindSafe(serve)) {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(error.to_string()),
+                // The panic itself is on standard error.
+                Err(_) => Some("its thread has panicked".to_owned()),
+            };
+            if let Some(why) = why {
+                let told = format!("the job's own worker has failed: {why}");
+                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(told);
+                stop.worker_ended(NAME, &why);
+                stop.stop();
+            }
+            drop(end);
+        };
+        match std::thread::Builder::new().name("dstream-worker".to_owned()).spawn(run) {
+            Ok(_) => self.ended = Some(ended),
+            Err(error) => {
+                self.fail(format!("the job's own worker cannot be started: {error}"));
+            }
+        }
+    }
+
+    fn fail(&self, why: String) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.stop.stop();
+    }
+
+    /// Waits until it has ended: the job is over. Says why the job could not run, if the worker was the cause.
+    pub(super) fn end(self) -> Option<String> {
+        // The other half is dropped with the thread.
+        let _ = self.ended.map(|ended| ended.recv_timeout(FAREWELL));
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
