@@ -18,6 +18,7 @@ mod lost_holders;
 mod memory;
 mod network;
 mod post;
+mod preload;
 mod pushed;
 mod receivers;
 mod recovery;
