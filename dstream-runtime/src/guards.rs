@@ -43,10 +43,18 @@ pub(crate) enum Guard {
     HoldersAreAwaited,
     /// A worker that may come again with what it holds is waited for before that counts as lost.
     AbsentAreAwaited,
+    /// What is lost is written down: a later master neither misses it nor waits for it.
+    LossIsWritten,
     /// What tasks miss is lost only when all workers that are there have said that they do not have it.
     AllAreAsked,
+    /// What is lost is said when every worker that is there was heard: another one may have ended with more.
+    AllAreHeard,
     /// A worker that was lost before its placement was told receives nothing.
     ReceiversAreThere,
+    /// A receiver that owes an answer is asked about.
+    OwedIsDoubted,
+    /// A worker that another one does not hear is lost to it.
+    SilentIsLost,
     /// What a lost worker held is copied to another.
     CopiedAgain,
     /// What a worker holds that leaves others hold, too, as they have said since it was to leave.
@@ -106,7 +114,9 @@ mod planted {
     }
 
     /// All guards, and a world in which each is missed.
-    pub(crate) const MISSED: [(Guard, Ring, u64); 28] = [
+    pub(crate) const MISSED: [(Guard, Ring, u64); 30] = [
+        (LossIsWritten, Ring::Whole, 387),
+        (AllAreHeard, Ring::Whole, 979),
         (ReceiversAreThere, Ring::Whole, 1053),
         (AbsentAreAwaited, Ring::Whole, 18),
         (AllAreAsked, Ring::Whole, 866),

@@ -92,6 +92,17 @@ fn head(status: &ClusterStatus) -> String {
             let _ = writeln!(text, "{troubles}");
         }
     }
+    for receiver in status.receivers.iter().filter(|receiver| receiver.turned_away > 0) {
+        let _ = writeln!(
+            text,
+            "{}: {} {} turned away by worker {}, all of whose connections were busy: allow more with `connections=` \
+             in the source's URL",
+            receiver.stream,
+            some(receiver.turned_away, "client"),
+            if receiver.turned_away == 1 { "was" } else { "were" },
+            receiver.worker
+        );
+    }
     if let Some(RefusedStatus { output, batch, for_ms, tries, why }) = &status.refused {
         let _ = writeln!(
             text,

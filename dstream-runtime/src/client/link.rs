@@ -18,6 +18,7 @@ use super::ClientError;
 use super::draft::Shared;
 use super::outbox::Outbox;
 use crate::driver::cluster::ReceiverStatus;
+use crate::guards::{Guard, left_out};
 use crate::net::PeerId;
 use crate::record::Format;
 use crate::wire::{ToClient, ToReceiver};
@@ -127,7 +128,7 @@ impl Link {
             Phase::Open { .. } => self.outbox.is_waiting(),
             Phase::Resting { .. } | Phase::Looking { .. } | Phase::Failed => false,
         };
-        if !owes {
+        if !owes || left_out(Guard::OwedIsDoubted) {
             self.doubt = Doubt::default();
             return false;
         }

@@ -13,7 +13,7 @@ use crate::block::BufferPool;
 use crate::durable::journal::{self, JournalError, Opened, Writer};
 use crate::durable::{Durable, Saves};
 use crate::exec::stage::RunStage;
-use crate::id::JournalSeq;
+use crate::id::{BatchSeq, JournalSeq, SourceId};
 use crate::sched::Past;
 use crate::sched::message::{JournalEntry, LostRow};
 use crate::sched::past::NothingBefore;
@@ -100,6 +100,18 @@ impl Journal {
         self.past.accept_loss();
         self.snapshot();
         Some(lost)
+    }
+
+    /// The job goes on without what cannot be read: see [`Past::give_up`].
+    pub(super) fn give_up(
+        &mut self,
+        sources: Vec<SourceId>,
+        inputs: Vec<(BatchSeq, SourceId, u32)>,
+    ) {
+        if !sources.is_empty() || !inputs.is_empty() {
+            self.past.give_up(sources, inputs);
+            self.snapshot();
+        }
     }
 
     /// All that is written, and the entry that must be durable before anybody else may rely on it.

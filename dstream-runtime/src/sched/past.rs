@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::message::{JournalEntry, LostRow, Saved};
+use super::message::{JournalEntry, Loss, LostRow, Saved};
 use crate::id::{BatchSeq, Partition, SourceId, StageId};
 use crate::source::{Position, Range};
 use crate::time::Timetable;
@@ -46,8 +46,14 @@ pub struct Past {
     stop: StopState,
     /// What clients were told is safe and is lost: the job has stopped because of it.
     lost: Vec<LostRow>,
+    /// What workers may hold that did not come while a master waited: the job has stopped because of it.
+    overdue: Vec<LostRow>,
     /// What is lost, and the job goes on without.
     dropped: Vec<LostRow>,
+    /// Sources of which what cannot be read from their positions on was given up, until the next cut says where they are.
+    skipped: BTreeSet<SourceId>,
+    /// What is visible of batches up to this one may be made of more than can be read by now.
+    fuller: BatchSeq,
 }
 
 /// How far a stop of the job has come.
@@ -80,6 +86,8 @@ pub struct PastBatch {
     pub inputs: Vec<Vec<Vec<Range>>>,
     /// All its tasks have run.
     pub committed: bool,
+    /// Inputs that were given up, by source and number: they are empty.
+    pub given_up: BTreeSet<(SourceId, u32)>,
 }
 
 /// States that are saved together.
@@ -135,8 +143,7 @@ impl Past {
             }
             JournalEntry::Stop => self.stop(StopState::Asked),
             JournalEntry::Stopped => self.stop(StopState::Complete),
-            JournalEntry::Lost { rows, accepted: false } => self.lost.extend_from_slice(rows),
-            JournalEntry::Lost { rows, accepted: true } => self.dropped.extend_from_slice(rows),
+            JournalEntry::Lost { rows, how } => self.lose(rows, *how),
             JournalEntry::GoOn => self.stop(StopState::Running),
         }
     }
@@ -148,10 +155,27 @@ impl Past {
         }
     }
 
+    fn lose(&mut self, rows: &[LostRow], how: Loss) {
+        match how {
+            Loss::Certain => self.lost.extend_from_slice(rows),
+            Loss::Accepted => {
+                self.dropped.extend_from_slice(rows);
+                self.fuller = self.last();
+            }
+            Loss::Overdue => self.overdue = rows.to_vec(),
+        }
+    }
+
     /// What is lost, if the job has stopped because of that.
     #[must_use]
     pub fn lost(&self) -> &[LostRow] {
         &self.lost
+    }
+
+    /// What no worker came with while a master waited, if the job has stopped because of that.
+    #[must_use]
+    pub fn overdue(&self) -> &[LostRow] {
+        &self.overdue
     }
 
     /// What is lost, and is not waited for any more.
@@ -163,6 +187,41 @@ impl Past {
     /// The job goes on without what is lost. Write a snapshot of this before anything else.
     pub fn accept_loss(&mut self) {
         self.dropped.append(&mut self.lost);
+        self.fuller = self.last();
+    }
+
+    /// The last batch that was cut; one before the first if there is none.
+    fn last(&self) -> BatchSeq {
+        BatchSeq(self.next.0.saturating_sub(1))
+    }
+
+    /// The job goes on without what cannot be read: of these sources, from where they are, and these inputs of batches.
+    /// Write a snapshot of this before anything else.
+    pub fn give_up(
+        &mut self,
+        sources: impl IntoIterator<Item = SourceId>,
+        inputs: impl IntoIterator<Item = (BatchSeq, SourceId, u32)>,
+    ) {
+        self.skipped.extend(sources);
+        let last = self.last();
+        for (batch, source, input) in inputs {
+            if let Some(batch) = self.batches.get_mut(&batch) {
+                batch.given_up.insert((source, input));
+                self.fuller = last;
+            }
+        }
+    }
+
+    /// Whether what cannot be read of a source from its position on was given up.
+    #[must_use]
+    pub fn is_skipped(&self, source: SourceId) -> bool {
+        self.skipped.contains(&source)
+    }
+
+    /// The last batch of which something may be visible that is made of more than can be read by now.
+    #[must_use]
+    pub fn fuller(&self) -> Option<BatchSeq> {
+        Some(self.fuller).filter(|fuller| *fuller >= self.first())
     }
 
     fn start(&mut self, start: Start, timetable: Timetable, groups: &[Vec<State>]) {
@@ -180,9 +239,13 @@ impl Past {
 
     fn cut(&mut self, cut: Cut) {
         let Cut { inputs, positions, ended } = cut;
-        self.batches.insert(self.next, PastBatch { inputs, committed: false });
+        self.batches
+            .insert(self.next, PastBatch { inputs, committed: false, given_up: BTreeSet::new() });
         self.next.0 = self.next.0.saturating_add(1);
         (self.positions, self.ended) = (positions, ended);
+        // A job that goes on has found it, or goes on without it.
+        self.overdue.clear();
+        self.skipped.clear();
     }
 
     fn publish(&mut self, batch: BatchSeq) {

@@ -375,8 +375,10 @@ pub trait Source: Send {
         Ok(())
     }
 
-    /// What was not read and cannot be read any more is given up from here on: it is news, not an error.
-    fn give_up_unread(&mut self) {}
+    /// Whether what was not read and cannot be read any more is given up from here on: then it is news, not an error.
+    fn give_up_unread(&mut self, gives_up: bool) {
+        let _ = gives_up;
+    }
 
     /// What has happened since this was asked before.
     fn news(&mut self) -> News {

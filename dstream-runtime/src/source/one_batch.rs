@@ -57,8 +57,8 @@ impl Source for OneBatch {
         self.source.resume_elsewhere(position)
     }
 
-    fn give_up_unread(&mut self) {
-        self.source.give_up_unread();
+    fn give_up_unread(&mut self, gives_up: bool) {
+        self.source.give_up_unread(gives_up);
     }
 
     fn news(&mut self) -> News {

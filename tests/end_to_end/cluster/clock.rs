@@ -5,35 +5,18 @@ use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::crew::{ANY, Cluster, all_end};
+use super::preload::library;
 use super::restarts::kill;
 use crate::job::{Job, Running, binary};
 use crate::published::Published;
-
-/// What moves the wall clock of a process.
-fn shim() -> &'static Path {
-    static SHIM: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let made = || {
-        let dir = tempfile::tempdir().expect("a directory");
-        let library = dir.path().join("clock.so");
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/end_to_end/cluster/clock.c");
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(source);
-        let done = cc.status().expect("a C compiler: linking needs one, too");
-        assert!(done.success(), "{source} does not compile");
-        (dir, library)
-    };
-    &SHIM.get_or_init(made).1
-}
 
 /// The wall clock of some processes.
 struct Clock(PathBuf);
@@ -52,7 +35,7 @@ impl Clock {
 
     fn job(&self, name: &str) -> Job {
         let mut command = Command::new(binary(name));
-        command.env("LD_PRELOAD", shim()).env("DSTREAM_TEST_CLOCK", &self.0);
+        command.env("LD_PRELOAD", library("clock.c")).env("DSTREAM_TEST_CLOCK", &self.0);
         Job::of(command)
     }
 }

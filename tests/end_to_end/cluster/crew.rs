@@ -1,7 +1,7 @@
 //! The processes of a cluster, started by a test one by one, and a job that waits for the test.
 
 use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::time::{Duration, Instant};
@@ -13,6 +13,12 @@ use crate::job::{Ended, Job, Running, deadline, readable};
 
 /// Any port of this host alone.
 pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A port of this host that is free now.
+pub(super) fn free_port() -> SocketAddr {
+    let listener = TcpListener::bind(ANY).expect("there are ports");
+    listener.local_addr().expect("it listens")
+}
 
 /// The state of a cluster whose job a test runs.
 pub(super) struct Cluster {

@@ -7,18 +7,12 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::crew::{ANY, Cluster};
+use super::crew::{ANY, Cluster, free_port};
 use super::post::post;
 use crate::job::{Job, Running};
 use crate::published::Published;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A port that is free now.
-fn free() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-    listener.local_addr().expect("it listens")
-}
 
 fn counting(dir: &Cluster, at: SocketAddr, port: SocketAddr) -> Job {
     let job = dir.master_at(at, 2).source("lines", format_args!("http://{port}/lines"));
@@ -61,7 +55,7 @@ fn assert_all(dir: &Cluster, words: &[String]) {
 
 #[test]
 fn a_receiver_that_is_stopped_and_keeps_its_port_ends_no_job() {
-    let (dir, port) = (Cluster::new("word_count"), free());
+    let (dir, port) = (Cluster::new("word_count"), free_port());
     let mut master = counting(&dir, ANY, port).start();
     let addr = master.listening();
     let names = ["w1", "w2", "w3"];
@@ -88,7 +82,7 @@ fn a_receiver_that_is_stopped_and_keeps_its_port_ends_no_job() {
 
 #[test]
 fn after_a_restart_of_the_master_the_receiver_is_the_one_that_has_the_port() {
-    let (dir, port) = (Cluster::new("word_count"), free());
+    let (dir, port) = (Cluster::new("word_count"), free_port());
     let mut master = counting(&dir, ANY, port).start();
     let addr = master.listening();
     let crew = dir.crew(&["w1", "w2", "w3"], addr);

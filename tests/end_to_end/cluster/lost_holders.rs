@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -230,4 +230,69 @@ fn both_holders_that_end_together_end_the_job_with_what_is_lost() {
     let left = crew.into_iter().flatten().next().expect("one is left");
     left.signal(Signal::TERM);
     left.end();
+}
+
+/// All workers fall silent at the same time, as hosts do that lose their power: their processes do not end as far as the
+/// master can tell.
+fn power_cut(dir: &Cluster) -> (Running, Vec<Running>) {
+    let (mut master, crew) = cluster(dir);
+    let crew: Vec<Running> = crew.into_iter().flatten().collect();
+    let (_, at) = receiving(&mut master);
+    let posting = Posting::start(at, "word");
+    batches(&mut master, 2);
+    posting.wait(50);
+    crew.iter().for_each(|worker| worker.signal(Signal::STOP));
+    master.wait("losses", |job| job.events("left").count() >= 3);
+    crew.iter().for_each(|worker| worker.signal(Signal::KILL));
+    drop(posting.stop());
+    (master, crew)
+}
+
+/// Hosts are there again after a power cut, with new processes of the same names: nothing more is waited for.
+#[test]
+fn workers_that_come_again_with_nothing_end_the_job_at_once() {
+    let dir = Cluster::new("word_count");
+    let (mut master, lost) = power_cut(&dir);
+    drop(lost);
+    let crew = dir.crew(&["w1", "w2", "w3"], master.listening());
+    master.wait("workers", |job| job.events("joined").count() >= 6);
+    let begun = Instant::now();
+    let said = ends_with_loss(master);
+    eprintln!(
+        "the loss was said {} ms after the last worker had joined",
+        begun.elapsed().as_millis()
+    );
+    assert!(begun.elapsed() < SOON);
+    // It is known for good: the next start says the same without workers.
+    assert_eq!(ends_with_loss(counting(&dir, ANY).start()), said);
+    crew.iter().for_each(|worker| worker.signal(Signal::TERM));
+    crew.into_iter().for_each(|worker| drop(worker.end()));
+}
+
+/// They are waited for, for a bounded time; when the job is started again they have little more of it.
+#[test]
+fn workers_that_do_not_come_again_are_waited_for_once() {
+    let dir = Cluster::new("word_count");
+    let (mut master, lost) = power_cut(&dir);
+    drop(lost);
+    master.event("awaiting");
+    master.wait("the end", |job| job.events("error").next().is_some());
+    ends_with_loss(master);
+    let begun = Instant::now();
+    ends_with_loss(counting(&dir, ANY).start());
+    eprintln!("the loss was said again {} ms after a start", begun.elapsed().as_millis());
+    // When it is accepted, the job goes on.
+    let mut master = counting(&dir, ANY).args(["--accept-loss"]).start();
+    let addr = master.listening();
+    let crew = start(&dir, addr);
+    let (_, at) = receiving(&mut master);
+    let posting = Posting::start(at, "after");
+    batches(&mut master, 3);
+    let (after, _) = posting.stop();
+    dir.ask(&["stop"]).code(0);
+    master.end().code(0);
+    crew.into_iter().flatten().for_each(|worker| drop(worker.end().code(0)));
+    let counts = counted(&dir);
+    let wrong: Vec<_> = after.iter().filter(|word| counts.get(*word) != Some(&1)).collect();
+    assert!(wrong.is_empty(), "{wrong:?} of {}", after.len());
 }

@@ -19,6 +19,7 @@ mod memory;
 mod network;
 mod one_process;
 mod post;
+mod preload;
 mod pushed;
 mod receivers;
 mod recovery;

@@ -1,9 +1,14 @@
 //! Hosts of a test: network namespaces with an interface, addresses and a port space each, on one switch. A
 //! test that cannot have them is not run, with the reason.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::job::{Job, binary};
 
@@ -61,6 +66,18 @@ impl Network {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.host(n)]).arg(binary(name));
         Job::of(command)
+    }
+
+    /// What stands for the network of a host.
+    pub(super) fn host_path(&self, n: u8) -> PathBuf {
+        Path::new("/run/netns").join(self.host(n))
+    }
+
+    /// This thread, and those that it starts, are on that host from here on.
+    pub(super) fn enter(host: &Path) {
+        let host = File::open(host).expect("it was made");
+        let network = Some(LinkNameSpaceType::Network);
+        move_into_link_name_space(host.as_fd(), network).expect("root may");
     }
 
     /// Pulls the plug of a host.

@@ -118,7 +118,16 @@ fn a_file_that_the_journal_needs_is_gone() {
         job.err.iter().any(|line| line.contains("warning") && line.contains("are given up"))
     });
     logs.published(1);
-    Logs::end(master, crew);
+    kill(master);
+    crew.into_iter().for_each(kill);
+    // What was given up stays so, without the option: also where the file is there again.
+    for script in ["echo d >> other", "echo a > log; echo e >> other"] {
+        logs.shell(script);
+        let (master, crew, _) = logs.start(logs.master("logs", "1h"));
+        logs.published(1);
+        kill(master);
+        crew.into_iter().for_each(kill);
+    }
     // What was published stays, and the rest is read once.
-    assert_eq!(logs.counts(), counted(&[("a", 1), ("b", 1), ("c", 1)]));
+    assert_eq!(logs.counts(), counted(&["a", "b", "c", "d", "e"].map(|word| (word, 1))));
 }

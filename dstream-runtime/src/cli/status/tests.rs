@@ -77,6 +77,7 @@ fn example() -> ClusterStatus {
             url: "tcp://10.0.0.2:9000".to_owned(),
             records: 1000,
             waiting: 2048,
+            turned_away: 12,
             error: None,
         }],
     }
@@ -91,6 +92,8 @@ page_views: running, for 2 min 5 s on 10.0.0.1:7077; epoch 3, 8 partitions, batc
 last published: batch 811 at 811000 ms, 8.12 ms to process, delay 12 ms
 late by 1.2 s: batch 812 waits for 3 tasks on worker w2 (stage counts)
 views: 1 file cannot be read; 2.0 KiB were lost before they were read
+views: 12 clients were turned away by worker w1, all of whose connections were busy: allow more with `connections=` \
+in the source's URL
 sources
   NAME      RECORDS  PER SECOND    BYTES  SET ASIDE  FROM
   views  12,345,678     100,123  3.0 GiB          0  tcp://0.0.0.0:9000

@@ -178,6 +178,7 @@ impl Cluster {
                 url: format!("dstream://{addr}"),
                 records: 0,
                 waiting: 0,
+                turned_away: 0,
                 error: None,
             });
             let _ = net.send(peer, &Reply::Receivers(receivers.collect()));

@@ -34,12 +34,11 @@ use self::lost::LossSettings;
 pub(in crate::driver) use self::lost::lost;
 use self::members::Members;
 use self::partings::Parted;
-use self::receivers::Listens;
-pub(crate) use self::receivers::Receivers;
+pub(crate) use self::receivers::{Listens, Receivers};
 use self::reopen::{Reopened, reopen};
 use self::savepoint::Savepoints;
 use self::unsaved::Unsaved;
-use self::ways::Ways;
+use self::ways::keep_published;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
 use super::transfers::Transfers;
@@ -120,9 +119,12 @@ pub(super) fn serve(
         None => None,
     };
     let (saves, written, savepoints) = match opened {
-        Some(Reopened { saves, store, written, goes_on, dropped }) => {
+        Some(Reopened { saves, store, written, goes_on, dropped, was_overdue }) => {
             losses = Losses::new(goes_on, GRACE);
             losses.drop(&dropped);
+            if was_overdue {
+                losses.were_overdue(host::now());
+            }
             let savepoints =
                 Savepoints::new(store, saves.clone(), plan, job.stages.clone(), sender.clone());
             (Some(saves), Some(written), Some(savepoints))
@@ -134,7 +136,7 @@ pub(super) fn serve(
         check_earlier(plan, live, &sinks, &dead_sinks, written.is_some())?;
     }
     let past = written.as_ref().and_then(|written| written.journal.past());
-    let sinks = Ways { plan, ways: &options.ways }.keep_published(past, sinks);
+    let sinks = keep_published(past, sinks);
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(Saves::url);
     let pid = std::process::id();

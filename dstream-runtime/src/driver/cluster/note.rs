@@ -116,6 +116,8 @@ pub(super) enum WorkerNote {
     HeldBy { numbers: Numbers, by: WorkerId },
     /// It leaves, and these workers have all that it held.
     HandedOver { to: Vec<WorkerId> },
+    /// Its receiver for a source had no place for so many more clients.
+    TurnedAway { source: SourceId, clients: u64 },
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },
     /// It is there, as it was asked.

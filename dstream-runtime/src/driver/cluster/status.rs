@@ -233,6 +233,9 @@ pub struct ReceiverStatus {
     pub records: u64,
     /// Bytes of them that no batch has taken yet.
     pub waiting: u64,
+    /// Clients for whom it had no place since this master runs.
+    #[serde(default)]
+    pub turned_away: u64,
     /// Why it does not listen at the stream's address, if it should; it tries again.
     pub error: Option<String>,
 }

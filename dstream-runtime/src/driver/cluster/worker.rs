@@ -456,6 +456,7 @@ impl Driver<'_> {
         {
             (self.log)(WorkerNews::Warning(why.to_string()));
         }
+        self.say_turned_away();
         self.tidy_transfers();
         self.see_colleagues();
         self.colleagues.reconnect(&self.net);

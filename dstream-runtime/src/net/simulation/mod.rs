@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 pub(crate) use self::authorities::Authorities;
-pub(crate) use self::faults::{Fault, Kind, befall};
+pub(crate) use self::faults::{Fault, Kind, LONG_MS, Ways, befall};
 pub(crate) use self::link::Trouble;
 pub(crate) use self::network::{Network, address};
 pub(crate) use self::process::{PORT, Process, wall};

@@ -2,7 +2,7 @@
 
 use super::journal::CommitToken;
 use crate::id::{BatchSeq, JournalSeq, OutputId, Partition, SourceId, StageId, TaskId, WorkerId};
-use crate::sched::message::{Failure, JournalEntry, LostRow, ToMaster, ToWorker};
+use crate::sched::message::{Failure, JournalEntry, Loss, LostRow, ToMaster, ToWorker};
 use crate::source::{Position, Range};
 use crate::time::{BatchTime, Timetable};
 
@@ -107,17 +107,6 @@ pub enum MasterEvent {
     Tick,
     /// Stop gracefully: take in nothing new, process and publish what was received.
     Stop,
-}
-
-/// How records are lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// The processes that held them have ended.
-    Certain,
-    /// The workers that hold them were waited for in vain, and may come when the job is started again.
-    Overdue,
-    /// The job goes on without them.
-    Accepted,
 }
 
 /// What a master's driver must do.

@@ -6,7 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::guards::{Guard, left_out};
 use crate::id::StageId;
+use crate::sched::message::Loss;
 use crate::source::receive::taker_of;
 use crate::time::BatchTime;
 
@@ -56,18 +58,18 @@ impl MasterCore {
         self.config.timetable.end(BatchSeq(batch.0.saturating_sub(1)))
     }
 
-    /// What is lost is written down, unless it may come again. A job that is not to go on without it ends after the
+    /// What is lost is written down. A job that is not to go on without it ends after the
     /// batches that are complete.
     pub(super) fn lost_records(&mut self, rows: Vec<LostRow>, how: Loss) {
         if self.failed.is_some() {
             return;
         }
-        let accepted = how == Loss::Accepted;
-        if how != Loss::Overdue && self.checkpoints.is_some() {
-            let entry = JournalEntry::Lost { rows: rows.clone(), accepted };
+        // Without it, the next master would miss what this one goes on without, or wait for it once more.
+        if self.checkpoints.is_some() && !left_out(Guard::LossIsWritten) {
+            let entry = JournalEntry::Lost { rows: rows.clone(), how };
             self.actions.push_back(MasterAction::Persist(self.journal.note(), entry));
         }
-        if !accepted {
+        if how != Loss::Accepted {
             self.fail(self.incomplete(), Cause::Lost { rows });
         }
     }

@@ -36,7 +36,7 @@ use self::batch::{Batch, Cutting, Phase, Running};
 use self::batches::NextCut;
 use self::checkpoints::Checkpoints;
 use self::epochs::Epochs;
-pub use self::event::{Cause, Loss, MasterAction, MasterConfig, MasterEvent, Outcome};
+pub use self::event::{Cause, MasterAction, MasterConfig, MasterEvent, Outcome};
 use self::gaps::Gaps;
 use self::intake::{Intake, Mode};
 pub use self::journal::CommitToken;

@@ -28,6 +28,25 @@ pub struct LostRow {
     pub since_ms: u64,
 }
 
+impl LostRow {
+    /// How many records each of its blocks has, if that is known.
+    #[must_use]
+    pub fn records_each(&self) -> Option<u64> {
+        (self.exact && self.records == self.receipts.count()).then_some(1)
+    }
+}
+
+/// How records are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Loss {
+    /// The processes that held them have ended.
+    Certain,
+    /// The workers that hold them were waited for in vain, and may come when the job is started again.
+    Overdue,
+    /// The job goes on without them, as it was told.
+    Accepted,
+}
+
 /// What the master writes down, in order; [`Past`](crate::sched::Past) is what a later master reads out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalEntry {
@@ -86,8 +105,8 @@ pub enum JournalEntry {
     Lost {
         /// Which.
         rows: Vec<LostRow>,
-        /// The job goes on without them, as it was told; otherwise it ends.
-        accepted: bool,
+        /// How. Unless that was accepted, the job ends.
+        how: Loss,
     },
     /// Intervals without a batch, in which nothing happened: from this batch on, which is the next one to be cut,
     /// the zero time is a later one.

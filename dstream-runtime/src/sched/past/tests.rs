@@ -1,7 +1,8 @@
 //! Entries as they are written, and as they should not be.
 
 use super::*;
-use crate::id::Epoch;
+use crate::id::{Epoch, WorkerId};
+use crate::source::receive::Spans;
 
 const WORDS: StageId = StageId(1);
 
@@ -251,4 +252,51 @@ fn of_what_was_saved_twice_one_may_be_damaged() {
     assert_eq!(twice.fall_back(WORDS, Partition(0)), Ok(()));
     assert_eq!(twice.saved_states().next().map(|saved| saved.after), Some(BatchSeq(4)));
     assert_eq!(objects(&twice), ["0/4"]);
+}
+
+fn lost(how: Loss) -> JournalEntry {
+    let (first, last) = (BatchSeq(3), BatchSeq(4));
+    let row = LostRow {
+        source: SourceId(0),
+        taker: WorkerId(1),
+        receipts: Spans::default(),
+        records: 7,
+        exact: true,
+        first,
+        last,
+        since_ms: 0,
+    };
+    JournalEntry::Lost { rows: vec![row], how }
+}
+
+#[test]
+fn what_workers_did_not_come_with_is_not_lost_for_good() {
+    let mut past = past(&[start(1), cut(3), lost(Loss::Overdue)]);
+    assert_eq!((past.overdue().len(), past.lost().len(), past.dropped().len()), (1, 0, 0));
+    // They have come, and the job has gone on.
+    past.apply(&cut(4));
+    assert_eq!((past.overdue().len(), past.fuller()), (0, None));
+    past.apply(&lost(Loss::Certain));
+    assert_eq!((past.overdue().len(), past.lost().len(), past.dropped().len()), (0, 1, 0));
+    past.accept_loss();
+    assert_eq!((past.lost().len(), past.dropped().len()), (0, 1));
+    // What is visible was made with it.
+    assert_eq!(past.fuller(), Some(BatchSeq(4)));
+}
+
+#[test]
+fn what_was_given_up_stays_so() {
+    let mut past = past(&[start(1), cut(3), cut(4)]);
+    let source = SourceId(0);
+    past.give_up([source], []);
+    assert_eq!((past.is_skipped(source), past.fuller()), (true, None));
+    past.give_up([], [(BatchSeq(3), source, 0), (BatchSeq(99), source, 0)]);
+    let given_up = |past: &Past| -> Vec<usize> {
+        past.batches().map(|(_, batch)| batch.given_up.len()).collect()
+    };
+    assert_eq!((given_up(&past), past.fuller()), (vec![1, 0], Some(BatchSeq(4))));
+    // The next cut says where the source is by then.
+    past.apply(&cut(5));
+    assert_eq!((past.is_skipped(source), given_up(&past)), (false, vec![1, 0, 0]));
+    assert_eq!(past.fuller(), Some(BatchSeq(4)));
 }

@@ -90,6 +90,8 @@ pub(super) struct Cluster {
     pub(super) nodes: BTreeMap<WorkerId, Node>,
     /// Who is connected, as the master sees it.
     pub(super) crew: BTreeSet<WorkerId>,
+    /// When the master has heard each worker last.
+    pub(super) heard: BTreeMap<WorkerId, u64>,
     /// Who takes in what clients push.
     pub(super) receiving: BTreeSet<WorkerId>,
     /// Who is to leave.
@@ -106,6 +108,12 @@ pub(super) struct Cluster {
     pub(super) judged: BTreeSet<u64>,
     /// Workers whose processes have ended, as the master hears with the end of their connections.
     pub(super) ended_processes: BTreeSet<WorkerId>,
+    /// Whether the job goes on without what was lost before.
+    pub(super) accepts_loss: bool,
+    /// When workers may have to be told to listen.
+    pub(super) opens: BTreeSet<u64>,
+    /// How often a worker could not listen.
+    pub(super) taken_ports: u32,
     /// The master's process has ended.
     pub(super) is_headless: bool,
     pub(super) refused_saves: u32,
@@ -152,10 +160,13 @@ impl Cluster {
             departed: Vec::new(),
             desk: job.pushed.then(|| {
                 let grace = Duration::from_millis(GRACE_MS);
-                Desk::new(past.position(SOURCE).map(|p| &**p), goes_on, grace)
+                let mut desk = Desk::new(past.position(SOURCE).map(|p| &**p), goes_on, grace);
+                desk.remember(past, now);
+                desk
             }),
             nodes: BTreeMap::new(),
             crew: BTreeSet::new(),
+            heard: BTreeMap::new(),
             safe: Vec::new(),
             receiving: BTreeSet::new(),
             leaving: BTreeSet::new(),
@@ -165,6 +176,9 @@ impl Cluster {
             graces: 0,
             judged: BTreeSet::new(),
             ended_processes: BTreeSet::new(),
+            accepts_loss: false,
+            opens: BTreeSet::new(),
+            taken_ports: 0,
             is_headless: false,
             refused_saves: 0,
             damaged_loads: 0,
@@ -287,6 +301,13 @@ impl Cluster {
             if self.seed.one_in(2) {
                 outside.show(batch, &self.reference.inputs(batch), parts);
             }
+        }
+    }
+
+    /// A master that ends by itself waits until what it has written is durable.
+    pub(super) fn close_journal(&mut self, outside: &mut Outside) {
+        for (_, entry, ended) in std::mem::take(&mut self.unsynced) {
+            outside.put(self.term, entry, &ended);
         }
     }
 

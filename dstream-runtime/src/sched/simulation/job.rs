@@ -2,6 +2,7 @@
 
 use super::Seed;
 use super::cluster::LEASE_MS;
+use super::reference::hash;
 use crate::id::*;
 use crate::plan::Plan;
 use crate::sched::*;
@@ -24,6 +25,10 @@ pub(super) struct Job {
     pub(super) pushed: bool,
     /// All who hold something that clients have pushed may be lost at once: then the job must say so.
     pub(super) reckless: bool,
+    /// Then it is started again, and told to go on without.
+    pub(super) accepts: bool,
+    /// All hosts are one as far as ports go: one process alone can listen at the source's address.
+    pub(super) one_port: bool,
 }
 
 impl Job {
@@ -56,6 +61,8 @@ impl Job {
             in_time: false,
             pushed: false,
             reckless: false,
+            accepts: false,
+            one_port: false,
         }
     }
 
@@ -71,6 +78,9 @@ impl Job {
         if job.pushed {
             job.totals[0] = 0;
             job.reckless = seed.one_in(4);
+            // Of numbers of their own, so that they change no other one.
+            job.accepts = job.reckless && hash(&[number, 7]).is_multiple_of(2);
+            job.one_port = hash(&[number, 8]).is_multiple_of(2);
         }
         job
     }

@@ -43,6 +43,11 @@ pub(super) enum Message {
     /// A worker is to receive nothing any more; it has received everything.
     StopReceiving(WorkerId),
     ReceivedAll(WorkerId),
+    /// A worker is to listen at the source's address, or not to; whether it does.
+    Receive(WorkerId, bool),
+    Listens(WorkerId, bool),
+    /// Workers may have to be told to listen.
+    Open(u64),
     /// Whoever was there with another master has had time to come.
     Grace(u64),
     /// Some worker was waited for that may come again.
@@ -99,6 +104,9 @@ pub(super) fn mark(message: &Message) -> u64 {
         Message::Losses(due) => [30, *due, 0],
         Message::StopReceiving(worker) => [27, u64::from(worker.0), 0],
         Message::ReceivedAll(worker) => [28, u64::from(worker.0), 0],
+        Message::Receive(worker, listens) => [31, u64::from(worker.0), u64::from(*listens)],
+        Message::Listens(worker, listens) => [32, u64::from(worker.0), u64::from(*listens)],
+        Message::Open(due) => [33, *due, 0],
         Message::Judge(a, b) => [20, u64::from(a.0), u64::from(b.0)],
     };
     hash(&numbers)

@@ -170,8 +170,11 @@ impl Timed {
             | Message::JoinAgain(to)
             | Message::Answer(to, _)
             | Message::Crew(to, ..)
+            | Message::Receive(to, _)
             | Message::StopReceiving(to) => (master, machine(to)),
-            Message::Left(worker) | Message::ReceivedAll(worker) => (machine(worker), master),
+            Message::Left(worker) | Message::ReceivedAll(worker) | Message::Listens(worker, _) => {
+                (machine(worker), master)
+            }
             Message::Unreachable(from, _) => (machine(from), master),
             Message::ToPeer(from, to, ..) | Message::Told(from, to, _) => {
                 (machine(from), machine(to))
@@ -188,7 +191,8 @@ impl Timed {
             | Message::Tick(_)
             | Message::Judge(..)
             | Message::Grace(_)
-            | Message::Losses(_) => (master, master),
+            | Message::Losses(_)
+            | Message::Open(_) => (master, master),
         }
     }
 
@@ -199,7 +203,7 @@ impl Timed {
             Message::Beat(_) => 100,
             Message::Look => 1000,
             Message::Grace(_) => super::cluster::GRACE_MS,
-            Message::Losses(due) => due.saturating_sub(self.now),
+            Message::Losses(due) | Message::Open(due) => due.saturating_sub(self.now),
             Message::Judge(..) => 2 * super::cluster::LEASE_MS,
             Message::Parted(..) => super::cluster::LEASE_MS + self.seed.below(100),
             Message::Ran(..) => 1 + self.seed.below(25),

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::*;
 use crate::sched::Past;
-use crate::sched::message::{JournalEntry, Saved};
+use crate::sched::message::{JournalEntry, Loss, LostRow, Saved};
 use crate::source::Range;
 use crate::source::receive::taker_of;
 use crate::time::BatchTime;
@@ -46,6 +46,10 @@ pub(super) struct Outside {
     pub(super) appends: BTreeMap<(WorkerId, u64), (u128, u64)>,
     /// Appends that batches have.
     pub(super) counted: BTreeSet<(u128, u64)>,
+    /// Appends that the job goes on without.
+    pub(super) dropped: BTreeSet<(u128, u64)>,
+    /// The host whose process listens at the source's address.
+    pub(super) port: Option<usize>,
     commits: BTreeSet<BatchSeq>,
     pub(super) published: BTreeMap<BatchSeq, Vec<(TaskId, u64)>>,
     first: BatchSeq,
@@ -74,6 +78,8 @@ impl Outside {
             cuts: BTreeMap::new(),
             appends: BTreeMap::new(),
             counted: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+            port: None,
             commits: BTreeSet::new(),
             published: BTreeMap::new(),
             first,
@@ -98,6 +104,18 @@ impl Outside {
     pub(super) fn write_snapshot(&mut self, past: &Past) {
         (self.snapshot, self.past) = (past.clone(), past.clone());
         self.journal.clear();
+        self.drop(past.dropped());
+    }
+
+    /// The job goes on without these.
+    fn drop(&mut self, rows: &[LostRow]) {
+        let numbers = |row: &LostRow| {
+            let taker = row.taker;
+            row.receipts.runs().flatten().map(move |number| (taker, number)).collect::<Vec<_>>()
+        };
+        for key in rows.iter().flat_map(numbers) {
+            self.dropped.extend(self.appends.get(&key));
+        }
     }
 
     /// The oldest batch that a master which starts now needs.
@@ -153,6 +171,7 @@ impl Outside {
                     );
                 }
             }
+            JournalEntry::Lost { rows, how: Loss::Accepted } => self.drop(rows),
             JournalEntry::Lost { .. } => {}
             JournalEntry::Finished => {
                 assert!(self.ended.iter().all(|ended| *ended), "a source has more");

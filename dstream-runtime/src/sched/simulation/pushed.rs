@@ -2,13 +2,13 @@
 
 use super::cluster::Cluster;
 use super::message::Message;
+use super::network::Timed;
 use super::outside::Outside;
 use crate::driver::cluster::Returns;
-use crate::driver::cluster::node::{Asks, Node};
+use crate::driver::cluster::node::{Asks, Desk, Node};
 use crate::id::*;
 use crate::sched::MasterEvent;
-use crate::sched::master::Loss;
-use crate::sched::message::ToWorker;
+use crate::sched::message::{Loss, ToWorker};
 
 impl Cluster {
     /// Does what a node wants to be done.
@@ -39,7 +39,7 @@ impl Cluster {
 
     /// A worker has received everything.
     pub(super) fn closes(&mut self, worker: WorkerId) {
-        if let Some(desk) = self.desk.as_ref().filter(|_| !self.closed.contains(&worker)) {
+        if let Some(desk) = self.desk.as_mut().filter(|_| !self.closed.contains(&worker)) {
             desk.closed(worker);
             self.receiving.remove(&worker);
         }
@@ -103,6 +103,9 @@ impl Cluster {
         let (host, now) = self.host_and_time(worker);
         if let Some(desk) = &mut self.desk {
             desk.ready(&host, now);
+            for answer in desk.dropped() {
+                self.network.push(Message::Answer(worker, answer));
+            }
         }
     }
 
@@ -122,21 +125,88 @@ impl Cluster {
         (host.to_string(), timed.now)
     }
 
-    /// Ends the job, if something is lost for good.
+    /// Has workers told to listen at the source's address, where one of them alone can, and when that is next.
+    pub(super) fn see_to_listeners(&mut self) {
+        let now = self.network.timed().map_or(0, |timed| timed.now);
+        let Some(desk) = &mut self.desk else { return };
+        desk.set_now(now);
+        if !self.job.one_port {
+            desk.untold();
+            return;
+        }
+        if let Some(due) = desk.opens().filter(|due| self.opens.insert(*due)) {
+            self.network.push(Message::Open(due));
+        }
+        for (worker, listens) in desk.untold() {
+            self.network.push(Message::Receive(worker, listens));
+        }
+    }
+
+    /// A worker's process is told to listen at the source's address, or not to.
+    pub(super) fn listen(&mut self, outside: &mut Outside, worker: WorkerId, listens: bool) {
+        let host = self.network.timed().and_then(|timed| timed.machines.get(&worker).copied());
+        let Some(host) = host.filter(|_| self.processes.contains_key(&worker)) else { return };
+        if !listens {
+            outside.port.take_if(|at| *at == host);
+            return;
+        }
+        let is_free = *outside.port.get_or_insert(host) == host;
+        self.taken_ports += u32::from(!is_free);
+        self.network.push(Message::Listens(worker, is_free));
+    }
+
+    /// A worker has said whether it listens.
+    pub(super) fn has_listened(&mut self, worker: WorkerId, listens: bool) {
+        let Some(desk) = self.desk.as_mut().filter(|_| !self.closed.contains(&worker)) else {
+            return;
+        };
+        if listens { desk.listens(worker) } else { desk.cannot_listen(worker) }
+    }
+
+    /// Whether a worker listens at the source's address, if that is looked at, and the master knows.
+    pub(super) fn has_listener(&mut self, outside: &Outside) -> bool {
+        if !self.job.one_port {
+            return true;
+        }
+        let listener = self.desk.as_ref().and_then(Desk::listener);
+        let host = |timed: &Timed| timed.machines.get(&listener?).copied();
+        let host = self.network.timed().and_then(|timed| host(timed));
+        host.is_some() && outside.port == host
+    }
+
+    /// Ends the job, if something is lost for good, or has it go on without.
     pub(super) fn judge_losses(&mut self) {
         let now = self.network.timed().map_or(0, |timed| timed.now);
         let Some(desk) = self.desk.as_mut().filter(|_| self.outcome.is_none() && !self.is_headless)
         else {
             return;
         };
-        let rows = desk.lost(&self.master, &self.crew, now);
+        let heard = |worker: &WorkerId| (*worker, self.heard.get(worker).copied().unwrap_or(0));
+        let heard = self.crew.iter().map(heard).collect();
+        let (rows, is_all) = desk.lost(&self.master, &heard, now);
         if let Some(due) = desk.due().filter(|due| !self.judged.contains(due)) {
             self.judged.insert(due);
             self.network.push(Message::Losses(due));
         }
-        if !rows.is_empty() {
-            self.master.handle(self.now, MasterEvent::Lost { rows, how: Loss::Certain });
+        if rows.is_empty() {
+            self.accepts_loss &= !desk.is_settled();
         }
+        if !is_all {
+            return;
+        }
+        let how = match (self.accepts_loss, desk.is_certain()) {
+            (true, _) => Loss::Accepted,
+            (false, true) => Loss::Certain,
+            (false, false) => Loss::Overdue,
+        };
+        if how == Loss::Accepted {
+            for answer in desk.go_on_without(&rows) {
+                for to in &self.crew {
+                    self.network.push(Message::Answer(*to, answer.clone()));
+                }
+            }
+        }
+        self.master.handle(self.now, MasterEvent::Lost { rows, how });
     }
 
     /// Whether the job waits for what no present worker holds.
@@ -145,7 +215,8 @@ impl Cluster {
         let Some(desk) = self.desk.as_mut().filter(|_| self.outcome.is_none()) else {
             return false;
         };
-        !desk.lost(&self.master, &self.crew, now).is_empty()
+        let there = self.crew.iter().map(|worker| (*worker, now)).collect();
+        !desk.lost(&self.master, &there, now).0.is_empty()
     }
 
     /// What a worker's driver does when its master tells it this.

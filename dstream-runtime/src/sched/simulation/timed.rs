@@ -22,7 +22,7 @@ const AT_ONCE_MS: u64 = 5;
 
 impl Cluster {
     /// A worker's process on a host joins.
-    pub(super) fn join_on(&mut self, machine: usize, node: Option<Node>) {
+    pub(super) fn join_on(&mut self, outside: &Outside, machine: usize, node: Option<Node>) {
         let id = self.next_id();
         let Some(timed) = self.network.timed() else { return };
         timed.machines.insert(id, machine);
@@ -42,6 +42,9 @@ impl Cluster {
                 None => Node::new(id),
             };
             self.nodes.insert(id, node);
+            if outside.port == Some(machine) {
+                self.network.push(Message::Listens(id, true));
+            }
             self.see_to_node(id);
         }
     }
@@ -175,6 +178,9 @@ impl Cluster {
         self.failing = if timed.conditions.failing > now { 4 } else { 0 };
         let mark = hash(&[now, u64::from(self.term), mark(&message)]);
         let mastered = self.is_headless || self.outcome.is_some();
+        if let Message::ToMaster(from, ..) | Message::Note(from, _) = &message {
+            self.heard.insert(*from, now);
+        }
         match message {
             Message::Beat(worker) => self.beat(worker, now),
             Message::Alive(worker) => self.hear(worker, now),
@@ -187,7 +193,11 @@ impl Cluster {
             }
             Message::ToPeer(from, to, ..) | Message::Told(from, to, _)
                 if self.parted.contains(&(from, to)) => {}
-            Message::StopReceiving(to) => self.node(to, Node::stop_receiving),
+            Message::StopReceiving(to) => {
+                self.listen(outside, to, false);
+                self.node(to, Node::stop_receiving);
+            }
+            Message::Receive(to, listens) => self.listen(outside, to, listens),
             Message::Told(from, to, told) => self.node(to, |node| node.heard(from, told)),
             Message::Answer(to, answer) => self.node(to, |node| node.answered(answer)),
             Message::Crew(to, crew, leaving) => {
@@ -231,7 +241,8 @@ impl Cluster {
                 }
             }
             // It is looked at after whatever happens.
-            Message::Losses(_) => {}
+            Message::Losses(_) | Message::Open(_) => {}
+            Message::Listens(from, listens) => self.has_listened(from, listens),
             Message::ReceivedAll(from) => self.closes(from),
             Message::Unreachable(from, to) => self.network.push(Message::Judge(from, to)),
             Message::Judge(from, to) => {
@@ -333,6 +344,7 @@ impl Cluster {
             // The only worker is not let go, and goes on receiving.
             if others.any(|other| other.standing != Standing::Draining) {
                 self.leaving.insert(worker);
+                self.desk.iter_mut().for_each(|desk| desk.drains(worker));
                 if self.receiving.contains(&worker) {
                     self.network.push(Message::StopReceiving(worker));
                 }

@@ -103,6 +103,8 @@ struct World {
     bereft: bool,
     /// The job has ended because of that.
     lost: bool,
+    /// The next master is told to go on without.
+    accepts: bool,
     /// A job goes on only with a master.
     is_orphaned: bool,
     /// Clusters whose masters are not the newest any more.
@@ -153,6 +155,7 @@ impl World {
             deserted: u64::MAX / 2,
             bereft: false,
             lost: false,
+            accepts: false,
             is_orphaned: false,
             old: Vec::new(),
             sites: Sites::new(),
@@ -207,8 +210,10 @@ impl World {
         for (index, client) in self.clients.iter().enumerate() {
             assert_eq!((client.acked, client.sent), (client.total, client.total));
             for number in 1..=client.acked {
-                let counts = self.outside.counted.contains(&(index as u128, number));
-                assert!(counts, "append {number} of client {index} is lost");
+                let append = (index as u128, number);
+                let is_accounted_for = self.outside.counted.contains(&append)
+                    || self.outside.dropped.contains(&append);
+                assert!(is_accounted_for, "append {number} of client {index} is lost");
             }
         }
         if !self.current.stopped {
@@ -302,11 +307,18 @@ impl World {
             self.hit("a stopped job goes on");
             // Processes of workers end with their job.
             self.current.nodes.clear();
+            self.outside.port = None;
         } else if self.current.outcome.as_ref().is_some_and(is_of_loss) {
             assert!(self.bereft, "nothing can have been lost: {:?}", self.current.outcome);
             self.hit("what was pushed is lost, and the job says so");
-            (self.over, self.lost) = (true, true);
-            return;
+            let has_accepted = !self.outside.dropped.is_empty();
+            if !self.job.accepts || has_accepted || self.outside.term >= MASTERS {
+                (self.over, self.lost) = (true, true);
+                return;
+            }
+            self.hit("a job is to go on without what is lost");
+            self.current.close_journal(&mut self.outside);
+            self.accepts = true;
         } else {
             self.hit("a saved state is found damaged");
         }
@@ -365,7 +377,7 @@ impl World {
         self.hosts[host].is_member = true;
         self.current.set_now(self.now);
         let node = self.hosts[host].node.take();
-        self.current.join_on(host, node);
+        self.current.join_on(&self.outside, host, node);
         self.current.act(&mut self.outside);
     }
 }

@@ -96,8 +96,8 @@ impl Source for Located {
         }
     }
 
-    fn give_up_unread(&mut self) {
-        self.source.give_up_unread();
+    fn give_up_unread(&mut self, gives_up: bool) {
+        self.source.give_up_unread(gives_up);
     }
 
     fn news(&mut self) -> News {

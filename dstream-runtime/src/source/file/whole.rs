@@ -275,8 +275,8 @@ impl Source for WholeFiles {
         self.again.input(ranges)
     }
 
-    fn give_up_unread(&mut self) {
-        self.skips = true;
+    fn give_up_unread(&mut self, gives_up: bool) {
+        self.skips = gives_up;
     }
 
     fn news(&mut self) -> News {

@@ -32,6 +32,9 @@ pub(super) struct Book {
     cut: u64,
     /// By batch that is not over, who reads what in it.
     reads: BTreeMap<u64, Vec<Read>>,
+    /// What no worker came with while the master before waited, and no batch has: the records of each, if that is known,
+    /// and the batch that it was received for.
+    awaited: BTreeMap<(WorkerId, u64), (Option<u64>, u64)>,
     /// How many records the receipts have that batches have taken.
     taken: Taken,
     pub(super) stopping: bool,
@@ -156,6 +159,7 @@ impl Book {
         let first = self.cut + 1;
         // It may be all that is known of the other master, if that one never cut anything.
         self.clients.expect_gaps();
+        self.awaited.remove(&(receipt.taker, receipt.number));
         let old = || Taker { gone: true, is_old: true, ..Taker::default() };
         let taker = self.takers.entry(receipt.taker).or_insert_with(old);
         // It has come again, or copies of what it had have: more may turn up late.
@@ -215,6 +219,20 @@ impl Book {
         self.complete = true;
     }
 
+    /// The master before has waited for these in vain: it may have registered some of them, and no batch has them.
+    pub(super) fn expect(
+        &mut self,
+        taker: WorkerId,
+        receipts: &Spans,
+        records: Option<u64>,
+        first: u64,
+    ) {
+        let seen = self.takers.get(&taker).map(|taker| &taker.seen);
+        let unseen = receipts.runs().flatten();
+        let unseen = unseen.filter(|number| seen.is_none_or(|seen| !seen.contains(*number)));
+        self.awaited.extend(unseen.map(|number| ((taker, number), (records, first))));
+    }
+
     /// Registered receipts that wait for a batch and that no worker holds, by who received them.
     pub(super) fn unheld(&self) -> Vec<Unheld> {
         let of = |(taker, of): (&WorkerId, &Taker)| {
@@ -225,11 +243,20 @@ impl Book {
             }
             (!unheld.receipts.is_empty()).then_some(unheld)
         };
-        self.takers.iter().filter_map(of).collect()
+        let mut all: Vec<Unheld> = self.takers.iter().filter_map(of).collect();
+        for ((taker, number), (records, first)) in &self.awaited {
+            let at = all.iter().position(|unheld| unheld.taker == *taker).unwrap_or_else(|| {
+                all.push(Unheld::of(*taker));
+                all.len() - 1
+            });
+            all[at].add(*number, *records, *first);
+        }
+        all
     }
 
     /// These are lost, and no batch waits for them.
     pub(super) fn give_up(&mut self, taker: WorkerId, receipts: &Spans) {
+        self.awaited.retain(|(of, number), _| *of != taker || !receipts.contains(*number));
         if let Some(taker) = self.takers.get_mut(&taker) {
             taker.waiting.retain(|number, _| !receipts.contains(*number));
         }

@@ -24,6 +24,7 @@ mod tests;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
@@ -114,6 +115,8 @@ pub struct Receiver {
     phase: watch::Sender<Phase>,
     thread: Option<JoinHandle<()>>,
     address: SocketAddr,
+    /// Clients for whom there was no place.
+    turned_away: Arc<AtomicU64>,
     #[cfg(test)]
     deaf: Option<simulated::Deaf>,
 }
@@ -150,9 +153,21 @@ impl Receiver {
             phase,
             thread: Some(thread),
             address,
+            turned_away: Arc::default(),
             #[cfg(test)]
             deaf: None,
         }
+    }
+
+    /// One whose thread counts there the clients that it turns away.
+    pub(super) fn counting(mut self, turned_away: Arc<AtomicU64>) -> Self {
+        self.turned_away = turned_away;
+        self
+    }
+
+    /// How many clients it has turned away since this was asked before.
+    pub fn take_turned_away(&self) -> u64 {
+        self.turned_away.swap(0, Ordering::Relaxed)
     }
 
     /// Where it listens.
@@ -202,7 +217,7 @@ mod simulated {
         let phase = watch::Sender::new(Phase::Open);
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
         let deaf = Some(Deaf(Mutex::new(Some(deliver))));
-        Receiver { phase, thread: None, address, deaf }
+        Receiver { phase, thread: None, address, turned_away: Default::default(), deaf }
     }
 }
 

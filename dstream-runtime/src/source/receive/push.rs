@@ -200,6 +200,12 @@ impl PushSource {
         self.book().unheld()
     }
 
+    /// The master before has waited for these in vain, which were received for this batch or later ones: they are unheld
+    /// unless a worker comes with them. To be called when the source has resumed.
+    pub fn expect(&self, taker: WorkerId, receipts: &Spans, records: Option<u64>, first: BatchSeq) {
+        self.book().expect(taker, receipts, records, first.0);
+    }
+
     /// These are lost: no batch waits for them.
     pub fn give_up(&self, taker: WorkerId, receipts: &Spans) {
         self.book().give_up(taker, receipts);

@@ -6,6 +6,7 @@
 
 mod cuts;
 mod disks;
+mod eio;
 mod kills;
 mod lifelines;
 mod zombies;

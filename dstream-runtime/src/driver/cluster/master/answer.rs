@@ -50,6 +50,7 @@ impl Driver<'_> {
                 url: format!("dstream://{addr}"),
                 records: 0,
                 waiting,
+                turned_away: 0,
                 error: None,
             })
         })

@@ -210,6 +210,9 @@ impl Driver<'_> {
                     self.parted.insert(at, Parted { from: worker, to: other, why, judged });
                 }
             }
+            WorkerNote::TurnedAway { source, clients } => {
+                self.receivers.turned_away(source, worker, clients);
+            }
             WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
             WorkerNote::Here => self.doubts.end(worker),
         }

@@ -4,7 +4,8 @@
 //! A worker whose process has ended does not come again. One that is only out of reach does, with what it holds,
 //! and is waited for, a bounded time; so are the workers of the time before this master, from the moment when the
 //! first of them is there. Invariants: nothing is lost while a worker is waited for, or while a worker that is there
-//! has not been asked for it; what is not lost then is held by a worker that is there.
+//! has not been asked for it; what is not lost then is held by a worker that is there. What waits for a batch is known to
+//! this master alone, so that all that is lost must be said at once: every worker that is there is heard before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -16,6 +17,14 @@ use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::sched::MasterCore;
 use crate::sched::message::LostRow;
 use crate::source::receive::{Spans, taker_of};
+
+/// How long workers that were waited for in vain have to come once their master was started again: those that run look for
+/// it several times a second.
+const ONCE_MORE: Duration = Duration::from_secs(3);
+
+/// A worker that was heard so long after something was found to be lost was there then: less, and it may have ended since,
+/// together with those that are missed.
+const HEARD: Duration = Duration::from_millis(250);
 
 /// Whether a worker that is gone may come again with what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +58,8 @@ pub(crate) struct Losses {
     /// Workers of the time before this master were waited for, and it is not known whether all have come.
     was_before: bool,
     missing: BTreeMap<WorkerId, Missing>,
+    /// When something was found to be lost that no worker is waited for with.
+    found: Option<Instant>,
     /// What is lost, and the job goes on without.
     dropped: BTreeMap<(SourceId, WorkerId), Spans>,
 }
@@ -68,7 +79,14 @@ impl Losses {
         let before = if goes_on { Before::Absent } else { Before::Over };
         let (missing, dropped) = (BTreeMap::new(), BTreeMap::new());
         let (absent, overdue) = (BTreeMap::new(), BTreeSet::new());
-        Self { grace, absent, overdue, before, was_before: goes_on, missing, dropped }
+        let (was_before, found) = (goes_on, None);
+        Self { grace, absent, overdue, before, was_before, missing, found, dropped }
+    }
+
+    /// Workers of the time before were waited for in vain, and the job has stopped. They have had their time, so that
+    /// they have little more.
+    pub(crate) fn were_overdue(&mut self, now: Instant) {
+        self.before = Before::Until(now + ONCE_MORE.min(self.grace));
     }
 
     /// A worker is there, and has said what it holds.
@@ -140,6 +158,21 @@ impl Losses {
     pub(crate) fn is_complete(&self) -> bool {
         let complete = self.absent.is_empty() && self.before == Before::Over;
         guard(Guard::AbsentAreAwaited, complete)
+    }
+
+    /// Whether all of what is lost is known, if anything is: when all workers that are there were heard last.
+    pub(crate) fn is_all_known(
+        &mut self,
+        is_lost: bool,
+        mut heard: impl Iterator<Item = Instant>,
+        now: Instant,
+    ) -> bool {
+        if !is_lost || !self.is_complete() {
+            self.found = None;
+            return false;
+        }
+        let found = *self.found.get_or_insert(now);
+        guard(Guard::AllAreHeard, heard.all(|heard| heard >= found + HEARD))
     }
 
     /// The job goes on without these.
@@ -267,6 +300,32 @@ mod tests {
         assert_eq!(losses.due(), Some(at(begun, 1030)));
         losses.pass(at(begun, 1030));
         assert!(losses.is_complete());
+    }
+
+    #[test]
+    fn workers_that_were_waited_for_in_vain_have_little_time_after_a_restart() {
+        let (mut losses, begun) = (Losses::new(true, GRACE), Instant::now());
+        losses.were_overdue(begun);
+        assert_eq!((losses.due(), losses.ends()), (Some(at(begun, 3)), Some(at(begun, 3))));
+        losses.ready("a", at(begun, 2));
+        losses.pass(at(begun, 2));
+        assert!(!losses.is_complete(), "others may be about to come");
+        losses.pass(at(begun, 3));
+        assert!(losses.is_complete() && !losses.is_certain());
+    }
+
+    #[test]
+    fn what_is_lost_is_all_known_when_every_worker_that_is_there_was_heard() {
+        let (mut losses, begun) = (Losses::new(false, GRACE), Instant::now());
+        let ms = |ms| begun + Duration::from_millis(ms);
+        assert!(losses.is_all_known(true, std::iter::empty(), begun), "there is none");
+        assert!(!losses.is_all_known(false, std::iter::empty(), begun));
+        assert!(!losses.is_all_known(true, [ms(990)].into_iter(), ms(1000)));
+        assert!(!losses.is_all_known(true, [ms(1200), ms(1300)].into_iter(), ms(1300)));
+        assert!(losses.is_all_known(true, [ms(1250), ms(1300)].into_iter(), ms(1300)));
+        // One of them is gone instead.
+        losses.gone(B, "b", Returns::Maybe, ms(1400));
+        assert!(!losses.is_all_known(true, [ms(1400)].into_iter(), ms(1400)));
     }
 
     #[test]

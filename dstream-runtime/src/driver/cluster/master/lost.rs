@@ -10,8 +10,7 @@ use crate::id::WorkerId;
 use crate::net::PeerId;
 use crate::plan::Plan;
 use crate::sched::MasterEvent;
-use crate::sched::master::Loss;
-use crate::sched::message::LostRow;
+use crate::sched::message::{Loss, LostRow};
 use crate::time::BatchTime;
 
 /// What is done about losses.
@@ -43,6 +42,9 @@ impl Driver<'_> {
         let there: BTreeSet<WorkerId> =
             self.members.crew().into_iter().map(|colleague| colleague.worker).collect();
         let rows = self.losses.unheld(self.master.core(), &self.receivers, &there);
+        let heard = self.members.iter().filter(|(_, member)| member.ready);
+        let heard = heard.map(|(_, member)| member.heard());
+        let is_all = self.losses.is_all_known(!rows.is_empty(), heard, host::now());
         if rows.is_empty() {
             self.loss.said = false;
             // What is lost from here on was received by workers of this master, or is held by one of them.
@@ -53,6 +55,8 @@ impl Driver<'_> {
             // Until the first placement, workers may have to come that hold it.
             false if there.is_empty() || self.receivers.is_placed() => self.say_awaited(&rows),
             false => {}
+            // Another worker may have ended at the same time, with more.
+            true if !is_all => {}
             true if self.loss.accept => self.go_on_without(rows),
             true => {
                 let how = if self.losses.is_certain() { Loss::Certain } else { Loss::Overdue };

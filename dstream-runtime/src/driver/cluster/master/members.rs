@@ -62,6 +62,13 @@ pub(super) enum Named {
     Silent(PeerId),
 }
 
+impl Member {
+    /// When it has said something for the last time.
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+}
+
 impl Members {
     /// Of a master of that term.
     pub(super) fn new(term: u64) -> Self {

@@ -63,7 +63,7 @@ const COMES_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is to be done about a worker that says that it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Listens {
+pub(crate) enum Listens {
     /// It goes on.
     Stays,
     /// It goes on, and another one that was told to is not to.
@@ -80,6 +80,8 @@ struct At {
     url: Option<String>,
     /// Records registered that it has received.
     records: u64,
+    /// Clients for whom it had no place.
+    turned_away: u64,
 }
 
 impl Pushed {
@@ -97,16 +99,18 @@ impl Pushed {
 }
 
 /// A receiver, for people.
-pub(super) struct Seen<'r> {
-    pub(super) source: SourceId,
-    pub(super) worker: WorkerId,
-    pub(super) url: &'r str,
+pub(crate) struct Seen<'r> {
+    pub(crate) source: SourceId,
+    pub(crate) worker: WorkerId,
+    pub(crate) url: &'r str,
     /// Taken in by this worker.
-    pub(super) records: u64,
+    pub(crate) records: u64,
     /// Bytes of it that no batch has taken yet.
-    pub(super) waiting: u64,
+    pub(crate) waiting: u64,
+    /// Clients for whom it had no place.
+    pub(crate) turned_away: u64,
     /// Why it does not listen, if it should.
-    pub(super) why: Option<&'r str>,
+    pub(crate) why: Option<&'r str>,
 }
 
 impl Receivers {
@@ -124,13 +128,13 @@ impl Receivers {
     }
 
     /// There was a master before: workers may listen already.
-    pub(super) fn goes_on(&mut self, now: Instant) {
+    pub(crate) fn goes_on(&mut self, now: Instant) {
         self.not_before = Some(now + COMES_AGAIN);
         self.sources.iter_mut().flatten().for_each(|pushed| pushed.has_listened = true);
     }
 
     /// When workers are to be told next to listen.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         let wants = |pushed: &&Pushed| pushed.listening() < pushed.source.receivers();
         let lacking = || self.each().map(|(_, pushed)| pushed).filter(wants);
         lacking().next()?;
@@ -161,7 +165,7 @@ impl Receivers {
     }
 
     /// Whether any worker owns something.
-    pub(super) fn is_placed(&self) -> bool {
+    pub(crate) fn is_placed(&self) -> bool {
         !self.owners.is_empty()
     }
 
@@ -222,7 +226,7 @@ impl Receivers {
 
     /// A receiver listens: one that was told to, or was open when there was another master, or before its worker was
     /// given up. One that listens goes before those that were only told to.
-    pub(super) fn opened(&mut self, source: SourceId, worker: WorkerId, url: String) -> Listens {
+    pub(crate) fn opened(&mut self, source: SourceId, worker: WorkerId, url: String) -> Listens {
         let Some(pushed) = self.get(source) else { return Listens::Stays };
         let is_known = pushed.at.get(&worker).is_some_and(|at| at.listens);
         let mut stays = Listens::Stays;
@@ -242,7 +246,7 @@ impl Receivers {
 
     /// A worker cannot listen at a source's address: others are told to, and it again later. Whether it has just begun
     /// to be so, and whether the address is to be given up.
-    pub(super) fn cannot_listen(
+    pub(crate) fn cannot_listen(
         &mut self,
         source: SourceId,
         worker: WorkerId,
@@ -276,8 +280,15 @@ impl Receivers {
         self.any()
     }
 
+    /// A receiver had no place for so many more clients.
+    pub(super) fn turned_away(&mut self, source: SourceId, worker: WorkerId, clients: u64) {
+        if let Some(at) = self.get(source).and_then(|pushed| pushed.at.get_mut(&worker)) {
+            at.turned_away = at.turned_away.saturating_add(clients);
+        }
+    }
+
     /// A receiver has ended.
-    pub(super) fn closed(&mut self, source: SourceId, worker: WorkerId) {
+    pub(crate) fn closed(&mut self, source: SourceId, worker: WorkerId) {
         if let Some(pushed) = self.get(source) {
             pushed.at.remove(&worker);
             pushed.source.closed(worker);
@@ -322,7 +333,7 @@ impl Receivers {
     }
 
     /// The job goes on without these.
-    pub(super) fn give_up(&self, source: SourceId, taker: WorkerId, receipts: &Spans) {
+    pub(crate) fn give_up(&self, source: SourceId, taker: WorkerId, receipts: &Spans) {
         let pushed = self.sources.get(source.index()).and_then(Option::as_ref);
         pushed.into_iter().for_each(|pushed| pushed.source.give_up(taker, receipts));
     }
@@ -378,7 +389,7 @@ impl Receivers {
     }
 
     /// A worker is about to leave; whether it receives something, which it should not any more.
-    pub(super) fn drains(&mut self, worker: WorkerId) -> bool {
+    pub(crate) fn drains(&mut self, worker: WorkerId) -> bool {
         self.leaving.insert(worker);
         self.each().any(|(_, pushed)| pushed.at.contains_key(&worker))
     }
@@ -413,7 +424,7 @@ impl Receivers {
     }
 
     /// All receivers that listen, and where none does, the workers that cannot.
-    pub(super) fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
+    pub(crate) fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
         self.each().flat_map(|(source, pushed)| {
             let listening = pushed
                 .at
@@ -430,6 +441,7 @@ impl Receivers {
                 url,
                 records,
                 waiting: waiting(worker),
+                turned_away: pushed.at.get(&worker).map_or(0, |at| at.turned_away),
                 why,
             })
         })

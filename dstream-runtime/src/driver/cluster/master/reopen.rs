@@ -19,6 +19,7 @@ use crate::id::{BatchSeq, StageId, WorkerId};
 use crate::sched::Past;
 use crate::sched::message::LostRow;
 use crate::source::Source;
+use crate::source::receive::PushSource;
 
 /// What is durable of a job, opened.
 pub(super) struct Reopened {
@@ -32,6 +33,8 @@ pub(super) struct Reopened {
     pub(super) goes_on: bool,
     /// What is lost of what clients have sent, and the job goes on without.
     pub(super) dropped: Vec<LostRow>,
+    /// The master before has stopped since workers that hold something did not come.
+    pub(super) was_overdue: bool,
 }
 
 /// Opens the journal and the saved states in a state directory. If there is a job to go on with, its sources
@@ -65,7 +68,7 @@ pub(super) fn reopen(
     let older = |why: &String| format!("a saved state cannot be read, an older one is used: {why}");
     warnings.extend(damaged.iter().map(older));
     warnings.iter().for_each(|warning| observer.on_warning(warning));
-    let mut inputs = BTreeMap::new();
+    let (mut inputs, mut given_up) = (BTreeMap::new(), None);
     // The first master of all has no other before it, which may have acknowledged something.
     let goes_on = journal.term() > 1 || journal.past().is_some();
     if goes_on {
@@ -77,9 +80,13 @@ pub(super) fn reopen(
         fits(past, options, &of_job(&store))?;
         let ways = Ways { plan, ways: &options.ways };
         ways.go_on(past, sources, observer)?;
-        inputs = ways.inputs_again(past, sources, observer)?;
+        let (again, lost) = ways.inputs_again(past, sources, observer)?;
+        (inputs, given_up) = (again, Some((ways.skipped(), lost)));
         let (term, first, again) = (journal.term(), past.next(), past.unpublished());
         observer.on_cluster(&ClusterNews::Resumed { term, first, again });
+    }
+    if let Some((skipped, lost)) = given_up {
+        journal.give_up(skipped, lost);
     }
     let needed: BTreeSet<&str> = journal.past().into_iter().flat_map(Past::objects).collect();
     saves.retain(|object| needed.contains(object)).map_err(ClusterError::from)?;
@@ -88,7 +95,17 @@ pub(super) fn reopen(
         let pushed = options.pushed.get(row.source.index()).and_then(Option::as_ref);
         pushed.into_iter().for_each(|pushed| pushed.give_up(row.taker, &row.receipts));
     }
-    Ok(Reopened { store, saves, written: Written { journal, inputs }, goes_on, dropped })
+    let overdue = journal.past().map_or(&[][..], Past::overdue);
+    for row in overdue {
+        let pushed = options.pushed.get(row.source.index()).and_then(Option::as_ref);
+        let expect = |pushed: &PushSource| {
+            pushed.expect(row.taker, &row.receipts, row.records_each(), row.first);
+        };
+        pushed.into_iter().for_each(expect);
+    }
+    let was_overdue = !overdue.is_empty();
+    let written = Written { journal, inputs };
+    Ok(Reopened { store, saves, written, goes_on, dropped, was_overdue })
 }
 
 /// Takes the journal over, and has it begin with a savepoint, if somebody wants that.

@@ -83,6 +83,7 @@ impl Driver<'_> {
                     url: seen.url.to_owned(),
                     records: seen.records,
                     waiting: seen.waiting,
+                    turned_away: seen.turned_away,
                     error: seen.why.map(str::to_owned),
                 })
                 .collect(),

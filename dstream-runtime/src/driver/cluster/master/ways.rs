@@ -2,7 +2,7 @@
 //!
 //! Decides what is done about a source that is not any more what was read: that is an error, unless `--skip` says
 //! that what cannot be read is given up, or `--accept-source` that another one is meant. What is given up is empty
-//! from here on, wherever it is computed again, and is said.
+//! from here on, wherever it is computed again, also by later masters, and is said.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,10 @@ use crate::source::{Carried, Input, Piece, Range, ReadRange, Source, SourceError
 use crate::time::BatchTime;
 
 /// How many batches are named whose input is given up.
-const NAMED: u32 = 10;
+const NAMED: usize = 10;
+
+/// Inputs by batch and source, and which of them are given up: their batches, sources and numbers.
+pub(super) type InputsAgain = (BTreeMap<BatchSeq, Vec<Vec<Input>>>, Vec<(BatchSeq, SourceId, u32)>);
 
 /// What is done about sources that are not what they were.
 pub(super) struct Ways<'o> {
@@ -48,14 +51,14 @@ impl Ways<'_> {
     ) -> Result<(), JobError> {
         for (id, source) in (0..).map(SourceId).zip(sources) {
             let Some(position) = past.position(id) else { continue };
-            if self.skips(id) {
-                source.give_up_unread();
-            }
+            source.give_up_unread(self.skips(id) || past.is_skipped(id));
             let resumed = match self.is_in(&self.ways.accept, id) {
                 true => asked(|| source.resume_elsewhere(position)),
                 false => asked(|| source.resume(position)),
             };
             resumed.map_err(|error| error.of_start(self.plan, id))?;
+            // What cannot be read later is another matter than what could not be before.
+            source.give_up_unread(self.skips(id));
             let name = self.plan.sources[id.index()].name;
             for warning in source.news().warnings {
                 observer.on_warning(&format!("source `{name}`: {warning}"));
@@ -64,29 +67,37 @@ impl Ways<'_> {
         Ok(())
     }
 
-    /// The inputs of batches that were cut and have to run again, in whole or in part. Of those that are kept
+    /// The sources of which what cannot be read is given up.
+    pub(super) fn skipped(&self) -> Vec<SourceId> {
+        let all = self.plan.sources.iter().map(|row| row.id);
+        all.filter(|source| self.skips(*source)).collect()
+    }
+
+    /// The inputs of batches that were cut and have to run again, in whole or in part; and which of them are given up
+    /// now. Of those that are kept
     /// only in case that a saved state turns out to be damaged, nothing is read: all of them have been checked.
     pub(super) fn inputs_again(
         &self,
         past: &Past,
         sources: &[Box<dyn Source>],
         observer: &mut dyn Observer,
-    ) -> Result<BTreeMap<BatchSeq, Vec<Vec<Input>>>, JobError> {
+    ) -> Result<InputsAgain, JobError> {
         let oldest = past.oldest();
-        let (mut again, mut lost) = (BTreeMap::new(), 0);
+        let (mut again, mut lost) = (BTreeMap::new(), Vec::new());
         for (seq, batch) in past.batches().filter(|(seq, _)| *seq >= oldest) {
             let mut of_batch = Vec::with_capacity(sources.len());
             for ((id, source), inputs) in (0..).map(SourceId).zip(sources).zip(&batch.inputs) {
                 let mut of_source = Vec::with_capacity(inputs.len());
-                for ranges in inputs {
+                for (number, ranges) in (0..).zip(inputs) {
                     let input = match ranges.is_empty() {
                         true => Ok(nothing()),
+                        false if batch.given_up.contains(&(id, number)) => Ok(given_up(ranges)),
                         false => asked(|| source.input(ranges)),
                     };
                     of_source.push(match input {
                         Err(AskError::Source(error)) if self.skips(id) => {
-                            lost += 1;
-                            if lost <= NAMED {
+                            lost.push((seq, id, number));
+                            if lost.len() <= NAMED {
                                 let time = past.timetable().map(|table| table.end(seq));
                                 observer.on_warning(&self.given_up(id, seq, time, ranges, &error));
                             }
@@ -99,10 +110,10 @@ impl Ways<'_> {
             }
             again.insert(seq, of_batch);
         }
-        if let Some(more) = lost.checked_sub(NAMED).filter(|more| *more > 0) {
+        if let Some(more) = lost.len().checked_sub(NAMED).filter(|more| *more > 0) {
             observer.on_warning(&format!("{more} more inputs are given up for such reasons"));
         }
-        Ok(again)
+        Ok((again, lost))
     }
 
     fn given_up(
@@ -121,24 +132,17 @@ impl Ways<'_> {
              what is computed again from it: {error}"
         )
     }
+}
 
-    /// Outputs that keep what they have published of batches that are made again without some of their input.
-    pub(super) fn keep_published(
-        &self,
-        past: Option<&Past>,
-        sinks: Vec<Box<dyn Sink>>,
-    ) -> Vec<Box<dyn Sink>> {
-        let last = past.and_then(|past| {
-            let last = BatchSeq(past.next().0.checked_sub(1)?);
-            Some(past.timetable()?.end(last))
-        });
-        match last.filter(|_| !self.ways.skip.is_empty()) {
-            Some(last) => {
-                let keeps = |sink| Box::new(KeepsPublished { sink, last }) as Box<dyn Sink>;
-                sinks.into_iter().map(keeps).collect()
-            }
-            None => sinks,
+/// Outputs that keep what they have published of batches that are made again without some of their input.
+pub(super) fn keep_published(past: Option<&Past>, sinks: Vec<Box<dyn Sink>>) -> Vec<Box<dyn Sink>> {
+    let last = past.and_then(|past| Some(past.timetable()?.end(past.fuller()?)));
+    match last {
+        Some(last) => {
+            let keeps = |sink| Box::new(KeepsPublished { sink, last }) as Box<dyn Sink>;
+            sinks.into_iter().map(keeps).collect()
         }
+        None => sinks,
     }
 }
 

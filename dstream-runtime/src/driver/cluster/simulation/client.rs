@@ -1,10 +1,10 @@
 //! A client of the library, on a host of its own: it sends lines, each once as far as it can tell.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::process::{Ground, RIVAL, Shared, live};
 use crate::client::{Access, Client, ClientId, ClientOptions, ClientTarget, StreamOptions};
@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A client, and what it does.
 pub(super) struct Sending {
     enough: Arc<AtomicBool>,
+    waited: Arc<AtomicU64>,
     life: tokio::task::JoinHandle<Result<u64, String>>,
 }
 
@@ -30,13 +31,20 @@ impl Sending {
     /// Begins to send.
     pub(super) fn start(shared: &Arc<Shared>, host: Host, number: u64) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
-        let life = tokio::spawn(send(shared.clone(), host, number, enough.clone()));
-        Self { enough, life }
+        let waited = Arc::new(AtomicU64::new(0));
+        let told = (enough.clone(), waited.clone());
+        let life = tokio::spawn(send(shared.clone(), host, number, told));
+        Self { enough, waited, life }
     }
 
     /// It is to send no more.
     pub(super) fn stop(&self) {
         self.enough.store(true, Ordering::SeqCst);
+    }
+
+    /// The longest time, in milliseconds, for which it has sent lines and nothing was acknowledged.
+    pub(super) fn waited(&self) -> u64 {
+        self.waited.load(Ordering::SeqCst)
     }
 
     /// How many lines were acknowledged, all that it has sent, once that is known.
@@ -71,7 +79,7 @@ async fn send(
     shared: Arc<Shared>,
     host: Host,
     number: u64,
-    enough: Arc<AtomicBool>,
+    (enough, waited): (Arc<AtomicBool>, Arc<AtomicU64>),
 ) -> Result<u64, String> {
     let mut seed = Seed(number | 1);
     let target = ClientTarget {
@@ -99,7 +107,13 @@ async fn send(
     let acknowledged = {
         let stream = client.open_with(options).await;
         let mut stream = stream.map_err(|error| format!("the client's stream: {error}"))?;
+        let (mut before, mut since) = (0, Instant::now());
         while !enough.load(Ordering::SeqCst) {
+            let acknowledged = stream.acknowledged().records;
+            if acknowledged > before || acknowledged == sent {
+                (before, since) = (acknowledged, Instant::now());
+            }
+            waited.fetch_max(since.elapsed().as_millis() as u64, Ordering::SeqCst);
             let failed = |error| format!("after {sent} lines: {error}");
             stream.send(format!("{}\n", word(sent))).await.map_err(failed)?;
             sent += 1;

@@ -14,6 +14,7 @@
 mod client;
 mod job;
 mod process;
+mod waits;
 mod world;
 
 use crate::guards::{Guard, without};

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::driver::cluster::note::Colleague;
+use crate::guards::{Guard, left_out};
 use crate::id::WorkerId;
 use crate::net::trust::Subject;
 use crate::net::{Net, PeerId};
@@ -129,7 +130,8 @@ impl Colleagues {
             None => (peer, now),
         };
         self.heard = up.map(heard).collect();
-        let silent = self.heard.iter().filter(|(_, heard)| now - **heard >= SILENCE);
+        let is_lost = |heard: Instant| now - heard >= SILENCE && !left_out(Guard::SilentIsLost);
+        let silent = self.heard.iter().filter(|(_, heard)| is_lost(**heard));
         silent.map(|(peer, _)| *peer).collect()
     }
 

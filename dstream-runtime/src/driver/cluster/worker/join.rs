@@ -1,9 +1,10 @@
 //! How a worker comes to its master: a certificate, a connection, and a welcome.
 //!
-//! A master that does not answer yet may answer soon: a worker tries again until it is stopped. It tries again
-//! too where the reason of a refusal may pass, such as a full disk at the master, or clocks that differ: then a token
+//! A master that does not answer yet may answer soon: a worker tries again until it is stopped. It calls all addresses
+//! at once, and again soon: of two masters one may be frozen, and the other about to listen. It tries again too where the reason of a refusal may pass, such as a full disk at the master, or clocks that differ: then a token
 //! buys another certificate. Any other refusal is an error.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,11 @@ use crate::net::{self, CloseReason, JoinOptions, Net, NetError, NetEvent, PeerId
 use crate::plan::Plan;
 use crate::wire::{MessageKind, Refusal, Role};
 
-/// Between two rounds of trying.
+/// From the begin of one round of trying to that of the next, at the least.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the first calls may take. A packet to a port where nothing listens yet is sent again after a second only, so
+/// that another call is faster.
+const CALL: Duration = Duration::from_millis(300);
 /// How often somebody is told that a worker is still trying.
 const REMIND: Duration = Duration::from_secs(10);
 
@@ -45,9 +49,8 @@ impl Waiting<'_> {
         }
     }
 
-    /// Waits for a moment. Whether the worker was stopped.
-    fn pause(&mut self) -> bool {
-        let until = host::now() + PAUSE;
+    /// Waits until then. Whether the worker was stopped.
+    fn pause(&mut self, until: Instant) -> bool {
         while let Some(event) = self.events.next(Some(until)) {
             match event {
                 Event::Stop => return true,
@@ -58,19 +61,30 @@ impl Waiting<'_> {
     }
 }
 
-/// Tries, round after round, until something comes of it or the worker is stopped.
+/// What has come of a round of trying.
+enum Tried<T> {
+    Found(T),
+    NotYet,
+    /// The worker was stopped.
+    Stopped,
+}
+
+/// Tries, round after round, until something comes of it or the worker is stopped. A round is told for how long it
+/// has been tried.
 fn tries<T>(
     options: &WorkerOptions,
     log: &dyn Fn(WorkerNews),
     waiting: &mut Waiting<'_>,
-    mut attempt: impl FnMut(SocketAddr, &mut Waiting<'_>) -> Result<Option<T>, ClusterError>,
+    mut round: impl FnMut(Duration, &mut Waiting<'_>) -> Result<Tried<T>, ClusterError>,
 ) -> Result<Option<T>, ClusterError> {
-    let mut remind = host::now() + REMIND / 5;
+    let begun = host::now();
+    let mut remind = begun + REMIND / 5;
     loop {
-        for addr in &options.master {
-            if let Some(found) = attempt(*addr, waiting)? {
-                return Ok(Some(found));
-            }
+        let now = host::now();
+        match round(now - begun, waiting)? {
+            Tried::Found(found) => return Ok(Some(found)),
+            Tried::NotYet => {}
+            Tried::Stopped => return Ok(None),
         }
         if host::now() >= remind {
             remind = host::now() + REMIND;
@@ -78,10 +92,16 @@ fn tries<T>(
             let text = format!("no master answers at {} yet; trying on", masters.join(", "));
             log(WorkerNews::Warning(text));
         }
-        if waiting.pause() {
+        if waiting.pause(now + PAUSE) {
             return Ok(None);
         }
     }
+}
+
+/// How long a call may take, by how long a master has been looked for: longer and longer, so that a slow host comes
+/// through.
+fn patience(looked: Duration) -> Duration {
+    (looked / 4).max(CALL)
 }
 
 /// The worker's certificate: the one that it has, or one for its token. None if it was stopped.
@@ -110,20 +130,21 @@ pub(super) fn identity(
     };
     let mut untimely = Untimely::default();
     let mut refusals = Refusals::default();
-    let joined = tries(options, log, waiting, |addr, _| {
-        match net::join(&join_options(plan, options, &token, addr)) {
-            Ok(identity) => Ok(Some(identity)),
-            Err(NetError::Broken { reason, .. }) if is_passing(&reason) => Ok(None),
-            Err(error @ NetError::Refused { refusal: Refusal::CertificateTime, .. }) => {
-                untimely.say(log, &error);
-                Ok(None)
+    let joined = tries(options, log, waiting, |_, _| {
+        for addr in &options.master {
+            match net::join(&join_options(plan, options, &token, *addr)) {
+                Ok(identity) => return Ok(Tried::Found(identity)),
+                Err(NetError::Broken { reason, .. }) if is_passing(&reason) => {}
+                Err(error @ NetError::Refused { refusal: Refusal::CertificateTime, .. }) => {
+                    untimely.say(log, &error);
+                }
+                Err(NetError::Refused { refusal, .. }) if refusal.may_pass() => {
+                    refusals.say(*addr, refusal, log);
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(NetError::Refused { refusal, .. }) if refusal.may_pass() => {
-                refusals.say(addr, refusal, log);
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
         }
+        Ok(Tried::NotYet)
     })?;
     let Some(identity) = joined else { return Ok(None) };
     identity.write(&options.identity)?;
@@ -222,71 +243,133 @@ pub(super) fn welcome(
     log: &dyn Fn(WorkerNews),
     waiting: &mut Waiting<'_>,
 ) -> Result<Option<Welcome>, ClusterError> {
-    let (mut stopped, mut refusals) = (false, Refusals::default());
-    let mut untimely = Untimely::default();
-    let welcome = tries(options, log, waiting, |addr, waiting| {
-        let peer = net.connect(addr);
-        loop {
-            let event = match waiting.events.next(None) {
+    let (refusals, untimely) = (Refusals::default(), Untimely::default());
+    let (calls, ended) = (BTreeMap::new(), BTreeSet::new());
+    let mut caller = Caller { plan, net, options, log, calls, ended, refusals, untimely };
+    tries(options, log, waiting, |looked, waiting| {
+        let welcome = caller.call(host::now() + patience(looked), waiting);
+        caller.hang_up(|_| true);
+        welcome
+    })
+}
+
+/// One that calls masters.
+struct Caller<'c> {
+    plan: &'c Plan,
+    net: &'c Net,
+    options: &'c WorkerOptions,
+    log: &'c dyn Fn(WorkerNews),
+    calls: BTreeMap<PeerId, Call>,
+    /// Calls that were ended here, as long as something may be heard of them.
+    ended: BTreeSet<PeerId>,
+    refusals: Refusals,
+    untimely: Untimely,
+}
+
+struct Call {
+    addr: SocketAddr,
+    is_answered: bool,
+}
+
+impl Caller<'_> {
+    /// Calls all masters, and waits for the first welcome. Those that have not answered by `until` are not waited for.
+    fn call(
+        &mut self,
+        until: Instant,
+        waiting: &mut Waiting<'_>,
+    ) -> Result<Tried<Welcome>, ClusterError> {
+        let call = |addr| (self.net.connect(addr), Call { addr, is_answered: false });
+        self.calls = self.options.master.iter().copied().map(call).collect();
+        let mut until = Some(until);
+        while !self.calls.is_empty() {
+            let event = match waiting.events.next(until) {
                 Some(Event::Net(delivery)) => delivery,
-                Some(Event::Stop) | None => {
-                    stopped = true;
-                    net.close(peer);
-                    continue;
-                }
+                Some(Event::Stop) => return Ok(Tried::Stopped),
                 Some(event) => {
                     waiting.put_by(event);
                     continue;
                 }
-            };
-            if event.peer() != Some(peer) {
-                waiting.put_by(Event::Net(event));
-                continue;
-            }
-            match event.take() {
-                NetEvent::Connected { .. } => {
-                    log(WorkerNews::Connected { master: addr, listen: net.local_addr() });
+                None if until.take().is_some() => {
+                    self.hang_up(|call| !call.is_answered);
+                    continue;
                 }
-                NetEvent::Message { message, .. } if message.kind() == MessageKind::MasterNote => {
-                    match message.read() {
-                        Ok(MasterNote::Welcome { worker, setup, heartbeat_ms }) => {
-                            let heartbeat = Duration::from_millis(heartbeat_ms.clamp(10, 10_000));
-                            let setup = *setup;
-                            return Ok(Some(Welcome { peer, addr, worker, setup, heartbeat }));
-                        }
-                        Ok(MasterNote::Dismiss { why }) => {
-                            return Err(ClusterError::Refused { master: addr, why });
-                        }
-                        // It has been replaced itself.
-                        Ok(MasterNote::JoinAgain { .. }) => net.close(peer),
-                        Ok(_) => {}
-                        Err(error) => net.accuse(peer, &error.to_string()),
+                // There will never be an event again.
+                None => return Ok(Tried::Stopped),
+            };
+            match event.peer() {
+                Some(peer) if self.calls.contains_key(&peer) => {
+                    if let Some(welcome) = self.heard(peer, event.take())? {
+                        return Ok(Tried::Found(welcome));
                     }
                 }
-                NetEvent::Closed { reason, .. } => {
-                    return match reason {
-                        CloseReason::Refused(refusal @ Refusal::CertificateTime) if !stopped => {
-                            untimely.say(log, &NetError::Refused { addr, refusal });
-                            untimely.buy(plan, options, log, net, addr);
-                            Ok(None)
-                        }
-                        CloseReason::Refused(refusal) if refusal.may_pass() && !stopped => {
-                            refusals.say(addr, refusal, log);
-                            Ok(None)
-                        }
-                        CloseReason::Refused(refusal) => {
-                            Err(NetError::Refused { addr, refusal }.into())
-                        }
-                        reason if is_passing(&reason) && !stopped => Ok(None),
-                        reason => Err(NetError::Broken { addr, reason }.into()),
-                    };
+                Some(peer) if self.ended.contains(&peer) => {
+                    if let NetEvent::Closed { .. } = event.take() {
+                        self.ended.remove(&peer);
+                    }
                 }
-                _ => {}
+                _ => waiting.put_by(Event::Net(event)),
             }
         }
-    });
-    match welcome {
-        Err(_) if stopped => Ok(None),
-        other => other,
+        Ok(Tried::NotYet)
+    }
+
+    /// What a master says to a call.
+    fn heard(&mut self, peer: PeerId, event: NetEvent) -> Result<Option<Welcome>, ClusterError> {
+        let Some(Call { addr, is_answered }) = self.calls.get_mut(&peer) else { return Ok(None) };
+        let addr = *addr;
+        match event {
+            NetEvent::Connected { .. } => {
+                *is_answered = true;
+                (self.log)(WorkerNews::Connected { master: addr, listen: self.net.local_addr() });
+            }
+            NetEvent::Message { message, .. } if message.kind() == MessageKind::MasterNote => {
+                match message.read() {
+                    Ok(MasterNote::Welcome { worker, setup, heartbeat_ms }) => {
+                        self.calls.remove(&peer);
+                        let heartbeat = Duration::from_millis(heartbeat_ms.clamp(10, 10_000));
+                        let setup = *setup;
+                        return Ok(Some(Welcome { peer, addr, worker, setup, heartbeat }));
+                    }
+                    Ok(MasterNote::Dismiss { why }) => {
+                        return Err(ClusterError::Refused { master: addr, why });
+                    }
+                    // It has been replaced itself.
+                    Ok(MasterNote::JoinAgain { .. }) => self.net.close(peer),
+                    Ok(_) => {}
+                    Err(error) => self.net.accuse(peer, &error.to_string()),
+                }
+            }
+            NetEvent::Closed { reason, .. } => {
+                self.calls.remove(&peer);
+                self.failed(addr, reason)?;
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// A call has failed: an error if another one would fail in the same way.
+    fn failed(&mut self, addr: SocketAddr, reason: CloseReason) -> Result<(), ClusterError> {
+        match reason {
+            CloseReason::Refused(refusal @ Refusal::CertificateTime) => {
+                self.untimely.say(self.log, &NetError::Refused { addr, refusal });
+                self.untimely.buy(self.plan, self.options, self.log, self.net, addr);
+            }
+            CloseReason::Refused(refusal) if refusal.may_pass() => {
+                self.refusals.say(addr, refusal, self.log);
+            }
+            CloseReason::Refused(refusal) => return Err(NetError::Refused { addr, refusal }.into()),
+            reason if is_passing(&reason) => {}
+            reason => return Err(NetError::Broken { addr, reason }.into()),
+        }
+        Ok(())
+    }
+
+    /// Ends calls. What is still heard of them has no effect.
+    fn hang_up(&mut self, which: impl Fn(&Call) -> bool) {
+        for (peer, _) in self.calls.extract_if(.., |_, call| which(call)) {
+            self.net.close(peer);
+            self.ended.insert(peer);
+        }
     }
 }

@@ -96,6 +96,16 @@ impl Driver<'_> {
         }
     }
 
+    /// Tells the master of clients for whom receivers had no place.
+    pub(super) fn say_turned_away(&mut self) {
+        let clients =
+            |(source, receiver): (&SourceId, &Receiver)| (*source, receiver.take_turned_away());
+        let all: Vec<_> = self.receivers.iter().map(clients).filter(|(_, n)| *n > 0).collect();
+        for (source, clients) in all {
+            self.tell_master(&WorkerNote::TurnedAway { source, clients });
+        }
+    }
+
     /// A receiver has something.
     pub(super) fn received(&mut self, source: SourceId, delivery: Delivery) {
         match delivery {

@@ -9,6 +9,7 @@ use crate::source::Range;
 impl Cluster {
     pub(in crate::sched::simulation) fn act(&mut self, outside: &mut Outside) {
         self.judge_losses();
+        self.see_to_listeners();
         let mut said = None;
         while let Some(action) = self.master.poll() {
             assert!(self.outcome.is_none(), "{action:?} after the end");
@@ -18,6 +19,7 @@ impl Cluster {
             said.get_or_insert_with(|| std::mem::discriminant(&action));
             self.master_asks(outside, action);
         }
+        self.see_to_listeners();
         self.say_spent();
         self.see_off();
         self.workers_act();
@@ -235,7 +237,10 @@ impl Cluster {
             | Message::StopReceiving(_)
             | Message::ReceivedAll(_)
             | Message::Grace(_)
-            | Message::Losses(_) => return,
+            | Message::Losses(_)
+            | Message::Receive(..)
+            | Message::Listens(..)
+            | Message::Open(_) => return,
         };
         match self.network.timed() {
             Some(timed) => self.now = timed.clock(),

@@ -57,7 +57,8 @@ impl World {
     pub(super) fn stop_if_all_is_sent(&mut self) {
         let all = self.clients.iter().all(|client| client.acked == client.total);
         let read = self.outside.reached == self.job.totals;
-        if !all || !read || self.current.stopped || self.is_orphaned {
+        let has_listener = self.current.has_listener(&self.outside);
+        if !all || !read || self.current.stopped || self.is_orphaned || !has_listener {
             return;
         }
         self.hit("clients have sent everything");

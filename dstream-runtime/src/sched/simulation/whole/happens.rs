@@ -26,7 +26,9 @@ impl World {
             }
             self.made_good = now + kind.lasts() + LOSS_MS;
         }
-        // Of what nobody holds any more only the master knows that has registered it.
+        // Of what no worker holds any more only the master knows that has registered it. What the job goes on without
+        // is written down.
+        let has_accepted = !self.outside.dropped.is_empty();
         let is_of_masters = matches!(
             kind,
             Kind::CrashMaster { .. }
@@ -34,7 +36,7 @@ impl World {
                 | Kind::Usurp
                 | Kind::Damage { .. }
         );
-        if self.job.reckless && is_of_masters {
+        if self.job.reckless && is_of_masters && !has_accepted {
             return;
         }
         match kind {
@@ -61,6 +63,9 @@ impl World {
                     return;
                 }
                 self.hit("a master crashes");
+                if has_accepted {
+                    self.hit("a master that knows what is lost ends");
+                }
                 self.current.set_now(now);
                 self.current.crash(&mut self.outside);
                 self.is_orphaned = true;
@@ -181,6 +186,7 @@ impl World {
             return;
         }
         (self.hosts[host].is_member, self.hosts[host].node) = (false, None);
+        self.outside.port.take_if(|at| *at == host);
         self.hit("a process is killed");
         for client in self.clients.iter_mut().filter(|client| client.at == Some(host)) {
             client.at = None;

@@ -13,6 +13,7 @@ impl World {
         self.outside.next_term();
         let past = self.past();
         let mut next = Cluster::new(&self.job, &self.outside, &past, self.now, self.seed.0);
+        next.accepts_loss = std::mem::take(&mut self.accepts);
         self.seed.below(2);
         next.endure(&self.conditions);
         next.act(&mut self.outside);
@@ -47,7 +48,11 @@ impl World {
             assert!(self.outside.storage.contains_key(object), "{object} is needed and gone");
         }
         self.outside.storage.retain(|name, _| objects.contains(name));
-        if fell_back || self.seed.one_in(3) {
+        let accepts = self.accepts && !past.lost().is_empty();
+        if accepts {
+            past.accept_loss();
+        }
+        if accepts || fell_back || self.seed.one_in(3) {
             self.outside.write_snapshot(&past);
         }
         past
@@ -87,6 +92,7 @@ impl World {
             ("a saved state continues another", cluster.continued),
             ("a damaged state is loaded", cluster.damaged_loads),
             ("intervals are missed", cluster.missed),
+            ("a worker's port is taken", cluster.taken_ports),
         ];
         for (site, count) in counts {
             *self.sites.entry(site).or_default() += u64::from(count);

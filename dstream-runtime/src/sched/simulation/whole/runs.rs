@@ -15,7 +15,7 @@ use crate::sched::simulation::{seeds, surveyed};
 const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
-const SITES: [&str; 50] = [
+const SITES: [&str; 53] = [
     "two workers are killed at the same time",
     "all workers are killed",
     "a client connects",
@@ -23,6 +23,9 @@ const SITES: [&str; 50] = [
     "a second loss, which nobody survives, is left out",
     "a second loss, which nobody survives",
     "what was pushed is lost, and the job says so",
+    "a job is to go on without what is lost",
+    "a master that knows what is lost ends",
+    "a worker's port is taken",
     "a worker is turned away before its old connection has ended",
     "a worker joins again",
     "a process is killed",

@@ -1,5 +1,5 @@
 //! Workers' processes that end at the same time: two of them, while others hold what both had; or all, in a job that may
-//! lose what clients have pushed and must say so. At random, faults are seldom so close to each other.
+//! lose what clients have pushed and must say so; and then a master that was told to go on without. At random, faults are seldom so close to each other.
 
 use super::faults::{Fault, Kind, LAST_MS};
 use crate::sched::simulation::Seed;
@@ -24,7 +24,13 @@ pub(super) fn together(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
             let busy = seed.one_in(2).then_some(Fault { at, kind: Kind::Busy { ms: 900 } });
             busy.into_iter().chain([both]).collect()
         }
-        1 => vec![Fault { at, kind: Kind::KillAll { back: GONE_MS } }],
+        1 => {
+            let kill = Fault { at, kind: Kind::KillAll { back: GONE_MS } };
+            // By then the job goes on without what is lost, if it is to; workers are there again, or not yet.
+            let knows = [10_000, GONE_MS + 100][seed.below(2) as usize] + seed.below(4000);
+            let next = 20 + seed.below(900);
+            vec![kill, Fault { at: at + knows, kind: Kind::CrashMaster { next } }]
+        }
         _ => Vec::new(),
     }
 }

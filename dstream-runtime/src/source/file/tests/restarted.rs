@@ -98,7 +98,7 @@ fn what_cannot_be_read_of_bounded_files_is_given_up_if_that_is_wanted() {
         change();
         assert!(on(dir.path(), options, &position).is_err());
         let mut skips = source(dir.path(), options);
-        skips.give_up_unread();
+        skips.give_up_unread(true);
         skips.resume(&position).unwrap();
         let (mut all, mut news) = (String::new(), skips.news());
         loop {

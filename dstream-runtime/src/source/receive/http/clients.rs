@@ -75,7 +75,7 @@ pub(super) async fn serve(
                 of
             }
             Seat::Full => {
-                warn_full(&service);
+                count_turned_away(&service);
                 if turned_away.len() < TURNED_AWAY {
                     turned_away.spawn(turn_away(stream));
                 }
@@ -93,8 +93,9 @@ pub(super) async fn serve(
     unless(&mut phase, Phase::Closed, tokio::time::timeout(ANSWER, all)).await;
 }
 
-/// Says that clients are turned away: the first time, and then ever more rarely.
-fn warn_full(service: &Service) {
+/// Counts a client that is turned away, and says that there are some: the first time, and then ever more rarely.
+fn count_turned_away(service: &Service) {
+    service.turned_away.fetch_add(1, Ordering::Relaxed);
     let count = service.seats().turned_away;
     let is_round = count.checked_ilog10().is_some_and(|digits| count == 10u64.pow(digits));
     if is_round {

@@ -72,6 +72,7 @@ struct Service {
     arrived: mpsc::UnboundedSender<Comes>,
     requests: AtomicU64,
     seats: Mutex<Seats>,
+    turned_away: Arc<AtomicU64>,
     records: Records,
 }
 
@@ -132,13 +133,15 @@ pub(super) fn receiver(
         arrived,
         requests: AtomicU64::new(0),
         seats: Mutex::new(Seats::new(connections)),
+        turned_away: Arc::default(),
         records: Records { floats, check, validates },
     });
     let (listener, address) = listen(place)?;
     let (phase, watched) = watch::channel(Phase::Open);
+    let turned_away = service.turned_away.clone();
     let thread = start(listener, service, watched, arriving, deliver)
         .map_err(|error| cannot_listen(place, error))?;
-    Ok(Receiver::new(phase, thread, address))
+    Ok(Receiver::new(phase, thread, address).counting(turned_away))
 }
 
 /// `HOST:PORT` and `/PATH`.

@@ -131,6 +131,9 @@ fn what_was_received_is_counted_where_it_was() {
         let how = all.register(SourceId(0), taker, receipt, records);
         assert_eq!(how, Some(Ok(Registered::Taken)));
     }
-    let seen: Vec<_> = all.seen().map(|s| (s.worker.0, s.records, s.waiting)).collect();
-    assert_eq!(seen, [(1, 5, 50), (2, 8, 80)]);
+    all.turned_away(SourceId(0), WorkerId(2), 3);
+    all.turned_away(SourceId(0), WorkerId(2), 4);
+    let seen: Vec<_> =
+        all.seen().map(|s| (s.worker.0, s.records, s.waiting, s.turned_away)).collect();
+    assert_eq!(seen, [(1, 5, 50, 0), (2, 8, 80, 7)]);
 }

@@ -54,6 +54,7 @@ enum Word {
     Registered(Key, Result<Registered, Refusal>),
     Forget(WorkerId, Spans),
     Spent(BatchSeq),
+    Lost(WorkerId, Spans),
     HandOver,
 }
 
@@ -478,6 +479,14 @@ impl Node {
                 let released = self.receipts.release(before);
                 self.released(released);
                 self.go_on_handing_over();
+            }
+            Word::Lost(taker, spans) => {
+                self.receipts.lose(taker, SOURCE, &spans);
+                for key in self.wanted.lost(taker, SOURCE, &spans) {
+                    if let Some(run) = self.wanted.came(key) {
+                        self.asks.push(Asks::Start(run));
+                    }
+                }
             }
             Word::HandOver => {
                 self.hands_over = true;

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::driver::cluster::{Losses, Receivers, Returns};
-use crate::sched::MasterCore;
+use crate::driver::cluster::{Listens, Losses, Receivers, Returns};
 use crate::sched::message::LostRow;
+use crate::sched::{MasterCore, Past};
 use crate::source::receive::PushSource;
 use crate::source::{Cut, Source, SourceError};
 
@@ -16,7 +16,10 @@ pub(crate) struct Desk {
     receivers: Receivers,
     losses: Losses,
     begun: Instant,
+    now: Instant,
     is_stopped: bool,
+    /// Who is to listen at the source's address, or is not to, and has not been told.
+    untold: Vec<(WorkerId, bool)>,
 }
 
 impl Desk {
@@ -29,7 +32,25 @@ impl Desk {
         goes_on.into_iter().for_each(|next| source.goes_on(next));
         let receivers = Receivers::new(vec![Some(source.clone())]);
         let losses = Losses::new(goes_on.is_some(), grace);
-        Self { source, receivers, losses, begun: Instant::now(), is_stopped: false }
+        let (begun, untold) = (Instant::now(), Vec::new());
+        Self { source, receivers, losses, begun, now: begun, is_stopped: false, untold }
+    }
+
+    /// It is that late, in milliseconds.
+    pub(crate) fn set_now(&mut self, now: u64) {
+        self.now = self.at(now);
+    }
+
+    /// What the journal says about losses.
+    pub(crate) fn remember(&mut self, past: &Past, now: u64) {
+        self.losses.drop(past.dropped());
+        past.dropped().iter().for_each(|row| self.source.give_up(row.taker, &row.receipts));
+        for row in past.overdue() {
+            self.source.expect(row.taker, &row.receipts, row.records_each(), row.first);
+        }
+        if !past.overdue().is_empty() {
+            self.losses.were_overdue(self.at(now));
+        }
     }
 
     /// A worker says something; `is_there`: who is a member.
@@ -81,8 +102,9 @@ impl Desk {
         self.source.opened(worker);
     }
 
-    pub(crate) fn closed(&self, worker: WorkerId) {
-        self.source.closed(worker);
+    pub(crate) fn closed(&mut self, worker: WorkerId) {
+        self.receivers.closed(SOURCE, worker);
+        self.assign();
     }
 
     /// The instant that a time stands for, in milliseconds.
@@ -103,6 +125,9 @@ impl Desk {
     }
 
     pub(crate) fn placed(&mut self, placement: &[WorkerId], is_there: impl Fn(WorkerId) -> bool) {
+        if !self.receivers.is_placed() && self.losses.awaited().1 {
+            self.receivers.goes_on(self.now);
+        }
         self.receivers.placed(placement, is_there);
         self.assign();
     }
@@ -110,8 +135,53 @@ impl Desk {
     /// Every worker may receive. Here all take in what clients send without being told.
     fn assign(&mut self) {
         if !self.is_stopped {
-            self.receivers.assign(self.begun);
+            let assigned = self.receivers.assign(self.now).into_iter();
+            self.untold.extend(assigned.map(|(_, worker, listens)| (worker, listens)));
         }
+    }
+
+    /// A worker is about to leave.
+    pub(crate) fn drains(&mut self, worker: WorkerId) {
+        self.receivers.drains(worker);
+    }
+
+    /// When workers are to be told next to listen; it is done if it is time.
+    pub(crate) fn opens(&mut self) -> Option<u64> {
+        if self.is_stopped {
+            return None;
+        }
+        if self.receivers.due().is_some_and(|due| due <= self.now) {
+            self.assign();
+        }
+        let due = self.receivers.due()?.saturating_duration_since(self.begun);
+        Some(due.as_millis() as u64)
+    }
+
+    /// Who is to be told to listen at the source's address, or not to.
+    pub(crate) fn untold(&mut self) -> Vec<(WorkerId, bool)> {
+        std::mem::take(&mut self.untold)
+    }
+
+    /// A worker listens at the source's address.
+    pub(crate) fn listens(&mut self, worker: WorkerId) {
+        match self.receivers.opened(SOURCE, worker, "tcp://0.0.0.0:1".to_owned()) {
+            Listens::Stays => {}
+            Listens::InsteadOf(other) => self.untold.push((other, false)),
+            Listens::IsTooMany => self.untold.push((worker, false)),
+        }
+    }
+
+    /// A worker cannot.
+    pub(crate) fn cannot_listen(&mut self, worker: WorkerId) {
+        let why = "its port is taken".to_owned();
+        let (_, gives_up) = self.receivers.cannot_listen(SOURCE, worker, why, self.now);
+        assert!(!gives_up, "the address is given up, though some worker has it");
+        self.assign();
+    }
+
+    /// Who listens at the source's address, as the master has heard.
+    pub(crate) fn listener(&self) -> Option<WorkerId> {
+        self.receivers.seen().find(|seen| seen.why.is_none()).map(|seen| seen.worker)
     }
 
     /// Every worker that may come again has had time to.
@@ -125,18 +195,50 @@ impl Desk {
         Some(due.as_millis() as u64)
     }
 
-    /// What is lost by now.
+    /// What is lost by now, and whether that is all of it; `heard`: who is there, and when each was heard last.
     pub(crate) fn lost(
         &mut self,
         core: &MasterCore,
-        there: &BTreeSet<WorkerId>,
+        heard: &BTreeMap<WorkerId, u64>,
         now: u64,
-    ) -> Vec<LostRow> {
+    ) -> (Vec<LostRow>, bool) {
         self.losses.pass(self.at(now));
         if !self.losses.is_complete() {
-            return Vec::new();
+            return (Vec::new(), false);
         }
-        self.losses.unheld(core, &self.receivers, there)
+        let there = heard.keys().copied().collect();
+        let rows = self.losses.unheld(core, &self.receivers, &there);
+        let (begun, now) = (self.begun, self.at(now));
+        let heard = heard.values().map(|heard| begun + Duration::from_millis(*heard));
+        let is_all = self.losses.is_all_known(!rows.is_empty(), heard, now);
+        (rows, is_all)
+    }
+
+    /// Whether nothing is lost, or may be found to be, that was received before this master began.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.losses.is_complete() && self.receivers.is_placed()
+    }
+
+    /// Whether what is lost is lost for good.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.losses.is_certain()
+    }
+
+    /// The job goes on without these: what everybody hears.
+    pub(crate) fn go_on_without(&mut self, rows: &[LostRow]) -> Vec<Answer> {
+        self.losses.drop(rows);
+        let told = |row: &LostRow| {
+            self.receivers.give_up(row.source, row.taker, &row.receipts);
+            Answer(Word::Lost(row.taker, row.receipts.clone()))
+        };
+        rows.iter().map(told).collect()
+    }
+
+    /// What a worker hears that has joined: what the job goes on without.
+    pub(crate) fn dropped(&self) -> Vec<Answer> {
+        let told =
+            |(_, taker, receipts): (_, _, &Spans)| Answer(Word::Lost(taker, receipts.clone()));
+        self.losses.dropped().map(told).collect()
     }
 
     pub(crate) fn stop(&mut self) {
