@@ -6,7 +6,7 @@
 //! a client may take to send them.
 //!
 //! What was answered with success counts exactly once, whatever worker is lost. Of what was not answered a
-//! client cannot know: sent again, it counts twice if it had been taken, unless the client numbers its
+//! client cannot know: sent again, it counts twice as far as it had been taken, unless the client numbers its
 //! requests; those of a number count once.
 
 mod clients;
@@ -198,10 +198,10 @@ async fn deliver_all(mut arriving: mpsc::UnboundedReceiver<Comes>, deliver: Deli
             };
             if let Some(next) = waiting.add(next) {
                 let full = std::mem::replace(&mut waiting, Waiting::new(next));
-                deliver(Delivery::Received(full.received()));
+                full.received().into_iter().map(Delivery::Received).for_each(&deliver);
             }
         }
-        deliver(Delivery::Received(waiting.received()));
+        waiting.received().into_iter().map(Delivery::Received).for_each(&deliver);
     }
     deliver(Delivery::Ended);
 }
