@@ -17,6 +17,7 @@ mod losses;
 mod lost_holders;
 mod memory;
 mod network;
+mod overload;
 mod post;
 mod pushed;
 mod receivers;

@@ -70,7 +70,7 @@ impl MasterCore {
         let limit = self.limit(now_ms, batch);
         let live: Vec<SourceId> = asked.clone().filter(|source| self.is_live(*source)).collect();
         for source in asked.clone() {
-            let limit = match self.is_live(source) && !drains {
+            let limit = match self.is_live(source) {
                 true => self.rate.share(source, &live, limit),
                 false => u64::MAX,
             };

@@ -34,8 +34,8 @@ const MEMORY: f64 = 0.7;
 const VARIES: f64 = 0.2;
 /// A span that took this many times as long as was expected is the first of another time.
 const SLOWER: f64 = 2.0;
-/// So much work may be under way when a batch has begun, as a part of what fits into the intervals that it takes.
-const UNDER_WAY: f64 = 1.25;
+/// So much work may be under way when a batch has begun, in eighths of what fits into an interval.
+const UNDER_WAY: u64 = 10;
 /// So many batches later, one that has not run is forgotten: it never will.
 const FORGOTTEN: u64 = 256;
 
@@ -101,9 +101,9 @@ impl Cost {
         (self.useful(interval) / self.per_byte).min(most)
     }
 
-    /// How many intervals such a batch takes, at least one.
-    fn intervals(&self, interval: f64) -> f64 {
-        ((self.fixed + self.useful(interval)) / interval).max(1.0)
+    /// Whether such a batch takes more than an interval: then others are always under way, however small it is.
+    fn exceeds(&self, interval: f64) -> bool {
+        self.fixed + self.useful(interval) > interval
     }
 }
 
@@ -180,9 +180,11 @@ impl Rate {
         };
         let left = left.filter_map(of).fold(0, u64::saturating_add);
         let target = self.target();
-        let intervals = self.cost.map_or(1.0, |cost| cost.intervals(self.interval_ms as f64));
-        let room = ((target as f64 * UNDER_WAY * intervals) as u64).saturating_sub(left);
-        let limit = room.clamp(target / 8, target).max(LEAST);
+        let room = (target / 8).saturating_mul(UNDER_WAY).saturating_sub(left);
+        let limit = match self.cost {
+            Some(cost) if cost.exceeds(self.interval_ms as f64) => target,
+            _ => room.clamp(target / 8, target).max(LEAST),
+        };
         let limit = if left_out(Guard::BatchFitsInterval) { u64::MAX } else { limit };
         if self.given.is_empty() {
             self.since_ms = now_ms;

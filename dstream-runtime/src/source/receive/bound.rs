@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::Sizes;
 use crate::block::Block;
 use crate::source::url::SourceUrl;
+use crate::source::part;
 use crate::source::{Carried, Input, OpenOptions, Piece, ReadRange, SourceError};
 
 /// Counts bytes that are given back.
@@ -35,7 +36,7 @@ impl Share {
     }
 
     /// Gives so much of it away, if it has that.
-    pub(super) fn split(&mut self, bytes: usize) -> Self {
+    pub(in crate::source) fn split(&mut self, bytes: usize) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         Self { bytes, of: self.of.clone() }
@@ -130,16 +131,22 @@ impl Lent {
         Ok(Self(Bound::new(Sizes::of(url)?.buffer.min(memory))))
     }
 
-    /// How many bytes the next batch may take in that was allowed so many. All, if it is the last one.
+    /// How many bytes the next batch may take in that was allowed so many.
     pub(in crate::source) fn within(&self, bytes: u64) -> u64 {
-        if bytes == u64::MAX {
-            return bytes;
-        }
         bytes.min(self.0.limit.saturating_sub(*self.0.used()) as u64)
     }
 
-    /// Counts so many bytes until the last of these inputs is dropped.
-    pub(in crate::source) fn lend(&self, inputs: Vec<Input>, bytes: usize) -> Vec<Input> {
+    /// Counts so many bytes until the last of these inputs is dropped. A source from which more `waits` brings something
+    /// in any case, if only an input of nothing: one that brings nothing once it is stopped is asked no more.
+    pub(in crate::source) fn lend(
+        &self,
+        mut inputs: Vec<Input>,
+        bytes: usize,
+        waits: bool,
+    ) -> Vec<Input> {
+        if inputs.is_empty() && waits {
+            inputs.push(part::input(Vec::new()));
+        }
         *self.0.used() += bytes;
         let share = Arc::new(Share::new(bytes, self.0.clone()));
         let counted = |input: Input| {
@@ -177,7 +184,7 @@ impl ReadRange for Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::part::{self, Held, Part};
+    use crate::source::part::{Held, Part};
 
     #[test]
     fn what_batches_have_counts_until_the_last_of_their_inputs_is_gone() {
@@ -185,7 +192,7 @@ mod tests {
         let parts = (0..3).map(|n| Part::Held(Held::new("s".into(), n * 4, b"abc\n".to_vec())));
         let inputs = part::inputs(parts.collect(), 4, 3).unwrap();
         assert_eq!((lent.within(400), lent.within(2000)), (400, 1000));
-        let mut inputs = lent.lend(inputs, 700);
+        let mut inputs = lent.lend(inputs, 700, true);
         assert_eq!((inputs.len(), lent.within(400)), (3, 300));
         let again = inputs[1].clone();
         inputs.clear();
@@ -194,10 +201,12 @@ mod tests {
         again.data.read(&mut |piece| read += piece.bytes.len()).unwrap();
         assert_eq!(read, 4);
         drop(again);
-        assert_eq!(lent.within(u64::MAX - 1), 1000);
+        assert_eq!(lent.within(u64::MAX), 1000);
         // What is more than the bound is lent as well, alone.
-        let large = lent.lend(part::inputs(vec![], 4, 3).unwrap(), 5000);
-        assert!(large.is_empty());
-        assert_eq!(lent.within(400), 400);
+        let large = lent.lend(vec![part::input(Vec::new())], 5000, false);
+        assert_eq!((large.len(), lent.within(400)), (1, 0));
+        // Nothing can be taken in, and there is more.
+        assert_eq!(lent.lend(Vec::new(), 0, true).len(), 1);
+        assert_eq!(lent.lend(Vec::new(), 0, false).len(), 0);
     }
 }

@@ -117,15 +117,16 @@ impl Source for Local {
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         let limit = self.lent.within(std::mem::replace(&mut self.limit, u64::MAX));
-        let (parts, warnings, ended) = {
+        let (parts, warnings, waits, ended) = {
             let mut state = self.inbox.state();
             let parts = state.take(limit)?;
             let warnings = std::mem::take(&mut state.warnings);
-            (parts, warnings, state.ended && state.waiting.is_empty())
+            let waits = !state.waiting.is_empty();
+            (parts, warnings, waits, state.ended && !waits)
         };
         let bytes: u64 = parts.iter().map(Part::len).sum();
         let inputs = part::inputs(parts, SPLIT, partitions)?;
-        let inputs = self.lent.lend(inputs, usize::try_from(bytes).unwrap_or(usize::MAX));
+        let inputs = self.lent.lend(inputs, usize::try_from(bytes).unwrap_or(usize::MAX), waits);
         Ok(Cut { inputs, ended, warnings, ..Cut::default() })
     }
 

@@ -168,16 +168,17 @@ impl Source for TcpSource {
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let (taken, ended) = {
+        let (taken, waits, ended) = {
             let limit = self.lent.within(std::mem::replace(&mut self.limit, u64::MAX));
             let mut state = self.shared.state();
             let taken = state.inbox.take_some(limit);
-            (taken, state.done && state.inbox.is_empty())
+            let waits = !state.inbox.is_empty();
+            (taken, waits, state.done && !waits)
         };
         self.shared.room.notify_waiters();
         let bytes = taken.iter().map(inbox::cost).sum();
         let parts = taken.into_iter().map(Part::Held).collect();
-        let inputs = self.lent.lend(part::inputs(parts, SPLIT, partitions)?, bytes);
+        let inputs = self.lent.lend(part::inputs(parts, SPLIT, partitions)?, bytes, waits);
         Ok(Cut { inputs, ended, ..Cut::default() })
     }
 

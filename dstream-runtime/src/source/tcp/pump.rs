@@ -16,8 +16,10 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver) {
             let mut state = shared.state();
             (state.inbox.lend(), state.done)
         };
+        let mut share = Share::new(lines.iter().map(cost).sum(), shared.clone());
         for group in groups(lines) {
-            let share = Share::new(group.iter().map(cost).sum(), shared.clone());
+            // Lines that were divided cost no more than they did before.
+            let share = share.split(group.iter().map(cost).sum());
             deliver(Delivery::Received(received(&group, share)));
         }
         if done {
