@@ -70,7 +70,9 @@ impl MasterCore {
         let limit = self.limit(now_ms, batch);
         let live: Vec<SourceId> = asked.clone().filter(|source| self.is_live(*source)).collect();
         for source in asked.clone() {
-            let limit = match self.is_live(source) {
+            // What is there when a job is stopped is taken in at once: clients that wait for room have only so long to
+            // send the rest of what they have begun.
+            let limit = match self.is_live(source) && !drains {
                 true => self.rate.share(source, &live, limit),
                 false => u64::MAX,
             };

@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 use super::Sizes;
 use crate::block::Block;
-use crate::source::url::SourceUrl;
 use crate::source::part;
+use crate::source::url::SourceUrl;
 use crate::source::{Carried, Input, OpenOptions, Piece, ReadRange, SourceError};
 
 /// Counts bytes that are given back.
@@ -131,8 +131,11 @@ impl Lent {
         Ok(Self(Bound::new(Sizes::of(url)?.buffer.min(memory))))
     }
 
-    /// How many bytes the next batch may take in that was allowed so many.
+    /// How many bytes the next batch may take in that was allowed so many. All, if it is one of the last.
     pub(in crate::source) fn within(&self, bytes: u64) -> u64 {
+        if bytes == u64::MAX {
+            return bytes;
+        }
         bytes.min(self.0.limit.saturating_sub(*self.0.used()) as u64)
     }
 
@@ -201,7 +204,7 @@ mod tests {
         again.data.read(&mut |piece| read += piece.bytes.len()).unwrap();
         assert_eq!(read, 4);
         drop(again);
-        assert_eq!(lent.within(u64::MAX), 1000);
+        assert_eq!((lent.within(u64::MAX - 1), lent.within(u64::MAX)), (1000, u64::MAX));
         // What is more than the bound is lent as well, alone.
         let large = lent.lend(vec![part::input(Vec::new())], 5000, false);
         assert_eq!((large.len(), lent.within(400)), (1, 0));

@@ -17,9 +17,12 @@ use crate::source::part::Held;
 /// So often is something delivered at most.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// What is delivered together has about so many bytes at most, unless one line has more, or what a client has numbered:
-/// a batch takes deliveries whole, and short batches take little.
-const GROUP: usize = 128 << 10;
+/// About how many bytes are delivered together at most, where batches have this interval, unless one line has more, or
+/// what a client has numbered: a batch takes deliveries whole, and a slow job reads half a megabyte in a second.
+pub(in crate::source) fn group(interval: Duration) -> usize {
+    let bytes = interval.as_millis().saturating_mul(512);
+    usize::try_from(bytes).unwrap_or(usize::MAX).clamp(16 << 10, 256 << 10)
+}
 
 /// When something was delivered last.
 pub(in crate::source) struct Pace(Option<Instant>);
@@ -39,12 +42,12 @@ impl Pace {
 }
 
 /// Divides lines into what is delivered together.
-pub(in crate::source) fn groups(all: Vec<Held>) -> Vec<Vec<Held>> {
+pub(in crate::source) fn groups(all: Vec<Held>, most: usize) -> Vec<Vec<Held>> {
     let (mut groups, mut size) = (Vec::<Vec<Held>>::new(), 0);
-    for held in all.into_iter().flat_map(pieces) {
+    for held in all.into_iter().flat_map(|held| pieces(held, most)) {
         let len = held.as_bytes().len();
         match groups.last_mut() {
-            Some(group) if size + len <= GROUP => group.push(held),
+            Some(group) if size + len <= most => group.push(held),
             _ => {
                 groups.push(vec![held]);
                 size = 0;
@@ -56,12 +59,12 @@ pub(in crate::source) fn groups(all: Vec<Held>) -> Vec<Vec<Held>> {
 }
 
 /// Divides lines that are too many for one delivery.
-fn pieces(all: Held) -> Vec<Held> {
+fn pieces(all: Held, most: usize) -> Vec<Held> {
     let (mut pieces, mut rest) = (Vec::new(), all);
-    while rest.torn.is_none() && rest.as_bytes().len() > GROUP {
+    while rest.torn.is_none() && rest.as_bytes().len() > most {
         let bytes = rest.as_bytes();
-        let end = rest.framing.last_end(&bytes[..GROUP]);
-        let end = end.or_else(|| rest.framing.record_end(bytes, GROUP));
+        let end = rest.framing.last_end(&bytes[..most]);
+        let end = end.or_else(|| rest.framing.record_end(bytes, most));
         let Some(end) = end.filter(|end| *end < bytes.len()) else { break };
         pieces.push(rest.slice(rest.from, rest.from + end));
         rest = rest.slice(rest.from + end, rest.to);
@@ -134,9 +137,9 @@ impl Waiting {
 
     /// Adds them, or gives them back if they do not fit. What a client has numbered is delivered alone, because it may
     /// turn out to be known.
-    pub(super) fn add(&mut self, next: Arrived) -> Option<Arrived> {
+    pub(super) fn add(&mut self, next: Arrived, most: usize) -> Option<Arrived> {
         let len = next.lines.as_bytes().len();
-        if self.client.is_some() || next.client.is_some() || self.size + len > GROUP {
+        if self.client.is_some() || next.client.is_some() || self.size + len > most {
             return Some(next);
         }
         self.size += len;
@@ -148,9 +151,9 @@ impl Waiting {
 
     /// What is to be delivered: several times if one client's lines are too many. What a client has numbered stays
     /// whole.
-    pub(super) fn received(self) -> Vec<Received> {
+    pub(super) fn received(self, most: usize) -> Vec<Received> {
         let Self { lines, mut share, client, answers, .. } = self;
-        let groups = if client.is_some() { vec![lines] } else { groups(lines) };
+        let groups = if client.is_some() { vec![lines] } else { groups(lines, most) };
         let tell = |answer| Listener::new(groups.len(), answer);
         let clients: Vec<Arc<Listener>> = answers.into_iter().map(tell).collect();
         let last = groups.len().saturating_sub(1);
@@ -173,6 +176,8 @@ mod tests {
     use crate::source::receive::Refusal;
     use crate::source::receive::bound::Bound;
 
+    const GROUP: usize = 100_000;
+
     fn arrived(bytes: usize, bound: &Arc<Bound>) -> (Arrived, oneshot::Receiver<Answer>) {
         let line = [b"x".repeat(999), b"\n".to_vec()].concat();
         let lines = Held::new("s".into(), 0, line.repeat(bytes / 1000));
@@ -185,7 +190,7 @@ mod tests {
     fn much_of_one_client_is_several_deliveries_and_one_answer() {
         let bound = Bound::new(1 << 20);
         let (first, mut told) = arrived(500_000, &bound);
-        let all = Waiting::new(first).received();
+        let all = Waiting::new(first).received(GROUP);
         assert!(all.iter().all(|received| received.lines.body().len() <= GROUP));
         assert_eq!(all.iter().map(|received| received.records).sum::<u64>(), 500);
         let mut shares = Vec::new();
@@ -204,12 +209,12 @@ mod tests {
         let bound = Bound::new(1 << 20);
         let (first, mut told) = arrived(300_000, &bound);
         let refusal = Refusal::Gap { number: 3, expected: 2 };
-        for received in Waiting::new(first).received() {
+        for received in Waiting::new(first).received(GROUP) {
             received.ack.refuse(&refusal);
         }
         assert_eq!(told.try_recv(), Ok(Err(refusal)));
         let (first, mut told) = arrived(300_000, &bound);
-        for (at, received) in Waiting::new(first).received().into_iter().enumerate() {
+        for (at, received) in Waiting::new(first).received(GROUP).into_iter().enumerate() {
             if at > 0 {
                 drop(received.ack.done());
             }
@@ -222,6 +227,6 @@ mod tests {
         let bound = Bound::new(1 << 20);
         let (mut first, _told) = arrived(500_000, &bound);
         first.client = Some(ClientBatch { client: 1, number: 1 });
-        assert_eq!(Waiting::new(first).received().len(), 1);
+        assert_eq!(Waiting::new(first).received(GROUP).len(), 1);
     }
 }

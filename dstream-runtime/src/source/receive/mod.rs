@@ -34,7 +34,7 @@ pub use push::{PushSource, Receipt, Registered, Unheld, receipt_split, taker_of}
 pub use spans::Spans;
 
 pub(super) use bound::{GiveBack, Lent};
-pub(super) use gather::{Pace, groups, received};
+pub(super) use gather::{Pace, group, groups, received};
 pub(super) use local::open;
 pub(super) use phase::{DRAIN, Phase, drain, unless};
 

@@ -151,9 +151,10 @@ pub(super) fn receiver(
     receive::receivers(url)?;
     let form = url.form(format, options)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?.within(options.memory, 0);
+    let most = receive::group(options.interval);
     let Listening { listener, address, shared } = Listening::at(url, sizes, form)?;
     let (phase, watched) = watch::channel(Phase::Open);
-    let thread = accept::start(listener, shared, watched, Some(deliver))
+    let thread = accept::start(listener, shared, watched, Some((deliver, most)))
         .map_err(|error| receive::cannot_listen(url.place(), error))?;
     Ok(Receiver::new(phase, thread, address))
 }

@@ -6,8 +6,8 @@ use super::Shared;
 use super::inbox::cost;
 use crate::source::receive::{Deliver, Delivery, Pace, Share, groups, received};
 
-/// Delivers until nothing more will be received.
-pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver) {
+/// Delivers until nothing more will be received, so many bytes at most at a time.
+pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver, most: usize) {
     let mut pace = Pace::new();
     loop {
         shared.arrived.notified().await;
@@ -17,7 +17,7 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver) {
             (state.inbox.lend(), state.done)
         };
         let mut share = Share::new(lines.iter().map(cost).sum(), shared.clone());
-        for group in groups(lines) {
+        for group in groups(lines, most) {
             // Lines that were divided cost no more than they did before.
             let share = share.split(group.iter().map(cost).sum());
             deliver(Delivery::Received(received(&group, share)));
