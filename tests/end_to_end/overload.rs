@@ -25,6 +25,8 @@ const LOOKED_AT: usize = 6;
 /// Under a load that other tests make, too, no batch is under way for longer than so many intervals. Without a limit it
 /// is what memory holds: more than a hundred.
 const MOST: f64 = 10.0;
+/// And so long beside that, in milliseconds, for short intervals: what a process waits for a core of a busy machine.
+const BUSY_MS: f64 = 1000.0;
 /// Keys of the lines that are sent.
 const KEYS: usize = 50;
 /// How much a line has, and how many there are in a body.
@@ -131,8 +133,8 @@ pub(crate) fn assert_settles(job: &mut Running, others: &[&Running], interval_ms
     }
     let number = |event: &Value, name: &str| event[name].as_f64().expect("it is a number");
     for event in job.events("batch").skip(from + BEGINS).take(LOOKED_AT) {
-        let took = number(event, "processing_ms") / interval_ms;
-        assert!(took <= MOST, "a batch took {took} intervals: {event}");
+        let took = number(event, "processing_ms");
+        assert!(took <= MOST * interval_ms + BUSY_MS, "a batch took {took} ms: {event}");
         let per_second = number(event, "records_per_second");
         let records = number(event, "records") / number(event, "batches");
         let intervals = records / (per_second * interval_ms / 1000.0);
