@@ -75,6 +75,8 @@ pub(crate) enum Guard {
     GapIsWritten,
     /// What it ends with is saved twice: one of the two may turn out to be damaged.
     SavedTwiceAtTheEnd,
+    /// A batch takes in what can be processed in about its interval.
+    BatchFitsInterval,
 }
 
 /// Whether a check holds.
@@ -111,10 +113,12 @@ mod planted {
         Whole,
         /// Workers of a job that saves no states come and go; messages take any time.
         Churn,
+        /// More comes than can be processed.
+        Overload,
     }
 
     /// All guards, and a world in which each is missed.
-    pub(crate) const MISSED: [(Guard, Ring, u64); 30] = [
+    pub(crate) const MISSED: [(Guard, Ring, u64); 31] = [
         (LossIsWritten, Ring::Whole, 387),
         (AllAreHeard, Ring::Whole, 979),
         (ReceiversAreThere, Ring::Whole, 1053),
@@ -145,6 +149,7 @@ mod planted {
         (SavedTwiceAtTheEnd, Ring::Whole, 2700),
         (GapsAtRest, Ring::Whole, 37),
         (GapIsWritten, Ring::Whole, 22),
+        (BatchFitsInterval, Ring::Overload, 0),
     ];
 
     /// Whether a check holds, or was left out.

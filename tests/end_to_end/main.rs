@@ -20,6 +20,7 @@ mod json;
 mod live;
 mod outputs;
 mod over_time;
+mod overload;
 mod overwrite;
 mod per_batch;
 mod plans;

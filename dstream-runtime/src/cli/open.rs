@@ -153,7 +153,7 @@ type Sources = (Vec<Box<dyn Source>>, Vec<Option<PushSource>>);
 /// What this process receives itself is within its memory.
 fn within(options: OpenOptions, job: &BuiltJob, memory: u64) -> OpenOptions {
     let pushed = job.sources.iter().filter(|spec| is_pushed(&spec.url).unwrap_or(false));
-    OpenOptions { memory: Budget::new(memory).receiver(pushed.count()), ..options }
+    OpenOptions { memory: Budget::new(memory).here(pushed.count()), ..options }
 }
 
 fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<Sources, Failed> {

@@ -2,10 +2,12 @@
 //!
 //! Bounded is whatever grows with the input. Half of it is for blocks: those of the batches in flight, records that were
 //! received, what waits to be sent; what does not fit goes to files. A quarter is for what comes from outside
-//! and is not part of a batch: receivers that hold so much read nothing more, and their clients wait. The last
+//! and is not part of a batch: receivers that hold so much read nothing more, and their clients wait. (Where there is one
+//! process, what batches have of it is no block, and half of this quarter is for that.) The last
 //! quarter is for buffers: those that are kept to be used again, and those that something is coming into.
 //!
-//! Outside of it are keyed states, which grow with the keys, what the running tasks make, and the program.
+//! Outside of it are keyed states, which grow with the keys, what the running tasks make, pages of files that are read,
+//! and the program with its threads and connections. A receiver holds always as much as one line or body may have.
 
 use super::BUFFERS_KEPT;
 use crate::block::MAX_BODY;
@@ -35,6 +37,11 @@ impl Budget {
     /// all of them, count as one more.
     pub(crate) fn receiver(self, streams: usize) -> u64 {
         self.memory / 4 / (streams as u64 + 1)
+    }
+
+    /// What each source may hold that receives in the only process: so much waits, and so much is with batches.
+    pub(crate) fn here(self, streams: usize) -> u64 {
+        self.memory / 8 / (streams as u64).max(1)
     }
 
     /// Bytes of buffers that tasks leave to others.
@@ -68,7 +75,8 @@ mod tests {
                 let budget = Budget::new(memory);
                 let receiving = budget.receiver(streams) as u128 * (streams as u128 + 1);
                 let buffers = budget.buffers() + budget.arriving() + budget.untaken(192 << 20);
-                let all = u128::from(budget.blocks()) + receiving + buffers as u128;
+                let here = budget.here(streams) as u128 * 2 * streams as u128;
+                let all = u128::from(budget.blocks()) + receiving.max(here) + buffers as u128;
                 assert!(all <= u128::from(memory), "{memory}, {streams}: {all}");
             }
         }

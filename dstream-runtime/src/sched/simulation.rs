@@ -15,6 +15,7 @@ mod losses;
 mod message;
 mod network;
 mod outside;
+mod overload;
 mod process;
 mod pushed;
 mod reference;

@@ -127,7 +127,7 @@ impl Part {
     }
 
     /// Cuts at the first end of a record at or after `at`; the second half may be empty.
-    fn cut(self, at: u64) -> Result<(Self, Option<Self>), SourceError> {
+    pub(super) fn cut(self, at: u64) -> Result<(Self, Option<Self>), SourceError> {
         match self {
             Self::Held(held) if held.torn.is_some() => Ok((Self::Held(held), None)),
             Self::Held(held) => {

@@ -18,6 +18,7 @@ mod lost_holders;
 mod memory;
 mod network;
 mod one_process;
+mod overload;
 mod post;
 mod preload;
 mod pushed;

@@ -87,7 +87,8 @@ pub(in crate::cli) struct ClusterArgs {
     pub stop_timeout: Limit,
 
     /// Memory for data in each process that runs tasks: half of it for blocks (excess blocks spill to files), a
-    /// quarter for received data (beyond that, clients wait), the rest for buffers. Keyed state is not included
+    /// quarter for received data (beyond that, clients wait), the rest for buffers. Not included: keyed state, what
+    /// running tasks make, the program, and about 32 MiB for threads, connections and the allocator
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = size)]
     pub memory: u64,
 }

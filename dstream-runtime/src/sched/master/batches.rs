@@ -67,28 +67,31 @@ impl MasterCore {
         self.next = BatchSeq(batch.0 + 1);
         let time = self.config.timetable.end(batch);
         self.actions.push_back(MasterAction::NewBatch { batch, time });
-        let limit = self.limit(now_ms, batch, drains);
-        let live = asked.clone().filter(|source| self.is_live(*source)).count().max(1) as u64;
+        let limit = self.limit(now_ms, batch);
+        let live: Vec<SourceId> = asked.clone().filter(|source| self.is_live(*source)).collect();
         for source in asked.clone() {
-            let limit = if self.is_live(source) { limit / live } else { u64::MAX };
+            // What is there when a job is stopped is taken in at once: clients that wait for room have only so long to
+            // send the rest of what they have begun.
+            let limit = match self.is_live(source) && !drains {
+                true => self.rate.share(source, &live, limit),
+                false => u64::MAX,
+            };
             self.actions.push_back(MasterAction::Cut { batch, source, limit });
         }
         let phase = Phase::Cutting(Cutting::new(self.config.live.len(), asked, drains));
         self.batches.push_back(Batch { seq: batch, since_ms: now_ms, phase, inputs: Vec::new() });
     }
 
-    /// How many bytes a batch may take in, of all live sources together. What is there when a job is stopped is
-    /// little enough to fit into memory.
-    fn limit(&mut self, now_ms: u64, batch: BatchSeq, drains: bool) -> u64 {
+    /// How many bytes a batch may take in, of all live sources together.
+    fn limit(&mut self, now_ms: u64, batch: BatchSeq) -> u64 {
         let left = self.batches.iter().filter_map(|batch| match &batch.phase {
             Phase::Running(running) => Some((batch.seq, running.part_left())),
             _ => None,
         });
-        let limit = self.rate.begins(batch, now_ms, left);
-        if drains { u64::MAX } else { limit }
+        self.rate.begins(batch, now_ms, left)
     }
 
-    fn is_live(&self, source: SourceId) -> bool {
+    pub(super) fn is_live(&self, source: SourceId) -> bool {
         self.config.live.get(source.index()).copied().unwrap_or(false)
     }
 
@@ -117,6 +120,7 @@ impl MasterCore {
         }
         if drains && inputs.iter().all(Vec::is_empty) {
             self.batches.pop_back();
+            self.rate.dropped(seq);
             self.next = seq;
             self.actions.push_back(MasterAction::Unneeded { batch: seq });
             return;

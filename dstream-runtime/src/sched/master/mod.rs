@@ -134,7 +134,7 @@ impl MasterCore {
             intake: Intake::new(&config.live),
             next: config.first,
             gaps: Gaps::new(plan, &config),
-            rate: Rate::new(interval, config.batch_bytes),
+            rate: Rate::new(interval, config.batch_bytes, config.live.len()),
             drained: None,
             members: Members::new(config.lease_ms),
             epochs: Epochs::new(config.term),

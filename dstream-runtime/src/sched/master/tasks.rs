@@ -61,8 +61,9 @@ impl MasterCore {
         };
         let counts = running.done(slot);
         let is_last = counts && running.left == 0;
-        if counts {
-            self.rate.read(task.batch, tally.bytes);
+        let source = self.shape.plan.stage(task.stage).source();
+        if let Some(source) = source.filter(|source| counts && self.is_live(*source)) {
+            self.rate.read(task.batch, source, tally.bytes);
         }
         if is_last {
             self.rate.done(task.batch, now_ms);

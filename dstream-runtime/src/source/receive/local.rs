@@ -1,17 +1,18 @@
 //! A receiver in the process that also cuts: what `http://` is on one machine.
 //!
-//! Lines are safe when they are here. They are counted until a batch has taken them.
+//! Lines are safe when they are here. They are counted until a batch has taken them, and beside that until the batch
+//! is over ([`Lent`]).
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{DRAIN, Delivery, Receiver, Share, http};
-use crate::block::Block;
+use super::{DRAIN, Delivery, Lent, Receiver, Share, http};
 use crate::record::Format;
-use crate::source::part;
+use crate::source::part::{self, Part};
 use crate::source::tcp::SPLIT;
 use crate::source::url::SourceUrl;
-use crate::source::{Carried, Cut, OpenOptions, Source, SourceError, carry};
+use crate::source::{Cut, OpenOptions, Source, SourceError, carry};
 
 /// A receiver, and what it has delivered.
 struct Local {
@@ -19,6 +20,8 @@ struct Local {
     inbox: Arc<Inbox>,
     /// How many bytes the next cut may bring.
     limit: u64,
+    /// What batches have.
+    lent: Lent,
 }
 
 #[derive(Default)]
@@ -29,7 +32,7 @@ struct Inbox {
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<(Carried, Block, Share)>,
+    waiting: VecDeque<(Vec<Part>, Share)>,
     warnings: Vec<String>,
     ended: bool,
 }
@@ -44,8 +47,11 @@ impl Inbox {
         let mut state = self.state();
         match delivery {
             Delivery::Received(received) => {
-                let share = received.ack.done();
-                state.waiting.push((received.what, received.lines, share));
+                // What this process has packed itself fits together.
+                match carry::parts(received.what, vec![received.lines]) {
+                    Ok((parts, _)) => state.waiting.push_back((parts, received.ack.done())),
+                    Err(error) => state.warnings.push(error.to_string()),
+                }
             }
             Delivery::Warning(warning) => state.warnings.push(warning),
             Delivery::Ended => {
@@ -53,6 +59,36 @@ impl Inbox {
                 self.ended.notify_all();
             }
         }
+    }
+}
+
+impl State {
+    /// Takes lines in order of arrival until they have so many bytes. What is left of a delivery stays.
+    fn take(&mut self, bytes: u64) -> Result<Vec<Part>, SourceError> {
+        let (mut taken, mut left) = (Vec::new(), bytes);
+        while left > 0
+            && let Some((mut parts, share)) = self.waiting.pop_front()
+        {
+            let mut rest = Vec::new();
+            for part in parts.drain(..) {
+                let (part, others) = match left {
+                    0 => (None, Some(part)),
+                    left if part.len() <= left => (Some(part), None),
+                    left => {
+                        let (part, others) = part.cut(left)?;
+                        (Some(part), others)
+                    }
+                };
+                left = left.saturating_sub(part.as_ref().map_or(0, Part::len));
+                taken.extend(part);
+                rest.extend(others);
+            }
+            // The memory is one block, which is there as long as any of it is.
+            if !rest.is_empty() {
+                self.waiting.push_front((rest, share));
+            }
+        }
+        Ok(taken)
     }
 }
 
@@ -67,7 +103,7 @@ pub(in crate::source) fn open(
         Box::new(move |delivery| inbox.take_in(delivery))
     };
     let receiver = http::receiver(url, format, options, deliver)?;
-    Ok(Box::new(Local { receiver, inbox, limit: u64::MAX }))
+    Ok(Box::new(Local { receiver, inbox, limit: u64::MAX, lent: Lent::of(url, options)? }))
 }
 
 impl Source for Local {
@@ -80,24 +116,17 @@ impl Source for Local {
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let (waiting, warnings, ended) = {
+        let limit = self.lent.within(std::mem::replace(&mut self.limit, u64::MAX));
+        let (parts, warnings, waits, ended) = {
             let mut state = self.inbox.state();
-            let (limit, mut taken) = (std::mem::replace(&mut self.limit, u64::MAX), 0);
-            let some = state.waiting.iter().take_while(|(_, lines, _)| {
-                let goes_on = taken < limit;
-                taken = taken.saturating_add(lines.body().len() as u64);
-                goes_on
-            });
-            let some = some.count();
-            let waiting: Vec<_> = state.waiting.drain(..some).collect();
+            let parts = state.take(limit)?;
             let warnings = std::mem::take(&mut state.warnings);
-            (waiting, warnings, state.ended && state.waiting.is_empty())
+            let waits = !state.waiting.is_empty();
+            (parts, warnings, waits, state.ended && !waits)
         };
-        let mut parts = Vec::new();
-        for (what, lines, _given_back) in waiting {
-            parts.extend(carry::parts(what, vec![lines])?.0);
-        }
+        let bytes: u64 = parts.iter().map(Part::len).sum();
         let inputs = part::inputs(parts, SPLIT, partitions)?;
+        let inputs = self.lent.lend(inputs, usize::try_from(bytes).unwrap_or(usize::MAX), waits);
         Ok(Cut { inputs, ended, warnings, ..Cut::default() })
     }
 

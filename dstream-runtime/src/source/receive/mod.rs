@@ -27,15 +27,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 pub use bound::Share;
 pub use clients::{ClientBatch, Refusal};
 pub use push::{PushSource, Receipt, Registered, Unheld, receipt_split, taker_of};
 pub use spans::Spans;
 
-pub(super) use bound::GiveBack;
-pub(super) use gather::{Pace, groups, received};
+pub(super) use bound::{GiveBack, Lent};
+pub(super) use gather::{Pace, group, groups, received};
 pub(super) use local::open;
 pub(super) use phase::{DRAIN, Phase, drain, unless};
 
@@ -83,7 +83,7 @@ pub struct Received {
 #[derive(Debug)]
 #[must_use = "dropped, it tells the client that its lines were lost"]
 pub struct Ack {
-    clients: Vec<oneshot::Sender<Answer>>,
+    clients: Vec<Arc<gather::Listener>>,
     share: Share,
 }
 
@@ -94,18 +94,13 @@ impl Ack {
     /// The lines are safe: they were registered, and a second worker holds them. What they take of
     /// the bound is given back when the share is dropped: once a batch has been cut from them.
     pub fn done(self) -> Share {
-        for client in self.clients {
-            // A client that has gone will ask again.
-            let _ = client.send(Ok(()));
-        }
+        self.clients.iter().for_each(|client| client.tell(Ok(())));
         self.share
     }
 
     /// The lines will not be part of any batch, and why.
     pub fn refuse(self, why: &Refusal) {
-        for client in self.clients {
-            let _ = client.send(Err(why.clone()));
-        }
+        self.clients.iter().for_each(|client| client.tell(Err(why.clone())));
     }
 }
 

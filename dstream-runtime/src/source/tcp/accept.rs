@@ -28,7 +28,7 @@ pub(super) fn start(
     listener: TcpListener,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
-    deliver: Option<Deliver>,
+    deliver: Option<(Deliver, usize)>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -37,7 +37,8 @@ pub(super) fn start(
     };
     std::thread::Builder::new().name("dstream-tcp".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let pumping = deliver.map(|deliver| tokio::spawn(pump::run(shared.clone(), deliver)));
+            let pump = |(deliver, most)| tokio::spawn(pump::run(shared.clone(), deliver, most));
+            let pumping = deliver.map(pump);
             serve(listener, &shared, phase).await;
             shared.state().done = true;
             shared.quiet.notify_all();

@@ -10,12 +10,15 @@ use std::io;
 use std::sync::Arc;
 
 use crate::source::form::{Form, HeaderRow, MARK};
-use crate::source::framing::{Frames, Unfold};
+use crate::source::framing::{Frames, Framing, Unfold};
 use crate::source::lines::{PIECE, TORN_HEAD};
 use crate::source::part::{Held, Torn};
 
-/// Lines of one connection that follow each other are joined up to this size.
-const CHUNK: usize = 1 << 20;
+use super::SPLIT;
+
+/// Lines of one connection that follow each other are joined up to this size: that of an input, so that what one
+/// client sends can be read by several tasks.
+const CHUNK: usize = SPLIT as usize;
 
 /// What a chunk costs beside its bytes.
 const CHUNK_COST: usize = 256;
@@ -44,6 +47,19 @@ struct Chunk {
     position: u64,
     bytes: Vec<u8>,
     torn: Option<Torn>,
+}
+
+impl Chunk {
+    /// Keeps whole lines of at least so many bytes; the others, if there are any.
+    fn split(&mut self, at: usize, framing: Framing) -> Option<Self> {
+        if self.torn.is_some() {
+            return None;
+        }
+        let end = framing.record_end(&self.bytes, at).filter(|end| *end < self.bytes.len())?;
+        let (split, header) = (self.split.clone(), self.header.clone());
+        let position = self.position + end as u64;
+        Some(Self { split, header, position, bytes: self.bytes.split_off(end), torn: None })
+    }
 }
 
 struct Connection {
@@ -322,14 +338,22 @@ impl Inbox {
 
     /// Takes whole lines, in order of arrival, until they have so many bytes, or there are no more.
     pub(super) fn take_some(&mut self, bytes: u64) -> Vec<Held> {
-        let mut taken = 0;
-        let count = self.chunks.iter().take_while(|chunk| {
-            let goes_on = taken < bytes;
-            taken = taken.saturating_add(chunk.bytes.len() as u64);
-            goes_on
+        let (mut count, mut taken) = (0, 0u64);
+        while taken < bytes
+            && let Some(chunk) = self.chunks.get(count)
+        {
+            (count, taken) = (count + 1, taken.saturating_add(chunk.bytes.len() as u64));
+        }
+        let mut chunks: Vec<Chunk> = self.chunks.drain(..count).collect();
+        let last = chunks.last_mut().filter(|_| taken > bytes);
+        let rest = last.and_then(|last| {
+            let excess = usize::try_from(taken - bytes).unwrap_or(usize::MAX);
+            last.split(last.bytes.len().saturating_sub(excess), self.form.framing)
         });
-        let count = count.count();
-        let chunks: Vec<Chunk> = self.chunks.drain(..count).collect();
+        if let Some(rest) = rest {
+            self.held += CHUNK_COST;
+            self.chunks.insert(0, rest);
+        }
         self.held -= chunks.iter().map(|chunk| chunk.bytes.len() + CHUNK_COST).sum::<usize>();
         let framing = self.form.framing;
         let held = |chunk: Chunk| Held {
@@ -477,6 +501,32 @@ mod tests {
         assert!(inbox.room() == 0);
         inbox.take();
         assert_eq!(inbox.room(), 1000);
+    }
+
+    #[test]
+    fn as_much_is_taken_as_was_asked_for_to_the_next_end_of_a_line() {
+        let mut inbox = inbox(1 << 20, 1000, false);
+        inbox.received(1, b"one\ntwo\nthree\n");
+        inbox.received(2, b"four\nfive");
+        let mut some = |bytes| -> Vec<(u64, String)> {
+            let taken = inbox.take_some(bytes).into_iter();
+            let text = |held: &Held| String::from_utf8(held.as_bytes().to_vec()).unwrap();
+            taken.map(|held| (held.position, text(&held))).collect()
+        };
+        let line = |position, text: &str| (position, text.to_owned());
+        assert_eq!(some(0), []);
+        assert_eq!(some(1), [line(0, "one\n")]);
+        assert_eq!(some(4), [line(4, "two\n")]);
+        assert_eq!(some(7), [line(8, "three\n"), line(0, "four\n")]);
+        assert_eq!(some(7), []);
+        assert_eq!(inbox.held, 4);
+        // Quoted fields stay whole.
+        let mut inbox = super::tests::inbox(1 << 20, 1000, true);
+        inbox.received(1, b"a,b\n1,\"x\ny\"\n2,z\n");
+        let rows = |taken: Vec<Held>| taken.iter().map(|held| held.as_bytes().len()).sum::<usize>();
+        assert_eq!(rows(inbox.take_some(3)), 8);
+        assert_eq!(rows(inbox.take_some(100)), 4);
+        assert_eq!(inbox.held, 0);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! One thread of its own receives from all clients into the [`Inbox`]; a cut takes what is there.
 //! When the inbox is full the sockets are not read, so that the clients wait: nothing is dropped.
-//! What a cut has taken is the batch's and no longer counted. On a worker there is no cut: a
+//! What a cut has taken is the batch's, and counted beside: batches that are not over have no more than
+//! may wait in the inbox ([`Lent`]). On a worker there is no cut: a
 //! [`pump`] delivers what has come, and it is counted until it is given back.
 
 mod accept;
@@ -20,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use self::inbox::Inbox;
 use super::form::Form;
 use super::part::{self, Part};
-use super::receive::{self, DRAIN, Deliver, GiveBack, Phase, Receiver, Sizes};
+use super::receive::{self, DRAIN, Deliver, GiveBack, Lent, Phase, Receiver, Sizes};
 use super::url::SourceUrl;
 use super::{Cut, OpenOptions, Source, SourceError};
 use crate::record::Format;
@@ -88,6 +89,8 @@ struct TcpSource {
     address: SocketAddr,
     /// How many bytes the next cut may bring.
     limit: u64,
+    /// What batches have.
+    lent: Lent,
 }
 
 /// A socket that listens, and where what comes in is put.
@@ -132,8 +135,8 @@ pub(super) fn open(
     let (phase, watched) = watch::channel(Phase::Open);
     let thread = accept::start(listener, shared.clone(), watched, None)
         .map_err(|error| receive::cannot_listen(url.place(), error))?;
-    let limit = u64::MAX;
-    Ok(Box::new(TcpSource { shared, phase, thread: Some(thread), address, limit }))
+    let (thread, limit, lent) = (Some(thread), u64::MAX, Lent::of(url, options)?);
+    Ok(Box::new(TcpSource { shared, phase, thread, address, limit, lent }))
 }
 
 /// Receives on a worker.
@@ -148,9 +151,10 @@ pub(super) fn receiver(
     receive::receivers(url)?;
     let form = url.form(format, options)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?.within(options.memory, 0);
+    let most = receive::group(options.interval);
     let Listening { listener, address, shared } = Listening::at(url, sizes, form)?;
     let (phase, watched) = watch::channel(Phase::Open);
-    let thread = accept::start(listener, shared, watched, Some(deliver))
+    let thread = accept::start(listener, shared, watched, Some((deliver, most)))
         .map_err(|error| receive::cannot_listen(url.place(), error))?;
     Ok(Receiver::new(phase, thread, address))
 }
@@ -165,14 +169,17 @@ impl Source for TcpSource {
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let (taken, ended) = {
+        let (taken, waits, ended) = {
+            let limit = self.lent.within(std::mem::replace(&mut self.limit, u64::MAX));
             let mut state = self.shared.state();
-            let taken = state.inbox.take_some(std::mem::replace(&mut self.limit, u64::MAX));
-            (taken, state.done && state.inbox.is_empty())
+            let taken = state.inbox.take_some(limit);
+            let waits = !state.inbox.is_empty();
+            (taken, waits, state.done && !waits)
         };
         self.shared.room.notify_waiters();
+        let bytes = taken.iter().map(inbox::cost).sum();
         let parts = taken.into_iter().map(Part::Held).collect();
-        let inputs = part::inputs(parts, SPLIT, partitions)?;
+        let inputs = self.lent.lend(part::inputs(parts, SPLIT, partitions)?, bytes, waits);
         Ok(Cut { inputs, ended, ..Cut::default() })
     }
 

@@ -6,8 +6,8 @@ use super::Shared;
 use super::inbox::cost;
 use crate::source::receive::{Deliver, Delivery, Pace, Share, groups, received};
 
-/// Delivers until nothing more will be received.
-pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver) {
+/// Delivers until nothing more will be received, so many bytes at most at a time.
+pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver, most: usize) {
     let mut pace = Pace::new();
     loop {
         shared.arrived.notified().await;
@@ -16,8 +16,10 @@ pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver) {
             let mut state = shared.state();
             (state.inbox.lend(), state.done)
         };
-        for group in groups(lines) {
-            let share = Share::new(group.iter().map(cost).sum(), shared.clone());
+        let mut share = Share::new(lines.iter().map(cost).sum(), shared.clone());
+        for group in groups(lines, most) {
+            // Lines that were divided cost no more than they did before.
+            let share = share.split(group.iter().map(cost).sum());
             deliver(Delivery::Received(received(&group, share)));
         }
         if done {

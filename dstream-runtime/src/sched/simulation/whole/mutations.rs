@@ -4,6 +4,7 @@
 use super::World;
 use super::runs::{announce, fails, holds};
 use crate::guards::{Guard, MISSED, Ring, without};
+use crate::sched::simulation::overload::overload;
 use crate::sched::simulation::{churn, plans, seeds};
 
 /// In one of so many worlds at the latest.
@@ -17,6 +18,7 @@ fn goes_wrong(ring: Ring, number: u64) -> bool {
             let (name, plan) = plans()[(number % 2) as usize];
             !holds(|| drop(churn(name, plan, number)))
         }
+        Ring::Overload => !holds(|| overload(number)),
     }
 }
 

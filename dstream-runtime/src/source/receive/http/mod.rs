@@ -6,7 +6,7 @@
 //! a client may take to send them.
 //!
 //! What was answered with success counts exactly once, whatever worker is lost. Of what was not answered a
-//! client cannot know: sent again, it counts twice if it had been taken, unless the client numbers its
+//! client cannot know: sent again, it counts twice as far as it had been taken, unless the client numbers its
 //! requests; those of a number count once.
 
 mod clients;
@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::seats::Seats;
 use super::bound::Bound;
-use super::gather::{Arrived, Pace, Waiting};
+use super::gather::{Arrived, Pace, Waiting, group};
 use super::{Deliver, Delivery, Phase, Receiver, Sizes, cannot_listen, listen};
 use crate::record::{Floats, Format};
 use crate::source::form::Form;
@@ -139,8 +139,9 @@ pub(super) fn receiver(
     let (listener, address) = listen(place)?;
     let (phase, watched) = watch::channel(Phase::Open);
     let turned_away = service.turned_away.clone();
-    let thread = start(listener, service, watched, arriving, deliver)
-        .map_err(|error| cannot_listen(place, error))?;
+    let deliver = deliver_all(arriving, deliver, group(options.interval));
+    let thread =
+        start(listener, service, watched, deliver).map_err(|error| cannot_listen(place, error))?;
     Ok(Receiver::new(phase, thread, address).counting(turned_away))
 }
 
@@ -160,8 +161,7 @@ fn start(
     listener: TcpListener,
     service: Arc<Service>,
     phase: watch::Receiver<Phase>,
-    arriving: mpsc::UnboundedReceiver<Comes>,
-    deliver: Deliver,
+    deliver: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
@@ -170,7 +170,7 @@ fn start(
     };
     std::thread::Builder::new().name("dstream-http".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let delivering = tokio::spawn(deliver_all(arriving, deliver));
+            let delivering = tokio::spawn(deliver);
             clients::serve(listener, service, phase).await;
             // One that has panicked is a bug of whoever takes the lines, who knows by now.
             drop(delivering.await);
@@ -178,8 +178,8 @@ fn start(
     })
 }
 
-/// Delivers until nobody is left who could send anything.
-async fn deliver_all(mut arriving: mpsc::UnboundedReceiver<Comes>, deliver: Deliver) {
+/// Delivers until nobody is left who could send anything, so many bytes at most at a time.
+async fn deliver_all(mut arriving: mpsc::UnboundedReceiver<Comes>, deliver: Deliver, most: usize) {
     let mut pace = Pace::new();
     while let Some(first) = arriving.recv().await {
         let first = match first {
@@ -199,12 +199,12 @@ async fn deliver_all(mut arriving: mpsc::UnboundedReceiver<Comes>, deliver: Deli
                     continue;
                 }
             };
-            if let Some(next) = waiting.add(next) {
+            if let Some(next) = waiting.add(next, most) {
                 let full = std::mem::replace(&mut waiting, Waiting::new(next));
-                deliver(Delivery::Received(full.received()));
+                full.received(most).into_iter().map(Delivery::Received).for_each(&deliver);
             }
         }
-        deliver(Delivery::Received(waiting.received()));
+        waiting.received(most).into_iter().map(Delivery::Received).for_each(&deliver);
     }
     deliver(Delivery::Ended);
 }
