@@ -45,7 +45,12 @@ impl Null {
 
     /// The text.
     #[must_use]
+    #[inline]
     pub fn as_str(&self) -> &str {
+        // Asked for each row.
+        if self.len == 0 {
+            return "";
+        }
         // One that another process sent may be anything.
         let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
         std::str::from_utf8(bytes).unwrap_or_default()

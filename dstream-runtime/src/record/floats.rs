@@ -58,6 +58,7 @@ impl Floats {
     }
 
     /// Runs `f`, during which drafts read floats in this way.
+    #[inline]
     pub fn reading<T>(self, f: impl FnOnce() -> T) -> T {
         /// What held before, also if `f` panics.
         struct Before(Floats);
