@@ -67,6 +67,12 @@ pub(crate) enum Guard {
     GapIsWritten,
     /// What it ends with is saved twice: one of the two may turn out to be damaged.
     SavedTwiceAtTheEnd,
+    /// A slow worker owns less.
+    SlowOwnsLess,
+    /// A slow worker reads less.
+    SlowReadsLess,
+    /// A worker that reads alone is judged by what others have shown before.
+    LoneIsJudged,
 }
 
 /// Whether a check holds.
@@ -103,10 +109,15 @@ mod planted {
         Whole,
         /// Workers of a job that saves no states come and go; messages take any time.
         Churn,
+        /// A worker of a live job is starved for a while.
+        Starved,
     }
 
     /// All guards, and a world in which each is missed.
-    pub(crate) const MISSED: [(Guard, Ring, u64); 28] = [
+    pub(crate) const MISSED: [(Guard, Ring, u64); 31] = [
+        (SlowOwnsLess, Ring::Starved, 0),
+        (SlowReadsLess, Ring::Starved, 0),
+        (LoneIsJudged, Ring::Starved, 0),
         (ReceiversAreThere, Ring::Whole, 1053),
         (AbsentAreAwaited, Ring::Whole, 18),
         (AllAreAsked, Ring::Whole, 866),
@@ -120,13 +131,13 @@ mod planted {
         (AppendCountsOnce, Ring::Whole, 174),
         (ReclaimedOnce, Ring::Whole, 18),
         (HoldersAreAwaited, Ring::Whole, 37),
-        (CopiedAgain, Ring::Whole, 190),
+        (CopiedAgain, Ring::Whole, 13),
         (KeptForOlder, Ring::Whole, 60),
         (SavedAtTheEnd, Ring::Whole, 47),
         (StateIsExpected, Ring::Whole, 554),
-        (EpochsOfTerms, Ring::Whole, 5),
+        (EpochsOfTerms, Ring::Whole, 4),
         (ContinuesWhatIsKept, Ring::Whole, 97),
-        (RunsEndFirst, Ring::Whole, 13),
+        (RunsEndFirst, Ring::Whole, 305),
         (FencedIsSilent, Ring::Whole, 1432),
         (StateCameFirst, Ring::Whole, 1702),
         (CopiedFirst, Ring::Whole, 47),
