@@ -115,9 +115,9 @@ mod planted {
 
     /// All guards, and a world in which each is missed.
     pub(crate) const MISSED: [(Guard, Ring, u64); 31] = [
-        (SlowOwnsLess, Ring::Starved, 0),
-        (SlowReadsLess, Ring::Starved, 0),
-        (LoneIsJudged, Ring::Starved, 0),
+        (SlowOwnsLess, Ring::Starved, 3),
+        (SlowReadsLess, Ring::Starved, 3),
+        (LoneIsJudged, Ring::Starved, 42),
         (ReceiversAreThere, Ring::Whole, 1053),
         (AbsentAreAwaited, Ring::Whole, 18),
         (AllAreAsked, Ring::Whole, 866),
