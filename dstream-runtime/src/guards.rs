@@ -77,6 +77,12 @@ pub(crate) enum Guard {
     SavedTwiceAtTheEnd,
     /// A batch takes in what can be processed in about its interval.
     BatchFitsInterval,
+    /// A slow worker owns less.
+    SlowOwnsLess,
+    /// A slow worker reads less.
+    SlowReadsLess,
+    /// A worker that reads alone is judged by what others have shown before.
+    LoneIsJudged,
 }
 
 /// Whether a check holds.
@@ -115,12 +121,17 @@ mod planted {
         Churn,
         /// More comes than can be processed.
         Overload,
+        /// A worker of a live job is starved for a while.
+        Starved,
     }
 
     /// All guards, and a world in which each is missed.
-    pub(crate) const MISSED: [(Guard, Ring, u64); 31] = [
+    pub(crate) const MISSED: [(Guard, Ring, u64); 34] = [
         (LossIsWritten, Ring::Whole, 387),
         (AllAreHeard, Ring::Whole, 979),
+        (SlowOwnsLess, Ring::Starved, 3),
+        (SlowReadsLess, Ring::Starved, 3),
+        (LoneIsJudged, Ring::Starved, 42),
         (ReceiversAreThere, Ring::Whole, 1053),
         (AbsentAreAwaited, Ring::Whole, 18),
         (AllAreAsked, Ring::Whole, 866),
@@ -134,13 +145,13 @@ mod planted {
         (AppendCountsOnce, Ring::Whole, 174),
         (ReclaimedOnce, Ring::Whole, 18),
         (HoldersAreAwaited, Ring::Whole, 37),
-        (CopiedAgain, Ring::Whole, 190),
+        (CopiedAgain, Ring::Whole, 13),
         (KeptForOlder, Ring::Whole, 60),
         (SavedAtTheEnd, Ring::Whole, 47),
         (StateIsExpected, Ring::Whole, 554),
-        (EpochsOfTerms, Ring::Whole, 5),
+        (EpochsOfTerms, Ring::Whole, 4),
         (ContinuesWhatIsKept, Ring::Whole, 97),
-        (RunsEndFirst, Ring::Whole, 13),
+        (RunsEndFirst, Ring::Whole, 305),
         (FencedIsSilent, Ring::Whole, 1432),
         (StateCameFirst, Ring::Whole, 1702),
         (CopiedFirst, Ring::Whole, 47),

@@ -24,6 +24,7 @@ pub mod plan;
 pub mod private;
 pub mod record;
 pub mod sched;
+mod shares;
 pub mod sink;
 pub mod source;
 pub mod store;

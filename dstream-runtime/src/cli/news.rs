@@ -45,9 +45,10 @@ impl Told for ClusterNews {
                 };
                 format!("goes on with {first}, as master number {term} of this job{again}")
             }
-            Self::Slow { worker, times, partitions, of } => {
-                format!("{worker} is slow ({times:.1} x): it keeps {partitions} of {of} partitions")
-            }
+            Self::Slow { worker, times, partitions, of, share } => format!(
+                "{worker} is slow ({times:.1} x): it owns {partitions} of {of} partitions and reads {share} % of \
+                 the input"
+            ),
             Self::FastAgain { worker, partitions, of } => {
                 format!(
                     "{worker} is as fast as others again: it owns {partitions} of {of} partitions"

@@ -48,7 +48,10 @@ struct StartsAnew;
 
 impl Told for StartsAnew {
     fn lines(&self) -> Vec<String> {
-        vec!["nothing is kept: the job starts anew each time; with --state DIR it resumes".to_owned()]
+        vec![
+            "nothing is kept: the job starts anew each time; with --state DIR it resumes"
+                .to_owned(),
+        ]
     }
 
     fn json(&self) -> Value {

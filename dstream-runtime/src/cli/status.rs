@@ -198,7 +198,10 @@ pub(super) fn workers(status: &ClusterStatus) -> String {
             worker.name.clone(),
             worker.addr.to_string(),
             match worker.slow {
-                Some(times) => format!("{}, slow ({times:.1} x)", standing(worker.standing)),
+                Some(times) => {
+                    let (standing, share) = (standing(worker.standing), worker.share);
+                    format!("{standing}, slow ({times:.1} x), reads {share} %")
+                }
                 None => standing(worker.standing).to_owned(),
             },
             count(u64::from(worker.partitions)),

@@ -243,6 +243,7 @@ impl<'e> Engine<'e> {
                     | master::Asks::Evict(..)
                     | master::Asks::Refuse(..)
                     | master::Asks::Slow(..)
+                    | master::Asks::Weights(..)
                     | master::Asks::Obsolete(_) => {}
                 }
                 continue;

@@ -31,7 +31,7 @@ use self::lateness::Lateness;
 use self::outputs::Refusing;
 pub(super) use self::publish::{Publisher, Refused};
 pub(super) use self::spread::nothing;
-use self::spread::spread;
+use self::spread::{deal, spread};
 use self::totals::Totals;
 use super::cluster::{ClusterNews, PublishedStatus, RefusedStatus};
 use super::error::JobError;
@@ -108,8 +108,11 @@ pub(super) enum Asks {
     Evict(WorkerId, String),
     /// A worker cannot be drained, and why.
     Refuse(WorkerId, String),
-    /// A worker takes so many times as long as others (in thousandths), and owns so many partitions for it.
-    Slow(WorkerId, u32, u32),
+    /// A worker takes so many times as long as others (in thousandths), owns so many partitions for it, and reads so much
+    /// of what comes in (in percent).
+    Slow(WorkerId, u32, u32, u32),
+    /// Workers read what they hold in proportion to these weights.
+    Weights(Vec<(WorkerId, u32)>),
     /// Nobody will load this state any more.
     Obsolete(String),
 }
@@ -274,11 +277,11 @@ impl<'e> Master<'e> {
                         self.plan.sources[source.index()].name
                     ));
                 }
-                // One that is live brings as much as it can, and what is pushed lies where it is.
-                if self.ends.live.get(source.index()) == Some(&false) {
-                    let partitions = self.settings.partitions as usize;
-                    inputs = spread(inputs, batch, partitions);
-                }
+                let partitions = self.settings.partitions as usize;
+                inputs = match self.ends.live.get(source.index()) {
+                    Some(false) => spread(inputs, batch, partitions),
+                    _ => deal(inputs, |pieces| self.core.readers(batch, pieces)),
+                };
                 let ranges = inputs.iter().map(|input| input.ranges.clone()).collect();
                 if let Some(batch) = self.batch(batch) {
                     batch.inputs[source.index()] = inputs;
@@ -453,9 +456,10 @@ impl<'e> Master<'e> {
                 }
                 MasterAction::Dismiss(worker) => return Some(Asks::Dismiss(worker)),
                 MasterAction::Evict(worker, why) => return Some(Asks::Evict(worker, why)),
-                MasterAction::Slow { worker, factor, partitions } => {
-                    return Some(Asks::Slow(worker, factor, partitions));
+                MasterAction::Slow { worker, factor, partitions, share } => {
+                    return Some(Asks::Slow(worker, factor, partitions, share));
                 }
+                MasterAction::Weights(weights) => return Some(Asks::Weights(weights)),
                 MasterAction::Refuse { worker, why } => return Some(Asks::Refuse(worker, why)),
                 MasterAction::NewBatch { batch, time } => {
                     self.begun.get_or_insert_with(host::now);

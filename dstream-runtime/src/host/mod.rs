@@ -27,6 +27,16 @@ pub(crate) fn since(then: Instant) -> Duration {
     now().saturating_duration_since(then)
 }
 
+/// For how long this thread has had a processor. Nothing in a simulated process, whose time is not that of a processor.
+pub(crate) fn busy() -> Duration {
+    #[cfg(test)]
+    if simulated::here().is_some() {
+        return Duration::ZERO;
+    }
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// The time since the Unix epoch.
 pub(crate) fn wall() -> Duration {
     #[cfg(test)]

@@ -313,6 +313,8 @@ pub struct TaskTally {
     pub blocks: u32,
     /// How long it ran, in microseconds.
     pub micros: u32,
+    /// For how long of that it had a processor, in microseconds; 0 where that is not known.
+    pub busy_micros: u32,
     /// A hash of all that it made, where other workers may run it too: every run must have the same.
     pub content: u64,
 }

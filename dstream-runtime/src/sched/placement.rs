@@ -1,7 +1,7 @@
 //! Which worker owns which partition: a pure function, so that everybody computes the same.
 //!
-//! Balanced: no worker owns two partitions more than another of the same weight; a slow worker has less
-//! weight, and owns one partition at least if there are enough. Stable: a partition stays where it was
+//! Balanced: no worker owns two partitions more than another of the same weight. A slow worker has less weight, and owns
+//! nothing where its share is less than half a partition: all would wait for it. Stable: a partition stays where it was
 //! unless its owner has gone or must give some up to a newcomer; what a leaving worker owned is
 //! spread over all the others.
 
@@ -68,6 +68,12 @@ pub fn place_by_weight(
 /// How many partitions each member gets: in proportion to its weight, what is left to those with the
 /// largest fractions, in this order.
 fn shares(partitions: u32, weights: &[u32], order: &[usize]) -> Vec<usize> {
+    let full = weights.iter().copied().max().unwrap_or(0);
+    let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+    let is_none =
+        |weight: u32| weight < full && 2 * u64::from(partitions) * u64::from(weight) < total;
+    let weights: Vec<u32> =
+        weights.iter().map(|weight| if is_none(*weight) { 0 } else { *weight }).collect();
     let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum::<u64>().max(1);
     let part = |member: usize| u64::from(partitions) * u64::from(weights[member]);
     let mut shares: Vec<usize> =
@@ -76,11 +82,12 @@ fn shares(partitions: u32, weights: &[u32], order: &[usize]) -> Vec<usize> {
     let mut by_fraction = order.to_vec();
     by_fraction.sort_by_key(|member| std::cmp::Reverse(part(*member) % total));
     by_fraction.iter().take(left).for_each(|member| shares[*member] += 1);
-    // Nobody has nothing as long as somebody has two.
+    // No other worker has nothing as long as one has two.
     for member in 0..shares.len() {
         let most =
             (0..shares.len()).max_by_key(|other| (shares[*other], std::cmp::Reverse(*other)));
-        if let Some(most) = most.filter(|most| shares[member] == 0 && shares[*most] > 1) {
+        let lacks = weights[member] > 0 && shares[member] == 0;
+        if let Some(most) = most.filter(|most| lacks && shares[*most] > 1) {
             shares[most] -= 1;
             shares[member] += 1;
         }
@@ -146,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_worker_keeps_a_share_by_its_weight_and_one_partition_at_least() {
+    fn a_slow_worker_keeps_a_share_by_its_weight() {
         let members = workers(0..4);
         let before = place(8, &members, &[], Epoch(1));
         let slow = |weight, before: &[WorkerId], epoch| {
@@ -162,6 +169,10 @@ mod tests {
         assert_eq!(counts(&slow(1000, &after, 4), &members), [2; 4]);
         let many = place_by_weight(80, &members, &[1000, 500, 1000, 1000], &[], Epoch(1));
         assert_eq!(counts(&many, &members)[1], 11, "80 × 500 / 3500");
+        // Of less than half a partition it keeps nothing, unless all are slow.
+        assert_eq!(counts(&slow(190, &before, 2), &members), [2, 0, 3, 3]);
+        let all = place_by_weight(8, &members, &[100; 4], &[], Epoch(1));
+        assert_eq!(counts(&all, &members), [2; 4]);
         let few = place_by_weight(2, &members, &[1000, 1, 1000, 1000], &[], Epoch(1));
         assert_eq!(counts(&few, &members).iter().sum::<usize>(), 2);
     }

@@ -50,6 +50,8 @@ pub struct MemberStatus {
     pub settled: bool,
     /// How many times as long as others it takes, in thousandths, if it has lost partitions for that.
     pub slow: Option<u32>,
+    /// How much it reads of what comes in, in percent.
+    pub share: u32,
     /// How long ago it was last heard of.
     pub silent_ms: u64,
 }

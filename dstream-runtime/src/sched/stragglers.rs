@@ -6,15 +6,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::id::WorkerId;
+use crate::guards::{Guard, left_out};
+use crate::id::{BatchSeq, StageId, WorkerId};
 
 /// What is late by less is no straggler, in milliseconds: about as long as it takes to find out, to tell
 /// another worker and to hear from it.
 pub(super) const FLOOR_MS: u64 = 100;
 /// So many times as long as the median, in tenths.
 const FACTOR: u64 = 14;
+/// So many times as long as the median is slow, in thousandths.
+pub(super) const SLOW: u32 = 1600;
 /// So many times as long as the median, in thousandths, is neither slow nor well.
 pub(super) const UNDECIDED: u32 = 1500;
+/// Who was busy for less had so little to do that it may be slow all the same, in milliseconds.
+const LIGHT_MS: u64 = FLOOR_MS / 4;
+/// The paces of so many batches are remembered.
+const REMEMBERED: u64 = 64;
 /// Paces are per so many units of size: a byte takes less than a microsecond.
 const UNIT: u128 = 1_000_000;
 
@@ -44,29 +51,85 @@ pub(super) struct Backlog {
     pub(super) sizes: Vec<u64>,
 }
 
-/// How long a stage takes for what it reads: the median of its tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How long a stage takes for what it reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Pace(u64);
 
 impl Pace {
-    /// The pace of those that have run, by the lower median; none as long as nothing has.
+    /// The pace of those that have run, by the lower median; none as long as nothing has that read something.
     #[must_use]
     pub(super) fn of(runs: &[Run]) -> Option<Self> {
-        let whole = runs.iter().filter(|run| run.is_whole);
-        let mut paces: Vec<u64> = whole
-            .map(|run| {
-                let pace = u128::from(run.micros) * UNIT / u128::from(run.size.max(1));
-                u64::try_from(pace).unwrap_or(u64::MAX)
-            })
-            .collect();
-        let middle = paces.len().checked_sub(1)? / 2;
-        Some(Self(*paces.select_nth_unstable(middle).1))
+        let whole = runs.iter().filter(|run| run.is_whole && run.size > 0);
+        lower_median(whole.map(|run| Self::from(run.micros, run.size)))
+    }
+
+    fn from(micros: u64, size: u64) -> Self {
+        let pace = u128::from(micros) * UNIT / u128::from(size.max(1));
+        Self(u64::try_from(pace).unwrap_or(u64::MAX))
     }
 
     /// How long a task takes that has so much to read, in microseconds.
     fn micros(self, size: u64) -> u64 {
         let micros = u128::from(self.0) * u128::from(size.max(1)) / UNIT;
         u64::try_from(micros).unwrap_or(u64::MAX)
+    }
+}
+
+/// The middle one, or the smaller of the two in the middle.
+fn lower_median<T: Ord + Copy>(all: impl Iterator<Item = T>) -> Option<T> {
+    let mut all: Vec<T> = all.collect();
+    let middle = all.len().checked_sub(1)? / 2;
+    Some(*all.select_nth_unstable(middle).1)
+}
+
+/// At which pace each worker has read for each stage, the last time that it did. Of a batch that one worker reads alone
+/// nothing else says whether it was slow.
+#[derive(Debug, Default)]
+pub(super) struct Paces(BTreeMap<(StageId, WorkerId), (BatchSeq, Pace)>);
+
+impl Paces {
+    /// A batch has run, and these are its runs of a stage.
+    pub(super) fn note(&mut self, batch: BatchSeq, stage: StageId, runs: &[Run]) {
+        let mut sums: BTreeMap<WorkerId, (u64, u64)> = BTreeMap::new();
+        for run in runs.iter().filter(|run| run.is_whole && run.size > 0) {
+            let (micros, size) = sums.entry(run.worker).or_default();
+            (*micros, *size) = (micros.saturating_add(run.micros), size.saturating_add(run.size));
+        }
+        for (worker, (micros, size)) in sums {
+            self.0.insert((stage, worker), (batch, Pace::from(micros, size)));
+        }
+    }
+
+    /// The pace of a stage: the lower median of the workers'.
+    #[must_use]
+    pub(super) fn of(&self, stage: StageId) -> Option<Pace> {
+        let all = self.0.range((stage, WorkerId(0))..=(stage, WorkerId(u32::MAX)));
+        let newest = all.clone().map(|(_, (batch, _))| *batch).max();
+        let counts = |of: BatchSeq| !left_out(Guard::LoneIsJudged) || Some(of) == newest;
+        lower_median(all.filter(|(_, (batch, _))| counts(*batch)).map(|(_, (_, pace))| *pace))
+    }
+
+    /// Forgets what is old, and workers that are gone.
+    pub(super) fn forget(&mut self, batch: BatchSeq, is_there: impl Fn(WorkerId) -> bool) {
+        self.0.retain(|(_, worker), (of, _)| {
+            is_there(*worker) && batch.0.saturating_sub(of.0) <= REMEMBERED
+        });
+    }
+}
+
+/// How long the tasks of a worker ran that read no source, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ran {
+    pub(super) micros: u64,
+    /// For how long of that they had a processor.
+    pub(super) busy_micros: u64,
+}
+
+impl Ran {
+    /// How many times as long they took as they had a processor, in thousandths.
+    fn stretch(self) -> Option<u64> {
+        let times = self.micros.saturating_mul(1000).checked_div(self.busy_micros)?;
+        Some(times.max(1000))
     }
 }
 
@@ -98,40 +161,69 @@ pub(super) struct Factor {
     pub(super) thousandths: u32,
     /// Others were faster with something, so it may be more.
     pub(super) is_least: bool,
+    /// It had so little to do that this says hardly anything.
+    pub(super) is_light: bool,
+    /// How long it lost, in milliseconds, where that is too little to say that it is slow and it may be so; else 0.
+    pub(super) hint_ms: u32,
 }
 
-/// How many times as long as the median each worker took, over the stages of a batch. One that lost less than
-/// the floor was not slow.
-#[must_use]
-pub(super) fn slowness<'a>(stages: impl Iterator<Item = &'a [Run]>) -> BTreeMap<WorkerId, Factor> {
-    #[derive(Default)]
-    struct Sums {
-        took: u64,
-        expected: u64,
-        is_least: bool,
+#[derive(Default)]
+struct Sums {
+    took: u64,
+    expected: u64,
+    is_least: bool,
+}
+
+impl Sums {
+    fn add(&mut self, took: u64, expected: u64) {
+        self.took = self.took.saturating_add(took);
+        self.expected = self.expected.saturating_add(expected);
     }
+
+    fn factor(&self) -> Factor {
+        let times = self.took.saturating_mul(1000) / self.expected.max(1);
+        let thousandths = u32::try_from(times).unwrap_or(u32::MAX);
+        let thousandths = match self.took.saturating_sub(self.expected) / 1000 {
+            lost if lost >= FLOOR_MS => thousandths,
+            // Short tasks say little: not that it is slow, and hardly that it is well.
+            lost if lost >= LIGHT_MS => thousandths.min(UNDECIDED),
+            _ => thousandths.min(1000),
+        };
+        let is_light = self.took / 1000 < LIGHT_MS;
+        let lost = self.took.saturating_sub(self.expected) / 1000;
+        let hint_ms = match thousandths < SLOW && times >= u64::from(SLOW) {
+            true => u32::try_from(lost).unwrap_or(u32::MAX),
+            false => 0,
+        };
+        Factor { thousandths, is_least: self.is_least, is_light, hint_ms }
+    }
+}
+
+/// How many times as long as the median each worker took for its tasks of a batch. One that lost less than the floor
+/// was not slow.
+///
+/// Tasks that read a source are judged by what they read and the pace of their stage. What other tasks have to do is
+/// not known: they are judged by the time in which they had no processor, though they wait for nothing.
+#[must_use]
+pub(super) fn slowness<'a>(
+    stages: impl Iterator<Item = (&'a [Run], Pace)>,
+    others: &BTreeMap<WorkerId, Ran>,
+) -> BTreeMap<WorkerId, Factor> {
     let mut sums: BTreeMap<WorkerId, Sums> = BTreeMap::new();
-    for runs in stages {
-        let Some(pace) = Pace::of(runs) else { continue };
-        for run in runs {
+    for (runs, pace) in stages {
+        for run in runs.iter().filter(|run| run.size > 0) {
             let sums = sums.entry(run.worker).or_default();
-            sums.took = sums.took.saturating_add(run.micros);
-            sums.expected = sums.expected.saturating_add(pace.micros(run.size));
+            sums.add(run.micros, pace.micros(run.size));
             sums.is_least |= !run.is_whole;
         }
     }
-    let factor = |Sums { took, expected, is_least }| {
-        let times = took.saturating_mul(1000) / expected.max(1);
-        let thousandths = u32::try_from(times).unwrap_or(u32::MAX);
-        let thousandths = match took.saturating_sub(expected) / 1000 {
-            lost if lost >= FLOOR_MS => thousandths,
-            // Short tasks say little: not that it is slow, and hardly that it is well.
-            lost if lost >= FLOOR_MS / 4 => thousandths.min(UNDECIDED),
-            _ => thousandths.min(1000),
-        };
-        Factor { thousandths, is_least }
-    };
-    sums.into_iter().map(|(worker, sums)| (worker, factor(sums))).collect()
+    let usual = lower_median(others.values().filter_map(|ran| ran.stretch()));
+    for (worker, ran) in others {
+        let usual = usual.filter(|_| ran.busy_micros > 0);
+        let expected = usual.map_or(ran.micros, |usual| ran.busy_micros * usual / 1000);
+        sums.entry(*worker).or_default().add(ran.micros, expected.min(ran.micros));
+    }
+    sums.into_iter().map(|(worker, sums)| (worker, sums.factor())).collect()
 }
 
 #[cfg(test)]
@@ -184,21 +276,69 @@ mod tests {
         assert_eq!(pace.map(|pace| pace.micros(1)), Some(100_000));
     }
 
+    /// Factors of the workers in thousandths, and whether they are least, for batches of stages that are judged by
+    /// what they have shown themselves.
+    fn factors(stages: &[&[Run]], others: &[(u32, u64, u64)]) -> Vec<(u32, bool, bool)> {
+        let mut paces = Paces::default();
+        for (stage, runs) in (0..).map(StageId).zip(stages) {
+            paces.note(BatchSeq(1), stage, runs);
+        }
+        let pace = |stage| paces.of(stage).unwrap();
+        let stages = (0..).map(StageId).zip(stages).map(|(stage, runs)| (*runs, pace(stage)));
+        let ran = |(worker, ms, busy): &(u32, u64, u64)| {
+            (WorkerId(*worker), Ran { micros: ms * 1000, busy_micros: busy * 1000 })
+        };
+        let factors = slowness(stages, &others.iter().map(ran).collect()).into_values();
+        factors.map(|f| (f.thousandths, f.is_least, f.is_light)).collect()
+    }
+
+    const FAST: (u32, bool, bool) = (1000, false, false);
+
     #[test]
     fn a_worker_is_slow_against_the_median_and_only_by_more_than_the_floor() {
         let heavy = [run(0, 1, 400), run(1, 1, 400), run(1, 2, 800), run(2, 1, 1200)];
         let outrun = Run { is_whole: false, ..run(3, 1, 800) };
         let light = [run(0, 1, 5), run(1, 1, 5), run(2, 1, 40)];
-        let factors = |stages: &[&[Run]]| {
-            let factors = slowness(stages.iter().copied()).into_values();
-            factors.map(|factor| (factor.thousandths, factor.is_least)).collect::<Vec<_>>()
-        };
-        let fast = (1000, false);
-        assert_eq!(factors(&[&heavy]), [fast, fast, (3000, false)]);
-        assert_eq!(factors(&[&light]), [fast, fast, (UNDECIDED, false)]);
+        let fast = (1000, false, true);
+        assert_eq!(factors(&[&heavy], &[]), [FAST, FAST, (3000, false, false)]);
+        assert_eq!(factors(&[&light], &[]), [fast, fast, (UNDECIDED, false, false)]);
         let tiny = [run(0, 1, 1), run(1, 1, 1), run(2, 1, 9)];
-        assert_eq!(factors(&[&tiny]), [fast; 3]);
+        assert_eq!(factors(&[&tiny], &[]), [fast; 3]);
         let more = [outrun, run(0, 1, 400), run(1, 1, 400)];
-        assert_eq!(factors(&[&heavy, &more]), [fast, fast, (3000, false), (2000, true)]);
+        let slow = [FAST, FAST, (3000, false, false), (2000, true, false)];
+        assert_eq!(factors(&[&heavy, &more], &[]), slow);
+    }
+
+    #[test]
+    fn one_that_reads_alone_is_judged_by_what_others_have_shown_before() {
+        let mut paces = Paces::default();
+        let stage = StageId(0);
+        for (batch, worker, ms) in [(1, 0, 100), (2, 1, 110), (3, 0, 100), (4, 2, 100)] {
+            paces.note(BatchSeq(batch), stage, &[run(worker, 10, ms), run(1, 0, 1)]);
+        }
+        let slow = [run(0, 20, 1000)];
+        paces.note(BatchSeq(5), stage, &slow);
+        let pace = paces.of(stage).unwrap();
+        assert_eq!(pace.micros(10), 110_000);
+        let all = slowness([(&slow[..], pace)].into_iter(), &BTreeMap::new());
+        assert_eq!(all[&WorkerId(0)].thousandths, 4545);
+        // Once all of it has become slower, that is the pace.
+        paces.note(BatchSeq(6), stage, &[run(1, 10, 500)]);
+        assert_eq!(paces.of(stage).unwrap().micros(10), 500_000);
+        paces.forget(BatchSeq(4 + REMEMBERED + 1), |worker| worker != WorkerId(0));
+        assert_eq!(paces.0.len(), 1, "one is old, and one is gone");
+    }
+
+    #[test]
+    fn tasks_that_read_no_source_are_judged_by_the_time_without_a_processor() {
+        let starved = [(0, 400, 60), (1, 66, 60), (2, 180, 150)];
+        let factors_of = |others| factors(&[], others);
+        assert_eq!(factors_of(&starved), [(5555, false, false), FAST, (1000, false, false)]);
+        // All of them share too few processors.
+        assert_eq!(factors_of(&[(0, 400, 100), (1, 800, 200), (2, 400, 100)]), [FAST; 3]);
+        // One that has much to do is not slow.
+        assert_eq!(factors_of(&[(0, 900, 880), (1, 40, 40), (2, 40, 40)]), [FAST; 3]);
+        // It is not known where there is no such clock.
+        assert_eq!(factors_of(&[(0, 900, 0), (1, 40, 40)]), [FAST; 2]);
     }
 }

@@ -30,5 +30,6 @@ mod rotation;
 mod savepoints;
 mod sends;
 mod standby;
+mod starved;
 mod steady;
 mod trust;

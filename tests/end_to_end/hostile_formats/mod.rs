@@ -74,8 +74,7 @@ impl Inputs {
 }
 
 fn reference(args: &[&str]) -> String {
-    let script =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/end_to_end/hostile_formats/reference.py");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/end_to_end/hostile_formats/reference.py");
     let output = Command::new("python3").arg(script).args(args).output().expect("there is Python");
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {err}");

@@ -21,6 +21,7 @@ fn example() -> ClusterStatus {
         spilled: 0,
         heard_ms: 40,
         slow: None,
+        share: 50,
     };
     ClusterStatus {
         job: "page_views".to_owned(),
@@ -141,13 +142,13 @@ fn a_master_that_waits_for_workers_has_little_to_say() {
 #[test]
 fn who_is_slow_is_called_so_and_second_runs_are_counted() {
     let mut slow = ClusterStatus { speculations: 12, speculations_won: 9, ..example() };
-    slow.workers[0].slow = Some(2.13);
+    (slow.workers[0].slow, slow.workers[0].share) = (Some(2.13), 31);
     let text = status(&slow);
     assert!(
         text.contains("late tasks: 12 were run on another worker too, 9 of these first\n"),
         "{text}"
     );
-    assert!(text.contains("active, slow (2.1 x) "), "{text}");
+    assert!(text.contains("active, slow (2.1 x), reads 31 % "), "{text}");
 }
 
 #[test]

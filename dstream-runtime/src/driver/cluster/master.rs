@@ -69,6 +69,10 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How often a master shows that it lives, if another could take over from it.
 const ALIVE: Duration = Duration::from_millis(400);
 
+/// A worker that takes so many times as long as others, in thousandths, receives nothing that another can, and keeps no
+/// copies for others.
+const TAKES_ROLES: u32 = 2000;
+
 /// How long the tokens that a master makes at its start are good, and how often: workers and clients keep
 /// the certificates that they buy.
 const TOKEN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -378,7 +382,10 @@ impl Driver<'_> {
                 Asks::Dismiss(worker) => self.dismiss(worker),
                 Asks::Evict(worker, why) => self.evict(worker, why, Returns::Maybe),
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
-                Asks::Slow(worker, factor, partitions) => self.slow(worker, factor, partitions),
+                Asks::Slow(worker, factor, partitions, share) => {
+                    self.slow(worker, factor, partitions, share);
+                }
+                Asks::Weights(weights) => self.receivers.weigh(&weights),
                 Asks::Obsolete(object) => {
                     if let Some(savepoints) = &mut self.savepoints {
                         savepoints.obsolete(object);
@@ -502,12 +509,18 @@ impl Driver<'_> {
         }
     }
 
-    fn slow(&mut self, worker: WorkerId, factor: u32, partitions: u32) {
+    fn slow(&mut self, worker: WorkerId, factor: u32, partitions: u32, share: u32) {
+        let is_slow = factor >= TAKES_ROLES;
+        if self.members.is_slow(worker, is_slow) {
+            self.receivers.is_slow(worker, is_slow);
+            self.tell_crew();
+            self.assign_receivers();
+        }
         let (worker, of) = (self.members.name(worker), self.setup.partitions);
         let times = f64::from(factor) / 1000.0;
         self.master.tell(&match factor {
             0..=1000 => ClusterNews::FastAgain { worker, partitions, of },
-            _ => ClusterNews::Slow { worker, times, partitions, of },
+            _ => ClusterNews::Slow { worker, times, partitions, of, share },
         });
     }
 

@@ -77,6 +77,8 @@ pub enum ClusterNews {
         partitions: u32,
         /// How many there are.
         of: u32,
+        /// How much it reads of what comes in, in percent.
+        share: u32,
     },
     /// A worker that was slow is as fast as the others again, and gets its share back.
     FastAgain {

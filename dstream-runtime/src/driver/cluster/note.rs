@@ -43,6 +43,8 @@ pub(super) enum MasterNote {
     Receive { source: SourceId, listens: bool },
     /// Receive nothing any more; what has come is still taken.
     StopReceiving,
+    /// A batch has these receipts of the worker's, and another worker reads them.
+    Taken(Numbers),
     /// What became of a receipt.
     Registered { source: SourceId, taker: WorkerId, number: u64, how: Result<Registered, Refusal> },
     /// Nobody will read these receipts of that worker: the batches that have them are over, and it, or those
@@ -78,6 +80,8 @@ pub(super) struct Colleague {
     pub(super) addr: SocketAddr,
     /// It is about to leave: it is given nothing to keep any more.
     pub(super) leaves: bool,
+    /// It is slow: it is given nothing to keep as long as there is another.
+    pub(super) is_slow: bool,
 }
 
 /// From the driver of a worker to that of its master.

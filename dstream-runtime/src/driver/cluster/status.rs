@@ -217,6 +217,8 @@ pub struct WorkerStatus {
     pub heard_ms: u64,
     /// How many times as long as others it takes, if it has lost partitions for that.
     pub slow: Option<f64>,
+    /// How much it reads of what comes in, in percent.
+    pub share: u32,
 }
 
 /// A receiver: where records of a stream are taken in.

@@ -1,5 +1,8 @@
 //! Which partitions get the inputs of a batch when there are fewer inputs than partitions.
 //!
+//! Those of a live source go to the partitions that the core names, so that workers read in proportion to their
+//! weights. What a bounded source brings lies where its batch says:
+//!
 //! Input i would belong to partition i. A batch of one input would then always be read by the owner of
 //! partition 0, and the other workers would wait for it, however many batches are in flight. So the
 //! inputs of a bounded source move on by a partition with every batch. They stay in their order, and
@@ -9,6 +12,7 @@
 use std::sync::Arc;
 
 use crate::id::BatchSeq;
+use crate::source::receive::taker_of;
 use crate::source::{Input, Piece, ReadRange, SourceError};
 
 /// An input moves at most so far: every partition before it costs a task that reads nothing.
@@ -23,6 +27,25 @@ pub(super) fn spread(mut inputs: Vec<Input>, batch: BatchSeq, partitions: usize)
     let before = batch.0.saturating_sub(1) % places;
     inputs.splice(0..0, (0..before).map(|_| nothing()));
     inputs
+}
+
+/// Gives the inputs of a live source to the partitions that `places` names for so many, in their order. What workers
+/// hold stays with them.
+pub(super) fn deal(inputs: Vec<Input>, places: impl FnOnce(usize) -> Vec<usize>) -> Vec<Input> {
+    let is_held = |input: &Input| input.ranges.iter().any(|range| taker_of(&range.split).is_some());
+    if inputs.iter().any(is_held) {
+        return inputs;
+    }
+    let places = places(inputs.len());
+    if places.len() != inputs.len() {
+        return inputs;
+    }
+    let mut dealt = Vec::with_capacity(places.last().map_or(0, |last| last + 1));
+    for (input, place) in inputs.into_iter().zip(places) {
+        dealt.resize_with(place, nothing);
+        dealt.push(input);
+    }
+    dealt
 }
 
 /// An input without records.
@@ -63,6 +86,21 @@ mod tests {
         assert_eq!(places(2, 4, 4), [(0, 0), (1, 1)]);
         let first: Vec<usize> = (1..=9).map(|batch| places(1, batch, 8)[0].0).collect();
         assert_eq!(first, [0, 1, 2, 3, 4, 5, 6, 7, 0]);
+    }
+
+    #[test]
+    fn inputs_of_a_live_source_go_where_the_core_says_and_what_workers_hold_stays() {
+        let at = |inputs: Vec<Input>| {
+            let place = |(at, input): (usize, &Input)| Some((at, input.ranges.first()?.start));
+            inputs.iter().enumerate().filter_map(place).collect::<Vec<_>>()
+        };
+        assert_eq!(at(deal(inputs(2), |_| vec![1, 4])), [(1, 0), (4, 1)]);
+        assert_eq!(deal(inputs(2), |_| vec![1, 4]).len(), 5);
+        // No placement holds.
+        assert_eq!(at(deal(inputs(2), |_| Vec::new())), [(0, 0), (1, 1)]);
+        let mut held = inputs(1);
+        held[0].ranges[0].split = "receipt:1:0".into();
+        assert_eq!(at(deal(held, |_| vec![3])), [(0, 0)]);
     }
 
     #[test]

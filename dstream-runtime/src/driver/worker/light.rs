@@ -100,6 +100,7 @@ mod tests {
             state: None,
             result: Ok(Made::default()),
             took: Duration::from_micros(micros),
+            busy: Duration::from_micros(micros),
         }
     }
 

@@ -74,11 +74,13 @@ pub(in crate::driver) struct Ran {
     pub(in crate::driver) state: Option<State>,
     pub(in crate::driver) result: Result<Made, TaskError>,
     pub(in crate::driver) took: Duration,
+    /// For how long of that it had a processor.
+    pub(in crate::driver) busy: Duration,
 }
 
 /// Runs a task.
 pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
-    let start = host::now();
+    let (start, busy) = (host::now(), host::busy());
     let read_nothing = work.reads_nothing();
     let Work { task, attempt, time, emits, inputs, source, mut state } = work;
     let mut context = TaskContext {
@@ -107,7 +109,9 @@ pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
             Err(error) => result = Err(error),
         }
     }
-    Ran { task, attempt, emits, read_nothing, state, result, took: host::since(start) }
+    let took = host::since(start);
+    let busy = host::busy().saturating_sub(busy).min(took);
+    Ran { task, attempt, emits, read_nothing, state, result, took, busy }
 }
 
 fn caught<T>(f: impl FnOnce() -> Result<T, TaskError>) -> Result<T, TaskError> {

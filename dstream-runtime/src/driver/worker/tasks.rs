@@ -1,5 +1,7 @@
 //! Tasks: what they are given, and what is kept of what they made.
 
+use std::time::Duration;
+
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::task::{Ran, Work};
@@ -67,7 +69,7 @@ impl Worker<'_> {
     }
 
     pub(super) fn keep(&mut self, ran: Ran) {
-        let Ran { task, attempt, state, result, took, .. } = ran;
+        let Ran { task, attempt, state, result, took, busy, .. } = ran;
         *self.store.state(task.stage, task.partition) = state;
         let was_stopped = self.stops.ended(task, attempt);
         let event = match result {
@@ -76,8 +78,9 @@ impl Worker<'_> {
                 let content =
                     if self.runs_twice && self.reads_source(task) { content(&made) } else { 0 };
                 let (blocks, tally, leaving) = self.keep_made(task, made);
-                let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-                let tally = TaskTally { micros, content, ..tally };
+                let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+                let (micros, busy_micros) = (micros(took), micros(busy));
+                let tally = TaskTally { micros, busy_micros, content, ..tally };
                 self.leaving.push_back((task, leaving));
                 WorkerEvent::Ran { task, attempt, blocks, tally }
             }

@@ -153,7 +153,11 @@ pub enum MasterAction {
         factor: u32,
         /// How many partitions it owns now.
         partitions: u32,
+        /// How much it reads of what comes in, in percent.
+        share: u32,
     },
+    /// From the next cut on, workers read what clients have pushed in proportion to these weights.
+    Weights(Vec<(WorkerId, u32)>),
     /// A worker cannot be drained.
     Refuse {
         /// The worker.

@@ -7,13 +7,15 @@
 //! Invariant: a task has at most one second run at a time, a worker no more of them than it has slots.
 
 use super::epochs::EpochRow;
-use super::slow::Slow;
+use super::slow::{Changes, FULL, Slow};
 use super::*;
+use crate::guards::{Guard, left_out};
 use crate::id::StageId;
 use crate::plan::{StageRow, Tasks};
 use crate::sched::attempt::{first_attempt, is_speculative, speculative};
 use crate::sched::message::TaskTally;
-use crate::sched::stragglers::{Backlog, Pace, Run, can_judge, late_at, slowness};
+use crate::sched::stragglers::{Backlog, Pace, Paces, Ran, Run, can_judge, late_at, slowness};
+use crate::shares::{Reader, places};
 use crate::source::receive::taker_of;
 
 /// What is known of stragglers.
@@ -24,6 +26,7 @@ pub(super) struct Stragglers {
     second: BTreeMap<TaskId, Second>,
     /// When each worker last said that a task had run.
     reported_ms: BTreeMap<WorkerId, u64>,
+    paces: Paces,
     pub(super) slow: Slow,
     /// How many second runs there were, and how many were first.
     counts: (u64, u64),
@@ -34,6 +37,8 @@ pub(super) struct Stragglers {
 struct Watch {
     begun_ms: u64,
     stages: Vec<StageWatch>,
+    /// How long the tasks of each worker took that are of other stages.
+    others: BTreeMap<WorkerId, Ran>,
 }
 
 /// A stage whose tasks may run twice.
@@ -58,10 +63,12 @@ struct Second {
 }
 
 impl StageWatch {
-    fn of(row: &StageRow) -> Option<Self> {
+    /// Of a stage that has as many tasks. A task that has no siblings is judged by the batches before.
+    fn of(row: &StageRow, tasks: u32, paces: &Paces) -> Option<Self> {
         let only_reads =
             matches!(row.tasks, Tasks::PerRange(_)) && row.inputs.is_empty() && row.state.is_none();
-        only_reads.then(|| Self { stage: row.id, done: 0, pace: None, runs: Vec::new() })
+        let pace = paces.of(row.id).filter(|_| tasks == 1);
+        only_reads.then(|| Self { stage: row.id, done: 0, pace, runs: Vec::new() })
     }
 }
 
@@ -70,6 +77,26 @@ impl Stragglers {
         let watch = self.watches.get_mut(&task.batch)?;
         let stage = watch.stages.iter_mut().find(|stage| stage.stage == task.stage);
         stage.map(|stage| (watch.begun_ms, stage))
+    }
+
+    /// A task that reads no source has run.
+    fn ran(&mut self, worker: WorkerId, task: TaskId, tally: &TaskTally) {
+        if let Some(watch) = self.watches.get_mut(&task.batch) {
+            let ran = watch.others.entry(worker).or_default();
+            ran.micros += u64::from(tally.micros);
+            ran.busy_micros += u64::from(tally.busy_micros);
+        }
+    }
+
+    /// A batch has run: what it says of workers.
+    fn judge(&mut self, batch: BatchSeq, watch: &Watch) -> Changes {
+        for StageWatch { stage, runs, .. } in &watch.stages {
+            self.paces.note(batch, *stage, runs);
+        }
+        let of = |of: &StageWatch| self.paces.of(of.stage);
+        let stages = watch.stages.iter().filter_map(|stage| Some((&stage.runs[..], of(stage)?)));
+        let factors = slowness(stages, &watch.others);
+        self.slow.judge(batch, &factors)
     }
 
     /// When a worker could have begun with the next task of a batch that began then.
@@ -93,20 +120,52 @@ impl MasterCore {
     /// What workers may own in proportion to each other.
     pub(super) fn weights(&self, workers: &[WorkerId]) -> Vec<u32> {
         let slow = self.stragglers.as_ref().map(|stragglers| &stragglers.slow);
-        let weight =
-            |worker: &WorkerId| slow.map_or(super::slow::FULL, |slow| slow.weight(*worker));
+        let slow = slow.filter(|_| !left_out(Guard::SlowOwnsLess));
+        let weight = |worker: &WorkerId| slow.map_or(FULL, |slow| slow.weight(*worker));
         workers.iter().map(weight).collect()
+    }
+
+    /// What workers read in proportion to each other.
+    fn reads(&self, workers: &[WorkerId]) -> Vec<u32> {
+        let slow = self.stragglers.as_ref().map(|stragglers| &stragglers.slow);
+        let reads = |worker: &WorkerId| slow.map_or(FULL, |slow| slow.reads(*worker));
+        workers.iter().map(reads).collect()
+    }
+
+    /// The partitions that read the inputs of a live source, if it brings so many, in their order: workers read in
+    /// proportion to their weights. None if no placement holds.
+    #[must_use]
+    pub fn readers(&self, batch: BatchSeq, inputs: usize) -> Vec<usize> {
+        let Some(row) = self.epochs.of(batch) else { return Vec::new() };
+        let weights = self.reads(&row.members);
+        let mut owned: Vec<Vec<usize>> = vec![Vec::new(); row.members.len()];
+        for (partition, owner) in row.placement.iter().enumerate() {
+            if let Ok(member) = row.members.binary_search(owner) {
+                owned[member].push(partition);
+            }
+        }
+        let readers = weights.into_iter().zip(&owned);
+        let readers: Vec<_> = readers.map(|(weight, places)| Reader { weight, places }).collect();
+        places(inputs, &readers, batch.0)
     }
 
     /// Says which workers own less now, or as much as the others again.
     pub(super) fn say_slow(&mut self) {
-        let (Some(stragglers), Some(row)) = (&mut self.stragglers, self.epochs.newest()) else {
-            return;
-        };
+        let Some(stragglers) = &mut self.stragglers else { return };
         for (worker, factor) in stragglers.slow.take_unsaid() {
-            let partitions = row.share(worker);
-            self.actions.push_back(MasterAction::Slow { worker, factor, partitions });
+            let partitions = self.epochs.newest().map_or(0, |row| row.share(worker));
+            let share = self.share(worker);
+            self.actions.push_back(MasterAction::Slow { worker, factor, partitions, share });
         }
+    }
+
+    /// How much a worker reads of what comes in, in percent.
+    pub(super) fn share(&self, worker: WorkerId) -> u32 {
+        let Some(row) = self.epochs.newest() else { return 0 };
+        let Ok(member) = row.members.binary_search(&worker) else { return 0 };
+        let weights = self.reads(&row.members);
+        let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+        (u64::from(weights[member]) * 100 / total.max(1)) as u32
     }
 
     /// Whether a report is that of a task's second run, which nobody has given up.
@@ -137,7 +196,11 @@ impl MasterCore {
         attempt: Attempt,
         tally: &TaskTally,
     ) -> bool {
-        let size = self.size(task);
+        let size = match self.is_held(task) {
+            // Of receipts their number is known alone.
+            true => tally.bytes,
+            false => self.size(task),
+        };
         let (Some(stragglers), Some(row)) = (&mut self.stragglers, self.epochs.of(task.batch))
         else {
             return false;
@@ -166,7 +229,11 @@ impl MasterCore {
             }
             _ => None,
         });
-        let (Some((_, stage)), Some(tasks)) = (stragglers.stage(task), tasks) else { return false };
+        let Some(tasks) = tasks else { return false };
+        let Some((_, stage)) = stragglers.stage(task) else {
+            stragglers.ran(worker, task, tally);
+            return false;
+        };
         stage.done += 1;
         stage.runs.push(Run { worker, size, micros, is_whole: true });
         if let Some((owner, since)) = since.filter(|(owner, _)| *owner != worker) {
@@ -180,8 +247,11 @@ impl MasterCore {
         if !can_judge(done, tasks, row.members.len(), || self.who_is_not_done(task.batch, id)) {
             return false;
         }
-        if let Some((_, stage)) = self.stragglers.as_mut().and_then(|all| all.stage(task)) {
-            stage.pace = Pace::of(&stage.runs);
+        if let Some(stragglers) = &mut self.stragglers {
+            let usual = stragglers.paces.of(id);
+            if let Some((_, stage)) = stragglers.stage(task) {
+                stage.pace = Pace::of(&stage.runs).or(usual);
+            }
         }
         done < tasks
     }
@@ -221,11 +291,16 @@ impl MasterCore {
     fn watch(&mut self, stragglers: &mut Stragglers, now_ms: u64) {
         let mut running = BTreeSet::new();
         for batch in &self.batches {
-            if matches!(&batch.phase, Phase::Running(running) if running.left > 0) {
+            if let Phase::Running(of) = &batch.phase
+                && of.left > 0
+            {
                 running.insert(batch.seq);
+                let paces = &stragglers.paces;
                 stragglers.watches.entry(batch.seq).or_insert_with(|| {
-                    let stages = self.shape.plan.stages.iter().filter_map(StageWatch::of);
-                    Watch { begun_ms: now_ms, stages: stages.collect() }
+                    let watched =
+                        |row: &StageRow| StageWatch::of(row, of.tasks[row.id.index()], paces);
+                    let stages = self.shape.plan.stages.iter().filter_map(watched).collect();
+                    Watch { begun_ms: now_ms, stages, others: BTreeMap::new() }
                 });
             }
         }
@@ -234,11 +309,15 @@ impl MasterCore {
             if self.failed.is_some() {
                 continue;
             }
-            let factors = slowness(watch.stages.iter().map(|stage| stage.runs.as_slice()));
             stragglers.slow.retain(|worker| self.members.is_member(worker));
             stragglers.reported_ms.retain(|worker, _| self.members.is_member(*worker));
-            if stragglers.slow.judge(batch, &factors) {
+            stragglers.paces.forget(batch, |worker| self.members.is_member(worker));
+            let changes = stragglers.judge(batch, &watch);
+            if changes.owns {
                 self.members.reweigh();
+            }
+            if changes.reads {
+                self.actions.push_back(MasterAction::Weights(stragglers.slow.readers()));
             }
         }
         let oldest = self.oldest();
@@ -263,7 +342,12 @@ impl MasterCore {
                 if stage.done == running.tasks[stage.stage.index()] {
                     continue;
                 }
-                for (owner, tasks) in self.open_by_owner(batch, stage, running, row) {
+                for (owner, mut tasks) in self.open_by_owner(batch, stage, running, row) {
+                    // Of receipts only their number is known, and not every worker can read them.
+                    tasks.retain(|task| !self.is_held(*task));
+                    if tasks.is_empty() {
+                        continue;
+                    }
                     let (Some(pace), Some(slots)) = (stage.pace, self.members.slots(owner)) else {
                         judged.entry(owner).or_insert(false);
                         continue;
@@ -393,10 +477,14 @@ impl MasterCore {
         self.ranges(task).iter().map(|range| range.end.saturating_sub(range.start)).sum()
     }
 
+    /// Whether a task reads what clients have pushed, and workers hold.
+    fn is_held(&self, task: TaskId) -> bool {
+        self.ranges(task).iter().any(|range| taker_of(&range.split).is_some())
+    }
+
     /// What a task reads, if there is anything and every worker can read it.
     fn readable(&self, task: TaskId) -> Option<Vec<Range>> {
         let ranges = self.ranges(task);
-        let anywhere = ranges.iter().all(|range| taker_of(&range.split).is_none());
-        (anywhere && !ranges.is_empty()).then(|| ranges.to_vec())
+        (!self.is_held(task) && !ranges.is_empty()).then(|| ranges.to_vec())
     }
 }

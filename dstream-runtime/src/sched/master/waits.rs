@@ -27,6 +27,7 @@ impl MasterCore {
             tasks: outstanding.get(&worker).copied().unwrap_or(0),
             settled: self.is_settled(worker),
             slow: self.slow_by(worker),
+            share: self.share(worker),
             silent_ms: now_ms.saturating_sub(member.heard_ms),
         });
         Status {

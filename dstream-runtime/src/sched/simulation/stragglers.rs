@@ -22,8 +22,11 @@ use crate::source::Range;
 use crate::time::Timetable;
 
 const WORKERS: u32 = 4;
+const PARTITIONS: u32 = 8;
 /// How long a task takes that reads one unit, in milliseconds.
 const READ_MS: u64 = 200;
+/// How many bytes are read in a millisecond.
+const BYTES_PER_MS: u64 = 1000;
 /// How long one takes that reads blocks.
 const MERGE_MS: u64 = 4;
 
@@ -57,8 +60,29 @@ struct Process {
     held: Held,
     /// What waits for its turn; the oldest goes first.
     queue: BTreeMap<(TaskId, Attempt), u64>,
-    /// With its result, how long it takes, and its number among all runs.
-    running: Option<(TaskId, Attempt, u64, u64, u64)>,
+    running: Option<Running>,
+}
+
+/// A task that runs.
+struct Running {
+    task: TaskId,
+    attempt: Attempt,
+    result: u64,
+    /// How long it takes, and for how long of that it has a processor, in milliseconds.
+    took: u64,
+    busy: u64,
+    /// Its number among all runs.
+    number: u64,
+}
+
+/// What a batch reads.
+enum Feed {
+    /// Eight ranges of files.
+    History,
+    /// A live source that brings so many ranges.
+    Followed(usize),
+    /// What one worker receives and another one has copies of.
+    Pushed(starved::Pushed),
 }
 
 /// When a worker is how slow, in milliseconds.
@@ -95,28 +119,39 @@ struct World {
     said: Vec<(WorkerId, u32, u32)>,
     /// One task makes something else each time, if it is not none.
     liar: Option<TaskId>,
+    feed: Feed,
+    /// When each batch ends: intervals may have been stepped over.
+    ends: BTreeMap<BatchSeq, u64>,
+    /// How long a task takes that reads blocks, in milliseconds.
+    merge_ms: u64,
+    /// How long reading an input takes, in milliseconds.
+    read_ms: BTreeMap<(BatchSeq, Partition), u64>,
+}
+
+fn config(plan: &'static Plan, in_flight: u32, speculate: bool) -> MasterConfig {
+    MasterConfig {
+        partitions: PARTITIONS,
+        in_flight,
+        attempts: 3,
+        workers: WORKERS,
+        lease_ms: None,
+        checkpoint_ms: Some(1000),
+        speculate,
+        timetable: Timetable::new(0, 1000),
+        batch_bytes: u64::MAX,
+        publishes_empty: false,
+        live: vec![false; plan.sources.len()],
+        first: BatchSeq(1),
+        term: 0,
+        completes_stop: false,
+    }
 }
 
 impl World {
     fn new(plan: &'static Plan, number: u64, batches: u64, speculate: bool) -> Self {
         let mut seed = Seed(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        let (partitions, first) = (8, BatchSeq(1));
-        let config = MasterConfig {
-            partitions,
-            in_flight: 1 + seed.below(3) as u32,
-            attempts: 3,
-            workers: WORKERS,
-            lease_ms: None,
-            checkpoint_ms: Some(1000),
-            speculate,
-            timetable: Timetable::new(0, 1000),
-            batch_bytes: u64::MAX,
-            publishes_empty: false,
-            live: vec![false; plan.sources.len()],
-            first,
-            term: 0,
-            completes_stop: false,
-        };
+        let (partitions, first) = (PARTITIONS, BatchSeq(1));
+        let config = config(plan, 1 + seed.below(3) as u32, speculate);
         let process = |id| Process {
             core: WorkerCore::new(id, plan, partitions, 1, Retention::Released),
             held: Held::default(),
@@ -142,6 +177,10 @@ impl World {
             cancelled: 0,
             said: Vec::new(),
             liar: None,
+            feed: Feed::History,
+            ends: BTreeMap::new(),
+            merge_ms: MERGE_MS,
+            read_ms: BTreeMap::new(),
         }
     }
 
@@ -202,19 +241,31 @@ impl World {
         };
         let Some(((task, attempt), result)) = process.queue.pop_first() else { return };
         let base = match self.reference.plan.stage(task.stage).tasks {
-            Tasks::PerRange(_) => READ_MS * size(task.batch, task.partition),
-            _ => MERGE_MS,
+            Tasks::PerRange(_) => {
+                self.read_ms.get(&(task.batch, task.partition)).copied().unwrap_or(0)
+            }
+            _ => self.merge_ms,
         };
-        let took = base * times * vary / 100;
-        let number = self.number;
-        process.running = Some((task, attempt, result, took, number));
+        let (busy, number) = (base * vary / 100, self.number);
+        let took = busy * times;
+        process.running = Some(Running { task, attempt, result, took, busy, number });
         self.after(took, Event::Ran(on, number));
     }
 
     fn master_asks(&mut self, action: MasterAction) {
         match action {
             MasterAction::Cut { batch, source, .. } => self.after(1, Event::Cut(batch, source)),
+            MasterAction::Weights(weights) => {
+                if let Feed::Pushed(pushed) = &self.feed {
+                    pushed.source.weigh(&weights);
+                }
+            }
             MasterAction::Tell(to, message) => {
+                if let (ToWorker::Place { placement, .. }, Feed::Pushed(pushed)) =
+                    (&message, &self.feed)
+                {
+                    pushed.source.placed(placement);
+                }
                 if let ToWorker::Begin { batch, .. } = &message {
                     self.begun.entry(*batch).or_insert(self.now);
                 }
@@ -226,12 +277,12 @@ impl World {
                 self.after(2, Event::Published(batch));
             }
             MasterAction::SetTimer(at) => self.after(at.saturating_sub(self.now), Event::Tick),
-            MasterAction::Slow { worker, factor, partitions } => {
+            MasterAction::Slow { worker, factor, partitions, .. } => {
                 self.said.push((worker, factor, partitions));
             }
             MasterAction::Finish(outcome) => self.outcome = Some(outcome),
-            MasterAction::NewBatch { .. }
-            | MasterAction::Missed { .. }
+            MasterAction::NewBatch { batch, time } => drop(self.ends.insert(batch, time.0)),
+            MasterAction::Missed { .. }
             | MasterAction::Obsolete(_)
             | MasterAction::Unneeded { .. } => {}
             other => panic!("nobody comes or goes: {other:?}"),
@@ -256,8 +307,7 @@ impl World {
         match action {
             WorkerAction::Run(run) => self.start(from, &run),
             WorkerAction::Cancel { task, attempt } => {
-                let is_it =
-                    |(t, a, ..): &mut (TaskId, Attempt, u64, u64, u64)| (*t, *a) == (task, attempt);
+                let is_it = |run: &mut Running| (run.task, run.attempt) == (task, attempt);
                 let stops = self.stops && process.running.take_if(is_it).is_some();
                 if stops || process.queue.remove(&(task, attempt)).is_some() {
                     self.cancelled += 1;
@@ -281,7 +331,8 @@ impl World {
                 self.after(delay, Event::ToPeer(to, message, vec![state]));
             }
             WorkerAction::Save { stage, partition, after, .. } => {
-                let saved = Saved { stage, partition, after, objects: vec!["saved".to_owned()] };
+                let objects = vec![format!("{stage} {partition} {after}")];
+                let saved = Saved { stage, partition, after, objects };
                 self.after(20, Event::Saved(from, saved));
             }
             WorkerAction::Discard { stage, partition } => process.held.discard((stage, partition)),
@@ -315,13 +366,7 @@ impl World {
             Event::Synced(seq) => MasterEvent::Synced(seq),
             Event::Published(batch) => MasterEvent::Published { batch },
             Event::Cut(batch, source) => {
-                let count = 8;
-                let input = |input| {
-                    let range = range(batch, Partition(input));
-                    let end = range.start + size(batch, Partition(input));
-                    vec![Range { end, ..range }]
-                };
-                let inputs: Vec<_> = (0..count).map(input).collect();
+                let inputs = self.feed(batch);
                 self.reference.cut(batch, source, inputs.clone());
                 let ended = batch >= self.last;
                 MasterEvent::CutDone { batch, source, inputs, position: None, ended }
@@ -329,6 +374,32 @@ impl World {
             Event::Tick => MasterEvent::Tick,
         };
         self.master.handle(self.now, event);
+    }
+
+    /// What a batch reads, and how long that takes.
+    fn feed(&mut self, batch: BatchSeq) -> Vec<Vec<Range>> {
+        let inputs = match &mut self.feed {
+            Feed::History => {
+                let input = |input| {
+                    let range = range(batch, Partition(input));
+                    let end = range.start + size(batch, Partition(input));
+                    vec![Range { end, ..range }]
+                };
+                (0..8).map(input).collect()
+            }
+            Feed::Followed(ranges) => starved::followed(&self.master, batch, *ranges),
+            Feed::Pushed(pushed) => pushed.cut(),
+        };
+        for (partition, ranges) in (0..).map(Partition).zip(&inputs) {
+            let size: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+            let unit = match &self.feed {
+                Feed::History => READ_MS,
+                Feed::Followed(ranges) => starved::READ_MS / *ranges as u64,
+                Feed::Pushed(_) => starved::READ_MS / starved::RECEIPTS,
+            };
+            self.read_ms.insert((batch, partition), size * unit);
+        }
+        inputs
     }
 
     fn tell(&mut self, worker: WorkerId, event: WorkerEvent) {
@@ -345,12 +416,16 @@ impl World {
 
     fn ran(&mut self, on: WorkerId, number: u64) {
         let Some(process) = self.processes.get_mut(&on) else { return };
-        let run = process.running.take_if(|(.., of)| *of == number);
-        let Some((task, attempt, result, took, _)) = run else { return };
+        let run = process.running.take_if(|run| run.number == number);
+        let Some(Running { task, attempt, result, took, busy, .. }) = run else { return };
         let blocks = process.held.ran(task, attempt, result, &self.reference);
         let lie = if self.liar == Some(task) { u64::from(on.0) } else { 0 };
-        let tally =
-            TaskTally { micros: took as u32 * 1000, content: result ^ lie, ..TaskTally::default() };
+        let of = self.read_ms.get(&(task.batch, task.partition)).copied();
+        let reads = matches!(self.reference.plan.stage(task.stage).tasks, Tasks::PerRange(_));
+        let bytes = of.filter(|_| reads).unwrap_or(0) * BYTES_PER_MS;
+        let (micros, busy_micros) = (took as u32 * 1000, busy as u32 * 1000);
+        let content = result ^ lie;
+        let tally = TaskTally { micros, busy_micros, bytes, content, ..TaskTally::default() };
         process.core.handle(WorkerEvent::Ran { task, attempt, blocks, tally });
     }
 }
@@ -364,4 +439,7 @@ fn slow(worker: u32, from: u64, until: u64, times: u64) -> Spell {
     Spell { worker: WorkerId(worker), from, until, frozen: false, times }
 }
 
+mod starved;
 mod tests;
+
+pub(super) use starved::bounded;

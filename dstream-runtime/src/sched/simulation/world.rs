@@ -290,7 +290,9 @@ impl World {
                 self.evicted += 1;
                 self.ends(worker);
             }
-            MasterAction::Slow { .. } => panic!("nothing was asked about it"),
+            MasterAction::Slow { .. } | MasterAction::Weights(_) => {
+                panic!("nothing was asked about it")
+            }
             MasterAction::Refuse { .. } => self.refused += 1,
             MasterAction::NewBatch { batch, .. } => {
                 if self.live && batch.0 == self.first() + self.batches - 1 {

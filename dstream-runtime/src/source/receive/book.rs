@@ -15,7 +15,9 @@ use super::taken::{Taken, WrittenTaken};
 use super::{Refusal, Spans};
 use crate::guards::{Guard, guard, left_out};
 use crate::id::WorkerId;
+use crate::shares::{FULL, Piece, Reader, pieces};
 use crate::source::Position;
+use crate::source::tcp::SPLIT;
 
 /// So many workers that are gone, and of whom nobody needs anything any more, are remembered by what they
 /// had received: a copy of it may still turn up.
@@ -28,6 +30,8 @@ pub(super) struct Book {
     clients: Clients,
     /// The partitions of each worker that has any.
     pub(super) owned: BTreeMap<WorkerId, Vec<usize>>,
+    /// What workers read in proportion to each other, where it is less than others do.
+    pub(super) weights: BTreeMap<WorkerId, u32>,
     /// The number of the last batch that was cut.
     cut: u64,
     /// By batch that is not over, who reads what in it.
@@ -85,11 +89,12 @@ struct Read {
     by: Option<WorkerId>,
 }
 
-/// Receipts that one worker will read.
-#[derive(Default)]
-pub(super) struct Share {
-    pub(super) receipts: Vec<(WorkerId, u64, u64)>,
-    pub(super) bytes: u64,
+/// A receipt that the next batch takes.
+struct Taking {
+    number: u64,
+    bytes: u64,
+    /// Who may read it: the owners of partitions that hold it, or, if none does, one that has to ask for it.
+    readers: Vec<WorkerId>,
 }
 
 /// What another process has to know to go on, as it is written down.
@@ -347,48 +352,49 @@ impl Book {
         self.cut = batch.saturating_sub(1);
     }
 
-    /// Takes for the next batch what is held, by who will read it: an owner of these partitions that holds
-    /// it, or, if none does, one that has to ask for it.
-    pub(super) fn take(&mut self, partitions: usize) -> BTreeMap<WorkerId, Share> {
+    /// Takes for the next batch what is held: per partition the receipts that its owner reads. Of the owners that hold
+    /// something, each reads in proportion to its weight; what none of them holds one of them has to ask for.
+    pub(super) fn take(&mut self, partitions: usize) -> Vec<Vec<(WorkerId, u64)>> {
         self.cut += 1;
         let quotas = self.quotas();
-        let Self { takers, owned, cut, reads, taken, .. } = self;
+        let Self { takers, owned, weights, cut, reads, taken, .. } = self;
         // Nobody is listed who owns nothing.
-        let owners: Vec<WorkerId> =
-            owned.iter().filter(|(_, places)| places[0] < partitions).map(|(w, _)| *w).collect();
-        let mut shares: BTreeMap<WorkerId, Share> = BTreeMap::new();
+        let within = |places: &[usize]| places.partition_point(|place| *place < partitions);
+        let owners: BTreeMap<WorkerId, Reader<'_>> = owned
+            .iter()
+            .map(|(worker, places)| (*worker, &places[..within(places)]))
+            .filter(|(_, places)| !places.is_empty())
+            .map(|(worker, places)| {
+                let weight = weights.get(&worker).copied().unwrap_or(FULL);
+                (worker, Reader { weight, places })
+            })
+            .collect();
+        let mut inputs: Vec<Vec<(WorkerId, u64)>> = vec![Vec::new(); partitions];
         let mut read: BTreeMap<(WorkerId, WorkerId), Read> = BTreeMap::new();
         for (worker, taker) in takers {
-            let Taker { waiting, last_cut, .. } = taker;
-            let (quota, mut bytes) = (quotas.get(worker).copied().unwrap_or(u64::MAX), 0);
-            waiting.retain(|number, waiting| {
-                if bytes >= quota {
-                    return true;
-                }
-                let holds = waiting.holders.iter().find(|w| owners.binary_search(w).is_ok());
-                // All that one worker has received goes to the same one.
-                let any = || owners.get(worker.0 as usize % owners.len().max(1));
-                let is_held = !waiting.holders.is_empty();
-                let Some(reader) = holds.or_else(|| any().filter(|_| is_held)) else {
-                    return true;
-                };
-                let share = shares.entry(*reader).or_default();
-                share.receipts.push((*worker, *number, waiting.bytes));
-                share.bytes += waiting.bytes;
-                bytes += waiting.bytes.max(1);
-                let by = Some(*reader);
-                let none = || Read { taker: *worker, receipts: Spans::default(), by };
-                let read = read.entry((*reader, *worker)).or_insert_with(none);
-                read.receipts.insert(*number);
-                taken.add(*cut, *worker, *number, waiting.records);
-                *last_cut = *cut;
-                false
+            let quota = quotas.get(worker).copied().unwrap_or(u64::MAX);
+            let all = taker.take(*worker, quota, &owners, |number, records| {
+                taken.add(*cut, *worker, number, records);
             });
+            if !all.is_empty() {
+                taker.last_cut = *cut;
+            }
+            for run in all.chunk_by(|one, next| one.readers == next.readers) {
+                for (place, reader, number) in divide(run, &owners, *cut) {
+                    inputs[place].push((*worker, number));
+                    let none =
+                        || Read { taker: *worker, receipts: Spans::default(), by: Some(reader) };
+                    let read = read.entry((reader, *worker)).or_insert_with(none);
+                    read.receipts.insert(number);
+                }
+            }
         }
         if !read.is_empty() {
             reads.insert(*cut, read.into_values().collect());
         }
-        shares
+        let used = inputs.iter().rposition(|input| !input.is_empty()).map_or(0, |last| last + 1);
+        inputs.truncate(used);
+        inputs
     }
 
     /// How much the next batch takes of what each worker has received, if not all: the clients of one do not hold up
@@ -475,6 +481,63 @@ impl Book {
             ..Self::default()
         })
     }
+}
+
+impl Taker {
+    /// Takes out what waits, of about `quota` bytes, where some worker can read it.
+    fn take(
+        &mut self,
+        worker: WorkerId,
+        quota: u64,
+        owners: &BTreeMap<WorkerId, Reader<'_>>,
+        mut each: impl FnMut(u64, u64),
+    ) -> Vec<Taking> {
+        let (mut all, mut bytes) = (Vec::new(), 0);
+        self.waiting.retain(|number, waiting| {
+            if bytes >= quota || waiting.holders.is_empty() || owners.is_empty() {
+                return true;
+            }
+            let holders = waiting.holders.iter().filter(|holder| owners.contains_key(holder));
+            let mut readers: Vec<WorkerId> = holders.copied().collect();
+            if readers.is_empty() {
+                // All that one worker has received goes to the same one.
+                readers.extend(owners.keys().nth(worker.0 as usize % owners.len()));
+            }
+            bytes += waiting.bytes.max(1);
+            each(*number, waiting.records);
+            all.push(Taking { number: *number, bytes: waiting.bytes, readers });
+            false
+        });
+        all
+    }
+}
+
+/// Divides receipts that the same workers can read among their partitions, in order: partition, its owner, number.
+fn divide(
+    run: &[Taking],
+    owners: &BTreeMap<WorkerId, Reader<'_>>,
+    turn: u64,
+) -> Vec<(usize, WorkerId, u64)> {
+    let ids = run.first().map_or(&[][..], |first| &first.readers);
+    let readers: Vec<Reader<'_>> = ids.iter().filter_map(|id| owners.get(id).copied()).collect();
+    let bytes: u64 = run.iter().map(|taking| taking.bytes).sum();
+    let pieces = pieces(bytes, SPLIT, &readers, turn);
+    let Some(last) = pieces.len().checked_sub(1) else { return Vec::new() };
+    let (mut at, mut done) = (0, 0);
+    let mut divided = Vec::with_capacity(run.len());
+    for taking in run {
+        let end = done + taking.bytes;
+        while at < last && (pieces[at].end <= done || pieces[at].is_slow && pieces[at].end < end) {
+            at += 1;
+        }
+        done = end;
+        let is_full = |piece: &&Piece| !piece.is_slow || piece.end >= end;
+        let piece = pieces[..=at].iter().rfind(is_full);
+        if let Some(piece) = piece.or(pieces.last()) {
+            divided.push((piece.place, ids[piece.reader], taking.number));
+        }
+    }
+    divided
 }
 
 impl Waiting {

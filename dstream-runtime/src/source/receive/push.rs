@@ -15,7 +15,6 @@ use super::book::Book;
 use super::clients::{ClientBatch, Refusal};
 use super::spans::Spans;
 use crate::id::{BatchSeq, SourceId, WorkerId};
-use crate::source::tcp::SPLIT;
 use crate::source::url::{SourceUrl, unknown};
 use crate::source::{Cut, Input, Piece, Range, ReadRange, Source, SourceError};
 
@@ -184,6 +183,11 @@ impl PushSource {
         }
     }
 
+    /// From the next cut on, workers read in proportion to these weights; those that are not named as much as any.
+    pub fn weigh(&self, weights: &[(WorkerId, u32)]) {
+        self.book().weights = weights.iter().copied().collect();
+    }
+
     /// A worker is gone, and what it held with it, unless its process comes again: see [`Self::complete`].
     pub fn gone(&self, worker: WorkerId) {
         self.book().gone(worker);
@@ -266,22 +270,12 @@ impl Source for PushSource {
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         let mut book = self.book();
         let mut ranges: Vec<Vec<Range>> = Vec::new();
-        for (reader, share) in book.take(partitions) {
-            // Whoever reads something owns something.
-            let owned = book.owned.get(&reader).map_or(&[][..], Vec::as_slice);
-            let places = &owned[..owned.partition_point(|place| *place < partitions)];
-            let wanted = share.bytes.div_ceil(SPLIT).clamp(1, places.len() as u64);
-            let mut done = 0;
-            for (taker, number, bytes) in share.receipts {
-                let group = done * wanted / share.bytes.max(1);
-                let place =
-                    places[usize::try_from(group).unwrap_or(usize::MAX).min(places.len() - 1)];
-                done += bytes;
-                if ranges.len() <= place {
-                    ranges.resize(place + 1, Vec::new());
-                }
-                add(&mut ranges[place], taker, self.source, number);
+        for receipts in book.take(partitions) {
+            let mut input = Vec::new();
+            for (taker, number) in receipts {
+                add(&mut input, taker, self.source, number);
             }
+            ranges.push(input);
         }
         let ended = book.ends();
         if book.stopping && !ended && ranges.is_empty() {

@@ -42,6 +42,7 @@ pub(super) struct Member {
     pub(super) spilled: u64,
     /// It is to leave.
     leaves: bool,
+    is_slow: bool,
     /// It was told that it may go.
     let_go: bool,
     heard: Instant,
@@ -117,6 +118,7 @@ impl Members {
             memory: 0,
             spilled: 0,
             leaves: false,
+            is_slow: false,
             let_go: false,
             heard: now,
             doubted: None,
@@ -218,6 +220,7 @@ impl Members {
                 name: member.name.clone(),
                 addr: member.addr,
                 leaves: member.leaves,
+                is_slow: member.is_slow,
             })
             .collect()
     }
@@ -235,6 +238,12 @@ impl Members {
         if let Some(member) = self.workers.get_mut(&worker) {
             member.leaves = true;
         }
+    }
+
+    /// A worker is slow, or is not any more. Whether that is news.
+    pub(super) fn is_slow(&mut self, worker: WorkerId, is_slow: bool) -> bool {
+        let member = self.workers.get_mut(&worker);
+        member.is_some_and(|member| std::mem::replace(&mut member.is_slow, is_slow) != is_slow)
     }
 
     /// A worker may go.

@@ -2,7 +2,8 @@
 //!
 //! Clients of the library may send to any worker that owns partitions. The address that the source's own
 //! URL names is listened on by one of them, or by as many as its option `receivers` says, as far as there are
-//! so many; sources are spread over workers. A receiver moves when its worker leaves or is lost.
+//! so many; sources are spread over workers. A receiver moves when its worker leaves, is lost or is slow and another is
+//! not: clients are acknowledged as fast as their receiver is.
 //!
 //! A worker may be unable to listen: of several on one host, one alone can have a fixed port, and one that is stopped or
 //! was given up still has it. Then others are told to, and each again after a while. The worker that listens keeps the
@@ -23,6 +24,8 @@ pub(crate) struct Receivers {
     owners: BTreeSet<WorkerId>,
     /// Who is about to leave.
     leaving: BTreeSet<WorkerId>,
+    /// Who is slow.
+    slow: BTreeSet<WorkerId>,
     /// What batches before this one have read is not needed any more.
     oldest: BatchSeq,
     /// Until then a worker may come that listens already.
@@ -37,6 +40,8 @@ struct Pushed {
     unable: BTreeMap<WorkerId, Unable>,
     /// Some worker has listened at the source's address, also when there was another master.
     has_listened: bool,
+    /// A slow worker listens, and no other could.
+    in_vain: bool,
 }
 
 /// A worker that could not listen at a source's address.
@@ -58,6 +63,8 @@ const RETRY: Duration = Duration::from_millis(200);
 const RETRY_MOST: Duration = Duration::from_secs(5);
 /// An address at which none has ever listened is given up after this time: it is most likely wrong.
 const GIVE_UP: Duration = Duration::from_secs(5);
+/// A role that was taken from a slow worker goes back to it when each of the others has tried as often as this.
+const TRIES: u32 = 4;
 /// After a restart of the master, how long a worker that listens already may take to come before another is told to.
 const COMES_AGAIN: Duration = Duration::from_secs(1);
 
@@ -121,10 +128,11 @@ impl Receivers {
             at: BTreeMap::new(),
             unable: BTreeMap::new(),
             has_listened: false,
+            in_vain: false,
         };
         let sources = pushed.into_iter().map(|source| source.map(fresh)).collect();
-        let (owners, leaving) = (BTreeSet::new(), BTreeSet::new());
-        Self { sources, owners, leaving, oldest: BatchSeq(0), not_before: None }
+        let (owners, leaving, slow) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { sources, owners, leaving, slow, oldest: BatchSeq(0), not_before: None }
     }
 
     /// There was a master before: workers may listen already.
@@ -179,11 +187,51 @@ impl Receivers {
         }
     }
 
+    /// From the next cut on, workers read in proportion to these weights.
+    pub(crate) fn weigh(&self, weights: &[(WorkerId, u32)]) {
+        self.each().for_each(|(_, pushed)| pushed.source.weigh(weights));
+    }
+
+    /// A worker is slow, or is not any more. It gets nothing back that has moved.
+    pub(super) fn is_slow(&mut self, worker: WorkerId, is_slow: bool) {
+        match is_slow {
+            true => self.slow.insert(worker),
+            false => self.slow.remove(&worker),
+        };
+        self.sources.iter_mut().flatten().for_each(|pushed| pushed.in_vain = false);
+    }
+
+    /// Takes the role from slow workers for each of whom there is another that may listen. Who that is, by source.
+    fn relieve(&mut self, able: &[WorkerId], now: Instant) -> Vec<(SourceId, WorkerId, bool)> {
+        let mut relieved = Vec::new();
+        for (id, pushed) in self.sources.iter_mut().enumerate() {
+            let Some(pushed) = pushed else { continue };
+            if pushed.in_vain {
+                continue;
+            }
+            let may = |worker: &&WorkerId| {
+                let listens = pushed.at.get(worker).is_some_and(|at| at.listens);
+                let rests = pushed.unable.get(worker).is_some_and(|unable| unable.until > now);
+                !listens && !rests && !self.slow.contains(worker)
+            };
+            let others = able.iter().filter(may).count();
+            let is_slow = |(worker, at): &(&WorkerId, &mut At)| {
+                at.url.is_some() && self.slow.contains(worker)
+            };
+            for (worker, at) in pushed.at.iter_mut().filter(is_slow).take(others) {
+                (at.listens, at.url) = (false, None);
+                relieved.push((SourceId(id as u16), *worker, false));
+            }
+        }
+        relieved
+    }
+
     /// Who is to receive what from now on, and whether it listens at the source's own address.
     pub(crate) fn assign(&mut self, now: Instant) -> Vec<(SourceId, WorkerId, bool)> {
         self.not_before = self.not_before.filter(|until| *until > now);
         let waits = self.not_before.is_some();
         let able: Vec<WorkerId> = self.owners.difference(&self.leaving).copied().collect();
+        let mut assigned = if waits { Vec::new() } else { self.relieve(&able, now) };
         let mut load: BTreeMap<WorkerId, usize> = able.iter().map(|worker| (*worker, 0)).collect();
         let listening = self.each().flat_map(|(_, p)| p.at.iter().filter(|(_, at)| at.listens));
         for (worker, _) in listening {
@@ -191,7 +239,6 @@ impl Receivers {
                 *load += 1;
             }
         }
-        let mut assigned = Vec::new();
         for (id, pushed) in self.sources.iter_mut().enumerate() {
             let Some(pushed) = pushed else { continue };
             let source = SourceId(id as u16);
@@ -202,13 +249,21 @@ impl Receivers {
             let rests = |unable: &BTreeMap<WorkerId, Unable>, worker: &WorkerId| {
                 unable.get(worker).is_some_and(|unable| unable.until > now)
             };
+            let slow = &self.slow;
+            // Others may find the address in use until the slow worker has closed it.
+            let tries =
+                |worker: &WorkerId| pushed.unable.get(worker).is_some_and(|u| u.tries < TRIES);
+            let waits_for_fast = able.iter().any(|worker| !slow.contains(worker) && tries(worker));
             for _ in pushed.listening()..wanted {
                 let free = load.iter_mut().filter(|(worker, _)| {
-                    !listens(&pushed.at, worker) && !rests(&pushed.unable, worker)
+                    let waits = waits_for_fast && slow.contains(worker);
+                    !listens(&pushed.at, worker) && !rests(&pushed.unable, worker) && !waits
                 });
-                let least = free.min_by_key(|(worker, load)| (**load, **worker));
+                let least =
+                    free.min_by_key(|(worker, load)| (slow.contains(worker), **load, **worker));
                 let Some((worker, load)) = least else { break };
                 *load += 1;
+                pushed.in_vain = slow.contains(worker);
                 pushed.at.entry(*worker).or_default().listens = true;
                 assigned.push((source, *worker, true));
             }
@@ -397,6 +452,7 @@ impl Receivers {
     /// A worker is gone, and what it held with it.
     pub(crate) fn gone(&mut self, worker: WorkerId) {
         self.leaving.remove(&worker);
+        self.slow.remove(&worker);
         self.owners.remove(&worker);
         for pushed in self.sources.iter_mut().flatten() {
             pushed.at.remove(&worker);

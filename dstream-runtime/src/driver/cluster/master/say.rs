@@ -3,12 +3,14 @@
 use super::Driver;
 use crate::driver::cluster::note::MasterNote;
 use crate::driver::cluster::transfers::Errand;
+use crate::driver::cluster::worker::Numbers;
 use crate::driver::cluster::{ClusterNews, GRACE};
 use crate::host;
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, TaskId, WorkerId};
 use crate::net::{PeerId, SendError};
 use crate::plan::StageRow;
-use crate::sched::message::ToWorker;
+use crate::sched::message::{TaskInput, ToWorker};
+use crate::source::receive::taker_of;
 use crate::wire::{BlockHeader, Cargo, Message};
 
 impl Driver<'_> {
@@ -26,6 +28,7 @@ impl Driver<'_> {
                 for input in ranges {
                     self.carry(peer, *batch, input.source, input.partition);
                 }
+                self.tell_takers(worker, ranges);
             }
             ToWorker::Speculate { task, .. } => {
                 if let Some(source) = self.plan.stage(task.stage).source() {
@@ -65,6 +68,16 @@ impl Driver<'_> {
         if let Err(SendError::Frame(error)) = self.net.send(peer, message) {
             // Bounds on batches keep messages far below a frame's length.
             self.net.accuse(peer, &format!("it cannot be told what it should do: {error}"));
+        }
+    }
+
+    /// Workers make room for more when a batch has what they have received, also if another worker reads it.
+    fn tell_takers(&self, reader: WorkerId, inputs: &[TaskInput]) {
+        for range in inputs.iter().flat_map(|input| &input.ranges) {
+            if let Some((taker, source)) = taker_of(&range.split).filter(|(of, _)| *of != reader) {
+                let numbers = Numbers { taker, source, from: range.start, to: range.end };
+                self.tell_note(taker, &MasterNote::Taken(numbers));
+            }
         }
     }
 

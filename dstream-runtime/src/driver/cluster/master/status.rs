@@ -109,5 +109,6 @@ fn worker(member: &Member, core: Option<&MemberStatus>) -> WorkerStatus {
         spilled: member.spilled,
         heard_ms: core.map_or(0, |core| core.silent_ms),
         slow: core.and_then(|core| core.slow).map(|factor| f64::from(factor) / 1000.0),
+        share: core.map_or(0, |core| core.share),
     }
 }

@@ -214,10 +214,11 @@ impl Colleagues {
     }
 
     /// Who keeps copies of what this worker receives: the next one that can be reached and stays, so that
-    /// the copies of several are spread.
+    /// the copies of several are spread. A slow one only if there is no other: clients wait for it.
     pub(super) fn second(&self) -> Option<WorkerId> {
-        let mut after = self.known.range(self.id..).filter_map(stays);
-        after.next().or_else(|| self.known.iter().find_map(stays))
+        let after = || self.known.range(self.id..).chain(self.known.range(..self.id));
+        let is_fast = |(_, known): &(&WorkerId, &Known)| !known.colleague.is_slow;
+        after().filter(is_fast).find_map(stays).or_else(|| after().find_map(stays))
     }
 
     /// All that can be reached and are not about to leave.
@@ -283,7 +284,13 @@ mod tests {
     fn known(id: u32, link: Link) -> (WorkerId, Known) {
         let (worker, name) = (WorkerId(id), format!("w{id}"));
         let addr = ([127, 0, 0, 1], 1).into();
-        (worker, Known { colleague: Colleague { worker, name, addr, leaves: false }, link })
+        (
+            worker,
+            Known {
+                colleague: Colleague { worker, name, addr, leaves: false, is_slow: false },
+                link,
+            },
+        )
     }
 
     #[test]

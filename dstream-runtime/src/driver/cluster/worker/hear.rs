@@ -134,6 +134,10 @@ impl Driver<'_> {
             MasterNote::Lost { source, taker, receipts } => {
                 self.lose_receipts(source, taker, &receipts);
             }
+            MasterNote::Taken(numbers) => {
+                self.receipts.taken(numbers);
+                self.tell_clients();
+            }
             MasterNote::Registered { source, taker, number, how } => {
                 self.registered((taker, source, number), how);
             }

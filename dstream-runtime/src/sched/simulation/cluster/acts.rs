@@ -106,6 +106,11 @@ impl Cluster {
                 }
             }
             MasterAction::Missed { .. } => self.missed += 1,
+            MasterAction::Weights(weights) => {
+                if let Some(desk) = &self.desk {
+                    desk.weigh(&weights);
+                }
+            }
             MasterAction::NewBatch { .. }
             | MasterAction::Refuse { .. }
             | MasterAction::Unneeded { .. }

@@ -72,13 +72,12 @@ fn a_slow_worker_loses_partitions_until_it_is_well() {
         let mut world = World::new(word_count(), number, 60, true);
         world.spells.push(slow(1, 3000, 18_000, 5));
         world.run();
-        let said: Vec<_> = world
-            .said
-            .iter()
-            .map(|(worker, factor, left)| (*worker, *factor > 1000, *left))
-            .collect();
-        let expected = [(WorkerId(1), true, 1), (WorkerId(1), false, 2)];
-        assert_eq!(said, expected, "seed {number}: {:?}", world.said);
+        let said: Vec<_> =
+            world.said.iter().map(|(of, factor, left)| (of.0, *factor, *left)).collect();
+        let (first, last) = (said[0], said[said.len() - 1]);
+        assert!(first.1 > 1600 && first.2 == 1, "seed {number}: {said:?}");
+        assert_eq!(last, (1, 1000, 2), "seed {number}: {said:?}");
+        assert!(said.iter().all(|(of, ..)| *of == 1) && said.len() <= 6, "seed {number}: {said:?}");
     }
 }
 

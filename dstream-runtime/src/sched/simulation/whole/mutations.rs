@@ -5,6 +5,7 @@ use super::World;
 use super::runs::{announce, fails, holds};
 use crate::guards::{Guard, MISSED, Ring, without};
 use crate::sched::simulation::overload::overload;
+use crate::sched::simulation::stragglers::bounded;
 use crate::sched::simulation::{churn, plans, seeds};
 
 /// In one of so many worlds at the latest.
@@ -14,6 +15,7 @@ const WORLDS: u64 = 4000;
 fn goes_wrong(ring: Ring, number: u64) -> bool {
     match ring {
         Ring::Whole => fails(number, &World::faults(number)),
+        Ring::Starved => !holds(|| bounded(number)),
         Ring::Churn => {
             let (name, plan) = plans()[(number % 2) as usize];
             !holds(|| drop(churn(name, plan, number)))

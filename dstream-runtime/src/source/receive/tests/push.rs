@@ -45,14 +45,48 @@ fn inputs_are_made_of_what_their_owners_hold() {
     }
     source.register(receipt(1, 9, None), 1).unwrap();
     assert_eq!(source.waiting(), 700 << 10);
-    // Three inputs' worth for worker 2, which has two partitions.
+    // Three inputs' worth for those who hold them, in their order.
     let inputs = cut(&mut source, 5);
-    assert_eq!(inputs, [vec![(1, 9, 9)], vec![(2, 1, 3)], vec![], vec![(2, 4, 6)]]);
+    let expected = [vec![(1, 9, 9), (2, 1, 2)], vec![(2, 3, 4)], vec![(2, 5, 6)]];
+    assert_eq!(inputs, expected);
     assert!(cut(&mut source, 5).is_empty());
     assert_eq!(source.register(receipt(2, 6, None), 1), Ok(Registered::Again));
     source.register(receipt(2, 7, None), 1).unwrap();
     source.register(receipt(2, 9, None), 1).unwrap();
     assert_eq!(cut(&mut source, 5), [vec![], vec![(2, 7, 7), (2, 9, 9)]]);
+}
+
+#[test]
+fn a_slow_worker_reads_little_of_what_it_has_received() {
+    let mut source = source();
+    let placement = [1, 2, 3, 1, 2, 3, 1, 2];
+    source.placed(&workers(&placement));
+    // Per worker how many of so many receipts it reads, all of which 1 has received and 2 has copies of.
+    let mut next = 0;
+    let mut read = |source: &mut PushSource, receipts: u64| {
+        for _ in 0..receipts {
+            next += 1;
+            source.register(receipt(1, next, Some(2)), 1).unwrap();
+        }
+        let mut read = [0; 4];
+        for (place, ranges) in cut(source, 8).into_iter().enumerate() {
+            let numbers = ranges.iter().map(|(_, first, last)| last - first + 1);
+            read[placement[place] as usize] += numbers.sum::<u64>();
+        }
+        read
+    };
+    // Those who hold them take turns.
+    let turns = [1, 1, 6].map(|receipts| read(&mut source, receipts));
+    assert_eq!(turns, [[0, 0, 1, 0], [0, 1, 0, 0], [0, 2, 4, 0]]);
+    source.weigh(&[(WorkerId(1), 150)]);
+    // It reads its share, in whole receipts, however few or many there are.
+    for (receipts, slow) in [(1, 0), (1, 0), (3, 0), (6, 0), (8, 1), (60, 7)] {
+        assert_eq!(read(&mut source, receipts), [0, slow, receipts - slow, 0]);
+    }
+    source.weigh(&[(WorkerId(1), 150), (WorkerId(2), 100)]);
+    assert_eq!(read(&mut source, 1), [0, 1, 0, 0], "the one that is less slow");
+    source.weigh(&[]);
+    assert_eq!(read(&mut source, 2).iter().sum::<u64>(), 2);
 }
 
 #[test]
@@ -223,13 +257,17 @@ fn what_one_has_read_that_is_gone_is_named_when_its_batch_is_over() {
         source.register(receipt(1, number, Some(2)), 1).unwrap();
     }
     source.register(receipt(3, 1, Some(2)), 1).unwrap();
-    assert_eq!(cut(&mut source, 2), [vec![(1, 1, 3)], vec![(3, 1, 1)]]);
+    assert_eq!(cut(&mut source, 2), [vec![(1, 1, 2)], vec![(1, 3, 3), (3, 1, 1)]]);
     // It is 2 that would have said it of what 3 has received; and 1 is there still.
     source.gone(WorkerId(2));
     assert_eq!(source.over(BatchSeq(7)), []);
-    let mut read = Spans::default();
-    read.insert(1);
-    assert_eq!(source.over(BatchSeq(8)), [(WorkerId(3), read)]);
+    let spans = |number| {
+        let mut spans = Spans::default();
+        spans.insert(number);
+        spans
+    };
+    let over = [(WorkerId(1), spans(3)), (WorkerId(3), spans(1))];
+    assert_eq!(source.over(BatchSeq(8)), over);
     assert_eq!(source.over(BatchSeq(9)), []);
 }
 

@@ -137,3 +137,40 @@ fn what_was_received_is_counted_where_it_was() {
         all.seen().map(|s| (s.worker.0, s.records, s.waiting, s.turned_away)).collect();
     assert_eq!(seen, [(1, 5, 50, 0), (2, 8, 80, 7)]);
 }
+
+#[test]
+fn a_slow_receiver_moves_and_nothing_moves_back() {
+    let mut all = receivers(&["tcp://0.0.0.0:1"]);
+    let (source, first) = (SourceId(0), WorkerId(1));
+    assert_eq!(placed(&mut all, &[1, 2, 3]), [(0, 1)]);
+    all.opened(source, first, url(1));
+    all.is_slow(first, true);
+    let moved = all.assign(Instant::now());
+    assert_eq!(moved, [(source, first, false), (source, WorkerId(2), true)]);
+    assert_eq!(all.opened(source, WorkerId(2), url(2)), Listens::Stays);
+    all.is_slow(first, false);
+    assert_eq!(listening(&mut all), []);
+    // Where all are slow, one of them has to.
+    (1..=3).for_each(|worker| all.is_slow(WorkerId(worker), true));
+    assert_eq!(listening(&mut all), []);
+    all.gone(WorkerId(2));
+    assert_eq!(listening(&mut all), [(0, 1)]);
+}
+
+#[test]
+fn a_slow_receiver_goes_on_where_no_other_can_listen() {
+    let mut all = receivers(&["tcp://10.0.0.1:9000"]);
+    let (source, first) = (SourceId(0), WorkerId(1));
+    assert_eq!(placed(&mut all, &[1, 2]), [(0, 1)]);
+    all.opened(source, first, url(1));
+    all.is_slow(first, true);
+    let mut now = Instant::now();
+    for _ in 0..TRIES {
+        assert_eq!(told(all.assign(now)), [(0, 2)]);
+        all.cannot_listen(source, WorkerId(2), "no such address".to_owned(), now);
+        now += RETRY_MOST;
+    }
+    assert_eq!(told(all.assign(now - RETRY_MOST)), [(0, 1)]);
+    all.opened(source, first, url(1));
+    assert_eq!(told(all.assign(now + 9 * RETRY_MOST)), []);
+}

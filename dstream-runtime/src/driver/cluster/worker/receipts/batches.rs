@@ -24,11 +24,16 @@ impl Receipts {
         for range in inputs.iter().flat_map(|input| &input.ranges) {
             let Some(numbers) = numbers(range) else { continue };
             self.read.entry(batch).or_default().push(range.clone());
-            for (_, mine) in self.mine.range_mut(numbers.keys()) {
-                self.waiting -= std::mem::take(&mut mine.waits);
-                if let State::Safe(share) = &mut mine.state {
-                    *share = None;
-                }
+            self.taken(numbers);
+        }
+    }
+
+    /// A batch has these, wherever it reads them: what they take is no longer the receivers'.
+    pub(in crate::driver::cluster::worker) fn taken(&mut self, numbers: Numbers) {
+        for (_, mine) in self.mine.range_mut(numbers.keys()) {
+            self.waiting -= std::mem::take(&mut mine.waits);
+            if let State::Safe(share) = &mut mine.state {
+                *share = None;
             }
         }
     }

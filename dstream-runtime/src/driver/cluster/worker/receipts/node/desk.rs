@@ -132,6 +132,10 @@ impl Desk {
         self.assign();
     }
 
+    pub(crate) fn weigh(&self, weights: &[(WorkerId, u32)]) {
+        self.receivers.weigh(weights);
+    }
+
     /// Every worker may receive. Here all take in what clients send without being told.
     fn assign(&mut self) {
         if !self.is_stopped {
