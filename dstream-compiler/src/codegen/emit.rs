@@ -4,6 +4,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::parse_quote_spanned;
 
 use super::flow::{merge_function, slots};
 use super::names::{Names, flow as flow_name};
@@ -13,6 +14,7 @@ use crate::ir::flow::COMBINED;
 use crate::ir::logical::Function;
 use crate::ir::physical::{Physical, Stage};
 use crate::op::Arguments;
+use crate::reserved;
 
 /// `__dstream::name(x, function)`: the path is the operator, as the user wrote it.
 fn call(operator: Span, name: &str, x: &Ident, function: &Function) -> TokenStream {
@@ -87,6 +89,14 @@ impl EntryCode<'_> {
         let record = &self.record;
         within(self.at, quote!(#record, #constant))
     }
+}
+
+/// A function `|acc, x| …` that an operator passes itself; it stands where the operator's name does.
+pub(crate) fn merge_of(at: Span, body: impl FnOnce(&Ident, &Ident) -> TokenStream) -> Function {
+    let placed = |name| Ident::new(&reserved::local(name), at);
+    let (acc, x) = (placed("acc"), placed("x"));
+    let body = body(&acc, &x);
+    Function { expr: parse_quote_spanned!(at=> |#acc, #x| #body), nondeterministic: false }
 }
 
 /// The head of a stage.

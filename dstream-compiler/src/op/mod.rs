@@ -11,11 +11,14 @@ pub(crate) mod reference;
 pub mod source;
 
 mod count;
+mod count_by_value;
+mod distinct;
 mod filter;
 mod filter_map;
 mod flat_map;
 mod join;
 mod key_by;
+mod left_outer_join;
 mod map;
 mod map_values;
 mod print;
@@ -34,7 +37,7 @@ pub use lower::{
 };
 
 /// Every operator, in the order in which they are explained.
-pub static ALL: [&Operator; 17] = [
+pub static ALL: [&Operator; 20] = [
     &map::OPERATOR,
     &filter::OPERATOR,
     &filter_map::OPERATOR,
@@ -44,9 +47,12 @@ pub static ALL: [&Operator; 17] = [
     &union::OPERATOR,
     &reduce::OPERATOR,
     &count::OPERATOR,
+    &distinct::OPERATOR,
+    &count_by_value::OPERATOR,
     &top_k::OPERATOR,
     &reduce_by_key::OPERATOR,
     &join::OPERATOR,
+    &left_outer_join::OPERATOR,
     &running_reduce::OPERATOR,
     &window::OPERATOR,
     &reduce_by_key_and_window::OPERATOR,

@@ -16,7 +16,7 @@ mod touched;
 mod window_reduce;
 
 pub use gather::{CountAll, Reduce, TopK};
-pub use join::Join;
+pub use join::{Join, LeftOuterJoin};
 pub use merge::Merge;
 pub use panes::Span;
 pub use rows::{RowsOf, Window};
