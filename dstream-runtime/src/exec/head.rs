@@ -6,6 +6,7 @@
 
 mod gather;
 mod join;
+mod keyed_state;
 mod merge;
 mod panes;
 mod rows;
