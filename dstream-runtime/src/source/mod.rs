@@ -31,6 +31,7 @@ mod framing;
 pub(crate) mod fuzzing;
 mod generate;
 mod lines;
+mod mask;
 mod memory;
 mod one_batch;
 mod part;

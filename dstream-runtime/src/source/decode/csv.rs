@@ -1,8 +1,8 @@
 //! CSV (RFC 4180).
 //!
 //! Separators are found eight bytes at a time, for all fields of a piece in one pass; fields are
-//! slices of the piece. Only a row with a field in quotes takes a second way, which copies, and may go on
-//! over line breaks. What ends a row is decided by [`Framing`]: a row that is none is set aside up to there. A
+//! slices of the piece, those in quotes too. Only a row with doubled quotes, or one that may be wrong, takes a
+//! second way, which copies. What ends a row is decided by [`Framing`]: a row that is none is set aside up to there. A
 //! quote within a field that does not begin with one is an error, as the RFC has it: it is what the end of a
 //! row looks like whose beginning is missing.
 
@@ -12,7 +12,7 @@ use memchr::{memchr, memchr2};
 
 use super::columns::Columns;
 use super::{Dead, DeadLetter, Decode, DecodeScratch, Run, runs, strip, without_mark};
-use crate::record::{Format, Record};
+use crate::record::{Dialect, Format, Record};
 use crate::source::lines::TORN_HEAD;
 use crate::source::{Framing, Piece, Rows};
 
@@ -166,7 +166,18 @@ impl<'a> Split<'a> {
                     self.finish((line, field, at), fields, &mut row);
                     (line, field) = (at + 1, at + 1);
                 } else {
-                    let end = line + self.quoted(line, fields, unquoted, &mut row);
+                    let begins = field == at && !self.is_comment(line);
+                    let simple =
+                        if begins { self.simple(line, at, fields, unquoted) } else { None };
+                    let end = match simple {
+                        Some((text, end)) => {
+                            let whole = Line { at: line, text: &self.text[line..text] };
+                            row(whole, Ok(Row { fields, quoted: &unquoted.quoted }));
+                            fields.clear();
+                            end
+                        }
+                        None => line + self.quoted(line, fields, unquoted, &mut row),
+                    };
                     (line, field, word) = (end, end, end);
                     continue 'words;
                 }
@@ -205,6 +216,56 @@ impl<'a> Split<'a> {
             }
         }
         fields.clear();
+    }
+
+    /// Reads the rest of a row from a field in quotes on, if its fields can be slices of the text: where the
+    /// row ends, without and with its line break. None for doubled quotes, errors, and whatever the framing
+    /// may see otherwise.
+    #[inline]
+    fn simple(
+        &self,
+        line: usize,
+        mut field: usize,
+        fields: &mut Vec<&'a str>,
+        unquoted: &mut Unquoted,
+    ) -> Option<(usize, usize)> {
+        let (text, bytes) = (self.text, self.text.as_bytes());
+        let Dialect { delimiter, quote, .. } = self.rows.dialect;
+        let (quote, separators) = (quote?, Separators::new(delimiter, quote));
+        unquoted.quoted.clear();
+        unquoted.quoted.resize(fields.len(), false);
+        let end = loop {
+            let quoted = bytes.get(field) == Some(&quote);
+            let end = if quoted {
+                let end = field + 1 + memchr(quote, &bytes[field + 1..])?;
+                fields.push(&text[field + 1..end]);
+                end + 1
+            } else {
+                let end = separators.first(bytes, field);
+                fields.push(&text[field..end]);
+                end
+            };
+            unquoted.quoted.push(quoted);
+            match &bytes[end..] {
+                [next, ..] if *next == delimiter => field = end + 1,
+                [b'\r', b'\n', ..] if quoted => break end + 1,
+                [] | [b'\n', ..] => break end,
+                _ => return None,
+            }
+        };
+        if (end - line) as u64 >= self.rows.span {
+            return None;
+        }
+        if unquoted.quoted.last() == Some(&false)
+            && let Some(last) = fields.last_mut()
+        {
+            *last = strip(last);
+        }
+        let plain = || fields.iter().zip(&unquoted.quoted).filter(|(_, quoted)| !**quoted);
+        if self.lone && plain().any(|(field, _)| memchr(b'\r', field.as_bytes()).is_some()) {
+            return None;
+        }
+        Some((end, bytes.len().min(end + 1)))
     }
 
     /// Gives a row with quotes; its length, with its line break.
@@ -339,6 +400,19 @@ impl Separators {
         // Without a quote a byte that is looked for anyway takes its place.
         let quotes = ONES * u64::from(quote.unwrap_or(b'\n'));
         Self { delimiters: ONES * u64::from(delimiter), quotes }
+    }
+
+    /// Where the next of them is from `at` on, or the end.
+    #[inline(always)]
+    fn first(self, bytes: &[u8], mut at: usize) -> usize {
+        while at < bytes.len() {
+            let found = self.mark(load(bytes, at));
+            if found != 0 {
+                return at + found.trailing_zeros() as usize / 8;
+            }
+            at += 8;
+        }
+        bytes.len()
     }
 
     /// The top bit of each byte that is a delimiter, a line end or a quote.

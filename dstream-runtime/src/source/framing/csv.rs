@@ -1,12 +1,14 @@
 //! The ends of rows of CSV, in bytes that come in pieces.
 //!
 //! A quote opens a field only where the field begins, as RFC 4180 has it and Python's `csv` reads it; within
-//! quotes a doubled quote is one of the text. Quotes are found with `memchr`, so bytes without any cost one
-//! fast pass. Invariant: how the bytes are divided into pieces does not matter.
+//! quotes a doubled quote is one of the text. Blocks of 64 bytes are decided at once where quotes are well
+//! formed, and byte by byte where they are not. Invariant: how the bytes are divided into pieces does not
+//! matter.
 
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Rows;
+use crate::source::mask::{BLOCK, mask, parity};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
@@ -43,14 +45,14 @@ impl Scan {
 
     /// Goes on to the first end of a row; over all of the bytes if there is none.
     pub(super) fn first_end(&mut self, bytes: &[u8]) -> Option<usize> {
-        self.runs(bytes, |from, to| memchr(b'\n', &bytes[from..to]).map(|at| from + at + 1))
+        self.ends(bytes, |base, ends| Some(base + ends.trailing_zeros() as usize + 1))
     }
 
     /// Goes over all of the bytes: the end of the last row that ends among them.
     pub(super) fn last_end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut last = None;
-        self.runs(bytes, |from, to| {
-            last = memrchr(b'\n', &bytes[from..to]).map(|at| from + at + 1).or(last);
+        self.ends(bytes, |base, ends| {
+            last = Some(base + BLOCK - ends.leading_zeros() as usize);
             None
         });
         last
@@ -59,8 +61,8 @@ impl Scan {
     /// Goes over all of the bytes: how many rows end among them.
     pub(super) fn count(&mut self, bytes: &[u8]) -> u64 {
         let mut count = 0;
-        self.runs(bytes, |from, to| {
-            count += memchr_iter(b'\n', &bytes[from..to]).count() as u64;
+        self.ends(bytes, |_, ends| {
+            count += u64::from(ends.count_ones());
             None
         });
         count
@@ -69,17 +71,14 @@ impl Scan {
     /// Goes on to the end of the `n`th row from here; `n` counts from 1.
     pub(super) fn nth_end(&mut self, bytes: &[u8], n: u64) -> Option<usize> {
         let mut left = n;
-        self.runs(bytes, |from, to| {
-            if left == 0 {
+        self.ends(bytes, |base, mut ends| {
+            let here = u64::from(ends.count_ones());
+            if left == 0 || left > here {
+                left = left.saturating_sub(here);
                 return None;
             }
-            for at in memchr_iter(b'\n', &bytes[from..to]) {
-                left -= 1;
-                if left == 0 {
-                    return Some(from + at + 1);
-                }
-            }
-            None
+            (1..left).for_each(|_| ends &= ends - 1);
+            Some(base + ends.trailing_zeros() as usize + 1)
         })
     }
 
@@ -93,24 +92,84 @@ impl Scan {
         self.quotes
     }
 
-    /// Gives each run of bytes outside quotes, in which every line break ends a row, until `each` says where to
-    /// stop: after an end.
-    fn runs(
+    /// Gives, block by block, a bit for each line break that ends a row, with where the block begins; until
+    /// `each` says where to stop: after an end. Blocks in which none ends are not given.
+    fn ends(
         &mut self,
         bytes: &[u8],
-        mut each: impl FnMut(usize, usize) -> Option<usize>,
+        mut each: impl FnMut(usize, u64) -> Option<usize>,
     ) -> Option<usize> {
+        let mut base = 0;
+        while base < bytes.len() {
+            let rest = &bytes[base..];
+            let ends = match rest.first_chunk() {
+                Some(block) => self.block(block).unwrap_or_else(|| self.bytewise(block)),
+                None => self.bytewise(rest),
+            };
+            if ends != 0
+                && let Some(stop) = each(base, ends)
+            {
+                *self = Self { quotes: self.quotes, ..Self::new(self.rows) };
+                return Some(stop);
+            }
+            base += BLOCK;
+        }
+        None
+    }
+
+    /// The ends of rows in a block; none is decided, and nothing is changed, if it has what needs a look at
+    /// each byte: a quote where no field begins, comments, or a row that may be too long for open quotes.
+    ///
+    /// Quotes open and close in turn, and a doubled one closes and opens again, so a byte is within quotes
+    /// after an odd number of them. (As in Langdale, Lemire: Parsing Gigabytes of JSON per Second, 2019.)
+    #[inline]
+    fn block(&mut self, block: &[u8; BLOCK]) -> Option<u64> {
+        let dialect = self.rows.dialect;
+        let was_within = self.at == At::Quoted;
+        let (quotes, breaks) = (mask(block, self.quote), mask(block, b'\n'));
+        if dialect.comment.is_some() {
+            return None;
+        }
+        let mut within = 0;
+        if quotes != 0 || was_within {
+            if self.len.saturating_add(BLOCK as u64) > self.rows.span {
+                return None;
+            }
+            within = parity(quotes) ^ if was_within { u64::MAX } else { 0 };
+            let opening = quotes & !(within << 1 | u64::from(was_within));
+            let first = self.fresh || self.at == At::Closing;
+            let begins = (mask(block, dialect.delimiter) | breaks | quotes) << 1 | u64::from(first);
+            if opening & !begins != 0 {
+                return None;
+            }
+            self.quotes |= quotes != 0;
+        }
+        let (ends, last) = (breaks & !within, block[BLOCK - 1]);
+        self.at = match within >> (BLOCK - 1) {
+            0 if last == self.quote => At::Closing,
+            0 => At::Outside,
+            _ => At::Quoted,
+        };
+        self.fresh = self.at == At::Outside && (last == dialect.delimiter || last == b'\n');
+        self.comment = false;
+        self.len = match ends {
+            0 => self.len + BLOCK as u64,
+            ends => u64::from(ends.leading_zeros()),
+        };
+        Some(ends)
+    }
+
+    /// The ends of rows in no more than a block.
+    #[cold]
+    fn bytewise(&mut self, bytes: &[u8]) -> u64 {
         // Where the row begins; before these bytes if it is negative.
         let mut start = 0_i64.saturating_sub_unsigned(self.len);
-        let mut at = 0;
+        let (mut at, mut ends) = (0, 0);
         while at < bytes.len() {
             match self.at {
                 At::Outside => {
                     let (end, opens) = self.outside(bytes, at, start);
-                    if let Some(stop) = each(at, end) {
-                        *self = Self { quotes: self.quotes, ..Self::new(self.rows) };
-                        return Some(stop);
-                    }
+                    memchr_iter(b'\n', &bytes[at..end]).for_each(|found| ends |= 1 << (at + found));
                     start = row_start(bytes, at, end, start);
                     if opens {
                         self.at = At::Quoted;
@@ -129,7 +188,7 @@ impl Scan {
             }
         }
         self.leave(bytes, start);
-        None
+        ends
     }
 
     /// Remembers, at the end of the bytes, what the next ones need.
@@ -228,7 +287,7 @@ mod tests {
         while at < bytes.len() {
             let byte = bytes[at];
             if at == start {
-                comment = byte == b'#';
+                comment = Some(byte) == rows.dialect.comment;
             }
             let begins = at == start || bytes[at - 1] == b',' && !quoted;
             if quoted {
@@ -289,18 +348,36 @@ mod tests {
         assert_eq!(ends(text, rows(100), 1), [22, 26]);
     }
 
+    fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![
+            3 => Just(b'"'), 2 => Just(b','), 2 => Just(b'\n'), 1 => Just(b'#'), 1 => Just(b'\r'), 3 => Just(b'a'),
+        ];
+        prop::collection::vec(byte, 0..300)
+    }
+
+    /// Mostly well formed.
+    fn fields() -> impl Strategy<Value = Vec<u8>> {
+        let field = prop_oneof![
+            6 => "\"([a\n,#]|\"\"){0,9}\"", 6 => "[a#]{0,9}", 1 => "[a\"]{0,5}",
+        ];
+        let end = prop_oneof![6 => Just(","), 3 => Just("\n"), 1 => Just("\r\n")];
+        let fields = prop::collection::vec((field, end), 0..60);
+        fields.prop_map(|fields| {
+            fields.into_iter().flat_map(|(field, end)| (field + end).into_bytes()).collect()
+        })
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
 
         #[test]
         fn it_is_what_a_reader_of_bytes_finds(
-            bytes in prop::collection::vec(prop_oneof![
-                3 => Just(b'"'), 2 => Just(b','), 2 => Just(b'\n'), 1 => Just(b'#'), 1 => Just(b'\r'), 3 => Just(b'a'),
-            ], 0..120),
-            span in prop_oneof![Just(1 << 20), 1..40_u64],
-            pieces in 1..30_usize,
+            bytes in prop_oneof![any_bytes(), fields()],
+            span in prop_oneof![3 => Just(1 << 20), 1 => 1..40_u64, 1 => 40..300_u64],
+            pieces in prop_oneof![1..30_usize, 30..400_usize],
+            comment in prop::option::of(Just(b'#')),
         ) {
-            let rows = rows(span);
+            let rows = Rows { dialect: Dialect { comment, ..Dialect::default() }, span };
             let expected = expected(&bytes, rows);
             prop_assert_eq!(&ends(&bytes, rows, pieces), &expected);
             prop_assert_eq!(Scan::new(rows).last_end(&bytes), expected.last().copied());
