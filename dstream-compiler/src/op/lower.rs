@@ -156,7 +156,7 @@ pub enum Keeps {
 #[derive(Debug, Clone)]
 pub enum Sink {
     /// To a URL.
-    Url(Expr),
+    Url(Box<Expr>),
     /// To the terminal: the first so many records of a batch.
     Print(u32),
 }

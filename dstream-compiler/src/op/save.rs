@@ -11,6 +11,6 @@ pub(super) static OPERATOR: Operator = Operator {
     example: "words.save(\"text+file://out\")",
     partitioning: Effect::Keeps,
     uniqueness: Effect::Keeps,
-    lower: Lower::Output(|arguments| Sink::Url(arguments.value().clone())),
+    lower: Lower::Output(|arguments| Sink::Url(Box::new(arguments.value().clone()))),
     ..Operator::BASE
 };
