@@ -70,3 +70,8 @@ macro_rules! main {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The examples of the operators compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/operators.md")]
+struct Operators;

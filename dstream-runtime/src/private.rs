@@ -9,8 +9,8 @@ pub use crate::exec::call::{
 };
 pub use crate::exec::head::Span;
 pub use crate::exec::job::{
-    Builder, combined, count, join, keyed, merge, merge_keyed, reduce, rows, rows_of, running,
-    running_keyed, top_k, united, window, window_reduce, window_reduce_inverse,
+    Builder, combined, count, join, keyed, left_outer_join, merge, merge_keyed, reduce, rows,
+    rows_of, running, running_keyed, top_k, united, window, window_reduce, window_reduce_inverse,
 };
 pub use crate::exec::tail::{Combine, Fold, Output, Rows, Spread, Tally, Top};
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};

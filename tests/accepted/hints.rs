@@ -18,7 +18,7 @@ fn hints() {
     let like_group_by = words.map(|w| (w.len() as u64, 1u64)).reduce_by_key(|a, b| a + b);
     let like_aggregate_by_key = pairs.map_values(|n| (n, 1u64)).reduce_by_key(|a, b| (a.0 + b.0, a.1 + b.1));
     let like_count_by_key = pairs.map_values(|_| 1u64).reduce_by_key(|a, b| a + b);
-    let like_count_by_value = words.map(|w| (w, 1u64)).reduce_by_key(|a, b| a + b);
+    let like_value_counts = words.count_by_value();
     let like_select_key = words.key_by(|w| w.len() as u64);
     let like_keys = pairs.map(|(key, _)| key);
     let like_values = pairs.map(|(_, value)| value);
@@ -26,14 +26,14 @@ fn hints() {
     let like_count_by_window = words.window("30s").count();
     let like_reduce_by_window = numbers.window("30s").reduce(|a, b| a + b);
     let like_group_by_key_and_window = pairs.reduce_by_key_and_window(|a, b| a + b, "30s");
-    let like_count_by_value_and_window = words.map(|w| (w, 1u64)).reduce_by_key_and_window(|a, b| a + b, "30s");
+    let like_count_by_value_and_window = words.window("30s").count_by_value();
     let like_window_all = words.window("30s", "10s");
     let like_tumbling_window = words.window("30s", "30s");
     let like_suppress = pairs.reduce_by_key_and_window(|a, b| a + b, "30s", "30s");
-    let like_left_outer_join = pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (left, _))| left.is_some());
-    let like_right_outer_join = pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (_, right))| right.is_some());
+    let like_left_join = pairs.left_outer_join(others);
+    let like_right_outer_join = others.left_outer_join(pairs);
     let like_full_outer_join = pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1)));
-    let like_subtract_by_key = pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (_, right))| right.is_none());
+    let like_subtract_by_key = pairs.left_outer_join(others).filter(|(_, (_, right))| right.is_none());
     let like_inner_join = pairs.join(others);
     let like_interval_join = pairs.window("30s").join(others.window("30s"));
     let like_connect = pairs.union(others);
@@ -44,7 +44,8 @@ fn hints() {
     let like_min_by = words.top_k(1, |w| u64::MAX - w.len() as u64);
     let like_fold = numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1));
     let like_mean = numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).map(|(sum, n)| sum as f64 / n as f64);
-    let like_distinct = words.map(|w| (w, true)).reduce_by_key(|a, _| a).map(|(w, _)| w);
+    let like_unique = words.distinct();
+    let like_dedup_by_key = words.key_by(|w| w.len() as u64).reduce_by_key(|a, _| a);
     let like_sort = words.top_k(100, |w| w.len() as u64);
     let like_take = words.top_k(10, |w| w.len() as u64);
     let like_filter_not = words.filter(|w| !w.is_empty());
@@ -57,7 +58,7 @@ fn hints() {
     like_group_by.save("none:");
     like_aggregate_by_key.save("none:");
     like_count_by_key.save("none:");
-    like_count_by_value.save("none:");
+    like_value_counts.save("none:");
     like_select_key.save("none:");
     like_keys.save("none:");
     like_values.save("none:");
@@ -69,7 +70,7 @@ fn hints() {
     like_window_all.save("none:");
     like_tumbling_window.save("none:");
     like_suppress.save("none:");
-    like_left_outer_join.save("none:");
+    like_left_join.save("none:");
     like_right_outer_join.save("none:");
     like_full_outer_join.save("none:");
     like_subtract_by_key.save("none:");
@@ -83,7 +84,8 @@ fn hints() {
     like_min_by.save("none:");
     like_fold.save("none:");
     like_mean.save("none:");
-    like_distinct.save("none:");
+    like_unique.save("none:");
+    like_dedup_by_key.save("none:");
     like_sort.save("none:");
     like_take.save("none:");
     like_filter_not.save("none:");
@@ -102,14 +104,26 @@ fn what_is_written_instead_computes_the_same() -> Tested {
         .input("right", [["cc", "x", "x"]])
         .run()?;
     let text = |text: &str| text.to_owned();
-    let joined = |output: &str| first::<(String, (Option<u64>, Option<u64>))>(&done, output);
-    let (none, ab) = ((text(""), (Some(0), None)), (text("a b"), (Some(6), None)));
-    let (cc, x) = ((text("cc"), (Some(2), Some(1))), (text("x"), (None, Some(2))));
-    assert_eq!(joined("like_left_outer_join")?, [none.clone(), ab.clone(), cc.clone()]);
-    assert_eq!(joined("like_right_outer_join")?, [cc.clone(), x.clone()]);
-    assert_eq!(joined("like_full_outer_join")?, [none.clone(), ab.clone(), cc, x]);
+    let joined = |output: &str| first::<(String, (u64, Option<u64>))>(&done, output);
+    let (none, ab) = ((text(""), (0, None)), (text("a b"), (6, None)));
+    assert_eq!(joined("like_left_join")?, [none.clone(), ab.clone(), (text("cc"), (2, Some(1)))]);
+    assert_eq!(
+        joined("like_right_outer_join")?,
+        [(text("cc"), (1, Some(2))), (text("x"), (2, None))]
+    );
     assert_eq!(joined("like_subtract_by_key")?, [none, ab]);
-    assert_eq!(first::<String>(&done, "like_distinct")?, ["", "a b", "cc"]);
+    assert_eq!(
+        first::<(String, (Option<u64>, Option<u64>))>(&done, "like_full_outer_join")?,
+        [
+            (text(""), (Some(0), None)),
+            (text("a b"), (Some(6), None)),
+            (text("cc"), (Some(2), Some(1))),
+            (text("x"), (None, Some(2)))
+        ]
+    );
+    assert_eq!(first::<String>(&done, "like_unique")?, ["", "a b", "cc"]);
+    let by_length = [(0, text("")), (2, text("cc")), (3, text("a b"))];
+    assert_eq!(first::<(u64, String)>(&done, "like_dedup_by_key")?, by_length);
     assert_eq!(first::<f64>(&done, "like_mean")?, [2.0]);
     assert_eq!(first::<u64>(&done, "like_sum")?, [8]);
     assert_eq!(first::<u64>(&done, "like_max")?, [3]);
@@ -117,7 +131,7 @@ fn what_is_written_instead_computes_the_same() -> Tested {
     assert_eq!(first::<String>(&done, "like_max_by")?, ["a b"]);
     assert_eq!(first::<String>(&done, "like_min_by")?, [""]);
     let counts = [(text(""), 1), (text("a b"), 2), (text("cc"), 1)];
-    assert_eq!(first::<(String, u64)>(&done, "like_count_by_value")?, counts);
+    assert_eq!(first::<(String, u64)>(&done, "like_value_counts")?, counts);
     assert_eq!(first::<(u64, u64)>(&done, "like_group_by")?, [(0, 1), (2, 1), (3, 2)]);
     assert_eq!(first::<String>(&done, "like_filter_not")?, ["a b", "a b", "cc"]);
     assert_eq!(first::<String>(&done, "like_flatten")?, ["", "a", "a", "b", "b", "cc"]);

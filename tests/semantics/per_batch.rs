@@ -1,6 +1,6 @@
 //! Operators that look at one batch alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dstream::prelude::*;
 use dstream::testing::Run;
@@ -194,6 +194,73 @@ fn the_top_is_the_same_however_records_are_spread() -> Tested {
         );
         assert!(done.records::<(String, u64)>("top", 2)?.is_empty());
         assert_eq!(done.records::<String>("longest", 1)?, ["a"]);
+        Ok(())
+    })
+}
+
+#[dstream::job]
+fn values() {
+    let lines = source::text("none");
+    let words = lines.flat_map(|line| words(line));
+    let once = words.distinct();
+    let counted = words.count_by_value();
+    let pairs = words.map(|word| (word.len() as u8, word));
+    let once_by_key = pairs.distinct();
+    // Where the keys lie in their partitions already.
+    let reduced = pairs.reduce_by_key(|a, b| if a < b { a } else { b });
+    let once_reduced = reduced.union(reduced).distinct();
+    let counted_pairs = reduced.union(reduced).count_by_value();
+    let rejoined = counted.join(words.map(|word| (word, 1u64)).reduce_by_key(|a, b| a + b));
+    let recent = words.window("2s").distinct();
+    let recently = words.window("2s").count_by_value();
+    once.save("none:");
+    counted.save("none:");
+    once_by_key.save("none:");
+    once_reduced.save("none:");
+    counted_pairs.save("none:");
+    rejoined.save("none:");
+    recent.save("none:");
+    recently.save("none:");
+}
+
+#[test]
+fn equal_records_are_made_one_or_counted() -> Tested {
+    let batches = [vec!["b a b", "cc b"], vec!["a", "dd"], vec![], vec!["cc cc"]];
+    let words = |from: usize, to: usize| {
+        let lines = batches[from..=to].iter().flatten();
+        let mut counts = BTreeMap::<String, u64>::new();
+        for word in lines.flat_map(|line| line.split(' ')) {
+            *counts.entry(word.to_owned()).or_default() += 1;
+        }
+        counts
+    };
+    every(|partitions| {
+        let done = Run::new(values).input("lines", batches.clone()).partitions(partitions).run()?;
+        for at in 0..batches.len() {
+            let batch = at as u64 + 1;
+            let (now, recent) = (words(at, at), words(at.saturating_sub(1), at));
+            let once = |of: &BTreeMap<String, u64>| of.keys().cloned().collect::<Vec<_>>();
+            let sorted = |of: &BTreeMap<String, u64>| of.clone().into_iter().collect::<Vec<_>>();
+            assert_eq!(done.sorted::<String>("once", batch)?, once(&now));
+            assert_eq!(done.sorted::<String>("recent", batch)?, once(&recent));
+            let counts = |output| done.sorted::<(String, u64)>(output, batch);
+            assert_eq!(counts("counted")?, sorted(&now));
+            assert_eq!(counts("recently")?, sorted(&recent));
+            let twice = now.iter().map(|(word, n)| (word.clone(), (*n, *n))).collect::<Vec<_>>();
+            assert_eq!(done.sorted::<(String, (u64, u64))>("rejoined", batch)?, twice);
+
+            let by_length: BTreeSet<(u8, String)> =
+                now.keys().map(|word| (word.len() as u8, word.clone())).collect();
+            let least: Vec<(u8, String)> = [1, 2]
+                .into_iter()
+                .filter_map(|n| by_length.iter().find(|(length, _)| *length == n).cloned())
+                .collect();
+            let once_by_key = done.sorted::<(u8, String)>("once_by_key", batch)?;
+            assert_eq!(once_by_key, by_length.into_iter().collect::<Vec<_>>());
+            assert_eq!(done.sorted::<(u8, String)>("once_reduced", batch)?, least);
+            let counted: Vec<_> = least.into_iter().map(|pair| (pair, 2)).collect();
+            assert_eq!(done.sorted::<((u8, String), u64)>("counted_pairs", batch)?, counted);
+        }
         Ok(())
     })
 }

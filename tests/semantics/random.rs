@@ -22,6 +22,11 @@ fn everything() {
     let top = inverse.top_k(3, |(_, n)| n);
     let joined = counts.join(running).filter(|(_, (now, _))| now > 1);
     let lines = all.window("4s", "2s").count();
+    let once = all.flat_map(|line| words(line)).distinct();
+    let values = all.window("4s", "2s").flat_map(|line| words(line)).count_by_value();
+    let lefts =
+        left.flat_map(|line| words(line)).map(|word| (word, 1i64)).reduce_by_key(|a, b| a + b);
+    let outer = lefts.left_outer_join(right.flat_map(|line| words(line)).count_by_value());
     let longest = left.map(|line| line.len() as u64).reduce(|a, b| a.max(b));
     running.save("none:");
     inverse.save("none:");
@@ -31,12 +36,23 @@ fn everything() {
     joined.save("none:");
     lines.save("none:");
     longest.save("none:");
+    once.save("none:");
+    values.save("none:");
+    outer.save("none:");
 }
 
 type Counts = BTreeMap<String, i64>;
 
 /// What one stream brings, batch by batch.
 type Batches = Vec<Vec<String>>;
+
+fn counted<'l>(lines: impl Iterator<Item = &'l String>) -> Counts {
+    let mut counts = Counts::new();
+    for word in lines.flat_map(|line| line.split_ascii_whitespace()) {
+        *counts.entry(word.to_owned()).or_default() += 1;
+    }
+    counts
+}
 
 /// The interpreter: everything up to one batch, from the start.
 struct Expected<'b> {
@@ -52,13 +68,7 @@ impl Expected<'_> {
 
     /// Words of batches `from` to `to`, counted.
     fn counts(&self, from: usize, to: usize) -> Counts {
-        let mut counts = Counts::new();
-        for line in (from..=to).flat_map(|n| self.lines(n)) {
-            for word in line.split_ascii_whitespace() {
-                *counts.entry(word.to_owned()).or_default() += 1;
-            }
-        }
-        counts
+        counted((from..=to).flat_map(|n| self.lines(n)))
     }
 
     /// The first batch of a window of that length which ends with batch n.
@@ -134,6 +144,22 @@ proptest! {
                 .map(|(word, count)| (word.clone(), (*count, ever[word]))).collect();
             prop_assert_eq!(
                 done.sorted::<(String, (i64, i64))>("joined", n as u64).map_err(fails)?, joined
+            );
+            let once: Vec<String> = now.keys().cloned().collect();
+            prop_assert_eq!(done.sorted::<String>("once", n as u64).map_err(fails)?, once);
+            let values = if n % 2 == 0 { expected.window(n, 4) } else { Counts::new() };
+            let values: Vec<(String, u64)> =
+                values.into_iter().map(|(word, count)| (word, count as u64)).collect();
+            prop_assert_eq!(done.sorted::<(String, u64)>("values", n as u64).map_err(fails)?, values);
+            let side = |side: &[Vec<String>]| counted(side.get(n - 1).into_iter().flatten());
+            let others = side(&right);
+            let outer: Vec<(String, (i64, Option<u64>))> = side(&left).into_iter()
+                .map(|(word, count)| {
+                    let other = others.get(&word).map(|count| *count as u64);
+                    (word, (count, other))
+                }).collect();
+            prop_assert_eq!(
+                done.sorted::<(String, (i64, Option<u64>))>("outer", n as u64).map_err(fails)?, outer
             );
             let numbers = |output: &str| done.records::<u64>(output, n as u64).map_err(fails);
             let spanned = (Expected::first(n, 4)..=n).flat_map(|n| expected.lines(n)).count();

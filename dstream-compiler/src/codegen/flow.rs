@@ -2,17 +2,18 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::Type;
 
+use super::emit::HeadCode;
 use super::kernel::{functions, kernel};
 use super::names::{Names, flow as flow_name, local, slot};
 use super::spans::{self, block, bracketed, within};
 use crate::diag::Place;
-use crate::ir::logical::{Function, SourceFormat};
-use crate::ir::physical::{Flow, FlowKind, Head, Physical, Stage};
+use crate::ir::logical::Function;
+use crate::ir::physical::{Physical, Stage};
+use crate::op::{Argument, Sink};
 
 /// The name of the builder.
-pub(super) const BUILDER: &str = "b";
+pub(crate) const BUILDER: &str = "b";
 
 /// The body of `Job::build`.
 pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
@@ -21,11 +22,10 @@ pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
     let stages = plan.stages.iter().enumerate().map(|(index, stage)| {
         let flows: TokenStream = stage
             .head
-            .flows()
-            .into_iter()
-            .filter(|flow| is_named(&plan.flows[*flow]))
-            .filter(|flow| !std::mem::replace(&mut declared[*flow], true))
-            .map(|flow| declare(names, plan, flow, names.operator(stage.operator)))
+            .flows
+            .iter()
+            .filter(|flow| !std::mem::replace(&mut declared[**flow], true))
+            .map(|flow| declare(names, plan, *flow, names.operator(stage.operator)))
             .collect();
         let stage_code = stage_call(plan, names, index, stage);
         quote!(#flows #stage_code)
@@ -33,9 +33,9 @@ pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
     let stages: TokenStream = stages.collect();
     let outputs = plan.outputs.iter().enumerate().map(|(index, output)| {
         let (id, slot) = (index as u16, slot(output.stage, output.tail));
-        let url = match &output.url {
-            Some(url) => quote!(#url),
-            None => quote!("print:"),
+        let url = match &output.sink {
+            Sink::Url(url) => quote!(#url),
+            Sink::Print(_) => quote!("print:"),
         };
         let method = Ident::new("output", names.operator(output.operator));
         let builder = local(BUILDER);
@@ -48,14 +48,14 @@ pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
     }
 }
 
-/// Whether a flow has a name of its own: gathered ones are taken by their only reader.
-fn is_named(flow: &Flow) -> bool {
-    !matches!(flow.kind, FlowKind::Fold(_) | FlowKind::Tally | FlowKind::Top(_))
-}
-
 /// The slots of a flow, as the operator that reads it wants them. Those after the first are united with
 /// it: by a union of the user's.
-fn slots(names: &Names<'_>, plan: &Physical, flow: usize, operator: Span) -> TokenStream {
+pub(super) fn slots(
+    names: &Names<'_>,
+    plan: &Physical,
+    flow: usize,
+    operator: Span,
+) -> TokenStream {
     let from = &plan.flows[flow].from;
     let slots = from.iter().map(|(stage, tail)| slot(*stage, *tail));
     let first = slots.clone().next();
@@ -71,28 +71,27 @@ fn slots(names: &Names<'_>, plan: &Physical, flow: usize, operator: Span) -> Tok
     if united.is_empty() { array } else { block(operator, quote!(#united #array)) }
 }
 
+/// A flow has a name unless its only reader takes the tails itself.
 fn declare(names: &Names<'_>, plan: &Physical, index: usize, operator: Span) -> TokenStream {
+    let form = &plan.flows[index].form;
+    let Some(function) = form.kind.flow else { return TokenStream::new() };
     let (name, slots) = (flow_name(index), slots(names, plan, index, operator));
-    let path = |function| spans::path(operator.into(), function);
-    match &plan.flows[index].kind {
-        FlowKind::Combined(f) => {
-            let (path, f) = (path("combined"), merge_function(names, f, operator));
+    let path = spans::path(operator.into(), function);
+    match &form.argument {
+        Some(Argument::Function(f)) => {
+            let f = merge_function(names, f, operator);
             quote!(let #name = #path(#slots, #f);)
         }
-        FlowKind::Keyed | FlowKind::KeyedOwn => {
-            let path = path("keyed");
-            quote!(let #name = #path(#slots);)
-        }
-        FlowKind::Rows => {
-            let path = path("rows");
-            quote!(let #name = #path(#slots);)
-        }
-        FlowKind::Fold(_) | FlowKind::Tally | FlowKind::Top(_) => TokenStream::new(),
+        _ => quote!(let #name = #path(#slots);),
     }
 }
 
 /// A user's function of two views as a function that changes an accumulator.
-fn merge_function(names: &Names<'_>, function: &Function, operator: Span) -> TokenStream {
+pub(super) fn merge_function(
+    names: &Names<'_>,
+    function: &Function,
+    operator: Span,
+) -> TokenStream {
     let captures = names.captures(&[function]);
     let (f, result) = (&function.expr, spans::result(function));
     let (acc, x, next) = (local("acc"), local("x"), local("next"));
@@ -118,11 +117,12 @@ fn merge_function(names: &Names<'_>, function: &Function, operator: Span) -> Tok
 }
 
 fn stage_call(plan: &Physical, names: &Names<'_>, index: usize, stage: &Stage) -> TokenStream {
-    let head = head_code(plan, names, stage);
+    let head_place = head_place(names, stage);
+    // A head may call the builder (a source does), so it is evaluated before the stage is added.
+    let head = (stage.head.begin.emit)(&HeadCode { names, plan, stage, place: head_place });
     let mut inlined = Vec::new();
     functions(&stage.body, &mut inlined);
     let captures = names.captures(&inlined);
-    let head_place = head_place(plan, names, stage);
     // A captured value that cannot be shared makes the kernel wrong: that is the closure's place.
     let kernel_place = names.capturing(&inlined).map_or(head_place, |f| Place::of(&f.expr));
     let kernel = kernel(names, index, stage, kernel_place);
@@ -147,97 +147,9 @@ fn stage_call(plan: &Physical, names: &Names<'_>, index: usize, stage: &Stage) -
 
 /// What of the user's an error about a stage's head belongs to: the type of a source's records, or the
 /// operator.
-fn head_place(plan: &Physical, names: &Names<'_>, stage: &Stage) -> Place {
-    match &stage.head {
-        Head::Source(source) if plan.sources[*source].record.is_some() => {
-            Place::of(&plan.sources[*source].record)
-        }
+fn head_place(names: &Names<'_>, stage: &Stage) -> Place {
+    match stage.head.arguments.records() {
+        Some((_, Some(record))) => Place::of(record),
         _ => names.operator(stage.operator).into(),
     }
-}
-
-/// A head may call the builder (a source does), so it is evaluated before the stage is added.
-fn head_code(plan: &Physical, names: &Names<'_>, stage: &Stage) -> TokenStream {
-    let operator = names.operator(stage.operator);
-    let combined = |flow: &usize| matches!(plan.flows[*flow].kind, FlowKind::Combined(_));
-    let of = |function, flow: &usize| {
-        let (path, flow) = (spans::path(operator.into(), function), flow_name(*flow));
-        quote!(#path(&#flow))
-    };
-    let with = |function, flow: &usize, merge| {
-        let (path, flow) = (spans::path(operator.into(), function), flow_name(*flow));
-        let merge = merge_function(names, merge, operator);
-        quote!(#path(&#flow, #merge))
-    };
-    match &stage.head {
-        Head::Source(source) => source_code(plan, *source, head_place(plan, names, stage)),
-        Head::Merge { flow, .. } if combined(flow) => of("merge", flow),
-        Head::Merge { flow, merge } => with("merge_keyed", flow, merge),
-        Head::Running { flow, .. } if combined(flow) => of("running", flow),
-        Head::Running { flow, merge } => with("running_keyed", flow, merge),
-        Head::Rows { flow } => of("rows_of", flow),
-        Head::Window { flow, length } => {
-            let (path, flow) = (spans::path(operator.into(), "window"), flow_name(*flow));
-            quote!(#path(&#flow, __dstream::Span { batches: #length }))
-        }
-        Head::WindowReduce { flow, merge, inverse, length } => {
-            let flow = flow_name(*flow);
-            let merge = merge_function(names, merge, operator);
-            let span = quote!(__dstream::Span { batches: #length });
-            match inverse {
-                None => quote!(__dstream::window_reduce(&#flow, #span, #merge)),
-                Some(inverse) => {
-                    let inverse = merge_function(names, inverse, operator);
-                    quote!(__dstream::window_reduce_inverse(&#flow, #span, #merge, #inverse))
-                }
-            }
-        }
-        Head::Join { left, right } => {
-            let path = spans::path(operator.into(), "join");
-            let (left, right) = (flow_name(*left), flow_name(*right));
-            let reference = quote_spanned!(operator=> &);
-            let right = within(operator, quote!(#right));
-            quote!(#path(&#left, #reference #right))
-        }
-        Head::Reduce { flow, merge } => {
-            let path = spans::path(operator.into(), "reduce");
-            let slots = slots(names, plan, *flow, operator);
-            let merge = merge_function(names, merge, operator);
-            quote!(#path(#slots, #merge))
-        }
-        Head::Count { flow } => {
-            let slots = slots(names, plan, *flow, operator);
-            quote!(__dstream::count(#slots))
-        }
-        Head::Top { flow } => {
-            let FlowKind::Top(k) = &plan.flows[*flow].kind else {
-                return quote!(__dstream::core::compile_error!("a top flow"));
-            };
-            let path = spans::path(operator.into(), "top_k");
-            let slots = slots(names, plan, *flow, operator);
-            quote!(#path(#slots, #k))
-        }
-    }
-}
-
-/// Declares a source. Its decoder is at the type of its records, which has to be a record.
-fn source_code(plan: &Physical, index: usize, place: Place) -> TokenStream {
-    let (id, source) = (index as u16, &plan.sources[index]);
-    let (url, record) = (&source.url, &source.record);
-    let decode = match (source.format, record) {
-        (SourceFormat::Text, _) | (_, None) => quote!(__dstream::TextLines),
-        (SourceFormat::Csv, Some(record)) => decoder(place, "CsvRows", record),
-        (SourceFormat::Json, Some(record)) => decoder(place, "JsonLines", record),
-    };
-    let add = spans::associated(place, "Builder", "source");
-    let builder = local(BUILDER);
-    quote!(#add::<#decode>(#builder, __dstream::SourceId(#id), #url))
-}
-
-/// `__dstream::Name<Record>`, at the type of the record.
-fn decoder(place: Place, name: &str, record: &Type) -> TokenStream {
-    let runtime = quote_spanned!(place.start()=> __dstream::);
-    let name = Ident::new(name, place.start());
-    let (open, close) = (quote_spanned!(place.start()=> <), quote_spanned!(place.end()=> >));
-    quote!(#runtime #name #open #record #close)
 }

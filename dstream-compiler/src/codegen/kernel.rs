@@ -3,15 +3,17 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
+use super::emit::{EntryCode, StepCode};
 use super::names::{Names, local, variable};
 use super::spans::{self, block, within};
 use crate::diag::Place;
 use crate::ir::logical::Function;
-use crate::ir::physical::{Stage, Step, TailKind, Use};
+use crate::ir::physical::{Stage, TailKind, Use};
+use crate::op::EntryText;
 
 /// `move |record, out: &mut (…)| { … }`, all of it at a place.
 pub(super) fn kernel(names: &Names<'_>, index: usize, stage: &Stage, place: Place) -> TokenStream {
-    let record = variable(&stage.stream);
+    let record = (stage.head.begin.record)(&variable(&stage.stream));
     let (tails, out) = (tail_types(&stage.tails), local("out"));
     let body = block(place.end(), uses(names, index, &stage.stream, &stage.body));
     let head = quote_spanned!(place.start()=> move);
@@ -22,24 +24,14 @@ pub(super) fn kernel(names: &Names<'_>, index: usize, stage: &Stage, place: Plac
 pub(super) fn functions<'s>(body: &'s [Use], into: &mut Vec<&'s Function>) {
     for use_ in body {
         match use_ {
-            Use::Tail(_) => {}
-            Use::Score { score, .. } => into.push(score),
+            Use::Tail { entry, .. } => {
+                into.extend(entry.as_ref().and_then(|entry| entry.function.as_ref()));
+            }
             Use::Step { step, body, .. } => {
-                into.push(function(step));
+                into.extend(step.arguments.functions());
                 functions(body, into);
             }
         }
-    }
-}
-
-fn function(step: &Step) -> &Function {
-    match step {
-        Step::Map(f)
-        | Step::Filter(f)
-        | Step::FilterMap(f)
-        | Step::FlatMap(f)
-        | Step::MapValues(f)
-        | Step::KeyBy(f) => f,
     }
 }
 
@@ -48,7 +40,7 @@ fn uses(names: &Names<'_>, stage: usize, stream: &str, body: &[Use]) -> TokenStr
     body.iter()
         .map(|use_| {
             let code = one_use(names, stage, stream, use_);
-            let bare = single || !matches!(use_, Use::Step { .. } | Use::Score { .. });
+            let bare = single || matches!(use_, Use::Tail { entry: None, .. });
             if bare { code } else { quote!({ #code }) }
         })
         .collect()
@@ -57,22 +49,19 @@ fn uses(names: &Names<'_>, stage: usize, stream: &str, body: &[Use]) -> TokenStr
 fn one_use(names: &Names<'_>, stage: usize, stream: &str, use_: &Use) -> TokenStream {
     let x = variable(stream);
     match use_ {
-        Use::Tail(tail) => {
+        Use::Tail { tail, entry: None } => {
             push(names, stage, *tail, spans::moved(names.reader(stage, *tail).into(), &x))
         }
-        Use::Score { tail, score } => {
-            let call = call(names.reader(stage, *tail), "call", &x, score);
-            let name = local("score");
-            let view = spans::view(spans::result(score), "as_view", &name);
-            let push = push(names, stage, *tail, quote!(#view, #x));
-            quote! {
-                let #name = #call;
-                #push
-            }
+        Use::Tail { tail, entry: Some(entry) } => {
+            let (at, function) = (names.reader(stage, *tail), entry.function.as_ref());
+            let EntryText { before, values } = (entry.emit)(&EntryCode { at, function, record: x });
+            let push = push(names, stage, *tail, values);
+            quote!(#before #push)
         }
         Use::Step { step, stream, operator, body } => {
             let inner = uses(names, stage, stream, body);
-            step_code(step, names.operator(*operator), &x, stream, &inner)
+            let (at, arguments) = (names.operator(*operator), &step.arguments);
+            (step.emit)(&StepCode { at, arguments, given: x, made: variable(stream) }, &inner)
         }
     }
 }
@@ -88,89 +77,6 @@ fn push(names: &Names<'_>, stage: usize, tail: usize, record: TokenStream) -> To
     quote!(#push #arguments;)
 }
 
-/// `__dstream::name(x, function)`: the path is the operator, as the user wrote it.
-fn call(operator: Span, name: &str, x: &Ident, function: &Function) -> TokenStream {
-    let path = spans::path(operator.into(), name);
-    let f = &function.expr;
-    let arguments = within(Place::of(f).end(), quote!(#x, #f));
-    quote!(#path #arguments)
-}
-
-fn step_code(
-    step: &Step,
-    operator: Span,
-    x: &Ident,
-    stream: &str,
-    inner: &TokenStream,
-) -> TokenStream {
-    let y = variable(stream);
-    let f = function(step);
-    let result = spans::result(f);
-    let view = spans::view(result, "as_view", &y);
-    let call = |name, x| call(operator, name, x, f);
-    match step {
-        Step::Map(_) => {
-            let call = call("call", x);
-            quote! {
-                let #y = #call;
-                let #y = #view;
-                #inner
-            }
-        }
-        Step::Filter(_) => {
-            let test = call("test", x);
-            quote! {
-                if #test {
-                    let #y = #x;
-                    #inner
-                }
-            }
-        }
-        Step::FilterMap(_) => {
-            let call = call("call_option", x);
-            quote! {
-                if let __dstream::core::option::Option::Some(#y) = #call {
-                    let #y = #view;
-                    #inner
-                }
-            }
-        }
-        Step::FlatMap(_) => {
-            let (call, many) = (call("call", x), local("many"));
-            let items = spans::value(result, "items", &many);
-            let next = spans::next(result, &many);
-            quote! {
-                let #many = #call;
-                let mut #many = #items;
-                while let __dstream::core::option::Option::Some(#y) = #next {
-                    let #y = #view;
-                    #inner
-                }
-            }
-        }
-        Step::MapValues(_) => {
-            let key = local("key");
-            let pair = spans::view(operator.into(), "pair", x);
-            let call = call("call", &y);
-            quote! {
-                let (#key, #y) = #pair;
-                let #y = #call;
-                let #y = (#key, #view);
-                #inner
-            }
-        }
-        Step::KeyBy(_) => {
-            let (key, call) = (local("key"), call("call", x));
-            let view = spans::view(result, "as_view", &key);
-            quote! {
-                let #key = #call;
-                let #y = (#view, #x);
-                #inner
-            }
-        }
-    }
-}
-
 /// `.1.1.0`: the position of a tail in the list.
 fn path(tail: usize) -> TokenStream {
     let rest = (0..tail).map(|_| quote!(.1));
@@ -182,12 +88,8 @@ fn tail_types(tails: &[TailKind]) -> TokenStream {
     tails.iter().rev().fold(quote!(()), |rest, tail| {
         let name = Ident::new(tail_name(*tail), Span::mixed_site());
         let arguments = match tail {
-            TailKind::Combine => quote!(<_, _, _>),
-            TailKind::Spread => quote!(<_, _, false>),
-            TailKind::SpreadOwn => quote!(<_, _, true>),
-            TailKind::Fold | TailKind::Top => quote!(<_, _>),
-            TailKind::Tally => quote!(),
-            TailKind::Rows | TailKind::Output(_) => quote!(<_>),
+            TailKind::Flow(kind) => (kind.types)(),
+            TailKind::Output(_) => quote!(<_>),
         };
         quote!((__dstream::#name #arguments, #rest))
     })
@@ -196,12 +98,7 @@ fn tail_types(tails: &[TailKind]) -> TokenStream {
 /// The runtime's type of a tail.
 fn tail_name(tail: TailKind) -> &'static str {
     match tail {
-        TailKind::Combine => "Combine",
-        TailKind::Spread | TailKind::SpreadOwn => "Spread",
-        TailKind::Rows => "Rows",
-        TailKind::Fold => "Fold",
-        TailKind::Tally => "Tally",
-        TailKind::Top => "Top",
+        TailKind::Flow(kind) => kind.tail,
         TailKind::Output(_) => "Output",
     }
 }

@@ -10,6 +10,7 @@
 //! the user's and from each other, is `reserved`: every name that generated code binds is
 //! one of those, and every other path in it begins with one or with `::`.
 
+pub(crate) mod emit;
 mod fallback;
 mod flow;
 mod kernel;
@@ -21,6 +22,7 @@ mod tables;
 mod tests;
 
 pub use fallback::{method, wrong};
+pub(crate) use flow::BUILDER;
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};

@@ -10,7 +10,7 @@ use crate::ir::physical::{Physical, TailKind};
 use crate::reserved;
 
 /// Looks up names and spans of a plan.
-pub(super) struct Names<'p> {
+pub(crate) struct Names<'p> {
     plan: &'p Physical,
 }
 
@@ -25,7 +25,7 @@ impl<'p> Names<'p> {
         let output = plan.outputs.iter().find(|o| o.stage == stage && o.tail == tail);
         let operator = output.map(|o| o.operator).or_else(|| {
             let flow = plan.flows.iter().position(|flow| flow.from.contains(&(stage, tail)))?;
-            let reader = plan.stages.iter().find(|stage| stage.head.flows().contains(&flow))?;
+            let reader = plan.stages.iter().find(|stage| stage.head.flows.contains(&flow))?;
             Some(reader.operator)
         });
         operator.map_or_else(Span::call_site, |operator| plan.operators[operator].at)
@@ -43,10 +43,10 @@ impl<'p> Names<'p> {
 
     /// The operators that unite what flows into a stage, in order of definition.
     pub(super) fn unions(&self, flow: usize) -> Vec<Span> {
-        let reader = self.plan.stages.iter().find(|stage| stage.head.flows().contains(&flow));
+        let reader = self.plan.stages.iter().find(|stage| stage.head.flows.contains(&flow));
         let operators = reader.into_iter().flat_map(|stage| &stage.operators);
         let operators = operators.map(|operator| &self.plan.operators[*operator]);
-        operators.filter(|operator| operator.name == "union").map(|union| union.at).collect()
+        operators.filter(|row| row.operator.is_union()).map(|union| union.at).collect()
     }
 
     /// The plain `let`s that some functions mention, cloned for a closure that is moved.

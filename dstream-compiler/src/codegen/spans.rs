@@ -13,7 +13,7 @@ use crate::diag::Place;
 use crate::ir::logical::Function;
 
 /// The code that makes what a function returns: its body, or its path.
-pub(super) fn result(function: &Function) -> Place {
+pub(crate) fn result(function: &Function) -> Place {
     match &function.expr {
         Expr::Closure(closure) => Place::of(&closure.body),
         path => Place::of(path),
@@ -28,7 +28,7 @@ pub(crate) fn path(place: Place, function: &str) -> TokenStream {
 }
 
 /// `__dstream::Type::function`, at a place.
-pub(super) fn associated(place: Place, ty: &str, function: &str) -> TokenStream {
+pub(crate) fn associated(place: Place, ty: &str, function: &str) -> TokenStream {
     let ty = Ident::new(ty, place.start());
     let ty = quote_spanned!(place.start()=> __dstream::#ty::);
     let function = Ident::new(function, place.end());
@@ -36,12 +36,12 @@ pub(super) fn associated(place: Place, ty: &str, function: &str) -> TokenStream 
 }
 
 /// `__dstream::function(&(value))`, all of it at a place.
-pub(super) fn view(place: Place, function: &str, value: &Ident) -> TokenStream {
+pub(crate) fn view(place: Place, function: &str, value: &Ident) -> TokenStream {
     borrowed(place, function, quote_spanned!(place.start()=> &), value)
 }
 
 /// `__dstream::next(&mut (iterator))`, all of it at a place.
-pub(super) fn next(place: Place, iterator: &Ident) -> TokenStream {
+pub(crate) fn next(place: Place, iterator: &Ident) -> TokenStream {
     borrowed(place, "next", quote_spanned!(place.start()=> &mut), iterator)
 }
 
@@ -53,7 +53,7 @@ fn borrowed(place: Place, function: &str, reference: TokenStream, value: &Ident)
 }
 
 /// `__dstream::function({ value })`, all of it at a place.
-pub(super) fn value(place: Place, function: &str, value: &Ident) -> TokenStream {
+pub(crate) fn value(place: Place, function: &str, value: &Ident) -> TokenStream {
     let path = path(place, function);
     let value = moved(place, value);
     let arguments = within(place.end(), value);
@@ -61,7 +61,7 @@ pub(super) fn value(place: Place, function: &str, value: &Ident) -> TokenStream 
 }
 
 /// `value`, at a place.
-pub(super) fn moved(place: Place, value: &Ident) -> TokenStream {
+pub(crate) fn moved(place: Place, value: &Ident) -> TokenStream {
     // A field of a tuple is the shortest expression that has a token at each end.
     let tuple = within(place.start(), quote!(#value,));
     let field = quote_spanned!(place.end()=> .0);
@@ -69,17 +69,17 @@ pub(super) fn moved(place: Place, value: &Ident) -> TokenStream {
 }
 
 /// `(…)`, its parentheses at a place.
-pub(super) fn within(span: Span, tokens: TokenStream) -> TokenStream {
+pub(crate) fn within(span: Span, tokens: TokenStream) -> TokenStream {
     group(Delimiter::Parenthesis, span, tokens)
 }
 
 /// `{…}`, its braces at a place.
-pub(super) fn block(span: Span, tokens: TokenStream) -> TokenStream {
+pub(crate) fn block(span: Span, tokens: TokenStream) -> TokenStream {
     group(Delimiter::Brace, span, tokens)
 }
 
 /// `[…]`, its brackets at a place.
-pub(super) fn bracketed(span: Span, tokens: TokenStream) -> TokenStream {
+pub(crate) fn bracketed(span: Span, tokens: TokenStream) -> TokenStream {
     group(Delimiter::Bracket, span, tokens)
 }
 

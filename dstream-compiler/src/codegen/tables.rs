@@ -5,10 +5,10 @@ use quote::{ToTokens, format_ident, quote};
 use syn::Expr;
 use syn::visit_mut::{self, VisitMut};
 
-use crate::ir::physical::{
-    FlowKind, Operator, Output, Physical, Source, Stage, StateKind, TailKind, Tasks,
-};
+use crate::ir::flow::Movement;
+use crate::ir::physical::{Output, Physical, Row, Source, Stage, StateKind, TailKind, Tasks};
 use crate::ir::rust_text;
+use crate::op::Sink;
 use crate::reserved;
 
 use super::flow::BUILDER;
@@ -62,9 +62,9 @@ fn file_of(span: Span) -> Option<String> {
     span.local_file().map(|path| path.to_string_lossy().into_owned())
 }
 
-fn operator(id: usize, op: &Operator, home: &Option<String>) -> TokenStream {
-    let (id, name, stream) = (id as u16, op.name, &op.stream);
-    let (start, end) = (op.at.start(), op.whole.end());
+fn operator(id: usize, op: &Row, home: &Option<String>) -> TokenStream {
+    let (id, name, stream) = (id as u16, op.operator.name, &op.stream);
+    let (start, end, silent) = (op.at.start(), op.whole.end(), op.operator.silent);
     let (line, column) = (start.line as u32, start.column as u32 + 1);
     let last_line = (end.line as u32).max(line);
     let file = match file_of(op.at) {
@@ -76,7 +76,7 @@ fn operator(id: usize, op: &Operator, home: &Option<String>) -> TokenStream {
     quote! {
         __dstream::OperatorRow {
             id: __dstream::OperatorId(#id), name: #name, stream: #stream,
-            line: #line, column: #column, last_line: #last_line, file: #file,
+            line: #line, column: #column, last_line: #last_line, file: #file, silent: #silent,
         }
     }
 }
@@ -91,12 +91,9 @@ fn source(id: usize, source: &Source) -> TokenStream {
 fn output(id: usize, output: &Output) -> TokenStream {
     let (id, name, operator) = (id as u16, &output.name, output.operator as u16);
     let (stage, tail) = (output.stage as u16, output.tail as u16);
-    let print = match (&output.url, output.print) {
-        (Some(_), _) => quote!(__dstream::core::option::Option::None),
-        (None, count) => {
-            let count = count.unwrap_or(10);
-            quote!(__dstream::core::option::Option::Some(#count))
-        }
+    let print = match output.sink {
+        Sink::Url(_) => quote!(__dstream::core::option::Option::None),
+        Sink::Print(records) => quote!(__dstream::core::option::Option::Some(#records)),
     };
     quote! {
         __dstream::OutputRow {
@@ -116,7 +113,7 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
         Tasks::PerPartition => quote!(__dstream::Tasks::PerPartition),
         Tasks::One => quote!(__dstream::Tasks::One),
     };
-    let inputs = stage.head.flows().into_iter().map(|flow| input(plan, flow));
+    let inputs = stage.head.flows.iter().map(|flow| input(plan, *flow));
     let state = match &stage.state {
         None => quote!(__dstream::core::option::Option::None),
         Some(state) => {
@@ -139,11 +136,10 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
         quote!(__dstream::OperatorId(#op))
     });
     let tails = stage.tails.iter().map(|tail| match tail {
-        TailKind::Combine => quote!(__dstream::TailRow::Combine),
-        TailKind::Spread => quote!(__dstream::TailRow::Partition),
-        TailKind::SpreadOwn => quote!(__dstream::TailRow::Keep),
-        TailKind::Rows => quote!(__dstream::TailRow::Rows),
-        TailKind::Fold | TailKind::Tally | TailKind::Top => quote!(__dstream::TailRow::Partial),
+        TailKind::Flow(kind) => {
+            let row = format_ident!("{}", kind.row);
+            quote!(__dstream::TailRow::#row)
+        }
         TailKind::Output(id) => {
             let id = *id as u16;
             quote!(__dstream::TailRow::Output(__dstream::OutputId(#id)))
@@ -176,12 +172,10 @@ fn input(plan: &Physical, flow: usize) -> TokenStream {
         let (stage, tail) = (*stage as u16, *tail as u16);
         quote!((__dstream::StageId(#stage), __dstream::TailId(#tail)))
     });
-    let dependency = match flow.kind {
-        FlowKind::Combined(_) | FlowKind::Keyed => quote!(__dstream::Dependency::Shuffle),
-        FlowKind::KeyedOwn | FlowKind::Rows => quote!(__dstream::Dependency::Narrow),
-        FlowKind::Fold(_) | FlowKind::Tally | FlowKind::Top(_) => {
-            quote!(__dstream::Dependency::Gather)
-        }
+    let dependency = match flow.form.kind.movement {
+        Movement::Shuffle => quote!(__dstream::Dependency::Shuffle),
+        Movement::Narrow => quote!(__dstream::Dependency::Narrow),
+        Movement::Gather => quote!(__dstream::Dependency::Gather),
     };
     quote!(__dstream::InputRow { from: &[#(#from),*], dependency: #dependency })
 }

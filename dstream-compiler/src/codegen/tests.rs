@@ -20,7 +20,7 @@ const OPERATOR: &str =
     zz_words.filter(|zz_w| zz_w.len() > zz_limit)
 }";
 
-/// Every operator, once with a closure that captures and once with a path.
+/// Operators with closures that capture and with paths.
 const EVERYTHING: &str = r#"
     let zz_top = params.zz_k;
     let zz_least = 3u64;
@@ -49,13 +49,46 @@ const EVERYTHING: &str = r#"
     zz_both.print();
 "#;
 
+/// That and the example of every operator.
 fn everything() -> Physical {
-    let plan = physical_with(EVERYTHING, &operators(&[OPERATOR]));
-    for facts in op::ALL {
-        let used = plan.operators.iter().any(|operator| operator.name == facts.name);
-        assert!(used, "the program of this test has no `{}`", facts.name);
+    let examples = op::ALL.iter().enumerate().map(|(at, operator)| example(operator, at));
+    let program = examples.fold(EVERYTHING.to_owned(), |program, example| program + &example);
+    physical_with(&program, &operators(&[OPERATOR]))
+}
+
+/// The example of an operator, the names in it made unique and begun with `zz_`.
+fn example(operator: &op::Operator, at: usize) -> String {
+    let program = op::reference::program(operator).concat();
+    let program = program.replace("generate://words", "x:");
+    let mut locals = Locals::default();
+    locals.visit_block(&syn::parse_str(&format!("{{ {program} }}")).expect("it is Rust"));
+    let rename = |word: &str| match locals.0.contains(word) {
+        true => format!("zz_{word}{at}"),
+        false if word == "u64" => "ZzNumber".to_owned(),
+        false => word.to_owned(),
+    };
+    let (mut text, mut word, mut member) = (String::new(), String::new(), false);
+    for c in program.chars().chain(['\n']) {
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+            continue;
+        }
+        text.push_str(&if member { word.clone() } else { rename(&word) });
+        word.clear();
+        member = c == '.';
+        text.push(c);
     }
-    plan
+    text
+}
+
+/// The names that a program binds.
+#[derive(Default)]
+struct Locals(BTreeSet<String>);
+
+impl<'a> Visit<'a> for Locals {
+    fn visit_pat_ident(&mut self, pat: &'a syn::PatIdent) {
+        self.0.insert(pat.ident.to_string());
+    }
 }
 
 /// The names of generated code that could meet one of the user's, and are not reserved.
@@ -195,7 +228,7 @@ fn all_names() -> BTreeSet<String> {
     found.into_iter().chain(more.map(str::to_owned)).collect()
 }
 
-/// One operator of each kind, with streams and captures called `zzq`.
+/// Operators with streams and captures called `zzq`; the examples of all operators come on top.
 const EACH: [&str; 17] = [
     "let zzq = source::text(\"x:\"); zzq.map(|zz_l| zz_l.len()).print();",
     "let zz_s = source::text(\"x:\"); let zzq = zz_s.map(|zzq| zzq.len()); zzq.print();",
@@ -245,7 +278,12 @@ fn with_name(code: TokenStream, name: &str, into: &mut Vec<String>) {
 #[test]
 fn every_operator_takes_every_name() {
     let names = all_names();
-    for body in EACH {
+    let examples = op::ALL.iter().enumerate().map(|(at, operator)| {
+        let example = example(operator, at);
+        example.replace(&format!("zz_words{at}"), "zzq")
+    });
+    for body in EACH.into_iter().map(str::to_owned).chain(examples) {
+        let body = &body;
         let code = |body: &str| {
             let item = tokens(&format!("fn zz_job() {{ {body} }}"));
             let compiled = compile_job(tokens(""), item, &[]);

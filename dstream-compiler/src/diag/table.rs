@@ -102,7 +102,7 @@ mistakes! {
 
     /// No such operator.
     E0101 UNKNOWN_OPERATOR: "streams have no operator `{name}`"
-        => "{suggestion}the operators are: {list}";
+        => "{help}";
     /// Wrong number of arguments.
     E0102 WRONG_ARITY: "`{name}` takes {expected}, not {found}"
         => "write `.{usage}`";

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use petgraph::graph::NodeIndex;
 
-use super::logical::{Job, Op};
+use super::logical::Job;
 use super::rust_text;
-use crate::op;
 use crate::pass::parents;
 use crate::pass::partitioning::Partitioning;
 
@@ -47,34 +46,16 @@ fn row(job: &Job, node: NodeIndex) -> [String; 3] {
         stream.push_str(" = ");
         stream.push_str(&merged.stream);
     }
-    let name = op::facts(&weight.op).name;
-    let call = match &weight.op {
-        Op::Source { record: Some(record), .. } => {
-            format!("{name}::<{}>", rust_text::type_text(record))
-        }
-        Op::Source { .. } => name.to_owned(),
-        Op::Save { .. } | Op::Print { .. } => {
-            stream = format!("→ {stream}");
-            format!("{name} ← {}", parents.join(", "))
-        }
+    let name = weight.operator.name;
+    let call = match (&parents[..], weight.arguments.records()) {
+        (_, Some((_, Some(record)))) => format!("{name}::<{}>", rust_text::type_text(record)),
+        ([], _) => name.to_owned(),
         _ => format!("{name} ← {}", parents.join(", ")),
     };
-    [stream, call, details(&weight.op)]
-}
-
-fn details(op: &Op) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    match op {
-        Op::Source { url, .. } | Op::Save { url } => parts.push(rust_text::short(url)),
-        Op::TopK { k, .. } => parts.push(rust_text::short(k)),
-        Op::Print { count } => parts.extend(count.map(|count| count.to_string())),
-        _ => {}
+    if weight.operator.is_output() {
+        stream = format!("→ {stream}");
     }
-    parts.extend(op::functions(op).into_iter().map(|function| rust_text::short(&function.expr)));
-    if let Op::Window { length, slide } | Op::ReduceByKeyAndWindow { length, slide, .. } = op {
-        parts.push(format!("{length} every {slide}"));
-    }
-    parts.join(", ")
+    [stream, call, weight.arguments.shown()]
 }
 
 /// Rows in columns as wide as their widest entry.

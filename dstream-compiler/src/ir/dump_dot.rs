@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::dump_stages::{headline, kind};
-use super::physical::{FlowKind, Physical};
+use super::dump_stages::headline;
+use super::flow::Movement;
+use super::physical::Physical;
 
 /// The drawing.
 #[must_use]
@@ -16,20 +17,20 @@ pub fn physical(plan: &Physical) -> String {
             .operators
             .iter()
             .map(|operator| &plan.operators[*operator])
-            .map(|operator| format!("{} = {}", operator.stream, operator.name))
+            .map(|operator| format!("{} = {}", operator.stream, operator.operator.name))
             .collect();
         let label = format!("{index}: {}\n{}", headline(plan, stage), operators.join("\n"));
         _ = writeln!(text, "  s{index} [label={}];", quoted(&label));
     }
     for (index, stage) in plan.stages.iter().enumerate() {
-        for flow in stage.head.flows() {
-            let flow = &plan.flows[flow];
-            let style = match flow.kind {
-                FlowKind::KeyedOwn | FlowKind::Rows => "solid",
-                _ => "dashed",
+        for flow in &stage.head.flows {
+            let flow = &plan.flows[*flow];
+            let style = match flow.form.kind.movement {
+                Movement::Narrow => "solid",
+                Movement::Shuffle | Movement::Gather => "dashed",
             };
             for (from, _) in &flow.from {
-                let label = quoted(&kind(&flow.kind));
+                let label = quoted(&flow.form.shown());
                 _ = writeln!(text, "  s{from} -> s{index} [label={label}, style={style}];");
             }
         }

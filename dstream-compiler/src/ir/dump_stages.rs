@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::physical::{FlowKind, Head, Physical, Stage, StateKind, Step, TailKind, Tasks, Use};
-use super::rust_text::short;
+use super::physical::{Physical, Stage, StateKind, Step, TailKind, Tasks, Use};
 
 /// The plan as it is.
 #[must_use]
@@ -16,34 +15,27 @@ pub fn physical(plan: &Physical) -> String {
     for (index, flow) in plan.flows.iter().enumerate() {
         let from: Vec<String> =
             flow.from.iter().map(|(stage, tail)| format!("{stage}.{tail}")).collect();
-        _ = writeln!(text, "flow {index}  {} from {}", kind(&flow.kind), from.join(", "));
+        _ = writeln!(text, "flow {index}  {} from {}", flow.form.shown(), from.join(", "));
     }
     text
 }
 
 /// What a stage reads, how many tasks it has, what it keeps.
 pub(super) fn headline(plan: &Physical, stage: &Stage) -> String {
-    let head = match &stage.head {
-        Head::Source(source) => format!("source {source}"),
-        Head::Merge { flow, .. } => format!("merge flow {flow}"),
-        Head::Running { flow, .. } => format!("running merge flow {flow}"),
-        Head::Rows { flow } => format!("rows flow {flow}"),
-        Head::Window { flow, length } => format!("window of {length} flow {flow}"),
-        Head::WindowReduce { flow, length, inverse, .. } => {
-            let inverse = if inverse.is_some() { " with inverse" } else { "" };
-            format!("window reduce of {length}{inverse} flow {flow}")
-        }
-        Head::Join { left, right } => format!("join flow {left} with flow {right}"),
-        Head::Reduce { flow, .. } => format!("reduce flow {flow}"),
-        Head::Count { flow } => format!("count flow {flow}"),
-        Head::Top { flow } => format!("top flow {flow}"),
-    };
+    let head = &stage.head;
+    let mut words = (head.begin.words)(&head.arguments);
+    if let Some(source) = head.source {
+        _ = write!(words, " {source}");
+    }
+    for (at, flow) in head.flows.iter().enumerate() {
+        _ = write!(words, "{} flow {flow}", if at == 0 { "" } else { " with" });
+    }
     let tasks = match stage.tasks {
         Tasks::PerRange(source) => format!("per range of {}", plan.sources[source].name),
         Tasks::PerPartition => "per partition".to_owned(),
         Tasks::One => "one task".to_owned(),
     };
-    let mut line = format!("{} = {head}, {tasks}", stage.stream);
+    let mut line = format!("{} = {words}, {tasks}", stage.stream);
     if let Some(state) = &stage.state {
         let kind = match state.kind {
             StateKind::PreviousBatch => "previous batch".to_owned(),
@@ -62,24 +54,18 @@ fn uses(plan: &Physical, stage: &Stage, body: &[Use], depth: usize, text: &mut S
     let indent = "  ".repeat(depth);
     for item in body {
         match item {
-            Use::Step { step, stream, body, .. } => {
-                let (name, function) = match step {
-                    Step::Map(f) => ("map", f),
-                    Step::Filter(f) => ("filter", f),
-                    Step::FilterMap(f) => ("filter_map", f),
-                    Step::FlatMap(f) => ("flat_map", f),
-                    Step::MapValues(f) => ("map_values", f),
-                    Step::KeyBy(f) => ("key_by", f),
-                };
-                _ = writeln!(text, "{indent}{stream} = {name} {}", short(&function.expr));
+            Use::Step { step: Step { operator, arguments, .. }, stream, body, .. } => {
+                let (name, shown) = (operator.name, arguments.shown());
+                _ = writeln!(text, "{indent}{stream} = {name} {shown}");
                 uses(plan, stage, body, depth + 1, text);
             }
-            Use::Tail(tail) => {
-                _ = writeln!(text, "{indent}tail {tail}: {}", tail_text(plan, stage.tails[*tail]));
-            }
-            Use::Score { tail, score } => {
+            Use::Tail { tail, entry } => {
                 let kind = tail_text(plan, stage.tails[*tail]);
-                _ = writeln!(text, "{indent}tail {tail}: {kind} by {}", short(&score.expr));
+                _ = write!(text, "{indent}tail {tail}: {kind}");
+                if let Some(entry) = entry {
+                    _ = write!(text, " {}", entry.shown());
+                }
+                text.push('\n');
             }
         }
     }
@@ -87,26 +73,7 @@ fn uses(plan: &Physical, stage: &Stage, body: &[Use], depth: usize, text: &mut S
 
 fn tail_text(plan: &Physical, tail: TailKind) -> String {
     match tail {
-        TailKind::Combine => "combine".to_owned(),
-        TailKind::Spread => "spread".to_owned(),
-        TailKind::SpreadOwn => "spread in the same partition".to_owned(),
-        TailKind::Rows => "rows".to_owned(),
-        TailKind::Fold => "fold".to_owned(),
-        TailKind::Tally => "tally".to_owned(),
-        TailKind::Top => "top".to_owned(),
+        TailKind::Flow(kind) => kind.tail_words.to_owned(),
         TailKind::Output(output) => format!("output {}", plan.outputs[output].name),
-    }
-}
-
-/// A form of flow in words.
-pub(super) fn kind(kind: &FlowKind) -> String {
-    match kind {
-        FlowKind::Combined(f) => format!("combined by {}", short(&f.expr)),
-        FlowKind::Keyed => "by key".to_owned(),
-        FlowKind::KeyedOwn => "by key, same partition".to_owned(),
-        FlowKind::Rows => "rows, same partition".to_owned(),
-        FlowKind::Fold(f) => format!("folded by {}, gathered", short(&f.expr)),
-        FlowKind::Tally => "counts, gathered".to_owned(),
-        FlowKind::Top(k) => format!("top {}, gathered", short(k)),
     }
 }

@@ -7,8 +7,8 @@ use petgraph::graph::NodeIndex;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::ToTokens;
 
-use super::logical::{Job, Op, SourceFormat};
-use crate::op;
+use super::logical::{Job, SourceFormat};
+use crate::op::Argument;
 
 /// FNV-1a, 64 bits, over length-prefixed parts.
 struct Fnv(u64);
@@ -85,7 +85,7 @@ pub fn job(job: &Job) -> u64 {
 
 fn node(fnv: &mut Fnv, job: &Job, node: NodeIndex) {
     let weight = &job.graph[node];
-    fnv.text(op::facts(&weight.op).name);
+    fnv.text(weight.operator.name);
     fnv.text(&weight.stream);
     for merged in &weight.merged {
         fnv.text(&merged.stream);
@@ -93,27 +93,25 @@ fn node(fnv: &mut Fnv, job: &Job, node: NodeIndex) {
     for parent in crate::pass::parents(job, node) {
         fnv.number(parent.index() as u64);
     }
-    for function in op::functions(&weight.op) {
+    // Functions first.
+    for function in weight.arguments.functions() {
         fnv.tokens(function.expr.to_token_stream());
     }
-    match &weight.op {
-        Op::Source { format, record, url } => {
-            fnv.byte(match format {
-                SourceFormat::Text => 0,
-                SourceFormat::Csv => 1,
-                SourceFormat::Json => 2,
-            });
-            fnv.tokens(record.to_token_stream());
-            fnv.tokens(url.to_token_stream());
+    for argument in weight.arguments.iter() {
+        match argument {
+            Argument::Function(_) => {}
+            Argument::Length(batches) | Argument::Slide(batches) => fnv.number(*batches),
+            Argument::Number(number) => fnv.number(number.map_or(0, u64::from)),
+            Argument::Value(value) => fnv.tokens(value.to_token_stream()),
+            Argument::Records { format, record } => {
+                fnv.byte(match format {
+                    SourceFormat::Text => 0,
+                    SourceFormat::Csv => 1,
+                    SourceFormat::Json => 2,
+                });
+                fnv.tokens(record.to_token_stream());
+            }
         }
-        Op::Window { length, slide } | Op::ReduceByKeyAndWindow { length, slide, .. } => {
-            fnv.number(*length);
-            fnv.number(*slide);
-        }
-        Op::TopK { k, .. } => fnv.tokens(k.to_token_stream()),
-        Op::Save { url } => fnv.tokens(url.to_token_stream()),
-        Op::Print { count } => fnv.number(count.map_or(0, u64::from)),
-        _ => {}
     }
 }
 

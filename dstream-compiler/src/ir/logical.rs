@@ -7,6 +7,8 @@ use petgraph::stable_graph::StableDiGraph;
 use proc_macro2::Span;
 use syn::{Attribute, Expr, Ident, Stmt, Type, Visibility};
 
+use crate::op::{Arguments, Operator};
+
 /// A job, parsed.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -47,7 +49,9 @@ pub struct ParamLet {
 #[derive(Debug, Clone)]
 pub struct Node {
     /// What it does.
-    pub op: Op,
+    pub operator: &'static Operator,
+    /// Of what.
+    pub arguments: Arguments,
     /// Name of the stream it makes: its `let` binding, or one derived from its parent's and its own.
     pub stream: String,
     /// Whether the user gave the name.
@@ -84,6 +88,12 @@ pub struct Function {
     pub nondeterministic: bool,
 }
 
+/// Whether two functions are written alike, and always give the same.
+#[must_use]
+pub fn same_function(f: &Function, g: &Function) -> bool {
+    !f.nondeterministic && !g.nondeterministic && f.expr == g.expr
+}
+
 /// How a source's records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceFormat {
@@ -93,77 +103,4 @@ pub enum SourceFormat {
     Csv,
     /// `source::json::<T>`
     Json,
-}
-
-/// What an operator does.
-#[derive(Debug, Clone)]
-pub enum Op {
-    /// An input.
-    Source {
-        /// How its records are written.
-        format: SourceFormat,
-        /// Their type; none for text.
-        record: Option<Type>,
-        /// Where it reads.
-        url: Expr,
-    },
-    /// One record for each.
-    Map(Function),
-    /// Those for which it holds.
-    Filter(Function),
-    /// One record or none for each.
-    FilterMap(Function),
-    /// Any number of records for each.
-    FlatMap(Function),
-    /// Another value for the same key.
-    MapValues(Function),
-    /// A key for each record.
-    KeyBy(Function),
-    /// Both streams.
-    Union,
-    /// One record per batch.
-    Reduce(Function),
-    /// The number of records per batch.
-    Count,
-    /// One record per key and batch.
-    ReduceByKey(Function),
-    /// Pairs of records with the same key.
-    Join,
-    /// The reduction by key over all batches so far.
-    RunningReduce(Function),
-    /// The records of the last batches.
-    Window {
-        /// Length in batches.
-        length: u64,
-        /// Slide in batches.
-        slide: u64,
-    },
-    /// One record per key and window.
-    ReduceByKeyAndWindow {
-        /// Merges.
-        merge: Function,
-        /// Takes out what leaves.
-        inverse: Option<Function>,
-        /// Length in batches.
-        length: u64,
-        /// Slide in batches.
-        slide: u64,
-    },
-    /// The records with the greatest scores.
-    TopK {
-        /// How many.
-        k: Expr,
-        /// The score.
-        score: Function,
-    },
-    /// Output to a sink.
-    Save {
-        /// Where it writes.
-        url: Expr,
-    },
-    /// Output of the first records of each batch to the terminal.
-    Print {
-        /// How many; 10 if not said.
-        count: Option<u32>,
-    },
 }

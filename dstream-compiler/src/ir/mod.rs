@@ -5,7 +5,7 @@ pub mod dump;
 pub mod dump_dot;
 pub mod dump_stages;
 pub mod fingerprint;
+pub mod flow;
 pub mod logical;
-#[expect(clippy::large_enum_variant, reason = "a plan has few heads, and is made once")]
 pub mod physical;
 pub mod rust_text;

@@ -4,10 +4,10 @@
 //! body; every dependency is used by at least one head.
 
 use proc_macro2::Span;
-use syn::Expr;
 
-use super::logical::{Function, Header, ParamLet, SourceFormat};
-use syn::Type;
+use super::flow::{Form, Kind};
+use super::logical::{Header, ParamLet};
+use crate::op::{Arguments, Begin, EmitStep, Entry, Operator, Sink};
 
 /// A job, planned.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Physical {
     /// Plain `let`s of parameters.
     pub lets: Vec<ParamLet>,
     /// The user's operators in order of definition.
-    pub operators: Vec<Operator>,
+    pub operators: Vec<Row>,
     /// Sources in order of definition.
     pub sources: Vec<Source>,
     /// Outputs in order of definition.
@@ -36,9 +36,9 @@ pub struct Physical {
 
 /// A row of the operator table.
 #[derive(Debug, Clone)]
-pub struct Operator {
-    /// Its name in the language.
-    pub name: &'static str,
+pub struct Row {
+    /// What it does.
+    pub operator: &'static Operator,
     /// The stream it makes.
     pub stream: String,
     /// Its name as written.
@@ -54,12 +54,6 @@ pub struct Source {
     pub name: String,
     /// Index of its operator.
     pub operator: usize,
-    /// How its records are written.
-    pub format: SourceFormat,
-    /// Their type; none for text.
-    pub record: Option<Type>,
-    /// Where it reads.
-    pub url: Expr,
 }
 
 /// An output.
@@ -69,10 +63,8 @@ pub struct Output {
     pub name: String,
     /// Index of its operator.
     pub operator: usize,
-    /// Where it writes; `None` for `print`.
-    pub url: Option<Expr>,
-    /// For `print`: how many records.
-    pub print: Option<u32>,
+    /// Where it writes.
+    pub sink: Sink,
     /// The stage that makes it.
     pub stage: usize,
     /// Its tail there.
@@ -83,28 +75,9 @@ pub struct Output {
 #[derive(Debug, Clone)]
 pub struct Flow {
     /// In what form.
-    pub kind: FlowKind,
+    pub form: Form,
     /// (stage, tail), several where streams are united; in order of merging.
     pub from: Vec<(usize, usize)>,
-}
-
-/// The forms in which records flow between stages.
-#[derive(Debug, Clone)]
-pub enum FlowKind {
-    /// Combined by key with the function, shuffled.
-    Combined(Function),
-    /// By key, shuffled.
-    Keyed,
-    /// By key, in the same partition (the key has not changed since the last shuffle).
-    KeyedOwn,
-    /// Rows in the same partition.
-    Rows,
-    /// Partial values, gathered, reduced with the function.
-    Fold(Function),
-    /// Partial counts, gathered.
-    Tally,
-    /// The best of each partition, gathered; how many are kept.
-    Top(Expr),
 }
 
 /// A stage.
@@ -132,91 +105,17 @@ pub struct Stage {
     pub operators: Vec<usize>,
 }
 
-/// What a stage reads; numbers are indices of flows.
+/// What a stage reads.
 #[derive(Debug, Clone)]
-pub enum Head {
-    /// A source, by index.
-    Source(usize),
-    /// Merges by key. The function is that of the flow if it is combined, else it is given here.
-    Merge {
-        /// What it reads.
-        flow: usize,
-        /// How values of a key are merged.
-        merge: Function,
-    },
-    /// Merges by key, then with the state.
-    Running {
-        /// What it reads.
-        flow: usize,
-        /// How values of a key are merged.
-        merge: Function,
-    },
-    /// Rows as they are.
-    Rows {
-        /// What it reads.
-        flow: usize,
-    },
-    /// The rows of the last `length` batches.
-    Window {
-        /// What it reads.
-        flow: usize,
-        /// How many batches.
-        length: u64,
-    },
-    /// Reduces the last `length` batches by key; the flow's keys are unique per batch and partition.
-    WindowReduce {
-        /// What it reads.
-        flow: usize,
-        /// How values of a key are merged.
-        merge: Function,
-        /// How a value that leaves is taken out.
-        inverse: Option<Function>,
-        /// How many batches.
-        length: u64,
-    },
-    /// Joins two flows by key.
-    Join {
-        /// The left one.
-        left: usize,
-        /// The right one.
-        right: usize,
-    },
-    /// The reduction of partial values.
-    Reduce {
-        /// What it reads.
-        flow: usize,
-        /// How values of a key are merged.
-        merge: Function,
-    },
-    /// The sum of partial counts.
-    Count {
-        /// What it reads.
-        flow: usize,
-    },
-    /// The best of the partial best.
-    Top {
-        /// What it reads.
-        flow: usize,
-    },
-}
-
-impl Head {
-    /// The flows that it reads, in order.
-    #[must_use]
-    pub fn flows(&self) -> Vec<usize> {
-        match self {
-            Self::Source(_) => Vec::new(),
-            Self::Merge { flow, .. }
-            | Self::Running { flow, .. }
-            | Self::Rows { flow }
-            | Self::Window { flow, .. }
-            | Self::WindowReduce { flow, .. }
-            | Self::Reduce { flow, .. }
-            | Self::Count { flow }
-            | Self::Top { flow } => vec![*flow],
-            Self::Join { left, right } => vec![*left, *right],
-        }
-    }
+pub struct Head {
+    /// How the operator begins a stage.
+    pub begin: &'static Begin,
+    /// The operator's arguments.
+    pub arguments: Arguments,
+    /// The flows that it reads, by index, in order.
+    pub flows: Vec<usize>,
+    /// The source that it reads, by index.
+    pub source: Option<usize>,
 }
 
 /// What is done with a record.
@@ -234,50 +133,30 @@ pub enum Use {
         body: Vec<Use>,
     },
     /// It leaves by a tail.
-    Tail(usize),
-    /// It leaves by a `Top` tail with this score.
-    Score {
+    Tail {
         /// The tail.
         tail: usize,
-        /// The score.
-        score: Function,
+        /// What is done with it before.
+        entry: Option<Entry>,
     },
 }
 
-/// Narrow operators.
+/// An operator that is fused into the stage of its parent.
 #[derive(Debug, Clone)]
-pub enum Step {
-    /// One record for each.
-    Map(Function),
-    /// Those for which it holds.
-    Filter(Function),
-    /// One record or none.
-    FilterMap(Function),
-    /// Any number.
-    FlatMap(Function),
-    /// Another value for the same key.
-    MapValues(Function),
-    /// A key for each record.
-    KeyBy(Function),
+pub struct Step {
+    /// Which.
+    pub operator: &'static Operator,
+    /// Its arguments.
+    pub arguments: Arguments,
+    /// Its code.
+    pub emit: EmitStep,
 }
 
 /// Where records leave a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TailKind {
-    /// Into a `Combined` flow.
-    Combine,
-    /// Into a `Keyed` flow.
-    Spread,
-    /// Into a `KeyedOwn` flow.
-    SpreadOwn,
-    /// Into a `Rows` flow.
-    Rows,
-    /// Into a `Fold` flow.
-    Fold,
-    /// Into a `Tally` flow.
-    Tally,
-    /// Into a `Top` flow.
-    Top,
+    /// Into a flow of that kind.
+    Flow(&'static Kind),
     /// Into an output, by index.
     Output(usize),
 }

@@ -5,13 +5,15 @@ use quote::ToTokens;
 use syn::visit::{self, Visit};
 use syn::{Expr, File, Item, Pat, Type};
 
+use crate::reserved;
+
 /// Longest expression that is shown in a plan.
 const SHOWN: usize = 60;
 
-/// An expression, cut short if it is long.
+/// An expression, cut short if it is long. Functions that operators pass themselves have no reserved names here.
 #[must_use]
 pub fn short(expr: &Expr) -> String {
-    let text = expression(expr);
+    let text = expression(expr).replace(&reserved::local(""), "");
     match text.char_indices().nth(SHOWN) {
         None => text,
         Some((end, _)) => format!("{}…", &text[..end]),

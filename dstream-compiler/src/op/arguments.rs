@@ -1,8 +1,10 @@
-//! Kinds of argument that operators take, and the values of a call once they are checked.
+//! Kinds of argument that operators take, and the checked arguments of a call. What is the same of two calls,
+//! what is shown of one, and what its fingerprint is follows from the arguments alone.
 
-use syn::Expr;
+use syn::{Expr, Type};
 
-use crate::ir::logical::Function;
+use crate::ir::logical::{Function, SourceFormat, same_function};
+use crate::ir::rust_text;
 
 /// A kind of argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,98 +31,191 @@ pub enum Arg {
 }
 
 /// A checked argument. Streams are no arguments of a node: they are its parents.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Argument {
     /// A function.
     Function(Function),
-    /// A length or slide, in batches.
-    Batches(u64),
-    /// A number.
-    Number(u32),
+    /// A window's length in batches.
+    Length(u64),
+    /// A window's slide in batches: as written, or that of the parent.
+    Slide(u64),
+    /// A number; none if it was left out.
+    Number(Option<u32>),
     /// An expression.
     Value(Expr),
+    /// What a source's records are.
+    Records {
+        /// How they are written.
+        format: SourceFormat,
+        /// Their type; none for text.
+        record: Option<Type>,
+    },
 }
 
-/// The checked arguments of one call, taken in order.
+impl Argument {
+    /// Whether two arguments are written alike, and always mean the same.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Function(f), Self::Function(g)) => same_function(f, g),
+            (Self::Length(a), Self::Length(b)) | (Self::Slide(a), Self::Slide(b)) => a == b,
+            (Self::Number(a), Self::Number(b)) => a == b,
+            (Self::Value(a), Self::Value(b)) => a == b,
+            (Self::Records { format: a, record: r }, Self::Records { format: b, record: s }) => {
+                a == b && r == s
+            }
+            _ => false,
+        }
+    }
+
+    /// How a plan shows it; nothing for what it shows elsewhere or that was left out.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        match self {
+            Self::Function(function) => Some(rust_text::short(&function.expr)),
+            Self::Value(value) => Some(rust_text::short(value)),
+            Self::Number(number) => number.map(|number| number.to_string()),
+            Self::Length(_) | Self::Slide(_) | Self::Records { .. } => None,
+        }
+    }
+}
+
+/// The checked arguments of one call, in the order in which they are written.
 ///
-/// Invariant: they fit one of the operator's forms; the front end makes no `Arguments` otherwise, so
-/// taking one of another kind is a mistake in the operator's own `make`.
-#[derive(Debug)]
-pub struct Arguments {
-    values: std::collections::VecDeque<Argument>,
-    /// Slide of the parent in batches: the default of a slide.
-    pub parent_slide: u64,
+/// Invariant: they fit one of the operator's forms, and a slide or number that was left out is there as what it
+/// then means. So to ask for an argument that no form has is a mistake in the operator's own file.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments(Vec<Argument>);
+
+impl From<Vec<Argument>> for Arguments {
+    fn from(arguments: Vec<Argument>) -> Self {
+        Self(arguments)
+    }
 }
 
 impl Arguments {
-    /// Arguments that were checked against a form.
+    /// The arguments of a call that was checked against one of these forms, with what was left out.
     #[must_use]
-    pub fn new(values: impl IntoIterator<Item = Argument>, parent_slide: u64) -> Self {
-        Self { values: values.into_iter().collect(), parent_slide }
+    pub fn complete(
+        mut values: Vec<Argument>,
+        forms: &[&[Arg]],
+        form: &[Arg],
+        parent_slide: u64,
+    ) -> Self {
+        let left_out =
+            |kind| !form.contains(&kind) && forms.iter().any(|form| form.contains(&kind));
+        if left_out(Arg::Slide) {
+            values.push(Argument::Slide(parent_slide));
+        }
+        if left_out(Arg::Number) {
+            values.push(Argument::Number(None));
+        }
+        Self(values)
     }
 
-    /// The next one, a function.
-    ///
-    /// # Panics
-    /// If the operator's forms have no function there.
-    pub fn function(&mut self) -> Function {
-        self.next_function().expect("invariant: the form has a function here")
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Argument> {
+        self.0.iter()
     }
 
-    /// The next one if it is a function.
-    pub fn next_function(&mut self) -> Option<Function> {
-        match self.values.pop_front()? {
+    /// The functions.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.0.iter().filter_map(|argument| match argument {
             Argument::Function(function) => Some(function),
-            other => {
-                self.values.push_front(other);
-                None
-            }
-        }
+            _ => None,
+        })
     }
 
-    /// The next one if it is a length or slide.
-    pub fn next_batches(&mut self) -> Option<u64> {
-        match self.values.pop_front()? {
-            Argument::Batches(batches) => Some(batches),
-            other => {
-                self.values.push_front(other);
-                None
-            }
-        }
-    }
-
-    /// The next one, a window's length.
+    /// The first function.
     ///
     /// # Panics
-    /// If the operator's forms have no length there.
-    pub fn length(&mut self) -> u64 {
-        self.next_batches().expect("invariant: the form has a length here")
+    /// If the operator's forms have none.
+    #[must_use]
+    pub fn function(&self) -> &Function {
+        self.functions().next().expect("invariant: the form has a function")
     }
 
-    /// The next one, a window's slide, or that of the parent.
-    pub fn slide(&mut self) -> u64 {
-        self.next_batches().unwrap_or(self.parent_slide)
+    /// The second function, if the call has one.
+    #[must_use]
+    pub fn second_function(&self) -> Option<&Function> {
+        self.functions().nth(1)
     }
 
-    /// The next one if it is a number.
-    pub fn next_number(&mut self) -> Option<u32> {
-        match self.values.pop_front()? {
-            Argument::Number(number) => Some(number),
-            other => {
-                self.values.push_front(other);
-                None
-            }
+    /// Takes the second function away.
+    pub fn remove_second_function(&mut self) {
+        let functions = self.0.iter().enumerate();
+        let mut functions = functions.filter(|(_, a)| matches!(a, Argument::Function(_)));
+        if let Some((at, _)) = functions.nth(1) {
+            self.0.remove(at);
         }
     }
 
-    /// The next one, an expression.
+    fn first<'a, T>(&'a self, find: impl Fn(&'a Argument) -> Option<T>) -> Option<T> {
+        self.0.iter().find_map(find)
+    }
+
+    /// The length of a window, in batches, if the operator has one.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.first(|argument| match argument {
+            Argument::Length(length) => Some(*length),
+            _ => None,
+        })
+    }
+
+    /// The slide of a window, in batches, if the operator has one.
+    #[must_use]
+    pub fn slide(&self) -> Option<u64> {
+        self.first(|argument| match argument {
+            Argument::Slide(slide) => Some(*slide),
+            _ => None,
+        })
+    }
+
+    /// The number, unless it was left out.
+    #[must_use]
+    pub fn number(&self) -> Option<u32> {
+        self.first(|argument| match argument {
+            Argument::Number(number) => *number,
+            _ => None,
+        })
+    }
+
+    /// The expression.
     ///
     /// # Panics
-    /// If the operator's forms have no expression there.
-    pub fn value(&mut self) -> Expr {
-        match self.values.pop_front() {
-            Some(Argument::Value(expr)) => expr,
-            _ => unreachable!("invariant: the form has a value here"),
+    /// If the operator's forms have none.
+    #[must_use]
+    pub fn value(&self) -> &Expr {
+        let value = self.first(|argument| match argument {
+            Argument::Value(value) => Some(value),
+            _ => None,
+        });
+        value.expect("invariant: the form has a value")
+    }
+
+    /// What a source's records are.
+    #[must_use]
+    pub fn records(&self) -> Option<(SourceFormat, Option<&Type>)> {
+        self.first(|argument| match argument {
+            Argument::Records { format, record } => Some((*format, record.as_ref())),
+            _ => None,
+        })
+    }
+
+    /// Whether two calls have the same arguments, and these always mean the same.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a.same(b))
+    }
+
+    /// How a plan shows them.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let mut parts: Vec<String> = self.0.iter().filter_map(Argument::shown).collect();
+        if let (Some(length), Some(slide)) = (self.length(), self.slide()) {
+            parts.push(format!("{length} every {slide}"));
         }
+        parts.join(", ")
     }
 }

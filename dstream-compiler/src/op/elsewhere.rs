@@ -51,9 +51,9 @@ hints! {
     "count_by_key"
         => "count ones per key",
         "pairs.map_values(|_| 1u64).reduce_by_key(|a, b| a + b)";
-    "count_by_value" | "value_counts" | "counts" | "histogram" | "frequencies"
-        => "count ones per record",
-        "words.map(|w| (w, 1u64)).reduce_by_key(|a, b| a + b)";
+    "value_counts" | "counts" | "histogram" | "frequencies"
+        => "`count_by_value` counts equal records",
+        "words.count_by_value()";
     "select_key" | "key_selector" | "assign_key" | "with_keys"
         => "`key_by` gives each record a key",
         "words.key_by(|w| w.len() as u64)";
@@ -72,8 +72,8 @@ hints! {
         => "the values of a key are merged, not listed",
         "pairs.reduce_by_key_and_window(|a, b| a + b, \"30s\")";
     "count_by_value_and_window"
-        => "count ones per record over the window",
-        "words.map(|w| (w, 1u64)).reduce_by_key_and_window(|a, b| a + b, \"30s\")";
+        => "count the equal records of a window",
+        "words.window(\"30s\").count_by_value()";
     "window_all" | "time_window" | "time_window_all" | "windowed_by" | "sliding_window" | "windows"
         | "hopping_window"
         => "`window` takes its length and how often it slides",
@@ -88,18 +88,16 @@ hints! {
         => "remove it: a record belongs to the batch in which it arrives";
 
     // Two streams.
-    "left_outer_join" | "left_join"
-        => "unite both sides as optional values, and merge them by key",
-        "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (left, _))| left.is_some())";
+    "left_join" => "`left_outer_join` keeps what has no right side", "pairs.left_outer_join(others)";
     "right_outer_join" | "right_join"
-        => "unite both sides as optional values, and merge them by key",
-        "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (_, right))| right.is_some())";
+        => "it is a `left_outer_join` with the sides turned round",
+        "others.left_outer_join(pairs)";
     "full_outer_join" | "outer_join" | "full_join" | "cogroup" | "co_group"
         => "unite both sides as optional values, and merge them by key",
         "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1)))";
     "subtract_by_key" | "left_anti_join" | "subtract"
-        => "unite both sides as optional values, merge them by key, and keep what has no right side",
-        "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1))).filter(|(_, (_, right))| right.is_none())";
+        => "keep what has no right side",
+        "pairs.left_outer_join(others).filter(|(_, (_, right))| right.is_none())";
     "inner_join" | "zip" => "`join` brings together what has the same key", "pairs.join(others)";
     "interval_join" | "window_join" | "join_within"
         => "join windows of both",
@@ -126,9 +124,10 @@ hints! {
     "mean" | "avg" | "average"
         => "reduce to sum and number, then divide",
         "numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).map(|(sum, n)| sum as f64 / n as f64)";
-    "distinct" | "unique" | "dedup" | "drop_duplicates" | "dedup_by_key" | "distinct_by"
-        => "merge equal records by key; this is per batch",
-        "words.map(|w| (w, true)).reduce_by_key(|a, _| a).map(|(w, _)| w)";
+    "unique" | "dedup" | "drop_duplicates" => "`distinct` keeps each record of a batch once", "words.distinct()";
+    "dedup_by_key" | "distinct_by" | "unique_by"
+        => "keep one record of each key; this is per batch",
+        "words.key_by(|w| w.len() as u64).reduce_by_key(|a, _| a)";
     "sort" | "sort_by" | "sort_by_key" | "sorted" | "order_by" | "rank"
         => "`top_k` keeps the greatest, in order",
         "words.top_k(100, |w| w.len() as u64)";
@@ -198,11 +197,11 @@ mod tests {
             assert_eq!(found(name), "pairs.running_reduce(|a, b| a + b)");
         }
         let systems = [
-            "updateStateByKey mapWithState groupByKey foreachRDD transform countByValue countByWindow \
-             saveAsTextFiles mapPartitions repartition cogroup leftOuterJoin rightOuterJoin fullOuterJoin",
+            "updateStateByKey mapWithState groupByKey foreachRDD transform countByValueAndWindow countByWindow \
+             saveAsTextFiles mapPartitions repartition cogroup rightOuterJoin fullOuterJoin",
             "sum process windowAll timeWindow connect coMap assignTimestampsAndWatermarks addSink sinkTo rebalance",
             "groupBy count_by_key aggregate selectKey peek through to branch suppress merge leftJoin outerJoin",
-            "distinct left_join sum fold for_each collect enumerate zip take max_by min scan flatten inspect",
+            "unique left_join sum fold for_each collect enumerate zip take max_by min scan flatten inspect",
         ];
         for name in systems.iter().flat_map(|names| names.split_whitespace()) {
             assert!(hint(name).is_some(), "{name}");

@@ -1,67 +1,149 @@
-//! The operators of the language: one record of facts each, in small files by family.
+//! The operators of the language: each one is a file with a record of everything that is particular to it.
 //!
-//! Validation, passes and documentation read these facts and know no operator by name. To add an
-//! operator: its variant in [`Op`], its facts in the file of its family, a line in [`ALL`] and in
-//! [`facts`]; a narrow one also needs its `Step`, a wide one its form of flow (`pass/stages`).
+//! The parser, the passes, the dumps, the fingerprint and the code generator read these records and know no
+//! operator by name. To add an operator: its file and a line in [`ALL`]. CONTRIBUTING.md has the steps.
 
 mod arguments;
 pub mod elsewhere;
-mod gather;
-mod keyed;
-mod output;
-mod record;
-mod several;
+mod lower;
+#[cfg(test)]
+pub(crate) mod reference;
 pub mod source;
+
+mod count;
+mod count_by_value;
+mod distinct;
+mod filter;
+mod filter_map;
+mod flat_map;
+mod join;
+mod key_by;
+mod left_outer_join;
+mod map;
+mod map_values;
+mod print;
+mod reduce;
+mod reduce_by_key;
+mod reduce_by_key_and_window;
+mod running_reduce;
+mod save;
+mod top_k;
+mod union;
 mod window;
 
 pub use arguments::{Arg, Argument, Arguments};
+pub use lower::{
+    Before, Begin, Between, EmitStep, Entry, EntryText, Keeps, Lower, Lowered, Read, Sink,
+};
 
-use crate::ir::logical::Op;
+/// Every operator, in the order in which they are explained.
+pub static ALL: [&Operator; 20] = [
+    &map::OPERATOR,
+    &filter::OPERATOR,
+    &filter_map::OPERATOR,
+    &flat_map::OPERATOR,
+    &map_values::OPERATOR,
+    &key_by::OPERATOR,
+    &union::OPERATOR,
+    &reduce::OPERATOR,
+    &count::OPERATOR,
+    &distinct::OPERATOR,
+    &count_by_value::OPERATOR,
+    &top_k::OPERATOR,
+    &reduce_by_key::OPERATOR,
+    &join::OPERATOR,
+    &left_outer_join::OPERATOR,
+    &running_reduce::OPERATOR,
+    &window::OPERATOR,
+    &reduce_by_key_and_window::OPERATOR,
+    &save::OPERATOR,
+    &print::OPERATOR,
+];
 
 /// What is known about an operator.
 #[derive(Debug)]
-pub struct Facts {
+pub struct Operator {
     /// Its name in the language.
     pub name: &'static str,
     /// How it is called, for messages.
     pub usage: &'static str,
     /// The kinds of argument it takes; one list for each way to call it.
     pub forms: &'static [&'static [Arg]],
-    /// Makes the node from arguments that fit one of the forms.
-    pub make: fn(&mut Arguments) -> Op,
-    /// What a partition of it needs of its parents.
-    pub dependency: Dependency,
-    /// Whether its input must be (key, value) pairs.
-    pub keyed_input: bool,
-    /// Whether its output is (key, value) pairs whatever its function returns.
-    pub keyed_output: bool,
-    /// Whether its function returns a key.
-    pub makes_key: bool,
-    /// Whether it keeps something from batch to batch.
-    pub state: bool,
+    /// What it is for, in one line.
+    pub doc: &'static str,
+    /// What else a user has to know: order, empty batches, duplicate keys.
+    pub details: &'static str,
+    /// How it is written: a stream, or an output. `words` are texts, `numbers` are `u64`, `pairs` and `others`
+    /// pairs of them.
+    pub example: &'static str,
     /// What it does to "all records of a key are in the partition of that key".
     pub partitioning: Effect,
     /// What it does to "a key occurs once per batch".
     pub uniqueness: Effect,
-    /// What it is for, in one line.
-    pub doc: &'static str,
+    /// Whether its function returns a key.
+    pub makes_key: bool,
+    /// Whether it emits nothing in a batch in which nothing reaches it and no window holds anything.
+    pub silent: bool,
+    /// What it becomes in the physical plan, and the code of that.
+    pub lower: Lower,
+    /// What the compiler puts between it and its only parent.
+    pub before: Option<Before>,
 }
 
-/// What a partition of a stream needs of its parents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dependency {
-    /// Each record of the parent by itself: it fuses into the parent's stage.
-    Narrow,
-    /// The records of both parents, as they are.
-    Both,
-    /// All records with its keys; no shuffle where the parent is partitioned by key already.
-    ByKey,
-    /// The same partition of the parent's last batches.
-    SamePartition,
-    /// The whole batch, in one task.
-    Gather,
-    /// It leaves the job.
-    Output,
+impl PartialEq for Operator {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Operator {}
+
+impl Operator {
+    /// What most operators are: a base for `..`.
+    const BASE: Self = Self {
+        name: "",
+        usage: "",
+        forms: &[],
+        doc: "",
+        details: "",
+        example: "",
+        partitioning: Effect::Loses,
+        uniqueness: Effect::Loses,
+        makes_key: false,
+        silent: true,
+        lower: Lower::Output(|_| Sink::Print(0)),
+        before: None,
+    };
+
+    /// Whether its records come from outside.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        matches!(self.lower, Lower::Source(_))
+    }
+
+    /// Whether it is two streams as one.
+    #[must_use]
+    pub fn is_union(&self) -> bool {
+        matches!(self.lower, Lower::Union(_))
+    }
+
+    /// Whether records leave the job by it.
+    #[must_use]
+    pub fn is_output(&self) -> bool {
+        matches!(self.lower, Lower::Output(_))
+    }
+
+    /// Whether it takes the records of its parent one by one, in the parent's stage.
+    #[must_use]
+    pub fn is_fused(&self) -> bool {
+        matches!(self.lower, Lower::Step { .. } | Lower::Output(_))
+    }
+
+    /// Whether it only leaves out records, and changes none.
+    #[must_use]
+    pub fn selects(&self) -> bool {
+        matches!(self.lower, Lower::Step { selects: true, .. })
+    }
 }
 
 /// What an operator does to a property of a stream.
@@ -71,87 +153,16 @@ pub enum Effect {
     Keeps,
     /// It does not hold afterwards.
     Loses,
-    /// It holds afterwards.
+    /// It holds afterwards, for the key that the records had.
     Makes,
+    /// It holds afterwards, for another key than the records had.
+    Rekeys,
 }
 
-/// Every operator, in the order in which they are explained.
-pub const ALL: &[&Facts] = &[
-    &record::MAP,
-    &record::FILTER,
-    &record::FILTER_MAP,
-    &record::FLAT_MAP,
-    &record::MAP_VALUES,
-    &record::KEY_BY,
-    &several::UNION,
-    &gather::REDUCE,
-    &gather::COUNT,
-    &gather::TOP_K,
-    &keyed::REDUCE_BY_KEY,
-    &several::JOIN,
-    &keyed::RUNNING_REDUCE,
-    &window::WINDOW,
-    &window::REDUCE_BY_KEY_AND_WINDOW,
-    &output::SAVE,
-    &output::PRINT,
-];
-
-/// The facts of the operator of that name.
+/// The operator of that name.
 #[must_use]
-pub fn by_name(name: &str) -> Option<&'static Facts> {
-    ALL.iter().copied().find(|facts| facts.name == name)
-}
-
-/// The facts of a node's operator.
-#[must_use]
-pub fn facts(op: &Op) -> &'static Facts {
-    match op {
-        Op::Source { format, .. } => source::facts(*format),
-        Op::Map(_) => &record::MAP,
-        Op::Filter(_) => &record::FILTER,
-        Op::FilterMap(_) => &record::FILTER_MAP,
-        Op::FlatMap(_) => &record::FLAT_MAP,
-        Op::MapValues(_) => &record::MAP_VALUES,
-        Op::KeyBy(_) => &record::KEY_BY,
-        Op::Union => &several::UNION,
-        Op::Reduce(_) => &gather::REDUCE,
-        Op::Count => &gather::COUNT,
-        Op::ReduceByKey(_) => &keyed::REDUCE_BY_KEY,
-        Op::Join => &several::JOIN,
-        Op::RunningReduce(_) => &keyed::RUNNING_REDUCE,
-        Op::Window { .. } => &window::WINDOW,
-        Op::ReduceByKeyAndWindow { .. } => &window::REDUCE_BY_KEY_AND_WINDOW,
-        Op::TopK { .. } => &gather::TOP_K,
-        Op::Save { .. } => &output::SAVE,
-        Op::Print { .. } => &output::PRINT,
-    }
-}
-
-/// The functions that a node calls, in the order of its arguments.
-#[must_use]
-pub fn functions(op: &Op) -> Vec<&crate::ir::logical::Function> {
-    match op {
-        Op::Map(f)
-        | Op::Filter(f)
-        | Op::FilterMap(f)
-        | Op::FlatMap(f)
-        | Op::MapValues(f)
-        | Op::KeyBy(f)
-        | Op::Reduce(f)
-        | Op::ReduceByKey(f)
-        | Op::RunningReduce(f) => vec![f],
-        Op::ReduceByKeyAndWindow { merge, inverse, .. } => {
-            std::iter::once(merge).chain(inverse).collect()
-        }
-        Op::TopK { score, .. } => vec![score],
-        Op::Source { .. }
-        | Op::Union
-        | Op::Count
-        | Op::Join
-        | Op::Window { .. }
-        | Op::Save { .. }
-        | Op::Print { .. } => Vec::new(),
-    }
+pub fn by_name(name: &str) -> Option<&'static Operator> {
+    ALL.into_iter().find(|operator| operator.name == name)
 }
 
 #[cfg(test)]
@@ -160,17 +171,11 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_usage_starts_with_them() {
-        for (i, facts) in ALL.iter().enumerate() {
-            assert!(facts.usage.starts_with(facts.name), "{}", facts.name);
-            assert!(ALL[..i].iter().all(|other| other.name != facts.name), "{}", facts.name);
-            assert!(!facts.doc.is_empty() && !facts.forms.is_empty(), "{}", facts.name);
-        }
-    }
-
-    #[test]
-    fn narrow_operators_keep_nothing() {
-        for facts in ALL.iter().filter(|facts| facts.dependency == Dependency::Narrow) {
-            assert!(!facts.state, "{}", facts.name);
+        for (i, operator) in ALL.iter().enumerate() {
+            let name = operator.name;
+            assert!(operator.usage.starts_with(name), "{name}");
+            assert!(ALL[..i].iter().all(|other| other.name != name), "{name}");
+            assert!(!operator.doc.is_empty() && !operator.forms.is_empty(), "{name}");
         }
     }
 }

@@ -1,9 +1,18 @@
 //! Sources: where streams begin.
 
-use super::{Arg, Dependency, Effect, Facts};
-use crate::ir::logical::{Op, SourceFormat};
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::Type;
 
-/// What is known about a kind of source.
+use super::lower::whole;
+use super::{Arg, Begin, Lower, Lowered, Operator};
+use crate::codegen::emit::HeadCode;
+use crate::codegen::names::local;
+use crate::codegen::{BUILDER, spans};
+use crate::diag::Place;
+use crate::ir::logical::SourceFormat;
+
+/// A kind of source.
 #[derive(Debug)]
 pub struct Kind {
     /// Its name: `source::NAME`.
@@ -14,54 +23,71 @@ pub struct Kind {
     pub record: bool,
     /// How it is called, for messages.
     pub usage: &'static str,
+    /// The operator of its nodes.
+    pub operator: &'static Operator,
 }
 
 /// Every kind of source.
-pub const KINDS: &[Kind] = &[
+pub static KINDS: [Kind; 3] = [
     Kind {
         name: "text",
         format: SourceFormat::Text,
         record: false,
         usage: "source::text(\"file:///data/*.txt\")",
+        operator: &TEXT,
     },
     Kind {
         name: "csv",
         format: SourceFormat::Csv,
         record: true,
         usage: "source::csv::<Row>(\"file:///data/*.csv\")",
+        operator: &CSV,
     },
     Kind {
         name: "json",
         format: SourceFormat::Json,
         record: true,
         usage: "source::json::<PageView>(\"tcp://0.0.0.0:9000\")",
+        operator: &JSON,
     },
 ];
 
-const SOURCE: Facts = Facts {
+/// Lines of text.
+pub(crate) static TEXT: Operator = Operator { name: "source::text", ..SOURCE };
+static CSV: Operator = Operator { name: "source::csv", ..SOURCE };
+static JSON: Operator = Operator { name: "source::json", ..SOURCE };
+
+const SOURCE: Operator = Operator {
     name: "source",
     usage: "source::text(url)",
     forms: &[&[Arg::Url]],
-    make: |args| Op::Source { format: SourceFormat::Text, record: None, url: args.value() },
-    dependency: Dependency::Narrow,
-    keyed_input: false,
-    keyed_output: false,
-    makes_key: false,
-    state: false,
-    partitioning: Effect::Loses,
-    uniqueness: Effect::Loses,
     doc: "records from outside",
+    lower: Lower::Source(Begin {
+        words: |_| "source".to_owned(),
+        lower: |_, _| Lowered::reads([]),
+        emit,
+        record: whole,
+    }),
+    ..Operator::BASE
 };
 
-static TEXT: Facts = Facts { name: "source::text", ..SOURCE };
-static CSV: Facts = Facts { name: "source::csv", ..SOURCE };
-static JSON: Facts = Facts { name: "source::json", ..SOURCE };
+/// Declares a source. Its decoder is at the type of its records, which has to be a record.
+fn emit(head: &HeadCode<'_>) -> TokenStream {
+    let (id, place, url) = (head.source(), head.place(), head.arguments().value());
+    let decode = match head.arguments().records() {
+        Some((SourceFormat::Csv, Some(record))) => decoder(place, "CsvRows", record),
+        Some((SourceFormat::Json, Some(record))) => decoder(place, "JsonLines", record),
+        _ => quote!(__dstream::TextLines),
+    };
+    let add = spans::associated(place, "Builder", "source");
+    let builder = local(BUILDER);
+    quote!(#add::<#decode>(#builder, __dstream::SourceId(#id), #url))
+}
 
-/// The facts of a source's node.
-pub(super) fn facts(format: SourceFormat) -> &'static Facts {
-    match format {
-        SourceFormat::Text => &TEXT,
-        SourceFormat::Csv => &CSV,
-        SourceFormat::Json => &JSON,
-    }
+/// `__dstream::Name<Record>`, at the type of the record.
+fn decoder(place: Place, name: &str, record: &Type) -> TokenStream {
+    let runtime = quote_spanned!(place.start()=> __dstream::);
+    let name = Ident::new(name, place.start());
+    let (open, close) = (quote_spanned!(place.start()=> <), quote_spanned!(place.end()=> >));
+    quote!(#runtime #name #open #record #close)
 }

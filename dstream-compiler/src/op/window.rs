@@ -1,49 +1,38 @@
-//! Operators that look back over several batches.
+//! `window`
 
-use super::{Arg, Dependency, Effect, Facts};
-use crate::ir::logical::Op;
+use proc_macro2::TokenStream;
+use quote::quote;
 
-/// `window`
-pub(super) const WINDOW: Facts = Facts {
+use super::lower::whole;
+use super::{Arg, Arguments, Begin, Effect, Keeps, Lower, Lowered, Operator, Read};
+use crate::codegen::emit::HeadCode;
+
+pub(super) static OPERATOR: Operator = Operator {
     name: "window",
     usage: "window(\"30s\", \"1s\")",
     forms: &[&[Arg::Length], &[Arg::Length, Arg::Slide]],
-    make: |args| Op::Window { length: args.length(), slide: args.slide() },
-    dependency: Dependency::SamePartition,
-    keyed_input: false,
-    keyed_output: false,
-    makes_key: false,
-    state: true,
-    partitioning: Effect::Keeps,
-    uniqueness: Effect::Loses,
     doc: "the records of the last batches",
+    details: "The first duration is the window's length, the second one how often it emits: as often as its parent, if \
+              there is none. Both are multiples of how often its parent emits. The operators per batch after it work \
+              on the window: `window(\"30s\").count()`.",
+    example: "words.window(\"30s\", \"10s\")",
+    partitioning: Effect::Keeps,
+    lower: Lower::Head(Begin {
+        words: |arguments| format!("window of {}", length(arguments)),
+        lower: |arguments, _| {
+            Lowered::reads([Read::rows()]).keeping(Keeps::Panes(length(arguments)))
+        },
+        emit,
+        record: whole,
+    }),
+    ..Operator::BASE
 };
 
-const MERGE: Arg = Arg::Function { parameters: 2, example: "|a, b| …" };
-const INVERSE: Arg = Arg::Function { parameters: 2, example: "|all, left| …" };
+fn length(arguments: &Arguments) -> u64 {
+    arguments.length().unwrap_or(1)
+}
 
-/// `reduce_by_key_and_window`
-pub(super) const REDUCE_BY_KEY_AND_WINDOW: Facts = Facts {
-    name: "reduce_by_key_and_window",
-    usage: "reduce_by_key_and_window(|a, b| …, \"30s\", \"1s\")",
-    forms: &[
-        &[MERGE, Arg::Length],
-        &[MERGE, Arg::Length, Arg::Slide],
-        &[MERGE, INVERSE, Arg::Length],
-        &[MERGE, INVERSE, Arg::Length, Arg::Slide],
-    ],
-    make: |args| Op::ReduceByKeyAndWindow {
-        merge: args.function(),
-        inverse: args.next_function(),
-        length: args.length(),
-        slide: args.slide(),
-    },
-    dependency: Dependency::ByKey,
-    keyed_input: true,
-    keyed_output: true,
-    makes_key: false,
-    state: true,
-    partitioning: Effect::Makes,
-    uniqueness: Effect::Makes,
-    doc: "one record per key and window",
-};
+fn emit(head: &HeadCode<'_>) -> TokenStream {
+    let (path, flow, span) = (head.path("window"), head.flow(0), head.span());
+    quote!(#path(&#flow, #span))
+}

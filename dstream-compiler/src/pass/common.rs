@@ -9,7 +9,7 @@ use petgraph::graph::NodeIndex;
 use petgraph::visit::EdgeRef;
 
 use super::order::parents;
-use crate::ir::logical::{Function, Job, Merged, Op};
+use crate::ir::logical::{Job, Merged, Node};
 
 /// Runs the pass.
 pub(super) fn run(job: &mut Job) {
@@ -17,7 +17,7 @@ pub(super) fn run(job: &mut Job) {
     for node in job.graph.node_indices().collect::<Vec<_>>() {
         let feeds = parents(job, node);
         let twin = kept.iter().copied().find(|&other| {
-            parents(job, other) == feeds && same(&job.graph[other].op, &job.graph[node].op)
+            parents(job, other) == feeds && same(&job.graph[other], &job.graph[node])
         });
         match twin {
             Some(twin) => merge(job, twin, node),
@@ -57,40 +57,11 @@ fn merge(job: &mut Job, kept: NodeIndex, gone: NodeIndex) {
 }
 
 /// Whether two operators do the same to their parents.
-fn same(a: &Op, b: &Op) -> bool {
-    match (a, b) {
-        (Op::Map(f), Op::Map(g))
-        | (Op::Filter(f), Op::Filter(g))
-        | (Op::FilterMap(f), Op::FilterMap(g))
-        | (Op::FlatMap(f), Op::FlatMap(g))
-        | (Op::MapValues(f), Op::MapValues(g))
-        | (Op::KeyBy(f), Op::KeyBy(g))
-        | (Op::Reduce(f), Op::Reduce(g))
-        | (Op::ReduceByKey(f), Op::ReduceByKey(g))
-        | (Op::RunningReduce(f), Op::RunningReduce(g)) => same_function(f, g),
-        (Op::Union, Op::Union) | (Op::Count, Op::Count) | (Op::Join, Op::Join) => true,
-        (Op::Window { length: l, slide: s }, Op::Window { length: m, slide: t }) => {
-            l == m && s == t
-        }
-        (
-            Op::ReduceByKeyAndWindow { merge: f, inverse: i, length: l, slide: s },
-            Op::ReduceByKeyAndWindow { merge: g, inverse: j, length: m, slide: t },
-        ) => {
-            let inverses = match (i, j) {
-                (None, None) => true,
-                (Some(i), Some(j)) => same_function(i, j),
-                _ => false,
-            };
-            l == m && s == t && inverses && same_function(f, g)
-        }
-        (Op::TopK { k, score: f }, Op::TopK { k: l, score: g }) => k == l && same_function(f, g),
-        _ => false,
-    }
-}
-
-/// Whether two functions are written alike, and always give the same.
-pub(super) fn same_function(f: &Function, g: &Function) -> bool {
-    !f.nondeterministic && !g.nondeterministic && f.expr == g.expr
+fn same(a: &Node, b: &Node) -> bool {
+    a.operator == b.operator
+        && !a.operator.is_source()
+        && !a.operator.is_output()
+        && a.arguments.same(&b.arguments)
 }
 
 #[cfg(test)]

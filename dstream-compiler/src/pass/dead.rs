@@ -7,14 +7,13 @@ use petgraph::graph::NodeIndex;
 
 use super::order::{parents, renumber};
 use crate::ir::logical::Job;
-use crate::op::{self, Dependency};
 
 /// Runs the pass.
 pub(super) fn run(job: &mut Job) {
     let nodes: Vec<NodeIndex> = job.graph.node_indices().collect();
     let mut alive = BTreeSet::new();
     for &node in nodes.iter().rev() {
-        if op::facts(&job.graph[node].op).dependency == Dependency::Output {
+        if job.graph[node].operator.is_output() {
             alive.insert(node);
         }
         if alive.contains(&node) {

@@ -4,7 +4,7 @@
 use petgraph::graph::NodeIndex;
 
 use super::order::{consumers, parents, renumber};
-use crate::ir::logical::{Job, Node, Op};
+use crate::ir::logical::{Job, Node};
 
 /// Runs the pass.
 pub(super) fn run(job: &mut Job) {
@@ -22,16 +22,18 @@ pub(super) fn run(job: &mut Job) {
 fn candidate(job: &Job, order: &[NodeIndex]) -> Option<(NodeIndex, NodeIndex)> {
     order.iter().find_map(|&union| {
         let node = &job.graph[union];
-        if !matches!(node.op, Op::Union) || node.named {
+        if !node.operator.is_union() || node.named {
             return None;
         }
         match consumers(job, union)[..] {
-            [filter] if matches!(&job.graph[filter].op, Op::Filter(f) if !f.nondeterministic) => {
-                Some((union, filter))
-            }
+            [filter] if can_be_copied(&job.graph[filter]) => Some((union, filter)),
             _ => None,
         }
     })
+}
+
+fn can_be_copied(node: &Node) -> bool {
+    node.operator.selects() && node.arguments.functions().all(|f| !f.nondeterministic)
 }
 
 /// Puts a copy of the filter on each branch; the union takes the filter's name and consumers.

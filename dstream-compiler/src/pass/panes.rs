@@ -1,12 +1,12 @@
-//! Window-reduce → panes: what a window reduces is first reduced per batch, so that each batch is
-//! looked at once however many windows it is in. Another `reduce_by_key` with the same function then
-//! shares that work, and its shuffle.
+//! What operators want between themselves and their parents: panes before a window that reduces them, so that each
+//! batch is looked at once however many windows it is in.
 
 use petgraph::graph::NodeIndex;
 
 use super::order::{parents, renumber};
 use super::partitioning;
-use crate::ir::logical::{Job, Node, Op};
+use crate::ir::logical::{Job, Node};
+use crate::op::Between;
 
 /// Runs the pass.
 pub(super) fn run(job: &mut Job) {
@@ -14,37 +14,36 @@ pub(super) fn run(job: &mut Job) {
     let nodes: Vec<NodeIndex> = job.graph.node_indices().collect();
     let mut order = Vec::with_capacity(nodes.len());
     for node in nodes {
-        if let Op::ReduceByKeyAndWindow { inverse, length, slide, .. } = &mut job.graph[node].op
-            && slide > length
+        if let (Some(before), [parent]) = (job.graph[node].operator.before, &parents(job, node)[..])
+            && let Some(between) = before(&mut job.graph[node].arguments, known[parent].unique)
         {
-            // Windows do not overlap: nothing that leaves one would have been in it.
-            *inverse = None;
-        }
-        if let (Op::ReduceByKeyAndWindow { merge, .. }, [parent]) =
-            (&job.graph[node].op, &parents(job, node)[..])
-            && !known[parent].unique
-        {
-            let window = &job.graph[node];
-            let pane = Node {
-                op: Op::ReduceByKey(merge.clone()),
-                stream: format!("{}.panes", window.stream),
-                named: false,
-                at: window.at,
-                whole: window.whole,
-                merged: Vec::new(),
-                synthetic: true,
-            };
-            let pane = job.graph.add_node(pane);
-            job.graph.add_edge(*parent, pane, 0);
-            if let Some(edge) = job.graph.find_edge(*parent, node) {
-                job.graph.remove_edge(edge);
-            }
-            job.graph.add_edge(pane, node, 0);
-            order.push(pane);
+            order.push(put_in(job, *parent, node, between));
         }
         order.push(node);
     }
     renumber(job, &order);
+}
+
+/// Puts an operator between a parent and its child.
+fn put_in(job: &mut Job, parent: NodeIndex, child: NodeIndex, between: Between) -> NodeIndex {
+    let Between { suffix, operator, arguments } = between;
+    let weight = &job.graph[child];
+    let between = job.graph.add_node(Node {
+        operator,
+        arguments,
+        stream: format!("{}.{suffix}", weight.stream),
+        named: false,
+        at: weight.at,
+        whole: weight.whole,
+        merged: Vec::new(),
+        synthetic: true,
+    });
+    job.graph.add_edge(parent, between, 0);
+    if let Some(edge) = job.graph.find_edge(parent, child) {
+        job.graph.remove_edge(edge);
+    }
+    job.graph.add_edge(between, child, 0);
+    between
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use petgraph::graph::NodeIndex;
 
 use super::order::parents;
 use crate::ir::logical::Job;
-use crate::op::{self, Effect};
+use crate::op::Effect;
 
 /// What is known of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,21 +26,22 @@ pub struct Partitioning {
 pub fn of(job: &Job) -> BTreeMap<NodeIndex, Partitioning> {
     let mut known: BTreeMap<NodeIndex, Partitioning> = BTreeMap::new();
     for node in job.graph.node_indices() {
-        let facts = op::facts(&job.graph[node].op);
+        let operator = job.graph[node].operator;
         let before: Vec<Partitioning> = parents(job, node)
             .iter()
             .map(|parent| known.get(parent).copied().unwrap_or_default())
             .collect();
         // A union is partitioned if both sides are.
         let kept = before.first().filter(|_| before.iter().all(|p| p.by_key_since.is_some()));
-        let by_key_since = match facts.partitioning {
+        let by_key_since = match operator.partitioning {
             Effect::Keeps => kept.and_then(|partitioning| partitioning.by_key_since),
             Effect::Makes => kept.and_then(|p| p.by_key_since).or(Some(node)),
+            Effect::Rekeys => Some(node),
             Effect::Loses => None,
         };
-        let unique = match facts.uniqueness {
+        let unique = match operator.uniqueness {
             Effect::Keeps => before.first().is_some_and(|partitioning| partitioning.unique),
-            Effect::Makes => true,
+            Effect::Makes | Effect::Rekeys => true,
             Effect::Loses => false,
         };
         known.insert(node, Partitioning { by_key_since, unique: unique && by_key_since.is_some() });

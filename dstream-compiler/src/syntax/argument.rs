@@ -10,7 +10,7 @@ use super::mention::{self, Jump};
 use super::scope::{Kind, Scope, strip};
 use super::{determinism, duration};
 use crate::diag::{Diagnostic, Place, table};
-use crate::op::{Arg, Argument, Dependency, Facts};
+use crate::op::{Arg, Argument, Operator};
 
 /// Longest window, in batches: the plan's tables count them in 32 bits.
 const MAX_BATCHES: u64 = u32::MAX as u64;
@@ -29,7 +29,7 @@ pub(super) struct Checked {
 #[derive(Clone, Copy)]
 pub(super) struct Context {
     /// The operator.
-    pub(super) facts: &'static Facts,
+    pub(super) operator: &'static Operator,
     /// The stream it is called on, if that is right.
     pub(super) parent: Option<NodeIndex>,
     /// Whether the statement allows non-determinism.
@@ -45,8 +45,8 @@ impl Lowering<'_> {
         scope: &mut Scope,
     ) -> Option<Checked> {
         let args: Vec<&Expr> = call.args.iter().collect();
-        let Some(form) = self.form(&args, context.facts, scope) else {
-            self.wrong_arity(call, context.facts);
+        let Some(form) = self.form(&args, context.operator, scope) else {
+            self.wrong_arity(call, context.operator);
             for arg in args {
                 self.use_streams(arg, scope);
             }
@@ -71,12 +71,12 @@ impl Lowering<'_> {
     }
 
     /// The form whose arguments look most like those of the call.
-    fn form(&self, args: &[&Expr], facts: &Facts, scope: &Scope) -> Option<&'static [Arg]> {
+    fn form(&self, args: &[&Expr], operator: &Operator, scope: &Scope) -> Option<&'static [Arg]> {
         let fits = |form: &&'static [Arg]| {
             form.iter().zip(args).filter(|(kind, arg)| self.looks_like(**kind, arg, scope)).count()
         };
         let mut best: Option<&'static [Arg]> = None;
-        for form in facts.forms.iter().filter(|form| form.len() == args.len()) {
+        for form in operator.forms.iter().filter(|form| form.len() == args.len()) {
             if best.is_none_or(|best| fits(form) > fits(&best)) {
                 best = Some(form);
             }
@@ -93,14 +93,14 @@ impl Lowering<'_> {
         }
     }
 
-    fn wrong_arity(&mut self, call: &ExprMethodCall, facts: &'static Facts) {
+    fn wrong_arity(&mut self, call: &ExprMethodCall, operator: &'static Operator) {
         let found = call.args.len();
         let place: Place = if found == 0 { (&call.method).into() } else { Place::of(&call.args) };
-        if facts.dependency == Dependency::Output && found == 0 {
+        if operator.is_output() && found == 0 {
             self.report(Diagnostic::new(&table::SAVE_WITHOUT_URL, place));
             return;
         }
-        let mut counts: Vec<usize> = facts.forms.iter().map(|form| form.len()).collect();
+        let mut counts: Vec<usize> = operator.forms.iter().map(|form| form.len()).collect();
         counts.dedup();
         let expected = match counts[..] {
             [0] => "no arguments".to_owned(),
@@ -112,10 +112,10 @@ impl Lowering<'_> {
         };
         self.report(
             Diagnostic::new(&table::WRONG_ARITY, place)
-                .with("name", facts.name)
+                .with("name", operator.name)
                 .with("expected", expected)
                 .with("found", count(found))
-                .with("usage", facts.usage),
+                .with("usage", operator.usage),
         );
     }
 
@@ -131,8 +131,8 @@ impl Lowering<'_> {
         self.use_streams(arg, scope);
         self.report(
             Diagnostic::new(&table::NOT_A_STREAM, Place::of(arg))
-                .with("name", context.facts.name)
-                .with("usage", context.facts.usage),
+                .with("name", context.operator.name)
+                .with("usage", context.operator.usage),
         );
         None
     }
@@ -146,11 +146,11 @@ impl Lowering<'_> {
     ) -> Option<Argument> {
         match kind {
             Arg::Function { parameters, example } => {
-                let wanted = Wanted { facts: context.facts, parameters, example };
+                let wanted = Wanted { operator: context.operator, parameters, example };
                 self.function(arg, wanted, scope, context.allowed).map(Argument::Function)
             }
-            Arg::Length => self.batches("window", arg, context).map(Argument::Batches),
-            Arg::Slide => self.batches("slide", arg, context).map(Argument::Batches),
+            Arg::Length => self.batches("window", arg, context).map(Argument::Length),
+            Arg::Slide => self.batches("slide", arg, context).map(Argument::Slide),
             Arg::Number => {
                 let number = match strip(arg) {
                     Expr::Lit(syn::ExprLit { lit: Lit::Int(int), .. }) => {
@@ -161,10 +161,10 @@ impl Lowering<'_> {
                 if number.is_none() {
                     self.report(
                         Diagnostic::new(&table::NOT_A_NUMBER, Place::of(arg))
-                            .with("name", context.facts.name),
+                            .with("name", context.operator.name),
                     );
                 }
-                number.map(Argument::Number)
+                number.map(|number| Argument::Number(Some(number)))
             }
             Arg::Value(what) => {
                 if !context.allowed {
@@ -191,9 +191,9 @@ impl Lowering<'_> {
         if matches!(strip(arg), Expr::Closure(_)) {
             self.report(
                 Diagnostic::new(&table::NOT_A_VALUE, Place::of(arg))
-                    .with("name", context.facts.name)
+                    .with("name", context.operator.name)
                     .with("what", what)
-                    .with("usage", context.facts.usage),
+                    .with("usage", context.operator.usage),
             );
             return None;
         }
@@ -249,8 +249,8 @@ impl Lowering<'_> {
             self.report(
                 Diagnostic::new(&table::DURATION_NOT_LITERAL, Place::of(arg))
                     .with("what", what)
-                    .with("name", context.facts.name)
-                    .with("usage", context.facts.usage),
+                    .with("name", context.operator.name)
+                    .with("usage", context.operator.usage),
             );
             return None;
         };

@@ -8,7 +8,7 @@ use super::header::Signature;
 use super::lowering::Lowering;
 use super::scope::{Kind, Scope};
 use crate::diag::{Diagnostic, table};
-use crate::op::{self, Dependency};
+use crate::op;
 
 impl Lowering<'_> {
     /// Adds a job's body to the plan.
@@ -73,8 +73,9 @@ pub(super) fn bound(pat: &Pat) -> Option<&Ident> {
 /// Whether an expression ends in an output.
 pub(super) fn ends_in_output(expr: &Expr) -> bool {
     match super::scope::strip(expr) {
-        Expr::MethodCall(call) => op::by_name(&call.method.to_string())
-            .is_some_and(|facts| facts.dependency == Dependency::Output),
+        Expr::MethodCall(call) => {
+            op::by_name(&call.method.to_string()).is_some_and(op::Operator::is_output)
+        }
         _ => false,
     }
 }

@@ -1,7 +1,6 @@
 //! Stream expressions: sources, names of streams, operators called on streams.
 
 use petgraph::graph::NodeIndex;
-use proc_macro2::Span;
 use syn::{Expr, ExprCall, ExprMethodCall, ExprPath, GenericArgument, PathArguments, Type};
 
 use super::argument::{Context, count};
@@ -9,9 +8,9 @@ use super::lowering::{Lowering, Slide};
 use super::scope::{Scope, source_kind, source_names, strip};
 use super::suggest;
 use crate::diag::{Diagnostic, Place, table};
-use crate::ir::logical::{Node, Op};
+use crate::ir::logical::Node;
 use crate::op::elsewhere::{self, Hint};
-use crate::op::{self, Arg, Arguments, Dependency, Facts, source};
+use crate::op::{self, Arg, Argument, Arguments, Operator, source};
 
 /// Where an expression stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,18 +117,18 @@ impl Lowering<'_> {
         allowed: bool,
     ) -> Option<NodeIndex> {
         let parent = self.stream(&call.receiver, scope, link.receiver(), allowed);
-        let Some(facts) = op::by_name(&call.method.to_string()) else {
+        let Some(operator) = op::by_name(&call.method.to_string()) else {
             self.unknown_operator(call, scope);
             return None;
         };
         if let Some(turbofish) = &call.turbofish {
             self.report(
-                Diagnostic::new(&table::TURBOFISH, Place::of(turbofish)).with("name", facts.name),
+                Diagnostic::new(&table::TURBOFISH, Place::of(turbofish))
+                    .with("name", operator.name),
             );
         }
-        let context = Context { facts, parent, allowed };
-        let misplaced =
-            facts.dependency == Dependency::Output && self.misplaced_output(call, scope, link);
+        let context = Context { operator, parent, allowed };
+        let misplaced = operator.is_output() && self.misplaced_output(call, scope, link);
         let checked = self.arguments(call, context, scope);
         if misplaced {
             return None;
@@ -137,30 +136,36 @@ impl Lowering<'_> {
         let (parent, checked) = (parent?, checked?);
         let parents: Vec<NodeIndex> =
             std::iter::once(parent).chain(checked.streams.iter().copied()).collect();
-        let slide = self.common_slide(call, facts, &parents)?;
-        let explicit = checked.form.contains(&Arg::Slide);
-        let op = (facts.make)(&mut Arguments::new(checked.values, slide.or_one()));
-        let slide = match &op {
-            Op::Window { slide, .. } | Op::ReduceByKeyAndWindow { slide, .. } if explicit => {
-                Slide::Batches(*slide)
-            }
+        let slide = self.common_slide(call, operator, &parents)?;
+        let form = checked.form;
+        let arguments = Arguments::complete(checked.values, operator.forms, form, slide.or_one());
+        let slide = match arguments.slide() {
+            Some(slide) if form.contains(&Arg::Slide) => Slide::Batches(slide),
             // Without a slide of its own it keeps that of the parent, known or not.
             _ => slide,
         };
-        let node = self.node(op, link, parent, call.method.span(), call.paren_token.span.close());
+        let (stream, named) = self.name(operator, link, parent);
+        let node = Node {
+            operator,
+            arguments,
+            stream,
+            named,
+            at: call.method.span(),
+            whole: call.paren_token.span.close(),
+            merged: Vec::new(),
+            synthetic: false,
+        };
         Some(self.add(node, &parents, slide))
     }
 
-    /// The node of a call, with its name.
-    fn node(&mut self, op: Op, link: Link<'_>, parent: NodeIndex, at: Span, whole: Span) -> Node {
-        let facts = op::facts(&op);
+    /// The name of the stream that a call makes, and whether the user gave it.
+    fn name(&mut self, operator: &Operator, link: Link<'_>, parent: NodeIndex) -> (String, bool) {
         let parent = self.stream_name(parent).to_owned();
-        let (stream, named) = match link {
+        match link {
             Link::Named(name) => (name.to_owned(), true),
-            _ if facts.dependency == Dependency::Output => (self.output_name(&parent), false),
-            _ => (self.unique(&format!("{parent}.{}", facts.name)), false),
-        };
-        Node { op, stream, named, at, whole, merged: Vec::new(), synthetic: false }
+            _ if operator.is_output() => (self.output_name(&parent), false),
+            _ => (self.unique(&format!("{parent}.{}", operator.name)), false),
+        }
     }
 
     /// Reports an output that does not end a statement.
@@ -178,16 +183,17 @@ impl Lowering<'_> {
 
     fn unknown_operator(&mut self, call: &ExprMethodCall, scope: &mut Scope) {
         let name = call.method.to_string();
-        let suggestion = suggestion(&name);
-        let list: Vec<&str> = op::ALL.iter().map(|facts| facts.name).collect();
+        let help = suggestion(&name).unwrap_or_else(|| {
+            let list: Vec<&str> = op::ALL.iter().map(|operator| operator.name).collect();
+            format!("the operators are: {}", list.join(", "))
+        });
         for arg in &call.args {
             self.use_streams(arg, scope);
         }
         self.report(
             Diagnostic::new(&table::UNKNOWN_OPERATOR, &call.method)
                 .with("name", name)
-                .with("suggestion", suggestion)
-                .with("list", list.join(", ")),
+                .with("help", help),
         );
     }
 
@@ -195,7 +201,7 @@ impl Lowering<'_> {
     fn common_slide(
         &mut self,
         call: &ExprMethodCall,
-        facts: &'static Facts,
+        operator: &'static Operator,
         parents: &[NodeIndex],
     ) -> Option<Slide> {
         let mut known: Option<(NodeIndex, u64)> = None;
@@ -212,7 +218,7 @@ impl Lowering<'_> {
                     };
                     let diagnostic =
                         Diagnostic::new(&table::DIFFERENT_SLIDES, Place::of(&call.args))
-                            .with("name", facts.name)
+                            .with("name", operator.name)
                             .with("left", self.stream_name(left))
                             .with("right", self.stream_name(parent))
                             .with("left_slide", ms(left_slide))
@@ -265,14 +271,16 @@ impl Lowering<'_> {
                 None
             }
         };
-        let op = Op::Source { format: kind.format, record: record?, url: url?.clone() };
+        let records = Argument::Records { format: kind.format, record: record? };
+        let arguments = vec![records, Argument::Value(url?.clone())].into();
         let (stream, named) = match link {
             Link::Named(name) => (name.to_owned(), true),
             Link::Within(name) => (self.unique(&format!("{name}.source")), false),
             Link::Output | Link::Middle => (self.unique("source"), false),
         };
         let node = Node {
-            op,
+            operator: kind.operator,
+            arguments,
             stream,
             named,
             at: segment.ident.span(),
@@ -321,18 +329,17 @@ impl Lowering<'_> {
 
 /// What may have been meant by an operator that there is not: one of ours, or what does the same as one of
 /// another system.
-fn suggestion(name: &str) -> String {
-    let ours = || op::ALL.iter().map(|facts| facts.name);
-    let meant = |near: &str| format!("did you mean `{near}`? ");
+fn suggestion(name: &str) -> Option<String> {
+    let ours = || op::ALL.iter().map(|operator| operator.name);
+    let meant = |near: &str| format!("did you mean `{near}`?");
     if let Some(same) = suggest::same(name, ours()) {
-        return meant(same);
+        return Some(meant(same));
     }
     match (elsewhere::hint(name), suggest::nearest(name, ours())) {
         (Some(Hint { instead, example: Some(example), .. }), _) => {
-            format!("{instead}, like `{example}`\n")
+            Some(format!("{instead}, like `{example}`"))
         }
-        (Some(Hint { instead, example: None, .. }), _) => format!("{instead}\n"),
-        (None, Some(near)) => meant(near),
-        (None, None) => String::new(),
+        (Some(Hint { instead, example: None, .. }), _) => Some((*instead).to_owned()),
+        (None, near) => near.map(meant),
     }
 }

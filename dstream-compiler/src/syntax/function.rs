@@ -8,13 +8,13 @@ use super::scope::{Scope, strip};
 use super::{determinism, mention};
 use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::Function;
-use crate::op::Facts;
+use crate::op::Operator;
 
 /// What an operator asks of a function.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     /// The operator.
-    pub(super) facts: &'static Facts,
+    pub(super) operator: &'static Operator,
     /// How many parameters.
     pub(super) parameters: usize,
     /// How one is written.
@@ -38,7 +38,7 @@ impl Lowering<'_> {
                     scope.use_stream(&name);
                     self.report(
                         Diagnostic::new(&table::NOT_A_CLOSURE, Place::of(expr))
-                            .with("name", wanted.facts.name)
+                            .with("name", wanted.operator.name)
                             .with("example", wanted.example),
                     );
                     return None;
@@ -52,7 +52,7 @@ impl Lowering<'_> {
             _ => {
                 self.report(
                     Diagnostic::new(&table::NOT_A_CLOSURE, Place::of(expr))
-                        .with("name", wanted.facts.name)
+                        .with("name", wanted.operator.name)
                         .with("example", wanted.example),
                 );
                 None
@@ -72,11 +72,12 @@ impl Lowering<'_> {
         let allowed = self.allowance(&mut closure.attrs) || allowed;
         if let Some(token) = closure.asyncness.take() {
             self.report(
-                Diagnostic::new(&table::ASYNC_CLOSURE, token.span).with("name", wanted.facts.name),
+                Diagnostic::new(&table::ASYNC_CLOSURE, token.span)
+                    .with("name", wanted.operator.name),
             );
         }
         self.parameters(&closure, wanted);
-        if wanted.facts.makes_key && is_float(&closure.body) {
+        if wanted.operator.makes_key && is_float(&closure.body) {
             self.report(Diagnostic::new(&table::FLOAT_KEY, Place::of(&closure.body)));
         }
         let expr = Expr::Closure(ExprClosure { capture: None, ..closure });
@@ -108,7 +109,7 @@ impl Lowering<'_> {
         };
         self.report(
             Diagnostic::new(&table::CLOSURE_PARAMETERS, place)
-                .with("name", wanted.facts.name)
+                .with("name", wanted.operator.name)
                 .with("expected", parameter_count(wanted.parameters))
                 .with("found", count(found))
                 .with("example", wanted.example)

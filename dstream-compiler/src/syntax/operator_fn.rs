@@ -11,8 +11,9 @@ use super::lowering::{Lowering, Slide};
 use super::scope::{Binding, Kind, Scope};
 use super::statement::split_tail;
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
-use crate::ir::logical::{Node, Op, SourceFormat};
+use crate::ir::logical::{Node, SourceFormat};
 use crate::ir::rust_text;
+use crate::op::{Argument, source};
 
 /// A parameter of an operator function.
 #[derive(Debug, Clone)]
@@ -122,8 +123,10 @@ impl OperatorFn {
 /// A source that stands for a stream parameter.
 fn stand_in(name: &Ident) -> Node {
     let url = Expr::Verbatim(TokenStream::new());
+    let records = Argument::Records { format: SourceFormat::Text, record: None };
     Node {
-        op: Op::Source { format: SourceFormat::Text, record: None, url },
+        operator: &source::TEXT,
+        arguments: vec![records, Argument::Value(url)].into(),
         stream: name.to_string(),
         named: true,
         at: name.span(),

@@ -6,6 +6,7 @@
 
 mod gather;
 mod join;
+mod keyed_state;
 mod merge;
 mod panes;
 mod rows;
@@ -16,7 +17,7 @@ mod touched;
 mod window_reduce;
 
 pub use gather::{CountAll, Reduce, TopK};
-pub use join::Join;
+pub use join::{Join, LeftOuterJoin};
 pub use merge::Merge;
 pub use panes::Span;
 pub use rows::{RowsOf, Window};

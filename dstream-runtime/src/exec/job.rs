@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::head::{
-    CountAll, Join, Merge, NoInverse, Reduce, RowsOf, Running, SourceHead, Span, TopK, Window,
-    WindowReduce,
+    CountAll, Join, LeftOuterJoin, Merge, NoInverse, Reduce, RowsOf, Running, SourceHead, Span,
+    TopK, Window, WindowReduce,
 };
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
@@ -323,6 +323,18 @@ where
     R: Record,
 {
     Join(PhantomData)
+}
+
+/// Joins by key, and keeps what has no right side.
+#[must_use]
+pub fn left_outer_join<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> LeftOuterJoin<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    LeftOuterJoin(PhantomData)
 }
 
 /// Reads rows.

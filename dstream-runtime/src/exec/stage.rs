@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use super::catch::catch;
 use super::poison::Poisoned;
-use super::state::{StageName, State};
+use super::state::{Keep, StageName, State};
 use super::tail::Tails;
 use super::task::{Made, Panic, SavedState, TaskContext, TaskError};
 use crate::block::Door;
-use crate::id::TailId;
+use crate::id::{BatchSeq, TailId};
 use crate::record::Record;
 use crate::source::Input;
+use crate::store::KeptBlock;
 
 /// What a stage reads.
 pub trait Head: Send + Sync + 'static {
     /// What it feeds the kernel with.
     type Record: Record;
     /// What it keeps of each partition from batch to batch; `()` for one that keeps nothing.
-    type State: Default + Send + 'static;
+    type State: Keep;
     /// What it changes in its state once the whole task has succeeded.
     type Change;
 
@@ -49,45 +50,19 @@ pub trait Head: Send + Sync + 'static {
         Ok(Poisoned::default())
     }
 
-    /// A partition's state as blocks, all of it; nothing for a stage without state.
-    ///
-    /// # Errors
-    /// When it does not fit into blocks.
-    fn save(&self, state: &Self::State) -> Result<SavedState, TaskError> {
-        let _ = state;
-        Ok(SavedState::default())
-    }
-
-    /// What has changed in a state since the last [`mark`](Self::mark) but one; none if that is not known, or is no
-    /// less than all of it.
-    ///
-    /// # Errors
-    /// When it does not fit into blocks.
-    fn changes(&self, state: &Self::State) -> Result<Option<SavedState>, TaskError> {
-        let _ = state;
-        Ok(None)
-    }
-
-    /// Marks a state as it is now. What changes is noted from the first mark on.
-    fn mark(&self, state: &mut Self::State) {
-        let _ = state;
-    }
-
-    /// The state that was saved: all of it, then what had changed each time. It is the same as if all of it had been
-    /// saved the last time, the order of what it holds included. Its functions may be called, and panic.
+    /// Moves a state that goes by batches by one whose task has run elsewhere; the blocks are what that brought.
+    /// Calls the user's functions, which may panic.
     ///
     /// # Errors
     /// When a block is not of this stage's types.
-    fn load(&self, chain: &[SavedState]) -> Result<Option<Self::State>, TaskError> {
-        let _ = chain;
-        Ok(None)
-    }
-
-    /// What lets blocks of saved state with that tag into another process; nothing for a tag that
-    /// no part has.
-    fn state_door(&self, tag: u64) -> Option<Door> {
-        let _ = tag;
-        None
+    fn step(
+        &self,
+        state: &mut Self::State,
+        batch: BatchSeq,
+        blocks: Vec<KeptBlock>,
+    ) -> Result<(), TaskError> {
+        let _ = (state, batch, blocks);
+        Ok(())
     }
 }
 
@@ -112,13 +87,13 @@ pub trait RunStage: Send + Sync {
         Ok(Poisoned::default())
     }
 
-    /// See [`Head::save`].
+    /// A partition's state as blocks, all of it; nothing for a stage without state.
     ///
     /// # Errors
     /// When the state does not fit into blocks, or is not this stage's.
     fn save(&self, state: &State) -> Result<SavedState, TaskError>;
 
-    /// See [`Head::changes`].
+    /// See [`Keep::changes`].
     ///
     /// # Errors
     /// When what has changed does not fit into blocks, or the state is not this stage's.
@@ -127,7 +102,7 @@ pub trait RunStage: Send + Sync {
         Ok(None)
     }
 
-    /// See [`Head::mark`].
+    /// See [`Keep::mark`].
     ///
     /// # Errors
     /// When the state is not this stage's.
@@ -136,7 +111,8 @@ pub trait RunStage: Send + Sync {
         Ok(())
     }
 
-    /// See [`Head::load`].
+    /// The state that was saved: all of it, then what had changed each time. It is the same as if all of it had been
+    /// saved the last time, the order of what it holds included. The user's functions may be called, and panic.
     ///
     /// # Errors
     /// When a block is not of this stage's types.
@@ -205,20 +181,26 @@ where
     }
 
     fn save(&self, state: &State) -> Result<SavedState, TaskError> {
-        self.head.save(state.get(self.name)?)
+        state.get::<H::State>(self.name)?.save()
     }
 
     fn changes(&self, state: &State) -> Result<Option<SavedState>, TaskError> {
-        self.head.changes(state.get(self.name)?)
+        state.get::<H::State>(self.name)?.changes()
     }
 
     fn mark(&self, state: &mut State) -> Result<(), TaskError> {
-        self.head.mark(state.get_mut(self.name)?);
+        state.get_mut::<H::State>(self.name)?.mark();
         Ok(())
     }
 
     fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError> {
-        Ok(self.head.load(chain)?.map(State::new))
+        let Some((whole, changes)) = chain.split_first() else { return Ok(None) };
+        let Some(mut state) = H::State::load(whole)? else { return Ok(None) };
+        for changes in changes {
+            state
+                .apply(changes, &mut |state, batch, blocks| self.head.step(state, batch, blocks))?;
+        }
+        Ok(Some(State::new(state)))
     }
 
     fn door(&self, tail: TailId) -> Option<Door> {
@@ -226,6 +208,6 @@ where
     }
 
     fn state_door(&self, tag: u64) -> Option<Door> {
-        self.head.state_door(tag)
+        H::State::door(tag)
     }
 }

@@ -1,11 +1,66 @@
-//! State of one partition of one stage, with its type erased: `Stage` erases it and
+//! State of one partition of one stage: what every kind of it can do, and its type erased. `Stage` erases it and
 //! gives it back to its head. A state of another type is an error, never an empty result.
 
 use std::any::{Any, type_name};
 use std::fmt;
 
-use super::task::TaskError;
-use crate::id::StageId;
+use super::task::{SavedState, TaskError};
+use crate::block::Door;
+use crate::id::{BatchSeq, StageId};
+use crate::store::KeptBlock;
+
+/// Moves a state by a batch whose task has run elsewhere; the blocks are what that brought.
+pub type Step<'s, S> = dyn FnMut(&mut S, BatchSeq, Vec<KeptBlock>) -> Result<(), TaskError> + 's;
+
+/// What a stage keeps of a partition from batch to batch, and how it is saved. `()` for one that keeps nothing.
+pub trait Keep: Default + Send + 'static {
+    /// All of it, as blocks.
+    ///
+    /// # Errors
+    /// When it does not fit into blocks.
+    fn save(&self) -> Result<SavedState, TaskError> {
+        Ok(SavedState::default())
+    }
+
+    /// What has changed since the last [`mark`](Self::mark) but one; none if that is not known, or is no less than
+    /// all of it.
+    ///
+    /// # Errors
+    /// When it does not fit into blocks.
+    fn changes(&self) -> Result<Option<SavedState>, TaskError> {
+        Ok(None)
+    }
+
+    /// Marks it as it is now. What changes is noted from the first mark on.
+    fn mark(&mut self) {}
+
+    /// The state of which all was saved; the order of what it holds is the same.
+    ///
+    /// # Errors
+    /// When a block is not of its types.
+    fn load(whole: &SavedState) -> Result<Option<Self>, TaskError> {
+        let _ = whole;
+        Ok(None)
+    }
+
+    /// Takes in what had changed, as if all had been saved after it. A state that goes by batches moves by `step`,
+    /// which may call functions of the user, and panic.
+    ///
+    /// # Errors
+    /// When a block is not of its types.
+    fn apply(&mut self, changes: &SavedState, step: &mut Step<'_, Self>) -> Result<(), TaskError> {
+        let _ = (changes, step);
+        Ok(())
+    }
+
+    /// What lets its blocks with that tag into another process; nothing for a tag that no part has.
+    fn door(tag: u64) -> Option<Door> {
+        let _ = tag;
+        None
+    }
+}
+
+impl Keep for () {}
 
 /// State of one partition of one stage, kept between batches. Only the stage knows its type.
 pub struct State {

@@ -4,7 +4,7 @@ use super::*;
 
 const fn operator(id: u16, name: &'static str, stream: &'static str, line: u32) -> OperatorRow {
     let id = OperatorId(id);
-    OperatorRow { id, name, stream, line, column: 9, last_line: line, file: None }
+    OperatorRow { id, name, stream, line, column: 9, last_line: line, file: None, silent: true }
 }
 
 const fn stage(

@@ -75,6 +75,8 @@ pub struct OperatorRow {
     pub last_line: u32,
     /// File of its call where that is not the job's.
     pub file: Option<&'static str>,
+    /// Whether it emits nothing in a batch in which nothing reaches it and no window holds anything.
+    pub silent: bool,
 }
 
 /// One input of the program.

@@ -2,46 +2,14 @@
 //!
 //! Pure functions of the constant tables. Invariant: if [`Plan::rest`] says r and [`Plan::cycle`] says c, then
 //! after r batches without input any multiple of c further ones emit nothing, and the batches behind them
-//! give the same as without them. An operator that is not known here may emit from nothing.
+//! give the same as without them.
 
 use super::{Plan, StateKind, words};
-
-/// Operators that emit nothing in a batch in which nothing reaches them, and no window holds anything. `count` is not
-/// one of them.
-const SILENT: [&str; 26] = [
-    "text",
-    "csv",
-    "json",
-    "source",
-    "source::text",
-    "source::csv",
-    "source::json",
-    "map",
-    "filter",
-    "filter_map",
-    "flat_map",
-    "map_values",
-    "flat_map_values",
-    "key_by",
-    "union",
-    "join",
-    "left_outer_join",
-    "reduce",
-    "top_k",
-    "reduce_by_key",
-    "running_reduce",
-    "window",
-    "reduce_by_window",
-    "reduce_by_key_and_window",
-    "save",
-    "print",
-];
 
 impl Plan {
     /// The operators that may emit something in a batch without any input, by name and line.
     pub fn emits_from_nothing(&self) -> impl Iterator<Item = (&'static str, u32)> {
-        let emits = |name: &str| !SILENT.contains(&name);
-        self.operators.iter().filter(move |row| emits(row.name)).map(|row| (row.name, row.line))
+        self.operators.iter().filter(|row| !row.silent).map(|row| (row.name, row.line))
     }
 
     /// After how many batches without input nothing more can come out, until there is some again: when all panes
@@ -100,7 +68,7 @@ mod tests {
 
     #[test]
     fn what_counts_nothing_never_rests() {
-        let count = OperatorRow { name: "count", line: 7, ..PLAN.operators[2] };
+        let count = OperatorRow { name: "count", line: 7, silent: false, ..PLAN.operators[2] };
         let operators = Box::leak(Box::new([count]));
         let plan = Plan { operators, report: Report { phases: &[], dot: "", code: "" }, ..PLAN };
         assert_eq!(plan.rest(), None);

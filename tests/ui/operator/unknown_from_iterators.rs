@@ -3,7 +3,7 @@
 #[dstream::job]
 fn job() {
     let lines = source::text("file:logs");
-    lines.distinct().print();
+    lines.unique().print();
     lines.enumerate().print();
     lines.take(3).print();
     lines.for_each(|line| println!("{line}"));

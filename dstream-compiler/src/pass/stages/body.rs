@@ -9,8 +9,9 @@ use super::super::order::consumers;
 use super::Known;
 use super::flows::Flows;
 use super::heads::Beginning;
-use crate::ir::logical::Op;
-use crate::ir::physical::{FlowKind, Head, Output, Stage, Step, TailKind, Tasks, Use};
+use crate::ir::flow::Movement;
+use crate::ir::physical::{Output, Stage, Step, TailKind, Tasks, Use};
+use crate::op::Lower;
 
 /// Makes the stages, and fills in where flows and outputs come from.
 pub(super) fn fill(
@@ -65,24 +66,19 @@ fn tasks(
     stages: &[Stage],
     flows: &Flows,
 ) -> Tasks {
-    let narrow =
-        |flow: usize| matches!(flows.0[flow].form.kind, FlowKind::Rows | FlowKind::KeyedOwn);
-    match &beginning.head {
-        Head::Source(source) => Tasks::PerRange(*source),
-        Head::Reduce { .. } | Head::Count { .. } | Head::Top { .. } => Tasks::One,
-        Head::Rows { flow }
-        | Head::Window { flow, .. }
-        | Head::Merge { flow, .. }
-        | Head::Running { flow, .. }
-        | Head::WindowReduce { flow, .. }
-            if narrow(*flow)
-                && beginning.producers.iter().all(|producer| {
-                    homes.get(producer).is_some_and(|home| stages[*home].tasks == Tasks::One)
-                }) =>
-        {
-            Tasks::One
-        }
-        _ => Tasks::PerPartition,
+    if let Some(source) = beginning.head.source {
+        return Tasks::PerRange(source);
+    }
+    let moves = |wanted: Movement| move |flow: &usize| flows.0[*flow].form.kind.movement == wanted;
+    let read = &beginning.head.flows;
+    let of_one =
+        |producer| homes.get(producer).is_some_and(|home| stages[*home].tasks == Tasks::One);
+    if read.iter().any(moves(Movement::Gather))
+        || (read.iter().all(moves(Movement::Narrow)) && beginning.producers.iter().all(of_one))
+    {
+        Tasks::One
+    } else {
+        Tasks::PerPartition
     }
 }
 
@@ -133,22 +129,19 @@ impl Writer<'_, '_> {
     /// A narrow operator or an output; others take their records by a flow.
     fn consumer(&mut self, node: NodeIndex) -> Option<Use> {
         let weight = &self.known.job.graph[node];
-        let step = match &weight.op {
-            Op::Map(f) => Step::Map(f.clone()),
-            Op::Filter(f) => Step::Filter(f.clone()),
-            Op::FilterMap(f) => Step::FilterMap(f.clone()),
-            Op::FlatMap(f) => Step::FlatMap(f.clone()),
-            Op::MapValues(f) => Step::MapValues(f.clone()),
-            Op::KeyBy(f) => Step::KeyBy(f.clone()),
-            Op::Save { .. } | Op::Print { .. } => {
+        let step = match &weight.operator.lower {
+            Lower::Step { emit, .. } => {
+                Step { operator: weight.operator, arguments: weight.arguments.clone(), emit: *emit }
+            }
+            Lower::Output(_) => {
                 let output = *self.known.outputs.get(&node)?;
                 self.row(node);
                 let tail = self.tail(TailKind::Output(output));
                 self.outputs[output].stage = self.stage;
                 self.outputs[output].tail = tail;
-                return Some(Use::Tail(tail));
+                return Some(Use::Tail { tail, entry: None });
             }
-            _ => return None,
+            Lower::Source(_) | Lower::Union(_) | Lower::Head(_) => return None,
         };
         self.row(node);
         let body = self.uses(node);
@@ -161,13 +154,11 @@ impl Writer<'_, '_> {
     }
 
     fn leave(&mut self, flow: usize, producer: usize) -> Use {
-        let form = self.flows.0[flow].form.clone();
-        let tail = self.tail(form.tail());
+        let form = &self.flows.0[flow].form;
+        let (kind, entry) = (form.kind, form.entry.clone());
+        let tail = self.tail(TailKind::Flow(kind));
         self.flows.0[flow].from[producer] = Some((self.stage, tail));
-        match form.score {
-            Some(score) => Use::Score { tail, score },
-            None => Use::Tail(tail),
-        }
+        Use::Tail { tail, entry }
     }
 
     fn tail(&mut self, kind: TailKind) -> usize {

@@ -2,59 +2,9 @@
 //! operators share one flow.
 
 use petgraph::graph::NodeIndex;
-use syn::Expr;
 
-use super::super::common::same_function;
-use crate::ir::logical::Function;
-use crate::ir::physical::{Flow, FlowKind, TailKind};
-
-/// A form of flow, with the score that decides what enters a `Top` one.
-#[derive(Debug, Clone)]
-pub(super) struct Form {
-    pub(super) kind: FlowKind,
-    pub(super) score: Option<Function>,
-}
-
-impl Form {
-    pub(super) fn plain(kind: FlowKind) -> Self {
-        Self { kind, score: None }
-    }
-
-    pub(super) fn top(k: &Expr, score: &Function) -> Self {
-        Self { kind: FlowKind::Top(k.clone()), score: Some(score.clone()) }
-    }
-
-    pub(super) fn tail(&self) -> TailKind {
-        match self.kind {
-            FlowKind::Combined(_) => TailKind::Combine,
-            FlowKind::Keyed => TailKind::Spread,
-            FlowKind::KeyedOwn => TailKind::SpreadOwn,
-            FlowKind::Rows => TailKind::Rows,
-            FlowKind::Fold(_) => TailKind::Fold,
-            FlowKind::Tally => TailKind::Tally,
-            FlowKind::Top(_) => TailKind::Top,
-        }
-    }
-
-    fn same(&self, other: &Self) -> bool {
-        let kinds = match (&self.kind, &other.kind) {
-            (FlowKind::Combined(f), FlowKind::Combined(g))
-            | (FlowKind::Fold(f), FlowKind::Fold(g)) => same_function(f, g),
-            (FlowKind::Keyed, FlowKind::Keyed)
-            | (FlowKind::KeyedOwn, FlowKind::KeyedOwn)
-            | (FlowKind::Rows, FlowKind::Rows)
-            | (FlowKind::Tally, FlowKind::Tally) => true,
-            (FlowKind::Top(k), FlowKind::Top(l)) => k == l,
-            _ => false,
-        };
-        let scores = match (&self.score, &other.score) {
-            (None, None) => true,
-            (Some(f), Some(g)) => same_function(f, g),
-            _ => false,
-        };
-        kinds && scores
-    }
-}
+use crate::ir::flow::Form;
+use crate::ir::physical::Flow;
 
 /// A flow that is being made.
 #[derive(Debug)]
@@ -89,7 +39,7 @@ impl Flows {
         self.0
             .into_iter()
             .map(|flow| Flow {
-                kind: flow.form.kind,
+                form: flow.form,
                 from: flow
                     .from
                     .into_iter()

@@ -4,10 +4,10 @@ use petgraph::graph::NodeIndex;
 
 use super::super::order::{consumers, parents};
 use super::Known;
-use super::flows::{Flows, Form};
-use crate::ir::logical::{Function, Op};
-use crate::ir::physical::{FlowKind, Head, State, StateKind};
-use crate::op::{self, Dependency};
+use super::flows::Flows;
+use crate::ir::flow::Form;
+use crate::ir::physical::{Head, State, StateKind};
+use crate::op::{Keeps, Lower, Lowered, Read};
 
 /// A stage that is being made: where it begins.
 pub(super) struct Beginning {
@@ -33,67 +33,56 @@ pub(super) fn find(known: &Known<'_>, flows: &mut Flows) -> Vec<Beginning> {
 }
 
 fn beginning(known: &Known<'_>, node: NodeIndex, flows: &mut Flows) -> Option<Beginning> {
-    let feeds = parents(known.job, node);
-    let every = feeds.first().map_or(1, |parent| known.slide(*parent));
-    let mut reader = Reader { known, node, flows };
-    let state = state(&known.job.graph[node].op, every);
-    let head = match (&known.job.graph[node].op, &feeds[..]) {
-        (Op::Source { .. }, _) => Head::Source(*known.sources.get(&node)?),
-        (Op::Union, _) if is_stage(known, node) => {
-            Head::Rows { flow: reader.read(node, Form::plain(FlowKind::Rows)) }
-        }
-        (Op::ReduceByKey(f), [parent]) => {
-            Head::Merge { flow: reader.combined(*parent, f), merge: f.clone() }
-        }
-        (Op::RunningReduce(f), [parent]) => {
-            Head::Running { flow: reader.combined(*parent, f), merge: f.clone() }
-        }
-        (Op::Join, [left, right]) => {
-            Head::Join { left: reader.keyed(*left), right: reader.keyed(*right) }
-        }
-        (Op::Window { length, .. }, [parent]) => Head::Window {
-            flow: reader.read(*parent, Form::plain(FlowKind::Rows)),
-            length: *length,
-        },
-        (Op::ReduceByKeyAndWindow { merge, inverse, length, .. }, [parent]) => Head::WindowReduce {
-            flow: reader.keyed(*parent),
-            merge: merge.clone(),
-            inverse: inverse.clone(),
-            length: *length,
-        },
-        (Op::Reduce(f), [parent]) => Head::Reduce {
-            flow: reader.read(*parent, Form::plain(FlowKind::Fold(f.clone()))),
-            merge: f.clone(),
-        },
-        (Op::Count, [parent]) => {
-            Head::Count { flow: reader.read(*parent, Form::plain(FlowKind::Tally)) }
-        }
-        (Op::TopK { k, score }, [parent]) => {
-            Head::Top { flow: reader.read(*parent, Form::top(k, score)) }
-        }
-        _ => return None,
+    let weight = &known.job.graph[node];
+    let begin = match &weight.operator.lower {
+        Lower::Source(begin) | Lower::Head(begin) => begin,
+        Lower::Union(begin) if is_stage(known, node) => begin,
+        Lower::Union(_) | Lower::Step { .. } | Lower::Output(_) => return None,
     };
-    let fed: &[NodeIndex] = if matches!(head, Head::Rows { .. }) { &[node] } else { &feeds };
+    let feeds = parents(known.job, node);
+    // A union that is a stage reads what it unites.
+    let fed = if weight.operator.is_union() { &[node][..] } else { &feeds };
+    let every = feeds.first().map_or(1, |parent| known.slide(*parent));
+    let Lowered { reads, keeps } = (begin.lower)(&weight.arguments, weight.at);
+    let reads = reads.into_iter().map(|read| want(known, fed[read.parent], node, read, flows));
+    let head = Head {
+        begin,
+        arguments: weight.arguments.clone(),
+        flows: reads.collect(),
+        source: known.sources.get(&node).copied(),
+    };
     let producers = fed.iter().flat_map(|parent| known.producers(*parent)).collect();
     let mut unions: Vec<NodeIndex> = Vec::new();
     for parent in &feeds {
         unions_above(known, *parent, &mut unions);
     }
-    Some(Beginning { node, head, producers, unions, state, every })
+    Some(Beginning { node, head, producers, unions, state: state(keeps, every), every })
+}
+
+/// The flow of what an operator reads of a parent.
+fn want(
+    known: &Known<'_>,
+    parent: NodeIndex,
+    head: NodeIndex,
+    read: Read,
+    flows: &mut Flows,
+) -> usize {
+    let form = match read.partitioned {
+        Some(kind) if known.is_partitioned(parent) => {
+            Form { kind, argument: None, entry: read.form.entry }
+        }
+        _ => read.form,
+    };
+    flows.want(form, known.producers(parent), head)
 }
 
 /// A union is a stage of its own only for consumers that take its records one by one.
 fn is_stage(known: &Known<'_>, union: NodeIndex) -> bool {
-    consumers(known.job, union).iter().any(|consumer| {
-        matches!(
-            op::facts(&known.job.graph[*consumer].op).dependency,
-            Dependency::Narrow | Dependency::Output
-        )
-    })
+    consumers(known.job, union).iter().any(|node| known.job.graph[*node].operator.is_fused())
 }
 
 fn unions_above(known: &Known<'_>, node: NodeIndex, found: &mut Vec<NodeIndex>) {
-    if matches!(known.job.graph[node].op, Op::Union) {
+    if known.job.graph[node].operator.is_union() {
         for parent in parents(known.job, node) {
             unions_above(known, parent, found);
         }
@@ -103,44 +92,12 @@ fn unions_above(known: &Known<'_>, node: NodeIndex, found: &mut Vec<NodeIndex>) 
     }
 }
 
-fn state(op: &Op, every: u64) -> Option<State> {
+fn state(keeps: Keeps, every: u64) -> Option<State> {
     let panes = |length: u64| StateKind::Panes { panes: (length / every).max(1), batches: every };
-    Some(match op {
-        Op::RunningReduce(_) => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT },
-        Op::Window { length, .. } => State { kind: panes(*length), cut_by: WINDOW },
-        Op::ReduceByKeyAndWindow { length, inverse, .. } => State {
-            kind: panes(*length),
-            cut_by: if inverse.is_some() { CHECKPOINT } else { WINDOW },
-        },
-        _ => return None,
+    Some(match keeps {
+        Keeps::Nothing => return None,
+        Keeps::Values => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT },
+        Keeps::Panes(length) => State { kind: panes(length), cut_by: WINDOW },
+        Keeps::Derived(length) => State { kind: panes(length), cut_by: CHECKPOINT },
     })
-}
-
-struct Reader<'r, 'j> {
-    known: &'r Known<'j>,
-    node: NodeIndex,
-    flows: &'r mut Flows,
-}
-
-impl Reader<'_, '_> {
-    fn read(&mut self, parent: NodeIndex, form: Form) -> usize {
-        self.flows.want(form, self.known.producers(parent), self.node)
-    }
-
-    /// Records by key: from the same partition where they are in the right one already.
-    fn keyed(&mut self, parent: NodeIndex) -> usize {
-        let kind =
-            if self.known.is_partitioned(parent) { FlowKind::KeyedOwn } else { FlowKind::Keyed };
-        self.read(parent, Form::plain(kind))
-    }
-
-    /// Records by key, combined before they are moved, if they are.
-    fn combined(&mut self, parent: NodeIndex, merge: &Function) -> usize {
-        let kind = if self.known.is_partitioned(parent) {
-            FlowKind::KeyedOwn
-        } else {
-            FlowKind::Combined(merge.clone())
-        };
-        self.read(parent, Form::plain(kind))
-    }
 }

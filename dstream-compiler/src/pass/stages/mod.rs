@@ -18,9 +18,9 @@ use petgraph::graph::NodeIndex;
 use self::flows::Flows;
 use super::order::parents;
 use super::{partitioning, slides};
-use crate::ir::logical::{Job, Op};
-use crate::ir::physical::{Operator, Output, Physical, Source, Stage};
-use crate::op;
+use crate::ir::logical::Job;
+use crate::ir::physical::{Output, Physical, Row, Source, Stage};
+use crate::op::Lower;
 
 /// What cutting needs to know about the plan, computed once.
 struct Known<'j> {
@@ -70,7 +70,7 @@ pub(super) fn cut(job: &Job) -> Physical {
 
 type Rows = BTreeMap<NodeIndex, usize>;
 
-fn operator_table(job: &Job) -> (Vec<Operator>, Rows, BTreeMap<NodeIndex, Vec<usize>>) {
+fn operator_table(job: &Job) -> (Vec<Row>, Rows, BTreeMap<NodeIndex, Vec<usize>>) {
     let mut operators = Vec::new();
     let mut rows = BTreeMap::new();
     let mut merged_rows: BTreeMap<NodeIndex, Vec<usize>> = BTreeMap::new();
@@ -78,18 +78,18 @@ fn operator_table(job: &Job) -> (Vec<Operator>, Rows, BTreeMap<NodeIndex, Vec<us
         let Some(weight) = job.graph.node_weight(node) else {
             continue;
         };
-        let name = op::facts(&weight.op).name;
+        let operator = weight.operator;
         rows.insert(node, operators.len());
-        operators.push(Operator {
-            name,
+        operators.push(Row {
+            operator,
             stream: weight.stream.clone(),
             at: weight.at,
             whole: weight.whole,
         });
         for merged in &weight.merged {
             merged_rows.entry(node).or_default().push(operators.len());
-            operators.push(Operator {
-                name,
+            operators.push(Row {
+                operator,
                 stream: merged.stream.clone(),
                 at: merged.at,
                 whole: merged.whole,
@@ -104,43 +104,24 @@ fn source_table(job: &Job, rows: &Rows) -> (Vec<Source>, Rows) {
     let mut index = BTreeMap::new();
     for (&node, &operator) in rows {
         let weight = &job.graph[node];
-        if let Op::Source { format, record, url } = &weight.op {
+        if weight.operator.is_source() {
             index.insert(node, sources.len());
-            sources.push(Source {
-                name: weight.stream.clone(),
-                operator,
-                format: *format,
-                record: record.clone(),
-                url: url.clone(),
-            });
+            sources.push(Source { name: weight.stream.clone(), operator });
         }
     }
     (sources, index)
 }
-
-/// The number of records that `print` shows if it is not said.
-const PRINTED: u32 = 10;
 
 fn output_table(job: &Job, rows: &Rows) -> (Vec<Output>, Rows) {
     let mut outputs = Vec::new();
     let mut index = BTreeMap::new();
     for (&node, &operator) in rows {
         let weight = &job.graph[node];
-        let (url, print) = match &weight.op {
-            Op::Save { url } => (Some(url.clone()), None),
-            Op::Print { count } => (None, Some(count.unwrap_or(PRINTED))),
-            _ => continue,
-        };
+        let Lower::Output(sink) = &weight.operator.lower else { continue };
+        let sink = sink(&weight.arguments);
         index.insert(node, outputs.len());
         // Stage and tail are filled in when the stage's body is written.
-        outputs.push(Output {
-            name: weight.stream.clone(),
-            operator,
-            url,
-            print,
-            stage: 0,
-            tail: 0,
-        });
+        outputs.push(Output { name: weight.stream.clone(), operator, sink, stage: 0, tail: 0 });
     }
     (outputs, index)
 }
@@ -148,13 +129,11 @@ fn output_table(job: &Job, rows: &Rows) -> (Vec<Output>, Rows) {
 impl Known<'_> {
     /// The operators whose records make up a stream: itself, or for a union, those it unites.
     fn producers(&self, node: NodeIndex) -> Vec<NodeIndex> {
-        match self.job.graph[node].op {
-            Op::Union => parents(self.job, node)
-                .into_iter()
-                .flat_map(|parent| self.producers(parent))
-                .collect(),
-            _ => vec![node],
+        if !self.job.graph[node].operator.is_union() {
+            return vec![node];
         }
+        let parents = parents(self.job, node).into_iter();
+        parents.flat_map(|parent| self.producers(parent)).collect()
     }
 
     fn is_partitioned(&self, node: NodeIndex) -> bool {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::ir::physical::{FlowKind, Head, Physical, Stage, TailKind, Tasks, Use};
+use crate::ir::flow::Movement;
+use crate::ir::physical::{Physical, Stage, TailKind, Tasks, Use};
+use crate::op::Sink;
 use crate::testing::{phase, physical};
 
 fn stages(body: &str) -> String {
@@ -258,10 +260,11 @@ fn outputs_have_names_of_their_own() {
     check(&plan);
     let names: Vec<&str> = plan.outputs.iter().map(|output| output.name.as_str()).collect();
     assert_eq!(names, ["a", "a_2", "b", "c"]);
-    assert_eq!(
-        plan.outputs.iter().map(|o| o.print).collect::<Vec<_>>(),
-        [Some(10), Some(3), None, None]
-    );
+    let printed = plan.outputs.iter().map(|output| match output.sink {
+        Sink::Print(records) => Some(records),
+        Sink::Url(_) => None,
+    });
+    assert_eq!(printed.collect::<Vec<_>>(), [Some(10), Some(3), None, None]);
 }
 
 #[test]
@@ -333,7 +336,8 @@ fn check(plan: &Physical) {
         assert!(!flow.from.is_empty(), "flow {index} comes from nowhere");
         for &(stage, tail) in &flow.from {
             assert!(fed.insert((stage, tail), index).is_none(), "tail {stage}.{tail} feeds twice");
-            assert!(fits(plan.stages[stage].tails[tail], &flow.kind), "tail {stage}.{tail}");
+            let kind = plan.stages[stage].tails[tail];
+            assert_eq!(kind, TailKind::Flow(flow.form.kind), "tail {stage}.{tail}");
         }
     }
     for (index, output) in plan.outputs.iter().enumerate() {
@@ -342,7 +346,7 @@ fn check(plan: &Physical) {
     }
     let mut read = vec![0; plan.flows.len()];
     for (index, stage) in plan.stages.iter().enumerate() {
-        for flow in stage.head.flows() {
+        for &flow in &stage.head.flows {
             read[flow] += 1;
             let from = &plan.flows[flow].from;
             assert!(from.iter().all(|(from, _)| *from < index), "stage {index} is out of order");
@@ -357,7 +361,7 @@ fn check(plan: &Physical) {
     }
     assert!(read.iter().all(|times| *times > 0), "a flow is not read");
     for operator in 0..plan.operators.len() {
-        let name = plan.operators[operator].name;
+        let name = plan.operators[operator].operator.name;
         assert!(
             plan.stages.iter().any(|s| s.operators.contains(&operator)),
             "{name} is in no stage"
@@ -374,7 +378,8 @@ fn check_body(plan: &Physical, stage: &Stage, index: usize, fed: &BTreeMap<(usiz
         let output = matches!(kind, TailKind::Output(_));
         assert_ne!(output, fed.contains_key(&(index, tail)), "tail {index}.{tail}");
     }
-    let gathers = matches!(stage.head, Head::Reduce { .. } | Head::Count { .. } | Head::Top { .. });
+    let movement = |flow: &usize| plan.flows[*flow].form.kind.movement;
+    let gathers = stage.head.flows.iter().any(|flow| movement(flow) == Movement::Gather);
     assert!(!gathers || stage.tasks == Tasks::One, "stage {index}");
     for (operator, empty) in streams {
         assert!(!empty, "nothing becomes of {}", plan.operators[operator].stream);
@@ -388,20 +393,7 @@ fn tails(body: &[Use], seen: &mut [usize], streams: &mut Vec<(usize, bool)>) {
                 streams.push((*operator, body.is_empty()));
                 tails(body, seen, streams);
             }
-            Use::Tail(tail) | Use::Score { tail, .. } => seen[*tail] += 1,
+            Use::Tail { tail, .. } => seen[*tail] += 1,
         }
     }
-}
-
-fn fits(tail: TailKind, flow: &FlowKind) -> bool {
-    matches!(
-        (tail, flow),
-        (TailKind::Combine, FlowKind::Combined(_))
-            | (TailKind::Spread, FlowKind::Keyed)
-            | (TailKind::SpreadOwn, FlowKind::KeyedOwn)
-            | (TailKind::Rows, FlowKind::Rows)
-            | (TailKind::Fold, FlowKind::Fold(_))
-            | (TailKind::Tally, FlowKind::Tally)
-            | (TailKind::Top, FlowKind::Top(_))
-    )
 }

@@ -203,7 +203,7 @@ fn functions_are_kept_without_move_and_attributes() {
          s.map(#[allow_nondeterminism = \"why\"] move |l| l.len()).print();",
     );
     let functions: Vec<_> =
-        job.graph.node_weights().flat_map(|n| crate::op::functions(&n.op)).collect();
+        job.graph.node_weights().flat_map(|n| n.arguments.functions()).collect();
     let [function] = functions[..] else { panic!("one function") };
     assert!(function.nondeterministic);
     assert_eq!(crate::ir::rust_text::expression(&function.expr), "|l| l.len()");

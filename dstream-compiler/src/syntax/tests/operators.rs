@@ -1,5 +1,6 @@
 //! Operators, their arguments, and sources.
 
+use crate::op;
 use crate::testing::mistakes;
 
 /// What is wrong with operators called on a source.
@@ -12,19 +13,21 @@ fn unknown_operators() {
     insta::assert_snapshot!(chain(".fitler(|l| true)"), @r#"
     fitler
       dstream[E0101]: streams have no operator `fitler`
-      help: did you mean `filter`? the operators are: map, filter, filter_map, flat_map, map_values, key_by, union, reduce, count, top_k, reduce_by_key, join, running_reduce, window, reduce_by_key_and_window, save, print
+      help: did you mean `filter`?
     "#);
     insta::assert_snapshot!(chain(".clone()"), @r#"
     clone
       dstream[E0101]: streams have no operator `clone`
       help: remove it: a stream can be used as often as you like
-      help: the operators are: map, filter, filter_map, flat_map, map_values, key_by, union, reduce, count, top_k, reduce_by_key, join, running_reduce, window, reduce_by_key_and_window, save, print
     "#);
+    // Where nothing can be suggested, all of them.
+    let all: Vec<&str> = op::ALL.iter().map(|operator| operator.name).collect();
+    let found = chain(".gather_up()");
+    assert!(found.ends_with(&format!("help: the operators are: {}", all.join(", "))), "{found}");
     insta::assert_snapshot!(chain(".for_each(|l| ())"), @r#"
     for_each
       dstream[E0101]: streams have no operator `for_each`
       help: results leave by `save`, or `print`, in a statement of its own, like `pairs.save("json+file://out/pairs")`
-      help: the operators are: map, filter, filter_map, flat_map, map_values, key_by, union, reduce, count, top_k, reduce_by_key, join, running_reduce, window, reduce_by_key_and_window, save, print
     "#);
 }
 

@@ -118,7 +118,16 @@ mod tests {
 
     const fn operator(id: u16, name: &'static str, stream: &'static str, line: u32) -> OperatorRow {
         let id = OperatorId(id);
-        OperatorRow { id, name, stream, line, column: 5, last_line: line + 2, file: None }
+        OperatorRow {
+            id,
+            name,
+            stream,
+            line,
+            column: 5,
+            last_line: line + 2,
+            file: None,
+            silent: true,
+        }
     }
 
     static PLAN: Plan = Plan {

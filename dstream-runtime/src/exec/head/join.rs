@@ -1,53 +1,47 @@
-//! `join`: the pairs of records of two streams that have the same key.
+//! Joins: records of two streams that have the same key. Several records of a key on both sides give all their pairs,
+//! in the order of the left records, then of the right ones.
 
 use std::marker::PhantomData;
 
 use super::{TaskContext, blocks};
-use crate::block::{Block, KeyedRow};
+use crate::block::{Block, DoorError, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
 use crate::record::{Key, KeyReader, Record};
 use crate::store::KeptBlock;
 
-/// Inner join by key of the left and the right dependency. Duplicate keys give the cross product, in
-/// the order of the left records, then of the right ones.
+/// `join`: the pairs.
 pub struct Join<K, L, R>(pub(crate) PhantomData<Types<K, L, R>>);
+
+/// `left_outer_join`: the pairs, and the left records without a right one.
+pub struct LeftOuterJoin<K, L, R>(pub(crate) PhantomData<Types<K, L, R>>);
 
 type Types<K, L, R> = fn() -> (K, L, R);
 
-/// First and last of the right rows of a key, which are chained by `next`.
+/// No row.
+const NONE: u32 = u32::MAX;
+
+/// The rows of the right side by key.
+struct Right<'b, R: Record> {
+    chains: KeyTable<Chain>,
+    rows: Vec<R::View<'b>>,
+    /// Per row the next one of the same key.
+    next: Vec<u32>,
+}
+
+/// First and last of the rows of a key.
 #[derive(Clone, Copy)]
 struct Chain {
     first: u32,
     last: u32,
 }
 
-impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
-    type Record = (K, (L, R));
-    type State = ();
-    type Change = ();
-
-    fn run(
-        &self,
-        cx: &mut TaskContext<'_>,
-        (): &mut (),
-        mut emit: impl for<'a> FnMut((K::View<'a>, (L::View<'a>, R::View<'a>))),
-    ) -> Result<(), TaskError> {
-        const NONE: u32 = u32::MAX;
-        let (left, right) = (blocks(cx, 0), blocks(cx, 1));
-        if left.is_empty() || right.is_empty() {
-            return Ok(());
-        }
-        // Rows of both sides are read until the end, so their blocks are held until then.
-        let read = |blocks: &[KeptBlock]| blocks.iter().map(KeptBlock::get).collect();
-        let left: Result<Vec<Block>, _> = read(left);
-        let right: Result<Vec<Block>, _> = read(right);
-        let (left, right) = (left?, right?);
-        let mut chains = KeyTable::<Chain>::new();
-        let mut rows: Vec<R::View<'_>> = Vec::new();
-        let mut next: Vec<u32> = Vec::new();
-        for block in &right {
+impl<'b, R: Record> Right<'b, R> {
+    fn of(blocks: &'b [Block]) -> Result<Self, DoorError> {
+        let mut right = Self { chains: KeyTable::new(), rows: Vec::new(), next: Vec::new() };
+        let Self { chains, rows, next } = &mut right;
+        for block in blocks {
             for KeyedRow { key, hash, value } in block.keyed::<R>()? {
                 let at = rows.len() as u32;
                 rows.push(value);
@@ -64,13 +58,79 @@ impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
                 );
             }
         }
+        Ok(right)
+    }
+
+    /// Gives the rows of a key to `each`; whether there are any.
+    #[inline]
+    fn each(&self, key: &[u8], hash: u64, mut each: impl FnMut(R::View<'b>)) -> bool {
+        let Some(found) = self.chains.find(key, hash) else { return false };
+        let mut at = self.chains.value(found).first;
+        while at != NONE {
+            each(self.rows[at as usize]);
+            at = self.next[at as usize];
+        }
+        true
+    }
+}
+
+/// Blocks whose rows are read until the end, so that they are held until then.
+fn held(blocks: &[KeptBlock]) -> Result<Vec<Block>, DoorError> {
+    blocks.iter().map(KeptBlock::get).collect()
+}
+
+impl<K: Key, L: Record, R: Record> Head for Join<K, L, R> {
+    type Record = (K, (L, R));
+    type State = ();
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        (): &mut (),
+        mut emit: impl for<'a> FnMut((K::View<'a>, (L::View<'a>, R::View<'a>))),
+    ) -> Result<(), TaskError> {
+        let (left, right) = (blocks(cx, 0), blocks(cx, 1));
+        if left.is_empty() || right.is_empty() {
+            return Ok(());
+        }
+        let (left, right) = (held(left)?, held(right)?);
+        let right = Right::<R>::of(&right)?;
         for block in &left {
             for KeyedRow { key, hash, value } in block.keyed::<L>()? {
-                let Some(found) = chains.find(key, hash) else { continue };
-                let mut at = chains.value(found).first;
-                while at != NONE {
-                    emit((K::read(&mut KeyReader::new(key)), (value, rows[at as usize])));
-                    at = next[at as usize];
+                right.each(key, hash, |other| {
+                    emit((K::read(&mut KeyReader::new(key)), (value, other)));
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
+}
+
+impl<K: Key, L: Record, R: Record> Head for LeftOuterJoin<K, L, R> {
+    type Record = (K, (L, Option<R>));
+    type State = ();
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        (): &mut (),
+        mut emit: impl for<'a> FnMut((K::View<'a>, (L::View<'a>, Option<R::View<'a>>))),
+    ) -> Result<(), TaskError> {
+        let left = blocks(cx, 0);
+        if left.is_empty() {
+            return Ok(());
+        }
+        let (left, right) = (held(left)?, held(blocks(cx, 1))?);
+        let right = Right::<R>::of(&right)?;
+        for block in &left {
+            for KeyedRow { key, hash, value } in block.keyed::<L>()? {
+                let read = || K::read(&mut KeyReader::new(key));
+                if !right.each(key, hash, |other| emit((read(), (value, Some(other))))) {
+                    emit((read(), (value, None)));
                 }
             }
         }

@@ -21,7 +21,7 @@ pub struct Span {
 
 /// Panes in batch order.
 #[derive(Debug, Default)]
-pub struct Panes {
+pub(super) struct Panes {
     panes: VecDeque<Pane>,
     /// The batches whose tasks have run since each of the last marks, up to the next one.
     steps: VecDeque<Vec<BatchSeq>>,

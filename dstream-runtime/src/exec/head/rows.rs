@@ -7,6 +7,7 @@ use super::save::{changed_panes, load_pane, save_panes, steps};
 use super::{TaskContext, blocks};
 use crate::block::{Block, Door};
 use crate::exec::stage::Head;
+use crate::exec::state::{Keep, Step};
 use crate::exec::task::{SavedState, TaskError};
 use crate::id::BatchSeq;
 use crate::record::Record;
@@ -50,13 +51,13 @@ pub struct Window<R> {
 
 impl<R: Record> Head for Window<R> {
     type Record = R;
-    type State = Panes;
+    type State = RowPanes<R>;
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
-        panes: &mut Panes,
+        RowPanes { panes, .. }: &mut RowPanes<R>,
         mut emit: impl for<'a> FnMut(R::View<'a>),
     ) -> Result<(), TaskError> {
         if !cx.emits {
@@ -68,43 +69,68 @@ impl<R: Record> Head for Window<R> {
         emit_rows::<R>(blocks(cx, 0), &mut emit)
     }
 
-    fn commit(&self, cx: &TaskContext<'_>, panes: &mut Panes, (): ()) {
-        panes.step(cx.task.batch, blocks(cx, 0).to_vec(), self.span);
+    fn commit(&self, cx: &TaskContext<'_>, state: &mut RowPanes<R>, (): ()) {
+        state.panes.step(cx.task.batch, blocks(cx, 0).to_vec(), self.span);
     }
 
-    fn save(&self, panes: &Panes) -> Result<SavedState, TaskError> {
-        Ok(SavedState::whole(save_panes(panes.iter(), tag)))
+    fn step(
+        &self,
+        state: &mut RowPanes<R>,
+        batch: BatchSeq,
+        blocks: Vec<KeptBlock>,
+    ) -> Result<(), TaskError> {
+        state.panes.step(batch, blocks, self.span);
+        Ok(())
+    }
+}
+
+/// The state of a window: panes of rows. A block of them has its batch for a tag.
+pub struct RowPanes<R> {
+    panes: Panes,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R> Default for RowPanes<R> {
+    fn default() -> Self {
+        Self { panes: Panes::default(), record: PhantomData }
+    }
+}
+
+impl<R: Record> Keep for RowPanes<R> {
+    fn save(&self) -> Result<SavedState, TaskError> {
+        Ok(SavedState::whole(save_panes(self.panes.iter(), tag)))
     }
 
-    fn changes(&self, panes: &Panes) -> Result<Option<SavedState>, TaskError> {
-        Ok(changed_panes(panes, tag))
+    fn changes(&self) -> Result<Option<SavedState>, TaskError> {
+        Ok(changed_panes(&self.panes, tag))
     }
 
-    fn mark(&self, panes: &mut Panes) {
-        panes.mark();
+    fn mark(&mut self) {
+        self.panes.mark();
     }
 
-    fn load(&self, chain: &[SavedState]) -> Result<Option<Panes>, TaskError> {
-        let mut panes = Panes::default();
-        for (_, block) in chain.iter().flat_map(|saved| &saved.parts) {
+    fn load(whole: &SavedState) -> Result<Option<Self>, TaskError> {
+        let mut state = Self::default();
+        for (tag, block) in &whole.parts {
+            block.get()?.rows::<R>()?;
+            load_pane(&mut state.panes, BatchSeq(*tag), block);
+        }
+        Ok(Some(state))
+    }
+
+    fn apply(&mut self, changes: &SavedState, step: &mut Step<'_, Self>) -> Result<(), TaskError> {
+        for (_, block) in &changes.parts {
             block.get()?.rows::<R>()?;
         }
-        let Some((whole, changes)) = chain.split_first() else { return Ok(None) };
-        for (tag, block) in &whole.parts {
-            load_pane(&mut panes, BatchSeq(*tag), block);
-        }
-        for (batch, blocks) in changes.iter().flat_map(|changes| steps(changes, tag)) {
-            panes.step(batch, blocks, self.span);
-        }
-        Ok(Some(panes))
+        steps(changes, tag).try_for_each(|(batch, blocks)| step(self, batch, blocks))
     }
 
-    fn state_door(&self, _: u64) -> Option<Door> {
+    fn door(_: u64) -> Option<Door> {
         Some(Block::open_rows::<R>)
     }
 }
 
-/// A block of a window has its batch for a tag.
+/// The tag of a block.
 fn tag(batch: BatchSeq) -> u64 {
     batch.0
 }

@@ -3,27 +3,13 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::keyed_state::KeyedState;
 use super::merge::Merging;
-use super::save::{load_table, save_table};
-use super::touched::Touched;
 use super::{TaskContext, blocks};
-use crate::block::{Block, Door};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
-use crate::exec::task::{SavedState, TaskError};
+use crate::exec::task::TaskError;
 use crate::record::{Key, KeyReader, Record};
-
-/// The state: the value of every key.
-pub struct Values<V> {
-    table: KeyTable<V>,
-    touched: Touched,
-}
-
-impl<V> Default for Values<V> {
-    fn default() -> Self {
-        Self { table: KeyTable::new(), touched: Touched::default() }
-    }
-}
 
 /// Merges the batch by key, then with the state; emits the keys that the batch touched.
 pub struct Running<K, V, F> {
@@ -45,20 +31,20 @@ where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     type Record = (K, V);
-    type State = Values<V>;
+    type State = KeyedState<K, V>;
     /// The new values of the keys that the batch touched.
     type Change = Box<KeyTable<V>>;
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
-        Values { table: before, .. }: &mut Values<V>,
+        before: &mut KeyedState<K, V>,
         mut emit: impl for<'a> FnMut((K::View<'a>, V::View<'a>)),
     ) -> Result<Self::Change, TaskError> {
         let mut batch = self.merging.table(blocks(cx, 0))?;
         for index in 0..batch.len() as u32 {
-            if let Some(found) = before.find(batch.key(index), batch.hash(index)) {
-                let mut value = V::own(before.value(found).view());
+            if let Some(found) = before.get(batch.key(index), batch.hash(index)) {
+                let mut value = V::own(found.view());
                 (self.merging.merge)(&mut value, batch.value(index).view());
                 *batch.value_mut(index) = value;
             }
@@ -67,57 +53,10 @@ where
         Ok(batch)
     }
 
-    fn commit(&self, _: &TaskContext<'_>, state: &mut Values<V>, change: Self::Change) {
-        let Values { table, touched } = state;
+    fn commit(&self, _: &TaskContext<'_>, state: &mut KeyedState<K, V>, change: Self::Change) {
         for (key, hash, value) in change.iter() {
-            let (entry, _) = table.upsert_with(
-                key,
-                hash,
-                value,
-                |v| V::own(v.view()),
-                |old, v| *old = V::own(v.view()),
-            );
-            touched.touch(entry);
+            state.put(key, hash, value.view());
         }
         self.merging.give_back(change);
     }
-
-    fn save(&self, Values { table, .. }: &Values<V>) -> Result<SavedState, TaskError> {
-        let entries = table.iter().map(|(key, hash, value)| (key, hash, value.view()));
-        Ok(saved(save_table::<K, V>(entries)?))
-    }
-
-    /// The new values of keys. Those that are new stand behind the others, in the table's order, so that they come
-    /// into the table in that order again.
-    fn changes(&self, state: &Values<V>) -> Result<Option<SavedState>, TaskError> {
-        let Values { table, touched } = state;
-        let Some(changed) = touched.since_last_but_one(table.len()) else { return Ok(None) };
-        if changed.len() > table.len() / 2 {
-            // All of it says hardly more, and is loaded faster.
-            return Ok(None);
-        }
-        let entries = changed.into_iter();
-        let entries = entries.map(|at| (table.key(at), table.hash(at), table.value(at).view()));
-        Ok(Some(saved(save_table::<K, V>(entries)?)))
-    }
-
-    fn mark(&self, Values { table, touched }: &mut Values<V>) {
-        touched.mark(table.len());
-    }
-
-    fn load(&self, chain: &[SavedState]) -> Result<Option<Values<V>>, TaskError> {
-        let mut values = Values::<V>::default();
-        for (_, block) in chain.iter().flat_map(|saved| &saved.parts) {
-            load_table(&mut values.table, block)?;
-        }
-        Ok(Some(values))
-    }
-
-    fn state_door(&self, tag: u64) -> Option<Door> {
-        (tag == 0).then_some(Block::open_keyed::<K, V>)
-    }
-}
-
-fn saved(blocks: Vec<Block>) -> SavedState {
-    SavedState::whole(blocks.into_iter().map(|block| (0, block.into())).collect())
 }

@@ -19,15 +19,13 @@ mod saved;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use self::saved::{Part, pane_tag};
 use super::merge::merge_into;
 use super::panes::{Panes, Span};
-use super::save::{changed_panes, steps};
 use super::{TaskContext, blocks};
-use crate::block::{Block, Door, KeyedRow};
+use crate::block::KeyedRow;
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
-use crate::exec::task::{SavedState, TaskError};
+use crate::exec::task::TaskError;
 use crate::id::BatchSeq;
 use crate::record::{Key, KeyReader, Record};
 use crate::store::KeptBlock;
@@ -44,16 +42,17 @@ pub struct WindowReduce<K, V, F, I> {
 pub type NoInverse<V> = fn(&mut V, <V as Record>::View<'_>);
 
 /// The state: panes, and what was derived from them.
-pub struct WindowState<V> {
+pub struct WindowState<K, V> {
     panes: Panes,
     /// The batch whose window it is the reduction of, and the reduction. A task that fails after the
     /// slide finds it here when it runs again, so that its keys come in the same order.
     derived: Option<(BatchSeq, Derived<V>)>,
+    key: PhantomData<fn() -> K>,
 }
 
-impl<V> Default for WindowState<V> {
+impl<K, V> Default for WindowState<K, V> {
     fn default() -> Self {
-        Self { panes: Panes::default(), derived: None }
+        Self { panes: Panes::default(), derived: None, key: PhantomData }
     }
 }
 
@@ -186,7 +185,7 @@ where
     /// Brings what is derived to the window that ends with batch `now`, unless it is there.
     fn advance<'s>(
         &self,
-        state: &'s mut WindowState<V>,
+        state: &'s mut WindowState<K, V>,
         now: BatchSeq,
         entering: &[KeptBlock],
     ) -> Result<&'s Derived<V>, TaskError> {
@@ -277,13 +276,13 @@ where
     I: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     type Record = (K, V);
-    type State = WindowState<V>;
+    type State = WindowState<K, V>;
     type Change = ();
 
     fn run(
         &self,
         cx: &mut TaskContext<'_>,
-        state: &mut WindowState<V>,
+        state: &mut WindowState<K, V>,
         mut emit: impl for<'a> FnMut((K::View<'a>, V::View<'a>)),
     ) -> Result<(), TaskError> {
         let (now, emits, entering) = (cx.task.batch, cx.emits, blocks(cx, 0));
@@ -301,43 +300,20 @@ where
         Ok(())
     }
 
-    fn commit(&self, cx: &TaskContext<'_>, state: &mut WindowState<V>, (): ()) {
+    fn commit(&self, cx: &TaskContext<'_>, state: &mut WindowState<K, V>, (): ()) {
         state.panes.step(cx.task.batch, blocks(cx, 0).to_vec(), self.span);
     }
 
-    fn save(&self, state: &WindowState<V>) -> Result<SavedState, TaskError> {
-        self.save_whole(state)
-    }
-
-    fn changes(&self, state: &WindowState<V>) -> Result<Option<SavedState>, TaskError> {
-        Ok(changed_panes(&state.panes, pane_tag))
-    }
-
-    fn mark(&self, state: &mut WindowState<V>) {
-        state.panes.mark();
-    }
-
-    fn load(&self, chain: &[SavedState]) -> Result<Option<WindowState<V>>, TaskError> {
-        let Some((whole, changes)) = chain.split_first() else { return Ok(None) };
-        let mut state = self.load_whole(whole)?;
-        for changes in changes {
-            for (_, block) in &changes.parts {
-                block.get()?.keyed::<V>()?;
-            }
-            for (batch, entering) in steps(changes, pane_tag) {
-                if V::EXACT {
-                    self.advance(&mut state, batch, &entering)?;
-                }
-                state.panes.step(batch, entering, self.span);
-            }
+    fn step(
+        &self,
+        state: &mut WindowState<K, V>,
+        batch: BatchSeq,
+        entering: Vec<KeptBlock>,
+    ) -> Result<(), TaskError> {
+        if V::EXACT {
+            self.advance(state, batch, &entering)?;
         }
-        Ok(Some(state))
-    }
-
-    fn state_door(&self, tag: u64) -> Option<Door> {
-        Some(match Part::of(tag).0 {
-            Part::Pane | Part::Front | Part::Back => Block::open_keyed::<K, V>,
-            Part::Inverse => Block::open_keyed::<K, (V, u32)>,
-        })
+        state.panes.step(batch, entering, self.span);
+        Ok(())
     }
 }

@@ -3,23 +3,27 @@
 //! What was derived is saved too, so that keys come in the same order after a restart. Where it is empty it is
 //! derived again, from panes that are empty as well.
 
-use super::{Derived, WindowReduce, WindowState};
-use crate::block::Block;
+use std::marker::PhantomData;
+
+use super::{Derived, WindowState};
+use crate::block::{Block, Door};
 use crate::exec::head::panes::Panes;
-use crate::exec::head::save::{load_pane, load_table, save_panes, save_table};
+use crate::exec::head::save::{
+    changed_panes, load_pane, load_table, save_panes, save_table, steps,
+};
+use crate::exec::state::{Keep, Step};
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, TaskError};
 use crate::id::BatchSeq;
 use crate::record::{Key, Record};
 
-impl<K: Key, V: Record, F, I> WindowReduce<K, V, F, I> {
-    /// All of a state.
-    pub(super) fn save_whole(&self, state: &WindowState<V>) -> Result<SavedState, TaskError> {
-        let mut parts = save_panes(state.panes.iter(), pane_tag);
+impl<K: Key, V: Record> Keep for WindowState<K, V> {
+    fn save(&self) -> Result<SavedState, TaskError> {
+        let mut parts = save_panes(self.panes.iter(), pane_tag);
         let mut add = |part: Part, batch: BatchSeq, blocks: Vec<Block>| {
             parts.extend(blocks.into_iter().map(|block| (part.tag(batch), block.into())));
         };
-        match &state.derived {
+        match &self.derived {
             None => {}
             Some((at, Derived::Inverse(table))) => {
                 let entries = table.iter().map(|(key, hash, (v, n))| (key, hash, (v.view(), *n)));
@@ -37,14 +41,21 @@ impl<K: Key, V: Record, F, I> WindowReduce<K, V, F, I> {
         Ok(SavedState::whole(parts))
     }
 
-    /// The state that [`save_whole`](Self::save_whole) saved.
-    pub(super) fn load_whole(&self, saved: &SavedState) -> Result<WindowState<V>, TaskError> {
+    fn changes(&self) -> Result<Option<SavedState>, TaskError> {
+        Ok(changed_panes(&self.panes, pane_tag))
+    }
+
+    fn mark(&mut self) {
+        self.panes.mark();
+    }
+
+    fn load(whole: &SavedState) -> Result<Option<Self>, TaskError> {
         let mut panes = Panes::default();
         let mut at = NO_BATCH;
         let mut inverse = KeyTable::<(V, u32)>::new();
         let mut front: Vec<(BatchSeq, KeyTable<V>)> = Vec::new();
         let mut back = KeyTable::<V>::new();
-        for (tag, block) in &saved.parts {
+        for (tag, block) in &whole.parts {
             let (part, batch) = Part::of(*tag);
             match part {
                 Part::Pane => {
@@ -76,7 +87,21 @@ impl<K: Key, V: Record, F, I> WindowReduce<K, V, F, I> {
         } else {
             None
         };
-        Ok(WindowState { panes, derived })
+        Ok(Some(WindowState { panes, derived, key: PhantomData }))
+    }
+
+    fn apply(&mut self, changes: &SavedState, step: &mut Step<'_, Self>) -> Result<(), TaskError> {
+        for (_, block) in &changes.parts {
+            block.get()?.keyed::<V>()?;
+        }
+        steps(changes, pane_tag).try_for_each(|(batch, entering)| step(self, batch, entering))
+    }
+
+    fn door(tag: u64) -> Option<Door> {
+        Some(match Part::of(tag).0 {
+            Part::Pane | Part::Front | Part::Back => Block::open_keyed::<K, V>,
+            Part::Inverse => Block::open_keyed::<K, (V, u32)>,
+        })
     }
 }
 

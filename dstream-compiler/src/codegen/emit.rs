@@ -1,0 +1,183 @@
+//! What the code of an operator is written with: the names and places of one use of it.
+//!
+//! Everything here is named or placed so that rustc shows a mistake at the user's own tokens; `spans` says how.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::parse_quote_spanned;
+
+use super::flow::{merge_function, slots};
+use super::names::{Names, flow as flow_name};
+use super::spans::{self, within};
+use crate::diag::Place;
+use crate::ir::flow::COMBINED;
+use crate::ir::logical::Function;
+use crate::ir::physical::{Physical, Stage};
+use crate::op::Arguments;
+use crate::reserved;
+
+/// `__dstream::name(x, function)`: the path is the operator, as the user wrote it.
+fn call(operator: Span, name: &str, x: &Ident, function: &Function) -> TokenStream {
+    let path = spans::path(operator.into(), name);
+    let f = &function.expr;
+    let arguments = within(Place::of(f).end(), quote!(#x, #f));
+    quote!(#path #arguments)
+}
+
+/// One step of a kernel.
+pub struct StepCode<'e> {
+    /// The operator's name, as the user wrote it.
+    pub(crate) at: Span,
+    /// Its arguments.
+    pub(crate) arguments: &'e Arguments,
+    /// The record that it is given.
+    pub(crate) given: Ident,
+    /// The record that it makes.
+    pub(crate) made: Ident,
+}
+
+impl StepCode<'_> {
+    /// A call of a function of the runtime with a value and the user's function.
+    pub(crate) fn call(&self, name: &str, x: &Ident) -> TokenStream {
+        call(self.at, name, x, self.arguments.function())
+    }
+
+    /// The place of what the user's function returns.
+    pub(crate) fn result(&self) -> Place {
+        spans::result(self.arguments.function())
+    }
+
+    /// A view of what the user's function returned.
+    pub(crate) fn view(&self, value: &Ident) -> TokenStream {
+        spans::view(self.result(), "as_view", value)
+    }
+}
+
+/// What is done with a record before it leaves a stage.
+pub struct EntryCode<'e> {
+    /// The name of the operator that reads it, as the user wrote it.
+    pub(crate) at: Span,
+    /// The user's function, if there is one.
+    pub(crate) function: Option<&'e Function>,
+    /// The record.
+    pub(crate) record: Ident,
+}
+
+impl EntryCode<'_> {
+    /// A call of a function of the runtime with the record and the user's function.
+    ///
+    /// # Panics
+    /// If there is no function.
+    pub(crate) fn call(&self, name: &str) -> TokenStream {
+        call(self.at, name, &self.record, self.function())
+    }
+
+    /// A view of what the user's function returned.
+    ///
+    /// # Panics
+    /// If there is no function.
+    pub(crate) fn view(&self, value: &Ident) -> TokenStream {
+        spans::view(spans::result(self.function()), "as_view", value)
+    }
+
+    fn function(&self) -> &Function {
+        self.function.expect("invariant: the entry was made with a function")
+    }
+
+    /// The record and a constant as a pair.
+    pub(crate) fn pair(&self, constant: &TokenStream) -> TokenStream {
+        let record = &self.record;
+        within(self.at, quote!(#record, #constant))
+    }
+}
+
+/// A function `|acc, x| …` that an operator passes itself; it stands where the operator's name does.
+pub(crate) fn merge_of(at: Span, body: impl FnOnce(&Ident, &Ident) -> TokenStream) -> Function {
+    let placed = |name| Ident::new(&reserved::local(name), at);
+    let (acc, x) = (placed("acc"), placed("x"));
+    let body = body(&acc, &x);
+    Function { expr: parse_quote_spanned!(at=> |#acc, #x| #body), nondeterministic: false }
+}
+
+/// The head of a stage.
+pub struct HeadCode<'e> {
+    pub(super) names: &'e Names<'e>,
+    pub(super) plan: &'e Physical,
+    pub(super) stage: &'e Stage,
+    /// What of the user's an error about the head belongs to.
+    pub(super) place: Place,
+}
+
+impl HeadCode<'_> {
+    /// The operator's name, as the user wrote it.
+    pub(crate) fn at(&self) -> Span {
+        self.names.operator(self.stage.operator)
+    }
+
+    /// What of the user's an error about the head belongs to: the type of a source's records, or the operator.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The operator's arguments.
+    pub(crate) fn arguments(&self) -> &Arguments {
+        &self.stage.head.arguments
+    }
+
+    /// The source that it reads, by index.
+    pub(crate) fn source(&self) -> u16 {
+        self.stage.head.source.unwrap_or_default() as u16
+    }
+
+    /// The path of a function of the runtime, at the operator.
+    pub(crate) fn path(&self, function: &str) -> TokenStream {
+        spans::path(self.at().into(), function)
+    }
+
+    /// The name of a flow, by the order of what the operator reads.
+    pub(crate) fn flow(&self, read: usize) -> Ident {
+        flow_name(self.stage.head.flows[read])
+    }
+
+    /// The slots of a gathered flow.
+    pub(crate) fn slots(&self) -> TokenStream {
+        slots(self.names, self.plan, self.stage.head.flows[0], self.at())
+    }
+
+    /// A function of two views as one that changes an accumulator.
+    pub(crate) fn merge(&self, function: &Function) -> TokenStream {
+        merge_function(self.names, function, self.at())
+    }
+
+    /// A head over one flow: `function(&flow)`.
+    pub(crate) fn of(&self, function: &str) -> TokenStream {
+        let (path, flow) = (self.path(function), self.flow(0));
+        quote!(#path(&#flow))
+    }
+
+    /// A head that merges by key: `function(&flow)` if the flow is combined with the function, else
+    /// `function_keyed(&flow, merge)`.
+    pub(crate) fn merging(&self, function: &str, merge: &Function) -> TokenStream {
+        if self.plan.flows[self.stage.head.flows[0]].form.kind == &COMBINED {
+            return self.of(function);
+        }
+        let (path, flow) = (self.path(&format!("{function}_keyed")), self.flow(0));
+        let merge = self.merge(merge);
+        quote!(#path(&#flow, #merge))
+    }
+
+    /// A head over two flows: `function(&left, &right)`.
+    pub(crate) fn of_two(&self, function: &str) -> TokenStream {
+        let (path, left, right) = (self.path(function), self.flow(0), self.flow(1));
+        let at = self.at();
+        let reference = quote_spanned!(at=> &);
+        let right = within(at, quote!(#right));
+        quote!(#path(&#left, #reference #right))
+    }
+
+    /// The length of a window.
+    pub(crate) fn span(&self) -> TokenStream {
+        let length = self.arguments().length().unwrap_or(1);
+        quote!(__dstream::Span { batches: #length })
+    }
+}

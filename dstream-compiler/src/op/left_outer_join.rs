@@ -1,0 +1,22 @@
+//! `left_outer_join`
+
+use super::lower::whole;
+use super::{Arg, Begin, Effect, Lower, Lowered, Operator, Read};
+
+pub(super) static OPERATOR: Operator = Operator {
+    name: "left_outer_join",
+    usage: "left_outer_join(stream)",
+    forms: &[&[Arg::Stream]],
+    doc: "each record with those of the other stream that have the same key, or with `None`",
+    details: "Of `(key, a)` and `(key, b)` it makes `(key, (a, Some(b)))`, and `(key, (a, None))` where the other stream \
+              has no record of that key in the batch. Several records of a key on both sides give all their pairs.",
+    example: "pairs.left_outer_join(others)",
+    partitioning: Effect::Makes,
+    lower: Lower::Head(Begin {
+        words: |_| "left outer join".to_owned(),
+        lower: |_, _| Lowered::reads([Read::keyed(), Read::keyed().from(1)]),
+        emit: |head| head.of_two("left_outer_join"),
+        record: whole,
+    }),
+    ..Operator::BASE
+};
