@@ -15,7 +15,7 @@ use dstream_runtime::id::SourceId;
 use dstream_runtime::net::trust::Authority;
 use dstream_runtime::net::{BindOptions, Delivery, Endpoint, Net, NetEvent};
 use dstream_runtime::record::Format;
-use dstream_runtime::wire::{Cargo, Role};
+use dstream_runtime::wire::{BlockKind, Role};
 
 use super::{BenchResult, Other, say_and_wait};
 
@@ -73,11 +73,12 @@ fn heard(sessions: &mut Sessions, event: NetEvent, pool: &BufferPool) -> Vec<Ses
         NetEvent::Message { peer, message } => {
             message.read().map(|said| sessions.said(peer, said, pool)).unwrap_or_default()
         }
-        NetEvent::Block { peer, header, bytes, .. } => match (header.cargo, Block::open_raw(bytes))
-        {
-            (Cargo::Append { number }, Ok(lines)) => sessions.block(peer, number, lines),
-            _ => Vec::new(),
-        },
+        NetEvent::Block { peer, header, bytes, .. } => {
+            match (header.kind, Block::open_raw(bytes)) {
+                (BlockKind::Append { number }, Ok(lines)) => sessions.block(peer, number, lines),
+                _ => Vec::new(),
+            }
+        }
         NetEvent::Closed { peer, .. } => {
             sessions.gone(peer);
             Vec::new()

@@ -9,7 +9,7 @@ use dstream_runtime::block::{Block, BufferPool, RowsBuilder};
 use dstream_runtime::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId};
 use dstream_runtime::net::trust::Authority;
 use dstream_runtime::net::{BindOptions, Delivery, Endpoint, NetEvent, PeerId, Transfer};
-use dstream_runtime::wire::{BlockHeader, Cargo, Message, MessageKind, Role};
+use dstream_runtime::wire::{BlockHeader, BlockKind, Message, MessageKind, Role};
 use serde::{Deserialize, Serialize};
 
 use super::{BLOCK, BenchResult, Other, Took, say_and_wait};
@@ -55,8 +55,8 @@ fn header(n: u64) -> BlockHeader {
     let partition = Partition(n as u32);
     let producer = TaskId { batch: BatchSeq(n), stage: StageId(0), partition };
     let id = BlockId { producer, tail: TailId(0), partition };
-    let cargo = Cargo::Segment { id, attempt: Attempt(0) };
-    BlockHeader { epoch: Epoch(1), cargo, piece: 0 }
+    let kind = BlockKind::Segment { id, attempt: Attempt(0) };
+    BlockHeader { epoch: Epoch(1), kind, piece: 0 }
 }
 
 /// In the other process: takes blocks, and answers pings.

@@ -16,7 +16,7 @@ use crate::block::{Block, Buffer, BufferPool};
 
 /// How far a stream has come.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Standing {
+pub(super) struct Progress {
     /// Everything up to that number is acknowledged.
     pub(super) through: u64,
     pub(super) so_far: Acknowledged,
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) client: ClientId,
     /// Bytes that may still be gathered.
     pub(super) room: Semaphore,
-    pub(super) standing: watch::Sender<Standing>,
+    pub(super) progress: watch::Sender<Progress>,
     pool: BufferPool,
     draft: Mutex<Draft>,
 }
@@ -64,9 +64,9 @@ impl Shared {
             stream: stream.to_owned(),
             client,
             room: Semaphore::new(room.min(Semaphore::MAX_PERMITS)),
-            standing: watch::Sender::new(Standing {
+            progress: watch::Sender::new(Progress {
                 through: first.saturating_sub(1),
-                ..Standing::default()
+                ..Progress::default()
             }),
             pool: BufferPool::new(4 * append),
             draft: Mutex::new(Draft {
@@ -153,14 +153,14 @@ impl Shared {
 
     /// Why nothing more is taken.
     pub(super) fn failure(&self) -> ClientError {
-        let failed = self.standing.borrow().failed.clone();
+        let failed = self.progress.borrow().failed.clone();
         failed.unwrap_or_else(|| ClientError::Ended { why: "its thread is gone".to_owned() })
     }
 
     /// Nothing more will be acknowledged.
     pub(super) fn fail(&self, error: ClientError) {
-        self.standing.send_modify(|standing| {
-            standing.failed.get_or_insert(error);
+        self.progress.send_modify(|progress| {
+            progress.failed.get_or_insert(error);
         });
         self.room.close();
     }

@@ -26,7 +26,9 @@ use crate::host::Lane;
 use crate::host::{self, Arrives, Inbox};
 use crate::id::Epoch;
 use crate::net::{CloseReason, Delivery, Net, NetEvent, PeerId};
-use crate::wire::{APPEND_INLINE, BlockHeader, Cargo, MessageKind, Received, ToClient, ToReceiver};
+use crate::wire::{
+    APPEND_INLINE, BlockHeader, BlockKind, MessageKind, Received, ToClient, ToReceiver,
+};
 
 /// What the thread is told.
 pub(super) enum Event {
@@ -376,8 +378,8 @@ fn append(net: &Net, peer: PeerId, next: &Numbered) {
         let _ = net.send(peer, &append);
         return;
     }
-    let cargo = Cargo::Append { number: next.number };
-    let header = BlockHeader { epoch: Epoch(0), cargo, piece: 0 };
+    let kind = BlockKind::Append { number: next.number };
+    let header = BlockHeader { epoch: Epoch(0), kind, piece: 0 };
     if let Ok(transfer) = net.push_block(peer, &header, &next.lines) {
         transfer.detach();
     }

@@ -182,8 +182,8 @@ impl AppendStream {
     pub async fn flush(&mut self) -> Result<Acknowledged, ClientError> {
         let (last, wake) = self.shared.seal();
         self.wake(wake)?;
-        let mut standing = self.shared.standing.subscribe();
-        let reached = standing.wait_for(|s| s.through >= last || s.failed.is_some()).await;
+        let mut progress = self.shared.progress.subscribe();
+        let reached = progress.wait_for(|s| s.through >= last || s.failed.is_some()).await;
         // The sender lives as long as this handle.
         let reached = reached.map_err(|_| ended())?;
         match &reached.failed {
@@ -195,14 +195,14 @@ impl AppendStream {
     /// What was acknowledged since the stream was opened.
     #[must_use]
     pub fn acknowledged(&self) -> Acknowledged {
-        self.shared.standing.borrow().so_far
+        self.shared.progress.borrow().so_far
     }
 
     /// The number up to which everything is acknowledged: the next client of this
     /// [id](Self::client) goes on after it.
     #[must_use]
     pub fn through(&self) -> u64 {
-        self.shared.standing.borrow().through
+        self.shared.progress.borrow().through
     }
 
     /// Who numbers what is sent.
@@ -235,7 +235,7 @@ impl AppendStream {
     }
 
     async fn put(&self, piece: &[u8]) -> Result<(), ClientError> {
-        if let Some(failed) = self.shared.standing.borrow().failed.clone() {
+        if let Some(failed) = self.shared.progress.borrow().failed.clone() {
             return Err(failed);
         }
         let len = piece.len() + usize::from(piece.last() != Some(&b'\n'));

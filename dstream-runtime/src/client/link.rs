@@ -246,9 +246,9 @@ impl Link {
                 self.doubt.since = None;
                 self.doubt.asked = 0;
                 let so_far = self.outbox.so_far();
-                self.shared.standing.send_modify(|standing| {
-                    standing.through = standing.through.max(through);
-                    standing.so_far = so_far;
+                self.shared.progress.send_modify(|progress| {
+                    progress.through = progress.through.max(through);
+                    progress.so_far = so_far;
                 });
                 self.shared.room.add_permits(usize::try_from(freed).unwrap_or(usize::MAX >> 4));
                 Ok(())

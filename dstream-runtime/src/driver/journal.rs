@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use super::Event;
 use crate::block::BufferPool;
 use crate::durable::journal::{self, JournalError, Opened, Writer};
-use crate::durable::{Durable, Saves};
+use crate::durable::{CheckpointStore, Durable};
 use crate::exec::stage::RunStage;
 use crate::id::JournalSeq;
 use crate::sched::Past;
@@ -124,7 +124,7 @@ impl Journal {
     /// When there are none before.
     pub(super) fn check(
         &mut self,
-        saves: &Saves,
+        saves: &CheckpointStore,
         stages: &[Arc<dyn RunStage>],
     ) -> Result<Vec<String>, (String, NothingBefore)> {
         if !self.past.is_under_way() {

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::saves::{Link, Saves};
+use super::checkpoints::{ChainLink, CheckpointStore};
 use super::{Durable, DurableError, Put, Store, journal};
-use crate::block::{Block, BufferPool, Door, RowsBuilder};
+use crate::block::{Block, BlockDecoder, BufferPool, RowsBuilder};
 use crate::exec::task::SavedState;
 use crate::fuzzing::Target;
 use crate::id::{BatchSeq, Partition, StageId};
@@ -60,9 +60,9 @@ impl Store for Memory {
     }
 }
 
-fn saves() -> (Durable, Saves) {
+fn saves() -> (Durable, CheckpointStore) {
     let store = Durable::of(Arc::new(Memory::default()));
-    (store.clone(), Saves::new(store, PLAN))
+    (store.clone(), CheckpointStore::new(store, PLAN))
 }
 
 fn saved() -> Saved {
@@ -83,16 +83,16 @@ fn saved_states(bytes: &[u8]) {
     }
 }
 
-fn open(saves: &Saves, bytes: &[u8]) {
-    let door = |tag| match tag {
-        0 => Some(Block::open_rows::<u64> as Door),
-        5 => Some(Block::open_keyed::<String, u64> as Door),
+fn open(saves: &CheckpointStore, bytes: &[u8]) {
+    let decoder = |tag| match tag {
+        0 => Some(Block::open_rows::<u64> as BlockDecoder),
+        5 => Some(Block::open_keyed::<String, u64> as BlockDecoder),
         _ => None,
     };
     let continued = [None, Some(whole(saves))];
     let opened = continued
         .iter()
-        .find_map(|link| saves.open(&saved(), *link, bytes, &BufferPool::new(0), door).ok());
+        .find_map(|link| saves.open(&saved(), *link, bytes, &BufferPool::new(0), decoder).ok());
     if let Some(opened) = opened {
         let blocks =
             opened.state.parts.iter().map(|(_, block)| block.get().expect("it is in memory"));
@@ -109,7 +109,7 @@ fn state() -> SavedState {
 }
 
 /// Writes all of a state.
-fn whole(saves: &Saves) -> Link {
+fn whole(saves: &CheckpointStore) -> ChainLink {
     saves.write(&saved(), &state(), None).expect("it can be written")
 }
 

@@ -10,6 +10,7 @@
 //!
 //! The interface is blocking and for plain threads: not for tasks of an async runtime.
 
+mod checkpoints;
 mod error;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -20,7 +21,6 @@ mod memory;
 #[cfg(feature = "object-store")]
 mod remote;
 pub(crate) mod savepoint;
-mod saves;
 #[cfg(test)]
 mod tests;
 
@@ -28,9 +28,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use self::checkpoints::{ChainLink, CheckpointError, CheckpointStore, LoadedChain};
 pub use self::error::DurableError;
 pub use self::savepoint::SavepointError;
-pub(crate) use self::saves::{Link, Read, SaveError, Saves};
 
 use self::file::FileStore;
 

@@ -1,7 +1,7 @@
 //! Savepoints: all that a job needs to begin again somewhere else, under a name.
 //!
 //! Decides how one lies in a durable store and when it may be begun from. Below its own place there are
-//! - `ATTEMPT/sN-pN-N`: the objects of the saved states, each as [`Saves`] has them; a directory per attempt, so
+//! - `ATTEMPT/sN-pN-N`: the objects of the saved states, each as [`CheckpointStore`] has them; a directory per attempt, so
 //!   that what one that failed has left is in nobody's way;
 //! - `savepoint`: what the journal says, in one piece and in the form of a journal's object. It is put last.
 //!
@@ -9,10 +9,10 @@
 //! there wholly or not at all; no job changes or removes one; nothing of one is used before all that it holds
 //! was read and found to be what was written.
 
+use super::checkpoints::CheckpointError;
 use super::journal::object::{Flaw, Header, Kind, decode};
-use super::saves::SaveError;
-use super::{Durable, DurableError, Saves};
-use crate::block::{BufferPool, Door};
+use super::{CheckpointStore, Durable, DurableError};
+use crate::block::{BlockDecoder, BufferPool};
 use crate::id::{BatchSeq, StageId};
 use crate::sched::Past;
 use crate::sched::message::Saved;
@@ -137,33 +137,35 @@ pub(crate) fn place(store: &Durable, name: &str) -> Result<Durable, DurableError
 /// When there is one of that name, or the store fails.
 pub(crate) fn write(
     store: &Durable,
-    saves: &Saves,
+    saves: &CheckpointStore,
     name: Name,
     (plan, term, attempt): (u64, u64, &str),
     mut past: Past,
-    doors: impl Fn(StageId, u64) -> Option<Door>,
+    decoders: impl Fn(StageId, u64) -> Option<BlockDecoder>,
 ) -> Result<Pinned, SavepointError> {
     let (name, place) = free(store, name)?;
     let pool = BufferPool::new(0);
     // Looked at before anything is copied, since the states of a group go together.
     past.fall_back_where(|saved| {
-        let state = saves.read(saved, &pool, |tag| doors(saved.stage, tag));
+        let state = saves.read(saved, &pool, |tag| decoders(saved.stage, tag));
         Some(state.err()?.to_string())
     })
     .map_err(|(why, nothing)| SavepointError::Unreadable { why, nothing: nothing.to_string() })?;
     past.settle();
-    let to = Saves::new(place.clone(), plan);
+    let to = CheckpointStore::new(place.clone(), plan);
     let mut bytes = 0;
     let mut put = Vec::new();
     let written = past
         .relocate(|saved| {
             let before = put.len();
-            bytes += copy(saves, saved, &to, &format!("{attempt}/"), &mut put, (&pool, &doors))?;
+            bytes += copy(saves, saved, &to, &format!("{attempt}/"), &mut put, (&pool, &decoders))?;
             Ok(put[before..].to_vec())
         })
         .map_err(|error| match error {
-            SaveError::Store(error) => SavepointError::Store(error),
-            SaveError::Content { object, why } => SavepointError::Damaged { url: object, why },
+            CheckpointError::Store(error) => SavepointError::Store(error),
+            CheckpointError::Content { object, why } => {
+                SavepointError::Damaged { url: object, why }
+            }
         })
         .and_then(|()| seal(&place, plan, term, &past));
     if let Err(error) = written {
@@ -241,40 +243,42 @@ pub(crate) fn read(place: &Durable, plan: u64) -> Result<Past, SavepointError> {
 /// When one of them cannot be read, is damaged, or cannot be written.
 pub(crate) fn bring(
     place: &Durable,
-    saves: &Saves,
+    saves: &CheckpointStore,
     (plan, term): (u64, u64),
     past: &mut Past,
-    doors: impl Fn(StageId, u64) -> Option<Door>,
+    decoders: impl Fn(StageId, u64) -> Option<BlockDecoder>,
 ) -> Result<(), SavepointError> {
-    let (from, pool) = (Saves::new(place.clone(), plan), BufferPool::new(0));
+    let (from, pool) = (CheckpointStore::new(place.clone(), plan), BufferPool::new(0));
     let damaged = |why: String| SavepointError::Damaged { url: place.url(), why };
     past.relocate(|saved| {
         // Workers number theirs, and those begin with another letter.
         let (prefix, mut objects) = (format!("from{term}-"), Vec::new());
-        match copy(&from, saved, saves, &prefix, &mut objects, (&pool, &doors)) {
+        match copy(&from, saved, saves, &prefix, &mut objects, (&pool, &decoders)) {
             Ok(_) => Ok(objects),
-            Err(SaveError::Content { object, why }) => Err(damaged(format!("{object}: {why}"))),
-            Err(SaveError::Store(DurableError::NotFound { object })) => {
+            Err(CheckpointError::Content { object, why }) => {
+                Err(damaged(format!("{object}: {why}")))
+            }
+            Err(CheckpointError::Store(DurableError::NotFound { object })) => {
                 Err(damaged(format!("{object} is missing")))
             }
-            Err(SaveError::Store(error)) => Err(error.into()),
+            Err(CheckpointError::Store(error)) => Err(error.into()),
         }
     })
 }
 
 /// Copies a state, and adds the names that its objects have there to `put`, as far as they are written.
 fn copy(
-    from: &Saves,
+    from: &CheckpointStore,
     saved: &Saved,
-    to: &Saves,
+    to: &CheckpointStore,
     prefix: &str,
     put: &mut Vec<String>,
-    (pool, doors): (&BufferPool, &impl Fn(StageId, u64) -> Option<Door>),
-) -> Result<u64, SaveError> {
+    (pool, decoders): (&BufferPool, &impl Fn(StageId, u64) -> Option<BlockDecoder>),
+) -> Result<u64, CheckpointError> {
     let Saved { stage, partition, .. } = saved;
     let name = |number| format!("{prefix}s{}-p{}-{number}", stage.0, partition.0);
-    let door = |tag| doors(*stage, tag);
-    from.copy(saved, to, name, |object| put.push(object), (pool, door))
+    let decoder = |tag| decoders(*stage, tag);
+    from.copy(saved, to, name, |object| put.push(object), (pool, decoder))
 }
 
 #[cfg(test)]

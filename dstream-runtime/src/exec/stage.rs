@@ -7,7 +7,7 @@ use super::poison::Poisoned;
 use super::state::{StageName, State};
 use super::tail::Tails;
 use super::task::{Made, Panic, SavedState, TaskContext, TaskError};
-use crate::block::Door;
+use crate::block::BlockDecoder;
 use crate::id::TailId;
 use crate::record::Record;
 use crate::source::Input;
@@ -85,7 +85,7 @@ pub trait Head: Send + Sync + 'static {
 
     /// What lets blocks of saved state with that tag into another process; nothing for a tag that
     /// no part has.
-    fn state_door(&self, tag: u64) -> Option<Door> {
+    fn state_door(&self, tag: u64) -> Option<BlockDecoder> {
         let _ = tag;
         None
     }
@@ -143,13 +143,13 @@ pub trait RunStage: Send + Sync {
     fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError>;
 
     /// What lets in, in another process, the blocks that this tail makes; nothing for an output.
-    fn door(&self, tail: TailId) -> Option<Door> {
+    fn door(&self, tail: TailId) -> Option<BlockDecoder> {
         let _ = tail;
         None
     }
 
     /// What lets in, in another process, the blocks of saved state that have this tag.
-    fn state_door(&self, tag: u64) -> Option<Door> {
+    fn state_door(&self, tag: u64) -> Option<BlockDecoder> {
         let _ = tag;
         None
     }
@@ -221,11 +221,11 @@ where
         Ok(self.head.load(chain)?.map(State::new))
     }
 
-    fn door(&self, tail: TailId) -> Option<Door> {
+    fn door(&self, tail: TailId) -> Option<BlockDecoder> {
         T::door(&self.recipes, tail.index())
     }
 
-    fn state_door(&self, tag: u64) -> Option<Door> {
+    fn state_door(&self, tag: u64) -> Option<BlockDecoder> {
         self.head.state_door(tag)
     }
 }

@@ -3,18 +3,18 @@
 //! In tests a process may be a simulated one (`simulated`), whose host is a thread and a clock that somebody
 //! else moves. Drivers see the same functions there.
 
-mod errands;
 mod inbox;
+mod jobs;
 pub(crate) mod limits;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub(crate) use self::errands::{Ask, Asked, Errands, channel};
 #[cfg(test)]
 pub(crate) use self::inbox::Lane;
 pub(crate) use self::inbox::{Arrives, Inbox};
+pub(crate) use self::jobs::{InFlightJobs, JobReceiver, JobSender, channel};
 
 /// The clock that never goes back.
 pub(crate) fn now() -> Instant {

@@ -7,16 +7,16 @@ use serde::de::DeserializeOwned;
 use super::CloseReason;
 use crate::wire::{FRAME_HEADER, FrameError, FrameHeader, FrameKind, decode, encode};
 
-/// Why there is no frame.
+/// Why a frame could not be read.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// It is no frame, or not the one that was due.
+    /// Invalid, or not the frame that was expected.
     Frame(FrameError),
-    /// There will be no more of them.
+    /// The quic_stream ended.
     Ended,
-    /// The sender does not want this quic_stream any more.
+    /// The sender cancelled the quic_stream.
     Cancelled,
-    /// The connection is gone.
+    /// The connection ended.
     Lost(CloseReason),
 }
 
@@ -63,7 +63,7 @@ impl From<Broken> for CloseReason {
     }
 }
 
-/// Fills `buffer`. [`Broken::Ended`] only if the quic_stream ends before its first byte.
+/// Fills `buffer`. Returns [`Broken::Ended`] only if the quic_stream ends before the first byte.
 pub(super) async fn fill(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), Broken> {
     match stream.read_exact(buffer).await {
         Ok(()) => Ok(()),
@@ -73,14 +73,14 @@ pub(super) async fn fill(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(
     }
 }
 
-/// Reads the header of the next frame: nothing has been allocated for its payload yet.
+/// Reads the header of the next frame. Allocates nothing for the payload.
 pub(super) async fn read_header(stream: &mut RecvStream) -> Result<FrameHeader, Broken> {
     let mut head = [0; FRAME_HEADER];
     fill(stream, &mut head).await?;
     Ok(FrameHeader::read(&head)?)
 }
 
-/// Reads the payload of a frame whose header has been read.
+/// Reads the payload behind a header.
 pub(super) async fn read_payload(
     stream: &mut RecvStream,
     header: FrameHeader,
@@ -94,7 +94,7 @@ pub(super) async fn read_payload(
     Ok(payload)
 }
 
-/// Reads the frame that is due.
+/// Reads the expected frame.
 pub(super) async fn expect<T: DeserializeOwned>(
     stream: &mut RecvStream,
     kind: FrameKind,

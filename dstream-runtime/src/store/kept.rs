@@ -1,4 +1,4 @@
-//! A block that is kept, wherever its bytes are.
+//! A block in memory or in a file.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,64 +6,63 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Shared;
 use super::segment::{Run, Space};
-use crate::block::{Block, DoorError, Moved};
+use crate::block::{Block, DecodeError, Moved};
 
-/// A block in memory or in a file; a clone is the same block. It is there as long as a clone is.
+/// A block in memory or in a file. Clones are the same block, which lives as long as one of them.
 #[derive(Clone)]
-pub struct KeptBlock(pub(super) Held);
+pub struct KeptBlock(pub(super) Storage);
 
 #[derive(Clone)]
-pub(super) enum Held {
-    /// A block that no store has on its account.
+pub(super) enum Storage {
+    /// A block outside every store's account.
     Free(Block),
     Stored(Arc<Entry>),
 }
 
 impl KeptBlock {
-    /// The block, to be read: as long as its reader has it, it is not unmapped, and the memory is not
-    /// freed. The first reader of a block that went to a file reads it from there, so this is done by
-    /// tasks.
+    /// The block for reading: while it is held, it is neither unmapped nor freed. The first read of a
+    /// spilled block goes to the disk, so call it from tasks.
     ///
     /// # Errors
-    /// When the file does not have what was written to it.
-    pub fn get(&self) -> Result<Block, DoorError> {
+    /// When the file does not hold what was written.
+    pub fn get(&self) -> Result<Block, DecodeError> {
         match &self.0 {
-            Held::Free(block) => Ok(block.clone()),
-            Held::Stored(entry) => entry.get(),
+            Storage::Free(block) => Ok(block.clone()),
+            Storage::Stored(entry) => entry.get(),
         }
     }
 
-    /// Its length in bytes, header included, wherever they are.
+    /// Its length in bytes, header included.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         match &self.0 {
-            Held::Free(block) => block.byte_len(),
-            Held::Stored(entry) => entry.byte_len(),
+            Storage::Free(block) => block.byte_len(),
+            Storage::Stored(entry) => entry.byte_len(),
         }
     }
 
-    /// The block, if nothing has to be read for it.
+    /// The block, if it needs no read.
     #[must_use]
     pub fn in_memory(&self) -> Option<Block> {
         match &self.0 {
-            Held::Free(block) => Some(block.clone()),
-            Held::Stored(entry) => entry.in_memory(),
+            Storage::Free(block) => Some(block.clone()),
+            Storage::Stored(entry) => entry.in_memory(),
         }
     }
 }
 
 impl From<Block> for KeptBlock {
-    /// A block that no store knows: its memory is on nobody's account.
+    /// A block outside every store's account.
     fn from(block: Block) -> Self {
-        Self(Held::Free(block))
+        Self(Storage::Free(block))
     }
 }
 
 impl fmt::Debug for KeptBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Held::Free(block) => block.fmt(f),
-            Held::Stored(entry) => match &*entry.place() {
+            Storage::Free(block) => block.fmt(f),
+            Storage::Stored(entry) => match &*entry.place() {
                 Place::Memory(block) => block.fmt(f),
                 Place::File(file) => write!(f, "Block({} bytes in a file)", file.moved.byte_len()),
             },
@@ -71,12 +70,12 @@ impl fmt::Debug for KeptBlock {
     }
 }
 
-/// A block on the account of a store.
+/// A block in a store's account.
 pub(super) struct Entry {
     place: Mutex<Place>,
-    /// The memory it takes, or took before it went to a file.
+    /// Bytes of memory that it uses, or used before it was spilled.
     pub(super) memory: u64,
-    /// When it was last used.
+    /// Stamp of the last use.
     used: AtomicU64,
     shared: Arc<Shared>,
 }
@@ -88,9 +87,9 @@ enum Place {
 
 struct InFile {
     moved: Moved,
-    /// The block again, once it was read.
+    /// The block, once read back.
     opened: Option<Block>,
-    /// Not free as long as the block is there.
+    /// Holds the disk space as long as the block lives.
     _space: Arc<Space>,
 }
 
@@ -105,7 +104,7 @@ impl Entry {
     }
 
     fn place(&self) -> MutexGuard<'_, Place> {
-        // No code under the lock can panic half-way.
+        // Code under this lock cannot panic half-way.
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -128,7 +127,7 @@ impl Entry {
         }
     }
 
-    fn get(&self) -> Result<Block, DoorError> {
+    fn get(&self) -> Result<Block, DecodeError> {
         self.used.store(self.shared.stamp(), Ordering::Relaxed);
         let moved = match &*self.place() {
             Place::Memory(block) | Place::File(InFile { opened: Some(block), .. }) => {
@@ -136,7 +135,7 @@ impl Entry {
             }
             Place::File(file) => file.moved.clone(),
         };
-        // Outside the lock, as it waits for the disk. Two readers may both do it.
+        // Read outside the lock, as it waits for the disk. Two readers may both do it.
         let block = moved.open()?;
         if let Place::File(InFile { opened: opened @ None, .. }) = &mut *self.place() {
             *opened = Some(block.clone());
@@ -145,7 +144,7 @@ impl Entry {
         Ok(block)
     }
 
-    /// Its bytes are in a file: the memory is free as soon as no task reads it.
+    /// Switches to the file: the memory is free once no task reads it.
     pub(super) fn moved(&self, block: &Block, run: &Run, start: usize) {
         let moved = block.moved(Arc::clone(&run.map), start);
         let counts = &self.shared.counts;

@@ -16,7 +16,7 @@ use crate::id::SourceId;
 use crate::net::trust::{Authority, Grant, Identity};
 use crate::net::{BindOptions, Delivery, Endpoint, Net, NetEvent, PeerId};
 use crate::record::Format;
-use crate::wire::{Cargo, Role};
+use crate::wire::{BlockKind, Role};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -324,7 +324,7 @@ impl Receiver {
                 }
             },
             NetEvent::Block { peer, header, bytes, .. } => {
-                let Cargo::Append { number } = header.cargo else { panic!("{header:?}") };
+                let BlockKind::Append { number } = header.kind else { panic!("{header:?}") };
                 match Block::open_raw(bytes) {
                     Ok(lines) => self.sessions.block(peer, number, lines),
                     Err(error) => {

@@ -4,7 +4,7 @@ use super::cluster::*;
 use crate::client::*;
 use crate::id::Epoch;
 use crate::net::{BindOptions, CloseReason, Endpoint, Net, NetEvent, PeerId};
-use crate::wire::{BlockHeader, Cargo, ToClient, ToReceiver};
+use crate::wire::{BlockHeader, BlockKind, ToClient, ToReceiver};
 
 /// A client that says what it likes.
 struct Rogue {
@@ -46,7 +46,7 @@ impl Rogue {
     }
 
     fn push(&self, number: u64, lines: &[u8]) {
-        let header = BlockHeader { epoch: Epoch(0), cargo: Cargo::Append { number }, piece: 0 };
+        let header = BlockHeader { epoch: Epoch(0), kind: BlockKind::Append { number }, piece: 0 };
         self.net().push_block(self.peer, &header, &raw(lines)).unwrap().detach();
     }
 

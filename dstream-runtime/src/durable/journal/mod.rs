@@ -29,11 +29,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::writer::{JournalNews, Writer};
+pub use self::writer::{JournalEvent, Writer};
 
 use self::object::{Flaw, Header, Kind};
 use self::replay::{Found, Replay, replay};
-use self::writer::{Patience, Position};
+use self::writer::{Position, RetryTimes};
 use super::{Durable, DurableError};
 
 /// So often may others change what is being read before it is given up.
@@ -120,21 +120,21 @@ pub fn open<E, S>(
     store: &Durable,
     plan: u64,
     who: &str,
-    news: impl FnMut(JournalNews) + Send + 'static,
+    news: impl FnMut(JournalEvent) + Send + 'static,
 ) -> Result<Opened<E, S>, JournalError>
 where
     E: Serialize + DeserializeOwned,
     S: Serialize + DeserializeOwned,
 {
-    open_with(store, plan, who, Patience::default(), Box::new(news))
+    open_with(store, plan, who, RetryTimes::default(), Box::new(news))
 }
 
 fn open_with<E, S>(
     store: &Durable,
     plan: u64,
     who: &str,
-    patience: Patience,
-    news: Box<dyn FnMut(JournalNews) + Send>,
+    retry: RetryTimes,
+    news: Box<dyn FnMut(JournalEvent) + Send>,
 ) -> Result<Opened<E, S>, JournalError>
 where
     E: Serialize + DeserializeOwned,
@@ -164,7 +164,7 @@ where
         let (snapshot, entries) = said(&replay, &mut found);
         let needs_snapshot = !replay.warnings.is_empty();
         let at = Position { plan, term, next: seq + 1, base: replay.base, needs_snapshot };
-        let writer = Writer::start(store.clone(), at, patience, news)
+        let writer = Writer::start(store.clone(), at, retry, news)
             .map_err(|error| JournalError::Thread(error.to_string()))?;
         let warnings = replay.warnings;
         return Ok(Opened { term, snapshot, entries, warnings, needs_snapshot, writer });
@@ -173,13 +173,13 @@ where
 }
 
 /// The newest snapshot, and what was appended behind it, with the numbers that it was appended by.
-pub type Said<E, S> = (Option<S>, Vec<(u64, E)>);
+pub type Replayed<E, S> = (Option<S>, Vec<(u64, E)>);
 
 /// What a later master would be given, without taking anything over.
 ///
 /// # Errors
 /// When it is another job's, or cannot be read.
-pub fn look<E, S>(store: &Durable, plan: u64) -> Result<Said<E, S>, JournalError>
+pub fn look<E, S>(store: &Durable, plan: u64) -> Result<Replayed<E, S>, JournalError>
 where
     E: DeserializeOwned,
     S: DeserializeOwned,
@@ -191,7 +191,7 @@ where
     Ok(said(&replay, &mut found))
 }
 
-fn said<E, S>(replay: &Replay, found: &mut BTreeMap<u64, Found<Body<E, S>>>) -> Said<E, S> {
+fn said<E, S>(replay: &Replay, found: &mut BTreeMap<u64, Found<Body<E, S>>>) -> Replayed<E, S> {
     let mut take = |seq: &u64| Some(found.remove(seq)?.ok()?.1);
     let snapshot = match replay.base.as_ref().and_then(&mut take) {
         Some(Body::Snapshot(snapshot)) => Some(snapshot),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 use serde_bytes::ByteBuf;
 
-use super::writer::{JournalNews, Patience};
+use super::writer::{JournalEvent, RetryTimes};
 use super::{JournalError, Opened, object, open_with};
 use crate::durable::memory::{Fault, Objects};
 use crate::durable::{Durable, Put};
@@ -14,7 +14,7 @@ use crate::durable::{Durable, Put};
 mod damage;
 
 const PLAN: u64 = 0xfeed;
-const PATIENCE: Patience = Patience {
+const RETRY: RetryTimes = RetryTimes {
     first: Duration::from_micros(10),
     most: Duration::from_micros(100),
     quiet: HANGS,
@@ -29,17 +29,17 @@ type State = Vec<u64>;
 struct Master {
     opened: Opened<u64, State>,
     state: State,
-    news: Receiver<JournalNews>,
+    news: Receiver<JournalEvent>,
 }
 
 fn start(store: &Durable, who: &str) -> Result<Master, JournalError> {
-    start_with(store, who, PATIENCE)
+    start_with(store, who, RETRY)
 }
 
-fn start_with(store: &Durable, who: &str, patience: Patience) -> Result<Master, JournalError> {
+fn start_with(store: &Durable, who: &str, retry: RetryTimes) -> Result<Master, JournalError> {
     let (sender, news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
-    let mut opened = open_with::<u64, State>(store, PLAN, who, patience, tell)?;
+    let mut opened = open_with::<u64, State>(store, PLAN, who, retry, tell)?;
     let mut state = opened.snapshot.take().unwrap_or_default();
     state.extend(opened.entries.iter().map(|(_, entry)| entry));
     if opened.needs_snapshot {
@@ -61,11 +61,11 @@ impl Master {
     /// Appends and waits until it is synced; `false` if it never will be.
     fn sync(&mut self, entry: u64) -> bool {
         self.append(entry);
-        self.news.recv_timeout(HANGS).unwrap() == JournalNews::Synced(entry)
+        self.news.recv_timeout(HANGS).unwrap() == JournalEvent::Synced(entry)
     }
 
     /// Ends it, and gives all of its news that were not read.
-    fn close(self) -> Vec<JournalNews> {
+    fn close(self) -> Vec<JournalEvent> {
         self.opened.writer.close();
         self.news.try_iter().collect()
     }
@@ -91,7 +91,7 @@ fn what_was_appended_is_there_for_the_next_master() {
     first.snapshot();
     first.append(10);
     first.append(11);
-    assert_eq!(first.close().last(), Some(&JournalNews::Synced(11)));
+    assert_eq!(first.close().last(), Some(&JournalEvent::Synced(11)));
     let second = start(&objects.sound(), "second").unwrap();
     assert_eq!(second.opened.term, 2);
     assert_eq!(second.state, (0..12).collect::<Vec<_>>());
@@ -115,7 +115,7 @@ fn what_waits_goes_into_one_object_up_to_a_bound() {
     let (sender, news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
     let opened =
-        open_with::<ByteBuf, ()>(&store, PLAN, "first", Patience::default(), tell).unwrap();
+        open_with::<ByteBuf, ()>(&store, PLAN, "first", RetryTimes::default(), tell).unwrap();
     let large = ByteBuf::from(vec![7; 3 << 20]);
     for seq in 0..6 {
         opened.writer.append(seq, &large);
@@ -126,7 +126,7 @@ fn what_waits_goes_into_one_object_up_to_a_bound() {
     hold.send(()).unwrap();
     opened.writer.close();
     let synced: Vec<_> = news.iter().collect();
-    assert_eq!(synced.last(), Some(&JournalNews::Synced(7)));
+    assert_eq!(synced.last(), Some(&JournalEvent::Synced(7)));
     let sizes: Vec<_> = objects.all().values().map(Vec::len).collect();
     assert_eq!(sizes.iter().filter(|len| **len > (8 << 20) + 100).count(), 1, "{sizes:?}");
     // However much the thread had taken first.
@@ -134,7 +134,7 @@ fn what_waits_goes_into_one_object_up_to_a_bound() {
     assert!((6..=8).contains(&journal), "{journal} objects");
     let (sender, _news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
-    let next = open_with::<ByteBuf, ()>(&objects.sound(), PLAN, "second", PATIENCE, tell).unwrap();
+    let next = open_with::<ByteBuf, ()>(&objects.sound(), PLAN, "second", RETRY, tell).unwrap();
     let sizes: Vec<_> = next.entries.iter().map(|(seq, bytes)| (*seq, bytes.len() >> 20)).collect();
     assert_eq!(sizes, [(0, 3), (1, 3), (2, 3), (3, 3), (4, 3), (5, 3), (6, 9), (7, 0)]);
 }
@@ -159,7 +159,7 @@ fn an_older_master_is_fenced_and_says_by_whom() {
     let mut new = start(&objects.sound(), "new on host b").unwrap();
     assert_eq!(new.state, [1]);
     old.append(2);
-    let fenced = JournalNews::Fenced { by: Some("new on host b".to_owned()) };
+    let fenced = JournalEvent::Fenced { by: Some("new on host b".to_owned()) };
     assert_eq!(old.news.recv_timeout(HANGS), Ok(fenced));
     old.append(3);
     assert!(old.close().is_empty(), "it has said its last word");
@@ -302,7 +302,7 @@ fn a_store_that_fails_for_a_while_costs_nothing_but_time() {
             let objects = objects();
             let store = objects.with(move |step, _| (at..at + 3).contains(&step).then_some(fault));
             // However slow the machine is.
-            let master = start_with(&store, "first", Patience { total: HANGS, ..PATIENCE });
+            let master = start_with(&store, "first", RetryTimes { total: HANGS, ..RETRY });
             let (synced, _) = work_of(master.unwrap(), 0);
             assert_eq!(synced, (0..9).collect::<Vec<_>>(), "{fault:?} at {at}");
             assert_eq!(replayed(&objects), synced, "{fault:?} at {at}");
@@ -314,11 +314,12 @@ fn a_store_that_fails_for_a_while_costs_nothing_but_time() {
 fn it_is_said_once_that_a_store_fails_and_is_tried_on() {
     let objects = objects();
     let store = objects.with(|step, _| (2..6).contains(&step).then_some(Fault::Refused));
-    let patience = Patience { quiet: Duration::ZERO, total: HANGS, ..PATIENCE };
-    let mut master = start_with(&store, "first", patience).unwrap();
+    let retry = RetryTimes { quiet: Duration::ZERO, total: HANGS, ..RETRY };
+    let mut master = start_with(&store, "first", retry).unwrap();
     master.append(1);
     let news = master.close();
-    let [JournalNews::Failing { patience: HANGS, .. }, JournalNews::Synced(1)] = &news[..] else {
+    let [JournalEvent::Failing { retry_for: HANGS, .. }, JournalEvent::Synced(1)] = &news[..]
+    else {
         panic!("{news:?}");
     };
 }
@@ -338,9 +339,9 @@ fn a_store_that_fails_for_good_is_given_up() {
         seen.send(step).unwrap();
         (step >= 2).then_some(Fault::Refused)
     });
-    let patience =
-        Patience { first: HANGS * 60, most: HANGS * 60, quiet: HANGS * 60, total: HANGS * 60 };
-    let opened = open_with::<u64, State>(&store, PLAN, "x", patience, Box::new(|_| {})).unwrap();
+    let retry =
+        RetryTimes { first: HANGS * 60, most: HANGS * 60, quiet: HANGS * 60, total: HANGS * 60 };
+    let opened = open_with::<u64, State>(&store, PLAN, "x", retry, Box::new(|_| {})).unwrap();
     opened.writer.append(3, &3);
     while tried.recv_timeout(HANGS).unwrap() < 2 {}
     drop(opened);
@@ -352,12 +353,12 @@ fn what_this_process_cannot_make_durable_is_given_up_at_once() {
     let store = objects.with(|step, _| (step == 3).then_some(Fault::Unsynced));
     // A second try would come after an hour.
     let hour = HANGS * 60;
-    let patience = Patience { first: hour, most: hour, quiet: hour, total: hour };
-    let mut master = start_with(&store, "first", patience).unwrap();
+    let retry = RetryTimes { first: hour, most: hour, quiet: hour, total: hour };
+    let mut master = start_with(&store, "first", retry).unwrap();
     assert!(master.sync(1));
     master.append(2);
     let news = master.news.recv_timeout(HANGS).unwrap();
-    let JournalNews::Failed(why) = news else { panic!("{news:?}") };
+    let JournalEvent::Failed(why) = news else { panic!("{news:?}") };
     assert!(why.contains("could not be brought to the disk"), "{why}");
     // The entry was seen by no one as synced, and may count for the next master.
     assert!([vec![1], vec![1, 2]].contains(&replayed(&objects)));
@@ -372,7 +373,7 @@ fn something_else_under_its_number_is_no_success() {
     master.append(1);
     let news = master.news.recv_timeout(HANGS).unwrap();
     assert!(
-        matches!(&news, JournalNews::Failed(why) if why.contains("something else")),
+        matches!(&news, JournalEvent::Failed(why) if why.contains("something else")),
         "{news:?}"
     );
 }

@@ -17,14 +17,14 @@ use serde::Serialize;
 use super::object::{self, Header, Kind};
 use super::terms;
 use crate::durable::{Durable, DurableError};
-use crate::host::Errands;
+use crate::host::InFlightJobs;
 
 /// Entries of one object, in bytes; an entry that alone is larger is an object of its own.
 const OBJECT_MAX: usize = 8 << 20;
 
 /// What a journal's writer tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JournalNews {
+pub enum JournalEvent {
     /// All that was appended up to the entry of that number is durable.
     Synced(u64),
     /// Another master has taken over; this one must stop.
@@ -37,7 +37,7 @@ pub enum JournalNews {
         /// What it says.
         why: String,
         /// For how long it is tried at most.
-        patience: Duration,
+        retry_for: Duration,
     },
     /// The store does not take anything any more; this master must stop.
     Failed(String),
@@ -49,7 +49,7 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How long a failing store is tried.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct RetryTimes {
     /// The pause behind the first failure; each is twice as long as the one before.
     pub(super) first: Duration,
     /// No pause is longer.
@@ -60,7 +60,7 @@ pub(super) struct Patience {
     pub(super) total: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryTimes {
     fn default() -> Self {
         let (first, most) = (Duration::from_millis(50), Duration::from_secs(2));
         Self { first, most, quiet: Duration::from_secs(1), total: Duration::from_secs(30) }
@@ -90,12 +90,11 @@ impl<E: Serialize, S: Serialize> Writer<E, S> {
     pub(super) fn start(
         store: Durable,
         at: Position,
-        patience: Patience,
-        news: Box<dyn FnMut(JournalNews) + Send>,
+        retry: RetryTimes,
+        news: Box<dyn FnMut(JournalEvent) + Send>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let thread =
-            Thread { store, shared: Arc::clone(&shared), at, patience, news, unwritten: 0 };
+        let thread = Thread { store, shared: Arc::clone(&shared), at, retry, news, unwritten: 0 };
         let builder = std::thread::Builder::new().name("dstream-journal".to_owned());
         let thread = Some(builder.spawn(move || thread.run())?);
         Ok(Self { shared, thread, writes: PhantomData })
@@ -118,7 +117,7 @@ impl<E: Serialize, S: Serialize> Writer<E, S> {
             _ if state.over => return,
             Ok(bytes) => {
                 state.bytes += bytes.len();
-                self.shared.errands.begin(1);
+                self.shared.in_flight.begin(1);
                 state.items.push_back(Item { kind, bytes, seq });
             }
             Err(error) => state.broken = Some(format!("an entry cannot be written ({error})")),
@@ -143,7 +142,7 @@ impl<E, S> Writer<E, S> {
     fn end(&mut self, how: impl FnOnce(&mut State)) {
         how(&mut self.shared.state());
         self.shared.news.notify_one();
-        self.shared.errands.yield_turn();
+        self.shared.in_flight.yield_turn();
         if let Some(thread) = self.thread.take() {
             // It ends by itself; a panic of `news` was its owner's and is told by the panic hook.
             let _ = thread.join();
@@ -184,7 +183,7 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     news: Condvar,
-    errands: Errands,
+    in_flight: InFlightJobs,
 }
 
 impl Shared {
@@ -205,7 +204,7 @@ impl Shared {
             return Ok(None);
         }
         drop(state);
-        self.errands.wait_for_turn();
+        self.in_flight.wait_for_turn();
         let mut state = self.state();
         if state.stopped {
             return Err(End::Stopped);
@@ -247,8 +246,8 @@ struct Thread {
     store: Durable,
     shared: Arc<Shared>,
     at: Position,
-    patience: Patience,
-    news: Box<dyn FnMut(JournalNews) + Send>,
+    retry: RetryTimes,
+    news: Box<dyn FnMut(JournalEvent) + Send>,
     /// Items of a group that could not be written.
     unwritten: usize,
 }
@@ -266,10 +265,10 @@ impl Thread {
         drop(state);
         match end {
             End::Stopped => {}
-            End::Fenced(by) => (self.news)(JournalNews::Fenced { by }),
-            End::Failed(why) => (self.news)(JournalNews::Failed(why)),
+            End::Fenced(by) => (self.news)(JournalEvent::Fenced { by }),
+            End::Failed(why) => (self.news)(JournalEvent::Failed(why)),
         }
-        self.shared.errands.end(never + self.unwritten);
+        self.shared.in_flight.end(never + self.unwritten);
     }
 
     /// Writes one object.
@@ -277,7 +276,7 @@ impl Thread {
         let Some(group) = self.shared.next()? else { return self.look() };
         let written = self.write_group(&group);
         match written {
-            Ok(()) => self.shared.errands.end(group.len()),
+            Ok(()) => self.shared.in_flight.end(group.len()),
             // Done when the end is told.
             Err(_) => self.unwritten = group.len(),
         }
@@ -302,7 +301,7 @@ impl Thread {
         match kind {
             Kind::Entries => {
                 if let Some(last) = group.last() {
-                    (self.news)(JournalNews::Synced(last.seq));
+                    (self.news)(JournalEvent::Synced(last.seq));
                 }
             }
             Kind::Snapshot => {
@@ -353,24 +352,24 @@ impl Thread {
         &mut self,
         mut attempt: impl FnMut() -> Result<T, DurableError>,
     ) -> Result<T, End> {
-        let (started, mut pause) = (Instant::now(), self.patience.first);
+        let (started, mut pause) = (Instant::now(), self.retry.first);
         let mut told = false;
         loop {
             let error = match attempt() {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            if error.is_final() || started.elapsed() >= self.patience.total {
+            if error.is_final() || started.elapsed() >= self.retry.total {
                 return Err(End::Failed(error.to_string()));
             }
-            if started.elapsed() >= self.patience.quiet && !std::mem::replace(&mut told, true) {
-                let (why, patience) = (error.to_string(), self.patience.total);
-                (self.news)(JournalNews::Failing { why, patience });
+            if started.elapsed() >= self.retry.quiet && !std::mem::replace(&mut told, true) {
+                let (why, retry_for) = (error.to_string(), self.retry.total);
+                (self.news)(JournalEvent::Failing { why, retry_for });
             }
             if self.shared.pause(pause) {
                 return Err(End::Stopped);
             }
-            pause = (pause * 2).min(self.patience.most);
+            pause = (pause * 2).min(self.retry.most);
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::block::{Block, RowsBuilder};
-use crate::durable::saves::Link;
+use crate::durable::checkpoints::ChainLink;
 use crate::exec::task::SavedState;
 use crate::id::Partition;
 use crate::sched::message::JournalEntry;
@@ -16,7 +16,7 @@ const STAGE: StageId = StageId(1);
 struct Place {
     dir: tempfile::TempDir,
     store: Durable,
-    saves: Saves,
+    saves: CheckpointStore,
 }
 
 /// The state after an odd batch is that after batch 1, and what has changed since.
@@ -28,19 +28,19 @@ fn saved(partition: u32, after: u64) -> Saved {
     Saved { stage: STAGE, partition: Partition(partition), after: BatchSeq(after), objects }
 }
 
-fn doors(stage: StageId, tag: u64) -> Option<Door> {
-    (stage == STAGE && tag == 0).then_some(Block::open_rows::<u64> as Door)
+fn decoders(stage: StageId, tag: u64) -> Option<BlockDecoder> {
+    (stage == STAGE && tag == 0).then_some(Block::open_rows::<u64> as BlockDecoder)
 }
 
 impl Place {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Durable::open(dir.path().to_str().unwrap()).unwrap();
-        let saves = Saves::new(store.within("saves").unwrap(), PLAN);
+        let saves = CheckpointStore::new(store.within("saves").unwrap(), PLAN);
         Self { dir, store, saves }
     }
 
-    fn save(&self, saved: &Saved, continues: Option<Link>) -> Link {
+    fn save(&self, saved: &Saved, continues: Option<ChainLink>) -> ChainLink {
         let mut builder = RowsBuilder::<u64>::new(&BufferPool::new(0), 0);
         builder.push(saved.after.0).unwrap();
         let state = SavedState::whole(vec![(0, builder.finish().unwrap().into())]);
@@ -48,7 +48,7 @@ impl Place {
     }
 
     fn write(&self, name: Name, past: &Past) -> Result<Pinned, SavepointError> {
-        write(&self.store, &self.saves, name, (PLAN, 3, "m3-1"), past.clone(), doors)
+        write(&self.store, &self.saves, name, (PLAN, 3, "m3-1"), past.clone(), decoders)
     }
 
     fn within(&self, name: &str) -> Durable {
@@ -99,14 +99,14 @@ fn a_job_begins_elsewhere_with_what_was_written() {
     assert_eq!((pinned.published, pinned.cut), (BatchSeq(4), BatchSeq(5)));
     let place = Durable::existing(&pinned.url).unwrap();
     let mut begun = read(&place, PLAN).unwrap();
-    bring(&place, &other.saves, (PLAN, 1), &mut begun, doors).unwrap();
+    bring(&place, &other.saves, (PLAN, 1), &mut begun, decoders).unwrap();
     let states: Vec<_> = begun.saved_states().cloned().collect();
     let objects = vec!["from1-s1-p0-0".to_owned(), "from1-s1-p0-1".to_owned()];
     assert_eq!(states, [Saved { objects, ..saved(0, 3) }]);
     // The old job is not needed any more, nor is the savepoint.
     drop(one);
     let pool = BufferPool::new(0);
-    let read = other.saves.read(&states[0], &pool, |tag| doors(STAGE, tag)).unwrap();
+    let read = other.saves.read(&states[0], &pool, |tag| decoders(STAGE, tag)).unwrap();
     let blocks = read.chain.iter().map(|state| state.parts[0].1.get().unwrap());
     let rows = |block: Block| block.rows::<u64>().unwrap().iter().collect::<Vec<_>>();
     assert_eq!(blocks.map(rows).collect::<Vec<_>>(), [[1], [3]]);
@@ -150,7 +150,7 @@ fn a_state_that_is_damaged_gives_way_to_the_one_before() {
 /// Reads and brings a savepoint; how that ends.
 fn begin(place: &Durable) -> Result<(), SavepointError> {
     let mut begun = read(place, PLAN)?;
-    bring(place, &Place::new().saves, (PLAN, 1), &mut begun, doors)
+    bring(place, &Place::new().saves, (PLAN, 1), &mut begun, decoders)
 }
 
 fn assert_damaged(place: &Durable, what: &Path) {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::panes::{Panes, Span};
 use super::save::{changed_panes, load_pane, save_panes, steps};
 use super::{TaskContext, blocks};
-use crate::block::{Block, Door};
+use crate::block::{Block, BlockDecoder};
 use crate::exec::stage::Head;
 use crate::exec::task::{SavedState, TaskError};
 use crate::id::BatchSeq;
@@ -99,7 +99,7 @@ impl<R: Record> Head for Window<R> {
         Ok(Some(panes))
     }
 
-    fn state_door(&self, _: u64) -> Option<Door> {
+    fn state_door(&self, _: u64) -> Option<BlockDecoder> {
         Some(Block::open_rows::<R>)
     }
 }

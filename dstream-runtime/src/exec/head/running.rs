@@ -7,7 +7,7 @@ use super::merge::Merging;
 use super::save::{load_table, save_table};
 use super::touched::Touched;
 use super::{TaskContext, blocks};
-use crate::block::{Block, Door};
+use crate::block::{Block, BlockDecoder};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, TaskError};
@@ -113,7 +113,7 @@ where
         Ok(Some(values))
     }
 
-    fn state_door(&self, tag: u64) -> Option<Door> {
+    fn state_door(&self, tag: u64) -> Option<BlockDecoder> {
         (tag == 0).then_some(Block::open_keyed::<K, V>)
     }
 }

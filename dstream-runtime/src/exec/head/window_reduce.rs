@@ -24,7 +24,7 @@ use super::merge::merge_into;
 use super::panes::{Panes, Span};
 use super::save::{changed_panes, steps};
 use super::{TaskContext, blocks};
-use crate::block::{Block, Door, KeyedRow};
+use crate::block::{Block, BlockDecoder, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, TaskError};
@@ -334,7 +334,7 @@ where
         Ok(Some(state))
     }
 
-    fn state_door(&self, tag: u64) -> Option<Door> {
+    fn state_door(&self, tag: u64) -> Option<BlockDecoder> {
         Some(match Part::of(tag).0 {
             Part::Pane | Part::Front | Part::Back => Block::open_keyed::<K, V>,
             Part::Inverse => Block::open_keyed::<K, (V, u32)>,

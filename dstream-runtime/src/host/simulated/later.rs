@@ -39,7 +39,7 @@ impl<T: Arrives> Later<T> {
             // Whatever is in there was put there while this engine stood still.
             self.events.borrow_mut().take_in(channel);
             // A thread that has ended has told everything before whatever comes now.
-            if self.fiber.errands.take_yielded() {
+            if self.fiber.in_flight.take_yielded() {
                 self.events.borrow_mut().hurry();
             }
             if let Some(event) = self.ready() {

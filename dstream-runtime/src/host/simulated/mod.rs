@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 pub(crate) use self::later::Later;
-use super::Errands;
+use super::InFlightJobs;
 use crate::exec::catch::message;
 use crate::guards;
 use crate::net::{BindOptions, Deliver, Net, NetError};
@@ -51,8 +51,8 @@ pub(crate) enum Turn {
 pub(crate) struct Fiber {
     world: Arc<dyn World>,
     runtime: Handle,
-    errands: Errands,
-    /// What decides how long errands take.
+    in_flight: InFlightJobs,
+    /// What decides how long in_flight take.
     seed: u64,
     turn: Mutex<Turn>,
     changed: Condvar,
@@ -94,7 +94,7 @@ impl Fiber {
         let fiber = Arc::new(Self {
             world,
             runtime: Handle::current(),
-            errands: Errands::new(),
+            in_flight: InFlightJobs::new(),
             seed,
             turn: Mutex::new(Turn::Waits(None)),
             changed: Condvar::new(),
@@ -111,7 +111,7 @@ impl Fiber {
                     engine()
                 }))
             });
-            own.errands.yield_turn();
+            own.in_flight.yield_turn();
             *own.turn() = Turn::Over;
             own.changed.notify_all();
             ended
@@ -127,8 +127,8 @@ impl Fiber {
         self.world.wall()
     }
 
-    pub(super) fn errands(&self) -> Errands {
-        self.errands.clone()
+    pub(super) fn in_flight(&self) -> InFlightJobs {
+        self.in_flight.clone()
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -144,7 +144,7 @@ impl Fiber {
         let mut turn = self.turn();
         if *turn == Turn::Runs {
             *turn = Turn::Waits(until);
-            self.errands.asks(false);
+            self.in_flight.asks(false);
             self.changed.notify_all();
         }
         drop(turn);
@@ -172,12 +172,12 @@ impl Fiber {
 
     /// Of the world: lets the engine run until there is nothing that it could do now. What it does then.
     pub(crate) fn resume(&self) -> Turn {
-        let mut seen = self.errands.settle();
+        let mut seen = self.in_flight.settle();
         loop {
             let mut turn = self.turn();
             if let Turn::Waits(_) = *turn {
                 *turn = Turn::Runs;
-                self.errands.asks(true);
+                self.in_flight.asks(true);
                 self.changed.notify_all();
             }
             let runs = |turn: &mut Turn| matches!(turn, Turn::Runs | Turn::Killed);
@@ -191,8 +191,8 @@ impl Fiber {
             if turn == Turn::Over {
                 return turn;
             }
-            // What comes of errands it must hear, to know how long it can wait.
-            let done = self.errands.settle();
+            // What comes of in_flight it must hear, to know how long it can wait.
+            let done = self.in_flight.settle();
             if std::mem::replace(&mut seen, done) == done {
                 return turn;
             }

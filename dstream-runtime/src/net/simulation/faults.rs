@@ -1,5 +1,5 @@
-//! What goes wrong in a world, and when: a list that is made first, from the seed, so that parts of it can be
-//! left out and the rest stays.
+//! The faults of a world, in a list made from the seed before it runs, so that shrinking can drop some and
+//! keep the rest.
 
 use super::Host;
 use super::link::Trouble;
@@ -7,58 +7,58 @@ use super::network::{Network, address};
 use super::process::PORT;
 use crate::sched::simulation::Seed;
 
-/// In which directions something is wrong.
+/// The directions of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ways {
     Both,
-    /// From the first to the second.
+    /// From the first host to the second.
     There,
     Back,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Something is wrong with the links between two hosts.
+    /// A fault of the links between two hosts.
     Link { one: Host, other: Host, ways: Ways, trouble: Trouble, ms: u64 },
-    /// A host stands still, and goes on as if nothing had been.
+    /// A host is paused.
     Still { host: Host, ms: u64 },
-    /// The sockets of a host take nothing.
+    /// The sockets of a host block.
     Full { host: Host, ms: u64 },
-    /// A driver takes nothing of what it is told.
+    /// A driver takes no events.
     Asleep { host: Host, ms: u64 },
-    /// A process is killed, and another one is there later, at the same address.
+    /// A process is killed and replaced later, at the same address.
     Kill { host: Host, back: u64 },
-    /// The same, after it has said goodbye.
+    /// The same, after a goodbye.
     End { host: Host, back: u64 },
-    /// So many datagrams of the past come again.
+    /// Recorded datagrams are replayed.
     Again { one: Host, other: Host, many: u64 },
-    /// So many datagrams come that nobody has ever meant.
+    /// Garbage datagrams arrive.
     Rubbish { host: Host, many: u64 },
 }
 
-/// Something that goes wrong at some time.
+/// A fault and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) at: u64,
     pub(crate) kind: Kind,
 }
 
-/// No fault begins later.
+/// Latest start of a fault.
 const LAST_MS: u64 = 2500;
 
-/// A cut that is as long as this is told on both sides: twice the silence, which may be three times as long as
-/// the connection believes an answer to take, and that the more the slower its link was.
+/// A cut of this length is noticed on both sides. It is twice the silence, which can grow to three times
+/// QUIC's estimate of a round trip, and more on slow links.
 pub(crate) const LONG_MS: u64 = 8000;
 
 impl Fault {
-    /// All that goes wrong in a world with so many hosts.
+    /// Makes all faults of a world with `hosts` hosts.
     pub(crate) fn all(seed: &mut Seed, hosts: Host) -> Vec<Self> {
         let count = seed.below(7);
-        // Some worlds have one kind of trouble, again and again.
+        // In some worlds, all faults are of one kind.
         let alike = seed.one_in(4).then(|| seed.below(KINDS));
         let mut faults: Vec<Self> = (0..count)
             .map(|_| {
-                // The first handshakes are trouble enough for some.
+                // Some faults hit the first handshakes.
                 let at = if seed.one_in(3) { seed.below(100) } else { seed.below(LAST_MS) };
                 let which = alike.filter(|_| !seed.one_in(3)).unwrap_or_else(|| seed.below(KINDS));
                 Self { at, kind: kind(seed, which, hosts) }
@@ -68,7 +68,7 @@ impl Fault {
         faults
     }
 
-    /// Leaves out whatever can be left out of a world that fails.
+    /// Shrinks the faults of a failing world until each one is needed.
     pub(crate) fn shrink(all: &[Self], fails: impl Fn(&[Self]) -> bool) -> Vec<Self> {
         let mut kept = all.to_vec();
         let mut at = 0;
@@ -111,8 +111,8 @@ fn kind(seed: &mut Seed, which: u64, hosts: Host) -> Kind {
     }
 }
 
-/// Makes something go wrong with the network or the hosts on it; for how many milliseconds, if that matters. What
-/// happens to processes is the world's business.
+/// Applies a fault of the network or its hosts; returns its duration in milliseconds. The world applies
+/// those of processes.
 pub(crate) fn befall(network: &Network, seed: &mut Seed, kind: Kind) -> u64 {
     match kind {
         Kind::Link { one, other, ways, trouble, ms } => {
@@ -122,7 +122,7 @@ pub(crate) fn befall(network: &Network, seed: &mut Seed, kind: Kind) -> u64 {
             if ways != Ways::There {
                 network.trouble((other, one), trouble, ms);
             }
-            // Connections get around holes.
+            // Connections survive holes.
             if matches!(trouble, Trouble::Hole(_)) { 0 } else { ms }
         }
         Kind::Still { host, ms } => {
@@ -151,10 +151,10 @@ pub(crate) fn befall(network: &Network, seed: &mut Seed, kind: Kind) -> u64 {
     }
 }
 
-/// Where nobody is.
+/// A host without a process.
 const NOBODY: Host = 99;
 
-/// Bytes that are no packet; some look like the first one of a connection.
+/// Bytes that are no packet; some resemble a first packet.
 fn rubbish(seed: &mut Seed) -> Vec<u8> {
     let len = 1 + seed.below(1400);
     let mut bytes: Vec<u8> = (0..len).map(|_| seed.below(256) as u8).collect();

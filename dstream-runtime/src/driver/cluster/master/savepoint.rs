@@ -15,7 +15,7 @@ use super::Driver;
 use crate::driver::cluster::{ClusterNews, Reply, SavepointReport};
 use crate::driver::{Event, Inbox};
 use crate::durable::savepoint::{self, Name, Pinned, place};
-use crate::durable::{Durable, SavepointError, Saves};
+use crate::durable::{CheckpointStore, Durable, SavepointError};
 use crate::exec::stage::RunStage;
 use crate::id::{JournalSeq, SourceId, StageId};
 use crate::net::PeerId;
@@ -25,7 +25,7 @@ use crate::sched::Past;
 /// What is needed to make savepoints.
 pub(super) struct Savepoints {
     store: Durable,
-    saves: Saves,
+    saves: CheckpointStore,
     plan: &'static Plan,
     stages: Vec<Arc<dyn RunStage>>,
     events: Sender<Event>,
@@ -53,7 +53,7 @@ enum Step {
 impl Savepoints {
     pub(super) fn new(
         store: Durable,
-        saves: Saves,
+        saves: CheckpointStore,
         plan: &'static Plan,
         stages: Vec<Arc<dyn RunStage>>,
         events: Sender<Event>,

@@ -9,7 +9,7 @@ use crate::id::{BatchSeq, Epoch, Partition, SourceId, TaskId, WorkerId};
 use crate::net::{PeerId, SendError};
 use crate::plan::StageRow;
 use crate::sched::message::ToWorker;
-use crate::wire::{BlockHeader, Cargo, Message};
+use crate::wire::{BlockHeader, BlockKind, Message};
 
 impl Driver<'_> {
     /// Sends a message of the core. What cannot be sent was for a worker that is gone: its `Closed` is on
@@ -84,7 +84,7 @@ impl Driver<'_> {
                 }
             };
             let epoch = self.members.epoch();
-            let header = |piece| BlockHeader { epoch, cargo: Cargo::Input { task }, piece };
+            let header = |piece| BlockHeader { epoch, kind: BlockKind::Input { task }, piece };
             let blocks: Vec<_> =
                 blocks.into_iter().zip(0..).map(|(block, piece)| (header(piece), block)).collect();
             let pieces = blocks.len() as u32;

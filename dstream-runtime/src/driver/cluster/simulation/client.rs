@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::process::{Ground, RIVAL, Shared, live};
+use super::process::{RIVAL, Shared, SimulatedHost, live};
 use crate::client::{Access, Client, ClientId, ClientOptions, ClientTarget, StreamOptions};
 use crate::host::simulated::Fiber;
 use crate::net::simulation::{Host, PORT, address};
@@ -50,7 +50,7 @@ impl Sending {
 
 /// The thread of a client.
 struct Engine {
-    ground: Arc<Ground>,
+    simulated: Arc<SimulatedHost>,
     fiber: Arc<Fiber>,
 }
 
@@ -84,11 +84,11 @@ async fn send(
     };
     let mut engine = None;
     let start = |serve| {
-        let ground = Ground::new(&shared, host, number);
+        let simulated = SimulatedHost::new(&shared, host, number);
         // If it panics, whoever holds the client is told that it is gone.
-        let (fiber, _) = Fiber::start(ground.clone(), number, serve);
+        let (fiber, _) = Fiber::start(simulated.clone(), number, serve);
         drop(tokio::spawn(live(fiber.clone(), shared.network.clone(), host)));
-        engine = Some(Engine { ground, fiber });
+        engine = Some(Engine { simulated, fiber });
         Ok(())
     };
     let client = Client::connect_on(ClientOptions::at(target), start).await;
@@ -111,12 +111,12 @@ async fn send(
     if acknowledged.records != sent {
         return Err(format!("{sent} lines were sent, and {acknowledged:?}"));
     }
-    if let Some(Engine { ground, fiber }) = &engine {
+    if let Some(Engine { simulated, fiber }) = &engine {
         // Its thread is over soon.
         while !fiber.is_over() {
             sleep(Duration::from_millis(1)).await;
         }
-        ground.end().await;
+        simulated.end().await;
     }
     Ok(sent)
 }

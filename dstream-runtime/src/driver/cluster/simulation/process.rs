@@ -65,14 +65,14 @@ pub(super) fn is_master(host: Host) -> bool {
 }
 
 /// What a process has of its host.
-pub(super) struct Ground {
+pub(super) struct SimulatedHost {
     shared: Arc<Shared>,
     host: Host,
     number: u64,
     endpoint: Mutex<Option<net::Process>>,
 }
 
-impl Ground {
+impl SimulatedHost {
     pub(super) fn new(shared: &Arc<Shared>, host: Host, number: u64) -> Arc<Self> {
         Arc::new(Self { shared: shared.clone(), host, number, endpoint: Mutex::default() })
     }
@@ -89,7 +89,7 @@ impl Ground {
     }
 }
 
-impl World for Ground {
+impl World for SimulatedHost {
     fn wall(&self) -> Duration {
         wall(&self.shared.network)()
     }
@@ -113,22 +113,22 @@ pub(super) struct Process {
     host: Host,
     fiber: Arc<Fiber>,
     thread: JoinHandle<thread::Result<Ended>>,
-    ground: Arc<Ground>,
+    simulated: Arc<SimulatedHost>,
     stop: StopHandle,
 }
 
 impl Process {
     /// A master or a worker. `number` is different for every process of a world.
     pub(super) fn start(shared: &Arc<Shared>, host: Host, number: u64) -> Self {
-        let ground = Ground::new(shared, host, number);
+        let simulated = SimulatedHost::new(shared, host, number);
         let (own, stop) = (shared.clone(), StopHandle::new());
         let stopped = stop.clone();
         let engine = move || match is_master(host) {
             true => master(&own, host, stopped),
             false => worker(&own, host, stopped),
         };
-        let (fiber, thread) = Fiber::start(ground.clone(), number, engine);
-        Self { host, fiber, thread, ground, stop }
+        let (fiber, thread) = Fiber::start(simulated.clone(), number, engine);
+        Self { host, fiber, thread, simulated, stop }
     }
 
     /// It is asked to stop: a master its job, a worker itself.
@@ -139,7 +139,7 @@ impl Process {
 
     /// How many processes of its world have begun before it: those that begin later have greater ones.
     pub(super) fn number(&self) -> u64 {
-        self.ground.number & 0xffff
+        self.simulated.number & 0xffff
     }
 
     pub(super) fn fiber(&self) -> Arc<Fiber> {
@@ -148,7 +148,7 @@ impl Process {
 
     /// It is killed.
     pub(super) fn kill(self) -> Result<(), String> {
-        if let Some(endpoint) = self.ground.endpoint() {
+        if let Some(endpoint) = self.simulated.endpoint() {
             endpoint.kill();
         }
         self.fiber.kill();
@@ -159,7 +159,7 @@ impl Process {
     pub(super) async fn end(self) -> Result<Ended, String> {
         let ended = simulated::outcome(self.thread)
             .map_err(|panic| format!("host {}: {panic}", self.host))?;
-        self.ground.end().await;
+        self.simulated.end().await;
         Ok(ended.unwrap_or(Ok(())))
     }
 }

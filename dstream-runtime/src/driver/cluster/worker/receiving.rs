@@ -12,7 +12,7 @@ use crate::driver::cluster::note::{INLINE, PeerNote, WorkerNote};
 use crate::id::{Epoch, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::source::receive::{Delivery, Receiver, Refusal, Registered};
-use crate::wire::{BlockHeader, Cargo, Received};
+use crate::wire::{BlockHeader, BlockKind, Received};
 
 impl Driver<'_> {
     /// The master wants what is pushed for a source to be taken in here: what clients of the library send,
@@ -251,8 +251,8 @@ impl Driver<'_> {
         if self.net.send(peer, &note).is_err() || is_here {
             return;
         }
-        let cargo = Cargo::Receipt { taker, source, number };
-        let header = BlockHeader { epoch: Epoch(0), cargo, piece: 0 };
+        let kind = BlockKind::Receipt { taker, source, number };
+        let header = BlockHeader { epoch: Epoch(0), kind, piece: 0 };
         if let Ok(transfer) = self.net.push_blocks(peer, [(header, lines)]) {
             transfer.detach();
         }

@@ -113,8 +113,8 @@ fn an_entry_before_the_needed_snapshot_is_refused() {
     objects.all().insert(object::name(1), vec![]);
     let (sender, news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
-    let opened = open_with::<u64, State>(&objects.sound(), PLAN, "x", PATIENCE, tell).unwrap();
+    let opened = open_with::<u64, State>(&objects.sound(), PLAN, "x", RETRY, tell).unwrap();
     assert!(opened.needs_snapshot);
     opened.writer.append(2, &2);
-    assert!(matches!(news.recv_timeout(HANGS), Ok(JournalNews::Failed(_))));
+    assert!(matches!(news.recv_timeout(HANGS), Ok(JournalEvent::Failed(_))));
 }

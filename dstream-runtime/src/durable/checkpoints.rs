@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Durable, DurableError};
-use crate::block::{Block, BufferPool, Door};
+use crate::block::{Block, BlockDecoder, BufferPool};
 use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Partition, StageId};
 use crate::sched::message::Saved;
@@ -27,7 +27,7 @@ const HEAD: usize = 20;
 
 /// What another object continues an object by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Link(u64);
+pub(crate) struct ChainLink(u64);
 
 /// What an object holds.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ struct Table {
     partition: Partition,
     after: BatchSeq,
     /// None for all of a state.
-    continues: Option<Link>,
+    continues: Option<ChainLink>,
     steps: Vec<BatchSeq>,
     parts: Vec<Part>,
 }
@@ -52,7 +52,7 @@ struct Part {
 
 /// Why a state cannot be saved, or a saved one cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SaveError {
+pub(crate) enum CheckpointError {
     #[error(transparent)]
     Store(#[from] DurableError),
     #[error("{object}: {why}")]
@@ -61,29 +61,29 @@ pub(crate) enum SaveError {
 
 /// A state that was read.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub(crate) struct LoadedChain {
     /// All of it, and then what had changed each time.
     pub(crate) chain: Vec<SavedState>,
     /// The last object, for one that continues it.
-    pub(crate) link: Link,
+    pub(crate) link: ChainLink,
 }
 
 /// An object that was opened.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct CheckpointObject {
     pub(super) state: SavedState,
-    link: Link,
+    link: ChainLink,
     after: BatchSeq,
 }
 
 /// A job's saved states.
 #[derive(Debug, Clone)]
-pub(crate) struct Saves {
+pub(crate) struct CheckpointStore {
     store: Durable,
     plan: u64,
 }
 
-impl Saves {
+impl CheckpointStore {
     pub(crate) fn new(store: Durable, plan: u64) -> Self {
         Self { store, plan }
     }
@@ -117,15 +117,16 @@ impl Saves {
         &self,
         saved: &Saved,
         state: &SavedState,
-        continues: Option<Link>,
-    ) -> Result<Link, SaveError> {
+        continues: Option<ChainLink>,
+    ) -> Result<ChainLink, CheckpointError> {
         let object = saved.objects.last().map_or("", String::as_str);
-        let wrong = |why: String| SaveError::Content { object: self.store.url_of(object), why };
+        let wrong =
+            |why: String| CheckpointError::Content { object: self.store.url_of(object), why };
         let blocks = state.parts.iter().map(|(tag, block)| {
             let block = block.get().map_err(|error| wrong(error.to_string()))?;
             Ok((*tag, block))
         });
-        let blocks = blocks.collect::<Result<Vec<_>, SaveError>>()?;
+        let blocks = blocks.collect::<Result<Vec<_>, CheckpointError>>()?;
         let part = |(tag, block): &(u64, Block)| Part {
             tag: *tag,
             len: block.byte_len() as u64,
@@ -152,13 +153,13 @@ impl Saves {
             parts.extend([block.header().as_slice(), block.body()]);
         }
         match self.store.put_own(object, &parts)? {
-            true => Ok(Link(link)),
+            true => Ok(ChainLink(link)),
             // Names are not used again.
             false => Err(DurableError::Taken { object: self.store.url_of(object) }.into()),
         }
     }
 
-    /// Reads a state; its parts come through the doors that `door` names by their tags.
+    /// Reads a state; its parts come through the decoders that `decoder` names by their tags.
     ///
     /// # Errors
     /// When an object cannot be read, is damaged, or is another one.
@@ -166,14 +167,14 @@ impl Saves {
         &self,
         saved: &Saved,
         pool: &BufferPool,
-        door: impl Fn(u64) -> Option<Door>,
-    ) -> Result<Read, SaveError> {
+        decoder: impl Fn(u64) -> Option<BlockDecoder>,
+    ) -> Result<LoadedChain, CheckpointError> {
         let mut chain = Vec::with_capacity(saved.objects.len());
-        let link = self.each(saved, pool, door, |_, _, state| {
+        let link = self.each(saved, pool, decoder, |_, _, state| {
             chain.push(state);
             Ok(())
         })?;
-        Ok(Read { chain, link })
+        Ok(LoadedChain { chain, link })
     }
 
     /// Brings a copy of a state to another place, if it is whole. `name` says what its objects are called there, by
@@ -187,10 +188,10 @@ impl Saves {
         to: &Self,
         name: impl Fn(usize) -> String,
         mut written: impl FnMut(String),
-        (pool, door): (&BufferPool, impl Fn(u64) -> Option<Door>),
-    ) -> Result<u64, SaveError> {
+        (pool, decoder): (&BufferPool, impl Fn(u64) -> Option<BlockDecoder>),
+    ) -> Result<u64, CheckpointError> {
         let mut total = 0;
-        self.each(saved, pool, door, |number, bytes, _| {
+        self.each(saved, pool, decoder, |number, bytes, _| {
             let object = name(number);
             if !to.store.put_own(&object, &[bytes])? {
                 return Err(DurableError::Taken { object: to.store.url_of(&object) }.into());
@@ -208,19 +209,20 @@ impl Saves {
         &self,
         saved: &Saved,
         pool: &BufferPool,
-        door: impl Fn(u64) -> Option<Door>,
-        mut each: impl FnMut(usize, &[u8], SavedState) -> Result<(), SaveError>,
-    ) -> Result<Link, SaveError> {
-        let wrong = |object: &str, why: &str| SaveError::Content {
+        decoder: impl Fn(u64) -> Option<BlockDecoder>,
+        mut each: impl FnMut(usize, &[u8], SavedState) -> Result<(), CheckpointError>,
+    ) -> Result<ChainLink, CheckpointError> {
+        let wrong = |object: &str, why: &str| CheckpointError::Content {
             object: self.store.url_of(object),
             why: why.to_owned(),
         };
-        let mut before: Option<(Link, BatchSeq)> = None;
+        let mut before: Option<(ChainLink, BatchSeq)> = None;
         for (number, object) in saved.objects.iter().enumerate() {
             let bytes = self.store.get(object)?;
             let continued = before.map(|(link, _)| link);
-            let opened = self.open(saved, continued, &bytes, pool, &door);
-            let Opened { state, link, after } = opened.map_err(|why| wrong(object, &why))?;
+            let opened = self.open(saved, continued, &bytes, pool, &decoder);
+            let CheckpointObject { state, link, after } =
+                opened.map_err(|why| wrong(object, &why))?;
             let is_last = number + 1 == saved.objects.len();
             let is_later = before.is_none_or(|(_, before)| before <= after);
             if !is_later || after > saved.after || (is_last && after != saved.after) {
@@ -237,11 +239,11 @@ impl Saves {
     pub(super) fn open(
         &self,
         saved: &Saved,
-        continues: Option<Link>,
+        continues: Option<ChainLink>,
         bytes: &[u8],
         pool: &BufferPool,
-        door: impl Fn(u64) -> Option<Door>,
-    ) -> Result<Opened, String> {
+        decoder: impl Fn(u64) -> Option<BlockDecoder>,
+    ) -> Result<CheckpointObject, String> {
         let torn = || "it is torn".to_owned();
         let (head, rest) = bytes.split_at_checked(HEAD).ok_or_else(torn)?;
         let (magic, numbers) = head.split_at(8);
@@ -268,10 +270,10 @@ impl Saves {
             let len = usize::try_from(len).map_err(|_| torn())?;
             let (block, after) = rest.split_at_checked(len).ok_or_else(torn)?;
             rest = after;
-            let door = door(tag).ok_or("it has a part that this stage does not know")?;
+            let decoder = decoder(tag).ok_or("it has a part that this stage does not know")?;
             let mut buffer = pool.take(block.len());
             buffer.bytes_mut().extend_from_slice(block);
-            let block = door(buffer.into()).map_err(|error| error.to_string())?;
+            let block = decoder(buffer.into()).map_err(|error| error.to_string())?;
             if block.checksum() != checksum {
                 return Err("it has a part of another one".to_owned());
             }
@@ -281,7 +283,7 @@ impl Saves {
             return Err(torn());
         }
         let state = SavedState { parts, steps: table.steps };
-        Ok(Opened { state, link: Link(checksum), after: table.after })
+        Ok(CheckpointObject { state, link: ChainLink(checksum), after: table.after })
     }
 
     /// Nobody will load this object any more.

@@ -16,26 +16,26 @@ fn rows(values: &[u64]) -> Block {
     builder.finish().unwrap()
 }
 
-fn door(tag: u64) -> Option<Door> {
-    (tag == 0 || tag == 5).then_some(Block::open_rows::<u64> as Door)
+fn decoder(tag: u64) -> Option<BlockDecoder> {
+    (tag == 0 || tag == 5).then_some(Block::open_rows::<u64> as BlockDecoder)
 }
 
 struct Place {
     dir: tempfile::TempDir,
-    saves: Saves,
+    saves: CheckpointStore,
 }
 
 impl Place {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Durable::open(dir.path().to_str().unwrap()).unwrap().within("saves").unwrap();
-        let saves = Saves::new(store, 9);
+        let saves = CheckpointStore::new(store, 9);
         saves.retain(|_| true).unwrap();
         Self { dir, saves }
     }
 
-    fn read(&self, saved: &Saved) -> Result<Read, SaveError> {
-        self.saves.read(saved, &BufferPool::new(0), door)
+    fn read(&self, saved: &Saved) -> Result<LoadedChain, CheckpointError> {
+        self.saves.read(saved, &BufferPool::new(0), decoder)
     }
 
     /// Changes each byte of an object, and cuts it off everywhere: none of these can be read.
@@ -97,7 +97,7 @@ fn a_state_comes_back_as_it_was_and_a_damaged_one_not_at_all() {
 #[test]
 fn only_objects_that_continue_each_other_are_a_state() {
     let place = Place::new();
-    let write = |objects: &[&str], after: u64, value: u64, continues: Option<Link>| {
+    let write = |objects: &[&str], after: u64, value: u64, continues: Option<ChainLink>| {
         let steps = continues.iter().map(|_| BatchSeq(after)).collect();
         let state = SavedState { parts: vec![(0, rows(&[value]).into())], steps };
         place.saves.write(&saved(objects, after), &state, continues).unwrap()
@@ -141,7 +141,7 @@ fn copies_have_other_names_and_say_the_same() {
     let copy = |names: &mut Vec<String>| {
         let name = |number| format!("copy-{number}");
         let pool = BufferPool::new(0);
-        place.saves.copy(&chain, &other.saves, name, |name| names.push(name), (&pool, door))
+        place.saves.copy(&chain, &other.saves, name, |name| names.push(name), (&pool, decoder))
     };
     assert!(copy(&mut names).unwrap() > 0);
     assert_eq!(names, ["copy-0", "copy-1"]);

@@ -13,7 +13,7 @@ use super::simulated::STUCK;
 
 /// What was asked of threads, and how much of it is done.
 #[derive(Debug, Clone)]
-pub(crate) struct Errands {
+pub(crate) struct InFlightJobs {
     #[cfg(test)]
     counted: Arc<Counted>,
 }
@@ -37,17 +37,17 @@ struct Counts {
 }
 
 /// Those of the process to which this thread belongs.
-impl Default for Errands {
+impl Default for InFlightJobs {
     fn default() -> Self {
         #[cfg(test)]
         if let Some(host) = super::simulated::here() {
-            return host.errands();
+            return host.in_flight();
         }
         Self::new()
     }
 }
 
-impl Errands {
+impl InFlightJobs {
     pub(super) fn new() -> Self {
         Self {
             #[cfg(test)]
@@ -89,7 +89,7 @@ impl Errands {
 }
 
 #[cfg(test)]
-impl Errands {
+impl InFlightJobs {
     fn change(&self, how: impl FnOnce(&mut Counts)) {
         how(&mut self.counted.counts.lock().unwrap_or_else(PoisonError::into_inner));
         self.counted.changed.notify_all();
@@ -121,35 +121,38 @@ impl Errands {
 }
 
 /// A channel to a thread of this process.
-pub(crate) fn channel<T>() -> (Ask<T>, Asked<T>) {
+pub(crate) fn channel<T>() -> (JobSender<T>, JobReceiver<T>) {
     let (sender, receiver) = unbounded();
-    let errands = Errands::default();
-    (Ask { sender, errands: errands.clone() }, Asked { receiver, errands, busy: false })
+    let in_flight = InFlightJobs::default();
+    (
+        JobSender { sender, in_flight: in_flight.clone() },
+        JobReceiver { receiver, in_flight, busy: false },
+    )
 }
 
 /// The end at which something is asked for.
 #[derive(Debug)]
-pub(crate) struct Ask<T> {
+pub(crate) struct JobSender<T> {
     sender: Sender<T>,
-    errands: Errands,
+    in_flight: InFlightJobs,
 }
 
-impl<T> Drop for Ask<T> {
+impl<T> Drop for JobSender<T> {
     fn drop(&mut self) {
-        self.errands.yield_turn();
+        self.in_flight.yield_turn();
     }
 }
 
-impl<T> Ask<T> {
+impl<T> JobSender<T> {
     /// Asks for something.
     ///
     /// # Errors
     /// When the thread has ended.
     pub(crate) fn send(&self, errand: T) -> Result<(), SendError<T>> {
-        self.errands.begin(1);
+        self.in_flight.begin(1);
         let sent = self.sender.send(errand);
         if sent.is_err() {
-            self.errands.end(1);
+            self.in_flight.end(1);
         }
         sent
     }
@@ -158,30 +161,30 @@ impl<T> Ask<T> {
 /// The end of the thread: everything that is asked of it, in order, until nobody can ask any more. To ask for
 /// the next is to have done the one before.
 #[derive(Debug)]
-pub(crate) struct Asked<T> {
+pub(crate) struct JobReceiver<T> {
     receiver: Receiver<T>,
-    errands: Errands,
+    in_flight: InFlightJobs,
     busy: bool,
 }
 
-impl<T> Iterator for Asked<T> {
+impl<T> Iterator for JobReceiver<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
         if std::mem::replace(&mut self.busy, false) {
-            self.errands.end(1);
+            self.in_flight.end(1);
         }
         let errand = self.receiver.recv().ok()?;
         self.busy = true;
-        self.errands.wait_for_turn();
+        self.in_flight.wait_for_turn();
         Some(errand)
     }
 }
 
-impl<T> Drop for Asked<T> {
+impl<T> Drop for JobReceiver<T> {
     fn drop(&mut self) {
         // What waits still will not be done.
-        self.errands.end(usize::from(self.busy) + self.receiver.len());
+        self.in_flight.end(usize::from(self.busy) + self.receiver.len());
     }
 }
 
@@ -192,9 +195,9 @@ mod tests {
     #[test]
     fn what_is_asked_of_a_thread_counts_until_it_is_done() {
         let (ask, asked) = channel();
-        let (errands, mut asked) = (ask.errands.clone(), asked);
+        let (in_flight, mut asked) = (ask.in_flight.clone(), asked);
         let left = || {
-            let counts = errands.wait(|_| false);
+            let counts = in_flight.wait(|_| false);
             counts.begun - counts.done
         };
         (1..=3).for_each(|errand| ask.send(errand).unwrap());
@@ -202,8 +205,8 @@ mod tests {
         assert_eq!((asked.next(), left()), (Some(2), 2));
         // A thread that ends leaves the rest undone.
         drop(asked);
-        assert_eq!((left(), errands.settle()), (0, 3));
+        assert_eq!((left(), in_flight.settle()), (0, 3));
         assert!(ask.send(4).is_err());
-        assert_eq!((left(), errands.settle()), (0, 4));
+        assert_eq!((left(), in_flight.settle()), (0, 4));
     }
 }
