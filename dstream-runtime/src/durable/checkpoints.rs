@@ -1,5 +1,5 @@
-//! States in safety, in a store that all processes of the cluster reach: all of a state in one object, and what
-//! has changed since in others, each of which says which one it continues.
+//! Saved states in the durable store. A state is a chain of objects: the first holds the whole state, each
+//! later one the changes since its predecessor, which it names.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -9,9 +9,9 @@
 //! | | the table: plan, stage, partition, batch, what it continues, tag, length and checksum of each part |
 //! | | the parts: blocks with their own headers and checksums |
 //!
-//! An object is known to the next one by the checksum of its table, which says all that is in it: so objects may be
-//! copied and called otherwise, and those that do not belong together are refused. Its name is never used again for
-//! another one.
+//! An object names its predecessor by the checksum of that one's table, which covers its whole content:
+//! copies under other names still form a chain, and objects of different chains are refused. Names are never
+//! reused.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -25,18 +25,18 @@ use crate::sched::message::Saved;
 const MAGIC: &[u8; 8] = b"dstreamS";
 const HEAD: usize = 20;
 
-/// What another object continues an object by.
+/// Identifies an object to its successor in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ChainLink(u64);
 
-/// What an object holds.
+/// The table of an object.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Table {
     plan: u64,
     stage: StageId,
     partition: Partition,
     after: BatchSeq,
-    /// None for all of a state.
+    /// The predecessor; none for a whole state.
     continues: Option<ChainLink>,
     steps: Vec<BatchSeq>,
     parts: Vec<Part>,
@@ -50,7 +50,7 @@ struct Part {
     checksum: u64,
 }
 
-/// Why a state cannot be saved, or a saved one cannot be used.
+/// Why a state cannot be saved or loaded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckpointError {
     #[error(transparent)]
@@ -59,16 +59,16 @@ pub(crate) enum CheckpointError {
     Content { object: String, why: String },
 }
 
-/// A state that was read.
+/// A loaded state.
 #[derive(Debug)]
 pub(crate) struct LoadedChain {
-    /// All of it, and then what had changed each time.
+    /// The whole state, then the changes in order.
     pub(crate) chain: Vec<SavedState>,
-    /// The last object, for one that continues it.
+    /// The last object, for a successor to name.
     pub(crate) link: ChainLink,
 }
 
-/// An object that was opened.
+/// A decoded object.
 #[derive(Debug)]
 pub(super) struct CheckpointObject {
     pub(super) state: SavedState,
@@ -76,7 +76,7 @@ pub(super) struct CheckpointObject {
     after: BatchSeq,
 }
 
-/// A job's saved states.
+/// The saved states of a job.
 #[derive(Debug, Clone)]
 pub(crate) struct CheckpointStore {
     store: Durable,
@@ -88,13 +88,12 @@ impl CheckpointStore {
         Self { store, plan }
     }
 
-    /// Where they are.
+    /// The URL of the store.
     pub(crate) fn url(&self) -> String {
         self.store.url()
     }
 
-    /// Makes the place for them, and removes the objects that nobody will load any more: what `keep` does not
-    /// want.
+    /// Creates the directory, and removes the objects that `keep` rejects.
     ///
     /// # Errors
     /// When the store fails.
@@ -108,8 +107,8 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Writes the last object of a state, the others being there: all of the state, or, if it `continues`
-    /// something, what has changed. It is in safety when this returns.
+    /// Writes the last object of a chain whose others exist: the whole state, or, if it `continues` an
+    /// object, the changes. The object is durable when this returns.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -154,15 +153,15 @@ impl CheckpointStore {
         }
         match self.store.put_own(object, &parts)? {
             true => Ok(ChainLink(link)),
-            // Names are not used again.
+            // Names are never reused.
             false => Err(DurableError::Taken { object: self.store.url_of(object) }.into()),
         }
     }
 
-    /// Reads a state; its parts come through the decoders that `decoder` names by their tags.
+    /// Loads a state. `decoder` returns the decoder of a part by its tag.
     ///
     /// # Errors
-    /// When an object cannot be read, is damaged, or is another one.
+    /// When an object is unreadable, damaged, or of another state.
     pub(crate) fn read(
         &self,
         saved: &Saved,
@@ -177,11 +176,11 @@ impl CheckpointStore {
         Ok(LoadedChain { chain, link })
     }
 
-    /// Brings a copy of a state to another place, if it is whole. `name` says what its objects are called there, by
-    /// their numbers; `written` is told each. Returns how many bytes they have.
+    /// Copies a complete chain to another store. `name` gives the new name of each object by its index;
+    /// `written` gets every name written. Returns the total bytes.
     ///
     /// # Errors
-    /// When an object cannot be read, is damaged, or cannot be written.
+    /// When an object is unreadable, damaged, or cannot be written.
     pub(crate) fn copy(
         &self,
         saved: &Saved,
@@ -203,8 +202,8 @@ impl CheckpointStore {
         Ok(total)
     }
 
-    /// Reads the objects of a state, one after the other, and gives each to `each`: its number, its bytes, and what
-    /// is in it. Returns the last one's link.
+    /// Reads the objects of a chain in order and calls `each` with index, bytes and content. Returns the
+    /// last object's link.
     fn each(
         &self,
         saved: &Saved,
@@ -235,7 +234,7 @@ impl CheckpointStore {
         before.map(|(link, _)| link).ok_or_else(nothing)
     }
 
-    /// What is in the bytes of an object that continues another one, or nothing.
+    /// Decodes an object, which continues `continues` or is a whole state.
     pub(super) fn open(
         &self,
         saved: &Saved,
@@ -248,7 +247,7 @@ impl CheckpointStore {
         let (head, rest) = bytes.split_at_checked(HEAD).ok_or_else(torn)?;
         let (magic, numbers) = head.split_at(8);
         if magic != MAGIC {
-            return Err("it is no saved state".to_owned());
+            return Err("it isn't a saved state".to_owned());
         }
         let (len, checksum) = numbers.split_at(4);
         let len = u32::from_le_bytes(len.try_into().map_err(|_| torn())?) as usize;
@@ -263,19 +262,19 @@ impl CheckpointStore {
             return Err(ELSE.to_owned());
         }
         if table.continues != continues {
-            return Err("it does not continue what stands before it".to_owned());
+            return Err("it does not continue the object before it".to_owned());
         }
         let mut parts = Vec::with_capacity(table.parts.len());
         for Part { tag, len, checksum } in table.parts {
             let len = usize::try_from(len).map_err(|_| torn())?;
             let (block, after) = rest.split_at_checked(len).ok_or_else(torn)?;
             rest = after;
-            let decoder = decoder(tag).ok_or("it has a part that this stage does not know")?;
+            let decoder = decoder(tag).ok_or("it has a part unknown to this stage")?;
             let mut buffer = pool.take(block.len());
             buffer.bytes_mut().extend_from_slice(block);
             let block = decoder(buffer.into()).map_err(|error| error.to_string())?;
             if block.checksum() != checksum {
-                return Err("it has a part of another one".to_owned());
+                return Err("it has a part of another object".to_owned());
             }
             parts.push((tag, block.into()));
         }
@@ -286,14 +285,14 @@ impl CheckpointStore {
         Ok(CheckpointObject { state, link: ChainLink(checksum), after: table.after })
     }
 
-    /// Nobody will load this object any more.
+    /// Removes an object that is no longer needed.
     pub(crate) fn remove(&self, object: &str) {
-        // One that stays takes room and nothing else.
+        // A leftover only takes up space.
         let _ = self.store.remove(object);
     }
 }
 
-const ELSE: &str = "it is the state of something else";
+const ELSE: &str = "it is the state of another stage or partition";
 
 #[cfg(test)]
 mod tests;

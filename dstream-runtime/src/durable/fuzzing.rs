@@ -1,4 +1,4 @@
-//! Fuzz targets: saved states and objects of a journal, as they are found in a store.
+//! Fuzz targets: saved states and journal objects.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +21,7 @@ pub(crate) const TARGETS: &[Target] = &[
 
 const PLAN: u64 = 9;
 
-/// A store that has what is put into it.
+/// A store in memory.
 #[derive(Default)]
 struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
 
@@ -70,7 +70,7 @@ fn saved() -> Saved {
     Saved { stage, partition, after, objects: vec!["state".to_owned()] }
 }
 
-/// The bytes as they are, and as the table and the parts of an object whose checksum is right.
+/// Decodes the bytes as an object, and as the table and the parts of an object with a valid checksum.
 fn saved_states(bytes: &[u8]) {
     let (_, saves) = saves();
     open(&saves, bytes);
@@ -108,7 +108,7 @@ fn state() -> SavedState {
     SavedState::whole(vec![(0, block.clone().into()), (0, block.into())])
 }
 
-/// Writes all of a state.
+/// Writes a whole state.
 fn whole(saves: &CheckpointStore) -> ChainLink {
     saves.write(&saved(), &state(), None).expect("it can be written")
 }

@@ -1,13 +1,13 @@
-//! What a plan does in batches without input: from when on nothing comes of them, and in what rhythm.
+//! Batches without input: after how many nothing is emitted, and the rhythm of stages.
 //!
-//! Pure functions of the constant tables. Invariant: if [`Plan::rest`] says r and [`Plan::cycle`] says c, then
-//! after r batches without input any multiple of c further ones emit nothing, and the batches behind them
-//! give the same as without them. An operator that is not known here may emit from nothing.
+//! Pure functions of the constant tables. Invariant: if [`Plan::rest`] returns r and [`Plan::cycle`] returns
+//! c, then after r batches without input, any multiple of c further ones emit nothing and can be skipped
+//! without effect on later batches. An unlisted operator is assumed to emit without input.
 
 use super::{Plan, StateKind, words};
 
-/// Operators that emit nothing in a batch in which nothing reaches them, and no window holds anything. `count` is not
-/// one of them.
+/// Operators that emit nothing in a batch without input whose windows are empty. `count` emits 0, so it is
+/// not listed.
 const SILENT: [&str; 26] = [
     "text",
     "csv",
@@ -38,14 +38,14 @@ const SILENT: [&str; 26] = [
 ];
 
 impl Plan {
-    /// The operators that may emit something in a batch without any input, by name and line.
+    /// The operators that may emit without input, by name and line.
     pub fn emits_from_nothing(&self) -> impl Iterator<Item = (&'static str, u32)> {
         let emits = |name: &str| !SILENT.contains(&name);
         self.operators.iter().filter(move |row| emits(row.name)).map(|row| (row.name, row.line))
     }
 
-    /// After how many batches without input nothing more can come out, until there is some again: when all panes
-    /// have left their windows. None if something may come out at any time.
+    /// The number of batches without input after which nothing is emitted until there is input again: when
+    /// all panes have left their windows. `None` if something may always be emitted.
     #[must_use]
     pub fn rest(&self) -> Option<u64> {
         if self.emits_from_nothing().next().is_some() {
@@ -69,7 +69,7 @@ impl Plan {
         Some(reach.into_iter().max().unwrap_or(0))
     }
 
-    /// Batches whose numbers differ by a multiple of this have tasks of the same stages.
+    /// Batches whose numbers differ by a multiple of this run tasks of the same stages.
     #[must_use]
     pub fn cycle(&self) -> u64 {
         let every = self.stages.iter().flat_map(|row| [row.every, row.emits_every]);
@@ -77,7 +77,7 @@ impl Plan {
     }
 }
 
-/// The least common multiple, or the largest number if that is larger.
+/// The least common multiple, saturating.
 fn lcm(a: u64, b: u64) -> u64 {
     let (mut gcd, mut rest) = (a, b);
     while rest > 0 {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_plan_rests_when_the_last_pane_has_left_and_the_last_slide_has_come() {
-        // A window of 30 batches that slides by 10, and a stage behind it that runs in every tenth batch.
+        // A window of 30 batches that slides by 10, read by a stage that runs in every tenth batch.
         assert_eq!((PLAN.rest(), PLAN.cycle()), (Some(30 + 9 + 9), 10));
     }
 

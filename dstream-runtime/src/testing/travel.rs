@@ -1,5 +1,5 @@
-//! Blocks of a job under test travel: what a task makes goes through the decoders that another process
-//! would let it in by, and so does saved state. On one machine nothing else would open them.
+//! Blocks and saved states of a job under test are encoded and decoded, as if they came from another
+//! process: on one machine their decoders would not run otherwise.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::exec::state::State;
 use crate::exec::task::{Made, SavedState, TailMade, TaskContext, TaskError};
 use crate::id::TailId;
 
-/// The same job, whose blocks travel.
+/// The same job, with encoded and decoded blocks.
 pub(super) fn travelling(mut job: BuiltJob) -> BuiltJob {
     let travelling = |stage| Arc::new(Travelling(stage)) as Arc<dyn RunStage>;
     job.stages = job.stages.into_iter().map(travelling).collect();
@@ -20,7 +20,7 @@ pub(super) fn travelling(mut job: BuiltJob) -> BuiltJob {
 
 struct Travelling(Arc<dyn RunStage>);
 
-/// The block as another process has it.
+/// The block after encoding and decoding.
 fn travel(block: &Block, decoder: Option<BlockDecoder>) -> Result<Block, TaskError> {
     let decoder = decoder.expect("invariant: a stage names a decoder for every block it makes");
     Ok(decoder(block.to_bytes().into())?)

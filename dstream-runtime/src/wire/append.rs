@@ -4,7 +4,7 @@
 //! client -> receiver   Open            the stream, the client, and the first number
 //! receiver -> client   Opened          the format of lines, and the window
 //! client -> receiver   Append          whole lines, numbered without gaps; long ones as a block of
-//! `BlockKind::Append`, which may overtake
+//!                                      `BlockKind::Append`, which may overtake
 //! receiver -> client   Acknowledged    everything up to a number is safe
 //! receiver -> client   Refused         the stream ends on this connection
 //! ```

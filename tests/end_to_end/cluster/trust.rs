@@ -175,7 +175,7 @@ fn a_name_is_taken_once() {
         &["there is a worker `w1` already", "--name"],
     );
     let bad = job.stranger("no name", &job.cluster.token()).run();
-    bad.code(2).says(&["`no name` is no name of a process"]);
+    bad.code(2).says(&["`no name` is not a valid process name"]);
     job.tap.read(1000);
     job.end();
 }

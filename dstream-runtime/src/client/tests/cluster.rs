@@ -1,4 +1,4 @@
-//! A master that names receivers, and receivers that take in, or do not.
+//! A master that names receivers, and receivers with a chosen behaviour.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -30,15 +30,15 @@ pub(super) fn offers() -> Vec<Offer> {
     vec![offer("views", 0, Format::Json, false), offer("table", 1, Format::Csv, true)]
 }
 
-/// What was registered, as a master's side of push sources does it: by client, in order, once.
+/// Registered appends, by client, in order, without duplicates.
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) lines: BTreeMap<ClientId, Vec<u8>>,
     pub(super) headers: BTreeMap<ClientId, Option<String>>,
     taken: BTreeMap<ClientId, u64>,
-    /// How often something was sent again that had been taken.
+    /// Duplicates received.
     pub(super) again: u64,
-    /// The names of the receivers that something came in through.
+    /// Names of the receivers that took something in.
     pub(super) through: Vec<String>,
 }
 
@@ -62,12 +62,12 @@ impl Registry {
     }
 }
 
-/// What a receiver does with what comes.
+/// The behaviour of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mood {
     /// Registers and acknowledges.
     Take,
-    /// Registers, and says nothing.
+    /// Registers without answering.
     Silent,
     /// Neither.
     Hold,
@@ -76,12 +76,12 @@ pub(super) enum Mood {
 struct Inside {
     registry: Registry,
     receivers: BTreeMap<SocketAddr, String>,
-    /// What holders hold, until they are told to take it.
+    /// Appends held until they are released.
     held: Vec<(String, Append)>,
     asked: u64,
 }
 
-/// A cluster's authority, its master, and what all receivers share.
+/// A cluster's authority, its master, and the state shared by its receivers.
 pub(super) struct Cluster {
     pub(super) dir: TempDir,
     authority: Arc<Authority>,
@@ -114,7 +114,7 @@ impl Drop for Served {
 }
 
 fn lock(inside: &(Mutex<Inside>, Condvar)) -> MutexGuard<'_, Inside> {
-    // A test that has failed says so itself.
+    // A failed test reports itself.
     inside.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -122,7 +122,7 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-/// Binds, and does `act` with what comes.
+/// Binds, and calls `act` with every event.
 fn serve(options: BindOptions, mut act: impl FnMut(&Net, Event) + Send + 'static) -> Served {
     let (tell, events) = unbounded();
     let deliver = {
@@ -198,7 +198,7 @@ impl Cluster {
         self.limited(name, mood, SessionLimits::default())
     }
 
-    /// A worker that receives; the master names it from now on.
+    /// Starts a receiving worker, which the master names from now on.
     pub(super) fn limited(&self, name: &str, mood: Mood, limits: SessionLimits) -> Worker {
         let identity = self.authority.identity(Role::Worker, name, now()).unwrap();
         let (shared, name_inside) = (self.inside.clone(), name.to_owned());
@@ -215,7 +215,7 @@ impl Cluster {
         Worker { name: name.to_owned(), inside: self.inside.clone(), served }
     }
 
-    /// Waits until `is` is so.
+    /// Waits until `is` holds.
     fn wait(&self, what: &str, is: impl Fn(&Inside) -> bool) {
         let (lock, changed) = &*self.inside;
         let (inside, waited) =
@@ -248,7 +248,7 @@ impl Cluster {
         look(&lock(&self.inside).registry)
     }
 
-    /// What was registered of a client.
+    /// The registered lines of a client.
     pub(super) fn lines(&self, client: ClientId) -> String {
         let lines = self.registry(|registry| registry.lines.get(&client).cloned());
         String::from_utf8(lines.unwrap_or_default()).unwrap()
@@ -271,12 +271,12 @@ impl Worker {
         self.served.tell.send(Event::Mood(mood)).unwrap();
     }
 
-    /// The master does not name it any more; its connections stay as they are.
+    /// The master stops naming it; its connections stay.
     pub(super) fn lost(&self) {
         lock(&self.inside).receivers.remove(&self.addr());
     }
 
-    /// It leaves politely; the master does not name it any more.
+    /// It drains, and the master stops naming it.
     pub(super) fn leave(&self) {
         lock(&self.inside).receivers.remove(&self.addr());
         self.served.tell.send(Event::Leave).unwrap();
@@ -386,7 +386,7 @@ pub(super) fn raw(lines: &[u8]) -> Block {
     Block::raw(buffer)
 }
 
-/// Runs on a runtime of its own, under the deadline.
+/// Runs on its own runtime, under the deadline.
 pub(super) fn run<T>(what: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let in_time = runtime.block_on(async { tokio::time::timeout(DEADLINE, what).await });

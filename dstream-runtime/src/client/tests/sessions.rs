@@ -83,7 +83,7 @@ fn appends_are_taken_in_order_whatever_order_they_come_in() {
     assert_eq!(all, expected.map(|(number, lines)| (number, lines.to_owned())));
     assert_eq!(hands.sessions.unacknowledged(), 8);
     assert_eq!(hands.sessions.unacknowledged_of(SourceId(1)), 0);
-    // What is safe is told up to the first that is not.
+    // Acknowledgements stop at the first append that is not safe.
     assert_eq!(acknowledged(&hands.sessions.safe(PEER, CLIENT, 6)), None);
     assert_eq!(acknowledged(&hands.sessions.safe(PEER, CLIENT, 5)), Some(6));
     assert_eq!(acknowledged(&hands.sessions.safe(PEER, CLIENT, 5)), None);
@@ -93,7 +93,7 @@ fn appends_are_taken_in_order_whatever_order_they_come_in() {
 }
 
 #[test]
-fn what_no_client_of_ours_does_is_a_violation() {
+fn violations_are_accused() {
     let twice = |hands: &mut Hands| {
         hands.append(5, "a\n");
         accused(&hands.append(5, "a\n")).to_owned()
@@ -110,7 +110,7 @@ fn what_no_client_of_ours_does_is_a_violation() {
     assert_eq!(hands.append(5, &"x\n".repeat(25)).len(), 1);
     assert_eq!(hands.append(6, &"x\n".repeat(25)).len(), 1);
     assert!(accused(&hands.append(7, "x\n")).contains("it may send 100"));
-    // Room is made by what is safe.
+    // Safe appends free their room.
     hands.sessions.safe(PEER, CLIENT, 5);
     assert_eq!(hands.append(7, "x\n").len(), 1);
     let mut hands = opened();
@@ -156,7 +156,7 @@ fn memory_is_promised_once() {
     }
     assert!(windows.len() > 4 && windows.iter().all(|window| *window >= 100), "{windows:?}");
     assert!(windows.iter().sum::<u64>() <= 1000, "{windows:?}");
-    // A client that has gone leaves what it has sent, until that is safe.
+    // The appends of a disconnected client count until they are safe.
     let lines = "x\n".repeat(50);
     hands.append(1, &lines);
     hands.sessions.gone(PEER);
@@ -180,7 +180,7 @@ fn after_a_refusal_nothing_is_taken_or_acknowledged() {
     assert!(hands.append(7, "c\n").is_empty());
     assert!(hands.sessions.safe(PEER, CLIENT, 6).is_empty());
     assert_eq!(hands.sessions.unacknowledged(), 0);
-    // Whoever leaves refuses those who come as well.
+    // A draining worker refuses new clients as well.
     let mut hands = opened();
     hands.append(5, "a\n");
     let elsewhere = |asks: &[SessionAsks]| {

@@ -1,4 +1,4 @@
-//! What a program sends arrives: in order, once, and no faster than it is taken.
+//! Sent records arrive in order, once, and no faster than they are taken.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn lines_arrive_in_order_and_are_acknowledged() {
             all.push_str(&line(n));
             views.send(line(n)).await.unwrap();
         }
-        // Without its line break, which is added.
+        // The missing line break is added.
         views.send("\"last\"").await.unwrap();
         all.push_str("\"last\"\n");
         let done = views.flush().await.unwrap();
@@ -48,7 +48,7 @@ fn large_sends_are_cut_into_appends_at_line_breaks() {
         let all: String = (0..100_000).map(line).collect();
         assert!(all.len() > 5 << 20);
         views.send(&all).await.unwrap();
-        // One line of the largest size there is, between others.
+        // A line of the largest size among others.
         let long = format!("{}\n", "y".repeat(views.longest() - 1));
         views.send(&long).await.unwrap();
         views.send("after\n").await.unwrap();
@@ -75,7 +75,7 @@ fn a_sender_waits_while_nothing_is_acknowledged() {
         let mut sent = 0;
         let waits = loop {
             let mut send = Box::pin(views.send(&block));
-            // Room is a matter of counting: whether it waits is known at once.
+            // Room is counted, so whether it waits is known at once.
             match futures_poll(send.as_mut()).await {
                 Poll::Ready(done) => done.unwrap(),
                 Poll::Pending => break sent,
@@ -87,7 +87,7 @@ fn a_sender_waits_while_nothing_is_acknowledged() {
         cluster.wait_held(2);
         assert!(cluster.held_bytes() <= waits);
         worker.set(Mood::Take);
-        // The one that waited was given up, and nothing of it was sent.
+        // The waiting call was dropped without sending anything.
         views.send(&block).await.unwrap();
         let done = views.flush().await.unwrap();
         assert_eq!(done.bytes as usize, sent + block.len());
@@ -130,7 +130,7 @@ fn typed_records_are_written_as_the_stream_reads_them() {
             cluster.lines(views.client()),
             "{\"key\":\"/a\\nb\",\"value\":1}\n{\"key\":\"/\",\"value\":2}\n"
         );
-        // By the names of columns, which these records have not got.
+        // CSV by column names, which these records do not have.
         let mut table = client.open("table").await.unwrap();
         let error = table.send_records(&[(1u64, 2u64)]).await.unwrap_err();
         assert!(error.to_string().contains("send a struct"), "{error}");
@@ -155,7 +155,7 @@ fn the_first_line_of_csv_is_its_header() {
 }
 
 #[test]
-fn who_cannot_be_served_is_told_why() {
+fn refusals_give_reasons() {
     let cluster = Cluster::new();
     run(async {
         let mut options = cluster.options();

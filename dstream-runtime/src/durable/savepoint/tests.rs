@@ -1,4 +1,4 @@
-//! Savepoints of a job with two partitions, one of which is saved and one of which is as it was at first.
+//! Savepoints of a job with two partitions, one saved and one in its initial state.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ struct Place {
     saves: CheckpointStore,
 }
 
-/// The state after an odd batch is that after batch 1, and what has changed since.
+/// The state after an odd batch is that after batch 1 and the changes since.
 fn saved(partition: u32, after: u64) -> Saved {
     let mut objects = vec![format!("s1-p{partition}-b{after}")];
     if after % 2 == 1 && after > 1 {
@@ -65,7 +65,7 @@ fn named(name: &str) -> Name {
     Name::Given(name.to_owned())
 }
 
-/// Up to batch 5, of which 4 are published; partition 0 is saved after batches 2 and 3.
+/// Batches up to 5, with 4 published; partition 0 is saved after batches 2 and 3.
 fn past(place: &Place) -> Past {
     let groups = (0..2).map(|p| vec![(STAGE, Partition(p))]).collect();
     let (zero_ms, first) = (1_000, BatchSeq(1));
@@ -92,7 +92,7 @@ fn past(place: &Place) -> Past {
 }
 
 #[test]
-fn a_job_begins_elsewhere_with_what_was_written() {
+fn a_job_starts_elsewhere_from_a_savepoint() {
     let (one, other) = (Place::new(), Place::new());
     let past = past(&one);
     let pinned = one.write(named("a"), &past).unwrap();
@@ -103,7 +103,7 @@ fn a_job_begins_elsewhere_with_what_was_written() {
     let states: Vec<_> = begun.saved_states().cloned().collect();
     let objects = vec!["from1-s1-p0-0".to_owned(), "from1-s1-p0-1".to_owned()];
     assert_eq!(states, [Saved { objects, ..saved(0, 3) }]);
-    // The old job is not needed any more, nor is the savepoint.
+    // Neither the old job nor the savepoint is needed any more.
     drop(one);
     let pool = BufferPool::new(0);
     let read = other.saves.read(&states[0], &pool, |tag| decoders(STAGE, tag)).unwrap();
@@ -112,7 +112,7 @@ fn a_job_begins_elsewhere_with_what_was_written() {
     assert_eq!(blocks.map(rows).collect::<Vec<_>>(), [[1], [3]]);
     assert_eq!((begun.next(), begun.published()), (BatchSeq(6), BatchSeq(4)));
     assert_eq!(begun.position(crate::id::SourceId(0)), past.position(crate::id::SourceId(0)));
-    // The other partition has nothing of them in it.
+    // The other partition contains nothing of them.
     assert_eq!(begun.batches().count(), 5);
 }
 
@@ -133,7 +133,7 @@ fn names_are_used_once() {
 }
 
 #[test]
-fn a_state_that_is_damaged_gives_way_to_the_one_before() {
+fn a_damaged_state_falls_back_to_the_one_before() {
     let place = Place::new();
     let past = past(&place);
     fs::write(place.dir.path().join("saves/s1-p0-b1"), b"").unwrap();
@@ -147,7 +147,7 @@ fn a_state_that_is_damaged_gives_way_to_the_one_before() {
     assert!(matches!(read(&place.within("b"), PLAN), Err(SavepointError::Missing { .. })));
 }
 
-/// Reads and brings a savepoint; how that ends.
+/// Reads a savepoint and starts from it.
 fn begin(place: &Durable) -> Result<(), SavepointError> {
     let mut begun = read(place, PLAN)?;
     bring(place, &Place::new().saves, (PLAN, 1), &mut begun, decoders)
@@ -161,7 +161,7 @@ fn assert_damaged(place: &Durable, what: &Path) {
 }
 
 #[test]
-fn whatever_is_changed_in_a_savepoint_is_noticed() {
+fn any_change_to_a_savepoint_is_detected() {
     let place = Place::new();
     place.write(named("a"), &past(&place)).unwrap();
     let at = place.within("a");
