@@ -1,9 +1,9 @@
-//! Workers that are slow, get slow, are well again, or do not move for a while, in a world that has a clock:
-//! tasks take as long as what they read, times how slow their worker is, and each worker runs one at a time.
+//! Workers that are slow, slow down, recover, or freeze, in a world with a clock: a task takes time in
+//! proportion to its input and its worker's slowness, and a worker runs one task at a time.
 //!
-//! Whoever is slow, every batch is published once, in order, with exactly what it has without workers, and
-//! each task counts once. Nothing runs twice in a steady world. A slow worker costs less with second runs
-//! than without, loses partitions, and gets them back.
+//! Every batch is published once, in order, and equal to a run without workers; each task counts once. In a
+//! steady world nothing runs twice. A slow worker costs less with speculation than without, loses
+//! partitions, and gets them back.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +22,9 @@ use crate::source::Range;
 use crate::time::Timetable;
 
 const WORKERS: u32 = 4;
-/// How long a task takes that reads one unit, in milliseconds.
+/// Milliseconds to read one unit.
 const READ_MS: u64 = 200;
-/// How long one takes that reads blocks.
+/// Milliseconds of a task that reads blocks.
 const MERGE_MS: u64 = 4;
 
 enum Event {
@@ -40,7 +40,7 @@ enum Event {
 }
 
 impl Event {
-    /// Where it happens, if not at the master.
+    /// The worker of an event; `None` for the master.
     fn on(&self) -> Option<WorkerId> {
         match self {
             Self::ToWorker(on, _)
@@ -55,9 +55,9 @@ impl Event {
 struct Process {
     core: WorkerCore,
     held: Held,
-    /// What waits for its turn; the oldest goes first.
+    /// Waiting tasks; the oldest runs first.
     queue: BTreeMap<(TaskId, Attempt), u64>,
-    /// With its result, how long it takes, and its number among all runs.
+    /// With its result, its duration, and its number among all runs.
     running: Option<(TaskId, Attempt, u64, u64, u64)>,
 }
 
@@ -67,7 +67,7 @@ struct Spell {
     worker: WorkerId,
     from: u64,
     until: u64,
-    /// It does not move at all.
+    /// It is frozen.
     frozen: bool,
     times: u64,
 }
@@ -81,9 +81,9 @@ struct World {
     processes: BTreeMap<WorkerId, Process>,
     reference: Reference,
     spells: Vec<Spell>,
-    /// Whether a task can be stopped on its way.
+    /// Whether a running task can be stopped.
     stops: bool,
-    /// How much the time of tasks varies, in percent.
+    /// Variation of the duration of tasks, in percent.
     jitter: u64,
     last: BatchSeq,
     parts: BTreeMap<TaskId, u64>,
@@ -91,9 +91,9 @@ struct World {
     begun: BTreeMap<BatchSeq, u64>,
     outcome: Option<Outcome>,
     cancelled: u32,
-    /// How slow who was said to be, and how many partitions it then owned.
+    /// Reported slow workers, their slowness, and the partitions that they then owned.
     said: Vec<(WorkerId, u32, u32)>,
-    /// One task makes something else each time, if it is not none.
+    /// A nondeterministic task, if any.
     liar: Option<TaskId>,
 }
 
@@ -174,7 +174,7 @@ impl World {
         panic!("the job has not ended: {:#?}", self.master.status(self.now));
     }
 
-    /// The median time of the batches from one on, in milliseconds.
+    /// The median duration of the batches from one on, in milliseconds.
     fn median(&self, from: u64) -> u64 {
         let times = self.published.iter().filter(|(batch, _)| batch.0 >= from);
         let mut times: Vec<_> = times.map(|(batch, at)| at - self.begun[batch]).collect();
@@ -234,11 +234,11 @@ impl World {
             | MasterAction::Missed { .. }
             | MasterAction::Obsolete(_)
             | MasterAction::Unneeded { .. } => {}
-            other => panic!("nobody comes or goes: {other:?}"),
+            other => panic!("no worker joins or leaves: {other:?}"),
         }
     }
 
-    /// What is published is exactly what a run without faults publishes.
+    /// Asserts that published parts equal those of a run without faults.
     fn publish(&mut self, batch: BatchSeq) {
         assert_eq!(batch.0, self.published.len() as u64 + 1, "out of order, or twice");
         self.published.push((batch, self.now));
@@ -286,7 +286,7 @@ impl World {
             }
             WorkerAction::Discard { stage, partition } => process.held.discard((stage, partition)),
             WorkerAction::Forget { oldest } => process.held.forget(oldest),
-            WorkerAction::Load { .. } | WorkerAction::Drop { .. } => panic!("nobody is lost"),
+            WorkerAction::Load { .. } | WorkerAction::Drop { .. } => panic!("no worker is lost"),
         }
     }
 
@@ -355,7 +355,7 @@ impl World {
     }
 }
 
-/// How much a task reads.
+/// The input of a task, in units.
 fn size(batch: BatchSeq, partition: Partition) -> u64 {
     1 + (batch.0 * 7 + u64::from(partition.0)) % 2
 }

@@ -1,4 +1,4 @@
-//! A client of the library, on a host of its own: it sends lines, each once as far as it can tell.
+//! A client of the library on its own host: sends lines and counts on each being taken once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,34 +12,34 @@ use crate::host::simulated::Fiber;
 use crate::net::simulation::{Host, PORT, address};
 use crate::sched::simulation::Seed;
 
-/// It may find nobody for so long.
+/// How long it may find no receiver.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A client, and what it does.
+/// A client and its state.
 pub(super) struct Sending {
     enough: Arc<AtomicBool>,
     life: tokio::task::JoinHandle<Result<u64, String>>,
 }
 
-/// The line of a number: a word that no other has.
+/// The line with a number: a unique word.
 fn word(number: u64) -> String {
     format!("w{number}")
 }
 
 impl Sending {
-    /// Begins to send.
+    /// Starts sending.
     pub(super) fn start(shared: &Arc<Shared>, host: Host, number: u64) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let life = tokio::spawn(send(shared.clone(), host, number, enough.clone()));
         Self { enough, life }
     }
 
-    /// It is to send no more.
+    /// Stops sending new lines.
     pub(super) fn stop(&self) {
         self.enough.store(true, Ordering::SeqCst);
     }
 
-    /// How many lines were acknowledged, all that it has sent, once that is known.
+    /// Once it has ended: the number of acknowledged lines, which is all that it sent.
     pub(super) async fn ended(&mut self) -> Option<Result<u64, String>> {
         if !self.life.is_finished() {
             return None;
@@ -55,7 +55,7 @@ struct Engine {
 }
 
 impl Drop for Engine {
-    /// Whoever waits for it has gone.
+    /// Ends with the task that waits for it.
     fn drop(&mut self) {
         self.fiber.kill();
     }
@@ -85,7 +85,7 @@ async fn send(
     let mut engine = None;
     let start = |serve| {
         let simulated = SimulatedHost::new(&shared, host, number);
-        // If it panics, whoever holds the client is told that it is gone.
+        // If it panics, the client's handle gets an error.
         let (fiber, _) = Fiber::start(simulated.clone(), number, serve);
         drop(tokio::spawn(live(fiber.clone(), shared.network.clone(), host)));
         engine = Some(Engine { simulated, fiber });
@@ -112,7 +112,7 @@ async fn send(
         return Err(format!("{sent} lines were sent, and {acknowledged:?}"));
     }
     if let Some(Engine { simulated, fiber }) = &engine {
-        // Its thread is over soon.
+        // Its thread ends soon.
         while !fiber.is_over() {
             sleep(Duration::from_millis(1)).await;
         }
