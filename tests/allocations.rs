@@ -105,11 +105,11 @@ macro_rules! allocations {
     }};
 }
 
-/// So many allocations more are explained by threads that meet differently, and by buffers that double
-/// once more: some per task.
+/// Extra allocations allowed for other interleavings of threads and for buffers that double once more: a few per
+/// task.
 const SLACK: u64 = 8 * (BATCHES * PARTITIONS * 2) as u64;
 
-/// So many words in a run of so many lines per batch.
+/// The number of words in a run with that many lines per batch.
 fn words_of(lines: usize) -> u64 {
     (BATCHES * lines * 8) as u64
 }

@@ -26,7 +26,7 @@ pub(crate) enum Guard {
     /// A message from after a newer recovery waits for that recovery.
     NotTooEarly,
     /// A message from before a partition changed its owner does not count for the new owner.
-    SaidForHeir,
+    SaidForNewOwner,
     /// A producer counts once.
     HeardOnce,
     /// A state is accepted only if it is expected.
@@ -114,7 +114,7 @@ mod planted {
         (DurableFirst, Ring::Whole, 5),
         (LeavesEmpty, Ring::Whole, 76),
         (NotTooEarly, Ring::Whole, 28),
-        (SaidForHeir, Ring::Whole, 139),
+        (SaidForNewOwner, Ring::Whole, 139),
         (HeardOnce, Ring::Whole, 12),
         (DroppedRunsAfterAll, Ring::Whole, 560),
         (AppendCountsOnce, Ring::Whole, 174),

@@ -85,8 +85,8 @@ pub trait AnyJob: Sync {
     /// When a parameter is missing or malformed, or cannot be written as JSON.
     fn params_json(&self, matches: &ArgMatches) -> Result<String, clap::Error>;
 
-    /// Builds the job from its parameters as JSON. Whoever builds from the same text computes the same:
-    /// every process of a cluster does, its master included.
+    /// Builds the job from its parameters as JSON. Every process of a cluster, including the master,
+    /// builds from the same text and so computes the same.
     ///
     /// # Errors
     /// When the text does not hold the parameters of this job.

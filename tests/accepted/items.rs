@@ -19,7 +19,7 @@ mod reports {
         }
     }
 
-    /// Nobody sees this one.
+    /// Never compiled.
     #[cfg(any())]
     #[dstream::job]
     pub(crate) fn never() {
@@ -94,7 +94,7 @@ fn names_do_not_clash() -> Tested {
 #[dstream::job]
 fn stamped() {
     let lines = source::text("none");
-    #[allow_nondeterminism = "only how long it took is logged, and nobody reads it"]
+    #[allow_nondeterminism = "only how long it took is logged, and not part of the result"]
     let timed =
         lines.filter(|line| std::time::Instant::now().elapsed().as_secs() < 900 || line.is_empty());
     let also = timed.map(

@@ -7,7 +7,7 @@ use crate::{Tested, first};
 mod words {
     use dstream::prelude::*;
 
-    /// Words with at least so many letters.
+    /// Words with at least `least` letters.
     #[dstream::operator]
     pub(crate) fn long_words(lines: Stream<String>, least: usize) -> Stream<String> {
         let all = lines.flat_map(|line| words(line));

@@ -1,4 +1,4 @@
-//! The client library against a receiver that only acknowledges: what it can send at most.
+//! The client library with a receiver that only acknowledges: its highest throughput.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +25,7 @@ const RECORD: usize = 100;
 /// In the other process: a master that names one receiver, and that receiver.
 ///
 /// # Errors
-/// When there is no port to be had.
+/// When no port can be opened.
 pub fn receive(dir: &Path) -> BenchResult<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let authority = Authority::open(&dir.join("authority"), "bench", now)?;
@@ -61,7 +61,7 @@ pub fn receive(dir: &Path) -> BenchResult<()> {
             let (worker, url) = ("receiver".to_owned(), url.clone());
             let status =
                 ReceiverStatus { stream, worker, url, records: 0, waiting: 0, error: None };
-            // A client that has gone does not wait for it.
+            // The client may have gone.
             let _ = net.send(peer, &Reply::Receivers(vec![status]));
         }
     });
@@ -90,7 +90,7 @@ fn heard(sessions: &mut Sessions, event: NetEvent, pool: &BufferPool) -> Vec<Ses
 fn act(sessions: &mut Sessions, net: &Net, asks: Vec<SessionAsks>) {
     for ask in asks {
         match ask {
-            // A client that has gone does not wait for it.
+            // The client may have gone.
             SessionAsks::Tell(peer, message) => drop(net.send(peer, &message)),
             SessionAsks::Accuse(peer, why) => net.accuse(peer, &why),
             SessionAsks::Take(append) => {
@@ -101,17 +101,17 @@ fn act(sessions: &mut Sessions, net: &Net, asks: Vec<SessionAsks>) {
     }
 }
 
-/// What was measured.
+/// The results.
 pub struct Sent {
-    /// Records a second, sent and acknowledged.
+    /// Acknowledged records per second.
     pub rate: f64,
-    /// From sending one record to its acknowledgement, nothing else going on: half are faster.
+    /// Latency from send to acknowledgement of a single record: the median.
     pub p50: Duration,
-    /// And nearly all.
+    /// The 99th percentile.
     pub p99: Duration,
 }
 
-/// Sends that many records, then `calls` one by one.
+/// Sends that many records, then `calls` single ones.
 ///
 /// # Errors
 /// When the connection breaks.
@@ -146,7 +146,7 @@ pub fn send(dir: &Path, records: usize, calls: usize) -> BenchResult<Sent> {
     })
 }
 
-/// Record by record, as a program would.
+/// Record by record, like a program.
 async fn all(lines: &mut AppendStream, records: usize) -> BenchResult<f64> {
     let mut record = [b'r'; RECORD];
     record[RECORD - 1] = b'\n';

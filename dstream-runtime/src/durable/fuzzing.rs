@@ -43,7 +43,7 @@ impl Store for Memory {
     }
 
     fn list(&self, _: &str) -> Result<Vec<String>, DurableError> {
-        let error = Arc::new(io::Error::other("nobody asks"));
+        let error = Arc::new(io::Error::other("not used"));
         Err(DurableError::Failed { object: String::new(), doing: "list", error })
     }
 

@@ -148,9 +148,9 @@ impl<T> JobSender<T> {
     ///
     /// # Errors
     /// When the thread has ended.
-    pub(crate) fn send(&self, errand: T) -> Result<(), SendError<T>> {
+    pub(crate) fn send(&self, job: T) -> Result<(), SendError<T>> {
         self.in_flight.begin(1);
-        let sent = self.sender.send(errand);
+        let sent = self.sender.send(job);
         if sent.is_err() {
             self.in_flight.end(1);
         }
@@ -174,10 +174,10 @@ impl<T> Iterator for JobReceiver<T> {
         if std::mem::replace(&mut self.busy, false) {
             self.in_flight.end(1);
         }
-        let errand = self.receiver.recv().ok()?;
+        let job = self.receiver.recv().ok()?;
         self.busy = true;
         self.in_flight.wait_for_turn();
-        Some(errand)
+        Some(job)
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
             let counts = in_flight.wait(|_| false);
             counts.begun - counts.done
         };
-        (1..=3).for_each(|errand| ask.send(errand).unwrap());
+        (1..=3).for_each(|job| ask.send(job).unwrap());
         assert_eq!((asked.next(), left()), (Some(1), 3));
         assert_eq!((asked.next(), left()), (Some(2), 2));
         // A thread that ends abandons the rest.

@@ -24,8 +24,7 @@ pub(super) const CANCELLED: VarInt = VarInt::from_u32(4);
 pub enum NetError {
     /// The address is public, and `public` is not set.
     #[error(
-        "{addr} can be reached from other hosts, which nobody asked for; name it with --listen if that is \
-         meant"
+        "{addr} can be reached from other hosts, and was not asked for; name it with --listen if that is meant"
     )]
     Public {
         /// The address.
@@ -132,7 +131,7 @@ pub enum CloseReason {
     #[error(transparent)]
     Refused(Refusal),
     /// No answer.
-    #[error("nobody answers there")]
+    #[error("no answer")]
     Unreachable,
     /// The process answers on control, but its bulk port cannot be reached.
     #[error(

@@ -199,9 +199,9 @@ block_kinds! {
         tag: u64,
     }: Worker -> Worker;
     /// A copy of a received block for another worker, raw.
-    Receipt("a receipt") {
+    ReceivedBlock("a received block") {
         /// The worker that received it.
-        taker: WorkerId,
+        receiver: WorkerId,
         /// The source.
         source: SourceId,
         /// Its number at the receiver.

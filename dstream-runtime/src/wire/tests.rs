@@ -168,7 +168,11 @@ fn every_kind_of_block_has_one_direction() {
         (BlockKind::TaskOutput { task, attempt }, Role::Worker, Role::Master),
         (BlockKind::Input { task }, Role::Master, Role::Worker),
         (BlockKind::State { stage, partition, tag: 7 }, Role::Worker, Role::Worker),
-        (BlockKind::Receipt { taker: WorkerId(1), source, number }, Role::Worker, Role::Worker),
+        (
+            BlockKind::ReceivedBlock { receiver: WorkerId(1), source, number },
+            Role::Worker,
+            Role::Worker,
+        ),
         (BlockKind::Append { number }, Role::Client, Role::Worker),
     ];
     let roles = [Role::Master, Role::Worker, Role::Client];

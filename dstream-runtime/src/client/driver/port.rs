@@ -24,8 +24,8 @@ pub(super) fn connect(
             Err(error) => failed = Some(error),
         }
     }
-    let nobody = || ClusterError::Broken { why: "no master was named".to_owned() };
-    let identity = identity.ok_or_else(|| failed.unwrap_or_else(nobody))?;
+    let unnamed = || ClusterError::Broken { why: "no master was named".to_owned() };
+    let identity = identity.ok_or_else(|| failed.unwrap_or_else(unnamed))?;
     let mut bind = BindOptions::new(identity, target.plan);
     bind.hello.job.clone_from(&target.job);
     if let Some(far) = target.masters.iter().find(|addr| !addr.ip().is_loopback()) {

@@ -167,8 +167,8 @@ fn refusals_give_reasons() {
         let unknown = client.open("clicks").await.unwrap_err();
         assert!(unknown.to_string().contains("they can be to: views, table"), "{unknown}");
         drop(worker);
-        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        options.target.masters = vec![nobody.local_addr().unwrap()];
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        options.target.masters = vec![silent.local_addr().unwrap()];
         let error = Client::connect(options.clone()).await.unwrap_err();
         assert!(matches!(error, ClientError::NoMaster { .. }), "{error}");
         options.target.masters = vec![cluster.master];

@@ -144,7 +144,7 @@ pub(crate) fn befall(network: &Network, seed: &mut Seed, kind: Kind) -> u64 {
         }
         Kind::Rubbish { host, many } => {
             for _ in 0..many {
-                network.inject(address(NOBODY, PORT), address(host, PORT), &rubbish(seed));
+                network.inject(address(UNUSED, PORT), address(host, PORT), &rubbish(seed));
             }
             0
         }
@@ -152,7 +152,7 @@ pub(crate) fn befall(network: &Network, seed: &mut Seed, kind: Kind) -> u64 {
 }
 
 /// A host without a process.
-const NOBODY: Host = 99;
+const UNUSED: Host = 99;
 
 /// Bytes that are no packet; some resemble a first packet.
 fn rubbish(seed: &mut Seed) -> Vec<u8> {

@@ -125,7 +125,7 @@ fn a_cancelled_block_makes_way_for_the_next() {
 }
 
 #[test]
-fn blocks_that_nobody_takes_wait_at_the_sender() {
+fn untaken_blocks_wait_at_the_sender() {
     let world = World::new();
     let mut options = world.options(Role::Worker, "w2");
     options.limits.untaken_blocks = 0; // The minimum: the longest block.

@@ -20,7 +20,7 @@ use crate::wire::{
     encode,
 };
 
-/// A process with a valid certificate that speaks QUIC as it likes.
+/// A process with a valid certificate that sends arbitrary bytes.
 struct Rogue {
     node: Node,
     target: std::net::SocketAddr,
@@ -221,7 +221,7 @@ fn a_broken_handshake_is_refused() {
         bulk.closed().await
     });
     let refusal = honest.master_refuses(told.into());
-    assert!(refusal.to_string().contains("nobody waits"), "{refusal}");
+    assert!(refusal.to_string().contains("unknown session"), "{refusal}");
     honest.goes_on();
 }
 

@@ -92,13 +92,13 @@ fn many_peers_of_one_process_are_told_apart() {
 fn an_address_without_a_listener_is_unreachable() {
     let world = World::new();
     let worker = world.node(Role::Worker, "w");
-    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut options = world.options(Role::Worker, "w2");
     options.limits.handshake = Duration::from_millis(50);
     let hasty = Node::bind(options);
-    hasty.net().connect(nobody.local_addr().unwrap());
+    hasty.net().connect(silent.local_addr().unwrap());
     assert_eq!(hasty.closed(), CloseReason::Unreachable);
-    let id = worker.net().connect(nobody.local_addr().unwrap());
+    let id = worker.net().connect(silent.local_addr().unwrap());
     worker.net().close(id);
     assert_eq!(worker.closed(), CloseReason::Local);
 }

@@ -226,7 +226,7 @@ pub(super) fn check(
     from: usize,
     partitions: u32,
 ) -> Result<usize, String> {
-    let published = published.lock().expect("nobody panics with it");
+    let published = published.lock().expect("no panic while it is locked");
     let mut count = 0;
     let last = from.checked_sub(1).and_then(|last| published.keys().nth(last));
     let mut before = last.map(|(_, time)| time.0);

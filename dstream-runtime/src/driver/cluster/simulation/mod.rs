@@ -70,8 +70,7 @@ fn the_real_drivers_publish_correctly_under_faults() {
 /// Seeds that once failed.
 const FOUND: [u64; 2] = [
     // A replaced, idle master kept a worker.
-    1934,
-    // Events of an ended thread reached the next engine.
+    1934, // Events of an ended thread reached the next engine.
     5378,
 ];
 

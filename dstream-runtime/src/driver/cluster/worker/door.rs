@@ -165,11 +165,12 @@ impl Driver<'_> {
                     self.arrived(key, header.piece, keep(block));
                 })
             }
-            BlockKind::Receipt { taker, source, number } => Block::open_raw(bytes).map(|block| {
-                let key = (taker, source, number);
-                let complete = self.copies.arrived((peer, key), 0, keep(block));
-                self.copy_complete(peer, key, complete);
-            }),
+            BlockKind::ReceivedBlock { receiver: taker, source, number } => Block::open_raw(bytes)
+                .map(|block| {
+                    let key = (taker, source, number);
+                    let complete = self.copies.arrived((peer, key), 0, keep(block));
+                    self.copy_complete(peer, key, complete);
+                }),
             BlockKind::Append { number } => Block::open_raw(bytes).map(|block| {
                 let asks = self.sessions.block(peer, number, block);
                 self.session_asks(asks);

@@ -251,7 +251,7 @@ impl Driver<'_> {
         if self.net.send(peer, &note).is_err() || is_here {
             return;
         }
-        let kind = BlockKind::Receipt { taker, source, number };
+        let kind = BlockKind::ReceivedBlock { receiver: taker, source, number };
         let header = BlockHeader { epoch: Epoch(0), kind, piece: 0 };
         if let Ok(transfer) = self.net.push_blocks(peer, [(header, lines)]) {
             transfer.detach();
