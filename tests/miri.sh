@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests of the modules with unsafe code under Miri, on the nightly toolchain that is installed:
-# blocks and their door, tables, the lines of text, short texts, keys. Maps of files cannot be run in it,
-# nor can what opens sockets: their modules are left out.
-# `tests/miri.sh FILTER...` runs others.
+# blocks and their decoders, tables, the lines of text, short texts, keys. Miri runs neither maps of files nor sockets,
+# so their modules are left out.
+# `tests/miri.sh FILTER...` runs other tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! cargo +nightly miri --version >/dev/null 2>&1; then

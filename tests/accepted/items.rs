@@ -1,4 +1,4 @@
-//! Jobs as items: where they may stand, what may stand on them, and how they are named.
+//! Jobs as items: their places, attributes and names.
 
 use dstream::testing::Run;
 
@@ -67,7 +67,7 @@ fn a_job_of_a_type() -> Tested {
     Ok(())
 }
 
-/// The names that generated code uses, used by the user.
+/// The names of generated code, used by the user.
 #[dstream::job]
 fn slot_0_0() {
     let out = 1u64;
