@@ -16,5 +16,5 @@ fi
 # Relative pointers lead out of the reference that they are read through, which the older model of aliasing
 # (stacked borrows) does not know and rkyv does not promise to follow; so the newer one. Seeds need the clock.
 export MIRIFLAGS="${MIRIFLAGS:--Zmiri-tree-borrows -Zmiri-disable-isolation}"
-# Texts made of patterns, and statistics, take minutes each there; the seeds of the fuzz target go through the same doors.
+# Texts made of patterns, and statistics, take minutes each there; the seeds of the fuzz target go through the same decoders.
 cargo +nightly miri test -p dstream-runtime --lib -- --skip come_back --skip text_of_all_kinds --skip avalanche "$@"

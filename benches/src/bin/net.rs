@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use dstream_bench::net::dstream::{Latency, Pair};
-use dstream_bench::net::{BenchResult, Took, bare, client, dstream};
+use dstream_bench::net::{BenchResult, TransferCost, bare, client, dstream};
 
 /// Measures the transport between two processes on loopback
 #[derive(Parser)]
@@ -105,25 +105,22 @@ fn measure_blocks(options: &Options, taken: &Pair, opened: &Pair) -> BenchResult
             through.push(opened.blocks(bytes)?);
         }
     }
-    let kinds = [
-        ("bare quinn stream", &plain),
-        ("blocks", &blocks),
-        ("blocks, through the door", &through),
-    ];
+    let kinds = [("bare quinn stream", &plain), ("blocks", &blocks), ("blocks, decoded", &through)];
     for (name, all) in kinds.into_iter().filter(|(_, all)| !all.is_empty()) {
-        let of = |what: fn(&Took) -> f64| middle(all.iter().map(what).collect());
-        let beside = |what: fn(&Took) -> f64| {
+        let of = |what: fn(&TransferCost) -> f64| middle(all.iter().map(what).collect());
+        let beside = |what: fn(&TransferCost) -> f64| {
             let mut shares: Vec<_> =
                 all.iter().zip(&plain).map(|(took, bare)| what(took) / what(bare)).collect();
             shares.sort_unstable_by(f64::total_cmp);
             (shares[shares.len() / 2], shares[0], shares[shares.len() - 1])
         };
-        let ((share, least, most), (cost, ..)) = (beside(Took::rate), beside(Took::cost));
+        let ((share, least, most), (cost, ..)) =
+            (beside(TransferCost::rate), beside(TransferCost::cost));
         println!(
             "{name:28} {:6.2} Gbit/s  {share:.2} of bare ({least:.2}-{most:.2}); \
              {:.3} s of processor time per GB, {cost:.2} of bare",
-            of(Took::rate),
-            of(Took::cost),
+            of(TransferCost::rate),
+            of(TransferCost::cost),
         );
     }
     Ok(())

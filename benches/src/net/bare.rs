@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{BLOCK, BenchResult, Other, Took, say_and_wait};
+use super::{BLOCK, BenchResult, Other, TransferCost, say_and_wait};
 
 fn runtime() -> BenchResult<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
@@ -89,7 +89,7 @@ async fn take_in(endpoint: Endpoint) {
 ///
 /// # Errors
 /// When the other process cannot be started, or the connection breaks.
-pub fn send(bytes: u64) -> BenchResult<Took> {
+pub fn send(bytes: u64) -> BenchResult<TransferCost> {
     let other = Other::start(&["bare-receive"])?;
     let (addr, certificate) = other.hello.split_once(' ').ok_or("no address")?;
     let addr: SocketAddr = addr.parse()?;
@@ -116,7 +116,7 @@ pub fn send(bytes: u64) -> BenchResult<Took> {
         let (time, cpu) = (start.elapsed(), other.cpu()?.saturating_sub(cpu));
         connection.close(VarInt::from_u32(0), b"");
         endpoint.wait_idle().await;
-        Ok(Took { bytes, time, cpu })
+        Ok(TransferCost { bytes, time, cpu })
     })
 }
 

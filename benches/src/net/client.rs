@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::unbounded;
 use dstream_runtime::block::{Block, BufferPool};
 use dstream_runtime::client::{
-    Access, AppendStream, Client, ClientOptions, ClientTarget, Offer, SessionAsks, SessionLimits,
+    Access, AppendStream, Client, ClientOptions, ClientTarget, Offer, SessionEffect, SessionLimits,
     Sessions,
 };
 use dstream_runtime::driver::cluster::{Question, ReceiverStatus, Reply};
@@ -68,7 +68,7 @@ pub fn receive(dir: &Path) -> BenchResult<()> {
     say_and_wait(&master.local_addr().to_string())
 }
 
-fn heard(sessions: &mut Sessions, event: NetEvent, pool: &BufferPool) -> Vec<SessionAsks> {
+fn heard(sessions: &mut Sessions, event: NetEvent, pool: &BufferPool) -> Vec<SessionEffect> {
     match event {
         NetEvent::Message { peer, message } => {
             message.read().map(|said| sessions.said(peer, said, pool)).unwrap_or_default()
@@ -87,13 +87,13 @@ fn heard(sessions: &mut Sessions, event: NetEvent, pool: &BufferPool) -> Vec<Ses
     }
 }
 
-fn act(sessions: &mut Sessions, net: &Net, asks: Vec<SessionAsks>) {
+fn act(sessions: &mut Sessions, net: &Net, asks: Vec<SessionEffect>) {
     for ask in asks {
         match ask {
             // The client may have gone.
-            SessionAsks::Tell(peer, message) => drop(net.send(peer, &message)),
-            SessionAsks::Accuse(peer, why) => net.accuse(peer, &why),
-            SessionAsks::Take(append) => {
+            SessionEffect::Tell(peer, message) => drop(net.send(peer, &message)),
+            SessionEffect::Accuse(peer, why) => net.accuse(peer, &why),
+            SessionEffect::Take(append) => {
                 let safe = sessions.safe(append.peer, append.client, append.number);
                 act(sessions, net, safe);
             }

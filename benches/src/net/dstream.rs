@@ -12,7 +12,7 @@ use dstream_runtime::net::{BindOptions, Delivery, Endpoint, NetEvent, PeerId, Tr
 use dstream_runtime::wire::{BlockHeader, BlockKind, Message, MessageKind, Role};
 use serde::{Deserialize, Serialize};
 
-use super::{BLOCK, BenchResult, Other, Took, say_and_wait};
+use super::{BLOCK, BenchResult, Other, TransferCost, say_and_wait};
 
 /// Blocks in flight.
 const AHEAD: usize = 8;
@@ -163,7 +163,7 @@ impl Pair {
     ///
     /// # Errors
     /// When the connection breaks.
-    pub fn blocks(&self, bytes: u64) -> BenchResult<Took> {
+    pub fn blocks(&self, bytes: u64) -> BenchResult<TransferCost> {
         let (start, cpu, blocks) =
             (Instant::now(), self.other.cpu()?, bytes.div_ceil(BLOCK as u64));
         self.send_ping(blocks)?;
@@ -179,7 +179,7 @@ impl Pair {
         self.answer()?;
         under_way.into_iter().for_each(Transfer::detach);
         let (time, cpu) = (start.elapsed(), self.other.cpu()?.saturating_sub(cpu));
-        Ok(Took { bytes, time, cpu })
+        Ok(TransferCost { bytes, time, cpu })
     }
 
     fn push(&self, n: u64) -> BenchResult<Transfer> {

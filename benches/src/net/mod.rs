@@ -61,7 +61,7 @@ impl Other {
 
 /// The cost of a transfer.
 #[derive(Debug, Clone, Copy)]
-pub struct Took {
+pub struct TransferCost {
     /// Bytes transferred.
     pub bytes: u64,
     /// From the first byte to the last.
@@ -70,7 +70,7 @@ pub struct Took {
     pub cpu: Duration,
 }
 
-impl Took {
+impl TransferCost {
     /// Gigabits per second.
     #[must_use]
     pub fn rate(&self) -> f64 {

@@ -2,7 +2,7 @@
 //!
 //! A block is a 64-byte header and a body, an rkyv archive aligned to 64. A builder of this process makes
 //! it, or a decoder validates foreign bytes (see `decode`; bytes that this process spilled to a file are
-//! trusted, see `moved`). Afterwards it is read in place, never validated again, never changed, and shared
+//! trusted, see `spilled`). Afterwards it is read in place, never validated again, never changed, and shared
 //! by cloning.
 //!
 //! Invariant: the body of a [`Block`] is a valid archive of the layout that its kind and its Rust type
@@ -14,9 +14,9 @@ mod decode;
 pub(crate) mod fuzzing;
 mod header;
 mod keyed;
-mod moved;
 mod pool;
 mod rows;
+mod spilled;
 #[cfg(test)]
 mod tests;
 
@@ -34,9 +34,9 @@ pub use column::{Column, PushError};
 pub use decode::{BlockDecoder, DecodeError};
 pub use header::{HEADER_LEN, Kind, Preamble};
 pub use keyed::{KeyedBuilder, KeyedIter, KeyedRow, KeyedRows};
-pub(crate) use moved::Moved;
 pub use pool::{Buffer, BufferPool};
 pub use rows::{Rows, RowsBuilder, RowsIter};
+pub(crate) use spilled::SpilledBlock;
 
 use header::Header;
 

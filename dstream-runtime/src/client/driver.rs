@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use self::master::Master;
 use self::port::connect;
 use super::draft::Shared;
-use super::link::{ANSWER, Link, Opened, Phase};
+use super::link::{ANSWER, Link, Phase, StreamProperties};
 use super::outbox::Numbered;
 use super::{Access, ClientError, ClientOptions};
 use crate::driver::cluster::{Question, Reply};
@@ -47,7 +47,7 @@ pub(super) enum Event {
 pub(super) struct Opening {
     pub(super) id: u64,
     pub(super) shared: Arc<Shared>,
-    pub(super) opened: oneshot::Sender<Result<Opened, ClientError>>,
+    pub(super) opened: oneshot::Sender<Result<StreamProperties, ClientError>>,
 }
 
 type Ready = oneshot::Sender<Result<(), ClientError>>;

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::draft::Shared;
 use super::driver::{self, Event, Opening};
-use super::link::Opened;
+use super::link::StreamProperties;
 use super::{Acknowledged, ClientError, ClientId, ClientOptions, StreamOptions, lines};
 use crate::driver::cluster::ClusterError;
 use crate::host;
@@ -100,7 +100,7 @@ impl Client {
             inner: self.inner.clone(),
             id,
             shared,
-            opened: Opened { format: Format::Text, wants_header: false, longest: 0 },
+            opened: StreamProperties { format: Format::Text, wants_header: false, longest: 0 },
         };
         stream.opened = is_open.await.map_err(|_| ended())??;
         stream.shared.fit(room, stream.opened.longest);
@@ -123,7 +123,7 @@ pub struct AppendStream {
     inner: Arc<Inner>,
     id: u64,
     shared: Arc<Shared>,
-    opened: Opened,
+    opened: StreamProperties,
 }
 
 impl AppendStream {

@@ -24,7 +24,7 @@ use crate::wire::{ToClient, ToReceiver};
 
 /// The properties of an opened stream, for the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Opened {
+pub(super) struct StreamProperties {
     pub(super) format: Format,
     pub(super) wants_header: bool,
     pub(super) longest: usize,
@@ -71,7 +71,7 @@ pub(super) struct Link {
     pub(super) outbox: Outbox,
     pub(super) phase: Phase,
     /// Sent once.
-    pub(super) opened: Option<oneshot::Sender<Result<Opened, ClientError>>>,
+    pub(super) opened: Option<oneshot::Sender<Result<StreamProperties, ClientError>>>,
     /// Deadline of gathered lines.
     pub(super) linger: Option<Instant>,
     pub(super) header: Option<String>,
@@ -103,7 +103,7 @@ const LONGEST_DOUBT: Duration = Duration::from_secs(1);
 impl Link {
     pub(super) fn new(
         shared: Arc<Shared>,
-        opened: oneshot::Sender<Result<Opened, ClientError>>,
+        opened: oneshot::Sender<Result<StreamProperties, ClientError>>,
         now: Instant,
     ) -> Self {
         Self {
@@ -232,7 +232,7 @@ impl Link {
                 }
                 if let Some(opened) = self.opened.take() {
                     // The receiver may have been dropped.
-                    let _ = opened.send(Ok(Opened { format, wants_header, longest }));
+                    let _ = opened.send(Ok(StreamProperties { format, wants_header, longest }));
                 }
                 (self.failures, self.trouble, self.avoid) = (0, None, None);
                 // Rows must follow their header, which comes with the first of them.

@@ -41,7 +41,7 @@ pub use error::ClientError;
 pub use handle::{AppendStream, Client};
 pub use options::{ClientOptions, StreamOptions};
 pub use send::send;
-pub use session::{Append, Offer, SessionAsks, SessionLimits, Sessions};
+pub use session::{Append, Offer, SessionEffect, SessionLimits, Sessions};
 
 pub use crate::driver::cluster::{Access, Acknowledged, ClientTarget};
 pub use crate::wire::ClientId;

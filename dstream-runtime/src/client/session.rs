@@ -82,7 +82,7 @@ pub struct Append {
 
 /// An action for the driver.
 #[derive(Debug)]
-pub enum SessionAsks {
+pub enum SessionEffect {
     /// Send this message.
     Tell(PeerId, ToClient),
     /// Take it in: number it, copy it to a second worker, register it.
@@ -140,7 +140,7 @@ impl Sessions {
         peer: PeerId,
         message: ToReceiver,
         pool: &BufferPool,
-    ) -> Vec<SessionAsks> {
+    ) -> Vec<SessionEffect> {
         match message {
             ToReceiver::Open { stream, client, first, header } => {
                 self.open(peer, &stream, client, first, header)
@@ -154,7 +154,7 @@ impl Sessions {
     }
 
     /// Handles an append that arrived as a decoded block.
-    pub fn block(&mut self, peer: PeerId, number: u64, lines: Block) -> Vec<SessionAsks> {
+    pub fn block(&mut self, peer: PeerId, number: u64, lines: Block) -> Vec<SessionEffect> {
         let longest = self.limits.longest;
         let Some(session) = self.of.get_mut(&peer) else {
             return accuse(peer, "it appends to a stream that is not open".to_owned());
@@ -170,7 +170,7 @@ impl Sessions {
     }
 
     /// An append is registered and a second worker holds it, or it is a duplicate of such a one.
-    pub fn safe(&mut self, peer: PeerId, client: ClientId, number: u64) -> Vec<SessionAsks> {
+    pub fn safe(&mut self, peer: PeerId, client: ClientId, number: u64) -> Vec<SessionEffect> {
         let Some(session) = self.of.get_mut(&peer).filter(|s| s.client == client) else {
             return Vec::new();
         };
@@ -179,7 +179,7 @@ impl Sessions {
         self.tidy(peer);
         match through {
             Some(through) if is_open => {
-                vec![SessionAsks::Tell(peer, ToClient::Acknowledged { through })]
+                vec![SessionEffect::Tell(peer, ToClient::Acknowledged { through })]
             }
             _ => Vec::new(),
         }
@@ -192,7 +192,7 @@ impl Sessions {
         client: ClientId,
         number: u64,
         why: &str,
-    ) -> Vec<SessionAsks> {
+    ) -> Vec<SessionEffect> {
         let Some(session) = self.of.get_mut(&peer).filter(|s| s.client == client) else {
             return Vec::new();
         };
@@ -204,7 +204,7 @@ impl Sessions {
         }
         self.tidy(peer);
         let told = ToClient::Refused { why: why.to_owned(), elsewhere: false };
-        if is_open { vec![SessionAsks::Tell(peer, told)] } else { Vec::new() }
+        if is_open { vec![SessionEffect::Tell(peer, told)] } else { Vec::new() }
     }
 
     /// A client has disconnected.
@@ -216,12 +216,12 @@ impl Sessions {
     }
 
     /// Refuses all clients, who continue elsewhere with their unacknowledged appends.
-    pub fn leave(&mut self) -> Vec<SessionAsks> {
+    pub fn leave(&mut self) -> Vec<SessionEffect> {
         self.leaving = true;
         let open = self.of.iter_mut().filter(|(_, session)| matches!(session.life, Life::Open));
         let told = |(peer, session): (&PeerId, &mut Session)| {
             session.close(Life::Refused);
-            SessionAsks::Tell(*peer, leaving())
+            SessionEffect::Tell(*peer, leaving())
         };
         open.map(told).collect()
     }
@@ -246,7 +246,7 @@ impl Sessions {
         client: ClientId,
         first: u64,
         header: Option<String>,
-    ) -> Vec<SessionAsks> {
+    ) -> Vec<SessionEffect> {
         if self.of.get(&peer).is_some_and(|s| !matches!(s.life, Life::Open) || s.has_begun()) {
             return accuse(peer, "it opens a stream on a connection that has one".to_owned());
         }
@@ -255,10 +255,10 @@ impl Sessions {
         }
         self.of.remove(&peer);
         let refuse = |why: String, elsewhere| {
-            vec![SessionAsks::Tell(peer, ToClient::Refused { why, elsewhere })]
+            vec![SessionEffect::Tell(peer, ToClient::Refused { why, elsewhere })]
         };
         if self.leaving {
-            return vec![SessionAsks::Tell(peer, leaving())];
+            return vec![SessionEffect::Tell(peer, leaving())];
         }
         let Some(offer) = self.offers.iter().find(|offer| offer.stream == stream) else {
             let names: Vec<_> = self.offers.iter().map(|offer| offer.stream.as_str()).collect();
@@ -294,7 +294,7 @@ impl Sessions {
             unsafe_bytes: 0,
         };
         self.of.insert(peer, session);
-        vec![SessionAsks::Tell(peer, opened)]
+        vec![SessionEffect::Tell(peer, opened)]
     }
 
     /// Bytes promised, or received and not safe.
@@ -347,13 +347,13 @@ impl Session {
     }
 
     /// Takes in the appends whose turn has come.
-    fn take(&mut self, peer: PeerId) -> Vec<SessionAsks> {
+    fn take(&mut self, peer: PeerId) -> Vec<SessionEffect> {
         let mut asks = Vec::new();
         while let Some(lines) = self.early.remove(&self.next) {
             let number = self.next;
             self.next += 1;
             self.taken.insert(number, (lines.body().len() as u64, false));
-            asks.push(SessionAsks::Take(Append {
+            asks.push(SessionEffect::Take(Append {
                 peer,
                 source: self.source,
                 client: self.client,
@@ -394,6 +394,6 @@ fn leaving() -> ToClient {
     ToClient::Refused { why: "this worker is leaving the cluster".to_owned(), elsewhere: true }
 }
 
-fn accuse(peer: PeerId, why: String) -> Vec<SessionAsks> {
-    vec![SessionAsks::Accuse(peer, why)]
+fn accuse(peer: PeerId, why: String) -> Vec<SessionEffect> {
+    vec![SessionEffect::Accuse(peer, why)]
 }

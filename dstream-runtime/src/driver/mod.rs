@@ -25,7 +25,7 @@ pub use report::{
 pub use stop::StopHandle;
 
 use crate::durable::journal::JournalEvent;
-use crate::durable::savepoint::Pinned;
+use crate::durable::savepoint::WrittenSavepoint;
 use crate::durable::{CheckpointError, SavepointError};
 #[cfg(test)]
 use crate::host::Lane;
@@ -63,7 +63,7 @@ enum Event {
     /// What the master has decided is durable, or will not be.
     Journal(JournalEvent),
     /// A savepoint is in safety, or was given up.
-    Savepoint(Result<Pinned, SavepointError>),
+    Savepoint(Result<WrittenSavepoint, SavepointError>),
     /// The process of a worker has ended, as whoever started it says.
     Ended { worker: String, why: String },
     /// The job is to stop.

@@ -2,7 +2,7 @@
 //!
 //! Decides the layout of a savepoint and when a job may start from one. Below its directory are:
 //! - `ATTEMPT/sN-pN-N`: the objects of the saved states, as in [`CheckpointStore`]; each attempt has its own
-//! directory, so that leftovers of a failed one do not matter;
+//!   directory, so that leftovers of a failed one do not matter;
 //! - `savepoint`: the folded journal, encoded like a journal object, written last.
 //!
 //! Callers ensure that their input is durable. Invariants: a savepoint exists completely or not at all; no
@@ -99,7 +99,7 @@ pub enum SavepointError {
 
 /// A written savepoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pinned {
+pub(crate) struct WrittenSavepoint {
     /// Its name.
     pub(crate) name: String,
     /// Its URL.
@@ -141,7 +141,7 @@ pub(crate) fn write(
     (plan, term, attempt): (u64, u64, &str),
     mut past: Past,
     decoders: impl Fn(StageId, u64) -> Option<BlockDecoder>,
-) -> Result<Pinned, SavepointError> {
+) -> Result<WrittenSavepoint, SavepointError> {
     let (name, place) = free(store, name)?;
     let pool = BufferPool::new(0);
     // Check before copying, since the states of a group fall back together.
@@ -173,7 +173,7 @@ pub(crate) fn write(
         return Err(error);
     }
     let (published, cut) = (past.published(), BatchSeq(past.next().0.saturating_sub(1)));
-    Ok(Pinned { name, url: place.url(), published, cut, bytes })
+    Ok(WrittenSavepoint { name, url: place.url(), published, cut, bytes })
 }
 
 /// Finds a free place.

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::endpoint_state::{Bulk, EndpointState, QuicPort};
-use super::frames::{Broken, expect, say};
+use super::frames::{ReadFailure, expect, say};
 use super::lifeline::Awaited;
 use super::peer::{self, Links};
 use super::trust::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Subject};
@@ -83,16 +83,18 @@ async fn welcome(state: &Arc<EndpointState>, incoming: Incoming, permit: OwnedSe
     };
     let Err(broken) = outcome else { return };
     let refusal = match broken {
-        Failed::Refused(refusal) => refusal,
-        Failed::Broken(Broken::Frame(error)) => Refusal::Malformed { why: error.to_string() },
-        Failed::Broken(Broken::Ended | Broken::Cancelled) => {
+        HandshakeFailure::Refused(refusal) => refusal,
+        HandshakeFailure::Broken(ReadFailure::Frame(error)) => {
+            Refusal::Malformed { why: error.to_string() }
+        }
+        HandshakeFailure::Broken(ReadFailure::Ended | ReadFailure::Cancelled) => {
             Refusal::Malformed { why: "it ends too early".into() }
         }
         // The other side disconnected, or it refused this process and reports that itself.
-        Failed::Broken(Broken::Lost(CloseReason::Refused(refusal))) => {
+        HandshakeFailure::Broken(ReadFailure::Lost(CloseReason::Refused(refusal))) => {
             return state.refused(addr, refusal);
         }
-        Failed::Broken(Broken::Lost(_)) => return,
+        HandshakeFailure::Broken(ReadFailure::Lost(_)) => return,
     };
     let (code, reason) = CloseReason::Refused(refusal.clone()).to_wire();
     connection.close(code, &reason);
@@ -100,28 +102,28 @@ async fn welcome(state: &Arc<EndpointState>, incoming: Incoming, permit: OwnedSe
 }
 
 /// Why a handshake was not completed.
-pub(super) enum Failed {
+pub(super) enum HandshakeFailure {
     /// This process refuses the other.
     Refused(Refusal),
     /// The connection broke.
-    Broken(Broken),
+    Broken(ReadFailure),
 }
 
-impl From<Refusal> for Failed {
+impl From<Refusal> for HandshakeFailure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl From<Broken> for Failed {
-    fn from(broken: Broken) -> Self {
+impl From<ReadFailure> for HandshakeFailure {
+    fn from(broken: ReadFailure) -> Self {
         Self::Broken(broken)
     }
 }
 
-impl From<quinn::ConnectionError> for Failed {
+impl From<quinn::ConnectionError> for HandshakeFailure {
     fn from(error: quinn::ConnectionError) -> Self {
-        Self::Broken(Broken::Lost(error.into()))
+        Self::Broken(ReadFailure::Lost(error.into()))
     }
 }
 
@@ -142,7 +144,7 @@ async fn control(
     state: &Arc<EndpointState>,
     connection: &Connection,
     under_way: UnderWay<'_>,
-) -> Result<(), Failed> {
+) -> Result<(), HandshakeFailure> {
     let subject = subject(connection)?;
     let (mut send, recv, hello) = first::<Hello>(state, connection, FrameKind::Hello).await?;
     state.hello.judge(&hello)?;
@@ -168,7 +170,7 @@ async fn control(
     let welcome = Welcome { hello: state.hello.clone(), session, bulk, lifeline };
     let attached = async {
         say(&mut send, FrameKind::Welcome, &welcome).await?;
-        wait.await.map_err(|_| Broken::Ended)
+        wait.await.map_err(|_| ReadFailure::Ended)
     };
     let attached = timeout(state.limits.handshake, attached).await;
     // The session is used up: no second bulk connection may claim it.
@@ -190,7 +192,7 @@ async fn control(
     Ok(())
 }
 
-async fn bulk(state: &Arc<EndpointState>, connection: &Connection) -> Result<(), Failed> {
+async fn bulk(state: &Arc<EndpointState>, connection: &Connection) -> Result<(), HandshakeFailure> {
     // A bulk connection needs a certificate: session ids could be guessed.
     subject(connection)?;
     let (answer, _recv, attach) = first::<Attach>(state, connection, FrameKind::Attach).await?;
@@ -206,11 +208,11 @@ pub(super) async fn first<T: serde::de::DeserializeOwned>(
     state: &EndpointState,
     connection: &Connection,
     kind: FrameKind,
-) -> Result<(quinn::SendStream, quinn::RecvStream, T), Failed> {
+) -> Result<(quinn::SendStream, quinn::RecvStream, T), HandshakeFailure> {
     let heard = async {
         let (send, mut recv) = connection.accept_bi().await?;
         let value = expect(&mut recv, kind).await?;
-        Ok::<_, Failed>((send, recv, value))
+        Ok::<_, HandshakeFailure>((send, recv, value))
     };
     timeout(state.limits.handshake, heard).await.map_err(|_| Refusal::Timeout)?
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::accept::subject;
 use super::endpoint_state::{EndpointState, QuicPort};
-use super::frames::{Broken, expect, say};
+use super::frames::{ReadFailure, expect, say};
 use super::lifeline::End;
 use super::peer::{self, Links};
 use super::trust::{SERVER_NAME, Subject};
@@ -112,11 +112,11 @@ pub(super) async fn dial(
 }
 
 /// Converts a failure before the peer was established.
-pub(super) fn lost(broken: Broken) -> CloseReason {
+pub(super) fn lost(broken: ReadFailure) -> CloseReason {
     match broken {
-        Broken::Lost(reason) => reason,
-        Broken::Frame(error) => CloseReason::Violation(error.to_string()),
-        Broken::Ended | Broken::Cancelled => {
+        ReadFailure::Lost(reason) => reason,
+        ReadFailure::Frame(error) => CloseReason::Violation(error.to_string()),
+        ReadFailure::Ended | ReadFailure::Cancelled => {
             CloseReason::Violation("the handshake ends too early".into())
         }
     }

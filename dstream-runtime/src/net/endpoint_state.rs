@@ -18,7 +18,7 @@ use super::options::Limits;
 use super::peer::Peer;
 use super::transfer::{self, Transfer};
 use super::trust::{
-    ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Authority, Identity, KeyPair, TrustError, Wall,
+    ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Authority, Identity, KeyPair, TrustError, WallClock,
     client_config, server_config,
 };
 use super::{CloseReason, Delivery, NetEvent, PeerId, SendError, connect, renew, socket};
@@ -45,7 +45,7 @@ pub(super) struct PortConfig {
 impl Configs {
     pub(super) fn new(
         identity: Identity,
-        wall: &Wall,
+        wall: &WallClock,
         limits: &Limits,
     ) -> Result<Self, TrustError> {
         let transport = socket::transport(limits);
@@ -119,7 +119,7 @@ pub(super) struct EndpointState {
     pub(super) bulk: QuicPort,
     pub(super) hello: Hello,
     pub(super) authority: Option<Arc<Authority>>,
-    pub(super) wall: Wall,
+    pub(super) wall: WallClock,
     pub(super) limits: Limits,
     pub(super) pool: BufferPool,
     pub(super) counters: Counters,

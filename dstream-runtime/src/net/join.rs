@@ -12,7 +12,7 @@ use quinn::Connection;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 
-use super::accept::{Failed, first};
+use super::accept::{HandshakeFailure, first};
 use super::bound_socket::BoundSocket;
 use super::connect::{dial, lost};
 use super::endpoint_state::EndpointState;
@@ -20,7 +20,7 @@ use super::error::BYE;
 use super::frames::{expect, say};
 use super::options::{Limits, calling_from, system_time};
 use super::trust::{
-    Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, Wall, join_config,
+    Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, WallClock, join_config,
 };
 use super::{CloseReason, NetError, NetEvent, socket};
 use crate::wire::{FrameKind, Hello, Issued, Join, Refusal, check_name};
@@ -97,7 +97,7 @@ async fn ask(bound: BoundSocket, options: &JoinOptions) -> Result<Identity, NetE
     let addr = options.addr;
     check_name(&options.name).map_err(TrustError::Name)?;
     let port = bound.port(None, None)?;
-    let wall = Wall(options.wall.clone());
+    let wall = WallClock(options.wall.clone());
     let (tls, seen) = join_config(options.token.authority(), &wall)?;
     let config = socket::client(tls, socket::transport(&Limits::default()))?;
     let broken = |reason| match reason {
@@ -134,7 +134,7 @@ async fn buy(
 pub(super) async fn serve(
     state: &Arc<EndpointState>,
     connection: &Connection,
-) -> Result<(), Failed> {
+) -> Result<(), HandshakeFailure> {
     let authority = state.authority.clone().ok_or(Refusal::NoAuthority)?;
     let (mut send, _recv, join) = first::<Join>(state, connection, FrameKind::Join).await?;
     state.hello.judge(&join.hello)?;

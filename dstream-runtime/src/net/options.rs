@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::NetError;
-use super::trust::{Authority, Identity, Wall};
+use super::trust::{Authority, Identity, WallClock};
 use crate::block::{BufferPool, HEADER_LEN, MAX_BODY};
 use crate::host;
 use crate::wire::{FRAME_HEADER, Hello, LONGEST};
@@ -168,8 +168,8 @@ impl BindOptions {
         Self { authority: Some(authority), ..self }
     }
 
-    pub(super) fn wall(&self) -> Wall {
-        Wall(self.wall.clone())
+    pub(super) fn wall(&self) -> WallClock {
+        WallClock(self.wall.clone())
     }
 
     pub(super) fn check(&self) -> Result<(), NetError> {

@@ -172,7 +172,7 @@ async fn write(
         let written = send.write_chunk(Bytes::from(bytes)).await;
         unsent.fetch_sub(len, Ordering::Relaxed);
         if let Err(error) = written {
-            return super::frames::Broken::from(error).into();
+            return super::frames::ReadFailure::from(error).into();
         }
     }
     let _ = send.finish();

@@ -19,7 +19,7 @@ use tokio::task::{JoinSet, spawn_blocking, yield_now};
 
 use super::endpoint_state::EndpointState;
 use super::error::CANCELLED;
-use super::frames::{Broken, expect, fill};
+use super::frames::{ReadFailure, expect, fill};
 use super::options::{BULK_STREAMS, BULK_WINDOW, CLIENT_STREAMS, CLIENT_WINDOW, STREAM_WINDOW};
 use super::peer::{Peer, room};
 use super::{CloseReason, Limits, NetEvent, PeerId, SendError};
@@ -165,18 +165,18 @@ async fn send(
     turns: &Semaphore,
     due: Vec<Due>,
     progress: &Progress,
-) -> Result<(), Broken> {
+) -> Result<(), ReadFailure> {
     let cancel = &progress.cancel;
     let open = async {
         // The semaphore is never closed.
-        let turn = turns.acquire().await.map_err(|_| Broken::Cancelled)?;
-        let stream = bulk.open_uni().await.map_err(|error| Broken::Lost(error.into()))?;
-        Ok::<_, Broken>((turn, stream))
+        let turn = turns.acquire().await.map_err(|_| ReadFailure::Cancelled)?;
+        let stream = bulk.open_uni().await.map_err(|error| ReadFailure::Lost(error.into()))?;
+        Ok::<_, ReadFailure>((turn, stream))
     };
     let (turn, mut stream) = tokio::select! {
         // A push cancelled before its turn never opens a quic_stream.
         biased;
-        () = cancel.notified() => return Err(Broken::Cancelled),
+        () = cancel.notified() => return Err(ReadFailure::Cancelled),
         open = open => open?,
     };
     let whole = async {
@@ -185,13 +185,13 @@ async fn send(
         drop(turn);
         match stream.stopped().await {
             Ok(None) => Ok(()),
-            Ok(Some(_)) | Err(_) => Err(Broken::Cancelled),
+            Ok(Some(_)) | Err(_) => Err(ReadFailure::Cancelled),
         }
     };
     let sent = tokio::select! {
         biased;
         sent = whole => sent,
-        () = cancel.notified() => Err(Broken::Cancelled),
+        () = cancel.notified() => Err(ReadFailure::Cancelled),
     };
     if sent.is_err() {
         // A finished or stopped quic_stream cannot be reset.
@@ -201,7 +201,11 @@ async fn send(
 }
 
 /// Writes blocks in order, dropping each once it is written.
-async fn write(stream: &mut SendStream, due: Vec<Due>, progress: &Progress) -> Result<(), Broken> {
+async fn write(
+    stream: &mut SendStream,
+    due: Vec<Due>,
+    progress: &Progress,
+) -> Result<(), ReadFailure> {
     let mut together = Vec::new();
     for Due { frame, block } in due {
         let block = read(block, progress).await?;
@@ -225,15 +229,15 @@ async fn write(stream: &mut SendStream, due: Vec<Due>, progress: &Progress) -> R
 }
 
 /// Returns the block, reading a spilled one on a blocking thread so that the disk delays no other.
-async fn read(block: KeptBlock, progress: &Progress) -> Result<Block, Broken> {
+async fn read(block: KeptBlock, progress: &Progress) -> Result<Block, ReadFailure> {
     if let Some(block) = block.in_memory() {
         return Ok(block);
     }
     // The task ends without a result only when the process ends.
-    let read = spawn_blocking(move || block.get()).await.map_err(|_| Broken::Cancelled)?;
+    let read = spawn_blocking(move || block.get()).await.map_err(|_| ReadFailure::Cancelled)?;
     read.map_err(|error| {
         let _ = progress.unreadable.set(error);
-        Broken::Cancelled
+        ReadFailure::Cancelled
     })
 }
 
@@ -287,11 +291,13 @@ async fn receive(from: Arc<Inlet>, mut stream: RecvStream) -> Result<(), CloseRe
         match receive_block(&from, &mut stream).await {
             Ok(()) => blocks += 1,
             // The quic_stream may end after a block, not before the first.
-            Err(Broken::Ended) if blocks > 0 => return Ok(()),
-            Err(Broken::Cancelled) => return Ok(()),
-            Err(Broken::Frame(error)) => return Err(CloseReason::Violation(error.to_string())),
-            Err(Broken::Ended) => return Err(too_early()),
-            Err(Broken::Lost(reason)) => return Err(reason),
+            Err(ReadFailure::Ended) if blocks > 0 => return Ok(()),
+            Err(ReadFailure::Cancelled) => return Ok(()),
+            Err(ReadFailure::Frame(error)) => {
+                return Err(CloseReason::Violation(error.to_string()));
+            }
+            Err(ReadFailure::Ended) => return Err(too_early()),
+            Err(ReadFailure::Lost(reason)) => return Err(reason),
         }
     }
 }
@@ -300,9 +306,9 @@ fn too_early() -> CloseReason {
     CloseReason::Violation("a block ends too early".into())
 }
 
-/// Receives the next block; [`Broken::Ended`] if there is none.
-async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), Broken> {
-    let violation = |why: String| Broken::Lost(CloseReason::Violation(why));
+/// Receives the next block; [`ReadFailure::Ended`] if there is none.
+async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), ReadFailure> {
+    let violation = |why: String| ReadFailure::Lost(CloseReason::Violation(why));
     let header: BlockHeader = expect(stream, FrameKind::Block).await?;
     let (state, kind) = (&*from.state, header.kind);
     if !kind.may_go(from.role, state.role()) {
@@ -318,7 +324,7 @@ async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), Brok
     }
     let len = HEADER_LEN + preamble.body_len;
     // Acquire room before the body: a peer whose blocks are not taken waits here, and its windows fill up.
-    let held = room(&from.budget, len).await.map_err(Broken::Lost)?;
+    let held = room(&from.budget, len).await.map_err(ReadFailure::Lost)?;
     let mut buffer = state.pool.take(len);
     buffer.bytes_mut().extend_from_slice(&head);
     receive_body(stream, &mut buffer, preamble.body_len).await?;
@@ -327,9 +333,9 @@ async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), Brok
     Ok(())
 }
 
-fn ended_inside(broken: Broken) -> Broken {
+fn ended_inside(broken: ReadFailure) -> ReadFailure {
     match broken {
-        Broken::Ended => Broken::Lost(too_early()),
+        ReadFailure::Ended => ReadFailure::Lost(too_early()),
         broken => broken,
     }
 }
@@ -345,7 +351,7 @@ async fn receive_body(
     stream: &mut RecvStream,
     buffer: &mut Buffer,
     len: usize,
-) -> Result<(), Broken> {
+) -> Result<(), ReadFailure> {
     let mut left = len;
     let mut turn = 0;
     let mut pieces = [const { Bytes::new() }; PIECES];
@@ -357,7 +363,7 @@ async fn receive_body(
             let chunk = stream.read_chunk(left, true).await?;
             chunk.map(|chunk| pieces[0] = chunk.bytes).map(|()| 1)
         };
-        for piece in &mut pieces[..count.ok_or_else(|| Broken::Lost(too_early()))?] {
+        for piece in &mut pieces[..count.ok_or_else(|| ReadFailure::Lost(too_early()))?] {
             let bytes = std::mem::take(piece);
             left = left.saturating_sub(bytes.len());
             buffer.bytes_mut().extend_from_slice(&bytes);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Shared;
 use super::segment::{Run, Space};
-use crate::block::{Block, DecodeError, Moved};
+use crate::block::{Block, DecodeError, SpilledBlock};
 
 /// A block in memory or in a file. Clones are the same block, which lives as long as one of them.
 #[derive(Clone)]
@@ -62,9 +62,11 @@ impl fmt::Debug for KeptBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Storage::Free(block) => block.fmt(f),
-            Storage::Stored(entry) => match &*entry.place() {
-                Place::Memory(block) => block.fmt(f),
-                Place::File(file) => write!(f, "Block({} bytes in a file)", file.moved.byte_len()),
+            Storage::Stored(entry) => match &*entry.location() {
+                Location::Memory(block) => block.fmt(f),
+                Location::File(file) => {
+                    write!(f, "Block({} bytes in a file)", file.spilled.byte_len())
+                }
             },
         }
     }
@@ -72,7 +74,7 @@ impl fmt::Debug for KeptBlock {
 
 /// A block in a store's account.
 pub(super) struct Entry {
-    place: Mutex<Place>,
+    location: Mutex<Location>,
     /// Bytes of memory that it uses, or used before it was spilled.
     pub(super) memory: u64,
     /// Stamp of the last use.
@@ -80,13 +82,13 @@ pub(super) struct Entry {
     shared: Arc<Shared>,
 }
 
-enum Place {
+enum Location {
     Memory(Block),
     File(InFile),
 }
 
 struct InFile {
-    moved: Moved,
+    spilled: SpilledBlock,
     /// The block, once read back.
     opened: Option<Block>,
     /// Holds the disk space as long as the block lives.
@@ -97,15 +99,15 @@ impl Entry {
     pub(super) fn new(block: Block, used: u64, shared: &Arc<Shared>) -> Self {
         Self {
             memory: block.memory() as u64,
-            place: Mutex::new(Place::Memory(block)),
+            location: Mutex::new(Location::Memory(block)),
             used: AtomicU64::new(used),
             shared: Arc::clone(shared),
         }
     }
 
-    fn place(&self) -> MutexGuard<'_, Place> {
+    fn location(&self) -> MutexGuard<'_, Location> {
         // Code under this lock cannot panic half-way.
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+        self.location.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn used(&self) -> u64 {
@@ -114,30 +116,30 @@ impl Entry {
 
     /// The block, if it is in memory.
     pub(super) fn in_memory(&self) -> Option<Block> {
-        match &*self.place() {
-            Place::Memory(block) => Some(block.clone()),
-            Place::File(_) => None,
+        match &*self.location() {
+            Location::Memory(block) => Some(block.clone()),
+            Location::File(_) => None,
         }
     }
 
     fn byte_len(&self) -> usize {
-        match &*self.place() {
-            Place::Memory(block) => block.byte_len(),
-            Place::File(file) => file.moved.byte_len(),
+        match &*self.location() {
+            Location::Memory(block) => block.byte_len(),
+            Location::File(file) => file.spilled.byte_len(),
         }
     }
 
     fn get(&self) -> Result<Block, DecodeError> {
         self.used.store(self.shared.stamp(), Ordering::Relaxed);
-        let moved = match &*self.place() {
-            Place::Memory(block) | Place::File(InFile { opened: Some(block), .. }) => {
+        let spilled = match &*self.location() {
+            Location::Memory(block) | Location::File(InFile { opened: Some(block), .. }) => {
                 return Ok(block.clone());
             }
-            Place::File(file) => file.moved.clone(),
+            Location::File(file) => file.spilled.clone(),
         };
         // Read outside the lock, as it waits for the disk. Two readers may both do it.
-        let block = moved.open()?;
-        if let Place::File(InFile { opened: opened @ None, .. }) = &mut *self.place() {
+        let block = spilled.open()?;
+        if let Location::File(InFile { opened: opened @ None, .. }) = &mut *self.location() {
             *opened = Some(block.clone());
             self.shared.counts.reads.fetch_add(1, Ordering::Relaxed);
         }
@@ -145,24 +147,24 @@ impl Entry {
     }
 
     /// Switches to the file: the memory is free once no task reads it.
-    pub(super) fn moved(&self, block: &Block, run: &Run, start: usize) {
-        let moved = block.moved(Arc::clone(&run.map), start);
+    pub(super) fn spilled(&self, block: &Block, run: &Run, start: usize) {
+        let spilled = block.spilled(Arc::clone(&run.map), start);
         let counts = &self.shared.counts;
-        counts.spilled.fetch_add(moved.byte_len() as u64, Ordering::Relaxed);
+        counts.spilled.fetch_add(spilled.byte_len() as u64, Ordering::Relaxed);
         counts.spills.fetch_add(1, Ordering::Relaxed);
         counts.memory.fetch_sub(self.memory, Ordering::Relaxed);
-        let file = InFile { moved, opened: None, _space: Arc::clone(&run.space) };
-        *self.place() = Place::File(file);
+        let file = InFile { spilled, opened: None, _space: Arc::clone(&run.space) };
+        *self.location() = Location::File(file);
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         let counts = &self.shared.counts;
-        match self.place.get_mut().unwrap_or_else(PoisonError::into_inner) {
-            Place::Memory(_) => counts.memory.fetch_sub(self.memory, Ordering::Relaxed),
-            Place::File(file) => {
-                counts.spilled.fetch_sub(file.moved.byte_len() as u64, Ordering::Relaxed)
+        match self.location.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            Location::Memory(_) => counts.memory.fetch_sub(self.memory, Ordering::Relaxed),
+            Location::File(file) => {
+                counts.spilled.fetch_sub(file.spilled.byte_len() as u64, Ordering::Relaxed)
             }
         };
     }

@@ -6,12 +6,12 @@
 //! the last block of a file.
 //!
 //! * A block that a task reads stays in memory while the task holds it, counted or not: the inputs of
-//! running tasks come on top of the bound.
+//!   running tasks come on top of the bound.
 //! * A full disk loses nothing: blocks stay in memory, above the bound, and [`BlockStore::pressure`] reports
-//! it until there is room. Check it before new work.
+//!   it until there is room. Check it before new work.
 //! * Pooled buffers and state tables are not counted.
 //! * Files need not outlive the process, so nothing is synced. A read error of a mapped file ends the
-//! process; changed bytes are detected by the block's checksum.
+//!   process; changed bytes are detected by the block's checksum.
 //!
 //! Invariant: the bytes in the account are those of blocks that have handles and are in memory.
 

@@ -145,7 +145,7 @@ mod tests {
             })
             .into();
         let run = segment.append(dir.path(), &blocks).unwrap();
-        let opened = |n: usize| blocks[n].moved(Arc::clone(&run.map), run.starts[n]).open();
+        let opened = |n: usize| blocks[n].spilled(Arc::clone(&run.map), run.starts[n]).open();
         assert!((0..3).all(|n| opened(n).unwrap().raw_bytes() == blocks[n].raw_bytes()));
         let at = |n: usize| run.starts[n] as u64;
         segment.file.write_all_at(b"O", at(0) + HEADER_LEN as u64).unwrap();

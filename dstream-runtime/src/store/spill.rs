@@ -92,7 +92,7 @@ fn write(
     };
     let run = segment.append(&options.dir, &blocks)?;
     for ((entry, block), start) in chosen.iter().zip(&run.starts) {
-        entry.moved(block, &run, *start);
+        entry.spilled(block, &run, *start);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use dstream_bench::data::SplitMix;
 use dstream_bench::runs::Spread;
 
 use self::drawing::Figure;
-use self::outcome::{Outcome, Seen, Shown};
+use self::outcome::{Batches, Outcome, Shown};
 use self::processes::Setup;
 use crate::started::Started;
 
@@ -205,7 +205,7 @@ impl Case<'_> {
         victims: usize,
         phase: f64,
         random: &mut SplitMix,
-    ) -> Result<(Seen, f64), Box<dyn Error>> {
+    ) -> Result<(Batches, f64), Box<dyn Error>> {
         let job = self.setup().together()?;
         let workers = || {
             let family = job.family().into_iter();
@@ -218,7 +218,7 @@ impl Case<'_> {
     }
 
     /// Kills a worker started separately.
-    fn far(&self, phase: f64, random: &mut SplitMix) -> Result<(Seen, f64), Box<dyn Error>> {
+    fn far(&self, phase: f64, random: &mut SplitMix) -> Result<(Batches, f64), Box<dyn Error>> {
         let cluster = self.setup().apart()?;
         self.lose(&cluster.master, || cluster.workers(), 1, phase, random)
     }
@@ -230,9 +230,9 @@ impl Case<'_> {
         victims: usize,
         phase: f64,
         random: &mut SplitMix,
-    ) -> Result<(Seen, f64), Box<dyn Error>> {
+    ) -> Result<(Batches, f64), Box<dyn Error>> {
         let (fault, last) = self.fault();
-        let mut seen = Seen::default();
+        let mut seen = Batches::default();
         until(job, fault, &mut seen)?;
         let (mut workers, mut killed) = (workers(), Vec::new());
         for _ in 0..victims {
@@ -251,10 +251,10 @@ impl Case<'_> {
         }
     }
 
-    fn master(&self, phase: f64) -> Result<(Seen, f64), Box<dyn Error>> {
+    fn master(&self, phase: f64) -> Result<(Batches, f64), Box<dyn Error>> {
         let (setup, (fault, last)) = (self.setup(), self.fault());
         let mut cluster = setup.apart()?;
-        let mut seen = Seen::default();
+        let mut seen = Batches::default();
         until(&cluster.master, fault, &mut seen)?;
         let killed_ms = wait_for_phase(&seen, phase)?;
         let said = cluster.restart(&setup)?;
@@ -331,7 +331,7 @@ impl Case<'_> {
 }
 
 /// Reads the job's batch events up to one.
-fn until(job: &Started, last: u64, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
+fn until(job: &Started, last: u64, seen: &mut Batches) -> Result<(), Box<dyn Error>> {
     while seen.last().is_none_or(|shown| shown.batch < last) {
         seen.add(shown(&job.wait_for("batch")?)?);
     }
@@ -350,7 +350,7 @@ fn shown(news: &serde_json::Value) -> Result<Shown, Box<dyn Error>> {
 }
 
 /// Waits for a phase of the interval after the next batch; returns the time.
-fn wait_for_phase(seen: &Seen, phase: f64) -> Result<f64, Box<dyn Error>> {
+fn wait_for_phase(seen: &Batches, phase: f64) -> Result<f64, Box<dyn Error>> {
     let last = seen.last().ok_or("no batch yet")?;
     let at = last.end_ms + (1.0 + phase) * seen.interval_ms();
     std::thread::sleep(Duration::from_secs_f64((at - unix_ms()).max(0.0) / 1e3));

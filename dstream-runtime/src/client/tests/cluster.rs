@@ -64,7 +64,7 @@ impl Registry {
 
 /// The behaviour of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum Behaviour {
     /// Registers and acknowledges.
     Take,
     /// Registers without answering.
@@ -144,7 +144,7 @@ fn serve(options: BindOptions, mut act: impl FnMut(&Net, Event) + Send + 'static
 
 pub(super) enum Event {
     Net(Box<NetEvent>),
-    Mood(Mood),
+    Behaviour(Behaviour),
     Leave,
     End,
 }
@@ -194,17 +194,22 @@ impl Cluster {
         self.authority.identity(Role::Client, name, now()).unwrap()
     }
 
-    pub(super) fn receiver(&self, name: &str, mood: Mood) -> Worker {
-        self.limited(name, mood, SessionLimits::default())
+    pub(super) fn receiver(&self, name: &str, behaviour: Behaviour) -> Worker {
+        self.limited(name, behaviour, SessionLimits::default())
     }
 
     /// Starts a receiving worker, which the master names from now on.
-    pub(super) fn limited(&self, name: &str, mood: Mood, limits: SessionLimits) -> Worker {
+    pub(super) fn limited(
+        &self,
+        name: &str,
+        behaviour: Behaviour,
+        limits: SessionLimits,
+    ) -> Worker {
         let identity = self.authority.identity(Role::Worker, name, now()).unwrap();
         let (shared, name_inside) = (self.inside.clone(), name.to_owned());
         let mut receiver = Receiver {
             name: name_inside,
-            mood,
+            behaviour,
             sessions: Sessions::new(offers(), limits),
             pool: BufferPool::new(1 << 20),
             shared,
@@ -267,8 +272,8 @@ impl Worker {
         self.served.addr()
     }
 
-    pub(super) fn set(&self, mood: Mood) {
-        self.served.tell.send(Event::Mood(mood)).unwrap();
+    pub(super) fn set(&self, behaviour: Behaviour) {
+        self.served.tell.send(Event::Behaviour(behaviour)).unwrap();
     }
 
     /// The master stops naming it; its connections stay.
@@ -293,7 +298,7 @@ impl Drop for Worker {
 
 struct Receiver {
     name: String,
-    mood: Mood,
+    behaviour: Behaviour,
     sessions: Sessions,
     pool: BufferPool,
     shared: Arc<(Mutex<Inside>, Condvar)>,
@@ -303,8 +308,8 @@ impl Receiver {
     fn happened(&mut self, net: &Net, event: Event) {
         let asks = match event {
             Event::Net(event) => self.heard(net, *event),
-            Event::Mood(mood) => {
-                self.mood = mood;
+            Event::Behaviour(behaviour) => {
+                self.behaviour = behaviour;
                 self.take_held()
             }
             Event::Leave => self.sessions.leave(),
@@ -314,7 +319,7 @@ impl Receiver {
         self.shared.1.notify_all();
     }
 
-    fn heard(&mut self, net: &Net, event: NetEvent) -> Vec<SessionAsks> {
+    fn heard(&mut self, net: &Net, event: NetEvent) -> Vec<SessionEffect> {
         match event {
             NetEvent::Message { peer, message } => match message.read() {
                 Ok(said) => self.sessions.said(peer, said, &self.pool),
@@ -341,12 +346,12 @@ impl Receiver {
         }
     }
 
-    fn act(&mut self, net: &Net, asks: Vec<SessionAsks>) {
+    fn act(&mut self, net: &Net, asks: Vec<SessionEffect>) {
         for ask in asks {
             match ask {
-                SessionAsks::Tell(peer, message) => drop(net.send(peer, &message)),
-                SessionAsks::Accuse(peer, why) => net.accuse(peer, &why),
-                SessionAsks::Take(append) => {
+                SessionEffect::Tell(peer, message) => drop(net.send(peer, &message)),
+                SessionEffect::Accuse(peer, why) => net.accuse(peer, &why),
+                SessionEffect::Take(append) => {
                     let asks = self.take(append);
                     self.act(net, asks);
                 }
@@ -354,10 +359,10 @@ impl Receiver {
         }
     }
 
-    fn take(&mut self, append: Append) -> Vec<SessionAsks> {
+    fn take(&mut self, append: Append) -> Vec<SessionEffect> {
         let mut inside = lock(&self.shared);
         let (peer, client, number): (PeerId, _, _) = (append.peer, append.client, append.number);
-        if self.mood == Mood::Hold {
+        if self.behaviour == Behaviour::Hold {
             inside.held.push((self.name.clone(), append));
             return Vec::new();
         }
@@ -365,12 +370,12 @@ impl Receiver {
         drop(inside);
         match registered {
             Err(why) => self.sessions.refused(peer, client, number, &why),
-            Ok(()) if self.mood == Mood::Take => self.sessions.safe(peer, client, number),
+            Ok(()) if self.behaviour == Behaviour::Take => self.sessions.safe(peer, client, number),
             Ok(()) => Vec::new(),
         }
     }
 
-    fn take_held(&mut self) -> Vec<SessionAsks> {
+    fn take_held(&mut self) -> Vec<SessionEffect> {
         let mut inside = lock(&self.shared);
         let name = &self.name;
         let held: Vec<_> = inside.held.extract_if(.., |(of, _)| of == name).collect();

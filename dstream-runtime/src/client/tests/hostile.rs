@@ -75,7 +75,7 @@ fn goes_on(cluster: &Cluster) {
 #[test]
 fn a_client_that_breaks_the_protocol_is_disconnected() {
     let cluster = Cluster::new();
-    let worker = cluster.receiver("w1", Mood::Take);
+    let worker = cluster.receiver("w1", Behaviour::Take);
     let told = |act: &dyn Fn(&Rogue)| {
         let rogue = Rogue::new(&cluster, &worker);
         act(&rogue);
@@ -109,7 +109,7 @@ fn a_client_that_breaks_the_protocol_is_disconnected() {
 #[test]
 fn a_client_cannot_send_more_than_its_window() {
     let cluster = Cluster::new();
-    let worker = cluster.receiver("w1", Mood::Hold);
+    let worker = cluster.receiver("w1", Behaviour::Hold);
     let rogue = Rogue::new(&cluster, &worker);
     rogue.open();
     let lines = vec![b'\n'; 1 << 20];
@@ -117,14 +117,14 @@ fn a_client_cannot_send_more_than_its_window() {
     assert!(rogue.accused().contains("without being acknowledged"));
     // Exactly what was promised was taken in.
     assert!(cluster.held_bytes() <= 8 << 20);
-    worker.set(Mood::Take);
+    worker.set(Behaviour::Take);
     goes_on(&cluster);
 }
 
 #[test]
 fn a_client_that_asks_and_does_not_read_is_given_up() {
     let cluster = Cluster::new();
-    let worker = cluster.receiver("w1", Mood::Take);
+    let worker = cluster.receiver("w1", Behaviour::Take);
     let (tell, events) = crossbeam_channel::unbounded();
     let mut options = BindOptions::new(cluster.client("deaf"), 0);
     // Its events are never taken, so its windows fill up.

@@ -10,14 +10,14 @@ fn lines(from: usize, to: usize) -> String {
 #[test]
 fn another_receiver_takes_over_when_one_dies() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Silent);
+    let first = cluster.receiver("w1", Behaviour::Silent);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
         // Registered, but the receiver dies before it acknowledges.
         views.send(lines(0, 30_000)).await.unwrap();
         cluster.wait_registered(views.client(), 1);
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         drop(first);
         views.send(lines(30_000, 31_000)).await.unwrap();
         assert_eq!(views.flush().await.unwrap().records, 31_000);
@@ -31,7 +31,7 @@ fn another_receiver_takes_over_when_one_dies() {
 #[test]
 fn a_stream_waits_for_a_receiver_that_comes_later() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Hold);
+    let first = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -41,7 +41,7 @@ fn a_stream_waits_for_a_receiver_that_comes_later() {
         // It asks repeatedly while there is no receiver.
         cluster.wait_asked(4);
         views.send(lines(10, 20)).await.unwrap();
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         assert_eq!(views.flush().await.unwrap().records, 20);
         assert_eq!(cluster.lines(views.client()), lines(0, 20));
     });
@@ -50,7 +50,7 @@ fn a_stream_waits_for_a_receiver_that_comes_later() {
 #[test]
 fn a_receiver_that_leaves_sends_its_clients_elsewhere() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Hold);
+    let first = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut streams = Vec::new();
@@ -60,7 +60,7 @@ fn a_receiver_that_leaves_sends_its_clients_elsewhere() {
             streams.push(stream);
         }
         cluster.wait_held(5);
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         first.leave();
         for (n, stream) in streams.iter_mut().enumerate() {
             assert_eq!(stream.flush().await.unwrap().records, 100);
@@ -72,13 +72,13 @@ fn a_receiver_that_leaves_sends_its_clients_elsewhere() {
 #[test]
 fn a_receiver_lost_by_its_master_is_replaced_although_its_connection_stays() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Hold);
+    let first = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
         views.send(lines(0, 100)).await.unwrap();
         cluster.wait_held(1);
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         first.lost();
         assert_eq!(views.flush().await.unwrap().records, 100);
         assert_eq!(cluster.lines(views.client()), lines(0, 100));
@@ -88,16 +88,16 @@ fn a_receiver_lost_by_its_master_is_replaced_although_its_connection_stays() {
 #[test]
 fn a_slow_receiver_is_not_replaced() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Hold);
+    let first = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
         views.send(lines(0, 100)).await.unwrap();
         cluster.wait_held(1);
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         // One question for a receiver, the others whether it is still there.
         cluster.wait_asked(4);
-        first.set(Mood::Take);
+        first.set(Behaviour::Take);
         assert_eq!(views.flush().await.unwrap().records, 100);
         assert_eq!(cluster.registry(|registry| registry.through.clone()), ["w1"]);
     });
@@ -106,7 +106,7 @@ fn a_slow_receiver_is_not_replaced() {
 #[test]
 fn a_client_that_starts_again_goes_on_where_it_was() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -141,7 +141,8 @@ fn a_client_that_starts_again_goes_on_where_it_was() {
 #[test]
 fn many_receivers_share_many_streams() {
     let cluster = Cluster::new();
-    let workers = [cluster.receiver("w1", Mood::Take), cluster.receiver("w2", Mood::Take)];
+    let workers =
+        [cluster.receiver("w1", Behaviour::Take), cluster.receiver("w2", Behaviour::Take)];
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut streams = Vec::new();

@@ -14,7 +14,7 @@ fn line(n: usize) -> String {
 #[test]
 fn lines_arrive_in_order_and_are_acknowledged() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -41,7 +41,7 @@ fn lines_arrive_in_order_and_are_acknowledged() {
 #[test]
 fn large_sends_are_cut_into_appends_at_line_breaks() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -65,7 +65,7 @@ fn large_sends_are_cut_into_appends_at_line_breaks() {
 #[test]
 fn a_sender_waits_while_nothing_is_acknowledged() {
     let cluster = Cluster::new();
-    let worker = cluster.receiver("w1", Mood::Hold);
+    let worker = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let mut options = cluster.options();
         options.unacknowledged = 2 << 20;
@@ -86,7 +86,7 @@ fn a_sender_waits_while_nothing_is_acknowledged() {
         assert_eq!(views.acknowledged(), Acknowledged::default());
         cluster.wait_held(2);
         assert!(cluster.held_bytes() <= waits);
-        worker.set(Mood::Take);
+        worker.set(Behaviour::Take);
         // The waiting call was dropped without sending anything.
         views.send(&block).await.unwrap();
         let done = views.flush().await.unwrap();
@@ -103,7 +103,7 @@ async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Poll<F::O
 fn a_receiver_with_a_small_window_gets_no_more_than_that() {
     let cluster = Cluster::new();
     let limits = SessionLimits { memory: 1 << 20, window: 64 << 10, longest: 64 << 10 };
-    let worker = cluster.limited("w1", Mood::Hold, limits);
+    let worker = cluster.limited("w1", Behaviour::Hold, limits);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -111,7 +111,7 @@ fn a_receiver_with_a_small_window_gets_no_more_than_that() {
         views.send(&all).await.unwrap();
         cluster.wait_held(1);
         assert!(cluster.held_bytes() <= 64 << 10);
-        worker.set(Mood::Take);
+        worker.set(Behaviour::Take);
         assert_eq!(views.flush().await.unwrap().records, 20_000);
         assert!(cluster.lines(views.client()) == all);
     });
@@ -120,7 +120,7 @@ fn a_receiver_with_a_small_window_gets_no_more_than_that() {
 #[test]
 fn typed_records_are_written_as_the_stream_reads_them() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -140,7 +140,7 @@ fn typed_records_are_written_as_the_stream_reads_them() {
 #[test]
 fn the_first_line_of_csv_is_its_header() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut table = client.open("table").await.unwrap();
@@ -163,7 +163,7 @@ fn refusals_give_reasons() {
         let client = Client::connect(options.clone()).await.unwrap();
         let none = client.open("views").await.unwrap_err();
         assert!(matches!(none, ClientError::NoReceiver { .. }), "{none}");
-        let worker = cluster.receiver("w1", Mood::Take);
+        let worker = cluster.receiver("w1", Behaviour::Take);
         let unknown = client.open("clicks").await.unwrap_err();
         assert!(unknown.to_string().contains("they can be to: views, table"), "{unknown}");
         drop(worker);
@@ -181,7 +181,7 @@ fn refusals_give_reasons() {
 #[test]
 fn a_file_is_sent_from_the_command_line() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     let all: String = (0..60_000).map(line).collect();
     let target = cluster.options().target;
     let mut last = Acknowledged::default();

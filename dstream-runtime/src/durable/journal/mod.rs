@@ -5,9 +5,9 @@
 //!
 //! - `terms/NNNNNNNNNN`: a master creates the object of the next term first. Its text is informative.
 //! - `journal/NNNNNNNNNNNNNNNN`: entries, or a snapshot that replaces all before it. The first object of a
-//! master closes the journal that it replayed: an older master that still runs finds the number taken.
+//!   master closes the journal that it replayed: an older master that still runs finds the number taken.
 //! - Numbers become free when old objects are removed, and an old master could write under one. So an object
-//! counts only if, after it was put, the next term's object still does not exist. `Synced` reports that.
+//!   counts only if, after it was put, the next term's object still does not exist. `Synced` reports that.
 //!
 //! Invariants: every later master gets a synced entry, alone or in its snapshot, unless objects are damaged,
 //! which is reported; once a newer master has opened the journal, no entry of an older one is synced.
@@ -92,7 +92,7 @@ pub enum JournalError {
 }
 
 /// An open journal: what to resume from, and the writer.
-pub struct Opened<E, S> {
+pub struct OpenJournal<E, S> {
     /// The term of this master, greater than all before.
     pub term: u64,
     /// The newest snapshot.
@@ -118,7 +118,7 @@ pub fn open<E, S>(
     plan: u64,
     who: &str,
     news: impl FnMut(JournalEvent) + Send + 'static,
-) -> Result<Opened<E, S>, JournalError>
+) -> Result<OpenJournal<E, S>, JournalError>
 where
     E: Serialize + DeserializeOwned,
     S: Serialize + DeserializeOwned,
@@ -132,7 +132,7 @@ fn open_with<E, S>(
     who: &str,
     retry: RetryTimes,
     news: Box<dyn FnMut(JournalEvent) + Send>,
-) -> Result<Opened<E, S>, JournalError>
+) -> Result<OpenJournal<E, S>, JournalError>
 where
     E: Serialize + DeserializeOwned,
     S: Serialize + DeserializeOwned,
@@ -164,7 +164,7 @@ where
         let writer = Writer::start(store.clone(), at, retry, news)
             .map_err(|error| JournalError::Thread(error.to_string()))?;
         let warnings = replay.warnings;
-        return Ok(Opened { term, snapshot, entries, warnings, needs_snapshot, writer });
+        return Ok(OpenJournal { term, snapshot, entries, warnings, needs_snapshot, writer });
     }
     Err(unreadable("other processes keep writing to it".to_owned()))
 }

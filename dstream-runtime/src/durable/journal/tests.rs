@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, unbounded};
 use serde_bytes::ByteBuf;
 
 use super::writer::{JournalEvent, RetryTimes};
-use super::{JournalError, Opened, object, open_with};
+use super::{JournalError, OpenJournal, object, open_with};
 use crate::durable::memory::{Fault, Objects};
 use crate::durable::{Durable, Put};
 
@@ -27,7 +27,7 @@ const HANGS: Duration = Duration::from_secs(60);
 type State = Vec<u64>;
 
 struct Master {
-    opened: Opened<u64, State>,
+    opened: OpenJournal<u64, State>,
     state: State,
     news: Receiver<JournalEvent>,
 }

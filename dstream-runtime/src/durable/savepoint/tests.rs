@@ -47,7 +47,7 @@ impl Place {
         self.saves.write(saved, &state, continues).unwrap()
     }
 
-    fn write(&self, name: Name, past: &Past) -> Result<Pinned, SavepointError> {
+    fn write(&self, name: Name, past: &Past) -> Result<WrittenSavepoint, SavepointError> {
         write(&self.store, &self.saves, name, (PLAN, 3, "m3-1"), past.clone(), decoders)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, sleep_until};
 
-use super::link::Trouble;
+use super::link::LinkFault;
 use super::network::{Network, address};
 use super::process::{PORT, Process, options};
 use super::{Authorities, in_virtual_time};
@@ -38,8 +38,8 @@ fn an_ending_endpoint_closes_peers_that_connect_meanwhile() {
     for after in (0..240).step_by(4) {
         in_virtual_time(1, async |network| {
             for other in [1, 2] {
-                network.trouble((0, other), Trouble::Delay(5), 60_000);
-                network.trouble((other, 0), Trouble::Delay(5), 60_000);
+                network.trouble((0, other), LinkFault::Delay(5), 60_000);
+                network.trouble((other, 0), LinkFault::Delay(5), 60_000);
             }
             let start = |host: u8| {
                 let options = options(&network, authorities.long(), host, Limits::default());

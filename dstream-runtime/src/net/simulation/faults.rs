@@ -2,14 +2,14 @@
 //! keep the rest.
 
 use super::Host;
-use super::link::Trouble;
+use super::link::LinkFault;
 use super::network::{Network, address};
 use super::process::PORT;
 use crate::sched::simulation::Seed;
 
 /// The directions of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ways {
+pub(crate) enum Directions {
     Both,
     /// From the first host to the second.
     There,
@@ -19,7 +19,7 @@ pub(crate) enum Ways {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A fault of the links between two hosts.
-    Link { one: Host, other: Host, ways: Ways, trouble: Trouble, ms: u64 },
+    Link { one: Host, other: Host, ways: Directions, trouble: LinkFault, ms: u64 },
     /// A host is paused.
     Still { host: Host, ms: u64 },
     /// The sockets of a host block.
@@ -90,16 +90,17 @@ fn kind(seed: &mut Seed, which: u64, hosts: Host) -> Kind {
     let one = seed.below(u64::from(hosts)) as Host;
     let other = (one + 1 + seed.below(u64::from(hosts) - 1) as Host) % hosts;
     let ms = [50, 300, 1200, 3000][seed.below(4) as usize] + seed.below(300);
-    let ways = [Ways::Both, Ways::Both, Ways::There, Ways::Back][seed.below(4) as usize];
+    let ways = [Directions::Both, Directions::Both, Directions::There, Directions::Back]
+        [seed.below(4) as usize];
     let link = |trouble, ms| Kind::Link { one, other, ways, trouble, ms };
     match which {
-        0 | 1 => link(Trouble::Cut, if seed.one_in(2) { LONG_MS + 200 } else { ms }),
-        2 | 3 => link(Trouble::Loss([20, 100, 300][seed.below(3) as usize]), ms),
-        4 => link(Trouble::Delay(20 + seed.below(300)), ms),
-        5 | 6 => link(Trouble::Jitter(5 + seed.below(100)), ms),
-        7 => link(Trouble::Doubling(2 + seed.below(6)), ms),
-        8 | 9 => link(Trouble::Damage(2 + seed.below(12)), ms),
-        10 | 11 => link(Trouble::Hole([1200, 1252, 1500, 4000][seed.below(4) as usize]), 20_000),
+        0 | 1 => link(LinkFault::Cut, if seed.one_in(2) { LONG_MS + 200 } else { ms }),
+        2 | 3 => link(LinkFault::Loss([20, 100, 300][seed.below(3) as usize]), ms),
+        4 => link(LinkFault::Delay(20 + seed.below(300)), ms),
+        5 | 6 => link(LinkFault::Jitter(5 + seed.below(100)), ms),
+        7 => link(LinkFault::Doubling(2 + seed.below(6)), ms),
+        8 | 9 => link(LinkFault::Damage(2 + seed.below(12)), ms),
+        10 | 11 => link(LinkFault::Hole([1200, 1252, 1500, 4000][seed.below(4) as usize]), 20_000),
         12 => Kind::Still { host: one, ms },
         13 => Kind::Full { host: one, ms: ms.min(1500) },
         14 => Kind::Asleep { host: one, ms },
@@ -116,14 +117,14 @@ fn kind(seed: &mut Seed, which: u64, hosts: Host) -> Kind {
 pub(crate) fn befall(network: &Network, seed: &mut Seed, kind: Kind) -> u64 {
     match kind {
         Kind::Link { one, other, ways, trouble, ms } => {
-            if ways != Ways::Back {
+            if ways != Directions::Back {
                 network.trouble((one, other), trouble, ms);
             }
-            if ways != Ways::There {
+            if ways != Directions::There {
                 network.trouble((other, one), trouble, ms);
             }
             // Connections survive holes.
-            if matches!(trouble, Trouble::Hole(_)) { 0 } else { ms }
+            if matches!(trouble, LinkFault::Hole(_)) { 0 } else { ms }
         }
         Kind::Still { host, ms } => {
             network.still(host, ms);

@@ -19,7 +19,7 @@ use crate::wire::Role;
 
 /// The phase of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum WorldPhase {
     /// Faults occur.
     Stormy,
     /// No more faults.
@@ -33,25 +33,25 @@ pub(super) struct Shared {
     pub(super) network: Arc<Network>,
     pub(super) limits: Limits,
     book: Mutex<Book>,
-    mood: Mutex<Mood>,
+    phase: Mutex<WorldPhase>,
 }
 
 impl Shared {
     pub(super) fn new(network: Arc<Network>, limits: Limits) -> Arc<Self> {
-        let (book, mood) = (Mutex::default(), Mutex::new(Mood::Stormy));
-        Arc::new(Self { network, limits, book, mood })
+        let (book, phase) = (Mutex::default(), Mutex::new(WorldPhase::Stormy));
+        Arc::new(Self { network, limits, book, phase })
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_mood(&self, mood: Mood) {
-        *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    pub(super) fn set_phase(&self, phase: WorldPhase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
-    fn mood(&self) -> Mood {
-        *self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    fn phase(&self) -> WorldPhase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -216,18 +216,18 @@ impl Life {
     }
 
     fn act(&mut self) {
-        let mood = self.shared.mood();
+        let phase = self.shared.phase();
         if self.shared.book().has_stopped(self.number) {
             return;
         }
-        if mood == Mood::Quiet {
+        if phase == WorldPhase::Quiet {
             self.look_after();
             return self.shared.book().still_under_way(self.number, self.pushed.len());
         }
         self.call();
         let open: Vec<(PeerId, Host)> =
             self.open.iter().map(|(peer, host)| (*peer, *host)).collect();
-        if mood == Mood::Calm {
+        if phase == WorldPhase::Calm {
             for (peer, with) in open {
                 self.say(peer, with, 1);
                 self.push(peer, with, None);

@@ -8,7 +8,7 @@ use crate::sched::simulation::Seed;
 
 /// The faults of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum LinkFault {
     /// Everything is lost.
     Cut,
     /// Lost datagrams per thousand.
@@ -32,7 +32,7 @@ pub(super) struct Link {
     seed: Seed,
     /// Milliseconds without a fault.
     takes: u64,
-    troubles: Vec<(u64, Trouble)>,
+    troubles: Vec<(u64, LinkFault)>,
     number: u64,
     recorded: VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
     pub(super) sites: Sites,
@@ -46,7 +46,7 @@ impl Link {
         Self { seed, takes, troubles: Vec::new(), number: 0, recorded, sites, trace: 0 }
     }
 
-    pub(super) fn trouble(&mut self, trouble: Trouble, until: u64) {
+    pub(super) fn trouble(&mut self, trouble: LinkFault, until: u64) {
         self.troubles.push((until, trouble));
     }
 
@@ -91,13 +91,13 @@ impl Link {
         let mut longest = usize::MAX;
         for (_, trouble) in &self.troubles {
             match *trouble {
-                Trouble::Cut => lost = 1000,
-                Trouble::Loss(of_thousand) => lost = lost.max(of_thousand),
-                Trouble::Delay(ms) => takes += ms,
-                Trouble::Jitter(ms) => jitter = jitter.max(ms),
-                Trouble::Doubling(one_in) => doubled = one_in,
-                Trouble::Damage(one_in) => damaged = one_in,
-                Trouble::Hole(len) => longest = longest.min(len),
+                LinkFault::Cut => lost = 1000,
+                LinkFault::Loss(of_thousand) => lost = lost.max(of_thousand),
+                LinkFault::Delay(ms) => takes += ms,
+                LinkFault::Jitter(ms) => jitter = jitter.max(ms),
+                LinkFault::Doubling(one_in) => doubled = one_in,
+                LinkFault::Damage(one_in) => damaged = one_in,
+                LinkFault::Hole(len) => longest = longest.min(len),
             }
         }
         if lost > 0 && self.seed.below(1000) < lost {

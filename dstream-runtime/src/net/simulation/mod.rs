@@ -9,7 +9,7 @@
 //! * a finished transfer has arrived; one that cannot arrive is reported as failed;
 //! * no process is heard without a certificate of the cluster's authority;
 //! * a long cut closes the connection on both sides; once faults end, all processes are connected again and
-//! everything sent arrives;
+//!   everything sent arrives;
 //! * undelivered bytes are bounded.
 //!
 //! Two runs of a seed send datagrams of equal lengths at equal times, with equal fates. Their bytes differ,
@@ -34,7 +34,7 @@ use std::fmt;
 
 pub(crate) use self::authorities::Authorities;
 pub(crate) use self::faults::{Fault, Kind, befall};
-pub(crate) use self::link::Trouble;
+pub(crate) use self::link::LinkFault;
 pub(crate) use self::network::{Network, address};
 pub(crate) use self::process::{PORT, Process, wall};
 pub(crate) use self::world::in_virtual_time;

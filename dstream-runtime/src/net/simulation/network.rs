@@ -17,7 +17,7 @@ use quinn::udp::{EcnCodepoint, Transmit};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::link::{Link, Trouble};
+use super::link::{Link, LinkFault};
 use super::{Host, Sites, add, hash};
 use crate::sched::simulation::Seed;
 
@@ -237,7 +237,7 @@ impl Network {
     }
 
     /// Applies a fault to a link for `ms` milliseconds.
-    pub(crate) fn trouble(&self, way: Way, trouble: Trouble, ms: u64) {
+    pub(crate) fn trouble(&self, way: Way, trouble: LinkFault, ms: u64) {
         let until = self.now() + ms;
         self.state().link(way).trouble(trouble, until);
     }

@@ -7,7 +7,7 @@ use std::thread;
 use super::Sites;
 use super::authorities::Authorities;
 use super::faults::Fault;
-use super::world::{Seen, hosts, run};
+use super::world::{WorldResult, hosts, run};
 use super::{add, hash};
 use crate::sched::simulation::{Seed, numbers, only};
 
@@ -53,7 +53,7 @@ const SITES: [&str; 29] = [
     "a certificate is renewed",
 ];
 
-fn check(number: u64, of: &Authorities) -> Seen {
+fn check(number: u64, of: &Authorities) -> WorldResult {
     let hosts = hosts(number);
     let faults = Fault::all(&mut Seed(hash(&[number, 1]) | 1), hosts);
     run(number, &faults, of).unwrap_or_else(|wrong| {

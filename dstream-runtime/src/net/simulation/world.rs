@@ -11,8 +11,8 @@ use tokio::time::sleep_until;
 
 use super::authorities::{AGE, Authorities, SHORT_LIFE};
 use super::faults::{Fault, Kind, LONG_MS, befall};
-use super::life::{Life, Mood, Shared};
-use super::link::Trouble;
+use super::life::{Life, Shared, WorldPhase};
+use super::link::LinkFault;
 use super::network::{Network, address};
 use super::process::{PLAN, PORT, Process, bind, join, name, role, wall};
 use super::words::EndId;
@@ -29,7 +29,7 @@ const STRANGER: Host = 9;
 
 /// The result of a world.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct WorldResult {
     pub(super) sites: Sites,
     pub(super) trace: u64,
 }
@@ -57,7 +57,7 @@ pub(crate) fn in_virtual_time<T>(
 }
 
 /// Runs a world; fails if a check fails.
-pub(super) fn run(number: u64, faults: &[Fault], of: &Authorities) -> Result<Seen, String> {
+pub(super) fn run(number: u64, faults: &[Fault], of: &Authorities) -> Result<WorldResult, String> {
     in_virtual_time(hash(&[number, 4]), async |network| {
         let mut world = World::new(number, network, of);
         let ended = world.run(faults).await;
@@ -240,7 +240,7 @@ impl<'a> World<'a> {
         self.shared.book().story.tell(now, format_args!("{kind:?}"));
         self.calm_at = self.calm_at.max(now + befall(&self.network, &mut self.seed, kind));
         match kind {
-            Kind::Link { one, other, trouble: Trouble::Cut, ms, .. } if ms >= LONG_MS => {
+            Kind::Link { one, other, trouble: LinkFault::Cut, ms, .. } if ms >= LONG_MS => {
                 let ends = self.shared.book().open_between(one, other);
                 self.shared.book().hit(match ends.is_empty() {
                     true => "a long cut without connections",
@@ -311,7 +311,7 @@ impl<'a> World<'a> {
 
     /// All processes are connected and receive each other's messages.
     async fn settle(&self) -> Result<(), String> {
-        self.shared.set_mood(Mood::Calm);
+        self.shared.set_phase(WorldPhase::Calm);
         for (one, other) in self.pairs() {
             let between = || self.shared.book().between(one, other);
             self.wait("when all is calm", || {
@@ -328,7 +328,7 @@ impl<'a> World<'a> {
             })
             .await?;
         }
-        self.shared.set_mood(Mood::Quiet);
+        self.shared.set_phase(WorldPhase::Quiet);
         self.wait("when all is said", || {
             let book = self.shared.book();
             for (one, other) in self.pairs() {
@@ -374,11 +374,11 @@ impl<'a> World<'a> {
         self.look()
     }
 
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> WorldResult {
         let book = self.shared.book();
         let mut sites = self.network.sites();
         add(&mut sites, book.sites.clone());
         let trace = hash(&[self.network.trace(), book.trace, self.network.now()]);
-        Seen { sites, trace }
+        WorldResult { sites, trace }
     }
 }

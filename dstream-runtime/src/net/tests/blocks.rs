@@ -157,7 +157,7 @@ fn untaken_blocks_wait_at_the_sender() {
 }
 
 #[test]
-fn a_damaged_block_is_stopped_at_the_door_and_its_sender_accused() {
+fn a_damaged_block_is_refused_and_its_sender_accused() {
     let world = World::new();
     let (one, two, to_two) = workers(&world);
     let sent = block(100_000, 1);

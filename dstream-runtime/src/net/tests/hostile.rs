@@ -9,7 +9,7 @@ use super::super::connect::dial;
 use super::super::endpoint_state::Configs;
 use super::super::frames::{expect, say};
 use super::super::socket;
-use super::super::trust::{ALPN_CONTROL, Wall, join_config};
+use super::super::trust::{ALPN_CONTROL, WallClock, join_config};
 use super::relay::Relay;
 use super::*;
 use crate::block::HEADER_LEN;
@@ -238,7 +238,7 @@ impl Honest {
 fn without_a_certificate_there_is_nothing_but_joining() {
     let honest = Honest::new();
     let rogue = Rogue::new(&honest.world, Role::Worker, &honest.master);
-    let wall = Wall(honest.world.wall());
+    let wall = WallClock(honest.world.wall());
     let (mut tls, _) = join_config(honest.world.authority.fingerprint(), &wall).unwrap();
     tls.alpn_protocols = vec![ALPN_CONTROL.to_vec()];
     let config = socket::client(tls.clone(), socket::transport(&Limits::default())).unwrap();

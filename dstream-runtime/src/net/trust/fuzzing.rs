@@ -8,7 +8,7 @@ use rcgen::Issuer;
 
 use super::certificate::{authority_params, subject_params};
 use super::identity::{Identity, KeyPair, Trusted};
-use super::{ALPN_CONTROL, Fingerprint, Subject, Token, Wall, client_config, server_config};
+use super::{ALPN_CONTROL, Fingerprint, Subject, Token, WallClock, client_config, server_config};
 use crate::fuzzing::{Target, texts};
 use crate::wire::{Issued, Role};
 
@@ -46,7 +46,7 @@ fn identities(bytes: &[u8]) {
     assert!(identity.valid_until() > now);
     let _ = identity.renew_at();
     // An invalid key, or one of another certificate, fails here at the latest.
-    let wall = Wall(Arc::new(|| NOW));
+    let wall = WallClock(Arc::new(|| NOW));
     let _ = (identity.check(now), server_config(&identity, &wall, &[]));
     let _ = client_config(&identity, &wall, ALPN_CONTROL);
     let again = identity.to_stored().expect("it can be written");

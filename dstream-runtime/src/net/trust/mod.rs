@@ -31,7 +31,7 @@ pub use identity::Identity;
 pub use token::{Token, TokenSecret};
 
 pub(super) use identity::KeyPair;
-pub(super) use tls::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Wall, client_config, join_config};
+pub(super) use tls::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, WallClock, client_config, join_config};
 pub(super) use tls::{SERVER_NAME, server_config};
 
 /// A failure of this side. A failure of another process is a [`Refusal`].

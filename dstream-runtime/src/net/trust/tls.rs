@@ -36,21 +36,21 @@ pub(in crate::net) const ALPN_JOIN: &[u8] = b"dstream-join/1";
 
 /// Returns the time since the Unix epoch; supplied at binding, so that tests control it.
 #[derive(Clone)]
-pub(in crate::net) struct Wall(pub(in crate::net) Arc<dyn Fn() -> Duration + Send + Sync>);
+pub(in crate::net) struct WallClock(pub(in crate::net) Arc<dyn Fn() -> Duration + Send + Sync>);
 
-impl Wall {
+impl WallClock {
     pub(in crate::net) fn now(&self) -> Duration {
         (self.0)()
     }
 }
 
-impl fmt::Debug for Wall {
+impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wall")
+        f.write_str("WallClock")
     }
 }
 
-impl TimeProvider for Wall {
+impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(self.now()))
     }
@@ -73,7 +73,7 @@ fn failed(why: impl fmt::Display) -> TrustError {
 /// For accepting connections of these protocols.
 pub(in crate::net) fn server_config(
     identity: &Identity,
-    wall: &Wall,
+    wall: &WallClock,
     heard: &[&[u8]],
 ) -> Result<ServerConfig, TrustError> {
     let verifier =
@@ -95,7 +95,7 @@ pub(in crate::net) fn server_config(
 /// For connecting to another process of the cluster.
 pub(in crate::net) fn client_config(
     identity: &Identity,
-    wall: &Wall,
+    wall: &WallClock,
     alpn: &[u8],
 ) -> Result<ClientConfig, TrustError> {
     let config = ClientConfig::builder_with_details(crypto(), Arc::new(wall.clone()))
@@ -110,7 +110,7 @@ pub(in crate::net) fn client_config(
 /// For a process that has only a token.
 pub(in crate::net) fn join_config(
     authority: Fingerprint,
-    wall: &Wall,
+    wall: &WallClock,
 ) -> Result<(ClientConfig, Arc<Pinned>), TrustError> {
     let seen = Mutex::new(None);
     let verifier = Arc::new(Pinned { authority, provider: crypto(), seen });

@@ -2,10 +2,10 @@
 //! many masters there were, including ones that do not know that they are replaced.
 //!
 //! * a batch is cut once: a durable cut never changes, sources continue without gap or overlap, and one that
-//! has ended is not asked again;
+//!   has ended is not asked again;
 //! * batches are published in order, after durable cut and commit, and equal from every master;
 //! * a state that counts is readable: its objects exist and form a chain, and no damaged object belongs to
-//! both the state that counts and the one before it.
+//!   both the state that counts and the one before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

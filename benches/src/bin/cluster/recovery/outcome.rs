@@ -25,11 +25,11 @@ impl Shown {
 
 /// The batches of a run.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Seen {
+pub(super) struct Batches {
     batches: BTreeMap<u64, Shown>,
 }
 
-impl Seen {
+impl Batches {
     /// Adds a published batch. A batch published again keeps its first time.
     pub(super) fn add(&mut self, shown: Shown) {
         self.batches.entry(shown.batch).or_insert(shown);
@@ -121,8 +121,8 @@ mod tests {
         Shown { batch, end_ms: batch as f64 * 1000.0, delay_ms }
     }
 
-    fn seen(delays: &[(u64, f64)]) -> Seen {
-        let mut seen = Seen::default();
+    fn seen(delays: &[(u64, f64)]) -> Batches {
+        let mut seen = Batches::default();
         delays.iter().for_each(|(batch, delay)| seen.add(shown(*batch, *delay)));
         seen
     }

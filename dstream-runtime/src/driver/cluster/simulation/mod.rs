@@ -42,7 +42,7 @@ const SITES: [&str; 15] = [
     "damaged",
 ];
 
-fn check(number: u64) -> world::Seen {
+fn check(number: u64) -> world::WorldResult {
     let faults = world::faults(number);
     world::run(number, &faults).unwrap_or_else(|wrong| {
         let fewer = Fault::shrink(&faults, |fewer| world::run(number, fewer).is_err());

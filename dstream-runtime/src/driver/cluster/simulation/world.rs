@@ -14,7 +14,7 @@ use super::process::{Process, RIVAL, Shared, is_master, live, name};
 use crate::driver::JobError;
 use crate::driver::cluster::MasterPaths;
 use crate::net::simulation::{
-    Fault, Host, Kind, Network, Sites, Trouble, add, befall, in_virtual_time,
+    Fault, Host, Kind, LinkFault, Network, Sites, add, befall, in_virtual_time,
 };
 use crate::net::trust::Authority;
 use crate::sched::simulation::{Seed, hash};
@@ -31,7 +31,7 @@ const BACK_MS: u64 = 700;
 
 /// The result of a world.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct WorldResult {
     pub(super) sites: Sites,
     pub(super) trace: u64,
 }
@@ -59,7 +59,7 @@ pub(super) fn faults(number: u64) -> Vec<Fault> {
 }
 
 /// Runs a world; fails if a check fails.
-pub(super) fn run(number: u64, faults: &[Fault]) -> Result<Seen, String> {
+pub(super) fn run(number: u64, faults: &[Fault]) -> Result<WorldResult, String> {
     let dir = TempDir::new().map_err(|error| error.to_string())?;
     in_virtual_time(hash(&[number, 24]), async |network: Arc<Network>| {
         let mut seed = Seed(hash(&[number, 23]) | 1);
@@ -105,7 +105,7 @@ pub(super) fn run(number: u64, faults: &[Fault]) -> Result<Seen, String> {
         let mut sites = shared.network.sites();
         add(&mut sites, shared.book().sites.clone());
         let trace = hash(&[shared.network.trace(), world.checked as u64, shared.network.now()]);
-        ended.map(|()| Seen { sites, trace }).map_err(|wrong| {
+        ended.map(|()| WorldResult { sites, trace }).map_err(|wrong| {
             let story = &shared.book().story;
             format!("{wrong}\n{story}")
         })
@@ -285,7 +285,7 @@ impl World {
                 kind
             }
             Kind::Link { one, other, ways, trouble, ms } => {
-                let ms = if matches!(trouble, Trouble::Hole(_)) { ms } else { short(ms) };
+                let ms = if matches!(trouble, LinkFault::Hole(_)) { ms } else { short(ms) };
                 Kind::Link { one, other, ways, trouble, ms }
             }
             Kind::Still { host, ms } => Kind::Still { host, ms: short(ms) },

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::Driver;
 use super::receipts::{Appended, Entry, Key, Numbers, Settled};
 use crate::block::Block;
-use crate::client::SessionAsks;
+use crate::client::SessionEffect;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::note::{INLINE, PeerNote, WorkerNote};
@@ -221,17 +221,17 @@ impl Driver<'_> {
     }
 
     /// Does what sessions ask for.
-    pub(super) fn session_asks(&mut self, asks: Vec<SessionAsks>) {
+    pub(super) fn session_asks(&mut self, asks: Vec<SessionEffect>) {
         for asks in asks {
             match asks {
                 // One that is gone has a `Closed` on its way.
-                SessionAsks::Tell(peer, message) => drop(self.net.send(peer, &message)),
-                SessionAsks::Take(append) => {
+                SessionEffect::Tell(peer, message) => drop(self.net.send(peer, &message)),
+                SessionEffect::Take(append) => {
                     let (lines, copy) = (append.lines.clone(), self.colleagues.second());
                     let key = self.receipts.appended(append, copy, &self.kernels.blocks);
                     self.take_in(key, lines, copy);
                 }
-                SessionAsks::Accuse(peer, why) => self.net.accuse(peer, &why),
+                SessionEffect::Accuse(peer, why) => self.net.accuse(peer, &why),
             }
         }
     }

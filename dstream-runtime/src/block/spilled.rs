@@ -1,4 +1,4 @@
-//! Blocks that this process moved to a file.
+//! Blocks that this process spilled to a file.
 //!
 //! Such a block was validated or built before, so its type is known. Validity depends on the bytes alone,
 //! and equal header and body checksums mean equal bytes; so rkyv's validation is not repeated. Bytes that
@@ -15,7 +15,7 @@ use super::{Block, Bytes, DecodeError};
 
 /// A block without its bytes, and their place in the file.
 #[derive(Clone)]
-pub(crate) struct Moved {
+pub(crate) struct SpilledBlock {
     header: Header,
     of: TypeId,
     map: Arc<Mmap>,
@@ -25,13 +25,13 @@ pub(crate) struct Moved {
 
 impl Block {
     /// Converts the block for a file that holds its bytes at `start`.
-    pub(crate) fn moved(&self, map: Arc<Mmap>, start: usize) -> Moved {
+    pub(crate) fn spilled(&self, map: Arc<Mmap>, start: usize) -> SpilledBlock {
         let header = Header::from_bytes(*self.header());
-        Moved { header, of: self.0.of, map, start, len: self.byte_len() }
+        SpilledBlock { header, of: self.0.of, map, start, len: self.byte_len() }
     }
 }
 
-impl Moved {
+impl SpilledBlock {
     /// Length of the block, header included.
     pub(crate) fn byte_len(&self) -> usize {
         self.len
