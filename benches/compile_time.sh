@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# How long the author of a job waits for the compiler: a project of one job (word_count) that
-# depends on this repository, built from nothing, then after an edit of one closure, for several
-# profiles. Prints wall and processor seconds, and the speed of what was built.
+# Measures the compile time of a job: a project with one job (word_count) that depends on this repository is built
+# from nothing, then after an edit of one closure, for several profiles. Prints wall and processor seconds, and the
+# speed of the built job.
 #
 #   benches/compile_time.sh [PROFILE…]      debug, off, thin, fat (release with that `lto`)
 #

@@ -1,4 +1,4 @@
-//! What a job allocates, counted: per distinct word, per block, per piece of input; never per record.
+//! Counts a job's allocations: per distinct word, block and piece of input, never per record.
 //!
 //! A test binary of its own, because the allocator counts for the whole process.
 
@@ -16,22 +16,22 @@ struct Counting;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: every call is passed on to the system's allocator as it came.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(ptr, layout) }
     }
 
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise is the one that is asked for.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.realloc(ptr, layout, size) }
     }
 }
@@ -74,7 +74,7 @@ fn shouting() {
     loud.save("none:");
 }
 
-/// Batches of as many lines of eight words, from a vocabulary. Every word comes in every batch.
+/// Batches of lines with eight words each, from a vocabulary. Every word is in every batch.
 fn text(batches: usize, lines: usize, vocabulary: usize) -> Vec<Vec<u8>> {
     assert!(lines * 8 >= vocabulary);
     let line = |n: usize| {
@@ -87,8 +87,7 @@ fn text(batches: usize, lines: usize, vocabulary: usize) -> Vec<Vec<u8>> {
 const BATCHES: usize = 3;
 const PARTITIONS: usize = 4;
 
-/// What one run of a job allocates. The least of several: threads that meet differently take other
-/// buffers.
+/// The allocations of a run, the least of several: other interleavings of threads use other buffers.
 macro_rules! allocations {
     ($job:expr, $lines:expr, $vocabulary:expr) => {{
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,11 +104,11 @@ macro_rules! allocations {
     }};
 }
 
-/// So many allocations more are explained by threads that meet differently, and by buffers that double
-/// once more: some per task.
+/// Extra allocations allowed for other interleavings of threads and for buffers that double once more: a few per
+/// task.
 const SLACK: u64 = 8 * (BATCHES * PARTITIONS * 2) as u64;
 
-/// So many words in a run of so many lines per batch.
+/// The number of words in a run with that many lines per batch.
 fn words_of(lines: usize) -> u64 {
     (BATCHES * lines * 8) as u64
 }
@@ -128,7 +127,7 @@ fn a_word_count_allocates_neither_per_word_nor_per_line() -> Result<(), Error> {
     assert!(once < words_of(lines) / 40, "{once} for {} words", words_of(lines));
     let twice = allocations!(word_count, 2 * lines, vocabulary);
     assert!(twice.abs_diff(once) < SLACK, "{once}, with as many words again {twice}");
-    // Distinct words may cost, but they lie side by side in buffers that double.
+    // Distinct words may allocate, but they share buffers that double.
     let more = allocations!(word_count, lines, 4 * vocabulary);
     assert!(more.abs_diff(once) < 2 * SLACK, "{once}, with four times the vocabulary {more}");
     Ok(())

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests of the modules with unsafe code under Miri, on the nightly toolchain that is installed:
-# blocks and their door, tables, the lines of text, short texts, keys. Maps of files cannot be run in it,
-# nor can what opens sockets: their modules are left out.
-# `tests/miri.sh FILTER...` runs others.
+# blocks and their decoders, tables, the lines of text, short texts, keys. Miri runs neither maps of files nor sockets,
+# so their modules are left out.
+# `tests/miri.sh FILTER...` runs other tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if ! cargo +nightly miri --version >/dev/null 2>&1; then
@@ -16,5 +16,5 @@ fi
 # Relative pointers lead out of the reference that they are read through, which the older model of aliasing
 # (stacked borrows) does not know and rkyv does not promise to follow; so the newer one. Seeds need the clock.
 export MIRIFLAGS="${MIRIFLAGS:--Zmiri-tree-borrows -Zmiri-disable-isolation}"
-# Texts made of patterns, and statistics, take minutes each there; the seeds of the fuzz target go through the same doors.
+# Texts made of patterns, and statistics, take minutes each there; the seeds of the fuzz target go through the same decoders.
 cargo +nightly miri test -p dstream-runtime --lib -- --skip come_back --skip text_of_all_kinds --skip avalanche "$@"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Kills a job whose journal and states are in an object store, starts it again, and compares what it published with a
-# run that nothing happened to. The store is moto's: S3 as somebody else wrote it, installed from PyPI.
+# run without faults. The store is moto, an independent implementation of S3 from PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)

@@ -1,15 +1,15 @@
-//! What rustc says about wrong programs: one fixture per mistake, beside it what is shown, word by word.
+//! rustc's output for wrong programs: one fixture per mistake, with the exact text.
 //!
-//! Every error points at the user's own tokens, never at the attribute or into the runtime, and says what
-//! to write instead. After a change that is meant: `TRYBUILD=overwrite cargo test --test ui`, and read the
-//! difference. `cargo test --test ui -- ui trybuild=record/` looks at some of them only.
+//! Every error points at the user's own tokens, never at the attribute or into the runtime, and gives the
+//! cure. After an intended change, run `TRYBUILD=overwrite cargo test --test ui` and check the difference.
+//! `cargo test --test ui -- ui trybuild=record/` runs some of them.
 
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What is shown for every fixture, in a form to look things up in.
+/// The text of every fixture.
 fn shown() -> Result<Vec<(PathBuf, String)>, Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
     let mut found = Vec::new();
@@ -31,10 +31,10 @@ fn ui() {
     fixtures.compile_fail("ui/*/*.rs");
 }
 
-/// What only build scripts report: under the macros, rustc itself misses a function that is not marked.
+/// Reported only by build scripts: under the macros, rustc itself reports a function that is not marked.
 const ELSEWHERE: [&str; 1] = ["E0410"];
 
-/// The compiler's table is the list of what has to be here.
+/// Every mistake of the compiler's table needs a fixture.
 #[test]
 fn every_mistake_has_a_fixture() -> Result<(), Box<dyn Error>> {
     let table = dstream_tests::workspace().join("dstream-compiler/src/diag/table.rs");
@@ -56,7 +56,7 @@ fn every_mistake_has_a_fixture() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// An error is never at an attribute as a whole, at a derive, or in a file of the runtime.
+/// An error is never at a whole attribute, at a derive, or in a file of the runtime.
 #[test]
 fn errors_are_in_the_user_s_code() -> Result<(), Box<dyn Error>> {
     for (path, text) in shown()? {

@@ -1,4 +1,4 @@
-//! What the two styles have in common.
+//! The operations shared by both styles.
 
 /// Sums by key, and the loops that fill them.
 pub trait Counts: Default + Send {

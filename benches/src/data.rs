@@ -1,21 +1,20 @@
-//! Data for measurements, the same bytes on every machine.
+//! Data for benchmarks; the same bytes on every machine.
 //!
-//! Words are drawn from a Zipf distribution with exponent 1 over [`WORDS`] words of 2 to 12
-//! letters. Only additions, multiplications and divisions of floats are used, which every machine
-//! rounds alike.
+//! Words have 2 to 12 letters and a Zipf distribution with exponent 1 over [`WORDS`] words. Only additions,
+//! multiplications and divisions of floats are used, which every machine rounds alike.
 
 use std::io::{self, Write};
 
-/// Different words.
+/// Number of distinct words.
 pub const WORDS: u32 = 100_000;
 
-/// Bytes of a line of text, with its newline.
+/// Bytes per line of text, with its newline.
 pub const LINE: usize = 100;
 
-/// Of 100 words, how many have 2, 3, 4 … 12 letters.
+/// Of 100 words, how many have 2, 3, … 12 letters.
 const LENGTHS: [u64; 11] = [3, 8, 12, 13, 14, 14, 12, 10, 7, 4, 3];
 
-/// Steele and Vigna's generator: small, and good enough for data.
+/// Steele and Vigna's SplitMix generator: small, and sufficient for data.
 #[derive(Debug, Clone)]
 pub struct SplitMix(u64);
 
@@ -43,7 +42,7 @@ impl SplitMix {
     }
 }
 
-/// The word of a rank, counted from 0 for the most frequent one.
+/// The word of a rank; 0 is the most frequent.
 #[must_use]
 pub fn word(rank: u32) -> String {
     let mut random = SplitMix::new(u64::from(rank));
@@ -62,12 +61,12 @@ pub fn word(rank: u32) -> String {
 /// Draws ranks with probability proportional to 1 / (rank + 1), by Vose's alias method.
 #[derive(Debug)]
 pub struct Zipf {
-    /// For each column the share of its own rank, of 2^32, and the rank of the rest.
+    /// Per column: the share of its own rank, of 2^32, and the rank of the rest.
     columns: Vec<(u32, u32)>,
 }
 
 impl Zipf {
-    /// The distribution over so many ranks.
+    /// The distribution over that many ranks.
     #[must_use]
     pub fn new(ranks: u32) -> Self {
         let total: f64 = (1..=ranks).map(|rank| 1.0 / f64::from(rank)).sum();
@@ -98,7 +97,7 @@ impl Zipf {
 /// Writes lines of words, each of [`LINE`] bytes, padded with spaces.
 ///
 /// # Errors
-/// Those of `out`.
+/// When `out` fails.
 pub fn write_words(rows: u64, seed: u64, out: &mut impl Write) -> io::Result<()> {
     let vocabulary: Vec<String> = (0..WORDS).map(word).collect();
     let zipf = Zipf::new(WORDS);
@@ -127,7 +126,7 @@ pub fn write_words(rows: u64, seed: u64, out: &mut impl Write) -> io::Result<()>
 /// Writes a header and rows of `user_id,url,bytes`: a million users, [`WORDS`] pages.
 ///
 /// # Errors
-/// Those of `out`.
+/// When `out` fails.
 pub fn write_csv(rows: u64, seed: u64, out: &mut impl Write) -> io::Result<()> {
     let zipf = Zipf::new(WORDS);
     let mut random = SplitMix::new(seed);

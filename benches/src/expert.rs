@@ -1,9 +1,9 @@
-//! The jobs as fast as one knows how to write them.
+//! The jobs, written for the highest speed known.
 //!
-//! Grep searches the text as a whole and looks for the line around a hit. The keyed jobs find
-//! separators 64 bytes at a time, pack keys of up to 16 bytes into two words, and gather, hash and
-//! prefetch 32 keys before they probe one open-addressing table of 32-byte slots. They take any
-//! byte up to the space for a separator, which is the same in text.
+//! Grep searches the whole text and extends each hit to its line. The keyed jobs find separators 64 bytes at
+//! a time, pack keys of up to 16 bytes into two words, and gather, hash and prefetch 32 keys before probing
+//! an open-addressing table with 32-byte slots. Every byte up to the space is a separator, which is
+//! equivalent for text.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ struct Slot {
     n: u64,
 }
 
-/// Sums by key with short keys kept by value.
+/// Sums by key; short keys are stored by value.
 #[derive(Debug, Default)]
 pub struct ExpertCounts {
     slots: Vec<Slot>,
@@ -60,7 +60,7 @@ const MASKS: [(u64, u64); 17] = {
 fn prefetch(slot: &Slot) {
     #[cfg(target_arch = "x86_64")]
     #[expect(unsafe_code, reason = "a processor's instruction")]
-    // SAFETY: a prefetch is a hint, and every x86-64 processor has it.
+    // SAFETY: a prefetch is a hint, and every x86-64 processor supports it.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(slot).cast());
@@ -201,7 +201,7 @@ impl ExpertCounts {
         }
     }
 
-    /// Makes room, and drops keys that have nothing left.
+    /// Grows the table, and drops keys with a sum of zero.
     #[cold]
     fn grow(&mut self) {
         let live = self.slots.iter().filter(|slot| slot.n != 0).count();
@@ -249,7 +249,7 @@ impl Counts for ExpertCounts {
                 n = n.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
                 at += 1;
             }
-            // Anything but a number up to the end of the row makes it no row, as a header is.
+            // A row without a number at its end, such as a header, is skipped.
             if matches!(row.get(at), None | Some(b'\n')) && at > end + 1 {
                 self.gather(rows, from + url, from + end, n);
                 from += at + 1;

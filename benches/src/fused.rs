@@ -1,4 +1,4 @@
-//! The first stage of a compiled job, run without the engine: on text in memory, on this thread.
+//! Runs the first stage of a compiled job without the engine, on text in memory, on this thread.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use dstream_runtime::job::{AnyJob, Job, build};
 use dstream_runtime::source::{Input, Piece, ReadRange, SourceError};
 use dstream_runtime::time::BatchTime;
 
-/// What the engine hands to a task at once.
+/// Bytes per piece, as in the engine.
 const PIECE: usize = 256 << 10;
 
-/// Bytes kept for the blocks of the next run.
+/// Bytes of block buffers kept for the next run.
 const KEPT: usize = 256 << 20;
 
 /// The first stage of a job.
@@ -89,7 +89,7 @@ fn checksum(block: &Block) -> u64 {
     rows.iter().fold(0, |sum, row| sum.wrapping_add(hash_key(row.key).wrapping_mul(row.value)))
 }
 
-/// Text in memory, as the engine would read it from a file.
+/// Text in memory, in pieces as the engine reads them from a file.
 struct Pieces(&'static str);
 
 impl ReadRange for Pieces {

@@ -1,4 +1,4 @@
-//! A mapped file, cut into batches and parts at the ends of lines.
+//! A mapped file, cut at line ends into batches and parts.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-/// Bytes whose newlines are counted together when the end of a batch is looked for.
+/// Bytes whose newlines are counted at once.
 const STRIDE: usize = 64 << 10;
 
 /// Maps a file.
@@ -17,13 +17,13 @@ const STRIDE: usize = 64 << 10;
 pub fn map(path: &Path) -> io::Result<Mmap> {
     let file = File::open(path)?;
     #[expect(unsafe_code, reason = "mapping a file is unsafe, as others could change it")]
-    // SAFETY: measurements own their data files, which nothing changes while they run.
+    // SAFETY: benchmarks own their data files, which do not change while they run.
     unsafe {
         Mmap::map(&file)
     }
 }
 
-/// Number of lines, the last one with or without a newline.
+/// Number of lines; the last may lack its newline.
 #[must_use]
 pub fn count_lines(text: &[u8]) -> usize {
     newlines(text) + usize::from(text.last().is_some_and(|last| *last != b'\n'))
@@ -49,7 +49,7 @@ pub fn end_of_lines(text: &[u8], lines: usize) -> usize {
     text.len()
 }
 
-/// Cuts a text at ends of lines into `parts` of about the same length.
+/// Cuts a text at line ends into `parts` of similar length.
 #[must_use]
 pub fn parts(text: &[u8], parts: usize) -> Vec<Range<usize>> {
     let mut from = 0;

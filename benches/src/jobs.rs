@@ -1,4 +1,4 @@
-//! The jobs, in any style: what is done per batch, and by how many threads.
+//! The jobs, in any style: the work per batch, and its distribution over threads.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,24 +7,24 @@ use crate::counts::Counts;
 use crate::input::{end_of_lines, parts};
 use crate::output::Output;
 
-/// Batches that a window looks back.
+/// Batches per window.
 const WINDOW: usize = 30;
 
-/// Rows that a batch of `top_k_window` gives.
+/// Rows of `top_k_window` per batch.
 const TOP: usize = 10;
 
-/// What all jobs need to know.
+/// The input and options of every job.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
     /// The input.
     pub text: &'a [u8],
     /// Threads that share a batch.
     pub threads: usize,
-    /// Lines of a batch.
+    /// Lines per batch.
     pub batch_records: usize,
 }
 
-/// Gives the lines that hold a pattern, in order.
+/// Returns the lines that contain a pattern, in order.
 pub fn grep<C: Counts>(setup: Setup<'_>, pattern: &str, output: &mut Output) {
     let search = |part: &'_ [u8], found: &mut dyn FnMut(&[u8])| C::grep(part, pattern, found);
     if setup.threads == 1 {
@@ -54,9 +54,9 @@ pub fn word_count<C: Counts>(setup: Setup<'_>, output: &mut Output) {
     });
 }
 
-/// Sums the bytes of every url and batch.
+/// Sums the bytes of every URL and batch.
 pub fn csv_sum<C: Counts>(setup: Setup<'_>, output: &mut Output) {
-    // The header is no row of the first batch.
+    // The header is not part of the first batch.
     let text = &setup.text[end_of_lines(setup.text, 1)..];
     let setup = Setup { text, ..setup };
     per_batch(setup, C::add_csv, |counts| {
@@ -64,14 +64,14 @@ pub fn csv_sum<C: Counts>(setup: Setup<'_>, output: &mut Output) {
     });
 }
 
-/// Counts the words of the last 30 batches, at every batch.
+/// Counts the words of the last 30 batches, in every batch.
 pub fn word_count_window<C: Counts>(setup: Setup<'_>, output: &mut Output) {
     per_window::<C>(setup, |_, window| {
         window.each(|word, n| output.row(word, n));
     });
 }
 
-/// Both of them.
+/// Both of the above.
 pub fn word_count_both<C: Counts>(setup: Setup<'_>, output: &mut Output) {
     per_window::<C>(setup, |batch, window| {
         batch.each(|word, n| output.row(word, n));
@@ -79,11 +79,11 @@ pub fn word_count_both<C: Counts>(setup: Setup<'_>, output: &mut Output) {
     });
 }
 
-/// The 10 most frequent words of the last 30 batches, at every batch; of equally frequent ones,
-/// those first in the alphabet.
+/// The 10 most frequent words of the last 30 batches, in every batch; equal counts are ordered
+/// alphabetically.
 pub fn top_k_window<C: Counts>(setup: Setup<'_>, output: &mut Output) {
     per_window::<C>(setup, |_, window| {
-        // The least is on top: of the fewest, the last in the alphabet.
+        // The least is on top: of equal counts, the alphabetically last.
         let mut top = BinaryHeap::<Reverse<(u64, Reverse<Box<[u8]>>)>>::with_capacity(TOP);
         window.each(|word, n| {
             if let Some(Reverse((least, Reverse(last)))) = top.peek()
@@ -102,8 +102,8 @@ pub fn top_k_window<C: Counts>(setup: Setup<'_>, output: &mut Output) {
     });
 }
 
-/// Keeps the sums of the last batches by adding what enters and subtracting what leaves; shows the
-/// batch and the window.
+/// Maintains the sums of the last batches by adding new ones and subtracting old ones; passes batch and
+/// window to `emit`.
 fn per_window<C: Counts>(setup: Setup<'_>, mut emit: impl FnMut(&C, &C)) {
     let mut window = C::default();
     let mut panes = VecDeque::new();
@@ -122,7 +122,7 @@ fn per_window<C: Counts>(setup: Setup<'_>, mut emit: impl FnMut(&C, &C)) {
     });
 }
 
-/// Fills sums with every batch by all threads, and shows them; they are emptied afterwards.
+/// Computes the sums of every batch on all threads, passes them on, and clears them.
 fn per_batch<C: Counts>(
     setup: Setup<'_>,
     fill: impl Fn(&mut C, &[u8]) + Sync,

@@ -1,11 +1,10 @@
-//! What dstream is measured against: data that everybody can make again, and the same work
-//! written by hand.
+//! What dstream is compared with: reproducible data, and the same work written by hand.
 //!
-//! Nothing here is used by dstream, and nothing written by hand uses it: only [`streams`] does, and
-//! the programs `kernels`, `streams`, `latency` and `net`.
+//! dstream uses nothing from here. Hand-written code does not use dstream: only [`streams`] and the programs
+//! `kernels`, `streams`, `latency` and `net` do.
 //!
-//! Two styles: [`plain`] is what a good engineer writes on a good day with good libraries, and is
-//! the yardstick; [`expert`] is what somebody writes who has a week for one loop, and is the limit.
+//! Two styles: [`plain`], the yardstick, uses good libraries and simple loops; [`expert`], the limit, took a
+//! week of tuning per loop.
 
 pub mod counts;
 pub mod data;

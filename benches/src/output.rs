@@ -1,10 +1,10 @@
-//! Where results go, and a checksum of them that does not depend on their order.
+//! The results, with a checksum independent of their order.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// Results on their way to a file, or only counted.
+/// Writes results to a file, or only counts them.
 #[derive(Debug)]
 pub struct Output {
     file: Option<BufWriter<File>>,
@@ -26,7 +26,7 @@ impl Output {
         Ok(Self { file, rows: 0, checksum: 0, error: None })
     }
 
-    /// Takes `key,value`.
+    /// Adds a row `key,value`.
     pub fn row(&mut self, key: &[u8], value: u64) {
         self.note(key, value);
         self.write(|file| {
@@ -37,7 +37,7 @@ impl Output {
         });
     }
 
-    /// Takes a line.
+    /// Adds a line.
     pub fn line(&mut self, line: &[u8]) {
         self.note(line, 1);
         self.write(|file| {
@@ -51,7 +51,7 @@ impl Output {
         self.checksum = self.checksum.wrapping_add(fnv(key).wrapping_mul(value));
     }
 
-    /// Later errors follow from the first one, which `finish` gives.
+    /// Only the first error is kept; `finish` returns it.
     fn write(&mut self, f: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         if let Some(file) = &mut self.file
             && self.error.is_none()
@@ -60,7 +60,7 @@ impl Output {
         }
     }
 
-    /// Writes what is buffered.
+    /// Flushes the buffer.
     ///
     /// # Errors
     /// The first error of the file.
@@ -70,7 +70,7 @@ impl Output {
     }
 }
 
-/// The 64-bit FNV-1a hash, which is quickly written in any language.
+/// The 64-bit FNV-1a hash, simple in any language.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

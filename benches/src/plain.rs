@@ -1,4 +1,4 @@
-//! The jobs as a good engineer writes them: good libraries, simple loops, no tricks.
+//! The jobs in good style: good libraries, simple loops, no tricks.
 
 use std::hash::BuildHasher;
 

@@ -1,4 +1,4 @@
-//! Whole processes, timed: how long they took, how much of the processor, and what they said.
+//! Timed runs of whole processes: wall time, processor time, and output.
 
 use std::io;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Ticks of `/proc/PID/stat` per second: what Linux shows to programs is the same everywhere.
+/// Ticks of `/proc/PID/stat` per second, equal on every Linux.
 const TICKS: f64 = 100.0;
 
 /// One run of a program.
@@ -17,17 +17,17 @@ pub struct Run {
     pub wall: f64,
     /// Seconds of processor time, to a hundredth.
     pub cpu: f64,
-    /// The last line that it printed, which is JSON.
+    /// Its last line of output, which is JSON.
     pub said: Value,
 }
 
-/// Seconds of processor time of all children that have ended and were waited for, and of theirs.
+/// Seconds of processor time of all reaped children and their descendants.
 ///
 /// # Errors
-/// When the kernel does not say.
+/// When the kernel does not report it.
 pub fn processor_time_of_children() -> io::Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // Behind the name, which is in parentheses and may hold anything, come fields from the third on.
+    // The fields from the third on: the name before them is in parentheses and may contain anything.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks = fields.split_whitespace().skip(16 - 3).take(2);
     Ok(ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS)
@@ -59,19 +59,19 @@ pub fn run(command: &mut Command) -> Result<Run, String> {
     Ok(Run { wall, cpu, said })
 }
 
-/// Several measurements of the same thing.
+/// Several measurements of one quantity.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Spread {
-    /// The one in the middle.
+    /// The median.
     pub median: f64,
-    /// The smallest.
+    /// The minimum.
     pub min: f64,
-    /// The largest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Spread {
-    /// Of at least one measurement; all NaN otherwise.
+    /// Of at least one measurement; NaN otherwise.
     #[must_use]
     pub fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);

@@ -1,13 +1,13 @@
-//! The same work as in [`jobs`](crate::jobs), as a user of dstream writes it: one output each.
+//! The work of [`jobs`](crate::jobs) as a user of dstream writes it, with one output each.
 
 use dstream::prelude::*;
 
 use crate::data;
 
-/// What grep looks for.
+/// Parameters of grep.
 #[dstream::params]
 pub struct GrepParams {
-    /// What a line must contain [default: a word that is in about one line of 900]
+    /// The text to look for [default: a word in about one line of 900]
     #[arg(long, default_value_t = data::word(1000))]
     pub pattern: String,
 }
@@ -63,11 +63,11 @@ pub fn top_k_window() {
 /// A request, as a proxy logs it.
 #[derive(Record)]
 pub struct Visit {
-    /// Who asked.
+    /// The user.
     pub user_id: u64,
-    /// For what.
+    /// The page.
     pub url: String,
-    /// How much was sent.
+    /// Bytes sent.
     pub bytes: u64,
 }
 
@@ -80,7 +80,7 @@ pub fn csv_sum() {
     counts.save("none:");
 }
 
-/// Lines that begin with the time of their sending, counted by that time.
+/// Lines that begin with their time of sending, counted by that time.
 #[dstream::job(interval = "10ms")]
 pub fn send_times() {
     let lines = source::text("tcp://127.0.0.1:0");
@@ -89,7 +89,7 @@ pub fn send_times() {
     counts.save("none:");
 }
 
-/// The number at the beginning of a line; 0 if there is none.
+/// The number at the beginning of a line, or 0.
 fn sent_at(line: &str) -> u64 {
     line.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or(0)
 }

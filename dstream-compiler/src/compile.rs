@@ -1,7 +1,7 @@
-//! The front door: tokens in, physical plan and diagnostics out.
+//! Compiles tokens into a physical plan and diagnostics.
 //!
-//! Everything wrong is reported at once. The header is there even if the body is wrong, so that the
-//! caller can still emit the item that the rest of the user's program refers to.
+//! All mistakes are reported at once. The header exists even if the body is wrong, so that the caller can
+//! emit the item that the rest of the user's program refers to.
 
 use proc_macro2::TokenStream;
 use syn::Path;
@@ -12,19 +12,19 @@ use crate::ir::physical::Physical;
 use crate::pass;
 use crate::syntax::{self, Lowering, OperatorFn};
 
-/// What became of a job.
+/// The result of compiling a job.
 #[derive(Debug)]
 pub struct Compiled {
-    /// Its plan, if nothing is wrong.
+    /// Its plan, if it has no mistakes.
     pub physical: Option<Physical>,
-    /// What stands above its body, if it is a function at all.
+    /// Its signature, if it is a function.
     pub header: Option<Header>,
-    /// What is wrong.
+    /// The mistakes.
     pub diagnostics: Diagnostics,
 }
 
-/// Compiles `#[dstream::job(ATTR)] ITEM`. `operators` are the operator functions that it calls, by
-/// path as written at the call.
+/// Compiles `#[dstream::job(ATTR)] ITEM`. `operators` are the operator functions that it calls, by path as
+/// written at the call.
 #[must_use]
 pub fn compile_job(
     attr: TokenStream,
@@ -36,8 +36,8 @@ pub fn compile_job(
     Compiled { physical, header, diagnostics }
 }
 
-/// The paths that a job calls with a stream, in the place of a stream, that are not in the list:
-/// functions marked `#[dstream::operator]` which the caller has to find.
+/// The paths that a job calls with a stream, or in place of one, that are not in the list: functions marked
+/// `#[dstream::operator]` for the caller to find.
 #[must_use]
 pub fn unresolved_operators(item: TokenStream, operators: &[(String, OperatorFn)]) -> Vec<Path> {
     let mut diagnostics = Diagnostics::default();
@@ -51,7 +51,7 @@ pub fn unresolved_operators(item: TokenStream, operators: &[(String, OperatorFn)
     lowering.unresolved
 }
 
-/// The logical plan of a job as it is written.
+/// The logical plan of a job before any pass.
 pub(crate) fn lower_job(
     attr: TokenStream,
     item: TokenStream,

@@ -1,9 +1,9 @@
-//! What the macros expand to.
+//! The expansion of the macros.
 //!
-//! An operator function lives in another module or crate, where a macro cannot look. So
-//! `#[dstream::operator]` also makes a `macro_rules!` of the function's name that hands the function's
-//! tokens to a callback, and a job that calls operators expands to a call of the first of them, with
-//! itself as the callback and everything known so far as its state, until nothing is missing.
+//! A macro cannot see an operator function in another module or crate. So `#[dstream::operator]` also
+//! defines a `macro_rules!` with the function's name that passes the function's tokens to a callback. A job
+//! that calls operators expands to a call of the first one's macro, with the job as the callback and the
+//! known operators as its state, until none is missing.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -32,7 +32,7 @@ pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
     codegen::items(header, &compiled)
 }
 
-/// The callback: state so far, with one more operator.
+/// The callback: the state with one more operator.
 #[must_use]
 pub fn job_with_operator(input: TokenStream) -> TokenStream {
     match State::read(input) {
@@ -43,11 +43,11 @@ pub fn job_with_operator(input: TokenStream) -> TokenStream {
     }
 }
 
-/// What is known of a job while its operators are collected.
+/// The state of a job while its operators are collected.
 struct State {
     attribute: TokenStream,
     item: TokenStream,
-    /// Path as written at the call, and the function.
+    /// The path as written at the call, and the function.
     operators: Vec<(String, TokenStream)>,
 }
 
@@ -56,7 +56,7 @@ impl State {
     fn advance(self) -> TokenStream {
         let mut known = Vec::new();
         for (path, tokens) in &self.operators {
-            // Mistakes inside an operator are reported where it is defined.
+            // Mistakes inside an operator are reported at its definition.
             if let (Some(operator), _) = OperatorFn::parse(tokens.clone()) {
                 known.push((path.clone(), operator));
             }
@@ -120,7 +120,7 @@ fn groups(tokens: TokenStream) -> Option<Vec<TokenStream>> {
 fn braced(token: TokenTree) -> Option<TokenStream> {
     match token {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group.stream()),
-        // What passed through `macro_rules!` may be wrapped once more.
+        // `macro_rules!` may add a group.
         TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
             let mut inner = group.stream().into_iter();
             let token = inner.next()?;
@@ -159,18 +159,17 @@ pub fn operator(attribute: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// The `macro_rules!` that carries the function's tokens. It has the function's name, in the
-/// namespace of macros, so that importing the one imports the other; a standard macro of that name is
-/// passed on.
+/// The `macro_rules!` that carries the function's tokens. It has the function's name in the macro namespace,
+/// so that importing one imports the other; a standard macro of that name is re-exported.
 fn carrier(function: &ItemFn, item: &TokenStream) -> TokenStream {
     let name = &function.sig.ident;
     let (at, text) = (name.span().start(), name.to_string());
     let file = name.span().local_file().map_or(0, |file| hash(&file.to_string_lossy()));
-    // Exported macros of a crate share one name space: two functions of one name have different places.
+    // Exported macros of a crate share a namespace: the place distinguishes functions of the same name.
     let hidden = reserved::carrier(&text, file, at.line, at.column);
     let hidden = Ident::new(&hidden, Span::call_site());
     let (export, visibility) = match &function.vis {
-        // Other crates may use it: such a macro is exported, from the root of its crate.
+        // A public one is exported from the root of its crate.
         visibility @ Visibility::Public(_) => (Some(quote!(#[macro_export])), visibility.clone()),
         Visibility::Inherited => (None, syn::parse_quote!(pub(self))),
         visibility => (None, visibility.clone()),
@@ -196,7 +195,7 @@ fn carrier(function: &ItemFn, item: &TokenStream) -> TokenStream {
     }
 }
 
-/// The macros that are in scope everywhere. The carrier of an operator function of such a name hides it.
+/// Macros that are in scope everywhere; the carrier of an operator function with such a name hides it.
 const STANDARD: [&str; 35] = [
     "assert",
     "assert_eq",
@@ -242,7 +241,7 @@ fn hash(text: &str) -> u64 {
     })
 }
 
-/// The function as documentation and editors see it; it is never called.
+/// The function as shown in documentation and editors; never called.
 fn stub(function: &ItemFn) -> TokenStream {
     let ItemFn { attrs, vis, sig, .. } = function;
     let name: &Ident = &sig.ident;

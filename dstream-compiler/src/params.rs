@@ -1,4 +1,4 @@
-//! `#[dstream::params]`: the derives that make a struct the parameters of a job.
+//! `#[dstream::params]`: adds the derives that make a struct the parameters of a job.
 
 use proc_macro2::TokenStream;
 use quote::quote;

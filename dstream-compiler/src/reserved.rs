@@ -1,18 +1,18 @@
-//! Names that only generated code has.
+//! Names reserved for generated code.
 //!
-//! All of them begin with [`PREFIX`], and a job that uses such a name is refused, so that no name of a user's
-//! meets a generated one. What stands behind the prefix keeps them apart from each other: each kind has a name
-//! space of its own, and what a user's text becomes in it is injective.
+//! All begin with [`PREFIX`], and a job that uses such a name is rejected, so that users' names and
+//! generated names cannot collide. After the prefix, each kind of name has its own namespace, and the
+//! encoding of a user's text is injective.
 
-/// What they begin with. By itself it is the module of the runtime, inside of generated items.
+/// The prefix. By itself it is the runtime's module inside generated items.
 pub(crate) const PREFIX: &str = "__dstream";
 
-/// Whether a name is one of them.
+/// Whether a name is reserved.
 pub(crate) fn is_reserved(name: &str) -> bool {
     name.trim_start_matches("r#").starts_with(PREFIX)
 }
 
-/// The variable that holds a record of a stream.
+/// The variable of a record of a stream.
 pub(crate) fn stream(stream: &str) -> String {
     format!("{PREFIX}_s_{}", encoded(stream))
 }
@@ -27,18 +27,18 @@ pub(crate) fn item(name: &str) -> String {
     format!("{PREFIX}_i_{name}")
 }
 
-/// A value of the body of an operator function, inlined by that call.
+/// A value in the body of an operator function, inlined by that call.
 pub(crate) fn value(call: usize, name: &str) -> String {
     format!("{PREFIX}_v{call}_{}", name.trim_start_matches("r#"))
 }
 
-/// The macro that carries an operator function, which is defined at that place of that file.
+/// The macro that carries the operator function defined at that place of that file.
 pub(crate) fn carrier(name: &str, file: u64, line: usize, column: usize) -> String {
     let name = name.trim_start_matches("r#");
     format!("{PREFIX}_m_{file:x}_{line}_{column}_{name}")
 }
 
-/// Letters and digits as they are, `_` as `__`, everything else as `_HEX_`.
+/// Encodes letters and digits as they are, `_` as `__`, and other characters as `_HEX_`.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for c in text.chars() {
@@ -51,7 +51,7 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-/// A name as a person would write it, for code that is shown: not injective any more.
+/// A readable form of a name, for displayed code; not injective.
 pub(crate) fn shown(name: &str) -> Option<String> {
     let rest = name.strip_prefix(PREFIX)?.strip_prefix('_')?;
     let (kind, rest) = rest.split_once('_')?;
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// A stream's name: identifiers of the user's and operators' names with dots between them.
+    /// A stream's name: users' identifiers and operators' names, separated by dots.
     fn stream_name() -> impl Strategy<Value = String> {
         prop_oneof!["[a-c_.0-2]{0,6}", "[\\p{L}_·.]{0,6}", any::<String>()]
     }

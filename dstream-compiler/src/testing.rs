@@ -1,4 +1,4 @@
-//! Jobs and operator functions written as text, for tests.
+//! Jobs and operator functions as text, for tests.
 
 use proc_macro2::TokenStream;
 
@@ -30,7 +30,7 @@ fn with_body(body: &str) -> TokenStream {
     tokens(&format!("fn job(params: &Params) {{\n{body}\n}}"))
 }
 
-/// The logical plan of a body, as written.
+/// The logical plan of a body before any pass.
 pub(crate) fn logical(body: &str) -> Job {
     let (job, _, diagnostics) = lower_job(tokens("interval = \"1s\""), with_body(body), &[]);
     assert!(diagnostics.is_empty(), "{}", listed(&diagnostics));
@@ -60,22 +60,22 @@ pub(crate) fn phase(plan: &Physical, name: &str) -> String {
     found.unwrap_or_else(|| panic!("no phase {name}")).1.clone()
 }
 
-/// What is wrong with a body: text of each diagnostic, and the line it is on.
+/// The mistakes in a body: the text of each diagnostic, and its line.
 pub(crate) fn mistakes(body: &str) -> String {
     mistakes_with(body, &[])
 }
 
-/// What is wrong with a body that calls operator functions.
+/// The mistakes in a body that calls operator functions.
 pub(crate) fn mistakes_with(body: &str, operators: &[(String, OperatorFn)]) -> String {
     listed(&compile_job(tokens(""), with_body(body), operators).diagnostics)
 }
 
-/// What is wrong with an operator function by itself.
+/// The mistakes in an operator function alone.
 pub(crate) fn operator_mistakes(text: &str) -> String {
     listed(&OperatorFn::parse(tokens(text)).1)
 }
 
-/// Diagnostics as text, each with the source that it points at.
+/// Diagnostics as text, with the source that each points at.
 pub(crate) fn listed(diagnostics: &Diagnostics) -> String {
     let texts: Vec<String> = diagnostics
         .iter()

@@ -13,9 +13,9 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// The body is a list of `let NAME = STREAM-EXPRESSION;`, of plain `let`s of parameters, and of output
-/// statements. Streams are called by their `let` names everywhere: on the command line, in errors, in the plan.
-/// `interval` is the length of a batch (`"1s"` if it is not given).
+/// The body is a list of `let NAME = STREAM-EXPRESSION;`, plain `let`s of parameters, and output statements.
+/// A stream's `let` name is its name everywhere: on the command line, in errors, and in the plan. `interval`
+/// is the batch interval (default `"1s"`).
 #[proc_macro_attribute]
 pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
     dstream_compiler::expand::job(attribute.into(), item.into()).into()
@@ -31,14 +31,14 @@ pub fn job(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// Its body is inlined into the plan of the job, also from another module or crate. An operator that calls
-/// others needs them in scope where the job is.
+/// Its body is inlined into the plan of the job, even from another module or crate. The operators that it
+/// calls must be in scope where the job is.
 #[proc_macro_attribute]
 pub fn operator(attribute: TokenStream, item: TokenStream) -> TokenStream {
     dstream_compiler::expand::operator(attribute.into(), item.into()).into()
 }
 
-/// Makes a struct the parameters of a job: options of its command line, by the rules of clap.
+/// Makes a struct the parameters of a job: options of its command line, as defined by clap.
 ///
 /// ```ignore
 /// #[dstream::params]
@@ -55,7 +55,7 @@ pub fn params(attribute: TokenStream, item: TokenStream) -> TokenStream {
     dstream_compiler::params::params(attribute.into(), item.into()).into()
 }
 
-/// Makes a struct a record: something that a stream can carry.
+/// Makes a struct a record, which a stream can carry.
 ///
 /// ```ignore
 /// #[derive(Record)]
@@ -69,7 +69,7 @@ pub fn derive_record(input: TokenStream) -> TokenStream {
     dstream_compiler::record::derive(input.into()).into()
 }
 
-/// How a job is handed the operators that it calls.
+/// Passes operators to the job that calls them.
 #[doc(hidden)]
 #[proc_macro]
 pub fn __job(input: TokenStream) -> TokenStream {

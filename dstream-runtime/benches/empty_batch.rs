@@ -1,9 +1,9 @@
-//! What a batch costs that brings nothing: the time from asking the source to being published,
-//! through 3 stages of 8 partitions, with a source and outputs that answer at once.
+//! The cost of an empty batch: the time from asking the source to publication, through 3 stages of 8
+//! partitions, with a source and outputs that answer at once.
 //!
 //!     cargo bench -p dstream-runtime --bench empty_batch
 
-#![allow(clippy::print_stdout)] // Its results go to the terminal.
+#![allow(clippy::print_stdout)] // Prints results.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -218,7 +218,7 @@ fn main() {
     measure("bounded, one at a time", 20_000, false, 1, nothing);
     measure("bounded, four in flight", 20_000, false, 4, nothing);
     measure("live, every 2 ms", 2_000, true, 4, nothing);
-    // 24 tasks on two executors take at least 240 µs; what is above is the cost of handing them over.
+    // 24 tasks on two executors take at least 240 µs; the rest is the cost of dispatching them.
     let task = Duration::from_micros(20);
     measure("tasks of 20 µs, one at a time", 5_000, false, 1, task);
     measure("tasks of 20 µs, four in flight", 5_000, false, 4, task);

@@ -1,6 +1,6 @@
 //! A dense set of small numbers.
 
-/// A set of numbers below a bound given by [`Bits::reset`].
+/// A set of numbers below the bound given to [`Bits::reset`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Bits {
     words: Vec<u64>,
@@ -8,14 +8,14 @@ pub(crate) struct Bits {
 }
 
 impl Bits {
-    /// Makes it the empty set of numbers below `bound`, keeping its memory.
+    /// Empties the set and sets its bound, keeping its memory.
     pub(crate) fn reset(&mut self, bound: usize) {
         self.words.clear();
         self.words.resize(bound.div_ceil(64), 0);
         self.bound = bound;
     }
 
-    /// Adds a number. False if it is a member already or not below the bound.
+    /// Adds a number. Returns `false` if it is a member already or not below the bound.
     pub(crate) fn insert(&mut self, number: usize) -> bool {
         if number >= self.bound {
             return false;
@@ -31,7 +31,7 @@ impl Bits {
         number < self.bound && self.words[number / 64] & (1 << (number % 64)) != 0
     }
 
-    /// How many members are below `end`.
+    /// The number of members below `end`.
     pub(crate) fn count_below(&self, end: usize) -> usize {
         let end = end.min(self.bound);
         let whole: u32 = self.words[..end / 64].iter().map(|word| word.count_ones()).sum();

@@ -1,15 +1,15 @@
-//! Times as people read them: dates in UTC.
+//! Times for people: dates in UTC.
 
 use crate::time::BatchTime;
 
-/// Batch times before this, the beginning of the year 2000, are no dates: a job over history counts from zero.
+/// Batch times before the year 2000 are no dates: a job over history counts from zero.
 const DATES: u64 = 946_684_800_000;
 
 const DAY: u64 = 86_400_000;
 
 /// Year, month and day of a number of milliseconds since the Unix epoch.
 fn day(ms: u64) -> (u64, u64, u64) {
-    // Days since 0000-03-01: a year that begins in March has its leap day at its end.
+    // Days since 0000-03-01: a year that begins in March has its leap day at the end.
     let days = ms / DAY + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;

@@ -1,47 +1,47 @@
-//! Checks that keep anything from being lost or counted twice, by name.
+//! Guards: named checks that prevent loss and double counting.
 //!
-//! In a job a guard is the check that it is given, and nothing else. In tests one of them can be left out:
-//! then the simulation must find that something goes wrong (see `sched/simulation/whole/mutations.rs`). So a
-//! check that matters is seen to be tested, and a simulation that finds nothing is seen to look.
+//! In a job, [`guard`] returns its argument. Tests can leave out one guard; the simulation must then find a
+//! failure (see `sched/simulation/whole/mutations.rs`). That proves that every guard is tested, and that the
+//! simulation can fail.
 //!
-//! All guards are missed. There are more checks, which are no guards: what they refuse does not come about as
-//! long as the guards hold, a worker that was given up is not heard any more, what the master tells a worker
-//! arrives in order, and tasks that run again make the same. They are there in case one of that should not be.
+//! Every guard is missed when left out. Further checks are not guards: what they refuse cannot happen while
+//! the guards hold, a lost worker is not heard any more, a master's messages arrive in order, and tasks are
+//! deterministic. They remain in case one of these assumptions fails.
 
-/// A check, by the mistake that leaving it out would be.
+/// A guard, named for what it ensures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Guard {
     /// A task counts once, however often it is reported.
     TaskCountsOnce,
-    /// What an entry of the journal allows is done when the entry is durable.
+    /// A journal entry takes effect once it is durable.
     DurableFirst,
-    /// A batch is cut when everybody knows the placement that it runs under.
+    /// A batch is cut once every worker knows its placement.
     CutWhenPlaced,
-    /// A master that has been replaced says and shows nothing more.
+    /// A replaced master sends and publishes nothing more.
     FencedIsSilent,
-    /// A placement is forgotten when all state that moves away from it has come.
+    /// A placement is dropped once all state that moves away from it has arrived.
     StateCameFirst,
-    /// A worker that was drained goes when it owns nothing any more.
+    /// A draining worker exits once it owns nothing.
     LeavesEmpty,
-    /// What a worker says that knows of a newer recovery waits for that.
+    /// A message from after a newer recovery waits for that recovery.
     NotTooEarly,
-    /// What was said before a partition was taken over was not said for it.
-    SaidForHeir,
+    /// A message from before a partition changed its owner does not count for the new owner.
+    SaidForNewOwner,
     /// A producer counts once.
     HeardOnce,
-    /// A state that comes is taken in if it is expected.
+    /// A state is accepted only if it is expected.
     StateIsExpected,
-    /// A run that was dropped is made up for when somebody needs it after all.
+    /// A dropped run is repeated if its result is needed after all.
     DroppedRunsAfterAll,
-    /// A client is told that its lines are safe when a second worker holds them.
+    /// An append is acknowledged once a second worker holds it.
     CopiedFirst,
-    /// What a client sends again counts once.
+    /// A repeated append counts once.
     AppendCountsOnce,
-    /// What another worker holds is cut once.
+    /// Blocks reported by their holders are cut once.
     ReclaimedOnce,
-    /// A job does not end before those who hold something of it had time to say so.
+    /// A job does not end before holders of received blocks had time to report them.
     HoldersAreAwaited,
-    /// A worker that may come again with what it holds is waited for before that counts as lost.
+    /// Received blocks are lost only after their absent holders had time to rejoin.
     AbsentAreAwaited,
     /// What is lost is written down: a later master neither misses it nor waits for it.
     LossIsWritten,
@@ -57,23 +57,23 @@ pub(crate) enum Guard {
     SilentIsLost,
     /// What a lost worker held is copied to another.
     CopiedAgain,
-    /// What a worker holds that leaves others hold, too, as they have said since it was to leave.
+    /// A draining worker's blocks have other holders that confirmed them after the drain began.
     HoldersAreAsked,
-    /// What was received is kept for the older of the saved states, too.
+    /// Received blocks are retained for the older of the saved states too.
     KeptForOlder,
-    /// The epochs of a master come after those of all masters before it.
+    /// A master's epochs come after those of all masters before it.
     EpochsOfTerms,
-    /// What is saved continues nothing but what the master keeps for it.
+    /// A save continues only objects that the master keeps for it.
     ContinuesWhatIsKept,
-    /// A state is loaded, or dropped, when no task runs on it any more.
+    /// A state is loaded or dropped only when no task runs on it.
     RunsEndFirst,
-    /// A job that is stopped, and may go on later, ends when its states have in them what clients have pushed.
+    /// A stopped job that can resume ends once its saved states contain everything that clients have pushed.
     SavedAtTheEnd,
-    /// Time is stepped over when windows hold nothing any more.
+    /// Empty batches are skipped only when all windows are empty.
     GapsAtRest,
-    /// That time was stepped over is written down: batch times never go back.
+    /// Skipped time is journaled: batch times never go back.
     GapIsWritten,
-    /// What it ends with is saved twice: one of the two may turn out to be damaged.
+    /// The final states are saved twice: one of the two may be damaged.
     SavedTwiceAtTheEnd,
     /// A batch takes in what can be processed in about its interval.
     BatchFitsInterval,
@@ -85,14 +85,14 @@ pub(crate) enum Guard {
     LoneIsJudged,
 }
 
-/// Whether a check holds.
+/// Returns whether the check holds.
 #[cfg(not(test))]
 #[inline(always)]
 pub(crate) const fn guard(_: Guard, holds: bool) -> bool {
     holds
 }
 
-/// Whether a check was left out, which happens in tests alone.
+/// Whether a guard is left out; only in tests.
 #[cfg(not(test))]
 #[inline(always)]
 pub(crate) const fn left_out(_: Guard) -> bool {
@@ -112,12 +112,12 @@ mod planted {
         static LEFT_OUT: Cell<Option<Guard>> = const { Cell::new(None) };
     }
 
-    /// Where it is missed that a check was left out.
+    /// The simulation that misses a left-out guard.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) enum Ring {
         /// Whole clusters, with faults, in virtual time.
         Whole,
-        /// Workers of a job that saves no states come and go; messages take any time.
+        /// Workers of a job without checkpoints join and leave; messages take any time.
         Churn,
         /// More comes than can be processed.
         Overload,
@@ -139,7 +139,7 @@ mod planted {
         (DurableFirst, Ring::Whole, 5),
         (LeavesEmpty, Ring::Whole, 76),
         (NotTooEarly, Ring::Whole, 28),
-        (SaidForHeir, Ring::Whole, 139),
+        (SaidForNewOwner, Ring::Whole, 139),
         (HeardOnce, Ring::Whole, 12),
         (DroppedRunsAfterAll, Ring::Whole, 560),
         (AppendCountsOnce, Ring::Whole, 174),
@@ -163,27 +163,27 @@ mod planted {
         (BatchFitsInterval, Ring::Overload, 0),
     ];
 
-    /// Whether a check holds, or was left out.
+    /// Returns whether the check holds or is left out.
     pub(crate) fn guard(guard: Guard, holds: bool) -> bool {
         holds || left_out(guard)
     }
 
-    /// Whether a check was left out, on this thread.
+    /// Whether a guard is left out on this thread.
     pub(crate) fn left_out(guard: Guard) -> bool {
         LEFT_OUT.get() == Some(guard)
     }
 
-    /// What is left out on this thread, for one that it starts.
+    /// The guard left out on this thread, for a thread that it starts.
     pub(crate) fn inherited() -> Option<Guard> {
         LEFT_OUT.get()
     }
 
-    /// Of a thread that has just begun: leaves out what is left out where it was started.
+    /// Called by a new thread: leaves out the guard of its parent.
     pub(crate) fn inherit(guard: Option<Guard>) {
         LEFT_OUT.set(guard);
     }
 
-    /// Does something without a check. It must not panic.
+    /// Runs `then` with a guard left out. It must not panic.
     pub(crate) fn without<T>(guard: Guard, then: impl FnOnce() -> T) -> T {
         let before = LEFT_OUT.replace(Some(guard));
         let result = then();

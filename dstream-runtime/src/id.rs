@@ -1,4 +1,4 @@
-//! Identifiers. Each is a newtype, so that a partition is never taken for a stage.
+//! Identifiers: newtypes, so that a partition cannot be mistaken for a stage.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ macro_rules! ids {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { write!(f, concat!($short, "{}"), self.0) }
         }
         impl $name {
-            /// As an index into the table of such things.
+            /// As an index into its table.
             #[must_use]
             pub const fn index(self) -> usize { self.0 as usize }
         }
@@ -30,7 +30,7 @@ ids! {
     SourceId(u16) "source ";
     /// An output: index into [`Plan::outputs`](crate::plan::Plan::outputs).
     OutputId(u16) "output ";
-    /// Where a stage puts what it makes: index into [`StageRow::tails`](crate::plan::StageRow::tails).
+    /// A destination of a stage: index into [`StageRow::tails`](crate::plan::StageRow::tails).
     TailId(u16) "tail ";
     /// A slice of a dataset.
     Partition(u32) "partition ";
@@ -45,13 +45,13 @@ ids! {
 }
 
 impl WorkerId {
-    /// So many bits are for the workers of one master; those above are its term.
+    /// Bits for the workers of one master; the bits above hold its term.
     const JOINS: u32 = 16;
 
-    /// No more masters than this may follow each other: their workers could not be told apart.
+    /// Largest term: later masters could not number their workers.
     pub(crate) const MAX_TERM: u64 = u64::MAX >> (u64::BITS - Self::JOINS);
 
-    /// The first worker of a master of that term: no worker has the number of one of another term.
+    /// The first worker of a master of that term. Workers of different terms have different numbers.
     pub(crate) const fn first_of(term: u64) -> Self {
         Self((term as u32) << Self::JOINS)
     }
@@ -62,7 +62,7 @@ impl WorkerId {
     }
 }
 
-/// The fencing number: it grows with each change of placement, and with each master of a job.
+/// The fencing number: it grows with each new placement and each new master of a job.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -70,7 +70,7 @@ impl WorkerId {
 pub struct Epoch(pub u64);
 
 impl Epoch {
-    /// So many bits are for the changes of placement under one master.
+    /// Bits for the placements of one master.
     pub(crate) const CHANGES: u32 = 32;
 }
 
@@ -100,12 +100,12 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// One output of one task: the part of it that belongs to one partition.
+/// The part of a task's output for one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BlockId {
     /// The task that produced it.
     pub producer: TaskId,
-    /// Which of the stage's tails.
+    /// The tail of the stage.
     pub tail: TailId,
     /// The partition it is for.
     pub partition: Partition,

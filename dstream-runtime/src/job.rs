@@ -1,4 +1,4 @@
-//! Jobs, as generated code presents them.
+//! Jobs, as provided by generated code.
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::exec::job::{Bindings, Builder, BuiltJob};
 use crate::plan::Plan;
 
-/// What the parameters of a job are. `#[dstream::params]` implements it.
+/// The parameters of a job. `#[dstream::params]` implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the parameters of a job",
     label = "this is not marked as the parameters of a job",
@@ -23,7 +23,7 @@ pub trait JobParams: Args + Serialize + DeserializeOwned + Send + Sync + 'static
     note = "a job is a function with `#[dstream::job]` before it"
 )]
 pub trait Job: Copy + Send + Sync + 'static {
-    /// What the job is told on its command line; parsed once, and the same on every worker.
+    /// The parameters from the command line: parsed once, equal on every worker.
     type Params: JobParams;
 
     /// The constant tables.
@@ -33,7 +33,7 @@ pub trait Job: Copy + Send + Sync + 'static {
     fn build(&self, params: &'static Self::Params, builder: &mut Builder);
 }
 
-/// `#[dstream::job]` makes a function that makes the job.
+/// `#[dstream::job]` generates a function that returns the job.
 #[diagnostic::do_not_recommend]
 impl<F, J> Job for F
 where
@@ -51,7 +51,7 @@ where
     }
 }
 
-/// What a job was compiled into.
+/// The compiled form of a job.
 pub struct Compiled<P: 'static> {
     /// The constant tables.
     pub plan: &'static Plan,
@@ -59,13 +59,13 @@ pub struct Compiled<P: 'static> {
     pub build: fn(&'static P, &mut Builder),
 }
 
-/// The parameters of a job that has none.
+/// Parameters of a job without parameters.
 #[derive(Debug, Clone, Args, Serialize, serde::Deserialize)]
 pub struct NoParams {}
 
 impl JobParams for NoParams {}
 
-/// A job whose parameters' type is forgotten: what a binary with several jobs holds.
+/// A job with an erased parameter type, for binaries with several jobs.
 pub trait AnyJob: Sync {
     /// The constant tables.
     fn plan(&self) -> &'static Plan;
@@ -79,17 +79,17 @@ pub trait AnyJob: Sync {
     /// When a parameter is missing or malformed.
     fn build(&self, matches: &ArgMatches, bindings: Bindings) -> Result<BuiltJob, clap::Error>;
 
-    /// The job's parameters in a parsed command line, as JSON: what a master ships to its workers.
+    /// The job's parameters from a parsed command line, as JSON for workers.
     ///
     /// # Errors
     /// When a parameter is missing or malformed, or cannot be written as JSON.
     fn params_json(&self, matches: &ArgMatches) -> Result<String, clap::Error>;
 
-    /// Builds the job from its parameters as JSON. Whoever builds from the same text computes the same:
-    /// every process of a cluster does, its master included.
+    /// Builds the job from its parameters as JSON. Every process of a cluster, including the master, builds
+    /// from the same text and so computes the same.
     ///
     /// # Errors
-    /// When the text does not hold the parameters of this job.
+    /// When the text does not contain the parameters of this job.
     fn build_from(&self, params: &str, bindings: Bindings) -> Result<BuiltJob, String>;
 
     /// The same job, for a thread of its own.
@@ -129,12 +129,12 @@ impl<J: Job> AnyJob for J {
     }
 }
 
-/// A job for a binary. What is none is refused at the place where it is named.
+/// A job for a binary. rustc reports other values where they are named.
 pub fn job<J: Job>(job: J) -> Box<dyn AnyJob> {
     Box::new(job)
 }
 
-/// Builds a job. Its parameters live as long as the process, so that kernels can borrow from them.
+/// Builds a job. Its parameters are leaked, so that kernels can borrow from them.
 pub fn build<J: Job>(job: J, params: J::Params, bindings: Bindings) -> BuiltJob {
     let mut builder = Builder::new(Job::plan(&job), bindings);
     Job::build(&job, Box::leak(Box::new(params)), &mut builder);
@@ -148,7 +148,7 @@ mod tests {
     use crate::plan::example;
     use std::sync::Mutex;
 
-    /// What the last job was built with.
+    /// The parameters of the last job built.
     static SEEN: Mutex<Option<Parameters>> = Mutex::new(None);
 
     #[derive(Debug, Clone, PartialEq, Args, Serialize, serde::Deserialize)]

@@ -1,7 +1,7 @@
 //! The runtime of dstream: records and blocks, the execution of tasks, the engine, inputs and
 //! outputs, and the command line of a job binary.
 //!
-//! Nothing here knows how a program is parsed or planned; it is given constant tables and kernels.
+//! Nothing here parses or plans programs; the runtime gets constant tables and kernels.
 
 mod bits;
 pub mod block;

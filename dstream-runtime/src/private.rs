@@ -1,6 +1,6 @@
-//! What generated code names. Not part of the interface.
+//! Paths for generated code; not part of the interface.
 //!
-//! The standard library is here too: a user's crate or module may be called `core` or `std`.
+//! Includes the standard library, because a user's crate or module may be called `core` or `std`.
 
 pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;

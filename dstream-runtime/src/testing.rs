@@ -1,8 +1,8 @@
-//! Jobs under test: explicit batches in, what each output published per batch out.
+//! Jobs under test: explicit batches in, the published records of each output per batch out.
 //!
-//! A [`Run`] is the whole engine with sources and sinks in memory and a clock that only counts
-//! batches: batch n ends n intervals after zero. Nothing waits, so tests are as fast as their tasks.
-//! Blocks between stages are opened as if another process had made them.
+//! A [`Run`] is the whole engine with sources and sinks in memory and a clock that counts batches: batch n
+//! ends n intervals after zero. Nothing waits, so tests are as fast as their tasks. Blocks between stages
+//! are decoded as if another process had sent them.
 //!
 //! ```ignore
 //! let done = Run::new(word_count)
@@ -32,7 +32,7 @@ use crate::source::{MemorySource, Source};
 use crate::store::StoreOptions;
 use crate::time::Timetable;
 
-/// Why a run failed, or could not be asked what it was asked.
+/// Why a run or a query of its results failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The job failed.
@@ -45,29 +45,29 @@ pub enum Error {
         what: &'static str,
         /// The name.
         name: String,
-        /// The names that there are.
+        /// The known names.
         known: String,
     },
-    /// A parameter of the job has no default, and none were given.
+    /// A parameter has no default, and no parameters were given.
     #[error("the job's parameters have no defaults; give them with `.params(…)`: {0}")]
     Params(String),
-    /// What was published is not of the type asked for.
+    /// The published records are not of the type asked for.
     #[error("output `{output}`, batch {batch}: {line:?} is no {wanted}: {why}")]
     Type {
         /// The output.
         output: String,
         /// The batch.
         batch: u64,
-        /// What was published, as JSON.
+        /// The published record, as JSON.
         line: String,
         /// The record type.
         wanted: String,
-        /// What the parser says.
+        /// The parser's error.
         why: String,
     },
 }
 
-/// Batches of one source, to be written in the format it reads.
+/// Batches of a source, written in its format.
 type Batches = Box<dyn Fn(Format) -> Vec<Vec<u8>>>;
 
 /// A job on explicit input. See the [module](self).
@@ -98,14 +98,14 @@ impl<J: Job> Run<J> {
         }
     }
 
-    /// The job's parameters; without them it runs with their defaults.
+    /// The job's parameters; defaults otherwise.
     #[must_use]
     pub fn params(mut self, params: J::Params) -> Self {
         self.params = Some(params);
         self
     }
 
-    /// What a source brings in batch 1, 2, …; empty batches are batches without data.
+    /// The records of a source in batch 1, 2, …; empty batches bring no data.
     #[must_use]
     pub fn input<T, B>(mut self, source: &str, batches: impl IntoIterator<Item = B>) -> Self
     where
@@ -124,7 +124,7 @@ impl<J: Job> Run<J> {
                         Format::Text => write_text::<T::Record>(record.view(), &mut bytes),
                         Format::Csv => write_csv::<T::Record>(record.view(), &mut bytes),
                         Format::Json => {
-                            // Strings are never refused.
+                            // Strings are always valid.
                             let view = record.view();
                             let _ = write_json::<T::Record>(view, Floats::Strings, &mut bytes);
                         }
@@ -139,7 +139,7 @@ impl<J: Job> Run<J> {
         self
     }
 
-    /// The same as raw bytes, line breaks included: for input that is malformed on purpose.
+    /// The same as raw bytes with line breaks: for malformed input.
     #[must_use]
     pub fn raw<B: Into<Vec<u8>>>(
         mut self,
@@ -151,14 +151,14 @@ impl<J: Job> Run<J> {
         self
     }
 
-    /// Run at least this many batches: those past the end of the input are empty.
+    /// Runs at least this many batches; those past the end of the input are empty.
     #[must_use]
     pub fn batches(mut self, batches: u64) -> Self {
         self.batches = batches;
         self
     }
 
-    /// Slices of every dataset.
+    /// Partitions per dataset.
     #[must_use]
     pub fn partitions(mut self, partitions: u32) -> Self {
         self.partitions = partitions;
@@ -172,14 +172,14 @@ impl<J: Job> Run<J> {
         self
     }
 
-    /// Bytes of blocks that are kept in memory; the others lie in files.
+    /// Bytes of blocks in memory; the rest spills to files.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;
         self
     }
 
-    /// Stop after batch n, and go on in a new engine from what was saved. May be called several times.
+    /// Stops after batch n and continues in a new engine from the saved state. Can be called several times.
     #[must_use]
     pub fn restart_after(mut self, batch: u64) -> Self {
         self.restarts.insert(batch);
@@ -189,7 +189,7 @@ impl<J: Job> Run<J> {
     /// Runs the job to the end of its input.
     ///
     /// # Errors
-    /// When the job fails, or has no source of a name that input was given for.
+    /// When the job fails, or has no source of a name given to `input`.
     pub fn run(self) -> Result<Done, Error> {
         let params = match self.params {
             Some(params) => params,
@@ -229,7 +229,7 @@ impl<J: Job> Run<J> {
     }
 }
 
-/// The parameters that a command line without any gives.
+/// The default parameters of the command line.
 fn default_params<J: Job>() -> Result<J::Params, Error> {
     let command = J::Params::augment_args(clap::Command::new("test"));
     let matches = command.try_get_matches_from(["test"]);
@@ -242,7 +242,7 @@ fn unknown(what: &'static str, name: &str, known: &[&str]) -> Error {
     Error::Unknown { what, name: name.to_owned(), known: known.join(", ") }
 }
 
-/// What a run published.
+/// The results of a run.
 pub struct Done {
     plan: &'static Plan,
     timetable: Timetable,
@@ -272,7 +272,7 @@ impl Done {
         }
     }
 
-    /// Runs some batches in an engine of their own.
+    /// Runs some batches in their own engine.
     fn run_part(
         &mut self,
         job: BuiltJob,
@@ -299,14 +299,14 @@ impl Done {
         self.plan
     }
 
-    /// How many batches were run.
+    /// The number of batches run.
     #[must_use]
     pub fn batches(&self) -> u64 {
         self.batches
     }
 
-    /// What an output published in batch n, as lines of JSON, in order of partitions. Nothing where
-    /// the batch published nothing.
+    /// The lines of JSON that an output published in batch n, in order of partitions; empty if it published
+    /// nothing.
     ///
     /// # Errors
     /// When the job has no such output.
@@ -322,7 +322,7 @@ impl Done {
         Ok(parts.iter().flat_map(|part| lines(&text(part))).collect())
     }
 
-    /// What an output published in batch n, in order of partitions.
+    /// The records that an output published in batch n, in order of partitions.
     ///
     /// # Errors
     /// When the job has no such output, or its records are of another type.
@@ -341,7 +341,7 @@ impl Done {
         self.lines(output, batch)?.iter().map(parse).collect()
     }
 
-    /// The same in the order of records, which does not depend on partitions.
+    /// The same, sorted: independent of partitions.
     ///
     /// # Errors
     /// When the job has no such output, or its records are of another type.
@@ -351,7 +351,7 @@ impl Done {
         Ok(records)
     }
 
-    /// The records of a source that were set aside.
+    /// The dead letters of a source.
     ///
     /// # Errors
     /// When the job has no such source.

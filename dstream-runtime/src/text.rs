@@ -1,14 +1,14 @@
 //! Words and patterns in text, at the speed of memory.
 //!
-//! [`words`] gives exactly what [`str::split_ascii_whitespace`] gives, finding the edges of words
-//! 64 bytes at a time. Nothing here allocates per word or per search.
+//! [`words`] equals [`str::split_ascii_whitespace`], but finds word edges 64 bytes at a time. Nothing
+//! allocates per word or search.
 
 use memchr::memmem::Finder;
 
-/// Bytes looked at together.
+/// Bytes per step.
 const BLOCK: usize = 64;
 
-/// The words of a text: its longest parts without ASCII whitespace.
+/// The words of a text, separated by ASCII whitespace.
 #[inline]
 #[must_use]
 pub fn words(text: &str) -> Words<'_> {
@@ -19,18 +19,18 @@ pub fn words(text: &str) -> Words<'_> {
 #[derive(Debug, Clone)]
 pub struct Words<'a> {
     text: &'a str,
-    /// Where in the block, from this bit on, words start and end in turn.
+    /// Bits at which words start and end in turn, from the current one on.
     edges: u64,
-    /// Where the block starts.
+    /// Offset of the block.
     base: usize,
-    /// Where the next block starts.
+    /// Offset of the next block.
     next: usize,
     /// 1 if the byte before the next block is in a word.
     inside: u64,
 }
 
 impl Words<'_> {
-    /// The next edge; none at the end of the text.
+    /// The next edge; `None` at the end of the text.
     #[inline(always)]
     fn edge(&mut self) -> Option<usize> {
         while self.edges == 0 {
@@ -55,7 +55,7 @@ impl<'a> Iterator for Words<'a> {
     #[inline(always)]
     fn next(&mut self) -> Option<&'a str> {
         let start = self.edge()?;
-        // Without an edge, the text ends in a word and with a block.
+        // No edge: the text ends with a word and a block.
         let end = self.edge().unwrap_or(self.text.len());
         Some(&self.text[start..end])
     }
@@ -63,7 +63,7 @@ impl<'a> Iterator for Words<'a> {
 
 impl std::iter::FusedIterator for Words<'_> {}
 
-/// A bit for each of the 64 bytes from `at` on: whether it is whitespace or after the end.
+/// A bit for each of the 64 bytes from `at`: whitespace or after the end.
 #[inline(always)]
 fn spaces(text: &[u8], at: usize) -> u64 {
     let rest = &text[at..];
@@ -91,7 +91,7 @@ fn spaces_short(text: &[u8]) -> u64 {
     if done == text.len() {
         found
     } else if let Some(last) = text.last_chunk() {
-        // Bits of bytes looked at twice are the same.
+        // Bytes seen twice have equal bits.
         found | spaces16(*last) << (text.len() - 16)
     } else {
         let mut padded = [0; 16];
@@ -128,7 +128,7 @@ fn spaces16_sse2(chunk: [u8; 16]) -> u64 {
     };
     let all = u128::from_le_bytes(chunk);
     let bytes = _mm_set_epi64x((all >> 64) as i64, all as i64);
-    // With bit 2 set, tab and carriage return look alike, and nothing else looks like them.
+    // With bit 2 set, tab and carriage return become equal, and equal to no other byte.
     let tab_or_return =
         _mm_cmpeq_epi8(_mm_or_si128(bytes, _mm_set1_epi8(4)), _mm_set1_epi8(b'\r' as i8));
     let feed = _mm_or_si128(
@@ -151,25 +151,25 @@ fn spaces16(chunk: [u8; 16]) -> u64 {
     found
 }
 
-/// A text to search for, prepared once.
+/// A prepared search.
 #[derive(Debug, Clone)]
 pub struct Pattern(Finder<'static>);
 
 impl Pattern {
-    /// Prepares the search. The empty pattern is in every text.
+    /// Prepares a search. The empty pattern is in every text.
     #[must_use]
     pub fn new(pattern: &str) -> Self {
         Self(Finder::new(pattern).into_owned())
     }
 
-    /// Whether a text holds the pattern.
+    /// Whether a text contains the pattern.
     #[inline]
     #[must_use]
     pub fn is_in(&self, text: &str) -> bool {
         self.find(text).is_some()
     }
 
-    /// Where the pattern first stands in a text, in bytes.
+    /// Offset of the pattern's first occurrence in a text, in bytes.
     #[inline]
     #[must_use]
     pub fn find(&self, text: &str) -> Option<usize> {

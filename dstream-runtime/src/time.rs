@@ -20,35 +20,36 @@ impl fmt::Display for BatchTime {
     }
 }
 
-/// Turns batch numbers into batch times: batch n ends n intervals after the zero time.
+/// Converts batch numbers to batch times: batch n ends n intervals after the zero time.
 ///
-/// Batches have consecutive numbers. Intervals in which nothing can have come out may be left without a batch
-/// (see `sched::master::gaps`): from some batch on the zero time is then a later one, by whole intervals. So batch
-/// times are multiples of the interval from the first zero time, always, and never go back.
+/// Batches have consecutive numbers. Intervals in which nothing can be emitted may have no batch (see
+/// `sched::master::gaps`): from some batch on, the zero time is then later by whole intervals. So batch
+/// times are always multiples of the interval from the first zero time and never go back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timetable {
     interval: u64,
     /// The zero time of the oldest batches.
     zero: u64,
-    /// Later zero times, and the first batch that each holds for, in order of both.
+    /// Later zero times, each with its first batch, ascending.
     later: Vec<(BatchSeq, u64)>,
 }
 
 impl Timetable {
-    /// A timetable from its zero time and interval, both in milliseconds; the interval is at least 1.
+    /// Makes a timetable from a zero time and an interval of at least 1, both in milliseconds.
     #[must_use]
     pub fn new(zero_ms: u64, interval_ms: u64) -> Self {
         Self { zero: zero_ms, interval: interval_ms.max(1), later: Vec::new() }
     }
 
-    /// The timetable of a live job started at `now_ms`: its zero time is the last multiple of the interval.
+    /// Makes the timetable of a live job started at `now_ms`: its zero time is the last multiple of the
+    /// interval.
     #[must_use]
     pub fn starting(now_ms: u64, interval_ms: u64) -> Self {
         let interval = interval_ms.max(1);
         Self::new(now_ms / interval * interval, interval)
     }
 
-    /// When batch `seq` ends.
+    /// The end of batch `seq`.
     #[must_use]
     pub fn end(&self, seq: BatchSeq) -> BatchTime {
         let later = self.later.iter().rev().find(|(first, _)| *first <= seq);
@@ -74,8 +75,8 @@ impl Timetable {
         self.later.last().map_or(self.zero, |(_, zero)| *zero)
     }
 
-    /// From batch `first` on, the newest known so far, the zero time is another one. Nothing changes if that would
-    /// be an earlier one, or is not whole intervals later.
+    /// Sets a later zero time from batch `first` on, which must be the newest. Ignored if the time is
+    /// earlier, or not later by whole intervals.
     pub fn shift(&mut self, first: BatchSeq, zero_ms: u64) {
         let newest = self.zero_ms();
         let is_known = self.later.last().is_some_and(|(known, _)| *known > first);
@@ -86,7 +87,7 @@ impl Timetable {
         self.later.push((first, zero_ms));
     }
 
-    /// Nothing is asked any more about batches before `oldest`.
+    /// Drops what is needed only for batches before `oldest`.
     pub fn forget(&mut self, oldest: BatchSeq) {
         let over = self.later.iter().take_while(|(first, _)| *first <= oldest).count();
         if let Some((_, zero)) = self.later.drain(..over).next_back() {

@@ -1,4 +1,4 @@
-//! What may stand where a function is needed.
+//! Arguments accepted as functions.
 
 use dstream::prelude::*;
 use dstream::testing::Run;
@@ -34,7 +34,7 @@ mod text {
     }
 }
 
-/// Something to match with, like a compiled regular expression.
+/// A matcher, like a compiled regular expression.
 #[derive(Clone)]
 struct Matcher {
     needle: String,
@@ -138,7 +138,7 @@ fn patterns_and_keys() -> Tested {
     Ok(())
 }
 
-/// What `captures` is told.
+/// Parameters of `captures`.
 #[dstream::params]
 struct Words {
     /// What a line must contain

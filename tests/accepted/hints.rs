@@ -1,4 +1,4 @@
-//! What messages say to write instead of operators of other systems compiles, and computes what it should.
+//! Replacements that messages suggest for operators of other systems compile, and compute the same.
 
 use dstream::testing::Run;
 

@@ -1,4 +1,4 @@
-//! Jobs as items: where they may stand, what may stand on them, and how they are named.
+//! Jobs as items: their places, attributes and names.
 
 use dstream::testing::Run;
 
@@ -19,7 +19,7 @@ mod reports {
         }
     }
 
-    /// Nobody sees this one.
+    /// Never compiled.
     #[cfg(any())]
     #[dstream::job]
     pub(crate) fn never() {
@@ -67,7 +67,7 @@ fn a_job_of_a_type() -> Tested {
     Ok(())
 }
 
-/// The names that generated code uses, used by the user.
+/// The names of generated code, used by the user.
 #[dstream::job]
 fn slot_0_0() {
     let out = 1u64;
@@ -94,7 +94,7 @@ fn names_do_not_clash() -> Tested {
 #[dstream::job]
 fn stamped() {
     let lines = source::text("none");
-    #[allow_nondeterminism = "only how long it took is logged, and nobody reads it"]
+    #[allow_nondeterminism = "only how long it took is logged, and not part of the result"]
     let timed =
         lines.filter(|line| std::time::Instant::now().elapsed().as_secs() < 900 || line.is_empty());
     let also = timed.map(

@@ -1,4 +1,4 @@
-//! Programs that look unusual and are right: they compile, without a warning, and compute what they say.
+//! Unusual but valid programs: they compile without warnings and give the right results.
 
 mod closures;
 mod hints;
@@ -11,7 +11,7 @@ use dstream::testing::{Done, Error};
 /// The result of a test.
 type Tested = Result<(), Error>;
 
-/// What an output published in the first batch, sorted.
+/// The records that an output published in the first batch, sorted.
 fn first<R: Record>(done: &Done, output: &str) -> Result<Vec<R>, Error> {
     done.sorted(output, 1)
 }

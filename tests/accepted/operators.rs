@@ -7,7 +7,7 @@ use crate::{Tested, first};
 mod words {
     use dstream::prelude::*;
 
-    /// Words with at least so many letters.
+    /// Words with at least `least` letters.
     #[dstream::operator]
     pub(crate) fn long_words(lines: Stream<String>, least: usize) -> Stream<String> {
         let all = lines.flat_map(|line| words(line));
@@ -17,7 +17,7 @@ mod words {
     pub(crate) mod counts {
         use dstream::prelude::*;
 
-        /// How often each record comes.
+        /// The number of occurrences of each record.
         #[dstream::operator]
         pub(crate) fn frequencies(records: Stream<String>) -> Stream<(String, u64)> {
             records.map(|record| (record, 1u64)).reduce_by_key(|a, b| a + b)
@@ -29,7 +29,7 @@ use dstream::prelude::*;
 use words::counts::frequencies;
 use words::long_words;
 
-/// What both streams have, with both numbers.
+/// The keys of both streams, with both numbers.
 #[dstream::operator]
 fn shared(left: Stream<String>, right: Stream<String>) -> Stream<(String, (u64, u64))> {
     let l = frequencies(left);

@@ -1,6 +1,6 @@
-//! Every record that is found in the input is processed once or set aside, and the summary says so: for each way in,
-//! each format, in one process and on workers, after a panic, a failure and a restart. What is found is counted by
-//! `wc` and `grep`.
+//! Every input record is processed once or becomes a dead letter, and the summary says so: for each input
+//! and format, in one process and on workers, after a panic, a failure and a restart. The input is counted
+//! by `wc` and `grep`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
@@ -15,10 +15,10 @@ use serde_json::Value;
 use crate::job::{Ended, Job, Running, shell};
 use crate::published::Published;
 
-/// Records of an input.
+/// Records per input.
 const RECORDS: usize = 2000;
 
-/// The job of `tests/jobs/audit.rs` that reads a format, and how its records are written.
+/// The job of `tests/jobs/audit.rs` for a format, and the format's records.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Format {
     Text,
@@ -41,8 +41,8 @@ impl Format {
         if self == Self::Csv { b"key,n\n" } else { b"" }
     }
 
-    /// Lines, of which those with `BAD` cannot be processed: some cannot be parsed, for others a function panics.
-    /// The last one is good, so what comes before it has come as well.
+    /// Lines, of which those with `BAD` cannot be processed: some do not parse, others make a function
+    /// panic. The last one is good, so once it has arrived, all others have.
     fn lines(self, records: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         for n in 0..records {
@@ -51,7 +51,7 @@ impl Format {
             let line: Vec<u8> = match (self, kind) {
                 (Self::Text, 5) => b"BAD \xff\xfe".to_vec(),
                 (Self::Text, 9) => b"BAD 13".to_vec(),
-                // Empty lines are records of text, and none of the others.
+                // Empty lines are records of text only.
                 (_, 11) => Vec::new(),
                 (Self::Text, _) => format!("line {good}").into(),
                 (Self::Csv, 5) => b"BAD,x".to_vec(),
@@ -71,7 +71,7 @@ impl Format {
     }
 }
 
-/// What is in an input, as `wc` and `grep` count it.
+/// The content of an input, as counted by `wc` and `grep`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Found {
     read: u64,
@@ -79,12 +79,12 @@ struct Found {
 }
 
 impl Found {
-    /// Of the lines of a file, without its header.
+    /// Counts the lines of a file without its header.
     fn in_file(format: Format, path: &Path) -> Self {
         let path = path.display();
         let count = match format {
             Format::Text => format!("wc -l < '{path}'"),
-            // Without `\r`, which a blank line may have.
+            // Without `\r`, which a blank line may contain.
             Format::Csv | Format::Json => format!("tr -d '\\r' < '{path}' | grep -ac ."),
         };
         let number = |script: &str| shell(Path::new("/"), script).trim().parse().expect("a number");
@@ -97,7 +97,7 @@ impl Found {
     }
 }
 
-/// The lines of a format, in a file of a directory of their own; no header.
+/// The lines of a format without header, in a file in its own directory.
 struct Input {
     dir: tempfile::TempDir,
     format: Format,
@@ -116,7 +116,7 @@ impl Input {
         Self { dir, format, lines, found }
     }
 
-    /// A file of these lines behind a header.
+    /// A file with a header and these lines.
     fn file(&self, name: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         fs::create_dir_all(path.parent().expect("it has one")).expect("there is room");
@@ -133,7 +133,7 @@ impl Input {
     }
 }
 
-/// Checks that a summary says what was found, `times` times over.
+/// Checks that a summary reports `found`, `times` times.
 #[track_caller]
 fn assert_adds_up(done: &Ended, found: Found, times: u64) {
     let summary = done.summary();
@@ -185,7 +185,7 @@ fn of_generators() {
         let input = Input::new(format);
         let url = format!("generate://{made}?records=5000&batch_records=900");
         if format == Format::Json {
-            // Not the fields that this job wants: all are set aside, and that is a failure.
+            // Not the job's fields: all are dead letters, which is a failure.
             let done = input.job(&url, "0").run().code(1);
             assert_eq!(done.summary()["sources"][0]["read"], 5000);
             assert_eq!(done.summary()["sources"][0]["dead_letters"], 5000);
@@ -198,7 +198,7 @@ fn of_generators() {
     }
 }
 
-/// Waits until a number of records were processed, and stops the job.
+/// Waits for a number of processed records, and stops the job.
 fn stop_after(mut job: Running, good: u64) -> Ended {
     job.wait("all that was sent", |job| {
         let records = job.events("batch").filter_map(|event| event["records"].as_u64());
@@ -224,7 +224,7 @@ fn of_followed_files() {
     }
 }
 
-/// Where a job receives.
+/// The address of a job's receiver.
 fn address(job: &mut Running, workers: &str) -> SocketAddr {
     if workers == "0" {
         return job.address();
@@ -257,7 +257,7 @@ fn post(addr: SocketAddr, body: &[u8]) {
     stream.write_all(&[head.as_bytes(), body].concat()).expect("it receives");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers");
-    // Some of the records are refused, which the answer says.
+    // Some records are refused, as the response says.
     let taken = ["HTTP/1.1 200", "HTTP/1.1 207"].iter().any(|status| answer.starts_with(status));
     assert!(taken, "{answer}");
 }
@@ -308,7 +308,7 @@ fn of_a_job_that_goes_on_from_its_journal() {
         assert_eq!(first.summary()["first_batch"], 1);
         let mut grown = OpenOptions::new().append(true).open(file).expect("it is ours");
         grown.write_all(&input.lines).expect("there is room");
-        // What is counted is of this process.
+        // Counters start anew in each process.
         let second = stop_after(job().start(), input.found.good());
         assert_adds_up(&second, input.found, 1);
         let from = second.summary()["first_batch"].as_u64();
@@ -331,7 +331,7 @@ fn of_a_job_that_fails() {
             .source("events", format_args!("{}/lines.txt?batch_records=100", dir.path().display()));
         let done = job.files("taken", "text", &out).args(["--summary", "json"]).run().code(1);
         let summary = done.summary();
-        // What was published before the batch that failed.
+        // Only what was published before the failed batch.
         assert_eq!(summary["outcome"], "failed", "{}", done.said());
         let published = Published::read(&out).lines().len();
         assert_eq!(summary["read"], published, "{}", done.said());
@@ -367,7 +367,7 @@ fn of_which_nothing_could_be_processed() {
         job("objects", "empty", workers).run().code(0).says(&["0 records read"]);
         job("objects", "one.json", workers).run().code(0).says(&["2 records read"]);
     }
-    // A live one says it when it is stopped.
+    // A live job reports it when it is stopped.
     let mut live = job("objects", "tcp://127.0.0.1:0", "0").args(["--log", "json"]).start();
     let mut stream = TcpStream::connect(live.address()).expect("it listens");
     stream.write_all(b"no\n").expect("it receives");
@@ -389,7 +389,7 @@ fn of_a_job_whose_reader_goes() {
 }
 
 #[test]
-fn dead_letters_that_were_written_are_told_from_those_that_were_counted() {
+fn written_and_counted_dead_letters_are_distinguished() {
     let dir = tempfile::tempdir().expect("a directory");
     let lines: String =
         (0..3000).map(|n| if n == 0 { "{\"key\":\"a\",\"n\":1}\n" } else { "no\n" }).collect();

@@ -1,4 +1,4 @@
-//! Input that is not what it should be: what can be read is processed, and the rest is named.
+//! Invalid input: readable records are processed, and the rest is reported.
 
 use std::fs;
 use std::io::Write;
@@ -62,7 +62,7 @@ fn a_torn_archive_gives_its_good_part_and_then_an_error() {
     let good = Published::read(&dir.path().join("out"));
     let (good, whole) = (good.batches(), whole.batches());
     assert!(good.len() >= 4, "about half was good: {} batches", good.len());
-    // The last one is cut short by the end of the file.
+    // The end of the file cuts the last batch short.
     let (last, before) = good.split_last().expect("there are some");
     assert_eq!(before, &whole[..before.len()]);
     assert!(whole[before.len()].starts_with(last), "{last:?}");
@@ -87,7 +87,7 @@ fn paths_that_lead_nowhere_are_named() {
     done.code(1).says(&["error: output `matches`", "file.txt"]);
 }
 
-/// Whether this process may read everything.
+/// Whether this process may read every file.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -108,7 +108,7 @@ fn a_file_that_may_not_be_read_is_named() {
         if !is_root() {
             return Command::new(&job);
         }
-        // Nothing is forbidden to root, so somebody else has to try.
+        // Root may read every file, so run as another user.
         let mut other = Command::new("setpriv");
         other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&job);
         other
@@ -128,7 +128,7 @@ fn a_file_that_may_not_be_read_is_named() {
     done.code(1).says(&["error: output `matches`", "locked", "ermission denied"]);
 }
 
-/// JSON lines of page views, one of which is cut off and another has a string for a number.
+/// JSON lines of page views: one is cut off, one has a string for a number.
 const VIEWS: &str = concat!(
     "{\"url\":\"/a\",\"user\":1}\n",
     "{\"url\":\"/a\",\"us\n",
@@ -167,7 +167,7 @@ fn a_malformed_record_stops_the_job_that_asks_for_it() {
     let done = job.files("counts", "csv", &dir.path().join("out")).run();
     let place = "`views`: source::json at examples/page_views.rs:";
     done.code(1).says(&["error: ", place, "views.json at 22", "on_error=skip"]);
-    // What came before it is published.
+    // Records before it are published.
     assert_eq!(Published::read(&dir.path().join("out")).lines(), ["/a,1"]);
 }
 
@@ -186,6 +186,6 @@ fn a_line_of_a_hundred_megabytes_is_a_line() {
     grep(dir.path(), "text.txt", "needle").run().code(0);
     let out = dir.path().join("out");
     assert_eq!(Published::read(&out).lines().len(), 2);
-    // Compares without printing them.
+    // Compares without printing.
     shell(dir.path(), "grep needle text.txt > expected.txt; cat out/*/part-* | cmp - expected.txt");
 }

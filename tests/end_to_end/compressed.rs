@@ -1,5 +1,5 @@
-//! Compressed files are known by their content, as `zcat`, `zstdcat` and `file` judge; names of any bytes; and
-//! the limits of a process.
+//! Compressed files are recognised by content, as by `zcat`, `zstdcat` and `file`; names of any bytes; and
+//! limits of a process.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::job::{Ended, Job, binary, shell};
 use crate::published::Published;
 
-/// A shell script, in which `$GREP` puts all lines out, and `$FILES` into files.
+/// A shell script: `$GREP` prints all lines, `$FILES` writes them to files.
 fn script(dir: &Path, script: &str) -> Job {
     let mut bash = Command::new("bash");
     bash.env("LC_ALL", "C.UTF-8");
@@ -60,7 +60,7 @@ fn content_decides_as_it_does_for_zcat_and_zstdcat() {
             assert!(!done.said().contains("warning"), "{}", done.said());
         }
     }
-    // On workers, which read plain files by themselves.
+    // On workers, which read plain files themselves.
     let expected = shell(dir.path(), "zcat padded.gz");
     let done = script(dir.path(), "$GREP lines=padded.gz --workers 2").run().code(0);
     assert_eq!(done.out, lines(&expected));
@@ -193,7 +193,7 @@ fn a_closed_standard_output_loses_nothing_in_silence() {
     let run = "$FILES lines=text --summary json >&-";
     script(dir.path(), run).run().code(1).says(closed);
     assert!(!dir.path().join("out/1000").exists(), "nothing was run");
-    // Where nothing is written there, and where the user wants nothing.
+    // Standard output is not used, or the user wants none.
     script(dir.path(), "$FILES lines=text >&-").run().code(0);
     for null in ["> /dev/null", "1<> /dev/null"] {
         script(dir.path(), &format!("$GREP lines=text {null}")).run().code(0);

@@ -1,4 +1,4 @@
-//! A small disk for a test, which can be full. It needs no rights: it is in a namespace of its own.
+//! A small disk for tests, which can be full. It needs no privileges: it is in its own namespace.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -9,15 +9,15 @@ use rustix::fs::statvfs;
 
 use crate::job::{Job, binary};
 
-/// A disk of 20 MB, mounted in a namespace of its own, which goes with it.
+/// A disk of 20 MB, mounted in its own namespace.
 pub(crate) struct Disk {
-    /// Holds the namespace, until its standard input ends.
+    /// Holds the namespace until its standard input is closed.
     holder: Child,
     at: PathBuf,
 }
 
 impl Disk {
-    /// Mounts it at a directory, which is made; or says why that cannot be.
+    /// Mounts it at a new directory; an error says why not.
     pub(crate) fn mount(at: &Path) -> Result<Self, String> {
         fs::create_dir_all(at).map_err(|error| error.to_string())?;
         let mount = "mount -t tmpfs -o size=20m,mode=700 disk \"$0\" && echo mounted && exec cat";
@@ -48,7 +48,7 @@ impl Disk {
         Path::new("/proc").join(self.holder.id().to_string()).join("root").join(at).join(name)
     }
 
-    /// Leaves at most `room` bytes of it free.
+    /// Fills it up to `room` bytes.
     pub(crate) fn fill(&self, room: u64) {
         let ballast = self.path("ballast");
         let mut file = File::options().append(true).create(true).open(ballast).expect("it opens");
@@ -63,7 +63,7 @@ impl Disk {
         }
     }
 
-    /// Takes away what fills it.
+    /// Removes the filling.
     pub(crate) fn make_room(&self) {
         fs::remove_file(self.path("ballast")).expect("it is there");
     }
@@ -71,7 +71,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // It may have ended, and have been waited for.
+        // It may have been reaped already.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }

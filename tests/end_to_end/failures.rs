@@ -1,4 +1,4 @@
-//! What fails while a job runs: a function of the user, a port, a disk.
+//! Failures while a job runs: a user's function, a port, a disk.
 
 use std::fs;
 use std::net::TcpListener;
@@ -25,7 +25,7 @@ fn a_panic_names_its_stream_operator_and_line() {
     assert_eq!(Published::read(&out).lines(), ["3"], "the batch before is published");
 }
 
-/// The number of the line of a file that has a text.
+/// The number of the line with a text.
 fn line_of(file: &str, text: &str) -> usize {
     let path = dstream_tests::workspace().join(file);
     let source = fs::read_to_string(path).expect("it is there");
@@ -67,7 +67,7 @@ fn a_full_disk_stops_the_job_after_a_while_and_spoils_nothing() {
     assert!(!before.0.is_empty() && before.0.len() < all.0.len(), "it was full half-way");
     assert!(before.0.iter().eq(all.0.iter().take(before.0.len())), "batches are whole");
 
-    // What there is room for in the end is waited for.
+    // Given enough room, the job goes on.
     let mut job = run_small("10m").start();
     job.event("warning");
     disk.make_room();

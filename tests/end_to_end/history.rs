@@ -1,5 +1,5 @@
-//! Operators that speak of time, over inputs that have none: refused before anything is read or written, with what
-//! to write instead, which works.
+//! Operators over time on inputs without time: refused before anything is read or written, with a cure that
+//! works.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::job::{Job, shell};
 use crate::published::Published;
 
-/// A directory with `name.txt` of these lines, for each of some.
+/// A directory with a `name.txt` of these lines for each name.
 fn dir_with(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     for (name, text) in files {
@@ -24,12 +24,12 @@ fn audit(dir: &Path, job: &str) -> Job {
     Job::example("audit").current_dir(dir).args(["--job", job])
 }
 
-/// Numbers from 0 on, one a line.
+/// Numbers from 0, one per line.
 fn numbers(lines: usize) -> String {
     (0..lines).map(|n| format!("{n}\n")).collect()
 }
 
-/// `spans` with one output in files, and the others nowhere.
+/// `spans` with one output in files.
 fn spans(dir: &Path, timed: &str, other: &str, output: &str) -> Job {
     let job = audit(dir, "spans").source("timed", timed).source("other", other);
     job.files(output, "text", &dir.join("out"))
@@ -64,7 +64,7 @@ fn a_source_that_no_window_depends_on_and_a_window_that_is_not_seen_are_fine() {
     let dir = dir_with(&[("a.txt", &numbers(100)), ("b.txt", &numbers(7))]);
     spans(dir.path(), "a.txt", "b.txt?batch_records=3", "plain").run().code(0);
     assert_eq!(Published::read(&dir.path().join("out")).lines(), ["3", "3", "1"]);
-    // As the README has it: the window of `word_count` goes to `none:` unless it is bound.
+    // As in the README: the window of `word_count` goes to `none:` unless bound.
     let job = Job::example("word_count").current_dir(dir.path()).source("lines", "a.txt");
     job.files("counts", "text", &dir.path().join("counts")).run().code(0);
     assert_eq!(Published::read(&dir.path().join("counts")).lines().len(), 100);
@@ -81,7 +81,7 @@ fn batches_that_are_called_intervals_are_counted_by_windows() {
     let counts = Published::read(&dir.path().join("out"));
     assert_eq!(counts.lines(), ["10"; 9].into_iter().chain(["5"]).collect::<Vec<_>>());
     fs::remove_dir_all(dir.path().join("out")).expect("it is there");
-    // A generator with a rate has time of its own: a batch is what a second brings.
+    // A generator with a rate has time: a batch is a second's input.
     let made = "generate://words?records=35&rate=10";
     spans(dir.path(), made, "b.txt", "second").run().code(0);
     assert_eq!(Published::read(&dir.path().join("out")).lines(), ["10", "10", "10", "5"]);
@@ -110,13 +110,13 @@ fn pairs(dir: &Path, left: &str, right: &str) -> Job {
     job.files("both", "json", &dir.join("both")).files("all", "text", &dir.join("all"))
 }
 
-/// What `join` of coreutils finds in two sorted files.
+/// The pairs found by coreutils' `join` of the two sorted files.
 fn joined(dir: &Path) -> usize {
     shell(dir, "sort left.txt > l; sort right.txt > r; join l r | wc -l").trim().parse().expect("")
 }
 
 fn both_sides() -> tempfile::TempDir {
-    // Some keys are twice in one of them.
+    // Some keys occur twice on one side.
     let right: String = (0..900).map(|n| format!("{}\n", n * 7 % 600)).collect();
     dir_with(&[("left.txt", &numbers(1000)), ("right.txt", &right)])
 }
@@ -142,7 +142,7 @@ fn two_histories_are_joined_whole_or_not_at_all() {
             assert_eq!(published, 0, "{}", done.said());
         }
     }
-    // The same where only the union is seen.
+    // The same with only the union as output.
     let dir = both_sides();
     let job = audit(dir.path(), "pairs").source("left", "left.txt?batch_records=9");
     let job = job.source("right", "right.txt").files("all", "text", &dir.path().join("all"));
@@ -203,10 +203,10 @@ fn a_history_is_not_joined_with_a_live_stream_unless_that_is_asked_for() {
         ]);
         assert!(!dir.path().join("both").exists(), "{}", done.said());
     }
-    // A generator with a rate goes on as a live source does.
+    // A generator with a rate is like a live source.
     let made = "generate://words?records=100&rate=10";
     pairs(dir.path(), "left.txt", made).run().code(2).says(&["`both` (join, "]);
-    // Asked for, and united only.
+    // Allowed for a union.
     let asked = pairs(dir.path(), "left.txt?join=batch", "tcp://127.0.0.1:0");
     let mut job = asked.args(["--log", "json"]).start();
     job.event("batch");

@@ -1,7 +1,7 @@
-//! A job's process: started, watched line by line, asked to stop, and always ended.
+//! The process of a job: started, watched line by line, stopped, and always reaped.
 //!
-//! It is known by a pidfd, so that a signal can never reach another process, and its end can be
-//! waited for under a deadline.
+//! It is identified by a pidfd, so that signals cannot reach another process, and the wait for its end has a
+//! deadline.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -17,13 +17,13 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
-/// How long a job may take for all that a test asks of it.
+/// The deadline of everything that a test asks of a job.
 pub(crate) fn deadline() -> Instant {
     let seconds = std::env::var("DSTREAM_TEST_SECONDS").ok().and_then(|text| text.parse().ok());
     Instant::now() + Duration::from_secs(seconds.unwrap_or(120))
 }
 
-/// The directory with the profile's name, where cargo puts what it builds.
+/// The directory of cargo's profile.
 pub(crate) fn profile_dir() -> PathBuf {
     let test = std::env::current_exe().expect("the test binary has a path");
     test.ancestors().nth(2).expect("it is in PROFILE/deps").to_owned()
@@ -36,7 +36,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A job that is not started yet.
+/// A job that has not started.
 pub(crate) struct Job {
     command: Command,
     piped: bool,
@@ -47,7 +47,7 @@ impl Job {
         Self::of(Command::new(binary(name)))
     }
 
-    /// A command that ends in being a job, such as `setpriv … JOB`.
+    /// A command that ends by running a job, such as `setpriv … JOB`.
     pub(crate) fn of(command: Command) -> Self {
         Self { command, piped: true }
     }
@@ -67,9 +67,9 @@ impl Job {
         self.args(["--sink".to_owned(), format!("{name}={url}")])
     }
 
-    /// An output into files below a directory, which need not survive the machine.
+    /// Adds an output into files below a directory, without syncing.
     pub(crate) fn files(self, name: &str, format: &str, dir: &Path) -> Self {
-        // The lines of a part are its records.
+        // So that every line of a part is a record.
         let header = if format == "csv" { "&header=false" } else { "" };
         self.sink(name, format_args!("{format}+file://{}?fsync=false{header}", dir.display()))
     }
@@ -79,7 +79,7 @@ impl Job {
         self
     }
 
-    /// Leaves standard output unread until the test says otherwise.
+    /// Leaves standard output unread until the test reads it.
     pub(crate) fn unread(mut self) -> Self {
         self.piped = false;
         self
@@ -109,14 +109,14 @@ impl Job {
     }
 }
 
-/// What a process says.
+/// Output of a process.
 enum Heard {
     Out(String),
     Err(String),
     Closed,
 }
 
-/// Sends on the lines of a stream, until its end.
+/// Sends the lines of a stream until its end.
 fn watch(from: impl Read + Send + 'static, heard: fn(String) -> Heard, to: Sender<Heard>) {
     std::thread::spawn(move || {
         let mut from = BufReader::new(from);
@@ -128,12 +128,12 @@ fn watch(from: impl Read + Send + 'static, heard: fn(String) -> Heard, to: Sende
             }
             line.clear();
         }
-        // The test may have ended meanwhile.
+        // The test may have ended.
         let _ = to.send(Heard::Closed);
     });
 }
 
-/// A job that runs. It is killed when this is dropped.
+/// A running job, killed on drop.
 pub(crate) struct Running {
     child: Child,
     pidfd: OwnedFd,
@@ -141,14 +141,14 @@ pub(crate) struct Running {
     deadline: Instant,
     heard: Receiver<Heard>,
     sender: Sender<Heard>,
-    /// How many streams are not at their end.
+    /// Streams not at their end.
     open: usize,
     /// Lines of standard output so far.
     pub(crate) out: Vec<String>,
     /// Lines of standard error so far.
     pub(crate) err: Vec<String>,
-    /// Those of them that are events, each parsed once: a job may write faster than all of them could be parsed
-    /// for each line.
+    /// The events among them, each parsed once: parsing all of them for every line would be slower than a
+    /// job writes them.
     log: Vec<Value>,
 }
 
@@ -164,14 +164,14 @@ impl Running {
     }
 
     pub(crate) fn take_stdout(&mut self) -> ChildStdout {
-        self.child.stdout.take().expect("nobody reads it yet")
+        self.child.stdout.take().expect("it is unread")
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         pidfd_send_signal(&self.pidfd, signal).expect("the job has not been waited for");
     }
 
-    /// Listens until a condition holds.
+    /// Waits until a condition holds.
     pub(crate) fn wait(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         while !holds(self) {
             assert!(self.open > 0, "ended before {what}: {}", self.said());
@@ -182,7 +182,7 @@ impl Running {
         }
     }
 
-    /// Takes what it has said so far, without waiting for more.
+    /// Reads what is available, without waiting.
     pub(crate) fn catch_up(&mut self) {
         while let Ok(heard) = self.heard.try_recv() {
             self.take(heard);
@@ -208,7 +208,7 @@ impl Running {
         }
     }
 
-    /// All events of a name so far in a log in JSON.
+    /// All events of a name so far, in a JSON log.
     pub(crate) fn events<'j>(&'j self, name: &'j str) -> impl Iterator<Item = &'j Value> {
         self.log.iter().filter(move |event| event["event"] == name)
     }
@@ -219,20 +219,20 @@ impl Running {
         self.events(name).next().expect("it was just there").clone()
     }
 
-    /// Where its first source listens; it logs in JSON.
+    /// The address of its first source, from a JSON log.
     pub(crate) fn address(&mut self) -> SocketAddr {
         let start = self.event("start");
         let address = start["addresses"][0].as_str().expect("it listens");
         address.parse().expect("it is an address")
     }
 
-    /// Whether it has ended, or ends within a time; it must within its deadline.
+    /// Whether it ends within a time; its deadline applies as well.
     pub(crate) fn ends_within(&self, time: Duration) -> bool {
         assert!(Instant::now() < self.deadline, "deadline while it ends: {}", self.said());
         readable(&self.pidfd, time)
     }
 
-    /// Waits until it has written to its standard output, which the test has taken.
+    /// Waits for output in its standard output, which the test has taken.
     pub(crate) fn has_written(&self, stdout: &ChildStdout) {
         let left = self.deadline.saturating_duration_since(Instant::now());
         assert!(readable(stdout, left), "deadline while waiting for output: {}", self.said());
@@ -258,18 +258,18 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Whatever failed, what the others said may tell why.
+        // On a failure, the output of other jobs may tell why.
         if std::thread::panicking() && !self.shown.is_empty() {
             self.catch_up();
             eprintln!("{}", self.said());
         }
-        // It may have ended, and have been waited for.
+        // It may have been reaped already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Whether something can be read from a descriptor within a time.
+/// Whether a descriptor becomes readable within a time.
 pub(crate) fn readable(fd: &impl AsFd, time: Duration) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::IN)];
     let time = Timespec::try_from(time).expect("it is short");
@@ -294,7 +294,7 @@ impl Ended {
         self
     }
 
-    /// Checks that standard error has all of some texts.
+    /// Checks that standard error contains all texts.
     #[track_caller]
     pub(crate) fn says(self, texts: &[&str]) -> Self {
         let err = self.err.join("\n");
@@ -304,7 +304,7 @@ impl Ended {
         self
     }
 
-    /// The summary, which must be the last line of standard output.
+    /// The summary, on the last line of standard output.
     #[track_caller]
     pub(crate) fn summary(&self) -> Value {
         let last = self.out.last().unwrap_or_else(|| panic!("no summary: {}", self.said()));
@@ -316,7 +316,7 @@ impl Ended {
     }
 }
 
-/// What a process said, cut short, for the message of a failure.
+/// A process's output, shortened, for failures.
 fn said(shown: &str, out: &[String], err: &[String]) -> String {
     let last = |lines: &[String]| {
         let cut = |line: &String| line.chars().take(300).collect::<String>();
@@ -326,7 +326,7 @@ fn said(shown: &str, out: &[String], err: &[String]) -> String {
     format!("{shown}\n  standard output:\n    {}\n  standard error:\n    {}", last(out), last(err))
 }
 
-/// A shell script's output, in the C locale.
+/// The output of a shell script, in the C locale.
 pub(crate) fn shell(dir: &Path, script: &str) -> String {
     let mut command = Command::new("sh");
     command.args(["-euc", script]).current_dir(dir).env("LC_ALL", "C");

@@ -1,4 +1,4 @@
-//! JSON in and out, judged by Python's json.
+//! JSON in and out, judged by Python's `json`.
 
 use std::fs;
 use std::path::Path;
@@ -12,13 +12,13 @@ fn samples(dir: &Path, source: &str) -> Job {
     Job::example("samples").current_dir(dir).source("samples", source).args(["--partitions", "1"])
 }
 
-/// Runs a Python program in a directory; what it writes.
+/// Runs a Python program in a directory; returns its output.
 fn python(dir: &Path, program: &str) -> String {
     fs::write(dir.join("program.py"), program).expect("there is room");
     shell(dir, "python3 program.py")
 }
 
-/// Writes `samples.json`: what JSON can say that is easily read or written wrong.
+/// Writes `samples.json`: values that are easily read or written wrong.
 const WRITE: &str = r#"
 import json, random, struct
 random.seed(7)
@@ -52,7 +52,7 @@ with open("samples.json", "w", encoding="utf-8") as out:
         print(json.dumps(dict(items + [("unknown", [sample])]), ensure_ascii=n % 2 == 0), file=out)
 "#;
 
-/// Compares what was written with what was read; to the bit where a float has a single.
+/// Compares written and read values, floats by their bits as singles.
 const COMPARE: &str = r#"
 import glob, json, struct
 def lines(pattern):
@@ -123,7 +123,7 @@ fn floats_that_json_has_no_number_for_stop_the_job_or_are_strings() {
             "after 1 attempt",
         ]);
         assert!(Published::read(&out).batches().is_empty(), "nothing of the batch is visible");
-        // Text and CSV hold it.
+        // Text and CSV can represent it.
         samples(dir.path(), "in.json")
             .files("ratios", "csv", &dir.path().join("csv").join(name))
             .run()
@@ -172,7 +172,7 @@ fn such_strings_are_read_only_if_the_source_says_so() {
     done.code(2).says(&["`floats=yes`", "`string` or `refuse`"]);
 }
 
-/// Lines that are no samples, and a part of the reason given.
+/// Invalid samples, and a part of the expected reason.
 fn hostile() -> Vec<(Vec<u8>, &'static str)> {
     let good = sample("1", 1).trim_end().to_owned();
     let with = |from: &str, to: &str| {
@@ -242,9 +242,9 @@ fn hostile() -> Vec<(Vec<u8>, &'static str)> {
 }
 
 #[test]
-fn what_is_no_record_is_named_with_type_path_and_place_and_the_rest_goes_on() {
+fn invalid_records_are_reported_with_type_path_and_place() {
     let dir = tempfile::tempdir().expect("a directory");
-    // It begins with a line that is one value: what follows is one value per line.
+    // The first line is a whole value, so the format is one value per line.
     let (cases, mut bytes, mut positions) = (hostile(), sample("1", 1).into_bytes(), Vec::new());
     for (line, _) in &cases {
         positions.push(bytes.len() as u64);

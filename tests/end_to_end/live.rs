@@ -1,4 +1,4 @@
-//! Live jobs: everything that arrived is processed, once, and a stop is graceful.
+//! Live jobs: everything received is processed once, and a stop is graceful.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::job::{Job, Running};
 
-/// `grep` of lines with a pattern, from anywhere to standard output.
+/// `grep` of lines with a pattern, to standard output.
 fn grep_for(pattern: &str, source: &str) -> Job {
     let job = Job::example("grep").source("lines", source).sink("matches", "stdout:");
     let job = job.args(["--pattern", pattern, "--interval", "20ms"]);
@@ -20,7 +20,7 @@ fn grep(source: &str) -> Job {
     grep_for("x", source)
 }
 
-/// The lines of one client.
+/// The lines of a client.
 fn client_lines(client: usize, lines: usize) -> Vec<String> {
     (0..lines).map(|n| format!("client {client} line {n} {}", "x".repeat(n % 50 + 1))).collect()
 }
@@ -32,7 +32,7 @@ fn send(address: SocketAddr, lines: &[String]) {
     }
 }
 
-/// Stops a job and checks that it has put out exactly some lines, in any order, and says so.
+/// Stops a job and checks its output lines, in any order, and its summary.
 fn stop_and_check(job: Running, signal: Signal, mut expected: Vec<String>) {
     job.signal(signal);
     let done = job.end().code(0);
@@ -50,8 +50,8 @@ fn lines_of_many_clients_are_processed_once() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut job = grep("tcp://127.0.0.1:0").start();
         let address = job.address();
-        // So little of each that a socket takes it at once: what a client's own system still holds when
-        // a job is stopped was never received.
+        // Few enough that the receiver's socket takes them at once: bytes in a client's own system at a stop
+        // were not received.
         let clients: Vec<_> = (0..12)
             .map(|client| {
                 std::thread::spawn(move || {
@@ -63,7 +63,7 @@ fn lines_of_many_clients_are_processed_once() {
             .collect();
         let sent: Vec<_> =
             clients.into_iter().flat_map(|client| client.join().expect("it has sent")).collect();
-        // All was sent, and may still be anywhere between the sockets and the outputs.
+        // Everything is sent, and may be anywhere between sockets and outputs.
         stop_and_check(job, signal, sent);
     }
 }
@@ -87,7 +87,7 @@ fn a_client_may_come_late_and_go_without_a_line_end() {
 
 #[test]
 fn a_second_signal_ends_the_job_at_once() {
-    // A job that cannot finish: nobody reads what it puts out, two megabytes per batch.
+    // A job that cannot finish: its output, two megabytes per batch, is unread.
     let mut job = grep_for("e", "generate://words?rate=1000000").unread().start();
     let unread = job.take_stdout();
     job.has_written(&unread);
@@ -104,7 +104,7 @@ fn a_second_signal_ends_the_job_at_once() {
 fn signals_sent_together_are_one() {
     let mut job = grep("generate://words?rate=1000").start();
     job.event("batch");
-    // As `timeout` does it: to the process, and again to its group.
+    // As `timeout` does: to the process, and again to its group.
     job.signal(Signal::INT);
     job.signal(Signal::TERM);
     let done = job.end().code(0);
@@ -129,7 +129,7 @@ fn followed_files_grow_and_new_ones_appear() {
     append(&grown, "whole now\n");
     job.wait("a line in two pieces", |job| job.out.len() == 5);
     assert_eq!(job.out, ["x 1", "x 2", "x 3", "x 5", "x 4, whole now"]);
-    // It looks once more before it ends.
+    // The job reads once more before it ends.
     append(&grown, "x 6\n");
     job.signal(Signal::TERM);
     let done = job.end().code(0);
@@ -149,7 +149,7 @@ fn examples_start_without_arguments_and_stop_on_a_signal() {
         let done = job.end().code(0);
         let summary = done.summary();
         let batches = summary["batches"].as_u64().expect("it counts");
-        // The batch that a stop ends may have nothing in it.
+        // The last batch of a stop may be empty.
         let full = summary["records"].as_u64().map(|records| records / 100_000);
         assert!(full == Some(batches) || full == Some(batches - 1), "{summary}");
         assert!(summary["latency"]["p50_ms"].is_f64(), "{summary}");

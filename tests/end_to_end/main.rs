@@ -1,11 +1,10 @@
 //! Real binaries on real files, sockets and signals.
 //!
-//! What they must do is known from elsewhere: from `grep` and `sort | uniq -c`, from a simple
-//! interpreter, or from the input. Nothing here sleeps: a test waits for a line that a job writes, or
-//! for its end, under one deadline.
+//! Expected results come from elsewhere: from `grep` and `sort | uniq -c`, a simple interpreter, or the
+//! input. Nothing sleeps: a test waits for a line of a job, or for its end, under a deadline.
 //!
-//! `DSTREAM_TEST_BYTES` is the size of the larger inputs (a gigabyte is fine in release);
-//! `DSTREAM_TEST_SECONDS` is the deadline of a job.
+//! `DSTREAM_TEST_BYTES` is the size of larger inputs (a gigabyte works in release); `DSTREAM_TEST_SECONDS`
+//! is the deadline of a job.
 
 mod accounting;
 mod bad_input;

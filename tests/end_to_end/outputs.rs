@@ -1,4 +1,4 @@
-//! Standard output and standard error: who reads them may stop, and what is there can be parsed.
+//! Standard output and standard error: readers may stop, and everything written is parseable.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -51,7 +51,7 @@ fn the_summary_is_the_last_line() {
     assert!(summary["elapsed"].is_f64() && summary["latency"].is_null(), "{summary}");
 }
 
-/// The events of a log, every line of which must be JSON.
+/// The events of a log whose every line must be JSON.
 fn events(lines: &[String]) -> Vec<String> {
     let event = |line: &String| {
         let value: Value =
@@ -83,7 +83,7 @@ fn every_line_of_a_json_log_is_json() {
 }
 
 #[test]
-fn a_batch_that_is_there_with_other_content_is_told_apart_by_what_it_was_made_from() {
+fn a_different_published_batch_is_explained_by_its_origin() {
     let dir = tempfile::tempdir().expect("a directory");
     let text = "one a\ntwo b\nthree a\n";
     fs::write(dir.path().join("lines.txt"), text).expect("there is room");
@@ -93,7 +93,7 @@ fn a_batch_that_is_there_with_other_content_is_told_apart_by_what_it_was_made_fr
         job.files("matches", "text", &out).args(["--pattern", pattern]).run()
     };
     grep("a").code(0);
-    // The pattern is a parameter: the plan is the same.
+    // The pattern is a parameter, so the plan is the same.
     let done = grep("b").code(1);
     done.says(&[
         "output `matches`: ",

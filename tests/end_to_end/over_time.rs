@@ -1,4 +1,4 @@
-//! Windows and running state over many batches, against interpreters that look at whole batches.
+//! Windows and running state over many batches, compared with interpreters of whole batches.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,12 +13,12 @@ use crate::text;
 
 /// The window of `word_count` and `top_k_count`.
 const WINDOW: usize = 30;
-/// More batches than a window has.
+/// More batches than a window spans.
 const BATCHES: usize = 45;
 
 type Counts<'t> = BTreeMap<&'t str, u64>;
 
-/// A text, and how many lines of it are a batch.
+/// A text, with the number of lines per batch.
 struct Input {
     dir: TempDir,
     text: String,
@@ -39,7 +39,7 @@ impl Input {
         format!("{}/text.txt?{batches}", self.dir.path().display())
     }
 
-    /// The words of the last batches of a window, counted, at the end of each batch.
+    /// The counts of the words in the window, at the end of each batch.
     fn windows(&self) -> Vec<Counts<'_>> {
         let lines: Vec<_> = self.text.lines().collect();
         let batches: Vec<_> = lines.chunks(self.lines).collect();
@@ -76,7 +76,7 @@ fn a_window_counts_the_words_of_its_batches() {
     }
 }
 
-/// The most frequent words of each window; equally frequent ones in their own order.
+/// The most frequent words of each window; equal counts in alphabetical order.
 fn top(input: &Input, k: usize) -> Vec<Vec<String>> {
     let top = |window: Counts<'_>| {
         let mut all: Vec<_> = window.into_iter().collect();

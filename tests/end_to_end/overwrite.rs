@@ -1,5 +1,5 @@
-//! Jobs that are run again into the same directory: the same is a success, another time is refused, and
-//! `--overwrite` replaces what the job published there and nothing else.
+//! Jobs run again into the same directory: equal results are a success, different batch times are refused,
+//! and `--overwrite` replaces only what the job published there.
 
 use std::fs;
 use std::path::Path;
@@ -47,7 +47,7 @@ fn results_of_a_longer_run_are_not_left_beside_those_of_a_shorter_one() {
         assert_eq!(matches(dir.path()), ["one a", "three a"], "{}", done.said());
         grep(dir.path(), "a", &[&workers[..], &["--overwrite"]].concat()).code(0);
         assert_eq!(matches(dir.path()), ["one a"]);
-        // Of no input at all, too.
+        // Also without any input.
         fs::write(dir.path().join("lines.txt"), "").expect("there is room");
         grep(dir.path(), "a", &workers).code(1).says(&["--overwrite"]);
     }
@@ -64,7 +64,7 @@ fn what_the_job_published_is_replaced() {
     let done = done.says(&["output `matches`: 2 batches of earlier runs removed (--overwrite)"]);
     assert_eq!(matches(dir.path()), ["two b"], "{}", done.said());
     assert_eq!(Published::read(&out).0.len(), 1);
-    // What others have put there stays.
+    // Other files stay.
     fs::write(out.join("README"), "mine").expect("there is room");
     shell(
         &out,
@@ -78,7 +78,7 @@ fn what_the_job_published_is_replaced() {
         fs::read_to_string(out.join("1000/part-00000.txt")).expect("it is there"),
         "one a\n"
     );
-    // A file among the parts of a batch, too: nothing is removed then.
+    // Another file inside a batch: nothing is removed.
     fs::write(out.join("1000/notes"), "mine").expect("there is room");
     let before = tree(&out);
     grep(dir.path(), "b", &["--overwrite"]).code(1).says(&["notes", "move it away"]);
@@ -95,7 +95,7 @@ fn a_journal_is_not_overwritten() {
     Job::example("grep").args(worker).run().code(2).says(&["--overwrite", "master"]);
 }
 
-/// `grep` of what stands in a followed directory, and its dead letters, until it has published a batch.
+/// `grep` of a followed directory with its dead letters, until it has published a batch.
 fn live(dir: &Path, outputs: &[&str], args: &[&str]) -> Job {
     let source = format!("file://{}?follow", dir.join("logs").display());
     let job = Job::example("grep").source("lines", source).args(["--pattern", "a"]);

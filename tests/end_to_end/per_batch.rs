@@ -1,5 +1,5 @@
-//! `grep` and `word_count` give what the tools of the system give, per batch, for any number of
-//! partitions; and always the same bytes.
+//! `grep` and `word_count` give the results of the system's tools, per batch, for any number of partitions,
+//! and always the same bytes.
 
 use std::path::Path;
 
@@ -9,12 +9,12 @@ use crate::job::{Job, shell};
 use crate::published::{Published, assert_same_trees};
 use crate::text;
 
-/// Lines in a batch, for about a dozen of batches.
+/// Lines per batch, for about a dozen batches.
 fn batch_lines() -> usize {
     text::bytes() / 700
 }
 
-/// A directory with `text.txt`, and its batches as `split` makes them: `batch.0000`, …
+/// A directory with `text.txt` and its batches from `split`: `batch.0000`, …
 fn input() -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     text::write(&dir.path().join("text.txt"), text::bytes());
@@ -22,7 +22,7 @@ fn input() -> TempDir {
     dir
 }
 
-/// What a script prints for each of the batches.
+/// The output of a script for each batch.
 fn per_batch(dir: &Path, script: &str) -> Vec<Vec<String>> {
     let script = format!("for file in batch.*; do {script}; echo end-of-batch; done");
     let mut batches = vec![Vec::new()];
@@ -37,12 +37,12 @@ fn per_batch(dir: &Path, script: &str) -> Vec<Vec<String>> {
     batches
 }
 
-/// Options that make a file of any size into one batch.
+/// Options that make a file one batch.
 fn in_one_batch(dir: &Path) -> String {
     format!("{}?batch=1024GiB", dir.join("text.txt").display())
 }
 
-/// Options that make a file into batches, each of several inputs.
+/// Options that split a file into batches of several inputs.
 fn in_batches(dir: &Path) -> String {
     format!("{}?batch_records={}&split=64KiB", dir.join("text.txt").display(), batch_lines())
 }
@@ -69,7 +69,7 @@ fn grep_gives_the_lines_that_grep_gives() {
     }
 }
 
-/// The words of a file and their numbers, as `WORD TAB NUMBER`, sorted.
+/// The words of a file with their counts, as `WORD TAB NUMBER`, sorted.
 fn uniq(file: &str) -> String {
     format!(
         r#"tr -s '[:space:]' '\n' < {file} | sed '/^$/d' | sort | uniq -c | awk '{{ print $2 "\t" $1 }}' | sort"#

@@ -1,4 +1,4 @@
-//! `plan` in all its forms, for all examples.
+//! `plan` in all forms, for all examples.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fn plan(name: &str, form: &[&str]) -> String {
     done.out.join("\n")
 }
 
-/// What `plan --json` says.
+/// The output of `plan --json`.
 fn tables(name: &str) -> Value {
     serde_json::from_str(&plan(name, &["--json"])).expect("it is JSON")
 }

@@ -1,5 +1,5 @@
-//! Records for which a function panics: the job stops with the same error however often it is started, or,
-//! where its source says so, sets them aside and puts out what it puts out without them.
+//! Records that make a function panic: the job stops with the same error on every start or, if its source
+//! says so, treats them as dead letters and otherwise behaves as without them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::job::{Ended, Job, shell};
 use crate::published::Published;
 
-/// 3000 lines, 7 of which are no numbers.
+/// 3000 lines, of which 7 are not numbers.
 fn input(dir: &Path) -> String {
     let line = |n: u64| if n % 450 == 17 { format!("no number {n}\n") } else { format!("{n}\n") };
     fs::write(dir.join("lines.txt"), (0..3000).map(line).collect::<String>())
@@ -25,7 +25,7 @@ fn job(dir: &Path, source: &str, args: &[&str]) -> Ended {
     job.files("lines.dead", "json", &dir.join("dead")).args(["--summary", "json"]).run()
 }
 
-/// The event of a name.
+/// The first event of a name.
 fn event(done: &Ended, name: &str) -> Option<Value> {
     let parsed = done.err.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     parsed.into_iter().find(|event| event["event"] == name)
@@ -54,7 +54,7 @@ fn number(text: &str) -> u64 {
 }
 
 #[test]
-fn they_are_set_aside_and_counted() {
+fn they_become_dead_letters() {
     let mut results = BTreeMap::new();
     for workers in ["0", "1", "2"] {
         let dir = tempfile::tempdir().expect("a directory");

@@ -1,4 +1,4 @@
-//! Records that are posted: what clients are told, and what becomes of it.
+//! Posted records: the responses, and what becomes of them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::job::{Job, Running};
 use crate::published::Published;
 
-/// Posts a body; the status of the answer, and what it says.
+/// Posts a body; returns status and content of the response.
 fn post(address: SocketAddr, body: &str) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("it is a socket");
@@ -47,7 +47,7 @@ fn receiving(dir: &std::path::Path, options: &str) -> (Running, SocketAddr) {
 }
 
 #[test]
-fn what_is_refused_is_told_and_counted_once() {
+fn refused_records_are_reported_and_counted_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let (job, address) = receiving(dir.path(), "");
     let body =

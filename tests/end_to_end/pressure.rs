@@ -1,4 +1,4 @@
-//! A job whose output is not read keeps its memory bounded, makes its clients wait, and goes on.
+//! A job with an unread output bounds its memory, makes its clients wait, and goes on.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -16,24 +16,24 @@ pub(crate) fn resident(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("it is a number")
 }
 
-/// So much is never taken in while nothing leaves.
+/// More than is ever taken in while nothing is output.
 const MOST: usize = 64 << 20;
 
-/// What a client of a job that nobody reads has sent, and what it could not send any more.
+/// A client's sent bytes, and those not accepted any more.
 pub(crate) struct Full {
     client: TcpStream,
     pub(crate) sent: Vec<u8>,
     left: Vec<u8>,
 }
 
-/// A job that passes on what it receives to an output that nobody reads.
+/// A job that passes its input to an unread output.
 pub(crate) fn unread() -> Job {
     let job = Job::example("grep").source("lines", "tcp://127.0.0.1:0?buffer=1MiB");
     let job = job.sink("matches", "stdout:").args(["--pattern", "x", "--interval", "10ms"]);
     job.args(["--log", "json"]).unread()
 }
 
-/// Sends lines until no byte has been taken for a while; fails if that is not before `most` bytes.
+/// Sends lines until no byte is taken for a while; fails if `most` bytes are taken.
 pub(crate) fn fill(mut client: TcpStream, most: usize, patience: Duration) -> Full {
     client.set_write_timeout(Some(patience)).expect("it can be set");
     let (mut sent, mut left, mut number) = (Vec::new(), Vec::new(), 0u64);
@@ -53,7 +53,7 @@ pub(crate) fn fill(mut client: TcpStream, most: usize, patience: Duration) -> Fu
 }
 
 impl Full {
-    /// Now somebody reads: everything that was sent comes out, once and in order.
+    /// Reads the output: everything arrives, once and in order.
     pub(crate) fn empties(self, mut job: Running) {
         let Self { mut client, mut sent, left } = self;
         job.read_stdout();

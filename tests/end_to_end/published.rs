@@ -1,4 +1,4 @@
-//! What a job published into a directory, checked against its manifests as it is read.
+//! What a job published into a directory, checked against its manifests while reading.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,15 +10,15 @@ use xxhash_rust::xxh3::xxh3_64;
 /// A batch's lines, by part.
 type Parts = Vec<Vec<String>>;
 
-/// Batches by their times.
+/// Batches by time.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Published(pub(crate) BTreeMap<u64, Parts>);
 
 impl Published {
     /// Reads all batches of an output.
     ///
-    /// Checks that there is nothing but whole batches, and that each has a manifest that tells exactly
-    /// its files, with their sizes, numbers of records, and checksums.
+    /// Checks that there are only whole batches, and that each manifest lists exactly its files, with sizes,
+    /// numbers of records, and checksums.
     pub(crate) fn read(dir: &Path) -> Self {
         Self(names(dir).iter().map(|name| (number(name), read_batch(&dir.join(name)))).collect())
     }
@@ -88,7 +88,7 @@ fn read_part(dir: &Path, row: &Value) -> Vec<String> {
     lines
 }
 
-/// Files below a directory, by their names there.
+/// Files below a directory, by relative path.
 pub(crate) type Tree = BTreeMap<PathBuf, Vec<u8>>;
 
 /// All files below a directory.
@@ -109,7 +109,7 @@ pub(crate) fn tree(dir: &Path) -> Tree {
     files
 }
 
-/// Checks that two directories hold the same bytes in the same files, without printing them all.
+/// Checks that two directories hold equal files, without printing them.
 #[track_caller]
 pub(crate) fn assert_same_trees(left: &Path, right: &Path) {
     let (left, right) = (tree(left), tree(right));
@@ -117,7 +117,7 @@ pub(crate) fn assert_same_trees(left: &Path, right: &Path) {
     assert!(left.keys().eq(right.keys()), "{:?}\n{:?}", left.keys(), right.keys());
 }
 
-/// Checks that all files are among others, with the same bytes.
+/// Checks that all files are among others, with equal bytes.
 #[track_caller]
 pub(crate) fn assert_part_of(part: &Tree, whole: &Tree) {
     let differs = part.iter().find(|(path, bytes)| whole.get(*path) != Some(bytes));

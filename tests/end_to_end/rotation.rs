@@ -1,5 +1,5 @@
-//! Followed logs that are rotated by real tools while a job reads them: what it puts out is what was ever
-//! written, as `sort` sees it.
+//! Logs rotated by real tools while a job follows them: its output is everything ever written, compared by
+//! `sort`.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::job::{Job, Running, shell};
 
-/// `grep` of all lines with an `x` in the logs of a directory, to standard output.
+/// `grep` of lines with an `x` in the logs of a directory, to standard output.
 fn grep(dir: &Path, options: &str) -> Job {
     let source = format!("file://{}?follow{options}", dir.display());
     let job = Job::example("grep").source("lines", source).sink("matches", "stdout:");
@@ -17,27 +17,27 @@ fn grep(dir: &Path, options: &str) -> Job {
     job.args(["--log", "json", "--summary", "json"])
 }
 
-/// A log that is written, and what was ever written to it.
+/// A log being written, and everything written to it.
 struct Log<'d> {
     dir: &'d Path,
     next: usize,
 }
 
 impl Log<'_> {
-    /// Appends some lines.
+    /// Appends lines.
     fn write(&mut self, count: usize) {
         let (from, to) = (self.next + 1, self.next + count);
         self.next = to;
         shell(self.dir, &format!("seq -f 'x %g' {from} {to} | tee -a ../all >> app.log"));
     }
 
-    /// Waits until the job has put out all of it.
+    /// Waits until the job has output all of it.
     fn wait(&self, job: &mut Running) {
         let all = self.next;
         job.wait(&format!("{all} lines"), |job| job.out.len() >= all);
     }
 
-    /// Stops the job and compares what it has put out with what was written.
+    /// Stops the job and compares its output with what was written.
     fn check(&self, job: Running) -> Vec<String> {
         job.signal(Signal::TERM);
         let done = job.end().code(0);
@@ -83,7 +83,7 @@ fn logs_are_rotated_in_every_way_while_they_are_read() {
     {
         log.write(100 * at + 1);
         log.wait(&mut job);
-        // Something is left that has not been read, or not.
+        // Unread lines may or may not be left.
         log.write(7 * (at % 3));
         shell(&logs, rotate);
         log.write(3);
@@ -115,7 +115,7 @@ fn logrotate_rotates_them() {
             if round % 2 == 0 {
                 log.wait(&mut job);
             }
-            // Names of the second are there once.
+            // Names of the same second exist once.
             let older = "for f in app.log-[0-9]*; do if [ -e $f ]; then mv $f old-$$-$f; fi; done";
             shell(&logs, older);
             shell(dir.path(), "chmod 644 conf; chmod 755 logs; logrotate -f -s ./state ./conf");
@@ -136,7 +136,7 @@ fn a_large_log_is_compressed_while_it_is_read() {
     log.write(1000);
     shell(&logs, "mv app.log app.log.1");
     log.write(10);
-    // It takes many batches.
+    // Reading it takes many batches.
     shell(&logs, "gzip -9 app.log.1");
     log.write(10);
     log.wait(&mut job);
@@ -166,7 +166,7 @@ fn what_cannot_be_read_is_counted_and_does_not_end_the_job() {
         let said = done.err.iter().filter(|line| line.contains("warning") && line.contains(name));
         assert_eq!(said.count(), 1, "{name}: {}", done.said());
     }
-    // It ends if it is asked to.
+    // It ends if asked to.
     let stops = grep(&logs, "&on_file_error=stop").run();
     stops.code(1).says(&["dangling"]);
 }

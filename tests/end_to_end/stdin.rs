@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::job::{Ended, Job, binary, shell};
 use crate::text;
 
-/// A shell script, in which `$JOB` is an example.
+/// A shell script in which `$JOB` is an example.
 fn script(dir: &Path, example: &str, script: &str) -> Job {
     let mut bash = Command::new("bash");
     bash.args(["-euo", "pipefail", "-c", script]).env("JOB", binary(example)).env("LC_ALL", "C");
@@ -46,14 +46,14 @@ fn text_from_every_kind_of_pipe_is_what_grep_finds() {
         format!("cat text.gz | {GREP} lines=-"),
         format!("cat text.zst | {GREP} lines=-"),
         format!("{GREP} lines=- < text.gz"),
-        // What another program has read of a file before is not there.
+        // A part of the file that another program has read is skipped.
         format!("{{ head -c 0; cat; }} < text | {GREP} lines=-"),
         format!("cat text | {GREP} 'lines=-?batch=64KiB' --workers 2"),
     ] {
         let done = script(dir.path(), "grep", &run).run().code(0);
         let mut out = done.out.clone();
         let mut expected = expected.clone();
-        // The partitions of a batch come in their order, so that of the lines may differ.
+        // Partitions of a batch are output in order, which may reorder lines.
         out.sort_unstable();
         expected.sort_unstable();
         assert!(out == expected, "{run}: {} of {} lines", out.len(), expected.len());

@@ -1,8 +1,7 @@
-//! The template gives a project that builds, passes its test, runs, and reports mistakes where they
-//! are.
+//! The template gives a project that builds, passes its test, runs, and reports mistakes at their place.
 //!
-//! The project lies outside of the workspace and shares its target directory, lock file and profile,
-//! so that nothing but dstream itself is built again.
+//! The project is outside of the workspace but shares its target directory, lock file and profile, so that
+//! only dstream itself is built again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use crate::published::Published;
 struct Project {
     _dir: tempfile::TempDir,
     root: PathBuf,
-    /// What its package is called.
+    /// The name of its package.
     name: &'static str,
 }
 
@@ -30,8 +29,8 @@ impl Project {
         Self { _dir: dir, root, name }
     }
 
-    /// What `cargo generate` makes of the template: a file that ends in `.liquid` takes the place of the one
-    /// without that ending, with its placeholders filled in.
+    /// What `cargo generate` makes of the template: a file with the suffix `.liquid` replaces the one
+    /// without, with placeholders filled in.
     fn generate() -> Self {
         let name = "dstream-test-orders";
         let template = checkout().join("templates/job");
@@ -53,7 +52,7 @@ impl Project {
         Self::new(dir, root, name)
     }
 
-    /// A copy elsewhere, made as the template's README says.
+    /// A copy elsewhere, made as in the template's README.
     fn copy() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let readme = fs::read_to_string(checkout().join("templates/job/README.md"));
@@ -87,7 +86,7 @@ impl Project {
 
 impl Drop for Project {
     fn drop(&mut self) {
-        // Its place is never the same again, so nothing of it can be used again.
+        // Its path is never used again, so its artifacts are useless.
         let _ = self.cargo("clean", &["--package", self.name]);
     }
 }
@@ -98,7 +97,7 @@ fn said(output: &Output) -> String {
     format!("{}\n{out}\n{err}", output.status)
 }
 
-/// A field of the first of cargo's messages with a reason.
+/// A field of cargo's first message with a reason.
 fn message(project: &Project, output: &Output, reason: &str, field: &str) -> PathBuf {
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -111,7 +110,7 @@ fn message(project: &Project, output: &Output, reason: &str, field: &str) -> Pat
     found[field].as_str().expect("it is a string").into()
 }
 
-/// Builds and runs it, and reads what it says and publishes.
+/// Builds and runs it; returns its output.
 fn builds_and_runs(project: &Project) -> Output {
     let built = project.cargo("build", &["--message-format=json"]);
     assert!(built.status.success(), "{}", said(&built));
@@ -127,7 +126,7 @@ fn builds_and_runs(project: &Project) -> Output {
 fn a_copy_builds_and_runs() {
     let project = Project::copy();
     builds_and_runs(&project);
-    // Where it is, it names the checkout that it is in.
+    // The original names its own checkout.
     let manifest =
         fs::read_to_string(checkout().join("templates/job/Cargo.toml")).expect("it is there");
     for path in ["../..", "../../dstream-compiler"] {
@@ -151,7 +150,7 @@ fn a_new_project_builds_tests_runs_and_reports() {
     assert!(tested.status.success(), "{}", said(&tested));
     assert!(said(&tested).contains("totals_run_over_batches ... ok"), "{}", said(&tested));
 
-    // A mistake in the job is the macro's to report, where it is.
+    // The macro reports a mistake in the job, at its place.
     let main = fs::read_to_string(project.path("src/main.rs")).expect("it is there");
     let wrong = main.replace("paid.running_reduce(", "paid.runing_reduce(");
     assert_ne!(main, wrong);

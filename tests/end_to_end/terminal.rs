@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::job::{Job, Running, binary, deadline, shell};
 
-/// A job on a terminal of so many columns: `script` (of util-linux) makes one, and passes on what is written.
+/// A job on a terminal of that width: `script` (util-linux) provides it and passes on the output.
 struct OnTerminal {
     job: Running,
     columns: usize,
@@ -38,7 +38,7 @@ impl OnTerminal {
         Self { job, columns, heard, written: Vec::new() }
     }
 
-    /// Listens until the screen is as it should be.
+    /// Waits until a condition holds for the screen.
     fn wait(&mut self, what: &str, mut holds: impl FnMut(&[String]) -> bool) {
         let deadline = deadline();
         while !holds(&self.screen()) {
@@ -54,7 +54,7 @@ impl OnTerminal {
         screen(&String::from_utf8_lossy(&self.written), self.columns)
     }
 
-    /// What is written when the job has ended.
+    /// Ends the job; returns everything written.
     fn end(mut self) -> Vec<u8> {
         let bytes = self.heard.iter();
         self.written.extend(bytes.flatten());
@@ -63,14 +63,14 @@ impl OnTerminal {
     }
 }
 
-/// A live stream that a test writes, and that ends when it is dropped.
+/// A live stream written by the test, which ends when it is dropped.
 fn fifo(dir: &Path) -> impl FnOnce() -> File {
     shell(dir, "mkfifo fifo");
     let path = dir.join("fifo");
     move || OpenOptions::new().write(true).open(path).expect("the job reads it")
 }
 
-/// What a terminal shows in the end, line by line.
+/// The final content of a terminal, line by line.
 fn screen(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
     let (mut row, mut column) = (0_usize, 0_usize);
@@ -145,7 +145,7 @@ fn print_draws_its_block_again_on_a_terminal() {
         titles[0].trim_end().ends_with(" UTC:") && titles[0].starts_with("top at 20"),
         "{shown:#?}"
     );
-    // The last block stays, as it would be piped.
+    // The last block stays, in the form for pipes.
     for line in ["re\t4\r\n", "ba\t2\r\n", "mi\t1\r\n"] {
         assert_eq!(written.matches(line).count(), 1, "{line:?}: {written:?}");
     }
@@ -170,10 +170,10 @@ fn lines_on_a_terminal_end_between_fields() {
     let mut input = open();
     let mut lines = BTreeSet::new();
     job.wait("some batches", |screen| {
-        // The job may have ended: then the wait says so.
+        // The job may have ended; the wait reports that.
         let _ =
             input.write_all(&b"a line that has ba in it 123456789 123456789 12345\n".repeat(70));
-        // A line that has been drawn to its end is filled up.
+        // A finished line is padded.
         let drawn =
             screen.iter().filter(|line| line.starts_with("batch ") && line.chars().count() == 44);
         lines.extend(drawn.map(|line| line.trim_end().to_owned()));

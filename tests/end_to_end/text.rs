@@ -1,16 +1,16 @@
-//! Text to count and to search, made up but always the same.
+//! Random but reproducible text to count and search.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The size of the larger inputs.
+/// The size of larger inputs.
 pub(crate) fn bytes() -> usize {
     let bytes = std::env::var("DSTREAM_TEST_BYTES").ok().and_then(|text| text.parse().ok());
     bytes.unwrap_or(8 << 20)
 }
 
-/// Random numbers by splitmix64.
+/// Random numbers, by splitmix64.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -23,7 +23,7 @@ impl Random {
         (z ^ (z >> 31)) % bound
     }
 
-    /// A number below a bound, small ones more often, as with words of a language.
+    /// A number below a bound; small ones are more frequent, like words of a language.
     pub(crate) fn rank(&mut self, bound: u64) -> u64 {
         let below = self.below(bound) + 1;
         let below = self.below(below) + 1;
@@ -31,10 +31,10 @@ impl Random {
     }
 }
 
-/// So many different words.
+/// Number of distinct words.
 const WORDS: u64 = 6000;
 
-/// A word for each number: syllables, some with an apostrophe, a letter beyond ASCII, or a mark.
+/// A word for each number: syllables, some with an apostrophe, a non-ASCII letter, or a mark.
 fn word(number: u64) -> String {
     const SYLLABLES: [&str; 16] = [
         "ba", "re", "mi", "to", "lu", "ne", "sa", "di", "ko", "ve", "é", "th", "or", "in", "ga",
@@ -55,8 +55,8 @@ fn word(number: u64) -> String {
     word
 }
 
-/// Lines of words: some empty, some indented, some with tabs or several spaces; the last one lacks
-/// its end.
+/// Lines of words: some empty, some indented, some with tabs or several spaces; the last one lacks its line
+/// end.
 pub(crate) fn write(path: &Path, bytes: usize) -> PathBuf {
     let words: Vec<_> = (0..WORDS).map(word).collect();
     let mut random = Random(1);
@@ -79,13 +79,13 @@ pub(crate) fn write(path: &Path, bytes: usize) -> PathBuf {
     path.to_owned()
 }
 
-/// Page views as JSON lines, with their URLs and users.
+/// Page views as JSON lines.
 pub(crate) fn page_views(path: &Path, lines: u64) -> PathBuf {
     let mut random = Random(2);
     let mut text = String::new();
     for _ in 0..lines {
         let (page, user) = (random.rank(500), random.below(1000));
-        // The order of fields and the escapes are the writer's choice.
+        // Order of fields and escapes vary, as JSON allows.
         let slash = if random.below(2) == 0 { "/" } else { "\\/" };
         let _ = match random.below(3) {
             0 => writeln!(text, r#"{{"url":"{slash}page\u00e9{page}","user":{user}}}"#),

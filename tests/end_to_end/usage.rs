@@ -1,4 +1,4 @@
-//! Wrong usage: exit code 2, what is wrong, and what there is.
+//! Wrong usage: exit code 2, the mistake, and the alternatives.
 
 use crate::job::Job;
 

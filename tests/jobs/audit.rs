@@ -1,4 +1,4 @@
-//! Jobs for tests/end_to_end: records of each format, counted; operators that speak of time; outputs in files.
+//! Jobs for tests/end_to_end: counts of records in each format, operators over time, outputs in files.
 
 use dstream::prelude::*;
 
@@ -9,13 +9,13 @@ struct Event {
     n: u64,
 }
 
-/// The number itself, but for 13.
+/// The number itself; panics for 13.
 fn lucky(n: u64) -> u64 {
     assert_ne!(n, 13, "unlucky");
     n
 }
 
-/// Lines `KEY N`; without a number they are taken as they are.
+/// Lines `KEY N`; lines without a number are kept.
 #[dstream::job(interval = "50ms")]
 fn texts() {
     let events = source::text("none");
@@ -61,7 +61,7 @@ fn selves() {
     both.save("none:");
 }
 
-/// Windows of one of two streams: over one batch, over several, of what was counted before.
+/// Windows of one of two streams: over one batch, over several, and of counts.
 #[dstream::job(interval = "1s")]
 fn spans() {
     let timed = source::text("none");

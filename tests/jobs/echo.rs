@@ -1,8 +1,8 @@
-//! A job that puts out what it reads, in each of the formats: `tests/end_to_end` compares it with the input.
+//! A job that outputs its input, in each format: `tests/end_to_end` compares the two.
 
 use dstream::prelude::*;
 
-/// What a row or an object holds.
+/// The content of a row or object.
 #[derive(Record)]
 struct Entry {
     name: String,
@@ -10,7 +10,7 @@ struct Entry {
     n: f64,
 }
 
-/// What was read, as it was read.
+/// The records as read.
 #[dstream::job(interval = "20ms")]
 fn echo() {
     let lines = source::text("generate://words?records=0");

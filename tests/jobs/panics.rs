@@ -1,4 +1,4 @@
-//! A job whose function panics for lines that are no numbers: `tests/end_to_end` looks at the error.
+//! A job whose function panics for lines that are not numbers: `tests/end_to_end` checks the error.
 
 /// The numbers of its lines, and their sum.
 #[dstream::job(interval = "1s")]

@@ -1,4 +1,4 @@
-//! A job over JSON with every kind of field: `tests/end_to_end` compares what it writes with what Python reads.
+//! A job over JSON with every kind of field: `tests/end_to_end` compares its output with Python's.
 
 use dstream::prelude::*;
 
@@ -26,7 +26,7 @@ struct Sample {
     kind: Option<String>,
 }
 
-/// Samples as they are, and what is made of them: pairs and triples.
+/// Samples unchanged, and pairs and triples of their fields.
 #[dstream::job(interval = "1s")]
 fn samples() {
     let samples = source::json::<Sample>("none.json");

@@ -1,4 +1,4 @@
-//! Records that cannot be read.
+//! Records that cannot be parsed.
 
 use dstream::prelude::*;
 use dstream::testing::Run;

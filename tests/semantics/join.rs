@@ -149,7 +149,7 @@ fn a_table_is_met_by_every_record_if_both_are_united_and_reduced() -> Tested {
         assert_eq!(known(1)?, [page("/a", "/a first", 1), page("/b", "/b second", 0)]);
         assert_eq!(known(2)?, [page("/b", "/b second", 2), page("/c", "", 1)]);
         assert_eq!(known(3)?, [page("/a", "/a first", 2)]);
-        // A join with the state alone does not: it gives the keys of a batch only.
+        // A join with the state alone does not: it emits only the keys of a batch.
         let paired =
             |batch| done.records::<(String, ((String, u64), (String, u64)))>("joined", batch);
         assert_eq!((paired(1)?.len(), paired(2)?.len(), paired(3)?.len()), (1, 0, 0));

@@ -1,4 +1,4 @@
-//! Records read from JSON: by the names of their fields, and with reasons in the program's words.
+//! Records from JSON: by the names of their fields, with reasons in the program's terms.
 
 use dstream::prelude::*;
 use dstream::testing::Run;
@@ -95,7 +95,7 @@ fn reasons_name_the_type_the_path_and_the_place() -> Tested {
         ("null", "not a `Visit`: `null`, expected an object with the fields of `Visit`"),
         (r#""Visit""#, "not a `Visit`: invalid type: string \"Visit\", expected an object"),
     ];
-    // Fields that are not known are ignored, whatever is in them; an absent optional is none.
+    // Unknown fields are ignored with any content; an absent optional field is `None`.
     let good = r#"{"x":[[{"y":"\ud800"}]],"more":[],"place":{"at":[0.5,-1.25],"z":1,"city":"Ulm"},"user":1}"#;
     let text: String = cases.iter().flat_map(|(line, _)| [line, "\n", good, "\n"]).collect();
     every(|partitions| {

@@ -1,5 +1,5 @@
-//! What every operator does, edge cases included: jobs on explicit batches, checked against plain
-//! Rust that works on whole lists, for several numbers of partitions.
+//! Every operator with its edge cases: jobs on explicit batches, compared with plain Rust on whole lists,
+//! for several numbers of partitions.
 
 mod input;
 mod join;
@@ -21,7 +21,7 @@ use dstream::testing::{Done, Error};
 /// The result of a test.
 type Tested = Result<(), Error>;
 
-/// The numbers of partitions that every job runs with.
+/// The numbers of partitions for every job.
 const PARTITIONS: [u32; 3] = [1, 2, 7];
 
 /// Runs a check with every number of partitions.
@@ -29,7 +29,7 @@ fn every(check: impl Fn(u32) -> Tested) -> Tested {
     PARTITIONS.into_iter().try_for_each(check)
 }
 
-/// What an output published in each of the batches 1 to `batches`, sorted.
+/// The records that an output published in batches 1 to `batches`, sorted.
 fn published<R: Record>(done: &Done, output: &str, batches: u64) -> Result<Vec<Vec<R>>, Error> {
     (1..=batches).map(|batch| done.sorted(output, batch)).collect()
 }

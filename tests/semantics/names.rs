@@ -1,5 +1,5 @@
-//! Names: of streams, parameters, captured values, functions and types. None of a user's meets one of generated
-//! code, whatever it is.
+//! Names of streams, parameters, captured values, functions and types: no user's name collides with
+//! generated code.
 
 #![allow(unreachable_pub, reason = "modules stand for those of a user's program")]
 
@@ -57,8 +57,8 @@ fn the_examples_have_the_right_values() -> Tested {
     })
 }
 
-/// For each name a module with two jobs: streams of that name under every operator, and captures and parameters
-/// of that name in every closure.
+/// For each name, a module with two jobs: streams of that name under every operator, and captures and
+/// parameters of that name in every closure.
 macro_rules! names {
     ($($name:ident)*) => {
         mod named {
@@ -145,7 +145,7 @@ pub struct Params {
     pub score: u64,
 }
 
-/// Every name of the prelude that generated code could mean, as something else.
+/// Every prelude name that generated code could use, with another meaning.
 mod shadowed {
     #![allow(
         dead_code,
@@ -205,7 +205,7 @@ mod shadowed {
         () => {};
     }
 
-    /// Methods that everything has.
+    /// Methods of all types.
     pub trait Everything: Sized {
         fn output(self) {}
         fn field(self) {}
@@ -235,7 +235,7 @@ mod shadowed {
     }
 }
 
-/// The same around records. Not the names of numbers: serde's derive goes by those.
+/// The same around records, except for names of numbers, which serde's derive uses.
 mod shadowed_records {
     #![allow(dead_code, non_camel_case_types, non_snake_case, non_upper_case_globals)]
 
@@ -256,7 +256,7 @@ mod shadowed_records {
     pub const t: i8 = 1;
     pub struct fields;
 
-    /// Methods that everything has.
+    /// Methods of all types.
     pub trait Everything: Sized {
         fn field(self) {}
         fn finish(self) {}
@@ -351,7 +351,7 @@ fn names_of_the_prelude_may_mean_something_else() -> Tested {
     Ok(())
 }
 
-/// Names of jobs are names of functions: a local may have one too.
+/// Names of jobs are names of functions, which a local may share.
 mod jobs {
     #[dstream::job]
     pub fn counts() {
@@ -390,8 +390,8 @@ fn a_local_may_have_the_name_of_a_job() -> Tested {
     Ok(())
 }
 
-/// Operator functions: of the names of standard macros, of one name in two modules, and called so often that a
-/// name made of the function's and the call's number would be another call's.
+/// Operator functions with the names of standard macros, with one name in two modules, and called so often
+/// that a name made of function and call number could be another call's.
 mod operators {
     pub mod first {
         use dstream::prelude::*;
@@ -446,7 +446,7 @@ fn operator_functions_may_have_any_name() -> Tested {
     Ok(())
 }
 
-/// Streams may have names that are keywords, written raw, and letters of any language.
+/// Stream names may be raw keywords, with letters of any language.
 #[dstream::job]
 fn raw() {
     let r#type = source::text("none");

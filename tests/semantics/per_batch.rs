@@ -1,4 +1,4 @@
-//! Operators that look at one batch alone.
+//! Operators on a single batch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -187,7 +187,7 @@ fn the_top_is_the_same_however_records_are_spread() -> Tested {
     every(|partitions| {
         let run = Run::new(best).params(Limit { k: 3 }).partitions(partitions);
         let done = run.input("lines", [words.clone(), vec![]]).run()?;
-        // Equal counts are in the order of the records.
+        // Equal counts are in the order of records.
         assert_eq!(
             done.records::<(String, u64)>("top", 1)?,
             pairs(&[("b", 3), ("d", 3), ("c", 2)])

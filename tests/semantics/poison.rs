@@ -1,5 +1,5 @@
-//! Records for which a function panics, where the source sets such records aside: all that is put out is what
-//! it is without these records in the input.
+//! Records that make a function panic, with a source that treats them as dead letters: the output equals one
+//! without these records.
 
 use std::collections::BTreeMap;
 
@@ -26,13 +26,13 @@ fn tolerant() {
     total.save("none:");
 }
 
-/// Lines, every `nth` of which is none; those that end in 9 make `copies` panic at its first item.
+/// Lines of which every `nth` is not a number; those that end in 9 make `copies` panic at its first item.
 fn lines(of: u64, nth: u64) -> Vec<String> {
     let line = |n: u64| if n.is_multiple_of(nth) { format!("line {n}") } else { n.to_string() };
     (0..of).map(line).collect()
 }
 
-/// The numbers that are taken, as a plain loop finds them.
+/// The valid numbers, found by a plain loop.
 fn taken(lines: &[String]) -> Vec<u64> {
     let numbers = lines.iter().filter_map(|line| line.parse::<u64>().ok());
     numbers.filter(|n| n % 10 != 9 || n % 3 == 0).collect()

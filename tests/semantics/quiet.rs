@@ -1,5 +1,5 @@
-//! Batches without input, many in a row: once a plan is at rest they publish nothing, and what comes after them is as
-//! if whole cycles of them had not been. On that the engine relies when it steps over time.
+//! Long runs of batches without input: once a plan rests they publish nothing, and skipping whole cycles of
+//! them does not change later batches. The engine relies on that when it skips time.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ const OUTPUTS: [&str; 8] =
 
 type Lines = Vec<Vec<String>>;
 
-/// What each output published in each batch, if it published anything.
+/// The published lines of each output and batch.
 fn published(done: &Done) -> Result<BTreeMap<(u64, &'static str), Vec<String>>, Error> {
     let mut all = BTreeMap::new();
     for output in OUTPUTS {
@@ -62,7 +62,7 @@ fn run(
     let batches: Lines = [before.clone(), silence, after.clone()].concat();
     let run = Run::new(windows).input("lines", batches).partitions(partitions);
     let run = if restart > 0 { run.restart_after(restart) } else { run };
-    // What the windows hold comes out.
+    // The content of the windows is emitted.
     run.batches(before.len() as u64 + quiet + after.len() as u64 + 24).run()
 }
 
@@ -113,7 +113,7 @@ proptest! {
 
 #[test]
 fn windows_hold_something_for_most_of_that_time() -> Result<(), Error> {
-    // Otherwise the bound would be met by any number.
+    // Otherwise any bound would hold.
     let mut longest = 0;
     for length in 1..=12u64 {
         let before = vec![vec!["a".to_owned()]; length as usize];

@@ -1,5 +1,5 @@
-//! One job with every operator that keeps something, on random input, partitions, threads and restarts,
-//! beside an interpreter that works on whole lists and knows nothing of panes, partitions or blocks.
+//! One job with every stateful operator, on random input, partitions, threads and restarts, compared with an
+//! interpreter on whole lists that knows no panes, partitions or blocks.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ fn everything() {
 
 type Counts = BTreeMap<String, i64>;
 
-/// What one stream brings, batch by batch.
+/// The batches of a stream.
 type Batches = Vec<Vec<String>>;
 
 fn counted<'l>(lines: impl Iterator<Item = &'l String>) -> Counts {
@@ -61,7 +61,7 @@ struct Expected<'b> {
 }
 
 impl Expected<'_> {
-    /// The lines of batch n, from 1; none past the end.
+    /// The lines of batch n, from 1; empty past the end.
     fn lines(&self, n: usize) -> impl Iterator<Item = &String> {
         self.left.get(n - 1).into_iter().chain(self.right.get(n - 1)).flatten()
     }
@@ -71,7 +71,7 @@ impl Expected<'_> {
         counted((from..=to).flat_map(|n| self.lines(n)))
     }
 
-    /// The first batch of a window of that length which ends with batch n.
+    /// The first batch of a window of that length ending with batch n.
     fn first(n: usize, length: usize) -> usize {
         (n + 1).saturating_sub(length).max(1)
     }
@@ -80,7 +80,7 @@ impl Expected<'_> {
         self.counts(Self::first(n, length), n)
     }
 
-    /// Per word the greatest count of one batch of the window.
+    /// Per word, its greatest count in a batch of the window.
     fn greatest(&self, n: usize, length: usize) -> Counts {
         let mut greatest = Counts::new();
         for (word, count) in (Self::first(n, length)..=n).flat_map(|n| self.counts(n, n)) {

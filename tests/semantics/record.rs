@@ -12,7 +12,7 @@ struct Place {
     zone: Option<u8>,
 }
 
-/// More fields than a tuple has.
+/// More fields than the largest tuple.
 #[derive(Record, Debug, Clone, PartialEq)]
 struct Wide {
     id: u64,

@@ -1,4 +1,4 @@
-//! A restart changes nothing that can be seen.
+//! A restart does not change the output.
 
 use dstream::prelude::*;
 use dstream::testing::{Done, Run};
@@ -19,7 +19,7 @@ fn stateful() {
     rows.save("none:");
 }
 
-/// All bytes that all outputs published.
+/// Everything that all outputs published.
 fn bytes(done: &Done) -> Vec<(String, u64, Vec<String>)> {
     let mut all = Vec::new();
     for output in ["running", "inverse", "plain", "rows"] {

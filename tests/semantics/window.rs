@@ -1,4 +1,4 @@
-//! Windows: a simple interpreter folds the batches that a window spans, and every form must agree.
+//! Windows, compared with a simple interpreter that folds the batches of each window.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ fn windows() {
     nested.save("none:");
 }
 
-/// Batches of words, several of them empty, with keys that come and go.
+/// Batches of words, some empty, with keys that come and go.
 fn batches() -> Vec<Vec<&'static str>> {
     let text = "a b|a||c a a|b||||d|d d|a b c d|";
     text.split('|').map(|batch| vec![batch]).collect()
@@ -53,7 +53,7 @@ fn counts(batches: &[Vec<&str>], length: usize) -> Vec<Vec<(String, u64)>> {
         .collect()
 }
 
-/// Only what is emitted every `slide` batches; nothing in between.
+/// Only the batches in which a window with that slide emits.
 fn every_nth<R>(all: Vec<Vec<R>>, slide: usize) -> Vec<Vec<R>> {
     let keep = |(i, batch): (usize, _)| if (i + 1) % slide == 0 { batch } else { Vec::new() };
     all.into_iter().enumerate().map(keep).collect()

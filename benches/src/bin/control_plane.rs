@@ -1,10 +1,10 @@
-//! What the decisions of a large cluster cost: the master's core alone, driven by what 1,000 workers with
-//! 10,000 partitions say, with batches of 100 ms of a word count. Its time per batch, for the first and the
-//! last of many batches, and as a share of one core; then what it costs when a worker joins and one leaves.
+//! The cost of a master's decisions in a large cluster: its core alone, driven by events of 1,000 workers
+//! with 10,000 partitions, with batches of 100 ms of a word count. Prints its time per batch for the first
+//! and last batches, as a share of a core, and the cost of a worker that joins or is drained.
 //!
 //!     cargo run --release -p dstream-bench --bin control_plane
 
-#![allow(clippy::print_stdout)] // Its results go to the terminal.
+#![allow(clippy::print_stdout)] // Prints results.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use dstream_runtime::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent
 use dstream_runtime::source::Range;
 use dstream_runtime::time::Timetable;
 
-/// Lines → words by key, counted in total → the most frequent ones.
+/// Lines → words by key, counted overall → the most frequent ones.
 static PLAN: Plan = Plan {
     job: "word_count",
     file: file!(),
@@ -91,12 +91,12 @@ static PLAN: Plan = Plan {
 const INTERVAL_MS: u64 = 100;
 
 #[derive(Parser)]
-#[command(about = "What the decisions of a large cluster cost")]
+#[command(about = "The cost of a master's decisions in a large cluster")]
 struct Options {
-    /// How many workers, of 4 slots each.
+    /// Workers, with 4 slots each.
     #[arg(long, default_value_t = 1_000)]
     workers: u32,
-    /// How many partitions; as many inputs has each batch.
+    /// Partitions, and inputs per batch.
     #[arg(long, default_value_t = 10_000)]
     partitions: u32,
     /// How many batches.
@@ -104,7 +104,7 @@ struct Options {
     batches: u64,
 }
 
-/// The time that the core itself takes; on a busy machine the medians are those of the core.
+/// Time spent in the core. On a busy machine, the medians are reliable.
 #[derive(Default)]
 struct Meter {
     spent: Duration,
@@ -120,12 +120,12 @@ impl Meter {
     }
 }
 
-/// A master's core and all who talk to it.
+/// A master's core, its workers and outputs.
 struct Cluster {
     core: MasterCore,
     meter: Meter,
     now_ms: u64,
-    /// What the master will be told next.
+    /// Events for the master.
     events: Vec<MasterEvent>,
     tasks_done: u64,
     published: u64,
@@ -165,7 +165,7 @@ impl Cluster {
         }
     }
 
-    /// Tells the master what there is to tell, until there is nothing more; only its own work is measured.
+    /// Delivers events until there are none; measures the core only.
     fn settle(&mut self) {
         while !self.events.is_empty() {
             let events = std::mem::take(&mut self.events);
@@ -182,7 +182,7 @@ impl Cluster {
             for action in &actions {
                 self.answer(action);
             }
-            // What the core has made, it has made at a cost; what it costs to send is another matter.
+            // Dropping its actions is part of its cost; sending them is not.
             self.meter.measure(|| drop(actions));
         }
     }
@@ -253,7 +253,7 @@ impl Cluster {
         self.events.push(MasterEvent::Worker(worker, message));
     }
 
-    /// The next batch, with a heartbeat of everybody. The time it took.
+    /// Runs a batch, with a heartbeat of every worker; returns the core's time.
     fn batch(&mut self) -> Duration {
         let before = self.meter.spent;
         self.now_ms += INTERVAL_MS;

@@ -1,4 +1,4 @@
-//! Writes data for measurements.
+//! Generates data for benchmarks.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -15,16 +15,16 @@ enum Kind {
     Csv,
 }
 
-/// Writes data for measurements, the same bytes on every machine.
+/// Writes data for benchmarks; the same bytes on every machine
 #[derive(Parser)]
 struct Options {
-    /// What to write.
+    /// The kind of data.
     kind: Kind,
-    /// How many lines.
+    /// Number of lines.
     rows: u64,
-    /// Where to.
+    /// Output file.
     path: PathBuf,
-    /// Other seeds give other data.
+    /// Seed of the data.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }

@@ -1,5 +1,4 @@
-//! Compares the whole engine with the programs written by hand: whole processes, from a file to
-//! results, in turns.
+//! Compares the engine with hand-written programs: whole processes, from a file to results, in turns.
 //!
 //! ```text
 //! cargo build --release -p dstream-bench
@@ -19,19 +18,19 @@ use dstream_bench::output::Output;
 use dstream_bench::runs::{Run, Spread, run};
 use serde::Serialize;
 
-/// Compares the whole engine with the programs written by hand.
+/// Compares the engine with hand-written programs
 #[derive(Parser)]
 struct Options {
-    /// Only jobs with this in their name.
+    /// Only jobs whose name contains this.
     #[arg(default_value = "")]
     only: String,
-    /// Lines of the input.
+    /// Lines of input.
     #[arg(long, default_value_t = 10_000_000)]
     rows: u64,
-    /// Lines of a batch.
+    /// Lines per batch.
     #[arg(long, default_value_t = 1_000_000)]
     batch_records: u64,
-    /// Runs of every program, of which the median counts.
+    /// Runs of each program; the median counts.
     #[arg(long, default_value_t = 7)]
     runs: usize,
     /// Threads of every program.
@@ -40,22 +39,22 @@ struct Options {
     /// Partitions of dstream.
     #[arg(long)]
     partitions: Option<u32>,
-    /// Programs to measure, the first of which the others are compared with: `plain`, `expert`,
-    /// `dstream`, or `dstream-bytes`, whose batches are the same but asked for by size
+    /// Programs; the others are compared with the first. `plain`, `expert`, `dstream`, or `dstream-bytes`,
+    /// which cuts equal batches by size instead of lines
     #[arg(long, value_delimiter = ',', default_value = "plain,expert,dstream,dstream-bytes")]
     programs: Vec<String>,
-    /// Where results go: counted only, or written to files.
+    /// Outputs: only counted, or written to files.
     #[arg(long, value_delimiter = ',', default_value = "none,files")]
     outputs: Vec<String>,
-    /// Where data is kept.
+    /// The directory for data.
     #[arg(long, default_value = "target/bench-data")]
     data: PathBuf,
-    /// Write all figures to this file.
+    /// A file for all figures.
     #[arg(long)]
     json: Option<PathBuf>,
 }
 
-/// A job and the names it has on both sides.
+/// A job, with its name in both programs.
 struct Job {
     name: &'static str,
     data: &'static str,
@@ -85,20 +84,20 @@ struct Figures {
     threads: u32,
     program: String,
     records: u64,
-    /// Seconds from the start to the end of the process.
+    /// Seconds from start to end of the process.
     wall: Spread,
-    /// Seconds as the program reports them.
+    /// Seconds reported by the program.
     reported: Spread,
     /// Seconds of processor time.
     cpu: Spread,
     records_per_second: f64,
-    /// How many times as fast as the first program.
+    /// Speed relative to the first program.
     ratio: f64,
-    /// The same by processor time.
+    /// The same, by processor time.
     cpu_ratio: f64,
 }
 
-/// One way to run one job.
+/// One program on one job.
 struct Case<'a> {
     options: &'a Options,
     job: &'a Job,
@@ -125,7 +124,7 @@ impl Case<'_> {
         }
         let mut command = Command::new(beside("streams")?);
         let (source, records) = (self.job.source, self.options.batch_records);
-        // All lines of the words have the same length, so that nobody needs to count them.
+        // Lines of words have equal lengths, so they need not be counted.
         let batch = match program {
             "dstream-bytes" => format!("batch={}", records * data::LINE as u64),
             _ => format!("batch_records={records}"),
@@ -139,7 +138,7 @@ impl Case<'_> {
         command.args(["--source", &format!("{source}=file://{input}?{batch}&windows=batches")]);
         for output in self.job.outputs {
             let url = match to_files {
-                // The program written by hand leaves it to the system when its file reaches a disk.
+                // The hand-written program does not sync its file.
                 true => {
                     let format = if self.job.name == "grep" { "text" } else { "csv" };
                     format!("{format}+file://{}?fsync=false", self.scratch.join(output).display())
@@ -151,7 +150,7 @@ impl Case<'_> {
         Ok(command)
     }
 
-    /// How many rows a run gave, and their checksum if they were written down.
+    /// The number of result rows, and their checksum if they were written.
     fn results(&self, program: &str, run: &Run) -> Result<(u64, Option<String>), Box<dyn Error>> {
         if !is_dstream(program) {
             let checksum = run.said["checksum"].as_str().map(str::to_owned);
@@ -171,13 +170,13 @@ impl Case<'_> {
         Ok((rows, Some(format!("{:016x}", read.checksum))))
     }
 
-    /// All programs in turns, so that a slow moment of the machine strikes all alike.
+    /// Runs all programs in turns, so that a slow moment affects all alike.
     fn measure(&self) -> Result<Vec<Figures>, Box<dyn Error>> {
         let sized = |program: &&String| *program != "dstream-bytes" || self.job.data == "words";
         let programs: Vec<_> = self.options.programs.iter().filter(sized).collect();
         let mut runs: Vec<Vec<Run>> = vec![Vec::new(); programs.len()];
         let mut expected = None;
-        // One more than counts: the first brings programs and data into memory.
+        // One extra run to warm programs and data.
         for round in 0..=self.options.runs {
             for (program, runs) in programs.iter().zip(&mut runs) {
                 let run = run(&mut self.command(program)?)?;
@@ -227,7 +226,7 @@ fn is_dstream(program: &str) -> bool {
     program.starts_with("dstream")
 }
 
-/// Adds the rows of a published batch to a checksum.
+/// Adds a published batch's rows to a checksum.
 fn read_batch(dir: &Path, whole_lines: bool, into: &mut Output) -> Result<(), Box<dyn Error>> {
     for part in fs::read_dir(dir)? {
         let path = part?.path();
@@ -252,12 +251,12 @@ fn read_batch(dir: &Path, whole_lines: bool, into: &mut Output) -> Result<(), Bo
     Ok(())
 }
 
-/// Data of that kind, made unless it is there.
+/// A data file of that kind, created if missing.
 fn prepare(options: &Options, kind: &str) -> Result<PathBuf, Box<dyn Error>> {
     fs::create_dir_all(&options.data)?;
     let path = fs::canonicalize(&options.data)?.join(format!("{kind}-{}", options.rows));
     if !path.exists() {
-        // Under another name until it is whole.
+        // Written under another name until complete.
         let making = path.with_extension("making");
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&making)?);
         match kind {

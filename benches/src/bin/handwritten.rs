@@ -1,4 +1,4 @@
-//! Runs a job as written by hand, and prints how fast it was as a line of JSON.
+//! Runs a hand-written job and prints its speed as a line of JSON.
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 use std::error::Error;
@@ -29,37 +29,37 @@ enum Job {
 #[derive(Clone, Copy, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Style {
-    /// What a good engineer writes.
+    /// Good libraries, no tricks.
     Plain,
-    /// As fast as one knows how.
+    /// As fast as possible.
     Expert,
 }
 
-/// Runs a job as written by hand, and prints how fast it was as a line of JSON.
+/// Runs a hand-written job and prints its speed as a line of JSON
 #[derive(Parser)]
 struct Options {
     job: Job,
-    /// The input, as `data` writes it.
+    /// Input file, from `data`.
     file: PathBuf,
     #[arg(long, default_value = "plain")]
     style: Style,
     #[arg(long, default_value = "1")]
     threads: NonZeroUsize,
-    /// Lines of a batch.
+    /// Lines per batch.
     #[arg(long, default_value = "1000000")]
     batch_records: NonZeroUsize,
-    /// What grep looks for [default: a word that is in about one line of 900].
+    /// Pattern of grep [default: a word in about one line of 900].
     #[arg(long)]
     pattern: Option<String>,
-    /// Write results to this file.
+    /// Output file.
     #[arg(long, required_unless_present = "no_output")]
     output: Option<PathBuf>,
-    /// Only count results.
+    /// Count results without writing them.
     #[arg(long, conflicts_with = "output")]
     no_output: bool,
 }
 
-/// What is printed.
+/// The printed figures.
 #[derive(serde::Serialize)]
 struct Figures {
     job: Job,

@@ -1,5 +1,5 @@
-//! Compares dstream with the loops written by hand, in memory, on one thread: its table and splitter
-//! alone, and whole fused stages of jobs that its macros compiled.
+//! Compares dstream with hand-written loops in memory, on one thread: its table and splitter alone, and
+//! whole fused stages compiled by its macros.
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 use std::error::Error;
@@ -16,24 +16,24 @@ use dstream_bench::{data, streams};
 use dstream_runtime::exec::table::{Gather, KeyTable, hash_key};
 use dstream_runtime::text::{Pattern, words};
 
-/// Compares dstream with the loops written by hand.
+/// Compares dstream with hand-written loops
 #[derive(Parser)]
 struct Options {
     /// Lines of 100 bytes, and rows of CSV.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
-    /// Runs of every kernel, of which the median counts.
+    /// Runs of each kernel; the median counts.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Only kernels with this in their name.
+    /// Only kernels whose name contains this.
     #[arg(default_value = "")]
     only: String,
 }
 
-/// A loop over a text, and what it found.
+/// A loop over a text; returns a checksum.
 type Kernel = Box<dyn FnMut(&'static str) -> u64>;
 
-/// Kernels of the same work, the first of which is what the others are compared with.
+/// Kernels of the same work; the others are compared with the first.
 struct Group {
     csv: bool,
     kernels: Vec<(&'static str, Kernel)>,
@@ -72,7 +72,7 @@ fn groups() -> Result<Vec<Group>, Box<dyn Error>> {
     ])
 }
 
-/// Is in few lines.
+/// Occurs in few lines.
 const RARE: &str = "needle";
 
 fn text_lines(text: &str) -> impl Iterator<Item = &str> {
@@ -156,12 +156,12 @@ fn count_dstream(text: &str) -> u64 {
     checksum(table.iter().map(|(word, _, n)| (word, *n)))
 }
 
-/// The text or the rows of CSV.
+/// The text, or the rows of CSV.
 fn made(options: &Options, csv: bool) -> Result<&'static str, Box<dyn Error>> {
     let mut bytes = Vec::new();
     if csv {
         data::write_csv(options.rows, 1, &mut bytes)?;
-        // Stages are given what comes after the header.
+        // Stages get what follows the header.
         let header = memchr::memchr(b'\n', &bytes).map_or(0, |end| end + 1);
         bytes.drain(..header);
     } else {
@@ -179,7 +179,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             kernels.into_iter().filter(|(name, _)| name.contains(&options.only)).collect();
         let mut seconds = vec![Vec::new(); kernels.len()];
         let mut results = Vec::new();
-        // In turns, so that a slow moment of the machine strikes all alike.
+        // In turns, so that a slow moment affects all alike.
         for _ in 0..options.runs {
             for ((_, kernel), seconds) in kernels.iter_mut().zip(&mut seconds) {
                 let start = Instant::now();

@@ -1,5 +1,4 @@
-//! What a batch costs, however little is in it: batches without records as fast as they go, and live
-//! batches of a millisecond.
+//! The cost of a batch without load: empty batches as fast as possible, and live batches of a millisecond.
 //!
 //! ```text
 //! target/release/latency                       # on all cores
@@ -19,7 +18,7 @@ use dstream_runtime::plan::Plan;
 use dstream_runtime::sink;
 use dstream_runtime::source::{self, MemorySource, OpenOptions, Source};
 
-/// Measures what a batch costs.
+/// Measures the cost of a batch
 #[derive(Parser)]
 struct Options {
     /// Threads that run tasks.
@@ -28,7 +27,7 @@ struct Options {
     /// Partitions of every dataset.
     #[arg(long, default_value_t = 8)]
     partitions: u32,
-    /// Length of a live batch in microseconds.
+    /// Interval of live batches, in microseconds.
     #[arg(long, default_value_t = 1000)]
     interval_us: u64,
     /// Records per second of a live job.
@@ -37,10 +36,10 @@ struct Options {
     /// Seconds of a live job.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Batches without records.
+    /// Number of empty batches.
     #[arg(long, default_value_t = 20_000)]
     empty: usize,
-    /// Only jobs with this in their name.
+    /// Only jobs whose name contains this.
     #[arg(default_value = "")]
     only: String,
 }
@@ -50,7 +49,7 @@ struct Times {
     processing: Vec<Duration>,
     delay: Vec<Duration>,
     records: u64,
-    /// Ends a live job after so many batches.
+    /// Ends a live job after that many batches.
     stop: Option<(StopHandle, usize)>,
 }
 

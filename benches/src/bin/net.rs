@@ -1,4 +1,5 @@
-//! Measures the transport: blocks beside a bare quinn stream, and calls while blocks fill the link.
+//! Benchmarks of the transport: blocks compared with a bare quinn stream, and round trips while blocks fill
+//! the link.
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 use std::path::PathBuf;
@@ -6,49 +7,49 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use dstream_bench::net::dstream::{Latency, Pair};
-use dstream_bench::net::{BenchResult, Took, bare, client, dstream};
+use dstream_bench::net::{BenchResult, TransferCost, bare, client, dstream};
 
-/// Measures the transport between two processes on loopback.
+/// Measures the transport between two processes on loopback
 #[derive(Parser)]
 struct Options {
     /// MiB per run.
     #[arg(long, default_value_t = 2048)]
     mib: u64,
-    /// Runs of each, alternating, of which the median counts.
+    /// Runs of each case, alternating; the median counts.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Records that a client sends.
+    /// Records sent by a client.
     #[arg(long, default_value_t = 10_000_000)]
     records: usize,
-    /// Calls per measurement.
+    /// Round trips per measurement.
     #[arg(long, default_value_t = 5000)]
     calls: usize,
-    /// Only blocks beside a bare stream, and calls.
+    /// Only blocks, a bare stream, and round trips.
     #[arg(long)]
     short: bool,
     #[command(subcommand)]
     other: Option<Process>,
 }
 
-/// What the other process does.
+/// The other process.
 #[derive(Subcommand)]
 enum Process {
-    /// The receiver of a bare stream.
+    /// Receives a bare stream.
     #[command(hide = true)]
     BareReceive,
-    /// A receiver of blocks.
+    /// Receives blocks
     #[command(hide = true)]
     Receive {
         /// The authority's directory.
         dir: PathBuf,
     },
-    /// A receiver of what clients append.
+    /// Receives a client's appends
     #[command(hide = true)]
     Append {
         /// The master's directory.
         dir: PathBuf,
     },
-    /// A receiver of blocks that opens each.
+    /// Receives and decodes blocks
     #[command(hide = true)]
     Open {
         /// The authority's directory.
@@ -95,8 +96,8 @@ fn measure(options: &Options) -> BenchResult<()> {
 fn measure_blocks(options: &Options, taken: &Pair, opened: &Pair) -> BenchResult<()> {
     let bytes = options.mib << 20;
     let (mut plain, mut blocks, mut through) = (Vec::new(), Vec::new(), Vec::new());
-    // In turns, so that whatever else the machine does hits all alike; what counts is how each compares
-    // with the bare stream of its own turn.
+    // In turns, so that other load affects all alike; blocks are compared with the bare stream of the same
+    // turn.
     for _ in 0..options.runs {
         plain.push(bare::send(bytes)?);
         blocks.push(taken.blocks(bytes)?);
@@ -104,25 +105,22 @@ fn measure_blocks(options: &Options, taken: &Pair, opened: &Pair) -> BenchResult
             through.push(opened.blocks(bytes)?);
         }
     }
-    let kinds = [
-        ("bare quinn stream", &plain),
-        ("blocks", &blocks),
-        ("blocks, through the door", &through),
-    ];
+    let kinds = [("bare quinn stream", &plain), ("blocks", &blocks), ("blocks, decoded", &through)];
     for (name, all) in kinds.into_iter().filter(|(_, all)| !all.is_empty()) {
-        let of = |what: fn(&Took) -> f64| middle(all.iter().map(what).collect());
-        let beside = |what: fn(&Took) -> f64| {
+        let of = |what: fn(&TransferCost) -> f64| middle(all.iter().map(what).collect());
+        let beside = |what: fn(&TransferCost) -> f64| {
             let mut shares: Vec<_> =
                 all.iter().zip(&plain).map(|(took, bare)| what(took) / what(bare)).collect();
             shares.sort_unstable_by(f64::total_cmp);
             (shares[shares.len() / 2], shares[0], shares[shares.len() - 1])
         };
-        let ((share, least, most), (cost, ..)) = (beside(Took::rate), beside(Took::cost));
+        let ((share, least, most), (cost, ..)) =
+            (beside(TransferCost::rate), beside(TransferCost::cost));
         println!(
             "{name:28} {:6.2} Gbit/s  {share:.2} of bare ({least:.2}-{most:.2}); \
              {:.3} s of processor time per GB, {cost:.2} of bare",
-            of(Took::rate),
-            of(Took::cost),
+            of(TransferCost::rate),
+            of(TransferCost::cost),
         );
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! A bare quinn stream, with the settings that dstream's transport has.
+//! A bare quinn stream, with the settings of dstream's transport.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use socket2::{Domain, Socket, Type};
 use tokio::runtime::{Builder, Runtime};
 
-use super::{BLOCK, BenchResult, Other, Took, say_and_wait};
+use super::{BLOCK, BenchResult, Other, TransferCost, say_and_wait};
 
 fn runtime() -> BenchResult<Runtime> {
     Ok(Builder::new_current_thread().enable_all().build()?)
@@ -49,10 +49,10 @@ fn endpoint(server: Option<quinn::ServerConfig>) -> BenchResult<Endpoint> {
     Ok(Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))?)
 }
 
-/// In the other process: takes in whatever comes.
+/// In the other process: receives everything.
 ///
 /// # Errors
-/// When there is no port to be had.
+/// When no port can be opened.
 pub fn receive() -> BenchResult<()> {
     let made = rcgen::generate_simple_self_signed(["bench".to_owned()])?;
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
@@ -78,18 +78,18 @@ async fn take_in(endpoint: Endpoint) {
         while let Ok(mut stream) = connection.accept_uni().await {
             while let Ok(Some(_)) = stream.read_chunk(usize::MAX, true).await {}
             if let Ok(mut answer) = connection.open_uni().await {
-                // Whoever does not wait for the answer does not need it.
+                // The sender may not wait for the answer.
                 let _ = answer.write_all(b"!").await;
             }
         }
     }
 }
 
-/// Sends `bytes` on one stream; what that took, until the other process had them.
+/// Sends `bytes` on one stream; returns the cost until the other process has them.
 ///
 /// # Errors
 /// When the other process cannot be started, or the connection breaks.
-pub fn send(bytes: u64) -> BenchResult<Took> {
+pub fn send(bytes: u64) -> BenchResult<TransferCost> {
     let other = Other::start(&["bare-receive"])?;
     let (addr, certificate) = other.hello.split_once(' ').ok_or("no address")?;
     let addr: SocketAddr = addr.parse()?;
@@ -116,7 +116,7 @@ pub fn send(bytes: u64) -> BenchResult<Took> {
         let (time, cpu) = (start.elapsed(), other.cpu()?.saturating_sub(cpu));
         connection.close(VarInt::from_u32(0), b"");
         endpoint.wait_idle().await;
-        Ok(Took { bytes, time, cpu })
+        Ok(TransferCost { bytes, time, cpu })
     })
 }
 

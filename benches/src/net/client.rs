@@ -1,4 +1,4 @@
-//! The client library against a receiver that only acknowledges: what it can send at most.
+//! The client library with a receiver that only acknowledges: its highest throughput.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::unbounded;
 use dstream_runtime::block::{Block, BufferPool};
 use dstream_runtime::client::{
-    Access, AppendStream, Client, ClientOptions, ClientTarget, Offer, SessionAsks, SessionLimits,
+    Access, AppendStream, Client, ClientOptions, ClientTarget, Offer, SessionEffect, SessionLimits,
     Sessions,
 };
 use dstream_runtime::driver::cluster::{Question, ReceiverStatus, Reply};
@@ -15,7 +15,7 @@ use dstream_runtime::id::SourceId;
 use dstream_runtime::net::trust::Authority;
 use dstream_runtime::net::{BindOptions, Delivery, Endpoint, Net, NetEvent};
 use dstream_runtime::record::Format;
-use dstream_runtime::wire::{Cargo, Role};
+use dstream_runtime::wire::{BlockKind, Role};
 
 use super::{BenchResult, Other, say_and_wait};
 
@@ -25,7 +25,7 @@ const RECORD: usize = 100;
 /// In the other process: a master that names one receiver, and that receiver.
 ///
 /// # Errors
-/// When there is no port to be had.
+/// When no port can be opened.
 pub fn receive(dir: &Path) -> BenchResult<()> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let authority = Authority::open(&dir.join("authority"), "bench", now)?;
@@ -61,23 +61,24 @@ pub fn receive(dir: &Path) -> BenchResult<()> {
             let (worker, url) = ("receiver".to_owned(), url.clone());
             let status =
                 ReceiverStatus { stream, worker, url, records: 0, waiting: 0, error: None };
-            // A client that has gone does not wait for it.
+            // The client may have gone.
             let _ = net.send(peer, &Reply::Receivers(vec![status]));
         }
     });
     say_and_wait(&master.local_addr().to_string())
 }
 
-fn heard(sessions: &mut Sessions, event: NetEvent, pool: &BufferPool) -> Vec<SessionAsks> {
+fn heard(sessions: &mut Sessions, event: NetEvent, pool: &BufferPool) -> Vec<SessionEffect> {
     match event {
         NetEvent::Message { peer, message } => {
             message.read().map(|said| sessions.said(peer, said, pool)).unwrap_or_default()
         }
-        NetEvent::Block { peer, header, bytes, .. } => match (header.cargo, Block::open_raw(bytes))
-        {
-            (Cargo::Append { number }, Ok(lines)) => sessions.block(peer, number, lines),
-            _ => Vec::new(),
-        },
+        NetEvent::Block { peer, header, bytes, .. } => {
+            match (header.kind, Block::open_raw(bytes)) {
+                (BlockKind::Append { number }, Ok(lines)) => sessions.block(peer, number, lines),
+                _ => Vec::new(),
+            }
+        }
         NetEvent::Closed { peer, .. } => {
             sessions.gone(peer);
             Vec::new()
@@ -86,13 +87,13 @@ fn heard(sessions: &mut Sessions, event: NetEvent, pool: &BufferPool) -> Vec<Ses
     }
 }
 
-fn act(sessions: &mut Sessions, net: &Net, asks: Vec<SessionAsks>) {
+fn act(sessions: &mut Sessions, net: &Net, asks: Vec<SessionEffect>) {
     for ask in asks {
         match ask {
-            // A client that has gone does not wait for it.
-            SessionAsks::Tell(peer, message) => drop(net.send(peer, &message)),
-            SessionAsks::Accuse(peer, why) => net.accuse(peer, &why),
-            SessionAsks::Take(append) => {
+            // The client may have gone.
+            SessionEffect::Tell(peer, message) => drop(net.send(peer, &message)),
+            SessionEffect::Accuse(peer, why) => net.accuse(peer, &why),
+            SessionEffect::Take(append) => {
                 let safe = sessions.safe(append.peer, append.client, append.number);
                 act(sessions, net, safe);
             }
@@ -100,17 +101,17 @@ fn act(sessions: &mut Sessions, net: &Net, asks: Vec<SessionAsks>) {
     }
 }
 
-/// What was measured.
+/// The results.
 pub struct Sent {
-    /// Records a second, sent and acknowledged.
+    /// Acknowledged records per second.
     pub rate: f64,
-    /// From sending one record to its acknowledgement, nothing else going on: half are faster.
+    /// Latency from send to acknowledgement of a single record: the median.
     pub p50: Duration,
-    /// And nearly all.
+    /// The 99th percentile.
     pub p99: Duration,
 }
 
-/// Sends that many records, then `calls` one by one.
+/// Sends that many records, then `calls` single ones.
 ///
 /// # Errors
 /// When the connection breaks.
@@ -145,7 +146,7 @@ pub fn send(dir: &Path, records: usize, calls: usize) -> BenchResult<Sent> {
     })
 }
 
-/// Record by record, as a program would.
+/// Record by record, like a program.
 async fn all(lines: &mut AppendStream, records: usize) -> BenchResult<f64> {
     let mut record = [b'r'; RECORD];
     record[RECORD - 1] = b'\n';

@@ -9,23 +9,23 @@ use dstream_runtime::block::{Block, BufferPool, RowsBuilder};
 use dstream_runtime::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId};
 use dstream_runtime::net::trust::Authority;
 use dstream_runtime::net::{BindOptions, Delivery, Endpoint, NetEvent, PeerId, Transfer};
-use dstream_runtime::wire::{BlockHeader, Cargo, Message, MessageKind, Role};
+use dstream_runtime::wire::{BlockHeader, BlockKind, Message, MessageKind, Role};
 use serde::{Deserialize, Serialize};
 
-use super::{BLOCK, BenchResult, Other, Took, say_and_wait};
+use super::{BLOCK, BenchResult, Other, TransferCost, say_and_wait};
 
-/// Blocks under way at a time.
+/// Blocks in flight.
 const AHEAD: usize = 8;
 
-/// The time between two looks at what is under way, which is several times as long on its way: more often, and
-/// this thread would take from the transport what it shares two cores with.
+/// Interval of checks on blocks in flight, a fraction of their transfer time: checking more often takes time
+/// from the transport, which shares two cores with this thread.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Bytes of a small block, and how many of them are sent.
+/// Bytes and number of small blocks.
 const SMALL: usize = 4 << 10;
 const SMALL_BLOCKS: u64 = 100_000;
 
-/// Sent back as it came; with `blocks`, once that many blocks have come.
+/// Returned unchanged; with `blocks`, once that many blocks have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Ping {
     blocks: u64,
@@ -42,7 +42,7 @@ fn bind(dir: &Path, name: &str) -> BenchResult<(Endpoint, Receiver<Delivery>)> {
     let (tell, events) = unbounded();
     let options = BindOptions::new(authority.identity(Role::Worker, name, now)?, 1);
     let endpoint = Endpoint::bind(options, move |delivery| {
-        // At the end nobody listens any more.
+        // At the end, the receiver is gone.
         let _ = tell.send(delivery);
     })?;
     for warning in endpoint.warnings() {
@@ -55,14 +55,14 @@ fn header(n: u64) -> BlockHeader {
     let partition = Partition(n as u32);
     let producer = TaskId { batch: BatchSeq(n), stage: StageId(0), partition };
     let id = BlockId { producer, tail: TailId(0), partition };
-    let cargo = Cargo::Segment { id, attempt: Attempt(0) };
-    BlockHeader { epoch: Epoch(1), cargo, piece: 0 }
+    let kind = BlockKind::Segment { id, attempt: Attempt(0) };
+    BlockHeader { epoch: Epoch(1), kind, piece: 0 }
 }
 
-/// In the other process: takes blocks, and answers pings.
+/// In the other process: receives blocks, and answers pings.
 ///
 /// # Errors
-/// When there is no port to be had.
+/// When no port can be opened.
 pub fn receive(dir: &Path, open: bool) -> BenchResult<()> {
     let (endpoint, events) = bind(dir, "receiver")?;
     let (net, addr) = (endpoint.net().clone(), endpoint.local_addr());
@@ -86,7 +86,7 @@ pub fn receive(dir: &Path, open: bool) -> BenchResult<()> {
             if let Some((peer, ping)) = waiting.filter(|(_, ping)| ping.blocks <= blocks) {
                 waiting = None;
                 blocks -= ping.blocks;
-                // A peer that has gone does not wait for it.
+                // The peer may have gone.
                 let _ = net.send(peer, &ping);
             }
         }
@@ -103,14 +103,14 @@ pub struct Pair {
     other: Other,
 }
 
-/// What was measured.
+/// The results.
 #[derive(Debug, Clone, Copy)]
 pub struct Latency {
     /// The median.
     pub p50: Duration,
-    /// Of a hundred, the second slowest.
+    /// The 99th percentile.
     pub p99: Duration,
-    /// The slowest.
+    /// The maximum.
     pub max: Duration,
 }
 
@@ -118,9 +118,9 @@ impl Pair {
     /// Starts the other process and connects to it.
     ///
     /// # Errors
-    /// When that fails.
+    /// When either fails.
     pub fn start(dir: &Path, open: bool) -> BenchResult<Self> {
-        let path = dir.to_str().ok_or("a path that is no text")?;
+        let path = dir.to_str().ok_or("the path is not UTF-8")?;
         let command = if open { "open" } else { "receive" };
         let (endpoint, events) = bind(dir, "sender")?;
         let other = Other::start(&[command, path])?;
@@ -138,7 +138,7 @@ impl Pair {
         Ok(Self { endpoint, events, peer, block, other })
     }
 
-    /// Sends small blocks, that many in one push; how many a second.
+    /// Sends small blocks, `together` per push; returns blocks per second.
     ///
     /// # Errors
     /// When the connection breaks.
@@ -159,11 +159,11 @@ impl Pair {
         Ok((pushes * u64::from(together)) as f64 / start.elapsed().as_secs_f64())
     }
 
-    /// Sends that many bytes as blocks; what that took, until the other process had them.
+    /// Sends `bytes` as blocks; returns the cost until the other process has them.
     ///
     /// # Errors
     /// When the connection breaks.
-    pub fn blocks(&self, bytes: u64) -> BenchResult<Took> {
+    pub fn blocks(&self, bytes: u64) -> BenchResult<TransferCost> {
         let (start, cpu, blocks) =
             (Instant::now(), self.other.cpu()?, bytes.div_ceil(BLOCK as u64));
         self.send_ping(blocks)?;
@@ -179,7 +179,7 @@ impl Pair {
         self.answer()?;
         under_way.into_iter().for_each(Transfer::detach);
         let (time, cpu) = (start.elapsed(), self.other.cpu()?.saturating_sub(cpu));
-        Ok(Took { bytes, time, cpu })
+        Ok(TransferCost { bytes, time, cpu })
     }
 
     fn push(&self, n: u64) -> BenchResult<Transfer> {
@@ -197,7 +197,7 @@ impl Pair {
         }
     }
 
-    /// Calls and answers, one after the other; `loaded` with blocks that fill the link meanwhile.
+    /// Makes round trips one after the other; with `loaded`, while blocks fill the link.
     ///
     /// # Errors
     /// When the connection breaks.

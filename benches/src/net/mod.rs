@@ -1,5 +1,4 @@
-//! Two processes on loopback: what dstream's transport moves between them, beside what a bare quinn
-//! stream moves with the same settings.
+//! Two processes on loopback: dstream's transport compared with a bare quinn stream with the same settings.
 
 pub mod bare;
 pub mod client;
@@ -9,24 +8,24 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// What the programs here end with.
+/// The result type of these programs.
 pub type BenchResult<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Bytes of a block.
 pub const BLOCK: usize = 8 << 20;
 
-/// The other process. Dropped, it ends: its standard input does.
+/// The other process. Dropping it closes its standard input, which ends it.
 pub struct Other {
     child: Child,
-    /// The first line it said.
+    /// Its first line.
     pub hello: String,
 }
 
 impl Other {
-    /// Starts this program again with that command; waits for its first line.
+    /// Starts this program again with `args` and reads its first line.
     ///
     /// # Errors
-    /// When it cannot be started, or says nothing.
+    /// When it cannot be started or prints nothing.
     pub fn start(args: &[&str]) -> BenchResult<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(args)
@@ -41,15 +40,15 @@ impl Other {
 }
 
 impl Other {
-    /// Processor time that this process and the other have had so far.
+    /// Processor time of both processes so far.
     ///
     /// # Errors
-    /// Where the kernel does not tell.
+    /// When the kernel does not report it.
     pub fn cpu(&self) -> BenchResult<Duration> {
         let mut sum = 0;
         for process in [std::process::id(), self.child.id()] {
             for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
-                // A thread that has ended meanwhile did nothing that is measured here.
+                // The thread has ended; it did nothing that is measured.
                 let Ok(stat) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
                     continue;
                 };
@@ -60,25 +59,25 @@ impl Other {
     }
 }
 
-/// What moving some bytes took.
+/// The cost of a transfer.
 #[derive(Debug, Clone, Copy)]
-pub struct Took {
-    /// How many bytes.
+pub struct TransferCost {
+    /// Bytes transferred.
     pub bytes: u64,
-    /// From the first to the last.
+    /// From the first byte to the last.
     pub time: Duration,
     /// Processor time of both processes.
     pub cpu: Duration,
 }
 
-impl Took {
-    /// Gigabits in a second.
+impl TransferCost {
+    /// Gigabits per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.bytes as f64 * 8.0 / 1e9 / self.time.as_secs_f64()
     }
 
-    /// Seconds of processor time for a gigabyte.
+    /// Seconds of processor time per gigabyte.
     #[must_use]
     pub fn cost(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e9 / self.bytes as f64
@@ -93,10 +92,10 @@ impl Drop for Other {
     }
 }
 
-/// In the other process: says the first line, then waits until the first process is gone.
+/// In the other process: prints the first line, then waits until the first process has ended.
 ///
 /// # Errors
-/// When nobody listens.
+/// When standard output is closed.
 pub fn say_and_wait(hello: &str) -> BenchResult<()> {
     let mut out = std::io::stdout();
     writeln!(out, "{hello}")?;

@@ -1,6 +1,6 @@
 //! Finds the jobs and operator functions of a crate, and compiles the jobs.
 //!
-//! A build script cannot resolve paths: an operator function is found by the last name of its path.
+//! A build script cannot resolve paths, so an operator function is found by the last segment of its path.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -13,12 +13,12 @@ use crate::{compile_job, unresolved_operators};
 
 /// A job's plan.
 pub(super) struct Plan {
-    /// The job's name, with a number if another has it too.
+    /// The job's name, numbered if it is not unique.
     pub(super) name: String,
     pub(super) physical: Physical,
 }
 
-/// The plans of all jobs that have no mistakes.
+/// The plans of all jobs without mistakes.
 pub(super) fn plans(files: &[Source]) -> Vec<Plan> {
     let mut functions = Vec::new();
     for file in files {
@@ -76,7 +76,7 @@ fn arguments(attribute: &Attribute) -> TokenStream {
     }
 }
 
-/// The operator functions that a job calls, and those that they call, by path as written.
+/// The operator functions called by a job, directly or indirectly, by path as written.
 fn called(item: &TokenStream, operators: &[OperatorFn]) -> Vec<(String, OperatorFn)> {
     let mut known: Vec<(String, OperatorFn)> = Vec::new();
     loop {

@@ -1,13 +1,13 @@
-//! For users' build scripts: the plans of a crate's jobs as files, to look at and to compare.
+//! For users' build scripts: writes the plans of a crate's jobs to files, to read and compare.
 //!
 //! ```no_run
 //! // build.rs
 //! dstream_compiler::build::report("src/main.rs");
 //! ```
 //!
-//! A mistake in the user's program never fails the build script: that would hide the spanned errors
-//! that the macro reports. Such a job simply has no plan. Exactly the files that were read are
-//! named to cargo, so that the script runs again only when one of them changes.
+//! A mistake in the user's program never fails the build script, which would hide the macro's spanned
+//! errors; the job just has no plan. The script reports exactly the files that it read to cargo, so that it
+//! runs again only when one of them changes.
 
 mod jobs;
 mod modules;
@@ -18,8 +18,8 @@ use std::{env, fs, io};
 
 use crate::ir::physical::Physical;
 
-/// Writes `OUT_DIR/dstream/JOB.plan.txt` and `JOB.dot` for each job in a file and the modules that it
-/// declares. Prints what cargo has to know.
+/// Writes `OUT_DIR/dstream/JOB.plan.txt` and `JOB.dot` for each job in a file and its modules. Prints
+/// directives for cargo.
 #[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 pub fn report(path: impl AsRef<Path>) {
     let Some(out) = env::var_os("OUT_DIR").map(PathBuf::from) else {
@@ -31,7 +31,7 @@ pub fn report(path: impl AsRef<Path>) {
     }
 }
 
-/// Does the work of [`report`]; the lines for cargo.
+/// The work of [`report`]; returns the lines for cargo.
 fn report_into(root: &Path, out: &Path) -> Vec<String> {
     let (files, problems) = modules::read(root);
     let mut lines: Vec<String> = files
@@ -54,7 +54,7 @@ fn write(name: &str, plan: &Physical, out: &Path) -> io::Result<()> {
     write_if_changed(&out.join(format!("{name}.dot")), &plan.dot)
 }
 
-/// A file that did not change keeps its time, and rebuilds nothing that includes it.
+/// Keeps the time of an unchanged file, so that files including it are not rebuilt.
 fn write_if_changed(path: &Path, text: &str) -> io::Result<()> {
     match fs::read_to_string(path) {
         Ok(old) if old == text => Ok(()),

@@ -1,23 +1,23 @@
-//! Reads a file and the modules that it declares, as rustc would find them.
+//! Reads a file and the modules that it declares, like rustc.
 //!
-//! Never expands macros and never evaluates `cfg`: a module that is not there is rustc's to report.
+//! Never expands macros or evaluates `cfg`; rustc reports missing modules.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use syn::{Attribute, Expr, Item, ItemMod, Lit, Meta};
 
-/// A file that was read.
+/// A source file.
 pub(super) struct Source {
     pub(super) path: PathBuf,
-    /// Its items; none if it is no Rust.
+    /// Its items; empty if it does not parse.
     pub(super) items: Vec<Item>,
 }
 
-/// Most files that are read: a crate that declares itself as its module would have no end.
+/// Most files read, in case a crate declares itself as a module.
 const MAX_FILES: usize = 10_000;
 
-/// Reads a crate from its root, and says which files could not be read.
+/// Reads a crate from its root; also returns errors of unreadable files.
 pub(super) fn read(root: &Path) -> (Vec<Source>, Vec<String>) {
     let mut reader = Reader { files: Vec::new(), problems: Vec::new() };
     let dir = root.parent().unwrap_or(Path::new("")).to_owned();
@@ -34,7 +34,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Takes a file in; the modules that it declares are looked for in `dir`.
+    /// Adds a file and its modules, which are looked up in `dir`.
     fn file(&mut self, path: PathBuf, text: &str, dir: &Path) {
         if self.files.len() >= MAX_FILES || self.files.iter().any(|file| file.path == path) {
             return;
@@ -45,7 +45,7 @@ impl Reader {
         self.modules(&items, dir, &beside);
     }
 
-    /// `beside`: the directory that `#[path]` starts from.
+    /// `beside`: the directory to which `#[path]` is relative.
     fn modules(&mut self, items: &[Item], dir: &Path, beside: &Path) {
         for item in items {
             let Item::Mod(module) = item else { continue };

@@ -1,7 +1,7 @@
-//! Diagnostics as values: what is wrong, where, and what to write instead.
+//! Diagnostics as values: the mistake, its place, and its cure.
 //!
-//! Wording lives in [`table`] alone; the front end only names a mistake and fills in its values.
-//! Nothing here stops at the first mistake: everything found is kept, in the order it was found.
+//! The wording is in [`table`]; the front end names a mistake and fills in values. All mistakes are kept, in
+//! the order found.
 
 mod place;
 pub mod table;
@@ -13,12 +13,12 @@ use proc_macro2::TokenStream;
 pub use place::Place;
 pub use table::Mistake;
 
-/// One mistake, found at one place.
+/// A mistake at a place.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     /// Its row of the table.
     pub mistake: &'static Mistake,
-    /// The user's own tokens that are wrong.
+    /// The user's tokens.
     pub place: Place,
     values: Vec<(&'static str, String)>,
     note: Option<(Place, String)>,
@@ -31,44 +31,44 @@ impl Diagnostic {
         Self { mistake, place: place.into(), values: Vec::new(), note: None }
     }
 
-    /// Fills in `{name}` of the templates.
+    /// Fills `{name}` in the templates.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.values.push((name, value.into()));
         self
     }
 
-    /// Points at a second place.
+    /// Adds a second place.
     #[must_use]
     pub fn note(mut self, place: impl Into<Place>, text: impl Into<String>) -> Self {
         self.note = Some((place.into(), text.into()));
         self
     }
 
-    /// What is wrong.
+    /// The message.
     #[must_use]
     pub fn message(&self) -> String {
         self.fill(self.mistake.message)
     }
 
-    /// What to do about it.
+    /// The help.
     #[must_use]
     pub fn help(&self) -> String {
         self.fill(self.mistake.help)
     }
 
-    /// The second place with its text.
+    /// The second place and its text.
     #[must_use]
     pub fn noted(&self) -> Option<(Place, &str)> {
         self.note.as_ref().map(|(place, text)| (*place, text.as_str()))
     }
 
-    /// Message, note and help on lines of their own, as the compiler shows them.
+    /// Message, note and help on separate lines, as the compiler shows them.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("dstream[{}]: {}", self.mistake.code, self.message());
         if let Some((place, note)) = &self.note {
-            // A proc macro on stable cannot attach a second span: the line stands in for it.
+            // On stable, a proc macro cannot attach a second span: the line number replaces it.
             match place.line() {
                 Some(line) => _ = write!(text, "\nnote: {note} on line {line}"),
                 None => _ = write!(text, "\nnote: {note}"),
@@ -106,7 +106,7 @@ impl Diagnostic {
     }
 }
 
-/// Everything that is wrong with a program.
+/// The mistakes in a program.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
@@ -121,13 +121,13 @@ impl Diagnostics {
         self.0.extend(others.0);
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Their number.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()

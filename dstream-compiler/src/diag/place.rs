@@ -1,6 +1,6 @@
-//! A place in the user's program: the first and the last token of what is meant.
+//! A place in the user's program: its first and last token.
 //!
-//! `Span::join` gives up on stable, so both ends are kept; rustc underlines from one to the other.
+//! `Span::join` fails on stable, so both ends are kept; rustc underlines from one to the other.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -13,7 +13,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Where these tokens are.
+    /// The place of these tokens.
     #[must_use]
     pub fn of(tokens: &impl ToTokens) -> Self {
         let mut tokens = tokens.to_token_stream().into_iter();
@@ -43,14 +43,14 @@ impl Place {
         self.end
     }
 
-    /// Its first line, where the compiler knows it.
+    /// Its first line, if the compiler provides it.
     #[must_use]
     pub fn line(&self) -> Option<usize> {
         let line = self.start.start().line;
         (line > 0).then_some(line)
     }
 
-    /// An error there.
+    /// An error at this place.
     pub(super) fn error(&self, text: String) -> syn::Error {
         let ends: TokenStream = [self.start, self.end]
             .map(|span| TokenTree::from(Ident::new("x", span)))
@@ -74,7 +74,7 @@ impl From<&Ident> for Place {
 
 #[cfg(test)]
 impl Place {
-    /// The tokens at both ends, as they are written.
+    /// The source text of both ends.
     pub(crate) fn source(&self) -> Option<String> {
         self.start.join(self.end)?.source_text()
     }

@@ -1,17 +1,16 @@
-//! Every mistake that the compiler reports: its code, its wording, and the way out.
+//! Every mistake that the compiler reports: code, message, and help.
 //!
-//! Messages say what is wrong; help says what is allowed and what to write instead. `{name}` is
-//! filled in by the place that finds the mistake. Codes are stable: a mistake that is no longer
-//! made leaves a gap.
+//! Messages say what is wrong; help says what is allowed and what to write instead. The reporting code fills
+//! in `{name}`. Codes are stable: a removed mistake leaves a gap.
 
 /// One mistake.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistake {
     /// Its stable code.
     pub code: &'static str,
-    /// What is wrong.
+    /// The message.
     pub message: &'static str,
-    /// What is allowed, and what to write instead.
+    /// The help.
     pub help: &'static str,
 }
 
@@ -40,8 +39,8 @@ mistakes! {
     /// `interval` without a value.
     E0003 MISSING_INTERVAL: "`interval` needs a value"
         => "write a duration as text, like `interval = \"500ms\"` or `interval = \"1s\"`";
-    /// An interval that is no duration.
-    E0004 BAD_INTERVAL: "`{text}` is no batch interval"
+    /// An interval that is invalid.
+    E0004 BAD_INTERVAL: "`{text}` isn't a valid batch interval"
         => "write a number with a unit: `\"500ms\"`, `\"1.5s\"`, `\"2min\"`, `\"1h\"`";
     /// An interval that is zero or too long.
     E0005 INTERVAL_RANGE: "a batch interval of {text} is out of range"
@@ -143,16 +142,16 @@ mistakes! {
     E0201 DURATION_NOT_LITERAL: "the {what} of `{name}` must be a duration written as text"
         => "write `.{usage}`: it is part of the plan, so it cannot be computed when the job starts";
     /// A malformed duration.
-    E0202 BAD_DURATION: "`{text}` is no duration"
+    E0202 BAD_DURATION: "`{text}` isn't a valid duration"
         => "write a number with a unit: `\"500ms\"`, `\"30s\"`, `\"1.5s\"`, `\"2min\"`, `\"1h\"`";
     /// Zero.
     E0203 ZERO_DURATION: "a {what} of zero contains nothing"
         => "it must be at least {least}";
     /// No multiple of the interval.
-    E0204 NOT_OF_INTERVAL: "a {what} of {text} is no multiple of the job's interval of {interval}"
+    E0204 NOT_OF_INTERVAL: "a {what} of {text} isn't a multiple of the job's interval of {interval}"
         => "use {below}, or another `interval`";
     /// No multiple of the parent's slide.
-    E0205 NOT_OF_SLIDE: "a {what} of {text} is no multiple of the {slide} at which `{parent}` slides"
+    E0205 NOT_OF_SLIDE: "a {what} of {text} isn't a multiple of the {slide} at which `{parent}` slides"
         => "use {below}, or another slide for `{parent}`";
     /// Two streams of different slides.
     E0206 DIFFERENT_SLIDES: "`{name}` needs streams that emit together: `{left}` emits every {left_slide}, `{right}` every {right_slide}"
@@ -180,7 +179,7 @@ mistakes! {
         => "use `{name}` itself: a stream can be used as often as you like";
     /// A stream in an ordinary expression.
     E0306 STREAM_AS_VALUE: "the stream `{name}` is used in an ordinary expression"
-        => "a stream is no value when the job runs: it can only have operators called on it, or be passed to one, as in `{name}.map(…)`, `other.join({name})`";
+        => "a stream isn't a value when the job runs: it can only have operators called on it, or be passed to one, as in `{name}.map(…)`, `other.join({name})`";
     /// A stream in a closure.
     E0307 STREAM_IN_CLOSURE: "the stream `{name}` is used in a closure"
         => "a closure sees one record at a time; bring two streams together with `.join(…)` or `.union(…)`";
@@ -246,7 +245,7 @@ mistakes! {
     E0412 FUNCTION_NEEDS_STREAM: "the parameter `{parameter}` of `{name}` is a stream"
         => "pass the name of a stream, or a stream expression";
     /// A stream where a value parameter is.
-    E0413 FUNCTION_NEEDS_VALUE: "the parameter `{parameter}` of `{name}` is no stream"
+    E0413 FUNCTION_NEEDS_VALUE: "the parameter `{parameter}` of `{name}` isn't a stream"
         => "pass a value of type `{type}`";
 
     // E05xx: statements that do not belong in a body.

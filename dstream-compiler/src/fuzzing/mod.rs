@@ -1,7 +1,7 @@
-//! A fuzz target: whatever tokens a macro is given, it answers with errors or code, and never panics.
+//! A fuzz target: for any tokens, a macro returns errors or code and never panics.
 //!
-//! Two programs run it: the tests here, which change the tokens of our own programs a fixed number of
-//! times in a fixed sequence, and libFuzzer, from `tests/fuzz`.
+//! Two programs run it: the tests here, which change the tokens of our own programs in a fixed sequence, and
+//! libFuzzer, from `tests/fuzz`.
 
 #[cfg(test)]
 mod mutate;
@@ -15,7 +15,7 @@ use syn::{Attribute, Item, Meta, Path};
 use crate::syntax::OperatorFn;
 use crate::{codegen, compile_job, expand, params, record};
 
-/// Which macro an item is for.
+/// The macro of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Macro {
     /// `#[dstream::job]`
@@ -26,18 +26,18 @@ pub enum Macro {
     Params,
     /// `#[derive(Record)]`
     Record,
-    /// The callback that hands a job its operators.
+    /// The callback that receives a job's operators.
     Callback,
 }
 
-/// What a macro is called with.
+/// A call of a macro.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Which.
+    /// The macro.
     pub of: Macro,
-    /// What stands in its brackets.
+    /// Its arguments.
     pub attribute: TokenStream,
-    /// What it stands at.
+    /// The item under it.
     pub item: TokenStream,
 }
 
@@ -91,7 +91,7 @@ fn of(attribute: &Attribute) -> Option<Macro> {
     }
 }
 
-/// The item as the macro gets it.
+/// The item without its attribute, as the macro gets it.
 fn without(item: &Item, attribute: &Attribute) -> TokenStream {
     let mut item = item.clone();
     let attributes = match &mut item {
@@ -104,10 +104,10 @@ fn without(item: &Item, attribute: &Attribute) -> TokenStream {
     item.into_token_stream()
 }
 
-/// Expands a call. Where the item can stand in a program, so must what it becomes.
+/// Expands a call. A valid item must expand to valid code.
 ///
 /// # Panics
-/// When it cannot: the mistake is the compiler's.
+/// When it does not, which is a bug of the compiler.
 pub fn expand(call: &Call, operators: &[(String, OperatorFn)]) {
     let Call { of, attribute, item } = call;
     let output = match of {
@@ -128,7 +128,7 @@ pub fn expand(call: &Call, operators: &[(String, OperatorFn)]) {
     }
 }
 
-/// Compiles a job with the operators at hand: either there are mistakes, or there is code.
+/// Compiles a job with the known operators: either there are mistakes, or there is code.
 fn job(attribute: &TokenStream, item: &TokenStream, operators: &[(String, OperatorFn)]) {
     let compiled = compile_job(attribute.clone(), item.clone(), operators);
     assert_eq!(compiled.physical.is_none(), !compiled.diagnostics.is_empty());
@@ -148,7 +148,7 @@ fn parses(code: &TokenStream) {
     }
 }
 
-/// Expands all calls in a text, and the text itself as what each macro stands at.
+/// Expands all calls in a text, and the text as the item of each macro.
 pub fn program(text: &str) {
     let calls = calls(text);
     let operators = operators(&calls);
@@ -164,7 +164,7 @@ pub fn program(text: &str) {
     }
 }
 
-/// The operator functions among calls, by their names.
+/// The operator functions among calls, by name.
 #[must_use]
 pub fn operators(calls: &[Call]) -> Vec<(String, OperatorFn)> {
     calls

@@ -1,8 +1,8 @@
-//! Programs made wrong, token by token. The same sequence of programs on every machine.
+//! Mutates programs, token by token, in the same sequence on every machine.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// Numbers that only look like chance (xorshift64*).
+/// Pseudo-random numbers (xorshift64*).
 pub(super) struct Chance(u64);
 
 impl Chance {
@@ -17,7 +17,7 @@ impl Chance {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Below a bound, which is not 0.
+    /// A number below a bound, which must not be 0.
     pub(super) fn below(&mut self, bound: usize) -> usize {
         (self.next() >> 11) as usize % bound
     }
@@ -27,7 +27,7 @@ impl Chance {
     }
 }
 
-/// What programs are rarely made of.
+/// Tokens that are rare in programs.
 const ODD: &str = r##"
     'static r#type 0 99999999999999999999 1e999 "" "0s" "99999999999999999999h" "1.5s" r#"x"# b"x" 'x'
     self Self super crate :: -> => ..= ... # ! $ ? @ _ & && | || < >> = == ; , . : async unsafe const
@@ -36,7 +36,7 @@ const ODD: &str = r##"
     () {} [] (,) |x| || (a, b) <T> #[x] #[dstream::job] { let x = y; }
 "##;
 
-/// The tokens of programs, at all depths: what is put into others.
+/// The tokens of programs at all depths, to insert into others.
 pub(super) fn pool(programs: &[TokenStream]) -> Vec<TokenTree> {
     let odd: TokenStream = ODD.parse().expect("these are tokens");
     let mut pool: Vec<TokenTree> = odd.clone().into_iter().collect();
@@ -55,7 +55,7 @@ fn gather(tokens: TokenStream, pool: &mut Vec<TokenTree>) {
     }
 }
 
-/// One more change, somewhere.
+/// Makes one change somewhere.
 pub(super) fn change(chance: &mut Chance, tokens: TokenStream, pool: &[TokenTree]) -> TokenStream {
     let mut tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let groups: Vec<usize> =
@@ -71,7 +71,7 @@ pub(super) fn change(chance: &mut Chance, tokens: TokenStream, pool: &[TokenTree
     tokens.into_iter().collect()
 }
 
-/// Changes what is in a group, or now and then what is around it.
+/// Changes the content of a group or, now and then, the group itself.
 fn inside(chance: &mut Chance, group: &Group, pool: &[TokenTree]) -> TokenTree {
     let delimiters =
         [Delimiter::Parenthesis, Delimiter::Brace, Delimiter::Bracket, Delimiter::None];

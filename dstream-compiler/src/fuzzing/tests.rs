@@ -1,4 +1,4 @@
-//! A fixed number of programs, the same ones every time. `DSTREAM_FUZZ=N` runs N.
+//! A fixed number of programs, the same every time. `DSTREAM_FUZZ=N` runs N.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::{Call, Macro, calls, expand, operators, program};
 /// About two seconds in a debug build.
 const CASES: usize = 1_000;
 
-/// Shows the program that panicked.
+/// Prints the program that panicked.
 struct Case<'c>(usize, &'c Call);
 
 impl Drop for Case<'_> {
@@ -23,7 +23,7 @@ impl Drop for Case<'_> {
     }
 }
 
-/// The programs of this repository, right and wrong ones.
+/// The programs of this repository, valid and invalid.
 fn programs() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut texts = Vec::new();

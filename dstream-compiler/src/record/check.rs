@@ -1,4 +1,4 @@
-//! What a derive asks rustc about the types of a record's fields, each where it stands.
+//! Checks of the types of a record's fields, each reported by rustc at the field.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -9,8 +9,8 @@ use super::field::{asked, leaves, standard};
 use crate::codegen::spans;
 use crate::diag::Place;
 
-/// Asks of each field that may be no record whether it is one, where its type stands. All other items go by the
-/// answer (see [`owned`]).
+/// Checks each field type that may not be a record, at its place. All other items use the result of the
+/// check (see [`owned`]).
 pub(super) fn checks(record: &RecordStruct) -> TokenStream {
     let name = &record.name;
     let checks = asked(record).map(|(i, field)| {
@@ -26,7 +26,7 @@ pub(super) fn checks(record: &RecordStruct) -> TokenStream {
     checks.collect()
 }
 
-/// Asks whether a type is a record, for the error at that type.
+/// Checks that a type is a record, with the error at that type.
 pub(super) fn asks(ty: &Type) -> TokenStream {
     let place = Place::of(ty);
     let is_record = quote_spanned!(place.start()=> ::dstream::__private::is_record);
@@ -34,7 +34,7 @@ pub(super) fn asks(ty: &Type) -> TokenStream {
     quote!(#is_record #open #ty #close())
 }
 
-/// Asks whether the names of standard types in a record are those of the standard types.
+/// Checks that names of standard types in a record refer to the standard types.
 pub(super) fn written(record: &RecordStruct) -> Option<TokenStream> {
     let mut names: Vec<&Ident> = Vec::new();
     for field in &record.fields {

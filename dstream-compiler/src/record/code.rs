@@ -1,4 +1,4 @@
-//! The items of a derived record, one function each.
+//! The items of a derived record, a function for each.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
@@ -13,16 +13,16 @@ use crate::codegen::names::{item, local};
 /// Fields per tuple.
 const WIDTH: usize = 8;
 
-/// Names that the items share.
+/// Names shared by the items.
 struct Parts<'r> {
     record: &'r RecordStruct,
     view: Ident,
     draft: Ident,
-    /// The tuple that stands for the struct in archives.
+    /// The tuple that represents the struct in archives.
     tuple: TokenStream,
-    /// What takes up the view's lifetime, in a field of no user's.
+    /// The field that uses the view's lifetime; not among the user's fields.
     marker: Ident,
-    /// Whether some field borrows; if none does, the marker is needed.
+    /// Whether a field borrows; otherwise the marker is needed.
     borrows: bool,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn view_name(record: &Ident) -> Ident {
     format_ident!("{}Ref", record, span = record.span())
 }
 
-/// The field of generated structs that takes up a lifetime.
+/// The field of generated structs that uses a lifetime.
 pub(super) fn marker_name() -> Ident {
     item("borrows")
 }
@@ -90,7 +90,7 @@ fn view_struct(parts: &Parts<'_>) -> TokenStream {
     }
 }
 
-/// What JSON is parsed into: from an object alone, as a struct of the record's name.
+/// The struct that JSON is parsed into: from an object only, under the record's name.
 fn draft_struct(parts: &Parts<'_>) -> TokenStream {
     let Parts { record, draft, marker, .. } = parts;
     let unknown = record.fields.iter().filter(|field| !is_plain(&field.ty)).map(|field| {
@@ -128,7 +128,7 @@ fn draft_struct(parts: &Parts<'_>) -> TokenStream {
             fn deserialize<#type_: __dstream::serde::Deserializer<'de>>(
                 #deserializer: #type_,
             ) -> __dstream::core::result::Result<Self, #type_::Error> {
-                // What serde derives: it takes arrays too, by position.
+                // serde's derive also accepts arrays, by position.
                 Self::deserialize(__dstream::Object(#deserializer))
             }
         }
@@ -245,7 +245,7 @@ fn record_impl(parts: &Parts<'_>) -> TokenStream {
     }
 }
 
-/// The methods of a record that turn the struct, its view and what is parsed into each other.
+/// Conversions between the struct, its view, and the parsed struct.
 fn methods(parts: &Parts<'_>) -> TokenStream {
     let Parts { record, view, draft, tuple, .. } = parts;
     let (name, [v, d]) = (&record.name, ["view", "draft"].map(local));
@@ -276,10 +276,10 @@ fn methods(parts: &Parts<'_>) -> TokenStream {
     }
 }
 
-/// Struct and view both stand for the record.
+/// Struct and view both implement the record.
 fn view_impls(parts: &Parts<'_>) -> TokenStream {
     let (name, view) = (&parts.record.name, &parts.view);
-    // Field by field: the view of a nested record is invariant, so the whole cannot be shortened.
+    // Field by field: the view of a nested record is invariant, so the whole view cannot be shortened.
     let shorter = view_by(parts, |field| {
         let name = &field.name;
         quote!(__dstream::AsRecord::as_view(&self.#name))
@@ -318,8 +318,8 @@ fn view_impls(parts: &Parts<'_>) -> TokenStream {
     }
 }
 
-/// A record is a key if its fields are. The bound mentions a lifetime so that it is asked only where
-/// the record is used as a key.
+/// A record is a key if its fields are. The bound has a lifetime, so that it is checked only where the
+/// record is used as a key.
 fn key_impl(parts: &Parts<'_>) -> TokenStream {
     let Parts { record, tuple, .. } = parts;
     let name = &record.name;

@@ -1,5 +1,5 @@
-//! What is generated for a struct that cannot be a record: it passes for one, so that only its own
-//! mistakes are shown and not every use of it too.
+//! Items for a struct that cannot be a record: it passes for one, so that rustc reports only its own
+//! mistakes and not all of its uses.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -10,8 +10,7 @@ use super::code::{marker_name, view_name};
 use super::field::{is_plain, leaves, plain_view};
 use super::refused::refused;
 
-/// The borrowed form and the traits of a record that is wrong; nothing for a generic one, which has no
-/// one borrowed form.
+/// The view and the traits of an invalid record; none for a generic one, whose view would be ambiguous.
 pub(super) fn items(input: &DeriveInput) -> Option<TokenStream> {
     if !input.generics.params.is_empty() {
         return None;
@@ -33,7 +32,7 @@ pub(super) fn items(input: &DeriveInput) -> Option<TokenStream> {
         },
         Data::Enum(_) | Data::Union(_) => Vec::new(),
     };
-    // What else may be wrong is said in the same go.
+    // Other mistakes are reported at the same time.
     let own = |ty: &&&Type| matches!(ty, Type::Path(path) if path.path.is_ident(name));
     let asked = asked.iter().filter(|ty| !own(ty)).map(|ty| asks(ty));
     Some(quote! {
@@ -50,7 +49,7 @@ pub(super) fn items(input: &DeriveInput) -> Option<TokenStream> {
     })
 }
 
-/// A field of the borrowed form, as near as possible to what it will be once it is right.
+/// A field of the view, as similar as possible to the correct one.
 fn field(field: &Field) -> TokenStream {
     let Field { vis, ident, ty, .. } = field;
     let ty = match ty {

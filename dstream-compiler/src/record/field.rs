@@ -7,8 +7,8 @@ use syn::{GenericArgument, Ident, PathArguments, Type};
 
 use super::{RecordField, RecordStruct};
 
-/// The fields that may be no records, as far as a macro sees. A record that contains itself is refused for its
-/// size.
+/// The fields that may not be records, as far as a macro can tell. A record that contains itself is rejected
+/// for its size.
 pub(super) fn asked(record: &RecordStruct) -> impl Iterator<Item = (usize, &RecordField)> {
     record.fields.iter().enumerate().filter(|(_, field)| {
         let mut found = Vec::new();
@@ -38,7 +38,7 @@ pub(super) fn standard<'t>(ty: &'t Type, into: &mut Vec<&'t Ident>) {
     }
 }
 
-/// The types in a type that may be no records.
+/// The types inside a type that may not be records.
 pub(super) fn leaves<'t>(ty: &'t Type, into: &mut Vec<&'t Type>) {
     match ty {
         ty if is_scalar(ty) || is_string(ty) => {}
@@ -52,7 +52,7 @@ pub(super) fn leaves<'t>(ty: &'t Type, into: &mut Vec<&'t Type>) {
     }
 }
 
-/// `T` of `Option<T>` and `Vec<T>`, by their own names or their full ones.
+/// `T` of `Option<T>` and `Vec<T>`, by short or full name.
 pub(super) fn holder(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
     let names: Vec<String> = path.path.segments.iter().map(|s| s.ident.to_string()).collect();
@@ -72,8 +72,8 @@ pub(super) fn holder(ty: &Type) -> Option<&Type> {
     }
 }
 
-/// The type of a field. If it may be no record it goes by the answer of its check: where that is an error, so is
-/// this, and rustc says no more about it, here or where the record is used.
+/// The type of a field. If it may not be a record, it uses the result of its check: an error there silences
+/// further errors about it, here and where the record is used.
 pub(super) fn owned(record: &RecordStruct, field: &RecordField) -> TokenStream {
     let (name, ty) = (&record.name, &field.ty);
     match asked(record).find(|(_, asked)| asked.name == field.name) {
@@ -86,7 +86,7 @@ pub(super) fn owned(record: &RecordStruct, field: &RecordField) -> TokenStream {
     }
 }
 
-/// `<Type as Record>`, with the span of the field's type: where an error about it belongs.
+/// `<Type as Record>` with the span of the field's type, so that errors appear there.
 pub(super) fn record_of(record: &RecordStruct, field: &RecordField) -> TokenStream {
     let owned = owned(record, field);
     let span = field.ty.span().resolved_at(Span::mixed_site());
@@ -94,8 +94,8 @@ pub(super) fn record_of(record: &RecordStruct, field: &RecordField) -> TokenStre
     quote!(<#owned as #record>)
 }
 
-/// The borrowed form of a field. Text and numbers are spelled out: errors and documentation read
-/// better, and the borrowed struct stays covariant.
+/// The borrowed form of a field. Text and numbers are spelled out: errors and documentation are clearer, and
+/// the view stays covariant.
 pub(super) fn view_type(record: &RecordStruct, field: &RecordField) -> TokenStream {
     plain_view(&field.ty).unwrap_or_else(|| {
         let record = record_of(record, field);

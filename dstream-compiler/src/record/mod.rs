@@ -1,8 +1,8 @@
 //! `#[derive(Record)]`: a struct as a record.
 //!
-//! A struct is archived as the tuple of its fields (nested tuples past eight), so no code that touches
-//! archived bytes is generated: the derive only moves fields between the struct, its borrowed form
-//! `TRef`, what JSON is parsed into, and that tuple.
+//! A struct is archived as the tuple of its fields (nested tuples past eight), so the derive generates no
+//! code that touches archived bytes: it only moves fields between the struct, its view `TRef`, the struct
+//! that JSON is parsed into, and that tuple.
 
 mod check;
 mod code;
@@ -17,7 +17,7 @@ use syn::DeriveInput;
 
 pub use parse::{RecordField, RecordStruct};
 
-/// The items that make a struct a record, or the mistakes in it.
+/// The items that make a struct a record, or its mistakes.
 #[must_use]
 pub fn derive(input: TokenStream) -> TokenStream {
     let input: DeriveInput = match syn::parse2(input) {

@@ -1,4 +1,4 @@
-//! What a derived struct looks like, and what it must not.
+//! Parses a derived struct, and checks its form.
 
 use proc_macro2::Ident;
 use quote::ToTokens;
@@ -6,11 +6,11 @@ use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result, Type, Vis
 
 use super::refused::refused;
 
-/// A struct that is to be a record.
+/// A struct to derive a record for.
 pub struct RecordStruct {
     /// Its name.
     pub name: Ident,
-    /// Its visibility, which its borrowed form shares.
+    /// Its visibility, which its view shares.
     pub visibility: Visibility,
     /// Its fields.
     pub fields: Vec<RecordField>,
@@ -30,7 +30,7 @@ pub struct RecordField {
     pub docs: Vec<Attribute>,
 }
 
-/// More fields than this do not nest into two levels of tuples.
+/// More fields do not fit into two levels of tuples.
 const MOST_FIELDS: usize = 64;
 
 impl RecordStruct {
@@ -138,7 +138,7 @@ fn text_name(field: &syn::Field, name: &Ident, errors: &mut Errors) -> String {
     text.unwrap_or_else(|| own.strip_prefix("r#").unwrap_or(&own).to_owned())
 }
 
-/// Every mistake, reported together.
+/// Mistakes, reported together.
 #[derive(Default)]
 struct Errors(Vec<Error>);
 

@@ -1,4 +1,4 @@
-//! Types that no field of a record can have, whatever is in scope: the derive itself says so, once.
+//! Types that no field of a record can have: the derive rejects them itself, once.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -6,8 +6,8 @@ use syn::{PathArguments, Type};
 
 use super::field::leaves;
 
-/// Generic types of the standard library, and what to write instead. A derived record has no type parameters,
-/// so none of these names, with parameters, can be one of the user's.
+/// Generic types of the standard library, with replacements. A derived record has no type parameters, so
+/// none of these names with parameters is the user's.
 const GENERIC: &[(&[&str], &str)] = &[
     (&["HashMap", "BTreeMap"], "write `Vec<(K, V)>`: a record has one order"),
     (&["HashSet", "BTreeSet", "BinaryHeap"], "write `Vec<T>`: a record has one order"),
@@ -24,7 +24,7 @@ const GENERIC: &[(&[&str], &str)] = &[
     (&["PhantomData"], "remove the field: it holds nothing"),
 ];
 
-/// The wrong types in the type of a field: their tokens, and what to write instead.
+/// The invalid types inside a field's type: tokens and replacement.
 pub(super) fn refused(ty: &Type) -> Vec<(TokenStream, String)> {
     let mut found = Vec::new();
     leaves(ty, &mut found);

@@ -1,4 +1,4 @@
-//! Arguments of operators: which form of call is meant, and whether each argument fits.
+//! Arguments of operators: selects the form of the call, and checks each argument.
 
 use petgraph::graph::NodeIndex;
 use syn::{Expr, ExprMethodCall, Lit};
@@ -12,20 +12,20 @@ use super::{determinism, duration};
 use crate::diag::{Diagnostic, Place, table};
 use crate::op::{Arg, Argument, Operator};
 
-/// Longest window, in batches: the plan's tables count them in 32 bits.
+/// Longest window, in batches: the plan's tables use 32 bits.
 const MAX_BATCHES: u64 = u32::MAX as u64;
 
 /// The checked arguments of a call.
 pub(super) struct Checked {
     /// The form of the call.
     pub(super) form: &'static [Arg],
-    /// Those that are no streams.
+    /// Arguments that are values.
     pub(super) values: Vec<Argument>,
-    /// Those that are.
+    /// Arguments that are streams.
     pub(super) streams: Vec<NodeIndex>,
 }
 
-/// What a check of an argument needs to know about its call.
+/// The call, for checks of its arguments.
 #[derive(Clone, Copy)]
 pub(super) struct Context {
     /// The operator.
@@ -37,7 +37,7 @@ pub(super) struct Context {
 }
 
 impl Lowering<'_> {
-    /// Checks the arguments of a call; `None` if any is wrong.
+    /// Checks the arguments of a call; `None` if any is invalid.
     pub(super) fn arguments(
         &mut self,
         call: &ExprMethodCall,
@@ -200,7 +200,7 @@ impl Lowering<'_> {
         self.plain(arg, scope).then(|| arg.clone())
     }
 
-    /// Whether a URL is not empty, as far as it is written out.
+    /// Whether a URL literal is not empty.
     pub(super) fn check_url(&mut self, url: &Expr, what: &str, example: &str) -> bool {
         if let Expr::Lit(syn::ExprLit { lit: Lit::Str(text), .. }) = strip(url)
             && text.value().trim().is_empty()
@@ -215,7 +215,7 @@ impl Lowering<'_> {
         true
     }
 
-    /// Checks ordinary Rust: it uses no stream and does not jump out of the body.
+    /// Checks ordinary Rust: it must not use a stream or jump out of the body.
     pub(super) fn plain(&mut self, expr: &Expr, scope: &mut Scope) -> bool {
         let before = self.diagnostics.len();
         for stream in mention::streams(expr, scope) {
@@ -236,14 +236,14 @@ impl Lowering<'_> {
         self.diagnostics.len() == before
     }
 
-    /// Marks the streams in an expression that is wrong anyway as used.
+    /// Marks the streams in an invalid expression as used.
     pub(super) fn use_streams(&mut self, expr: &Expr, scope: &mut Scope) {
         for stream in mention::streams(expr, scope) {
             scope.use_stream(&stream.to_string());
         }
     }
 
-    /// A length or slide in batches.
+    /// Converts a length or slide into batches.
     fn batches(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
         let Expr::Lit(syn::ExprLit { lit: Lit::Str(literal), .. }) = strip(arg) else {
             self.report(
@@ -295,7 +295,7 @@ impl Lowering<'_> {
     }
 }
 
-/// What to do instead of returning.
+/// Advice for replacing `return`.
 pub(super) fn return_instead(kind: &Kind) -> &'static str {
     match kind {
         Kind::Job => "a job runs until it is stopped or its input ends: remove it",
@@ -303,7 +303,7 @@ pub(super) fn return_instead(kind: &Kind) -> &'static str {
     }
 }
 
-/// A number of arguments or parameters, after "not".
+/// Words a number of arguments or parameters, after "not".
 pub(super) fn count(found: usize) -> String {
     match found {
         0 => "none".to_owned(),

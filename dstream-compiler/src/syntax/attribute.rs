@@ -8,7 +8,7 @@ use syn::{Expr, Lit, Token};
 use super::duration;
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
 
-/// The batch interval of a job that names none.
+/// The default batch interval.
 const DEFAULT_INTERVAL_MS: u64 = 1_000;
 /// The longest batch interval: one day.
 const MAX_INTERVAL_MS: u64 = 86_400_000;
@@ -33,7 +33,7 @@ impl Parse for Setting {
     }
 }
 
-/// The interval in milliseconds; `None` if it is written but wrong.
+/// The interval in milliseconds; `None` if invalid.
 pub(crate) fn interval(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Option<u64> {
     let parser = Punctuated::<Setting, Token![,]>::parse_terminated;
     let place = Place::of(&tokens);

@@ -1,4 +1,4 @@
-//! The body of a job: its statements, and what must hold for all of them together.
+//! The body of a job: its statements, and checks over all of them.
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
@@ -11,7 +11,7 @@ use crate::diag::{Diagnostic, table};
 use crate::op;
 
 impl Lowering<'_> {
-    /// Adds a job's body to the plan.
+    /// Lowers a job's body into the plan.
     pub(crate) fn job(&mut self, signature: &Signature) {
         let mut scope = Scope::new(Kind::Job, None);
         if let Some((name, _)) = &signature.header.params {
@@ -31,7 +31,7 @@ impl Lowering<'_> {
         }
     }
 
-    /// Reports the streams of a body that nothing uses.
+    /// Reports the unused streams of a body.
     pub(super) fn unused(&mut self, scope: &Scope) {
         for name in &scope.order {
             let Some(binding) = scope.streams.get(name) else {
@@ -52,7 +52,7 @@ impl Lowering<'_> {
     }
 }
 
-/// The names that `let`s bind.
+/// The names bound by `let`s.
 pub(super) fn names(statements: &[Stmt]) -> impl Iterator<Item = &Ident> {
     statements.iter().filter_map(|statement| match statement {
         Stmt::Local(local) => bound(&local.pat),
@@ -60,7 +60,7 @@ pub(super) fn names(statements: &[Stmt]) -> impl Iterator<Item = &Ident> {
     })
 }
 
-/// The name that a pattern binds, if it is nothing else.
+/// The name bound by a pattern that is a plain name.
 pub(super) fn bound(pat: &Pat) -> Option<&Ident> {
     match pat {
         Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => Some(&pat.ident),

@@ -1,4 +1,4 @@
-//! Calls of operator functions: the body is inlined into the plan.
+//! Calls of operator functions: inlines the body into the plan.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ impl Lowering<'_> {
         self.inline(call, &text, function, scope, link, allowed)
     }
 
-    /// Looks at the arguments of a call that is wrong itself.
+    /// Checks the arguments of an invalid call.
     fn arguments_alone(&mut self, call: &ExprCall, scope: &mut Scope, allowed: bool) {
         for arg in &call.args {
             if self.is_stream(arg, scope) {
@@ -181,7 +181,7 @@ impl Lowering<'_> {
         let node = tail.and_then(|tail| self.stream(tail, &mut scope, Link::Named(prefix), false));
         self.inlining.pop();
         let node = node?;
-        // A tail that only names a stream of the body: the call's name is the one the user gave.
+        // The tail is only a name of the body's: the call's name is the user's.
         let own = scope.streams.values().any(|binding| {
             binding.node == Some(node)
                 && function.parameters.iter().all(|p| p.name != binding.ident)

@@ -12,21 +12,21 @@ use crate::ir::logical::Node;
 use crate::op::elsewhere::{self, Hint};
 use crate::op::{self, Arg, Argument, Arguments, Operator, source};
 
-/// Where an expression stands.
+/// The context of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link<'a> {
-    /// It is bound to this name: the stream's full name.
+    /// It is bound to this name, the stream's full name.
     Named(&'a str),
     /// An output statement: its last operator must be an output.
     Output,
-    /// Something follows, or it is an argument.
+    /// An operator follows, or it is an argument.
     Middle,
     /// It begins the chain that is bound to this name.
     Within(&'a str),
 }
 
 impl<'a> Link<'a> {
-    /// The place of what the expression is called on.
+    /// The context of the receiver of a call.
     fn receiver(self) -> Link<'a> {
         match self {
             Link::Named(name) | Link::Within(name) => Link::Within(name),
@@ -41,7 +41,7 @@ impl Lowering<'_> {
         scope.is_stream(expr, &|path| self.operator(path).is_some())
     }
 
-    /// Adds the operators of a stream expression; the last one's node, or `None` if it is wrong.
+    /// Lowers a stream expression; returns its last node, or `None` if invalid.
     pub(super) fn stream(
         &mut self,
         expr: &Expr,
@@ -96,7 +96,7 @@ impl Lowering<'_> {
         let suggestion = suggest::nearest(&text, scope.streams.keys().map(String::as_str))
             .map(|near| format!("did you mean `{near}`? if not, "))
             .unwrap_or_default();
-        // What was meant is not unused.
+        // Mark the suggested stream as used.
         if let Some(near) = suggest::nearest(&text, scope.streams.keys().map(String::as_str)) {
             let near = near.to_owned();
             scope.use_stream(&near);
@@ -197,7 +197,7 @@ impl Lowering<'_> {
         );
     }
 
-    /// How often the parents emit, if they do so together.
+    /// How often the parents emit, if they emit together.
     fn common_slide(
         &mut self,
         call: &ExprMethodCall,
@@ -228,7 +228,7 @@ impl Lowering<'_> {
                 }
             }
         }
-        // An unknown parent makes the result unknown only if all are.
+        // An unknown parent makes the result unknown only if all are unknown.
         Some(known.map_or(Slide::Unknown, |(_, batches)| Slide::Batches(batches)))
     }
 
@@ -291,7 +291,7 @@ impl Lowering<'_> {
         Some(self.add(node, &[], Slide::Batches(1)))
     }
 
-    /// The record type of a source; the outer `None` if it is wrong.
+    /// The record type of a source; the outer `None` if invalid.
     #[expect(clippy::option_option, reason = "wrong, none needed, or this one")]
     fn source_record(
         &mut self,

@@ -1,6 +1,6 @@
-//! Calls whose result differs from run to run, seen in the tokens of closures and plain `let`s.
+//! Calls whose result may differ from run to run, found in the tokens of closures and plain `let`s.
 //!
-//! This sees names, not types: what hides behind a function of the user's own is not found.
+//! This sees names, not types: calls inside the user's own functions are not found.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -8,13 +8,13 @@ use syn::Expr;
 
 use crate::diag::{Diagnostic, Diagnostics, Place, table};
 
-/// A row: the end of a path, why it is a problem, and what to do instead.
+/// A hazard: the end of a path, the reason, and the cure.
 struct Hazard {
-    /// Segments at the end of the path; at its start if a `*` follows, which stands for the rest.
+    /// Segments at the end of the path, or at its start if the last one is `*`.
     path: &'static [&'static str],
     why: &'static str,
     instead: &'static str,
-    /// Whether it matters outside of closures too.
+    /// Whether it also matters outside of closures.
     values: bool,
 }
 
@@ -113,7 +113,7 @@ pub(super) fn function(expr: &Expr, diagnostics: &mut Diagnostics) {
     Check { closure: true, diagnostics }.tokens(expr.to_token_stream());
 }
 
-/// Checks the value of a plain `let`, which every process computes for itself.
+/// Checks the value of a plain `let`, which every process computes.
 pub(super) fn value(expr: &Expr, diagnostics: &mut Diagnostics) {
     Check { closure: false, diagnostics }.tokens(expr.to_token_stream());
 }
@@ -145,7 +145,7 @@ impl Check<'_> {
         }
     }
 
-    /// Checks the path that starts there; where it ends.
+    /// Checks the path that starts there; returns its end.
     fn path(&mut self, tokens: &[TokenTree], start: usize) -> usize {
         let mut segments: Vec<&Ident> = Vec::new();
         let mut at = start;
@@ -188,7 +188,7 @@ impl Check<'_> {
     }
 }
 
-/// Whether a path ends like the row, or with `*`, begins like it. A row of one name is found anywhere.
+/// Whether a path ends like the row or, with `*`, starts like it. A row of one name matches anywhere.
 fn matches(row: &[&str], segments: &[&Ident]) -> bool {
     let alike = |row: &[&str], segments: &[&Ident]| {
         row.len() == segments.len()

@@ -1,6 +1,6 @@
-//! Durations as they are written in jobs: `"500ms"`, `"1.5s"`, `"2m"`, `"2min"`, `"1h"`.
+//! Durations in jobs: `"500ms"`, `"1.5s"`, `"2m"`, `"2min"`, `"1h"`.
 
-/// Milliseconds of a duration; `None` if it is malformed or finer than a millisecond.
+/// Parses milliseconds; `None` if malformed or finer than a millisecond.
 #[must_use]
 pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
@@ -26,7 +26,7 @@ pub fn parse(text: &str) -> Option<u64> {
     (part % scale == 0).then(|| whole.checked_add(part / scale))?
 }
 
-/// A duration in the largest unit that gives a whole number.
+/// Formats a duration in the largest unit with a whole number.
 #[must_use]
 pub fn show(ms: u64) -> String {
     match ms {

@@ -10,14 +10,14 @@ use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::Function;
 use crate::op::Operator;
 
-/// What an operator asks of a function.
+/// Requirements of an operator on a function.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     /// The operator.
     pub(super) operator: &'static Operator,
     /// How many parameters.
     pub(super) parameters: usize,
-    /// How one is written.
+    /// An example.
     pub(super) example: &'static str,
 }
 
@@ -117,7 +117,7 @@ impl Lowering<'_> {
         );
     }
 
-    /// Takes `#[allow_nondeterminism = "why"]` out of the attributes of a closure or statement.
+    /// Removes `#[allow_nondeterminism = "why"]` from the attributes of a closure or statement.
     pub(super) fn allowance(&mut self, attributes: &mut Vec<Attribute>) -> bool {
         let mut allowed = false;
         attributes.retain(|attribute| {
@@ -142,7 +142,7 @@ impl Lowering<'_> {
     }
 }
 
-/// Whether an expression is obviously a float: a literal, or a conversion to one.
+/// Whether an expression is evidently a float: a literal, or a conversion to one.
 fn is_float(expr: &Expr) -> bool {
     match strip(expr) {
         Expr::Lit(syn::ExprLit { lit: Lit::Float(_), .. }) => true,

@@ -1,4 +1,4 @@
-//! Signatures: what stands above a body.
+//! Signatures of jobs and operator functions.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::{Attribute, FnArg, ItemFn, Pat, ReturnType, Safety, Type};
@@ -11,13 +11,13 @@ use crate::reserved;
 /// A job's signature.
 #[derive(Debug)]
 pub struct Signature {
-    /// What the plan needs of it.
+    /// Its part of the plan.
     pub header: Header,
     /// The item itself.
     pub item: ItemFn,
 }
 
-/// Reads the function that an attribute stands on.
+/// Parses the function under an attribute.
 pub(crate) fn function(
     item: TokenStream,
     attribute: &str,
@@ -35,7 +35,7 @@ pub(crate) fn function(
     }
 }
 
-/// Reports the names in an item that only generated code may have.
+/// Reports reserved names in an item.
 pub(crate) fn reserved(item: TokenStream, diagnostics: &mut Diagnostics) {
     for token in item {
         match token {
@@ -48,7 +48,7 @@ pub(crate) fn reserved(item: TokenStream, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Reads a job's signature.
+/// Parses a job's signature.
 pub(crate) fn job(item: ItemFn, interval_ms: u64, diagnostics: &mut Diagnostics) -> Signature {
     plain(&item, "a job", "a job is compiled for the types it names", diagnostics);
     if let ReturnType::Type(_, ty) = &item.sig.output {
@@ -65,7 +65,7 @@ pub(crate) fn job(item: ItemFn, interval_ms: u64, diagnostics: &mut Diagnostics)
         }
     }
     if item.sig.inputs.len() > 1 {
-        // Which of them are the parameters is not known: their types are asked nothing.
+        // It is unknown which of them are the parameters, so their types are not checked.
         params = None;
     }
     let header = Header {
@@ -110,7 +110,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<(Ident, Typ
     }
 }
 
-/// What neither jobs nor operator functions can be.
+/// Checks for both jobs and operator functions.
 pub(crate) fn plain(item: &ItemFn, what: &str, instead: &str, diagnostics: &mut Diagnostics) {
     let sig = &item.sig;
     let mut report = |mistake, place: Place| {
@@ -136,7 +136,7 @@ pub(crate) fn plain(item: &ItemFn, what: &str, instead: &str, diagnostics: &mut 
     }
 }
 
-/// Attributes that are kept on what is generated: documentation, `cfg`, lints.
+/// Attributes kept on generated items: documentation, `cfg`, lints.
 fn kept(attributes: &[Attribute]) -> Vec<Attribute> {
     const KEPT: [&str; 6] = ["doc", "cfg", "allow", "expect", "warn", "deprecated"];
     attributes

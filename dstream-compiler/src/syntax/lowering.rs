@@ -1,4 +1,4 @@
-//! The state of lowering: the plan so far, what is wrong, and which functions are being inlined.
+//! The state of lowering: the plan so far, the mistakes, and the functions being inlined.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +13,14 @@ use crate::ir::logical::{Node, ParamLet};
 /// How often a stream emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Slide {
-    /// Every so many batches.
+    /// Every that many batches.
     Batches(u64),
-    /// It is known where the operator function is called.
+    /// Known only where the operator function is called.
     Unknown,
 }
 
 impl Slide {
-    /// In batches, 1 where it is not known.
+    /// In batches; 1 if unknown.
     pub(crate) fn or_one(self) -> u64 {
         match self {
             Slide::Batches(batches) => batches,
@@ -29,27 +29,27 @@ impl Slide {
     }
 }
 
-/// The plan so far. Nodes are only ever added.
+/// The plan so far. Nodes are never removed.
 pub(crate) struct Lowering<'a> {
     /// The plan.
     pub(crate) graph: StableDiGraph<Node, u8>,
     /// Plain `let`s in order.
     pub(crate) lets: Vec<ParamLet>,
-    /// What is wrong.
+    /// The mistakes.
     pub(crate) diagnostics: Diagnostics,
-    /// Functions called with a stream that are not known.
+    /// Unknown functions called with a stream.
     pub(crate) unresolved: Vec<Path>,
-    /// Whether those are asked for, and therefore no mistakes.
+    /// Whether unknown functions are collected instead of reported.
     pub(crate) accept_unresolved: bool,
-    /// Whether a statement is meant to be an output, right or wrong.
+    /// Whether a statement is meant as an output, valid or not.
     pub(super) has_output: bool,
     /// Operator functions by their path as written.
     pub(super) operators: &'a [(String, OperatorFn)],
-    /// The job's interval; unknown where an operator function is checked by itself.
+    /// The job's interval; unknown while an operator function is checked alone.
     pub(super) interval_ms: Option<u64>,
     /// Operator functions being inlined, outermost first.
     pub(super) inlining: Vec<String>,
-    /// How many calls were inlined, for names that clash with no other's.
+    /// Number of inlined calls, for unique names.
     pub(super) calls: usize,
     slides: BTreeMap<NodeIndex, Slide>,
     names: BTreeSet<String>,
@@ -97,12 +97,12 @@ impl<'a> Lowering<'a> {
         &self.graph[node].stream
     }
 
-    /// Keeps a name for the stream that will have it.
+    /// Reserves a name for a stream.
     pub(super) fn reserve(&mut self, name: &str) {
         self.names.insert(name.to_owned());
     }
 
-    /// A name that no stream has: the wanted one, or with `_2`, `_3` ….
+    /// Returns a unique name: the wanted one, or with `_2`, `_3` ….
     pub(super) fn unique(&mut self, wanted: &str) -> String {
         unique_in(&mut self.names, wanted)
     }

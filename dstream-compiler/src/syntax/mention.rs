@@ -1,4 +1,4 @@
-//! Finds streams, and jumps out of the body, in ordinary Rust.
+//! Finds streams and jumps in ordinary Rust.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use syn::{Expr, Pat, PatIdent};
 
 use super::scope::Scope;
 
-/// The first use of each stream in ordinary Rust. A name that the expression binds itself (the
-/// parameter of a closure, a pattern) is not the stream.
+/// The first use of each stream in ordinary Rust. A name bound by the expression itself (a closure's
+/// parameter, a pattern) is not the stream.
 pub(crate) fn streams(expr: &Expr, scope: &Scope) -> Vec<Ident> {
     let mut bound = Bound::default();
     bound.visit_expr(expr);
@@ -77,7 +77,7 @@ impl<'a> Visit<'a> for Mentions<'_> {
     }
 }
 
-/// A jump out of an expression that stands in a body, where there is nothing to jump to.
+/// A jump out of an expression in a body, where it has no target.
 pub(crate) enum Jump<'a> {
     /// `?`
     Try(&'a syn::ExprTry),

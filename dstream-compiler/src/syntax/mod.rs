@@ -1,7 +1,7 @@
 //! The language: from the tokens of a job or an operator function to the logical plan.
 //!
-//! Everything wrong is reported, nothing stops at the first mistake. What is broken is left out of
-//! the plan and remembered as broken, so that one mistake is not reported again at every use.
+//! All mistakes are reported. Invalid parts are left out of the plan and remembered, so that a mistake is
+//! not reported again at every use.
 
 mod argument;
 mod attribute;

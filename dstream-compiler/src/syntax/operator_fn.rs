@@ -20,7 +20,7 @@ use crate::op::{Argument, source};
 pub struct Parameter {
     /// Its name.
     pub name: Ident,
-    /// Its type; none for a stream.
+    /// Its type; `None` for a stream.
     pub value: Option<Type>,
 }
 
@@ -33,13 +33,13 @@ pub struct OperatorFn {
     pub parameters: Vec<Parameter>,
     /// Its body.
     pub block: Block,
-    /// Whether nothing is wrong with it by itself. A call of one with mistakes adds nothing to the
-    /// plan, since they are reported where it is defined.
+    /// Whether it has no mistakes of its own. Calls of an invalid function add nothing to the plan, since
+    /// its mistakes are reported at its definition.
     pub sound: bool,
 }
 
 impl OperatorFn {
-    /// Reads an operator function and checks all that can be checked without knowing its callers.
+    /// Parses an operator function, and checks everything that does not depend on its callers.
     #[must_use]
     pub fn parse(item: TokenStream) -> (Option<Self>, Diagnostics) {
         let mut diagnostics = Diagnostics::default();
@@ -52,7 +52,7 @@ impl OperatorFn {
         (Some(function), diagnostics)
     }
 
-    /// The paths it calls with a stream that are not in the list.
+    /// Paths called with a stream that are not in the list.
     #[must_use]
     pub fn unresolved(&self, operators: &[(String, OperatorFn)]) -> Vec<Path> {
         self.lowered(operators).unresolved
@@ -63,7 +63,7 @@ impl OperatorFn {
         diagnostics.extend(std::mem::take(&mut lowering.diagnostics));
     }
 
-    /// Its body with sources in place of its stream parameters.
+    /// Lowers its body, with sources in place of its stream parameters.
     fn lowered<'a>(&self, operators: &'a [(String, OperatorFn)]) -> Lowering<'a> {
         let mut lowering = Lowering::new(operators, None);
         lowering.accept_unresolved = true;
@@ -120,7 +120,7 @@ impl OperatorFn {
     }
 }
 
-/// A source that stands for a stream parameter.
+/// A source in place of a stream parameter.
 fn stand_in(name: &Ident) -> Node {
     let url = Expr::Verbatim(TokenStream::new());
     let records = Argument::Records { format: SourceFormat::Text, record: None };
@@ -205,7 +205,7 @@ fn parameter(input: &FnArg, diagnostics: &mut Diagnostics) -> Option<Parameter> 
     }
 }
 
-/// Whether a type is `Stream<T>`, by whatever path.
+/// Whether a type is `Stream<T>`, by any path.
 fn is_stream_type(ty: &Type) -> bool {
     match ty {
         Type::Path(path) => path.path.segments.last().is_some_and(|s| s.ident == "Stream"),
@@ -215,7 +215,7 @@ fn is_stream_type(ty: &Type) -> bool {
     }
 }
 
-/// An identifier at a place of the user's.
+/// An identifier at a user's place.
 pub(super) fn ident(name: &str, span: Span) -> Ident {
     Ident::new(name, span)
 }

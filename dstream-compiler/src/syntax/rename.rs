@@ -1,7 +1,7 @@
 //! Renames the values of an inlined operator function, so that two calls do not clash.
 //!
-//! Every name of the set is renamed wherever it is a local name, shadowed or not: what a closure
-//! binds itself is renamed together with its uses, and keeps its meaning.
+//! Every listed name is renamed wherever it is a local name, shadowed or not: bindings inside closures are
+//! renamed together with their uses and keep their meaning.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,8 @@ impl Rename<'_> {
         true
     }
 
-    /// Arguments of a macro: identifiers that are no fields or paths, and `{name}` in format strings.
+    /// Renames in a macro's arguments: identifiers that are neither fields nor paths, and `{name}` in format
+    /// strings.
     fn tokens(&self, tokens: TokenStream) -> TokenStream {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let punct = |at: Option<usize>, wanted: char| {
@@ -57,7 +58,7 @@ impl Rename<'_> {
         renamed.collect()
     }
 
-    /// `"{name}"`, `"{name:>5}"`: the names that a format string captures.
+    /// Renames `"{name}"`, `"{name:>5}"`: names captured by a format string.
     fn format_string(&self, literal: &Literal) -> Literal {
         let Lit::Str(text) = Lit::new(literal.clone()) else {
             return literal.clone();

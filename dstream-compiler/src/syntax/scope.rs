@@ -1,4 +1,4 @@
-//! What names mean in a body: streams and values, and how often each stream is used.
+//! The meaning of names in a body: streams and values, and whether each stream is used.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use syn::{Expr, Path};
 
 use crate::op::source;
 
-/// What the body belongs to.
+/// The kind of body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A job.
@@ -32,16 +32,16 @@ impl Kind {
 pub(crate) struct Binding {
     /// Where it is defined.
     pub(crate) ident: Ident,
-    /// Its node; none if its definition is wrong.
+    /// Its node; `None` if its definition is invalid.
     pub(crate) node: Option<NodeIndex>,
     /// Whether anything uses it.
     pub(crate) used: bool,
-    /// Whether its definition is wrong, which is reported already.
+    /// Whether its definition is invalid, which is reported already.
     pub(crate) broken: bool,
 }
 
 impl Binding {
-    /// A stream whose definition is wrong: using it, or not, is no further mistake.
+    /// A stream with an invalid definition: its uses are not reported.
     pub(crate) fn broken(ident: &Ident) -> Self {
         Self { ident: ident.clone(), node: None, used: true, broken: true }
     }
@@ -50,9 +50,9 @@ impl Binding {
 /// The names of one body.
 #[derive(Debug)]
 pub(crate) struct Scope {
-    /// What the body belongs to.
+    /// The kind of body.
     pub(crate) kind: Kind,
-    /// Put before the names of its streams, for an inlined operator function.
+    /// Prefix of its streams' names, for an inlined operator function.
     pub(crate) prefix: Option<String>,
     /// Streams by name.
     pub(crate) streams: BTreeMap<String, Binding>,
@@ -63,7 +63,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// An empty one.
+    /// An empty scope.
     pub(crate) fn new(kind: Kind, prefix: Option<String>) -> Self {
         Self { kind, prefix, streams: BTreeMap::new(), order: Vec::new(), values: BTreeMap::new() }
     }
@@ -75,14 +75,14 @@ impl Scope {
         self.streams.insert(name, binding);
     }
 
-    /// Marks a stream as used and gives its node.
+    /// Marks a stream as used; returns its node.
     pub(crate) fn use_stream(&mut self, name: &str) -> Option<NodeIndex> {
         let binding = self.streams.get_mut(name)?;
         binding.used = true;
         binding.node
     }
 
-    /// The stream that an expression names, if it is nothing but a stream's name.
+    /// The stream that an expression names, if it is a plain name.
     pub(crate) fn stream_name<'e>(&self, expr: &'e Expr) -> Option<&'e Ident> {
         match strip(expr) {
             Expr::Path(path) => {
@@ -92,8 +92,8 @@ impl Scope {
         }
     }
 
-    /// Whether an expression makes a stream: it starts from a source, a stream's name, or a function
-    /// that is given a stream.
+    /// Whether an expression makes a stream: it starts with a source, a stream's name, or a function called
+    /// with a stream.
     pub(crate) fn is_stream(&self, expr: &Expr, functions: &dyn Fn(&Path) -> bool) -> bool {
         match strip(expr) {
             Expr::Path(_) => self.stream_name(expr).is_some() || self.is_misspelt(expr),
@@ -120,8 +120,8 @@ impl Scope {
         }
     }
 
-    /// Whether an expression is a name that nothing in the body has. A body has no other local names,
-    /// so that a lower-case one can only be a stream that is misspelt or not defined yet.
+    /// Whether an expression is an unknown name. A body has no other local names, so a lower-case one can
+    /// only be a misspelt or not yet defined stream.
     pub(crate) fn is_misspelt(&self, expr: &Expr) -> bool {
         let Expr::Path(path) = strip(expr) else {
             return false;
@@ -157,8 +157,8 @@ pub(crate) fn source_kind(path: &Path) -> Option<&syn::PathSegment> {
     }
 }
 
-/// Whether a path may be that of an operator function: not of a constructor, `Some(x)`, or of a
-/// type's own function, `Box::new(x)`.
+/// Whether a path may be an operator function: not a constructor, `Some(x)`, or an associated function,
+/// `Box::new(x)`.
 fn is_function(path: &Path) -> bool {
     let camel = |segment: &syn::PathSegment| {
         segment.ident.to_string().starts_with(|c: char| c.is_uppercase())

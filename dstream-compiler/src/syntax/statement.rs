@@ -1,4 +1,4 @@
-//! Statements of a body: which are part of the language, and what to write instead of the others.
+//! Statements of a body: those of the language, and advice for others.
 
 use syn::ext::IdentExt;
 use syn::{Attribute, Expr, Item, Local, Pat, Stmt};
@@ -14,7 +14,7 @@ use crate::ir::logical::ParamLet;
 use crate::ir::rust_text;
 
 impl Lowering<'_> {
-    /// Adds what a statement says to the plan.
+    /// Lowers a statement.
     pub(super) fn statement(&mut self, statement: &Stmt, scope: &mut Scope) {
         match statement {
             Stmt::Local(local) => self.local(local, scope),
@@ -102,13 +102,13 @@ impl Lowering<'_> {
         if !self.taken(ident, scope) {
             scope.bind(Binding { ident: ident.clone(), node, used: false, broken });
         } else if shadows {
-            // What follows means the stream.
+            // Later uses mean the stream.
             scope.values.remove(&name);
             scope.bind(Binding { node, ..Binding::broken(ident) });
         }
     }
 
-    /// Reports a name that stands for something else already.
+    /// Reports a name that is already taken.
     fn taken(&mut self, ident: &proc_macro2::Ident, scope: &Scope) -> bool {
         let name = ident.to_string();
         if let Some(first) = scope.streams.get(&name) {
@@ -154,7 +154,7 @@ impl Lowering<'_> {
             self.let_mut(token.span, scope);
         }
         if self.streams_chosen(init, scope) {
-            // Reported; the name stands for a stream, as far as can be told.
+            // Reported; treat the name as a stream.
             scope.bind(Binding::broken(ident));
             return;
         }
@@ -178,7 +178,7 @@ impl Lowering<'_> {
         self.lets.push(ParamLet { name: ident.clone(), statement });
     }
 
-    /// Reports control flow that chooses between streams: `let s = if … { a } else { b };`.
+    /// Reports control flow that selects a stream: `let s = if … { a } else { b };`.
     fn streams_chosen(&mut self, init: &Expr, scope: &mut Scope) -> bool {
         let control = matches!(
             strip(init),
@@ -229,7 +229,7 @@ impl Lowering<'_> {
         self.use_streams(&expr, scope);
     }
 
-    /// Says what is wrong with the last expression of an operator function that is no stream.
+    /// Reports a last expression of an operator function that is not a stream.
     pub(super) fn tail_is_no_stream(&mut self, tail: &Expr, scope: &mut Scope) {
         if !self.control_flow(tail, scope) {
             self.plain(tail, scope);
@@ -237,7 +237,7 @@ impl Lowering<'_> {
         self.use_streams(tail, scope);
     }
 
-    /// Reports control flow and its like; false if the expression is none.
+    /// Reports control flow; returns `false` for other expressions.
     fn control_flow(&mut self, expr: &Expr, scope: &Scope) -> bool {
         let (mistake, place, values): (&'static Mistake, Place, Vec<(&'static str, &str)>) =
             match strip(expr) {
@@ -308,7 +308,7 @@ impl Lowering<'_> {
         );
     }
 
-    /// Reports attributes that mean nothing in a body.
+    /// Reports attributes without meaning in a body.
     fn attributes(&mut self, attributes: &[Attribute], scope: &Scope) {
         for attribute in attributes {
             let name = path_text(attribute.path());
@@ -348,8 +348,8 @@ fn item_kind(item: &Item) -> (&'static str, Place) {
     }
 }
 
-/// The expression that a body ends with; only that of an operator function may. One with a semicolon
-/// behind it is meant to be the end, too: whether there is one is for the caller to report.
+/// Splits off the last expression of a body. One followed by a semicolon counts too; the caller reports the
+/// semicolon.
 pub(super) fn split_tail<'s>(
     statements: &'s [Stmt],
     kind: &Kind,

@@ -1,6 +1,6 @@
-//! "Did you mean": the nearest of the known names.
+//! "Did you mean": the nearest known name.
 
-/// The candidate nearest to what was written, if it is near enough to have been meant.
+/// The nearest candidate, if it is near enough.
 pub(crate) fn nearest<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -20,7 +20,7 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// The candidate that is what was written, other than for case and underscores.
+/// The candidate that differs only in case and underscores.
 pub(crate) fn same<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -29,12 +29,12 @@ pub(crate) fn same<'a>(
     candidates.into_iter().find(|candidate| bare(candidate) == written)
 }
 
-/// Case and underscores are the first things to be misremembered.
+/// Removes case and underscores, which are misremembered first.
 fn bare(name: &str) -> String {
     name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()
 }
 
-/// Insertions, removals, substitutions and swaps of neighbours between two words.
+/// Edit distance with insertions, removals, substitutions and swaps of neighbours.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before: Vec<usize> = Vec::new();

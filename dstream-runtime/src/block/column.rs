@@ -1,9 +1,8 @@
 //! Columns of records: written one view at a time, read in place.
 //!
-//! rkyv wants what lies outside a value (text, lists) before the value. A record without such parts
-//! ([`Record::INLINE`]) is written as a plain array; of any other, each row is written at once, after
-//! its outside parts, and the column is an array of offsets to them. So neither kind is ever made
-//! owned, and memory is read from front to back in both.
+//! rkyv writes a value's out-of-line parts (text, lists) before the value. Records without such parts
+//! ([`Record::INLINE`]) form a plain array; for others, each row is written after its out-of-line parts, and
+//! the column is an array of offsets. So records are never made owned, and memory is read front to back.
 
 use rkyv::boxed::{ArchivedBox, BoxResolver};
 use rkyv::rancor::{BoxedError, Strategy};
@@ -16,32 +15,32 @@ use rkyv::{Archive, Archived, Place, Serialize};
 use super::pool::{Buffer, BufferPool};
 use crate::record::{ArchiveWriter, BLOCK_ALIGN, Record};
 
-/// What a builder needs at the end for its root and for padding, in bytes.
+/// Bytes reserved for the root and padding.
 const ROOT: usize = 256;
 
-/// Why a builder did not take a record. The builder is as it was before.
+/// Why a builder rejected a record; the builder is unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    /// The block has no room for it: finish the block and push the record to the next one.
+    /// The block is full: finish it and push the record to the next one.
     #[error("the block is full")]
     Full,
-    /// The record alone is larger than a block may be.
+    /// The record alone exceeds the largest block.
     #[error("a record of {bytes} bytes does not fit into a block")]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
-    /// The record cannot be archived: its text or list is longer than the format allows.
+    /// The record cannot be archived: its text or list exceeds the format's limit.
     #[error("a record cannot be archived")]
     Archive,
 }
 
-/// Writes values into one buffer, one after the other.
+/// Writes values into one buffer, in order.
 pub(super) struct Archiver {
     buffer: Buffer,
     arena: Arena,
-    /// Length of what was written whole. It differs from the buffer's only after a panic inside a
-    /// record's own code, and then nothing more is written or finished.
+    /// Length of the completely written values. It differs from the buffer's length only after a panic in a
+    /// record's code; nothing more is written or finished then.
     written: usize,
     limit: usize,
 }
@@ -56,7 +55,7 @@ impl Archiver {
         self.written
     }
 
-    /// Writes a value and what lies outside it; returns the position of the value.
+    /// Writes a value after its out-of-line parts; returns its position.
     #[inline]
     pub(super) fn append<T>(&mut self, value: &T) -> Result<usize, BoxedError>
     where
@@ -80,14 +79,13 @@ impl Archiver {
         }
     }
 
-    /// Takes back what was written from `len` on.
+    /// Truncates to `len`.
     fn rewind(&mut self, len: usize) {
         self.buffer.bytes_mut().resize(len, 0);
         self.written = len;
     }
 
-    /// Takes back what was written from `before` on, if with it and `beside` bytes still to come the
-    /// block would be too long.
+    /// Truncates to `before` if the block would be too long with `beside` more bytes.
     #[inline]
     pub(super) fn admit(
         &mut self,
@@ -103,8 +101,8 @@ impl Archiver {
         Err(if empty { PushError::TooLarge { bytes } } else { PushError::Full })
     }
 
-    /// Sees to it that so many bytes and the root have room, in a used buffer if there is one: a buffer that
-    /// grows by itself is made anew, and its pages cost more than what is written to them.
+    /// Reserves room for `beside` bytes and the root, in a pooled buffer if possible: growing the buffer
+    /// would allocate fresh pages, which cost more than writing to them.
     pub(super) fn make_room(&mut self, pool: &BufferPool, beside: usize) {
         let len = self.written + beside + ROOT;
         if self.buffer.capacity() < len {
@@ -114,21 +112,21 @@ impl Archiver {
         }
     }
 
-    /// The body, with `root` written last.
+    /// Finishes the body, with `root` last.
     pub(super) fn finish<T>(mut self, root: &T) -> Buffer
     where
         T: for<'s> Serialize<ArchiveWriter<'s>>,
     {
-        // Writing to memory does not fail; lengths are below `MAX_BODY`.
+        // Writing to memory cannot fail, and lengths are below `MAX_BODY`.
         self.append(root).expect("invariant: the root of a block can be archived");
         self.buffer.fitted()
     }
 }
 
-/// The column of a builder.
+/// Builds a column.
 pub(super) struct ColumnBuilder<R> {
     len: usize,
-    /// Positions of the rows; empty for inline records.
+    /// Positions of the rows; unused for inline records.
     positions: Vec<u32>,
     of: std::marker::PhantomData<fn(R)>,
 }
@@ -138,7 +136,7 @@ impl<R: Record> ColumnBuilder<R> {
         Self { len: 0, positions: Vec::new(), of: std::marker::PhantomData }
     }
 
-    /// Bytes of it that are written at the end.
+    /// Bytes still to be written at the end.
     pub(super) fn bytes(&self) -> usize {
         self.positions.len() * size_of::<u32>()
     }
@@ -147,7 +145,7 @@ impl<R: Record> ColumnBuilder<R> {
         self.len
     }
 
-    /// Writes a row; `beside` is what the block needs besides this column.
+    /// Writes a row; `beside` is what the rest of the block needs.
     #[inline]
     pub(super) fn push(
         &mut self,
@@ -182,7 +180,7 @@ impl<R: Record> ColumnBuilder<R> {
     }
 }
 
-/// An array that was written already, at the start of the body.
+/// An array already written at the start of the body.
 pub(super) struct Written<T> {
     len: usize,
     of: std::marker::PhantomData<fn(T)>,
@@ -202,7 +200,7 @@ impl<'s, T: rkyv::Portable> Serialize<ArchiveWriter<'s>> for Written<T> {
     }
 }
 
-/// An array of offsets to values that were written already.
+/// An array of offsets to written values.
 pub(super) struct Boxes<'a, T> {
     positions: &'a [u32],
     of: std::marker::PhantomData<fn(T)>,
@@ -239,7 +237,7 @@ impl<'s, T: rkyv::Portable> Serialize<ArchiveWriter<'s>> for Boxes<'_, T> {
     }
 }
 
-/// A slice of scalars on its way into an archive.
+/// A slice of scalars to be archived.
 pub(super) struct Scalars<'a, T>(pub(super) &'a [T]);
 
 impl<T: Archive> Archive for Scalars<'_, T> {
@@ -266,9 +264,9 @@ where
 
 /// A column of records in a block.
 pub struct Column<'a, R: Record> {
-    /// The rows, if they are inline.
+    /// Rows, if inline.
     inline: &'a [R::Archived],
-    /// The rows, if they are not.
+    /// Rows, if out of line.
     boxed: &'a [ArchivedBox<R::Archived>],
 }
 
@@ -295,7 +293,7 @@ impl<'a, R: Record> Column<'a, R> {
         if R::INLINE { self.inline.len() } else { self.boxed.len() }
     }
 
-    /// Whether there is none: never so in a block.
+    /// Whether it is empty; false in every block.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0

@@ -1,4 +1,4 @@
-//! Fuzz target: blocks of every kind through their doors.
+//! Fuzz target: decoders of blocks of every kind.
 
 use std::fmt;
 
@@ -6,7 +6,9 @@ use rkyv::util::AlignedVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::header::Header;
-use super::{Block, BufferPool, Bytes, Door, KeyedBuilder, Kind, RowsBuilder, keyed_schema};
+use super::{
+    Block, BlockDecoder, BufferPool, Bytes, KeyedBuilder, Kind, RowsBuilder, keyed_schema,
+};
 use crate::fuzzing::{Target, chosen};
 use crate::record::{BLOCK_ALIGN, Key, KeyReader, Record};
 
@@ -15,9 +17,9 @@ pub(crate) const TARGETS: &[Target] = &[Target::new("blocks", blocks, seeds)];
 type Nested = (u32, Vec<(String, Option<i64>)>, Option<Vec<String>>);
 type Compound = (String, Option<u8>, (bool, char));
 
-/// What a block may be: its door, what its header says, and how it is read to its end.
+/// A shape of block: its decoder, its header's type, and how to read it completely.
 struct Shape {
-    door: Door,
+    door: BlockDecoder,
     kind: Kind,
     schema: fn() -> u64,
     read: fn(&Block),
@@ -36,16 +38,18 @@ const SHAPES: [Shape; 9] = [
 ];
 
 const fn rows<R: Record>() -> Shape {
-    let (door, schema) = (Block::open_rows::<R> as Door, (|| R::SCHEMA.hash()) as fn() -> u64);
+    let (door, schema) =
+        (Block::open_rows::<R> as BlockDecoder, (|| R::SCHEMA.hash()) as fn() -> u64);
     Shape { door, kind: Kind::Rows, schema, read: read_rows::<R> }
 }
 
 const fn keyed<K: Key, V: Record>() -> Shape {
-    let (door, schema) = (Block::open_keyed::<K, V> as Door, keyed_schema::<K, V> as fn() -> u64);
+    let (door, schema) =
+        (Block::open_keyed::<K, V> as BlockDecoder, keyed_schema::<K, V> as fn() -> u64);
     Shape { door, kind: Kind::Keyed, schema, read: read_keyed::<K, V> }
 }
 
-/// Every record can be read, owned, and written into a block that holds the same.
+/// Reads every record, owns it, and writes it into an equal block.
 fn read_rows<R: Record>(block: &Block) {
     let rows = block.rows::<R>().expect("it is of that type");
     let mut builder = RowsBuilder::<R>::new(&BufferPool::new(0), 0);
@@ -58,7 +62,7 @@ fn read_rows<R: Record>(block: &Block) {
     assert!(rows.iter().zip(copies).all(|(a, b)| R::compare(a, b).is_eq()));
 }
 
-/// The same of keyed records; and their keys are those that some key is written as.
+/// The same for keyed records; also, every key is the encoding of some key.
 fn read_keyed<K: Key, V: Record>(block: &Block) {
     let rows = block.keyed::<V>().expect("it is of that type");
     let mut written = Vec::new();
@@ -73,7 +77,7 @@ fn read_keyed<K: Key, V: Record>(block: &Block) {
     assert_eq!(count, rows.len());
 }
 
-/// The first byte says of what shape the others are; it is asked to be a whole block, and a body.
+/// The first byte selects the shape; the rest is decoded as a whole block and as a body.
 fn blocks(bytes: &[u8]) {
     let [choice, bytes @ ..] = bytes else { return };
     let Some(shape) = SHAPES.get(usize::from(*choice)) else { return };

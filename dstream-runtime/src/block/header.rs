@@ -13,26 +13,26 @@
 //! | 48..56 | zero |
 //! | 56..64 | xxh3 of bytes 0..56 |
 //!
-//! A header is believed only when every byte of it is as [`Header::seal`] would write it.
+//! A header is accepted only if every byte is as [`Header::seal`] writes it.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{DoorError, MAX_BODY};
+use super::{DecodeError, MAX_BODY};
 
-/// Length of the header in bytes; the body after it keeps the alignment of the block.
+/// Length of the header in bytes; it keeps the body aligned.
 pub const HEADER_LEN: usize = 64;
 
 const MAGIC: &[u8; 8] = b"dstreamB";
 const VERSION: u16 = 1;
 
-/// What the rows of a block are.
+/// The kind of a block's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Records.
     Rows,
     /// Keys and records.
     Keyed,
-    /// No rows: bytes that only their owner can read, such as lines of a source or a part of an output.
+    /// No rows: bytes that only their owner can read, such as lines of a source or an output part.
     Raw,
 }
 
@@ -60,16 +60,16 @@ impl std::fmt::Display for Kind {
 #[derive(Clone)]
 pub(super) struct Header([u8; HEADER_LEN]);
 
-/// What a header says, as far as it is needed to receive the rest of a block.
+/// The part of a header that is needed to receive the rest of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preamble {
-    /// What the rows are.
+    /// The kind of rows.
     pub kind: Kind,
     /// The schema hash of the record type.
     pub schema: u64,
     /// Length of the body; at most [`MAX_BODY`].
     pub body_len: usize,
-    /// Number of records claimed.
+    /// Number of records, as claimed.
     pub records: u64,
     /// xxh3 of the body.
     pub checksum: u64,
@@ -81,13 +81,13 @@ fn word(bytes: &[u8; HEADER_LEN], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// The checksum of the body that a header names.
+/// The body's checksum, as named by a header.
 pub(super) fn body_checksum(header: &[u8; HEADER_LEN]) -> u64 {
     word(header, 40)
 }
 
 impl Header {
-    /// The header of that body.
+    /// Makes the header of a body.
     pub(super) fn seal(kind: Kind, schema: u64, records: u64, body: &[u8]) -> Self {
         let mut bytes = [0; HEADER_LEN];
         bytes[..8].copy_from_slice(MAGIC);
@@ -112,33 +112,33 @@ impl Header {
 }
 
 impl Preamble {
-    /// Reads a header: what a receiver does before it makes room for the body.
+    /// Reads a header, before a receiver allocates the body.
     ///
     /// # Errors
-    /// When it is no header of a block, of another version, damaged, or claims too long a body.
-    pub fn read(bytes: &[u8; HEADER_LEN]) -> Result<Self, DoorError> {
+    /// When it is invalid, damaged, of another version, or claims too long a body.
+    pub fn read(bytes: &[u8; HEADER_LEN]) -> Result<Self, DecodeError> {
         if &bytes[..8] != MAGIC {
-            return Err(DoorError::Magic);
+            return Err(DecodeError::Magic);
         }
         let version = u16::from_le_bytes([bytes[8], bytes[9]]);
         if version != VERSION {
-            return Err(DoorError::Version { found: version });
+            return Err(DecodeError::Version { found: version });
         }
         if word(bytes, 56) != xxh3_64(&bytes[..56]) {
-            return Err(DoorError::HeaderChecksum);
+            return Err(DecodeError::HeaderChecksum);
         }
         let kind = match bytes[10] {
             1 => Kind::Rows,
             2 => Kind::Keyed,
             3 => Kind::Raw,
-            found => return Err(DoorError::UnknownKind { found }),
+            found => return Err(DecodeError::UnknownKind { found }),
         };
         if bytes[11..16].iter().chain(&bytes[48..56]).any(|&flag| flag != 0) {
-            return Err(DoorError::Flags);
+            return Err(DecodeError::Flags);
         }
         let body_len = word(bytes, 24);
         if body_len > MAX_BODY as u64 {
-            return Err(DoorError::TooLong { body: body_len });
+            return Err(DecodeError::TooLong { body: body_len });
         }
         Ok(Self {
             kind,

@@ -1,7 +1,7 @@
 //! Blocks of keyed records: columns of canonical key bytes, key hashes and values.
 //!
-//! Nothing here knows a key's type: keys are the bytes of [`Key`], and only the
-//! door asks the type whether some key has them.
+//! Nothing here depends on a key's type: keys are the bytes of [`Key`], and only the decoder checks them
+//! against the type.
 
 use std::any::TypeId;
 
@@ -12,23 +12,23 @@ use rkyv::vec::ArchivedVec;
 
 use super::column::{Archiver, Column, ColumnBuilder, PushError, Scalars};
 use super::pool::Columns;
-use super::{Block, BufferPool, DoorError, Kind, MAX_BODY};
+use super::{Block, BufferPool, DecodeError, Kind, MAX_BODY};
 use crate::record::{Key, KeyReader, Record};
 
-/// Values, ends of the keys (none where all keys have one width), keys, hashes; in the order in which
-/// they are written, as rkyv's validation wants it.
+/// Values, key ends (empty if all keys have one width), keys, hashes; written in the order that rkyv's
+/// validation requires.
 pub(super) type Body<X> =
     ArchivedTuple4<ArchivedVec<X>, ArchivedVec<u32_le>, ArchivedVec<u8>, ArchivedVec<u64_le>>;
-/// The body for values that are inline.
+/// The body for inline values.
 pub(super) type InlineBody<V> = Body<<V as Record>::Archived>;
-/// The body for all others.
+/// The body for other values.
 pub(super) type BoxedBody<V> = Body<ArchivedBox<<V as Record>::Archived>>;
 
-/// Makes a block of keyed records, in order.
+/// Builds a block of keyed records, in order.
 pub struct KeyedBuilder<V: Record> {
     archiver: Archiver,
     values: ColumnBuilder<V>,
-    /// `Some` where all keys have that width.
+    /// The width of all keys, if fixed.
     width: Option<usize>,
     columns: Columns,
     pool: BufferPool,
@@ -41,7 +41,7 @@ impl<V: Record> KeyedBuilder<V> {
         Self::with_limit(pool, width, records, MAX_BODY)
     }
 
-    /// A builder of blocks whose body takes up at most `limit` bytes, and never more than [`MAX_BODY`].
+    /// A builder of blocks whose body has at most `limit` bytes, and never more than [`MAX_BODY`].
     #[must_use]
     pub fn with_limit(
         pool: &BufferPool,
@@ -69,7 +69,7 @@ impl<V: Record> KeyedBuilder<V> {
     /// Adds a record: the canonical bytes of its key, their hash, and the value.
     ///
     /// # Errors
-    /// When the block is full or the record fits into none; the builder is as it was before.
+    /// When the block is full or the record too large for any block; the builder is unchanged.
     #[inline]
     pub fn push(&mut self, key: &[u8], hash: u64, value: V::View<'_>) -> Result<(), PushError> {
         debug_assert!(self.width.is_none_or(|width| width == key.len()));
@@ -90,7 +90,7 @@ impl<V: Record> KeyedBuilder<V> {
         self.columns.hashes.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -102,7 +102,7 @@ impl<V: Record> KeyedBuilder<V> {
         self.archiver.written() + self.columns.bytes()
     }
 
-    /// The block, of that [schema](super::keyed_schema); none if there is no record.
+    /// Finishes the block, of that [schema](super::keyed_schema); `None` if it has no record.
     #[must_use]
     pub fn finish(self, schema: u64) -> Option<Block> {
         let Self { mut archiver, values, columns, pool, .. } = self;
@@ -128,7 +128,7 @@ impl<V: Record> KeyedBuilder<V> {
 pub struct KeyedRow<'a, V: Record> {
     /// The canonical bytes of its key.
     pub key: &'a [u8],
-    /// Their hash, as the producer computed it.
+    /// Their hash, computed by the producer.
     pub hash: u64,
     /// Its value.
     pub value: V::View<'a>,
@@ -137,7 +137,7 @@ pub struct KeyedRow<'a, V: Record> {
 /// The keyed records of a block, in place.
 pub struct KeyedRows<'a, V: Record> {
     values: Column<'a, V>,
-    /// Empty where all keys have the same width.
+    /// Empty if all keys have one width.
     ends: &'a [u32_le],
     width: usize,
     keys: &'a [u8],
@@ -152,12 +152,12 @@ impl<V: Record> Clone for KeyedRows<'_, V> {
 impl<V: Record> Copy for KeyedRows<'_, V> {}
 
 impl<'a, V: Record> KeyedRows<'a, V> {
-    /// Reads a block that is known to hold keyed rows with values of `V`.
+    /// Reads a block known to hold keyed rows with values of `V`.
     #[expect(unsafe_code)]
     pub(super) fn new(block: &'a Block) -> Self {
-        // Both branches: `Block::keyed` checked kind and type, and by the invariant of `Block` the body
-        // is a valid archive of the layout that goes with them: the builder above wrote it, or the
-        // door validated it as exactly this type.
+        // Both branches: `Block::keyed` checked kind and type, and by the invariant of `Block` the body is a
+        // valid archive of the matching layout: the builder above wrote it, or the decoder validated it as
+        // exactly this type.
         if V::INLINE {
             // SAFETY: see above.
             Self::inline(unsafe { rkyv::access_unchecked::<InlineBody<V>>(block.body()) })
@@ -185,11 +185,11 @@ impl<'a, V: Record> KeyedRows<'a, V> {
         Self { values, ends, width, keys, hashes }
     }
 
-    /// What the door asks besides rkyv's validation: columns of one length, ends that grow up to the
-    /// last key byte, and keys that `K` has.
-    pub(super) fn check<K: Key>(&self) -> Result<(), DoorError> {
+    /// Checks, beyond rkyv's validation, that columns have one length, that key ends grow up to the last key
+    /// byte, and that every key is one of `K`.
+    pub(super) fn check<K: Key>(&self) -> Result<(), DecodeError> {
         if self.values.len() != self.hashes.len() {
-            return Err(DoorError::KeyColumn);
+            return Err(DecodeError::KeyColumn);
         }
         check_keys(self.keys, self.ends, self.hashes.len(), K::WIDTH, K::check)
     }
@@ -204,7 +204,7 @@ impl<'a, V: Record> KeyedRows<'a, V> {
     /// The canonical bytes of the key at `index`.
     ///
     /// # Panics
-    /// When there are not that many.
+    /// When `index` is out of range.
     #[inline]
     #[must_use]
     pub fn key(self, index: usize) -> &'a [u8] {
@@ -215,10 +215,10 @@ impl<'a, V: Record> KeyedRows<'a, V> {
         &self.keys[start..self.ends[index].to_native() as usize]
     }
 
-    /// The hash of the key at `index`, as its producer computed it.
+    /// The hash of the key at `index`, computed by its producer.
     ///
     /// # Panics
-    /// When there are not that many.
+    /// When `index` is out of range.
     #[inline]
     #[must_use]
     pub fn hash(self, index: usize) -> u64 {
@@ -228,7 +228,7 @@ impl<'a, V: Record> KeyedRows<'a, V> {
     /// The value at `index`.
     ///
     /// # Panics
-    /// When there are not that many.
+    /// When `index` is out of range.
     #[inline]
     #[must_use]
     pub fn value(self, index: usize) -> V::View<'a> {
@@ -243,14 +243,14 @@ impl<'a, V: Record> KeyedRows<'a, V> {
     }
 }
 
-/// Checks the columns of keys. Not generic: it would be compiled again for every shuffle of a job.
+/// Checks the key columns. Not generic, or every shuffle of a job would compile it again.
 fn check_keys(
     keys: &[u8],
     ends: &[u32_le],
     len: usize,
     width: Option<usize>,
     check: fn(&mut KeyReader<'_>) -> bool,
-) -> Result<(), DoorError> {
+) -> Result<(), DecodeError> {
     let fits = match width {
         Some(width) => ends.is_empty() && Some(keys.len()) == len.checked_mul(width),
         None => {
@@ -260,7 +260,7 @@ fn check_keys(
         }
     };
     if !fits {
-        return Err(DoorError::KeyColumn);
+        return Err(DecodeError::KeyColumn);
     }
     let mut start = 0;
     for index in 0..len {
@@ -269,7 +269,7 @@ fn check_keys(
             None => ends.get(index).map_or(start, |end| end.to_native() as usize),
         };
         if !check(&mut KeyReader::new(&keys[start..end])) {
-            return Err(DoorError::Key { index: index as u64 });
+            return Err(DecodeError::Key { index: index as u64 });
         }
         start = end;
     }
@@ -288,7 +288,7 @@ impl<'a, V: Record> IntoIterator for KeyedRows<'a, V> {
 pub struct KeyedIter<'a, V: Record> {
     rows: KeyedRows<'a, V>,
     next: usize,
-    /// Where the next key begins.
+    /// Start of the next key.
     start: usize,
 }
 

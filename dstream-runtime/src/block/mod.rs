@@ -1,23 +1,22 @@
-//! Blocks: the immutable bytes of one output of a task.
+//! Blocks: the immutable output of a task, in bytes.
 //!
-//! A block is a header of 64 bytes and a body, an rkyv archive aligned at 64. It comes into
-//! being in two ways only: a builder of this process finished it, or the door let foreign bytes
-//! in after checking every one of them. (Bytes that this process moved to a file and reads again are
-//! no foreign ones: see `moved`.) From then on it is read in place, never checked again, never
-//! changed, and shared by cloning.
+//! A block is a 64-byte header and a body, an rkyv archive aligned to 64. A builder of this process makes
+//! it, or a decoder validates foreign bytes (see `decode`; bytes that this process spilled to a file are
+//! trusted, see `spilled`). Afterwards it is read in place, never validated again, never changed, and shared
+//! by cloning.
 //!
 //! Invariant: the body of a [`Block`] is a valid archive of the layout that its kind and its Rust type
-//! (kept beside the bytes) name. All `unsafe` of this module rests on that.
+//! (stored beside the bytes) name. All `unsafe` of this module relies on it.
 
 mod column;
-mod door;
+mod decode;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod header;
 mod keyed;
-mod moved;
 mod pool;
 mod rows;
+mod spilled;
 #[cfg(test)]
 mod tests;
 
@@ -32,17 +31,17 @@ use rkyv::util::AlignedVec;
 use crate::record::{BLOCK_ALIGN, Key, Record};
 
 pub use column::{Column, PushError};
-pub use door::{Door, DoorError};
+pub use decode::{BlockDecoder, DecodeError};
 pub use header::{HEADER_LEN, Kind, Preamble};
 pub use keyed::{KeyedBuilder, KeyedIter, KeyedRow, KeyedRows};
-pub(crate) use moved::Moved;
 pub use pool::{Buffer, BufferPool};
 pub use rows::{Rows, RowsBuilder, RowsIter};
+pub(crate) use spilled::SpilledBlock;
 
 use header::Header;
 
-/// The largest body, in bytes. rkyv's offsets end at 2 GiB; blocks end far below, so that one block
-/// is neither a pause nor a large part of anybody's memory.
+/// Largest body, in bytes. rkyv's offsets end at 2 GiB; blocks end far below, so that one block causes
+/// neither a pause nor much use of memory.
 pub const MAX_BODY: usize = 64 << 20;
 
 /// The schema hash of keyed rows.
@@ -51,16 +50,16 @@ pub const fn keyed_schema<K: Key, V: Record>() -> u64 {
     <(K, V) as Record>::SCHEMA.hash()
 }
 
-/// Where the bytes of a block lie.
+/// The bytes of a block.
 #[derive(Debug)]
 pub enum Bytes {
     /// In memory.
     Buffer(Buffer),
-    /// In a part of a mapped file, which nobody changes or truncates while it is mapped.
+    /// In a mapped file, which is neither changed nor truncated while mapped.
     Mapped {
         /// The file.
         map: Arc<Mmap>,
-        /// Where the block begins in it: a multiple of 64.
+        /// Offset of the block: a multiple of 64.
         start: usize,
         /// Length of the block, header included.
         len: usize,
@@ -68,7 +67,7 @@ pub enum Bytes {
 }
 
 impl Bytes {
-    /// All of them; none if the part does not lie in the file.
+    /// All bytes; empty if the range exceeds the file.
     fn as_slice(&self) -> &[u8] {
         match self {
             Self::Buffer(buffer) => buffer.as_slice(),
@@ -91,31 +90,31 @@ impl From<AlignedVec<BLOCK_ALIGN>> for Bytes {
     }
 }
 
-/// The immutable bytes of one output of a task; a clone shares them.
+/// The immutable output of a task; clones share the bytes.
 #[derive(Clone)]
 pub struct Block(Arc<Inner>);
 
 struct Inner {
     bytes: Bytes,
-    /// Where the body begins in `bytes`: 0 for a block made here, after the header for one that came in.
+    /// Offset of the body in `bytes`: 0 for a block built here, after the header for a decoded one.
     body: usize,
     kind: Kind,
     schema: u64,
     records: u64,
     /// The record type of the rows, or of the values of keyed rows.
     of: TypeId,
-    /// Made when somebody first asks for it: the checksum is only for bytes that leave the process.
+    /// Computed on first use: only bytes that leave the process need a checksum.
     header: OnceLock<Header>,
 }
 
 impl Block {
-    /// A block that a builder finished: `body` is a valid archive of that kind and type.
+    /// A block from a builder: `body` is a valid archive of that kind and type.
     fn built(body: Buffer, kind: Kind, schema: u64, records: u64, of: TypeId) -> Self {
         let bytes = Bytes::Buffer(body);
         Self(Arc::new(Inner { bytes, body: 0, kind, schema, records, of, header: OnceLock::new() }))
     }
 
-    /// What the rows are.
+    /// The kind of its rows.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
@@ -133,13 +132,13 @@ impl Block {
         self.0.records
     }
 
-    /// Number of bytes, header included: what it takes to store or send the block.
+    /// Length in bytes, header included, when stored or sent.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         HEADER_LEN + self.body().len()
     }
 
-    /// The memory that it holds as long as it lives, in bytes: none if it lies in a mapped file.
+    /// Memory used, in bytes: zero for a mapped file.
     #[must_use]
     pub fn memory(&self) -> usize {
         match &self.0.bytes {
@@ -148,8 +147,8 @@ impl Block {
         }
     }
 
-    /// The header: the first 64 bytes of the block outside this process. The first call computes the
-    /// checksum of the body.
+    /// The header: the first 64 bytes outside this process. The first call computes the checksum of the
+    /// body.
     #[must_use]
     pub fn header(&self) -> &[u8; HEADER_LEN] {
         let inner = &*self.0;
@@ -160,11 +159,11 @@ impl Block {
     /// The body, which follows the header outside this process.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        // The door and the builders keep `body` within the bytes.
+        // The decoder and the builders keep `body` within the bytes.
         self.0.bytes.as_slice().get(self.0.body..).unwrap_or_default()
     }
 
-    /// The checksum of the body: equal blocks have equal ones.
+    /// The checksum of the body; equal blocks have equal checksums.
     #[must_use]
     pub fn checksum(&self) -> u64 {
         header::body_checksum(self.header())
@@ -173,13 +172,13 @@ impl Block {
     /// Writes header and body.
     ///
     /// # Errors
-    /// When `out` cannot take them.
+    /// When `out` fails.
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(self.header())?;
         out.write_all(self.body())
     }
 
-    /// A copy of header and body in one aligned buffer: what the door takes.
+    /// Copies header and body into one aligned buffer, as decoders take it.
     #[must_use]
     pub fn to_bytes(&self) -> AlignedVec<BLOCK_ALIGN> {
         let mut bytes = AlignedVec::with_capacity(self.byte_len());
@@ -188,7 +187,7 @@ impl Block {
         bytes
     }
 
-    /// A block of bytes that are no rows.
+    /// Makes a raw block.
     #[must_use]
     pub fn raw(bytes: Buffer) -> Self {
         Self::built(bytes, Kind::Raw, 0, 0, TypeId::of::<u8>())
@@ -198,39 +197,39 @@ impl Block {
     ///
     /// # Errors
     /// When the block holds rows.
-    pub fn raw_bytes(&self) -> Result<&[u8], DoorError> {
+    pub fn raw_bytes(&self) -> Result<&[u8], DecodeError> {
         match self.0.kind {
             Kind::Raw => Ok(self.body()),
-            found => Err(DoorError::Kind { expected: Kind::Raw, found }),
+            found => Err(DecodeError::Kind { expected: Kind::Raw, found }),
         }
     }
 
-    /// The rows, if they are rows of `R`.
+    /// The rows as rows of `R`.
     ///
     /// # Errors
     /// When the block holds something else.
-    pub fn rows<R: Record>(&self) -> Result<Rows<'_, R>, DoorError> {
+    pub fn rows<R: Record>(&self) -> Result<Rows<'_, R>, DecodeError> {
         self.expect::<R>(Kind::Rows, || R::SCHEMA.hash())?;
         Ok(Rows::new(self))
     }
 
-    /// The keyed rows, if their values are records of type `V`.
+    /// The keyed rows, with values of type `V`.
     ///
     /// # Errors
     /// When the block holds something else.
-    pub fn keyed<V: Record>(&self) -> Result<KeyedRows<'_, V>, DoorError> {
+    pub fn keyed<V: Record>(&self) -> Result<KeyedRows<'_, V>, DecodeError> {
         self.expect::<V>(Kind::Keyed, || V::SCHEMA.hash())?;
         Ok(KeyedRows::new(self))
     }
 
-    /// Checks what the block holds. Types are compared by identity, not by schema: two types may have
-    /// one schema, but only one of them was validated.
-    fn expect<R: Record>(&self, kind: Kind, schema: fn() -> u64) -> Result<(), DoorError> {
+    /// Checks the kind and the type. Types are compared by identity, not by schema: two types may share a
+    /// schema, but only one was validated.
+    fn expect<R: Record>(&self, kind: Kind, schema: fn() -> u64) -> Result<(), DecodeError> {
         if self.0.kind != kind {
-            return Err(DoorError::Kind { expected: kind, found: self.0.kind });
+            return Err(DecodeError::Kind { expected: kind, found: self.0.kind });
         }
         if self.0.of != TypeId::of::<R>() {
-            return Err(DoorError::Type { expected: schema(), found: self.0.schema });
+            return Err(DecodeError::Type { expected: schema(), found: self.0.schema });
         }
         Ok(())
     }

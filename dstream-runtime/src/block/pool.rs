@@ -1,7 +1,7 @@
-//! Aligned buffers, used again: a fresh page costs fifteen times as much to fill as a warm one.
+//! Reused aligned buffers: filling a fresh page costs fifteen times as much as a warm one.
 //!
-//! The pool keeps at most as many bytes as it was told; what comes back above that is freed. It never
-//! waits and never fails: when it has nothing that fits, it allocates.
+//! The pool keeps at most `limit` bytes and frees the rest. It never waits and never fails: without a
+//! fitting buffer it allocates.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,16 +9,16 @@ use rkyv::util::AlignedVec;
 
 use crate::record::BLOCK_ALIGN;
 
-/// Buffers of less than this are cheaper to allocate than to keep.
+/// Smaller buffers are cheaper to allocate than to keep.
 const SMALLEST: usize = 1 << 10;
 /// Size classes: capacities from 2^i up to 2^(i+1).
 const CLASSES: usize = 27;
-/// How many larger classes than the one asked for are tried: more would hide large buffers in small blocks.
+/// Larger size classes tried: more would hide large buffers in small blocks.
 const LOOK_AHEAD: usize = 2;
 
 type Aligned = AlignedVec<BLOCK_ALIGN>;
 
-/// A bounded store of used buffers; a clone is the same store.
+/// A bounded store of used buffers; clones share it.
 #[derive(Clone)]
 pub struct BufferPool(Arc<Shelves>);
 
@@ -33,8 +33,8 @@ struct Kept {
     columns: Vec<Columns>,
 }
 
-/// Columns of keyed rows that grow beside the values: none of it is part of a finished block, so it
-/// can be used again at once.
+/// Columns of keyed rows that grow beside the values. They are no part of the finished block, so they are
+/// reused at once.
 #[derive(Default)]
 pub(super) struct Columns {
     pub(super) ends: Vec<u32>,
@@ -43,7 +43,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Bytes in them.
+    /// Their size in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.ends.len() * size_of::<u32>() + self.keys.len() + self.hashes.len() * size_of::<u64>()
     }
@@ -55,7 +55,7 @@ impl Columns {
     }
 }
 
-/// An aligned buffer that goes back to its pool when dropped.
+/// An aligned buffer that returns to its pool when dropped.
 pub struct Buffer {
     bytes: Aligned,
     pool: Option<BufferPool>,
@@ -77,9 +77,8 @@ impl BufferPool {
         Self(Arc::new(Shelves { limit, kept }))
     }
 
-    /// An empty buffer with room for at least `capacity` bytes. A fresh one has as much room as its size
-    /// class begins with, so that whoever asks for as much again will find it; pages of it that are never
-    /// written to cost nothing.
+    /// An empty buffer with room for at least `capacity` bytes. A fresh one gets the smallest capacity of
+    /// its size class, so that the same request finds it again; its unwritten pages cost nothing.
     #[must_use]
     pub fn take(&self, capacity: usize) -> Buffer {
         let room = if capacity < SMALLEST { capacity } else { capacity.next_power_of_two() };
@@ -87,7 +86,7 @@ impl BufferPool {
         Buffer { bytes, pool: Some(self.clone()) }
     }
 
-    /// Bytes kept at the moment.
+    /// Bytes kept now.
     #[must_use]
     pub fn kept(&self) -> usize {
         self.lock().bytes
@@ -97,13 +96,13 @@ impl BufferPool {
         if capacity < SMALLEST {
             return None;
         }
-        // Every buffer of the class above has the room, so none needs to be looked at.
+        // Every buffer of the class above is large enough, so none is inspected.
         let first = class_of(capacity.next_power_of_two());
         let mut kept = self.lock();
         let last = (first + LOOK_AHEAD).min(CLASSES - 1);
         let bytes = (first..=last).find_map(|class| kept.classes[class].pop())?;
         kept.bytes -= bytes.capacity();
-        // The last class is open-ended below 2^CLASSES only: too small a buffer is freed, not returned.
+        // The last class is open-ended only below 2^CLASSES: free a buffer that is too small.
         (bytes.capacity() >= capacity).then_some(bytes)
     }
 
@@ -128,7 +127,7 @@ impl BufferPool {
         columns
     }
 
-    /// Columns that are not needed any more.
+    /// Returns columns to the pool.
     pub(super) fn give_columns(&self, mut columns: Columns) {
         columns.ends.clear();
         columns.keys.clear();
@@ -142,7 +141,7 @@ impl BufferPool {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        // No code between lock and unlock can leave the counts half changed.
+        // Code under this lock cannot leave the counts inconsistent.
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,7 +153,7 @@ impl std::fmt::Debug for BufferPool {
 }
 
 impl Buffer {
-    /// A buffer that belongs to no pool.
+    /// A buffer without a pool.
     #[must_use]
     pub fn unpooled(bytes: AlignedVec<BLOCK_ALIGN>) -> Self {
         Self { bytes, pool: None }
@@ -171,13 +170,13 @@ impl Buffer {
         self.bytes.as_slice()
     }
 
-    /// Room for bytes, written or not.
+    /// Its capacity in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// The same bytes without much unused room: a buffer that is less than half full is exchanged for
-    /// one that fits, so that small blocks do not hold large buffers for as long as they live.
+    /// Exchanges a buffer that is less than half full for a fitting one, so that small blocks do not hold
+    /// large buffers.
     pub(super) fn fitted(self) -> Self {
         let len = self.bytes.len();
         if self.bytes.capacity() <= SMALLEST || len > self.bytes.capacity() / 2 {

@@ -9,25 +9,25 @@ use super::column::{Archiver, Column, ColumnBuilder, PushError};
 use super::{Block, BufferPool, Kind, MAX_BODY};
 use crate::record::Record;
 
-/// The body for records that are inline.
+/// The body for inline records.
 pub(super) type InlineRows<R> = ArchivedVec<<R as Record>::Archived>;
-/// The body for all others.
+/// The body for other records.
 pub(super) type BoxedRows<R> = ArchivedVec<ArchivedBox<<R as Record>::Archived>>;
 
-/// Makes a block of records from views, in order.
+/// Builds a block of records from views, in order.
 pub struct RowsBuilder<R: Record> {
     archiver: Archiver,
     rows: ColumnBuilder<R>,
 }
 
 impl<R: Record> RowsBuilder<R> {
-    /// A builder that writes into a buffer of the pool with room for `capacity` bytes.
+    /// A builder with a pooled buffer of at least `capacity` bytes.
     #[must_use]
     pub fn new(pool: &BufferPool, capacity: usize) -> Self {
         Self::with_limit(pool, capacity, MAX_BODY)
     }
 
-    /// A builder of blocks whose body takes up at most `limit` bytes, and never more than [`MAX_BODY`].
+    /// A builder of blocks whose body has at most `limit` bytes, and never more than [`MAX_BODY`].
     #[must_use]
     pub fn with_limit(pool: &BufferPool, capacity: usize, limit: usize) -> Self {
         let archiver = Archiver::new(pool, capacity, limit.min(MAX_BODY));
@@ -37,7 +37,7 @@ impl<R: Record> RowsBuilder<R> {
     /// Adds a record.
     ///
     /// # Errors
-    /// When the block is full or the record fits into none; the builder is as it was before.
+    /// When the block is full or the record too large for any block; the builder is unchanged.
     #[inline]
     pub fn push(&mut self, view: R::View<'_>) -> Result<(), PushError> {
         self.rows.push(&mut self.archiver, view, 0)
@@ -49,7 +49,7 @@ impl<R: Record> RowsBuilder<R> {
         self.rows.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -61,7 +61,7 @@ impl<R: Record> RowsBuilder<R> {
         self.archiver.written()
     }
 
-    /// The block; none if there is no record.
+    /// Finishes the block; `None` if it has no record.
     #[must_use]
     pub fn finish(self) -> Option<Block> {
         if self.is_empty() {
@@ -89,12 +89,12 @@ impl<R: Record> Clone for Rows<'_, R> {
 impl<R: Record> Copy for Rows<'_, R> {}
 
 impl<'a, R: Record> Rows<'a, R> {
-    /// Reads a block that is known to hold rows of `R`.
+    /// Reads a block known to hold rows of `R`.
     #[expect(unsafe_code)]
     pub(super) fn new(block: &'a Block) -> Self {
-        // Both branches: `Block::rows` checked kind and type, and by the invariant of `Block` the body
-        // is a valid archive of the layout that goes with them: the builder above wrote it, or the
-        // door validated it as exactly this type.
+        // Both branches: `Block::rows` checked kind and type, and by the invariant of `Block` the body is a
+        // valid archive of the matching layout: the builder above wrote it, or the decoder validated it as
+        // exactly this type.
         let column = if R::INLINE {
             // SAFETY: see above.
             Column::of_inline(unsafe { rkyv::access_unchecked::<InlineRows<R>>(block.body()) })

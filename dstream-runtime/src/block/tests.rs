@@ -1,4 +1,4 @@
-//! Blocks against what went into them, and the door against everything else.
+//! Blocks against the records that went into them, and the decoders against everything else.
 
 use proptest::prelude::*;
 use rkyv::util::AlignedVec;
@@ -112,7 +112,7 @@ proptest! {
         keyed_round_trip::<(String, Option<u8>), (i64, String)>(&mixed);
     }
 
-    /// Garbage under a valid header: whatever rkyv lets in can be read whole.
+    /// Garbage with a valid header: whatever the decoder accepts can be read completely.
     #[test]
     fn garbage_with_a_valid_checksum_is_refused_or_readable(
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
@@ -140,11 +140,11 @@ proptest! {
     }
 }
 
-/// Opens a block with some change to its bytes.
+/// Decodes a block with changed bytes.
 fn opened(
     block: &Block,
     change: impl FnOnce(&mut AlignedVec<BLOCK_ALIGN>),
-) -> Result<Block, DoorError> {
+) -> Result<Block, DecodeError> {
     let mut bytes = block.to_bytes();
     change(&mut bytes);
     Block::open_keyed::<String, u64>(bytes.into())
@@ -170,22 +170,22 @@ fn every_other_length_is_refused() {
     for len in 0..block.byte_len() {
         let error = opened(&block, |bytes| bytes.resize(len, 0)).unwrap_err();
         let expected = if len < HEADER_LEN {
-            DoorError::Truncated { has: len }
+            DecodeError::Truncated { has: len }
         } else {
-            DoorError::Length { expected: block.body().len(), found: len - HEADER_LEN }
+            DecodeError::Length { expected: block.body().len(), found: len - HEADER_LEN }
         };
         assert_eq!(error, expected);
     }
     let longer = opened(&block, |bytes| bytes.push(0)).unwrap_err();
-    assert!(matches!(longer, DoorError::Length { .. }));
+    assert!(matches!(longer, DecodeError::Length { .. }));
 }
 
 #[test]
 fn what_is_no_block_of_this_version_is_named() {
     let block = small();
-    assert_eq!(opened(&block, |b| b[0] = b'x').unwrap_err(), DoorError::Magic);
-    assert_eq!(opened(&block, |b| b[8] = 9).unwrap_err(), DoorError::Version { found: 9 });
-    assert_eq!(opened(&block, |b| b[33] ^= 1).unwrap_err(), DoorError::HeaderChecksum);
+    assert_eq!(opened(&block, |b| b[0] = b'x').unwrap_err(), DecodeError::Magic);
+    assert_eq!(opened(&block, |b| b[8] = 9).unwrap_err(), DecodeError::Version { found: 9 });
+    assert_eq!(opened(&block, |b| b[33] ^= 1).unwrap_err(), DecodeError::HeaderChecksum);
     let sealed = |at: usize, value: u8| {
         opened(&block, |b| {
             b[at] = value;
@@ -194,21 +194,21 @@ fn what_is_no_block_of_this_version_is_named() {
         })
         .unwrap_err()
     };
-    assert_eq!(sealed(10, 7), DoorError::UnknownKind { found: 7 });
-    assert_eq!(sealed(11, 1), DoorError::Flags);
-    assert_eq!(sealed(48, 1), DoorError::Flags);
-    assert!(matches!(sealed(31, 1), DoorError::TooLong { .. }));
-    assert_eq!(sealed(32, 3), DoorError::Records { expected: 3, found: 2 });
+    assert_eq!(sealed(10, 7), DecodeError::UnknownKind { found: 7 });
+    assert_eq!(sealed(11, 1), DecodeError::Flags);
+    assert_eq!(sealed(48, 1), DecodeError::Flags);
+    assert!(matches!(sealed(31, 1), DecodeError::TooLong { .. }));
+    assert_eq!(sealed(32, 3), DecodeError::Records { expected: 3, found: 2 });
     let last = block.byte_len() - 1;
     let damaged = opened(&block, |b| b[last] ^= 1).unwrap_err();
-    assert!(matches!(damaged, DoorError::BodyChecksum { .. }));
+    assert!(matches!(damaged, DecodeError::BodyChecksum { .. }));
 }
 
 /// Miri has no file maps.
 #[cfg(not(miri))]
 #[test]
 fn misaligned_bytes_are_refused() {
-    // Only a mapped file can put a block at an odd place.
+    // Only a mapped file can place a block at a misaligned address.
     let mut map = memmap2::MmapMut::map_anon(4096).unwrap();
     let block = small();
     map[8..8 + block.byte_len()].copy_from_slice(&block.to_bytes());
@@ -217,9 +217,9 @@ fn misaligned_bytes_are_refused() {
     let at = |start, len| {
         Block::open_keyed::<String, u64>(Bytes::Mapped { map: map.clone(), start, len })
     };
-    assert_eq!(at(8, block.byte_len()).unwrap_err(), DoorError::Misaligned);
-    assert_eq!(at(4095, 64).unwrap_err(), DoorError::Truncated { has: 0 });
-    assert_eq!(at(usize::MAX, 64).unwrap_err(), DoorError::Truncated { has: 0 });
+    assert_eq!(at(8, block.byte_len()).unwrap_err(), DecodeError::Misaligned);
+    assert_eq!(at(4095, 64).unwrap_err(), DecodeError::Truncated { has: 0 });
+    assert_eq!(at(usize::MAX, 64).unwrap_err(), DecodeError::Truncated { has: 0 });
     let good = at(1024, block.byte_len()).unwrap();
     assert_eq!(good.keyed::<u64>().unwrap().iter().map(|row| row.value).sum::<u64>(), 3);
 }
@@ -229,14 +229,14 @@ fn another_type_is_refused() {
     let keyed = small();
     let rows = rows_of(&[("word".to_owned(), 1u64)]).unwrap();
     let schema = Block::open_keyed::<String, u32>(from_file(&keyed)).unwrap_err();
-    assert!(matches!(schema, DoorError::Schema { .. }));
+    assert!(matches!(schema, DecodeError::Schema { .. }));
     let kind = Block::open_rows::<Pair>(from_file(&keyed)).unwrap_err();
-    assert_eq!(kind, DoorError::Kind { expected: Kind::Rows, found: Kind::Keyed });
+    assert_eq!(kind, DecodeError::Kind { expected: Kind::Rows, found: Kind::Keyed });
     let kind = Block::open_keyed::<String, u64>(from_file(&rows)).unwrap_err();
-    assert_eq!(kind, DoorError::Kind { expected: Kind::Keyed, found: Kind::Rows });
-    assert!(matches!(keyed.keyed::<String>(), Err(DoorError::Type { .. })));
-    assert!(matches!(rows.rows::<String>(), Err(DoorError::Type { .. })));
-    assert!(matches!(rows.keyed::<Pair>(), Err(DoorError::Kind { .. })));
+    assert_eq!(kind, DecodeError::Kind { expected: Kind::Keyed, found: Kind::Rows });
+    assert!(matches!(keyed.keyed::<String>(), Err(DecodeError::Type { .. })));
+    assert!(matches!(rows.rows::<String>(), Err(DecodeError::Type { .. })));
+    assert!(matches!(rows.keyed::<Pair>(), Err(DecodeError::Kind { .. })));
 }
 
 #[test]
@@ -251,14 +251,14 @@ fn keys_that_no_type_has_are_refused() {
     let text = keyed_schema::<String, u64>();
     let bad = build(None, &[b"good", b"\xff"], text);
     let error = Block::open_keyed::<String, u64>(from_file(&bad)).unwrap_err();
-    assert_eq!(error, DoorError::Key { index: 1 });
-    // Keys of one width where the type has none, and the other way round.
+    assert_eq!(error, DecodeError::Key { index: 1 });
+    // Keys of one width for a type without one, and the reverse.
     let bad = build(Some(4), &[b"four"], text);
     let error = Block::open_keyed::<String, u64>(from_file(&bad)).unwrap_err();
-    assert_eq!(error, DoorError::KeyColumn);
+    assert_eq!(error, DecodeError::KeyColumn);
     let bad = build(None, &[b"eight by", b"tes here"], keyed_schema::<u64, u64>());
     let error = Block::open_keyed::<u64, u64>(from_file(&bad)).unwrap_err();
-    assert_eq!(error, DoorError::KeyColumn);
+    assert_eq!(error, DecodeError::KeyColumn);
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn the_last_clone_returns_the_buffer() {
 }
 
 #[test]
-fn raw_bytes_pass_the_door_and_are_no_rows() {
+fn raw_bytes_are_decoded_and_are_no_rows() {
     let mut buffer = BufferPool::new(0).take(16);
     buffer.bytes_mut().extend_from_slice(b"a line\n");
     let block = Block::raw(buffer);
@@ -328,13 +328,13 @@ fn raw_bytes_pass_the_door_and_are_no_rows() {
     assert!(Block::open_rows::<u64>(block.to_bytes().into()).is_err());
     let mut damaged = block.to_bytes();
     damaged[HEADER_LEN] ^= 1;
-    assert!(matches!(Block::open_raw(damaged.into()), Err(DoorError::BodyChecksum { .. })));
+    assert!(matches!(Block::open_raw(damaged.into()), Err(DecodeError::BodyChecksum { .. })));
 }
 
 #[test]
 fn keys_longer_than_expected_go_into_a_used_buffer() {
     let pool = pool();
-    // Large enough for the block, and not found for the little that its builder asks for at first.
+    // Large enough for the block, but too large for the builder's first request.
     let used = pool.take(32_768);
     let at = used.as_slice().as_ptr();
     drop(used);

@@ -1,8 +1,8 @@
-//! What the handle of a stream and the driver share: lines that are being gathered, room for more, and
-//! how far the stream has come.
+//! State shared by a stream's handle and the driver: gathered lines, room for more, and the stream's
+//! progress.
 //!
-//! Invariant: whoever seals a draft gives it its number under the lock, so that numbers are in the
-//! order of the lines. The lock is held for a copy of a piece at most, never across an await.
+//! Invariant: a draft gets its number under the lock when it is sealed, so numbers follow the order of
+//! lines. The lock is held at most for a copy of a piece, never across an await.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,13 +14,13 @@ use super::outbox::Numbered;
 use super::{Acknowledged, ClientError, ClientId};
 use crate::block::{Block, Buffer, BufferPool};
 
-/// How far a stream has come.
+/// The progress of a stream.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Standing {
-    /// Everything up to that number is acknowledged.
+pub(super) struct Progress {
+    /// The highest acknowledged number.
     pub(super) through: u64,
     pub(super) so_far: Acknowledged,
-    /// Nothing more will be.
+    /// No more acknowledgements will come.
     pub(super) failed: Option<ClientError>,
 }
 
@@ -28,21 +28,21 @@ pub(super) struct Standing {
 pub(super) struct Shared {
     pub(super) stream: String,
     pub(super) client: ClientId,
-    /// Bytes that may still be gathered.
+    /// Permits for bytes to gather.
     pub(super) room: Semaphore,
-    pub(super) standing: watch::Sender<Standing>,
+    pub(super) progress: watch::Sender<Progress>,
     pool: BufferPool,
     draft: Mutex<Draft>,
 }
 
-/// Lines that are being gathered, and those that were and wait for the driver.
+/// Lines being gathered, and sealed appends waiting for the driver.
 pub(super) struct Draft {
-    /// Lines are gathered up to so many bytes.
+    /// Size at which an append is sealed, in bytes.
     append: usize,
     next: u64,
     gathering: Option<Gathering>,
     sealed: VecDeque<Numbered>,
-    /// The driver knows that there is something.
+    /// The driver has been woken.
     woken: bool,
 }
 
@@ -64,9 +64,9 @@ impl Shared {
             stream: stream.to_owned(),
             client,
             room: Semaphore::new(room.min(Semaphore::MAX_PERMITS)),
-            standing: watch::Sender::new(Standing {
+            progress: watch::Sender::new(Progress {
                 through: first.saturating_sub(1),
-                ..Standing::default()
+                ..Progress::default()
             }),
             pool: BufferPool::new(4 * append),
             draft: Mutex::new(Draft {
@@ -80,11 +80,11 @@ impl Shared {
     }
 
     fn draft(&self) -> MutexGuard<'_, Draft> {
-        // Each change is made as a whole; none can panic halfway.
+        // Every change is complete; none can panic halfway.
         self.draft.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds whole lines, of which the last may lack its line break; whether the driver is to be told.
+    /// Adds whole lines; the last may lack its line break. Returns whether to wake the driver.
     pub(super) fn put(&self, lines: &[u8], now: Instant) -> bool {
         let draft = &mut *self.draft();
         let append = draft.append;
@@ -108,13 +108,12 @@ impl Shared {
         if bytes.len() >= append {
             draft.seal();
         }
-        // Lines that join others wait with them: the driver knows until when.
+        // Lines added to others need no wake-up: the driver knows their deadline.
         let news = before.0 || draft.sealed.len() > before.1;
         news && !std::mem::replace(&mut draft.woken, true)
     }
 
-    /// Whatever has been gathered is to go now: the number of the last append, and whether the driver is
-    /// to be told.
+    /// Seals the gathered lines. Returns the number of the last append, and whether to wake the driver.
     pub(super) fn seal(&self) -> (u64, bool) {
         let draft = &mut *self.draft();
         draft.seal();
@@ -122,8 +121,8 @@ impl Shared {
         (draft.next - 1, wake)
     }
 
-    /// What is to be sent: all that was sealed, and what has been gathered for `linger`, if that is to be
-    /// sealed at all. Until when to wait for what is left.
+    /// Takes the sealed appends, and seals lines gathered for `linger` if asked to. Returns the deadline of
+    /// the remaining lines.
     pub(super) fn collect(
         &self,
         linger: Option<Duration>,
@@ -138,29 +137,29 @@ impl Shared {
         (std::mem::take(&mut draft.sealed), due.filter(|_| draft.gathering.is_some()))
     }
 
-    /// The number of the first append that the driver has not collected.
+    /// The number of the first append not collected.
     pub(super) fn first_uncollected(&self) -> u64 {
         let draft = self.draft();
         draft.sealed.front().map_or(draft.next, |numbered| numbered.number)
     }
 
-    /// Makes sure that an append is no longer than a receiver takes, and fits into the room.
+    /// Limits appends to the receiver's longest and to the room.
     pub(super) fn fit(&self, room: usize, longest: usize) {
         let draft = &mut *self.draft();
         draft.append = draft.append.min(longest);
         self.room.add_permits(longest.saturating_sub(room));
     }
 
-    /// Why nothing more is taken.
+    /// Why the stream failed.
     pub(super) fn failure(&self) -> ClientError {
-        let failed = self.standing.borrow().failed.clone();
+        let failed = self.progress.borrow().failed.clone();
         failed.unwrap_or_else(|| ClientError::Ended { why: "its thread is gone".to_owned() })
     }
 
-    /// Nothing more will be acknowledged.
+    /// Marks the stream as failed.
     pub(super) fn fail(&self, error: ClientError) {
-        self.standing.send_modify(|standing| {
-            standing.failed.get_or_insert(error);
+        self.progress.send_modify(|progress| {
+            progress.failed.get_or_insert(error);
         });
         self.room.close();
     }
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_wakes_whoever_waits_for_room() {
+    async fn a_failure_wakes_waiting_senders() {
         let shared = Shared::new("views", ClientId(1), 1, 4, 2);
         let why = || ClientError::Ended { why: "a test".to_owned() };
         shared.fail(why());

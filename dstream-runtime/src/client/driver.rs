@@ -1,7 +1,7 @@
-//! The thread of a client: it owns the connections and all streams, and alone reads the clock for them.
+//! The thread of a client: owns its connections and streams, and reads the clock for them.
 //!
-//! It is connected to a master all the time, which names receivers and renews the certificate, and per
-//! stream to one receiver.
+//! It keeps a connection to a master, which names receivers and renews the certificate, and one to a
+//! receiver per stream.
 
 mod master;
 mod port;
@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use self::master::Master;
 use self::port::connect;
 use super::draft::Shared;
-use super::link::{ANSWER, Link, Opened, Phase};
+use super::link::{ANSWER, Link, Phase, StreamProperties};
 use super::outbox::Numbered;
 use super::{Access, ClientError, ClientOptions};
 use crate::driver::cluster::{Question, Reply};
@@ -26,26 +26,28 @@ use crate::host::Lane;
 use crate::host::{self, Arrives, Inbox};
 use crate::id::Epoch;
 use crate::net::{CloseReason, Delivery, Net, NetEvent, PeerId};
-use crate::wire::{APPEND_INLINE, BlockHeader, Cargo, MessageKind, Received, ToClient, ToReceiver};
+use crate::wire::{
+    APPEND_INLINE, BlockHeader, BlockKind, MessageKind, Received, ToClient, ToReceiver,
+};
 
-/// What the thread is told.
+/// An event for the thread.
 pub(super) enum Event {
     Net(Delivery),
     Open(Box<Opening>),
-    /// Some stream has gathered lines where it had none, or enough of them.
+    /// A stream has gathered its first lines, or a full append.
     Wake,
     Header(u64, String),
-    /// Nobody holds the stream any more.
+    /// The stream's handle was dropped.
     GivenUp(u64),
-    /// Nobody holds the client any more.
+    /// The client was dropped or closed.
     End(Option<oneshot::Sender<()>>),
 }
 
-/// A stream that is to be opened.
+/// A stream to open.
 pub(super) struct Opening {
     pub(super) id: u64,
     pub(super) shared: Arc<Shared>,
-    pub(super) opened: oneshot::Sender<Result<Opened, ClientError>>,
+    pub(super) opened: oneshot::Sender<Result<StreamProperties, ClientError>>,
 }
 
 type Ready = oneshot::Sender<Result<(), ClientError>>;
@@ -58,7 +60,7 @@ impl Arrives for Event {
     }
 }
 
-/// What the thread does. `ready` is told when a master is connected, or that there will be none.
+/// Runs the thread. `ready` gets the outcome of the first connection to a master.
 pub(super) fn serve(
     options: ClientOptions,
     events: Sender<Event>,
@@ -71,7 +73,7 @@ pub(super) fn serve(
             let done = Driver::new(options, endpoint.net().clone(), ready).run(&inbox);
             drop(endpoint);
             if let Some(done) = done {
-                // Whoever does not wait for the end does not need to be told.
+                // The receiver may have been dropped.
                 let _ = done.send(());
             }
         }
@@ -81,14 +83,14 @@ pub(super) fn serve(
     }
 }
 
-/// Without any other deadline, everything is looked at that often.
+/// Longest pause between two checks of all streams.
 const LOOK: Duration = Duration::from_millis(100);
 
 struct Driver {
     options: ClientOptions,
     net: Net,
     master: Master,
-    /// Which master is next, and how many in a row have refused this process.
+    /// The next master to try, and refusals in a row.
     turn: usize,
     refusals: usize,
     /// Since when there is no master, and why.
@@ -107,14 +109,14 @@ impl Driver {
             master: Master::Resting { until: now },
             turn: 0,
             refusals: 0,
-            lonely: (now, "nothing was tried yet".to_owned()),
+            lonely: (now, "not tried yet".to_owned()),
             ready: Some(ready),
             links: BTreeMap::new(),
             receivers: BTreeMap::new(),
         }
     }
 
-    /// Runs until nobody needs it any more; who is to be told of that.
+    /// Runs until the client ends; returns who waits for the end.
     fn run(mut self, events: &Inbox<Event>) -> Option<oneshot::Sender<()>> {
         loop {
             let now = host::now();
@@ -166,7 +168,7 @@ impl Driver {
                     self.hang_up(link.phase);
                 }
             }
-            // Every stream is looked at after every event.
+            // All streams are checked after every event.
             Event::Wake | Event::End(_) => {}
         }
     }
@@ -185,11 +187,11 @@ impl Driver {
             NetEvent::Closed { peer, reason } => self.closed(peer, reason, now),
             NetEvent::Renewed { .. } => {
                 if let Access::Token { identity, .. } = &self.options.target.access {
-                    // If it cannot be kept, the next process buys one with the token.
+                    // If the write fails, the next process buys a certificate with its token.
                     let _ = self.net.identity().write(identity);
                 }
             }
-            // Nobody pushes blocks to a client; it issues nothing; a renewal is tried again.
+            // A client gets no blocks and issues no certificates; renewals are retried.
             _ => {}
         }
     }
@@ -201,7 +203,7 @@ impl Driver {
             self.master = Master::There { peer, addr, asked: VecDeque::new() };
             self.refusals = 0;
             if let Some(ready) = self.ready.take() {
-                // Whoever does not wait for it does not need it.
+                // The receiver may have been dropped.
                 let _ = ready.send(Ok(()));
             }
         } else if let Some(link) = self.receivers.get(&peer).and_then(|id| self.links.get_mut(id))
@@ -227,7 +229,7 @@ impl Driver {
         if *peer != from {
             return;
         }
-        // A stream that was given up meanwhile is gone.
+        // The stream has been dropped meanwhile.
         let Some(id) = asked.pop_front() else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         if !matches!(link.phase, Phase::Looking { asked: true, .. }) {
@@ -250,7 +252,7 @@ impl Driver {
                 }
                 None => link.rest("no worker receives for it".to_owned(), now),
             },
-            // One that has taken records may take them again: from a master that goes on, say.
+            // A receiver that has accepted this stream may accept it again, for example after a new master.
             Reply::Refused(why) if link.opened.is_none() => link.rest(why, now),
             Reply::Refused(why) => {
                 let stream = link.shared.stream.clone();
@@ -293,14 +295,14 @@ impl Driver {
         }
     }
 
-    /// Does for a stream whatever can be done.
+    /// Advances a stream as far as possible.
     fn go_on(&mut self, id: u64, now: Instant) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let linger = match link.phase {
-            // While nothing is on the way there is nothing to wait for.
+            // With nothing in flight, lines need not wait.
             Phase::Open { .. } if !link.outbox.is_waiting() => Some(Duration::ZERO),
             Phase::Open { .. } if !link.outbox.is_held_back() => Some(self.options.linger),
-            // As long as nothing can be sent, more may join.
+            // Gather more while nothing can be sent.
             _ => None,
         };
         let (sealed, due) = link.shared.collect(linger, now);
@@ -320,7 +322,7 @@ impl Driver {
             && let Master::There { peer, asked, .. } = &mut self.master
         {
             let question = Question::Receivers { stream: link.shared.stream.clone() };
-            // If it is gone, its end is on its way, and the next one is asked.
+            // If the connection is gone, its `Closed` follows and another master is asked.
             if self.net.send(*peer, &question).is_ok() {
                 asked.push_back(id);
                 link.has_asked();
@@ -330,7 +332,7 @@ impl Driver {
             Phase::Looking { asked: false, since } => {
                 let Master::There { peer, asked, .. } = &mut self.master else { return };
                 let question = Question::Receivers { stream: link.shared.stream.clone() };
-                // If it is gone, its end is on its way, and it is asked again.
+                // If the connection is gone, its `Closed` follows and the question is repeated.
                 if self.net.send(*peer, &question).is_ok() {
                     asked.push_back(id);
                     link.phase = Phase::Looking { asked: true, since };
@@ -338,7 +340,7 @@ impl Driver {
             }
             Phase::Looking { since, .. } if now.duration_since(since) >= ANSWER => {
                 link.rest("the master does not answer".to_owned(), now);
-                // Its answers are counted: it cannot be asked any more.
+                // Answers are matched by order, so this connection cannot be asked again.
                 if let Master::There { peer, .. } = self.master {
                     self.net.close(peer);
                 }
@@ -362,13 +364,12 @@ impl Driver {
 }
 
 fn open(net: &Net, link: &mut Link, peer: PeerId, addr: SocketAddr, now: Instant) {
-    // If it cannot be sent, the end of the connection is on its way.
+    // If the connection is gone, its `Closed` follows.
     let _ = net.send(peer, &link.open());
     link.phase = Phase::Opening { peer, addr, since: now };
 }
 
-/// Sends an append. If it cannot be sent, the end of the connection is on its way, and then it is sent
-/// again.
+/// Sends an append. If the connection is gone, its `Closed` follows and the append is sent again.
 fn append(net: &Net, peer: PeerId, next: &Numbered) {
     let lines = next.lines.body();
     if lines.len() <= APPEND_INLINE {
@@ -376,8 +377,8 @@ fn append(net: &Net, peer: PeerId, next: &Numbered) {
         let _ = net.send(peer, &append);
         return;
     }
-    let cargo = Cargo::Append { number: next.number };
-    let header = BlockHeader { epoch: Epoch(0), cargo, piece: 0 };
+    let kind = BlockKind::Append { number: next.number };
+    let header = BlockHeader { epoch: Epoch(0), kind, piece: 0 };
     if let Ok(transfer) = net.push_block(peer, &header, &next.lines) {
         transfer.detach();
     }

@@ -1,53 +1,53 @@
-//! What can go wrong for a client.
+//! Errors of a client.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::driver::cluster::ClusterError;
 
-/// Why records cannot be sent, or were not acknowledged.
+/// Why records cannot be sent or were not acknowledged.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// The network, certificates, tokens, files.
+    /// A failure of the network, certificates, tokens or files.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// No master has answered in time.
+    /// No master answered in time.
     #[error(
         "no master has answered at {} for {} s: {why}\n  help: see that the master runs and can be \
          reached from here",
         list(masters), patience.as_secs_f64()
     )]
     NoMaster {
-        /// Where it was looked for.
+        /// The masters' addresses.
         masters: Vec<SocketAddr>,
-        /// For how long.
+        /// How long the client waited.
         patience: Duration,
-        /// What happened last.
+        /// The last failure.
         why: String,
     },
-    /// No receiver has taken anything in for a while.
+    /// No receiver took records in time.
     #[error(
-        "nobody has taken in records of `{stream}` for {} s: {why}\n  help: see with `status` that workers \
+        "no receiver has taken records of `{stream}` for {} s: {why}\n  help: see with `status` that workers \
          run and receive for this stream",
         patience.as_secs_f64()
     )]
     NoReceiver {
         /// The stream.
         stream: String,
-        /// For how long.
+        /// How long the client waited.
         patience: Duration,
-        /// What happened last.
+        /// The last failure.
         why: String,
     },
-    /// A master or a receiver will not have it.
+    /// A master or receiver refused the stream.
     #[error("records of `{stream}` are refused: {why}")]
     Refused {
         /// The stream.
         stream: String,
-        /// Why, and what to do.
+        /// The reason, and what to do.
         why: String,
     },
-    /// A line is longer than a receiver takes.
+    /// A line is longer than the receiver takes.
     #[error(
         "a line of {len} bytes cannot be sent to `{stream}`: it may have {longest}\n  help: leave it out, or \
          put the data where the job can read it as a file"
@@ -57,10 +57,10 @@ pub enum ClientError {
         stream: String,
         /// Its length.
         len: usize,
-        /// How long it may be.
+        /// The limit.
         longest: usize,
     },
-    /// A record that would be read as several lines.
+    /// A record contains a line break.
     #[error(
         "record {index} cannot be sent to `{stream}`: there is a line break in it\n  help: take it out, or \
          have the job read the stream as JSON"
@@ -68,10 +68,10 @@ pub enum ClientError {
     LineBreak {
         /// The stream.
         stream: String,
-        /// Which of those given.
+        /// Its index among those given.
         index: usize,
     },
-    /// A record with a float that JSON cannot hold.
+    /// A record contains a float that JSON cannot represent.
     #[error(
         "record {index} cannot be sent to `{stream}`: {why}\n  help: leave it out, or have the job read the \
          stream as CSV"
@@ -79,23 +79,23 @@ pub enum ClientError {
     NotFinite {
         /// The stream.
         stream: String,
-        /// Which of those given.
+        /// Its index among those given.
         index: usize,
-        /// Which float.
+        /// The float.
         why: crate::record::NotFinite,
     },
-    /// What is to be sent cannot be read.
+    /// The input cannot be read.
     #[error("what is to be sent to `{stream}` cannot be read: {why}")]
     Input {
         /// The stream.
         stream: String,
-        /// What the system says.
+        /// The system's error.
         why: String,
     },
-    /// The client was dropped, or its thread cannot run.
+    /// The client was dropped, or its thread has ended.
     #[error("the client has ended: {why}")]
     Ended {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }

@@ -1,6 +1,6 @@
-//! What a program holds: the client, and its streams.
+//! Handles for programs: the client and its streams.
 //!
-//! Nothing here does I/O or needs a certain runtime: handles talk to the driver's thread, and wait for it.
+//! They do no I/O and need no particular async runtime: they wait for the driver's thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::draft::Shared;
 use super::driver::{self, Event, Opening};
-use super::link::Opened;
+use super::link::StreamProperties;
 use super::{Acknowledged, ClientError, ClientId, ClientOptions, StreamOptions, lines};
 use crate::driver::cluster::ClusterError;
 use crate::host;
@@ -19,10 +19,10 @@ use crate::net::NetError;
 use crate::net::trust::random_id;
 use crate::record::{Dialect, Format, Record, Schema, write_csv_header};
 
-/// What a client's thread does.
+/// Runs a client's thread.
 type Serve = Box<dyn FnOnce() + Send>;
 
-/// A connection to the cluster of a job. Its streams go on without it.
+/// A connection to a job's cluster. Its streams outlive it.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -36,7 +36,7 @@ struct Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // If nobody listens, it has ended already.
+        // If the channel is closed, the thread has ended already.
         let _ = self.events.send(Event::End(None));
     }
 }
@@ -46,16 +46,16 @@ fn ended() -> ClientError {
 }
 
 impl Client {
-    /// Connects to a master: with the certificate that is there, or with one bought with the token.
+    /// Connects to a master, with the stored certificate or one bought with the token.
     ///
     /// # Errors
-    /// When no master answers for as long as the options are patient, or they refuse this process.
+    /// When no master answers within `patience`, or the masters refuse this process.
     pub async fn connect(options: ClientOptions) -> Result<Self, ClientError> {
         let thread = thread::Builder::new().name("client".into());
         Self::connect_on(options, |serve| thread.spawn(serve).map(drop)).await
     }
 
-    /// Connects to a master from a thread that `start` starts.
+    /// Connects on a thread started by `start`.
     pub(crate) async fn connect_on(
         options: ClientOptions,
         start: impl FnOnce(Serve) -> io::Result<()>,
@@ -70,7 +70,7 @@ impl Client {
         Ok(Self { inner })
     }
 
-    /// Opens a stream to append to, as a new client.
+    /// Opens a stream for appending, as a new client.
     ///
     /// # Errors
     /// As [`open_with`](Self::open_with).
@@ -78,10 +78,10 @@ impl Client {
         self.open_with(StreamOptions::new(stream)).await
     }
 
-    /// Opens a stream to append to.
+    /// Opens a stream for appending.
     ///
     /// # Errors
-    /// When the job has no such stream, or no receiver takes records of it.
+    /// When the job has no such stream, or no receiver accepts it.
     pub async fn open_with(&self, options: StreamOptions) -> Result<AppendStream, ClientError> {
         let client = match options.client {
             Some(client) => client,
@@ -95,45 +95,43 @@ impl Client {
         let (opened, is_open) = oneshot::channel();
         let opening = Box::new(Opening { id, shared: shared.clone(), opened });
         self.inner.events.send(Event::Open(opening)).map_err(|_| ended())?;
-        // From here on the driver is told if the stream is given up.
+        // From here on, dropping the handle tells the driver.
         let mut stream = AppendStream {
             inner: self.inner.clone(),
             id,
             shared,
-            opened: Opened { format: Format::Text, wants_header: false, longest: 0 },
+            opened: StreamProperties { format: Format::Text, wants_header: false, longest: 0 },
         };
         stream.opened = is_open.await.map_err(|_| ended())??;
         stream.shared.fit(room, stream.opened.longest);
         Ok(stream)
     }
 
-    /// Says goodbye and waits until it is said. What is not acknowledged by then is not sent again.
+    /// Says goodbye and waits for it. Unacknowledged appends are not sent again.
     pub async fn close(self) {
         let (done, is_done) = oneshot::channel();
         if self.inner.events.send(Event::End(Some(done))).is_ok() {
-            // An error says that the thread has ended, which was to be.
+            // An error means that the thread has ended.
             let _ = is_done.await;
         }
     }
 }
 
-/// A stream that records are appended to. Dropped, it forgets what is not acknowledged: call
-/// [`flush`](Self::flush) first.
+/// A stream for appending records. Dropping it abandons unacknowledged records: call [`flush`](Self::flush)
+/// first.
 pub struct AppendStream {
     inner: Arc<Inner>,
     id: u64,
     shared: Arc<Shared>,
-    opened: Opened,
+    opened: StreamProperties,
 }
 
 impl AppendStream {
-    /// Sends whole lines; a line break is added after the last if it has none. Waits while too much is
-    /// not acknowledged. Where the stream reads CSV by the names of columns, the first line ever sent
-    /// is the header.
+    /// Sends whole lines, adding a missing line break at the end. Waits while too much is unacknowledged. If
+    /// the stream reads CSV by column names, the first line ever sent is the header.
     ///
     /// # Errors
-    /// When the stream has failed, or a line is too long: the lines before it are sent, it and those after
-    /// it are not.
+    /// When the stream has failed, or a line is too long: only the lines before it are sent.
     pub async fn send(&mut self, lines: impl AsRef<[u8]>) -> Result<(), ClientError> {
         let mut rest = lines.as_ref();
         if self.opened.wants_header && !rest.is_empty() {
@@ -152,10 +150,10 @@ impl AppendStream {
         Ok(())
     }
 
-    /// Sends records, written as the stream reads them.
+    /// Sends records in the stream's format.
     ///
     /// # Errors
-    /// When the stream has failed, or a record cannot be one line of its format; then none is sent.
+    /// When the stream has failed, or a record does not fit on a line of its format; then none is sent.
     pub async fn send_records<R: Record>(&mut self, records: &[R]) -> Result<(), ClientError> {
         let mut text = Vec::new();
         if self.opened.wants_header {
@@ -174,16 +172,15 @@ impl AppendStream {
         self.send(&text).await
     }
 
-    /// Waits until everything sent so far is acknowledged: what that is, since the stream was opened.
+    /// Waits until everything sent is acknowledged; returns the totals since the stream was opened.
     ///
     /// # Errors
-    /// When the stream has failed: the number of records that were acknowledged is in
-    /// [`acknowledged`](Self::acknowledged).
+    /// When the stream has failed; [`acknowledged`](Self::acknowledged) still gives the totals.
     pub async fn flush(&mut self) -> Result<Acknowledged, ClientError> {
         let (last, wake) = self.shared.seal();
         self.wake(wake)?;
-        let mut standing = self.shared.standing.subscribe();
-        let reached = standing.wait_for(|s| s.through >= last || s.failed.is_some()).await;
+        let mut progress = self.shared.progress.subscribe();
+        let reached = progress.wait_for(|s| s.through >= last || s.failed.is_some()).await;
         // The sender lives as long as this handle.
         let reached = reached.map_err(|_| ended())?;
         match &reached.failed {
@@ -192,32 +189,31 @@ impl AppendStream {
         }
     }
 
-    /// What was acknowledged since the stream was opened.
+    /// Totals acknowledged since the stream was opened.
     #[must_use]
     pub fn acknowledged(&self) -> Acknowledged {
-        self.shared.standing.borrow().so_far
+        self.shared.progress.borrow().so_far
     }
 
-    /// The number up to which everything is acknowledged: the next client of this
-    /// [id](Self::client) goes on after it.
+    /// The highest acknowledged number: a later client with this [id](Self::client) continues after it.
     #[must_use]
     pub fn through(&self) -> u64 {
-        self.shared.standing.borrow().through
+        self.shared.progress.borrow().through
     }
 
-    /// Who numbers what is sent.
+    /// The id under which appends are numbered.
     #[must_use]
     pub fn client(&self) -> ClientId {
         self.shared.client
     }
 
-    /// How the stream reads its lines.
+    /// The format of the stream's lines.
     #[must_use]
     pub fn format(&self) -> Format {
         self.opened.format
     }
 
-    /// The longest line that can be sent, in bytes, with its line break.
+    /// The longest line, in bytes, with its line break.
     #[must_use]
     pub fn longest(&self) -> usize {
         self.opened.longest
@@ -235,13 +231,13 @@ impl AppendStream {
     }
 
     async fn put(&self, piece: &[u8]) -> Result<(), ClientError> {
-        if let Some(failed) = self.shared.standing.borrow().failed.clone() {
+        if let Some(failed) = self.shared.progress.borrow().failed.clone() {
             return Err(failed);
         }
         let len = piece.len() + usize::from(piece.last() != Some(&b'\n'));
         let len = u32::try_from(len).unwrap_or(u32::MAX);
         let room = self.shared.room.acquire_many(len).await;
-        // Given back by the driver, once the lines are acknowledged.
+        // The driver returns the permits when the lines are acknowledged.
         room.map_err(|_| self.shared.failure())?.forget();
         let wake = self.shared.put(piece, host::now());
         self.wake(wake)
@@ -257,7 +253,7 @@ impl AppendStream {
 
 impl Drop for AppendStream {
     fn drop(&mut self) {
-        // If nobody listens, there is nothing to be given up.
+        // If the channel is closed, the thread has ended already.
         let _ = self.inner.events.send(Event::GivenUp(self.id));
     }
 }

@@ -1,19 +1,19 @@
-//! Lines and records as they are sent: whole lines in pieces that a receiver takes.
+//! Lines and records for sending: pieces of whole lines.
 
 use memchr::{memchr, memrchr};
 
 use super::ClientError;
 use crate::record::{Floats, Format, Record, write_csv, write_json, write_text};
 
-/// The next piece of `lines`: whole lines, as many as fit into `room`, at least one. The last line may
-/// lack its line break.
+/// Returns the next piece of `lines`: as many whole lines as fit into `room`, at least one. The last line
+/// may lack its line break.
 pub(super) fn piece<'l>(
     lines: &'l [u8],
     room: usize,
     longest: usize,
     stream: &str,
 ) -> Result<&'l [u8], ClientError> {
-    // A line break that is still to be added counts.
+    // Count a line break that is still to be added.
     if lines.len() < room || (lines.len() == room && lines.last() == Some(&b'\n')) {
         return Ok(lines);
     }

@@ -1,9 +1,9 @@
-//! A stream's way to a receiver: where it stands, and which receiver is tried next.
+//! The connection of a stream to a receiver: its phase, and which receiver to try next.
 //!
 //! ```text
 //! Resting ─> Looking ─> Connecting ─> Opening ─> Open
-//!    ^          │            │           │         │        whatever goes wrong leads back to Resting,
-//!    └──────────┴────────────┴───────────┴─────────┘        and from there to another receiver
+//!    ^          │            │           │         │        every failure leads back to Resting,
+//!    └──────────┴────────────┴───────────┴─────────┘        and then to another receiver
 //! ```
 
 use std::collections::hash_map::DefaultHasher;
@@ -23,28 +23,28 @@ use crate::net::PeerId;
 use crate::record::Format;
 use crate::wire::{ToClient, ToReceiver};
 
-/// What a program learns of a stream that was opened.
+/// The properties of an opened stream, for the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Opened {
+pub(super) struct StreamProperties {
     pub(super) format: Format,
     pub(super) wants_header: bool,
     pub(super) longest: usize,
 }
 
-/// Where a stream stands.
+/// The phase of a stream's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// After something went wrong, for a moment.
+    /// Pauses after a failure.
     Resting { until: Instant },
-    /// The master is to say who receives; asked or not.
+    /// Needs the master's answer; asked or not.
     Looking { asked: bool, since: Instant },
-    /// To a receiver.
+    /// Connecting to a receiver.
     Connecting { peer: PeerId, addr: SocketAddr },
-    /// The receiver is to say how much it takes.
+    /// Waiting for the receiver's `Opened`.
     Opening { peer: PeerId, addr: SocketAddr, since: Instant },
-    /// Appends are sent.
+    /// Sending appends.
     Open { peer: PeerId, addr: SocketAddr, window: u64 },
-    /// Nothing more is sent.
+    /// Failed for good.
     Failed,
 }
 
@@ -59,52 +59,52 @@ impl Phase {
     }
 }
 
-/// The first rest; each one after it is twice as long, up to the longest.
+/// The first pause; doubled up to the longest.
 const REST: Duration = Duration::from_millis(20);
 const LONGEST_REST: Duration = Duration::from_millis(500);
 
-/// How long a master or receiver may take to answer.
+/// Longest wait for an answer of a master or receiver.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
-/// One stream.
+/// A stream's connection.
 pub(super) struct Link {
     pub(super) shared: Arc<Shared>,
     pub(super) outbox: Outbox,
     pub(super) phase: Phase,
-    /// Told once.
-    pub(super) opened: Option<oneshot::Sender<Result<Opened, ClientError>>>,
-    /// Until when lines that are gathered may wait.
+    /// Sent once.
+    pub(super) opened: Option<oneshot::Sender<Result<StreamProperties, ClientError>>>,
+    /// Deadline of gathered lines.
     pub(super) linger: Option<Instant>,
     pub(super) header: Option<String>,
-    /// What went wrong since the last time that something was acknowledged or opened.
+    /// Failures since the last acknowledgement or opening.
     failures: u32,
-    /// Since when nothing goes on, and the last reason.
+    /// Since when there is no progress, and the last reason.
     trouble: Option<(Instant, String)>,
-    /// Where it went wrong.
+    /// The receiver that failed last.
     avoid: Option<SocketAddr>,
     doubt: Doubt,
 }
 
-/// Whether the receiver is still there: a connection says so late, and the master knows it early.
+/// Whether the receiver may be lost: its connection notices that late, the master early.
 #[derive(Debug, Default)]
 struct Doubt {
-    /// Since when the receiver owes an answer.
+    /// Since when an answer of the receiver is due.
     since: Option<Instant>,
-    /// How often the master was asked since.
+    /// Questions to the master since then.
     asked: u32,
-    /// It has not answered yet.
+    /// The last question is unanswered.
     is_open: bool,
 }
 
-/// A receiver that owes an answer for this long is in doubt.
+/// Time after which an overdue receiver is in doubt.
 const DOUBT: Duration = Duration::from_millis(200);
-/// How long after one question the next one is asked, at the longest.
+/// Longest pause between two such questions.
 const LONGEST_DOUBT: Duration = Duration::from_secs(1);
 
 impl Link {
     pub(super) fn new(
         shared: Arc<Shared>,
-        opened: oneshot::Sender<Result<Opened, ClientError>>,
+        opened: oneshot::Sender<Result<StreamProperties, ClientError>>,
         now: Instant,
     ) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl Link {
         }
     }
 
-    /// Whether the master is to be asked if the receiver is still there.
+    /// Whether to ask the master about the receiver.
     pub(super) fn doubts(&mut self, now: Instant) -> bool {
         let owes = match self.phase {
             Phase::Connecting { .. } | Phase::Opening { .. } => true,
@@ -138,18 +138,18 @@ impl Link {
         !self.doubt.is_open && now.duration_since(since) >= until
     }
 
-    /// The master was asked.
+    /// Records a question.
     pub(super) fn has_asked(&mut self) {
         self.doubt.asked = self.doubt.asked.saturating_add(1).min(60);
         self.doubt.is_open = true;
     }
 
-    /// There is no master any more that could answer.
+    /// Forgets the question: the master is gone.
     pub(super) fn forget_question(&mut self) {
         self.doubt.is_open = false;
     }
 
-    /// The master says who receives: whether the receiver in doubt is not among them.
+    /// Takes the master's list of receivers; returns whether the doubtful one is missing from it.
     pub(super) fn is_lost(&mut self, receivers: &[ReceiverStatus]) -> bool {
         let Some((_, addr)) = self.phase.peer().filter(|_| self.doubt.is_open) else {
             return false;
@@ -158,7 +158,7 @@ impl Link {
         !receivers.iter().filter_map(door).any(|other| other == addr)
     }
 
-    /// Something went wrong; another receiver is tried after a rest.
+    /// Records a failure; another receiver is tried after a pause.
     pub(super) fn rest(&mut self, why: String, now: Instant) {
         if matches!(self.phase, Phase::Failed) {
             return;
@@ -167,7 +167,7 @@ impl Link {
             self.avoid = Some(addr);
         }
         let rest = REST.saturating_mul(1 << self.failures.min(10)).min(LONGEST_REST);
-        // The first time nothing is waited for: the receiver was drained, say, and others are there.
+        // No pause after the first failure: the receiver may have been drained, and others are there.
         let until = if self.failures == 0 { now } else { now + rest };
         self.failures += 1;
         let since = self.trouble.take().map_or(now, |(since, _)| since);
@@ -177,17 +177,17 @@ impl Link {
         self.phase = Phase::Resting { until };
     }
 
-    /// Nothing more will be sent.
+    /// Fails the stream.
     pub(super) fn fail(&mut self, error: ClientError) {
         self.phase = Phase::Failed;
         if let Some(opened) = self.opened.take() {
-            // Whoever does not wait for it does not need it.
+            // The receiver may have been dropped.
             let _ = opened.send(Err(error.clone()));
         }
         self.shared.fail(error);
     }
 
-    /// What to fail with, if nothing has gone on for so long although something should.
+    /// Returns the error if there was no progress for `patience`.
     pub(super) fn gives_up(&self, patience: Duration, now: Instant) -> Option<ClientError> {
         let (since, why) = self.trouble.as_ref()?;
         let wanted = self.opened.is_some() || !self.outbox.is_empty();
@@ -198,11 +198,11 @@ impl Link {
         })
     }
 
-    /// The receiver to try, of those that the master has named.
+    /// Chooses a receiver among those named by the master.
     pub(super) fn choose(&self, receivers: &[ReceiverStatus]) -> Option<SocketAddr> {
         let all: Vec<_> = receivers.iter().filter_map(door).collect();
         let others: Vec<_> = all.iter().filter(|addr| Some(**addr) != self.avoid).collect();
-        // Streams spread over receivers, and each tries all of them in turn.
+        // Streams spread over the receivers, and each stream tries all in turn.
         let mut hash = DefaultHasher::new();
         self.shared.client.0.hash(&mut hash);
         let turn = hash.finish().wrapping_add(u64::from(self.failures));
@@ -210,7 +210,7 @@ impl Link {
         others.get(index).copied().or(all.first()).copied()
     }
 
-    /// What a receiver is asked first.
+    /// The first message to a receiver.
     pub(super) fn open(&self) -> ToReceiver {
         ToReceiver::Open {
             stream: self.shared.stream.clone(),
@@ -220,36 +220,36 @@ impl Link {
         }
     }
 
-    /// A receiver says something; an error ends the connection to it.
+    /// Handles a receiver's message; an error closes the connection.
     pub(super) fn told(&mut self, message: ToClient, now: Instant) -> Result<(), String> {
         match message {
             ToClient::Opened { format, wants_header, window, longest } => {
                 let Phase::Opening { peer, addr, .. } = self.phase else {
-                    return Err("it opens what was not asked for".to_owned());
+                    return Err("it opens a stream that was not asked for".to_owned());
                 };
                 let longest = longest as usize;
                 if (longest as u64) > window || self.outbox.longest() > longest as u64 {
                     return Err(format!("it takes appends of {longest} bytes only"));
                 }
                 if let Some(opened) = self.opened.take() {
-                    // Whoever does not wait for it does not need it.
-                    let _ = opened.send(Ok(Opened { format, wants_header, longest }));
+                    // The receiver may have been dropped.
+                    let _ = opened.send(Ok(StreamProperties { format, wants_header, longest }));
                 }
                 (self.failures, self.trouble, self.avoid) = (0, None, None);
-                // Rows cannot be sent before their header: it comes with the first of them.
+                // Rows must follow their header, which comes with the first of them.
                 let window = if wants_header { 0 } else { window };
                 self.phase = Phase::Open { peer, addr, window };
                 Ok(())
             }
             ToClient::Acknowledged { through } => {
                 let freed = self.outbox.acknowledged(through);
-                let freed = freed.ok_or("it acknowledges what was not sent to it")?;
+                let freed = freed.ok_or("it acknowledges appends that were not sent to it")?;
                 self.doubt.since = None;
                 self.doubt.asked = 0;
                 let so_far = self.outbox.so_far();
-                self.shared.standing.send_modify(|standing| {
-                    standing.through = standing.through.max(through);
-                    standing.so_far = so_far;
+                self.shared.progress.send_modify(|progress| {
+                    progress.through = progress.through.max(through);
+                    progress.so_far = so_far;
                 });
                 self.shared.room.add_permits(usize::try_from(freed).unwrap_or(usize::MAX >> 4));
                 Ok(())
@@ -267,7 +267,7 @@ impl Link {
     }
 }
 
-/// Where clients of the library reach a receiver.
+/// The address for clients of the library.
 fn door(receiver: &ReceiverStatus) -> Option<SocketAddr> {
     receiver.url.strip_prefix("dstream://")?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! The client library: records are sent to a stream of a running job, from any program.
+//! The client library: sends records to a stream of a running job, from any program.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), dstream_runtime::client::ClientError> {
@@ -14,17 +14,15 @@
 //! # }
 //! ```
 //!
-//! Lines are gathered for a moment into *appends*, numbered without gaps, and sent to a receiver: a
-//! worker that the master names. An append is acknowledged when a second worker holds it too and the
-//! master knows of it. What is not acknowledged is kept here; when the connection breaks it is sent
-//! again, to another receiver if need be, and what had been taken in already is recognised by its
-//! number: nothing is lost, and nothing counts twice. Whoever sends faster than lines are
-//! acknowledged waits in [`AppendStream::send`].
+//! Lines are gathered briefly into *appends*, numbered without gaps, and sent to a receiver: a worker named
+//! by the master. An append is acknowledged when a second worker holds it and the master has registered it.
+//! Unacknowledged appends are kept here; after a broken connection they are sent again, possibly to another
+//! receiver, which recognises repeated ones by number: nothing is lost or counted twice. A sender that is
+//! faster than acknowledgements waits in [`AppendStream::send`].
 //!
-//! The parts: an `Outbox` knows what is numbered, sent and acknowledged; the
-//! driver, one thread for all streams of a client, finds receivers and talks to them; handles
-//! ([`AppendStream`]) share with it a `Draft` and how far it has come. [`Sessions`] is the other
-//! side, for the driver of a worker.
+//! An `Outbox` holds the numbered appends; the driver, one thread for all streams of a client, finds
+//! receivers and talks to them; handles ([`AppendStream`]) share a `Draft` and the progress with it.
+//! [`Sessions`] is the receiver's side, for a worker's driver.
 
 mod draft;
 mod driver;
@@ -43,7 +41,7 @@ pub use error::ClientError;
 pub use handle::{AppendStream, Client};
 pub use options::{ClientOptions, StreamOptions};
 pub use send::send;
-pub use session::{Append, Offer, SessionAsks, SessionLimits, Sessions};
+pub use session::{Append, Offer, SessionEffect, SessionLimits, Sessions};
 
 pub use crate::driver::cluster::{Access, Acknowledged, ClientTarget};
 pub use crate::wire::ClientId;

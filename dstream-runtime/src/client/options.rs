@@ -1,4 +1,4 @@
-//! What a client is told: where the master is, what lets it in, and how much it may gather and keep.
+//! Options of a client: its master, its credentials, and its limits.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,25 +7,24 @@ use std::time::Duration;
 use crate::driver::cluster::{Access, ClientTarget};
 use crate::wire::ClientId;
 
-/// How a client reaches its job.
+/// Options of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// The job, where its masters may be, and what lets the client in. `patience` is how long it may
-    /// find nobody before it gives up.
+    /// The job, its masters, and the client's credentials. `patience` is the longest wait for a master or
+    /// receiver.
     pub target: ClientTarget,
-    /// Bytes of a stream that may be gathered, sent, and not acknowledged: with more,
-    /// [`send`](super::AppendStream::send) waits.
+    /// Bytes of a stream gathered or unacknowledged, at most; [`send`](super::AppendStream::send) waits
+    /// beyond that.
     pub unacknowledged: usize,
-    /// Lines are gathered up to so many bytes, …
+    /// Bytes of lines gathered into an append, at most.
     pub append: usize,
-    /// … and no longer than that.
+    /// Longest time to gather lines.
     pub linger: Duration,
 }
 
 impl ClientOptions {
-    /// For that job, whose master listens there. `token` is the file of a token for clients; the
-    /// certificate that it buys is kept beside it, with `.json` at the end of the name, and used from
-    /// then on.
+    /// Options for the job whose master listens at `master`. `token` is the file of a client's token; the
+    /// certificate bought with it is stored beside it, with the suffix `.json`, and reused.
     #[must_use]
     pub fn new(job: &str, master: SocketAddr, token: impl Into<PathBuf>) -> Self {
         let token = token.into();
@@ -33,7 +32,7 @@ impl ClientOptions {
         identity.push(".json");
         Self::at(ClientTarget {
             job: job.to_owned(),
-            // Another program does not know the plan, and computes nothing.
+            // Another program has no plan and computes nothing.
             plan: 0,
             masters: vec![master],
             access: Access::Token { token, identity: identity.into() },
@@ -42,7 +41,7 @@ impl ClientOptions {
         })
     }
 
-    /// For that target.
+    /// Options for that target.
     #[must_use]
     pub fn at(target: ClientTarget) -> Self {
         Self {
@@ -53,7 +52,7 @@ impl ClientOptions {
         }
     }
 
-    /// Also with these masters, to be tried in turn.
+    /// Adds masters to try in turn.
     #[must_use]
     pub fn masters(mut self, masters: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.target.masters.extend(masters);
@@ -61,28 +60,28 @@ impl ClientOptions {
     }
 }
 
-/// What is sent, and by whom.
+/// Options of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamOptions {
     /// The name of the stream.
     pub stream: String,
-    /// Who numbers what is sent; random if none is given. No two streams may have the same at a time.
+    /// The id under which appends are numbered; random if absent. Two streams must not use the same id at a
+    /// time.
     pub client: Option<ClientId>,
-    /// The number of the first append: one more than the last that was acknowledged to this client
-    /// before.
+    /// The number of the first append: one more than the last acknowledged to this client.
     pub first: u64,
 }
 
 impl StreamOptions {
-    /// To that stream, from a new client.
+    /// Options for that stream, as a new client.
     #[must_use]
     pub fn new(stream: &str) -> Self {
         Self { stream: stream.to_owned(), client: None, first: 1 }
     }
 
-    /// From a client that has sent before, and was acknowledged everything before `first`. Whoever goes
-    /// on after a restart sends the same appends again from there: call [`flush`](super::AppendStream::flush)
-    /// after each of them, so that they are cut in the same places.
+    /// Continues as a client whose appends before `first` are acknowledged. After a restart, send the same
+    /// appends again from there, and call [`flush`](super::AppendStream::flush) after each, so that they are
+    /// cut at the same places.
     #[must_use]
     pub fn go_on(mut self, client: ClientId, first: u64) -> Self {
         (self.client, self.first) = (Some(client), first);

@@ -1,15 +1,14 @@
-//! What a stream has numbered, what of it is on the way, and what was acknowledged.
+//! The numbered appends of a stream: waiting, sent, or acknowledged.
 //!
-//! Invariants: appends are sent in the order of their numbers; one that is not acknowledged is kept and
-//! sent again over the next connection; what is on the way and not acknowledged is within the window
-//! of the receiver.
+//! Invariants: appends are sent in the order of their numbers; unacknowledged ones are kept and sent again
+//! over the next connection; bytes sent and not acknowledged stay within the receiver's window.
 
 use std::collections::VecDeque;
 
 use crate::block::Block;
 use crate::driver::cluster::Acknowledged;
 
-/// Numbered lines.
+/// A numbered append.
 #[derive(Debug, Clone)]
 pub(super) struct Numbered {
     pub(super) number: u64,
@@ -26,9 +25,9 @@ impl Numbered {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Not acknowledged, in order.
+    /// Unacknowledged, in order.
     kept: VecDeque<Numbered>,
-    /// How many of them are on the way, and how many bytes that is.
+    /// The number and the bytes of those sent.
     sent: usize,
     under_way: u64,
     acknowledged: Acknowledged,
@@ -44,32 +43,32 @@ impl Outbox {
         self.kept.is_empty()
     }
 
-    /// The number that a new connection begins with: `next` if everything is acknowledged.
+    /// The first number for a new connection: `next` if everything is acknowledged.
     pub(super) fn first(&self, next: u64) -> u64 {
         self.kept.front().map_or(next, |numbered| numbered.number)
     }
 
-    /// Whether something is on the way.
+    /// Whether appends are in flight.
     pub(super) fn is_waiting(&self) -> bool {
         self.sent > 0
     }
 
-    /// Whether something is not on the way.
+    /// Whether appends wait to be sent.
     pub(super) fn is_held_back(&self) -> bool {
         self.sent < self.kept.len()
     }
 
-    /// The longest append that is kept, in bytes.
+    /// The longest append kept, in bytes.
     pub(super) fn longest(&self) -> u64 {
         self.kept.iter().map(Numbered::bytes).max().unwrap_or(0)
     }
 
-    /// What is on the way will not arrive, or it is not known whether it has.
+    /// The connection is lost: everything unacknowledged must be sent again.
     pub(super) fn disconnected(&mut self) {
         (self.sent, self.under_way) = (0, 0);
     }
 
-    /// The next to send, if the window has room for it.
+    /// The next append to send, if the window has room.
     pub(super) fn next(&mut self, window: u64) -> Option<Numbered> {
         let next = self.kept.get(self.sent)?;
         let under_way = self.under_way + next.bytes();
@@ -80,8 +79,7 @@ impl Outbox {
         Some(next.clone())
     }
 
-    /// Everything up to `through` is safe: how many bytes need not be kept any more. Nothing if that has
-    /// not even been sent.
+    /// Drops everything up to `through`; returns the bytes freed. `None` if that was not sent yet.
     pub(super) fn acknowledged(&mut self, through: u64) -> Option<u64> {
         let mut freed = 0;
         while let Some(first) = self.kept.front().filter(|first| first.number <= through) {
@@ -156,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_acknowledge_what_was_not_sent() {
+    fn unsent_appends_cannot_be_acknowledged() {
         let mut outbox = outbox(1..4);
         assert_eq!(sent(&mut outbox, 10), [1]);
         assert_eq!(outbox.acknowledged(2), None);

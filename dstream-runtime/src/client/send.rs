@@ -1,4 +1,4 @@
-//! A file, or whatever comes in, sent to a stream: the command line's way.
+//! Sends a file or standard input to a stream, for the command line.
 
 use std::io::{ErrorKind, Read};
 
@@ -8,14 +8,14 @@ use super::{Acknowledged, AppendStream, Client, ClientError, ClientOptions, Clie
 use crate::driver::cluster::ClusterError;
 use crate::net::NetError;
 
-/// How much is read at a time.
+/// Read size, in bytes.
 const READ: usize = 256 << 10;
 
-/// Sends whole lines to a stream until `input` ends, and waits until all of them are acknowledged.
-/// `progress` hears on the way of what was. Blocks the calling thread.
+/// Sends whole lines to a stream until `input` ends, and waits until all are acknowledged. Calls `progress`
+/// with acknowledged totals. Blocks the calling thread.
 ///
 /// # Errors
-/// When no master or receiver answers or will have them, or `input` cannot be read.
+/// When no master or receiver accepts the stream, or `input` cannot be read.
 pub fn send(
     target: &ClientTarget,
     stream: &str,
@@ -44,7 +44,7 @@ async fn send_all(
     let mut has = 0;
     loop {
         if has == buffer.len() {
-            // A line that is longer than all there is room for: too long lines are refused by `send`.
+            // A line fills the buffer; `send` refuses lines that are too long.
             buffer.resize(2 * buffer.len(), 0);
         }
         let read = match input.read(&mut buffer[has..]) {
@@ -60,7 +60,7 @@ async fn send_all(
             buffer.copy_within(end..has, 0);
             has -= end;
         } else if has > stream.longest() {
-            // Refused, and by the same words as any other.
+            // `send` refuses it with its usual error.
             stream.send(&buffer[..has]).await?;
             has = 0;
         }

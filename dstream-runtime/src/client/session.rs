@@ -1,13 +1,12 @@
-//! The receiver's side of the client library: which appends of a client are taken in, in which order,
-//! and what the client is told.
+//! The receiver's side of the client library: accepts appends, orders them, and answers clients.
 //!
-//! No clock, no socket: the driver of a worker says what came ([`Sessions::said`], [`Sessions::block`],
-//! [`Sessions::gone`]) and what has become safe ([`Sessions::safe`], [`Sessions::refused`]), and does what
-//! is asked. It never judges whether an append has been taken in before by somebody else: that is known
-//! where appends are registered, by [`Append::client`] and [`Append::number`].
+//! Without clock or socket: a worker's driver reports messages ([`Sessions::said`], [`Sessions::block`],
+//! [`Sessions::gone`]) and outcomes ([`Sessions::safe`], [`Sessions::refused`]), and carries out the
+//! actions. Duplicates from other sessions are detected where appends are registered, by [`Append::client`]
+//! and [`Append::number`].
 //!
-//! Invariants: the appends of a session are taken in order and without gaps; what clients have been
-//! promised that they may send, and what of them is not safe yet, is within [`SessionLimits::memory`].
+//! Invariants: the appends of a session are taken in order and without gaps; the bytes promised to clients
+//! plus those that are not safe yet stay within [`SessionLimits::memory`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,27 +17,27 @@ use crate::net::PeerId;
 use crate::record::Format;
 use crate::wire::{ClientId, ToClient, ToReceiver};
 
-/// A stream that can be appended to.
+/// A stream that accepts appends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
     /// Its name.
     pub stream: String,
     /// Its source.
     pub source: SourceId,
-    /// How its lines are read.
+    /// The format of its lines.
     pub format: Format,
-    /// Whether rows of CSV are read by the names in a header.
+    /// Whether its CSV is read by the column names of a header.
     pub header: bool,
 }
 
-/// How much clients may send.
+/// Limits of clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// Bytes that all clients together may have sent without being acknowledged.
+    /// Unacknowledged bytes of all clients, at most.
     pub memory: u64,
-    /// Bytes that one of them may: enough for a second worker at the other end of a long wire.
+    /// Unacknowledged bytes of one client, at most: enough for a second worker on a distant host.
     pub window: u64,
-    /// The longest append, in bytes.
+    /// Longest append, in bytes.
     pub longest: u32,
 }
 
@@ -49,44 +48,44 @@ impl Default for SessionLimits {
 }
 
 impl SessionLimits {
-    /// Where there is only so much memory for what clients send: always enough for a client or two.
+    /// Scales the limits to that much memory: enough for at least one or two clients.
     #[must_use]
     pub fn within(self, memory: u64) -> Self {
         Self { memory: self.memory.min(memory.max(self.window)), ..self }
     }
 }
 
-/// Appends that may come before one that they have overtaken.
+/// Appends that may arrive before an earlier one.
 const AHEAD: u64 = 1 << 14;
 
-/// So much of a name that a client sent is repeated.
+/// Characters of a client's name repeated in messages.
 const NAME: usize = 63;
 
-/// Something to be taken in. [`Sessions::safe`] or [`Sessions::refused`] is called for each.
+/// An append to take in. [`Sessions::safe`] or [`Sessions::refused`] is called for each.
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// The connection it came on.
+    /// Its connection.
     pub peer: PeerId,
-    /// The source that it is for.
+    /// Its source.
     pub source: SourceId,
-    /// Who numbered it.
+    /// The client that numbered it.
     pub client: ClientId,
     /// Its number.
     pub number: u64,
-    /// Whole lines: a raw block.
+    /// Whole lines, as a raw block.
     pub lines: Block,
-    /// How many.
+    /// The number of lines.
     pub records: u64,
-    /// Of CSV, the row that names their columns.
+    /// For CSV: the header row.
     pub header: Option<Arc<str>>,
 }
 
-/// What is to be done.
+/// An action for the driver.
 #[derive(Debug)]
-pub enum SessionAsks {
-    /// Say this.
+pub enum SessionEffect {
+    /// Send this message.
     Tell(PeerId, ToClient),
-    /// Take this in: number it, copy it to a second worker, register it.
+    /// Take it in: number it, copy it to a second worker, register it.
     Take(Append),
     /// The client broke the protocol.
     Accuse(PeerId, String),
@@ -103,11 +102,11 @@ pub struct Sessions {
 
 #[derive(Debug)]
 enum Life {
-    /// Appends are taken in.
+    /// Appends are accepted.
     Open,
-    /// The client was told that nothing is taken in any more; what it had sent by then may still come.
+    /// The client was refused; appends already sent may still arrive.
     Refused,
-    /// The client is gone; some of its appends are not safe yet.
+    /// The client has disconnected; some of its appends are not safe yet.
     Gone,
 }
 
@@ -118,30 +117,30 @@ struct Session {
     client: ClientId,
     header: Option<Arc<str>>,
     window: u64,
-    /// The number that is taken in next.
+    /// The next number to take in.
     next: u64,
-    /// What has overtaken it.
+    /// Appends that arrived early.
     early: BTreeMap<u64, Block>,
-    /// Taken in, and not everything up to it is safe: how long, and whether it is safe itself.
+    /// Appends taken in while an earlier or equal one is not safe: length, and whether it is safe.
     taken: BTreeMap<u64, (u64, bool)>,
     /// Bytes of both.
     unsafe_bytes: u64,
 }
 
 impl Sessions {
-    /// Of a worker that receives for these streams.
+    /// Sessions of a worker that receives these streams.
     #[must_use]
     pub fn new(offers: Vec<Offer>, limits: SessionLimits) -> Self {
         Self { offers, limits, of: BTreeMap::new(), leaving: false }
     }
 
-    /// A client says something; `pool` has room for the lines that lie in the message.
+    /// Handles a client's message; lines inside it are copied into a buffer of `pool`.
     pub fn said(
         &mut self,
         peer: PeerId,
         message: ToReceiver,
         pool: &BufferPool,
-    ) -> Vec<SessionAsks> {
+    ) -> Vec<SessionEffect> {
         match message {
             ToReceiver::Open { stream, client, first, header } => {
                 self.open(peer, &stream, client, first, header)
@@ -154,11 +153,11 @@ impl Sessions {
         }
     }
 
-    /// An append has come as a block, which has been through the door.
-    pub fn block(&mut self, peer: PeerId, number: u64, lines: Block) -> Vec<SessionAsks> {
+    /// Handles an append that arrived as a decoded block.
+    pub fn block(&mut self, peer: PeerId, number: u64, lines: Block) -> Vec<SessionEffect> {
         let longest = self.limits.longest;
         let Some(session) = self.of.get_mut(&peer) else {
-            return accuse(peer, "it appends to a stream that it has not opened".to_owned());
+            return accuse(peer, "it appends to a stream that is not open".to_owned());
         };
         match session.life {
             Life::Open => {}
@@ -170,9 +169,8 @@ impl Sessions {
         }
     }
 
-    /// An append that was asked to be taken in is registered, and a second worker holds it: or it had
-    /// been before.
-    pub fn safe(&mut self, peer: PeerId, client: ClientId, number: u64) -> Vec<SessionAsks> {
+    /// An append is registered and a second worker holds it, or it is a duplicate of such a one.
+    pub fn safe(&mut self, peer: PeerId, client: ClientId, number: u64) -> Vec<SessionEffect> {
         let Some(session) = self.of.get_mut(&peer).filter(|s| s.client == client) else {
             return Vec::new();
         };
@@ -181,24 +179,24 @@ impl Sessions {
         self.tidy(peer);
         match through {
             Some(through) if is_open => {
-                vec![SessionAsks::Tell(peer, ToClient::Acknowledged { through })]
+                vec![SessionEffect::Tell(peer, ToClient::Acknowledged { through })]
             }
             _ => Vec::new(),
         }
     }
 
-    /// An append that was asked to be taken in will not be part of any batch.
+    /// An append will not be part of any batch.
     pub fn refused(
         &mut self,
         peer: PeerId,
         client: ClientId,
         number: u64,
         why: &str,
-    ) -> Vec<SessionAsks> {
+    ) -> Vec<SessionEffect> {
         let Some(session) = self.of.get_mut(&peer).filter(|s| s.client == client) else {
             return Vec::new();
         };
-        // Nothing after it is acknowledged either: the client would believe that all before is safe.
+        // Nothing after it is acknowledged: an acknowledgement covers everything before it.
         session.safe(number);
         let is_open = matches!(session.life, Life::Open);
         if is_open {
@@ -206,10 +204,10 @@ impl Sessions {
         }
         self.tidy(peer);
         let told = ToClient::Refused { why: why.to_owned(), elsewhere: false };
-        if is_open { vec![SessionAsks::Tell(peer, told)] } else { Vec::new() }
+        if is_open { vec![SessionEffect::Tell(peer, told)] } else { Vec::new() }
     }
 
-    /// A client is gone.
+    /// A client has disconnected.
     pub fn gone(&mut self, peer: PeerId) {
         if let Some(session) = self.of.get_mut(&peer) {
             session.close(Life::Gone);
@@ -217,24 +215,24 @@ impl Sessions {
         self.tidy(peer);
     }
 
-    /// Nothing more is taken in: clients are sent elsewhere, with whatever was not acknowledged.
-    pub fn leave(&mut self) -> Vec<SessionAsks> {
+    /// Refuses all clients, who continue elsewhere with their unacknowledged appends.
+    pub fn leave(&mut self) -> Vec<SessionEffect> {
         self.leaving = true;
         let open = self.of.iter_mut().filter(|(_, session)| matches!(session.life, Life::Open));
         let told = |(peer, session): (&PeerId, &mut Session)| {
             session.close(Life::Refused);
-            SessionAsks::Tell(*peer, leaving())
+            SessionEffect::Tell(*peer, leaving())
         };
         open.map(told).collect()
     }
 
-    /// Bytes that clients have sent and that are not safe yet.
+    /// Bytes received and not safe yet.
     #[must_use]
     pub fn unacknowledged(&self) -> u64 {
         self.of.values().map(|session| session.unsafe_bytes).sum()
     }
 
-    /// The same, of one source.
+    /// The same, for one source.
     #[must_use]
     pub fn unacknowledged_of(&self, source: SourceId) -> u64 {
         let of = self.of.values().filter(|session| session.source == source);
@@ -248,7 +246,7 @@ impl Sessions {
         client: ClientId,
         first: u64,
         header: Option<String>,
-    ) -> Vec<SessionAsks> {
+    ) -> Vec<SessionEffect> {
         if self.of.get(&peer).is_some_and(|s| !matches!(s.life, Life::Open) || s.has_begun()) {
             return accuse(peer, "it opens a stream on a connection that has one".to_owned());
         }
@@ -257,10 +255,10 @@ impl Sessions {
         }
         self.of.remove(&peer);
         let refuse = |why: String, elsewhere| {
-            vec![SessionAsks::Tell(peer, ToClient::Refused { why, elsewhere })]
+            vec![SessionEffect::Tell(peer, ToClient::Refused { why, elsewhere })]
         };
         if self.leaving {
-            return vec![SessionAsks::Tell(peer, leaving())];
+            return vec![SessionEffect::Tell(peer, leaving())];
         }
         let Some(offer) = self.offers.iter().find(|offer| offer.stream == stream) else {
             let names: Vec<_> = self.offers.iter().map(|offer| offer.stream.as_str()).collect();
@@ -270,7 +268,7 @@ impl Sessions {
             return refuse(why, false);
         };
         let left = self.limits.memory.saturating_sub(self.promised());
-        // A quarter of what is left, for there may be more clients; but an append must fit.
+        // A quarter of the rest, since more clients may come; but an append must fit.
         let longest = u64::from(self.limits.longest);
         let window = self.limits.window.min(left / 4).max(longest);
         if window > left {
@@ -296,10 +294,10 @@ impl Sessions {
             unsafe_bytes: 0,
         };
         self.of.insert(peer, session);
-        vec![SessionAsks::Tell(peer, opened)]
+        vec![SessionEffect::Tell(peer, opened)]
     }
 
-    /// Bytes that may come, or have come and are not safe.
+    /// Bytes promised, or received and not safe.
     fn promised(&self) -> u64 {
         let promised = |session: &Session| match session.life {
             Life::Open => session.window,
@@ -321,7 +319,7 @@ impl Session {
         !self.early.is_empty() || !self.taken.is_empty()
     }
 
-    /// Puts an append in its place, or says what is wrong with it.
+    /// Checks an append and queues it.
     fn came(&mut self, number: u64, lines: &Block, longest: u32) -> Result<(), String> {
         let bytes = lines.raw_bytes().map_err(|error| error.to_string())?;
         if bytes.len() > longest as usize {
@@ -348,14 +346,14 @@ impl Session {
         Ok(())
     }
 
-    /// Takes in what has its turn.
-    fn take(&mut self, peer: PeerId) -> Vec<SessionAsks> {
+    /// Takes in the appends whose turn has come.
+    fn take(&mut self, peer: PeerId) -> Vec<SessionEffect> {
         let mut asks = Vec::new();
         while let Some(lines) = self.early.remove(&self.next) {
             let number = self.next;
             self.next += 1;
             self.taken.insert(number, (lines.body().len() as u64, false));
-            asks.push(SessionAsks::Take(Append {
+            asks.push(SessionEffect::Take(Append {
                 peer,
                 source: self.source,
                 client: self.client,
@@ -368,7 +366,7 @@ impl Session {
         asks
     }
 
-    /// An append is safe; up to which number all are, if that is news.
+    /// Marks an append as safe; returns the new highest number up to which all are.
     fn safe(&mut self, number: u64) -> Option<u64> {
         let (bytes, is_safe) = self.taken.get_mut(&number)?;
         if !std::mem::replace(is_safe, true) {
@@ -396,6 +394,6 @@ fn leaving() -> ToClient {
     ToClient::Refused { why: "this worker is leaving the cluster".to_owned(), elsewhere: true }
 }
 
-fn accuse(peer: PeerId, why: String) -> Vec<SessionAsks> {
-    vec![SessionAsks::Accuse(peer, why)]
+fn accuse(peer: PeerId, why: String) -> Vec<SessionEffect> {
+    vec![SessionEffect::Accuse(peer, why)]
 }

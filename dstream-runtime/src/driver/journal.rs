@@ -10,8 +10,8 @@ use crossbeam_channel::Sender;
 
 use super::Event;
 use crate::block::BufferPool;
-use crate::durable::journal::{self, JournalError, Opened, Writer};
-use crate::durable::{Durable, Saves};
+use crate::durable::journal::{self, JournalError, OpenJournal, Writer};
+use crate::durable::{CheckpointStore, Durable};
 use crate::exec::stage::RunStage;
 use crate::id::{BatchSeq, JournalSeq, SourceId};
 use crate::sched::Past;
@@ -64,8 +64,8 @@ impl Journal {
     ) -> Result<(Self, Vec<String>), JournalError> {
         // The engine may have ended: then nobody waits for news.
         let news = move |news| drop(events.send(Event::Journal(news)));
-        let opened: Opened<JournalEntry, Past> = journal::open(store, plan, who, news)?;
-        let Opened { term, snapshot, entries, warnings, needs_snapshot, writer } = opened;
+        let opened: OpenJournal<JournalEntry, Past> = journal::open(store, plan, who, news)?;
+        let OpenJournal { term, snapshot, entries, warnings, needs_snapshot, writer } = opened;
         let past = fold(snapshot, &entries);
         let (appended, synced) = (JournalSeq(0), JournalSeq(0));
         let mut journal = Self { writer, past, entries: 0, term, appended, synced };
@@ -136,7 +136,7 @@ impl Journal {
     /// When there are none before.
     pub(super) fn check(
         &mut self,
-        saves: &Saves,
+        saves: &CheckpointStore,
         stages: &[Arc<dyn RunStage>],
     ) -> Result<Vec<String>, (String, NothingBefore)> {
         if !self.past.is_under_way() {

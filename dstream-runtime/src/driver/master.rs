@@ -38,7 +38,7 @@ use super::error::JobError;
 use super::journal::Journal;
 use super::report::{Observer, OutputReport, SourceReport, Summary};
 use super::worker::Leaving;
-use crate::durable::journal::JournalNews;
+use crate::durable::journal::JournalEvent;
 use crate::host;
 use crate::id::{BatchSeq, JournalSeq, SourceId, TaskId, WorkerId};
 use crate::plan::{Plan, StageRow};
@@ -401,25 +401,25 @@ impl<'e> Master<'e> {
     }
 
     /// What was written down is durable, or will never be.
-    pub(super) fn written(&mut self, news: JournalNews) {
+    pub(super) fn written(&mut self, news: JournalEvent) {
         let event = match news {
-            JournalNews::Synced(seq) => {
+            JournalEvent::Synced(seq) => {
                 if let Some(journal) = &mut self.journal {
                     journal.synced(JournalSeq(seq));
                 }
                 MasterEvent::Synced(JournalSeq(seq))
             }
-            JournalNews::Failing { why, patience } => {
+            JournalEvent::Failing { why, retry_for: patience } => {
                 return self.warn(&format!(
                     "the journal cannot be written ({why}): nothing is published until it can, and the job \
                      stops if that takes {} s",
                     patience.as_secs()
                 ));
             }
-            JournalNews::Fenced { by } => MasterEvent::Fenced {
+            JournalEvent::Fenced { by } => MasterEvent::Fenced {
                 why: by.unwrap_or_else(|| "its name is not known".to_owned()),
             },
-            JournalNews::Failed(why) => {
+            JournalEvent::Failed(why) => {
                 // Nothing can be made durable any more: it is as if another had taken over.
                 let help = "nothing is lost: see to it that the state directory can be written, and start \
                             the master again";

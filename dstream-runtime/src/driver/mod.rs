@@ -24,9 +24,9 @@ pub use report::{
 };
 pub use stop::StopHandle;
 
-use crate::durable::journal::JournalNews;
-use crate::durable::savepoint::Pinned;
-use crate::durable::{SaveError, SavepointError};
+use crate::durable::journal::JournalEvent;
+use crate::durable::savepoint::WrittenSavepoint;
+use crate::durable::{CheckpointError, SavepointError};
 #[cfg(test)]
 use crate::host::Lane;
 use crate::host::{self, Arrives};
@@ -57,13 +57,13 @@ enum Event {
     /// A receiver on this worker has something.
     Received(SourceId, receive::Delivery),
     /// A state is in safety, or is not.
-    Saved(Saved, Result<cluster::Tip, SaveError>),
+    Saved(Saved, Result<cluster::Tip, CheckpointError>),
     /// A state was loaded for a recovery, or could not be.
     Loaded(Saved, Epoch, Result<cluster::Loaded, String>),
     /// What the master has decided is durable, or will not be.
-    Journal(JournalNews),
+    Journal(JournalEvent),
     /// A savepoint is in safety, or was given up.
-    Savepoint(Result<Pinned, SavepointError>),
+    Savepoint(Result<WrittenSavepoint, SavepointError>),
     /// The process of a worker has ended, as whoever started it says.
     Ended { worker: String, why: String },
     /// The job is to stop.

@@ -1,21 +1,21 @@
-//! What goes wrong in the durable store: which object, what was tried, and what to do.
+//! Errors of the durable store: the object, the operation, and the cure.
 
 use std::sync::Arc;
 
-/// Why a durable store cannot be opened, or does not do what it was asked.
+/// Why a durable store cannot be opened or an operation failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DurableError {
-    /// The URL names no store that this binary can use.
+    /// The URL is not a store that this binary can use.
     #[error("{url}: {why}\n  help: {help}")]
     Url {
-        /// What was given.
+        /// The URL.
         url: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
-        /// What to do.
+        /// The cure.
         help: &'static str,
     },
-    /// The name of an object is none.
+    /// An invalid object name.
     #[error(
         "`{name}` cannot be the name of an object: names are parts of letters, digits, `-`, `_`, `.` and `=` \
          with `/` between them, and no part begins with a dot"
@@ -24,24 +24,24 @@ pub enum DurableError {
         /// The name.
         name: String,
     },
-    /// There is no such object.
+    /// No such object.
     #[error("{object}: there is no such object")]
     NotFound {
         /// Its URL.
         object: String,
     },
-    /// The store failed. Whether what was asked for has happened is not known.
+    /// The store failed; the operation may or may not have taken effect.
     #[error("{object}: cannot {doing}: {error}")]
     Failed {
         /// The URL of the object or place.
         object: String,
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// What the system or the service says.
+        /// The error of the system or the service.
         error: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// The directory of an object could not be brought to the disk. What a second fsync says is worth nothing, so
-    /// this process writes nothing more there; another process may.
+    /// A directory could not be synced. A second fsync after a failed one proves nothing, so this process
+    /// writes nothing more there; another process may.
     #[error(
         "{object}: its directory could not be brought to the disk: {why}\n  help: this process writes nothing more \
          there, as it could not know what is on the disk; see to the disk and start it again"
@@ -49,10 +49,10 @@ pub enum DurableError {
     Unsynced {
         /// The URL of the object.
         object: String,
-        /// What the system says.
+        /// The error of the system.
         why: String,
     },
-    /// There is another object of that name.
+    /// Another object has that name.
     #[error("{object}: cannot write it: something else has its name")]
     Taken {
         /// Its URL.
@@ -61,7 +61,7 @@ pub enum DurableError {
 }
 
 impl DurableError {
-    /// Whether this process need not try again: it would fail in the same way.
+    /// Whether a retry by this process would fail in the same way.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Unsynced { .. } | Self::Url { .. } | Self::Name { .. })

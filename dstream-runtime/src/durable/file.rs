@@ -1,17 +1,17 @@
 //! Objects as files below a directory.
 //!
-//! Decides in which order a file is written, made durable and given its name. An object is written
-//! under a name beside, brought to the disk, *linked* to its own name (a link never replaces), and
-//! then the directory is brought to the disk. Invariants: whatever has an object's name is whole and on the disk;
-//! `Created` is said only when the name is on the disk as well. What a second fsync says after one that
-//! failed is worth nothing: the next attempt writes another file, and a directory that failed takes
-//! nothing more from this process. (Its last name stays: somebody may have read it already.)
+//! Decides the order in which a file is written, synced and named. An object is written under a temporary
+//! name, synced, *linked* to its name (a link never replaces), and then the directory is synced. Invariants:
+//! a file under an object's name is whole and on the disk; `Created` is returned only when the name is on
+//! the disk as well. An fsync after a failed one proves nothing, so a retry writes a new file, and a
+//! directory whose sync failed accepts nothing more from this process. (Its last name stays: it may have
+//! been read already.)
 //!
-//! Why it is ours and not the local store of the crate `object_store`, which links too: that one brings
-//! nothing to the disk unless asked, needs an async runtime, and is not in the default build at all.
+//! The local store of the crate `object_store`, which also links, is not used: it syncs nothing by default,
+//! needs an async runtime, and is not in the default build.
 //!
-//! What is being written is locked. A file that is not is the leftover of a crash, and is removed when a
-//! process first writes here; where there are no locks, it stays.
+//! Files being written are locked. An unlocked one is a leftover of a crash; the first write of a process
+//! removes it. Without locks, it stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -26,12 +26,12 @@ use rustix::io::Errno;
 
 use super::{DurableError, Put, Store, url_of};
 
-/// Where files are written before they have their names. No object's name begins with a dot.
+/// Where files are written before they are named. No object's name begins with a dot.
 const BESIDE: &str = ".new";
-/// How many names are tried beside; each is used once per process, and others have another id.
+/// Temporary names tried; each is used once per process, and other processes have other ids.
 const TRIES: u32 = 1000;
 
-/// How a file or directory is brought to the disk; tests have one that fails.
+/// Syncs a file or directory; tests inject failures.
 type Sync = fn(&File) -> io::Result<()>;
 
 pub(super) struct FileStore {
@@ -41,16 +41,16 @@ pub(super) struct FileStore {
     dirs: Mutex<Dirs>,
 }
 
-/// What is known of directories.
+/// What this process knows of directories.
 #[derive(Default)]
 struct Dirs {
-    /// Their own names are on the disk.
+    /// Directories whose names are on the disk.
     known: BTreeSet<PathBuf>,
-    /// They could not be brought to the disk, and why.
+    /// Directories whose sync failed, and why.
     failed: BTreeMap<PathBuf, String>,
 }
 
-/// A directory could not be brought to the disk, now or before.
+/// The sync of a directory failed, now or earlier.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Unsynced(String);
@@ -60,7 +60,7 @@ impl FileStore {
         Self::with_sync(root, File::sync_all)
     }
 
-    /// The same, with another way to bring files to the disk.
+    /// The same, with another way to sync.
     pub(super) fn with_sync(root: &Path, sync: Sync) -> Result<Self, DurableError> {
         let root = std::path::absolute(root)
             .map_err(|error| failed(&root.display().to_string(), "find it", error))?;
@@ -84,7 +84,7 @@ impl FileStore {
     }
 
     fn dirs(&self) -> MutexGuard<'_, Dirs> {
-        // Nothing panics while it is held.
+        // Code under this lock does not panic.
         self.dirs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -95,19 +95,19 @@ impl FileStore {
         (self.sync)(&File::open(dir)?).map_err(|error| {
             let why = error.to_string();
             self.dirs().failed.insert(dir.to_owned(), why.clone());
-            // A directory of another owner is no mistake (`not_ours`).
+            // A directory of another owner is no error (`not_ours`).
             io::Error::new(error.kind(), Unsynced(why))
         })
     }
 
-    /// Makes a directory below the root, and sees to it that its name, and those of all between, are on
-    /// the disk: who made them may have died before that.
+    /// Creates a directory below the root, and makes its name and those of its ancestors durable: their
+    /// creator may have died before syncing.
     fn make_dir(&self, dir: &Path) -> io::Result<()> {
         if self.dirs().known.contains(dir) {
             return Ok(());
         }
         if dir != self.root {
-            // Not recursive: a root that is not there is not made by the way.
+            // Not recursive: a missing root must not be created.
             if let Some(parent) = dir.parent() {
                 self.make_dir(parent)?;
             }
@@ -127,19 +127,19 @@ impl FileStore {
         Ok(())
     }
 
-    /// Removes what a crash left half written.
+    /// Removes leftovers of a crash.
     fn clean(&self) {
         let beside = self.root.join(BESIDE);
         for entry in fs::read_dir(beside).into_iter().flatten().flatten() {
             let Ok(file) = File::open(entry.path()) else { continue };
             if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                // One that cannot be removed takes room and nothing else.
+                // A leftover only takes up space.
                 let _ = fs::remove_file(entry.path());
             }
         }
     }
 
-    /// A new file beside, locked.
+    /// Creates a temporary file, locked.
     fn beside(&self) -> io::Result<(PathBuf, File)> {
         static FILES: AtomicU64 = AtomicU64::new(0);
         let dir = self.root.join(BESIDE);
@@ -149,12 +149,13 @@ impl FileStore {
             let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)
             {
                 Ok(file) => file,
-                // Of a process of another host that has our id, or had it here.
+                // The name belongs to a process of another host with the same process id, or to an earlier
+                // one.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(error),
             };
             let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-            // Somebody took it for a leftover and removes it, or has done so.
+            // Another process took it for a leftover, and removes it or has done so.
             if locked == Err(Errno::WOULDBLOCK) || file.metadata()?.nlink() == 0 {
                 continue;
             }
@@ -175,10 +176,10 @@ impl FileStore {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Put::Exists),
             Err(error) => Err(error),
         });
-        // A leftover, if it cannot be removed.
+        // A leftover if it cannot be removed.
         let _ = fs::remove_file(&beside);
         let put = linked?;
-        // Also what is there already must be on the disk before anybody relies on it.
+        // An existing object must be durable too before a caller relies on it.
         self.sync_dir(dir)?;
         Ok(put)
     }
@@ -194,14 +195,14 @@ impl FileStore {
     fn walk(&self, dir: &Path, name: &str, names: &mut Vec<String>) -> io::Result<()> {
         let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
-            // Nothing was put there yet.
+            // Nothing was written there yet.
             Err(error) if error.kind() == ErrorKind::NotFound && !name.is_empty() => return Ok(()),
             Err(error) => return Err(error),
         };
         for entry in entries {
             let entry = entry?;
             let file = entry.file_name();
-            // Others are no objects: nobody could have put them.
+            // Other files are no objects: their names are invalid.
             let Some(file) = file.to_str().filter(|file| super::check(file).is_ok()) else {
                 continue;
             };
@@ -259,7 +260,7 @@ impl Store for FileStore {
             if dir.is_empty() && !self.root.is_dir() {
                 let there = self.root.ancestors().find(|above| above.is_dir());
                 DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
-                // The names of all that are new.
+                // The names of all new directories.
                 for above in self.root.ancestors().skip(1) {
                     self.sync_dir(above).or_else(not_ours)?;
                     if Some(above) == there {
@@ -284,7 +285,7 @@ fn failed(object: &str, doing: &'static str, error: io::Error) -> DurableError {
     DurableError::Failed { object: object.to_owned(), doing, error: Arc::new(error) }
 }
 
-/// A directory that is not ours to look into: so nobody like us has made something in it.
+/// A directory that is not readable for us cannot hold our objects.
 fn not_ours(error: io::Error) -> io::Result<()> {
     if error.kind() == ErrorKind::PermissionDenied { Ok(()) } else { Err(error) }
 }

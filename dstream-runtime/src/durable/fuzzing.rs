@@ -1,4 +1,4 @@
-//! Fuzz targets: saved states and objects of a journal, as they are found in a store.
+//! Fuzz targets: saved states and journal objects.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::saves::{Link, Saves};
+use super::checkpoints::{ChainLink, CheckpointStore};
 use super::{Durable, DurableError, Put, Store, journal};
-use crate::block::{Block, BufferPool, Door, RowsBuilder};
+use crate::block::{Block, BlockDecoder, BufferPool, RowsBuilder};
 use crate::exec::task::SavedState;
 use crate::fuzzing::Target;
 use crate::id::{BatchSeq, Partition, StageId};
@@ -21,7 +21,7 @@ pub(crate) const TARGETS: &[Target] = &[
 
 const PLAN: u64 = 9;
 
-/// A store that has what is put into it.
+/// A store in memory.
 #[derive(Default)]
 struct Memory(Mutex<BTreeMap<String, Vec<u8>>>);
 
@@ -43,7 +43,7 @@ impl Store for Memory {
     }
 
     fn list(&self, _: &str) -> Result<Vec<String>, DurableError> {
-        let error = Arc::new(io::Error::other("nobody asks"));
+        let error = Arc::new(io::Error::other("not used"));
         Err(DurableError::Failed { object: String::new(), doing: "list", error })
     }
 
@@ -60,9 +60,9 @@ impl Store for Memory {
     }
 }
 
-fn saves() -> (Durable, Saves) {
+fn saves() -> (Durable, CheckpointStore) {
     let store = Durable::of(Arc::new(Memory::default()));
-    (store.clone(), Saves::new(store, PLAN))
+    (store.clone(), CheckpointStore::new(store, PLAN))
 }
 
 fn saved() -> Saved {
@@ -70,7 +70,7 @@ fn saved() -> Saved {
     Saved { stage, partition, after, objects: vec!["state".to_owned()] }
 }
 
-/// The bytes as they are, and as the table and the parts of an object whose checksum is right.
+/// Decodes the bytes as an object, and as the table and the parts of an object with a valid checksum.
 fn saved_states(bytes: &[u8]) {
     let (_, saves) = saves();
     open(&saves, bytes);
@@ -83,16 +83,16 @@ fn saved_states(bytes: &[u8]) {
     }
 }
 
-fn open(saves: &Saves, bytes: &[u8]) {
-    let door = |tag| match tag {
-        0 => Some(Block::open_rows::<u64> as Door),
-        5 => Some(Block::open_keyed::<String, u64> as Door),
+fn open(saves: &CheckpointStore, bytes: &[u8]) {
+    let decoder = |tag| match tag {
+        0 => Some(Block::open_rows::<u64> as BlockDecoder),
+        5 => Some(Block::open_keyed::<String, u64> as BlockDecoder),
         _ => None,
     };
     let continued = [None, Some(whole(saves))];
     let opened = continued
         .iter()
-        .find_map(|link| saves.open(&saved(), *link, bytes, &BufferPool::new(0), door).ok());
+        .find_map(|link| saves.open(&saved(), *link, bytes, &BufferPool::new(0), decoder).ok());
     if let Some(opened) = opened {
         let blocks =
             opened.state.parts.iter().map(|(_, block)| block.get().expect("it is in memory"));
@@ -108,8 +108,8 @@ fn state() -> SavedState {
     SavedState::whole(vec![(0, block.clone().into()), (0, block.into())])
 }
 
-/// Writes all of a state.
-fn whole(saves: &Saves) -> Link {
+/// Writes a whole state.
+fn whole(saves: &CheckpointStore) -> ChainLink {
     saves.write(&saved(), &state(), None).expect("it can be written")
 }
 

@@ -1,4 +1,4 @@
-//! A store for tests: in memory, shared by several masters, with faults at chosen steps.
+//! A store in memory for tests, shared by several masters, with faults at chosen steps.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,22 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Durable, DurableError, Put, Store};
 
-/// What happens instead of an operation that changes something.
+/// A fault of a changing operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Nothing is done, and an error is told.
+    /// Not done, and an error is returned.
     Refused,
-    /// It is done, and an error is told.
+    /// Done, but an error is returned.
     Unsaid,
-    /// It is done, and may not be on the disk, now or ever.
+    /// Done, but never synced.
     Unsynced,
-    /// The process dies before it: nothing is done, now or later.
+    /// The process dies before it; no later operation happens.
     DiesBefore,
-    /// The process dies behind it.
+    /// The process dies after it.
     DiesBehind,
 }
 
-/// What all processes share: what is in safety.
+/// The durable content, shared by all processes.
 #[derive(Default)]
 pub(super) struct Objects(Mutex<BTreeMap<String, Vec<u8>>>);
 
@@ -34,8 +34,8 @@ impl Objects {
         self.all().keys().filter(|name| name.starts_with(prefix)).cloned().collect()
     }
 
-    /// As a process sees them that meets faults: it is asked before each step that changes something, with
-    /// the step's number from 0 and the object's name.
+    /// A process's view with faults: `fault` is asked before each changing step, with the step's number from
+    /// 0 and the object's name.
     pub(super) fn with(
         self: &Arc<Self>,
         faults: impl FnMut(u64, &str) -> Option<Fault> + Send + 'static,
@@ -47,7 +47,7 @@ impl Objects {
         }))
     }
 
-    /// As a process sees them that meets no faults.
+    /// A process's view without faults.
     pub(super) fn sound(self: &Arc<Self>) -> Durable {
         self.with(|_, _| None)
     }

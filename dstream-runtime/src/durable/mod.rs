@@ -1,15 +1,15 @@
-//! The durable store: named objects that are created only if absent, never changed, and there again
-//! after every process of the cluster has died.
+//! The durable store: named objects that are created only if absent, never change, and outlive every process
+//! of the cluster.
 //!
-//! Decides where a URL leads, and what names objects may have. Two stores are behind it: `file`, in
-//! every build, and `remote` (`s3://`, `gs://`, `az://`), with the cargo feature `object-store`.
-//! Invariants: of all who put an object of one name, one is told [`Put::Created`]; when it is, the
-//! object is in safety; nobody ever sees half of an object. An object is never replaced: that is what
-//! makes the exclusive put a fence (with rename-over, a master that woke up again overwrote what its
-//! successor had published).
+//! Maps URLs to stores, and checks the names of objects. There are two stores: `file`, in every build, and
+//! `remote` (`s3://`, `gs://`, `az://`), with the cargo feature `object-store`. Invariants: exactly one of
+//! several writers of a name gets [`Put::Created`]; the object is durable then; readers never see a partial
+//! object. Objects are never replaced: that makes the exclusive put a fence (with rename, a master that woke
+//! up late could overwrite its successor's objects).
 //!
-//! The interface is blocking and for plain threads: not for tasks of an async runtime.
+//! The interface blocks: call it from plain threads, not from async tasks.
 
+mod checkpoints;
 mod error;
 mod file;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -20,7 +20,6 @@ mod memory;
 #[cfg(feature = "object-store")]
 mod remote;
 pub(crate) mod savepoint;
-mod saves;
 #[cfg(test)]
 mod tests;
 
@@ -28,41 +27,40 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use self::checkpoints::{ChainLink, CheckpointError, CheckpointStore, LoadedChain};
 pub use self::error::DurableError;
 pub use self::savepoint::SavepointError;
-pub(crate) use self::saves::{Link, Read, SaveError, Saves};
 
 use self::file::FileStore;
 
-/// What became of an object that was put.
+/// The result of a put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Put {
-    /// It is there, and in safety.
+    /// Created, and durable.
     Created,
-    /// There is one of that name already, which stays as it is. It may be the same one: see
-    /// [`Durable::put_own`].
+    /// An object of that name exists and is unchanged. It may be the caller's own; see [`Durable::put_own`].
     Exists,
 }
 
-/// A store of objects. Names are valid and complete; see [`DurableError`] for what may come back.
+/// A store of objects. Names are valid and complete.
 trait Store: Send + Sync {
-    /// Creates an object of these parts, one behind the other, if there is none of that name.
+    /// Creates an object of these concatenated parts if the name is free.
     fn put(&self, name: &str, parts: &[&[u8]]) -> Result<Put, DurableError>;
-    /// What is in an object.
+    /// Reads an object.
     fn get(&self, name: &str) -> Result<Vec<u8>, DurableError>;
-    /// Whether there is such an object.
+    /// Whether the object exists.
     fn exists(&self, name: &str) -> Result<bool, DurableError>;
-    /// The names below `dir`, or all of them if it is empty; in no order.
+    /// Names below `dir`, or all if it is empty; unordered.
     fn list(&self, dir: &str) -> Result<Vec<String>, DurableError>;
-    /// Removes an object, if it is there.
+    /// Removes an object if it exists.
     fn remove(&self, name: &str) -> Result<(), DurableError>;
-    /// Makes the place for objects below `dir`, where a store has such.
+    /// Creates the directory of `dir`, if the store has directories.
     fn make(&self, dir: &str) -> Result<(), DurableError>;
-    /// What the names are relative to.
+    /// The URL that names are relative to.
     fn url(&self) -> &str;
 }
 
-/// A durable store, or the part of one below a prefix.
+/// A durable store, or its part below a prefix.
 #[derive(Clone)]
 pub struct Durable {
     store: Arc<dyn Store>,
@@ -71,21 +69,21 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Opens the store at a URL or path; a directory is made if it is not there, for its owner only.
+    /// Opens the store at a URL or path; a missing directory is created, for its owner only.
     ///
     /// # Errors
-    /// When the URL names no store of this build, or the directory cannot be made.
+    /// When the URL is no store of this build, or the directory cannot be created.
     pub fn open(url: &str) -> Result<Self, DurableError> {
         let durable = Self::existing(url)?;
         durable.store.make("")?;
         Ok(durable)
     }
 
-    /// The same, but a directory that is not there stays so, and is an error when it is used: it may be
-    /// one that this host should have mounted.
+    /// The same, but a missing directory is not created and fails on use: it may be a mount that this host
+    /// lacks.
     ///
     /// # Errors
-    /// When the URL names no store of this build.
+    /// When the URL is no store of this build.
     pub fn existing(url: &str) -> Result<Self, DurableError> {
         match Target::of(url)? {
             Target::Dir(path) => Ok(Self::of(Arc::new(FileStore::new(&path)?))),
@@ -106,34 +104,34 @@ impl Durable {
         Self { store, prefix: String::new() }
     }
 
-    /// The part of it below a prefix, which is a name.
+    /// The part below a prefix.
     ///
     /// # Errors
-    /// When the prefix cannot be one.
+    /// When the prefix is no valid name.
     pub fn within(&self, prefix: &str) -> Result<Self, DurableError> {
         let prefix = self.name(prefix.trim_end_matches('/'))? + "/";
         Ok(Self { store: Arc::clone(&self.store), prefix })
     }
 
-    /// Makes the directory of the prefix, if the store has directories: then another process can open
-    /// it by [`url`](Self::url) with [`existing`](Self::existing).
+    /// Creates the directory of the prefix, if the store has directories, so that another process can open
+    /// its [`url`](Self::url) with [`existing`](Self::existing).
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn make(&self) -> Result<(), DurableError> {
         self.store.make(self.prefix.trim_end_matches('/'))
     }
 
-    /// Creates an object if there is none of that name; it is in safety when this returns.
+    /// Creates an object if the name is free; it is durable when this returns.
     ///
     /// # Errors
-    /// When the store fails. Then the object may be there nevertheless, or appear later.
+    /// When the store fails. The object may exist nevertheless, or appear later.
     pub fn put_if_absent(&self, name: &str, parts: &[&[u8]]) -> Result<Put, DurableError> {
         self.store.put(&self.name(name)?, parts)
     }
 
-    /// The same, for an object that nobody else would write like this: whether it is there by this caller. A
-    /// store that tries again on its own, and a caller who does, can meet their own first attempt.
+    /// The same, for content unique to the caller; returns whether the object is the caller's. Retries, by
+    /// the store or the caller, may meet their own first attempt.
     ///
     /// # Errors
     /// When the store fails.
@@ -143,7 +141,7 @@ impl Durable {
         }
         match self.get(name) {
             Ok(found) => Ok(is(&found, parts)),
-            // Of another one, and removed again meanwhile.
+            // It was another's, and has been removed.
             Err(DurableError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
@@ -165,7 +163,7 @@ impl Durable {
         self.store.exists(&self.name(name)?)
     }
 
-    /// The names that begin with `prefix` (any text, also an empty one), in ascending order.
+    /// Names that begin with `prefix` (any text), in ascending order.
     ///
     /// # Errors
     /// When the store fails.
@@ -183,7 +181,7 @@ impl Durable {
         Ok(names)
     }
 
-    /// Removes an object; one that is not there is fine.
+    /// Removes an object; a missing one is no error.
     ///
     /// # Errors
     /// When the store fails.
@@ -191,20 +189,20 @@ impl Durable {
         self.store.remove(&self.name(name)?)
     }
 
-    /// Where it is: another process that opens this URL has the same objects.
+    /// The URL by which another process opens the same objects.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_of("")
     }
 
-    /// Where an object is, for people.
+    /// The URL of an object, for messages.
     #[must_use]
     pub fn url_of(&self, name: &str) -> String {
         let below = format!("{}{name}", self.prefix);
         url_of(self.store.url(), below.trim_end_matches('/'))
     }
 
-    /// A name in the whole store.
+    /// Returns the full name in the store.
     fn name(&self, name: &str) -> Result<String, DurableError> {
         check(name)?;
         Ok(format!("{}{name}", self.prefix))
@@ -223,7 +221,7 @@ impl fmt::Debug for Durable {
     }
 }
 
-/// Whether bytes are these parts, one behind the other.
+/// Whether the bytes equal the concatenated parts.
 fn is(bytes: &[u8], parts: &[&[u8]]) -> bool {
     let rest = parts.iter().try_fold(bytes, |rest, part| rest.strip_prefix(*part));
     rest.is_some_and(<[u8]>::is_empty)
@@ -236,7 +234,7 @@ fn url_of(base: &str, name: &str) -> String {
     }
 }
 
-/// Names come from other processes too: none leads out of the store, or to a file that is no object.
+/// Checks a name. Names come from other processes too: none may lead out of the store or to another file.
 fn check(name: &str) -> Result<(), DurableError> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.=".contains(c);
     let part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(fine);
@@ -246,7 +244,7 @@ fn check(name: &str) -> Result<(), DurableError> {
     }
 }
 
-/// Where a URL leads.
+/// The store of a URL.
 #[derive(Debug)]
 enum Target {
     Dir(PathBuf),
@@ -266,11 +264,11 @@ impl Target {
         let url = url::Url::parse(text)
             .map_err(|error| wrong(error.to_string(), "write it like s3://bucket/path"))?;
         match url.scheme() {
-            // As in the URLs of inputs and outputs: what follows is the path as it is.
+            // As in URLs of sources and sinks, the rest is the path, verbatim.
             "file" => match text.split_once("://") {
                 Some((_, path)) if path.starts_with('/') => Ok(Self::Dir(path.into())),
                 _ => Err(wrong(
-                    "what follows file:// is a host, and files of other hosts cannot be reached"
+                    "the part after file:// is a host, and files of other hosts are unreachable"
                         .to_owned(),
                     "write a path that begins with a slash, like file:///var/lib/job, or a plain path",
                 )),

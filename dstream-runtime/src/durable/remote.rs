@@ -1,11 +1,11 @@
-//! Objects in an object store of the cloud, through the crate `object_store`.
+//! Objects in a cloud object store, through the crate `object_store`.
 //!
-//! Decides how a blocking call becomes a request and how long it may take. A thread of its own drives
-//! the connections; callers wait for their own requests. An object is created by a conditional put.
-//! Credentials and endpoints come from the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`).
+//! Turns blocking calls into requests with a time limit. Its own thread drives the connections; callers wait
+//! for their requests. An object is created by a conditional put. Credentials and endpoints come from the
+//! environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`).
 //!
-//! A request that fails is tried again in here for a bounded time. So a put can meet its own first
-//! attempt, and be told that the object exists: callers who must know read it.
+//! Failed requests are retried here for a bounded time. So a put may meet its own first attempt and report
+//! that the object exists; callers that must know read it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,9 +25,9 @@ use url::Url;
 
 use super::{DurableError, Put, Store, url_of};
 
-/// One request, the upload of the largest object included.
+/// Longest request, including the upload of the largest object.
 const REQUEST: &str = "60 s";
-/// Attempts behind the first one, and until when they are begun: the callers have bounds of their own.
+/// Retries of a request, and the time in which they start. Callers have bounds of their own.
 const RETRIES: usize = 4;
 const RETRY: Duration = Duration::from_secs(15);
 
@@ -36,7 +36,7 @@ pub(super) struct RemoteStore {
     base: Path,
     url: String,
     requests: Handle,
-    /// The thread ends when this is gone.
+    /// Dropping it ends the thread.
     _life: oneshot::Sender<()>,
 }
 
@@ -51,14 +51,14 @@ impl RemoteStore {
             "credentials and endpoints are taken from the environment: AWS_*, GOOGLE_* or AZURE_*";
         let (scheme, base) = ObjectStoreScheme::parse(url)
             .map_err(|error| wrong(&error, "write it like s3://bucket/path"))?;
-        // The TLS library of the cluster's own connections; another provider may be set already.
+        // The TLS library of the cluster's own connections; a provider may be installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let retry =
             RetryConfig { max_retries: RETRIES, retry_timeout: RETRY, ..RetryConfig::default() };
-        // They have the same methods, and no trait in common.
+        // The builders share methods, but no trait.
         macro_rules! build {
             ($builder:ty, $key:ident) => {{
-                // One option: all of them at once would replace those of the environment.
+                // Set one option only: `with_client_options` would replace those of the environment.
                 let timeout = $key::Client(ClientConfigKey::Timeout);
                 let builder = <$builder>::from_env().with_config(timeout, REQUEST);
                 let store = builder.with_url(url.as_str()).with_retry(retry).build();
@@ -80,7 +80,7 @@ impl RemoteStore {
         Self::of(store, base, url.as_str())
     }
 
-    /// Of a store that is open.
+    /// Wraps an opened store.
     pub(super) fn of(
         store: Arc<dyn ObjectStore>,
         base: Path,
@@ -92,7 +92,7 @@ impl RemoteStore {
             let (life, ended) = oneshot::channel::<()>();
             let thread = std::thread::Builder::new().name("dstream-objects".to_owned());
             thread.spawn(move || {
-                // An error says that the sender is gone, which is what is waited for.
+                // An error means that the sender is dropped, which ends the thread.
                 let _ = runtime.block_on(ended);
             })?;
             Ok((requests, life))
@@ -127,7 +127,7 @@ impl RemoteStore {
                 if let Some(parts) = object.location.prefix_match(&self.base) {
                     let name =
                         parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/");
-                    // Others are no objects of ours: we could not have put them.
+                    // Objects with invalid names are not ours.
                     names.extend(super::check(&name).is_ok().then_some(name));
                 }
             }
@@ -136,7 +136,7 @@ impl RemoteStore {
     }
 }
 
-/// An error with what caused it: the client tells that a request cannot be made, its causes tell why.
+/// An error with its causes: only they tell why a request failed.
 fn whole(error: &Error) -> Box<dyn std::error::Error + Send + Sync> {
     let mut said = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -152,7 +152,7 @@ fn whole(error: &Error) -> Box<dyn std::error::Error + Send + Sync> {
 
 impl Store for RemoteStore {
     fn put(&self, name: &str, parts: &[&[u8]]) -> Result<Put, DurableError> {
-        // The client may send it a second time when we have gone on: it needs a copy of its own.
+        // The client may resend it after this call has returned, so it needs its own copy.
         let payload: PutPayload = parts.iter().map(|part| Bytes::copy_from_slice(part)).collect();
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.requests.block_on(self.store.put_opts(&self.path(name), payload, options)) {
@@ -192,7 +192,7 @@ impl Store for RemoteStore {
     }
 
     fn make(&self, _: &str) -> Result<(), DurableError> {
-        // There are no directories.
+        // No directories here.
         Ok(())
     }
 

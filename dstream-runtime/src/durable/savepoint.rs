@@ -1,128 +1,127 @@
-//! Savepoints: all that a job needs to begin again somewhere else, under a name.
+//! Savepoints: named snapshots of a job, complete enough to start elsewhere.
 //!
-//! Decides how one lies in a durable store and when it may be begun from. Below its own place there are
-//! - `ATTEMPT/sN-pN-N`: the objects of the saved states, each as [`Saves`] has them; a directory per attempt, so
-//!   that what one that failed has left is in nobody's way;
-//! - `savepoint`: what the journal says, in one piece and in the form of a journal's object. It is put last.
+//! Decides the layout of a savepoint and when a job may start from one. Below its directory are:
+//! - `ATTEMPT/sN-pN-N`: the objects of the saved states, as in [`CheckpointStore`]; each attempt has its own
+//!   directory, so that leftovers of a failed one do not matter;
+//! - `savepoint`: the folded journal, encoded like a journal object, written last.
 //!
-//! It never knows whether what it is given is durable elsewhere, or which job asks. Invariants: a savepoint is
-//! there wholly or not at all; no job changes or removes one; nothing of one is used before all that it holds
-//! was read and found to be what was written.
+//! Callers ensure that their input is durable. Invariants: a savepoint exists completely or not at all; no
+//! job changes or removes one; no part is used before all of it was read and verified.
 
+use super::checkpoints::CheckpointError;
 use super::journal::object::{Flaw, Header, Kind, decode};
-use super::saves::SaveError;
-use super::{Durable, DurableError, Saves};
-use crate::block::{BufferPool, Door};
+use super::{CheckpointStore, Durable, DurableError};
+use crate::block::{BlockDecoder, BufferPool};
 use crate::id::{BatchSeq, StageId};
 use crate::sched::Past;
 use crate::sched::message::Saved;
 
-/// The object that makes a savepoint.
+/// The object that completes a savepoint.
 const SAVEPOINT: &str = "savepoint";
 
-/// So many savepoints may have the name that is given where nobody names one.
+/// Savepoints with the same default name.
 const SAME: u32 = 1000;
 
-/// Why a savepoint cannot be made, or not be begun from.
+/// Why a savepoint cannot be made or used.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SavepointError {
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] DurableError),
-    /// There is one of that name.
+    /// The name is taken.
     #[error(
         "there is a savepoint {url} already, which stays as it is\n  help: choose another name"
     )]
     Taken {
-        /// Where it is.
+        /// Its URL.
         url: String,
     },
-    /// There is none.
+    /// Not found.
     #[error(
         "there is no savepoint in {url}\n  help: `JOB savepoint` says where it has put one: name that \
          path or URL, or only its name if it lies in the same --state"
     )]
     Missing {
-        /// Where it was looked for.
+        /// The URL.
         url: String,
     },
-    /// It is not what was written.
+    /// Damaged.
     #[error("the savepoint {url} is damaged: {why}\n  help: begin from another one")]
     Damaged {
-        /// Where it is.
+        /// Its URL.
         url: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// It was written in another way.
+    /// Another version of the format.
     #[error(
         "the savepoint {url} is of version {version} of its format, which this binary does not read\n  \
          help: begin with the binary that wrote it"
     )]
     Version {
-        /// Where it is.
+        /// Its URL.
         url: String,
         /// Its version.
         version: u32,
     },
-    /// It is that of another program.
+    /// It is of another program.
     #[error(
         "the savepoint {url} is of a job with the plan {theirs:016x}, and this binary's plan is {ours:016x}\n  \
          help: begin with the binary that wrote it"
     )]
     OtherPlan {
-        /// Where it is.
+        /// Its URL.
         url: String,
-        /// The plan's hash in it.
+        /// Its plan hash.
         theirs: u64,
-        /// The plan's hash of this binary.
+        /// This binary's plan hash.
         ours: u64,
     },
-    /// A state that belongs into it cannot be read where the job has it.
+    /// A saved state of the job cannot be read.
     #[error(
         "a saved state cannot be read ({why}), and {nothing}\n  help: try again a little later"
     )]
     Unreadable {
-        /// Why.
+        /// The reason.
         why: String,
-        /// What else was looked for.
+        /// The result of the fallback.
         nothing: String,
     },
-    /// What is to be written makes no sense.
+    /// The content cannot be encoded.
     #[error(
         "the savepoint cannot be written ({why})\n  help: this is a bug of dstream: please report it"
     )]
     Form {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
 
-/// A savepoint that was written.
+/// A written savepoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pinned {
+pub(crate) struct WrittenSavepoint {
     /// Its name.
     pub(crate) name: String,
-    /// Where it is.
+    /// Its URL.
     pub(crate) url: String,
-    /// The last batch that was visible.
+    /// The last published batch.
     pub(crate) published: BatchSeq,
-    /// The last one that had been cut.
+    /// The last batch cut.
     pub(crate) cut: BatchSeq,
     /// Bytes of saved states.
     pub(crate) bytes: u64,
 }
 
-/// What a savepoint is called.
+/// The name of a savepoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
-    /// So, or it is not written.
+    /// Exactly this name; otherwise the write fails.
     Given(String),
-    /// So, or so with a number behind it.
+    /// This name, or this name with a number.
     Like(String),
 }
 
-/// Where the savepoints of a state directory are.
+/// The directory of a savepoint in a state directory.
 pub(crate) fn place(store: &Durable, name: &str) -> Result<Durable, DurableError> {
     if name.contains('/') {
         return Err(DurableError::Name { name: name.to_owned() });
@@ -130,52 +129,54 @@ pub(crate) fn place(store: &Durable, name: &str) -> Result<Durable, DurableError
     store.within(&format!("savepoints/{name}"))
 }
 
-/// Writes what a job has come to: `past`, all of which is durable, and the states that it names in `saves`.
-/// Where one of them cannot be read, the one before is used. `attempt` is never used again.
+/// Writes a savepoint of `past`, which must be durable, and of the saved states that it names in `saves`. An
+/// unreadable state is replaced by its predecessor. `attempt` must be unique.
 ///
 /// # Errors
-/// When there is one of that name, or the store fails.
+/// When the name is taken, or the store fails.
 pub(crate) fn write(
     store: &Durable,
-    saves: &Saves,
+    saves: &CheckpointStore,
     name: Name,
     (plan, term, attempt): (u64, u64, &str),
     mut past: Past,
-    doors: impl Fn(StageId, u64) -> Option<Door>,
-) -> Result<Pinned, SavepointError> {
+    decoders: impl Fn(StageId, u64) -> Option<BlockDecoder>,
+) -> Result<WrittenSavepoint, SavepointError> {
     let (name, place) = free(store, name)?;
     let pool = BufferPool::new(0);
-    // Looked at before anything is copied, since the states of a group go together.
+    // Check before copying, since the states of a group fall back together.
     past.fall_back_where(|saved| {
-        let state = saves.read(saved, &pool, |tag| doors(saved.stage, tag));
+        let state = saves.read(saved, &pool, |tag| decoders(saved.stage, tag));
         Some(state.err()?.to_string())
     })
     .map_err(|(why, nothing)| SavepointError::Unreadable { why, nothing: nothing.to_string() })?;
     past.settle();
-    let to = Saves::new(place.clone(), plan);
+    let to = CheckpointStore::new(place.clone(), plan);
     let mut bytes = 0;
     let mut put = Vec::new();
     let written = past
         .relocate(|saved| {
             let before = put.len();
-            bytes += copy(saves, saved, &to, &format!("{attempt}/"), &mut put, (&pool, &doors))?;
+            bytes += copy(saves, saved, &to, &format!("{attempt}/"), &mut put, (&pool, &decoders))?;
             Ok(put[before..].to_vec())
         })
         .map_err(|error| match error {
-            SaveError::Store(error) => SavepointError::Store(error),
-            SaveError::Content { object, why } => SavepointError::Damaged { url: object, why },
+            CheckpointError::Store(error) => SavepointError::Store(error),
+            CheckpointError::Content { object, why } => {
+                SavepointError::Damaged { url: object, why }
+            }
         })
         .and_then(|()| seal(&place, plan, term, &past));
     if let Err(error) = written {
-        // What stays takes room and nothing else.
+        // A leftover only takes up space.
         put.iter().for_each(|object| drop(place.remove(object)));
         return Err(error);
     }
     let (published, cut) = (past.published(), BatchSeq(past.next().0.saturating_sub(1)));
-    Ok(Pinned { name, url: place.url(), published, cut, bytes })
+    Ok(WrittenSavepoint { name, url: place.url(), published, cut, bytes })
 }
 
-/// A place where there is none yet.
+/// Finds a free place.
 fn free(store: &Durable, name: Name) -> Result<(String, Durable), SavepointError> {
     let like = match name {
         Name::Given(name) => {
@@ -208,10 +209,10 @@ fn seal(place: &Durable, plan: u64, term: u64, past: &Past) -> Result<(), Savepo
     }
 }
 
-/// Reads what a savepoint says, and nothing of the states.
+/// Reads a savepoint without its states.
 ///
 /// # Errors
-/// When there is none, or none that this program can begin from.
+/// When it is missing, damaged, or of another program.
 pub(crate) fn read(place: &Durable, plan: u64) -> Result<Past, SavepointError> {
     let url = place.url();
     let bytes = match place.get(SAVEPOINT) {
@@ -230,51 +231,53 @@ pub(crate) fn read(place: &Durable, plan: u64) -> Result<Past, SavepointError> {
     }
     postcard::from_bytes(body).map_err(|error| SavepointError::Damaged {
         url,
-        why: format!("what it says makes no sense ({error})"),
+        why: format!("its content cannot be decoded ({error})"),
     })
 }
 
-/// Brings the states of a savepoint to where a job keeps its own; `past` names them there from here on.
-/// `term` is that of the job's master: no other one has used it.
+/// Copies the states of a savepoint into a job's own store; `past` then names the copies. `term` is the
+/// job's master's and makes the names unique.
 ///
 /// # Errors
-/// When one of them cannot be read, is damaged, or cannot be written.
+/// When a state is unreadable, damaged, or cannot be written.
 pub(crate) fn bring(
     place: &Durable,
-    saves: &Saves,
+    saves: &CheckpointStore,
     (plan, term): (u64, u64),
     past: &mut Past,
-    doors: impl Fn(StageId, u64) -> Option<Door>,
+    decoders: impl Fn(StageId, u64) -> Option<BlockDecoder>,
 ) -> Result<(), SavepointError> {
-    let (from, pool) = (Saves::new(place.clone(), plan), BufferPool::new(0));
+    let (from, pool) = (CheckpointStore::new(place.clone(), plan), BufferPool::new(0));
     let damaged = |why: String| SavepointError::Damaged { url: place.url(), why };
     past.relocate(|saved| {
-        // Workers number theirs, and those begin with another letter.
+        // Workers' names begin with another letter.
         let (prefix, mut objects) = (format!("from{term}-"), Vec::new());
-        match copy(&from, saved, saves, &prefix, &mut objects, (&pool, &doors)) {
+        match copy(&from, saved, saves, &prefix, &mut objects, (&pool, &decoders)) {
             Ok(_) => Ok(objects),
-            Err(SaveError::Content { object, why }) => Err(damaged(format!("{object}: {why}"))),
-            Err(SaveError::Store(DurableError::NotFound { object })) => {
+            Err(CheckpointError::Content { object, why }) => {
+                Err(damaged(format!("{object}: {why}")))
+            }
+            Err(CheckpointError::Store(DurableError::NotFound { object })) => {
                 Err(damaged(format!("{object} is missing")))
             }
-            Err(SaveError::Store(error)) => Err(error.into()),
+            Err(CheckpointError::Store(error)) => Err(error.into()),
         }
     })
 }
 
-/// Copies a state, and adds the names that its objects have there to `put`, as far as they are written.
+/// Copies a state, and adds the names of written objects to `put`.
 fn copy(
-    from: &Saves,
+    from: &CheckpointStore,
     saved: &Saved,
-    to: &Saves,
+    to: &CheckpointStore,
     prefix: &str,
     put: &mut Vec<String>,
-    (pool, doors): (&BufferPool, &impl Fn(StageId, u64) -> Option<Door>),
-) -> Result<u64, SaveError> {
+    (pool, decoders): (&BufferPool, &impl Fn(StageId, u64) -> Option<BlockDecoder>),
+) -> Result<u64, CheckpointError> {
     let Saved { stage, partition, .. } = saved;
     let name = |number| format!("{prefix}s{}-p{}-{number}", stage.0, partition.0);
-    let door = |tag| doors(*stage, tag);
-    from.copy(saved, to, name, |object| put.push(object), (pool, door))
+    let decoder = |tag| decoders(*stage, tag);
+    from.copy(saved, to, name, |object| put.push(object), (pool, decoder))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What every store must do, and what files must do besides.
+//! The contract of every store, and more for files.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -53,7 +53,7 @@ fn contract(store: &Durable) {
     race(store);
 }
 
-/// Of all who put one name, exactly one is told that it created it, and it is its content that is there.
+/// Exactly one of several writers of a name gets `Created`, and its content is kept.
 fn race(store: &Durable) {
     const WRITERS: usize = 4;
     const ROUNDS: usize = 25;
@@ -68,7 +68,7 @@ fn race(store: &Durable) {
                     let content = [me.to_string().into_bytes(), vec![0; 10_000]].concat();
                     let put = store.put_if_absent(&format!("race/{round}"), &[&content]).unwrap();
                     created.extend((put == Put::Created).then_some(round));
-                    // Whoever is told that it exists can read it whole.
+                    // A writer that gets `Exists` can read the whole object.
                     assert_eq!(store.get(&format!("race/{round}")).unwrap().len(), 10_001);
                 }
                 created
@@ -92,7 +92,7 @@ fn files_keep_the_contract() {
 }
 
 #[test]
-fn the_store_of_the_tests_keeps_the_contract() {
+fn the_test_store_keeps_the_contract() {
     contract(&Arc::new(Objects::default()).sound());
 }
 
@@ -127,13 +127,13 @@ fn object_stores_keep_the_contract() {
 fn urls_of_object_stores_are_opened_without_a_request() {
     let store = Durable::open("s3://bucket/jobs/counts/").unwrap();
     assert_eq!(store.within("saves").unwrap().url(), "s3://bucket/jobs/counts/saves");
-    // Whoever is told that URL means the same objects.
+    // Every process with that URL gets the same objects.
     assert!(Durable::existing("s3://bucket/jobs/counts/saves").is_ok());
     assert!(Durable::open("https://example.com/x").is_err());
 }
 
 #[test]
-fn where_urls_lead() {
+fn urls_select_stores() {
     let dir = |text: &str| match Target::of(text) {
         Ok(Target::Dir(path)) => path.to_str().unwrap().to_owned(),
         other => panic!("{text}: {other:?}"),
@@ -174,7 +174,7 @@ fn files_are_for_their_owner_only_and_nothing_is_left_beside() {
 }
 
 #[test]
-fn what_a_crash_left_is_removed_and_what_is_being_written_is_not() {
+fn leftovers_are_removed_and_files_being_written_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     files(root).put_if_absent("a", &[b"x"]).unwrap();
@@ -188,7 +188,7 @@ fn what_a_crash_left_is_removed_and_what_is_being_written_is_not() {
 }
 
 #[test]
-fn a_directory_that_is_not_there_is_not_made_by_the_way() {
+fn a_missing_root_is_not_created() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("unmounted");
     let store = Durable::existing(path.to_str().unwrap()).unwrap();
@@ -205,8 +205,8 @@ fn a_directory_that_is_not_there_is_not_made_by_the_way() {
 }
 
 #[test]
-fn after_a_failed_fsync_nothing_is_believed() {
-    /// Counts down; the sync that makes it zero fails.
+fn a_failed_fsync_is_final() {
+    /// Counts down; the sync at zero fails.
     static LEFT: AtomicI64 = AtomicI64::new(i64::MAX);
     fn sync(file: &File) -> io::Result<()> {
         match LEFT.fetch_sub(1, Ordering::Relaxed) {
@@ -215,7 +215,7 @@ fn after_a_failed_fsync_nothing_is_believed() {
         }
     }
     let mut ends = BTreeSet::new();
-    // The steps of the first put: directories and their parents, the file, the directory.
+    // The syncs of the first put: directories and their parents, the file, its directory.
     for fails_at in 1..20 {
         let dir = tempfile::tempdir().unwrap();
         let store = FileStore::with_sync(dir.path(), sync).unwrap();
@@ -230,9 +230,9 @@ fn after_a_failed_fsync_nothing_is_believed() {
         let there = dir.path().join("dir/a").exists();
         let again = store.put("dir/a", &[b"whole"]);
         match (there, &again) {
-            // It was the file: another one is written.
+            // The file's sync failed: another file was written.
             (false, Ok(Put::Created)) => {}
-            // It was a directory: what is in it is not believed, and not taken away.
+            // A directory's sync failed: its content is neither trusted nor removed.
             (_, Err(error)) => {
                 assert!(
                     error.is_final() && error.to_string().contains("the disk is lying"),
@@ -242,7 +242,7 @@ fn after_a_failed_fsync_nothing_is_believed() {
             other => panic!("at {fails_at}: {other:?}"),
         }
         ends.insert((there, again.is_ok()));
-        // Another process begins with a clear conscience.
+        // Another process starts afresh.
         assert_eq!(
             files(dir.path()).put_if_absent("dir/a", &[b"whole"]).unwrap() == Put::Created,
             !dir.path().join("dir/a").exists() || (!there && again.is_err()),

@@ -119,13 +119,13 @@ pub trait RunStage: Send + Sync {
     fn load(&self, chain: &[SavedState]) -> Result<Option<State>, TaskError>;
 
     /// What lets in, in another process, the blocks that this tail makes; nothing for an output.
-    fn door(&self, tail: TailId) -> Option<Door> {
+    fn door(&self, tail: TailId) -> Option<BlockDecoder> {
         let _ = tail;
         None
     }
 
     /// What lets in, in another process, the blocks of saved state that have this tag.
-    fn state_door(&self, tag: u64) -> Option<Door> {
+    fn state_door(&self, tag: u64) -> Option<BlockDecoder> {
         let _ = tag;
         None
     }
@@ -203,7 +203,7 @@ where
         Ok(Some(State::new(state)))
     }
 
-    fn door(&self, tail: TailId) -> Option<Door> {
+    fn door(&self, tail: TailId) -> Option<BlockDecoder> {
         T::door(&self.recipes, tail.index())
     }
 

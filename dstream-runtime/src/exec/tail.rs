@@ -18,7 +18,7 @@ pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe};
 pub use rows::Rows;
 
 use super::task::{TailMade, TaskContext, TaskError};
-use crate::block::Door;
+use crate::block::BlockDecoder;
 
 /// Where the records of one task go.
 pub trait Tail: Sized + 'static {
@@ -34,7 +34,7 @@ pub trait Tail: Sized + 'static {
     /// When a result cannot be kept.
     fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError>;
     /// What lets its blocks into another process; nothing for a tail that makes none.
-    fn door(recipe: &Self::Recipe) -> Option<Door>;
+    fn door(recipe: &Self::Recipe) -> Option<BlockDecoder>;
 }
 
 /// A handle on the recipe of one tail, made when its stage is.
@@ -56,7 +56,7 @@ pub trait Tails: Sized + 'static {
     /// When a result cannot be kept.
     fn close(self, cx: &mut TaskContext<'_>) -> Result<(), TaskError>;
     /// The door of the tail at a position; nothing if it has none or there is no such tail.
-    fn door(recipes: &Self::Recipes, index: usize) -> Option<Door>;
+    fn door(recipes: &Self::Recipes, index: usize) -> Option<BlockDecoder>;
 }
 
 impl Tails for () {
@@ -67,7 +67,7 @@ impl Tails for () {
     fn close(self, _: &mut TaskContext<'_>) -> Result<(), TaskError> {
         Ok(())
     }
-    fn door((): &(), _: usize) -> Option<Door> {
+    fn door((): &(), _: usize) -> Option<BlockDecoder> {
         None
     }
 }
@@ -86,7 +86,7 @@ impl<T: Tail, Rest: Tails> Tails for (T, Rest) {
         cx.made.tails.push(made);
         self.1.close(cx)
     }
-    fn door(recipes: &Self::Recipes, index: usize) -> Option<Door> {
+    fn door(recipes: &Self::Recipes, index: usize) -> Option<BlockDecoder> {
         match index.checked_sub(1) {
             None => T::door(&recipes.0),
             Some(index) => Rest::door(&recipes.1, index),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::poison::Poisoned;
 use super::state::StageName;
-use crate::block::{Block, BufferPool, DoorError, PushError};
+use crate::block::{Block, BufferPool, DecodeError, PushError};
 use crate::id::{BatchSeq, OutputId, Partition, TaskId};
 use crate::record::{Dialect, Floats, Format};
 use crate::sink::Part;
@@ -155,7 +155,7 @@ pub enum TaskError {
     Source(#[from] SourceError),
     /// A block was refused.
     #[error("a block was refused: {0}")]
-    Door(#[from] DoorError),
+    Door(#[from] DecodeError),
     /// A function of the user panicked.
     #[error("{0}")]
     Panic(Panic),

@@ -12,7 +12,7 @@ use super::stage::{Head, RunStage, Stage};
 use super::state::{StageName, State};
 use super::tail::{Combine, Fold, Output, Rows, Spread, Tails, Tally, Top};
 use super::task::{Made, SavedState, TailMade, TaskContext, TaskError};
-use crate::block::{Block, BufferPool, DoorError, KeyedBuilder, RowsBuilder, keyed_schema};
+use crate::block::{Block, BufferPool, DecodeError, KeyedBuilder, RowsBuilder, keyed_schema};
 use crate::exec::table::hash_key;
 use crate::id::{BatchSeq, Partition, StageId, TailId, TaskId};
 use crate::record::Record;
@@ -124,7 +124,7 @@ fn every_tail_has_the_door_of_its_own_blocks() {
                         assert_eq!(lets_in, *of);
                         assert_eq!(same.to_bytes()[..], block.to_bytes()[..]);
                     }
-                    Err(DoorError::Kind { .. } | DoorError::Schema { .. }) => {
+                    Err(DecodeError::Kind { .. } | DecodeError::Schema { .. }) => {
                         assert_ne!(lets_in, *of);
                     }
                     Err(other) => panic!("{other}"),

@@ -1,13 +1,12 @@
-//! Everything that reads bytes of others, as functions of bytes: fuzz targets.
+//! Fuzz targets: every reader of foreign bytes, as a function of bytes.
 //!
-//! A target is a function that must come back from any bytes: it reads them as its module would, and
-//! checks that what was let in is what it claims to be (it is written as the same bytes again, has
-//! the checksums it should have, can be read to its end). Each module keeps its targets beside its
-//! code; this one only lists them. Two programs run them: the tests here, a fixed number of cases of a
-//! fixed sequence, and libFuzzer, from `tests/fuzz`.
+//! A target must return for any bytes: it reads them like its module, and checks that accepted ones are what
+//! they claim to be (equal when encoded again, with valid checksums, and readable to the end). Targets are
+//! beside the code of their modules; this one lists them. Two programs run them: the tests here, with a
+//! fixed sequence of cases, and libFuzzer, from `tests/fuzz`.
 //!
-//! What carries a checksum would be refused at once if its bytes were changed anywhere, so such targets
-//! have a second half that seals what it is given, and so comes to what lies behind the checksum.
+//! A changed byte under a checksum would be rejected at once, so such targets also seal their input and so
+//! reach the code behind the checksum.
 
 #[cfg(test)]
 mod memory;
@@ -21,16 +20,16 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A way for bytes of others to come in.
+/// A reader of foreign bytes.
 #[derive(Clone, Copy)]
 pub struct Target {
-    /// What it is called: the name of its corpus, and of its test.
+    /// Its name, also that of its corpus and its test.
     pub name: &'static str,
     #[cfg_attr(not(test), expect(dead_code, reason = "libFuzzer does as it is told"))]
     share: usize,
-    /// Reads the bytes. It panics if that shows a mistake in this program.
+    /// Reads the bytes. Panics on a bug of this program.
     pub run: fn(&[u8]),
-    /// Bytes that are right, to begin with.
+    /// Valid bytes to start from.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
@@ -43,7 +42,7 @@ impl Target {
         Self { name, run, seeds, share: 1 }
     }
 
-    /// One whose cases take long: the tests run this part of them.
+    /// A target with slow cases: the tests run one in `share`.
     pub(crate) const fn slow(self, share: usize) -> Self {
         Self { share, ..self }
     }
@@ -55,7 +54,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// All of them.
+/// All targets.
 #[must_use]
 pub fn targets() -> Vec<Target> {
     [
@@ -71,8 +70,8 @@ pub fn targets() -> Vec<Target> {
     .concat()
 }
 
-/// Values of every variant of a type, as postcard has them: what comes out of runs of one byte. Empty
-/// texts and lists, then such of one and two elements.
+/// Values of every variant of a type, as decoded by postcard from runs of one byte: empty texts and lists,
+/// then ones of one and two elements.
 pub(crate) fn values<T: Serialize + DeserializeOwned>() -> Vec<Vec<u8>> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     for variant in 0..24u8 {
@@ -90,7 +89,7 @@ pub(crate) fn values<T: Serialize + DeserializeOwned>() -> Vec<Vec<u8>> {
     found
 }
 
-/// Seeds of a target whose first byte says what the others are.
+/// Seeds of a target whose first byte selects the format.
 pub(crate) fn chosen(choice: u8, seeds: Vec<Vec<u8>>) -> impl Iterator<Item = Vec<u8>> {
     seeds.into_iter().map(move |seed| [&[choice], seed.as_slice()].concat())
 }

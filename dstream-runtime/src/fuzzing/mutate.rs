@@ -1,6 +1,6 @@
-//! Cases: right bytes, made wrong. The same sequence of cases on every machine.
+//! Mutates valid bytes, in the same sequence on every machine.
 
-/// Numbers that lengths and counts go wrong at.
+/// Numbers at which lengths and counts go wrong.
 const NUMBERS: [u64; 12] = [
     0,
     1,
@@ -16,14 +16,14 @@ const NUMBERS: [u64; 12] = [
     u64::MAX,
 ];
 
-/// Cases grow no longer than this by what is put into them.
+/// Length beyond which insertions do not grow a case.
 const LONGEST: usize = 64 << 10;
 
-/// Numbers that only look like chance (xorshift64*).
+/// Pseudo-random numbers (xorshift64*).
 pub(super) struct Chance(u64);
 
 impl Chance {
-    /// Another sequence for each name.
+    /// A different sequence for each name.
     pub(super) fn new(name: &str) -> Self {
         Self(xxhash_rust::xxh3::xxh3_64(name.as_bytes()) | 1)
     }
@@ -35,7 +35,7 @@ impl Chance {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    /// Below a bound, which is not 0.
+    /// A number below a bound, which must not be 0.
     fn below(&mut self, bound: usize) -> usize {
         (self.next() >> 11) as usize % bound
     }
@@ -44,7 +44,7 @@ impl Chance {
         &of[self.below(of.len())]
     }
 
-    /// A part of `bytes`, mostly a short one.
+    /// A part of `bytes`, usually short.
     fn part(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
         let from = self.below(bytes.len() + 1);
         let most = bytes.len() - from;
@@ -53,7 +53,7 @@ impl Chance {
     }
 }
 
-/// The next case: one of the seeds with up to five changes.
+/// The next case: a seed with up to five changes.
 pub(super) fn next(chance: &mut Chance, seeds: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = chance.pick(seeds).clone();
     for _ in 0..chance.below(6) {
@@ -78,19 +78,19 @@ fn change(chance: &mut Chance, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
         }
         2 => bytes.truncate(at),
         3 => drop(bytes.drain(part)),
-        // The same once more, here or elsewhere.
+        // Repeats a part, there or elsewhere.
         4 => {
             let copy = bytes[part].to_vec();
             let to = chance.below(bytes.len() + 1);
             put(bytes, to, &copy);
         }
-        // What belongs elsewhere.
+        // Inserts a part of another seed.
         5 => {
             let other = chance.pick(seeds);
             let copy = other[chance.part(other)].to_vec();
             put(bytes, at, &copy);
         }
-        // A number, in the place of one or between others: as it is in headers, and as postcard has it.
+        // Overwrites or inserts a number, as in headers or as postcard encodes it.
         6 | 7 => {
             let number = near(chance);
             let width = *chance.pick(&[1, 2, 4, 8]);
@@ -121,7 +121,7 @@ fn change(chance: &mut Chance, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
     }
 }
 
-/// A number that something may go wrong at, or one beside it.
+/// A critical number, or a neighbour of one.
 fn near(chance: &mut Chance) -> u64 {
     let number = *chance.pick(&NUMBERS);
     match chance.below(4) {

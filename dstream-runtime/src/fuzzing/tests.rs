@@ -1,17 +1,17 @@
-//! A fixed number of cases for each target, the same ones every time. `DSTREAM_FUZZ=N` runs N of each.
+//! A fixed number of cases for each target, the same every time. `DSTREAM_FUZZ=N` runs N of each.
 
 use super::mutate::{self, Chance};
 use super::{Target, memory, targets};
 
-/// Cases of each target: each a part of a second in a debug build.
+/// Cases of each target: a fraction of a second in a debug build.
 const CASES: usize = if cfg!(miri) { 12 } else { 20_000 };
 
-/// What no case may ask for at once, beside some memory per byte: lists that only claim to be long get
-/// 1 MiB from serde.
+/// Largest allocation of a case besides some memory per byte: serde reserves 1 MiB for lists that only claim
+/// to be long.
 const MOST: usize = 2 << 20;
 const MOST_PER_BYTE: usize = 256;
 
-/// Shows the case that panicked.
+/// Prints the case that panicked.
 struct Case<'c>(&'static str, usize, &'c [u8]);
 
 impl Drop for Case<'_> {

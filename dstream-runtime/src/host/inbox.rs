@@ -1,4 +1,4 @@
-//! Where an engine waits for what happens: the only place where it stands still.
+//! Where an engine waits for events: the only place where it blocks.
 
 use std::time::Instant;
 
@@ -7,15 +7,15 @@ use crossbeam_channel::Receiver;
 #[cfg(test)]
 use super::simulated::Later;
 
-/// What an engine waits for.
+/// An event of an engine.
 pub(crate) trait Arrives {
-    /// Which thread tells it, what it is about, and how many milliseconds that may take in a simulated process.
+    /// The sending thread, the subject, and the simulated delay in milliseconds.
     #[cfg(test)]
     fn lane(&self) -> Lane;
 }
 
-/// What one thread of a process tells. Of what is told at one time, the lanes come in the order of their names, and
-/// within a lane by what it is about, if the thread may do things in another order than they were asked for.
+/// The order of events in a simulated process: simultaneous events are ordered by lane name, and within a
+/// lane by subject if its thread may reorder jobs.
 #[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lane {
@@ -24,7 +24,7 @@ pub(crate) struct Lane {
     pub(crate) most_ms: u64,
 }
 
-/// The events of one engine.
+/// The events of an engine.
 pub(crate) struct Inbox<T> {
     events: Receiver<T>,
     #[cfg(test)]
@@ -32,7 +32,7 @@ pub(crate) struct Inbox<T> {
 }
 
 impl<T: Arrives> Inbox<T> {
-    /// Of the engine that runs on this thread.
+    /// The inbox of the engine on this thread.
     pub(crate) fn new(events: Receiver<T>) -> Self {
         Self {
             events,
@@ -41,7 +41,7 @@ impl<T: Arrives> Inbox<T> {
         }
     }
 
-    /// The next event; nothing if there was none until then, or there will never be one.
+    /// Waits for the next event; `None` after `until`, or if no sender is left.
     pub(crate) fn next(&self, until: Option<Instant>) -> Option<T> {
         #[cfg(test)]
         if let Some(later) = &self.later {
@@ -53,7 +53,7 @@ impl<T: Arrives> Inbox<T> {
         }
     }
 
-    /// The next event, if it is there.
+    /// The next event, without waiting.
     pub(crate) fn ready(&self) -> Option<T> {
         #[cfg(test)]
         if let Some(later) = &self.later {

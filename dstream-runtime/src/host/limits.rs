@@ -1,4 +1,4 @@
-//! What the system allows this process: open files, sizes of files, and its three standard streams.
+//! Limits of the system on this process: open files, file sizes, and closed standard streams.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -7,25 +7,25 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most files that are held open for later reads.
+/// Files held open for later reads, at most.
 const MAX_HELD: usize = 256;
 
-/// One descriptor of this many may be such a file: the others are for short reads and for sockets.
+/// The fraction of descriptors used for them: the rest is for short reads and sockets.
 const SHARE: u64 = 4;
 
-/// Standard streams that were closed when the process started, a bit for each.
+/// A bit for each standard stream that was closed at the start.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
 
-/// Looks before `main`: the standard library puts `/dev/null` in place of what is closed, and then it looks
-/// like a stream that the user has sent there.
+/// Runs before `main`: afterwards the standard library has opened `/dev/null` for closed streams, which
+/// looks like a redirection by the user.
 #[cfg(all(any(target_os = "linux", target_os = "android", target_os = "freebsd"), not(miri)))]
 #[used]
 #[expect(
     unsafe_code,
     reason = "the only way to run something before the standard library's own start"
 )]
-// SAFETY: functions in this section have this type, and are called once, before `main`. `look` needs nothing
-// that is made ready later.
+// SAFETY: functions in this section have this type and are called once, before `main`. `look` needs nothing
+// that is initialised later.
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 
@@ -36,7 +36,7 @@ extern "C" fn look() {
             unsafe_code,
             reason = "no owner of the descriptor is known yet, not even whether it is open"
         )]
-        // SAFETY: F_GETFD only asks for flags; a descriptor that is closed is an error.
+        // SAFETY: F_GETFD only reads flags; a closed descriptor is an error.
         let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
         if flags < 0 {
             CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
@@ -44,10 +44,10 @@ extern "C" fn look() {
     }
 }
 
-/// An error if a standard stream was closed when the process started.
+/// Checks that a standard stream was open at the start.
 ///
 /// # Errors
-/// If it was: what is written there would be lost.
+/// When it was closed: output to it would be lost.
 pub(crate) fn is_open(fd: RawFd) -> io::Result<()> {
     if CLOSED.load(Ordering::Relaxed) & (1 << fd) == 0 {
         return Ok(());
@@ -57,33 +57,33 @@ pub(crate) fn is_open(fd: RawFd) -> io::Result<()> {
     Err(io::Error::other(format!("it was closed when the job started (`{fd}>&-`): {how}")))
 }
 
-/// Lets the process open as many files as the system allows.
+/// Raises the limit of open files to the maximum.
 pub(crate) fn raise() {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        // If that is refused the old limit holds.
+        // If refused, the old limit stays.
         let _ =
             setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
 }
 
-/// How many files the process may have open.
+/// Limit of open files.
 fn files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// How many files may be held open until a later read.
+/// Files that may be held open for later reads.
 pub(crate) fn most_held() -> usize {
     static MOST: OnceLock<usize> = OnceLock::new();
     *MOST.get_or_init(|| usize::try_from(files() / SHARE).unwrap_or(MAX_HELD).min(MAX_HELD))
 }
 
-/// Whether an error says that no more files can be opened for now.
+/// Whether an error means that no more files can be opened now.
 pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// What can be done about an error that a limit of the process has caused, as the end of its message.
+/// The cure for an error caused by a limit, as the end of its message.
 pub(crate) fn help(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::EMFILE) => format!(

@@ -1,28 +1,28 @@
-//! What a process gets from its host: two clocks, and threads that do what its engine asks of them.
+//! What a process gets from its host: two clocks, and threads for the jobs of its engine.
 //!
-//! In tests a process may be a simulated one (`simulated`), whose host is a thread and a clock that somebody
-//! else moves. Drivers see the same functions there.
+//! In tests a process may be simulated (`simulated`): its host is a thread with a simulated clock. Drivers
+//! call the same functions there.
 
-mod errands;
 mod inbox;
+mod jobs;
 pub(crate) mod limits;
 #[cfg(test)]
 pub(crate) mod simulated;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub(crate) use self::errands::{Ask, Asked, Errands, channel};
 #[cfg(test)]
 pub(crate) use self::inbox::Lane;
 pub(crate) use self::inbox::{Arrives, Inbox};
+pub(crate) use self::jobs::{InFlightJobs, JobReceiver, JobSender, channel};
 
-/// The clock that never goes back.
+/// The monotonic clock.
 pub(crate) fn now() -> Instant {
-    // Tokio's is that of the system, unless a test has paused it.
+    // Tokio's clock is the system's, unless a test has paused it.
     tokio::time::Instant::now().into_std()
 }
 
-/// How long ago that was, by the clock that never goes back.
+/// Time since `then`, by the monotonic clock.
 pub(crate) fn since(then: Instant) -> Duration {
     now().saturating_duration_since(then)
 }
@@ -46,14 +46,14 @@ pub(crate) fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The process to which a thread belongs.
+/// The process of a thread.
 pub(crate) struct Host {
     #[cfg(test)]
     fiber: Option<std::sync::Arc<simulated::Fiber>>,
 }
 
 impl Host {
-    /// That of this thread.
+    /// The host of this thread.
     pub(crate) fn here() -> Self {
         Self {
             #[cfg(test)]
@@ -61,7 +61,7 @@ impl Host {
         }
     }
 
-    /// What another thread of it does there.
+    /// Runs `f` on another thread of the same process.
     pub(crate) fn within<T>(self, f: impl FnOnce() -> T) -> T {
         #[cfg(test)]
         return simulated::within(self.fiber, f);

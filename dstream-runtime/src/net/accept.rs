@@ -1,8 +1,7 @@
-//! Being connected to: who may come in, and how far.
+//! Accepting connections: which processes may connect, and what they may use before they are known.
 //!
-//! A stranger costs little: beyond a few handshakes under way it must first show that it can be reached
-//! at its address, beyond some more it is turned away, and what it may send before it is known fits into
-//! a window of 64 KiB.
+//! A stranger costs little. Above `retry_above` handshakes it must first prove its address; above
+//! `handshakes` it is turned away; before it is known its window is 64 KiB.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,116 +12,118 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::frames::{Broken, expect, say};
-use super::hub::{Bulk, Hub, Port};
+use super::endpoint_state::{Bulk, EndpointState, QuicPort};
+use super::frames::{ReadFailure, expect, say};
 use super::lifeline::Awaited;
 use super::peer::{self, Links};
 use super::trust::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Subject};
 use super::{CloseReason, join, lifeline};
 use crate::wire::{Attach, Frame, FrameKind, Hello, Refusal, Role, Session, Welcome};
 
-/// Takes in whoever connects to that port, for as long as the endpoint lives. Runs on the thread of the port.
-pub(super) async fn accept_all(hub: &Arc<Hub>, port: &Port) {
+/// Accepts connections on a port, on the port's thread, until the endpoint ends.
+pub(super) async fn accept_all(state: &Arc<EndpointState>, port: &QuicPort) {
     while let Some(incoming) = port.quinn.accept().await {
-        admit(hub, port, incoming);
+        admit(state, port, incoming);
     }
 }
 
-fn admit(hub: &Arc<Hub>, port: &Port, incoming: Incoming) {
-    let counters = &hub.counters;
+fn admit(state: &Arc<EndpointState>, port: &QuicPort, incoming: Incoming) {
+    let counters = &state.counters;
     let busy = counters.handshakes.load(Ordering::Relaxed);
-    if busy >= hub.limits.retry_above && !incoming.remote_address_validated() {
+    if busy >= state.limits.retry_above && !incoming.remote_address_validated() {
         counters.retried.fetch_add(1, Ordering::Relaxed);
-        // An error means that it has shown its address meanwhile; then it is turned away, and asks again.
+        // An error means that the address is already proven: the caller is turned away and may try again.
         let _ = incoming.retry();
         return;
     }
-    let Ok(permit) = hub.gate.clone().try_acquire_owned() else {
+    let Ok(permit) = state.gate.clone().try_acquire_owned() else {
         counters.turned_away.fetch_add(1, Ordering::Relaxed);
         incoming.refuse();
         return;
     };
     counters.handshakes.fetch_add(1, Ordering::Relaxed);
-    let hub = hub.clone();
+    let state = state.clone();
     port.runtime.spawn(async move {
-        welcome(&hub, incoming, permit).await;
+        welcome(&state, incoming, permit).await;
     });
 }
 
-/// A handshake under way: counted until dropped.
+/// Counts a handshake until it is dropped.
 struct UnderWay<'h> {
-    hub: &'h Hub,
+    state: &'h EndpointState,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.hub.counters.handshakes.fetch_sub(1, Ordering::Relaxed);
+        self.state.counters.handshakes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-async fn welcome(hub: &Arc<Hub>, incoming: Incoming, permit: OwnedSemaphorePermit) {
-    let under_way = UnderWay { hub, _permit: permit };
+async fn welcome(state: &Arc<EndpointState>, incoming: Incoming, permit: OwnedSemaphorePermit) {
+    let under_way = UnderWay { state, _permit: permit };
     let addr = incoming.remote_address();
     let handshake = async { incoming.accept()?.await };
-    let connection = match timeout(hub.limits.handshake, handshake).await {
+    let connection = match timeout(state.limits.handshake, handshake).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => {
-            // Only a process that got as far as TLS is worth a word: anybody can send half a handshake.
+            // Report only processes that completed TLS: anyone can send half a handshake.
             if let CloseReason::Refused(refusal) = error.into() {
-                hub.refused(addr, refusal);
+                state.refused(addr, refusal);
             }
             return;
         }
         Err(_) => return,
     };
     let outcome = match alpn(&connection).as_deref() {
-        Some(ALPN_CONTROL) => control(hub, &connection, under_way).await,
-        Some(ALPN_BULK) => bulk(hub, &connection).await,
-        Some(ALPN_JOIN) => join::serve(hub, &connection).await,
+        Some(ALPN_CONTROL) => control(state, &connection, under_way).await,
+        Some(ALPN_BULK) => bulk(state, &connection).await,
+        Some(ALPN_JOIN) => join::serve(state, &connection).await,
         _ => Err(Refusal::Protocol.into()),
     };
     let Err(broken) = outcome else { return };
     let refusal = match broken {
-        Failed::Refused(refusal) => refusal,
-        Failed::Broken(Broken::Frame(error)) => Refusal::Malformed { why: error.to_string() },
-        Failed::Broken(Broken::Ended | Broken::Cancelled) => {
+        HandshakeFailure::Refused(refusal) => refusal,
+        HandshakeFailure::Broken(ReadFailure::Frame(error)) => {
+            Refusal::Malformed { why: error.to_string() }
+        }
+        HandshakeFailure::Broken(ReadFailure::Ended | ReadFailure::Cancelled) => {
             Refusal::Malformed { why: "it ends too early".into() }
         }
-        // The other side has gone, or it is this side that was refused: that is known there.
-        Failed::Broken(Broken::Lost(CloseReason::Refused(refusal))) => {
-            return hub.refused(addr, refusal);
+        // The other side disconnected, or it refused this process and reports that itself.
+        HandshakeFailure::Broken(ReadFailure::Lost(CloseReason::Refused(refusal))) => {
+            return state.refused(addr, refusal);
         }
-        Failed::Broken(Broken::Lost(_)) => return,
+        HandshakeFailure::Broken(ReadFailure::Lost(_)) => return,
     };
     let (code, reason) = CloseReason::Refused(refusal.clone()).to_wire();
     connection.close(code, &reason);
-    hub.refused(addr, refusal);
+    state.refused(addr, refusal);
 }
 
 /// Why a handshake was not completed.
-pub(super) enum Failed {
-    /// This side does not want it.
+pub(super) enum HandshakeFailure {
+    /// This process refuses the other.
     Refused(Refusal),
-    /// It cannot go on.
-    Broken(Broken),
+    /// The connection broke.
+    Broken(ReadFailure),
 }
 
-impl From<Refusal> for Failed {
+impl From<Refusal> for HandshakeFailure {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
-impl From<Broken> for Failed {
-    fn from(broken: Broken) -> Self {
+impl From<ReadFailure> for HandshakeFailure {
+    fn from(broken: ReadFailure) -> Self {
         Self::Broken(broken)
     }
 }
 
-impl From<quinn::ConnectionError> for Failed {
+impl From<quinn::ConnectionError> for HandshakeFailure {
     fn from(error: quinn::ConnectionError) -> Self {
-        Self::Broken(Broken::Lost(error.into()))
+        Self::Broken(ReadFailure::Lost(error.into()))
     }
 }
 
@@ -130,7 +131,7 @@ fn alpn(connection: &Connection) -> Option<Vec<u8>> {
     connection.handshake_data()?.downcast::<HandshakeData>().ok()?.protocol
 }
 
-/// Who is at the other end, from a certificate that TLS has judged.
+/// Reads the peer's subject from a certificate that TLS has verified.
 pub(super) fn subject(connection: &Connection) -> Result<Subject, Refusal> {
     let chain = connection
         .peer_identity()
@@ -140,40 +141,40 @@ pub(super) fn subject(connection: &Connection) -> Result<Subject, Refusal> {
 }
 
 async fn control(
-    hub: &Arc<Hub>,
+    state: &Arc<EndpointState>,
     connection: &Connection,
     under_way: UnderWay<'_>,
-) -> Result<(), Failed> {
+) -> Result<(), HandshakeFailure> {
     let subject = subject(connection)?;
-    let (mut send, recv, hello) = first::<Hello>(hub, connection, FrameKind::Hello).await?;
-    hub.hello.judge(&hello)?;
+    let (mut send, recv, hello) = first::<Hello>(state, connection, FrameKind::Hello).await?;
+    state.hello.judge(&hello)?;
     if hello.role != subject.role {
         return Err(Refusal::Role { claimed: hello.role, certified: subject.role }.into());
     }
-    if subject.job != hub.hello.job {
-        let (expected, found) = (hub.hello.job.clone(), subject.job);
+    if subject.job != state.hello.job {
+        let (expected, found) = (state.hello.job.clone(), subject.job);
         return Err(Refusal::Job { expected, found }.into());
     }
-    let full = Refusal::Full { peers: hub.limits.peers };
-    let slot = hub.room.clone().try_acquire_owned().map_err(|_| full)?;
+    let full = Refusal::Full { peers: state.limits.peers };
+    let slot = state.room.clone().try_acquire_owned().map_err(|_| full)?;
     let session = Session(super::trust::random_id().map_err(|_| Refusal::AuthorityFailed)?);
-    let wait = hub.await_bulk(session);
-    let bulk = hub.bulk.addr.port();
-    let awaited = match &hub.control.lifelines {
+    let wait = state.await_bulk(session);
+    let bulk = state.bulk.addr.port();
+    let awaited = match &state.control.lifelines {
         Some(lifelines) if subject.role == Role::Worker => {
             Some(lifelines.await_one().map_err(|_| Refusal::AuthorityFailed)?)
         }
         _ => None,
     };
     let lifeline = awaited.as_ref().map(Awaited::name);
-    let welcome = Welcome { hello: hub.hello.clone(), session, bulk, lifeline };
+    let welcome = Welcome { hello: state.hello.clone(), session, bulk, lifeline };
     let attached = async {
         say(&mut send, FrameKind::Welcome, &welcome).await?;
-        wait.await.map_err(|_| Broken::Ended)
+        wait.await.map_err(|_| ReadFailure::Ended)
     };
-    let attached = timeout(hub.limits.handshake, attached).await;
-    // Whoever has found it there sends; nobody else may come.
-    drop(hub.awaited(session));
+    let attached = timeout(state.limits.handshake, attached).await;
+    // The session is used up: no second bulk connection may claim it.
+    drop(state.awaited(session));
     let bulk = attached.map_err(|_| Refusal::Timeout)??;
     if self::subject(&bulk.connection)? != subject {
         return Err(Refusal::NotOurs.into());
@@ -182,36 +183,36 @@ async fn control(
     let links = Links { control: connection.clone(), bulk: bulk.connection, send, recv, lifeline };
     let mut answer = bulk.answer;
     drop(under_way);
-    let id = hub.next_peer();
-    peer::open(hub, id, subject, links, slot);
-    // Said after the peer exists here: what it sends from now on finds it. If it cannot be said, the bulk
-    // connection is broken, which the peer's own tasks find as well.
+    let id = state.next_peer();
+    peer::open(state, id, subject, links, slot);
+    // Sent after the peer is registered, so that its next frames find it. A failed write means that the bulk
+    // connection is broken, which the peer's tasks report.
     let _ = answer.write_all(&Frame::empty(FrameKind::Attached)).await;
     let _ = answer.finish();
     Ok(())
 }
 
-async fn bulk(hub: &Arc<Hub>, connection: &Connection) -> Result<(), Failed> {
-    // No certificate, no session: whoever has none cannot have been told of one, but might guess.
+async fn bulk(state: &Arc<EndpointState>, connection: &Connection) -> Result<(), HandshakeFailure> {
+    // A bulk connection needs a certificate: session ids could be guessed.
     subject(connection)?;
-    let (answer, _recv, attach) = first::<Attach>(hub, connection, FrameKind::Attach).await?;
-    let unknown = || Refusal::Malformed { why: "nobody waits for this session".into() };
-    let awaited = hub.awaited(attach.session).ok_or_else(unknown)?;
+    let (answer, _recv, attach) = first::<Attach>(state, connection, FrameKind::Attach).await?;
+    let unknown = || Refusal::Malformed { why: "unknown session".into() };
+    let awaited = state.awaited(attach.session).ok_or_else(unknown)?;
     let bulk = Bulk { connection: connection.clone(), answer };
     awaited.send(bulk).map_err(|_| unknown())?;
     Ok(())
 }
 
-/// The first frame of a connection, on its only quic_stream in both directions.
+/// Reads the first frame of a connection, on its only bidirectional quic_stream.
 pub(super) async fn first<T: serde::de::DeserializeOwned>(
-    hub: &Hub,
+    state: &EndpointState,
     connection: &Connection,
     kind: FrameKind,
-) -> Result<(quinn::SendStream, quinn::RecvStream, T), Failed> {
+) -> Result<(quinn::SendStream, quinn::RecvStream, T), HandshakeFailure> {
     let heard = async {
         let (send, mut recv) = connection.accept_bi().await?;
         let value = expect(&mut recv, kind).await?;
-        Ok::<_, Failed>((send, recv, value))
+        Ok::<_, HandshakeFailure>((send, recv, value))
     };
-    timeout(hub.limits.handshake, heard).await.map_err(|_| Refusal::Timeout)?
+    timeout(state.limits.handshake, heard).await.map_err(|_| Refusal::Timeout)?
 }

@@ -8,60 +8,73 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::timeout;
 
 use super::accept::subject;
-use super::frames::{Broken, expect, say};
-use super::hub::{Hub, Port};
+use super::endpoint_state::{EndpointState, QuicPort};
+use super::frames::{ReadFailure, expect, say};
 use super::lifeline::End;
 use super::peer::{self, Links};
 use super::trust::{SERVER_NAME, Subject};
 use super::{CloseReason, NetEvent, PeerId};
 use crate::wire::{Attach, FrameError, FrameKind, Refusal, Welcome};
 
-/// Connects, and tells the driver how that went.
-pub(super) async fn connect(hub: Arc<Hub>, id: PeerId, addr: SocketAddr, give_up: Arc<Notify>) {
-    let slot = hub.room.clone().try_acquire_owned();
-    let full = || CloseReason::Refused(Refusal::Full { peers: hub.limits.peers });
+/// Connects, and reports the outcome to the driver.
+pub(super) async fn connect(
+    state: Arc<EndpointState>,
+    id: PeerId,
+    addr: SocketAddr,
+    give_up: Arc<Notify>,
+) {
+    let slot = state.room.clone().try_acquire_owned();
+    let full = || CloseReason::Refused(Refusal::Full { peers: state.limits.peers });
     let outcome = tokio::select! {
         biased;
-        // Two connections and two answers: twice the time of the other side's single steps.
-        outcome = timeout(hub.limits.handshake * 2, handshake(&hub, addr)) =>
+        // Two connections with one answer each: twice the time of a single handshake.
+        outcome = timeout(state.limits.handshake * 2, handshake(&state, addr)) =>
             outcome.unwrap_or(Err(CloseReason::Unreachable)),
         () = give_up.notified() => Err(CloseReason::Local),
     };
     match (outcome, slot) {
-        (Ok((subject, links)), Ok(slot)) => peer::open(&hub, id, subject, links, slot),
-        (Err(reason), slot) => closed(&hub, id, reason, slot.ok()),
+        (Ok((subject, links)), Ok(slot)) => peer::open(&state, id, subject, links, slot),
+        (Err(reason), slot) => closed(&state, id, reason, slot.ok()),
         (Ok((_, links)), Err(_)) => {
             let reason = full();
             let (code, text) = reason.to_wire();
             links.control.close(code, &text);
             links.bulk.close(code, &text);
-            closed(&hub, id, reason, None);
+            closed(&state, id, reason, None);
         }
     }
 }
 
-fn closed(hub: &Hub, id: PeerId, reason: CloseReason, slot: Option<OwnedSemaphorePermit>) {
-    hub.remove(id);
-    hub.deliver(NetEvent::Closed { peer: id, reason }, slot);
+fn closed(
+    state: &EndpointState,
+    id: PeerId,
+    reason: CloseReason,
+    slot: Option<OwnedSemaphorePermit>,
+) {
+    state.remove(id);
+    state.deliver(NetEvent::Closed { peer: id, reason }, slot);
 }
 
-async fn handshake(hub: &Arc<Hub>, addr: SocketAddr) -> Result<(Subject, Links), CloseReason> {
-    let configs = hub.configs();
-    let control = dial(&hub.control, configs.control.client.clone(), addr).await?;
+async fn handshake(
+    state: &Arc<EndpointState>,
+    addr: SocketAddr,
+) -> Result<(Subject, Links), CloseReason> {
+    let configs = state.configs();
+    let control = dial(&state.control, configs.control.client.clone(), addr).await?;
     let subject = subject(&control).map_err(CloseReason::Refused)?;
     let (mut send, mut recv) = control.open_bi().await?;
-    say(&mut send, FrameKind::Hello, &hub.hello).await.map_err(lost)?;
+    say(&mut send, FrameKind::Hello, &state.hello).await.map_err(lost)?;
     let welcome: Welcome = expect(&mut recv, FrameKind::Welcome).await.map_err(lost)?;
-    // It has judged this process by its own hello; the same the other way round, and the role as certified.
-    hub.hello.judge(&welcome.hello).map_err(CloseReason::Refused)?;
+    // The peer has checked this process's hello; check the peer's hello and its certified role.
+    state.hello.judge(&welcome.hello).map_err(CloseReason::Refused)?;
     if welcome.hello.role != subject.role {
         let (claimed, certified) = (welcome.hello.role, subject.role);
         return Err(CloseReason::Refused(Refusal::Role { claimed, certified }));
     }
     let there = SocketAddr::new(addr.ip(), welcome.bulk);
-    let bulk = dial(&hub.bulk, configs.bulk.client.clone(), there);
-    // The process is there, so silence of this port has a reason of its own: a firewall, mostly.
-    let bulk = match timeout(hub.limits.handshake, bulk).await {
+    let bulk = dial(&state.bulk, configs.bulk.client.clone(), there);
+    // Control works, so a silent bulk port has its own cause, usually a firewall.
+    let bulk = match timeout(state.limits.handshake, bulk).await {
         Err(_) | Ok(Err(CloseReason::Unreachable)) => {
             return Err(CloseReason::NoBulk { addr: there });
         }
@@ -80,15 +93,15 @@ async fn handshake(hub: &Arc<Hub>, addr: SocketAddr) -> Result<(Subject, Links),
     Ok((subject, Links { control, bulk, send, recv, lifeline }))
 }
 
-/// Connects, as far as QUIC and TLS go, on the thread of that port.
+/// Connects through QUIC and TLS, on the thread of the port.
 pub(super) async fn dial(
-    from: &Port,
+    from: &QuicPort,
     config: ClientConfig,
     addr: SocketAddr,
 ) -> Result<Connection, CloseReason> {
     let failed = |error: quinn::ConnectError| CloseReason::Transport(error.to_string());
     let connecting = {
-        // quinn's own tasks run on the thread that calls it, or is said to.
+        // quinn spawns its tasks on the current runtime.
         let _inside = from.runtime.enter();
         from.quinn.connect_with(config, addr, SERVER_NAME).map_err(failed)?
     };
@@ -98,12 +111,12 @@ pub(super) async fn dial(
     })
 }
 
-/// What went wrong before the other side was a peer.
-pub(super) fn lost(broken: Broken) -> CloseReason {
+/// Converts a failure before the peer was established.
+pub(super) fn lost(broken: ReadFailure) -> CloseReason {
     match broken {
-        Broken::Lost(reason) => reason,
-        Broken::Frame(error) => CloseReason::Violation(error.to_string()),
-        Broken::Ended | Broken::Cancelled => {
+        ReadFailure::Lost(reason) => reason,
+        ReadFailure::Frame(error) => CloseReason::Violation(error.to_string()),
+        ReadFailure::Ended | ReadFailure::Cancelled => {
             CloseReason::Violation("the handshake ends too early".into())
         }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong, and how a connection ends; QUIC's own words turned into ours.
+//! Errors of the transport, and how connections end; converts QUIC's reasons into ours.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,29 +9,28 @@ use super::SmallBuffer;
 use super::trust::TrustError;
 use crate::wire::{FrameError, MessageKind, Refusal, Role};
 
-/// Codes with which a connection is closed.
+/// Close code of a goodbye.
 pub(super) const BYE: VarInt = VarInt::from_u32(0);
 pub(super) const REFUSED: VarInt = VarInt::from_u32(1);
 pub(super) const VIOLATION: VarInt = VarInt::from_u32(2);
 pub(super) const SLOW: VarInt = VarInt::from_u32(3);
-/// One of the two connections has gone silent, the other has not: that is no goodbye.
+/// One of the two connections is silent while the other works: not a goodbye.
 pub(super) const SILENT: VarInt = VarInt::from_u32(5);
-/// Code with which a quic_stream is given up.
+/// Reset code of a cancelled quic_stream.
 pub(super) const CANCELLED: VarInt = VarInt::from_u32(4);
 
-/// Why an endpoint cannot be had, or a join has failed.
+/// Why binding or joining failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// An address that others can reach was not asked for.
+    /// The address is public, and `public` is not set.
     #[error(
-        "{addr} can be reached from other hosts, which nobody asked for; name it with --listen if that is \
-         meant"
+        "{addr} can be reached from other hosts, and was not asked for; name it with --listen if that is meant"
     )]
     Public {
         /// The address.
         addr: SocketAddr,
     },
-    /// The port cannot be had.
+    /// The port cannot be bound.
     #[error("cannot listen on {addr}: {source}")]
     Bind {
         /// The address.
@@ -39,34 +38,34 @@ pub enum NetError {
         /// What the system says.
         source: io::Error,
     },
-    /// No thread or runtime.
+    /// A thread or runtime cannot be started.
     #[error("cannot start the thread of the network: {0}")]
     Start(io::Error),
     /// Keys, certificates, tokens.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The other side will not have this process.
+    /// The other side refuses this process.
     #[error("{addr} refuses this process: {refusal}")]
     Refused {
-        /// Who.
+        /// Its address.
         addr: SocketAddr,
         /// Why.
         refusal: Refusal,
     },
-    /// Nobody there, or the connection broke.
+    /// Unreachable, or the connection broke.
     #[error("cannot join at {addr}: {reason}")]
     Broken {
-        /// Who.
+        /// Its address.
         addr: SocketAddr,
         /// Why.
         reason: CloseReason,
     },
 }
 
-/// What makes an endpoint less than it could be.
+/// A limitation of an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum NetWarning {
-    /// Blocks are slower than they could be.
+    /// Blocks are slower than possible.
     #[error("{0}")]
     SmallBuffer(SmallBuffer),
     /// There are no lifelines.
@@ -85,30 +84,30 @@ pub enum NetWarning {
 /// Why a message or block is not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// There is no such peer any more, or not yet: its `Closed` says why, or is on its way.
+    /// No such peer is connected; its `Closed` event says why, or follows.
     #[error("not connected")]
     Gone,
     /// The peer reads too slowly and is being closed.
     #[error("the peer does not read: {unsent} bytes of messages wait for it")]
     Slow {
-        /// Bytes waiting.
+        /// Unsent bytes.
         unsent: usize,
     },
-    /// This process may not say that to that peer.
+    /// This role may not send that message to that peer.
     #[error("a {from} does not send {kind:?} to a {to}")]
     Role {
-        /// What it is.
+        /// The message.
         kind: MessageKind,
         /// The role of this process.
         from: Role,
         /// The role of the peer.
         to: Role,
     },
-    /// This process may not push that to that peer.
-    #[error("a {from} does not push {cargo} to a {to}")]
+    /// This role may not push that block to that peer.
+    #[error("a {from} does not push {kind} to a {to}")]
     Push {
-        /// What it is.
-        cargo: &'static str,
+        /// The kind of block.
+        kind: &'static str,
         /// The role of this process.
         from: Role,
         /// The role of the peer.
@@ -125,46 +124,46 @@ pub enum CloseReason {
     /// This process closed it.
     #[error("closed by this process")]
     Local,
-    /// The peer said goodbye, after everything else it had to say.
+    /// The peer said goodbye, after everything else it sent.
     #[error("the peer said goodbye")]
     Bye,
-    /// One side will not have the other.
+    /// One side refuses the other.
     #[error(transparent)]
     Refused(Refusal),
-    /// Nobody answered.
-    #[error("nobody answers there")]
+    /// No answer.
+    #[error("no answer")]
     Unreachable,
-    /// The process is there, but its port for blocks cannot be reached.
+    /// The process answers on control, but its bulk port cannot be reached.
     #[error(
         "it answers, but not at {addr}, where it takes blocks; let UDP through to that port, which the \
          process there can be told to keep the same"
     )]
     NoBulk {
-        /// Where it takes blocks.
+        /// The address of bulk.
         addr: SocketAddr,
     },
-    /// The peer has gone silent: killed, cut off, or without any time to run.
+    /// The peer is silent: killed, cut off, or without CPU time.
     #[error("the peer has gone silent")]
     Silent,
-    /// The peer's host runs another process there now.
+    /// The peer's host runs another process at that address now.
     #[error("the peer is not the process it was")]
     Reset,
-    /// The peer said something that makes no sense.
+    /// The peer broke the protocol.
     #[error("the peer broke the protocol: {0}")]
     Violation(String),
-    /// The peer says that of this process.
+    /// The peer says that this process broke the protocol.
     #[error("the peer closed the connection since this process broke the protocol: {0}")]
     Accused(String),
-    /// One side let messages wait until there were too many.
+    /// Too many messages waited to be sent.
     #[error("messages were not read in time")]
     Slow,
-    /// Something else between the two QUIC stacks.
+    /// Any other failure of QUIC.
     #[error("the connection broke: {0}")]
     Transport(String),
 }
 
 impl CloseReason {
-    /// What the other side is told.
+    /// The code and text for the other side.
     pub(super) fn to_wire(&self) -> (VarInt, Vec<u8>) {
         match self {
             Self::Refused(refusal) => (REFUSED, refusal.to_bytes()),
@@ -176,7 +175,7 @@ impl CloseReason {
     }
 }
 
-/// Texts of peers are cut at this length.
+/// Longest text taken from a peer, in characters.
 const TEXT_MAX: usize = 300;
 
 impl From<ConnectionError> for CloseReason {
@@ -212,15 +211,15 @@ fn printable(bytes: &[u8]) -> String {
     text.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect()
 }
 
-/// What an alert of TLS means between processes of dstream.
+/// The meaning of a TLS alert between dstream processes.
 fn of_alert(code: TransportErrorCode) -> Option<Refusal> {
     let alert = u64::from(code).checked_sub(0x100)?;
     Some(match alert {
-        // certificate_expired: too old, or too young.
+        // certificate_expired: expired or not valid yet.
         45 => Refusal::CertificateTime,
-        // bad_certificate, unsupported_certificate, certificate_revoked, certificate_unknown,
-        // unknown_ca, access_denied, decrypt_error: an authority of the same name, but another key,
-        // shows as the last of these.
+        // bad_certificate, unsupported_certificate, certificate_revoked, certificate_unknown, unknown_ca,
+        // access_denied, decrypt_error. The last is what an authority of the same name with another key
+        // causes.
         42..=44 | 46 | 48 | 49 | 51 => Refusal::NotOurs,
         // certificate_required
         116 => Refusal::NoCertificate,

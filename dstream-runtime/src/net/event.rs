@@ -1,4 +1,4 @@
-//! What an endpoint tells its driver.
+//! Events that an endpoint delivers to its driver.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::trust::Subject;
 use crate::block::{Bytes, Preamble};
 use crate::wire::{BlockHeader, Received, Refusal};
 
-/// A pair of connections to another process; never used again for another pair.
+/// Identifies a pair of connections to another process; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub u64);
 
@@ -21,34 +21,34 @@ impl fmt::Display for PeerId {
     }
 }
 
-/// What has happened.
+/// An event of the network.
 #[derive(Debug)]
 pub enum NetEvent {
-    /// A peer is there: both connections, judged by both sides.
+    /// Both connections are established and both sides have accepted each other.
     Connected {
         /// The peer.
         peer: PeerId,
-        /// Who it is, from its certificate.
+        /// Its subject, from its certificate.
         subject: Subject,
-        /// Where it is.
+        /// Its address.
         addr: SocketAddr,
     },
-    /// A message of a peer that its role may send, in the order of sending.
+    /// A message that the peer's role may send, in the order of sending.
     Message {
         /// The peer.
         peer: PeerId,
         /// The message.
         message: Received,
     },
-    /// A block, whole, in a buffer that the door takes; it has not been through the door yet.
+    /// A whole block, in an aligned buffer. The receiver decodes it (`Block::open_*`).
     Block {
         /// The peer.
         peer: PeerId,
-        /// What it is.
+        /// Its kind and place.
         header: BlockHeader,
-        /// What its own header says.
+        /// Its preamble.
         preamble: Preamble,
-        /// Header and body.
+        /// Preamble and body.
         bytes: Bytes,
     },
     /// The last event of a peer.
@@ -58,52 +58,52 @@ pub enum NetEvent {
         /// Why.
         reason: CloseReason,
     },
-    /// The lifeline of a worker has ended, once: most likely with its process, and perhaps because of something on
-    /// the way. If it is heard after that, nothing has happened.
+    /// The lifeline of a worker ended: its process probably exited. Raised at most once. Any later message
+    /// of the peer disproves it.
     LifelineEnded {
         /// The worker.
         peer: PeerId,
     },
-    /// A worker has no lifeline, and will have none: TCP does not get through.
+    /// A worker has no lifeline and will get none: TCP does not get through.
     NoLifeline {
         /// The worker.
         peer: PeerId,
     },
-    /// Somebody wanted in and was not let in. Under a flood some are only counted.
+    /// A process was refused. Under a flood, some refusals are only counted.
     Refused {
-        /// From where.
+        /// Its address.
         addr: SocketAddr,
         /// Why.
         refusal: Refusal,
     },
     /// A certificate has been issued for a token.
     Joined {
-        /// From where.
+        /// Its address.
         addr: SocketAddr,
-        /// Whose it is.
+        /// Its subject.
         subject: Subject,
     },
-    /// The authority of this process could not do its work; whoever asked is told only that.
+    /// The authority of this process failed. The caller learns only that.
     AuthorityFailed {
         /// Why.
         why: String,
     },
     /// This process has a new certificate ([`Net::identity`](super::Net::identity)).
     Renewed {
-        /// Until when it is valid, since the Unix epoch.
+        /// When it expires, since the Unix epoch.
         until: Duration,
     },
-    /// This process could not get a new certificate; it tries again until the old one expires.
+    /// This process could not renew its certificate; it retries until the old one expires.
     RenewalFailed {
         /// Why.
         why: String,
-        /// Until when the old one is valid, since the Unix epoch.
+        /// When the old one expires, since the Unix epoch.
         until: Duration,
     },
 }
 
-/// An event on its way. It counts against the limits of the peer until it is taken: a driver that does
-/// not take what a peer sends makes the peer wait.
+/// An event in flight. It counts against the peer's limits until it is taken, so a driver that does not take
+/// events slows the peer down.
 #[derive(Debug)]
 #[must_use]
 pub struct Delivery {
@@ -116,7 +116,7 @@ impl Delivery {
         Self { event, _held: held }
     }
 
-    /// The peer that it is about, if it is about one.
+    /// The peer of the event, if any.
     #[must_use]
     pub fn peer(&self) -> Option<PeerId> {
         match &self.event {
@@ -134,12 +134,12 @@ impl Delivery {
         }
     }
 
-    /// The event; from here on its bytes are the driver's.
+    /// Takes the event; its bytes no longer count against the peer's limits.
     #[must_use]
     pub fn take(self) -> NetEvent {
         self.event
     }
 }
 
-/// Where events go: called on the thread of the network, so it must not wait.
+/// Receives events on the network's threads, so it must not block.
 pub(crate) type Deliver = Box<dyn Fn(Delivery) + Send + Sync>;

@@ -7,26 +7,26 @@ use serde::de::DeserializeOwned;
 use super::CloseReason;
 use crate::wire::{FRAME_HEADER, FrameError, FrameHeader, FrameKind, decode, encode};
 
-/// Why there is no frame.
+/// Why a frame could not be read.
 #[derive(Debug)]
-pub(super) enum Broken {
-    /// It is no frame, or not the one that was due.
+pub(super) enum ReadFailure {
+    /// Invalid, or not the frame that was expected.
     Frame(FrameError),
-    /// There will be no more of them.
+    /// The quic_stream ended.
     Ended,
-    /// The sender does not want this quic_stream any more.
+    /// The sender cancelled the quic_stream.
     Cancelled,
-    /// The connection is gone.
+    /// The connection ended.
     Lost(CloseReason),
 }
 
-impl From<FrameError> for Broken {
+impl From<FrameError> for ReadFailure {
     fn from(error: FrameError) -> Self {
         Self::Frame(error)
     }
 }
 
-impl From<ReadError> for Broken {
+impl From<ReadError> for ReadFailure {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Reset(_) => Self::Cancelled,
@@ -38,7 +38,7 @@ impl From<ReadError> for Broken {
     }
 }
 
-impl From<WriteError> for Broken {
+impl From<WriteError> for ReadFailure {
     fn from(error: WriteError) -> Self {
         match error {
             WriteError::Stopped(_) => Self::Cancelled,
@@ -50,55 +50,57 @@ impl From<WriteError> for Broken {
     }
 }
 
-impl From<Broken> for CloseReason {
-    fn from(broken: Broken) -> Self {
+impl From<ReadFailure> for CloseReason {
+    fn from(broken: ReadFailure) -> Self {
         match broken {
-            Broken::Frame(error) => Self::Violation(error.to_string()),
-            Broken::Ended => {
+            ReadFailure::Frame(error) => Self::Violation(error.to_string()),
+            ReadFailure::Ended => {
                 Self::Violation("the control quic_stream ended without a goodbye".into())
             }
-            Broken::Cancelled => Self::Violation("the control quic_stream was cancelled".into()),
-            Broken::Lost(reason) => reason,
+            ReadFailure::Cancelled => {
+                Self::Violation("the control quic_stream was cancelled".into())
+            }
+            ReadFailure::Lost(reason) => reason,
         }
     }
 }
 
-/// Fills `buffer`. [`Broken::Ended`] only if the quic_stream ends before its first byte.
-pub(super) async fn fill(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), Broken> {
+/// Fills `buffer`. Returns [`ReadFailure::Ended`] only if the quic_stream ends before the first byte.
+pub(super) async fn fill(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), ReadFailure> {
     match stream.read_exact(buffer).await {
         Ok(()) => Ok(()),
-        Err(ReadExactError::FinishedEarly(0)) => Err(Broken::Ended),
+        Err(ReadExactError::FinishedEarly(0)) => Err(ReadFailure::Ended),
         Err(ReadExactError::FinishedEarly(has)) => Err(FrameError::Truncated { has }.into()),
         Err(ReadExactError::ReadError(error)) => Err(error.into()),
     }
 }
 
-/// Reads the header of the next frame: nothing has been allocated for its payload yet.
-pub(super) async fn read_header(stream: &mut RecvStream) -> Result<FrameHeader, Broken> {
+/// Reads the header of the next frame. Allocates nothing for the payload.
+pub(super) async fn read_header(stream: &mut RecvStream) -> Result<FrameHeader, ReadFailure> {
     let mut head = [0; FRAME_HEADER];
     fill(stream, &mut head).await?;
     Ok(FrameHeader::read(&head)?)
 }
 
-/// Reads the payload of a frame whose header has been read.
+/// Reads the payload behind a header.
 pub(super) async fn read_payload(
     stream: &mut RecvStream,
     header: FrameHeader,
-) -> Result<Vec<u8>, Broken> {
+) -> Result<Vec<u8>, ReadFailure> {
     let mut payload = vec![0; header.len];
     match fill(stream, &mut payload).await {
-        Err(Broken::Ended) => return Err(FrameError::Truncated { has: FRAME_HEADER }.into()),
+        Err(ReadFailure::Ended) => return Err(FrameError::Truncated { has: FRAME_HEADER }.into()),
         other => other?,
     }
     header.check(&payload)?;
     Ok(payload)
 }
 
-/// Reads the frame that is due.
+/// Reads the expected frame.
 pub(super) async fn expect<T: DeserializeOwned>(
     stream: &mut RecvStream,
     kind: FrameKind,
-) -> Result<T, Broken> {
+) -> Result<T, ReadFailure> {
     let header = read_header(stream).await?;
     if header.kind != kind {
         return Err(FrameError::Unexpected { found: header.kind }.into());
@@ -111,6 +113,6 @@ pub(super) async fn say<T: Serialize>(
     stream: &mut SendStream,
     kind: FrameKind,
     value: &T,
-) -> Result<(), Broken> {
+) -> Result<(), ReadFailure> {
     Ok(stream.write_all(&encode(kind, value)?).await?)
 }

@@ -1,7 +1,7 @@
-//! Joining: a token for a certificate, on a connection that is good for nothing else.
+//! Joining: exchanges a token for a certificate, on a connection of its own.
 //!
-//! The joiner trusts whoever holds the authority that the token names, and only then says its secret. It
-//! goes on to connect like any other process, with the certificate it got.
+//! The joiner checks that the other side holds the authority named by the token before it sends the token's
+//! secret. Afterwards it connects like any other process, with its certificate.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,40 +12,40 @@ use quinn::Connection;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 
-use super::accept::{Failed, first};
+use super::accept::{HandshakeFailure, first};
+use super::bound_socket::BoundSocket;
 use super::connect::{dial, lost};
+use super::endpoint_state::EndpointState;
 use super::error::BYE;
 use super::frames::{expect, say};
-use super::ground::Ground;
-use super::hub::Hub;
 use super::options::{Limits, calling_from, system_time};
 use super::trust::{
-    Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, Wall, join_config,
+    Authority, Identity, KeyPair, Subject, Token, TokenSecret, TrustError, WallClock, join_config,
 };
 use super::{CloseReason, NetError, NetEvent, socket};
 use crate::wire::{FrameKind, Hello, Issued, Join, Refusal, check_name};
 
-/// What joining takes.
+/// Options of a join.
 #[derive(Clone)]
 pub struct JoinOptions {
-    /// Where the master is.
+    /// The master's address.
     pub addr: SocketAddr,
     /// The token.
     pub token: Token,
-    /// What this process says about itself; the role is that of the token.
+    /// The hello of this process; the role comes from the token.
     pub hello: Hello,
-    /// The name it would like to have.
+    /// The name to ask for.
     pub name: String,
-    /// Which address it calls from: any, on the same side of the loopback as the master.
+    /// The local address to connect from; loopback if the master is on loopback.
     pub from: SocketAddr,
-    /// The time since the Unix epoch.
+    /// Returns the time since the Unix epoch.
     pub wall: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// How long it may take.
+    /// Longest duration of the join.
     pub limit: Duration,
 }
 
 impl JoinOptions {
-    /// For a process that runs that plan of that job.
+    /// Options for a process that runs that plan of that job.
     #[must_use]
     pub fn new(addr: SocketAddr, token: Token, job: &str, plan: u64, name: &str) -> Self {
         Self {
@@ -71,30 +71,33 @@ impl fmt::Debug for JoinOptions {
     }
 }
 
-/// Buys a certificate with a token. Waits for it, at most for `options.limit`.
+/// Exchanges a token for a certificate, blocking at most `options.limit`.
 ///
 /// # Errors
-/// When the master refuses the token or the process, is not of the token's cluster, or cannot be reached.
+/// When the master refuses the token or the process, belongs to another cluster, or cannot be reached.
 pub fn join(options: &JoinOptions) -> Result<Identity, NetError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(NetError::Start)?;
     runtime.block_on(async {
-        let (ground, _) = Ground::of_system(&Handle::current(), options.from, 1 << 16)?;
-        join_from(ground, options).await
+        let (bound, _) = BoundSocket::of_system(&Handle::current(), options.from, 1 << 16)?;
+        join_from(bound, options).await
     })
 }
 
-/// The same, from a socket that is open.
-pub(super) async fn join_from(ground: Ground, options: &JoinOptions) -> Result<Identity, NetError> {
-    let joined = timeout(options.limit, ask(ground, options)).await;
+/// Joins from a socket that is already open.
+pub(super) async fn join_from(
+    bound: BoundSocket,
+    options: &JoinOptions,
+) -> Result<Identity, NetError> {
+    let joined = timeout(options.limit, ask(bound, options)).await;
     let reason = CloseReason::Unreachable;
     joined.unwrap_or(Err(NetError::Broken { addr: options.addr, reason }))
 }
 
-async fn ask(ground: Ground, options: &JoinOptions) -> Result<Identity, NetError> {
+async fn ask(bound: BoundSocket, options: &JoinOptions) -> Result<Identity, NetError> {
     let addr = options.addr;
     check_name(&options.name).map_err(TrustError::Name)?;
-    let port = ground.port(None, None)?;
-    let wall = Wall(options.wall.clone());
+    let port = bound.port(None, None)?;
+    let wall = WallClock(options.wall.clone());
     let (tls, seen) = join_config(options.token.authority(), &wall)?;
     let config = socket::client(tls, socket::transport(&Limits::default()))?;
     let broken = |reason| match reason {
@@ -127,33 +130,36 @@ async fn buy(
     expect(&mut recv, FrameKind::Issued).await.map_err(lost)
 }
 
-/// The other side of it.
-pub(super) async fn serve(hub: &Arc<Hub>, connection: &Connection) -> Result<(), Failed> {
-    let authority = hub.authority.clone().ok_or(Refusal::NoAuthority)?;
-    let (mut send, _recv, join) = first::<Join>(hub, connection, FrameKind::Join).await?;
-    hub.hello.judge(&join.hello)?;
+/// The master's side of a join.
+pub(super) async fn serve(
+    state: &Arc<EndpointState>,
+    connection: &Connection,
+) -> Result<(), HandshakeFailure> {
+    let authority = state.authority.clone().ok_or(Refusal::NoAuthority)?;
+    let (mut send, _recv, join) = first::<Join>(state, connection, FrameKind::Join).await?;
+    state.hello.judge(&join.hello)?;
     check_name(&join.name)?;
-    let now = hub.wall.now();
+    let now = state.wall.now();
     let sign = {
         let join = join.clone();
         move || redeem(&authority, &join, now)
     };
-    // Files are made durable on the way, which takes milliseconds that others need not wait for.
+    // Redeeming syncs files, which takes milliseconds: run it off the network thread.
     let issued =
-        hub.control.runtime.spawn_blocking(sign).await.map_err(|_| Refusal::AuthorityFailed)?;
-    let issued = issued.map_err(|why| hub.authority_failed(&why))??;
+        state.control.runtime.spawn_blocking(sign).await.map_err(|_| Refusal::AuthorityFailed)?;
+    let issued = issued.map_err(|why| state.authority_failed(&why))??;
     say(&mut send, FrameKind::Issued, &issued).await?;
     let _ = send.finish();
-    if let Ok(subject) = Subject::new(join.hello.role, &hub.hello.job, &join.name) {
-        hub.notice(NetEvent::Joined { addr: connection.remote_address(), subject });
+    if let Ok(subject) = Subject::new(join.hello.role, &state.hello.job, &join.name) {
+        state.notice(NetEvent::Joined { addr: connection.remote_address(), subject });
     }
-    // The joiner hangs up once it has the certificate.
-    let _ = timeout(hub.limits.handshake, connection.closed()).await;
+    // The joiner closes the connection once it has the certificate.
+    let _ = timeout(state.limits.handshake, connection.closed()).await;
     connection.close(BYE, b"");
     Ok(())
 }
 
-/// What the joiner is answered, unless something is wrong here.
+/// Returns the joiner's answer, or the failure of this side.
 fn redeem(
     authority: &Authority,
     join: &Join,

@@ -1,18 +1,18 @@
-//! Lifelines: a TCP connection from each worker to its master, beside QUIC, that carries nothing. The kernel
-//! closes it with the process, however that ends, and the master hears of it within a round trip; of a QUIC
-//! connection whose process was killed it hears nothing at all.
+//! Lifelines: an idle TCP connection from each worker to its master, beside QUIC. The kernel closes it when
+//! the process ends, so the master learns of a crash within a round trip; QUIC alone would notice only the
+//! silence.
 //!
-//! Masters listen where they listen for control, at the TCP port of the same number. A worker names itself by
-//! a secret that its master has told it inside TLS, in the handshake of control:
+//! A master listens on the TCP port with the number of its control port. A worker identifies itself by a
+//! secret that its master sent inside TLS, in the handshake of control:
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 0..8 | magic |
-//! | 8..24 | the secret, which counts for one connection |
+//! | 8..24 | the secret, valid for one connection |
 //!
-//! Nothing is said after that, in either direction. None of this is encrypted, and it proves nothing: the end
-//! of a lifeline is told to the driver as a suspicion and never ends a peer, and neither does its absence.
-//! Whoever says anything else, or nothing, is hung up on without a word, and few are listened to at a time.
+//! Nothing else is ever sent. A lifeline is neither encrypted nor authenticated: its end is only a suspicion
+//! for the driver, never the end of a peer, and neither is its absence. Any other bytes, or none, close the
+//! connection; few unidentified connections are held at a time.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -28,26 +28,26 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::hub::Hub;
+use super::endpoint_state::EndpointState;
 use super::trust::{TrustError, random_id};
 use super::{CloseReason, NetEvent, PeerId};
 use crate::wire::Lifeline;
 
 const MAGIC: &[u8; 8] = b"dstream\x01";
-/// Length of all that is ever said on a lifeline.
+/// Length of all bytes sent on a lifeline.
 const HELLO: usize = 24;
 
-/// Connections at a time that have not said yet whose they are.
+/// Connections that have not identified themselves yet, at most.
 pub(super) const STRANGERS: usize = 64;
-/// Connections that wait to be looked at.
+/// The listener's backlog.
 const BACKLOG: i32 = 1024;
-/// Before the next one is looked at when there was no room for one: the process has too many files open.
+/// Pause after a failed accept: the process has too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A lifeline without a packet for so long is tried, so that nothing on the way takes it for forgotten.
+/// Idle time before TCP sends a keep-alive, so that no middlebox drops the connection.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// Where the lifelines of a master's workers come in.
+/// The listener for workers' lifelines.
 pub(super) struct Lifelines {
     listener: TcpListener,
     awaited: Mutex<Map>,
@@ -56,7 +56,7 @@ pub(super) struct Lifelines {
 
 type Map = BTreeMap<Lifeline, oneshot::Sender<TcpStream>>;
 
-/// A lifeline that may come. Once this is dropped it may not.
+/// An expected lifeline. Dropping it revokes the secret.
 pub(super) struct Awaited {
     lifelines: Arc<Lifelines>,
     name: Lifeline,
@@ -69,7 +69,7 @@ impl Lifelines {
         if addr.is_ipv6() {
             socket.set_only_v6(false)?;
         }
-        // Connections of the master that was there before may not be quite over.
+        // Connections of the previous master may linger.
         socket.set_reuse_address(true)?;
         socket.bind(&addr.into())?;
         socket.listen(BACKLOG)?;
@@ -82,7 +82,7 @@ impl Lifelines {
         Ok(Arc::new(Self { listener, awaited: Mutex::default(), strangers }))
     }
 
-    /// From now on a new one may come.
+    /// Creates the secret of a new lifeline and expects it.
     pub(super) fn await_one(self: &Arc<Self>) -> Result<Awaited, TrustError> {
         let name = Lifeline(random_id()?);
         let (come, there) = oneshot::channel();
@@ -91,11 +91,11 @@ impl Lifelines {
     }
 
     fn awaited(&self) -> MutexGuard<'_, Map> {
-        // Nobody panics while holding it; were it otherwise, a map is still a map.
+        // Code under this lock does not panic; if it did, the map would still be valid.
         self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in those that come, each of which has so long to say whose it is.
+    /// Accepts lifelines; each has `limit` to identify itself.
     pub(super) async fn accept_all(self: &Arc<Self>, limit: Duration) {
         loop {
             match self.listener.accept().await {
@@ -120,19 +120,19 @@ impl Lifelines {
         if let Some(name) = read_hello(&hello)
             && let Some(come) = self.awaited().remove(&name)
         {
-            // If nobody waits any more, it is closed.
+            // Dropping the stream closes it if it is no longer expected.
             let _ = come.send(stream);
         }
     }
 }
 
 impl Awaited {
-    /// What the worker has to say.
+    /// The secret for the worker.
     pub(super) fn name(&self) -> Lifeline {
         self.name
     }
 
-    /// Waits for it, as long as the worker may take to connect.
+    /// Waits for the lifeline, at most `limit`.
     async fn come(&mut self, limit: Duration) -> Option<TcpStream> {
         timeout(limit, &mut self.there).await.ok()?.ok()
     }
@@ -144,7 +144,7 @@ impl Drop for Awaited {
     }
 }
 
-/// One end of a lifeline that is to be.
+/// One end of a future lifeline.
 pub(super) enum End {
     /// The master's.
     Awaited(Awaited),
@@ -152,13 +152,17 @@ pub(super) enum End {
     Told(Lifeline),
 }
 
-/// Sees to the lifeline of a peer at that address, until it is stopped since the peer has ended: the end of a
-/// lifeline is not the end of the peer.
-pub(super) async fn attend(hub: Arc<Hub>, peer: PeerId, addr: SocketAddr, end: End) -> CloseReason {
-    let limit = hub.limits.handshake;
+/// Attends to the lifeline of a peer until the peer ends. The end of a lifeline does not end the peer.
+pub(super) async fn attend(
+    state: Arc<EndpointState>,
+    peer: PeerId,
+    addr: SocketAddr,
+    end: End,
+) -> CloseReason {
+    let limit = state.limits.handshake;
     match end {
         End::Awaited(mut awaited) => {
-            // Time for the worker to connect, and then to say its name.
+            // Time to connect, then time to identify itself.
             let event = match awaited.come(limit * 2).await {
                 Some(stream) => {
                     keep(stream).await;
@@ -166,10 +170,10 @@ pub(super) async fn attend(hub: Arc<Hub>, peer: PeerId, addr: SocketAddr, end: E
                 }
                 None => NetEvent::NoLifeline { peer },
             };
-            hub.deliver(event, None);
+            state.deliver(event, None);
         }
         End::Told(name) => {
-            // Where there is no way for it, the master says so.
+            // If TCP does not get through, the master reports it.
             if let Ok(Ok(stream)) = timeout(limit, dial(addr, name)).await {
                 keep(stream).await;
             }
@@ -184,10 +188,10 @@ async fn dial(addr: SocketAddr, name: Lifeline) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Holds one end until the other one is gone, or says something.
+/// Holds the connection until the other end closes it or sends a byte.
 async fn keep(mut stream: TcpStream) {
     let alive = TcpKeepalive::new().with_time(IDLE).with_interval(IDLE);
-    // Without it the lifeline is as good as long as nothing on the way forgets it.
+    // Without keep-alives a middlebox may drop the connection.
     let _ = SockRef::from(&stream).set_tcp_keepalive(&alive);
     let _ = stream.read(&mut [0]).await;
 }

@@ -1,39 +1,38 @@
 //! Transport between the processes of a cluster: QUIC, with a certificate on every connection.
 //!
-//! Two processes share two connections: *control* carries messages in order, *bulk* carries blocks, each
-//! on a quic_stream of its own. Each has a port and a thread of its own as well, named `net` and
-//! `net-bulk`, so that no message waits behind a block: not on the way, not in the buffer of a socket, not
-//! for its turn. An address is that of control; the port of bulk is told in the handshake. An [`Endpoint`]
-//! is both server and client, and tells everything that happens to one callback, as a [`Delivery`] per event.
-//! What crosses the network is bounded everywhere: frames by kind, blocks by
-//! [`MAX_BODY`](crate::block::MAX_BODY), and what a peer sent and nobody has taken yet by [`Limits`].
+//! Two processes share two connections: *control* carries messages in order; *bulk* carries blocks, each on
+//! its own quic_stream. Each has its own port and thread (`net` and `net-bulk`), so that no message waits
+//! behind a block, neither in a socket buffer nor for a thread. A process's address is that of control; the
+//! handshake tells the port of bulk. An [`Endpoint`] is server and client, and passes every event to one
+//! callback as a [`Delivery`]. Everything is bounded: frames by kind, blocks by
+//! [`MAX_BODY`](crate::block::MAX_BODY), and undelivered bytes of a peer by [`Limits`].
 //!
-//! Beside those two a worker holds a TCP connection to its master that carries nothing, its lifeline, by whose end
-//! the master suspects at once that the worker's process has ended ([`NetEvent::LifelineEnded`]).
+//! A worker also holds an idle TCP connection to its master, its lifeline. When it ends, the master suspects
+//! at once that the worker's process has exited ([`NetEvent::LifelineEnded`]).
 //!
-//! This module judges who may talk and whether bytes are what was sent; it never looks into messages,
-//! and never opens blocks: `Block::open_*` is the door, and the receiver's business.
+//! This module decides which roles may talk and verifies that bytes arrive unchanged. It never reads
+//! messages and never opens blocks: the receiver decodes them with `Block::open_*`.
 //!
 //! The life of a connection, as a driver sees it:
 //!
 //! ```text
 //! Net::connect(addr) -> PeerId ─┬─> Connected ─> (Message | Block)* ─┐
-//!        somebody connects ─────┘                                    ├─> Closed
+//!      a process connects ─────┘                                    ├─> Closed
 //!                               └────── refused, unreachable ────────┘
 //! ```
 //!
-//! `Closed` is the last event of a peer, and every peer gets one. Two processes that connect to each
-//! other at once are two peers: let one side do it (workers connect to the master, and to workers with
-//! a smaller id).
+//! `Closed` is the last event of a peer, and every peer gets one. Two processes that connect to each other
+//! at once become two peers, so only one side connects (workers to the master, and to workers with a smaller
+//! id).
 
 mod accept;
+mod bound_socket;
 mod connect;
 mod endpoint;
+mod endpoint_state;
 mod error;
 mod event;
 mod frames;
-mod ground;
-mod hub;
 mod join;
 mod lifeline;
 mod options;
@@ -49,11 +48,11 @@ pub(crate) mod simulation;
 mod tests;
 
 pub use endpoint::Endpoint;
+pub use endpoint_state::{Net, NetStats};
 pub use error::{CloseReason, NetError, NetWarning, SendError};
 #[cfg(test)]
 pub(crate) use event::Deliver;
 pub use event::{Delivery, NetEvent, PeerId};
-pub use hub::{Net, NetStats};
 pub use join::{JoinOptions, join};
 pub use options::{BindOptions, Limits, system_time};
 pub use socket::SmallBuffer;

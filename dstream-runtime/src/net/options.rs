@@ -1,4 +1,4 @@
-//! What an endpoint is told when it is bound: who it is, where it listens, and its limits.
+//! Options and limits of an endpoint.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,70 +6,69 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::NetError;
-use super::trust::{Authority, Identity, Wall};
+use super::trust::{Authority, Identity, WallClock};
 use crate::block::{BufferPool, HEADER_LEN, MAX_BODY};
 use crate::host;
 use crate::wire::{FRAME_HEADER, Hello, LONGEST};
 
-/// quic_streams a peer may have open towards this process at a time, and how far each may run ahead of
-/// its reader. Their product is the window of the connection: a quic_stream that waits for room can
-/// then never take the window from one that has got it, so that waiting always ends.
+/// Concurrent quic_streams of a peer towards this process, and the window of each. Their product is the
+/// window of the connection: a quic_stream that waits for room cannot starve one that has room, so every
+/// wait ends.
 pub(super) const BULK_STREAMS: u32 = 16;
 pub(super) const STREAM_WINDOW: u32 = 4 << 20;
 pub(super) const BULK_WINDOW: u32 = BULK_STREAMS * STREAM_WINDOW;
 
-/// Pushes that write at a time. What is in front of the network is one megabyte, which one fills alone;
-/// many fill as many buffers at the receiver, none of which stays in a cache, and all end late. The second is
-/// there so that a push which waits for room does not keep those back that have got it.
+/// Concurrent pushes to one peer. One fills the megabyte in front of the network; many would fill as many
+/// buffers at the receiver, overflow its caches, and all finish late. The second keeps the link busy while
+/// the first waits for room.
 pub(super) const BULK_WRITERS: usize = 2;
 
-/// The same for a client, of which there may be many: two blocks, one behind the other.
+/// The same for a client: two blocks, one behind the other, since clients may be many.
 pub(super) const CLIENT_STREAMS: u32 = 2;
 pub(super) const CLIENT_WINDOW: u32 = CLIENT_STREAMS * STREAM_WINDOW;
 
-/// The window of a control connection, and of any connection before it is known whose it is.
+/// Window of a control connection, and of any connection before its peer is known.
 pub(super) const CONTROL_WINDOW: u32 = 4 << 20;
 pub(super) const STRANGER_WINDOW: u32 = 64 << 10;
 
-/// What is sent and not acknowledged is at most this much per connection: more only fills the queues
-/// of sockets (measured: FACTS, QUIC).
+/// Unacknowledged bytes per connection, at most: more only fills the sockets' queues (measured: FACTS,
+/// QUIC).
 pub(super) const SEND_WINDOW: u64 = 1 << 20;
 
-/// Largest packet that is tried. Ten of them, which segmentation offload sends at once, must stay
-/// below the 65,507 bytes of a datagram.
+/// Largest packet to probe. Segmentation offload sends ten at once, which must stay below the 65,507 bytes
+/// of a datagram.
 pub(super) const MTU_MAX: u16 = 6500;
 pub(super) const PAYLOAD_MAX: u16 = 6600;
 
-/// What may be under way before the first acknowledgement: ten of the largest packets. With QUIC's
-/// default, ten of the smallest, one probe of a large packet leaves no room for another, and a
-/// connection that is closed just then is never heard of again: the peer is not told why.
+/// Bytes in flight before the first acknowledgement: ten of the largest packets. QUIC's default is ten of
+/// the smallest, where one large probe leaves no room for another packet; a connection closed at that moment
+/// could not tell its peer why.
 pub(super) const FIRST_WINDOW: u64 = 10 * MTU_MAX as u64;
 
 /// The limits of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a handshake may take.
+    /// Longest handshake.
     pub handshake: Duration,
-    /// After that long without any packet the peer counts as gone. A back-stop: heartbeats are faster.
+    /// Silence after which a peer is disconnected. A back-stop: heartbeats detect losses faster.
     pub silence: Duration,
-    /// A packet is sent at least this often.
+    /// Interval of keep-alive packets.
     pub keep_alive: Duration,
-    /// Handshakes under way at a time; others are turned away.
+    /// Concurrent handshakes; further callers are turned away.
     pub handshakes: usize,
-    /// With more of them under way, whoever connects must first show that it can be reached at its
-    /// address.
+    /// Concurrent handshakes above which callers must first prove their address.
     pub retry_above: usize,
-    /// Peers at a time.
+    /// Connected peers.
     pub peers: usize,
-    /// Bytes of blocks that a peer has sent, or is sending, and nobody has taken; at least the longest block.
+    /// Undelivered bytes of blocks per peer; at least the longest block.
     pub untaken_blocks: usize,
-    /// Longest body of a block of a client, in bytes; two of them may wait to be taken.
+    /// Longest block body of a client, in bytes; two may be undelivered.
     pub client_block: usize,
-    /// Bytes of messages that a peer has sent and nobody has taken; at least the longest message.
+    /// Undelivered bytes of messages per peer; at least the longest message.
     pub untaken_messages: usize,
-    /// Bytes of messages that wait to be sent to one peer; with more it counts as dead.
+    /// Unsent bytes of messages per peer; a peer with more is disconnected.
     pub unsent_messages: usize,
-    /// Buffer of the socket, in each direction, in bytes.
+    /// Size of the socket's buffers, in bytes, per direction.
     pub socket_buffer: usize,
 }
 
@@ -92,7 +91,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Bounds without which nothing could arrive at all.
+    /// Raises limits that would let nothing through.
     pub(super) fn sane(mut self) -> Self {
         self.untaken_blocks = self.untaken_blocks.max(MAX_BODY + HEADER_LEN);
         self.client_block = self.client_block.clamp(1, MAX_BODY);
@@ -103,31 +102,31 @@ impl Limits {
     }
 }
 
-/// What an endpoint is told when it is bound.
+/// Options of an endpoint.
 #[derive(Clone)]
 pub struct BindOptions {
-    /// Where it listens: any port of the loopback address unless something else is said.
+    /// The address to listen on; by default any port on loopback.
     pub addr: SocketAddr,
-    /// Port of the same address where it takes blocks; 0 is any. Peers are told which when they connect.
+    /// The port of bulk on the same address; 0 picks one. The handshake tells it to peers.
     pub bulk_port: u16,
-    /// Whether somebody asked for an address that other hosts can reach.
+    /// Allows an address that other hosts can reach.
     pub public: bool,
-    /// Who it is.
+    /// The identity of this process.
     pub identity: Identity,
-    /// What it says about itself in handshakes.
+    /// The hello for handshakes.
     pub hello: Hello,
-    /// If it issues certificates: from tokens, and to those who have one.
+    /// Issues certificates, for tokens and renewals; present on a master.
     pub authority: Option<Arc<Authority>>,
-    /// The time since the Unix epoch: certificates and tokens are judged by it.
+    /// Returns the time since the Unix epoch, to judge certificates and tokens.
     pub wall: Arc<dyn Fn() -> Duration + Send + Sync>,
-    /// Where the buffers of received blocks come from.
+    /// The pool for buffers of received blocks.
     pub pool: BufferPool,
     /// Its limits.
     pub limits: Limits,
 }
 
 impl BindOptions {
-    /// For a process of that identity which runs that plan: on any port of the loopback address.
+    /// Options for a process with that identity that runs that plan, on any loopback port.
     #[must_use]
     pub fn new(identity: Identity, plan: u64) -> Self {
         let subject = identity.subject();
@@ -144,33 +143,33 @@ impl BindOptions {
         }
     }
 
-    /// At that address, which somebody asked for.
+    /// Listens on that address, which may be public.
     #[must_use]
     pub fn at(self, addr: SocketAddr) -> Self {
         Self { addr, public: true, ..self }
     }
 
-    /// With that port for blocks: for hosts behind a firewall that lets in what it was told to.
+    /// Uses that port for bulk, for hosts behind a firewall.
     #[must_use]
     pub fn with_bulk_port(self, bulk_port: u16) -> Self {
         Self { bulk_port, ..self }
     }
 
-    /// For a process that calls somebody there: on the loopback if it does, else on any of its addresses.
+    /// Listens where a caller of `addr` can be answered: on loopback if `addr` is, else on all addresses.
     #[must_use]
     pub fn towards(self, addr: SocketAddr) -> Self {
         let addr = calling_from(addr);
         Self { addr, public: !addr.ip().is_loopback(), ..self }
     }
 
-    /// With an authority: a master.
+    /// Adds an authority: makes it a master.
     #[must_use]
     pub fn with_authority(self, authority: Arc<Authority>) -> Self {
         Self { authority: Some(authority), ..self }
     }
 
-    pub(super) fn wall(&self) -> Wall {
-        Wall(self.wall.clone())
+    pub(super) fn wall(&self) -> WallClock {
+        WallClock(self.wall.clone())
     }
 
     pub(super) fn check(&self) -> Result<(), NetError> {
@@ -192,7 +191,7 @@ impl fmt::Debug for BindOptions {
     }
 }
 
-/// Where whoever calls that address calls from: any port, on the same side of the loopback.
+/// The local address for calling `addr`: any port, on loopback if `addr` is.
 pub(super) fn calling_from(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V4(to) if to.ip().is_loopback() => (Ipv4Addr::LOCALHOST, 0).into(),

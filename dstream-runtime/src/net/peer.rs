@@ -1,8 +1,8 @@
-//! A peer: the tasks that read and write its two connections, and its end.
+//! A peer: the tasks of its two connections, and its end.
 //!
-//! One task per direction of control, one that takes in blocks, perhaps one that sees to its lifeline, and one
-//! that waits for the first of them to end. Whatever ends first is the reason of the end; then the others are stopped, and only then the
-//! driver is told, so that `Closed` is the last it hears.
+//! Each direction of control has a task, as have incoming blocks and perhaps the lifeline; one more waits
+//! for the first of them to end. That one's result is the reason of the end. The others are stopped before
+//! the driver is told, so that `Closed` is the last event.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,21 +15,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::endpoint_state::{EndpointState, Entry};
 use super::frames::{read_header, read_payload};
-use super::hub::{Entry, Hub};
 use super::lifeline::End;
 use super::options::BULK_WRITERS;
 use super::trust::Subject;
 use super::{CloseReason, Limits, NetEvent, PeerId, SendError, lifeline, renew, socket, transfer};
 use crate::wire::{FRAME_HEADER, Frame, FrameError, FrameKind, Received};
 
-/// Frames are sent together up to this many bytes.
+/// Bytes of frames written together, at most.
 const TOGETHER: usize = 64 << 10;
 
-/// How long the other side may take to answer a goodbye.
+/// Longest wait for the answer to a goodbye.
 const FAREWELL: Duration = Duration::from_millis(800);
 
-/// What a completed handshake leaves.
+/// The result of a completed handshake.
 pub(super) struct Links {
     pub(super) control: Connection,
     pub(super) bulk: Connection,
@@ -38,21 +38,21 @@ pub(super) struct Links {
     pub(super) lifeline: Option<End>,
 }
 
-/// What is to be written.
+/// An item for the writer.
 enum Out {
     Frame(Vec<u8>),
     Goodbye,
 }
 
-/// What others hold of a peer.
+/// The shared handle of a peer.
 pub(super) struct Peer {
     pub(super) subject: Subject,
     pub(super) bulk: Connection,
-    /// Turns at writing blocks.
+    /// Permits for writing blocks.
     pub(super) turns: Arc<Semaphore>,
     outbox: UnboundedSender<Out>,
     unsent: Arc<AtomicUsize>,
-    /// Ends the peer; gone once used.
+    /// Ends the peer; empty once used.
     stop: Mutex<Option<oneshot::Sender<CloseReason>>>,
 }
 
@@ -68,7 +68,7 @@ impl Peer {
     }
 
     pub(super) fn say_goodbye(&self) {
-        // If nobody listens any more, the peer has ended already.
+        // If the writer is gone, the peer has ended.
         let _ = self.outbox.send(Out::Goodbye);
     }
 
@@ -84,9 +84,9 @@ impl Peer {
     }
 }
 
-/// From here on it is a peer: the driver is told, and its tasks run.
+/// Registers the peer, tells the driver, and starts its tasks.
 pub(super) fn open(
-    hub: &Arc<Hub>,
+    state: &Arc<EndpointState>,
     id: PeerId,
     subject: Subject,
     links: Links,
@@ -94,7 +94,7 @@ pub(super) fn open(
 ) {
     let Links { control, bulk, send, recv, lifeline } = links;
     socket::widen_control(&control);
-    transfer::widen(&bulk, subject.role, hub.role());
+    transfer::widen(&bulk, subject.role, state.role());
     let (outbox, out) = unbounded_channel();
     let (stop, stopped) = oneshot::channel();
     let unsent = Arc::new(AtomicUsize::new(0));
@@ -107,25 +107,25 @@ pub(super) fn open(
         unsent: unsent.clone(),
         stop: Mutex::new(Some(stop)),
     });
-    hub.insert(id, Entry::Open(peer.clone()));
-    hub.deliver(NetEvent::Connected { peer: id, subject, addr }, None);
-    hub.renew.notify_one();
-    // Peers are opened on the thread that ends the endpoint: it has taken leave of all others before this.
-    if hub.ending.load(Ordering::Relaxed) {
+    state.insert(id, Entry::Open(peer.clone()));
+    state.deliver(NetEvent::Connected { peer: id, subject, addr }, None);
+    state.renew.notify_one();
+    // Peers open on the thread that ends the endpoint, which has closed all earlier ones by now.
+    if state.ending.load(Ordering::Relaxed) {
         peer.say_goodbye();
     }
 
     let mut tasks = JoinSet::new();
-    let on = &hub.control.runtime;
+    let on = &state.control.runtime;
     tasks.spawn_on(write(out, send, control.clone(), unsent), on);
-    tasks.spawn_on(read(hub.clone(), id, peer.clone(), recv), on);
+    tasks.spawn_on(read(state.clone(), id, peer.clone(), recv), on);
     if let Some(end) = lifeline {
-        tasks.spawn_on(lifeline::attend(hub.clone(), id, addr, end), on);
+        tasks.spawn_on(lifeline::attend(state.clone(), id, addr, end), on);
     }
-    let blocks = transfer::receive_all(hub.clone(), id, peer, bulk.clone());
-    tasks.spawn_on(blocks, &hub.bulk.runtime);
-    let hub = hub.clone();
-    hub.control.runtime.clone().spawn(async move {
+    let blocks = transfer::receive_all(state.clone(), id, peer, bulk.clone());
+    tasks.spawn_on(blocks, &state.bulk.runtime);
+    let state = state.clone();
+    state.control.runtime.clone().spawn(async move {
         let reason = tokio::select! {
             biased;
             Some(ended) = tasks.join_next() =>
@@ -136,8 +136,8 @@ pub(super) fn open(
         control.close(code, &text);
         bulk.close(code, &text);
         tasks.shutdown().await;
-        hub.remove(id);
-        hub.deliver(NetEvent::Closed { peer: id, reason }, Some(slot));
+        state.remove(id);
+        state.deliver(NetEvent::Closed { peer: id, reason }, Some(slot));
     });
 }
 
@@ -150,7 +150,7 @@ async fn write(
     let mut goodbye = false;
     while !goodbye {
         let mut bytes = BytesMut::new();
-        // The sender lives as long as the peer, so there is always a next one to wait for.
+        // `self` holds a sender, so the channel never closes.
         let mut next = out.recv().await;
         loop {
             match next {
@@ -172,22 +172,27 @@ async fn write(
         let written = send.write_chunk(Bytes::from(bytes)).await;
         unsent.fetch_sub(len, Ordering::Relaxed);
         if let Err(error) = written {
-            return super::frames::Broken::from(error).into();
+            return super::frames::ReadFailure::from(error).into();
         }
     }
     let _ = send.finish();
-    // The peer closes the connection once it has read everything. One that has not must not take the end for a
-    // goodbye, which comes after everything else.
+    // The peer closes the connection once it has read everything. A peer that has not must not mistake the
+    // close for a goodbye.
     match timeout(FAREWELL, control.closed()).await {
         Ok(_) => CloseReason::Local,
         Err(_) => CloseReason::Silent,
     }
 }
 
-async fn read(hub: Arc<Hub>, id: PeerId, peer: Arc<Peer>, mut recv: RecvStream) -> CloseReason {
-    let budget = Arc::new(Semaphore::new(hub.limits.untaken_messages));
+async fn read(
+    state: Arc<EndpointState>,
+    id: PeerId,
+    peer: Arc<Peer>,
+    mut recv: RecvStream,
+) -> CloseReason {
+    let budget = Arc::new(Semaphore::new(state.limits.untaken_messages));
     loop {
-        match read_one(&hub, id, &peer, &mut recv, &budget).await {
+        match read_one(&state, id, &peer, &mut recv, &budget).await {
             Ok(true) => {}
             Ok(false) => return CloseReason::Bye,
             Err(reason) => return reason,
@@ -195,9 +200,9 @@ async fn read(hub: Arc<Hub>, id: PeerId, peer: Arc<Peer>, mut recv: RecvStream) 
     }
 }
 
-/// Takes in one frame; `false` if it was the last.
+/// Reads one frame; returns `false` if it was the last.
 async fn read_one(
-    hub: &Arc<Hub>,
+    state: &Arc<EndpointState>,
     id: PeerId,
     peer: &Arc<Peer>,
     recv: &mut RecvStream,
@@ -206,32 +211,33 @@ async fn read_one(
     let header = read_header(recv).await?;
     match header.kind {
         FrameKind::Message(kind) => {
-            let (from, to) = (peer.subject.role, hub.role());
+            let (from, to) = (peer.subject.role, state.role());
             if !kind.may_go(from, to) {
                 let why = format!("a {from} must not send {kind:?} to a {to}");
                 return Err(CloseReason::Violation(why));
             }
-            // Room first: a peer whose messages nobody takes waits here, and its window fills up.
+            // Acquire room before the payload: a peer whose messages are not taken waits here, and its
+            // window fills up.
             let held = room(budget, FRAME_HEADER + header.len).await?;
             let message = Received::new(kind, read_payload(recv, header).await?);
-            hub.deliver(NetEvent::Message { peer: id, message }, Some(held));
+            state.deliver(NetEvent::Message { peer: id, message }, Some(held));
         }
         FrameKind::Goodbye => {
             read_payload(recv, header).await?;
             return Ok(false);
         }
         FrameKind::Renew => {
-            let frame = renew::answer(hub, peer, &read_payload(recv, header).await?)?;
-            // A peer that asks and does not read the answers is stopped by the limit.
-            let _ = peer.send(frame, &hub.limits);
+            let frame = renew::answer(state, peer, &read_payload(recv, header).await?)?;
+            // The limit stops a peer that asks without reading the answers.
+            let _ = peer.send(frame, &state.limits);
         }
-        FrameKind::Renewed => renew::take(hub, peer, &read_payload(recv, header).await?)?,
+        FrameKind::Renewed => renew::take(state, peer, &read_payload(recv, header).await?)?,
         found => return Err(CloseReason::Violation(FrameError::Unexpected { found }.to_string())),
     }
     Ok(true)
 }
 
-/// Room for that many bytes, once there is some.
+/// Waits for that many bytes of room.
 pub(super) async fn room(
     budget: &Arc<Semaphore>,
     bytes: usize,

@@ -1,51 +1,51 @@
-//! Renewal: at two thirds of its life a certificate is exchanged for the next, by itself.
+//! Renewal: at two thirds of its life, a certificate is exchanged for the next.
 //!
-//! Who has the authority certifies itself; everybody else asks a master that it is connected to, with
-//! the certificate in use as its proof. Connections that are open stay open; new ones use the new certificate.
+//! A process with the authority certifies itself; any other asks a connected master, with its current
+//! certificate as proof. Open connections stay open; new ones use the new certificate.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::hub::{Configs, Hub};
+use super::endpoint_state::{Configs, EndpointState};
 use super::peer::Peer;
 use super::trust::{Authority, Identity, KeyPair, TrustError};
 use super::{CloseReason, NetEvent};
 use crate::wire::{FrameKind, Issued, Refusal, Renew, Renewed, Role, decode, encode};
 
-/// The clock is looked at again at least this often: hosts sleep, and their clocks are set.
+/// Longest pause between two looks at the clock: hosts sleep, and clocks are set.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Between two attempts.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Renews for as long as the endpoint lives.
-pub(super) async fn renew_always(hub: &Arc<Hub>) {
+/// Renews the certificate as long as the endpoint lives.
+pub(super) async fn renew_always(state: &Arc<EndpointState>) {
     loop {
-        let identity = hub.configs().identity.clone();
-        let left = identity.renew_at().saturating_sub(hub.wall.now());
+        let identity = state.configs().identity.clone();
+        let left = identity.renew_at().saturating_sub(state.wall.now());
         if !left.is_zero() {
-            // Whatever wakes it, it only looks at the clock.
-            let _ = timeout(left.min(LOOK_AGAIN), hub.renew.notified()).await;
+            // Every wake-up only rechecks the clock.
+            let _ = timeout(left.min(LOOK_AGAIN), state.renew.notified()).await;
             continue;
         }
-        if let Err(error) = attempt(hub, &identity) {
+        if let Err(error) = attempt(state, &identity) {
             let (why, until) = (error.to_string(), identity.valid_until());
-            hub.notice(NetEvent::RenewalFailed { why, until });
+            state.notice(NetEvent::RenewalFailed { why, until });
         }
-        let _ = timeout(PAUSE, hub.renew.notified()).await;
+        let _ = timeout(PAUSE, state.renew.notified()).await;
     }
 }
 
-/// Certifies itself, or asks for it.
-fn attempt(hub: &Arc<Hub>, identity: &Identity) -> Result<(), TrustError> {
-    if let Some(authority) = &hub.authority {
+/// Certifies itself, or asks a master.
+fn attempt(state: &Arc<EndpointState>, identity: &Identity) -> Result<(), TrustError> {
+    if let Some(authority) = &state.authority {
         let subject = identity.subject();
-        let next = authority.identity(subject.role, &subject.name, hub.wall.now())?;
-        return install(hub, next);
+        let next = authority.identity(subject.role, &subject.name, state.wall.now())?;
+        return install(state, next);
     }
-    let Some(master) = hub.master() else {
+    let Some(master) = state.master() else {
         let why = "no master is connected".to_owned();
         return Err(TrustError::Certificate { what: "renewed", why });
     };
@@ -53,62 +53,66 @@ fn attempt(hub: &Arc<Hub>, identity: &Identity) -> Result<(), TrustError> {
         what: "renewed",
         why: why.to_string(),
     };
-    // Asked again, it asks for the same key: whichever answer comes first fits.
-    let key = match hub.asked().clone() {
+    // A repeated request asks for the same key, so either answer fits.
+    let key = match state.asked().clone() {
         Some(key) => key,
         None => KeyPair::generate()?,
     };
     let renew = Renew { key: key.public()? };
-    *hub.asked() = Some(key);
+    *state.asked() = Some(key);
     let ask = encode(FrameKind::Renew, &renew).map_err(|why| unusable(&why))?;
-    master.send(ask, &hub.limits).map_err(|why| unusable(&why))
+    master.send(ask, &state.limits).map_err(|why| unusable(&why))
 }
 
-/// From here on the process shows this identity.
-pub(super) fn install(hub: &Hub, identity: Identity) -> Result<(), TrustError> {
+/// Uses this identity from now on.
+pub(super) fn install(state: &EndpointState, identity: Identity) -> Result<(), TrustError> {
     let until = identity.valid_until();
-    let configs = Configs::new(identity, &hub.wall, &hub.limits)?;
-    hub.install(configs);
-    hub.notice(NetEvent::Renewed { until });
+    let configs = Configs::new(identity, &state.wall, &state.limits)?;
+    state.install(configs);
+    state.notice(NetEvent::Renewed { until });
     Ok(())
 }
 
-/// Answers a peer that asks for its next certificate, with a frame.
-pub(super) fn answer(hub: &Hub, peer: &Peer, payload: &[u8]) -> Result<Vec<u8>, CloseReason> {
+/// Answers a peer's request for its next certificate.
+pub(super) fn answer(
+    state: &EndpointState,
+    peer: &Peer,
+    payload: &[u8],
+) -> Result<Vec<u8>, CloseReason> {
     let violation = |error: crate::wire::FrameError| CloseReason::Violation(error.to_string());
     let renew: Renew = decode(FrameKind::Renew, payload).map_err(violation)?;
     let issue = |authority: &Arc<Authority>| {
         let subject = &peer.subject;
-        let issued = authority.issue(subject.role, &subject.name, renew.key, hub.wall.now());
-        issued.map_err(|why| hub.authority_failed(&why))
+        let issued = authority.issue(subject.role, &subject.name, renew.key, state.wall.now());
+        issued.map_err(|why| state.authority_failed(&why))
     };
-    let result = hub.authority.as_ref().ok_or(Refusal::NoAuthority).and_then(issue);
+    let result = state.authority.as_ref().ok_or(Refusal::NoAuthority).and_then(issue);
     encode(FrameKind::Renewed, &Renewed { result }).map_err(violation)
 }
 
-/// Takes a certificate that was asked for.
-pub(super) fn take(hub: &Hub, peer: &Peer, payload: &[u8]) -> Result<(), CloseReason> {
+/// Takes a requested certificate.
+pub(super) fn take(state: &EndpointState, peer: &Peer, payload: &[u8]) -> Result<(), CloseReason> {
     let violation = |error: crate::wire::FrameError| CloseReason::Violation(error.to_string());
     let renewed: Renewed = decode(FrameKind::Renewed, payload).map_err(violation)?;
     if peer.subject.role != Role::Master {
         let why = "it sends a certificate, and is no master";
         return Err(CloseReason::Violation(why.into()));
     }
-    // Asked twice, answered twice: the first answer was taken.
-    let Some(key) = hub.asked().take() else { return Ok(()) };
-    let identity = hub.configs().identity.clone();
+    // A second answer to a repeated request: the first one was taken.
+    let Some(key) = state.asked().take() else { return Ok(()) };
+    let identity = state.configs().identity.clone();
     let next = match renewed.result {
-        Ok(issued) => identity_with(&identity, key, issued, hub.wall.now()),
+        Ok(issued) => identity_with(&identity, key, issued, state.wall.now()),
         Err(refusal) => Err(TrustError::Certificate { what: "renewed", why: refusal.to_string() }),
     };
-    if let Err(error) = next.and_then(|next| install(hub, next)) {
+    if let Err(error) = next.and_then(|next| install(state, next)) {
         let (why, until) = (error.to_string(), identity.valid_until());
-        hub.notice(NetEvent::RenewalFailed { why, until });
+        state.notice(NetEvent::RenewalFailed { why, until });
     }
     Ok(())
 }
 
-/// The next identity, if it is valid and that of the same process.
+/// Returns the next identity if it is valid and of the same process.
 fn identity_with(
     old: &Identity,
     key: KeyPair,

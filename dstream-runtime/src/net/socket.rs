@@ -1,4 +1,4 @@
-//! The socket, and how QUIC is set up on it.
+//! The UDP socket, and the QUIC configuration.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -20,14 +20,14 @@ use super::options::{
 };
 use super::trust::TrustError;
 
-/// The kernel gives a smaller buffer than was asked for: blocks will be slower than they could be.
+/// The kernel limits the buffer, which slows down blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SmallBuffer {
-    /// The setting that limits it.
+    /// The sysctl that limits it.
     pub sysctl: &'static str,
-    /// What was asked for, in bytes.
+    /// Bytes asked for.
     pub asked: usize,
-    /// What there is.
+    /// Bytes granted.
     pub given: usize,
 }
 
@@ -42,10 +42,10 @@ impl std::fmt::Display for SmallBuffer {
     }
 }
 
-/// Opens the port.
+/// Opens the UDP socket.
 pub(super) fn open(addr: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, Vec<SmallBuffer>)> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    // More than the kernel's limit is not an error: it gives what it may.
+    // The kernel caps the size silently.
     socket.set_recv_buffer_size(buffer)?;
     socket.set_send_buffer_size(buffer)?;
     let mut small = Vec::new();
@@ -54,7 +54,7 @@ pub(super) fn open(addr: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, Ve
         ("net.core.wmem_max", socket.send_buffer_size()?),
     ];
     for (sysctl, size) in sizes {
-        // Linux doubles what is asked for, for its own bookkeeping, and reports the double.
+        // Linux doubles the size for its bookkeeping and reports the double.
         let given = if cfg!(target_os = "linux") { size / 2 } else { size };
         if given < buffer {
             small.push(SmallBuffer { sysctl, asked: buffer, given });
@@ -68,9 +68,8 @@ pub(super) fn open(addr: SocketAddr, buffer: usize) -> io::Result<(UdpSocket, Ve
     Ok((socket.into(), small))
 }
 
-/// A process with a `secret` that it has again after it was started anew can tell peers of the time before
-/// that their connections are gone: they need not wait for its silence (RFC 9000, 10.3). The connection ids
-/// that it gives are known again by the same secret.
+/// With the same `secret` after a restart, a process resets connections of its predecessor, so peers need
+/// not wait for its silence (RFC 9000, 10.3). The secret also keys its connection ids.
 pub(super) fn endpoint_config(secret: Option<&[u8; 32]>) -> EndpointConfig {
     let mut config = EndpointConfig::default();
     if let Some(secret) = secret {
@@ -78,12 +77,12 @@ pub(super) fn endpoint_config(secret: Option<&[u8; 32]>) -> EndpointConfig {
         let ids = u64::from_le_bytes(std::array::from_fn(|at| secret[at]));
         config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
     }
-    // The value is within QUIC's bounds; were it not, the default would stay.
+    // The value is within QUIC's bounds; otherwise the default stays.
     let _ = config.max_udp_payload_size(PAYLOAD_MAX);
     config
 }
 
-/// For every connection at first: the windows of a stranger. Who turns out to be a peer gets more.
+/// The transport of every new connection, with a stranger's windows; peers get larger ones.
 pub(super) fn transport(limits: &Limits) -> Arc<TransportConfig> {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(MTU_MAX);
@@ -120,7 +119,7 @@ pub(super) fn server(
     Ok(config)
 }
 
-/// First packets that wait to be looked at, and what each may bring along.
+/// Initial packets that may wait, and the bytes that each may buffer.
 const MAX_INCOMING: usize = 256;
 const INCOMING_BUFFER: u64 = 32 << 10;
 
@@ -138,7 +137,7 @@ fn unusable(why: impl std::fmt::Display) -> TrustError {
     TrustError::Certificate { what: "used", why: why.to_string() }
 }
 
-/// The windows of a control connection whose peer is known.
+/// Widens the windows of control for a known peer.
 pub(super) fn widen_control(connection: &quinn::Connection) {
     connection.set_receive_window(VarInt::from_u32(CONTROL_WINDOW));
 }

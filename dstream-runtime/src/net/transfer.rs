@@ -1,12 +1,12 @@
-//! Blocks on the bulk connection: what is pushed together is one quic_stream, of a `BlockHeader` frame
-//! and the block as it is, for each.
+//! Blocks on the bulk connection. Blocks pushed together share a quic_stream: for each, a `BlockHeader`
+//! frame and then the block.
 //!
-//! The sender holds on to what its store keeps, wherever that is, and reads a block only when it is that
-//! one's turn to be written: what waits for a slow peer takes no memory beside the store's. Given up, a
-//! quic_stream is reset, and the receiver throws away the block that has come in part.
+//! The sender holds a block through its store and reads it only when its turn to be written comes, so a slow
+//! peer costs no memory beyond the store's bound. A cancelled push resets the quic_stream, and the receiver
+//! drops the partial block.
 //!
-//! The receiver makes room only for a length that a valid header of a block names, only within the
-//! budget of the peer, and copies each byte once, from the packet to its place in an aligned buffer.
+//! The receiver allocates only for a valid preamble and within the peer's budget, and copies each byte once,
+//! from the packet into an aligned buffer.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -17,20 +17,20 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking, yield_now};
 
+use super::endpoint_state::EndpointState;
 use super::error::CANCELLED;
-use super::frames::{Broken, expect, fill};
-use super::hub::Hub;
+use super::frames::{ReadFailure, expect, fill};
 use super::options::{BULK_STREAMS, BULK_WINDOW, CLIENT_STREAMS, CLIENT_WINDOW, STREAM_WINDOW};
 use super::peer::{Peer, room};
 use super::{CloseReason, Limits, NetEvent, PeerId, SendError};
-use crate::block::{Block, Buffer, DoorError, HEADER_LEN, MAX_BODY, Preamble};
+use crate::block::{Block, Buffer, DecodeError, HEADER_LEN, MAX_BODY, Preamble};
 use crate::store::KeptBlock;
-use crate::wire::{BlockHeader, Cargo, FrameKind, Role, encode};
+use crate::wire::{BlockHeader, BlockKind, FrameKind, Role, encode};
 
-/// Gives a bulk connection the windows that a peer needs which may push blocks.
+/// Widens the windows of a bulk connection whose peer may push blocks.
 pub(super) fn widen(bulk: &Connection, from: Role, to: Role) {
     let (window, streams) = match from {
-        _ if !Cargo::any_may_go(from, to) => return,
+        _ if !BlockKind::any_may_go(from, to) => return,
         Role::Client => (CLIENT_WINDOW, CLIENT_STREAMS),
         Role::Master | Role::Worker => (BULK_WINDOW, BULK_STREAMS),
     };
@@ -38,7 +38,7 @@ pub(super) fn widen(bulk: &Connection, from: Role, to: Role) {
     bulk.set_max_concurrent_uni_streams(VarInt::from_u32(streams));
 }
 
-/// How long a block of a peer may be, and how much of it may wait to be taken.
+/// Returns the longest block of a peer and its budget of undelivered bytes.
 fn bounds(from: Role, limits: &Limits) -> (usize, usize) {
     match from {
         Role::Client => (limits.client_block, 2 * (limits.client_block + HEADER_LEN)),
@@ -53,11 +53,11 @@ const FAILED: u8 = 2;
 struct Progress {
     cancel: Notify,
     state: AtomicU8,
-    /// Why a block could not be read from the file that it had gone to.
-    unreadable: OnceLock<DoorError>,
+    /// Why a block could not be read from its spill file.
+    unreadable: OnceLock<DecodeError>,
 }
 
-/// Blocks on their way. Dropped, they are cancelled, unless they are through or were detached.
+/// Blocks in flight. Dropping it cancels them, unless they are delivered or detached.
 #[must_use = "a transfer that is dropped is cancelled"]
 pub struct Transfer {
     progress: Arc<Progress>,
@@ -65,30 +65,30 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// Nobody needs the blocks there any more.
+    /// Cancels the blocks that are not delivered yet.
     pub fn cancel(self) {}
 
-    /// Lets them go on by themselves.
+    /// Continues without this handle.
     pub fn detach(mut self) {
         self.detached = true;
     }
 
-    /// Whether the peer has taken in all of them.
+    /// Returns whether the peer has received all of them.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.progress.state.load(Ordering::Relaxed) == DONE
     }
 
-    /// Whether they will never all get there: the peer is gone, or does not want them, or one cannot be
-    /// [read](Self::unreadable).
+    /// Returns whether they can no longer all arrive: the peer is gone or refuses them, or one is
+    /// [unreadable](Self::unreadable).
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.progress.state.load(Ordering::Acquire) == FAILED
     }
 
-    /// Why one of them could not be read from the file that it had gone to, if that has happened.
+    /// Why one of them could not be read from its spill file, if so.
     #[must_use]
-    pub fn unreadable(&self) -> Option<&DoorError> {
+    pub fn unreadable(&self) -> Option<&DecodeError> {
         self.progress.unreadable.get()
     }
 }
@@ -112,7 +112,7 @@ impl std::fmt::Debug for Transfer {
     }
 }
 
-/// A block that quinn sends from.
+/// A block as a source of bytes for quinn.
 struct Body(Block);
 
 impl AsRef<[u8]> for Body {
@@ -121,19 +121,19 @@ impl AsRef<[u8]> for Body {
     }
 }
 
-/// Bodies up to this length are copied, so that small blocks fill packets together.
+/// Bodies up to this length are copied, so that small blocks share packets.
 const SMALL: usize = 8 << 10;
 
-/// So much of them is put together at most.
+/// Longest run of such copies, in bytes.
 const TOGETHER: usize = 256 << 10;
 
-/// A block that waits for its turn, and what announces it.
+/// A block to be written, and its header.
 struct Due {
     frame: Vec<u8>,
     block: KeptBlock,
 }
 
-/// Starts to send blocks. Their checksums are computed here, on the caller's thread.
+/// Starts sending blocks. Computes their checksums on the caller's thread.
 pub(super) fn push(
     runtime: &Handle,
     peer: &Arc<Peer>,
@@ -165,18 +165,18 @@ async fn send(
     turns: &Semaphore,
     due: Vec<Due>,
     progress: &Progress,
-) -> Result<(), Broken> {
+) -> Result<(), ReadFailure> {
     let cancel = &progress.cancel;
     let open = async {
         // The semaphore is never closed.
-        let turn = turns.acquire().await.map_err(|_| Broken::Cancelled)?;
-        let stream = bulk.open_uni().await.map_err(|error| Broken::Lost(error.into()))?;
-        Ok::<_, Broken>((turn, stream))
+        let turn = turns.acquire().await.map_err(|_| ReadFailure::Cancelled)?;
+        let stream = bulk.open_uni().await.map_err(|error| ReadFailure::Lost(error.into()))?;
+        Ok::<_, ReadFailure>((turn, stream))
     };
     let (turn, mut stream) = tokio::select! {
-        // What is cancelled before it has begun never opens a quic_stream.
+        // A push cancelled before its turn never opens a quic_stream.
         biased;
-        () = cancel.notified() => return Err(Broken::Cancelled),
+        () = cancel.notified() => return Err(ReadFailure::Cancelled),
         open = open => open?,
     };
     let whole = async {
@@ -185,23 +185,27 @@ async fn send(
         drop(turn);
         match stream.stopped().await {
             Ok(None) => Ok(()),
-            Ok(Some(_)) | Err(_) => Err(Broken::Cancelled),
+            Ok(Some(_)) | Err(_) => Err(ReadFailure::Cancelled),
         }
     };
     let sent = tokio::select! {
         biased;
         sent = whole => sent,
-        () = cancel.notified() => Err(Broken::Cancelled),
+        () = cancel.notified() => Err(ReadFailure::Cancelled),
     };
     if sent.is_err() {
-        // If it is finished or stopped already, there is nothing left to give up.
+        // A finished or stopped quic_stream cannot be reset.
         let _ = stream.reset(CANCELLED);
     }
     sent
 }
 
-/// Writes blocks one after another; each is let go as soon as it is written.
-async fn write(stream: &mut SendStream, due: Vec<Due>, progress: &Progress) -> Result<(), Broken> {
+/// Writes blocks in order, dropping each once it is written.
+async fn write(
+    stream: &mut SendStream,
+    due: Vec<Due>,
+    progress: &Progress,
+) -> Result<(), ReadFailure> {
     let mut together = Vec::new();
     for Due { frame, block } in due {
         let block = read(block, progress).await?;
@@ -224,33 +228,33 @@ async fn write(stream: &mut SendStream, due: Vec<Due>, progress: &Progress) -> R
     Ok(())
 }
 
-/// The block, from its file if it has gone there: the disk holds up nobody else.
-async fn read(block: KeptBlock, progress: &Progress) -> Result<Block, Broken> {
+/// Returns the block, reading a spilled one on a blocking thread so that the disk delays no other.
+async fn read(block: KeptBlock, progress: &Progress) -> Result<Block, ReadFailure> {
     if let Some(block) = block.in_memory() {
         return Ok(block);
     }
-    // It ends without an answer only if all of this process ends.
-    let read = spawn_blocking(move || block.get()).await.map_err(|_| Broken::Cancelled)?;
+    // The task ends without a result only when the process ends.
+    let read = spawn_blocking(move || block.get()).await.map_err(|_| ReadFailure::Cancelled)?;
     read.map_err(|error| {
         let _ = progress.unreadable.set(error);
-        Broken::Cancelled
+        ReadFailure::Cancelled
     })
 }
 
-/// Takes in blocks for as long as the connection lives.
+/// Receives blocks as long as the connection lives.
 pub(super) async fn receive_all(
-    hub: Arc<Hub>,
+    state: Arc<EndpointState>,
     id: PeerId,
     peer: Arc<Peer>,
     bulk: Connection,
 ) -> CloseReason {
-    let (longest, untaken) = bounds(peer.subject.role, &hub.limits);
+    let (longest, untaken) = bounds(peer.subject.role, &state.limits);
     let from = Arc::new(Inlet {
         id,
         role: peer.subject.role,
         longest,
         budget: Arc::new(Semaphore::new(untaken)),
-        hub,
+        state,
     });
     let mut under_way = JoinSet::new();
     loop {
@@ -263,7 +267,7 @@ pub(super) async fn receive_all(
             },
             stream = bulk.accept_uni() => match stream {
                 Ok(stream) => {
-                    under_way.spawn_on(receive(from.clone(), stream), &from.hub.bulk.runtime);
+                    under_way.spawn_on(receive(from.clone(), stream), &from.state.bulk.runtime);
                 }
                 Err(error) => return error.into(),
             },
@@ -271,27 +275,29 @@ pub(super) async fn receive_all(
     }
 }
 
-/// What a peer's blocks come in through.
+/// The limits and the destination of a peer's blocks.
 struct Inlet {
     id: PeerId,
     role: Role,
     longest: usize,
     budget: Arc<Semaphore>,
-    hub: Arc<Hub>,
+    state: Arc<EndpointState>,
 }
 
-/// Takes in the blocks of one quic_stream, unless its sender gives it up.
+/// Receives the blocks of one quic_stream until it ends or is cancelled.
 async fn receive(from: Arc<Inlet>, mut stream: RecvStream) -> Result<(), CloseReason> {
     let mut blocks = 0u64;
     loop {
         match receive_block(&from, &mut stream).await {
             Ok(()) => blocks += 1,
-            // It may end after a block, not before the first.
-            Err(Broken::Ended) if blocks > 0 => return Ok(()),
-            Err(Broken::Cancelled) => return Ok(()),
-            Err(Broken::Frame(error)) => return Err(CloseReason::Violation(error.to_string())),
-            Err(Broken::Ended) => return Err(too_early()),
-            Err(Broken::Lost(reason)) => return Err(reason),
+            // The quic_stream may end after a block, not before the first.
+            Err(ReadFailure::Ended) if blocks > 0 => return Ok(()),
+            Err(ReadFailure::Cancelled) => return Ok(()),
+            Err(ReadFailure::Frame(error)) => {
+                return Err(CloseReason::Violation(error.to_string()));
+            }
+            Err(ReadFailure::Ended) => return Err(too_early()),
+            Err(ReadFailure::Lost(reason)) => return Err(reason),
         }
     }
 }
@@ -300,13 +306,13 @@ fn too_early() -> CloseReason {
     CloseReason::Violation("a block ends too early".into())
 }
 
-/// Takes in the next block; [`Broken::Ended`] if there is none.
-async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), Broken> {
-    let violation = |why: String| Broken::Lost(CloseReason::Violation(why));
+/// Receives the next block; [`ReadFailure::Ended`] if there is none.
+async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), ReadFailure> {
+    let violation = |why: String| ReadFailure::Lost(CloseReason::Violation(why));
     let header: BlockHeader = expect(stream, FrameKind::Block).await?;
-    let (hub, cargo) = (&*from.hub, header.cargo);
-    if !cargo.may_go(from.role, hub.role()) {
-        let (role, what, to) = (from.role, cargo.name(), hub.role());
+    let (state, kind) = (&*from.state, header.kind);
+    if !kind.may_go(from.role, state.role()) {
+        let (role, what, to) = (from.role, kind.name(), state.role());
         return Err(violation(format!("a {role} must not push {what} to a {to}")));
     }
     let mut head = [0; HEADER_LEN];
@@ -317,27 +323,27 @@ async fn receive_block(from: &Inlet, stream: &mut RecvStream) -> Result<(), Brok
         return Err(violation(format!("a block of {len} bytes; it may have {longest}")));
     }
     let len = HEADER_LEN + preamble.body_len;
-    // Room first: who sends what nobody takes waits here, and its windows fill up.
-    let held = room(&from.budget, len).await.map_err(Broken::Lost)?;
-    let mut buffer = hub.pool.take(len);
+    // Acquire room before the body: a peer whose blocks are not taken waits here, and its windows fill up.
+    let held = room(&from.budget, len).await.map_err(ReadFailure::Lost)?;
+    let mut buffer = state.pool.take(len);
     buffer.bytes_mut().extend_from_slice(&head);
     receive_body(stream, &mut buffer, preamble.body_len).await?;
     let event = NetEvent::Block { peer: from.id, header, preamble, bytes: buffer.into() };
-    hub.deliver(event, Some(held));
+    state.deliver(event, Some(held));
     Ok(())
 }
 
-fn ended_inside(broken: Broken) -> Broken {
+fn ended_inside(broken: ReadFailure) -> ReadFailure {
     match broken {
-        Broken::Ended => Broken::Lost(too_early()),
+        ReadFailure::Ended => ReadFailure::Lost(too_early()),
         broken => broken,
     }
 }
 
-/// After that many bytes of a block it is the turn of whatever else the thread has to do: messages.
+/// Bytes of a block after which the task yields, so that messages get their turn.
 const TURN: usize = 1 << 20;
 
-/// Pieces of a block that are taken at a time: each time costs a lock and a look at the windows.
+/// Chunks read at a time: each read costs a lock and a check of the windows.
 const PIECES: usize = 16;
 
 /// Appends exactly `len` bytes.
@@ -345,19 +351,19 @@ async fn receive_body(
     stream: &mut RecvStream,
     buffer: &mut Buffer,
     len: usize,
-) -> Result<(), Broken> {
+) -> Result<(), ReadFailure> {
     let mut left = len;
     let mut turn = 0;
     let mut pieces = [const { Bytes::new() }; PIECES];
     while left > 0 {
-        // What has arrived is within the quic_stream's window: none of it belongs to the next block.
+        // Everything up to the window belongs to this block.
         let count = if left >= STREAM_WINDOW as usize {
             stream.read_chunks(&mut pieces).await?
         } else {
             let chunk = stream.read_chunk(left, true).await?;
             chunk.map(|chunk| pieces[0] = chunk.bytes).map(|()| 1)
         };
-        for piece in &mut pieces[..count.ok_or_else(|| Broken::Lost(too_early()))?] {
+        for piece in &mut pieces[..count.ok_or_else(|| ReadFailure::Lost(too_early()))?] {
             let bytes = std::mem::take(piece);
             left = left.saturating_sub(bytes.len());
             buffer.bytes_mut().extend_from_slice(&bytes);

@@ -1,7 +1,7 @@
-//! Where the boxes of a drawn plan go: layers from left to right, few crossings, straight lines.
+//! Layout of a drawn plan: layers from left to right, few crossings, straight lines.
 //!
-//! Pure arithmetic on sizes: nothing here knows what is drawn. The layer of a box is its longest path
-//! from a start; an edge over several layers passes between the boxes of those in between.
+//! Pure arithmetic on sizes. The layer of a box is its longest path from a start; an edge over several
+//! layers passes between their boxes.
 
 /// The size of a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,26 +17,26 @@ pub(super) struct Point {
     pub(super) y: i32,
 }
 
-/// Everything placed, from (0, 0).
+/// The layout, from (0, 0).
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) size: Size,
     /// Upper left corner of each box.
     pub(super) boxes: Vec<Point>,
-    /// For each edge an even number of points: between the first and the second of each pair it bends
-    /// from layer to layer, between the second and the next first it is straight.
+    /// An even number of points per edge: within a pair the edge bends from layer to layer, between pairs it
+    /// is straight.
     pub(super) routes: Vec<Vec<Point>>,
 }
 
-/// Room between layers, for arrows and their labels.
+/// Space between layers, for arrows and labels.
 const GAP: i32 = 96;
-/// Room between boxes of a layer.
+/// Space between boxes of a layer.
 const SPACE: i32 = 26;
-/// Room between the ends of edges at one box.
+/// Space between edge ends at a box.
 const PORT: i32 = 14;
 const SWEEPS: usize = 8;
 
-/// A box, or a place where an edge passes through a layer.
+/// A box, or the passage of an edge through a layer.
 struct Node {
     size: Size,
     layer: usize,
@@ -50,11 +50,11 @@ struct Graph {
     nodes: Vec<Node>,
     /// The nodes of each layer from top to bottom.
     layers: Vec<Vec<usize>>,
-    /// The nodes that each edge passes, ends included.
+    /// The nodes on each edge, ends included.
     paths: Vec<Vec<usize>>,
 }
 
-/// Places boxes; every edge goes from a box to a later one.
+/// Lays out boxes; every edge goes from a box to a later one.
 pub(super) fn layered(sizes: &[Size], edges: &[(usize, usize)]) -> Layout {
     let mut graph = Graph::new(sizes, edges);
     for sweep in 0..SWEEPS {
@@ -74,7 +74,7 @@ fn layers_of(boxes: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     for &(from, to) in &sorted {
         layers[to] = layers[to].max(layers[from] + 1);
     }
-    // What begins nowhere else stands right before what needs it first.
+    // A box without predecessors goes right before its first reader.
     for start in 0..boxes {
         if edges.iter().all(|&(_, to)| to != start) {
             let after = edges.iter().filter(|(from, _)| *from == start).map(|&(_, to)| layers[to]);
@@ -119,7 +119,7 @@ impl Graph {
         }
     }
 
-    /// Orders each layer by the mean place of its neighbours on one side.
+    /// Orders each layer by the mean position of its neighbours on one side.
     fn sort(&mut self, forward: bool) {
         self.sweep(forward, |graph, layer| {
             let mut place = vec![0.0; graph.nodes.len()];
@@ -141,13 +141,13 @@ impl Graph {
         (!near.is_empty()).then(|| sum / near.len() as f64)
     }
 
-    /// The least distance between the middles of two neighbours in a layer.
+    /// The least distance between the centres of two neighbours in a layer.
     fn apart(&self, upper: usize, lower: usize) -> f64 {
         f64::from(self.nodes[upper].size.height + self.nodes[lower].size.height) / 2.0
             + f64::from(SPACE)
     }
 
-    /// Puts the nodes of each layer below each other, every layer around 0.
+    /// Stacks the nodes of each layer, centred at 0.
     fn stack(&mut self) {
         self.sweep(true, |graph, layer| {
             let order = graph.layers[layer].clone();
@@ -162,8 +162,8 @@ impl Graph {
         });
     }
 
-    /// Moves the nodes of each layer towards their neighbours on one side, as far as order and room
-    /// allow: the mean of pushing down only and pushing up only, both of which keep them apart.
+    /// Moves the nodes of each layer towards their neighbours on one side, as far as order and space allow:
+    /// the mean of pushing only down and only up, both of which keep them apart.
     fn align(&mut self, forward: bool) {
         self.sweep(forward, |graph, layer| {
             let order = graph.layers[layer].clone();
@@ -231,7 +231,7 @@ impl Graph {
         }
     }
 
-    /// How far from the middle of a node its edge to `other` ends, so that edges do not cross there.
+    /// Offset from a node's centre at which its edge to `other` ends, so that edges do not cross there.
     fn port(&self, node: usize, other: usize, before: bool) -> i32 {
         let near = if before { &self.nodes[node].before } else { &self.nodes[node].after };
         let place = |i: &usize| self.nodes[*i].y;

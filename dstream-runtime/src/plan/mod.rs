@@ -1,7 +1,6 @@
-//! The plan as constant tables: what the compiler knew, baked into the binary.
+//! The plan as constant tables in the binary.
 //!
-//! Generated code fills these in as `static`s; the runtime only reads them. Nothing here is computed
-//! at start-up.
+//! Generated code fills them in as `static`s; the runtime only reads them, and computes nothing at start-up.
 
 #[cfg(test)]
 pub(crate) mod example;
@@ -43,14 +42,14 @@ pub struct Plan {
     pub outputs: &'static [OutputRow],
     /// Stages in topological order.
     pub stages: &'static [StageRow],
-    /// What `JOB plan` prints.
+    /// The texts of `JOB plan`.
     pub report: Report,
 }
 
 /// Renderings of the plan made by the compiler.
 #[derive(Debug)]
 pub struct Report {
-    /// The logical plan, after each phase: (name of the phase, text).
+    /// The logical plan after each phase: (phase, text).
     pub phases: &'static [(&'static str, &'static str)],
     /// Graphviz source of the physical plan.
     pub dot: &'static str,
@@ -65,15 +64,15 @@ pub struct OperatorRow {
     pub id: OperatorId,
     /// Its name in the language: `map`, `reduce_by_key`, …
     pub name: &'static str,
-    /// The stream it makes, as the user (or, between operators of one chain, the compiler) named it.
+    /// The stream it makes, as named by the user (or by the compiler between chained operators).
     pub stream: &'static str,
     /// First line of its call.
     pub line: u32,
     /// Column of its name, from 1.
     pub column: u32,
-    /// Last line of its call: a panic between the two happened in its closures.
+    /// Last line of its call: a panic from here to the first line is in its closures.
     pub last_line: u32,
-    /// File of its call where that is not the job's.
+    /// File of its call, if not the job's.
     pub file: Option<&'static str>,
     /// Whether it emits nothing in a batch in which nothing reaches it and no window holds anything.
     pub silent: bool,
@@ -101,9 +100,9 @@ pub struct OutputRow {
     pub operator: OperatorId,
     /// The stage that makes it.
     pub stage: StageId,
-    /// Where in the stage.
+    /// The tail of that stage.
     pub tail: TailId,
-    /// For `print`: how many records of a batch are shown.
+    /// For `print`: records shown per batch.
     pub print: Option<u32>,
 }
 
@@ -129,20 +128,20 @@ pub struct StageRow {
     pub tasks: Tasks,
     /// Its lineage row: what a task needs before it can start.
     pub inputs: &'static [InputRow],
-    /// What it keeps from batch to batch.
+    /// The state that it keeps between batches.
     pub state: Option<StateRow>,
-    /// It has tasks in batches whose number is a multiple of this (in batch intervals).
+    /// Its tasks run in batches whose number is a multiple of this.
     pub every: u32,
-    /// Its tails emit in batches whose number is a multiple of this; a multiple of `every`.
+    /// Its tails emit in batches whose number is a multiple of this, itself a multiple of `every`.
     pub emits_every: u32,
     /// The operators fused into it, in order.
     pub operators: &'static [OperatorId],
-    /// Where its records go.
+    /// The destinations of its records.
     pub tails: &'static [TailRow],
 }
 
 impl StageRow {
-    /// The source that its tasks read, if they read one.
+    /// The source that its tasks read, if any.
     #[must_use]
     pub fn source(&self) -> Option<SourceId> {
         match self.tasks {
@@ -167,9 +166,9 @@ impl StageRow {
 /// One dependency of a stage on tails of earlier stages (several where streams are united).
 #[derive(Debug)]
 pub struct InputRow {
-    /// What it depends on, in the order in which blocks are merged.
+    /// The tails that it reads, in the order in which blocks are merged.
     pub from: &'static [(StageId, TailId)],
-    /// How.
+    /// The kind of dependency.
     pub dependency: Dependency,
 }
 
@@ -184,10 +183,10 @@ pub enum Dependency {
     Gather,
 }
 
-/// What a stage remembers.
+/// The state of a stage.
 #[derive(Debug)]
 pub struct StateRow {
-    /// What kind of state it is.
+    /// The kind of state.
     pub kind: StateKind,
     /// Name of the stream that owns it.
     pub name: &'static str,
@@ -209,7 +208,7 @@ pub enum StateKind {
     },
 }
 
-/// Where records leave a stage.
+/// A destination of a stage's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TailRow {
     /// Combined by key, one segment per partition.
@@ -233,8 +232,8 @@ impl Plan {
         &self.stages[id.index()]
     }
 
-    /// The operator whose call spans that line, if there is one: where a panic came from. The last
-    /// one that begins at or before the line wins, since a chain's calls nest.
+    /// The operator whose call spans that line, for locating a panic. The last one that begins at or before
+    /// the line wins, since chained calls nest.
     #[must_use]
     pub fn operator_at(&self, file: &str, line: u32) -> Option<&'static OperatorRow> {
         self.operators

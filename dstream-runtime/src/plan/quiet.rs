@@ -1,4 +1,4 @@
-//! What a plan does in batches without input: from when on nothing comes of them, and in what rhythm.
+//! Batches without input: after how many nothing is emitted, and the rhythm of stages.
 //!
 //! Pure functions of the constant tables. Invariant: if [`Plan::rest`] says r and [`Plan::cycle`] says c, then
 //! after r batches without input any multiple of c further ones emit nothing, and the batches behind them
@@ -7,13 +7,13 @@
 use super::{Plan, StateKind, words};
 
 impl Plan {
-    /// The operators that may emit something in a batch without any input, by name and line.
+    /// The operators that may emit without input, by name and line.
     pub fn emits_from_nothing(&self) -> impl Iterator<Item = (&'static str, u32)> {
         self.operators.iter().filter(|row| !row.silent).map(|row| (row.name, row.line))
     }
 
-    /// After how many batches without input nothing more can come out, until there is some again: when all panes
-    /// have left their windows. None if something may come out at any time.
+    /// The number of batches without input after which nothing is emitted until there is input again: when
+    /// all panes have left their windows. `None` if something may always be emitted.
     #[must_use]
     pub fn rest(&self) -> Option<u64> {
         if self.emits_from_nothing().next().is_some() {
@@ -37,7 +37,7 @@ impl Plan {
         Some(reach.into_iter().max().unwrap_or(0))
     }
 
-    /// Batches whose numbers differ by a multiple of this have tasks of the same stages.
+    /// Batches whose numbers differ by a multiple of this run tasks of the same stages.
     #[must_use]
     pub fn cycle(&self) -> u64 {
         let every = self.stages.iter().flat_map(|row| [row.every, row.emits_every]);
@@ -45,7 +45,7 @@ impl Plan {
     }
 }
 
-/// The least common multiple, or the largest number if that is larger.
+/// The least common multiple, saturating.
 fn lcm(a: u64, b: u64) -> u64 {
     let (mut gcd, mut rest) = (a, b);
     while rest > 0 {
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_plan_rests_when_the_last_pane_has_left_and_the_last_slide_has_come() {
-        // A window of 30 batches that slides by 10, and a stage behind it that runs in every tenth batch.
+        // A window of 30 batches that slides by 10, read by a stage that runs in every tenth batch.
         assert_eq!((PLAN.rest(), PLAN.cycle()), (Some(30 + 9 + 9), 10));
     }
 

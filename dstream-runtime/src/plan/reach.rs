@@ -1,4 +1,4 @@
-//! What depends on what, over the whole plan: which stages an output needs, and which sources reach a stage.
+//! Reachability in the plan: the stages behind an output, and the sources of a stage.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use super::{InputRow, Plan, StageRow};
 use crate::id::{SourceId, StageId};
 
 impl Plan {
-    /// The stages that make what those stages make: they and all before them.
+    /// These stages and all stages that they depend on.
     #[must_use]
     pub fn stages_behind(&self, stages: impl IntoIterator<Item = StageId>) -> BTreeSet<StageId> {
         let mut behind = BTreeSet::new();
@@ -20,14 +20,14 @@ impl Plan {
         behind
     }
 
-    /// The sources whose records reach a stage by one of its inputs.
+    /// The sources of an input's records.
     #[must_use]
     pub fn sources_of_input(&self, input: &InputRow) -> BTreeSet<SourceId> {
         let behind = self.stages_behind(input.from.iter().map(|(stage, _)| *stage));
         behind.into_iter().filter_map(|stage| self.stage(stage).source()).collect()
     }
 
-    /// The sources whose records reach a stage, its own included.
+    /// The sources of a stage's records, its own included.
     #[must_use]
     pub fn sources_of(&self, stage: &StageRow) -> BTreeSet<SourceId> {
         let inputs = stage.inputs.iter().flat_map(|input| self.sources_of_input(input));

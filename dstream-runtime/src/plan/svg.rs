@@ -1,7 +1,7 @@
-//! The physical plan as a picture: stages as boxes with their operators inside, sources and outputs,
-//! and how partitions depend on each other.
+//! The physical plan as a picture: stages as boxes of operators, sources and outputs, and the dependencies
+//! between partitions.
 //!
-//! One self-contained SVG: no scripts, no references, all text escaped, readable on any background.
+//! One self-contained SVG: no scripts or references, all text escaped, readable on any background.
 
 mod ink;
 mod stage_box;
@@ -14,15 +14,15 @@ use super::text::shortened;
 use super::{Dependency, OutputRow, Plan, SourceRow, Tasks, words};
 use crate::id::{StageId, TailId};
 
-/// Room around the picture.
+/// Margin of the picture.
 const MARGIN: i32 = 28;
 /// Height of the title above it and of the legend below it.
 const TITLE: i32 = 58;
 const LEGEND: i32 = 54;
 const PILL: i32 = 40;
-/// Room between the border of a box and its text.
+/// Padding of a box.
 const PADDING: i32 = 12;
-/// The longest text of a line, in characters.
+/// Longest line of text, in characters.
 const LONGEST: usize = 60;
 
 const SANS: &str =
@@ -115,7 +115,7 @@ impl Shape<'_> {
         }
     }
 
-    /// Name and kind of a source or an output.
+    /// Name and kind of a source or output.
     fn pill(&self) -> (String, String) {
         match self {
             Self::Source(row) => (shortened(row.name, LONGEST), "source".to_owned()),
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(count("class=\"stage\""), PLAN.stages.len());
         assert_eq!(count("class=\"source\""), PLAN.sources.len());
         assert_eq!(count("class=\"output\""), PLAN.outputs.len());
-        // And one of each in the legend.
+        // One more of each in the legend.
         assert_eq!(count("class=\"edge shuffle\""), 2 + 1);
         assert_eq!(count("class=\"edge gather\""), 2 + 1);
         assert_eq!(count("class=\"edge narrow\""), 2 + 2 + 3 + 1);

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use super::{Plan, StageRow, TailRow, words};
 use crate::id::TailId;
 
-/// Lines are broken before this column; names longer than a line are not broken.
+/// Column before which lines are broken; longer names are not broken.
 const WIDTH: usize = 100;
-/// Where the values of a stage begin.
+/// Column of a stage's values.
 const INDENT: usize = 14;
-/// The longest cell of the lineage table.
+/// Longest cell of the lineage table.
 const CELL: usize = 26;
 
 /// The whole plan: the logical plan after each phase, the stages, the lineage table.
@@ -46,7 +46,7 @@ fn heading(out: &mut String, title: &str) {
     let _ = writeln!(out, "\n── {title} {rule}\n");
 }
 
-/// One stage: its name, and a line or more for each thing to say about it.
+/// A stage: its name, and a line or more per property.
 fn stage(out: &mut String, plan: &Plan, row: &StageRow) {
     let _ = writeln!(out, "{:<INDENT$}{}", row.id.to_string(), row.name);
     let operators: Vec<String> = words::operators(plan, row)
@@ -101,7 +101,7 @@ fn tail_text(plan: &Plan, row: &StageRow, id: TailId, tail: TailRow) -> String {
     }
 }
 
-/// A label and its text, broken into lines that begin below each other.
+/// A label and its text, wrapped with aligned lines.
 fn entry(out: &mut String, label: &str, text: &str) {
     let mut label = format!("  {label}");
     for line in wrapped(text, WIDTH - INDENT) {
@@ -110,7 +110,7 @@ fn entry(out: &mut String, label: &str, text: &str) {
     }
 }
 
-/// The text in lines of at most `width` characters, broken between words.
+/// Wraps text into lines of at most `width` characters.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -125,8 +125,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The lineage table: for each stage, what a partition of it needs, what it keeps, and what ends its
-/// lineage.
+/// The lineage table: for each stage, the needs of a partition, its state, and what cuts its lineage.
 #[must_use]
 pub fn lineage(plan: &Plan) -> String {
     let head = ["STAGE", "NAME", "NEEDS", "KEEPS", "FOR", "LINEAGE ENDS AT"];

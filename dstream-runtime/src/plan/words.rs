@@ -1,9 +1,9 @@
-//! How the rows of a plan are said, in one wording for text and pictures.
+//! The wording of plan rows, shared by text and pictures.
 
 use super::{Dependency, OperatorRow, Plan, StageRow, StateKind, TailRow, Tasks};
 use crate::id::{StageId, TailId};
 
-/// A length of time in the largest units that say it exactly: `1s`, `500ms`, `1m30s`.
+/// A duration in the largest units that express it exactly: `1s`, `500ms`, `1m30s`.
 pub(crate) fn duration(ms: u64) -> String {
     let mut text = String::new();
     let mut rest = ms;
@@ -18,7 +18,7 @@ pub(crate) fn duration(ms: u64) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// That many batches, and how long they are.
+/// A number of batches, with their duration.
 pub(super) fn batches(plan: &Plan, n: u32) -> String {
     let length = duration(plan.interval_ms.saturating_mul(u64::from(n)));
     format!("{n} {} ({length})", if n == 1 { "batch" } else { "batches" })
@@ -32,7 +32,7 @@ pub(super) fn dependency(dependency: Dependency) -> &'static str {
     }
 }
 
-/// What a dependency means.
+/// The wording of a dependency.
 pub(super) fn needs(dependency: Dependency) -> &'static str {
     match dependency {
         Dependency::Narrow => "the same partition",
@@ -63,7 +63,7 @@ pub(super) fn tail(tail: TailRow) -> &'static str {
     }
 }
 
-/// The number of batches that state reaches back, this one not counted for previous values.
+/// The number of batches that state reaches back, not counting this one for previous values.
 pub(super) fn retained(state: StateKind) -> u32 {
     match state {
         StateKind::PreviousBatch => 1,
@@ -81,7 +81,7 @@ pub(super) fn state(plan: &Plan, state: StateKind) -> String {
     }
 }
 
-/// In which batches a stage has tasks, if not in all.
+/// The batches in which a stage runs, unless it runs in all.
 pub(super) fn rhythm(plan: &Plan, stage: &StageRow) -> Option<String> {
     let every = |n: u32| format!("every {}", batches(plan, n));
     match (stage.every, stage.emits_every) {

@@ -1,21 +1,20 @@
-//! Which block was not used for longest.
+//! Least recently used blocks.
 //!
-//! Using a block only sets the stamp on it; the order here is put right when somebody asks for the
-//! oldest. So a use costs a store and no lock, and what nobody asks for is never sorted: most blocks
-//! are gone before memory is full, and most jobs never fill it.
+//! Using a block only sets its stamp; the order is updated when the oldest is asked for. So a use costs a
+//! store without a lock, and nothing is sorted needlessly: most blocks are dropped before memory is full.
 
 use std::collections::BTreeMap;
 
-/// Things by the stamp they had when they were last looked at here. Stamps are used once.
+/// Entries by the stamp last seen here. Stamps are unique.
 pub(super) struct Lru<T> {
-    /// Those that were never looked at.
+    /// Entries not inspected yet.
     fresh: Vec<(u64, T)>,
     sorted: BTreeMap<u64, T>,
-    /// With so many of them, those that are gone are swept out.
+    /// Number of entries at which dead ones are swept out.
     sweep_at: usize,
 }
 
-/// So few entries are not worth a sweep.
+/// Entries below which no sweep is worth its cost.
 const FEW: usize = 1024;
 
 impl<T> Lru<T> {
@@ -23,8 +22,8 @@ impl<T> Lru<T> {
         Self { fresh: Vec::new(), sorted: BTreeMap::new(), sweep_at: FEW }
     }
 
-    /// Adds an entry. `lives` says whether an entry is still there; every one is asked now and then,
-    /// so rarely that an insertion costs the same on average however many there are.
+    /// Adds an entry. `lives` tells whether an entry still exists. Sweeps call it for all entries, rarely
+    /// enough for a constant average cost per insertion.
     #[inline]
     pub(super) fn insert(&mut self, stamp: u64, entry: T, lives: impl Fn(&T) -> bool) {
         if self.fresh.len() + self.sorted.len() >= self.sweep_at {
@@ -35,8 +34,8 @@ impl<T> Lru<T> {
         self.fresh.push((stamp, entry));
     }
 
-    /// Takes out the entry with the oldest stamp. `look` gives what an entry stands for and its stamp of
-    /// now; nothing if it is gone.
+    /// Removes the entry with the oldest stamp. `look` returns an entry's value and current stamp, or `None`
+    /// if it is gone.
     pub(super) fn take_oldest<U>(&mut self, look: impl Fn(&T) -> Option<(U, u64)>) -> Option<U> {
         self.sorted.extend(self.fresh.drain(..));
         loop {
@@ -66,7 +65,7 @@ mod tests {
         entry.upgrade().map(|entry| (Rc::clone(&entry), entry.get()))
     }
 
-    /// Any order of insertions, uses and removals, beside a list that is sorted every time.
+    /// Random insertions, uses and removals, compared with a list that is sorted every time.
     #[test]
     fn the_oldest_is_the_one_whose_last_use_is_longest_ago() {
         let (mut lru, mut all) = (Lru::new(), Vec::<Rc<Cell<u64>>>::new());
@@ -89,7 +88,7 @@ mod tests {
                 (6, len) => drop(all.swap_remove(below(len))),
                 _ => {
                     all.sort_by_key(|entry| std::cmp::Reverse(entry.get()));
-                    // The oldest goes without a word, and the next is found.
+                    // The oldest is dropped silently; the next one is found.
                     drop(all.pop());
                     let found = lru.take_oldest(look).map(|entry| entry.get());
                     assert_eq!(found, all.pop().map(|entry| entry.get()));

@@ -1,4 +1,4 @@
-//! The one place that maps files.
+//! The only module that maps files.
 
 use std::fs::File;
 use std::io;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use memmap2::{Mmap, MmapOptions};
 
-/// Maps bytes of a file to be read. The caller has written all of them, and neither it nor anybody else
-/// writes to them again or makes the file shorter, as long as it is mapped.
+/// Maps written bytes of a file for reading. The caller has written all of them; they are neither rewritten
+/// nor truncated while mapped.
 #[expect(unsafe_code)]
 pub(super) fn written(file: &File, start: u64, len: usize) -> io::Result<Arc<Mmap>> {
     let mut options = MmapOptions::new();

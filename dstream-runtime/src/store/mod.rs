@@ -1,20 +1,19 @@
-//! Blocks of one process, within a bound of memory.
+//! The blocks of a process, within a bound of memory.
 //!
-//! A store keeps as many bytes of blocks in memory as it was told. What is above that goes to files,
-//! what was not used for longest first, and is read from there through a map. It neither knows which
-//! block is whose nor when it can go: [`BlockStore::keep`] gives a handle, and a block is gone with the
-//! last of its handles, its space on the disk with the last block of a file.
+//! A store keeps at most `memory` bytes of blocks in memory. Excess blocks spill to files, least recently
+//! used first, and are read back through a map. The store does not know the owners of blocks:
+//! [`BlockStore::keep`] returns a handle, a block lives as long as its handles, and disk space is freed with
+//! the last block of a file.
 //!
-//! * What a task reads stays where it is as long as the task has it, whether the store still counts it
-//!   or not: beside the bound there are the inputs of the tasks that run.
-//! * Nothing is lost when the disk is full: blocks stay in memory, above the bound, and
-//!   [`BlockStore::pressure`] says so until there is room again. Whoever begins new work asks first.
-//! * Buffers kept to be used again and the tables of states are no blocks and not in the bound.
-//! * Files hold nothing that must outlive the process, so nothing is synced. A disk that cannot read
-//!   what it has written ends the process, as it does for every mapped file; a disk that reads
-//!   something else is found out by the block's checksum.
+//! * A block that a task reads stays in memory while the task holds it, counted or not: the inputs of
+//!   running tasks come on top of the bound.
+//! * A full disk loses nothing: blocks stay in memory, above the bound, and [`BlockStore::pressure`] reports
+//!   it until there is room. Check it before new work.
+//! * Pooled buffers and state tables are not counted.
+//! * Files need not outlive the process, so nothing is synced. A read error of a mapped file ends the
+//!   process; changed bytes are detected by the block's checksum.
 //!
-//! Invariant: the bytes on account are those of the blocks that have handles and are in memory.
+//! Invariant: the bytes in the account are those of blocks that have handles and are in memory.
 
 mod kept;
 mod lru;
@@ -33,68 +32,64 @@ use std::time::Duration;
 
 pub use kept::KeptBlock;
 
-use kept::{Entry, Held};
+use kept::{Entry, Storage};
 use lru::Lru;
 
-/// How much a store may use.
+/// The limits of a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Bytes of blocks in memory.
+    /// Bytes of blocks in memory, at most.
     pub memory: u64,
-    /// The directory of its files; made when the first is needed. Not one in memory (`tmpfs`).
+    /// Directory of its files, created when first needed. Not in memory (`tmpfs`).
     pub dir: PathBuf,
-    /// Bytes of files.
+    /// Bytes of files, at most.
     pub disk: u64,
-    /// Bytes of one file: reserved at once, and free only when no block of it is left.
+    /// Bytes of one file: reserved at once, and freed with its last block.
     pub segment: u64,
 }
 
 impl StoreOptions {
-    /// Bytes of blocks in memory, where nobody says how many: enough for the batches in flight of most
-    /// jobs, on most machines.
+    /// Default bytes of blocks in memory: enough for the batches in flight of most jobs, on most machines.
     pub const MEMORY: u64 = 2 << 30;
 
-    /// The directory, where nobody names one: that for large temporary files, as `TMPDIR` or the
-    /// file system's standard has it.
+    /// The default directory: that for large temporary files (`TMPDIR` or the system's).
     #[must_use]
     pub fn dir() -> PathBuf {
         let dir = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty());
         dir.map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from)
     }
 
-    /// So much memory, and as much disk as there is.
+    /// Limits the memory, but not the disk.
     #[must_use]
     pub fn new(memory: u64, dir: impl Into<PathBuf>) -> Self {
         Self { memory, dir: dir.into(), disk: u64::MAX, segment: 128 << 20 }
     }
 }
 
-/// Why a block could not be moved to a file; it is still in memory.
+/// Why a block could not be spilled; it is still in memory.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SpillError {
-    /// The disk, or its file system, refused.
+    /// The file system failed.
     #[error(
         "blocks do not fit into memory, and {} has no place for them: cannot {doing}: {error}; free \
          space there, or give the job more memory",
         .dir.display()
     )]
     Io {
-        /// What it refused.
+        /// The failed operation.
         doing: &'static str,
         /// The directory.
         dir: PathBuf,
         /// Why.
         error: Arc<io::Error>,
     },
-    /// There is as much in files as there may be.
-    #[error(
-        "blocks fit neither into memory nor into the {limit} bytes of disk that they may take up"
-    )]
+    /// The limit of files is reached.
+    #[error("blocks fit neither into memory nor into the {limit} bytes of disk allowed for them")]
     Limit {
-        /// How many bytes there may be.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// There is no thread to do it.
+    /// The spilling thread cannot be started.
     #[error("blocks do not fit into memory, and there is no thread to move them to files: {error}")]
     Thread {
         /// Why.
@@ -102,19 +97,19 @@ pub enum SpillError {
     },
 }
 
-/// Whether a store has room.
+/// The state of a store's memory.
 #[derive(Debug, Clone)]
 pub enum Pressure {
-    /// Memory is within its bound.
+    /// Within the bound.
     None,
-    /// Blocks are being moved to files.
+    /// Blocks are being spilled.
     Spilling,
-    /// Memory is above its bound and blocks cannot be moved: begin no new work, until some are gone or
-    /// the disk has room.
+    /// Above the bound, and blocks cannot be spilled: begin no new work until blocks are dropped or the disk
+    /// has room.
     Stuck(SpillError),
 }
 
-/// How much a store holds and has done.
+/// Counters of a store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Bytes of blocks in memory.
@@ -123,23 +118,23 @@ pub struct StoreStats {
     pub spilled: u64,
     /// Bytes of files.
     pub disk: u64,
-    /// Blocks moved to files so far.
+    /// Blocks spilled so far.
     pub spills: u64,
-    /// Of those, how many were read from there.
+    /// Spilled blocks read back.
     pub reads: u64,
 }
 
-/// Blocks within a bound of memory; a clone is the same store. See the [module](self).
+/// A bounded store of blocks; clones share it. See the [module](self).
 #[derive(Clone)]
 pub struct BlockStore(Arc<Owner>);
 
-/// Ends the thread when the last clone goes.
+/// Ends the thread with the last clone.
 struct Owner {
     shared: Arc<Shared>,
     spiller: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What handles and the thread have of a store.
+/// State shared by handles and the thread.
 struct Shared {
     options: StoreOptions,
     counts: Counts,
@@ -148,9 +143,9 @@ struct Shared {
     clock: AtomicU64,
     lru: Mutex<Lru<Weak<Entry>>>,
     control: Mutex<Control>,
-    /// There may be work for the thread.
+    /// Notified when the thread may have work.
     work: Condvar,
-    /// There may be room.
+    /// Notified when there may be room.
     room: Condvar,
 }
 
@@ -169,7 +164,7 @@ struct Control {
 }
 
 impl BlockStore {
-    /// A store that holds nothing.
+    /// An empty store.
     #[must_use]
     pub fn new(options: StoreOptions) -> Self {
         let shared = Shared {
@@ -185,11 +180,11 @@ impl BlockStore {
         Self(Arc::new(Owner { shared: Arc::new(shared), spiller: Mutex::new(None) }))
     }
 
-    /// Keeps a block. Never waits. A block that is kept, or lies in a file, is not counted again.
+    /// Keeps a block, without waiting. A block already kept is not counted again.
     #[must_use = "a block is gone with the last of its handles"]
     pub fn keep(&self, block: impl Into<KeptBlock>) -> KeptBlock {
         match block.into().0 {
-            Held::Free(block) if block.memory() > 0 => {
+            Storage::Free(block) if block.memory() > 0 => {
                 let shared = &self.0.shared;
                 let entry = Arc::new(Entry::new(block, shared.stamp(), shared));
                 let before = shared.counts.memory.fetch_add(entry.memory, Ordering::Relaxed);
@@ -197,14 +192,14 @@ impl BlockStore {
                 if before + entry.memory > shared.options.memory {
                     self.ask();
                 }
-                KeptBlock(Held::Stored(entry))
+                KeptBlock(Storage::Stored(entry))
             }
             other => KeptBlock(other),
         }
     }
 
-    /// Waits until memory is within its bound, or nothing can be done about it. Who is about to make
-    /// blocks, and may wait, calls this: then what is above the bound is at most what was under way.
+    /// Waits until memory is within the bound or spilling is stuck. Call it before making blocks where
+    /// waiting is allowed: the excess is then at most what was in progress.
     pub fn make_room(&self) {
         let shared = &self.0.shared;
         if !shared.over() {
@@ -217,7 +212,7 @@ impl BlockStore {
         }
     }
 
-    /// Whether there is room.
+    /// The state of its memory.
     #[must_use]
     pub fn pressure(&self) -> Pressure {
         let shared = &self.0.shared;
@@ -230,7 +225,7 @@ impl BlockStore {
         }
     }
 
-    /// How much it holds and has done.
+    /// Its counters.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let Shared { counts, reserved, .. } = &*self.0.shared;
@@ -244,13 +239,13 @@ impl BlockStore {
         }
     }
 
-    /// Bytes of blocks that it may hold in memory.
+    /// The bound of memory, in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
         self.0.shared.options.memory
     }
 
-    /// Wakes the thread that moves blocks, or starts it.
+    /// Wakes or starts the spilling thread.
     #[cold]
     fn ask(&self) {
         let Owner { shared, spiller } = &*self.0;
@@ -267,7 +262,7 @@ impl BlockStore {
             }
         }
         drop(spiller);
-        // The thread looks at the memory under this lock before it sleeps.
+        // The thread checks the memory under this lock before it sleeps.
         drop(shared.control());
         shared.work.notify_one();
     }
@@ -286,7 +281,7 @@ impl Drop for Owner {
         self.shared.room.notify_all();
         let spiller = self.spiller.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = spiller.take() {
-            // A thread that panicked has nothing left to be waited for.
+            // A panicked thread needs no wait.
             let _ = thread.join();
         }
     }
@@ -301,7 +296,7 @@ impl Shared {
         self.memory() > self.options.memory
     }
 
-    /// A new stamp: every one is used once.
+    /// Returns a new, unique stamp.
     fn stamp(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::Relaxed)
     }
@@ -314,13 +309,13 @@ impl Shared {
         self.lru.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a block be chosen.
+    /// Makes a block eligible for spilling.
     fn queue(&self, entry: &Arc<Entry>) {
         let lives = |entry: &Weak<Entry>| entry.strong_count() > 0;
         self.lock_lru().insert(entry.used(), Arc::downgrade(entry), lives);
     }
 
-    /// Waits until there is too much in memory; false once the store is closed.
+    /// Waits for excess memory; returns `false` once the store is closed.
     fn wait_for_work(&self) -> bool {
         let mut control = self.control();
         while !control.closed && !self.over() {
@@ -329,14 +324,14 @@ impl Shared {
         !control.closed
     }
 
-    /// Waits so long, whatever is asked meanwhile; false once the store is closed.
+    /// Sleeps for a fixed time; returns `false` once the store is closed.
     fn sleep(&self, so_long: Duration) -> bool {
         let open = |control: &mut Control| !control.closed;
         let slept = self.work.wait_timeout_while(self.control(), so_long, open);
         !slept.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
-    /// Tells whoever waits for room how it went.
+    /// Reports the outcome to those that wait for room.
     fn tell(&self, stuck: Option<SpillError>) {
         self.control().stuck = stuck;
         self.room.notify_all();

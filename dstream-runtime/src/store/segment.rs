@@ -1,9 +1,8 @@
 //! Segments: files that blocks are appended to.
 //!
-//! A segment has no name, from before its first byte: whatever becomes of the process, its space is
-//! free when the process and its maps are gone, and there is nothing to sweep. It is reserved whole
-//! when it is made, so that a full disk is an error then and there; it is never changed behind the
-//! writer and never made shorter. Its space is free when the writer has left it and no block of it is left.
+//! A segment never has a name, so its space is freed with the process and its maps, and nothing needs a
+//! sweep. It is reserved whole at creation, so that a full disk fails there; written parts are never changed
+//! or truncated. Its space is freed when the writer and all its blocks are gone.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -20,7 +19,7 @@ use super::map;
 use crate::block::Block;
 use crate::record::BLOCK_ALIGN;
 
-/// How much is written at once of small blocks.
+/// Write size for small blocks, in bytes.
 const BUFFER: usize = 256 << 10;
 
 /// A file that blocks are appended to.
@@ -30,14 +29,14 @@ pub(super) struct Segment {
     space: Arc<Space>,
 }
 
-/// Space on the disk, as long as somebody holds it.
+/// Reserved disk space, released on drop.
 pub(super) struct Space {
     bytes: u64,
     reserved: Arc<AtomicU64>,
 }
 
 impl Space {
-    /// Takes space, if there is so much left below the limit.
+    /// Reserves space if the limit allows.
     fn reserve(reserved: &Arc<AtomicU64>, bytes: u64, limit: u64) -> Result<Self, SpillError> {
         let taken = reserved.fetch_add(bytes, Ordering::Relaxed);
         let space = Self { bytes, reserved: Arc::clone(reserved) };
@@ -54,20 +53,20 @@ impl Drop for Space {
     }
 }
 
-/// Blocks that were written: the map of all of them, and where each begins.
+/// Written blocks: one map for all, and their offsets.
 pub(super) struct Run {
     pub(super) map: Arc<Mmap>,
     pub(super) starts: Vec<usize>,
     pub(super) space: Arc<Space>,
 }
 
-/// What a block takes up in a segment.
+/// A block's size in a segment, with padding.
 pub(super) fn room_for(block: &Block) -> u64 {
     block.byte_len().next_multiple_of(BLOCK_ALIGN) as u64
 }
 
 impl Segment {
-    /// Makes a segment of that many bytes in a directory, which is made if it is not there.
+    /// Creates a segment of `bytes` in `dir`, which is created if absent.
     pub(super) fn create(
         dir: &Path,
         bytes: u64,
@@ -84,12 +83,12 @@ impl Segment {
         Ok(Self { file, at: 0, space })
     }
 
-    /// How many bytes are left.
+    /// Bytes left.
     pub(super) fn room(&self) -> u64 {
         self.space.bytes - self.at
     }
 
-    /// Appends blocks, for which there must be room. After an error the segment must not be used again.
+    /// Appends blocks that fit. After an error the segment must not be used.
     pub(super) fn append(&mut self, dir: &Path, blocks: &[Block]) -> Result<Run, SpillError> {
         let failed = |doing| {
             move |error| SpillError::Io { doing, dir: dir.to_owned(), error: Arc::new(error) }
@@ -115,7 +114,7 @@ impl Segment {
     }
 }
 
-/// Reserves space, where the file system can; where it cannot, a full disk is an error of the write.
+/// Reserves disk space if the file system can; otherwise a full disk fails a write.
 fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     loop {
         match fallocate(file, FallocateFlags::empty(), 0, bytes) {
@@ -131,7 +130,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     use super::*;
-    use crate::block::{BufferPool, DoorError, HEADER_LEN};
+    use crate::block::{BufferPool, DecodeError, HEADER_LEN};
 
     #[test]
     fn what_the_disk_has_changed_is_refused() {
@@ -146,14 +145,14 @@ mod tests {
             })
             .into();
         let run = segment.append(dir.path(), &blocks).unwrap();
-        let opened = |n: usize| blocks[n].moved(Arc::clone(&run.map), run.starts[n]).open();
+        let opened = |n: usize| blocks[n].spilled(Arc::clone(&run.map), run.starts[n]).open();
         assert!((0..3).all(|n| opened(n).unwrap().raw_bytes() == blocks[n].raw_bytes()));
         let at = |n: usize| run.starts[n] as u64;
         segment.file.write_all_at(b"O", at(0) + HEADER_LEN as u64).unwrap();
-        assert!(matches!(opened(0), Err(DoorError::BodyChecksum { .. })));
-        // A whole and undamaged block, but not this one.
+        assert!(matches!(opened(0), Err(DecodeError::BodyChecksum { .. })));
+        // A valid block, but another one.
         segment.file.write_all_at(&blocks[0].to_bytes(), at(2)).unwrap();
-        assert!(matches!(opened(2), Err(DoorError::Length { .. })));
+        assert!(matches!(opened(2), Err(DecodeError::Length { .. })));
         assert!(opened(1).is_ok());
         drop((segment, run));
         assert_eq!(reserved.load(Ordering::Relaxed), 0);

@@ -1,7 +1,7 @@
-//! The thread that moves blocks to files.
+//! The thread that spills blocks to files.
 //!
-//! It is there as long as the store, from when memory was first full. A block stays readable in memory
-//! until its bytes are in the file; what cannot be written stays in memory, and is tried again.
+//! It starts when memory is first full and ends with the store. A block stays readable in memory until it is
+//! written; failed writes are retried.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use super::segment::{Segment, room_for};
 use super::{Shared, SpillError};
 use crate::block::Block;
 
-/// About as many bytes are written and mapped at a time: few maps, and memory is freed soon.
+/// Bytes written and mapped at once: few maps, but memory is freed soon.
 const RUN: u64 = 4 << 20;
 
-/// How long to wait before a disk that was full is tried again.
+/// Pause before a full disk is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
 
-/// Moves blocks to files whenever there is too much in memory, until the store is closed.
+/// Spills blocks while memory exceeds the bound, until the store is closed.
 pub(super) fn serve(shared: &Shared) {
     let mut segment = None;
     while shared.wait_for_work() {
-        // A bit more than necessary, so as not to begin again for every block.
+        // Free slightly more than necessary, so that not every new block starts a spill.
         while shared.memory() > shared.options.memory / 8 * 7 {
             match run(shared, &mut segment) {
                 Ok(true) => shared.tell(None),
                 Ok(false) => {
-                    // Blocks are being added or dropped at this moment.
+                    // Blocks are being added or dropped right now.
                     std::thread::yield_now();
                     break;
                 }
@@ -43,7 +43,7 @@ pub(super) fn serve(shared: &Shared) {
     }
 }
 
-/// Moves the blocks that were not used for longest; false if there are none.
+/// Spills the least recently used blocks; returns `false` if there are none.
 fn run(shared: &Shared, segment: &mut Option<Segment>) -> Result<bool, SpillError> {
     let chosen = choose(shared);
     let written = write(shared, segment, &chosen);
@@ -83,7 +83,7 @@ fn write(
     let segment = match segment {
         Some(segment) if segment.room() >= need => segment,
         used_up => {
-            // Before the new one is reserved, so that its space counts as free if nobody needs it.
+            // Release the old segment before reserving the new one, so that its space can count as free.
             *used_up = None;
             let bytes = options.segment.max(need);
             let new = Segment::create(&options.dir, bytes, &shared.reserved, options.disk)?;
@@ -92,7 +92,7 @@ fn write(
     };
     let run = segment.append(&options.dir, &blocks)?;
     for ((entry, block), start) in chosen.iter().zip(&run.starts) {
-        entry.moved(block, &run, *start);
+        entry.spilled(block, &run, *start);
     }
     Ok(())
 }

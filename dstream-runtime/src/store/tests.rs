@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::*;
-use crate::block::{Block, BufferPool, DoorError, KeyedBuilder, RowsBuilder, keyed_schema};
+use crate::block::{Block, BufferPool, DecodeError, KeyedBuilder, RowsBuilder, keyed_schema};
 use crate::exec::table::hash_key;
 use crate::record::Record;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
-/// A block of that many bytes, all of one value.
+/// A block of `bytes` equal bytes.
 fn filled(byte: u8, bytes: u64) -> Block {
     let mut buffer = BufferPool::new(0).take(bytes as usize);
     buffer.bytes_mut().resize(bytes as usize, byte);
@@ -25,12 +25,12 @@ fn options(memory: u64, dir: &TempDir) -> StoreOptions {
 
 fn in_memory(block: &KeptBlock) -> bool {
     match &block.0 {
-        Held::Free(_) => panic!("no store has it"),
-        Held::Stored(entry) => entry.in_memory().is_some(),
+        Storage::Free(_) => panic!("no store has it"),
+        Storage::Stored(entry) => entry.in_memory().is_some(),
     }
 }
 
-/// Waits for something that the spilling thread does sooner or later.
+/// Waits for an action of the spilling thread.
 fn wait_until(what: &str, done: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !done() {
@@ -68,7 +68,7 @@ fn a_flood_stays_within_the_bound_and_every_byte_comes_back() {
         let pour = move |n| {
             store_of.make_room();
             let kept = store_of.keep(block(thread, n));
-            // What each of the others was about to keep comes on top, and nothing else.
+            // Each other thread may exceed the bound by one block.
             assert!(store_of.stats().memory <= MIB + THREADS * SIZE);
             kept
         };
@@ -96,11 +96,11 @@ fn a_flood_stays_within_the_bound_and_every_byte_comes_back() {
     drop(kept);
     wait_until("the space of all files but the last is free", || store.stats().disk <= MIB);
     assert_eq!(store.stats().spilled, 0);
-    assert_eq!(reader.raw_bytes().unwrap()[0], 33, "a reader has its block as long as it likes");
+    assert_eq!(reader.raw_bytes().unwrap()[0], 33, "a held block stays readable");
 }
 
 #[test]
-fn what_was_not_used_for_longest_goes_first() {
+fn least_recently_used_blocks_spill_first() {
     let dir = TempDir::new().unwrap();
     let store = BlockStore::new(options(MIB, &dir));
     let mut kept: Vec<_> = (0..8).map(|n| store.keep(filled(n, MIB / 8))).collect();
@@ -108,7 +108,7 @@ fn what_was_not_used_for_longest_goes_first() {
     kept[3].get().unwrap();
     kept[1].get().unwrap();
     kept.push(store.keep(filled(8, MIB / 8)));
-    // Down to seven eighths of the bound.
+    // Spills down to seven eighths of the bound.
     store.make_room();
     drop(store);
     let spilled: Vec<_> = (0..9).filter(|n| !in_memory(&kept[*n])).collect();
@@ -142,9 +142,9 @@ fn typed_blocks_keep_their_types() {
     let found = keyed.keyed::<u64>().unwrap().iter().map(|row| (row.key.to_vec(), row.value));
     let expected = pairs.iter().map(|(key, n)| (key.clone().into_bytes(), *n));
     assert!(found.eq(expected));
-    assert!(matches!(rows.rows::<String>(), Err(DoorError::Type { .. })));
-    assert!(matches!(keyed.keyed::<i64>(), Err(DoorError::Type { .. })));
-    // What lies in a file already is not counted, and not written again.
+    assert!(matches!(rows.rows::<String>(), Err(DecodeError::Type { .. })));
+    assert!(matches!(keyed.keyed::<i64>(), Err(DecodeError::Type { .. })));
+    // A spilled block is neither counted nor written again.
     let again = store.keep(rows.clone());
     assert_eq!(store.stats().memory, 0);
     assert_eq!(again.get().unwrap().to_bytes()[..], rows.to_bytes()[..]);
@@ -166,7 +166,7 @@ fn a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room() {
     for (n, kept) in (0..).zip(&kept) {
         assert_eq!(kept.get().unwrap().raw_bytes().unwrap()[99], n);
     }
-    // Some of both go: then the rest fits.
+    // Drops some in memory and some in files, so that the rest fits.
     kept.drain(..16);
     kept.truncate(20);
     wait_until("there is room", || matches!(store.pressure(), Pressure::None));
@@ -176,7 +176,7 @@ fn a_full_disk_loses_nothing_and_work_goes_on_when_there_is_room() {
 }
 
 #[test]
-fn what_the_file_system_refuses_is_said() {
+fn errors_of_the_file_system_are_reported() {
     let dir = TempDir::new().unwrap();
     let stuck = |options: StoreOptions| {
         let store = BlockStore::new(options);
@@ -186,7 +186,7 @@ fn what_the_file_system_refuses_is_said() {
         assert_eq!(kept.get().unwrap().raw_bytes().unwrap()[5], 7);
         error.to_string()
     };
-    // No disk has that much room.
+    // More than any disk has.
     let full = stuck(StoreOptions { segment: 1 << 60, ..options(0, &dir) });
     assert!(full.contains("cannot reserve room for a file"), "{full}");
     let file = dir.path().join("file");

@@ -1,9 +1,9 @@
-//! Blocks of a job under test travel: what a task makes goes through the doors that another process
-//! would let it in by, and so does saved state. On one machine nothing else would open them.
+//! Blocks and saved states of a job under test are encoded and decoded, as if they came from another
+//! process: on one machine their decoders would not run otherwise.
 
 use std::sync::Arc;
 
-use crate::block::{Block, Door};
+use crate::block::{Block, BlockDecoder};
 use crate::exec::job::BuiltJob;
 use crate::exec::poison::Poisoned;
 use crate::exec::stage::RunStage;
@@ -11,7 +11,7 @@ use crate::exec::state::State;
 use crate::exec::task::{Made, SavedState, TailMade, TaskContext, TaskError};
 use crate::id::TailId;
 
-/// The same job, whose blocks travel.
+/// The same job, with encoded and decoded blocks.
 pub(super) fn travelling(mut job: BuiltJob) -> BuiltJob {
     let travelling = |stage| Arc::new(Travelling(stage)) as Arc<dyn RunStage>;
     job.stages = job.stages.into_iter().map(travelling).collect();
@@ -20,10 +20,10 @@ pub(super) fn travelling(mut job: BuiltJob) -> BuiltJob {
 
 struct Travelling(Arc<dyn RunStage>);
 
-/// The block as another process has it.
-fn travel(block: &Block, door: Option<Door>) -> Result<Block, TaskError> {
-    let door = door.expect("invariant: a stage names a door for every block it makes");
-    Ok(door(block.to_bytes().into())?)
+/// The block after encoding and decoding.
+fn travel(block: &Block, decoder: Option<BlockDecoder>) -> Result<Block, TaskError> {
+    let decoder = decoder.expect("invariant: a stage names a decoder for every block it makes");
+    Ok(decoder(block.to_bytes().into())?)
 }
 
 impl RunStage for Travelling {
@@ -54,11 +54,11 @@ impl RunStage for Travelling {
         self.0.load(chain)
     }
 
-    fn door(&self, tail: TailId) -> Option<Door> {
+    fn door(&self, tail: TailId) -> Option<BlockDecoder> {
         self.0.door(tail)
     }
 
-    fn state_door(&self, tag: u64) -> Option<Door> {
+    fn state_door(&self, tag: u64) -> Option<BlockDecoder> {
         self.0.state_door(tag)
     }
 }

@@ -1,16 +1,16 @@
-//! What a client and a receiver tell each other: one stream per connection.
+//! Messages between a client and a receiver: one stream per connection.
 //!
 //! ```text
-//! client -> receiver   Open            which stream, who sends, and the number that comes first
-//! receiver -> client   Opened          how its lines are read, and how much may wait
+//! client -> receiver   Open            the stream, the client, and the first number
+//! receiver -> client   Opened          the format of lines, and the window
 //! client -> receiver   Append          whole lines, numbered without gaps; long ones as a block of
-//!                                      `Cargo::Append` instead, which may overtake
+//!                                      `BlockKind::Append`, which may overtake
 //! receiver -> client   Acknowledged    everything up to a number is safe
-//! receiver -> client   Refused         no more of this stream on this connection
+//! receiver -> client   Refused         the stream ends on this connection
 //! ```
 //!
-//! A client that comes back sends everything again that was not acknowledged, here or elsewhere: what
-//! has been taken in before is recognised by client and number.
+//! A client that reconnects, here or elsewhere, sends every unacknowledged append again. Appends received
+//! before are recognised by client and number.
 
 use std::fmt;
 
@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use super::message::{Message, MessageKind};
 use crate::record::Format;
 
-/// Appends of at most so many bytes lie in their message: a block of its own costs more.
+/// Longest append sent inside its message, in bytes: a block costs more.
 pub const APPEND_INLINE: usize = 16 << 10;
 
-/// Who numbers appends: one stream of what a client sends, for the life of that stream.
+/// Identifies the sender of a stream's appends, for the life of that stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClientId(pub u128);
 
@@ -35,20 +35,20 @@ impl fmt::Display for ClientId {
 /// From a client to a receiver.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToReceiver {
-    /// The first; once more with a header, as long as nothing was appended.
+    /// The first message; repeated with a header while nothing has been appended.
     Open {
         /// The name of the stream.
         stream: String,
-        /// Who numbers the appends.
+        /// The client that numbers the appends.
         client: ClientId,
-        /// The number of the first append that will be sent.
+        /// The number of the first append to follow.
         first: u64,
-        /// The row with the names of the columns, if the lines are CSV and the stream wants one.
+        /// The row of column names, if the lines are CSV and the stream needs one.
         header: Option<String>,
     },
     /// Whole lines.
     Append {
-        /// Counts up by one, from 1 for a new client.
+        /// Increases by one, from 1 for a new client.
         number: u64,
         /// The lines.
         #[serde(with = "serde_bytes")]
@@ -59,27 +59,27 @@ pub enum ToReceiver {
 /// From a receiver to a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToClient {
-    /// The stream can be appended to.
+    /// The stream accepts appends.
     Opened {
-        /// How its lines are read.
+        /// The format of its lines.
         format: Format,
-        /// Whether rows of CSV need a header, and none was given.
+        /// Whether the stream needs a CSV header that was not given.
         wants_header: bool,
-        /// How many bytes may be sent and not be acknowledged.
+        /// Bytes that may be unacknowledged.
         window: u64,
-        /// How long an append may be, in bytes.
+        /// Longest append, in bytes.
         longest: u32,
     },
-    /// Everything up to that number is safe: it will be part of a batch, exactly once.
+    /// Everything up to that number is safe: it becomes part of exactly one batch.
     Acknowledged {
         /// The highest number.
         through: u64,
     },
-    /// Nothing more is taken in.
+    /// The receiver takes no more of the stream.
     Refused {
-        /// Why, and what to do.
+        /// The reason, and what to do.
         why: String,
-        /// Whether another receiver may take it.
+        /// Whether another receiver may take the stream.
         elsewhere: bool,
     },
 }

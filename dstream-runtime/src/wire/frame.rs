@@ -1,4 +1,4 @@
-//! Frames: what a quic_stream carries, one after another.
+//! Frames: the units of a quic_stream.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | 4..8 | length of the payload, little-endian |
 //! | 8..16 | xxh3 of bytes 0..8 and the payload |
 //!
-//! The header is judged before anything is allocated: its length must be within the bound of its kind.
+//! The header is checked before anything is allocated: its length must be within the bound of its kind.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -22,13 +22,13 @@ pub const FRAME_HEADER: usize = 16;
 
 const MAGIC: [u8; 2] = [0xd5, b'F'];
 
-/// Codes below this one belong to the transport, the others are those of messages.
+/// Lower codes belong to the transport, the others to messages.
 const FIRST_MESSAGE: u8 = 32;
 
 /// The longest payload of any frame, in bytes.
 pub const LONGEST: usize = 16 << 20;
 
-/// What a frame holds.
+/// The content of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameKind {
     /// [`Hello`](super::Hello): the first of a control connection.
@@ -43,11 +43,11 @@ pub enum FrameKind {
     Join,
     /// [`Issued`](super::Issued): the certificate.
     Issued,
-    /// [`Renew`](super::Renew): a certificate for the next period, please.
+    /// [`Renew`](super::Renew): asks for a certificate for the next period.
     Renew,
     /// [`Renewed`](super::Renewed): the certificate.
     Renewed,
-    /// The sender has said everything; empty.
+    /// The sender has sent everything; empty.
     Goodbye,
     /// [`BlockHeader`](super::BlockHeader): the block follows on the same quic_stream.
     Block,
@@ -92,19 +92,19 @@ impl FrameKind {
     #[must_use]
     pub const fn max_len(self) -> usize {
         match self {
-            // A batch of very many small files, and what belongs to it.
+            // A batch of very many small files, with its ranges.
             Self::Message(MessageKind::ToWorker | MessageKind::MasterNote) => LONGEST,
             Self::Message(_) => 1 << 20,
             Self::Attached | Self::Goodbye => 0,
             Self::Block => 256,
             Self::Attach | Self::Renew => 1 << 10,
-            // Certificates of Ed25519 have some 500 bytes.
+            // An Ed25519 certificate has about 500 bytes.
             Self::Hello | Self::Welcome | Self::Join | Self::Issued | Self::Renewed => 8 << 10,
         }
     }
 }
 
-/// What is wrong with a frame.
+/// Why a frame is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// Fewer bytes than a header.
@@ -113,7 +113,7 @@ pub enum FrameError {
         /// Bytes there are.
         has: usize,
     },
-    /// Something else altogether.
+    /// Not a frame.
     #[error("the bytes are no frame")]
     Magic,
     /// Another version of the protocol.
@@ -122,7 +122,7 @@ pub enum FrameError {
         /// The version.
         found: u8,
     },
-    /// No kind of this version.
+    /// Unknown in this version.
     #[error("a frame is of the unknown kind {found}")]
     Kind {
         /// Its code.
@@ -136,16 +136,16 @@ pub enum FrameError {
         /// The bound.
         max: usize,
     },
-    /// Damaged.
+    /// The frame is damaged.
     #[error("a frame is damaged: its checksum differs")]
     Checksum,
-    /// A frame of this kind has no place here.
+    /// A frame of this kind is not expected here.
     #[error("a frame of kind {found:?} came where another was due")]
     Unexpected {
         /// Its kind.
         found: FrameKind,
     },
-    /// The payload is not what the kind says.
+    /// The payload does not decode as its kind.
     #[error("the payload of a frame of kind {kind:?} cannot be read")]
     Payload {
         /// The kind.
@@ -153,7 +153,7 @@ pub enum FrameError {
     },
 }
 
-/// A header that has been judged: the payload may be received.
+/// A checked header: the payload may be received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
     /// What the frame holds.
@@ -168,7 +168,7 @@ impl FrameHeader {
     /// Reads a header.
     ///
     /// # Errors
-    /// When it is none of this version, or claims too much.
+    /// When it is invalid, of another version, or claims too long a payload.
     pub fn read(bytes: &[u8; FRAME_HEADER]) -> Result<Self, FrameError> {
         let [m0, m1, version, code, l0, l1, l2, l3, checksum @ ..] = *bytes;
         if [m0, m1] != MAGIC {
@@ -186,10 +186,10 @@ impl FrameHeader {
         Ok(Self { kind, len: claimed as usize, seed, checksum: u64::from_le_bytes(checksum) })
     }
 
-    /// Judges the payload.
+    /// Checks the payload.
     ///
     /// # Errors
-    /// When it is not the one that was sent with this header.
+    /// When it differs from the one sent with this header.
     pub fn check(&self, payload: &[u8]) -> Result<(), FrameError> {
         if payload.len() != self.len {
             return Err(FrameError::Truncated { has: FRAME_HEADER + payload.len() });
@@ -211,7 +211,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame with header: room for it, then the payload that `fill` appends, then the header put in.
+    /// Builds a frame: reserves the header, lets `fill` append the payload, and fills in the header.
     ///
     /// # Errors
     /// When the payload is longer than its kind allows.
@@ -242,10 +242,10 @@ impl Frame {
         Self::seal(kind, |bytes| bytes).unwrap_or_default()
     }
 
-    /// Reads the frame that `bytes` begins with, and how long it is.
+    /// Reads the frame at the start of `bytes`, and its length.
     ///
     /// # Errors
-    /// When it does not begin with a whole and undamaged frame.
+    /// When `bytes` does not begin with a whole and undamaged frame.
     pub fn read(bytes: &[u8]) -> Result<(Self, usize), FrameError> {
         let truncated = FrameError::Truncated { has: bytes.len() };
         let (head, rest) = bytes.split_first_chunk::<FRAME_HEADER>().ok_or(truncated)?;

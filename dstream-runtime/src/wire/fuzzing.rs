@@ -1,4 +1,4 @@
-//! Fuzz targets: frames, and what is in them.
+//! Fuzz targets: frames and their payloads.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,7 +17,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("messages", messages, message_seeds),
 ];
 
-/// Reads one frame after another, as a connection would.
+/// Reads frames in a row, as a connection does.
 fn frames(bytes: &[u8]) {
     if let Some(Ok(header)) = bytes.first_chunk::<FRAME_HEADER>().map(FrameHeader::read) {
         assert!(header.len <= header.kind.max_len() && header.len <= LONGEST);
@@ -42,7 +42,7 @@ fn frame_seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
-/// What is read from a payload is written, and read again, as the same.
+/// A payload that decodes is encoded and decoded to the same value.
 pub(crate) fn comes_back<T: Serialize + DeserializeOwned>(
     kind: FrameKind,
     payload: &[u8],
@@ -62,7 +62,7 @@ fn message<M: Message>(payload: &[u8]) {
     comes_back::<M>(FrameKind::Message(M::KIND), payload);
 }
 
-/// What processes say to each other before they know each other.
+/// Handshakes of strangers.
 fn handshakes(bytes: &[u8]) {
     let Some((choice, payload)) = bytes.split_first() else { return };
     match choice {
@@ -88,7 +88,7 @@ fn handshakes(bytes: &[u8]) {
         6 => drop(comes_back::<Renewed>(FrameKind::Renewed, payload)),
         7 => {
             if let Some(header) = comes_back::<BlockHeader>(FrameKind::Block, payload) {
-                assert!(!header.cargo.name().is_empty());
+                assert!(!header.kind.name().is_empty());
             }
         }
         _ => {
@@ -100,7 +100,7 @@ fn handshakes(bytes: &[u8]) {
     }
 }
 
-/// A refusal is no longer than what the reason of a closed connection has room for, whatever was said.
+/// A refusal fits into the reason of a closed connection, whatever the hello says.
 fn judged(hello: &Hello) {
     for role in [Role::Master, Role::Worker, Role::Client] {
         if let Err(refusal) = Hello::new(role, "job", 7).judge(hello) {
@@ -124,7 +124,7 @@ fn handshake_seeds() -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What cores say to each other, and clients to receivers.
+/// Messages of cores, and of clients and receivers.
 fn messages(bytes: &[u8]) {
     match bytes.split_first() {
         Some((0, payload)) => message::<ToWorker>(payload),

@@ -1,4 +1,4 @@
-//! Handshakes: what two processes must agree on before anything else is said.
+//! Handshakes: what two processes must agree on first.
 
 use std::any::TypeId;
 use std::fmt;
@@ -10,15 +10,15 @@ use super::frame::PROTOCOL;
 use super::refusal::Refusal;
 use super::role::Role;
 
-/// The longest name of a process or job, in bytes: one label of a domain name.
+/// Longest name of a process or job, in bytes: a label of a domain name.
 pub const NAME_MAX: usize = 63;
 
-/// Names a pair of connections between two processes.
+/// Identifies a pair of connections between two processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Session(pub [u8; 16]);
 
-/// Names a lifeline: the TCP connection that a worker has with its master beside the others, which says nothing
-/// but this, in the clear. It is good for nothing else.
+/// The secret that identifies a lifeline: a worker's idle TCP connection to its master, where it is sent
+/// unencrypted. It grants nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Lifeline(pub [u8; 16]);
 
@@ -26,28 +26,28 @@ pub struct Lifeline(pub [u8; 16]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicKey(pub [u8; 32]);
 
-/// What a process says about itself. Two processes of a cluster have equal ones but for the role.
+/// A process's description of itself. Within a cluster, hellos differ only in the role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// Version of the protocol.
     pub protocol: u8,
     /// Version of dstream.
     pub version: String,
-    /// Hash of the plan; 0 for a client of another program, which knows no plan.
+    /// Hash of the plan; 0 for a client of another program, which has no plan.
     pub plan: u64,
-    /// What its archives look like.
+    /// Format of its archives.
     pub format: u32,
-    /// The role it has, or asks for.
+    /// Its role, or the role that it asks for.
     pub role: Role,
     /// The job.
     pub job: String,
 }
 
-/// What rkyv's archives look like in this build: blocks are read in place, so both sides must agree.
-/// Bit 0: little-endian; bits 4..8: alignment of a u64; bits 8..16: width of a pointer.
+/// The layout of rkyv's archives in this build: blocks are read in place, so both sides must agree. Bit 0:
+/// little-endian; bits 4..8: alignment of a u64; bits 8..16: width of a pointer.
 #[must_use]
 pub fn archive_format() -> u32 {
-    // Each of these is a property of a type, small by nature.
+    // Each is a small property of a type.
     let little = u32::from(TypeId::of::<ArchivedU32>() == TypeId::of::<rkyv::rend::u32_le>());
     let align = align_of::<rkyv::primitive::ArchivedU64>() as u32;
     let pointer = (size_of::<ArchivedUsize>() * 8) as u32;
@@ -55,7 +55,7 @@ pub fn archive_format() -> u32 {
 }
 
 impl Hello {
-    /// What a process of this build says.
+    /// The hello of a process of this build.
     #[must_use]
     pub fn new(role: Role, job: &str, plan: u64) -> Self {
         Self {
@@ -68,10 +68,10 @@ impl Hello {
         }
     }
 
-    /// Judges what another process says about itself.
+    /// Checks another process's hello against this one.
     ///
     /// # Errors
-    /// The first thing they do not agree on.
+    /// The first difference.
     pub fn judge(&self, other: &Self) -> Result<(), Refusal> {
         if other.protocol != self.protocol {
             return Err(Refusal::Protocol);
@@ -98,39 +98,39 @@ impl Hello {
 }
 
 impl Hello {
-    /// Whether it is a client of another program: it computes nothing, so no plan is needed.
+    /// Whether it is a client of another program: it computes nothing, so it needs no plan.
     fn is_foreign(&self) -> bool {
         self.role == Role::Client && self.plan == 0
     }
 }
 
-/// The answer to [`Hello`]: the peer is welcome once its bulk connection is there as well.
+/// The answer to [`Hello`]: the peer is accepted once its bulk connection is attached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// What the process says about itself.
+    /// The hello of the answering process.
     pub hello: Hello,
-    /// What the bulk connection has to name.
+    /// The session for the bulk connection to name.
     pub session: Session,
-    /// The port of the same host where bulk connections are taken.
+    /// The bulk port, on the same host.
     pub bulk: u16,
-    /// The lifeline that is awaited, if one is: at the TCP port of the same number as that of control.
+    /// The expected lifeline, if any, on the TCP port with the number of the control port.
     pub lifeline: Option<Lifeline>,
 }
 
 /// The first frame of a bulk connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attach {
-    /// What the control connection was told.
+    /// The session from the control connection.
     pub session: Session,
 }
 
-/// A token for a certificate. It travels inside TLS, to a process that has proved to hold the
-/// authority that the token names.
+/// Exchanges a token for a certificate. Sent inside TLS, to a process that has proved to hold the authority
+/// named by the token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
-    /// Who asks.
+    /// The hello of the joiner.
     pub hello: Hello,
-    /// The name it would like to have.
+    /// The name that it asks for.
     pub name: String,
     /// The secret of the token.
     pub secret: [u8; 32],
@@ -154,11 +154,11 @@ impl fmt::Debug for Join {
 pub struct Issued {
     /// The certificate, DER.
     pub certificate: Vec<u8>,
-    /// Until when it is valid: milliseconds since the Unix epoch.
+    /// When it expires: milliseconds since the Unix epoch.
     pub until_ms: u64,
 }
 
-/// Asks for a certificate with the same role, job and name as the one in use.
+/// Asks for a new certificate with the role, job and name of the current one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renew {
     /// The key to certify.
@@ -168,14 +168,14 @@ pub struct Renew {
 /// The answer to [`Renew`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renewed {
-    /// The certificate, or why there is none.
+    /// The certificate, or the reason for refusing.
     pub result: Result<Issued, Refusal>,
 }
 
-/// Checks that `name` can stand in a certificate.
+/// Checks that `name` is valid in a certificate.
 ///
 /// # Errors
-/// When it cannot.
+/// When it is not.
 pub fn check_name(name: &str) -> Result<(), Refusal> {
     let inside = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     let outside = |b: Option<&u8>| b.is_some_and(|b| *b != b'-');
@@ -189,7 +189,7 @@ pub fn check_name(name: &str) -> Result<(), Refusal> {
     Err(Refusal::Name { name: shorten(name) })
 }
 
-/// What is repeated of a text that a peer sent.
+/// Shortens a peer's text for an error.
 fn shorten(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect()
 }

@@ -1,9 +1,8 @@
-//! Messages: which there are, who may send them to whom, and how they are bytes.
+//! Messages: their kinds, their directions, and their encoding.
 //!
-//! A message is postcard of a serde type: deterministic, and without references to itself. To add
-//! one, add a row to the table of kinds and an `impl Message`. The table is also the law: an endpoint
-//! closes the connection to a peer that sends what its role may not. What blocks are for has such a
-//! table as well.
+//! A message is a serde type encoded with postcard, which is deterministic. To add one, add a row to the
+//! table of kinds and an `impl Message`. An endpoint closes the connection to a peer that sends a kind its
+//! role may not send. Kinds of blocks have such a table too.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,7 +14,7 @@ use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $code:literal: $($from:ident -> $to:ident),+;)*) => {
-        /// What a message is. Codes are never used again for something else.
+        /// The kind of a message. Codes are never reused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum MessageKind { $($(#[$doc])* $name = $code,)* }
@@ -41,15 +40,15 @@ kinds! {
     ToMaster = 1: Worker -> Master;
     /// [`ToPeer`].
     ToPeer = 2: Worker -> Worker;
-    /// What the driver of a master tells those of its workers, beside what its core says.
+    /// From a master's driver to its workers' drivers, beside the core's messages.
     MasterNote = 3: Master -> Worker;
-    /// What the driver of a worker tells that of its master, beside what its core says.
+    /// From a worker's driver to its master's driver, beside the core's messages.
     WorkerNote = 4: Worker -> Master;
-    /// What a client asks.
+    /// A client's question.
     Ask = 5: Client -> Master;
-    /// What it is told.
+    /// The master's answer.
     Answer = 6: Master -> Client;
-    /// What the driver of a worker tells that of another: what its core says, and what belongs to it.
+    /// Between workers' drivers: the core's messages with their attachments.
     PeerNote = 8: Worker -> Worker;
     /// [`ToReceiver`](super::ToReceiver).
     ToReceiver = 9: Client -> Worker;
@@ -63,12 +62,12 @@ impl MessageKind {
     }
 }
 
-/// A type that travels as a message.
+/// A type that is sent as a message.
 pub trait Message: Serialize + DeserializeOwned {
-    /// Its kind: one type per kind.
+    /// Its kind, unique to the type.
     const KIND: MessageKind;
 
-    /// As a frame.
+    /// Encodes it as a frame.
     ///
     /// # Errors
     /// When it is longer than a frame may be.
@@ -89,7 +88,7 @@ impl Message for ToPeer {
     const KIND: MessageKind = MessageKind::ToPeer;
 }
 
-/// A message as it came: whole and undamaged, its content not read yet.
+/// A received message: whole and undamaged, not decoded yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     kind: MessageKind,
@@ -115,10 +114,10 @@ impl Received {
         self.payload.len()
     }
 
-    /// The message.
+    /// Decodes the message.
     ///
     /// # Errors
-    /// When it is of another kind, or its payload is no `M`: answer by closing the connection.
+    /// When it is of another kind or does not decode as `M`; close the connection then.
     pub fn read<M: Message>(&self) -> Result<M, FrameError> {
         let found = FrameKind::Message(self.kind);
         if M::KIND != self.kind {
@@ -128,26 +127,26 @@ impl Received {
     }
 }
 
-/// What a block on the bulk connection is. Kind, schema, length and checksum are in the
-/// [`Preamble`](crate::block::Preamble) of the block itself, which follows.
+/// The header of a block on the bulk connection. The block's own [`Preamble`](crate::block::Preamble)
+/// follows with kind, schema, length and checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockHeader {
     /// The epoch of its batch.
     pub epoch: Epoch,
-    /// What it belongs to.
-    pub cargo: Cargo,
-    /// Which of its pieces this is: there are several where one would have been too large.
+    /// The kind and the place of the block.
+    pub kind: BlockKind,
+    /// The index of this piece; blocks that would be too long are sent in several.
     pub piece: u32,
 }
 
-macro_rules! cargo {
+macro_rules! block_kinds {
     ($($(#[$doc:meta])* $name:ident($word:literal) { $($fields:tt)* }: $from:ident -> $to:ident;)*) => {
-        /// What blocks are sent for; a message on the control connection says how many pieces there are.
+        /// The purpose of a block; a message on the control connection gives the number of pieces.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        pub enum Cargo { $($(#[$doc])* $name { $($fields)* },)* }
+        pub enum BlockKind { $($(#[$doc])* $name { $($fields)* },)* }
 
-        impl Cargo {
-            /// As a word.
+        impl BlockKind {
+            /// The kind with its article.
             #[must_use]
             pub const fn name(&self) -> &'static str {
                 match self { $(Self::$name { .. } => $word,)* }
@@ -170,52 +169,52 @@ macro_rules! cargo {
     };
 }
 
-cargo! {
-    /// What a task made for a partition of the receiver.
+block_kinds! {
+    /// A task's output for a partition of the receiver.
     Segment("a segment") {
         /// The block.
         id: BlockId,
-        /// Which run of its producer made it.
+        /// The attempt of its producer.
         attempt: Attempt,
     }: Worker -> Worker;
-    /// What leaves the job with a task, raw: parts of outputs, and what could not be read.
-    Luggage("luggage") {
+    /// A task's results for the master, raw: output parts and dead letters.
+    TaskOutput("the output of a task") {
         /// The task.
         task: TaskId,
-        /// Which run of it.
+        /// The attempt.
         attempt: Attempt,
     }: Worker -> Master;
-    /// What a task is to read of a source whose data only the sender has, raw.
+    /// Input of a task whose data only the sender has, raw.
     Input("an input") {
         /// The task.
         task: TaskId,
     }: Master -> Worker;
-    /// The state of a partition of a stage, which moves.
+    /// The state of a partition that moves.
     State("a state") {
         /// The stage.
         stage: StageId,
         /// The partition.
         partition: Partition,
-        /// Which part of it.
+        /// The tag of the part.
         tag: u64,
     }: Worker -> Worker;
-    /// What a receiver has taken in, raw: a copy for another worker.
-    Receipt("a receipt") {
-        /// The worker that took it in.
-        taker: WorkerId,
+    /// A copy of a received block for another worker, raw.
+    ReceivedBlock("a received block") {
+        /// The worker that received it.
+        receiver: WorkerId,
         /// The source.
         source: SourceId,
-        /// The number that the receiver gave it.
+        /// Its number at the receiver.
         number: u64,
     }: Worker -> Worker;
-    /// What a client sends, raw.
+    /// A client's append, raw.
     Append("an append") {
         /// The client's number for it.
         number: u64,
     }: Client -> Worker;
 }
 
-/// `value` as a frame of that kind.
+/// Encodes `value` as a frame of that kind.
 pub(crate) fn encode<T: Serialize>(kind: FrameKind, value: &T) -> Result<Vec<u8>, FrameError> {
     let mut failed = false;
     let frame = Frame::seal(kind, |room| {
@@ -224,11 +223,11 @@ pub(crate) fn encode<T: Serialize>(kind: FrameKind, value: &T) -> Result<Vec<u8>
             Vec::new()
         })
     })?;
-    // Only a type whose `Serialize` fails or does not know its length comes here: a mistake of ours.
+    // Only a type whose `Serialize` fails or has an unknown length ends here: a bug.
     if failed { Err(FrameError::Payload { kind }) } else { Ok(frame) }
 }
 
-/// The value in a payload, which must be nothing but it.
+/// Decodes a payload; trailing bytes are an error.
 pub(crate) fn decode<T: DeserializeOwned>(
     kind: FrameKind,
     payload: &[u8],

@@ -1,8 +1,8 @@
-//! What goes over the wire between the processes of a cluster: frames, and what is in them.
+//! The wire format between the processes of a cluster: frames and their payloads.
 //!
-//! Everything here is a total function of bytes: no sockets, no clock. Whatever a peer sends is either
-//! exactly one thing of this version or an error that names what is wrong with it; no length is
-//! believed before it is compared with its bound.
+//! Everything here is a total function of bytes, without sockets or clocks. Any bytes either decode to
+//! exactly one value of this version or give an error that names the reason; a length is checked against its
+//! bound before it is used.
 
 mod append;
 mod frame;
@@ -19,7 +19,7 @@ pub use handshake::{
     Attach, Hello, Issued, Join, Lifeline, NAME_MAX, PublicKey, Renew, Renewed, Session, Welcome,
     archive_format, check_name,
 };
-pub use message::{BlockHeader, Cargo, Message, MessageKind, Received};
+pub use message::{BlockHeader, BlockKind, Message, MessageKind, Received};
 pub(crate) use message::{decode, encode};
 pub use refusal::Refusal;
 pub use role::Role;

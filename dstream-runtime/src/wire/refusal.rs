@@ -1,10 +1,10 @@
-//! Why one process will not have another: the same value, and so the same words, on both sides.
+//! Why one process refuses another: the same value, and so the same text, on both sides.
 
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
 
-/// Why a process is refused. `expected` is what the side that refuses has, `found` what was presented.
+/// Why a process is refused. `expected` is the value of the refusing side, `found` the value presented.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// Another version of dstream.
@@ -18,7 +18,7 @@ pub enum Refusal {
         /// What was presented.
         found: String,
     },
-    /// The two have no version of the protocol in common.
+    /// The two have no protocol version in common.
     #[error(
         "the two processes do not speak the same version of dstream's protocol, or one of them is no \
          dstream; start the same binary everywhere"
@@ -53,7 +53,7 @@ pub enum Refusal {
         /// What was presented.
         found: u32,
     },
-    /// It claims another role than its certificate has.
+    /// The claimed role differs from the certificate's.
     #[error("the certificate is that of a {certified}, not of a {claimed}")]
     Role {
         /// The role claimed.
@@ -61,18 +61,18 @@ pub enum Refusal {
         /// The role certified.
         certified: Role,
     },
-    /// Roles that have nothing to say to each other.
+    /// Processes of these roles do not connect to each other.
     #[error("a {from} does not connect to a {to}")]
     Pair {
-        /// Who asked.
+        /// The caller's role.
         from: Role,
-        /// Who was asked.
+        /// The callee's role.
         to: Role,
     },
     /// It has no certificate.
     #[error("no certificate was presented; join with a token first (--token-file)")]
     NoCertificate,
-    /// Its certificate is another authority's.
+    /// Its certificate is from another authority.
     #[error(
         "the certificate was not issued by this cluster's authority; join with a token of this cluster \
          (--token-file)"
@@ -84,7 +84,7 @@ pub enum Refusal {
          the clocks of the two hosts"
     )]
     CertificateTime,
-    /// The token is another cluster's.
+    /// The token is for another cluster.
     #[error(
         "the token belongs to another cluster: its authority is {expected}, that of the process asked is \
          {found}"
@@ -95,73 +95,73 @@ pub enum Refusal {
         /// Fingerprint of the process, first 16 hex digits.
         found: String,
     },
-    /// No such token.
+    /// Unknown token.
     #[error("the authority does not know this token; make another on the master's host (`token`)")]
     TokenUnknown,
     /// The token has expired.
     #[error("the token has expired; make another on the master's host (`token`)")]
     TokenExpired,
-    /// The token has been used as often as it may be.
+    /// The token has no uses left.
     #[error(
         "the token has been used up ({uses} of {uses}); make another on the master's host (`token`)"
     )]
     TokenUsedUp {
-        /// How often it may be used.
+        /// Its number of uses.
         uses: u32,
     },
     /// The token is for another role.
     #[error("the token is for a {allowed}, not for a {asked}")]
     TokenRole {
-        /// What it is for.
+        /// The token's role.
         allowed: Role,
-        /// What was asked.
+        /// The role asked for.
         asked: Role,
     },
-    /// The name is none.
+    /// The name is invalid.
     #[error(
-        "`{name}` is no name of a process: letters, digits, `_`, and between them `-` and `.`, at most 63"
+        "`{name}` is not a valid process name: use letters, digits, `_`, and between them `-` and `.`, at most 63"
     )]
     Name {
-        /// What was asked.
+        /// The name asked for.
         name: String,
     },
-    /// The process asked issues no certificates.
+    /// This process issues no certificates.
     #[error("the process asked issues no certificates; join at the master")]
     NoAuthority,
-    /// The authority cannot do its work.
+    /// The authority failed.
     #[error("the authority cannot issue a certificate at the moment; see the log of the master")]
     AuthorityFailed,
     /// Too many peers.
     #[error("the process asked has {peers} connections and takes no more")]
     Full {
-        /// How many it has.
+        /// The number of peers.
         peers: usize,
     },
-    /// It did not say what was due in time.
+    /// The handshake took too long.
     #[error("the handshake was not completed in time")]
     Timeout,
-    /// It said something that is no handshake.
+    /// The handshake is invalid.
     #[error("the handshake is broken: {why}")]
     Malformed {
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
 }
 
 impl Refusal {
-    /// Whether the reason lies with the process asked and may pass: the same process may be let in later.
+    /// Whether the reason is temporary and on the refusing side: the same process may be accepted later.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::AuthorityFailed | Self::Full { .. } | Self::Timeout)
     }
 
-    /// As bytes: what the reason of a closed connection holds. Short enough for one packet.
+    /// Encodes it as the reason of a closed connection, short enough for one packet.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         postcard::to_allocvec(self).unwrap_or_default()
     }
 
-    /// From bytes of a peer.
+    /// Decodes a peer's bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         match postcard::take_from_bytes(bytes) {

@@ -1,19 +1,19 @@
-//! Who a process of a cluster is.
+//! The roles of processes in a cluster.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a process may do; its certificate says which.
+/// A role; the certificate carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Places partitions, cuts batches, publishes. It holds the authority and so needs no token.
+    /// Places partitions, cuts batches, publishes. It holds the authority and needs no token.
     Master,
-    /// Runs tasks: it reports to the master, and sends blocks to other workers.
+    /// Runs tasks, reports to the master, and sends blocks to other workers.
     Worker,
-    /// Appends to sources, asks for results and status.
+    /// Appends to streams; asks for status and results.
     Client,
 }
 
@@ -28,8 +28,8 @@ impl Role {
         }
     }
 
-    /// Whether processes of these roles have anything to say to each other: clients do not talk to
-    /// clients, and a second master speaks through the durable store, never to the first.
+    /// Whether processes of these roles may connect: clients do not talk to clients, and a second master
+    /// communicates only through the durable store.
     #[must_use]
     pub const fn may_talk_to(self, other: Self) -> bool {
         !matches!((self, other), (Self::Client, Self::Client) | (Self::Master, Self::Master))
@@ -42,7 +42,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// No role has that name.
+/// An unknown role name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no role has that name: it is `master`, `worker` or `client`")]
 pub struct UnknownRole;

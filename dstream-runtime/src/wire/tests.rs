@@ -29,7 +29,7 @@ fn messages_come_back() {
 
 #[test]
 fn the_same_message_has_the_same_bytes() {
-    // What is on the wire may not change without a new version of the protocol.
+    // The wire format may change only with the protocol version.
     let task = TaskId { batch: BatchSeq(300), stage: StageId(2), partition: Partition(1) };
     let done = ToPeer::Produced {
         epoch: Epoch(7),
@@ -106,7 +106,7 @@ fn a_hello_is_judged_by_what_must_agree() {
 }
 
 #[test]
-fn a_client_of_another_program_has_no_plan_and_nobody_else_has_none() {
+fn only_a_client_of_another_program_has_no_plan() {
     let worker = Hello::new(Role::Worker, "page_views", 1);
     let client = |plan| Hello::new(Role::Client, "page_views", plan);
     assert_eq!(worker.judge(&client(0)), Ok(()));
@@ -140,7 +140,7 @@ fn refusals_come_back_and_fit_into_a_packet() {
 }
 
 #[test]
-fn roles_say_only_what_is_theirs() {
+fn a_role_sends_only_its_own_messages() {
     use MessageKind as Kind;
     assert!(Kind::ToWorker.may_go(Role::Master, Role::Worker));
     for from in [Role::Worker, Role::Client] {
@@ -155,30 +155,34 @@ fn roles_say_only_what_is_theirs() {
 }
 
 #[test]
-fn every_cargo_has_one_way() {
+fn every_kind_of_block_has_one_direction() {
     let (batch, stage, partition) = (BatchSeq(1), StageId(2), Partition(3));
     let (task, tail, attempt) = (TaskId { batch, stage, partition }, TailId(0), Attempt(0));
     let (source, number) = (SourceId(0), 1);
     let ways = [
         (
-            Cargo::Segment { id: BlockId { producer: task, tail, partition }, attempt },
+            BlockKind::Segment { id: BlockId { producer: task, tail, partition }, attempt },
             Role::Worker,
             Role::Worker,
         ),
-        (Cargo::Luggage { task, attempt }, Role::Worker, Role::Master),
-        (Cargo::Input { task }, Role::Master, Role::Worker),
-        (Cargo::State { stage, partition, tag: 7 }, Role::Worker, Role::Worker),
-        (Cargo::Receipt { taker: WorkerId(1), source, number }, Role::Worker, Role::Worker),
-        (Cargo::Append { number }, Role::Client, Role::Worker),
+        (BlockKind::TaskOutput { task, attempt }, Role::Worker, Role::Master),
+        (BlockKind::Input { task }, Role::Master, Role::Worker),
+        (BlockKind::State { stage, partition, tag: 7 }, Role::Worker, Role::Worker),
+        (
+            BlockKind::ReceivedBlock { receiver: WorkerId(1), source, number },
+            Role::Worker,
+            Role::Worker,
+        ),
+        (BlockKind::Append { number }, Role::Client, Role::Worker),
     ];
     let roles = [Role::Master, Role::Worker, Role::Client];
     for (from, to) in roles.iter().flat_map(|from| roles.map(|to| (*from, to))) {
-        for (cargo, sender, receiver) in ways {
+        for (kind, sender, receiver) in ways {
             let is_its_way = (from, to) == (sender, receiver);
-            assert_eq!(cargo.may_go(from, to), is_its_way, "{} {from} {to}", cargo.name());
+            assert_eq!(kind.may_go(from, to), is_its_way, "{} {from} {to}", kind.name());
         }
-        let any = ways.iter().any(|(cargo, ..)| cargo.may_go(from, to));
-        assert_eq!(Cargo::any_may_go(from, to), any, "{from} {to}");
+        let any = ways.iter().any(|(kind, ..)| kind.may_go(from, to));
+        assert_eq!(BlockKind::any_may_go(from, to), any, "{from} {to}");
     }
 }
 
@@ -206,8 +210,8 @@ fn block_header() -> impl Strategy<Value = BlockHeader> {
         let (batch, stage) = (BatchSeq(batch), StageId(stage));
         let producer = TaskId { batch, stage, partition: Partition(p) };
         let id = BlockId { producer, tail: TailId(tail), partition: Partition(q) };
-        let cargo = Cargo::Segment { id, attempt: Attempt(n) };
-        BlockHeader { epoch: Epoch(epoch), cargo, piece: n }
+        let kind = BlockKind::Segment { id, attempt: Attempt(n) };
+        BlockHeader { epoch: Epoch(epoch), kind, piece: n }
     })
 }
 
@@ -222,7 +226,7 @@ proptest! {
     #[test]
     fn garbage_is_an_error_and_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert!(Frame::read(&bytes).is_err());
-        // Whatever it reads as, it reads.
+        // It may decode to anything.
         let _ = Refusal::from_bytes(&bytes);
         for kind in [MessageKind::ToWorker, MessageKind::ToMaster, MessageKind::ToPeer] {
             let message = Received::new(kind, bytes.clone());

@@ -1,5 +1,5 @@
-//! Clocks that are set, and time that passes while nobody looks: batch times go on, results are as if time had
-//! passed, and the job is live again in seconds.
+//! Changed clocks and downtime: batch times continue, results are as if time had passed, and the job is live
+//! again within seconds.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -28,7 +28,7 @@ impl Clock {
         clock
     }
 
-    /// It is this many seconds ahead of the host's.
+    /// Sets it ahead of the host's, in seconds.
     fn set(&self, seconds: i64) {
         fs::write(&self.0, seconds.to_string()).expect("there is room");
     }
@@ -40,7 +40,7 @@ impl Clock {
     }
 }
 
-/// `word_count` of a directory that lines are added to, on a master and a worker with clocks of their own.
+/// `word_count` of a growing directory, on a master and a worker with their own clocks.
 struct Words {
     cluster: Cluster,
     master: Clock,
@@ -48,7 +48,7 @@ struct Words {
 }
 
 const INTERVAL_MS: u64 = 1000;
-/// Of the window, in batches.
+/// The window, in batches.
 const WINDOW: u64 = 30_000 / INTERVAL_MS;
 
 impl Words {
@@ -97,14 +97,14 @@ impl Words {
         published.into_iter().map(lines).collect()
     }
 
-    /// Adds a line of one word, and waits until it is counted; its batch time.
+    /// Adds a line with one word and waits until it is counted; returns its batch time.
     fn counted(&self, master: &mut Running, word: &str) -> u64 {
         self.add(word);
         let counts = self.cluster.path("counts");
         let line = format!("{word},1");
         let mut found = None;
         master.wait(word, |_| {
-            // Of a batch that appears just now there is a manifest, too.
+            // A batch that is being published has a manifest first.
             let names = fs::read_dir(&counts).into_iter().flatten().flatten();
             let times = names.filter_map(|name| name.file_name().to_str()?.parse::<u64>().ok());
             let has = |time: &u64| {
@@ -124,7 +124,7 @@ fn now_ms() -> u64 {
     now.as_millis() as u64
 }
 
-/// Checks what a window of single words published: each word in the batches from its own on, for as long as the window.
+/// Checks a window over single words: each word is in the batches of one window length from its own.
 #[track_caller]
 fn assert_windows(windowed: &BTreeMap<u64, Vec<String>>, words: &[(u64, &str)], until: u64) {
     let mut expected: BTreeMap<u64, Vec<String>> = BTreeMap::new();
@@ -157,7 +157,7 @@ fn a_weekend_of_downtime_is_made_up_for_in_seconds() {
     all_end([worker]);
     let said = done.err.join("\n");
     assert!(said.contains("empty ones in one step"), "{}", done.said());
-    // A batch without records has no directory, and the window has missed nothing.
+    // A batch without records has no directory; the window is complete.
     assert_eq!(words.published("counts").keys().copied().collect::<Vec<_>>(), [first, second]);
     let windowed = words.published("windowed");
     let last = *windowed.keys().next_back().expect("there are some");
@@ -187,7 +187,7 @@ fn a_clock_that_was_set_back_before_a_restart_holds_nothing_up() {
         assert!(passed < begun.elapsed() + Duration::from_secs(30), "{passed:?}: {warning}");
         let behind = words.cluster.status()["clock_behind_ms"].as_u64();
         assert!(behind.is_some_and(|ms| ms > 30_000), "{behind:?}");
-        // It is set right again: batch times go on.
+        // Corrected again: batch times continue.
         [&words.master, &words.worker].iter().for_each(|clock| clock.set(0));
         let fourth = words.counted(&mut master, "right");
         assert!(third < fourth && fourth < now_ms() + 60_000, "{fourth}");
@@ -225,7 +225,7 @@ fn a_certificate_that_has_expired_by_the_masters_clock_is_tried_again() {
     let at = master.listening();
     words.counted(&mut master, "before");
     kill(master);
-    // The certificates that the worker has are of yesterday then, and so is the token.
+    // The worker's certificates, and the token, have expired by that clock.
     words.master.set(3 * 86_400);
     let mut master = words.start_master(at);
     let refused = |event: &Value| {

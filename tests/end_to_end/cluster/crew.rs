@@ -1,4 +1,4 @@
-//! The processes of a cluster, started by a test one by one, and a job that waits for the test.
+//! Processes of a cluster started one by one, and a job that waits for the test.
 
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::job::{Ended, Job, Running, deadline, readable};
 
-/// Any port of this host alone.
+/// Any port on loopback.
 pub(super) const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A port of this host that is free now.
@@ -40,12 +40,12 @@ impl Cluster {
         self.path("state")
     }
 
-    /// The token that the master makes for workers.
+    /// The worker token made by the master.
     pub(super) fn token(&self) -> PathBuf {
         self.state().join("worker.token")
     }
 
-    /// A master which waits for so many workers; it logs in JSON.
+    /// A master that waits for that many workers and logs in JSON.
     pub(super) fn master(&self, workers: u32) -> Job {
         self.master_at(ANY, workers)
     }
@@ -54,19 +54,19 @@ impl Cluster {
         self.as_master(Job::example(self.job), at, workers)
     }
 
-    /// The job's binary, started in whatever way, as a master.
+    /// The job's binary as a master, started in any way.
     pub(super) fn as_master(&self, job: Job, at: SocketAddr, workers: u32) -> Job {
         let job = job.args(["--role", "master", "--log", "json", "--listen", &at.to_string()]);
         let job = job.args(["--workers", &workers.to_string()]);
         job.args(["--state".as_ref(), self.state().as_os_str()])
     }
 
-    /// A worker with the token that the master made; it logs in JSON.
+    /// A worker with the master's token, which logs in JSON.
     pub(super) fn worker(&self, name: &str, master: SocketAddr) -> Job {
         self.stranger(name, master).args(["--token-file".as_ref(), self.token().as_os_str()])
     }
 
-    /// Starts workers of these names.
+    /// Starts workers with these names.
     pub(super) fn crew(&self, names: &[&str], master: SocketAddr) -> Vec<Running> {
         names.iter().map(|name| self.worker(name, master).start()).collect()
     }
@@ -76,25 +76,25 @@ impl Cluster {
         self.as_stranger(Job::example(self.job), &format!("of-{name}"), name, master)
     }
 
-    /// The job's binary as a worker without a token, which keeps its certificate in that directory.
+    /// The job's binary as a worker without a token, which stores its certificate in that directory.
     pub(super) fn as_stranger(&self, job: Job, state: &str, name: &str, master: SocketAddr) -> Job {
         let job = job.args(["--role", "worker", "--log", "json"]);
         let job = job.args(["--name", name, "--master", &master.to_string()]);
-        // Its own: only workers of the master's host could use the master's.
+        // Its own state directory: only workers on the master's host could use the master's.
         job.args(["--state".as_ref(), self.path(state).as_os_str()])
     }
 
-    /// `JOB VERB …` beside the master.
+    /// Runs `JOB SUBCOMMAND …` beside the master.
     pub(super) fn ask(&self, question: &[&str]) -> Ended {
         self.ask_by(Job::example(self.job), question)
     }
 
-    /// The job's binary, started in whatever way, as one that asks.
+    /// The job's binary as a client, started in any way.
     pub(super) fn ask_by(&self, job: Job, question: &[&str]) -> Ended {
         job.args(question).args(["--state".as_ref(), self.state().as_os_str()]).run()
     }
 
-    /// What `JOB status --json` says.
+    /// The output of `JOB status --json`.
     pub(super) fn status(&self) -> Value {
         self.status_by(Job::example(self.job))
     }
@@ -104,7 +104,7 @@ impl Cluster {
         serde_json::from_str(&done.out.concat()).expect("it is JSON")
     }
 
-    /// Asks for the status until it is as the test expects.
+    /// Asks for the status until a condition holds.
     pub(super) fn status_with(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
@@ -117,20 +117,20 @@ impl Cluster {
     }
 }
 
-/// Waits for the end of processes that have nothing more to do.
+/// Waits for the end of processes that are about to end.
 #[track_caller]
 pub(super) fn all_end(crew: impl IntoIterator<Item = Running>) -> Vec<Ended> {
     crew.into_iter().map(|process| process.end().code(0)).collect()
 }
 
-/// How many partitions a worker has, if a status knows it.
+/// The number of a worker's partitions, if the status lists it.
 pub(super) fn partitions(status: &Value, name: &str) -> Option<u64> {
     let workers = status["workers"].as_array()?;
     workers.iter().find(|worker| worker["name"] == name)?["partitions"].as_u64()
 }
 
 impl Running {
-    /// Where it listens as a master.
+    /// The master's address.
     pub(super) fn listening(&mut self) -> SocketAddr {
         let event = self.event("listening");
         event["address"].as_str().and_then(|addr| addr.parse().ok()).expect("it is an address")
@@ -165,7 +165,7 @@ impl Tap {
         Self { from, deadline: deadline(), lines: Vec::new() }
     }
 
-    /// Reads so many lines more.
+    /// Reads that many more lines.
     pub(super) fn read(&mut self, lines: usize) {
         for _ in 0..lines {
             assert!(self.line(), "it ends after {} lines", self.lines.len());

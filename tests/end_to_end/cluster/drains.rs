@@ -1,15 +1,15 @@
-//! Workers leave in the middle of a job, by a client's word or by a signal, with all they held handed over.
+//! Workers that are drained in the middle of a job, by a client or a signal, hand over what they hold.
 
 use rustix::process::Signal;
 
 use super::crew::{Cluster, Tap, assert_same_lines, of_views, partitions, views_expected};
 use crate::job::Running;
 
-/// So many lines are far more than there may be in batches which were begun when a job had put out none:
-/// a worker that is drained goes when the batches that it had a part in are published.
+/// More lines than the batches begun while a job is halted can contain: a drained worker exits when its
+/// batches are published.
 const ENOUGH: usize = 8000;
 
-/// A cluster with a job that has come to a halt, and two workers.
+/// A cluster with a halted job and two workers.
 fn halted(cluster: &Cluster) -> (Running, Tap, Running, Running) {
     let mut master = of_views(cluster.master(2)).unread().start();
     let mut tap = Tap::on(&mut master);
@@ -35,7 +35,7 @@ fn a_drained_worker_hands_over_and_leaves() {
     let status = cluster.status();
     assert_eq!((partitions(&status, "w1"), partitions(&status, "w2")), (None, Some(8)), "{status}");
 
-    // Twice is once; and there is nobody of that name any more.
+    // A second drain is accepted; afterwards no worker has that name.
     let refused = cluster.ask(&["drain", "w1"]).code(1);
     refused.says(&["there is no worker `w1`", "there are: w2"]);
     tap.read_all();
@@ -96,12 +96,12 @@ fn the_last_worker_stays_until_there_is_another() {
     second.end().code(0);
     let refused = cluster.ask(&["drain", "w1"]).code(1);
     refused.says(&["`w1` is the only worker", "start another one first, or stop the job"]);
-    // Neither does a signal take it away while nobody else is there.
+    // A signal does not remove the only worker either.
     first.signal(Signal::TERM);
     master.event_with("warning", |event| event.to_string().contains("`w1` cannot be drained"));
     let warning = first.event("warning").to_string();
     assert!(warning.contains("stays until there is another"), "{warning}");
-    // Then it does.
+    // Once there is another, it exits.
     let addr = master.listening();
     let mut next = cluster.worker("w3", addr).start();
     next.placed(1);

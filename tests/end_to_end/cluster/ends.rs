@@ -1,5 +1,5 @@
-//! How jobs with pushed streams end when they are stopped: with everything that clients were told is safe in
-//! their saved states, each of them twice, however long that takes.
+//! A stopped job with pushed streams ends once its saved states contain everything acknowledged, twice,
+//! however long that takes.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::published::{Published, tree};
 
 const URLS: usize = 20;
 
-/// A view of each of some pages.
+/// One view of each page.
 fn views(cluster: &Cluster) -> PathBuf {
     let path = cluster.path("views.json");
     let view = |n: usize| format!("{{\"url\":\"page{n}\",\"user\":{n}}}\n");
@@ -23,21 +23,21 @@ fn views(cluster: &Cluster) -> PathBuf {
     path
 }
 
-/// `page_views` of what is pushed. A batch is so long that a job which is stopped as soon as something was pushed has
-/// saved none of it before.
+/// `page_views` of pushed records. Batches are so long that a job stopped soon after a push has saved
+/// nothing before.
 fn pushed(job: Job, cluster: &Cluster) -> Job {
     let job = job.source("views", "tcp://127.0.0.1:0").args(["--checkpoint", "60s"]);
     let job = job.args(["--partitions", "2", "--interval", "2s", "--summary", "json"]);
     job.files("counts", "csv", &cluster.path("out"))
 }
 
-/// Has a job take in a view of each page.
+/// Sends one view of each page.
 fn send_once(cluster: &Cluster) {
     let path = views(cluster);
     cluster.ask(&["send", "--stream", "views", &path.to_string_lossy()]).code(0);
 }
 
-/// Has a job take in a view of each page, and stops it.
+/// Sends one view of each page, and stops the job.
 fn view_once(cluster: &Cluster) {
     send_once(cluster);
     cluster.ask(&["stop"]).code(0);
@@ -57,7 +57,8 @@ fn counts(cluster: &Cluster) -> BTreeMap<String, u64> {
     counts
 }
 
-/// The objects of a partition's state, oldest first. They are called `sSTAGE-pPARTITION-bBATCH-wWORKER-NUMBER`.
+/// The objects of a partition's state, oldest first. Their names are
+/// `sSTAGE-pPARTITION-bBATCH-wWORKER-NUMBER`.
 fn objects(cluster: &Cluster, partition: usize) -> Vec<PathBuf> {
     let saves = cluster.state().join("saves");
     let mut objects: Vec<_> = tree(&saves).into_keys().collect();
@@ -72,7 +73,7 @@ fn objects(cluster: &Cluster, partition: usize) -> Vec<PathBuf> {
     objects.into_iter().map(|name| saves.join(name)).collect()
 }
 
-/// A directory with all that is in it.
+/// Copies a directory.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("there is room");
     for entry in fs::read_dir(from).expect("it is there") {
@@ -85,7 +86,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A job goes on: a second view of each page is counted as that.
+/// The job resumes: a second view of each page counts as the second.
 #[track_caller]
 fn goes_on(
     cluster: &Cluster,
@@ -96,7 +97,7 @@ fn goes_on(
     send_once(cluster);
     let records = |status: &Value| status["sources"][0]["records"].as_u64();
     cluster.status_with("the views", |status| records(status) == Some(URLS as u64));
-    // A graceful stop would wait for workers that were there before.
+    // A graceful stop would wait for the previous workers.
     cluster.ask(&["stop", "--now"]).code(0);
     let done = master.end().code(0);
     worker.end().code(0);
@@ -113,7 +114,7 @@ fn a_damaged_state_of_a_stopped_job_loses_nothing() {
     view_once(&cluster);
     master.end().code(0);
     all_end(crew);
-    // Each time another object is damaged of what the job has ended with: of each state the last, and the one before.
+    // Damages another final object each time: the last and the last but one of each state.
     let mut older = 0;
     for (partition, is_last) in [(0, true), (1, true), (0, false), (1, false)] {
         let another = Cluster::new("page_views");
@@ -138,7 +139,7 @@ fn worker_on(disk: &Disk, cluster: &Cluster, name: &str, at: SocketAddr) -> Runn
     job.args(["--token-file".as_ref(), cluster.token().as_os_str()]).start()
 }
 
-/// A job on a disk that is full when it is stopped.
+/// A job whose disk is full when it is stopped.
 fn stopped_on_a_full_disk() -> Option<(Cluster, Disk, Running, Running)> {
     let cluster = Cluster::new("page_views");
     let disk = match Disk::mount(&cluster.state().join("saves")) {

@@ -1,5 +1,5 @@
-//! A stream with a fixed port, and several workers on one host: only one of them can listen, and one that is stopped still
-//! has the port. The others try, and the job goes on whatever comes of it.
+//! A stream with a fixed port and several workers on a host: only one can listen, and a stopped process
+//! still has the port. The others try, and the job goes on regardless.
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ fn is_in_use(event: &Value) -> bool {
     event["message"].as_str().is_some_and(|text| text.contains("cannot receive records of `lines`"))
 }
 
-/// All words are published, each once.
+/// Checks that every word is published once.
 fn assert_all(dir: &Cluster, words: &[String]) {
     let published = Published::read(&dir.path("out"));
     let lines = published.lines();
@@ -64,7 +64,7 @@ fn a_receiver_that_is_stopped_and_keeps_its_port_ends_no_job() {
     let mut words: Vec<_> = (0..50).map(|n| posted(port, &format!("before{n}"))).collect();
     let which = names.iter().position(|name| *name == first).expect("it is one of the crew");
     crew[which].signal(Signal::STOP);
-    // It is given up, and the others cannot listen where it does.
+    // It is replaced as receiver, but the others cannot listen on its port.
     master.event_with("warning", is_in_use);
     let status = dir.status_with("what is wrong with the receiver", |status| {
         let all = status["receivers"].as_array().expect("it is a list");
@@ -101,7 +101,7 @@ fn after_a_restart_of_the_master_the_receiver_is_the_one_that_has_the_port() {
     assert_all(&dir, &words);
 }
 
-/// An address that no worker can have from the start is most likely wrong.
+/// An address that was never usable is probably wrong.
 #[test]
 fn an_address_that_was_never_listened_at_is_given_up_after_a_while() {
     let dir = Cluster::new("word_count");

@@ -6,7 +6,7 @@ use super::crew::{Cluster, Tap, assert_same_lines, of_views, views_expected};
 use super::network::Network;
 use crate::job::Running;
 
-/// A master of `page_views` on host 1, and workers on the others, which have been placed.
+/// A master of `page_views` on host 1, and placed workers on the others.
 pub(super) fn start(
     network: &Network,
     cluster: &Cluster,

@@ -1,5 +1,5 @@
-//! A job on one, two or four worker processes puts out what it puts out on one process, whatever it
-//! reads: files of all kinds, directories of them, generators, and records that cannot be read.
+//! One, two or four workers give the output of one process, for every input: files of all kinds,
+//! directories, generators, and unreadable records.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,8 +13,7 @@ use crate::job::Job;
 use crate::published::{Published, assert_same_trees};
 use crate::text;
 
-/// Runs a job without workers and with 1, 2 and 4 of them. `bind` gives it its sources, and outputs into
-/// files below a directory.
+/// Runs a job without workers and with 1, 2 and 4. `bind` adds its sources, and sinks below a directory.
 fn same_on_any_number_of_workers(bind: impl Fn(&Path) -> Job) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let run = |workers: &str| {
@@ -100,7 +99,7 @@ fn page_views_some_of_which_cannot_be_read() {
     let path = text::page_views(&input.path().join("views.json"), 8000);
     let mut broken = String::new();
     for (n, line) in fs::read_to_string(&path).expect("it is text").lines().enumerate() {
-        // Some are cut off.
+        // Some lines are cut off.
         broken.push_str(if n % 37 == 5 { &line[..7] } else { line });
         broken.push('\n');
     }

@@ -1,5 +1,5 @@
-//! Hostile bytes on the ports of a master and of a worker, and a network that spoils datagrams: the job
-//! goes on, and its result is the same.
+//! Hostile bytes at the ports of a master and a worker, and a network that corrupts datagrams: the job goes
+//! on with the same result.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
@@ -17,7 +17,7 @@ fn socket() -> UdpSocket {
     socket
 }
 
-/// Something that goes on until it is dropped.
+/// A background task that runs until dropped.
 struct Background {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -41,7 +41,7 @@ impl Drop for Background {
     }
 }
 
-/// Sends garbage to some ports, in bursts, and waits between them for whatever comes back.
+/// Sends bursts of garbage to some ports, and reads the answers in between.
 fn flood(ports: Vec<SocketAddr>) -> Background {
     Background::start(move |over| {
         let mut random = Random(7);
@@ -50,7 +50,7 @@ fn flood(ports: Vec<SocketAddr>) -> Background {
         while !over.load(Ordering::SeqCst) {
             for port in &ports {
                 for _ in 0..64 {
-                    // A full buffer of the system's is no failure of the test.
+                    // A full system buffer is not a failure.
                     let _ = socket.send_to(&garbage(&mut random), port);
                 }
             }
@@ -59,7 +59,7 @@ fn flood(ports: Vec<SocketAddr>) -> Background {
     })
 }
 
-/// Noise, and noise that begins as packets of QUIC begin.
+/// Noise, and noise with the header of a QUIC packet.
 fn garbage(random: &mut Random) -> Vec<u8> {
     let len = match random.below(4) {
         0 => random.below(4),
@@ -68,7 +68,7 @@ fn garbage(random: &mut Random) -> Vec<u8> {
     };
     let mut bytes: Vec<u8> = (0..len).map(|_| random.below(256) as u8).collect();
     let start: &[u8] = match random.below(5) {
-        // A long header of version 1: first packet, 0-RTT, handshake; one of version 0; a short one.
+        // Long headers of version 1 (initial, 0-RTT, handshake) and version 0; a short header.
         0 => &[0xc0, 0, 0, 0, 1, 8],
         1 => &[0xd3, 0, 0, 0, 1, 20],
         2 => &[0xe3, 0, 0, 0, 1, 255],
@@ -80,8 +80,8 @@ fn garbage(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// Stands between a worker and its master. One datagram in eight it passes on spoiled, cut short, twice, or
-/// not at all.
+/// A relay between a worker and its master, which corrupts, truncates, duplicates or drops one datagram in
+/// eight.
 fn relay(master: SocketAddr) -> (SocketAddr, Background) {
     let near = socket();
     let addr = near.local_addr().expect("it has one");
@@ -119,12 +119,12 @@ fn relay(master: SocketAddr) -> (SocketAddr, Background) {
     (addr, relay)
 }
 
-/// The next datagram, if there is one.
+/// The next datagram, if any.
 fn received(socket: &UdpSocket, bytes: &mut [u8]) -> Option<(usize, SocketAddr)> {
     match socket.recv_from(bytes) {
         Ok(received) => Some(received),
         Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-        // Whoever was there has gone.
+        // The sender has gone.
         Err(_) => None,
     }
 }
@@ -166,7 +166,7 @@ fn garbage_on_every_port_changes_nothing() {
     drop(early);
     let _flood = flood(ports);
     tap.read(10_000);
-    // Whoever should be heard is heard.
+    // Honest processes still connect.
     let mut late = cluster.worker("w3", addr).start();
     late.placed(1);
     assert_eq!(cluster.status()["workers"].as_array().map(Vec::len), Some(3));
@@ -190,6 +190,6 @@ fn a_network_that_spoils_datagrams_spoils_no_result() {
     let done = master.end().code(0);
     assert_same_lines(&done.out, &views_expected());
     near.end().code(0);
-    // What the master said last may be what was lost on the way.
+    // The master's last message may be lost.
     far.end();
 }

@@ -1,4 +1,4 @@
-//! Workers come before their master, after it, and in the middle of a job.
+//! Workers that start before their master, after it, and in the middle of a job.
 
 use serde_json::json;
 
@@ -30,14 +30,14 @@ fn a_master_waits_for_its_workers_and_says_so() {
     second.event("over");
     first.end().code(0);
     second.end().code(0);
-    // Nothing is left to ask.
+    // The master has ended.
     cluster.ask(&["status"]).code(1).says(&["no master of `page_views`", "--state"]);
 }
 
 #[test]
 fn workers_may_be_there_before_their_master() {
     let cluster = Cluster::new("page_views");
-    // An address of its own: nobody else shall listen there while no master does.
+    // Its own loopback address: no other process may listen there.
     let pid = std::process::id().to_be_bytes();
     let own = ([127, 100 + (pid[1] & 15), pid[2], pid[3] | 1], 0);
     let mut before = of_views(cluster.master_at(own.into(), 2)).start();

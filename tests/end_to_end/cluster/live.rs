@@ -1,5 +1,5 @@
-//! Live jobs on a cluster: what was received by any worker, in any way, is processed once; a stop loses
-//! nothing.
+//! Live jobs on a cluster: received records are processed once, whichever worker receives them; a stop loses
+//! none.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ use super::post::post;
 use crate::job::{Ended, Job, Running};
 use crate::pressure::{fill, unread};
 
-/// `grep` of all lines with an `x`, from anywhere to standard output.
+/// `grep` of lines with an `x`, to standard output.
 fn grep(job: Job, source: &str) -> Job {
     let job = job.source("lines", source).sink("matches", "stdout:").args(["--pattern", "x"]);
     job.args(["--interval", "20ms", "--summary", "json"])
@@ -23,7 +23,7 @@ fn some_lines(client: usize, lines: usize) -> Vec<String> {
     (0..lines).map(|n| format!("client {client} line {n} {}", "x".repeat(n % 50 + 1))).collect()
 }
 
-/// Where a job's source listens: on the worker that was told to, the last of them.
+/// The address of the newest receiver.
 fn receiving(job: &mut Running, times: usize) -> SocketAddr {
     let of_master =
         |job: &Running| job.events("receiving").filter(|e| e["stream"] == "lines").count();
@@ -39,7 +39,7 @@ fn send(address: SocketAddr, lines: &[String]) {
     stream.write_all((lines.join("\n") + "\n").as_bytes()).expect("it receives");
 }
 
-/// Checks that a job has put out exactly some lines, in any order.
+/// Checks the output lines, in any order.
 #[track_caller]
 fn assert_once(done: &Ended, mut expected: Vec<String>) {
     let mut out = done.out[..done.out.len() - 1].to_vec();
@@ -50,7 +50,7 @@ fn assert_once(done: &Ended, mut expected: Vec<String>) {
     assert_eq!(done.summary()["records"], expected.len());
 }
 
-/// A master and two workers, which receive.
+/// A master and two workers.
 fn cluster(cluster: &Cluster, source: &str) -> (Running, [Running; 2]) {
     let mut master = grep(cluster.master(2), source).start();
     let addr = master.listening();
@@ -74,7 +74,7 @@ fn lines_of_many_tcp_clients_are_processed_once() {
         .collect();
     let sent: Vec<_> =
         clients.into_iter().flat_map(|client| client.join().expect("it has sent")).collect();
-    // All was sent, and may still be anywhere between the sockets and the outputs.
+    // Everything is sent, and may be anywhere between sockets and outputs.
     dir.ask(&["stop"]).code(0);
     assert_once(&master.end().code(0), sent);
     for worker in workers {
@@ -110,7 +110,7 @@ fn a_worker_that_received_alone_can_be_drained_once_there_is_another() {
     let mut master = grep(dir.master(1), "tcp://127.0.0.1:0").unread().start();
     let addr = master.listening();
     let mut alone = dir.worker("w1", addr).start();
-    // More than the pipe and the batches in flight hold, as lines that come one by one.
+    // More than the pipe and the batches in flight hold, as single lines.
     let lines: Vec<_> = (0..4).flat_map(|client| some_lines(client, 4000)).collect();
     let mut stream = TcpStream::connect(receiving(&mut master, 1)).expect("it listens");
     for some in lines.chunks(200) {
@@ -131,7 +131,7 @@ fn a_worker_that_received_alone_can_be_drained_once_there_is_another() {
 }
 
 #[test]
-fn what_a_client_was_told_is_safe_is_processed_once() {
+fn acknowledged_records_are_processed_once() {
     let dir = Cluster::new("grep");
     let (mut master, workers) = cluster(&dir, "tcp://127.0.0.1:0");
     receiving(&mut master, 1);
@@ -150,7 +150,7 @@ fn what_a_client_was_told_is_safe_is_processed_once() {
 }
 
 #[test]
-fn what_was_posted_and_answered_is_processed_once() {
+fn answered_posts_are_processed_once() {
     let mut job = grep(Job::example("grep"), "http://127.0.0.1:0/lines");
     job = job.args(["--workers", "2", "--log", "json"]);
     let mut job = job.start();
@@ -189,7 +189,7 @@ fn followed_files_are_read_by_workers() {
     assert_eq!(done.summary()["records"], 7);
 }
 
-/// So much is never taken in while nothing leaves.
+/// More than is ever taken in while nothing is output.
 const MOST: usize = 96 << 20;
 
 #[test]

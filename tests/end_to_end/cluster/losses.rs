@@ -1,4 +1,4 @@
-//! How a cluster ends: when it is told to, and when a process of it is killed. No process stays behind.
+//! How a cluster ends: when stopped, and when a process is killed. No process is left behind.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -10,13 +10,13 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use super::crew::{Cluster, Tap, of_views};
 use crate::job::{Job, Running, binary, readable};
 
-/// A job that ends only when it is told to.
+/// A job that ends only when stopped.
 fn endless(job: Job) -> Job {
     let job = job.source("lines", "generate://words?rate=2000").sink("matches", "stdout:");
     job.args(["--interval", "20ms", "--summary", "json"])
 }
 
-/// The processes that a process has started.
+/// The children of a process.
 fn children(of: u32) -> Vec<OwnedFd> {
     let tasks = fs::read_dir(format!("/proc/{of}/task")).expect("it runs");
     let mut children = Vec::new();
@@ -31,7 +31,7 @@ fn children(of: u32) -> Vec<OwnedFd> {
     children
 }
 
-/// A job with two workers of its own that has put something out, and its workers.
+/// A job with output and two workers of its own, and the workers.
 fn with_own_workers() -> (Running, Vec<OwnedFd>) {
     let mut job = endless(Job::example("grep")).args(["--log", "json", "--workers", "2"]).start();
     job.wait("output", |job| job.out.len() > 100);
@@ -76,7 +76,7 @@ fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
 #[test]
 fn a_stop_that_takes_too_long_ends_the_process() {
     for workers in ["0", "2"] {
-        // Its reader never reads, and each batch is more than a pipe holds.
+        // Its output is never read, and a batch exceeds a pipe.
         let job = Job::example("grep").source("lines", "generate://words?rate=1000000");
         let job = job.sink("matches", "stdout:").args(["--interval", "50ms"]).unread();
         let job = job.args(["--log", "json", "--workers", workers, "--stop-timeout", "500ms"]);
@@ -137,12 +137,12 @@ fn a_master_without_workers_says_so_and_ends_on_the_first_signal() {
         .end()
         .code(1)
         .says(&["stopped without workers", "start the job again with the same --state"]);
-    // And one that has started again, to which no worker has come.
+    // And a restarted master, which no worker has joined.
     let mut again = master();
     again.listening();
     again.signal(Signal::TERM);
     again.end();
-    // Both went on the first signal, and nothing is lost: with a worker the job goes on.
+    // Both ended on the first signal without loss: the job goes on with a worker.
     let mut third = master();
     let addr = third.listening();
     let _worker = cluster.worker("w3", addr).start();
@@ -167,7 +167,7 @@ fn a_job_fails_with_one_of_its_own_workers() {
     assert_over(&workers);
 }
 
-/// A master, and two workers that have been placed.
+/// A master and two placed workers.
 fn by_hand(cluster: &Cluster) -> (Running, Running, Running) {
     let mut master = endless(cluster.master(2)).start();
     let addr = master.listening();
@@ -192,7 +192,7 @@ fn a_client_stops_a_job_gracefully_or_at_once() {
         let done = master.end().code(0);
         let published = done.summary()["outputs"][0]["records"].as_u64().expect("it counts");
         let lines = done.out.len() as u64 - 1;
-        // At once means in the middle of a batch, too.
+        // `--now` interrupts a batch.
         assert!(published == lines || (words.len() > 1 && published < lines), "{}", done.said());
         for worker in [first, second] {
             let done = worker.end().code(0);
@@ -221,7 +221,7 @@ fn a_job_that_cannot_finish_is_ended_at_once() {
     let addr = master.listening();
     let worker = cluster.worker("w1", addr).start();
     cluster.status_with("a batch in flight", |status| !status["batches"][0].is_null());
-    // Its reader never reads: stopping waits for that, and says so; ending does not.
+    // Its output is never read: a stop waits for it and says so; `--now` does not.
     cluster.ask(&["stop"]).code(0);
     let status = cluster.status();
     assert_eq!(status["phase"], "stopping", "{status}");
@@ -239,7 +239,7 @@ fn a_killed_worker_is_named_by_the_job_that_fails() {
     let done = master.end().code(1);
     assert!(done.err.iter().any(|line| line.contains("\"error\"") && line.contains("`w2`")));
     done.says(&["worker `w2`", "start the job again"]);
-    // The job is over for those that are left.
+    // The job is over for the other workers.
     first.end().code(0);
 }
 
@@ -255,6 +255,6 @@ fn workers_notice_that_their_master_was_killed() {
             "start the master again",
         ]);
     }
-    // Its file has stayed, and says where it was.
+    // The address file is left, and names the address.
     cluster.ask(&["status"]).code(1).says(&["error: ", "127.0.0.1:"]);
 }

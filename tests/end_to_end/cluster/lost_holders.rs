@@ -1,5 +1,5 @@
-//! Workers are killed at the same time. While one is left that holds what clients were told is safe, the job goes on
-//! and ends as usual; when none is, it says what is lost, stops, and goes on without it if it is told to.
+//! Workers killed together. While a holder of acknowledged records is left, the job goes on and ends
+//! normally; otherwise it reports what is lost and stops, and goes on without it if told to.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::post::post;
 use crate::job::{Job, Running};
 use crate::published::Published;
 
-/// A job that has lost what it needs says so, and ends, within this; the machine may be busy.
+/// Time for a job to report a loss and end, on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -40,7 +40,7 @@ fn start(dir: &Cluster, addr: SocketAddr) -> Vec<Option<Running>> {
     crew.into_iter().map(Some).collect()
 }
 
-/// Which worker listens, and where.
+/// The receiving worker and its address.
 fn receiving(master: &mut Running) -> (usize, SocketAddr) {
     let event = master.event("receiving");
     let url = event["url"].as_str().expect("it has one");
@@ -50,7 +50,7 @@ fn receiving(master: &mut Running) -> (usize, SocketAddr) {
     (worker - 1, addr.and_then(|addr| addr.parse().ok()).expect("it is an address"))
 }
 
-/// Posts words one after another until it is told to stop: which were answered, and which may be there.
+/// Posts words in a row until stopped; returns those answered, and those that may have been received.
 struct Posting {
     stop: Arc<AtomicBool>,
     heard: Receiver<()>,
@@ -71,12 +71,12 @@ impl Posting {
                 match post(addr, "/lines", &format!("{word}\n")) {
                     Ok(status) if status.starts_with("HTTP/1.1 2") => {
                         answered.push(word);
-                        // The test may have heard enough.
+                        // The test may be over.
                         let _ = told.send(());
                     }
                     _ => {
                         unsure.push(word);
-                        // The receiver is gone.
+                        // The receiver is lost.
                         std::thread::yield_now();
                     }
                 }
@@ -86,7 +86,7 @@ impl Posting {
         Self { stop, heard, thread }
     }
 
-    /// Waits until this many more are answered than by now.
+    /// Waits for that many more answers.
     fn wait(&self, more: usize) {
         while self.heard.try_recv().is_ok() {}
         for _ in 0..more {
@@ -100,7 +100,7 @@ impl Posting {
     }
 }
 
-/// How often each word was published.
+/// The published count of each word.
 fn counted(dir: &Cluster) -> BTreeMap<String, u64> {
     let published = Published::read(&dir.path("out"));
     let mut counts = BTreeMap::new();
@@ -118,20 +118,20 @@ fn kill(crew: &mut [Option<Running>], all: impl IntoIterator<Item = usize>) {
     killed.iter().for_each(|worker| worker.signal(Signal::KILL));
 }
 
-/// Waits until this many more batches are published.
+/// Waits for that many more batches.
 fn batches(master: &mut Running, more: usize) {
     let before = master.events("batch").count();
     master.wait("batches", |job| job.events("batch").count() >= before + more);
 }
 
-/// Two of three workers end at the same time, and the third one is the receiver: it holds all that was answered.
+/// Two of three workers end together; the third is the receiver and holds everything answered.
 fn two_of_three(posts: usize) {
     let dir = Cluster::new("word_count");
     let (mut master, mut crew) = cluster(&dir);
     let (receiver, addr) = receiving(&mut master);
     let posting = Posting::start(addr, "word");
     batches(&mut master, 2);
-    // Some part of the next one.
+    // Part of the next batch.
     posting.wait(posts);
     kill(&mut crew, (0..3).filter(|worker| *worker != receiver));
     master.event("recovering");
@@ -146,7 +146,7 @@ fn two_of_three(posts: usize) {
     assert_eq!(counts.len(), answered.len());
 }
 
-/// At more phases of a batch if `DSTREAM_TIMES` says so.
+/// Tests more phases of a batch if `DSTREAM_TIMES` says so.
 #[test]
 fn two_of_three_workers_that_end_together_take_nothing_with_them() {
     let times = std::env::var("DSTREAM_TIMES").ok().and_then(|times| times.parse().ok());
@@ -155,7 +155,7 @@ fn two_of_three_workers_that_end_together_take_nothing_with_them() {
     }
 }
 
-/// The end of a job that says what is lost.
+/// The job ends with a report of the loss; returns the message.
 fn ends_with_loss(mut master: Running) -> String {
     assert!(master.ends_within(SOON), "it waits for what cannot come");
     let error = master.event("error");
@@ -205,14 +205,13 @@ fn all_workers_that_end_together_end_the_job_with_what_is_lost_and_it_goes_on_wh
     assert!(counts.is_empty(), "not sent: {counts:?}");
 }
 
-/// The receiver and the worker that has its copies end at the same time: a third one is there, and does not have what
-/// they held.
+/// The receiver and the holder of its copies end together; a third worker has nothing of theirs.
 #[test]
 fn both_holders_that_end_together_end_the_job_with_what_is_lost() {
     let dir = Cluster::new("word_count");
     let mut master = counting(&dir, ANY).start();
     let addr = master.listening();
-    // One after another: the first one receives, and its copies are at the second.
+    // Started in order: the first receives, the second holds the copies.
     let mut crew: Vec<Option<Running>> = Vec::new();
     for name in ["w1", "w2", "w3"] {
         crew.push(Some(dir.worker(name, addr).start()));
@@ -226,7 +225,7 @@ fn both_holders_that_end_together_end_the_job_with_what_is_lost() {
     kill(&mut crew, [0, 1]);
     ends_with_loss(master);
     drop(posting.stop());
-    // The one that is left waits for a master.
+    // The remaining worker waits for a master.
     let left = crew.into_iter().flatten().next().expect("one is left");
     left.signal(Signal::TERM);
     left.end();

@@ -1,5 +1,5 @@
-//! A worker's memory stays within what it was given, however little leaves the job and however much is sent to
-//! it: its clients wait. Nothing of what they have sent is dropped.
+//! A worker's memory stays within its bound, however little is output and however much is sent: clients
+//! wait. Nothing sent is dropped.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -9,38 +9,37 @@ use std::time::Duration;
 use super::crew::{Cluster, Tap};
 use crate::job::{Job, Running};
 
-/// What each worker is given.
+/// The bound of each worker.
 const MEMORY: u64 = 48 << 20;
 
-/// What a process has beside it: the program, its threads, what running tasks make, and what the allocator
-/// has not given back.
+/// Memory beyond it: program, threads, results of running tasks, and memory kept by the allocator.
 const BESIDE: u64 = 84 << 20;
 
-/// More than there is memory for in all processes together.
+/// More than all processes can hold.
 const MUCH: usize = 512 << 20;
 
-/// A client that could send nothing for so long is taken to wait.
+/// A client without progress for this long is considered waiting.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The memory of a process that lies in no file, in bytes.
+/// The anonymous memory of a process, in bytes.
 fn anonymous(process: &Running) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.pid())).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("it is there");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("it is a number") << 10
 }
 
-/// A client that sends lines of about a kilobyte, each another one.
+/// A client that sends distinct lines of about a kilobyte.
 struct Client {
     stream: TcpStream,
     lines: usize,
     sent: usize,
     left: Vec<u8>,
-    /// The most memory that any worker had meanwhile.
+    /// The highest memory of any worker meanwhile.
     most: u64,
 }
 
 impl Client {
-    /// Sends so much, or until nothing has been taken for a while.
+    /// Sends that many bytes, or until nothing is taken for a while.
     fn send(&mut self, much: usize, workers: &[Running; 2]) {
         self.stream.set_write_timeout(Some(PATIENCE)).expect("it can be set");
         while self.sent < much {
@@ -60,7 +59,7 @@ impl Client {
         }
     }
 
-    /// Sends what is left of the lines that it has begun to send: how many these are.
+    /// Sends the rest of the lines begun; returns their number.
     fn finish(mut self) -> usize {
         self.stream.set_write_timeout(None).expect("it can be set");
         self.stream.write_all(&self.left).expect("it receives");
@@ -72,7 +71,7 @@ fn line(number: usize) -> String {
     format!("{number}{}\n", " xxxxxxxxxxxxxxxxxxx".repeat(50))
 }
 
-/// A master, two workers and a client of theirs.
+/// A master, two workers and a client.
 fn cluster(dir: &Cluster, job: impl Fn(Job) -> Job) -> (Running, [Running; 2], Client) {
     let source = "tcp://127.0.0.1:0?max_line=1MiB";
     let mut master = job(dir.master(2)).source("lines", source).unread().start();
@@ -100,10 +99,10 @@ fn an_output_that_is_not_read_fills_no_worker() {
     let (mut master, workers, mut client) = cluster(&dir, job);
     client.send(MUCH, &workers);
     assert!(client.sent < MUCH, "the client was never made to wait");
-    // What a receiver may hold is a quarter of the memory, shared with those of the client library.
+    // A receiver may hold a quarter of the memory, shared with clients of the library.
     assert!(client.sent > MEMORY as usize / 8, "it waited too early: {}", client.sent);
     assert_bounded(&client);
-    // Now somebody reads: everything comes out, once.
+    // Reading the output: everything arrives, once.
     let mut tap = Tap::on(&mut master);
     let all = client.lines;
     let rest = std::thread::spawn(move || client.finish());
@@ -133,7 +132,7 @@ fn clients_that_send_more_than_is_processed_fill_no_worker() {
     client.send(2 * MEMORY as usize, &workers);
     assert_bounded(&client);
     let lines = client.finish();
-    // What is still in the client's own socket at a stop was not received.
+    // Bytes in the client's own socket at a stop were not received.
     dir.status_with("all lines", |status| status["receivers"][0]["records"] == lines);
     dir.ask(&["stop"]).code(0);
     master.read_stdout();

@@ -1,5 +1,4 @@
-//! Jobs on several processes: whatever joins, drains, is killed or is hostile, what a job puts out is
-//! what it puts out on one process, byte for byte.
+//! Jobs on several processes: joins, drains, kills and attacks do not change the output, byte for byte.
 
 mod acknowledgements;
 mod clock;

@@ -12,14 +12,14 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::job::{Job, binary};
 
-/// Hosts on a switch. They are taken away when this is dropped.
+/// Hosts on a switch, removed on drop.
 pub(super) struct Network {
     name: String,
     hosts: u8,
 }
 
 impl Network {
-    /// That many, from 1.
+    /// Builds that many hosts, from 1.
     pub(super) fn build(hosts: u8) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("only root can make hosts of network namespaces".to_owned());
@@ -39,7 +39,7 @@ impl Network {
                 &switch,
             ])?;
             ip(&["-n", &switch, "link", "set", &port, "master", "switch", "up"])?;
-            // A second one, which is none of the cluster's.
+            // The second address is not the cluster's.
             for addr in [Self::addr(n), Ipv4Addr::new(10, 78, 0, n)] {
                 ip(&["-n", &host, "addr", "add", &format!("{addr}/24"), "dev", "eth0"])?;
             }
@@ -86,17 +86,16 @@ impl Network {
             .expect("it is there");
     }
 
-    /// Nothing that a host sends to another one arrives any more; neither of them is told. The other
-    /// direction is not touched.
+    /// Drops everything sent from one host to another, silently. The other direction is unaffected.
     pub(super) fn cut(&self, from: u8, to: u8) {
         let to = Self::addr(to).to_string();
-        // Of no interface on this switch.
-        let nobody = ["lladdr", "02:00:00:00:00:01", "dev", "eth0", "nud", "permanent"];
+        // The address of no interface on this switch.
+        let unused = ["lladdr", "02:00:00:00:00:01", "dev", "eth0", "nud", "permanent"];
         let args = ["-n", &self.host(from), "neigh", "replace", &to];
-        ip(&[&args[..], &nobody].concat()).expect("the host is there");
+        ip(&[&args[..], &unused].concat()).expect("the host is there");
     }
 
-    /// What a host sends to another one arrives again.
+    /// Undoes [`cut`](Self::cut).
     pub(super) fn heal(&self, from: u8, to: u8) {
         let to = Self::addr(to).to_string();
         ip(&["-n", &self.host(from), "neigh", "del", &to, "dev", "eth0"]).expect("it was cut");
@@ -107,7 +106,7 @@ impl Drop for Network {
     fn drop(&mut self) {
         let hosts = (1..=self.hosts).map(|n| self.host(n));
         for name in hosts.chain([self.switch()]) {
-            // It may never have been made.
+            // It may not exist.
             let _ = ip(&["netns", "del", &name]);
         }
     }

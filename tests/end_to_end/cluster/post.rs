@@ -1,9 +1,9 @@
-//! A client that POSTs, as simple as they come.
+//! A minimal HTTP client.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// Posts a body; the status line of the answer.
+/// Posts a body; returns the status line.
 pub(super) fn post(addr: SocketAddr, path: &str, body: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(addr)?;
     let len = body.len();
@@ -11,7 +11,7 @@ pub(super) fn post(addr: SocketAddr, path: &str, body: &str) -> io::Result<Strin
     stream.write_all(format!("{head}Connection: close\r\n\r\n{body}").as_bytes())?;
     let (mut answer, mut status) = (BufReader::new(stream), String::new());
     answer.read_line(&mut status)?;
-    // Whoever has answered may be killed before the end of it.
+    // The server may be killed before the end of its answer.
     let _ = answer.read_to_end(&mut Vec::new());
     Ok(status)
 }

@@ -1,8 +1,8 @@
-//! Workers are killed that have received what clients push, or hold the copies: what a client was told is
-//! safe is processed once, and nothing is processed twice.
+//! Workers that receive pushed records, or hold copies, are killed: acknowledged records are processed once,
+//! and none twice.
 //!
-//! The job has state, and saves it rarely: whoever takes over from a killed worker has to read again what
-//! that one had received since it started.
+//! The job saves its state rarely, so a new owner must read again what a killed worker received since the
+//! start.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -26,12 +26,12 @@ use crate::published::Published;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Counts the words of what is pushed, in every batch, to standard output.
+/// Counts the words of pushed lines per batch, to standard output.
 fn counting(job: Job, source: &str) -> Job {
     saving(job, source).sink("counts", "csv+stdout:?header=false")
 }
 
-/// The same without its output.
+/// The same without output.
 fn saving(job: Job, source: &str) -> Job {
     saving_every(job, "3s", source)
 }
@@ -51,7 +51,7 @@ fn cluster(dir: &Cluster, source: &str, workers: usize) -> (Running, SocketAddr,
     (master, addr, crew)
 }
 
-/// Which worker listens, and where, the last of so many times.
+/// The receiving worker and its address, once that many receivers were announced.
 fn receiving(master: &mut Running, times: usize) -> (usize, SocketAddr) {
     master.wait("a receiver", |job| job.events("receiving").count() >= times);
     let event = master.events("receiving").last().expect("it was just there");
@@ -66,7 +66,7 @@ fn kill(crew: &mut [Option<Running>], which: usize) {
     crew[which].take().expect("it lives").signal(Signal::KILL);
 }
 
-/// How often each word was counted, as lines of CSV say.
+/// The count of each word in lines of CSV.
 fn counted<'l>(lines: impl IntoIterator<Item = &'l str>) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for line in lines {
@@ -78,7 +78,7 @@ fn counted<'l>(lines: impl IntoIterator<Item = &'l str>) -> BTreeMap<String, u64
     counts
 }
 
-/// Checks that what was acknowledged counts once, and what was not once at most.
+/// Checks that acknowledged words count once, and others at most once.
 #[track_caller]
 fn assert_once(done: &Ended, safe: &[String], unsure: &[String]) {
     let mut counts = counted(done.out[..done.out.len() - 1].iter().map(String::as_str));
@@ -88,10 +88,10 @@ fn assert_once(done: &Ended, safe: &[String], unsure: &[String]) {
     for word in unsure {
         assert!(counts.remove(word).is_none_or(|count| count == 1), "{word} {}", done.said());
     }
-    assert!(counts.is_empty(), "nobody sent {counts:?}");
+    assert!(counts.is_empty(), "not sent: {counts:?}");
 }
 
-/// Runs something of the client library to its end.
+/// Runs a future of the client library.
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -109,7 +109,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A client of the library that sends numbered words until it is told to stop.
+/// A client of the library that sends numbered words until stopped.
 struct Sending {
     stop: Arc<AtomicBool>,
     safe: Receiver<usize>,
@@ -125,7 +125,7 @@ impl Sending {
         Self { stop, safe, thread }
     }
 
-    /// Waits until so many more are acknowledged than by now.
+    /// Waits for that many more acknowledgements.
     fn wait(&self, more: usize) {
         while self.safe.try_recv().is_ok() {}
         let mut has = 0;
@@ -134,7 +134,7 @@ impl Sending {
         }
     }
 
-    /// What it has sent, all of which is acknowledged.
+    /// Stops it; returns its words, all acknowledged.
     fn stop(self) -> Vec<String> {
         self.stop.store(true, Ordering::Release);
         self.thread.join().expect("it has sent")
@@ -159,7 +159,7 @@ async fn send(
         }
         if sent.len() % 100 == 0 {
             stream.flush().await?;
-            // The test may have heard enough.
+            // The test may be over.
             let _ = told.send(100);
         }
     }
@@ -169,19 +169,19 @@ async fn send(
     Ok(sent)
 }
 
-/// Three of four workers are killed one after the other: at the last, one of the two that are left has
-/// received everything, and the other has the copies.
+/// Kills three of four workers in a row: at the end, one of the last two has received everything, and the
+/// other has the copies.
 fn kill_all_but_one(order: [usize; 3]) {
     let dir = Cluster::new("word_count");
     let (mut master, addr, crew) = cluster(&dir, "tcp://127.0.0.1:0", 4);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
     let clients = ["a", "b"].map(|name| Sending::start(&dir, addr, name));
-    // Before the first batch nothing is to be recovered from.
+    // There is nothing to recover before the first batch.
     master.event("batch");
     for (lost, which) in (1..).zip(order) {
         clients.iter().for_each(|client| client.wait(1000));
         kill(&mut crew, which);
-        // Until the loss is noticed, what the lost one held is had by one worker alone. Then it is copied again.
+        // Until the loss is noticed, a single worker holds what the lost one held. Then it is copied again.
         master.wait("a recovery", |job| job.events("recovering").count() >= lost);
         clients.iter().for_each(|client| client.wait(2000));
     }
@@ -194,29 +194,29 @@ fn kill_all_but_one(order: [usize; 3]) {
 }
 
 #[test]
-fn what_was_acknowledged_survives_its_receivers() {
+fn acknowledged_records_survive_their_receivers() {
     kill_all_but_one([0, 1, 2]);
 }
 
 #[test]
-fn what_was_acknowledged_survives_its_receivers_in_another_order() {
+fn acknowledged_records_survive_their_receivers_in_another_order() {
     kill_all_but_one([3, 1, 0]);
 }
 
-/// A worker leaves, and at that moment another one is killed: of what both held somebody else has a copy by then.
+/// A worker is drained and another is killed at that moment: a third holds copies of what both held.
 #[test]
 fn what_was_acknowledged_stays_when_a_worker_leaves_and_another_is_killed() {
     let dir = Cluster::new("word_count");
     let (mut master, addr, crew) = cluster(&dir, "tcp://127.0.0.1:0", 3);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
     let clients = ["a", "b", "c"].map(|name| Sending::start(&dir, addr, name));
-    // Before the first batch nothing is to be recovered from.
+    // There is nothing to recover before the first batch.
     master.event("batch");
     clients.iter().for_each(|client| client.wait(1000));
     dir.ask(&["drain", "w2"]).code(0);
     let mut leaver = crew[1].take().expect("it lives");
     leaver.event("drained");
-    // It keeps the copies of what the one before it receives.
+    // It holds the copies of its predecessor's blocks.
     kill(&mut crew, 2);
     leaver.end().code(0);
     master.event("recovering");
@@ -227,8 +227,8 @@ fn what_was_acknowledged_stays_when_a_worker_leaves_and_another_is_killed() {
     crew.into_iter().flatten().for_each(|worker| drop(worker.end().code(0)));
 }
 
-/// Masters are killed while clients send, the last one together with a worker: the next one knows what was
-/// taken in, from its journal and from the workers that have it.
+/// Masters are killed while clients send, the last one together with a worker: the next one learns what was
+/// received from its journal and from the holders.
 #[test]
 fn what_was_acknowledged_survives_its_masters() {
     let dir = Cluster::new("word_count");
@@ -258,14 +258,14 @@ fn what_was_acknowledged_survives_its_masters() {
     let mut counts = counted(published.lines());
     let missing = sent.iter().filter(|word| counts.remove(*word) != Some(1)).count();
     assert_eq!(missing, 0, "of {} {}", sent.len(), done.said());
-    assert!(counts.is_empty(), "nobody sent {counts:?}");
+    assert!(counts.is_empty(), "not sent: {counts:?}");
     for worker in crew.into_iter().flatten() {
         worker.end().code(0);
     }
 }
 
-/// What clients have pushed goes with the workers' processes when a job is stopped: when it ends, its saved
-/// states have everything in them, and it goes on with other processes.
+/// Pushed records are lost with the worker processes of a stopped job: by then its saved states contain
+/// them, so it resumes with other processes.
 #[test]
 fn a_job_that_is_stopped_goes_on_without_those_who_had_received() {
     let dir = Cluster::new("word_count");
@@ -273,7 +273,7 @@ fn a_job_that_is_stopped_goes_on_without_those_who_had_received() {
     let mut sent = Vec::new();
     for turn in ["a", "b"] {
         let job = dir.master_at(([127, 0, 0, 1], 0).into(), 2);
-        // Seldom enough that none is due before the end.
+        // So rare that no save is due before the end.
         let job = saving_every(job, "60s", "tcp://127.0.0.1:0");
         let mut master = job.files("counts", "csv", &out).start();
         let addr = master.listening();
@@ -289,10 +289,10 @@ fn a_job_that_is_stopped_goes_on_without_those_who_had_received() {
     let mut counts = counted(published.lines());
     let missing = sent.iter().filter(|word| counts.remove(*word) != Some(1)).count();
     assert_eq!(missing, 0, "of {}", sent.len());
-    assert!(counts.is_empty(), "nobody sent {counts:?}");
+    assert!(counts.is_empty(), "not sent: {counts:?}");
 }
 
-/// Posts words one by one until there is nobody any more: which were answered, and which was not.
+/// Posts words until the receiver is gone; returns those answered, and the one that was not.
 fn post_until_gone(
     addr: SocketAddr,
     name: &'static str,
@@ -305,7 +305,7 @@ fn post_until_gone(
             return (answered, word);
         }
         answered.push(word);
-        // The test may have heard enough.
+        // The test may be over.
         let _ = told.send(1);
     }
 }
@@ -315,7 +315,7 @@ fn post(addr: SocketAddr, word: &str) -> std::io::Result<String> {
 }
 
 #[test]
-fn what_was_posted_and_answered_survives_its_receivers() {
+fn answered_posts_survive_their_receivers() {
     let dir = Cluster::new("word_count");
     let (mut master, _, crew) = cluster(&dir, "http://127.0.0.1:0/lines", 3);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
@@ -345,7 +345,7 @@ fn what_was_posted_and_answered_survives_its_receivers() {
 }
 
 #[test]
-fn what_was_posted_survives_whoever_has_the_copies() {
+fn posts_survive_the_holders_of_their_copies() {
     let dir = Cluster::new("word_count");
     let (mut master, addr, crew) = cluster(&dir, "http://127.0.0.1:0/lines", 2);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
@@ -361,7 +361,7 @@ fn what_was_posted_survives_whoever_has_the_copies() {
     };
     some(&mut safe);
     kill(&mut crew, 1 - which);
-    // Received alone, once the other is known to be gone, and then copied to whoever comes.
+    // Received without copies until the loss of the other is known, then copied to the next worker.
     some(&mut safe);
     let mut third = dir.worker("w3", addr).start();
     third.placed(1);
@@ -381,7 +381,7 @@ fn lines_of_tcp_are_never_counted_twice() {
     let (mut master, _, crew) = cluster(&dir, "tcp://127.0.0.1:0", 3);
     let mut crew: Vec<_> = crew.into_iter().map(Some).collect();
     let (which, addr) = receiving(&mut master, 1);
-    // No further ahead of the test than that.
+    // At most this far ahead of the test.
     let (told, heard) = sync_channel(100);
     let writing = std::thread::spawn(move || {
         let mut stream = TcpStream::connect(addr).expect("it listens");

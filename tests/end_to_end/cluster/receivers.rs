@@ -1,5 +1,5 @@
-//! A stream with several receivers: each on a worker of its own, announced, and open to any client; one that is
-//! lost moves.
+//! A stream with several receivers: each on its own worker, announced, and open to any client; a lost one
+//! moves.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::crew::Cluster;
 use crate::job::Running;
 
-/// Where a stream is received, by worker, once so many receivers were announced.
+/// The receivers of a stream by worker, once that many were announced.
 fn receiving(master: &mut Running, times: usize) -> BTreeMap<String, String> {
     master.wait("receivers", |job| job.events("receiving").count() >= times);
     let text = |event: &Value, name: &str| event[name].as_str().expect("it is text").to_owned();
@@ -43,7 +43,7 @@ fn a_stream_has_as_many_receivers_as_it_wants_and_a_lost_one_moves() {
     for (name, url) in &at {
         send(url, &words(name));
     }
-    // Each has its own, and the status tells.
+    // Each has its own, as the status says.
     let status = dir.status_with("all words", |status| {
         let all = status["receivers"].as_array().expect("it is a list");
         all.len() == 2 && all.iter().all(|receiver| receiver["records"] == 500)
@@ -53,7 +53,7 @@ fn a_stream_has_as_many_receivers_as_it_wants_and_a_lost_one_moves() {
         assert_eq!(receiver["url"], at[worker], "{status}");
     }
     master.wait("counts", |job| job.out.len() >= 1000);
-    // The one that received nothing takes over from one that did.
+    // The worker without a receiver takes over from one with.
     let lost = at.keys().next().expect("there are two").clone();
     crew.remove(&lost).expect("it is one of them").signal(Signal::KILL);
     let now = receiving(&mut master, 3);

@@ -1,15 +1,14 @@
-//! Workers that are killed while a job saves its state: others go on with their partitions, and what the job
-//! puts out is what it puts out without faults.
+//! Workers killed while a job saves its state: others take over their partitions, and the output equals one
+//! without faults.
 //!
-//! The fault is placed while batches are in flight: the job has come to a halt since nobody reads what it
-//! puts out.
+//! Each fault comes while batches are in flight, because the job is halted by its unread output.
 
 use rustix::process::Signal;
 
 use super::crew::{Cluster, Tap, assert_same_lines, of_views, partitions, views_expected};
 use crate::job::{Job, Running};
 
-/// A cluster that saves its state, halted in the middle of its job, with that many workers.
+/// A cluster with checkpoints, halted in the middle of its job, with that many workers.
 pub(super) fn halted(
     cluster: &Cluster,
     workers: u32,
@@ -74,8 +73,7 @@ fn a_new_worker_takes_over_from_a_killed_only_one() {
     next.end().code(0);
 }
 
-/// A window, a shuffle of text keys, and batches that are cut from a compressed file, which only the master
-/// can read again.
+/// A window, a shuffle by text keys, and batches of a compressed file, which only the master can read again.
 #[test]
 fn windows_and_carried_input_survive_too() {
     let cluster = Cluster::new("word_count");

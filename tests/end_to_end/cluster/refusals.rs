@@ -1,8 +1,8 @@
-//! Outputs that refuse batches while a job runs: it waits for them, then gives up, and in the end all that is
-//! put out is what is put out without faults, once.
+//! Outputs that refuse batches: the job waits, then gives up, and after a restart the output equals one
+//! without faults, once.
 //!
-//! A job comes to a halt since nobody reads its standard output. Then the directory of its other output is
-//! taken away: the next batch is refused, when the job goes on.
+//! The job is halted by its unread standard output. Then the directory of its other output is moved away,
+//! and the next batch is refused.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -19,19 +19,18 @@ fn of_words(job: Job, dir: &Path) -> Job {
     job.files("counts", "csv", dir)
 }
 
-/// Moves what is published in a directory to another one, and removes it when nothing is left in it; what was
-/// published.
+/// Moves published batches to another directory, and removes the empty one; returns them.
 fn take_away(out: &Path, to: &Path) -> Tree {
     fs::create_dir(to).expect("there is room");
     loop {
         for entry in fs::read_dir(out).expect("it is a directory") {
             let entry = entry.expect("it can be listed");
-            // What is in the making has another name.
+            // Unfinished batches have other names.
             if !entry.file_name().to_string_lossy().starts_with('_') {
                 fs::rename(entry.path(), to.join(entry.file_name())).expect("it is whole");
             }
         }
-        // Unless another batch has come meanwhile.
+        // Another batch may have been published meanwhile.
         match fs::remove_dir(out) {
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
             result => break result.expect("it is empty"),
@@ -40,7 +39,7 @@ fn take_away(out: &Path, to: &Path) -> Tree {
     tree(to)
 }
 
-/// A job that refuses to go on, and what it had published before.
+/// A job with a refused batch, and what it published before.
 struct Refused {
     cluster: Cluster,
     job: Running,
@@ -48,12 +47,12 @@ struct Refused {
 }
 
 impl Refused {
-    /// Starts a job and takes the directory of its output away in the middle.
+    /// Starts a job and moves the directory of its output away.
     fn start(args: &[&str]) -> Self {
         let cluster = Cluster::new("word_count");
         let mut job = Self::job(&cluster, args).unread().start();
         let mut tap = Tap::on(&mut job);
-        // Some batches: states that were saved after them count.
+        // Enough batches for saved states that count.
         tap.read(20_000);
         let before = take_away(&cluster.path("out"), &cluster.path("before"));
         std::thread::spawn(move || tap.read_all());
@@ -69,7 +68,7 @@ impl Refused {
         of_words(job, &cluster.path("out"))
     }
 
-    /// Waits until it is said that a batch is refused.
+    /// Waits until the refusal is reported.
     fn is_said(&mut self) {
         let said = self.job.event_with("warning", |event| {
             event["message"].as_str().is_some_and(|text| text.contains("output `counts` refuses"))
@@ -78,12 +77,12 @@ impl Refused {
         assert!(text.contains("was removed") && text.contains("tried again"), "{text}");
     }
 
-    /// Makes the directory again.
+    /// Creates the directory again.
     fn repair(&self) {
         fs::create_dir(self.cluster.path("out")).expect("it is gone");
     }
 
-    /// Checks what was put out before and after.
+    /// Checks the output of both runs.
     #[track_caller]
     fn assert_complete(cluster: &Cluster, mut found: Tree) {
         let before = found.len();
@@ -118,7 +117,7 @@ fn a_job_waits_for_an_output_and_goes_on_when_it_is_there_again() {
     }
 }
 
-/// Makes the directory again and starts the job again, which goes on.
+/// Creates the directory and starts the job again, which resumes.
 #[track_caller]
 fn goes_on(cluster: &Cluster, before: Tree) {
     fs::create_dir(cluster.path("out")).expect("it is gone");

@@ -1,8 +1,8 @@
-//! Masters that end in the middle of a job, in every way: another one goes on, and what the job puts out is
-//! what it puts out without faults.
+//! Masters that end in the middle of a job, in every way: another one resumes, and the output equals one
+//! without faults.
 //!
-//! The fault is placed while batches are in flight: the job has come to a halt since nobody reads one of its
-//! outputs; the other one, in files, is compared.
+//! Each fault comes while batches are in flight, because one output of the job is unread; the other one, in
+//! files, is compared.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,16 +17,16 @@ use crate::published::{assert_same_trees, tree};
 
 pub(super) const WORDS: &str = "generate://words?records=40000&batch_records=500&windows=batches";
 
-/// So many lines of [`of_words`] are several batches: states that were saved after some of them count.
+/// Lines of several batches of [`of_words`], after some of which states are saved.
 pub(super) const SOME: usize = 60_000;
 
-/// `word_count` with one output in files below `dir`, and one that has to be read.
+/// `word_count` with one output in files below `dir`, and one to be read.
 pub(super) fn of_words(job: Job, dir: &Path) -> Job {
     let job = job.source("lines", WORDS).sink("windowed", "csv+stdout:?header=false");
     job.files("counts", "csv", dir)
 }
 
-/// Checks the files that a cluster has written against those of one process.
+/// Compares the files of a cluster with those of one process.
 #[track_caller]
 pub(super) fn assert_as_without_faults(cluster: &Cluster) {
     let expected = cluster.path("expected");
@@ -35,13 +35,13 @@ pub(super) fn assert_as_without_faults(cluster: &Cluster) {
     assert_same_trees(&expected, &cluster.path("out"));
 }
 
-/// A master of `word_count` that saves its state.
+/// A master of `word_count` with checkpoints.
 pub(super) fn master(cluster: &Cluster, at: SocketAddr) -> Job {
     let job = cluster.master_at(at, 2).args(["--checkpoint", "50ms"]);
     of_words(job, &cluster.path("out"))
 }
 
-/// A master that has come to a halt in the middle of its job, with its workers.
+/// A halted master with its workers.
 pub(super) struct Halted {
     pub(super) master: Running,
     pub(super) tap: Tap,
@@ -49,12 +49,12 @@ pub(super) struct Halted {
     pub(super) crew: Vec<Running>,
 }
 
-/// A job of two workers that has come to a halt.
+/// A halted job with two workers.
 pub(super) fn halted(cluster: &Cluster) -> Halted {
     halted_after(cluster, SOME)
 }
 
-/// A job of two workers that has come to a halt when so many lines of its output were read.
+/// A job with two workers, halted after that many output lines were read.
 fn halted_after(cluster: &Cluster, lines: usize) -> Halted {
     let mut master = master(cluster, ANY).unread().start();
     let mut tap = Tap::on(&mut master);
@@ -65,18 +65,18 @@ fn halted_after(cluster: &Cluster, lines: usize) -> Halted {
 }
 
 impl Halted {
-    /// Kills all of its processes; where its master was.
+    /// Kills all processes; returns the master's address.
     pub(super) fn kill(self) -> SocketAddr {
         let Self { master, tap, at, crew } = self;
         kill(master);
         crew.into_iter().for_each(kill);
-        // Only now: a job whose output nobody can read any more would have ended.
+        // Dropped last: a job whose output has no reader ends.
         drop(tap);
         at
     }
 }
 
-/// Starts a master that goes on with a job, and workers of these names: it comes to its end as without faults.
+/// Starts a master that resumes the job, with these workers: it ends as without faults.
 #[track_caller]
 pub(super) fn goes_on(cluster: &Cluster, at: SocketAddr, workers: &[&str]) -> Ended {
     let next = master(cluster, at).start();
@@ -87,7 +87,7 @@ pub(super) fn goes_on(cluster: &Cluster, at: SocketAddr, workers: &[&str]) -> En
     done
 }
 
-/// Kills a process and waits for its end.
+/// Kills a process and waits for it.
 pub(super) fn kill(process: Running) {
     process.signal(Signal::KILL);
     process.end();
@@ -99,13 +99,13 @@ fn a_killed_master_goes_on_where_it_was_with_the_same_workers() {
     let Halted { master: first, tap, at, mut crew } = halted(&cluster);
     kill(first);
     drop(tap);
-    // Once more, in the middle of what has to be done again.
+    // Again, while interrupted batches run again.
     let mut second = master(&cluster, at).unread().start();
     let mut tap = Tap::on(&mut second);
     let resumed = second.event("resumed");
     assert_eq!(resumed["term"], 2, "{resumed}");
     for worker in &mut crew {
-        // The new one says so, at once: nobody waits for the silence of the old one.
+        // The new master resets the old connection at once.
         let gone = worker.event("master_gone");
         assert_eq!(gone["why"], "the peer is not the process it was");
     }
@@ -126,14 +126,14 @@ fn everything_is_killed_and_started_again() {
     goes_on(&cluster, at, &["w1", "w3"]);
 }
 
-/// Of each state the last object of what counts: its batch, and whether it says only what had changed. Objects are
-/// called `sSTAGE-pPARTITION-bBATCH-wWORKER-NUMBER`, and `-dNUMBER` behind that if they continue others.
+/// The last object of each state that counts: its batch, and whether it holds only changes. Names are
+/// `sSTAGE-pPARTITION-bBATCH-wWORKER-NUMBER`, with the suffix `-dNUMBER` for objects with changes.
 fn counting(cluster: &Cluster) -> BTreeMap<String, (u64, bool)> {
     let mut newest = BTreeMap::new();
     for name in tree(&cluster.state().join("saves")).into_keys() {
         let name = name.to_string_lossy();
         let parts: Vec<&str> = name.split('-').collect();
-        // What was being written when its worker was killed is called otherwise.
+        // Interrupted writes have other names.
         let [stage, partition, batch, _, _, ref changes @ ..] = parts[..] else { continue };
         let batch = batch.trim_start_matches('b').parse().expect("a number");
         let last = newest.entry(format!("{stage}-{partition}")).or_insert((0, false));
@@ -145,10 +145,10 @@ fn counting(cluster: &Cluster) -> BTreeMap<String, (u64, bool)> {
 #[test]
 fn states_are_made_again_from_what_had_changed() {
     let cluster = Cluster::new("word_count");
-    // States are saved after each batch: some batches later they continue what was saved before.
+    // States are saved after each batch; after some batches they are chains.
     let at = halted_after(&cluster, 500_000).kill();
     let mut next = master(&cluster, at).start();
-    // From here on only what counts is there.
+    // By now only objects that count are left.
     next.listening();
     let states = counting(&cluster);
     assert!(states.values().any(|(_, only_changes)| *only_changes), "{states:?}");
@@ -168,7 +168,7 @@ fn a_worker_is_killed_while_its_master_starts_again() {
     all_end(crew);
 }
 
-/// A master that waits for another one to go.
+/// A standby master.
 pub(super) fn standby(cluster: &Cluster, first: SocketAddr) -> Running {
     let mut standby = master(cluster, ANY).args(["--standby"]).start();
     let follows = standby.event("follows");
@@ -200,7 +200,7 @@ fn a_master_that_was_frozen_is_fenced_by_the_one_that_took_over() {
     let next = standby.listening();
     let others = cluster.crew(&["w3", "w4"], next);
     standby.event("recovering");
-    // It wakes up with committed batches to publish, and with workers of its own.
+    // It wakes up with committed batches to publish and its own workers.
     first.signal(Signal::CONT);
     tap.read_all();
     first.end().code(1).says(&["another master has taken over", "nothing is lost"]);
@@ -236,12 +236,12 @@ fn a_master_that_cannot_listen_takes_nothing_over() {
     assert_as_without_faults(&cluster);
 }
 
-/// Changes the newest object below a directory of the state that holds something; of each of the saved states.
+/// Changes the newest non-empty object below a directory, or the newest of each saved state.
 fn damage(cluster: &Cluster, below: &str, how: fn(&mut Vec<u8>)) {
     let dir = cluster.state().join(below);
     let mut objects: Vec<_> = tree(&dir).into_iter().filter(|(_, b)| b.len() > 90).collect();
     objects.sort_by_key(|(name, _)| fs::metadata(dir.join(name)).and_then(|m| m.modified()).ok());
-    // `sN-pN-bN…`: the stage, the partition, and the batch.
+    // `sN-pN-bN…`: stage, partition, batch.
     let state = |name: &Path| {
         let name = name.to_string_lossy();
         name.split_once("-b").map(|(state, _)| state.to_owned())
@@ -271,7 +271,7 @@ fn damaged_objects_are_noticed_and_older_ones_used() {
         let cluster = Cluster::new("word_count");
         let at = halted(&cluster).kill();
         if below == "saves" {
-            // A master removes what does not count yet before it listens.
+            // A master removes objects that do not count before it listens.
             let mut next = master(&cluster, at).start();
             next.listening();
             kill(next);
@@ -291,7 +291,7 @@ fn options_that_do_not_fit_are_refused_and_nothing_is_taken_over() {
     let job = halted(&cluster);
     let other = || master(&cluster, ANY).args(["--partitions", "5"]).run().code(1);
     other().says(&["has 8 partitions", "--partitions 8", "another --state"]);
-    // Whoever has the job goes on, and whoever goes on with it later is told the same.
+    // The current master goes on; a later one gets the same error.
     let at = job.kill();
     other().says(&["has 8 partitions"]);
     let done = goes_on(&cluster, at, &["w1", "w2"]);

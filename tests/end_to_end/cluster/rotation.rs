@@ -1,5 +1,5 @@
-//! Followed files that change while no master reads them: another master goes on with what is left, or says why
-//! not, and names a way on that keeps the state.
+//! Followed files that change while no master reads them: the next master resumes with the rest, or refuses
+//! with a cure that keeps the state.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use super::restarts::kill;
 use crate::job::{Job, Running, shell};
 use crate::published::Published;
 
-/// A cluster whose logs are beside its state.
+/// A cluster with logs beside its state.
 struct Logs(Cluster);
 
 impl Logs {
@@ -22,7 +22,7 @@ impl Logs {
         shell(&self.0.path("logs"), script);
     }
 
-    /// A master of `word_count` over a directory, which saves its states that often.
+    /// A master of `word_count` over a directory, with that checkpoint interval.
     fn master(&self, logs: &str, every: &str) -> Job {
         let source = format!("file://{}?follow&settle=50ms", self.0.path(logs).display());
         let job = self.0.master_at(ANY, 1).args(["--checkpoint", every, "--interval", "1s"]);
@@ -35,13 +35,13 @@ impl Logs {
         (master, self.0.crew(&["w1"], at), at)
     }
 
-    /// Waits until the running master has published a number of records.
+    /// Waits until the master has published a number of records.
     fn published(&self, records: u64) {
         let enough = |status: &serde_json::Value| status["sources"][0]["records"] == records;
         self.0.status_with("records", enough);
     }
 
-    /// How often each word was counted in all that was published.
+    /// The published count of each word.
     fn counts(&self) -> Vec<(String, u64)> {
         let published = Published::read(&self.0.path("out"));
         let mut counts = std::collections::BTreeMap::new();
@@ -72,7 +72,7 @@ fn logs_that_are_rotated_while_no_master_reads_them() {
     logs.published(3);
     kill(master);
     crew.into_iter().for_each(kill);
-    // Renamed and compressed with more in it; copied and truncated; copied back.
+    // Renamed, compressed and extended; copied and truncated; copied back.
     logs.shell("echo d >> log; mv log log.1; gzip log.1; printf 'e\\n' > log");
     logs.shell("echo f >> other; cp other other.1; printf 'g\\nh\\ni\\n' > other");
     let (master, crew, _) = logs.start(logs.master("logs", "100ms"));
@@ -105,7 +105,7 @@ fn another_directory_is_refused_and_may_be_accepted() {
 fn a_file_that_the_journal_needs_is_gone() {
     let logs = Logs::new();
     logs.shell("echo a > log; echo b > other");
-    // No state is saved, so all of it has to be computed again.
+    // No state is saved, so everything must be computed again.
     let (master, crew, _) = logs.start(logs.master("logs", "1h"));
     logs.published(2);
     kill(master);

@@ -1,8 +1,7 @@
-//! Savepoints: a job is killed, and another one with other workers and a state of its own goes on from what
-//! was written down in the middle of the first. Together they put out what one job does.
+//! Savepoints: a job is killed, and another one with other workers and state starts from a savepoint of the
+//! first. Together they give the output of one job.
 //!
-//! The first job has come to a halt since nobody reads one of its outputs; the other one, in files, is
-//! compared.
+//! The first job is halted because one of its outputs is unread; the other one, in files, is compared.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,12 +13,12 @@ use super::restarts::{Halted, WORDS, halted};
 use crate::job::{Ended, Job};
 use crate::published::{Tree, assert_part_of, tree};
 
-/// `word_count` on the same words, of which only the output in files is wanted.
+/// `word_count` on the same words, with only the output in files.
 fn quiet(job: Job, dir: &Path) -> Job {
     job.source("lines", WORDS).sink("windowed", "none:").files("counts", "csv", dir)
 }
 
-/// What `JOB savepoint --json` says.
+/// The output of `JOB savepoint --json`.
 fn savepoint(cluster: &Cluster, name: &[&str]) -> Value {
     let done = cluster.ask(&[&["savepoint", "--json"], name].concat()).code(0);
     serde_json::from_str(&done.out.concat()).expect("it is JSON")
@@ -34,7 +33,7 @@ fn number(savepoint: &Value, what: &str) -> u64 {
     savepoint[what].as_u64().expect("it is a number")
 }
 
-/// A job with three workers of its own and another state, which begins with a savepoint.
+/// A job with three own workers and another state, started from a savepoint.
 fn from(cluster: &Cluster, savepoint: &Path, out: &str) -> Ended {
     let job = quiet(Job::example("word_count"), &cluster.path(out));
     let job = job.args(["--workers", "3", "--log", "json", "--checkpoint", "50ms"]);
@@ -42,8 +41,7 @@ fn from(cluster: &Cluster, savepoint: &Path, out: &str) -> Ended {
     job.args(["--from".as_ref(), savepoint]).run()
 }
 
-/// Checks that two sets of files agree where they have the same names, and together are all that a job on
-/// one process writes.
+/// Checks that two sets of files agree where they overlap, and together equal those of a job in one process.
 #[track_caller]
 fn assert_together(cluster: &Cluster, one: &str, other: &str) {
     let expected = cluster.path("expected");
@@ -96,7 +94,7 @@ fn a_job_does_not_begin_with_a_savepoint_where_there_is_one_or_with_no_savepoint
         job.args(["--state".as_ref(), state.as_os_str(), "--from".as_ref(), savepoint.as_os_str()])
             .run()
     };
-    // The running job is not disturbed by who would begin another one in its place.
+    // A second start attempt does not disturb the running job.
     begin(cluster.state(), &savepoint, &[]).code(1).says(&["a job in", "leave --from away"]);
     let other = cluster.path("other.state");
     let missing = begin(other.clone(), &savepoint.with_file_name("b"), &[]).code(1);
@@ -154,7 +152,7 @@ fn where_a_job_has_come_to_its_end_one_begins_with_a_savepoint_of_it() {
     master.end().code(0);
     all_end(crew);
     cluster.ask(&["savepoint"]).code(1).says(&["no master of `word_count`"]);
-    // By its name alone, since it is in the same state.
+    // By name, since it is in the same state directory.
     let again = quiet(Job::example("word_count"), &cluster.path("again"));
     let again =
         again.args(["--workers", "3", "--log", "json", "--checkpoint", "50ms", "--from", "a"]);

@@ -1,4 +1,4 @@
-//! `JOB send` and the client library, to streams that take nothing: refused at once, with the reason.
+//! `JOB send` and the client library with streams that take no records: refused at once, with the reason.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn a_stream_that_takes_nothing_is_refused_at_once() {
     let file = dir.path("lines.txt");
     fs::write(&file, "a\nb\n").expect("there is room");
     let path = file.to_str().expect("it is UTF-8");
-    // Before there is a master, and after there was one.
+    // Before a master has started, and after it has ended.
     let no_master = ["no master of `grep`", "or the job has ended"];
     dir.ask(&["send", "--stream", "lines", path]).code(1).says(&no_master);
     let job = dir.master(1).source("lines", "generate://words?rate=100").sink("matches", "none:");

@@ -1,5 +1,5 @@
-//! A standby beside a master that is stopped, leaves, or is killed while it stops: the job ends, or goes on, as
-//! its user has said.
+//! A standby beside a master that is stopped, leaves, or is killed while stopping: the job ends or goes on,
+//! as asked.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::published::{Published, tree};
 /// From the loss of a master to the next batch. The aim is 3 s (README), on a machine that has time.
 const LONGEST: Duration = Duration::from_secs(6);
 
-/// How many batches a cluster has published.
+/// The number of published batches of a cluster.
 fn published(cluster: &Cluster) -> usize {
     tree(&cluster.path("out")).keys().filter(|path| path.ends_with("_manifest.json")).count()
 }
@@ -40,7 +40,7 @@ fn a_standby_ends_with_a_job_that_is_stopped() {
         let over = standby.end().code(0);
         assert!(over.said().contains("\"job_over\""), "{way}: {}", over.said());
         assert!(published(&cluster) < 80, "{way}: the job had more to do");
-        // A start goes on with what was stopped.
+        // A new start resumes the stopped job.
         goes_on(&cluster, at, &["w1", "w2"]);
     }
 }
@@ -73,7 +73,7 @@ fn a_master_that_leaves_on_a_signal_hands_its_job_to_the_standby() {
     for worker in &mut crew {
         worker.event("master_gone");
     }
-    // Its output was not read: it has left all the same.
+    // Its output was unread, and it left nevertheless.
     drop(tap);
     first.end().code(0);
     let next = standby.listening();
@@ -90,7 +90,7 @@ fn a_standby_completes_a_stop_that_was_begun() {
     let job = halted(&cluster);
     let mut standby = standby(&cluster, job.at);
     cluster.ask(&["stop"]).code(0);
-    // Its output is not read: it cannot complete the stop.
+    // Its output is unread, so the stop cannot complete.
     let Halted { master: first, tap, at, crew } = job;
     kill(first);
     drop(tap);

@@ -1,12 +1,12 @@
-//! Thousands of batches leave nothing behind: neither the master nor a worker grows with them.
+//! Thousands of batches leave nothing behind: neither the master nor a worker grows with their number.
 
 use super::crew::{Cluster, Tap, all_end};
 use crate::pressure::resident;
 
-/// Batches, each of some words, with state and windows; so many of them before memory is looked at.
+/// Batches with state and windows; memory is first measured after this many.
 const BATCHES: usize = 2400;
 const BEFORE: usize = 800;
-/// What a process may have more of after twice as many batches, in KiB: buffers that come to be used.
+/// Growth allowed after twice as many batches, in KiB: buffers come into use.
 const MORE: u64 = 6 << 10;
 
 #[test]
@@ -21,7 +21,7 @@ fn processes_do_not_grow_with_the_number_of_batches() {
     let addr = master.listening();
     let workers = cluster.crew(&["w1", "w2"], addr);
     let memory = || [&master, &workers[0], &workers[1]].map(|process| resident(process.pid()));
-    // All words are in each window.
+    // All words are in every window.
     tap.read(40 * BEFORE);
     let before = memory();
     tap.read(40 * (BATCHES - BEFORE) - 1);

@@ -1,5 +1,4 @@
-//! Whoever may not take part in a cluster is told why, the master says whom it has turned away, and the
-//! job goes on.
+//! A process that may not join is told why, the master reports it, and the job goes on.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,7 +8,7 @@ use std::path::Path;
 use super::crew::{Cluster, Tap, assert_same_lines, of_views, private, views_expected};
 use crate::job::{Ended, Job, Running};
 
-/// A job of one worker that has come to a halt, and what may not disturb it.
+/// A halted job with one worker.
 struct Guarded {
     cluster: Cluster,
     master: Running,
@@ -30,12 +29,12 @@ impl Guarded {
         Self { cluster, master, tap, worker, addr }
     }
 
-    /// A worker with a token of its own.
+    /// A worker with its own token.
     fn stranger(&self, name: &str, token: &Path) -> Job {
         self.cluster.stranger(name, self.addr).args(["--token-file".as_ref(), token.as_os_str()])
     }
 
-    /// A token made for this cluster.
+    /// A token of this cluster.
     fn token(&self, name: &str, options: &[&str]) -> std::path::PathBuf {
         let path = self.cluster.path(name);
         let out = path.to_str().expect("it is UTF-8");
@@ -43,25 +42,25 @@ impl Guarded {
         path
     }
 
-    /// Waits until the master says that it has turned somebody away for a reason.
+    /// Waits until the master reports a refusal with that reason.
     fn turned_away(&mut self, why: &str) {
         self.master.event_with("turned_away", |event| {
             event["why"].as_str().is_some_and(|text| text.contains(why))
         });
     }
 
-    /// The job ends as if nobody else had been there.
+    /// The job ends without other participants.
     fn end(mut self) {
         self.tap.read_all();
         let done = self.master.end().code(0);
         assert_same_lines(&self.tap.lines, &views_expected());
         let joined = done.err.iter().filter(|line| line.contains("\"joined\"")).count();
-        assert_eq!(joined, 1, "nobody else took part: {}", done.said());
+        assert_eq!(joined, 1, "another worker took part: {}", done.said());
         self.worker.end().code(0);
     }
 }
 
-/// Checks that a process was refused, and that it says why and does not go on.
+/// Checks that a process was refused, reports it, and ends.
 #[track_caller]
 fn refused(done: Ended, why: &[&str]) {
     assert!(done.err.iter().all(|line| !line.contains("\"placed\"")), "{}", done.said());
@@ -69,7 +68,7 @@ fn refused(done: Ended, why: &[&str]) {
 }
 
 #[test]
-fn tokens_that_let_nobody_in() {
+fn invalid_tokens_are_refused() {
     let mut job = Guarded::start();
     let once = job.token("once", &["--uses", "1"]);
     let client = job.token("client", &["--role", "client"]);
@@ -77,7 +76,7 @@ fn tokens_that_let_nobody_in() {
 
     refused(job.stranger("c", &client).run(), &["the token is for a client, not for a worker"]);
 
-    // Another cluster's, whose master is not even there.
+    // A token of another cluster, whose master is not running.
     let other = Cluster::new("page_views");
     let mut other_master = of_views(other.master(1)).start();
     other_master.listening();
@@ -85,7 +84,7 @@ fn tokens_that_let_nobody_in() {
     other_master.end().code(0);
     refused(job.stranger("o", &other.token()).run(), &["the token belongs to another cluster"]);
 
-    // The first use is that of a worker which is then refused for its name.
+    // Its only use is spent by a worker that is then refused for its name.
     let namesake = Job::example("page_views");
     let namesake = job.cluster.as_stranger(namesake, "elsewhere", "w1", job.addr);
     let namesake = namesake.args(["--token-file".as_ref(), once.as_os_str()]);
@@ -93,7 +92,7 @@ fn tokens_that_let_nobody_in() {
     refused(job.stranger("u", &once).run(), &["the token has been used up (1 of 1)", "`token`"]);
     job.turned_away("the token has been used up");
 
-    // Made up by somebody who knows how tokens look, but no secret.
+    // A forged token: valid form, unknown secret.
     let text = fs::read_to_string(job.cluster.token()).expect("it is ours");
     let damaged = job.cluster.path("damaged");
     private(&damaged, &text.replace(&text[40..50], "0000000000"));
@@ -136,7 +135,7 @@ fn clients_without_the_right_token_learn_and_change_nothing() {
 
     let client = job.token("client", &["--role", "client"]);
     assert!(ask(&["status"], &client).code(0).out.concat().contains("running"));
-    // The certificate that it got is kept beside.
+    // Its certificate is stored beside the token.
     let again = ask(&["workers"], &client).code(0);
     assert!(again.out.concat().contains("w1"), "{}", again.said());
     job.end();
@@ -153,7 +152,7 @@ fn another_binary_is_no_part_of_the_job() {
     };
     refused(other("worker", "g"), &["another job", "`page_views`", "`grep`"]);
     job.turned_away("another job");
-    // With the certificate of a worker of the job it is still another one's binary.
+    // With a worker's certificate of this job, it is still another binary.
     let own = job.cluster.path("of-w1/identities/w1.json");
     let state = job.cluster.path("of-other");
     fs::create_dir_all(state.join("identities")).expect("there is room");
@@ -175,7 +174,7 @@ fn a_name_is_taken_once() {
         &["there is a worker `w1` already", "--name"],
     );
     let bad = job.stranger("no name", &job.cluster.token()).run();
-    bad.code(2).says(&["`no name` is no name of a process"]);
+    bad.code(2).says(&["`no name` is not a valid process name"]);
     job.tap.read(1000);
     job.end();
 }
@@ -183,7 +182,7 @@ fn a_name_is_taken_once() {
 #[test]
 fn no_address_is_public_unless_it_is_asked_for() {
     let job = Guarded::start();
-    // A worker that listens on this host only could not be reached by those of other hosts.
+    // A worker that listens on loopback only would be unreachable from other hosts.
     let far = Job::example("page_views").args(["--role", "worker", "--master", "192.0.2.1:7077"]);
     let far = far.args(["--token-file".as_ref(), job.cluster.token().as_os_str()]);
     far.run().code(2).says(&["the master at 192.0.2.1:7077 is on a network", "--listen 0.0.0.0:0"]);

@@ -1,4 +1,4 @@
-//! Kinds of input that others have got wrong, and what is right.
+//! Inputs that parsers get wrong, with the expected records.
 
 use std::fmt::Write as _;
 
@@ -7,17 +7,17 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) bytes: Vec<u8>,
     pub(super) right: Right,
-    /// Whether a file that is followed can hold it: records that are whole, each of lines.
+    /// Whether a followed file can contain it: records are whole lines.
     pub(super) followed: bool,
 }
 
-/// What is right.
+/// The expected records.
 pub(super) enum Right {
-    /// What Python reads.
+    /// Those that Python reads.
     Python,
-    /// What Python does not read, or reads without a word: these records, and how many are none.
+    /// These records and this number of dead letters, where Python fails or is silent.
     Is(&'static [[&'static str; 3]], u64),
-    /// The same of lines of text.
+    /// The same for lines of text.
     Lines(&'static [&'static str], u64),
 }
 
@@ -87,7 +87,7 @@ pub(super) fn csv() -> Vec<Case> {
         python("unicode", "name,note,n\nü😀,\"\u{2028}\u{85}\",1\n"),
         python("pieces", large),
     ];
-    // Where a quote is what RFC 4180 does not allow, Python makes the best of it, and we do not.
+    // Python accepts quotes that RFC 4180 forbids; we do not.
     let rows = |rows: &str| format!("name,note,n\na,b,1\n{rows}");
     cases.extend([
         case("open-quote", rows("c,\"d,2\ne,f,3\n"), Right::Is(&[["a", "b", "1"]], 1)),
@@ -119,7 +119,7 @@ pub(super) fn csv() -> Vec<Case> {
         ),
     ]);
     for case in &mut cases {
-        // Nothing closes it, so that it is never whole.
+        // The quote is never closed, so the record is never whole.
         case.followed &= !case.name.starts_with("open-quote");
     }
     cases

@@ -1,4 +1,4 @@
-//! Headers that do not name what the records need: one error, or one refusal, that says what is missing.
+//! Headers without a needed column: one error, or one refusal, that names it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -52,7 +52,7 @@ fn a_connection_is_closed_and_the_job_goes_on() {
     bad.write_all(b"nome,n\na,1\n").expect("it receives");
     bad.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
     let mut said = String::new();
-    // What it has not read when it closes may reset the connection.
+    // Bytes unread at the close may reset the connection.
     let _ = bad.read_to_string(&mut said);
     assert!(said.is_empty() || said.contains("no column `name` (did you mean `nome`?)"), "{said}");
     job.wait("a dead letter", |job| job.out.iter().any(|line| line.contains("\"reason\"")));

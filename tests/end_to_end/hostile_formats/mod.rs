@@ -1,8 +1,8 @@
-//! Hostile input, per format and per way in, judged by Python's `csv` and `json`.
+//! Hostile input, per format and kind of source, judged by Python's `csv` and `json`.
 //!
-//! A job puts out what it reads. Each kind of input is a file, a connection or a request; what was read of it, and
-//! how many records were set aside, must be what Python reads, or what the table says where Python reads nothing
-//! or guesses. Inputs that are made up come on top.
+//! A job prints what it reads. Each input is a file, a connection or a request; its records and dead letters
+//! must be those that Python finds, or those of the table where Python fails or guesses. Random inputs are
+//! added.
 
 mod cases;
 
@@ -21,13 +21,13 @@ use self::cases::{Case, Right};
 use crate::job::{Ended, Job, Running};
 use crate::text::Random;
 
-/// How long an answer may take.
+/// Longest wait for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 const FORMATS: [(&str, &str, &str); 3] =
     [("text", "lines", "text"), ("csv", "rows", "csv"), ("json", "values", "json")];
 
-/// Records as one text each, sorted, and how many were none.
+/// Records as sorted texts, and the number of dead letters.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Got {
     records: Vec<String>,
@@ -50,7 +50,7 @@ impl Got {
     }
 }
 
-/// The inputs of a format, and what is right for each.
+/// The inputs of a format with the expected results.
 struct Inputs {
     dir: tempfile::TempDir,
     all: BTreeMap<String, (Vec<u8>, Got, bool)>,
@@ -61,7 +61,7 @@ impl Inputs {
         self.dir.path().join(format)
     }
 
-    /// What is right for those that a condition holds for.
+    /// The expected result of the inputs that satisfy a condition.
     fn right(&self, which: impl Fn(&str, bool) -> bool) -> Got {
         let mut right = Got::default();
         for (name, (_, read, followed)) in &self.all {
@@ -81,7 +81,7 @@ fn reference(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("it writes JSON")
 }
 
-/// A float, so that it can be compared.
+/// A float in a comparable form.
 fn number(text: &str) -> String {
     format!("{:?}", text.parse::<f64>().unwrap_or_else(|_| panic!("{text:?} is no number")))
 }
@@ -90,7 +90,7 @@ fn entry([name, note, n]: [&str; 3]) -> String {
     format!("{name:?} {note:?} {}", number(n))
 }
 
-/// A record as Python tells it.
+/// A record as printed by Python.
 fn told(record: &Value) -> String {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     match record.as_array() {
@@ -134,7 +134,7 @@ fn inputs(format: &str) -> Inputs {
                 Got { records: lines.iter().map(|line| format!("{line:?}")).collect(), dead: *dead }
             }
         };
-        // Of a followed file, nothing is known to be whole before its line end.
+        // Nothing in a followed file is complete before its line end.
         let followed =
             case.map_or(format != "json" && bytes.ends_with(b"\n"), |case| case.followed);
         all.insert(name, (bytes, read, followed));
@@ -142,7 +142,7 @@ fn inputs(format: &str) -> Inputs {
     Inputs { dir, all }
 }
 
-/// A job that puts out what it reads in a format.
+/// A job that prints what it reads in a format.
 fn echo(format: &str, url: &str) -> Job {
     let (_, source, output) =
         FORMATS.iter().find(|(name, ..)| *name == format).expect("one of them");
@@ -152,7 +152,7 @@ fn echo(format: &str, url: &str) -> Job {
     job.args(["--log", "json", "--summary", "json"])
 }
 
-/// Where the one source listens that does.
+/// The address of the only listening source.
 fn address(job: &mut Running) -> SocketAddr {
     let start = job.event("start");
     let mut addresses = start["addresses"].as_array().expect("a list").iter();
@@ -160,7 +160,7 @@ fn address(job: &mut Running) -> SocketAddr {
     address.parse().expect("it is an address")
 }
 
-/// What a job has put out.
+/// Parses a job's output.
 fn put_out(lines: &[String]) -> Got {
     let mut read = Got::default();
     for line in lines {
@@ -181,7 +181,7 @@ fn put_out(lines: &[String]) -> Got {
     read.sorted()
 }
 
-/// Checks what an ended job has put out, and that its summary adds up.
+/// Checks the output of an ended job, and its summary.
 #[track_caller]
 fn check(done: &Ended, right: &Got, what: &str) {
     let read = put_out(&done.out[..done.out.len() - 1]);
@@ -206,7 +206,7 @@ fn files() {
     for (format, ..) in FORMATS {
         let inputs = inputs(format);
         let path = inputs.path(format);
-        // One by one, to know which is wrong, where it is not all of them together.
+        // If they are wrong together, run them one by one to find out which.
         for (name, (_, read, _)) in
             inputs.all.iter().filter(|(name, _)| !name.starts_with("random"))
         {
@@ -221,10 +221,10 @@ fn files() {
     }
 }
 
-/// Bytes in pieces of random sizes.
+/// Splits bytes at random.
 fn pieces<'b>(bytes: &'b [u8], random: &mut Random) -> Vec<&'b [u8]> {
     let (mut rest, mut pieces) = (bytes, Vec::new());
-    // Few pieces of what is large.
+    // Large inputs get few pieces.
     let most = 40 + bytes.len() as u64 / 20;
     while !rest.is_empty() {
         let size = usize::try_from(1 + random.below(most)).expect("small").min(rest.len());
@@ -234,7 +234,7 @@ fn pieces<'b>(bytes: &'b [u8], random: &mut Random) -> Vec<&'b [u8]> {
     pieces
 }
 
-/// Waits for an amount of output, stops the job and checks it.
+/// Waits for that much output, stops the job and checks it.
 fn stop_and_check(mut job: Running, right: &Got, what: &str) {
     let total = right.total();
     job.wait(&format!("{total} records of {what}"), |job| job.out.len() >= total);
@@ -280,7 +280,7 @@ fn connections() {
     }
 }
 
-/// The status and the body of the answer.
+/// Posts a body; returns status and body of the response.
 fn post(address: SocketAddr, body: &[u8]) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("it is a socket");
@@ -304,7 +304,7 @@ fn requests() {
         let address = address(&mut job);
         for (name, (bytes, right, _)) in &inputs.all {
             let (status, body) = post(address, bytes);
-            // Only records that are parsed can be refused in the answer.
+            // Only parsed records can be refused in the response.
             let (good, dead) = match format {
                 "text" => (right.total() as u64, 0),
                 _ => (right.records.len() as u64, right.dead),

@@ -1,4 +1,4 @@
-//! What our CSV output writes, our CSV input reads back, and Python's too.
+//! Our CSV output is read back by our CSV input, and by Python.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn csv_is_read_back_by_us_and_by_python() {
     let inputs = inputs("json");
     let right = inputs.right(|_, _| true);
     let good = Got { dead: 0, ..right };
-    // As URLs say it, and as Python does.
+    // As options of URLs, and of Python.
     let dialects: [(&str, &[&str]); 4] = [
         ("", &[]),
         ("delimiter=tab&null=NA", &["delimiter=\t"]),
@@ -47,7 +47,7 @@ fn csv_is_read_back_by_us_and_by_python() {
         }
         let mut read = read.sorted();
         if dialect.contains("NA") {
-            // Python does not know what stands for nothing.
+            // Python does not know the text for nothing.
             let shown = |text: &String| text.replacen(" \"NA\" ", " \"\" ", 1);
             let both = |all: &Got| {
                 let records = all.records.iter().map(shown).collect();

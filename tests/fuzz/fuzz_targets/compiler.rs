@@ -1,4 +1,4 @@
-//! The compiler, on the text of programs.
+//! The compiler's target, on the text of programs.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

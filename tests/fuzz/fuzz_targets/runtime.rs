@@ -1,4 +1,4 @@
-//! One target of the runtime: the one that `DSTREAM_TARGET` names. Its seeds are put into `corpus/TARGET`.
+//! The target of the runtime named by `DSTREAM_TARGET`. Its seeds are written to `corpus/TARGET`.
 #![no_main]
 
 use std::fs;

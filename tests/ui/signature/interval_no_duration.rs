@@ -1,4 +1,4 @@
-//! An interval that is no duration.
+//! An interval that is invalid.
 
 #[dstream::job(interval = "fast")]
 fn job() {

@@ -1,4 +1,4 @@
-//! A window that is no multiple of the interval.
+//! A window that isn't a multiple of the interval.
 
 #[dstream::job]
 fn job() {

@@ -1,4 +1,4 @@
-//! The same work in one process and on a cluster, with the same number of threads, in turns.
+//! The same work in one process and on a cluster with as many threads, in turns.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,28 +17,28 @@ pub(crate) struct Options {
     /// Jobs to run.
     #[arg(long, value_delimiter = ',', default_value = "word_count")]
     jobs: Vec<String>,
-    /// Lines of the input.
+    /// Lines of input.
     #[arg(long, default_value_t = 4_000_000)]
     rows: u64,
-    /// Lines of a batch.
+    /// Lines per batch.
     #[arg(long, default_value_t = 500_000)]
     batch_records: u64,
     /// Numbers of workers; 0 is one process.
     #[arg(long, value_delimiter = ',', default_value = "0,2")]
     workers: Vec<u32>,
-    /// Threads that run tasks, of all workers together.
+    /// Threads that run tasks, over all workers.
     #[arg(long, default_value_t = 2)]
     cores: u32,
-    /// Runs of each, of which the median counts.
+    /// Runs of each case; the median counts.
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// Partitions of every dataset.
     #[arg(long, default_value_t = 8)]
     partitions: u32,
-    /// Where results go.
+    /// The sink.
     #[arg(long, default_value = "none:")]
     sink: String,
-    /// Where data is kept.
+    /// The directory for data.
     #[arg(long, default_value = "target/bench-data")]
     data: PathBuf,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Options {
 /// One run.
 struct Run {
     wall: f64,
-    /// Seconds from the placement of partitions, or in one process the start, to the end.
+    /// Seconds from the placement (in one process, the start) to the end.
     elapsed: f64,
     family: Vec<(String, u32)>,
     usages: Vec<Usage>,
@@ -64,7 +64,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     let input = input::words(&options.data, options.rows)?;
     for job in &options.jobs {
         let mut runs: Vec<Vec<Run>> = options.workers.iter().map(|_| Vec::new()).collect();
-        // One more than counts: the first brings programs and data into memory.
+        // One extra run to warm programs and data.
         for round in 0..=options.runs {
             for (workers, runs) in options.workers.iter().zip(&mut runs) {
                 let run = run(options, job, *workers, &input)?;
@@ -100,7 +100,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Where the processor time of a run went.
+/// Prints where a run's processor time went.
 fn explain(run: &Run) {
     for ((name, _), usage) in run.family.iter().zip(&run.usages) {
         let threads: Vec<_> =
@@ -152,7 +152,7 @@ fn run(
             family = job.family();
         }
         for (_, pid) in &family {
-            // One that is ending has no memory and no threads any more.
+            // An exiting process has no memory and no threads.
             if let Some(usage) = usage::usage(*pid).filter(|usage| usage.memory > 0) {
                 usages.entry(*pid).or_default().grow(usage);
             }

@@ -1,7 +1,7 @@
-//! What it costs to save states and to keep a journal, when nothing fails.
+//! The cost of checkpoints and of the journal without failures.
 //!
-//! Input is read as fast as it can be, so a batch takes less than its interval, and `--checkpoint`, which counts
-//! in batches, is stretched by as much: states are saved every so many seconds of the clock.
+//! Input is read as fast as possible, so batches take less than their interval. `--checkpoint`, which counts
+//! batches, is scaled so that states are saved at an interval of real time.
 
 use std::error::Error;
 use std::fs;
@@ -15,60 +15,60 @@ use crate::input;
 use crate::replay::{self, Run, Way};
 use crate::started::{Started, streams};
 
-/// Measures what saving states costs.
+/// Measures the cost of checkpoints
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Jobs to run.
     #[arg(long, value_delimiter = ',', default_value = "word_count,word_count_window")]
     jobs: Vec<String>,
-    /// How often states are saved, in seconds.
+    /// Checkpoint intervals, in seconds.
     #[arg(long, value_delimiter = ',', default_value = "10,2")]
     checkpoints: Vec<f64>,
     #[command(flatten)]
     load: Load,
 }
 
-/// Measures what the journal costs.
+/// Measures the cost of the journal
 #[derive(clap::Args)]
 pub(crate) struct JournalOptions {
-    /// The job: one without states, so that only the journal is written.
+    /// The job; without state, so that only the journal is written.
     #[arg(long, default_value = "word_count")]
     job: String,
-    /// A directory in memory, to see what of it is the disk.
+    /// A directory in memory, to separate the cost of the disk.
     #[arg(long, default_value = "/dev/shm")]
     memory: PathBuf,
-    /// Seconds of live batches of 100 ms, of which the delay is measured.
+    /// Seconds of live batches of 100 ms for the delay.
     #[arg(long, default_value_t = 10)]
     seconds: usize,
     #[command(flatten)]
     load: Load,
 }
 
-/// What the job has to do.
+/// The load.
 #[derive(clap::Args)]
 struct Load {
-    /// Lines of the input's file.
+    /// Lines of the input file.
     #[arg(long, default_value_t = 4_000_000)]
     rows: u64,
-    /// How often that file is read.
+    /// How often the file is read.
     #[arg(long, default_value_t = 20)]
     times: usize,
-    /// Lines of a batch.
+    /// Lines per batch.
     #[arg(long, default_value_t = 1_000_000)]
     batch_records: u64,
-    /// Workers, of a thread each.
+    /// Workers, with one thread each.
     #[arg(long, default_value_t = 2)]
     workers: u32,
-    /// Runs of each, in turns.
+    /// Runs of each way, in turns.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Where data is kept, and states are saved.
+    /// The directory for data and states.
     #[arg(long, default_value = "target/bench-data")]
     data: PathBuf,
 }
 
 impl Load {
-    /// Replays the input, with a state directory below `place` if the job keeps something.
+    /// Replays the input, with a state directory below `place` if needed.
     fn replay(&self, job: &str, way: &Way, place: &Path) -> Result<Run, Box<dyn Error>> {
         let file = input::words(&self.data, self.rows)?;
         let dir = input::again(&file, self.times)?;
@@ -76,18 +76,18 @@ impl Load {
         let source = format!("lines=file://{}?batch_records={}", dir.display(), self.batch_records);
         command.args(["--source", &source, "--workers", &self.workers.to_string()]);
         command.args(["--cores", &self.workers.to_string()]);
-        // It is removed when the run is over.
+        // Removed after the run.
         let state = tempfile::tempdir_in(place)?;
         give(&mut command, way, state.path());
         replay::run(command)
     }
 
-    /// `--checkpoint` for every so many seconds, at so many batches of a second per second.
+    /// The `--checkpoint` option for that many seconds, at a measured pace of batches.
     fn every(&self, seconds: f64, batches: f64) -> [String; 2] {
         ["--checkpoint".to_owned(), format!("{:.0}ms", (seconds * batches).max(1.0).round() * 1e3)]
     }
 
-    /// The job without anything durable, once: how many batches per second it does.
+    /// Runs the job once without durability; returns its batches per second.
     fn pace(&self, job: &str) -> Result<f64, Box<dyn Error>> {
         let run = self.replay(job, &nothing(), &self.data)?;
         println!("{job}: {:.2}M records/s, {:.2} batches per second", run.rate / 1e6, run.batches);
@@ -99,7 +99,7 @@ fn nothing() -> Way {
     Way { name: "nothing durable".to_owned(), options: Vec::new() }
 }
 
-/// Gives a job the options of a way, and a state directory if it keeps something.
+/// Adds the options of a way, and a state directory if needed.
 fn give(command: &mut Command, way: &Way, state: &Path) {
     command.args(&way.options);
     if !way.options.is_empty() {
@@ -150,7 +150,7 @@ pub(crate) fn journal(options: &JournalOptions) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// How late live batches of 100 ms are: half of them, and 99 of 100.
+/// The median and the 99th percentile of the delay of live batches of 100 ms.
 fn live(options: &JournalOptions, way: &Way, place: &Path) -> Result<(f64, f64), Box<dyn Error>> {
     let mut command = streams(&options.job)?;
     command.args(["--source", "lines=generate://words?rate=100000", "--interval", "100ms"]);
@@ -163,7 +163,7 @@ fn live(options: &JournalOptions, way: &Way, place: &Path) -> Result<(f64, f64),
     };
     give(&mut command, &way, state.path());
     let job = Started::start_with_batches(command)?;
-    // A line per second.
+    // One line per second.
     for _ in 0..options.seconds {
         job.wait_for("batch")?;
     }

@@ -1,20 +1,20 @@
-//! Processor time of a live job that nobody sends anything.
+//! Processor time of an idle live job.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use crate::started::{Started, streams, usages};
 
-/// Measures a job that has nothing to do.
+/// Measures an idle job
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Workers.
     #[arg(long, default_value_t = 2)]
     workers: u32,
-    /// Lengths of a batch.
+    /// Batch intervals.
     #[arg(long, value_delimiter = ',', default_value = "1s,100ms,10ms")]
     intervals: Vec<String>,
-    /// Seconds to look at each.
+    /// Seconds per measurement.
     #[arg(long, default_value_t = 15)]
     seconds: u64,
 }
@@ -27,7 +27,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
         let job = Started::start(command)?;
         job.wait_for("receiving")?;
         let family = job.family();
-        // Not what the start costs.
+        // Skip the cost of starting.
         std::thread::sleep(Duration::from_secs(3));
         let (before, start) = (usages(&family), Instant::now());
         std::thread::sleep(Duration::from_secs(options.seconds));

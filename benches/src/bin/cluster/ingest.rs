@@ -1,4 +1,4 @@
-//! How fast records of 100 bytes are taken in by a receiver on one worker and copied to another.
+//! Throughput of a receiver on one worker with copies on another, for records of 100 bytes.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -8,42 +8,42 @@ use dstream_bench::data;
 use crate::sender::{Inlet, Way};
 use crate::started::{Started, streams, usages};
 
-/// Measures how fast records are taken in.
+/// Measures ingest
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Ways to send.
+    /// Protocols.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "client,http,tcp")]
     ways: Vec<Way>,
-    /// Workers; 0 is one process, and one copy.
+    /// Numbers of workers; 0 is one process with one copy.
     #[arg(long, value_delimiter = ',', default_value = "0,2")]
     workers: Vec<u32>,
-    /// Who send at a time.
+    /// Concurrent clients.
     #[arg(long, default_value_t = 2)]
     clients: usize,
     /// Seconds to send.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Length of a batch.
+    /// Batch interval.
     #[arg(long, default_value = "200ms")]
     interval: String,
-    /// Runs of each, in turns.
+    /// Runs of each case, in turns.
     #[arg(long, default_value_t = 3)]
     runs: usize,
 }
 
-/// Lines of a request, or of a write.
+/// Lines per request or write.
 const TOGETHER: u64 = 5_000;
 
-/// What came of one run.
+/// The result of a run.
 pub(crate) struct Taken {
-    /// Records per second that were safe when the clients were done.
+    /// Records per second acknowledged or received at the end.
     pub(crate) rate: f64,
-    /// Seconds of processor time per second, of all processes of the job.
+    /// Seconds of processor time per second, over all processes of the job.
     pub(crate) cpu: f64,
 }
 
 impl Options {
-    /// So many clients that send for so many seconds.
+    /// Options for that many clients and seconds.
     pub(crate) fn of(clients: usize, seconds: u64) -> Self {
         let (ways, workers, interval) = (Vec::new(), Vec::new(), "200ms".to_owned());
         Self { ways, workers, clients, seconds, interval, runs: 1 }
@@ -61,7 +61,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One run, with two threads that run tasks.
+/// One run, with two threads for tasks.
 pub(crate) fn one(options: &Options, way: Way, workers: u32) -> Result<Taken, Box<dyn Error>> {
     let mut lines = Vec::new();
     data::write_words(TOGETHER, 1, &mut lines)?;

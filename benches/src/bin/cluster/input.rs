@@ -1,4 +1,4 @@
-//! Input that is read as fast as it can be, and can be read again.
+//! Files that are read as fast as possible, repeatedly.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use dstream_bench::data;
 
-/// A file of so many lines of words, made unless it is there.
+/// A file with `rows` lines of words, created if missing.
 pub(crate) fn words(dir: &Path, rows: u64) -> Result<PathBuf, Box<dyn Error>> {
     fs::create_dir_all(dir)?;
     let path = fs::canonicalize(dir)?.join(format!("words-{rows}"));
     if !path.exists() {
-        // Under another name until it is whole.
+        // Written under another name until complete.
         let making = path.with_extension("making");
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&making)?);
         data::write_words(rows, 1, &mut out)?;
@@ -22,7 +22,7 @@ pub(crate) fn words(dir: &Path, rows: u64) -> Result<PathBuf, Box<dyn Error>> {
     Ok(path)
 }
 
-/// A directory in which that file is under so many names: more input than there is memory for.
+/// A directory with `times` names for that file: more input than memory.
 pub(crate) fn again(path: &Path, times: usize) -> Result<PathBuf, Box<dyn Error>> {
     let dir = path.with_extension(format!("x{times}"));
     fs::create_dir_all(&dir)?;

@@ -1,8 +1,7 @@
-//! From a client's send to the published result.
+//! Latency from a client's send to the published result.
 //!
-//! A client sends lines that carry the time of their sending; the job counts them by that time (a
-//! shuffle), and writes the counts to a pipe. A row that comes out of it says how many records took
-//! how long.
+//! A client sends lines with their time of sending; the job counts lines by that time (a shuffle) and writes
+//! the counts to a pipe. A row read from the pipe gives the latency of its lines.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -11,36 +10,36 @@ use std::time::{Duration, Instant};
 use crate::sender::{Inlet, Way};
 use crate::started::{Started, streams, usages};
 
-/// Measures how long a record takes to its result.
+/// Measures the latency from a record to its result
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Workers; 0 is one process.
+    /// Numbers of workers; 0 is one process.
     #[arg(long, value_delimiter = ',', default_value = "0,2")]
     workers: Vec<u32>,
-    /// Ways to send.
+    /// Protocols.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "client,tcp")]
     ways: Vec<Way>,
-    /// Length of a batch.
+    /// Batch interval.
     #[arg(long, default_value = "10ms")]
     interval: String,
     /// Records per second.
     #[arg(long, default_value_t = 100_000)]
     rate: u64,
-    /// Seconds that count.
+    /// Measured seconds.
     #[arg(long, default_value_t = 15)]
     seconds: u64,
     /// Partitions of every dataset.
     #[arg(long, default_value_t = 8)]
     partitions: u32,
-    /// Runs of each, in turns.
+    /// Runs of each case, in turns.
     #[arg(long, default_value_t = 3)]
     runs: usize,
 }
 
-/// Seconds at the start that do not count.
+/// Warm-up, not measured.
 const WARM: Duration = Duration::from_secs(3);
 
-/// How often the client sends.
+/// Interval of sends.
 const TICK: Duration = Duration::from_millis(1);
 
 pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -73,7 +72,7 @@ fn one(options: &Options, way: Way, workers: u32) -> Result<(), Box<dyn Error>> 
         let before = usages(&family);
         let sent = sender.join().expect("the sender's own failure");
         let after = usages(&family);
-        // What is under way has a second to come out.
+        // Lines in flight have a second to arrive.
         std::thread::sleep(Duration::from_secs(1));
         let stopped = job.interrupt();
         let rows = reader.join().expect("the reader's own failure");
@@ -117,7 +116,7 @@ fn one(options: &Options, way: Way, workers: u32) -> Result<(), Box<dyn Error>> 
     Ok(())
 }
 
-/// Sends so many lines per second; how many it has sent.
+/// Sends `rate` lines per second; returns their number.
 fn send(inlet: &Inlet, rate: u64, origin: Instant, length: Duration) -> std::io::Result<u64> {
     let mut sender = inlet.connect()?;
     let (mut sent, mut lines) = (0, Vec::new());
@@ -137,7 +136,7 @@ fn send(inlet: &Inlet, rate: u64, origin: Instant, length: Duration) -> std::io:
     Ok(sent)
 }
 
-/// How many records that were sent at a time were seen when; in microseconds.
+/// The number of lines of one sending time, with the time of the result; in microseconds.
 struct Row {
     sent: u64,
     seen: u64,

@@ -1,17 +1,17 @@
-//! What a cluster costs: real processes of real jobs, a master and two workers on this machine.
+//! Benchmarks of clusters: real processes, a master and workers on this machine.
 //!
 //! ```text
 //! cargo build --release -p dstream-bench
-//! target/release/cluster cost          # the same work in one process and on a cluster, in turns
+//! target/release/cluster cost          # one process and a cluster, in turns
 //! target/release/cluster latency       # from a client's send to the published result
-//! target/release/cluster ingest        # how fast records are taken in, with two copies
-//! target/release/cluster pressure      # memory and delay when an output is read slowly
+//! target/release/cluster ingest        # ingest with two copies
+//! target/release/cluster pressure      # memory and delay with a slow output
 //! target/release/cluster straggler     # one of four workers is slow
-//! target/release/cluster recovery      # workers or the master are killed: draws the delay of results
-//! target/release/cluster checkpoint-cost   # throughput with and without saving states
+//! target/release/cluster recovery      # kills workers or the master, draws the delay
+//! target/release/cluster checkpoint-cost   # throughput with and without checkpoints
 //! target/release/cluster journal-cost      # throughput and delay with and without a journal
-//! target/release/cluster replication-cost  # records taken in, with one copy and with two
-//! target/release/cluster idle          # processor time of a job that has nothing to do
+//! target/release/cluster replication-cost  # ingest with one copy and with two
+//! target/release/cluster idle          # processor time of an idle job
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
@@ -34,7 +34,7 @@ use std::error::Error;
 
 use clap::{Parser, Subcommand};
 
-/// Measures what a cluster costs.
+/// Benchmarks of clusters
 #[derive(Parser)]
 struct Options {
     #[command(subcommand)]
@@ -43,25 +43,25 @@ struct Options {
 
 #[derive(Subcommand)]
 enum What {
-    /// The same work in one process and on a cluster, in turns
+    /// One process and a cluster on the same work, in turns
     Cost(cost::Options),
-    /// From a client's send to the published result
+    /// Latency from a client's send to the published result
     Latency(latency::Options),
-    /// How fast records are taken in
+    /// Throughput of ingest
     Ingest(ingest::Options),
-    /// Memory and delay when an output is read slowly
+    /// Memory and delay with a slow output
     Pressure(pressure::Options),
-    /// How long batches take while one worker is slow
+    /// Duration of batches with one slow worker
     Straggler(straggler::Options),
-    /// By how much results are late when processes are killed
+    /// Delay of results when processes are killed
     Recovery(recovery::Options),
-    /// Throughput with and without saving states
+    /// Throughput with and without checkpoints
     CheckpointCost(durable::Options),
     /// Throughput and delay with and without a journal
     JournalCost(durable::JournalOptions),
-    /// Records taken in, with one copy and with two
+    /// Ingest with one copy and with two
     ReplicationCost(replication::Options),
-    /// Processor time of a job that has nothing to do
+    /// Processor time of an idle job
     Idle(idle::Options),
 }
 

@@ -1,5 +1,5 @@
-//! Memory and delay while more comes in than goes out: an output that is read slowly, or a worker that
-//! gets little of the processor.
+//! Memory and delay under overload: with an output that is read slowly, or a worker with little processor
+//! time.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -12,29 +12,29 @@ use serde_json::Value;
 
 use crate::started::{Started, streams, usages};
 
-/// Sends more than can be put out.
+/// Sends more than the output takes
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Seconds to send.
     #[arg(long, default_value_t = 120)]
     seconds: u64,
-    /// Bytes per second that are read of the output.
+    /// Bytes per second read from the output.
     #[arg(long, default_value_t = 2_000_000)]
     reads: u64,
-    /// Length of a batch.
+    /// Batch interval.
     #[arg(long, default_value = "100ms")]
     interval: String,
-    /// Bytes of blocks that each worker keeps in memory.
+    /// The `--memory` of each worker.
     #[arg(long, default_value = "64MiB")]
     memory: String,
-    /// Seconds between two looks at it.
+    /// Seconds between two reports.
     #[arg(long, default_value_t = 10)]
     every: u64,
 }
 
 pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     let mut command = streams("grep")?;
-    // Every line has an `e`, so that all of it comes out again.
+    // Every line contains an `e`, so all of it is output.
     command.args(["--pattern", "e", "--sink", "matches=stdout:"]);
     command.args(["--source", "lines=tcp://127.0.0.1:0", "--interval", &options.interval]);
     command.args(["--memory", &options.memory, "--workers", "2"]);
@@ -78,7 +78,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One line on how it goes.
+/// Prints a line of status.
 fn look(
     state: &str,
     at: Duration,
@@ -109,7 +109,7 @@ fn look(
     Ok(())
 }
 
-/// Sends as fast as it is taken in, until the job does not want any more.
+/// Sends as fast as lines are taken, until the job stops taking them.
 fn send(address: &str, lines: &[u8], done: &AtomicBool, sent: &AtomicU64) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_write_timeout(Some(Duration::from_millis(200)))?;
@@ -132,7 +132,7 @@ fn read_slowly(mut out: impl Read, rate: u64, done: &AtomicBool, read: &AtomicU6
     let mut buffer = vec![0; 64 << 10];
     while let Ok(n @ 1..) = out.read(&mut buffer) {
         let all = read.fetch_add(n as u64, Ordering::Relaxed) + n as u64;
-        // At the end everything may come.
+        // At the end, read everything.
         while !done.load(Ordering::Relaxed)
             && start.elapsed().as_secs_f64() < all as f64 / rate as f64
         {

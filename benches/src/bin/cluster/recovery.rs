@@ -1,8 +1,8 @@
-//! Processes of a live job are killed: by how much results are late, batch by batch around it.
+//! Kills processes of a live job and measures the delay of results, batch by batch.
 //!
-//! The kill comes at a random instant of a batch interval, from a seed; over the runs of one case these
-//! instants are spread evenly. Delays are those that the job's own log tells, and every batch has to be in it.
-//! All runs of a case are drawn in one figure, as the paper's figures 10 to 13 are, beside their data.
+//! The kill comes at a random instant of a batch interval, drawn from a seed; the instants of a case's runs
+//! are spread evenly. Delays come from the job's log, which must contain every batch. The runs of a case are
+//! drawn in one figure, like the paper's figures 10 to 13, beside their data.
 
 mod drawing;
 mod outcome;
@@ -18,26 +18,26 @@ use dstream_bench::data::SplitMix;
 use dstream_bench::runs::Spread;
 
 use self::drawing::Figure;
-use self::outcome::{Outcome, Seen, Shown};
+use self::outcome::{Batches, Outcome, Shown};
 use self::processes::Setup;
 use crate::started::Started;
 
-/// Measures the delay of results around the end of processes.
+/// Measures the delay of results when processes are killed
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// What is killed.
+    /// The processes to kill.
     #[arg(value_enum, default_values = ["worker", "far", "master", "two"])]
     who: Vec<Who>,
-    /// How often states are saved.
+    /// Checkpoint intervals.
     #[arg(long, value_delimiter = ',', default_value = "2s,10s")]
     checkpoint: Vec<String>,
     /// Runs of each case, in turns.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// When in a batch interval processes are killed, and which ones, follows from it.
+    /// Seed of the instants and of the choice of workers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The job; its batches are of a second.
+    /// The job; its batch interval is a second.
     #[arg(long, default_value = "word_count_window")]
     job: String,
     /// Workers.
@@ -46,27 +46,27 @@ pub(crate) struct Options {
     /// Records per second.
     #[arg(long, default_value_t = 100_000)]
     rate: u64,
-    /// Batches before the one in which processes are killed: the job's window is full then.
+    /// Batches before the kill, which fill the job's window.
     #[arg(long, default_value_t = 33)]
     before: u64,
     /// Batches after it.
     #[arg(long, default_value_t = 10)]
     after: u64,
-    /// Where figures and data are written.
+    /// The directory for figures and data.
     #[arg(long, default_value = "benches/recovery")]
     out: PathBuf,
 }
 
-/// What is killed.
+/// The process to kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Who {
-    /// One of the workers; nobody takes its place.
+    /// A worker, without replacement.
     Worker,
-    /// One of workers that were started by themselves, as on other hosts: its master has to miss it.
+    /// A worker started separately, as on another host: its master must detect the loss.
     Far,
-    /// The master, which is started again at once.
+    /// The master, restarted at once.
     Master,
-    /// Two of the workers at once.
+    /// Two workers at once.
     Two,
 }
 
@@ -83,13 +83,13 @@ impl Who {
     fn title(self) -> &'static str {
         match self {
             Self::Worker => "a worker killed",
-            Self::Far => "a worker killed that its master has not started",
+            Self::Far => "a separately started worker killed",
             Self::Master => "the master killed and started again",
             Self::Two => "two workers killed at once",
         }
     }
 
-    /// How late results may be in milliseconds, if that is more than usual by `excess`.
+    /// The aim in milliseconds; `excess` is the allowed excess for a single worker.
     fn aim(self, checkpoint: &str) -> Aim {
         match (self, checkpoint) {
             (Self::Master, _) => Aim::Again(2_000.0),
@@ -99,12 +99,12 @@ impl Who {
     }
 }
 
-/// What is wanted.
+/// An aim.
 #[derive(Debug, Clone, Copy)]
 enum Aim {
-    /// Delays grow by no more than so many milliseconds.
+    /// Longest excess of the delay, in milliseconds.
     Excess(f64),
-    /// There are results again so many milliseconds after the kill.
+    /// Results again within this many milliseconds of the kill.
     Again(f64),
 }
 
@@ -124,15 +124,15 @@ impl Aim {
     }
 }
 
-/// Batches at the start that do not count.
+/// Warm-up batches, not measured.
 const WARM: u64 = 5;
 
-/// What is killed, and how often states are saved.
+/// A process to kill and a checkpoint interval.
 struct Case<'o> {
     options: &'o Options,
     who: Who,
     checkpoint: &'o str,
-    /// Where in a batch interval the first run's kill comes.
+    /// Phase of the first run's kill within a batch interval.
     phase: f64,
     outcomes: Vec<Outcome>,
 }
@@ -150,7 +150,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     for _ in 0..options.runs {
         for case in &mut cases {
             case.run(&mut random)?;
-            // What was measured is there even if a later run fails.
+            // Keep the data if a later run fails.
             case.write()?;
         }
     }
@@ -193,19 +193,19 @@ impl Case<'_> {
         Setup { job, rate: *rate, workers: *workers, checkpoint }
     }
 
-    /// The last batch before the kill, and the one after which no more is measured.
+    /// The last batch before the kill, and the last one measured.
     fn fault(&self) -> (u64, u64) {
         let fault = WARM + self.options.before;
         (fault, fault + 1 + self.options.after)
     }
 
-    /// Workers of a master that starts them are killed.
+    /// Kills workers started by their master.
     fn workers(
         &self,
         victims: usize,
         phase: f64,
         random: &mut SplitMix,
-    ) -> Result<(Seen, f64), Box<dyn Error>> {
+    ) -> Result<(Batches, f64), Box<dyn Error>> {
         let job = self.setup().together()?;
         let workers = || {
             let family = job.family().into_iter();
@@ -217,8 +217,8 @@ impl Case<'_> {
         Ok(result)
     }
 
-    /// A worker is killed that is only missed.
-    fn far(&self, phase: f64, random: &mut SplitMix) -> Result<(Seen, f64), Box<dyn Error>> {
+    /// Kills a worker started separately.
+    fn far(&self, phase: f64, random: &mut SplitMix) -> Result<(Batches, f64), Box<dyn Error>> {
         let cluster = self.setup().apart()?;
         self.lose(&cluster.master, || cluster.workers(), 1, phase, random)
     }
@@ -230,9 +230,9 @@ impl Case<'_> {
         victims: usize,
         phase: f64,
         random: &mut SplitMix,
-    ) -> Result<(Seen, f64), Box<dyn Error>> {
+    ) -> Result<(Batches, f64), Box<dyn Error>> {
         let (fault, last) = self.fault();
-        let mut seen = Seen::default();
+        let mut seen = Batches::default();
         until(job, fault, &mut seen)?;
         let (mut workers, mut killed) = (workers(), Vec::new());
         for _ in 0..victims {
@@ -251,10 +251,10 @@ impl Case<'_> {
         }
     }
 
-    fn master(&self, phase: f64) -> Result<(Seen, f64), Box<dyn Error>> {
+    fn master(&self, phase: f64) -> Result<(Batches, f64), Box<dyn Error>> {
         let (setup, (fault, last)) = (self.setup(), self.fault());
         let mut cluster = setup.apart()?;
-        let mut seen = Seen::default();
+        let mut seen = Batches::default();
         until(&cluster.master, fault, &mut seen)?;
         let killed_ms = wait_for_phase(&seen, phase)?;
         let said = cluster.restart(&setup)?;
@@ -290,7 +290,7 @@ impl Case<'_> {
         )
     }
 
-    /// The figure, and its data.
+    /// Writes the figure and its data.
     fn write(&self) -> Result<(), Box<dyn Error>> {
         let options = self.options;
         let data = serde_json::json!({
@@ -330,27 +330,27 @@ impl Case<'_> {
     }
 }
 
-/// Reads what the job tells of its batches, up to that one.
-fn until(job: &Started, last: u64, seen: &mut Seen) -> Result<(), Box<dyn Error>> {
+/// Reads the job's batch events up to one.
+fn until(job: &Started, last: u64, seen: &mut Batches) -> Result<(), Box<dyn Error>> {
     while seen.last().is_none_or(|shown| shown.batch < last) {
         seen.add(shown(&job.wait_for("batch")?)?);
     }
     Ok(())
 }
 
-/// What a line of the log says of a batch.
+/// The batch of a log line.
 fn shown(news: &serde_json::Value) -> Result<Shown, Box<dyn Error>> {
     if news["batches"] != 1 {
         return Err(format!("not every batch has a line: {news}").into());
     }
     let number = |key: &str| news[key].as_f64().ok_or_else(|| format!("no {key}: {news}"));
-    // To a tenth of a millisecond: nobody reads more of it.
+    // Rounded to a tenth of a millisecond.
     let (end_ms, delay_ms) = (number("batch_time")?, (number("delay_ms")? * 10.0).round() / 10.0);
     Ok(Shown { batch: number("batch")? as u64, end_ms, delay_ms })
 }
 
-/// Waits for a place in the batch interval after the next one's begin; what time it is then.
-fn wait_for_phase(seen: &Seen, phase: f64) -> Result<f64, Box<dyn Error>> {
+/// Waits for a phase of the interval after the next batch; returns the time.
+fn wait_for_phase(seen: &Batches, phase: f64) -> Result<f64, Box<dyn Error>> {
     let last = seen.last().ok_or("no batch yet")?;
     let at = last.end_ms + (1.0 + phase) * seen.interval_ms();
     std::thread::sleep(Duration::from_secs_f64((at - unix_ms()).max(0.0) / 1e3));

@@ -1,8 +1,8 @@
-//! One job in several ways on the same input, read as fast as it can be: how much slower each way is.
+//! Runs a job in several ways on the same input, as fast as possible, to compare throughput.
 //!
-//! The ways are run in turns, and each run is compared with the first way's run of its own turn. Throughput is
-//! taken between the first batch that a job tells of and the last one: neither the start nor the end is in
-//! it. Processor time is that of all processes from start to end.
+//! The ways run in turns, and each run is compared with the first way's run of the same turn. Throughput is
+//! measured between the first and the last batch reported, without start and end. Processor time covers all
+//! processes from start to end.
 
 use std::error::Error;
 use std::process::Command;
@@ -31,7 +31,7 @@ pub(crate) struct Run {
     pub(crate) cpu: f64,
 }
 
-/// Runs a job that ends by itself.
+/// Runs a job to its end.
 pub(crate) fn run(command: Command) -> Result<Run, Box<dyn Error>> {
     let before = runs::processor_time_of_children()?;
     let job = Started::start_with_batches(command)?;
@@ -39,7 +39,7 @@ pub(crate) fn run(command: Command) -> Result<Run, Box<dyn Error>> {
     let (mut records, mut batches) = (0.0, 0.0);
     for news in job.until_its_end().filter(|news| news["event"] == "batch") {
         let now = Instant::now();
-        // A line stands for all batches since the one before.
+        // A log line covers all batches since the previous one.
         if first.is_some() {
             let number = |key: &str| news[key].as_f64().ok_or_else(|| format!("no {key}: {news}"));
             records += number("records")?;
@@ -56,7 +56,7 @@ pub(crate) fn run(command: Command) -> Result<Run, Box<dyn Error>> {
     }
 }
 
-/// Runs all ways in turns, and says how they compare with the first one.
+/// Runs all ways in turns, and prints how they compare with the first.
 pub(crate) fn compare(
     what: &str,
     ways: &[Way],

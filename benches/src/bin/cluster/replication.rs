@@ -1,8 +1,8 @@
-//! What the second copy of pushed records costs: the client library to a cluster of one worker, which is alone
-//! with what it takes in, and to one of two.
+//! The cost of the second copy of pushed records: the client library with a cluster of one worker, which
+//! keeps the only copy, and with one of two.
 //!
-//! Both have the same number of threads, and grep sends nothing from worker to worker: what differs is the copy,
-//! and that there is a second process.
+//! Both use the same number of threads, and grep sends nothing between workers, so they differ only in the
+//! copy and the second process.
 
 use std::error::Error;
 
@@ -11,16 +11,16 @@ use dstream_bench::runs::Spread;
 use crate::ingest::{self, Taken};
 use crate::sender::Way;
 
-/// Measures what the second copy of pushed records costs.
+/// Measures the cost of the second copy of pushed records
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Seconds to send.
     #[arg(long, default_value_t = 8)]
     seconds: u64,
-    /// Who send at a time.
+    /// Concurrent clients.
     #[arg(long, default_value_t = 2)]
     clients: usize,
-    /// Runs of each, in turns.
+    /// Runs of each case, in turns.
     #[arg(long, default_value_t = 5)]
     runs: usize,
 }

@@ -1,4 +1,4 @@
-//! Ways to send lines to a job.
+//! Protocols for sending lines to a job.
 
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -12,29 +12,29 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::started::Started;
 
-/// How lines are sent.
+/// A protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Way {
-    /// Lines over TCP, which nobody acknowledges
+    /// Lines over TCP, without acknowledgement
     Tcp,
-    /// Requests, which are answered when the lines are safe
+    /// HTTP requests, answered once the lines are safe
     Http,
-    /// The client library, which is told when lines are safe
+    /// The client library, with acknowledgements
     Client,
 }
 
-/// Where a job takes lines in, by whatever way.
+/// The addresses of a job.
 #[derive(Debug, Clone)]
 pub(crate) struct Inlet {
     way: Way,
     job: String,
-    /// Of its receiver.
+    /// The receiver's.
     address: String,
-    /// Of its master, and the token that lets clients in.
+    /// The master's, and a client's token.
     master: Option<(SocketAddr, PathBuf)>,
 }
 
-/// Somebody who sends.
+/// A connected sender.
 pub(crate) enum Sender {
     /// Lines as they are.
     Tcp(TcpStream),
@@ -45,7 +45,7 @@ pub(crate) enum Sender {
 }
 
 impl Way {
-    /// The URL of a source that takes such lines in. The client library goes to any that is pushed.
+    /// The URL of a source for the protocol. The client library reaches any push source.
     pub(crate) fn url(self) -> &'static str {
         match self {
             Self::Tcp | Self::Client => "tcp://127.0.0.1:0",
@@ -53,14 +53,14 @@ impl Way {
         }
     }
 
-    /// Whether a job on so many workers can be reached like that.
+    /// Whether a job on that many workers supports the protocol.
     pub(crate) fn reaches(self, workers: u32) -> bool {
         workers > 0 || self != Self::Client
     }
 }
 
 impl Inlet {
-    /// Of a job that has just been started, on so many workers.
+    /// Reads the addresses of a job that was just started.
     pub(crate) fn of(
         running: &Started,
         job: &str,
@@ -111,7 +111,7 @@ fn failed(error: dstream_runtime::client::ClientError) -> io::Error {
 }
 
 impl Sender {
-    /// Sends whole lines, as soon as there is room for them.
+    /// Sends whole lines, waiting for room.
     pub(crate) fn send(&mut self, lines: &[u8]) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.write_all(lines),
@@ -128,8 +128,8 @@ impl Sender {
         }
     }
 
-    /// Sends the same lines again and again until that time; how often they were sent, and if somebody
-    /// says so, are safe.
+    /// Sends the same lines repeatedly until a time; returns how often, counting acknowledged ones only
+    /// where there are acknowledgements.
     pub(crate) fn send_until(mut self, lines: &[u8], until: Instant) -> io::Result<u64> {
         let mut times = 0;
         while Instant::now() < until {
@@ -140,7 +140,7 @@ impl Sender {
         Ok(times)
     }
 
-    /// Waits until everything is as safe as it gets.
+    /// Waits for all acknowledgements.
     pub(crate) fn end(self) -> io::Result<()> {
         if let Self::Client(runtime, both) = self {
             let (client, mut stream) = *both;
@@ -151,7 +151,7 @@ impl Sender {
     }
 }
 
-/// Reads an answer, which must be a good one.
+/// Reads a response, which must be a success.
 fn answer(answers: &mut BufReader<TcpStream>) -> io::Result<()> {
     let (mut length, mut line, mut first) = (0, String::new(), String::new());
     loop {

@@ -1,4 +1,4 @@
-//! A job that runs, with all its processes.
+//! A running job and its processes.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -12,23 +12,23 @@ use serde_json::Value;
 
 use crate::usage::{self, Usage};
 
-/// How long a job may take to say something that it must say.
+/// Longest wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A job that runs. It is killed when this is dropped, and its workers with it.
+/// A running job; dropping it kills it and its workers.
 pub(crate) struct Started {
     child: Child,
     news: Receiver<Value>,
-    /// What came while something else was waited for.
+    /// Events read while waiting for another.
     passed: RefCell<Vec<Value>>,
-    /// What it writes, unless somebody has taken it.
+    /// Its output, until it is taken.
     pub(crate) out: Option<ChildStdout>,
 }
 
-/// The program with the jobs that are measured.
+/// The program with the measured jobs.
 ///
 /// # Errors
-/// When this program's own place is unknown.
+/// When this program's path is unknown.
 pub(crate) fn streams(job: &str) -> Result<Command, Box<dyn Error>> {
     let mut command = Command::new(std::env::current_exe()?.with_file_name("streams"));
     command.args(["--job", job]);
@@ -36,7 +36,7 @@ pub(crate) fn streams(job: &str) -> Result<Command, Box<dyn Error>> {
 }
 
 impl Started {
-    /// Starts a job that logs and ends as machines like it.
+    /// Starts a job that logs JSON and prints a JSON summary.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -45,7 +45,7 @@ impl Started {
         Self::start_as_is(command)
     }
 
-    /// The same, and what it says of its batches is kept.
+    /// The same, and keeps its batch events.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -70,9 +70,9 @@ impl Started {
         std::thread::spawn(move || {
             for line in lines.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
                 let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                // Batches are many, and mostly nobody asks for them.
+                // Batches are many and mostly not needed.
                 if (batches || value["event"] != "batch") && sender.send(value).is_err() {
-                    // It must go on reading, or the job would wait.
+                    // Keep reading, or the job would block.
                     continue;
                 }
             }
@@ -81,20 +81,20 @@ impl Started {
         Ok(Self { child, news, passed: RefCell::default(), out })
     }
 
-    /// What it has said that nobody waited for.
+    /// The events that were not waited for.
     pub(crate) fn all_said(&self) -> Vec<Value> {
         self.passed.take().into_iter().chain(self.news.try_iter()).collect()
     }
 
-    /// All that it says from now on, as it says it, until it ends.
+    /// All further events, until it ends.
     pub(crate) fn until_its_end(&self) -> impl Iterator<Item = Value> {
         self.news.iter()
     }
 
-    /// Waits until the job says that something has happened.
+    /// Waits for an event.
     ///
     /// # Errors
-    /// When it ends before, or takes too long.
+    /// When the job ends first, or takes too long.
     pub(crate) fn wait_for(&self, event: &str) -> Result<Value, Box<dyn Error>> {
         let until = Instant::now() + PATIENCE;
         let mut said = Vec::new();
@@ -110,7 +110,7 @@ impl Started {
         }
     }
 
-    /// Whether it has said meanwhile that something has happened.
+    /// Whether an event has been logged by now.
     pub(crate) fn said(&self, event: &str) -> bool {
         self.news.try_iter().any(|news| news["event"] == event)
     }
@@ -125,10 +125,10 @@ impl Started {
         usage::family(self.child.id())
     }
 
-    /// Where its only source listens.
+    /// The address of its only source.
     ///
     /// # Errors
-    /// When it does not say so.
+    /// When it is not reported.
     pub(crate) fn address(&self, workers: u32) -> Result<String, Box<dyn Error>> {
         if workers == 0 {
             let start = self.wait_for("start")?;
@@ -140,7 +140,7 @@ impl Started {
         Ok(address.ok_or("a receiver without an address")?.to_owned())
     }
 
-    /// Asks it to end, as Ctrl-C does.
+    /// Stops it, like Ctrl-C.
     ///
     /// # Errors
     /// When it has ended already.
@@ -148,7 +148,7 @@ impl Started {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
     }
 
-    /// Ends it, as if its host had failed.
+    /// Kills it, as a failure of its host would.
     ///
     /// # Errors
     /// When it cannot be waited for.
@@ -158,7 +158,7 @@ impl Started {
         Ok(())
     }
 
-    /// What it has said that nobody waited for, to its end.
+    /// The remaining events, to its end.
     pub(crate) fn rest(&self) -> Vec<Value> {
         self.passed.take().into_iter().chain(self.news.iter()).collect()
     }
@@ -166,25 +166,25 @@ impl Started {
     /// Whether it has ended.
     ///
     /// # Errors
-    /// When nobody knows.
+    /// When its status is unavailable.
     pub(crate) fn has_ended(&mut self) -> Result<bool, Box<dyn Error>> {
         Ok(self.child.try_wait()?.is_some())
     }
 
-    /// Waits for its end, whoever has its output.
+    /// Waits for its end while its output is read elsewhere.
     ///
     /// # Errors
-    /// When nobody knows.
+    /// When its status is unavailable.
     pub(crate) fn end_without_summary(
         mut self,
     ) -> Result<std::process::ExitStatus, Box<dyn Error>> {
         Ok(self.child.wait()?)
     }
 
-    /// Waits for its end; its summary.
+    /// Waits for its end; returns its summary.
     ///
     /// # Errors
-    /// When it failed, or wrote none.
+    /// When it failed or printed no summary.
     pub(crate) fn end(mut self) -> Result<Value, Box<dyn Error>> {
         let mut text = String::new();
         if let Some(mut out) = self.out.take() {
@@ -201,13 +201,13 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        // It may have ended, and been waited for.
+        // It may have been reaped already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What processes have used, in the order of a family; zero for those that have ended.
+/// The usage of processes, in order; zero for those that have ended.
 pub(crate) fn usages(family: &[(String, u32)]) -> Vec<Usage> {
     family.iter().map(|(_, pid)| usage::usage(*pid).unwrap_or_default()).collect()
 }

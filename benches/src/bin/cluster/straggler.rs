@@ -1,10 +1,10 @@
-//! One of four workers is slow: how long batches take, with and without second runs of late tasks.
+//! The duration of batches while one of four workers is slow, with and without speculation.
 //!
-//! The slow worker's process is stopped and continued in turns, so that it gets a fraction of its time. A real hog
-//! on one worker's processor would take that from the others too, which share two cores with it here: what would
-//! be measured is a smaller machine, not a slow worker. The rhythm is shorter than a task, and kept by the clock.
-//! A batch takes from the cut of its input to its publication. The first batches with a slow worker are shown by
-//! themselves too: later it has lost partitions.
+//! The slow worker's process is stopped and continued in turns, so that it gets a fraction of its time. A
+//! real hog would also slow the other workers, which share two cores here: that would measure a smaller
+//! machine, not a slow worker. The period is shorter than a task. A batch lasts from its cut to its
+//! publication. The first batches with a slow worker are also shown separately, since it loses partitions
+//! later.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,44 +16,44 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::started::{Started, streams};
 use crate::usage::usage;
 
-/// Measures batches while one worker is slow.
+/// Measures batches with one slow worker
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// The job; its batches are of a second.
+    /// The job; its batch interval is a second.
     #[arg(long, default_value = "word_count_window")]
     job: String,
     /// Workers.
     #[arg(long, default_value_t = 4)]
     workers: u32,
-    /// Records per second: a fraction of what the machine can do, so that others can help, and enough for
-    /// batches that are long beside what is too short for a second run.
+    /// Records per second: low enough that other workers can help, and high enough for tasks long enough to
+    /// be speculated.
     #[arg(long, default_value_t = 600_000)]
     rate: u64,
     /// Partitions of every dataset.
     #[arg(long, default_value_t = 8)]
     partitions: u32,
-    /// Batches that count, of each run.
+    /// Measured batches per run.
     #[arg(long, default_value_t = 14)]
     batches: usize,
     /// Runs of each case, in turns.
     #[arg(long, default_value_t = 3)]
     runs: usize,
-    /// For how long the slow worker is stopped, in milliseconds, and for how long it then runs.
+    /// Milliseconds for which the slow worker is stopped, and then runs.
     #[arg(long, value_delimiter = ',', default_value = "24,4")]
     duty: Vec<u64>,
-    /// How often states are saved.
+    /// Checkpoint interval.
     #[arg(long, default_value = "10s")]
     checkpoint: String,
 }
 
-/// Batches at the start that do not count.
+/// Warm-up batches, not measured.
 const WARM: usize = 5;
-/// So many batches are what a slow worker costs before it has lost partitions.
+/// Batches before a slow worker has lost partitions.
 const FIRST: usize = 4;
-/// The time of batches, in multiples of normal, that is aimed at.
+/// The aim, in multiples of the normal duration.
 const AIM: f64 = 1.8;
 
-/// What is measured.
+/// A case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Case {
     name: &'static str,
@@ -67,7 +67,7 @@ const CASES: [Case; 3] = [
     Case { name: "one slow, with speculation", hog: true, speculate: "on" },
 ];
 
-/// Median times of batches of a run, in milliseconds.
+/// Median durations of batches in a run, in milliseconds.
 struct Run {
     first: f64,
     all: f64,
@@ -83,7 +83,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Box<dyn Error>> {
     println!();
     for (case, own) in CASES.iter().zip(&runs) {
         let spread = |value: fn(&Run) -> f64| Spread::of(own.iter().map(value).collect());
-        // Against the normal run of the same turn.
+        // Relative to the normal run of the same turn.
         let times = |value: fn(&Run) -> f64| {
             let pairs = runs[0].iter().zip(own);
             Spread::of(pairs.map(|(normal, run)| value(run) / normal.all).collect())
@@ -129,7 +129,7 @@ fn one(options: &Options, case: Case) -> Result<Run, Box<dyn Error>> {
         if case.hog {
             scope.spawn(|| hog(victim, &options.duty, &over));
         }
-        // What was cut before is not slow.
+        // Skip batches cut before.
         let took = batches(&job, 1).and_then(|_| batches(&job, options.batches));
         over.store(true, Ordering::Relaxed);
         took
@@ -158,7 +158,7 @@ fn one(options: &Options, case: Case) -> Result<Run, Box<dyn Error>> {
     Ok(Run { first: first.median, all: all.median })
 }
 
-/// How long the next batches take, in milliseconds.
+/// The durations of the next batches, in milliseconds.
 fn batches(job: &Started, count: usize) -> Result<Vec<f64>, Box<dyn Error>> {
     let mut took = Vec::new();
     while took.len() < count {
@@ -172,15 +172,15 @@ fn batches(job: &Started, count: usize) -> Result<Vec<f64>, Box<dyn Error>> {
     Ok(took)
 }
 
-/// Lets a process run for a part of the time only, until it is over.
+/// Lets a process run for a fraction of the time, until `over`.
 fn hog(victim: Pid, duty: &[u64], over: &AtomicBool) {
     let [stopped, runs] =
         [0, 1].map(|at| Duration::from_millis(duty.get(at).copied().unwrap_or(10)));
     let mut next = Instant::now();
     let mut signal = |signal, length| {
-        // A process that is gone shows in what the job does.
+        // The job reports a lost process.
         let _ = kill_process(victim, signal);
-        // By the clock: what one turn is late the next one is shorter.
+        // By the clock: a late turn shortens the next.
         next += length;
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     };

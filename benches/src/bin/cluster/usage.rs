@@ -1,26 +1,26 @@
-//! What processes use, as the kernel counts it.
+//! Usage of processes, from the kernel.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-/// Ticks of `/proc/PID/stat` per second: what Linux shows to programs is the same everywhere.
+/// Ticks of `/proc/PID/stat` per second, equal on every Linux.
 const TICKS: f64 = 100.0;
 
-/// What a process has used until now.
+/// The usage of a process so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Usage {
     /// Seconds of processor time, to a hundredth.
     pub(crate) cpu: f64,
-    /// The same, by what the threads are for.
+    /// The same, by kind of thread.
     pub(crate) threads: BTreeMap<String, f64>,
-    /// How often one of its threads went to sleep.
+    /// How often its threads went to sleep.
     pub(crate) sleeps: u64,
-    /// Bytes in memory that lie in no file.
+    /// Bytes of anonymous memory.
     pub(crate) memory: u64,
 }
 
 impl Usage {
-    /// Takes in a later look. Threads that have ended since stay as they were seen last.
+    /// Updates it with a later reading; threads that have ended keep their last values.
     pub(crate) fn grow(&mut self, later: Self) {
         self.cpu = later.cpu;
         self.sleeps = self.sleeps.max(later.sleeps);
@@ -29,13 +29,13 @@ impl Usage {
     }
 }
 
-/// The process that was started and those that it has started, by name: `master` is the first.
+/// A process and its children, by name; the first is `master`.
 pub(crate) fn family(first: u32) -> Vec<(String, u32)> {
     let mut family = vec![("master".to_owned(), first)];
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
         let Some(fields) = fields(&format!("/proc/{pid}/stat")) else { continue };
-        // Behind the name come the state and the parent.
+        // State and parent follow the name.
         if fields.get(1).and_then(|parent| parent.parse().ok()) == Some(first) {
             family.push((name(pid), pid));
         }
@@ -44,7 +44,7 @@ pub(crate) fn family(first: u32) -> Vec<(String, u32)> {
     family
 }
 
-/// What a worker was told that it is called.
+/// The name of a worker, from its command line.
 fn name(pid: u32) -> String {
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut words = line.split(|byte| *byte == 0);
@@ -52,7 +52,7 @@ fn name(pid: u32) -> String {
     words.next().map_or_else(|| "worker".to_owned(), |w| String::from_utf8_lossy(w).into_owned())
 }
 
-/// What a process has used; nothing if it has ended.
+/// The usage of a process; `None` if it has ended.
 pub(crate) fn usage(pid: u32) -> Option<Usage> {
     let mut usage = Usage { cpu: cpu(&format!("/proc/{pid}/stat"))?, ..Usage::default() };
     for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
@@ -71,7 +71,7 @@ pub(crate) fn usage(pid: u32) -> Option<Usage> {
     Some(usage)
 }
 
-/// The first number on a line that begins like that.
+/// The number on the line with that prefix.
 fn number(status: &str, start: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(start));
     line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
@@ -83,14 +83,14 @@ fn cpu(stat: &str) -> Option<f64> {
     Some(ticks.sum::<f64>() / TICKS)
 }
 
-/// The fields behind the name, which is in parentheses and may hold anything: from the third on.
+/// The fields from the third on: the name before them is in parentheses and may contain anything.
 fn fields(stat: &str) -> Option<Vec<String>> {
     let stat = fs::read_to_string(stat).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Bytes that have gone through the loopback, of whatever program.
+/// Bytes through the loopback device, by all programs.
 pub(crate) fn loopback() -> u64 {
     let devices = fs::read_to_string("/proc/net/dev").unwrap_or_default();
     let line = devices.lines().find_map(|line| line.trim().strip_prefix("lo:"));

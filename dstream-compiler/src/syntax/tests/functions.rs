@@ -1,4 +1,4 @@
-//! Operator functions: what is wrong with them, and what becomes of their calls.
+//! Mistakes of operator functions, and inlined calls.
 
 use quote::ToTokens;
 
@@ -219,7 +219,7 @@ fn wrong_calls() {
       dstream[E0412]: the parameter `views` of `busy` is a stream
       help: pass the name of a stream, or a stream expression
     a
-      dstream[E0413]: the parameter `limit` of `busy` is no stream
+      dstream[E0413]: the parameter `limit` of `busy` isn't a stream
       help: pass a value of type `u64`
     "#);
     insta::assert_snapshot!(call("lazy(a)"), @r#"
@@ -246,7 +246,7 @@ fn windows_are_checked_where_a_function_is_called() {
     insta::assert_snapshot!(
         mistakes_with("recent(source::json::<u64>(\"x:\")).print();", &operators), @r#"
     "500ms"
-      dstream[E0204]: a window of 500ms is no multiple of the job's interval of 1s
+      dstream[E0204]: a window of 500ms isn't a multiple of the job's interval of 1s
       help: use 1s, or another `interval`
     "#);
     insta::assert_snapshot!(

@@ -1,4 +1,4 @@
-//! Every mistake of the language, with the text that it is reported with and the tokens it points at.
+//! Every mistake of the language, with its text and its tokens.
 
 mod bodies;
 mod closures;

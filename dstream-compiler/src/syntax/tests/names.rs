@@ -146,27 +146,27 @@ fn streams_as_values() {
     insta::assert_snapshot!(used("let n = (a, 1);"), @r#"
     a
       dstream[E0306]: the stream `a` is used in an ordinary expression
-      help: a stream is no value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
+      help: a stream isn't a value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
     "#);
     insta::assert_snapshot!(used("let n = Wrapper { stream: a };"), @r#"
     a
       dstream[E0306]: the stream `a` is used in an ordinary expression
-      help: a stream is no value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
+      help: a stream isn't a value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
     "#);
     insta::assert_snapshot!(used("drop(a);"), @r#"
     a
       dstream[E0306]: the stream `a` is used in an ordinary expression
-      help: a stream is no value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
+      help: a stream isn't a value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
     "#);
     insta::assert_snapshot!(used("let n = a.records;"), @r#"
     a
       dstream[E0306]: the stream `a` is used in an ordinary expression
-      help: a stream is no value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
+      help: a stream isn't a value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
     "#);
     insta::assert_snapshot!(used("a.top_k(a, |x| x).print();"), @r#"
     a
       dstream[E0306]: the stream `a` is used in an ordinary expression
-      help: a stream is no value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
+      help: a stream isn't a value when the job runs: it can only have operators called on it, or be passed to one, as in `a.map(…)`, `other.join(a)`
     "#);
     insta::assert_snapshot!(used("let b = if params.x { a } else { a.map(|l| l) }; b.print();"), @r#"
     if

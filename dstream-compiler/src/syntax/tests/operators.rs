@@ -3,7 +3,7 @@
 use crate::op;
 use crate::testing::mistakes;
 
-/// What is wrong with operators called on a source.
+/// The mistakes of operators called on a source.
 fn chain(chain: &str) -> String {
     mistakes(&format!("source::text(\"file:///x\"){chain}.print();"))
 }

@@ -30,12 +30,12 @@ fn intervals() {
     "#);
     insta::assert_snapshot!(attribute("interval = 5"), @r#"
     5
-      dstream[E0004]: `5` is no batch interval
+      dstream[E0004]: `5` isn't a valid batch interval
       help: write a number with a unit: `"500ms"`, `"1.5s"`, `"2min"`, `"1h"`
     "#);
     insta::assert_snapshot!(attribute("interval = \"5 parsecs\""), @r#"
     "5 parsecs"
-      dstream[E0004]: `5 parsecs` is no batch interval
+      dstream[E0004]: `5 parsecs` isn't a valid batch interval
       help: write a number with a unit: `"500ms"`, `"1.5s"`, `"2min"`, `"1h"`
     "#);
     insta::assert_snapshot!(attribute("interval = \"0s\""), @r#"

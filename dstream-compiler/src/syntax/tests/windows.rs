@@ -23,7 +23,7 @@ fn lengths_and_slides() {
     "#);
     insta::assert_snapshot!(window("\"30 seconds\""), @r#"
     "30 seconds"
-      dstream[E0202]: `30 seconds` is no duration
+      dstream[E0202]: `30 seconds` isn't a valid duration
       help: write a number with a unit: `"500ms"`, `"30s"`, `"1.5s"`, `"2min"`, `"1h"`
     "#);
     insta::assert_snapshot!(window("\"0s\""), @r#"
@@ -33,12 +33,12 @@ fn lengths_and_slides() {
     "#);
     insta::assert_snapshot!(window("\"500ms\""), @r#"
     "500ms"
-      dstream[E0204]: a window of 500ms is no multiple of the job's interval of 1s
+      dstream[E0204]: a window of 500ms isn't a multiple of the job's interval of 1s
       help: use 1s, or another `interval`
     "#);
     insta::assert_snapshot!(window("\"30s\", \"1500ms\""), @r#"
     "1500ms"
-      dstream[E0204]: a slide of 1500ms is no multiple of the job's interval of 1s
+      dstream[E0204]: a slide of 1500ms isn't a multiple of the job's interval of 1s
       help: use 1s or 2s, or another `interval`
     "#);
     insta::assert_snapshot!(window("\"999999999h\""), @r#"
@@ -59,12 +59,12 @@ fn multiples_of_the_slide_of_the_parent() {
     assert_eq!(after("\"6s\", \"4s\""), "");
     insta::assert_snapshot!(after("\"5s\""), @r#"
     "5s"
-      dstream[E0205]: a window of 5s is no multiple of the 2s at which `pairs` slides
+      dstream[E0205]: a window of 5s isn't a multiple of the 2s at which `pairs` slides
       help: use 4s or 6s, or another slide for `pairs`
     "#);
     insta::assert_snapshot!(after("\"6s\", \"3s\""), @r#"
     "3s"
-      dstream[E0205]: a slide of 3s is no multiple of the 2s at which `pairs` slides
+      dstream[E0205]: a slide of 3s isn't a multiple of the 2s at which `pairs` slides
       help: use 2s or 4s, or another slide for `pairs`
     "#);
 }

@@ -1,4 +1,4 @@
-//! The connection to a master, and who waits for one.
+//! The connection to a master, and the callers that wait for one.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub(super) enum Master {
         peer: PeerId,
         addr: SocketAddr,
     },
-    /// With the streams for which it was asked, in order.
+    /// With the streams of unanswered questions, in order.
     There {
         peer: PeerId,
         addr: SocketAddr,
@@ -27,7 +27,7 @@ pub(super) enum Master {
     },
 }
 
-/// How long it is rested between masters.
+/// Pause between two masters.
 const MASTER_REST: Duration = Duration::from_millis(100);
 
 impl Driver {
@@ -45,7 +45,7 @@ impl Driver {
         }
         if let CloseReason::Refused(refusal) = reason {
             self.refusals += 1;
-            // All of them, one after the other: it will not get better.
+            // All masters refused in a row: another attempt would not help.
             if self.refusals >= self.options.target.masters.len() {
                 let error = ClusterError::from(NetError::Refused { addr, refusal });
                 self.fail_those_who_wait(&error.into(), Duration::ZERO, now);
@@ -53,13 +53,13 @@ impl Driver {
         }
     }
 
-    /// Fails whoever has needed a master for so long.
+    /// Fails the callers that have waited longer than `patience`.
     fn fail_those_who_wait(&mut self, error: &ClientError, patience: Duration, now: Instant) {
         let too_long = |since: Instant| now.duration_since(since) >= patience;
         if too_long(self.lonely.0)
             && let Some(ready) = self.ready.take()
         {
-            // Whoever does not wait for it does not need it.
+            // The receiver may have been dropped.
             let _ = ready.send(Err(error.clone()));
         }
         for link in self.links.values_mut() {
@@ -74,7 +74,7 @@ impl Driver {
         match &self.master {
             Master::Resting { until } if *until <= now => {
                 let masters = &self.options.target.masters;
-                // There is one: without any, there would be no certificate.
+                // There is at least one, or there would be no certificate.
                 let Some(addr) = masters.get(self.turn % masters.len().max(1)).copied() else {
                     return;
                 };

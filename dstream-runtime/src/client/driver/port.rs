@@ -1,4 +1,4 @@
-//! How a client comes by a certificate and a port.
+//! How a client gets a certificate and a port.
 
 use crossbeam_channel::Sender;
 
@@ -7,7 +7,7 @@ use crate::client::{ClientError, ClientOptions};
 use crate::driver::cluster::{ClusterError, client_identity};
 use crate::net::{BindOptions, Endpoint};
 
-/// Comes by a certificate and opens a port.
+/// Gets a certificate and opens a port.
 pub(super) fn connect(
     options: &ClientOptions,
     events: Sender<Event>,
@@ -24,14 +24,14 @@ pub(super) fn connect(
             Err(error) => failed = Some(error),
         }
     }
-    let nobody = || ClusterError::Broken { why: "no master was named".to_owned() };
-    let identity = identity.ok_or_else(|| failed.unwrap_or_else(nobody))?;
+    let unnamed = || ClusterError::Broken { why: "no master was named".to_owned() };
+    let identity = identity.ok_or_else(|| failed.unwrap_or_else(unnamed))?;
     let mut bind = BindOptions::new(identity, target.plan);
     bind.hello.job.clone_from(&target.job);
     if let Some(far) = target.masters.iter().find(|addr| !addr.ip().is_loopback()) {
         bind = bind.towards(*far);
     }
-    // The thread ends before its endpoint does: nobody is there for what comes after that.
+    // The thread may end before its endpoint; later events are dropped.
     let deliver = move |delivery| drop(events.send(Event::Net(delivery)));
     Ok(Endpoint::bind(bind, deliver).map_err(ClusterError::from)?)
 }

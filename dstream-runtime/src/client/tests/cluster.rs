@@ -1,4 +1,4 @@
-//! A master that names receivers, and receivers that take in, or do not.
+//! A master that names receivers, and receivers with a chosen behaviour.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::id::SourceId;
 use crate::net::trust::{Authority, Grant, Identity};
 use crate::net::{BindOptions, Delivery, Endpoint, Net, NetEvent, PeerId};
 use crate::record::Format;
-use crate::wire::{Cargo, Role};
+use crate::wire::{BlockKind, Role};
 
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -30,15 +30,15 @@ pub(super) fn offers() -> Vec<Offer> {
     vec![offer("views", 0, Format::Json, false), offer("table", 1, Format::Csv, true)]
 }
 
-/// What was registered, as a master's side of push sources does it: by client, in order, once.
+/// Registered appends, by client, in order, without duplicates.
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) lines: BTreeMap<ClientId, Vec<u8>>,
     pub(super) headers: BTreeMap<ClientId, Option<String>>,
     taken: BTreeMap<ClientId, u64>,
-    /// How often something was sent again that had been taken.
+    /// Duplicates received.
     pub(super) again: u64,
-    /// The names of the receivers that something came in through.
+    /// Names of the receivers that took something in.
     pub(super) through: Vec<String>,
 }
 
@@ -62,12 +62,12 @@ impl Registry {
     }
 }
 
-/// What a receiver does with what comes.
+/// The behaviour of a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum Behaviour {
     /// Registers and acknowledges.
     Take,
-    /// Registers, and says nothing.
+    /// Registers without answering.
     Silent,
     /// Neither.
     Hold,
@@ -76,12 +76,12 @@ pub(super) enum Mood {
 struct Inside {
     registry: Registry,
     receivers: BTreeMap<SocketAddr, String>,
-    /// What holders hold, until they are told to take it.
+    /// Appends held until they are released.
     held: Vec<(String, Append)>,
     asked: u64,
 }
 
-/// A cluster's authority, its master, and what all receivers share.
+/// A cluster's authority, its master, and the state shared by its receivers.
 pub(super) struct Cluster {
     pub(super) dir: TempDir,
     authority: Arc<Authority>,
@@ -114,7 +114,7 @@ impl Drop for Served {
 }
 
 fn lock(inside: &(Mutex<Inside>, Condvar)) -> MutexGuard<'_, Inside> {
-    // A test that has failed says so itself.
+    // A failed test reports itself.
     inside.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -122,7 +122,7 @@ fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-/// Binds, and does `act` with what comes.
+/// Binds, and calls `act` with every event.
 fn serve(options: BindOptions, mut act: impl FnMut(&Net, Event) + Send + 'static) -> Served {
     let (tell, events) = unbounded();
     let deliver = {
@@ -144,7 +144,7 @@ fn serve(options: BindOptions, mut act: impl FnMut(&Net, Event) + Send + 'static
 
 pub(super) enum Event {
     Net(Box<NetEvent>),
-    Mood(Mood),
+    Behaviour(Behaviour),
     Leave,
     End,
 }
@@ -195,17 +195,22 @@ impl Cluster {
         self.authority.identity(Role::Client, name, now()).unwrap()
     }
 
-    pub(super) fn receiver(&self, name: &str, mood: Mood) -> Worker {
-        self.limited(name, mood, SessionLimits::default())
+    pub(super) fn receiver(&self, name: &str, behaviour: Behaviour) -> Worker {
+        self.limited(name, behaviour, SessionLimits::default())
     }
 
-    /// A worker that receives; the master names it from now on.
-    pub(super) fn limited(&self, name: &str, mood: Mood, limits: SessionLimits) -> Worker {
+    /// Starts a receiving worker, which the master names from now on.
+    pub(super) fn limited(
+        &self,
+        name: &str,
+        behaviour: Behaviour,
+        limits: SessionLimits,
+    ) -> Worker {
         let identity = self.authority.identity(Role::Worker, name, now()).unwrap();
         let (shared, name_inside) = (self.inside.clone(), name.to_owned());
         let mut receiver = Receiver {
             name: name_inside,
-            mood,
+            behaviour,
             sessions: Sessions::new(offers(), limits),
             pool: BufferPool::new(1 << 20),
             shared,
@@ -216,7 +221,7 @@ impl Cluster {
         Worker { name: name.to_owned(), inside: self.inside.clone(), served }
     }
 
-    /// Waits until `is` is so.
+    /// Waits until `is` holds.
     fn wait(&self, what: &str, is: impl Fn(&Inside) -> bool) {
         let (lock, changed) = &*self.inside;
         let (inside, waited) =
@@ -249,7 +254,7 @@ impl Cluster {
         look(&lock(&self.inside).registry)
     }
 
-    /// What was registered of a client.
+    /// The registered lines of a client.
     pub(super) fn lines(&self, client: ClientId) -> String {
         let lines = self.registry(|registry| registry.lines.get(&client).cloned());
         String::from_utf8(lines.unwrap_or_default()).unwrap()
@@ -268,16 +273,16 @@ impl Worker {
         self.served.addr()
     }
 
-    pub(super) fn set(&self, mood: Mood) {
-        self.served.tell.send(Event::Mood(mood)).unwrap();
+    pub(super) fn set(&self, behaviour: Behaviour) {
+        self.served.tell.send(Event::Behaviour(behaviour)).unwrap();
     }
 
-    /// The master does not name it any more; its connections stay as they are.
+    /// The master stops naming it; its connections stay.
     pub(super) fn lost(&self) {
         lock(&self.inside).receivers.remove(&self.addr());
     }
 
-    /// It leaves politely; the master does not name it any more.
+    /// It drains, and the master stops naming it.
     pub(super) fn leave(&self) {
         lock(&self.inside).receivers.remove(&self.addr());
         self.served.tell.send(Event::Leave).unwrap();
@@ -294,7 +299,7 @@ impl Drop for Worker {
 
 struct Receiver {
     name: String,
-    mood: Mood,
+    behaviour: Behaviour,
     sessions: Sessions,
     pool: BufferPool,
     shared: Arc<(Mutex<Inside>, Condvar)>,
@@ -304,8 +309,8 @@ impl Receiver {
     fn happened(&mut self, net: &Net, event: Event) {
         let asks = match event {
             Event::Net(event) => self.heard(net, *event),
-            Event::Mood(mood) => {
-                self.mood = mood;
+            Event::Behaviour(behaviour) => {
+                self.behaviour = behaviour;
                 self.take_held()
             }
             Event::Leave => self.sessions.leave(),
@@ -315,7 +320,7 @@ impl Receiver {
         self.shared.1.notify_all();
     }
 
-    fn heard(&mut self, net: &Net, event: NetEvent) -> Vec<SessionAsks> {
+    fn heard(&mut self, net: &Net, event: NetEvent) -> Vec<SessionEffect> {
         match event {
             NetEvent::Message { peer, message } => match message.read() {
                 Ok(said) => self.sessions.said(peer, said, &self.pool),
@@ -325,7 +330,7 @@ impl Receiver {
                 }
             },
             NetEvent::Block { peer, header, bytes, .. } => {
-                let Cargo::Append { number } = header.cargo else { panic!("{header:?}") };
+                let BlockKind::Append { number } = header.kind else { panic!("{header:?}") };
                 match Block::open_raw(bytes) {
                     Ok(lines) => self.sessions.block(peer, number, lines),
                     Err(error) => {
@@ -342,12 +347,12 @@ impl Receiver {
         }
     }
 
-    fn act(&mut self, net: &Net, asks: Vec<SessionAsks>) {
+    fn act(&mut self, net: &Net, asks: Vec<SessionEffect>) {
         for ask in asks {
             match ask {
-                SessionAsks::Tell(peer, message) => drop(net.send(peer, &message)),
-                SessionAsks::Accuse(peer, why) => net.accuse(peer, &why),
-                SessionAsks::Take(append) => {
+                SessionEffect::Tell(peer, message) => drop(net.send(peer, &message)),
+                SessionEffect::Accuse(peer, why) => net.accuse(peer, &why),
+                SessionEffect::Take(append) => {
                     let asks = self.take(append);
                     self.act(net, asks);
                 }
@@ -355,10 +360,10 @@ impl Receiver {
         }
     }
 
-    fn take(&mut self, append: Append) -> Vec<SessionAsks> {
+    fn take(&mut self, append: Append) -> Vec<SessionEffect> {
         let mut inside = lock(&self.shared);
         let (peer, client, number): (PeerId, _, _) = (append.peer, append.client, append.number);
-        if self.mood == Mood::Hold {
+        if self.behaviour == Behaviour::Hold {
             inside.held.push((self.name.clone(), append));
             return Vec::new();
         }
@@ -366,12 +371,12 @@ impl Receiver {
         drop(inside);
         match registered {
             Err(why) => self.sessions.refused(peer, client, number, &why),
-            Ok(()) if self.mood == Mood::Take => self.sessions.safe(peer, client, number),
+            Ok(()) if self.behaviour == Behaviour::Take => self.sessions.safe(peer, client, number),
             Ok(()) => Vec::new(),
         }
     }
 
-    fn take_held(&mut self) -> Vec<SessionAsks> {
+    fn take_held(&mut self) -> Vec<SessionEffect> {
         let mut inside = lock(&self.shared);
         let name = &self.name;
         let held: Vec<_> = inside.held.extract_if(.., |(of, _)| of == name).collect();
@@ -387,7 +392,7 @@ pub(super) fn raw(lines: &[u8]) -> Block {
     Block::raw(buffer)
 }
 
-/// Runs on a runtime of its own, under the deadline.
+/// Runs on its own runtime, under the deadline.
 pub(super) fn run<T>(what: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let in_time = runtime.block_on(async { tokio::time::timeout(DEADLINE, what).await });

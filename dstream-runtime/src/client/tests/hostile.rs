@@ -1,12 +1,12 @@
-//! Clients that break the protocol or do not read: the receiver and the others go on.
+//! Clients that break the protocol or do not read; the receiver and other clients go on.
 
 use super::cluster::*;
 use crate::client::*;
 use crate::id::Epoch;
 use crate::net::{BindOptions, CloseReason, Endpoint, Net, NetEvent, PeerId};
-use crate::wire::{BlockHeader, Cargo, ToClient, ToReceiver};
+use crate::wire::{BlockHeader, BlockKind, ToClient, ToReceiver};
 
-/// A client that says what it likes.
+/// A client that sends arbitrary messages.
 struct Rogue {
     events: crossbeam_channel::Receiver<NetEvent>,
     endpoint: Endpoint,
@@ -46,11 +46,11 @@ impl Rogue {
     }
 
     fn push(&self, number: u64, lines: &[u8]) {
-        let header = BlockHeader { epoch: Epoch(0), cargo: Cargo::Append { number }, piece: 0 };
+        let header = BlockHeader { epoch: Epoch(0), kind: BlockKind::Append { number }, piece: 0 };
         self.net().push_block(self.peer, &header, &raw(lines)).unwrap().detach();
     }
 
-    /// Why it was hung up on.
+    /// Why the receiver closed the connection.
     fn accused(&self) -> String {
         loop {
             match self.next() {
@@ -62,7 +62,7 @@ impl Rogue {
     }
 }
 
-/// An honest client gets through.
+/// Asserts that an honest client gets through.
 fn goes_on(cluster: &Cluster) {
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
@@ -73,9 +73,9 @@ fn goes_on(cluster: &Cluster) {
 }
 
 #[test]
-fn who_breaks_the_protocol_is_hung_up_on() {
+fn a_client_that_breaks_the_protocol_is_disconnected() {
     let cluster = Cluster::new();
-    let worker = cluster.receiver("w1", Mood::Take);
+    let worker = cluster.receiver("w1", Behaviour::Take);
     let told = |act: &dyn Fn(&Rogue)| {
         let rogue = Rogue::new(&cluster, &worker);
         act(&rogue);
@@ -109,25 +109,25 @@ fn who_breaks_the_protocol_is_hung_up_on() {
 #[test]
 fn a_client_cannot_send_more_than_its_window() {
     let cluster = Cluster::new();
-    let worker = cluster.receiver("w1", Mood::Hold);
+    let worker = cluster.receiver("w1", Behaviour::Hold);
     let rogue = Rogue::new(&cluster, &worker);
     rogue.open();
     let lines = vec![b'\n'; 1 << 20];
     (1..=9).for_each(|number| rogue.push(number, &lines));
     assert!(rogue.accused().contains("without being acknowledged"));
-    // What it was promised was taken in, and no more.
+    // Exactly what was promised was taken in.
     assert!(cluster.held_bytes() <= 8 << 20);
-    worker.set(Mood::Take);
+    worker.set(Behaviour::Take);
     goes_on(&cluster);
 }
 
 #[test]
 fn a_client_that_asks_and_does_not_read_is_given_up() {
     let cluster = Cluster::new();
-    let worker = cluster.receiver("w1", Mood::Take);
+    let worker = cluster.receiver("w1", Behaviour::Take);
     let (tell, events) = crossbeam_channel::unbounded();
     let mut options = BindOptions::new(cluster.client("deaf"), 0);
-    // What comes is never taken, so that its windows fill up.
+    // Its events are never taken, so its windows fill up.
     options.limits.untaken_messages = 0;
     let deliver = move |delivery: crate::net::Delivery| drop(tell.send(delivery));
     let endpoint = Endpoint::bind(options, deliver).unwrap();
@@ -135,7 +135,7 @@ fn a_client_that_asks_and_does_not_read_is_given_up() {
     let first = events.recv_timeout(DEADLINE).unwrap().take();
     assert!(matches!(first, NetEvent::Connected { .. }));
     let open = ToReceiver::Open {
-        stream: "nobody offers this".to_owned(),
+        stream: "unknown".to_owned(),
         client: ClientId(1),
         first: 1,
         header: None,

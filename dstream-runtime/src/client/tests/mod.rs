@@ -1,5 +1,5 @@
-//! Clients on real loopback sockets, beside a master and receivers that do only what a test is about.
-//! Nothing here sleeps: every wait is for an event, under a deadline.
+//! Clients on real loopback sockets, beside a master and receivers with a chosen behaviour. Tests wait for
+//! events under a deadline and never sleep.
 
 mod cluster;
 mod hostile;

@@ -1,4 +1,4 @@
-//! What was not acknowledged is sent again, and counts once.
+//! Unacknowledged appends are sent again and counted once.
 
 use super::cluster::*;
 use crate::client::*;
@@ -10,14 +10,14 @@ fn lines(from: usize, to: usize) -> String {
 #[test]
 fn another_receiver_takes_over_when_one_dies() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Silent);
+    let first = cluster.receiver("w1", Behaviour::Silent);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
-        // Registered, and the client is not told before its receiver dies.
+        // Registered, but the receiver dies before it acknowledges.
         views.send(lines(0, 30_000)).await.unwrap();
         cluster.wait_registered(views.client(), 1);
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         drop(first);
         views.send(lines(30_000, 31_000)).await.unwrap();
         assert_eq!(views.flush().await.unwrap().records, 31_000);
@@ -31,17 +31,17 @@ fn another_receiver_takes_over_when_one_dies() {
 #[test]
 fn a_stream_waits_for_a_receiver_that_comes_later() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Hold);
+    let first = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
         views.send(lines(0, 10)).await.unwrap();
         cluster.wait_held(1);
         drop(first);
-        // It asks again and again while nobody is there.
+        // It asks repeatedly while there is no receiver.
         cluster.wait_asked(4);
         views.send(lines(10, 20)).await.unwrap();
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         assert_eq!(views.flush().await.unwrap().records, 20);
         assert_eq!(cluster.lines(views.client()), lines(0, 20));
     });
@@ -50,7 +50,7 @@ fn a_stream_waits_for_a_receiver_that_comes_later() {
 #[test]
 fn a_receiver_that_leaves_sends_its_clients_elsewhere() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Hold);
+    let first = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut streams = Vec::new();
@@ -60,7 +60,7 @@ fn a_receiver_that_leaves_sends_its_clients_elsewhere() {
             streams.push(stream);
         }
         cluster.wait_held(5);
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         first.leave();
         for (n, stream) in streams.iter_mut().enumerate() {
             assert_eq!(stream.flush().await.unwrap().records, 100);
@@ -70,15 +70,15 @@ fn a_receiver_that_leaves_sends_its_clients_elsewhere() {
 }
 
 #[test]
-fn a_receiver_that_its_master_has_lost_is_left_though_its_connection_stays() {
+fn a_receiver_lost_by_its_master_is_replaced_although_its_connection_stays() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Hold);
+    let first = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
         views.send(lines(0, 100)).await.unwrap();
         cluster.wait_held(1);
-        let _second = cluster.receiver("w2", Mood::Take);
+        let _second = cluster.receiver("w2", Behaviour::Take);
         first.lost();
         assert_eq!(views.flush().await.unwrap().records, 100);
         assert_eq!(cluster.lines(views.client()), lines(0, 100));
@@ -86,18 +86,18 @@ fn a_receiver_that_its_master_has_lost_is_left_though_its_connection_stays() {
 }
 
 #[test]
-fn a_receiver_that_is_slow_and_there_is_not_left() {
+fn a_slow_receiver_is_not_replaced() {
     let cluster = Cluster::new();
-    let first = cluster.receiver("w1", Mood::Hold);
+    let first = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
         views.send(lines(0, 100)).await.unwrap();
         cluster.wait_held(1);
-        let _second = cluster.receiver("w2", Mood::Take);
-        // It was asked for the receiver once, and then whether that is there.
+        let _second = cluster.receiver("w2", Behaviour::Take);
+        // One question for a receiver, the others whether it is still there.
         cluster.wait_asked(4);
-        first.set(Mood::Take);
+        first.set(Behaviour::Take);
         assert_eq!(views.flush().await.unwrap().records, 100);
         assert_eq!(cluster.registry(|registry| registry.through.clone()), ["w1"]);
     });
@@ -106,7 +106,7 @@ fn a_receiver_that_is_slow_and_there_is_not_left() {
 #[test]
 fn a_client_that_starts_again_goes_on_where_it_was() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -117,7 +117,7 @@ fn a_client_that_starts_again_goes_on_where_it_was() {
         }
         assert_eq!(views.through(), 5);
         client.close().await;
-        // It had written down only that three of them were safe.
+        // It had recorded only three of them as safe.
         let client = Client::connect(cluster.options()).await.unwrap();
         let again = StreamOptions::new("views").go_on(id, 4);
         let mut views = client.open_with(again).await.unwrap();
@@ -128,7 +128,7 @@ fn a_client_that_starts_again_goes_on_where_it_was() {
         assert_eq!((views.through(), views.acknowledged().records), (8, 5));
         assert_eq!(cluster.lines(id), lines(0, 8));
         assert_eq!(cluster.registry(|registry| registry.again), 2);
-        // A gap is refused, in words that say what is expected.
+        // A gap is refused with the expected number.
         let beyond = StreamOptions::new("views").go_on(id, 100);
         let mut views = client.open_with(beyond).await.unwrap();
         views.send("x\n").await.unwrap();
@@ -141,12 +141,13 @@ fn a_client_that_starts_again_goes_on_where_it_was() {
 #[test]
 fn many_receivers_share_many_streams() {
     let cluster = Cluster::new();
-    let workers = [cluster.receiver("w1", Mood::Take), cluster.receiver("w2", Mood::Take)];
+    let workers =
+        [cluster.receiver("w1", Behaviour::Take), cluster.receiver("w2", Behaviour::Take)];
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut streams = Vec::new();
         for n in 0..12 {
-            // Ids that are known, so that it is known where they go.
+            // Fixed ids, so that their receivers are known.
             let options = StreamOptions::new("views").go_on(ClientId(n), 1);
             streams.push(client.open_with(options).await.unwrap());
         }

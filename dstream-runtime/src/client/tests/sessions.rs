@@ -21,13 +21,13 @@ impl Hands {
         Self { sessions: Sessions::new(offers(), limits), pool: BufferPool::new(0) }
     }
 
-    fn open(&mut self, peer: PeerId, stream: &str, first: u64) -> Vec<SessionAsks> {
+    fn open(&mut self, peer: PeerId, stream: &str, first: u64) -> Vec<SessionEffect> {
         let (stream, header) = (stream.to_owned(), None);
         let open = ToReceiver::Open { stream, client: CLIENT, first, header };
         self.sessions.said(peer, open, &self.pool)
     }
 
-    fn append(&mut self, number: u64, lines: &str) -> Vec<SessionAsks> {
+    fn append(&mut self, number: u64, lines: &str) -> Vec<SessionEffect> {
         let append = ToReceiver::Append { number, lines: lines.as_bytes().to_vec() };
         self.sessions.said(PEER, append, &self.pool)
     }
@@ -36,7 +36,7 @@ impl Hands {
 fn opened() -> Hands {
     let mut hands = Hands::new(SessionLimits { memory: 4000, window: 100, longest: 50 });
     let asks = hands.open(PEER, "views", 5);
-    let [SessionAsks::Tell(PEER, ToClient::Opened { format, wants_header, window, longest })] =
+    let [SessionEffect::Tell(PEER, ToClient::Opened { format, wants_header, window, longest })] =
         asks[..]
     else {
         panic!("{asks:?}")
@@ -45,9 +45,9 @@ fn opened() -> Hands {
     hands
 }
 
-fn taken(asks: Vec<SessionAsks>) -> Vec<(u64, String)> {
+fn taken(asks: Vec<SessionEffect>) -> Vec<(u64, String)> {
     let take = |ask| match ask {
-        SessionAsks::Take(append) => {
+        SessionEffect::Take(append) => {
             assert_eq!((append.client, append.source), (CLIENT, SourceId(0)));
             let lines = String::from_utf8(append.lines.body().to_vec()).unwrap();
             assert_eq!(append.records as usize, lines.lines().count());
@@ -58,17 +58,17 @@ fn taken(asks: Vec<SessionAsks>) -> Vec<(u64, String)> {
     asks.into_iter().map(take).collect()
 }
 
-fn acknowledged(asks: &[SessionAsks]) -> Option<u64> {
+fn acknowledged(asks: &[SessionEffect]) -> Option<u64> {
     match asks {
         [] => None,
-        [SessionAsks::Tell(PEER, ToClient::Acknowledged { through })] => Some(*through),
+        [SessionEffect::Tell(PEER, ToClient::Acknowledged { through })] => Some(*through),
         other => panic!("{other:?}"),
     }
 }
 
-fn accused(asks: &[SessionAsks]) -> &str {
+fn accused(asks: &[SessionEffect]) -> &str {
     match asks {
-        [SessionAsks::Accuse(_, why)] => why,
+        [SessionEffect::Accuse(_, why)] => why,
         other => panic!("{other:?}"),
     }
 }
@@ -83,7 +83,7 @@ fn appends_are_taken_in_order_whatever_order_they_come_in() {
     assert_eq!(all, expected.map(|(number, lines)| (number, lines.to_owned())));
     assert_eq!(hands.sessions.unacknowledged(), 8);
     assert_eq!(hands.sessions.unacknowledged_of(SourceId(1)), 0);
-    // What is safe is told up to the first that is not.
+    // Acknowledgements stop at the first append that is not safe.
     assert_eq!(acknowledged(&hands.sessions.safe(PEER, CLIENT, 6)), None);
     assert_eq!(acknowledged(&hands.sessions.safe(PEER, CLIENT, 5)), Some(6));
     assert_eq!(acknowledged(&hands.sessions.safe(PEER, CLIENT, 5)), None);
@@ -93,7 +93,7 @@ fn appends_are_taken_in_order_whatever_order_they_come_in() {
 }
 
 #[test]
-fn what_no_client_of_ours_does_is_a_violation() {
+fn violations_are_accused() {
     let twice = |hands: &mut Hands| {
         hands.append(5, "a\n");
         accused(&hands.append(5, "a\n")).to_owned()
@@ -110,7 +110,7 @@ fn what_no_client_of_ours_does_is_a_violation() {
     assert_eq!(hands.append(5, &"x\n".repeat(25)).len(), 1);
     assert_eq!(hands.append(6, &"x\n".repeat(25)).len(), 1);
     assert!(accused(&hands.append(7, "x\n")).contains("it may send 100"));
-    // Room is made by what is safe.
+    // Safe appends free their room.
     hands.sessions.safe(PEER, CLIENT, 5);
     assert_eq!(hands.append(7, "x\n").len(), 1);
     let mut hands = opened();
@@ -127,17 +127,17 @@ fn csv_is_opened_again_with_its_header() {
     let asks = hands.open(PEER, "table", 1);
     assert!(matches!(
         asks[..],
-        [SessionAsks::Tell(_, ToClient::Opened { wants_header: true, .. })]
+        [SessionEffect::Tell(_, ToClient::Opened { wants_header: true, .. })]
     ));
     let (stream, header) = ("table".to_owned(), Some("a,b".to_owned()));
     let open = ToReceiver::Open { stream, client: CLIENT, first: 1, header };
     let asks = hands.sessions.said(PEER, open, &hands.pool);
     assert!(matches!(
         asks[..],
-        [SessionAsks::Tell(_, ToClient::Opened { wants_header: false, .. })]
+        [SessionEffect::Tell(_, ToClient::Opened { wants_header: false, .. })]
     ));
     let asks = hands.append(1, "1,2\n");
-    let [SessionAsks::Take(append)] = &asks[..] else { panic!("{asks:?}") };
+    let [SessionEffect::Take(append)] = &asks[..] else { panic!("{asks:?}") };
     assert_eq!(append.header.as_deref(), Some("a,b"));
 }
 
@@ -149,14 +149,14 @@ fn memory_is_promised_once() {
     loop {
         last = PeerId(last.0 + 1);
         match hands.open(last, "views", 1)[..] {
-            [SessionAsks::Tell(_, ToClient::Opened { window, .. })] => windows.push(window),
-            [SessionAsks::Tell(_, ToClient::Refused { elsewhere: true, .. })] => break,
+            [SessionEffect::Tell(_, ToClient::Opened { window, .. })] => windows.push(window),
+            [SessionEffect::Tell(_, ToClient::Refused { elsewhere: true, .. })] => break,
             ref other => panic!("{other:?}"),
         }
     }
     assert!(windows.len() > 4 && windows.iter().all(|window| *window >= 100), "{windows:?}");
     assert!(windows.iter().sum::<u64>() <= 1000, "{windows:?}");
-    // A client that has gone leaves what it has sent, until that is safe.
+    // The appends of a disconnected client count until they are safe.
     let lines = "x\n".repeat(50);
     hands.append(1, &lines);
     hands.sessions.gone(PEER);
@@ -164,7 +164,7 @@ fn memory_is_promised_once() {
     assert!(hands.sessions.safe(PEER, CLIENT, 1).is_empty());
     assert_eq!(hands.sessions.unacknowledged(), 0);
     let asks = hands.open(last, "views", 1);
-    assert!(matches!(asks[..], [SessionAsks::Tell(_, ToClient::Opened { .. })]), "{asks:?}");
+    assert!(matches!(asks[..], [SessionEffect::Tell(_, ToClient::Opened { .. })]), "{asks:?}");
 }
 
 #[test]
@@ -173,18 +173,18 @@ fn after_a_refusal_nothing_is_taken_or_acknowledged() {
     hands.append(5, "a\n");
     hands.append(6, "b\n");
     let asks = hands.sessions.refused(PEER, CLIENT, 5, "because");
-    let [SessionAsks::Tell(PEER, ToClient::Refused { why, elsewhere: false })] = &asks[..] else {
+    let [SessionEffect::Tell(PEER, ToClient::Refused { why, elsewhere: false })] = &asks[..] else {
         panic!("{asks:?}")
     };
     assert_eq!(why, "because");
     assert!(hands.append(7, "c\n").is_empty());
     assert!(hands.sessions.safe(PEER, CLIENT, 6).is_empty());
     assert_eq!(hands.sessions.unacknowledged(), 0);
-    // Whoever leaves refuses those who come as well.
+    // A draining worker refuses new clients as well.
     let mut hands = opened();
     hands.append(5, "a\n");
-    let elsewhere = |asks: &[SessionAsks]| {
-        matches!(asks, [SessionAsks::Tell(_, ToClient::Refused { elsewhere: true, .. })])
+    let elsewhere = |asks: &[SessionEffect]| {
+        matches!(asks, [SessionEffect::Tell(_, ToClient::Refused { elsewhere: true, .. })])
     };
     assert!(elsewhere(&hands.sessions.leave()));
     assert!(elsewhere(&hands.open(PeerId(2), "views", 1)));

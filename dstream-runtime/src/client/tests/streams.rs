@@ -1,4 +1,4 @@
-//! What a program sends arrives: in order, once, and no faster than it is taken.
+//! Sent records arrive in order, once, and no faster than they are taken.
 
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +14,7 @@ fn line(n: usize) -> String {
 #[test]
 fn lines_arrive_in_order_and_are_acknowledged() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -24,7 +24,7 @@ fn lines_arrive_in_order_and_are_acknowledged() {
             all.push_str(&line(n));
             views.send(line(n)).await.unwrap();
         }
-        // Without its line break, which is added.
+        // The missing line break is added.
         views.send("\"last\"").await.unwrap();
         all.push_str("\"last\"\n");
         let done = views.flush().await.unwrap();
@@ -41,14 +41,14 @@ fn lines_arrive_in_order_and_are_acknowledged() {
 #[test]
 fn large_sends_are_cut_into_appends_at_line_breaks() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
         let all: String = (0..100_000).map(line).collect();
         assert!(all.len() > 5 << 20);
         views.send(&all).await.unwrap();
-        // One line of the largest size there is, between others.
+        // A line of the largest size among others.
         let long = format!("{}\n", "y".repeat(views.longest() - 1));
         views.send(&long).await.unwrap();
         views.send("after\n").await.unwrap();
@@ -65,7 +65,7 @@ fn large_sends_are_cut_into_appends_at_line_breaks() {
 #[test]
 fn a_sender_waits_while_nothing_is_acknowledged() {
     let cluster = Cluster::new();
-    let worker = cluster.receiver("w1", Mood::Hold);
+    let worker = cluster.receiver("w1", Behaviour::Hold);
     run(async {
         let mut options = cluster.options();
         options.unacknowledged = 2 << 20;
@@ -75,7 +75,7 @@ fn a_sender_waits_while_nothing_is_acknowledged() {
         let mut sent = 0;
         let waits = loop {
             let mut send = Box::pin(views.send(&block));
-            // Room is a matter of counting: whether it waits is known at once.
+            // Room is counted, so whether it waits is known at once.
             match futures_poll(send.as_mut()).await {
                 Poll::Ready(done) => done.unwrap(),
                 Poll::Pending => break sent,
@@ -86,8 +86,8 @@ fn a_sender_waits_while_nothing_is_acknowledged() {
         assert_eq!(views.acknowledged(), Acknowledged::default());
         cluster.wait_held(2);
         assert!(cluster.held_bytes() <= waits);
-        worker.set(Mood::Take);
-        // The one that waited was given up, and nothing of it was sent.
+        worker.set(Behaviour::Take);
+        // The waiting call was dropped without sending anything.
         views.send(&block).await.unwrap();
         let done = views.flush().await.unwrap();
         assert_eq!(done.bytes as usize, sent + block.len());
@@ -103,7 +103,7 @@ async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Poll<F::O
 fn a_receiver_with_a_small_window_gets_no_more_than_that() {
     let cluster = Cluster::new();
     let limits = SessionLimits { memory: 1 << 20, window: 64 << 10, longest: 64 << 10 };
-    let worker = cluster.limited("w1", Mood::Hold, limits);
+    let worker = cluster.limited("w1", Behaviour::Hold, limits);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -111,7 +111,7 @@ fn a_receiver_with_a_small_window_gets_no_more_than_that() {
         views.send(&all).await.unwrap();
         cluster.wait_held(1);
         assert!(cluster.held_bytes() <= 64 << 10);
-        worker.set(Mood::Take);
+        worker.set(Behaviour::Take);
         assert_eq!(views.flush().await.unwrap().records, 20_000);
         assert!(cluster.lines(views.client()) == all);
     });
@@ -120,7 +120,7 @@ fn a_receiver_with_a_small_window_gets_no_more_than_that() {
 #[test]
 fn typed_records_are_written_as_the_stream_reads_them() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut views = client.open("views").await.unwrap();
@@ -130,7 +130,7 @@ fn typed_records_are_written_as_the_stream_reads_them() {
             cluster.lines(views.client()),
             "{\"key\":\"/a\\nb\",\"value\":1}\n{\"key\":\"/\",\"value\":2}\n"
         );
-        // By the names of columns, which these records have not got.
+        // CSV by column names, which these records do not have.
         let mut table = client.open("table").await.unwrap();
         let error = table.send_records(&[(1u64, 2u64)]).await.unwrap_err();
         assert!(error.to_string().contains("send a struct"), "{error}");
@@ -140,7 +140,7 @@ fn typed_records_are_written_as_the_stream_reads_them() {
 #[test]
 fn the_first_line_of_csv_is_its_header() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     run(async {
         let client = Client::connect(cluster.options()).await.unwrap();
         let mut table = client.open("table").await.unwrap();
@@ -155,7 +155,7 @@ fn the_first_line_of_csv_is_its_header() {
 }
 
 #[test]
-fn who_cannot_be_served_is_told_why() {
+fn refusals_give_reasons() {
     let cluster = Cluster::new();
     run(async {
         let mut options = cluster.options();
@@ -163,12 +163,12 @@ fn who_cannot_be_served_is_told_why() {
         let client = Client::connect(options.clone()).await.unwrap();
         let none = client.open("views").await.unwrap_err();
         assert!(matches!(none, ClientError::NoReceiver { .. }), "{none}");
-        let worker = cluster.receiver("w1", Mood::Take);
+        let worker = cluster.receiver("w1", Behaviour::Take);
         let unknown = client.open("clicks").await.unwrap_err();
         assert!(unknown.to_string().contains("they can be to: views, table"), "{unknown}");
         drop(worker);
-        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        options.target.masters = vec![nobody.local_addr().unwrap()];
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        options.target.masters = vec![silent.local_addr().unwrap()];
         let error = Client::connect(options.clone()).await.unwrap_err();
         assert!(matches!(error, ClientError::NoMaster { .. }), "{error}");
         options.target.masters = vec![cluster.master];
@@ -181,7 +181,7 @@ fn who_cannot_be_served_is_told_why() {
 #[test]
 fn a_file_is_sent_from_the_command_line() {
     let cluster = Cluster::new();
-    let _worker = cluster.receiver("w1", Mood::Take);
+    let _worker = cluster.receiver("w1", Behaviour::Take);
     let all: String = (0..60_000).map(line).collect();
     let target = cluster.options().target;
     let mut last = Acknowledged::default();

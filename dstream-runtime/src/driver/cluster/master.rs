@@ -50,7 +50,7 @@ use crate::driver::master::{
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
 use crate::driver::{AT_ONCE, Event, Inbox};
-use crate::durable::Saves;
+use crate::durable::CheckpointStore;
 use crate::exec::job::BuiltJob;
 use crate::host;
 use crate::id::{Attempt, Epoch, SourceId, TaskId, WorkerId};
@@ -142,7 +142,7 @@ pub(super) fn serve(
     let past = written.as_ref().and_then(|written| written.journal.past());
     let sinks = keep_published(past, sinks);
     let term = written.as_ref().map_or(0, |written| written.journal.term());
-    options.setup.saves = saves.as_ref().map(Saves::url);
+    options.setup.saves = saves.as_ref().map(CheckpointStore::url);
     let pid = std::process::id();
     let announced = MasterFile {
         job: plan.job.to_owned(),
@@ -249,7 +249,7 @@ struct Driver<'e> {
     urls: answer::Urls,
     started: Instant,
     /// Where workers bring states into safety.
-    saves: Option<Saves>,
+    saves: Option<CheckpointStore>,
     /// What is needed to make savepoints, where there is a journal.
     savepoints: Option<Savepoints>,
     receivers: Receivers,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::block::{Block, BufferPool, DoorError, MAX_BODY};
+use crate::block::{Block, BufferPool, DecodeError, MAX_BODY};
 
 /// Bytes as blocks: several where one would be too large.
 pub(super) fn pieces(pool: &BufferPool, bytes: &[u8]) -> Vec<Block> {
@@ -18,7 +18,7 @@ pub(super) fn pieces(pool: &BufferPool, bytes: &[u8]) -> Vec<Block> {
 ///
 /// # Errors
 /// When one is no raw block.
-pub(super) fn whole(blocks: &[Block]) -> Result<Cow<'_, [u8]>, DoorError> {
+pub(super) fn whole(blocks: &[Block]) -> Result<Cow<'_, [u8]>, DecodeError> {
     if let [block] = blocks {
         return block.raw_bytes().map(Cow::Borrowed);
     }

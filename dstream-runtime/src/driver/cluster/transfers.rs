@@ -11,7 +11,7 @@
 //!
 //! Invariant: what is in here may still be needed by whoever it is sent to.
 
-use crate::block::DoorError;
+use crate::block::DecodeError;
 use crate::id::{Attempt, BatchSeq, TaskId};
 use crate::net::{PeerId, Transfer};
 use crate::sched::is_speculative;
@@ -96,7 +96,7 @@ impl Transfers {
     ///
     /// # Errors
     /// When a block could not be read from the file that it had gone to.
-    pub(super) fn tidy(&mut self) -> Result<(), DoorError> {
+    pub(super) fn tidy(&mut self) -> Result<(), DecodeError> {
         let mut unreadable = None;
         self.under_way.retain(|(_, transfer)| {
             if unreadable.is_none() {

@@ -46,7 +46,7 @@ use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Queue, Worker, start_executors};
 use crate::driver::{AT_ONCE, Budget, CloseOnDrop, Event, Inbox};
-use crate::durable::{Durable, Saves};
+use crate::durable::{CheckpointStore, Durable};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::host;
@@ -182,7 +182,7 @@ impl Process<'_> {
             let saver = setup.saves.as_deref().map(|url| {
                 // Not made here: it may be one that this host should have mounted.
                 let store = Durable::existing(url).map_err(ClusterError::from)?;
-                let saves = Saves::new(store, plan.hash);
+                let saves = CheckpointStore::new(store, plan.hash);
                 Saver::start(scope, saves, &kernels, self.pool.clone(), sender.clone())
             });
             let saver = saver.transpose()?;

@@ -79,7 +79,7 @@ pub(in crate::driver) enum Ask {
 /// An opened source, wherever it is cut.
 pub(in crate::driver) enum Intake {
     Here(Box<dyn Source>),
-    There(host::Ask<Ask>, Waiting),
+    There(host::JobSender<Ask>, Waiting),
 }
 
 /// A cut that may wait on its thread for data. It waits no longer once this is dropped: the thread must end
@@ -188,7 +188,7 @@ fn serve(
     id: SourceId,
     mut source: Box<dyn Source>,
     partitions: usize,
-    asked: host::Asked<Ask>,
+    asked: host::JobReceiver<Ask>,
     events: &Sender<Event>,
 ) {
     for ask in asked {

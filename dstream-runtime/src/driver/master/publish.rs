@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::driver::Event;
 use crate::driver::worker::task::catch;
 use crate::exec::task::Panic;
-use crate::host::{self, Ask};
+use crate::host::{self, JobSender};
 use crate::id::BatchSeq;
 use crate::sink::{Batch, Sink, SinkError};
 
@@ -61,7 +61,7 @@ pub(in crate::driver) struct Publication {
 pub(in crate::driver) enum Publisher {
     Here(Vec<Box<dyn Sink>>),
     There {
-        publications: Ask<Publication>,
+        publications: JobSender<Publication>,
         /// Nothing is sent here: its end is heard by a thread that waits.
         _lives: Sender<Infallible>,
     },

@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::task::Work;
-use crate::host::Errands;
+use crate::host::InFlightJobs;
 use crate::id::{Attempt, TaskId};
 
 /// How long a thread that ran out of work looks for more: about as long as it takes to wake one.
@@ -25,7 +25,7 @@ pub(in crate::driver) struct Queue {
     waiting: AtomicUsize,
     /// Some thread is looking for work without sleeping.
     looking: AtomicBool,
-    errands: Errands,
+    errands: InFlightJobs,
 }
 
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Fuzz target: what a new master makes of the objects that it finds.
+//! Fuzz target: replay of arbitrary objects by a new master.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use crate::sched::message::JournalEntry;
 
 const PLAN: u64 = 7;
 
-/// One object after another, under the numbers from that of the first byte on: how long it is and what of
-/// it is sealed here, then its bytes.
+/// A sequence of objects, numbered from the first byte: for each, its length and which parts are sealed
+/// here, then its bytes.
 pub(in crate::durable) fn journals(bytes: &[u8]) {
     let Some((first, mut rest)) = bytes.split_first() else { return };
     let mut seq = u64::from(*first);
@@ -36,7 +36,7 @@ pub(in crate::durable) fn journals(bytes: &[u8]) {
     decided(&found);
 }
 
-/// As `understand` does it, without a store.
+/// Like `understand`, without a store.
 fn understood(seq: u64, bytes: &[u8]) -> Found<()> {
     let (header, body) = object::decode(seq, bytes).map_err(|flaw| match flaw {
         Flaw::Damaged(why) => why.to_owned(),
@@ -53,7 +53,7 @@ fn understood(seq: u64, bytes: &[u8]) -> Found<()> {
     Ok((header, ()))
 }
 
-/// What counts is there, readable, of what kind it is taken for, and in order; what does not is said.
+/// Objects that count exist, are readable, of the expected kind, and in order; others cause a warning.
 fn decided(found: &BTreeMap<u64, Found<()>>) {
     let Ok(replay) = replay(found) else { return };
     let kind = |seq: &u64| found[seq].as_ref().map(|(header, _)| header.kind);

@@ -1,19 +1,16 @@
-//! The master's journal: what it decided, in objects that are created only if absent.
+//! The master's journal: its decisions, in objects that are created only if absent.
 //!
-//! Decides how a master takes over, how what it writes becomes durable, and what a later one goes on
-//! from. It never knows what entries and snapshots mean.
+//! Decides how a master takes over, how entries become durable, and which of them a successor gets. It does
+//! not know what entries and snapshots mean.
 //!
-//! - `terms/NNNNNNNNNN`: a master begins by creating the object of the next term. The content is for people.
-//! - `journal/NNNNNNNNNNNNNNNN`: entries, or a snapshot that stands for all before it. The first of a master
-//!   closes what it went on from: an older one that still lives and wants to write under that number
-//!   finds it taken.
-//! - Numbers are used again once old objects are removed (an old master can write under one that is free
-//!   again), so that alone fences nobody: what was put counts only if, behind that, there is still no object
-//!   of the next term. That is what `Synced` says.
+//! - `terms/NNNNNNNNNN`: a master creates the object of the next term first. Its text is informative.
+//! - `journal/NNNNNNNNNNNNNNNN`: entries, or a snapshot that replaces all before it. The first object of a
+//!   master closes the journal that it replayed: an older master that still runs finds the number taken.
+//! - Numbers become free when old objects are removed, and an old master could write under one. So an object
+//!   counts only if, after it was put, the next term's object still does not exist. `Synced` reports that.
 //!
-//! Invariants: an entry that was said to be synced is among those that every later master is given, or
-//! in its snapshot, unless objects are damaged, which is said; of two masters, none of what the older
-//! one appends is synced once the newer one has opened the journal.
+//! Invariants: every later master gets a synced entry, alone or in its snapshot, unless objects are damaged,
+//! which is reported; once a newer master has opened the journal, no entry of an older one is synced.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
@@ -29,36 +26,36 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::writer::{JournalNews, Writer};
+pub use self::writer::{JournalEvent, Writer};
 
 use self::object::{Flaw, Header, Kind};
 use self::replay::{Found, Replay, replay};
-use self::writer::{Patience, Position};
+use self::writer::{Position, RetryTimes};
 use super::{Durable, DurableError};
 
-/// So often may others change what is being read before it is given up.
+/// Retries of a read that others' changes disturbed.
 const TRIES: u32 = 100;
 
-/// Why a master cannot go on from a journal.
+/// Why a master cannot resume from a journal.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum JournalError {
-    /// The store.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] DurableError),
-    /// It is that of another program.
+    /// The journal is of another program.
     #[error(
         "the journal in {url} is of a job with the plan {theirs:016x}, and this binary's plan is {ours:016x}\n  \
          help: go on with the binary that wrote it, or start anew with another --state"
     )]
     OtherPlan {
-        /// Where it is.
+        /// The journal's URL.
         url: String,
-        /// The plan's hash in it.
+        /// Its plan hash.
         theirs: u64,
-        /// The plan's hash of this binary.
+        /// This binary's plan hash.
         ours: u64,
     },
-    /// It was written in another way.
+    /// Another version of the format.
     #[error(
         "{object} is of version {version} of the journal's format, which this binary does not read\n  \
          help: go on with the binary that wrote it, or start anew with another --state"
@@ -69,73 +66,73 @@ pub enum JournalError {
         /// Its version.
         version: u32,
     },
-    /// So much is damaged that there is nothing to go on from.
+    /// The journal is damaged beyond use.
     #[error(
-        "the journal in {url} cannot be gone on from: {why}\n  help: bring the objects back from a backup, or start \
+        "cannot resume from the journal in {url}: {why}\n  help: bring the objects back from a backup, or start \
          anew with another --state"
     )]
     Unreadable {
-        /// Where it is.
+        /// The journal's URL.
         url: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// A newer master has it.
+    /// A newer master has taken over.
     #[error("a newer master has taken over{}", match by { Some(by) => format!(": {by}"), None => String::new() })]
     Fenced {
-        /// Which one.
+        /// That master.
         by: Option<String>,
     },
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     NoRandom,
-    /// There is no thread for writing.
+    /// The writing thread cannot be started.
     #[error("cannot start the thread that writes the journal: {0}")]
     Thread(String),
 }
 
-/// A journal that is open: what to go on from, and where to write.
-pub struct Opened<E, S> {
-    /// The term of this master: greater than that of all before it.
+/// An open journal: what to resume from, and the writer.
+pub struct OpenJournal<E, S> {
+    /// The term of this master, greater than all before.
     pub term: u64,
     /// The newest snapshot.
     pub snapshot: Option<S>,
-    /// What was appended behind it, with the numbers that it was appended by.
+    /// The entries after it, with their numbers.
     pub entries: Vec<(u64, E)>,
-    /// What is damaged and what is lost by it, for people.
+    /// Damaged objects and what is lost with them, as text.
     pub warnings: Vec<String>,
-    /// The first that is written must be a snapshot, so that what is damaged is never read again.
+    /// The first write must be a snapshot, so that damaged objects are never read again.
     pub needs_snapshot: bool,
-    /// Where to write.
+    /// The writer.
     pub writer: Writer<E, S>,
 }
 
-/// Takes the journal over: a new term, and all that counts of what was written. `who` says to people
-/// who this master is; `news` is called from the writing thread, and ends with it.
+/// Takes over the journal: takes a new term, and replays everything that counts. `who` names this master in
+/// texts; `news` is called on the writing thread.
 ///
 /// # Errors
-/// When it is another job's, cannot be read, or a newer master takes over meanwhile. A journal that
-/// cannot be gone on from is found out before a term is taken: whoever has it goes on.
+/// When the journal is another job's, is unreadable, or a newer master takes over meanwhile. An unreadable
+/// journal is detected before a term is taken, so its current master goes on.
 pub fn open<E, S>(
     store: &Durable,
     plan: u64,
     who: &str,
-    news: impl FnMut(JournalNews) + Send + 'static,
-) -> Result<Opened<E, S>, JournalError>
+    news: impl FnMut(JournalEvent) + Send + 'static,
+) -> Result<OpenJournal<E, S>, JournalError>
 where
     E: Serialize + DeserializeOwned,
     S: Serialize + DeserializeOwned,
 {
-    open_with(store, plan, who, Patience::default(), Box::new(news))
+    open_with(store, plan, who, RetryTimes::default(), Box::new(news))
 }
 
 fn open_with<E, S>(
     store: &Durable,
     plan: u64,
     who: &str,
-    patience: Patience,
-    news: Box<dyn FnMut(JournalNews) + Send>,
-) -> Result<Opened<E, S>, JournalError>
+    retry: RetryTimes,
+    news: Box<dyn FnMut(JournalEvent) + Send>,
+) -> Result<OpenJournal<E, S>, JournalError>
 where
     E: Serialize + DeserializeOwned,
     S: Serialize + DeserializeOwned,
@@ -155,7 +152,7 @@ where
         let seq = replay.highest.map_or(0, |highest| highest + 1);
         let header = Header { kind: Kind::Entries, plan, term, seq, base: replay.base };
         if !close(store, &header)? {
-            // The master before wrote one more.
+            // The previous master wrote one more object.
             continue;
         }
         if terms::has_successor(store, term)? {
@@ -164,22 +161,22 @@ where
         let (snapshot, entries) = said(&replay, &mut found);
         let needs_snapshot = !replay.warnings.is_empty();
         let at = Position { plan, term, next: seq + 1, base: replay.base, needs_snapshot };
-        let writer = Writer::start(store.clone(), at, patience, news)
+        let writer = Writer::start(store.clone(), at, retry, news)
             .map_err(|error| JournalError::Thread(error.to_string()))?;
         let warnings = replay.warnings;
-        return Ok(Opened { term, snapshot, entries, warnings, needs_snapshot, writer });
+        return Ok(OpenJournal { term, snapshot, entries, warnings, needs_snapshot, writer });
     }
     Err(unreadable("other processes keep writing to it".to_owned()))
 }
 
-/// The newest snapshot, and what was appended behind it, with the numbers that it was appended by.
-pub type Said<E, S> = (Option<S>, Vec<(u64, E)>);
+/// The newest snapshot, and the entries after it, with their numbers.
+pub type Replayed<E, S> = (Option<S>, Vec<(u64, E)>);
 
-/// What a later master would be given, without taking anything over.
+/// Replays the journal without taking it over.
 ///
 /// # Errors
-/// When it is another job's, or cannot be read.
-pub fn look<E, S>(store: &Durable, plan: u64) -> Result<Said<E, S>, JournalError>
+/// When it is another job's, or unreadable.
+pub fn look<E, S>(store: &Durable, plan: u64) -> Result<Replayed<E, S>, JournalError>
 where
     E: DeserializeOwned,
     S: DeserializeOwned,
@@ -191,7 +188,7 @@ where
     Ok(said(&replay, &mut found))
 }
 
-fn said<E, S>(replay: &Replay, found: &mut BTreeMap<u64, Found<Body<E, S>>>) -> Said<E, S> {
+fn said<E, S>(replay: &Replay, found: &mut BTreeMap<u64, Found<Body<E, S>>>) -> Replayed<E, S> {
     let mut take = |seq: &u64| Some(found.remove(seq)?.ok()?.1);
     let snapshot = match replay.base.as_ref().and_then(&mut take) {
         Some(Body::Snapshot(snapshot)) => Some(snapshot),
@@ -204,13 +201,13 @@ fn said<E, S>(replay: &Replay, found: &mut BTreeMap<u64, Found<Body<E, S>>>) -> 
     (snapshot, entries.flatten().collect())
 }
 
-/// What a body means.
+/// The content of an object.
 enum Body<E, S> {
     Entries(Vec<(u64, E)>),
     Snapshot(S),
 }
 
-/// Reads what is there and was not read yet, and forgets what is not there any more.
+/// Reads new objects, and forgets removed ones.
 fn read<E, S>(
     store: &Durable,
     plan: u64,
@@ -230,7 +227,7 @@ where
             }
             let bytes = match store.get(&object::name(seq)) {
                 Ok(bytes) => bytes,
-                // The master before has put a snapshot meanwhile: it may be later than all that we saw.
+                // The previous master has put a snapshot meanwhile, possibly after everything seen so far.
                 Err(DurableError::NotFound { .. }) => continue 'list,
                 Err(error) => return Err(error.into()),
             };
@@ -268,7 +265,7 @@ fn understand<E: DeserializeOwned, S: DeserializeOwned>(
     };
     Ok(match body {
         Ok(body) => Ok((header, body)),
-        Err(error) => Err(format!("what it says makes no sense ({error})")),
+        Err(error) => Err(format!("its content cannot be decoded ({error})")),
     })
 }
 
@@ -276,9 +273,9 @@ fn newest_term<T>(found: &BTreeMap<u64, Found<T>>) -> u64 {
     found.values().flatten().map(|(header, _)| header.term).max().unwrap_or(0)
 }
 
-/// Puts the first object of a term, which is empty. `false`: the number is taken.
+/// Puts the first object of a term, without entries. Returns `false` if the number is taken.
 fn close(store: &Durable, header: &Header) -> Result<bool, JournalError> {
-    // No entries, as postcard says it.
+    // Postcard's encoding of no entries.
     let body = [0];
     Ok(store.put_own(&object::name(header.seq), &[&header.seal(&body), &body])?)
 }

@@ -1,4 +1,4 @@
-//! One object of a journal as bytes.
+//! The encoding of a journal object.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! | 56..64 | length of the body |
 //! | | the body: postcard of `Vec<(u64, E)>` or of `S` |
 //!
-//! Numbers are little-endian. Invariant: bytes that pass [`decode`] are those that [`Header::seal`] made.
+//! Numbers are little-endian. Invariant: [`decode`] accepts only bytes that [`Header::seal`] made.
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -22,47 +22,46 @@ const VERSION: u32 = 5;
 pub(in crate::durable) const HEADER: usize = 64;
 const NO_BASE: u64 = u64::MAX;
 
-/// What a body is.
+/// The kind of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::durable) enum Kind {
     Entries,
     Snapshot,
 }
 
-/// What is known of an object beside its body.
+/// An object's description besides its body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::durable) struct Header {
     pub(in crate::durable) kind: Kind,
     pub(in crate::durable) plan: u64,
     pub(in crate::durable) term: u64,
     pub(in crate::durable) seq: u64,
-    /// The newest snapshot before it: what it builds on, and evidence that there was one.
+    /// The newest snapshot before it: its base, and evidence that one existed.
     pub(in crate::durable) base: Option<u64>,
 }
 
-/// Why bytes are no object that can be used.
+/// Why an object is unusable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::durable) enum Flaw {
-    /// They are not what was written.
+    /// The bytes are damaged.
     Damaged(&'static str),
-    /// They are whole, but of another version of the format.
+    /// Whole, but of another version of the format.
     Version(u32),
 }
 
-/// The name of the object of that number.
+/// The name of an object by its number.
 pub(super) fn name(seq: u64) -> String {
     format!("journal/{seq:016}")
 }
 
-/// The number in a name, if it is one of an object. One of more digits is none of ours, and there would be
-/// no number behind the last.
+/// The number in an object's name. A name with more digits is not ours: no number could follow the last one.
 pub(super) fn number(object: &str) -> Option<u64> {
     let seq = object.strip_prefix("journal/")?.parse().ok()?;
     (name(seq) == object && object.len() == name(0).len()).then_some(seq)
 }
 
 impl Header {
-    /// The header's bytes, for this body.
+    /// The header bytes for a body.
     pub(in crate::durable) fn seal(&self, body: &[u8]) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         let kind: u32 = match self.kind {
@@ -90,7 +89,7 @@ fn checksum(header: &[u8], body: &[u8]) -> u64 {
     hash.digest()
 }
 
-/// Takes an object apart.
+/// Splits an object into header and body.
 pub(in crate::durable) fn decode(seq: u64, bytes: &[u8]) -> Result<(Header, &[u8]), Flaw> {
     if bytes.is_empty() {
         return Err(Flaw::Damaged("it is empty"));
@@ -98,7 +97,7 @@ pub(in crate::durable) fn decode(seq: u64, bytes: &[u8]) -> Result<(Header, &[u8
     let torn = Flaw::Damaged("it is torn");
     let Some((header, body)) = bytes.split_at_checked(HEADER) else { return Err(torn) };
     if header.get(..8) != Some(MAGIC) {
-        return Err(Flaw::Damaged("it does not begin as an object of a journal"));
+        return Err(Flaw::Damaged("it does not begin like a journal object"));
     }
     let word = |at: usize| -> u32 {
         header.get(at..at + 4).and_then(|word| word.try_into().ok()).map_or(0, u32::from_le_bytes)
@@ -107,7 +106,7 @@ pub(in crate::durable) fn decode(seq: u64, bytes: &[u8]) -> Result<(Header, &[u8
     if checksum(header.get(16..).unwrap_or_default(), body) != number(8) {
         return Err(Flaw::Damaged("its checksum differs"));
     }
-    // Whole, so what it says is what its writer meant.
+    // The object is whole, so its version is genuine.
     if word(16) != VERSION {
         return Err(Flaw::Version(word(16)));
     }

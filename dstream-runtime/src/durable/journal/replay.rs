@@ -1,36 +1,34 @@
 //! Which objects of a journal count.
 //!
-//! A pure decision about what was found: what a new master goes on from, what is lost, and when it is
-//! better not to start at all. Objects count from the newest readable snapshot on (from number 0 if
-//! there never was one), up to the first that is damaged or missing. One that is, and to which a
-//! later object points as the snapshot that it builds on, was a snapshot: the one before it and what
-//! came between say the same, and nothing is lost.
+//! A pure decision over the objects found: what a new master resumes from, what is lost, and when it must
+//! not start. Objects count from the newest readable snapshot (from number 0 if there never was one) up to
+//! the first damaged or missing one. If a later object names the bad one as its base, it was a snapshot: the
+//! snapshot before it and the objects between hold the same, and nothing is lost.
 //!
-//! Objects older than a snapshot may be gone, and a master of an old term that woke up may have put
-//! one where they were. So without a snapshot, or before one that cannot be read, a hole is never
-//! taken for the end.
+//! Objects before a snapshot may be gone, and an old master may have put one in their place. So without a
+//! snapshot, or before an unreadable one, a gap is never taken for the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::object::{self, Header, Kind};
 
-/// What was found under one name: a header and what the body means, or what is wrong.
+/// An object: a header and a content, or why it is unreadable.
 pub(super) type Found<T> = Result<(Header, T), String>;
 
-/// What a new master goes on from.
+/// What a new master resumes from.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Replay {
-    /// The number of the snapshot to begin with.
+    /// The number of the snapshot to start with.
     pub(super) base: Option<u64>,
-    /// The objects of entries behind it, ascending.
+    /// The objects of entries after it, ascending.
     pub(super) entries: Vec<u64>,
-    /// The highest number there is; what is behind is free.
+    /// The highest number found; higher ones are free.
     pub(super) highest: Option<u64>,
-    /// What is damaged, and what is lost by it.
+    /// Damaged objects, and what is lost with them.
     pub(super) warnings: Vec<String>,
 }
 
-/// Decides; an error says why nothing of this should be gone on from.
+/// Selects the objects that count; an error says why the job must not resume.
 pub(super) fn replay<T>(objects: &BTreeMap<u64, Found<T>>) -> Result<Replay, String> {
     let readable = || objects.values().flatten().map(|(header, _)| header);
     let snapshots = readable().filter(|header| header.kind == Kind::Snapshot);
@@ -58,7 +56,7 @@ pub(super) fn replay<T>(objects: &BTreeMap<u64, Found<T>>) -> Result<Replay, Str
             None => "it is missing".to_owned(),
         };
         if base.is_none() && seq == 0 {
-            return Err(format!("{object}: {why}; and there is no snapshot that can be read"));
+            return Err(format!("{object}: {why}; and no snapshot is readable"));
         }
         if built_on.contains(&seq) {
             replay.warnings.push(format!(
@@ -73,9 +71,7 @@ pub(super) fn replay<T>(objects: &BTreeMap<u64, Found<T>>) -> Result<Replay, Str
             Err(_) => true,
         });
         if found.is_none() && may_be_cut {
-            return Err(format!(
-                "{object}: {why}, and the snapshot behind it cannot be read either"
-            ));
+            return Err(format!("{object}: {why}, and the snapshot behind it is unreadable too"));
         }
         let behind = objects.range(seq + 1..).count();
         let also = match behind {
@@ -86,7 +82,7 @@ pub(super) fn replay<T>(objects: &BTreeMap<u64, Found<T>>) -> Result<Replay, Str
             }
         };
         replay.warnings.push(format!(
-            "{object}: {why}; the job goes on from what was written before it. What it said is lost{also}, \
+            "{object}: {why}; the job resumes from the objects before it. Its content is lost{also}, \
              unless all of it was over"
         ));
         break;
@@ -98,8 +94,8 @@ pub(super) fn replay<T>(objects: &BTreeMap<u64, Found<T>>) -> Result<Replay, Str
 mod tests {
     use super::*;
 
-    /// `s`: snapshot, `e`: entries, `x`: damaged, `-`: missing; bases as a writer would give them, where
-    /// the damaged and missing are entries, or snapshots if written as `X` and `_`.
+    /// Builds objects from a pattern: `s` snapshot, `e` entries, `x` damaged, `-` missing; `X` and `_` are
+    /// damaged and missing snapshots. Bases are those a writer would give.
     fn objects(from: u64, pattern: &str) -> BTreeMap<u64, Found<()>> {
         let mut base = None;
         let mut objects = BTreeMap::new();
@@ -124,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts() {
+    fn which_objects_count() {
         let none = Vec::new;
         assert_eq!(decided(0, ""), (None, none(), 0));
         assert_eq!(decided(0, "eee"), (None, vec![0, 1, 2], 0));
@@ -133,15 +129,15 @@ mod tests {
         assert_eq!(
             decided(4, "s-s"),
             (Some(6), none(), 0),
-            "what is before a snapshot is no matter"
+            "objects before a snapshot do not matter"
         );
-        // The last, the middle; with and without a snapshot.
+        // The last, and one in the middle; with and without a snapshot.
         assert_eq!(decided(4, "seex"), (Some(4), vec![5, 6], 1));
         assert_eq!(decided(4, "sexe"), (Some(4), vec![5], 1));
         assert_eq!(decided(4, "se-e"), (Some(4), vec![5], 1));
         assert_eq!(decided(0, "exe"), (None, vec![0], 1));
         assert_eq!(decided(0, "e-e"), (None, vec![0], 1), "no snapshot: nothing was cut off");
-        // A snapshot: evidence makes it lossless, and what is behind counts.
+        // Evidence of a snapshot: nothing is lost, and later objects count.
         assert_eq!(decided(4, "seXe"), (Some(4), vec![5, 7], 1));
         assert_eq!(decided(4, "se_e"), (Some(4), vec![5, 7], 1));
         assert_eq!(decided(4, "seX"), (Some(4), vec![5], 1));
@@ -151,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn when_not_to_start() {
+    fn when_a_master_must_not_start() {
         for (from, pattern) in [
             (0, "x"),
             (0, "xee"),
             (0, "xxx"),
             (4, "ee"),
             (4, "Xee"),
-            // A zombie's object where old ones were removed, and no snapshot that can be read.
+            // An old master's object among removed ones, and no readable snapshot.
             (0, "e---Xee"),
             (0, "e---XeXx"),
             (2, "s---Xee"),
@@ -167,7 +163,7 @@ mod tests {
             assert!(replay(&objects(from, pattern)).is_err(), "{from} {pattern}");
         }
         let zombie = decided(0, "e---se");
-        assert_eq!(zombie, (Some(4), vec![5], 0), "a snapshot makes it no matter");
+        assert_eq!(zombie, (Some(4), vec![5], 0), "it does not matter before a snapshot");
     }
 
     #[test]

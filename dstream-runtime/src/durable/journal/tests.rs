@@ -1,4 +1,4 @@
-//! The journal against its promise: what was synced is there for whoever comes later, whatever happens.
+//! The journal's promise: a synced entry reaches every successor, whatever happens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,40 +6,40 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, unbounded};
 use serde_bytes::ByteBuf;
 
-use super::writer::{JournalNews, Patience};
-use super::{JournalError, Opened, object, open_with};
+use super::writer::{JournalEvent, RetryTimes};
+use super::{JournalError, OpenJournal, object, open_with};
 use crate::durable::memory::{Fault, Objects};
 use crate::durable::{Durable, Put};
 
 mod damage;
 
 const PLAN: u64 = 0xfeed;
-const PATIENCE: Patience = Patience {
+const RETRY: RetryTimes = RetryTimes {
     first: Duration::from_micros(10),
     most: Duration::from_micros(100),
     quiet: HANGS,
     total: Duration::from_millis(5),
 };
-/// Nothing here takes as long, unless it hangs.
+/// Longer than any step that does not hang.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// The state is the list of all entries; the entry numbered `n` of a master says `n`.
+/// The state is the list of all entries; entry `n` of a master has the value `n`.
 type State = Vec<u64>;
 
 struct Master {
-    opened: Opened<u64, State>,
+    opened: OpenJournal<u64, State>,
     state: State,
-    news: Receiver<JournalNews>,
+    news: Receiver<JournalEvent>,
 }
 
 fn start(store: &Durable, who: &str) -> Result<Master, JournalError> {
-    start_with(store, who, PATIENCE)
+    start_with(store, who, RETRY)
 }
 
-fn start_with(store: &Durable, who: &str, patience: Patience) -> Result<Master, JournalError> {
+fn start_with(store: &Durable, who: &str, retry: RetryTimes) -> Result<Master, JournalError> {
     let (sender, news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
-    let mut opened = open_with::<u64, State>(store, PLAN, who, patience, tell)?;
+    let mut opened = open_with::<u64, State>(store, PLAN, who, retry, tell)?;
     let mut state = opened.snapshot.take().unwrap_or_default();
     state.extend(opened.entries.iter().map(|(_, entry)| entry));
     if opened.needs_snapshot {
@@ -58,20 +58,20 @@ impl Master {
         self.opened.writer.snapshot(&self.state);
     }
 
-    /// Appends and waits until it is synced; `false` if it never will be.
+    /// Appends and waits for the sync; returns `false` if it fails.
     fn sync(&mut self, entry: u64) -> bool {
         self.append(entry);
-        self.news.recv_timeout(HANGS).unwrap() == JournalNews::Synced(entry)
+        self.news.recv_timeout(HANGS).unwrap() == JournalEvent::Synced(entry)
     }
 
-    /// Ends it, and gives all of its news that were not read.
-    fn close(self) -> Vec<JournalNews> {
+    /// Closes it and returns its unread events.
+    fn close(self) -> Vec<JournalEvent> {
         self.opened.writer.close();
         self.news.try_iter().collect()
     }
 }
 
-/// What a new master goes on from; it writes nothing but the beginning of its term.
+/// Opens the journal as a new master, which writes only the beginning of its term.
 fn replayed(objects: &Arc<Objects>) -> State {
     start(&objects.sound(), "reader").unwrap().state
 }
@@ -81,7 +81,7 @@ fn objects() -> Arc<Objects> {
 }
 
 #[test]
-fn what_was_appended_is_there_for_the_next_master() {
+fn the_next_master_gets_all_entries() {
     let objects = objects();
     let mut first = start(&objects.sound(), "first").unwrap();
     assert_eq!((first.opened.term, first.state.len()), (1, 0));
@@ -91,7 +91,7 @@ fn what_was_appended_is_there_for_the_next_master() {
     first.snapshot();
     first.append(10);
     first.append(11);
-    assert_eq!(first.close().last(), Some(&JournalNews::Synced(11)));
+    assert_eq!(first.close().last(), Some(&JournalEvent::Synced(11)));
     let second = start(&objects.sound(), "second").unwrap();
     assert_eq!(second.opened.term, 2);
     assert_eq!(second.state, (0..12).collect::<Vec<_>>());
@@ -102,10 +102,10 @@ fn what_was_appended_is_there_for_the_next_master() {
 }
 
 #[test]
-fn what_waits_goes_into_one_object_up_to_a_bound() {
+fn waiting_entries_share_an_object_up_to_a_bound() {
     let objects = objects();
     let (hold, held) = unbounded::<()>();
-    // The first object of entries waits until all is appended.
+    // The first object of entries waits until all are appended.
     let store = objects.with(move |_, name| {
         if name == object::name(1) {
             held.recv_timeout(HANGS).unwrap();
@@ -115,7 +115,7 @@ fn what_waits_goes_into_one_object_up_to_a_bound() {
     let (sender, news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
     let opened =
-        open_with::<ByteBuf, ()>(&store, PLAN, "first", Patience::default(), tell).unwrap();
+        open_with::<ByteBuf, ()>(&store, PLAN, "first", RetryTimes::default(), tell).unwrap();
     let large = ByteBuf::from(vec![7; 3 << 20]);
     for seq in 0..6 {
         opened.writer.append(seq, &large);
@@ -126,15 +126,15 @@ fn what_waits_goes_into_one_object_up_to_a_bound() {
     hold.send(()).unwrap();
     opened.writer.close();
     let synced: Vec<_> = news.iter().collect();
-    assert_eq!(synced.last(), Some(&JournalNews::Synced(7)));
+    assert_eq!(synced.last(), Some(&JournalEvent::Synced(7)));
     let sizes: Vec<_> = objects.all().values().map(Vec::len).collect();
     assert_eq!(sizes.iter().filter(|len| **len > (8 << 20) + 100).count(), 1, "{sizes:?}");
-    // However much the thread had taken first.
+    // However many the thread took first.
     let journal = objects.names("journal/").len();
     assert!((6..=8).contains(&journal), "{journal} objects");
     let (sender, _news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
-    let next = open_with::<ByteBuf, ()>(&objects.sound(), PLAN, "second", PATIENCE, tell).unwrap();
+    let next = open_with::<ByteBuf, ()>(&objects.sound(), PLAN, "second", RETRY, tell).unwrap();
     let sizes: Vec<_> = next.entries.iter().map(|(seq, bytes)| (*seq, bytes.len() >> 20)).collect();
     assert_eq!(sizes, [(0, 3), (1, 3), (2, 3), (3, 3), (4, 3), (5, 3), (6, 9), (7, 0)]);
 }
@@ -148,21 +148,21 @@ fn another_plan_and_another_format_are_refused_and_the_master_goes_on() {
     let text = other.err().unwrap().to_string();
     assert!(text.contains("000000000000feed") && text.contains("000000000000beef"), "{text}");
     assert!(text.contains("--state"), "{text}");
-    assert!(first.sync(2), "nobody has taken over");
+    assert!(first.sync(2), "no other master has taken over");
 }
 
 #[test]
-fn an_older_master_is_fenced_and_says_by_whom() {
+fn an_older_master_is_fenced_and_names_the_newer_one() {
     let objects = objects();
     let mut old = start(&objects.sound(), "old").unwrap();
     assert!(old.sync(1));
     let mut new = start(&objects.sound(), "new on host b").unwrap();
     assert_eq!(new.state, [1]);
     old.append(2);
-    let fenced = JournalNews::Fenced { by: Some("new on host b".to_owned()) };
+    let fenced = JournalEvent::Fenced { by: Some("new on host b".to_owned()) };
     assert_eq!(old.news.recv_timeout(HANGS), Ok(fenced));
     old.append(3);
-    assert!(old.close().is_empty(), "it has said its last word");
+    assert!(old.close().is_empty(), "no event follows");
     assert!(new.sync(4));
     assert_eq!(replayed(&objects), [1, 4]);
 }
@@ -183,7 +183,7 @@ fn a_zombie_whose_numbers_are_free_again_is_fenced() {
     assert!(!objects.all().contains_key(&next_of_old), "its number is free again");
     assert!(!old.sync(6), "it was fenced");
     assert!(objects.all().contains_key(&next_of_old), "though its put went through");
-    assert!(new.sync(7), "which is nothing to the new one");
+    assert!(new.sync(7), "the new master is unaffected");
     drop(new);
     assert_eq!(replayed(&objects), [1, 2, 3, 4, 5, 7]);
 }
@@ -192,7 +192,7 @@ fn a_zombie_whose_numbers_are_free_again_is_fenced() {
 fn a_master_that_was_overtaken_while_it_opened_does_not_begin() {
     let objects = objects();
     assert!(start(&objects.sound(), "first").unwrap().sync(1));
-    // Another one opens the journal between this one's term and the first object of it.
+    // Another master opens the journal between this one's term and first object.
     let others = Arc::clone(&objects);
     let (sender, receiver) = unbounded();
     let slow = objects.with(move |step, _| {
@@ -205,7 +205,7 @@ fn a_master_that_was_overtaken_while_it_opened_does_not_begin() {
     let mut fast = receiver.recv_timeout(HANGS).unwrap().unwrap();
     assert_eq!(fast.opened.term, 3);
     assert!(fast.sync(2), "it goes on");
-    // And one that has taken its term, and not begun yet.
+    // And one that has taken its term but has written no object yet.
     let others = objects.sound();
     let slower = objects.with(move |step, _| {
         if step == 1 {
@@ -219,7 +219,7 @@ fn a_master_that_was_overtaken_while_it_opened_does_not_begin() {
 }
 
 #[test]
-fn of_two_masters_at_once_only_one_is_left_and_nothing_that_was_synced_is_lost() {
+fn of_two_concurrent_masters_one_is_left_and_no_synced_entry_is_lost() {
     for round in 0..20 {
         let objects = objects();
         let run = |from: u64| {
@@ -244,11 +244,11 @@ fn of_two_masters_at_once_only_one_is_left_and_nothing_that_was_synced_is_lost()
             assert_eq!(state.iter().filter(|e| *e == entry).count(), 1, "round {round}: {entry}");
         }
         let whole = synced.iter().filter(|synced| synced.len() == 30).count();
-        assert!(whole >= 1, "round {round}: the newest is not fenced by anybody");
+        assert!(whole >= 1, "round {round}: the newest is not fenced");
     }
 }
 
-/// What a master does in the tests of crashes. What it says was synced, and all that it appended.
+/// A master in the crash tests. Returns the synced and the appended entries.
 fn work(store: &Durable, from: u64) -> (Vec<u64>, Vec<u64>) {
     match start(store, "worker") {
         Ok(master) => work_of(master, from),
@@ -282,7 +282,7 @@ fn a_crash_at_any_step_loses_nothing_that_was_synced() {
             let state = replayed(&objects);
             assert!(state.starts_with(&synced), "{fault:?} at {at}: {synced:?} {state:?}");
             assert!(appended.starts_with(&state), "{fault:?} at {at}: {appended:?} {state:?}");
-            // And the next one also dies somewhere.
+            // The next master crashes too.
             let (more, _) = work(&objects.with(move |step, _| (step == at).then_some(fault)), 100);
             let after = replayed(&objects);
             assert!(after.starts_with(&[state, more].concat()), "{fault:?} twice at {at}");
@@ -302,7 +302,7 @@ fn a_store_that_fails_for_a_while_costs_nothing_but_time() {
             let objects = objects();
             let store = objects.with(move |step, _| (at..at + 3).contains(&step).then_some(fault));
             // However slow the machine is.
-            let master = start_with(&store, "first", Patience { total: HANGS, ..PATIENCE });
+            let master = start_with(&store, "first", RetryTimes { total: HANGS, ..RETRY });
             let (synced, _) = work_of(master.unwrap(), 0);
             assert_eq!(synced, (0..9).collect::<Vec<_>>(), "{fault:?} at {at}");
             assert_eq!(replayed(&objects), synced, "{fault:?} at {at}");
@@ -311,14 +311,15 @@ fn a_store_that_fails_for_a_while_costs_nothing_but_time() {
 }
 
 #[test]
-fn it_is_said_once_that_a_store_fails_and_is_tried_on() {
+fn a_failing_store_is_reported_once() {
     let objects = objects();
     let store = objects.with(|step, _| (2..6).contains(&step).then_some(Fault::Refused));
-    let patience = Patience { quiet: Duration::ZERO, total: HANGS, ..PATIENCE };
-    let mut master = start_with(&store, "first", patience).unwrap();
+    let retry = RetryTimes { quiet: Duration::ZERO, total: HANGS, ..RETRY };
+    let mut master = start_with(&store, "first", retry).unwrap();
     master.append(1);
     let news = master.close();
-    let [JournalNews::Failing { patience: HANGS, .. }, JournalNews::Synced(1)] = &news[..] else {
+    let [JournalEvent::Failing { retry_for: HANGS, .. }, JournalEvent::Synced(1)] = &news[..]
+    else {
         panic!("{news:?}");
     };
 }
@@ -332,34 +333,34 @@ fn a_store_that_fails_for_good_is_given_up() {
     assert!(!master.sync(2));
     assert!(!format!("{:?}", master.close()).contains("Synced"));
     assert_eq!(replayed(&objects), [1]);
-    // Stopped while it tries.
+    // Stopped while it retries.
     let (seen, tried) = unbounded();
     let store = objects.with(move |step, _| {
         seen.send(step).unwrap();
         (step >= 2).then_some(Fault::Refused)
     });
-    let patience =
-        Patience { first: HANGS * 60, most: HANGS * 60, quiet: HANGS * 60, total: HANGS * 60 };
-    let opened = open_with::<u64, State>(&store, PLAN, "x", patience, Box::new(|_| {})).unwrap();
+    let retry =
+        RetryTimes { first: HANGS * 60, most: HANGS * 60, quiet: HANGS * 60, total: HANGS * 60 };
+    let opened = open_with::<u64, State>(&store, PLAN, "x", retry, Box::new(|_| {})).unwrap();
     opened.writer.append(3, &3);
     while tried.recv_timeout(HANGS).unwrap() < 2 {}
     drop(opened);
 }
 
 #[test]
-fn what_this_process_cannot_make_durable_is_given_up_at_once() {
+fn a_final_error_is_not_retried() {
     let objects = objects();
     let store = objects.with(|step, _| (step == 3).then_some(Fault::Unsynced));
-    // A second try would come after an hour.
+    // A retry would come after an hour.
     let hour = HANGS * 60;
-    let patience = Patience { first: hour, most: hour, quiet: hour, total: hour };
-    let mut master = start_with(&store, "first", patience).unwrap();
+    let retry = RetryTimes { first: hour, most: hour, quiet: hour, total: hour };
+    let mut master = start_with(&store, "first", retry).unwrap();
     assert!(master.sync(1));
     master.append(2);
     let news = master.news.recv_timeout(HANGS).unwrap();
-    let JournalNews::Failed(why) = news else { panic!("{news:?}") };
+    let JournalEvent::Failed(why) = news else { panic!("{news:?}") };
     assert!(why.contains("could not be brought to the disk"), "{why}");
-    // The entry was seen by no one as synced, and may count for the next master.
+    // The entry was never synced, and may or may not reach the next master.
     assert!([vec![1], vec![1, 2]].contains(&replayed(&objects)));
 }
 
@@ -372,7 +373,7 @@ fn something_else_under_its_number_is_no_success() {
     master.append(1);
     let news = master.news.recv_timeout(HANGS).unwrap();
     assert!(
-        matches!(&news, JournalNews::Failed(why) if why.contains("something else")),
+        matches!(&news, JournalEvent::Failed(why) if why.contains("something else")),
         "{news:?}"
     );
 }
@@ -390,7 +391,7 @@ fn old_objects_are_removed_and_two_snapshots_stay() {
     drop(master.close());
     let names = objects.names("journal/");
     assert_eq!(names.len(), 12, "{names:?}");
-    // The terms stay: they are what fences.
+    // Terms stay: they fence.
     assert_eq!(objects.names("terms/").len(), 1);
 }
 

@@ -1,9 +1,8 @@
 //! The thread that writes a journal.
 //!
-//! Decides what goes into one object (all that was appended while the one before was on its way, up to a
-//! bound), how often a failing store is tried, and when what was written counts. Appending never
-//! waits. Invariants: entries become durable in the order in which they were appended; after `Fenced`
-//! or `Failed` nothing is ever synced.
+//! Decides which entries share an object (those appended while the previous one was written, up to a bound),
+//! how a failing store is retried, and when a write counts. Appending never waits. Invariants: entries
+//! become durable in the order of appending; after `Fenced` or `Failed` nothing is synced.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,57 +16,57 @@ use serde::Serialize;
 use super::object::{self, Header, Kind};
 use super::terms;
 use crate::durable::{Durable, DurableError};
-use crate::host::Errands;
+use crate::host::InFlightJobs;
 
-/// Entries of one object, in bytes; an entry that alone is larger is an object of its own.
+/// Bytes of entries per object; a larger entry gets its own object.
 const OBJECT_MAX: usize = 8 << 20;
 
-/// What a journal's writer tells.
+/// Events of a journal's writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum JournalNews {
-    /// All that was appended up to the entry of that number is durable.
+pub enum JournalEvent {
+    /// Everything appended up to that entry is durable.
     Synced(u64),
     /// Another master has taken over; this one must stop.
     Fenced {
-        /// Which one.
+        /// That master.
         by: Option<String>,
     },
-    /// The store does not take what is to be written, and is tried on.
+    /// A write failed and is being retried.
     Failing {
-        /// What it says.
+        /// The store's error.
         why: String,
-        /// For how long it is tried at most.
-        patience: Duration,
+        /// How long it is retried at most.
+        retry_for: Duration,
     },
-    /// The store does not take anything any more; this master must stop.
+    /// The store failed for good; this master must stop.
     Failed(String),
 }
 
-/// A master that has nothing to write sees so often whether it is the newest still: it may never write again,
-/// and its workers would wait with it.
+/// Interval at which an idle master checks that it is still the newest: otherwise a replaced one that never
+/// writes would keep its workers waiting.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How long a failing store is tried.
+/// Retries of a failing store.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// The pause behind the first failure; each is twice as long as the one before.
+pub(super) struct RetryTimes {
+    /// Pause after the first failure; doubled after each.
     pub(super) first: Duration,
-    /// No pause is longer.
+    /// Longest pause.
     pub(super) most: Duration,
-    /// Before that nobody is told.
+    /// Failures shorter than this are not reported.
     pub(super) quiet: Duration,
-    /// After so long it is given up.
+    /// Retries end after this.
     pub(super) total: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryTimes {
     fn default() -> Self {
         let (first, most) = (Duration::from_millis(50), Duration::from_secs(2));
         Self { first, most, quiet: Duration::from_secs(1), total: Duration::from_secs(30) }
     }
 }
 
-/// Where a master begins to write.
+/// Where a master starts to write.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Position {
     pub(super) plan: u64,
@@ -77,9 +76,9 @@ pub(super) struct Position {
     pub(super) needs_snapshot: bool,
 }
 
-/// Where a master writes what it decides.
+/// Writes a master's decisions.
 ///
-/// Dropping it stops the thread without writing what waits; see [`close`](Self::close).
+/// Dropping it stops the thread without writing waiting entries; see [`close`](Self::close).
 pub struct Writer<E, S> {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -90,24 +89,23 @@ impl<E: Serialize, S: Serialize> Writer<E, S> {
     pub(super) fn start(
         store: Durable,
         at: Position,
-        patience: Patience,
-        news: Box<dyn FnMut(JournalNews) + Send>,
+        retry: RetryTimes,
+        news: Box<dyn FnMut(JournalEvent) + Send>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let thread =
-            Thread { store, shared: Arc::clone(&shared), at, patience, news, unwritten: 0 };
+        let thread = Thread { store, shared: Arc::clone(&shared), at, retry, news, unwritten: 0 };
         let builder = std::thread::Builder::new().name("dstream-journal".to_owned());
         let thread = Some(builder.spawn(move || thread.run())?);
         Ok(Self { shared, thread, writes: PhantomData })
     }
 
-    /// Appends an entry, whose number is greater than those before; `Synced` follows.
+    /// Appends an entry with a higher number than all before; `Synced` follows.
     pub fn append(&self, seq: u64, entry: &E) {
         self.push(postcard::to_extend(&(seq, entry), Vec::new()), Kind::Entries, seq);
     }
 
-    /// Writes a snapshot, which stands for all that was appended before. When it is durable, objects older
-    /// than the snapshot before it are removed.
+    /// Writes a snapshot, which replaces everything appended before. Once it is durable, objects older than
+    /// the previous snapshot are removed.
     pub fn snapshot(&self, snapshot: &S) {
         self.push(postcard::to_extend(snapshot, Vec::new()), Kind::Snapshot, 0);
     }
@@ -118,7 +116,7 @@ impl<E: Serialize, S: Serialize> Writer<E, S> {
             _ if state.over => return,
             Ok(bytes) => {
                 state.bytes += bytes.len();
-                self.shared.errands.begin(1);
+                self.shared.in_flight.begin(1);
                 state.items.push_back(Item { kind, bytes, seq });
             }
             Err(error) => state.broken = Some(format!("an entry cannot be written ({error})")),
@@ -129,13 +127,13 @@ impl<E: Serialize, S: Serialize> Writer<E, S> {
 }
 
 impl<E, S> Writer<E, S> {
-    /// Bytes that were appended and are not durable yet.
+    /// Bytes appended and not durable yet.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
         self.shared.state().bytes
     }
 
-    /// Waits until all that was appended is durable, or it is given up.
+    /// Waits until everything appended is durable or has failed.
     pub fn close(mut self) {
         self.end(|state| state.closing = true);
     }
@@ -143,9 +141,9 @@ impl<E, S> Writer<E, S> {
     fn end(&mut self, how: impl FnOnce(&mut State)) {
         how(&mut self.shared.state());
         self.shared.news.notify_one();
-        self.shared.errands.yield_turn();
+        self.shared.in_flight.yield_turn();
         if let Some(thread) = self.thread.take() {
-            // It ends by itself; a panic of `news` was its owner's and is told by the panic hook.
+            // The thread ends by itself; the panic hook has reported a panic of `news`.
             let _ = thread.join();
         }
     }
@@ -161,22 +159,22 @@ impl<E, S> Drop for Writer<E, S> {
 struct Item {
     kind: Kind,
     bytes: Vec<u8>,
-    /// Of an entry.
+    /// The entry's number.
     seq: u64,
 }
 
 #[derive(Default)]
 struct State {
     items: VecDeque<Item>,
-    /// Of the items, and of what is being written.
+    /// Bytes of the items and of the write in progress.
     bytes: usize,
-    /// What makes it useless to go on.
+    /// An error that makes further writes useless.
     broken: Option<String>,
-    /// No more will come: write what is there, and end.
+    /// No more items: write the rest, then end.
     closing: bool,
     /// End now.
     stopped: bool,
-    /// Nothing will be written any more.
+    /// Nothing more will be written.
     over: bool,
 }
 
@@ -184,16 +182,16 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     news: Condvar,
-    errands: Errands,
+    in_flight: InFlightJobs,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it is held.
+        // Code under this lock does not panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to write; the items of one object, none if there was nothing for a while.
+    /// Waits for items; returns those of one object, or none after a quiet interval.
     fn next(&self) -> Result<Option<Vec<Item>>, End> {
         let idle = |state: &mut State| {
             let quiet = state.items.is_empty() && state.broken.is_none();
@@ -205,7 +203,7 @@ impl Shared {
             return Ok(None);
         }
         drop(state);
-        self.errands.wait_for_turn();
+        self.in_flight.wait_for_turn();
         let mut state = self.state();
         if state.stopped {
             return Err(End::Stopped);
@@ -229,14 +227,14 @@ impl Shared {
         if group.is_empty() { Err(End::Stopped) } else { Ok(Some(group)) }
     }
 
-    /// Waits that long; `true` if it is stopped.
+    /// Sleeps; returns `true` if stopped.
     fn pause(&self, pause: Duration) -> bool {
         let waited = self.news.wait_timeout_while(self.state(), pause, |state| !state.stopped);
         waited.unwrap_or_else(PoisonError::into_inner).0.stopped
     }
 }
 
-/// Why nothing more is written.
+/// Why writing ended.
 enum End {
     Stopped,
     Fenced(Option<String>),
@@ -247,9 +245,9 @@ struct Thread {
     store: Durable,
     shared: Arc<Shared>,
     at: Position,
-    patience: Patience,
-    news: Box<dyn FnMut(JournalNews) + Send>,
-    /// Items of a group that could not be written.
+    retry: RetryTimes,
+    news: Box<dyn FnMut(JournalEvent) + Send>,
+    /// Items of a group that failed.
     unwritten: usize,
 }
 
@@ -266,10 +264,10 @@ impl Thread {
         drop(state);
         match end {
             End::Stopped => {}
-            End::Fenced(by) => (self.news)(JournalNews::Fenced { by }),
-            End::Failed(why) => (self.news)(JournalNews::Failed(why)),
+            End::Fenced(by) => (self.news)(JournalEvent::Fenced { by }),
+            End::Failed(why) => (self.news)(JournalEvent::Failed(why)),
         }
-        self.shared.errands.end(never + self.unwritten);
+        self.shared.in_flight.end(never + self.unwritten);
     }
 
     /// Writes one object.
@@ -277,8 +275,8 @@ impl Thread {
         let Some(group) = self.shared.next()? else { return self.look() };
         let written = self.write_group(&group);
         match written {
-            Ok(()) => self.shared.errands.end(group.len()),
-            // Done when the end is told.
+            Ok(()) => self.shared.in_flight.end(group.len()),
+            // Accounted for when the end is reported.
             Err(_) => self.unwritten = group.len(),
         }
         written
@@ -302,7 +300,7 @@ impl Thread {
         match kind {
             Kind::Entries => {
                 if let Some(last) = group.last() {
-                    (self.news)(JournalNews::Synced(last.seq));
+                    (self.news)(JournalEvent::Synced(last.seq));
                 }
             }
             Kind::Snapshot => {
@@ -316,9 +314,9 @@ impl Thread {
         Ok(())
     }
 
-    /// Sees whether another master has taken over.
+    /// Checks whether another master has taken over.
     fn look(&self) -> Result<(), End> {
-        // A store that does not answer is asked again.
+        // Check again later if the store does not answer.
         match terms::has_successor(&self.store, self.at.term) {
             Ok(true) => Err(End::Fenced(terms::by(&self.store, self.at.term + 1))),
             Ok(false) | Err(_) => Ok(()),
@@ -329,17 +327,17 @@ impl Thread {
         let Position { plan, term, next: seq, base, .. } = self.at;
         let head = Header { kind, plan, term, seq, base }.seal(body);
         let (name, store) = (object::name(seq), self.store.clone());
-        // What an attempt has put that came through and was not said is durable only now that the store says
-        // that it exists.
+        // An earlier attempt may have succeeded without an answer; its object counts as durable only now
+        // that the store confirms it.
         let ours = self.patiently(|| store.put_own(&name, &[&head, body]))?;
-        // What was put counts only if nobody had taken over when it was there.
+        // The object counts only if no master had taken over once it existed.
         if self.patiently(|| terms::has_successor(&store, term))? {
             return Err(End::Fenced(terms::by(&store, term + 1)));
         }
         if !ours {
             let object = store.url_of(&name);
             let why = format!(
-                "{object}: something else has its name, and no newer master has taken over; let nobody but \
+                "{object}: something else has its name, and no newer master has taken over; let only \
                  masters write there"
             );
             return Err(End::Failed(why));
@@ -348,35 +346,35 @@ impl Thread {
         Ok(())
     }
 
-    /// Tries until it is done or given up.
+    /// Retries until it succeeds or fails for good.
     fn patiently<T>(
         &mut self,
         mut attempt: impl FnMut() -> Result<T, DurableError>,
     ) -> Result<T, End> {
-        let (started, mut pause) = (Instant::now(), self.patience.first);
+        let (started, mut pause) = (Instant::now(), self.retry.first);
         let mut told = false;
         loop {
             let error = match attempt() {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            if error.is_final() || started.elapsed() >= self.patience.total {
+            if error.is_final() || started.elapsed() >= self.retry.total {
                 return Err(End::Failed(error.to_string()));
             }
-            if started.elapsed() >= self.patience.quiet && !std::mem::replace(&mut told, true) {
-                let (why, patience) = (error.to_string(), self.patience.total);
-                (self.news)(JournalNews::Failing { why, patience });
+            if started.elapsed() >= self.retry.quiet && !std::mem::replace(&mut told, true) {
+                let (why, retry_for) = (error.to_string(), self.retry.total);
+                (self.news)(JournalEvent::Failing { why, retry_for });
             }
             if self.shared.pause(pause) {
                 return Err(End::Stopped);
             }
-            pause = (pause * 2).min(self.patience.most);
+            pause = (pause * 2).min(self.retry.most);
         }
     }
 
-    /// Nobody reads these any more: not even if the newest snapshot is damaged.
+    /// Removes objects that are not needed even if the newest snapshot is damaged.
     fn remove_older_than(&self, before: u64) {
-        // What stays is removed behind the next snapshot.
+        // Leftovers are removed after the next snapshot.
         for name in self.store.list("journal/").unwrap_or_default() {
             if object::number(&name).is_some_and(|seq| seq < before)
                 && self.store.remove(&name).is_err()

@@ -1,11 +1,11 @@
-//! Savepoints of a job with two partitions, one of which is saved and one of which is as it was at first.
+//! Savepoints of a job with two partitions, one saved and one in its initial state.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::block::{Block, RowsBuilder};
-use crate::durable::saves::Link;
+use crate::durable::checkpoints::ChainLink;
 use crate::exec::task::SavedState;
 use crate::id::Partition;
 use crate::sched::message::JournalEntry;
@@ -16,10 +16,10 @@ const STAGE: StageId = StageId(1);
 struct Place {
     dir: tempfile::TempDir,
     store: Durable,
-    saves: Saves,
+    saves: CheckpointStore,
 }
 
-/// The state after an odd batch is that after batch 1, and what has changed since.
+/// The state after an odd batch is that after batch 1 and the changes since.
 fn saved(partition: u32, after: u64) -> Saved {
     let mut objects = vec![format!("s1-p{partition}-b{after}")];
     if after % 2 == 1 && after > 1 {
@@ -28,27 +28,27 @@ fn saved(partition: u32, after: u64) -> Saved {
     Saved { stage: STAGE, partition: Partition(partition), after: BatchSeq(after), objects }
 }
 
-fn doors(stage: StageId, tag: u64) -> Option<Door> {
-    (stage == STAGE && tag == 0).then_some(Block::open_rows::<u64> as Door)
+fn decoders(stage: StageId, tag: u64) -> Option<BlockDecoder> {
+    (stage == STAGE && tag == 0).then_some(Block::open_rows::<u64> as BlockDecoder)
 }
 
 impl Place {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Durable::open(dir.path().to_str().unwrap()).unwrap();
-        let saves = Saves::new(store.within("saves").unwrap(), PLAN);
+        let saves = CheckpointStore::new(store.within("saves").unwrap(), PLAN);
         Self { dir, store, saves }
     }
 
-    fn save(&self, saved: &Saved, continues: Option<Link>) -> Link {
+    fn save(&self, saved: &Saved, continues: Option<ChainLink>) -> ChainLink {
         let mut builder = RowsBuilder::<u64>::new(&BufferPool::new(0), 0);
         builder.push(saved.after.0).unwrap();
         let state = SavedState::whole(vec![(0, builder.finish().unwrap().into())]);
         self.saves.write(saved, &state, continues).unwrap()
     }
 
-    fn write(&self, name: Name, past: &Past) -> Result<Pinned, SavepointError> {
-        write(&self.store, &self.saves, name, (PLAN, 3, "m3-1"), past.clone(), doors)
+    fn write(&self, name: Name, past: &Past) -> Result<WrittenSavepoint, SavepointError> {
+        write(&self.store, &self.saves, name, (PLAN, 3, "m3-1"), past.clone(), decoders)
     }
 
     fn within(&self, name: &str) -> Durable {
@@ -65,7 +65,7 @@ fn named(name: &str) -> Name {
     Name::Given(name.to_owned())
 }
 
-/// Up to batch 5, of which 4 are published; partition 0 is saved after batches 2 and 3.
+/// Batches up to 5, with 4 published; partition 0 is saved after batches 2 and 3.
 fn past(place: &Place) -> Past {
     let groups = (0..2).map(|p| vec![(STAGE, Partition(p))]).collect();
     let (zero_ms, first) = (1_000, BatchSeq(1));
@@ -92,27 +92,27 @@ fn past(place: &Place) -> Past {
 }
 
 #[test]
-fn a_job_begins_elsewhere_with_what_was_written() {
+fn a_job_starts_elsewhere_from_a_savepoint() {
     let (one, other) = (Place::new(), Place::new());
     let past = past(&one);
     let pinned = one.write(named("a"), &past).unwrap();
     assert_eq!((pinned.published, pinned.cut), (BatchSeq(4), BatchSeq(5)));
     let place = Durable::existing(&pinned.url).unwrap();
     let mut begun = read(&place, PLAN).unwrap();
-    bring(&place, &other.saves, (PLAN, 1), &mut begun, doors).unwrap();
+    bring(&place, &other.saves, (PLAN, 1), &mut begun, decoders).unwrap();
     let states: Vec<_> = begun.saved_states().cloned().collect();
     let objects = vec!["from1-s1-p0-0".to_owned(), "from1-s1-p0-1".to_owned()];
     assert_eq!(states, [Saved { objects, ..saved(0, 3) }]);
-    // The old job is not needed any more, nor is the savepoint.
+    // Neither the old job nor the savepoint is needed any more.
     drop(one);
     let pool = BufferPool::new(0);
-    let read = other.saves.read(&states[0], &pool, |tag| doors(STAGE, tag)).unwrap();
+    let read = other.saves.read(&states[0], &pool, |tag| decoders(STAGE, tag)).unwrap();
     let blocks = read.chain.iter().map(|state| state.parts[0].1.get().unwrap());
     let rows = |block: Block| block.rows::<u64>().unwrap().iter().collect::<Vec<_>>();
     assert_eq!(blocks.map(rows).collect::<Vec<_>>(), [[1], [3]]);
     assert_eq!((begun.next(), begun.published()), (BatchSeq(6), BatchSeq(4)));
     assert_eq!(begun.position(crate::id::SourceId(0)), past.position(crate::id::SourceId(0)));
-    // The other partition has nothing of them in it.
+    // The other partition contains nothing of them.
     assert_eq!(begun.batches().count(), 5);
 }
 
@@ -133,7 +133,7 @@ fn names_are_used_once() {
 }
 
 #[test]
-fn a_state_that_is_damaged_gives_way_to_the_one_before() {
+fn a_damaged_state_falls_back_to_the_one_before() {
     let place = Place::new();
     let past = past(&place);
     fs::write(place.dir.path().join("saves/s1-p0-b1"), b"").unwrap();
@@ -147,10 +147,10 @@ fn a_state_that_is_damaged_gives_way_to_the_one_before() {
     assert!(matches!(read(&place.within("b"), PLAN), Err(SavepointError::Missing { .. })));
 }
 
-/// Reads and brings a savepoint; how that ends.
+/// Reads a savepoint and starts from it.
 fn begin(place: &Durable) -> Result<(), SavepointError> {
     let mut begun = read(place, PLAN)?;
-    bring(place, &Place::new().saves, (PLAN, 1), &mut begun, doors)
+    bring(place, &Place::new().saves, (PLAN, 1), &mut begun, decoders)
 }
 
 fn assert_damaged(place: &Durable, what: &Path) {
@@ -161,7 +161,7 @@ fn assert_damaged(place: &Durable, what: &Path) {
 }
 
 #[test]
-fn whatever_is_changed_in_a_savepoint_is_noticed() {
+fn any_change_to_a_savepoint_is_detected() {
     let place = Place::new();
     place.write(named("a"), &past(&place)).unwrap();
     let at = place.within("a");

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::panes::{Panes, Span};
 use super::save::{changed_panes, load_pane, save_panes, steps};
 use super::{TaskContext, blocks};
-use crate::block::{Block, Door};
+use crate::block::{Block, BlockDecoder};
 use crate::exec::stage::Head;
 use crate::exec::state::{Keep, Step};
 use crate::exec::task::{SavedState, TaskError};

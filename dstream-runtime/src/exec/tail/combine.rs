@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
-use crate::block::{Block, BufferPool, Door, KeyedBuilder, PushError, keyed_schema};
+use crate::block::{Block, BlockDecoder, BufferPool, KeyedBuilder, PushError, keyed_schema};
 use crate::exec::job::Pool;
 use crate::exec::table::{Gather, KeyTable, hash_key, partition_of};
 use crate::id::Partition;
@@ -17,7 +17,7 @@ use crate::record::{AsPair, Key, Record};
 pub struct KeyForm {
     schema: u64,
     width: Option<usize>,
-    door: Door,
+    door: BlockDecoder,
 }
 
 impl KeyForm {
@@ -146,7 +146,7 @@ where
         Ok(segments.finish())
     }
 
-    fn door(recipe: &Self::Recipe) -> Option<Door> {
+    fn door(recipe: &Self::Recipe) -> Option<BlockDecoder> {
         recipe.key.get().map(|form| form.door)
     }
 }
@@ -199,7 +199,7 @@ impl<K: 'static, V: Record, const OWN: bool> Tail for Spread<K, V, OWN> {
         }
     }
 
-    fn door(recipe: &Self::Recipe) -> Option<Door> {
+    fn door(recipe: &Self::Recipe) -> Option<BlockDecoder> {
         recipe.get().map(|form| form.door)
     }
 }

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
-use crate::block::Door;
+use crate::block::BlockDecoder;
 use crate::exec::task::OutputSetting;
 use crate::id::OutputId;
 use crate::record::{
@@ -114,7 +114,7 @@ impl<R: Record> Tail for Output<R> {
         Ok(TailMade::Part { part, preview: self.preview })
     }
 
-    fn door(_: &OutputRecipe) -> Option<Door> {
+    fn door(_: &OutputRecipe) -> Option<BlockDecoder> {
         None
     }
 }

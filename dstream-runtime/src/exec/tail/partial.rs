@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::rows::Growing;
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
-use crate::block::{Block, Door};
+use crate::block::{Block, BlockDecoder};
 use crate::id::Partition;
 use crate::record::{AsRecord, Record};
 
@@ -68,7 +68,7 @@ where
         gathered::<R>(cx, self.value.iter().map(R::view))
     }
 
-    fn door(_: &Self::Recipe) -> Option<Door> {
+    fn door(_: &Self::Recipe) -> Option<BlockDecoder> {
         Some(Block::open_rows::<R>)
     }
 }
@@ -98,7 +98,7 @@ impl Tail for Tally {
         gathered::<u64>(cx, (self.count > 0).then_some(self.count).into_iter())
     }
 
-    fn door((): &()) -> Option<Door> {
+    fn door((): &()) -> Option<BlockDecoder> {
         Some(Block::open_rows::<u64>)
     }
 }
@@ -151,7 +151,7 @@ impl<S: Record, R: Record> Tail for Top<S, R> {
         gathered::<(S, R)>(cx, self.best.0.iter().map(Record::view))
     }
 
-    fn door(_: &TopRecipe) -> Option<Door> {
+    fn door(_: &TopRecipe) -> Option<BlockDecoder> {
         Some(Block::open_rows::<(S, R)>)
     }
 }

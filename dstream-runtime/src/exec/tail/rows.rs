@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Tail, TailMade, TaskContext, TaskError};
-use crate::block::{Block, BufferPool, Door, PushError, RowsBuilder};
+use crate::block::{Block, BlockDecoder, BufferPool, PushError, RowsBuilder};
 use crate::id::Partition;
 use crate::record::{AsRecord, Record};
 
@@ -39,7 +39,7 @@ impl<R: Record> Tail for Rows<R> {
         }
     }
 
-    fn door((): &()) -> Option<Door> {
+    fn door((): &()) -> Option<BlockDecoder> {
         Some(Block::open_rows::<R>)
     }
 }

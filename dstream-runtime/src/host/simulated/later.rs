@@ -1,5 +1,5 @@
-//! Events of a simulated process. Those that its threads have made come in an order that does not depend on the
-//! threads, and after some time, as if it had taken that long.
+//! Events of a simulated process. Those of its threads are ordered independently of thread scheduling, and
+//! delayed as if they had taken time.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ pub(crate) struct Later<T> {
 
 struct Events<T> {
     due: BTreeMap<(Instant, u64), T>,
-    /// Since when nothing of a lane comes earlier: each thread does one thing after another.
+    /// Earliest next event of a lane: a thread does one thing at a time.
     not_before: BTreeMap<&'static str, Instant>,
     numbered: u64,
     seed: Seed,
@@ -36,10 +36,10 @@ impl<T: Arrives> Later<T> {
 
     pub(crate) fn next(&self, channel: &Receiver<T>, until: Option<Instant>) -> Option<T> {
         loop {
-            // Whatever is in there was put there while this engine stood still.
+            // Everything in the channel was sent while this engine was suspended.
             self.events.borrow_mut().take_in(channel);
-            // A thread that has ended has told everything before whatever comes now.
-            if self.fiber.errands.take_yielded() {
+            // A thread that has ended has sent all its events before.
+            if self.fiber.in_flight.take_yielded() {
                 self.events.borrow_mut().hurry();
             }
             if let Some(event) = self.ready() {
@@ -61,7 +61,7 @@ impl<T: Arrives> Later<T> {
 }
 
 impl<T: Arrives> Events<T> {
-    /// All that is to come is there, in its order.
+    /// Makes all future events due now, in order.
     fn hurry(&mut self) {
         let now = host::now();
         for ((at, number), event) in std::mem::take(&mut self.due) {
@@ -72,7 +72,7 @@ impl<T: Arrives> Events<T> {
 
     fn take_in(&mut self, channel: &Receiver<T>) {
         let mut came: Vec<_> = channel.try_iter().map(|event| (event.lane(), event)).collect();
-        // Stable: what one thread has told stays in its order.
+        // A stable sort: events of one thread keep their order.
         came.sort_by_key(|(lane, _)| *lane);
         let now = host::now();
         for (lane, event) in came {

@@ -1,9 +1,8 @@
-//! A simulated process: engines that run in turns, in threads of their own, and see the time of their world.
+//! A simulated process: engines that run in turns, on their own threads, in simulated time.
 //!
-//! An engine is a function that waits for events ([`Fiber::wait`]) and never otherwise. Its thread runs only while
-//! the thread of the world stands still in [`Fiber::resume`], and until it waits again and everything is done that
-//! it has asked of the process's other threads. So one thing happens at a time, in an order that does not
-//! depend on the machine.
+//! An engine is a function that blocks only to wait for events ([`Fiber::wait`]). Its thread runs only while
+//! the world's thread is inside [`Fiber::resume`], which returns when the engine waits again and all its
+//! jobs are done. So one thing happens at a time, in an order independent of the machine.
 
 mod later;
 
@@ -17,46 +16,46 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 pub(crate) use self::later::Later;
-use super::Errands;
+use super::InFlightJobs;
 use crate::exec::catch::message;
 use crate::guards;
 use crate::net::{BindOptions, Deliver, Net, NetError};
 
-/// What a simulated process has of its world.
+/// What the world provides to a simulated process.
 pub(crate) trait World: Send + Sync {
     /// See [`wall`](super::wall).
     fn wall(&self) -> Duration;
 
-    /// Its way to others.
+    /// Opens its network.
     ///
     /// # Errors
     /// As [`Endpoint::bind`](crate::net::Endpoint::bind).
     fn bind(&self, options: BindOptions, deliver: Deliver) -> Result<Net, NetError>;
 }
 
-/// What an engine does.
+/// The state of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// It runs.
     Runs,
-    /// It waits for an event, until then at most.
+    /// It waits for an event, at most until that time.
     Waits(Option<Instant>),
-    /// It must end where it is, as if its process were killed.
+    /// It must unwind, as if its process were killed.
     Killed,
-    /// Its thread is over.
+    /// Its thread has ended.
     Over,
 }
 
-/// An engine of a simulated process, or any other thread that is to run with its clocks.
+/// An engine of a simulated process, or another thread with its clocks.
 pub(crate) struct Fiber {
     world: Arc<dyn World>,
     runtime: Handle,
-    errands: Errands,
-    /// What decides how long errands take.
+    in_flight: InFlightJobs,
+    /// Seed of the simulated duration of jobs.
     seed: u64,
     turn: Mutex<Turn>,
     changed: Condvar,
-    /// Something has come for it.
+    /// Notified when an event arrives.
     told: Notify,
 }
 
@@ -64,12 +63,12 @@ thread_local! {
     static HERE: RefCell<Option<Arc<Fiber>>> = const { RefCell::new(None) };
 }
 
-/// The fiber to which this thread belongs.
+/// The fiber of this thread.
 pub(crate) fn here() -> Option<Arc<Fiber>> {
     HERE.with(|here| here.borrow().clone())
 }
 
-/// Makes this thread one of that fiber, for as long as `f` runs.
+/// Makes this thread one of that fiber while `f` runs.
 pub(crate) fn within<T>(fiber: Option<Arc<Fiber>>, f: impl FnOnce() -> T) -> T {
     let Some(fiber) = fiber else { return f() };
     let runtime = fiber.runtime.clone();
@@ -78,14 +77,14 @@ pub(crate) fn within<T>(fiber: Option<Arc<Fiber>>, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Nothing that an engine or its threads do takes so long.
+/// Longer than any step of an engine or its threads.
 pub(super) const STUCK: Duration = Duration::from_secs(60);
 
-/// With what an engine's thread is unwound if its process is killed.
+/// Unwinds an engine's thread when its process is killed.
 struct Kill;
 
 impl Fiber {
-    /// A thread that will run `engine` when it is resumed.
+    /// Starts a thread that runs `engine` once it is resumed.
     pub(crate) fn start<T: Send + 'static>(
         world: Arc<dyn World>,
         seed: u64,
@@ -94,7 +93,7 @@ impl Fiber {
         let fiber = Arc::new(Self {
             world,
             runtime: Handle::current(),
-            errands: Errands::new(),
+            in_flight: InFlightJobs::new(),
             seed,
             turn: Mutex::new(Turn::Waits(None)),
             changed: Condvar::new(),
@@ -111,7 +110,7 @@ impl Fiber {
                     engine()
                 }))
             });
-            own.errands.yield_turn();
+            own.in_flight.yield_turn();
             *own.turn() = Turn::Over;
             own.changed.notify_all();
             ended
@@ -127,8 +126,8 @@ impl Fiber {
         self.world.wall()
     }
 
-    pub(super) fn errands(&self) -> Errands {
-        self.errands.clone()
+    pub(super) fn in_flight(&self) -> InFlightJobs {
+        self.in_flight.clone()
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -139,12 +138,12 @@ impl Fiber {
         self.world.bind(options, deliver)
     }
 
-    /// Of the engine: lets the world go on until something has come or that time has.
+    /// Called by the engine: lets the world run until an event arrives or the time is reached.
     pub(crate) fn wait(&self, until: Option<Instant>) {
         let mut turn = self.turn();
         if *turn == Turn::Runs {
             *turn = Turn::Waits(until);
-            self.errands.asks(false);
+            self.in_flight.asks(false);
             self.changed.notify_all();
         }
         drop(turn);
@@ -160,39 +159,36 @@ impl Fiber {
         }
     }
 
-    /// Of anybody: something has come for the engine.
+    /// Called by anyone: an event has arrived.
     pub(crate) fn tell(&self) {
         self.told.notify_one();
     }
 
-    /// Of the world: waits until something has come.
+    /// Called by the world: waits for an event.
     pub(crate) async fn told(&self) {
         self.told.notified().await;
     }
 
-    /// Of the world: lets the engine run until there is nothing that it could do now. What it does then.
+    /// Called by the world: runs the engine until it waits; returns its state.
     pub(crate) fn resume(&self) -> Turn {
-        let mut seen = self.errands.settle();
+        let mut seen = self.in_flight.settle();
         loop {
             let mut turn = self.turn();
             if let Turn::Waits(_) = *turn {
                 *turn = Turn::Runs;
-                self.errands.asks(true);
+                self.in_flight.asks(true);
                 self.changed.notify_all();
             }
             let runs = |turn: &mut Turn| matches!(turn, Turn::Runs | Turn::Killed);
             let waited = self.changed.wait_timeout_while(turn, STUCK, runs);
             let (turn, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-            assert!(
-                !waited.timed_out(),
-                "an engine stands still, and not where it waits for events"
-            );
+            assert!(!waited.timed_out(), "an engine is stuck outside its wait for events");
             let turn = *turn;
             if turn == Turn::Over {
                 return turn;
             }
-            // What comes of errands it must hear, to know how long it can wait.
-            let done = self.errands.settle();
+            // The results of its jobs may change how long it can wait.
+            let done = self.in_flight.settle();
             if std::mem::replace(&mut seen, done) == done {
                 return turn;
             }
@@ -204,7 +200,7 @@ impl Fiber {
         *self.turn() == Turn::Over
     }
 
-    /// Of the world: the process is killed. Its threads are over soon.
+    /// Called by the world: kills the process; its threads unwind soon.
     pub(crate) fn kill(&self) {
         let mut turn = self.turn();
         if *turn != Turn::Over {
@@ -215,7 +211,7 @@ impl Fiber {
     }
 }
 
-/// What a thread has come to that is over; nothing if it was killed. An error if it panicked, and how.
+/// The result of a finished thread; `None` if it was killed; an error with the message if it panicked.
 pub(crate) fn outcome<T>(thread: JoinHandle<thread::Result<T>>) -> Result<Option<T>, String> {
     match thread.join().and_then(|ended| ended) {
         Ok(result) => Ok(Some(result)),

@@ -1,4 +1,4 @@
-//! Who certifies the processes of simulated hosts.
+//! The certificate authorities of simulated worlds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tempfile::TempDir;
 use super::process::BEGUN;
 use crate::net::trust::Authority;
 
-/// A certificate that lasts so long, and was made so long ago, is renewed while the world lasts.
+/// A life so short, with an old issue date, that a certificate is renewed during a world.
 pub(super) const SHORT_LIFE: Duration = Duration::from_secs(60);
 pub(super) const AGE: Duration = Duration::from_secs(38);
-/// Who certifies: the same authority with two lives of certificates, and one of another cluster.
+/// Authorities: one with two lives of certificates, and one of another cluster.
 pub(crate) struct Authorities {
     _dirs: [TempDir; 2],
     long: Arc<Authority>,
@@ -29,7 +29,7 @@ impl Authorities {
         Self { _dirs: dirs, long, short, foreign }
     }
 
-    /// Of a cluster whose certificates last longer than any world.
+    /// The authority whose certificates outlive every world.
     pub(crate) fn long(&self) -> &Arc<Authority> {
         &self.long
     }

@@ -1,6 +1,6 @@
-//! The book of a world: everything that processes did and heard, and what must hold of it.
+//! The book of a world: records everything that processes send and receive, and checks the invariants.
 //!
-//! What does not hold is written down and ends the world: a task of a runtime cannot fail a test by itself.
+//! A violation is recorded and ends the world, because a spawned task cannot fail a test.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,16 +20,16 @@ enum Phase {
 struct End {
     with: Host,
     phase: Phase,
-    /// The other end, once something has come from there.
+    /// The other end, once it has sent something.
     other: Option<EndId>,
     sent: u64,
     heard: u64,
-    /// It has said goodbye after so many messages.
+    /// Messages sent before the goodbye.
     parted: Option<u64>,
     pushed: u64,
-    /// Blocks that were called back: they may arrive.
+    /// Cancelled blocks, which may still arrive.
     cancelled: BTreeSet<u64>,
-    /// Blocks of which it was said that they will not all arrive.
+    /// Blocks of failed transfers.
     failed: BTreeSet<u64>,
     taken: BTreeSet<u64>,
 }
@@ -39,7 +39,7 @@ struct Owner {
     host: Host,
     lives: bool,
     is_stranger: bool,
-    /// Transfers that it knows neither to be done nor to have failed.
+    /// Transfers that are neither done nor failed.
     under_way: usize,
     has_stopped: bool,
 }
@@ -51,7 +51,7 @@ pub(super) struct Book {
     pub(super) wrong: Option<String>,
     pub(super) story: Story,
     pub(super) sites: Sites,
-    /// Stands for all that is written here.
+    /// Hash of everything recorded here.
     pub(super) trace: u64,
 }
 
@@ -68,7 +68,7 @@ impl Book {
         self.wrong.get_or_insert(why);
     }
 
-    /// A process begins.
+    /// Records that a process starts.
     pub(super) fn begins(&mut self, process: u64, host: Host, is_stranger: bool) {
         self.owners.insert(
             process,
@@ -76,7 +76,7 @@ impl Book {
         );
     }
 
-    /// A process does nothing new any more.
+    /// Records that a process starts nothing new.
     pub(super) fn stops(&mut self, process: u64) {
         if let Some(owner) = self.owners.get_mut(&process) {
             owner.has_stopped = true;
@@ -87,14 +87,14 @@ impl Book {
         self.owners.get(&process).is_some_and(|owner| owner.has_stopped)
     }
 
-    /// A process is gone, and its ends with it.
+    /// Records that a process and its ends are gone.
     pub(super) fn died(&mut self, process: u64) {
         if let Some(owner) = self.owners.get_mut(&process) {
             owner.lives = false;
         }
     }
 
-    /// A process says goodbye to everybody.
+    /// Records that a process says goodbye to all peers.
     pub(super) fn parts(&mut self, process: u64) {
         for (_, end) in self.ends.range_mut(Self::of(process)) {
             end.parted.get_or_insert(end.sent);
@@ -126,12 +126,12 @@ impl Book {
         self.insert(id, with, Phase::Calling);
     }
 
-    /// Somebody is there: `with` if its certificate is that of a process of the cluster.
+    /// Records a connection; `with` is the host if the certificate is of this cluster.
     pub(super) fn connected(&mut self, id: EndId, with: Option<Host>) {
         self.note(&[2, id.process, id.peer]);
         let is_stranger = self.owners.get(&id.process).is_none_or(|owner| owner.is_stranger);
         let Some(with) = with.filter(|_| !is_stranger) else {
-            return self.violated(format!("{id:?}: somebody foreign is connected"));
+            return self.violated(format!("{id:?}: a foreign process is connected"));
         };
         match self.ends.get_mut(&id) {
             Some(end) if end.phase == Phase::Calling && end.with == with => end.phase = Phase::Open,
@@ -144,13 +144,13 @@ impl Book {
         if self.has_stopped(id.process)
             && let Some(end) = self.ends.get_mut(&id)
         {
-            // A process that ends takes leave of those, too, who come meanwhile.
+            // A process that is ending closes new connections as well.
             end.parted = Some(end.sent);
         }
         self.hit("connected");
     }
 
-    /// Whether something that was sent at one end may be heard at another.
+    /// Checks that bytes sent at one end may arrive at the other.
     fn joins(&mut self, here: EndId, there: EndId) -> Result<(), String> {
         let host = |id: EndId| self.owners.get(&id.process).map(|owner| owner.host);
         let (from, to) = (host(there), host(here));
@@ -175,12 +175,12 @@ impl Book {
         }
     }
 
-    /// The number of the next message at an end.
+    /// The number of the next message of an end.
     pub(super) fn next(&self, id: EndId) -> Origin {
         Origin { end: id, number: self.ends.get(&id).map_or(0, |end| end.sent) }
     }
 
-    /// It was sent.
+    /// Records a sent message.
     pub(super) fn said(&mut self, id: EndId) {
         if let Some(end) = self.ends.get_mut(&id) {
             end.sent += 1;
@@ -203,19 +203,19 @@ impl Book {
         self.check(checked);
     }
 
-    /// The number of the next block at an end.
+    /// The number of the next block of an end.
     pub(super) fn next_block(&self, id: EndId) -> Origin {
         Origin { end: id, number: self.ends.get(&id).map_or(0, |end| end.pushed) }
     }
 
-    /// So many were pushed.
+    /// Records pushed blocks.
     pub(super) fn pushed(&mut self, id: EndId, blocks: u64) {
         if let Some(end) = self.ends.get_mut(&id) {
             end.pushed += blocks;
         }
     }
 
-    /// These may arrive or not.
+    /// Records cancelled blocks, which may or may not arrive.
     pub(super) fn cancelled(&mut self, id: EndId, blocks: std::ops::Range<u64>) {
         self.hit("a transfer is cancelled");
         if let Some(end) = self.ends.get_mut(&id) {
@@ -223,7 +223,7 @@ impl Book {
         }
     }
 
-    /// These will not all arrive. Where the connection stays open, somebody has lied.
+    /// Records blocks of a failed transfer. If the connection stays open, the failure was false.
     pub(super) fn failed(&mut self, id: EndId, blocks: std::ops::Range<u64>) {
         self.hit("a transfer fails");
         if let Some(end) = self.ends.get_mut(&id) {
@@ -231,14 +231,14 @@ impl Book {
         }
     }
 
-    /// A process waits for so many transfers still.
+    /// Records the unfinished transfers of a process.
     pub(super) fn still_under_way(&mut self, process: u64, transfers: usize) {
         if let Some(owner) = self.owners.get_mut(&process) {
             owner.under_way = transfers;
         }
     }
 
-    /// Who waits for a transfer still.
+    /// Returns a process with unfinished transfers.
     pub(super) fn waits(&self) -> Option<u64> {
         let waits = |(_, owner): &(&u64, &Owner)| owner.lives && owner.under_way > 0;
         self.owners.iter().find(waits).map(|(process, _)| *process)
@@ -264,7 +264,7 @@ impl Book {
         }
     }
 
-    /// This end says goodbye.
+    /// Records a goodbye.
     pub(super) fn says_goodbye(&mut self, id: EndId) {
         self.hit("a goodbye");
         if let Some(end) = self.ends.get_mut(&id) {
@@ -278,7 +278,7 @@ impl Book {
         let Some(end) = self.ends.get_mut(&id).filter(|end| end.phase != Phase::Closed) else {
             return self.violated(format!("{id:?} is closed ({reason}), and was not open"));
         };
-        // Who has said goodbye itself may hear that as the answer.
+        // An end that said goodbye may get one as the answer.
         let was_open = end.phase == Phase::Open && end.parted.is_none();
         end.phase = Phase::Closed;
         let (heard, other) = (end.heard, end.other);
@@ -293,7 +293,7 @@ impl Book {
         }
         let is_wrong = match reason {
             CloseReason::Violation(_) | CloseReason::Accused(_) => true,
-            // An endpoint that is about to end lets nobody in.
+            // An ending endpoint refuses connections.
             CloseReason::Transport(why) => !LEAVING.iter().any(|leaving| why.contains(leaving)),
             _ => false,
         };
@@ -302,7 +302,7 @@ impl Book {
         }
     }
 
-    /// Ends of processes that live, between two hosts.
+    /// Open ends of live processes, between two hosts.
     pub(super) fn open_between(&self, one: Host, other: Host) -> Vec<EndId> {
         let between = |(id, end): (&EndId, &End)| {
             let host = self.owners.get(&id.process).filter(|owner| owner.lives)?.host;
@@ -312,7 +312,7 @@ impl Book {
         self.ends.iter().filter_map(between).collect()
     }
 
-    /// A connection of which both ends are open, and how much each has heard.
+    /// Returns a connection with two open ends, and what each end has received.
     pub(super) fn between(&self, one: Host, other: Host) -> Option<[u64; 4]> {
         let open = self.open_between(one, other);
         let [first, second] = open[..] else { return None };
@@ -321,7 +321,7 @@ impl Book {
         Some([first.heard, second.heard, blocks(first), blocks(second)])
     }
 
-    /// Everything that was sent on a connection that is open has arrived.
+    /// Checks that everything sent on an open connection has arrived.
     pub(super) fn has_arrived(&self, one: Host, other: Host) -> Result<(), String> {
         for id in self.open_between(one, other) {
             let end = &self.ends[&id];
@@ -345,20 +345,20 @@ impl Book {
         Ok(())
     }
 
-    /// Whether an end is open, and its process lives.
+    /// Whether an end is open and its process lives.
     pub(super) fn is_open(&self, id: EndId) -> bool {
         let lives = self.owners.get(&id.process).is_some_and(|owner| owner.lives);
         lives && self.ends.get(&id).is_some_and(|end| end.phase == Phase::Open)
     }
 
-    /// Ends that are not closed although their process has ended politely.
+    /// Ends left open by a process that ended politely.
     pub(super) fn left_open(&self, process: u64) -> Vec<EndId> {
         let ends = self.ends.range(Self::of(process));
         ends.filter(|(_, end)| end.phase != Phase::Closed).map(|(id, _)| *id).collect()
     }
 }
 
-/// How an endpoint that is about to end says so to whoever calls.
+/// Texts with which an ending endpoint refuses connections.
 const LEAVING: [&str; 2] =
     ["refused to accept a new connection", "to be closed during the handshake"];
 

@@ -1,64 +1,64 @@
-//! What goes wrong in a world, and when: a list that is made first, from the seed, so that parts of it can be
-//! left out and the rest stays.
+//! The faults of a world, in a list made from the seed before it runs, so that shrinking can drop some and
+//! keep the rest.
 
 use super::Host;
-use super::link::Trouble;
+use super::link::LinkFault;
 use super::network::{Network, address};
 use super::process::PORT;
 use crate::sched::simulation::Seed;
 
-/// In which directions something is wrong.
+/// The directions of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ways {
+pub(crate) enum Directions {
     Both,
-    /// From the first to the second.
+    /// From the first host to the second.
     There,
     Back,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Something is wrong with the links between two hosts.
-    Link { one: Host, other: Host, ways: Ways, trouble: Trouble, ms: u64 },
-    /// A host stands still, and goes on as if nothing had been.
+    /// A fault of the links between two hosts.
+    Link { one: Host, other: Host, ways: Directions, trouble: LinkFault, ms: u64 },
+    /// A host is paused.
     Still { host: Host, ms: u64 },
-    /// The sockets of a host take nothing.
+    /// The sockets of a host block.
     Full { host: Host, ms: u64 },
-    /// A driver takes nothing of what it is told.
+    /// A driver takes no events.
     Asleep { host: Host, ms: u64 },
-    /// A process is killed, and another one is there later, at the same address.
+    /// A process is killed and replaced later, at the same address.
     Kill { host: Host, back: u64 },
-    /// The same, after it has said goodbye.
+    /// The same, after a goodbye.
     End { host: Host, back: u64 },
-    /// So many datagrams of the past come again.
+    /// Recorded datagrams are replayed.
     Again { one: Host, other: Host, many: u64 },
-    /// So many datagrams come that nobody has ever meant.
+    /// Garbage datagrams arrive.
     Rubbish { host: Host, many: u64 },
 }
 
-/// Something that goes wrong at some time.
+/// A fault and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) at: u64,
     pub(crate) kind: Kind,
 }
 
-/// No fault begins later.
+/// Latest start of a fault.
 const LAST_MS: u64 = 2500;
 
-/// A cut that is as long as this is told on both sides: twice the silence, which may be three times as long as
-/// the connection believes an answer to take, and that the more the slower its link was.
+/// A cut of this length is noticed on both sides. It is twice the silence, which can grow to three times
+/// QUIC's estimate of a round trip, and more on slow links.
 pub(crate) const LONG_MS: u64 = 8000;
 
 impl Fault {
-    /// All that goes wrong in a world with so many hosts.
+    /// Makes all faults of a world with `hosts` hosts.
     pub(crate) fn all(seed: &mut Seed, hosts: Host) -> Vec<Self> {
         let count = seed.below(7);
-        // Some worlds have one kind of trouble, again and again.
+        // In some worlds, all faults are of one kind.
         let alike = seed.one_in(4).then(|| seed.below(KINDS));
         let mut faults: Vec<Self> = (0..count)
             .map(|_| {
-                // The first handshakes are trouble enough for some.
+                // Some faults hit the first handshakes.
                 let at = if seed.one_in(3) { seed.below(100) } else { seed.below(LAST_MS) };
                 let which = alike.filter(|_| !seed.one_in(3)).unwrap_or_else(|| seed.below(KINDS));
                 Self { at, kind: kind(seed, which, hosts) }
@@ -68,7 +68,7 @@ impl Fault {
         faults
     }
 
-    /// Leaves out whatever can be left out of a world that fails.
+    /// Shrinks the faults of a failing world until each one is needed.
     pub(crate) fn shrink(all: &[Self], fails: impl Fn(&[Self]) -> bool) -> Vec<Self> {
         let mut kept = all.to_vec();
         let mut at = 0;
@@ -90,16 +90,17 @@ fn kind(seed: &mut Seed, which: u64, hosts: Host) -> Kind {
     let one = seed.below(u64::from(hosts)) as Host;
     let other = (one + 1 + seed.below(u64::from(hosts) - 1) as Host) % hosts;
     let ms = [50, 300, 1200, 3000][seed.below(4) as usize] + seed.below(300);
-    let ways = [Ways::Both, Ways::Both, Ways::There, Ways::Back][seed.below(4) as usize];
+    let ways = [Directions::Both, Directions::Both, Directions::There, Directions::Back]
+        [seed.below(4) as usize];
     let link = |trouble, ms| Kind::Link { one, other, ways, trouble, ms };
     match which {
-        0 | 1 => link(Trouble::Cut, if seed.one_in(2) { LONG_MS + 200 } else { ms }),
-        2 | 3 => link(Trouble::Loss([20, 100, 300][seed.below(3) as usize]), ms),
-        4 => link(Trouble::Delay(20 + seed.below(300)), ms),
-        5 | 6 => link(Trouble::Jitter(5 + seed.below(100)), ms),
-        7 => link(Trouble::Doubling(2 + seed.below(6)), ms),
-        8 | 9 => link(Trouble::Damage(2 + seed.below(12)), ms),
-        10 | 11 => link(Trouble::Hole([1200, 1252, 1500, 4000][seed.below(4) as usize]), 20_000),
+        0 | 1 => link(LinkFault::Cut, if seed.one_in(2) { LONG_MS + 200 } else { ms }),
+        2 | 3 => link(LinkFault::Loss([20, 100, 300][seed.below(3) as usize]), ms),
+        4 => link(LinkFault::Delay(20 + seed.below(300)), ms),
+        5 | 6 => link(LinkFault::Jitter(5 + seed.below(100)), ms),
+        7 => link(LinkFault::Doubling(2 + seed.below(6)), ms),
+        8 | 9 => link(LinkFault::Damage(2 + seed.below(12)), ms),
+        10 | 11 => link(LinkFault::Hole([1200, 1252, 1500, 4000][seed.below(4) as usize]), 20_000),
         12 => Kind::Still { host: one, ms },
         13 => Kind::Full { host: one, ms: ms.min(1500) },
         14 => Kind::Asleep { host: one, ms },
@@ -111,19 +112,19 @@ fn kind(seed: &mut Seed, which: u64, hosts: Host) -> Kind {
     }
 }
 
-/// Makes something go wrong with the network or the hosts on it; for how many milliseconds, if that matters. What
-/// happens to processes is the world's business.
+/// Applies a fault of the network or its hosts; returns its duration in milliseconds. The world applies
+/// those of processes.
 pub(crate) fn befall(network: &Network, seed: &mut Seed, kind: Kind) -> u64 {
     match kind {
         Kind::Link { one, other, ways, trouble, ms } => {
-            if ways != Ways::Back {
+            if ways != Directions::Back {
                 network.trouble((one, other), trouble, ms);
             }
-            if ways != Ways::There {
+            if ways != Directions::There {
                 network.trouble((other, one), trouble, ms);
             }
-            // Connections get around holes.
-            if matches!(trouble, Trouble::Hole(_)) { 0 } else { ms }
+            // Connections survive holes.
+            if matches!(trouble, LinkFault::Hole(_)) { 0 } else { ms }
         }
         Kind::Still { host, ms } => {
             network.still(host, ms);
@@ -144,17 +145,17 @@ pub(crate) fn befall(network: &Network, seed: &mut Seed, kind: Kind) -> u64 {
         }
         Kind::Rubbish { host, many } => {
             for _ in 0..many {
-                network.inject(address(NOBODY, PORT), address(host, PORT), &rubbish(seed));
+                network.inject(address(UNUSED, PORT), address(host, PORT), &rubbish(seed));
             }
             0
         }
     }
 }
 
-/// Where nobody is.
-const NOBODY: Host = 99;
+/// A host without a process.
+const UNUSED: Host = 99;
 
-/// Bytes that are no packet; some look like the first one of a connection.
+/// Bytes that are no packet; some resemble a first packet.
 fn rubbish(seed: &mut Seed) -> Vec<u8> {
     let len = 1 + seed.below(1400);
     let mut bytes: Vec<u8> = (0..len).map(|_| seed.below(256) as u8).collect();

@@ -1,5 +1,5 @@
-//! What a simulated process does all day: it calls the hosts before it, says things to whoever is there, pushes
-//! blocks and calls some of them back, sometimes says goodbye, and sometimes hears nothing for a while.
+//! The behaviour of a simulated process: it connects to the hosts before it, sends messages, pushes and
+//! cancels blocks, says goodbye now and then, and sometimes takes no events for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,55 +17,55 @@ use crate::net::{Delivery, Limits, Net, NetEvent, PeerId, SendError, Transfer};
 use crate::sched::simulation::Seed;
 use crate::wire::Role;
 
-/// How a world stands.
+/// The phase of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mood {
-    /// Things go wrong.
+pub(super) enum WorldPhase {
+    /// Faults occur.
     Stormy,
-    /// Nothing does any more.
+    /// No more faults.
     Calm,
-    /// Nobody says anything new.
+    /// No new messages.
     Quiet,
 }
 
-/// What all processes of a world share.
+/// State shared by all processes of a world.
 pub(super) struct Shared {
     pub(super) network: Arc<Network>,
     pub(super) limits: Limits,
     book: Mutex<Book>,
-    mood: Mutex<Mood>,
+    phase: Mutex<WorldPhase>,
 }
 
 impl Shared {
     pub(super) fn new(network: Arc<Network>, limits: Limits) -> Arc<Self> {
-        let (book, mood) = (Mutex::default(), Mutex::new(Mood::Stormy));
-        Arc::new(Self { network, limits, book, mood })
+        let (book, phase) = (Mutex::default(), Mutex::new(WorldPhase::Stormy));
+        Arc::new(Self { network, limits, book, phase })
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_mood(&self, mood: Mood) {
-        *self.mood.lock().unwrap_or_else(PoisonError::into_inner) = mood;
+    pub(super) fn set_phase(&self, phase: WorldPhase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
-    fn mood(&self) -> Mood {
-        *self.mood.lock().unwrap_or_else(PoisonError::into_inner)
+    fn phase(&self) -> WorldPhase {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Blocks on their way.
+/// Blocks in flight.
 struct Pushed {
     end: EndId,
     blocks: Range<u64>,
     transfer: Transfer,
 }
 
-/// A block that takes some time, in bytes.
+/// A block that takes a while, in bytes.
 const LARGE: usize = 40_000;
 
-/// No more transfers than this are kept in mind at a time.
+/// Transfers tracked at a time.
 const PUSHED: usize = 12;
 
 pub(super) struct Life {
@@ -74,15 +74,15 @@ pub(super) struct Life {
     number: u64,
     host: Host,
     seed: Seed,
-    /// Hosts that it calls.
+    /// Hosts to connect to.
     calls: Vec<Host>,
-    /// Those that are called, and whom not to call before when.
+    /// Open connections, or when to try again.
     calling: BTreeMap<Host, Result<PeerId, u64>>,
     open: BTreeMap<PeerId, Host>,
-    /// To whom it has said goodbye.
+    /// Peers that it said goodbye to.
     parted: BTreeSet<PeerId>,
     pushed: Vec<Pushed>,
-    /// What was pushed last is soon called back.
+    /// The last push is cancelled soon.
     regrets: bool,
     is_stranger: bool,
 }
@@ -114,7 +114,7 @@ impl Life {
         }
     }
 
-    /// Lives until it is aborted.
+    /// Runs until it is aborted.
     pub(super) async fn live(mut self, mut events: UnboundedReceiver<Delivery>) {
         let mut next = 0;
         loop {
@@ -142,7 +142,7 @@ impl Life {
         EndId::new(self.number, peer)
     }
 
-    /// Takes everything that has come: until now all of it was held.
+    /// Takes all delivered events.
     fn take(&mut self, deliveries: Vec<Delivery>) {
         let mut held: BTreeMap<PeerId, (usize, usize)> = BTreeMap::new();
         for delivery in deliveries {
@@ -199,35 +199,35 @@ impl Life {
                 let now = self.shared.network.now();
                 for calling in self.calling.values_mut() {
                     if *calling == Ok(peer) {
-                        // Strangers are many, and each is in no hurry.
+                        // Strangers are many, so each retries slowly.
                         let pause = if self.is_stranger { 1500 } else { 20 };
                         *calling = Err(now + pause + self.seed.below(300));
                     }
                 }
             }
-            NetEvent::Refused { .. } => book.hit("somebody is refused"),
-            NetEvent::Joined { .. } => book.hit("somebody joins with a token"),
+            NetEvent::Refused { .. } => book.hit("a process is refused"),
+            NetEvent::Joined { .. } => book.hit("a process joins with a token"),
             NetEvent::Renewed { .. } => book.hit("a certificate is renewed"),
             NetEvent::RenewalFailed { .. } => book.hit("a certificate is not renewed yet"),
             NetEvent::AuthorityFailed { why } => book.violated(why),
-            // There is no TCP here.
+            // Simulated hosts have no TCP.
             NetEvent::LifelineEnded { .. } | NetEvent::NoLifeline { .. } => {}
         }
     }
 
     fn act(&mut self) {
-        let mood = self.shared.mood();
+        let phase = self.shared.phase();
         if self.shared.book().has_stopped(self.number) {
             return;
         }
-        if mood == Mood::Quiet {
+        if phase == WorldPhase::Quiet {
             self.look_after();
             return self.shared.book().still_under_way(self.number, self.pushed.len());
         }
         self.call();
         let open: Vec<(PeerId, Host)> =
             self.open.iter().map(|(peer, host)| (*peer, *host)).collect();
-        if mood == Mood::Calm {
+        if phase == WorldPhase::Calm {
             for (peer, with) in open {
                 self.say(peer, with, 1);
                 self.push(peer, with, None);
@@ -254,7 +254,7 @@ impl Life {
                 self.regrets = true;
             }
             58 if self.seed.one_in(2) => {
-                // All of it is heard before the goodbye.
+                // These arrive before the goodbye.
                 self.say(peer, with, 5);
                 self.shared.book().says_goodbye(self.end(peer));
                 self.parted.insert(peer);
@@ -294,7 +294,7 @@ impl Life {
             let origin = self.shared.book().next(end);
             match words::say(&self.net, self.roles(with), peer, origin, len as usize) {
                 Ok(()) => self.shared.book().said(end),
-                // It is closed, and that has not been heard yet.
+                // Closed, and `Closed` has not been taken yet.
                 Err(SendError::Gone) => return,
                 Err(SendError::Slow { .. }) => return self.shared.book().hit("a peer is too slow"),
                 Err(error) => return self.shared.book().violated(error.to_string()),
@@ -334,7 +334,7 @@ impl Life {
         len as usize
     }
 
-    /// Calls back what was pushed last, if that is still on its way.
+    /// Cancels the last push if it is still in flight.
     fn cancel(&mut self) {
         self.look_after();
         if let Some(Pushed { end, blocks, transfer }) = self.pushed.pop() {
@@ -343,13 +343,13 @@ impl Life {
         }
     }
 
-    /// Blocks whose transfer has failed are those of a connection that has ended.
+    /// The blocks of a failed transfer belong to a closed connection.
     fn look_after(&mut self) {
         let mut book = self.shared.book();
         self.pushed.retain(|pushed| {
             let Pushed { end, blocks, transfer } = pushed;
             if transfer.has_failed() {
-                // What has ended may not have been heard of yet.
+                // The end may not be recorded yet.
                 book.failed(*end, blocks.clone());
             }
             !transfer.is_done() && !transfer.has_failed()

@@ -1,4 +1,4 @@
-//! A link: what becomes of the datagrams that one host sends to another.
+//! A link: decides the fate of the datagrams from one host to another.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -6,33 +6,33 @@ use std::net::SocketAddr;
 use super::{Sites, hash};
 use crate::sched::simulation::Seed;
 
-/// What can be wrong with a link.
+/// The faults of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// Nothing comes through.
+pub(crate) enum LinkFault {
+    /// Everything is lost.
     Cut,
-    /// So many of a thousand are lost.
+    /// Lost datagrams per thousand.
     Loss(u64),
-    /// Everything takes so many milliseconds longer.
+    /// Extra milliseconds.
     Delay(u64),
-    /// Anything may take up to so many milliseconds longer, and be overtaken.
+    /// Extra milliseconds at random, so that datagrams overtake each other.
     Jitter(u64),
-    /// One in so many arrives twice.
+    /// One in this many arrives twice.
     Doubling(u64),
-    /// One in so many arrives with other bytes than it had.
+    /// One in this many arrives with changed bytes.
     Damage(u64),
-    /// What is longer than so many bytes is lost, without a word.
+    /// Datagrams longer than this are dropped silently.
     Hole(usize),
 }
 
-/// So many are kept of those that have passed, for whoever sends them again.
+/// Passed datagrams kept for replays.
 const RECORDED: usize = 24;
 
 pub(super) struct Link {
     seed: Seed,
-    /// How long it takes without trouble, in milliseconds.
+    /// Milliseconds without a fault.
     takes: u64,
-    troubles: Vec<(u64, Trouble)>,
+    troubles: Vec<(u64, LinkFault)>,
     number: u64,
     recorded: VecDeque<(SocketAddr, SocketAddr, Vec<u8>)>,
     pub(super) sites: Sites,
@@ -46,7 +46,7 @@ impl Link {
         Self { seed, takes, troubles: Vec::new(), number: 0, recorded, sites, trace: 0 }
     }
 
-    pub(super) fn trouble(&mut self, trouble: Trouble, until: u64) {
+    pub(super) fn trouble(&mut self, trouble: LinkFault, until: u64) {
         self.troubles.push((until, trouble));
     }
 
@@ -64,7 +64,8 @@ impl Link {
         *self.sites.entry(site).or_default() += 1;
     }
 
-    /// What arrives of a datagram, and after how many milliseconds: nothing, it, something else, or two of it.
+    /// Returns what arrives of a datagram and after how many milliseconds: nothing, the datagram, a changed
+    /// one, or two.
     pub(super) fn pass(
         &mut self,
         now: u64,
@@ -90,13 +91,13 @@ impl Link {
         let mut longest = usize::MAX;
         for (_, trouble) in &self.troubles {
             match *trouble {
-                Trouble::Cut => lost = 1000,
-                Trouble::Loss(of_thousand) => lost = lost.max(of_thousand),
-                Trouble::Delay(ms) => takes += ms,
-                Trouble::Jitter(ms) => jitter = jitter.max(ms),
-                Trouble::Doubling(one_in) => doubled = one_in,
-                Trouble::Damage(one_in) => damaged = one_in,
-                Trouble::Hole(len) => longest = longest.min(len),
+                LinkFault::Cut => lost = 1000,
+                LinkFault::Loss(of_thousand) => lost = lost.max(of_thousand),
+                LinkFault::Delay(ms) => takes += ms,
+                LinkFault::Jitter(ms) => jitter = jitter.max(ms),
+                LinkFault::Doubling(one_in) => doubled = one_in,
+                LinkFault::Damage(one_in) => damaged = one_in,
+                LinkFault::Hole(len) => longest = longest.min(len),
             }
         }
         if lost > 0 && self.seed.below(1000) < lost {
@@ -125,8 +126,8 @@ impl Link {
         arrivals
     }
 
-    /// Other bytes. The highest bit stays: a short header taken for a long one is read on into bytes that are
-    /// random, so what became of it would not repeat.
+    /// Changes bytes. The highest bit stays: a short header mistaken for a long one would be parsed into
+    /// random bytes, and the result would not repeat.
     fn damage(&mut self, bytes: &mut Vec<u8>) {
         let len = bytes.len() as u64;
         match self.seed.below(8) {
@@ -146,7 +147,7 @@ impl Link {
             _ => {
                 self.hit("damaged");
                 for _ in 0..1 + self.seed.below(3) {
-                    // Headers are short, and most can go wrong there.
+                    // Headers are short and have the most to break.
                     let within = if self.seed.one_in(2) { len.min(40) } else { len };
                     let (at, bit) = (self.seed.below(within) as usize, self.seed.below(8));
                     let bit = if at == 0 { bit % 7 } else { bit };

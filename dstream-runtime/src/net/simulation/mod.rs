@@ -1,18 +1,19 @@
-//! The second ring: the real transport (quinn, rustls, everything of this module) of a cluster's processes in one
+//! The second ring: the real transport (quinn, rustls and this module) of a cluster's processes in one
 //! thread, over a simulated network and a paused clock, from a seed.
 //!
-//! The first ring (`sched/simulation`) simulates what is decided; here nothing above a socket is simulated. A
-//! world is some hosts with a process each, a list of what goes wrong, and a book of everything that processes
-//! did and heard, in which must hold:
+//! The first ring (`sched/simulation`) simulates the decisions; here only sockets are simulated. A world has
+//! some hosts with a process each, a list of faults, and a book of everything sent and received, which
+//! checks:
 //!
-//! * messages come once and in order, and all of them before a goodbye; blocks come whole, once;
-//! * a transfer that is done has arrived, one that cannot is said to have failed;
-//! * nobody is heard whom the cluster's authority has not certified;
-//! * a connection that is cut for long ends on both sides; when nothing goes wrong any more, all are
-//!   connected again, and everything that is sent arrives;
-//! * what was sent and is not taken is bounded.
+//! * messages arrive once, in order, and before a goodbye; blocks arrive whole and once;
+//! * a finished transfer has arrived; one that cannot arrive is reported as failed;
+//! * no process is heard without a certificate of the cluster's authority;
+//! * a long cut closes the connection on both sides; once faults end, all processes are connected again and
+//!   everything sent arrives;
+//! * undelivered bytes are bounded.
 //!
-//! Two runs of a seed send datagrams of the same lengths at the same times, which then have the same fates.
+//! Two runs of a seed send datagrams of equal lengths at equal times, with equal fates. Their bytes differ,
+//! since keys and nonces are random; nothing depends on them.
 //! Their bytes differ: keys and nonces are random. Nothing that happens depends on them.
 
 mod authorities;
@@ -42,20 +43,20 @@ use crate::sched::simulation::hash;
 /// A simulated host: the last byte of its address.
 pub(crate) type Host = u8;
 
-/// What was met with, and how often.
+/// Sites reached, and how often.
 pub(crate) type Sites = BTreeMap<&'static str, u64>;
 
-/// Adds what was met with elsewhere.
+/// Adds sites reached elsewhere.
 pub(crate) fn add(sites: &mut Sites, others: Sites) {
     for (site, count) in others {
         *sites.entry(site).or_default() += count;
     }
 }
 
-/// So many lines of what has happened are kept.
+/// Lines kept of a story.
 const LINES: usize = 80;
 
-/// What has happened last, for people, should something not hold.
+/// The latest events of a world, printed if a check fails.
 #[derive(Debug, Default)]
 pub(crate) struct Story(VecDeque<String>);
 

@@ -1,10 +1,9 @@
-//! Datagrams on their way between simulated hosts, in virtual time.
+//! Datagrams in flight between simulated hosts, in virtual time.
 //!
-//! What happens to a datagram is drawn from the seed of its link, which is one-way: so it depends on what was
-//! sent there before, and on nothing else. Datagrams that arrive in the same millisecond do so in the order of
-//! their links.
+//! The fate of a datagram is drawn from the seed of its link, which is one-way, so it depends only on
+//! earlier datagrams of that link. Datagrams that arrive in the same millisecond are ordered by link.
 //!
-//! Virtual time is that of tokio's paused clock, in whole milliseconds.
+//! Virtual time is tokio's paused clock, in whole milliseconds.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -18,22 +17,22 @@ use quinn::udp::{EcnCodepoint, Transmit};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::link::{Link, Trouble};
+use super::link::{Link, LinkFault};
 use super::{Host, Sites, add, hash};
 use crate::sched::simulation::Seed;
 
-/// What fits into the buffer of a socket, in bytes.
+/// Size of a socket's buffer, in bytes.
 const BUFFER: usize = 1 << 20;
 
-/// One-way.
+/// A direction between two hosts.
 pub(crate) type Way = (Host, Host);
 
-/// A port of a simulated host.
+/// The address of a port of a simulated host.
 pub(crate) fn address(host: Host, port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::new(10, 0, 0, host), port))
 }
 
-/// Whose address it is.
+/// The host of an address.
 pub(crate) fn host(addr: SocketAddr) -> Host {
     match addr.ip() {
         IpAddr::V4(ip) => ip.octets()[3],
@@ -48,16 +47,16 @@ pub(super) struct Datagram {
     pub(super) bytes: Vec<u8>,
 }
 
-/// A socket's side of it.
+/// The receiving side of a socket.
 struct Inbox {
-    /// Which socket it is that of: a later one at the same address is another one.
+    /// Identifies the socket: a later one at the same address is another.
     id: u64,
     waiting: VecDeque<Datagram>,
     bytes: usize,
     waker: Option<Waker>,
 }
 
-/// When and where something arrives; the last tells those of one link apart.
+/// When and where a datagram arrives; the last field orders those of one link.
 type Due = (u64, SocketAddr, SocketAddr, u64);
 
 struct State {
@@ -66,11 +65,11 @@ struct State {
     inboxes: BTreeMap<SocketAddr, Inbox>,
     sockets: u64,
     due: BTreeMap<Due, Datagram>,
-    /// Hosts that stand still, and until when.
+    /// Paused hosts, and until when.
     still: BTreeMap<Host, u64>,
-    /// Hosts whose sockets take nothing, and until when.
+    /// Hosts with blocked sockets, and until when.
     full: BTreeMap<Host, u64>,
-    /// Hosts whose drivers take nothing, and until when.
+    /// Hosts whose drivers take no events, and until when.
     asleep: BTreeMap<Host, u64>,
     sites: Sites,
 }
@@ -78,13 +77,13 @@ struct State {
 /// All links between simulated hosts.
 pub(crate) struct Network {
     state: Mutex<State>,
-    /// Something arrives earlier than whatever was due.
+    /// Notified when a datagram is due before all others.
     earlier: Notify,
     begun: Instant,
 }
 
 impl Network {
-    /// A network without trouble; its datagrams move once [`carry`](Self::carry) runs.
+    /// A network without faults; datagrams move while [`carry`](Self::carry) runs.
     pub(crate) fn new(seed: u64) -> Arc<Self> {
         let state = State {
             seed,
@@ -104,17 +103,17 @@ impl Network {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Milliseconds since it began.
+    /// Milliseconds since the start.
     pub(crate) fn now(&self) -> u64 {
         self.begun.elapsed().as_millis() as u64
     }
 
-    /// That time, for waiting.
+    /// That time as an instant.
     pub(crate) fn at(&self, ms: u64) -> Instant {
         self.begun + Duration::from_millis(ms)
     }
 
-    /// Moves datagrams, for ever.
+    /// Delivers datagrams until cancelled.
     pub(crate) async fn carry(&self) {
         loop {
             let now = self.now();
@@ -131,7 +130,7 @@ impl Network {
         }
     }
 
-    /// What is due arrives.
+    /// Delivers the datagrams that are due.
     fn arrive(&self, now: u64) {
         let mut woken = Vec::new();
         let mut state = self.state();
@@ -154,7 +153,7 @@ impl Network {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// A new socket. One that was there before at this address receives and sends nothing any more.
+    /// Opens a socket. An earlier one at this address sends and receives nothing any more.
     pub(super) fn open(&self, addr: SocketAddr) -> u64 {
         let mut state = self.state();
         state.sockets += 1;
@@ -164,12 +163,12 @@ impl Network {
         id
     }
 
-    /// All sockets of a host are gone.
+    /// Closes all sockets of a host.
     pub(crate) fn close(&self, of: Host) {
         self.state().inboxes.retain(|addr, _| host(*addr) != of);
     }
 
-    /// What one of the sockets sends. `WouldBlock` if the host takes nothing at the moment.
+    /// Sends from a socket. `WouldBlock` while the host's sockets block.
     pub(super) fn send(
         &self,
         id: u64,
@@ -179,7 +178,7 @@ impl Network {
         let now = self.now();
         let mut state = self.state();
         if state.inboxes.get(&from).is_none_or(|inbox| inbox.id != id) {
-            // A process that was killed; what is left of it speaks to nobody.
+            // A leftover of a killed process: dropped.
             return Ok(());
         }
         if state.full_until(from, now).is_some() {
@@ -194,7 +193,7 @@ impl Network {
         Ok(())
     }
 
-    /// Somebody who is no socket sends something, under any address.
+    /// Injects a datagram with any sender address.
     pub(super) fn inject(&self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let now = self.now();
         let mut state = self.state();
@@ -204,7 +203,7 @@ impl Network {
         self.earlier.notify_one();
     }
 
-    /// Until when sockets of that host take nothing.
+    /// Until when the sockets of that host block.
     pub(super) fn full_until(&self, addr: SocketAddr) -> Option<Instant> {
         let now = self.now();
         let mut state = self.state();
@@ -213,7 +212,7 @@ impl Network {
         Some(self.at(until))
     }
 
-    /// What has arrived at a socket.
+    /// Receives what has arrived at a socket.
     pub(super) fn poll_recv(
         &self,
         id: u64,
@@ -237,31 +236,31 @@ impl Network {
         }
     }
 
-    /// From now on, for so long, something is wrong with a link.
-    pub(crate) fn trouble(&self, way: Way, trouble: Trouble, ms: u64) {
+    /// Applies a fault to a link for `ms` milliseconds.
+    pub(crate) fn trouble(&self, way: Way, trouble: LinkFault, ms: u64) {
         let until = self.now() + ms;
         self.state().link(way).trouble(trouble, until);
     }
 
-    /// A host stands still for so long: what it says and hears waits.
+    /// Pauses a host: its datagrams wait.
     pub(crate) fn still(&self, host: Host, ms: u64) {
         let until = self.now() + ms;
         self.state().still.insert(host, until);
     }
 
-    /// The sockets of a host take nothing for so long.
+    /// Blocks the sockets of a host.
     pub(crate) fn full(&self, host: Host, ms: u64) {
         let until = self.now() + ms;
         self.state().full.insert(host, until);
     }
 
-    /// The driver of a host takes nothing for so long of what it is told.
+    /// The driver of a host takes no events.
     pub(crate) fn asleep(&self, host: Host, ms: u64) {
         let until = self.now() + ms;
         self.state().asleep.insert(host, until);
     }
 
-    /// Waits for as long as the driver of a host takes nothing.
+    /// Waits while the driver of a host takes no events.
     pub(crate) async fn sleep(&self, host: Host) {
         let now = self.now();
         let until = self.state().asleep.get(&host).copied().filter(|until| *until > now);
@@ -271,7 +270,7 @@ impl Network {
         }
     }
 
-    /// Something that was sent on a link some time ago is sent again.
+    /// Replays a recorded datagram.
     pub(super) fn again(&self, way: Way, which: u64) {
         let now = self.now();
         let mut state = self.state();
@@ -283,7 +282,7 @@ impl Network {
         self.earlier.notify_one();
     }
 
-    /// Where datagrams met with something.
+    /// The sites that datagrams reached.
     pub(crate) fn sites(&self) -> Sites {
         let state = self.state();
         let mut sites = state.sites.clone();
@@ -293,7 +292,7 @@ impl Network {
         sites
     }
 
-    /// Stands for everything that was sent, when, and what became of it.
+    /// Hash of everything sent, when, and its fate.
     pub(crate) fn trace(&self) -> u64 {
         hash(&self.state().links.values().map(|link| link.trace).collect::<Vec<_>>())
     }

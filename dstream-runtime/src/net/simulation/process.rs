@@ -1,4 +1,4 @@
-//! A process of a simulated host, as far as the network sees it: an endpoint on two simulated sockets.
+//! A process of a simulated host as the network sees it: an endpoint on two simulated sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use tokio::task::JoinHandle;
 use super::network::{Network, address};
 use super::socket::Socket;
 use super::{Host, hash};
+use crate::net::bound_socket::BoundSocket;
 use crate::net::endpoint::{assemble, carry, serve};
 use crate::net::event::Deliver;
-use crate::net::ground::Ground;
 use crate::net::join::join_from;
 use crate::net::trust::{Authority, Identity};
 use crate::net::{BindOptions, Delivery, JoinOptions, Limits, Net, NetError};
 use crate::wire::Role;
 
-/// Where processes listen.
+/// The control port of all processes.
 pub(crate) const PORT: u16 = 4000;
 
 /// The role and the name of a host's process.
@@ -30,10 +30,10 @@ pub(super) fn name(host: Host) -> String {
     format!("p{host}")
 }
 
-/// The wall clock when a world begins, since the Unix epoch.
+/// The wall clock at the start of a world, since the Unix epoch.
 pub(super) const BEGUN: Duration = Duration::from_secs(1_800_000_000);
 
-/// What plan everybody has.
+/// The plan hash of all processes.
 pub(super) const PLAN: u64 = 0x1234;
 
 /// The time since the Unix epoch.
@@ -42,7 +42,7 @@ pub(crate) fn wall(network: &Arc<Network>) -> Arc<dyn Fn() -> Duration + Send + 
     Arc::new(move || BEGUN + Duration::from_millis(network.now()))
 }
 
-/// For the process of a host, which that authority certifies now.
+/// Options of a host's process, with a certificate issued now.
 pub(crate) fn options(
     network: &Arc<Network>,
     authority: &Arc<Authority>,
@@ -54,7 +54,7 @@ pub(crate) fn options(
     bind(network, authority, host, identity, limits)
 }
 
-/// For the process of a host, which has its certificate already.
+/// Options of a host's process that has its certificate.
 pub(super) fn bind(
     network: &Arc<Network>,
     authority: &Arc<Authority>,
@@ -67,12 +67,12 @@ pub(super) fn bind(
     if host == 0 { options.with_authority(authority.clone()) } else { options }
 }
 
-/// A socket of that host, and what its QUIC draws from.
-fn ground(network: &Arc<Network>, host: Host, port: u16, number: u64) -> Ground {
+/// A socket of that host, with the seed of its QUIC.
+fn bound(network: &Arc<Network>, host: Host, port: u16, number: u64) -> BoundSocket {
     let addr = address(host, port);
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&hash(&[number, u64::from(host), u64::from(port)]).to_le_bytes());
-    Ground::simulated(&Handle::current(), Socket::open(network, addr), addr, seed)
+    BoundSocket::simulated(&Handle::current(), Socket::open(network, addr), addr, seed)
 }
 
 pub(crate) struct Process {
@@ -84,8 +84,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Begins on a host on which no other is. `number` is different for every process of a world. It takes blocks
-    /// at another port than the one before it. Limits are taken as they are.
+    /// Starts on a host without a process. `number` is unique in a world; it also selects the bulk port, so
+    /// that each process has another than its predecessor. Limits are used unchecked.
     pub(crate) fn start(
         network: &Arc<Network>,
         host: Host,
@@ -94,7 +94,7 @@ impl Process {
     ) -> (Self, UnboundedReceiver<Delivery>) {
         let (tell, events) = unbounded_channel();
         let deliver = move |delivery| {
-            // Whoever is killed listens no more.
+            // A killed process receives nothing.
             let _ = tell.send(delivery);
         };
         let started = Self::start_for(network, host, number, options, Box::new(deliver));
@@ -110,41 +110,41 @@ impl Process {
         deliver: Deliver,
     ) -> Result<Self, NetError> {
         let bulk_port = PORT + 1 + (number % 1000) as u16;
-        let control = ground(network, host, PORT, number);
-        let bulk = ground(network, host, bulk_port, number);
-        let hub = assemble(options, control, bulk, deliver)?;
-        let net = Net { hub: hub.clone() };
-        let shared = hub.clone();
+        let control = bound(network, host, PORT, number);
+        let bulk = bound(network, host, bulk_port, number);
+        let state = assemble(options, control, bulk, deliver)?;
+        let net = Net { state: state.clone() };
+        let shared = state.clone();
         let control = tokio::spawn(async move { serve(&shared).await });
-        let bulk = tokio::spawn(async move { carry(&hub).await });
+        let bulk = tokio::spawn(async move { carry(&state).await });
         Ok(Self { net, network: network.clone(), host, control, bulk })
     }
 
-    /// It ends at once, and nobody hears of it. What tokio has of it runs on, without a socket.
+    /// Ends without notice. Its tokio tasks run on without a socket.
     pub(crate) fn kill(self) {
         self.network.close(self.host);
         self.control.abort();
         self.bulk.abort();
     }
 
-    /// It ends as [`Endpoint`](crate::net::Endpoint) does.
+    /// Ends like [`Endpoint`](crate::net::Endpoint).
     pub(crate) async fn end(self) {
-        self.net.hub.end.notify_one();
+        self.net.state.end.notify_one();
         self.control.await.expect("nothing panics");
-        self.net.hub.end_bulk.notify_one();
+        self.net.state.end_bulk.notify_one();
         self.bulk.await.expect("nothing panics");
         self.network.close(self.host);
     }
 }
 
-/// Buys a certificate with a token, from a host on which there is no process yet.
+/// Buys a certificate with a token, from a host without a process.
 pub(crate) async fn join(
     network: &Arc<Network>,
     host: Host,
     number: u64,
     options: &JoinOptions,
 ) -> Result<Identity, NetError> {
-    let joined = join_from(ground(network, host, PORT, number), options).await;
+    let joined = join_from(bound(network, host, PORT, number), options).await;
     network.close(host);
     joined
 }

@@ -1,5 +1,5 @@
-//! Worlds by the hundred; and what is done about one in which something does not hold: its seed is said first, and
-//! what goes wrong in it is made less until nothing can be left out.
+//! Runs worlds by the hundred. A failing world prints its seed, and its faults are shrunk until each one is
+//! needed.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -7,20 +7,20 @@ use std::thread;
 use super::Sites;
 use super::authorities::Authorities;
 use super::faults::Fault;
-use super::world::{Seen, hosts, run};
+use super::world::{WorldResult, hosts, run};
 use super::{add, hash};
 use crate::sched::simulation::{Seed, numbers, only};
 
-/// Seeds of the test.
+/// Seeds per test.
 const USUAL: u64 = 60;
 
-/// Seeds of worlds that did not hold once.
+/// Seeds that once failed.
 const FOUND: [u64; 1] = [
-    // What was said before a goodbye had not come when it was not waited for any longer.
+    // Messages before a goodbye had not arrived when the wait ended.
     1215,
 ];
 
-/// What must have been met with in all worlds of a test.
+/// Sites that the worlds of a test must reach.
 const SITES: [&str; 29] = [
     "connected",
     "loss",
@@ -48,12 +48,12 @@ const SITES: [&str; 29] = [
     "a goodbye is heard",
     "a transfer is cancelled",
     "a transfer fails",
-    "somebody is refused",
-    "somebody joins with a token",
+    "a process is refused",
+    "a process joins with a token",
     "a certificate is renewed",
 ];
 
-fn check(number: u64, of: &Authorities) -> Seen {
+fn check(number: u64, of: &Authorities) -> WorldResult {
     let hosts = hosts(number);
     let faults = Fault::all(&mut Seed(hash(&[number, 1]) | 1), hosts);
     run(number, &faults, of).unwrap_or_else(|wrong| {
@@ -62,14 +62,14 @@ fn check(number: u64, of: &Authorities) -> Seen {
     })
 }
 
-/// The sites of every other world, the even or the odd ones; early ones are run twice.
+/// The sites of every other world, even or odd; early ones run twice.
 fn worlds(rest: u64, of: &Authorities) -> Sites {
     let mut sites = Sites::new();
     for number in numbers(USUAL).filter(|number| number % 2 == rest) {
         let seen = check(number, of);
         if number < 10 {
             let again = check(number, of);
-            assert_eq!(again.trace, seen.trace, "seed {number} is not the same again");
+            assert_eq!(again.trace, seen.trace, "seed {number} does not repeat");
         }
         add(&mut sites, seen.sites);
     }
@@ -77,7 +77,7 @@ fn worlds(rest: u64, of: &Authorities) -> Sites {
 }
 
 #[test]
-fn connections_survive_what_goes_wrong_between_two_to_four_hosts() {
+fn connections_survive_faults_between_two_to_four_hosts() {
     let authorities = Authorities::new();
     let sites = thread::scope(|scope| {
         let even = scope.spawn(|| worlds(0, &authorities));
@@ -92,7 +92,7 @@ fn connections_survive_what_goes_wrong_between_two_to_four_hosts() {
 }
 
 #[test]
-fn what_was_found_stays_away() {
+fn found_seeds_hold() {
     let authorities = Authorities::new();
     for number in FOUND {
         check(number, &authorities);

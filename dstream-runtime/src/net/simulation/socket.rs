@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::network::Network;
 
-/// So many datagrams may be sent at once, as with segmentation offload.
+/// Datagrams per send, as with segmentation offload.
 const SEGMENTS: usize = 10;
 
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl AsyncUdpSocket for Socket {
         let at_once = bufs.len().min(meta.len());
         self.network.poll_recv(self.id, self.addr, at_once, cx).map(|datagrams| {
             for ((datagram, buf), meta) in datagrams.iter().zip(bufs).zip(meta) {
-                // As with a real socket, what does not fit is cut off.
+                // As with a real socket, excess bytes are cut off.
                 let len = datagram.bytes.len().min(buf.len());
                 buf[..len].copy_from_slice(&datagram.bytes[..len]);
                 *meta = RecvMeta {
@@ -76,7 +76,7 @@ impl AsyncUdpSocket for Socket {
     }
 }
 
-/// Waits until the socket takes something.
+/// Resolves when the socket accepts datagrams.
 struct Writable {
     socket: Arc<Socket>,
     waits: Option<Pin<Box<Sleep>>>,

@@ -1,5 +1,4 @@
-//! What simulated processes say to each other: messages and blocks that tell where they come from, and whose
-//! content follows from that.
+//! The messages and blocks of simulated processes: each names its origin, from which its content follows.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +6,7 @@ use super::hash;
 use crate::block::{Block, BufferPool, Bytes};
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId};
 use crate::net::{Net, PeerId, SendError, Transfer};
-use crate::wire::{BlockHeader, Cargo, Message, MessageKind, Received, Role};
+use crate::wire::{BlockHeader, BlockKind, Message, MessageKind, Received, Role};
 
 /// One end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,7 +21,7 @@ impl EndId {
     }
 }
 
-/// The how many-th thing that was sent at some end.
+/// The position of a message or block among those sent at an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Origin {
     pub(super) end: EndId,
@@ -30,7 +29,7 @@ pub(super) struct Origin {
 }
 
 impl Origin {
-    /// The bytes that are sent with it.
+    /// The filling bytes.
     fn filling(self, len: usize) -> Vec<u8> {
         let mut state = hash(&[self.end.process, self.end.peer, self.number]);
         let mut bytes = Vec::with_capacity(len + 8);
@@ -50,7 +49,7 @@ struct Content {
     filling: Vec<u8>,
 }
 
-/// What goes from one role to another is a type of its own.
+/// Each pair of roles has its own message type.
 macro_rules! words {
     ($($name:ident)*) => {$(
         #[derive(Serialize, Deserialize)]
@@ -65,7 +64,7 @@ macro_rules! words {
 
 words! { ToMaster ToWorker ToPeer }
 
-/// Sends a message with a filling of that length.
+/// Sends a message with that much filling.
 pub(super) fn say(
     net: &Net,
     (from, to): (Role, Role),
@@ -81,7 +80,7 @@ pub(super) fn say(
     }
 }
 
-/// What a message is; an error if it is not what was sent.
+/// Reads a message; fails if it is not what was sent.
 pub(super) fn read(message: &Received) -> Result<Origin, String> {
     let content = match message.kind() {
         MessageKind::ToMaster => message.read::<ToMaster>().map(|word| word.0),
@@ -97,15 +96,15 @@ fn header((from, to): (Role, Role), number: u64) -> BlockHeader {
     let task = TaskId { batch: BatchSeq(1), stage: StageId(0), partition: Partition(0) };
     let (attempt, tail) = (Attempt(0), TailId(0));
     let id = BlockId { producer: task, tail, partition: Partition(0) };
-    let cargo = match (from, to) {
-        (Role::Master, _) => Cargo::Input { task },
-        (_, Role::Master) => Cargo::Luggage { task, attempt },
-        _ => Cargo::Segment { id, attempt },
+    let kind = match (from, to) {
+        (Role::Master, _) => BlockKind::Input { task },
+        (_, Role::Master) => BlockKind::TaskOutput { task, attempt },
+        _ => BlockKind::Segment { id, attempt },
     };
-    BlockHeader { epoch: Epoch(number), cargo, piece: 0 }
+    BlockHeader { epoch: Epoch(number), kind, piece: 0 }
 }
 
-/// Pushes blocks with fillings of these lengths, the first of which has the number of `first`.
+/// Pushes blocks with fillings of these lengths, numbered from `first`.
 pub(super) fn push(
     net: &Net,
     roles: (Role, Role),
@@ -125,7 +124,7 @@ pub(super) fn push(
     net.push_blocks(peer, (first.number..).zip(lens).map(block))
 }
 
-/// What a block is, and how long; an error if it is not what was sent.
+/// Reads a block and its length; fails if it is not what was sent.
 pub(super) fn open(header: &BlockHeader, bytes: Bytes) -> Result<Origin, String> {
     let block = Block::open_raw(bytes).map_err(|error| error.to_string())?;
     let bytes = block.raw_bytes().map_err(|error| error.to_string())?;

@@ -1,5 +1,5 @@
-//! A world: hosts with a process each, which is a master on the first and a worker on the others; sometimes one
-//! that joins with a token, and a stranger whom another authority has certified.
+//! A world: hosts with a process each, a master on the first and workers on the others; sometimes one that
+//! joins with a token, and a stranger certified by another authority.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use tokio::time::sleep_until;
 
 use super::authorities::{AGE, Authorities, SHORT_LIFE};
 use super::faults::{Fault, Kind, LONG_MS, befall};
-use super::life::{Life, Mood, Shared};
-use super::link::Trouble;
+use super::life::{Life, Shared, WorldPhase};
+use super::link::LinkFault;
 use super::network::{Network, address};
 use super::process::{PLAN, PORT, Process, bind, join, name, role, wall};
 use super::words::EndId;
@@ -22,24 +22,24 @@ use crate::net::{JoinOptions, Limits};
 use crate::sched::simulation::Seed;
 use crate::wire::Role;
 
-/// When nothing goes wrong any more, everything is well after so long: some handshakes, one after the other.
+/// Time in which everything recovers once faults end: a few handshakes in a row.
 const DEADLINE_MS: u64 = 30_000;
 
 const STRANGER: Host = 9;
 
-/// What a world was like.
+/// The result of a world.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct WorldResult {
     pub(super) sites: Sites,
     pub(super) trace: u64,
 }
 
-/// How many hosts a world has that nobody else is.
+/// Hosts of a world, without the stranger.
 pub(super) fn hosts(number: u64) -> Host {
     2 + (hash(&[number, 2]) % 3) as Host
 }
 
-/// Runs something on a network of its own, in virtual time.
+/// Runs something on its own network, in virtual time.
 pub(crate) fn in_virtual_time<T>(
     seed: u64,
     something: impl AsyncFnOnce(Arc<Network>) -> Result<T, String>,
@@ -56,8 +56,8 @@ pub(crate) fn in_virtual_time<T>(
     })
 }
 
-/// Runs a world; an error if something does not hold.
-pub(super) fn run(number: u64, faults: &[Fault], of: &Authorities) -> Result<Seen, String> {
+/// Runs a world; fails if a check fails.
+pub(super) fn run(number: u64, faults: &[Fault], of: &Authorities) -> Result<WorldResult, String> {
     in_virtual_time(hash(&[number, 4]), async |network| {
         let mut world = World::new(number, network, of);
         let ended = world.run(faults).await;
@@ -68,18 +68,18 @@ pub(super) fn run(number: u64, faults: &[Fault], of: &Authorities) -> Result<See
     })
 }
 
-/// A process and what it does.
+/// A process and its behaviour.
 struct Inhabitant {
     number: u64,
     process: Process,
     life: JoinHandle<()>,
 }
 
-/// What is to happen.
+/// A scheduled step.
 enum Due {
     Fault(Fault),
     Back(Host),
-    /// Connections over a link that is cut have ended by now.
+    /// Connections over a cut link have closed by now.
     Ended(Host, Host, Vec<EndId>),
 }
 
@@ -93,9 +93,9 @@ struct World<'a> {
     inhabitants: BTreeMap<Host, Inhabitant>,
     agenda: BTreeMap<(u64, u64), Due>,
     noted: u64,
-    /// Processes so far.
+    /// Processes started so far.
     begun: u64,
-    /// Nothing goes wrong after this.
+    /// No faults after this.
     calm_at: u64,
     number: u64,
 }
@@ -147,7 +147,7 @@ impl<'a> World<'a> {
         authority.identity(role, &name(host), since).expect("a certificate")
     }
 
-    /// A process begins on a host.
+    /// Starts a process on a host.
     fn begin(&mut self, host: Host, identity: Identity) {
         self.begun += 1;
         let number = self.begun;
@@ -189,7 +189,7 @@ impl<'a> World<'a> {
         self.end().await
     }
 
-    /// A host buys its certificate, while whatever goes wrong first goes wrong.
+    /// A host buys its certificate while the first faults occur.
     async fn join(&mut self, host: Host) -> Result<Identity, String> {
         let grant = Grant { role: Role::Worker, uses: 50, life: SHORT_LIFE };
         let wall = wall(&self.network);
@@ -240,7 +240,7 @@ impl<'a> World<'a> {
         self.shared.book().story.tell(now, format_args!("{kind:?}"));
         self.calm_at = self.calm_at.max(now + befall(&self.network, &mut self.seed, kind));
         match kind {
-            Kind::Link { one, other, trouble: Trouble::Cut, ms, .. } if ms >= LONG_MS => {
+            Kind::Link { one, other, trouble: LinkFault::Cut, ms, .. } if ms >= LONG_MS => {
                 let ends = self.shared.book().open_between(one, other);
                 self.shared.book().hit(match ends.is_empty() {
                     true => "a long cut without connections",
@@ -269,13 +269,13 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A process says goodbye while others go on; what it hears meanwhile is written down.
+    /// A process says goodbye while others go on; what it receives meanwhile is recorded.
     fn leave(&self, host: Host, number: u64, process: Process, life: JoinHandle<()>) {
         let shared = self.shared.clone();
         shared.book().stops(number);
         tokio::spawn(async move {
             process.end().await;
-            // What has come by now is written down once its driver takes it.
+            // What has arrived is recorded once its driver takes it.
             shared.network.sleep(host).await;
             sleep_until(shared.network.at(shared.network.now() + 1)).await;
             let left = shared.book().left_open(number);
@@ -292,7 +292,7 @@ impl<'a> World<'a> {
         wrong.map_or(Ok(()), |wrong| Err(format!("{} ms: {wrong}", self.network.now())))
     }
 
-    /// Waits until something holds.
+    /// Waits until `holds` succeeds.
     async fn wait(&self, what: &str, holds: impl Fn() -> Result<(), String>) -> Result<(), String> {
         let deadline = self.network.now() + DEADLINE_MS;
         loop {
@@ -309,9 +309,9 @@ impl<'a> World<'a> {
         (0..self.hosts).flat_map(|one| (0..one).map(move |other| (one, other))).collect()
     }
 
-    /// Everybody is connected to everybody, and hears what is said there.
+    /// All processes are connected and receive each other's messages.
     async fn settle(&self) -> Result<(), String> {
-        self.shared.set_mood(Mood::Calm);
+        self.shared.set_phase(WorldPhase::Calm);
         for (one, other) in self.pairs() {
             let between = || self.shared.book().between(one, other);
             self.wait("when all is calm", || {
@@ -328,7 +328,7 @@ impl<'a> World<'a> {
             })
             .await?;
         }
-        self.shared.set_mood(Mood::Quiet);
+        self.shared.set_phase(WorldPhase::Quiet);
         self.wait("when all is said", || {
             let book = self.shared.book();
             for (one, other) in self.pairs() {
@@ -353,7 +353,7 @@ impl<'a> World<'a> {
         .await
     }
 
-    /// All processes end, and all their connections with them.
+    /// All processes end, and so do their connections.
     async fn end(&mut self) -> Result<(), String> {
         for (host, Inhabitant { number, process, life }) in std::mem::take(&mut self.inhabitants) {
             self.shared.book().parts(number);
@@ -374,11 +374,11 @@ impl<'a> World<'a> {
         self.look()
     }
 
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> WorldResult {
         let book = self.shared.book();
         let mut sites = self.network.sites();
         add(&mut sites, book.sites.clone());
         let trace = hash(&[self.network.trace(), book.trace, self.network.now()]);
-        Seen { sites, trace }
+        WorldResult { sites, trace }
     }
 }

@@ -5,7 +5,7 @@ use crate::block::{Block, BufferPool, Bytes, RowsBuilder};
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId};
 use crate::sched::message::ToPeer;
 use crate::store::{BlockStore, StoreOptions};
-use crate::wire::{BlockHeader, Cargo};
+use crate::wire::{BlockHeader, BlockKind};
 
 fn task() -> TaskId {
     TaskId { batch: BatchSeq(1), stage: StageId(2), partition: Partition(0) }
@@ -14,11 +14,11 @@ fn task() -> TaskId {
 pub(super) fn header(n: u32) -> BlockHeader {
     let producer = TaskId { batch: BatchSeq(1), stage: StageId(2), partition: Partition(n) };
     let id = BlockId { producer, tail: TailId(0), partition: Partition(n) };
-    let cargo = Cargo::Segment { id, attempt: Attempt(0) };
-    BlockHeader { epoch: Epoch(1), cargo, piece: n }
+    let kind = BlockKind::Segment { id, attempt: Attempt(0) };
+    BlockHeader { epoch: Epoch(1), kind, piece: n }
 }
 
-/// A block of strings with a body of about that many bytes, different for every seed.
+/// A block of strings with a body of about `bytes` bytes, different for every seed.
 pub(super) fn block(bytes: usize, seed: u64) -> Block {
     const LINE: usize = 4096;
     let mut state = seed | 1;
@@ -104,7 +104,7 @@ fn many_blocks_and_messages_beside_them_all_arrive() {
 fn a_cancelled_block_makes_way_for_the_next() {
     let world = World::new();
     let mut options = world.options(Role::Worker, "w2");
-    // Room for two of the blocks: the third waits until it is given up.
+    // Room for two blocks: the third waits until it is cancelled.
     options.limits.untaken_blocks = 0;
     let (one, two) = (world.node(Role::Worker, "w1"), Node::bind(options));
     let (to_two, _) = one.meet(&two);
@@ -119,23 +119,23 @@ fn a_cancelled_block_makes_way_for_the_next() {
     cancelled.cancel();
     drop(one.net().push_block(to_two, &header(3), &large).unwrap());
     one.net().push_block(to_two, &header(4), &small).unwrap().detach();
-    // Whether a cancelled one got through before it was cancelled is a matter of time.
+    // The cancelled one may have arrived before it was cancelled.
     while received(&two).0 != header(4) {}
     assert_eq!(one.net().stats().peers, 1);
 }
 
 #[test]
-fn blocks_that_nobody_takes_wait_at_the_sender() {
+fn untaken_blocks_wait_at_the_sender() {
     let world = World::new();
     let mut options = world.options(Role::Worker, "w2");
-    options.limits.untaken_blocks = 0; // The least there can be: the longest block.
+    options.limits.untaken_blocks = 0; // The minimum: the longest block.
     let (one, two) = (world.node(Role::Worker, "w1"), Node::bind(options));
     let (to_two, _) = one.meet(&two);
     let large = block(20 << 20, 1);
     let transfers: Vec<_> =
         (0..8).map(|n| one.net().push_block(to_two, &header(n), &large).unwrap()).collect();
-    // Three of them fill the room. A fourth would have been announced by an event; that none is can only
-    // be seen by what else happens meanwhile: a thousand messages back and forth.
+    // Three fill the room. The absence of a fourth event is shown by a thousand messages in both directions
+    // meanwhile.
     let untaken: Vec<_> = (0..3).map(|_| two.events.recv_timeout(DEADLINE).unwrap()).collect();
     for n in 0..1000 {
         let produced = ToPeer::Produced {
@@ -149,7 +149,7 @@ fn blocks_that_nobody_takes_wait_at_the_sender() {
     }
     let done = transfers.iter().filter(|transfer| transfer.is_done()).count();
     assert!(done <= 4, "{done} of 8 got through, and there is room for 3");
-    // Taken, they make room for the others.
+    // Taking them makes room for the others.
     drop(untaken);
     for _ in 3..8 {
         received(&two);
@@ -157,7 +157,7 @@ fn blocks_that_nobody_takes_wait_at_the_sender() {
 }
 
 #[test]
-fn a_damaged_block_is_stopped_at_the_door_and_its_sender_accused() {
+fn a_damaged_block_is_refused_and_its_sender_accused() {
     let world = World::new();
     let (one, two, to_two) = workers(&world);
     let sent = block(100_000, 1);
@@ -175,7 +175,7 @@ fn a_damaged_block_is_stopped_at_the_door_and_its_sender_accused() {
 fn blocks_pushed_together_arrive_in_order() {
     let world = World::new();
     let (one, two, to_two) = workers(&world);
-    // Small ones, which travel together, between large ones, which do not.
+    // Small ones, which are sent together, between large ones, which are not.
     let sizes = [10, 9000, 100, 1 << 20, 5, 5, 5, 3 << 20, 9 << 20, 20_000, 5 << 20, 6];
     let blocks: Vec<_> = (0..).zip(sizes).map(|(n, len)| (header(n), block(len, 7))).collect();
     let transfer = one.net().push_blocks(to_two, blocks.clone()).unwrap();
@@ -193,14 +193,14 @@ fn blocks_pushed_together_arrive_in_order() {
 fn blocks_that_are_cancelled_together_end_at_the_one_under_way() {
     let world = World::new();
     let mut options = world.options(Role::Worker, "w2");
-    options.limits.untaken_blocks = 0; // The least there can be: the longest block.
+    options.limits.untaken_blocks = 0; // The minimum: the longest block.
     let (one, two) = (world.node(Role::Worker, "w1"), Node::bind(options));
     let (to_two, _) = one.meet(&two);
     let large = block(40 << 20, 1);
     let many: Vec<_> = (0..10).map(|n| (header(n), large.clone())).collect();
     let transfer = one.net().push_blocks(to_two, many).unwrap();
     let first = two.events.recv_timeout(DEADLINE).unwrap();
-    // The second waits until the first is taken; by then nobody wants it any more.
+    // The second waits until the first is taken; it is cancelled by then.
     transfer.cancel();
     one.net().push_block(to_two, &header(99), &block(1000, 2)).unwrap().detach();
     drop(first);
@@ -216,14 +216,14 @@ fn blocks_that_are_cancelled_together_end_at_the_one_under_way() {
 fn of_a_block_that_is_cancelled_on_its_way_nothing_stays() {
     let world = World::new();
     let mut options = world.options(Role::Worker, "w2");
-    // Room for one of the blocks: what a cancelled one had is given back, or nothing follows.
+    // Room for one block: a cancelled block must give its room back.
     options.limits.untaken_blocks = 0;
     let (one, two) = (world.node(Role::Worker, "w1"), Node::bind(options));
     let (to_two, _) = one.meet(&two);
     let (large, small) = (block(crate::block::MAX_BODY - (1 << 20), 1), block(1000, 2));
     let mut cut = 0;
-    // By the time that the first is here the other one has begun, and takes far longer than a reset: whether
-    // that was in time is seen by what comes.
+    // When the first arrives, the other has begun and takes far longer than a reset. Whether the reset was
+    // in time shows in what arrives.
     for round in 0..10 {
         let pair = [(header(3 * round), small.clone()), (header(3 * round + 1), large.clone())];
         let transfer = one.net().push_blocks(to_two, pair).unwrap();
@@ -236,8 +236,8 @@ fn of_a_block_that_is_cancelled_on_its_way_nothing_stays() {
         }
         cut += usize::from(came.len() == 1);
     }
-    assert!(cut > 0, "every block came in spite of being cancelled");
-    // Room for all of one, and no complaint.
+    assert!(cut > 0, "no block was cancelled in time");
+    // Room for a whole block, and no protocol error.
     one.net().push_block(to_two, &header(99), &large).unwrap().detach();
     assert_eq!(received(&two).0, header(99));
     assert_eq!(one.net().stats().peers, 1);
@@ -249,12 +249,12 @@ fn blocks_that_wait_for_a_slow_peer_are_within_the_bound_of_their_store() {
     const SIZE: usize = 4 << 20;
     let world = World::new();
     let mut options = world.options(Role::Worker, "w2");
-    options.limits.untaken_blocks = 0; // The least there can be: 64 MiB.
+    options.limits.untaken_blocks = 0; // The minimum: 64 MiB.
     let (one, two) = (world.node(Role::Worker, "w1"), Node::bind(options));
     let (to_two, _) = one.meet(&two);
     let dir = tempfile::tempdir().unwrap();
     let store = BlockStore::new(StoreOptions::new(2 * SIZE as u64, dir.path()));
-    // One for each, so that it has its buffer again as soon as that is free.
+    // One pool per block, so that each gets its own buffer back.
     let pools: Vec<_> = (0..BLOCKS).map(|_| BufferPool::new(usize::MAX)).collect();
     let bytes = |n: u32| n.to_le_bytes().repeat(SIZE / 4 - 100);
     let transfers: Vec<_> = (0..BLOCKS)
@@ -263,13 +263,12 @@ fn blocks_that_wait_for_a_slow_peer_are_within_the_bound_of_their_store() {
             buffer.bytes_mut().extend_from_slice(&bytes(n));
             let kept = store.keep(Block::raw(buffer));
             let transfer = one.net().push_blocks(to_two, [(header(n), kept)]).unwrap();
-            // Now and then the store has time to move some to its file.
+            // Let the store spill now and then.
             store.make_room();
             transfer
         })
         .collect();
-    // Sixteen of them can be there, and two are being sent. Whatever has gone to the file is free: nobody
-    // holds it only because it is to be sent.
+    // Sixteen are at the receiver and two are being sent. Spilled blocks use no memory while they wait.
     assert!(store.stats().memory <= 2 * SIZE as u64);
     let free = pools.iter().filter(|pool| pool.kept() > 0).count();
     assert!(free >= 32, "{free} of {BLOCKS} are free");
@@ -284,21 +283,21 @@ fn blocks_that_wait_for_a_slow_peer_are_within_the_bound_of_their_store() {
 }
 
 #[test]
-fn every_cargo_goes_its_way_only() {
+fn each_kind_of_block_goes_in_one_direction() {
     let world = World::new();
     let (master, worker) = (world.master(), world.node(Role::Worker, "w"));
     let (to_master, to_worker) = worker.meet(&master);
     let client = world.node(Role::Client, "c");
     let (from_client, to_client) = client.meet(&worker);
-    let with = |cargo| BlockHeader { epoch: Epoch(1), cargo, piece: 0 };
+    let with = |kind| BlockHeader { epoch: Epoch(1), kind, piece: 0 };
     let raw = || {
         let mut buffer = BufferPool::new(0).take(16);
         buffer.bytes_mut().extend_from_slice(b"some lines\n");
         Block::raw(buffer)
     };
-    let part = with(Cargo::Luggage { task: task(), attempt: Attempt(0) });
-    let input = with(Cargo::Input { task: task() });
-    let append = with(Cargo::Append { number: 1 });
+    let part = with(BlockKind::TaskOutput { task: task(), attempt: Attempt(0) });
+    let input = with(BlockKind::Input { task: task() });
+    let append = with(BlockKind::Append { number: 1 });
     for (from, peer, to, header) in [
         (&worker, to_master, &master, part),
         (&master, to_worker, &worker, input),

@@ -1,4 +1,4 @@
-//! Peers that break the protocol, strangers that waste time: whoever behaves does not notice.
+//! Peers that break the protocol and strangers that waste time; well-behaved peers are unaffected.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -6,27 +6,28 @@ use std::time::Duration;
 use quinn::{ClientConfig, Connection, RecvStream, SendStream};
 
 use super::super::connect::dial;
+use super::super::endpoint_state::Configs;
 use super::super::frames::{expect, say};
-use super::super::hub::Configs;
 use super::super::socket;
-use super::super::trust::{ALPN_CONTROL, Wall, join_config};
+use super::super::trust::{ALPN_CONTROL, WallClock, join_config};
 use super::relay::Relay;
 use super::*;
 use crate::block::HEADER_LEN;
 use crate::id::Epoch;
 use crate::sched::message::{ToMaster, ToWorker};
 use crate::wire::{
-    Attach, BlockHeader, Cargo, Frame, FrameKind, Hello, Message, Refusal, Session, Welcome, encode,
+    Attach, BlockHeader, BlockKind, Frame, FrameKind, Hello, Message, Refusal, Session, Welcome,
+    encode,
 };
 
-/// A process with a valid certificate that speaks QUIC as it likes.
+/// A process with a valid certificate that sends arbitrary bytes.
 struct Rogue {
     node: Node,
     target: std::net::SocketAddr,
     bulk: std::net::SocketAddr,
 }
 
-/// Its two connections once it has been welcomed.
+/// Its two connections after the handshake.
 struct Inside {
     control: Connection,
     bulk: Connection,
@@ -42,27 +43,27 @@ impl Rogue {
 
     fn run<T>(&self, what: impl Future<Output = T>) -> T {
         let deadline = async { tokio::time::timeout(DEADLINE, what).await.expect("in time") };
-        self.node.net().hub.control.runtime.block_on(deadline)
+        self.node.net().state.control.runtime.block_on(deadline)
     }
 
     async fn dial(&self, config: ClientConfig) -> Connection {
-        dial(&self.node.net().hub.control, config, self.target).await.unwrap()
+        dial(&self.node.net().state.control, config, self.target).await.unwrap()
     }
 
     async fn control(&self) -> Connection {
-        self.dial(self.node.net().hub.configs().control.client.clone()).await
+        self.dial(self.node.net().state.configs().control.client.clone()).await
     }
 
     async fn bulk(&self) -> Connection {
-        let hub = &self.node.net().hub;
-        dial(&hub.bulk, hub.configs().bulk.client.clone(), self.bulk).await.unwrap()
+        let state = &self.node.net().state;
+        dial(&state.bulk, state.configs().bulk.client.clone(), self.bulk).await.unwrap()
     }
 
     async fn enter(&self) -> Inside {
-        let hub = &self.node.net().hub;
+        let state = &self.node.net().state;
         let control = self.control().await;
         let (mut send, mut recv) = control.open_bi().await.unwrap();
-        say(&mut send, FrameKind::Hello, &hub.hello).await.unwrap();
+        say(&mut send, FrameKind::Hello, &state.hello).await.unwrap();
         let welcome: Welcome = expect(&mut recv, FrameKind::Welcome).await.unwrap();
         assert_eq!(welcome.bulk, self.bulk.port());
         let bulk = self.bulk().await;
@@ -72,7 +73,7 @@ impl Rogue {
     }
 }
 
-/// A master and an honest worker that is connected to it.
+/// A master and a connected, honest worker.
 struct Honest {
     world: World,
     master: Node,
@@ -88,18 +89,18 @@ impl Honest {
         Self { world, master, worker, to_master }
     }
 
-    /// The honest worker is heard, and still there.
+    /// Asserts that the honest worker is still connected and heard.
     fn goes_on(&self) {
         self.worker.net().send(self.to_master, &ToMaster::Joined { slots: 7 }).unwrap();
         assert_eq!(self.master.message::<ToMaster>(), ToMaster::Joined { slots: 7 });
     }
 
-    /// Lets a rogue worker in and write that; what the master makes of it, and what the rogue is told.
+    /// Lets a rogue worker in and write `bytes`; returns the master's close reason and the rogue's.
     fn hears(&self, bytes: &[u8]) -> (CloseReason, CloseReason) {
         let rogue = Rogue::new(&self.world, Role::Worker, &self.master);
         let told = rogue.run(async {
             let mut inside = rogue.enter().await;
-            // The other side may hang up before all of it is written.
+            // The other side may close before everything is written.
             let _ = inside.send.write_all(bytes).await;
             inside.control.closed().await
         });
@@ -124,7 +125,7 @@ fn garbage_on_the_ports_is_ignored() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     for n in 0..5000 {
         let mut bytes = pseudo_random(n % 1500, n as u64);
-        // Some of it looks like the first packet of a handshake of QUIC version 1.
+        // Some of it looks like the first packet of a QUIC handshake.
         if n % 3 == 0 && n % 1500 > 20 {
             bytes[..6].copy_from_slice(&[0xc3, 0, 0, 0, 1, 8]);
         }
@@ -133,7 +134,7 @@ fn garbage_on_the_ports_is_ignored() {
         }
     }
     honest.goes_on();
-    // Whoever comes now needs both ports.
+    // A new worker needs both ports.
     let late = honest.world.node(Role::Worker, "late");
     let (to_master, _) = late.meet(&honest.master);
     late.net().close(to_master);
@@ -194,7 +195,7 @@ fn a_broken_handshake_is_refused() {
         rogue.run(async {
             let control = rogue.control().await;
             let (mut send, _recv) = control.open_bi().await.unwrap();
-            // The other side may have hung up before all of it is written.
+            // The other side may close before everything is written.
             let _ = send.write_all(&bytes).await;
             control.closed().await.into()
         })
@@ -212,7 +213,7 @@ fn a_broken_handshake_is_refused() {
         let refusal = honest.master_refuses(first(bytes));
         assert!(matches!(refusal, Refusal::Malformed { .. }), "{refusal:?}");
     }
-    // A session that nobody was told of.
+    // A session that was never issued.
     let told = rogue.run(async {
         let bulk = rogue.bulk().await;
         let (mut send, _recv) = bulk.open_bi().await.unwrap();
@@ -220,12 +221,12 @@ fn a_broken_handshake_is_refused() {
         bulk.closed().await
     });
     let refusal = honest.master_refuses(told.into());
-    assert!(refusal.to_string().contains("nobody waits"), "{refusal}");
+    assert!(refusal.to_string().contains("unknown session"), "{refusal}");
     honest.goes_on();
 }
 
 impl Honest {
-    /// The refusal, which both sides tell in the same words.
+    /// The refusal, which both sides report alike.
     fn master_refuses(&self, told: CloseReason) -> Refusal {
         let refusal = self.master.refused();
         assert_eq!(told, CloseReason::Refused(refusal.clone()));
@@ -237,24 +238,24 @@ impl Honest {
 fn without_a_certificate_there_is_nothing_but_joining() {
     let honest = Honest::new();
     let rogue = Rogue::new(&honest.world, Role::Worker, &honest.master);
-    let wall = Wall(honest.world.wall());
+    let wall = WallClock(honest.world.wall());
     let (mut tls, _) = join_config(honest.world.authority.fingerprint(), &wall).unwrap();
     tls.alpn_protocols = vec![ALPN_CONTROL.to_vec()];
     let config = socket::client(tls.clone(), socket::transport(&Limits::default())).unwrap();
     let hello = Hello::new(Role::Worker, "job", PLAN);
     let told = rogue.run(async {
         let control = rogue.dial(config).await;
-        // The other side may hang up before it has heard anything.
+        // The other side may close before it reads anything.
         if let Ok((mut send, _recv)) = control.open_bi().await {
             let _ = say(&mut send, FrameKind::Hello, &hello).await;
         }
         control.closed().await
     });
     assert_eq!(honest.master_refuses(told.into()), Refusal::NoCertificate);
-    // Nor is there anything for who speaks something else.
+    // Nor for a process that speaks another protocol.
     tls.alpn_protocols = vec![b"h3".to_vec()];
     let config = socket::client(tls, socket::transport(&Limits::default())).unwrap();
-    let told = rogue.run(dial(&rogue.node.net().hub.control, config, rogue.target)).unwrap_err();
+    let told = rogue.run(dial(&rogue.node.net().state.control, config, rogue.target)).unwrap_err();
     assert_eq!(honest.master_refuses(told), Refusal::Protocol);
     honest.goes_on();
 }
@@ -263,10 +264,11 @@ fn without_a_certificate_there_is_nothing_but_joining() {
 fn each_port_has_its_own_protocol() {
     let honest = Honest::new();
     let rogue = Rogue::new(&honest.world, Role::Worker, &honest.master);
-    let hub = &rogue.node.net().hub;
-    let (control, bulk) = (hub.configs().control.client.clone(), hub.configs().bulk.client.clone());
+    let state = &rogue.node.net().state;
+    let (control, bulk) =
+        (state.configs().control.client.clone(), state.configs().bulk.client.clone());
     for (port, config, addr) in
-        [(&hub.bulk, control, rogue.bulk), (&hub.control, bulk, rogue.target)]
+        [(&state.bulk, control, rogue.bulk), (&state.control, bulk, rogue.target)]
     {
         let told = rogue.run(dial(port, config, addr)).unwrap_err();
         assert_eq!(honest.master_refuses(told), Refusal::Protocol);
@@ -275,7 +277,7 @@ fn each_port_has_its_own_protocol() {
 }
 
 #[test]
-fn who_says_nothing_is_hung_up_on() {
+fn a_silent_caller_is_disconnected() {
     let world = World::new();
     let mut options = world.options(Role::Master, "m");
     options.limits.handshake = Duration::from_millis(300);
@@ -292,12 +294,12 @@ fn who_says_nothing_is_hung_up_on() {
     assert_eq!(master.net().stats().handshakes, 0);
 }
 
-/// What a worker makes of a block that is not as it should be.
+/// How a worker closes on a block changed by `change`.
 fn block_told(change: impl FnOnce(&mut Vec<u8>)) -> CloseReason {
     told_of(Role::Worker, super::blocks::header(1), change)
 }
 
-/// What a worker makes of a block of a process of that role.
+/// How a worker closes on such a block of a process of that role.
 fn told_of(role: Role, header: BlockHeader, change: impl FnOnce(&mut Vec<u8>)) -> CloseReason {
     let world = World::new();
     let worker = world.node(Role::Worker, "w");
@@ -313,14 +315,14 @@ fn told_of(role: Role, header: BlockHeader, change: impl FnOnce(&mut Vec<u8>)) -
     let _inside = rogue.run(async {
         let inside = rogue.enter().await;
         let mut stream = inside.bulk.open_uni().await.unwrap();
-        // The other side may have hung up before all of it is written.
+        // The other side may close before everything is written.
         let _ = stream.write_all(&bytes).await;
         let _ = stream.finish();
         inside.bulk.closed().await;
         inside
     });
     worker.connected();
-    // A whole block is a block, whatever comes behind it.
+    // A whole block is delivered, whatever follows it.
     loop {
         match worker.next_of_peers() {
             NetEvent::Block { .. } => {}
@@ -344,7 +346,7 @@ fn a_block_is_as_long_as_it_says_and_never_too_long() {
     says(|block| claim(block, 4 << 30), "none is that long");
 }
 
-/// Makes the header of a block claim that length, with a checksum that fits.
+/// Makes the preamble claim a body of that length, with a valid checksum.
 fn claim(block: &mut [u8], len: u64) {
     block[24..32].copy_from_slice(&len.to_le_bytes());
     let checksum = xxhash_rust::xxh3::xxh3_64(&block[..56]);
@@ -352,23 +354,23 @@ fn claim(block: &mut [u8], len: u64) {
 }
 
 #[test]
-fn nobody_pushes_what_is_not_his() {
-    let pushed = |role, cargo| {
-        let header = BlockHeader { epoch: Epoch(1), cargo, piece: 0 };
+fn a_role_pushes_only_its_own_blocks() {
+    let pushed = |role, kind| {
+        let header = BlockHeader { epoch: Epoch(1), kind, piece: 0 };
         let reason = told_of(role, header, |_| {});
         let CloseReason::Violation(why) = reason else { panic!("{reason}") };
         why
     };
-    let append = Cargo::Append { number: 1 };
+    let append = BlockKind::Append { number: 1 };
     assert_eq!(pushed(Role::Worker, append), "a worker must not push an append to a worker");
-    let segment = super::blocks::header(1).cargo;
+    let segment = super::blocks::header(1).kind;
     assert_eq!(pushed(Role::Client, segment), "a client must not push a segment to a worker");
     assert_eq!(pushed(Role::Master, segment), "a master must not push a segment to a worker");
 }
 
 #[test]
 fn a_clients_block_is_short() {
-    let append = BlockHeader { epoch: Epoch(0), cargo: Cargo::Append { number: 1 }, piece: 0 };
+    let append = BlockHeader { epoch: Epoch(0), kind: BlockKind::Append { number: 1 }, piece: 0 };
     let len = Limits::default().client_block as u64 + 1;
     let reason = told_of(Role::Client, append, |block| claim(block, len));
     let bound = format!("a block of {len} bytes; it may have {}", len - 1);
@@ -379,7 +381,7 @@ fn a_clients_block_is_short() {
 fn a_client_cannot_open_more_than_it_may() {
     let honest = Honest::new();
     let rogue = Rogue::new(&honest.world, Role::Client, &honest.master);
-    // A master takes no blocks: there is no quic_stream to be had for one.
+    // A master takes no blocks, so it grants no quic_stream for one.
     let outcome = rogue.run(async {
         let inside = rogue.enter().await;
         let open = inside.bulk.open_uni();
@@ -399,7 +401,7 @@ fn a_peer_that_does_not_read_is_given_up() {
     let limit = options.limits.unsent_messages;
     let (master, worker) = (Node::bind(options), world.node(Role::Worker, "w"));
     let (_, to_worker) = worker.meet(&master);
-    // The worker's driver takes nothing: 20 MiB of messages fill its room, some more are under way.
+    // The worker's driver takes nothing: 20 MiB of messages fill its room, and some more are in flight.
     let placement = vec![crate::id::WorkerId(1); 100_000].into();
     let place = ToWorker::Place {
         epoch: Epoch(1),
@@ -421,22 +423,22 @@ fn a_peer_that_does_not_read_is_given_up() {
     assert_eq!(master.closed(), CloseReason::Slow);
 }
 
-/// A thousand handshakes at that port of a master that never get an answer; then somebody honest comes.
+/// A thousand unfinished handshakes at that port of a master; then an honest worker connects.
 fn half_open(port: fn(&Net) -> std::net::SocketAddr, of: fn(&Configs) -> ClientConfig) {
     let world = World::new();
     let master = world.master();
     let relay = Relay::to(port(master.net()));
     relay.one_way();
     let crowd = world.node(Role::Worker, "crowd");
-    let hub = &crowd.net().hub;
+    let state = &crowd.net().state;
     let _half_open: Vec<_> = (0..1000)
         .map(|_| {
-            let _inside = hub.control.runtime.enter();
-            let config = of(&hub.configs());
-            hub.control.quinn.connect_with(config, relay.addr, "dstream").unwrap()
+            let _inside = state.control.runtime.enter();
+            let config = of(&state.configs());
+            state.control.quinn.connect_with(config, relay.addr, "dstream").unwrap()
         })
         .collect();
-    // They are there once the master asks newcomers to show their address.
+    // They have arrived once the master asks newcomers to prove their address.
     let mut rounds: u64 = 0;
     while master.net().stats().retried < 500 {
         std::thread::yield_now();
@@ -451,7 +453,7 @@ fn half_open(port: fn(&Net) -> std::net::SocketAddr, of: fn(&Configs) -> ClientC
 }
 
 #[test]
-fn a_thousand_half_open_handshakes_keep_nobody_out() {
+fn a_thousand_half_open_handshakes_block_no_worker() {
     half_open(Net::local_addr, |configs| configs.control.client.clone());
 }
 

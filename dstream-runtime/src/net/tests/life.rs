@@ -56,7 +56,7 @@ fn goodbye_comes_after_everything_else() {
 }
 
 #[test]
-fn an_endpoint_that_ends_says_goodbye_to_everybody() {
+fn an_endpoint_that_ends_says_goodbye_to_all_peers() {
     let world = World::new();
     let master = world.master();
     let workers: Vec<_> = (0..3).map(|n| world.node(Role::Worker, &format!("w{n}"))).collect();
@@ -89,16 +89,16 @@ fn many_peers_of_one_process_are_told_apart() {
 }
 
 #[test]
-fn an_address_where_nobody_listens_is_unreachable() {
+fn an_address_without_a_listener_is_unreachable() {
     let world = World::new();
     let worker = world.node(Role::Worker, "w");
-    let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut options = world.options(Role::Worker, "w2");
     options.limits.handshake = Duration::from_millis(50);
     let hasty = Node::bind(options);
-    hasty.net().connect(nobody.local_addr().unwrap());
+    hasty.net().connect(silent.local_addr().unwrap());
     assert_eq!(hasty.closed(), CloseReason::Unreachable);
-    let id = worker.net().connect(nobody.local_addr().unwrap());
+    let id = worker.net().connect(silent.local_addr().unwrap());
     worker.net().close(id);
     assert_eq!(worker.closed(), CloseReason::Local);
 }
@@ -148,7 +148,7 @@ fn a_port_for_blocks_that_cannot_be_reached_is_named() {
         Node::bind(options)
     };
     let (master, worker) = (node(Role::Master, "m"), node(Role::Worker, "w"));
-    // Somebody passes on the port that was made known, and nothing else.
+    // The relay passes on the control port only.
     let elsewhere = std::net::Ipv4Addr::new(127, 0, 0, 2);
     let relay = Relay::at(elsewhere, master.endpoint.local_addr());
     worker.net().connect(relay.addr);

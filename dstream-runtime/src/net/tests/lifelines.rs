@@ -1,4 +1,4 @@
-//! Lifelines: how they come to be, how they end, and who else comes to their port.
+//! Lifelines: how they begin and end, and what strangers do at their port.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,10 +9,10 @@ use crate::id::Epoch;
 use crate::net::lifeline::STRANGERS;
 use crate::sched::message::ToMaster;
 
-/// What a worker says on its lifeline.
+/// Length of a worker's bytes on its lifeline.
 const HELLO: usize = 24;
 
-/// A worker that reaches its master over a relay, and the listener where its lifeline arrives.
+/// A worker that reaches its master over a relay, and the listener for its lifeline.
 struct Far {
     master: Node,
     worker: Node,
@@ -23,7 +23,7 @@ struct Far {
 impl Far {
     fn new(world: &World, master: BindOptions) -> Self {
         let (master, worker) = (Node::bind(master), world.node(Role::Worker, "w"));
-        // The port of TCP has the same number. Where somebody else has it, the next one.
+        // TCP must have the same port number; take the next one if it is in use.
         let (relay, lifelines) = loop {
             let relay = Relay::to(master.endpoint.local_addr());
             if let Ok(lifelines) = TcpListener::bind(relay.addr) {
@@ -33,14 +33,14 @@ impl Far {
         Self { master, worker, relay, lifelines }
     }
 
-    /// Both are connected by QUIC: what each calls the other.
+    /// Connects both by QUIC; returns what each calls the other.
     fn meet(&self) -> (PeerId, PeerId) {
         let to_master = self.worker.net().connect(self.relay.addr);
         assert_eq!(self.worker.connected().0, to_master);
         (to_master, self.master.connected().0)
     }
 
-    /// What the worker says on its lifeline, and that.
+    /// Accepts the worker's lifeline and reads its bytes.
     fn called(&self) -> (TcpStream, [u8; HELLO]) {
         let (mut from_worker, _) = self.lifelines.accept().unwrap();
         from_worker.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -49,12 +49,12 @@ impl Far {
         (from_worker, hello)
     }
 
-    /// Says that to the master.
+    /// Opens a lifeline to the master with those bytes.
     fn calls(&self, hello: &[u8]) -> TcpStream {
         says(self.master.endpoint.local_addr(), hello)
     }
 
-    /// The worker is as much of a peer as it was.
+    /// Asserts that the worker is still a peer.
     fn goes_on(&self, to_master: PeerId) {
         self.worker.net().send(to_master, &ToMaster::Placed { epoch: Epoch(7) }).unwrap();
         assert_eq!(self.master.message::<ToMaster>(), ToMaster::Placed { epoch: Epoch(7) });
@@ -75,11 +75,11 @@ fn says(addr: SocketAddr, hello: &[u8]) -> TcpStream {
     stream
 }
 
-/// The other side hangs up without a word.
+/// Asserts that the other side closes silently.
 fn assert_hung_up(mut stream: TcpStream) {
     match stream.read(&mut [0]) {
         Ok(said) => assert_eq!(said, 0),
-        // It had not read everything.
+        // It closed with unread bytes.
         Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
     }
 }
@@ -97,7 +97,7 @@ fn the_end_of_a_lifeline_is_told_and_does_not_end_the_peer() {
     far.goes_on(to_master);
     drop(from_worker);
     far.goes_on(to_master);
-    // It ends once.
+    // The end is reported once.
     far.worker.net().close(to_master);
     assert!(matches!(far.master.next(), NetEvent::Closed { reason: CloseReason::Bye, .. }));
 }
@@ -125,7 +125,7 @@ fn a_secret_counts_for_one_connection() {
     let (to_master, to_worker) = far.meet();
     let (_from_worker, hello) = far.called();
     let first = far.calls(&hello);
-    // Which of two came first is certain only once the first one is known.
+    // The order of two connections is certain only once the first is accepted.
     drop(first);
     assert_eq!(far.ended(), to_worker);
     assert_hung_up(far.calls(&hello));
@@ -133,7 +133,7 @@ fn a_secret_counts_for_one_connection() {
 }
 
 #[test]
-fn who_says_more_than_a_name_is_hung_up_on() {
+fn a_lifeline_that_sends_more_than_its_name_is_closed() {
     let world = World::new();
     let far = Far::new(&world, world.options(Role::Master, "m"));
     let (to_master, to_worker) = far.meet();
@@ -153,13 +153,13 @@ fn a_worker_whose_lifeline_does_not_come_is_named() {
     let (to_master, to_worker) = far.meet();
     assert!(matches!(far.master.next(), NetEvent::NoLifeline { peer } if peer == to_worker));
     let (_from_worker, hello) = far.called();
-    // It is too late now.
+    // Too late.
     assert_hung_up(far.calls(&hello));
     far.goes_on(to_master);
 }
 
 #[test]
-fn strangers_are_hung_up_on_and_keep_nobody_out() {
+fn strangers_are_disconnected_and_block_no_worker() {
     let world = World::new();
     let mut options = world.options(Role::Master, "m");
     options.limits.handshake = Duration::from_millis(500);
@@ -168,11 +168,11 @@ fn strangers_are_hung_up_on_and_keep_nobody_out() {
     for hello in [&b"GET / HTTP/1.1\r\nHost: master\r\n\r\n"[..], &[0; HELLO], &[0xff; 70_000]] {
         let mut stream = TcpStream::connect(master).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        // It may be hung up on before all of it is said.
+        // The other side may close before everything is written.
         let _ = stream.write_all(hello);
         assert_hung_up(stream);
     }
-    // More than are waited for, none of which says enough.
+    // More than the listener holds, and all too short.
     let slow: Vec<_> = (0..STRANGERS + 20).map(|_| says(master, b"dstr")).collect();
     slow.into_iter().for_each(assert_hung_up);
     let (to_master, to_worker) = far.meet();
@@ -207,6 +207,6 @@ fn a_master_whose_port_is_taken_for_tcp_goes_on_without() {
     let worker = world.node(Role::Worker, "w");
     let (to_master, _) = worker.meet(&master);
     worker.net().close(to_master);
-    // Nobody was told to come, so nobody is missed.
+    // No lifeline was promised, so none is missed.
     assert!(matches!(master.next(), NetEvent::Closed { reason: CloseReason::Bye, .. }));
 }

@@ -1,4 +1,4 @@
-//! Who gets in, who does not, and what both sides are told about it.
+//! Which processes get in, which do not, and what both sides are told.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ fn a_token_is_told_to_masters_only() {
 }
 
 #[test]
-fn nobody_there_is_not_a_refusal() {
+fn an_unreachable_master_is_not_a_refusal() {
     let world = World::new();
     let master = world.master();
     let mut options = world.join_options(&master, world.token(Role::Worker, 1));
@@ -118,7 +118,7 @@ fn nobody_there_is_not_a_refusal() {
     assert!(matches!(error, NetError::Broken { reason: CloseReason::Unreachable, .. }), "{error}");
 }
 
-/// Connects a node made of `options` to the master; what both are told.
+/// Connects a node made of `options` to the master; returns the close reason and the refusal.
 fn turned_down(master: &Node, options: BindOptions) -> (CloseReason, Refusal) {
     let node = Node::bind(options);
     node.net().connect(master.endpoint.local_addr());
@@ -129,7 +129,7 @@ fn turned_down(master: &Node, options: BindOptions) -> (CloseReason, Refusal) {
 fn another_clusters_certificate_is_refused_on_both_sides() {
     let (ours, theirs) = (World::new(), World::new());
     let master = ours.master();
-    // It does not trust this master either, and finds out first.
+    // It distrusts this master as well, and notices first.
     let (reason, refusal) = turned_down(&master, theirs.options(Role::Worker, "w"));
     assert_eq!(reason, CloseReason::Refused(Refusal::NotOurs));
     assert_eq!(refusal, Refusal::NotOurs);
@@ -139,7 +139,7 @@ fn another_clusters_certificate_is_refused_on_both_sides() {
 fn a_forged_certificate_is_refused_by_the_server() {
     let (ours, theirs) = (World::new(), World::new());
     let master = ours.master();
-    // It trusts this master, so that only the master can find out.
+    // It trusts this master, so only the master can notice.
     let dir = TempDir::new().unwrap();
     let (own, other) = (dir.path().join("own"), dir.path().join("other"));
     theirs.identity(Role::Worker, "w").write(&own).unwrap();
@@ -227,14 +227,14 @@ fn certificates_are_renewed_at_two_thirds_of_their_life() {
     worker.meet(&master);
     let old = worker.net().identity().valid_until();
     world.pass(Duration::from_secs(17 * 3600));
-    // The clock is looked at when something happens; otherwise once a minute.
+    // The clock is rechecked at events, otherwise once a minute.
     for node in [&worker, &master] {
-        node.net().hub.renew.notify_one();
+        node.net().state.renew.notify_one();
         let NetEvent::Renewed { until } = node.next() else { panic!("not renewed") };
         assert_eq!(until, old + Duration::from_secs(17 * 3600));
         assert_eq!(node.net().identity().valid_until(), until);
     }
-    // The old certificates would have expired by now; the new ones connect.
+    // The old certificates would have expired by now.
     world.pass(Duration::from_secs(8 * 3600));
     let other = world.node(Role::Worker, "w2");
     other.meet(&worker);
@@ -246,7 +246,7 @@ fn a_renewal_that_cannot_be_had_is_reported() {
     let world = World::new();
     let worker = world.node(Role::Worker, "w");
     world.pass(Duration::from_secs(17 * 3600));
-    worker.net().hub.renew.notify_one();
+    worker.net().state.renew.notify_one();
     let NetEvent::RenewalFailed { why, .. } = worker.next() else { panic!("nothing said") };
     assert!(why.contains("no master"), "{why}");
 }
@@ -258,7 +258,7 @@ fn what_is_wrong_with_the_authority_is_told_to_its_own_driver_only() {
     let world = World::new();
     let master = world.master();
     let token = world.token(Role::Worker, 1);
-    // Somebody opened the file of the token to everybody.
+    // Opens the token's file to all users.
     for entry in fs::read_dir(world.dir.path().join("tokens")).unwrap() {
         fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o666)).unwrap();
     }

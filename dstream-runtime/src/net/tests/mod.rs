@@ -1,4 +1,4 @@
-//! Endpoints on real loopback sockets. Nothing here sleeps: every wait is for an event, under a deadline.
+//! Endpoints on real loopback sockets. Tests wait for events under a deadline and never sleep.
 
 mod blocks;
 mod hostile;
@@ -21,7 +21,7 @@ use crate::wire::{Message, Role};
 pub(super) const PLAN: u64 = 0x1234;
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-/// A cluster's authority and its clock, which stands still unless it is told to move.
+/// A cluster's authority and a clock that moves only when told.
 pub(super) struct World {
     pub(super) dir: TempDir,
     pub(super) authority: Arc<Authority>,
@@ -80,7 +80,7 @@ impl World {
     }
 }
 
-/// An endpoint and the events it has not been asked for yet.
+/// An endpoint and its undelivered events.
 pub(super) struct Node {
     pub(super) endpoint: Endpoint,
     pub(super) events: Receiver<Delivery>,
@@ -90,7 +90,7 @@ impl Node {
     pub(super) fn bind(options: BindOptions) -> Self {
         let (tell, events) = unbounded();
         let deliver = move |delivery| {
-            // A test that is over listens no more.
+            // The test is over.
             let _ = tell.send(delivery);
         };
         Self { endpoint: Endpoint::bind(options, deliver).unwrap(), events }
@@ -104,8 +104,7 @@ impl Node {
         self.events.recv_timeout(DEADLINE).expect("an event in time").take()
     }
 
-    /// The next event but for complaints about renewal and about lifelines, which are beside the point of most
-    /// tests.
+    /// The next event, except those about renewal and lifelines, which most tests ignore.
     pub(super) fn next_of_peers(&self) -> NetEvent {
         loop {
             match self.next() {
@@ -145,7 +144,7 @@ impl Node {
         }
     }
 
-    /// Connects to another node: what each of them calls the other.
+    /// Connects to another node; returns what each calls the other.
     pub(super) fn meet(&self, other: &Self) -> (PeerId, PeerId) {
         let there = self.net().connect(other.endpoint.local_addr());
         assert_eq!(self.connected().0, there);

@@ -1,4 +1,4 @@
-//! A relay of datagrams between two sockets, to cut the wire.
+//! A relay of datagrams between two sockets, which can be cut.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Passes datagrams on to one address, and the answers back, until it is told not to.
+/// Passes datagrams to one address and the answers back, until it is cut.
 pub(super) struct Relay {
     pub(super) addr: SocketAddr,
     forth: Arc<AtomicBool>,
@@ -21,7 +21,7 @@ impl Relay {
         Self::at(Ipv4Addr::LOCALHOST, target)
     }
 
-    /// At that address of the loopback.
+    /// Listens on that loopback address.
     pub(super) fn at(ip: Ipv4Addr, target: SocketAddr) -> Self {
         let front = UdpSocket::bind((ip, 0)).unwrap();
         let addr = front.local_addr().unwrap();
@@ -33,13 +33,13 @@ impl Relay {
         Self { addr, forth, back, over, thread: Some(thread) }
     }
 
-    /// Nothing gets through any more, in either direction.
+    /// Drops everything in both directions from now on.
     pub(super) fn cut(&self) {
         self.forth.store(false, Ordering::Relaxed);
         self.back.store(false, Ordering::Relaxed);
     }
 
-    /// Answers do not get back.
+    /// Drops answers from now on.
     pub(super) fn one_way(&self) {
         self.back.store(false, Ordering::Relaxed);
     }
@@ -60,7 +60,7 @@ fn pass_on(
     over: &AtomicBool,
 ) {
     let mut buffer = vec![0; 65_536];
-    // Each caller has a socket of its own towards the target.
+    // Each caller has its own socket towards the target.
     let mut rear: BTreeMap<SocketAddr, UdpSocket> = BTreeMap::new();
     front.set_read_timeout(Some(Duration::from_micros(200))).unwrap();
     while !over.load(Ordering::Relaxed) {

@@ -1,9 +1,9 @@
-//! The authority: the key that makes certificates, and the tokens it has given out.
+//! The authority: the key that signs certificates, and the tokens that it has issued.
 //!
-//! All of it lies in one directory of the master (or of both masters, on shared storage):
-//! `authority.key`, `authority.crt`, and per token `tokens/DIGEST.json` with one file `DIGEST.N` per
-//! use. A use is claimed by creating its file exclusively, so that no number of processes can use a
-//! token more often than it says. What is kept of a token is enough to recognise it, not to use it.
+//! It is stored in one directory of the master (or of several, on shared storage): `authority.key`,
+//! `authority.crt`, and per token `tokens/DIGEST.json` with one file `DIGEST.N` per use. A use is claimed by
+//! creating its file exclusively, so concurrent processes cannot exceed a token's uses. What is stored of a
+//! token identifies it but cannot be used as it.
 
 use std::fmt;
 use std::fs;
@@ -20,24 +20,24 @@ use super::identity::{Identity, KeyPair, Trusted};
 use super::{Fingerprint, Subject, Token, TokenSecret, TrustError};
 use crate::wire::{Issued, PublicKey, Refusal, Role};
 
-/// How long a certificate is valid if nothing else is asked: short, since nothing revokes one.
+/// Default life of a certificate: short, since certificates cannot be revoked.
 pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// No token can be used more often.
+/// Most uses of a token.
 const USES_MAX: u32 = 10_000;
 
-/// What a token is made for.
+/// What a token permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
     /// The role its holder may have: worker or client.
     pub role: Role,
     /// How often it may be used; at least 1, at most 10,000.
     pub uses: u32,
-    /// For how long it may be used.
+    /// How long it is valid.
     pub life: Duration,
 }
 
-/// What is kept of a token.
+/// What is stored of a token.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     role: Role,
@@ -45,7 +45,7 @@ struct Kept {
     until_ms: u64,
 }
 
-/// The key of a cluster. Whoever holds its directory can be anything in the cluster.
+/// The key of a cluster. With its directory, a process can take any role in the cluster.
 pub struct Authority {
     dir: PathBuf,
     job: String,
@@ -55,15 +55,15 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// The authority in that directory; made now if there is none.
+    /// Opens the authority in a directory, or creates it.
     ///
     /// # Errors
-    /// When the directory cannot be used, others can read its keys, or it is that of another job.
+    /// When the directory cannot be used, its keys are readable by others, or it belongs to another job.
     pub fn open(dir: &Path, job: &str, now: Duration) -> Result<Self, TrustError> {
         Subject::new(Role::Master, job, "authority")?;
         private_dir(&dir.join("tokens"))?;
         let (key_path, certificate_path) = (dir.join("authority.key"), dir.join("authority.crt"));
-        // Two processes may do this at once: the first to create a file has made it for both.
+        // Two processes may create it at once: the first file wins for both.
         let fresh = KeyPair::generate()?;
         let key = match read_private(&key_path)? {
             Some(key) => KeyPair::from_pkcs8(&key)?,
@@ -96,13 +96,13 @@ impl Authority {
         Ok(this)
     }
 
-    /// The same, with certificates of another life.
+    /// Sets the life of its certificates.
     #[must_use]
     pub fn with_certificate_life(self, life: Duration) -> Self {
         Self { life, ..self }
     }
 
-    /// A certificate made with this key and job must be valid under the certificate in the directory.
+    /// Checks that a certificate made with this key and job is valid under the certificate in the directory.
     fn check_job(&self, path: &Path, now: Duration) -> Result<(), TrustError> {
         let identity = self.identity(Role::Master, "check", now)?;
         super::tls::check(&identity, now).map_err(|why| TrustError::Content {
@@ -115,14 +115,14 @@ impl Authority {
         })
     }
 
-    /// Which cluster this is.
+    /// Identifies the cluster.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.trusted.fingerprint()
     }
 
-    /// A secret of whoever holds this authority, the same after every start: with it a master tells peers of
-    /// the one before it that their connections are gone.
+    /// A secret derived from the key, the same after every start: a restarted master resets the connections
+    /// of its predecessor with it.
     #[must_use]
     pub(in crate::net) fn reset_secret(&self) -> [u8; 32] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.issuer.key().pkcs8());
@@ -141,7 +141,7 @@ impl Authority {
     /// Certifies a key.
     ///
     /// # Errors
-    /// When the name is none, or the certificate cannot be made.
+    /// When the name is invalid, or the certificate cannot be made.
     pub fn issue(
         &self,
         role: Role,
@@ -158,28 +158,28 @@ impl Authority {
         Ok(Issued { certificate: made.der().to_vec(), until_ms: until })
     }
 
-    /// An identity of its own: that of the master, or of a client on the master's host.
+    /// Makes an identity for this host: a master or a local client.
     ///
     /// # Errors
-    /// When the name is none, or the certificate cannot be made.
+    /// When the name is invalid, or the certificate cannot be made.
     pub fn identity(&self, role: Role, name: &str, now: Duration) -> Result<Identity, TrustError> {
         let key = KeyPair::generate()?;
         let issued = self.issue(role, name, key.public()?, now)?;
         Identity::new(key, issued, self.trusted.clone(), now)
     }
 
-    /// Makes a token. What is left of expired ones is removed.
+    /// Makes a token, and removes expired ones.
     ///
     /// # Errors
-    /// When the directory cannot be written to, or the grant is for a master or for no use at all.
+    /// When the directory is not writable, or the grant is for a master or has no use.
     pub fn token(&self, grant: Grant, now: Duration) -> Result<Token, TrustError> {
         if grant.role == Role::Master {
             return Err(TrustError::Grant {
-                why: "a master needs the directory of the authority, not a token",
+                why: "a master needs the authority's directory, not a token",
             });
         }
         if grant.uses == 0 || grant.uses > USES_MAX {
-            return Err(TrustError::Grant { why: "it can be used between 1 and 10,000 times" });
+            return Err(TrustError::Grant { why: "uses must be between 1 and 10,000" });
         }
         self.sweep(now);
         let token = Token::new(self.fingerprint(), grant.role, random()?);
@@ -191,10 +191,10 @@ impl Authority {
         Ok(token)
     }
 
-    /// Uses a token once. A use is gone even if the certificate never arrives.
+    /// Redeems one use of a token. The use is spent even if the certificate never arrives.
     ///
     /// # Errors
-    /// The refusal to answer with, or what went wrong here, which is not the joiner's business.
+    /// The refusal for the joiner; failures of this side are reported to the driver only.
     pub(in crate::net) fn redeem(
         &self,
         secret: &TokenSecret,
@@ -230,7 +230,7 @@ impl Authority {
         serde_json::from_slice(&bytes).map(Some).map_err(why)
     }
 
-    /// Removes expired tokens. What cannot be removed is tried again with the next token.
+    /// Removes expired tokens; failures are retried with the next token.
     fn sweep(&self, now: Duration) {
         let Ok(entries) = fs::read_dir(self.dir.join("tokens")) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
@@ -241,7 +241,7 @@ impl Authority {
             if now.as_millis() < u128::from(kept.until_ms) {
                 continue;
             }
-            // The token goes last, so that a sweep cut short leaves nothing behind for ever.
+            // Remove the token last, so that an interrupted sweep can be repeated.
             for n in 0..kept.uses.min(USES_MAX) {
                 if fs::remove_file(path.with_extension(n.to_string())).is_err() {
                     break;

@@ -1,6 +1,6 @@
-//! Certificates: who the holder of a key is, as domain names: `ROLE.JOB.NAME.dstream`, and the name
-//! that all processes share. Names rather than a URI, since the library that judges certificates also
-//! reads names out of them, and nothing else here has to read DER.
+//! Certificates: the holder's subject as domain names, `ROLE.JOB.NAME.dstream` and a name shared by all
+//! processes. Names instead of a URI, because the verifying library can extract names and so no DER parser
+//! is needed.
 
 use std::time::Duration;
 
@@ -16,25 +16,25 @@ use super::TrustError;
 use super::tls::SERVER_NAME;
 use crate::wire::{PublicKey, Role, check_name};
 
-/// An authority is valid for that long.
+/// Life of an authority.
 const AUTHORITY_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
-/// What a certificate says about its holder.
+/// The subject of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// In which job.
+    /// Its job.
     pub job: String,
-    /// What it is called.
+    /// Its name.
     pub name: String,
 }
 
 impl Subject {
-    /// A subject whose parts can stand in a certificate.
+    /// Makes a subject of valid parts.
     ///
     /// # Errors
-    /// When the job or the name cannot.
+    /// When the job or the name is invalid.
     pub fn new(role: Role, job: &str, name: &str) -> Result<Self, TrustError> {
         check_name(job).and_then(|()| check_name(name)).map_err(TrustError::Name)?;
         if job.contains('.') {
@@ -53,14 +53,14 @@ impl Subject {
         Self::new(role.parse().ok()?, job, name).ok()
     }
 
-    /// What a certificate says. It must have been judged already: this only reads.
+    /// Reads the subject of a certificate that has already been verified.
     pub(in crate::net) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
         certificate.valid_dns_names().find_map(Self::from_dns_name)
     }
 }
 
-/// The key of another process, to be signed.
+/// The public key of another process, to be signed.
 pub(super) struct Foreign(pub(super) PublicKey);
 
 impl PublicKeyData for Foreign {
@@ -73,16 +73,16 @@ impl PublicKeyData for Foreign {
     }
 }
 
-/// The number of a certificate, from the key in it. It never begins with a zero, which DER leaves out: so that
-/// certificates of equal names have equal lengths, and handshakes in simulated runs repeat.
+/// The serial number, derived from the key. It never begins with a zero byte, which DER would drop:
+/// certificates of equal names have equal lengths, so that simulated handshakes repeat.
 pub(super) fn serial_number(key: &PublicKey) -> SerialNumber {
     let mut number = super::files::sha256(&key.0);
     number[0] = number[0] & 0x3f | 0x40;
     SerialNumber::from_slice(&number[..20])
 }
 
-/// The authority's own certificate. The name is derived from the job alone, so that it can be made again
-/// from what is in the directory.
+/// The authority's own certificate. Its name derives from the job alone, so that it can be rebuilt from the
+/// directory.
 pub(super) fn authority_params(job: &str, now: Duration) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -116,9 +116,9 @@ pub(super) fn subject_params(
 
 fn set_validity(params: &mut CertificateParams, now: Duration, life: Duration) {
     let epoch = date_time_ymd(1970, 1, 1);
-    // Certificates know whole seconds; the library does not take times outside of four-digit years.
+    // Certificates have whole seconds; the library takes only four-digit years.
     let at = |time: Duration| epoch + Duration::from_secs(time.as_secs().min(MAX_TIME));
-    // Clocks differ, and are set back: a certificate that is too young protects from nothing.
+    // Clocks differ, and a start date protects from nothing: valid from the epoch.
     params.not_before = epoch;
     params.not_after = at(now.saturating_add(life));
 }

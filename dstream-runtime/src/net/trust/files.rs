@@ -1,4 +1,4 @@
-//! Files with secrets in them, and secrets as text.
+//! Files that hold secrets, and secrets as text.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,21 +10,21 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::TrustError;
 
-/// No file of this module is longer, in bytes.
+/// Longest file of this module, in bytes.
 const FILE_MAX: u64 = 64 << 10;
 
 fn failed<'p>(path: &'p Path, what: &'static str) -> impl FnOnce(io::Error) -> TrustError + 'p {
     move |source| TrustError::File { path: path.to_owned(), what, source }
 }
 
-/// Makes a directory that only its owner can look into; one that is there already stays as it is.
+/// Creates a directory for its owner only; an existing one is left as it is.
 pub(super) fn private_dir(path: &Path) -> Result<(), TrustError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path, "create it"))
 }
 
-/// Creates a file for its owner only. `false` if there is one of that name.
+/// Creates a file for its owner only; returns `false` if the name exists.
 ///
-/// It appears whole or not at all: written beside, then linked, and a link never replaces.
+/// It appears whole or not at all: it is written beside and then linked, and a link never replaces.
 pub(super) fn create_private(path: &Path, bytes: &[u8]) -> Result<bool, TrustError> {
     let beside = path.with_extension(format!("new-{}", to_hex(&random::<8>()?)));
     write_new(&beside, bytes)?;
@@ -37,7 +37,7 @@ pub(super) fn create_private(path: &Path, bytes: &[u8]) -> Result<bool, TrustErr
     }
 }
 
-/// Writes a file for its owner only, in the place of any that is there.
+/// Writes a file for its owner only, replacing an existing one.
 pub(super) fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), TrustError> {
     let beside = path.with_extension(format!("new-{}", to_hex(&random::<8>()?)));
     write_new(&beside, bytes)?;
@@ -56,8 +56,8 @@ fn sync_dir(path: &Path) -> Result<(), TrustError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed(dir, "make it durable"))
 }
 
-/// Reads a file with a secret. `None` if there is none; refused if people other than its owner can
-/// change it, or people outside its group can read it.
+/// Reads a file with a secret; `None` if there is none. Refused if it is writable by others than its owner,
+/// or readable outside its group.
 pub(super) fn read_private(path: &Path) -> Result<Option<Vec<u8>>, TrustError> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -77,7 +77,7 @@ pub(super) fn read_private(path: &Path) -> Result<Option<Vec<u8>>, TrustError> {
     Ok(Some(bytes))
 }
 
-/// Random bytes of the system.
+/// Returns random bytes of the system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], TrustError> {
     let mut bytes = [0; N];
     SystemRandom::new()

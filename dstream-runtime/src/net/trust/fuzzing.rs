@@ -8,7 +8,7 @@ use rcgen::Issuer;
 
 use super::certificate::{authority_params, subject_params};
 use super::identity::{Identity, KeyPair, Trusted};
-use super::{ALPN_CONTROL, Fingerprint, Subject, Token, Wall, client_config, server_config};
+use super::{ALPN_CONTROL, Fingerprint, Subject, Token, WallClock, client_config, server_config};
 use crate::fuzzing::{Target, texts};
 use crate::wire::{Issued, Role};
 
@@ -17,7 +17,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::new("identities", identities, identity_seeds).slow(10),
 ];
 
-/// The text of a token, and whatever it says with check digits that fit.
+/// Parses the text of a token, also with valid check digits.
 fn tokens(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     read_token(text);
@@ -39,14 +39,14 @@ fn token_seeds() -> Vec<Vec<u8>> {
     texts(&[&worker, &client, &format!(" {worker}\n"), "dstream1....", "dstream1.worker.00.00.00"])
 }
 
-/// What is kept of an identity is read, judged, and put to use.
+/// Reads, verifies and uses a stored identity.
 fn identities(bytes: &[u8]) {
     let (path, now) = (Path::new("identity.json"), NOW + Duration::from_secs(60));
     let Ok(Some(identity)) = Identity::from_stored(path, bytes, now) else { return };
     assert!(identity.valid_until() > now);
     let _ = identity.renew_at();
-    // A key that is no key, or not that of the certificate, shows here at the latest.
-    let wall = Wall(Arc::new(|| NOW));
+    // An invalid key, or one of another certificate, fails here at the latest.
+    let wall = WallClock(Arc::new(|| NOW));
     let _ = (identity.check(now), server_config(&identity, &wall, &[]));
     let _ = client_config(&identity, &wall, ALPN_CONTROL);
     let again = identity.to_stored().expect("it can be written");
@@ -57,7 +57,7 @@ fn identities(bytes: &[u8]) {
 
 const NOW: Duration = Duration::from_secs(1_800_000_000);
 
-/// A key that is always the same: PKCS #8 of Ed25519 is this and 32 bytes.
+/// A fixed key: PKCS #8 of Ed25519 is this prefix and 32 bytes.
 fn key(byte: u8) -> KeyPair {
     let head = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
     KeyPair::from_pkcs8(&[&head[..], &[byte; 32]].concat()).expect("it is a key")

@@ -14,7 +14,7 @@ use super::files::{read_private, replace_private};
 use super::{Fingerprint, Subject, TrustError};
 use crate::wire::{Issued, PublicKey};
 
-/// A key (Ed25519) that nobody has signed yet.
+/// An Ed25519 key without a certificate.
 #[derive(Clone)]
 pub(in crate::net) struct KeyPair(Arc<rcgen::KeyPair>);
 
@@ -60,7 +60,7 @@ impl PublicKeyData for KeyPair {
     }
 }
 
-/// The certificate of an authority, as others know it.
+/// The certificate of an authority, without its key.
 #[derive(Clone)]
 pub(in crate::net) struct Trusted(CertificateDer<'static>);
 
@@ -84,19 +84,19 @@ impl Trusted {
     }
 }
 
-/// What a process has to show: its key and certificate, and whom it trusts.
+/// A process's key and certificate, and the authority that it trusts.
 #[derive(Clone)]
 pub struct Identity {
     subject: Subject,
     key: KeyPair,
     certificate: CertificateDer<'static>,
     authority: Trusted,
-    /// From when and until when the certificate is valid, since the Unix epoch.
+    /// The validity of the certificate, since the Unix epoch.
     since: Duration,
     until: Duration,
 }
 
-/// As it is kept in a file.
+/// The form stored in a file.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     key: Vec<u8>,
@@ -120,31 +120,31 @@ impl Identity {
         Ok(Self { subject, key, certificate, authority, since: now, until })
     }
 
-    /// Who it is.
+    /// The subject of the certificate.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Whose process it is.
+    /// The authority that signed it.
     #[must_use]
     pub fn authority(&self) -> Fingerprint {
         self.authority.fingerprint()
     }
 
-    /// Until when the certificate is valid, since the Unix epoch.
+    /// When the certificate expires, since the Unix epoch.
     #[must_use]
     pub fn valid_until(&self) -> Duration {
         self.until
     }
 
-    /// When to ask for the next certificate: after two thirds of its life.
+    /// When to renew: after two thirds of the certificate's life.
     #[must_use]
     pub fn renew_at(&self) -> Duration {
         self.since + self.until.saturating_sub(self.since) * 2 / 3
     }
 
-    /// Whether the certificate is valid now, under the authority it came with.
+    /// Checks that the certificate is valid now under its own authority.
     pub(in crate::net) fn check(&self, now: Duration) -> Result<(), TrustError> {
         super::tls::check(self, now).map_err(|why| TrustError::certificate("used", why))
     }
@@ -154,7 +154,7 @@ impl Identity {
     }
 
     pub(super) fn chain(&self) -> Vec<CertificateDer<'static>> {
-        // The authority's own is sent too: who joins knows its fingerprint only.
+        // Include the authority's certificate: a joiner knows only its fingerprint.
         vec![self.certificate.clone(), self.authority.der().clone()]
     }
 
@@ -162,8 +162,8 @@ impl Identity {
         PrivatePkcs8KeyDer::from(self.key.pkcs8().to_vec())
     }
 
-    /// Keeps it in a file that only its owner can read, so that a process that starts again needs no
-    /// token as long as the certificate is valid.
+    /// Writes it to a file for its owner only, so that a restarted process needs no token while the
+    /// certificate is valid.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -171,7 +171,7 @@ impl Identity {
         replace_private(path, &self.to_stored()?)
     }
 
-    /// What is kept in the file.
+    /// Encodes it for the file.
     pub(super) fn to_stored(&self) -> Result<Vec<u8>, TrustError> {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let stored = Stored {
@@ -184,10 +184,10 @@ impl Identity {
         serde_json::to_vec(&stored).map_err(|why| TrustError::certificate("kept", why))
     }
 
-    /// Reads one that was kept. `None` if there is none, or its certificate is not valid any more.
+    /// Reads a stored identity; `None` if there is none or its certificate has expired.
     ///
     /// # Errors
-    /// When the file cannot be read, others can read it, or it holds something else.
+    /// When the file cannot be read, is readable by others, or holds something else.
     pub fn read(path: &Path, now: Duration) -> Result<Option<Self>, TrustError> {
         match read_private(path)? {
             Some(bytes) => Self::from_stored(path, &bytes, now),
@@ -195,7 +195,7 @@ impl Identity {
         }
     }
 
-    /// What is in the file at `path`.
+    /// Decodes the content of the file at `path`.
     pub(super) fn from_stored(
         path: &Path,
         bytes: &[u8],

@@ -1,9 +1,9 @@
-//! Trust: who belongs to a cluster, and how a process comes to belong to it.
+//! Trust: which processes belong to a cluster, and how a process joins it.
 //!
-//! The master's directory holds the cluster's authority: a key that signs certificates. A [`Token`]
-//! (a secret, limited in time and uses, bound to the authority's fingerprint) buys a certificate that
-//! carries role, job and name; from then on every connection is mutual TLS 1.3, and the certificate is
-//! renewed with itself. Nothing here reads a clock: every function that needs the time is given it.
+//! The master's directory holds the cluster's authority: a key that signs certificates. A [`Token`] (a
+//! secret, limited in time and uses, bound to the authority's fingerprint) buys a certificate with a role,
+//! job and name. From then on every connection is mutual TLS 1.3, and the certificate renews itself. Nothing
+//! here reads a clock: the time is an argument.
 //!
 //! Invariant: no secret is ever part of a `Debug` or `Display` text, and every file that holds one is
 //! readable by its owner only.
@@ -31,10 +31,10 @@ pub use identity::Identity;
 pub use token::{Token, TokenSecret};
 
 pub(super) use identity::KeyPair;
-pub(super) use tls::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Wall, client_config, join_config};
+pub(super) use tls::{ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, WallClock, client_config, join_config};
 pub(super) use tls::{SERVER_NAME, server_config};
 
-/// Why something of this module failed. What another process did wrong is a [`Refusal`] instead.
+/// A failure of this side. A failure of another process is a [`Refusal`].
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// A file cannot be read or written.
@@ -42,12 +42,12 @@ pub enum TrustError {
     File {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The operation.
         what: &'static str,
         /// What the system says.
         source: std::io::Error,
     },
-    /// A file with a secret is open to others.
+    /// A file with a secret is accessible to others.
     #[error(
         "{}: others may read or change it (mode {mode:04o}), and it holds a secret; run `chmod 600 {}`, and \
          make a new token if it has been open for long",
@@ -59,35 +59,35 @@ pub enum TrustError {
         /// Its mode.
         mode: u32,
     },
-    /// A file does not hold what it should.
+    /// A file has invalid content.
     #[error("{}: {why}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// The text of a token is damaged.
     #[error("this is no token of dstream: {why}; copy the whole line that `token` printed")]
     Token {
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
-    /// No token is made for that.
+    /// The grant of a token is invalid.
     #[error("no token is made: {why}")]
     Grant {
-        /// What is wrong with it.
+        /// The reason.
         why: &'static str,
     },
-    /// A name that cannot stand in a certificate.
+    /// The name is invalid in a certificate.
     #[error(transparent)]
     Name(Refusal),
     /// A certificate or key cannot be made or used.
     #[error("a certificate cannot be {what}: {why}")]
     Certificate {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// What the library says.
+        /// The library's error.
         why: String,
     },
 }
@@ -103,7 +103,7 @@ impl TrustError {
     }
 }
 
-/// SHA-256 of an authority's certificate: which cluster this is.
+/// SHA-256 of an authority's certificate; identifies the cluster.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
@@ -112,7 +112,7 @@ impl Fingerprint {
         Self(files::sha256(certificate))
     }
 
-    /// The first 16 hex digits: enough to compare by eye.
+    /// The first 16 hex digits, to compare by eye.
     #[must_use]
     pub fn short(&self) -> String {
         files::to_hex(&self.0[..8])

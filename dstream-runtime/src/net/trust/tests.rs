@@ -170,7 +170,7 @@ fn a_certificate_is_valid_for_its_life_and_renewed_at_two_thirds() {
     assert_eq!(identity.valid_until(), NOW + HOUR * 3);
     identity.check(NOW + HOUR * 3).unwrap();
     assert!(identity.check(NOW + HOUR * 3 + Duration::from_secs(1)).is_err());
-    // A clock that was set back, or never set, makes nothing invalid.
+    // A clock that was set back invalidates nothing.
     identity.check(NOW - HOUR).unwrap();
     identity.check(Duration::from_secs(1)).unwrap();
 }
@@ -216,7 +216,7 @@ fn another_authority_of_the_same_name_certifies_nothing_here() {
     assert!(forged.check(NOW).is_err());
 }
 
-/// The key and certificate of one identity under the authority of another.
+/// Combines the key and certificate of one identity with the authority of another.
 fn forge(of: &Identity, under: &Identity) -> std::path::PathBuf {
     let dir = TempDir::new().unwrap().keep();
     let (one, two) = (dir.join("one"), dir.join("two"));

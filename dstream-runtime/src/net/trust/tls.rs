@@ -1,8 +1,7 @@
-//! TLS: version 1.3 only, ring only, and nobody but the cluster's authority.
+//! TLS configuration: version 1.3 only, ring only, and no root but the cluster's authority.
 //!
-//! A connection without a certificate is let through the handshake of TLS, so that the endpoint can
-//! say why it refuses it; one with a foreign certificate is not. Nothing is resumed: every connection
-//! proves who it is, now.
+//! TLS accepts a connection without a certificate, so that the endpoint can refuse it with a reason; it
+//! rejects a foreign certificate. Nothing is resumed: every connection proves its identity anew.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,39 +23,40 @@ use super::identity::{Identity, Trusted};
 use super::{Fingerprint, Subject, TrustError};
 use crate::wire::{PROTOCOL, Refusal, Role};
 
-/// The name that every certificate has beside its own: processes are told apart by subject, not by host.
+/// A name in every certificate, for TLS's check of host names: processes are told apart by subject, not by
+/// host.
 pub(in crate::net) const SERVER_NAME: &str = "dstream";
 
 const _: () = assert!(PROTOCOL == 1, "the names below carry the version");
 
-/// Protocols: who names none of them is no dstream of this version.
+/// Protocols of this version.
 pub(in crate::net) const ALPN_CONTROL: &[u8] = b"dstream/1";
 pub(in crate::net) const ALPN_BULK: &[u8] = b"dstream-bulk/1";
 pub(in crate::net) const ALPN_JOIN: &[u8] = b"dstream-join/1";
 
-/// Tells the time, since the Unix epoch: given by whoever binds, so that tests can make it up.
+/// Returns the time since the Unix epoch; supplied at binding, so that tests control it.
 #[derive(Clone)]
-pub(in crate::net) struct Wall(pub(in crate::net) Arc<dyn Fn() -> Duration + Send + Sync>);
+pub(in crate::net) struct WallClock(pub(in crate::net) Arc<dyn Fn() -> Duration + Send + Sync>);
 
-impl Wall {
+impl WallClock {
     pub(in crate::net) fn now(&self) -> Duration {
         (self.0)()
     }
 }
 
-impl fmt::Debug for Wall {
+impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Wall")
+        f.write_str("WallClock")
     }
 }
 
-impl TimeProvider for Wall {
+impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(self.now()))
     }
 }
 
-/// AES-128 first: with the instructions of any server it is the fastest.
+/// AES-128 first: the fastest with AES instructions.
 fn crypto() -> Arc<CryptoProvider> {
     use provider::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
     Arc::new(CryptoProvider {
@@ -70,10 +70,10 @@ fn failed(why: impl fmt::Display) -> TrustError {
     TrustError::certificate("used", why)
 }
 
-/// For whoever is connected to by those who speak one of these protocols.
+/// For accepting connections of these protocols.
 pub(in crate::net) fn server_config(
     identity: &Identity,
-    wall: &Wall,
+    wall: &WallClock,
     heard: &[&[u8]],
 ) -> Result<ServerConfig, TrustError> {
     let verifier =
@@ -92,10 +92,10 @@ pub(in crate::net) fn server_config(
     Ok(config)
 }
 
-/// For a process of the cluster that connects to another.
+/// For connecting to another process of the cluster.
 pub(in crate::net) fn client_config(
     identity: &Identity,
-    wall: &Wall,
+    wall: &WallClock,
     alpn: &[u8],
 ) -> Result<ClientConfig, TrustError> {
     let config = ClientConfig::builder_with_details(crypto(), Arc::new(wall.clone()))
@@ -107,10 +107,10 @@ pub(in crate::net) fn client_config(
     Ok(only(config, alpn))
 }
 
-/// For a process that has nothing but a token.
+/// For a process that has only a token.
 pub(in crate::net) fn join_config(
     authority: Fingerprint,
-    wall: &Wall,
+    wall: &WallClock,
 ) -> Result<(ClientConfig, Arc<Pinned>), TrustError> {
     let seen = Mutex::new(None);
     let verifier = Arc::new(Pinned { authority, provider: crypto(), seen });
@@ -133,7 +133,7 @@ fn server_name() -> Result<ServerName<'static>, Error> {
     ServerName::try_from(SERVER_NAME).map_err(|_| Error::General("the server name is none".into()))
 }
 
-/// Whether an identity's certificate is valid under its own authority.
+/// Checks that an identity's certificate is valid under its own authority.
 pub(super) fn check(identity: &Identity, now: Duration) -> Result<(), String> {
     let chain = identity.chain();
     let Some((leaf, rest)) = chain.split_first() else { return Err("no certificate".to_owned()) };
@@ -156,8 +156,7 @@ fn verify(
     verifier.verify_server_cert(leaf, rest, &server_name()?, &[], now).map(|_| ())
 }
 
-/// Trusts masters of the authority with that fingerprint, whose certificate the other side shows, and
-/// remembers it.
+/// Trusts a master whose authority has that fingerprint, and records the authority.
 pub(in crate::net) struct Pinned {
     authority: Fingerprint,
     provider: Arc<CryptoProvider>,
@@ -169,20 +168,20 @@ impl Pinned {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The authority that was seen, and was the right one if the handshake went through.
+    /// The recorded authority; the right one if the handshake succeeded.
     pub(in crate::net) fn authority(&self) -> Result<Trusted, TrustError> {
         let seen = self.seen().clone().filter(|seen| seen.fingerprint() == self.authority);
-        seen.ok_or_else(|| failed("nobody showed one"))
+        seen.ok_or_else(|| failed("the master sent no certificate"))
     }
 
-    /// A refusal in terms of tokens, which is what the joiner has.
+    /// Rephrases a refusal for a joiner, which has a token and no certificate.
     pub(in crate::net) fn explain(&self, refusal: Refusal) -> Refusal {
         match (refusal, &*self.seen()) {
             (Refusal::NotOurs, Some(seen)) if seen.fingerprint() != self.authority => {
                 let (expected, found) = (self.authority.short(), seen.fingerprint().short());
                 Refusal::OtherAuthority { expected, found }
             }
-            // It is of the right cluster, so what is wrong with it is that it is no master.
+            // It belongs to the right cluster, so it is refused for not being a master.
             (Refusal::NotOurs, Some(_)) => Refusal::NoAuthority,
             (refusal, _) => refusal,
         }
@@ -212,7 +211,7 @@ impl ServerCertVerifier for Pinned {
             return Err(unknown);
         }
         verify(&authority, self.provider.clone(), leaf, &[], now)?;
-        // The secret is for a master's ears: any worker could ask for it otherwise.
+        // Only a master may see the secret: any worker could ask for it otherwise.
         if Subject::read(leaf).is_none_or(|subject| subject.role != Role::Master) {
             return Err(unknown);
         }

@@ -1,7 +1,7 @@
-//! Tokens: what a process shows once to be let in.
+//! Tokens: a secret that a process shows once to join.
 //!
-//! As text: `dstream1.ROLE.FINGERPRINT.SECRET.CHECK`, the last three in hex; the check finds a line
-//! that was not copied whole. It is kept in a file, never on a command line, and never printed but by
+//! As text: `dstream1.ROLE.FINGERPRINT.SECRET.CHECK`, the last three in hex; the check detects an incomplete
+//! copy. A token is stored in a file, never passed on a command line, and printed only by
 //! [`Token::to_text`].
 
 use std::fmt;
@@ -13,12 +13,12 @@ use crate::wire::Role;
 
 const PREFIX: &str = "dstream1";
 
-/// 256 random bits. Its text is its owner's business only.
+/// 256 random bits.
 #[derive(Clone, Copy)]
 pub struct TokenSecret(pub(in crate::net) [u8; 32]);
 
 impl TokenSecret {
-    /// What the authority keeps of it: enough to recognise it, not to use it.
+    /// The digest that the authority stores: it identifies the secret but cannot replace it.
     pub(super) fn digest(&self) -> String {
         to_hex(&sha256(&self.0))
     }
@@ -30,7 +30,7 @@ impl fmt::Debug for TokenSecret {
     }
 }
 
-/// Lets its holder become a process of one role in one cluster.
+/// Lets a process join one cluster in one role.
 #[derive(Debug, Clone)]
 pub struct Token {
     pub(in crate::net) authority: Fingerprint,
@@ -43,19 +43,19 @@ impl Token {
         Self { authority, role, secret: TokenSecret(secret) }
     }
 
-    /// The authority it is bound to.
+    /// The authority that it is bound to.
     #[must_use]
     pub fn authority(&self) -> Fingerprint {
         self.authority
     }
 
-    /// The role its holder may have.
+    /// The role that it grants.
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// As text, secret included: for a file, or for the eyes of whoever asked for it.
+    /// Its text with the secret, for a file or for the terminal of its owner.
     #[must_use]
     pub fn to_text(&self) -> String {
         let secret = to_hex(&self.secret.0);
@@ -64,10 +64,10 @@ impl Token {
         format!("{text}.{check}")
     }
 
-    /// From its text; white space around it does not matter.
+    /// Parses a token, ignoring surrounding white space.
     ///
     /// # Errors
-    /// When it is not the whole text of a token. The error repeats nothing of it.
+    /// When the text is no complete token. The error repeats none of it.
     pub fn from_text(text: &str) -> Result<Self, TrustError> {
         let damaged = |why| TrustError::Token { why };
         let text = text.trim();
@@ -83,15 +83,15 @@ impl Token {
             return Err(damaged("its check digits do not fit"));
         }
         let role = role.parse().map_err(|_| damaged("its role is unknown"))?;
-        let authority = from_hex(authority).ok_or(damaged("its fingerprint is no fingerprint"))?;
-        let secret = from_hex(secret).ok_or(damaged("its secret is no secret"))?;
+        let authority = from_hex(authority).ok_or(damaged("its fingerprint is invalid"))?;
+        let secret = from_hex(secret).ok_or(damaged("its secret is invalid"))?;
         Ok(Self::new(Fingerprint(authority), role, secret))
     }
 
     /// Reads it from a file (`--token-file`).
     ///
     /// # Errors
-    /// When there is no such file, others can read it, or it holds no token.
+    /// When the file does not exist, is readable by others, or holds no token.
     pub fn read(path: &Path) -> Result<Self, TrustError> {
         let content = |why: String| TrustError::Content { path: path.to_owned(), why };
         let bytes = read_private(path)?.ok_or_else(|| {
@@ -101,7 +101,7 @@ impl Token {
         Self::from_text(text).map_err(|error| content(error.to_string()))
     }
 
-    /// Writes it to a file that only its owner can read.
+    /// Writes it to a file for its owner only.
     ///
     /// # Errors
     /// When the file cannot be written.

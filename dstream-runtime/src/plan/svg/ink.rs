@@ -1,4 +1,4 @@
-//! What every part of the picture is drawn with. All text goes through [`escaped`].
+//! Drawing primitives. All text goes through [`escaped`].
 
 use std::fmt::Write;
 
@@ -26,17 +26,17 @@ pub(super) fn push(out: &mut String, words: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(words);
 }
 
-/// About how wide a text is in a proportional font: a little more than the fonts named need.
+/// Estimated width of text in a proportional font, slightly more than the named fonts need.
 pub(super) fn sans(text: &str, size: i32) -> i32 {
     text.chars().count() as i32 * size * 58 / 100
 }
 
-/// How wide a text is in a font of fixed width.
+/// Width of text in a monospaced font.
 pub(super) fn mono(text: &str, size: i32) -> i32 {
     text.chars().count() as i32 * size * 61 / 100
 }
 
-/// Text as XML has it; characters that XML has not are replaced.
+/// Escapes text for XML; characters invalid in XML are replaced.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! The box of a stage: its operators, and below them what it keeps and when it runs.
+//! The box of a stage: its operators, and below them its state and rhythm.
 
 use super::super::layout::{Point, Size};
 use super::super::text::shortened;
@@ -17,7 +17,7 @@ pub(super) struct StageBox {
     /// (operator, stream)
     operators: Vec<(String, String)>,
     notes: Vec<String>,
-    /// In full, shown by pointing at the box.
+    /// The full name, shown on hover.
     name: &'static str,
 }
 

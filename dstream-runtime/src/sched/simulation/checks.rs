@@ -1,4 +1,4 @@
-//! What must hold, seen from outside: from the plan, from what the master told, and from what was done.
+//! Invariants seen from outside: from the plan, the master's messages, and the workers' actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::plan::{Dependency, Plan, Tasks};
 use crate::sched::message::{JournalEntry, ToWorker};
 use crate::sched::worker::RunTask;
 
-/// Where the one state of a partition is.
+/// The location of a partition's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holder {
     At(WorkerId),
@@ -24,16 +24,16 @@ pub(super) struct Checks {
     pub(super) inputs: BTreeMap<(BatchSeq, SourceId), u32>,
     pub(super) running: BTreeMap<TaskId, WorkerId>,
     pub(super) published: Vec<BatchSeq>,
-    /// The blocks that each task made that has run.
+    /// Blocks made by each finished task.
     done: BTreeMap<TaskId, Vec<(TailId, Partition)>>,
-    /// Whether a batch has begun: until then nobody holds anything.
+    /// Whether a batch has begun: no worker holds anything before.
     begun: bool,
     committed: BatchSeq,
     durable_cuts: BTreeSet<BatchSeq>,
     durable_commits: BTreeSet<BatchSeq>,
-    /// Epochs as the master told them.
+    /// Epochs as sent by the master.
     epochs: BTreeMap<Epoch, (BatchSeq, Arc<[WorkerId]>)>,
-    /// Per stage with state and partition: where it is, and the last batch in it.
+    /// Per stage with state and partition: its location, and the last batch in it.
     states: BTreeMap<(StageId, Partition), (Holder, BatchSeq)>,
 }
 
@@ -61,12 +61,12 @@ impl Checks {
         epoch.expect("a batch has an epoch").1[partition.index()]
     }
 
-    /// Whether a worker was given partitions, ever.
+    /// Whether a worker ever owned partitions.
     pub(super) fn was_placed(&self, worker: WorkerId) -> bool {
         self.epochs.values().any(|(_, placement)| placement.contains(&worker))
     }
 
-    /// Whether a worker owns anything in a batch that is not over, or holds a state or will.
+    /// Whether a worker owns anything in an unfinished batch, or holds or will hold a state.
     fn owns(&self, worker: WorkerId) -> bool {
         let over = BatchSeq(self.first.0 + self.published.len() as u64);
         let mut epochs = self.epochs.values().peekable();
@@ -82,7 +82,7 @@ impl Checks {
         placed || holds
     }
 
-    /// The master tells a worker something.
+    /// The master sends a message to a worker.
     pub(super) fn told(&mut self, to: WorkerId, message: &ToWorker) {
         match message {
             ToWorker::Place { epoch, placement, first, start } => {
@@ -135,19 +135,19 @@ impl Checks {
         self.done.range(task(batch)..task(BatchSeq(batch.0 + 1))).count()
     }
 
-    /// The last batch before one in which a stage has tasks; 0 if there is none in this run.
+    /// The last batch before `batch` in which a stage has tasks; 0 if there is none in this run.
     fn last_before(&self, stage: StageId, batch: BatchSeq) -> BatchSeq {
         let every = u64::from(self.plan.stage(stage).every);
         let last = (batch.0 - 1) / every * every;
         if last < self.first.0 { BatchSeq(0) } else { BatchSeq(last) }
     }
 
-    /// A worker starts a task: everything that its lineage row names must be there, and nothing else
-    /// is read.
+    /// A worker starts a task: everything named in its lineage row must be present, and nothing else is
+    /// read.
     pub(super) fn starts(&mut self, on: WorkerId, run: &RunTask) {
         let RunTask { task, inputs, ranges, .. } = run;
         assert!(task.partition.0 < self.tasks_in(task.batch, task.stage), "{task} does not exist");
-        assert!(!self.done.contains_key(task), "{task} runs again after it was done");
+        assert!(!self.done.contains_key(task), "{task} runs again after it finished");
         assert_eq!(self.owner(task.batch, task.partition), on, "{task} is another worker's");
         assert_eq!(self.running.insert(*task, on), None, "{task} runs twice at a time");
         let row = self.plan.stage(task.stage);
@@ -194,7 +194,7 @@ impl Checks {
         }
     }
 
-    /// A state goes only from where it is, as the last task before the epoch left it.
+    /// A state is sent only from its location, as left by the last task before the epoch.
     pub(super) fn sends_state(
         &mut self,
         from: WorkerId,
@@ -234,7 +234,7 @@ impl Checks {
         match entry {
             JournalEntry::Cut { batch, .. } => self.durable_cuts.insert(*batch),
             JournalEntry::Commit { batch, .. } => self.durable_commits.insert(*batch),
-            _ => panic!("nobody may be lost: {entry:?} is for nobody"),
+            _ => panic!("no worker may be lost: {entry:?}"),
         };
     }
 
@@ -248,13 +248,13 @@ impl Checks {
         self.published.push(batch);
     }
 
-    /// Whoever may go holds nothing.
+    /// A dismissed worker must own and run nothing.
     pub(super) fn dismissed(&self, worker: WorkerId) {
         assert!(!self.begun || !self.owns(worker), "{worker} may go, and owns something");
         assert!(!self.running.values().any(|on| *on == worker), "{worker} runs a task");
     }
 
-    /// No task on that worker may still want a block that it lets go.
+    /// A dropped block must not be needed by a task on that worker.
     pub(super) fn dropped(&self, on: WorkerId, batch: BatchSeq, stage: StageId) {
         let readers = self.plan.stages.iter().filter(|row| {
             row.inputs.iter().any(|input| input.from.iter().any(|(from, _)| *from == stage))
@@ -268,7 +268,7 @@ impl Checks {
         }
     }
 
-    /// No batch that is not over may be forgotten by a worker that takes part in it.
+    /// A worker must not forget an unfinished batch that it takes part in.
     pub(super) fn forgets(&self, on: WorkerId, oldest: BatchSeq) {
         let over = self.first.0 + self.published.len() as u64;
         for batch in (over..oldest.0).map(BatchSeq) {

@@ -1,9 +1,9 @@
-//! One master and its workers, and everything that is on its way between them. Workers are lost at any time,
-//! with everything that they held, and some of them go on as zombies; the cluster as a whole may be one, too,
-//! when another master has taken over (see [`outside`](super::outside)).
+//! A master, its workers, and all messages in flight. Workers are lost at any time with everything they
+//! hold, and some go on as zombies; a whole cluster may become one when another master has taken over (see
+//! [`outside`](super::outside)).
 //!
-//! Nothing may be asked of anybody that he does not hold; only what was lost runs again; what is made is what
-//! is made without workers (see [`reference`](super::reference)).
+//! No process is asked for what it does not hold; only lost tasks run again; results equal those computed
+//! without workers (see [`reference`](super::reference)).
 
 pub(super) mod acts;
 
@@ -25,19 +25,19 @@ use crate::sched::message::*;
 use crate::sched::*;
 
 const WORKERS: usize = 14;
-/// How long a worker may be silent, where time is simulated.
+/// A worker's lease in simulated time.
 pub(super) const LEASE_MS: u64 = 400;
-/// How long workers of another master's time have to come.
+/// How long workers of a previous master may take to join.
 pub(super) const GRACE_MS: u64 = 3000;
-/// Nothing fails by itself after that, where time is simulated.
+/// No random failures after this, in simulated time.
 const LATE_MS: u64 = 6000;
 
-/// A source that counts, and ends.
+/// A counting source that ends.
 #[derive(Clone)]
 struct Source {
     position: u64,
     total: u64,
-    /// It has said that nothing will follow, and was not told to stop.
+    /// It has reported its end and was not stopped.
     ended: bool,
 }
 
@@ -50,11 +50,11 @@ pub(super) struct Cluster {
     pub(super) processes: BTreeMap<WorkerId, Process>,
     next: u32,
     pub(super) network: Network,
-    /// Entries that are not durable, with who has ended by them.
+    /// Entries that are not durable, with the sources that end with them.
     unsynced: VecDeque<(JournalSeq, JournalEntry, Vec<bool>)>,
     durable: JournalSeq,
     sources: Vec<Source>,
-    /// Per batch which sources have ended.
+    /// Which sources have ended, per batch.
     ended: BTreeMap<BatchSeq, Vec<bool>>,
     pub(super) stopped: bool,
     pub(super) reference: Reference,
@@ -62,51 +62,51 @@ pub(super) struct Cluster {
     pub(super) outcome: Option<Outcome>,
     pub(super) done: BTreeSet<TaskId>,
     pub(super) lost: BTreeSet<Partition>,
-    /// The tasks that were to run on another worker too.
+    /// Tasks with a speculative run.
     pub(super) twice: BTreeSet<TaskId>,
     pub(super) cancelled: u32,
-    /// What was on its way of second runs when another one counted.
+    /// Transfers of superseded runs that were cancelled.
     pub(super) given_up: u32,
     pub(super) helpers_lost: u32,
     pub(super) losses: u32,
     pub(super) zombies: u32,
     pub(super) again: u32,
-    /// How often intervals were missed.
+    /// Missed intervals.
     pub(super) missed: u32,
     pub(super) loads: u32,
-    /// States of which only what had changed was saved.
+    /// Saves of changes only.
     pub(super) continued: u32,
     pub(super) saves: u32,
     pub(super) failing: u64,
-    /// Workers whose connection to the master has ended.
+    /// Workers whose connection to the master is closed.
     pub(super) closed: BTreeSet<WorkerId>,
-    /// Workers between which nothing arrives any more.
+    /// Pairs of workers with a broken link.
     pub(super) parted: BTreeSet<(WorkerId, WorkerId)>,
-    /// Hosts whose worker has gone.
+    /// Hosts whose worker has left.
     pub(super) departed: Vec<(usize, Option<Node>)>,
-    /// Where the master keeps count of what clients push.
+    /// The master's record of what clients push.
     pub(super) desk: Option<Desk>,
-    /// What workers have of that.
+    /// The workers' share of it.
     pub(super) nodes: BTreeMap<WorkerId, Node>,
-    /// Who is connected, as the master sees it.
+    /// Connected workers, as the master sees it.
     pub(super) crew: BTreeSet<WorkerId>,
     /// When the master has heard each worker last.
     pub(super) heard: BTreeMap<WorkerId, u64>,
     /// Who takes in what clients push.
     pub(super) receiving: BTreeSet<WorkerId>,
-    /// Who is to leave.
+    /// Draining workers.
     pub(super) leaving: BTreeSet<WorkerId>,
-    /// Who of them has nothing to do but to hand over what it holds of what clients have pushed.
+    /// Draining workers with nothing left but to hand over received blocks.
     pub(super) departures: Departures,
-    /// What clients may be told.
+    /// Acknowledgements for clients.
     pub(super) safe: Vec<(u128, u64)>,
-    /// Nobody needs what batches before this one have read, as everybody was told.
+    /// Input of batches before this one is not needed, as all workers were told.
     pub(super) spent: BatchSeq,
     pub(super) is_placed: bool,
     pub(super) graces: u64,
-    /// When it is looked at whether something is lost.
+    /// Times at which losses are judged.
     pub(super) judged: BTreeSet<u64>,
-    /// Workers whose processes have ended, as the master hears with the end of their connections.
+    /// Workers whose processes have ended, as the master learns when their connections close.
     pub(super) ended_processes: BTreeSet<WorkerId>,
     /// Whether the job goes on without what was lost before.
     pub(super) accepts_loss: bool,
@@ -121,7 +121,7 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster that begins, or goes on from what is outside; in the latter case its workers come later.
+    /// Starts a cluster, or resumes one from `outside`; then its workers join later.
     pub(super) fn new(job: &Job, outside: &Outside, past: &Past, now: u64, seed: u64) -> Self {
         let mut config = job.config.clone();
         config.term = outside.term;
@@ -145,7 +145,7 @@ impl Cluster {
             Source { position, total: *total, ended: outside.ended[index] }
         };
         let next = if past.is_fresh() { first } else { past.next() };
-        // The first of all begins with batch 1, unless it begins with a savepoint.
+        // The first master starts with batch 1, unless it starts from a savepoint.
         let goes_on = (outside.term > 1 || first > BatchSeq(1)).then_some(next);
         let mut cluster = Self {
             seed: Seed(seed),
@@ -229,7 +229,7 @@ impl Cluster {
         self.processes.insert(id, Process::new(core));
     }
 
-    /// Something happens. False if nothing can.
+    /// The next event happens; returns `false` if there is none.
     pub(super) fn step(&mut self, outside: &mut Outside, quiet: bool) -> bool {
         self.act(outside);
         if self.outcome.is_some() {
@@ -272,13 +272,12 @@ impl Cluster {
         matches!(self.master.status(self.now).cut, status::CutWait::Workers { .. })
     }
 
-    /// The job is told to stop.
+    /// Stops the job.
     pub(super) fn stop(&mut self) {
         self.master.handle(self.now, MasterEvent::Stop);
     }
 
-    /// The master ends here and now. Some of what it was about to write down, or to show, is there all the
-    /// same.
+    /// The master crashes; some of its pending writes and publications still take effect.
     pub(super) fn crash(&mut self, outside: &mut Outside) {
         if self.is_busy() {
             while self.master.poll().is_some() {}
@@ -344,7 +343,7 @@ impl Cluster {
         }
     }
 
-    /// A process ends; some of what it has sent still arrives.
+    /// A process ends; some of what it sent still arrives.
     fn kill(&mut self, worker: WorkerId) {
         self.processes.remove(&worker);
         let kept = self.seed.below(3);

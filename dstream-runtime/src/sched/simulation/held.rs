@@ -1,5 +1,5 @@
-//! What the process of a simulated worker holds. Blocks and states have contents, so a task that runs on a
-//! wrong one has a wrong result, and is found out.
+//! What a simulated worker's process holds. Blocks and states have contents, so a task that runs on a wrong
+//! one has a wrong result, which is detected.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,14 @@ use crate::sched::worker::RunTask;
 #[derive(Default)]
 pub(super) struct Held {
     blocks: BTreeMap<BlockId, u64>,
-    /// None while a task uses it.
+    /// `None` while a task uses it.
     states: BTreeMap<State, Option<u64>>,
-    /// Results that have not been reported.
+    /// Results not reported yet.
     parts: BTreeMap<(TaskId, Attempt), u64>,
 }
 
 impl Held {
-    /// A task begins: the state that it begins with, which it uses from here on, and what it makes.
+    /// A task begins: takes its state, and returns the state and its result.
     pub(super) fn begin(
         &mut self,
         on: WorkerId,
@@ -46,7 +46,7 @@ impl Held {
         (state, result)
     }
 
-    /// A task has run: the blocks that it has made.
+    /// A task has run: stores its blocks.
     pub(super) fn ran(
         &mut self,
         task: TaskId,
@@ -66,19 +66,19 @@ impl Held {
         blocks
     }
 
-    /// A task does not use its state any more, and leaves this one.
+    /// A task ends and leaves this state.
     pub(super) fn leave(&mut self, task: TaskId, state: u64, reference: &Reference) {
         if reference.plan.stage(task.stage).state.is_some() {
             self.states.insert((task.stage, task.partition), Some(state));
         }
     }
 
-    /// The part of an output that a run has made; once.
+    /// Takes the output part of a run.
     pub(super) fn part(&mut self, task: TaskId, attempt: Attempt) -> Option<u64> {
         self.parts.remove(&(task, attempt))
     }
 
-    /// The contents of the blocks that are sent with a message.
+    /// The contents of the blocks attached to a message.
     pub(super) fn contents(&self, message: &ToPeer) -> Vec<u64> {
         let ToPeer::Produced { task, blocks, .. } = message else { return Vec::new() };
         let held = |id| *self.blocks.get(&id).expect("it sends what it holds");
@@ -90,7 +90,7 @@ impl Held {
         blocks.iter().map(|block| held(id(block))).collect()
     }
 
-    /// Takes in what has come with a message of another worker.
+    /// Stores what another worker's message brings.
     pub(super) fn take_in(&mut self, core: &WorkerCore, message: &ToPeer, contents: &[u64]) {
         match message {
             ToPeer::Produced { task, blocks, .. } => {
@@ -108,17 +108,17 @@ impl Held {
         }
     }
 
-    /// A state, which is not in use: what the job began with if nothing else is here.
+    /// A state that is not in use; the initial one if there is none.
     pub(super) fn state(&self, state: State) -> u64 {
         self.states.get(&state).copied().unwrap_or(Some(0)).expect("it is in use")
     }
 
-    /// A state goes to another worker.
+    /// Takes a state for another worker.
     pub(super) fn take_state(&mut self, state: State) -> u64 {
         self.states.remove(&state).unwrap_or(Some(0)).expect("it is in use")
     }
 
-    /// A state comes.
+    /// Stores an arriving state.
     pub(super) fn put(&mut self, state: State, content: u64) {
         let before = self.states.insert(state, Some(content));
         assert_ne!(before, Some(None), "{state:?} comes while it is in use");
@@ -132,7 +132,7 @@ impl Held {
         self.states.get(&state) == Some(&None)
     }
 
-    /// Nothing of batches before this one is needed any more.
+    /// Drops everything of batches before `oldest`.
     pub(super) fn forget(&mut self, oldest: BatchSeq) {
         self.blocks.retain(|block, _| block.producer.batch >= oldest);
     }

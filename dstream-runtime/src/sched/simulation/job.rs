@@ -1,4 +1,4 @@
-//! What a simulated job is like, whoever runs it.
+//! The properties of a simulated job.
 
 use super::Seed;
 use super::cluster::LEASE_MS;
@@ -8,22 +8,22 @@ use crate::plan::Plan;
 use crate::sched::*;
 use crate::time::Timetable;
 
-/// What a job is like: the same for all its masters.
+/// The same for all masters of a job.
 #[derive(Clone)]
 pub(super) struct Job {
     pub(super) plan: &'static Plan,
     pub(super) number: u64,
     pub(super) config: MasterConfig,
-    /// How much each source brings.
+    /// Input of each source.
     pub(super) totals: Vec<u64>,
     pub(super) failing: u64,
     pub(super) churn: u64,
     pub(super) bad_storage: u64,
-    /// Whether time is simulated, and hosts and links with it.
+    /// Whether time, hosts and links are simulated.
     pub(super) in_time: bool,
     /// Whether clients push the first source.
     pub(super) pushed: bool,
-    /// All who hold something that clients have pushed may be lost at once: then the job must say so.
+    /// All holders of pushed records may be lost at once; the job must report it then.
     pub(super) reckless: bool,
     /// Then it is started again, and told to go on without.
     pub(super) accepts: bool,
@@ -66,7 +66,7 @@ impl Job {
         }
     }
 
-    /// A job whose time is simulated, on so many hosts.
+    /// A job in simulated time, on `hosts` hosts.
     pub(super) fn in_time(plan: &'static Plan, number: u64, seed: &mut Seed, hosts: u32) -> Self {
         let mut job = Self::new(plan, number, seed, true);
         job.config.live.fill(true);

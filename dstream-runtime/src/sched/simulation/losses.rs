@@ -1,5 +1,5 @@
-//! Workers are lost at any time, and the one master of the job goes on: outputs are published once, in order,
-//! whole; only what was lost runs again; and when no more is lost, every job ends.
+//! Workers are lost at any time under one master: outputs are published whole, once and in order; only lost
+//! tasks run again; and every job ends once losses end.
 
 use std::sync::OnceLock;
 
@@ -20,7 +20,7 @@ pub(super) fn plans() -> [(&'static str, &'static Plan); 4] {
     })
 }
 
-/// A panic says in which world.
+/// Adds the world to a panic.
 pub(super) fn told<T>(name: &str, seed: u64, run: impl FnOnce() -> T) -> T {
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
         Ok(result) => result,
@@ -60,13 +60,13 @@ fn chain() -> &'static Plan {
     )
 }
 
-/// No state at all.
+/// A plan without state.
 fn plain() -> &'static Plan {
     plan(1, vec![reading(), shuffled(0).tail(TailRow::Output(OutputId(0)))])
 }
 
 #[test]
-fn what_is_published_is_the_same_whoever_is_lost() {
+fn losses_do_not_change_the_output() {
     let (mut losses, mut zombies, mut again, mut loads) = (0, 0, 0, 0);
     let mut given_up = 0;
     for (name, plan) in plans() {
@@ -79,7 +79,7 @@ fn what_is_published_is_the_same_whoever_is_lost() {
             given_up += cluster.given_up;
         }
     }
-    // Otherwise nothing of it was tested.
+    // Otherwise cancellation was not tested.
     assert!(given_up > 0);
     for (what, count) in
         [("losses", losses), ("zombies", zombies), ("run again", again), ("loaded", loads)]

@@ -1,4 +1,4 @@
-//! What is on its way in a simulated cluster.
+//! Messages in flight in a simulated cluster.
 
 use std::collections::BTreeSet;
 
@@ -11,36 +11,36 @@ use crate::sched::message::*;
 pub(super) enum Message {
     /// With the result of a task that makes an output.
     ToMaster(WorkerId, ToMaster, Option<u64>),
-    /// With the contents of blocks, or of the state.
+    /// With the contents of blocks or of the state.
     ToPeer(WorkerId, WorkerId, ToPeer, Vec<u64>),
-    /// Entries up to this one are on their way to the journal.
+    /// Journal entries up to this one.
     Put(JournalSeq),
     Synced(JournalSeq),
     Fenced,
-    /// A batch is on its way to the outputs.
+    /// A batch on its way to the outputs.
     Show(BatchSeq, Vec<(TaskId, u64)>),
     Published(BatchSeq),
     Cut(BatchSeq, SourceId),
     ToWorker(WorkerId, ToWorker),
-    /// It is time for a heartbeat.
+    /// A heartbeat is due.
     Beat(WorkerId),
-    /// The master lives.
+    /// The master's heartbeat.
     Alive(WorkerId),
-    /// The master has given a worker up.
+    /// The master has disconnected a worker.
     JoinAgain(WorkerId),
-    /// A worker's connection to another one has ended; what it tells the master of that, and when that judges.
+    /// A worker's link to another broke; its report to the master, and the time of the judgement.
     Parted(WorkerId, WorkerId),
     Unreachable(WorkerId, WorkerId),
     Judge(WorkerId, WorkerId),
-    /// A master that writes nothing sees whether it is the newest still.
+    /// An idle master checks that it is the newest.
     Look,
-    /// About what clients push: between workers, to the master, and from there.
+    /// Messages about pushed records: between workers, to the master, and from it.
     Told(WorkerId, WorkerId, Told),
     Note(WorkerId, Note),
     Answer(WorkerId, Answer),
-    /// Who can be reached, and who of them is about to leave.
+    /// Reachable workers, and the draining ones among them.
     Crew(WorkerId, Vec<WorkerId>, BTreeSet<WorkerId>),
-    /// A worker is to receive nothing any more; it has received everything.
+    /// A worker must stop receiving; its confirmation.
     StopReceiving(WorkerId),
     ReceivedAll(WorkerId),
     /// A worker is to listen at the source's address, or not to; whether it does.
@@ -50,7 +50,7 @@ pub(super) enum Message {
     Open(u64),
     /// Whoever was there with another master has had time to come.
     Grace(u64),
-    /// Some worker was waited for that may come again.
+    /// The grace period of an absent worker is over.
     Losses(u64),
     Ran(WorkerId, TaskId, Attempt, u64),
     Saved(WorkerId, Saved, u64),
@@ -59,7 +59,7 @@ pub(super) enum Message {
     Tick(u64),
 }
 
-/// What a message is, as a number.
+/// Encodes a message as a number.
 pub(super) fn mark(message: &Message) -> u64 {
     let numbers: [u64; 3] = match message {
         Message::ToMaster(from, said, part) => {

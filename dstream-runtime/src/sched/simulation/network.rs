@@ -1,9 +1,8 @@
-//! What is on its way in a simulated cluster: in any order, which is the worst for the cores, or in virtual
-//! time over connections, which is how faults of links and hosts come about.
+//! Messages in flight in a simulated cluster: in any order, which is the worst for the cores, or in virtual
+//! time over connections, where links and hosts have faults.
 //!
-//! Over connections, messages of one place to another stay in order, however long they take; what is on a
-//! connection is lost with it; nothing reaches a host that is frozen, or comes over a link that is cut,
-//! before that is over.
+//! Connections keep the order of messages between two places, and lose them when they break; nothing reaches
+//! a frozen host or crosses a cut link before that ends.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use super::message::Message;
 use crate::id::WorkerId;
 use crate::sched::message::ToMaster;
 
-/// Where something happens.
+/// A place where events happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// The master of a term.
@@ -23,20 +22,20 @@ pub(super) enum Place {
     Storage,
 }
 
-/// What is wrong at the moment, each until some time.
+/// Current conditions, each with its end.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Conditions {
     frozen: BTreeMap<Place, u64>,
     /// One-way.
     cuts: BTreeMap<(Place, Place), u64>,
-    /// One-way, with how much longer everything takes.
+    /// One-way, with the extra delay.
     slow: BTreeMap<(Place, Place), (u64, u64)>,
     pub(super) full: u64,
     pub(super) slow_storage: u64,
     pub(super) doubling: u64,
     pub(super) failing: u64,
     pub(super) reordering: u64,
-    /// The master acts on several events at once.
+    /// The master handles several events at once.
     pub(super) busy: u64,
 }
 
@@ -55,12 +54,12 @@ impl Conditions {
         self.slow.insert((from, to), (until, by));
     }
 
-    /// Until when nothing happens at a place.
+    /// Until when a place is frozen.
     pub(super) fn frozen(&self, place: Place, now: u64) -> Option<u64> {
         self.frozen.get(&place).copied().filter(|until| *until > now)
     }
 
-    /// Until when nothing comes through.
+    /// Until when a link is cut.
     pub(super) fn is_cut(&self, from: Place, to: Place, now: u64) -> Option<u64> {
         self.cuts.get(&(from, to)).copied().filter(|until| *until > now)
     }
@@ -72,13 +71,13 @@ impl Conditions {
     }
 }
 
-/// Messages by when they arrive.
+/// Messages by arrival time.
 pub(super) struct Timed {
     pub(super) now: u64,
     seed: Seed,
     due: BTreeMap<(u64, u64), Message>,
     sent: u64,
-    /// When the last message between two places arrives.
+    /// Arrival of the last message between two places.
     last: BTreeMap<(Place, Place), u64>,
     /// How far the master's clock is ahead.
     pub(super) skew: i64,
@@ -100,7 +99,7 @@ impl Network {
         }
     }
 
-    /// What arrives in no order.
+    /// The unordered messages.
     pub(super) fn any(&mut self) -> &mut Vec<Message> {
         match self {
             Self::Any(messages) => messages,
@@ -115,7 +114,7 @@ impl Network {
         }
     }
 
-    /// One message, if it has not arrived, arrives never.
+    /// Removes one message that has not arrived.
     pub(super) fn withdraw(&mut self, is_it: impl Fn(&Message) -> bool) -> bool {
         match self {
             Self::Any(messages) => {
@@ -157,7 +156,7 @@ impl Timed {
         self.now.saturating_add_signed(self.skew)
     }
 
-    /// From where to where a message goes.
+    /// The direction of a message.
     fn way(&self, message: &Message) -> (Place, Place) {
         let master = Place::Master(self.term);
         let machine = |worker: &WorkerId| {
@@ -213,11 +212,12 @@ impl Timed {
         self.push_in(message, way, takes);
     }
 
-    /// It takes so long, and longer where the link is slow.
+    /// Sends a message that takes that long, or longer over a slow link.
     fn push_in(&mut self, message: Message, way: (Place, Place), takes: u64) {
         let mut due = self.now + takes + self.conditions.delay(way.0, way.1, self.now);
         let is_apart = matches!(message, Message::Look);
-        // What a worker holds it says before it joins, on the same stream: the master relies on that.
+        // A worker reports what it holds before it joins, on the same stream: the master relies on that
+        // order.
         let joins = matches!(message, Message::ToMaster(_, ToMaster::Joined { .. }, _));
         if way.0 != way.1
             && !is_apart
@@ -236,14 +236,14 @@ impl Timed {
         self.due.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// What arrives next; nothing if that cannot arrive yet.
+    /// Delivers the next message; `None` if it cannot arrive yet.
     pub(super) fn pop(&mut self) -> Option<Message> {
         let ((at, number), message) = self.due.pop_first()?;
         self.now = self.now.max(at);
         let (from, to) = self.way(&message);
         let stored = matches!(message, Message::Put(_) | Message::Show(..) | Message::Look);
         let later = [
-            // What is done at a place stands still with it.
+            // A frozen place handles nothing.
             self.conditions.frozen(to, self.now),
             self.conditions.is_cut(from, to, self.now),
             Some(self.conditions.full).filter(|until| stored && *until > self.now),
@@ -262,7 +262,7 @@ impl Timed {
     }
 }
 
-/// Whether cores take it doubled, and in any order.
+/// Whether cores accept it duplicated and reordered.
 fn is_of_many(message: &Message) -> bool {
     matches!(message, Message::ToMaster(..) | Message::ToPeer(..))
 }

@@ -1,11 +1,11 @@
-//! What outlives masters and workers: the journal, the saved states, what the outputs show; and what must hold
-//! of it, however many masters there have been and whichever of them still believe that they are the one.
+//! What outlives masters and workers: the journal, saved states, and outputs; and their invariants, however
+//! many masters there were, including ones that do not know that they are replaced.
 //!
-//! * a batch is cut once: what a durable cut says is never said otherwise, and sources go on without gap or
-//!   overlap; one that has ended by itself is not asked again;
-//! * what is published is published in order, with durable cut and commit, and is the same from every master;
-//! * a state that counts can be read: its objects are there, continue each other, and none of them belongs to the
-//!   state that counts if it is damaged.
+//! * a batch is cut once: a durable cut never changes, sources continue without gap or overlap, and one that
+//!   has ended is not asked again;
+//! * batches are published in order, after durable cut and commit, and equal from every master;
+//! * a state that counts is readable: its objects exist and form a chain, and no damaged object belongs to
+//!   both the state that counts and the one before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,35 +16,35 @@ use crate::source::Range;
 use crate::source::receive::taker_of;
 use crate::time::BatchTime;
 
-/// Per source, per input: the ranges it consists of.
+/// Per source and input: its ranges.
 pub(super) type Inputs = Vec<Vec<Vec<Range>>>;
 
 /// An object of a saved state.
 #[derive(Debug, Clone)]
 pub(super) struct Object {
-    /// What stands before it.
+    /// Its predecessor in the chain.
     pub(super) continues: Option<String>,
-    /// The state, or what it is more than the one that it continues.
+    /// The state, or its difference from the predecessor.
     pub(super) value: u64,
 }
 
 pub(super) struct Outside {
-    /// Of the newest master; what others write is refused.
+    /// The newest master's term; writes of others are refused.
     pub(super) term: u32,
     snapshot: Past,
-    /// The entries since.
+    /// The entries since the snapshot.
     journal: Vec<JournalEntry>,
-    /// All of it, as its reader would have it.
+    /// The folded journal.
     past: Past,
-    /// The newest epoch that any master has written, and that any before this one has.
+    /// The newest epoch written by any master, and by any before this one.
     epochs: (Epoch, Epoch),
     pub(super) storage: BTreeMap<String, Object>,
-    /// Objects of it that cannot be read.
+    /// Unreadable objects.
     pub(super) damaged: BTreeSet<String>,
     pub(super) cuts: BTreeMap<BatchSeq, Inputs>,
-    /// What receipts are: which append of which client, by whose they are and their number.
+    /// The append of each received block: client and number, by the block's owner and number.
     pub(super) appends: BTreeMap<(WorkerId, u64), (u128, u64)>,
-    /// Appends that batches have.
+    /// Appends in batches.
     pub(super) counted: BTreeSet<(u128, u64)>,
     /// Appends that the job goes on without.
     pub(super) dropped: BTreeSet<(u128, u64)>,
@@ -53,13 +53,13 @@ pub(super) struct Outside {
     commits: BTreeSet<BatchSeq>,
     pub(super) published: BTreeMap<BatchSeq, Vec<(TaskId, u64)>>,
     first: BatchSeq,
-    /// Per source: up to where it has been cut.
+    /// How far each source has been cut.
     pub(super) reached: Vec<u64>,
-    /// Per source: whether a durable cut was its last.
+    /// Whether a source has ended with a durable cut.
     pub(super) ended: Vec<bool>,
-    /// When batches end, as far as any was shown.
+    /// Batch times published so far.
     ends: BTreeMap<BatchSeq, BatchTime>,
-    /// How often time was stepped over.
+    /// How often time was skipped.
     pub(super) steps_over: u32,
     pub(super) shown_again: u32,
     pub(super) refused: u32,
@@ -92,7 +92,7 @@ impl Outside {
         }
     }
 
-    /// What a master that starts now reads.
+    /// What a new master reads.
     pub(super) fn past(&self) -> Past {
         let mut past = self.snapshot.clone();
         self.journal.iter().for_each(|entry| past.apply(entry));
@@ -100,7 +100,7 @@ impl Outside {
         past
     }
 
-    /// A snapshot in place of all that there was.
+    /// Replaces the journal by a snapshot.
     pub(super) fn write_snapshot(&mut self, past: &Past) {
         (self.snapshot, self.past) = (past.clone(), past.clone());
         self.journal.clear();
@@ -118,13 +118,12 @@ impl Outside {
         }
     }
 
-    /// The oldest batch that a master which starts now needs.
+    /// The oldest batch that a new master needs.
     pub(super) fn oldest(&self) -> BatchSeq {
         self.past.oldest()
     }
 
-    /// An entry becomes durable, unless it is of a master that is none any more. `ended`: which sources have
-    /// said by this cut that nothing will follow.
+    /// Makes an entry durable, unless its master is replaced. `ended`: sources that end with this cut.
     pub(super) fn put(&mut self, term: u32, entry: JournalEntry, ended: &[bool]) -> bool {
         if term != self.term {
             self.refused += 1;
@@ -188,7 +187,7 @@ impl Outside {
         true
     }
 
-    /// Reads a state; none if an object of it has gone.
+    /// Loads a state; `None` if an object is missing.
     pub(super) fn load(&self, saved: &Saved) -> Option<u64> {
         let (mut state, mut before) = (0u64, None);
         for name in &saved.objects {
@@ -199,7 +198,7 @@ impl Outside {
         Some(state)
     }
 
-    /// A damaged object spoils one state that counts, and not the one before it as well.
+    /// Checks that no object is shared by the state that counts and the one before it.
     fn check_apart(&self, saved: &Saved) {
         let bases = self.past.bases((saved.stage, saved.partition)).unwrap_or_default();
         let before = bases.last().copied().flatten().into_iter().flatten();
@@ -211,7 +210,7 @@ impl Outside {
         assert!(!before.any(|b| shares(&b)), "{saved:?} has an object of the state before it");
     }
 
-    /// An output takes a batch, or has it already.
+    /// Publishes a batch; a repeated one must be equal.
     pub(super) fn show(&mut self, batch: BatchSeq, inputs: &Inputs, parts: Vec<(TaskId, u64)>) {
         assert!(self.commits.contains(&batch), "the commit of {batch} is not durable");
         assert_eq!(self.cuts.get(&batch), Some(inputs), "{batch} was cut otherwise");
@@ -224,8 +223,8 @@ impl Outside {
         self.published.insert(batch, parts);
     }
 
-    /// A batch is shown with this time: always the same, after all before it, and as many intervals later as there
-    /// may be.
+    /// Checks the time of a published batch: constant, later than all before, and at least one interval per
+    /// batch.
     pub(super) fn ends(&mut self, batch: BatchSeq, time: BatchTime, interval_ms: u64) {
         assert_eq!(*self.ends.entry(batch).or_insert(time), time, "{batch} has another time");
         if let Some((before, then)) = self.ends.range(..batch).next_back() {
@@ -238,7 +237,7 @@ impl Outside {
         }
     }
 
-    /// A new master: from here on nothing counts that others write.
+    /// Starts a new term: writes of older masters no longer count.
     pub(super) fn next_term(&mut self) -> u32 {
         self.term += 1;
         self.epochs.1 = self.epochs.0;

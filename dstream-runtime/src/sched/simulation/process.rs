@@ -1,4 +1,4 @@
-//! A worker's process in a simulated cluster, and what it does for its core.
+//! A worker's process in a simulated cluster, and how it carries out its core's actions.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,16 +13,16 @@ use crate::sched::*;
 
 pub(super) struct Process {
     pub(super) core: WorkerCore,
-    /// What the master has told it and has not arrived.
+    /// Messages of the master in flight.
     pub(super) told: VecDeque<ToWorker>,
     held: Held,
-    /// What states were when they were marked the last times.
+    /// The states at their last marks.
     marks: BTreeMap<(StageId, Partition), VecDeque<u64>>,
-    /// The master has given it up, and it does not know.
+    /// The master has disconnected it, and it does not know.
     pub(super) zombie: bool,
-    /// Nothing that the master says arrives any more.
+    /// Messages of the master no longer arrive.
     pub(super) deaf: bool,
-    /// When it has last heard of its master, where time is simulated.
+    /// When it last heard from its master, in simulated time.
     pub(super) heard: u64,
 }
 
@@ -41,7 +41,7 @@ impl Process {
 }
 
 impl Process {
-    /// Marks a state. Returns what it was at the last mark but one, if there was one.
+    /// Marks a state; returns the state at the mark before the last, if any.
     fn mark(&mut self, key: (StageId, Partition), state: u64) -> Option<u64> {
         let marks = self.marks.entry(key).or_default();
         marks.push_back(state);
@@ -60,7 +60,7 @@ impl Cluster {
                 }
                 _ => self.start(from, &run),
             },
-            // It may have begun.
+            // The task may have begun.
             WorkerAction::Cancel { task, attempt } if self.seed.one_in(2) => {
                 let is_it = |m: &Message| matches!(m, Message::Ran(on, of, run, _) if (*on, *of, *run) == (from, task, attempt));
                 if self.network.withdraw(is_it) {
@@ -95,7 +95,7 @@ impl Cluster {
                 let mut value = state;
                 if let Some(before) = process.mark((stage, partition), state)
                     && !continues.is_empty()
-                    // There may be too much that has changed.
+                    // The changes may be too large.
                     && !self.seed.one_in(4)
                 {
                     (saved.objects, value) = (continues, state.wrapping_sub(before));
@@ -132,7 +132,7 @@ impl Cluster {
             );
         }
         if self.seed.one_in(self.failing) {
-            // Its state is as before.
+            // Its state is unchanged.
             process.held.leave(task, state, &self.reference);
             let (message, kind) = ("unlucky".into(), FailureKind::Panic);
             let failure = Failure { message, at: None, kind, again: true };
@@ -151,7 +151,7 @@ impl Cluster {
         }
     }
 
-    /// Blocks that are on their way are given up with their second run, as drivers do it (`cluster::transfers`).
+    /// Transfers of a superseded run are cancelled, as drivers do (`cluster::transfers`).
     fn give_up_sending(&mut self, worker: WorkerId, task: TaskId) {
         let is_it = |message: &Message| match message {
             Message::ToPeer(from, _, ToPeer::Produced { task: of, attempt, blocks, .. }, _) => {
@@ -194,7 +194,7 @@ impl Cluster {
             let event = WorkerEvent::NotLoaded { stage, partition, recovery, why };
             return process.core.handle(event);
         }
-        // A zombie may find that it went, or the worker of a master that is none any more.
+        // A zombie, or a worker of a replaced master, may find it removed.
         let Some(state) = outside.load(&saved) else {
             if process.zombie {
                 return;

@@ -1,4 +1,4 @@
-//! What a simulated cluster does about what clients push, as drivers do it.
+//! How a simulated cluster handles pushed records, as the drivers do.
 
 use super::cluster::Cluster;
 use super::message::Message;
@@ -11,7 +11,7 @@ use crate::sched::MasterEvent;
 use crate::sched::message::{Loss, ToWorker};
 
 impl Cluster {
-    /// Does what a node wants to be done.
+    /// Carries out a node's actions.
     pub(super) fn see_to_node(&mut self, worker: WorkerId) {
         let Some(node) = self.nodes.get_mut(&worker) else { return };
         for asks in node.take() {
@@ -27,7 +27,7 @@ impl Cluster {
         }
     }
 
-    /// A worker may receive; if the job is to stop it is told so.
+    /// A worker may receive; it is stopped if the job is stopping.
     pub(super) fn opens(&mut self, worker: WorkerId) {
         let Some(desk) = &self.desk else { return };
         desk.opened(worker);
@@ -52,7 +52,7 @@ impl Cluster {
         }
     }
 
-    /// Everybody hears who is there.
+    /// Sends the list of connected workers to all.
     pub(super) fn tell_crew(&mut self) {
         if self.desk.is_none() {
             return;
@@ -63,7 +63,7 @@ impl Cluster {
         }
     }
 
-    /// What the master's driver does when it tells a worker this.
+    /// Follows the master driver's handling of a message to a worker.
     pub(super) fn heed(&mut self, message: &ToWorker) {
         let Some(desk) = &mut self.desk else { return };
         let placement = match message {
@@ -80,7 +80,7 @@ impl Cluster {
         }
     }
 
-    /// Everybody hears what is needed no more of what was received.
+    /// Tells all workers which received blocks are no longer needed.
     pub(super) fn say_spent(&mut self) {
         let before = self.master.spent();
         let Some(desk) = self.desk.as_ref().filter(|_| before > self.spent) else { return };
@@ -92,13 +92,13 @@ impl Cluster {
         }
     }
 
-    /// Workers that may come again have so long to.
+    /// Starts the grace period of absent workers.
     pub(super) fn begin_grace(&mut self) {
         self.graces += 1;
         self.network.push(Message::Grace(self.graces));
     }
 
-    /// A worker is there, and has said what it holds.
+    /// A worker has joined and reported what it holds.
     pub(super) fn is_ready(&mut self, worker: WorkerId) {
         let (host, now) = self.host_and_time(worker);
         if let Some(desk) = &mut self.desk {
@@ -109,7 +109,7 @@ impl Cluster {
         }
     }
 
-    /// A worker is gone.
+    /// A worker is lost or has left.
     pub(super) fn is_gone(&mut self, worker: WorkerId, returns: Returns) {
         let (host, now) = self.host_and_time(worker);
         if let Some(desk) = &mut self.desk {
@@ -118,7 +118,7 @@ impl Cluster {
         }
     }
 
-    /// What a worker is called, and what time it is: that of no clock that is set.
+    /// A worker's host name and the time of an unadjusted clock.
     fn host_and_time(&mut self, worker: WorkerId) -> (String, u64) {
         let Some(timed) = self.network.timed() else { return (worker.to_string(), 0) };
         let host = timed.machines.get(&worker).map_or(0, |host| host + 1);
@@ -209,7 +209,7 @@ impl Cluster {
         self.master.handle(self.now, MasterEvent::Lost { rows, how });
     }
 
-    /// Whether the job waits for what no present worker holds.
+    /// Whether the job waits for input that no connected worker holds.
     pub(super) fn waits_in_vain(&mut self) -> bool {
         let now = self.network.timed().map_or(0, |timed| timed.now);
         let Some(desk) = self.desk.as_mut().filter(|_| self.outcome.is_none()) else {
@@ -219,7 +219,7 @@ impl Cluster {
         !desk.lost(&self.master, &there, now).0.is_empty()
     }
 
-    /// What a worker's driver does when its master tells it this.
+    /// Follows a worker driver's handling of a message of its master.
     pub(super) fn take_in(&mut self, to: WorkerId, message: &ToWorker) {
         self.node(to, |node| match message {
             ToWorker::Begin { batch, ranges, oldest, .. } => {
@@ -236,7 +236,7 @@ impl Cluster {
         });
     }
 
-    /// A client appends something on a host, if there is a worker for it.
+    /// A client appends to the worker of a host, if there is one.
     pub(super) fn append_on(
         &mut self,
         outside: &mut Outside,

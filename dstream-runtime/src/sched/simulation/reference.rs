@@ -1,7 +1,7 @@
-//! What every task of a job makes, from the plan and its inputs alone: in order, without workers.
+//! The results of all tasks of a job, from the plan and its inputs alone: in order, without workers.
 //!
-//! A result is a hash of everything that it was made from, so a task that ran on a wrong state or on wrong
-//! blocks has another result than the one here, and so has everything after it.
+//! A result is a hash of all its inputs, so a task that ran on a wrong state or block differs from the one
+//! here, as does everything after it.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use crate::source::Range;
 
 pub(super) type State = (StageId, Partition);
 
-/// A job whose inputs are known.
+/// A job with known inputs.
 pub(super) struct Reference {
     pub(super) plan: &'static Plan,
     pub(super) partitions: u32,
     seed: u64,
-    /// What was cut.
+    /// Inputs by batch and source.
     inputs: BTreeMap<(BatchSeq, SourceId), Vec<Vec<Range>>>,
-    /// The results of all tasks so far.
+    /// Results of all tasks so far.
     pub(super) results: BTreeMap<TaskId, u64>,
-    /// The states as each batch leaves them.
+    /// The states after each batch.
     pub(super) states: BTreeMap<(BatchSeq, State), u64>,
     done: BatchSeq,
 }
@@ -39,12 +39,12 @@ fn key(task: TaskId) -> u64 {
     hash(&[task.batch.0, u64::from(task.stage.0), u64::from(task.partition.0)])
 }
 
-/// What a block holds.
+/// The content of a block.
 pub(super) fn content(block: BlockId, result: u64) -> u64 {
     hash(&[result, u64::from(block.tail.0), u64::from(block.partition.0)])
 }
 
-/// What a task makes of what it reads.
+/// The result of a task for its inputs.
 pub(super) fn result(
     task: TaskId,
     state: u64,
@@ -73,12 +73,12 @@ impl Reference {
         Self { plan, partitions, seed, inputs: BTreeMap::new(), results, states, done }
     }
 
-    /// A source has been cut. All sources are, before results of the batch are asked for.
+    /// Records the cut of a source. All sources are cut before results of the batch are asked for.
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, inputs: Vec<Vec<Range>>) {
         self.inputs.insert((batch, source), inputs);
     }
 
-    /// What all sources brought for a batch.
+    /// The inputs of all sources for a batch.
     pub(super) fn inputs(&self, batch: BatchSeq) -> Vec<Vec<Vec<Range>>> {
         let sources = (0..self.plan.sources.len() as u16).map(SourceId);
         sources.map(|s| self.inputs.get(&(batch, s)).cloned().unwrap_or_default()).collect()
@@ -122,7 +122,7 @@ impl Reference {
         blocks
     }
 
-    /// Makes the results of all batches up to one.
+    /// Computes all batches up to one.
     pub(super) fn up_to(&mut self, batch: BatchSeq) {
         while self.done < batch {
             self.done.0 += 1;
@@ -174,13 +174,13 @@ impl Reference {
         }
     }
 
-    /// How many states there are.
+    /// The number of states.
     pub(super) fn states_there(&self) -> usize {
         let stages = self.plan.stages.iter().filter(|row| row.state.is_some());
         stages.count() * self.partitions as usize
     }
 
-    /// A state as a batch leaves it: the result of the last task; 0 at first and where there is none.
+    /// A state after a batch: the result of its last task; 0 initially.
     pub(super) fn state(&self, after: BatchSeq, state: State) -> u64 {
         self.states.get(&(after, state)).copied().unwrap_or(0)
     }

@@ -1,8 +1,8 @@
-//! Masters end at any time, with what they have not written down, and others go on; some of those that were
-//! given up go on for a while, too, with their workers, and do not know. Saved states are found damaged.
+//! Masters end at any time, losing what is not durable, and others take over; some replaced ones go on for a
+//! while with their workers. Saved states are damaged.
 //!
-//! Whatever happens: what is outside holds (see [`outside`](super::outside)), and every job ends with all that
-//! its sources had, as if there had been one master.
+//! Throughout, the invariants of [`outside`](super::outside) hold, and every job ends with all input of its
+//! sources, as if there had been one master.
 
 use super::Seed;
 use super::cluster::Cluster;
@@ -12,10 +12,10 @@ use super::outside::Outside;
 use crate::plan::Plan;
 use crate::sched::Past;
 
-/// No more masters than this in all.
+/// Masters of a world, at most.
 const MASTERS: u32 = 12;
 
-/// What has happened, so that it can be seen that it did.
+/// Sites reached.
 #[derive(Debug, Default)]
 struct Seen {
     restarts: u32,
@@ -34,9 +34,9 @@ struct World {
     job: Job,
     outside: Outside,
     current: Cluster,
-    /// A cluster whose master has been replaced and does not know.
+    /// A cluster whose master is replaced and does not know.
     old: Option<Cluster>,
-    /// Chance of a master to end, at each step.
+    /// Chance that a master ends, per step.
     ends: u64,
     seen: Seen,
 }
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// The master has ended. One that was stopped may be started again, and so may one that was not.
+    /// Whether the job is over. A stopped job may be started again.
     fn is_over(&mut self) -> bool {
         assert_eq!(self.outside.published.len(), self.outside.cuts.len(), "all is published");
         if self.outside.term < MASTERS && self.seed.one_in(3) {
@@ -99,7 +99,7 @@ impl World {
         true
     }
 
-    /// The master is replaced: it has ended, or goes on until it is told.
+    /// Replaces the master, which has ended or does not know yet.
     fn restart(&mut self) {
         self.seen.restarts += 1;
         let lives = self.current.outcome.is_none() && self.seed.one_in(3);
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// What the new master begins with; where saved states are damaged, the ones before.
+    /// What the new master resumes from; damaged states fall back to their predecessors.
     fn past(&mut self) -> Past {
         let mut past = self.outside.past();
         let bytes = postcard::to_allocvec(&past).expect("it can be written");
@@ -130,7 +130,7 @@ impl World {
             let at = self.seed.below(counting.len() as u64) as usize;
             let damaged = counting.swap_remove(at);
             let (stage, partition) = (damaged.stage, damaged.partition);
-            // One group falls back once: there are two bases, unless that has just happened.
+            // A group falls back once: two bases are kept, unless that has just happened.
             if past.fall_back(stage, partition).is_ok() {
                 self.outside.storage.remove(damaged.objects.last().expect("it has one"));
                 let group: Vec<_> = past.saved_states().cloned().collect();
@@ -156,7 +156,7 @@ impl World {
 }
 
 #[test]
-fn what_is_published_is_the_same_however_many_masters_there_were() {
+fn restarts_do_not_change_the_output() {
     let mut all = Seen::default();
     for (name, plan) in plans() {
         for seed in 1..=super::seeds(300) {
@@ -179,7 +179,7 @@ fn what_is_published_is_the_same_however_many_masters_there_were() {
         }
     }
     eprintln!("{all:?}");
-    // Otherwise nothing of it was tested.
+    // Otherwise these cases were not tested.
     let Seen { restarts, old_masters, refused, shown_again, damaged, stops, .. } = all;
     let rare = [restarts, old_masters, refused, shown_again, damaged, stops];
     assert!(rare.iter().all(|count| *count > 50), "{all:?}");

@@ -1,9 +1,9 @@
-//! Workers that are slow, get slow, are well again, or do not move for a while, in a world that has a clock:
-//! tasks take as long as what they read, times how slow their worker is, and each worker runs one at a time.
+//! Workers that are slow, slow down, recover, or freeze, in a world with a clock: a task takes time in
+//! proportion to its input and its worker's slowness, and a worker runs one task at a time.
 //!
-//! Whoever is slow, every batch is published once, in order, with exactly what it has without workers, and
-//! each task counts once. Nothing runs twice in a steady world. A slow worker costs less with second runs
-//! than without, loses partitions, and gets them back.
+//! Every batch is published once, in order, and equal to a run without workers; each task counts once. In a
+//! steady world nothing runs twice. A slow worker costs less with speculation than without, loses
+//! partitions, and gets them back.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ enum Event {
 }
 
 impl Event {
-    /// Where it happens, if not at the master.
+    /// The worker of an event; `None` for the master.
     fn on(&self) -> Option<WorkerId> {
         match self {
             Self::ToWorker(on, _)
@@ -58,7 +58,7 @@ impl Event {
 struct Process {
     core: WorkerCore,
     held: Held,
-    /// What waits for its turn; the oldest goes first.
+    /// Waiting tasks; the oldest runs first.
     queue: BTreeMap<(TaskId, Attempt), u64>,
     running: Option<Running>,
 }
@@ -91,7 +91,7 @@ struct Spell {
     worker: WorkerId,
     from: u64,
     until: u64,
-    /// It does not move at all.
+    /// It is frozen.
     frozen: bool,
     times: u64,
 }
@@ -105,9 +105,9 @@ struct World {
     processes: BTreeMap<WorkerId, Process>,
     reference: Reference,
     spells: Vec<Spell>,
-    /// Whether a task can be stopped on its way.
+    /// Whether a running task can be stopped.
     stops: bool,
-    /// How much the time of tasks varies, in percent.
+    /// Variation of the duration of tasks, in percent.
     jitter: u64,
     last: BatchSeq,
     parts: BTreeMap<TaskId, u64>,
@@ -115,9 +115,9 @@ struct World {
     begun: BTreeMap<BatchSeq, u64>,
     outcome: Option<Outcome>,
     cancelled: u32,
-    /// How slow who was said to be, and how many partitions it then owned.
+    /// Reported slow workers, their slowness, and the partitions that they then owned.
     said: Vec<(WorkerId, u32, u32)>,
-    /// One task makes something else each time, if it is not none.
+    /// A nondeterministic task, if any.
     liar: Option<TaskId>,
     feed: Feed,
     /// When each batch ends: intervals may have been stepped over.
@@ -213,7 +213,7 @@ impl World {
         panic!("the job has not ended: {:#?}", self.master.status(self.now));
     }
 
-    /// The median time of the batches from one on, in milliseconds.
+    /// The median duration of the batches from one on, in milliseconds.
     fn median(&self, from: u64) -> u64 {
         let times = self.published.iter().filter(|(batch, _)| batch.0 >= from);
         let mut times: Vec<_> = times.map(|(batch, at)| at - self.begun[batch]).collect();
@@ -285,11 +285,11 @@ impl World {
             MasterAction::Missed { .. }
             | MasterAction::Obsolete(_)
             | MasterAction::Unneeded { .. } => {}
-            other => panic!("nobody comes or goes: {other:?}"),
+            other => panic!("no worker joins or leaves: {other:?}"),
         }
     }
 
-    /// What is published is exactly what a run without faults publishes.
+    /// Asserts that published parts equal those of a run without faults.
     fn publish(&mut self, batch: BatchSeq) {
         assert_eq!(batch.0, self.published.len() as u64 + 1, "out of order, or twice");
         self.published.push((batch, self.now));
@@ -337,7 +337,7 @@ impl World {
             }
             WorkerAction::Discard { stage, partition } => process.held.discard((stage, partition)),
             WorkerAction::Forget { oldest } => process.held.forget(oldest),
-            WorkerAction::Load { .. } | WorkerAction::Drop { .. } => panic!("nobody is lost"),
+            WorkerAction::Load { .. } | WorkerAction::Drop { .. } => panic!("no worker is lost"),
         }
     }
 
@@ -430,7 +430,7 @@ impl World {
     }
 }
 
-/// How much a task reads.
+/// The input of a task, in units.
 fn size(batch: BatchSeq, partition: Partition) -> u64 {
     1 + (batch.0 * 7 + u64::from(partition.0)) % 2
 }

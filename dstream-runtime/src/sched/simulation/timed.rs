@@ -1,5 +1,5 @@
-//! A simulated cluster whose time is simulated, too: workers are processes on hosts, with heartbeats and
-//! leases, and connections that end. What drivers do about that is done here as they do it.
+//! A simulated cluster in simulated time: workers are processes on hosts, with heartbeats, leases and
+//! connections that close. It follows what the drivers do.
 
 use super::cluster::{Cluster, GRACE_MS, LEASE_MS};
 use super::message::{Message, mark};
@@ -15,9 +15,9 @@ use crate::sched::message::{ToMaster, ToWorker};
 use crate::sched::worker::MAX_OBJECTS;
 use crate::sched::*;
 
-/// A worker that has heard nothing of its master for so long takes it for gone.
+/// Silence after which a worker takes its master for lost.
 const SILENCE_MS: u64 = 450;
-/// A busy master takes in at once what happens so soon after one another, in milliseconds.
+/// Events within this many milliseconds are handled together by a busy master.
 const AT_ONCE_MS: u64 = 5;
 
 impl Cluster {
@@ -49,7 +49,7 @@ impl Cluster {
         }
     }
 
-    /// The worker that a host has here.
+    /// The worker of a host.
     pub(super) fn worker_on(&mut self, machine: usize) -> Option<WorkerId> {
         let timed = self.network.timed()?;
         let here = timed.machines.iter().rev().filter(|(_, on)| **on == machine);
@@ -57,14 +57,14 @@ impl Cluster {
         here.into_iter().find(|worker| self.processes.contains_key(worker))
     }
 
-    /// Whether the master takes the worker of a host for connected.
+    /// Whether the master considers the worker of a host connected.
     pub(super) fn is_connected(&mut self, machine: usize) -> bool {
         let Some(timed) = self.network.timed() else { return false };
         let machines = &timed.machines;
         self.crew.iter().any(|worker| machines.get(worker) == Some(&machine))
     }
 
-    /// A process has ended, or left its master.
+    /// A process has ended, or has left its master.
     fn depart(&mut self, worker: WorkerId) {
         if self.processes.remove(&worker).is_none() {
             return;
@@ -74,18 +74,18 @@ impl Cluster {
         self.departed.extend(machine.map(|machine| (machine, node)));
     }
 
-    /// Workers that were drained and receive nothing any more hand over what they hold.
+    /// Drained workers that have stopped receiving hand over their blocks.
     pub(super) fn see_off(&mut self) {
         for worker in self.departures.ready(|worker| self.receiving.contains(&worker)) {
             self.network.push(Message::Answer(worker, Answer::hand_over()));
         }
     }
 
-    /// A worker that was drained goes.
+    /// A drained worker exits.
     pub(super) fn let_go(&mut self, worker: WorkerId) {
         self.leaving.remove(&worker);
         self.closed.insert(worker);
-        // What it has sent ends with its connections.
+        // Its messages end with its connections.
         self.network.retain(|message| match message {
             Message::ToPeer(from, ..) | Message::Told(from, ..) | Message::Note(from, _) => {
                 *from != worker
@@ -100,7 +100,7 @@ impl Cluster {
         self.depart(worker);
     }
 
-    /// The master has given a worker up, and closes the connection.
+    /// The master disconnects a worker.
     pub(super) fn give_up(&mut self, worker: WorkerId) {
         if self.closed.insert(worker) {
             self.receiving.remove(&worker);
@@ -122,7 +122,7 @@ impl Cluster {
         }
     }
 
-    /// The process on a host ends at once; a beginning of what it has sent arrives.
+    /// Kills the process of a host; a prefix of what it sent arrives.
     pub(super) fn kill_on(&mut self, machine: usize) -> bool {
         let Some(worker) = self.worker_on(machine) else { return false };
         self.processes.remove(&worker);
@@ -142,16 +142,16 @@ impl Cluster {
             Message::Ran(on, ..) | Message::Beat(on) | Message::Saved(on, ..) => *on != worker,
             _ => true,
         });
-        // One that was drained has no lease any more that could end.
+        // A drained worker has no lease that could expire.
         if self.seed.one_in(2) || self.departures.contains(worker) {
-            // Otherwise it is found out by its silence.
+            // Otherwise its silence reveals it.
             self.ended_processes.insert(worker);
             self.network.push(Message::Left(worker));
         }
         true
     }
 
-    /// The connection between the workers on two hosts ends.
+    /// Breaks the connection between the workers of two hosts.
     pub(super) fn part(&mut self, one: usize, other: usize) -> bool {
         let (Some(one), Some(other)) = (self.worker_on(one), self.worker_on(other)) else {
             return false;
@@ -163,14 +163,14 @@ impl Cluster {
         true
     }
 
-    /// The master has ended: workers hear it, if they do.
+    /// The master has ended: its workers may learn of it.
     pub(super) fn farewell(&mut self) {
         for worker in self.processes.keys().copied().collect::<Vec<_>>() {
             self.network.push(Message::JoinAgain(worker));
         }
     }
 
-    /// The next thing happens. What it is goes into a number that stands for all that has happened.
+    /// The next event happens; its encoding enters the trace.
     pub(super) fn arrive(&mut self, outside: &mut Outside) -> u64 {
         let Some(timed) = self.network.timed() else { return 0 };
         let Some(message) = timed.pop() else { return 1 };
@@ -283,7 +283,7 @@ impl Cluster {
         mark
     }
 
-    /// Whether more happens before the master does anything about what has happened.
+    /// Whether more events happen before the master acts.
     pub(super) fn is_busy(&mut self) -> bool {
         let Some(timed) = self.network.timed() else { return false };
         let soon = timed.next().is_some_and(|next| next <= timed.now + AT_ONCE_MS);
@@ -307,12 +307,12 @@ impl Cluster {
         self.network.push(Message::Beat(worker));
     }
 
-    /// When the next thing happens.
+    /// When the next event happens.
     pub(super) fn next_at(&mut self) -> Option<u64> {
         self.network.timed()?.next()
     }
 
-    /// It is that late, whatever the master's clock says.
+    /// Sets the time, independent of the master's clock.
     pub(super) fn set_now(&mut self, now: u64) {
         if let Some(timed) = self.network.timed() {
             timed.now = now;
@@ -320,28 +320,28 @@ impl Cluster {
         }
     }
 
-    /// From now on these things are wrong.
+    /// Applies these conditions.
     pub(super) fn endure(&mut self, conditions: &Conditions) {
         if let Some(timed) = self.network.timed() {
             timed.conditions = conditions.clone();
         }
     }
 
-    /// The master's clock is set.
+    /// Sets the master's clock.
     pub(super) fn jump(&mut self, by: i64) {
         if let Some(timed) = self.network.timed() {
             timed.skew += by;
         }
     }
 
-    /// The worker on a host is asked to leave.
+    /// Drains the worker of a host.
     pub(super) fn drain_on(&mut self, machine: usize) -> bool {
         let worker = self.worker_on(machine).filter(|worker| !self.closed.contains(worker));
         if let Some(worker) = worker {
             self.master.handle(self.now, MasterEvent::Drain(worker));
             let members = self.master.status(self.now).members;
             let mut others = members.iter().filter(|member| member.worker != worker);
-            // The only worker is not let go, and goes on receiving.
+            // The only worker is not released and goes on receiving.
             if others.any(|other| other.standing != Standing::Draining) {
                 self.leaving.insert(worker);
                 self.desk.iter_mut().for_each(|desk| desk.drains(worker));
@@ -354,27 +354,28 @@ impl Cluster {
         worker.is_some()
     }
 
-    /// Whatever happens, little is kept.
+    /// Asserts that retained data is bounded.
     pub(super) fn check_bounds(&self, outside: &Outside) {
         let states = self.reference.states_there();
         let objects = outside.storage.len();
         let lost = (self.losses + self.zombies + self.refused_saves + 2) as usize;
-        // Two bases, two rounds under way that continue them, and what was saved by those who could not say so.
+        // Two bases, two saves in progress that continue them, and saves of workers that were lost before
+        // reporting them.
         let most = states * (2 * MAX_OBJECTS + 2 + 2 * lost);
         assert!(objects <= most, "{objects} objects for {states} states");
     }
 
-    /// Whether there is anything that may still happen here.
+    /// Whether events may still happen here.
     pub(super) fn is_inhabited(&self) -> bool {
         !self.processes.is_empty()
     }
 
-    /// How long a worker is waited for that may come again.
+    /// The grace period of absent workers.
     pub(super) fn grace() -> u64 {
         GRACE_MS
     }
 
-    /// The lease, for whoever waits that one is over.
+    /// The lease.
     pub(super) fn lease() -> u64 {
         LEASE_MS
     }

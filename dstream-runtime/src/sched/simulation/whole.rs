@@ -1,9 +1,9 @@
-//! A whole cluster in virtual time, from one seed: a master and those that follow it, hosts with workers'
-//! processes, links, storage. Whatever goes wrong is in a list that is made first (see [`faults`]).
+//! A whole cluster in virtual time, from one seed: successive masters, hosts with workers' processes, links,
+//! storage. All faults are in a list made in advance (see [`faults`]).
 //!
-//! After every event holds what [`outside`](super::outside) and [`reference`](super::reference) demand: what
-//! is published is that of a run without faults, once, in order; a batch is cut once; every task that runs
-//! has the right state and blocks. What processes keep is bounded. When no more goes wrong, every job ends.
+//! After every event the invariants of [`outside`](super::outside) and [`reference`](super::reference) hold:
+//! output equals that of a run without faults, once and in order; a batch is cut once; every task has the
+//! right state and blocks. Retained data is bounded. Once faults end, every job ends.
 
 mod absence;
 mod clients;
@@ -30,57 +30,57 @@ use crate::plan::Plan;
 use crate::sched::Past;
 use crate::sched::master::Outcome;
 
-/// No more masters than this in all.
+/// Masters of a world, at most.
 const MASTERS: u32 = 14;
-/// After so long without news of its master another one takes over, in milliseconds.
+/// Time without a master after which another takes over, in milliseconds.
 const TAKEOVER_MS: u64 = 500;
-/// So long after a loss others have copies of what was lost, in milliseconds.
+/// Time after a loss until copies are restored, in milliseconds.
 const LOSS_MS: u64 = 1000;
-/// The latest time after which a worker that is silent, or does not hear its master, is lost, in milliseconds.
+/// Longest time until a silent worker, or one that does not hear its master, is lost, in milliseconds.
 const LONGEST_MS: u64 = 2000;
-/// When no more goes wrong, a job has so long to end: virtual time costs nothing, and clocks may be behind.
+/// Time for a job to end once faults end: generous, since virtual time is free and clocks may be behind.
 const DEADLINE_MS: u64 = 60_000;
 
-/// What is to happen, other than messages.
+/// A scheduled event other than a message.
 #[derive(Debug, Clone, Copy)]
 enum Due {
     Fault(usize),
     /// A host looks for a master.
     Seek(usize),
-    /// A host has a process again.
+    /// A host gets a process again.
     Back(usize),
-    /// A client may send something.
+    /// A client may send.
     Push(usize),
-    /// Another master begins, if this is still the newest term.
+    /// Another master starts if this is still the newest term.
     Next(u32),
 }
 
-/// Where something goes wrong, or is made good, and how often that was.
+/// Sites of faults and recoveries, and how often each was reached.
 pub(super) type Sites = BTreeMap<&'static str, u64>;
 
 struct Host {
-    /// There is a process.
+    /// It has a process.
     is_up: bool,
-    /// It belongs to the cluster of some master.
+    /// Its process belongs to a master's cluster.
     is_member: bool,
-    /// What its process has of what clients have pushed, while it has no master.
+    /// Its process's pushed records while it has no master.
     node: Option<Node>,
 }
 
-/// Somebody who pushes records, and numbers them.
+/// A client that pushes numbered records.
 struct Client {
-    /// The host that it is connected to, if that is still so.
+    /// The host that it is connected to.
     at: Option<usize>,
     total: u64,
     sent: u64,
-    /// All up to this one are safe, as it was told.
+    /// The highest acknowledged number.
     acked: u64,
     told: BTreeSet<u64>,
-    /// When it has last heard that something is safe.
+    /// When it last got an acknowledgement.
     heard: u64,
 }
 
-/// A client that is told nothing for so long goes to another worker.
+/// Time without acknowledgement after which a client moves to another worker.
 const PATIENCE_MS: u64 = 1200;
 
 struct World {
@@ -95,11 +95,11 @@ struct World {
     agenda: BTreeMap<(u64, u64), Due>,
     noted: u64,
     current: Cluster,
-    /// What the last loss has taken is made good by then, as far as clients have pushed it.
+    /// By then the copies lost last are restored.
     made_good: u64,
-    /// When all processes of workers ended at the same time.
+    /// When all worker processes ended together.
     deserted: u64,
-    /// All who held something that was pushed may be gone.
+    /// All holders of some pushed record may be gone.
     bereft: bool,
     /// The job has ended because of that.
     lost: bool,
@@ -107,22 +107,22 @@ struct World {
     accepts: bool,
     /// A job goes on only with a master.
     is_orphaned: bool,
-    /// Clusters whose masters are not the newest any more.
+    /// Clusters of replaced masters.
     old: Vec<Cluster>,
     sites: Sites,
-    /// Stands for all that has happened.
+    /// Hash of all events.
     trace: u64,
     events: u64,
     over: bool,
 }
 
 impl World {
-    /// All that goes wrong with a seed.
+    /// The faults of a seed.
     fn faults(number: u64) -> Vec<Fault> {
         let mut seed = Seed(hash(&[number, 1]) | 1);
         let hosts = Self::hosts(number);
         let mut faults = faults::faults(&mut seed, hosts);
-        // At the end, where they change no other number that a fault has.
+        // Appended last, so that existing faults keep their numbers.
         faults.extend(leaving::leaving(&mut Seed(hash(&[number, 4]) | 1), hosts));
         faults.extend(together::together(&mut Seed(hash(&[number, 5]) | 1), hosts));
         faults.extend(absence::absence(&mut Seed(hash(&[number, 6]) | 1)));
@@ -232,7 +232,7 @@ impl World {
         self.count_current();
     }
 
-    /// What comes first happens.
+    /// The next event happens.
     fn step(&mut self) {
         let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
         let current = self.current.next_at();
@@ -286,7 +286,7 @@ impl World {
         if old.outcome.is_some() && !old.is_headless {
             old.is_headless = true;
             old.farewell();
-            self.hit("a master hears that it is none any more");
+            self.hit("a master learns that it is replaced");
         }
         let departed = !self.old[index].departed.is_empty();
         if !self.old[index].is_inhabited() && self.old[index].is_headless && !departed {
@@ -305,7 +305,7 @@ impl World {
                 return;
             }
             self.hit("a stopped job goes on");
-            // Processes of workers end with their job.
+            // Worker processes end with their job.
             self.current.nodes.clear();
             self.outside.port = None;
         } else if self.current.outcome.as_ref().is_some_and(is_of_loss) {
@@ -342,7 +342,7 @@ impl World {
             Due::Seek(host) => self.seek(host),
             Due::Back(host) => {
                 if self.now > self.deserted + Cluster::grace() + LONGEST_MS {
-                    assert!(!self.current.waits_in_vain(), "it waits for what cannot come");
+                    assert!(!self.current.waits_in_vain(), "it waits for input that cannot arrive");
                 }
                 self.hosts[host].is_up = true;
                 self.seek(host);

@@ -1,4 +1,4 @@
-//! The world: who is there, what is on its way, and what happens next.
+//! The world: its processes, the messages in flight, and the next event.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::sched::*;
 use crate::source::Range;
 use crate::time::Timetable;
 
-/// No more workers than this in all.
+/// Workers of a world, at most.
 const WORKERS: usize = 16;
 const LEASE_MS: u64 = 1000;
 
@@ -31,11 +31,11 @@ enum Message {
     Stop,
 }
 
-/// What a run is like.
+/// The properties of a run.
 pub(super) struct World {
     pub(super) live: bool,
     pub(super) batches: u64,
-    /// Whether workers that own something may be lost.
+    /// Whether owners may be lost.
     pub(super) loses_owners: bool,
     /// A task that always fails.
     pub(super) doomed: Option<TaskId>,
@@ -47,20 +47,20 @@ pub(super) struct World {
     pub(super) refused: u32,
     checks: Checks,
     leases: bool,
-    /// So many workers must be there before anything happens.
+    /// Workers needed before anything happens.
     needed: usize,
     seed: Seed,
     now: u64,
     master: MasterCore,
-    /// By id; none for one that is gone.
+    /// By id; `None` for lost ones.
     workers: Vec<Option<WorkerCore>>,
-    /// They say nothing any more.
+    /// They send nothing any more.
     silent: BTreeSet<WorkerId>,
     network: Vec<Message>,
     entries: BTreeMap<JournalSeq, JournalEntry>,
-    /// Chance of a task to fail: one in so many; 0 for never.
+    /// One in this many tasks fails; 0 for none.
     failing: u64,
-    /// Chance of somebody to come or go, at each step.
+    /// Chance that a worker joins or leaves, per step.
     churn: u64,
 }
 
@@ -120,19 +120,19 @@ impl World {
         self.checks.first.0
     }
 
-    /// How many batches were published.
+    /// The number of published batches.
     pub(super) fn published(&self) -> u64 {
         self.checks.published.len() as u64
     }
 
-    /// How many batches sources were asked for after the last that was to be.
+    /// Cuts asked for after the last batch.
     pub(super) fn asked_late(&self) -> usize {
         let last = self.first() + self.batches - 1;
         let late = self.checks.inputs.keys().map(|(batch, _)| *batch);
         late.filter(|batch| batch.0 > last).collect::<BTreeSet<_>>().len()
     }
 
-    /// Whether no task runs any more.
+    /// Whether no task is running.
     pub(super) fn is_quiet(&self) -> bool {
         self.checks.running.is_empty()
     }
@@ -144,11 +144,11 @@ impl World {
         self.workers.push(Some(core));
     }
 
-    /// Runs to the end; panics if there is none, or if something does not hold.
+    /// Runs to the end; panics if it does not end, or a check fails.
     pub(super) fn run(&mut self) {
         for step in 0..200_000 {
             self.act();
-            // They come to rest at some time: nothing can begin where everybody leaves.
+            // Churn stops at some time: nothing can start where all workers leave.
             if step < 5_000 && self.seed.one_in(self.churn) && self.outcome.is_none() {
                 self.come_or_go();
                 self.act();
@@ -160,7 +160,7 @@ impl World {
                 self.replace();
                 continue;
             }
-            // Any message may be the next one, and may come again later.
+            // Any message may be the next, and may be repeated later.
             let at = self.seed.below(self.network.len() as u64) as usize;
             let message = self.network.swap_remove(at);
             let once = matches!(message, Message::Ran(..) | Message::Left(_) | Message::Tick(_));
@@ -176,7 +176,7 @@ impl World {
         );
     }
 
-    /// Somebody sees that there are too few workers to begin with, and starts another.
+    /// Starts a worker if there are too few.
     fn replace(&mut self) {
         let there = (0..self.workers.len() as u32).map(WorkerId);
         let there = there.filter(|w| self.is_there(*w) && !self.silent.contains(w));
@@ -192,7 +192,7 @@ impl World {
         match self.seed.below(4) {
             0 if self.workers.len() < WORKERS => self.join(),
             1 => self.master.handle(self.now, MasterEvent::Drain(worker)),
-            // While it is silent, or before that it is gone is known, it may become an owner.
+            // While it is silent, or before its loss is known, it may become an owner.
             2 if self.loses_owners && self.leases && self.seed.one_in(4) => {
                 self.lost.insert(worker);
                 self.silent.insert(worker);
@@ -209,7 +209,7 @@ impl World {
         }
     }
 
-    /// A process ends, and what it has sent to others may end with it.
+    /// A process ends; messages between workers may be lost with it.
     fn ends(&mut self, worker: WorkerId) {
         self.workers[worker.index()] = None;
         self.silent.insert(worker);
@@ -253,7 +253,7 @@ impl World {
             WorkerAction::Cancel { .. }
             | WorkerAction::Save { .. }
             | WorkerAction::Load { .. }
-            | WorkerAction::Discard { .. } => panic!("nobody asked for it"),
+            | WorkerAction::Discard { .. } => panic!("not asked for"),
             WorkerAction::Drop { batch, stage } => self.checks.dropped(from, batch, stage),
             WorkerAction::Forget { oldest } => self.checks.forgets(from, oldest),
         }
@@ -355,7 +355,7 @@ impl World {
         self.master.handle(self.now, event);
     }
 
-    /// As often as time passes, so that none comes too late.
+    /// Sent as often as time passes, so that none is late.
     fn heartbeats(&mut self) {
         for worker in (0..self.workers.len() as u32).map(WorkerId) {
             if self.is_there(worker) && !self.silent.contains(&worker) {
@@ -412,7 +412,7 @@ impl World {
     }
 }
 
-/// What an input of a batch consists of.
+/// The ranges of an input of a batch.
 pub(super) fn range(batch: BatchSeq, input: Partition) -> Range {
     let start = batch.0 * 1000 + u64::from(input.0);
     Range { split: "s".into(), start, end: start + 1 }

@@ -140,7 +140,7 @@ impl WorkerCore {
         let alone = table.parts.len() == 1;
         let part = &mut table.parts[index];
         let producer = &mut table.stages[task.stage.index()];
-        if !guard(Guard::SaidForHeir, said >= part.since) {
+        if !guard(Guard::SaidForNewOwner, said >= part.since) {
             return;
         }
         let is_new = part.stages[task.stage.index()].heard.insert(task.partition.index());

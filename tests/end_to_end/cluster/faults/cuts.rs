@@ -1,12 +1,12 @@
-//! Networks that lose everything between two hosts, in one direction or both, while all processes live.
+//! Networks that drop everything between two hosts, in one or both directions, while all processes live.
 
 use super::super::crew::{Cluster, assert_same_lines, views_expected};
 use super::super::hosts;
 use super::super::network::Network;
 use super::zombies::{assert_came_back, reads_until_owns};
 
-/// A job halts, the network is cut in all of these directions, and it goes on; then the network heals, and
-/// the worker that was given up takes part again.
+/// A job is halted, the network is cut in these directions, and the job goes on; then the network heals, and
+/// the disconnected worker rejoins.
 fn goes_on_without(cuts: &[(u8, u8)]) {
     let network = match Network::build(4) {
         Ok(network) => network,
@@ -17,7 +17,7 @@ fn goes_on_without(cuts: &[(u8, u8)]) {
     let (mut master, mut tap, crew, _) = hosts::start(&network, &cluster, &checkpoint);
     tap.read(5000);
     cuts.iter().for_each(|(from, to)| network.cut(*from, *to));
-    // What is in flight needs both of them, or the master.
+    // Batches in flight need both workers, or the master.
     tap.read(8000);
     let left = master.event("left");
     master.event("recovering");

@@ -1,4 +1,4 @@
-//! A small disk that is full, below the state directory or below all that is in it.
+//! A small disk that is full, below the saved states or below the whole state directory.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ fn worker(
     job.args(["--token-file".as_ref(), cluster.token().as_os_str()]).start()
 }
 
-/// Whether a worker has said that it cannot save states.
+/// Whether a worker has reported that it cannot save states.
 fn cannot_save(worker: &mut Running) -> bool {
     worker.catch_up();
     worker
@@ -30,8 +30,8 @@ fn cannot_save(worker: &mut Running) -> bool {
         .any(|e| e["message"].as_str().is_some_and(|m| m.contains("cannot be saved")))
 }
 
-/// Two partitions with 500 KB of state each, all of which changes with each batch: so all of it is saved. Each batch
-/// makes the same number of lines.
+/// Two partitions with 500 KB of state each, all of which changes in each batch, so all of it is saved.
+/// Every batch publishes the same number of lines.
 fn of_long_urls(job: Job, input: &Path) -> Job {
     let url = format!("file://{}?batch_records=500", input.display());
     job.source("views", url).sink("counts", "csv+stdout:?header=false").args(["--partitions", "2"])
@@ -40,7 +40,7 @@ fn of_long_urls(job: Job, input: &Path) -> Job {
 #[test]
 fn a_job_goes_on_while_its_states_cannot_be_saved() {
     let cluster = Cluster::new("page_views");
-    // Only what is saved is on it: the journal needs room while it is full.
+    // Only saved states are on it: the journal needs room while it is full.
     let disk = match Disk::mount(&cluster.state().join("saves")) {
         Ok(disk) => disk,
         Err(why) => return dstream_tests::not_run("mount", &why),
@@ -57,9 +57,8 @@ fn a_job_goes_on_while_its_states_cannot_be_saved() {
     let mut crew =
         ["w1", "w2"].map(|name| worker(&cluster, &disk, "page_views", name, &mut master));
     tap.read(6000);
-    // A state that was being saved when the disk was filled can still succeed, and the one that it replaces then
-    // leaves room: fill it again. When one could not be saved, none is for a while: the other worker may never
-    // try.
+    // A save in progress may still succeed, and the state that it replaces frees room: fill the disk again.
+    // After a failed save none is tried for a while, so the other worker may never try.
     while !crew.iter_mut().any(cannot_save) {
         disk.fill(0);
         tap.read(200);
@@ -95,7 +94,7 @@ fn a_journal_that_cannot_be_written_ends_the_job_which_goes_on_when_there_is_roo
         "No space left on device",
         "start the master again",
     ]);
-    // There is no room for another master either.
+    // Another master has no room either.
     start(at).run().code(1).says(&["No space left on device"]);
     disk.make_room();
     let mut second = start(at).start();

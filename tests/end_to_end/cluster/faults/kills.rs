@@ -1,6 +1,5 @@
-//! Processes that are killed where [`recovery`](super::super::recovery) and
-//! [`restarts`](super::super::restarts) do not: two at once, one during the recovery of another, and a
-//! master at a known step of a batch's life.
+//! Kills that [`recovery`](super::super::recovery) and [`restarts`](super::super::restarts) do not cover:
+//! two workers at once, one during the recovery of another, and a master at a known step of a batch.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,17 +37,17 @@ fn newest(cluster: &Cluster, dir: &str) -> BTreeMap<String, String> {
     counts.map(|(page, count)| (page.to_owned(), count.to_owned())).collect()
 }
 
-/// Waits until so many workers have joined.
+/// Waits until that many workers have joined.
 fn all_join(master: &mut Running, workers: usize) {
     master.wait("all workers", |job| job.events("joined").count() == workers);
 }
 
-/// How many batches are visible.
+/// The number of published batches.
 fn visible(cluster: &Cluster) -> usize {
     fs::read_dir(cluster.path("out")).map_or(0, Iterator::count)
 }
 
-/// Waits until so many more batches are visible, and sees the last of them as it becomes so.
+/// Waits for that many more batches, and returns when the last one appears.
 fn wait_for(cluster: &Cluster, more: usize) {
     let (until, deadline) = (visible(cluster) + more, deadline());
     while visible(cluster) < until {
@@ -57,8 +56,8 @@ fn wait_for(cluster: &Cluster, more: usize) {
     }
 }
 
-/// At the end of a batch, when its results have just been shown, the next one begins: workers hear of both from each
-/// other and from the master.
+/// When a batch has just been published, the next one begins: workers learn of both from each other and from
+/// the master.
 #[test]
 fn two_workers_are_killed_as_a_batch_ends_again_and_again() {
     let cluster = Cluster::new("page_views");
@@ -79,7 +78,7 @@ fn two_workers_are_killed_as_a_batch_ends_again_and_again() {
         crew.extend(names.map(|name| cluster.worker(&name, addr).start()));
         wait_for(&cluster, 2);
     }
-    // One that came too late would wait for another master.
+    // A late one would wait for another master.
     all_join(&mut master, 12);
     cluster.ask(&["stop"]).code(0);
     let records = master.end().code(0).summary()["records"].clone();
@@ -96,7 +95,7 @@ fn a_worker_is_killed_during_the_recovery_of_another() {
     let (mut master, mut tap, mut crew) = recovery::halted(&cluster, 3, of_views);
     crew[0].signal(Signal::KILL);
     master.event_with("recovering", |news| news["workers"] == 2);
-    // It has just been told what it inherits.
+    // It has just been given the lost partitions.
     crew[1].signal(Signal::KILL);
     let second = master.event_with("recovering", |news| news["workers"] == 1);
     assert_eq!(second["moved"], 4, "it had inherited nothing: {second}");
@@ -106,8 +105,8 @@ fn a_worker_is_killed_during_the_recovery_of_another() {
     crew.remove(2).end().code(0);
 }
 
-/// A batch whose cut is durable and that is not committed: its tasks cannot run, since all workers are
-/// frozen. And one that is committed and not published: nobody reads its output.
+/// A batch that is cut and not committed: its tasks cannot run, as all workers are frozen. And one that is
+/// committed and not published: its output is not read.
 #[test]
 fn a_master_is_killed_at_each_step_of_a_batch() {
     for step in ["running", "publishing"] {
@@ -115,7 +114,7 @@ fn a_master_is_killed_at_each_step_of_a_batch() {
         let Halted { master: first, mut tap, at, crew } = halted(&cluster);
         if step == "running" {
             crew.iter().for_each(|worker| worker.signal(Signal::STOP));
-            // What was committed is published; what comes then waits for tasks.
+            // The committed batch is published; the next ones wait for tasks.
             std::thread::spawn(move || tap.read_all());
         }
         let oldest = |status: &serde_json::Value| status["batches"][0].clone();

@@ -1,4 +1,4 @@
-//! Processes of workers that end without a word, and lifelines that end without their processes.
+//! Worker processes that end abruptly, and lifelines that break without their processes.
 
 use std::fs;
 use std::io::Read;
@@ -13,7 +13,7 @@ use super::super::network::Network;
 use super::super::{hosts, recovery};
 use crate::job::Running;
 
-/// What a master says of a worker that it has not missed by its lease.
+/// The reason for a worker lost by its lifeline, before its lease.
 const ENDED: &str = "its process has ended";
 
 fn left(master: &mut Running, name: &str) -> Value {
@@ -26,7 +26,7 @@ fn the_end_of_a_worker_s_process_is_noticed_before_its_lease_is_over() {
     let (mut master, mut tap, mut crew) = recovery::halted(&cluster, 3, of_views);
     crew[1].signal(Signal::KILL);
     assert_eq!(left(&mut master, "w2")["why"], ENDED);
-    // The two that are left are as they were.
+    // The other two are unaffected.
     crew.remove(1);
     tap.read_all();
     let done = master.end().code(0);
@@ -59,7 +59,7 @@ fn it_is_noticed_on_another_host_as_well() {
     }
 }
 
-/// The ends that a master has of the lifelines of its workers; none if the kernel does not let a test have them.
+/// The master's ends of its workers' lifelines; `None` if the kernel does not give them to a test.
 fn lifelines(master: &mut Running) -> Option<Vec<TcpStream>> {
     let port = master.listening().port();
     let pid = Pid::from_raw(master.pid() as i32).expect("it is a process");
@@ -70,12 +70,12 @@ fn lifelines(master: &mut Running) -> Option<Vec<TcpStream>> {
         let name = file.expect("it can be listed").file_name();
         let fd = name.to_str().and_then(|text| text.parse().ok()).expect("it is a number");
         match pidfd_getfd(&process, fd, PidfdGetfdFlags::empty()) {
-            // Connected, so neither what listens nor what speaks QUIC there.
+            // A connected socket is neither the listener nor the QUIC socket.
             Ok(fd) => lifelines.extend(Some(TcpStream::from(fd)).filter(|stream| {
                 stream.local_addr().is_ok_and(|addr| addr.port() == port)
                     && stream.peer_addr().is_ok()
             })),
-            // It was closed meanwhile.
+            // Closed meanwhile.
             Err(rustix::io::Errno::BADF) => {}
             Err(error) => {
                 let why = format!("cannot get the files of a child: {error}");
@@ -94,19 +94,19 @@ fn a_worker_whose_lifeline_ends_and_that_lives_is_not_lost() {
     let lifelines = loop {
         match lifelines(&mut master) {
             Some(all) if all.len() == 3 => break all,
-            // Asking takes a moment.
+            // The question takes a moment.
             Some(_) => drop(cluster.status()),
             None => return,
         }
     };
     for mut lifeline in lifelines {
         lifeline.shutdown(Shutdown::Write).expect("it is connected");
-        // The worker has noticed and hung up, so the master notices, too.
+        // The worker has closed its end, so the master notices.
         lifeline.set_nonblocking(false).expect("it is a socket");
         lifeline.set_read_timeout(Some(Duration::from_secs(60))).expect("it is a socket");
         assert_eq!(lifeline.read(&mut [0]).expect("it ends"), 0);
     }
-    // A worker that says nothing is lost after a tenth of a second.
+    // A silent worker is lost after a tenth of a second.
     for _ in 0..20 {
         let status = cluster.status();
         assert_eq!(status["workers"].as_array().map(Vec::len), Some(3), "{status}");

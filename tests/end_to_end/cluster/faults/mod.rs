@@ -1,8 +1,8 @@
-//! Faults that processes, networks and disks really have, each placed where it hurts: while batches are in
-//! flight and a job cannot go on without noticing.
+//! Real faults of processes, networks and disks, placed while batches are in flight, so that the job cannot
+//! go on without noticing.
 //!
-//! Every test says first that its fault has bitten (a worker `left`, the job was `recovering`, a master
-//! `resumed`, a warning was written), and then that the job put out what it puts out without faults.
+//! Every test first asserts that its fault took effect (a worker `left`, the job was `recovering`, a master
+//! `resumed`, a warning was logged), then that the output equals one without faults.
 
 mod cuts;
 mod disks;

@@ -1,5 +1,4 @@
-//! Workers that were frozen for longer than their lease, and wake up with tasks, states and connections of
-//! a time that is over.
+//! Workers frozen for longer than their lease, which wake up with outdated tasks, states and connections.
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -11,7 +10,7 @@ use super::super::recovery;
 use super::super::restarts::{Halted, assert_as_without_faults, halted, kill, master};
 use crate::job::Ended;
 
-/// Checks that a worker has lost its master, and has then been given partitions again.
+/// Checks that a worker lost its master and was then placed again.
 #[track_caller]
 pub(super) fn assert_came_back(worker: &Ended) {
     let mut lines = worker.err.iter().skip_while(|line| !line.contains("\"master_gone\""));
@@ -22,7 +21,7 @@ pub(super) fn assert_came_back(worker: &Ended) {
     assert!(lines.any(placed), "{}", worker.said());
 }
 
-/// Reads on in small steps until a worker owns partitions: they are given when a batch is cut.
+/// Reads in small steps until a worker owns partitions, which are placed when a batch is cut.
 pub(super) fn reads_until_owns(tap: &mut Tap, name: &str, status: impl Fn() -> Value) {
     while partitions(&status(), name).is_none_or(|partitions| partitions == 0) {
         tap.read(50);

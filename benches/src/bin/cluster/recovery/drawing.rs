@@ -1,35 +1,33 @@
-//! The delay of batches around a fault, drawn as the paper's figures 10 to 13 are: a line per run.
-//!
-//! Decides nothing about what is drawn, only where.
+//! Draws the delay of batches around a fault like the paper's figures 10 to 13: a line per run.
 
 use std::fmt::Write as _;
 
-/// What is drawn.
+/// A figure.
 pub(super) struct Figure<'f> {
     pub(super) title: &'f str,
-    /// Of each run the batches, in order: when the batch ended, in seconds after the fault, and how late it
-    /// was, in milliseconds.
+    /// The batches of each run, in order: their end in seconds after the fault, and their delay in
+    /// milliseconds.
     pub(super) runs: &'f [Vec<(f64, f64)>],
-    /// How late a batch may be, and what that stands for.
+    /// The aim: a delay, and its label.
     pub(super) aim: (f64, &'f str),
-    /// How late batches are when nothing fails.
+    /// The delay without a fault.
     pub(super) normal: f64,
-    /// From when to when, in seconds after the fault.
+    /// The time axis, in seconds after the fault.
     pub(super) span: (f64, f64),
 }
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 280.0;
-/// Of what is between the axes.
+/// Edges of the plot.
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = WIDTH - 16.0;
 const TOP: f64 = 32.0;
 const BOTTOM: f64 = HEIGHT - 44.0;
-/// One for each run, again from the first when there are more.
+/// Colours of runs, repeated if there are more.
 const COLOURS: [&str; 5] = ["#246", "#27a", "#5a3", "#a62", "#738"];
 
 impl Figure<'_> {
-    /// As an SVG file.
+    /// The figure as SVG.
     pub(super) fn svg(&self) -> String {
         let all = self.runs.iter().flatten().filter(|point| self.shows(point));
         let most = all.map(|(_, delay)| *delay).fold(self.aim.0, f64::max) * 1.1;
@@ -42,7 +40,7 @@ impl Figure<'_> {
              <text x=\"{LEFT}\" y=\"18\" font-size=\"13\">{}</text>\n",
             self.title
         );
-        // Into memory: writing cannot fail.
+        // Writing to memory cannot fail.
         for delay in steps(most, 5.0) {
             let _ = writeln!(
                 svg,
@@ -111,7 +109,7 @@ impl Figure<'_> {
     }
 }
 
-/// Round numbers from zero to `most`, about so many.
+/// Round numbers from zero to `most`, about `about` of them.
 fn steps(most: f64, about: f64) -> Vec<f64> {
     let rough = (most / about).max(1.0);
     let power = 10f64.powf(rough.log10().floor());

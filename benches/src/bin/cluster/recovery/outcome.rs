@@ -1,19 +1,19 @@
-//! What a fault did to results: a pure function of when each batch was published.
+//! The effect of a fault: a pure function of when each batch was published.
 //!
-//! Invariant: every batch between the first and the last one is accounted for, or there is no outcome.
+//! Invariant: there is an outcome only if every batch from first to last is accounted for.
 
 use std::collections::BTreeMap;
 
 use dstream_bench::runs::Spread;
 use serde::Serialize;
 
-/// A batch that was published.
+/// A published batch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Shown {
     pub(super) batch: u64,
     /// The end of its interval, in milliseconds since the Unix epoch.
     pub(super) end_ms: f64,
-    /// How long after that its results were visible.
+    /// The delay until its results were visible.
     pub(super) delay_ms: f64,
 }
 
@@ -23,20 +23,20 @@ impl Shown {
     }
 }
 
-/// What is known of a run.
+/// The batches of a run.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Seen {
+pub(super) struct Batches {
     batches: BTreeMap<u64, Shown>,
 }
 
-impl Seen {
-    /// A log says that a batch is published. One that is published again was visible before.
+impl Batches {
+    /// Adds a published batch. A batch published again keeps its first time.
     pub(super) fn add(&mut self, shown: Shown) {
         self.batches.entry(shown.batch).or_insert(shown);
     }
 
-    /// A process died that knew of all batches before `next`: what it published last it may not have said.
-    /// Such a batch counts as published at the end.
+    /// The master died, and may have published batches before `next` without logging them. Those count as
+    /// published when it died.
     pub(super) fn settle(&mut self, next: u64, died_ms: f64) {
         let Some(last) = self.batches.range(..next).next_back().map(|(_, shown)| *shown) else {
             return;
@@ -53,14 +53,14 @@ impl Seen {
         self.batches.values().next_back().copied()
     }
 
-    /// From the end of a batch to that of the next one.
+    /// The batch interval.
     pub(super) fn interval_ms(&self) -> f64 {
         let mut ends = self.batches.values().map(|shown| (shown.batch, shown.end_ms));
         let both = ends.clone().next().zip(ends.next_back());
         both.map_or(f64::NAN, |((first, from), (last, to))| (to - from) / (last - first) as f64)
     }
 
-    /// What came of a kill at a time; `warm` batches at the start do not count.
+    /// The outcome of a kill; the first `warm` batches do not count.
     pub(super) fn outcome(&self, warm: u64, killed_ms: f64) -> Result<Outcome, String> {
         let batches: Vec<Shown> = self.batches.values().copied().collect();
         if let Some(pair) = batches.windows(2).find(|pair| pair[1].batch != pair[0].batch + 1) {
@@ -90,14 +90,14 @@ impl Seen {
     }
 }
 
-/// What came of a kill.
+/// The outcome of a kill.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Outcome {
     /// When, in milliseconds since the Unix epoch.
     pub(super) killed_ms: f64,
     /// Delay of batches before it.
     pub(super) normal: Spread,
-    /// The longest delay after it, and by how much that is longer than the median before it.
+    /// The longest delay after it, and its excess over the median before.
     pub(super) worst_ms: f64,
     pub(super) excess_ms: f64,
     /// From the kill to the next results.
@@ -106,7 +106,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// How long after the end of a batch the kill came.
+    /// Time from the end of a batch to the kill.
     pub(super) fn phase_ms(&self, interval_ms: f64) -> f64 {
         let first = self.batches.first().map_or(0.0, |shown| shown.end_ms);
         (self.killed_ms - first).rem_euclid(interval_ms)
@@ -121,8 +121,8 @@ mod tests {
         Shown { batch, end_ms: batch as f64 * 1000.0, delay_ms }
     }
 
-    fn seen(delays: &[(u64, f64)]) -> Seen {
-        let mut seen = Seen::default();
+    fn seen(delays: &[(u64, f64)]) -> Batches {
+        let mut seen = Batches::default();
         delays.iter().for_each(|(batch, delay)| seen.add(shown(*batch, *delay)));
         seen
     }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_again_counts_once_and_what_died_with_its_log_counts_at_the_end() {
+    fn repeated_batches_count_once_and_unlogged_ones_at_the_kill() {
         let mut seen = seen(&[(1, 90.0), (2, 90.0), (2, 1_500.0), (4, 100.0)]);
         seen.settle(4, 3_120.0);
         let outcome = seen.outcome(0, 3_500.0).unwrap();

@@ -1,4 +1,4 @@
-//! The processes of a cluster that lose one of them.
+//! Clusters whose processes are killed.
 
 use std::error::Error;
 use std::path::Path;
@@ -9,22 +9,22 @@ use tempfile::TempDir;
 
 use crate::started::{Started, streams};
 
-/// A job and how it is run.
+/// A job and its options.
 #[derive(Debug, Clone)]
 pub(super) struct Setup {
     pub(super) job: String,
     /// Records per second.
     pub(super) rate: u64,
     pub(super) workers: u32,
-    /// How often states are saved.
+    /// The checkpoint interval.
     pub(super) checkpoint: String,
 }
 
-/// A master with workers that were started one by one, as on several hosts: nobody is told by the kernel
-/// that one of their processes has ended. They all end when this is dropped.
+/// A master with separately started workers, as on several hosts: the kernel tells no parent when one ends.
+/// All end when this is dropped.
 pub(super) struct Apart {
     pub(super) master: Started,
-    /// Where the master listens.
+    /// The master's address.
     addr: String,
     workers: Vec<Started>,
     state: TempDir,
@@ -38,12 +38,12 @@ impl Setup {
         Ok(command)
     }
 
-    /// A master that starts its workers itself.
+    /// A master that starts its workers.
     pub(super) fn together(&self) -> Result<Started, Box<dyn Error>> {
         Started::start_with_batches(self.job()?)
     }
 
-    /// A master, and workers by themselves.
+    /// A master, and separately started workers.
     pub(super) fn apart(&self) -> Result<Apart, Box<dyn Error>> {
         let state = tempfile::tempdir()?;
         let master = self.master("127.0.0.1:0", state.path())?;
@@ -79,7 +79,7 @@ impl Apart {
         self.workers.iter().map(Started::pid).collect()
     }
 
-    /// Kills the master and starts it again at once; what the first one had said that nobody waited for.
+    /// Kills the master and restarts it at once; returns the events of the first one that were not read.
     pub(super) fn restart(
         &mut self,
         setup: &Setup,
@@ -90,7 +90,7 @@ impl Apart {
     }
 }
 
-/// Ends a process as if its host had failed.
+/// Kills a process, as a failure of its host would.
 pub(super) fn kill(pid: u32) -> Result<(), Box<dyn Error>> {
     let pid = Pid::from_raw(pid.cast_signed()).ok_or("a process without a number")?;
     Ok(kill_process(pid, Signal::KILL)?)

@@ -18,7 +18,7 @@ use crate::sched::message::ToMaster;
 use crate::sched::status::MemberStatus;
 use crate::source::receive::{Receipt, Registered};
 use crate::store::KeptBlock;
-use crate::wire::{Cargo, MessageKind, Received, Role};
+use crate::wire::{BlockKind, MessageKind, Received, Role};
 
 impl Driver<'_> {
     pub(super) fn heard(&mut self, event: NetEvent) {
@@ -30,7 +30,7 @@ impl Driver<'_> {
             },
             NetEvent::Message { peer, message } => self.said(peer, &message),
             NetEvent::Block { peer, header, bytes, .. } => {
-                let Cargo::Luggage { task, attempt } = header.cargo else { return };
+                let BlockKind::TaskOutput { task, attempt } = header.kind else { return };
                 match Block::open_raw(bytes) {
                     Ok(block) => {
                         let key = (peer, task, attempt);

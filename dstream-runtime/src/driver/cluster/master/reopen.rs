@@ -13,7 +13,7 @@ use crate::driver::journal::Journal;
 use crate::driver::master::Written;
 use crate::driver::report::Observer;
 use crate::durable::journal::JournalError;
-use crate::durable::{Durable, Saves, savepoint};
+use crate::durable::{CheckpointStore, Durable, savepoint};
 use crate::exec::job::BuiltJob;
 use crate::id::{BatchSeq, StageId, WorkerId};
 use crate::sched::Past;
@@ -26,7 +26,7 @@ pub(super) struct Reopened {
     /// All of it.
     pub(super) store: Durable,
     /// The saved states.
-    pub(super) saves: Saves,
+    pub(super) saves: CheckpointStore,
     /// What is written down.
     pub(super) written: Written,
     /// There was a master before.
@@ -57,7 +57,7 @@ pub(super) fn reopen(
     let url = options.store.clone().unwrap_or_else(|| state.to_string_lossy().into_owned());
     let store = Durable::open(&url).map_err(ClusterError::from)?;
     let states = store.within("saves").map_err(ClusterError::from)?;
-    let saves = Saves::new(states, plan.hash);
+    let saves = CheckpointStore::new(states, plan.hash);
     let (mut journal, mut warnings) = open(job, options, &store, &saves, events)?;
     let damaged = journal.check(&saves, &job.stages).map_err(|(why, nothing)| {
         wrong(format!(
@@ -113,7 +113,7 @@ fn open(
     job: &BuiltJob,
     options: &MasterOptions,
     store: &Durable,
-    saves: &Saves,
+    saves: &CheckpointStore,
     events: Sender<Event>,
 ) -> Result<(Journal, Vec<String>), JobError> {
     let plan = job.plan.hash;
@@ -190,7 +190,7 @@ fn named(
 fn begin(
     job: &BuiltJob,
     journal: &mut Journal,
-    saves: &Saves,
+    saves: &CheckpointStore,
     place: &Durable,
     mut past: Past,
 ) -> Result<(), JobError> {

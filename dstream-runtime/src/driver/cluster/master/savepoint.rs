@@ -14,8 +14,8 @@ use crossbeam_channel::Sender;
 use super::Driver;
 use crate::driver::cluster::{ClusterNews, Reply, SavepointReport};
 use crate::driver::{Event, Inbox};
-use crate::durable::savepoint::{self, Name, Pinned, place};
-use crate::durable::{Durable, SavepointError, Saves};
+use crate::durable::savepoint::{self, Name, WrittenSavepoint, place};
+use crate::durable::{CheckpointStore, Durable, SavepointError};
 use crate::exec::stage::RunStage;
 use crate::id::{JournalSeq, SourceId, StageId};
 use crate::net::PeerId;
@@ -25,7 +25,7 @@ use crate::sched::Past;
 /// What is needed to make savepoints.
 pub(super) struct Savepoints {
     store: Durable,
-    saves: Saves,
+    saves: CheckpointStore,
     plan: &'static Plan,
     stages: Vec<Arc<dyn RunStage>>,
     events: Sender<Event>,
@@ -53,7 +53,7 @@ enum Step {
 impl Savepoints {
     pub(super) fn new(
         store: Durable,
-        saves: Saves,
+        saves: CheckpointStore,
         plan: &'static Plan,
         stages: Vec<Arc<dyn RunStage>>,
         events: Sender<Event>,
@@ -191,13 +191,13 @@ impl Driver<'_> {
     }
 
     /// One is written, or was given up.
-    pub(super) fn has_savepoint(&mut self, written: Result<Pinned, SavepointError>) {
+    pub(super) fn has_savepoint(&mut self, written: Result<WrittenSavepoint, SavepointError>) {
         let pinned = match written {
             Ok(pinned) => pinned,
             Err(error) => return self.refuse_savepoint(error.to_string()),
         };
         let Some(over) = self.savepoints.as_mut().and_then(Savepoints::over) else { return };
-        let Pinned { name, url, published, cut, bytes } = pinned;
+        let WrittenSavepoint { name, url, published, cut, bytes } = pinned;
         let news = ClusterNews::Savepoint { url: url.clone(), published, client: over.client };
         self.master.tell(&news);
         let report = SavepointReport { name, url, published, cut, bytes };

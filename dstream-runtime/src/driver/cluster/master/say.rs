@@ -97,7 +97,7 @@ impl Driver<'_> {
                 }
             };
             let epoch = self.members.epoch();
-            let header = |piece| BlockHeader { epoch, cargo: Cargo::Input { task }, piece };
+            let header = |piece| BlockHeader { epoch, kind: BlockKind::Input { task }, piece };
             let blocks: Vec<_> =
                 blocks.into_iter().zip(0..).map(|(block, piece)| (header(piece), block)).collect();
             let pieces = blocks.len() as u32;

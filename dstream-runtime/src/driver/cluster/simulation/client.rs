@@ -1,4 +1,4 @@
-//! A client of the library, on a host of its own: it sends lines, each once as far as it can tell.
+//! A client of the library on its own host: sends lines and counts on each being taken once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,29 +6,29 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::process::{Ground, RIVAL, Shared, live};
+use super::process::{RIVAL, Shared, SimulatedHost, live};
 use crate::client::{Access, Client, ClientId, ClientOptions, ClientTarget, StreamOptions};
 use crate::host::simulated::Fiber;
 use crate::net::simulation::{Host, PORT, address};
 use crate::sched::simulation::Seed;
 
-/// It may find nobody for so long.
+/// How long it may find no receiver.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A client, and what it does.
+/// A client and its state.
 pub(super) struct Sending {
     enough: Arc<AtomicBool>,
     waited: Arc<AtomicU64>,
     life: tokio::task::JoinHandle<Result<u64, String>>,
 }
 
-/// The line of a number: a word that no other has.
+/// The line with a number: a unique word.
 fn word(number: u64) -> String {
     format!("w{number}")
 }
 
 impl Sending {
-    /// Begins to send.
+    /// Starts sending.
     pub(super) fn start(shared: &Arc<Shared>, host: Host, number: u64) -> Self {
         let enough = Arc::new(AtomicBool::new(false));
         let waited = Arc::new(AtomicU64::new(0));
@@ -37,7 +37,7 @@ impl Sending {
         Self { enough, waited, life }
     }
 
-    /// It is to send no more.
+    /// Stops sending new lines.
     pub(super) fn stop(&self) {
         self.enough.store(true, Ordering::SeqCst);
     }
@@ -58,12 +58,12 @@ impl Sending {
 
 /// The thread of a client.
 struct Engine {
-    ground: Arc<Ground>,
+    simulated: Arc<SimulatedHost>,
     fiber: Arc<Fiber>,
 }
 
 impl Drop for Engine {
-    /// Whoever waits for it has gone.
+    /// Ends with the task that waits for it.
     fn drop(&mut self) {
         self.fiber.kill();
     }
@@ -92,11 +92,11 @@ async fn send(
     };
     let mut engine = None;
     let start = |serve| {
-        let ground = Ground::new(&shared, host, number);
-        // If it panics, whoever holds the client is told that it is gone.
-        let (fiber, _) = Fiber::start(ground.clone(), number, serve);
+        let simulated = SimulatedHost::new(&shared, host, number);
+        // If it panics, the client's handle gets an error.
+        let (fiber, _) = Fiber::start(simulated.clone(), number, serve);
         drop(tokio::spawn(live(fiber.clone(), shared.network.clone(), host)));
-        engine = Some(Engine { ground, fiber });
+        engine = Some(Engine { simulated, fiber });
         Ok(())
     };
     let client = Client::connect_on(ClientOptions::at(target), start).await;
@@ -125,12 +125,12 @@ async fn send(
     if acknowledged.records != sent {
         return Err(format!("{sent} lines were sent, and {acknowledged:?}"));
     }
-    if let Some(Engine { ground, fiber }) = &engine {
-        // Its thread is over soon.
+    if let Some(Engine { simulated, fiber }) = &engine {
+        // Its thread ends soon.
         while !fiber.is_over() {
             sleep(Duration::from_millis(1)).await;
         }
-        ground.end().await;
+        simulated.end().await;
     }
     Ok(sent)
 }

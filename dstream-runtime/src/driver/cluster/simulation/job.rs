@@ -1,5 +1,4 @@
-//! The job of a simulated cluster, built as the compiler builds jobs: words by how often they came, so far or in a
-//! window.
+//! The job of a simulated cluster, built like a compiled one: counts words, overall or in a window.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,7 +18,7 @@ use crate::source::{self, Cut, OpenOptions, Source, TextLines};
 
 /// The batch interval.
 pub(super) const INTERVAL: Duration = Duration::from_millis(120);
-/// Batches of a window.
+/// Batches per window.
 const WINDOW: u64 = 3;
 
 pub(super) const OUTPUT: &str = "counts";
@@ -29,10 +28,10 @@ type Counted = (Combine<String, u64, Sum>, ());
 type Pane = (Spread<String, u64, true>, ());
 type Shown = (Output<(String, u64)>, ());
 
-/// What it counts, and over what.
+/// The input and the kind of counting.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Job {
-    /// Over the last batches, or over all.
+    /// Over the last batches instead of all.
     has_window: bool,
     input: Input,
     plan: &'static Plan,
@@ -40,11 +39,11 @@ pub(super) struct Job {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Input {
-    /// So few words that what tasks make for each other is part of messages.
+    /// Few words: blocks fit into messages.
     Few,
-    /// So many that it goes beside them.
+    /// Many words: blocks are sent beside messages.
     Many,
-    /// What a client sends.
+    /// Lines pushed by a client.
     Pushed,
 }
 
@@ -78,7 +77,7 @@ impl Job {
     }
 
     fn url(self) -> &'static str {
-        // A whole number of lines in every batch.
+        // A whole number of lines per batch.
         match self.input {
             Input::Few => "generate://words?rate=500&words=40&line=30",
             Input::Many => "generate://words?rate=10000&words=9000&line=30",
@@ -110,7 +109,7 @@ impl Job {
         job.finish()
     }
 
-    /// As a master opens it.
+    /// Opens the source as a master does.
     pub(super) fn open(self) -> (Box<dyn Source>, Option<PushSource>) {
         if !self.is_pushed() {
             return (self.lines(), None);
@@ -127,12 +126,12 @@ impl Job {
 
 type Counts = BTreeMap<String, u64>;
 
-/// What must be visible, worked out from the lines alone.
+/// The expected output, computed from the lines alone.
 pub(super) struct Expected {
     job: Job,
-    /// None if a client sends the lines, each of one word that no other has.
+    /// `None` if a client sends the lines, each a unique word.
     source: Option<Box<dyn Source>>,
-    /// Of each of the last batches.
+    /// The counts of each of the last batches.
     panes: VecDeque<Counts>,
     all: Counts,
 }
@@ -143,12 +142,12 @@ impl Expected {
         Self { job, source: (!job.is_pushed()).then(|| job.lines()), panes, all }
     }
 
-    /// How many words were seen that a client has sent.
+    /// The number of a client's words seen.
     pub(super) fn words(&self) -> u64 {
         self.all.len() as u64
     }
 
-    /// Whether what was seen of a batch is what must be seen.
+    /// Checks the words seen in a batch.
     fn fits(&mut self, seen: &Counts) -> Result<(), String> {
         let silent = self.silent();
         let Some(source) = &mut self.source else {
@@ -160,8 +159,7 @@ impl Expected {
             return Ok(());
         };
         if *seen == silent {
-            // It was missed, or is the one with which a job ends: if lines were lost with it, those of the next
-            // batch do not fit.
+            // A missed batch, or the job's last one. If its lines were lost, the next batch fails the check.
             self.push(Counts::new());
             return Ok(());
         }
@@ -175,7 +173,7 @@ impl Expected {
         Err(format!("there are {} words, and {} must be: {lacks:?}", seen.len(), must.len()))
     }
 
-    /// The counts of the words of the next batch, as they are then.
+    /// The counts of the next batch's words.
     fn next(&mut self, cut: &Cut) -> Counts {
         let mut text = Vec::new();
         for input in &cut.inputs {
@@ -205,7 +203,7 @@ impl Expected {
         }
     }
 
-    /// The same of a batch without lines.
+    /// The same for a batch without lines.
     fn silent(&self) -> Counts {
         let gone = (self.panes.len() + 1).saturating_sub(WINDOW as usize);
         total(self.panes.iter().skip(gone))
@@ -220,15 +218,15 @@ fn total<'c>(panes: impl IntoIterator<Item = &'c Counts>) -> Counts {
     total
 }
 
-/// Whether what was published from some batch on is what must be; how many batches that were. Batches come one
-/// interval after another, unless nothing would come of those in between.
+/// Checks what was published from some batch on; returns the number of batches. Batches are consecutive,
+/// except where skipped ones would be empty.
 pub(super) fn check(
     published: &Published,
     expected: &mut Expected,
     from: usize,
     partitions: u32,
 ) -> Result<usize, String> {
-    let published = published.lock().expect("nobody panics with it");
+    let published = published.lock().expect("no panic while it is locked");
     let mut count = 0;
     let last = from.checked_sub(1).and_then(|last| published.keys().nth(last));
     let mut before = last.map(|(_, time)| time.0);

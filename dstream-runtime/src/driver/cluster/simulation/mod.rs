@@ -1,15 +1,15 @@
-//! The second ring, with the real drivers: a master and its workers as [`serve_master`](super::serve_master) and
-//! [`serve_worker`](super::serve_worker) run them, with compiled kernels, a journal and saved states in files, and the
+//! The second ring with the real drivers: [`serve_master`](super::serve_master) and
+//! [`serve_worker`](super::serve_worker) with compiled kernels, a journal and saved states in files, and the
 //! real quinn and rustls, over a simulated network and a paused clock, from a seed.
 //!
-//! Of a process nothing is simulated but its host: the clocks, the sockets, and whose turn it is (see
-//! [`host::simulated`](crate::host::simulated)). What a thread of it does takes a time that is drawn, so that a process
-//! can be killed after something is done and before anybody has heard of it.
+//! Only the host of a process is simulated: clocks, sockets, and scheduling (see
+//! [`host::simulated`](crate::host::simulated)). Jobs of its threads take a random time, so that a process
+//! can be killed after an operation and before its result is known.
 //!
-//! What must hold: every batch is published once, in order, with the counts that its lines have by
-//! [`job::Expected`], whoever is killed and whatever becomes of datagrams meanwhile; and when no more goes wrong the job
-//! goes on, and ends when it is asked to. An output refuses a batch that comes a second time with other content.
-//! In some worlds a client of the library sends the lines: each counts once, and all that are acknowledged are seen.
+//! Checked: every batch is published once, in order, with the counts given by [`job::Expected`], whichever
+//! processes are killed and datagrams lost; once faults end, the job goes on, and ends when asked to. An
+//! output refuses a repeated batch with different content. In some worlds a client of the library sends the
+//! lines: each counts once, and all acknowledged ones are published.
 
 mod client;
 mod job;
@@ -21,20 +21,20 @@ use crate::guards::{Guard, without};
 use crate::net::simulation::{Fault, Sites, add};
 use crate::sched::simulation::{numbers, only, surveyed};
 
-/// Seeds of the test.
+/// Seeds per test.
 const USUAL: u64 = 40;
 
-/// What must have been met with.
+/// Sites that the worlds must reach.
 const SITES: [&str; 15] = [
     "published",
     "a recovery",
-    "a master goes on",
+    "a master resumes",
     "a worker is drained",
     "a worker is killed",
     "a worker is lost",
     "a master is killed",
     "a worker has lost its master",
-    "what was sent is acknowledged",
+    "all lines are acknowledged",
     "a second master",
     "a master is fenced",
     "a driver takes nothing",
@@ -43,7 +43,7 @@ const SITES: [&str; 15] = [
     "damaged",
 ];
 
-fn check(number: u64) -> world::Seen {
+fn check(number: u64) -> world::WorldResult {
     let faults = world::faults(number);
     world::run(number, &faults).unwrap_or_else(|wrong| {
         let fewer = Fault::shrink(&faults, |fewer| world::run(number, fewer).is_err());
@@ -52,13 +52,13 @@ fn check(number: u64) -> world::Seen {
 }
 
 #[test]
-fn the_real_drivers_publish_what_they_must_whatever_goes_wrong() {
+fn the_real_drivers_publish_correctly_under_faults() {
     let mut sites = Sites::new();
     for number in numbers(USUAL) {
         let seen = check(number);
         if number < 2 {
             let again = check(number);
-            assert_eq!(again.trace, seen.trace, "seed {number} is not the same again");
+            assert_eq!(again.trace, seen.trace, "seed {number} does not repeat");
         }
         add(&mut sites, seen.sites);
     }
@@ -68,32 +68,31 @@ fn the_real_drivers_publish_what_they_must_whatever_goes_wrong() {
     }
 }
 
-/// Seeds of worlds that did not hold once.
+/// Seeds that once failed.
 const FOUND: [u64; 2] = [
-    // A master that was replaced, and had nothing to write, kept a worker.
-    1934,
-    // What a thread had told before it ended was heard by the engine that came after it.
+    // A replaced, idle master kept a worker.
+    1934, // Events of an ended thread reached the next engine.
     5378,
 ];
 
 #[test]
-fn what_was_found_stays_away() {
+fn found_seeds_hold() {
     FOUND.into_iter().for_each(|number| drop(check(number)));
 }
 
-/// Checks that are missed by drivers as well, each in some world.
+/// Guards that the drivers miss as well, each with a world.
 const MISSED: [(Guard, u64); 3] =
     [(Guard::TaskCountsOnce, 152), (Guard::LeavesEmpty, 63), (Guard::AppendCountsOnce, 63)];
 
 #[test]
-fn a_check_that_is_left_out_is_missed() {
+fn a_guard_that_is_left_out_is_missed() {
     for (guard, number) in MISSED {
         let ended = without(guard, || world::run(number, &world::faults(number)));
-        assert!(ended.is_err(), "nothing goes wrong without {guard:?} in {number}");
+        assert!(ended.is_err(), "nothing fails without {guard:?} in {number}");
     }
 }
 
-/// Which of many worlds do not hold, for whoever asks by `DSTREAM_SURVEY=from..to`.
+/// Prints the failing seeds of `DSTREAM_SURVEY=from..to`.
 #[test]
 fn survey() {
     for number in surveyed().into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! The process of a simulated host.
+//! A process of a simulated host.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,7 @@ use crate::net::{BindOptions, Deliver, Net, NetError};
 use crate::record::Format;
 use crate::sink::{MemorySink, Published, Sink};
 
-/// What all processes of a world share: the disk above all.
+/// State shared by all processes of a world, above all the disk.
 pub(super) struct Shared {
     pub(super) network: Arc<Network>,
     pub(super) job: Job,
@@ -54,25 +54,25 @@ impl Shared {
     }
 }
 
-/// How an engine has ended.
+/// The result of an engine.
 pub(super) type Ended = Result<(), JobError>;
 
-/// Where a second master begins while the first one, of host 0, may be there still.
+/// Host of a second master that starts while the first, on host 0, may still run.
 pub(super) const RIVAL: Host = 20;
 
 pub(super) fn is_master(host: Host) -> bool {
     host == 0 || host == RIVAL
 }
 
-/// What a process has of its host.
-pub(super) struct Ground {
+/// The simulated host of a process.
+pub(super) struct SimulatedHost {
     shared: Arc<Shared>,
     host: Host,
     number: u64,
     endpoint: Mutex<Option<net::Process>>,
 }
 
-impl Ground {
+impl SimulatedHost {
     pub(super) fn new(shared: &Arc<Shared>, host: Host, number: u64) -> Arc<Self> {
         Arc::new(Self { shared: shared.clone(), host, number, endpoint: Mutex::default() })
     }
@@ -81,7 +81,7 @@ impl Ground {
         self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Takes leave of everybody.
+    /// Says goodbye to all peers.
     pub(super) async fn end(&self) {
         if let Some(endpoint) = self.endpoint() {
             endpoint.end().await;
@@ -89,7 +89,7 @@ impl Ground {
     }
 }
 
-impl World for Ground {
+impl World for SimulatedHost {
     fn wall(&self) -> Duration {
         wall(&self.shared.network)()
     }
@@ -113,58 +113,58 @@ pub(super) struct Process {
     host: Host,
     fiber: Arc<Fiber>,
     thread: JoinHandle<thread::Result<Ended>>,
-    ground: Arc<Ground>,
+    simulated: Arc<SimulatedHost>,
     stop: StopHandle,
 }
 
 impl Process {
-    /// A master or a worker. `number` is different for every process of a world.
+    /// Starts a master or a worker. `number` is unique in its world.
     pub(super) fn start(shared: &Arc<Shared>, host: Host, number: u64) -> Self {
-        let ground = Ground::new(shared, host, number);
+        let simulated = SimulatedHost::new(shared, host, number);
         let (own, stop) = (shared.clone(), StopHandle::new());
         let stopped = stop.clone();
         let engine = move || match is_master(host) {
             true => master(&own, host, stopped),
             false => worker(&own, host, stopped),
         };
-        let (fiber, thread) = Fiber::start(ground.clone(), number, engine);
-        Self { host, fiber, thread, ground, stop }
+        let (fiber, thread) = Fiber::start(simulated.clone(), number, engine);
+        Self { host, fiber, thread, simulated, stop }
     }
 
-    /// It is asked to stop: a master its job, a worker itself.
+    /// Asks it to stop: a master its job, a worker itself.
     pub(super) fn stop(&self) {
         self.stop.stop();
         self.fiber.tell();
     }
 
-    /// How many processes of its world have begun before it: those that begin later have greater ones.
+    /// The number of processes started before it in its world.
     pub(super) fn number(&self) -> u64 {
-        self.ground.number & 0xffff
+        self.simulated.number & 0xffff
     }
 
     pub(super) fn fiber(&self) -> Arc<Fiber> {
         self.fiber.clone()
     }
 
-    /// It is killed.
+    /// Kills it.
     pub(super) fn kill(self) -> Result<(), String> {
-        if let Some(endpoint) = self.ground.endpoint() {
+        if let Some(endpoint) = self.simulated.endpoint() {
             endpoint.kill();
         }
         self.fiber.kill();
         simulated::outcome(self.thread).map(drop)
     }
 
-    /// Its engine has ended: how.
+    /// Waits for the end of its engine.
     pub(super) async fn end(self) -> Result<Ended, String> {
         let ended = simulated::outcome(self.thread)
             .map_err(|panic| format!("host {}: {panic}", self.host))?;
-        self.ground.end().await;
+        self.simulated.end().await;
         Ok(ended.unwrap_or(Ok(())))
     }
 }
 
-/// Lets an engine run whenever there is something for it, until it ends by itself.
+/// Runs an engine whenever it has events, until it ends.
 pub(super) async fn live(fiber: Arc<Fiber>, network: Arc<Network>, host: Host) {
     loop {
         network.sleep(host).await;
@@ -187,14 +187,14 @@ async fn until_then(until: Option<std::time::Instant>) {
     }
 }
 
-/// Tells the world what its master says.
+/// Records the master's events as sites.
 struct Listens<'s>(&'s Shared, Host);
 
 impl Observer for Listens<'_> {
     fn on_cluster(&mut self, news: &ClusterNews) {
         match news {
             ClusterNews::Recovering { .. } => self.0.hit("a recovery"),
-            ClusterNews::Resumed { .. } => self.0.hit("a master goes on"),
+            ClusterNews::Resumed { .. } => self.0.hit("a master resumes"),
             ClusterNews::Drained { .. } => self.0.hit("a worker is drained"),
             ClusterNews::Left { .. } => self.0.hit("a worker is lost"),
             _ => {}

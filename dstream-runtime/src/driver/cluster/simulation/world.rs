@@ -1,4 +1,4 @@
-//! A world: a master's host and those of its workers, and what goes wrong with them and between them.
+//! A world: a master's host, workers' hosts, and the faults of and between them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,54 +14,54 @@ use super::process::{Process, RIVAL, Shared, is_master, live, name};
 use crate::driver::JobError;
 use crate::driver::cluster::MasterPaths;
 use crate::net::simulation::{
-    Fault, Host, Kind, Network, Sites, Trouble, add, befall, in_virtual_time,
+    Fault, Host, Kind, LinkFault, Network, Sites, add, befall, in_virtual_time,
 };
 use crate::net::trust::Authority;
 use crate::sched::simulation::{Seed, hash};
 use crate::sink::Published;
 use crate::wire::Role;
 
-/// When no more goes wrong, so many batches must come, and the end when it is asked for, each within so long.
+/// Batches required once faults end, and longest wait for each of them and for the end.
 const MORE: usize = 12;
 const DEADLINE_MS: u64 = 60_000;
-/// A master that has nothing to write notices at the latest after so long that it was replaced.
+/// Longest time until an idle master notices that it was replaced.
 const NOTICES_MS: u64 = 3000;
-/// A worker that has left comes again after so long.
+/// Time until a departed worker returns.
 const BACK_MS: u64 = 700;
 
-/// What a world was like.
+/// The result of a world.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct WorldResult {
     pub(super) sites: Sites,
     pub(super) trace: u64,
     /// The longest time, in milliseconds, for which a client waited for an acknowledgement.
     pub(super) waited: u64,
 }
 
-/// In one of so many worlds a client sends the lines.
+/// One world in this many has a client.
 const PUSHED: u64 = 3;
 
-/// The longest trouble of a worker that holds what a client has sent: with a longer one, and the loss of another worker,
-/// there may be nobody who holds it.
+/// Longest fault of a worker that holds a client's lines: with a longer one and the loss of another worker,
+/// no holder might be left.
 const SHORT_MS: u64 = 1200;
 
 fn is_pushed(number: u64) -> bool {
     number.is_multiple_of(PUSHED)
 }
 
-/// A master and workers.
+/// Hosts of the master and the workers.
 fn hosts(number: u64) -> Host {
     if is_pushed(number) { 4 } else { 2 + (hash(&[number, 22]) % 3) as Host }
 }
 
 pub(super) fn faults(number: u64) -> Vec<Fault> {
-    // The client's host is the one after those of the workers.
+    // The client's host comes after the workers'.
     let hosts = hosts(number) + Host::from(is_pushed(number));
     Fault::all(&mut Seed(hash(&[number, 21]) | 1), hosts)
 }
 
-/// Runs a world; an error if something does not hold.
-pub(super) fn run(number: u64, faults: &[Fault]) -> Result<Seen, String> {
+/// Runs a world; fails if a check fails.
+pub(super) fn run(number: u64, faults: &[Fault]) -> Result<WorldResult, String> {
     let dir = TempDir::new().map_err(|error| error.to_string())?;
     in_virtual_time(hash(&[number, 24]), async |network: Arc<Network>| {
         let mut seed = Seed(hash(&[number, 23]) | 1);
@@ -117,7 +117,7 @@ pub(super) fn run(number: u64, faults: &[Fault]) -> Result<Seen, String> {
     })
 }
 
-/// Lays out the state directory: whoever lives here has its certificate already.
+/// Prepares the state directory: every process has its certificate already.
 fn certify(shared: &Shared, hosts: Host) -> Result<(), String> {
     let paths = MasterPaths::new(&shared.state);
     paths.create().map_err(|error| error.to_string())?;
@@ -136,10 +136,10 @@ fn certify(shared: &Shared, hosts: Host) -> Result<(), String> {
 enum Due {
     Fault(Fault),
     Back(Host),
-    /// Somebody takes a master for gone, and starts another one.
+    /// A second master is started although the first may still run.
     Rival,
-    /// Of two masters the older one has noticed that it was replaced, had it nothing to write: it looks now and
-    /// again, by a clock that this world does not wait for.
+    /// An old, idle master must have noticed by now that it was replaced; it checks by a clock that this
+    /// world does not wait for.
     Noticed,
 }
 
@@ -150,16 +150,16 @@ struct World {
     inhabitants: BTreeMap<Host, (Process, JoinHandle<()>)>,
     agenda: BTreeMap<(u64, u64), Due>,
     noted: u64,
-    /// Processes so far.
+    /// Processes started so far.
     begun: u64,
-    /// Nothing goes wrong after this.
+    /// No faults after this.
     calm_at: u64,
     expected: Expected,
-    /// Batches that are as they must be.
+    /// Batches checked so far.
     checked: usize,
     stopping: bool,
     has_rival: bool,
-    /// A worker that may hold what a client has sent was killed, or has left.
+    /// A worker that may hold a client's lines was killed or has left.
     has_lost: bool,
     client: Option<Sending>,
     /// The longest time, in milliseconds, for which that has waited for an acknowledgement.
@@ -179,7 +179,7 @@ impl World {
         self.shared.network.now()
     }
 
-    /// A process begins on a host.
+    /// Starts a process on a host.
     fn begin(&mut self, host: Host) {
         self.begun += 1;
         let number = hash(&[self.number, self.begun]) & 0xffff_ffff_ffff_0000 | self.begun;
@@ -212,7 +212,7 @@ impl World {
         Ok(())
     }
 
-    /// Everything that a client has sent becomes visible.
+    /// Waits until everything that the client sent is published.
     async fn hear_client(&mut self) -> Result<(), String> {
         let Some(mut client) = self.client.take() else { return Ok(()) };
         client.stop();
@@ -227,7 +227,7 @@ impl World {
         self.shared.hit("what was sent is acknowledged");
         self.waited = client.waited();
         while self.expected.words() != sent {
-            self.before(deadline, "a line is not seen that was acknowledged")?;
+            self.before(deadline, "an acknowledged line is not published")?;
             self.pass(50).await?;
         }
         Ok(())
@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// Until nothing more goes wrong.
+    /// Runs until faults end.
     async fn until_calm(&mut self) -> Result<(), String> {
         while self.now() < self.calm_at {
             self.pass(20).await?;
@@ -248,7 +248,7 @@ impl World {
         Ok(())
     }
 
-    /// Some time passes.
+    /// Lets time pass.
     async fn pass(&mut self, ms: u64) -> Result<(), String> {
         let until = self.now() + ms;
         while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= until) {
@@ -279,7 +279,7 @@ impl World {
         self.look().await
     }
 
-    /// What goes wrong where a client sends: no more than some worker survives who holds it.
+    /// Limits faults in worlds with a client, so that some holder of its lines survives.
     fn tame(&mut self, kind: Kind) -> Option<Kind> {
         if self.client.is_none() || self.is_single {
             return Some(kind);
@@ -295,7 +295,7 @@ impl World {
                 kind
             }
             Kind::Link { one, other, ways, trouble, ms } => {
-                let ms = if matches!(trouble, Trouble::Hole(_)) { ms } else { short(ms) };
+                let ms = if matches!(trouble, LinkFault::Hole(_)) { ms } else { short(ms) };
                 Kind::Link { one, other, ways, trouble, ms }
             }
             Kind::Still { host, ms } => Kind::Still { host, ms: short(ms) },
@@ -319,7 +319,7 @@ impl World {
         let (Kind::Kill { host, back } | Kind::End { host, back }) = kind else { return Ok(()) };
         let is_asked = matches!(kind, Kind::End { .. }) || back % 3 == 0;
         if is_asked && host > 0 {
-            // It is drained, and comes again when it has ended.
+            // Drained; it returns after it has exited.
             if let Some((process, _)) = self.inhabitants.get(&host) {
                 process.stop();
             }
@@ -335,7 +335,7 @@ impl World {
         process.kill()
     }
 
-    /// Whether what is visible is as it must be, and who has ended, and how.
+    /// Checks what is published, and handles processes that have ended.
     async fn look(&mut self) -> Result<(), String> {
         let Shared { published, partitions, .. } = &*self.shared;
         let expected = &mut self.expected;
@@ -350,15 +350,15 @@ impl World {
         let over: Vec<Host> = self.inhabitants.iter().filter_map(over).collect();
         for host in over {
             let Some((process, life)) = self.inhabitants.remove(&host) else { continue };
-            // It has panicked if the engine stands still for good: then there is nobody to wait for.
+            // A stuck engine has panicked, and there is nothing to wait for.
             life.await.map_err(|panic| format!("host {host}: {panic}"))?;
             let ended = process.end().await?;
             self.shared.tell(format_args!("host {host} has ended: {ended:?}"));
             match (ended, is_master(host)) {
                 (Ok(()), true) if self.stopping => {
-                    // Who has no master at the moment tries on until it is asked not to.
+                    // Processes without a master retry until they are asked to stop.
                     self.inhabitants.values().for_each(|(other, _)| other.stop());
-                    // One that has nothing to write notices later than that in this world that it was replaced.
+                    // An idle master notices its replacement later than this world runs.
                     let others = self.inhabitants.extract_if(.., |host, _| is_master(*host));
                     for (_, (other, life)) in others.collect::<Vec<_>>() {
                         life.abort();
@@ -373,7 +373,7 @@ impl World {
                     }
                 }
                 (Err(error), true) => return Err(format!("a master has ended: {error}")),
-                // Somebody starts it again.
+                // Restart it.
                 (_, false) if !self.stopping => self.note(self.now() + BACK_MS, Due::Back(host)),
                 _ => {}
             }
@@ -381,7 +381,7 @@ impl World {
         Ok(())
     }
 
-    /// Nobody stays behind.
+    /// Ends all processes.
     async fn leave(&mut self) -> Result<(), String> {
         self.client = None;
         for (_, (process, life)) in std::mem::take(&mut self.inhabitants) {

@@ -2,7 +2,7 @@
 
 use super::receipts::{self, Entry};
 use super::{Driver, Over};
-use crate::block::{Block, Bytes, Door, DoorError};
+use crate::block::{Block, BlockDecoder, Bytes, DecodeError};
 use crate::driver::cluster::note::{Freight, PeerNote, Place};
 use crate::driver::cluster::{ClusterError, raw};
 use crate::driver::worker::Segment;
@@ -11,7 +11,7 @@ use crate::id::{Attempt, Epoch, Partition, StageId, TaskId, WorkerId};
 use crate::net::PeerId;
 use crate::sched::message::ToPeer;
 use crate::store::KeptBlock;
-use crate::wire::{BlockHeader, Cargo, MessageKind, Received};
+use crate::wire::{BlockHeader, BlockKind, MessageKind, Received};
 
 /// Which message a block belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,7 +128,7 @@ impl Driver<'_> {
     }
 
     /// The door for a block that belongs to a message.
-    fn door(&self, message: &ToPeer, place: Place) -> Option<Door> {
+    fn door(&self, message: &ToPeer, place: Place) -> Option<BlockDecoder> {
         match (message, place) {
             (ToPeer::Produced { task, .. }, Place::Segment(tail, _)) => {
                 self.kernels.stages.get(task.stage.index())?.door(tail)
@@ -144,31 +144,34 @@ impl Driver<'_> {
         let stage = |stage: StageId| self.kernels.stages.get(stage.index());
         // On the account of the store from here on, also while the rest of it is on its way.
         let keep = |block: Block| self.kernels.blocks.keep(block);
-        let opened = match header.cargo {
-            Cargo::Input { task } if peer == self.master => Block::open_raw(bytes).map(|block| {
-                let ready = self.inputs.arrived(task, header.piece, keep(block));
-                ready.into_iter().for_each(|run| self.start(run));
-            }),
-            Cargo::Segment { id, attempt } => {
+        let opened = match header.kind {
+            BlockKind::Input { task } if peer == self.master => {
+                Block::open_raw(bytes).map(|block| {
+                    let ready = self.inputs.arrived(task, header.piece, keep(block));
+                    ready.into_iter().for_each(|run| self.start(run));
+                })
+            }
+            BlockKind::Segment { id, attempt } => {
                 let door = stage(id.producer.stage).and_then(|stage| stage.door(id.tail));
                 through(door, bytes).map(|block| {
                     let key = (peer, Key::Task(header.epoch, id.producer, attempt));
                     self.arrived(key, header.piece, keep(block));
                 })
             }
-            Cargo::State { stage: of, partition, tag } => {
+            BlockKind::State { stage: of, partition, tag } => {
                 let door = stage(of).and_then(|stage| stage.state_door(tag));
                 through(door, bytes).map(|block| {
                     let key = (peer, Key::State(header.epoch, of, partition));
                     self.arrived(key, header.piece, keep(block));
                 })
             }
-            Cargo::Receipt { taker, source, number } => Block::open_raw(bytes).map(|block| {
-                let key = (taker, source, number);
-                let complete = self.copies.arrived((peer, key), 0, keep(block));
-                self.copy_complete(peer, key, complete);
-            }),
-            Cargo::Append { number } => Block::open_raw(bytes).map(|block| {
+            BlockKind::ReceivedBlock { receiver: taker, source, number } => Block::open_raw(bytes)
+                .map(|block| {
+                    let key = (taker, source, number);
+                    let complete = self.copies.arrived((peer, key), 0, keep(block));
+                    self.copy_complete(peer, key, complete);
+                }),
+            BlockKind::Append { number } => Block::open_raw(bytes).map(|block| {
                 let asks = self.sessions.block(peer, number, block);
                 self.session_asks(asks);
             }),
@@ -228,10 +231,10 @@ impl Driver<'_> {
     }
 }
 
-fn through(door: Option<Door>, bytes: Bytes) -> Result<Block, DoorError> {
+fn through(door: Option<BlockDecoder>, bytes: Bytes) -> Result<Block, DecodeError> {
     match door {
         Some(door) => door(bytes),
         // Nothing that this plan knows: as good as no block.
-        None => Err(DoorError::Archive),
+        None => Err(DecodeError::Archive),
     }
 }

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use super::Driver;
 use super::receipts::{Appended, Entry, Key, Numbers, Settled};
 use crate::block::Block;
-use crate::client::SessionAsks;
+use crate::client::SessionEffect;
 use crate::driver::Event;
 use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::note::{INLINE, PeerNote, WorkerNote};
 use crate::id::{Epoch, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::source::receive::{Delivery, Receiver, Refusal, Registered};
-use crate::wire::{BlockHeader, Cargo, Received};
+use crate::wire::{BlockHeader, BlockKind, Received};
 
 impl Driver<'_> {
     /// The master wants what is pushed for a source to be taken in here: what clients of the library send,
@@ -231,17 +231,17 @@ impl Driver<'_> {
     }
 
     /// Does what sessions ask for.
-    pub(super) fn session_asks(&mut self, asks: Vec<SessionAsks>) {
+    pub(super) fn session_asks(&mut self, asks: Vec<SessionEffect>) {
         for asks in asks {
             match asks {
                 // One that is gone has a `Closed` on its way.
-                SessionAsks::Tell(peer, message) => drop(self.net.send(peer, &message)),
-                SessionAsks::Take(append) => {
+                SessionEffect::Tell(peer, message) => drop(self.net.send(peer, &message)),
+                SessionEffect::Take(append) => {
                     let (lines, copy) = (append.lines.clone(), self.colleagues.second());
                     let key = self.receipts.appended(append, copy, &self.kernels.blocks);
                     self.take_in(key, lines, copy);
                 }
-                SessionAsks::Accuse(peer, why) => self.net.accuse(peer, &why),
+                SessionEffect::Accuse(peer, why) => self.net.accuse(peer, &why),
             }
         }
     }
@@ -261,8 +261,8 @@ impl Driver<'_> {
         if self.net.send(peer, &note).is_err() || is_here {
             return;
         }
-        let cargo = Cargo::Receipt { taker, source, number };
-        let header = BlockHeader { epoch: Epoch(0), cargo, piece: 0 };
+        let kind = BlockKind::ReceivedBlock { receiver: taker, source, number };
+        let header = BlockHeader { epoch: Epoch(0), kind, piece: 0 };
         if let Ok(transfer) = self.net.push_blocks(peer, [(header, lines)]) {
             transfer.detach();
         }

@@ -17,10 +17,10 @@ use crate::driver::cluster::WorkerNews;
 use crate::driver::cluster::note::WorkerNote;
 use crate::driver::error::JobError;
 use crate::driver::worker::task::Kernels;
-use crate::durable::{DurableError, Link, Read, SaveError, Saves};
+use crate::durable::{ChainLink, CheckpointError, CheckpointStore, DurableError, LoadedChain};
 use crate::exec::state::State;
 use crate::exec::task::SavedState;
-use crate::host::{self, Ask};
+use crate::host::{self, JobSender};
 use crate::id::{BatchSeq, Epoch, Partition, StageId};
 use crate::sched::message::Saved;
 
@@ -37,7 +37,7 @@ enum Job {
 #[derive(Debug, Clone)]
 pub(in crate::driver) struct Tip {
     object: String,
-    link: Link,
+    link: ChainLink,
     /// Bytes of all of the state, as it was written first.
     whole: u64,
     /// Bytes of what has changed since.
@@ -53,8 +53,8 @@ pub(in crate::driver) struct Loaded {
 
 /// A thread that writes and reads states, one after another.
 pub(super) struct Saver {
-    saves: Saves,
-    jobs: Ask<Job>,
+    saves: CheckpointStore,
+    jobs: JobSender<Job>,
     /// Of each state here the last ones, oldest first.
     tips: BTreeMap<(StageId, Partition), VecDeque<Tip>>,
     /// Numbers names.
@@ -72,7 +72,7 @@ impl Saver {
     /// When there is no thread to be had.
     pub(super) fn start<'scope, 'env>(
         scope: &'scope Scope<'scope, 'env>,
-        saves: Saves,
+        saves: CheckpointStore,
         kernels: &'env Kernels,
         pool: BufferPool,
         events: Sender<Event>,
@@ -120,11 +120,11 @@ impl Saver {
 }
 
 fn write(
-    saves: &Saves,
+    saves: &CheckpointStore,
     saved: &Saved,
     state: &SavedState,
     before: Option<Tip>,
-) -> Result<Tip, SaveError> {
+) -> Result<Tip, CheckpointError> {
     let link = saves.write(saved, state, before.as_ref().map(|tip| tip.link))?;
     let (object, bytes) = (saved.objects.last().cloned().unwrap_or_default(), state.byte_len());
     Ok(match before {
@@ -134,14 +134,14 @@ fn write(
 }
 
 fn read(
-    saves: &Saves,
+    saves: &CheckpointStore,
     saved: &Saved,
     kernels: &Kernels,
     pool: &BufferPool,
 ) -> Result<Loaded, String> {
     let stage = &kernels.stages[saved.stage.index()];
     let read = saves.read(saved, pool, |tag| stage.state_door(tag));
-    let Read { chain, link } = read.map_err(|error| error.to_string())?;
+    let LoadedChain { chain, link } = read.map_err(|error| error.to_string())?;
     let mut bytes = chain.iter().map(SavedState::byte_len);
     let (whole, changes) = (bytes.next().unwrap_or_default(), bytes.sum());
     let object = saved.objects.last().cloned().unwrap_or_default();
@@ -153,7 +153,7 @@ fn read(
 }
 
 impl Driver<'_> {
-    /// Saves a state; what has changed in it, if it may continue these objects and that is worth while.
+    /// CheckpointStore a state; what has changed in it, if it may continue these objects and that is worth while.
     pub(super) fn save(
         &mut self,
         stage: StageId,
@@ -185,14 +185,14 @@ impl Driver<'_> {
     }
 
     /// A state is in safety, or not: then it is tried again with the next one.
-    pub(super) fn written(&mut self, saved: Saved, written: Result<Tip, SaveError>) {
+    pub(super) fn written(&mut self, saved: Saved, written: Result<Tip, CheckpointError>) {
         let Some(saver) = &mut self.saver else { return };
         let is_safe = written.is_ok();
         match written {
             Ok(tip) => saver.remember((saved.stage, saved.partition), tip),
             Err(error) => {
                 let why = error.to_string();
-                if let SaveError::Store(error) = error
+                if let CheckpointError::Store(error) = error
                     && error.is_final()
                 {
                     // Others can save what this process cannot.

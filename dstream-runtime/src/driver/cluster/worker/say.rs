@@ -4,7 +4,7 @@
 //! the one is who is to get it.
 
 use super::{Driver, Over};
-use crate::block::DoorError;
+use crate::block::DecodeError;
 use crate::driver::cluster::note::{
     Freight, INLINE, Label, Luggage, PeerNote, Place, WorkerNote, pack,
 };
@@ -18,7 +18,7 @@ use crate::sched::message::{ToMaster, ToPeer};
 use crate::sched::worker::RunTask;
 use crate::source::receive;
 use crate::store::KeptBlock;
-use crate::wire::{BlockHeader, Cargo, Message};
+use crate::wire::{BlockHeader, BlockKind, Message};
 
 impl Driver<'_> {
     pub(super) fn tell_master(&mut self, note: &WorkerNote) {
@@ -91,14 +91,14 @@ impl Driver<'_> {
             let Segment { tail, partition, block } = segment;
             (Place::Segment(tail, partition), block)
         });
-        let cargo = |place| match (task, place) {
+        let kind = |place| match (task, place) {
             (Some((producer, attempt)), Place::Segment(tail, partition)) => {
                 let id = BlockId { producer, tail, partition };
-                Some(Cargo::Segment { id, attempt })
+                Some(BlockKind::Segment { id, attempt })
             }
             _ => None,
         };
-        let sent = self.send_peer(to, message, blocks.collect(), &cargo);
+        let sent = self.send_peer(to, message, blocks.collect(), &kind);
         if let (Some((to, transfer)), Some((task, attempt))) = (sent, task) {
             self.transfers.add(Errand { to, task, attempt: Some(attempt) }, transfer);
         }
@@ -115,12 +115,12 @@ impl Driver<'_> {
         let keep = |block| self.kernels.blocks.keep(block);
         let blocks = saved.parts.into_iter().map(|(tag, block)| (Place::State(tag), keep(block)));
         let message = ToPeer::State { epoch, stage, partition };
-        let cargo = |place| match place {
-            Place::State(tag) => Some(Cargo::State { stage, partition, tag }),
+        let kind = |place| match place {
+            Place::State(tag) => Some(BlockKind::State { stage, partition, tag }),
             Place::Segment(..) => None,
         };
         let blocks = blocks.collect();
-        let sent = self.send_peer(to, message, blocks, &cargo);
+        let sent = self.send_peer(to, message, blocks, &kind);
         self.moving.extend(sent.map(|(_, transfer)| transfer));
     }
 
@@ -135,8 +135,8 @@ impl Driver<'_> {
         if bytes.len() <= INLINE {
             return self.tell_master(&WorkerNote::Done { message, luggage: Luggage::Here(bytes) });
         }
-        let cargo = Cargo::Luggage { task, attempt };
-        let header = |piece| BlockHeader { epoch, cargo, piece };
+        let kind = BlockKind::TaskOutput { task, attempt };
+        let header = |piece| BlockHeader { epoch, kind, piece };
         let blocks = raw::pieces(&self.pool, &bytes).into_iter().zip(0..);
         let keep = |block| self.kernels.blocks.keep(block);
         let blocks: Vec<_> = blocks.map(|(block, piece)| (header(piece), keep(block))).collect();
@@ -155,7 +155,7 @@ impl Driver<'_> {
         to: WorkerId,
         message: ToPeer,
         blocks: Vec<(Place, KeptBlock)>,
-        cargo: &dyn Fn(Place) -> Option<Cargo>,
+        kind: &dyn Fn(Place) -> Option<BlockKind>,
     ) -> Option<(PeerId, Transfer)> {
         let peer = self.colleagues.peer(to)?;
         let epoch = message.epoch();
@@ -178,7 +178,7 @@ impl Driver<'_> {
             return None;
         }
         let blocks = blocks.into_iter().zip(0..).filter_map(|((place, block), piece)| {
-            Some((BlockHeader { epoch, cargo: cargo(place)?, piece }, block))
+            Some((BlockHeader { epoch, kind: kind(place)?, piece }, block))
         });
         self.net.push_blocks(peer, blocks).ok().map(|transfer| (peer, transfer))
     }
@@ -193,14 +193,14 @@ impl Driver<'_> {
     }
 
     /// What others wait for is lost.
-    fn unreadable(&mut self, error: DoorError) {
+    fn unreadable(&mut self, error: DecodeError) {
         let why = format!("a block cannot be read back from its file: {error}");
         self.over = Some(Over::Failed(ClusterError::Broken { why }));
     }
 }
 
 /// Small blocks, one after another.
-fn together(blocks: &[(Place, KeptBlock)], total: usize) -> Result<Vec<u8>, DoorError> {
+fn together(blocks: &[(Place, KeptBlock)], total: usize) -> Result<Vec<u8>, DecodeError> {
     let mut bytes = Vec::with_capacity(total);
     for (_, block) in blocks {
         let block = block.get()?;

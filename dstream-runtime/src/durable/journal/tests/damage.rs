@@ -1,9 +1,9 @@
-//! Objects that are damaged or missing: what they said is never replayed in part, and what is lost is said.
+//! Damaged and missing objects: no partial replay, and every loss is reported.
 
 use super::*;
 
-/// Entries 0..=9, one object each, with snapshots behind 3 and 6; what is there of the newest
-/// snapshot's and last entries' objects.
+/// Entries 0..=9, an object each, with snapshots after 3 and 6; keeps the objects since the last but one
+/// snapshot.
 fn whole() -> Arc<Objects> {
     let objects = objects();
     let mut master = start(&objects.sound(), "first").unwrap();
@@ -22,7 +22,7 @@ fn damage_anywhere_is_found_and_never_replayed() {
     let names = whole().names("journal/");
     // 5: snapshot of 0..=3; 6, 7, 8: entries 4, 5, 6; 9: snapshot; 10, 11, 12: entries 7, 8, 9.
     assert_eq!(names, (5..=12).map(object::name).collect::<Vec<_>>());
-    // What is left when the object is damaged, and how often something is said.
+    // What remains when the object is damaged, and the number of warnings.
     let table: [(u64, std::ops::Range<u64>, usize); 8] = [
         (5, 0..10, 0),
         (6, 0..10, 0),
@@ -44,7 +44,7 @@ fn damage_anywhere_is_found_and_never_replayed() {
         damages.extend((1..good.len()).step_by(5).map(|at| Some(good[..at].to_vec())));
         damages.push(Some([good.as_slice(), b"more"].concat()));
         for damage in damages {
-            // A lost last object leaves no trace.
+            // A missing last object leaves no trace.
             let warnings = warnings - usize::from(seq == 12 && damage.is_none());
             let objects = whole();
             match &damage {
@@ -60,7 +60,7 @@ fn damage_anywhere_is_found_and_never_replayed() {
                 assert!(warning.contains(&object::name(seq)), "{warning}");
                 assert_eq!(warning.contains("nothing is lost"), seq == 9, "{warning}");
             }
-            // What is written now is what counts for the third, and what was behind the damage is not.
+            // New entries count for the third master; those after the damage do not.
             assert!(second.sync(50));
             drop(second);
             let third = start(&objects.sound(), "third").unwrap();
@@ -74,7 +74,7 @@ fn damage_anywhere_is_found_and_never_replayed() {
 fn a_master_that_dies_before_its_snapshot_leaves_the_damage_to_the_next_one() {
     let objects = whole();
     objects.all().insert(object::name(11), vec![]);
-    // Term, beginning, and then it dies.
+    // It takes a term, writes its first object, and dies.
     let dies = objects.with(|step, _| (step == 2).then_some(Fault::DiesBefore));
     drop(start(&dies, "second").unwrap());
     let third = start(&objects.sound(), "third").unwrap();
@@ -83,7 +83,7 @@ fn a_master_that_dies_before_its_snapshot_leaves_the_damage_to_the_next_one() {
 }
 
 #[test]
-fn a_journal_of_which_nothing_can_be_read_is_not_taken_for_an_empty_one() {
+fn an_unreadable_journal_is_not_empty() {
     let objects = whole();
     objects.all().values_mut().for_each(|bytes| bytes.truncate(40));
     let error = start(&objects.sound(), "second").err().unwrap();
@@ -95,7 +95,7 @@ fn a_journal_of_which_nothing_can_be_read_is_not_taken_for_an_empty_one() {
     }
     let terms = objects.names("terms/").len();
     assert!(start(&objects.sound(), "second").is_err());
-    assert_eq!(objects.names("terms/").len(), terms, "and nobody is fenced by that");
+    assert_eq!(objects.names("terms/").len(), terms, "no master is fenced by it");
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn an_entry_before_the_needed_snapshot_is_refused() {
     objects.all().insert(object::name(1), vec![]);
     let (sender, news) = unbounded();
     let tell = Box::new(move |event| drop(sender.send(event)));
-    let opened = open_with::<u64, State>(&objects.sound(), PLAN, "x", PATIENCE, tell).unwrap();
+    let opened = open_with::<u64, State>(&objects.sound(), PLAN, "x", RETRY, tell).unwrap();
     assert!(opened.needs_snapshot);
     opened.writer.append(2, &2);
-    assert!(matches!(news.recv_timeout(HANGS), Ok(JournalNews::Failed(_))));
+    assert!(matches!(news.recv_timeout(HANGS), Ok(JournalEvent::Failed(_))));
 }

@@ -1,4 +1,4 @@
-//! What a simulated cluster does for its cores, and what arrives at them.
+//! How a simulated cluster carries out its cores' actions and delivers messages.
 
 use super::*;
 use crate::sched::attempt::is_speculative;
@@ -14,7 +14,7 @@ impl Cluster {
         while let Some(action) = self.master.poll() {
             assert!(self.outcome.is_none(), "{action:?} after the end");
             if let MasterAction::Finish(Outcome::Failed(Cause::Fenced { .. })) = &action {
-                assert!(said.is_none(), "it is none any more, and says {said:?}");
+                assert!(said.is_none(), "a fenced master sends {said:?}");
             }
             said.get_or_insert_with(|| std::mem::discriminant(&action));
             self.master_asks(outside, action);
@@ -56,7 +56,7 @@ impl Cluster {
                     return self.network.push(Message::ToWorker(to, message));
                 }
                 match self.processes.get_mut(&to) {
-                    // A connection that is cut delivers a beginning of what was sent.
+                    // A cut connection delivers a prefix of what was sent.
                     Some(process) if process.zombie && self.seed.one_in(2) => process.deaf = true,
                     Some(process) if !process.deaf => process.told.push_back(message),
                     _ => {}
@@ -84,7 +84,7 @@ impl Cluster {
             MasterAction::Dismiss(worker) if self.desk.is_some() => {
                 self.departures.begin(worker);
                 if !self.processes.contains_key(&worker) {
-                    // It has no lease any more that could end; its connection ends.
+                    // Its lease is over; its connection closes.
                     self.network.push(Message::Left(worker));
                 }
             }
@@ -129,7 +129,7 @@ impl Cluster {
         }
     }
 
-    /// Time passes without batches only where nothing more would come out of them.
+    /// Batches are skipped only where nothing would be emitted.
     fn may_step_over(&self, first: BatchSeq) {
         let rest = self.reference.plan.rest().expect("it emits from nothing");
         let since = first.0.saturating_sub(rest).max(self.job.config.first.0);
@@ -139,7 +139,7 @@ impl Cluster {
         }
     }
 
-    /// What is published is exactly what a run without faults publishes.
+    /// Asserts that published parts equal those of a run without faults.
     fn parts_of(&mut self, batch: BatchSeq) -> Vec<(TaskId, u64)> {
         let first = |batch| TaskId { batch, stage: StageId(0), partition: Partition(0) };
         let range = first(batch)..first(BatchSeq(batch.0 + 1));
@@ -166,7 +166,7 @@ impl Cluster {
             Message::Saved(on, saved, value) => {
                 let Saved { stage, partition, after, .. } = saved;
                 let full = self.network.timed().is_some_and(|t| t.conditions.full > t.now);
-                // When no more goes wrong, storage is good.
+                // Once faults end, storage works.
                 let is_late = self.network.timed().is_some_and(|t| t.now > LATE_MS);
                 let bad = !is_late && self.seed.one_in(self.job.bad_storage);
                 let event = if full || bad {
@@ -184,7 +184,7 @@ impl Cluster {
                 return self.loaded(outside, on, saved, recovery);
             }
             Message::ToMaster(from, ..) if self.closed.contains(&from) => return,
-            // Who is gone does not join again under his number.
+            // A lost worker does not join again under its id.
             Message::ToMaster(from, ToMaster::Joined { .. }, _)
                 if self.processes.get(&from).is_none_or(|p| p.zombie) =>
             {
@@ -198,7 +198,7 @@ impl Cluster {
                 }
                 if let ToMaster::TaskDone { task, attempt, .. } = &message {
                     self.done.insert(*task);
-                    // Its run counts from here on, and not everybody has heard of it.
+                    // Its run counts from now on, although not all workers know.
                     let counts = is_speculative(*attempt) && self.master.accepts(from, &message);
                     let may = self.desk.is_none() && self.helpers_lost < 3;
                     if counts && may && self.seed.one_in(2) {
@@ -254,13 +254,13 @@ impl Cluster {
         self.master.handle(self.now, event);
     }
 
-    /// All entries up to one are written.
+    /// Writes all entries up to one.
     fn put(&mut self, outside: &mut Outside, seq: JournalSeq) {
         while let Some((first, entry, ended)) =
             self.unsynced.pop_front_if(|(first, ..)| *first <= seq)
         {
             if !outside.put(self.term, entry, &ended) {
-                // Nothing that comes after it is written either.
+                // Later entries are not written either.
                 self.unsynced.clear();
                 return self.network.push(Message::Fenced);
             }
@@ -293,7 +293,7 @@ impl Cluster {
         let Source { mut position, total, ended } = self.sources[index];
         assert!(!ended, "{source} is asked again");
         let mut inputs = Vec::new();
-        // What has been received when it is told to stop is little.
+        // After a stop, little input remains.
         let fresh = if self.stopped { 2 } else { partitions + 1 };
         for _ in 0..self.seed.below(fresh.min(partitions + 1)) {
             let end = (position + 1 + self.seed.below(3)).min(total);
@@ -314,7 +314,7 @@ impl Cluster {
     }
 }
 
-/// Whether a job has ended because something that it reads is lost.
+/// Whether a job ended because its input is lost.
 pub(in crate::sched::simulation) fn is_of_loss(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Failed(Cause::Lost { .. }))
 }

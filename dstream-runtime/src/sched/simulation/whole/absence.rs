@@ -1,13 +1,13 @@
-//! A master that is away for many intervals, so that batches are missed and time is stepped over. Other faults last
-//! too short for that, so some worlds have this beside all else.
+//! A master that is absent for many intervals, so that batches are missed and time is skipped. Other faults
+//! are too short for that, so some worlds have this one in addition.
 
 use super::faults::{Fault, Kind, LAST_MS};
 use crate::sched::simulation::Seed;
 
-/// One world of this many.
+/// One world in this many.
 const WORLDS: u64 = 6;
 
-/// What goes wrong in a world beside all else.
+/// The additional faults of a world.
 pub(super) fn absence(seed: &mut Seed) -> Vec<Fault> {
     if !seed.one_in(WORLDS) {
         return Vec::new();

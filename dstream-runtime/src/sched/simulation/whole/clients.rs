@@ -1,9 +1,9 @@
-//! Clients that push: what they send, to whom, and what they hear.
+//! Clients that push: what they send, where, and what they are told.
 
 use super::*;
 
 impl World {
-    /// A client sends what comes next, or again what it does not know to be safe, to whom it can.
+    /// A client sends its next or its unacknowledged appends to a reachable worker.
     pub(super) fn push(&mut self, index: usize) {
         let later = self.now + 10 + self.seed.below(90);
         let client = &self.clients[index];
@@ -70,7 +70,7 @@ impl World {
         }
     }
 
-    /// Clients hear what is safe, wherever they are by now.
+    /// Delivers acknowledgements to clients, wherever they are connected.
     pub(super) fn tell_clients(&mut self) {
         for cluster in self.old.iter_mut().chain([&mut self.current]) {
             for (client, number) in std::mem::take(&mut cluster.safe) {
@@ -85,8 +85,8 @@ impl World {
         }
     }
 
-    /// Whether everything that hosts have of what clients have pushed is had by another, too, that is there
-    /// and that the master knows: only then they may be lost.
+    /// Whether all pushed records of these hosts have another connected holder known to the master: only
+    /// then may the hosts be lost.
     pub(super) fn is_safe_without(&mut self, hosts: &[usize]) -> bool {
         if !self.job.pushed {
             return true;
@@ -95,7 +95,7 @@ impl World {
         for other in (0..self.hosts.len()).filter(|other| !hosts.contains(other)) {
             let is_here = self.hosts[other].is_up
                 && self.conditions.frozen(Place::Machine(other), self.now).is_none();
-            // What one loss takes is made good before the next: nobody is away.
+            // Copies lost once are restored before the next loss: no host is absent.
             let Some(worker) = self.current.worker_on(other).filter(|_| is_here) else {
                 return false;
             };
@@ -103,7 +103,7 @@ impl World {
                 return false;
             }
             let Some(node) = self.current.nodes.get(&worker) else { return false };
-            // Whoever has handed over goes at any moment.
+            // A worker that has handed over may exit at any moment.
             if !node.has_handed_over() {
                 others.extend(node.held());
             }

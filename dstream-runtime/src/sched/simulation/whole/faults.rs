@@ -1,9 +1,9 @@
-//! What goes wrong in a world, and when: a list that is made first, from the seed, so that parts of it can be
-//! left out and the rest stays.
+//! The faults of a world, in a list made from the seed before it runs, so that shrinking can drop some and
+//! keep the rest.
 
 use crate::sched::simulation::Seed;
 
-/// In which directions a link is cut.
+/// The directions of a cut link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Both,
@@ -14,31 +14,31 @@ pub(super) enum Way {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A host loses its worker's process, and has another one later.
+    /// A host's worker process is killed and replaced later.
     Kill { host: usize, back: u64 },
-    /// A process stands still, and goes on as if nothing had been.
+    /// A process freezes and goes on.
     Freeze { host: usize, ms: u64 },
-    /// The master ends, with what it has not written; another one is there later.
+    /// The master crashes, losing what is not durable; another starts later.
     CrashMaster { next: u64 },
-    /// The master stands still; when that is long another takes over, and the first one wakes up.
+    /// The master freezes; if that is long, another takes over before it wakes up.
     FreezeMaster { ms: u64 },
-    /// Another master takes over, and nothing was wrong with the first.
+    /// Another master takes over from a healthy one.
     Usurp,
-    /// Between a host and the master.
+    /// The link between a host and the master is cut.
     CutMaster { host: usize, way: Way, ms: u64 },
-    /// Between two hosts.
+    /// The link between two hosts is cut.
     CutPeers { one: usize, other: usize, way: Way, ms: u64 },
-    /// Everything that a host says, and hears of the master, takes longer.
+    /// A host's messages, and the master's to it, are slow.
     Slow { host: usize, ms: u64, by: u64 },
-    /// Storage takes nothing.
+    /// Storage is full.
     Full { ms: u64 },
-    /// Storage does not answer.
+    /// Storage hangs.
     Hang { ms: u64 },
     /// Storage is slow.
     SlowStorage { ms: u64 },
-    /// The newest saved state of some group cannot be read any more.
+    /// The newest saved state of a group becomes unreadable.
     Damage { which: u64 },
-    /// Messages come twice.
+    /// Messages arrive twice.
     Doubling { ms: u64 },
     /// Messages overtake each other.
     Reordering { ms: u64 },
@@ -46,24 +46,24 @@ pub(super) enum Kind {
     FailTasks { ms: u64 },
     /// The master's clock is set.
     Jump { by: i64 },
-    /// A worker is asked to leave.
+    /// A worker is drained.
     Drain { host: usize },
-    /// One host more.
+    /// A host is added.
     Join,
-    /// The job is told to stop, and started again.
+    /// The job is stopped and started again.
     Stop,
-    /// What a host says to another takes longer.
+    /// The link from one host to another is slow.
     SlowPeer { one: usize, other: usize, ms: u64, by: u64 },
-    /// The master hears several things before it does anything about the first of them.
+    /// The master gets several events before it acts on the first.
     Busy { ms: u64 },
-    /// Two hosts lose their workers' processes at the same time.
+    /// Two hosts' worker processes are killed at once.
     KillBoth { one: usize, other: usize, back: u64 },
-    /// All hosts do, and have none for a long time.
+    /// All hosts' processes are killed, with none for a long time.
     KillAll { back: u64 },
 }
 
 impl Kind {
-    /// How long such a loss lasts, in milliseconds.
+    /// Duration of such a loss, in milliseconds.
     pub(super) fn lasts(self) -> u64 {
         match self {
             Self::Kill { back, .. } | Self::KillBoth { back, .. } | Self::KillAll { back } => back,
@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// The hosts whose worker the master loses by this.
+    /// The hosts whose worker the master loses.
     pub(super) fn takes(self) -> [Option<usize>; 2] {
         match self {
             Self::Kill { host, .. } => [Some(host), None],
@@ -85,21 +85,20 @@ impl Kind {
     }
 }
 
-/// Something that goes wrong at some time.
+/// A fault and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) at: u64,
     pub(super) kind: Kind,
 }
 
-/// No fault begins later.
+/// Latest start of a fault.
 pub(super) const LAST_MS: u64 = 2000;
 
-/// All that goes wrong in a world with so many hosts: first what has nothing to do with each other, in the
-/// order of time.
+/// Makes all faults of a world: first the independent ones, ordered by time.
 pub(super) fn faults(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
     let count = 1 + seed.below(7);
-    // Some worlds have one kind of trouble, again and again.
+    // In some worlds, all faults are of one kind.
     let alike = seed.one_in(4).then(|| seed.below(KINDS));
     let mut faults: Vec<Fault> = (0..count)
         .map(|_| {
@@ -115,8 +114,7 @@ pub(super) fn faults(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
     faults
 }
 
-/// One thing goes wrong because of which something is not yet where it should be, and before that is over
-/// another, on the same host.
+/// Two faults of the same host: the second hits before the effects of the first are over.
 fn pair(seed: &mut Seed, hosts: usize) -> [Fault; 2] {
     let hosts = hosts as u64;
     let (host, other) = (seed.below(hosts) as usize, seed.below(hosts) as usize);
@@ -138,7 +136,7 @@ fn pair(seed: &mut Seed, hosts: usize) -> [Fault; 2] {
     [Fault { at, kind: first }, Fault { at: at + seed.below(ms), kind: second }]
 }
 
-/// How many kinds there are, those that matter most counted more than once.
+/// Number of kinds, counting important ones more than once.
 const KINDS: u64 = 24;
 
 fn kind(seed: &mut Seed, which: u64, hosts: usize) -> Kind {

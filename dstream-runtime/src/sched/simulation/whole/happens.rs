@@ -1,4 +1,4 @@
-//! What goes wrong, as it does.
+//! How faults happen.
 
 use super::*;
 
@@ -19,9 +19,9 @@ impl World {
             };
             if is_early || !is_safe {
                 if !self.job.reckless {
-                    return self.hit("a second loss, which nobody survives, is left out");
+                    return self.hit("a second loss without a surviving holder is skipped");
                 }
-                self.hit("a second loss, which nobody survives");
+                self.hit("a second loss without a surviving holder");
                 self.bereft = true;
             }
             self.made_good = now + kind.lasts() + LOSS_MS;
@@ -155,14 +155,14 @@ impl World {
                 if !self.is_orphaned && self.current.drain_on(host) {
                     self.hit("a worker is drained");
                     if self.job.pushed {
-                        // It may stay until what it holds is read, which may take another worker.
+                        // It may stay until its blocks are read, which may need another worker.
                         self.add_host();
                     }
                     self.current.act(&mut self.outside);
                 }
             }
             Kind::Join => {
-                self.hit("one host more");
+                self.hit("a host is added");
                 self.add_host();
             }
             Kind::Stop => {
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// A host loses its worker's process, and has another one later.
+    /// Kills the worker process of a host, which is replaced later.
     fn kill(&mut self, host: usize, back: u64) {
         let now = self.now;
         if !std::mem::replace(&mut self.hosts[host].is_up, false) {

@@ -1,13 +1,13 @@
-//! A worker that is drained, and another one that is killed before the first one has gone: what they both hold must
-//! not go with them. Both at random are seldom so close to each other, so some worlds have this beside all else.
+//! A drained worker, and another that is killed before the first has exited: what both hold must survive.
+//! Random faults are seldom so close together, so some worlds have this one in addition.
 
 use super::faults::{Fault, Kind, LAST_MS};
 use crate::sched::simulation::Seed;
 
-/// One world in so many.
+/// One world in this many.
 const WORLDS: u64 = 6;
 
-/// What goes wrong in a world beside all else.
+/// The additional faults of a world.
 pub(super) fn leaving(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
     if !seed.one_in(WORLDS) {
         return Vec::new();

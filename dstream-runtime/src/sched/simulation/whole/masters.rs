@@ -1,9 +1,9 @@
-//! Masters that follow each other, what they begin with, and what has happened with each.
+//! Successive masters, what they resume from, and the sites reached by each.
 
 use super::*;
 
 impl World {
-    /// Another master takes over, whatever has become of the one before.
+    /// Another master takes over, in whatever state the last one is.
     pub(super) fn next_master(&mut self) {
         if self.outside.term >= MASTERS {
             assert!(!self.is_orphaned, "too many masters");
@@ -26,7 +26,7 @@ impl World {
         }
     }
 
-    /// What a new master begins with: where saved states cannot be read, the ones before.
+    /// What a new master resumes from; unreadable states fall back to their predecessors.
     pub(super) fn past(&mut self) -> Past {
         let mut past = self.outside.past();
         let mut fell_back = false;
@@ -58,7 +58,7 @@ impl World {
         past
     }
 
-    /// Of what counts, something cannot be read any more: there is an older one, as long as only one is bad.
+    /// Damages one state that counts: its predecessor stays readable.
     pub(super) fn damage(&mut self, which: u64) {
         let past = self.outside.past();
         if past.objects().any(|object| self.outside.damaged.contains(object)) {

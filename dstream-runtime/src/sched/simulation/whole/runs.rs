@@ -1,6 +1,5 @@
-//! Worlds by the thousand; and what is done about one in which something does not hold: its seed is said
-//! first, the same is seen to happen again, and what goes wrong in it is made less until nothing can be left
-//! out.
+//! Runs worlds by the thousand. A failing world prints its seed, is run again to confirm the failure, and
+//! its faults are shrunk until each one is needed.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +10,7 @@ use super::{Sites, World};
 use crate::sched::simulation::losses::plans;
 use crate::sched::simulation::{seeds, surveyed};
 
-/// Seeds that each test takes: four tests.
+/// Seeds of each of the four tests.
 const USUAL: u64 = 5000;
 
 /// Where something must have happened in all worlds of a test.
@@ -37,7 +36,7 @@ const SITES: [&str; 53] = [
     "a master is frozen until there is another",
     "two masters",
     "another master",
-    "a master hears that it is none any more",
+    "a master learns that it is replaced",
     "an old master's entry",
     "a worker without its master",
     "a worker that its master does not hear",
@@ -71,19 +70,19 @@ const SITES: [&str; 53] = [
     "time is stepped over",
 ];
 
-/// A seed, and which of its faults happen: all, if nothing is said.
+/// A seed, and which of its faults happen; all by default.
 struct Found {
     number: u64,
     faults: Option<Vec<usize>>,
 }
 
 thread_local! {
-    /// What a panic says before anything else.
+    /// The first line of a panic.
     static WORLD: RefCell<Option<String>> = const { RefCell::new(None) };
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A panic in a world says first which one it is, and nothing while its faults are made less.
+/// A panic names its world first; it is silent while faults are shrunk.
 pub(super) fn announce() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -114,12 +113,12 @@ fn run(number: u64, faults: Vec<Fault>) -> Seen {
     Seen { sites: world.sites, trace: world.trace }
 }
 
-/// Why a world fails, if it does.
+/// Whether a world fails.
 pub(super) fn fails(number: u64, faults: &[Fault]) -> bool {
     !holds(|| drop(run(number, faults.to_vec())))
 }
 
-/// Whether something does not panic; nothing is said if it does.
+/// Whether `run` does not panic; panics are silent.
 pub(super) fn holds(run: impl FnOnce()) -> bool {
     let was = QUIET.replace(true);
     let holds = catch_unwind(AssertUnwindSafe(run)).is_ok();
@@ -127,7 +126,7 @@ pub(super) fn holds(run: impl FnOnce()) -> bool {
     holds
 }
 
-/// Leaves out what can be left out: the run ends where it fails.
+/// Drops faults that are not needed for the failure.
 fn shrink(number: u64, all: &[Fault]) -> Vec<usize> {
     let of = |kept: &[usize]| kept.iter().map(|at| all[*at]).collect::<Vec<_>>();
     let mut kept: Vec<usize> = (0..all.len()).collect();
@@ -179,7 +178,7 @@ fn worlds(first: u64) {
         let found = Found { number, faults: None };
         let seen = check(&found);
         if number < 40 {
-            assert_eq!(check(&found).trace, seen.trace, "seed {number} is not the same again");
+            assert_eq!(check(&found).trace, seen.trace, "seed {number} does not repeat");
         }
         for (site, count) in seen.sites {
             *sites.entry(site).or_default() += count;
@@ -192,7 +191,7 @@ fn worlds(first: u64) {
     }
 }
 
-/// What happens only where there are states.
+/// Sites that only plans with state reach.
 fn of_states(site: &str) -> bool {
     site.contains("state") || site == "damage"
 }
@@ -217,9 +216,9 @@ fn plans_without_states_survive() {
     worlds(3);
 }
 
-/// Or those that somebody looks into, as they are written there; `all` stands for all faults.
+/// Runs the worlds of `found.txt`, or those of `DSTREAM_WORLD` in the same format; `all` stands for all faults.
 #[test]
-fn what_was_found_stays_away() {
+fn found_worlds_hold() {
     let some = std::env::var("DSTREAM_WORLD").ok();
     let found = some.as_deref().unwrap_or(include_str!("found.txt"));
     for line in found.lines().filter(|line| !line.starts_with('#')) {
@@ -231,7 +230,7 @@ fn what_was_found_stays_away() {
     }
 }
 
-/// Which of many worlds do not hold, for whoever asks by `DSTREAM_SURVEY=from..to`.
+/// Prints the failing seeds of `DSTREAM_SURVEY=from..to`.
 #[test]
 fn survey() {
     let Some(wanted) = surveyed() else { return };

@@ -4,12 +4,12 @@
 use super::faults::{Fault, Kind, LAST_MS};
 use crate::sched::simulation::Seed;
 
-/// One world of this many has two that end together, and one of as many has all.
+/// One world in this many has two that end together, and as many have all.
 const WORLDS: u64 = 5;
-/// How long all are gone, in milliseconds.
+/// How long all are absent, in milliseconds.
 const GONE_MS: u64 = 20_000;
 
-/// What goes wrong in a world beside all else.
+/// The additional faults of a world.
 pub(super) fn together(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
     let at = 200 + seed.below(LAST_MS - 200);
     match seed.below(WORLDS) {
@@ -20,7 +20,7 @@ pub(super) fn together(seed: &mut Seed, hosts: usize) -> Vec<Fault> {
             let (one, other) = (one as usize, other as usize);
             let both =
                 Fault { at, kind: Kind::KillBoth { one, other, back: 20 + seed.below(900) } };
-            // The master may hear of both before it has told anybody of the first.
+            // The master may learn of both before it has told any worker of the first.
             let busy = seed.one_in(2).then_some(Fault { at, kind: Kind::Busy { ms: 900 } });
             busy.into_iter().chain([both]).collect()
         }

@@ -1,6 +1,6 @@
-//! What a port stands on: a socket, and the runtime on which everything happens that has to do with it.
+//! A bound socket and the runtime that drives it.
 //!
-//! Everything above is the same whether the socket is one of the system or a simulated one.
+//! Code above this module does not know whether the socket is simulated.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,23 +9,23 @@ use std::sync::Arc;
 use quinn::{AsyncUdpSocket, EndpointConfig, Runtime, ServerConfig, TokioRuntime};
 use tokio::runtime::Handle;
 
-use super::hub::Port;
+use super::endpoint_state::QuicPort;
 use super::lifeline::Lifelines;
 use super::{NetError, NetWarning, SmallBuffer, socket};
 
-/// A socket that is open, and where it is listened to.
-pub(super) struct Ground {
+/// An open socket and its address.
+pub(super) struct BoundSocket {
     runtime: Handle,
     socket: Arc<dyn AsyncUdpSocket>,
     addr: SocketAddr,
-    /// What QUIC's choices that need not be secret are drawn from; random if nothing is said.
+    /// Seed of QUIC's non-secret random choices; random if absent.
     seed: Option<[u8; 32]>,
-    /// Beside a socket of the system, if they were asked for.
+    /// Present on a system socket that was asked for lifelines.
     lifelines: Option<Arc<Lifelines>>,
 }
 
-impl Ground {
-    /// A socket of the system, and what makes it slower than it could be.
+impl BoundSocket {
+    /// Opens a system socket. The warnings say what limits its throughput.
     pub(super) fn of_system(
         runtime: &Handle,
         addr: SocketAddr,
@@ -34,7 +34,7 @@ impl Ground {
         let bind = |source| NetError::Bind { addr, source };
         let (udp, warnings) = socket::open(addr, buffer).map_err(bind)?;
         let socket = {
-            // It is watched by the runtime that it is wrapped on.
+            // tokio registers the socket with the current runtime.
             let _inside = runtime.enter();
             TokioRuntime.wrap_udp_socket(udp).map_err(bind)?
         };
@@ -42,10 +42,9 @@ impl Ground {
         Ok((Self { runtime, socket, addr, seed: None, lifelines: None }, warnings))
     }
 
-    /// With lifelines at the TCP port of the same number. What is wrong if they cannot be had: everything goes
-    /// on without.
+    /// Opens the TCP port of the same number for lifelines; on failure, returns a warning and works without.
     pub(super) fn with_lifelines(mut self) -> (Self, Option<NetWarning>) {
-        // A socket that does not know its address will not become a port either.
+        // A socket without a local address fails later, in `port`.
         let addr = self.socket.local_addr().unwrap_or(self.addr);
         match Lifelines::open(&self.runtime, addr) {
             Ok(lifelines) => {
@@ -56,7 +55,7 @@ impl Ground {
         }
     }
 
-    /// A simulated socket on a runtime whose clock may be a simulated one.
+    /// A simulated socket, on a runtime that may have a simulated clock.
     #[cfg(test)]
     pub(super) fn simulated(
         runtime: &Handle,
@@ -67,13 +66,13 @@ impl Ground {
         Self { runtime: runtime.clone(), socket, addr, seed: Some(seed), lifelines: None }
     }
 
-    /// A port: with `server`, one that others may connect to. For `secret` see
+    /// Makes a QUIC port. With `server`, it accepts connections. For `secret` see
     /// [`endpoint_config`](socket::endpoint_config).
     pub(super) fn port(
         self,
         server: Option<ServerConfig>,
         secret: Option<&[u8; 32]>,
-    ) -> Result<Port, NetError> {
+    ) -> Result<QuicPort, NetError> {
         let Self { runtime, socket, addr, seed, lifelines } = self;
         let bind = |source: io::Error| NetError::Bind { addr, source };
         let mut config: EndpointConfig = socket::endpoint_config(secret);
@@ -85,6 +84,6 @@ impl Ground {
                 .map_err(bind)?
         };
         let addr = quinn.local_addr().map_err(bind)?;
-        Ok(Port { runtime, quinn, addr, lifelines })
+        Ok(QuicPort { runtime, quinn, addr, lifelines })
     }
 }

@@ -1,4 +1,4 @@
-//! What was written is read, and nothing else.
+//! Written states are read back; damaged or foreign objects are refused.
 
 use std::fs;
 
@@ -16,29 +16,29 @@ fn rows(values: &[u64]) -> Block {
     builder.finish().unwrap()
 }
 
-fn door(tag: u64) -> Option<Door> {
-    (tag == 0 || tag == 5).then_some(Block::open_rows::<u64> as Door)
+fn decoder(tag: u64) -> Option<BlockDecoder> {
+    (tag == 0 || tag == 5).then_some(Block::open_rows::<u64> as BlockDecoder)
 }
 
 struct Place {
     dir: tempfile::TempDir,
-    saves: Saves,
+    saves: CheckpointStore,
 }
 
 impl Place {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Durable::open(dir.path().to_str().unwrap()).unwrap().within("saves").unwrap();
-        let saves = Saves::new(store, 9);
+        let saves = CheckpointStore::new(store, 9);
         saves.retain(|_| true).unwrap();
         Self { dir, saves }
     }
 
-    fn read(&self, saved: &Saved) -> Result<Read, SaveError> {
-        self.saves.read(saved, &BufferPool::new(0), door)
+    fn read(&self, saved: &Saved) -> Result<LoadedChain, CheckpointError> {
+        self.saves.read(saved, &BufferPool::new(0), decoder)
     }
 
-    /// Changes each byte of an object, and cuts it off everywhere: none of these can be read.
+    /// Asserts that the object is refused with any byte changed and at any shorter length.
     fn assert_checked(&self, object: &str, saved: &Saved) {
         let path = self.dir.path().join("saves").join(object);
         let whole = fs::read(&path).unwrap();
@@ -66,7 +66,7 @@ fn content(state: &SavedState) -> (Vec<(u64, u64)>, Vec<BatchSeq>) {
 }
 
 #[test]
-fn a_state_comes_back_as_it_was_and_a_damaged_one_not_at_all() {
+fn a_state_is_read_back_and_a_damaged_one_is_refused() {
     let place = Place::new();
     let saves = &place.saves;
     let state = SavedState::whole(vec![(0, rows(&[1, 2]).into()), (5, rows(&[3]).into())]);
@@ -76,9 +76,9 @@ fn a_state_comes_back_as_it_was_and_a_damaged_one_not_at_all() {
     assert_eq!(back.link, link);
     let [whole] = &back.chain[..] else { panic!("one object") };
     assert_eq!(content(whole), content(&state));
-    assert!(saves.write(&a, &state, None).is_ok(), "the same again is no harm");
+    assert!(saves.write(&a, &state, None).is_ok(), "writing the same again is allowed");
     let less = SavedState::whole(vec![(5, rows(&[3]).into())]);
-    assert!(saves.write(&a, &less, None).is_err(), "another one does not take its place");
+    assert!(saves.write(&a, &less, None).is_err(), "another state does not replace it");
     assert!(place.read(&saved(&["b"], 7)).is_err());
     assert!(place.read(&saved(&[], 7)).is_err());
     assert!(saves.write(&saved(&["../b"], 7), &less, None).is_err(), "names come from workers");
@@ -95,9 +95,9 @@ fn a_state_comes_back_as_it_was_and_a_damaged_one_not_at_all() {
 }
 
 #[test]
-fn only_objects_that_continue_each_other_are_a_state() {
+fn only_objects_of_one_chain_are_a_state() {
     let place = Place::new();
-    let write = |objects: &[&str], after: u64, value: u64, continues: Option<Link>| {
+    let write = |objects: &[&str], after: u64, value: u64, continues: Option<ChainLink>| {
         let steps = continues.iter().map(|_| BatchSeq(after)).collect();
         let state = SavedState { parts: vec![(0, rows(&[value]).into())], steps };
         place.saves.write(&saved(objects, after), &state, continues).unwrap()
@@ -131,7 +131,7 @@ fn only_objects_that_continue_each_other_are_a_state() {
 }
 
 #[test]
-fn copies_have_other_names_and_say_the_same() {
+fn copies_have_other_names_and_the_same_content() {
     let (place, other) = (Place::new(), Place::new());
     let state = |value| SavedState::whole(vec![(0, rows(&[value]).into())]);
     let first = place.saves.write(&saved(&["a"], 1), &state(1), None).unwrap();
@@ -141,7 +141,7 @@ fn copies_have_other_names_and_say_the_same() {
     let copy = |names: &mut Vec<String>| {
         let name = |number| format!("copy-{number}");
         let pool = BufferPool::new(0);
-        place.saves.copy(&chain, &other.saves, name, |name| names.push(name), (&pool, door))
+        place.saves.copy(&chain, &other.saves, name, |name| names.push(name), (&pool, decoder))
     };
     assert!(copy(&mut names).unwrap() > 0);
     assert_eq!(names, ["copy-0", "copy-1"]);
@@ -150,5 +150,5 @@ fn copies_have_other_names_and_say_the_same() {
     fs::write(place.dir.path().join("saves/b"), b"").unwrap();
     names.clear();
     assert!(copy(&mut names).is_err());
-    assert_eq!(names, ["copy-0"], "it is known what was written");
+    assert_eq!(names, ["copy-0"], "written objects are reported");
 }

@@ -1,5 +1,5 @@
-//! States in safety, in a store that all processes of the cluster reach: all of a state in one object, and what
-//! has changed since in others, each of which says which one it continues.
+//! Saved states in the durable store. A state is a chain of objects: the first holds the whole state, each
+//! later one the changes since its predecessor, which it names.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -9,15 +9,15 @@
 //! | | the table: plan, stage, partition, batch, what it continues, tag, length and checksum of each part |
 //! | | the parts: blocks with their own headers and checksums |
 //!
-//! An object is known to the next one by the checksum of its table, which says all that is in it: so objects may be
-//! copied and called otherwise, and those that do not belong together are refused. Its name is never used again for
-//! another one.
+//! An object names its predecessor by the checksum of that one's table, which covers its whole content:
+//! copies under other names still form a chain, and objects of different chains are refused. Names are never
+//! reused.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Durable, DurableError};
-use crate::block::{Block, BufferPool, Door};
+use crate::block::{Block, BlockDecoder, BufferPool};
 use crate::exec::task::SavedState;
 use crate::id::{BatchSeq, Partition, StageId};
 use crate::sched::message::Saved;
@@ -25,19 +25,19 @@ use crate::sched::message::Saved;
 const MAGIC: &[u8; 8] = b"dstreamS";
 const HEAD: usize = 20;
 
-/// What another object continues an object by.
+/// Identifies an object to its successor in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Link(u64);
+pub(crate) struct ChainLink(u64);
 
-/// What an object holds.
+/// The table of an object.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Table {
     plan: u64,
     stage: StageId,
     partition: Partition,
     after: BatchSeq,
-    /// None for all of a state.
-    continues: Option<Link>,
+    /// The predecessor; none for a whole state.
+    continues: Option<ChainLink>,
     steps: Vec<BatchSeq>,
     parts: Vec<Part>,
 }
@@ -50,51 +50,50 @@ struct Part {
     checksum: u64,
 }
 
-/// Why a state cannot be saved, or a saved one cannot be used.
+/// Why a state cannot be saved or loaded.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SaveError {
+pub(crate) enum CheckpointError {
     #[error(transparent)]
     Store(#[from] DurableError),
     #[error("{object}: {why}")]
     Content { object: String, why: String },
 }
 
-/// A state that was read.
+/// A loaded state.
 #[derive(Debug)]
-pub(crate) struct Read {
-    /// All of it, and then what had changed each time.
+pub(crate) struct LoadedChain {
+    /// The whole state, then the changes in order.
     pub(crate) chain: Vec<SavedState>,
-    /// The last object, for one that continues it.
-    pub(crate) link: Link,
+    /// The last object, for a successor to name.
+    pub(crate) link: ChainLink,
 }
 
-/// An object that was opened.
+/// A decoded object.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct CheckpointObject {
     pub(super) state: SavedState,
-    link: Link,
+    link: ChainLink,
     after: BatchSeq,
 }
 
-/// A job's saved states.
+/// The saved states of a job.
 #[derive(Debug, Clone)]
-pub(crate) struct Saves {
+pub(crate) struct CheckpointStore {
     store: Durable,
     plan: u64,
 }
 
-impl Saves {
+impl CheckpointStore {
     pub(crate) fn new(store: Durable, plan: u64) -> Self {
         Self { store, plan }
     }
 
-    /// Where they are.
+    /// The URL of the store.
     pub(crate) fn url(&self) -> String {
         self.store.url()
     }
 
-    /// Makes the place for them, and removes the objects that nobody will load any more: what `keep` does not
-    /// want.
+    /// Creates the directory, and removes the objects that `keep` rejects.
     ///
     /// # Errors
     /// When the store fails.
@@ -108,8 +107,8 @@ impl Saves {
         Ok(())
     }
 
-    /// Writes the last object of a state, the others being there: all of the state, or, if it `continues`
-    /// something, what has changed. It is in safety when this returns.
+    /// Writes the last object of a chain whose others exist: the whole state, or, if it `continues` an
+    /// object, the changes. The object is durable when this returns.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -117,15 +116,16 @@ impl Saves {
         &self,
         saved: &Saved,
         state: &SavedState,
-        continues: Option<Link>,
-    ) -> Result<Link, SaveError> {
+        continues: Option<ChainLink>,
+    ) -> Result<ChainLink, CheckpointError> {
         let object = saved.objects.last().map_or("", String::as_str);
-        let wrong = |why: String| SaveError::Content { object: self.store.url_of(object), why };
+        let wrong =
+            |why: String| CheckpointError::Content { object: self.store.url_of(object), why };
         let blocks = state.parts.iter().map(|(tag, block)| {
             let block = block.get().map_err(|error| wrong(error.to_string()))?;
             Ok((*tag, block))
         });
-        let blocks = blocks.collect::<Result<Vec<_>, SaveError>>()?;
+        let blocks = blocks.collect::<Result<Vec<_>, CheckpointError>>()?;
         let part = |(tag, block): &(u64, Block)| Part {
             tag: *tag,
             len: block.byte_len() as u64,
@@ -152,45 +152,45 @@ impl Saves {
             parts.extend([block.header().as_slice(), block.body()]);
         }
         match self.store.put_own(object, &parts)? {
-            true => Ok(Link(link)),
-            // Names are not used again.
+            true => Ok(ChainLink(link)),
+            // Names are never reused.
             false => Err(DurableError::Taken { object: self.store.url_of(object) }.into()),
         }
     }
 
-    /// Reads a state; its parts come through the doors that `door` names by their tags.
+    /// Loads a state. `decoder` returns the decoder of a part by its tag.
     ///
     /// # Errors
-    /// When an object cannot be read, is damaged, or is another one.
+    /// When an object is unreadable, damaged, or of another state.
     pub(crate) fn read(
         &self,
         saved: &Saved,
         pool: &BufferPool,
-        door: impl Fn(u64) -> Option<Door>,
-    ) -> Result<Read, SaveError> {
+        decoder: impl Fn(u64) -> Option<BlockDecoder>,
+    ) -> Result<LoadedChain, CheckpointError> {
         let mut chain = Vec::with_capacity(saved.objects.len());
-        let link = self.each(saved, pool, door, |_, _, state| {
+        let link = self.each(saved, pool, decoder, |_, _, state| {
             chain.push(state);
             Ok(())
         })?;
-        Ok(Read { chain, link })
+        Ok(LoadedChain { chain, link })
     }
 
-    /// Brings a copy of a state to another place, if it is whole. `name` says what its objects are called there, by
-    /// their numbers; `written` is told each. Returns how many bytes they have.
+    /// Copies a complete chain to another store. `name` gives the new name of each object by its index;
+    /// `written` gets every name written. Returns the total bytes.
     ///
     /// # Errors
-    /// When an object cannot be read, is damaged, or cannot be written.
+    /// When an object is unreadable, damaged, or cannot be written.
     pub(crate) fn copy(
         &self,
         saved: &Saved,
         to: &Self,
         name: impl Fn(usize) -> String,
         mut written: impl FnMut(String),
-        (pool, door): (&BufferPool, impl Fn(u64) -> Option<Door>),
-    ) -> Result<u64, SaveError> {
+        (pool, decoder): (&BufferPool, impl Fn(u64) -> Option<BlockDecoder>),
+    ) -> Result<u64, CheckpointError> {
         let mut total = 0;
-        self.each(saved, pool, door, |number, bytes, _| {
+        self.each(saved, pool, decoder, |number, bytes, _| {
             let object = name(number);
             if !to.store.put_own(&object, &[bytes])? {
                 return Err(DurableError::Taken { object: to.store.url_of(&object) }.into());
@@ -202,25 +202,26 @@ impl Saves {
         Ok(total)
     }
 
-    /// Reads the objects of a state, one after the other, and gives each to `each`: its number, its bytes, and what
-    /// is in it. Returns the last one's link.
+    /// Reads the objects of a chain in order and calls `each` with index, bytes and content. Returns the
+    /// last object's link.
     fn each(
         &self,
         saved: &Saved,
         pool: &BufferPool,
-        door: impl Fn(u64) -> Option<Door>,
-        mut each: impl FnMut(usize, &[u8], SavedState) -> Result<(), SaveError>,
-    ) -> Result<Link, SaveError> {
-        let wrong = |object: &str, why: &str| SaveError::Content {
+        decoder: impl Fn(u64) -> Option<BlockDecoder>,
+        mut each: impl FnMut(usize, &[u8], SavedState) -> Result<(), CheckpointError>,
+    ) -> Result<ChainLink, CheckpointError> {
+        let wrong = |object: &str, why: &str| CheckpointError::Content {
             object: self.store.url_of(object),
             why: why.to_owned(),
         };
-        let mut before: Option<(Link, BatchSeq)> = None;
+        let mut before: Option<(ChainLink, BatchSeq)> = None;
         for (number, object) in saved.objects.iter().enumerate() {
             let bytes = self.store.get(object)?;
             let continued = before.map(|(link, _)| link);
-            let opened = self.open(saved, continued, &bytes, pool, &door);
-            let Opened { state, link, after } = opened.map_err(|why| wrong(object, &why))?;
+            let opened = self.open(saved, continued, &bytes, pool, &decoder);
+            let CheckpointObject { state, link, after } =
+                opened.map_err(|why| wrong(object, &why))?;
             let is_last = number + 1 == saved.objects.len();
             let is_later = before.is_none_or(|(_, before)| before <= after);
             if !is_later || after > saved.after || (is_last && after != saved.after) {
@@ -233,20 +234,20 @@ impl Saves {
         before.map(|(link, _)| link).ok_or_else(nothing)
     }
 
-    /// What is in the bytes of an object that continues another one, or nothing.
+    /// Decodes an object, which continues `continues` or is a whole state.
     pub(super) fn open(
         &self,
         saved: &Saved,
-        continues: Option<Link>,
+        continues: Option<ChainLink>,
         bytes: &[u8],
         pool: &BufferPool,
-        door: impl Fn(u64) -> Option<Door>,
-    ) -> Result<Opened, String> {
+        decoder: impl Fn(u64) -> Option<BlockDecoder>,
+    ) -> Result<CheckpointObject, String> {
         let torn = || "it is torn".to_owned();
         let (head, rest) = bytes.split_at_checked(HEAD).ok_or_else(torn)?;
         let (magic, numbers) = head.split_at(8);
         if magic != MAGIC {
-            return Err("it is no saved state".to_owned());
+            return Err("it isn't a saved state".to_owned());
         }
         let (len, checksum) = numbers.split_at(4);
         let len = u32::from_le_bytes(len.try_into().map_err(|_| torn())?) as usize;
@@ -261,19 +262,19 @@ impl Saves {
             return Err(ELSE.to_owned());
         }
         if table.continues != continues {
-            return Err("it does not continue what stands before it".to_owned());
+            return Err("it does not continue the object before it".to_owned());
         }
         let mut parts = Vec::with_capacity(table.parts.len());
         for Part { tag, len, checksum } in table.parts {
             let len = usize::try_from(len).map_err(|_| torn())?;
             let (block, after) = rest.split_at_checked(len).ok_or_else(torn)?;
             rest = after;
-            let door = door(tag).ok_or("it has a part that this stage does not know")?;
+            let decoder = decoder(tag).ok_or("it has a part unknown to this stage")?;
             let mut buffer = pool.take(block.len());
             buffer.bytes_mut().extend_from_slice(block);
-            let block = door(buffer.into()).map_err(|error| error.to_string())?;
+            let block = decoder(buffer.into()).map_err(|error| error.to_string())?;
             if block.checksum() != checksum {
-                return Err("it has a part of another one".to_owned());
+                return Err("it has a part of another object".to_owned());
             }
             parts.push((tag, block.into()));
         }
@@ -281,17 +282,17 @@ impl Saves {
             return Err(torn());
         }
         let state = SavedState { parts, steps: table.steps };
-        Ok(Opened { state, link: Link(checksum), after: table.after })
+        Ok(CheckpointObject { state, link: ChainLink(checksum), after: table.after })
     }
 
-    /// Nobody will load this object any more.
+    /// Removes an object that is no longer needed.
     pub(crate) fn remove(&self, object: &str) {
-        // One that stays takes room and nothing else.
+        // A leftover only takes up space.
         let _ = self.store.remove(object);
     }
 }
 
-const ELSE: &str = "it is the state of something else";
+const ELSE: &str = "it is the state of another stage or partition";
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
-//! What an engine asks of the threads of its process.
+//! Jobs that an engine gives to the threads of its process.
 //!
-//! Simulated time must stand still while any of that is being done, so a simulated process counts it. In all
-//! others this is a channel and nothing more.
+//! Simulated time must not pass while one is running, so a simulated process counts them. Otherwise this is
+//! a plain channel.
 
 #[cfg(test)]
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,9 @@ use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 #[cfg(test)]
 use super::simulated::STUCK;
 
-/// What was asked of threads, and how much of it is done.
+/// Counts jobs in flight.
 #[derive(Debug, Clone)]
-pub(crate) struct Errands {
+pub(crate) struct InFlightJobs {
     #[cfg(test)]
     counted: Arc<Counted>,
 }
@@ -30,24 +30,24 @@ struct Counted {
 struct Counts {
     begun: usize,
     done: usize,
-    /// The engine runs, and may ask for more: nothing is begun meanwhile.
+    /// The engine runs and may add jobs, so no job starts.
     asking: bool,
-    /// The engine has waited for threads, whose end it was.
+    /// The engine has waited for a thread to end.
     yielded: bool,
 }
 
-/// Those of the process to which this thread belongs.
-impl Default for Errands {
+/// The counter of this thread's process.
+impl Default for InFlightJobs {
     fn default() -> Self {
         #[cfg(test)]
         if let Some(host) = super::simulated::here() {
-            return host.errands();
+            return host.in_flight();
         }
         Self::new()
     }
 }
 
-impl Errands {
+impl InFlightJobs {
     pub(super) fn new() -> Self {
         Self {
             #[cfg(test)]
@@ -55,7 +55,7 @@ impl Errands {
         }
     }
 
-    /// So many more are asked for; said before anybody can do them.
+    /// Counts new jobs, before a thread can start them.
     #[inline]
     pub(crate) fn begin(&self, count: usize) {
         #[cfg(test)]
@@ -64,7 +64,7 @@ impl Errands {
         let _ = count;
     }
 
-    /// So many are done, or never will be; said when what comes of them has been told.
+    /// Counts jobs as done or abandoned, after their results were sent.
     #[inline]
     pub(crate) fn end(&self, count: usize) {
         #[cfg(test)]
@@ -73,14 +73,14 @@ impl Errands {
         let _ = count;
     }
 
-    /// Of a thread, before it begins with anything: waits until the engine has asked for everything.
+    /// Called by a thread before a job: waits until the engine has added all its jobs.
     #[inline]
     pub(crate) fn wait_for_turn(&self) {
         #[cfg(test)]
         drop(self.wait(|counts| counts.asking));
     }
 
-    /// The engine waits for its threads, for their end above all.
+    /// The engine waits for its threads, usually for their end.
     #[inline]
     pub(crate) fn yield_turn(&self) {
         #[cfg(test)]
@@ -89,7 +89,7 @@ impl Errands {
 }
 
 #[cfg(test)]
-impl Errands {
+impl InFlightJobs {
     fn change(&self, how: impl FnOnce(&mut Counts)) {
         how(&mut self.counted.counts.lock().unwrap_or_else(PoisonError::into_inner));
         self.counted.changed.notify_all();
@@ -99,89 +99,92 @@ impl Errands {
         let counts = self.counted.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.counted.changed.wait_timeout_while(counts, STUCK, until_not);
         let (counts, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(!waited.timed_out(), "what an engine has asked for is not done: {counts:?}");
+        assert!(!waited.timed_out(), "jobs are not done: {counts:?}");
         counts
     }
 
-    /// Whether the engine runs.
+    /// Sets whether the engine runs.
     pub(super) fn asks(&self, asking: bool) {
         self.change(|counts| counts.asking = asking);
     }
 
-    /// Whether the engine has waited for the end of threads since this was asked.
+    /// Whether the engine has waited for threads since the last call.
     pub(super) fn take_yielded(&self) -> bool {
         let mut counts = self.counted.counts.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut counts.yielded)
     }
 
-    /// Waits until all of them are done; how many that are so far.
+    /// Waits until all jobs are done; returns their number so far.
     pub(super) fn settle(&self) -> usize {
         self.wait(|counts| counts.begun != counts.done).done
     }
 }
 
-/// A channel to a thread of this process.
-pub(crate) fn channel<T>() -> (Ask<T>, Asked<T>) {
+/// A channel of jobs to a thread of this process.
+pub(crate) fn channel<T>() -> (JobSender<T>, JobReceiver<T>) {
     let (sender, receiver) = unbounded();
-    let errands = Errands::default();
-    (Ask { sender, errands: errands.clone() }, Asked { receiver, errands, busy: false })
+    let in_flight = InFlightJobs::default();
+    (
+        JobSender { sender, in_flight: in_flight.clone() },
+        JobReceiver { receiver, in_flight, busy: false },
+    )
 }
 
-/// The end at which something is asked for.
+/// The engine's end of the channel.
 #[derive(Debug)]
-pub(crate) struct Ask<T> {
+pub(crate) struct JobSender<T> {
     sender: Sender<T>,
-    errands: Errands,
+    in_flight: InFlightJobs,
 }
 
-impl<T> Drop for Ask<T> {
+impl<T> Drop for JobSender<T> {
     fn drop(&mut self) {
-        self.errands.yield_turn();
+        self.in_flight.yield_turn();
     }
 }
 
-impl<T> Ask<T> {
-    /// Asks for something.
+impl<T> JobSender<T> {
+    /// Sends a job.
     ///
     /// # Errors
     /// When the thread has ended.
-    pub(crate) fn send(&self, errand: T) -> Result<(), SendError<T>> {
-        self.errands.begin(1);
-        let sent = self.sender.send(errand);
+    pub(crate) fn send(&self, job: T) -> Result<(), SendError<T>> {
+        self.in_flight.begin(1);
+        let sent = self.sender.send(job);
         if sent.is_err() {
-            self.errands.end(1);
+            self.in_flight.end(1);
         }
         sent
     }
 }
 
-/// The end of the thread: everything that is asked of it, in order, until nobody can ask any more. To ask for
-/// the next is to have done the one before.
+/// The thread's end: an iterator over the jobs, in order, until all senders are dropped. Asking for the next
+/// job marks the last one done.
 #[derive(Debug)]
-pub(crate) struct Asked<T> {
+pub(crate) struct JobReceiver<T> {
     receiver: Receiver<T>,
-    errands: Errands,
+    in_flight: InFlightJobs,
     busy: bool,
 }
 
-impl<T> Iterator for Asked<T> {
+impl<T> Iterator for JobReceiver<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
         if std::mem::replace(&mut self.busy, false) {
-            self.errands.end(1);
+            self.in_flight.end(1);
         }
-        let errand = self.receiver.recv().ok()?;
+        let job = self.receiver.recv().ok()?;
         self.busy = true;
-        self.errands.wait_for_turn();
-        Some(errand)
+        self.in_flight.wait_for_turn();
+        Some(job)
     }
 }
 
-impl<T> Drop for Asked<T> {
+impl<T> Drop for JobReceiver<T> {
     fn drop(&mut self) {
-        // What waits still will not be done.
-        self.errands.end(usize::from(self.busy) + self.receiver.len());
+        // The remaining jobs are abandoned.
+        self.in_flight.end(usize::from(self.busy) + self.receiver.len());
     }
 }
 
@@ -190,20 +193,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_of_a_thread_counts_until_it_is_done() {
+    fn jobs_count_until_they_are_done() {
         let (ask, asked) = channel();
-        let (errands, mut asked) = (ask.errands.clone(), asked);
+        let (in_flight, mut asked) = (ask.in_flight.clone(), asked);
         let left = || {
-            let counts = errands.wait(|_| false);
+            let counts = in_flight.wait(|_| false);
             counts.begun - counts.done
         };
-        (1..=3).for_each(|errand| ask.send(errand).unwrap());
+        (1..=3).for_each(|job| ask.send(job).unwrap());
         assert_eq!((asked.next(), left()), (Some(1), 3));
         assert_eq!((asked.next(), left()), (Some(2), 2));
-        // A thread that ends leaves the rest undone.
+        // A thread that ends abandons the rest.
         drop(asked);
-        assert_eq!((left(), errands.settle()), (0, 3));
+        assert_eq!((left(), in_flight.settle()), (0, 3));
         assert!(ask.send(4).is_err());
-        assert_eq!((left(), errands.settle()), (0, 4));
+        assert_eq!((left(), in_flight.settle()), (0, 4));
     }
 }

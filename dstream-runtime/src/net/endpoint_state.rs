@@ -1,6 +1,6 @@
-//! What all tasks of an endpoint share, and the handle that drivers hold.
+//! State shared by all tasks of an endpoint, and the handle for drivers.
 //!
-//! Locks here guard small maps only, and are never held across an await or a callback.
+//! Locks here guard small maps and are never held across an await or a callback.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::options::Limits;
 use super::peer::Peer;
 use super::transfer::{self, Transfer};
 use super::trust::{
-    ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Authority, Identity, KeyPair, TrustError, Wall,
+    ALPN_BULK, ALPN_CONTROL, ALPN_JOIN, Authority, Identity, KeyPair, TrustError, WallClock,
     client_config, server_config,
 };
 use super::{CloseReason, Delivery, NetEvent, PeerId, SendError, connect, renew, socket};
@@ -26,17 +26,17 @@ use crate::block::{Block, BufferPool};
 use crate::store::KeptBlock;
 use crate::wire::{BlockHeader, Hello, Message, Refusal, Role, Session};
 
-/// Refusals and the like that wait to be taken: a flood of them must not fill the memory.
+/// Undelivered notices (refusals and the like). Bounded, so that a flood cannot fill the memory.
 const NOTICES: usize = 64;
 
-/// What connections are made with; exchanged as a whole when the certificate is renewed.
+/// TLS and QUIC configuration; replaced as a whole when the certificate is renewed.
 pub(super) struct Configs {
     pub(super) identity: Identity,
     pub(super) control: PortConfig,
     pub(super) bulk: PortConfig,
 }
 
-/// The two ends of the connections of one port.
+/// Server and client configuration of one port.
 pub(super) struct PortConfig {
     pub(super) server: quinn::ServerConfig,
     pub(super) client: ClientConfig,
@@ -45,7 +45,7 @@ pub(super) struct PortConfig {
 impl Configs {
     pub(super) fn new(
         identity: Identity,
-        wall: &Wall,
+        wall: &WallClock,
         limits: &Limits,
     ) -> Result<Self, TrustError> {
         let transport = socket::transport(limits);
@@ -65,18 +65,18 @@ impl Configs {
     }
 }
 
-/// A peer that is there, or not yet.
+/// A peer, connected or connecting.
 pub(super) enum Entry {
-    /// Being connected to; notified, it is given up.
+    /// Connecting; notify to give up.
     Connecting(Arc<Notify>),
-    /// There.
+    /// Connected.
     Open(Arc<Peer>),
 }
 
 /// The bulk connection that a control connection waits for.
 pub(super) struct Bulk {
     pub(super) connection: Connection,
-    /// Where `Attached` is said.
+    /// Where to send `Attached`.
     pub(super) answer: SendStream,
 }
 
@@ -88,56 +88,56 @@ pub(super) struct Counters {
     pub(super) refused: AtomicU64,
 }
 
-/// What an endpoint has seen, in numbers.
+/// Counters of an endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NetStats {
-    /// Peers at the moment.
+    /// Connected peers.
     pub peers: usize,
-    /// Handshakes under way at the moment.
+    /// Handshakes in progress.
     pub handshakes: usize,
-    /// Who had to show first that it can be reached at its address.
+    /// Callers that had to prove their address first.
     pub retried: u64,
-    /// Who was turned away since too many handshakes were under way.
+    /// Callers turned away because too many handshakes were in progress.
     pub turned_away: u64,
-    /// Who was refused, whether or not an event said so.
+    /// Callers refused, with or without an event.
     pub refused: u64,
 }
 
-/// A socket, and the thread on which everything happens that has to do with it.
-pub(super) struct Port {
+/// A QUIC socket and the runtime of its thread.
+pub(super) struct QuicPort {
     pub(super) runtime: Handle,
     pub(super) quinn: quinn::Endpoint,
     pub(super) addr: SocketAddr,
-    /// Where lifelines come in, if they do.
+    /// The listener for lifelines, if there is one.
     pub(super) lifelines: Option<Arc<Lifelines>>,
 }
 
-pub(super) struct Hub {
-    /// Where processes meet, and say what is small.
-    pub(super) control: Port,
-    /// Where blocks travel.
-    pub(super) bulk: Port,
+pub(super) struct EndpointState {
+    /// The port of control.
+    pub(super) control: QuicPort,
+    /// The port of bulk.
+    pub(super) bulk: QuicPort,
     pub(super) hello: Hello,
     pub(super) authority: Option<Arc<Authority>>,
-    pub(super) wall: Wall,
+    pub(super) wall: WallClock,
     pub(super) limits: Limits,
     pub(super) pool: BufferPool,
     pub(super) counters: Counters,
-    /// Handshakes under way.
+    /// Permits for handshakes.
     pub(super) gate: Arc<Semaphore>,
-    /// Room for peers.
+    /// Permits for peers.
     pub(super) room: Arc<Semaphore>,
-    /// The key of the certificate that has been asked for.
+    /// The key of the certificate that was requested.
     pub(super) asked: Mutex<Option<KeyPair>>,
-    /// Notified when a certificate could be asked for: the time has come, or a master has.
+    /// Notified when a certificate may be requested: it is due, or a master has connected.
     pub(super) renew: Notify,
-    /// Notified when a peer is gone.
+    /// Notified when a peer is removed.
     pub(super) gone: Notify,
-    /// Notified when the endpoint is to end.
+    /// Notified to end the endpoint.
     pub(super) end: Notify,
-    /// It is ending: whoever becomes a peer now is taken leave of at once.
+    /// Set while the endpoint ends: a peer that opens now is closed at once.
     pub(super) ending: AtomicBool,
-    /// Notified when nobody needs the thread of blocks any more.
+    /// Notified when the bulk thread may end.
     pub(super) end_bulk: Notify,
     pub(super) deliver: Deliver,
     pub(super) configs: Mutex<Arc<Configs>>,
@@ -147,21 +147,21 @@ pub(super) struct Hub {
     next_peer: AtomicU64,
 }
 
-/// What a hub is made of.
+/// The parts of an endpoint's state.
 pub(super) struct Parts {
-    pub(super) control: Port,
-    pub(super) bulk: Port,
+    pub(super) control: QuicPort,
+    pub(super) bulk: QuicPort,
     pub(super) options: super::BindOptions,
     pub(super) configs: Configs,
     pub(super) deliver: Deliver,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nobody panics while holding one of these locks; were it otherwise, a map is still a map.
+    // Code under these locks does not panic; if it did, the map would still be valid.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Hub {
+impl EndpointState {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { control, bulk, options, configs, deliver } = parts;
         let wall = options.wall();
@@ -203,7 +203,7 @@ impl Hub {
         lock(&self.asked)
     }
 
-    /// Everything from here on is made with these.
+    /// New connections use these from now on.
     pub(super) fn install(&self, configs: Configs) {
         self.control.quinn.set_server_config(Some(configs.control.server.clone()));
         self.bulk.quinn.set_server_config(Some(configs.bulk.server.clone()));
@@ -218,7 +218,7 @@ impl Hub {
         (self.deliver)(Delivery::new(event, held));
     }
 
-    /// Tells the driver, unless it has not yet taken what it was told before.
+    /// Delivers a notice, or drops it if too many are undelivered.
     pub(super) fn notice(&self, event: NetEvent) {
         if let Ok(held) = self.notices.clone().try_acquire_owned() {
             self.deliver(event, Some(held));
@@ -230,7 +230,7 @@ impl Hub {
         self.notice(NetEvent::Refused { addr, refusal });
     }
 
-    /// The driver is told why, whoever asked is not.
+    /// Reports the reason to the driver; the caller learns only that the authority failed.
     pub(super) fn authority_failed(&self, why: &TrustError) -> Refusal {
         self.notice(NetEvent::AuthorityFailed { why: why.to_string() });
         Refusal::AuthorityFailed
@@ -252,7 +252,7 @@ impl Hub {
         }
     }
 
-    /// Some master that is connected.
+    /// Any connected master.
     pub(super) fn master(&self) -> Option<Arc<Peer>> {
         lock(&self.peers).values().find_map(|entry| match entry {
             Entry::Open(peer) if peer.subject.role == Role::Master => Some(peer.clone()),
@@ -264,51 +264,52 @@ impl Hub {
         lock(&self.peers).keys().copied().collect()
     }
 
-    /// From now on the session can be named.
+    /// Registers the session: a bulk connection may name it from now on.
     pub(super) fn await_bulk(&self, session: Session) -> oneshot::Receiver<Bulk> {
         let (there, wait) = oneshot::channel();
         lock(&self.awaited).insert(session, there);
         wait
     }
 
-    /// Who waits for the session; nobody waits for it any more.
+    /// Takes the waiter for the session.
     pub(super) fn awaited(&self, session: Session) -> Option<oneshot::Sender<Bulk>> {
         lock(&self.awaited).remove(&session)
     }
 }
 
-/// What a driver holds of an endpoint: cheap to clone, usable from any thread, never waits.
+/// A driver's handle of an endpoint: cheap to clone, usable from any thread, never blocks.
 #[derive(Clone)]
 pub struct Net {
-    pub(super) hub: Arc<Hub>,
+    pub(super) state: Arc<EndpointState>,
 }
 
 impl Net {
     /// Connects to a process of the cluster: [`NetEvent::Connected`] or [`NetEvent::Closed`] follows.
     pub fn connect(&self, addr: SocketAddr) -> PeerId {
-        let (hub, id, give_up) = (self.hub.clone(), self.hub.next_peer(), Arc::new(Notify::new()));
-        hub.insert(id, Entry::Connecting(give_up.clone()));
-        self.hub.control.runtime.spawn(connect::connect(hub, id, addr, give_up));
+        let (state, id, give_up) =
+            (self.state.clone(), self.state.next_peer(), Arc::new(Notify::new()));
+        state.insert(id, Entry::Connecting(give_up.clone()));
+        self.state.control.runtime.spawn(connect::connect(state, id, addr, give_up));
         id
     }
 
-    /// Sends a message: in order with all others to that peer, and not at all if the peer is gone.
+    /// Sends a message, in order with all others to that peer.
     ///
     /// # Errors
-    /// When the peer is not there, reads too slowly, or this process may not say that to it.
+    /// When the peer is not connected, reads too slowly, or this role may not send that message to it.
     pub fn send<M: Message>(&self, peer: PeerId, message: &M) -> Result<(), SendError> {
-        let peer = self.hub.peer(peer).ok_or(SendError::Gone)?;
-        let (from, to) = (self.hub.role(), peer.subject.role);
+        let peer = self.state.peer(peer).ok_or(SendError::Gone)?;
+        let (from, to) = (self.state.role(), peer.subject.role);
         if !M::KIND.may_go(from, to) {
             return Err(SendError::Role { kind: M::KIND, from, to });
         }
-        peer.send(message.to_frame()?, &self.hub.limits)
+        peer.send(message.to_frame()?, &self.state.limits)
     }
 
-    /// Sends a block: [`push_blocks`](Self::push_blocks) with one.
+    /// Sends one block; see [`push_blocks`](Self::push_blocks).
     ///
     /// # Errors
-    /// When the peer is not there, or takes no such blocks of this process.
+    /// When the peer is not connected, or its role takes no such block from this one.
     pub fn push_block(
         &self,
         peer: PeerId,
@@ -318,83 +319,83 @@ impl Net {
         self.push_blocks(peer, [(*header, block.clone())])
     }
 
-    /// Sends blocks, in order, on one quic_stream: those of one task, say. Large bodies are not copied, and
-    /// those that have gone to a file are read when it is their turn. They may overtake messages and other
-    /// blocks, and these them. Whoever receives them is told of each as it comes.
+    /// Sends blocks in order on one quic_stream, for example those of one task. Large bodies are not copied;
+    /// spilled blocks are read when their turn comes. Blocks and messages may overtake each other. The
+    /// receiver gets one event per block.
     ///
     /// # Errors
-    /// When the peer is not there, or takes no such blocks of this process.
+    /// When the peer is not connected, or its role takes no such blocks from this one.
     pub fn push_blocks<B: Into<KeptBlock>>(
         &self,
         peer: PeerId,
         blocks: impl IntoIterator<Item = (BlockHeader, B)>,
     ) -> Result<Transfer, SendError> {
-        let peer = self.hub.peer(peer).ok_or(SendError::Gone)?;
+        let peer = self.state.peer(peer).ok_or(SendError::Gone)?;
         let blocks: Vec<(BlockHeader, KeptBlock)> =
             blocks.into_iter().map(|(header, block)| (header, block.into())).collect();
-        let (from, to) = (self.hub.role(), peer.subject.role);
-        if let Some((header, _)) = blocks.iter().find(|(h, _)| !h.cargo.may_go(from, to)) {
-            return Err(SendError::Push { cargo: header.cargo.name(), from, to });
+        let (from, to) = (self.state.role(), peer.subject.role);
+        if let Some((header, _)) = blocks.iter().find(|(h, _)| !h.kind.may_go(from, to)) {
+            return Err(SendError::Push { kind: header.kind.name(), from, to });
         }
-        transfer::push(&self.hub.bulk.runtime, &peer, blocks)
+        transfer::push(&self.state.bulk.runtime, &peer, blocks)
     }
 
-    /// Says goodbye to a peer, after everything already sent, or gives up connecting to it. Blocks that are
-    /// not through yet are cancelled. [`NetEvent::Closed`] follows.
+    /// Says goodbye to a peer after everything already sent, or stops connecting to it. Unfinished blocks
+    /// are cancelled. [`NetEvent::Closed`] follows.
     pub fn close(&self, peer: PeerId) {
-        match lock(&self.hub.peers).get(&peer) {
+        match lock(&self.state.peers).get(&peer) {
             Some(Entry::Connecting(give_up)) => give_up.notify_one(),
             Some(Entry::Open(peer)) => peer.say_goodbye(),
             None => {}
         }
     }
 
-    /// Closes the connection to a peer that broke the protocol above frames: a message that cannot be
-    /// read, a block that the door does not let in.
+    /// Closes the connection to a peer that broke the protocol above frames, with an unreadable message or
+    /// an invalid block.
     pub fn accuse(&self, peer: PeerId, why: &str) {
-        if let Some(peer) = self.hub.peer(peer) {
+        if let Some(peer) = self.state.peer(peer) {
             peer.stop(CloseReason::Violation(why.chars().take(200).collect()));
         }
     }
 
-    /// Bytes of messages that wait to be sent to a peer.
+    /// Bytes of messages waiting to be sent to a peer.
     #[must_use]
     pub fn unsent(&self, peer: PeerId) -> usize {
-        self.hub.peer(peer).map_or(0, |peer| peer.unsent())
+        self.state.peer(peer).map_or(0, |peer| peer.unsent())
     }
 
-    /// Who this process is, with its latest certificate.
+    /// The identity of this process, with its latest certificate.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        self.hub.configs().identity.clone()
+        self.state.configs().identity.clone()
     }
 
-    /// Shows another certificate from here on: one that a token has bought, since no master takes the one before.
+    /// Replaces the certificate, for example by one bought with a token after the old one expired.
     ///
     /// # Errors
     /// When it cannot be used.
     pub fn install(&self, identity: Identity) -> Result<(), TrustError> {
-        renew::install(&self.hub, identity)
+        renew::install(&self.state, identity)
     }
 
-    /// Where this endpoint listens.
+    /// The address of control.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.hub.control.addr
+        self.state.control.addr
     }
 
-    /// Where it takes blocks. Nobody need be told: peers learn it when they connect.
+    /// The address of bulk. Peers learn it in the handshake.
     #[must_use]
     pub fn bulk_addr(&self) -> SocketAddr {
-        self.hub.bulk.addr
+        self.state.bulk.addr
     }
 
-    /// What the endpoint has seen.
+    /// The endpoint's counters.
     #[must_use]
     pub fn stats(&self) -> NetStats {
-        let counters = &self.hub.counters;
+        let counters = &self.state.counters;
         NetStats {
-            peers: lock(&self.hub.peers).len(),
+            peers: lock(&self.state.peers).len(),
             handshakes: counters.handshakes.load(Ordering::Relaxed),
             retried: counters.retried.load(Ordering::Relaxed),
             turned_away: counters.turned_away.load(Ordering::Relaxed),
