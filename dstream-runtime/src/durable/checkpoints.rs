@@ -292,7 +292,7 @@ impl CheckpointStore {
     }
 }
 
-const ELSE: &str = "it is the state of another stage or partition";
+const ELSE: &str = "it is a state of another stage, partition or batch";
 
 #[cfg(test)]
 mod tests;

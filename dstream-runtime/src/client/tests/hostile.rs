@@ -81,7 +81,7 @@ fn a_client_that_breaks_the_protocol_is_disconnected() {
         act(&rogue);
         rogue.accused()
     };
-    assert!(told(&|rogue| rogue.push(1, b"a\n")).contains("not opened"));
+    assert!(told(&|rogue| rogue.push(1, b"a\n")).contains("is not open"));
     assert!(
         told(&|rogue| {
             rogue.open();

@@ -117,7 +117,7 @@ fn violations_are_accused() {
     hands.append(5, "a\n");
     assert!(accused(&hands.open(PEER, "views", 6)).contains("has one"));
     let mut hands = Hands::new(SessionLimits::default());
-    assert!(accused(&hands.append(1, "a\n")).contains("not opened"));
+    assert!(accused(&hands.append(1, "a\n")).contains("is not open"));
     assert!(accused(&hands.open(PEER, "views", 0)).contains("number 0"));
 }
 

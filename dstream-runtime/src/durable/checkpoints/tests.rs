@@ -83,7 +83,7 @@ fn a_state_is_read_back_and_a_damaged_one_is_refused() {
     assert!(place.read(&saved(&[], 7)).is_err());
     assert!(saves.write(&saved(&["../b"], 7), &less, None).is_err(), "names come from workers");
     let other = place.read(&saved(&["a"], 8)).unwrap_err().to_string();
-    assert!(other.contains("something else"), "{other}");
+    assert!(other.contains("another stage"), "{other}");
     place.assert_checked("a", &a);
     saves.remove("a");
     assert!(place.read(&a).is_err());
