@@ -7,7 +7,7 @@ use super::poison::Poisoned;
 use super::state::{Keep, StageName, State};
 use super::tail::Tails;
 use super::task::{Made, Panic, SavedState, TaskContext, TaskError};
-use crate::block::Door;
+use crate::block::BlockDecoder;
 use crate::id::{BatchSeq, TailId};
 use crate::record::Record;
 use crate::source::Input;
@@ -207,7 +207,7 @@ where
         T::door(&self.recipes, tail.index())
     }
 
-    fn state_door(&self, tag: u64) -> Option<Door> {
+    fn state_door(&self, tag: u64) -> Option<BlockDecoder> {
         H::State::door(tag)
     }
 }

@@ -5,7 +5,7 @@ use std::any::{Any, type_name};
 use std::fmt;
 
 use super::task::{SavedState, TaskError};
-use crate::block::Door;
+use crate::block::BlockDecoder;
 use crate::id::{BatchSeq, StageId};
 use crate::store::KeptBlock;
 
@@ -54,7 +54,7 @@ pub trait Keep: Default + Send + 'static {
     }
 
     /// What lets its blocks with that tag into another process; nothing for a tag that no part has.
-    fn door(tag: u64) -> Option<Door> {
+    fn door(tag: u64) -> Option<BlockDecoder> {
         let _ = tag;
         None
     }

@@ -4,7 +4,7 @@
 use std::marker::PhantomData;
 
 use super::{TaskContext, blocks};
-use crate::block::{Block, DoorError, KeyedRow};
+use crate::block::{Block, DecodeError, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
@@ -38,7 +38,7 @@ struct Chain {
 }
 
 impl<'b, R: Record> Right<'b, R> {
-    fn of(blocks: &'b [Block]) -> Result<Self, DoorError> {
+    fn of(blocks: &'b [Block]) -> Result<Self, DecodeError> {
         let mut right = Self { chains: KeyTable::new(), rows: Vec::new(), next: Vec::new() };
         let Self { chains, rows, next } = &mut right;
         for block in blocks {
@@ -75,7 +75,7 @@ impl<'b, R: Record> Right<'b, R> {
 }
 
 /// Blocks whose rows are read until the end, so that they are held until then.
-fn held(blocks: &[KeptBlock]) -> Result<Vec<Block>, DoorError> {
+fn held(blocks: &[KeptBlock]) -> Result<Vec<Block>, DecodeError> {
     blocks.iter().map(KeptBlock::get).collect()
 }
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use super::save::{load_table, save_table};
 use super::touched::Touched;
-use crate::block::{Block, Door};
+use crate::block::{Block, BlockDecoder};
 use crate::exec::state::{Keep, Step};
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, TaskError};
@@ -84,7 +84,7 @@ impl<K: Key, V: Record> Keep for KeyedState<K, V> {
         self.take_in(changes)
     }
 
-    fn door(tag: u64) -> Option<Door> {
+    fn door(tag: u64) -> Option<BlockDecoder> {
         (tag == 0).then_some(Block::open_keyed::<K, V>)
     }
 }

@@ -125,7 +125,7 @@ impl<R: Record> Keep for RowPanes<R> {
         steps(changes, tag).try_for_each(|(batch, blocks)| step(self, batch, blocks))
     }
 
-    fn door(_: u64) -> Option<Door> {
+    fn door(_: u64) -> Option<BlockDecoder> {
         Some(Block::open_rows::<R>)
     }
 }

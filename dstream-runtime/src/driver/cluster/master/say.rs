@@ -11,7 +11,7 @@ use crate::net::{PeerId, SendError};
 use crate::plan::StageRow;
 use crate::sched::message::{TaskInput, ToWorker};
 use crate::source::receive::taker_of;
-use crate::wire::{BlockHeader, Cargo, Message};
+use crate::wire::{BlockHeader, BlockKind, Message};
 
 impl Driver<'_> {
     /// Sends a message of the core. What cannot be sent was for a worker that is gone: its `Closed` is on

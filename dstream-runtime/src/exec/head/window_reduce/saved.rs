@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 
 use super::{Derived, WindowState};
-use crate::block::{Block, Door};
+use crate::block::{Block, BlockDecoder};
 use crate::exec::head::panes::Panes;
 use crate::exec::head::save::{
     changed_panes, load_pane, load_table, save_panes, save_table, steps,
@@ -97,7 +97,7 @@ impl<K: Key, V: Record> Keep for WindowState<K, V> {
         steps(changes, pane_tag).try_for_each(|(batch, entering)| step(self, batch, entering))
     }
 
-    fn door(tag: u64) -> Option<Door> {
+    fn door(tag: u64) -> Option<BlockDecoder> {
         Some(match Part::of(tag).0 {
             Part::Pane | Part::Front | Part::Back => Block::open_keyed::<K, V>,
             Part::Inverse => Block::open_keyed::<K, (V, u32)>,
