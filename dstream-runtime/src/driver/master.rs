@@ -267,13 +267,7 @@ impl<'e> Master<'e> {
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, answer: Answer) {
         self.news(source, &answer.news);
         let event = match answer.cut {
-            Ok(Cut { mut inputs, ended, position, warnings }) => {
-                for warning in warnings {
-                    self.warn(&format!(
-                        "source `{}`: {warning}",
-                        self.plan.sources[source.index()].name
-                    ));
-                }
+            Ok(Cut { mut inputs, ended, position }) => {
                 // One that is live brings as much as it can, and what is pushed lies where it is.
                 if self.ends.live.get(source.index()) == Some(&false) {
                     let partitions = self.settings.partitions as usize;

@@ -7,11 +7,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{DRAIN, Delivery, Receiver, Share, http};
 use crate::block::Block;
+use crate::connect::ConnectorUrl;
 use crate::record::Format;
 use crate::source::part;
 use crate::source::tcp::SPLIT;
-use crate::source::url::SourceUrl;
-use crate::source::{Carried, Cut, OpenOptions, Source, SourceError, carry};
+use crate::source::{Carried, Cut, News, OpenOptions, Source, SourceError, carry};
 
 /// A receiver, and what it has delivered.
 struct Local {
@@ -56,8 +56,8 @@ impl Inbox {
     }
 }
 
-pub(in crate::source) fn open(
-    url: &SourceUrl,
+pub(super) fn open(
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
@@ -80,7 +80,7 @@ impl Source for Local {
     }
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let (waiting, warnings, ended) = {
+        let (waiting, ended) = {
             let mut state = self.inbox.state();
             let (limit, mut taken) = (std::mem::replace(&mut self.limit, u64::MAX), 0);
             let some = state.waiting.iter().take_while(|(_, lines, _)| {
@@ -90,15 +90,18 @@ impl Source for Local {
             });
             let some = some.count();
             let waiting: Vec<_> = state.waiting.drain(..some).collect();
-            let warnings = std::mem::take(&mut state.warnings);
-            (waiting, warnings, state.ended && state.waiting.is_empty())
+            (waiting, state.ended && state.waiting.is_empty())
         };
         let mut parts = Vec::new();
         for (what, lines, _given_back) in waiting {
             parts.extend(carry::parts(what, vec![lines])?.0);
         }
         let inputs = part::inputs(parts, SPLIT, partitions)?;
-        Ok(Cut { inputs, ended, warnings, ..Cut::default() })
+        Ok(Cut { inputs, ended, ..Cut::default() })
+    }
+
+    fn news(&mut self) -> News {
+        News { warnings: std::mem::take(&mut self.inbox.state().warnings), ..News::default() }
     }
 
     fn limit(&mut self, bytes: u64) {
