@@ -3,6 +3,7 @@
 
 mod acknowledgements;
 mod clock;
+mod connectors;
 mod crew;
 mod drains;
 mod ends;
