@@ -33,6 +33,28 @@ pub use dstream_macros::{Record, job, operator, params};
 pub use dstream_runtime::exec::Stream;
 pub use dstream_runtime::{client, record, testing, text};
 
+/// Sources and outputs of a program's own.
+///
+/// A source is a [`SplitSource`](connect::SplitSource) and a constant [`SourceConnector`](connect::SourceConnector)
+/// that says how its URLs are written; an output is a [`Sink`](connect::Sink) and a
+/// [`SinkConnector`](connect::SinkConnector). The binary has them when [`main!`] names them:
+///
+/// ```ignore
+/// dstream::main!(readings; sources = [READINGS], sinks = [LATEST]);
+/// ```
+///
+/// From then on their URLs can stand wherever others can: in the program, behind `--source` and `--sink`, in one
+/// process and on a cluster. `JOB sources` and `JOB sinks` list them, with their options. `examples/sensors.rs` is a
+/// program with both.
+pub mod connect {
+    pub use dstream_runtime::connect::{ConnectorUrl, Kind, OptionRow, Preset, UrlError};
+    pub use dstream_runtime::record::Format;
+    pub use dstream_runtime::sink::{
+        Batch, Earlier, Part, Sink, SinkConnector, SinkContext, SinkError,
+    };
+    pub use dstream_runtime::source::{Extent, Range, SourceConnector, SourceError, SplitSource};
+}
+
 #[doc(hidden)]
 pub use dstream_runtime::private as __private;
 
@@ -52,16 +74,36 @@ pub mod prelude {
 /// dstream::main!(page_views);
 /// dstream::main!(page_views, sessions);
 /// ```
+///
+/// Behind a semicolon stand sources and outputs of the program's own ([`connect`]):
+///
+/// ```ignore
+/// dstream::main!(readings; sources = [READINGS]);
+/// dstream::main!(readings; sources = [READINGS], sinks = [LATEST]);
+/// ```
 #[macro_export]
 macro_rules! main {
     ($($job:expr),+ $(,)?) => {
+        $crate::main!($($job),+; sources = [], sinks = []);
+    };
+    ($($job:expr),+; sources = [$($source:expr),* $(,)?] $(,)?) => {
+        $crate::main!($($job),+; sources = [$($source),*], sinks = []);
+    };
+    ($($job:expr),+; sinks = [$($sink:expr),* $(,)?] $(,)?) => {
+        $crate::main!($($job),+; sources = [], sinks = [$($sink),*]);
+    };
+    ($($job:expr),+; sources = [$($source:expr),* $(,)?], sinks = [$($sink:expr),* $(,)?] $(,)?) => {
         // Buffers of megabytes come and go with every batch, which the system's allocator gives back
         // to the kernel each time.
         #[global_allocator]
         static __DSTREAM_ALLOCATOR: $crate::__private::MiMalloc = $crate::__private::MiMalloc;
 
         fn main() -> $crate::__private::std::process::ExitCode {
-            $crate::__private::main(&[$(&*$crate::__private::job($job)),+])
+            $crate::__private::main(
+                &[$(&*$crate::__private::job($job)),+],
+                &[$($source),*],
+                &[$($sink),*],
+            )
         }
     };
 }

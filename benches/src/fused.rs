@@ -104,6 +104,7 @@ impl ReadRange for Pieces {
                 bytes,
                 split: "memory",
                 position,
+                numbered: false,
                 header: Some("user_id,url,bytes"),
                 framing: dstream_runtime::source::Framing::of(dstream_runtime::record::Format::Csv),
                 torn: None,

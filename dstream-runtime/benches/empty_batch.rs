@@ -186,7 +186,13 @@ fn show(what: &str, mut times: Vec<Duration>) {
 fn measure(what: &str, batches: u64, live: bool, in_flight: u32, takes: Duration) {
     let stages: Vec<Arc<dyn RunStage>> =
         [false, false, true].map(|output| Arc::new(Empty { output, takes }) as _).into();
-    let job = BuiltJob { plan: &PLAN, stages, sources: Vec::new(), outputs: Vec::new() };
+    let job = BuiltJob {
+        plan: &PLAN,
+        stages,
+        sources: Vec::new(),
+        outputs: Vec::new(),
+        connectors: dstream_runtime::connectors::Connectors::built_in(),
+    };
     let config = LocalConfig { partitions: 8, cores: 2, in_flight, ..LocalConfig::default() };
     let mut times = Times::default();
     let (source, sink) = (Silence { left: batches, live }, Nowhere);

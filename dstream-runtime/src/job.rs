@@ -5,6 +5,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::connectors::Connectors;
 use crate::exec::job::{Bindings, Builder, BuiltJob};
 use crate::plan::Plan;
 
@@ -70,6 +71,11 @@ pub trait AnyJob: Sync {
     /// The constant tables.
     fn plan(&self) -> &'static Plan;
 
+    /// What the binary can read and write.
+    fn connectors(&self) -> &'static Connectors {
+        Connectors::built_in()
+    }
+
     /// Adds the job's parameters to a command line.
     fn augment(&self, command: Command) -> Command;
 
@@ -126,6 +132,88 @@ impl<J: Job> AnyJob for J {
 
     fn boxed(&self) -> Box<dyn AnyJob + Send> {
         Box::new(*self)
+    }
+}
+
+/// A job of a binary that has connectors of its own.
+pub struct Registered<'j> {
+    /// The job.
+    pub job: &'j dyn AnyJob,
+    /// What the binary can read and write.
+    pub connectors: &'static Connectors,
+}
+
+impl AnyJob for Registered<'_> {
+    fn plan(&self) -> &'static Plan {
+        self.job.plan()
+    }
+
+    fn connectors(&self) -> &'static Connectors {
+        self.connectors
+    }
+
+    fn augment(&self, command: Command) -> Command {
+        self.job.augment(command)
+    }
+
+    fn build(&self, matches: &ArgMatches, bindings: Bindings) -> Result<BuiltJob, clap::Error> {
+        let built = self.job.build(matches, bindings)?;
+        Ok(BuiltJob { connectors: self.connectors, ..built })
+    }
+
+    fn params_json(&self, matches: &ArgMatches) -> Result<String, clap::Error> {
+        self.job.params_json(matches)
+    }
+
+    fn build_from(&self, params: &str, bindings: Bindings) -> Result<BuiltJob, String> {
+        let built = self.job.build_from(params, bindings)?;
+        Ok(BuiltJob { connectors: self.connectors, ..built })
+    }
+
+    fn boxed(&self) -> Box<dyn AnyJob + Send> {
+        Box::new(OwnRegistered { job: self.job.boxed(), connectors: self.connectors })
+    }
+}
+
+/// The same, for a thread of its own.
+struct OwnRegistered {
+    job: Box<dyn AnyJob + Send>,
+    connectors: &'static Connectors,
+}
+
+impl OwnRegistered {
+    fn registered(&self) -> Registered<'_> {
+        Registered { job: &*self.job, connectors: self.connectors }
+    }
+}
+
+impl AnyJob for OwnRegistered {
+    fn plan(&self) -> &'static Plan {
+        self.job.plan()
+    }
+
+    fn connectors(&self) -> &'static Connectors {
+        self.connectors
+    }
+
+    fn augment(&self, command: Command) -> Command {
+        self.job.augment(command)
+    }
+
+    fn build(&self, matches: &ArgMatches, bindings: Bindings) -> Result<BuiltJob, clap::Error> {
+        self.registered().build(matches, bindings)
+    }
+
+    fn params_json(&self, matches: &ArgMatches) -> Result<String, clap::Error> {
+        self.job.params_json(matches)
+    }
+
+    fn build_from(&self, params: &str, bindings: Bindings) -> Result<BuiltJob, String> {
+        self.registered().build_from(params, bindings)
+    }
+
+    fn boxed(&self) -> Box<dyn AnyJob + Send> {
+        self.registered().boxed()
     }
 }
 

@@ -8,6 +8,8 @@ pub mod block;
 mod calendar;
 pub mod cli;
 pub mod client;
+pub mod connect;
+pub mod connectors;
 pub mod driver;
 pub mod durable;
 pub mod exec;

@@ -10,6 +10,7 @@ mod accounting;
 mod bad_input;
 mod cluster;
 mod compressed;
+mod connectors;
 mod disk;
 mod failures;
 mod history;

@@ -7,6 +7,7 @@
 
 mod args;
 mod ask;
+mod connectors;
 mod crew;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -39,9 +40,12 @@ use std::process::ExitCode;
 use args::{Invocation, Role, Verb};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::connectors::Connectors;
 use crate::driver::JobError;
 use crate::host::limits;
-use crate::job::AnyJob;
+use crate::job::{AnyJob, Registered};
+use crate::sink::SinkConnector;
+use crate::source::SourceConnector;
 
 /// Done.
 const DONE: u8 = 0;
@@ -65,10 +69,25 @@ impl From<JobError> for Failed {
     }
 }
 
-/// Runs a job binary with the arguments of the process.
+/// Runs a job binary, which has these sources and outputs beside those of this crate, with the arguments of the
+/// process.
 #[must_use]
-pub fn main(jobs: &[&dyn AnyJob]) -> ExitCode {
-    ExitCode::from(run_with(jobs, std::env::args_os().collect()))
+pub fn main(
+    jobs: &[&dyn AnyJob],
+    sources: &[SourceConnector],
+    sinks: &[SinkConnector],
+) -> ExitCode {
+    let connectors: &'static Connectors = match Connectors::with(sources, sinks) {
+        // As many as there are processes: one.
+        Ok(connectors) => Box::leak(Box::new(connectors)),
+        Err(why) => {
+            show::error(args::LogFormat::Text, false, &format!("dstream::main!: {why}"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let jobs: Vec<_> = jobs.iter().map(|job| Registered { job: *job, connectors }).collect();
+    let jobs: Vec<&dyn AnyJob> = jobs.iter().map(|job| job as &dyn AnyJob).collect();
+    ExitCode::from(run_with(&jobs, std::env::args_os().collect()))
 }
 
 fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
@@ -121,6 +140,8 @@ fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
     small_pages(invocation);
     match (&invocation.verb, invocation.cluster.role, invocation.cluster.workers) {
         (Some(Verb::Plan(options)), ..) => plan::print(invocation, options),
+        (Some(Verb::Sources(form)), ..) => connectors::sources(invocation, form),
+        (Some(Verb::Sinks(form)), ..) => connectors::sinks(invocation, form),
         (Some(Verb::Token(options)), ..) => token::make(invocation, options),
         (Some(Verb::Status(form)), ..) => ask::status(invocation, *form),
         (Some(Verb::Workers(form)), ..) => ask::workers(invocation, *form),

@@ -18,7 +18,7 @@ use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
 use crate::host::limits;
 use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
 use crate::record::Schema;
-use crate::sink::{self, Sink, SinkError};
+use crate::sink::{self, Sink, SinkError, Sinks};
 use crate::source::receive::{PushSource, is_pushed};
 use crate::source::{self, OneBatch, OpenOptions, Source, SourceError};
 
@@ -157,16 +157,18 @@ fn within(options: OpenOptions, job: &BuiltJob, memory: u64) -> OpenOptions {
 }
 
 fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<Sources, Failed> {
+    let sources = &job.connectors.sources;
     let open = |(row, spec): (&SourceRow, &SourceSpec)| {
         let header_default = matches!(spec.schema, Schema::Struct { .. });
         let (schema, check) = (Some(spec.schema), Some(spec.check));
         let options = OpenOptions { header_default, schema, check, ..options.clone() };
         let opened = || -> Result<(Box<dyn Source>, Option<PushSource>), SourceError> {
             if workers && is_pushed(&spec.url)? {
+                sources.check(&spec.url, spec.format)?;
                 let pushed = PushSource::open(&spec.url, row.id)?;
                 return Ok((Box::new(pushed.clone()), Some(pushed)));
             }
-            Ok((source::open(&spec.url, spec.format, &options)?, None))
+            Ok((sources.open(&spec.url, spec.format, &options)?, None))
         };
         opened().map_err(|error| {
             let message = format!("source `{}`: {error}", row.name);
@@ -217,7 +219,7 @@ fn check_history(
     }
     let whole = history::check(job.plan, &job.outputs, &inputs).map_err(Failed::Usage)?;
     let guarded = |(source, why): (Box<dyn Source>, Option<String>)| match why {
-        Some(why) => Box::new(OneBatch::new(source, why)) as Box<dyn Source>,
+        Some(why) => Box::new(OneBatch::of(source, why)) as Box<dyn Source>,
         None => source,
     };
     Ok(sources.into_iter().zip(whole).map(guarded).collect())
@@ -230,6 +232,7 @@ fn open_sinks(job: &BuiltJob, outlets: &Outlets) -> Result<Vec<Box<dyn Sink>>, F
 
 /// How outputs are opened.
 struct Outlets {
+    sinks: &'static Sinks,
     options: sink::Options,
     /// Whether what the job published there before is taken away.
     overwrite: bool,
@@ -240,7 +243,8 @@ impl Outlets {
     fn new(invocation: &Invocation<'_>) -> Self {
         let job = invocation.job.plan().job.to_owned();
         Self {
-            options: sink::Options { job, ..sink::Options::default() },
+            sinks: &invocation.job.connectors().sinks,
+            options: sink::Options { job },
             overwrite: invocation.engine.overwrite,
             speaker: Speaker::new(&invocation.engine),
         }
@@ -258,12 +262,12 @@ impl Outlets {
 
     fn opened(&self, url: &str, name: &str) -> Result<Box<dyn Sink>, SinkError> {
         if self.overwrite {
-            let removed = sink::remove_earlier(url, name, &self.options)?;
+            let removed = self.sinks.remove_earlier(url, name, &self.options)?;
             if removed > 0 {
                 self.speaker.tell(&Overwritten { output: name.to_owned(), removed });
             }
         }
-        sink::open(url, name, &self.options)
+        self.sinks.open(url, name, &self.options)
     }
 }
 

@@ -15,7 +15,7 @@ use super::summary::{self, Ending};
 use super::words::some;
 use crate::driver::{self, JobError, LocalConfig, StopHandle, Summary};
 use crate::plan::Plan;
-use crate::sink::{self, SinkError};
+use crate::sink::{self, SinkError, Sinks};
 
 /// Runs the job to its end.
 pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
@@ -138,7 +138,9 @@ impl Running {
             self.say(invocation, done, ending, closed)?;
         }
         match error {
-            None => done.map_or(Ok(()), |done| self.judge(&done)),
+            None => {
+                done.map_or(Ok(()), |done| self.judge(&done, &invocation.job.connectors().sinks))
+            }
             // The reader of the output has seen enough: `JOB | head`.
             Some(_) if closed => Ok(()),
             Some(JobError::Refused(why)) => Err(Failed::Usage(why)),
@@ -147,14 +149,14 @@ impl Running {
     }
 
     /// Whether a job that came to its end has done what it was to do.
-    fn judge(&self, done: &Summary) -> Result<(), Failed> {
+    fn judge(&self, done: &Summary, sinks: &Sinks) -> Result<(), Failed> {
         if let Some(source) = done.unprocessed() {
             return Err(Failed::Job(summary::in_vain(source)));
         }
         let job = self.plan.job.to_owned();
-        let options = sink::Options { job, ..sink::Options::default() };
+        let options = sink::Options { job };
         for (name, url) in self.outlets.iter().filter(|_| done.complete) {
-            let newest = sink::newest(url, name, &options);
+            let newest = sinks.newest(url, name, &options);
             let newest =
                 newest.map_err(|error| Failed::Job(format!("output `{name}`: {error}")))?;
             if let Some(left) = newest.filter(|newest| Some(newest.newest) > done.last) {

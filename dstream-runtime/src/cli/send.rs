@@ -10,8 +10,8 @@ use super::ask::target;
 use super::show::lines;
 use super::words::{bytes, some};
 use super::{Failed, answer};
+use crate::connect::unknown;
 use crate::driver::cluster::{Acknowledged, send as send_to};
-use crate::source::unknown;
 
 /// A line on a terminal now and then.
 const EVERY: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ pub(super) fn send(invocation: &Invocation<'_>, options: &SendArgs) -> Result<()
     let plan = invocation.job.plan();
     if !plan.sources.iter().any(|source| source.name == options.stream) {
         let names: Vec<_> = plan.sources.iter().map(|source| source.name).collect();
-        let why = unknown("stream", &options.stream, &names);
+        let why = unknown("stream", &options.stream, "known", &names);
         return Err(Failed::Usage(format!("--stream {}: {why}", options.stream)));
     }
     let mut input: Box<dyn Read> = match &options.file {

@@ -270,13 +270,7 @@ impl<'e> Master<'e> {
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, answer: Answer) {
         self.news(source, &answer.news);
         let event = match answer.cut {
-            Ok(Cut { mut inputs, ended, position, warnings }) => {
-                for warning in warnings {
-                    self.warn(&format!(
-                        "source `{}`: {warning}",
-                        self.plan.sources[source.index()].name
-                    ));
-                }
+            Ok(Cut { mut inputs, ended, position }) => {
                 let partitions = self.settings.partitions as usize;
                 inputs = match self.ends.live.get(source.index()) {
                     Some(false) => spread(inputs, batch, partitions),

@@ -15,6 +15,7 @@ use super::head::{
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
 use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tail, Tails, Tally, Top};
+use crate::connectors::Connectors;
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
 use crate::record::{Format, Key, Record, Schema};
@@ -56,6 +57,8 @@ pub struct BuiltJob {
     pub sources: Vec<SourceSpec>,
     /// One per output of the plan.
     pub outputs: Vec<OutputSpec>,
+    /// What opens them.
+    pub connectors: &'static Connectors,
 }
 
 /// A source as the program declares it.
@@ -127,7 +130,7 @@ impl Builder {
     #[must_use]
     pub fn finish(self) -> BuiltJob {
         let Self { plan, stages, sources, outputs, .. } = self;
-        BuiltJob { plan, stages, sources, outputs }
+        BuiltJob { plan, stages, sources, outputs, connectors: Connectors::built_in() }
     }
 
     /// Declares a source.

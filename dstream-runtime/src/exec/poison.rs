@@ -82,7 +82,7 @@ impl<'p> Sieve<'p> {
                 let bytes = &piece.bytes[at..at + length];
                 let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
                 let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-                let left = LeftOut { position: piece.position + at as u64, bytes, reason };
+                let left = LeftOut { position: piece.position_at(at), bytes, reason };
                 let rest = part(piece, at + length, piece.bytes.len());
                 return (part(piece, 0, at), Some((left, rest)));
             }
@@ -93,21 +93,20 @@ impl<'p> Sieve<'p> {
 }
 
 /// Gives each line of a piece as a piece of its own.
-pub(super) fn each_line<'a>(piece: Piece<'a>, mut each: impl FnMut(Piece<'a>)) {
+pub(super) fn each_line<'a>(mut piece: Piece<'a>, mut each: impl FnMut(Piece<'a>)) {
     if piece.torn.is_some() {
         return each(piece);
     }
-    let mut at = 0;
-    while at < piece.bytes.len() {
-        let end = at + piece.framing.first(&piece.bytes[at..]);
-        each(part(piece, at, end));
-        at = end;
+    while !piece.bytes.is_empty() {
+        let end = piece.framing.first(piece.bytes);
+        each(part(piece, 0, end));
+        piece = part(piece, end, piece.bytes.len());
     }
 }
 
 /// Some of the lines of a piece.
 fn part(piece: Piece<'_>, from: usize, to: usize) -> Piece<'_> {
-    let position = piece.position + from as u64;
+    let position = piece.position_at(from);
     Piece { bytes: &piece.bytes[from..to], position, ..piece }
 }
 
@@ -118,7 +117,15 @@ mod tests {
 
     fn piece(bytes: &[u8], position: u64, torn: bool) -> Piece<'_> {
         let torn = torn.then_some("too long");
-        Piece { bytes, split: "s", position, header: None, framing: Framing::Lines, torn }
+        Piece {
+            bytes,
+            split: "s",
+            position,
+            numbered: false,
+            header: None,
+            framing: Framing::Lines,
+            torn,
+        }
     }
 
     /// What passes and what is left out, of pieces in order.

@@ -57,11 +57,11 @@ impl Null {
     }
 }
 
-/// The options of a URL that make a dialect.
-pub(crate) const OPTIONS: [&str; 4] = ["delimiter", "quote", "comment", "null"];
+/// The options that set the bytes, in the order in which [`Dialect::check`] compares them, and `null`.
+const OPTIONS: [&str; 4] = ["delimiter", "quote", "comment", "null"];
 
 impl Dialect {
-    /// Takes the value of one of the [`OPTIONS`].
+    /// Takes the value of an option: `delimiter`, `quote`, `comment` or `null`.
     ///
     /// # Errors
     /// What was expected, when the value is not that.

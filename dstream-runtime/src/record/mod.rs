@@ -36,7 +36,6 @@ use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 
 pub use check::{Check, Checked, Standard, is_record, is_standard};
-pub(crate) use dialect::OPTIONS as DIALECT_OPTIONS;
 pub use dialect::{Dialect, Null};
 pub use encode::{
     Format, NotFinite, Visitor, write_csv, write_csv_as, write_csv_header, write_json, write_text,

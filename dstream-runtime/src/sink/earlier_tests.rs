@@ -5,8 +5,8 @@ use super::super::{Options, Sink, open};
 use super::*;
 
 fn sink(dir: &Path, job: &str, output: &str) -> Box<dyn Sink> {
-    let options = Options { job: job.to_owned(), fsync: false, ..Options::default() };
-    open(&format!("csv+file://{}", dir.display()), output, &options).unwrap()
+    let options = Options { job: job.to_owned() };
+    open(&format!("csv+file://{}?fsync=false", dir.display()), output, &options).unwrap()
 }
 
 fn publish(dir: &Path, job: &str, output: &str, times: &[u64]) {

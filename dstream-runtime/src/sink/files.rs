@@ -17,11 +17,54 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::connector::{Kept, SinkConnector, SinkContext};
 use super::earlier;
 use super::manifest::{self, Manifest, PartRow, hex};
 use super::staging::{self, Staging, open_dir};
 use super::{Batch, Earlier, Origin, Part, Sink, SinkError};
+use crate::connect::{ConnectorUrl, OptionRow};
 use crate::record::Format;
+
+/// Files below a directory.
+pub(super) const CONNECTOR: SinkConnector = SinkConnector {
+    scheme: "file",
+    place: "//DIR",
+    about: "part files in `DIR/<batch time in ms>/` beside a manifest; a batch appears whole or not at all, once",
+    formats: &[Format::Text, Format::Csv, Format::Json],
+    bare: None,
+    options: &[
+        OptionRow::flag("fsync", "Files are on the disk before their batch is visible").or("true"),
+        OptionRow::choice(
+            "empty",
+            &["publish", "skip"],
+            "A batch without records has a directory too, or none",
+        )
+        .or("skip"),
+    ],
+    open,
+    kept: Some(Kept { newest, remove }),
+};
+
+fn open(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<Box<dyn Sink>, SinkError> {
+    let format = context.format.unwrap_or(Format::Text);
+    let header = format == Format::Csv && url.flag("header")?;
+    let (fsync, empty) = (url.flag("fsync")?, url.choice("empty")? == "publish");
+    let sink = FileSink::open(context.output, url.place(), format, fsync, header)?;
+    Ok(Box::new(sink.of(context.job).publishing_empty(empty)))
+}
+
+fn newest(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<Option<Earlier>, SinkError> {
+    let newest = earlier::newest_of(Path::new(url.place()), context.job, context.output);
+    newest.map_err(|error| SinkError::Io {
+        doing: "list",
+        what: url.place().to_owned(),
+        error: Arc::new(error),
+    })
+}
+
+fn remove(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<u64, SinkError> {
+    earlier::remove(Path::new(url.place()), context.job, context.output)
+}
 
 /// How the directory of a batch is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

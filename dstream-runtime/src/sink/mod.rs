@@ -3,6 +3,7 @@
 //! A task of an output's stage encodes its partition into a [`Part`]; when all parts of a batch are
 //! there and the batch is committed, the batch is published, once, whole, in batch order.
 
+mod connector;
 mod earlier;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -11,18 +12,18 @@ mod manifest;
 mod memory;
 mod staging;
 mod stdout;
-mod url;
-
-pub(crate) use url::nearest;
 
 use std::io;
 use std::sync::Arc;
 
+pub use connector::{OpenSink, SinkConnector, SinkContext, Sinks, dialect, floats};
 pub use memory::{MemorySink, Published};
+
+use crate::connect::UrlError;
 
 use crate::host::limits;
 use crate::id::Partition;
-use crate::record::{Dialect, Floats, Format};
+use crate::record::{Floats, Format};
 use crate::source::Range;
 use crate::time::BatchTime;
 
@@ -103,73 +104,30 @@ pub struct Earlier {
     pub output: Option<String>,
 }
 
-/// What holds where the URL of an output says nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What an output is opened for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Files are on the disk before a batch is visible (`?fsync=`).
-    pub fsync: bool,
-    /// CSV begins with a header row, the names of the record's columns (`?header=`): each part file, or the
-    /// whole of standard output.
-    pub header: bool,
     /// The job, as what it publishes names it; may be empty.
     pub job: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { fsync: true, header: true, job: String::new() }
-    }
-}
-
-/// What the URL of an output says about floats that JSON has no numbers for. One that is malformed says nothing:
-/// the error comes when it is opened.
-#[must_use]
-pub fn floats(url: &str) -> Option<Floats> {
-    url::floats(url)
-}
-
-/// How the URL of an output has its CSV written. One that is malformed says nothing: the error comes when it is
-/// opened.
-#[must_use]
-pub fn dialect(url: &str) -> Dialect {
-    url::dialect(url)
 }
 
 /// The URL of an output of `print`: standard output, each batch under a line with its name and time.
 pub const PRINT: &str = "print:";
 
-/// Opens the output `name`:
-///
-/// | URL | what it is |
-/// |---|---|
-/// | `text+file://DIR`, `csv+file://DIR`, `json+file://DIR` | part files in `DIR/<batch time>/`, of batches with records; with `?empty=publish` of all |
-/// | `text+stdout:` or `stdout:`, `csv+stdout:`, `json+stdout:` | standard output, a batch at a time |
-/// | `none:` | nowhere; records are only counted |
+/// [`Sinks::open`], of the outputs of this crate.
 ///
 /// # Errors
-/// When the URL is malformed, or the directory cannot be made.
+/// See there.
 pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, SinkError> {
-    let is_open = || {
-        limits::is_open(1).map_err(|error| SinkError::Io {
-            doing: "write to",
-            what: "standard output".to_owned(),
-            error: Arc::new(error),
-        })
-    };
-    if url == PRINT {
-        is_open()?;
-        return Ok(Box::new(stdout::StreamSink::print(name)));
-    }
-    Ok(match url::parse(url, options)? {
-        url::Target::Files { dir, format, fsync, header, empty } => {
-            let sink = files::FileSink::open(name, &dir, format, fsync, header)?;
-            Box::new(sink.of(&options.job).publishing_empty(empty))
-        }
-        url::Target::Stdout { format, header } => {
-            is_open()?;
-            Box::new(stdout::StreamSink::stdout(name, format, header))
-        }
-        url::Target::None => Box::new(stdout::NoSink),
+    Sinks::built_in().open(url, name, options)
+}
+
+/// Whether standard output can be written.
+fn is_open() -> Result<(), SinkError> {
+    limits::is_open(1).map_err(|error| SinkError::Io {
+        doing: "write to",
+        what: "standard output".to_owned(),
+        error: Arc::new(error),
     })
 }
 
@@ -177,43 +135,6 @@ pub fn open(url: &str, name: &str, options: &Options) -> Result<Box<dyn Sink>, S
 #[must_use]
 pub fn shown() -> Box<dyn Sink> {
     Box::new(stdout::ShownSink)
-}
-
-/// Takes away what the output `name` of the job has published at a URL before; how many batches that were.
-///
-/// # Errors
-/// When the URL is malformed, something else lies among it, or it cannot be removed.
-pub fn remove_earlier(url: &str, name: &str, options: &Options) -> Result<u64, SinkError> {
-    if url == PRINT {
-        return Ok(0);
-    }
-    match url::parse(url, options)? {
-        url::Target::Files { dir, .. } => {
-            earlier::remove(std::path::Path::new(&dir), &options.job, name)
-        }
-        url::Target::Stdout { .. } | url::Target::None => Ok(0),
-    }
-}
-
-/// The newest batch that the output `name` of the job has published at a URL, if it keeps what it is given.
-///
-/// # Errors
-/// When the URL is malformed, or that cannot be seen.
-pub fn newest(url: &str, name: &str, options: &Options) -> Result<Option<Earlier>, SinkError> {
-    if url == PRINT {
-        return Ok(None);
-    }
-    match url::parse(url, options)? {
-        url::Target::Files { dir, .. } => {
-            let newest = earlier::newest_of(std::path::Path::new(&dir), &options.job, name);
-            newest.map_err(|error| SinkError::Io {
-                doing: "list",
-                what: dir,
-                error: Arc::new(error),
-            })
-        }
-        url::Target::Stdout { .. } | url::Target::None => Ok(None),
-    }
 }
 
 /// Why an output cannot be opened or written.
@@ -257,7 +178,19 @@ pub enum SinkError {
     },
 }
 
+impl From<UrlError> for SinkError {
+    fn from(UrlError { url, why }: UrlError) -> Self {
+        Self::Url { url, why }
+    }
+}
+
 impl SinkError {
+    /// An I/O error, met while `doing` (`create`, `write`, …) something to `what`.
+    #[must_use]
+    pub fn io(doing: &'static str, what: impl Into<String>, error: io::Error) -> Self {
+        Self::Io { doing, what: what.into(), error: Arc::new(error) }
+    }
+
     /// Whether the same batch may be taken a moment later: a disk that is full, a directory that is not
     /// there. What depends on the batch or on what is there already stays as it is.
     #[must_use]

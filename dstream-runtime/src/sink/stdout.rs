@@ -6,9 +6,42 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::{Batch, Sink, SinkError};
+use super::connector::{SinkConnector, SinkContext};
+use super::{Batch, Sink, SinkError, is_open};
 use crate::calendar;
+use crate::connect::ConnectorUrl;
 use crate::record::Format;
+
+/// Standard output.
+pub(super) const CONNECTOR: SinkConnector = SinkConnector {
+    scheme: "stdout",
+    place: "",
+    about: "standard output, a batch at a time",
+    formats: &[Format::Text, Format::Csv, Format::Json],
+    bare: Some(Format::Text),
+    options: &[],
+    open,
+    kept: None,
+};
+
+/// Nowhere.
+pub(super) const NONE: SinkConnector = SinkConnector {
+    scheme: "none",
+    place: "",
+    about: "nowhere: records are only counted",
+    formats: &[],
+    bare: None,
+    options: &[],
+    open: |_, _| Ok(Box::new(NoSink)),
+    kept: None,
+};
+
+fn open(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<Box<dyn Sink>, SinkError> {
+    is_open()?;
+    let format = context.format.unwrap_or(Format::Text);
+    let header = format == Format::Csv && url.flag("header")?;
+    Ok(Box::new(StreamSink::stdout(context.output, format, header)))
+}
 
 /// An output to a stream of text.
 pub(super) struct StreamSink {

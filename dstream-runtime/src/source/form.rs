@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use super::decode::{missing_columns, names};
-use super::framing::{Framing, Outer};
-use crate::record::{Schema, column_names};
+use super::framing::{Framing, Outer, Rows, SPAN};
+use super::{OpenOptions, SourceError};
+use crate::connect::{ConnectorUrl, DIALECT};
+use crate::record::{Dialect, Format, Schema, column_names};
 
 /// What an editor may write before the first character of a text.
 pub(super) const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -38,6 +40,27 @@ pub(super) enum HeaderRow {
 }
 
 impl Form {
+    /// What the URL says, whose options were checked.
+    pub(super) fn of(
+        url: &ConnectorUrl,
+        format: Format,
+        options: &OpenOptions,
+    ) -> Result<Self, SourceError> {
+        let schema = options.schema;
+        if format != Format::Csv {
+            let json = (format == Format::Json).then(|| Outer::of(schema.as_ref()));
+            return Ok(Self { framing: Framing::of(format), header: HeaderRow::No, json, schema });
+        }
+        let header = match url.if_given("header", ConnectorUrl::flag)? {
+            Some(true) => HeaderRow::Yes,
+            Some(false) => HeaderRow::No,
+            None if options.header_default => HeaderRow::Yes,
+            None if schema.is_some() => HeaderRow::IfNamed,
+            None => HeaderRow::No,
+        };
+        Ok(Self { framing: Framing::Csv(rows(url)?), header, json: None, schema })
+    }
+
     /// Whether the first row has to be looked at.
     pub(super) fn looks_at_first(&self) -> bool {
         self.header != HeaderRow::No
@@ -77,6 +100,24 @@ impl Form {
     }
 }
 
+/// How rows are written, as the URL says.
+pub(super) fn rows(url: &ConnectorUrl) -> Result<Rows, SourceError> {
+    let span = url.if_given("max_line", ConnectorUrl::size)?.unwrap_or(SPAN);
+    Ok(Rows { dialect: dialect(url)?, span })
+}
+
+fn dialect(url: &ConnectorUrl) -> Result<Dialect, SourceError> {
+    let mut dialect = Dialect::default();
+    for row in &DIALECT {
+        if let Some(value) = url.text_of(row)? {
+            let set = dialect.set(row.name, &value);
+            set.map_err(|why| url.fail(format!("`{}={value}`: {why}", row.name)))?;
+        }
+    }
+    dialect.check().map_err(|why| url.fail(why))?;
+    Ok(dialect)
+}
+
 /// How many of the first bytes of a split are a mark.
 pub(super) fn mark_len(bytes: &[u8]) -> usize {
     if bytes.starts_with(MARK) { MARK.len() } else { 0 }
@@ -85,11 +126,60 @@ pub(super) fn mark_len(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Format, Record};
+    use crate::record::Record;
+    use crate::source::Sources;
 
     fn form(header: HeaderRow, schema: Schema) -> Form {
         let (framing, json) = (Framing::of(Format::Csv), None);
         Form { framing, header, json, schema: Some(schema) }
+    }
+
+    fn of(url: &str, format: Format, options: &OpenOptions) -> Result<Form, String> {
+        let checked = Sources::built_in().checked(url, format);
+        let form = checked.and_then(|url| Form::of(&url, format, options));
+        form.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_csv_has_headers() {
+        let options = OpenOptions::default();
+        assert_eq!(of("x?header=true", Format::Csv, &options).unwrap().header, HeaderRow::Yes);
+        assert!(of("x?header=true", Format::Json, &options).is_err());
+        let header = |url: &str, schema, header_default| {
+            let options = OpenOptions { schema, header_default, ..OpenOptions::default() };
+            of(url, Format::Csv, &options).unwrap().header
+        };
+        let text = Some(Schema::Scalar("str"));
+        assert_eq!(header("x", text, false), HeaderRow::IfNamed);
+        assert_eq!(header("x", text, true), HeaderRow::Yes);
+        assert_eq!(header("x?header=false", text, true), HeaderRow::No);
+        assert_eq!(header("x", None, false), HeaderRow::No);
+    }
+
+    #[test]
+    fn rows_have_options() {
+        let form = |url: &str, format| {
+            of(url, format, &OpenOptions::default()).map(|form| form.framing.rows())
+        };
+        let rows = form("x?delimiter=tab&quote='&comment=%23&null=NA&max_line=2MiB", Format::Csv);
+        let rows = rows.unwrap();
+        assert_eq!((rows.dialect.delimiter, rows.dialect.quote), (b'\t', Some(b'\'')));
+        assert_eq!((rows.dialect.comment, rows.dialect.null.as_str()), (Some(b'#'), "NA"));
+        assert_eq!(rows.span, 2 << 20);
+        assert_eq!(form("x", Format::Csv).unwrap(), Rows::default());
+        assert_eq!(form("x?quote=", Format::Csv).unwrap().dialect.quote, None);
+        let semicolons = form("x?delimiter=;&null=a,b", Format::Csv).unwrap();
+        assert_eq!(semicolons.dialect.null.as_str(), "a,b");
+        let wrong = form("x?null=a,b", Format::Csv).unwrap_err();
+        assert!(wrong.contains("`null=a,b`: expected a text of at most"), "{wrong}");
+        let wrong = form("x?delimiter=ab", Format::Csv).unwrap_err();
+        assert!(wrong.contains("`delimiter=ab`: expected one ASCII character"), "{wrong}");
+        let wrong = form("x?delimiter=%22", Format::Csv).unwrap_err();
+        assert!(wrong.contains("`delimiter` and `quote` must be different"), "{wrong}");
+        let wrong = form("x?null=NA", Format::Json).unwrap_err();
+        assert!(wrong.contains("`null` is an option of CSV"), "{wrong}");
+        let wrong = form("x?floats=string", Format::Csv).unwrap_err();
+        assert!(wrong.contains("`floats` is an option of JSON"), "{wrong}");
     }
 
     const PAIR: Schema = <(String, u64)>::SCHEMA;

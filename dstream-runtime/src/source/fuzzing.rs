@@ -4,12 +4,12 @@ use rkyv::util::AlignedVec;
 
 use super::framing::{Frames, Outer, Unfold};
 use super::part::Part;
-use super::url::SourceUrl;
 use super::{
     Carried, CsvRows, Decode, DecodeScratch, Framing, Input, JsonLines, MemorySource, OpenOptions,
     Piece, Range, Source, TextLines, carry, lines, reread,
 };
 use crate::block::{Block, Buffer};
+use crate::connect::ConnectorUrl;
 use crate::fuzzing::{Target, chosen, texts};
 use crate::record::{Floats, Format, Record, write_csv, write_json};
 
@@ -24,7 +24,7 @@ pub(crate) const TARGETS: &[Target] = &[
 /// A URL is taken apart, and its options read, as a worker does it: nothing is opened.
 fn urls(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(url) = SourceUrl::parse(text) {
+    if let Ok(url) = ConnectorUrl::source(text) {
         assert!(!url.scheme().is_empty());
         if url.scheme() == "generate"
             && ["words=", "urls="].iter().any(|table| text.contains(table))
@@ -191,7 +191,7 @@ fn decode<D: Decode>(
     mut each: impl FnMut(D::Record),
 ) -> u64 {
     let (framing, torn) = (Framing::of(D::FORMAT), None);
-    let piece = Piece { bytes, split: "s", position, header, framing, torn };
+    let piece = Piece { bytes, split: "s", position, numbered: false, header, framing, torn };
     let (mut records, mut dead) = (0, 0);
     let mut scratch = DecodeScratch::default();
     D::decode(

@@ -9,18 +9,13 @@
 //! cut it has the data, from blocks that are carried there ([`Input::carried`]). In a cluster, what
 //! clients push (`tcp`, `http`) is received by the workers ([`receive`]).
 //!
-//! [`open`] turns a URL into a source:
-//!
-//! | scheme | reads | ends |
-//! |---|---|---|
-//! | `file://PATH`, a plain path | a file, a directory or a glob, also `.gz` and `.zst` | yes, unless `follow` |
-//! | `-`, `/dev/stdin`, a named pipe | what comes through it, also compressed | yes, also with `follow` |
-//! | `tcp://HOST:PORT` | lines from any number of clients | no |
-//! | `http://HOST:PORT/PATH` | lines that are posted there | no |
-//! | `generate://words`, `generate://page_views` | made up, but always the same | with `records=N` |
+//! Each kind of source is a folder and a row, a [`SourceConnector`]; [`Sources`] is the list of them, and turns a URL
+//! into a source.
 
 mod batching;
 mod carry;
+mod changed;
+mod connector;
 mod decode;
 #[cfg(test)]
 mod elsewhere;
@@ -41,10 +36,10 @@ pub mod receive;
 mod reread;
 #[cfg(test)]
 mod resumed;
+mod splits;
 mod tcp;
 #[cfg(test)]
 mod texts;
-mod url;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,14 +50,17 @@ use serde::{Deserialize, Serialize};
 pub(crate) use batching::instead;
 pub use batching::{Batching, batching};
 pub use carry::Carried;
+pub(crate) use connector::{Ends, shared_options};
+pub use connector::{SourceConnector, Sources};
 pub use decode::{Check, CsvRows, DeadLetter, Decode, DecodeScratch, JsonLines, TextLines};
 pub use framing::{Framing, Rows};
 pub use memory::MemorySource;
 pub(crate) use one_batch::OneBatch;
 pub use reread::{Reread, reread};
-pub(crate) use url::{unescape, unknown};
+pub use splits::{Extent, OpenSplits, SplitSource};
 
 use crate::block::Block;
+use crate::connect::{self, ConnectorUrl, FLOATS, OptionRow, UrlError};
 use crate::host::limits;
 use crate::id::BatchSeq;
 use crate::record::{Floats, Format, Schema};
@@ -123,11 +121,44 @@ pub struct Policy {
     pub floats: Floats,
 }
 
+/// The option `on_error`.
+const ON_ERROR: OptionRow = OptionRow::choice(
+    "on_error",
+    &["skip", "stop"],
+    "A record that cannot be parsed goes to the dead letters, or stops the job",
+)
+.or("skip");
+
+/// The option `on_panic`.
+const ON_PANIC: OptionRow = OptionRow::choice(
+    "on_panic",
+    &["stop", "dead_letter"],
+    "A record for which a function of the program panics stops the job, or goes to the dead letters",
+)
+.or("stop");
+
+/// The options that every source has.
+static POLICY_OPTIONS: [OptionRow; 2] = [ON_ERROR, ON_PANIC];
+
 /// What the URL of a source says about records that cannot be processed. One that is malformed says nothing:
-/// whoever opens it hears what is wrong.
+/// the error comes when it is opened.
 #[must_use]
 pub fn policy(url: &str) -> Policy {
-    url::SourceUrl::parse(url).and_then(|url| url.policy()).unwrap_or_default()
+    let read = || {
+        let url = ConnectorUrl::source(url)?;
+        let on_error = url.word_of(&ON_ERROR)?.map(|word| match word {
+            "stop" => OnError::Stop,
+            _ => OnError::Skip,
+        });
+        let on_panic = url.word_of(&ON_PANIC)?.map(|word| match word {
+            "dead_letter" => OnPanic::DeadLetter,
+            _ => OnPanic::Stop,
+        });
+        let (on_error, on_panic) = (on_error.unwrap_or_default(), on_panic.unwrap_or_default());
+        let floats = connect::floats(url.word_of(&FLOATS)?).unwrap_or_default();
+        Ok::<_, UrlError>(Policy { on_error, on_panic, floats })
+    };
+    read().unwrap_or_default()
 }
 
 /// The URL, as text, of what was given as any bytes: bytes that are not UTF-8 are escaped.
@@ -136,34 +167,16 @@ pub fn url_of(given: &std::ffi::OsStr) -> String {
     file::names::url(given)
 }
 
-/// What [`open`] knows.
-const SCHEMES: &[&str] = &["file", "tcp", "http", "generate"];
-
-/// Opens the source that `url` names; its records have the given format.
+/// [`Sources::open`], of the sources of this crate.
 ///
 /// # Errors
-/// When the scheme or an option is unknown or malformed, or what it names cannot be opened.
+/// See there.
 pub fn open(
     url: &str,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
-    let url = url::SourceUrl::parse(url)?;
-    let source = match url.scheme() {
-        "file" => file::open(&url, format, options),
-        "tcp" => tcp::open(&url, format, options),
-        "http" => receive::open(&url, format, options),
-        "generate" => generate::open(&url, format, options),
-        other => Err(url.fail(url::unknown("scheme", other, SCHEMES))),
-    }?;
-    let batching = url.batching()?;
-    if !source.bounded() && batching != Batching::default() {
-        return Err(url.fail(
-            "`windows=batches` and `join=batch` are for a source that is read to its end; a batch of this one \
-             is what its interval brings",
-        ));
-    }
-    Ok(source)
+    Sources::built_in().open(url, format, options)
 }
 
 /// A piece of one split of a source.
@@ -267,12 +280,26 @@ pub struct Piece<'a> {
     pub split: &'a str,
     /// Position of the first byte in the split.
     pub position: u64,
+    /// Whether positions of the split are numbers of records, not offsets in bytes.
+    pub numbered: bool,
     /// The header row of the file, for formats that have one.
     pub header: Option<&'a str>,
     /// Where its records end.
     pub framing: Framing,
     /// Why this is no whole line but only the beginning of one, which can only be a dead letter.
     pub torn: Option<&'a str>,
+}
+
+impl Piece<'_> {
+    /// The position of a record that begins so many bytes into the piece.
+    #[must_use]
+    pub fn position_at(&self, offset: usize) -> u64 {
+        let before = match self.numbered {
+            true => self.framing.records(&self.bytes[..offset]),
+            false => offset as u64,
+        };
+        self.position + before
+    }
 }
 
 /// What a batch takes from a source.
@@ -285,8 +312,6 @@ pub struct Cut {
     /// From where the next cut goes on, for [`Source::resume`] in another process; none of a source that
     /// cannot go on there.
     pub position: Option<Position>,
-    /// What needs attention, for people.
-    pub warnings: Vec<String>,
 }
 
 /// Ends the cut that waits at the moment, and lets no other one wait.
@@ -475,4 +500,43 @@ pub enum SourceError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+impl SourceError {
+    /// An I/O error, met while `doing` (`open`, `read`, …) something to `what`.
+    #[must_use]
+    pub fn io(doing: &'static str, what: impl Into<String>, error: std::io::Error) -> Self {
+        Self::Io { doing, what: what.into(), error: Arc::new(error) }
+    }
+
+    /// Data that is not what it was, or what it claims to be.
+    #[must_use]
+    pub fn data(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Data { what: what.into(), why: why.into() }
+    }
+}
+
+impl From<UrlError> for SourceError {
+    fn from(UrlError { url, why }: UrlError) -> Self {
+        Self::Url { url, why }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_say_what_happens_with_records_that_cannot_be_processed() {
+        let is = policy("x?on_error=stop");
+        assert_eq!((is.on_error, is.on_panic), (OnError::Stop, OnPanic::Stop));
+        assert_eq!(policy("part-?.txt?on_panic=dead_letter").on_panic, OnPanic::DeadLetter);
+        assert_eq!(policy("x?floats=string").floats, Floats::Strings);
+        assert_eq!(policy("x"), Policy::default());
+        let open =
+            |url: &str| open(url, Format::Json, &OpenOptions::default()).err().unwrap().to_string();
+        assert!(open("x?floats=null").contains("`string` or `refuse`"));
+        assert!(open("x?on_panic=skip").contains("`dead_letter`"));
+        assert_eq!(policy("x?on_panic=skip"), Policy::default());
+    }
 }

@@ -2,14 +2,11 @@
 //!
 //! It refuses the first cut that leaves something, before any task has read anything.
 
-use std::net::SocketAddr;
-
-use super::{Cut, Input, Interrupt, News, Pipe, Range, Source, SourceError};
-use crate::id::BatchSeq;
+use super::changed::{Change, Changed};
+use super::{Cut, Source, SourceError};
 
 /// Gives all of a source in its first batch, or nothing.
 pub(crate) struct OneBatch {
-    source: Box<dyn Source>,
     /// What would be wrong with more than one batch, and what to do.
     why: String,
     /// Whether there was a batch before, perhaps of another process.
@@ -17,30 +14,15 @@ pub(crate) struct OneBatch {
 }
 
 impl OneBatch {
-    pub(crate) fn new(source: Box<dyn Source>, why: String) -> Self {
-        Self { source, why, begun: false }
+    /// Only so much of a source.
+    pub(crate) fn of(source: Box<dyn Source>, why: String) -> Changed<Self> {
+        Changed { source, change: Self { why, begun: false } }
     }
 }
 
-impl Source for OneBatch {
-    fn bounded(&self) -> bool {
-        self.source.bounded()
-    }
-
-    fn timed(&self) -> bool {
-        self.source.timed()
-    }
-
-    fn next_batch(&mut self, batch: BatchSeq) {
-        self.source.next_batch(batch);
-    }
-
-    fn limit(&mut self, bytes: u64) {
-        self.source.limit(bytes);
-    }
-
-    fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let cut = self.source.cut(partitions)?;
+impl Change for OneBatch {
+    fn cut(&mut self, source: &mut dyn Source, partitions: usize) -> Result<Cut, SourceError> {
+        let cut = source.cut(partitions)?;
         if !cut.ended || (self.begun && !cut.inputs.is_empty()) {
             return Err(SourceError::Refused { why: self.why.clone() });
         }
@@ -48,45 +30,9 @@ impl Source for OneBatch {
         Ok(cut)
     }
 
-    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
+    fn resume(&mut self, source: &mut dyn Source, position: &[u8]) -> Result<(), SourceError> {
         self.begun = true;
-        self.source.resume(position)
-    }
-
-    fn resume_elsewhere(&mut self, position: &[u8]) -> Result<(), SourceError> {
-        self.source.resume_elsewhere(position)
-    }
-
-    fn give_up_unread(&mut self, gives_up: bool) {
-        self.source.give_up_unread(gives_up);
-    }
-
-    fn news(&mut self) -> News {
-        self.source.news()
-    }
-
-    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
-        self.source.input(ranges)
-    }
-
-    fn immediate(&self) -> bool {
-        self.source.immediate()
-    }
-
-    fn pipe(&self) -> Option<&Pipe> {
-        self.source.pipe()
-    }
-
-    fn interrupt(&self) -> Option<Interrupt> {
-        self.source.interrupt()
-    }
-
-    fn stop(&mut self) {
-        self.source.stop();
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.source.local_addr()
+        source.resume(position)
     }
 }
 
@@ -96,10 +42,10 @@ mod tests {
     use crate::record::Format;
     use crate::source::{OpenOptions, open};
 
-    fn one_batch(options: &str) -> OneBatch {
+    fn one_batch(options: &str) -> Changed<OneBatch> {
         let url = format!("generate://words?records=10&{options}");
         let source = open(&url, Format::Text, &OpenOptions::default()).unwrap();
-        OneBatch::new(source, "pairs would be missing".to_owned())
+        OneBatch::of(source, "pairs would be missing".to_owned())
     }
 
     #[test]

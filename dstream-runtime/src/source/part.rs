@@ -86,13 +86,14 @@ impl Held {
         let (split, header, framing) = (&*self.split, self.header.as_deref(), self.framing);
         if let Some(torn) = &self.torn {
             let (bytes, position) = (self.as_bytes(), self.position);
-            return each(Piece { bytes, split, position, header, framing, torn: Some(&*torn.why) });
+            let torn = Some(&*torn.why);
+            return each(Piece { bytes, split, position, numbered: false, header, framing, torn });
         }
         framing.pieces(self.as_bytes(), &mut |start, bytes| {
             framing.guard(bytes, self.max_line, &mut |Guarded { at, bytes, torn }| {
                 let why = torn.map(|length| lines::too_long(length, self.max_line));
                 let (position, torn) = (self.position + (start + at) as u64, why.as_deref());
-                each(Piece { bytes, split, position, header, framing, torn });
+                each(Piece { bytes, split, position, numbered: false, header, framing, torn });
             });
         });
     }

@@ -24,16 +24,19 @@ pub(super) enum Kind {
     Followed = 5,
     /// Of files, with their place.
     Located = 6,
+    /// Of a source of the program's own.
+    Splits = 7,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Files,
         Self::FollowedByInode,
         Self::Generator,
         Self::Memory,
         Self::Followed,
         Self::Located,
+        Self::Splits,
     ];
 
     fn name(self) -> &'static str {
@@ -42,6 +45,7 @@ impl Kind {
             Self::Followed | Self::FollowedByInode => "files that are followed",
             Self::Generator => "a generator",
             Self::Memory => "batches in memory",
+            Self::Splits => "a source of the program's own",
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Inputs that another process has cut, rebuilt from their ranges.
 
-use super::url::{SourceUrl, unknown};
-use super::{Input, OpenOptions, Range, SourceError, file, generate};
+use super::{Input, OpenOptions, Range, SourceError, Sources};
 use crate::record::Format;
 
 /// Makes inputs of ranges that another process has cut from the same URL.
@@ -14,27 +13,16 @@ pub trait Reread: Send + Sync {
     fn input(&self, ranges: &[Range]) -> Result<Input, SourceError>;
 }
 
-/// What a worker opens instead of the source that `url` names: it lists nothing, listens nowhere
-/// and touches no disk before an input is asked for.
+/// [`Sources::reread`], of the sources of this crate.
 ///
 /// # Errors
-/// When the scheme or an option is unknown or malformed, or records of this scheme are pushed, so
-/// that no range can bring them back.
+/// See there.
 pub fn reread(
     url: &str,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Reread>, SourceError> {
-    let url = SourceUrl::parse(url)?;
-    match url.scheme() {
-        "file" => file::reread(&url, format, options),
-        "generate" => generate::reread(&url, format, options),
-        "tcp" | "http" => Err(url.fail(
-            "what clients send is there once and cannot be read again by its range: it is carried \
-             to where it is needed",
-        )),
-        other => Err(url.fail(unknown("scheme", other, super::SCHEMES))),
-    }
+    Sources::built_in().reread(url, format, options)
 }
 
 /// Refuses a range that ends before it starts.

@@ -2,6 +2,7 @@
 
 mod acknowledgements;
 mod clock;
+mod connectors;
 mod crew;
 mod drains;
 mod ends;

@@ -4,9 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::EngineArgs;
+use crate::connect::nearest;
 use crate::exec::job::Bindings;
 use crate::plan::Plan;
-use crate::sink::nearest;
 use crate::source;
 
 /// Checks names of sources that an option was given.
@@ -51,8 +51,7 @@ pub(in crate::cli) fn bindings(plan: &Plan, engine: &EngineArgs) -> Result<Bindi
             if !known.iter().any(|known| known == name) {
                 let (what, list) = (option.trim_start_matches('-'), known.join(", "));
                 let names: Vec<&str> = known.iter().map(String::as_str).collect();
-                let meant =
-                    nearest(name, &names).map(|near| format!("did you mean `{}`? ", names[near]));
+                let meant = nearest(name, &names).map(|near| format!("did you mean `{near}`? "));
                 return Err(format!(
                     "{option} {pair}: there is no {what} `{name}` in this job; {}there are: {list}",
                     meant.unwrap_or_default()

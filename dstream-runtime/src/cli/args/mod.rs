@@ -13,9 +13,12 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
 pub(super) use bind::{bindings, known_sources};
 pub(super) use cluster::{ClusterArgs, OnSignal, Role, Switch, TargetArgs};
-pub(super) use verb::{FormArgs, Holder, PlanArgs, SavepointArgs, SendArgs, TokenArgs, Verb};
+pub(super) use verb::{
+    FormArgs, Holder, ListArgs, PlanArgs, SavepointArgs, SendArgs, TokenArgs, Verb,
+};
 
 use super::value::{count, interval};
+use crate::connectors::Connectors;
 use crate::exec::job::{Bindings, BuiltJob};
 use crate::job::AnyJob;
 use crate::plan::Plan;
@@ -28,15 +31,11 @@ pub(super) struct EngineArgs {
     #[arg(long, value_name = "NAME", global = true)]
     pub job: Option<String>,
 
-    /// Read a stream from another input: a file, directory or glob (also compressed), `-` for standard input, a
-    /// named pipe, `file://DIR?follow` for files that grow, `tcp://HOST:PORT`, `http://HOST:PORT/PATH`,
-    /// `generate://words`, `generate://page_views` [default: the program's, listed below]
+    // Its help lists the sources of the binary.
     #[arg(long = "source", value_name = "NAME=URL")]
     pub sources: Vec<OsString>,
 
-    /// Write an output elsewhere: `text+file://DIR`, `csv+file://DIR`, `json+file://DIR`, `stdout:`,
-    /// `csv+stdout:`, `json+stdout:`, `none:`. `NAME.dead` takes the dead letters of a source, as JSON
-    /// [default: the program's, listed below]
+    // Its help lists the outputs of the binary.
     #[arg(long = "sink", value_name = "NAME=URL")]
     pub sinks: Vec<String>,
 
@@ -168,9 +167,37 @@ fn command(
     }
     let own = command.get_arguments().map(|a| a.get_id().to_string()).collect();
     command = ClusterArgs::augment_args(EngineArgs::augment_args(command));
+    let (sources, sinks) = binding_helps(job.connectors());
+    command = command.mut_arg("sources", |arg| arg.help(sources));
+    command = command.mut_arg("sinks", |arg| arg.help(sinks));
     command = Verb::augment_subcommands(command).about(plan.about).long_about(None);
     command = command.subcommand_required(false).subcommand_negates_reqs(true);
     Ok((command, own))
+}
+
+/// The help of `--source` and `--sink`.
+fn binding_helps(connectors: &Connectors) -> (String, String) {
+    let quoted = |urls: Vec<String>| {
+        urls.iter().map(|url| format!("`{url}`")).collect::<Vec<_>>().join(", ")
+    };
+    let mut sources = String::from(
+        "Read a stream from another input; options follow a `?`, see the subcommand `sources` [default: the \
+         program's, listed below]",
+    );
+    for row in connectors.sources.rows() {
+        let urls = row.urls.iter().map(|url| (*url).to_owned()).collect();
+        // Writing to a String cannot fail.
+        let _ = write!(sources, "\n- {}: {}", quoted(urls), row.about);
+    }
+    let mut sinks = String::from(
+        "Write an output elsewhere; options follow a `?`, see the subcommand `sinks`. `NAME.dead` takes the dead letters \
+         of a source, as JSON [default: the program's, listed below]",
+    );
+    for row in connectors.sinks.rows() {
+        let urls = row.urls().map(|(url, _)| url).collect();
+        let _ = write!(sinks, "\n- {}: {}", quoted(urls), row.about);
+    }
+    (sources, sinks)
 }
 
 /// The last value of an option that has to be known before the command line can be parsed.

@@ -12,6 +12,10 @@ use super::super::value::life;
 pub(in crate::cli) enum Verb {
     /// Show the compiled plan
     Plan(PlanArgs),
+    /// List what this binary can read: schemes of URLs, and their options
+    Sources(ListArgs),
+    /// List what this binary can write: schemes of URLs, and their options
+    Sinks(ListArgs),
     /// Create a token that lets a worker or a client join; run it on the master's host
     Token(TokenArgs),
     /// Show the progress of a running job, its delay, and the cause of that
@@ -44,6 +48,18 @@ pub(in crate::cli) struct PlanArgs {
     /// The generated kernels, as Rust
     #[arg(long)]
     pub code: bool,
+}
+
+/// How connectors are listed.
+#[derive(Debug, Clone, Args)]
+#[group(multiple = false)]
+pub(in crate::cli) struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Print Markdown
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 /// What a token is made for.

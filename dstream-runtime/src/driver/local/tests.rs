@@ -267,7 +267,13 @@ fn an_output_is_published_only_in_batches_in_which_its_stage_emits() {
             Ok(())
         }),
     ];
-    let job = BuiltJob { plan: windowed(), stages, sources: Vec::new(), outputs: Vec::new() };
+    let job = BuiltJob {
+        plan: windowed(),
+        stages,
+        sources: Vec::new(),
+        outputs: Vec::new(),
+        connectors: crate::connectors::Connectors::built_in(),
+    };
     let (sink, published) = memory();
     let source = Box::new(Numbers::new(9));
     run(job, config(), vec![source], vec![Box::new(sink)], &mut (), StopHandle::new()).unwrap();
@@ -290,7 +296,13 @@ fn a_job_goes_on_from_a_savepoint() {
 
     let ((first, more), (second, _)) = (memory(), memory());
     let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    job = BuiltJob { plan: word_count(), stages, sources: Vec::new(), outputs: Vec::new() };
+    job = BuiltJob {
+        plan: word_count(),
+        stages,
+        sources: Vec::new(),
+        outputs: Vec::new(),
+        connectors: crate::connectors::Connectors::built_in(),
+    };
     let going_on = LocalConfig { from: Some(savepoint.clone()), ..config() };
     let source = Box::new(Numbers::new(4));
     run(job, going_on, vec![source], sinks, &mut (), StopHandle::new()).unwrap();

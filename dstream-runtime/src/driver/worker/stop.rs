@@ -76,7 +76,15 @@ mod tests {
             for _ in 0..3 {
                 let framing = crate::source::Framing::Lines;
                 let (split, position, header, torn) = ("s", 0, None, None);
-                each(Piece { bytes: b"line\n", split, position, header, framing, torn });
+                each(Piece {
+                    bytes: b"line\n",
+                    split,
+                    position,
+                    numbered: false,
+                    header,
+                    framing,
+                    torn,
+                });
             }
             Ok(())
         }

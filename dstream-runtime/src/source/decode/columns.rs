@@ -5,9 +5,9 @@
 //! optional.
 
 use super::csv::{LONE_CR, Unquoted, unquote};
+use crate::connect::nearest;
 use crate::record::{Column, Fields, Record, Schema, columns};
 use crate::source::framing::Rows;
-use crate::source::url::near;
 
 /// The columns of the header that was seen last.
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ pub(in crate::source) fn missing(schema: &Schema, present: &[String]) -> Option<
     }
     let names: Vec<&str> = present.iter().map(String::as_str).collect();
     let show = |Column { name, .. }: &&Column| {
-        let near = near(name, &names).filter(|near| wanted.iter().all(|c| c.name != *near));
+        let near = nearest(name, &names).filter(|near| wanted.iter().all(|c| c.name != *near));
         let meant = near.map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
         format!("`{name}`{meant}")
     };

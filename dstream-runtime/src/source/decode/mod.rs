@@ -141,8 +141,15 @@ fn broken_runs<'a>(bytes: &'a [u8], framing: Framing, each: &mut dyn FnMut(Run<'
 #[inline(always)]
 fn each_line<'p>(dead: &mut Dead<'p, '_>, mut each: impl FnMut(&mut Dead<'p, '_>, usize, &'p str)) {
     let (bytes, mut at) = (dead.piece.bytes, 0);
+    let is_one = dead.piece.framing == Framing::Record;
+    if is_one && simdutf8::basic::from_utf8(bytes).is_err() {
+        return dead.not_text(0, bytes);
+    }
     loop {
-        let mut lines = Lines::new(&bytes[at..]);
+        let mut lines = match is_one {
+            true => Lines::one(bytes),
+            false => Lines::new(&bytes[at..]),
+        };
         for (offset, line) in &mut lines {
             each(dead, at + offset, line);
         }
@@ -161,7 +168,9 @@ fn strip(line: &str) -> &str {
 /// Lines that begin with a byte order mark are those of somebody's editor.
 fn without_mark(piece: Piece<'_>) -> Piece<'_> {
     match piece.bytes.strip_prefix(b"\xef\xbb\xbf") {
-        Some(bytes) if piece.position == 0 => Piece { bytes, position: 3, ..piece },
+        Some(bytes) if piece.position == 0 && !piece.numbered => {
+            Piece { bytes, position: 3, ..piece }
+        }
         _ => piece,
     }
 }
@@ -177,7 +186,7 @@ impl Dead<'_, '_> {
     fn line(&mut self, at: usize, line: &[u8], reason: String) {
         let bytes = line.strip_suffix(b"\n").unwrap_or(line);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let (split, position) = (self.piece.split, self.piece.position + at as u64);
+        let (split, position) = (self.piece.split, self.piece.position_at(at));
         (self.tell)(DeadLetter { split, position, bytes, reason });
     }
 

@@ -39,6 +39,13 @@ impl<'a> Lines<'a> {
         Self { bytes, line: 0, ends: 0, base: 0, next: 0, limit: bytes.len(), known: 0 }
     }
 
+    /// All of the bytes, which are UTF-8, as one line.
+    #[cold]
+    pub(super) fn one(bytes: &'a [u8]) -> Self {
+        debug_assert!(std::str::from_utf8(bytes).is_ok());
+        Self { next: bytes.len(), known: bytes.len(), ..Self::new(bytes) }
+    }
+
     /// When all lines have been given: the one that is not UTF-8, line end included.
     pub(super) fn bad(&self) -> Option<Range<usize>> {
         let end = |at: usize| line_end(self.bytes, at + 1).unwrap_or(self.bytes.len());
@@ -77,7 +84,7 @@ impl<'a> Lines<'a> {
         let at = std::mem::replace(&mut self.line, end + 1);
         let line = &self.bytes[at..end];
         debug_assert!(std::str::from_utf8(line).is_ok());
-        // SAFETY: `look` has seen every byte of the line. Those of blocks that are ASCII alone are
+        // SAFETY: of `Lines::one` the caller has validated all. Otherwise `look` has seen every byte of the line. Those of blocks that are ASCII alone are
         // UTF-8. Of every other block, `vouch` has validated all lines that reach into it up to
         // `limit`, from their beginnings to their ends; and as `look` drops line ends from `limit`
         // on, this line ends before it. A line of which a part was validated was so as a whole.

@@ -101,7 +101,7 @@ fn decode_piece<D: Decode>(piece: Piece<'_>, scratch: &mut DecodeScratch) -> Dec
 
 fn piece<'a>(bytes: &'a [u8], header: Option<&'a str>) -> Piece<'a> {
     let framing = Framing::of(Format::Csv);
-    Piece { bytes, split: "s", position: 0, header, framing, torn: None }
+    Piece { bytes, split: "s", position: 0, numbered: false, header, framing, torn: None }
 }
 
 fn decode<D: Decode>(bytes: &[u8], header: Option<&str>) -> Decoded<D::Record> {

@@ -18,6 +18,18 @@ use crate::source::lines::PIECE;
 
 /// Whether the data of a file is compressed, whatever its name is.
 pub(super) fn is_packed(path: &Path, file: &File) -> Result<bool, SourceError> {
+    let (head, have) = head(path, file)?;
+    Ok(Packing::of(&head[..have], true) != Some(Packing::Plain))
+}
+
+/// Whether a file is so short yet that it may become one that is compressed, or not.
+pub(super) fn is_unclear(path: &Path, file: &File) -> Result<bool, SourceError> {
+    let (head, have) = head(path, file)?;
+    Ok(have > 0 && Packing::of(&head[..have], false).is_none())
+}
+
+/// The first bytes of a file, and how many there are.
+fn head(path: &Path, file: &File) -> Result<([u8; MAGIC], usize), SourceError> {
     let (mut head, mut have) = ([0; MAGIC], 0);
     while have < MAGIC {
         match file.read_at(&mut head[have..], have as u64) {
@@ -27,7 +39,7 @@ pub(super) fn is_packed(path: &Path, file: &File) -> Result<bool, SourceError> {
             Err(error) => return Err(io_error("read", path, error)),
         }
     }
-    Ok(Packing::of(&head[..have], true) != Some(Packing::Plain))
+    Ok((head, have))
 }
 
 /// How much of JSON is looked at to see whether its first value goes on over lines, in bytes.

@@ -22,7 +22,7 @@ use super::list::{self, Identity};
 use super::packed::Packed;
 use super::remembered::{self, Changed, Kept, Key, Known, NameHash, Names, Unread, name_hash};
 use super::stored::{self, PlainFile, Reading, Stored};
-use super::{Config, Want, generations, header, hole, names};
+use super::{Config, Want, content, generations, header, hole, names};
 use crate::record::Format;
 use crate::source::form::{Form, HeaderRow};
 use crate::source::part::{Held, Part};
@@ -177,7 +177,10 @@ impl Growing {
     pub(super) fn read(seen: &Seen) -> Self {
         let mut this = Self::remembered(remembered::key(&seen.identity), Kept::default());
         this.found(seen);
-        let packed = Packed::is_packed(&seen.path);
+        // One that cannot be opened is not read, by whatever name.
+        let file = seen.open().ok().flatten();
+        let packed =
+            file.is_some_and(|file| content::is_packed(&seen.path, &file).unwrap_or(false));
         let end = if packed { u64::MAX } else { seen.metadata.len() };
         this.names.push((name_hash(&names::text(&seen.path)), end));
         this.searched = end;
@@ -367,7 +370,7 @@ impl Growing {
         if stamp.is(self.stamp) && self.is_searched() {
             return Ok(true);
         }
-        let packed = stamp.size > 0 && Packed::is_packed(&self.path);
+        let packed = stamp.size > 0 && content::is_packed(&self.path, file)?;
         let found =
             if packed { self.packed(file, config)? } else { self.plain(file, stamp, config)? };
         match found {
@@ -388,8 +391,13 @@ impl Growing {
                 self.content = Content::Packed(whole);
             }
             (Content::Unknown, _) => {}
-            (Content::Plain(_), _) => {
-                self.content = Content::Packed(contents(&self.path, file, &[])?.0);
+            (Content::Plain(rolling), _) => {
+                let (whole, begins) = contents(&self.path, file, &[rolling.print()])?;
+                // What was read as it was must be what is compressed now.
+                if taken > 0 && begins != [true] {
+                    return Ok(Found::Other);
+                }
+                self.content = Content::Packed(whole);
             }
         }
         let is_read = matches!(self.content, Content::Packed(print) if print.end <= taken)

@@ -33,11 +33,10 @@ use super::again::{Again, Opened};
 use super::fingerprint::Print;
 use super::followed::{Growing, Seen, Stamp, contents};
 use super::list::{self, Identity};
-use super::packed::Packed;
 use super::remembered::{self, Known, LISTED, NameHash, Remembered, Unlisted, name_hash};
 use super::stored::{PlainFile, Stored};
 use super::trouble::Troubles;
-use super::{Config, Want, data, names, twins};
+use super::{Config, Want, content, data, names, twins};
 use crate::host::{self, limits};
 use crate::source::part::{self, Part};
 use crate::source::{Cut, Input, News, Position, Range, Source, SourceError};
@@ -299,6 +298,10 @@ impl GrowingFiles {
             return Ok(());
         }
         let Some(file) = seen.open()? else { return Ok(()) };
+        if content::is_unclear(&seen.path, &file)? {
+            // It holds no whole line either: it is looked at again when there is more of it.
+            return Ok(());
+        }
         let growing = match self.judge(seen, &file, look) {
             Ok(Verdict::New) => self.begin(seen),
             Ok(Verdict::Is(at, packed)) => {
@@ -344,7 +347,7 @@ impl GrowingFiles {
         let gone: Vec<_> = self.absent.iter().enumerate().filter(|(_, gone)| may(gone)).collect();
         let prints = gone.iter().filter_map(|(at, gone)| Some((*at, gone.print()?)));
         let (numbers, prints): (Vec<usize>, Vec<_>) = prints.unzip();
-        let (whole, found) = if Packed::is_packed(&seen.path) {
+        let (whole, found) = if content::is_packed(&seen.path, file)? {
             let (whole, found) = contents(&seen.path, file, &prints)?;
             (Some(whole), found)
         } else {
@@ -502,14 +505,14 @@ impl GrowingFiles {
         let Some(growing) = all.find(|growing| growing.holds(name, range)) else {
             return Err(gone(range));
         };
-        if Packed::is_packed(&growing.path) {
-            return self.again.packed(&growing.path, range);
-        }
         let file = match (&growing.handle, growing.identity) {
             (Some(file), _) => file.clone(),
             (None, Some(identity)) => self.opened.open(&growing.path, identity)?,
             (None, None) => return Err(gone(range)),
         };
+        if content::is_packed(&growing.path, &file)? {
+            return self.again.packed(&growing.path, range);
+        }
         let mut stored = self.again.plain(&growing.path, &file, range, true)?;
         if let Some(header) = growing.header() {
             let file = PlainFile { header: Some(header), ..PlainFile::clone(&stored.file) };

@@ -4,19 +4,17 @@
 //! holds what was read before. So a position names its place, and another one is refused. Options of the URL may
 //! change. Places are compared as absolute paths, as they are written: a link may get a new target.
 
-use std::net::SocketAddr;
 use std::path::{Path, absolute};
 
 use serde::{Deserialize, Serialize};
 
 use super::names;
-use crate::id::BatchSeq;
+use crate::source::changed::{Change, Changed};
 use crate::source::position::{self, Kind};
-use crate::source::{Cut, Input, Interrupt, News, Pipe, Position, Range, Source, SourceError};
+use crate::source::{Cut, Position, Source, SourceError};
 
-/// A source of files, and where they are.
+/// Where the files of a source are.
 pub(super) struct Located {
-    source: Box<dyn Source>,
     place: String,
 }
 
@@ -28,17 +26,18 @@ struct Place {
 }
 
 impl Located {
-    pub(super) fn new(source: Box<dyn Source>, place: &Path) -> Self {
+    /// A source of files at this place.
+    pub(super) fn at(place: &Path, source: Box<dyn Source>) -> Changed<Self> {
         let path = absolute(place);
         let place = names::text(path.as_deref().unwrap_or(place));
         // `absolute` keeps it, and it says nothing.
         let place = place.trim_end_matches('/').to_owned();
-        Self { source, place }
+        Changed { source, change: Self { place } }
     }
 
     /// The position that the files' own source has written, and the place that it is of; positions of earlier
     /// versions name none.
-    fn of(position: &[u8]) -> Result<(Vec<u8>, Option<String>), SourceError> {
+    fn read(position: &[u8]) -> Result<(Vec<u8>, Option<String>), SourceError> {
         match position::kind(position) {
             Some(Kind::Located) => {
                 let Place { place, position } = position::read(Kind::Located, position)?;
@@ -54,77 +53,33 @@ impl Located {
     }
 }
 
-impl Source for Located {
-    fn bounded(&self) -> bool {
-        self.source.bounded()
-    }
-
-    fn timed(&self) -> bool {
-        self.source.timed()
-    }
-
-    fn next_batch(&mut self, batch: BatchSeq) {
-        self.source.next_batch(batch);
-    }
-
-    fn limit(&mut self, bytes: u64) {
-        self.source.limit(bytes);
-    }
-
-    fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
-        let cut = self.source.cut(partitions)?;
+impl Change for Located {
+    fn cut(&mut self, source: &mut dyn Source, partitions: usize) -> Result<Cut, SourceError> {
+        let cut = source.cut(partitions)?;
         let position =
             cut.position.as_ref().map(|position| self.with_place(position)).transpose()?;
         Ok(Cut { position, ..cut })
     }
 
-    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
-        let (position, place) = Self::of(position)?;
+    fn resume(&mut self, source: &mut dyn Source, position: &[u8]) -> Result<(), SourceError> {
+        let (position, place) = Self::read(position)?;
         match place {
             Some(was) if was != self.place => {
                 Err(SourceError::Moved { was, is: self.place.clone() })
             }
-            _ => self.source.resume(&position),
+            _ => source.resume(&position),
         }
     }
 
-    fn resume_elsewhere(&mut self, position: &[u8]) -> Result<(), SourceError> {
-        match Self::of(position)? {
+    fn resume_elsewhere(
+        &mut self,
+        source: &mut dyn Source,
+        position: &[u8],
+    ) -> Result<(), SourceError> {
+        match Self::read(position)? {
             // It is the same: then nothing has to be accepted.
-            (position, Some(place)) if place == self.place => self.source.resume(&position),
-            (position, _) => self.source.resume_elsewhere(&position),
+            (position, Some(place)) if place == self.place => source.resume(&position),
+            (position, _) => source.resume_elsewhere(&position),
         }
-    }
-
-    fn give_up_unread(&mut self, gives_up: bool) {
-        self.source.give_up_unread(gives_up);
-    }
-
-    fn news(&mut self) -> News {
-        self.source.news()
-    }
-
-    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
-        self.source.input(ranges)
-    }
-
-    fn immediate(&self) -> bool {
-        self.source.immediate()
-    }
-
-    fn pipe(&self) -> Option<&Pipe> {
-        self.source.pipe()
-    }
-
-    fn interrupt(&self) -> Option<Interrupt> {
-        self.source.interrupt()
-    }
-
-    fn stop(&mut self) {
-        self.source.stop();
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.source.local_addr()
     }
 }

@@ -40,9 +40,10 @@ pub(super) use packed::Packed;
 pub(super) use stored::{About, Elsewhere, Named, Stored};
 pub(super) use unpack::Unpack;
 
+use super::connector::{ALL_FORMATS, Opener, SourceConnector};
 use super::form::Form;
-use super::url::SourceUrl;
-use super::{OpenOptions, Reread, Source, SourceError, pipe};
+use super::{Ends, OpenOptions, Reread, Source, SourceError, pipe};
+use crate::connect::{ConnectorUrl, OptionRow};
 use crate::record::Format;
 
 /// How much a batch takes.
@@ -87,44 +88,52 @@ pub(super) struct Config {
     pub(super) max_line: u64,
     pub(super) form: Form,
     /// For how long a new file is held back that so far is the same as another one, and the rest of one that is
-    /// gone is waited for.
+    /// gone is waited for: longer than it takes to write a copy of a log to a disk, once it is written.
     settle: Duration,
     /// Whether a followed file that cannot be read ends the job.
     stops: bool,
 }
-
-const OPTIONS: &[&str] = &[
-    "batch",
-    "batch_records",
-    "windows",
-    "join",
-    "split",
-    "follow",
-    "max_line",
-    "header",
-    "delimiter",
-    "quote",
-    "comment",
-    "null",
-    "floats",
-    "on_error",
-    "on_panic",
-    "on_file_error",
-    "settle",
-];
 
 /// A batch of a bounded source, unless the URL says otherwise.
 const BATCH: u64 = 64 << 20;
 /// The most that a batch of a live source takes, all of which is held in memory: what is left of a longer
 /// backlog comes with the next ones.
 const LIVE_BATCH: u64 = 64 << 20;
-/// See [`Config::settle`]: longer than it takes to write a copy of a log to a disk, once it is written.
-const SETTLE: Duration = Duration::from_secs(5);
-const SPLIT: u64 = 32 << 20;
 const MAX_LINE: u64 = 128 << 20;
 
-pub(super) fn open(
-    url: &SourceUrl,
+/// Files and pipes.
+pub(super) const CONNECTOR: SourceConnector = SourceConnector {
+    scheme: "file",
+    urls: &["file://PATH", "PATH", "-"],
+    about: "a file, a directory or a glob, also gzip or zstd; `-` or a named pipe: what comes through it",
+    ends: Ends::If("ends, unless `follow`"),
+    formats: ALL_FORMATS,
+    options: &[
+        OptionRow::size("batch", "About how much a batch takes, to the next end of a record")
+            .depends("64MiB; of a pipe, what comes in a batch interval"),
+        OptionRow::count("batch_records", 1, "How many records a batch takes, instead of `batch`"),
+        OptionRow::size("split", "How much one task reads").or("32MiB"),
+        OptionRow::size("max_line", "The longest record; a longer one is a dead letter")
+            .depends("128MiB; of CSV rows over several lines, 1MiB"),
+        OptionRow::flag("follow", "Go on with what is appended, and with new files"),
+        OptionRow::choice(
+            "on_file_error",
+            &["skip", "stop"],
+            "With `follow`: a file that cannot be read is reported and tried again, or stops the job",
+        )
+        .or("skip"),
+        OptionRow::time(
+            "settle",
+            "With `follow`: how long a new file waits that equals another one so far, and may be a copy of it",
+        )
+        .or("5s"),
+    ],
+    lacks: &[],
+    opener: Opener::Ranges { open, reread },
+};
+
+fn open(
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
@@ -138,12 +147,12 @@ pub(super) fn open(
     } else {
         Box::new(whole::WholeFiles::open(config)?)
     };
-    Ok(Box::new(located::Located::new(source, &place)))
+    Ok(Box::new(located::Located::at(&place, source)))
 }
 
 /// What reads ranges of these files that another process has cut.
-pub(super) fn reread(
-    url: &SourceUrl,
+fn reread(
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Reread>, SourceError> {
@@ -154,42 +163,41 @@ pub(super) fn reread(
 
 /// What the URL says, and whether the files are followed.
 fn config(
-    url: &SourceUrl,
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<(Config, bool), SourceError> {
-    url.allow(OPTIONS)?;
     if url.place().is_empty() {
-        return Err(url.fail("the path is missing: write `file:///dir/file` or `file://dir/*.csv`"));
+        let why = "the path is missing: write `file:///dir/file` or `file://dir/*.csv`";
+        return Err(url.fail(why).into());
     }
-    let follow = url.flag("follow")?.unwrap_or(false);
-    let size = url.size("batch", 1)?;
-    let records = url.count("batch_records", 1, u64::MAX)?;
+    let follow = url.flag("follow")?;
+    let size = url.if_given("batch", ConnectorUrl::size)?;
+    let records = url.if_given("batch_records", ConnectorUrl::count)?;
     let sized = size.is_some() || records.is_some();
     let batch = match records {
         Some(_) if size.is_some() => {
-            return Err(url.fail("`batch` and `batch_records` exclude each other"));
+            return Err(url.fail("`batch` and `batch_records` exclude each other").into());
         }
         Some(lines) => Want::Lines(lines),
         None => Want::Bytes(size.unwrap_or(if follow { LIVE_BATCH } else { BATCH })),
     };
-    url.policy()?;
-    let stops = url.choice("on_file_error", &["skip", "stop"])?;
-    let settle = url.duration("settle")?;
-    if !follow && let Some(option) = stops.map(|_| "on_file_error").or(settle.map(|_| "settle")) {
-        return Err(url.fail(format!(
+    let followed = ["on_file_error", "settle"].into_iter().find(|name| url.has(name));
+    if let Some(option) = followed.filter(|_| !follow) {
+        let why = format!(
             "`{option}` is for files that are followed (`follow`): of others, one that cannot be read is an error"
-        )));
+        );
+        return Err(url.fail(why).into());
     }
     let config = Config {
         path: url.path().to_owned(),
         batch,
         sized,
-        split: url.size("split", 1)?.unwrap_or(SPLIT),
-        max_line: url.size("max_line", 1)?.unwrap_or(MAX_LINE),
-        form: url.form(format, options)?,
-        settle: settle.unwrap_or(SETTLE),
-        stops: stops == Some(1),
+        split: url.size("split")?,
+        max_line: url.if_given("max_line", ConnectorUrl::size)?.unwrap_or(MAX_LINE),
+        form: Form::of(url, format, options)?,
+        settle: url.time("settle")?,
+        stops: url.choice("on_file_error")? == "stop",
     };
     Ok((config, follow))
 }

@@ -259,7 +259,7 @@ impl PlainFile {
 
     fn piece<'a>(&'a self, bytes: &'a [u8], position: u64, torn: Option<&'a str>) -> Piece<'a> {
         let (header, framing) = (self.header.as_deref(), self.framing);
-        Piece { bytes, split: &self.split, position, header, framing, torn }
+        Piece { bytes, split: &self.split, position, numbered: false, header, framing, torn }
     }
 
     /// Opens it again, to be read up to `end`, unless it is open.

@@ -31,8 +31,7 @@ pub(super) struct WholeFiles {
     failed: Option<SourceError>,
     buffer: Vec<u8>,
     again: Again,
-    /// What is said with the next cut; the first file of a kind is named, and not each.
-    warnings: Vec<String>,
+    /// Whether a misnamed file has been named: the first is, and not each.
     warned: bool,
     /// Whether what cannot be read is given up.
     skips: bool,
@@ -103,7 +102,6 @@ impl WholeFiles {
             failed: None,
             buffer: Vec::new(),
             again: Again::new(&config),
-            warnings: Vec::new(),
             warned: false,
             skips: false,
             news: News::default(),
@@ -129,7 +127,7 @@ impl WholeFiles {
                 && let Some(warning) = content::misnamed(path, plain.limit)
                 && !std::mem::replace(&mut self.warned, true)
             {
-                self.warnings.push(warning);
+                self.news.warnings.push(warning);
             }
             self.current = Some(cursor);
             self.names = self.names.without(path);
@@ -216,8 +214,7 @@ impl Source for WholeFiles {
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
-        let warnings = std::mem::take(&mut self.warnings);
-        Ok(Cut { inputs, ended: !more, position, warnings })
+        Ok(Cut { inputs, ended: !more, position })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

@@ -22,6 +22,8 @@ pub enum Framing {
     Lines,
     /// At line breaks outside quotes.
     Csv(Rows),
+    /// Nowhere within the bytes: they are one record, whatever they hold.
+    Record,
 }
 
 /// Rows of CSV.
@@ -58,27 +60,27 @@ impl Framing {
     pub(super) fn rows(self) -> Rows {
         match self {
             Self::Csv(rows) => rows,
-            Self::Lines => Rows::default(),
+            Self::Lines | Self::Record => Rows::default(),
         }
     }
 
     /// What makes a line break part of a record.
     fn quote(self) -> Option<u8> {
         match self {
-            Self::Lines => None,
+            Self::Lines | Self::Record => None,
             Self::Csv(rows) => rows.dialect.quote,
         }
     }
 
     /// Whether every line break ends a record, whatever the bytes.
     pub(super) fn is_by_lines(self) -> bool {
-        self.quote().is_none()
+        self != Self::Record && self.quote().is_none()
     }
 
     /// The same for bytes that are known to have no quotes.
     pub(super) fn without_quotes(self) -> Self {
         match self {
-            Self::Lines => Self::Lines,
+            Self::Lines | Self::Record => self,
             Self::Csv(rows) => {
                 let dialect = Dialect { quote: None, ..rows.dialect };
                 Self::Csv(Rows { dialect, ..rows })
@@ -98,6 +100,9 @@ impl Framing {
 
     /// The end of the record that contains the byte before `at`: the first end at or after `at`.
     pub(super) fn record_end(self, bytes: &[u8], at: usize) -> Option<usize> {
+        if self == Self::Record {
+            return (at <= bytes.len()).then_some(bytes.len());
+        }
         let Some(rows) = self.quoted_rows(bytes) else { return lines::line_end(bytes, at) };
         let (mut scan, mut from) = (Scan::new(rows), 0);
         while let Some(end) = scan.first_end(&bytes[from..]) {
@@ -112,6 +117,7 @@ impl Framing {
     /// The end of the last whole record.
     pub(super) fn last_end(self, bytes: &[u8]) -> Option<usize> {
         match self.quoted_rows(bytes) {
+            None if self == Self::Record => Some(bytes.len()),
             None => lines::last_line_end(bytes),
             Some(rows) => Scan::new(rows).last_end(bytes),
         }
@@ -121,6 +127,7 @@ impl Framing {
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn count(self, bytes: &[u8]) -> u64 {
         match self.quoted_rows(bytes) {
+            None if self == Self::Record => u64::from(!bytes.is_empty()),
             None => lines::count(bytes),
             Some(rows) => Scan::new(rows).count(bytes),
         }
@@ -129,6 +136,7 @@ impl Framing {
     /// Number of records, the last of which may lack its end.
     pub(super) fn records(self, bytes: &[u8]) -> u64 {
         match self.quoted_rows(bytes) {
+            None if self == Self::Record => u64::from(!bytes.is_empty()),
             None => lines::records(bytes),
             Some(rows) => {
                 let mut scan = Scan::new(rows);
@@ -140,6 +148,7 @@ impl Framing {
     /// The end of the `n`th record, which must be there; `n` counts from 1.
     pub(super) fn nth_end(self, bytes: &[u8], n: u64) -> Option<usize> {
         match self.quoted_rows(bytes) {
+            None if self == Self::Record => (n == 1 && !bytes.is_empty()).then_some(bytes.len()),
             None => lines::nth_line_end(bytes, n),
             Some(rows) => Scan::new(rows).nth_end(bytes, n),
         }
@@ -152,6 +161,9 @@ impl Framing {
 
     /// The length of the first record, with its end.
     pub(crate) fn first(self, bytes: &[u8]) -> usize {
+        if self == Self::Record {
+            return bytes.len();
+        }
         let line = memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
         // The bytes behind it are looked at only if they may belong to it.
         match self.quoted_rows(&bytes[..line]) {
@@ -162,6 +174,9 @@ impl Framing {
 
     /// Cuts whole records into pieces of about [`PIECE`] bytes of whole records, with the offset of each.
     pub(super) fn pieces(self, bytes: &[u8], each: &mut dyn FnMut(usize, &[u8])) {
+        if self == Self::Record && !bytes.is_empty() {
+            return each(0, bytes);
+        }
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -181,6 +196,10 @@ impl Framing {
     pub(super) fn guard(self, bytes: &[u8], max_line: u64, each: &mut dyn FnMut(Guarded<'_>)) {
         if bytes.len() as u64 <= max_line {
             return each(Guarded { at: 0, bytes, torn: None });
+        }
+        if self == Self::Record {
+            let (torn, bytes) = (Some(bytes.len() as u64), &bytes[..bytes.len().min(TORN_HEAD)]);
+            return each(Guarded { at: 0, bytes, torn });
         }
         let framing = if self.quoted_rows(bytes).is_some() { self } else { Self::Lines };
         let (mut frames, mut run, mut at) = (Frames::new(framing), 0, 0);
@@ -301,6 +320,23 @@ mod tests {
         assert!(together == bytes);
         assert_eq!(sizes.iter().filter(|size| **size > PIECE).count(), 1);
         Framing::Lines.pieces(b"", &mut |_, _| panic!("no piece of nothing"));
+    }
+
+    #[test]
+    fn a_record_is_one_whatever_it_holds() {
+        let (record, text) = (Framing::Record, b"a\nb\n\"c");
+        let all = Some(text.len());
+        assert_eq!((record.record_end(text, 1), record.last_end(text)), (all, all));
+        assert_eq!((record.count(text), record.records(text), record.records(b"")), (1, 1, 0));
+        assert_eq!((record.nth_end(text, 1), record.nth_end(text, 2)), (all, None));
+        assert_eq!((record.first(text), record.head(text, 3)), (text.len(), text.len()));
+        let mut pieces = Vec::new();
+        record.pieces(text, &mut |at, piece| pieces.push((at, piece.len())));
+        assert_eq!(pieces, [(0, text.len())]);
+        let mut guarded = Vec::new();
+        record.guard(text, 3, &mut |part| guarded.push((part.at, part.torn)));
+        assert_eq!(guarded, [(0, Some(text.len() as u64))]);
+        assert!(!record.is_by_lines());
     }
 
     #[test]

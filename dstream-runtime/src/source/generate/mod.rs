@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::form::HeaderRow;
+use super::connector::{ALL_FORMATS, Opener, SourceConnector};
+use super::form::{Form, HeaderRow};
 use super::lines::PIECE;
 use super::position::{self, Kind};
 use super::reread::forward;
-use super::url::{SourceUrl, unknown};
 use super::{
-    Cut, Framing, Input, OpenOptions, Piece, Range, ReadRange, Reread, Source, SourceError,
+    Cut, Ends, Framing, Input, OpenOptions, Piece, Range, ReadRange, Reread, Source, SourceError,
 };
+use crate::connect::{ConnectorUrl, OptionRow, unknown};
 use crate::record::Format;
 
 const BATCH_RECORDS: u64 = 1_000_000;
@@ -40,16 +41,49 @@ trait Generate: Send + Sync {
     fn append(&self, from: u64, to: u64, out: &mut Vec<u8>) -> u64;
 }
 
-pub(super) fn open(
-    url: &SourceUrl,
+/// Records that are made up.
+pub(super) const CONNECTOR: SourceConnector = SourceConnector {
+    scheme: "generate",
+    urls: &["generate://words", "generate://page_views"],
+    about: "synthetic records, a function of the options alone: lines of words, or page views",
+    ends: Ends::If("ends with `records`"),
+    formats: ALL_FORMATS,
+    options: &[
+        OptionRow::count("rate", 1, "Records per second")
+            .depends("10000; with `records`, as fast as they are read"),
+        OptionRow::count("records", 0, "How many records there are; without, there is no end"),
+        OptionRow::count("batch_records", 1, "With `records`: how many a batch takes")
+            .depends("1000000, or what `rate` says"),
+        OptionRow::count("seed", 0, "Another seed makes other records").or("1"),
+        OptionRow::count("words", 1, "Of `words`: how many there are")
+            .at_most(words::MAX_WORDS)
+            .or("100000"),
+        OptionRow::count("line", 2, "Of `words`: the length of a line, in bytes")
+            .at_most(64 << 10)
+            .or("100"),
+        OptionRow::count("users", 1, "Of `page_views`: how many users there are")
+            .at_most(1 << 32)
+            .or("100000"),
+        OptionRow::count("urls", 1, "Of `page_views`: how many pages there are")
+            .at_most(10_000_000)
+            .or("10000"),
+    ],
+    lacks: &["delimiter", "quote", "comment", "null"],
+    opener: Opener::Ranges { open, reread },
+};
+
+fn open(
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
     let recipe = recipe(url, format, options)?;
-    let (rate, records) = (url.count("rate", 1, u64::MAX)?, url.count("records", 0, u64::MAX)?);
-    let batch = match (url.count("batch_records", 1, u64::MAX)?, rate) {
+    let given = |name| url.if_given(name, ConnectorUrl::count);
+    let (rate, records) = (given("rate")?, given("records")?);
+    let batch = match (given("batch_records")?, rate) {
         (Some(_), _) if records.is_none() => {
-            return Err(url.fail("`batch_records` is for a bounded generator: give `records` too"));
+            let why = "`batch_records` is for a bounded generator: give `records` too";
+            return Err(url.fail(why).into());
         }
         (Some(records), _) => Batch::Records(records),
         (None, None) if records.is_some() => Batch::Records(BATCH_RECORDS),
@@ -57,13 +91,12 @@ pub(super) fn open(
             Batch::Rate { rate: rate.unwrap_or(RATE), interval: options.interval, carry: 0 }
         }
     };
-    url.policy()?;
     Ok(Box::new(Generator { recipe, batch, next: 0, end: records, stopped: false }))
 }
 
 /// What makes ranges of records again.
-pub(super) fn reread(
-    url: &SourceUrl,
+fn reread(
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Reread>, SourceError> {
@@ -71,42 +104,36 @@ pub(super) fn reread(
 }
 
 /// What is made.
-fn recipe(url: &SourceUrl, format: Format, options: &OpenOptions) -> Result<Recipe, SourceError> {
-    const COMMON: [&str; 10] = [
-        "rate",
-        "seed",
-        "records",
-        "batch_records",
-        "windows",
-        "join",
-        "header",
-        "on_error",
-        "on_panic",
-        "floats",
-    ];
+fn recipe(
+    url: &ConnectorUrl,
+    format: Format,
+    options: &OpenOptions,
+) -> Result<Recipe, SourceError> {
     const WORDS: [&str; 2] = ["words", "line"];
     const PAGE_VIEWS: [&str; 2] = ["users", "urls"];
-    let own = match url.place() {
-        "words" => WORDS,
-        "page_views" => PAGE_VIEWS,
-        other => return Err(url.fail(unknown("generator", other, &["words", "page_views"]))),
+    let others = match url.place() {
+        "words" => PAGE_VIEWS,
+        "page_views" => WORDS,
+        other => {
+            let known = ["words", "page_views"];
+            return Err(url.fail(unknown("generator", other, "known", &known)).into());
+        }
     };
-    url.allow(&[&COMMON[..], &own].concat())?;
-    let seed = url.count("seed", 0, u64::MAX)?.unwrap_or(1);
-    let count = |name, least, most, default: u64| {
-        let count = url.count(name, least, most)?.unwrap_or(default);
+    if let Some(option) = others.iter().find(|option| url.has(option)) {
+        let why = format!("`generate://{}` has no option `{option}`", url.place());
+        return Err(url.fail(why).into());
+    }
+    let seed = url.count("seed")?;
+    let count = |name| {
+        let count = url.count(name)?;
         Ok::<_, SourceError>(usize::try_from(count).unwrap_or(usize::MAX))
     };
     let generate: Arc<dyn Generate> = if url.place() == "words" {
-        let words = count("words", 1, words::MAX_WORDS, 100_000)?;
-        let line = count("line", 2, 64 << 10, 100)?;
-        Arc::new(words::Words::new(seed, words, line, format))
+        Arc::new(words::Words::new(seed, count("words")?, count("line")?, format))
     } else {
-        let urls = count("urls", 1, 10_000_000, 10_000)?;
-        let users = url.count("users", 1, 1 << 32)?.unwrap_or(100_000);
-        Arc::new(page_views::PageViews::new(seed, urls, users, format))
+        Arc::new(page_views::PageViews::new(seed, count("urls")?, url.count("users")?, format))
     };
-    let form = url.form(format, options)?;
+    let form = Form::of(url, format, options)?;
     let header = (form.header == HeaderRow::Yes).then(|| generate.header());
     let framing = form.framing;
     Ok(Recipe { split: format!("generate://{}", url.place()).into(), generate, header, framing })
@@ -286,7 +313,7 @@ impl ReadRange for Generated {
                 next = self.generate.append(next, range.end, &mut out);
                 let (split, header) = (&*range.split, self.header);
                 let (framing, torn) = (self.framing, None);
-                each(Piece { bytes: &out, split, position, header, framing, torn });
+                each(Piece { bytes: &out, split, position, numbered: true, header, framing, torn });
             }
         }
         Ok(())
@@ -410,7 +437,7 @@ mod tests {
         let fail =
             |url: &str| open(url, Format::Text, &OpenOptions::default()).err().unwrap().to_string();
         assert!(fail("generate://wrods").contains("did you mean `words`?"));
-        assert!(fail("generate://words?users=3").contains("unknown option `users`"));
+        assert!(fail("generate://words?users=3").contains("has no option `users`"));
         assert!(fail("generate://words?batch_records=3").contains("give `records` too"));
         assert!(fail("generate://words?words=0").contains("from 1 to"));
         assert!(fail("genrate://words").contains("did you mean `generate`?"));

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use self::pump::Shared;
 use super::file::{Config, Packed, names};
-use super::{Cut, Interrupt, Pipe, Source, SourceError, part};
+use super::{Cut, Interrupt, News, Pipe, Source, SourceError, part};
 use crate::host::limits;
 
 /// What standard input is called where a path is called for.
@@ -100,8 +100,7 @@ pub(super) struct PipeSource {
     interval: Duration,
     follow: bool,
     stopped: bool,
-    /// What is said with the first cut.
-    warnings: Vec<String>,
+    news: News,
 }
 
 impl PipeSource {
@@ -113,9 +112,9 @@ impl PipeSource {
     ) -> Result<Self, SourceError> {
         let pipe = stream.identity()?;
         let (path, shared) = (stream.path().to_owned(), Arc::new(Shared::default()));
-        let mut warnings = Vec::new();
+        let mut news = News::default();
         if stream == Stream::Stdin && std::io::stdin().is_terminal() {
-            warnings.push(
+            news.warnings.push(
                 "reads from the terminal: Ctrl-D at the beginning of a line ends the input".into(),
             );
         }
@@ -127,7 +126,7 @@ impl PipeSource {
             error: Arc::new(error),
         })?;
         let packed = Packed::new(path, Box::new(reader), consumed, config.form, config.max_line);
-        Ok(Self { config, pipe, packed, shared, interval, follow, stopped: false, warnings })
+        Ok(Self { config, pipe, packed, shared, interval, follow, stopped: false, news })
     }
 
     /// Until when a cut waits for more: for ever if a batch has its size from the URL.
@@ -172,8 +171,11 @@ impl Source for PipeSource {
             ended = true;
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        let warnings = std::mem::take(&mut self.warnings);
-        Ok(Cut { inputs, ended, position: None, warnings })
+        Ok(Cut { inputs, ended, position: None })
+    }
+
+    fn news(&mut self) -> News {
+        std::mem::take(&mut self.news)
     }
 
     fn pipe(&self) -> Option<&Pipe> {

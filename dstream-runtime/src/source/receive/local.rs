@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{DRAIN, Delivery, Lent, Receiver, Share, http};
+use crate::block::Block;
+use crate::connect::ConnectorUrl;
 use crate::record::Format;
 use crate::source::part::{self, Part};
 use crate::source::tcp::SPLIT;
-use crate::source::url::SourceUrl;
-use crate::source::{Cut, OpenOptions, Source, SourceError, carry};
+use crate::source::{Cut, News, OpenOptions, Source, SourceError, carry};
 
 /// A receiver, and what it has delivered.
 struct Local {
@@ -92,8 +93,8 @@ impl State {
     }
 }
 
-pub(in crate::source) fn open(
-    url: &SourceUrl,
+pub(super) fn open(
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
@@ -117,17 +118,20 @@ impl Source for Local {
 
     fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
         let limit = self.lent.within(std::mem::replace(&mut self.limit, u64::MAX));
-        let (parts, warnings, waits, ended) = {
+        let (parts, waits, ended) = {
             let mut state = self.inbox.state();
             let parts = state.take(limit)?;
-            let warnings = std::mem::take(&mut state.warnings);
             let waits = !state.waiting.is_empty();
-            (parts, warnings, waits, state.ended && !waits)
+            (parts, waits, state.ended && !waits)
         };
         let bytes: u64 = parts.iter().map(Part::len).sum();
         let inputs = part::inputs(parts, SPLIT, partitions)?;
         let inputs = self.lent.lend(inputs, usize::try_from(bytes).unwrap_or(usize::MAX), waits);
-        Ok(Cut { inputs, ended, warnings, ..Cut::default() })
+        Ok(Cut { inputs, ended, ..Cut::default() })
+    }
+
+    fn news(&mut self) -> News {
+        News { warnings: std::mem::take(&mut self.inbox.state().warnings), ..News::default() }
     }
 
     fn limit(&mut self, bytes: u64) {

@@ -36,16 +36,13 @@ pub use spans::Spans;
 
 pub(super) use bound::{GiveBack, Lent};
 pub(super) use gather::{Pace, group, groups, received};
-pub(super) use local::open;
+pub(super) use http::CONNECTOR as HTTP;
 pub(super) use phase::{DRAIN, Phase, drain, unless};
 
-use super::url::{SourceUrl, unknown};
-use super::{Carried, OpenOptions, SourceError, tcp};
+use super::{Carried, OpenOptions, SourceError, Sources};
 use crate::block::{Block, MAX_BODY};
+use crate::connect::{ConnectorUrl, OptionRow};
 use crate::record::Format;
-
-/// An address is listened on by these schemes.
-const SCHEMES: &[&str] = &["tcp", "http"];
 
 /// The longest line or body that is taken in: it must fit into a block with its line end.
 const LONGEST: u64 = MAX_BODY as u64 - 1;
@@ -131,12 +128,7 @@ impl Receiver {
         if crate::host::simulated::here().is_some() {
             return Ok(simulated::deaf(deliver));
         }
-        let url = SourceUrl::parse(url)?;
-        match url.scheme() {
-            "tcp" => tcp::receiver(&url, format, options, deliver),
-            "http" => http::receiver(&url, format, options, deliver),
-            other => Err(url.fail(unknown("scheme of a receiver", other, SCHEMES))),
-        }
+        Sources::built_in().receive(url, format, options, deliver)
     }
 
     pub(super) fn new(
@@ -232,7 +224,7 @@ impl Drop for Receiver {
 /// # Errors
 /// When the URL is malformed.
 pub fn is_pushed(url: &str) -> Result<bool, SourceError> {
-    Ok(SCHEMES.contains(&SourceUrl::parse(url)?.scheme()))
+    Ok(Sources::built_in().is_pushed(&ConnectorUrl::source(url)?))
 }
 
 /// Listens at an address.
@@ -258,28 +250,42 @@ pub(super) struct Sizes {
 /// A stream has so many receivers at most.
 const MOST_RECEIVERS: u64 = 1 << 10;
 
-/// How many workers are to listen, as the URL says: where the job runs in one process, it alone does.
-pub(super) fn receivers(url: &SourceUrl) -> Result<usize, SourceError> {
-    let receivers = url.count("receivers", 1, MOST_RECEIVERS)?.unwrap_or(1);
-    Ok(usize::try_from(receivers).unwrap_or(usize::MAX))
-}
+/// The options of every source whose records are pushed.
+pub(super) const RECEIVERS: OptionRow = OptionRow::count(
+    "receivers",
+    1,
+    "How many workers listen, each at the address of the URL on its host",
+)
+.at_most(MOST_RECEIVERS)
+.or("1");
 
-const BUFFER: u64 = 64 << 20;
-const MAX_LINE: u64 = 16 << 20;
+pub(super) const BUFFER: OptionRow = OptionRow::size(
+    "buffer",
+    "The most that a receiver holds and no batch has taken: then clients wait",
+)
+.at_least(64 << 10)
+.or("64MiB");
+
+pub(super) const MAX_LINE: OptionRow =
+    OptionRow::size("max_line", "The longest record; it must fit into the `buffer`")
+        .depends("16MiB, at most the `buffer`; of CSV rows over several lines, 1MiB");
+
+/// A record is no longer, in bytes, unless the URL says otherwise.
+const LINE: u64 = 16 << 20;
 
 /// A request is no larger, unless the URL says otherwise.
 const BODY: u64 = 16 << 20;
 
 impl Sizes {
     /// What the URL says.
-    pub(super) fn of(url: &SourceUrl) -> Result<Self, SourceError> {
-        let buffer = url.size("buffer", 64 << 10)?.unwrap_or(BUFFER);
-        let max_line = url.size("max_line", 1)?.unwrap_or(MAX_LINE.min(buffer));
+    pub(super) fn of(url: &ConnectorUrl) -> Result<Self, SourceError> {
+        let buffer = url.size("buffer")?;
+        let max_line = url.if_given("max_line", ConnectorUrl::size)?.unwrap_or(LINE.min(buffer));
         if max_line > buffer {
-            return Err(url.fail(format!(
-                "a line of `max_line` ({max_line} bytes) must fit into the `buffer` \
-                 ({buffer} bytes)"
-            )));
+            let why = format!(
+                "a line of `max_line` ({max_line} bytes) must fit into the `buffer` ({buffer} bytes)"
+            );
+            return Err(url.fail(why).into());
         }
         let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Self { buffer: size(buffer), max_line: size(max_line) })
@@ -293,11 +299,11 @@ impl Sizes {
     }
 
     /// Refuses what does not fit into a block.
-    pub(super) fn in_blocks(self, url: &SourceUrl) -> Result<Self, SourceError> {
+    pub(super) fn in_blocks(self, url: &ConnectorUrl) -> Result<Self, SourceError> {
         if self.max_line as u64 > LONGEST {
-            return Err(url.fail(format!(
-                "`max_line` is at most {LONGEST} bytes where lines travel between workers"
-            )));
+            let why =
+                format!("`max_line` is at most {LONGEST} bytes where lines travel between workers");
+            return Err(url.fail(why).into());
         }
         Ok(self)
     }

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::RECEIVERS;
 use super::book::Book;
 use super::clients::{ClientBatch, Refusal};
 use super::spans::Spans;
 use crate::id::{BatchSeq, SourceId, WorkerId};
-use crate::source::url::{SourceUrl, unknown};
-use crate::source::{Cut, Input, Piece, Range, ReadRange, Source, SourceError};
+use crate::source::tcp::SPLIT;
+use crate::source::{Cut, Input, Piece, Range, ReadRange, Source, SourceError, Sources};
 
 /// The split of what a worker has received for a source; its positions are numbers of receipts.
 #[must_use]
@@ -119,12 +120,9 @@ impl PushSource {
     /// # Errors
     /// When the URL is malformed, or records of its scheme are not pushed.
     pub fn open(url: &str, source: SourceId) -> Result<Self, SourceError> {
-        let url = SourceUrl::parse(url)?;
-        if !super::SCHEMES.contains(&url.scheme()) {
-            return Err(url.fail(unknown("scheme of a receiver", url.scheme(), super::SCHEMES)));
-        }
-        url.policy()?;
-        let receivers = super::receivers(&url)?;
+        let url = Sources::built_in().pushed(url)?;
+        let receivers = url.number_of(&RECEIVERS)?.unwrap_or(1);
+        let receivers = usize::try_from(receivers).unwrap_or(usize::MAX);
         Ok(Self { source, receivers, book: Arc::default() })
     }
 

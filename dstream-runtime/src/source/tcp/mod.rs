@@ -19,26 +19,27 @@ use std::thread::JoinHandle;
 use tokio::sync::{Notify, watch};
 
 use self::inbox::Inbox;
+use super::connector::{ALL_FORMATS, Opener, SourceConnector};
 use super::form::Form;
 use super::part::{self, Part};
-use super::receive::{self, DRAIN, Deliver, GiveBack, Lent, Phase, Receiver, Sizes};
-use super::url::SourceUrl;
-use super::{Cut, OpenOptions, Source, SourceError};
+use super::receive::{
+    self, BUFFER, DRAIN, Deliver, GiveBack, Lent, MAX_LINE, Phase, RECEIVERS, Receiver, Sizes,
+};
+use super::{Cut, Ends, OpenOptions, Source, SourceError};
+use crate::connect::ConnectorUrl;
 use crate::record::Format;
 
-const OPTIONS: &[&str] = &[
-    "buffer",
-    "max_line",
-    "receivers",
-    "header",
-    "delimiter",
-    "quote",
-    "comment",
-    "null",
-    "floats",
-    "on_error",
-    "on_panic",
-];
+/// Lines from clients.
+pub(super) const CONNECTOR: SourceConnector = SourceConnector {
+    scheme: "tcp",
+    urls: &["tcp://HOST:PORT"],
+    about: "lines from any number of clients; a last line without its line break counts if the client closed",
+    ends: Ends::Never,
+    formats: ALL_FORMATS,
+    options: &[BUFFER, MAX_LINE, RECEIVERS],
+    lacks: &[],
+    opener: Opener::Pushed { open, receive: receiver },
+};
 
 /// An input is about as large: small enough for a batch of a second to keep several cores busy.
 pub(super) const SPLIT: u64 = 256 << 10;
@@ -101,10 +102,11 @@ struct Listening {
 }
 
 impl Listening {
-    fn at(url: &SourceUrl, sizes: Sizes, form: Form) -> Result<Self, SourceError> {
+    fn at(url: &ConnectorUrl, sizes: Sizes, form: Form) -> Result<Self, SourceError> {
         let port = url.place().rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none() {
-            return Err(url.fail("expected `tcp://HOST:PORT`, such as `tcp://0.0.0.0:9000`"));
+            let why = "expected `tcp://HOST:PORT`, such as `tcp://0.0.0.0:9000`";
+            return Err(url.fail(why).into());
         }
         let (listener, address) = receive::listen(url.place())?;
         let shared = Arc::new(Shared {
@@ -121,15 +123,12 @@ impl Listening {
     }
 }
 
-pub(super) fn open(
-    url: &SourceUrl,
+fn open(
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
 ) -> Result<Box<dyn Source>, SourceError> {
-    url.allow(OPTIONS)?;
-    receive::receivers(url)?;
-    let form = url.form(format, options)?;
-    url.policy()?;
+    let form = Form::of(url, format, options)?;
     let sizes = Sizes::of(url)?.within(options.memory, 0);
     let Listening { listener, address, shared } = Listening::at(url, sizes, form)?;
     let (phase, watched) = watch::channel(Phase::Open);
@@ -140,16 +139,13 @@ pub(super) fn open(
 }
 
 /// Receives on a worker.
-pub(super) fn receiver(
-    url: &SourceUrl,
+fn receiver(
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
     deliver: Deliver,
 ) -> Result<Receiver, SourceError> {
-    url.allow(OPTIONS)?;
-    url.policy()?;
-    receive::receivers(url)?;
-    let form = url.form(format, options)?;
+    let form = Form::of(url, format, options)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?.within(options.memory, 0);
     let most = receive::group(options.interval);
     let Listening { listener, address, shared } = Listening::at(url, sizes, form)?;

@@ -1,11 +1,11 @@
 //! What a master answers to clients.
 
 use super::{Course, Driver};
+use crate::connect::unknown;
 use crate::driver::cluster::{ClusterNews, Question, ReceiverStatus, Reply};
 use crate::exec::job::BuiltJob;
 use crate::net::PeerId;
 use crate::source::receive::is_pushed;
-use crate::source::unknown;
 use crate::wire::{Message, MessageKind, Received};
 
 /// The URLs of a job, for people.
@@ -61,7 +61,7 @@ impl Driver<'_> {
         let sources = self.plan.sources;
         let Some(index) = sources.iter().position(|source| source.name == stream) else {
             let names: Vec<_> = sources.iter().map(|source| source.name).collect();
-            return Some(unknown("stream", stream, &names));
+            return Some(unknown("stream", stream, "known", &names));
         };
         let url = &self.urls.sources[index];
         if !is_pushed(url).unwrap_or(false) {

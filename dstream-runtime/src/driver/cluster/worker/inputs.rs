@@ -45,9 +45,10 @@ impl Inputs {
             (spec.url.clone(), spec.format, options)
         };
         let specs: Vec<_> = job.sources.iter().map(spec).collect();
+        let sources = &job.connectors.sources;
         Ok(Self {
             plan: job.plan,
-            readers: specs.iter().map(|(url, format, o)| source::reread(url, *format, o)).collect(),
+            readers: specs.iter().map(|(url, format, o)| sources.reread(url, *format, o)).collect(),
             specs,
             coming: Arrivals::default(),
             carried: BTreeMap::new(),

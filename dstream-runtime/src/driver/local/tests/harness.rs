@@ -208,7 +208,13 @@ pub(super) fn counting(
             Ok(())
         }),
     ];
-    BuiltJob { plan: word_count(), stages, sources: Vec::new(), outputs: Vec::new() }
+    BuiltJob {
+        plan: word_count(),
+        stages,
+        sources: Vec::new(),
+        outputs: Vec::new(),
+        connectors: crate::connectors::Connectors::built_in(),
+    }
 }
 
 pub(super) fn config() -> LocalConfig {

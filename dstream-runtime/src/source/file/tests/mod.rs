@@ -327,7 +327,7 @@ fn mistakes() {
     assert!(fail("x", "batsh=1").contains("did you mean `batch`?"));
     assert!(fail("x", "batch=0").contains("at least 1"));
     assert!(fail("x", "batch=1&batch_records=1").contains("exclude each other"));
-    assert!(fail("x", "header").contains("only CSV"));
+    assert!(fail("x", "header").contains("`header` is an option of CSV"));
     assert!(open("file://", Format::Text, &OpenOptions::default()).is_err());
 }
 

@@ -315,6 +315,39 @@ fn a_compressed_file_that_is_still_written() {
 }
 
 #[test]
+fn what_a_file_holds_says_how_it_is_read() {
+    both(|restarts, dir| {
+        let mut reader = Reader::new(dir, PATIENT, restarts);
+        let packed = gzip(b"a\nb\n");
+        append(&dir.join("lines.gz"), "1\n2\n");
+        fs::write(dir.join("packed.log"), &packed).unwrap();
+        let mut lines = reader.cut();
+        lines.sort();
+        assert_eq!(lines, ["1", "2", "a", "b"]);
+        // It is followed as any other one.
+        append(&dir.join("lines.gz"), "3\n");
+        assert_eq!(reader.cut(), ["3"]);
+        // The first byte of compressed data may be one of a line.
+        let late = gzip(b"late\n");
+        fs::write(dir.join("late"), &late[..1]).unwrap();
+        assert!(reader.cut().is_empty());
+        fs::write(dir.join("late"), &late).unwrap();
+        assert_eq!(reader.cut(), ["late"]);
+        append(&dir.join("line"), "P");
+        assert!(reader.cut().is_empty());
+        append(&dir.join("line"), "\n");
+        assert_eq!(reader.cut(), ["P"]);
+        // Rotation that compresses, and gives a name without a suffix.
+        append(&dir.join("log"), "x\ny\n");
+        assert_eq!(reader.cut(), ["x", "y"]);
+        run(dir, "gzip -c log > log.1; rm log");
+        assert!(reader.cut().is_empty());
+        assert_eq!((reader.lost, reader.unreadable, reader.warnings.len()), (0, 0, 0));
+        reader.check_inputs();
+    });
+}
+
+#[test]
 fn copied_and_truncated() {
     for look_between in [false, true] {
         both(|restarts, dir| {

@@ -26,34 +26,44 @@ use tokio::sync::{mpsc, watch};
 use self::seats::Seats;
 use super::bound::Bound;
 use super::gather::{Arrived, Pace, Waiting, group};
-use super::{Deliver, Delivery, Phase, Receiver, Sizes, cannot_listen, listen};
+use super::{
+    BUFFER, Deliver, Delivery, MAX_LINE, Phase, RECEIVERS, Receiver, Sizes, cannot_listen, listen,
+    local,
+};
+use crate::connect::{ConnectorUrl, OptionRow};
 use crate::record::{Floats, Format};
+use crate::source::connector::{ALL_FORMATS, Opener, SourceConnector};
 use crate::source::form::Form;
-use crate::source::url::SourceUrl;
-use crate::source::{Check, OpenOptions, SourceError};
-
-const OPTIONS: &[&str] = &[
-    "buffer",
-    "max_line",
-    "max_body",
-    "connections",
-    "validate",
-    "receivers",
-    "header",
-    "delimiter",
-    "quote",
-    "comment",
-    "null",
-    "floats",
-    "on_error",
-    "on_panic",
-];
-
-/// How many clients may be connected, unless the URL says otherwise.
-const CONNECTIONS: u64 = 1024;
+use crate::source::{Check, Ends, OpenOptions, SourceError, policy};
 
 /// The most that the URL may say.
 const MOST_CONNECTIONS: u64 = 1 << 20;
+
+/// Records that are posted.
+pub(in crate::source) const CONNECTOR: SourceConnector = SourceConnector {
+    scheme: "http",
+    urls: &["http://HOST:PORT/PATH"],
+    about: "lines, JSON or CSV rows that clients POST; they are answered once the records are safe",
+    ends: Ends::Never,
+    formats: ALL_FORMATS,
+    options: &[
+        BUFFER,
+        MAX_LINE,
+        OptionRow::size("max_body", "The largest request; it must fit into the `buffer`")
+            .depends("16MiB, at most the `buffer`"),
+        OptionRow::count(
+            "connections",
+            1,
+            "How many clients may be connected; one more takes the place of the longest idle one",
+        )
+        .at_most(MOST_CONNECTIONS)
+        .or("1024"),
+        OptionRow::flag("validate", "Answer with the records that cannot be read").or("true"),
+        RECEIVERS,
+    ],
+    lacks: &[],
+    opener: Opener::Pushed { open: local::open, receive: receiver },
+};
 
 /// What a request has for the thread that delivers.
 enum Comes {
@@ -98,35 +108,33 @@ impl Service {
 
 /// Listens, and delivers what is posted.
 pub(super) fn receiver(
-    url: &SourceUrl,
+    url: &ConnectorUrl,
     format: Format,
     options: &OpenOptions,
     deliver: Deliver,
 ) -> Result<Receiver, SourceError> {
-    url.allow(OPTIONS)?;
-    let policy = url.policy()?;
-    super::receivers(url)?;
     let (place, path) = place_and_path(url)?;
     let sizes = Sizes::of(url)?.in_blocks(url)?;
-    let max_body = url.size("max_body", 1)?.unwrap_or(super::BODY.min(sizes.buffer as u64));
+    let max_body = url.if_given("max_body", ConnectorUrl::size)?;
+    let max_body = max_body.unwrap_or(super::BODY.min(sizes.buffer as u64));
     if max_body > (sizes.buffer as u64).min(super::LONGEST) {
-        return Err(url.fail(format!(
+        let why = format!(
             "`max_body` ({max_body} bytes) is at most {} and must fit into the `buffer` ({} bytes)",
             super::LONGEST,
             sizes.buffer
-        )));
+        );
+        return Err(url.fail(why).into());
     }
     let max_body = usize::try_from(max_body).unwrap_or(usize::MAX);
     let sizes = sizes.within(options.memory, max_body);
-    let connections = url.count("connections", 1, MOST_CONNECTIONS)?.unwrap_or(CONNECTIONS);
-    let connections = usize::try_from(connections).unwrap_or(usize::MAX);
-    let (check, floats) = (options.check, policy.floats);
+    let connections = usize::try_from(url.count("connections")?).unwrap_or(usize::MAX);
+    let (check, floats) = (options.check, policy(url.as_str()).floats);
     // Any text is a record.
-    let validates = url.flag("validate")?.unwrap_or(true) && format != Format::Text;
+    let validates = url.flag("validate")? && format != Format::Text;
     let (arrived, arriving) = mpsc::unbounded_channel();
     let service = Arc::new(Service {
         path,
-        form: url.form(format, options)?,
+        form: Form::of(url, format, options)?,
         sizes,
         max_body,
         bound: Bound::new(sizes.buffer),
@@ -146,13 +154,13 @@ pub(super) fn receiver(
 }
 
 /// `HOST:PORT` and `/PATH`.
-fn place_and_path(url: &SourceUrl) -> Result<(&str, String), SourceError> {
+fn place_and_path(url: &ConnectorUrl) -> Result<(&str, String), SourceError> {
     let whole = url.place();
     let (place, path) = whole.split_at(whole.find('/').unwrap_or(whole.len()));
     let port = place.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     if port.is_none() {
         let why = "expected `http://HOST:PORT/PATH`, such as `http://0.0.0.0:8080/views`";
-        return Err(url.fail(why));
+        return Err(url.fail(why).into());
     }
     Ok((place, if path.is_empty() { "/".to_owned() } else { path.to_owned() }))
 }

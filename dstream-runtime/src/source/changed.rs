@@ -1,0 +1,96 @@
+//! A source that is another one, but for what is changed about how it is cut and goes on.
+
+use std::net::SocketAddr;
+
+use super::{Cut, Input, Interrupt, News, Pipe, Range, Source, SourceError};
+use crate::id::BatchSeq;
+
+/// What is changed about a source; by default, nothing.
+pub(crate) trait Change: Send {
+    /// See [`Source::cut`].
+    fn cut(&mut self, source: &mut dyn Source, partitions: usize) -> Result<Cut, SourceError> {
+        source.cut(partitions)
+    }
+
+    /// See [`Source::resume`].
+    fn resume(&mut self, source: &mut dyn Source, position: &[u8]) -> Result<(), SourceError> {
+        source.resume(position)
+    }
+
+    /// See [`Source::resume_elsewhere`].
+    fn resume_elsewhere(
+        &mut self,
+        source: &mut dyn Source,
+        position: &[u8],
+    ) -> Result<(), SourceError> {
+        source.resume_elsewhere(position)
+    }
+}
+
+/// A source, changed: all that [`Change`] does not name is that of the source within.
+pub(crate) struct Changed<C> {
+    pub(super) source: Box<dyn Source>,
+    pub(super) change: C,
+}
+
+impl<C: Change> Source for Changed<C> {
+    fn bounded(&self) -> bool {
+        self.source.bounded()
+    }
+
+    fn timed(&self) -> bool {
+        self.source.timed()
+    }
+
+    fn cut(&mut self, partitions: usize) -> Result<Cut, SourceError> {
+        self.change.cut(self.source.as_mut(), partitions)
+    }
+
+    fn next_batch(&mut self, batch: BatchSeq) {
+        self.source.next_batch(batch);
+    }
+
+    fn limit(&mut self, bytes: u64) {
+        self.source.limit(bytes);
+    }
+
+    fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        self.change.resume(self.source.as_mut(), position)
+    }
+
+    fn resume_elsewhere(&mut self, position: &[u8]) -> Result<(), SourceError> {
+        self.change.resume_elsewhere(self.source.as_mut(), position)
+    }
+
+    fn give_up_unread(&mut self, gives_up: bool) {
+        self.source.give_up_unread(gives_up);
+    }
+
+    fn news(&mut self) -> News {
+        self.source.news()
+    }
+
+    fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
+        self.source.input(ranges)
+    }
+
+    fn immediate(&self) -> bool {
+        self.source.immediate()
+    }
+
+    fn pipe(&self) -> Option<&Pipe> {
+        self.source.pipe()
+    }
+
+    fn interrupt(&self) -> Option<Interrupt> {
+        self.source.interrupt()
+    }
+
+    fn stop(&mut self) {
+        self.source.stop();
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.source.local_addr()
+    }
+}
