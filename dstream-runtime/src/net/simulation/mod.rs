@@ -33,8 +33,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 pub(crate) use self::authorities::Authorities;
-pub(crate) use self::faults::{Fault, Kind, LONG_MS, Ways, befall};
-pub(crate) use self::link::Trouble;
+pub(crate) use self::faults::{Directions, Fault, Kind, LONG_MS, befall};
+pub(crate) use self::link::LinkFault;
 pub(crate) use self::network::{Network, address};
 pub(crate) use self::process::{PORT, Process, wall};
 pub(crate) use self::world::in_virtual_time;

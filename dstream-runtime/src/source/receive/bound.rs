@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 
 use super::Sizes;
 use crate::block::Block;
+use crate::connect::ConnectorUrl;
 use crate::source::part;
-use crate::source::url::SourceUrl;
 use crate::source::{Carried, Input, OpenOptions, Piece, ReadRange, SourceError};
 
 /// Counts bytes that are given back.
@@ -124,7 +124,7 @@ pub(in crate::source) struct Lent(Arc<Bound>);
 impl Lent {
     /// As much as may wait to be part of a batch, as a URL says, if there is memory for that.
     pub(in crate::source) fn of(
-        url: &SourceUrl,
+        url: &ConnectorUrl,
         options: &OpenOptions,
     ) -> Result<Self, SourceError> {
         let memory = usize::try_from(options.memory).unwrap_or(usize::MAX);

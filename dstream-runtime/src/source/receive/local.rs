@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{DRAIN, Delivery, Lent, Receiver, Share, http};
-use crate::block::Block;
 use crate::connect::ConnectorUrl;
 use crate::record::Format;
 use crate::source::part::{self, Part};

@@ -16,7 +16,6 @@ use super::book::Book;
 use super::clients::{ClientBatch, Refusal};
 use super::spans::Spans;
 use crate::id::{BatchSeq, SourceId, WorkerId};
-use crate::source::tcp::SPLIT;
 use crate::source::{Cut, Input, Piece, Range, ReadRange, Source, SourceError, Sources};
 
 /// The split of what a worker has received for a source; its positions are numbers of receipts.

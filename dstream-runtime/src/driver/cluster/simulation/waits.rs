@@ -6,7 +6,7 @@
 use super::world;
 use crate::driver::cluster::MasterOptions;
 use crate::guards::{Guard, without};
-use crate::net::simulation::{Fault, Kind, LONG_MS, Trouble, Ways};
+use crate::net::simulation::{Directions, Fault, Kind, LONG_MS, LinkFault};
 use crate::sched::simulation::seeds;
 
 /// Worlds of each kind.
@@ -25,8 +25,8 @@ fn killed(n: u64) -> (u64, Fault) {
 
 fn cut(n: u64) -> (u64, Fault) {
     let (one, other) = [(1, 2), (2, 3), (3, 1)][(n % 3) as usize];
-    let ways = [Ways::Both, Ways::There][(n / 3 % 2) as usize];
-    let kind = Kind::Link { one, other, ways, trouble: Trouble::Cut, ms: LONG_MS + 200 };
+    let ways = [Directions::Both, Directions::There][(n / 3 % 2) as usize];
+    let kind = Kind::Link { one, other, ways, trouble: LinkFault::Cut, ms: LONG_MS + 200 };
     (3 * n, Fault { at: 1500 + 130 * n, kind })
 }
 

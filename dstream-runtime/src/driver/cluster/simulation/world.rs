@@ -110,7 +110,7 @@ pub(super) fn run(number: u64, faults: &[Fault]) -> Result<WorldResult, String> 
         add(&mut sites, shared.book().sites.clone());
         let trace = hash(&[shared.network.trace(), world.checked as u64, shared.network.now()]);
         let waited = world.waited;
-        ended.map(|()| Seen { sites, trace, waited }).map_err(|wrong| {
+        ended.map(|()| WorldResult { sites, trace, waited }).map_err(|wrong| {
             let story = &shared.book().story;
             format!("{wrong}\n{story}")
         })
