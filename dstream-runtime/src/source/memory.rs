@@ -102,7 +102,6 @@ impl Source for MemorySource {
             inputs: inputs.map(|held| part::input(vec![Part::Held(held)])).collect(),
             ended: self.stopped || self.ends && self.next == self.batches.len(),
             position: Some(position::write(Kind::Memory, &(self.next as u64))?),
-            ..Cut::default()
         })
     }
 

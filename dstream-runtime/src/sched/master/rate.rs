@@ -228,7 +228,7 @@ impl Rate {
         self.since_ms = now_ms;
         // Either it is long enough, or all that was to be done is done, and it was not little.
         let is_long = 2 * span.took_ms >= self.interval_ms;
-        if !is_long && !(self.given.is_empty() && span.read >= self.largest / 2) {
+        if !is_long && (!self.given.is_empty() || span.read < self.largest / 2) {
             return;
         }
         let Span { took_ms, read: all, batches } = std::mem::take(span);

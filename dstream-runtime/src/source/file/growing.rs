@@ -576,7 +576,7 @@ impl Source for GrowingFiles {
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
-        Ok(Cut { inputs, ended, position, ..Cut::default() })
+        Ok(Cut { inputs, ended, position })
     }
 
     fn limit(&mut self, bytes: u64) {

@@ -281,7 +281,7 @@ impl Source for PushSource {
         }
         let position = book.position();
         let inputs = ranges.into_iter().map(input).collect();
-        Ok(Cut { inputs, ended, position, ..Cut::default() })
+        Ok(Cut { inputs, ended, position })
     }
 
     fn next_batch(&mut self, batch: BatchSeq) {

@@ -297,7 +297,7 @@ impl Source for Splits {
         let inputs = inputs.iter().map(|ranges| self.reader.input(ranges));
         let inputs = inputs.collect::<Result<_, _>>()?;
         let ended = self.bounded && taken == all;
-        Ok(Cut { inputs, ended, position: Some(self.position()?), ..Cut::default() })
+        Ok(Cut { inputs, ended, position: Some(self.position()?) })
     }
 
     fn limit(&mut self, bytes: u64) {
