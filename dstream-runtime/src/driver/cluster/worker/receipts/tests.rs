@@ -229,6 +229,8 @@ fn gaps_are_what_is_not_held() {
 }
 
 mod asking {
+    use std::time::{Duration, Instant};
+
     use super::super::wanted::{Nowhere, Wanted};
     use super::*;
     use crate::id::{Attempt, StageId};
@@ -318,6 +320,30 @@ mod asking {
         let again = WorkerId(9);
         assert_eq!(wanted.is_there(again), [(again, numbers(OTHER, 1, 2))]);
         assert_eq!(wanted.came(key(1)), Some(run(2)));
+    }
+
+    #[test]
+    fn what_all_have_denied_is_asked_for_again_and_is_nowhere_meanwhile() {
+        let (mut wanted, begun) = (Wanted::default(), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        let all = [numbers(OTHER, 1, 2)];
+        assert_eq!(wanted.again(at(0), &[THIRD]), []);
+        wanted.want(run(1), &[key(1)], &[THIRD]);
+        assert_eq!(wanted.again(at(1000), &[THIRD]), [], "it owes its first answer");
+        wanted.not_at(THIRD, all[0], &[THIRD]);
+        assert_eq!(wanted.again(at(1900), &[THIRD]), [], "it is not time");
+        assert_eq!(wanted.again(at(2000), &[THIRD]), [(THIRD, all[0])]);
+        assert_eq!(wanted.nowhere().all, all);
+        assert_eq!(wanted.again(at(3000), &[THIRD]), [], "it owes an answer");
+        // Of two answers that it owes after a loss the first one is stale.
+        wanted.gone(WorkerId(4), &[THIRD]);
+        assert_eq!(wanted.nowhere().all, []);
+        wanted.not_at(THIRD, all[0], &[THIRD]);
+        assert_eq!(wanted.nowhere().all, []);
+        wanted.not_at(THIRD, all[0], &[THIRD]);
+        assert_eq!(wanted.nowhere().all, all);
+        assert_eq!(wanted.came(key(1)), Some(run(1)));
+        assert_eq!(wanted.again(at(9000), &[THIRD]), []);
     }
 
     #[test]
