@@ -18,18 +18,38 @@ use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, NetError, NetEven
 /// A master that sends no packet for this long is lost. A master that is slow rather than gone loses its job to
 /// the standby, and nothing else: the journal fences it.
 const SILENCE: Duration = Duration::from_millis(1200);
-/// How long each of the two steps of an attempt to reach a master may take.
-const ATTEMPT: Duration = Duration::from_millis(150);
-/// It must be out of reach for this long, and this many attempts must fail, before the standby takes over: this host may be slow.
-const ALONE: Duration = Duration::from_millis(700);
+/// So many attempts to reach a master must fail before the standby takes over: this host may be slow.
 const ATTEMPTS: u32 = 2;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// For how long a standby looks for a master.
+struct Patience {
+    /// All masters must be out of reach for this long.
+    alone: Duration,
+    /// How long each of the two steps of an attempt to reach one may take.
+    attempt: Duration,
+}
+
+impl Patience {
+    /// Of one that has just begun and knows where a master was: its host is busy with that, nothing has gone wrong yet, and a master that runs must
+    /// not lose its job to it.
+    const AT_FIRST: Self =
+        Self { alone: Duration::from_secs(3), attempt: Duration::from_millis(700) };
+    /// Of one that has lost a master.
+    const LOST: Self =
+        Self { alone: Duration::from_millis(700), attempt: Duration::from_millis(150) };
+
+    /// Whether there is time for all attempts.
+    const fn is_sound(&self) -> bool {
+        let attempt = 2 * self.attempt.as_millis() + PAUSE.as_millis();
+        ATTEMPTS as u128 * attempt <= self.alone.as_millis()
+    }
+}
+
 // With the time to open the journal, and for workers to join, the aim is a batch within 3 s (README has what was measured).
-const _: () = assert!(SILENCE.as_millis() + ALONE.as_millis() <= 2_000);
-const _: () =
-    assert!(ATTEMPTS as u128 * (2 * ATTEMPT.as_millis() + PAUSE.as_millis()) <= ALONE.as_millis());
+const _: () = assert!(SILENCE.as_millis() + Patience::LOST.alone.as_millis() <= 2_000);
+const _: () = assert!(Patience::LOST.is_sound() && Patience::AT_FIRST.is_sound());
 
 /// What a standby tells while it waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,16 +96,22 @@ pub fn stand_by(
     log: &dyn Fn(StandbyNews),
 ) -> Result<(), ClusterError> {
     let (sender, events) = unbounded();
+    let (mut patience, mut has_followed) = (Patience::LOST, false);
     let (mut alone, mut failed) = (Instant::now(), 0);
-    while alone.elapsed() < ALONE || failed < ATTEMPTS {
+    while alone.elapsed() < patience.alone || failed < ATTEMPTS {
         // A master that took over meanwhile says in the same file where it is.
         let found = state.find(&target.job).map(|file| file.reachable());
         let mut masters: Vec<SocketAddr> = found.iter().copied().collect();
         let named = target.masters.iter().filter(|addr| found.as_ref().ok() != Some(*addr));
         masters.extend(named);
+        if !has_followed && !masters.is_empty() {
+            patience = Patience::AT_FIRST;
+        }
         for addr in masters {
-            if let Some(why) = follow(target, addr, &sender, &events, log)? {
+            let attempt = patience.attempt;
+            if let Some(why) = follow(target, addr, attempt, &sender, &events, log)? {
                 log(StandbyNews::Lost { master: addr, why });
+                (patience, has_followed) = (Patience::LOST, true);
                 (alone, failed) = (Instant::now(), 0);
             }
         }
@@ -100,6 +126,7 @@ pub fn stand_by(
 fn follow(
     target: &ClientTarget,
     addr: SocketAddr,
+    attempt: Duration,
     sender: &Sender<Delivery>,
     events: &Receiver<Delivery>,
     log: &dyn Fn(StandbyNews),
@@ -114,7 +141,7 @@ fn follow(
     };
     let mut bind = BindOptions::new(identity, target.plan).towards(addr);
     (bind.limits.silence, bind.limits.keep_alive) = (SILENCE, SILENCE / 5);
-    bind.limits.handshake = ATTEMPT;
+    bind.limits.handshake = attempt;
     let sender = sender.clone();
     let endpoint = Endpoint::bind(bind, move |delivery| drop(sender.send(delivery)))?;
     let peer = endpoint.net().connect(addr);

@@ -6,6 +6,7 @@ use super::receipts::wanted::{Nowhere, Question, Wanted};
 use super::receipts::{Entry, Key, Numbers};
 use crate::driver::cluster::arrivals::Arrivals;
 use crate::driver::cluster::note::{PeerNote, WorkerNote};
+use crate::host;
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::sched::worker::RunTask;
@@ -80,8 +81,10 @@ impl Driver<'_> {
         self.ask(questions);
     }
 
-    /// Tells the master what tasks wait for and no worker has, if that is news.
+    /// Asks again for what tasks wait for and no worker has, and tells the master what that is, if that is news.
     pub(super) fn say_missing(&mut self) {
+        let questions = self.wanted.again(host::now(), &self.colleagues.there());
+        self.ask(questions);
         let missing = self.wanted.nowhere();
         if missing != self.missing {
             let (all, asked) = (missing.all.clone(), missing.asked.iter().copied().collect());

@@ -8,7 +8,8 @@
 //!
 //! Nothing is registered before a second worker holds it: so what a batch reads survives the loss of any
 //! one worker, and what was not registered when its receiver was lost was not acknowledged either. With no
-//! second worker there is no copy to wait for. Receipts are registered in the order of their numbers.
+//! second worker there is no copy to wait for; a worker that joins again knows that only once it is placed: until
+//! then there may be others that it does not reach yet. Receipts are registered in the order of their numbers.
 //!
 //! Whoever holds a receipt knows of one other worker that does, as far as there is one; when that is lost,
 //! another gets a copy ([`Receipts::orphaned`]). A task may have to read what is not here, for a worker
@@ -136,6 +137,7 @@ pub(super) struct Receipts {
     /// The ids that it has had with masters before.
     were: Vec<WorkerId>,
     /// What was held before that is held by somebody else, too, as far as anybody is there.
+    /// Before, there may be others though none is reached.
     is_placed: bool,
     /// Bytes that clients of the library have appended and that are not part of a batch.
     waiting: u64,
@@ -227,7 +229,8 @@ impl Receipts {
         let next = self.next.entry(source).or_insert(0);
         *next += 1;
         let key = (self.id, source, *next);
-        let state = State::Pending { teller, copied: copy.is_none(), registered: false };
+        let copied = copy.is_none() && self.is_placed;
+        let state = State::Pending { teller, copied, registered: false };
         self.mine.insert(key, Mine { state, waits });
         self.unreported.entry(source).or_default().push_back(key);
         key
@@ -347,9 +350,18 @@ impl Receipts {
         first.is_some_and(|first| key >= *first && self.mine.contains_key(&key))
     }
 
+    /// What waits for a copy that no other worker is to have, if there is no other.
+    pub(super) fn uncopied(&self) -> Vec<Key> {
+        let waits = |mine: &Mine| matches!(mine.state, State::Pending { copied: false, .. });
+        let alone = |key: &Key| self.lines.get(key).is_some_and(|lines| lines.other.is_none());
+        let mine = self.mine.iter().filter(|(_, mine)| self.is_placed && waits(mine));
+        mine.map(|(key, _)| *key).filter(alone).collect()
+    }
+
     /// A worker has its copy; nobody in particular if there is no other worker.
     pub(super) fn copied(&mut self, key: Key, by: Option<WorkerId>) -> Settled {
-        if self.lines.get(&key).is_none_or(|lines| lines.other != by) {
+        let by_other = self.lines.get(&key).is_none_or(|lines| lines.other != by);
+        if by_other || by.is_none() && !self.is_placed {
             return Settled::default();
         }
         self.mark(key, |copied, _| *copied = true)

@@ -155,12 +155,20 @@ impl Driver<'_> {
         self.say_received_all();
     }
 
-    /// Somebody can be reached: has what nobody else holds copied.
+    /// Has what no other worker holds copied to one that can be reached. If there is none, no copy is waited for.
     pub(super) fn copy_alone(&mut self) {
-        let Some(other) = self.colleagues.second() else { return };
+        let Some(other) = self.colleagues.second() else { return self.settle_alone() };
         for key in self.receipts.alone(other) {
             self.copy_again(other, key);
         }
+    }
+
+    fn settle_alone(&mut self) {
+        for key in self.receipts.uncopied() {
+            let settled = self.receipts.copied(key, None);
+            self.settle(key, settled);
+        }
+        self.report_receipts();
     }
 
     /// Another worker is gone: what it held is held by somebody else soon, and what tasks here wanted of it

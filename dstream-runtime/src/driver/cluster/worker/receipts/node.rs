@@ -277,10 +277,19 @@ impl Node {
     }
 
     fn copy_alone(&mut self) {
-        let Some(other) = self.second() else { return };
+        let Some(other) = self.second() else { return self.settle_alone() };
         for key in self.receipts.alone(other) {
             self.copy(other, key);
         }
+    }
+
+    fn settle_alone(&mut self) {
+        for key in self.receipts.uncopied() {
+            self.promised.insert(key);
+            let settled = self.receipts.copied(key, None);
+            self.settle(key, settled);
+        }
+        self.report();
     }
 
     fn copy(&mut self, to: WorkerId, key: Key) {
@@ -365,7 +374,9 @@ impl Node {
         match copy {
             Some(copy) => self.copy(copy, key),
             None => {
-                self.promised.insert(key);
+                if self.receipts.is_placed {
+                    self.promised.insert(key);
+                }
                 self.report();
             }
         }

@@ -119,6 +119,37 @@ fn without_another_worker_nothing_waits_for_a_copy_and_one_that_comes_gets_it() 
 }
 
 #[test]
+fn a_worker_that_joins_again_is_not_alone_before_it_is_placed() {
+    let (_dir, store) = store();
+    let mut receipts = Receipts::new(ME);
+    let before = receipts.appended(append(1), Some(OTHER), &store);
+    assert_eq!(receipts.orphaned(OTHER, None), [before]);
+    receipts.rejoined(THIRD);
+    let since = receipts.appended(append(2), None, &store);
+    // Others are there that it does not reach yet.
+    assert_eq!(receipts.uncopied(), []);
+    for key in [before, since] {
+        assert_eq!(told(&receipts.copied(key, None)), None);
+        assert_eq!(told(&receipts.registered(key, Registered::Taken)), None);
+    }
+    assert_eq!(reported(&mut receipts), []);
+    let mut alone = receipts;
+    let mut reached = Receipts::new(ME);
+    reached.rejoined(THIRD);
+    let key = reached.appended(append(1), None, &store);
+    assert_eq!(reached.alone(OTHER), [key]);
+    reached.copied(key, Some(OTHER));
+    assert_eq!(reported(&mut reached), [(1, Some(OTHER))]);
+    // There is no other worker.
+    alone.placed();
+    assert_eq!(alone.uncopied(), [before, since]);
+    assert_eq!(told(&alone.copied(before, None)), Some(1));
+    assert_eq!(told(&alone.copied(since, None)), Some(2));
+    assert_eq!(reported(&mut alone), [(1, None), (2, None)]);
+    assert_eq!(alone.uncopied(), []);
+}
+
+#[test]
 fn copies_of_a_lost_worker_get_another_holder() {
     let (_dir, store) = store();
     let mut receipts = Receipts::new(ME);
@@ -198,6 +229,8 @@ fn gaps_are_what_is_not_held() {
 }
 
 mod asking {
+    use std::time::{Duration, Instant};
+
     use super::super::wanted::{Nowhere, Wanted};
     use super::*;
     use crate::id::{Attempt, StageId};
@@ -287,6 +320,30 @@ mod asking {
         let again = WorkerId(9);
         assert_eq!(wanted.is_there(again), [(again, numbers(OTHER, 1, 2))]);
         assert_eq!(wanted.came(key(1)), Some(run(2)));
+    }
+
+    #[test]
+    fn what_all_have_denied_is_asked_for_again_and_is_nowhere_meanwhile() {
+        let (mut wanted, begun) = (Wanted::default(), Instant::now());
+        let at = |ms| begun + Duration::from_millis(ms);
+        let all = [numbers(OTHER, 1, 2)];
+        assert_eq!(wanted.again(at(0), &[THIRD]), []);
+        wanted.want(run(1), &[key(1)], &[THIRD]);
+        assert_eq!(wanted.again(at(1000), &[THIRD]), [], "it owes its first answer");
+        wanted.not_at(THIRD, all[0], &[THIRD]);
+        assert_eq!(wanted.again(at(1900), &[THIRD]), [], "it is not time");
+        assert_eq!(wanted.again(at(2000), &[THIRD]), [(THIRD, all[0])]);
+        assert_eq!(wanted.nowhere().all, all);
+        assert_eq!(wanted.again(at(3000), &[THIRD]), [], "it owes an answer");
+        // Of two answers that it owes after a loss the first one is stale.
+        wanted.gone(WorkerId(4), &[THIRD]);
+        assert_eq!(wanted.nowhere().all, []);
+        wanted.not_at(THIRD, all[0], &[THIRD]);
+        assert_eq!(wanted.nowhere().all, []);
+        wanted.not_at(THIRD, all[0], &[THIRD]);
+        assert_eq!(wanted.nowhere().all, all);
+        assert_eq!(wanted.came(key(1)), Some(run(1)));
+        assert_eq!(wanted.again(at(9000), &[THIRD]), []);
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //!
 //! A worker that leaves hands over what it holds, so "not here" is stale once a worker is gone: all are asked
 //! again. Invariants: a receipt that is asked for belongs to a task that waits; what is nowhere was denied by
-//! all workers in `whom` after the last loss of one.
+//! all workers in `whom` after the last loss of one. It may be held by a worker that is there and cannot be reached from
+//! here, which gives a copy to one that can: so all are asked again and again, and it stays nowhere meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use super::{Key, Numbers};
 use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
@@ -20,7 +22,12 @@ use crate::source::receive::Spans;
 pub(in crate::driver::cluster::worker) struct Wanted {
     tasks: BTreeMap<TaskId, Waits>,
     asked: BTreeMap<Key, Asked>,
+    /// When all were last asked again for what they have denied.
+    again: Option<Instant>,
 }
+
+/// How often all are asked again for what they have denied.
+const AGAIN: Duration = Duration::from_secs(1);
 
 struct Waits {
     run: RunTask,
@@ -34,11 +41,19 @@ struct Asked {
     whom: BTreeSet<WorkerId>,
     /// How many answers each of them owes. The first of two answers is stale.
     waits_for: BTreeMap<WorkerId, u32>,
+    /// All of them have denied it, and are asked once more.
+    is_denied: bool,
 }
 
 impl Asked {
+    /// Nobody so far, for a task.
+    fn by(task: TaskId) -> Self {
+        Self { task, whom: BTreeSet::new(), waits_for: BTreeMap::new(), is_denied: false }
+    }
+
     /// Asks these workers, also those that were asked before.
     fn ask(&mut self, workers: impl IntoIterator<Item = WorkerId>, mut each: impl FnMut(WorkerId)) {
+        self.is_denied = false;
         for worker in workers {
             self.whom.insert(worker);
             *self.waits_for.entry(worker).or_default() += 1;
@@ -84,7 +99,7 @@ impl Wanted {
                 true => BTreeSet::from([key.0]),
                 false => there.iter().copied().collect(),
             };
-            let mut asked = Asked { task, whom: BTreeSet::new(), waits_for: BTreeMap::new() };
+            let mut asked = Asked::by(task);
             asked.ask(whom, |worker| questions.push((worker, *key)));
             self.asked.insert(*key, asked);
         }
@@ -161,6 +176,24 @@ impl Wanted {
         joined(questions)
     }
 
+    /// What all have denied that were asked, all are asked for once more when it is time.
+    pub(in crate::driver::cluster::worker) fn again(
+        &mut self,
+        now: Instant,
+        there: &[WorkerId],
+    ) -> Vec<Question> {
+        if self.again.is_some_and(|again| now.saturating_duration_since(again) < AGAIN) {
+            return Vec::new();
+        }
+        self.again = Some(now);
+        let mut questions = Vec::new();
+        for (key, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.waits_for.is_empty()) {
+            asked.ask(there.iter().copied(), |worker| questions.push((worker, *key)));
+            asked.is_denied = true;
+        }
+        joined(questions)
+    }
+
     /// Batches before this one are over.
     pub(in crate::driver::cluster::worker) fn forget(&mut self, oldest: BatchSeq) {
         self.tasks.retain(|task, _| task.batch >= oldest);
@@ -171,7 +204,8 @@ impl Wanted {
     /// these are lost the master knows: another worker may come with them.
     pub(in crate::driver::cluster::worker) fn nowhere(&self) -> Nowhere {
         let mut nowhere = Nowhere::default();
-        for (key, asked) in self.asked.iter().filter(|(_, asked)| asked.waits_for.is_empty()) {
+        let is_nowhere = |asked: &Asked| asked.is_denied || asked.waits_for.is_empty();
+        for (key, asked) in self.asked.iter().filter(|(_, asked)| is_nowhere(asked)) {
             match nowhere.all.is_empty() {
                 true => nowhere.asked.clone_from(&asked.whom),
                 false => nowhere.asked.retain(|worker| asked.whom.contains(worker)),

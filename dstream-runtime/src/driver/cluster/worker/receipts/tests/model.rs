@@ -162,7 +162,14 @@ impl World {
 
     fn alone(&mut self) {
         for process in self.nodes.keys().copied().collect::<Vec<_>>() {
-            let Some(other) = self.second(process) else { continue };
+            let Some(other) = self.second(process) else {
+                for key in self.node(process).uncopied() {
+                    let settled = self.node(process).copied(key, None);
+                    self.settle(process, key, settled);
+                }
+                self.report(process);
+                continue;
+            };
             for key in self.node(process).alone(other) {
                 self.copy(process, other, key);
             }
