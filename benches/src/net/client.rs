@@ -59,8 +59,15 @@ pub fn receive(dir: &Path) -> BenchResult<()> {
             let NetEvent::Message { peer, message } = delivery.take() else { continue };
             let Ok(Question::Receivers { stream }) = message.read() else { continue };
             let (worker, url) = ("receiver".to_owned(), url.clone());
-            let status =
-                ReceiverStatus { stream, worker, url, records: 0, waiting: 0, error: None };
+            let status = ReceiverStatus {
+                stream,
+                worker,
+                url,
+                records: 0,
+                waiting: 0,
+                turned_away: 0,
+                error: None,
+            };
             // The client may have gone.
             let _ = net.send(peer, &Reply::Receivers(vec![status]));
         }
