@@ -34,7 +34,7 @@ const SITES: [&str; 15] = [
     "a worker is lost",
     "a master is killed",
     "a worker has lost its master",
-    "all lines are acknowledged",
+    "what was sent is acknowledged",
     "a second master",
     "a master is fenced",
     "a driver takes nothing",
