@@ -140,7 +140,7 @@ fn floats_that_json_has_no_number_for_stop_the_job_or_are_strings() {
         assert_eq!(read, expected);
     }
     let wrong = samples(dir.path(), "in.json").sink("ratios", "json+stdout:?floats=null").run();
-    wrong.code(2).says(&["`floats` is `string` or `refuse`, not `null`"]);
+    wrong.code(2).says(&["`floats=null`: expected `string` or `refuse`"]);
 }
 
 #[test]
