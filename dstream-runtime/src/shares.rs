@@ -60,7 +60,7 @@ pub(crate) fn pieces(bytes: u64, size: u64, readers: &[Reader<'_>], turn: u64) -
 }
 
 /// The partitions that get as many pieces of about the same size as there are already, in ascending order: one each, as
-/// far as there are so many.
+/// far as there are enough.
 #[must_use]
 pub(crate) fn places(pieces: usize, readers: &[Reader<'_>], turn: u64) -> Vec<usize> {
     let counts = fair(pieces, readers, turn, true);
@@ -76,7 +76,7 @@ fn weights(readers: &[Reader<'_>]) -> (u32, u64) {
     (weights().max().unwrap_or(0), weights().map(u64::from).sum::<u64>().max(1))
 }
 
-/// How many of so many pieces of the same size each reader gets. Slow ones get some only if they are to be `placed` all,
+/// How many of these pieces of the same size each reader gets. Slow ones get some only if they are to be `placed` all,
 /// and no more than their share unless the others have no room for more.
 fn fair(pieces: usize, readers: &[Reader<'_>], turn: u64, placed: bool) -> Vec<usize> {
     let (full, total) = weights(readers);

@@ -18,11 +18,11 @@ use crate::job::{Job, Running};
 pub(crate) const MEMORY: u64 = 64 << 20;
 /// What a process has beside it, with some margin: see `--memory` in the README.
 const BESIDE: u64 = 48 << 20;
-/// The job begins: so many lines of the log, of a second each.
+/// The job begins: lines of the log, of a second each.
 const BEGINS: usize = 3;
-/// So many are looked at.
+/// Lines of the log that are looked at.
 const LOOKED_AT: usize = 6;
-/// Under a load that other tests make, too, no batch is under way for longer than so many intervals. Without a limit it
+/// Under a load that other tests make, too, no batch is under way for longer than this many intervals. Without a limit it
 /// is what memory holds: more than a hundred.
 const MOST: f64 = 10.0;
 /// And so long beside that, in milliseconds, for short intervals: what a process waits for a core of a busy machine.
@@ -33,7 +33,7 @@ const KEYS: usize = 50;
 const WIDTH: usize = 1000;
 const LINES: usize = 100;
 
-/// Lines that take so many rounds each, with how often each key is in them.
+/// Lines with their number of rounds, with how often each key is in them.
 pub(crate) fn body(rounds: u64) -> String {
     let line = |n: usize| {
         let line = format!("k{} {rounds} ", n % KEYS);
@@ -144,7 +144,7 @@ pub(crate) fn assert_settles(job: &mut Running, others: &[&Running], interval_ms
     assert!(most < MEMORY + BESIDE, "{} MiB of {}", most >> 20, MEMORY >> 20);
 }
 
-/// Every key has the last count that it should have after so many bodies.
+/// Every key has the last count that it should have after these bodies.
 #[track_caller]
 pub(crate) fn assert_counted(out: &[String], bodies: u64) {
     let mut last: BTreeMap<&str, u64> = BTreeMap::new();

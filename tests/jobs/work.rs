@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-/// Does so many rounds of arithmetic: about a nanosecond each.
+/// Does `rounds` rounds of arithmetic: about a nanosecond each.
 fn toil(rounds: u64) -> u64 {
     let mut state = rounds | 1;
     for _ in 0..rounds {
@@ -16,7 +16,7 @@ fn cost(line: &str) -> u64 {
     line.split(' ').nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(0)
 }
 
-/// Lines `KEY ROUNDS …`, counted by key since the start; each takes so many rounds of arithmetic.
+/// Lines `KEY ROUNDS …`, counted by key since the start; each takes that many rounds of arithmetic.
 #[dstream::job(interval = "250ms")]
 fn work() {
     let lines = source::text("none");

@@ -279,7 +279,8 @@ mod tests {
     #[test]
     fn the_readme_and_the_guide_know_the_options_and_schemes() {
         let readme = include_str!("../../../README.md");
-        let guide = [include_str!("../../../docs/inputs.md"), include_str!("../../../docs/outputs.md")];
+        let guide =
+            [include_str!("../../../docs/inputs.md"), include_str!("../../../docs/outputs.md")];
         let connectors = Connectors::built_in();
         let listings = [Listing::sources(connectors), Listing::sinks(connectors)];
         let options = listings.iter().flat_map(|listing| {
@@ -291,7 +292,10 @@ mod tests {
         let mentioned = mentioned(&text);
         assert!(mentioned.len() > 15, "{mentioned:?}");
         let unknown: Vec<_> = mentioned.difference(&known).collect();
-        assert!(unknown.is_empty(), "the README and the guide mention options that there are not: {unknown:?}");
+        assert!(
+            unknown.is_empty(),
+            "the README and the guide mention options that there are not: {unknown:?}"
+        );
         for url in
             listings.iter().flat_map(|listing| &listing.entries).flat_map(|entry| &entry.urls)
         {

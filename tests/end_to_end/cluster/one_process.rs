@@ -23,7 +23,7 @@ fn killed_at_any_batch_it_publishes_what_an_undisturbed_run_does() {
     let (state, out, expected) =
         (dir.path().join("state"), dir.path().join("out"), dir.path().join("expected"));
     let job = || of_words(durable("word_count", &state).args(["--checkpoint", "50ms"]), &out);
-    // The job halts where nobody reads what it writes: so many lines later it is killed.
+    // The job halts where its output is not read: it is killed after that many lines.
     for (time, lines) in (1..).zip([1, 40_000, 60_000, 20_000, 500, 70_000]) {
         let mut running = job().unread().start();
         let mut tap = Tap::on(&mut running);

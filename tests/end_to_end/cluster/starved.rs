@@ -23,7 +23,7 @@ const RUNS: Duration = Duration::from_millis(9);
 const PERIOD: Duration = Duration::from_millis(60);
 /// How late batches may be while a worker is starved, once the others have its work: ten intervals.
 const LATE_MS: u64 = 2500;
-/// So many records make a body, and of so many customers.
+/// Records of a body, and customers of all.
 const BODY: u64 = 400;
 const CUSTOMERS: u64 = 500;
 
@@ -72,7 +72,7 @@ struct Orders {
 }
 
 impl Orders {
-    /// So many records a second; `send` says whether a body is safe.
+    /// `rate` records a second; `send` says whether a body is safe.
     fn start(rate: u64, mut send: impl FnMut(&str) -> bool + Send + 'static) -> Self {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (until, count) = (stop.clone(), sent.clone());

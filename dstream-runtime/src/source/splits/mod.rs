@@ -245,7 +245,7 @@ fn in_order(unread: &mut Vec<Range>, mut wanted: u64) {
     unread.retain(|range| range.start < range.end);
 }
 
-/// Divides ranges into so many shares of about as many records.
+/// Divides ranges into `shares` of about equal numbers of records.
 fn shares(ranges: &[Range], shares: u64) -> Vec<Vec<Range>> {
     let total: u64 = ranges.iter().map(|range| range.end - range.start).sum();
     let bound = |share: u64| (u128::from(total) * u128::from(share) / u128::from(shares)) as u64;
