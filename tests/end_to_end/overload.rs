@@ -16,7 +16,7 @@ use crate::job::{Job, Running};
 
 /// What each process is given.
 pub(crate) const MEMORY: u64 = 64 << 20;
-/// What a process has beside it, with some margin: see `--memory` in the README.
+/// What a process has beside it, with some margin: see "Memory" in `docs/operation.md`.
 const BESIDE: u64 = 48 << 20;
 /// The job begins: lines of the log, of a second each.
 const BEGINS: usize = 3;
@@ -25,7 +25,7 @@ const LOOKED_AT: usize = 6;
 /// Under a load that other tests make, too, no batch is under way for longer than this many intervals. Without a limit it
 /// is what memory holds: more than a hundred.
 const MOST: f64 = 10.0;
-/// And so long beside that, in milliseconds, for short intervals: what a process waits for a core of a busy machine.
+/// What is allowed beside that, in milliseconds, for short intervals: the wait for a core of a busy machine.
 const BUSY_MS: f64 = 1000.0;
 /// Keys of the lines that are sent.
 const KEYS: usize = 50;

@@ -146,9 +146,9 @@ pub enum Keeps {
     Nothing,
     /// The value of every key; a checkpoint ends its lineage.
     Values,
-    /// The panes of a window of so many batches; they are kept as they are, so its end ends their lineage.
+    /// The panes of a window, whose length is in batches; they are kept as they are, so its end ends their lineage.
     Panes(u64),
-    /// The panes of a window of so many batches and what was computed from them; a checkpoint ends its lineage.
+    /// The panes of a window, whose length is in batches, and what was computed from them; a checkpoint ends its lineage.
     Derived(u64),
 }
 
@@ -157,7 +157,7 @@ pub enum Keeps {
 pub enum Sink {
     /// To a URL.
     Url(Box<Expr>),
-    /// To the terminal: the first so many records of a batch.
+    /// To the terminal: this many records of each batch.
     Print(u32),
 }
 

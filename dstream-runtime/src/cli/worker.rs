@@ -35,7 +35,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
     let identity = options.identity.clone();
     let done = serve(invocation.job, options, &speaker, own_master, stop);
     if invocation.cluster.name.is_none() {
-        // Nobody will have this name again; what stays behind is of no use to anybody.
+        // The name holds the process id, so no later worker can use this certificate.
         let _ = fs::remove_file(identity);
     }
     done.map_err(|error| Failed::Job(error.to_string()))

@@ -108,8 +108,8 @@ pub(super) enum Asks {
     Evict(WorkerId, String),
     /// A worker cannot be drained, and why.
     Refuse(WorkerId, String),
-    /// A worker takes so many times as long as others (in thousandths), owns so many partitions for it, and reads so much
-    /// of what comes in (in percent).
+    /// A slow worker: its time as a multiple of the others' (in thousandths), the partitions that it owns, and its share
+    /// of the input (in percent).
     Slow(WorkerId, u32, u32, u32),
     /// Workers read what they hold in proportion to these weights.
     Weights(Vec<(WorkerId, u32)>),

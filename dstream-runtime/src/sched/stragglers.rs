@@ -12,17 +12,17 @@ use crate::id::{BatchSeq, StageId, WorkerId};
 /// What is late by less is no straggler, in milliseconds: about as long as it takes to find out, to tell
 /// another worker and to hear from it.
 pub(super) const FLOOR_MS: u64 = 100;
-/// So many times as long as the median, in tenths.
+/// Straggler threshold: 1.4 × the median, in tenths.
 const FACTOR: u64 = 14;
-/// So many times as long as the median is slow, in thousandths.
+/// Slow: this multiple of the median, in thousandths.
 pub(super) const SLOW: u32 = 1600;
-/// So many times as long as the median, in thousandths, is neither slow nor well.
+/// Neither slow nor well: this multiple of the median, in thousandths.
 pub(super) const UNDECIDED: u32 = 1500;
 /// Who was busy for less had so little to do that it may be slow all the same, in milliseconds.
 const LIGHT_MS: u64 = FLOOR_MS / 4;
-/// The paces of so many batches are remembered.
+/// Batches whose paces are remembered.
 const REMEMBERED: u64 = 64;
-/// Paces are per so many units of size: a byte takes less than a microsecond.
+/// The size that a pace is for: a byte takes less than a microsecond.
 const UNIT: u128 = 1_000_000;
 
 /// A task that has run.

@@ -291,7 +291,7 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// The position of a record that begins so many bytes into the piece.
+    /// The position of the record that begins at this byte of the piece.
     #[must_use]
     pub fn position_at(&self, offset: usize) -> u64 {
         let before = match self.numbered {

@@ -11,7 +11,7 @@ use super::restarts::{Halted, assert_as_without_faults, goes_on, halted, kill, m
 use crate::job::{Job, Running};
 use crate::published::{Published, tree};
 
-/// From the loss of a master to the next batch. The aim is 3 s (README), on a machine that has time.
+/// From the loss of a master to the next batch. The aim is 3 s, on a machine that has time.
 const LONGEST: Duration = Duration::from_secs(6);
 
 /// The number of published batches of a cluster.

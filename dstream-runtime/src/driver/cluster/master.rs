@@ -69,8 +69,8 @@ const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How often a master shows that it lives, if another could take over from it.
 const ALIVE: Duration = Duration::from_millis(400);
 
-/// A worker that takes so many times as long as others, in thousandths, receives nothing that another can, and keeps no
-/// copies for others.
+/// From this slowness on, as a multiple of the others' time in thousandths, a worker receives only what no other can, and
+/// keeps no copies for others.
 const TAKES_ROLES: u32 = 2000;
 
 /// How long the tokens that a master makes at its start are good, and how often: workers and clients keep

@@ -120,7 +120,7 @@ pub(super) enum WorkerNote {
     HeldBy { numbers: Numbers, by: WorkerId },
     /// It leaves, and these workers have all that it held.
     HandedOver { to: Vec<WorkerId> },
-    /// Its receiver for a source had no place for so many more clients.
+    /// Its receiver for a source turned away this many more clients.
     TurnedAway { source: SourceId, clients: u64 },
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },

@@ -18,7 +18,7 @@ use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, NetError, NetEven
 /// A master that sends no packet for this long is lost. A master that is slow rather than gone loses its job to
 /// the standby, and nothing else: the journal fences it.
 const SILENCE: Duration = Duration::from_millis(1200);
-/// So many attempts to reach a master must fail before the standby takes over: this host may be slow.
+/// Failed attempts to reach a master before the standby takes over: this host may be slow.
 const ATTEMPTS: u32 = 2;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -32,8 +32,8 @@ struct Patience {
 }
 
 impl Patience {
-    /// Of one that has just begun and knows where a master was: its host is busy with that, nothing has gone wrong yet, and a master that runs must
-    /// not lose its job to it.
+    /// Of a standby that has just started and knows where a master was. Its host is busy with the start, and a running
+    /// master must not lose its job to it.
     const AT_FIRST: Self =
         Self { alone: Duration::from_secs(3), attempt: Duration::from_millis(700) };
     /// Of one that has lost a master.
@@ -47,7 +47,8 @@ impl Patience {
     }
 }
 
-// With the time to open the journal, and for workers to join, the aim is a batch within 3 s (README has what was measured).
+// With the time to open the journal, and for workers to join, the aim is a batch within 3 s; `docs/operation.md` has
+// the measured time.
 const _: () = assert!(SILENCE.as_millis() + Patience::LOST.alone.as_millis() <= 2_000);
 const _: () = assert!(Patience::LOST.is_sound() && Patience::AT_FIRST.is_sound());
 

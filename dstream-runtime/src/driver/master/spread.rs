@@ -29,8 +29,8 @@ pub(super) fn spread(mut inputs: Vec<Input>, batch: BatchSeq, partitions: usize)
     inputs
 }
 
-/// Gives the inputs of a live source to the partitions that `places` names for so many, in their order. What workers
-/// hold stays with them.
+/// Gives the inputs of a live source to the partitions that `places` names for their number, in their order. What
+/// workers hold stays with them.
 pub(super) fn deal(inputs: Vec<Input>, places: impl FnOnce(usize) -> Vec<usize>) -> Vec<Input> {
     let is_held = |input: &Input| input.ranges.iter().any(|range| taker_of(&range.split).is_some());
     if inputs.iter().any(is_held) {

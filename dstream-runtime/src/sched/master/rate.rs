@@ -36,7 +36,7 @@ const VARIES: f64 = 0.2;
 const SLOWER: f64 = 2.0;
 /// So much work may be under way when a batch has begun, in eighths of what fits into an interval.
 const UNDER_WAY: u64 = 10;
-/// So many batches later, one that has not run is forgotten: it never will.
+/// After this many further batches, one that has not run is forgotten: it never will.
 const FORGOTTEN: u64 = 256;
 
 /// What a batch was allowed.
@@ -65,7 +65,7 @@ impl Cost {
         self.fixed + self.per_byte * bytes
     }
 
-    /// Batches of so many bytes, at least one, took so long each.
+    /// Adds a span: the mean size of its batches in bytes, at least 1, and their mean time in milliseconds.
     fn learn(&mut self, bytes: f64, took: f64) {
         // A millisecond is as good as clocks are.
         if self.sums[0] > 0.0 && took > self.of(bytes) * SLOWER + 1.0 {
@@ -137,7 +137,7 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// Of a job with so many sources.
+    /// Of a job with this number of sources.
     pub(super) fn new(interval_ms: u64, most: u64, sources: usize) -> Self {
         Self {
             interval_ms: interval_ms.max(1),
@@ -276,7 +276,7 @@ mod tests {
             Self { rate, interval, per_ms, fixed_ms, waiting, comes, free_at, running, next }
         }
 
-        /// Runs so many intervals; for each batch that begins what it takes in, and how long it is under way.
+        /// Runs for a number of intervals. Returns, per batch that begins, its bytes and how long it is under way.
         fn run(&mut self, intervals: u64, seed: &mut Seed) -> Vec<(u64, u64)> {
             let mut begun = Vec::new();
             for _ in 0..intervals {

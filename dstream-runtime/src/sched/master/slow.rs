@@ -18,18 +18,18 @@ pub(super) use crate::shares::FULL;
 
 /// As many times as long takes one that lost a little again and again.
 const HINTED: u32 = 2500;
-/// No more than so many times is well.
+/// Up to this multiple of the median, in thousandths, a worker is well.
 const WELL: u32 = 1250;
 // What is undecided is neither.
 const _: () = assert!(WELL < UNDECIDED && UNDECIDED < SLOW);
-/// So many batches must say the same. Those that are slow need not be in a row: one that is starved may just have been
-/// given a processor, or have had little to do.
+/// Batches that must agree before a change. Slow ones need not be in a row: a starved worker may just have been given a
+/// processor, or have had little to do.
 const ROW: u32 = 3;
-/// A worker that had hardly anything to do in as many batches in a row is judged by them all the same.
+/// A worker that had hardly anything to do in this many batches in a row is judged by them all the same.
 const LIGHT_ROW: u32 = 9;
-/// So many batches must be between a change and the next step back.
+/// Batches between a change and the next step back.
 const REST: u64 = 10;
-/// It becomes no longer than this.
+/// The longest that this rest becomes after relapses, in batches.
 const LONGEST_REST: u64 = 640;
 /// What was taken is given back in steps of this factor.
 const STEP: u32 = 2;
@@ -43,14 +43,14 @@ struct Record {
     weight: u32,
     /// It was slow in one of the last batches that say something of it: its factor there. It reads less for that.
     was_slow: Option<u32>,
-    /// In so many since the last change, less those in which it was not, and read all its share.
+    /// Slow batches since the last change, less those in which it was not slow and read all its share.
     slow: u32,
     /// About its mean factor in the last of those in which it was.
     factor: u32,
-    /// It was well in so many in a row, and not slow in so many.
+    /// Batches in a row in which it was well, and in which it was not slow.
     well: u32,
     calm: u32,
-    /// It had hardly anything to do in so many in a row.
+    /// Batches in a row in which it had hardly anything to do.
     light: u32,
     /// What it lost in batches in which that was little, in milliseconds; half of it after one in which it lost nothing.
     hints_ms: u32,
@@ -144,7 +144,7 @@ impl Record {
     }
 }
 
-/// The weight of a worker that takes so many times as long as others, in thousandths.
+/// The weight of a worker by its time as a multiple of the others', in thousandths.
 fn weight_of(factor: u32) -> u32 {
     (FULL * 1000 / factor.max(1)).clamp(1, FULL)
 }

@@ -132,7 +132,7 @@ impl MasterCore {
         workers.iter().map(reads).collect()
     }
 
-    /// The partitions that read the inputs of a live source, if it brings so many, in their order: workers read in
+    /// The partitions that read the inputs of a live source, one per input, in their order: workers read in
     /// proportion to their weights. None if no placement holds.
     #[must_use]
     pub fn readers(&self, batch: BatchSeq, inputs: usize) -> Vec<usize> {

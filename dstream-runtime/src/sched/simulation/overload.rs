@@ -27,7 +27,7 @@ const PARTITIONS: u32 = 8;
 const SOURCE: SourceId = SourceId(0);
 /// How many intervals a phase lasts.
 const PHASE: u64 = 50;
-/// So many batches after a change a job has settled: those in flight were cut for another load.
+/// Batches after which a job has settled from a change: those in flight were cut for another load.
 const SETTLED: u64 = 10;
 /// A batch of a job that has settled has no more intervals' work.
 const MOST: u64 = 4;
@@ -249,7 +249,7 @@ impl World {
             MasterAction::NewBatch { .. }
             | MasterAction::Missed { .. }
             | MasterAction::Unneeded { .. } => {}
-            other => panic!("nobody comes or goes: {other:?}"),
+            other => panic!("no worker joins or leaves: {other:?}"),
         }
     }
 
@@ -333,7 +333,7 @@ impl World {
             }
             WorkerAction::Forget { oldest } => process.held.forget(oldest),
             WorkerAction::Drop { .. } => {}
-            _ => panic!("nobody comes, goes or saves"),
+            _ => panic!("no worker joins, leaves or saves"),
         }
     }
 

@@ -79,7 +79,7 @@ struct Running {
 enum Feed {
     /// Eight ranges of files.
     History,
-    /// A live source that brings so many ranges.
+    /// A live source that brings this many ranges.
     Followed(usize),
     /// What one worker receives and another one has copies of.
     Pushed(starved::Pushed),

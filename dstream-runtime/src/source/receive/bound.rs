@@ -131,7 +131,7 @@ impl Lent {
         Ok(Self(Bound::new(Sizes::of(url)?.buffer.min(memory))))
     }
 
-    /// How many bytes the next batch may take in that was allowed so many. All, if it is one of the last.
+    /// How many of its allowed bytes the next batch may take in. All, if it is one of the last.
     pub(in crate::source) fn within(&self, bytes: u64) -> u64 {
         if bytes == u64::MAX {
             return bytes;
@@ -139,7 +139,7 @@ impl Lent {
         bytes.min(self.0.limit.saturating_sub(*self.0.used()) as u64)
     }
 
-    /// Counts so many bytes until the last of these inputs is dropped. A source from which more `waits` brings something
+    /// Counts these bytes until the last of these inputs is dropped. A source from which more `waits` brings something
     /// in any case, if only an input of nothing: one that brings nothing once it is stopped is asked no more.
     pub(in crate::source) fn lend(
         &self,

@@ -63,7 +63,7 @@ impl Inbox {
 }
 
 impl State {
-    /// Takes lines in order of arrival until they have so many bytes. What is left of a delivery stays.
+    /// Takes lines in order of arrival, up to `bytes`. The rest of a delivery stays.
     fn take(&mut self, bytes: u64) -> Result<Vec<Part>, SourceError> {
         let (mut taken, mut left) = (Vec::new(), bytes);
         while left > 0

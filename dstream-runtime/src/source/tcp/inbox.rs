@@ -50,7 +50,7 @@ struct Chunk {
 }
 
 impl Chunk {
-    /// Keeps whole lines of at least so many bytes; the others, if there are any.
+    /// Keeps whole lines of at least `at` bytes. Returns the others, if there are any.
     fn split(&mut self, at: usize, framing: Framing) -> Option<Self> {
         if self.torn.is_some() {
             return None;

@@ -6,7 +6,7 @@ use super::Shared;
 use super::inbox::cost;
 use crate::source::receive::{Deliver, Delivery, Pace, Share, groups, received};
 
-/// Delivers until nothing more will be received, so many bytes at most at a time.
+/// Delivers until nothing more will be received, at most `most` bytes at a time.
 pub(super) async fn run(shared: Arc<Shared>, deliver: Deliver, most: usize) {
     let mut pace = Pace::new();
     loop {

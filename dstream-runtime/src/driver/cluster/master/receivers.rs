@@ -2,7 +2,7 @@
 //!
 //! Clients of the library may send to any worker that owns partitions. The address that the source's own
 //! URL names is listened on by one of them, or by as many as its option `receivers` says, as far as there are
-//! so many; sources are spread over workers. A receiver moves when its worker leaves, is lost or is slow and another is
+//! enough; sources are spread over workers. A receiver moves when its worker leaves, is lost or is slow and another is
 //! not: clients are acknowledged as fast as their receiver is.
 //!
 //! A worker may be unable to listen: of several on one host, one alone can have a fixed port, and one that is stopped or
@@ -335,7 +335,7 @@ impl Receivers {
         self.any()
     }
 
-    /// A receiver had no place for so many more clients.
+    /// A receiver turned away this many more clients.
     pub(super) fn turned_away(&mut self, source: SourceId, worker: WorkerId, clients: u64) {
         if let Some(at) = self.get(source).and_then(|pushed| pushed.at.get_mut(&worker)) {
             at.turned_away = at.turned_away.saturating_add(clients);

@@ -10,16 +10,16 @@ use crate::source::receive::{PushSource, Receipt};
 
 /// How long it takes to read a batch, in milliseconds.
 pub(super) const READ_MS: u64 = 320;
-/// So many receipts are pushed in an interval.
+/// Receipts pushed in an interval.
 pub(super) const RECEIPTS: u64 = 16;
 const INTERVAL: u64 = 1000;
 /// The number of batches.
 const BATCHES: u64 = 260;
 /// When the worker is starved, in milliseconds.
 const STARVED: std::ops::Range<u64> = 10_000..60_000;
-/// Batches are on time again after so many intervals of it.
+/// Intervals of starvation after which batches are on time again.
 const FOLLOWS: u64 = 16;
-/// So many intervals late is on time.
+/// The delay, in intervals, that counts as on time.
 const ON_TIME: u64 = 3;
 /// No batch is later than this many intervals.
 const LATEST: u64 = 10;

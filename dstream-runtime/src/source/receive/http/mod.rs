@@ -186,7 +186,7 @@ fn start(
     })
 }
 
-/// Delivers until nobody is left who could send anything, so many bytes at most at a time.
+/// Delivers until no client is left, at most `most` bytes at a time.
 async fn deliver_all(mut arriving: mpsc::UnboundedReceiver<Comes>, deliver: Deliver, most: usize) {
     let mut pace = Pace::new();
     while let Some(first) = arriving.recv().await {

@@ -61,7 +61,7 @@ fn a_slow_worker_reads_little_of_what_it_has_received() {
     let mut source = source();
     let placement = [1, 2, 3, 1, 2, 3, 1, 2];
     source.placed(&workers(&placement));
-    // Per worker how many of so many receipts it reads, all of which 1 has received and 2 has copies of.
+    // Per worker, how many receipts it reads; 1 has received all of them, and 2 has copies.
     let mut next = 0;
     let mut read = |source: &mut PushSource, receipts: u64| {
         for _ in 0..receipts {

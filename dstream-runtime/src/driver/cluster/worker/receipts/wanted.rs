@@ -46,7 +46,7 @@ struct Asked {
 }
 
 impl Asked {
-    /// Nobody so far, for a task.
+    /// For a task; no worker has been asked yet.
     fn by(task: TaskId) -> Self {
         Self { task, whom: BTreeSet::new(), waits_for: BTreeMap::new(), is_denied: false }
     }

@@ -228,7 +228,7 @@ impl Desk {
         self.losses.is_certain()
     }
 
-    /// The job goes on without these: what everybody hears.
+    /// The job goes on without these rows. Returns what all workers are told.
     pub(crate) fn go_on_without(&mut self, rows: &[LostRow]) -> Vec<Answer> {
         self.losses.drop(rows);
         let told = |row: &LostRow| {
