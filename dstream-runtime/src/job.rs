@@ -98,7 +98,7 @@ pub trait AnyJob: Sync {
     /// When the text does not contain the parameters of this job.
     fn build_from(&self, params: &str, bindings: Bindings) -> Result<BuiltJob, String>;
 
-    /// The same job, for a thread of its own.
+    /// The same job as a value of its own, also for another thread.
     fn boxed(&self) -> Box<dyn AnyJob + Send>;
 }
 
@@ -136,14 +136,14 @@ impl<J: Job> AnyJob for J {
 }
 
 /// A job of a binary that has connectors of its own.
-pub struct Registered<'j> {
+pub struct Registered {
     /// The job.
-    pub job: &'j dyn AnyJob,
+    pub job: Box<dyn AnyJob + Send>,
     /// What the binary can read and write.
     pub connectors: &'static Connectors,
 }
 
-impl AnyJob for Registered<'_> {
+impl AnyJob for Registered {
     fn plan(&self) -> &'static Plan {
         self.job.plan()
     }
@@ -171,49 +171,7 @@ impl AnyJob for Registered<'_> {
     }
 
     fn boxed(&self) -> Box<dyn AnyJob + Send> {
-        Box::new(OwnRegistered { job: self.job.boxed(), connectors: self.connectors })
-    }
-}
-
-/// The same, for a thread of its own.
-struct OwnRegistered {
-    job: Box<dyn AnyJob + Send>,
-    connectors: &'static Connectors,
-}
-
-impl OwnRegistered {
-    fn registered(&self) -> Registered<'_> {
-        Registered { job: &*self.job, connectors: self.connectors }
-    }
-}
-
-impl AnyJob for OwnRegistered {
-    fn plan(&self) -> &'static Plan {
-        self.job.plan()
-    }
-
-    fn connectors(&self) -> &'static Connectors {
-        self.connectors
-    }
-
-    fn augment(&self, command: Command) -> Command {
-        self.job.augment(command)
-    }
-
-    fn build(&self, matches: &ArgMatches, bindings: Bindings) -> Result<BuiltJob, clap::Error> {
-        self.registered().build(matches, bindings)
-    }
-
-    fn params_json(&self, matches: &ArgMatches) -> Result<String, clap::Error> {
-        self.job.params_json(matches)
-    }
-
-    fn build_from(&self, params: &str, bindings: Bindings) -> Result<BuiltJob, String> {
-        self.registered().build_from(params, bindings)
-    }
-
-    fn boxed(&self) -> Box<dyn AnyJob + Send> {
-        self.registered().boxed()
+        Box::new(Self { job: self.job.boxed(), connectors: self.connectors })
     }
 }
 

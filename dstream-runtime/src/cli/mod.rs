@@ -85,7 +85,7 @@ pub fn main(
             return ExitCode::from(USAGE);
         }
     };
-    let jobs: Vec<_> = jobs.iter().map(|job| Registered { job: *job, connectors }).collect();
+    let jobs: Vec<_> = jobs.iter().map(|job| Registered { job: job.boxed(), connectors }).collect();
     let jobs: Vec<&dyn AnyJob> = jobs.iter().map(|job| job as &dyn AnyJob).collect();
     ExitCode::from(run_with(&jobs, std::env::args_os().collect()))
 }
