@@ -6,7 +6,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::args::Invocation;
@@ -30,9 +29,8 @@ pub(super) struct Inside {
     memory: u64,
     speaker: Speaker,
     stop: StopHandle,
-    /// Why the job cannot run, if the worker is the cause.
-    failure: Arc<Mutex<Option<String>>>,
-    ended: Option<Receiver<()>>,
+    /// Says, when the worker has ended, why the job cannot run; nothing if it ended with the job.
+    ended: Option<Receiver<String>>,
 }
 
 impl Inside {
@@ -44,7 +42,6 @@ impl Inside {
             memory: invocation.cluster.memory,
             speaker,
             stop,
-            failure: Arc::default(),
             ended: None,
         }
     }
@@ -64,42 +61,36 @@ impl Inside {
             memory: self.memory,
         };
         let (job, speaker, stop) = (self.job.boxed(), self.speaker.clone(), self.stop.clone());
-        let failure = Arc::clone(&self.failure);
-        let (end, ended): (Sender<()>, _) = channel();
+        let (end, ended) = channel();
+        self.ended = Some(ended);
+        let failed = end.clone();
         let run = move || {
             // It leaves when its master says that the job is over; a signal stops the job.
             let serve = || worker::serve(&*job, options, &speaker, true, StopHandle::new());
             let why = match catch_unwind(AssertUnwindSafe(serve)) {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
                 // The panic itself is on standard error.
-                Err(_) => Some("its thread has panicked".to_owned()),
+                Err(_) => "its thread has panicked".to_owned(),
             };
-            if let Some(why) = why {
-                let told = format!("the job's own worker has failed: {why}");
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(told);
-                stop.worker_ended(NAME, &why);
-                stop.stop();
-            }
-            drop(end);
+            stop.worker_ended(NAME, &why);
+            fail(&end, &stop, format!("the job's own worker has failed: {why}"));
         };
-        match std::thread::Builder::new().name("dstream-worker".to_owned()).spawn(run) {
-            Ok(_) => self.ended = Some(ended),
-            Err(error) => {
-                self.fail(format!("the job's own worker cannot be started: {error}"));
-            }
+        let thread = std::thread::Builder::new().name("dstream-worker".to_owned());
+        if let Err(error) = thread.spawn(run) {
+            fail(&failed, &self.stop, format!("the job's own worker cannot be started: {error}"));
         }
-    }
-
-    fn fail(&self, why: String) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-        self.stop.stop();
     }
 
     /// Waits until it has ended: the job is over. Says why the job could not run, if the worker was the cause.
     pub(super) fn end(self) -> Option<String> {
-        // The other half is dropped with the thread.
-        let _ = self.ended.map(|ended| ended.recv_timeout(FAREWELL));
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.ended?.recv_timeout(FAREWELL).ok()
     }
+}
+
+/// The job cannot run.
+fn fail(end: &Sender<String>, stop: &StopHandle, why: String) {
+    // The job may have given up waiting.
+    let _ = end.send(why);
+    stop.stop();
 }
