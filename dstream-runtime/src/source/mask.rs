@@ -9,7 +9,7 @@ pub(super) fn mask(block: &[u8; BLOCK], byte: u8) -> u64 {
     let (chunks, _) = block.as_chunks::<16>();
     let mut bits = 0;
     for (i, chunk) in chunks.iter().enumerate() {
-        bits |= mask16(*chunk, byte) << (16 * i);
+        bits |= look16(*chunk, byte).0 << (16 * i);
     }
     bits
 }
@@ -23,28 +23,32 @@ pub(super) fn parity(mut bits: u64) -> u64 {
     bits
 }
 
+/// A bit for each byte that is `byte`, and one for each that is not ASCII.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline(always)]
 #[expect(unsafe_code, reason = "the compiler asks for it wherever a target feature is named")]
-fn mask16(chunk: [u8; 16], byte: u8) -> u64 {
+pub(super) fn look16(chunk: [u8; 16], byte: u8) -> (u64, u64) {
     // SAFETY: every x86-64 processor has SSE2.
-    unsafe { mask16_sse2(chunk, byte) }
+    unsafe { look16_sse2(chunk, byte) }
 }
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[inline]
 #[target_feature(enable = "sse2")]
-fn mask16_sse2(chunk: [u8; 16], byte: u8) -> u64 {
+fn look16_sse2(chunk: [u8; 16], byte: u8) -> (u64, u64) {
     use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
     let all = u128::from_le_bytes(chunk);
     let bytes = _mm_set_epi64x((all >> 64) as i64, all as i64);
     let found = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8)));
-    u64::from(found as u32)
+    (u64::from(found as u32), u64::from(_mm_movemask_epi8(bytes) as u32))
 }
 
 #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-fn mask16(chunk: [u8; 16], byte: u8) -> u64 {
-    chunk.iter().rev().fold(0, |bits, other| bits << 1 | u64::from(*other == byte))
+pub(super) fn look16(chunk: [u8; 16], byte: u8) -> (u64, u64) {
+    let bits = |test: &dyn Fn(u8) -> bool| {
+        chunk.iter().rev().fold(0, |bits, other| bits << 1 | u64::from(test(*other)))
+    };
+    (bits(&|other| other == byte), bits(&|other| !other.is_ascii()))
 }
 
 #[cfg(test)]

@@ -10,9 +10,7 @@
 use std::ops::Range;
 
 use crate::source::lines::{last_line_end, line_end};
-
-/// Bytes looked at together.
-const BLOCK: usize = 64;
+use crate::source::mask::{BLOCK, look16};
 
 /// How much is validated together. Where other bytes than ASCII are rare, most lines need not be.
 const PORTION: usize = 4 << 10;
@@ -143,39 +141,11 @@ fn look(block: &[u8; BLOCK]) -> (u64, bool) {
     let (chunks, _) = block.as_chunks::<16>();
     let (mut ends, mut high) = (0, 0);
     for (i, chunk) in chunks.iter().enumerate() {
-        let (end, other) = look16(*chunk);
+        let (end, other) = look16(*chunk, b'\n');
         ends |= end << (16 * i);
         high |= other;
     }
     (ends, high == 0)
-}
-
-/// A bit for each byte that is a line end, and one for each that is not ASCII.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-#[inline(always)]
-#[expect(unsafe_code, reason = "the compiler asks for it wherever a target feature is named")]
-fn look16(chunk: [u8; 16]) -> (u64, u64) {
-    // SAFETY: every x86-64 processor has SSE2.
-    unsafe { look16_sse2(chunk) }
-}
-
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-#[inline]
-#[target_feature(enable = "sse2")]
-fn look16_sse2(chunk: [u8; 16]) -> (u64, u64) {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
-    let all = u128::from_le_bytes(chunk);
-    let bytes = _mm_set_epi64x((all >> 64) as i64, all as i64);
-    let ends = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\n' as i8)));
-    (u64::from(ends as u32), u64::from(_mm_movemask_epi8(bytes) as u32))
-}
-
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-fn look16(chunk: [u8; 16]) -> (u64, u64) {
-    let bits = |test: fn(u8) -> bool| {
-        chunk.iter().rev().fold(0, |bits, byte| bits << 1 | u64::from(test(*byte)))
-    };
-    (bits(|byte| byte == b'\n'), bits(|byte| !byte.is_ascii()))
 }
 
 #[cfg(test)]
