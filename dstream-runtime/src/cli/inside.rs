@@ -29,6 +29,8 @@ pub(super) struct Inside {
     memory: u64,
     speaker: Speaker,
     stop: StopHandle,
+    /// Ends the worker alone.
+    leave: StopHandle,
     /// Says, when the worker has ended, why the job cannot run; nothing if it ended with the job.
     ended: Option<Receiver<String>>,
 }
@@ -42,6 +44,7 @@ impl Inside {
             memory: invocation.cluster.memory,
             speaker,
             stop,
+            leave: StopHandle::new(),
             ended: None,
         }
     }
@@ -61,12 +64,13 @@ impl Inside {
             memory: self.memory,
         };
         let (job, speaker, stop) = (self.job.boxed(), self.speaker.clone(), self.stop.clone());
+        let leave = self.leave.clone();
         let (end, ended) = channel();
         self.ended = Some(ended);
         let failed = end.clone();
         let run = move || {
             // It leaves when its master says that the job is over; a signal stops the job.
-            let serve = || worker::serve(&*job, options, &speaker, true, StopHandle::new());
+            let serve = || worker::serve(&*job, options, &speaker, true, leave);
             let why = match catch_unwind(AssertUnwindSafe(serve)) {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => error.to_string(),
@@ -83,7 +87,11 @@ impl Inside {
     }
 
     /// Waits until it has ended: the job is over. Says why the job could not run, if the worker was the cause.
-    pub(super) fn end(self) -> Option<String> {
+    pub(super) fn end(self, has_failed: bool) -> Option<String> {
+        if has_failed {
+            // It would wait for the next master.
+            self.leave.stop();
+        }
         self.ended?.recv_timeout(FAREWELL).ok()
     }
 }

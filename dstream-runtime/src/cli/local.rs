@@ -54,7 +54,7 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     };
     let Opened { built, sources, sinks, .. } = opened;
     let result = serve_master(built, options, sources, sinks, &mut observer, stop, &mut listening);
-    match own.end() {
+    match own.end(result.is_err()) {
         // A job that was stopped since its workers could not join has not done what it was to do.
         Some(why) => {
             running.display.end();
@@ -86,10 +86,10 @@ impl Own {
     }
 
     /// Why the job could not run, if a worker was the cause.
-    fn end(self) -> Option<String> {
+    fn end(self, has_failed: bool) -> Option<String> {
         match self {
             Self::Processes(crew) => crew.end(),
-            Self::Thread(worker) => worker.end(),
+            Self::Thread(worker) => worker.end(has_failed),
         }
     }
 }
