@@ -167,6 +167,19 @@ fn ends_with_loss(mut master: Running) -> String {
     message
 }
 
+/// Starts three workers, sends for some batches, and stops the job in order: what was acknowledged.
+fn works_with_new_workers(dir: &Cluster, mut master: Running) -> Vec<String> {
+    let crew = start(dir, master.listening());
+    let (_, at) = receiving(&mut master);
+    let posting = Posting::start(at, "after");
+    batches(&mut master, 3);
+    let (after, _) = posting.stop();
+    dir.ask(&["stop"]).code(0);
+    master.end().code(0);
+    crew.into_iter().flatten().for_each(|worker| drop(worker.end().code(0)));
+    after
+}
+
 #[test]
 fn all_workers_that_end_together_end_the_job_with_what_is_lost_and_it_goes_on_when_told() {
     let dir = Cluster::new("word_count");
@@ -185,15 +198,7 @@ fn all_workers_that_end_together_end_the_job_with_what_is_lost_and_it_goes_on_wh
         event["message"].as_str().is_some_and(|text| text.contains("goes on without"))
     };
     master.event_with("warning", warned);
-    let addr = master.listening();
-    let crew = start(&dir, addr);
-    let (_, at) = receiving(&mut master);
-    let posting = Posting::start(at, "after");
-    batches(&mut master, 3);
-    let (after, _) = posting.stop();
-    dir.ask(&["stop"]).code(0);
-    master.end().code(0);
-    crew.into_iter().flatten().for_each(|worker| drop(worker.end().code(0)));
+    let after = works_with_new_workers(&dir, master);
     let mut counts = counted(&dir);
     let wrong: Vec<_> = after.iter().filter(|word| counts.remove(*word) != Some(1)).collect();
     assert!(wrong.is_empty(), "{wrong:?} of {}", after.len());
@@ -281,16 +286,8 @@ fn workers_that_do_not_come_again_are_waited_for_once() {
     ends_with_loss(counting(&dir, ANY).start());
     eprintln!("the loss was said again {} ms after a start", begun.elapsed().as_millis());
     // When it is accepted, the job goes on.
-    let mut master = counting(&dir, ANY).args(["--accept-loss"]).start();
-    let addr = master.listening();
-    let crew = start(&dir, addr);
-    let (_, at) = receiving(&mut master);
-    let posting = Posting::start(at, "after");
-    batches(&mut master, 3);
-    let (after, _) = posting.stop();
-    dir.ask(&["stop"]).code(0);
-    master.end().code(0);
-    crew.into_iter().flatten().for_each(|worker| drop(worker.end().code(0)));
+    let master = counting(&dir, ANY).args(["--accept-loss"]).start();
+    let after = works_with_new_workers(&dir, master);
     let counts = counted(&dir);
     let wrong: Vec<_> = after.iter().filter(|word| counts.get(*word) != Some(&1)).collect();
     assert!(wrong.is_empty(), "{wrong:?} of {}", after.len());
