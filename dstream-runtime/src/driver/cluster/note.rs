@@ -44,7 +44,7 @@ pub(super) enum MasterNote {
     /// Receive nothing any more; what has come is still taken.
     StopReceiving,
     /// A batch has these receipts of the worker's, and another worker reads them.
-    Taken(Numbers),
+    Taken { batch: BatchSeq, numbers: Numbers },
     /// What became of a receipt.
     Registered { source: SourceId, taker: WorkerId, number: u64, how: Result<Registered, Refusal> },
     /// Nobody will read these receipts of that worker: the batches that have them are over, and it, or those

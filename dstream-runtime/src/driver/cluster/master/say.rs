@@ -28,7 +28,7 @@ impl Driver<'_> {
                 for input in ranges {
                     self.carry(peer, *batch, input.source, input.partition);
                 }
-                self.tell_takers(worker, ranges);
+                self.tell_takers(worker, *batch, ranges);
             }
             ToWorker::Speculate { task, .. } => {
                 if let Some(source) = self.plan.stage(task.stage).source() {
@@ -72,11 +72,11 @@ impl Driver<'_> {
     }
 
     /// Workers make room for more when a batch has what they have received, also if another worker reads it.
-    fn tell_takers(&self, reader: WorkerId, inputs: &[TaskInput]) {
+    fn tell_takers(&self, reader: WorkerId, batch: BatchSeq, inputs: &[TaskInput]) {
         for range in inputs.iter().flat_map(|input| &input.ranges) {
             if let Some((taker, source)) = taker_of(&range.split).filter(|(of, _)| *of != reader) {
                 let numbers = Numbers { taker, source, from: range.start, to: range.end };
-                self.tell_note(taker, &MasterNote::Taken(numbers));
+                self.tell_note(taker, &MasterNote::Taken { batch, numbers });
             }
         }
     }

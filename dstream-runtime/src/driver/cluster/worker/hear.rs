@@ -134,8 +134,8 @@ impl Driver<'_> {
             MasterNote::Lost { source, taker, receipts } => {
                 self.lose_receipts(source, taker, &receipts);
             }
-            MasterNote::Taken(numbers) => {
-                self.receipts.taken(numbers);
+            MasterNote::Taken { batch, numbers } => {
+                self.receipts.taken(batch, numbers);
                 self.tell_clients();
             }
             MasterNote::Registered { source, taker, number, how } => {

@@ -153,6 +153,8 @@ pub(super) struct Receipts {
     lines: BTreeMap<Key, Lines>,
     /// What batches read here, to be dropped when they are over.
     read: BTreeMap<BatchSeq, Vec<Range>>,
+    /// What was received here and batches read elsewhere.
+    read_elsewhere: BTreeMap<BatchSeq, Vec<Numbers>>,
     /// What nobody needs any more of workers that are gone: a copy may still come.
     forgotten: BTreeMap<(WorkerId, SourceId), Spans>,
     /// What no process holds any more, as the master says: it is read as nothing.
@@ -175,6 +177,7 @@ impl Receipts {
             unreported: BTreeMap::new(),
             lines: BTreeMap::new(),
             read: BTreeMap::new(),
+            read_elsewhere: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             lost: BTreeMap::new(),
             handover: None,
@@ -386,7 +389,7 @@ impl Receipts {
     /// A receipt that will not be part of any batch.
     fn end(&mut self, key: Key, tell: impl FnOnce(Ack)) -> Settled {
         let copy = self.lines.remove(&key).and_then(|lines| lines.other);
-        let Some(mine) = self.mine.remove(&key) else { return Settled::default() };
+        let Some(mine) = self.mine.remove(&key) else { return Settled { append: None, copy } };
         self.waiting -= mine.waits;
         let append = match mine.state {
             State::Pending { teller: Teller::Client(append), .. } => Some(append),

@@ -24,12 +24,19 @@ impl Receipts {
         for range in inputs.iter().flat_map(|input| &input.ranges) {
             let Some(numbers) = numbers(range) else { continue };
             self.read.entry(batch).or_default().push(range.clone());
-            self.taken(numbers);
+            self.count_as_taken(numbers);
         }
     }
 
-    /// A batch has these, wherever it reads them: what they take is no longer the receivers'.
-    pub(in crate::driver::cluster::worker) fn taken(&mut self, numbers: Numbers) {
+    /// A batch has these of this worker's, and another worker reads them. That worker says when they can be
+    /// dropped; if it is lost before it does, the end of the batch says it.
+    pub(in crate::driver::cluster::worker) fn taken(&mut self, batch: BatchSeq, numbers: Numbers) {
+        self.read_elsewhere.entry(batch).or_default().push(numbers);
+        self.count_as_taken(numbers);
+    }
+
+    /// What these take is no longer the receivers'.
+    fn count_as_taken(&mut self, numbers: Numbers) {
         for (_, mine) in self.mine.range_mut(numbers.keys()) {
             self.waiting -= std::mem::take(&mut mine.waits);
             if let State::Safe(share) = &mut mine.state {
@@ -51,6 +58,12 @@ impl Receipts {
                     released.drop.push((numbers.taker, numbers));
                 }
             }
+        }
+        let running = self.read_elsewhere.split_off(&oldest);
+        for numbers in std::mem::replace(&mut self.read_elsewhere, running).into_values().flatten() {
+            let Released { drop, safe } = self.drop(numbers, None);
+            released.safe.extend(safe);
+            released.drop.extend(drop);
         }
         released
     }

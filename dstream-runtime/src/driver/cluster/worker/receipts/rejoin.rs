@@ -19,6 +19,7 @@ impl Receipts {
         self.is_placed = false;
         self.handover = None;
         self.read.clear();
+        self.read_elsewhere.clear();
         self.forgotten.clear();
         self.lost.clear();
         self.unreported.clear();

@@ -127,6 +127,14 @@ impl World {
             let other = self.nodes[&from].id;
             self.nodes.get_mut(&process).unwrap().keep(key, entry, lines, Some(other), &self.store);
         }
+        for range in ranges {
+            let (taker, source) = crate::source::receive::taker_of(&range.split).unwrap();
+            let receiver = self.process(taker).filter(|receiver| *receiver != process);
+            if let Some(node) = receiver.and_then(|receiver| self.nodes.get_mut(&receiver)) {
+                let numbers = Numbers { taker, source, from: range.start, to: range.end };
+                node.taken(BatchSeq(batch), numbers);
+            }
+        }
         let input = TaskInput { source: SOURCE, partition: Partition(0), ranges: ranges.to_vec() };
         self.nodes.get_mut(&process).unwrap().begins(BatchSeq(batch), &[input]);
     }
