@@ -97,9 +97,9 @@ pub struct Stage {
     pub tasks: Tasks,
     /// What it keeps.
     pub state: Option<State>,
-    /// It has tasks every so many batches.
+    /// Batches from one task to the next.
     pub every: u64,
-    /// It emits every so many batches.
+    /// Batches from one emission to the next.
     pub emits_every: u64,
     /// Indices of all operators fused into it, in order.
     pub operators: Vec<usize>,

@@ -9,7 +9,7 @@ use crate::ir::rust_text;
 /// A kind of argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arg {
-    /// A closure or function path with so many parameters.
+    /// A closure or the path of a function.
     Function {
         /// How many parameters.
         parameters: usize,

@@ -141,7 +141,7 @@ impl Observer for Watched<'_> {
 
 /// Where the job's master keeps its state.
 enum State {
-    /// Where somebody wants it, to start the job from it again.
+    /// Where to put it, to start the job from it again.
     Kept(PathBuf),
     Temporary(TemporaryState),
 }

@@ -19,7 +19,7 @@ use crate::driver::cluster::{
 use crate::driver::{JobError, LocalConfig};
 use crate::net::trust::Token;
 
-/// Where a master listens if nobody says where.
+/// Where a master listens by default.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7077);
 
 /// Runs the job to its end.
@@ -73,7 +73,7 @@ fn takes_over(invocation: &Invocation<'_>) -> Result<bool, Failed> {
     Ok(!over)
 }
 
-/// What a master is told whoever its workers are: on the loopback, at any port.
+/// Options of a master for any kind of workers: on the loopback, at any port.
 pub(super) fn options(
     invocation: &Invocation<'_>,
     opened: &mut Opened,

@@ -1,7 +1,6 @@
 //! A cluster's status as text: a pure function of it.
 //!
-//! What somebody who looks wants to know first stands first: is it running, how far behind is it, and
-//! why.
+//! The first questions are answered first: is it running, how far behind is it, and why.
 
 use std::fmt::Write as _;
 use std::time::Duration;

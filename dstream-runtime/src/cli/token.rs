@@ -49,7 +49,7 @@ fn whom(holder: Holder) -> &'static str {
 /// A new token of the authority in a master's state directory.
 fn grant(paths: &MasterPaths, job: &str, options: &TokenArgs) -> Result<Token, Failed> {
     let authority = paths.authority();
-    // One that is made now would be another cluster's than anybody runs.
+    // An authority that is made now would be of a cluster that does not run.
     if !authority.join("authority.key").exists() {
         return Err(Failed::Job(format!(
             "no master of `{job}` has been started with its state in {}\n  help: run this on the master's \

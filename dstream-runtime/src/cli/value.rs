@@ -85,7 +85,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         _ => return Err(wrong()),
     };
     let bytes = number * unit;
-    // Beyond 2^53 a number of bytes is nobody's memory.
+    // No machine has more than 2^53 bytes of memory.
     if !(1_048_576.0..=9e15).contains(&bytes) {
         return Err(wrong());
     }
@@ -139,7 +139,7 @@ pub(super) fn resolve(names: &[String]) -> Result<Vec<SocketAddr>, String> {
             return Err(unknown("this host has no address".to_owned()));
         }
         if found[before].port() == 0 {
-            return Err(unknown("nobody listens on port 0".to_owned()));
+            return Err(unknown("no process listens on port 0".to_owned()));
         }
     }
     Ok(found)

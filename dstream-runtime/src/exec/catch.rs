@@ -28,7 +28,7 @@ pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panic> {
     })
 }
 
-/// Puts a hook in front of the one there is, once per process. Panics that nobody catches here go
+/// Puts a hook in front of the one there is, once per process. Panics that are not caught here go
 /// on to that one.
 fn install() {
     static INSTALLED: Once = Once::new();

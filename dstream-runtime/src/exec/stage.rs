@@ -164,7 +164,7 @@ where
     #[cold]
     fn sift(&self, cx: &TaskContext<'_>) -> Result<Poisoned, TaskError> {
         let Some(input) = cx.source else { return Ok(Poisoned::default()) };
-        // Nobody will see what these take.
+        // What these take is dropped.
         let mut tails = T::open(&self.recipes, cx);
         self.head.sift(input, &mut |view| {
             if catch(|| (self.kernel)(view, &mut tails)).is_ok() {

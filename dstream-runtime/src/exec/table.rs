@@ -78,7 +78,7 @@ impl<V> KeyTable<V> {
         Self { index: Index::new(), entries: Vec::new(), arena: Vec::new(), live: 0 }
     }
 
-    /// An empty table with room for so many keys.
+    /// An empty table with room for `keys` keys.
     #[must_use]
     pub fn with_capacity(keys: usize) -> Self {
         let mut table = Self::new();
@@ -229,7 +229,7 @@ impl<V> KeyTable<V> {
         self.entries[entry as usize].as_ref().expect(LIVE)
     }
 
-    /// Makes sure that so many more keys find a slot.
+    /// Makes sure that `more` more keys find a slot.
     #[inline(always)]
     fn reserve(&mut self, more: usize) {
         if self.entries.len() + more > self.index.room() {

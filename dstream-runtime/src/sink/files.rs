@@ -105,7 +105,7 @@ impl Other {
         new.differs(there).map(|why| Self { why, origin: new.origin(there) })
     }
 
-    /// What nobody has published.
+    /// A directory of unknown origin.
     fn left(why: String) -> Self {
         Self { why, origin: Origin::Unknown }
     }
@@ -200,7 +200,7 @@ impl FileSink {
         SinkError::Io { doing: failed.doing, what, error: Arc::new(error) }
     }
 
-    /// Writes the parts and the manifest where nobody sees them.
+    /// Writes the parts and the manifest where no reader looks.
     fn stage<'d>(
         &self,
         dir: BorrowedFd<'d>,

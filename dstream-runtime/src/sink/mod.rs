@@ -170,7 +170,7 @@ pub enum SinkError {
         /// What the one before was made from.
         origin: Origin,
     },
-    /// Whoever read the output has gone: nothing more can be delivered, and nothing is wrong.
+    /// The reader of the output has gone: nothing more can be delivered, and nothing is wrong.
     #[error("{what} was closed by its reader")]
     Closed {
         /// The output.
@@ -218,7 +218,7 @@ pub enum Origin {
     OtherProgram,
     /// The same program, and other input or another number of partitions.
     OtherInput,
-    /// Nobody has written it down.
+    /// It is written nowhere.
     Unknown,
 }
 

@@ -37,7 +37,7 @@ struct CarriedPart {
 /// Where they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
-    /// The next so many bytes of the blocks.
+    /// The next bytes of the blocks.
     Beside {
         split: Arc<str>,
         len: u64,
@@ -78,7 +78,7 @@ pub(super) fn together(lines: &[Held]) -> (Carried, Block) {
     (Carried { parts }, block(&bytes))
 }
 
-/// So many bytes of these lines, beside.
+/// `len` bytes of these lines, beside.
 fn beside(held: &Held, len: usize, continues: bool) -> CarriedPart {
     CarriedPart {
         header: held.header.clone(),
@@ -274,7 +274,7 @@ struct Unpacker {
 }
 
 impl Unpacker {
-    /// The next so many bytes, and which of them.
+    /// The next `len` bytes, and which of them.
     fn take(&mut self, split: &str, len: u64) -> Result<(Memory, usize, usize), SourceError> {
         let short = || wrong(split, "there are fewer bytes in the blocks than were announced");
         self.left = self.left.checked_sub(len).ok_or_else(short)?;

@@ -208,8 +208,8 @@ pub trait ReadRange: Send + Sync {
     /// When the data cannot be read, or is not what was cut.
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError>;
 
-    /// The same, until `goes_on` says no: no piece follows then. Worth a way of its own where it is not
-    /// nearly for nothing to make a piece that nobody looks at.
+    /// The same, until `goes_on` says no: no piece follows then. Worth a method of its own where an
+    /// unused piece costs something to make.
     ///
     /// # Errors
     /// When the data cannot be read, or is not what was cut.
@@ -246,17 +246,17 @@ impl Input {
         self.data.carried()
     }
 
-    /// The input that is made of what receivers have delivered: of all receipts that `ranges` name, in
+    /// The input that is made of what receivers have delivered: of all received blocks that `ranges` name, in
     /// that order.
     ///
     /// # Errors
     /// When the blocks are not what is said that they are.
-    pub fn of_receipts(
+    pub fn of_received_blocks(
         ranges: Vec<Range>,
-        receipts: Vec<(Carried, Block)>,
+        blocks: Vec<(Carried, Block)>,
     ) -> Result<Self, SourceError> {
         let mut parts = Vec::new();
-        for (carried, block) in receipts {
+        for (carried, block) in blocks {
             parts.extend(carry::parts(carried, vec![block])?.0);
         }
         Ok(Self { ranges, ..part::input(parts) })

@@ -199,7 +199,7 @@ thread_local! {
 
 impl ReadRange for Parts {
     fn read(&self, each: &mut dyn FnMut(Piece<'_>)) -> Result<(), SourceError> {
-        // One buffer for all that a thread reads. Taken out meanwhile: `each` is anybody's code.
+        // One buffer for all that a thread reads. Taken out meanwhile: `each` may call back into this.
         let mut buffer = BUFFER.take();
         let read = self.0.iter().try_for_each(|part| match part {
             Part::Held(held) => {

@@ -86,7 +86,7 @@ pub(super) fn read<T: DeserializeOwned>(kind: Kind, position: &[u8]) -> Result<T
     }
 }
 
-/// The error about a position that nobody has written.
+/// The error about a position that no source has written.
 pub(super) fn damaged() -> SourceError {
     wrong("is damaged".to_owned())
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 /// Texts, and the end of the name of the file that each is in.
 pub(super) type Texts = Vec<(String, &'static str)>;
 
-/// Up to five texts of fewer than so many lines; the last line may lack its end.
+/// Up to five texts of fewer than `lines` lines; the last line may lack its end.
 pub(super) fn texts(lines: usize) -> impl Strategy<Value = Texts> {
     let text = proptest::collection::vec("[a-z]{0,40}", 0..lines)
         .prop_flat_map(|lines| (Just(lines.join("\n")), any::<bool>()))

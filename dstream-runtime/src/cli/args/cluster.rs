@@ -1,7 +1,7 @@
 //! Options of the roles of a cluster, and which of all options fit which role.
 //!
-//! An option that means nothing to a role is refused rather than ignored: whoever gives it expects
-//! something of it.
+//! An option that means nothing to a role is refused rather than ignored: the user who gives it
+//! expects something of it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -182,7 +182,7 @@ const FITS: &[(&str, &[Role], &str)] = &[
     (
         "token_file",
         &[Worker],
-        "it is for whoever joins: a master makes tokens, and a local job needs none",
+        "workers need it to join: a master makes tokens, and a local job needs none",
     ),
     ("checkpoint", &[Local, Master], SHIPPED),
     ("from", &[Local, Master], SHIPPED),

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use crate::bits::Bits;
 
-/// So many marks are kept.
+/// How many marks are kept.
 pub(super) const MARKS: usize = 2;
 
 /// What has changed since each of the last marks.
@@ -26,7 +26,7 @@ struct Since {
 }
 
 impl Touched {
-    /// The table is marked when it has so many entries.
+    /// Marks the table, which has `entries` entries.
     pub(super) fn mark(&mut self, entries: usize) {
         let mut next = match self.0.len() {
             MARKS => self.0.pop_front().unwrap_or_default(),
@@ -46,7 +46,7 @@ impl Touched {
         }
     }
 
-    /// The entries that have changed since the last mark but one, in order, of a table that has so many now. None
+    /// The entries that have changed since the last mark but one, in order, of a table that has `entries` now. None
     /// if there was no such mark.
     pub(super) fn since_last_but_one(&self, entries: usize) -> Option<Vec<u32>> {
         let first = self.0.front().filter(|_| self.0.len() == MARKS)?;

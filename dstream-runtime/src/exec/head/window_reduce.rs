@@ -11,8 +11,8 @@
 //! * over floats, whose sums depend on the order of addition: the window is folded anew, oldest
 //!   pane first, so that the result equals a recomputation, always.
 //!
-//! What has changed between two saves is which batches had tasks and the panes that these brought: whoever loads
-//! that moves the window once more, with the same functions, and so derives the same in the same order.
+//! What has changed between two saves is which batches had tasks and the panes that these brought: a worker
+//! that loads that moves the window once more, with the same functions, and so derives the same in the same order.
 
 mod saved;
 

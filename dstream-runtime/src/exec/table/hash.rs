@@ -48,7 +48,7 @@ pub(super) fn class_of(hash: u64) -> u64 {
     hash & ((1 << CLASS_BITS) - 1)
 }
 
-/// The class of a key of so many bytes.
+/// The class of a key of `len` bytes.
 #[inline(always)]
 pub(super) fn class_of_len(len: usize) -> u64 {
     if len <= INLINE { len as u64 } else { LONG }

@@ -58,7 +58,7 @@ impl Index {
         self.slots.fill(0);
     }
 
-    /// An empty index with room for so many entries.
+    /// An empty index with room for `entries` entries.
     ///
     /// # Panics
     /// When these are more than can be numbered.

@@ -15,7 +15,7 @@ use crate::record::AsRecord;
 /// What happens with a batch.
 #[derive(Debug, Clone)]
 struct Step {
-    /// So many batches before this one have no task.
+    /// How many batches before this one have no task.
     skipped: u64,
     /// The keys that it brings, in two blocks.
     keys: (Vec<u8>, Vec<u8>),

@@ -1,7 +1,7 @@
 //! Which column of a CSV file holds which part of a record.
 //!
 //! A struct's fields are found by name in the header, those of a struct within it as
-//! `outer.inner`. A column that nobody asks for is ignored; a field whose column is absent must be
+//! `outer.inner`. A column without a field is ignored; a field whose column is absent must be
 //! optional.
 
 use super::csv::{LONE_CR, Unquoted, unquote};

@@ -165,7 +165,7 @@ fn strip(line: &str) -> &str {
     line.strip_suffix('\r').unwrap_or(line)
 }
 
-/// Lines that begin with a byte order mark are those of somebody's editor.
+/// Some editors begin a file with a byte order mark; it is not part of the first line.
 fn without_mark(piece: Piece<'_>) -> Piece<'_> {
     match piece.bytes.strip_prefix(b"\xef\xbb\xbf") {
         Some(bytes) if piece.position == 0 && !piece.numbered => {

@@ -83,7 +83,7 @@ impl Again {
 
     /// Lines of a compressed file.
     pub(super) fn packed(&self, path: &Path, range: &Range) -> Result<Part, SourceError> {
-        // Whoever panicked here has left a decoder that is not asked for more than it has.
+        // A thread that panicked here left a decoder that is not asked for more than it has.
         let mut kept = self.decoder.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |packed: &Packed| packed.path() == path && packed.position() <= range.start;
         let mut packed = match kept.take().filter(fits) {
@@ -119,7 +119,7 @@ pub(super) struct Opened(Mutex<BTreeMap<PathBuf, (Identity, Weak<File>)>>);
 impl Opened {
     /// The file of this name, if it still is that file.
     pub(super) fn open(&self, path: &Path, is: Identity) -> Result<Arc<File>, SourceError> {
-        // Whoever panicked here has left a map that is whole.
+        // A thread that panicked here left a map that is whole.
         let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, file)) = opened.get(path).filter(|(of, _)| *of == is)
             && let Some(file) = file.upgrade()

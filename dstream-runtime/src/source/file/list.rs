@@ -1,7 +1,7 @@
 //! Which files a path names, and whether one is still the same.
 //!
 //! Files are sorted by path. In a directory or a glob, names that start with `.` or `_` are skipped
-//! (they are written or marked by somebody), and so is what is no file; sub-directories are not
+//! (a program is still writing them, or has marked them), and so is what is no file; sub-directories are not
 //! entered, but a glob may match directories.
 
 use std::fs::{self, File, Metadata};

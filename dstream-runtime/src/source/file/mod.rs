@@ -49,9 +49,9 @@ use crate::record::Format;
 /// How much a batch takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
-    /// About so many bytes: to the first line end at or after them.
+    /// About this number of bytes: to the first line end at or after them.
     Bytes(u64),
-    /// Exactly so many lines.
+    /// Exactly this number of lines.
     Lines(u64),
 }
 
@@ -68,7 +68,7 @@ impl Want {
         }
     }
 
-    /// What is still wanted after so many bytes and lines.
+    /// What is still wanted after `bytes` and `lines`.
     pub(super) fn less(self, bytes: u64, lines: u64) -> Self {
         match self {
             Self::Bytes(want) => Self::Bytes(want.saturating_sub(bytes)),

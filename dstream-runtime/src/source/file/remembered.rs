@@ -9,7 +9,7 @@
 //! - one whose last change is older than all that are listed has been read;
 //! - one that was born after that is new;
 //! - any other was read and has changed since (was appended to, or renamed), or was moved here: which of
-//!   these it is cannot be known, so it is not read, and that is said.
+//!   these it is cannot be known, so it is not read, and a warning says so.
 //!
 //! Where there are fewer files all are listed, and one that is not is new. Contents without a file are listed
 //! too: their files are gone or hold something else, and may come back as copies or compressed.
@@ -175,7 +175,7 @@ pub(super) fn write(mut files: Vec<Known>, listed: usize) -> Result<Position, So
     position::write(Kind::Followed, &Place { since, entries })
 }
 
-/// From which time of change on files are listed, if they are more than so many.
+/// From which time of change on files are listed, if they are more than `listed`.
 fn since(files: &[Known], listed: usize) -> Option<Changed> {
     let read = files.iter().filter(|file| file.kept.unread.is_none());
     let mut read: Vec<Changed> = read.filter_map(Known::changed).collect();

@@ -15,8 +15,7 @@ use crate::source::part::{self, Part};
 use crate::source::reread::{Reread, forward};
 use crate::source::{Input, Range, SourceError};
 
-/// So many files are remembered. One that was forgotten is opened anew, and no longer known to be
-/// the same.
+/// How many files are remembered. A forgotten file is opened anew, and no longer known to be the same.
 const REMEMBERED: usize = 4096;
 
 /// Reads files by name.
@@ -31,7 +30,7 @@ impl Files {
     }
 
     fn file(&self, split: &Arc<str>) -> Result<Arc<PlainFile>, SourceError> {
-        // Whoever panicked here has left a map that is whole.
+        // A thread that panicked here left a map that is whole.
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = known().get(split) {
             return Ok(file.clone());

@@ -42,7 +42,7 @@ pub(super) struct PlainFile {
     pub(super) followed: bool,
 }
 
-/// So many bytes of a followed file travel as bytes: what was appended since the last batch, as a
+/// Up to this size, new content of a followed file travels as bytes: what was appended since the last batch, as a
 /// rule. A backlog is read by its name and [`Mark`], as no process shall hold all of it.
 const CARRIED: u64 = 4 << 20;
 

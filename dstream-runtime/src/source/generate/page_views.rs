@@ -14,7 +14,7 @@ pub(super) struct PageViews {
 }
 
 impl PageViews {
-    /// Views of so many URLs by at most 2³² users.
+    /// Views of this number of URLs by at most 2³² users.
     pub(super) fn new(seed: u64, urls: usize, users: u64, format: Format) -> Self {
         let around: [&[u8]; 3] = match format {
             Format::Text => [b"/page/", b"\t", b"\n"],

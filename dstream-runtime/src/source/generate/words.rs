@@ -7,7 +7,7 @@ use super::zipf::Zipf;
 use super::{Draws, GAMMA, Generate, PIECE, mix};
 use crate::record::Format;
 
-/// Four syllables make so many words.
+/// The number of words that four syllables make.
 pub(super) const MAX_WORDS: u64 = 10_000_000;
 
 /// Letters, padded with spaces; the last byte is the number of letters. A whole slot is written at

@@ -16,7 +16,7 @@ struct Slot {
 }
 
 impl Zipf {
-    /// A table of so many ranks, at least one and fewer than 2³².
+    /// A table of `ranks` ranks, at least one and fewer than 2³².
     pub(super) fn new(ranks: usize) -> Self {
         let total: f64 = (1..=ranks).map(|rank| 1.0 / rank as f64).sum();
         // How often each rank is drawn, as a multiple of the mean.

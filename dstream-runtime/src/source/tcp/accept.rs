@@ -44,7 +44,7 @@ pub(super) fn start(
             shared.quiet.notify_all();
             if let Some(pumping) = pumping {
                 shared.arrived.notify_one();
-                // One that has panicked is a bug of whoever takes the lines, who knows by now.
+                // A panic is a bug of the code that takes the lines, which knows by now.
                 drop(pumping.await);
             }
         });
@@ -188,7 +188,7 @@ impl Client {
     async fn room(&self) {
         loop {
             let mut made = pin!(self.shared.room.notified());
-            // Whoever makes room after the look below is heard.
+            // Room that is made after the look below is heard of.
             made.as_mut().enable();
             {
                 let mut state = self.shared.state();
@@ -203,7 +203,7 @@ impl Client {
         }
     }
 
-    /// Receives at most so many bytes; it would block while there is no room.
+    /// Receives at most `most` bytes; it would block while there is no room.
     fn receive(
         &self,
         most: usize,

@@ -336,7 +336,7 @@ impl Inbox {
         self.take_some(u64::MAX)
     }
 
-    /// Takes whole lines, in order of arrival, until they have so many bytes, or there are no more.
+    /// Takes whole lines, in order of arrival, until they have `bytes` bytes, or there are no more.
     pub(super) fn take_some(&mut self, bytes: u64) -> Vec<Held> {
         let (mut count, mut taken) = (0, 0u64);
         while taken < bytes
@@ -372,7 +372,7 @@ impl Inbox {
         lines
     }
 
-    /// Somebody needs so many bytes no longer.
+    /// A reader needs `bytes` bytes no longer.
     pub(super) fn give_back(&mut self, bytes: usize) {
         self.lent -= bytes;
     }

@@ -32,7 +32,7 @@ fn text(cut: &Cut, torn: &mut Vec<String>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Cuts until so many bytes have come.
+/// Cuts until this number of bytes has come.
 fn receive(source: &mut dyn Source, bytes: usize) -> String {
     let (mut got, start) = (String::new(), Instant::now());
     while got.len() < bytes {

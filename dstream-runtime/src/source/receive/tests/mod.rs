@@ -62,7 +62,7 @@ type Line = (String, u64, Option<String>, String, Option<String>);
 fn lines(received: &Received) -> Vec<Line> {
     let what = serde_json::from_str(&serde_json::to_string(&received.what).unwrap()).unwrap();
     let block = Block::open_raw(Bytes::from(received.lines.to_bytes())).unwrap();
-    let input = Input::of_receipts(Vec::new(), vec![(what, block)]).unwrap();
+    let input = Input::of_received_blocks(Vec::new(), vec![(what, block)]).unwrap();
     let mut lines = Vec::new();
     input
         .data

@@ -60,7 +60,8 @@ impl Receipts {
             }
         }
         let running = self.read_elsewhere.split_off(&oldest);
-        for numbers in std::mem::replace(&mut self.read_elsewhere, running).into_values().flatten() {
+        for numbers in std::mem::replace(&mut self.read_elsewhere, running).into_values().flatten()
+        {
             let Released { drop, safe } = self.drop(numbers, None);
             released.safe.extend(safe);
             released.drop.extend(drop);
@@ -201,7 +202,7 @@ impl Receipts {
                 receipts.push((lines.entry.what.clone(), block));
             }
         }
-        Input::of_receipts(ranges.to_vec(), receipts)
+        Input::of_received_blocks(ranges.to_vec(), receipts)
     }
 }
 
