@@ -1,5 +1,7 @@
 //! Replacements that messages suggest for operators of other systems compile, and compute the same.
 
+#![expect(clippy::print_stdout, reason = "the example of `foreach_batch`")]
+
 use dstream::testing::Run;
 
 use crate::{Tested, first};
@@ -37,6 +39,7 @@ fn hints() {
     let like_inner_join = pairs.join(others);
     let like_interval_join = pairs.window("30s").join(others.window("30s"));
     let like_connect = pairs.union(others);
+    pairs.foreach_batch(|batch, rows| println!("{batch}: {} pairs", rows.len()));
     let like_sum = numbers.reduce(|a, b| a + b);
     let like_max = numbers.reduce(|a, b| a.max(b));
     let like_min = numbers.reduce(|a, b| a.min(b));

@@ -13,6 +13,7 @@ mod compressed;
 mod connectors;
 mod disk;
 mod failures;
+mod functions;
 mod history;
 mod hostile_formats;
 mod job;

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::{Expr, Token};
 
 use super::emit::HeadCode;
 use super::kernel::{functions, kernel};
@@ -33,19 +34,30 @@ pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
     let stages: TokenStream = stages.collect();
     let outputs = plan.outputs.iter().enumerate().map(|(index, output)| {
         let (id, slot) = (index as u16, slot(output.stage, output.tail));
-        let url = match &output.sink {
-            Sink::Url(url) => quote!(#url),
-            Sink::Print(_) => quote!("print:"),
+        let (method, argument) = match &output.sink {
+            Sink::Url(url) => ("output", quote!(#url)),
+            Sink::Print(_) => ("output", quote!("print:")),
+            Sink::Function(function) => ("foreach_batch", owned(names, function)),
         };
-        let method = Ident::new("output", names.operator(output.operator));
+        let method = Ident::new(method, names.operator(output.operator));
         let builder = local(BUILDER);
-        quote!(#builder.#method(__dstream::OutputId(#id), #slot, #url);)
+        quote!(#builder.#method(__dstream::OutputId(#id), #slot, #argument);)
     });
     quote! {
         #(#lets)*
         #stages
         #(#outputs)*
     }
+}
+
+/// A user's function with what it captures.
+fn owned(names: &Names<'_>, function: &Function) -> TokenStream {
+    let captures = names.captures(&[function]);
+    let mut expr = function.expr.clone();
+    if let Expr::Closure(closure) = &mut expr {
+        closure.capture = Some(Token![move](Place::of(&closure.inputs_begin).start()));
+    }
+    quote!({ #captures #expr })
 }
 
 /// The slots of a flow, as the operator that reads it wants them. Those after the first are united with

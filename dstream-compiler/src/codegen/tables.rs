@@ -92,7 +92,7 @@ fn output(id: usize, output: &Output) -> TokenStream {
     let (id, name, operator) = (id as u16, &output.name, output.operator as u16);
     let (stage, tail) = (output.stage as u16, output.tail as u16);
     let print = match output.sink {
-        Sink::Url(_) => quote!(__dstream::core::option::Option::None),
+        Sink::Url(_) | Sink::Function(_) => quote!(__dstream::core::option::Option::None),
         Sink::Print(records) => quote!(__dstream::core::option::Option::Some(#records)),
     };
     quote! {

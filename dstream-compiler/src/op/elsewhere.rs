@@ -155,7 +155,10 @@ hints! {
         "words.map(|w| w.len() as u64)";
 
     // Where results go.
-    "foreach_rdd" | "foreach" | "for_each" | "foreach_batch" | "add_sink" | "sink_to" | "to" | "write_stream"
+    "foreach_rdd" | "foreach" | "for_each" | "foreach_partition"
+        => "`foreach_batch` hands the records of each batch to a function",
+        "pairs.foreach_batch(|batch, rows| println!(\"{batch}: {} pairs\", rows.len()))";
+    "add_sink" | "sink_to" | "to" | "write_stream"
         | "save_as_text_files" | "save_as_text_file" | "save_as_object_files" | "save_as_hadoop_files"
         | "write_as_text" | "write_as_csv" | "write" | "collect" | "iter" | "into_iter" | "output"
         => "results leave by `save`, or `print`, in a statement of its own",

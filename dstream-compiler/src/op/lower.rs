@@ -159,6 +159,8 @@ pub enum Sink {
     Url(Box<Expr>),
     /// To the terminal: this many records of each batch.
     Print(u32),
+    /// To a function of the program.
+    Function(Box<Function>),
 }
 
 /// What stands between an operator and its only parent: it may change its arguments, and is told whether each

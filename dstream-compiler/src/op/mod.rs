@@ -16,6 +16,7 @@ mod distinct;
 mod filter;
 mod filter_map;
 mod flat_map;
+mod foreach_batch;
 mod join;
 mod key_by;
 mod left_outer_join;
@@ -37,7 +38,7 @@ pub use lower::{
 };
 
 /// Every operator, in the order in which they are explained.
-pub static ALL: [&Operator; 20] = [
+pub static ALL: [&Operator; 21] = [
     &map::OPERATOR,
     &filter::OPERATOR,
     &filter_map::OPERATOR,
@@ -58,6 +59,7 @@ pub static ALL: [&Operator; 20] = [
     &reduce_by_key_and_window::OPERATOR,
     &save::OPERATOR,
     &print::OPERATOR,
+    &foreach_batch::OPERATOR,
 ];
 
 /// What is known about an operator.

@@ -96,7 +96,8 @@ impl Lowering<'_> {
     fn wrong_arity(&mut self, call: &ExprMethodCall, operator: &'static Operator) {
         let found = call.args.len();
         let place: Place = if found == 0 { (&call.method).into() } else { Place::of(&call.args) };
-        if operator.is_output() && found == 0 {
+        let takes_url = operator.forms.iter().any(|form| form.contains(&Arg::Url));
+        if takes_url && found == 0 {
             self.report(Diagnostic::new(&table::SAVE_WITHOUT_URL, place));
             return;
         }

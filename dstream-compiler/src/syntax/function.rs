@@ -44,6 +44,8 @@ impl Lowering<'_> {
                     return None;
                 }
                 let expr = Expr::Path(path.clone());
+                // What an output does is not computed again.
+                let allowed = allowed || wanted.operator.is_output();
                 if !allowed {
                     determinism::function(&expr, &mut self.diagnostics);
                 }
@@ -69,7 +71,8 @@ impl Lowering<'_> {
     ) -> Option<Function> {
         let before = self.diagnostics.len();
         let mut closure = closure.clone();
-        let allowed = self.allowance(&mut closure.attrs) || allowed;
+        // What an output does is not computed again.
+        let allowed = self.allowance(&mut closure.attrs) || allowed || wanted.operator.is_output();
         if let Some(token) = closure.asyncness.take() {
             self.report(
                 Diagnostic::new(&table::ASYNC_CLOSURE, token.span)

@@ -200,7 +200,11 @@ mod tests {
         people: &Input<'_>,
         sinks: [&str; 3],
     ) -> Result<Vec<Option<String>>, String> {
-        let output = |url: &str| OutputSpec { url: url.to_owned(), schema: Schema::Scalar("str") };
+        let output = |url: &str| OutputSpec {
+            url: url.to_owned(),
+            schema: Schema::Scalar("str"),
+            function: None,
+        };
         let outputs = sinks.map(output);
         check(&PLAN, &outputs, &[views.clone(), people.clone()])
     }

@@ -226,7 +226,10 @@ fn check_history(
 }
 
 fn open_sinks(job: &BuiltJob, outlets: &Outlets) -> Result<Vec<Box<dyn Sink>>, Failed> {
-    let open = |(row, spec): (&OutputRow, &OutputSpec)| outlets.open(&spec.url, row.name);
+    let open = |(row, spec): (&OutputRow, &OutputSpec)| match &spec.function {
+        Some(function) if spec.url == sink::FUNCTION => Ok(function.sink(job.plan.job, row.name)),
+        _ => outlets.open(&spec.url, row.name),
+    };
     job.plan.outputs.iter().zip(&job.outputs).map(open).collect()
 }
 

@@ -102,7 +102,9 @@ pub enum JobError {
         why: String,
     },
     /// A source or sink panicked.
-    #[error("{what} {panic}\n  help: this is a bug of dstream: please report it")]
+    #[error(
+        "{what} {panic}\n  help: mend the code at that place and start the job again; if it is dstream's own, please report it"
+    )]
     Broken {
         /// `source` or `output`, and its name.
         what: String,

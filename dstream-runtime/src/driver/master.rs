@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use self::batch::InFlight;
 use self::clock::Clock;
 pub(super) use self::ends::{
-    Ends, Opened, check, check_earlier, dead_sinks, output_settings, print_limit,
+    Ends, Opened, check, check_earlier, dead_sinks, output_setting, output_settings,
 };
 pub(super) use self::intake::{Answer, AskError, Intake, asked};
 use self::lateness::Lateness;

@@ -19,6 +19,7 @@ use crate::connectors::Connectors;
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
 use crate::record::{Format, Key, Record, Schema};
+use crate::sink::{BatchFunction, BatchPart, BatchRows, FUNCTION, Outcome};
 use crate::source::{self, Check, Decode};
 
 /// Values used again by the next task instead of being made anew.
@@ -81,6 +82,8 @@ pub struct OutputSpec {
     pub url: String,
     /// The shape of its records.
     pub schema: Schema,
+    /// The function of the program that takes its batches, if the URL is [`FUNCTION`].
+    pub function: Option<BatchFunction>,
 }
 
 /// Where a program says that a source reads or an output writes.
@@ -168,14 +171,33 @@ impl Builder {
 
     /// Declares an output.
     pub fn output<R: Record>(&mut self, id: OutputId, slot: Slot<Output<R>>, url: impl Url) {
+        let url = url.text();
+        self.declare(id, slot, OutputSpec { url, schema: R::SCHEMA, function: None });
+    }
+
+    /// Declares an output to a function.
+    pub fn foreach_batch<R, F, O>(&mut self, id: OutputId, slot: Slot<Output<R>>, function: F)
+    where
+        R: Record,
+        F: Fn(&BatchPart, BatchRows<'_, R>) -> O + Send + Sync + 'static,
+        O: Outcome,
+    {
+        let function = Some(BatchFunction::new(function));
+        let url = FUNCTION.to_owned();
+        self.declare(id, slot, OutputSpec { url, schema: R::SCHEMA, function });
+    }
+
+    fn declare<R: Record>(&mut self, id: OutputId, slot: Slot<Output<R>>, mut spec: OutputSpec) {
         slot.bind(id);
         let bound = self.plan.outputs.get(id.index()).and_then(|o| self.bindings.sinks.get(o.name));
-        let url = bound.cloned().unwrap_or_else(|| url.text());
+        if let Some(url) = bound {
+            spec.url.clone_from(url);
+        }
         if self.outputs.len() <= id.index() {
-            let none = OutputSpec { url: String::new(), schema: R::SCHEMA };
+            let none = OutputSpec { url: String::new(), schema: R::SCHEMA, function: None };
             self.outputs.resize(id.index() + 1, none);
         }
-        self.outputs[id.index()] = OutputSpec { url, schema: R::SCHEMA };
+        self.outputs[id.index()] = spec;
     }
 }
 

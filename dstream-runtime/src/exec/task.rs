@@ -17,6 +17,8 @@ use crate::time::BatchTime;
 pub struct OutputSetting {
     /// The format; `None` only counts.
     pub format: Option<Format>,
+    /// Records are archived for a function of the program.
+    pub rows: bool,
     /// Encode no more than this many records of a partition (`print`).
     pub limit: Option<u32>,
     /// How many records to show in the terminal.

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::{Earlier, Options, PRINT, Sink, SinkError, files, is_open, stdout};
+use super::{Earlier, FUNCTION, Options, PRINT, Sink, SinkError, files, is_open, stdout};
 use crate::connect::{
     self, Allowed, ConnectorUrl, FLOATS, FORMATS, OptionRow, WRITTEN_DIALECT, declared_once,
     is_scheme, nearest, row_of,
@@ -261,7 +261,7 @@ impl Sinks {
         name: &str,
         options: &Options,
     ) -> Result<u64, SinkError> {
-        if url == PRINT {
+        if url == PRINT || url == FUNCTION {
             return Ok(0);
         }
         let Checked { row, format, url } = self.of(url)?;
@@ -279,7 +279,7 @@ impl Sinks {
         name: &str,
         options: &Options,
     ) -> Result<Option<Earlier>, SinkError> {
-        if url == PRINT {
+        if url == PRINT || url == FUNCTION {
             return Ok(None);
         }
         let Checked { row, format, url } = self.of(url)?;

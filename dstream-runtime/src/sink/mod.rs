@@ -6,6 +6,7 @@
 mod connector;
 mod earlier;
 mod files;
+mod function;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod manifest;
@@ -17,6 +18,8 @@ use std::io;
 use std::sync::Arc;
 
 pub use connector::{OpenSink, SinkConnector, SinkContext, Sinks, dialect, floats};
+pub(crate) use function::pack;
+pub use function::{BatchFunction, BatchPart, BatchRows, FUNCTION, Outcome};
 pub use memory::{MemorySink, Published};
 
 use crate::connect::UrlError;

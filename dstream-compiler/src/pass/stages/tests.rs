@@ -262,7 +262,7 @@ fn outputs_have_names_of_their_own() {
     assert_eq!(names, ["a", "a_2", "b", "c"]);
     let printed = plan.outputs.iter().map(|output| match output.sink {
         Sink::Print(records) => Some(records),
-        Sink::Url(_) => None,
+        Sink::Url(_) | Sink::Function(_) => None,
     });
     assert_eq!(printed.collect::<Vec<_>>(), [Some(10), Some(3), None, None]);
 }

@@ -27,7 +27,7 @@ fn unknown_operators() {
     insta::assert_snapshot!(chain(".for_each(|l| ())"), @r#"
     for_each
       dstream[E0101]: streams have no operator `for_each`
-      help: results leave by `save`, or `print`, in a statement of its own, like `pairs.save("json+file://out/pairs")`
+      help: `foreach_batch` hands the records of each batch to a function, like `pairs.foreach_batch(|batch, rows| println!("{batch}: {} pairs", rows.len()))`
     "#);
 }
 

@@ -41,18 +41,18 @@ use super::{ClusterError, JobSetup, MasterOptions, WorkerNews, WorkerOptions};
 use crate::block::BufferPool;
 use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
-use crate::driver::master::print_limit;
+use crate::driver::master::output_setting;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Queue, Worker, start_executors};
 use crate::driver::{AT_ONCE, Budget, CloseOnDrop, Event, Inbox};
 use crate::durable::{CheckpointStore, Durable};
 use crate::exec::job::BuiltJob;
-use crate::exec::task::OutputSetting;
 use crate::host;
 use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
 use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
+use crate::record::Floats;
 use crate::sched::Retention;
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 use crate::source::receive;
@@ -245,23 +245,12 @@ impl Process<'_> {
 
 /// The stages, and how outputs are to be encoded: as on the master, which opened them.
 fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore, buffers: BufferPool) -> Kernels {
-    let setting = |(index, row)| OutputSetting {
-        format: setup.formats.get(index).copied().flatten(),
-        limit: print_limit(&job, index, row),
-        preview: setup.preview,
-        dialect: job
-            .outputs
-            .get(index)
-            .map(|output| crate::sink::dialect(&output.url))
-            .unwrap_or_default(),
-        floats: job
-            .outputs
-            .get(index)
-            .and_then(|output| crate::sink::floats(&output.url))
-            .unwrap_or_default(),
+    let setting = |index| {
+        let format = setup.formats.get(index).copied().flatten();
+        output_setting(&job, index, format, Floats::default(), setup.preview)
     };
     Kernels {
-        outputs: job.plan.outputs.iter().enumerate().map(setting).collect(),
+        outputs: (0..job.plan.outputs.len()).map(setting).collect(),
         stages: job.stages,
         buffers,
         blocks,

@@ -12,7 +12,7 @@ use crate::driver::error::{JobError, Place};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::plan::{OutputRow, Plan};
-use crate::record::Format;
+use crate::record::{Floats, Format};
 use crate::sink::{self, Earlier, Sink};
 use crate::source::Source;
 
@@ -156,7 +156,7 @@ pub(super) fn place(
 }
 
 /// An output of `print` is cut short only while it is printed: bound to a sink it is written whole.
-pub(in crate::driver) fn print_limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
+fn print_limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
     let printed = job.outputs.get(index).is_none_or(|output| output.url == sink::PRINT);
     row.print.filter(|_| printed)
 }
@@ -167,23 +167,31 @@ pub(in crate::driver) fn output_settings(
     sinks: &[Box<dyn Sink>],
     preview: u32,
 ) -> Vec<OutputSetting> {
-    let rows = job.plan.outputs.iter().zip(sinks).enumerate();
-    rows.map(|(index, (row, sink))| OutputSetting {
-        format: sink.format(),
-        limit: print_limit(job, index, row),
+    let formats = sinks.iter().map(|sink| (sink.format(), sink.floats()));
+    formats
+        .take(job.plan.outputs.len())
+        .enumerate()
+        .map(|(index, (format, floats))| output_setting(job, index, format, floats, preview))
+        .collect()
+}
+
+/// How an output is to be encoded whose sink takes that format; `floats`: if its URL says nothing about them.
+pub(in crate::driver) fn output_setting(
+    job: &BuiltJob,
+    index: usize,
+    format: Option<Format>,
+    floats: Floats,
+    preview: u32,
+) -> OutputSetting {
+    let url = job.outputs.get(index).map_or("", |output| output.url.as_str());
+    OutputSetting {
+        format,
+        rows: format.is_none() && url == sink::FUNCTION,
+        limit: print_limit(job, index, &job.plan.outputs[index]),
         preview,
-        dialect: job
-            .outputs
-            .get(index)
-            .map(|output| sink::dialect(&output.url))
-            .unwrap_or_default(),
-        floats: job
-            .outputs
-            .get(index)
-            .and_then(|output| sink::floats(&output.url))
-            .unwrap_or_else(|| sink.floats()),
-    })
-    .collect()
+        dialect: sink::dialect(url),
+        floats: sink::floats(url).unwrap_or(floats),
+    }
 }
 
 /// Adds the outputs of dead letters to the sinks; per source the index of its own.

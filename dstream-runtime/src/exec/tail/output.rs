@@ -1,8 +1,8 @@
 //! Outputs: records encoded as text, or only counted.
 
-use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
+use super::rows::Growing;
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
 use crate::block::BlockDecoder;
 use crate::exec::task::OutputSetting;
@@ -10,21 +10,24 @@ use crate::id::OutputId;
 use crate::record::{
     AsRecord, Format, NotFinite, Record, write_csv_as, write_csv_header, write_json, write_text,
 };
-use crate::sink::Part;
+use crate::sink::{Part, pack};
 
 /// How much of a record that cannot be written is shown, in characters.
 const SHOWN: usize = 200;
 
 /// Encodes records for an output.
-pub struct Output<R> {
+pub struct Output<R: Record> {
     setting: OutputSetting,
     records: u64,
     bytes: Vec<u8>,
+    /// The records themselves, for a function of the program.
+    rows: Option<Growing<R>>,
+    /// The first record that did not fit; pushing cannot fail, so it is reported at the end.
+    failed: Option<TaskError>,
     preview: Vec<u8>,
     /// The first record that the format cannot hold, and why.
     refused: Option<String>,
     output: OutputId,
-    record: PhantomData<fn(R)>,
 }
 
 /// What the tasks of an output share: which one it is.
@@ -64,6 +67,10 @@ impl<R: Record> Output<R> {
                 }
             }
             self.bytes.push(b'\n');
+        } else if let Some(rows) = &mut self.rows
+            && let Err(error) = rows.push(record.as_view())
+        {
+            self.failed.get_or_insert(error);
         }
     }
 
@@ -85,15 +92,16 @@ impl<R: Record> Tail for Output<R> {
 
     fn open(recipe: &Arc<OutputRecipe>, cx: &TaskContext<'_>) -> Self {
         let output = recipe.id.get().copied().unwrap_or(OutputId(u16::MAX));
-        let setting = cx.outputs.get(output.index()).copied();
+        let setting = cx.outputs.get(output.index()).copied().unwrap_or_default();
         Self {
-            setting: setting.unwrap_or_default(),
+            setting,
             records: 0,
             bytes: Vec::new(),
+            rows: setting.rows.then(|| Growing::new(cx)),
+            failed: None,
             preview: Vec::new(),
             refused: None,
             output,
-            record: PhantomData,
         }
     }
 
@@ -101,6 +109,10 @@ impl<R: Record> Tail for Output<R> {
         if let Some(why) = self.refused {
             return Err(TaskError::Output { output: self.output, why });
         }
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let bytes = self.rows.map_or(self.bytes, |rows| pack(rows.blocks()));
         let mut header = Vec::new();
         if self.setting.format == Some(Format::Csv) {
             write_csv_header(&R::SCHEMA, &self.setting.dialect, &mut header);
@@ -108,7 +120,7 @@ impl<R: Record> Tail for Output<R> {
         let part = Part {
             partition: cx.task.partition,
             records: self.records,
-            bytes: Arc::new(self.bytes),
+            bytes: Arc::new(bytes),
             header: header.into(),
         };
         Ok(TailMade::Part { part, preview: self.preview })

@@ -70,9 +70,14 @@ impl<R: Record> Growing<R> {
         }
     }
 
-    /// The blocks, all for one partition.
-    pub(super) fn finish(mut self, partition: Partition) -> TailMade {
+    /// The blocks, in order.
+    pub(super) fn blocks(mut self) -> Vec<Block> {
         self.full.extend(self.rows.finish());
-        TailMade::Blocks(self.full.into_iter().map(|block| (partition, block)).collect())
+        self.full
+    }
+
+    /// The blocks, all for one partition.
+    pub(super) fn finish(self, partition: Partition) -> TailMade {
+        TailMade::Blocks(self.blocks().into_iter().map(|block| (partition, block)).collect())
     }
 }
