@@ -83,6 +83,8 @@ pub(crate) enum Guard {
     SlowReadsLess,
     /// A worker that reads alone is judged by what others have shown before.
     LoneIsJudged,
+    /// A worker whose tasks are too short to judge is judged by its engine.
+    ReceiverIsJudged,
 }
 
 /// Returns whether the check holds.

@@ -6,6 +6,7 @@ use crossbeam_channel::Receiver;
 
 #[cfg(test)]
 use super::simulated::Later;
+use super::turns::{Counter, Turns};
 
 /// An event of an engine.
 pub(crate) trait Arrives {
@@ -27,6 +28,7 @@ pub(crate) struct Lane {
 /// The events of an engine.
 pub(crate) struct Inbox<T> {
     events: Receiver<T>,
+    turns: Counter,
     #[cfg(test)]
     later: Option<Later<T>>,
 }
@@ -36,6 +38,7 @@ impl<T: Arrives> Inbox<T> {
     pub(crate) fn new(events: Receiver<T>) -> Self {
         Self {
             events,
+            turns: Counter::new(),
             #[cfg(test)]
             later: Later::here(),
         }
@@ -43,6 +46,15 @@ impl<T: Arrives> Inbox<T> {
 
     /// Waits for the next event; `None` after `until`, or if no sender is left.
     pub(crate) fn next(&self, until: Option<Instant>) -> Option<T> {
+        self.turns.wait(until, || self.wait(until))
+    }
+
+    /// How much the engine has lacked a processor since the last call.
+    pub(crate) fn take_turns(&self) -> Turns {
+        self.turns.take()
+    }
+
+    fn wait(&self, until: Option<Instant>) -> Option<T> {
         #[cfg(test)]
         if let Some(later) = &self.later {
             return later.next(&self.events, until);

@@ -8,6 +8,7 @@ mod jobs;
 pub(crate) mod limits;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod turns;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) use self::inbox::Lane;
 pub(crate) use self::inbox::{Arrives, Inbox};
 pub(crate) use self::jobs::{InFlightJobs, JobReceiver, JobSender, channel};
+pub(crate) use self::turns::Turns;
 
 /// The monotonic clock.
 pub(crate) fn now() -> Instant {
@@ -33,8 +35,20 @@ pub(crate) fn busy() -> Duration {
     if simulated::here().is_some() {
         return Duration::ZERO;
     }
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
+    processor_time(rustix::time::ClockId::ThreadCPUTime)
+}
+
+/// The same of all threads of this process together.
+fn process_busy() -> Duration {
+    #[cfg(test)]
+    if simulated::here().is_some() {
+        return Duration::ZERO;
+    }
+    processor_time(rustix::time::ClockId::ProcessCPUTime)
+}
+
+fn processor_time(clock: rustix::time::ClockId) -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default()
 }
 
 /// The time since the Unix epoch.

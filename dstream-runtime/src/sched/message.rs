@@ -234,8 +234,11 @@ pub enum ToMaster {
         /// Why.
         failure: Failure,
     },
-    /// A sign of life when there is nothing else to say.
-    Heartbeat,
+    /// A sign of life, which comes at a steady rate.
+    Heartbeat {
+        /// How its engine has fared since the last one.
+        engine: EngineTime,
+    },
     /// All state that moves to it with this epoch, and with those before, has arrived.
     Settled {
         /// The epoch.
@@ -317,6 +320,16 @@ pub struct TaskTally {
     pub busy_micros: u32,
     /// A hash of all that it made, where other workers may run it too: every run must have the same.
     pub content: u64,
+}
+
+/// For how long the engine of a worker, the thread that everything goes through that it receives and sends, wanted a
+/// processor, and for how long it had one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineTime {
+    /// How long it took for what it did, in microseconds; without the time in which other threads of its process ran.
+    pub micros: u32,
+    /// For how long of that it had a processor, in microseconds; 0 where that is not known.
+    pub busy_micros: u32,
 }
 
 /// Why a task failed, as text.

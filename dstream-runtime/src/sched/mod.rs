@@ -12,6 +12,7 @@
 
 mod attempt;
 mod clock;
+mod engines;
 pub mod master;
 pub mod message;
 pub mod past;

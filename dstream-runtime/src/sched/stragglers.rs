@@ -76,7 +76,7 @@ impl Pace {
 }
 
 /// The middle one, or the smaller of the two in the middle.
-fn lower_median<T: Ord + Copy>(all: impl Iterator<Item = T>) -> Option<T> {
+pub(super) fn lower_median<T: Ord + Copy>(all: impl Iterator<Item = T>) -> Option<T> {
     let mut all: Vec<T> = all.collect();
     let middle = all.len().checked_sub(1)? / 2;
     Some(*all.select_nth_unstable(middle).1)
@@ -117,17 +117,17 @@ impl Paces {
     }
 }
 
-/// How long the tasks of a worker ran that read no source, in microseconds.
+/// For how long something of a worker ran that does not read a source, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Ran {
     pub(super) micros: u64,
-    /// For how long of that they had a processor.
+    /// For how long of that it had a processor.
     pub(super) busy_micros: u64,
 }
 
 impl Ran {
-    /// How many times as long they took as they had a processor, in thousandths.
-    fn stretch(self) -> Option<u64> {
+    /// How many times as long it took as it had a processor, in thousandths.
+    pub(super) fn stretch(self) -> Option<u64> {
         let times = self.micros.saturating_mul(1000).checked_div(self.busy_micros)?;
         Some(times.max(1000))
     }
@@ -167,20 +167,30 @@ pub(super) struct Factor {
     pub(super) hint_ms: u32,
 }
 
+impl Factor {
+    /// Of a worker that had nothing to do.
+    pub(super) const IDLE: Self =
+        Self { thousandths: 1000, is_least: false, is_light: true, hint_ms: 0 };
+}
+
 #[derive(Default)]
-struct Sums {
+pub(super) struct Sums {
     took: u64,
     expected: u64,
     is_least: bool,
 }
 
 impl Sums {
+    pub(super) fn of(took: u64, expected: u64) -> Self {
+        Self { took, expected, is_least: false }
+    }
+
     fn add(&mut self, took: u64, expected: u64) {
         self.took = self.took.saturating_add(took);
         self.expected = self.expected.saturating_add(expected);
     }
 
-    fn factor(&self) -> Factor {
+    pub(super) fn factor(&self) -> Factor {
         let times = self.took.saturating_mul(1000) / self.expected.max(1);
         let thousandths = u32::try_from(times).unwrap_or(u32::MAX);
         let thousandths = match self.took.saturating_sub(self.expected) / 1000 {

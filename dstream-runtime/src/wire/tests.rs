@@ -4,7 +4,7 @@ use super::*;
 use crate::id::{
     Attempt, BatchSeq, BlockId, Epoch, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
 };
-use crate::sched::message::{ToMaster, ToPeer, ToWorker};
+use crate::sched::message::{EngineTime, ToMaster, ToPeer, ToWorker};
 
 fn place() -> ToWorker {
     let placement = (0..500).map(WorkerId).collect();
@@ -188,7 +188,7 @@ fn every_kind_of_block_has_one_direction() {
 
 #[test]
 fn heartbeats_are_small() {
-    let frame = ToMaster::Heartbeat.to_frame().unwrap();
+    let frame = ToMaster::Heartbeat { engine: EngineTime::default() }.to_frame().unwrap();
     assert!(frame.len() < 32, "{}", frame.len());
     assert!(MessageKind::ToMaster.may_go(Role::Worker, Role::Master));
     assert!(!MessageKind::ToMaster.may_go(Role::Client, Role::Master));

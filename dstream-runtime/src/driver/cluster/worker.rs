@@ -48,13 +48,13 @@ use crate::driver::worker::{Queue, Worker, start_executors};
 use crate::driver::{AT_ONCE, Budget, CloseOnDrop, Event, Inbox};
 use crate::durable::{CheckpointStore, Durable};
 use crate::exec::job::BuiltJob;
-use crate::host;
+use crate::host::{self, Turns};
 use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
 use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::record::Floats;
 use crate::sched::Retention;
-use crate::sched::message::{ToMaster, ToPeer, ToWorker};
+use crate::sched::message::{EngineTime, ToMaster, ToPeer, ToWorker};
 use crate::source::receive;
 use crate::store::{BlockStore, KeptBlock, Pressure, StoreOptions, StoreStats};
 
@@ -380,7 +380,7 @@ impl Driver<'_> {
             let now = host::now();
             if now >= beat {
                 beat = now + self.every;
-                self.show_life();
+                self.show_life(events.take_turns());
             }
         }
     }
@@ -424,8 +424,10 @@ impl Driver<'_> {
         }
     }
 
-    fn show_life(&mut self) {
-        self.send_master(&ToMaster::Heartbeat);
+    fn show_life(&mut self, turns: Turns) {
+        let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        let engine = EngineTime { micros: micros(turns.took), busy_micros: micros(turns.busy) };
+        self.send_master(&ToMaster::Heartbeat { engine });
         let silent = host::since(self.heard);
         // Where nobody can take over from a master, its connection says early enough that it is gone.
         if self.saver.is_some() && silent >= MasterOptions::SHORT_LEASE {

@@ -4,8 +4,9 @@
 //! A batch costs a fixed time and a time per byte ([`Cost`]). Both are learned from *spans*: times in which batches ran,
 //! with what was read in them. Batches overlap, and what one took may have been another's work; over a span of about an
 //! interval that evens out. The two parts are told apart by a fit to the last spans, the newest of which count most;
-//! where batches are of one size, the fixed part stays what it was. A limit that only followed the throughput would fall
-//! without end where the fixed time is longer than the interval; here a batch always gets half an interval beside it.
+//! where batches are of one size, the fixed part stays what it was, and after a while there is a *trial*: larger batches
+//! for one span, which tell the parts apart. A limit that only followed the throughput would fall without end where the
+//! fixed time is longer than the interval; here a batch always gets half an interval beside it.
 //!
 //! While work is left from batches before, the next one gets less, down to an eighth. A job that begins, or was idle, is
 //! not trusted with much: it gets [`FIRST`], and from batch to batch at most [`GROWTH`] times what it has processed. One
@@ -31,7 +32,11 @@ const FILLED: f64 = 0.9;
 /// What the spans before the newest count, each with the ones before it.
 const MEMORY: f64 = 0.7;
 /// The sizes of batches must vary by this part of their mean for a fit of both parts of the cost.
-const VARIES: f64 = 0.2;
+const VARIES: f64 = 0.15;
+/// After this many spans in a row whose batches were of one size there is a trial, if batches take half an interval or
+/// more. It doubles each time that the fixed part turns out to be small, up to the most.
+const ALIKE: u32 = 8;
+const MOST_ALIKE: u32 = 256;
 /// A span that took this many times as long as was expected is the first of another time.
 const SLOWER: f64 = 2.0;
 /// So much work may be under way when a batch has begun, in eighths of what fits into an interval.
@@ -58,6 +63,9 @@ struct Cost {
     time: f64,
     /// Sums over the spans: of their weights, bytes, times, squared bytes, and bytes by times.
     sums: [f64; 5],
+    /// Spans in a row whose batches were of one size, and how many more than [`ALIKE`] there are before a trial.
+    alike: u32,
+    rest: u32,
 }
 
 impl Cost {
@@ -66,10 +74,10 @@ impl Cost {
     }
 
     /// Adds a span: the mean size of its batches in bytes, at least 1, and their mean time in milliseconds.
-    fn learn(&mut self, bytes: f64, took: f64) {
+    fn learn(&mut self, bytes: f64, took: f64, interval: f64) {
         // A millisecond is as good as clocks are.
         if self.sums[0] > 0.0 && took > self.of(bytes) * SLOWER + 1.0 {
-            self.sums = [0.0; 5];
+            (self.sums, self.rest) = ([0.0; 5], 0);
         }
         let new = [1.0, bytes, took, bytes * bytes, bytes * took];
         for (sum, new) in self.sums.iter_mut().zip(new) {
@@ -82,12 +90,23 @@ impl Cost {
         let covariance = of_products / weight - mean * time;
         // The time per byte is never zero: even where it does not show, more is not free.
         let most_fixed = time * 0.9;
-        self.fixed = if variance > (mean * VARIES).powi(2) {
+        let varies = variance > (mean * VARIES).powi(2);
+        self.fixed = if varies {
             (time - covariance / variance * mean).clamp(0.0, most_fixed)
         } else {
             self.fixed.min(most_fixed)
         };
         self.per_byte = (time - self.fixed) / mean;
+        if self.tries() {
+            let is_small = self.useful(interval) > interval / 2.0;
+            self.rest = if is_small { (2 * self.rest + ALIKE).min(MOST_ALIKE) } else { 0 };
+        }
+        self.alike = if varies || self.tries() { 0 } else { self.alike + 1 };
+    }
+
+    /// The next span is a trial.
+    fn tries(&self) -> bool {
+        self.alike >= ALIKE + self.rest
     }
 
     /// What is left of an interval for bytes, in milliseconds.
@@ -98,12 +117,16 @@ impl Cost {
     /// How many bytes fill an interval. Where they did nearly, the line says little of batches that are much larger.
     fn bytes_in(&self, interval: f64) -> f64 {
         let most = if 2.0 * self.time > interval { self.mean * STEP } else { f64::INFINITY };
+        if self.tries() && most.is_finite() {
+            return most;
+        }
         (self.useful(interval) / self.per_byte).min(most)
     }
 
-    /// Whether such a batch takes more than an interval: then others are always under way, however small it is.
+    /// Whether a batch is as large as it should be whatever is under way: if it takes more than an interval, as then
+    /// others always are, however small it is, and in a trial.
     fn exceeds(&self, interval: f64) -> bool {
-        self.fixed + self.useful(interval) > interval
+        self.fixed + self.useful(interval) > interval || self.tries()
     }
 }
 
@@ -236,7 +259,8 @@ impl Rate {
         // What takes in little says little of what much costs.
         if all > 0 && all / batches >= self.largest / 16 {
             let each = |sum: u64| sum.max(1) as f64 / batches as f64;
-            self.cost.get_or_insert_default().learn(each(all), each(took_ms));
+            let interval = self.interval_ms as f64;
+            self.cost.get_or_insert_default().learn(each(all), each(took_ms), interval);
         }
     }
 
@@ -329,8 +353,8 @@ mod tests {
         let longest = if is_full { (IN_FLIGHT as u64 + 1) * takes } else { 2 * takes };
         assert!(p90 <= longest + longest / 4, "{case}");
         let most = intervals * interval * per_ms * useful / takes;
-        // Where the fixed time is longer than the interval, its noise drowns what bytes cost: some progress is enough.
-        let part = if fixed_ms > interval { 1 } else { 7 };
+        // Where the fixed time is longer than the interval, its noise is as large as what bytes cost.
+        let part = if fixed_ms > interval { 6 } else { 7 };
         assert!(bytes * 10 >= most * part, "{case}, {bytes} of {most}");
     }
 
@@ -339,10 +363,12 @@ mod tests {
         for interval in [10, 50, 250, 1000] {
             for per_ms in [200, 1000, 10_000, 200_000] {
                 // Up to twice the interval: a loaded machine, and short batches.
-                for fixed_ms in [0, 1, 5, 20, 60].into_iter().filter(|ms| *ms <= 2 * interval) {
+                let all = [0, 1, 5, 8, 10, 20, 40, 60, 100];
+                for fixed_ms in all.into_iter().filter(|ms| *ms <= 2 * interval) {
                     let mut seed = Seed(per_ms | 1);
                     let mut plant = Plant::new(interval, per_ms, fixed_ms, per_ms * 3);
-                    plant.run(20, &mut seed);
+                    // It begins with a part of what it could do, and what bytes cost shows by and by.
+                    plant.run(if fixed_ms * 3 > interval * 2 { 600 } else { 20 }, &mut seed);
                     assert_fits(&mut plant, &mut seed, 200);
                 }
             }

@@ -1,7 +1,8 @@
 //! Workers that are slow again and again: they read less and lose partitions, and get both back when they are as fast
 //! as the others again.
 //!
-//! Judged batch by batch from how long its tasks took for what they had to do. What a worker reads follows at once, as
+//! Judged batch by batch from how long its tasks took for what they had to do, and from how long its engine had no
+//! processor. What a worker reads follows at once, as
 //! that costs nothing. What it owns follows within a few batches: some that were slow, with no more that were not while
 //! it read all its share, are enough to take from a worker, and to take more when it has become slower still.
 //!
@@ -61,9 +62,6 @@ struct Record {
     was_raised: bool,
 }
 
-/// Of a worker that had nothing to do: one that owns nothing gets something back after a while, and is judged by that.
-const IDLE: Factor = Factor { thousandths: 1000, is_least: false, is_light: true, hint_ms: 0 };
-
 impl Record {
     const NEW: Self = Self {
         weight: FULL,
@@ -93,7 +91,7 @@ impl Record {
             (self.slow, self.well, self.calm) = ((self.slow + 1).min(ROW), 0, 0);
             (self.light, self.hints_ms) = (0, 0);
         } else if hint_ms == 0 {
-            self.hints_ms /= 2;
+            self.hints_ms = if is_least { self.hints_ms } else { self.hints_ms / 2 };
             self.light = if is_light { self.light + 1 } else { 0 };
             if !is_least && (!is_light || self.light >= LIGHT_ROW) {
                 self.is_calm(thousandths <= WELL, is_light);
@@ -207,7 +205,8 @@ impl Slow {
         }
         for (worker, record) in &mut self.records {
             let before = record.reads();
-            record.add(factors.get(worker).copied().unwrap_or(IDLE));
+            // One that owns nothing gets something back after a while, and is judged by that.
+            record.add(factors.get(worker).copied().unwrap_or(Factor::IDLE));
             if let Some(weight) = record.change(batch) {
                 self.unsaid.insert(*worker, FULL * 1000 / weight);
                 changes.owns = true;
@@ -240,7 +239,7 @@ mod tests {
         Factor { thousandths, is_least: false, is_light: false, hint_ms: 0 }
     }
 
-    const LIGHT: Factor = Factor { thousandths: 1000, is_least: false, is_light: true, hint_ms: 0 };
+    const LIGHT: Factor = Factor::IDLE;
 
     /// In which batches the weight of worker B changes, and to what.
     fn changes_of(factors: impl Iterator<Item = Factor>) -> Vec<(u64, u32)> {

@@ -13,6 +13,7 @@ use crate::guards::{Guard, left_out};
 use crate::id::StageId;
 use crate::plan::{StageRow, Tasks};
 use crate::sched::attempt::{first_attempt, is_speculative, speculative};
+use crate::sched::engines::Engines;
 use crate::sched::message::TaskTally;
 use crate::sched::stragglers::{Backlog, Pace, Paces, Ran, Run, can_judge, late_at, slowness};
 use crate::shares::{Reader, places};
@@ -27,6 +28,7 @@ pub(super) struct Stragglers {
     /// When each worker last said that a task had run.
     reported_ms: BTreeMap<WorkerId, u64>,
     paces: Paces,
+    pub(super) engines: Engines,
     pub(super) slow: Slow,
     /// How many second runs there were, and how many were first.
     counts: (u64, u64),
@@ -89,13 +91,14 @@ impl Stragglers {
     }
 
     /// A batch has run: what it says of workers.
-    fn judge(&mut self, batch: BatchSeq, watch: &Watch) -> Changes {
+    fn judge(&mut self, now_ms: u64, batch: BatchSeq, watch: &Watch) -> Changes {
         for StageWatch { stage, runs, .. } in &watch.stages {
             self.paces.note(batch, *stage, runs);
         }
         let of = |of: &StageWatch| self.paces.of(of.stage);
         let stages = watch.stages.iter().filter_map(|stage| Some((&stage.runs[..], of(stage)?)));
-        let factors = slowness(stages, &watch.others);
+        let mut factors = slowness(stages, &watch.others);
+        self.engines.judge(now_ms, &mut factors);
         self.slow.judge(batch, &factors)
     }
 
@@ -310,9 +313,10 @@ impl MasterCore {
                 continue;
             }
             stragglers.slow.retain(|worker| self.members.is_member(worker));
+            stragglers.engines.retain(|worker| self.members.is_member(worker));
             stragglers.reported_ms.retain(|worker, _| self.members.is_member(*worker));
             stragglers.paces.forget(batch, |worker| self.members.is_member(worker));
-            let changes = stragglers.judge(batch, &watch);
+            let changes = stragglers.judge(now_ms, batch, &watch);
             if changes.owns {
                 self.members.reweigh();
             }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{OutputId, Partition, StageId};
-use crate::sched::message::{FailureKind, TaskTally};
+use crate::sched::message::{EngineTime, FailureKind, TaskTally};
 use crate::sched::testplan::word_count;
 use crate::time::Timetable;
 

@@ -47,7 +47,13 @@ impl MasterCore {
                 self.not_loaded(worker, stage, partition, why);
                 true
             }
-            ToMaster::Heartbeat | ToMaster::Joined { .. } => false,
+            ToMaster::Heartbeat { engine } => {
+                if let Some(stragglers) = &mut self.stragglers {
+                    stragglers.engines.ran(worker, engine);
+                }
+                false
+            }
+            ToMaster::Joined { .. } => false,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::driver::cluster::Returns;
 use crate::driver::cluster::node::{Answer, Node};
 use crate::id::*;
 use crate::sched::master::Standing;
-use crate::sched::message::{ToMaster, ToWorker};
+use crate::sched::message::{EngineTime, ToMaster, ToWorker};
 use crate::sched::worker::MAX_OBJECTS;
 use crate::sched::*;
 
@@ -255,11 +255,11 @@ impl Cluster {
                 self.give_up(worker);
                 self.deliver(outside, Message::Left(worker));
             }
-            Message::ToMaster(from, ToMaster::Heartbeat, part) => {
+            Message::ToMaster(from, heartbeat @ ToMaster::Heartbeat { .. }, part) => {
                 if !self.closed.contains(&from) {
                     self.network.push(Message::Alive(from));
                 }
-                self.deliver(outside, Message::ToMaster(from, ToMaster::Heartbeat, part));
+                self.deliver(outside, Message::ToMaster(from, heartbeat, part));
             }
             Message::ToMaster(from, ToMaster::Joined { slots }, part) => {
                 if self.departures.contains(from) {
@@ -303,7 +303,8 @@ impl Cluster {
             return self.depart(worker);
         }
         self.node(worker, Node::say_missing);
-        self.network.push(Message::ToMaster(worker, ToMaster::Heartbeat, None));
+        let heartbeat = ToMaster::Heartbeat { engine: EngineTime::default() };
+        self.network.push(Message::ToMaster(worker, heartbeat, None));
         self.network.push(Message::Beat(worker));
     }
 

@@ -359,7 +359,10 @@ impl World {
     fn heartbeats(&mut self) {
         for worker in (0..self.workers.len() as u32).map(WorkerId) {
             if self.is_there(worker) && !self.silent.contains(&worker) {
-                let event = MasterEvent::Worker(worker, ToMaster::Heartbeat);
+                let event = MasterEvent::Worker(
+                    worker,
+                    ToMaster::Heartbeat { engine: EngineTime::default() },
+                );
                 self.master.handle(self.now, event);
             }
         }

@@ -133,7 +133,10 @@ fn a_silent_owner_is_evicted_and_ends_the_job() {
     core.handle(100, MasterEvent::Tick);
     cut_done(&mut core, 100, 1, 0, false);
     drain(&mut core);
-    core.handle(240, MasterEvent::Worker(HERE, ToMaster::Heartbeat));
+    core.handle(
+        240,
+        MasterEvent::Worker(HERE, ToMaster::Heartbeat { engine: EngineTime::default() }),
+    );
     core.handle(250, MasterEvent::Tick);
     assert!(!drain(&mut core).iter().any(|a| matches!(a, MasterAction::Evict(..))));
     core.handle(489, MasterEvent::Tick);
