@@ -43,6 +43,8 @@ pub(crate) enum Guard {
     HoldersAreAwaited,
     /// Received blocks are lost only after their absent holders had time to rejoin.
     AbsentAreAwaited,
+    /// A worker may hold received blocks once the journal names it: a later master waits for it.
+    HolderIsWritten,
     /// What is lost is written down: a later master neither misses it nor waits for it.
     LossIsWritten,
     /// What tasks miss is lost only when all workers that are there have said that they do not have it.

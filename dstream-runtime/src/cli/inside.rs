@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::args::Invocation;
@@ -29,6 +30,8 @@ pub(super) struct Inside {
     memory: u64,
     speaker: Speaker,
     stop: StopHandle,
+    /// Where its connections come from, once it has an address.
+    addr: Arc<OnceLock<SocketAddr>>,
     /// Ends the worker alone.
     leave: StopHandle,
     /// Says, when the worker has ended, why the job cannot run; nothing if it ended with the job.
@@ -44,9 +47,15 @@ impl Inside {
             memory: invocation.cluster.memory,
             speaker,
             stop,
+            addr: Arc::default(),
             leave: StopHandle::new(),
             ended: None,
         }
+    }
+
+    /// Where its connections come from, once it has an address.
+    pub(super) fn addr(&self) -> Arc<OnceLock<SocketAddr>> {
+        Arc::clone(&self.addr)
     }
 
     /// Starts it.
@@ -62,6 +71,7 @@ impl Inside {
             name: NAME.to_owned(),
             cores: self.cores,
             memory: self.memory,
+            bound: Some(Arc::clone(&self.addr)),
         };
         let (job, speaker, stop) = (self.job.boxed(), self.speaker.clone(), self.stop.clone());
         let leave = self.leave.clone();

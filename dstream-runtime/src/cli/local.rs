@@ -5,6 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Failed;
@@ -35,15 +36,16 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let leave = state.leave();
     let stop = running.stop_on_signals(leave)?;
     let (preview, restarts) = (running.preview, orders.restarts);
-    let options = MasterOptions {
-        state: state.path().to_owned(),
-        workers: workers.max(1),
-        ..options(invocation, &mut opened, preview)
-    };
     let speaker = running.display.speaker();
     let mut own = match workers {
         0 => Own::Thread(Inside::new(invocation, speaker.clone(), stop.clone())),
         _ => Own::Processes(Crew::new(orders, speaker.clone(), stop.clone())),
+    };
+    let options = MasterOptions {
+        state: state.path().to_owned(),
+        workers: workers.max(1),
+        inside: own.inside(),
+        ..options(invocation, &mut opened, preview)
     };
     let roll = own.roll();
     let mut observer =
@@ -75,6 +77,14 @@ impl Own {
         match self {
             Self::Processes(crew) => Some(crew.roll()),
             Self::Thread(_) => None,
+        }
+    }
+
+    /// Where connections of a worker in this process come from, once it has an address.
+    fn inside(&self) -> Option<Arc<OnceLock<SocketAddr>>> {
+        match self {
+            Self::Processes(_) => None,
+            Self::Thread(worker) => Some(worker.addr()),
         }
     }
 

@@ -97,6 +97,7 @@ pub(super) fn options(
         },
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         standby: invocation.cluster.standby,
+        inside: None,
         leaves_job: invocation.cluster.on_signal == Some(OnSignal::Leave),
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),

@@ -82,6 +82,7 @@ fn options(invocation: &Invocation<'_>) -> Result<WorkerOptions, Failed> {
         token: target.token_file.as_deref().map(absolute),
         identity: paths.identity(&name),
         spill: paths.spill(&name),
+        bound: None,
         name,
         cores: cores(invocation),
         memory: cluster.memory,

@@ -66,7 +66,11 @@ impl Journal {
         let news = move |news| drop(events.send(Event::Journal(news)));
         let opened: OpenJournal<JournalEntry, Past> = journal::open(store, plan, who, news)?;
         let OpenJournal { term, snapshot, entries, warnings, needs_snapshot, writer } = opened;
-        let past = fold(snapshot, &entries);
+        let mut past = fold(snapshot, &entries);
+        if needs_snapshot {
+            // Entries may be lost that name workers.
+            past.doubt_holders();
+        }
         let (appended, synced) = (JournalSeq(0), JournalSeq(0));
         let mut journal = Self { writer, past, entries: 0, term, appended, synced };
         if needs_snapshot {

@@ -239,7 +239,8 @@ impl<'e> Engine<'e> {
                 match asks {
                     master::Asks::Tell(_, message) => self.worker.master_said(message),
                     // The only worker stays.
-                    master::Asks::Dismiss(_)
+                    master::Asks::Admit(_)
+                    | master::Asks::Dismiss(_)
                     | master::Asks::Evict(..)
                     | master::Asks::Refuse(..)
                     | master::Asks::Slow(..)

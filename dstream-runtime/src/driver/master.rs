@@ -102,6 +102,8 @@ pub(super) struct Progress {
 pub(super) enum Asks {
     /// Tell a worker.
     Tell(WorkerId, ToWorker),
+    /// A worker that is about to join may.
+    Admit(WorkerId),
     /// A worker that was drained may go.
     Dismiss(WorkerId),
     /// A worker counts as gone, and why.
@@ -448,6 +450,7 @@ impl<'e> Master<'e> {
                     }
                     return Some(Asks::Tell(worker, message));
                 }
+                MasterAction::Admit(worker) => return Some(Asks::Admit(worker)),
                 MasterAction::Dismiss(worker) => return Some(Asks::Dismiss(worker)),
                 MasterAction::Evict(worker, why) => return Some(Asks::Evict(worker, why)),
                 MasterAction::Slow { worker, factor, partitions, share } => {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::entry::{JournalEntry, Loss, LostRow};
+pub use self::entry::{HolderChange, JournalEntry, Loss, LostRow};
 use crate::id::{
     Attempt, BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
 };

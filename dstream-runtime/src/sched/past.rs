@@ -7,10 +7,13 @@
 //! it counts, so that there is another if its objects turn out to be damaged; the two may be the same, saved twice;
 //! nothing else is kept.
 
+mod holders;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::holders::Holders;
 use super::message::{JournalEntry, Loss, LostRow, Saved};
 use crate::id::{BatchSeq, Partition, SourceId, StageId};
 use crate::source::{Position, Range};
@@ -54,6 +57,8 @@ pub struct Past {
     skipped: BTreeSet<SourceId>,
     /// What is visible of batches up to this one may be made of more than can be read by now.
     fuller: BatchSeq,
+    /// Workers that may hold what clients have sent.
+    holders: Holders,
 }
 
 /// How far a stop of the job has come.
@@ -145,6 +150,7 @@ impl Past {
             JournalEntry::Stopped => self.stop(StopState::Complete),
             JournalEntry::Lost { rows, how } => self.lose(rows, *how),
             JournalEntry::GoOn => self.stop(StopState::Running),
+            JournalEntry::Holder(change) => self.holders.apply(change),
         }
     }
 
@@ -182,6 +188,17 @@ impl Past {
     #[must_use]
     pub fn dropped(&self) -> &[LostRow] {
         &self.dropped
+    }
+
+    /// Workers that may hold what clients have sent.
+    #[must_use]
+    pub fn holders(&self) -> &Holders {
+        &self.holders
+    }
+
+    /// What was written of holders may be lost in part. Write a snapshot of this before anything else.
+    pub fn doubt_holders(&mut self) {
+        self.holders.doubt();
     }
 
     /// The job goes on without what is lost. Write a snapshot of this before anything else.
@@ -339,7 +356,7 @@ impl Past {
     /// Forgets what is there only in case that a saved state turns out to be damaged: what is left is what a
     /// job needs that begins here.
     pub fn settle(&mut self) {
-        self.stop = StopState::Running;
+        (self.stop, self.holders) = (StopState::Running, Holders::default());
         for group in &mut self.groups {
             group.bases.drain(..group.bases.len().saturating_sub(1));
         }

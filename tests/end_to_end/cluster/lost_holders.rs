@@ -18,6 +18,8 @@ use crate::published::Published;
 
 /// Time for a job to report a loss and end, on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
+/// Time for a master to say a loss once no worker can come any more that may hold what is missed.
+const AT_ONCE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn counting(dir: &Cluster, at: SocketAddr) -> Job {
@@ -291,4 +293,73 @@ fn workers_that_do_not_come_again_are_waited_for_once() {
     let counts = counted(&dir);
     let wrong: Vec<_> = after.iter().filter(|word| counts.get(*word) != Some(&1)).collect();
     assert!(wrong.is_empty(), "{wrong:?} of {}", after.len());
+}
+
+/// All processes of a job that was sent words end at once, and no master learns of any.
+fn all_end(dir: &Cluster) {
+    let (mut master, crew) = cluster(dir);
+    let (_, at) = receiving(&mut master);
+    let posting = Posting::start(at, "word");
+    batches(&mut master, 2);
+    posting.wait(50);
+    super::restarts::kill(master);
+    crew.into_iter().flatten().for_each(super::restarts::kill);
+    drop(posting.stop());
+}
+
+/// A master that is started again knows by name which workers may hold something.
+#[test]
+fn a_new_master_says_a_loss_when_all_workers_that_may_come_are_there() {
+    let dir = Cluster::new("word_count");
+    all_end(&dir);
+    let mut master = counting(&dir, ANY).start();
+    let addr = master.listening();
+    let event = master.event("awaiting");
+    assert_eq!(event["workers"], serde_json::json!(["w1", "w2", "w3"]), "{event}");
+    let crew = dir.crew(&["w1", "w2", "w3"], addr);
+    master.wait("workers", |job| job.events("joined").count() >= 3);
+    let begun = Instant::now();
+    let said = ends_with_loss(master);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    // It is known for good: the next start says the same without workers.
+    assert_eq!(ends_with_loss(counting(&dir, ANY).start()), said);
+    crew.iter().for_each(|worker| worker.signal(Signal::TERM));
+    crew.into_iter().for_each(|worker| drop(worker.end()));
+}
+
+/// A worker that lives and is late is waited for, and comes with all that is missed.
+#[test]
+fn a_new_master_waits_for_a_worker_that_is_late() {
+    let dir = Cluster::new("word_count");
+    let at = super::crew::free_port();
+    let mut master = counting(&dir, at).start();
+    let mut crew = start(&dir, master.listening());
+    let (receiver, to) = receiving(&mut master);
+    let posting = Posting::start(to, "word");
+    batches(&mut master, 2);
+    posting.wait(50);
+    let (answered, unsure) = posting.stop();
+    let late = crew[receiver].take().expect("it lives");
+    late.signal(Signal::STOP);
+    super::restarts::kill(master);
+    crew.into_iter().flatten().for_each(super::restarts::kill);
+    let names = ["w1", "w2", "w3"].into_iter().enumerate();
+    let names: Vec<_> = names.filter(|(w, _)| *w != receiver).map(|(_, name)| name).collect();
+    let mut master = counting(&dir, at).start();
+    let mut crew = dir.crew(&names, master.listening());
+    // Said after 10 s.
+    master.event_with("warning", |event| {
+        event["message"].as_str().is_some_and(|text| text.contains("2 of 3 workers have joined"))
+    });
+    assert_eq!(master.events("error").count(), 0);
+    late.signal(Signal::CONT);
+    crew.push(late);
+    batches(&mut master, 2);
+    dir.ask(&["stop"]).code(0);
+    master.end().code(0);
+    let mut counts = counted(&dir);
+    let wrong: Vec<_> = answered.iter().filter(|word| counts.remove(*word) != Some(1)).collect();
+    assert!(wrong.is_empty(), "{wrong:?} of {}", answered.len());
+    assert!(counts.keys().all(|word| unsure.contains(word)), "not sent: {counts:?}");
+    crew.into_iter().for_each(|worker| drop(worker.end().code(0)));
 }

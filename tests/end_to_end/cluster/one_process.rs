@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::crew::Tap;
+use super::post::post;
 use super::restarts::{kill, of_words};
 use crate::job::{Job, Running};
 use crate::published::{assert_same_trees, tree};
@@ -136,6 +139,52 @@ fn it_answers_like_a_cluster_and_gives_savepoints() {
     next.event("batch");
     next.signal(Signal::TERM);
     next.end().code(0);
+}
+
+/// Time to say what is lost, or to stop: no worker can come that would have to be waited for.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+#[test]
+fn pushed_records_that_are_lost_with_it_are_named_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (state, out) = (dir.path().join("state"), dir.path().join("out"));
+    let job = || {
+        let job = durable("word_count", &state).source("lines", "http://127.0.0.1:0/lines");
+        job.sink("windowed", "none:").files("counts", "csv", &out)
+    };
+    let receiving = |job: &mut Running| -> SocketAddr {
+        let event = job.event("receiving");
+        let url = event["url"].as_str().expect("it has one");
+        let addr = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
+        addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{event}"))
+    };
+    let send = |at: SocketAddr, word: &str| {
+        let status = post(at, "/lines", &format!("{word}\n")).expect("it listens");
+        assert!(status.starts_with("HTTP/1.1 2"), "{status}");
+    };
+    let mut running = job().start();
+    let at = receiving(&mut running);
+    send(at, "before");
+    let before = running.events("batch").count();
+    running.wait("its batch", |job| job.events("batch").count() >= before + 2);
+    kill(running);
+    for start in 0..2 {
+        let begun = Instant::now();
+        let mut failed = job().start();
+        let message = failed.event("error")["message"].to_string();
+        assert!(message.contains("acknowledged records are lost"), "{start}: {message}");
+        failed.end().code(1);
+        assert!(begun.elapsed() < AT_ONCE, "{start}: {:?}", begun.elapsed());
+    }
+    let mut running = job().args(["--accept-loss"]).start();
+    let at = receiving(&mut running);
+    send(at, "after");
+    running.signal(Signal::TERM);
+    let begun = Instant::now();
+    running.end().code(0);
+    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    let published = crate::published::Published::read(&out);
+    assert_eq!(published.lines().into_iter().filter(|line| line.starts_with("after,")).count(), 1);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! no task: what workers made arrives with their reports, and is published as in a job on one machine.
 
 mod absence;
+mod admit;
 mod answer;
 mod departures;
 mod doubts;
@@ -21,7 +22,8 @@ mod unsaved;
 mod ways;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
@@ -29,7 +31,7 @@ use crossbeam_channel::unbounded;
 use self::absence::Absence;
 pub(crate) use self::departures::Departures;
 use self::doubts::Doubts;
-pub(crate) use self::losses::{Losses, Returns};
+pub(crate) use self::losses::{Earlier, Losses, Returns};
 use self::lost::LossSettings;
 pub(in crate::driver) use self::lost::lost;
 use self::members::Members;
@@ -86,7 +88,7 @@ pub(super) fn serve(
     mut sinks: Vec<Box<dyn Sink>>,
     observer: &mut dyn Observer,
     stop: &StopHandle,
-    listening: &mut dyn FnMut(std::net::SocketAddr, &MasterPaths),
+    listening: &mut dyn FnMut(SocketAddr, &MasterPaths),
 ) -> Result<Summary, JobError> {
     let plan = job.plan;
     check(&job, sources.len(), sinks.len())?;
@@ -117,14 +119,14 @@ pub(super) fn serve(
     for warning in endpoint.warnings() {
         observer.on_warning(&warning.to_string());
     }
-    let mut losses = Losses::new(false, GRACE);
+    let mut losses = Losses::new(Earlier::none(), GRACE);
     let opened = match options.checkpoint {
         Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
     };
     let (saves, written, savepoints) = match opened {
-        Some(Reopened { saves, store, written, goes_on, dropped, was_overdue }) => {
-            losses = Losses::new(goes_on, GRACE);
+        Some(Reopened { saves, store, written, earlier, dropped, was_overdue }) => {
+            losses = Losses::new(earlier, GRACE);
             losses.drop(&dropped);
             if was_overdue {
                 losses.were_overdue(host::now());
@@ -206,6 +208,7 @@ pub(super) fn serve(
             started: host::now(),
             course: Course::Runs,
             leaves_job: options.leaves_job,
+            inside: options.inside,
             grace: None,
             losses,
             loss: LossSettings { accept: options.accept_loss, said: false },
@@ -275,6 +278,8 @@ struct Driver<'e> {
     course: Course,
     /// Whether a signal ends this master only, and leaves the job to the next one.
     leaves_job: bool,
+    /// The address of the worker in this process, if there is one.
+    inside: Option<Arc<OnceLock<SocketAddr>>>,
     /// Until then workers that were there with another master, or are gone, may come with what no batch has.
     grace: Option<Instant>,
     losses: Losses,
@@ -379,6 +384,7 @@ impl Driver<'_> {
         while let Some(asks) = self.master.poll() {
             match asks {
                 Asks::Tell(worker, message) => self.tell(worker, &message),
+                Asks::Admit(worker) => self.admit(worker),
                 Asks::Dismiss(worker) => self.dismiss(worker),
                 Asks::Evict(worker, why) => self.evict(worker, why, Returns::Maybe),
                 Asks::Refuse(worker, why) => self.refuse(worker, &why),
@@ -535,7 +541,8 @@ impl Driver<'_> {
             return;
         };
         let returns = if was_let_go { Returns::Never } else { returns };
-        self.losses.gone(worker, &name, returns, host::now());
+        let has_gone = self.losses.gone(worker, &name, returns, host::now());
+        self.note_holders(has_gone);
         if !was_let_go {
             self.master.tell(&ClusterNews::Left { worker: name, why: why.to_owned() });
         }

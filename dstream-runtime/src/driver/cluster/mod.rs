@@ -28,7 +28,7 @@ pub(crate) use client::identity as client_identity;
 
 pub(super) use self::master::lost;
 #[cfg(test)]
-pub(crate) use self::master::{Departures, Listens, Losses, Receivers, Returns};
+pub(crate) use self::master::{Departures, Earlier, Listens, Losses, Receivers, Returns};
 #[cfg(test)]
 pub(crate) use self::worker::node;
 pub(super) use self::worker::{Loaded, Tip};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,8 @@ pub struct MasterOptions {
     /// Whether a stop by [`StopHandle`](crate::driver::StopHandle) ends this master only: the job is left to
     /// the next one. Only where states are saved.
     pub leaves_job: bool,
+    /// If a worker runs in its process: where that one's connections come from, once it has an address.
+    pub inside: Option<Arc<OnceLock<SocketAddr>>>,
     /// What it ships to its workers.
     pub setup: JobSetup,
     /// Per source, whether workers receive what is pushed for it; may be shorter than the list of
@@ -170,6 +173,8 @@ pub struct WorkerOptions {
     pub spill: PathBuf,
     /// The name it would like to have.
     pub name: String,
+    /// Told its address, if somebody in its process wants to know it.
+    pub bound: Option<Arc<OnceLock<SocketAddr>>>,
     /// Number of executor threads.
     pub cores: usize,
     /// How much memory it uses for what grows with the input, in bytes.

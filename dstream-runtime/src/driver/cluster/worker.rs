@@ -89,6 +89,10 @@ pub(super) fn serve(
     // The engine ends before its endpoint does: nobody is there for what comes after that.
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
     let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
+    if let Some(bound) = &options.bound {
+        // It is bound once.
+        let _ = bound.set(endpoint.local_addr());
+    }
     for warning in endpoint.warnings() {
         log(WorkerNews::Warning(warning.to_string()));
     }

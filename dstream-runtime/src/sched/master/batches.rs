@@ -180,6 +180,7 @@ impl MasterCore {
                     self.actions.extend(obsolete.map(MasterAction::Obsolete));
                     counts = true;
                 }
+                Durable::Comes(worker) => self.actions.push_back(MasterAction::Admit(worker)),
                 Durable::Published(batch) => {
                     self.shown = batch;
                     counts = true;

@@ -2,7 +2,9 @@
 
 use super::journal::CommitToken;
 use crate::id::{BatchSeq, JournalSeq, OutputId, Partition, SourceId, StageId, TaskId, WorkerId};
-use crate::sched::message::{Failure, JournalEntry, Loss, LostRow, ToMaster, ToWorker};
+use crate::sched::message::{
+    Failure, HolderChange, JournalEntry, Loss, LostRow, ToMaster, ToWorker,
+};
 use crate::source::{Position, Range};
 use crate::time::{BatchTime, Timetable};
 
@@ -51,6 +53,17 @@ pub enum MasterEvent {
     Worker(WorkerId, ToMaster),
     /// The connection to a worker is gone, and why.
     Left(WorkerId, String),
+    /// A worker is about to join a job that clients push records to: it is answered by [`MasterAction::Admit`].
+    Comes {
+        /// The worker.
+        worker: WorkerId,
+        /// Its name.
+        name: String,
+        /// It runs in the master's own process.
+        inside: bool,
+    },
+    /// Something else becomes known of those that may hold what clients have sent.
+    Holder(HolderChange),
     /// A worker is to leave politely.
     Drain(WorkerId),
     /// A source has been cut.
@@ -141,6 +154,8 @@ pub enum MasterAction {
     Persist(JournalSeq, JournalEntry),
     /// Tell a worker.
     Tell(WorkerId, ToWorker),
+    /// A worker that is about to join may: later masters know of it.
+    Admit(WorkerId),
     /// A worker that was drained holds nothing any more: it may go. It is no member any more.
     Dismiss(WorkerId),
     /// A worker was silent for too long, and is no member any more: cut its connections.

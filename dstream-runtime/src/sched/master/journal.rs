@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use crate::guards::{Guard, guard};
-use crate::id::{BatchSeq, JournalSeq};
+use crate::id::{BatchSeq, JournalSeq, WorkerId};
 
 /// The cut of a batch is durable.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub(super) enum Durable {
     Commit(BatchSeq, CommitToken),
     Saved(SavedToken),
     Published(BatchSeq),
+    Comes(WorkerId),
 }
 
 /// Entries that were handed to the driver and are not durable yet, as far as anything waits for them.
@@ -69,6 +70,10 @@ impl Journal {
 
     pub(super) fn published(&mut self, batch: BatchSeq) -> JournalSeq {
         self.append(Durable::Published(batch))
+    }
+
+    pub(super) fn comes(&mut self, worker: WorkerId) -> JournalSeq {
+        self.append(Durable::Comes(worker))
     }
 
     /// An entry that nothing waits for.

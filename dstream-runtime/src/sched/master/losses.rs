@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::guards::{Guard, left_out};
 use crate::id::StageId;
-use crate::sched::message::Loss;
+use crate::sched::message::{HolderChange, Loss};
 use crate::source::receive::taker_of;
 use crate::time::BatchTime;
 
@@ -56,6 +56,25 @@ impl MasterCore {
     #[must_use]
     pub fn begins(&self, batch: BatchSeq) -> BatchTime {
         self.config.timetable.end(BatchSeq(batch.0.saturating_sub(1)))
+    }
+
+    /// A worker is about to join. Another one may give it the only copy of something at once: a later master must know of
+    /// it, or would not wait for it.
+    pub(super) fn holder_comes(&mut self, worker: WorkerId, name: String, inside: bool) {
+        let at_once = left_out(Guard::HolderIsWritten);
+        if self.checkpoints.is_none() || at_once {
+            self.actions.push_back(MasterAction::Admit(worker));
+        }
+        if self.checkpoints.is_some() {
+            let entry = JournalEntry::Holder(HolderChange::Comes { name, inside });
+            let at = if at_once { self.journal.note() } else { self.journal.comes(worker) };
+            self.actions.push_back(MasterAction::Persist(at, entry));
+        }
+    }
+
+    /// Something else becomes known of holders.
+    pub(super) fn holder_changes(&mut self, change: HolderChange) {
+        self.write(JournalEntry::Holder(change));
     }
 
     /// What is lost is written down. A job that is not to go on without it ends after the

@@ -168,6 +168,10 @@ impl MasterCore {
                 }
             }
             MasterEvent::Left(worker, why) => self.left(now_ms, worker, why),
+            MasterEvent::Comes { worker, name, inside } => {
+                return self.holder_comes(worker, name, inside);
+            }
+            MasterEvent::Holder(change) => return self.holder_changes(change),
             MasterEvent::Drain(worker) => self.drain(worker),
             MasterEvent::CutDone { batch, source, inputs, position, ended } => {
                 self.cut_done(batch, source, inputs, position, ended);

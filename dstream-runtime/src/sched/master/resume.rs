@@ -140,7 +140,7 @@ impl MasterCore {
     }
 
     /// Writes an entry that nothing waits for. Without saved states no master reads a journal.
-    fn write(&mut self, entry: JournalEntry) {
+    pub(super) fn write(&mut self, entry: JournalEntry) {
         if self.checkpoints.is_some() {
             let at = self.journal.note();
             self.actions.push_back(MasterAction::Persist(at, entry));

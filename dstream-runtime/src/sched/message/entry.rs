@@ -47,6 +47,25 @@ pub enum Loss {
     Accepted,
 }
 
+/// What becomes known of workers that may hold what clients have sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HolderChange {
+    /// A worker is about to join: from here on it may hold something.
+    Comes {
+        /// Its name.
+        name: String,
+        /// It runs in the master's own process, and ends with it.
+        inside: bool,
+    },
+    /// The worker of that name does not come again with what it held, or was waited for in vain and nothing is missed.
+    Gone {
+        /// Its name.
+        name: String,
+    },
+    /// The workers that are named are all that may come.
+    NoOthers,
+}
+
 /// What the master writes down, in order; [`Past`](crate::sched::Past) is what a later master reads out of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JournalEntry {
@@ -116,4 +135,6 @@ pub enum JournalEntry {
         /// The zero time.
         zero_ms: u64,
     },
+    /// What becomes known of workers that may hold what clients have sent.
+    Holder(HolderChange),
 }

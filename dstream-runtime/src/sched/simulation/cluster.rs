@@ -160,7 +160,7 @@ impl Cluster {
             departed: Vec::new(),
             desk: job.pushed.then(|| {
                 let grace = Duration::from_millis(GRACE_MS);
-                let mut desk = Desk::new(past.position(SOURCE).map(|p| &**p), goes_on, grace);
+                let mut desk = Desk::new(past.position(SOURCE).map(|p| &**p), goes_on, past, grace);
                 desk.remember(past, now);
                 desk
             }),

@@ -26,6 +26,8 @@ pub(super) enum Message {
     Beat(WorkerId),
     /// The master's heartbeat.
     Alive(WorkerId),
+    /// The master has admitted a worker.
+    Welcome(WorkerId),
     /// The master has disconnected a worker.
     JoinAgain(WorkerId),
     /// A worker's link to another broke; its report to the master, and the time of the judgement.
@@ -90,6 +92,7 @@ pub(super) fn mark(message: &Message) -> u64 {
         Message::Tick(at) => [14, *at, 0],
         Message::Beat(worker) => [15, u64::from(worker.0), 0],
         Message::Alive(worker) => [16, u64::from(worker.0), 0],
+        Message::Welcome(worker) => [34, u64::from(worker.0), 0],
         Message::JoinAgain(worker) => [17, u64::from(worker.0), 0],
         Message::Parted(a, b) => [18, u64::from(a.0), u64::from(b.0)],
         Message::Unreachable(a, b) => [19, u64::from(a.0), u64::from(b.0)],

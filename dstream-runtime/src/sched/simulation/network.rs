@@ -166,6 +166,7 @@ impl Timed {
             Message::ToMaster(from, ..) | Message::Note(from, _) => (machine(from), master),
             Message::ToWorker(to, _)
             | Message::Alive(to)
+            | Message::Welcome(to)
             | Message::JoinAgain(to)
             | Message::Answer(to, _)
             | Message::Crew(to, ..)

@@ -180,7 +180,10 @@ impl Outside {
             JournalEntry::Stopped => {
                 assert_eq!(self.cuts.len(), self.published.len(), "a batch is not visible");
             }
-            JournalEntry::Start { .. } | JournalEntry::Stop | JournalEntry::GoOn => {}
+            JournalEntry::Start { .. }
+            | JournalEntry::Stop
+            | JournalEntry::GoOn
+            | JournalEntry::Holder(_) => {}
         }
         self.past.apply(&entry);
         self.journal.push(entry);

@@ -22,6 +22,8 @@ pub(super) struct Process {
     pub(super) zombie: bool,
     /// Messages of the master no longer arrive.
     pub(super) deaf: bool,
+    /// Its master has welcomed it.
+    pub(super) is_admitted: bool,
     /// When it last heard from its master, in simulated time.
     pub(super) heard: u64,
 }
@@ -35,6 +37,7 @@ impl Process {
             marks: BTreeMap::new(),
             zombie: false,
             deaf: false,
+            is_admitted: true,
             heard: 0,
         }
     }

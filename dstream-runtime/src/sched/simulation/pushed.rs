@@ -8,12 +8,13 @@ use crate::driver::cluster::Returns;
 use crate::driver::cluster::node::{Asks, Desk, Node};
 use crate::id::*;
 use crate::sched::MasterEvent;
-use crate::sched::message::{Loss, ToWorker};
+use crate::sched::message::{HolderChange, Loss, ToWorker};
 
 impl Cluster {
     /// Carries out a node's actions.
     pub(super) fn see_to_node(&mut self, worker: WorkerId) {
-        let Some(node) = self.nodes.get_mut(&worker) else { return };
+        let is_admitted = self.processes.get(&worker).is_some_and(|process| process.is_admitted);
+        let Some(node) = self.nodes.get_mut(&worker).filter(|_| is_admitted) else { return };
         for asks in node.take() {
             match asks {
                 Asks::Peer(to, told) => self.network.push(Message::Told(worker, to, told)),
@@ -98,6 +99,38 @@ impl Cluster {
         self.network.push(Message::Grace(self.graces));
     }
 
+    /// A worker's process has connected, and is admitted once the journal names it.
+    pub(super) fn comes(&mut self, worker: WorkerId) {
+        let (name, _) = self.host_and_time(worker);
+        if let Some(desk) = &mut self.desk {
+            desk.comes(&name);
+            let comes = MasterEvent::Comes { worker, name, inside: false };
+            self.master.handle(self.now, comes);
+        }
+    }
+
+    /// A worker's process is welcome: it says what it holds, and joins. A `kept` node has waited for a master.
+    pub(super) fn admitted(&mut self, outside: &Outside, worker: WorkerId) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        process.is_admitted = true;
+        let machine = self.network.timed().and_then(|timed| timed.machines.get(&worker).copied());
+        match self.nodes.get_mut(&worker) {
+            Some(node) => node.rejoined(worker),
+            None => drop(self.nodes.insert(worker, Node::new(worker))),
+        }
+        if machine.is_some() && outside.port == machine {
+            self.network.push(Message::Listens(worker, true));
+        }
+        self.see_to_node(worker);
+    }
+
+    /// Later masters are to know of these.
+    fn note_holders(&mut self, changes: impl IntoIterator<Item = HolderChange>) {
+        for change in changes {
+            self.master.handle(self.now, MasterEvent::Holder(change));
+        }
+    }
+
     /// A worker has joined and reported what it holds.
     pub(super) fn is_ready(&mut self, worker: WorkerId) {
         let (host, now) = self.host_and_time(worker);
@@ -113,8 +146,9 @@ impl Cluster {
     pub(super) fn is_gone(&mut self, worker: WorkerId, returns: Returns) {
         let (host, now) = self.host_and_time(worker);
         if let Some(desk) = &mut self.desk {
-            desk.gone(worker, &host, returns, now);
+            let has_gone = desk.gone(worker, &host, returns, now);
             self.begin_grace();
+            self.note_holders(has_gone);
         }
     }
 
@@ -191,8 +225,10 @@ impl Cluster {
         if rows.is_empty() {
             self.accepts_loss &= !desk.is_settled();
         }
+        let settles = desk.is_complete() && (rows.is_empty() || is_all);
+        let settled = if settles { desk.settle() } else { Vec::new() };
         if !is_all {
-            return;
+            return self.note_holders(settled);
         }
         let how = match (self.accepts_loss, desk.is_certain()) {
             (true, _) => Loss::Accepted,
@@ -206,6 +242,7 @@ impl Cluster {
                 }
             }
         }
+        self.note_holders(settled);
         self.master.handle(self.now, MasterEvent::Lost { rows, how });
     }
 

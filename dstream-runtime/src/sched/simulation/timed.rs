@@ -22,7 +22,7 @@ const AT_ONCE_MS: u64 = 5;
 
 impl Cluster {
     /// A worker's process on a host joins.
-    pub(super) fn join_on(&mut self, outside: &Outside, machine: usize, node: Option<Node>) {
+    pub(super) fn join_on(&mut self, machine: usize, node: Option<Node>) {
         let id = self.next_id();
         let Some(timed) = self.network.timed() else { return };
         timed.machines.insert(id, machine);
@@ -32,21 +32,10 @@ impl Cluster {
         let core = WorkerCore::new(id, self.reference.plan, partitions, 1, Retention::Released);
         let mut process = Process::new(core);
         process.heard = heard;
+        process.is_admitted = self.desk.is_none();
         self.processes.insert(id, process);
-        if self.desk.is_some() {
-            let node = match node {
-                Some(mut node) => {
-                    node.rejoined(id);
-                    node
-                }
-                None => Node::new(id),
-            };
-            self.nodes.insert(id, node);
-            if outside.port == Some(machine) {
-                self.network.push(Message::Listens(id, true));
-            }
-            self.see_to_node(id);
-        }
+        self.nodes.extend(node.map(|node| (id, node)));
+        self.comes(id);
     }
 
     /// The worker of a host.
@@ -62,6 +51,11 @@ impl Cluster {
         let Some(timed) = self.network.timed() else { return false };
         let machines = &timed.machines;
         self.crew.iter().any(|worker| machines.get(worker) == Some(&machine))
+    }
+
+    /// The worker of a host that its master has welcomed.
+    fn admitted_on(&mut self, machine: usize) -> Option<WorkerId> {
+        self.worker_on(machine).filter(|worker| self.processes[worker].is_admitted)
     }
 
     /// A process has ended, or has left its master.
@@ -153,7 +147,7 @@ impl Cluster {
 
     /// Breaks the connection between the workers of two hosts.
     pub(super) fn part(&mut self, one: usize, other: usize) -> bool {
-        let (Some(one), Some(other)) = (self.worker_on(one), self.worker_on(other)) else {
+        let (Some(one), Some(other)) = (self.admitted_on(one), self.admitted_on(other)) else {
             return false;
         };
         for (from, to) in [(one, other), (other, one)] {
@@ -184,6 +178,10 @@ impl Cluster {
         match message {
             Message::Beat(worker) => self.beat(worker, now),
             Message::Alive(worker) => self.hear(worker, now),
+            Message::Welcome(worker) => {
+                self.hear(worker, now);
+                self.admitted(outside, worker);
+            }
             Message::JoinAgain(worker) => self.depart(worker),
             Message::Parted(from, to) => {
                 if self.processes.contains_key(&from) {
@@ -337,7 +335,7 @@ impl Cluster {
 
     /// Drains the worker of a host.
     pub(super) fn drain_on(&mut self, machine: usize) -> bool {
-        let worker = self.worker_on(machine).filter(|worker| !self.closed.contains(worker));
+        let worker = self.admitted_on(machine).filter(|worker| !self.closed.contains(worker));
         if let Some(worker) = worker {
             self.master.handle(self.now, MasterEvent::Drain(worker));
             let members = self.master.status(self.now).members;

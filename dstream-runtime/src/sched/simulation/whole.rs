@@ -377,7 +377,7 @@ impl World {
         self.hosts[host].is_member = true;
         self.current.set_now(self.now);
         let node = self.hosts[host].node.take();
-        self.current.join_on(&self.outside, host, node);
+        self.current.join_on(host, node);
         self.current.act(&mut self.outside);
     }
 }

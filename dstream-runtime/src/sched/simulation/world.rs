@@ -290,7 +290,7 @@ impl World {
                 self.evicted += 1;
                 self.ends(worker);
             }
-            MasterAction::Slow { .. } | MasterAction::Weights(_) => {
+            MasterAction::Slow { .. } | MasterAction::Weights(_) | MasterAction::Admit(_) => {
                 panic!("nothing was asked about it")
             }
             MasterAction::Refuse { .. } => self.refused += 1,

@@ -224,6 +224,11 @@ impl Book {
         self.complete = true;
     }
 
+    /// No worker comes any more that was there with another master: this one has heard of all that is held.
+    pub(super) fn all_came(&mut self) {
+        self.goes_on = false;
+    }
+
     /// The master before has waited for these in vain: it may have registered some of them, and no batch has them.
     pub(super) fn expect(
         &mut self,

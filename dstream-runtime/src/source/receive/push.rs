@@ -195,6 +195,11 @@ impl PushSource {
         self.book().completed();
     }
 
+    /// No worker comes any more that was there with another master.
+    pub fn all_came(&self) {
+        self.book().all_came();
+    }
+
     /// Registered receipts that no batch has taken and no worker holds: lost, if this is [complete](Self::complete).
     #[must_use]
     pub fn unheld(&self) -> Vec<Unheld> {

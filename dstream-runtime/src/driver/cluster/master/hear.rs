@@ -1,10 +1,7 @@
 //! What comes over the network, to whom it is for.
 
-use std::net::SocketAddr;
-
-use super::members::Named;
+use super::Driver;
 use super::partings::Parted;
-use super::{Driver, HEARTBEAT, Returns};
 use crate::block::Block;
 use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
 use crate::driver::cluster::{ClusterNews, raw};
@@ -24,7 +21,7 @@ impl Driver<'_> {
     pub(super) fn heard(&mut self, event: NetEvent) {
         match event {
             NetEvent::Connected { peer, subject, addr } => match subject.role {
-                Role::Worker => self.welcome(peer, &subject.name, addr),
+                Role::Worker => self.comes(peer, &subject.name, addr),
                 Role::Client => self.members.client(peer, subject.name),
                 Role::Master => {}
             },
@@ -54,40 +51,6 @@ impl Driver<'_> {
             }
             NetEvent::Joined { .. } | NetEvent::Renewed { .. } => {}
         }
-    }
-
-    fn welcome(&mut self, peer: PeerId, name: &str, addr: SocketAddr) {
-        let now = host::now();
-        let turned_away = match self.members.comes(name, now, self.lease) {
-            Named::Nobody => None,
-            Named::Connected => {
-                let why =
-                    format!("there is a connection to a worker `{name}`, which has to end first");
-                Some(MasterNote::JoinAgain { why })
-            }
-            Named::Silent(silent) => {
-                self.net.close(silent);
-                let why = "it is silent, and another process has come by its name";
-                self.gone(silent, why, Returns::Never);
-                None
-            }
-            Named::There => {
-                let why =
-                    format!("there is a worker `{name}` already; give this one another --name");
-                Some(MasterNote::Dismiss { why })
-            }
-        };
-        if let Some(note) = turned_away {
-            self.send(peer, &note);
-            return self.net.close(peer);
-        }
-        let worker = self.members.add(peer, name.to_owned(), addr, now);
-        let welcome = MasterNote::Welcome {
-            worker,
-            setup: Box::new(self.setup.clone()),
-            heartbeat_ms: HEARTBEAT.as_millis() as u64,
-        };
-        self.send(peer, &welcome);
     }
 
     fn said(&mut self, peer: PeerId, message: &Received) {

@@ -2,8 +2,8 @@
 //! asked for in vain.
 //!
 //! A worker whose process has ended does not come again. One that is only out of reach does, with what it holds,
-//! and is waited for, a bounded time; so are the workers of the time before this master, from the moment when the
-//! first of them is there. Invariants: nothing is lost while a worker is waited for, or while a worker that is there
+//! and is waited for, a bounded time; so are the workers of the time before this master that its journal names, from the
+//! moment when the first worker is there. Invariants: nothing is lost while a worker is waited for, or while a worker that is there
 //! has not been asked for it; what is not lost then is held by a worker that is there. What waits for a batch is known to
 //! this master alone, so that all that is lost must be said at once: every worker that is there is heard before.
 
@@ -14,8 +14,8 @@ use super::receivers::Receivers;
 use crate::driver::cluster::worker::Numbers;
 use crate::guards::{Guard, guard};
 use crate::id::{BatchSeq, SourceId, WorkerId};
-use crate::sched::MasterCore;
-use crate::sched::message::LostRow;
+use crate::sched::message::{HolderChange, LostRow};
+use crate::sched::{MasterCore, Past};
 use crate::source::receive::{Spans, taker_of};
 
 /// How long workers that were waited for in vain have to come once their master was started again: those that run look for
@@ -35,12 +35,39 @@ pub(crate) enum Returns {
     Maybe,
 }
 
-/// The workers of the time before this master.
+/// Workers of the time before a master that may come with what they hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    /// There was a master before.
+    pub(crate) goes_on: bool,
+    /// Their names.
+    names: BTreeSet<String>,
+    /// There may be others.
+    others: bool,
+}
+
+impl Earlier {
+    /// Of a job's first master.
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    /// Of a master that goes on from this; if the journal says nothing, any worker may come.
+    pub(crate) fn of(past: Option<&Past>) -> Self {
+        let Some(holders) = past.map(Past::holders) else {
+            return Self { goes_on: true, names: BTreeSet::new(), others: true };
+        };
+        let names = holders.may_come().map(str::to_owned).collect();
+        Self { goes_on: true, names, others: holders.has_others() }
+    }
+}
+
+/// Workers of the time before this master that are not known by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum Others {
     /// There are none, or they have had their time.
     Over,
-    /// None of them is there yet.
+    /// No worker is there yet.
     Absent,
     /// They may come until then.
     Until(Instant),
@@ -52,11 +79,20 @@ pub(crate) struct Losses {
     grace: Duration,
     /// Workers that are gone and may come again, by name, and until when each is waited for.
     absent: BTreeMap<String, Instant>,
-    /// Those of them that were waited for in vain.
+    /// Those of the time before this master that have not come yet.
+    earlier: BTreeSet<String>,
+    /// Until when they may come, once a worker is there.
+    until: Option<Instant>,
+    others: Others,
+    /// Those that were waited for in vain.
     overdue: BTreeSet<String>,
-    before: Before,
-    /// Workers of the time before this master were waited for, and it is not known whether all have come.
-    was_before: bool,
+    /// Workers that are not known by name were waited for, and it is not known whether all have come.
+    had_others: bool,
+    /// What later masters are to know once nothing is missed.
+    unsaid: Vec<HolderChange>,
+    goes_on: bool,
+    /// Workers of the time before this master may run.
+    were_there: bool,
     missing: BTreeMap<WorkerId, Missing>,
     /// When something was found to be lost that no worker is waited for with.
     found: Option<Instant>,
@@ -74,35 +110,80 @@ struct Missing {
 }
 
 impl Losses {
-    /// Of a master; `goes_on`: there was one before it.
-    pub(crate) fn new(goes_on: bool, grace: Duration) -> Self {
-        let before = if goes_on { Before::Absent } else { Before::Over };
-        let (missing, dropped) = (BTreeMap::new(), BTreeMap::new());
-        let (absent, overdue) = (BTreeMap::new(), BTreeSet::new());
-        let (was_before, found) = (goes_on, None);
-        Self { grace, absent, overdue, before, was_before, missing, found, dropped }
+    /// Of a master after those with which these workers were.
+    pub(crate) fn new(earlier: Earlier, grace: Duration) -> Self {
+        let Earlier { goes_on, names, others } = earlier;
+        Self {
+            grace,
+            absent: BTreeMap::new(),
+            were_there: others || !names.is_empty(),
+            earlier: names,
+            until: None,
+            others: if others { Others::Absent } else { Others::Over },
+            overdue: BTreeSet::new(),
+            had_others: others,
+            unsaid: Vec::new(),
+            goes_on,
+            missing: BTreeMap::new(),
+            found: None,
+            dropped: BTreeMap::new(),
+        }
     }
 
     /// Workers of the time before were waited for in vain, and the job has stopped. They have had their time, so that
-    /// they have little more.
+    /// they have little more; those that were there have theirs from now on.
     pub(crate) fn were_overdue(&mut self, now: Instant) {
-        self.before = Before::Until(now + ONCE_MORE.min(self.grace));
+        self.until = Some(now + self.grace);
+        (self.others, self.had_others) = (Others::Until(now + ONCE_MORE.min(self.grace)), true);
+        self.were_there = true;
+    }
+
+    /// Whether there was a master before, and whether workers of its time may run.
+    pub(crate) fn goes_on(&self) -> Option<bool> {
+        self.goes_on.then_some(self.were_there)
+    }
+
+    /// A worker is about to join: later masters hear so, and wait for it.
+    pub(crate) fn comes(&mut self, name: &str) {
+        self.unsaid.retain(|change| *change != gone(name));
     }
 
     /// A worker is there, and has said what it holds.
     pub(crate) fn ready(&mut self, name: &str, now: Instant) {
         self.absent.remove(name);
         self.overdue.remove(name);
-        if self.before == Before::Absent {
-            self.before = Before::Until(now + self.grace);
+        self.earlier.remove(name);
+        self.until.get_or_insert(now + self.grace);
+        if self.others == Others::Absent {
+            self.others = Others::Until(now + self.grace);
         }
     }
 
-    /// A worker is gone.
-    pub(crate) fn gone(&mut self, worker: WorkerId, name: &str, returns: Returns, now: Instant) {
+    /// A worker is gone. What later masters are to know of it, if anything.
+    pub(crate) fn gone(
+        &mut self,
+        worker: WorkerId,
+        name: &str,
+        returns: Returns,
+        now: Instant,
+    ) -> Option<HolderChange> {
         self.missing.remove(&worker);
-        if returns == Returns::Maybe {
-            self.absent.insert(name.to_owned(), now + self.grace);
+        // Another process of that name may be missed, which this one has not come for.
+        let is_awaited = self.absent.contains_key(name)
+            || self.earlier.contains(name)
+            || self.overdue.contains(name);
+        if self.overdue.contains(name) {
+            self.unsaid.push(gone(name));
+        }
+        if is_awaited {
+            return None;
+        }
+        match returns {
+            Returns::Never => Some(gone(name)),
+            Returns::Maybe => {
+                self.absent.insert(name.to_owned(), now + self.grace);
+                None
+            }
         }
     }
 
@@ -123,41 +204,63 @@ impl Losses {
 
     /// Time has passed.
     pub(crate) fn pass(&mut self, now: Instant) {
-        let overdue = self.absent.extract_if(.., |_, until| *until <= now);
-        self.overdue.extend(overdue.map(|(name, _)| name));
-        if matches!(self.before, Before::Until(until) if until <= now) {
-            self.before = Before::Over;
+        let mut overdue: Vec<String> =
+            self.absent.extract_if(.., |_, until| *until <= now).map(|(name, _)| name).collect();
+        if self.until.is_some_and(|until| until <= now) {
+            overdue.extend(std::mem::take(&mut self.earlier));
+        }
+        self.unsaid.extend(overdue.iter().map(|name| gone(name)));
+        self.overdue.extend(overdue);
+        if matches!(self.others, Others::Until(until) if until <= now) {
+            self.others = Others::Over;
+            self.unsaid.push(HolderChange::NoOthers);
         }
     }
 
     /// When a wait ends next.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let before = match self.before {
-            Before::Until(until) => Some(until),
-            Before::Over | Before::Absent => None,
+        let others = match self.others {
+            Others::Until(until) => Some(until),
+            Others::Over | Others::Absent => None,
         };
-        self.absent.values().copied().chain(before).min()
+        let earlier = self.until.filter(|_| !self.earlier.is_empty());
+        self.absent.values().copied().chain(others).chain(earlier).min()
     }
 
     /// Until when some worker is waited for at the longest; none if it is not known, or none is.
     pub(crate) fn ends(&self) -> Option<Instant> {
-        let before = match self.before {
-            Before::Until(until) => Some(until),
-            Before::Absent => return None,
-            Before::Over => None,
+        let others = match self.others {
+            Others::Until(until) => Some(until),
+            Others::Absent => return None,
+            Others::Over => None,
         };
-        self.absent.values().copied().chain(before).max()
+        let earlier = match self.earlier.is_empty() {
+            true => None,
+            false => Some(self.until?),
+        };
+        self.absent.values().copied().chain(others).chain(earlier).max()
     }
 
-    /// The names of the workers that are waited for, and whether there may be more, of the time before this master.
-    pub(crate) fn awaited(&self) -> (impl Iterator<Item = &str>, bool) {
-        (self.absent.keys().map(String::as_str), self.before != Before::Over)
+    /// The names of the workers that are waited for; there may be more, of the time before this master.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = &str> {
+        self.absent.keys().chain(&self.earlier).map(String::as_str)
+    }
+
+    /// Whether no worker of the time before this master is waited for.
+    pub(crate) fn all_came(&self) -> bool {
+        self.earlier.is_empty() && self.others == Others::Over
     }
 
     /// Whether no worker is waited for.
     pub(crate) fn is_complete(&self) -> bool {
-        let complete = self.absent.is_empty() && self.before == Before::Over;
+        let complete = self.absent.is_empty() && self.all_came();
         guard(Guard::AbsentAreAwaited, complete)
+    }
+
+    /// Nothing is missed that workers may have which were waited for in vain, or the job stops for it or goes on
+    /// without: what later masters are to know of them.
+    pub(crate) fn settle(&mut self) -> Vec<HolderChange> {
+        std::mem::take(&mut self.unsaid)
     }
 
     /// Whether all of what is lost is known, if anything is: when all workers that are there were heard last.
@@ -238,7 +341,7 @@ impl Losses {
 
     /// Whether what is lost is lost for good: no worker that was waited for in vain may come yet.
     pub(crate) fn is_certain(&self) -> bool {
-        self.overdue.is_empty() && !self.was_before
+        self.overdue.is_empty() && !self.had_others
     }
 
     /// Receipts that tasks wait for and that no worker has of those that are there. A worker that is gone may have
@@ -250,6 +353,10 @@ impl Losses {
         };
         self.missing.iter().filter(all_asked).flat_map(|(_, m)| m.all.iter().copied()).collect()
     }
+}
+
+fn gone(name: &str) -> HolderChange {
+    HolderChange::Gone { name: name.to_owned() }
 }
 
 #[cfg(test)]
@@ -272,7 +379,7 @@ mod tests {
 
     #[test]
     fn a_worker_whose_process_has_ended_is_not_waited_for_and_one_out_of_reach_is() {
-        let (mut losses, begun) = (Losses::new(false, GRACE), Instant::now());
+        let (mut losses, begun) = (Losses::new(Earlier::none(), GRACE), Instant::now());
         assert!(losses.is_complete());
         losses.gone(A, "a", Returns::Never, begun);
         assert!(losses.is_complete());
@@ -282,17 +389,17 @@ mod tests {
         losses.ready("b", at(begun, 7));
         losses.pass(at(begun, 34));
         assert!(!losses.is_complete());
-        assert_eq!(losses.awaited().0.collect::<Vec<_>>(), ["c"]);
+        assert_eq!(losses.awaited().collect::<Vec<_>>(), ["c"]);
         losses.pass(at(begun, 35));
         assert!(losses.is_complete() && !losses.is_certain());
-        assert_eq!((losses.due(), losses.awaited().1), (None, false));
+        assert_eq!((losses.due(), losses.all_came()), (None, true));
         losses.ready("c", at(begun, 40));
         assert!(losses.is_certain());
     }
 
     #[test]
-    fn workers_of_the_time_before_are_waited_for_from_when_the_first_is_there() {
-        let (mut losses, begun) = (Losses::new(true, GRACE), Instant::now());
+    fn workers_that_no_journal_names_are_waited_for_from_when_the_first_is_there() {
+        let (mut losses, begun) = (Losses::new(Earlier::of(None), GRACE), Instant::now());
         losses.pass(at(begun, 1000));
         assert!(!losses.is_complete() && losses.due().is_none());
         losses.ready("a", at(begun, 1000));
@@ -302,9 +409,66 @@ mod tests {
         assert!(losses.is_complete());
     }
 
+    fn earlier(names: &[&str]) -> Losses {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Losses::new(Earlier { goes_on: true, names, others: false }, GRACE)
+    }
+
+    #[test]
+    fn nothing_is_waited_for_when_all_that_the_journal_names_have_come() {
+        let (mut losses, begun) = (earlier(&["a", "b", "c"]), Instant::now());
+        losses.pass(at(begun, 1000));
+        assert!(!losses.is_complete() && losses.due().is_none() && losses.ends().is_none());
+        losses.ready("a", at(begun, 1000));
+        losses.ready("d", at(begun, 1001));
+        // One that connects and is lost before it has said what it holds has not come.
+        assert_eq!(losses.gone(B, "b", Returns::Never, at(begun, 1001)), None);
+        losses.ready("b", at(begun, 1002));
+        losses.pass(at(begun, 1029));
+        assert_eq!((losses.due(), losses.ends()), (Some(at(begun, 1030)), Some(at(begun, 1030))));
+        assert_eq!(losses.awaited().collect::<Vec<_>>(), ["c"]);
+        assert!(!losses.is_complete() && !losses.all_came());
+        losses.ready("c", at(begun, 1029));
+        assert!(losses.is_complete() && losses.all_came() && losses.is_certain());
+        assert_eq!((losses.due(), losses.settle()), (None, Vec::new()));
+    }
+
+    #[test]
+    fn nothing_is_waited_for_when_no_worker_can_come() {
+        let mut losses = earlier(&[]);
+        assert!(losses.is_complete() && losses.all_came() && losses.is_certain());
+        assert_eq!((losses.due(), losses.goes_on()), (None, Some(false)));
+        losses.were_overdue(Instant::now());
+        assert!(!losses.is_complete() && !losses.is_certain());
+    }
+
+    #[test]
+    fn later_masters_hear_who_has_gone_and_who_was_waited_for_in_vain() {
+        let (mut losses, begun) = (earlier(&["a", "b"]), Instant::now());
+        losses.ready("a", begun);
+        losses.ready("c", begun);
+        assert_eq!(losses.gone(C, "c", Returns::Never, at(begun, 1)), Some(gone("c")));
+        assert_eq!(losses.gone(A, "a", Returns::Maybe, at(begun, 10)), None);
+        losses.pass(at(begun, 30));
+        assert!(!losses.is_complete(), "a may come");
+        // It connects, and is lost again before it has said what it holds: its time is no longer for that.
+        assert_eq!(losses.gone(A, "a", Returns::Maybe, at(begun, 39)), None);
+        losses.pass(at(begun, 40));
+        assert!(losses.is_complete() && !losses.is_certain());
+        // One that comes after all is not said to have gone.
+        losses.comes("b");
+        assert_eq!(losses.settle(), [gone("a")]);
+        assert_eq!(losses.gone(B, "b", Returns::Maybe, at(begun, 41)), None);
+        assert_eq!(losses.settle(), [gone("b")]);
+        losses.comes("a");
+        losses.ready("a", at(begun, 42));
+        losses.ready("b", at(begun, 42));
+        assert!(losses.is_certain() && losses.settle().is_empty());
+    }
+
     #[test]
     fn workers_that_were_waited_for_in_vain_have_little_time_after_a_restart() {
-        let (mut losses, begun) = (Losses::new(true, GRACE), Instant::now());
+        let (mut losses, begun) = (Losses::new(Earlier::of(None), GRACE), Instant::now());
         losses.were_overdue(begun);
         assert_eq!((losses.due(), losses.ends()), (Some(at(begun, 3)), Some(at(begun, 3))));
         losses.ready("a", at(begun, 2));
@@ -312,11 +476,18 @@ mod tests {
         assert!(!losses.is_complete(), "others may be about to come");
         losses.pass(at(begun, 3));
         assert!(losses.is_complete() && !losses.is_certain());
+        // Those that were there then have the time that any worker has.
+        let mut losses = earlier(&["a"]);
+        losses.were_overdue(begun);
+        losses.pass(at(begun, 3));
+        assert_eq!((losses.is_complete(), losses.due()), (false, Some(at(begun, 30))));
+        losses.ready("a", at(begun, 4));
+        assert!(losses.is_complete() && !losses.is_certain());
     }
 
     #[test]
     fn what_is_lost_is_all_known_when_every_worker_that_is_there_was_heard() {
-        let (mut losses, begun) = (Losses::new(false, GRACE), Instant::now());
+        let (mut losses, begun) = (Losses::new(Earlier::none(), GRACE), Instant::now());
         let ms = |ms| begun + Duration::from_millis(ms);
         assert!(losses.is_all_known(true, std::iter::empty(), begun), "there is none");
         assert!(!losses.is_all_known(false, std::iter::empty(), begun));
@@ -330,7 +501,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_nowhere_once_all_that_are_there_were_asked() {
-        let mut losses = Losses::new(false, GRACE);
+        let mut losses = Losses::new(Earlier::none(), GRACE);
         losses.missing(A, some(), [B]);
         assert_eq!(losses.nowhere(&BTreeSet::from([A, B, C])), [], "C may have it");
         assert_eq!(losses.nowhere(&BTreeSet::from([A, B])), some());

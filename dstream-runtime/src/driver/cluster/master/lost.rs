@@ -10,7 +10,7 @@ use crate::id::WorkerId;
 use crate::net::PeerId;
 use crate::plan::Plan;
 use crate::sched::MasterEvent;
-use crate::sched::message::{Loss, LostRow};
+use crate::sched::message::{HolderChange, Loss, LostRow};
 use crate::time::BatchTime;
 
 /// What is done about losses.
@@ -38,6 +38,9 @@ impl Driver<'_> {
             return;
         }
         self.losses.pass(host::now());
+        if self.losses.all_came() {
+            self.receivers.all_came();
+        }
         let is_complete = self.losses.is_complete();
         let there: BTreeSet<WorkerId> =
             self.members.crew().into_iter().map(|colleague| colleague.worker).collect();
@@ -45,6 +48,10 @@ impl Driver<'_> {
         let heard = self.members.iter().filter(|(_, member)| member.ready);
         let heard = heard.map(|(_, member)| member.heard());
         let is_all = self.losses.is_all_known(!rows.is_empty(), heard, host::now());
+        if is_complete && (rows.is_empty() || is_all) {
+            let settled = self.losses.settle();
+            self.note_holders(settled);
+        }
         if rows.is_empty() {
             self.loss.said = false;
             // What is lost from here on was received by workers of this master, or is held by one of them.
@@ -65,13 +72,22 @@ impl Driver<'_> {
         }
     }
 
+    /// Later masters are to know of these.
+    pub(super) fn note_holders(&mut self, changes: impl IntoIterator<Item = HolderChange>) {
+        if self.receivers.any() {
+            for change in changes {
+                self.master.handle(MasterEvent::Holder(change));
+            }
+        }
+    }
+
     fn say_awaited(&mut self, rows: &[LostRow]) {
         if std::mem::replace(&mut self.loss.said, true) {
             return;
         }
         let left = self.losses.ends().map(|ends| ends.saturating_duration_since(host::now()));
         let seconds = left.unwrap_or(GRACE).as_secs_f64().ceil() as u64;
-        let workers = self.losses.awaited().0.map(str::to_owned).collect();
+        let workers = self.losses.awaited().map(str::to_owned).collect();
         self.master.tell(&ClusterNews::Awaiting { what: said(self.plan, rows), workers, seconds });
     }
 

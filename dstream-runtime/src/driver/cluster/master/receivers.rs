@@ -135,9 +135,9 @@ impl Receivers {
         Self { sources, owners, leaving, slow, oldest: BatchSeq(0), not_before: None }
     }
 
-    /// There was a master before: workers may listen already.
-    pub(crate) fn goes_on(&mut self, now: Instant) {
-        self.not_before = Some(now + COMES_AGAIN);
+    /// There was a master before; whether workers may listen already.
+    pub(crate) fn goes_on(&mut self, may_listen: bool, now: Instant) {
+        self.not_before = may_listen.then_some(now + COMES_AGAIN);
         self.sources.iter_mut().flatten().for_each(|pushed| pushed.has_listened = true);
     }
 
@@ -396,6 +396,11 @@ impl Receivers {
     /// Every worker that was there with another master has had time to come.
     pub(crate) fn complete(&self) {
         self.each().for_each(|(_, pushed)| pushed.source.complete());
+    }
+
+    /// No worker comes any more that was there with another master.
+    pub(crate) fn all_came(&self) {
+        self.each().for_each(|(_, pushed)| pushed.source.all_came());
     }
 
     /// A worker has received something; none if it is not to receive for that source at all.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crossbeam_channel::Sender;
 
+use super::losses::Earlier;
 use super::lost::{dropped, lost};
 use super::ways::Ways;
 use crate::driver::Event;
@@ -29,8 +30,8 @@ pub(super) struct Reopened {
     pub(super) saves: CheckpointStore,
     /// What is written down.
     pub(super) written: Written,
-    /// There was a master before.
-    pub(super) goes_on: bool,
+    /// The workers of masters before that may come.
+    pub(super) earlier: Earlier,
     /// What is lost of what clients have sent, and the job goes on without.
     pub(super) dropped: Vec<LostRow>,
     /// The master before has stopped since workers that hold something did not come.
@@ -104,8 +105,9 @@ pub(super) fn reopen(
         pushed.into_iter().for_each(expect);
     }
     let was_overdue = !overdue.is_empty();
+    let earlier = if goes_on { Earlier::of(journal.past()) } else { Earlier::none() };
     let written = Written { journal, inputs };
-    Ok(Reopened { store, saves, written, goes_on, dropped, was_overdue })
+    Ok(Reopened { store, saves, written, earlier, dropped, was_overdue })
 }
 
 /// Takes the journal over, and has it begin with a savepoint, if somebody wants that.

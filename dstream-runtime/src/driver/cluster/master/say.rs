@@ -122,8 +122,8 @@ impl Driver<'_> {
         let news = self.members.placed(epoch, placement)?;
         if !self.receivers.is_placed() {
             self.grace = Some(host::now() + GRACE);
-            if self.losses.awaited().1 {
-                self.receivers.goes_on(host::now());
+            if let Some(may_listen) = self.losses.goes_on() {
+                self.receivers.goes_on(may_listen, host::now());
             }
         }
         let members = &self.members;

@@ -26,7 +26,8 @@ impl Cluster {
     }
 
     pub(in crate::sched::simulation) fn workers_act(&mut self) {
-        for worker in self.processes.keys().copied().collect::<Vec<_>>() {
+        let admitted = self.processes.iter().filter(|(_, process)| process.is_admitted);
+        for worker in admitted.map(|(worker, _)| *worker).collect::<Vec<_>>() {
             while let Some(action) = self.processes.get_mut(&worker).and_then(|p| p.core.poll()) {
                 self.worker_asks(worker, action);
             }
@@ -80,6 +81,7 @@ impl Cluster {
                 let parts = self.parts_of(batch);
                 self.network.push(Message::Show(batch, parts));
             }
+            MasterAction::Admit(worker) => self.network.push(Message::Welcome(worker)),
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
             MasterAction::Dismiss(worker) if self.desk.is_some() => {
                 self.departures.begin(worker);
@@ -230,6 +232,7 @@ impl Cluster {
             }
             Message::Beat(_)
             | Message::Alive(_)
+            | Message::Welcome(_)
             | Message::JoinAgain(_)
             | Message::Parted(..)
             | Message::Unreachable(..)

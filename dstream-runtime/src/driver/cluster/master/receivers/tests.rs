@@ -98,7 +98,7 @@ fn a_worker_that_cannot_listen_rests_while_others_try_and_then_tries_again() {
 #[test]
 fn a_worker_that_listened_with_another_master_goes_before_one_that_was_told_to() {
     let (mut all, begun) = (receivers(&["tcp://0.0.0.0:1"]), Instant::now());
-    all.goes_on(begun);
+    all.goes_on(true, begun);
     all.placed(&[1, 2].map(WorkerId), |_| true);
     assert_eq!((told(all.assign(begun)), all.due()), (vec![], Some(begun + COMES_AGAIN)));
     assert_eq!(told(all.assign(begun + COMES_AGAIN)), [(0, 1)]);

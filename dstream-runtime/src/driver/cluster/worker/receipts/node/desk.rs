@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::driver::cluster::{Listens, Losses, Receivers, Returns};
-use crate::sched::message::LostRow;
+use crate::driver::cluster::{Earlier, Listens, Losses, Receivers, Returns};
+use crate::sched::message::{HolderChange, LostRow};
 use crate::sched::{MasterCore, Past};
 use crate::source::receive::PushSource;
 use crate::source::{Cut, Source, SourceError};
@@ -24,14 +24,23 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// Of a master that goes on with this batch, if there was one before it.
-    pub(crate) fn new(position: Option<&[u8]>, goes_on: Option<BatchSeq>, grace: Duration) -> Self {
+    pub(crate) fn new(
+        position: Option<&[u8]>,
+        goes_on: Option<BatchSeq>,
+        past: &Past,
+        grace: Duration,
+    ) -> Self {
         let mut source = PushSource::open("tcp://0.0.0.0:1", SOURCE).expect("the URL is good");
         if let Some(position) = position {
             source.resume(position).expect("it was written so");
         }
         goes_on.into_iter().for_each(|next| source.goes_on(next));
         let receivers = Receivers::new(vec![Some(source.clone())]);
-        let losses = Losses::new(goes_on.is_some(), grace);
+        let earlier = match goes_on {
+            Some(_) => Earlier::of(Some(past).filter(|past| past.is_under_way())),
+            None => Earlier::none(),
+        };
+        let losses = Losses::new(earlier, grace);
         let (begun, untold) = (Instant::now(), Vec::new());
         Self { source, receivers, losses, begun, now: begun, is_stopped: false, untold }
     }
@@ -117,16 +126,34 @@ impl Desk {
         self.losses.ready(host, self.at(now));
     }
 
-    pub(crate) fn gone(&mut self, worker: WorkerId, host: &str, returns: Returns, now: u64) {
+    /// A worker on a host is about to join.
+    pub(crate) fn comes(&mut self, host: &str) {
+        self.losses.comes(host);
+    }
+
+    /// What later masters are to know is returned.
+    pub(crate) fn gone(
+        &mut self,
+        worker: WorkerId,
+        host: &str,
+        returns: Returns,
+        now: u64,
+    ) -> Option<HolderChange> {
         trace(|| format!("{worker} is gone, and comes again: {returns:?}"));
-        self.losses.gone(worker, host, returns, self.at(now));
+        let has_gone = self.losses.gone(worker, host, returns, self.at(now));
         self.receivers.gone(worker);
         self.assign();
+        has_gone
+    }
+
+    /// What later masters are to know now that nothing is missed, or the job stops for it or goes on without.
+    pub(crate) fn settle(&mut self) -> Vec<HolderChange> {
+        self.losses.settle()
     }
 
     pub(crate) fn placed(&mut self, placement: &[WorkerId], is_there: impl Fn(WorkerId) -> bool) {
-        if !self.receivers.is_placed() && self.losses.awaited().1 {
-            self.receivers.goes_on(self.now);
+        if let Some(may_listen) = self.losses.goes_on().filter(|_| !self.receivers.is_placed()) {
+            self.receivers.goes_on(may_listen, self.now);
         }
         self.receivers.placed(placement, is_there);
         self.assign();
@@ -207,6 +234,9 @@ impl Desk {
         now: u64,
     ) -> (Vec<LostRow>, bool) {
         self.losses.pass(self.at(now));
+        if self.losses.all_came() {
+            self.receivers.all_came();
+        }
         if !self.losses.is_complete() {
             return (Vec::new(), false);
         }
@@ -216,6 +246,11 @@ impl Desk {
         let heard = heard.values().map(|heard| begun + Duration::from_millis(*heard));
         let is_all = self.losses.is_all_known(!rows.is_empty(), heard, now);
         (rows, is_all)
+    }
+
+    /// Whether no worker is waited for.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.losses.is_complete()
     }
 
     /// Whether nothing is lost, or may be found to be, that was received before this master began.
