@@ -1,7 +1,7 @@
 //! The worker of a durable job in one process: a thread beside the master.
 //!
-//! Master and worker speak over the loopback as they do between processes, so the job has the same journal, saved
-//! states, `status`, savepoints and restart as a cluster.
+//! Master and worker speak by memory as processes do over the network, so the job has the same journal, saved
+//! states, `status`, savepoints and restart as a cluster. Clients and other workers reach both over the loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,6 +15,7 @@ use super::worker;
 use crate::driver::StopHandle;
 use crate::driver::cluster::{MasterPaths, WorkerOptions};
 use crate::job::AnyJob;
+use crate::net::MemoryNetwork;
 
 /// The name of the worker.
 const NAME: &str = "w1";
@@ -27,6 +28,7 @@ pub(super) struct Inside {
     job: Box<dyn AnyJob + Send>,
     cores: usize,
     memory: u64,
+    network: MemoryNetwork,
     speaker: Speaker,
     stop: StopHandle,
     /// Ends the worker alone.
@@ -42,11 +44,17 @@ impl Inside {
             job: invocation.job.boxed(),
             cores: cores(invocation),
             memory: invocation.cluster.memory,
+            network: MemoryNetwork::default(),
             speaker,
             stop,
             leave: StopHandle::new(),
             ended: None,
         }
+    }
+
+    /// Where it reaches its master.
+    pub(super) fn network(&self) -> MemoryNetwork {
+        self.network.clone()
     }
 
     /// Starts it.
@@ -56,6 +64,7 @@ impl Inside {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             public: false,
             bulk_port: 0,
+            network: Some(self.network.clone()),
             token: Some(paths.worker_token()),
             identity: paths.identity(NAME),
             spill: paths.spill(NAME),

@@ -20,6 +20,7 @@ use super::show::Display;
 use crate::driver::cluster::{ClusterNews, MasterOptions, MasterPaths, serve_master};
 use crate::driver::{BatchReport, Observer, Summary};
 use crate::exec::task::DeadLetter;
+use crate::net::MemoryNetwork;
 
 /// Runs the job to its end; with no worker processes in this one.
 pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Failed> {
@@ -35,15 +36,16 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let leave = state.leave();
     let stop = running.stop_on_signals(leave)?;
     let (preview, restarts) = (running.preview, orders.restarts);
-    let options = MasterOptions {
-        state: state.path().to_owned(),
-        workers: workers.max(1),
-        ..options(invocation, &mut opened, preview)
-    };
     let speaker = running.display.speaker();
     let mut own = match workers {
         0 => Own::Thread(Inside::new(invocation, speaker.clone(), stop.clone())),
         _ => Own::Processes(Crew::new(orders, speaker.clone(), stop.clone())),
+    };
+    let options = MasterOptions {
+        state: state.path().to_owned(),
+        workers: workers.max(1),
+        network: own.network(),
+        ..options(invocation, &mut opened, preview)
     };
     let roll = own.roll();
     let mut observer =
@@ -75,6 +77,13 @@ impl Own {
         match self {
             Self::Processes(crew) => Some(crew.roll()),
             Self::Thread(_) => None,
+        }
+    }
+
+    fn network(&self) -> Option<MemoryNetwork> {
+        match self {
+            Self::Processes(_) => None,
+            Self::Thread(worker) => Some(worker.network()),
         }
     }
 

@@ -38,6 +38,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         listen,
         public,
         bulk_port: invocation.cluster.bulk_port,
+        network: None,
         state: state(invocation),
         workers,
         ..options(invocation, &mut opened, running.preview)
@@ -84,6 +85,7 @@ pub(super) fn options(
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         public: false,
         bulk_port: 0,
+        network: None,
         state: MasterPaths::new("").state().to_owned(),
         store: store(invocation),
         workers: 1,

@@ -79,6 +79,7 @@ fn options(invocation: &Invocation<'_>) -> Result<WorkerOptions, Failed> {
         listen,
         public: !listen.ip().is_loopback(),
         bulk_port: cluster.bulk_port,
+        network: None,
         token: target.token_file.as_deref().map(absolute),
         identity: paths.identity(&name),
         spill: paths.spill(&name),

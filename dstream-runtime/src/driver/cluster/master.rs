@@ -108,7 +108,7 @@ pub(super) fn serve(
     let events = Inbox::new(events);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
-    bind.bulk_port = options.bulk_port;
+    (bind.bulk_port, bind.network) = (options.bulk_port, options.network.clone());
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));

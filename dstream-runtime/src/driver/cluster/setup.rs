@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::exec::job::Bindings;
+use crate::net::MemoryNetwork;
 use crate::record::Format;
 use crate::sink::Sink;
 use crate::source::receive::PushSource;
@@ -83,6 +84,8 @@ pub struct MasterOptions {
     pub public: bool,
     /// The port for blocks, on the same address; 0 for any.
     pub bulk_port: u16,
+    /// The endpoints of this process: a worker here is reached by memory.
+    pub network: Option<MemoryNetwork>,
     /// The directory of the authority, the tokens and the master's file.
     pub state: PathBuf,
     /// The URL of the durable store for the journal and saved states, if that is not the directory.
@@ -161,6 +164,8 @@ pub struct WorkerOptions {
     pub public: bool,
     /// The port for blocks, on the same address; 0 for any.
     pub bulk_port: u16,
+    /// The endpoints of this process: a master here is reached by memory.
+    pub network: Option<MemoryNetwork>,
     /// The file of a token, needed where there is no certificate yet.
     pub token: Option<PathBuf>,
     /// The file in which its certificate is kept, so that a worker that starts again needs no token. Its

@@ -80,7 +80,7 @@ pub(super) fn serve(
     };
     let mut bind = BindOptions::new(identity, plan.hash);
     (bind.addr, bind.public) = (options.listen, options.public);
-    bind.bulk_port = options.bulk_port;
+    (bind.bulk_port, bind.network) = (options.bulk_port, options.network.clone());
     let budget = Budget::new(options.memory);
     bind.pool = BufferPool::new(budget.arriving());
     bind.limits.untaken_blocks = budget.untaken(bind.limits.untaken_blocks);

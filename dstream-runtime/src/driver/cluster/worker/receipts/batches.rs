@@ -60,7 +60,8 @@ impl Receipts {
             }
         }
         let running = self.read_elsewhere.split_off(&oldest);
-        for numbers in std::mem::replace(&mut self.read_elsewhere, running).into_values().flatten() {
+        for numbers in std::mem::replace(&mut self.read_elsewhere, running).into_values().flatten()
+        {
             let Released { drop, safe } = self.drop(numbers, None);
             released.safe.extend(safe);
             released.drop.extend(drop);
