@@ -1,12 +1,11 @@
 //! The worker of a durable job in one process: a thread beside the master.
 //!
-//! Master and worker speak over the loopback as they do between processes, so the job has the same journal, saved
-//! states, `status`, savepoints and restart as a cluster.
+//! Master and worker speak by memory as processes do over the network, so the job has the same journal, saved
+//! states, `status`, savepoints and restart as a cluster. Clients and other workers reach both over the loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::args::Invocation;
@@ -16,6 +15,7 @@ use super::worker;
 use crate::driver::StopHandle;
 use crate::driver::cluster::{MasterPaths, WorkerOptions};
 use crate::job::AnyJob;
+use crate::net::MemoryNetwork;
 
 /// The name of the worker.
 const NAME: &str = "w1";
@@ -28,10 +28,9 @@ pub(super) struct Inside {
     job: Box<dyn AnyJob + Send>,
     cores: usize,
     memory: u64,
+    network: MemoryNetwork,
     speaker: Speaker,
     stop: StopHandle,
-    /// Where its connections come from, once it has an address.
-    addr: Arc<OnceLock<SocketAddr>>,
     /// Ends the worker alone.
     leave: StopHandle,
     /// Says, when the worker has ended, why the job cannot run; nothing if it ended with the job.
@@ -45,17 +44,17 @@ impl Inside {
             job: invocation.job.boxed(),
             cores: cores(invocation),
             memory: invocation.cluster.memory,
+            network: MemoryNetwork::default(),
             speaker,
             stop,
-            addr: Arc::default(),
             leave: StopHandle::new(),
             ended: None,
         }
     }
 
-    /// Where its connections come from, once it has an address.
-    pub(super) fn addr(&self) -> Arc<OnceLock<SocketAddr>> {
-        Arc::clone(&self.addr)
+    /// Where it reaches its master.
+    pub(super) fn network(&self) -> MemoryNetwork {
+        self.network.clone()
     }
 
     /// Starts it.
@@ -65,13 +64,13 @@ impl Inside {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             public: false,
             bulk_port: 0,
+            network: Some(self.network.clone()),
             token: Some(paths.worker_token()),
             identity: paths.identity(NAME),
             spill: paths.spill(NAME),
             name: NAME.to_owned(),
             cores: self.cores,
             memory: self.memory,
-            bound: Some(Arc::clone(&self.addr)),
         };
         let (job, speaker, stop) = (self.job.boxed(), self.speaker.clone(), self.stop.clone());
         let leave = self.leave.clone();

@@ -5,7 +5,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Failed;
@@ -21,6 +20,7 @@ use super::show::Display;
 use crate::driver::cluster::{ClusterNews, MasterOptions, MasterPaths, serve_master};
 use crate::driver::{BatchReport, Observer, Summary};
 use crate::exec::task::DeadLetter;
+use crate::net::MemoryNetwork;
 
 /// Runs the job to its end; with no worker processes in this one.
 pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Failed> {
@@ -44,7 +44,7 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let options = MasterOptions {
         state: state.path().to_owned(),
         workers: workers.max(1),
-        inside: own.inside(),
+        network: own.network(),
         ..options(invocation, &mut opened, preview)
     };
     let roll = own.roll();
@@ -80,11 +80,10 @@ impl Own {
         }
     }
 
-    /// Where connections of a worker in this process come from, once it has an address.
-    fn inside(&self) -> Option<Arc<OnceLock<SocketAddr>>> {
+    fn network(&self) -> Option<MemoryNetwork> {
         match self {
             Self::Processes(_) => None,
-            Self::Thread(worker) => Some(worker.addr()),
+            Self::Thread(worker) => Some(worker.network()),
         }
     }
 

@@ -38,6 +38,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         listen,
         public,
         bulk_port: invocation.cluster.bulk_port,
+        network: None,
         state: state(invocation),
         workers,
         ..options(invocation, &mut opened, running.preview)
@@ -84,6 +85,7 @@ pub(super) fn options(
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         public: false,
         bulk_port: 0,
+        network: None,
         state: MasterPaths::new("").state().to_owned(),
         store: store(invocation),
         workers: 1,
@@ -97,7 +99,6 @@ pub(super) fn options(
         },
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         standby: invocation.cluster.standby,
-        inside: None,
         leaves_job: invocation.cluster.on_signal == Some(OnSignal::Leave),
         setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),

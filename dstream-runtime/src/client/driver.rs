@@ -183,7 +183,7 @@ impl Driver {
     fn heard(&mut self, event: NetEvent, now: Instant) {
         match event {
             NetEvent::Connected { peer, .. } => self.connected(peer, now),
-            NetEvent::Message { peer, message } => self.said(peer, &message, now),
+            NetEvent::Message { peer, message } => self.said(peer, message, now),
             NetEvent::Closed { peer, reason } => self.closed(peer, reason, now),
             NetEvent::Renewed { .. } => {
                 if let Access::Token { identity, .. } = &self.options.target.access {
@@ -213,7 +213,7 @@ impl Driver {
         }
     }
 
-    fn said(&mut self, peer: PeerId, message: &Received, now: Instant) {
+    fn said(&mut self, peer: PeerId, message: Received, now: Instant) {
         let result = match message.kind() {
             MessageKind::Answer => message.read().map(|reply| self.answered(peer, reply, now)),
             MessageKind::ToClient => message.read().map(|told| self.told(peer, told, now)),

@@ -70,7 +70,7 @@ pub(super) struct Segment {
 }
 
 /// What leaves the job with a task that is done.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Leaving {
     /// Parts of outputs, and their first records as lines of text.
     pub(super) parts: Vec<(OutputId, Part, Vec<u8>)>,

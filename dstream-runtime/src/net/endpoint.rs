@@ -13,6 +13,7 @@ use super::bound_socket::BoundSocket;
 use super::endpoint_state::{Configs, EndpointState, Parts};
 use super::error::BYE;
 use super::event::Deliver;
+use super::memory::MemoryPort;
 use super::trust::Authority;
 use super::{BindOptions, Delivery, Net, NetError, NetWarning, accept, renew};
 use crate::wire::Role;
@@ -50,7 +51,7 @@ impl Endpoint {
         options.limits = options.limits.sane();
         #[cfg(test)]
         if let Some(host) = crate::host::simulated::here() {
-            let net = host.bind(options, Box::new(deliver))?;
+            let net = host.bind(options, Arc::new(deliver))?;
             return Ok(Self { net, warnings: Vec::new(), control: None, bulk: None });
         }
         options.check()?;
@@ -65,7 +66,7 @@ impl Endpoint {
             warnings.extend(warning);
         }
         let (bulk, _) = BoundSocket::of_system(bulk_thread.handle(), bulk_addr, buffer)?;
-        let state = assemble(options, control, bulk, Box::new(deliver))?;
+        let state = assemble(options, control, bulk, Arc::new(deliver))?;
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(run).map_err(NetError::Start)
         };
@@ -101,6 +102,9 @@ impl Endpoint {
 impl Drop for Endpoint {
     /// Says goodbye to all peers, waits at most one second, and ends the threads.
     fn drop(&mut self) {
+        if let Some(memory) = &self.net.state.memory {
+            memory.close_all();
+        }
         self.net.state.end.notify_one();
         // A thread that panicked has printed the panic already.
         let _ = self.control.take().map(JoinHandle::join);
@@ -132,7 +136,9 @@ pub(super) fn assemble(
     let secret = options.authority.as_deref().map(Authority::reset_secret);
     let control = control.port(Some(configs.control.server.clone()), secret.as_ref())?;
     let bulk = bulk.port(Some(configs.bulk.server.clone()), secret.as_ref())?;
-    Ok(Arc::new(EndpointState::new(Parts { control, bulk, options, configs, deliver })))
+    let port = || MemoryPort::new(&options, control.addr, deliver.clone());
+    let memory = options.network.as_ref().map(|network| network.open(port()));
+    Ok(Arc::new(EndpointState::new(Parts { control, bulk, memory, options, configs, deliver })))
 }
 
 /// Runs the control port, and ends both ports.

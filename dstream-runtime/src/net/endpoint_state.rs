@@ -14,6 +14,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::event::Deliver;
 use super::lifeline::Lifelines;
+use super::memory::MemoryPort;
 use super::options::Limits;
 use super::peer::Peer;
 use super::transfer::{self, Transfer};
@@ -117,6 +118,8 @@ pub(super) struct EndpointState {
     pub(super) control: QuicPort,
     /// The port of bulk.
     pub(super) bulk: QuicPort,
+    /// Its links by memory, if other endpoints of this process can have some.
+    pub(super) memory: Option<Arc<MemoryPort>>,
     pub(super) hello: Hello,
     pub(super) authority: Option<Arc<Authority>>,
     pub(super) wall: WallClock,
@@ -151,6 +154,7 @@ pub(super) struct EndpointState {
 pub(super) struct Parts {
     pub(super) control: QuicPort,
     pub(super) bulk: QuicPort,
+    pub(super) memory: Option<Arc<MemoryPort>>,
     pub(super) options: super::BindOptions,
     pub(super) configs: Configs,
     pub(super) deliver: Deliver,
@@ -163,11 +167,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl EndpointState {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { control, bulk, options, configs, deliver } = parts;
+        let Parts { control, bulk, memory, options, configs, deliver } = parts;
         let wall = options.wall();
         Self {
             control,
             bulk,
+            memory,
             hello: options.hello,
             authority: options.authority,
             wall,
@@ -284,8 +289,12 @@ pub struct Net {
 }
 
 impl Net {
-    /// Connects to a process of the cluster: [`NetEvent::Connected`] or [`NetEvent::Closed`] follows.
+    /// Connects to a process of the cluster: [`NetEvent::Connected`] or [`NetEvent::Closed`] follows. To an
+    /// endpoint of this process by memory, if the two share a [`MemoryNetwork`](super::MemoryNetwork).
     pub fn connect(&self, addr: SocketAddr) -> PeerId {
+        if let Some(peer) = self.state.memory.as_ref().and_then(|memory| memory.connect(addr)) {
+            return peer;
+        }
         let (state, id, give_up) =
             (self.state.clone(), self.state.next_peer(), Arc::new(Notify::new()));
         state.insert(id, Entry::Connecting(give_up.clone()));
@@ -298,6 +307,9 @@ impl Net {
     /// # Errors
     /// When the peer is not connected, reads too slowly, or this role may not send that message to it.
     pub fn send<M: Message>(&self, peer: PeerId, message: &M) -> Result<(), SendError> {
+        if let Some(memory) = self.by_memory(peer) {
+            return memory.send(peer, message.clone());
+        }
         let peer = self.state.peer(peer).ok_or(SendError::Gone)?;
         let (from, to) = (self.state.role(), peer.subject.role);
         if !M::KIND.may_go(from, to) {
@@ -330,9 +342,13 @@ impl Net {
         peer: PeerId,
         blocks: impl IntoIterator<Item = (BlockHeader, B)>,
     ) -> Result<Transfer, SendError> {
-        let peer = self.state.peer(peer).ok_or(SendError::Gone)?;
         let blocks: Vec<(BlockHeader, KeptBlock)> =
             blocks.into_iter().map(|(header, block)| (header, block.into())).collect();
+        if let Some(memory) = self.by_memory(peer) {
+            memory.push(peer, blocks)?;
+            return Ok(Transfer::done());
+        }
+        let peer = self.state.peer(peer).ok_or(SendError::Gone)?;
         let (from, to) = (self.state.role(), peer.subject.role);
         if let Some((header, _)) = blocks.iter().find(|(h, _)| !h.kind.may_go(from, to)) {
             return Err(SendError::Push { kind: header.kind.name(), from, to });
@@ -343,6 +359,9 @@ impl Net {
     /// Says goodbye to a peer after everything already sent, or stops connecting to it. Unfinished blocks
     /// are cancelled. [`NetEvent::Closed`] follows.
     pub fn close(&self, peer: PeerId) {
+        if let Some(memory) = self.by_memory(peer) {
+            return memory.close(peer);
+        }
         match lock(&self.state.peers).get(&peer) {
             Some(Entry::Connecting(give_up)) => give_up.notify_one(),
             Some(Entry::Open(peer)) => peer.say_goodbye(),
@@ -353,9 +372,23 @@ impl Net {
     /// Closes the connection to a peer that broke the protocol above frames, with an unreadable message or
     /// an invalid block.
     pub fn accuse(&self, peer: PeerId, why: &str) {
-        if let Some(peer) = self.state.peer(peer) {
-            peer.stop(CloseReason::Violation(why.chars().take(200).collect()));
+        let why = why.chars().take(200).collect();
+        if let Some(memory) = self.by_memory(peer) {
+            memory.accuse(peer, why);
+        } else if let Some(peer) = self.state.peer(peer) {
+            peer.stop(CloseReason::Violation(why));
         }
+    }
+
+    /// Whether what is sent to a peer is passed as values, so that what cannot be encoded may be sent too.
+    #[must_use]
+    pub fn passes_values(&self, peer: PeerId) -> bool {
+        self.by_memory(peer).is_some()
+    }
+
+    /// The port of a peer in this process.
+    fn by_memory(&self, peer: PeerId) -> Option<&MemoryPort> {
+        self.state.memory.as_deref().filter(|_| MemoryPort::is_of(peer))
     }
 
     /// Bytes of messages waiting to be sent to a peer.
@@ -395,7 +428,8 @@ impl Net {
     pub fn stats(&self) -> NetStats {
         let counters = &self.state.counters;
         NetStats {
-            peers: lock(&self.state.peers).len(),
+            peers: lock(&self.state.peers).len()
+                + self.state.memory.as_ref().map_or(0, |memory| memory.peers()),
             handshakes: counters.handshakes.load(Ordering::Relaxed),
             retried: counters.retried.load(Ordering::Relaxed),
             turned_away: counters.turned_away.load(Ordering::Relaxed),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -9,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::CloseReason;
 use super::trust::Subject;
 use crate::block::{Bytes, Preamble};
+use crate::store::KeptBlock;
 use crate::wire::{BlockHeader, Received, Refusal};
 
 /// Identifies a pair of connections to another process; never reused.
@@ -50,6 +52,15 @@ pub enum NetEvent {
         preamble: Preamble,
         /// Preamble and body.
         bytes: Bytes,
+    },
+    /// A block of a peer in this process: as it is kept there, so there is nothing to decode.
+    Handed {
+        /// The peer.
+        peer: PeerId,
+        /// Its kind and place.
+        header: BlockHeader,
+        /// The block.
+        block: KeptBlock,
     },
     /// The last event of a peer.
     Closed {
@@ -123,6 +134,7 @@ impl Delivery {
             NetEvent::Connected { peer, .. }
             | NetEvent::Message { peer, .. }
             | NetEvent::Block { peer, .. }
+            | NetEvent::Handed { peer, .. }
             | NetEvent::Closed { peer, .. }
             | NetEvent::LifelineEnded { peer }
             | NetEvent::NoLifeline { peer } => Some(*peer),
@@ -141,5 +153,5 @@ impl Delivery {
     }
 }
 
-/// Receives events on the network's threads, so it must not block.
-pub(crate) type Deliver = Box<dyn Fn(Delivery) + Send + Sync>;
+/// Receives events on the threads of the network and of peers in this process, so it must not block.
+pub(crate) type Deliver = Arc<dyn Fn(Delivery) + Send + Sync>;

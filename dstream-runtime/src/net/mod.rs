@@ -7,6 +7,9 @@
 //! callback as a [`Delivery`]. Everything is bounded: frames by kind, blocks by
 //! [`MAX_BODY`](crate::block::MAX_BODY), and undelivered bytes of a peer by [`Limits`].
 //!
+//! Endpoints of one process that share a [`MemoryNetwork`] reach each other by memory: the same events, but
+//! messages are passed as values and blocks as they are kept ([`NetEvent::Handed`]).
+//!
 //! A worker also holds an idle TCP connection to its master, its lifeline. When it ends, the master suspects
 //! at once that the worker's process has exited ([`NetEvent::LifelineEnded`]).
 //!
@@ -35,6 +38,7 @@ mod event;
 mod frames;
 mod join;
 mod lifeline;
+mod memory;
 mod options;
 mod peer;
 mod renew;
@@ -54,6 +58,7 @@ pub use error::{CloseReason, NetError, NetWarning, SendError};
 pub(crate) use event::Deliver;
 pub use event::{Delivery, NetEvent, PeerId};
 pub use join::{JoinOptions, join};
+pub use memory::MemoryNetwork;
 pub use options::{BindOptions, Limits, system_time};
 pub use socket::SmallBuffer;
 pub use transfer::Transfer;

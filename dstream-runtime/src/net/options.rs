@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::NetError;
 use super::trust::{Authority, Identity, WallClock};
+use super::{MemoryNetwork, NetError};
 use crate::block::{BufferPool, HEADER_LEN, MAX_BODY};
 use crate::host;
 use crate::wire::{FRAME_HEADER, Hello, LONGEST};
@@ -66,6 +66,9 @@ pub struct Limits {
     pub client_block: usize,
     /// Undelivered bytes of messages per peer; at least the longest message.
     pub untaken_messages: usize,
+    /// Undelivered events per peer in this process; a peer with more is disconnected. A master has at most a
+    /// few reports per task in flight, which are far fewer.
+    pub untaken_events: usize,
     /// Unsent bytes of messages per peer; a peer with more is disconnected.
     pub unsent_messages: usize,
     /// Size of the socket's buffers, in bytes, per direction.
@@ -84,6 +87,7 @@ impl Default for Limits {
             untaken_blocks: 192 << 20,
             client_block: 4 << 20,
             untaken_messages: 20 << 20,
+            untaken_events: 1 << 20,
             unsent_messages: 32 << 20,
             socket_buffer: 4 << 20,
         }
@@ -119,6 +123,8 @@ pub struct BindOptions {
     pub authority: Option<Arc<Authority>>,
     /// Returns the time since the Unix epoch, to judge certificates and tokens.
     pub wall: Arc<dyn Fn() -> Duration + Send + Sync>,
+    /// The endpoints of this process to be reached by memory.
+    pub network: Option<MemoryNetwork>,
     /// The pool for buffers of received blocks.
     pub pool: BufferPool,
     /// Its limits.
@@ -137,6 +143,7 @@ impl BindOptions {
             hello: Hello::new(subject.role, &subject.job, plan),
             identity,
             authority: None,
+            network: None,
             wall: Arc::new(system_time),
             pool: BufferPool::new(MAX_BODY),
             limits: Limits::default(),

@@ -65,6 +65,13 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// Of blocks that have been delivered.
+    pub(super) fn done() -> Self {
+        let (cancel, state) = (Notify::new(), AtomicU8::new(DONE));
+        let progress = Progress { cancel, state, unreadable: OnceLock::new() };
+        Self { progress: Arc::new(progress), detached: true }
+    }
+
     /// Cancels the blocks that are not delivered yet.
     pub fn cancel(self) {}
 

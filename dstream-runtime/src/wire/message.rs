@@ -4,6 +4,9 @@
 //! table of kinds and an `impl Message`. An endpoint closes the connection to a peer that sends a kind its
 //! role may not send. Kinds of blocks have such a table too.
 
+use std::any::Any;
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -62,8 +65,8 @@ impl MessageKind {
     }
 }
 
-/// A type that is sent as a message.
-pub trait Message: Serialize + DeserializeOwned {
+/// A type that is sent as a message: encoded to another process, as a clone within this one.
+pub trait Message: Serialize + DeserializeOwned + Clone + Send + 'static {
     /// Its kind, unique to the type.
     const KIND: MessageKind;
 
@@ -89,17 +92,28 @@ impl Message for ToPeer {
 }
 
 /// A received message: whole and undamaged, not decoded yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     kind: MessageKind,
-    payload: Vec<u8>,
+    content: Content,
+}
+
+enum Content {
+    /// Of another process.
+    Encoded(Vec<u8>),
+    /// Of this process.
+    Value(Box<dyn Any + Send>),
 }
 
 impl Received {
-    /// A message of that kind.
+    /// An encoded message of that kind.
     #[must_use]
     pub fn new(kind: MessageKind, payload: Vec<u8>) -> Self {
-        Self { kind, payload }
+        Self { kind, content: Content::Encoded(payload) }
+    }
+
+    /// A message of this process.
+    pub(crate) fn value<M: Message>(message: M) -> Self {
+        Self { kind: M::KIND, content: Content::Value(Box::new(message)) }
     }
 
     /// Its kind: what to read it as.
@@ -108,22 +122,37 @@ impl Received {
         self.kind
     }
 
-    /// Length of its payload in bytes.
+    /// Length of its encoding in bytes; 0 for a message of this process.
     #[must_use]
     pub fn byte_len(&self) -> usize {
-        self.payload.len()
+        match &self.content {
+            Content::Encoded(payload) => payload.len(),
+            Content::Value(_) => 0,
+        }
     }
 
-    /// Decodes the message.
+    /// The message, decoded if another process sent it.
     ///
     /// # Errors
     /// When it is of another kind or does not decode as `M`; close the connection then.
-    pub fn read<M: Message>(&self) -> Result<M, FrameError> {
+    pub fn read<M: Message>(self) -> Result<M, FrameError> {
         let found = FrameKind::Message(self.kind);
         if M::KIND != self.kind {
             return Err(FrameError::Unexpected { found });
         }
-        decode(found, &self.payload)
+        match self.content {
+            Content::Encoded(payload) => decode(found, &payload),
+            Content::Value(value) => match value.downcast() {
+                Ok(message) => Ok(*message),
+                Err(_) => Err(FrameError::Unexpected { found }),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Received({:?})", self.kind)
     }
 }
 

@@ -23,7 +23,7 @@ mod ways;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
@@ -110,7 +110,7 @@ pub(super) fn serve(
     let events = Inbox::new(events);
     let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
     (bind.addr, bind.public) = (options.listen, options.public);
-    bind.bulk_port = options.bulk_port;
+    (bind.bulk_port, bind.network) = (options.bulk_port, options.network.clone());
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
@@ -208,7 +208,6 @@ pub(super) fn serve(
             started: host::now(),
             course: Course::Runs,
             leaves_job: options.leaves_job,
-            inside: options.inside,
             grace: None,
             losses,
             loss: LossSettings { accept: options.accept_loss, said: false },
@@ -278,8 +277,6 @@ struct Driver<'e> {
     course: Course,
     /// Whether a signal ends this master only, and leaves the job to the next one.
     leaves_job: bool,
-    /// The address of the worker in this process, if there is one.
-    inside: Option<Arc<OnceLock<SocketAddr>>>,
     /// Until then workers that were there with another master, or are gone, may come with what no batch has.
     grace: Option<Instant>,
     losses: Losses,

@@ -24,7 +24,7 @@ use crate::wire::{Message, MessageKind};
 pub(super) const INLINE: usize = 16 << 10;
 
 /// From the driver of a master to that of a worker.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum MasterNote {
     /// The first: who the worker is, and what it works on.
     Welcome {
@@ -85,7 +85,7 @@ pub(super) struct Colleague {
 }
 
 /// From the driver of a worker to that of its master.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum WorkerNote {
     /// It has built the job and can be reached by the others.
     Ready { addr: SocketAddr, cores: u32, memory: u64 },
@@ -129,16 +129,19 @@ pub(super) enum WorkerNote {
 }
 
 /// Where the freight of a `Done` is.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Luggage {
     /// Here.
     Here(#[serde(with = "serde_bytes")] Vec<u8>),
     /// In so many raw blocks.
     Sent(u32),
+    /// Here, as it is: only within a process.
+    #[serde(skip)]
+    Passed(Leaving),
 }
 
 /// From the driver of a worker to that of another.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum PeerNote {
     /// The first on a connection, from the worker that made it.
     Hello { worker: WorkerId },
@@ -174,7 +177,7 @@ pub(super) enum PeerNote {
 }
 
 /// The blocks that belong to a message between workers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Freight {
     /// What each is.
     pub(super) labels: Vec<Label>,

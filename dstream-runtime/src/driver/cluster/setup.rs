@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::exec::job::Bindings;
+use crate::net::MemoryNetwork;
 use crate::record::Format;
 use crate::sink::Sink;
 use crate::source::receive::PushSource;
@@ -84,6 +84,8 @@ pub struct MasterOptions {
     pub public: bool,
     /// The port for blocks, on the same address; 0 for any.
     pub bulk_port: u16,
+    /// The endpoints of this process: a worker here is reached by memory.
+    pub network: Option<MemoryNetwork>,
     /// The directory of the authority, the tokens and the master's file.
     pub state: PathBuf,
     /// The URL of the durable store for the journal and saved states, if that is not the directory.
@@ -108,8 +110,6 @@ pub struct MasterOptions {
     /// Whether a stop by [`StopHandle`](crate::driver::StopHandle) ends this master only: the job is left to
     /// the next one. Only where states are saved.
     pub leaves_job: bool,
-    /// If a worker runs in its process: where that one's connections come from, once it has an address.
-    pub inside: Option<Arc<OnceLock<SocketAddr>>>,
     /// What it ships to its workers.
     pub setup: JobSetup,
     /// Per source, whether workers receive what is pushed for it; may be shorter than the list of
@@ -164,6 +164,8 @@ pub struct WorkerOptions {
     pub public: bool,
     /// The port for blocks, on the same address; 0 for any.
     pub bulk_port: u16,
+    /// The endpoints of this process: a master here is reached by memory.
+    pub network: Option<MemoryNetwork>,
     /// The file of a token, needed where there is no certificate yet.
     pub token: Option<PathBuf>,
     /// The file in which its certificate is kept, so that a worker that starts again needs no token. Its
@@ -173,8 +175,6 @@ pub struct WorkerOptions {
     pub spill: PathBuf,
     /// The name it would like to have.
     pub name: String,
-    /// Told its address, if somebody in its process wants to know it.
-    pub bound: Option<Arc<OnceLock<SocketAddr>>>,
     /// Number of executor threads.
     pub cores: usize,
     /// How much memory it uses for what grows with the input, in bytes.

@@ -80,7 +80,7 @@ pub(super) fn serve(
     };
     let mut bind = BindOptions::new(identity, plan.hash);
     (bind.addr, bind.public) = (options.listen, options.public);
-    bind.bulk_port = options.bulk_port;
+    (bind.bulk_port, bind.network) = (options.bulk_port, options.network.clone());
     let budget = Budget::new(options.memory);
     bind.pool = BufferPool::new(budget.arriving());
     bind.limits.untaken_blocks = budget.untaken(bind.limits.untaken_blocks);
@@ -89,10 +89,6 @@ pub(super) fn serve(
     // The engine ends before its endpoint does: nobody is there for what comes after that.
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
     let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
-    if let Some(bound) = &options.bound {
-        // It is bound once.
-        let _ = bound.set(endpoint.local_addr());
-    }
     for warning in endpoint.warnings() {
         log(WorkerNews::Warning(warning.to_string()));
     }

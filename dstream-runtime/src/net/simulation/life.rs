@@ -188,7 +188,7 @@ impl Life {
                 self.open.extend(with.map(|with| (peer, with)));
             }
             NetEvent::Message { peer, message } => {
-                book.heard(self.end(peer), words::read(&message));
+                book.heard(self.end(peer), words::read(message));
             }
             NetEvent::Block { peer, header, bytes, .. } => {
                 book.took(self.end(peer), words::open(&header, bytes));
@@ -204,6 +204,9 @@ impl Life {
                         *calling = Err(now + pause + self.seed.below(300));
                     }
                 }
+            }
+            NetEvent::Handed { .. } => {
+                book.violated("simulated processes share no memory".to_owned())
             }
             NetEvent::Refused { .. } => book.hit("a process is refused"),
             NetEvent::Joined { .. } => book.hit("a process joins with a token"),

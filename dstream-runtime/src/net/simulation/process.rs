@@ -97,7 +97,7 @@ impl Process {
             // A killed process receives nothing.
             let _ = tell.send(delivery);
         };
-        let started = Self::start_for(network, host, number, options, Box::new(deliver));
+        let started = Self::start_for(network, host, number, options, Arc::new(deliver));
         (started.expect("a usable identity"), events)
     }
 

@@ -42,7 +42,7 @@ impl Origin {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Content {
     origin: Origin,
     #[serde(with = "serde_bytes")]
@@ -52,7 +52,7 @@ struct Content {
 /// Each pair of roles has its own message type.
 macro_rules! words {
     ($($name:ident)*) => {$(
-        #[derive(Serialize, Deserialize)]
+        #[derive(Clone, Serialize, Deserialize)]
         #[serde(transparent)]
         struct $name(Content);
 
@@ -81,7 +81,7 @@ pub(super) fn say(
 }
 
 /// Reads a message; fails if it is not what was sent.
-pub(super) fn read(message: &Received) -> Result<Origin, String> {
+pub(super) fn read(message: Received) -> Result<Origin, String> {
     let content = match message.kind() {
         MessageKind::ToMaster => message.read::<ToMaster>().map(|word| word.0),
         MessageKind::ToWorker => message.read::<ToWorker>().map(|word| word.0),

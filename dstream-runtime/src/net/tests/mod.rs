@@ -5,6 +5,7 @@ mod hostile;
 mod life;
 mod lifelines;
 mod membership;
+mod memory;
 mod relay;
 
 use std::sync::Arc;

@@ -42,7 +42,8 @@ impl Driver<'_> {
         if !self.receivers.any() {
             return self.admit(worker);
         }
-        let inside = self.inside.as_ref().and_then(|inside| inside.get()) == Some(&addr);
+        // One that is reached by memory ends with this process.
+        let inside = self.net.passes_values(peer);
         self.losses.comes(name);
         self.master.handle(MasterEvent::Comes { worker, name: name.to_owned(), inside });
     }

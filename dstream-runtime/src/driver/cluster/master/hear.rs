@@ -25,7 +25,7 @@ impl Driver<'_> {
                 Role::Client => self.members.client(peer, subject.name),
                 Role::Master => {}
             },
-            NetEvent::Message { peer, message } => self.said(peer, &message),
+            NetEvent::Message { peer, message } => self.said(peer, message),
             NetEvent::Block { peer, header, bytes, .. } => {
                 let BlockKind::TaskOutput { task, attempt } = header.kind else { return };
                 match Block::open_raw(bytes) {
@@ -37,6 +37,8 @@ impl Driver<'_> {
                     Err(error) => self.net.accuse(peer, &error.to_string()),
                 }
             }
+            // A worker of this process passes what leaves the job with the message.
+            NetEvent::Handed { .. } => {}
             NetEvent::Closed { peer, reason } => self.closed(peer, &reason),
             NetEvent::LifelineEnded { peer } => self.lifeline_ended(peer),
             NetEvent::NoLifeline { peer } => self.no_lifeline(peer),
@@ -53,7 +55,7 @@ impl Driver<'_> {
         }
     }
 
-    fn said(&mut self, peer: PeerId, message: &Received) {
+    fn said(&mut self, peer: PeerId, message: Received) {
         let Some(worker) = self.members.worker(peer) else {
             return self.asked(peer, message);
         };
@@ -97,6 +99,7 @@ impl Driver<'_> {
             }
             WorkerNote::Done { message, luggage } => match luggage {
                 Luggage::Here(bytes) => self.unpack(peer, worker, message, &bytes),
+                Luggage::Passed(leaving) => self.master.worker_said(worker, message, leaving),
                 Luggage::Sent(pieces) => {
                     let ToMaster::TaskDone { task, attempt, .. } = &message else {
                         return self.net.accuse(peer, "luggage without a task");

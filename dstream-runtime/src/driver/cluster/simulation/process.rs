@@ -97,7 +97,7 @@ impl World for SimulatedHost {
     fn bind(&self, mut options: BindOptions, deliver: Deliver) -> Result<Net, NetError> {
         options.wall = wall(&self.shared.network);
         let fiber = simulated::here();
-        let deliver: Deliver = Box::new(move |delivery| {
+        let deliver: Deliver = Arc::new(move |delivery| {
             deliver(delivery);
             fiber.iter().for_each(|fiber| fiber.tell());
         });
@@ -221,6 +221,7 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         listen: address(host, PORT),
         public: true,
         bulk_port: 0,
+        network: None,
         state: shared.state.clone(),
         store: None,
         workers: shared.workers,
@@ -232,7 +233,6 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         speculate: true,
         standby: false,
         leaves_job: false,
-        inside: None,
         setup,
         pushed,
         in_flight: 3,
@@ -253,10 +253,10 @@ fn worker(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         listen: address(host, PORT),
         public: true,
         bulk_port: 0,
+        network: None,
         token: None,
         identity: shared.state.join("identities").join(format!("{name}.json")),
         spill: shared.state.join("spill"),
-        bound: None,
         name,
         cores: 1,
         memory: 64 << 20,

@@ -32,7 +32,7 @@ impl Key {
 }
 
 impl Driver<'_> {
-    pub(super) fn peer_said(&mut self, peer: PeerId, message: &Received) {
+    pub(super) fn peer_said(&mut self, peer: PeerId, message: Received) {
         if message.kind() != MessageKind::PeerNote {
             return;
         }
@@ -140,45 +140,61 @@ impl Driver<'_> {
         }
     }
 
+    /// A block of another process.
     pub(super) fn block_came(&mut self, peer: PeerId, header: BlockHeader, bytes: Bytes) {
         let stage = |stage: StageId| self.kernels.stages.get(stage.index());
+        let opened = match header.kind {
+            BlockKind::Segment { id, .. } => {
+                through(stage(id.producer.stage).and_then(|stage| stage.door(id.tail)), bytes)
+            }
+            BlockKind::State { stage: of, tag, .. } => {
+                through(stage(of).and_then(|stage| stage.state_door(tag)), bytes)
+            }
+            BlockKind::Input { .. }
+            | BlockKind::TaskOutput { .. }
+            | BlockKind::ReceivedBlock { .. }
+            | BlockKind::Append { .. } => Block::open_raw(bytes),
+        };
+        match opened {
+            Ok(block) => self.opened(peer, header, block),
+            Err(error) => self.net.accuse(peer, &error.to_string()),
+        }
+    }
+
+    /// A block of this process.
+    pub(super) fn block_handed(&mut self, peer: PeerId, header: BlockHeader, block: KeptBlock) {
+        match block.get() {
+            Ok(block) => self.opened(peer, header, block),
+            Err(error) => self.net.accuse(peer, &error.to_string()),
+        }
+    }
+
+    fn opened(&mut self, peer: PeerId, header: BlockHeader, block: Block) {
         // On the account of the store from here on, also while the rest of it is on its way.
         let keep = |block: Block| self.kernels.blocks.keep(block);
-        let opened = match header.kind {
+        match header.kind {
             BlockKind::Input { task } if peer == self.master => {
-                Block::open_raw(bytes).map(|block| {
-                    let ready = self.inputs.arrived(task, header.piece, keep(block));
-                    ready.into_iter().for_each(|run| self.start(run));
-                })
+                let ready = self.inputs.arrived(task, header.piece, keep(block));
+                ready.into_iter().for_each(|run| self.start(run));
             }
             BlockKind::Segment { id, attempt } => {
-                let door = stage(id.producer.stage).and_then(|stage| stage.door(id.tail));
-                through(door, bytes).map(|block| {
-                    let key = (peer, Key::Task(header.epoch, id.producer, attempt));
-                    self.arrived(key, header.piece, keep(block));
-                })
+                let key = (peer, Key::Task(header.epoch, id.producer, attempt));
+                self.arrived(key, header.piece, keep(block));
             }
-            BlockKind::State { stage: of, partition, tag } => {
-                let door = stage(of).and_then(|stage| stage.state_door(tag));
-                through(door, bytes).map(|block| {
-                    let key = (peer, Key::State(header.epoch, of, partition));
-                    self.arrived(key, header.piece, keep(block));
-                })
+            BlockKind::State { stage, partition, .. } => {
+                let key = (peer, Key::State(header.epoch, stage, partition));
+                self.arrived(key, header.piece, keep(block));
             }
-            BlockKind::ReceivedBlock { receiver: taker, source, number } => Block::open_raw(bytes)
-                .map(|block| {
-                    let key = (taker, source, number);
-                    let complete = self.copies.arrived((peer, key), 0, keep(block));
-                    self.copy_complete(peer, key, complete);
-                }),
-            BlockKind::Append { number } => Block::open_raw(bytes).map(|block| {
+            BlockKind::ReceivedBlock { receiver: taker, source, number } => {
+                let key = (taker, source, number);
+                let complete = self.copies.arrived((peer, key), 0, keep(block));
+                self.copy_complete(peer, key, complete);
+            }
+            BlockKind::Append { number } => {
                 let asks = self.sessions.block(peer, number, block);
                 self.session_asks(asks);
-            }),
-            _ => Ok(()),
-        };
-        if let Err(error) = opened {
-            self.net.accuse(peer, &error.to_string());
+            }
+            BlockKind::Input { .. } | BlockKind::TaskOutput { .. } => {}
         }
     }
 

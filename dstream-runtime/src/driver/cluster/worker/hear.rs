@@ -14,20 +14,19 @@ use crate::wire::{MessageKind, Received};
 impl Driver<'_> {
     pub(super) fn heard(&mut self, event: NetEvent) {
         match event {
-            NetEvent::Message { peer, message } if peer == self.master => {
-                self.master_said(&message)
-            }
+            NetEvent::Message { peer, message } if peer == self.master => self.master_said(message),
             NetEvent::Message { peer, message } if message.kind() == MessageKind::ToReceiver => {
-                self.client_said(peer, &message);
+                self.client_said(peer, message);
             }
             NetEvent::Message { peer, message } => {
                 self.colleagues.heard(peer, host::now());
-                self.peer_said(peer, &message);
+                self.peer_said(peer, message);
             }
             NetEvent::Block { peer, header, bytes, .. } => {
                 self.colleagues.heard(peer, host::now());
                 self.block_came(peer, header, bytes);
             }
+            NetEvent::Handed { peer, header, block } => self.block_handed(peer, header, block),
             NetEvent::Connected { peer, subject, .. } => {
                 if self.colleagues.connected(peer, &subject) {
                     let hello = PeerNote::Hello { worker: self.id };
@@ -95,7 +94,7 @@ impl Driver<'_> {
         }
     }
 
-    fn master_said(&mut self, message: &Received) {
+    fn master_said(&mut self, message: Received) {
         self.heard = host::now();
         let read = match message.kind() {
             MessageKind::ToWorker => message.read().map(|message| self.take(message)),

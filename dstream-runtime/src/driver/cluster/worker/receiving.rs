@@ -228,7 +228,7 @@ impl Driver<'_> {
     }
 
     /// A client of the library says something.
-    pub(super) fn client_said(&mut self, peer: PeerId, message: &Received) {
+    pub(super) fn client_said(&mut self, peer: PeerId, message: Received) {
         match message.read() {
             Ok(message) => {
                 let asks = self.sessions.said(peer, message, &self.pool);

@@ -129,6 +129,10 @@ impl Driver<'_> {
             ToMaster::TaskDone { task, attempt, epoch, .. } => Some((*task, *attempt, *epoch)),
             _ => None,
         };
+        if task.is_some() && self.net.passes_values(self.master) {
+            let luggage = Luggage::Passed(leaving);
+            return self.tell_master(&WorkerNote::Done { message, luggage });
+        }
         let (Some((task, attempt, epoch)), Some(bytes)) = (task, pack(leaving)) else {
             return self.send_master(&message);
         };
