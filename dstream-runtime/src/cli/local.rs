@@ -9,8 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Failed;
 use super::args::Invocation;
+use super::claim::{Claim, check_logs};
 use super::crew::{Crew, Orders, Roll};
-use super::host;
+use super::host::{self, store};
 use super::inside::Inside;
 use super::master::{Listening, options};
 use super::news::some;
@@ -33,6 +34,9 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     };
     let mut running = Running::start(invocation, &mut opened, &runs_on, Some(orders.cores))?;
     let state = State::of(invocation)?;
+    let _claim = Claim::of(state.path())?;
+    let store = store(invocation).unwrap_or_else(|| state.path().to_string_lossy().into_owned());
+    check_logs(&store, workers)?;
     let leave = state.leave();
     let stop = running.stop_on_signals(leave)?;
     let (preview, restarts) = (running.preview, orders.restarts);

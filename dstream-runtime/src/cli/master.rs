@@ -100,7 +100,11 @@ pub(super) fn options(
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         standby: invocation.cluster.standby,
         leaves_job: invocation.cluster.on_signal == Some(OnSignal::Leave),
-        setup: JobSetup { preview, ..opened.setup.clone() },
+        setup: JobSetup {
+            preview,
+            ingest: invocation.cluster.ingest.unwrap_or_default(),
+            ..opened.setup.clone()
+        },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,
         attempts,

@@ -7,6 +7,7 @@
 
 mod args;
 mod ask;
+mod claim;
 mod connectors;
 mod crew;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -221,6 +221,7 @@ impl<'e> Engine<'e> {
             Event::Net(_)
             | Event::Received(..)
             | Event::Saved(..)
+            | Event::Ingest(_)
             | Event::Loaded(..)
             | Event::Journal(_)
             | Event::Savepoint(_)

@@ -60,6 +60,8 @@ enum Event {
     Saved(Saved, Result<cluster::Tip, CheckpointError>),
     /// A state was loaded for a recovery, or could not be.
     Loaded(Saved, Epoch, Result<cluster::Loaded, String>),
+    /// Received blocks are in the ingest log, or cannot be written there.
+    Ingest(cluster::IngestEvent),
     /// What the master has decided is durable, or will not be.
     Journal(JournalEvent),
     /// A savepoint is in safety, or was given up.
@@ -89,6 +91,7 @@ impl Arrives for Event {
             Self::Published { .. } | Self::Refused { .. } => one("publishes", 20),
             Self::Journal(_) => one("journal", 15),
             Self::Saved(..) | Self::Loaded(..) => one("saves", 80),
+            Self::Ingest(_) => one("ingest", 15),
             Self::Savepoint(_) => one("savepoint", 50),
             Self::Received(source, _) => {
                 Lane { name: "received", about: (u64::from(source.0), 0, 0), most_ms: 1 }

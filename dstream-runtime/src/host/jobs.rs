@@ -181,6 +181,17 @@ impl<T> Iterator for JobReceiver<T> {
     }
 }
 
+impl<T> JobReceiver<T> {
+    /// The next job if there is one, without waiting. It marks the last one done.
+    pub(crate) fn ready(&mut self) -> Option<T> {
+        let job = self.receiver.try_recv().ok()?;
+        if std::mem::replace(&mut self.busy, true) {
+            self.in_flight.end(1);
+        }
+        Some(job)
+    }
+}
+
 impl<T> Drop for JobReceiver<T> {
     fn drop(&mut self) {
         // The remaining jobs are abandoned.

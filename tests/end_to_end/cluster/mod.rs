@@ -5,6 +5,7 @@ mod clock;
 mod connectors;
 mod crew;
 mod drains;
+mod durable_ingest;
 mod ends;
 mod faults;
 mod fixed_ports;

@@ -145,11 +145,12 @@ fn it_answers_like_a_cluster_and_gives_savepoints() {
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 #[test]
-fn pushed_records_that_are_lost_with_it_are_named_at_once() {
+fn pushed_records_in_its_memory_alone_are_named_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let (state, out) = (dir.path().join("state"), dir.path().join("out"));
     let job = || {
-        let job = durable("word_count", &state).source("lines", "http://127.0.0.1:0/lines");
+        let job = durable("word_count", &state).args(["--ingest", "memory"]);
+        let job = job.source("lines", "http://127.0.0.1:0/lines");
         job.sink("windowed", "none:").files("counts", "csv", &out)
     };
     let receiving = |job: &mut Running| -> SocketAddr {

@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 
 use super::super::value::{Limit, address, interval, limit, processes, size};
+use crate::driver::cluster::Ingest;
 
 /// Options of a cluster.
 #[derive(Debug, Clone, Args)]
@@ -47,6 +48,12 @@ pub(in crate::cli) struct ClusterArgs {
     /// the job ends with the first worker that is lost [default: 10s for a local job with `--state`]
     #[arg(long, value_name = "INTERVAL", value_parser = interval)]
     pub checkpoint: Option<Duration>,
+
+    /// When records that clients push are acknowledged: once two workers hold them in memory (the only one, if there is
+    /// one), or once they are also in `--state`, so that no crash of all processes loses them [default: durable for a
+    /// local job with `--state`, else memory]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub ingest: Option<Ingest>,
 
     /// Start from a savepoint that `JOB savepoint` has created: its path or URL, or its name if it is in the same
     /// `--state`. The number of workers may differ
@@ -163,6 +170,7 @@ impl ClusterArgs {
     pub(super) fn complete(&mut self) {
         if self.role == Local && self.target.state.is_some() {
             self.checkpoint.get_or_insert(CHECKPOINT);
+            self.ingest.get_or_insert(Ingest::Durable);
         }
     }
 }
@@ -185,6 +193,11 @@ const FITS: &[(&str, &[Role], &str)] = &[
         "workers need it to join: a master makes tokens, and a local job needs none",
     ),
     ("checkpoint", &[Local, Master], SHIPPED),
+    (
+        "ingest",
+        &[Local],
+        "only a local job knows that its workers come again under their names; elsewhere two workers hold each record",
+    ),
     ("from", &[Local, Master], SHIPPED),
     ("accept_loss", &[Local, Master], SHIPPED),
     ("skip", &[Local, Master], SHIPPED),
@@ -242,6 +255,9 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         Master if args.standby && args.checkpoint.is_none() => Some(
             "--standby: a master leaves nothing to go on from without --checkpoint INTERVAL; give it to both"
                 .to_owned(),
+        ),
+        Local if args.ingest == Some(Ingest::Durable) && args.target.state.is_none() => Some(
+            "--ingest durable: records are kept in --state: add --state DIR".to_owned(),
         ),
         Local | Master if args.from.is_some() && args.checkpoint.is_none() => Some(
             "--from requires --checkpoint INTERVAL: the savepoint becomes part of the job's journal"

@@ -101,6 +101,17 @@ pub enum ClusterError {
         /// Why, and what to do.
         why: String,
     },
+    /// A part of the ingest log is damaged.
+    #[error(
+        "{object}: {why}, and it holds records that clients were told are safe\n  help: restore it from a copy; \
+         without it they are lost: remove it to go on without them"
+    )]
+    IngestLog {
+        /// The URL of the object.
+        object: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The worker cannot go on without its master.
     #[error(
         "the master at {master} is gone: {why}\n  help: start the master again, and then this worker"

@@ -44,7 +44,9 @@ use self::ways::keep_published;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
 use super::transfers::Transfers;
-use super::{ClusterError, ClusterNews, GRACE, JobSetup, MasterFile, MasterOptions, MasterPaths};
+use super::{
+    ClusterError, ClusterNews, GRACE, Ingest, JobSetup, MasterFile, MasterOptions, MasterPaths,
+};
 use crate::driver::error::JobError;
 use crate::driver::master::{
     Asks, Ends, Master, Opened, Settings, check, check_earlier, dead_sinks, output_settings,
@@ -124,8 +126,14 @@ pub(super) fn serve(
         Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
         None => None,
     };
+    let mut ingest_log = None;
     let (saves, written, savepoints) = match opened {
         Some(Reopened { saves, store, written, earlier, dropped, was_overdue }) => {
+            if options.setup.ingest == Ingest::Durable {
+                let logs = store.within("ingest").map_err(ClusterError::from)?;
+                logs.make().map_err(ClusterError::from)?;
+                ingest_log = Some(logs.url());
+            }
             losses = Losses::new(earlier, GRACE);
             losses.drop(&dropped);
             if was_overdue {
@@ -145,6 +153,7 @@ pub(super) fn serve(
     let sinks = keep_published(past, sinks);
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(CheckpointStore::url);
+    options.setup.ingest_log = ingest_log;
     let pid = std::process::id();
     let announced = MasterFile {
         job: plan.job.to_owned(),
@@ -423,7 +432,11 @@ impl Driver<'_> {
             Event::Stop => self.stop(),
             Event::Net(delivery) => self.heard(delivery.take()),
             // A master runs no task and receives nothing.
-            Event::Ran(_) | Event::Received(..) | Event::Saved(..) | Event::Loaded(..) => {}
+            Event::Ran(_)
+            | Event::Received(..)
+            | Event::Saved(..)
+            | Event::Loaded(..)
+            | Event::Ingest(_) => {}
         }
     }
 
@@ -537,7 +550,12 @@ impl Driver<'_> {
         let Some((worker, name, was_let_go)) = self.members.remove(peer) else {
             return;
         };
-        let returns = if was_let_go { Returns::Never } else { returns };
+        let returns = match self.setup.ingest {
+            _ if was_let_go => Returns::Never,
+            // It is started again under its name, and its log has what it held.
+            Ingest::Durable => Returns::Maybe,
+            Ingest::Memory => returns,
+        };
         let has_gone = self.losses.gone(worker, &name, returns, host::now());
         self.note_holders(has_gone);
         if !was_let_go {

@@ -29,14 +29,15 @@ pub(crate) use client::identity as client_identity;
 pub(super) use self::master::lost;
 #[cfg(test)]
 pub(crate) use self::master::{Departures, Earlier, Listens, Losses, Receivers, Returns};
+pub(crate) use self::worker::logs;
 #[cfg(test)]
 pub(crate) use self::worker::node;
-pub(super) use self::worker::{Loaded, Tip};
+pub(super) use self::worker::{IngestEvent, Loaded, Tip};
 pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply, SavepointReport};
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};
-pub use setup::{JobSetup, MasterOptions, SourceWays, WorkerOptions};
+pub use setup::{Ingest, JobSetup, MasterOptions, SourceWays, WorkerOptions};
 pub use standby::{StandbyNews, is_over, stand_by};
 pub use status::{
     BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus,

@@ -17,6 +17,16 @@ use crate::record::Format;
 use crate::sink::Sink;
 use crate::source::receive::PushSource;
 
+/// When a received block is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Ingest {
+    /// When two workers hold it in memory, or the only one.
+    #[default]
+    Memory,
+    /// When it is in the durable store as well.
+    Durable,
+}
+
 /// What a worker needs to build the same job as its master, beside the binary.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct JobSetup {
@@ -31,6 +41,10 @@ pub struct JobSetup {
     pub base: PathBuf,
     /// The URL of the store where workers bring states into safety, if they do.
     pub saves: Option<String>,
+    /// When what clients push is acknowledged.
+    pub ingest: Ingest,
+    /// The URL of the store of the ingest logs, if it must be in one before.
+    pub ingest_log: Option<String>,
     /// Number of partitions.
     pub partitions: u32,
     /// The batch interval in milliseconds.

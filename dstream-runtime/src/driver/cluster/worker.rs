@@ -10,6 +10,7 @@ mod copies;
 mod door;
 mod handover;
 mod hear;
+mod ingest;
 mod inputs;
 mod join;
 mod receipts;
@@ -25,6 +26,9 @@ use crossbeam_channel::{Sender, unbounded};
 
 use self::colleagues::Colleagues;
 use self::door::Key;
+pub(in crate::driver) use self::ingest::IngestEvent;
+use self::ingest::IngestLog;
+pub(crate) use self::ingest::logs;
 use self::inputs::Inputs;
 use self::join::{Waiting, Welcome};
 #[cfg(test)]
@@ -188,13 +192,24 @@ impl Process<'_> {
             let saver = saver.transpose()?;
             let (first, id) = (BatchSeq(1), welcome.worker);
             let worker = Worker::new(id, plan, &kernels, &queue, slots, retention, first);
-            let joins_again = kept.is_some();
-            let kept = kept.unwrap_or_else(|| Kept {
-                receivers: BTreeMap::new(),
-                receiving: BTreeSet::new(),
-                sessions: Sessions::new(offers, limits),
-                receipts: Receipts::new(id).within(receiver),
-            });
+            let mut joins_again = kept.is_some();
+            let kept = match kept {
+                Some(kept) => kept,
+                None => {
+                    let mut receipts = Receipts::new(id).within(receiver);
+                    if let Some(url) = &setup.ingest_log {
+                        // A directory of it is made with its first object.
+                        let store = Durable::existing(url).map_err(ClusterError::from)?;
+                        let (log, has) = IngestLog::open(store, &options.name, sender.clone())?;
+                        // What it has is held as by a worker that has run on.
+                        joins_again = !has.is_empty();
+                        receipts = receipts.logging(log, has, &self.blocks);
+                    }
+                    let sessions = Sessions::new(offers, limits);
+                    let (receivers, receiving) = (BTreeMap::new(), BTreeSet::new());
+                    Kept { receivers, receiving, sessions, receipts }
+                }
+            };
             let mut driver = Driver {
                 kernels: &kernels,
                 worker,
@@ -404,6 +419,7 @@ impl Driver<'_> {
             Event::Net(delivery) => self.heard(delivery.take()),
             Event::Received(source, delivery) => self.received(source, delivery),
             Event::Saved(saved, written) => self.written(saved, written),
+            Event::Ingest(event) => self.ingested(event),
             Event::Loaded(saved, recovery, state) => self.loaded(&saved, recovery, state),
             Event::Stop => self.leave(),
             // A worker cuts no source and publishes nothing.

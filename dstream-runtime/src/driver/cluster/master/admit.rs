@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::members::Named;
 use super::{Driver, HEARTBEAT, Returns};
+use crate::driver::cluster::Ingest;
 use crate::driver::cluster::note::MasterNote;
 use crate::host;
 use crate::id::WorkerId;
@@ -42,8 +43,8 @@ impl Driver<'_> {
         if !self.receivers.any() {
             return self.admit(worker);
         }
-        // One that is reached by memory ends with this process.
-        let inside = self.net.passes_values(peer);
+        // One that is reached by memory ends with this process, and so does what its memory alone holds.
+        let inside = self.net.passes_values(peer) && self.setup.ingest == Ingest::Memory;
         self.losses.comes(name);
         self.master.handle(MasterEvent::Comes { worker, name: name.to_owned(), inside });
     }

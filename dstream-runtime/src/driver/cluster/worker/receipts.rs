@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use self::handover::Handover;
+use super::ingest::{IngestLog, Logged};
 use crate::block::{Block, HEADER_LEN};
 use crate::client::Append;
 use crate::driver::cluster::note::WorkerNote;
@@ -55,9 +56,16 @@ struct Mine {
 
 enum State {
     /// Its client waits.
-    Pending { teller: Teller, copied: bool, registered: bool },
+    Pending { teller: Teller, copied: bool, stored: bool, registered: bool },
     /// Its client has been told. The share counts against the receiver's bound until a batch takes it.
     Safe(Option<Share>),
+}
+
+/// What must hold before a client is told.
+struct Marks<'m> {
+    copied: &'m mut bool,
+    stored: &'m mut bool,
+    registered: &'m mut bool,
 }
 
 /// How its client hears what became of it.
@@ -161,6 +169,8 @@ pub(super) struct Receipts {
     lost: BTreeMap<(WorkerId, SourceId), Spans>,
     /// This worker leaves.
     handover: Option<Handover>,
+    /// Where blocks must be before they are acknowledged, if they must.
+    log: Option<IngestLog>,
 }
 
 impl Receipts {
@@ -181,7 +191,21 @@ impl Receipts {
             forgotten: BTreeMap::new(),
             lost: BTreeMap::new(),
             handover: None,
+            log: None,
         }
+    }
+
+    /// With a log: what is received is acknowledged once the log has it. What it has already is held here, as before
+    /// another master.
+    pub(super) fn logging(mut self, log: IngestLog, has: Vec<Logged>, store: &BlockStore) -> Self {
+        for Logged { key, entry, block } in has {
+            self.keep(key, entry, block, None, store);
+            self.mine.insert(key, Mine { state: State::Safe(None), waits: 0 });
+            if !self.were.contains(&key.0) {
+                self.were.push(key.0);
+            }
+        }
+        Self { log: Some(log), ..self }
     }
 
     /// With so much memory for what waits to be part of a batch.
@@ -200,6 +224,7 @@ impl Receipts {
         let Received { what, lines, records, client, ack } = received;
         let key = self.number(source, Teller::Receiver(ack), 0, copy);
         self.keep(key, Entry { what, records, client }, lines, copy, store);
+        self.log(key);
         key
     }
 
@@ -219,7 +244,46 @@ impl Receipts {
         let what = Carried::lines(split.into(), 0, header, bytes);
         let client = Some(ClientBatch { client: client.0, number });
         self.keep(key, Entry { what, records, client }, lines, copy, store);
+        self.log(key);
         key
+    }
+
+    fn log(&self, key: Key) {
+        if let Some((log, lines)) = self.log.as_ref().zip(self.lines.get(&key)) {
+            log.append(key, lines.entry.clone(), lines.block.clone());
+        }
+    }
+
+    /// The log has these.
+    pub(super) fn stored(&mut self, object: u64, keys: &[Key]) -> Vec<(Key, Settled)> {
+        if let Some(log) = &mut self.log {
+            log.stored(object, keys);
+        }
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            all.push((*key, self.mark(*key, |marks| *marks.stored = true)));
+            // What was dropped before it was stored is not needed there either.
+            if !self.lines.contains_key(key)
+                && let Some(log) = &mut self.log
+            {
+                log.release(*key);
+            }
+        }
+        all
+    }
+
+    /// Whether it is news that the log cannot be written so far.
+    pub(super) fn log_retries(&mut self) -> bool {
+        self.log.as_mut().is_some_and(IngestLog::retries)
+    }
+
+    /// Lines that are not needed any more.
+    fn remove(&mut self, key: Key) -> Option<Lines> {
+        let lines = self.lines.remove(&key)?;
+        if let Some(log) = &mut self.log {
+            log.release(key);
+        }
+        Some(lines)
     }
 
     fn number(
@@ -233,7 +297,8 @@ impl Receipts {
         *next += 1;
         let key = (self.id, source, *next);
         let copied = copy.is_none() && self.is_placed;
-        let state = State::Pending { teller, copied, registered: false };
+        let stored = self.log.is_none();
+        let state = State::Pending { teller, copied, stored, registered: false };
         self.mine.insert(key, Mine { state, waits });
         self.unreported.entry(source).or_default().push_back(key);
         key
@@ -282,7 +347,9 @@ impl Receipts {
         for (source, unreported) in &mut self.unreported {
             while let Some(key) = unreported.front() {
                 match self.mine.get(key).map(|mine| &mine.state) {
-                    Some(State::Pending { copied, .. }) if !guard(Guard::CopiedFirst, *copied) => {
+                    Some(State::Pending { copied, stored, .. })
+                        if !guard(Guard::CopiedFirst, *copied) || !*stored =>
+                    {
                         break;
                     }
                     Some(_) => {
@@ -367,14 +434,14 @@ impl Receipts {
         if by_other || by.is_none() && !self.is_placed {
             return Settled::default();
         }
-        self.mark(key, |copied, _| *copied = true)
+        self.mark(key, |marks| *marks.copied = true)
     }
 
     /// The master has it, or knows its lines already: then they are safe, and this receipt is dropped.
     pub(super) fn registered(&mut self, key: Key, how: Registered) -> Settled {
         match how {
             Registered::Taken | Registered::Again => {
-                self.mark(key, |_, registered| *registered = true)
+                self.mark(key, |marks| *marks.registered = true)
             }
             Registered::Known => self.end(key, |ack| drop(ack.done())),
             Registered::Late => Settled::default(),
@@ -388,7 +455,7 @@ impl Receipts {
 
     /// A receipt that will not be part of any batch.
     fn end(&mut self, key: Key, tell: impl FnOnce(Ack)) -> Settled {
-        let copy = self.lines.remove(&key).and_then(|lines| lines.other);
+        let copy = self.remove(key).and_then(|lines| lines.other);
         let Some(mine) = self.mine.remove(&key) else { return Settled { append: None, copy } };
         self.waiting -= mine.waits;
         let append = match mine.state {
@@ -402,11 +469,11 @@ impl Receipts {
         Settled { append, copy }
     }
 
-    fn mark(&mut self, key: Key, mark: impl FnOnce(&mut bool, &mut bool)) -> Settled {
+    fn mark(&mut self, key: Key, mark: impl FnOnce(Marks<'_>)) -> Settled {
         let Some(Mine { state, .. }) = self.mine.get_mut(&key) else { return Settled::default() };
-        if let State::Pending { copied, registered, .. } = state {
-            mark(copied, registered);
-            if !(guard(Guard::CopiedFirst, *copied) && *registered) {
+        if let State::Pending { copied, stored, registered, .. } = state {
+            mark(Marks { copied, stored, registered });
+            if !(guard(Guard::CopiedFirst, *copied) && *stored && *registered) {
                 return Settled::default();
             }
         }

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use super::Driver;
+use super::ingest::IngestEvent;
 use super::receipts::{Appended, Entry, Key, Numbers, Settled};
+use super::{Driver, Over};
 use crate::block::Block;
 use crate::client::SessionEffect;
 use crate::driver::Event;
@@ -138,6 +139,28 @@ impl Driver<'_> {
     pub(super) fn report_receipts(&mut self) {
         for report in self.receipts.reports() {
             self.tell_master(&report);
+        }
+    }
+
+    /// The ingest log has blocks, or cannot take them.
+    pub(super) fn ingested(&mut self, event: IngestEvent) {
+        match event {
+            IngestEvent::Stored(object, keys) => {
+                for (key, settled) in self.receipts.stored(object, &keys) {
+                    self.settle(key, settled);
+                }
+                self.report_receipts();
+            }
+            IngestEvent::Retrying(error) => {
+                if self.receipts.log_retries() {
+                    let text = format!(
+                        "received records cannot be stored, so their clients wait: {error}\n  \
+                         help: it is tried again every second"
+                    );
+                    (self.log)(WorkerNews::Warning(text));
+                }
+            }
+            IngestEvent::Failed(error) => self.over = Some(Over::Failed(error.into())),
         }
     }
 

@@ -80,7 +80,7 @@ impl Receipts {
         let mut others = BTreeSet::new();
         let keys: Vec<Key> = self.lines.range(numbers.keys()).map(|(key, _)| *key).collect();
         for key in keys {
-            let lines = self.lines.remove(&key);
+            let lines = self.remove(key);
             let Some(mine) = self.mine.remove(&key) else { continue };
             others.extend(lines.and_then(|lines| lines.other).filter(|other| by != Some(*other)));
             self.waiting -= mine.waits;
@@ -107,7 +107,7 @@ impl Receipts {
             self.lines.range(all).map(|(key, _)| *key).filter(|key| is_over(key)).collect();
         let mut others = Vec::new();
         for key in over {
-            let other = self.lines.remove(&key).and_then(|lines| lines.other);
+            let other = self.remove(key).and_then(|lines| lines.other);
             others.extend(other.map(|other| (other, Numbers::one(key))));
             if let Some(mine) = self.mine.remove(&key) {
                 self.waiting -= mine.waits;

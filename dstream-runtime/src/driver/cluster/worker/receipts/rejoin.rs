@@ -27,6 +27,7 @@ impl Receipts {
             (lines.other, lines.is_news) = (None, false);
         }
         for (key, mine) in &mut self.mine {
+            // What the log has stays there.
             if let State::Pending { copied, registered, .. } = &mut mine.state {
                 (*copied, *registered) = (false, false);
                 self.unreported.entry(key.1).or_default().push_back(*key);
