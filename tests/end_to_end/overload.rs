@@ -22,9 +22,10 @@ const BESIDE: u64 = 48 << 20;
 const BEGINS: usize = 3;
 /// Lines of the log that are looked at.
 const LOOKED_AT: usize = 6;
-/// Under a load that other tests make, too, no batch is under way for longer than this many intervals. Without a limit it
-/// is what memory holds: more than a hundred.
-const MOST: f64 = 10.0;
+/// Under a load that other tests make, too, no batch is under way for longer than this many intervals, and none has more
+/// intervals' work. Without a limit it is what memory holds: more than a hundred. The most that was seen on two cores
+/// with a dozen other busy processes was 7.5 and 5.2.
+const MOST: f64 = 8.0;
 /// What is allowed beside that, in milliseconds, for short intervals: the wait for a core of a busy machine.
 const BUSY_MS: f64 = 1000.0;
 /// Keys of the lines that are sent.
