@@ -79,6 +79,8 @@ pub(crate) enum Guard {
     SavedTwiceAtTheEnd,
     /// A batch takes in what can be processed in about its interval.
     BatchFitsInterval,
+    /// So do the batches that take in what is left when a job is stopped.
+    StopFitsInterval,
     /// A slow worker owns less.
     SlowOwnsLess,
     /// A slow worker reads less.
@@ -130,12 +132,13 @@ mod planted {
     }
 
     /// All guards, and a world in which each is missed.
-    pub(crate) const MISSED: [(Guard, Ring, u64); 34] = [
+    pub(crate) const MISSED: [(Guard, Ring, u64); 36] = [
         (LossIsWritten, Ring::Whole, 387),
         (AllAreHeard, Ring::Whole, 6658),
         (SlowOwnsLess, Ring::Starved, 3),
         (SlowReadsLess, Ring::Starved, 3),
         (LoneIsJudged, Ring::Starved, 42),
+        (ReceiverIsJudged, Ring::Starved, 4),
         (ReceiversAreThere, Ring::Whole, 1053),
         (AbsentAreAwaited, Ring::Whole, 18),
         (AllAreAsked, Ring::Whole, 866),
@@ -165,6 +168,7 @@ mod planted {
         (GapsAtRest, Ring::Whole, 37),
         (GapIsWritten, Ring::Whole, 22),
         (BatchFitsInterval, Ring::Overload, 0),
+        (StopFitsInterval, Ring::Overload, 32),
     ];
 
     /// Returns whether the check holds or is left out.

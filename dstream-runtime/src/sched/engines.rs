@@ -15,7 +15,7 @@ use crate::id::WorkerId;
 /// The time that engines are judged by, at least, in milliseconds: they report at a steady rate, several times in this.
 const WINDOW_MS: u64 = 250;
 /// An engine may lack this many times what is usual.
-const LACKS: u64 = 2;
+const LACKS: u64 = 3;
 /// One that lacks less than this part of the time delays nothing by much.
 const PART: u64 = 20;
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::crew::{Cluster, all_end};
 use crate::job::Running;
-use crate::overload::{MEMORY, Senders, assert_counted, assert_settles, working};
+use crate::overload::{MEMORY, Senders, assert_counted, assert_settles, assert_stopped, working};
 
 /// A master and two workers with so much memory.
 fn cluster(dir: &Cluster, interval: &str, source: &str) -> (Running, Vec<Running>, SocketAddr) {
@@ -31,8 +31,11 @@ fn overloaded(interval: &str, interval_ms: f64) {
     let senders = Senders::http(at, 80_000);
     assert_settles(&mut master, &others, interval_ms);
     let bodies = cheap + senders.stop();
+    master.catch_up();
+    let before = master.events("batch").count();
     dir.ask(&["stop"]).code(0);
     let done = master.end().code(0);
+    assert_stopped(&done, before, interval_ms);
     assert_eq!(done.summary()["records"], bodies * 100, "{}", done.said());
     assert_counted(&done.out, bodies);
     all_end(workers);

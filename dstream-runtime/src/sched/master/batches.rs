@@ -1,7 +1,7 @@
 //! Batches: cut when they are due, begun, committed, published, in order.
 
 use super::*;
-use crate::guards::{Guard, guard};
+use crate::guards::{Guard, guard, left_out};
 use crate::source::receive::taker_of;
 
 /// Sources that are drained and bring nothing are asked again after so long, in milliseconds, then after twice as
@@ -67,12 +67,11 @@ impl MasterCore {
         self.next = BatchSeq(batch.0 + 1);
         let time = self.config.timetable.end(batch);
         self.actions.push_back(MasterAction::NewBatch { batch, time });
-        let limit = self.limit(now_ms, batch);
+        let limit = self.limit(now_ms, batch, drains);
         let live: Vec<SourceId> = asked.clone().filter(|source| self.is_live(*source)).collect();
         for source in asked.clone() {
-            // What is there when a job is stopped is taken in at once: clients that wait for room have only so long to
-            // send the rest of what they have begun.
-            let limit = match self.is_live(source) && !drains {
+            let limit = match self.is_live(source) && !(drains && left_out(Guard::StopFitsInterval))
+            {
                 true => self.rate.share(source, &live, limit),
                 false => u64::MAX,
             };
@@ -82,10 +81,11 @@ impl MasterCore {
         self.batches.push_back(Batch { seq: batch, since_ms: now_ms, phase, inputs: Vec::new() });
     }
 
-    /// How many bytes a batch may take in, of all live sources together.
-    fn limit(&mut self, now_ms: u64, batch: BatchSeq) -> u64 {
+    /// How many bytes a batch may take in, of all live sources together. Those that take in what is left when a job is
+    /// stopped are cut as soon as there is room for them, not in time: one is as large as another, whatever is under way.
+    fn limit(&mut self, now_ms: u64, batch: BatchSeq, drains: bool) -> u64 {
         let left = self.batches.iter().filter_map(|batch| match &batch.phase {
-            Phase::Running(running) => Some((batch.seq, running.part_left())),
+            Phase::Running(running) if !drains => Some((batch.seq, running.part_left())),
             _ => None,
         });
         self.rate.begins(batch, now_ms, left)

@@ -4,7 +4,8 @@
 //! What must hold: what a client was told is safe is in one batch, which is published as it is without workers; a
 //! batch takes in no more than some intervals' work once the job has met a load for a few batches; a job with more
 //! than it can do does most of what it can; and what waits is as much as receivers may hold, the rest is with the
-//! clients. When less comes than can be processed, all of it is processed.
+//! clients. When less comes than can be processed, all of it is processed. A job that is stopped while much waits takes
+//! it in as batches that are no larger than others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,6 +92,8 @@ struct World {
     parts: BTreeMap<TaskId, u64>,
     published: u64,
     stopped: bool,
+    /// It is stopped while there is more to be read.
+    stops_early: bool,
     outcome: Option<Outcome>,
 }
 
@@ -137,6 +140,11 @@ impl World {
         // A tenth of an interval's work at most, as small as receivers make them.
         let piece = (2 * reads / 4 * interval / 10).clamp(64, 128 << 10);
         let fixed = 1000 * interval * seed.below(4) / 100;
+        let stops_early = seed.one_in(2);
+        if stops_early {
+            // With much that waits.
+            phases[3].comes = phases[3].reads * 6;
+        }
         let mut world = Self {
             seed,
             now: 0,
@@ -160,6 +168,7 @@ impl World {
             parts: BTreeMap::new(),
             published: 0,
             stopped: false,
+            stops_early,
             outcome: None,
         };
         world.after(0, Event::Push);
@@ -278,7 +287,7 @@ impl World {
     /// A batch of a job that has met its load for a while has not much more than an interval's work.
     fn judge(&mut self, batch: BatchSeq, bytes: u64) {
         let (at, phase) = self.phase();
-        if batch.0 < self.changed.0 + SETTLED || self.stopped {
+        if batch.0 < self.changed.0 + SETTLED {
             return;
         }
         let most = MOST * self.interval * 2 * phase.reads + 2 * self.piece;
@@ -397,7 +406,8 @@ impl World {
             self.safe.insert((taker, number), (bytes, None));
         }
         assert_eq!(self.source.waiting(), self.waiting);
-        let is_over = at == self.phases.len() && self.unsent + self.waiting == 0;
+        let is_done = self.stops_early || self.unsent + self.waiting == 0;
+        let is_over = at == self.phases.len() && is_done;
         if is_over && !self.stopped {
             self.stopped = true;
             self.master.handle(self.now_ms(), MasterEvent::Stop);

@@ -5,7 +5,7 @@
 //! steady world nothing runs twice. A slow worker costs less with speculation than without, loses
 //! partitions, and gets them back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::held::Held;
 use super::reference::{Reference, has_output};
@@ -19,6 +19,7 @@ use crate::sched::testplan::word_count;
 use crate::sched::worker::RunTask;
 use crate::sched::*;
 use crate::source::Range;
+use crate::source::receive::PushSource;
 use crate::time::Timetable;
 
 const WORKERS: u32 = 4;
@@ -40,6 +41,8 @@ enum Event {
     Cut(BatchSeq, SourceId),
     Saved(WorkerId, Saved),
     Tick,
+    /// Engines report.
+    Beat,
 }
 
 impl Event {
@@ -83,6 +86,18 @@ enum Feed {
     Followed(usize),
     /// What one worker receives and another one has copies of.
     Pushed(starved::Pushed),
+    /// What one worker receives, which is all that there is to do.
+    Received(receiving::Receiving),
+}
+
+impl Feed {
+    fn pushed(&self) -> Option<&PushSource> {
+        match self {
+            Self::Pushed(pushed) => Some(&pushed.source),
+            Self::Received(receiving) => Some(&receiving.source),
+            Self::History | Self::Followed(_) => None,
+        }
+    }
 }
 
 /// When a worker is how slow, in milliseconds.
@@ -256,15 +271,13 @@ impl World {
         match action {
             MasterAction::Cut { batch, source, .. } => self.after(1, Event::Cut(batch, source)),
             MasterAction::Weights(weights) => {
-                if let Feed::Pushed(pushed) = &self.feed {
-                    pushed.source.weigh(&weights);
-                }
+                self.feed.pushed().into_iter().for_each(|source| source.weigh(&weights));
             }
             MasterAction::Tell(to, message) => {
-                if let (ToWorker::Place { placement, .. }, Feed::Pushed(pushed)) =
-                    (&message, &self.feed)
+                if let (ToWorker::Place { placement, .. }, Some(source)) =
+                    (&message, self.feed.pushed())
                 {
-                    pushed.source.placed(placement);
+                    source.placed(placement);
                 }
                 if let ToWorker::Begin { batch, .. } = &message {
                     self.begun.entry(*batch).or_insert(self.now);
@@ -279,6 +292,9 @@ impl World {
             MasterAction::SetTimer(at) => self.after(at.saturating_sub(self.now), Event::Tick),
             MasterAction::Slow { worker, factor, partitions, .. } => {
                 self.said.push((worker, factor, partitions));
+                if let Feed::Received(receiving) = &mut self.feed {
+                    receiving.is_slow(worker, factor);
+                }
             }
             MasterAction::Finish(outcome) => self.outcome = Some(outcome),
             MasterAction::NewBatch { batch, time } => drop(self.ends.insert(batch, time.0)),
@@ -372,6 +388,7 @@ impl World {
                 MasterEvent::CutDone { batch, source, inputs, position: None, ended }
             }
             Event::Tick => MasterEvent::Tick,
+            Event::Beat => return self.beat(),
         };
         self.master.handle(self.now, event);
     }
@@ -389,6 +406,7 @@ impl World {
             }
             Feed::Followed(ranges) => starved::followed(&self.master, batch, *ranges),
             Feed::Pushed(pushed) => pushed.cut(),
+            Feed::Received(receiving) => receiving.cut(batch),
         };
         for (partition, ranges) in (0..).map(Partition).zip(&inputs) {
             let size: u64 = ranges.iter().map(|range| range.end - range.start).sum();
@@ -396,6 +414,7 @@ impl World {
                 Feed::History => READ_MS,
                 Feed::Followed(ranges) => starved::READ_MS / *ranges as u64,
                 Feed::Pushed(_) => starved::READ_MS / starved::RECEIPTS,
+                Feed::Received(_) => 0,
             };
             self.read_ms.insert((batch, partition), size * unit);
         }
@@ -439,6 +458,7 @@ fn slow(worker: u32, from: u64, until: u64, times: u64) -> Spell {
     Spell { worker: WorkerId(worker), from, until, frozen: false, times }
 }
 
+mod receiving;
 mod starved;
 mod tests;
 

@@ -165,10 +165,14 @@ impl Client {
     /// How the connection ends.
     async fn drain_now(&self, mut stream: &std::net::TcpStream) -> End {
         let held = rustix::io::ioctl_fionread(stream).unwrap_or(0);
-        // A client that never pauses must not keep the source from ending.
-        let (start, mut received) = (Instant::now(), 0);
-        while received < held || start.elapsed() < DRAIN {
+        // A client that never pauses must not keep the source from ending. It waits for room as long as batches need to
+        // make some.
+        let most = held.saturating_add(self.shared.state().inbox.limit() as u64);
+        let (start, mut waited, mut received) = (Instant::now(), Duration::ZERO, 0);
+        while received < held || received < most && start.elapsed() < DRAIN + waited {
+            let before = Instant::now();
             self.room().await;
+            waited += before.elapsed();
             match self.receive(PIECE, |buffer| stream.read(buffer)) {
                 Ok(0) => return End::Closed,
                 Ok(got) => received += got as u64,
@@ -212,8 +216,8 @@ impl Client {
         RECEIVED.with_borrow_mut(|buffer| {
             let size = self.shared.state().inbox.room().min(most).min(buffer.len());
             if size == 0 {
-                // Another client was faster.
-                return Err(io::ErrorKind::WouldBlock.into());
+                // Another client was faster, which says nothing of this one.
+                return Err(io::ErrorKind::Interrupted.into());
             }
             let got = read(&mut buffer[..size])?;
             self.shared.came(|inbox| inbox.received(self.id, &buffer[..got]));

@@ -107,6 +107,11 @@ impl Inbox {
         Self { limit, max_line, form, chunks, connections, held: 0, lent: 0 }
     }
 
+    /// How many bytes it may hold.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// A client has connected.
     pub(super) fn connected(&mut self, id: u64, split: Arc<str>) {
         let connection = Connection {

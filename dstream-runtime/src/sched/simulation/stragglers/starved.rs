@@ -1,9 +1,10 @@
 //! A live job with a worker that is starved for a while: it has a small part of a processor, and is never lost.
 //!
-//! Whatever the worker does for the job (it receives what clients push and would read all of it, or owns the partition
-//! that reads), the job is not dragged along: batches are late by a few intervals while weights follow, and no more
+//! Whatever the worker does for the job (it receives what clients push and would read all of it, receives what others
+//! read, or owns the partition that reads), the job is not dragged along: batches are late by a few intervals while weights follow, and no more
 //! after that; and the worker gets back what it lost.
 
+use super::receiving::Receiving;
 use super::*;
 use crate::source::Source;
 use crate::source::receive::{PushSource, Receipt};
@@ -63,6 +64,16 @@ pub(super) fn followed(master: &MasterCore, batch: BatchSeq, ranges: usize) -> V
 }
 
 impl World {
+    /// One in which a worker receives, and there is hardly anything else to do.
+    pub(super) fn received(number: u64) -> Self {
+        let mut world = World::starved(number);
+        let starved = world.spells[0].worker;
+        world.feed = Feed::Received(Receiving::new(starved));
+        world.merge_ms = 0;
+        world.after(0, Event::Beat);
+        world
+    }
+
     fn starved(number: u64) -> Self {
         let mut world = World::new(word_count(), number, BATCHES, true);
         let (plan, live) = (world.reference.plan, vec![true]);
@@ -89,7 +100,13 @@ impl World {
 
     /// How many milliseconds after its end each batch was published.
     fn lags(&self) -> Vec<(u64, u64)> {
-        let lag = |(batch, at): &(BatchSeq, u64)| (batch.0, at.saturating_sub(self.ends[batch]));
+        let since = |batch: &BatchSeq| match &self.feed {
+            // Records that their clients could not send are late.
+            Feed::Received(of) => of.oldest.get(batch).map(|sent| sent + INTERVAL),
+            _ => None,
+        };
+        let since = |batch: &BatchSeq| since(batch).unwrap_or(u64::MAX).min(self.ends[batch]);
+        let lag = |(batch, at): &(BatchSeq, u64)| (batch.0, at.saturating_sub(since(batch)));
         self.published.iter().map(lag).collect()
     }
 }
@@ -99,7 +116,10 @@ impl World {
 /// # Panics
 /// When the job is dragged along, or the worker does not get back what it lost.
 pub(in crate::sched::simulation) fn bounded(number: u64) {
-    let mut world = World::starved(number);
+    let mut world = match number % 5 {
+        4 => World::received(number),
+        _ => World::starved(number),
+    };
     world.run();
     assert_eq!(world.outcome, Some(Outcome::Done), "seed {number}");
     let lags = world.lags();
