@@ -57,7 +57,7 @@ use crate::driver::{AT_ONCE, Event, Inbox};
 use crate::durable::CheckpointStore;
 use crate::exec::job::BuiltJob;
 use crate::host;
-use crate::id::{Attempt, Epoch, SourceId, TaskId, WorkerId};
+use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
 use crate::plan::Plan;
@@ -182,6 +182,7 @@ pub(super) fn serve(
     };
     let past = written.as_ref().and_then(|written| written.journal.past());
     let completes_stop = options.standby && past.is_some_and(Past::is_stopping);
+    let next = past.map_or(BatchSeq(1), Past::next);
     let urls = answer::Urls::of(&job);
     let result = std::thread::scope(|scope| {
         // It is closed before the scope waits for its threads: an output may be stuck, and a worker must not join a
@@ -219,7 +220,7 @@ pub(super) fn serve(
             leaves_job: options.leaves_job,
             grace: None,
             losses,
-            loss: LossSettings { accept: options.accept_loss, said: false },
+            loss: LossSettings { accept: options.accept_loss, first: next, said: false },
         };
         driver.run(&events, stop_now || completes_stop)
     });

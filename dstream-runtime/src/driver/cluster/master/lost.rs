@@ -6,7 +6,7 @@ use super::Driver;
 use crate::driver::cluster::note::MasterNote;
 use crate::driver::cluster::{ClusterError, ClusterNews, GRACE};
 use crate::host;
-use crate::id::WorkerId;
+use crate::id::{BatchSeq, WorkerId};
 use crate::net::PeerId;
 use crate::plan::Plan;
 use crate::sched::MasterEvent;
@@ -17,6 +17,8 @@ use crate::time::BatchTime;
 pub(super) struct LossSettings {
     /// The job goes on without what was lost before this master began.
     pub(super) accept: bool,
+    /// The first batch that this master cuts: once it is published, nothing is missed that was lost before.
+    pub(super) first: BatchSeq,
     /// It was said that workers are waited for.
     pub(super) said: bool,
 }
@@ -54,8 +56,8 @@ impl Driver<'_> {
         }
         if rows.is_empty() {
             self.loss.said = false;
-            // What is lost from here on was received by workers of this master, or is held by one of them.
-            self.loss.accept &= !(is_complete && self.receivers.is_placed());
+            // Tasks that read what is lost have said so by then: what is lost from here on was there with this master.
+            self.loss.accept &= self.master.position().0 < self.loss.first;
             return;
         }
         match is_complete {
@@ -145,7 +147,7 @@ fn said(plan: &Plan, rows: &[LostRow]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{BatchSeq, SourceId};
+    use crate::id::SourceId;
     use crate::sched::testplan::word_count;
     use crate::source::receive::Spans;
 

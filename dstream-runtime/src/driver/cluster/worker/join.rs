@@ -65,7 +65,7 @@ impl Waiting<'_> {
 enum Tried<T> {
     Found(T),
     NotYet,
-    /// The worker was stopped.
+    /// The worker was stopped, or the job has ended.
     Stopped,
 }
 
@@ -298,8 +298,9 @@ impl Caller<'_> {
             };
             match event.peer() {
                 Some(peer) if self.calls.contains_key(&peer) => {
-                    if let Some(welcome) = self.heard(peer, event.take())? {
-                        return Ok(Tried::Found(welcome));
+                    match self.heard(peer, event.take())? {
+                        Tried::NotYet => {}
+                        tried => return Ok(tried),
                     }
                 }
                 Some(peer) if self.ended.contains(&peer) => {
@@ -314,8 +315,10 @@ impl Caller<'_> {
     }
 
     /// What a master says to a call.
-    fn heard(&mut self, peer: PeerId, event: NetEvent) -> Result<Option<Welcome>, ClusterError> {
-        let Some(Call { addr, is_answered }) = self.calls.get_mut(&peer) else { return Ok(None) };
+    fn heard(&mut self, peer: PeerId, event: NetEvent) -> Result<Tried<Welcome>, ClusterError> {
+        let Some(Call { addr, is_answered }) = self.calls.get_mut(&peer) else {
+            return Ok(Tried::NotYet);
+        };
         let addr = *addr;
         match event {
             NetEvent::Connected { .. } => {
@@ -328,8 +331,11 @@ impl Caller<'_> {
                         self.calls.remove(&peer);
                         let heartbeat = Duration::from_millis(heartbeat_ms.clamp(10, 10_000));
                         let setup = *setup;
-                        return Ok(Some(Welcome { peer, addr, worker, setup, heartbeat }));
+                        let welcome = Welcome { peer, addr, worker, setup, heartbeat };
+                        return Ok(Tried::Found(welcome));
                     }
+                    // The job has ended before it could be welcomed.
+                    Ok(MasterNote::Over) => return Ok(Tried::Stopped),
                     Ok(MasterNote::Dismiss { why }) => {
                         return Err(ClusterError::Refused { master: addr, why });
                     }
@@ -345,7 +351,7 @@ impl Caller<'_> {
             }
             _ => {}
         }
-        Ok(None)
+        Ok(Tried::NotYet)
     }
 
     /// A call has failed: an error if another one would fail in the same way.
