@@ -41,28 +41,28 @@ use super::{ClusterError, JobSetup, MasterOptions, WorkerNews, WorkerOptions};
 use crate::block::BufferPool;
 use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
-use crate::driver::master::print_limit;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Queue, Worker, start_executors};
 use crate::driver::{AT_ONCE, Budget, CloseOnDrop, Event, Inbox};
 use crate::durable::{CheckpointStore, Durable};
 use crate::exec::job::BuiltJob;
-use crate::exec::task::OutputSetting;
 use crate::host;
 use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
+use crate::net::trust::Subject;
 use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
 use crate::sched::Retention;
 use crate::sched::message::{ToMaster, ToPeer, ToWorker};
 use crate::source::receive;
 use crate::store::{BlockStore, KeptBlock, Pressure, StoreOptions, StoreStats};
+use crate::wire::Role;
 
 /// How long a worker that may go waits for what it has sent to arrive.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// See [`serve_worker`](super::serve_worker).
-pub(super) fn serve(
+pub(in crate::driver) fn serve(
     plan: &'static Plan,
     build: &dyn Fn(&JobSetup) -> Result<BuiltJob, String>,
     options: &WorkerOptions,
@@ -75,20 +75,25 @@ pub(super) fn serve(
         return Ok(());
     }
     let mut waiting = Waiting { events: &events, early: Vec::new() };
-    let Some(identity) = join::identity(plan, options, log, &mut waiting)? else {
-        return Ok(());
-    };
-    let mut bind = BindOptions::new(identity, plan.hash);
-    (bind.addr, bind.public) = (options.listen, options.public);
-    (bind.bulk_port, bind.network) = (options.bulk_port, options.network.clone());
-    let budget = Budget::new(options.memory);
-    bind.pool = BufferPool::new(budget.arriving());
-    bind.limits.untaken_blocks = budget.untaken(bind.limits.untaken_blocks);
-    let pool = bind.pool.clone();
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
-    let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
+    let budget = Budget::new(options.memory);
+    let pool = BufferPool::new(budget.arriving());
+    let endpoint = if let Some(network) = options.reach.within() {
+        let (job, name) = (plan.job.to_owned(), options.name.clone());
+        Endpoint::within(network, Subject { role: Role::Worker, job, name }, deliver)
+    } else {
+        let Some(identity) = join::identity(plan, options, log, &mut waiting)? else {
+            return Ok(());
+        };
+        let mut bind = BindOptions::new(identity, plan.hash);
+        (bind.addr, bind.public) = (options.listen, options.public);
+        (bind.bulk_port, bind.network) = (options.bulk_port, options.reach.near().cloned());
+        bind.pool = pool.clone();
+        bind.limits.untaken_blocks = budget.untaken(bind.limits.untaken_blocks);
+        Endpoint::bind(bind, deliver).map_err(ClusterError::from)?
+    };
     for warning in endpoint.warnings() {
         log(WorkerNews::Warning(warning.to_string()));
     }
@@ -154,15 +159,17 @@ impl Process<'_> {
     ) -> Result<Ended, JobError> {
         let Self { plan, options, log, sender, .. } = self;
         let setup = welcome.setup;
-        if std::env::set_current_dir(&setup.base).is_err() {
+        if options.reach.within().is_none() && std::env::set_current_dir(&setup.base).is_err() {
             let base = setup.base.display();
             let text =
                 format!("there is no {base} on this host: sources must be named by absolute paths");
             log(WorkerNews::Warning(text));
         }
         let job = (self.build)(&setup).map_err(|why| ClusterError::Setup { why })?;
-        let mut inputs = Inputs::new(&job, &setup)?;
-        let offers = inputs.offers()?;
+        // Without ports no client comes, and the master opens all that is read.
+        let is_alone = options.reach.within().is_some();
+        let mut inputs = Inputs::new(&job, &setup, !is_alone);
+        let offers = if is_alone { Vec::new() } else { inputs.offers()? };
         let budget = Budget::new(options.memory);
         let receiver = budget.receiver(offers.len());
         inputs.receive_within(receiver);
@@ -181,7 +188,9 @@ impl Process<'_> {
             };
             let saver = setup.saves.as_deref().map(|url| {
                 // Not made here: it may be one that this host should have mounted.
-                let store = Durable::existing(url).map_err(ClusterError::from)?;
+                let own = |own: &Durable| own.within("saves");
+                let store = options.durable.as_ref().map_or_else(|| Durable::existing(url), own);
+                let store = store.map_err(ClusterError::from)?;
                 let saves = CheckpointStore::new(store, plan.hash);
                 Saver::start(scope, saves, &kernels, self.pool.clone(), sender.clone())
             });
@@ -245,23 +254,9 @@ impl Process<'_> {
 
 /// The stages, and how outputs are to be encoded: as on the master, which opened them.
 fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore, buffers: BufferPool) -> Kernels {
-    let setting = |(index, row)| OutputSetting {
-        format: setup.formats.get(index).copied().flatten(),
-        limit: print_limit(&job, index, row),
-        preview: setup.preview,
-        dialect: job
-            .outputs
-            .get(index)
-            .map(|output| crate::sink::dialect(&output.url))
-            .unwrap_or_default(),
-        floats: job
-            .outputs
-            .get(index)
-            .and_then(|output| crate::sink::floats(&output.url))
-            .unwrap_or_default(),
-    };
+    let setting = |index| setup.outputs.get(index).copied().unwrap_or_default();
     Kernels {
-        outputs: job.plan.outputs.iter().enumerate().map(setting).collect(),
+        outputs: (0..job.plan.outputs.len()).map(setting).collect(),
         stages: job.stages,
         buffers,
         blocks,

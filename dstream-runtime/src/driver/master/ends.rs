@@ -156,7 +156,7 @@ pub(super) fn place(
 }
 
 /// An output of `print` is cut short only while it is printed: bound to a sink it is written whole.
-pub(in crate::driver) fn print_limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
+fn print_limit(job: &BuiltJob, index: usize, row: &OutputRow) -> Option<u32> {
     let printed = job.outputs.get(index).is_none_or(|output| output.url == sink::PRINT);
     row.print.filter(|_| printed)
 }
