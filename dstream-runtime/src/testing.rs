@@ -17,10 +17,13 @@ mod travel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
 
-use crate::driver::{self, JobError, LocalConfig, Observer, Savepoint, StopHandle};
+use crate::driver::inside::{self, Kept};
+use crate::driver::{JobError, LocalConfig, Observer, StopHandle};
+use crate::durable::Durable;
 use crate::exec::job::{Bindings, BuiltJob, SourceSpec};
 use crate::exec::task::DeadLetter;
 use crate::id::BatchSeq;
@@ -179,7 +182,8 @@ impl<J: Job> Run<J> {
         self
     }
 
-    /// Stops after batch n and continues in a new engine from the saved state. Can be called several times.
+    /// Ends the engine after batch n and continues in a new one, from the journal and the saved states. Can be called
+    /// several times.
     #[must_use]
     pub fn restart_after(mut self, batch: u64) -> Self {
         self.restarts.insert(batch);
@@ -207,23 +211,28 @@ impl<J: Job> Run<J> {
         let longest = inputs.iter().map(|batches| batches.len() as u64).max().unwrap_or(0);
         let total = longest.max(self.batches);
 
+        let padded = |batches: Vec<Vec<u8>>| -> Vec<Arc<Vec<u8>>> {
+            let empty = std::iter::repeat_with(Vec::new);
+            batches.into_iter().chain(empty).take(total as usize).map(Arc::new).collect()
+        };
+        let inputs: Vec<_> = inputs.into_iter().map(padded).collect();
+
         let mut done = Done::new(job.plan, total);
-        let (mut from, mut savepoint) = (0, None);
-        let ends = self.restarts.iter().copied().filter(|n| (1..total).contains(n)).chain([total]);
-        for end in ends {
-            let part = |batches: &Vec<Vec<u8>>| -> Vec<Vec<u8>> {
-                (from..end).map(|n| batches.get(n as usize).cloned().unwrap_or_default()).collect()
-            };
+        let store = Durable::volatile();
+        let restarts: Vec<u64> = self.restarts.range(1..total.max(1)).copied().collect();
+        let every = Duration::from_millis(job.plan.interval_ms);
+        let kept = |until| Kept { store: store.clone(), every, until };
+        let ends = restarts.iter().map(|end| Some(BatchSeq(*end))).chain([None]);
+        for until in ends {
             let config = LocalConfig {
                 partitions: self.partitions,
                 cores: self.threads as usize,
                 memory: self.memory,
-                savepoint: true,
-                from: savepoint.take(),
                 ..LocalConfig::default()
             };
-            savepoint = done.run_part(job.clone(), config, inputs.iter().map(part).collect())?;
-            from = end;
+            // A job that nothing goes on from keeps nothing.
+            let kept = (!restarts.is_empty()).then(|| kept(until));
+            done.run_part(&job, config, kept, &inputs)?;
         }
         Ok(done)
     }
@@ -272,16 +281,17 @@ impl Done {
         }
     }
 
-    /// Runs some batches in their own engine.
+    /// Runs some batches in their own engine, which goes on from what is kept.
     fn run_part(
         &mut self,
-        job: BuiltJob,
+        job: &BuiltJob,
         config: LocalConfig,
-        inputs: Vec<Vec<Vec<u8>>>,
-    ) -> Result<Option<Savepoint>, Error> {
-        let formats: Vec<Format> = job.sources.iter().map(|spec| spec.format).collect();
-        let sources = inputs.into_iter().zip(formats).map(|(batches, format)| {
-            Box::new(MemorySource::new(batches).format(format).ends(true)) as Box<dyn Source>
+        kept: Option<Kept>,
+        inputs: &[Vec<Arc<Vec<u8>>>],
+    ) -> Result<(), Error> {
+        let sources = inputs.iter().zip(&job.sources).map(|(batches, spec)| {
+            Box::new(MemorySource::shared(batches).format(spec.format).ends(true))
+                as Box<dyn Source>
         });
         let sinks = self.plan.outputs.iter().map(|output| {
             let published = Arc::clone(&self.published);
@@ -289,8 +299,8 @@ impl Done {
         });
         let (sources, sinks) = (sources.collect(), sinks.collect());
         let stop = StopHandle::new();
-        let summary = driver::run(job, config, sources, sinks, &mut self.dead, stop)?;
-        Ok(summary.savepoint)
+        inside::run(job, config, kept, sources, sinks, &mut self.dead, &stop)?;
+        Ok(())
     }
 
     /// The job's plan.

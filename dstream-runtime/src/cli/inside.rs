@@ -13,7 +13,7 @@ use super::run::cores;
 use super::show::Speaker;
 use super::worker;
 use crate::driver::StopHandle;
-use crate::driver::cluster::{MasterPaths, WorkerOptions};
+use crate::driver::cluster::{MasterPaths, Reach, WorkerOptions};
 use crate::job::AnyJob;
 use crate::net::MemoryNetwork;
 
@@ -52,9 +52,9 @@ impl Inside {
         }
     }
 
-    /// Where it reaches its master.
-    pub(super) fn network(&self) -> MemoryNetwork {
-        self.network.clone()
+    /// How it and its master reach each other.
+    pub(super) fn reach(&self) -> Reach {
+        Reach::Near(self.network.clone())
     }
 
     /// Starts it.
@@ -64,13 +64,14 @@ impl Inside {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             public: false,
             bulk_port: 0,
-            network: Some(self.network.clone()),
+            reach: self.reach(),
             token: Some(paths.worker_token()),
             identity: paths.identity(NAME),
             spill: paths.spill(NAME),
             name: NAME.to_owned(),
             cores: self.cores,
             memory: self.memory,
+            durable: None,
         };
         let (job, speaker, stop) = (self.job.boxed(), self.speaker.clone(), self.stop.clone());
         let leave = self.leave.clone();

@@ -18,10 +18,9 @@ use super::news::some;
 use super::open::{self, Opened};
 use super::run::{Running, cores};
 use super::show::Display;
-use crate::driver::cluster::{ClusterNews, MasterOptions, MasterPaths, serve_master};
+use crate::driver::cluster::{ClusterNews, MasterOptions, MasterPaths, Reach, serve_master};
 use crate::driver::{BatchReport, Observer, Summary};
 use crate::exec::task::DeadLetter;
-use crate::net::MemoryNetwork;
 
 /// Runs the job to its end; with no worker processes in this one.
 pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Failed> {
@@ -48,7 +47,7 @@ pub(super) fn run(invocation: &Invocation<'_>, workers: u32) -> Result<(), Faile
     let options = MasterOptions {
         state: state.path().to_owned(),
         workers: workers.max(1),
-        network: own.network(),
+        reach: own.reach(),
         ..options(invocation, &mut opened, preview)
     };
     let roll = own.roll();
@@ -84,10 +83,10 @@ impl Own {
         }
     }
 
-    fn network(&self) -> Option<MemoryNetwork> {
+    fn reach(&self) -> Reach {
         match self {
-            Self::Processes(_) => None,
-            Self::Thread(worker) => Some(worker.network()),
+            Self::Processes(_) => Reach::Network,
+            Self::Thread(worker) => worker.reach(),
         }
     }
 

@@ -13,8 +13,8 @@ use super::open::{self, Opened};
 use super::run::Running;
 use super::show::{Speaker, Told};
 use crate::driver::cluster::{
-    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, SourceWays, StandbyNews,
-    serve_master,
+    self, Access, ClientTarget, JobSetup, MasterOptions, MasterPaths, Reach, SourceWays,
+    StandbyNews, serve_master,
 };
 use crate::driver::{JobError, LocalConfig};
 use crate::net::trust::Token;
@@ -38,7 +38,7 @@ pub(super) fn run(invocation: &Invocation<'_>) -> Result<(), Failed> {
         listen,
         public,
         bulk_port: invocation.cluster.bulk_port,
-        network: None,
+        reach: Reach::Network,
         state: state(invocation),
         workers,
         ..options(invocation, &mut opened, running.preview)
@@ -85,9 +85,12 @@ pub(super) fn options(
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         public: false,
         bulk_port: 0,
-        network: None,
+        reach: Reach::Network,
         state: MasterPaths::new("").state().to_owned(),
         store: store(invocation),
+        durable: None,
+        batch_bytes: u64::MAX,
+        until: None,
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: invocation.cluster.checkpoint,

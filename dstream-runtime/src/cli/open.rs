@@ -82,7 +82,7 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
         partitions: engine.partitions,
         interval_ms: interval(plan, engine).as_millis() as u64,
         preview: 0,
-        formats: sinks.iter().map(|sink| sink.format()).collect(),
+        outputs: Vec::new(),
     };
     let live = sources.iter().any(|source| !source.bounded());
     Ok(Opened { plan, built, sources, pushed, sinks, dead_letters, setup, live })

@@ -187,7 +187,6 @@ mod tests {
             records_per_second: 2.0,
             speculations: None,
             latency: None,
-            savepoint: None,
         }
     }
 

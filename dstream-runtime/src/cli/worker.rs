@@ -12,7 +12,9 @@ use super::run::{cores, no_signals};
 use super::show::Speaker;
 use super::signals::{Notice, Signals};
 use super::value::resolve;
-use crate::driver::cluster::{JobSetup, MasterPaths, WorkerNews, WorkerOptions, serve_worker};
+use crate::driver::cluster::{
+    JobSetup, MasterPaths, Reach, WorkerNews, WorkerOptions, serve_worker,
+};
 use crate::driver::{JobError, StopHandle};
 use crate::job::AnyJob;
 
@@ -79,13 +81,14 @@ fn options(invocation: &Invocation<'_>) -> Result<WorkerOptions, Failed> {
         listen,
         public: !listen.ip().is_loopback(),
         bulk_port: cluster.bulk_port,
-        network: None,
+        reach: Reach::Network,
         token: target.token_file.as_deref().map(absolute),
         identity: paths.identity(&name),
         spill: paths.spill(&name),
         name,
         cores: cores(invocation),
         memory: cluster.memory,
+        durable: None,
     })
 }
 

@@ -188,7 +188,7 @@ impl Driver {
             NetEvent::Renewed { .. } => {
                 if let Access::Token { identity, .. } = &self.options.target.access {
                     // If the write fails, the next process buys a certificate with its token.
-                    let _ = self.net.identity().write(identity);
+                    let _ = self.net.identity().map(|own| own.write(identity));
                 }
             }
             // A client gets no blocks and issues no certificates; renewals are retried.

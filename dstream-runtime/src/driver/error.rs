@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use self::place::Place;
 pub use self::task::TaskFailure;
 use super::cluster::ClusterError;
-use crate::exec::task::{Panic, TaskError};
+use crate::exec::task::Panic;
 use crate::id::{Partition, TaskId};
 use crate::record::Format;
 use crate::sink::SinkError;
@@ -120,25 +120,6 @@ pub enum JobError {
         what: String,
         /// The system's error.
         error: Arc<std::io::Error>,
-    },
-    /// A savepoint could not be written or read.
-    #[error("the state of {stage} cannot be {doing}: {error}")]
-    Savepoint {
-        /// `saved` or `restored`.
-        doing: &'static str,
-        /// The stage's streams.
-        stage: String,
-        /// Why.
-        error: Box<TaskError>,
-    },
-    /// A savepoint is of another program.
-    #[error(
-        "the savepoint has state of {what}, which this job does not have\n  \
-         help: start it with the program and the number of partitions that wrote it"
-    )]
-    Foreign {
-        /// The stage and partition.
-        what: String,
     },
     /// Dead letters are bound to an output of another format than theirs.
     #[error(

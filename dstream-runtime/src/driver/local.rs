@@ -6,7 +6,6 @@
 //! another thread for them would take longer. All that is queued is bounded by the number of
 //! batches in flight.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::error::JobError;
 use super::master::{
     self, Ends, Master, Opened, Settings, check, check_earlier, dead_sinks, output_settings,
 };
-use super::report::{Observer, Savepoint, Summary};
+use super::report::{Observer, Summary};
 use super::stop::StopHandle;
 use super::worker::task::Kernels;
 use super::worker::{Asks, Queue, Worker, start_executors};
@@ -57,10 +56,6 @@ pub struct LocalConfig {
     pub interval: Option<Duration>,
     /// How many records of each output and batch are shown to the observer.
     pub preview: u32,
-    /// Whether the summary is to hold a savepoint.
-    pub savepoint: bool,
-    /// Where to start from.
-    pub from: Option<Savepoint>,
     /// Per source the output of its dead letters, if it has one, which gets JSON lines; may be
     /// shorter than the list of sources.
     pub dead_letters: Vec<Option<Box<dyn Sink>>>,
@@ -84,8 +79,6 @@ impl Default for LocalConfig {
             patience: Self::PATIENCE,
             interval: None,
             preview: 0,
-            savepoint: false,
-            from: None,
             dead_letters: Vec::new(),
         }
     }
@@ -118,10 +111,8 @@ pub fn run(
     };
     let dead = std::mem::take(&mut config.dead_letters);
     let dead_sinks = dead_sinks(plan, dead, &mut sinks)?;
-    if config.from.is_none() {
-        let live = inputs.iter().any(|source| !source.bounded());
-        check_earlier(plan, live, &sinks, &dead_sinks, false)?;
-    }
+    let live = inputs.iter().any(|source| !source.bounded());
+    check_earlier(plan, live, &sinks, &dead_sinks, false)?;
 
     let (sender, events) = unbounded();
     let queue = Queue::default();
@@ -143,10 +134,8 @@ pub fn run(
 
 /// A master and a worker that hear each other at once.
 struct Engine<'e> {
-    plan: &'static Plan,
     master: Master<'e>,
     worker: Worker<'e>,
-    savepoint: bool,
 }
 
 impl<'e> Engine<'e> {
@@ -158,7 +147,6 @@ impl<'e> Engine<'e> {
         ends: Ends,
         observer: &'e mut dyn Observer,
     ) -> Result<Self, JobError> {
-        let from = config.from.as_ref();
         let settings = Settings {
             partitions: config.partitions,
             in_flight: config.in_flight,
@@ -171,16 +159,13 @@ impl<'e> Engine<'e> {
             batch_bytes: Budget::new(config.memory).batch(),
             preview: config.preview,
             completes_stop: false,
-            from: from.map(|savepoint| (savepoint.zero_ms, savepoint.batch)),
+            until: None,
         };
-        let first = BatchSeq(from.map_or(0, |savepoint| savepoint.batch.0) + 1);
+        let first = BatchSeq(1);
         let (slots, retention) = (config.cores as u32, Retention::Consumed);
-        let mut worker = Worker::new(HERE, plan, kernels, queue, slots, retention, first);
-        if let Some(savepoint) = from {
-            restore(plan, kernels.partitions, savepoint, &mut worker)?;
-        }
+        let worker = Worker::new(HERE, plan, kernels, queue, slots, retention, first);
         let master = Master::new(plan, settings, ends, observer, None)?;
-        Ok(Self { plan, master, worker, savepoint: config.savepoint })
+        Ok(Self { master, worker })
     }
 
     /// Runs the job to its end.
@@ -191,9 +176,7 @@ impl<'e> Engine<'e> {
         loop {
             self.turn();
             if let Some(outcome) = self.master.take_outcome() {
-                let savepoint = self.savepoint.then(|| self.savepoint()).transpose()?;
-                let summary = self.master.end(outcome)?;
-                return Ok(Summary { savepoint, ..summary });
+                return self.master.end(outcome);
             }
             let timer = self.master.timer();
             let look = self.worker.waits_for_room().then(|| host::now() + LOOK);
@@ -267,44 +250,6 @@ impl<'e> Engine<'e> {
             Asks::Tell(..) | Asks::Move { .. } | Asks::Save { .. } | Asks::Load { .. } => {}
         }
     }
-
-    fn savepoint(&self) -> Result<Savepoint, JobError> {
-        let mut states = BTreeMap::new();
-        for (stage, partition, saved) in self.worker.states() {
-            let saved = saved.map_err(|error| JobError::Savepoint {
-                doing: "saved",
-                stage: self.plan.stage(stage).name.to_owned(),
-                error: Box::new(error),
-            })?;
-            states.insert((stage, partition), saved);
-        }
-        let (batch, zero_ms) = self.master.position();
-        Ok(Savepoint { batch, zero_ms, states })
-    }
-}
-
-/// Loads the state of a savepoint.
-fn restore(
-    plan: &'static Plan,
-    partitions: u32,
-    savepoint: &Savepoint,
-    worker: &mut Worker<'_>,
-) -> Result<(), JobError> {
-    // All of it is looked at before any of it is loaded.
-    for (stage, partition) in savepoint.states.keys() {
-        let row = plan.stages.get(stage.index()).filter(|row| row.state.is_some());
-        if row.is_none() || partition.0 >= partitions {
-            return Err(JobError::Foreign { what: format!("{stage}, {partition}") });
-        }
-    }
-    for ((stage, partition), saved) in &savepoint.states {
-        worker.restore(*stage, *partition, saved.clone()).map_err(|error| JobError::Savepoint {
-            doing: "restored",
-            stage: plan.stage(*stage).name.to_owned(),
-            error: Box::new(error),
-        })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -23,9 +23,7 @@ use std::time::{Duration, Instant};
 
 use self::batch::InFlight;
 use self::clock::Clock;
-pub(super) use self::ends::{
-    Ends, Opened, check, check_earlier, dead_sinks, output_setting, output_settings,
-};
+pub(super) use self::ends::{Ends, Opened, check, check_earlier, dead_sinks, output_settings};
 pub(super) use self::intake::{Answer, AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
@@ -71,8 +69,8 @@ pub(super) struct Settings {
     pub(super) preview: u32,
     /// Whether a stop that the master before has begun is completed.
     pub(super) completes_stop: bool,
-    /// Zero time of the job and the last batch before, if it goes on from a savepoint.
-    pub(super) from: Option<(u64, BatchSeq)>,
+    /// The last batch that is cut.
+    pub(super) until: Option<BatchSeq>,
 }
 
 /// The journal of a master, and the inputs of the batches in it, made again.
@@ -168,15 +166,13 @@ impl<'e> Master<'e> {
         let past = written.as_ref().and_then(|written| written.journal.past());
         let interval = settings.interval.map_or(plan.interval_ms, |i| i.as_millis() as u64);
         let wall_ms = host::wall().as_millis() as u64;
-        let timetable = match (past.and_then(Past::timetable), settings.from) {
-            (Some(timetable), _) => timetable.clone(),
-            (None, Some((zero_ms, _))) => Timetable::new(zero_ms, interval),
-            (None, None) if live => Timetable::starting(wall_ms, interval),
-            (None, None) => Timetable::new(0, interval),
+        let timetable = match past.and_then(Past::timetable) {
+            Some(timetable) => timetable.clone(),
+            None if live => Timetable::starting(wall_ms, interval),
+            None => Timetable::new(0, interval),
         };
-        let last = settings.from.map_or(BatchSeq(0), |(_, last)| last);
-        let cut = past.map_or(last, |past| BatchSeq(past.next().0.saturating_sub(1)));
-        let last = past.map_or(last, Past::published);
+        let cut = past.map_or(BatchSeq(0), |past| BatchSeq(past.next().0.saturating_sub(1)));
+        let last = past.map_or(BatchSeq(0), Past::published);
         let goes_on = live && cut > BatchSeq(0);
         let clock = Clock::start(if goes_on { timetable.end(cut).0 } else { 0 });
         let term = written.as_ref().map_or(0, |written| written.journal.term());
@@ -432,9 +428,15 @@ impl<'e> Master<'e> {
         self.core.spent()
     }
 
-    /// The last batch that was published, and the zero time.
-    pub(super) fn position(&self) -> (BatchSeq, u64) {
-        (self.last, self.core.timetable().zero_ms())
+    /// Whether all batches up to the last one that is cut are published, and no state is being saved: the rest is
+    /// the next master's.
+    pub(super) fn is_left(&self) -> bool {
+        self.settings.until.is_some_and(|until| self.last >= until) && !self.core.is_saving()
+    }
+
+    /// The last batch that was published.
+    pub(super) fn last_published(&self) -> BatchSeq {
+        self.last
     }
 
     /// The next thing that the owner must do; what can be done here is done on the way.
@@ -463,6 +465,9 @@ impl<'e> Master<'e> {
                     self.batches.push_back(InFlight::new(self.plan, batch, time));
                 }
                 MasterAction::Missed { intervals, run } => self.say_missed(intervals, run),
+                // It is left to the next master: this one waits for the answer until it ends.
+                MasterAction::Cut { batch, .. }
+                    if self.settings.until.is_some_and(|until| batch > until) => {}
                 MasterAction::Cut { batch, source, limit } => {
                     let partitions = self.settings.partitions as usize;
                     let answer = self.ends.intakes[source.index()].cut(batch, partitions, limit);

@@ -7,6 +7,7 @@
 mod budget;
 pub mod cluster;
 mod error;
+pub(crate) mod inside;
 mod journal;
 mod latency;
 mod local;
@@ -20,7 +21,7 @@ pub use error::{JobError, Place, TaskFailure};
 pub use latency::Latency;
 pub use local::{LocalConfig, run};
 pub use report::{
-    BatchReport, Observer, OutputCount, OutputReport, Savepoint, SourceCount, SourceReport, Summary,
+    BatchReport, Observer, OutputCount, OutputReport, SourceCount, SourceReport, Summary,
 };
 pub use stop::StopHandle;
 

@@ -1,14 +1,13 @@
 //! What a running job tells, and what is left of it at the end.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::cluster::ClusterNews;
 use super::latency::Latency;
-use crate::exec::task::{DeadLetter, SavedState};
-use crate::id::{BatchSeq, Partition, StageId};
+use crate::exec::task::DeadLetter;
+use crate::id::BatchSeq;
 use crate::time::BatchTime;
 
 /// Sees what a job does. Called on the engine's thread, in batch order: it should return soon.
@@ -122,9 +121,6 @@ pub struct Summary {
     pub speculations: Option<Speculations>,
     /// For a live job: how long after their time batches were visible.
     pub latency: Option<Latency>,
-    /// What the next run can start from, if it was asked for.
-    #[serde(skip)]
-    pub savepoint: Option<Savepoint>,
 }
 
 /// Second runs of late tasks.
@@ -182,15 +178,4 @@ pub struct OutputCount {
     pub name: String,
     /// Records published.
     pub records: u64,
-}
-
-/// The state of a job after a batch.
-#[derive(Debug, Clone, Default)]
-pub struct Savepoint {
-    /// The last batch that was published; the next run begins with the one after it.
-    pub batch: BatchSeq,
-    /// The zero time of the job, which holds for the next run too.
-    pub zero_ms: u64,
-    /// What each stage kept, by partition.
-    pub states: BTreeMap<(StageId, Partition), SavedState>,
 }

@@ -244,15 +244,6 @@ impl<'e> Worker<'e> {
         });
     }
 
-    /// The state of all partitions.
-    pub(super) fn states(
-        &self,
-    ) -> impl Iterator<Item = (StageId, Partition, Result<SavedState, TaskError>)> {
-        self.store.states().map(|(stage, partition, state)| {
-            (stage, partition, self.kernels.stages[stage.index()].save(state))
-        })
-    }
-
     /// A task has run on an executor.
     pub(super) fn ran(&mut self, ran: Ran) {
         self.light.learn(&ran);

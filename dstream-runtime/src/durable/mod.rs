@@ -22,6 +22,7 @@ mod remote;
 pub(crate) mod savepoint;
 #[cfg(test)]
 mod tests;
+mod volatile;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use self::error::DurableError;
 pub use self::savepoint::SavepointError;
 
 use self::file::FileStore;
+use self::volatile::VolatileStore;
 
 /// The result of a put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +100,12 @@ impl Durable {
                        processes share",
             }),
         }
+    }
+
+    /// A store in the memory of this process, for masters and workers that follow each other in it.
+    #[must_use]
+    pub fn volatile() -> Self {
+        Self::of(Arc::new(VolatileStore::default()))
     }
 
     fn of(store: Arc<dyn Store>) -> Self {

@@ -92,6 +92,11 @@ fn files_keep_the_contract() {
 }
 
 #[test]
+fn the_store_in_memory_keeps_the_contract() {
+    contract(&Durable::volatile());
+}
+
+#[test]
 fn the_test_store_keeps_the_contract() {
     contract(&Arc::new(Objects::default()).sound());
 }

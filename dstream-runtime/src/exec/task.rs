@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::poison::Poisoned;
 use super::state::StageName;
 use crate::block::{Block, BufferPool, DecodeError, PushError};
@@ -13,7 +15,7 @@ use crate::store::KeptBlock;
 use crate::time::BatchTime;
 
 /// How one output is encoded.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSetting {
     /// The format; `None` only counts.
     pub format: Option<Format>,

@@ -14,8 +14,10 @@ use super::endpoint_state::{Configs, EndpointState, Parts};
 use super::error::BYE;
 use super::event::Deliver;
 use super::memory::MemoryPort;
-use super::trust::Authority;
-use super::{BindOptions, Delivery, Net, NetError, NetWarning, accept, renew};
+use super::trust::{Authority, Subject};
+use super::{
+    BindOptions, Delivery, Limits, MemoryNetwork, Net, NetError, NetWarning, accept, renew,
+};
 use crate::wire::Role;
 
 /// Longest wait for peers to acknowledge the end of an endpoint.
@@ -70,14 +72,26 @@ impl Endpoint {
         let start = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new().name(name.into()).spawn(run).map_err(NetError::Start)
         };
-        let mut endpoint =
-            Self { net: Net { state: state.clone() }, warnings, control: None, bulk: None };
+        let net = Net::of(&state);
+        let mut endpoint = Self { net, warnings, control: None, bulk: None };
         let shared = state.clone();
         endpoint.bulk =
             Some(start("net-bulk", Box::new(move || bulk_thread.block_on(carry(&shared))))?);
         endpoint.control =
             Some(start("net", Box::new(move || control_thread.block_on(serve(&state))))?);
         Ok(endpoint)
+    }
+
+    /// An endpoint that only others of this process reach, by memory. It needs no certificate and opens no port.
+    pub fn within(
+        network: &MemoryNetwork,
+        subject: Subject,
+        deliver: impl Fn(Delivery) + Send + Sync + 'static,
+    ) -> Self {
+        let untaken = Limits::default().untaken_events;
+        let port = MemoryPort::new(subject, untaken, Arc::new(deliver));
+        let net = Net { state: None, memory: Some(network.open(port, None)) };
+        Self { net, warnings: Vec::new(), control: None, bulk: None }
     }
 
     /// The handle for drivers.
@@ -102,14 +116,15 @@ impl Endpoint {
 impl Drop for Endpoint {
     /// Says goodbye to all peers, waits at most one second, and ends the threads.
     fn drop(&mut self) {
-        if let Some(memory) = &self.net.state.memory {
+        if let Some(memory) = &self.net.memory {
             memory.close_all();
         }
-        self.net.state.end.notify_one();
+        let Some(state) = &self.net.state else { return };
+        state.end.notify_one();
         // A thread that panicked has printed the panic already.
         let _ = self.control.take().map(JoinHandle::join);
         // The bulk thread must run until all peers are closed.
-        self.net.state.end_bulk.notify_one();
+        state.end_bulk.notify_one();
         let _ = self.bulk.take().map(JoinHandle::join);
     }
 }
@@ -136,8 +151,12 @@ pub(super) fn assemble(
     let secret = options.authority.as_deref().map(Authority::reset_secret);
     let control = control.port(Some(configs.control.server.clone()), secret.as_ref())?;
     let bulk = bulk.port(Some(configs.bulk.server.clone()), secret.as_ref())?;
-    let port = || MemoryPort::new(&options, control.addr, deliver.clone());
-    let memory = options.network.as_ref().map(|network| network.open(port()));
+    let memory = options.network.as_ref().map(|network| {
+        let (subject, untaken) =
+            (options.identity.subject().clone(), options.limits.untaken_events);
+        let port = MemoryPort::new(subject, untaken, deliver.clone());
+        network.open(port.with_authority(options.authority.clone()), Some(control.addr))
+    });
     Ok(Arc::new(EndpointState::new(Parts { control, bulk, memory, options, configs, deliver })))
 }
 
@@ -152,7 +171,7 @@ pub(super) async fn serve(state: &Arc<EndpointState>) {
         () = state.end.notified() => {}
     }
     state.ending.store(true, Ordering::Relaxed);
-    let net = Net { state: state.clone() };
+    let net = Net::of(state);
     for peer in state.peer_ids() {
         net.close(peer);
     }

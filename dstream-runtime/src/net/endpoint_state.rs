@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -285,21 +285,41 @@ impl EndpointState {
 /// A driver's handle of an endpoint: cheap to clone, usable from any thread, never blocks.
 #[derive(Clone)]
 pub struct Net {
-    pub(super) state: Arc<EndpointState>,
+    /// What other processes reach; none if only endpoints of this process are reached.
+    pub(super) state: Option<Arc<EndpointState>>,
+    /// What endpoints of this process reach, if they can.
+    pub(super) memory: Option<Arc<MemoryPort>>,
 }
 
 impl Net {
+    pub(super) fn of(state: &Arc<EndpointState>) -> Self {
+        Self { memory: state.memory.clone(), state: Some(state.clone()) }
+    }
+
     /// Connects to a process of the cluster: [`NetEvent::Connected`] or [`NetEvent::Closed`] follows. To an
     /// endpoint of this process by memory, if the two share a [`MemoryNetwork`](super::MemoryNetwork).
     pub fn connect(&self, addr: SocketAddr) -> PeerId {
-        if let Some(peer) = self.state.memory.as_ref().and_then(|memory| memory.connect(addr)) {
+        if let Some(peer) = self.memory.as_ref().and_then(|memory| memory.connect(addr)) {
             return peer;
         }
-        let (state, id, give_up) =
-            (self.state.clone(), self.state.next_peer(), Arc::new(Notify::new()));
+        let Some(state) = self.state.clone() else {
+            return self.memory.as_ref().map_or(PeerId(0), |memory| memory.unreachable());
+        };
+        let (id, give_up) = (state.next_peer(), Arc::new(Notify::new()));
         state.insert(id, Entry::Connecting(give_up.clone()));
-        self.state.control.runtime.spawn(connect::connect(state, id, addr, give_up));
+        state.control.runtime.clone().spawn(connect::connect(state, id, addr, give_up));
         id
+    }
+
+    fn peer(&self, peer: PeerId) -> Result<(&Arc<EndpointState>, Arc<Peer>), SendError> {
+        let state = self.state.as_ref().ok_or(SendError::Gone)?;
+        Ok((state, state.peer(peer).ok_or(SendError::Gone)?))
+    }
+
+    /// Its QUIC ports.
+    #[cfg(test)]
+    pub(super) fn quic(&self) -> &Arc<EndpointState> {
+        self.state.as_ref().expect("an endpoint with ports")
     }
 
     /// Sends a message, in order with all others to that peer.
@@ -310,12 +330,12 @@ impl Net {
         if let Some(memory) = self.by_memory(peer) {
             return memory.send(peer, message.clone());
         }
-        let peer = self.state.peer(peer).ok_or(SendError::Gone)?;
-        let (from, to) = (self.state.role(), peer.subject.role);
+        let (state, peer) = self.peer(peer)?;
+        let (from, to) = (state.role(), peer.subject.role);
         if !M::KIND.may_go(from, to) {
             return Err(SendError::Role { kind: M::KIND, from, to });
         }
-        peer.send(message.to_frame()?, &self.state.limits)
+        peer.send(message.to_frame()?, &state.limits)
     }
 
     /// Sends one block; see [`push_blocks`](Self::push_blocks).
@@ -348,12 +368,12 @@ impl Net {
             memory.push(peer, blocks)?;
             return Ok(Transfer::done());
         }
-        let peer = self.state.peer(peer).ok_or(SendError::Gone)?;
-        let (from, to) = (self.state.role(), peer.subject.role);
+        let (state, peer) = self.peer(peer)?;
+        let (from, to) = (state.role(), peer.subject.role);
         if let Some((header, _)) = blocks.iter().find(|(h, _)| !h.kind.may_go(from, to)) {
             return Err(SendError::Push { kind: header.kind.name(), from, to });
         }
-        transfer::push(&self.state.bulk.runtime, &peer, blocks)
+        transfer::push(&state.bulk.runtime, &peer, blocks)
     }
 
     /// Says goodbye to a peer after everything already sent, or stops connecting to it. Unfinished blocks
@@ -362,7 +382,8 @@ impl Net {
         if let Some(memory) = self.by_memory(peer) {
             return memory.close(peer);
         }
-        match lock(&self.state.peers).get(&peer) {
+        let Some(state) = &self.state else { return };
+        match lock(&state.peers).get(&peer) {
             Some(Entry::Connecting(give_up)) => give_up.notify_one(),
             Some(Entry::Open(peer)) => peer.say_goodbye(),
             None => {}
@@ -375,7 +396,7 @@ impl Net {
         let why = why.chars().take(200).collect();
         if let Some(memory) = self.by_memory(peer) {
             memory.accuse(peer, why);
-        } else if let Some(peer) = self.state.peer(peer) {
+        } else if let Ok((_, peer)) = self.peer(peer) {
             peer.stop(CloseReason::Violation(why));
         }
     }
@@ -388,19 +409,19 @@ impl Net {
 
     /// The port of a peer in this process.
     fn by_memory(&self, peer: PeerId) -> Option<&MemoryPort> {
-        self.state.memory.as_deref().filter(|_| MemoryPort::is_of(peer))
+        self.memory.as_deref().filter(|_| MemoryPort::is_of(peer))
     }
 
     /// Bytes of messages waiting to be sent to a peer.
     #[must_use]
     pub fn unsent(&self, peer: PeerId) -> usize {
-        self.state.peer(peer).map_or(0, |peer| peer.unsent())
+        self.peer(peer).map_or(0, |(_, peer)| peer.unsent())
     }
 
-    /// The identity of this process, with its latest certificate.
+    /// The identity of this process, with its latest certificate; none without ports.
     #[must_use]
-    pub fn identity(&self) -> Identity {
-        self.state.configs().identity.clone()
+    pub fn identity(&self) -> Option<Identity> {
+        self.state.as_ref().map(|state| state.configs().identity.clone())
     }
 
     /// Replaces the certificate, for example by one bought with a token after the old one expired.
@@ -408,28 +429,31 @@ impl Net {
     /// # Errors
     /// When it cannot be used.
     pub fn install(&self, identity: Identity) -> Result<(), TrustError> {
-        renew::install(&self.state, identity)
+        self.state.as_ref().map_or(Ok(()), |state| renew::install(state, identity))
     }
 
     /// The address of control.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
-        self.state.control.addr
+        let by_memory = || self.memory.as_ref().map(|memory| memory.addr());
+        let addr = self.state.as_ref().map(|state| state.control.addr).or_else(by_memory);
+        addr.unwrap_or((Ipv4Addr::LOCALHOST, 0).into())
     }
 
     /// The address of bulk. Peers learn it in the handshake.
     #[must_use]
     pub fn bulk_addr(&self) -> SocketAddr {
-        self.state.bulk.addr
+        self.state.as_ref().map_or_else(|| self.local_addr(), |state| state.bulk.addr)
     }
 
     /// The endpoint's counters.
     #[must_use]
     pub fn stats(&self) -> NetStats {
-        let counters = &self.state.counters;
+        let peers = self.memory.as_ref().map_or(0, |memory| memory.peers());
+        let Some(state) = &self.state else { return NetStats { peers, ..NetStats::default() } };
+        let counters = &state.counters;
         NetStats {
-            peers: lock(&self.state.peers).len()
-                + self.state.memory.as_ref().map_or(0, |memory| memory.peers()),
+            peers: peers + lock(&state.peers).len(),
             handshakes: counters.handshakes.load(Ordering::Relaxed),
             retried: counters.retried.load(Ordering::Relaxed),
             turned_away: counters.turned_away.load(Ordering::Relaxed),

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::event::Deliver;
 use super::trust::{Authority, Subject};
-use super::{BindOptions, CloseReason, Delivery, NetEvent, PeerId, SendError};
+use super::{CloseReason, Delivery, NetEvent, PeerId, SendError};
 use crate::store::KeptBlock;
 use crate::wire::{BlockHeader, Message, Received};
 
@@ -35,11 +35,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct MemoryNetwork(Arc<Mutex<BTreeMap<SocketAddr, Weak<MemoryPort>>>>);
 
 impl MemoryNetwork {
-    /// Opens a port: others can connect to it as long as it lives.
-    pub(super) fn open(&self, mut port: MemoryPort) -> Arc<MemoryPort> {
-        port.network = self.clone();
-        let (addr, port) = (port.addr, Arc::new(port));
-        lock(&self.0).insert(addr, Arc::downgrade(&port));
+    /// Opens a port at an address, or at one that is not in use here: others can connect to it as long as it
+    /// lives.
+    pub(super) fn open(&self, mut port: MemoryPort, addr: Option<SocketAddr>) -> Arc<MemoryPort> {
+        let mut ports = lock(&self.0);
+        let free = || {
+            let mut numbered = (1..=u16::MAX).map(|n| (Ipv4Addr::LOCALHOST, n).into());
+            numbered.find(|addr| !ports.contains_key(addr))
+        };
+        let addr = addr.or_else(free).unwrap_or(port.addr);
+        (port.network, port.addr) = (self.clone(), addr);
+        let port = Arc::new(port);
+        ports.insert(addr, Arc::downgrade(&port));
         port
     }
 
@@ -98,12 +105,31 @@ struct End {
 }
 
 impl MemoryPort {
-    /// Of an endpoint with these options and that address.
-    pub(super) fn new(options: &BindOptions, addr: SocketAddr, deliver: Deliver) -> Self {
+    /// That holds at most `untaken` events of each peer.
+    pub(super) fn new(subject: Subject, untaken: usize, deliver: Deliver) -> Self {
         let (network, links, next, ending) = Default::default();
-        let subject = options.identity.subject().clone();
-        let (authority, untaken) = (options.authority.clone(), options.limits.untaken_events);
+        let (addr, authority) = ((Ipv4Addr::LOCALHOST, 0).into(), None);
         Self { subject, addr, authority, untaken, deliver, network, links, next, ending }
+    }
+
+    /// Of a master that issues certificates.
+    pub(super) fn with_authority(self, authority: Option<Arc<Authority>>) -> Self {
+        Self { authority, ..self }
+    }
+
+    pub(super) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// A peer that is closed at once: no endpoint of this process has its address.
+    pub(super) fn unreachable(&self) -> PeerId {
+        let peer = self.next_peer();
+        self.deliver(NetEvent::Closed { peer, reason: CloseReason::Unreachable }, None);
+        peer
+    }
+
+    fn next_peer(&self) -> PeerId {
+        PeerId(BY_MEMORY | self.next.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Whether a peer is reached by memory.
@@ -139,7 +165,7 @@ impl MemoryPort {
     }
 
     fn end(self: &Arc<Self>) -> End {
-        let peer = PeerId(BY_MEMORY | self.next.fetch_add(1, Ordering::Relaxed));
+        let peer = self.next_peer();
         End { port: Arc::downgrade(self), peer, untaken: Arc::new(Semaphore::new(self.untaken)) }
     }
 

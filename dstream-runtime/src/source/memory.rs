@@ -29,7 +29,12 @@ impl MemorySource {
     /// One batch of lines each; a batch may be empty. After the last one it has ended.
     #[must_use]
     pub fn new(batches: Vec<Vec<u8>>) -> Self {
-        let batches = batches.into_iter().map(Arc::new).collect();
+        Self::shared(&batches.into_iter().map(Arc::new).collect::<Vec<_>>())
+    }
+
+    /// The same, of batches that other sources may have too.
+    pub(crate) fn shared(batches: &[Arc<Vec<u8>>]) -> Self {
+        let batches = Arc::from(batches);
         let (header, framing) = (None, Framing::Lines);
         Self { batches, next: 0, position: 0, header, framing, ends: true, stopped: false }
     }

@@ -26,7 +26,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{Sender, unbounded};
 
 use self::absence::Absence;
 pub(crate) use self::departures::Departures;
@@ -58,7 +58,7 @@ use crate::durable::CheckpointStore;
 use crate::exec::job::BuiltJob;
 use crate::host;
 use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
-use crate::net::trust::{Authority, Grant, Token};
+use crate::net::trust::{Authority, Grant, Subject, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
 use crate::plan::Plan;
 use crate::sched::message::ToMaster;
@@ -83,47 +83,39 @@ const TOKEN_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 const TOKEN_USES: u32 = 10_000;
 
 /// See [`serve_master`](super::serve_master).
-pub(super) fn serve(
+pub(in crate::driver) fn serve(
     job: BuiltJob,
     mut options: MasterOptions,
     mut sources: Vec<Box<dyn Source>>,
     mut sinks: Vec<Box<dyn Sink>>,
     observer: &mut dyn Observer,
     stop: &StopHandle,
-    listening: &mut dyn FnMut(SocketAddr, &MasterPaths),
+    ready: &mut dyn FnMut(SocketAddr),
 ) -> Result<Summary, JobError> {
     let plan = job.plan;
     check(&job, sources.len(), sinks.len())?;
     let outputs = output_settings(&job, &sinks, options.setup.preview);
     let dead = std::mem::take(&mut options.dead_letters);
     let dead_sinks = dead_sinks(plan, dead, &mut sinks)?;
-    options.setup.formats = outputs.iter().map(|output| output.format).collect();
+    options.setup.outputs.clone_from(&outputs);
     options.setup.partitions = options.setup.partitions.max(1);
 
-    let paths = MasterPaths::new(&options.state);
     // A worker that is taken for lost by mistake costs little where others can go on for it.
     if options.checkpoint.is_some() {
         options.lease = options.lease.min(MasterOptions::SHORT_LEASE);
     }
-    let authority = Arc::new(open_authority(plan, &paths)?);
-    let now = system_time();
-    let identity = authority.identity(Role::Master, "master", now).map_err(ClusterError::from)?;
     let (sender, events) = unbounded();
     let events = Inbox::new(events);
-    let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
-    (bind.addr, bind.public) = (options.listen, options.public);
-    (bind.bulk_port, bind.network) = (options.bulk_port, options.network.clone());
-    let delivered = sender.clone();
-    // The engine ends before its endpoint does: nobody is there for what comes after that.
-    let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
+    // None if no other process reaches it.
+    let paths = options.reach.within().is_none().then(|| MasterPaths::new(&options.state));
     // Before anything is taken over: where this one cannot listen another master may, and it goes on.
-    let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
+    let endpoint = open_endpoint(plan, &options, paths.as_ref(), sender.clone())?;
     for warning in endpoint.warnings() {
         observer.on_warning(&warning.to_string());
     }
     let mut losses = Losses::new(Earlier::none(), GRACE);
     let opened = match options.checkpoint {
-        Some(_) => Some(reopen(&job, &options, &paths, &mut sources, sender.clone(), observer)?),
+        Some(_) => Some(reopen(&job, &options, &mut sources, sender.clone(), observer)?),
         None => None,
     };
     let mut ingest_log = None;
@@ -155,30 +147,30 @@ pub(super) fn serve(
     options.setup.saves = saves.as_ref().map(CheckpointStore::url);
     options.setup.ingest_log = ingest_log;
     let pid = std::process::id();
-    let announced = MasterFile {
-        job: plan.job.to_owned(),
-        plan: format!("{:016x}", plan.hash),
-        listen: endpoint.local_addr(),
-        pid,
-    };
-    paths.announce(&announced)?;
-    listening(endpoint.local_addr(), &paths);
+    if let Some(paths) = &paths {
+        paths.announce(&MasterFile {
+            job: plan.job.to_owned(),
+            plan: format!("{:016x}", plan.hash),
+            listen: endpoint.local_addr(),
+            pid,
+        })?;
+    }
+    ready(endpoint.local_addr());
 
     let interval = Duration::from_millis(options.setup.interval_ms.max(1));
     let settings = Settings {
-        // Receivers hold no more than their share of memory.
-        batch_bytes: u64::MAX,
+        batch_bytes: options.batch_bytes,
         partitions: options.setup.partitions,
         in_flight: options.in_flight,
         attempts: options.attempts,
         workers: options.workers.max(1),
-        lease: Some(options.lease),
+        lease: Some(options.lease).filter(|_| paths.is_some()),
         checkpoint: options.checkpoint,
         speculate: options.speculate,
         interval: Some(interval),
         preview: options.setup.preview,
         completes_stop: options.standby,
-        from: None,
+        until: options.until,
     };
     let past = written.as_ref().and_then(|written| written.journal.past());
     let completes_stop = options.standby && past.is_some_and(Past::is_stopping);
@@ -217,6 +209,7 @@ pub(super) fn serve(
             urls,
             started: host::now(),
             course: Course::Runs,
+            is_alone: paths.is_none(),
             leaves_job: options.leaves_job,
             grace: None,
             losses,
@@ -225,8 +218,34 @@ pub(super) fn serve(
         driver.run(&events, stop_now || completes_stop)
     });
     stop.disconnect();
-    paths.withdraw(plan.job, pid);
+    if let Some(paths) = &paths {
+        paths.withdraw(plan.job, pid);
+    }
     result
+}
+
+/// Where workers and clients reach the master.
+fn open_endpoint(
+    plan: &Plan,
+    options: &MasterOptions,
+    paths: Option<&MasterPaths>,
+    events: Sender<Event>,
+) -> Result<Endpoint, ClusterError> {
+    // The engine ends before its endpoint does: nobody is there for what comes after that.
+    let deliver = move |delivery: Delivery| drop(events.send(Event::Net(delivery)));
+    let (role, name) = (Role::Master, "master");
+    let near = options.reach.near();
+    let Some(paths) = paths else {
+        let network = near.cloned().unwrap_or_default();
+        let subject = Subject { role, job: plan.job.to_owned(), name: name.to_owned() };
+        return Ok(Endpoint::within(&network, subject, deliver));
+    };
+    let authority = Arc::new(open_authority(plan, paths)?);
+    let identity = authority.identity(role, name, system_time())?;
+    let mut bind = BindOptions::new(identity, plan.hash).with_authority(authority);
+    (bind.addr, bind.public) = (options.listen, options.public);
+    (bind.bulk_port, bind.network) = (options.bulk_port, near.cloned());
+    Ok(Endpoint::bind(bind, deliver)?)
 }
 
 /// The authority of the state directory, with a token for workers and one for clients beside it.
@@ -285,6 +304,8 @@ struct Driver<'e> {
     /// Why the job cannot go on, for a reason that is not its core's.
     fatal: Option<ClusterError>,
     course: Course,
+    /// Whether its worker is in this process, and no other can come.
+    is_alone: bool,
     /// Whether a signal ends this master only, and leaves the job to the next one.
     leaves_job: bool,
     /// Until then workers that were there with another master, or are gone, may come with what no batch has.
@@ -326,6 +347,10 @@ impl Driver<'_> {
                 return Err(error.into());
             }
             match self.course {
+                Course::Runs if self.master.is_left() => {
+                    self.take_course(Course::Left);
+                    continue;
+                }
                 Course::Runs | Course::Stops => {}
                 Course::Ends => {
                     self.end_savepoint(events);
@@ -423,6 +448,10 @@ impl Driver<'_> {
             }
             Event::Savepoint(written) => self.has_savepoint(written),
             Event::Ended { worker, why } => {
+                if self.is_alone {
+                    let why = format!("the job's own worker has failed: {why}");
+                    self.fatal.get_or_insert(ClusterError::Broken { why });
+                }
                 let peer = self.members.named(&worker).and_then(|id| self.members.peer(id));
                 if let Some(peer) = peer {
                     self.net.close(peer);

@@ -11,7 +11,7 @@ mod client;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
-mod master;
+pub(super) mod master;
 mod news;
 mod note;
 mod paths;
@@ -22,7 +22,7 @@ mod simulation;
 mod standby;
 mod status;
 mod transfers;
-mod worker;
+pub(super) mod worker;
 
 pub(crate) use client::identity as client_identity;
 
@@ -37,7 +37,7 @@ pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply, SavepointRepo
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};
-pub use setup::{Ingest, JobSetup, MasterOptions, SourceWays, WorkerOptions};
+pub use setup::{Ingest, JobSetup, MasterOptions, Reach, SourceWays, WorkerOptions};
 pub use standby::{StandbyNews, is_over, stand_by};
 pub use status::{
     BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus,
@@ -77,7 +77,9 @@ pub fn serve_master(
     stop: StopHandle,
     listening: &mut dyn FnMut(SocketAddr, &MasterPaths),
 ) -> Result<Summary, JobError> {
-    master::serve(job, options, sources, sinks, observer, &stop, listening)
+    let paths = MasterPaths::new(&options.state);
+    let ready = &mut |addr| listening(addr, &paths);
+    master::serve(job, options, sources, sinks, observer, &stop, ready)
 }
 
 /// Runs a worker until the job is over or it has left. `stop` makes it hand over what it holds and leave.

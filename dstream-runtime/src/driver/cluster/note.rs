@@ -4,6 +4,7 @@
 //! Small freight lies in the message itself, since a quic_stream of its own costs more than it does;
 //! large freight comes as blocks on the bulk connection, and the message says how many.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use crate::exec::task::{DeadLetter, DeadLetters};
 use crate::id::{BatchSeq, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sink::Part;
-use crate::source::Carried;
 use crate::source::receive::{Receipt, Refusal, Registered, Spans};
+use crate::source::{Carried, Input};
 use crate::wire::{Message, MessageKind};
 
 /// Freight of at most so many bytes lies in its message.
@@ -37,6 +38,9 @@ pub(super) enum MasterNote {
     Crew(Vec<Colleague>),
     /// What a task reads of a source whose data only the master has; before its batch begins.
     Input { task: TaskId, carried: Carried, pieces: u32 },
+    /// What the tasks of a batch read, as it is: only within a process; before their batch begins.
+    #[serde(skip)]
+    Opened(Vec<(TaskId, Opened)>),
     /// The same, when it cannot be read.
     Unreadable { task: TaskId, why: String },
     /// Take in what clients send for a source, and, if it listens, what comes to the source's own address.
@@ -70,6 +74,16 @@ pub(super) enum MasterNote {
     Spent { before: BatchSeq },
     /// The lifeline of the worker has ended: it is to say at once that it is there, if it is.
     AreYouThere,
+}
+
+/// What a task reads.
+#[derive(Clone)]
+pub(super) struct Opened(pub(super) Input);
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.ranges.fmt(f)
+    }
 }
 
 /// A worker, as the others need to know it.

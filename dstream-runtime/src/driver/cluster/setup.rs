@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::durable::Durable;
 use crate::exec::job::Bindings;
+use crate::exec::task::OutputSetting;
+use crate::id::BatchSeq;
 use crate::net::MemoryNetwork;
-use crate::record::Format;
 use crate::sink::Sink;
 use crate::source::receive::PushSource;
 
@@ -51,9 +53,9 @@ pub struct JobSetup {
     pub interval_ms: u64,
     /// How many records of each output and batch are shown where the master runs.
     pub preview: u32,
-    /// Per output of the plan, how its records are written, if it wants them written at all. Only the
-    /// master opens outputs; whoever runs the tasks must know what they want.
-    pub formats: Vec<Option<Format>>,
+    /// Per output of the plan, how its records are written. Only the master opens outputs; the workers that
+    /// run the tasks must know what they want.
+    pub outputs: Vec<OutputSetting>,
 }
 
 /// A path as its bytes: not every path is text.
@@ -90,6 +92,35 @@ pub struct SourceWays {
     pub accept: Vec<String>,
 }
 
+/// How a master and its workers reach each other.
+#[derive(Debug, Clone)]
+pub enum Reach {
+    /// Over the network.
+    Network,
+    /// In this process by memory, and over the network.
+    Near(MemoryNetwork),
+    /// By memory alone: no port is opened, and no file but those of blocks that do not fit into memory.
+    Within(MemoryNetwork),
+}
+
+impl Reach {
+    /// The endpoints of this process.
+    pub(super) fn near(&self) -> Option<&MemoryNetwork> {
+        match self {
+            Self::Network => None,
+            Self::Near(network) | Self::Within(network) => Some(network),
+        }
+    }
+
+    /// The endpoints of this process, if no other process is reached.
+    pub(super) fn within(&self) -> Option<&MemoryNetwork> {
+        match self {
+            Self::Within(network) => Some(network),
+            Self::Network | Self::Near(_) => None,
+        }
+    }
+}
+
 /// How a job is run by its master.
 pub struct MasterOptions {
     /// Where it listens for workers and clients.
@@ -98,15 +129,22 @@ pub struct MasterOptions {
     pub public: bool,
     /// The port for blocks, on the same address; 0 for any.
     pub bulk_port: u16,
-    /// The endpoints of this process: a worker here is reached by memory.
-    pub network: Option<MemoryNetwork>,
+    /// How its workers reach it.
+    pub reach: Reach,
     /// The directory of the authority, the tokens and the master's file.
     pub state: PathBuf,
     /// The URL of the durable store for the journal and saved states, if that is not the directory.
     pub store: Option<String>,
+    /// The durable store, if it is one of this process.
+    pub durable: Option<Durable>,
+    /// How many bytes a batch of live sources takes in at most.
+    pub batch_bytes: u64,
+    /// The last batch that this master cuts: then it leaves the job to the next one.
+    pub until: Option<BatchSeq>,
     /// The first batch waits for so many workers.
     pub workers: u32,
-    /// A worker that has said nothing for so long counts as gone.
+    /// A worker that has said nothing for so long counts as gone. Not by memory alone: there a worker ends only
+    /// with its process.
     pub lease: Duration,
     /// About how often states are saved: then the partitions of a worker that is lost go on elsewhere. None:
     /// the job ends with such a worker.
@@ -168,7 +206,7 @@ impl fmt::Debug for MasterOptions {
 }
 
 /// How a worker runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct WorkerOptions {
     /// Where masters may be, to be tried in this order.
     pub master: Vec<SocketAddr>,
@@ -178,8 +216,8 @@ pub struct WorkerOptions {
     pub public: bool,
     /// The port for blocks, on the same address; 0 for any.
     pub bulk_port: u16,
-    /// The endpoints of this process: a master here is reached by memory.
-    pub network: Option<MemoryNetwork>,
+    /// How it reaches its master.
+    pub reach: Reach,
     /// The file of a token, needed where there is no certificate yet.
     pub token: Option<PathBuf>,
     /// The file in which its certificate is kept, so that a worker that starts again needs no token. Its
@@ -193,4 +231,6 @@ pub struct WorkerOptions {
     pub cores: usize,
     /// How much memory it uses for what grows with the input, in bytes.
     pub memory: u64,
+    /// Where it saves states, if that is a store of this process.
+    pub durable: Option<Durable>,
 }

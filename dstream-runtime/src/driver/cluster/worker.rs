@@ -45,7 +45,6 @@ use super::{ClusterError, JobSetup, MasterOptions, WorkerNews, WorkerOptions};
 use crate::block::BufferPool;
 use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
-use crate::driver::master::output_setting;
 use crate::driver::stop::StopHandle;
 use crate::driver::worker::task::Kernels;
 use crate::driver::worker::{Queue, Worker, start_executors};
@@ -54,19 +53,20 @@ use crate::durable::{CheckpointStore, Durable};
 use crate::exec::job::BuiltJob;
 use crate::host::{self, Turns};
 use crate::id::{BatchSeq, Epoch, SourceId, WorkerId};
+use crate::net::trust::Subject;
 use crate::net::{BindOptions, Delivery, Endpoint, Net, PeerId, Transfer};
 use crate::plan::Plan;
-use crate::record::Floats;
 use crate::sched::Retention;
 use crate::sched::message::{EngineTime, ToMaster, ToPeer, ToWorker};
 use crate::source::receive;
 use crate::store::{BlockStore, KeptBlock, Pressure, StoreOptions, StoreStats};
+use crate::wire::Role;
 
 /// How long a worker that may go waits for what it has sent to arrive.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// See [`serve_worker`](super::serve_worker).
-pub(super) fn serve(
+pub(in crate::driver) fn serve(
     plan: &'static Plan,
     build: &dyn Fn(&JobSetup) -> Result<BuiltJob, String>,
     options: &WorkerOptions,
@@ -79,20 +79,25 @@ pub(super) fn serve(
         return Ok(());
     }
     let mut waiting = Waiting { events: &events, early: Vec::new() };
-    let Some(identity) = join::identity(plan, options, log, &mut waiting)? else {
-        return Ok(());
-    };
-    let mut bind = BindOptions::new(identity, plan.hash);
-    (bind.addr, bind.public) = (options.listen, options.public);
-    (bind.bulk_port, bind.network) = (options.bulk_port, options.network.clone());
-    let budget = Budget::new(options.memory);
-    bind.pool = BufferPool::new(budget.arriving());
-    bind.limits.untaken_blocks = budget.untaken(bind.limits.untaken_blocks);
-    let pool = bind.pool.clone();
     let delivered = sender.clone();
     // The engine ends before its endpoint does: nobody is there for what comes after that.
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
-    let endpoint = Endpoint::bind(bind, deliver).map_err(ClusterError::from)?;
+    let budget = Budget::new(options.memory);
+    let pool = BufferPool::new(budget.arriving());
+    let endpoint = if let Some(network) = options.reach.within() {
+        let (job, name) = (plan.job.to_owned(), options.name.clone());
+        Endpoint::within(network, Subject { role: Role::Worker, job, name }, deliver)
+    } else {
+        let Some(identity) = join::identity(plan, options, log, &mut waiting)? else {
+            return Ok(());
+        };
+        let mut bind = BindOptions::new(identity, plan.hash);
+        (bind.addr, bind.public) = (options.listen, options.public);
+        (bind.bulk_port, bind.network) = (options.bulk_port, options.reach.near().cloned());
+        bind.pool = pool.clone();
+        bind.limits.untaken_blocks = budget.untaken(bind.limits.untaken_blocks);
+        Endpoint::bind(bind, deliver).map_err(ClusterError::from)?
+    };
     for warning in endpoint.warnings() {
         log(WorkerNews::Warning(warning.to_string()));
     }
@@ -158,15 +163,17 @@ impl Process<'_> {
     ) -> Result<Ended, JobError> {
         let Self { plan, options, log, sender, .. } = self;
         let setup = welcome.setup;
-        if std::env::set_current_dir(&setup.base).is_err() {
+        if options.reach.within().is_none() && std::env::set_current_dir(&setup.base).is_err() {
             let base = setup.base.display();
             let text =
                 format!("there is no {base} on this host: sources must be named by absolute paths");
             log(WorkerNews::Warning(text));
         }
         let job = (self.build)(&setup).map_err(|why| ClusterError::Setup { why })?;
-        let mut inputs = Inputs::new(&job, &setup)?;
-        let offers = inputs.offers()?;
+        // Without ports no client comes, and the master opens all that is read.
+        let is_alone = options.reach.within().is_some();
+        let mut inputs = Inputs::new(&job, &setup, !is_alone);
+        let offers = if is_alone { Vec::new() } else { inputs.offers()? };
         let budget = Budget::new(options.memory);
         let receiver = budget.receiver(offers.len());
         inputs.receive_within(receiver);
@@ -185,7 +192,9 @@ impl Process<'_> {
             };
             let saver = setup.saves.as_deref().map(|url| {
                 // Not made here: it may be one that this host should have mounted.
-                let store = Durable::existing(url).map_err(ClusterError::from)?;
+                let own = |own: &Durable| own.within("saves");
+                let store = options.durable.as_ref().map_or_else(|| Durable::existing(url), own);
+                let store = store.map_err(ClusterError::from)?;
                 let saves = CheckpointStore::new(store, plan.hash);
                 Saver::start(scope, saves, &kernels, self.pool.clone(), sender.clone())
             });
@@ -260,10 +269,7 @@ impl Process<'_> {
 
 /// The stages, and how outputs are to be encoded: as on the master, which opened them.
 fn kernels(setup: &JobSetup, job: BuiltJob, blocks: BlockStore, buffers: BufferPool) -> Kernels {
-    let setting = |index| {
-        let format = setup.formats.get(index).copied().flatten();
-        output_setting(&job, index, format, Floats::default(), setup.preview)
-    };
+    let setting = |index| setup.outputs.get(index).copied().unwrap_or_default();
     Kernels {
         outputs: (0..job.plan.outputs.len()).map(setting).collect(),
         stages: job.stages,

@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex};
 use self::harness::*;
 use super::*;
 use crate::block::{Block, RowsBuilder};
+use crate::driver::inside::{self, Kept};
+use crate::driver::journal::Journal;
 use crate::driver::{BatchReport, Observer, StopHandle};
+use crate::durable::Durable;
 use crate::exec::task::{DeadLetter, TailMade, TaskContext, TaskError};
 use crate::id::{BatchSeq, OutputId, Partition, StageId};
 use crate::plan::{Dependency, Plan, TailRow, Tasks};
@@ -283,42 +286,32 @@ fn an_output_is_published_only_in_batches_in_which_its_stage_emits() {
 }
 
 #[test]
-fn a_job_goes_on_from_a_savepoint() {
-    let ((first, counts), (second, _)) = (memory(), memory());
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    let mut job = counting(|_| Ok(()));
-    let stages = job.stages.clone();
-    let saving = LocalConfig { savepoint: true, ..config() };
-    let source = Box::new(Numbers::new(5));
-    let summary = run(job, saving, vec![source], sinks, &mut (), StopHandle::new()).unwrap();
-    let savepoint = summary.savepoint.unwrap();
-    assert_eq!((savepoint.batch, savepoint.states.len()), (BatchSeq(5), 4));
-
-    let ((first, more), (second, _)) = (memory(), memory());
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    job = BuiltJob {
-        plan: word_count(),
-        stages,
-        sources: Vec::new(),
-        outputs: Vec::new(),
-        connectors: crate::connectors::Connectors::built_in(),
+fn an_engine_goes_on_from_the_journal_of_the_one_before() {
+    let (store, (memory, counts)) = (Durable::volatile(), memory());
+    let run = |until: Option<u64>, partitions| {
+        let sink = |published: &Published| Memory { published: Arc::clone(published), ..memory };
+        let sinks: Vec<Box<dyn Sink>> =
+            vec![Box::new(sink(&counts)), Box::new(sink(&Published::default()))];
+        let (every, until) = (Duration::from_secs(1), until.map(BatchSeq));
+        let kept = Some(Kept { store: store.clone(), every, until });
+        let config = LocalConfig { partitions, ..config() };
+        let (job, sources) = (counting(|_| Ok(())), vec![Box::new(Numbers::new(12)) as Box<_>]);
+        inside::run(&job, config, kept, sources, sinks, &mut (), &StopHandle::new())
     };
-    let going_on = LocalConfig { from: Some(savepoint.clone()), ..config() };
-    let source = Box::new(Numbers::new(4));
-    run(job, going_on, vec![source], sinks, &mut (), StopHandle::new()).unwrap();
-    let together = [counts.lock().unwrap().clone(), more.lock().unwrap().clone()].concat();
-    assert_eq!(together, expected(1..=9));
-
-    let ((first, _), (second, _)) = (memory(), memory());
-    let sinks: Vec<Box<dyn Sink>> = vec![Box::new(first), Box::new(second)];
-    let fewer = LocalConfig { from: Some(savepoint), partitions: 2, ..config() };
-    let source = Box::new(Numbers::new(4));
-    let job = counting(|_| Ok(()));
-    let error = run(job, fewer, vec![source], sinks, &mut (), StopHandle::new()).unwrap_err();
-    assert!(matches!(error, JobError::Foreign { .. }), "{error}");
+    for until in [5, 6, 9] {
+        let summary = run(Some(until), 4).unwrap();
+        assert!(!summary.complete);
+        assert_eq!(*counts.lock().unwrap(), expected(1..=until));
+        let past = Journal::look(&store, word_count().hash).unwrap().unwrap();
+        assert_eq!((past.published(), past.next()), (BatchSeq(until), BatchSeq(until + 1)));
+        assert!(!store.list("saves/").unwrap().is_empty());
+    }
+    let error = run(None, 2).unwrap_err();
+    assert!(error.to_string().contains("has 4 partitions, which is fixed"), "{error}");
+    assert!(run(None, 4).unwrap().complete);
+    assert_eq!(*counts.lock().unwrap(), expected(1..=12));
 }
 
-/// Blocks of numbers, each with those given.
 fn numbers(cx: &TaskContext<'_>, target: u32, all: &[&[u64]]) -> Vec<(Partition, Block)> {
     let block = |numbers: &&[u64]| {
         let mut rows = RowsBuilder::<u64>::new(cx.buffers, 0);

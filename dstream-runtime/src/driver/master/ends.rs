@@ -176,7 +176,7 @@ pub(in crate::driver) fn output_settings(
 }
 
 /// How an output is to be encoded whose sink takes that format; `floats`: if its URL says nothing about them.
-pub(in crate::driver) fn output_setting(
+fn output_setting(
     job: &BuiltJob,
     index: usize,
     format: Option<Format>,

@@ -145,7 +145,6 @@ impl Totals {
             records_per_second: if elapsed > 0.0 { records as f64 / elapsed } else { 0.0 },
             speculations: None,
             latency: self.delays.latency(),
-            savepoint: None,
         }
     }
 }

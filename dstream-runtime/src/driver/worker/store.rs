@@ -126,15 +126,6 @@ impl<B: Clone> Store<B> {
     pub(super) fn state(&mut self, stage: StageId, partition: Partition) -> &mut Option<State> {
         &mut self.states[stage.index()][partition.index()]
     }
-
-    /// All states there are.
-    pub(super) fn states(&self) -> impl Iterator<Item = (StageId, Partition, &State)> {
-        self.states.iter().enumerate().flat_map(|(stage, partitions)| {
-            partitions.iter().enumerate().filter_map(move |(partition, state)| {
-                Some((StageId(stage as u16), Partition(partition as u32), state.as_ref()?))
-            })
-        })
-    }
 }
 
 #[cfg(test)]

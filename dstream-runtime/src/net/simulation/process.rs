@@ -113,7 +113,7 @@ impl Process {
         let control = bound(network, host, PORT, number);
         let bulk = bound(network, host, bulk_port, number);
         let state = assemble(options, control, bulk, deliver)?;
-        let net = Net { state: state.clone() };
+        let net = Net::of(&state);
         let shared = state.clone();
         let control = tokio::spawn(async move { serve(&shared).await });
         let bulk = tokio::spawn(async move { carry(&state).await });
@@ -129,9 +129,9 @@ impl Process {
 
     /// Ends like [`Endpoint`](crate::net::Endpoint).
     pub(crate) async fn end(self) {
-        self.net.state.end.notify_one();
+        self.net.quic().end.notify_one();
         self.control.await.expect("nothing panics");
-        self.net.state.end_bulk.notify_one();
+        self.net.quic().end_bulk.notify_one();
         self.bulk.await.expect("nothing panics");
         self.network.close(self.host);
     }

@@ -43,24 +43,24 @@ impl Rogue {
 
     fn run<T>(&self, what: impl Future<Output = T>) -> T {
         let deadline = async { tokio::time::timeout(DEADLINE, what).await.expect("in time") };
-        self.node.net().state.control.runtime.block_on(deadline)
+        self.node.net().quic().control.runtime.block_on(deadline)
     }
 
     async fn dial(&self, config: ClientConfig) -> Connection {
-        dial(&self.node.net().state.control, config, self.target).await.unwrap()
+        dial(&self.node.net().quic().control, config, self.target).await.unwrap()
     }
 
     async fn control(&self) -> Connection {
-        self.dial(self.node.net().state.configs().control.client.clone()).await
+        self.dial(self.node.net().quic().configs().control.client.clone()).await
     }
 
     async fn bulk(&self) -> Connection {
-        let state = &self.node.net().state;
+        let state = &self.node.net().quic();
         dial(&state.bulk, state.configs().bulk.client.clone(), self.bulk).await.unwrap()
     }
 
     async fn enter(&self) -> Inside {
-        let state = &self.node.net().state;
+        let state = &self.node.net().quic();
         let control = self.control().await;
         let (mut send, mut recv) = control.open_bi().await.unwrap();
         say(&mut send, FrameKind::Hello, &state.hello).await.unwrap();
@@ -255,7 +255,7 @@ fn without_a_certificate_there_is_nothing_but_joining() {
     // Nor for a process that speaks another protocol.
     tls.alpn_protocols = vec![b"h3".to_vec()];
     let config = socket::client(tls, socket::transport(&Limits::default())).unwrap();
-    let told = rogue.run(dial(&rogue.node.net().state.control, config, rogue.target)).unwrap_err();
+    let told = rogue.run(dial(&rogue.node.net().quic().control, config, rogue.target)).unwrap_err();
     assert_eq!(honest.master_refuses(told), Refusal::Protocol);
     honest.goes_on();
 }
@@ -264,7 +264,7 @@ fn without_a_certificate_there_is_nothing_but_joining() {
 fn each_port_has_its_own_protocol() {
     let honest = Honest::new();
     let rogue = Rogue::new(&honest.world, Role::Worker, &honest.master);
-    let state = &rogue.node.net().state;
+    let state = &rogue.node.net().quic();
     let (control, bulk) =
         (state.configs().control.client.clone(), state.configs().bulk.client.clone());
     for (port, config, addr) in
@@ -430,7 +430,7 @@ fn half_open(port: fn(&Net) -> std::net::SocketAddr, of: fn(&Configs) -> ClientC
     let relay = Relay::to(port(master.net()));
     relay.one_way();
     let crowd = world.node(Role::Worker, "crowd");
-    let state = &crowd.net().state;
+    let state = &crowd.net().quic();
     let _half_open: Vec<_> = (0..1000)
         .map(|_| {
             let _inside = state.control.runtime.enter();

@@ -225,14 +225,14 @@ fn certificates_are_renewed_at_two_thirds_of_their_life() {
     let master = world.master();
     let worker = world.node(Role::Worker, "w");
     worker.meet(&master);
-    let old = worker.net().identity().valid_until();
+    let old = worker.net().identity().unwrap().valid_until();
     world.pass(Duration::from_secs(17 * 3600));
     // The clock is rechecked at events, otherwise once a minute.
     for node in [&worker, &master] {
-        node.net().state.renew.notify_one();
+        node.net().quic().renew.notify_one();
         let NetEvent::Renewed { until } = node.next() else { panic!("not renewed") };
         assert_eq!(until, old + Duration::from_secs(17 * 3600));
-        assert_eq!(node.net().identity().valid_until(), until);
+        assert_eq!(node.net().identity().unwrap().valid_until(), until);
     }
     // The old certificates would have expired by now.
     world.pass(Duration::from_secs(8 * 3600));
@@ -246,7 +246,7 @@ fn a_renewal_that_cannot_be_had_is_reported() {
     let world = World::new();
     let worker = world.node(Role::Worker, "w");
     world.pass(Duration::from_secs(17 * 3600));
-    worker.net().state.renew.notify_one();
+    worker.net().quic().renew.notify_one();
     let NetEvent::RenewalFailed { why, .. } = worker.next() else { panic!("nothing said") };
     assert!(why.contains("no master"), "{why}");
 }

@@ -171,9 +171,9 @@ fn a_peer_that_does_not_take_its_messages_is_closed() {
 #[test]
 fn a_worker_s_certificate_is_renewed_by_the_master_of_its_process() {
     let Pair { world, worker, master: _there, .. } = pair();
-    let before = worker.net().identity().valid_until();
-    world.pass(worker.net().identity().renew_at().saturating_sub(world.now()));
-    worker.net().state.renew.notify_one();
+    let before = worker.net().identity().unwrap().valid_until();
+    world.pass(worker.net().identity().unwrap().renew_at().saturating_sub(world.now()));
+    worker.net().quic().renew.notify_one();
     loop {
         match worker.next() {
             NetEvent::Renewed { until } => break assert!(until > before),
@@ -181,4 +181,26 @@ fn a_worker_s_certificate_is_renewed_by_the_master_of_its_process() {
             _ => {}
         }
     }
+}
+
+#[test]
+fn endpoints_without_ports_reach_each_other_and_no_process() {
+    let network = MemoryNetwork::default();
+    let within = |role, name: &str| {
+        let (tell, events) = unbounded();
+        let subject = trust::Subject { role, job: "job".to_owned(), name: name.to_owned() };
+        let deliver = move |delivery| drop(tell.send(delivery));
+        Node { endpoint: Endpoint::within(&network, subject, deliver), events }
+    };
+    let (master, worker) = (within(Role::Master, "m"), within(Role::Worker, "w"));
+    assert_ne!(master.net().local_addr(), worker.net().local_addr());
+    let (to_master, _) = worker.meet(&master);
+    worker.net().send(to_master, &ToMaster::Joined { slots: 1 }).unwrap();
+    assert_eq!(master.message::<ToMaster>(), ToMaster::Joined { slots: 1 });
+    // A port where other processes may listen.
+    let nowhere = worker.net().connect("127.0.0.1:9".parse().unwrap());
+    let NetEvent::Closed { peer, reason } = worker.next() else { panic!("it is not closed") };
+    assert_eq!((peer, reason), (nowhere, CloseReason::Unreachable));
+    drop(master);
+    assert_eq!(worker.closed(), CloseReason::Bye);
 }

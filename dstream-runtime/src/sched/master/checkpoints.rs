@@ -316,6 +316,16 @@ impl Checkpoints {
         group.give_up(saved.into_values().collect())
     }
 
+    /// Whether something is being saved, or was and does not durably count yet.
+    pub(super) fn is_saving(&self) -> bool {
+        let is_saving = |group: &Group| {
+            group.pending.is_some()
+                || !group.complete.is_empty()
+                || group.durable < group.bases.len()
+        };
+        self.groups.iter().any(is_saving)
+    }
+
     /// When states are saved again after one could not be.
     pub(super) fn retry_at(&self, now_ms: u64) -> Option<u64> {
         (now_ms < self.not_before_ms).then_some(self.not_before_ms)

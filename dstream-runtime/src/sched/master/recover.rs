@@ -260,6 +260,12 @@ impl MasterCore {
         retry
     }
 
+    /// Whether a state is being saved, or was and does not durably count yet.
+    #[must_use]
+    pub fn is_saving(&self) -> bool {
+        self.checkpoints.as_ref().is_some_and(Checkpoints::is_saving)
+    }
+
     /// Whether as many batches as may be wait for saved states.
     pub(super) fn is_full(&self) -> bool {
         self.checkpoints.is_some() && self.next.0.saturating_sub(self.oldest().0) >= MAX_RETAINED

@@ -57,7 +57,7 @@ impl Driver<'_> {
         if rows.is_empty() {
             self.loss.said = false;
             // Tasks that read what is lost have said so by then: what is lost from here on was there with this master.
-            self.loss.accept &= self.master.position().0 < self.loss.first;
+            self.loss.accept &= self.master.last_published() < self.loss.first;
             return;
         }
         match is_complete {

@@ -8,7 +8,7 @@ use super::losses::Earlier;
 use super::lost::{dropped, lost};
 use super::ways::Ways;
 use crate::driver::Event;
-use crate::driver::cluster::{ClusterError, ClusterNews, MasterOptions, MasterPaths};
+use crate::driver::cluster::{ClusterError, ClusterNews, MasterOptions};
 use crate::driver::error::JobError;
 use crate::driver::journal::Journal;
 use crate::driver::master::Written;
@@ -47,16 +47,16 @@ pub(super) struct Reopened {
 pub(super) fn reopen(
     job: &BuiltJob,
     options: &MasterOptions,
-    paths: &MasterPaths,
     sources: &mut [Box<dyn Source>],
     events: Sender<Event>,
     observer: &mut dyn Observer,
 ) -> Result<Reopened, JobError> {
     let plan = job.plan;
     // Workers are told where it is, and have other working directories.
-    let state = std::path::absolute(paths.state()).unwrap_or_else(|_| paths.state().to_owned());
-    let url = options.store.clone().unwrap_or_else(|| state.to_string_lossy().into_owned());
-    let store = Durable::open(&url).map_err(ClusterError::from)?;
+    let state = || std::path::absolute(&options.state).unwrap_or_else(|_| options.state.clone());
+    let url = || options.store.clone().unwrap_or_else(|| state().to_string_lossy().into_owned());
+    let store = options.durable.clone().map_or_else(|| Durable::open(&url()), Ok);
+    let store = store.map_err(ClusterError::from)?;
     let states = store.within("saves").map_err(ClusterError::from)?;
     let saves = CheckpointStore::new(states, plan.hash);
     let (mut journal, mut warnings) = open(job, options, &store, &saves, events)?;

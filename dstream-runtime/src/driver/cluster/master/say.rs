@@ -1,14 +1,13 @@
 //! What is said to workers, and what travels with it.
 
 use super::Driver;
-use crate::driver::cluster::note::MasterNote;
+use crate::driver::cluster::note::{MasterNote, Opened};
 use crate::driver::cluster::transfers::Errand;
 use crate::driver::cluster::worker::Numbers;
 use crate::driver::cluster::{ClusterNews, GRACE};
 use crate::host;
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, TaskId, WorkerId};
 use crate::net::{PeerId, SendError};
-use crate::plan::StageRow;
 use crate::sched::message::{TaskInput, ToWorker};
 use crate::source::receive::taker_of;
 use crate::wire::{BlockHeader, BlockKind, Message};
@@ -25,21 +24,17 @@ impl Driver<'_> {
         let Some(peer) = self.members.peer(worker) else { return };
         match message {
             ToWorker::Begin { batch, ranges, .. } => {
-                for input in ranges {
-                    self.carry(peer, *batch, input.source, input.partition);
-                }
+                self.carry(peer, *batch, ranges);
                 self.tell_takers(worker, *batch, ranges);
             }
             ToWorker::Speculate { task, .. } => {
                 if let Some(source) = self.plan.stage(task.stage).source() {
-                    self.carry(peer, task.batch, source, task.partition);
+                    self.carry_input(peer, task.batch, source, task.partition);
                 }
             }
             ToWorker::Recover(recover) => {
                 for batch in &recover.batches {
-                    for input in &batch.ranges {
-                        self.carry(peer, batch.batch, input.source, input.partition);
-                    }
+                    self.carry(peer, batch.batch, &batch.ranges);
                 }
                 if let Some(row) = recover.rows.last()
                     && let Some((workers, _)) = self.placed(recover.epoch, &row.placement)
@@ -81,11 +76,43 @@ impl Driver<'_> {
         }
     }
 
+    /// Sends what the tasks of a batch read: to a worker of this process all of it, to others what only this
+    /// process has.
+    fn carry(&mut self, peer: PeerId, batch: BatchSeq, inputs: &[TaskInput]) {
+        if !self.net.passes_values(peer) {
+            for input in inputs {
+                self.carry_input(peer, batch, input.source, input.partition);
+            }
+            return;
+        }
+        let opened = inputs.iter().flat_map(|input| {
+            let tasks = self.readers(batch, input.source, input.partition);
+            tasks.filter_map(|task| Some((task, Opened(self.master.input(task)?))))
+        });
+        let opened: Vec<_> = opened.collect();
+        self.send(peer, &MasterNote::Opened(opened));
+    }
+
+    /// The tasks that read an input.
+    fn readers(
+        &self,
+        batch: BatchSeq,
+        source: SourceId,
+        partition: Partition,
+    ) -> impl Iterator<Item = TaskId> + use<> {
+        let rows = self.plan.stages.iter().filter(move |row| row.source() == Some(source));
+        rows.map(move |row| TaskId { batch, stage: row.id, partition })
+    }
+
     /// Sends what a task reads, if only this process has it.
-    fn carry(&mut self, peer: PeerId, batch: BatchSeq, source: SourceId, partition: Partition) {
-        let reads = |row: &&StageRow| row.source() == Some(source);
-        for row in self.plan.stages.iter().filter(reads) {
-            let task = TaskId { batch, stage: row.id, partition };
+    fn carry_input(
+        &mut self,
+        peer: PeerId,
+        batch: BatchSeq,
+        source: SourceId,
+        partition: Partition,
+    ) {
+        for task in self.readers(batch, source, partition) {
             let Some(input) = self.master.input(task) else { continue };
             let (carried, blocks) = match input.carried() {
                 Ok(Some(carried)) => carried,

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::job::{INTERVAL, Job, OUTPUT};
 use crate::driver::cluster::{
-    ClusterNews, JobSetup, MasterOptions, SourceWays, WorkerNews, WorkerOptions, serve_master,
-    serve_worker,
+    ClusterNews, JobSetup, MasterOptions, Reach, SourceWays, WorkerNews, WorkerOptions,
+    serve_master, serve_worker,
 };
 use crate::driver::{JobError, Observer, StopHandle};
 use crate::host::simulated::{self, Fiber, Turn, World};
@@ -221,9 +221,12 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         listen: address(host, PORT),
         public: true,
         bulk_port: 0,
-        network: None,
+        reach: Reach::Network,
         state: shared.state.clone(),
         store: None,
+        durable: None,
+        batch_bytes: u64::MAX,
+        until: None,
         workers: shared.workers,
         lease: MasterOptions::SHORT_LEASE,
         checkpoint: Some(shared.checkpoint),
@@ -253,13 +256,14 @@ fn worker(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         listen: address(host, PORT),
         public: true,
         bulk_port: 0,
-        network: None,
+        reach: Reach::Network,
         token: None,
         identity: shared.state.join("identities").join(format!("{name}.json")),
         spill: shared.state.join("spill"),
         name,
         cores: 1,
         memory: 64 << 20,
+        durable: None,
     };
     let log = |news: WorkerNews| {
         if let WorkerNews::MasterGone { .. } = news {

@@ -122,6 +122,9 @@ impl Driver<'_> {
                 let ready = self.inputs.announced(task, carried, pieces);
                 ready.into_iter().for_each(|run| self.start(run));
             }
+            MasterNote::Opened(inputs) => {
+                inputs.into_iter().for_each(|(task, input)| self.inputs.opened(task, input.0));
+            }
             MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
             MasterNote::Receive { source, listens } => self.receive(source, listens),
             MasterNote::StopReceiving => self.stop_receiving(),

@@ -18,6 +18,8 @@ use crate::store::KeptBlock;
 enum Load {
     Coming,
     Here(Carried, Vec<KeptBlock>),
+    /// By a master of this process.
+    Opened(Input),
     Unreadable(SourceError),
 }
 
@@ -35,7 +37,8 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    pub(super) fn new(job: &BuiltJob, setup: &JobSetup) -> Result<Self, ClusterError> {
+    /// `reads`: whether sources are read here.
+    pub(super) fn new(job: &BuiltJob, setup: &JobSetup, reads: bool) -> Self {
         let interval = std::time::Duration::from_millis(setup.interval_ms);
         let spec = |spec: &crate::exec::job::SourceSpec| {
             let header_default = matches!(spec.schema, Schema::Struct { .. });
@@ -46,14 +49,15 @@ impl Inputs {
         };
         let specs: Vec<_> = job.sources.iter().map(spec).collect();
         let sources = &job.connectors.sources;
-        Ok(Self {
+        let read = specs.iter().filter(|_| reads);
+        Self {
             plan: job.plan,
-            readers: specs.iter().map(|(url, format, o)| sources.reread(url, *format, o)).collect(),
+            readers: read.map(|(url, format, o)| sources.reread(url, *format, o)).collect(),
             specs,
             coming: Arrivals::default(),
             carried: BTreeMap::new(),
             waiting: BTreeMap::new(),
-        })
+        }
     }
 
     /// Receivers hold no more than this each.
@@ -114,6 +118,11 @@ impl Inputs {
         self.waiting.remove(&task)
     }
 
+    /// The master of this process has opened what a task reads.
+    pub(super) fn opened(&mut self, task: TaskId, input: Input) {
+        self.carried.insert(task, Load::Opened(input));
+    }
+
     /// The master cannot read what the task reads.
     pub(super) fn unreadable(&mut self, task: TaskId, why: String) {
         let error = SourceError::Data { what: "on the master".to_owned(), why };
@@ -127,7 +136,7 @@ impl Inputs {
                 self.waiting.insert(run.task, run);
                 None
             }
-            Some(Load::Here(..) | Load::Unreadable(_)) | None => Some(run),
+            Some(Load::Here(..) | Load::Opened(_) | Load::Unreadable(_)) | None => Some(run),
         }
     }
 
@@ -142,6 +151,7 @@ impl Inputs {
                 })?;
                 return Input::from_carried(carried.clone(), blocks);
             }
+            Some(Load::Opened(input)) => return Ok(input.clone()),
             Some(Load::Unreadable(error)) => return Err(error.clone()),
             Some(Load::Coming) | None => {}
         }

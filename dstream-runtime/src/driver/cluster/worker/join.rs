@@ -207,10 +207,11 @@ impl Untimely {
         });
         match installed {
             Ok(()) => {
-                let identity = net.identity();
-                let (name, authority) =
-                    (identity.subject().name.clone(), identity.authority().short());
-                log(WorkerNews::Certified { name, authority });
+                if let Some(identity) = net.identity() {
+                    let (name, authority) =
+                        (identity.subject().name.clone(), identity.authority().short());
+                    log(WorkerNews::Certified { name, authority });
+                }
             }
             Err(error) => self.say(log, &error),
         }
