@@ -122,3 +122,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/operators.md")]
 struct Operators;
+
+/// The programs in the description of the language compile, and the test among them holds.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/programs.md")]
+struct Programs;
