@@ -279,7 +279,7 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
                 .to_owned(),
         ),
         Local | Master if args.checkpoint.is_some() && given("overwrite") => Some(
-            "--overwrite: a job with --state goes on after what it has published, and never replaces it; to \
+            "--overwrite: a job with --state or --checkpoint goes on after what it has published, and never replaces it; to \
              begin anew, name another --state, and other directories with --sink"
                 .to_owned(),
         ),
