@@ -49,11 +49,15 @@ pub use dstream_runtime::{client, record, testing, text};
 /// program with both.
 pub mod connect {
     pub use dstream_runtime::connect::{ConnectorUrl, Kind, OptionRow, Preset, UrlError};
-    pub use dstream_runtime::record::Format;
+    pub use dstream_runtime::id::Partition;
+    pub use dstream_runtime::record::{Floats, Format};
     pub use dstream_runtime::sink::{
-        Batch, Earlier, Part, Sink, SinkConnector, SinkContext, SinkError,
+        Batch, Earlier, OpenSink, Origin, Part, Sink, SinkConnector, SinkContext, SinkError,
     };
-    pub use dstream_runtime::source::{Extent, Range, SourceConnector, SourceError, SplitSource};
+    pub use dstream_runtime::source::{
+        Extent, OpenSplits, Range, SourceConnector, SourceError, SplitSource,
+    };
+    pub use dstream_runtime::time::BatchTime;
 }
 
 #[doc(hidden)]
@@ -118,3 +122,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/operators.md")]
 struct Operators;
+
+/// The programs in the description of the language compile, and the test among them holds.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/programs.md")]
+struct Programs;

@@ -41,7 +41,7 @@ pub(crate) fn iso(ms: u64) -> String {
 /// The time of a batch: a date, or milliseconds since zero in a job over history.
 pub(crate) fn batch(time: BatchTime) -> String {
     match time.0 {
-        ms if ms < DATES => time.to_string(),
+        ms if ms < DATES => format!("{ms} ms"),
         ms if ms % 1000 == 0 => format!("{} UTC", text(ms)),
         ms => format!("{}.{:03} UTC", text(ms), ms % 1000),
     }

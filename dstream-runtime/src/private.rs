@@ -21,7 +21,7 @@ pub use crate::plan::{
 };
 pub use crate::record::{
     AsRecord, Check, Checked, Field, FieldError, Fields, Key, KeyFor, KeyReader, Object, Record,
-    Schema, Visitor, is_record, is_standard,
+    Schema, Visitor, is_record, is_row, is_standard,
 };
 pub use crate::source::{CsvRows, JsonLines, TextLines};
 pub use mimalloc::MiMalloc;

@@ -5,18 +5,31 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar;
 use crate::id::BatchSeq;
 
-/// The end of a batch's interval, in milliseconds.
+/// The end of a batch's interval, in milliseconds since 1970; of a job over history, since zero.
+///
+/// Shown as text it is a date in UTC, or a number of milliseconds before the year 2000, where it can only be that of a
+/// job over history. What is written for programs takes [`millis`](Self::millis).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct BatchTime(pub u64);
 
+impl BatchTime {
+    /// The number of milliseconds since 1970, or since zero in a job over history: what directories of batches are
+    /// named by.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.0
+    }
+}
+
 impl fmt::Display for BatchTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", self.0)
+        f.write_str(&calendar::batch(*self))
     }
 }
 

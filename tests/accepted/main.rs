@@ -1,6 +1,7 @@
 //! Unusual but valid programs: they compile without warnings and give the right results.
 
 mod closures;
+mod connectors;
 mod hints;
 mod items;
 mod operators;

@@ -36,8 +36,20 @@ fn line_of(file: &str, text: &str) -> usize {
 fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("it has one").to_string();
-    let done = Job::example("grep").source("lines", format_args!("tcp://{address}")).run();
-    done.code(1).says(&["error: source `lines`", "listen on", &address, "in use"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = dir.path().join("state").display().to_string();
+    // A job in one process has no other worker that could listen.
+    for args in [&[][..], &["--state", &state]] {
+        let job = Job::example("grep").source("lines", format_args!("tcp://{address}"));
+        let done = job.args(args).run().code(1);
+        done.says(&[
+            "error: source `lines`",
+            "listen on",
+            &address,
+            "in use",
+            "--source lines=URL",
+        ]);
+    }
 }
 
 #[test]

@@ -89,7 +89,11 @@ fn what_the_job_published_is_replaced() {
 fn a_journal_is_not_overwritten() {
     let dir = dir_with_lines();
     let cluster = ["--overwrite", "--workers", "1", "--checkpoint", "1s", "--state", "state"];
-    grep(dir.path(), "a", &cluster).code(2).says(&["--overwrite", "journal", "another --state"]);
+    grep(dir.path(), "a", &cluster).code(2).says(&[
+        "--overwrite",
+        "another --state",
+        "another --state",
+    ]);
     assert!(!dir.path().join("out").exists());
     let worker = ["--role", "worker", "--master", "127.0.0.1:1", "--overwrite"];
     Job::example("grep").args(worker).run().code(2).says(&["--overwrite", "master"]);
@@ -135,7 +139,7 @@ fn a_live_job_does_not_publish_its_input_a_second_time() {
                 &format!("output `{name}` (examples/grep.rs:"),
                 "job `grep` has published before",
                 "--overwrite",
-                "--checkpoint",
+                "`--state DIR`",
             ]);
             assert_eq!(tree(&out), before, "{}", done.said());
         }
@@ -143,6 +147,18 @@ fn a_live_job_does_not_publish_its_input_a_second_time() {
         let after = Published::read(&out);
         assert_eq!(after.lines().len(), if name == "matches" { 2 } else { 1 });
     }
+}
+
+#[test]
+fn all_outputs_in_use_are_named_at_once() {
+    let dir = followed();
+    let names = ["matches", "lines.dead"];
+    until_published(live(dir.path(), &names, &[]), 2).code(0);
+    live(dir.path(), &names, &[]).run().code(2).says(&[
+        "output `matches` (examples/grep.rs:",
+        "output `lines.dead` (",
+        "--sink matches=FORMAT+file://DIR --sink lines.dead=FORMAT+file://DIR name other directories",
+    ]);
 }
 
 #[test]

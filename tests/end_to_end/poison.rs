@@ -77,6 +77,8 @@ fn a_poisoned_batch_stops_the_job_again_and_again_until_it_is_started_otherwise(
     for start in 1..=3 {
         let done = job(dir.path(), &source, &cluster).code(1);
         let done = done.says(&["batch 1 (", "after 3 attempts", "every line is a number"]);
+        // The first that `grep -b no` finds.
+        let done = done.says(&["the record, at ", "lines.txt:41: ", "no number 17"]);
         let done = done.says(&["`on_panic=dead_letter` in the URL of source `lines`", "--state"]);
         assert_eq!(event(&done, "resumed").is_some(), start > 1, "{}", done.said());
     }

@@ -74,14 +74,28 @@ const SOURCE: Operator = Operator {
 /// Declares a source. Its decoder is at the type of its records, which has to be a record.
 fn emit(head: &HeadCode<'_>) -> TokenStream {
     let (id, place, url) = (head.source(), head.place(), head.arguments().value());
+    let mut check = None;
     let decode = match head.arguments().records() {
-        Some((SourceFormat::Csv, Some(record))) => decoder(place, "CsvRows", record),
+        Some((SourceFormat::Csv, Some(record))) => {
+            check = Some(row(record));
+            decoder(place, "CsvRows", record)
+        }
         Some((SourceFormat::Json, Some(record))) => decoder(place, "JsonLines", record),
         _ => quote!(__dstream::TextLines),
     };
     let add = spans::associated(place, "Builder", "source");
     let builder = local(BUILDER);
-    quote!(#add::<#decode>(#builder, __dstream::SourceId(#id), #url))
+    let add = quote!(#add::<#decode>(#builder, __dstream::SourceId(#id), #url));
+    if check.is_some() { quote!({ #check #add }) } else { add }
+}
+
+/// Asks, at the type of the records, whether rows of CSV can hold them: in a constant, so `cargo check` knows.
+fn row(record: &Type) -> TokenStream {
+    let place = Place::of(record);
+    let is_row = quote_spanned!(place.start()=> __dstream::is_row);
+    let (open, close) = (quote_spanned!(place.start()=> ::<), quote_spanned!(place.end()=> >));
+    let call = quote_spanned!(place.end()=> ());
+    quote!(const _: () = #is_row #open #record #close #call;)
 }
 
 /// `__dstream::Name<Record>`, at the type of the record.

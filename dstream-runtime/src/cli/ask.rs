@@ -13,6 +13,7 @@ use crate::driver::cluster::{
     Access, ClientTarget, ClusterError, ClusterStatus, MasterPaths, Question, Reply,
     SavepointReport, ask,
 };
+use crate::net::{CloseReason, NetError};
 
 /// How long an answer may take: a master that lives answers in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,7 +84,29 @@ fn order(invocation: &Invocation<'_>, question: Question) -> Result<(), Failed> 
 }
 
 fn put(invocation: &Invocation<'_>, question: Question) -> Result<Reply, Failed> {
-    Ok(ask(&target(invocation)?, question)?)
+    ask(&target(invocation)?, question).map_err(|error| {
+        let is_named = !invocation.target.master.is_empty();
+        match &error {
+            JobError::Cluster(cluster) if !is_named && is_silence(cluster) => {
+                let state = state(invocation);
+                Failed::Job(format!(
+                    "{error}\n  help: the job has been killed, or its host is down: start it again with --state {}, \
+                     and it resumes if it was durable",
+                    state.display()
+                ))
+            }
+            _ => error.into(),
+        }
+    })
+}
+
+/// Whether no process answers at the address that was asked.
+fn is_silence(error: &ClusterError) -> bool {
+    let ClusterError::Net(error) = error else { return false };
+    matches!(
+        **error,
+        NetError::Broken { reason: CloseReason::Unreachable | CloseReason::Silent, .. }
+    )
 }
 
 /// A reply that is no answer to the question.

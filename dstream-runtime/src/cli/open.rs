@@ -1,13 +1,14 @@
 //! What a command line opens: the job itself, its inputs, its outputs, and the places of its dead
 //! letters.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::Failed;
-use super::args::{EngineArgs, Invocation, SummaryFormat, bindings, known_sources};
+use super::args::{EngineArgs, Invocation, Role, SummaryFormat, bindings, known_sources};
 use super::history;
 use super::panel::MAX_PRINT;
 use super::show::{Speaker, Told};
@@ -19,7 +20,7 @@ use crate::host::limits;
 use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError, Sinks};
-use crate::source::receive::{PushSource, is_pushed};
+use crate::source::receive::{self, PushSource, is_pushed};
 use crate::source::{self, OneBatch, OpenOptions, Source, SourceError};
 
 /// A job with everything open that it reads and writes.
@@ -61,6 +62,13 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
         false => within(options, &built, invocation.cluster.memory),
     };
     let (sources, pushed) = open_sources(&built, &options, workers)?;
+    if workers
+        && invocation.cluster.role == Role::Local
+        && invocation.cluster.workers.unwrap_or(0) == 0
+    {
+        // No other worker could listen there.
+        check_addresses(&built)?;
+    }
     check_pipes(plan, &sources, invocation.cluster.checkpoint.is_some())?;
     // Before anything is written.
     let sources = check_history(&built, sources)?;
@@ -172,15 +180,33 @@ fn open_sources(job: &BuiltJob, options: &OpenOptions, workers: bool) -> Result<
             }
             Ok((sources.open(&spec.url, spec.format, &options)?, None))
         };
-        opened().map_err(|error| {
-            let message = format!("source `{}`: {error}", row.name);
-            match error {
-                SourceError::Url { .. } => Failed::Usage(message),
-                _ => Failed::Job(message),
-            }
-        })
+        opened().map_err(|error| cannot_open(row.name, &error))
     };
     job.plan.sources.iter().zip(&job.sources).map(open).collect()
+}
+
+/// Ends a job whose only worker could not listen: a taken port would be tried again and again.
+fn check_addresses(job: &BuiltJob) -> Result<(), Failed> {
+    for (row, spec) in job.plan.sources.iter().zip(&job.sources) {
+        if is_pushed(&spec.url).unwrap_or(false) {
+            receive::can_listen(&spec.url).map_err(|error| cannot_open(row.name, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn cannot_open(name: &str, error: &SourceError) -> Failed {
+    let message = format!("source `{name}`: {error}");
+    match error {
+        SourceError::Url { .. } => Failed::Usage(message),
+        SourceError::Io { error, .. } if error.kind() == ErrorKind::AddrInUse => {
+            Failed::Job(format!(
+                "{message}\n  help: another process listens there: end it, or give the source another address \
+                 with --source {name}=URL"
+            ))
+        }
+        _ => Failed::Job(message),
+    }
 }
 
 /// A pipe can be read by one source, and once.

@@ -11,7 +11,6 @@ use super::args::{EngineArgs, LogFormat};
 use super::log::{self, Level};
 use super::panel::{PREVIEW, Panel, Terminal};
 use super::words::{Field, count, fit, millis, some};
-use crate::calendar;
 use crate::driver::cluster::ClusterNews;
 use crate::driver::{BatchReport, Observer, OutputReport, Summary};
 use crate::exec::job::{BuiltJob, SourceSpec};
@@ -232,7 +231,7 @@ impl Display {
         let outputs = self.printed.iter_mut().zip(self.plan.outputs).zip(report.outputs);
         for ((block, row), output) in outputs {
             let Some(block) = block.as_mut().filter(|_| output.records > 0) else { continue };
-            block.lines = vec![format!("{} at {}:", row.name, calendar::batch(report.time))];
+            block.lines = vec![format!("{} at {}:", row.name, report.time)];
             block.lines.extend(output.preview.iter().take(block.limit as usize).cloned());
             let more = output.records.saturating_sub(u64::from(block.limit));
             block.lines.extend((more > 0).then(|| format!("… and {more} more")));
@@ -272,11 +271,8 @@ impl Display {
             Some(rate) => format!(": {} records/s", count(rate as u64)),
             None => format!(": {}", some(self.records, "record")),
         };
-        let mut fields = vec![
-            (9, report.batch.to_string()),
-            (2, format!(" at {}", calendar::batch(report.time))),
-            (8, records),
-        ];
+        let mut fields =
+            vec![(9, report.batch.to_string()), (2, format!(" at {}", report.time)), (8, records)];
         if self.batches > 1 {
             fields.push((1, format!(" in {}", some(self.batches, "batch"))));
         }

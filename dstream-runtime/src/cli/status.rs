@@ -54,12 +54,8 @@ fn head(status: &ClusterStatus) -> String {
         None => text.push_str("no batch is published yet\n"),
         Some(last) => {
             let took = millis(last.processing_ms);
-            let _ = write!(
-                text,
-                "last published: {} at {}, {took} to process",
-                last.batch,
-                crate::calendar::batch(last.time)
-            );
+            let _ =
+                write!(text, "last published: {} at {}, {took} to process", last.batch, last.time);
             if let Some(delay) = last.delay_ms {
                 let _ = write!(text, ", delay {}", millis(delay));
             }

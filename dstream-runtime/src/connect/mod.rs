@@ -16,5 +16,5 @@ pub use format::{FORMATS, FormatRow, row_of};
 pub(crate) use near::{nearest, unknown};
 pub(crate) use option::declared_once;
 pub use option::{Kind, OptionRow, Preset};
-pub(crate) use url::{Allowed, is_scheme};
+pub(crate) use url::{Allowed, NOT_HOME, is_home, is_scheme};
 pub use url::{ConnectorUrl, UrlError};

@@ -38,6 +38,15 @@ pub struct ConnectorUrl {
     rows: Vec<&'static OptionRow>,
 }
 
+/// Why a path is refused that begins with `~`: it would be a directory of that name.
+pub(crate) const NOT_HOME: &str =
+    "only a shell knows what `~` is, and only at the beginning of a word; write the path, or";
+
+/// Whether a path begins with a `~` that stands for a home directory.
+pub(crate) fn is_home(path: &str) -> bool {
+    path.strip_prefix('~').is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 /// What the options of a URL are checked against.
 pub(crate) struct Allowed<'a> {
     /// The connector, for errors: `a \`file\` source`.
@@ -93,6 +102,11 @@ impl ConnectorUrl {
             options: Vec::new(),
             rows: Vec::new(),
         };
+        let is_file = scheme == "file" || scheme.ends_with("+file");
+        if is_file && is_home(&this.text) {
+            let path = format!("{NOT_HOME}: \"{}\"", url.replacen('~', "$HOME", 1));
+            return Err(this.fail(path));
+        }
         for option in query.split('&').filter(|o| !o.is_empty()) {
             let (name, value) = match option.split_once('=') {
                 Some((name, value)) => (name, Some(value.to_owned())),
@@ -374,6 +388,24 @@ fn unescape_path(text: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_home_directory_is_for_the_shell_to_name() {
+        for url in ["csv+file://~/out", "text+file://~", "csv+file://~/a?header=false"] {
+            let why = ConnectorUrl::sink(url).unwrap_err().to_string();
+            assert!(why.contains("only a shell") && why.contains("file://$HOME"), "{why}");
+        }
+        for url in ["~/in.csv", "file://~/in", "file:~/in?follow"] {
+            assert!(
+                ConnectorUrl::source(url).unwrap_err().to_string().contains("$HOME/in"),
+                "{url}"
+            );
+        }
+        for url in ["./~/in.csv", "file:///a/~/b", "a~", "~backup.csv", "file://~me/x"] {
+            assert!(ConnectorUrl::source(url).is_ok(), "{url}");
+        }
+        assert!(ConnectorUrl::sink("csv+table://~").is_ok());
+    }
 
     const ROWS: [OptionRow; 8] = [
         OptionRow::size("batch", "").depends("on"),

@@ -66,8 +66,10 @@ pub enum SavepointError {
     },
     /// It is of another program.
     #[error(
-        "the savepoint {url} is of a job with the plan {theirs:016x}, and this binary's plan is {ours:016x}\n  \
-         help: begin with the binary that wrote it"
+        "the savepoint {url} is of another program: a job with the plan {theirs:016x}, and this binary's plan is \
+         {ours:016x}; a changed job cannot go on from old state (what differs is not written there)\n  \
+         help: begin with the binary that wrote it, or without --from; functions that the job calls may change, its \
+         own text and the records' fields may not"
     )]
     OtherPlan {
         /// Its URL.

@@ -7,6 +7,9 @@
 use super::task::{DEAD_LETTERS_KEPT, Panic};
 use crate::source::Piece;
 
+/// How many characters of a record an error shows.
+const SHOWN: usize = 200;
+
 /// Lines that are to be left out, and why.
 #[derive(Debug, Default)]
 pub struct Poisoned {
@@ -14,6 +17,17 @@ pub struct Poisoned {
     lines: Vec<u64>,
     /// The reasons of the first of them: of the others none would be kept.
     reasons: Vec<String>,
+    /// Of a source that does not set them aside, the first record that makes a function panic.
+    culprit: Option<Culprit>,
+}
+
+/// A record that makes a function panic, for the error that the job stops with.
+#[derive(Debug)]
+struct Culprit {
+    split: String,
+    position: u64,
+    /// Its first characters.
+    text: String,
 }
 
 impl Poisoned {
@@ -21,6 +35,33 @@ impl Poisoned {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// Names the first record that makes a function panic.
+    pub(super) fn blame(&mut self, line: Piece<'_>) {
+        let text = String::from_utf8_lossy(line.bytes);
+        self.culprit.get_or_insert_with(|| Culprit {
+            split: line.split.to_owned(),
+            position: line.position,
+            text: text.trim_end_matches(['\r', '\n']).chars().take(SHOWN).collect(),
+        });
+    }
+
+    /// Whether the record is known that a task has to stop for.
+    pub(super) fn is_blamed(&self) -> bool {
+        self.culprit.is_some()
+    }
+
+    /// The panic of a task, with the record that it came from if that is known.
+    #[must_use]
+    pub fn explain(&self, panic: Panic) -> Panic {
+        match &self.culprit {
+            Some(Culprit { split, position, text }) => Panic {
+                message: format!("{}; the record, at {split}:{position}: {text:?}", panic.message),
+                ..panic
+            },
+            None => panic,
+        }
     }
 
     /// Adds a line after all others.

@@ -78,7 +78,7 @@ pub trait RunStage: Send + Sync {
     fn run(&self, cx: &mut TaskContext<'_>, state: &mut Option<State>) -> Result<Made, TaskError>;
 
     /// Finds the records of a task that make a function panic, each alone, if its source sets such records
-    /// aside. Makes nothing.
+    /// aside; if not, the first of them, for the error. Makes nothing.
     ///
     /// # Errors
     /// When its input cannot be read.

@@ -26,6 +26,18 @@ impl<R: Record> Checked<0> for R {
 /// Asks whether a type is a record.
 pub const fn is_record<R: Record>() {}
 
+/// Asks whether a record can be read from rows of CSV.
+///
+/// # Panics
+/// If not: in a constant, so that the program does not compile.
+pub const fn is_row<R: Record>() {
+    assert!(
+        !R::SCHEMA.has_list(),
+        "a row of CSV can't hold a list: read this record from JSON (`source::json`), or read the field as a \
+         `String` and split it in a `map`"
+    );
+}
+
 /// A type that has the name of a standard one, and is that one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has the name of a standard type here, and is another one",

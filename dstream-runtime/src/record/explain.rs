@@ -42,6 +42,8 @@ struct Path(Vec<Step>);
 enum Step {
     Name(&'static str),
     Index(usize),
+    /// The name of an entry of an object that is read as a list.
+    Entry(String),
 }
 
 impl fmt::Display for Path {
@@ -51,6 +53,7 @@ impl fmt::Display for Path {
                 Step::Name(name) if i == 0 => f.write_str(name)?,
                 Step::Name(name) => write!(f, ".{name}")?,
                 Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Entry(name) => write!(f, "[{name:?}]")?,
             }
         }
         Ok(())
@@ -96,16 +99,20 @@ impl Part<'_> {
                 false => map.next_value_seed(part),
             })?;
         }
-        let missing = fields
-            .iter()
-            .zip(seen)
-            .find(|((_, schema), seen)| !seen && !matches!(schema, Schema::Option(_)));
-        match missing {
-            Some(((name, _), _)) => {
+        let missing = fields.iter().zip(seen);
+        let missing =
+            missing.filter(|((_, schema), seen)| !seen && !matches!(schema, Schema::Option(_)));
+        let missing: Vec<&'static str> = missing.map(|((name, _), _)| *name).collect();
+        match missing[..] {
+            [] => Ok(()),
+            [name] => {
                 self.path.0.push(Step::Name(name));
                 Err(A::Error::custom("the field is missing"))
             }
-            None => Ok(()),
+            _ => {
+                let names = missing.join("`, `");
+                Err(A::Error::custom(format_args!("the fields `{names}` are missing")))
+            }
         }
     }
 
@@ -249,8 +256,15 @@ impl<'de> Visitor<'de> for Part<'_> {
         }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         match self.schema {
+            Schema::List(of @ Schema::Tuple([key, value])) if of.is_entry() => {
+                while let Some(name) = map.next_key::<String>()? {
+                    self.step(Step::Entry(name.clone()), key, |part| part.visit_str(&name))?;
+                    self.step(Step::Entry(name), value, |part| map.next_value_seed(part))?;
+                }
+                Ok(())
+            }
             Schema::Struct { fields, .. } => {
                 let fields: Vec<_> = fields.iter().map(|f| (f.name, &f.schema)).collect();
                 self.object(&fields, map)

@@ -5,6 +5,7 @@ use std::fmt;
 
 use rkyv::vec::{ArchivedVec, VecResolver};
 use rkyv::{Archive, Place, Serialize};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess};
 
 use super::{ArchiveWriter, AsRecord, FieldError, Fields, Record, Schema, Visitor};
 
@@ -134,6 +135,18 @@ impl<'de, T: Record> serde::Deserialize<'de> for ListDraft<T> {
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a list")
             }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<T>, A::Error> {
+                let mut items = Vec::new();
+                let mut ended = false;
+                loop {
+                    let entry = Entry { map: &mut map, ended: &mut ended, is_value: false };
+                    match T::Draft::deserialize(entry) {
+                        Ok(draft) => items.push(T::own(T::view_draft(&draft))),
+                        Err(_) if ended => return Ok(items),
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
             fn visit_seq<A: serde::de::SeqAccess<'de>>(
                 self,
                 mut seq: A,
@@ -145,7 +158,49 @@ impl<'de, T: Record> serde::Deserialize<'de> for ListDraft<T> {
                 Ok(items)
             }
         }
-        deserializer.deserialize_seq(Items(std::marker::PhantomData)).map(ListDraft)
+        let items = Items(std::marker::PhantomData);
+        let read = match const { T::SCHEMA.is_entry() } {
+            true => deserializer.deserialize_any(items),
+            false => deserializer.deserialize_seq(items),
+        };
+        read.map(ListDraft)
+    }
+}
+
+/// The next entry of an object, as the pair of its name and its value.
+struct Entry<'m, A> {
+    map: &'m mut A,
+    /// Set if there is none.
+    ended: &'m mut bool,
+    is_value: bool,
+}
+
+impl<'de, A: MapAccess<'de>> Deserializer<'de> for Entry<'_, A> {
+    type Error = A::Error;
+
+    fn deserialize_any<V: serde::de::Visitor<'de>>(self, pair: V) -> Result<V::Value, A::Error> {
+        pair.visit_seq(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl<'de, A: MapAccess<'de>> SeqAccess<'de> for Entry<'_, A> {
+    type Error = A::Error;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        if self.is_value {
+            return self.map.next_value_seed(seed).map(Some);
+        }
+        let name = self.map.next_key_seed(seed)?;
+        (self.is_value, *self.ended) = (name.is_some(), name.is_none());
+        Ok(name)
     }
 }
 

@@ -35,7 +35,7 @@ use rkyv::ser::Serializer;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 
-pub use check::{Check, Checked, Standard, is_record, is_standard};
+pub use check::{Check, Checked, Standard, is_record, is_row, is_standard};
 pub use dialect::{Dialect, Null};
 pub use encode::{
     Format, NotFinite, Visitor, write_csv, write_csv_as, write_csv_header, write_json, write_text,
@@ -68,7 +68,7 @@ pub type Validator<'a> = rkyv::api::high::HighValidator<'a, BoxedError>;
     message = "`{Self}` can't be a record, or a field of one",
     label = "a stream can't carry `{Self}`",
     note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
-    note = "of a duration, keep its milliseconds as `u64`; of a map, a `Vec<(K, V)>`; of a path or an address, its text"
+    note = "of a duration, keep its milliseconds as `u64`; of a map, a `Vec<(K, V)>`, which reads a JSON object too if `K` is `String`; of a path or an address, its text"
 )]
 pub trait Record: Sized + Send + Sync + 'static {
     /// The borrowed form that operators see.

@@ -62,6 +62,45 @@ impl Schema {
         }
     }
 
+    /// Whether it is a list or has one: such a record is not read from a row of text.
+    #[must_use]
+    pub const fn has_list(&self) -> bool {
+        match self {
+            Self::Scalar(_) => false,
+            Self::List(_) => true,
+            Self::Option(of) => of.has_list(),
+            Self::Tuple(parts) => {
+                let mut i = 0;
+                while i < parts.len() {
+                    if parts[i].has_list() {
+                        return true;
+                    }
+                    i += 1;
+                }
+                false
+            }
+            Self::Struct { fields, .. } => {
+                let mut i = 0;
+                while i < fields.len() {
+                    if fields[i].schema.has_list() {
+                        return true;
+                    }
+                    i += 1;
+                }
+                false
+            }
+        }
+    }
+
+    /// Whether it is a pair that an entry of a JSON object can be: a list of such pairs is read from an object too.
+    #[must_use]
+    pub(super) const fn is_entry(&self) -> bool {
+        match self {
+            Self::Tuple([Self::Scalar(key), _]) => matches!(key.as_bytes(), b"str" | b"char"),
+            _ => false,
+        }
+    }
+
     /// The number of leading text fields a value takes up in a CSV row.
     #[must_use]
     pub const fn columns(&self) -> usize {

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::connector::{SinkConnector, SinkContext};
 use super::{Batch, Sink, SinkError, is_open};
-use crate::calendar;
 use crate::connect::ConnectorUrl;
 use crate::record::Format;
 
@@ -88,9 +87,7 @@ impl StreamSink {
         let len = parts.iter().map(|part| part.bytes.len()).sum::<usize>();
         let mut bytes = Vec::with_capacity(len + first.header.len() + 1);
         if self.titled {
-            bytes.extend_from_slice(
-                format!("{} at {}:\n", self.name, calendar::batch(batch.time)).as_bytes(),
-            );
+            bytes.extend_from_slice(format!("{} at {}:\n", self.name, batch.time).as_bytes());
         }
         if self.header && !first.header.is_empty() {
             bytes.extend_from_slice(&first.header);

@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 
 use super::super::value::{Limit, address, interval, limit, processes, size};
+use crate::connect::{NOT_HOME, is_home};
 use crate::driver::cluster::Ingest;
 
 /// Options of a cluster.
@@ -61,7 +62,7 @@ pub(in crate::cli) struct ClusterArgs {
     pub from: Option<String>,
 
     /// Go on without acknowledged records that no process holds any more: the job has stopped and named them. Nothing
-    /// else is dropped
+    /// else is dropped: published results are not taken back, and running results go on without these records
     #[arg(long)]
     pub accept_loss: bool,
 
@@ -234,6 +235,14 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
             "parameters of the job are given to the master, which tells workers",
         ));
     }
+    let homes = [
+        ("--state", args.target.state.as_deref().and_then(|path| path.to_str())),
+        ("--from", args.from.as_deref()),
+    ];
+    let home = |(_, path): &(&str, Option<&str>)| path.is_some_and(is_home);
+    if let Some((option, Some(path))) = homes.into_iter().find(home) {
+        return Some(format!("{option} {path}: {NOT_HOME}: {option} \"$HOME{}\"", &path[1..]));
+    }
     match role {
         Master if args.workers == Some(0) => Some(
             "--workers 0: without workers nothing runs; a master waits for at least one".to_owned(),
@@ -286,8 +295,8 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
                 .to_owned(),
         ),
         Local | Master if args.checkpoint.is_some() && given("overwrite") => Some(
-            "--overwrite: the journal in --state says which batches are published, and the job \
-             goes on after them; to begin anew, name another --state and other directories with --sink"
+            "--overwrite: a job with --state or --checkpoint goes on after what it has published, and never replaces it; to \
+             begin anew, name another --state, and other directories with --sink"
                 .to_owned(),
         ),
         Worker if args.target.master.is_empty() => Some(

@@ -145,7 +145,8 @@ pub enum ClusterError {
     #[error(
         "acknowledged records are lost: every process that held them is gone: {what}\n  \
          help: the saved state is intact; to go on without them, start the master again with the same --state \
-         and with --accept-loss; if a worker that holds them is only out of reach, see to it that it reaches the \
+         and with --accept-loss: published results are not taken back, and running results go on without these \
+         records; if a worker that holds them is only out of reach, see to it that it reaches the \
          master, and start the master again as before"
     )]
     Lost {

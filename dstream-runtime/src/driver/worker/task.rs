@@ -97,10 +97,12 @@ pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
     };
     let stage = kernels.stages[task.stage.index()].as_ref();
     let mut result = caught(|| stage.run(&mut context, &mut state));
-    if let Err(TaskError::Panic(_)) = result {
+    if let Err(TaskError::Panic(panic)) = &result {
         match caught(|| stage.sift(&context)) {
-            // No record panics alone: the task failed as a whole.
-            Ok(poisoned) if poisoned.is_empty() => {}
+            // The source stops for such a record, or no record panics alone: the task failed as a whole.
+            Ok(poisoned) if poisoned.is_empty() => {
+                result = Err(TaskError::Panic(poisoned.explain(panic.clone())));
+            }
             Ok(poisoned) => {
                 context.poisoned = poisoned;
                 context.made = Made::default();

@@ -44,8 +44,10 @@ pub enum JournalError {
     Store(#[from] DurableError),
     /// The journal is of another program.
     #[error(
-        "the journal in {url} is of a job with the plan {theirs:016x}, and this binary's plan is {ours:016x}\n  \
-         help: go on with the binary that wrote it, or start anew with another --state"
+        "the journal in {url} is of another program: a job with the plan {theirs:016x}, and this binary's plan is \
+         {ours:016x}; a changed job cannot go on from old state (what differs is not written there)\n  \
+         help: go on with the binary that wrote it, or start anew with another --state; functions that the job \
+         calls may change, its own text and the records' fields may not"
     )]
     OtherPlan {
         /// The journal's URL.

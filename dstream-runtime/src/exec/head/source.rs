@@ -69,17 +69,20 @@ impl<D: Decode> Head for SourceHead<D> {
 
     fn sift(&self, input: &Input, each: &mut Trial<'_, D::Record>) -> Result<Poisoned, TaskError> {
         let mut poisoned = Poisoned::default();
-        if self.policy.on_panic == OnPanic::Stop {
-            return Ok(poisoned);
-        }
+        let stops = self.policy.on_panic == OnPanic::Stop;
         let mut scratch = DecodeScratch::new(self.policy.floats);
         let mut number = 0;
         input.data.read(&mut |piece| {
             each_line(piece, |line| {
+                if poisoned.is_blamed() {
+                    return;
+                }
                 let mut panic = None;
                 D::decode(line, &mut scratch, |view| panic = each(view).err(), &mut |_| {});
-                if let Some(panic) = panic {
-                    poisoned.add(number, &panic);
+                match panic {
+                    Some(_) if stops => poisoned.blame(line),
+                    Some(panic) => poisoned.add(number, &panic),
+                    None => {}
                 }
                 number += 1;
             });

@@ -2,10 +2,12 @@
 //!
 //! What is written as CSV is read back, by our reader and by others, as the same values: a text is in quotes if
 //! it holds what has a meaning, if it would be taken for an absent value, or if it begins a row as a comment or a
-//! byte order mark does.
+//! byte order mark does. A list is one field, which holds it as JSON: separators alone would make one of different
+//! lists.
 
+use super::json::Json;
 use super::{Visitor, integer, scan};
-use crate::record::{Dialect, Record, Schema, column_names};
+use crate::record::{Dialect, Floats, Record, Schema, column_names};
 
 /// What begins comments by custom: our own reader has them only where it is asked to.
 const COMMENT: u8 = b'#';
@@ -56,9 +58,9 @@ struct Flat<'o> {
     /// Of CSV.
     quotes: Option<Quotes<'o>>,
     first: bool,
-    /// How many lists are open: inside one, items are separated by `;` and make one column.
+    /// How many lists are open. In plain text, items of one are separated by `;`.
     lists: u32,
-    /// Where the column of the outermost open list begins, and whether it begins the row.
+    /// Where the field of the outermost open list begins, and whether it begins the row.
     list: usize,
     list_begins: bool,
 }
@@ -87,6 +89,21 @@ impl<'o> Flat<'o> {
         first
     }
 
+    /// Of CSV within a list, what writes its items.
+    #[inline(always)]
+    fn json(&mut self) -> Option<Json<'_>> {
+        (self.lists > 0 && self.quotes.is_some()).then(|| Json::within(self.out, Floats::Strings))
+    }
+
+    /// Writes a value that is no text and that JSON has a form of its own for.
+    #[inline(always)]
+    fn number(&mut self, json: impl FnOnce(&mut Json<'_>), write: impl FnOnce(&mut Vec<u8>)) {
+        match self.json() {
+            Some(mut within) => json(&mut within),
+            None => self.scalar(write),
+        }
+    }
+
     /// Writes a value that is no text.
     #[inline(always)]
     fn scalar(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
@@ -95,7 +112,6 @@ impl<'o> Flat<'o> {
         write(self.out);
         if let Some(quotes) = self.quotes
             && !quotes.null.is_empty()
-            && self.lists == 0
             && &self.out[from..] == quotes.null.as_bytes()
         {
             let value = self.out.split_off(from);
@@ -106,67 +122,108 @@ impl<'o> Flat<'o> {
 
 impl Visitor for Flat<'_> {
     fn unsigned(&mut self, value: u64) {
-        self.scalar(|out| integer(out, value));
+        self.number(|json| json.unsigned(value), |out| integer(out, value));
     }
     fn signed(&mut self, value: i64) {
-        self.scalar(|out| integer(out, value));
+        self.number(|json| json.signed(value), |out| integer(out, value));
     }
     fn float(&mut self, value: f64) {
-        self.scalar(|out| out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes()));
+        let text = |out: &mut Vec<u8>| {
+            out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+        };
+        self.number(|json| json.float(value), text);
     }
     fn single(&mut self, value: f32) {
-        self.scalar(|out| out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes()));
+        let text = |out: &mut Vec<u8>| {
+            out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
+        };
+        self.number(|json| json.single(value), text);
     }
     fn boolean(&mut self, value: bool) {
-        self.scalar(|out| out.extend_from_slice(if value { b"true" } else { b"false" }));
+        let text = |out: &mut Vec<u8>| {
+            out.extend_from_slice(if value { b"true" } else { b"false" });
+        };
+        self.number(|json| json.boolean(value), text);
     }
     fn text(&mut self, value: &str) {
+        if let Some(mut json) = self.json() {
+            return json.text(value);
+        }
         let begins = self.separate();
         let bytes = value.as_bytes();
         match self.quotes {
-            // A list is quoted as a whole.
-            Some(quotes) if self.lists == 0 && quotes.needs(bytes, begins) => {
-                quotes.write(self.out, bytes);
-            }
+            Some(quotes) if quotes.needs(bytes, begins) => quotes.write(self.out, bytes),
             _ => self.out.extend_from_slice(bytes),
         }
     }
     fn none(&mut self, columns: usize) {
+        if let Some(mut json) = self.json() {
+            return json.none(columns);
+        }
         for _ in 0..columns {
             self.separate();
-            if let Some(quotes) = self.quotes
-                && self.lists == 0
-            {
+            if let Some(quotes) = self.quotes {
                 self.out.extend_from_slice(quotes.null.as_bytes());
             }
         }
     }
-    fn begin_tuple(&mut self, _parts: usize) {}
-    fn item(&mut self, _index: usize) {}
-    fn end_tuple(&mut self) {}
-    fn begin_list(&mut self) {
-        let begins = self.separate();
-        if self.lists == 0 {
-            (self.list, self.list_begins) = (self.out.len(), begins);
+    fn begin_tuple(&mut self, parts: usize) {
+        if let Some(mut json) = self.json() {
+            json.begin_tuple(parts);
         }
-        self.first = true;
+    }
+    fn item(&mut self, index: usize) {
+        if let Some(mut json) = self.json() {
+            json.item(index);
+        }
+    }
+    fn end_tuple(&mut self) {
+        if let Some(mut json) = self.json() {
+            json.end_tuple();
+        }
+    }
+    fn begin_list(&mut self) {
+        if self.lists == 0 || self.quotes.is_none() {
+            let begins = self.separate();
+            if self.lists == 0 {
+                (self.list, self.list_begins) = (self.out.len(), begins);
+            }
+            self.first = true;
+        }
         self.lists += 1;
+        if let Some(mut json) = self.json() {
+            json.begin_list();
+        }
     }
     fn end_list(&mut self) {
+        if let Some(mut json) = self.json() {
+            json.end_list();
+        }
         self.first = false;
         self.lists -= 1;
         if let Some(quotes) = self.quotes
             && self.lists == 0
-            && self.out.len() > self.list
             && quotes.needs(&self.out[self.list..], self.list_begins)
         {
             let column = self.out.split_off(self.list);
             quotes.write(self.out, &column);
         }
     }
-    fn begin_struct(&mut self) {}
-    fn field(&mut self, _index: usize, _name: &'static str) {}
-    fn end_struct(&mut self) {}
+    fn begin_struct(&mut self) {
+        if let Some(mut json) = self.json() {
+            json.begin_struct();
+        }
+    }
+    fn field(&mut self, index: usize, name: &'static str) {
+        if let Some(mut json) = self.json() {
+            json.field(index, name);
+        }
+    }
+    fn end_struct(&mut self) {
+        if let Some(mut json) = self.json() {
+            json.end_struct();
+        }
+    }
 }
 
 /// Appends one CSV row, without a line break.

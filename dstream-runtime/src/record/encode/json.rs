@@ -52,6 +52,11 @@ impl<'o> Json<'o> {
     pub(super) fn new(out: &'o mut Vec<u8>, floats: Floats) -> Self {
         Self { out, floats, depth: 0, parts: 0, refused: None }
     }
+
+    /// Writes what lies within a list.
+    pub(super) fn within(out: &'o mut Vec<u8>, floats: Floats) -> Self {
+        Self { depth: 1, ..Self::new(out, floats) }
+    }
 }
 
 impl Json<'_> {

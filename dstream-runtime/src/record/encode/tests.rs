@@ -77,10 +77,18 @@ proptest! {
     }
 
     #[test]
-    fn a_list_is_one_column(list in prop::collection::vec(texts(), 0..4), after in texts()) {
-        let row = csv_of(&(1u8, list.clone(), after.clone()));
-        let expected = vec![vec!["1".to_owned(), list.join(";"), after]];
-        prop_assert_eq!(csv_rows(&row), expected);
+    fn a_list_is_one_column_that_holds_json(
+        list in prop::collection::vec((texts(), any::<Option<i64>>()), 0..4),
+        after in texts(),
+        floats in prop::collection::vec(any::<f32>().prop_filter("finite", |f| f.is_finite()), 0..3),
+    ) {
+        let row = csv_of(&(1u8, list.clone(), after.clone(), vec![floats.clone()]));
+        let rows = csv_rows(&row);
+        prop_assert_eq!((rows.len(), rows[0].len()), (1, 4));
+        prop_assert_eq!((rows[0][0].as_str(), &rows[0][2]), ("1", &after));
+        prop_assert_eq!(serde_json::from_str::<Value>(&rows[0][1]).unwrap(), json!(list));
+        let back: Vec<Vec<f32>> = serde_json::from_str(&rows[0][3]).unwrap();
+        prop_assert_eq!(back, [floats]);
     }
 
     #[test]
@@ -148,8 +156,26 @@ fn absent_values_keep_their_columns() {
     assert_eq!(json_of(&none), "{\"_0\":1,\"_1\":null,\"_2\":2}");
     assert_eq!(csv_of(&None::<u8>), "\"\"");
     let lists = (vec![vec![1u8, 2], vec![], vec![3]], vec![None, Some(4u8)]);
-    assert_eq!(csv_of(&lists), "1;2;;3,;4");
+    assert_eq!(csv_of(&lists), "\"[[1,2],[],[3]]\",\"[null,4]\"");
     assert_eq!(json_of(&lists), "{\"key\":[[1,2],[],[3]],\"value\":[null,4]}");
+}
+
+#[test]
+fn different_lists_are_different_cells() {
+    let of = |list: &[&str]| {
+        csv_of(&list.iter().map(|item| (*item).to_owned()).collect::<Vec<String>>())
+    };
+    let lists: [&[&str]; 6] = [&["a;b", "c"], &["a", "b", "c"], &[], &[""], &["", ""], &["[]"]];
+    let cells: std::collections::BTreeSet<_> = lists.map(of).into();
+    assert_eq!(cells.len(), lists.len(), "{cells:?}");
+    assert_eq!(of(&["a;b", "c"]), r#""[""a;b"",""c""]""#);
+    assert_eq!(of(&[]), "[]");
+    assert_eq!(csv_of(&vec![(1u8, f64::NAN)]), r#""[[1,""NaN""]]""#);
+    let tab = Dialect { delimiter: b'\t', ..Dialect::default() };
+    let row = written(&(vec![1u8, 2], 3u8), |view, out| {
+        write_csv_as::<(Vec<u8>, u8)>(view, &tab, out);
+    });
+    assert_eq!(row, "[1,2]\t3");
 }
 
 #[test]
@@ -233,6 +259,44 @@ fn what_is_no_record_is_explained_by_type_path_line_and_column() {
     let long = format!("[{:?},[]]", "x".repeat(10_000));
     let error = read::<(u8, Vec<u8>)>(&long).unwrap_err();
     assert!(error.len() < 500 && error.contains("… at line 1"), "{error}");
+}
+
+#[test]
+fn a_list_of_named_pairs_is_read_from_an_object_too() {
+    type Tags = (u8, Vec<(String, Vec<(char, u64)>)>);
+    let tags = |items: &[(&str, &[(char, u64)])]| -> Tags {
+        (1, items.iter().map(|(name, of)| ((*name).to_owned(), of.to_vec())).collect())
+    };
+    let expected = tags(&[("a\n", &[('x', 1), ('y', 2)]), ("", &[]), ("a\n", &[('é', 3)])]);
+    let object = r#"{"key":1,"value":{"a\n":{"x":1,"y":2},"":{},"a\n":{"é":3}}}"#;
+    assert_eq!(read::<Tags>(object), Ok(expected.clone()));
+    assert_eq!(read::<Tags>(&json_of(&expected)), Ok(expected));
+    assert_eq!(read::<Tags>(r#"{"key":1,"value":{}}"#), Ok(tags(&[])));
+    for (text, why) in [
+        (
+            r#"{"key":1,"value":{"a":{"x":1,"y":-2}}}"#,
+            "`value[\"a\"][\"y\"]`: invalid value: integer `-2`",
+        ),
+        (
+            r#"{"key":1,"value":{"a":{"xy":1}}}"#,
+            "`value[\"a\"][\"xy\"]`: invalid value: string \"xy\"",
+        ),
+        (r#"{"key":1,"value":{"a":1}}"#, "`value[\"a\"]`: "),
+        (r#"{"key":1,"value":{"a":{"x":1"#, "EOF while parsing"),
+    ] {
+        let error = read::<Tags>(text).unwrap_err();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+    // Names are texts: an object is no list of pairs of other keys, or of anything else.
+    assert!(read::<Vec<(u8, u8)>>(r#"{"1":1}"#).is_err());
+    assert!(read::<Vec<u8>>("{}").is_err());
+    assert_eq!(read::<Vec<(String, Option<u8>)>>(r#"{"a":null}"#), Ok(vec![("a".into(), None)]));
+}
+
+#[test]
+fn all_missing_fields_are_named() {
+    let error = read::<(u8, Option<u8>, u8)>(r#"{"_3":1}"#).unwrap_err();
+    assert!(error.contains(": the fields `_0`, `_2` are missing at line 1"), "{error}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl WholeFiles {
         let path = &config.path;
         let files = match list::list(&config.path)? {
             None => {
-                let why = std::io::ErrorKind::NotFound.into();
+                let why = std::io::Error::from_raw_os_error(libc::ENOENT);
                 return Err(super::io("open", path, why));
             }
             Some(files) if files.is_empty() => {

@@ -227,6 +227,16 @@ pub fn is_pushed(url: &str) -> Result<bool, SourceError> {
     Ok(Sources::built_in().is_pushed(&ConnectorUrl::source(url)?))
 }
 
+/// Whether a receiver could listen at the address that a URL names.
+///
+/// # Errors
+/// When the URL is malformed, or another process has the address.
+pub fn can_listen(url: &str) -> Result<(), SourceError> {
+    let url = ConnectorUrl::source(url)?;
+    let address = url.place().split('/').next().unwrap_or_default();
+    listen(address).map(drop)
+}
+
 /// Listens at an address.
 pub(super) fn listen(place: &str) -> Result<(TcpListener, SocketAddr), SourceError> {
     let failed = |error| cannot_listen(place, error);

@@ -53,6 +53,20 @@ impl Verdict {
     }
 }
 
+/// A reason that ends in the line and column of a record, with those of the body, whose lines ended at `breaks`. A
+/// record is one line here: the line breaks within an element of an array became blanks.
+fn in_body(reason: &str, position: u64, breaks: &[usize]) -> String {
+    let place = || {
+        let (why, place) = reason.rsplit_once(" at line 1 column ")?;
+        Some((why, place.parse::<u64>().ok()?))
+    };
+    let Some((why, column)) = place() else { return reason.to_owned() };
+    let at = position + column.saturating_sub(1);
+    let before = breaks.partition_point(|end| (*end as u64) < at);
+    let begins = before.checked_sub(1).map_or(0, |last| breaks[last] as u64 + 1);
+    format!("{why} at line {} column {}", before + 1, at - begins + 1)
+}
+
 /// Reads every record of a request, the lines of which ended at `breaks`.
 pub(super) fn judge(
     check: Check,
@@ -75,7 +89,8 @@ pub(super) fn judge(
                 let blanks = letter.bytes.iter().take_while(|byte| byte.is_ascii_whitespace());
                 let begins = letter.position + blanks.count() as u64;
                 let line = 1 + breaks.partition_point(|at| (*at as u64) < begins) as u64;
-                let reason = letter.reason.chars().take(REASON).collect();
+                let reason = in_body(&letter.reason, letter.position, breaks);
+                let reason = reason.chars().take(REASON).collect();
                 verdict.named.push(Refused { index, line, reason });
             }
         });

@@ -48,6 +48,8 @@ fn every_record_that_is_refused_is_told() {
     assert_eq!((&refused[1]["index"], &refused[1]["line"]), (&json!(2), &json!(4)));
     let reason = refused[1]["reason"].as_str().unwrap();
     assert!(reason.contains("not a `u64`: ") && reason.contains("`-3`"), "{reason}");
+    // A reason has the lines of the body, as `line` has.
+    assert!(reason.contains(" at line 4 column "), "{reason}");
     // All that was refused goes on to be counted, once, where it is processed.
     assert_eq!([took.recv().unwrap(), took.recv().unwrap()], ["1\n2\n\n3\n", "1\n\nx\n-3\n4\n"]);
     let (status, said) = told(&client, "x\n".repeat(1000).as_bytes());
@@ -66,6 +68,8 @@ fn an_array_is_its_elements() {
     let places: Vec<_> =
         said["refused"].as_array().unwrap().iter().map(|r| (&r["index"], &r["line"])).collect();
     assert_eq!(places, [(&json!(1), &json!(4)), (&json!(2), &json!(6))]);
+    let reason = said["refused"][1]["reason"].as_str().unwrap();
+    assert!(reason.ends_with(" at line 6 column 5"), "{reason}");
     assert_eq!(took.recv().unwrap().lines().filter(|line| !line.trim().is_empty()).count(), 4);
     // What follows the last comma of an array that does not end may be cut off.
     let (status, said) = told(&client, b"[1,\n2");
