@@ -5,6 +5,7 @@
 //! hands it events, polls it until it asks for nothing more, and carries out what it asks for.
 
 mod batch;
+mod before;
 mod clock;
 mod dead;
 mod end;
@@ -22,10 +23,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::batch::InFlight;
+pub(super) use self::before::Before;
 use self::clock::Clock;
-pub(super) use self::ends::{
-    Ends, Opened, check, check_earlier, dead_sinks, output_setting, output_settings,
-};
+pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_setting, output_settings};
 pub(super) use self::intake::{Answer, AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;

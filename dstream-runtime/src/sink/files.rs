@@ -361,7 +361,13 @@ impl Sink for FileSink {
     }
 
     fn earlier(&self) -> Result<Option<Earlier>, SinkError> {
-        earlier::newest(&self.path).map_err(|error| SinkError::Io {
+        // What this job has published there says most, whatever lies beside it.
+        let ours = earlier::newest_maybe_of(&self.path, &self.job, &self.name);
+        let newest = ours.and_then(|ours| match ours {
+            Some(ours) => Ok(Some(ours)),
+            None => earlier::newest(&self.path),
+        });
+        newest.map_err(|error| SinkError::Io {
             doing: "list",
             what: format!("{} of output {}", self.path.display(), self.name),
             error: Arc::new(error),

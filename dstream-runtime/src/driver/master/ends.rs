@@ -13,7 +13,7 @@ use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::plan::{OutputRow, Plan};
 use crate::record::{Floats, Format};
-use crate::sink::{self, Earlier, Sink};
+use crate::sink::{self, Sink};
 use crate::source::Source;
 
 /// What was opened for a job, in the order of its plan.
@@ -91,50 +91,6 @@ pub(in crate::driver) fn check(
         if expected != given {
             return Err(JobError::Mismatch { what, expected, given });
         }
-    }
-    Ok(())
-}
-
-/// Whether a live job that begins anew would publish beside what an earlier run has published: at other batch times,
-/// so readers would find the same records twice. A job over history publishes the same batches again, which its
-/// sinks recognise.
-///
-/// # Errors
-/// When it would; when an output cannot be looked at.
-pub(in crate::driver) fn check_earlier(
-    plan: &'static Plan,
-    live: bool,
-    sinks: &[Box<dyn Sink>],
-    dead_sinks: &[Option<usize>],
-    journal: bool,
-) -> Result<(), JobError> {
-    if !live {
-        return Ok(());
-    }
-    for (index, sink) in sinks.iter().enumerate() {
-        let (name, at) = place(plan, dead_sinks, index);
-        let earlier = sink.earlier().map_err(|error| JobError::Refused(error.to_string()))?;
-        let Some(Earlier { place, newest, job, output }) = earlier else { continue };
-        let ours = job.as_deref() == Some(plan.job) && output.as_deref() == Some(&name);
-        let of = match &job {
-            Some(job) => format!("job `{job}`"),
-            None => "another run".to_owned(),
-        };
-        let replace = match ours && !journal {
-            true => "--overwrite replaces them; ",
-            false => "",
-        };
-        let go_on = match journal {
-            true => "with the --state of that run the job goes on where it was",
-            false => {
-                "with `--workers N --checkpoint 2s --state DIR` a job that is started again goes on"
-            }
-        };
-        return Err(JobError::Refused(format!(
-            "output `{name}` ({at}): {place} holds batches that {of} has published before (the newest is that of \
-             {newest}), and this run begins anew: its batches would stand beside them\n  \
-             help: {replace}--sink {name}=FORMAT+file://DIR names another directory; {go_on}"
-        )));
     }
     Ok(())
 }
