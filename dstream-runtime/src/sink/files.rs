@@ -10,7 +10,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
@@ -42,7 +42,7 @@ pub(super) const CONNECTOR: SinkConnector = SinkConnector {
         .or("skip"),
     ],
     open,
-    kept: Some(Kept { newest, remove }),
+    kept: Some(Kept { newest, place, remove }),
 };
 
 fn open(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<Box<dyn Sink>, SinkError> {
@@ -60,6 +60,27 @@ fn newest(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<Option<Earlie
         what: url.place().to_owned(),
         error: Arc::new(error),
     })
+}
+
+fn place(url: &ConnectorUrl) -> PathBuf {
+    resolved(Path::new(url.place()))
+}
+
+/// What a path names, through links; of what is not there yet, what it will name once it was made.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut place = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(place.pop()),
+            Component::CurDir => {}
+            other => {
+                place.push(other);
+                place = place.canonicalize().unwrap_or(place);
+            }
+        }
+    }
+    place
 }
 
 fn remove(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<u64, SinkError> {
