@@ -29,7 +29,7 @@ pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_setting, out
 pub(super) use self::intake::{Answer, AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
-pub(super) use self::publish::{Publisher, Refused};
+pub(super) use self::publish::{Closed, Publisher, Refused};
 pub(super) use self::spread::nothing;
 use self::spread::{deal, spread};
 use self::totals::Totals;

@@ -88,6 +88,12 @@ pub trait Sink: Send {
         Ok(None)
     }
 
+    /// Whether it writes to a reader that may close it, such as standard output. When a reader closes its output the
+    /// job ends if all its outputs are such; otherwise it goes on without that one.
+    fn has_reader(&self) -> bool {
+        false
+    }
+
     /// Whether `publish` never waits for I/O, so that it may run on the engine's thread.
     fn immediate(&self) -> bool {
         false
