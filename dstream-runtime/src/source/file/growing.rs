@@ -33,6 +33,7 @@ use super::again::{Again, Opened};
 use super::fingerprint::Print;
 use super::followed::{Growing, Seen, Stamp, contents};
 use super::list::{self, Identity};
+use super::pattern::is_pattern;
 use super::remembered::{self, Known, LISTED, NameHash, Remembered, Unlisted, name_hash};
 use super::stored::{PlainFile, Stored};
 use super::trouble::Troubles;
@@ -208,6 +209,7 @@ impl GrowingFiles {
         let path = self.config.path.as_path();
         let troubles = &mut self.troubles;
         let is_directory = path.metadata().ok().map(|metadata| metadata.is_dir());
+        let is_directory = is_directory.filter(|_| !is_pattern(path));
         if let (Some(is), Some(was)) = (is_directory, self.is_directory)
             && is != was
         {

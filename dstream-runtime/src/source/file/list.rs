@@ -2,7 +2,8 @@
 //!
 //! Files are sorted by path. In a directory or a glob, names that start with `.` or `_` are skipped
 //! (a program is still writing them, or has marked them), and so is what is no file; sub-directories are not
-//! entered, but a glob may match directories.
+//! entered, but a glob may match directories. What can be a glob is one: a file of that very name (`a[1].txt`) is meant
+//! only where the glob matches nothing.
 
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
@@ -84,7 +85,21 @@ pub(super) fn list_readable(
     named: &Path,
     unclear: &mut dyn FnMut(&Path, SourceError),
 ) -> Result<Option<Vec<PathBuf>>, SourceError> {
-    match fs::metadata(named) {
+    let matching = is_pattern(named).then(|| matching(named, unclear));
+    match (fs::metadata(named), matching) {
+        (Err(error), Some(matching)) if error.kind() == ErrorKind::NotFound => matching.map(Some),
+        (_, Some(Ok(files))) if !files.is_empty() => Ok(Some(files)),
+        (named_so, _) => exactly(named, named_so, unclear),
+    }
+}
+
+/// The files of a path that is no pattern.
+fn exactly(
+    named: &Path,
+    metadata: std::io::Result<Metadata>,
+    unclear: &mut dyn FnMut(&Path, SourceError),
+) -> Result<Option<Vec<PathBuf>>, SourceError> {
+    match metadata {
         Ok(metadata) if metadata.is_dir() => {
             let mut files = Vec::new();
             add_directory(named, &mut files, unclear)?;
@@ -93,9 +108,6 @@ pub(super) fn list_readable(
         }
         Ok(metadata) if metadata.is_file() => Ok(Some(vec![named.to_owned()])),
         Ok(_) => Err(data(named, "is neither a file nor a directory")),
-        Err(error) if error.kind() == ErrorKind::NotFound && is_pattern(named) => {
-            matching(named, unclear).map(Some)
-        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io("open", named, error)),
     }
@@ -230,6 +242,21 @@ mod tests {
         assert_eq!(names(&dir.path().join("literal[1].csv")), ["literal[1].csv"]);
         assert_eq!(names(&dir.path().join(".hidden.csv")), [".hidden.csv"]);
         assert!(names(&dir.path().join("*.parquet")).is_empty());
+        // A file of the pattern's own name changes nothing about what else it matches.
+        for literal in ["*.csv", "[bc].???", "li[t]eral[1].csv"] {
+            fs::write(dir.path().join(literal), "x\n").unwrap();
+        }
+        assert_eq!(
+            names(&dir.path().join("*.csv")),
+            ["*.csv", "a.csv", "b.csv", "inner", "li[t]eral[1].csv", "link.csv", "literal[1].csv"]
+        );
+        assert_eq!(names(&dir.path().join("[bc].???")), ["b.csv", "c.txt"]);
+        fs::write(dir.path().join("literal1.csv"), "x\n").unwrap();
+        assert_eq!(names(&dir.path().join("literal[1].csv")), ["literal1.csv"]);
+        assert_eq!(names(&dir.path().join("li[t]eral[1].csv")), ["literal1.csv"]);
+        // No pattern at all, but a name.
+        fs::write(dir.path().join("open[.csv"), "x\n").unwrap();
+        assert_eq!(names(&dir.path().join("open[.csv")), ["open[.csv"]);
     }
 
     #[test]
