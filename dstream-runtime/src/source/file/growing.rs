@@ -297,6 +297,14 @@ impl GrowingFiles {
             }
         }
         if stamp.size == 0 {
+            // Once, since an empty file that is written to later has its size by then.
+            if look == looks
+                && let Some(file) = seen.open()?
+                && let Err(error) = list::has_its_size(&seen.path, &file, &seen.metadata)
+            {
+                self.undecided.entry(seen.identity).and_modify(|it| it.tried = true);
+                return Err(error);
+            }
             return Ok(());
         }
         let Some(file) = seen.open()? else { return Ok(()) };

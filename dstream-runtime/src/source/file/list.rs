@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -201,6 +201,32 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata), SourceError> {
     Ok((file, metadata))
 }
 
+/// Refuses a file that is made while it is read, as those in `/proc`: by its size nothing is in it.
+pub(super) fn has_its_size(
+    path: &Path,
+    file: &File,
+    metadata: &Metadata,
+) -> Result<(), SourceError> {
+    let read = || file.read_at(&mut [0], 0);
+    // It may have been appended to since it was measured.
+    if metadata.len() > 0 || !read().is_ok_and(|read| read > 0) {
+        return Ok(());
+    }
+    let now = file.metadata().map_err(|error| io("open", path, error))?;
+    if now.len() > 0 {
+        return Ok(());
+    }
+    let name = names::text(path);
+    Err(data(
+        path,
+        format!(
+            "has a size of 0 bytes and can be read all the same, as files in /proc can: how much is in it shows only when \
+             it is read, so it cannot be read in parts\n  \
+             help: give it through a pipe: cat {name} | JOB --source NAME=-"
+        ),
+    ))
+}
+
 /// Opens a file. Where too many are open, others are closed within moments: those that tasks read.
 fn open_patiently(path: &Path) -> std::io::Result<File> {
     let start = Instant::now();
@@ -276,6 +302,32 @@ mod tests {
         assert_eq!(list(&dir.path().join(name(b"caf\xe9*"))).unwrap().unwrap(), all[1..2]);
         let below = dir.path().join(name(b"d\xe8/in.log"));
         assert_eq!(list(&dir.path().join("d?/*")).unwrap().unwrap(), [below]);
+    }
+
+    #[test]
+    fn a_file_without_a_size_is_not_taken_for_empty() {
+        let check = |path: &Path| {
+            let (file, metadata) = open(path).unwrap();
+            has_its_size(path, &file, &metadata).map_err(|error| error.to_string())
+        };
+        let proc = Path::new("/proc/self/status");
+        assert!(fs::read(proc).unwrap().len() > fs::metadata(proc).unwrap().len() as usize);
+        let error = check(proc).unwrap_err();
+        assert!(
+            error.contains("size of 0 bytes") && error.contains("cat /proc/self/status |"),
+            "{error}"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["", "x"] {
+            fs::write(dir.path().join("file"), text).unwrap();
+            check(&dir.path().join("file")).unwrap();
+        }
+        // It grew after it was measured.
+        let path = dir.path().join("grown");
+        fs::write(&path, "").unwrap();
+        let (file, metadata) = open(&path).unwrap();
+        fs::write(&path, "x\n").unwrap();
+        has_its_size(&path, &file, &metadata).unwrap();
     }
 
     #[test]
