@@ -154,7 +154,7 @@ impl GrowingFiles {
         }
         self.look_at_absent();
         self.let_go();
-        self.absent.settle(self.config.settle, false, &mut self.troubles);
+        self.absent.settle(self.config.settle, false, &self.config.path, &mut self.troubles);
         self.troubles.end();
     }
 
@@ -582,7 +582,7 @@ impl Source for GrowingFiles {
         }
         let ended = self.life == Life::Draining && !more;
         if ended {
-            self.absent.settle(self.config.settle, true, &mut self.troubles);
+            self.absent.settle(self.config.settle, true, &self.config.path, &mut self.troubles);
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
