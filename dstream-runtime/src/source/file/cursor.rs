@@ -61,6 +61,9 @@ impl Cursor {
             let packed = Packed::open(path, &metadata, form, max_line);
             return Ok(Self::Packed(Box::new(packed)));
         }
+        if form.is_text() {
+            content::has_line_feeds(path, &file)?;
+        }
         let (limit, followed) = (metadata.len(), false);
         let file = PlainFile::of(path, &file, limit, Reading { form, max_line, followed })?;
         Ok(Self::Plain(Plain::new(file, limit)))
