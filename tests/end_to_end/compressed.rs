@@ -198,5 +198,12 @@ fn a_closed_standard_output_loses_nothing_in_silence() {
     for null in ["> /dev/null", "1<> /dev/null"] {
         script(dir.path(), &format!("$GREP lines=text {null}")).run().code(0);
     }
+    for answer in ["--help", "--version", "plan", "status --help"] {
+        let full = format!("${{GREP%% *}} {answer} > /dev/full");
+        let full = script(dir.path(), &full).run().code(1);
+        full.says(&["cannot write to standard output", "No space left"]);
+    }
+    let send = script(dir.path(), "${GREP%% *} send --stream lines <&-").run().code(2);
+    send.says(&["standard input cannot be read", "it was closed"]);
     script(dir.path(), "$GREP lines=- <&-").run().code(1).says(&["/dev/stdin", "it was closed"]);
 }

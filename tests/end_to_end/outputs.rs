@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use serde_json::Value;
 
 use crate::job::Job;
+use crate::published::Published;
 
 #[test]
 fn a_reader_that_goes_ends_the_job() {
@@ -33,6 +34,54 @@ fn a_reader_that_goes_ends_the_job() {
         drop(reader);
         let done = job.end().code(0);
         assert!(done.err.iter().all(|line| !line.contains("error")), "{}", done.said());
+    }
+}
+
+#[test]
+fn a_reader_that_goes_does_not_end_other_outputs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Every second line is no text.
+    let text = (0..20_000).flat_map(|n| [format!("{n} a\n").into_bytes(), b"\xff\n".to_vec()]);
+    fs::write(dir.path().join("lines"), text.collect::<Vec<_>>().concat()).expect("there is room");
+    let source = format!("file://{}/lines?batch_records=1000", dir.path().display());
+    let job =
+        Job::example("grep").args(["--pattern", "a", "--log", "json"]).source("lines", source);
+    let job = job.files("lines.dead", "json", &dir.path().join("dead")).sink("matches", "stdout:");
+    let mut job = job.unread().start();
+    let mut reader = BufReader::new(job.take_stdout());
+    let mut line = String::new();
+    reader.read_line(&mut line).expect("it writes");
+    drop(reader);
+    let done = job.end().code(0).says(&["closed by its reader", "with its other outputs"]);
+    assert_eq!(done.err.iter().filter(|line| line.contains("closed by its reader")).count(), 1);
+    assert_eq!(Published::read(&dir.path().join("dead")).lines().len(), 20_000);
+    let summary = done.err.iter().find(|line| line.contains("\"summary\"")).expect("it is said");
+    let summary: Value = serde_json::from_str(summary).expect("it is JSON");
+    let outputs = &summary["summary"]["outputs"];
+    assert_eq!((&outputs[0]["name"], &outputs[0]["closed"]), (&"matches".into(), &true.into()));
+    assert!(outputs[0]["records"].as_u64() < Some(20_000), "{outputs}");
+    assert_eq!((&outputs[1]["records"], &outputs[1]["closed"]), (&20_000.into(), &Value::Null));
+}
+
+#[test]
+fn two_outputs_in_one_directory_are_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("lines"), "a\n").expect("there is room");
+    fs::create_dir(dir.path().join("there")).expect("there is room");
+    std::os::unix::fs::symlink("there", dir.path().join("link")).expect("there is room");
+    let at = dir.path().display();
+    for (one, other) in [
+        ("out".to_owned(), "out".to_owned()),
+        ("out/".to_owned(), format!("{at}/x/../out/.")),
+        ("there".to_owned(), "link".to_owned()),
+        ("link/new".to_owned(), "./there/new".to_owned()),
+    ] {
+        let job = Job::example("grep").args(["--pattern", "a"]).source("lines", "lines");
+        let job = job.sink("matches", format_args!("text+file://{one}"));
+        let job = job.sink("lines.dead", format_args!("json+file://{other}"));
+        let done = job.current_dir(dir.path()).run().code(2);
+        done.says(&["`matches`", "`lines.dead`", "the same directory", "a directory of its own"]);
+        assert!(!dir.path().join("out").exists(), "nothing is made");
     }
 }
 

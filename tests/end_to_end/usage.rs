@@ -4,7 +4,7 @@ use crate::job::Job;
 
 #[test]
 fn mistakes_say_what_would_be_right() {
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 14] = [
         (&["--source", "line=x"], &["there is no source `line`", "there are: lines"]),
         (&["--sink", "counts=none:"], &["there is no sink `counts`", "matches", "lines.dead"]),
         (&["--source", "lines"], &["write --source NAME=URL"]),
@@ -18,6 +18,7 @@ fn mistakes_say_what_would_be_right() {
         (&["--partitions", "0"], &["--partitions", "from 1 to 4096"]),
         (&["--patern", "x"], &["--patern", "--pattern"]),
         (&["plan", "--svg", "--dot"], &["cannot be used with"]),
+        (&["savepoint", ""], &["a value is required", "NAME"]),
     ];
     for (arguments, texts) in cases {
         let done = Job::example("grep").args(arguments).run().code(2).says(texts);

@@ -97,18 +97,29 @@ fn run_with(jobs: &[&dyn AnyJob], arguments: Vec<OsString>) -> u8 {
     let invocation = match args::parse(jobs, arguments) {
         Ok(invocation) => invocation,
         Err(error) => {
-            // Help and version are no mistakes.
-            let _ = error.print();
-            return if error.use_stderr() { USAGE } else { DONE };
+            return if error.use_stderr() {
+                // Where there is no standard error the code says it.
+                let _ = error.print();
+                USAGE
+            } else {
+                // Help and version are no mistakes, but answers.
+                done(answered(|| error.print()), args::LogFormat::Text, false)
+            };
         }
     };
-    let (message, code) = match carry_out(&invocation) {
+    let carried = carry_out(&invocation);
+    let ran = invocation.verb.is_none() && matches!(carried, Err(Failed::Job(_)));
+    done(carried, invocation.engine.log, ran)
+}
+
+/// The code that a process ends with; its error is said. `ran`: the job itself has failed.
+fn done(carried: Result<(), Failed>, log: args::LogFormat, ran: bool) -> u8 {
+    let (message, code) = match carried {
         Ok(()) => return DONE,
         Err(Failed::Usage(message)) => (message, USAGE),
         Err(Failed::Job(message)) => (message, FAILED),
     };
-    let ran = invocation.verb.is_none() && code == FAILED;
-    show::error(invocation.engine.log, ran, &message);
+    show::error(log, ran, &message);
     code
 }
 
@@ -161,9 +172,16 @@ fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
 
 /// Writes an answer to standard output.
 fn answer(text: &str) -> Result<(), Failed> {
+    answered(|| {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush())
+    })
+}
+
+/// Whether an answer could be written to standard output.
+fn answered(write: impl FnOnce() -> io::Result<()>) -> Result<(), Failed> {
     closed_output(limits::is_open(1))?;
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+    match write() {
         // The reader may have seen enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failed::Job(format!("cannot write to standard output: {error}")))

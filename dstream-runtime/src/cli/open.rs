@@ -1,6 +1,7 @@
 //! What a command line opens: the job itself, its inputs, its outputs, and the places of its dead
 //! letters.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -73,6 +74,7 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
     // Before anything is written.
     let sources = check_history(&built, sources)?;
     let outlets = Outlets::new(invocation);
+    check_places(plan, &built, &bindings.sinks, outlets.sinks)?;
     let sinks = open_sinks(&built, &outlets)?;
     let open_dead = |source: &SourceRow| {
         let name = format!("{}.dead", source.name);
@@ -251,6 +253,37 @@ fn check_history(
         None => source,
     };
     Ok(sources.into_iter().zip(whole).map(guarded).collect())
+}
+
+/// Two outputs in one directory would take each other's batches for their own.
+fn check_places(
+    plan: &Plan,
+    job: &BuiltJob,
+    bound: &BTreeMap<String, String>,
+    sinks: &Sinks,
+) -> Result<(), Failed> {
+    let outputs = plan.outputs.iter().zip(&job.outputs);
+    let outputs = outputs.map(|(row, spec)| (row.name.to_owned(), spec.url.as_str()));
+    let dead = plan.sources.iter().filter_map(|row| {
+        let name = format!("{}.dead", row.name);
+        let url = bound.get(&name)?;
+        Some((name, url.as_str()))
+    });
+    let mut places = BTreeMap::new();
+    for (name, url) in outputs.chain(dead) {
+        let wrong = |error| Failed::Usage(format!("output `{name}`: {error}"));
+        let Some(place) = sinks.place(url).map_err(wrong)? else { continue };
+        if let Some((other, others)) = places.insert(place.clone(), (name.clone(), url)) {
+            return Err(Failed::Usage(format!(
+                "outputs `{other}` (`{others}`) and `{name}` (`{url}`) write into the same directory, {}: one's batches \
+                 would stand where the other's belong\n  \
+                 help: give each a directory of its own, as in --sink {name}=FORMAT+file://{}-{name}",
+                place.display(),
+                place.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn open_sinks(job: &BuiltJob, outlets: &Outlets) -> Result<Vec<Box<dyn Sink>>, Failed> {

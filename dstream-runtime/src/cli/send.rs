@@ -12,6 +12,7 @@ use super::words::{bytes, some};
 use super::{Failed, answer};
 use crate::connect::unknown;
 use crate::driver::cluster::{Acknowledged, send as send_to};
+use crate::host::limits;
 
 /// A line on a terminal now and then.
 const EVERY: Duration = Duration::from_secs(1);
@@ -30,7 +31,11 @@ pub(super) fn send(invocation: &Invocation<'_>, options: &SendArgs) -> Result<()
                 |error| Failed::Usage(format!("{}: cannot be read: {error}", path.display()));
             Box::new(File::open(path).map_err(failed)?)
         }
-        None => Box::new(io::stdin().lock()),
+        None => {
+            let closed = |error| Failed::Usage(format!("standard input cannot be read: {error}"));
+            limits::is_open(0).map_err(closed)?;
+            Box::new(io::stdin().lock())
+        }
     };
     let target = target(invocation)?;
     let terminal = io::stderr().is_terminal();

@@ -90,7 +90,9 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
         ));
     }
     for output in &done.outputs {
-        lines.push(format!("  {}: {} published", output.name, some(output.records, "record")));
+        let closed = if output.closed { ", until its reader closed it" } else { "" };
+        let records = some(output.records, "record");
+        lines.push(format!("  {}: {records} published{closed}", output.name));
     }
     for source in &done.sources {
         let troubles = troubles(&source.name, source.unreadable_files, source.lost_bytes);
@@ -181,7 +183,7 @@ mod tests {
             records: sum(|source| source.records),
             dead_letters: sum(|source| source.dead_letters),
             bytes: 2048,
-            outputs: vec![OutputCount { name: "counts".to_owned(), records: 1 }],
+            outputs: vec![OutputCount { name: "counts".to_owned(), records: 1, closed: false }],
             sources,
             elapsed: 0.5,
             records_per_second: 2.0,

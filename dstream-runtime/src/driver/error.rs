@@ -218,6 +218,10 @@ fn remedy(error: &SinkError) -> &'static str {
             "the output holds results of another run: --overwrite replaces what this job published there, --sink \
              names another place"
         }
+        SinkError::Damaged { .. } => {
+            "move the directory of that batch away and start the job again, which publishes the batch again; or put its \
+             files back"
+        }
         _ => "make the output writable and start the job again",
     }
 }

@@ -13,7 +13,7 @@ use crossbeam_channel::unbounded;
 
 use super::error::JobError;
 use super::master::{
-    self, Ends, Master, Opened, Settings, check, check_earlier, dead_sinks, output_settings,
+    self, Before, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
 };
 use super::report::{Observer, Summary};
 use super::stop::StopHandle;
@@ -112,7 +112,7 @@ pub fn run(
     let dead = std::mem::take(&mut config.dead_letters);
     let dead_sinks = dead_sinks(plan, dead, &mut sinks)?;
     let live = inputs.iter().any(|source| !source.bounded());
-    check_earlier(plan, live, &sinks, &dead_sinks, false)?;
+    Before::of(plan, live, &sinks, &dead_sinks)?.check_anew(false)?;
 
     let (sender, events) = unbounded();
     let queue = Queue::default();

@@ -5,6 +5,7 @@
 //! hands it events, polls it until it asks for nothing more, and carries out what it asks for.
 
 mod batch;
+mod before;
 mod clock;
 mod dead;
 mod end;
@@ -22,12 +23,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use self::batch::InFlight;
+pub(super) use self::before::Before;
 use self::clock::Clock;
-pub(super) use self::ends::{Ends, Opened, check, check_earlier, dead_sinks, output_settings};
+pub(super) use self::ends::{Ends, Opened, check, dead_sinks, output_settings};
 pub(super) use self::intake::{Answer, AskError, Intake, asked};
 use self::lateness::Lateness;
 use self::outputs::Refusing;
-pub(super) use self::publish::{Publisher, Refused};
+pub(super) use self::publish::{Closed, Publisher, Refused};
 pub(super) use self::spread::nothing;
 use self::spread::{deal, spread};
 use self::totals::Totals;

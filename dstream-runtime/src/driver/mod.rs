@@ -50,7 +50,7 @@ enum Event {
     /// A source has answered.
     Cut { batch: BatchSeq, source: SourceId, answer: master::Answer },
     /// The sinks have a batch, or one has refused it for good.
-    Published { batch: BatchSeq, result: Result<(), master::Refused> },
+    Published { batch: BatchSeq, result: Result<master::Closed, master::Refused> },
     /// A sink has refused a batch, and will be given it again.
     Refused { batch: BatchSeq, refused: master::Refused },
     /// Something came over the network.

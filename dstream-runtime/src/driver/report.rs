@@ -178,4 +178,7 @@ pub struct OutputCount {
     pub name: String,
     /// Records published.
     pub records: u64,
+    /// Whether its reader closed it before the job ended: it got nothing from then on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
 }

@@ -3,6 +3,7 @@
 //! Decides which connector a URL is of (`FORMAT+SCHEME://PLACE`, or `SCHEME:`), and checks its options by the rows of
 //! the connector and of the format. What is built in stands in [`BUILT_IN`].
 
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use super::{Earlier, FUNCTION, Options, PRINT, Sink, SinkError, files, is_open, stdout};
@@ -65,6 +66,8 @@ pub type OpenSink = fn(&ConnectorUrl, &SinkContext<'_>) -> Result<Box<dyn Sink>,
 pub(crate) struct Kept {
     /// The newest batch that this output of this job has published there.
     pub(crate) newest: fn(&ConnectorUrl, &SinkContext<'_>) -> Result<Option<Earlier>, SinkError>,
+    /// The directory that it writes into.
+    pub(crate) place: fn(&ConnectorUrl) -> PathBuf,
     /// Takes away what this output of this job has published there; how many batches.
     pub(crate) remove: fn(&ConnectorUrl, &SinkContext<'_>) -> Result<u64, SinkError>,
 }
@@ -267,6 +270,18 @@ impl Sinks {
         let Checked { row, format, url } = self.of(url)?;
         let context = SinkContext { format, output: name, job: &options.job };
         row.kept.map_or(Ok(0), |kept| (kept.remove)(&url, &context))
+    }
+
+    /// The directory that an output writes into, if it does: the same path whatever the URL calls it. Nothing is made.
+    ///
+    /// # Errors
+    /// When the URL is malformed.
+    pub fn place(&self, url: &str) -> Result<Option<PathBuf>, SinkError> {
+        if url == PRINT || url == FUNCTION {
+            return Ok(None);
+        }
+        let Checked { row, url, .. } = self.of(url)?;
+        Ok(row.kept.map(|kept| (kept.place)(&url)))
     }
 
     /// The newest batch that the output `name` of the job has published at a URL, if it keeps what it is given.

@@ -48,6 +48,14 @@ pub(super) fn newest_of(dir: &Path, job: &str, output: &str) -> io::Result<Optio
     newest_where(dir, |manifest| is_of(manifest, job, output))
 }
 
+/// What an output of a job has published there last, as far as that is written there: manifests of older versions do not
+/// say whose they are.
+pub(super) fn newest_maybe_of(dir: &Path, job: &str, output: &str) -> io::Result<Option<Earlier>> {
+    newest_where(dir, |manifest| {
+        manifest.job().is_none_or(|of| of == job) && manifest.output().is_none_or(|of| of == output)
+    })
+}
+
 fn newest_where(dir: &Path, counts: impl Fn(&Manifest) -> bool) -> io::Result<Option<Earlier>> {
     let mut times = times(dir)?.into_iter();
     let found = times.find_map(|time| Some((time, manifest(dir, time).filter(&counts)?)));

@@ -85,6 +85,9 @@ fn the_newest_batch_says_who_published_it() {
         |job: &str, output: &str| newest_of(dir.path(), job, output).unwrap().map(|e| e.newest);
     assert_eq!(of("counts", "words"), Some(BatchTime(10_000)));
     assert_eq!((of("counts", "lines"), of("other", "words")), (None, None));
+    // One of another job does not hide it.
+    publish(dir.path(), "other", "words", &[11_500]);
+    assert_eq!(found().unwrap().newest, BatchTime(11_000));
     // What is there without a manifest was never published.
     fs::create_dir(dir.path().join("12000")).unwrap();
     assert_eq!(found().unwrap().newest, BatchTime(11_000));

@@ -10,7 +10,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
@@ -42,7 +42,7 @@ pub(super) const CONNECTOR: SinkConnector = SinkConnector {
         .or("skip"),
     ],
     open,
-    kept: Some(Kept { newest, remove }),
+    kept: Some(Kept { newest, place, remove }),
 };
 
 fn open(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<Box<dyn Sink>, SinkError> {
@@ -60,6 +60,27 @@ fn newest(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<Option<Earlie
         what: url.place().to_owned(),
         error: Arc::new(error),
     })
+}
+
+fn place(url: &ConnectorUrl) -> PathBuf {
+    resolved(Path::new(url.place()))
+}
+
+/// What a path names, through links; of what is not there yet, what it will name once it was made.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut place = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(place.pop()),
+            Component::CurDir => {}
+            other => {
+                place.push(other);
+                place = place.canonicalize().unwrap_or(place);
+            }
+        }
+    }
+    place
 }
 
 fn remove(url: &ConnectorUrl, context: &SinkContext<'_>) -> Result<u64, SinkError> {
@@ -104,10 +125,20 @@ impl Other {
     fn than(new: &Manifest, there: &Manifest) -> Option<Self> {
         new.differs(there).map(|why| Self { why, origin: new.origin(there) })
     }
+}
 
+/// Whether what is there already differs from what was to be published.
+enum Differs {
+    No,
+    Other(Other),
+    /// It was published as it should be, and was damaged since: how.
+    Damaged(String),
+}
+
+impl Differs {
     /// A directory of unknown origin.
     fn left(why: String) -> Self {
-        Self { why, origin: Origin::Unknown }
+        Self::Other(Other { why, origin: Origin::Unknown })
     }
 }
 
@@ -238,13 +269,13 @@ impl FileSink {
         mut staging: Staging<'_>,
         manifest: &Manifest,
         name: &str,
-    ) -> Result<Option<Other>, Failed> {
+    ) -> Result<Differs, Failed> {
         if self.exclusive == Exclusive::Rename {
             match staging.place(name) {
-                Ok(()) => return Ok(None),
+                Ok(()) => return Ok(Differs::No),
                 Err(Errno::EXIST | Errno::NOTEMPTY) => {
                     if let Some(there) = self.published(name)? {
-                        return Ok(Other::than(manifest, &there));
+                        return self.compare(name, manifest, &there);
                     }
                     // Without a manifest it was never published: fill it in.
                 }
@@ -263,7 +294,7 @@ impl FileSink {
         staging: &Staging<'_>,
         manifest: &Manifest,
         name: &str,
-    ) -> Result<Option<Other>, Failed> {
+    ) -> Result<Differs, Failed> {
         match rustix::fs::mkdirat(&self.dir, name, Mode::from_raw_mode(0o777)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return step(Err(error), "create", ""),
@@ -275,15 +306,15 @@ impl FileSink {
                 Err(Errno::EXIST) => {
                     // Published already, or another attempt at the same batch is or was at work.
                     if let Some(there) = self.published(name)? {
-                        return Ok(Other::than(manifest, &there));
+                        return self.compare(name, manifest, &there);
                     }
                     let path = self.path.join(name).join(&part.name);
                     let there = step(fs::read(&path), "read", &part.name)?;
                     if hex(xxh3_64(&there)) != part.xxh3 {
-                        return Ok(Some(Other::left(format!(
+                        return Ok(Differs::left(format!(
                             "an attempt that was never published left another {}; remove the directory",
                             part.name
-                        ))));
+                        )));
                     }
                 }
                 Err(error) => return step(Err(error), "link", &part.name),
@@ -292,24 +323,52 @@ impl FileSink {
         // What else lies there would be read as part of the batch.
         if let Some(other) = step(earlier::other_file(&self.path.join(name), manifest), "list", "")?
         {
-            return Ok(Some(Other::left(format!(
+            return Ok(Differs::left(format!(
                 "{other} is in its directory and not part of it; remove the directory"
-            ))));
+            )));
         }
         let sync = |file| {
             if self.fsync { step(rustix::fs::fsync(&dir), "sync", file) } else { Ok(()) }
         };
         sync("")?;
         let differs = match staging.link(manifest::FILE, dir.as_fd()) {
-            Ok(()) => None,
+            Ok(()) => Differs::No,
             Err(Errno::EXIST) => match self.published(name)? {
-                Some(there) => Other::than(manifest, &there),
+                Some(there) => self.compare(name, manifest, &there)?,
                 None => return step(Err(Errno::EXIST), "link", manifest::FILE),
             },
             Err(error) => return step(Err(error), "link", manifest::FILE),
         };
         sync(manifest::FILE)?;
         Ok(differs)
+    }
+
+    /// Whether what was published under that name is what was to be published: the same parts by its manifest, and each
+    /// of them whole.
+    fn compare(&self, name: &str, new: &Manifest, there: &Manifest) -> Result<Differs, Failed> {
+        if let Some(other) = Other::than(new, there) {
+            return Ok(Differs::Other(other));
+        }
+        for part in there.parts() {
+            let bytes = match fs::read(self.path.join(name).join(&part.name)) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Differs::Damaged(format!("{} is missing", part.name)));
+                }
+                Err(error) => return step(Err(error), "read", &part.name),
+            };
+            let (length, expected) = (bytes.len() as u64, part.bytes);
+            if length != expected {
+                return Ok(Differs::Damaged(format!(
+                    "{} has {length} bytes, and {expected} were published",
+                    part.name
+                )));
+            }
+            if hex(xxh3_64(&bytes)) != part.xxh3 {
+                return Ok(Differs::Damaged(format!("{} has other bytes", part.name)));
+            }
+        }
+        Ok(Differs::No)
     }
 
     /// The manifest of what was published under that name.
@@ -331,7 +390,7 @@ impl FileSink {
         step(rustix::fs::fsync(&dir), "sync", "")
     }
 
-    fn try_publish(&mut self, batch: &Batch) -> Result<Option<Other>, Failed> {
+    fn try_publish(&mut self, batch: &Batch) -> Result<Differs, Failed> {
         if self.failed {
             self.dir = step(open_dir(rustix::fs::CWD, &self.path), "open", "")?;
         }
@@ -339,12 +398,13 @@ impl FileSink {
         if !self.empty && batch.parts.iter().all(|part| part.bytes.is_empty()) {
             // It may have been published with records.
             let there = self.published(&name)?;
-            return Ok(there.and_then(|there| Other::than(&Manifest::new(batch, vec![]), &there)));
+            let other = there.and_then(|there| Other::than(&Manifest::new(batch, vec![]), &there));
+            return Ok(other.map_or(Differs::No, Differs::Other));
         }
         let dir = step(self.dir.try_clone(), "open", "")?;
         let (staging, manifest) = self.stage(dir.as_fd(), batch)?;
         let differs = self.place(staging, &manifest, &name)?;
-        if self.fsync && differs.is_none() {
+        if self.fsync && matches!(differs, Differs::No) {
             self.sync()?;
         }
         Ok(differs)
@@ -361,7 +421,13 @@ impl Sink for FileSink {
     }
 
     fn earlier(&self) -> Result<Option<Earlier>, SinkError> {
-        earlier::newest(&self.path).map_err(|error| SinkError::Io {
+        // What this job has published there says most, whatever lies beside it.
+        let ours = earlier::newest_maybe_of(&self.path, &self.job, &self.name);
+        let newest = ours.and_then(|ours| match ours {
+            Some(ours) => Ok(Some(ours)),
+            None => earlier::newest(&self.path),
+        });
+        newest.map_err(|error| SinkError::Io {
             doing: "list",
             what: format!("{} of output {}", self.path.display(), self.name),
             error: Arc::new(error),
@@ -372,8 +438,16 @@ impl Sink for FileSink {
         let published = self.try_publish(batch);
         self.failed = published.is_err();
         match published {
-            Ok(None) => Ok(()),
-            Ok(Some(other)) => Err(self.conflict(batch, other)),
+            Ok(Differs::No) => Ok(()),
+            Ok(Differs::Other(other)) => Err(self.conflict(batch, other)),
+            Ok(Differs::Damaged(why)) => {
+                let (name, path) = (&self.name, self.what(batch));
+                Err(SinkError::Damaged {
+                    time: batch.time,
+                    what: format!("output {name} ({path})"),
+                    why,
+                })
+            }
             Err(failed) => Err(self.failed(batch, failed)),
         }
     }

@@ -324,3 +324,54 @@ fn a_full_disk_shows_nothing_and_the_next_try_can_succeed() {
         fs::remove_dir_all(disk.0.path().join(time.to_string())).unwrap();
     }
 }
+
+#[test]
+fn a_directory_has_one_name_whatever_a_path_calls_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().canonicalize().unwrap();
+    fs::create_dir_all(dir.join("a/b")).unwrap();
+    std::os::unix::fs::symlink("a/b", dir.join("link")).unwrap();
+    let at = |path: &str| resolved(&dir.join(path));
+    for same in
+        ["a/b", "a/./b/", "a/b/.", "link", "link/", "a//b", "a/b/c/..", "a/x/../b", "link/../b"]
+    {
+        assert_eq!(at(same), dir.join("a/b"), "{same}");
+    }
+    // What is not there yet.
+    for same in ["a/b/new", "link/new", "a/b/new/../new/.", "link/other/../new"] {
+        assert_eq!(at(same), dir.join("a/b/new"), "{same}");
+    }
+    assert_eq!(
+        resolved(Path::new("out")),
+        std::env::current_dir().unwrap().canonicalize().unwrap().join("out")
+    );
+}
+
+#[test]
+fn a_published_batch_that_was_damaged_is_not_taken_for_whole() {
+    for new in [sink, linking] {
+        let dir = tempfile::tempdir().unwrap();
+        let batch = batch(7, vec![part(0, "a,1\n"), part(3, "b,2\n")]);
+        new(&dir).publish(&batch).unwrap();
+        new(&dir).publish(&batch).unwrap();
+        let path = dir.path().join("7/part-00003.csv");
+        let whole = fs::read(&path).unwrap();
+        let mut flipped = whole.clone();
+        flipped[0] ^= 1;
+        for (bytes, why) in [
+            (None, "part-00003.csv is missing"),
+            (Some(b"b".to_vec()), "part-00003.csv has 1 bytes, and 4 were published"),
+            (Some(flipped), "part-00003.csv has other bytes"),
+        ] {
+            match bytes {
+                None => fs::remove_file(&path).unwrap(),
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+            }
+            let error = new(&dir).publish(&batch).unwrap_err();
+            assert!(matches!(error, SinkError::Damaged { .. }) && !error.may_pass(), "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+        fs::write(&path, whole).unwrap();
+        new(&dir).publish(&batch).unwrap();
+    }
+}

@@ -88,6 +88,12 @@ pub trait Sink: Send {
         Ok(None)
     }
 
+    /// Whether it writes to a reader that may close it, such as standard output. When a reader closes its output the
+    /// job ends if all its outputs are such; otherwise it goes on without that one.
+    fn has_reader(&self) -> bool {
+        false
+    }
+
     /// Whether `publish` never waits for I/O, so that it may run on the engine's thread.
     fn immediate(&self) -> bool {
         false
@@ -173,6 +179,18 @@ pub enum SinkError {
         /// What the one before was made from.
         origin: Origin,
     },
+    /// The batch was published before as it should be, and what is there now is not whole any more.
+    #[error(
+        "batch {time} of {what} was published before, and was removed or changed in part since: {why}"
+    )]
+    Damaged {
+        /// The batch.
+        time: BatchTime,
+        /// The output.
+        what: String,
+        /// What is missing or changed.
+        why: String,
+    },
     /// The reader of the output has gone: nothing more can be delivered, and nothing is wrong.
     #[error("{what} was closed by its reader")]
     Closed {
@@ -207,7 +225,10 @@ impl SinkError {
                     | io::ErrorKind::FileTooLarge
                     | io::ErrorKind::Unsupported
             ),
-            Self::Url { .. } | Self::Conflict { .. } | Self::Closed { .. } => false,
+            Self::Url { .. }
+            | Self::Conflict { .. }
+            | Self::Damaged { .. }
+            | Self::Closed { .. } => false,
         }
     }
 }

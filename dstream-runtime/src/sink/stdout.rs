@@ -116,6 +116,10 @@ impl Sink for StreamSink {
         Some(self.format)
     }
 
+    fn has_reader(&self) -> bool {
+        true
+    }
+
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
         let mut parts = batch.parts.iter().filter(|p| !p.bytes.is_empty());
         let plain = !self.titled && !self.header;

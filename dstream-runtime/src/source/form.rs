@@ -94,6 +94,11 @@ impl Form {
         }
     }
 
+    /// Whether each line is a record as it stands.
+    pub(super) fn is_text(&self) -> bool {
+        self.json.is_none() && self.framing == Framing::Lines
+    }
+
     fn is_named(&self, text: &str) -> bool {
         let wanted = self.schema.as_ref().map(column_names);
         wanted.is_some_and(|wanted| names(text, self.framing.rows()).is_ok_and(|is| is == wanted))

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::super::value::life;
@@ -109,7 +110,7 @@ pub(in crate::cli) struct DrainArgs {
 pub(in crate::cli) struct SavepointArgs {
     /// Name of the savepoint: letters, digits, `-`, `_`, `.` and `=` [default: batch-N, with the last batch
     /// published]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
     /// Print JSON
     #[arg(long)]

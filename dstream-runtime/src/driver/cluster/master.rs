@@ -49,7 +49,7 @@ use super::{
 };
 use crate::driver::error::JobError;
 use crate::driver::master::{
-    Asks, Ends, Master, Opened, Settings, check, check_earlier, dead_sinks, output_settings,
+    Asks, Before, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
 };
 use crate::driver::report::{Observer, Summary};
 use crate::driver::stop::StopHandle;
@@ -114,8 +114,13 @@ pub(in crate::driver) fn serve(
         observer.on_warning(&warning.to_string());
     }
     let mut losses = Losses::new(Earlier::none(), GRACE);
+    let live = sources.iter().any(|source| !source.bounded());
+    let before = Before::of(plan, live, &sinks, &dead_sinks)?;
     let opened = match options.checkpoint {
-        Some(_) => Some(reopen(&job, &options, &mut sources, sender.clone(), observer)?),
+        Some(_) => {
+            let events = sender.clone();
+            Some(reopen(&job, &options, &before, &mut sources, events, observer)?)
+        }
         None => None,
     };
     let mut ingest_log = None;
@@ -138,8 +143,7 @@ pub(in crate::driver) fn serve(
         None => (None, None, None),
     };
     if written.as_ref().and_then(|written| written.journal.past()).is_none() {
-        let live = sources.iter().any(|source| !source.bounded());
-        check_earlier(plan, live, &sinks, &dead_sinks, written.is_some())?;
+        before.check_anew(written.is_some())?;
     }
     let past = written.as_ref().and_then(|written| written.journal.past());
     let sinks = keep_published(past, sinks);

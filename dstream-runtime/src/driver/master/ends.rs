@@ -13,7 +13,7 @@ use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::plan::{OutputRow, Plan};
 use crate::record::{Floats, Format};
-use crate::sink::{self, Earlier, Sink};
+use crate::sink::{self, Sink};
 use crate::source::Source;
 
 /// What was opened for a job, in the order of its plan.
@@ -93,57 +93,6 @@ pub(in crate::driver) fn check(
         }
     }
     Ok(())
-}
-
-/// Whether a live job that begins anew would publish beside what an earlier run has published: at other batch times,
-/// so readers would find the same records twice. A job over history publishes the same batches again, which its
-/// sinks recognise.
-///
-/// # Errors
-/// When it would; when an output cannot be looked at.
-pub(in crate::driver) fn check_earlier(
-    plan: &'static Plan,
-    live: bool,
-    sinks: &[Box<dyn Sink>],
-    dead_sinks: &[Option<usize>],
-    journal: bool,
-) -> Result<(), JobError> {
-    if !live {
-        return Ok(());
-    }
-    let (mut held, mut all_ours) = (Vec::new(), true);
-    for (index, sink) in sinks.iter().enumerate() {
-        let (name, at) = self::place(plan, dead_sinks, index);
-        let earlier = sink.earlier().map_err(|error| JobError::Refused(error.to_string()))?;
-        let Some(Earlier { place, newest, job, output }) = earlier else { continue };
-        all_ours &= job.as_deref() == Some(plan.job) && output.as_deref() == Some(&name);
-        let of = match &job {
-            Some(job) => format!("job `{job}`"),
-            None => "another run".to_owned(),
-        };
-        let holds = format!(
-            "{place} holds batches that {of} has published before (the newest is that of {newest})"
-        );
-        held.push((name, at, holds));
-    }
-    let Some((first, _, _)) = held.first() else { return Ok(()) };
-    let sinks: Vec<_> =
-        held.iter().map(|(name, ..)| format!("--sink {name}=FORMAT+file://DIR")).collect();
-    let (sinks, names) = match held.len() {
-        1 => (format!("--sink {first}=FORMAT+file://DIR"), "names another directory"),
-        _ => (sinks.join(" "), "name other directories"),
-    };
-    let replace = if all_ours && !journal { "--overwrite replaces them; " } else { "" };
-    let go_on = match journal {
-        true => "with the --state of that run the job goes on where it was",
-        false => "with `--state DIR` a job that is started again goes on where it was",
-    };
-    let held = held.iter().map(|(name, at, holds)| format!("output `{name}` ({at}): {holds}"));
-    let held = held.collect::<Vec<_>>().join("; ");
-    Err(JobError::Refused(format!(
-        "{held}; this run begins anew, and its batches would stand beside them\n  \
-         help: {replace}{sinks} {names}; {go_on}"
-    )))
 }
 
 /// The name of a sink's output, and where the program defines it.

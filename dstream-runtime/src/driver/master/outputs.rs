@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Master;
 use super::ends::place;
-use super::publish::{PublishError, Refused};
+use super::publish::{Closed, PublishError, Refused};
 use crate::driver::cluster::RefusedStatus;
 use crate::driver::error::{JobError, Place};
 use crate::driver::report::BatchReport;
@@ -53,10 +53,11 @@ impl Master<'_> {
         }
     }
 
-    pub(in crate::driver) fn published(&mut self, seq: BatchSeq, result: Result<(), Refused>) {
+    pub(in crate::driver) fn published(&mut self, seq: BatchSeq, result: Result<Closed, Refused>) {
         let refusing = self.refusing.take();
         let event = match result {
-            Ok(()) => {
+            Ok(closed) => {
+                self.without(seq, closed);
                 if let Some(Refusing { output, batch, since, .. }) = refusing {
                     let seconds = host::since(since).as_secs_f64();
                     self.warn(&format!(
@@ -75,6 +76,22 @@ impl Master<'_> {
             }
         };
         self.handle(event);
+    }
+
+    /// These outputs were closed by their readers, and the job goes on without them: said once of each.
+    fn without(&mut self, seq: BatchSeq, closed: Closed) {
+        let new: Vec<usize> = closed.difference(self.totals.closed()).copied().collect();
+        for sink in new {
+            let (output, at) = self.output(sink);
+            let time = self.core.timetable().end(seq);
+            self.observer.on_warning(&format!(
+                "output `{output}` ({at}) was closed by its reader: from batch {time} on it gets nothing more, and the \
+                 job goes on with its other outputs"
+            ));
+        }
+        let made = self.publishing.iter_mut().enumerate();
+        made.filter(|(index, _)| closed.contains(index)).for_each(|(_, made)| made.records = 0);
+        self.totals.close(closed);
     }
 
     /// An output has refused a batch and will be given it again: said once.

@@ -3,8 +3,10 @@
 //!
 //! A sink that refuses a batch for a reason that may pass is given it again after growing pauses, by the
 //! thread alone: the engine goes on, and hears of each refusal. Sinks before it in the order have the batch
-//! and are not asked again. Whoever drops the publisher ends the waiting at once.
+//! and are not asked again. A sink that was closed by its reader is given nothing more, as long as another one keeps
+//! results; without one the job has nothing left to do. Whoever drops the publisher ends the waiting at once.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
@@ -57,9 +59,12 @@ pub(in crate::driver) struct Publication {
     pub(in crate::driver) batches: Vec<(usize, Batch)>,
 }
 
+/// The sinks that were closed by their readers up to a batch.
+pub(in crate::driver) type Closed = BTreeSet<usize>;
+
 /// The sinks, wherever they are called.
 pub(in crate::driver) enum Publisher {
-    Here(Vec<Box<dyn Sink>>),
+    Here(Sinks),
     There {
         publications: JobSender<Publication>,
         /// Nothing is sent here: its end is heard by a thread that waits.
@@ -77,8 +82,9 @@ impl Publisher {
         spawn: impl FnOnce(Box<dyn FnOnce() + Send>) -> std::io::Result<()>,
     ) -> std::io::Result<Self> {
         if sinks.iter().all(|sink| sink.immediate()) {
-            return Ok(Self::Here(sinks));
+            return Ok(Self::Here(Sinks::new(sinks)));
         }
+        let sinks = Sinks::new(sinks);
         let (send, publications) = host::channel::<Publication>();
         let (lives, ended) = bounded(0);
         let mut outlets = Outlets { sinks, patience, events, ended };
@@ -98,14 +104,14 @@ impl Publisher {
     pub(in crate::driver) fn publish(
         &mut self,
         publication: Publication,
-    ) -> Option<Result<(), Refused>> {
+    ) -> Option<Result<Closed, Refused>> {
         match self {
             Self::Here(sinks) => {
                 let error = |(at, error): (usize, PublishError)| {
                     let sink = publication.batches[at].0;
                     Refused { sink, error, tries: 1 }
                 };
-                Some(publish(sinks, &publication, 0).map_err(error))
+                Some(sinks.publish(&publication, 0).map(|()| sinks.closed.clone()).map_err(error))
             }
             Self::There { publications, .. } => {
                 // The thread ends only when this end of the channel is gone.
@@ -118,7 +124,7 @@ impl Publisher {
 
 /// The sinks of a thread of their own.
 struct Outlets {
-    sinks: Vec<Box<dyn Sink>>,
+    sinks: Sinks,
     patience: Duration,
     events: Sender<Event>,
     /// Whether the publisher is gone.
@@ -127,12 +133,12 @@ struct Outlets {
 
 impl Outlets {
     /// Publishes a batch, again and again if need be; nothing if nobody waits for it any more.
-    fn publish(&mut self, publication: &Publication) -> Option<Result<(), Refused>> {
+    fn publish(&mut self, publication: &Publication) -> Option<Result<Closed, Refused>> {
         let (mut from, mut tries, mut pause) = (0, 0, FIRST_PAUSE);
         let mut until = None;
         loop {
-            let Err((at, error)) = publish(&mut self.sinks, publication, from) else {
-                return Some(Ok(()));
+            let Err((at, error)) = self.sinks.publish(publication, from) else {
+                return Some(Ok(self.sinks.closed.clone()));
             };
             if at > from {
                 (from, tries, pause, until) = (at, 0, FIRST_PAUSE, None);
@@ -156,23 +162,48 @@ impl Outlets {
     }
 }
 
-/// Gives a batch to the sinks from a position on; where and why one has not taken it.
-fn publish(
-    sinks: &mut [Box<dyn Sink>],
-    publication: &Publication,
-    from: usize,
-) -> Result<(), (usize, PublishError)> {
-    for (at, (index, batch)) in publication.batches.iter().enumerate().skip(from) {
-        let Some(sink) = sinks.get_mut(*index) else {
-            continue;
-        };
-        match catch(|| sink.publish(batch)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Err((at, PublishError::Sink(error))),
-            Err(panic) => return Err((at, PublishError::Panic(panic))),
-        }
+/// The sinks, and which of them take nothing more.
+pub(in crate::driver) struct Sinks {
+    sinks: Vec<Box<dyn Sink>>,
+    closed: Closed,
+}
+
+impl Sinks {
+    fn new(sinks: Vec<Box<dyn Sink>>) -> Self {
+        Self { sinks, closed: Closed::new() }
     }
-    Ok(())
+
+    /// Gives a batch to the sinks from a position on; where and why one has not taken it.
+    fn publish(
+        &mut self,
+        publication: &Publication,
+        from: usize,
+    ) -> Result<(), (usize, PublishError)> {
+        for (at, (index, batch)) in publication.batches.iter().enumerate().skip(from) {
+            let Some(sink) = self.sinks.get_mut(*index) else {
+                continue;
+            };
+            if self.closed.contains(index) {
+                continue;
+            }
+            match catch(|| sink.publish(batch)) {
+                Ok(Ok(())) => {}
+                Ok(Err(SinkError::Closed { .. })) if self.keeps_without(*index) => {
+                    self.closed.insert(*index);
+                }
+                Ok(Err(error)) => return Err((at, PublishError::Sink(error))),
+                Err(panic) => return Err((at, PublishError::Panic(panic))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether another sink than this one keeps what it is given.
+    fn keeps_without(&self, closed: usize) -> bool {
+        let keeps = |sink: &dyn Sink| !sink.has_reader() && !sink.immediate();
+        let mut others = self.sinks.iter().enumerate().filter(|(index, _)| *index != closed);
+        others.any(|(index, sink)| !self.closed.contains(&index) && keeps(&**sink))
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +215,7 @@ mod tests {
 
     use super::*;
     use crate::record::Format;
+    use crate::sink;
     use crate::time::BatchTime;
 
     /// Fails as often as it is told, and writes down what it was given.
@@ -215,7 +247,7 @@ mod tests {
         failures: u32,
         kind: io::ErrorKind,
         patience: Duration,
-    ) -> (Vec<&'static str>, u32, Option<Result<(), Refused>>) {
+    ) -> (Vec<&'static str>, u32, Option<Result<Closed, Refused>>) {
         let given = Arc::default();
         let sink = |name, failures| {
             let sink = Failing { name, failures, kind, given: Arc::clone(&given) };
@@ -224,7 +256,7 @@ mod tests {
         let sinks = vec![sink("first", 0), sink("second", failures)];
         let (events, heard) = unbounded();
         let (_lives, ended) = bounded(0);
-        let mut outlets = Outlets { sinks, patience, events, ended };
+        let mut outlets = Outlets { sinks: Sinks::new(sinks), patience, events, ended };
         let result = outlets.publish(&publication());
         let refusals = heard.try_iter().filter(|event| matches!(event, Event::Refused { .. }));
         let refusals = refusals.count() as u32;
@@ -248,9 +280,48 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again_and_who_has_the_batch_is_not_asked_again() {
         let (given, refusals, result) = run(2, FULL, LONG);
-        assert!(matches!(result, Some(Ok(()))), "{result:?}");
+        assert!(matches!(result, Some(Ok(_))), "{result:?}");
         assert_eq!(given, ["first", "second", "second", "second"]);
         assert_eq!(refusals, 2);
+    }
+
+    /// A sink that was closed by its reader.
+    struct Gone {
+        has_reader: bool,
+    }
+
+    impl Sink for Gone {
+        fn format(&self) -> Option<Format> {
+            None
+        }
+
+        fn has_reader(&self) -> bool {
+            self.has_reader
+        }
+
+        fn publish(&mut self, _: &Batch) -> Result<(), SinkError> {
+            Err(SinkError::Closed { what: "it".into() })
+        }
+    }
+
+    #[test]
+    fn a_sink_that_its_reader_closed_ends_the_job_only_if_no_other_one_keeps_results() {
+        let given = Arc::default();
+        let gone = |has_reader| Box::new(Gone { has_reader }) as Box<dyn Sink>;
+        let keeps = Failing { name: "keeps", failures: 0, kind: FULL, given: Arc::clone(&given) };
+        let mut sinks = Sinks::new(vec![gone(true), Box::new(keeps)]);
+        for _ in 0..2 {
+            sinks.publish(&publication(), 0).unwrap();
+            assert_eq!(sinks.closed, Closed::from([0]));
+        }
+        assert_eq!(*given.lock().unwrap(), ["keeps", "keeps"]);
+        for other in [gone(true), sink::shown()] {
+            let ended = Sinks::new(vec![gone(true), other]).publish(&publication(), 0);
+            assert!(matches!(ended, Err((0, PublishError::Sink(SinkError::Closed { .. })))));
+        }
+        // The last one that kept results is closed too.
+        let ended = Sinks::new(vec![gone(true), gone(false)]).publish(&publication(), 0);
+        assert!(matches!(ended, Err((1, PublishError::Sink(SinkError::Closed { .. })))));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Sums over the batches of a job.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::driver::cluster::PublishedStatus;
@@ -20,6 +21,8 @@ pub(super) struct Totals {
     /// Per source.
     dead: Vec<Dead>,
     outputs: Vec<u64>,
+    /// The sinks that were closed by their readers.
+    closed: BTreeSet<usize>,
     delays: Histogram,
     published: Option<PublishedStatus>,
 }
@@ -30,6 +33,7 @@ struct Dead {
     first: Option<DeadLetter>,
     /// How many went to its output, if it has one.
     published: Option<u64>,
+    sink: Option<usize>,
     bounded: bool,
 }
 
@@ -44,6 +48,7 @@ impl Totals {
         let dead = |(live, sink): (&bool, &Option<usize>)| Dead {
             first: None,
             published: sink.map(|_| 0),
+            sink: *sink,
             bounded: !live,
         };
         let mut dead: Vec<_> = live.iter().zip(dead_sinks).map(dead).collect();
@@ -56,7 +61,19 @@ impl Totals {
     pub(super) fn set_aside(&mut self, source: SourceId, letters: &[DeadLetter]) {
         let Some(dead) = self.dead.get_mut(source.index()) else { return };
         dead.first = dead.first.take().or_else(|| letters.first().cloned());
-        dead.published = dead.published.map(|published| published + letters.len() as u64);
+        if dead.sink.is_none_or(|sink| !self.closed.contains(&sink)) {
+            dead.published = dead.published.map(|published| published + letters.len() as u64);
+        }
+    }
+
+    /// These sinks were closed by their readers: all so far.
+    pub(super) fn close(&mut self, closed: BTreeSet<usize>) {
+        self.closed = closed;
+    }
+
+    /// The sinks that were closed by their readers.
+    pub(super) fn closed(&self) -> &BTreeSet<usize> {
+        &self.closed
     }
 
     /// Per source.
@@ -123,11 +140,16 @@ impl Totals {
             first_dead: dead.first.clone(),
             bounded: dead.bounded,
         });
-        let outputs = plan.outputs.iter().zip(&self.outputs);
-        let outputs = outputs
-            .map(|(row, records)| OutputCount { name: row.name.to_owned(), records: *records });
+        let closed = |sink: Option<usize>| sink.is_some_and(|sink| self.closed.contains(&sink));
+        let outputs = plan.outputs.iter().zip(&self.outputs).enumerate();
+        let outputs = outputs.map(|(index, (row, records))| OutputCount {
+            name: row.name.to_owned(),
+            records: *records,
+            closed: closed(Some(index)),
+        });
         let dead = plan.sources.iter().zip(&self.dead).filter_map(|(row, dead)| {
-            Some(OutputCount { name: format!("{}.dead", row.name), records: dead.published? })
+            let (name, closed) = (format!("{}.dead", row.name), closed(dead.sink));
+            Some(OutputCount { name, records: dead.published?, closed })
         });
         let elapsed = elapsed.as_secs_f64();
         Summary {

@@ -68,6 +68,13 @@ fn order(wanted: &[Column], present: &[String]) -> Vec<u32> {
 /// What a header lacks that these records need, as the end of a sentence.
 pub(in crate::source) fn missing(schema: &Schema, present: &[String]) -> Option<String> {
     let wanted = columns(schema);
+    let is_struct = matches!(schema, Schema::Struct { .. });
+    let twice = |Column { name, .. }: &&Column| present.iter().filter(|p| *p == name).count() > 1;
+    if is_struct && let Some(Column { name, .. }) = wanted.iter().find(twice) {
+        return Some(format!(
+            "has the column `{name}` more than once, and it is not known which of them is meant: rename the others"
+        ));
+    }
     if !matches!(schema, Schema::Struct { .. }) {
         // The parts of anything else are taken as they come; what is optional at the end may be absent.
         let least = wanted.iter().rposition(|column| !column.optional).map_or(0, |last| last + 1);

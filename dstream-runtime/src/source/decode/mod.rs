@@ -159,6 +159,15 @@ fn each_line<'p>(dead: &mut Dead<'p, '_>, mut each: impl FnMut(&mut Dead<'p, '_>
     }
 }
 
+/// Why text of which no line ends is refused, as the end of a sentence.
+pub(super) const LONE_RETURNS: &str = "has carriage returns and no line feed: its lines seem to end with carriage returns \
+     alone, and would be one record; convert them (`tr '\\r' '\\n'`)";
+
+/// Whether text without a line feed has a carriage return that something follows.
+pub(super) fn has_lone_return(text: &[u8]) -> bool {
+    memchr::memchr(b'\r', text).is_some_and(|at| at + 1 < text.len())
+}
+
 /// A line without its line end.
 #[inline(always)]
 fn strip(line: &str) -> &str {

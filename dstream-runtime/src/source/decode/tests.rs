@@ -259,6 +259,35 @@ fn a_carriage_return_alone_ends_no_row() {
 }
 
 #[test]
+fn a_column_that_is_there_twice_is_no_field() {
+    let got = csv::<PageView>("/a,7,8\n", Some("url,user,user"));
+    assert!(got.records.is_empty());
+    assert!(dead(&got)[0].2.contains("has the column `user` more than once"), "{:?}", got.dead);
+    // Of columns that no field needs it does not matter.
+    let got = csv::<PageView>("/a,7,x,y\n", Some("url,user,other,other"));
+    assert_eq!(got.records, [row("/a", 7, None)]);
+}
+
+#[test]
+fn a_json_line_that_is_none_says_what_the_text_lacks() {
+    let reason = |text: &str| {
+        let got = decode_piece::<JsonLines<u64>>(
+            piece(text.as_bytes(), None),
+            &mut DecodeScratch::default(),
+        );
+        dead(&got).pop().map(|dead| dead.2.to_owned())
+    };
+    assert!(reason("1\r2\r3\r").unwrap().contains("tr '\\r' '\\n'"));
+    for text in ["[", " 12[", "1,["] {
+        assert!(reason(text).unwrap().contains("its `]` is missing"), "{text}");
+    }
+    for text in ["x\r1", "x[", "{}"] {
+        assert!(reason(text).unwrap().contains("not a `u64`"), "{text}");
+    }
+    assert_eq!(reason("1\r\n2\r\n"), None);
+}
+
+#[test]
 fn nothing_and_empty_are_told_apart() {
     type Row = (Option<String>, Option<u8>, String);
     let some = |text: &str| Some(text.to_owned());

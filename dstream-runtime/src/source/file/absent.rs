@@ -4,6 +4,7 @@
 //! a link does not lead to any more, is read to its end through its open handle. A content may come back: under
 //! another inode as a copy, or compressed; so it is remembered, the last [`KEPT`] of them.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::fingerprint::{Print, Rolling, WHOLE};
@@ -103,8 +104,15 @@ impl Absent {
         self.0.iter().rev().find(of).map(|gone| &gone.growing)
     }
 
-    /// Gives up what is waited for longer than `grace`, or all; says what is lost.
-    pub(super) fn settle(&mut self, grace: Duration, all: bool, troubles: &mut Troubles) {
+    /// Gives up what is waited for longer than `grace`, or all; says what is lost. `place` is where the files are.
+    pub(super) fn settle(
+        &mut self,
+        grace: Duration,
+        all: bool,
+        place: &Path,
+        troubles: &mut Troubles,
+    ) {
+        let (mut removed, mut read) = (0_u64, 0_u64);
         for gone in self.0.iter_mut().filter(|gone| !gone.over) {
             // Its writer may still have it open.
             let patience = if gone.growing.handle.is_some() { 2 * grace } else { grace };
@@ -114,7 +122,22 @@ impl Absent {
             }
             gone.over = true;
             gone.growing.handle = None;
+            // A position does not say what a file is called that had been read as far as it went.
+            if gone.why == Why::Remembered && gone.growing.unread() == 0 {
+                removed += 1;
+                read = read.saturating_add(gone.growing.taken());
+            }
             gone.say(troubles);
+        }
+        if removed > 0 {
+            let files = if removed == 1 { "1 file".to_owned() } else { format!("{removed} files") };
+            troubles.note(
+                place,
+                &format!(
+                    "{files}, of which {read} bytes had been read, were removed while no process read here: what was \
+                     appended after that, if anything was, is lost, and cannot be counted"
+                ),
+            );
         }
     }
 

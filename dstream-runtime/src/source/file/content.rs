@@ -12,6 +12,7 @@ use super::packed::Packed;
 use super::unpack::{MAGIC, Packing, Unpack};
 use super::{data, io as io_error, names};
 use crate::source::SourceError;
+use crate::source::decode::{LONE_RETURNS, has_lone_return};
 use crate::source::form::Form;
 use crate::source::framing::Unfold;
 use crate::source::lines::PIECE;
@@ -68,6 +69,26 @@ fn is_folded(path: &Path, file: &File, form: &Form) -> Result<bool, SourceError>
         chunk.resize(PIECE, 0);
     }
     Ok(false)
+}
+
+/// Refuses text whose lines end with carriage returns alone: a file that has some and no line feed.
+pub(super) fn has_line_feeds(path: &Path, file: &File) -> Result<(), SourceError> {
+    let (mut chunk, mut at, mut returns, mut after) = (vec![0; 4 << 10], 0, false, false);
+    loop {
+        let got = file.read_at(&mut chunk, at).map_err(|error| io_error("read", path, error))?;
+        let part = &chunk[..got];
+        if memchr::memchr(b'\n', part).is_some() || got == 0 && !after {
+            return Ok(());
+        }
+        if got == 0 {
+            return Err(data(path, LONE_RETURNS));
+        }
+        // One at the end of all ends the last line, and says nothing.
+        after |= returns || has_lone_return(part);
+        returns |= part.ends_with(b"\r");
+        at += got as u64;
+        chunk.resize(PIECE, 0);
+    }
 }
 
 /// What is odd about a file that is not compressed, if its name says that it is.

@@ -56,9 +56,13 @@ impl Cursor {
     /// Opens a whole file.
     pub(super) fn open(path: &Path, form: Form, max_line: u64) -> Result<Self, SourceError> {
         let (file, metadata) = list::open(path)?;
+        list::has_its_size(path, &file, &metadata)?;
         if content::is_decoded(path, &file, &form)? {
             let packed = Packed::open(path, &metadata, form, max_line);
             return Ok(Self::Packed(Box::new(packed)));
+        }
+        if form.is_text() {
+            content::has_line_feeds(path, &file)?;
         }
         let (limit, followed) = (metadata.len(), false);
         let file = PlainFile::of(path, &file, limit, Reading { form, max_line, followed })?;

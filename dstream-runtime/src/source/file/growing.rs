@@ -33,6 +33,7 @@ use super::again::{Again, Opened};
 use super::fingerprint::Print;
 use super::followed::{Growing, Seen, Stamp, contents};
 use super::list::{self, Identity};
+use super::pattern::is_pattern;
 use super::remembered::{self, Known, LISTED, NameHash, Remembered, Unlisted, name_hash};
 use super::stored::{PlainFile, Stored};
 use super::trouble::Troubles;
@@ -153,7 +154,7 @@ impl GrowingFiles {
         }
         self.look_at_absent();
         self.let_go();
-        self.absent.settle(self.config.settle, false, &mut self.troubles);
+        self.absent.settle(self.config.settle, false, &self.config.path, &mut self.troubles);
         self.troubles.end();
     }
 
@@ -208,6 +209,7 @@ impl GrowingFiles {
         let path = self.config.path.as_path();
         let troubles = &mut self.troubles;
         let is_directory = path.metadata().ok().map(|metadata| metadata.is_dir());
+        let is_directory = is_directory.filter(|_| !is_pattern(path));
         if let (Some(is), Some(was)) = (is_directory, self.is_directory)
             && is != was
         {
@@ -295,6 +297,14 @@ impl GrowingFiles {
             }
         }
         if stamp.size == 0 {
+            // Once, since an empty file that is written to later has its size by then.
+            if look == looks
+                && let Some(file) = seen.open()?
+                && let Err(error) = list::has_its_size(&seen.path, &file, &seen.metadata)
+            {
+                self.undecided.entry(seen.identity).and_modify(|it| it.tried = true);
+                return Err(error);
+            }
             return Ok(());
         }
         let Some(file) = seen.open()? else { return Ok(()) };
@@ -572,7 +582,7 @@ impl Source for GrowingFiles {
         }
         let ended = self.life == Life::Draining && !more;
         if ended {
-            self.absent.settle(self.config.settle, true, &mut self.troubles);
+            self.absent.settle(self.config.settle, true, &self.config.path, &mut self.troubles);
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);

@@ -2,11 +2,12 @@
 //!
 //! Files are sorted by path. In a directory or a glob, names that start with `.` or `_` are skipped
 //! (a program is still writing them, or has marked them), and so is what is no file; sub-directories are not
-//! entered, but a glob may match directories.
+//! entered, but a glob may match directories. What can be a glob is one: a file of that very name (`a[1].txt`) is meant
+//! only where the glob matches nothing.
 
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -84,7 +85,21 @@ pub(super) fn list_readable(
     named: &Path,
     unclear: &mut dyn FnMut(&Path, SourceError),
 ) -> Result<Option<Vec<PathBuf>>, SourceError> {
-    match fs::metadata(named) {
+    let matching = is_pattern(named).then(|| matching(named, unclear));
+    match (fs::metadata(named), matching) {
+        (Err(error), Some(matching)) if error.kind() == ErrorKind::NotFound => matching.map(Some),
+        (_, Some(Ok(files))) if !files.is_empty() => Ok(Some(files)),
+        (named_so, _) => exactly(named, named_so, unclear),
+    }
+}
+
+/// The files of a path that is no pattern.
+fn exactly(
+    named: &Path,
+    metadata: std::io::Result<Metadata>,
+    unclear: &mut dyn FnMut(&Path, SourceError),
+) -> Result<Option<Vec<PathBuf>>, SourceError> {
+    match metadata {
         Ok(metadata) if metadata.is_dir() => {
             let mut files = Vec::new();
             add_directory(named, &mut files, unclear)?;
@@ -93,9 +108,6 @@ pub(super) fn list_readable(
         }
         Ok(metadata) if metadata.is_file() => Ok(Some(vec![named.to_owned()])),
         Ok(_) => Err(data(named, "is neither a file nor a directory")),
-        Err(error) if error.kind() == ErrorKind::NotFound && is_pattern(named) => {
-            matching(named, unclear).map(Some)
-        }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io("open", named, error)),
     }
@@ -189,6 +201,32 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata), SourceError> {
     Ok((file, metadata))
 }
 
+/// Refuses a file that is made while it is read, as those in `/proc`: by its size nothing is in it.
+pub(super) fn has_its_size(
+    path: &Path,
+    file: &File,
+    metadata: &Metadata,
+) -> Result<(), SourceError> {
+    let read = || file.read_at(&mut [0], 0);
+    // It may have been appended to since it was measured.
+    if metadata.len() > 0 || !read().is_ok_and(|read| read > 0) {
+        return Ok(());
+    }
+    let now = file.metadata().map_err(|error| io("open", path, error))?;
+    if now.len() > 0 {
+        return Ok(());
+    }
+    let name = names::text(path);
+    Err(data(
+        path,
+        format!(
+            "has a size of 0 bytes and can be read all the same, as files in /proc can: how much is in it shows only when \
+             it is read, so it cannot be read in parts\n  \
+             help: give it through a pipe: cat {name} | JOB --source NAME=-"
+        ),
+    ))
+}
+
 /// Opens a file. Where too many are open, others are closed within moments: those that tasks read.
 fn open_patiently(path: &Path) -> std::io::Result<File> {
     let start = Instant::now();
@@ -230,6 +268,21 @@ mod tests {
         assert_eq!(names(&dir.path().join("literal[1].csv")), ["literal[1].csv"]);
         assert_eq!(names(&dir.path().join(".hidden.csv")), [".hidden.csv"]);
         assert!(names(&dir.path().join("*.parquet")).is_empty());
+        // A file of the pattern's own name changes nothing about what else it matches.
+        for literal in ["*.csv", "[bc].???", "li[t]eral[1].csv"] {
+            fs::write(dir.path().join(literal), "x\n").unwrap();
+        }
+        assert_eq!(
+            names(&dir.path().join("*.csv")),
+            ["*.csv", "a.csv", "b.csv", "inner", "li[t]eral[1].csv", "link.csv", "literal[1].csv"]
+        );
+        assert_eq!(names(&dir.path().join("[bc].???")), ["b.csv", "c.txt"]);
+        fs::write(dir.path().join("literal1.csv"), "x\n").unwrap();
+        assert_eq!(names(&dir.path().join("literal[1].csv")), ["literal1.csv"]);
+        assert_eq!(names(&dir.path().join("li[t]eral[1].csv")), ["literal1.csv"]);
+        // No pattern at all, but a name.
+        fs::write(dir.path().join("open[.csv"), "x\n").unwrap();
+        assert_eq!(names(&dir.path().join("open[.csv")), ["open[.csv"]);
     }
 
     #[test]
@@ -249,6 +302,32 @@ mod tests {
         assert_eq!(list(&dir.path().join(name(b"caf\xe9*"))).unwrap().unwrap(), all[1..2]);
         let below = dir.path().join(name(b"d\xe8/in.log"));
         assert_eq!(list(&dir.path().join("d?/*")).unwrap().unwrap(), [below]);
+    }
+
+    #[test]
+    fn a_file_without_a_size_is_not_taken_for_empty() {
+        let check = |path: &Path| {
+            let (file, metadata) = open(path).unwrap();
+            has_its_size(path, &file, &metadata).map_err(|error| error.to_string())
+        };
+        let proc = Path::new("/proc/self/status");
+        assert!(fs::read(proc).unwrap().len() > fs::metadata(proc).unwrap().len() as usize);
+        let error = check(proc).unwrap_err();
+        assert!(
+            error.contains("size of 0 bytes") && error.contains("cat /proc/self/status |"),
+            "{error}"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["", "x"] {
+            fs::write(dir.path().join("file"), text).unwrap();
+            check(&dir.path().join("file")).unwrap();
+        }
+        // It grew after it was measured.
+        let path = dir.path().join("grown");
+        fs::write(&path, "").unwrap();
+        let (file, metadata) = open(&path).unwrap();
+        fs::write(&path, "x\n").unwrap();
+        has_its_size(&path, &file, &metadata).unwrap();
     }
 
     #[test]

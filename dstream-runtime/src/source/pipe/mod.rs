@@ -188,13 +188,13 @@ impl Source for PipeSource {
     }
 
     fn stop(&mut self) {
-        self.shared.stop();
+        self.shared.interrupt();
         self.stopped = true;
     }
 }
 
 impl Drop for PipeSource {
     fn drop(&mut self) {
-        self.shared.stop();
+        self.shared.interrupt();
     }
 }

@@ -41,8 +41,8 @@ struct State {
     failed: Option<io::Error>,
     /// Until when the cutter waits.
     until: Option<Instant>,
+    /// Nothing new is taken in, and no read waits.
     interrupted: bool,
-    stopped: bool,
 }
 
 impl State {
@@ -73,24 +73,19 @@ impl Shared {
         self.state().until = until;
     }
 
-    /// No read waits any more.
+    /// Takes in nothing new, and no read waits any more; what has come can still be read. It comes while a cut reads, which
+    /// would go on for ever in a line that has no end.
     pub(super) fn interrupt(&self) {
         self.state().interrupted = true;
         self.arrived.notify_all();
-    }
-
-    /// Takes in nothing new; what has come can still be read.
-    pub(super) fn stop(&self) {
-        let mut state = self.state();
-        (state.interrupted, state.stopped) = (true, true);
         self.room.notify_all();
     }
 
     /// Waits until more may be held; false if nothing more is wanted.
     fn has_room(&self) -> bool {
-        let full = |state: &mut State| !state.stopped && state.held >= AHEAD;
+        let full = |state: &mut State| !state.interrupted && state.held >= AHEAD;
         let state = self.room.wait_while(self.state(), full);
-        !state.unwrap_or_else(PoisonError::into_inner).stopped
+        !state.unwrap_or_else(PoisonError::into_inner).interrupted
     }
 
     fn came(&self, bytes: &[u8]) {
@@ -152,23 +147,36 @@ pub(super) fn start(
             let input = BufReader::with_capacity(PIECE, Blocking(file));
             run(Unpack::new(input, consumed), &shared)
         });
-        shared.end(ended.err());
+        match ended {
+            Ok(Over::Ended) => shared.end(None),
+            // What it has not read would be missing at the end of the last line.
+            Ok(Over::Interrupted) => {}
+            Err(error) => shared.end(Some(error)),
+        }
     };
     std::thread::Builder::new().name("dstream-pipe".to_owned()).spawn(pump)?;
     Ok(reader)
 }
 
-fn run(mut input: impl Read, shared: &Shared) -> io::Result<()> {
+/// Why the thread reads no more.
+enum Over {
+    /// The stream has ended.
+    Ended,
+    /// Nothing more is wanted.
+    Interrupted,
+}
+
+fn run(mut input: impl Read, shared: &Shared) -> io::Result<Over> {
     let mut buffer = vec![0; PIECE];
     while shared.has_room() {
         match input.read(&mut buffer) {
-            Ok(0) => return Ok(()),
+            Ok(0) => return Ok(Over::Ended),
             Ok(got) => shared.came(&buffer[..got]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(Over::Interrupted)
 }
 
 /// A file that is waited for. Another process that shares it may have set it not to wait.

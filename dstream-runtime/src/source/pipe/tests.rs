@@ -164,6 +164,30 @@ fn a_cut_that_waits_is_interrupted() {
 }
 
 #[test]
+fn a_line_without_an_end_does_not_hold_up_a_stop() {
+    for options in ["", "?batch_records=1000", "?follow"] {
+        let fifo = Fifo::new();
+        let (mut source, mut writer) = fifo.open(options, Format::Text);
+        // Until nothing reads it any more.
+        let writing =
+            std::thread::spawn(move || while writer.write_all(&[b'x'; 1 << 16]).is_ok() {});
+        let interrupt = source.interrupt().expect("its cuts may wait long");
+        let cutting = std::thread::spawn(move || {
+            assert_eq!(texts(&source.cut(3).unwrap()).0, "");
+            source
+        });
+        interrupt();
+        let mut source = cutting.join().unwrap();
+        source.stop();
+        let cut = source.cut(3).unwrap();
+        assert!(cut.ended);
+        assert_eq!(texts(&cut).0, "");
+        drop(source);
+        writing.join().unwrap();
+    }
+}
+
+#[test]
 fn a_followed_pipe_is_live_until_it_ends() {
     let fifo = Fifo::new();
     let (mut source, mut writer) = fifo.open("?follow", Format::Text);

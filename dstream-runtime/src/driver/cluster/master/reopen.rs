@@ -11,7 +11,7 @@ use crate::driver::Event;
 use crate::driver::cluster::{ClusterError, ClusterNews, MasterOptions};
 use crate::driver::error::JobError;
 use crate::driver::journal::Journal;
-use crate::driver::master::Written;
+use crate::driver::master::{Before, Written};
 use crate::driver::report::Observer;
 use crate::durable::journal::JournalError;
 use crate::durable::{CheckpointStore, Durable, savepoint};
@@ -43,10 +43,11 @@ pub(super) struct Reopened {
 ///
 /// # Errors
 /// When something cannot be read, is of another job, or is damaged so that nothing can go on from it; when
-/// an option differs that must not; when a source cannot go on.
+/// an option differs that must not; when a source cannot go on; when an output has more than the journal knows.
 pub(super) fn reopen(
     job: &BuiltJob,
     options: &MasterOptions,
+    before: &Before,
     sources: &mut [Box<dyn Source>],
     events: Sender<Event>,
     observer: &mut dyn Observer,
@@ -59,7 +60,7 @@ pub(super) fn reopen(
     let store = store.map_err(ClusterError::from)?;
     let states = store.within("saves").map_err(ClusterError::from)?;
     let saves = CheckpointStore::new(states, plan.hash);
-    let (mut journal, mut warnings) = open(job, options, &store, &saves, events)?;
+    let (mut journal, mut warnings) = open(job, options, before, &store, &saves, events)?;
     let damaged = journal.check(&saves, &job.stages).map_err(|(why, nothing)| {
         wrong(format!(
             "a saved state cannot be read ({why}), and {nothing}\n  help: restore the state directory, or \
@@ -114,6 +115,7 @@ pub(super) fn reopen(
 fn open(
     job: &BuiltJob,
     options: &MasterOptions,
+    before: &Before,
     store: &Durable,
     saves: &CheckpointStore,
     events: Sender<Event>,
@@ -123,9 +125,14 @@ fn open(
     let there = Journal::look(store, plan).map_err(unreadable)?;
     let from = match (&options.from, &there) {
         (Some(_), Some(_)) => return Err(ClusterError::HasJob { state: store.url() }.into()),
-        (Some(from), None) => Some(named(store, from, plan, options)?),
+        (Some(from), None) => {
+            let (place, past) = named(store, from, plan, options)?;
+            before.check_goes_on(&past, &format!("the savepoint {}", place.url()))?;
+            Some((place, past))
+        }
         (None, Some(past)) => {
             fits(past, options, &of_job(store))?;
+            before.check_goes_on(past, &format!("the journal in {}", store.url()))?;
             if !past.lost().is_empty() && !options.accept_loss {
                 return Err(lost(job.plan, past.lost()).into());
             }

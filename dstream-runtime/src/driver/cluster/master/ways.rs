@@ -182,6 +182,14 @@ impl Sink for KeepsPublished {
         }
     }
 
+    fn publishes_empty(&self) -> bool {
+        self.sink.publishes_empty()
+    }
+
+    fn has_reader(&self) -> bool {
+        self.sink.has_reader()
+    }
+
     fn immediate(&self) -> bool {
         self.sink.immediate()
     }

@@ -368,3 +368,28 @@ fn the_job_may_stop_early() {
     let cut = source.cut(1).unwrap();
     assert!(cut.inputs.is_empty() && cut.ended);
 }
+
+#[test]
+fn text_whose_lines_end_with_carriage_returns_alone_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lines");
+    let long = format!("{}\r", "x".repeat(300_000));
+    for (text, refused) in [
+        ("a\rb\rc\r", true),
+        ("a\rb", true),
+        (&format!("{long}b"), true),
+        (&long, false),
+        ("a\r", false),
+        ("a\rb\n", false),
+        (&format!("{long}b\n"), false),
+        ("a\r\nb\r\n", false),
+        ("", false),
+    ] {
+        fs::write(&path, text).unwrap();
+        let opened = try_source(&path, "").map(drop).map_err(|error| error.to_string());
+        assert_eq!(opened.is_err(), refused, "{}", text.len());
+        if let Err(error) = opened {
+            assert!(error.contains("tr '\\r' '\\n'"), "{error}");
+        }
+    }
+}

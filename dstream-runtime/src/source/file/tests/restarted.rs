@@ -240,6 +240,33 @@ fn a_followed_file_vanishes() {
 }
 
 #[test]
+fn a_followed_file_that_was_read_vanishes_while_nothing_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for name in ["stays", "goes"] {
+        append(&at(name), "1\n2\n");
+    }
+    let (lines, position) = cut(&mut *source(dir.path(), "follow"));
+    assert_eq!(lines, "1\n2\n1\n2\n");
+    append(&at("goes"), "3\n");
+    fs::remove_file(at("goes")).unwrap();
+    let mut next = source(dir.path(), "follow&settle=0ms");
+    next.resume(&position).unwrap();
+    let (lines, position) = cut(&mut *next);
+    assert_eq!(lines, "");
+    let news = next.news();
+    assert_eq!((news.warnings.len(), news.lost), (1, 0), "{news:?}");
+    let warning = &news.warnings[0];
+    let named = warning.starts_with(&dir.path().display().to_string());
+    assert!(named && warning.contains("1 file, of which 4 bytes had been read"), "{warning}");
+    // It is said once.
+    let mut next = source(dir.path(), "follow&settle=0ms");
+    next.resume(&position).unwrap();
+    cut(&mut *next);
+    assert!(next.news().warnings.is_empty());
+}
+
+#[test]
 fn positions_stay_short_in_large_directories() {
     let dir = tempfile::tempdir().unwrap();
     for i in 0..6000 {

@@ -129,8 +129,7 @@ pub(super) fn receiver(
     let sizes = sizes.within(options.memory, max_body);
     let connections = usize::try_from(url.count("connections")?).unwrap_or(usize::MAX);
     let (check, floats) = (options.check, policy(url.as_str()).floats);
-    // Any text is a record.
-    let validates = url.flag("validate")? && format != Format::Text;
+    let validates = url.flag("validate")?;
     let (arrived, arriving) = mpsc::unbounded_channel();
     let service = Arc::new(Service {
         path,

@@ -1,5 +1,6 @@
 //! One request: whether it is one of ours, its lines, and the answer.
 
+use std::error::Error;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -15,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::verdict::{Verdict, judge};
 use super::{Comes, Service};
-use crate::source::decode::DecodeScratch;
+use crate::source::decode::{DecodeScratch, LONE_RETURNS, has_lone_return};
 use crate::source::form::{Form, HeaderRow, mark_len};
 use crate::source::framing::unfold;
 use crate::source::part::Held;
@@ -136,6 +137,9 @@ async fn take_in(
         bytes = unfold(outer, bytes);
     }
     let (header, position) = begin(&bytes, &service.form)?;
+    if service.form.is_text() && breaks.is_empty() && has_lone_return(&bytes) {
+        return Err(No::new(StatusCode::BAD_REQUEST, format!("the body {LONE_RETURNS}")));
+    }
     let framing = service.form.framing;
     let records = framing.records(&bytes[position..]);
     if records == 0 && client.is_none() {
@@ -202,7 +206,9 @@ async fn read(body: Incoming, service: &Service) -> Result<(Vec<u8>, Share), No>
             }
             Ok(None) => return Ok((bytes, share)),
             Ok(Some(Err(error))) => {
-                let why = format!("the body cannot be read: {error}");
+                // What was wrong in it is said by what caused the error.
+                let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+                let why = format!("the body cannot be read: {error}{cause}");
                 return Err(No::new(StatusCode::BAD_REQUEST, why).close());
             }
             Ok(Some(Ok(frame))) => frame,

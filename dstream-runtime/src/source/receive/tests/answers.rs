@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::http::{POST, ask, read_answer, send};
 use super::*;
 use crate::record::Record;
-use crate::source::{Check, CsvRows, Decode, JsonLines};
+use crate::source::{Check, CsvRows, Decode, JsonLines, TextLines};
 
 /// A receiver that knows its records, of which everything is safe at once.
 fn knowing<D: Decode>(url: &str) -> (Receiver, mpsc::Receiver<String>) {
@@ -58,6 +58,27 @@ fn every_record_that_is_refused_is_told() {
 }
 
 #[test]
+fn lines_that_are_no_text_or_too_long_are_told() {
+    let (receiver, took) = knowing::<TextLines>("http://127.0.0.1:0/views?max_line=10");
+    let client = connect(&receiver);
+    assert_eq!(told(&client, b"a\n\nb"), (200, json!({"accepted": 3})));
+    let (status, said) = told(&client, b"good\n\xff\n12345678901\nlast\r\n");
+    assert_eq!((status, &said["accepted"], &said["refused_total"]), (207, &json!(2), &json!(2)));
+    let refused = said["refused"].as_array().unwrap();
+    let places: Vec<_> = refused.iter().map(|r| (&r["index"], &r["line"])).collect();
+    assert_eq!(places, [(&json!(1), &json!(2)), (&json!(2), &json!(3))]);
+    assert!(refused[0]["reason"].as_str().unwrap().contains("not UTF-8"), "{said}");
+    assert_eq!(took.recv().unwrap(), "a\n\nb\n");
+    took.recv().unwrap();
+    // Lines that end with carriage returns alone would be one.
+    let (status, said) = told(&client, b"a\rb\rc\r");
+    assert_eq!((status, &said["accepted"]), (400, &json!(0)));
+    assert!(said["error"].as_str().unwrap().contains("tr '\\r' '\\n'"), "{said}");
+    assert_eq!(told(&client, b"a\r").0, 200);
+    assert_eq!(told(&client, b"a\rb\n").0, 200);
+}
+
+#[test]
 fn an_array_is_its_elements() {
     let (receiver, took) = knowing::<JsonLines<u64>>("http://127.0.0.1:0/views");
     let client = connect(&receiver);
@@ -75,6 +96,10 @@ fn an_array_is_its_elements() {
     let (status, said) = told(&client, b"[1,\n2");
     assert_eq!((status, &said["accepted"], &said["refused_total"]), (207, &json!(1), &json!(1)));
     assert_eq!((&said["refused"][0]["index"], &said["refused"][0]["line"]), (&json!(1), &json!(2)));
+    assert!(
+        said["refused"][0]["reason"].as_str().unwrap().contains("its `]` is missing"),
+        "{said}"
+    );
     assert_eq!(took.recv().unwrap().lines().next().unwrap().trim(), "1");
     assert_eq!(told(&client, b"[]"), (200, json!({"accepted": 0})));
     // Where an array is a record, each line is one.

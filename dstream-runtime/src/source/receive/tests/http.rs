@@ -106,6 +106,11 @@ fn what_is_no_request_of_lines_is_told_why() {
         let _ = writer.write_all((head + &chunk).as_bytes());
     });
     assert_eq!(read_answer(&client).0, 413);
+    let client = connect(&receiver);
+    let head = format!("{POST}\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    (&client).write_all((head + "zz\r\nx\r\n").as_bytes()).unwrap();
+    let (status, _, answer) = read_answer(&client);
+    assert!(status == 400 && answer.contains("chunk size"), "{answer}");
     writing.join().unwrap();
     assert!(took.try_recv().is_err());
     assert_eq!(ask(&connect(&receiver), POST, b"a,b\n1,2\n").0, 200);
