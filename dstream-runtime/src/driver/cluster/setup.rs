@@ -173,7 +173,7 @@ pub struct WorkerOptions {
     pub spill: PathBuf,
     /// The name it would like to have.
     pub name: String,
-    /// Told its address, if somebody in its process wants to know it.
+    /// Set to its address once it is bound: a master in the same process knows its worker by it.
     pub bound: Option<Arc<OnceLock<SocketAddr>>>,
     /// Number of executor threads.
     pub cores: usize,
