@@ -65,7 +65,7 @@ mod tests {
             [comes("b", false), comes("a", false), comes("i", true), gone("b"), gone("x")];
         changes.iter().for_each(|change| holders.apply(change));
         assert_eq!(holders.may_come().collect::<Vec<_>>(), ["a"]);
-        // A name stands for whoever has it last.
+        // A name stands for the last worker that has it.
         holders.apply(&comes("i", false));
         holders.apply(&comes("a", true));
         assert_eq!(holders.may_come().collect::<Vec<_>>(), ["i"]);
