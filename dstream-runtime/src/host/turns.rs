@@ -6,12 +6,13 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// For how long an engine wanted a processor that no thread of its process had, or that it had itself, and for how long
-/// it had one itself.
+/// For how long an engine wanted a processor, for how long it had one, and for how much of the rest other threads of its
+/// process may have had it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Turns {
     pub(crate) took: Duration,
     pub(crate) busy: Duration,
+    pub(crate) shared: Duration,
 }
 
 /// Processor time of the engine's thread and of its process.
@@ -64,9 +65,9 @@ impl Counter {
 }
 
 fn turns(all: Duration, waited: Duration, thread: Duration, process: Duration) -> Turns {
-    let others = process.saturating_sub(thread);
-    let took = all.saturating_sub(waited).saturating_sub(others);
-    Turns { took: took.max(thread), busy: thread }
+    let took = all.saturating_sub(waited).max(thread);
+    let shared = process.saturating_sub(thread).min(took - thread);
+    Turns { took, busy: thread, shared }
 }
 
 #[cfg(test)]
@@ -74,19 +75,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_engine_lacks_is_what_nobody_in_its_process_had() {
+    fn what_an_engine_lacks_no_thread_of_its_process_had() {
         let of = |all, waited, thread, process| {
             let [all, waited, thread, process] =
                 [all, waited, thread, process].map(Duration::from_millis);
-            let Turns { took, busy } = turns(all, waited, thread, process);
-            (took.as_millis(), busy.as_millis())
+            let Turns { took, busy, shared } = turns(all, waited, thread, process);
+            (took.as_millis(), busy.as_millis(), shared.as_millis())
         };
-        assert_eq!(of(100, 90, 10, 10), (10, 10));
-        assert_eq!(of(100, 20, 12, 15), (77, 12));
+        assert_eq!(of(100, 90, 10, 10), (10, 10, 0));
+        assert_eq!(of(100, 20, 12, 15), (80, 12, 3));
         // Executors have taken the processors of this process.
-        assert_eq!(of(100, 20, 12, 200), (12, 12));
+        assert_eq!(of(100, 20, 12, 200), (80, 12, 68));
         // Clocks differ a little, and waiting takes some time of the processor.
-        assert_eq!(of(100, 100, 1, 0), (1, 1));
+        assert_eq!(of(100, 100, 1, 0), (1, 1, 0));
     }
 
     #[test]

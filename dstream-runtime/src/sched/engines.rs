@@ -2,8 +2,9 @@
 //!
 //! A worker that receives may have tasks too short to judge it by: its time goes into what its engine does, which takes in,
 //! copies and acknowledges. What engines have to do is not known, so they are compared by the time in which they wanted a
-//! processor and had none, and neither had another thread of their process. On a host that is busy all of them lack some,
-//! those that have little to do not less than the others: an engine is slow only if it lacks several times what others do.
+//! processor and had none. On a host that is busy all of them lack some, those that have little to do not less than the
+//! others: an engine is slow only if it lacks several times what others do. What other threads of its process had it
+//! does not lack, as a process with much to do is not starved; but the others may lack that, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,10 +20,24 @@ const LACKS: u64 = 3;
 /// One that lacks less than this part of the time delays nothing by much.
 const PART: u64 = 20;
 
+/// What an engine has said.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    ran: Ran,
+    /// How much of what it took other threads of its process may have had, in microseconds.
+    shared: u64,
+}
+
+impl Said {
+    fn lacks(&self) -> u64 {
+        self.ran.micros - self.ran.busy_micros
+    }
+}
+
 /// What engines have said since they were judged.
 #[derive(Debug, Default)]
 pub(super) struct Engines {
-    ran: BTreeMap<WorkerId, Ran>,
+    ran: BTreeMap<WorkerId, Said>,
     since_ms: u64,
     /// Those that lacked a processor when they were judged.
     lacking: BTreeSet<WorkerId>,
@@ -30,10 +45,13 @@ pub(super) struct Engines {
 
 impl Engines {
     /// A worker reports.
-    pub(super) fn ran(&mut self, worker: WorkerId, EngineTime { micros, busy_micros }: EngineTime) {
-        let ran = self.ran.entry(worker).or_default();
+    pub(super) fn ran(&mut self, worker: WorkerId, engine: EngineTime) {
+        let EngineTime { micros, busy_micros, shared_micros } = engine;
+        let Said { ran, shared } = self.ran.entry(worker).or_default();
+        let busy = busy_micros.min(micros);
         ran.micros += u64::from(micros);
-        ran.busy_micros += u64::from(busy_micros.min(micros));
+        ran.busy_micros += u64::from(busy);
+        *shared += u64::from(shared_micros.min(micros - busy));
     }
 
     /// A batch has run, in which tasks say this of workers: engines may say worse.
@@ -67,19 +85,19 @@ impl Engines {
 }
 
 /// The engines that lack a processor, by what they have said in a time.
-fn lacking(all: BTreeMap<WorkerId, Ran>, window_ms: u64) -> BTreeMap<WorkerId, Factor> {
-    let lacks = |ran: &Ran| ran.micros - ran.busy_micros;
-    let known = || all.values().filter(|ran| ran.busy_micros > 0);
-    let (Some(stretch), Some(usual)) =
-        (lower_median(known().filter_map(|ran| ran.stretch())), lower_median(known().map(lacks)))
-    else {
+fn lacking(all: BTreeMap<WorkerId, Said>, window_ms: u64) -> BTreeMap<WorkerId, Factor> {
+    let known = || all.values().filter(|said| said.ran.busy_micros > 0);
+    let stretch = lower_median(known().filter_map(|said| said.ran.stretch()));
+    let (Some(stretch), Some(usual)) = (stretch, lower_median(known().map(Said::lacks))) else {
         return BTreeMap::new();
     };
-    let factor = |(worker, ran): (&WorkerId, &Ran)| {
+    let factor = |(worker, said): (&WorkerId, &Said)| {
+        let ran = said.ran;
+        let (took, lacks) = (ran.micros - said.shared, said.lacks() - said.shared);
         let by_stretch = ran.busy_micros.saturating_mul(stretch) / 1000;
         let expected = by_stretch.max(ran.busy_micros + LACKS * usual);
-        let is_much = lacks(ran) >= window_ms * 1000 / PART;
-        let factor = Sums::of(ran.micros, expected.min(ran.micros)).factor();
+        let is_much = lacks >= window_ms * 1000 / PART;
+        let factor = Sums::of(took, expected.min(took)).factor();
         let is_slow = factor.thousandths >= UNDECIDED || factor.hint_ms > 0;
         (ran.busy_micros > 0 && is_much && is_slow).then_some((*worker, factor))
     };
@@ -96,7 +114,7 @@ mod tests {
     fn say(engines: &mut Engines, said: &Said) {
         for (worker, (ms, busy)) in (0..).map(WorkerId).zip(said) {
             let (micros, busy_micros) = (*ms as u32 * 1000, *busy as u32 * 1000);
-            engines.ran(worker, EngineTime { micros, busy_micros });
+            engines.ran(worker, EngineTime { micros, busy_micros, shared_micros: 0 });
         }
     }
 
@@ -113,6 +131,7 @@ mod tests {
     fn an_engine_that_lacks_a_processor_is_slow_whatever_its_tasks_say() {
         // Measured: a receiver with 15 % of a core, beside two with all of it.
         assert_eq!(lack(&[(150, 28), (22, 22), (9, 9)]), [(0, 5357, 0)]);
+        assert_eq!(lack(&[(150, 28), (33, 22), (23, 9)]), [(0, UNDECIDED, 78)]);
         assert_eq!(lack(&[(372, 26), (24, 24)]), [(0, 14307, 0)]);
         let (mut engines, tasks) =
             (Engines::default(), Factor { thousandths: 7000, ..Factor::IDLE });
@@ -132,6 +151,23 @@ mod tests {
         // It is not known where there is no such clock.
         assert_eq!(lack(&[(900, 0), (40, 0)]), []);
         assert_eq!(lack(&[(900, 0), (40, 40), (30, 30)]), []);
+    }
+
+    #[test]
+    fn what_other_threads_of_the_process_had_is_not_lacking_but_may_be_what_others_lack() {
+        let lacking = |said: [(u32, u32, u32); 2]| {
+            let mut engines = Engines::default();
+            for (worker, (ms, busy, shared)) in (0..).map(WorkerId).zip(said) {
+                let [micros, busy_micros, shared_micros] = [ms, busy, shared].map(|ms| ms * 1000);
+                engines.ran(worker, EngineTime { micros, busy_micros, shared_micros });
+            }
+            let mut factors = BTreeMap::new();
+            engines.judge(1000, &mut factors);
+            factors.into_keys().map(|worker| worker.0).collect::<Vec<_>>()
+        };
+        assert_eq!(lacking([(500, 20, 0), (20, 20, 0)]), [0]);
+        assert_eq!(lacking([(500, 20, 480), (20, 20, 0)]), [0_u32; 0]);
+        assert_eq!(lacking([(500, 20, 0), (400, 20, 380)]), [0_u32; 0]);
     }
 
     #[test]

@@ -326,10 +326,12 @@ pub struct TaskTally {
 /// processor, and for how long it had one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineTime {
-    /// How long it took for what it did, in microseconds; without the time in which other threads of its process ran.
+    /// How long it took for what it did, in microseconds.
     pub micros: u32,
     /// For how long of that it had a processor, in microseconds; 0 where that is not known.
     pub busy_micros: u32,
+    /// For how much of the rest other threads of its process may have had it, in microseconds.
+    pub shared_micros: u32,
 }
 
 /// Why a task failed, as text.

@@ -448,7 +448,9 @@ impl Driver<'_> {
 
     fn show_life(&mut self, turns: Turns) {
         let micros = |time: Duration| u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-        let engine = EngineTime { micros: micros(turns.took), busy_micros: micros(turns.busy) };
+        let Turns { took, busy, shared } = turns;
+        let (micros, busy_micros, shared_micros) = (micros(took), micros(busy), micros(shared));
+        let engine = EngineTime { micros, busy_micros, shared_micros };
         self.send_master(&ToMaster::Heartbeat { engine });
         let silent = host::since(self.heard);
         // Where nobody can take over from a master, its connection says early enough that it is gone.

@@ -101,7 +101,7 @@ impl World {
             let busy_micros = busy as u32 * 1000;
             // It lacks nothing where it has a processor.
             let micros = if times == 1 { busy_micros } else { (busy * times * vary * 10) as u32 };
-            let engine = EngineTime { micros, busy_micros };
+            let engine = EngineTime { micros, busy_micros, shared_micros: 0 };
             let event = MasterEvent::Worker(worker, ToMaster::Heartbeat { engine });
             self.master.handle(self.now, event);
         }
