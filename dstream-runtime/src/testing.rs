@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
 
-use crate::driver::inside::{self, Kept};
+use crate::driver::local::{Kept, run_kept};
 use crate::driver::{JobError, LocalConfig, Observer, StopHandle};
 use crate::durable::Durable;
 use crate::exec::job::{Bindings, BuiltJob, SourceSpec};
@@ -299,7 +299,7 @@ impl Done {
         });
         let (sources, sinks) = (sources.collect(), sinks.collect());
         let stop = StopHandle::new();
-        inside::run(job, config, kept, sources, sinks, &mut self.dead, &stop)?;
+        run_kept(job, config, kept, sources, sinks, &mut self.dead, &stop)?;
         Ok(())
     }
 

@@ -1,40 +1,36 @@
-//! A job in one process: one engine thread owns a master and a worker and passes their messages on at
-//! once; executor threads run tasks; sources and sinks that may wait have threads of their own.
+//! A job in one process that no other process reaches: a master on the caller's thread and a worker on a thread of its
+//! own, which speak by memory.
 //!
-//! The engine thread never runs a task that may take long and never waits for anything but the next
-//! event. Tasks that read nothing and are known to be done in microseconds it runs itself: waking
-//! another thread for them would take longer. All that is queued is bounded by the number of
-//! batches in flight.
+//! It decides nothing: it starts the two, waits for both, and says which of them was the cause of a failure. With
+//! [`Kept`] the master writes its journal and the worker saves states, and another engine of this process goes on
+//! from there; without, nothing is written and the job begins anew each time.
 
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::unbounded;
-
-use super::error::JobError;
-use super::master::{
-    self, Before, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
+use super::Budget;
+use super::cluster::{
+    ClusterError, JobSetup, MasterOptions, Reach, SourceWays, WorkerOptions, master, worker,
 };
-use super::report::{Observer, Summary};
+use super::error::JobError;
+use super::report::{BatchReport, Observer, Summary};
 use super::stop::StopHandle;
-use super::worker::task::Kernels;
-use super::worker::{Asks, Queue, Worker, start_executors};
-use super::{AT_ONCE, Budget, CloseOnDrop, Event, Inbox};
-use crate::block::BufferPool;
+use crate::durable::Durable;
 use crate::exec::job::BuiltJob;
-use crate::host;
-use crate::id::{BatchSeq, WorkerId};
-use crate::plan::Plan;
-use crate::sched::{MasterEvent, Retention};
+use crate::exec::task::DeadLetter;
+use crate::id::BatchSeq;
+use crate::net::MemoryNetwork;
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::store::{BlockStore, StoreOptions};
+use crate::store::StoreOptions;
 
-/// How often a worker that waits for room looks whether there is some.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// The only worker.
-const HERE: WorkerId = WorkerId(0);
+/// The name of the worker.
+const NAME: &str = "w1";
 
 /// How a job runs in one process.
 pub struct LocalConfig {
@@ -84,7 +80,17 @@ impl Default for LocalConfig {
     }
 }
 
-/// Runs a job to its end: that of its sources, a stop, or a failure.
+/// What is kept of a job for the next engine.
+pub(crate) struct Kept {
+    /// Where.
+    pub(crate) store: Durable,
+    /// About how often states are saved.
+    pub(crate) every: Duration,
+    /// The engine ends after this batch, and leaves the job to the next one.
+    pub(crate) until: Option<BatchSeq>,
+}
+
+/// Runs a job to its end: that of its sources, a stop, or a failure. Nothing is kept of it: it begins anew each time.
 ///
 /// `inputs` are its opened sources and `sinks` its opened outputs, in the order of the plan.
 ///
@@ -92,163 +98,171 @@ impl Default for LocalConfig {
 /// When a task, a source or an output failed. All batches before that were published.
 pub fn run(
     job: BuiltJob,
-    mut config: LocalConfig,
+    config: LocalConfig,
     inputs: Vec<Box<dyn Source>>,
-    mut sinks: Vec<Box<dyn Sink>>,
+    sinks: Vec<Box<dyn Sink>>,
     observer: &mut dyn Observer,
     stop: StopHandle,
 ) -> Result<Summary, JobError> {
-    let plan = job.plan;
-    check(&job, inputs.len(), sinks.len())?;
-    config.partitions = config.partitions.max(1);
-    let budget = Budget::new(config.memory);
-    let kernels = Kernels {
-        outputs: output_settings(&job, &sinks, config.preview),
-        stages: job.stages,
-        buffers: BufferPool::new(budget.buffers()),
-        blocks: BlockStore::new(StoreOptions::new(budget.blocks(), &config.spill)),
-        partitions: config.partitions,
-    };
-    let dead = std::mem::take(&mut config.dead_letters);
-    let dead_sinks = dead_sinks(plan, dead, &mut sinks)?;
-    let live = inputs.iter().any(|source| !source.bounded());
-    Before::of(plan, live, &sinks, &dead_sinks)?.check_anew(false)?;
-
-    let (sender, events) = unbounded();
-    let queue = Queue::default();
-    let result = std::thread::scope(|scope| {
-        // However this scope is left, no executor must wait for ever.
-        let _close = CloseOnDrop(&queue);
-        start_executors(scope, config.cores, &queue, &kernels, &sender)?;
-        let outputs = kernels.outputs.clone();
-        let patience = config.patience;
-        let opened = Opened { sources: inputs, sinks, outputs, dead_sinks, patience };
-        let ends = Ends::start(scope, plan, config.partitions, opened, &sender)?;
-        let stop_now = stop.connect(sender.clone());
-        let engine = Engine::new(plan, &kernels, &queue, config, ends, observer)?;
-        engine.run(&Inbox::new(events), stop_now)
-    });
-    stop.disconnect();
-    result
+    run_kept(&job, config, None, inputs, sinks, observer, &stop)
 }
 
-/// A master and a worker that hear each other at once.
-struct Engine<'e> {
-    master: Master<'e>,
-    worker: Worker<'e>,
-}
-
-impl<'e> Engine<'e> {
-    fn new(
-        plan: &'static Plan,
-        kernels: &'e Kernels,
-        queue: &'e Queue,
-        config: LocalConfig,
-        ends: Ends,
-        observer: &'e mut dyn Observer,
-    ) -> Result<Self, JobError> {
-        let settings = Settings {
-            partitions: config.partitions,
-            in_flight: config.in_flight,
-            attempts: config.attempts,
-            workers: 1,
-            lease: None,
-            checkpoint: None,
-            speculate: false,
-            interval: config.interval,
-            batch_bytes: Budget::new(config.memory).batch(),
-            preview: config.preview,
-            completes_stop: false,
-            until: None,
-        };
-        let first = BatchSeq(1);
-        let (slots, retention) = (config.cores as u32, Retention::Consumed);
-        let worker = Worker::new(HERE, plan, kernels, queue, slots, retention, first);
-        let master = Master::new(plan, settings, ends, observer, None)?;
-        Ok(Self { master, worker })
-    }
-
-    /// Runs the job to its end.
-    fn run(mut self, events: &Inbox, stop: bool) -> Result<Summary, JobError> {
-        if stop {
-            self.master.handle(MasterEvent::Stop);
-        }
-        loop {
-            self.turn();
-            if let Some(outcome) = self.master.take_outcome() {
-                return self.master.end(outcome);
-            }
-            let timer = self.master.timer();
-            let look = self.worker.waits_for_room().then(|| host::now() + LOOK);
-            let until = [timer, look].into_iter().flatten().min();
-            match events.next(until) {
-                Some(event) => self.happened(event),
-                None if until == timer => self.master.tick(),
-                None => {}
-            }
-            // Whatever else has happened meanwhile is acted upon at once.
-            for event in std::iter::from_fn(|| events.ready()).take(AT_ONCE) {
-                self.happened(event);
-            }
-        }
-    }
-
-    fn happened(&mut self, event: Event) {
-        match event {
-            Event::Ran(ran) => self.worker.ran(ran),
-            Event::Cut { batch, source, answer } => self.master.cut(batch, source, answer),
-            Event::Published { batch, result } => self.master.published(batch, result),
-            Event::Refused { batch, refused } => self.master.refused(batch, refused),
-            Event::Stop => self.master.handle(MasterEvent::Stop),
-            // Nobody else is there to be heard.
-            Event::Net(_)
-            | Event::Received(..)
-            | Event::Saved(..)
-            | Event::Ingest(_)
-            | Event::Loaded(..)
-            | Event::Journal(_)
-            | Event::Savepoint(_)
-            | Event::Ended { .. } => {}
-        }
-    }
-
-    /// Does everything that there is to do without waiting.
-    fn turn(&mut self) {
-        self.worker.begin_turn();
-        loop {
-            while let Some(asks) = self.worker.poll() {
-                self.worker_asks(asks);
-            }
-            if let Some(asks) = self.master.poll() {
-                match asks {
-                    master::Asks::Tell(_, message) => self.worker.master_said(message),
-                    // The only worker stays.
-                    master::Asks::Admit(_)
-                    | master::Asks::Dismiss(_)
-                    | master::Asks::Evict(..)
-                    | master::Asks::Refuse(..)
-                    | master::Asks::Slow(..)
-                    | master::Asks::Weights(..)
-                    | master::Asks::Obsolete(_) => {}
+/// The same, where an engine before has stopped, if one has, and for the one after.
+///
+/// # Errors
+/// As [`run`]; when what is kept is of another job.
+pub(crate) fn run_kept(
+    job: &BuiltJob,
+    config: LocalConfig,
+    kept: Option<Kept>,
+    inputs: Vec<Box<dyn Source>>,
+    sinks: Vec<Box<dyn Sink>>,
+    observer: &mut dyn Observer,
+    stop: &StopHandle,
+) -> Result<Summary, JobError> {
+    let (reach, leave) = (Reach::Within(MemoryNetwork::default()), StopHandle::new());
+    let (store, spill) = (kept.as_ref().map(|kept| kept.store.clone()), config.spill.clone());
+    let (cores, memory) = (config.cores, config.memory);
+    let options = master_options(job, config, kept, reach.clone());
+    let observer = &mut Alone(observer);
+    thread::scope(|scope| {
+        let started: Cell<Option<ScopedJoinHandle<'_, _>>> = Cell::new(None);
+        let failed: Cell<Option<JobError>> = Cell::new(None);
+        let ready = &mut |master| {
+            let (reach, durable) = (reach.clone(), store.clone());
+            let options = worker_options(master, reach, durable, (cores, memory), spill.clone());
+            let (leave, stops) = (leave.clone(), stop.clone());
+            let run = move || work(job, &options, &leave, &stops);
+            let thread = thread::Builder::new().name("dstream-worker".to_owned());
+            match thread.spawn_scoped(scope, run) {
+                Ok(handle) => started.set(Some(handle)),
+                Err(error) => {
+                    let (what, error) = ("the worker".to_owned(), Arc::new(error));
+                    failed.set(Some(JobError::Thread { what, error }));
+                    stop.stop();
                 }
-                continue;
             }
-            if !self.worker.run_light() {
-                return;
-            }
+        };
+        let done = master::serve(job.clone(), options, inputs, sinks, observer, stop, ready);
+        leave.stop();
+        match started.take().map(ScopedJoinHandle::join) {
+            Some(Ok(Ok(()))) | None => {}
+            Some(Ok(Err(error))) => failed.set(Some(error)),
+            Some(Err(panic)) => resume_unwind(panic),
         }
+        failed.take().map_or(done, Err)
+    })
+}
+
+/// Runs the worker to its end. An error is one that does not follow from the master's end.
+fn work(
+    job: &BuiltJob,
+    options: &WorkerOptions,
+    leave: &StopHandle,
+    stop: &StopHandle,
+) -> Result<(), JobError> {
+    let build = |_: &JobSetup| Ok(job.clone());
+    let serve = || worker::serve(job.plan, &build, options, &|_| (), leave);
+    let (why, ended) = match catch_unwind(AssertUnwindSafe(serve)) {
+        Ok(Ok(())) => return Ok(()),
+        // The master says why.
+        Ok(Err(JobError::Cluster(error))) if matches!(*error, ClusterError::MasterGone { .. }) => {
+            return Ok(());
+        }
+        Ok(Err(error)) => (error.to_string(), Ok(error)),
+        Err(panic) => ("its thread has panicked".to_owned(), Err(panic)),
+    };
+    // The master waits for no other.
+    stop.worker_ended(NAME, &why);
+    stop.stop();
+    ended.map_or_else(|panic| resume_unwind(panic), Err)
+}
+
+fn master_options(
+    job: &BuiltJob,
+    config: LocalConfig,
+    kept: Option<Kept>,
+    reach: Reach,
+) -> MasterOptions {
+    let interval = config.interval.map_or(job.plan.interval_ms, |i| i.as_millis() as u64);
+    let (durable, checkpoint, until) = match kept {
+        Some(Kept { store, every, until }) => (Some(store), Some(every), until),
+        None => (None, None, None),
+    };
+    MasterOptions {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        public: false,
+        bulk_port: 0,
+        reach,
+        state: PathBuf::new(),
+        store: None,
+        durable,
+        batch_bytes: Budget::new(config.memory).batch(),
+        until,
+        workers: 1,
+        lease: MasterOptions::LEASE,
+        checkpoint,
+        from: None,
+        accept_loss: false,
+        ways: SourceWays::default(),
+        speculate: false,
+        standby: false,
+        leaves_job: false,
+        setup: JobSetup {
+            partitions: config.partitions,
+            interval_ms: interval,
+            preview: config.preview,
+            ..JobSetup::default()
+        },
+        pushed: Vec::new(),
+        in_flight: config.in_flight,
+        attempts: config.attempts,
+        patience: config.patience,
+        dead_letters: config.dead_letters,
+    }
+}
+
+fn worker_options(
+    master: SocketAddr,
+    reach: Reach,
+    durable: Option<Durable>,
+    (cores, memory): (usize, u64),
+    spill: PathBuf,
+) -> WorkerOptions {
+    WorkerOptions {
+        master: vec![master],
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        public: false,
+        bulk_port: 0,
+        reach,
+        token: None,
+        identity: PathBuf::new(),
+        spill,
+        name: NAME.to_owned(),
+        cores,
+        memory,
+        durable,
+    }
+}
+
+/// An observer of a job that has no other process: it hears nothing of a cluster.
+struct Alone<'o>(&'o mut dyn Observer);
+
+impl Observer for Alone<'_> {
+    fn on_batch(&mut self, report: &BatchReport<'_>) {
+        self.0.on_batch(report);
     }
 
-    fn worker_asks(&mut self, asks: Asks) {
-        match asks {
-            Asks::Read(run) => {
-                let input = self.master.input(run.task);
-                self.worker.start(run, input);
-            }
-            Asks::Report(message, leaving) => self.master.worker_said(HERE, message, leaving),
-            // There is nobody else.
-            Asks::Tell(..) | Asks::Move { .. } | Asks::Save { .. } | Asks::Load { .. } => {}
-        }
+    fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
+        self.0.on_dead_letters(source, letters);
+    }
+
+    fn on_failed(&mut self, summary: &Summary) {
+        self.0.on_failed(summary);
+    }
+
+    fn on_warning(&mut self, message: &str) {
+        self.0.on_warning(message);
     }
 }
 

@@ -1,16 +1,15 @@
 //! Where the cores meet the world: the only clock, the only threads, the only I/O of a job.
 //!
 //! A driver decides nothing. It takes what happened to the [cores](crate::sched) and carries out what
-//! they ask for. [`run`] is the driver of a job in one process: a *master* half and a *worker* half
-//! (`master`, `worker`), put together by a loop that passes messages from one to the other.
+//! they ask for. There is one engine: a *master* half and a *worker* half (`master`, `worker`), each in a loop of its own
+//! (`cluster`), which speak over the network, or by memory if they are in one process ([`run`]).
 
 mod budget;
 pub mod cluster;
 mod error;
-pub(crate) mod inside;
 mod journal;
 mod latency;
-mod local;
+pub(crate) mod local;
 mod master;
 mod report;
 mod stop;

@@ -1,7 +1,7 @@
 //! Asking a running job to stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -16,8 +16,15 @@ pub struct StopHandle(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     asked: AtomicBool,
+    job: Mutex<Connected>,
+}
+
+#[derive(Default)]
+struct Connected {
     /// The running job to wake.
-    job: Mutex<Option<Sender<Event>>>,
+    job: Option<Sender<Event>>,
+    /// What happened before there was one.
+    early: Vec<Event>,
 }
 
 impl StopHandle {
@@ -32,7 +39,7 @@ impl StopHandle {
         if self.0.asked.swap(true, Ordering::SeqCst) {
             return;
         }
-        if let Some(job) = &*self.0.job.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(job) = &self.connected().job {
             // A job that has ended needs no waking.
             let _ = job.send(Event::Stop);
         }
@@ -40,10 +47,17 @@ impl StopHandle {
 
     /// Tells a master that the process of a worker has ended, and how: whoever started it knows at once.
     pub fn worker_ended(&self, worker: &str, why: &str) {
-        if let Some(job) = &*self.0.job.lock().unwrap_or_else(PoisonError::into_inner) {
-            // A job that has ended misses nobody.
-            let _ = job.send(Event::Ended { worker: worker.to_owned(), why: why.to_owned() });
+        let ended = Event::Ended { worker: worker.to_owned(), why: why.to_owned() };
+        let mut connected = self.connected();
+        match &connected.job {
+            // A job that has ended misses no worker.
+            Some(job) => drop(job.send(ended)),
+            None => connected.early.push(ended),
         }
+    }
+
+    fn connected(&self) -> MutexGuard<'_, Connected> {
+        self.0.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it was asked to.
@@ -54,12 +68,15 @@ impl StopHandle {
 
     /// Connects it to a job that begins; whether that is to stop at once.
     pub(super) fn connect(&self, job: Sender<Event>) -> bool {
-        *self.0.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(job);
+        let mut connected = self.connected();
+        // It has just begun to listen.
+        std::mem::take(&mut connected.early).into_iter().for_each(|event| drop(job.send(event)));
+        connected.job = Some(job);
         self.is_stopped()
     }
 
     pub(super) fn disconnect(&self) {
-        *self.0.job.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.connected().job = None;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The driver of a master's process.
 //!
 //! One engine thread owns the master half, the members and everything that waits for something. It runs
-//! no task: what workers made arrives with their reports, and is published as in a job on one machine.
+//! no task: what workers made arrives with their reports, and is published.
 
 mod absence;
 mod admit;
@@ -475,9 +475,10 @@ impl Driver<'_> {
     }
 
     fn stop(&mut self) {
-        // Before there are workers, nothing is taken in: there is nothing to wait for them with.
+        // Before there are workers, nothing is taken in: there is nothing to wait for them with. A worker in this
+        // process is about to come.
         self.take_course(match self.master.core_status().epoch {
-            Epoch(0) => Course::Ends,
+            Epoch(0) if !self.is_alone => Course::Ends,
             _ => Course::Stops,
         });
         for worker in self.receivers.all() {

@@ -38,9 +38,6 @@ pub(super) enum MasterNote {
     Crew(Vec<Colleague>),
     /// What a task reads of a source whose data only the master has; before its batch begins.
     Input { task: TaskId, carried: Carried, pieces: u32 },
-    /// What the tasks of a batch read, as it is: only within a process; before their batch begins.
-    #[serde(skip)]
-    Opened(Vec<(TaskId, Opened)>),
     /// The same, when it cannot be read.
     Unreadable { task: TaskId, why: String },
     /// Take in what clients send for a source, and, if it listens, what comes to the source's own address.
@@ -74,6 +71,10 @@ pub(super) enum MasterNote {
     Spent { before: BatchSeq },
     /// The lifeline of the worker has ended: it is to say at once that it is there, if it is.
     AreYouThere,
+    /// What the tasks of a batch read, as it is: only within a process; before their batch begins. The last one, as
+    /// variants that are skipped count when one is written and not when it is read.
+    #[serde(skip)]
+    Opened(Vec<(TaskId, Opened)>),
 }
 
 /// What a task reads.
@@ -149,7 +150,7 @@ pub(super) enum Luggage {
     Here(#[serde(with = "serde_bytes")] Vec<u8>),
     /// In so many raw blocks.
     Sent(u32),
-    /// Here, as it is: only within a process.
+    /// Here, as it is: only within a process. The last one, as in [`MasterNote`].
     #[serde(skip)]
     Passed(Leaving),
 }
@@ -292,6 +293,18 @@ pub(super) fn unpack(bytes: &[u8]) -> Option<Leaving> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_come_out_as_they_went_in() {
+        let notes = [MasterNote::StopReceiving, MasterNote::Over, MasterNote::AreYouThere];
+        for note in notes {
+            let bytes = postcard::to_allocvec(&note).unwrap();
+            let back: MasterNote = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!(format!("{back:?}"), format!("{note:?}"));
+        }
+        assert!(postcard::to_allocvec(&MasterNote::Opened(Vec::new())).is_err());
+        assert!(postcard::to_allocvec(&Luggage::Passed(Leaving::default())).is_err());
+    }
 
     #[test]
     fn what_leaves_comes_out_as_it_went_in() {

@@ -65,6 +65,9 @@ use crate::wire::Role;
 /// How long a worker that may go waits for what it has sent to arrive.
 const FAREWELL: Duration = Duration::from_secs(10);
 
+/// How often a worker that waits for room looks whether there is some.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// See [`serve_worker`](super::serve_worker).
 pub(in crate::driver) fn serve(
     plan: &'static Plan,
@@ -392,7 +395,8 @@ impl Driver<'_> {
                 Some(Over::Failed(error)) => return Err(error.into()),
                 None => {}
             }
-            if let Some(event) = events.next(Some(beat)) {
+            let look = self.worker.waits_for_room().then(|| host::now() + LOOK);
+            if let Some(event) = events.next(Some(look.map_or(beat, |look| look.min(beat)))) {
                 self.happened(event);
             }
             for event in std::iter::from_fn(|| events.ready()).take(AT_ONCE) {

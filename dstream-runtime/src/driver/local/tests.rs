@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use self::harness::*;
 use super::*;
 use crate::block::{Block, RowsBuilder};
-use crate::driver::inside::{self, Kept};
 use crate::driver::journal::Journal;
 use crate::driver::{BatchReport, Observer, StopHandle};
 use crate::durable::Durable;
@@ -296,7 +295,7 @@ fn an_engine_goes_on_from_the_journal_of_the_one_before() {
         let kept = Some(Kept { store: store.clone(), every, until });
         let config = LocalConfig { partitions, ..config() };
         let (job, sources) = (counting(|_| Ok(())), vec![Box::new(Numbers::new(12)) as Box<_>]);
-        inside::run(&job, config, kept, sources, sinks, &mut (), &StopHandle::new())
+        run_kept(&job, config, kept, sources, sinks, &mut (), &StopHandle::new())
     };
     for until in [5, 6, 9] {
         let summary = run(Some(until), 4).unwrap();
