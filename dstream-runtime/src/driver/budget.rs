@@ -33,8 +33,8 @@ impl Budget {
         self.memory / 8
     }
 
-    /// What each receiver may hold where so many streams are pushed. Clients of the library, which may send to
-    /// all of them, count as one more.
+    /// What each receiver may hold when records are pushed for `streams` streams. Clients of the library, which may
+    /// send to all of them, count as one more.
     pub(crate) fn receiver(self, streams: usize) -> u64 {
         self.memory / 4 / (streams as u64 + 1)
     }
@@ -54,7 +54,7 @@ impl Budget {
         within(MAX_BODY, self.memory / 16)
     }
 
-    /// What one peer has sent and nobody has taken, if more than that is not the default anyway.
+    /// What one peer has sent and this process has not taken yet, if that differs from the default.
     pub(super) fn untaken(self, default: usize) -> usize {
         within(default, self.memory / 16)
     }

@@ -18,7 +18,7 @@ use crate::sched::Past;
 use crate::sched::message::{JournalEntry, LostRow};
 use crate::sched::past::NothingBefore;
 
-/// So many entries are written one by one before all of it is written in one piece.
+/// How many entries are written one by one before all of it is written in one piece.
 const ENTRIES: usize = 1000;
 
 /// Where a master writes what it decides, and all that was decided so far.
@@ -62,7 +62,7 @@ impl Journal {
         who: &str,
         events: Sender<Event>,
     ) -> Result<(Self, Vec<String>), JournalError> {
-        // The engine may have ended: then nobody waits for news.
+        // If the engine has ended, news is dropped.
         let news = move |news| drop(events.send(Event::Journal(news)));
         let opened: OpenJournal<JournalEntry, Past> = journal::open(store, plan, who, news)?;
         let OpenJournal { term, snapshot, entries, warnings, needs_snapshot, writer } = opened;
@@ -118,7 +118,7 @@ impl Journal {
         }
     }
 
-    /// All that is written, and the entry that must be durable before anybody else may rely on it.
+    /// All that is written, and the entry that must be durable before any process may rely on it.
     pub(super) fn so_far(&self) -> (&Past, JournalSeq) {
         (&self.past, self.appended)
     }

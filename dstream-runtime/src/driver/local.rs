@@ -58,8 +58,8 @@ pub struct LocalConfig {
 }
 
 impl LocalConfig {
-    /// Long enough for somebody's script to make room on a disk, or a file system to be mounted again; short
-    /// enough that whoever looks after the job hears of it soon.
+    /// Long enough for a script to make room on a disk, or a file system to be mounted again; short enough that the
+    /// operator of the job hears of it soon.
     pub const PATIENCE: Duration = Duration::from_secs(30);
 }
 

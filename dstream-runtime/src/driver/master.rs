@@ -115,7 +115,7 @@ pub(super) enum Asks {
     Slow(WorkerId, u32, u32, u32),
     /// Workers read what they hold in proportion to these weights.
     Weights(Vec<(WorkerId, u32)>),
-    /// Nobody will load this state any more.
+    /// This state will not be loaded any more.
     Obsolete(String),
 }
 
@@ -148,7 +148,7 @@ pub(super) struct Master<'e> {
     lateness: Lateness,
     /// When the first batch was cut.
     begun: Option<Instant>,
-    /// Where it is written down what was decided, if anybody may have to go on from there.
+    /// Where decisions are written down, if another master may have to go on from there.
     journal: Option<Journal>,
 }
 
@@ -191,7 +191,7 @@ impl<'e> Master<'e> {
             checkpoint_ms: settings.checkpoint.map(|every| every.as_millis() as u64),
             speculate: settings.speculate,
             lease_ms: settings.lease.map(|lease| lease.as_millis() as u64),
-            // Nobody starts a job so often.
+            // No job is started that often.
             term: u32::try_from(term).unwrap_or(u32::MAX),
             completes_stop: settings.completes_stop,
         };
@@ -378,13 +378,13 @@ impl<'e> Master<'e> {
         self.outcome.take()
     }
 
-    /// What was decided so far and comes to its end some time, and the entry that must be durable before
-    /// anybody relies on it; nothing if it is not written down.
+    /// All decisions so far that will take effect at some time, and the entry that must be durable before a process
+    /// relies on it; nothing if they are not written down.
     pub(super) fn so_far(&self) -> Option<(&Past, JournalSeq)> {
         Some(self.journal.as_ref()?.so_far())
     }
 
-    /// The number of this master among those of the job; 0 if nobody counts them.
+    /// The number of this master among those of the job; 0 without a journal.
     pub(super) fn term(&self) -> u64 {
         self.journal.as_ref().map_or(0, Journal::term)
     }
@@ -480,7 +480,7 @@ impl<'e> Master<'e> {
                 MasterAction::StopSources => self.ends.intakes.iter_mut().for_each(Intake::stop),
                 MasterAction::Persist(seq, entry) => match &mut self.journal {
                     Some(journal) => journal.append(seq, &entry),
-                    // All of the job lives as long as its master: there is nobody to read a journal.
+                    // All of the job lives as long as its master: no other process reads a journal.
                     None => self.handle(MasterEvent::Synced(seq)),
                 },
                 MasterAction::Publish { batch, token: _ } => self.publish(batch),

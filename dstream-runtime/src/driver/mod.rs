@@ -38,8 +38,8 @@ use crate::source::receive;
 /// How many bytes of buffers are kept to be used again: those of the batches in flight, as a rule.
 const BUFFERS_KEPT: usize = 256 << 20;
 
-/// So many events are taken in before what follows from them is done: a flood of them must not keep an
-/// engine from its work.
+/// How many events are taken in before what follows from them is done: a flood of them must not keep an engine from
+/// its work.
 const AT_ONCE: usize = 128;
 
 /// What happened, from whatever thread.
@@ -66,7 +66,7 @@ enum Event {
     Journal(JournalEvent),
     /// A savepoint is in safety, or was given up.
     Savepoint(Result<WrittenSavepoint, SavepointError>),
-    /// The process of a worker has ended, as whoever started it says.
+    /// The process of a worker has ended, as its launcher reports.
     Ended { worker: String, why: String },
     /// The job is to stop.
     Stop,

@@ -45,7 +45,7 @@ impl StopHandle {
         }
     }
 
-    /// Tells a master that the process of a worker has ended, and how: whoever started it knows at once.
+    /// Tells a master that the process of a worker has ended, and how: the launcher of the process knows at once.
     pub fn worker_ended(&self, worker: &str, why: &str) {
         let ended = Event::Ended { worker: worker.to_owned(), why: why.to_owned() };
         let mut connected = self.connected();

@@ -347,7 +347,8 @@ fn has_room(kernels: &Kernels, store: &Store<KeptBlock>, run: &RunTask) -> bool 
     run.task.batch <= store.oldest() || !matches!(kernels.blocks.pressure(), Pressure::Stuck(_))
 }
 
-/// Starts the threads that run tasks; they end when the queue is closed, or nobody takes what has run.
+/// Starts the threads that run tasks; they end when the queue is closed, or the receiver of their results is
+/// dropped.
 ///
 /// # Errors
 /// When there is no thread to be had.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::id::{Attempt, BatchSeq, Epoch, Partition};
 
-/// So many bits are for runs between two losses.
+/// How many bits are for runs between two losses.
 const BITS: u32 = 10;
 /// Set in the number of a speculative run.
 const SPECULATIVE: u32 = 1 << (BITS - 1);

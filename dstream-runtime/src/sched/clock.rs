@@ -73,7 +73,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// The job's time after so many seconds, in steps of a second, with a wall clock that is set.
+    /// The job's time after this many seconds, in steps of a second, with a wall clock that is set.
     fn after(clock: &mut JobClock, seconds: std::ops::Range<u64>, set: i64) -> f64 {
         for second in seconds {
             clock.tick(s(second + 1), s((second as i64 + 1 + set) as u64));

@@ -34,8 +34,8 @@ pub enum ToWorker {
         placement: Arc<[WorkerId]>,
         /// The first batch of the epoch.
         first: BatchSeq,
-        /// The first batch of this run of the job: none before it has tasks. An epoch that begins with
-        /// it moves no state: what a job goes on from is loaded by whoever owns it then.
+        /// The first batch of this run of the job: none before it has tasks. An epoch that begins with it moves no
+        /// state: the owners at that batch load the states that a job goes on from.
         start: BatchSeq,
     },
     /// A batch has been cut: its tasks exist.
@@ -118,8 +118,8 @@ pub struct ToSave {
     pub continues: Option<String>,
 }
 
-/// Who owns what now that workers were lost, and what their heirs need to go on. It has a number out of
-/// the row of epochs, and is acknowledged as they are; the epochs of batches stay what they were.
+/// The new owners now that workers were lost, and what they need to go on. It has a number out of the row of
+/// epochs, and is acknowledged as they are; the epochs of batches stay what they were.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recover {
     /// Its number.
@@ -132,7 +132,7 @@ pub struct Recover {
     pub oldest: BatchSeq,
     /// The first batch that has not begun.
     pub next: BatchSeq,
-    /// If the receiver is an heir: the batches that have begun and are not over.
+    /// If the receiver is a new owner: the batches that have begun and are not complete.
     pub batches: Vec<Resumed>,
     /// What the states of its new partitions are to be made from.
     pub states: Vec<Saved>,
@@ -149,7 +149,7 @@ pub struct PlacementRow {
     pub placement: Arc<[WorkerId]>,
 }
 
-/// A batch that has begun, for an heir.
+/// A batch that has begun, for a new owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumed {
     /// The batch.

@@ -19,7 +19,7 @@ use crate::id::{BatchSeq, Partition, SourceId, StageId};
 use crate::source::{Position, Range};
 use crate::time::Timetable;
 
-/// So many cuts may come before the one that they follow.
+/// How many cuts may come before the one that they follow.
 const MAX_EARLY: usize = 64;
 
 /// A state: its stage and partition.
@@ -37,7 +37,7 @@ pub struct Past {
     published: BatchSeq,
     positions: Vec<Option<Position>>,
     ended: Vec<bool>,
-    /// Batches that were cut and that somebody may have to run again.
+    /// Batches that were cut and that a worker may have to run again.
     batches: BTreeMap<BatchSeq, PastBatch>,
     /// Cuts that came before the one that they follow.
     early: BTreeMap<BatchSeq, Cut>,

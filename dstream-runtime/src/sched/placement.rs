@@ -1,4 +1,4 @@
-//! Which worker owns which partition: a pure function, so that everybody computes the same.
+//! Which worker owns which partition: a pure function, so that every process computes the same.
 //!
 //! Balanced: no worker owns two partitions more than another of the same weight. A slow worker has less weight, and owns
 //! nothing where its share is less than half a partition: all would wait for it. Stable: a partition stays where it was
@@ -125,21 +125,21 @@ mod tests {
         let before = place(64, &workers(0..8), &[], Epoch(1));
         let left = workers((0..8).filter(|w| *w != 3));
         let after = place(64, &left, &before, Epoch(2));
-        let mut heirs: Vec<_> = Vec::new();
+        let mut new_owners: Vec<_> = Vec::new();
         for (old, new) in before.iter().zip(&after) {
             if *old == WorkerId(3) {
-                heirs.push(*new);
+                new_owners.push(*new);
             } else {
                 assert_eq!(old, new);
             }
         }
-        heirs.sort_unstable();
-        heirs.dedup();
-        assert_eq!(heirs, left);
+        new_owners.sort_unstable();
+        new_owners.dedup();
+        assert_eq!(new_owners, left);
     }
 
     #[test]
-    fn a_newcomer_takes_its_share_and_nobody_elses_partitions_move_between_others() {
+    fn a_newcomer_takes_its_share_and_no_partition_moves_between_others() {
         let before = place(60, &workers(0..5), &[], Epoch(1));
         let after = place(60, &workers(0..6), &before, Epoch(2));
         assert_eq!(counts(&after, &workers(0..6)), [10; 6]);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_owns_nothing() {
+    fn every_worker_owns_a_partition() {
         assert!(place(8, &[], &[], Epoch(1)).is_empty());
         assert_eq!(place(2, &workers([9]), &workers([1, 2]), Epoch(7)), workers([9, 9]));
     }

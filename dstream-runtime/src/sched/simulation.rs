@@ -97,7 +97,7 @@ pub(crate) fn seeds(usual: u64) -> u64 {
     std::env::var("DSTREAM_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
-/// The only world that somebody wants to see again.
+/// The only world to run, from `DSTREAM_SEED`.
 pub(crate) fn only() -> Option<u64> {
     std::env::var("DSTREAM_SEED").ok().and_then(|number| number.parse().ok())
 }
@@ -107,7 +107,7 @@ pub(crate) fn numbers(usual: u64) -> Range<u64> {
     only().map_or(0..seeds(usual), |number| number..number + 1)
 }
 
-/// The worlds that somebody wants to have looked through, as `DSTREAM_SURVEY=from..to`.
+/// The worlds to survey, as `DSTREAM_SURVEY=from..to`.
 pub(crate) fn surveyed() -> Option<Range<u64>> {
     let wanted = std::env::var("DSTREAM_SURVEY").ok()?;
     let (from, to) = wanted.split_once("..").expect("from..to");
@@ -135,7 +135,7 @@ fn churn(name: &str, plan: &'static Plan, seed: u64) -> World {
 }
 
 #[test]
-fn every_batch_is_published_once_in_order_whoever_comes_and_goes() {
+fn every_batch_is_published_once_in_order_while_workers_come_and_go() {
     let (mut moved, mut dismissed, mut refused) = (0, 0, 0);
     for (name, plan) in plans() {
         for seed in 1..=seeds(250) {

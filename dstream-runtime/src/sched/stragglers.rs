@@ -34,7 +34,7 @@ pub(super) struct Run {
     pub(super) size: u64,
     /// How long it took; if it is not whole, so long at least.
     pub(super) micros: u64,
-    /// It ended: nobody else was faster.
+    /// It ended: no other worker was faster.
     pub(super) is_whole: bool,
 }
 
@@ -133,9 +133,9 @@ impl Ran {
     }
 }
 
-/// Whether so many tasks of a stage have run that the others can be judged by them: three quarters, or half
-/// if the rest is that of a quarter of the workers. `late` is how many workers have not done theirs; it is
-/// asked for only if it matters.
+/// Whether enough tasks of a stage have run that the others can be judged by them: three quarters, or half if the
+/// rest is that of a quarter of the workers. `late` is how many workers have not done theirs; it is asked for only
+/// if it matters.
 #[must_use]
 pub(super) fn can_judge(done: u32, tasks: u32, workers: usize, late: impl Fn() -> usize) -> bool {
     let (done, tasks) = (u64::from(done), u64::from(tasks));

@@ -1,4 +1,4 @@
-//! Messages whose freight travels beside them: each waits for the other.
+//! Messages whose attachments travel beside them: each waits for the other.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ struct Waiting<N> {
     /// The message, and how many blocks belong to it.
     note: Option<(N, u32)>,
     blocks: BTreeMap<u32, KeptBlock>,
-    /// Nobody wants it any more: what is still on its way is dropped when it comes.
+    /// No longer wanted: blocks that are still on their way are dropped when they arrive.
     unwanted: bool,
 }
 
@@ -55,12 +55,12 @@ impl<K: Ord + Copy, N> Arrivals<K, N> {
         self.complete(key)
     }
 
-    /// Nobody will send the rest of these, or needs it: what has come of them is thrown away.
+    /// The remaining blocks of these will not be sent, or are not needed: drops what has arrived of them.
     pub(super) fn forget(&mut self, gone: impl Fn(&K) -> bool) {
         self.waiting.retain(|key, _| !gone(key));
     }
 
-    /// Nobody wants these any more, which are announced and still on their way.
+    /// These messages are announced, still on their way, and no longer wanted.
     pub(super) fn abandon(&mut self, unwanted: impl Fn(&K) -> bool) {
         for (_, waiting) in self.waiting.iter_mut().filter(|(key, _)| unwanted(key)) {
             waiting.unwanted = true;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_wants_any_more_is_dropped_when_it_is_complete() {
+    fn unwanted_blocks_are_dropped_when_they_are_complete() {
         let mut arrivals = Arrivals::<u32, &'static str>::default();
         arrivals.announced(1, "one", 1);
         arrivals.announced(2, "two", 1);
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_will_complete_is_forgotten() {
+    fn messages_that_will_not_be_complete_are_forgotten() {
         let mut arrivals = Arrivals::<u32, &'static str>::default();
         arrivals.announced(1, "one", 2);
         arrivals.announced(2, "two", 2);

@@ -16,7 +16,7 @@ use crate::wire::Refusal;
 /// What goes wrong between the processes of a cluster.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClusterError {
-    /// The network: an address, a refusal, somebody who does not answer.
+    /// The network: an address, a refusal, a peer that does not answer.
     #[error(transparent)]
     Net(Arc<NetError>),
     /// Keys, certificates, tokens.
@@ -128,7 +128,7 @@ pub enum ClusterError {
         /// What does not fit.
         why: String,
     },
-    /// Nobody can receive what is pushed for a stream.
+    /// No worker can receive what is pushed for a stream.
     #[error(
         "worker `{worker}` cannot receive records of `{stream}`: {why}\n  \
          help: free the address on that host, or bind the stream to another one with --source {stream}=URL"
@@ -159,7 +159,7 @@ pub enum ClusterError {
          way between them is lost\n  help: see to it that all workers reach each other at the addresses \
          that `workers` shows, and start the job again"
     )]
-    Parted {
+    BrokenLink {
         /// Who says so.
         from: String,
         /// Whom it has lost.

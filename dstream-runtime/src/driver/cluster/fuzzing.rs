@@ -23,7 +23,7 @@ fn notes(bytes: &[u8]) {
         Some((2, payload)) => message::<PeerNote>(payload),
         Some((3, payload)) => message::<Question>(payload),
         Some((4, payload)) => message::<Reply>(payload),
-        Some((5, payload)) => luggage(payload),
+        Some((5, payload)) => task_output(payload),
         Some((6, payload)) => {
             if let Ok(file) = serde_json::from_slice::<MasterFile>(payload) {
                 assert!(!file.reachable().ip().is_unspecified());
@@ -34,7 +34,7 @@ fn notes(bytes: &[u8]) {
 }
 
 /// What leaves a job with a task: it does not come in a frame's bounds.
-fn luggage(payload: &[u8]) {
+fn task_output(payload: &[u8]) {
     if let Some(leaving) = unpack(payload)
         && let Some(bytes) = pack(leaving)
     {

@@ -6,13 +6,13 @@
 mod absence;
 mod admit;
 mod answer;
-mod departures;
-mod doubts;
+mod draining;
+mod failure_detector;
 mod hear;
+mod link_failures;
 mod losses;
 mod lost;
 mod members;
-mod partings;
 mod receivers;
 mod reopen;
 mod savepoint;
@@ -29,13 +29,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, unbounded};
 
 use self::absence::Absence;
-pub(crate) use self::departures::Departures;
-use self::doubts::Doubts;
+pub(crate) use self::draining::Draining;
+use self::failure_detector::FailureDetector;
+use self::link_failures::BrokenLink;
 pub(crate) use self::losses::{Earlier, Losses, Returns};
 use self::lost::LossSettings;
 pub(in crate::driver) use self::lost::lost;
 use self::members::Members;
-use self::partings::Parted;
 pub(crate) use self::receivers::{Listens, Receivers};
 use self::reopen::{Reopened, reopen};
 use self::savepoint::Savepoints;
@@ -196,12 +196,12 @@ pub(in crate::driver) fn serve(
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
             saves,
             savepoints,
-            parted: VecDeque::new(),
-            doubts: Doubts::new(options.checkpoint.is_some()),
+            broken_links: VecDeque::new(),
+            detector: FailureDetector::new(options.checkpoint.is_some()),
             lacks_lifelines: false,
             lease: options.lease,
             alive: options.checkpoint.map(|_| host::now()),
-            departures: Departures::default(),
+            draining: Draining::default(),
             absence: Absence::default(),
             unsaved: Unsaved::default(),
             kept: BTreeSet::new(),
@@ -235,7 +235,7 @@ fn open_endpoint(
     paths: Option<&MasterPaths>,
     events: Sender<Event>,
 ) -> Result<Endpoint, ClusterError> {
-    // The engine ends before its endpoint does: nobody is there for what comes after that.
+    // The engine ends before its endpoint does: what is delivered after that is dropped.
     let deliver = move |delivery: Delivery| drop(events.send(Event::Net(delivery)));
     let (role, name) = (Role::Master, "master");
     let near = options.reach.near();
@@ -274,7 +274,7 @@ struct Driver<'e> {
     master: Master<'e>,
     net: Net,
     members: Members,
-    /// Reports of workers whose luggage comes beside them.
+    /// Reports of workers whose task output travels beside them.
     arrivals: Arrivals<(PeerId, TaskId, Attempt), ToMaster>,
     /// What tasks read, on its way to workers.
     transfers: Transfers,
@@ -289,16 +289,16 @@ struct Driver<'e> {
     savepoints: Option<Savepoints>,
     receivers: Receivers,
     /// Connections between workers that have ended, oldest first.
-    parted: VecDeque<Parted>,
+    broken_links: VecDeque<BrokenLink>,
     /// Workers whose processes may have ended.
-    doubts: Doubts,
+    detector: FailureDetector,
     /// It was said that there is a worker without a lifeline.
     lacks_lifelines: bool,
     lease: Duration,
     /// When workers are to be told that it lives.
     alive: Option<Instant>,
     /// Workers that are about to leave.
-    departures: Departures,
+    draining: Draining,
     /// How long workers have been missing.
     absence: Absence,
     /// States that could not be saved.
@@ -374,8 +374,8 @@ impl Driver<'_> {
                 }
             }
             let timer = self.master.timer();
-            let judged = self.parted.front().map(|parted| parted.judged);
-            let (doubted, tells) = (self.doubts.next(), self.unsaved.tells_at());
+            let judged = self.broken_links.front().map(|link| link.judged);
+            let (doubted, tells) = (self.detector.next(), self.unsaved.tells_at());
             let (graced, lost) = (self.grace, self.losses.due());
             let opens = self.receivers.due().filter(|_| !self.is_stopping());
             let missing = self.absence.next();
@@ -384,7 +384,7 @@ impl Driver<'_> {
             match events.next(until) {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
-                None if until == judged => self.judge_parted(),
+                None if until == judged => self.judge_broken_links(),
                 None if until == self.grace => self.end_grace(),
                 None if until == opens => self.assign_receivers(),
                 None => {}
@@ -394,7 +394,7 @@ impl Driver<'_> {
             for event in std::iter::from_fn(|| events.ready()).take(AT_ONCE) {
                 self.happened(event);
             }
-            self.judge_doubts();
+            self.judge_suspects();
             self.judge_losses();
         }
     }
@@ -552,7 +552,7 @@ impl Driver<'_> {
         self.assign_receivers();
     }
 
-    /// Everybody hears who is there.
+    /// Tells every worker which workers there are.
     fn tell_crew(&self) {
         let crew = self.members.crew();
         for peer in self.members.ready_peers() {
@@ -597,8 +597,8 @@ impl Driver<'_> {
             self.master.tell(&ClusterNews::Left { worker: name, why: why.to_owned() });
         }
         self.master.handle(MasterEvent::Left(worker, why.to_owned()));
-        self.doubts.end(worker);
-        self.departures.gone(worker);
+        self.detector.end(worker);
+        self.draining.gone(worker);
         self.unsaved.gone(worker);
         self.kept.remove(&worker);
         self.receivers.gone(worker);

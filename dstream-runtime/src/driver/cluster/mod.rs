@@ -1,9 +1,8 @@
 //! A job on several processes: what its drivers are told, what they say, and the doors to them.
 //!
-//! Everything here is plain data. What a process is to do arrives as options ([`MasterOptions`],
-//! [`WorkerOptions`], [`ClientTarget`]); what happens is said as news ([`ClusterNews`], [`WorkerNews`])
-//! and, to whoever asks, as a [`ClusterStatus`]. Nothing here reads a command line or writes to a
-//! terminal: that is [`cli`](crate::cli)'s.
+//! Everything here is plain data. What a process is to do arrives as options ([`MasterOptions`], [`WorkerOptions`],
+//! [`ClientTarget`]); what happens is reported as news ([`ClusterNews`], [`WorkerNews`]) and, on request, as a
+//! [`ClusterStatus`]. Nothing here reads a command line or writes to a terminal: that is [`cli`](crate::cli)'s.
 
 mod arrivals;
 mod ask;
@@ -28,7 +27,7 @@ pub(crate) use client::identity as client_identity;
 
 pub(super) use self::master::lost;
 #[cfg(test)]
-pub(crate) use self::master::{Departures, Earlier, Listens, Losses, Receivers, Returns};
+pub(crate) use self::master::{Draining, Earlier, Listens, Losses, Receivers, Returns};
 pub(crate) use self::worker::logs;
 #[cfg(test)]
 pub(crate) use self::worker::node;

@@ -29,7 +29,7 @@ pub enum ClusterNews {
         /// How much memory it uses for what grows with the input, in bytes.
         memory: u64,
     },
-    /// Somebody was turned away.
+    /// A process was turned away.
     TurnedAway {
         /// Where from.
         addr: SocketAddr,

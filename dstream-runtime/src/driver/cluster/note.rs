@@ -1,8 +1,8 @@
 //! What the drivers of a cluster tell each other beside what their cores say: who is who, and what
 //! travels with a core's message.
 //!
-//! Small freight lies in the message itself, since a quic_stream of its own costs more than it does;
-//! large freight comes as blocks on the bulk connection, and the message says how many.
+//! Small attachments lie in the message itself, since a quic_stream of its own costs more than it does; large ones
+//! come as blocks on the bulk connection, and the message says how many.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,17 +11,17 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::JobSetup;
-use super::worker::{Entry, Numbers};
+use super::worker::{BlockRange, Entry};
 use crate::driver::worker::Leaving;
 use crate::exec::task::{DeadLetter, DeadLetters};
 use crate::id::{BatchSeq, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId};
 use crate::sched::message::{ToMaster, ToPeer};
 use crate::sink::Part;
-use crate::source::receive::{Receipt, Refusal, Registered, Spans};
+use crate::source::receive::{RangeSet, ReceivedBlock, Refusal, Registered};
 use crate::source::{Carried, Input};
 use crate::wire::{Message, MessageKind};
 
-/// Freight of at most so many bytes lies in its message.
+/// Attachments of at most this many bytes lie in their message.
 pub(super) const INLINE: usize = 16 << 10;
 
 /// From the driver of a master to that of a worker.
@@ -35,7 +35,7 @@ pub(super) enum MasterNote {
         heartbeat_ms: u64,
     },
     /// All workers there are; before any placement that names one of them.
-    Crew(Vec<Colleague>),
+    Crew(Vec<Peer>),
     /// What a task reads of a source whose data only the master has; before its batch begins.
     Input { task: TaskId, carried: Carried, pieces: u32 },
     /// The same, when it cannot be read.
@@ -44,15 +44,20 @@ pub(super) enum MasterNote {
     Receive { source: SourceId, listens: bool },
     /// Receive nothing any more; what has come is still taken.
     StopReceiving,
-    /// A batch has these receipts of the worker's, and another worker reads them.
-    Taken { batch: BatchSeq, numbers: Numbers },
-    /// What became of a receipt.
-    Registered { source: SourceId, taker: WorkerId, number: u64, how: Result<Registered, Refusal> },
-    /// Nobody will read these receipts of that worker: the batches that have them are over, and it, or those
-    /// who have read them, are gone.
-    Forget { source: SourceId, taker: WorkerId, receipts: Spans },
-    /// No process holds these receipts of that worker any more, and the job goes on without them.
-    Lost { source: SourceId, taker: WorkerId, receipts: Spans },
+    /// A batch takes these received blocks of the worker, and another worker reads them.
+    Taken { batch: BatchSeq, numbers: BlockRange },
+    /// What became of a received block.
+    Registered {
+        source: SourceId,
+        receiver: WorkerId,
+        number: u64,
+        how: Result<Registered, Refusal>,
+    },
+    /// These received blocks of that worker will not be read again: the batches that took them are complete, and
+    /// it, or those that have read them, are lost.
+    Forget { source: SourceId, receiver: WorkerId, blocks: RangeSet },
+    /// No process holds these received blocks of that worker any more, and the job goes on without them.
+    Lost { source: SourceId, receiver: WorkerId, blocks: RangeSet },
     /// The worker wants to go, and cannot as long as there is no other.
     Kept { why: String },
     /// The worker leaves: it is to hand over what it holds of what clients have sent.
@@ -67,10 +72,10 @@ pub(super) enum MasterNote {
     Alive,
     /// The worker cannot stay, and why.
     Dismiss { why: String },
-    /// Nobody will read again what batches before this one have read of receipts.
+    /// The received blocks that batches before this one have read will not be read again.
     Spent { before: BatchSeq },
     /// The lifeline of the worker has ended: it is to say at once that it is there, if it is.
-    AreYouThere,
+    Ping,
     /// What the tasks of a batch read, as it is: only within a process; before their batch begins. The last one, as
     /// variants that are skipped count when one is written and not when it is read.
     #[serde(skip)]
@@ -89,7 +94,7 @@ impl fmt::Debug for Opened {
 
 /// A worker, as the others need to know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Colleague {
+pub(super) struct Peer {
     pub(super) worker: WorkerId,
     pub(super) name: String,
     pub(super) addr: SocketAddr,
@@ -105,7 +110,7 @@ pub(super) enum WorkerNote {
     /// It has built the job and can be reached by the others.
     Ready { addr: SocketAddr, cores: u32, memory: u64 },
     /// A task is done, and something leaves the job with it.
-    Done { message: ToMaster, luggage: Luggage },
+    Done { message: ToMaster, output: TaskOutput },
     /// It would like to hand over what it holds and go.
     Leave,
     /// It has lost another worker that it needs.
@@ -122,17 +127,17 @@ pub(super) enum WorkerNote {
     /// Its receiver has ended: nothing more will come of it.
     ReceivedAll { source: SourceId },
     /// It has received something.
-    Received { source: SourceId, receipt: Receipt, records: u64 },
+    Received { source: SourceId, received_block: ReceivedBlock, records: u64 },
     /// It holds these, which were received when there was another master, and how many records each has.
-    Holds { source: SourceId, receipts: Vec<(Receipt, u64)> },
+    Holds { source: SourceId, blocks: Vec<(ReceivedBlock, u64)> },
     /// Of what had no copy, or one that is lost, another worker has a copy by now.
-    Copied { source: SourceId, taker: WorkerId, number: u64, by: WorkerId },
-    /// Its tasks wait for these receipts, which none of the workers has that it has asked.
-    Missing { all: Vec<Numbers>, asked: Vec<WorkerId> },
+    Copied { source: SourceId, receiver: WorkerId, number: u64, by: WorkerId },
+    /// Its tasks wait for these received blocks, which none of the `asked` workers has.
+    Missing { all: Vec<BlockRange>, asked: Vec<WorkerId> },
     /// A state could not be saved, and why.
     NotSaved { stage: StageId, partition: Partition, why: String },
     /// It leaves, and another worker has these, as that one has said since.
-    HeldBy { numbers: Numbers, by: WorkerId },
+    HeldBy { numbers: BlockRange, by: WorkerId },
     /// It leaves, and these workers have all that it held.
     HandedOver { to: Vec<WorkerId> },
     /// Its receiver for a source turned away this many more clients.
@@ -140,15 +145,15 @@ pub(super) enum WorkerNote {
     /// How much it holds, in bytes.
     Load { memory: u64, spilled: u64 },
     /// It is there, as it was asked.
-    Here,
+    Pong,
 }
 
-/// Where the freight of a `Done` is.
+/// Where the output of a `Done` is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum Luggage {
+pub(super) enum TaskOutput {
     /// Here.
     Here(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// In so many raw blocks.
+    /// In this many raw blocks.
     Sent(u32),
     /// Here, as it is: only within a process. The last one, as in [`MasterNote`].
     #[serde(skip)]
@@ -163,10 +168,10 @@ pub(super) enum PeerNote {
     /// A sign of life.
     Alive,
     /// What the core says, and the blocks that belong to it.
-    Said { message: ToPeer, freight: Freight },
+    Said { message: ToPeer, attachment: Attachment },
     /// Keep a copy of what a worker has received: here, or in a block of its own.
     Copy {
-        taker: WorkerId,
+        receiver: WorkerId,
         source: SourceId,
         number: u64,
         entry: Entry,
@@ -174,26 +179,26 @@ pub(super) enum PeerNote {
         here: Option<Vec<u8>>,
     },
     /// The copy is kept.
-    Copied { taker: WorkerId, source: SourceId, number: u64 },
-    /// Nobody will read these any more.
-    Drop(Numbers),
+    Copied { receiver: WorkerId, source: SourceId, number: u64 },
+    /// These will not be read any more.
+    Drop(BlockRange),
     /// Send copies of these, or say that they are not there.
-    Want(Numbers),
+    Want(BlockRange),
     /// All that the sender holds of the time of another master; once, when the two first meet.
-    Holding(Vec<Numbers>),
+    Holding(Vec<BlockRange>),
     /// None of these is here.
-    NotHere(Numbers),
+    NotFound(BlockRange),
     /// The sender leaves: say which of these are here.
-    Hold { round: u64, all: Vec<Numbers> },
+    Hold { round: u64, all: Vec<BlockRange> },
     /// Of what was asked about in that round, these are here.
-    Held { round: u64, all: Vec<Numbers> },
+    Held { round: u64, all: Vec<BlockRange> },
     /// The sender leaves, and that worker has these in its place.
-    Instead { numbers: Numbers, by: WorkerId },
+    Instead { numbers: BlockRange, by: WorkerId },
 }
 
 /// The blocks that belong to a message between workers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Freight {
+pub(super) struct Attachment {
     /// What each is.
     pub(super) labels: Vec<Label>,
     /// Their bytes one after another, unless they come as blocks.
@@ -296,14 +301,14 @@ mod tests {
 
     #[test]
     fn notes_come_out_as_they_went_in() {
-        let notes = [MasterNote::StopReceiving, MasterNote::Over, MasterNote::AreYouThere];
+        let notes = [MasterNote::StopReceiving, MasterNote::Over, MasterNote::Ping];
         for note in notes {
             let bytes = postcard::to_allocvec(&note).unwrap();
             let back: MasterNote = postcard::from_bytes(&bytes).unwrap();
             assert_eq!(format!("{back:?}"), format!("{note:?}"));
         }
         assert!(postcard::to_allocvec(&MasterNote::Opened(Vec::new())).is_err());
-        assert!(postcard::to_allocvec(&Luggage::Passed(Leaving::default())).is_err());
+        assert!(postcard::to_allocvec(&TaskOutput::Passed(Leaving::default())).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What lies in a master's state directory, and the file that says where the master is.
 //!
-//! The directory is readable by its owner only. Whoever can read it can be anything in the cluster, so
+//! The directory is readable by its owner only. A process that can read it can act as any member of the cluster, so
 //! `JOB status` under the same user needs nothing else.
 
 use std::fs;
@@ -129,7 +129,7 @@ impl MasterPaths {
     /// Takes the file away again, if it is that of this process.
     pub fn withdraw(&self, job: &str, pid: u32) {
         if self.find(job).is_ok_and(|file| file.pid == pid) {
-            // Whoever reads a file that stays behind finds nobody at its address and is told so.
+            // A process that reads a file left behind finds no master at its address, and reports that.
             let _ = fs::remove_file(self.master_file());
         }
     }

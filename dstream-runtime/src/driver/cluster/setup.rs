@@ -125,7 +125,7 @@ impl Reach {
 pub struct MasterOptions {
     /// Where it listens for workers and clients.
     pub listen: SocketAddr,
-    /// Whether somebody asked for an address that other hosts can reach.
+    /// Whether the options ask for an address that other hosts can reach.
     pub public: bool,
     /// The port for blocks, on the same address; 0 for any.
     pub bulk_port: u16,
@@ -141,7 +141,7 @@ pub struct MasterOptions {
     pub batch_bytes: u64,
     /// The last batch that this master cuts: then it leaves the job to the next one.
     pub until: Option<BatchSeq>,
-    /// The first batch waits for so many workers.
+    /// The first batch waits for this many workers.
     pub workers: u32,
     /// A worker that has said nothing for so long counts as gone. Not by memory alone: there a worker ends only
     /// with its process.
@@ -212,7 +212,7 @@ pub struct WorkerOptions {
     pub master: Vec<SocketAddr>,
     /// Where it listens for other workers and for clients.
     pub listen: SocketAddr,
-    /// Whether somebody asked for an address that other hosts can reach.
+    /// Whether the options ask for an address that other hosts can reach.
     pub public: bool,
     /// The port for blocks, on the same address; 0 for any.
     pub bulk_port: u16,

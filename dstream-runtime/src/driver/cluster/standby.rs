@@ -117,7 +117,7 @@ pub fn stand_by(
             }
         }
         failed += 1;
-        // Nobody else sends anything: this only waits.
+        // No other thread sends anything: this only waits.
         let _ = events.recv_timeout(PAUSE);
     }
     Ok(())

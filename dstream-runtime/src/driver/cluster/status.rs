@@ -1,4 +1,4 @@
-//! How a cluster is doing: plain data, complete enough that whoever reads it needs nothing else.
+//! How a cluster is doing: plain data, complete enough that its reader needs nothing else.
 //!
 //! Workers are called by name and address, batches by number; what a batch waits for is said in words,
 //! by the core that knows it. This module judges nothing and renders nothing.

@@ -1,15 +1,15 @@
-//! Blocks of tasks that are on their way to other processes, and when nobody needs them any more.
+//! Transfers of blocks of tasks to other processes, and when they are not needed any more.
 //!
 //! Decides which of them are given up: those of batches that are over or will never be published, those of
 //! a run that another one of the same task came before, and those to a process that is gone. A transfer that
 //! is given up is reset, its blocks are let go here, and what has come of it is thrown away there.
 //!
-//! It never gives up what the owner of a task sends because another run of the task counts: the owner
-//! answers those who ask for what they miss, after a recovery above all, and nobody else would (the simulation
-//! of losses finds a job that waits for ever). The second run is needed by nobody who can ask the owner, so that
-//! one is given up.
+//! It never gives up what the owner of a task sends because another run of the task counts: the owner answers those
+//! that ask for what they miss, above all after a recovery, and no other worker would (the simulation of losses
+//! finds a job that waits for ever). A process that can ask the owner does not need the second run, so that one is
+//! given up.
 //!
-//! Invariant: what is in here may still be needed by whoever it is sent to.
+//! Invariant: the process that it is sent to may still need each transfer in here.
 
 use crate::block::DecodeError;
 use crate::id::{Attempt, BatchSeq, TaskId};
@@ -18,7 +18,7 @@ use crate::sched::is_speculative;
 
 /// What a transfer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Errand {
+pub(super) struct Purpose {
     pub(super) to: PeerId,
     pub(super) task: TaskId,
     /// The run of it, if the blocks are what it made for other tasks: input and parts of outputs are
@@ -29,7 +29,7 @@ pub(super) struct Errand {
 /// Transfers that are under way.
 #[derive(Debug)]
 pub(super) struct Transfers<T = Transfer> {
-    under_way: Vec<(Errand, T)>,
+    under_way: Vec<(Purpose, T)>,
     /// Batches before this one are over.
     oldest: BatchSeq,
     /// This one, and all after it, will never be published.
@@ -44,13 +44,13 @@ impl<T> Default for Transfers<T> {
 
 impl<T> Transfers<T> {
     /// Blocks are on their way, unless they were late already.
-    pub(super) fn add(&mut self, errand: Errand, transfer: T) {
-        if self.needs(errand.task.batch) {
-            self.under_way.push((errand, transfer));
+    pub(super) fn add(&mut self, purpose: Purpose, transfer: T) {
+        if self.needs(purpose.task.batch) {
+            self.under_way.push((purpose, transfer));
         }
     }
 
-    /// Whether anybody needs anything of a batch.
+    /// Whether anything of a batch is still needed.
     pub(super) fn needs(&self, batch: BatchSeq) -> bool {
         batch >= self.oldest && self.abandoned.is_none_or(|from| batch < from)
     }
@@ -74,20 +74,20 @@ impl<T> Transfers<T> {
 
     fn tidy_batches(&mut self) {
         let mut under_way = std::mem::take(&mut self.under_way);
-        under_way.retain(|(errand, _)| self.needs(errand.task.batch));
+        under_way.retain(|(purpose, _)| self.needs(purpose.task.batch));
         self.under_way = under_way;
     }
 
     /// Another run of a task counts.
     pub(super) fn outrun(&mut self, task: TaskId) {
         let is_second =
-            |errand: &Errand| errand.task == task && errand.attempt.is_some_and(is_speculative);
-        self.under_way.retain(|(errand, _)| !is_second(errand));
+            |purpose: &Purpose| purpose.task == task && purpose.attempt.is_some_and(is_speculative);
+        self.under_way.retain(|(purpose, _)| !is_second(purpose));
     }
 
     /// A process is gone.
     pub(super) fn gone(&mut self, peer: PeerId) {
-        self.under_way.retain(|(errand, _)| errand.to != peer);
+        self.under_way.retain(|(purpose, _)| purpose.to != peer);
     }
 }
 
@@ -118,8 +118,8 @@ mod tests {
         TaskId { batch: BatchSeq(batch), stage: StageId(0), partition: Partition(partition) }
     }
 
-    fn errand(to: u64, task: TaskId, attempt: Option<Attempt>) -> Errand {
-        Errand { to: PeerId(to), task, attempt }
+    fn purpose(to: u64, task: TaskId, attempt: Option<Attempt>) -> Purpose {
+        Purpose { to: PeerId(to), task, attempt }
     }
 
     fn left(transfers: &Transfers<&'static str>) -> Vec<&'static str> {
@@ -127,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_for_batches_that_nobody_needs_is_given_up() {
+    fn transfers_for_batches_that_are_not_needed_are_given_up() {
         let mut transfers = Transfers::default();
         for (batch, name) in [(1, "one"), (2, "two"), (3, "three"), (4, "four")] {
-            transfers.add(errand(0, task(batch, 0), None), name);
+            transfers.add(purpose(0, task(batch, 0), None), name);
         }
         assert!(transfers.over(BatchSeq(2)));
         assert!(!transfers.over(BatchSeq(2)) && !transfers.over(BatchSeq(1)));
@@ -138,9 +138,9 @@ mod tests {
         transfers.abandon(BatchSeq(5));
         assert_eq!(left(&transfers), ["two", "three"]);
         // A task that was running then ends later.
-        transfers.add(errand(0, task(4, 1), Some(Attempt(0))), "late");
-        transfers.add(errand(0, task(1, 1), Some(Attempt(0))), "later");
-        transfers.add(errand(0, task(3, 1), Some(Attempt(0))), "needed");
+        transfers.add(purpose(0, task(4, 1), Some(Attempt(0))), "late");
+        transfers.add(purpose(0, task(1, 1), Some(Attempt(0))), "later");
+        transfers.add(purpose(0, task(3, 1), Some(Attempt(0))), "needed");
         assert_eq!(left(&transfers), ["two", "three", "needed"]);
     }
 
@@ -148,10 +148,10 @@ mod tests {
     fn of_two_runs_the_second_is_given_up_and_the_owners_never() {
         let first = Attempt(0);
         let mut transfers = Transfers::default();
-        transfers.add(errand(0, task(1, 0), Some(first)), "owner's");
-        transfers.add(errand(0, task(1, 0), Some(speculative(first))), "second");
-        transfers.add(errand(0, task(1, 0), None), "its parts");
-        transfers.add(errand(0, task(1, 1), Some(speculative(first))), "of another task");
+        transfers.add(purpose(0, task(1, 0), Some(first)), "owner's");
+        transfers.add(purpose(0, task(1, 0), Some(speculative(first))), "second");
+        transfers.add(purpose(0, task(1, 0), None), "its parts");
+        transfers.add(purpose(0, task(1, 1), Some(speculative(first))), "of another task");
         transfers.outrun(task(1, 0));
         assert_eq!(left(&transfers), ["owner's", "its parts", "of another task"]);
     }
@@ -159,8 +159,8 @@ mod tests {
     #[test]
     fn nothing_is_sent_to_who_is_gone() {
         let mut transfers = Transfers::default();
-        transfers.add(errand(1, task(1, 0), None), "one");
-        transfers.add(errand(2, task(1, 0), None), "two");
+        transfers.add(purpose(1, task(1, 0), None), "one");
+        transfers.add(purpose(2, task(1, 0), None), "two");
         transfers.gone(PeerId(1));
         assert_eq!(left(&transfers), ["two"]);
     }

@@ -5,7 +5,6 @@
 //! master are taken in order, and a placement only once every worker that it names can be reached, so
 //! that nothing which the core wants to send has to wait for a connection.
 
-mod colleagues;
 mod copies;
 mod door;
 mod handover;
@@ -13,8 +12,9 @@ mod hear;
 mod ingest;
 mod inputs;
 mod join;
-mod receipts;
+mod peers;
 mod receiving;
+mod replicas;
 mod save;
 mod say;
 
@@ -24,18 +24,18 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
-use self::colleagues::Colleagues;
 use self::door::Key;
 pub(in crate::driver) use self::ingest::IngestEvent;
 use self::ingest::IngestLog;
 pub(crate) use self::ingest::logs;
 use self::inputs::Inputs;
 use self::join::{Waiting, Welcome};
+use self::peers::Peers;
+use self::replicas::fetches::{Nowhere, PendingFetches};
 #[cfg(test)]
-pub(crate) use self::receipts::node;
-use self::receipts::wanted::{Nowhere, Wanted};
-pub(super) use self::receipts::{Entry, Numbers};
-use self::receipts::{Key as Receipt, Receipts};
+pub(crate) use self::replicas::node;
+pub(super) use self::replicas::{BlockRange, Entry};
+use self::replicas::{Key as BlockKey, ReplicaLog};
 use self::save::Saver;
 pub(in crate::driver) use self::save::{Loaded, Tip};
 use super::arrivals::Arrivals;
@@ -83,7 +83,7 @@ pub(in crate::driver) fn serve(
     }
     let mut waiting = Waiting { events: &events, early: Vec::new() };
     let delivered = sender.clone();
-    // The engine ends before its endpoint does: nobody is there for what comes after that.
+    // The engine ends before its endpoint does: what is delivered after that is dropped.
     let deliver = move |delivery: Delivery| drop(delivered.send(Event::Net(delivery)));
     let budget = Budget::new(options.memory);
     let pool = BufferPool::new(budget.arriving());
@@ -139,10 +139,10 @@ struct Kept {
     receivers: BTreeMap<SourceId, receive::Receiver>,
     receiving: BTreeSet<SourceId>,
     sessions: Sessions,
-    receipts: Receipts,
+    replicas: ReplicaLog,
 }
 
-/// What a worker's process has, whoever its master is.
+/// What a worker's process has, independent of its master.
 struct Process<'p> {
     plan: &'static Plan,
     build: &'p dyn Fn(&JobSetup) -> Result<BuiltJob, String>,
@@ -208,18 +208,18 @@ impl Process<'_> {
             let kept = match kept {
                 Some(kept) => kept,
                 None => {
-                    let mut receipts = Receipts::new(id).within(receiver);
+                    let mut replicas = ReplicaLog::new(id).within(receiver);
                     if let Some(url) = &setup.ingest_log {
                         // A directory of it is made with its first object.
                         let store = Durable::existing(url).map_err(ClusterError::from)?;
                         let (log, has) = IngestLog::open(store, &options.name, sender.clone())?;
                         // What it has is held as by a worker that has run on.
                         joins_again = !has.is_empty();
-                        receipts = receipts.logging(log, has, &self.blocks);
+                        replicas = replicas.logging(log, has, &self.blocks);
                     }
                     let sessions = Sessions::new(offers, limits);
                     let (receivers, receiving) = (BTreeMap::new(), BTreeSet::new());
-                    Kept { receivers, receiving, sessions, receipts }
+                    Kept { receivers, receiving, sessions, replicas }
                 }
             };
             let mut driver = Driver {
@@ -230,7 +230,7 @@ impl Process<'_> {
                 id,
                 master: welcome.peer,
                 master_addr: welcome.addr,
-                colleagues: Colleagues::new(id),
+                peers: Peers::new(id),
                 joining: None,
                 alone: false,
                 inputs,
@@ -245,9 +245,9 @@ impl Process<'_> {
                 received_all: false,
                 to_open: Vec::new(),
                 sessions: kept.sessions,
-                receipts: kept.receipts,
+                replicas: kept.replicas,
                 copies: Arrivals::default(),
-                wanted: Wanted::default(),
+                fetches: PendingFetches::default(),
                 missing: Nowhere::default(),
                 met: BTreeSet::new(),
                 moving: Vec::new(),
@@ -263,7 +263,7 @@ impl Process<'_> {
                 over: None,
             };
             if joins_again {
-                driver.rejoin_receipts(id);
+                driver.rejoin_replicas(id);
             }
             driver.run(options, early, &self.events)
         })
@@ -304,7 +304,7 @@ struct Driver<'e> {
     id: WorkerId,
     master: PeerId,
     master_addr: SocketAddr,
-    colleagues: Colleagues,
+    peers: Peers,
     /// What the master is told when this worker can take part.
     joining: Option<ToMaster>,
     /// It was said that another worker cannot be reached.
@@ -327,11 +327,11 @@ struct Driver<'e> {
     to_open: Vec<SourceId>,
     /// Clients of the library.
     sessions: Sessions,
-    receipts: Receipts,
-    /// Copies of other workers' receipts and their lines.
-    copies: Arrivals<(PeerId, Receipt), Entry>,
-    /// Tasks that read receipts which are not here.
-    wanted: Wanted,
+    replicas: ReplicaLog,
+    /// Copies of other workers' received blocks and their lines.
+    copies: Arrivals<(PeerId, BlockKey), Entry>,
+    /// Tasks that read received blocks which are not here.
+    fetches: PendingFetches,
     /// What the master was told that tasks wait for and no worker has.
     missing: Nowhere,
     /// Workers that were told what is held here, if there was anything to tell.
@@ -387,9 +387,9 @@ impl Driver<'_> {
                     }
                     (self.log)(WorkerNews::MasterGone { master, why });
                     self.net.close(self.master);
-                    self.colleagues.part(&self.net);
-                    let Self { receivers, receiving, sessions, receipts, .. } = self;
-                    let kept = Kept { receivers, receiving, sessions, receipts };
+                    self.peers.part(&self.net);
+                    let Self { receivers, receiving, sessions, replicas, .. } = self;
+                    let kept = Kept { receivers, receiving, sessions, replicas };
                     return Ok(Ended::MasterGone(Box::new(kept)));
                 }
                 Some(Over::Failed(error)) => return Err(error.into()),
@@ -457,7 +457,7 @@ impl Driver<'_> {
         let engine = EngineTime { micros, busy_micros, shared_micros };
         self.send_master(&ToMaster::Heartbeat { engine });
         let silent = host::since(self.heard);
-        // Where nobody can take over from a master, its connection says early enough that it is gone.
+        // Where no other master can take over, the connection to the master says early enough that it is lost.
         if self.saver.is_some() && silent >= MasterOptions::SHORT_LEASE {
             let why = format!("it was silent for {} ms", silent.as_millis());
             self.over.get_or_insert(Over::MasterGone { why });
@@ -477,8 +477,8 @@ impl Driver<'_> {
         }
         self.say_turned_away();
         self.tidy_transfers();
-        self.see_colleagues();
-        self.colleagues.reconnect(&self.net);
+        self.see_peers();
+        self.peers.reconnect(&self.net);
         self.say_missing();
     }
 

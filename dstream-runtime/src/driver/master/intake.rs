@@ -1,5 +1,5 @@
-//! Asks sources for their share of a batch: in place if they answer at once, else on a thread each,
-//! so that a disk that is slow holds up nobody but its source.
+//! Asks sources for their share of a batch: in place if they answer at once, else on a thread each, so that a slow
+//! disk holds up only its own source.
 
 use crossbeam_channel::Sender;
 

@@ -4,7 +4,7 @@
 //! A sink that refuses a batch for a reason that may pass is given it again after growing pauses, by the
 //! thread alone: the engine goes on, and hears of each refusal. Sinks before it in the order have the batch
 //! and are not asked again. A sink that was closed by its reader is given nothing more, as long as another one keeps
-//! results; without one the job has nothing left to do. Whoever drops the publisher ends the waiting at once.
+//! results; without one the job has nothing left to do. Dropping the publisher ends the waiting at once.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -132,7 +132,7 @@ struct Outlets {
 }
 
 impl Outlets {
-    /// Publishes a batch, again and again if need be; nothing if nobody waits for it any more.
+    /// Publishes a batch, with retries; nothing if the batch is not waited for any more.
     fn publish(&mut self, publication: &Publication) -> Option<Result<Closed, Refused>> {
         let (mut from, mut tries, mut pause) = (0, 0, FIRST_PAUSE);
         let mut until = None;

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use crate::id::BatchSeq;
-use crate::source::receive::taker_of;
+use crate::source::receive::receiver_of;
 use crate::source::{Input, Piece, ReadRange, SourceError};
 
 /// An input moves at most so far: every partition before it costs a task that reads nothing.
@@ -32,7 +32,8 @@ pub(super) fn spread(mut inputs: Vec<Input>, batch: BatchSeq, partitions: usize)
 /// Gives the inputs of a live source to the partitions that `places` names for their number, in their order. What
 /// workers hold stays with them.
 pub(super) fn deal(inputs: Vec<Input>, places: impl FnOnce(usize) -> Vec<usize>) -> Vec<Input> {
-    let is_held = |input: &Input| input.ranges.iter().any(|range| taker_of(&range.split).is_some());
+    let is_held =
+        |input: &Input| input.ranges.iter().any(|range| receiver_of(&range.split).is_some());
     if inputs.iter().any(is_held) {
         return inputs;
     }
@@ -99,7 +100,7 @@ mod tests {
         // No placement holds.
         assert_eq!(at(deal(inputs(2), |_| Vec::new())), [(0, 0), (1, 1)]);
         let mut held = inputs(1);
-        held[0].ranges[0].split = "receipt:1:0".into();
+        held[0].ranges[0].split = "received:1:0".into();
         assert_eq!(at(deal(held, |_| vec![3])), [(0, 0)]);
     }
 

@@ -25,15 +25,15 @@ pub(in crate::driver) struct Queue {
     waiting: AtomicUsize,
     /// Some thread is looking for work without sleeping.
     looking: AtomicBool,
-    errands: InFlightJobs,
+    in_flight: InFlightJobs,
 }
 
 #[derive(Default)]
 struct Tasks {
     queue: BinaryHeap<Queued>,
-    /// Threads asleep that nobody is waking. Who wakes one counts it off; a thread that woke by
-    /// itself is counted twice, which costs a futile wake-up and nothing else: it looks into the
-    /// queue before it sleeps again.
+    /// Threads asleep that no thread is waking. The thread that wakes one counts it off; a thread that woke by
+    /// itself is counted twice, which costs a futile wake-up and nothing else: it looks into the queue before it
+    /// sleeps again.
     sleeping: usize,
     closed: bool,
 }
@@ -69,7 +69,7 @@ impl Queue {
             return;
         }
         let added = works.len();
-        self.errands.begin(added);
+        self.in_flight.begin(added);
         let mut tasks = self.lock();
         tasks.queue.extend(works.drain(..).map(Queued));
         self.waiting.store(tasks.queue.len(), Ordering::Release);
@@ -82,23 +82,23 @@ impl Queue {
         }
     }
 
-    /// Takes a task out that nobody has taken. Whether it was there.
+    /// Takes a task out that no thread has taken. Returns whether it was there.
     pub(super) fn remove(&self, task: TaskId, attempt: Attempt) -> bool {
         let mut tasks = self.lock();
         let before = tasks.queue.len();
         tasks.queue.retain(|Queued(work)| (work.task, work.attempt) != (task, attempt));
         self.waiting.store(tasks.queue.len(), Ordering::Release);
         let removed = before - tasks.queue.len();
-        self.errands.end(removed);
+        self.in_flight.end(removed);
         removed > 0
     }
 
-    /// Forgets the tasks that nobody has taken, and lets threads that find none end.
+    /// Forgets the tasks that no thread has taken, and lets threads that find none end.
     pub(in crate::driver) fn close(&self) {
         let mut tasks = self.lock();
         tasks.closed = true;
-        self.errands.yield_turn();
-        self.errands.end(tasks.queue.len());
+        self.in_flight.yield_turn();
+        self.in_flight.end(tasks.queue.len());
         tasks.queue.clear();
         self.waiting.store(0, Ordering::Release);
         drop(tasks);
@@ -107,13 +107,13 @@ impl Queue {
 
     /// A task that was taken has run, and what came of it was told.
     pub(in crate::driver) fn done(&self) {
-        self.errands.end(1);
+        self.in_flight.end(1);
     }
 
     /// The next task; waits for one. Nothing once the queue is closed.
     pub(in crate::driver) fn take(&self) -> Option<Work> {
         loop {
-            self.errands.wait_for_turn();
+            self.in_flight.wait_for_turn();
             if self.waiting.load(Ordering::Acquire) == 0 {
                 self.look();
             }
@@ -146,8 +146,8 @@ impl Queue {
         while self.waiting.load(Ordering::Acquire) == 0 && Instant::now() < until {
             std::hint::spin_loop();
         }
-        // Under the lock, so that a push either sees that nobody looks or leaves work that the
-        // looking thread finds before it sleeps.
+        // Under the lock, so that a push either sees that no thread looks or leaves work that the looking thread
+        // finds before it sleeps.
         let _tasks = self.lock();
         self.looking.store(false, Ordering::Release);
     }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_nobody_has_taken_can_be_taken_out() {
+    fn a_task_that_no_thread_has_taken_can_be_taken_out() {
         let queue = Queue::default();
         queue.push(&mut vec![work(1, 0, 0), work(1, 0, 1), work(1, 0, 2)]);
         let second = work(1, 0, 1).task;

@@ -1,7 +1,7 @@
 //! Tasks that read and are stopped on the way, because another run of them counts.
 //!
 //! A stopped task leaves out what it has not read, and fails: so it makes nothing, and what it made of a part of
-//! its input goes no further. It is not the failure of the task; whoever stopped it knows.
+//! its input goes no further. It is not the failure of the task; the caller that stopped it knows.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

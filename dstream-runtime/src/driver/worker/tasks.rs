@@ -20,7 +20,7 @@ impl Worker<'_> {
         self.plan.stage(task.stage).source().is_some()
     }
 
-    /// Gives a ready task what it reads, and to whoever is to run it.
+    /// Gives a ready task what it reads, and queues it for the threads that run tasks.
     pub(in crate::driver) fn start(&mut self, run: RunTask, source: Option<Input>) {
         let RunTask { task, attempt, time, emits, .. } = run;
         let inputs = match self.store.inputs(&run) {

@@ -21,7 +21,7 @@ pub(super) struct Batch {
     /// When its sources were asked.
     pub(super) since_ms: u64,
     pub(super) phase: Phase,
-    /// Its inputs, if an heir may have to know them.
+    /// Its inputs, if a new owner may have to know them.
     pub(super) inputs: Vec<Vec<Vec<Range>>>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::guards::{Guard, guard, left_out};
-use crate::source::receive::taker_of;
+use crate::source::receive::receiver_of;
 
 /// Sources that are drained and bring nothing are asked again after so long, in milliseconds, then after twice as
 /// long, and so on: each time makes a batch, whose time may not have come, and the next one is later still.
@@ -149,7 +149,7 @@ impl MasterCore {
         let (time, oldest) = (self.config.timetable.end(seq), self.oldest());
         for (member, ranges) in row.members.iter().zip(dealt) {
             if !self.members.is_member(*member) {
-                // Its heir will be told.
+                // Its new owner will be told.
                 continue;
             }
             let inputs = counts.clone();
@@ -235,7 +235,7 @@ impl MasterCore {
         self.tell_owners(&ToWorker::Abandon { epoch, from: seq });
     }
 
-    /// Tells everybody who takes part in a batch that is not over, or will.
+    /// Tells every worker that takes part in a batch that is not complete, or will.
     fn tell_owners(&mut self, message: &ToWorker) {
         for owner in self.epochs.owners() {
             if self.members.is_member(owner) {
@@ -281,5 +281,5 @@ impl MasterCore {
 /// Whether a batch reads what clients have pushed.
 pub(super) fn has_pushed(inputs: &[Vec<Vec<Range>>]) -> bool {
     let mut ranges = inputs.iter().flatten().flatten();
-    ranges.any(|range| taker_of(&range.split).is_some())
+    ranges.any(|range| receiver_of(&range.split).is_some())
 }

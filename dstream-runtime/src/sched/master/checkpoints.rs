@@ -28,7 +28,7 @@ use crate::sched::Past;
 use crate::sched::message::{Saved, ToSave};
 use crate::sched::shape::Shape;
 
-/// So many rounds of saving may be under way: storage is slower than the job otherwise.
+/// How many rounds of saving may be under way: storage is slower than the job otherwise.
 const MAX_ROUNDS: usize = 2;
 
 /// So often is saved what a job ends with whose input cannot be read again: one of them may turn out to be damaged.
@@ -39,8 +39,8 @@ pub(super) type State = (StageId, Partition);
 #[derive(Debug)]
 struct Group {
     states: Vec<State>,
-    /// What lineage begins with, oldest first: the newest is what heirs begin with. Each has its states in order,
-    /// as all that is kept has.
+    /// What lineage begins with, oldest first: new owners begin with the newest. Each has its states in order, as
+    /// all that is kept has.
     bases: VecDeque<Vec<Saved>>,
     /// How many of them are durably known to count; at least one.
     durable: usize,
@@ -62,7 +62,7 @@ impl Group {
         saved.first().map_or(BatchSeq(0), |saved| saved.after)
     }
 
-    /// What heirs begin with.
+    /// What new owners begin with.
     fn base(&self) -> &[Saved] {
         self.bases.back().map_or(&[], Vec::as_slice)
     }
@@ -93,7 +93,7 @@ impl Group {
         gone
     }
 
-    /// Gives up what was saved and does not count. Returns the objects that nobody will load any more.
+    /// Gives up what was saved and does not count. Returns the objects that will not be loaded any more.
     fn give_up(&mut self, saved: Vec<Saved>) -> Vec<String> {
         let own =
             saved.iter().filter_map(|saved| Some((saved.after, saved.objects.last()?.clone())));
@@ -244,9 +244,9 @@ impl Checkpoints {
         states
     }
 
-    /// The states of all groups of which some base has not what was pushed up to a batch, each whole, as they are when
-    /// the job ends, and when they are saved, once more. What they have read may be gone by the time that somebody needs
-    /// them, and so no older state will do: no object that was damaged long ago may be part of them.
+    /// The states of all groups of which some base lacks what was pushed up to a batch, each whole, as they are
+    /// when the job ends, and when they are saved, once more. What they have read may be gone by the time that they
+    /// are needed, and so no older state will do: no object that was damaged long ago may be part of them.
     pub(super) fn last(&mut self, after: BatchSeq, pushed: BatchSeq, now_ms: u64) -> Vec<ToSave> {
         let mut states = self.begin(after, true, now_ms, |group| group.must_save(after, pushed));
         states.iter_mut().for_each(|state| state.continues = None);
@@ -298,8 +298,8 @@ impl Checkpoints {
         true
     }
 
-    /// A state could not be saved: its group's turn comes again, but not at once. Returns the objects that nobody
-    /// will load.
+    /// A state could not be saved: its group's turn comes again, but not at once. Returns the objects that will not
+    /// be loaded.
     pub(super) fn not_saved(
         &mut self,
         state: State,
@@ -332,7 +332,8 @@ impl Checkpoints {
     }
 
     /// Partitions were lost: what was being saved of them, and what was saved and did not count yet, does not
-    /// count, since their heirs begin with what counts now. Returns the objects that nobody will load any more.
+    /// count, since their new owners begin with what counts now. Returns the objects that will not be loaded any
+    /// more.
     pub(super) fn lost(&mut self, lost: &[Partition]) -> Vec<String> {
         let mut obsolete = Vec::new();
         for group in &mut self.groups {
@@ -361,7 +362,7 @@ impl Checkpoints {
         counts
     }
 
-    /// It is durable that the next base of a group counts. Returns the objects that nobody will load any more:
+    /// It is durable that the next base of a group counts. Returns the objects that will not be loaded any more:
     /// bases that are older than the one before it go.
     pub(super) fn durable(&mut self, token: &SavedToken) -> Vec<String> {
         let Some(group) = self.groups.get_mut(token.group()) else { return Vec::new() };

@@ -1,8 +1,8 @@
 //! Which placement holds for which batch, and who still takes part in any.
 //!
-//! Invariant: rows are in the order of their epochs and of their first batches. A row goes when its
-//! batches are over and all state that the next one moves has arrived: whoever owns nothing in any row
-//! holds nothing that anybody may need.
+//! Invariant: rows are in the order of their epochs and of their first batches. A row goes when its batches are
+//! complete and all state that the next one moves has arrived: a worker that owns nothing in any row holds nothing
+//! that may be needed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::source::Range;
 /// No more epochs than this are kept: further changes of members wait until state has arrived.
 const MAX_EPOCHS: usize = 16;
 
-/// Owns all partitions while a master that has started again has no workers: nobody has this number.
-pub(super) const NOBODY: WorkerId = WorkerId(u32::MAX);
+/// Owns all partitions while a master that has started again has no workers: no worker has this number.
+pub(super) const UNOWNED: WorkerId = WorkerId(u32::MAX);
 
 /// One epoch.
 #[derive(Debug)]
@@ -125,13 +125,13 @@ impl Epochs {
         lost.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Gives partitions to heirs in all epochs that matter. It takes a number as an epoch does.
-    pub(super) fn recover(&mut self, heirs: &BTreeMap<Partition, WorkerId>) {
+    /// Gives partitions to new owners in all epochs that matter. It takes a number as an epoch does.
+    pub(super) fn recover(&mut self, new_owners: &BTreeMap<Partition, WorkerId>) {
         self.last.0 += 1;
         for row in &mut self.rows {
             let mut placement = row.placement.to_vec();
-            for (partition, heir) in heirs {
-                placement[partition.index()] = *heir;
+            for (partition, new_owner) in new_owners {
+                placement[partition.index()] = *new_owner;
             }
             *row = EpochRow::new(row.epoch, row.first, placement);
         }

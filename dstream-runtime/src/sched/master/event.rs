@@ -192,7 +192,7 @@ pub enum MasterAction {
         /// The batch.
         batch: BatchSeq,
     },
-    /// Nobody will load this object any more.
+    /// This object will not be loaded any more.
     Obsolete(String),
     /// Send `Tick` when it is that late, in the timetable's milliseconds; replaces any other timer.
     SetTimer(u64),

@@ -2,7 +2,7 @@
 //!
 //! Results are as if each of these intervals had had its batch. Nothing was taken in then, so these batches are
 //! *missed*: they are empty, and no source is asked. What came meanwhile belongs to the newest interval that is
-//! over, in which it is taken in. The work is less: once so many batches in a row were empty that nothing more comes
+//! over, in which it is taken in. The work is less: once enough batches in a row were empty that nothing more comes
 //! out ([`Plan::rest`]), all further missed intervals are one step. Batches keep their consecutive numbers, so
 //! windows, slides and states never see the step; only the zero time is a later one from there on, which is written
 //! down ([`JournalEntry::Gap`]) before the cut of the next batch. The step is a multiple of [`Plan::cycle`], so
@@ -97,7 +97,7 @@ impl MasterCore {
         let (missed, is_new) = self.gaps.judge(now_ms, due_ms, interval);
         if is_new && missed.steps + missed.empty > 0 {
             let all = missed.steps + missed.empty;
-            // Without further input, what windows hold is out after so many.
+            // Without further input, windows hold nothing after `rest` batches.
             let run = self.gaps.rest.map_or(all, |rest| {
                 let runs = rest.saturating_sub(self.gaps.quiet);
                 if runs >= all { all } else { runs + (all - runs) % self.gaps.cycle }

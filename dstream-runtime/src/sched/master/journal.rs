@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_is_not_kept() {
+    fn entries_that_are_not_waited_for_are_not_kept() {
         let mut journal = Journal::default();
         (0..5).for_each(|_| assert!(journal.note() > JournalSeq(0)));
         let saved = journal.saved(3);

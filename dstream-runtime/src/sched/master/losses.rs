@@ -9,7 +9,7 @@ use super::*;
 use crate::guards::{Guard, left_out};
 use crate::id::StageId;
 use crate::sched::message::{HolderChange, Loss};
-use crate::source::receive::taker_of;
+use crate::source::receive::receiver_of;
 use crate::time::BatchTime;
 
 impl MasterCore {
@@ -32,7 +32,7 @@ impl MasterCore {
                 .map(|(source, _)| source);
             needed.flat_map(move |(source, inputs)| {
                 let ranges = inputs.iter().flatten();
-                let pushed = ranges.filter(|range| taker_of(&range.split).is_some());
+                let pushed = ranges.filter(|range| receiver_of(&range.split).is_some());
                 pushed.map(move |range| (seq, source, range))
             })
         })

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, WorkerId};
 
-/// So many of those that are gone are remembered, for people to see.
+/// How many of the lost workers are remembered, for the status.
 const REMEMBERED: usize = 16;
 
 /// How a worker stands.
@@ -68,7 +68,7 @@ pub(super) struct Members {
     check_at: Option<u64>,
     unplaced: usize,
     draining: usize,
-    /// There is somebody who should own partitions and owns none, or the other way round.
+    /// A worker should own partitions and owns none, or the other way round.
     changed: bool,
 }
 
@@ -245,7 +245,7 @@ impl Members {
         }
     }
 
-    /// Members are told a placement, or a recovery; nobody has to acknowledge another any more.
+    /// Members are told a placement, or a recovery; no worker has to acknowledge another any more.
     pub(super) fn tell(&mut self, told: &[WorkerId], epoch: Epoch) {
         self.unplaced = 0;
         self.members.values_mut().for_each(|member| member.placed = member.told);
@@ -271,7 +271,7 @@ impl Members {
         }
     }
 
-    /// Whether everybody knows the newest placement.
+    /// Whether every member knows the newest placement.
     pub(super) fn all_placed(&self) -> bool {
         self.unplaced == 0
     }
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn without_leases_nobody_is_too_late() {
+    fn without_leases_no_worker_is_too_late() {
         let mut members = Members::new(None);
         members.joined(A, 1, 0);
         assert_eq!((members.check_at(), members.expired(u64::MAX)), (None, vec![]));

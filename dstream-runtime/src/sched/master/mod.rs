@@ -1,14 +1,14 @@
 //! The master's core: it owns the life cycle of batches, and says who owns which partition.
 //!
-//! It decides when a batch is cut, tells the workers that it exists, counts the tasks that have run,
-//! commits and publishes batches in order, each once, and decides what happens when something fails or
-//! somebody comes or goes. It never sends a task: workers know the plan. It never sees a clock: `now_ms`,
-//! in the time of the timetable, is an argument.
+//! It decides when a batch is cut, tells the workers that it exists, counts the tasks that have run, commits and
+//! publishes batches in order, each once, and decides what happens when something fails or a worker comes or goes.
+//! It never sends a task: workers know the plan. It never sees a clock: `now_ms`, in the time of the timetable, is
+//! an argument.
 //!
-//! Invariants: batches in flight have consecutive numbers; at most one, the newest, is being cut; a
-//! batch is published only when all before it are, and only with the token that its commit is
-//! durable; a failed job publishes nothing at or after the batch that failed; a batch is cut only when
-//! everybody knows the placement it runs under.
+//! Invariants: batches in flight have consecutive numbers; at most one, the newest, is being cut; a batch is
+//! published only when all before it are, and only with the token that its commit is durable; a failed job
+//! publishes nothing at or after the batch that failed; a batch is cut only when every member knows the placement
+//! it runs under.
 
 mod batch;
 mod batches;
@@ -90,10 +90,10 @@ pub struct MasterCore {
     pushed: BatchSeq,
     /// The last batch that is durably known to be published; kept with the journal.
     shown: BatchSeq,
-    /// Workers that were lost and have no heirs yet.
+    /// Workers that were lost and whose partitions have no new owners yet.
     dead: BTreeSet<WorkerId>,
-    /// So many workers must be there before lost partitions get heirs: more than one after a start with
-    /// nobody there.
+    /// How many workers must be there before lost partitions get new owners: more than one after a start without
+    /// workers.
     gathers: u32,
     restarts: Restarts,
     /// Who owned partitions when all placements were forgotten, and was told no other since.
@@ -118,7 +118,7 @@ impl MasterCore {
         let shape = Shape::new(plan, config.partitions);
         let interval = config.timetable.interval().as_millis().max(1) as u64;
         let every = config.checkpoint_ms.map(|ms| ms.div_ceil(interval));
-        // What a run elsewhere is for must be kept until nobody needs it.
+        // What a run elsewhere is for must be kept until it is not needed any more.
         let stragglers = (config.speculate && every.is_some()).then(Stragglers::default);
         Self {
             checkpoints: every.map(|every| Checkpoints::new(&shape, config.first, every)),
@@ -248,8 +248,8 @@ impl MasterCore {
         self.kept.front().map_or(oldest, |(seq, _)| *seq)
     }
 
-    /// What batches before this one have read is needed by nobody, not even by a master that finds the
-    /// newest saved states damaged.
+    /// What batches before this one have read is not needed any more, not even by a master that finds the newest
+    /// saved states damaged.
     #[must_use]
     pub fn spent(&self) -> BatchSeq {
         let spare = self.checkpoints.as_ref().and_then(Checkpoints::spare);

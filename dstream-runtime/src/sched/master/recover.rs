@@ -1,9 +1,9 @@
-//! Workers were lost: their partitions go to heirs, and nothing else changes.
+//! Workers were lost: their partitions go to new owners, and nothing else changes.
 //!
-//! A partition that a lost worker owned in any batch that is not over is lost as a whole, and goes to one
-//! heir in all of these: so its states move nowhere while they are made again. The heirs are told from which
-//! saved states, and which tasks have not been reported; what else must run again they find out among
-//! themselves (see the worker's core). Nothing is cut until everybody knows.
+//! A partition that a lost worker owned in any batch that is not complete is lost as a whole, and goes to one new
+//! owner in all of these: so its states move nowhere while they are made again. The new owners are told from which
+//! saved states, and which tasks have not been reported; what else must run again they find out among themselves
+//! (see the worker's core). Nothing is cut until every member knows.
 
 use std::collections::BTreeSet;
 
@@ -25,27 +25,28 @@ impl MasterCore {
             return;
         }
         self.gathers = 0;
-        let mut heirs = self.members.owners_to_be();
-        if heirs.is_empty() {
-            // Those who were to leave are better than nobody.
-            heirs = self.members.iter().map(|(worker, _)| worker).collect();
+        let mut candidates = self.members.owners_to_be();
+        if candidates.is_empty() {
+            // Workers that were to leave are better than none.
+            candidates = self.members.iter().map(|(worker, _)| worker).collect();
         }
-        let Some(newest) = self.epochs.newest().filter(|_| !heirs.is_empty()) else { return };
+        let Some(newest) = self.epochs.newest().filter(|_| !candidates.is_empty()) else { return };
         let dead = std::mem::take(&mut self.dead);
         let lost = self.epochs.lost(&dead);
         let epoch = Epoch(self.epochs.last().0 + 1);
-        let spread = place(self.shape.partitions, &heirs, &newest.placement, epoch);
-        let heir = |partition: Partition| {
-            let owner = newest.owner(partition).filter(|owner| heirs.contains(owner));
+        let spread = place(self.shape.partitions, &candidates, &newest.placement, epoch);
+        let new_owner = |partition: Partition| {
+            let owner = newest.owner(partition).filter(|owner| candidates.contains(owner));
             owner.unwrap_or(spread[partition.index()])
         };
-        let heir_of: BTreeMap<Partition, WorkerId> = lost.iter().map(|p| (*p, heir(*p))).collect();
+        let new_owner_of: BTreeMap<Partition, WorkerId> =
+            lost.iter().map(|p| (*p, new_owner(*p))).collect();
         // Those that own nothing any more are told so.
         let mut told: BTreeSet<WorkerId> = self.epochs.owners().into_iter().collect();
-        self.epochs.recover(&heir_of);
+        self.epochs.recover(&new_owner_of);
         let next = self.begun();
         self.restarts.extend(lost.iter().map(|partition| (*partition, (next, epoch))));
-        self.failing.retain(|task, _| !heir_of.contains_key(&task.partition));
+        self.failing.retain(|task, _| !new_owner_of.contains_key(&task.partition));
         if let Some(checkpoints) = &mut self.checkpoints {
             let obsolete = checkpoints.lost(&lost).into_iter();
             self.actions.extend(obsolete.map(MasterAction::Obsolete));
@@ -57,8 +58,11 @@ impl MasterCore {
         self.members.inherit(|worker| row.is_some_and(|row| row.share(worker) > 0));
         self.members.tell(&told, epoch);
         for worker in told {
-            let mine: BTreeSet<_> =
-                heir_of.iter().filter(|(_, heir)| **heir == worker).map(|(p, _)| *p).collect();
+            let mine: BTreeSet<_> = new_owner_of
+                .iter()
+                .filter(|(_, new_owner)| **new_owner == worker)
+                .map(|(p, _)| *p)
+                .collect();
             let recover = Recover {
                 epoch,
                 rows: self
@@ -89,7 +93,7 @@ impl MasterCore {
         }
     }
 
-    /// What heirs must know of the batches that have begun and are not over.
+    /// What new owners must know of the batches that have begun and are not complete.
     fn resumed(&self, mine: &BTreeSet<Partition>) -> Vec<Resumed> {
         let kept = self.kept.iter().map(|(seq, inputs)| (*seq, inputs, None));
         let running = self.batches.iter().filter(|b| !matches!(b.phase, Phase::Cutting(_)));

@@ -1,12 +1,12 @@
 //! A master that begins: a job's first one, and one that goes on where another has stopped.
 //!
-//! The later one takes over as if all workers had been lost: every partition belongs to nobody, and is given
-//! to those who join as a lost worker's partitions are (see [`recover`](super::recover)). Batches that are
-//! published run again only as far as states are made from them; those that are not, run and are committed
-//! and published (again). What was cut stays cut: it is never cut another way.
+//! The later one takes over as if all workers had been lost: every partition is unowned, and the workers that join
+//! get them as they would get a lost worker's partitions (see [`recover`](super::recover)). Batches that are
+//! published run again only as far as states are made from them; those that are not, run and are committed and
+//! published (again). What was cut stays cut: it is never cut another way.
 
 use super::batches::has_pushed;
-use super::epochs::NOBODY;
+use super::epochs::UNOWNED;
 use super::*;
 use crate::guards::{Guard, left_out};
 
@@ -34,7 +34,7 @@ pub enum Unfit {
 
 impl MasterCore {
     /// A master that goes on where those before it have stopped: at the place that the journal says, with its
-    /// timetable and its partitions, whatever `config` says of these. Nobody gets partitions before
+    /// timetable and its partitions, whatever `config` says of these. No worker gets partitions before
     /// `config.workers` have joined.
     ///
     /// # Errors
@@ -65,9 +65,9 @@ impl MasterCore {
             core.gaps.resume(past, now_ms);
             core.shown = past.published();
             core.take_over(past, now_ms)?;
-            let placement = vec![NOBODY; core.shape.partitions as usize];
+            let placement = vec![UNOWNED; core.shape.partitions as usize];
             core.epochs.push(core.oldest(), placement);
-            core.dead.insert(NOBODY);
+            core.dead.insert(UNOWNED);
             core.gathers = workers;
         }
         let stopping = past.is_stopping();
@@ -109,7 +109,7 @@ impl MasterCore {
         Running::new(tasks, self.shape.slots())
     }
 
-    /// Writes down what a job begins with. Without saved states there is nobody to read a journal.
+    /// Writes down what a job begins with. Without saved states no master reads a journal.
     pub(super) fn begin_journal(&mut self) {
         let Some(checkpoints) = &self.checkpoints else { return };
         let timetable = &self.config.timetable;

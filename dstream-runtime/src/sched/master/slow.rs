@@ -160,7 +160,7 @@ pub(super) struct Changes {
 #[derive(Debug, Default)]
 pub(super) struct Slow {
     records: BTreeMap<WorkerId, Record>,
-    /// Whose weight has changed, and nobody has been told.
+    /// Workers whose changed weight has not been reported yet.
     unsaid: BTreeMap<WorkerId, u32>,
 }
 
@@ -222,7 +222,7 @@ impl Slow {
         self.unsaid.retain(|worker, _| is_there(*worker));
     }
 
-    /// What has changed and nobody has been told: by what factor which worker is slower.
+    /// The changes that have not been reported yet: which worker is slower, and by what factor.
     pub(super) fn take_unsaid(&mut self) -> BTreeMap<WorkerId, u32> {
         std::mem::take(&mut self.unsaid)
     }
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_in_between_stays_as_it_is() {
+    fn a_worker_between_the_bounds_stays_as_it_is() {
         assert_eq!(changes([1500; 50].into_iter()), []);
         assert_eq!(changes([4000; 3].into_iter().chain([1500; 50])), [(3, 250)]);
     }

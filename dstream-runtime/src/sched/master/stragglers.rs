@@ -17,7 +17,7 @@ use crate::sched::engines::Engines;
 use crate::sched::message::TaskTally;
 use crate::sched::stragglers::{Backlog, Pace, Paces, Ran, Run, can_judge, late_at, slowness};
 use crate::shares::{Reader, places};
-use crate::source::receive::taker_of;
+use crate::source::receive::receiver_of;
 
 /// What is known of stragglers.
 #[derive(Debug, Default)]
@@ -171,7 +171,7 @@ impl MasterCore {
         (u64::from(weights[member]) * 100 / total.max(1)) as u32
     }
 
-    /// Whether a report is that of a task's second run, which nobody has given up.
+    /// Whether a report is that of a task's second run that has not been given up.
     pub(super) fn is_second(&self, worker: WorkerId, task: TaskId, attempt: Attempt) -> bool {
         let second = self.stragglers.as_ref().and_then(|all| all.second.get(&task));
         is_speculative(attempt)
@@ -181,7 +181,7 @@ impl MasterCore {
             })
     }
 
-    /// A second run has failed: nobody waits for it.
+    /// A second run has failed: it is not waited for.
     pub(super) fn second_failed(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt) {
         if self.is_second(worker, task, attempt)
             && let Some(second) = self.stragglers.as_mut().and_then(|all| all.second.get_mut(&task))
@@ -200,7 +200,7 @@ impl MasterCore {
         tally: &TaskTally,
     ) -> bool {
         let size = match self.is_held(task) {
-            // Of receipts their number is known alone.
+            // Of received blocks only their number is known.
             true => tally.bytes,
             false => self.size(task),
         };
@@ -347,7 +347,7 @@ impl MasterCore {
                     continue;
                 }
                 for (owner, mut tasks) in self.open_by_owner(batch, stage, running, row) {
-                    // Of receipts only their number is known, and not every worker can read them.
+                    // Of received blocks only their number is known, and not every worker can read them.
                     tasks.retain(|task| !self.is_held(*task));
                     if tasks.is_empty() {
                         continue;
@@ -431,7 +431,7 @@ impl MasterCore {
             let free = row.members.iter().filter_map(|worker| {
                 let slots = self.members.slots(*worker)?.max(1);
                 let second = seconds.get(worker).copied().unwrap_or(0);
-                // Whoever has to do as old things itself would only be late with these.
+                // A worker that has tasks as old to do itself would only be late with these.
                 let is_busy = busy.get(worker).is_some_and(|oldest| *oldest <= task.batch);
                 let may = !is_busy && !late_workers.contains(worker) && second < slots;
                 may.then(|| (u64::from(second) * 1000 / u64::from(slots), *worker))
@@ -483,7 +483,7 @@ impl MasterCore {
 
     /// Whether a task reads what clients have pushed, and workers hold.
     fn is_held(&self, task: TaskId) -> bool {
-        self.ranges(task).iter().any(|range| taker_of(&range.split).is_some())
+        self.ranges(task).iter().any(|range| receiver_of(&range.split).is_some())
     }
 
     /// What a task reads, if there is anything and every worker can read it.

@@ -1,5 +1,5 @@
-//! Tasks that have run or failed. Nobody is believed about another worker's partition, or about a batch
-//! in another epoch than its own.
+//! Tasks that have run or failed. No worker is believed about another worker's partition, or about a batch in
+//! another epoch than its own.
 
 use super::*;
 use crate::guards::{Guard, guard};

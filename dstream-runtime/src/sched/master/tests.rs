@@ -123,7 +123,7 @@ fn nothing_is_visible_before_cut_and_commit_are_durable() {
         "{actions:?}"
     );
     core.handle(0, MasterEvent::Published { batch: BatchSeq(1) });
-    assert_eq!(drain(&mut core), [], "nobody asked for it");
+    assert_eq!(drain(&mut core), [], "no worker asked for it");
     core.handle(0, MasterEvent::Synced(JournalSeq(2)));
     assert_eq!(published(&drain(&mut core)), [1]);
     core.handle(0, MasterEvent::Published { batch: BatchSeq(1) });

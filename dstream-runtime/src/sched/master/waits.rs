@@ -1,7 +1,7 @@
 //! The status of a job: what each batch waits for, and who has to do it. Computed when it is asked for;
 //! nothing is kept for it.
 
-use super::epochs::NOBODY;
+use super::epochs::UNOWNED;
 use super::*;
 use crate::id::Partition;
 use crate::plan::StageRow;
@@ -90,7 +90,7 @@ impl MasterCore {
             }
             let moving = row.state.is_some() && by_worker.keys().any(|w| !self.is_settled(*w));
             let mut tasks: Vec<_> = by_worker.into_iter().collect();
-            tasks.retain(|(worker, _)| *worker != NOBODY);
+            tasks.retain(|(worker, _)| *worker != UNOWNED);
             tasks.sort_by_key(|(_, tasks)| std::cmp::Reverse(*tasks));
             waits.push(StageWait { stage: row.id, name: row.name.to_owned(), tasks, moving });
         }

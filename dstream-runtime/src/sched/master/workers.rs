@@ -1,7 +1,7 @@
 //! Workers that come, go and are lost, and the epochs that follow.
 //!
-//! An epoch has at least one batch, so however many come and go there is one placement per batch at
-//! most; and nothing waits for it but the next cut, for as long as a message takes to everybody and back.
+//! An epoch has at least one batch, so however many come and go there is one placement per batch at most; and
+//! nothing waits for it but the next cut, for as long as a message takes to all members and back.
 
 use super::*;
 use crate::guards::{Guard, guard};
@@ -63,8 +63,8 @@ impl MasterCore {
         self.epochs.retire(oldest, |worker| members.settled(worker))
     }
 
-    /// Places the partitions anew if that is due: when members have changed, between two cuts, and when
-    /// everybody knows the placement before.
+    /// Places the partitions anew if that is due: when members have changed, between two cuts, and when every
+    /// member knows the placement before.
     pub(super) fn place(&mut self) {
         let begins = match self.epochs.newest() {
             Some(row) => self.next > row.first || row.first == self.config.first,
@@ -107,8 +107,8 @@ impl MasterCore {
         self.say_slow();
     }
 
-    /// So many workers must be there for a placement while there is none. Those who were placed once, and can go on
-    /// without one of them, need not wait for another.
+    /// How many workers must be there for a placement while there is none. Those that were placed once, and can go
+    /// on without one of them, need not wait for another.
     pub(super) fn wants(&self) -> u32 {
         let goes_on = self.checkpoints.is_some() && !self.cleared.is_empty();
         if goes_on { 1 } else { self.config.workers.max(1) }
@@ -120,7 +120,7 @@ impl MasterCore {
             return;
         }
         if self.epochs.owns(worker) && !self.members.has_other(worker) {
-            let why = "it is the only worker, and there is nobody to hand over to: start another \
+            let why = "it is the only worker, and there is no other worker to hand over to: start another \
                        worker first, or stop the job"
                 .to_owned();
             return self.actions.push_back(MasterAction::Refuse { worker, why });

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Saved;
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, StageId, WorkerId};
-use crate::source::receive::Spans;
+use crate::source::receive::RangeSet;
 use crate::source::{Position, Range};
 
 /// Acknowledged records of one receiver that no process holds any more.
@@ -13,9 +13,9 @@ pub struct LostRow {
     /// The source.
     pub source: SourceId,
     /// The worker that received them.
-    pub taker: WorkerId,
+    pub receiver: WorkerId,
     /// Its numbers for the blocks.
-    pub receipts: Spans,
+    pub blocks: RangeSet,
     /// How many records they have.
     pub records: u64,
     /// Whether that is their number; otherwise they have at most as many.
@@ -32,7 +32,7 @@ impl LostRow {
     /// How many records each of its blocks has, if that is known.
     #[must_use]
     pub fn records_each(&self) -> Option<u64> {
-        (self.exact && self.records == self.receipts.count()).then_some(1)
+        (self.exact && self.records == self.blocks.count()).then_some(1)
     }
 }
 
@@ -102,7 +102,7 @@ pub enum JournalEntry {
         /// The batch.
         batch: BatchSeq,
     },
-    /// A batch is visible at all outputs. Nobody waits for this: what is published twice is the same.
+    /// A batch is visible at all outputs. Nothing waits for this: what is published twice is the same.
     Published {
         /// The batch.
         batch: BatchSeq,

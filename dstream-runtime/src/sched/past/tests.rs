@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{Epoch, WorkerId};
-use crate::source::receive::Spans;
+use crate::source::receive::RangeSet;
 
 const WORDS: StageId = StageId(1);
 
@@ -258,8 +258,8 @@ fn lost(how: Loss) -> JournalEntry {
     let (first, last) = (BatchSeq(3), BatchSeq(4));
     let row = LostRow {
         source: SourceId(0),
-        taker: WorkerId(1),
-        receipts: Spans::default(),
+        receiver: WorkerId(1),
+        blocks: RangeSet::default(),
         records: 7,
         exact: true,
         first,

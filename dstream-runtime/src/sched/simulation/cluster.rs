@@ -17,7 +17,7 @@ use super::network::{Network, Timed};
 use super::outside::{Object, Outside};
 use super::process::Process;
 use super::reference::Reference;
-use crate::driver::cluster::Departures;
+use crate::driver::cluster::Draining;
 use crate::driver::cluster::node::{Desk, Node, SOURCE};
 use crate::id::*;
 use crate::sched::master::Outcome;
@@ -97,7 +97,7 @@ pub(super) struct Cluster {
     /// Draining workers.
     pub(super) leaving: BTreeSet<WorkerId>,
     /// Draining workers with nothing left but to hand over received blocks.
-    pub(super) departures: Departures,
+    pub(super) draining: Draining,
     /// Acknowledgements for clients.
     pub(super) safe: Vec<(u128, u64)>,
     /// Input of batches before this one is not needed, as all workers were told.
@@ -170,7 +170,7 @@ impl Cluster {
             safe: Vec::new(),
             receiving: BTreeSet::new(),
             leaving: BTreeSet::new(),
-            departures: Departures::default(),
+            draining: Draining::default(),
             spent: BatchSeq(0),
             is_placed: false,
             graces: 0,

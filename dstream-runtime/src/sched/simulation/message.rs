@@ -31,7 +31,7 @@ pub(super) enum Message {
     /// The master has disconnected a worker.
     JoinAgain(WorkerId),
     /// A worker's link to another broke; its report to the master, and the time of the judgement.
-    Parted(WorkerId, WorkerId),
+    BrokenLink(WorkerId, WorkerId),
     Unreachable(WorkerId, WorkerId),
     Judge(WorkerId, WorkerId),
     /// An idle master checks that it is the newest.
@@ -50,7 +50,7 @@ pub(super) enum Message {
     Listens(WorkerId, bool),
     /// Workers may have to be told to listen.
     Open(u64),
-    /// Whoever was there with another master has had time to come.
+    /// The workers that were there with another master have had time to come.
     Grace(u64),
     /// The grace period of an absent worker is over.
     Losses(u64),
@@ -94,7 +94,7 @@ pub(super) fn mark(message: &Message) -> u64 {
         Message::Alive(worker) => [16, u64::from(worker.0), 0],
         Message::Welcome(worker) => [34, u64::from(worker.0), 0],
         Message::JoinAgain(worker) => [17, u64::from(worker.0), 0],
-        Message::Parted(a, b) => [18, u64::from(a.0), u64::from(b.0)],
+        Message::BrokenLink(a, b) => [18, u64::from(a.0), u64::from(b.0)],
         Message::Unreachable(a, b) => [19, u64::from(a.0), u64::from(b.0)],
         Message::Look => [21, 0, 0],
         Message::Told(a, b, _) => [22, u64::from(a.0), u64::from(b.0)],

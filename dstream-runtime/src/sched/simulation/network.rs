@@ -179,7 +179,7 @@ impl Timed {
             Message::ToPeer(from, to, ..) | Message::Told(from, to, _) => {
                 (machine(from), machine(to))
             }
-            Message::Ran(on, ..) | Message::Beat(on) | Message::Parted(on, _) => {
+            Message::Ran(on, ..) | Message::Beat(on) | Message::BrokenLink(on, _) => {
                 (machine(on), machine(on))
             }
             Message::Saved(on, ..) | Message::Loaded(on, ..) => (Place::Storage, machine(on)),
@@ -205,7 +205,7 @@ impl Timed {
             Message::Grace(_) => super::cluster::GRACE_MS,
             Message::Losses(due) | Message::Open(due) => due.saturating_sub(self.now),
             Message::Judge(..) => 2 * super::cluster::LEASE_MS,
-            Message::Parted(..) => super::cluster::LEASE_MS + self.seed.below(100),
+            Message::BrokenLink(..) => super::cluster::LEASE_MS + self.seed.below(100),
             Message::Ran(..) => 1 + self.seed.below(25),
             _ if way.0 == way.1 => self.seed.below(5),
             _ => 1 + self.seed.below(6),

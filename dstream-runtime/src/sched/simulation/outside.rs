@@ -13,7 +13,7 @@ use crate::id::*;
 use crate::sched::Past;
 use crate::sched::message::{JournalEntry, Loss, LostRow, Saved};
 use crate::source::Range;
-use crate::source::receive::taker_of;
+use crate::source::receive::receiver_of;
 use crate::time::BatchTime;
 
 /// Per source and input: its ranges.
@@ -110,8 +110,8 @@ impl Outside {
     /// The job goes on without these.
     fn drop(&mut self, rows: &[LostRow]) {
         let numbers = |row: &LostRow| {
-            let taker = row.taker;
-            row.receipts.runs().flatten().map(move |number| (taker, number)).collect::<Vec<_>>()
+            let receiver = row.receiver;
+            row.blocks.runs().flatten().map(move |number| (receiver, number)).collect::<Vec<_>>()
         };
         for key in rows.iter().flat_map(numbers) {
             self.dropped.extend(self.appends.get(&key));
@@ -137,9 +137,9 @@ impl Outside {
                 assert_eq!(*batch, next, "a batch is cut again, or left out");
                 for (source, inputs) in inputs.iter().enumerate() {
                     for range in inputs.iter().flatten() {
-                        if let Some((taker, _)) = taker_of(&range.split) {
+                        if let Some((receiver, _)) = receiver_of(&range.split) {
                             for number in range.start..range.end {
-                                let append = self.appends[&(taker, number)];
+                                let append = self.appends[&(receiver, number)];
                                 assert!(self.counted.insert(append), "{append:?} counts twice");
                             }
                             continue;

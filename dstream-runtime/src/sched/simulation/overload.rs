@@ -20,7 +20,7 @@ use crate::sched::testplan::word_count;
 use crate::sched::worker::RunTask;
 use crate::sched::*;
 use crate::source::Source;
-use crate::source::receive::{PushSource, Receipt, taker_of};
+use crate::source::receive::{PushSource, ReceivedBlock, receiver_of};
 use crate::time::Timetable;
 
 const WORKERS: u32 = 2;
@@ -82,7 +82,7 @@ struct World {
     /// Bytes that clients have and no receiver has taken, and that receivers have and no batch.
     unsent: u64,
     waiting: u64,
-    /// Bytes per receipt, and the batch that has it.
+    /// Bytes per received block, and the batch that has it.
     safe: BTreeMap<(WorkerId, u64), (u64, Option<BatchSeq>)>,
     /// The first batch after the last change of the load.
     changed: BatchSeq,
@@ -269,10 +269,10 @@ impl World {
         let cut = self.source.cut(PARTITIONS as usize).expect("it can be cut");
         let inputs: Vec<_> = cut.inputs.into_iter().map(|input| input.ranges).collect();
         for range in inputs.iter().flatten() {
-            let (taker, _) = taker_of(&range.split).expect("it names receipts");
+            let (receiver, _) = receiver_of(&range.split).expect("it names received blocks");
             for number in range.start..range.end {
-                let (_, of) = self.safe.get_mut(&(taker, number)).expect("it was registered");
-                assert_eq!(of.replace(batch), None, "receipt {number} is in two batches");
+                let (_, of) = self.safe.get_mut(&(receiver, number)).expect("it was registered");
+                assert_eq!(of.replace(batch), None, "received block {number} is in two batches");
             }
         }
         let all: u64 = inputs.iter().map(|ranges| bytes(&self.safe, ranges)).sum();
@@ -398,12 +398,12 @@ impl World {
             let bytes = self.unsent.min(1 + self.seed.below(self.piece));
             self.unsent -= bytes;
             self.waiting += bytes;
-            let taker = self.safe.len() as u32 % WORKERS;
-            let (taker, copy) = (WorkerId(taker), Some(WorkerId(1 - taker)));
+            let receiver = self.safe.len() as u32 % WORKERS;
+            let (receiver, copy) = (WorkerId(receiver), Some(WorkerId(1 - receiver)));
             let number = self.safe.len() as u64 / u64::from(WORKERS) + 1;
-            let receipt = Receipt { taker, number, copy, bytes, client: None };
-            self.source.register(receipt, bytes).expect("it is no client's");
-            self.safe.insert((taker, number), (bytes, None));
+            let received_block = ReceivedBlock { receiver, number, copy, bytes, client: None };
+            self.source.register(received_block, bytes).expect("it is no client's");
+            self.safe.insert((receiver, number), (bytes, None));
         }
         assert_eq!(self.source.waiting(), self.waiting);
         let is_done = self.stops_early || self.unsent + self.waiting == 0;
@@ -425,14 +425,14 @@ impl World {
     }
 }
 
-/// How many bytes receipts have.
+/// How many bytes received blocks have.
 fn bytes(
     safe: &BTreeMap<(WorkerId, u64), (u64, Option<BatchSeq>)>,
     ranges: &[crate::source::Range],
 ) -> u64 {
     let of = |range: &crate::source::Range| -> u64 {
-        let Some((taker, _)) = taker_of(&range.split) else { return 0 };
-        (range.start..range.end).map(|number| safe[&(taker, number)].0).sum()
+        let Some((receiver, _)) = receiver_of(&range.split) else { return 0 };
+        (range.start..range.end).map(|number| safe[&(receiver, number)].0).sum()
     };
     ranges.iter().map(of).sum()
 }

@@ -413,7 +413,7 @@ impl World {
             let unit = match &self.feed {
                 Feed::History => READ_MS,
                 Feed::Followed(ranges) => starved::READ_MS / *ranges as u64,
-                Feed::Pushed(_) => starved::READ_MS / starved::RECEIPTS,
+                Feed::Pushed(_) => starved::READ_MS / starved::BLOCKS,
                 Feed::Received(_) => 0,
             };
             self.read_ms.insert((batch, partition), size * unit);

@@ -70,7 +70,7 @@ impl Cluster {
 
     /// Drained workers that have stopped receiving hand over their blocks.
     pub(super) fn see_off(&mut self) {
-        for worker in self.departures.ready(|worker| self.receiving.contains(&worker)) {
+        for worker in self.draining.ready(|worker| self.receiving.contains(&worker)) {
             self.network.push(Message::Answer(worker, Answer::hand_over()));
         }
     }
@@ -99,7 +99,7 @@ impl Cluster {
         if self.closed.insert(worker) {
             self.receiving.remove(&worker);
             self.leaving.remove(&worker);
-            self.departures.gone(worker);
+            self.draining.gone(worker);
             if let Some(process) = self.processes.get_mut(&worker) {
                 process.zombie = true;
                 self.zombies += 1;
@@ -137,7 +137,7 @@ impl Cluster {
             _ => true,
         });
         // A drained worker has no lease that could expire.
-        if self.seed.one_in(2) || self.departures.contains(worker) {
+        if self.seed.one_in(2) || self.draining.contains(worker) {
             // Otherwise its silence reveals it.
             self.ended_processes.insert(worker);
             self.network.push(Message::Left(worker));
@@ -152,7 +152,7 @@ impl Cluster {
         };
         for (from, to) in [(one, other), (other, one)] {
             self.parted.insert((from, to));
-            self.network.push(Message::Parted(from, to));
+            self.network.push(Message::BrokenLink(from, to));
         }
         true
     }
@@ -183,7 +183,7 @@ impl Cluster {
                 self.admitted(outside, worker);
             }
             Message::JoinAgain(worker) => self.depart(worker),
-            Message::Parted(from, to) => {
+            Message::BrokenLink(from, to) => {
                 if self.processes.contains_key(&from) {
                     self.node(from, |node| node.unreachable(to));
                     self.network.push(Message::Unreachable(from, to));
@@ -222,7 +222,7 @@ impl Cluster {
             Message::Look => self.network.push(Message::Fenced),
             Message::Note(from, note) => {
                 if let Some(to) = note.handed_over().filter(|_| !self.closed.contains(&from))
-                    && self.departures.may_go(from, to, |other| self.crew.contains(&other))
+                    && self.draining.may_go(from, to, |other| self.crew.contains(&other))
                 {
                     self.let_go(from);
                 } else if let Some(desk) =
@@ -260,7 +260,7 @@ impl Cluster {
                 self.deliver(outside, Message::ToMaster(from, heartbeat, part));
             }
             Message::ToMaster(from, ToMaster::Joined { slots }, part) => {
-                if self.departures.contains(from) {
+                if self.draining.contains(from) {
                     return mark;
                 }
                 let is_there = self.processes.contains_key(&from);

@@ -1,9 +1,9 @@
-//! Partitions of batches that have begun change hands: what a lost partition's tasks miss at its heir, and
+//! Partitions of batches that have begun change hands: what a lost partition's tasks miss at its new owner, and
 //! which of them run again.
 //!
-//! A task of an adopted partition is *idle* until somebody needs what it makes: it has not been reported,
-//! the state that it leaves is to be made again, or a task that reads it has asked. Then it asks for what it
-//! reads in its turn. So exactly those tasks run again that something which is needed depends on.
+//! A task of an adopted partition is *idle* until its output is needed: it has not been reported, the state that it
+//! leaves is to be made again, or a task that reads it has asked. Then it asks for what it reads in its turn. So
+//! exactly those tasks run again that something which is needed depends on.
 
 use super::*;
 
@@ -82,7 +82,7 @@ impl WorkerCore {
         let is_later = self.states.here(stage, partition).is_some_and(|here| here > batch)
             || self.saves.loads_after(stage, partition).is_some_and(|after| after >= batch);
         if is_later {
-            // Its state is a later one: whoever asks runs a task again that has been reported meanwhile.
+            // Its state is a later one: the worker that asks runs a task again that has been reported meanwhile.
             return;
         }
         // What is missed is counted before it is asked for.
@@ -169,8 +169,8 @@ impl WorkerCore {
         }
     }
 
-    /// Asks the heirs for what the lost partitions' tasks made, wherever a task waits for it; and the owners of
-    /// tasks that a lost worker may have run too, for those who have not heard of it.
+    /// Asks the new owners for what the lost partitions' tasks made, wherever a task waits for it; and the owners
+    /// of tasks that a lost worker may have run too, for those that have not heard of it.
     pub(super) fn ask_again(&mut self, at: usize, lost: &[Partition]) {
         for part in 0..self.tables[at].parts.len() {
             for row in self.shape.plan.stages {

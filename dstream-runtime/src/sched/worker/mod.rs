@@ -158,8 +158,8 @@ impl WorkerCore {
         self.states.expects(stage, partition, epoch, self.newest())
     }
 
-    /// Whether it holds nothing that anybody may need: it owns no partition, the batches of those that it
-    /// owned are over, and their state has been handed over.
+    /// Whether it holds nothing that may be needed: it owns no partition, the batches of those that it owned are
+    /// complete, and their state has been handed over.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.epochs.len() <= 1

@@ -1,9 +1,9 @@
 //! Other workers were lost: who owns what now, what is asked of whom, and what others ask for.
 //!
-//! A lost partition is taken over as a whole, by one heir in all batches that are not over, from the states
-//! that were saved last. Everything that its tasks did is idle at first (see [`adopt`](super::adopt)).
-//! Everybody asks the owners of what he misses, and an owner sends it again or runs what makes it: there is
-//! no view of all blocks anywhere, and a further loss needs nothing else.
+//! A lost partition is taken over as a whole, by one new owner in all batches that are not complete, from the
+//! states that were saved last. Everything that its tasks did is idle at first (see [`adopt`](super::adopt)). Every
+//! worker asks the owners of what it misses, and an owner sends it again or runs what makes it: there is no view of
+//! all blocks anywhere, and a further loss needs nothing else.
 
 use super::*;
 use crate::sched::attempt::first_attempt;

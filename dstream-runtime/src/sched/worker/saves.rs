@@ -15,9 +15,9 @@ use super::*;
 use crate::guards::{Guard, guard, left_out};
 use crate::sched::message::ToSave;
 
-/// So many objects has a saved state at most. Who loads it reads them one after the other, and object stores take
-/// tens of milliseconds for each; and with so many it costs an eighth of what it did to save all each time, so
-/// more would hardly be felt.
+/// How many objects a saved state has at most. The worker that loads it reads them one after the other, and object
+/// stores take tens of milliseconds for each; and with this many it costs an eighth of what it did to save all each
+/// time, so more would hardly be felt.
 pub(in crate::sched) const MAX_OBJECTS: usize = 8;
 
 /// A state as it was saved or loaded.
@@ -143,15 +143,14 @@ impl WorkerCore {
         }
     }
 
-    /// A task runs that nobody wants to hear of any more.
+    /// A task runs whose result is not wanted any more.
     pub(super) fn haunts(&mut self, task: TaskId, attempt: Attempt) {
         if self.shape.plan.stage(task.stage).state.is_some() {
             self.saves.ghosts.insert((task.stage, task.partition, task.batch, attempt));
         }
     }
 
-    /// Whether it was a task that nobody wants to hear of any more. With the last one on a state that can
-    /// be loaded.
+    /// Whether it was a task whose result is not wanted any more. With the last one on a state that can be loaded.
     pub(super) fn ghost_ended(&mut self, task: TaskId, attempt: Attempt) -> bool {
         let (stage, partition) = (task.stage, task.partition);
         if !self.saves.ghosts.remove(&(stage, partition, task.batch, attempt)) {

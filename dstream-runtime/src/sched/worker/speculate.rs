@@ -1,9 +1,9 @@
 //! Runs of tasks that another worker owns and is late with, and own runs that another worker's came before.
 //!
-//! Whoever runs a task tells everybody who reads it, and each counts it once, whoever was first. A worker
-//! drops a run only when the master says that another one counts, and keeps in mind that it has not made
-//! what it may be asked for: then it runs the task after all. If the other run is lost before everybody has
-//! heard of it, that is how the rest gets it.
+//! The worker that runs a task tells every reader of it, and each counts it once, whichever run was first. A worker
+//! drops a run only when the master says that another one counts, and keeps in mind that it has not made what it
+//! may be asked for: then it runs the task after all. If the other run is lost before all readers have heard of it,
+//! that is how the rest gets it.
 
 use super::*;
 use crate::guards::{Guard, left_out};
@@ -29,7 +29,7 @@ impl WorkerCore {
         self.actions.push_back(WorkerAction::Run(run));
     }
 
-    /// Whether it was a run of another worker's task. If it still counts, everybody is told.
+    /// Returns whether it was a run of another worker's task. If it still counts, every reader is told.
     pub(super) fn second_ran(
         &mut self,
         task: TaskId,
@@ -149,9 +149,9 @@ impl WorkerCore {
         }
     }
 
-    /// Whether some partitions here have not heard of a task that they have asked for, or, of those that are
-    /// `told` everything, that somebody else has run. Those that were taken over do not hear what was said
-    /// to the ones before.
+    /// Whether some partitions here have not heard of a task that they have asked for, or, of those that are `told`
+    /// everything, that another worker has run. Partitions that were taken over do not hear what was said to their
+    /// owners before.
     fn is_missed(&self, at: usize, task: TaskId, told: bool) -> bool {
         let readers = self.shape.readers(task.stage);
         self.tables[at].parts.iter().any(|part| {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_run_runs_after_all_when_somebody_asks() {
+    fn a_dropped_run_runs_after_all_when_its_output_is_asked_for() {
         let mut core = begun();
         let task = task(0, 0);
         cancel(&mut core, task);

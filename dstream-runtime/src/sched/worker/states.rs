@@ -31,7 +31,7 @@ pub(super) struct Departure {
 /// What became of a state that has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Came {
-    /// Nobody waits for it: it came before.
+    /// It is not waited for: it came before.
     Unexpected,
     /// It waits for its placement.
     Early,

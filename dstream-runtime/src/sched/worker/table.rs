@@ -19,7 +19,7 @@ use crate::time::BatchTime;
 pub(super) enum Phase {
     /// The batch has not begun, or has no such task, or it is another worker's.
     Absent,
-    /// It has run on a worker that was lost, and nobody here or elsewhere needs it again so far.
+    /// It has run on a worker that was lost, and no task here or elsewhere needs it again so far.
     Idle,
     /// It misses that many of its inputs.
     Waiting(u32),
@@ -60,7 +60,7 @@ pub(super) struct Part {
     pub(super) since: Epoch,
     /// The partitions.
     pub(super) mine: Arc<[u32]>,
-    /// Everybody tells it what he made, without being asked.
+    /// Every owner tells it what it made, without being asked.
     pub(super) is_told: bool,
     /// By stage.
     pub(super) stages: Vec<PartStage>,
@@ -69,7 +69,7 @@ pub(super) struct Part {
 /// What one part knows of one stage.
 #[derive(Debug, Default)]
 pub(super) struct PartStage {
-    /// The tasks, anybody's, that are known to have run.
+    /// The tasks, of any worker, that are known to have run.
     pub(super) heard: Bits,
     /// Producers of shuffles and gathers into this stage that have not been heard of.
     pub(super) wide_missing: u32,

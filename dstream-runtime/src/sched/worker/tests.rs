@@ -412,7 +412,7 @@ fn a_worker_whose_turn_passed_without_a_task_passes_the_state_on() {
 }
 
 #[test]
-fn a_state_that_comes_back_is_waited_for_even_if_nobody_touched_it_elsewhere() {
+fn a_state_that_comes_back_is_waited_for_even_if_no_task_touched_it_elsewhere() {
     let mut core = placed(every_third(), 1, 1, 1);
     for batch in 1..=3 {
         begin(&mut core, batch, 0);

@@ -13,7 +13,7 @@ use crate::source::{Carried, Input, OpenOptions, Piece, ReadRange, SourceError};
 
 /// Counts bytes that are given back.
 pub(in crate::source) trait GiveBack: Send + Sync {
-    /// So many bytes are not held any more.
+    /// This many bytes are not held any more.
     fn give_back(&self, bytes: usize);
 }
 
@@ -79,7 +79,7 @@ impl Bound {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many bytes, if there is room for them.
+    /// This many bytes, if there is room for them.
     pub(super) fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
         let mut used = self.used();
         if bytes > self.limit.saturating_sub(*used) {
@@ -89,7 +89,7 @@ impl Bound {
         Some(Share::new(bytes, self.clone()))
     }
 
-    /// So many bytes, if there is room for them within that time.
+    /// This many bytes, if there is room for them within that time.
     pub(super) async fn take(self: &Arc<Self>, bytes: usize, within: Duration) -> Option<Share> {
         if let Some(share) = self.try_take(bytes) {
             return Some(share);
@@ -98,7 +98,7 @@ impl Bound {
             loop {
                 let made = self.room.notified();
                 tokio::pin!(made);
-                // Whoever makes room after the look below is heard.
+                // Notices room that is made after the look below.
                 made.as_mut().enable();
                 if let Some(share) = self.try_take(bytes) {
                     return share;

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Spans;
+use super::RangeSet;
 
-/// So many clients are remembered; then those that have been silent for longest are forgotten.
+/// How many clients are remembered; then those that have been silent for longest are forgotten.
 const REMEMBERED: usize = 1 << 20;
 
-/// So many clients, those that have sent last, are remembered by a master that goes on for another: that
-/// many are written down with every batch.
+/// How many clients, those that have sent last, a master remembers that goes on for another: this many are written
+/// down with every batch.
 const CARRIED: usize = 1 << 12;
 
 /// What a client calls some lines that it has sent.
@@ -64,7 +64,7 @@ pub(super) struct Clients {
 #[derive(Debug)]
 struct Known {
     /// The numbers taken.
-    taken: Spans,
+    taken: RangeSet,
     /// When that was.
     at: u64,
 }
@@ -85,15 +85,15 @@ impl Clients {
         if known.is_none() && self.known.len() >= REMEMBERED {
             self.forget();
         }
-        let none = || Known { taken: Spans::default(), at: 0 };
+        let none = || Known { taken: RangeSet::default(), at: 0 };
         let known = self.known.entry(batch.client).or_insert_with(none);
         known.at = self.now;
         Ok(known.taken.insert(batch.number))
     }
 
     /// What another process is to know of those that have sent last, oldest first.
-    pub(super) fn latest(&self) -> Vec<(u128, Spans)> {
-        let mut all: Vec<(u64, u128, &Spans)> =
+    pub(super) fn latest(&self) -> Vec<(u128, RangeSet)> {
+        let mut all: Vec<(u64, u128, &RangeSet)> =
             self.known.iter().map(|(client, known)| (known.at, *client, &known.taken)).collect();
         if all.len() > CARRIED {
             let older = all.len() - CARRIED;
@@ -110,7 +110,7 @@ impl Clients {
     }
 
     /// Goes on from what another process knew.
-    pub(super) fn go_on(latest: Vec<(u128, Spans)>) -> Self {
+    pub(super) fn go_on(latest: Vec<(u128, RangeSet)>) -> Self {
         let known = latest.into_iter().zip(1..);
         let known: HashMap<_, _> =
             known.map(|((client, taken), at)| (client, Known { taken, at })).collect();

@@ -1,15 +1,14 @@
 //! Receivers: where records that are pushed enter a worker.
 //!
-//! A [`Receiver`] listens, takes whole lines in, and hands them out as [`Received`] blocks, soon
-//! after they have come. It acknowledges nothing by itself: whoever takes the lines says when they
-//! are safe ([`Ack::done`]), and only then is the client told so. Invariant: what has been taken in
-//! and not been given back ([`Share`]) stays within the `buffer`; when that is full, no socket is
-//! read and no client acknowledged, and so they wait.
+//! A [`Receiver`] listens, takes whole lines in, and hands them out as [`Received`] blocks, soon after they have
+//! come. It acknowledges nothing by itself: the caller that takes the lines says when they are safe
+//! ([`Ack::done`]), and only then is the client told so. Invariant: what has been taken in and not been given back
+//! ([`Share`]) stays within the `buffer`; when that is full, no socket is read and no client acknowledged, and so
+//! they wait.
 //!
-//! What a receiver has handed out is a *receipt* once its worker has numbered it. The master's side
-//! of it is the [`PushSource`]: it knows of each receipt who holds it, and cuts batches of them.
+//! A block that a receiver has handed out is a [`ReceivedBlock`] once its worker has numbered it. The master's side
+//! of it is the [`PushSource`]: it knows the holders of each received block, and cuts batches of them.
 
-mod book;
 mod bound;
 mod clients;
 mod gather;
@@ -17,10 +16,11 @@ mod http;
 mod local;
 mod phase;
 mod push;
-mod spans;
+mod range_set;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod tracker;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -31,8 +31,8 @@ use tokio::sync::watch;
 
 pub use bound::Share;
 pub use clients::{ClientBatch, Refusal};
-pub use push::{PushSource, Receipt, Registered, Unheld, receipt_split, taker_of};
-pub use spans::Spans;
+pub use push::{PushSource, ReceivedBlock, Registered, Unheld, received_split, receiver_of};
+pub use range_set::RangeSet;
 
 pub(super) use bound::{GiveBack, Lent};
 pub(super) use gather::{Pace, group, groups, received};
@@ -64,7 +64,7 @@ pub type Deliver = Box<dyn Fn(Delivery) + Send>;
 /// Whole lines that have come.
 #[derive(Debug)]
 pub struct Received {
-    /// Which lines they are, for whoever reads them: travels with them.
+    /// Which lines they are, for their reader: travels with them.
     pub what: Carried,
     /// The lines: a raw block.
     pub lines: Block,
@@ -163,7 +163,7 @@ impl Receiver {
         self.address
     }
 
-    /// Accepts nobody any more. What the clients have sent until now is still delivered, and then
+    /// Accepts no client any more. What the clients have sent until now is still delivered, and then
     /// [`Delivery::Ended`]. Does not wait for that.
     pub fn stop(&self) {
         drain(&self.phase);
@@ -172,7 +172,7 @@ impl Receiver {
     }
 }
 
-/// Receivers of simulated processes, whose sockets are simulated: nobody can connect to them.
+/// Receivers of simulated processes, whose sockets are simulated: no client can connect to them.
 #[cfg(test)]
 mod simulated {
     use std::fmt;
@@ -257,7 +257,7 @@ pub(super) struct Sizes {
     pub(super) max_line: usize,
 }
 
-/// A stream has so many receivers at most.
+/// A stream has at most this many receivers.
 const MOST_RECEIVERS: u64 = 1 << 10;
 
 /// The options of every source whose records are pushed.

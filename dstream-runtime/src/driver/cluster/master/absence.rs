@@ -30,7 +30,7 @@ enum Due {
 pub(super) struct Absence {
     /// Since when too few are connected.
     since: Option<Instant>,
-    /// When that is said next.
+    /// When that is reported next.
     says: Option<Instant>,
     /// Since when a stop waits for one.
     stopping: Option<Instant>,

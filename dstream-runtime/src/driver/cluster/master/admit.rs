@@ -16,7 +16,7 @@ impl Driver<'_> {
     pub(super) fn comes(&mut self, peer: PeerId, name: &str, addr: SocketAddr) {
         let now = host::now();
         let turned_away = match self.members.comes(name, now, self.lease) {
-            Named::Nobody => None,
+            Named::Free => None,
             Named::Connected => {
                 let why =
                     format!("there is a connection to a worker `{name}`, which has to end first");

@@ -24,7 +24,7 @@ impl Urls {
 }
 
 impl Driver<'_> {
-    /// Somebody who is no worker said something.
+    /// A process that is not a worker sent a message.
     pub(super) fn asked(&mut self, peer: PeerId, message: Received) {
         let Some(client) = self.members.client_name(peer).map(str::to_owned) else { return };
         if message.kind() != MessageKind::Ask {

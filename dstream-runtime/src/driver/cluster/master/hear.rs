@@ -1,9 +1,9 @@
 //! What comes over the network, to whom it is for.
 
 use super::Driver;
-use super::partings::Parted;
+use super::link_failures::BrokenLink;
 use crate::block::Block;
-use crate::driver::cluster::note::{Luggage, MasterNote, WorkerNote, unpack};
+use crate::driver::cluster::note::{MasterNote, TaskOutput, WorkerNote, unpack};
 use crate::driver::cluster::{ClusterNews, raw};
 use crate::driver::worker::Leaving;
 use crate::host;
@@ -13,7 +13,7 @@ use crate::sched::MasterEvent;
 use crate::sched::master::Standing;
 use crate::sched::message::ToMaster;
 use crate::sched::status::MemberStatus;
-use crate::source::receive::{Receipt, Registered};
+use crate::source::receive::{ReceivedBlock, Registered};
 use crate::store::KeptBlock;
 use crate::wire::{BlockKind, MessageKind, Received, Role};
 
@@ -61,7 +61,7 @@ impl Driver<'_> {
         };
         let now = host::now();
         self.members.heard(worker, now);
-        self.doubts.heard(worker, now);
+        self.detector.heard(worker, now);
         let read = match message.kind() {
             MessageKind::ToMaster => message.read().map(|message| {
                 let joined = matches!(message, ToMaster::Joined { .. });
@@ -70,7 +70,7 @@ impl Driver<'_> {
                 }
                 self.master.worker_said(worker, message, Leaving::default());
                 if joined {
-                    // There may be somebody now to whom those who could not go can hand over.
+                    // A new worker may be able to take over from those that could not hand over so far.
                     std::mem::take(&mut self.kept)
                         .into_iter()
                         .for_each(|worker| self.drain(worker));
@@ -97,12 +97,12 @@ impl Driver<'_> {
                     }
                 }
             }
-            WorkerNote::Done { message, luggage } => match luggage {
-                Luggage::Here(bytes) => self.unpack(peer, worker, message, &bytes),
-                Luggage::Passed(leaving) => self.master.worker_said(worker, message, leaving),
-                Luggage::Sent(pieces) => {
+            WorkerNote::Done { message, output } => match output {
+                TaskOutput::Here(bytes) => self.unpack(peer, worker, message, &bytes),
+                TaskOutput::Passed(leaving) => self.master.worker_said(worker, message, leaving),
+                TaskOutput::Sent(pieces) => {
                     let ToMaster::TaskDone { task, attempt, .. } = &message else {
-                        return self.net.accuse(peer, "luggage without a task");
+                        return self.net.accuse(peer, "task output without a task");
                     };
                     let key = (peer, *task, *attempt);
                     let complete = self.arrivals.announced(key, message, pieces);
@@ -117,36 +117,41 @@ impl Driver<'_> {
                 self.receivers.closed(source, worker);
                 self.assign_receivers();
             }
-            WorkerNote::Received { source, mut receipt, records } => {
-                let number = receipt.number;
+            WorkerNote::Received { source, mut received_block, records } => {
+                let number = received_block.number;
                 // One that is gone meanwhile has no copy any more.
-                receipt.copy = receipt.copy.filter(|copy| self.members.peer(*copy).is_some());
-                let taker = receipt.taker;
-                let how = match taker == worker {
-                    true => self.receivers.register(source, worker, receipt, records),
+                received_block.copy =
+                    received_block.copy.filter(|copy| self.members.peer(*copy).is_some());
+                let receiver = received_block.receiver;
+                let how = match receiver == worker {
+                    true => self.receivers.register(source, worker, received_block, records),
                     // Received when there was another master.
-                    false => self.receivers.reclaim(source, worker, receipt, records).map(Ok),
+                    false => {
+                        self.receivers.reclaim(source, worker, received_block, records).map(Ok)
+                    }
                 };
                 match how {
                     Some(how) => {
-                        self.send(peer, &MasterNote::Registered { source, taker, number, how });
+                        self.send(peer, &MasterNote::Registered { source, receiver, number, how });
                     }
-                    None => self.net.accuse(peer, "a receipt for a source without receivers"),
+                    None => {
+                        self.net.accuse(peer, "a received block for a source without receivers")
+                    }
                 }
             }
-            WorkerNote::Holds { source, receipts } => {
-                for (receipt, records) in receipts {
-                    let Receipt { taker, number, .. } = receipt;
-                    let how = self.receivers.reclaim(source, worker, receipt, records);
+            WorkerNote::Holds { source, blocks } => {
+                for (received_block, records) in blocks {
+                    let ReceivedBlock { receiver, number, .. } = received_block;
+                    let how = self.receivers.reclaim(source, worker, received_block, records);
                     if how == Some(Registered::Known) {
                         let how = Ok(Registered::Known);
-                        self.send(peer, &MasterNote::Registered { source, taker, number, how });
+                        self.send(peer, &MasterNote::Registered { source, receiver, number, how });
                     }
                 }
             }
-            WorkerNote::Copied { source, taker, number, by } => {
+            WorkerNote::Copied { source, receiver, number, by } => {
                 if self.members.peer(by).is_some() {
-                    self.receivers.copied(source, taker, number, by);
+                    self.receivers.copied(source, receiver, number, by);
                 }
             }
             WorkerNote::Missing { all, asked } => self.losses.missing(worker, all, asked),
@@ -159,7 +164,7 @@ impl Driver<'_> {
                 }
             }
             WorkerNote::HandedOver { to } => {
-                if self.departures.may_go(worker, &to, |other| self.members.stays(other)) {
+                if self.draining.may_go(worker, &to, |other| self.members.stays(other)) {
                     self.let_go(worker);
                 }
             }
@@ -172,15 +177,16 @@ impl Driver<'_> {
                     // A worker that was silent to another this long would soon be silent to this master.
                     let time = if silent { self.lease / 4 } else { 2 * self.lease };
                     let judged = host::now() + time;
-                    let at = self.parted.partition_point(|parted| parted.judged <= judged);
-                    self.parted.insert(at, Parted { from: worker, to: other, why, judged });
+                    let at = self.broken_links.partition_point(|link| link.judged <= judged);
+                    self.broken_links
+                        .insert(at, BrokenLink { from: worker, to: other, why, judged });
                 }
             }
             WorkerNote::TurnedAway { source, clients } => {
                 self.receivers.turned_away(source, worker, clients);
             }
             WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
-            WorkerNote::Here => self.doubts.end(worker),
+            WorkerNote::Pong => self.detector.end(worker),
         }
     }
 
@@ -221,7 +227,7 @@ impl Driver<'_> {
     fn unpack(&mut self, peer: PeerId, worker: WorkerId, message: ToMaster, bytes: &[u8]) {
         match unpack(bytes) {
             Some(leaving) => self.master.worker_said(worker, message, leaving),
-            None => self.net.accuse(peer, "luggage that cannot be read"),
+            None => self.net.accuse(peer, "task output that cannot be read"),
         }
     }
 }

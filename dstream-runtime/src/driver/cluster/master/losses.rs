@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::receivers::Receivers;
-use crate::driver::cluster::worker::Numbers;
+use crate::driver::cluster::worker::BlockRange;
 use crate::guards::{Guard, guard};
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::sched::message::{HolderChange, LostRow};
 use crate::sched::{MasterCore, Past};
-use crate::source::receive::{Spans, taker_of};
+use crate::source::receive::{RangeSet, receiver_of};
 
 /// How long workers that were waited for in vain have to come once their master was started again: those that run look for
 /// it several times a second.
@@ -97,15 +97,15 @@ pub(crate) struct Losses {
     /// When something was found to be lost that no worker is waited for with.
     found: Option<Instant>,
     /// What is lost, and the job goes on without.
-    dropped: BTreeMap<(SourceId, WorkerId), Spans>,
+    dropped: BTreeMap<(SourceId, WorkerId), RangeSet>,
 }
 
-/// A receipt that a batch needs.
+/// A received block that a batch needs.
 pub(super) type Needed = (BatchSeq, SourceId, WorkerId, u64);
 
-/// Receipts that the tasks of a worker wait for, and that no worker has which it has asked.
+/// Received blocks that the tasks of a worker wait for, and the workers that it has asked in vain.
 struct Missing {
-    all: Vec<Numbers>,
+    all: Vec<BlockRange>,
     asked: BTreeSet<WorkerId>,
 }
 
@@ -191,7 +191,7 @@ impl Losses {
     pub(in crate::driver::cluster) fn missing(
         &mut self,
         worker: WorkerId,
-        all: Vec<Numbers>,
+        all: Vec<BlockRange>,
         asked: impl IntoIterator<Item = WorkerId>,
     ) {
         match all.is_empty() {
@@ -281,13 +281,13 @@ impl Losses {
     /// The job goes on without these.
     pub(crate) fn drop(&mut self, rows: &[LostRow]) {
         for row in rows {
-            self.dropped.entry((row.source, row.taker)).or_default().join(&row.receipts);
+            self.dropped.entry((row.source, row.receiver)).or_default().join(&row.blocks);
         }
     }
 
     /// All that the job goes on without.
-    pub(crate) fn dropped(&self) -> impl Iterator<Item = (SourceId, WorkerId, &Spans)> {
-        self.dropped.iter().map(|((source, taker), receipts)| (*source, *taker, receipts))
+    pub(crate) fn dropped(&self) -> impl Iterator<Item = (SourceId, WorkerId, &RangeSet)> {
+        self.dropped.iter().map(|((source, receiver), blocks)| (*source, *receiver, blocks))
     }
 
     /// What clients were told is safe, and is held by no worker that is `there`: lost, if no worker is waited for.
@@ -304,8 +304,8 @@ impl Losses {
         let unheld = receivers.unheld(&needed).into_iter();
         let row = |(source, unheld): (SourceId, crate::source::receive::Unheld)| LostRow {
             source,
-            taker: unheld.taker,
-            receipts: unheld.receipts,
+            receiver: unheld.receiver,
+            blocks: unheld.blocks,
             records: unheld.records,
             exact: unheld.exact,
             first: unheld.first,
@@ -315,26 +315,26 @@ impl Losses {
         unheld.map(row).collect()
     }
 
-    /// Receipts that batches need and that no worker has: all of them if there is no worker.
+    /// Received blocks that batches need and no worker has: all of them if there is no worker.
     fn needed(&self, core: &MasterCore, there: &BTreeSet<WorkerId>) -> Vec<Needed> {
         let nowhere = self.nowhere(there);
-        let is_nowhere = |source: SourceId, taker: WorkerId, number: u64| {
+        let is_nowhere = |source: SourceId, receiver: WorkerId, number: u64| {
             there.is_empty()
                 || nowhere.iter().any(|all| {
-                    (all.taker, all.source) == (taker, source)
+                    (all.receiver, all.source) == (receiver, source)
                         && (all.from..all.to).contains(&number)
                 })
         };
-        let is_dropped = |source, taker, number| {
-            self.dropped.get(&(source, taker)).is_some_and(|spans| spans.contains(number))
+        let is_dropped = |source, receiver, number| {
+            self.dropped.get(&(source, receiver)).is_some_and(|spans| spans.contains(number))
         };
         let mut needed = Vec::new();
         for (batch, source, range) in core.needed() {
-            let Some((taker, _)) = taker_of(&range.split) else { continue };
+            let Some((receiver, _)) = receiver_of(&range.split) else { continue };
             let numbers = (range.start..range.end).filter(|number| {
-                is_nowhere(source, taker, *number) && !is_dropped(source, taker, *number)
+                is_nowhere(source, receiver, *number) && !is_dropped(source, receiver, *number)
             });
-            needed.extend(numbers.map(|number| (batch, source, taker, number)));
+            needed.extend(numbers.map(|number| (batch, source, receiver, number)));
         }
         needed
     }
@@ -344,9 +344,9 @@ impl Losses {
         self.overdue.is_empty() && !self.had_others
     }
 
-    /// Receipts that tasks wait for and that no worker has of those that are there. A worker that is gone may have
-    /// handed over what it held: what was said while it was there is stale.
-    fn nowhere(&self, there: &BTreeSet<WorkerId>) -> Vec<Numbers> {
+    /// Received blocks that tasks wait for and that none of the connected workers has. Answers from before a worker
+    /// was lost are stale: it may have handed over what it held.
+    fn nowhere(&self, there: &BTreeSet<WorkerId>) -> Vec<BlockRange> {
         let all_asked = |(worker, missing): &(&WorkerId, &Missing)| {
             let others = there.iter().filter(|other| other != worker);
             guard(Guard::AllAreAsked, others.eq(&missing.asked))
@@ -373,8 +373,8 @@ mod tests {
         begun + Duration::from_secs(seconds)
     }
 
-    fn some() -> Vec<Numbers> {
-        vec![Numbers { taker: A, source: SourceId(0), from: 3, to: 5 }]
+    fn some() -> Vec<BlockRange> {
+        vec![BlockRange { receiver: A, source: SourceId(0), from: 3, to: 5 }]
     }
 
     #[test]

@@ -28,9 +28,9 @@ impl Driver<'_> {
     pub(super) fn is_there(&mut self, peer: PeerId, worker: WorkerId) {
         let name = self.members.name(worker);
         self.losses.ready(&name, host::now());
-        for (source, taker, receipts) in self.losses.dropped() {
-            let receipts = receipts.clone();
-            self.send(peer, &MasterNote::Lost { source, taker, receipts });
+        for (source, receiver, blocks) in self.losses.dropped() {
+            let blocks = blocks.clone();
+            self.send(peer, &MasterNote::Lost { source, receiver, blocks });
         }
     }
 
@@ -45,7 +45,7 @@ impl Driver<'_> {
         }
         let is_complete = self.losses.is_complete();
         let there: BTreeSet<WorkerId> =
-            self.members.crew().into_iter().map(|colleague| colleague.worker).collect();
+            self.members.crew().into_iter().map(|member| member.worker).collect();
         let rows = self.losses.unheld(self.master.core(), &self.receivers, &there);
         let heard = self.members.iter().filter(|(_, member)| member.ready);
         let heard = heard.map(|(_, member)| member.heard());
@@ -97,9 +97,9 @@ impl Driver<'_> {
         self.master.warn(&dropped(self.plan, &rows));
         self.losses.drop(&rows);
         for row in &rows {
-            self.receivers.give_up(row.source, row.taker, &row.receipts);
-            let (source, taker, receipts) = (row.source, row.taker, row.receipts.clone());
-            let note = MasterNote::Lost { source, taker, receipts };
+            self.receivers.give_up(row.source, row.receiver, &row.blocks);
+            let (source, receiver, blocks) = (row.source, row.receiver, row.blocks.clone());
+            let note = MasterNote::Lost { source, receiver, blocks };
             self.members.ready_peers().for_each(|peer| self.send(peer, &note));
         }
         self.master.handle(MasterEvent::Lost { rows, how: Loss::Accepted });
@@ -125,7 +125,7 @@ fn said(plan: &Plan, rows: &[LostRow]) -> String {
         let (mut first, mut last, mut since) = (u64::MAX, 0, u64::MAX);
         for row in rows {
             records += row.records;
-            blocks += row.receipts.count();
+            blocks += row.blocks.count();
             exact &= row.exact;
             (first, last) = (first.min(row.first.0), last.max(row.last.0));
             since = since.min(row.since_ms);
@@ -149,14 +149,20 @@ mod tests {
     use super::*;
     use crate::id::SourceId;
     use crate::sched::testplan::word_count;
-    use crate::source::receive::Spans;
+    use crate::source::receive::RangeSet;
 
-    fn row(taker: u32, numbers: &[u64], records: u64, exact: bool, batches: (u64, u64)) -> LostRow {
-        let mut receipts = Spans::default();
-        numbers.iter().for_each(|number| assert!(receipts.insert(*number)));
-        let (source, taker) = (SourceId(0), WorkerId(taker));
+    fn row(
+        receiver: u32,
+        numbers: &[u64],
+        records: u64,
+        exact: bool,
+        batches: (u64, u64),
+    ) -> LostRow {
+        let mut blocks = RangeSet::default();
+        numbers.iter().for_each(|number| assert!(blocks.insert(*number)));
+        let (source, receiver) = (SourceId(0), WorkerId(receiver));
         let (first, last) = (BatchSeq(batches.0), BatchSeq(batches.1));
-        LostRow { source, taker, receipts, records, exact, first, last, since_ms: 1000 * first.0 }
+        LostRow { source, receiver, blocks, records, exact, first, last, since_ms: 1000 * first.0 }
     }
 
     #[test]

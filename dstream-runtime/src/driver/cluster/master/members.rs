@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::driver::cluster::ClusterNews;
-use crate::driver::cluster::note::Colleague;
+use crate::driver::cluster::note::Peer;
 use crate::id::{Epoch, WorkerId};
 use crate::net::PeerId;
 
-/// So many of the workers that are gone are remembered by name: what failed with one names it.
+/// How many lost workers are remembered by name, for the messages about what failed with them.
 const REMEMBERED: usize = 16;
 
 /// A worker that has said something so long after another one came by its name is there. More than what it had
@@ -46,14 +46,14 @@ pub(super) struct Member {
     /// It was told that it may go.
     let_go: bool,
     heard: Instant,
-    /// When somebody came by its name, first and last.
+    /// When a process first and last came by its name.
     doubted: Option<(Instant, Instant)>,
 }
 
 /// Whether there is a worker of some name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
-    Nobody,
+    Free,
     /// It is connected. Whether it lives will be seen: who comes now may be the same process, which has
     /// noticed earlier that the connection has ended.
     Connected,
@@ -76,10 +76,10 @@ impl Members {
         Self { next: WorkerId::first_of(term), ..Self::default() }
     }
 
-    /// Somebody comes by that name. For how long a worker may be silent is the `lease`.
+    /// A process comes by that name. A worker may be silent for the `lease`.
     pub(super) fn comes(&mut self, name: &str, now: Instant, lease: Duration) -> Named {
         let Some(member) = self.workers.values_mut().find(|member| member.name == name) else {
-            return Named::Nobody;
+            return Named::Free;
         };
         // Who came long ago does not come any more: that was about something else.
         let asked = member.doubted.filter(|(_, last)| now - *last < FORGOTTEN);
@@ -212,10 +212,10 @@ impl Members {
         self.workers.iter().map(|(worker, member)| (*worker, member))
     }
 
-    pub(super) fn crew(&self) -> Vec<Colleague> {
+    pub(super) fn crew(&self) -> Vec<Peer> {
         let ready = self.iter().filter(|(_, member)| member.ready);
         ready
-            .map(|(worker, member)| Colleague {
+            .map(|(worker, member)| Peer {
                 worker,
                 name: member.name.clone(),
                 addr: member.addr,
@@ -280,16 +280,16 @@ mod tests {
         let (mut members, begun) = (Members::new(1), Instant::now());
         let at = |ms| begun + Duration::from_millis(ms);
         let lease = Duration::from_secs(3);
-        assert_eq!(members.comes("a", at(0), lease), Named::Nobody);
+        assert_eq!(members.comes("a", at(0), lease), Named::Free);
         let addr = SocketAddr::from(([127, 0, 0, 1], 1));
         let worker = members.add(PeerId(1), "a".to_owned(), addr, at(0));
         assert_eq!(members.comes("a", at(1000), lease), Named::Connected);
         // What it had said before it lost its connection.
         members.heard(worker, at(1100));
         assert_eq!(members.comes("a", at(1300), lease), Named::Connected);
-        assert_eq!(members.comes("b", at(1300), lease), Named::Nobody);
+        assert_eq!(members.comes("b", at(1300), lease), Named::Free);
         members.remove(PeerId(1));
-        assert_eq!(members.comes("a", at(1400), lease), Named::Nobody);
+        assert_eq!(members.comes("a", at(1400), lease), Named::Free);
         let worker = members.add(PeerId(2), "a".to_owned(), addr, at(1400));
         assert_eq!(members.comes("a", at(1500), lease), Named::Connected);
         (16..=18).for_each(|n| members.heard(worker, at(n * 100)));

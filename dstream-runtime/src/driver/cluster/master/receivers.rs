@@ -5,18 +5,18 @@
 //! enough; sources are spread over workers. A receiver moves when its worker leaves, is lost or is slow and another is
 //! not: clients are acknowledged as fast as their receiver is.
 //!
-//! A worker may be unable to listen: of several on one host, one alone can have a fixed port, and one that is stopped or
-//! was given up still has it. Then others are told to, and each again after a while. The worker that listens keeps the
-//! role: after a restart of the master too, whoever else was told to.
+//! A worker may be unable to listen: of several on one host only one can have a fixed port, and one that is stopped
+//! or was given up still has it. Then others are told to, and each again after a while. The worker that listens
+//! keeps the role, after a restart of the master too, even if others were told to listen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::losses::Needed;
-use crate::driver::cluster::worker::Numbers;
+use crate::driver::cluster::worker::BlockRange;
 use crate::guards::{Guard, guard};
 use crate::id::{BatchSeq, SourceId, WorkerId};
-use crate::source::receive::{PushSource, Receipt, Refusal, Registered, Spans, Unheld};
+use crate::source::receive::{PushSource, RangeSet, ReceivedBlock, Refusal, Registered, Unheld};
 
 pub(crate) struct Receivers {
     sources: Vec<Option<Pushed>>,
@@ -98,8 +98,8 @@ impl Pushed {
     }
 
     /// Of something that a worker has received.
-    fn count(&mut self, taker: WorkerId, records: u64) {
-        if let Some(at) = self.at.get_mut(&taker) {
+    fn count(&mut self, receiver: WorkerId, records: u64) {
+        if let Some(at) = self.at.get_mut(&receiver) {
             at.records += records;
         }
     }
@@ -356,13 +356,13 @@ impl Receivers {
         &mut self,
         source: SourceId,
         worker: WorkerId,
-        receipt: Receipt,
+        received_block: ReceivedBlock,
         records: u64,
     ) -> Option<Registered> {
         let pushed = self.get(source)?;
-        let how = pushed.source.reclaim(receipt, records, worker);
+        let how = pushed.source.reclaim(received_block, records, worker);
         if how == Registered::Taken {
-            pushed.count(receipt.taker, records);
+            pushed.count(received_block.receiver, records);
         }
         Some(how)
     }
@@ -371,13 +371,13 @@ impl Receivers {
     pub(super) fn unheld(&self, needed: &[Needed]) -> Vec<(SourceId, Unheld)> {
         let mut all = Vec::new();
         for (source, pushed) in self.each() {
-            let of = |(batch, of, taker, number): &Needed| {
-                (*of == source).then_some((*batch, *taker, *number))
+            let of = |(batch, of, receiver, number): &Needed| {
+                (*of == source).then_some((*batch, *receiver, *number))
             };
             let needed: Vec<_> = needed.iter().filter_map(of).collect();
             let mut unheld = pushed.source.unheld();
             for taken in pushed.source.taken(&needed) {
-                match unheld.iter_mut().find(|unheld| unheld.taker == taken.taker) {
+                match unheld.iter_mut().find(|unheld| unheld.receiver == taken.receiver) {
                     Some(unheld) => unheld.join(taken),
                     None => unheld.push(taken),
                 }
@@ -388,9 +388,9 @@ impl Receivers {
     }
 
     /// The job goes on without these.
-    pub(crate) fn give_up(&self, source: SourceId, taker: WorkerId, receipts: &Spans) {
+    pub(crate) fn give_up(&self, source: SourceId, receiver: WorkerId, blocks: &RangeSet) {
         let pushed = self.sources.get(source.index()).and_then(Option::as_ref);
-        pushed.into_iter().for_each(|pushed| pushed.source.give_up(taker, receipts));
+        pushed.into_iter().for_each(|pushed| pushed.source.give_up(receiver, blocks));
     }
 
     /// Every worker that was there with another master has had time to come.
@@ -408,11 +408,12 @@ impl Receivers {
         &mut self,
         source: SourceId,
         worker: WorkerId,
-        receipt: Receipt,
+        received_block: ReceivedBlock,
         records: u64,
     ) -> Option<Result<Registered, Refusal>> {
         let pushed = self.get(source)?;
-        let how = pushed.source.register(Receipt { taker: worker, ..receipt }, records);
+        let how =
+            pushed.source.register(ReceivedBlock { receiver: worker, ..received_block }, records);
         if how == Ok(Registered::Taken) {
             pushed.count(worker, records);
         }
@@ -420,30 +421,36 @@ impl Receivers {
     }
 
     /// What a worker has received another one has a copy of, too.
-    pub(crate) fn copied(&mut self, source: SourceId, taker: WorkerId, number: u64, by: WorkerId) {
+    pub(crate) fn copied(
+        &mut self,
+        source: SourceId,
+        receiver: WorkerId,
+        number: u64,
+        by: WorkerId,
+    ) {
         if let Some(pushed) = self.get(source) {
-            pushed.source.copied(taker, number, by);
+            pushed.source.copied(receiver, number, by);
         }
     }
 
     /// Another worker has these, too.
-    pub(super) fn held_by(&mut self, numbers: Numbers, by: WorkerId) {
-        let Numbers { taker, source, from, to } = numbers;
+    pub(super) fn held_by(&mut self, numbers: BlockRange, by: WorkerId) {
+        let BlockRange { receiver, source, from, to } = numbers;
         if let Some(pushed) = self.get(source) {
-            pushed.source.held_by(taker, from..to, by);
+            pushed.source.held_by(receiver, from..to, by);
         }
     }
 
-    /// What batches before this one have read is not needed any more: of whom nobody needs a copy of anything.
-    /// None if that was said before, or nothing is pushed.
-    pub(crate) fn over(&mut self, oldest: BatchSeq) -> Option<Vec<(SourceId, WorkerId, Spans)>> {
+    /// Batches before this one are complete: returns, per worker, the received blocks of which no copy is needed
+    /// any more. None if that was reported before, or nothing is pushed.
+    pub(crate) fn over(&mut self, oldest: BatchSeq) -> Option<Vec<(SourceId, WorkerId, RangeSet)>> {
         if oldest <= self.oldest || !self.any() {
             return None;
         }
         self.oldest = oldest;
         let over = |(source, pushed): (SourceId, &Pushed)| {
             let over = pushed.source.over(oldest).into_iter();
-            over.map(move |(taker, receipts)| (source, taker, receipts))
+            over.map(move |(receiver, blocks)| (source, receiver, blocks))
         };
         Some(self.each().flat_map(over).collect())
     }

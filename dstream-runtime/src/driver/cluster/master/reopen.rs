@@ -95,13 +95,13 @@ pub(super) fn reopen(
     let dropped = journal.past().map_or(Vec::new(), |past| past.dropped().to_vec());
     for row in &dropped {
         let pushed = options.pushed.get(row.source.index()).and_then(Option::as_ref);
-        pushed.into_iter().for_each(|pushed| pushed.give_up(row.taker, &row.receipts));
+        pushed.into_iter().for_each(|pushed| pushed.give_up(row.receiver, &row.blocks));
     }
     let overdue = journal.past().map_or(&[][..], Past::overdue);
     for row in overdue {
         let pushed = options.pushed.get(row.source.index()).and_then(Option::as_ref);
         let expect = |pushed: &PushSource| {
-            pushed.expect(row.taker, &row.receipts, row.records_each(), row.first);
+            pushed.expect(row.receiver, &row.blocks, row.records_each(), row.first);
         };
         pushed.into_iter().for_each(expect);
     }
@@ -111,7 +111,7 @@ pub(super) fn reopen(
     Ok(Reopened { store, saves, written, earlier, dropped, was_overdue })
 }
 
-/// Takes the journal over, and has it begin with a savepoint, if somebody wants that.
+/// Takes the journal over, and begins it with a savepoint if the options name one.
 fn open(
     job: &BuiltJob,
     options: &MasterOptions,
@@ -145,7 +145,7 @@ fn open(
         Journal::open(store, plan, &who, events).map_err(unreadable)?;
     if journal.term() > WorkerId::MAX_TERM {
         return Err(wrong(format!(
-            "so many masters have followed each other ({}) that their workers cannot be told apart any more\n  \
+            "this job has had {} masters, and the ids of its workers are used up\n  \
              help: begin the job anew with another --state",
             journal.term()
         )));
@@ -178,7 +178,7 @@ fn unreadable(error: JournalError) -> JobError {
     wrong(error.to_string())
 }
 
-/// The savepoint that somebody means, and what it says, if a job may begin here.
+/// The savepoint that the options name and its content, if a job may begin with it.
 fn named(
     store: &Durable,
     from: &str,

@@ -1,9 +1,9 @@
 //! Savepoints, while the job goes on.
 //!
-//! Decides what a savepoint holds (what the journal says at the time of the question, once all of that is
-//! durable), when it is refused, and that what it names stays there until it is copied. Copying is a thread's
-//! of its own. Invariants: one is under way at a time; whoever asked for it hears of it exactly once, also if
-//! the job ends meanwhile.
+//! Decides what a savepoint holds (what the journal says at the time of the question, once all of that is durable),
+//! when it is refused, and that what it names stays there until it is copied. A thread of its own copies it.
+//! Invariants: one is under way at a time; the process that asked for it hears of it exactly once, also if the job
+//! ends meanwhile.
 
 use std::io;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub(super) struct Savepoints {
     stages: Vec<Arc<dyn RunStage>>,
     events: Sender<Event>,
     under_way: Option<UnderWay>,
-    /// Objects that nobody will load any more, but that may have to be copied.
+    /// Objects that are not loaded any more, but may have to be copied.
     obsolete: Vec<String>,
     /// How many were begun.
     begun: u64,
@@ -70,7 +70,7 @@ impl Savepoints {
         }
     }
 
-    /// Whoever asked, once a savepoint is no more under way.
+    /// The process that asked, once a savepoint is no longer under way.
     fn over(&mut self) -> Option<UnderWay> {
         let over = self.under_way.take();
         self.obsolete.drain(..).for_each(|object| self.saves.remove(&object));
@@ -87,7 +87,7 @@ impl Savepoints {
             let doors = |stage: StageId, tag| stages.get(stage.index())?.state_door(tag);
             let whose = (hash, term, attempt.as_str());
             let written = savepoint::write(&store, &saves, name, whose, past, doors);
-            // Without an engine nobody waits for it.
+            // The send fails if the engine has ended: then the result is not needed.
             drop(events.send(Event::Savepoint(written)));
         };
         std::thread::Builder::new().name("dstream-savepoint".to_owned()).spawn(write)

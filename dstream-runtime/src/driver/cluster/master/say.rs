@@ -2,14 +2,14 @@
 
 use super::Driver;
 use crate::driver::cluster::note::{MasterNote, Opened};
-use crate::driver::cluster::transfers::Errand;
-use crate::driver::cluster::worker::Numbers;
+use crate::driver::cluster::transfers::Purpose;
+use crate::driver::cluster::worker::BlockRange;
 use crate::driver::cluster::{ClusterNews, GRACE};
 use crate::host;
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, TaskId, WorkerId};
 use crate::net::{PeerId, SendError};
 use crate::sched::message::{TaskInput, ToWorker};
-use crate::source::receive::taker_of;
+use crate::source::receive::receiver_of;
 use crate::wire::{BlockHeader, BlockKind, Message};
 
 impl Driver<'_> {
@@ -25,7 +25,7 @@ impl Driver<'_> {
         match message {
             ToWorker::Begin { batch, ranges, .. } => {
                 self.carry(peer, *batch, ranges);
-                self.tell_takers(worker, *batch, ranges);
+                self.tell_receivers(worker, *batch, ranges);
             }
             ToWorker::Speculate { task, .. } => {
                 if let Some(source) = self.plan.stage(task.stage).source() {
@@ -67,11 +67,13 @@ impl Driver<'_> {
     }
 
     /// Workers make room for more when a batch has what they have received, also if another worker reads it.
-    fn tell_takers(&self, reader: WorkerId, batch: BatchSeq, inputs: &[TaskInput]) {
+    fn tell_receivers(&self, reader: WorkerId, batch: BatchSeq, inputs: &[TaskInput]) {
         for range in inputs.iter().flat_map(|input| &input.ranges) {
-            if let Some((taker, source)) = taker_of(&range.split).filter(|(of, _)| *of != reader) {
-                let numbers = Numbers { taker, source, from: range.start, to: range.end };
-                self.tell_note(taker, &MasterNote::Taken { batch, numbers });
+            if let Some((receiver, source)) =
+                receiver_of(&range.split).filter(|(of, _)| *of != reader)
+            {
+                let numbers = BlockRange { receiver, source, from: range.start, to: range.end };
+                self.tell_note(receiver, &MasterNote::Taken { batch, numbers });
             }
         }
     }
@@ -132,12 +134,12 @@ impl Driver<'_> {
             if pieces > 0
                 && let Ok(transfer) = self.net.push_blocks(peer, blocks)
             {
-                self.transfers.add(Errand { to: peer, task, attempt: None }, transfer);
+                self.transfers.add(Purpose { to: peer, task, attempt: None }, transfer);
             }
         }
     }
 
-    /// Throws away what has come in part of what nobody needs any more: its senders have given it up.
+    /// Drops partial arrivals that are not needed any more: their senders have given them up.
     fn forget_arrivals(&mut self) {
         let transfers = &self.transfers;
         self.arrivals.forget(|(_, task, _)| !transfers.needs(task.batch));
@@ -159,11 +161,11 @@ impl Driver<'_> {
         Some(news)
     }
 
-    /// What has been received can be dropped when it was part of batches that nobody will run again.
+    /// Received blocks of batches that will not run again can be dropped.
     pub(super) fn say_spent(&mut self) {
         let before = self.master.spent();
         let Some(over) = self.receivers.over(before) else { return };
-        let forget = |(source, taker, receipts)| MasterNote::Forget { source, taker, receipts };
+        let forget = |(source, receiver, blocks)| MasterNote::Forget { source, receiver, blocks };
         let notes = over.into_iter().map(forget).chain([MasterNote::Spent { before }]);
         for note in notes {
             self.members.ready_peers().for_each(|peer| self.send(peer, &note));

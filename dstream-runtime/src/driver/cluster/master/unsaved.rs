@@ -21,7 +21,7 @@ const AT_MOST: Duration = Duration::from_secs(300);
 #[derive(Default)]
 pub(super) struct Unsaved {
     failing: BTreeMap<(StageId, Partition), Failing>,
-    /// While the end waits for states to be saved: when that is said, and how long after that again.
+    /// While the end of the job waits for states to be saved: when that is reported next, and the pause after that.
     tells: Option<(Instant, Duration)>,
 }
 
@@ -153,7 +153,7 @@ mod tests {
         let at = |s| begun + Duration::from_secs(s);
         assert!(!unsaved.tells(false, at(0)));
         assert_eq!(unsaved.tells_at(), None);
-        // Usually it is over before anybody hears of it.
+        // Usually it is over before it is reported.
         assert!(!unsaved.tells(true, at(1)));
         assert_eq!(unsaved.tells_at(), Some(at(4)));
         assert!(!unsaved.tells(true, at(3)) && unsaved.tells(true, at(4)));

@@ -1,9 +1,9 @@
 //! What comes from other workers: through the door, and to the core once all of it is there.
 
-use super::receipts::{self, Entry};
+use super::replicas::{self, Entry};
 use super::{Driver, Over};
 use crate::block::{Block, BlockDecoder, Bytes, DecodeError};
-use crate::driver::cluster::note::{Freight, PeerNote, Place};
+use crate::driver::cluster::note::{Attachment, PeerNote, Place};
 use crate::driver::cluster::{ClusterError, raw};
 use crate::driver::worker::Segment;
 use crate::exec::task::SavedState;
@@ -38,18 +38,18 @@ impl Driver<'_> {
         }
         let wrong = match message.read() {
             Ok(PeerNote::Hello { worker }) => {
-                let known = self.colleagues.hello(peer, worker);
+                let known = self.peers.hello(peer, worker);
                 self.take_held();
                 self.copy_alone();
                 self.meet_all();
-                self.hand_over_receipts();
+                self.hand_over_replicas();
                 known.err().map(str::to_owned)
             }
-            Ok(PeerNote::Said { message, freight }) if self.colleagues.is_known(peer) => {
-                self.said(peer, message, &freight).err()
+            Ok(PeerNote::Said { message, attachment }) if self.peers.is_known(peer) => {
+                self.said(peer, message, &attachment).err()
             }
-            Ok(PeerNote::Copy { taker, source, number, entry, here }) => {
-                let key = (taker, source, number);
+            Ok(PeerNote::Copy { receiver, source, number, entry, here }) => {
+                let key = (receiver, source, number);
                 let complete = match here {
                     Some(here) => {
                         let blocks = raw::pieces(&self.pool, &here).into_iter();
@@ -60,13 +60,13 @@ impl Driver<'_> {
                 self.copy_complete(peer, key, complete);
                 None
             }
-            Ok(PeerNote::Copied { taker, source, number }) => {
-                self.copied(peer, (taker, source, number));
+            Ok(PeerNote::Copied { receiver, source, number }) => {
+                self.copied(peer, (receiver, source, number));
                 None
             }
             Ok(PeerNote::Alive) => None,
             Ok(PeerNote::Drop(numbers)) => {
-                self.drop_receipts(peer, numbers);
+                self.drop_replicas(peer, numbers);
                 None
             }
             Ok(PeerNote::Want(numbers)) => {
@@ -77,8 +77,8 @@ impl Driver<'_> {
                 self.holding(peer, &all);
                 None
             }
-            Ok(PeerNote::NotHere(numbers)) => {
-                self.not_here(peer, numbers);
+            Ok(PeerNote::NotFound(numbers)) => {
+                self.not_found(peer, numbers);
                 None
             }
             Ok(PeerNote::Hold { round, all }) => {
@@ -101,9 +101,14 @@ impl Driver<'_> {
         }
     }
 
-    fn said(&mut self, peer: PeerId, message: ToPeer, freight: &Freight) -> Result<(), String> {
-        let places: Vec<Place> = freight.labels.iter().map(|label| label.place).collect();
-        let Some(here) = &freight.here else {
+    fn said(
+        &mut self,
+        peer: PeerId,
+        message: ToPeer,
+        attachment: &Attachment,
+    ) -> Result<(), String> {
+        let places: Vec<Place> = attachment.labels.iter().map(|label| label.place).collect();
+        let Some(here) = &attachment.here else {
             let (key, pieces) = ((peer, Key::of(&message)), places.len() as u32);
             let complete = self.arrivals.announced(key, (message, places), pieces);
             if let Some(((message, places), blocks)) = complete {
@@ -113,10 +118,10 @@ impl Driver<'_> {
         };
         let mut rest = here.as_slice();
         let mut blocks = Vec::with_capacity(places.len());
-        for label in &freight.labels {
+        for label in &attachment.labels {
             let (bytes, after) = rest
                 .split_at_checked(label.len as usize)
-                .ok_or("a message is shorter than its freight")?;
+                .ok_or("a message is shorter than its attachment")?;
             rest = after;
             let mut buffer = self.pool.take(bytes.len());
             buffer.bytes_mut().extend_from_slice(bytes);
@@ -185,8 +190,8 @@ impl Driver<'_> {
                 let key = (peer, Key::State(header.epoch, stage, partition));
                 self.arrived(key, header.piece, keep(block));
             }
-            BlockKind::ReceivedBlock { receiver: taker, source, number } => {
-                let key = (taker, source, number);
+            BlockKind::ReceivedBlock { receiver, source, number } => {
+                let key = (receiver, source, number);
                 let complete = self.copies.arrived((peer, key), 0, keep(block));
                 self.copy_complete(peer, key, complete);
             }
@@ -201,7 +206,7 @@ impl Driver<'_> {
     fn copy_complete(
         &mut self,
         peer: PeerId,
-        key: receipts::Key,
+        key: replicas::Key,
         complete: Option<(Entry, Vec<KeptBlock>)>,
     ) {
         if let Some((entry, blocks)) = complete

@@ -1,9 +1,9 @@
 //! What comes over the network, to whom it is for.
 
-use super::colleagues::SILENCE;
 use super::door::Key;
+use super::peers::SILENCE;
 use super::{Driver, Over};
-use crate::driver::cluster::note::{Colleague, MasterNote, PeerNote, WorkerNote};
+use crate::driver::cluster::note::{MasterNote, Peer, PeerNote, WorkerNote};
 use crate::driver::cluster::{ClusterError, WorkerNews};
 use crate::host;
 use crate::id::BatchSeq;
@@ -19,23 +19,23 @@ impl Driver<'_> {
                 self.client_said(peer, message);
             }
             NetEvent::Message { peer, message } => {
-                self.colleagues.heard(peer, host::now());
+                self.peers.heard(peer, host::now());
                 self.peer_said(peer, message);
             }
             NetEvent::Block { peer, header, bytes, .. } => {
-                self.colleagues.heard(peer, host::now());
+                self.peers.heard(peer, host::now());
                 self.block_came(peer, header, bytes);
             }
             NetEvent::Handed { peer, header, block } => self.block_handed(peer, header, block),
             NetEvent::Connected { peer, subject, .. } => {
-                if self.colleagues.connected(peer, &subject) {
+                if self.peers.connected(peer, &subject) {
                     let hello = PeerNote::Hello { worker: self.id };
                     // If it is gone already, its `Closed` follows.
                     let _ = self.net.send(peer, &hello);
                     self.take_held();
                     self.copy_alone();
                     self.meet_all();
-                    self.hand_over_receipts();
+                    self.hand_over_replicas();
                     self.join();
                 }
             }
@@ -70,25 +70,25 @@ impl Driver<'_> {
         self.copies.forget(|(of, ..)| *of == peer);
         self.transfers.gone(peer);
         self.sessions.gone(peer);
-        if let Some(worker) = self.colleagues.closed(peer) {
+        if let Some(worker) = self.peers.closed(peer) {
             self.lost(worker);
-            self.hand_over_receipts();
+            self.hand_over_replicas();
             self.tell_master(&WorkerNote::Unreachable { worker, why, silent });
         }
     }
 
     /// Shows other workers that this one lives, and parts with those that do not: where others can go on for them.
-    pub(super) fn see_colleagues(&mut self) {
+    pub(super) fn see_peers(&mut self) {
         if self.saver.is_none() {
             return;
         }
         let now = host::now();
-        let shown = if self.colleagues.is_to_show(now) { self.colleagues.there() } else { vec![] };
-        for peer in shown.into_iter().filter_map(|worker| self.colleagues.peer(worker)) {
+        let shown = if self.peers.is_to_show(now) { self.peers.there() } else { vec![] };
+        for peer in shown.into_iter().filter_map(|worker| self.peers.peer(worker)) {
             // If it is gone, its `Closed` is on its way.
             let _ = self.net.send(peer, &PeerNote::Alive);
         }
-        for peer in self.colleagues.silent(now) {
+        for peer in self.peers.silent(now) {
             self.net.close(peer);
             self.parted(peer, format!("it was silent for {} ms", SILENCE.as_millis()), true);
         }
@@ -109,13 +109,13 @@ impl Driver<'_> {
     fn noted(&mut self, note: MasterNote) {
         match note {
             MasterNote::Crew(crew) => {
-                for worker in self.colleagues.learn(crew, &self.net) {
+                for worker in self.peers.learn(crew, &self.net) {
                     self.lost(worker);
                 }
                 self.take_held();
                 self.copy_alone();
                 self.meet_all();
-                self.hand_over_receipts();
+                self.hand_over_replicas();
                 self.join();
             }
             MasterNote::Input { task, carried, pieces } => {
@@ -128,20 +128,20 @@ impl Driver<'_> {
             MasterNote::Unreadable { task, why } => self.inputs.unreadable(task, why),
             MasterNote::Receive { source, listens } => self.receive(source, listens),
             MasterNote::StopReceiving => self.stop_receiving(),
-            MasterNote::Forget { source, taker, receipts } => {
-                let others = self.receipts.forget(taker, source, receipts);
+            MasterNote::Forget { source, receiver, blocks } => {
+                let others = self.replicas.forget(receiver, source, blocks);
                 self.tell_dropped(others);
                 self.go_on_handing_over();
             }
-            MasterNote::Lost { source, taker, receipts } => {
-                self.lose_receipts(source, taker, &receipts);
+            MasterNote::Lost { source, receiver, blocks } => {
+                self.lose_replicas(source, receiver, &blocks);
             }
             MasterNote::Taken { batch, numbers } => {
-                self.receipts.taken(batch, numbers);
+                self.replicas.taken(batch, numbers);
                 self.tell_clients();
             }
-            MasterNote::Registered { source, taker, number, how } => {
-                self.registered((taker, source, number), how);
+            MasterNote::Registered { source, receiver, number, how } => {
+                self.registered((receiver, source, number), how);
             }
             MasterNote::Kept { why } => {
                 let text = format!(
@@ -150,10 +150,10 @@ impl Driver<'_> {
                 );
                 (self.log)(WorkerNews::Warning(text));
             }
-            MasterNote::Spent { before } => self.release_receipts(before),
+            MasterNote::Spent { before } => self.release_replicas(before),
             MasterNote::HandOver => {
                 self.hands_over = true;
-                self.hand_over_receipts();
+                self.hand_over_replicas();
             }
             MasterNote::Dismissed => self.over = Some(Over::Done(WorkerNews::Drained)),
             MasterNote::Over => self.over = Some(Over::Done(WorkerNews::Over)),
@@ -162,15 +162,15 @@ impl Driver<'_> {
                 let refused = ClusterError::Refused { master: self.master_addr, why };
                 self.over = Some(Over::Failed(refused));
             }
-            MasterNote::AreYouThere => self.tell_master(&WorkerNote::Here),
+            MasterNote::Ping => self.tell_master(&WorkerNote::Pong),
             MasterNote::Welcome { .. } | MasterNote::Alive => {}
         }
     }
 
-    /// Takes part, once all that were there before can be reached: a placement with somebody who cannot
-    /// be told anything would hold up all others.
+    /// Takes part once it reaches all workers that were there before: a placement with a worker that cannot be told
+    /// anything would hold up all others.
     pub(super) fn join(&mut self) {
-        if self.colleagues.reaches_elders()
+        if self.peers.reaches_elders()
             && let Some(joined) = self.joining.take()
         {
             self.send_master(&joined);
@@ -179,8 +179,8 @@ impl Driver<'_> {
 
     /// Says, once, why this worker does not take part yet.
     fn say_alone(&mut self, peer: PeerId, reason: &CloseReason) {
-        let called = self.colleagues.called(peer).filter(|_| self.joining.is_some());
-        if let Some(Colleague { name, addr, .. }) = called
+        let called = self.peers.called(peer).filter(|_| self.joining.is_some());
+        if let Some(Peer { name, addr, .. }) = called
             && !std::mem::replace(&mut self.alone, true)
         {
             let text = format!(
@@ -198,9 +198,9 @@ impl Driver<'_> {
     /// Whether all workers that a message names as owners can be reached.
     fn can_take(&self, message: &ToWorker) -> bool {
         match message {
-            ToWorker::Place { placement, .. } => self.colleagues.reaches(placement),
+            ToWorker::Place { placement, .. } => self.peers.reaches(placement),
             ToWorker::Recover(recover) => {
-                recover.rows.iter().all(|row| self.colleagues.reaches(&row.placement))
+                recover.rows.iter().all(|row| self.peers.reaches(&row.placement))
             }
             _ => true,
         }
@@ -221,7 +221,7 @@ impl Driver<'_> {
                     (self.log)(WorkerNews::Placed { epoch, first, partitions: mine });
                 }
                 ToWorker::Begin { batch, ranges, oldest, .. } => {
-                    self.receipts.begins(*batch, ranges);
+                    self.replicas.begins(*batch, ranges);
                     self.tell_clients();
                     self.release(*oldest);
                 }
@@ -231,7 +231,7 @@ impl Driver<'_> {
                     // What peers say with this number counts from here on.
                     self.epoch = recover.epoch;
                     for batch in &recover.batches {
-                        self.receipts.begins(batch.batch, &batch.ranges);
+                        self.replicas.begins(batch.batch, &batch.ranges);
                     }
                     if let Some(row) = recover.rows.last() {
                         let mine = row.placement.iter().filter(|owner| **owner == self.id).count();
@@ -254,7 +254,7 @@ impl Driver<'_> {
             }
         }
         if placed {
-            self.receipts.placed();
+            self.replicas.placed();
             self.copy_alone();
         }
         self.open_receivers();
@@ -266,10 +266,10 @@ impl Driver<'_> {
             self.forget_arrivals();
         }
         self.inputs.forget(oldest);
-        self.wanted.forget(oldest);
+        self.fetches.forget(oldest);
     }
 
-    /// Throws away what has come in part of what nobody needs any more: its senders have given it up.
+    /// Drops partial arrivals that are not needed any more: their senders have given them up.
     fn forget_arrivals(&mut self) {
         let transfers = &self.transfers;
         self.arrivals.forget(|(_, key)| match key {

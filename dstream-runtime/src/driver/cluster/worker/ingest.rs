@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::receipts::{Entry, Key};
+use super::replicas::{Entry, Key};
 use crate::block::{Block, BufferPool, Bytes};
 use crate::driver::Event;
 use crate::driver::cluster::ClusterError;

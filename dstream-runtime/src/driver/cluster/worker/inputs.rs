@@ -84,8 +84,7 @@ impl Inputs {
         self.specs.get(source.index()).map(|(url, format, options)| (&**url, *format, options))
     }
 
-    /// The master says that what a task reads travels in so many blocks; the task if it waited for just
-    /// that.
+    /// The master says in how many blocks the input of a task travels. Returns the task if it waited for just that.
     pub(super) fn announced(
         &mut self,
         task: TaskId,

@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How long the first calls may take. A packet to a port where nothing listens yet is sent again after a second only, so
 /// that another call is faster.
 const CALL: Duration = Duration::from_millis(300);
-/// How often somebody is told that a worker is still trying.
+/// How often it is reported that a worker is still trying.
 const REMIND: Duration = Duration::from_secs(10);
 
 /// The master's word that a worker belongs to its cluster.
@@ -38,7 +38,7 @@ pub(super) struct Welcome {
 /// What happens while a worker has no master.
 pub(super) struct Waiting<'e> {
     pub(super) events: &'e Inbox,
-    /// What concerns neither a master nor tasks: it is for whoever takes over the process's receivers.
+    /// What concerns neither a master nor tasks: it is for the driver that takes over the process's receivers.
     pub(super) early: Vec<Event>,
 }
 
@@ -167,7 +167,7 @@ fn join_options(
 struct Untimely {
     /// When it is said again.
     says: Option<Instant>,
-    /// When the token may buy the next certificate, and the pause after that: it has so many uses.
+    /// When the token may buy the next certificate, and the pause after that: its uses are limited.
     buys: Option<(Instant, Duration)>,
 }
 

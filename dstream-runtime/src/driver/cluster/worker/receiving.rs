@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::ingest::IngestEvent;
-use super::receipts::{Appended, Entry, Key, Numbers, Settled};
+use super::replicas::{Appended, BlockRange, Entry, Key, Settled};
 use super::{Driver, Over};
 use crate::block::Block;
 use crate::client::SessionEffect;
@@ -42,8 +42,8 @@ impl Driver<'_> {
         notes.iter().for_each(|note| self.tell_master(note));
     }
 
-    /// Opens what is to be opened once the placement holds here: before, the other workers may not be
-    /// reached yet, and nobody else would hold what is received.
+    /// Opens what is to be opened once the placement holds here: before, the other workers may not be reached yet,
+    /// and no other worker would hold what is received.
     pub(super) fn open_receivers(&mut self) {
         if self.held.is_empty() {
             std::mem::take(&mut self.to_open).into_iter().for_each(|source| self.open(source));
@@ -53,7 +53,7 @@ impl Driver<'_> {
     fn open(&mut self, source: SourceId) {
         let Some((url, format, options)) = self.inputs.spec(source) else { return };
         let sender = self.sender.clone();
-        // Nobody hears it once the engine has ended.
+        // The send fails once the engine has ended.
         let deliver = move |delivery| drop(sender.send(Event::Received(source, delivery)));
         let note = match Receiver::open(url, format, options, Box::new(deliver)) {
             Ok(receiver) => {
@@ -87,7 +87,7 @@ impl Driver<'_> {
         }
         let all = |source: &SourceId| {
             !self.receivers.contains_key(source)
-                && !self.receipts.is_pending(*source)
+                && !self.replicas.is_pending(*source)
                 && self.sessions.unacknowledged_of(*source) == 0
         };
         let over: Vec<SourceId> = self.receiving.iter().copied().filter(all).collect();
@@ -111,9 +111,9 @@ impl Driver<'_> {
     pub(super) fn received(&mut self, source: SourceId, delivery: Delivery) {
         match delivery {
             Delivery::Received(received) => {
-                let copy = self.colleagues.second();
+                let copy = self.peers.second();
                 let lines = received.lines.clone();
-                let key = self.receipts.received(source, received, copy, &self.kernels.blocks);
+                let key = self.replicas.received(source, received, copy, &self.kernels.blocks);
                 self.take_in(key, lines, copy);
             }
             Delivery::Warning(why) => {
@@ -129,15 +129,15 @@ impl Driver<'_> {
 
     /// Has something copied, and registered after that.
     fn take_in(&mut self, key: Key, lines: Block, copy: Option<WorkerId>) {
-        match copy.zip(self.receipts.entry(key)) {
+        match copy.zip(self.replicas.entry(key)) {
             Some((copy, entry)) => self.send_copy(copy, key, entry, lines),
-            None => self.report_receipts(),
+            None => self.report_received(),
         }
     }
 
     /// Tells the master of what a second worker holds by now.
-    pub(super) fn report_receipts(&mut self) {
-        for report in self.receipts.reports() {
+    pub(super) fn report_received(&mut self) {
+        for report in self.replicas.reports() {
             self.tell_master(&report);
         }
     }
@@ -146,13 +146,13 @@ impl Driver<'_> {
     pub(super) fn ingested(&mut self, event: IngestEvent) {
         match event {
             IngestEvent::Stored(object, keys) => {
-                for (key, settled) in self.receipts.stored(object, &keys) {
+                for (key, settled) in self.replicas.stored(object, &keys) {
                     self.settle(key, settled);
                 }
-                self.report_receipts();
+                self.report_received();
             }
             IngestEvent::Retrying(error) => {
-                if self.receipts.log_retries() {
+                if self.replicas.log_retries() {
                     let text = format!(
                         "received records cannot be stored, so their clients wait: {error}\n  \
                          help: it is tried again every second"
@@ -164,15 +164,15 @@ impl Driver<'_> {
         }
     }
 
-    /// A receipt is not pending any more.
+    /// A received block is not pending any more.
     pub(super) fn settle(&mut self, key: Key, settled: Settled) {
-        self.tell_dropped(settled.copy.map(|copy| (copy, Numbers::one(key))));
+        self.tell_dropped(settled.copy.map(|copy| (copy, BlockRange::one(key))));
         self.tell_safe(settled.append);
     }
 
     /// Less is waiting to be part of a batch: clients may be told, and send more.
     pub(super) fn tell_clients(&mut self) {
-        while let Some(append) = self.receipts.tell() {
+        while let Some(append) = self.replicas.tell() {
             self.is_safe(append);
         }
         self.say_received_all();
@@ -180,67 +180,67 @@ impl Driver<'_> {
 
     /// Has what no other worker holds copied to one that can be reached. If there is none, no copy is waited for.
     pub(super) fn copy_alone(&mut self) {
-        let Some(other) = self.colleagues.second() else { return self.settle_alone() };
-        for key in self.receipts.alone(other) {
+        let Some(other) = self.peers.second() else { return self.settle_alone() };
+        for key in self.replicas.alone(other) {
             self.copy_again(other, key);
         }
     }
 
     fn settle_alone(&mut self) {
-        for key in self.receipts.uncopied() {
-            let settled = self.receipts.copied(key, None);
+        for key in self.replicas.uncopied() {
+            let settled = self.replicas.copied(key, None);
             self.settle(key, settled);
         }
-        self.report_receipts();
+        self.report_received();
     }
 
-    /// Another worker is gone: what it held is held by somebody else soon, and what tasks here wanted of it
-    /// is asked for elsewhere.
+    /// Another worker is gone: what it held gets another holder, and what tasks here wanted of it is asked for
+    /// elsewhere.
     pub(super) fn lost(&mut self, worker: WorkerId) {
-        let other = self.colleagues.second();
-        for key in self.receipts.orphaned(worker, other) {
+        let other = self.peers.second();
+        for key in self.replicas.orphaned(worker, other) {
             match other {
                 Some(other) => self.copy_again(other, key),
                 None => {
-                    let settled = self.receipts.copied(key, None);
+                    let settled = self.replicas.copied(key, None);
                     self.settle(key, settled);
                 }
             }
         }
-        self.report_receipts();
+        self.report_received();
         self.met.remove(&worker);
         self.not_at_lost(worker);
     }
 
     fn copy_again(&mut self, to: WorkerId, key: Key) {
         // What cannot be read back is found by the task that has to read it.
-        if let Some((entry, lines)) = self.receipts.copy_of(key) {
+        if let Some((entry, lines)) = self.replicas.copy_of(key) {
             self.send_copy(to, key, entry, lines);
         }
     }
 
     /// A worker has its copy of something.
     pub(super) fn copied(&mut self, peer: PeerId, key: Key) {
-        let Some(by) = self.colleagues.worker(peer) else { return };
-        let (taker, source, number) = key;
-        if self.receipts.is_news(key, by) {
-            self.tell_master(&WorkerNote::Copied { taker, source, number, by });
+        let Some(by) = self.peers.worker(peer) else { return };
+        let (receiver, source, number) = key;
+        if self.replicas.is_news(key, by) {
+            self.tell_master(&WorkerNote::Copied { receiver, source, number, by });
         }
-        let settled = self.receipts.copied(key, Some(by));
+        let settled = self.replicas.copied(key, Some(by));
         self.settle(key, settled);
-        self.report_receipts();
+        self.report_received();
         self.handed_to(by, key);
     }
 
-    /// What became of a receipt, as the master says.
+    /// What became of a received block, as the master says.
     pub(super) fn registered(&mut self, key: Key, how: Result<Registered, Refusal>) {
         match how {
             Ok(how) => {
-                let settled = self.receipts.registered(key, how);
+                let settled = self.replicas.registered(key, how);
                 self.settle(key, settled);
             }
             Err(why) => {
-                let mut settled = self.receipts.refused(key, &why);
+                let mut settled = self.replicas.refused(key, &why);
                 if let Some(Appended { peer, client, number }) = settled.append.take() {
                     let asks = self.sessions.refused(peer, client, number, &why.to_string());
                     self.session_asks(asks);
@@ -268,8 +268,8 @@ impl Driver<'_> {
                 // One that is gone has a `Closed` on its way.
                 SessionEffect::Tell(peer, message) => drop(self.net.send(peer, &message)),
                 SessionEffect::Take(append) => {
-                    let (lines, copy) = (append.lines.clone(), self.colleagues.second());
-                    let key = self.receipts.appended(append, copy, &self.kernels.blocks);
+                    let (lines, copy) = (append.lines.clone(), self.peers.second());
+                    let key = self.replicas.appended(append, copy, &self.kernels.blocks);
                     self.take_in(key, lines, copy);
                 }
                 SessionEffect::Accuse(peer, why) => self.net.accuse(peer, &why),
@@ -278,21 +278,21 @@ impl Driver<'_> {
     }
 
     pub(super) fn send_copy(&self, to: WorkerId, key: Key, entry: Entry, lines: Block) {
-        if let Some(peer) = self.colleagues.peer(to) {
+        if let Some(peer) = self.peers.peer(to) {
             self.send_copy_to(peer, key, entry, lines);
         }
     }
 
     pub(super) fn send_copy_to(&self, peer: PeerId, key: Key, entry: Entry, lines: Block) {
-        let (taker, source, number) = key;
+        let (receiver, source, number) = key;
         let here = (lines.byte_len() <= INLINE).then(|| lines.body().to_vec());
         let is_here = here.is_some();
-        let note = PeerNote::Copy { taker, source, number, entry, here };
+        let note = PeerNote::Copy { receiver, source, number, entry, here };
         // If it is gone, its `Closed` is on its way, and another gets the copy.
         if self.net.send(peer, &note).is_err() || is_here {
             return;
         }
-        let kind = BlockKind::ReceivedBlock { receiver: taker, source, number };
+        let kind = BlockKind::ReceivedBlock { receiver, source, number };
         let header = BlockHeader { epoch: Epoch(0), kind, piece: 0 };
         if let Ok(transfer) = self.net.push_blocks(peer, [(header, lines)]) {
             transfer.detach();

@@ -24,7 +24,7 @@ use crate::host::{self, JobSender};
 use crate::id::{BatchSeq, Epoch, Partition, StageId};
 use crate::sched::message::Saved;
 
-/// So many times that a state was saved or loaded are remembered: the core has it continue the last but one.
+/// How many saves or loads of a state are remembered: the core has it continue the last but one.
 const TIPS: usize = 2;
 
 enum Job {

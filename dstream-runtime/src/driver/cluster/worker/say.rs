@@ -6,9 +6,9 @@
 use super::{Driver, Over};
 use crate::block::DecodeError;
 use crate::driver::cluster::note::{
-    Freight, INLINE, Label, Luggage, PeerNote, Place, WorkerNote, pack,
+    Attachment, INLINE, Label, PeerNote, Place, TaskOutput, WorkerNote, pack,
 };
-use crate::driver::cluster::transfers::Errand;
+use crate::driver::cluster::transfers::Purpose;
 use crate::driver::cluster::{ClusterError, raw};
 use crate::driver::worker::{Asks, Leaving, Segment};
 use crate::exec::task::SavedState;
@@ -64,15 +64,15 @@ impl Driver<'_> {
     }
 
     pub(super) fn start(&mut self, run: RunTask) {
-        let missing = self.receipts.missing(&run.ranges);
+        let missing = self.replicas.missing(&run.ranges);
         if !missing.is_empty() {
             return self.want(run, &missing);
         }
         let opened = match run.ranges.first() {
             // A partition whose owner has received nothing.
-            None => self.receipts.open(&[]),
-            Some(range) if receive::taker_of(&range.split).is_some() => {
-                self.receipts.open(&run.ranges)
+            None => self.replicas.open(&[]),
+            Some(range) if receive::receiver_of(&range.split).is_some() => {
+                self.replicas.open(&run.ranges)
             }
             Some(_) => self.inputs.open(&run),
         };
@@ -100,7 +100,7 @@ impl Driver<'_> {
         };
         let sent = self.send_peer(to, message, blocks.collect(), &kind);
         if let (Some((to, transfer)), Some((task, attempt))) = (sent, task) {
-            self.transfers.add(Errand { to, task, attempt: Some(attempt) }, transfer);
+            self.transfers.add(Purpose { to, task, attempt: Some(attempt) }, transfer);
         }
     }
 
@@ -130,25 +130,26 @@ impl Driver<'_> {
             _ => None,
         };
         if task.is_some() && self.net.passes_values(self.master) {
-            let luggage = Luggage::Passed(leaving);
-            return self.tell_master(&WorkerNote::Done { message, luggage });
+            let output = TaskOutput::Passed(leaving);
+            return self.tell_master(&WorkerNote::Done { message, output });
         }
         let (Some((task, attempt, epoch)), Some(bytes)) = (task, pack(leaving)) else {
             return self.send_master(&message);
         };
         if bytes.len() <= INLINE {
-            return self.tell_master(&WorkerNote::Done { message, luggage: Luggage::Here(bytes) });
+            return self
+                .tell_master(&WorkerNote::Done { message, output: TaskOutput::Here(bytes) });
         }
         let kind = BlockKind::TaskOutput { task, attempt };
         let header = |piece| BlockHeader { epoch, kind, piece };
         let blocks = raw::pieces(&self.pool, &bytes).into_iter().zip(0..);
         let keep = |block| self.kernels.blocks.keep(block);
         let blocks: Vec<_> = blocks.map(|(block, piece)| (header(piece), keep(block))).collect();
-        let luggage = Luggage::Sent(blocks.len() as u32);
-        self.tell_master(&WorkerNote::Done { message, luggage });
+        let output = TaskOutput::Sent(blocks.len() as u32);
+        self.tell_master(&WorkerNote::Done { message, output });
         if let Ok(transfer) = self.net.push_blocks(self.master, blocks) {
             // Also of two runs of a task: the master compares what they made.
-            self.transfers.add(Errand { to: self.master, task, attempt: None }, transfer);
+            self.transfers.add(Purpose { to: self.master, task, attempt: None }, transfer);
         }
     }
 
@@ -161,7 +162,7 @@ impl Driver<'_> {
         blocks: Vec<(Place, KeptBlock)>,
         kind: &dyn Fn(Place) -> Option<BlockKind>,
     ) -> Option<(PeerId, Transfer)> {
-        let peer = self.colleagues.peer(to)?;
+        let peer = self.peers.peer(to)?;
         let epoch = message.epoch();
         let label = |(place, block): &(Place, KeptBlock)| Label {
             place: *place,
@@ -177,8 +178,8 @@ impl Driver<'_> {
             }
         };
         let is_here = here.is_some();
-        let freight = Freight { labels, here };
-        if self.net.send(peer, &PeerNote::Said { message, freight }).is_err() || is_here {
+        let attachment = Attachment { labels, here };
+        if self.net.send(peer, &PeerNote::Said { message, attachment }).is_err() || is_here {
             return None;
         }
         let blocks = blocks.into_iter().zip(0..).filter_map(|((place, block), piece)| {

@@ -54,17 +54,17 @@ fn a_later_master_gives_its_workers_what_is_not_over_and_publishes_it_again() {
         MasterAction::Tell(worker, ToWorker::Recover(recover)) => Some((*worker, recover)),
         _ => None,
     });
-    let heirs: Vec<_> = recovers.filter(|(_, recover)| !recover.states.is_empty()).collect();
-    let [(heir, recover)] = heirs[..] else { panic!("{actions:?}") };
+    let new_owners: Vec<_> = recovers.filter(|(_, recover)| !recover.states.is_empty()).collect();
+    let [(new_owner, recover)] = new_owners[..] else { panic!("{actions:?}") };
     assert!(recover.epoch > Epoch(7 << 32));
     let resumed = &recover.batches[0];
     assert_eq!((recover.next, resumed.batch, resumed.open.len()), (BatchSeq(2), BatchSeq(1), 2));
     let epoch = recover.epoch;
-    core.handle(0, MasterEvent::Worker(heir, ToMaster::Placed { epoch }));
+    core.handle(0, MasterEvent::Worker(new_owner, ToMaster::Placed { epoch }));
     for stage in [1, 2] {
         let (task, attempt, tally) = (task(1, stage), Attempt(0), TaskTally::default());
         let done = ToMaster::TaskDone { epoch, task, attempt, tally };
-        core.handle(0, MasterEvent::Worker(heir, done));
+        core.handle(0, MasterEvent::Worker(new_owner, done));
     }
     let commit = drain(&mut core);
     assert!(matches!(written(&commit)[..], [JournalEntry::Commit { .. }]), "{commit:?}");

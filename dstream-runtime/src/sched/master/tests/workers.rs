@@ -33,7 +33,7 @@ fn a_worker_that_comes_late_stands_by_if_there_is_nothing_for_it() {
         })
         .collect();
     assert_eq!(told, [HERE]);
-    // Nobody loses anything when it goes.
+    // Nothing is lost when it goes.
     core.handle(0, MasterEvent::Left(OTHER, "gone".into()));
     assert_eq!(drain(&mut core), []);
 }
@@ -53,7 +53,7 @@ fn a_drained_worker_goes_when_its_batches_are_over_and_its_state_has_arrived() {
     cut_done(&mut core, 0, 2, 0, false);
     let actions = drain(&mut core);
     assert_eq!(placed(&actions), [(HERE, 2, 3), (OTHER, 2, 3)]);
-    assert_eq!(cuts(&actions), [0u64; 0], "nobody has acknowledged it");
+    assert_eq!(cuts(&actions), [0u64; 0], "no worker has acknowledged it");
     says(&mut core, HERE, ToMaster::Placed { epoch: Epoch(2) });
     assert_eq!(cuts(&drain(&mut core)), [0u64; 0]);
     says(&mut core, OTHER, ToMaster::Placed { epoch: Epoch(2) });
@@ -90,7 +90,7 @@ fn a_drained_worker_goes_when_its_batches_are_over_and_its_state_has_arrived() {
     says(&mut core, OTHER, ToMaster::Settled { epoch: Epoch(2) });
     assert_eq!(drain(&mut core), [MasterAction::Dismiss(HERE)]);
     core.handle(0, MasterEvent::Left(HERE, "bye".into()));
-    assert_eq!(drain(&mut core), [], "nobody is lost");
+    assert_eq!(drain(&mut core), [], "no worker is lost");
 }
 
 #[test]

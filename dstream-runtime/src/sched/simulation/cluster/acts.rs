@@ -84,7 +84,7 @@ impl Cluster {
             MasterAction::Admit(worker) => self.network.push(Message::Welcome(worker)),
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
             MasterAction::Dismiss(worker) if self.desk.is_some() => {
-                self.departures.begin(worker);
+                self.draining.begin(worker);
                 if !self.processes.contains_key(&worker) {
                     // Its lease is over; its connection closes.
                     self.network.push(Message::Left(worker));
@@ -234,7 +234,7 @@ impl Cluster {
             | Message::Alive(_)
             | Message::Welcome(_)
             | Message::JoinAgain(_)
-            | Message::Parted(..)
+            | Message::BrokenLink(..)
             | Message::Unreachable(..)
             | Message::Judge(..)
             | Message::Look

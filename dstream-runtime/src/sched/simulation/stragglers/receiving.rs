@@ -7,12 +7,12 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::source::Source;
-use crate::source::receive::{PushSource, Receipt, taker_of};
+use crate::source::receive::{PushSource, ReceivedBlock, receiver_of};
 
-/// How often engines report, and clients send this many receipts, in milliseconds.
+/// How often engines report, and clients send `SENT` blocks, in milliseconds.
 const BEAT_MS: u64 = 100;
 const SENT: u64 = 2;
-/// How long the engine of a receiver takes for a receipt, and any engine for the rest that it does in a beat.
+/// How long the engine of a receiver takes for a block, and any engine for the rest that it does in a beat.
 const RECEIVE_MS: u64 = 15;
 const ENGINE_MS: u64 = 2;
 /// From this slowness on, in thousandths, a worker receives nothing that another can.
@@ -21,24 +21,24 @@ const TAKES_ROLES: u32 = 2000;
 /// A source with one receiver.
 pub(super) struct Receiving {
     pub(super) source: PushSource,
-    pub(super) taker: WorkerId,
+    pub(super) receiver: WorkerId,
     slow: BTreeSet<WorkerId>,
     /// When what waits at clients was sent.
     waiting: VecDeque<u64>,
     /// For how long the receiver's engine has worked on the first of them, in milliseconds.
     spent: u64,
-    /// Receipts of each worker: when they were sent.
+    /// When the received blocks of each worker were sent.
     sent: BTreeMap<WorkerId, Vec<u64>>,
     /// When the oldest of what each batch reads was sent.
     pub(super) oldest: BTreeMap<BatchSeq, u64>,
 }
 
 impl Receiving {
-    pub(super) fn new(taker: WorkerId) -> Self {
+    pub(super) fn new(receiver: WorkerId) -> Self {
         let source = PushSource::open("tcp://0.0.0.0:1", SourceId(0)).expect("the URL is good");
         let (waiting, slow) = (VecDeque::new(), BTreeSet::new());
         let (sent, oldest) = (BTreeMap::new(), BTreeMap::new());
-        Self { source, taker, slow, waiting, spent: 0, sent, oldest }
+        Self { source, receiver, slow, waiting, spent: 0, sent, oldest }
     }
 
     /// What has been received is part of a batch.
@@ -46,8 +46,8 @@ impl Receiving {
         let cut = self.source.cut(PARTITIONS as usize).expect("it is cut");
         let inputs: Vec<_> = cut.inputs.into_iter().map(|input| input.ranges).collect();
         for range in inputs.iter().flatten() {
-            let (taker, _) = taker_of(&range.split).expect("it names receipts");
-            let sent = self.sent[&taker][range.start as usize - 1];
+            let (receiver, _) = receiver_of(&range.split).expect("it names received blocks");
+            let sent = self.sent[&receiver][range.start as usize - 1];
             let oldest = self.oldest.entry(batch).or_insert(sent);
             *oldest = sent.min(*oldest);
         }
@@ -61,8 +61,8 @@ impl Receiving {
             false => self.slow.remove(&worker),
         };
         let able = (0..WORKERS).map(WorkerId).find(|worker| !self.slow.contains(worker));
-        if let Some(able) = able.filter(|_| self.slow.contains(&self.taker)) {
-            self.taker = able;
+        if let Some(able) = able.filter(|_| self.slow.contains(&self.receiver)) {
+            self.receiver = able;
         }
     }
 
@@ -71,13 +71,14 @@ impl Receiving {
         self.waiting.extend((0..SENT).map(|_| now));
         let budget = self.spent + had_ms;
         let all = budget.min(self.waiting.len() as u64 * RECEIVE_MS);
-        let (taker, copy) = (self.taker, WorkerId((self.taker.0 + 1) % WORKERS));
+        let (receiver, copy) = (self.receiver, WorkerId((self.receiver.0 + 1) % WORKERS));
         for sent in self.waiting.drain(..(all / RECEIVE_MS) as usize) {
-            let all = self.sent.entry(taker).or_default();
+            let all = self.sent.entry(receiver).or_default();
             all.push(sent);
             let number = all.len() as u64;
-            let receipt = Receipt { taker, number, copy: Some(copy), bytes: 1000, client: None };
-            self.source.register(receipt, 1).expect("it is numbered");
+            let received_block =
+                ReceivedBlock { receiver, number, copy: Some(copy), bytes: 1000, client: None };
+            self.source.register(received_block, 1).expect("it is numbered");
         }
         let worked = all - self.spent;
         self.spent = all % RECEIVE_MS;
@@ -92,11 +93,11 @@ impl World {
             .map(|worker| self.spell(WorkerId(worker)).map_or(1, |s| s.times))
             .collect();
         let Feed::Received(receiving) = &mut self.feed else { return };
-        let taker = receiving.taker;
-        let had_ms = (BEAT_MS / times[taker.0 as usize]).saturating_sub(ENGINE_MS);
+        let receiver = receiving.receiver;
+        let had_ms = (BEAT_MS / times[receiver.0 as usize]).saturating_sub(ENGINE_MS);
         let worked = receiving.receive(self.now, had_ms);
         for (worker, times) in (0..WORKERS).map(WorkerId).zip(times) {
-            let busy = ENGINE_MS + if worker == taker { worked } else { 0 };
+            let busy = ENGINE_MS + if worker == receiver { worked } else { 0 };
             let vary = 100 + self.seed.below(50);
             let busy_micros = busy as u32 * 1000;
             // It lacks nothing where it has a processor.
@@ -113,12 +114,12 @@ impl World {
 fn on_a_host_that_is_busy_the_receiver_stays() {
     for number in 1..=seeds(20) {
         let mut world = World::received(number);
-        let taker = WorkerId(world.seed.below(u64::from(WORKERS)) as u32);
-        world.feed = Feed::Received(Receiving::new(taker));
+        let receiver = WorkerId(world.seed.below(u64::from(WORKERS)) as u32);
+        world.feed = Feed::Received(Receiving::new(receiver));
         let times = world.spells[0].times;
         world.spells = (0..WORKERS).map(|worker| slow(worker, 10_000, 60_000, times)).collect();
         world.run();
         assert_eq!((world.outcome, world.said), (Some(Outcome::Done), vec![]), "seed {number}");
-        assert!(matches!(&world.feed, Feed::Received(of) if of.taker == taker));
+        assert!(matches!(&world.feed, Feed::Received(of) if of.receiver == receiver));
     }
 }

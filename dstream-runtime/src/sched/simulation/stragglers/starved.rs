@@ -7,12 +7,12 @@
 use super::receiving::Receiving;
 use super::*;
 use crate::source::Source;
-use crate::source::receive::{PushSource, Receipt};
+use crate::source::receive::{PushSource, ReceivedBlock};
 
 /// How long it takes to read a batch, in milliseconds.
 pub(super) const READ_MS: u64 = 320;
-/// Receipts pushed in an interval.
-pub(super) const RECEIPTS: u64 = 16;
+/// Received blocks per interval.
+pub(super) const BLOCKS: u64 = 16;
 const INTERVAL: u64 = 1000;
 /// The number of batches.
 const BATCHES: u64 = 260;
@@ -28,25 +28,26 @@ const LATEST: u64 = 10;
 /// What one worker receives and another one has copies of.
 pub(super) struct Pushed {
     pub(super) source: PushSource,
-    taker: WorkerId,
+    receiver: WorkerId,
     copy: WorkerId,
     bytes: u64,
     last: u64,
 }
 
 impl Pushed {
-    fn new(taker: WorkerId, copy: WorkerId, bytes: u64) -> Self {
+    fn new(receiver: WorkerId, copy: WorkerId, bytes: u64) -> Self {
         let source = PushSource::open("tcp://0.0.0.0:1", SourceId(0)).expect("the URL is good");
-        Self { source, taker, copy, bytes, last: 0 }
+        Self { source, receiver, copy, bytes, last: 0 }
     }
 
     /// What has come in an interval is part of a batch.
     pub(super) fn cut(&mut self) -> Vec<Vec<Range>> {
-        for _ in 0..RECEIPTS {
+        for _ in 0..BLOCKS {
             self.last += 1;
-            let (taker, number, bytes) = (self.taker, self.last, self.bytes);
-            let receipt = Receipt { taker, number, copy: Some(self.copy), bytes, client: None };
-            self.source.register(receipt, 1).expect("it is numbered");
+            let (receiver, number, bytes) = (self.receiver, self.last, self.bytes);
+            let received_block =
+                ReceivedBlock { receiver, number, copy: Some(self.copy), bytes, client: None };
+            self.source.register(received_block, 1).expect("it is numbered");
         }
         let cut = self.source.cut(8).expect("it is cut");
         cut.inputs.into_iter().map(|input| input.ranges).collect()
@@ -80,7 +81,7 @@ impl World {
         world.master = MasterCore::new(plan, MasterConfig { live, ..config(plan, 4, true) });
         let starved = world.seed.below(u64::from(WORKERS)) as u32;
         let other = (starved + 1) % WORKERS;
-        let (taker, copy) = match world.seed.one_in(4) {
+        let (receiver, copy) = match world.seed.one_in(4) {
             // What it receives is not the matter.
             true => (other, (other + 1) % WORKERS),
             false => (starved, other),
@@ -88,7 +89,7 @@ impl World {
         let bytes = [8 << 10, 40 << 10, 200 << 10][world.seed.below(3) as usize];
         world.feed = match world.seed.one_in(2) {
             true => Feed::Followed(1 << world.seed.below(4)),
-            false => Feed::Pushed(Pushed::new(WorkerId(taker), WorkerId(copy), bytes)),
+            false => Feed::Pushed(Pushed::new(WorkerId(receiver), WorkerId(copy), bytes)),
         };
         // A partition is much to do, or nearly nothing.
         world.merge_ms = [4, 60][world.seed.below(2) as usize];

@@ -22,7 +22,7 @@ pub(super) struct Socket(TcpStream);
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        // An answer is one small packet that somebody waits for; without this it is late, no more.
+        // An answer is one small packet that a client waits for; without this it is late, no more.
         let _ = stream.set_nodelay(true);
         Self(stream)
     }

@@ -179,7 +179,7 @@ fn start(
         runtime.block_on(async {
             let delivering = tokio::spawn(deliver);
             clients::serve(listener, service, phase).await;
-            // One that has panicked is a bug of whoever takes the lines, who knows by now.
+            // A panic there is a bug of the code that takes the lines, which has noticed it by now.
             drop(delivering.await);
         });
     })

@@ -137,7 +137,7 @@ fn garbage_ends_its_connection_and_nothing_else() {
 }
 
 #[test]
-fn nobody_is_answered_before_the_lines_are_safe() {
+fn no_client_is_answered_before_the_lines_are_safe() {
     let listening = open("http://127.0.0.1:0/views", Format::Text);
     let clients: Vec<_> = (0..20).map(|_| listening.connect()).collect();
     clients.iter().for_each(|client| send(client, POST, b"a\nb\n"));

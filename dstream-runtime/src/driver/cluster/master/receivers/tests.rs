@@ -124,11 +124,16 @@ fn what_was_received_is_counted_where_it_was() {
     let mut all = receivers(&["tcp://0.0.0.0:1?receivers=2"]);
     placed(&mut all, &[1, 2]);
     for (worker, records) in [(1, 5), (2, 7), (2, 1)] {
-        let taker = WorkerId(worker);
-        assert_eq!(all.opened(SourceId(0), taker, url(worker)), Listens::Stays);
-        let receipt =
-            Receipt { taker, number: records, copy: None, bytes: 10 * records, client: None };
-        let how = all.register(SourceId(0), taker, receipt, records);
+        let receiver = WorkerId(worker);
+        assert_eq!(all.opened(SourceId(0), receiver, url(worker)), Listens::Stays);
+        let received_block = ReceivedBlock {
+            receiver,
+            number: records,
+            copy: None,
+            bytes: 10 * records,
+            client: None,
+        };
+        let how = all.register(SourceId(0), receiver, received_block, records);
         assert_eq!(how, Some(Ok(Registered::Taken)));
     }
     all.turned_away(SourceId(0), WorkerId(2), 3);

@@ -1,15 +1,15 @@
 //! A worker joins again, after its master was replaced: what it has received and the copies that it has are
 //! all that stays, and the new master hears of them.
 //!
-//! Receipts keep the names that they got, with the id that the worker who received them had then. Who the
-//! other holder is has to be found out anew: workers tell each other what they hold.
+//! Received blocks keep the names that they got, with the id that their receiver had then. The other holder has to
+//! be found out anew: workers tell each other what they hold.
 
 use super::*;
 
-/// So many receipts are told of in one message.
+/// How many received blocks one message reports.
 const TOGETHER: usize = 1000;
 
-impl Receipts {
+impl ReplicaLog {
     /// From now on this worker has another id, of a new master.
     pub(in crate::driver::cluster::worker) fn rejoined(&mut self, id: WorkerId) {
         self.were.push(std::mem::replace(&mut self.id, id));
@@ -35,7 +35,7 @@ impl Receipts {
         }
     }
 
-    /// Everybody has been placed: who holds something of what this worker holds has said so.
+    /// Every worker has been placed: those that hold copies of this worker's blocks have said so.
     pub(in crate::driver::cluster::worker) fn placed(&mut self) {
         self.is_placed = true;
     }
@@ -43,28 +43,28 @@ impl Receipts {
     /// What a new master is told of what is held here; what clients wait for is reported when there is a
     /// second holder.
     pub(in crate::driver::cluster::worker) fn holds(&self) -> Vec<WorkerNote> {
-        let mut by_source: BTreeMap<SourceId, Vec<(Receipt, u64)>> = BTreeMap::new();
+        let mut by_source: BTreeMap<SourceId, Vec<(ReceivedBlock, u64)>> = BTreeMap::new();
         for (key, lines) in self.lines.iter().filter(|(key, _)| !is_pending(&self.mine, key)) {
-            let (taker, source, number) = *key;
+            let (receiver, source, number) = *key;
             let (bytes, client) = (lines.bytes, lines.entry.client);
-            let receipt = Receipt { taker, number, copy: None, bytes, client };
-            by_source.entry(source).or_default().push((receipt, lines.entry.records));
+            let received_block = ReceivedBlock { receiver, number, copy: None, bytes, client };
+            by_source.entry(source).or_default().push((received_block, lines.entry.records));
         }
-        let notes = by_source.into_iter().flat_map(|(source, receipts)| {
-            let some = receipts.chunks(TOGETHER).map(<[_]>::to_vec).collect::<Vec<_>>();
-            some.into_iter().map(move |receipts| WorkerNote::Holds { source, receipts })
+        let notes = by_source.into_iter().flat_map(|(source, blocks)| {
+            let some = blocks.chunks(TOGETHER).map(<[_]>::to_vec).collect::<Vec<_>>();
+            some.into_iter().map(move |blocks| WorkerNote::Holds { source, blocks })
         });
         notes.collect()
     }
 
     /// What the others are told of what is held here; nothing with the first master there is.
-    pub(in crate::driver::cluster::worker) fn holding(&self) -> Option<Vec<Numbers>> {
+    pub(in crate::driver::cluster::worker) fn holding(&self) -> Option<Vec<BlockRange>> {
         let all = runs(self.lines.keys().copied().filter(|key| is_older(key.0, self.id)));
         (!all.is_empty()).then_some(all)
     }
 
-    /// Of these, what is held here, and by nobody else as far as it is known.
-    pub(in crate::driver::cluster::worker) fn lone(&self, numbers: Numbers) -> Vec<Key> {
+    /// Of these, the ones that are held here, and by no other worker as far as it is known.
+    pub(in crate::driver::cluster::worker) fn lone(&self, numbers: BlockRange) -> Vec<Key> {
         let alone = |key: &Key| self.lines.get(key).is_some_and(|lines| lines.other.is_none());
         self.held(numbers).filter(alone).collect()
     }

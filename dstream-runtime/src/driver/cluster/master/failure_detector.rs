@@ -1,9 +1,9 @@
 //! Workers whose lifelines have ended: most likely with their processes, and perhaps because of something on
 //! the way.
 //!
-//! Such a worker is asked. One that says nothing for a moment is lost; one that answers is no longer in doubt,
-//! and its lease goes on as before. So the end of a lifeline alone loses nobody, whoever has brought it about,
-//! and a worker without one is missed by its lease.
+//! Such a worker is asked. One that does not answer for a moment is lost; one that answers is no longer in doubt,
+//! and its lease goes on as before. So the end of a lifeline alone loses no worker, whatever process caused it, and
+//! a worker without a lifeline is missed by its lease.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -21,13 +21,13 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const LONG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who is in doubt.
-pub(super) struct Doubts {
+pub(super) struct FailureDetector {
     patience: Duration,
     /// When each is judged unless it is heard before.
     judged: BTreeMap<WorkerId, Instant>,
 }
 
-impl Doubts {
+impl FailureDetector {
     /// For a job that goes on, or does not, without a worker.
     pub(super) fn new(goes_on: bool) -> Self {
         let patience = if goes_on { PATIENCE } else { LONG_PATIENCE };
@@ -50,7 +50,7 @@ impl Doubts {
         self.judged.remove(&worker);
     }
 
-    /// When somebody is to be judged.
+    /// When the next worker is due to be judged.
     pub(super) fn next(&self) -> Option<Instant> {
         self.judged.values().min().copied()
     }
@@ -75,13 +75,13 @@ impl Driver<'_> {
         // One that was told to go does as it was told.
         if let Some(worker) = self.members.worker(peer).filter(|worker| self.members.stays(*worker))
         {
-            self.doubts.begin(worker, host::now());
-            self.send(peer, &MasterNote::AreYouThere);
+            self.detector.begin(worker, host::now());
+            self.send(peer, &MasterNote::Ping);
         }
     }
 
-    pub(super) fn judge_doubts(&mut self) {
-        for worker in self.doubts.lost(host::now()) {
+    pub(super) fn judge_suspects(&mut self) {
+        for worker in self.detector.lost(host::now()) {
             self.evict(worker, "its process has ended".to_owned(), Returns::Never);
         }
     }
@@ -114,42 +114,42 @@ mod tests {
 
     #[test]
     fn a_worker_that_says_nothing_is_lost_and_one_that_answers_is_not() {
-        let (mut doubts, begun) = (Doubts::new(true), Instant::now());
-        assert_eq!(doubts.next(), None);
-        doubts.begin(A, begun);
-        doubts.begin(B, at(begun, 30));
-        assert_eq!(doubts.next(), Some(at(begun, 100)));
-        assert_eq!(doubts.lost(at(begun, 99)), []);
-        doubts.end(B);
-        assert_eq!(doubts.lost(at(begun, 100)), [A]);
-        assert_eq!((doubts.next(), doubts.lost(at(begun, 190))), (None, vec![]));
+        let (mut detector, begun) = (FailureDetector::new(true), Instant::now());
+        assert_eq!(detector.next(), None);
+        detector.begin(A, begun);
+        detector.begin(B, at(begun, 30));
+        assert_eq!(detector.next(), Some(at(begun, 100)));
+        assert_eq!(detector.lost(at(begun, 99)), []);
+        detector.end(B);
+        assert_eq!(detector.lost(at(begun, 100)), [A]);
+        assert_eq!((detector.next(), detector.lost(at(begun, 190))), (None, vec![]));
     }
 
     #[test]
     fn what_was_on_its_way_delays_the_judgement_and_proves_nothing() {
-        let (mut doubts, begun) = (Doubts::new(true), Instant::now());
-        doubts.begin(A, begun);
-        doubts.heard(A, at(begun, 20));
-        doubts.heard(B, at(begun, 20));
-        assert_eq!(doubts.next(), Some(at(begun, 120)));
-        assert_eq!(doubts.lost(at(begun, 119)), []);
-        assert_eq!(doubts.lost(at(begun, 121)), [A]);
+        let (mut detector, begun) = (FailureDetector::new(true), Instant::now());
+        detector.begin(A, begun);
+        detector.heard(A, at(begun, 20));
+        detector.heard(B, at(begun, 20));
+        assert_eq!(detector.next(), Some(at(begun, 120)));
+        assert_eq!(detector.lost(at(begun, 119)), []);
+        assert_eq!(detector.lost(at(begun, 121)), [A]);
     }
 
     #[test]
     fn a_master_that_was_away_itself_waits_once_more() {
-        let (mut doubts, begun) = (Doubts::new(true), Instant::now());
-        doubts.begin(A, begun);
-        assert_eq!(doubts.lost(at(begun, 5000)), []);
-        assert_eq!(doubts.next(), Some(at(begun, 5100)));
-        assert_eq!(doubts.lost(at(begun, 5100)), [A]);
+        let (mut detector, begun) = (FailureDetector::new(true), Instant::now());
+        detector.begin(A, begun);
+        assert_eq!(detector.lost(at(begun, 5000)), []);
+        assert_eq!(detector.next(), Some(at(begun, 5100)));
+        assert_eq!(detector.lost(at(begun, 5100)), [A]);
     }
 
     #[test]
     fn where_the_job_ends_with_a_worker_more_silence_is_needed() {
-        let (mut doubts, begun) = (Doubts::new(false), Instant::now());
-        doubts.begin(A, begun);
-        assert_eq!(doubts.lost(at(begun, 999)), []);
-        assert_eq!(doubts.lost(at(begun, 1000)), [A]);
+        let (mut detector, begun) = (FailureDetector::new(false), Instant::now());
+        detector.begin(A, begun);
+        assert_eq!(detector.lost(at(begun, 999)), []);
+        assert_eq!(detector.lost(at(begun, 1000)), [A]);
     }
 }

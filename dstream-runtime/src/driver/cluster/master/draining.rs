@@ -5,9 +5,9 @@
 //! receives ──► hands over ──► goes
 //! ```
 //!
-//! What a worker holds it knows best, and so does it who else holds it (see the worker's `receipts::handover`). Here
-//! is decided whether that is still so. Invariant: who goes has named those that hold what it had, and since then
-//! nobody of them was found to be gone.
+//! The worker itself knows best what it holds, and which workers hold copies (see the worker's
+//! `replicas::handover`). This module decides whether that is still true. Invariant: a worker that may go has named
+//! those that hold its data, and none of these has been lost since.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ enum Phase {
 
 /// Who is about to leave.
 #[derive(Debug, Default)]
-pub(crate) struct Departures(BTreeMap<WorkerId, Phase>);
+pub(crate) struct Draining(BTreeMap<WorkerId, Phase>);
 
-impl Departures {
+impl Draining {
     /// A worker has no tasks and states any more.
     pub(crate) fn begin(&mut self, worker: WorkerId) {
         self.0.entry(worker).or_insert(Phase::Receives);
@@ -41,8 +41,8 @@ impl Departures {
         ready
     }
 
-    /// A worker says that these have all that it had. Whether it may go; if somebody of them is not there any
-    /// more it hears that, too, and hands over again.
+    /// A worker reports that these hold all that it had. Returns whether it may go; if one of them has been lost,
+    /// the worker hears of that, too, and hands over again.
     pub(crate) fn may_go(
         &mut self,
         worker: WorkerId,
@@ -75,17 +75,17 @@ mod tests {
 
     #[test]
     fn who_leaves_stops_receiving_and_hands_over_to_those_who_are_there() {
-        let (mut departures, leaver) = (Departures::default(), WorkerId(1));
-        departures.begin(leaver);
-        assert_eq!(departures.ready(|_| true), []);
-        assert!(!departures.may_go(leaver, &[], |_| true), "it was not told to hand over");
-        assert_eq!(departures.ready(|_| false), [leaver]);
-        assert_eq!(departures.ready(|_| false), [], "once");
-        departures.begin(leaver);
+        let (mut draining, leaver) = (Draining::default(), WorkerId(1));
+        draining.begin(leaver);
+        assert_eq!(draining.ready(|_| true), []);
+        assert!(!draining.may_go(leaver, &[], |_| true), "it was not told to hand over");
+        assert_eq!(draining.ready(|_| false), [leaver]);
+        assert_eq!(draining.ready(|_| false), [], "once");
+        draining.begin(leaver);
         let to = [WorkerId(2), WorkerId(3)];
-        assert!(!departures.may_go(leaver, &to, |worker| worker == WorkerId(2)));
-        assert!(departures.contains(leaver));
-        assert!(departures.may_go(leaver, &to, |_| true));
-        assert!(!departures.may_go(leaver, &to, |_| true), "it has gone");
+        assert!(!draining.may_go(leaver, &to, |worker| worker == WorkerId(2)));
+        assert!(draining.contains(leaver));
+        assert!(draining.may_go(leaver, &to, |_| true));
+        assert!(!draining.may_go(leaver, &to, |_| true), "it has gone");
     }
 }

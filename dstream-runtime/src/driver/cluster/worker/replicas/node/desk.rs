@@ -1,5 +1,5 @@
-//! A master as far as receipts are concerned, without threads, sockets and clocks: what it answers to what
-//! [nodes](super::Node) say.
+//! A master as far as received blocks are concerned, without threads, sockets and clocks: how it answers
+//! [nodes](super::Node).
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::sched::{MasterCore, Past};
 use crate::source::receive::PushSource;
 use crate::source::{Cut, Source, SourceError};
 
-/// Receipts on a master.
+/// Received blocks on a master.
 pub(crate) struct Desk {
     source: PushSource,
     receivers: Receivers,
@@ -53,9 +53,9 @@ impl Desk {
     /// What the journal says about losses.
     pub(crate) fn remember(&mut self, past: &Past, now: u64) {
         self.losses.drop(past.dropped());
-        past.dropped().iter().for_each(|row| self.source.give_up(row.taker, &row.receipts));
+        past.dropped().iter().for_each(|row| self.source.give_up(row.receiver, &row.blocks));
         for row in past.overdue() {
-            self.source.expect(row.taker, &row.receipts, row.records_each(), row.first);
+            self.source.expect(row.receiver, &row.blocks, row.records_each(), row.first);
         }
         if !past.overdue().is_empty() {
             self.losses.were_overdue(self.at(now));
@@ -70,32 +70,35 @@ impl Desk {
         is_there: impl Fn(WorkerId) -> bool,
     ) -> Vec<Answer> {
         trace(|| format!("the master hears of {by}: {report:?}"));
-        let answer = |receipt: &Receipt, how| {
-            Answer(Word::Registered((receipt.taker, SOURCE, receipt.number), how))
+        let answer = |received_block: &ReceivedBlock, how| {
+            Answer(Word::Registered((received_block.receiver, SOURCE, received_block.number), how))
         };
         match report {
-            Report::Received(mut receipt) => {
-                receipt.copy = receipt.copy.filter(|copy| is_there(*copy));
-                let how = match receipt.taker == by {
-                    true => self.source.register(receipt, 1),
-                    false => Ok(self.source.reclaim(receipt, 1, by)),
+            Report::Received(mut received_block) => {
+                received_block.copy = received_block.copy.filter(|copy| is_there(*copy));
+                let how = match received_block.receiver == by {
+                    true => self.source.register(received_block, 1),
+                    false => Ok(self.source.reclaim(received_block, 1, by)),
                 };
-                vec![answer(&receipt, how)]
+                vec![answer(&received_block, how)]
             }
-            Report::Holds(receipts) => {
-                let known = |r: &Receipt| self.source.reclaim(*r, 1, by) == Registered::Known;
-                let known: Vec<Receipt> = receipts.into_iter().filter(known).collect();
-                known.iter().map(|receipt| answer(receipt, Ok(Registered::Known))).collect()
+            Report::Holds(blocks) => {
+                let known = |r: &ReceivedBlock| self.source.reclaim(*r, 1, by) == Registered::Known;
+                let known: Vec<ReceivedBlock> = blocks.into_iter().filter(known).collect();
+                known
+                    .iter()
+                    .map(|received_block| answer(received_block, Ok(Registered::Known)))
+                    .collect()
             }
-            Report::Copied { taker, number, by } => {
+            Report::Copied { receiver, number, by } => {
                 if is_there(by) {
-                    self.source.copied(taker, number, by);
+                    self.source.copied(receiver, number, by);
                 }
                 Vec::new()
             }
-            Report::HeldBy(Numbers { taker, from, to, .. }, by) => {
+            Report::HeldBy(BlockRange { receiver, from, to, .. }, by) => {
                 if is_there(by) {
-                    self.source.held_by(taker, from..to, by);
+                    self.source.held_by(receiver, from..to, by);
                 }
                 Vec::new()
             }
@@ -267,8 +270,8 @@ impl Desk {
     pub(crate) fn go_on_without(&mut self, rows: &[LostRow]) -> Vec<Answer> {
         self.losses.drop(rows);
         let told = |row: &LostRow| {
-            self.receivers.give_up(row.source, row.taker, &row.receipts);
-            Answer(Word::Lost(row.taker, row.receipts.clone()))
+            self.receivers.give_up(row.source, row.receiver, &row.blocks);
+            Answer(Word::Lost(row.receiver, row.blocks.clone()))
         };
         rows.iter().map(told).collect()
     }
@@ -276,7 +279,7 @@ impl Desk {
     /// What a worker hears that has joined: what the job goes on without.
     pub(crate) fn dropped(&self) -> Vec<Answer> {
         let told =
-            |(_, taker, receipts): (_, _, &Spans)| Answer(Word::Lost(taker, receipts.clone()));
+            |(_, receiver, blocks): (_, _, &RangeSet)| Answer(Word::Lost(receiver, blocks.clone()));
         self.losses.dropped().map(told).collect()
     }
 
@@ -285,10 +288,10 @@ impl Desk {
         self.source.stop();
     }
 
-    /// What everybody hears now that nobody needs what batches before this one have read.
+    /// What every worker hears now that what batches before this one have read is not needed any more.
     pub(crate) fn over(&self, before: BatchSeq) -> Vec<Answer> {
         let over = self.source.over(before).into_iter();
-        let forget = over.map(|(taker, spans)| Word::Forget(taker, spans));
+        let forget = over.map(|(receiver, spans)| Word::Forget(receiver, spans));
         forget.chain([Word::Spent(before)]).map(Answer).collect()
     }
 

@@ -1,25 +1,25 @@
-//! Tasks that read receipts which are not here: those of a worker that is lost, whose heir this one is.
+//! Tasks that read received blocks which are not here: tasks of a lost worker whose new owner is this one.
 //!
 //! Decides who is asked: the worker that received them if it is there, and if it has none of it, or is not
 //! there, all others. A worker that is gone may come again with what it holds, and is asked then. What none of them
 //! has the master hears of, which knows whether to wait for others.
 //!
-//! A worker that leaves hands over what it holds, so "not here" is stale once a worker is gone: all are asked
-//! again. Invariants: a receipt that is asked for belongs to a task that waits; what is nowhere was denied by
-//! all workers in `whom` after the last loss of one. It may be held by a worker that is there and cannot be reached from
-//! here, which gives a copy to one that can: so all are asked again and again, and it stays nowhere meanwhile.
+//! A worker that leaves hands over what it holds, so "not here" is stale once a worker is lost: all are asked
+//! again. Invariants: a received block that is asked for belongs to a task that waits; a block that is nowhere was
+//! denied by all workers in `whom` after the last loss of one. A worker that cannot be reached from here may hold
+//! it, and gives a copy to one that can: so all are asked again and again, and it stays nowhere meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::{Key, Numbers};
+use super::{BlockRange, Key};
 use crate::id::{BatchSeq, SourceId, TaskId, WorkerId};
 use crate::sched::worker::RunTask;
-use crate::source::receive::Spans;
+use crate::source::receive::RangeSet;
 
 /// Tasks that wait, and what they miss.
 #[derive(Default)]
-pub(in crate::driver::cluster::worker) struct Wanted {
+pub(in crate::driver::cluster::worker) struct PendingFetches {
     tasks: BTreeMap<TaskId, Waits>,
     asked: BTreeMap<Key, Asked>,
     /// When all were last asked again for what they have denied.
@@ -31,7 +31,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 struct Waits {
     run: RunTask,
-    /// How many receipts it misses.
+    /// How many received blocks it misses.
     missing: usize,
 }
 
@@ -72,42 +72,42 @@ impl Asked {
     }
 }
 
-/// A worker to be asked for some receipts.
-pub(in crate::driver::cluster::worker) type Question = (WorkerId, Numbers);
+/// A worker to be asked for some received blocks.
+pub(in crate::driver::cluster::worker) type FetchRequest = (WorkerId, BlockRange);
 
-/// Receipts that no worker has which was asked.
+/// Received blocks that none of the asked workers has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(in crate::driver::cluster::worker) struct Nowhere {
-    pub(in crate::driver::cluster::worker) all: Vec<Numbers>,
+    pub(in crate::driver::cluster::worker) all: Vec<BlockRange>,
     /// Who was asked for all of them.
     pub(in crate::driver::cluster::worker) asked: BTreeSet<WorkerId>,
 }
 
-impl Wanted {
-    /// A task is ready but for receipts that are not here. Whom to ask of those that are there.
+impl PendingFetches {
+    /// A task is ready except for received blocks that are not here. Returns which of the connected workers to ask.
     pub(in crate::driver::cluster::worker) fn want(
         &mut self,
         run: RunTask,
         missing: &[Key],
         there: &[WorkerId],
-    ) -> Vec<Question> {
+    ) -> Vec<FetchRequest> {
         let task = run.task;
         self.give_up(task);
-        let mut questions = Vec::new();
+        let mut requests = Vec::new();
         for key in missing {
             let whom = match there.contains(&key.0) {
                 true => BTreeSet::from([key.0]),
                 false => there.iter().copied().collect(),
             };
             let mut asked = Asked::by(task);
-            asked.ask(whom, |worker| questions.push((worker, *key)));
+            asked.ask(whom, |worker| requests.push((worker, *key)));
             self.asked.insert(*key, asked);
         }
         self.tasks.insert(task, Waits { run, missing: missing.len() });
-        joined(questions)
+        joined(requests)
     }
 
-    /// A receipt is here; the task if it was the last one that it missed.
+    /// A received block is here. Returns the task if it was the last one that it missed.
     pub(in crate::driver::cluster::worker) fn came(&mut self, key: Key) -> Option<RunTask> {
         let task = self.asked.remove(&key)?.task;
         let waits = self.tasks.get_mut(&task)?;
@@ -122,21 +122,21 @@ impl Wanted {
     pub(in crate::driver::cluster::worker) fn not_at(
         &mut self,
         worker: WorkerId,
-        numbers: Numbers,
+        numbers: BlockRange,
         there: &[WorkerId],
-    ) -> Vec<Question> {
+    ) -> Vec<FetchRequest> {
         if numbers.from >= numbers.to {
             return Vec::new();
         }
-        let mut questions = Vec::new();
+        let mut requests = Vec::new();
         for (key, asked) in self.asked.range_mut(numbers.keys()) {
             if asked.answered(worker) {
                 let others = there.iter().filter(|other| !asked.whom.contains(other)).copied();
                 let others: Vec<WorkerId> = others.collect();
-                asked.ask(others, |other| questions.push((other, *key)));
+                asked.ask(others, |other| requests.push((other, *key)));
             }
         }
-        joined(questions)
+        joined(requests)
     }
 
     /// A worker is gone, and answers nothing before it comes again: whom to ask. What others have denied they may
@@ -145,8 +145,8 @@ impl Wanted {
         &mut self,
         worker: WorkerId,
         there: &[WorkerId],
-    ) -> Vec<Question> {
-        let mut questions = Vec::new();
+    ) -> Vec<FetchRequest> {
+        let mut requests = Vec::new();
         for (key, asked) in &mut self.asked {
             asked.waits_for.remove(&worker);
             // The worker that received it is asked alone, and answers for itself.
@@ -154,26 +154,26 @@ impl Wanted {
             asked.whom.remove(&worker);
             if !alone {
                 asked.whom.clear();
-                asked.ask(there.iter().copied(), |other| questions.push((other, *key)));
+                asked.ask(there.iter().copied(), |other| requests.push((other, *key)));
             }
         }
-        joined(questions)
+        joined(requests)
     }
 
     /// Another worker can be reached: what is to be asked there.
     pub(in crate::driver::cluster::worker) fn is_there(
         &mut self,
         worker: WorkerId,
-    ) -> Vec<Question> {
-        let mut questions = Vec::new();
+    ) -> Vec<FetchRequest> {
+        let mut requests = Vec::new();
         for (key, asked) in &mut self.asked {
-            // Whoever has received it is asked alone.
+            // If the receiver has come, only it is asked.
             let alone = asked.waits_for.contains_key(&key.0) && asked.whom.len() == 1;
             if !alone && !asked.whom.contains(&worker) {
-                asked.ask([worker], |worker| questions.push((worker, *key)));
+                asked.ask([worker], |worker| requests.push((worker, *key)));
             }
         }
-        joined(questions)
+        joined(requests)
     }
 
     /// What all have denied that were asked, all are asked for once more when it is time.
@@ -181,17 +181,17 @@ impl Wanted {
         &mut self,
         now: Instant,
         there: &[WorkerId],
-    ) -> Vec<Question> {
+    ) -> Vec<FetchRequest> {
         if self.again.is_some_and(|again| now.saturating_duration_since(again) < AGAIN) {
             return Vec::new();
         }
         self.again = Some(now);
-        let mut questions = Vec::new();
+        let mut requests = Vec::new();
         for (key, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.waits_for.is_empty()) {
-            asked.ask(there.iter().copied(), |worker| questions.push((worker, *key)));
+            asked.ask(there.iter().copied(), |worker| requests.push((worker, *key)));
             asked.is_denied = true;
         }
-        joined(questions)
+        joined(requests)
     }
 
     /// Batches before this one are over.
@@ -200,8 +200,8 @@ impl Wanted {
         self.asked.retain(|_, asked| asked.task.batch >= oldest);
     }
 
-    /// The receipts that no worker has of those that were asked, and those who were asked for all of them. Whether
-    /// these are lost the master knows: another worker may come with them.
+    /// The received blocks that none of the asked workers has, and the workers that were asked for all of them. The
+    /// master decides whether they are lost: another worker may come with them.
     pub(in crate::driver::cluster::worker) fn nowhere(&self) -> Nowhere {
         let mut nowhere = Nowhere::default();
         let is_nowhere = |asked: &Asked| asked.is_denied || asked.waits_for.is_empty();
@@ -211,8 +211,8 @@ impl Wanted {
                 false => nowhere.asked.retain(|worker| asked.whom.contains(worker)),
             }
             match nowhere.all.last_mut() {
-                Some(last) if (last.taker, last.source, last.to) == *key => last.to += 1,
-                _ => nowhere.all.push(Numbers::one(*key)),
+                Some(last) if (last.receiver, last.source, last.to) == *key => last.to += 1,
+                _ => nowhere.all.push(BlockRange::one(*key)),
             }
         }
         nowhere
@@ -221,12 +221,12 @@ impl Wanted {
     /// These are lost: which of them tasks wait for.
     pub(in crate::driver::cluster::worker) fn lost(
         &self,
-        taker: WorkerId,
+        receiver: WorkerId,
         source: SourceId,
-        receipts: &Spans,
+        blocks: &RangeSet,
     ) -> Vec<Key> {
-        let all = self.asked.range((taker, source, 0)..=(taker, source, u64::MAX));
-        all.map(|(key, _)| *key).filter(|key| receipts.contains(key.2)).collect()
+        let all = self.asked.range((receiver, source, 0)..=(receiver, source, u64::MAX));
+        all.map(|(key, _)| *key).filter(|key| blocks.contains(key.2)).collect()
     }
 
     fn give_up(&mut self, task: TaskId) -> Option<RunTask> {
@@ -236,20 +236,20 @@ impl Wanted {
     }
 }
 
-/// Receipts that follow each other are asked for together.
-fn joined(mut questions: Vec<(WorkerId, Key)>) -> Vec<Question> {
-    questions.sort_unstable();
-    let mut joined: Vec<Question> = Vec::new();
-    for (worker, key) in questions {
+/// Consecutive received blocks are asked for together.
+fn joined(mut requests: Vec<(WorkerId, Key)>) -> Vec<FetchRequest> {
+    requests.sort_unstable();
+    let mut joined: Vec<FetchRequest> = Vec::new();
+    for (worker, key) in requests {
         match joined.last_mut() {
             Some((of, last))
                 if *of == worker
-                    && (last.taker, last.source) == (key.0, key.1)
+                    && (last.receiver, last.source) == (key.0, key.1)
                     && last.to == key.2 =>
             {
                 last.to += 1;
             }
-            _ => joined.push((worker, Numbers::one(key))),
+            _ => joined.push((worker, BlockRange::one(key))),
         }
     }
     joined

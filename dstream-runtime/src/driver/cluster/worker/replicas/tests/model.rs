@@ -1,7 +1,6 @@
-//! Workers that receive, a master that cuts, and clients that send again whatever was not acknowledged, while
-//! workers are killed and the master is replaced: every append that was acknowledged counts once, none
-//! counts twice, what a batch reads is held by somebody until the batch is over, and in the end nothing is
-//! left.
+//! Workers that receive, a master that cuts, and clients that send again what was not acknowledged, while workers
+//! are killed and the master is replaced: every append that was acknowledged counts once, none counts twice, what a
+//! batch reads is held by some worker until the batch is complete, and in the end nothing is left.
 //!
 //! Messages between two processes stay in order; which is delivered next is decided by the test.
 
@@ -20,11 +19,11 @@ const PARTITIONS: usize = 4;
 enum Said {
     Copy(Key, Entry),
     Copied(Key),
-    Drop(Numbers),
-    Holding(Vec<Numbers>),
+    Drop(BlockRange),
+    Holding(Vec<BlockRange>),
     Note(WorkerNote),
     Registered(Key, Result<Registered, Refusal>),
-    Forget(WorkerId, Spans),
+    Forget(WorkerId, RangeSet),
 }
 
 struct Client {
@@ -41,11 +40,11 @@ struct World {
     master: PushSource,
     term: u32,
     next: u32,
-    nodes: BTreeMap<usize, Receipts>,
+    nodes: BTreeMap<usize, ReplicaLog>,
     processes: usize,
     lines: BTreeMap<(usize, usize), VecDeque<Said>>,
     clients: Vec<Client>,
-    /// Which append each receipt is.
+    /// Which append each received block is.
     content: BTreeMap<Key, (u128, u64)>,
     counted: BTreeMap<(u128, u64), u32>,
     journal: Option<Position>,
@@ -90,12 +89,12 @@ impl World {
     fn join(&mut self) {
         let id = self.id();
         self.processes += 1;
-        self.nodes.insert(self.processes, Receipts::new(id));
+        self.nodes.insert(self.processes, ReplicaLog::new(id));
         self.master.opened(id);
         self.alone();
     }
 
-    /// Whoever owns something keeps it if there; the rest is spread.
+    /// A worker that owns something keeps it if it is there; the rest is spread.
     fn place(&mut self) {
         let ids: Vec<WorkerId> = self.nodes.values().map(|node| node.id).collect();
         let place = |at: usize| {
@@ -104,7 +103,7 @@ impl World {
         };
         let placement: Vec<WorkerId> = (0..PARTITIONS).map(place).collect();
         self.master.placed(&placement);
-        // Heirs read again, from now on, what the lost ones read.
+        // New owners read again, from now on, what the lost ones read.
         for (batch, inputs) in self.batches.clone() {
             for (at, ranges) in inputs.into_iter().enumerate() {
                 if self.placement.get(at) != Some(&placement[at]) {
@@ -128,10 +127,10 @@ impl World {
             self.nodes.get_mut(&process).unwrap().keep(key, entry, lines, Some(other), &self.store);
         }
         for range in ranges {
-            let (taker, source) = crate::source::receive::taker_of(&range.split).unwrap();
-            let receiver = self.process(taker).filter(|receiver| *receiver != process);
-            if let Some(node) = receiver.and_then(|receiver| self.nodes.get_mut(&receiver)) {
-                let numbers = Numbers { taker, source, from: range.start, to: range.end };
+            let (receiver, source) = crate::source::receive::receiver_of(&range.split).unwrap();
+            let its_process = self.process(receiver).filter(|its| *its != process);
+            if let Some(node) = its_process.and_then(|process| self.nodes.get_mut(&process)) {
+                let numbers = BlockRange { receiver, source, from: range.start, to: range.end };
                 node.taken(BatchSeq(batch), numbers);
             }
         }
@@ -158,7 +157,7 @@ impl World {
         }
     }
 
-    fn node(&mut self, process: usize) -> &mut Receipts {
+    fn node(&mut self, process: usize) -> &mut ReplicaLog {
         self.nodes.get_mut(&process).unwrap()
     }
 
@@ -193,14 +192,14 @@ impl World {
     fn settle(&mut self, process: usize, key: Key, settled: Settled) {
         self.told(settled.append);
         if let Some(copy) = settled.copy {
-            self.say_to(process, copy, Said::Drop(Numbers::one(key)));
+            self.say_to(process, copy, Said::Drop(BlockRange::one(key)));
         }
         self.report(process);
     }
 
     fn told(&mut self, appended: impl IntoIterator<Item = Appended>) {
         for append in appended {
-            // Whoever has gone to another worker meanwhile does not hear it; that it is safe holds.
+            // A client that has gone to another worker meanwhile does not hear it; that it is safe holds.
             let client = &mut self.clients[append.client.0 as usize];
             client.told.insert(append.number);
             while client.told.remove(&(client.acked + 1)) {
@@ -249,7 +248,7 @@ impl World {
             Said::Note(note) => self.master_hears(from, note),
             Said::Copy(key, entry) => {
                 let (other, store) = (self.nodes[&from].id, self.store.clone());
-                let lone = self.nodes[&to].lone(Numbers::one(key));
+                let lone = self.nodes[&to].lone(BlockRange::one(key));
                 self.node(to).keep(key, entry, block(), Some(other), &store);
                 self.say(to, from, Said::Copied(key));
                 for key in lone {
@@ -260,8 +259,8 @@ impl World {
             Said::Copied(key) => {
                 let by = self.nodes[&from].id;
                 if self.node(to).is_news(key, by) {
-                    let (taker, source, number) = key;
-                    let note = WorkerNote::Copied { source, taker, number, by };
+                    let (receiver, source, number) = key;
+                    let note = WorkerNote::Copied { source, receiver, number, by };
                     self.say(to, MASTER, Said::Note(note));
                 }
                 let settled = self.node(to).copied(key, Some(by));
@@ -287,8 +286,8 @@ impl World {
                 };
                 self.settle(to, key, settled);
             }
-            Said::Forget(taker, spans) => {
-                let drop = self.node(to).forget(taker, SOURCE, spans);
+            Said::Forget(receiver, spans) => {
+                let drop = self.node(to).forget(receiver, SOURCE, spans);
                 self.released(to, super::super::batches::Released { drop, safe: Vec::new() });
             }
         }
@@ -298,26 +297,27 @@ impl World {
     fn master_hears(&mut self, from: usize, note: WorkerNote) {
         let by = self.nodes[&from].id;
         match note {
-            WorkerNote::Received { mut receipt, .. } => {
-                receipt.copy = receipt.copy.filter(|copy| self.process(*copy).is_some());
-                let how = match receipt.taker == by {
-                    true => self.master.register(receipt, 1),
-                    false => Ok(self.master.reclaim(receipt, 1, by)),
+            WorkerNote::Received { mut received_block, .. } => {
+                received_block.copy =
+                    received_block.copy.filter(|copy| self.process(*copy).is_some());
+                let how = match received_block.receiver == by {
+                    true => self.master.register(received_block, 1),
+                    false => Ok(self.master.reclaim(received_block, 1, by)),
                 };
-                let key = (receipt.taker, SOURCE, receipt.number);
+                let key = (received_block.receiver, SOURCE, received_block.number);
                 self.say(MASTER, from, Said::Registered(key, how));
             }
-            WorkerNote::Holds { receipts, .. } => {
-                for (receipt, _) in receipts {
-                    if self.master.reclaim(receipt, 1, by) == Registered::Known {
-                        let key = (receipt.taker, SOURCE, receipt.number);
+            WorkerNote::Holds { blocks, .. } => {
+                for (received_block, _) in blocks {
+                    if self.master.reclaim(received_block, 1, by) == Registered::Known {
+                        let key = (received_block.receiver, SOURCE, received_block.number);
                         self.say(MASTER, from, Said::Registered(key, Ok(Registered::Known)));
                     }
                 }
             }
-            WorkerNote::Copied { taker, number, by, .. } => {
+            WorkerNote::Copied { receiver, number, by, .. } => {
                 if self.process(by).is_some() {
-                    self.master.copied(taker, number, by);
+                    self.master.copied(receiver, number, by);
                 }
             }
             other => panic!("{other:?}"),
@@ -341,9 +341,9 @@ impl World {
         self.journal = cut.position;
         let inputs: Vec<Vec<Range>> = cut.inputs.into_iter().map(|input| input.ranges).collect();
         for range in inputs.iter().flatten() {
-            let (taker, source) = crate::source::receive::taker_of(&range.split).unwrap();
+            let (receiver, source) = crate::source::receive::receiver_of(&range.split).unwrap();
             for number in range.start..range.end {
-                let append = self.content[&(taker, source, number)];
+                let append = self.content[&(receiver, source, number)];
                 let times = self.counted.entry(append).or_default();
                 *times += 1;
                 assert_eq!(*times, 1, "{append:?} counts twice");
@@ -361,9 +361,9 @@ impl World {
             let released = self.node(process).release(BatchSeq(oldest));
             self.released(process, released);
         }
-        for (taker, spans) in self.master.over(BatchSeq(oldest)) {
+        for (receiver, spans) in self.master.over(BatchSeq(oldest)) {
             for process in self.nodes.keys().copied().collect::<Vec<_>>() {
-                self.say(MASTER, process, Said::Forget(taker, spans.clone()));
+                self.say(MASTER, process, Said::Forget(receiver, spans.clone()));
             }
         }
     }
@@ -507,7 +507,7 @@ proptest! {
         }
         world.settle_all();
         world.master.complete();
-        // Whoever has come owns something in the end.
+        // Every worker that has come owns something in the end.
         world.placement.clear();
         world.place();
         world.cut();

@@ -9,30 +9,30 @@ fn key(number: u64) -> Key {
     (WorkerId(9), SOURCE, number)
 }
 
-fn numbers(from: u64, to: u64) -> Numbers {
-    Numbers { taker: WorkerId(9), source: SOURCE, from, to }
+fn numbers(from: u64, to: u64) -> BlockRange {
+    BlockRange { receiver: WorkerId(9), source: SOURCE, from, to }
 }
 
 fn workers<const N: usize>(ids: [u32; N]) -> BTreeSet<WorkerId> {
     ids.map(WorkerId).into()
 }
 
-/// A worker that holds so many lines of another one.
-fn holding(lines: u64) -> Receipts {
+/// A worker that holds this many lines of another one.
+fn holding(lines: u64) -> ReplicaLog {
     let store = BlockStore::new(StoreOptions::new(1 << 20, std::path::Path::new("unused")));
-    let mut receipts = Receipts::new(ME);
+    let mut replicas = ReplicaLog::new(ME);
     for number in 1..=lines {
-        take(&mut receipts, number, &store);
+        take(&mut replicas, number, &store);
     }
-    receipts
+    replicas
 }
 
-fn take(receipts: &mut Receipts, number: u64, store: &BlockStore) {
+fn take(replicas: &mut ReplicaLog, number: u64, store: &BlockStore) {
     let mut buffer = BufferPool::new(0).take(2);
     buffer.bytes_mut().extend_from_slice(b"x\n");
     let what = Carried::lines("a client".into(), 0, None, 2);
     let entry = Entry { what, records: 1, client: None };
-    receipts.keep(key(number), entry, Block::raw(buffer), Some(WorkerId(9)), store);
+    replicas.keep(key(number), entry, Block::raw(buffer), Some(WorkerId(9)), store);
 }
 
 fn asks(steps: &[Step]) -> Vec<(u32, u64)> {
@@ -59,7 +59,7 @@ fn over(steps: Vec<Step>) -> Option<HandedOver> {
 }
 
 #[test]
-fn whoever_holds_nothing_goes_at_once() {
+fn a_worker_that_holds_nothing_goes_at_once() {
     let steps = holding(0).hand_over(workers([1, 2]));
     assert_eq!(steps, [Step::Over(HandedOver::default())]);
     let steps = holding(0).hand_over(workers([]));
@@ -68,21 +68,21 @@ fn whoever_holds_nothing_goes_at_once() {
 
 #[test]
 fn what_too_few_hold_is_copied_and_acknowledged_first() {
-    let mut receipts = holding(3);
-    let steps = receipts.hand_over(workers([1, 5, 9]));
+    let mut replicas = holding(3);
+    let steps = replicas.hand_over(workers([1, 5, 9]));
     assert_eq!(asks(&steps), [(1, 1), (5, 1), (9, 1)]);
     let Step::Ask(_, _, all) = &steps[0] else { panic!("{steps:?}") };
     assert_eq!(*all, [numbers(1, 4)]);
     // The one that had received them says so; another one has one of them.
-    assert_eq!(receipts.held_by(WorkerId(9), 1, &[numbers(1, 4)]), []);
-    assert_eq!(receipts.held_by(WorkerId(1), 1, &[numbers(2, 3)]), []);
-    let steps = receipts.held_by(WorkerId(5), 1, &[]);
+    assert_eq!(replicas.held_by(WorkerId(9), 1, &[numbers(1, 4)]), []);
+    assert_eq!(replicas.held_by(WorkerId(1), 1, &[numbers(2, 3)]), []);
+    let steps = replicas.held_by(WorkerId(5), 1, &[]);
     assert_eq!(copies(&steps), [(5, 1), (5, 3)]);
     assert!(over(steps).is_none());
-    assert_eq!(receipts.handed_to(WorkerId(5), key(1)), []);
-    assert!(!receipts.has_handed_over());
-    let done = over(receipts.handed_to(WorkerId(5), key(3))).expect("two others hold each");
-    assert!(receipts.has_handed_over());
+    assert_eq!(replicas.handed_to(WorkerId(5), key(1)), []);
+    assert!(!replicas.has_handed_over());
+    let done = over(replicas.handed_to(WorkerId(5), key(3))).expect("two others hold each");
+    assert!(replicas.has_handed_over());
     let of = |worker: u32, from, to| (WorkerId(worker), numbers(from, to));
     assert_eq!(done.to, workers([1, 5, 9]).into_iter().collect::<Vec<_>>());
     assert_eq!(done.holders, [of(1, 2, 3), of(5, 1, 2), of(5, 3, 4), of(9, 1, 4)]);
@@ -99,51 +99,51 @@ fn what_too_few_hold_is_copied_and_acknowledged_first() {
 }
 
 #[test]
-fn what_was_said_before_somebody_went_does_not_count() {
-    let mut receipts = holding(1);
-    receipts.hand_over(workers([1, 9]));
-    assert_eq!(receipts.held_by(WorkerId(9), 1, &[numbers(1, 2)]), []);
-    assert_eq!(receipts.hand_over(workers([1, 9])), [], "that is under way");
+fn answers_from_before_a_worker_went_do_not_count() {
+    let mut replicas = holding(1);
+    replicas.hand_over(workers([1, 9]));
+    assert_eq!(replicas.held_by(WorkerId(9), 1, &[numbers(1, 2)]), []);
+    assert_eq!(replicas.hand_over(workers([1, 9])), [], "that is under way");
     // It was dead when it seemed to hold them.
-    assert_eq!(asks(&receipts.hand_over(workers([1]))), [(1, 2)]);
-    assert_eq!(receipts.held_by(WorkerId(1), 1, &[numbers(1, 2)]), [], "of the round before");
-    let steps = receipts.held_by(WorkerId(1), 2, &[]);
+    assert_eq!(asks(&replicas.hand_over(workers([1]))), [(1, 2)]);
+    assert_eq!(replicas.held_by(WorkerId(1), 1, &[numbers(1, 2)]), [], "of the round before");
+    let steps = replicas.held_by(WorkerId(1), 2, &[]);
     assert_eq!(copies(&steps), [(1, 1)]);
-    // Nobody is left: it stays until there is somebody.
-    assert_eq!(receipts.hand_over(workers([])), []);
-    assert_eq!(receipts.handed_to(WorkerId(1), key(1)), []);
-    assert_eq!(asks(&receipts.hand_over(workers([4]))), [(4, 4)]);
-    assert_eq!(receipts.handed_to(WorkerId(4), key(1)), [], "nothing was sent in this round");
-    assert_eq!(copies(&receipts.held_by(WorkerId(4), 4, &[])), [(4, 1)]);
-    let done = over(receipts.handed_to(WorkerId(4), key(1))).expect("all others hold it");
+    // No other worker is left: it stays until there is one.
+    assert_eq!(replicas.hand_over(workers([])), []);
+    assert_eq!(replicas.handed_to(WorkerId(1), key(1)), []);
+    assert_eq!(asks(&replicas.hand_over(workers([4]))), [(4, 4)]);
+    assert_eq!(replicas.handed_to(WorkerId(4), key(1)), [], "nothing was sent in this round");
+    assert_eq!(copies(&replicas.held_by(WorkerId(4), 4, &[])), [(4, 1)]);
+    let done = over(replicas.handed_to(WorkerId(4), key(1))).expect("all others hold it");
     assert_eq!((done.to, done.instead), (vec![WorkerId(4)], Vec::new()));
 }
 
 #[test]
 fn what_comes_meanwhile_is_handed_over_too_and_what_is_over_is_not() {
     let store = BlockStore::new(StoreOptions::new(1 << 20, std::path::Path::new("unused")));
-    let mut receipts = holding(2);
-    receipts.hand_over(workers([9]));
-    assert_eq!(receipts.held_by(WorkerId(9), 1, &[numbers(1, 2)]).len(), 1);
-    take(&mut receipts, 3, &store);
-    assert_eq!(copies(&receipts.go_on_handing_over()), [(9, 3)]);
-    assert_eq!(receipts.handed_to(WorkerId(9), key(2)), []);
-    receipts.drop(numbers(3, 4), None);
-    let done = over(receipts.go_on_handing_over()).expect("all that is left is held");
+    let mut replicas = holding(2);
+    replicas.hand_over(workers([9]));
+    assert_eq!(replicas.held_by(WorkerId(9), 1, &[numbers(1, 2)]).len(), 1);
+    take(&mut replicas, 3, &store);
+    assert_eq!(copies(&replicas.go_on_handing_over()), [(9, 3)]);
+    assert_eq!(replicas.handed_to(WorkerId(9), key(2)), []);
+    replicas.drop(numbers(3, 4), None);
+    let done = over(replicas.go_on_handing_over()).expect("all that is left is held");
     assert_eq!(done.holders, [(WorkerId(9), numbers(1, 3))]);
 }
 
 #[test]
-fn whoever_holds_the_same_counts_in_place_of_the_one_that_leaves() {
-    let mut receipts = holding(2);
-    receipts.keep_other(key(2), WorkerId(5));
-    let settled = receipts.instead(numbers(1, 3), WorkerId(9), WorkerId(4));
+fn another_holder_counts_in_place_of_the_one_that_leaves() {
+    let mut replicas = holding(2);
+    replicas.keep_other(key(2), WorkerId(5));
+    let settled = replicas.instead(numbers(1, 3), WorkerId(9), WorkerId(4));
     assert_eq!(settled.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [key(1)]);
-    assert!(receipts.is_shared_with(key(1), WorkerId(4)));
-    assert!(receipts.is_shared_with(key(2), WorkerId(5)));
+    assert!(replicas.is_shared_with(key(1), WorkerId(4)));
+    assert!(replicas.is_shared_with(key(2), WorkerId(5)));
 }
 
-impl Receipts {
+impl ReplicaLog {
     fn keep_other(&mut self, key: Key, other: WorkerId) {
         self.lines.get_mut(&key).expect("it is here").other = Some(other);
     }

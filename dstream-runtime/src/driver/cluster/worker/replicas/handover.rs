@@ -1,26 +1,26 @@
 //! A worker that leaves hands over what it holds of what clients have sent.
 //!
-//! It goes when two others hold each line that anybody may still read, or one where there is only one: one of
-//! them may be lost at the same moment, and nobody has noticed. What it remembers of them does not count, since
-//! that is of a time when they lived; so it asks, in *rounds*. A round asks all others that stay and can be
-//! reached what they hold; when all have answered, each line that too few hold is copied to others, which
-//! acknowledge it. When somebody comes or goes, or a connection ends, another round begins and nothing of the
-//! one before counts. At the end the master hears who holds what, and those who hold it hear of each other.
+//! It goes when two others hold each line that may still be read, or one where there is only one: one of them may
+//! be lost at the same moment without notice. Its own record of the holders does not count, since they may have
+//! been lost since; so it asks, in *rounds*. A round asks all others that stay and can be reached what they hold;
+//! when all have answered, each line that too few hold is copied to others, which acknowledge it. When a worker
+//! comes or goes, or a connection ends, another round begins and nothing of the one before counts. At the end the
+//! master hears which workers hold what, and the holders hear of each other.
 //!
-//! Invariants: a line is handed over when [`ENOUGH`] others have said in this round that they hold it, as far as
-//! there are so many; a worker that has handed over everything takes in no copy any more, so nobody counts on
-//! it for one.
+//! Invariants: a line is handed over when [`ENOUGH`] others, or all if there are fewer, have said in this round
+//! that they hold it; a worker that has handed over everything takes in no copy any more, so no worker counts it as
+//! a holder.
 
 use super::*;
 
-/// So many others are to hold what a worker holds that leaves.
+/// How many others are to hold what a leaving worker holds.
 const ENOUGH: usize = 2;
 
 /// What is to be done to hand over.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::driver::cluster::worker) enum Step {
     /// Ask a worker which of these it holds, in this round.
-    Ask(WorkerId, u64, Vec<Numbers>),
+    Ask(WorkerId, u64, Vec<BlockRange>),
     /// Send a worker a copy.
     Copy(WorkerId, Key),
     /// Everything is handed over: what is to be said of it.
@@ -33,9 +33,9 @@ pub(in crate::driver::cluster::worker) struct HandedOver {
     /// All of them.
     pub(in crate::driver::cluster::worker) to: Vec<WorkerId>,
     /// Who holds what.
-    pub(in crate::driver::cluster::worker) holders: Vec<(WorkerId, Numbers)>,
+    pub(in crate::driver::cluster::worker) holders: Vec<(WorkerId, BlockRange)>,
     /// Who is to hear that another one holds the same, in place of this worker.
-    pub(in crate::driver::cluster::worker) instead: Vec<(WorkerId, Numbers, WorkerId)>,
+    pub(in crate::driver::cluster::worker) instead: Vec<(WorkerId, BlockRange, WorkerId)>,
 }
 
 /// A round.
@@ -91,7 +91,7 @@ impl Handover {
     }
 }
 
-impl Receipts {
+impl ReplicaLog {
     /// This worker is to hand over what it holds to these others, which stay and can be reached. Nothing if it
     /// does so already.
     pub(in crate::driver::cluster::worker) fn hand_over(
@@ -129,7 +129,7 @@ impl Receipts {
         &mut self,
         by: WorkerId,
         round: u64,
-        all: &[Numbers],
+        all: &[BlockRange],
     ) -> Vec<Step> {
         let held: Vec<Key> = all.iter().flat_map(|numbers| self.held(*numbers)).collect();
         let Some(handover) = &mut self.handover else { return Vec::new() };
@@ -155,7 +155,7 @@ impl Receipts {
         self.handed_over().into_iter().collect()
     }
 
-    /// A line cannot be read back: nobody can be given it, and the task that has to read it finds that out.
+    /// A line cannot be read back: it cannot be copied, and the task that has to read it finds that out.
     pub(in crate::driver::cluster::worker) fn cannot_hand_over(&mut self, key: Key) -> Vec<Step> {
         if let Some(handover) = &mut self.handover {
             handover.open.remove(&key);
@@ -215,7 +215,7 @@ impl Receipts {
     /// A worker that leaves has handed over these, and another one that holds them counts in its place.
     pub(in crate::driver::cluster::worker) fn instead(
         &mut self,
-        numbers: Numbers,
+        numbers: BlockRange,
         leaver: WorkerId,
         by: WorkerId,
     ) -> Vec<(Key, Settled)> {
@@ -233,7 +233,7 @@ impl Receipts {
 }
 
 /// The numbers that follow each other, by whatever else they are told of together.
-fn together<T: Copy + Ord>(mut all: Vec<(T, Key)>) -> Vec<(T, Numbers)> {
+fn together<T: Copy + Ord>(mut all: Vec<(T, Key)>) -> Vec<(T, BlockRange)> {
     all.sort_unstable();
     let groups = all.chunk_by(|one, other| one.0 == other.0);
     let of = |group: &[(T, Key)]| {

@@ -1,11 +1,11 @@
-//! Receipts without a network, for simulations: what the driver of a worker does with them ([`Node`]), and
-//! what that of a master does ([`Desk`]), message by message. Of every connection, messages stay in order.
+//! Received blocks without a network, for simulations: what the driver of a worker does with them ([`Node`]), and
+//! what that of a master does ([`Desk`]), message by message. On every connection, messages stay in order.
 
 mod desk;
 
 use super::batches::Released;
+use super::fetches::{FetchRequest, Nowhere, PendingFetches};
 use super::handover::{HandedOver, Step};
-use super::wanted::{Nowhere, Question, Wanted};
 use super::*;
 use crate::block::BufferPool;
 use crate::sched::message::TaskInput;
@@ -14,7 +14,7 @@ use crate::store::StoreOptions;
 
 pub(crate) use desk::Desk;
 
-/// What workers tell each other about receipts.
+/// What workers tell each other about received blocks.
 #[derive(Clone)]
 pub(crate) struct Told(Peer);
 
@@ -22,25 +22,25 @@ pub(crate) struct Told(Peer);
 enum Peer {
     Copy(Key, Entry),
     Copied(Key),
-    Drop(Numbers),
-    Holding(Vec<Numbers>),
-    Want(Numbers),
-    NotHere(Numbers),
-    Hold(u64, Vec<Numbers>),
-    Held(u64, Vec<Numbers>),
-    Instead(Numbers, WorkerId),
+    Drop(BlockRange),
+    Holding(Vec<BlockRange>),
+    Want(BlockRange),
+    NotFound(BlockRange),
+    Hold(u64, Vec<BlockRange>),
+    Held(u64, Vec<BlockRange>),
+    Instead(BlockRange, WorkerId),
 }
 
-/// What a worker tells its master about receipts.
+/// What a worker tells its master about received blocks.
 #[derive(Clone)]
 pub(crate) struct Note(Report);
 
 #[derive(Debug, Clone)]
 enum Report {
-    Received(Receipt),
-    Holds(Vec<Receipt>),
-    Copied { taker: WorkerId, number: u64, by: WorkerId },
-    HeldBy(Numbers, WorkerId),
+    Received(ReceivedBlock),
+    Holds(Vec<ReceivedBlock>),
+    Copied { receiver: WorkerId, number: u64, by: WorkerId },
+    HeldBy(BlockRange, WorkerId),
     HandedOver(Vec<WorkerId>),
     Missing(Nowhere),
 }
@@ -52,9 +52,9 @@ pub(crate) struct Answer(Word);
 #[derive(Debug, Clone)]
 enum Word {
     Registered(Key, Result<Registered, Refusal>),
-    Forget(WorkerId, Spans),
+    Forget(WorkerId, RangeSet),
     Spent(BatchSeq),
-    Lost(WorkerId, Spans),
+    Lost(WorkerId, RangeSet),
     HandOver,
 }
 
@@ -85,14 +85,14 @@ pub(crate) enum Asks {
     Start(RunTask),
 }
 
-/// The source of all receipts.
+/// The source of all received blocks.
 pub(crate) const SOURCE: SourceId = SourceId(0);
 
-/// Receipts in a worker's process.
+/// Received blocks in a worker's process.
 pub(crate) struct Node {
     id: WorkerId,
-    receipts: Receipts,
-    wanted: Wanted,
+    replicas: ReplicaLog,
+    fetches: PendingFetches,
     there: BTreeSet<WorkerId>,
     /// Of them, who is about to leave.
     leaving: BTreeSet<WorkerId>,
@@ -111,7 +111,7 @@ pub(crate) struct Node {
     asks: Vec<Asks>,
 }
 
-/// Says what happens, if `DSTREAM_TRACE` is set: for whoever looks into one world.
+/// Prints what happens, if `DSTREAM_TRACE` is set, for a look into one world.
 pub(crate) fn trace(what: impl FnOnce() -> String) {
     static WANTED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     if *WANTED.get_or_init(|| std::env::var_os("DSTREAM_TRACE").is_some()) {
@@ -129,15 +129,15 @@ impl Node {
     pub(crate) fn new(id: WorkerId) -> Self {
         // So little is held that nothing is ever moved to files.
         let store = BlockStore::new(StoreOptions::new(1 << 20, std::path::Path::new("unused")));
-        let (receipts, wanted) = (Receipts::new(id), Wanted::default());
+        let (replicas, fetches) = (ReplicaLog::new(id), PendingFetches::default());
         let (there, met) = (BTreeSet::new(), BTreeSet::new());
         let (missing, asks) = (Nowhere::default(), Vec::new());
         let (is_stopped, has_said) = (false, false);
         let promised = BTreeSet::new();
         Self {
             id,
-            receipts,
-            wanted,
+            replicas,
+            fetches,
             there,
             leaving: BTreeSet::new(),
             hands_over: false,
@@ -162,14 +162,14 @@ impl Node {
             format!("{} is {id} now, and holds {:?}", self.id, self.held().collect::<Vec<_>>())
         });
         self.id = id;
-        self.receipts.rejoined(id);
-        (self.wanted, self.missing) = (Wanted::default(), Nowhere::default());
+        self.replicas.rejoined(id);
+        (self.fetches, self.missing) = (PendingFetches::default(), Nowhere::default());
         self.there.clear();
         self.leaving.clear();
         self.met.clear();
         self.asks.clear();
         (self.is_stopped, self.has_said, self.hands_over) = (false, false, false);
-        for note in self.receipts.holds() {
+        for note in self.replicas.holds() {
             self.tell_master(note);
         }
     }
@@ -190,12 +190,12 @@ impl Node {
         self.copy_alone();
         for worker in self.there.clone() {
             if self.met.insert(worker)
-                && let Some(holding) = self.receipts.holding()
+                && let Some(holding) = self.replicas.holding()
             {
                 self.tell(worker, Peer::Holding(holding));
             }
-            let questions = self.wanted.is_there(worker);
-            self.ask(questions);
+            let requests = self.fetches.is_there(worker);
+            self.ask(requests);
         }
         self.hand_over();
     }
@@ -214,13 +214,13 @@ impl Node {
 
     fn hand_over(&mut self) {
         if self.hands_over {
-            let steps = self.receipts.hand_over(self.staying());
+            let steps = self.replicas.hand_over(self.staying());
             self.hand(steps);
         }
     }
 
     fn go_on_handing_over(&mut self) {
-        let steps = self.receipts.go_on_handing_over();
+        let steps = self.replicas.go_on_handing_over();
         self.hand(steps);
     }
 
@@ -242,29 +242,29 @@ impl Node {
         }
     }
 
-    /// It has handed over what it held, and nobody counts on it.
+    /// It has handed over what it held, and does not count as a holder.
     pub(crate) fn has_handed_over(&self) -> bool {
-        self.receipts.has_handed_over()
+        self.replicas.has_handed_over()
     }
 
     fn lost(&mut self, worker: WorkerId) {
         let other = self.second();
         if other.is_none() {
-            self.promised.extend(self.receipts.lines.keys());
+            self.promised.extend(self.replicas.lines.keys());
         }
-        for key in self.receipts.orphaned(worker, other) {
+        for key in self.replicas.orphaned(worker, other) {
             match other {
                 Some(other) => self.copy(other, key),
                 None => {
-                    let settled = self.receipts.copied(key, None);
+                    let settled = self.replicas.copied(key, None);
                     self.settle(key, settled);
                 }
             }
         }
         self.report();
         self.met.remove(&worker);
-        let questions = self.wanted.gone(worker, &self.all_there());
-        self.ask(questions);
+        let requests = self.fetches.gone(worker, &self.all_there());
+        self.ask(requests);
     }
 
     fn all_there(&self) -> Vec<WorkerId> {
@@ -278,22 +278,22 @@ impl Node {
 
     fn copy_alone(&mut self) {
         let Some(other) = self.second() else { return self.settle_alone() };
-        for key in self.receipts.alone(other) {
+        for key in self.replicas.alone(other) {
             self.copy(other, key);
         }
     }
 
     fn settle_alone(&mut self) {
-        for key in self.receipts.uncopied() {
+        for key in self.replicas.uncopied() {
             self.promised.insert(key);
-            let settled = self.receipts.copied(key, None);
+            let settled = self.replicas.copied(key, None);
             self.settle(key, settled);
         }
         self.report();
     }
 
     fn copy(&mut self, to: WorkerId, key: Key) {
-        if let Some(entry) = self.receipts.entry(key) {
+        if let Some(entry) = self.replicas.entry(key) {
             self.tell(to, Peer::Copy(key, entry));
         }
     }
@@ -304,25 +304,27 @@ impl Node {
         }
     }
 
-    /// On the connection that somebody has, even if nobody has said yet who that is.
+    /// On the connection to a worker, even if that has not said yet which worker it is.
     fn reply(&mut self, to: WorkerId, what: Peer) {
         self.asks.push(Asks::Peer(to, Told(what)));
     }
 
     fn tell_master(&mut self, note: WorkerNote) {
         let report = match note {
-            WorkerNote::Received { receipt, .. } => Report::Received(receipt),
-            WorkerNote::Holds { receipts, .. } => {
-                Report::Holds(receipts.into_iter().map(|(receipt, _)| receipt).collect())
+            WorkerNote::Received { received_block, .. } => Report::Received(received_block),
+            WorkerNote::Holds { blocks, .. } => Report::Holds(
+                blocks.into_iter().map(|(received_block, _)| received_block).collect(),
+            ),
+            WorkerNote::Copied { receiver, number, by, .. } => {
+                Report::Copied { receiver, number, by }
             }
-            WorkerNote::Copied { taker, number, by, .. } => Report::Copied { taker, number, by },
             other => panic!("{other:?}"),
         };
         self.asks.push(Asks::Master(Note(report)));
     }
 
     fn report(&mut self) {
-        for note in self.receipts.reports() {
+        for note in self.replicas.reports() {
             self.tell_master(note);
         }
     }
@@ -332,7 +334,7 @@ impl Node {
             self.safe(appended);
         }
         if let Some(copy) = settled.copy {
-            self.dropped(vec![(copy, Numbers::one(key))]);
+            self.dropped(vec![(copy, BlockRange::one(key))]);
         }
     }
 
@@ -341,8 +343,8 @@ impl Node {
         self.asks.push(Asks::Safe(client.0, number));
     }
 
-    fn ask(&mut self, questions: Vec<Question>) {
-        for (worker, numbers) in questions {
+    fn ask(&mut self, requests: Vec<FetchRequest>) {
+        for (worker, numbers) in requests {
             self.tell(worker, Peer::Want(numbers));
         }
     }
@@ -354,7 +356,7 @@ impl Node {
 
     /// Whether all that clients have sent here is safe, and nothing more is taken in; once.
     pub(crate) fn has_received_all(&mut self) -> bool {
-        let all = self.is_stopped && !self.receipts.is_pending(SOURCE);
+        let all = self.is_stopped && !self.replicas.is_pending(SOURCE);
         all && !std::mem::replace(&mut self.has_said, true)
     }
 
@@ -369,12 +371,12 @@ impl Node {
         let client = ClientId(client);
         let append =
             Append { peer, source: SOURCE, client, number, lines, records: 1, header: None };
-        let key = self.receipts.appended(append, copy, &self.store.clone());
+        let key = self.replicas.appended(append, copy, &self.store.clone());
         trace(|| format!("{}: {number} of {client:?} is {key:?}, copy {copy:?}", self.id));
         match copy {
             Some(copy) => self.copy(copy, key),
             None => {
-                if self.receipts.is_placed {
+                if self.replicas.is_placed {
                     self.promised.insert(key);
                 }
                 self.report();
@@ -387,12 +389,12 @@ impl Node {
     pub(crate) fn heard(&mut self, by: WorkerId, Told(what): Told) {
         trace(|| format!("{} hears of {by}: {what:?}", self.id));
         match what {
-            Peer::Copy(..) if self.receipts.has_handed_over() => {}
+            Peer::Copy(..) if self.replicas.has_handed_over() => {}
             Peer::Copy(key, entry) => {
-                let lone = self.receipts.lone(Numbers::one(key));
-                self.receipts.keep(key, entry, lines(), Some(by), &self.store);
+                let lone = self.replicas.lone(BlockRange::one(key));
+                self.replicas.keep(key, entry, lines(), Some(by), &self.store);
                 self.reply(by, Peer::Copied(key));
-                if let Some(run) = self.wanted.came(key) {
+                if let Some(run) = self.fetches.came(key) {
                     self.asks.push(Asks::Start(run));
                 }
                 self.shared(lone, by);
@@ -400,27 +402,27 @@ impl Node {
             }
             Peer::Copied(key) if self.there.contains(&by) => {
                 self.promised.insert(key);
-                if self.receipts.is_news(key, by) {
-                    let (taker, source, number) = key;
-                    self.tell_master(WorkerNote::Copied { taker, source, number, by });
+                if self.replicas.is_news(key, by) {
+                    let (receiver, source, number) = key;
+                    self.tell_master(WorkerNote::Copied { receiver, source, number, by });
                 }
-                let settled = self.receipts.copied(key, Some(by));
+                let settled = self.replicas.copied(key, Some(by));
                 self.settle(key, settled);
                 self.report();
-                let steps = self.receipts.handed_to(by, key);
+                let steps = self.replicas.handed_to(by, key);
                 self.hand(steps);
             }
             Peer::Copied(_) => {}
             Peer::Hold(round, all) => {
-                let all = self.receipts.of_these(&all);
+                let all = self.replicas.of_these(&all);
                 self.reply(by, Peer::Held(round, all));
             }
             Peer::Held(round, all) => {
-                let steps = self.receipts.held_by(by, round, &all);
+                let steps = self.replicas.held_by(by, round, &all);
                 self.hand(steps);
             }
             Peer::Instead(numbers, other) if self.there.contains(&other) => {
-                for (key, settled) in self.receipts.instead(numbers, by, other) {
+                for (key, settled) in self.replicas.instead(numbers, by, other) {
                     self.promised.insert(key);
                     self.settle(key, settled);
                 }
@@ -429,30 +431,30 @@ impl Node {
             Peer::Instead(..) => {}
             Peer::Drop(numbers) => {
                 let by = Some(by).filter(|by| self.there.contains(by));
-                let released = self.receipts.drop(numbers, by);
+                let released = self.replicas.drop(numbers, by);
                 self.released(released);
                 self.go_on_handing_over();
             }
             Peer::Holding(all) => {
-                let lone = all.into_iter().flat_map(|numbers| self.receipts.lone(numbers));
+                let lone = all.into_iter().flat_map(|numbers| self.replicas.lone(numbers));
                 self.shared(lone.collect(), by);
             }
             Peer::Want(numbers) => {
-                let mut gaps = self.receipts.gaps(numbers);
-                for key in self.receipts.held(numbers).collect::<Vec<_>>() {
-                    if self.receipts.is_shared_with(key, by) {
+                let mut gaps = self.replicas.gaps(numbers);
+                for key in self.replicas.held(numbers).collect::<Vec<_>>() {
+                    if self.replicas.is_shared_with(key, by) {
                         continue;
                     }
-                    match self.receipts.entry(key) {
+                    match self.replicas.entry(key) {
                         Some(entry) => self.reply(by, Peer::Copy(key, entry)),
-                        None => gaps.push(Numbers::one(key)),
+                        None => gaps.push(BlockRange::one(key)),
                     }
                 }
-                gaps.into_iter().for_each(|gap| self.reply(by, Peer::NotHere(gap)));
+                gaps.into_iter().for_each(|gap| self.reply(by, Peer::NotFound(gap)));
             }
-            Peer::NotHere(numbers) => {
-                let questions = self.wanted.not_at(by, numbers, &self.all_there());
-                self.ask(questions);
+            Peer::NotFound(numbers) => {
+                let requests = self.fetches.not_at(by, numbers, &self.all_there());
+                self.ask(requests);
             }
         }
     }
@@ -461,7 +463,7 @@ impl Node {
     fn shared(&mut self, keys: Vec<Key>, by: WorkerId) {
         for key in keys {
             self.promised.insert(key);
-            let settled = self.receipts.shared(key, by);
+            let settled = self.replicas.shared(key, by);
             self.settle(key, settled);
         }
         self.report();
@@ -472,29 +474,29 @@ impl Node {
         trace(|| format!("{} is answered {word:?}", self.id));
         match word {
             Word::Registered(key, Ok(how)) => {
-                let settled = self.receipts.registered(key, how);
+                let settled = self.replicas.registered(key, how);
                 self.settle(key, settled);
             }
             Word::Registered(key, Err(why)) => {
-                let mut settled = self.receipts.refused(key, &why);
+                let mut settled = self.replicas.refused(key, &why);
                 // The client sends again what is not acknowledged.
                 settled.append = None;
                 self.settle(key, settled);
             }
-            Word::Forget(taker, spans) => {
-                let others = self.receipts.forget(taker, SOURCE, spans);
+            Word::Forget(receiver, spans) => {
+                let others = self.replicas.forget(receiver, SOURCE, spans);
                 self.dropped(others);
                 self.go_on_handing_over();
             }
             Word::Spent(before) => {
-                let released = self.receipts.release(before);
+                let released = self.replicas.release(before);
                 self.released(released);
                 self.go_on_handing_over();
             }
-            Word::Lost(taker, spans) => {
-                self.receipts.lose(taker, SOURCE, &spans);
-                for key in self.wanted.lost(taker, SOURCE, &spans) {
-                    if let Some(run) = self.wanted.came(key) {
+            Word::Lost(receiver, spans) => {
+                self.replicas.lose(receiver, SOURCE, &spans);
+                for key in self.fetches.lost(receiver, SOURCE, &spans) {
+                    if let Some(run) = self.fetches.came(key) {
                         self.asks.push(Asks::Start(run));
                     }
                 }
@@ -508,17 +510,17 @@ impl Node {
 
     /// Batches begin that read these here.
     pub(crate) fn begins(&mut self, batch: BatchSeq, inputs: &[TaskInput]) {
-        self.receipts.begins(batch, inputs);
+        self.replicas.begins(batch, inputs);
     }
 
     /// Batches before this one are over.
     pub(crate) fn release(&mut self, oldest: BatchSeq) {
-        self.wanted.forget(oldest);
+        self.fetches.forget(oldest);
     }
 
     /// A placement has been taken in.
     pub(crate) fn placed(&mut self) {
-        self.receipts.placed();
+        self.replicas.placed();
         self.copy_alone();
     }
 
@@ -527,7 +529,7 @@ impl Node {
         safe.into_iter().for_each(|append| self.safe(append));
     }
 
-    fn dropped(&mut self, dropped: Vec<(WorkerId, Numbers)>) {
+    fn dropped(&mut self, dropped: Vec<(WorkerId, BlockRange)>) {
         for (to, numbers) in dropped {
             let to = if self.there.contains(&to) { vec![to] } else { self.all_there() };
             to.into_iter().for_each(|to| self.tell(to, Peer::Drop(numbers)));
@@ -536,17 +538,17 @@ impl Node {
 
     /// A task is ready but for what it reads.
     pub(crate) fn start(&mut self, run: RunTask) {
-        let missing = self.receipts.missing(&run.ranges);
+        let missing = self.replicas.missing(&run.ranges);
         if missing.is_empty() {
             return self.asks.push(Asks::Start(run));
         }
-        let questions = self.wanted.want(run, &missing, &self.all_there());
-        self.ask(questions);
+        let requests = self.fetches.want(run, &missing, &self.all_there());
+        self.ask(requests);
     }
 
     /// What tasks wait for and no worker has is said, if that is news.
     pub(crate) fn say_missing(&mut self) {
-        let missing = self.wanted.nowhere();
+        let missing = self.fetches.nowhere();
         if missing != self.missing {
             self.missing.clone_from(&missing);
             self.asks.push(Asks::Master(Note(Report::Missing(missing))));
@@ -555,14 +557,14 @@ impl Node {
 
     /// What is held here that must not be lost.
     pub(crate) fn promised(&self) -> impl Iterator<Item = (WorkerId, u64)> {
-        let mine = |key: &Key| self.receipts.mine.contains_key(key);
-        let keys = self.receipts.lines.keys();
+        let mine = |key: &Key| self.replicas.mine.contains_key(key);
+        let keys = self.replicas.lines.keys();
         let keys = keys.filter(move |key| !mine(key) || self.promised.contains(key));
-        keys.map(|(taker, _, number)| (*taker, *number))
+        keys.map(|(receiver, _, number)| (*receiver, *number))
     }
 
     /// What is held here, by who received it and its number.
     pub(crate) fn held(&self) -> impl Iterator<Item = (WorkerId, u64)> {
-        self.receipts.lines.keys().map(|(taker, _, number)| (*taker, *number))
+        self.replicas.lines.keys().map(|(receiver, _, number)| (*receiver, *number))
     }
 }

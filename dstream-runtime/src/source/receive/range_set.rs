@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 ///
 /// Invariant: runs are not empty, do not touch, and are in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spans {
+pub struct RangeSet {
     runs: Vec<(u64, u64)>,
 }
 
-impl Spans {
+impl RangeSet {
     /// All numbers there are, but for the last, which is no number of anything.
     #[must_use]
     pub fn all() -> Self {
@@ -98,7 +98,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_has_what_was_inserted(numbers in proptest::collection::vec(0..40_u64, 0..60)) {
-            let (mut spans, mut expected) = (Spans::default(), BTreeSet::new());
+            let (mut spans, mut expected) = (RangeSet::default(), BTreeSet::new());
             for number in numbers {
                 prop_assert_eq!(spans.insert(number), expected.insert(number));
                 prop_assert!(spans.is_sound());
@@ -114,7 +114,7 @@ mod tests {
             all in proptest::collection::vec(proptest::collection::vec(0..40_u64, 0..30), 2)
         ) {
             let set = |numbers: &Vec<u64>| {
-                let mut spans = Spans::default();
+                let mut spans = RangeSet::default();
                 for number in numbers {
                     spans.insert(*number);
                 }
@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn the_last_number_is_none() {
-        let mut spans = Spans::default();
-        assert!(!spans.insert(u64::MAX) && spans == Spans::default());
-        assert!(Spans::all().contains(0) && Spans::all().is_sound());
-        assert!(!Spans { runs: vec![(3, 3)] }.is_sound());
-        assert!(!Spans { runs: vec![(5, 7), (7, 9)] }.is_sound());
+        let mut spans = RangeSet::default();
+        assert!(!spans.insert(u64::MAX) && spans == RangeSet::default());
+        assert!(RangeSet::all().contains(0) && RangeSet::all().is_sound());
+        assert!(!RangeSet { runs: vec![(3, 3)] }.is_sound());
+        assert!(!RangeSet { runs: vec![(5, 7), (7, 9)] }.is_sound());
     }
 }

@@ -1,29 +1,29 @@
 //! What this worker has received for pushed sources, and copies of what others have.
 //!
-//! A receipt goes through this, and its client is told that it is safe only at the end of it:
+//! A received block goes through this, and its client is told that it is safe only at the end of it:
 //!
 //! ```text
 //! received ─► copied by a second worker ─► registered by the master: safe ─► read by a batch ─► over: gone
 //! ```
 //!
-//! Nothing is registered before a second worker holds it: so what a batch reads survives the loss of any
-//! one worker, and what was not registered when its receiver was lost was not acknowledged either. With no
-//! second worker there is no copy to wait for; a worker that joins again knows that only once it is placed: until
-//! then there may be others that it does not reach yet. Receipts are registered in the order of their numbers.
+//! Nothing is registered before a second worker holds it: so what a batch reads survives the loss of any one
+//! worker, and what was not registered when its receiver was lost was not acknowledged either. With no second
+//! worker there is no copy to wait for; a worker that joins again knows that only once it is placed: until then
+//! there may be others that it does not reach yet. Received blocks are registered in the order of their numbers.
 //!
-//! Whoever holds a receipt knows of one other worker that does, as far as there is one; when that is lost,
-//! another gets a copy ([`Receipts::orphaned`]). A task may have to read what is not here, for a worker
-//! that is lost: it waits until somebody has sent it ([`wanted`]). A worker that leaves hands over what
-//! it holds ([`handover`]).
+//! Each holder of a received block knows one other holder, if there is another worker; when that is lost, another
+//! worker gets a copy ([`ReplicaLog::orphaned`]). A task may have to read a block that is not here, for a worker that
+//! is lost: it waits until a holder has sent it ([`fetches`]). A worker that leaves hands over what it holds
+//! ([`handover`]).
 
 mod batches;
+pub(super) mod fetches;
 pub(super) mod handover;
 #[cfg(test)]
 pub(crate) mod node;
 mod rejoin;
 #[cfg(test)]
 mod tests;
-pub(super) mod wanted;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -38,19 +38,19 @@ use crate::guards::{Guard, guard, left_out};
 use crate::id::{BatchSeq, SourceId, WorkerId};
 use crate::net::PeerId;
 use crate::source::receive::{
-    Ack, ClientBatch, Receipt, Received, Refusal, Registered, Share, Spans,
+    Ack, ClientBatch, RangeSet, Received, ReceivedBlock, Refusal, Registered, Share,
 };
 use crate::source::{Carried, Range};
 use crate::store::{BlockStore, KeptBlock};
 use crate::wire::ClientId;
 
-/// A receipt: of a worker, for a source, by its number.
+/// The key of a received block: its receiver, source and number.
 pub(super) type Key = (WorkerId, SourceId, u64);
 
 /// Something that was received here.
 struct Mine {
     state: State,
-    /// How many bytes of it count against [`Receipts::most`].
+    /// How many bytes of it count against [`ReplicaLog::most`].
     waits: u64,
 }
 
@@ -84,19 +84,19 @@ pub(super) struct Appended {
     pub(super) number: u64,
 }
 
-/// What is to be done about a receipt that is not pending any more.
+/// What is to be done about a received block that is not pending any more.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     /// Whose append it was.
     pub(super) append: Option<Appended>,
-    /// Who has a copy that nobody needs.
+    /// The holder of a copy that is not needed.
     pub(super) copy: Option<WorkerId>,
 }
 
-/// What is known of the lines of a receipt, wherever they are.
+/// What is known of the lines of a received block, wherever they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::driver::cluster) struct Entry {
-    /// Which lines they are, for whoever reads them.
+    /// Which lines they are, for their reader.
     pub(super) what: Carried,
     /// How many.
     pub(super) records: u64,
@@ -104,10 +104,10 @@ pub(in crate::driver::cluster) struct Entry {
     pub(super) client: Option<ClientBatch>,
 }
 
-/// Consecutive receipts of a worker.
+/// Consecutive received blocks of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::driver::cluster) struct Numbers {
-    pub(in crate::driver::cluster) taker: WorkerId,
+pub(in crate::driver::cluster) struct BlockRange {
+    pub(in crate::driver::cluster) receiver: WorkerId,
     pub(in crate::driver::cluster) source: SourceId,
     /// The first.
     pub(in crate::driver::cluster) from: u64,
@@ -115,17 +115,17 @@ pub(in crate::driver::cluster) struct Numbers {
     pub(in crate::driver::cluster) to: u64,
 }
 
-impl Numbers {
-    pub(super) fn one((taker, source, number): Key) -> Self {
-        Self { taker, source, from: number, to: number + 1 }
+impl BlockRange {
+    pub(super) fn one((receiver, source, number): Key) -> Self {
+        Self { receiver, source, from: number, to: number + 1 }
     }
 
     fn keys(self) -> std::ops::Range<Key> {
-        (self.taker, self.source, self.from)..(self.taker, self.source, self.to)
+        (self.receiver, self.source, self.from)..(self.receiver, self.source, self.to)
     }
 }
 
-/// The lines of a receipt.
+/// The lines of a received block.
 struct Lines {
     entry: Entry,
     block: KeptBlock,
@@ -140,12 +140,12 @@ struct Lines {
 /// a batch, in bytes: then they send no more than their windows. Less, if there is not memory for it.
 const WAITING: u64 = 64 << 20;
 
-pub(super) struct Receipts {
+pub(super) struct ReplicaLog {
     id: WorkerId,
     /// The ids that it has had with masters before.
     were: Vec<WorkerId>,
-    /// What was held before that is held by somebody else, too, as far as anybody is there.
-    /// Before, there may be others though none is reached.
+    /// What this worker held before has another holder, too, if any other worker is there. Before it is placed,
+    /// there may be others though none is reached.
     is_placed: bool,
     /// Bytes that clients of the library have appended and that are not part of a batch.
     waiting: u64,
@@ -157,23 +157,23 @@ pub(super) struct Receipts {
     mine: BTreeMap<Key, Mine>,
     /// What the master has not been told of, by source in the order of numbers.
     unreported: BTreeMap<SourceId, VecDeque<Key>>,
-    /// Of this worker's receipts, and of copies.
+    /// Of the blocks that this worker received, and of copies.
     lines: BTreeMap<Key, Lines>,
     /// What batches read here, to be dropped when they are over.
     read: BTreeMap<BatchSeq, Vec<Range>>,
     /// What was received here and batches read elsewhere.
-    read_elsewhere: BTreeMap<BatchSeq, Vec<Numbers>>,
-    /// What nobody needs any more of workers that are gone: a copy may still come.
-    forgotten: BTreeMap<(WorkerId, SourceId), Spans>,
+    read_elsewhere: BTreeMap<BatchSeq, Vec<BlockRange>>,
+    /// What is not needed any more of workers that are lost: a copy may still come.
+    forgotten: BTreeMap<(WorkerId, SourceId), RangeSet>,
     /// What no process holds any more, as the master says: it is read as nothing.
-    lost: BTreeMap<(WorkerId, SourceId), Spans>,
+    lost: BTreeMap<(WorkerId, SourceId), RangeSet>,
     /// This worker leaves.
     handover: Option<Handover>,
     /// Where blocks must be before they are acknowledged, if they must.
     log: Option<IngestLog>,
 }
 
-impl Receipts {
+impl ReplicaLog {
     pub(super) fn new(id: WorkerId) -> Self {
         Self {
             id,
@@ -329,13 +329,13 @@ impl Receipts {
         }
     }
 
-    /// What is known of a receipt that is here.
+    /// What is known of a received block that is here.
     pub(super) fn entry(&self, key: Key) -> Option<Entry> {
         Some(self.lines.get(&key)?.entry.clone())
     }
 
-    /// What is to be sent to whoever is to have a copy; nothing if it is not here, or cannot be read
-    /// back: that is found out by the task that has to read it.
+    /// What is sent to the worker that is to have a copy; nothing if it is not here, or cannot be read back: the
+    /// task that has to read it finds that out.
     pub(super) fn copy_of(&self, key: Key) -> Option<(Entry, Block)> {
         let lines = self.lines.get(&key)?;
         Some((lines.entry.clone(), lines.block.get().ok()?))
@@ -365,7 +365,7 @@ impl Receipts {
         notes
     }
 
-    /// Somebody can be reached: what nobody else holds is to be copied there.
+    /// Another worker can be reached: what no other worker holds is to be copied there.
     pub(super) fn alone(&mut self, other: WorkerId) -> Vec<Key> {
         let mut alone = Vec::new();
         for (key, lines) in self.lines.iter_mut().filter(|(_, lines)| lines.other.is_none()) {
@@ -428,7 +428,7 @@ impl Receipts {
         mine.map(|(key, _)| *key).filter(alone).collect()
     }
 
-    /// A worker has its copy; nobody in particular if there is no other worker.
+    /// A worker has its copy; `by` is none if there is no other worker.
     pub(super) fn copied(&mut self, key: Key, by: Option<WorkerId>) -> Settled {
         let by_other = self.lines.get(&key).is_none_or(|lines| lines.other != by);
         if by_other || by.is_none() && !self.is_placed {
@@ -437,7 +437,7 @@ impl Receipts {
         self.mark(key, |marks| *marks.copied = true)
     }
 
-    /// The master has it, or knows its lines already: then they are safe, and this receipt is dropped.
+    /// The master has it, or knows its lines already: then they are safe, and this block is dropped.
     pub(super) fn registered(&mut self, key: Key, how: Registered) -> Settled {
         match how {
             Registered::Taken | Registered::Again => {
@@ -453,7 +453,7 @@ impl Receipts {
         self.end(key, |ack| ack.refuse(why))
     }
 
-    /// A receipt that will not be part of any batch.
+    /// A received block that will not be part of any batch.
     fn end(&mut self, key: Key, tell: impl FnOnce(Ack)) -> Settled {
         let copy = self.remove(key).and_then(|lines| lines.other);
         let Some(mine) = self.mine.remove(&key) else { return Settled { append: None, copy } };
@@ -506,21 +506,21 @@ impl Receipts {
     }
 }
 
-/// Receipts in the order of their numbers, those that follow each other together.
-fn runs(keys: impl Iterator<Item = Key>) -> Vec<Numbers> {
-    let mut runs: Vec<Numbers> = Vec::new();
+/// Received blocks in the order of their numbers, consecutive ones together.
+fn runs(keys: impl Iterator<Item = Key>) -> Vec<BlockRange> {
+    let mut runs: Vec<BlockRange> = Vec::new();
     for key in keys {
         match runs.last_mut() {
-            Some(last) if (last.taker, last.source, last.to) == key => last.to += 1,
-            _ => runs.push(Numbers::one(key)),
+            Some(last) if (last.receiver, last.source, last.to) == key => last.to += 1,
+            _ => runs.push(BlockRange::one(key)),
         }
     }
     runs
 }
 
 /// Whether a worker was there with a master before the one that has named `now`.
-fn is_older(taker: WorkerId, now: WorkerId) -> bool {
-    taker.term() < now.term()
+fn is_older(receiver: WorkerId, now: WorkerId) -> bool {
+    receiver.term() < now.term()
 }
 
 fn is_pending(mine: &BTreeMap<Key, Mine>, key: &Key) -> bool {
@@ -528,9 +528,9 @@ fn is_pending(mine: &BTreeMap<Key, Mine>, key: &Key) -> bool {
 }
 
 impl Lines {
-    fn report(&self, source: SourceId, (taker, _, number): Key) -> WorkerNote {
+    fn report(&self, source: SourceId, (receiver, _, number): Key) -> WorkerNote {
         let (copy, bytes, client) = (self.other, self.bytes, self.entry.client);
-        let receipt = Receipt { taker, number, copy, bytes, client };
-        WorkerNote::Received { source, receipt, records: self.entry.records }
+        let received_block = ReceivedBlock { receiver, number, copy, bytes, client };
+        WorkerNote::Received { source, received_block, records: self.entry.records }
     }
 }

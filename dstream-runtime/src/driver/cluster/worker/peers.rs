@@ -6,14 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::driver::cluster::note::Colleague;
+use crate::driver::cluster::note::Peer;
 use crate::guards::{Guard, left_out};
 use crate::id::WorkerId;
 use crate::net::trust::Subject;
 use crate::net::{Net, PeerId};
 use crate::wire::Role;
 
-pub(super) struct Colleagues {
+pub(super) struct Peers {
     id: WorkerId,
     /// The master has said who is there.
     introduced: bool,
@@ -31,27 +31,27 @@ pub(super) struct Colleagues {
 /// How often a worker shows the others that it lives.
 const SHOWS: Duration = Duration::from_millis(300);
 
-/// A colleague that says nothing for so long is lost: a little less than the lease that it has with its master, which
-/// is to know first if it is gone.
+/// A peer that is silent for this long is lost: a little less than the lease that it has with its master, which is
+/// to know first if it is gone.
 pub(super) const SILENCE: Duration = Duration::from_millis(1500);
 /// A worker that has not looked for this long was away itself, and has not listened.
 const AWAY: Duration = Duration::from_millis(500);
 
 struct Known {
-    colleague: Colleague,
+    peer: Peer,
     link: Link,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Link {
-    /// Nobody has called.
+    /// Neither side has called.
     Down,
     /// This worker is calling.
     Calling(PeerId),
     Up(PeerId),
 }
 
-impl Colleagues {
+impl Peers {
     pub(super) fn new(id: WorkerId) -> Self {
         Self {
             id,
@@ -65,12 +65,12 @@ impl Colleagues {
     }
 
     /// All workers there are. Those that are not among them any more are let go, and named.
-    pub(super) fn learn(&mut self, crew: Vec<Colleague>, net: &Net) -> Vec<WorkerId> {
+    pub(super) fn learn(&mut self, crew: Vec<Peer>, net: &Net) -> Vec<WorkerId> {
         self.introduced = true;
         let mut gone = std::mem::take(&mut self.known);
-        for colleague in crew.into_iter().filter(|colleague| colleague.worker != self.id) {
-            let link = gone.remove(&colleague.worker).map_or(Link::Down, |known| known.link);
-            self.known.insert(colleague.worker, Known { colleague, link });
+        for peer in crew.into_iter().filter(|peer| peer.worker != self.id) {
+            let link = gone.remove(&peer.worker).map_or(Link::Down, |known| known.link);
+            self.known.insert(peer.worker, Known { peer, link });
         }
         for known in gone.values() {
             if let Link::Up(peer) | Link::Calling(peer) = known.link {
@@ -80,7 +80,7 @@ impl Colleagues {
         let said: Vec<_> =
             self.callers.iter().filter_map(|(peer, (_, w))| Some((*peer, (*w)?))).collect();
         for (peer, worker) in said {
-            // Whoever lied is found out now.
+            // A caller that claimed to be another worker is found out now.
             if let Err(wrong) = self.hello(peer, worker) {
                 net.accuse(peer, wrong);
             }
@@ -117,7 +117,7 @@ impl Colleagues {
         due
     }
 
-    /// Colleagues that can be reached, and have said nothing for too long.
+    /// Connected peers that have been silent for too long.
     pub(super) fn silent(&mut self, now: Instant) -> Vec<PeerId> {
         let up = self.known.values().filter_map(|known| match known.link {
             Link::Up(peer) => Some(peer),
@@ -139,12 +139,13 @@ impl Colleagues {
     pub(super) fn reconnect(&mut self, net: &Net) {
         for (worker, known) in &mut self.known {
             if known.link == Link::Down && *worker < self.id {
-                known.link = Link::Calling(net.connect(known.colleague.addr));
+                known.link = Link::Calling(net.connect(known.peer.addr));
             }
         }
     }
 
-    /// Somebody is there. Whether it is one that this worker has called, which wants to hear who calls.
+    /// A connection has opened. Returns whether this worker made it, so that the other side wants to hear who
+    /// calls.
     pub(super) fn connected(&mut self, peer: PeerId, subject: &Subject) -> bool {
         if subject.role != Role::Worker {
             return false;
@@ -169,7 +170,7 @@ impl Colleagues {
             *said = Some(worker);
             return Ok(());
         };
-        if known.colleague.name != *name {
+        if known.peer.name != *name {
             return Err("its certificate is that of another worker");
         }
         known.link = Link::Up(peer);
@@ -184,7 +185,7 @@ impl Colleagues {
         let known = self.known.values_mut().find(|known| of_peer(known.link))?;
         let was_up = matches!(known.link, Link::Up(_));
         known.link = Link::Down;
-        was_up.then_some(known.colleague.worker)
+        was_up.then_some(known.peer.worker)
     }
 
     /// The connection to a worker.
@@ -198,7 +199,7 @@ impl Colleagues {
     /// Which worker a connection is that of.
     pub(super) fn worker(&self, peer: PeerId) -> Option<WorkerId> {
         let known = self.known.values().find(|known| known.link == Link::Up(peer))?;
-        Some(known.colleague.worker)
+        Some(known.peer.worker)
     }
 
     /// Which worker a connection is that of, or says that it is.
@@ -217,7 +218,7 @@ impl Colleagues {
     /// the copies of several are spread. A slow one only if there is no other: clients wait for it.
     pub(super) fn second(&self) -> Option<WorkerId> {
         let after = || self.known.range(self.id..).chain(self.known.range(..self.id));
-        let is_fast = |(_, known): &(&WorkerId, &Known)| !known.colleague.is_slow;
+        let is_fast = |(_, known): &(&WorkerId, &Known)| !known.peer.is_slow;
         after().filter(is_fast).find_map(stays).or_else(|| after().find_map(stays))
     }
 
@@ -238,9 +239,9 @@ impl Colleagues {
     }
 
     /// The worker that is being called.
-    pub(super) fn called(&self, peer: PeerId) -> Option<&Colleague> {
+    pub(super) fn called(&self, peer: PeerId) -> Option<&Peer> {
         let known = self.known.values().find(|known| known.link == Link::Calling(peer))?;
-        Some(&known.colleague)
+        Some(&known.peer)
     }
 
     /// Whether all workers of a placement can be told something. One that is gone by now is not waited for:
@@ -259,7 +260,7 @@ impl Colleagues {
 /// A worker that can be reached and is not about to leave.
 fn stays((worker, known): (&WorkerId, &Known)) -> Option<WorkerId> {
     let is_up = matches!(known.link, Link::Up(_));
-    (is_up && !known.colleague.leaves).then_some(*worker)
+    (is_up && !known.peer.leaves).then_some(*worker)
 }
 
 #[cfg(test)]
@@ -269,46 +270,40 @@ mod tests {
     const ME: WorkerId = WorkerId(5);
 
     #[test]
-    fn a_colleague_that_says_nothing_is_silent_unless_this_worker_was_away() {
-        let (mut colleagues, begun) = (Colleagues::new(ME), Instant::now());
+    fn a_peer_that_says_nothing_is_silent_unless_this_worker_was_away() {
+        let (mut peers, begun) = (Peers::new(ME), Instant::now());
         let at = |ms| begun + Duration::from_millis(ms);
-        colleagues.known = [known(1, Link::Up(PeerId(1))), known(2, Link::Up(PeerId(2)))].into();
+        peers.known = [known(1, Link::Up(PeerId(1))), known(2, Link::Up(PeerId(2)))].into();
         for ms in (0..=1500).step_by(100) {
-            assert_eq!(colleagues.silent(at(ms)), if ms < 1500 { vec![] } else { vec![PeerId(2)] });
-            colleagues.heard(PeerId(1), at(ms));
+            assert_eq!(peers.silent(at(ms)), if ms < 1500 { vec![] } else { vec![PeerId(2)] });
+            peers.heard(PeerId(1), at(ms));
         }
-        assert_eq!(colleagues.silent(at(4000)), [], "it was away itself");
-        assert_eq!(colleagues.silent(at(4100)), []);
+        assert_eq!(peers.silent(at(4000)), [], "it was away itself");
+        assert_eq!(peers.silent(at(4100)), []);
     }
 
     fn known(id: u32, link: Link) -> (WorkerId, Known) {
         let (worker, name) = (WorkerId(id), format!("w{id}"));
         let addr = ([127, 0, 0, 1], 1).into();
-        (
-            worker,
-            Known {
-                colleague: Colleague { worker, name, addr, leaves: false, is_slow: false },
-                link,
-            },
-        )
+        (worker, Known { peer: Peer { worker, name, addr, leaves: false, is_slow: false }, link })
     }
 
     #[test]
     fn a_placement_waits_for_those_that_are_there_and_not_for_those_that_are_gone() {
-        let mut colleagues = Colleagues::new(ME);
+        let mut peers = Peers::new(ME);
         let placement = [ME, WorkerId(1), WorkerId(1), WorkerId(2), ME].as_slice();
-        assert!(!colleagues.reaches(placement), "nobody has said yet who is there");
+        assert!(!peers.reaches(placement), "the master has not said yet who is there");
         let up = |id| known(id, Link::Up(PeerId(u64::from(id))));
-        colleagues.introduced = true;
-        colleagues.known = [up(1), known(2, Link::Calling(PeerId(7)))].into();
-        assert!(!colleagues.reaches(placement), "worker 2 is there, and not reached yet");
-        colleagues.known = [up(1), known(2, Link::Down)].into();
-        assert!(!colleagues.reaches(placement));
-        colleagues.known = [up(1), up(2)].into();
-        assert!(colleagues.reaches(placement));
-        colleagues.known = [up(1)].into();
-        assert!(colleagues.reaches(placement), "worker 2 is gone");
-        colleagues.known = [known(1, Link::Down)].into();
-        assert!(!colleagues.reaches(placement));
+        peers.introduced = true;
+        peers.known = [up(1), known(2, Link::Calling(PeerId(7)))].into();
+        assert!(!peers.reaches(placement), "worker 2 is there, and not reached yet");
+        peers.known = [up(1), known(2, Link::Down)].into();
+        assert!(!peers.reaches(placement));
+        peers.known = [up(1), up(2)].into();
+        assert!(peers.reaches(placement));
+        peers.known = [up(1)].into();
+        assert!(peers.reaches(placement), "worker 2 is gone");
+        peers.known = [known(1, Link::Down)].into();
+        assert!(!peers.reaches(placement));
     }
 }

@@ -1,8 +1,9 @@
-//! What the master knows of receipts: who holds them, which are part of a batch, what clients have sent.
+//! What the master knows of received blocks: which workers hold them, which are part of a batch, what clients have
+//! sent.
 //!
-//! Invariant: a receipt is *seen* from the moment on that it is reported, and *waits* until a batch takes
-//! it; what is seen and does not wait never waits again. A master that goes on for another knows what was so
-//! at the last cut, and hears of the rest from the workers that hold it.
+//! Invariant: a received block is *seen* from its first report on, and *waits* until a batch takes it; a block that
+//! is seen and does not wait never waits again. A master that goes on for another knows what was so at the last
+//! cut, and hears of the rest from the workers that hold it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,23 +11,23 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::clients::Clients;
-use super::push::{Receipt, Registered, Unheld};
+use super::push::{ReceivedBlock, Registered, Unheld};
 use super::taken::{Taken, WrittenTaken};
-use super::{Refusal, Spans};
+use super::{RangeSet, Refusal};
 use crate::guards::{Guard, guard, left_out};
 use crate::id::WorkerId;
 use crate::shares::{FULL, Piece, Reader, pieces};
 use crate::source::Position;
 use crate::source::tcp::SPLIT;
 
-/// So many workers that are gone, and of whom nobody needs anything any more, are remembered by what they
-/// had received: a copy of it may still turn up.
+/// How many lost workers, of which nothing is needed any more, are remembered by what they had received: a copy of
+/// it may still turn up.
 const REMEMBERED: usize = 1 << 10;
 
-/// What is known of receipts.
+/// What is known of received blocks.
 #[derive(Default)]
-pub(super) struct Book {
-    takers: BTreeMap<WorkerId, Taker>,
+pub(super) struct ReceivedBlockTracker {
+    receivers: BTreeMap<WorkerId, ReceivingWorker>,
     clients: Clients,
     /// The partitions of each worker that has any.
     pub(super) owned: BTreeMap<WorkerId, Vec<usize>>,
@@ -39,7 +40,7 @@ pub(super) struct Book {
     /// What no worker came with while the master before waited, and no batch has: the records of each, if that is known,
     /// and the batch that it was received for.
     awaited: BTreeMap<(WorkerId, u64), (Option<u64>, u64)>,
-    /// How many records the receipts have that batches have taken.
+    /// How many records are in the received blocks that batches have taken.
     taken: Taken,
     pub(super) stopping: bool,
     /// How many bytes the next batch may take in, if not all.
@@ -54,9 +55,9 @@ pub(super) struct Book {
 
 /// A worker that receives.
 #[derive(Default)]
-struct Taker {
+struct ReceivingWorker {
     /// The numbers that were reported.
-    seen: Spans,
+    seen: RangeSet,
     /// In order of their numbers: those that no batch has taken.
     waiting: BTreeMap<u64, Waiting>,
     /// The last batch that has something of it.
@@ -67,11 +68,11 @@ struct Taker {
     gone: bool,
     /// It was there when there was another master: copies may turn up late.
     is_old: bool,
-    /// It was said that nobody needs anything of it.
+    /// It was reported that nothing of it is needed.
     is_over: bool,
 }
 
-/// A receipt that no batch has taken.
+/// A received block that no batch has taken.
 struct Waiting {
     bytes: u64,
     records: u64,
@@ -81,15 +82,15 @@ struct Waiting {
     holders: Vec<WorkerId>,
 }
 
-/// Receipts of a worker that a batch has.
+/// Received blocks of a worker that a batch has.
 struct Read {
-    taker: WorkerId,
-    receipts: Spans,
+    receiver: WorkerId,
+    blocks: RangeSet,
     /// Who says so to all who hold them when the batch is over; none if it is gone.
     by: Option<WorkerId>,
 }
 
-/// A receipt that the next batch takes.
+/// A received block that the next batch takes.
 struct Taking {
     number: u64,
     bytes: u64,
@@ -101,14 +102,14 @@ struct Taking {
 #[derive(Serialize, Deserialize)]
 struct Written {
     cut: u64,
-    takers: Vec<WrittenTaker>,
-    clients: Vec<(u128, Spans)>,
+    receivers: Vec<WrittenReceiver>,
+    clients: Vec<(u128, RangeSet)>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WrittenTaker {
+struct WrittenReceiver {
     worker: WorkerId,
-    seen: Spans,
+    seen: RangeSet,
     last_cut: u64,
     /// Number and bytes of what waits.
     waiting: Vec<(u64, u64)>,
@@ -122,94 +123,100 @@ struct WrittenRecords {
     taken: WrittenTaken,
 }
 
-impl Book {
+impl ReceivedBlockTracker {
     pub(super) fn opened(&mut self, worker: WorkerId) {
-        self.takers.entry(worker).or_default().open = true;
+        self.receivers.entry(worker).or_default().open = true;
     }
 
     pub(super) fn closed(&mut self, worker: WorkerId) {
-        if let Some(taker) = self.takers.get_mut(&worker) {
-            taker.open = false;
+        if let Some(receiver) = self.receivers.get_mut(&worker) {
+            receiver.open = false;
         }
     }
 
     /// A worker reports what it has received.
     pub(super) fn register(
         &mut self,
-        receipt: Receipt,
+        received_block: ReceivedBlock,
         records: u64,
     ) -> Result<Registered, Refusal> {
         let first = self.cut + 1;
-        let taker = self.takers.entry(receipt.taker).or_default();
-        if taker.seen.contains(receipt.number) {
+        let receiver = self.receivers.entry(received_block.receiver).or_default();
+        if receiver.seen.contains(received_block.number) {
             return Ok(Registered::Again);
         }
         if self.ended {
             return Ok(Registered::Late);
         }
-        // One that is refused is not seen: it may be reported again, if nobody heard of the refusal.
-        let is_new = receipt.client.map_or(Ok(true), |batch| self.clients.take(batch))?;
-        taker.seen.insert(receipt.number);
+        // A block that is refused is not seen: it may be reported again, if the refusal did not arrive.
+        let is_new = received_block.client.map_or(Ok(true), |batch| self.clients.take(batch))?;
+        receiver.seen.insert(received_block.number);
         if !guard(Guard::AppendCountsOnce, is_new) {
             return Ok(Registered::Known);
         }
-        let holders = [receipt.taker].into_iter().chain(receipt.copy).collect();
-        let waiting = Waiting { bytes: receipt.bytes, records, first, holders };
-        taker.waiting.insert(receipt.number, waiting);
+        let holders = [received_block.receiver].into_iter().chain(received_block.copy).collect();
+        let waiting = Waiting { bytes: received_block.bytes, records, first, holders };
+        receiver.waiting.insert(received_block.number, waiting);
         Ok(Registered::Taken)
     }
 
     /// A worker holds something that a worker of the time of another master has received.
-    pub(super) fn reclaim(&mut self, receipt: Receipt, records: u64, by: WorkerId) -> Registered {
+    pub(super) fn reclaim(
+        &mut self,
+        received_block: ReceivedBlock,
+        records: u64,
+        by: WorkerId,
+    ) -> Registered {
         let first = self.cut + 1;
         // It may be all that is known of the other master, if that one never cut anything.
         self.clients.expect_gaps();
-        self.awaited.remove(&(receipt.taker, receipt.number));
-        let old = || Taker { gone: true, is_old: true, ..Taker::default() };
-        let taker = self.takers.entry(receipt.taker).or_insert_with(old);
+        self.awaited.remove(&(received_block.receiver, received_block.number));
+        let old = || ReceivingWorker { gone: true, is_old: true, ..ReceivingWorker::default() };
+        let receiver = self.receivers.entry(received_block.receiver).or_insert_with(old);
         // It has come again, or copies of what it had have: more may turn up late.
-        taker.is_old = true;
-        let holders = [by].into_iter().chain(receipt.copy);
-        if let Some(waiting) = taker.waiting.get_mut(&receipt.number) {
+        receiver.is_old = true;
+        let holders = [by].into_iter().chain(received_block.copy);
+        if let Some(waiting) = receiver.waiting.get_mut(&received_block.number) {
             for holder in holders {
                 waiting.hold(holder);
             }
             return Registered::Again;
         }
-        if self.ended && !taker.seen.contains(receipt.number) {
+        if self.ended && !receiver.seen.contains(received_block.number) {
             return Registered::Late;
         }
-        // Whoever comes late is told again what is over.
-        taker.is_over = false;
-        if !guard(Guard::ReclaimedOnce, taker.seen.insert(receipt.number)) {
-            // Some batch has it, or another receipt has the same lines: it is kept until all is over.
+        // A worker that comes late is told again what is complete.
+        receiver.is_over = false;
+        if !guard(Guard::ReclaimedOnce, receiver.seen.insert(received_block.number)) {
+            // Some batch has it, or another received block has the same lines: it is kept until all is complete.
             return Registered::Again;
         }
         // There are no gaps for one that goes on.
-        if receipt.client.is_some_and(|batch| self.clients.take(batch) != Ok(true)) {
+        if received_block.client.is_some_and(|batch| self.clients.take(batch) != Ok(true)) {
             return Registered::Known;
         }
         let holders = holders.collect();
-        let waiting = Waiting { bytes: receipt.bytes, records, first, holders };
-        taker.waiting.insert(receipt.number, waiting);
+        let waiting = Waiting { bytes: received_block.bytes, records, first, holders };
+        receiver.waiting.insert(received_block.number, waiting);
         Registered::Taken
     }
 
-    /// Another worker has copies of something. What a batch has taken is read by whoever that batch has found.
-    pub(super) fn held_by(&mut self, taker: WorkerId, numbers: Range<u64>, by: WorkerId) {
-        if let Some(taker) = self.takers.get_mut(&taker).filter(|_| !numbers.is_empty()) {
-            taker.waiting.range_mut(numbers).for_each(|(_, waiting)| waiting.hold(by));
+    /// Another worker has copies of something. Blocks that a batch has taken are read by the worker that the batch
+    /// has found for them.
+    pub(super) fn held_by(&mut self, receiver: WorkerId, numbers: Range<u64>, by: WorkerId) {
+        if let Some(receiver) = self.receivers.get_mut(&receiver).filter(|_| !numbers.is_empty()) {
+            receiver.waiting.range_mut(numbers).for_each(|(_, waiting)| waiting.hold(by));
         }
     }
 
-    /// A worker is gone. Its process may come again as another worker, with what it holds: what nobody holds
-    /// any more is lost only when there has been time for that.
+    /// A worker is gone. Its process may come again as another worker, with what it holds: what no worker holds any
+    /// more is lost only when there has been time for that.
     pub(super) fn gone(&mut self, worker: WorkerId) {
-        if let Some(taker) = self.takers.get_mut(&worker) {
-            (taker.open, taker.gone) = (false, true);
+        if let Some(receiver) = self.receivers.get_mut(&worker) {
+            (receiver.open, receiver.gone) = (false, true);
         }
-        for taker in self.takers.values_mut() {
-            for waiting in taker.waiting.values_mut() {
+        for receiver in self.receivers.values_mut() {
+            for waiting in receiver.waiting.values_mut() {
                 waiting.holders.retain(|holder| *holder != worker);
             }
         }
@@ -232,74 +239,77 @@ impl Book {
     /// The master before has waited for these in vain: it may have registered some of them, and no batch has them.
     pub(super) fn expect(
         &mut self,
-        taker: WorkerId,
-        receipts: &Spans,
+        receiver: WorkerId,
+        blocks: &RangeSet,
         records: Option<u64>,
         first: u64,
     ) {
-        let seen = self.takers.get(&taker).map(|taker| &taker.seen);
-        let unseen = receipts.runs().flatten();
+        let seen = self.receivers.get(&receiver).map(|receiver| &receiver.seen);
+        let unseen = blocks.runs().flatten();
         let unseen = unseen.filter(|number| seen.is_none_or(|seen| !seen.contains(*number)));
-        self.awaited.extend(unseen.map(|number| ((taker, number), (records, first))));
+        self.awaited.extend(unseen.map(|number| ((receiver, number), (records, first))));
     }
 
-    /// Registered receipts that wait for a batch and that no worker holds, by who received them.
+    /// Registered blocks that wait for a batch and that no worker holds, by receiver.
     pub(super) fn unheld(&self) -> Vec<Unheld> {
-        let of = |(taker, of): (&WorkerId, &Taker)| {
-            let mut unheld = Unheld::of(*taker);
+        let of = |(receiver, of): (&WorkerId, &ReceivingWorker)| {
+            let mut unheld = Unheld::of(*receiver);
             let lone = of.waiting.iter().filter(|(_, waiting)| waiting.holders.is_empty());
             for (number, waiting) in lone {
                 unheld.add(*number, Some(waiting.records), waiting.first);
             }
-            (!unheld.receipts.is_empty()).then_some(unheld)
+            (!unheld.blocks.is_empty()).then_some(unheld)
         };
-        let mut all: Vec<Unheld> = self.takers.iter().filter_map(of).collect();
-        for ((taker, number), (records, first)) in &self.awaited {
-            let at = all.iter().position(|unheld| unheld.taker == *taker).unwrap_or_else(|| {
-                all.push(Unheld::of(*taker));
-                all.len() - 1
-            });
+        let mut all: Vec<Unheld> = self.receivers.iter().filter_map(of).collect();
+        for ((receiver, number), (records, first)) in &self.awaited {
+            let at =
+                all.iter().position(|unheld| unheld.receiver == *receiver).unwrap_or_else(|| {
+                    all.push(Unheld::of(*receiver));
+                    all.len() - 1
+                });
             all[at].add(*number, *records, *first);
         }
         all
     }
 
     /// These are lost, and no batch waits for them.
-    pub(super) fn give_up(&mut self, taker: WorkerId, receipts: &Spans) {
-        self.awaited.retain(|(of, number), _| *of != taker || !receipts.contains(*number));
-        if let Some(taker) = self.takers.get_mut(&taker) {
-            taker.waiting.retain(|number, _| !receipts.contains(*number));
+    pub(super) fn give_up(&mut self, receiver: WorkerId, blocks: &RangeSet) {
+        self.awaited.retain(|(of, number), _| *of != receiver || !blocks.contains(*number));
+        if let Some(receiver) = self.receivers.get_mut(&receiver) {
+            receiver.waiting.retain(|number, _| !blocks.contains(*number));
         }
     }
 
-    /// Of receipts that a batch has taken, how many records they have; none if only the number of all that it has
-    /// of that worker is known.
-    pub(super) fn records(&self, batch: u64, taker: WorkerId, number: u64) -> Option<u64> {
-        self.taken.records(batch, taker, number)
+    /// Of blocks that a batch has taken, how many records they have; none if only the number of all that it has of
+    /// that worker is known.
+    pub(super) fn records(&self, batch: u64, receiver: WorkerId, number: u64) -> Option<u64> {
+        self.taken.records(batch, receiver, number)
     }
 
     /// How many records a batch has of a worker.
-    pub(super) fn records_of(&self, batch: u64, taker: WorkerId) -> u64 {
-        self.taken.all(batch, taker)
+    pub(super) fn records_of(&self, batch: u64, receiver: WorkerId) -> u64 {
+        self.taken.all(batch, receiver)
     }
 
-    /// Batches before this one are over: of which workers nobody needs what any more, if those who have read
-    /// it are gone, or it is they themselves that are.
-    pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, Spans)> {
+    /// Batches before this one are complete. Returns, per lost receiver, the blocks that can be dropped, and the
+    /// blocks whose reader, which would report that they can be dropped, is lost.
+    pub(super) fn over(&mut self, oldest: u64) -> Vec<(WorkerId, RangeSet)> {
         let mut over = Vec::new();
         self.taken.forget(oldest);
         while let Some(first) = self.reads.first_entry().filter(|first| *first.key() < oldest) {
             let orphans = first.remove().into_iter().filter(|read| read.by.is_none());
-            over.extend(orphans.map(|read| (read.taker, read.receipts)));
+            over.extend(orphans.map(|read| (read.receiver, read.blocks)));
         }
-        for (worker, taker) in &mut self.takers {
+        for (worker, receiver) in &mut self.receivers {
             // Until then its process may come again, with more.
-            let is_known = taker.is_old || self.complete;
-            let is_over =
-                is_known && taker.gone && taker.waiting.is_empty() && taker.last_cut < oldest;
-            if is_over && !std::mem::replace(&mut taker.is_over, true) {
+            let is_known = receiver.is_old || self.complete;
+            let is_over = is_known
+                && receiver.gone
+                && receiver.waiting.is_empty()
+                && receiver.last_cut < oldest;
+            if is_over && !std::mem::replace(&mut receiver.is_over, true) {
                 // Of one that was there with this master, nothing else can turn up.
-                let spans = if taker.is_old { taker.seen.clone() } else { Spans::all() };
+                let spans = if receiver.is_old { receiver.seen.clone() } else { RangeSet::all() };
                 over.push((*worker, spans));
             }
         }
@@ -311,10 +321,10 @@ impl Book {
 
     /// Forgets the oldest of those that are over, if they are many.
     fn forget(&mut self) {
-        let over = self.takers.iter().filter(|(_, taker)| taker.is_over);
+        let over = self.receivers.iter().filter(|(_, receiver)| receiver.is_over);
         let over: Vec<WorkerId> = over.map(|(worker, _)| *worker).collect();
         for worker in over.iter().take(over.len().saturating_sub(REMEMBERED)) {
-            self.takers.remove(worker);
+            self.receivers.remove(worker);
         }
     }
 
@@ -323,16 +333,17 @@ impl Book {
     }
 
     /// Of what one worker has received.
-    pub(super) fn waiting_bytes_of(&self, taker: WorkerId) -> u64 {
-        let taker = self.takers.get(&taker);
-        taker.map_or(0, |taker| taker.waiting.values().map(|waiting| waiting.bytes).sum())
+    pub(super) fn waiting_bytes_of(&self, receiver: WorkerId) -> u64 {
+        let receiver = self.receivers.get(&receiver);
+        receiver.map_or(0, |receiver| receiver.waiting.values().map(|waiting| waiting.bytes).sum())
     }
 
     /// Whether something may still come of it: also what clients were told by another master is safe, and
     /// this one has not heard of.
     fn is_open(&self) -> bool {
         let may_come = self.goes_on && !self.complete && !left_out(Guard::HoldersAreAwaited);
-        may_come || self.takers.values().any(|taker| taker.open || !taker.waiting.is_empty())
+        may_come
+            || self.receivers.values().any(|receiver| receiver.open || !receiver.waiting.is_empty())
     }
 
     /// Whether nothing will come any more, once it is to stop; from then on nothing does.
@@ -342,7 +353,7 @@ impl Book {
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Waiting> {
-        self.takers.values().flat_map(|taker| taker.waiting.values())
+        self.receivers.values().flat_map(|receiver| receiver.waiting.values())
     }
 
     /// The next cut is that of this batch, and there was another master, which may have registered more than
@@ -357,13 +368,14 @@ impl Book {
         self.cut = batch.saturating_sub(1);
     }
 
-    /// Takes for the next batch what is held: per partition the receipts that its owner reads. Of the owners that hold
-    /// something, each reads in proportion to its weight; what none of them holds one of them has to ask for.
+    /// Takes for the next batch what is held: per partition the received blocks that its owner reads. Of the owners
+    /// that hold something, each reads in proportion to its weight; what none of them holds one of them has to ask
+    /// for.
     pub(super) fn take(&mut self, partitions: usize) -> Vec<Vec<(WorkerId, u64)>> {
         self.cut += 1;
         let quotas = self.quotas();
-        let Self { takers, owned, weights, cut, reads, taken, .. } = self;
-        // Nobody is listed who owns nothing.
+        let Self { receivers, owned, weights, cut, reads, taken, .. } = self;
+        // A worker that owns nothing is not listed.
         let within = |places: &[usize]| places.partition_point(|place| *place < partitions);
         let owners: BTreeMap<WorkerId, Reader<'_>> = owned
             .iter()
@@ -376,21 +388,24 @@ impl Book {
             .collect();
         let mut inputs: Vec<Vec<(WorkerId, u64)>> = vec![Vec::new(); partitions];
         let mut read: BTreeMap<(WorkerId, WorkerId), Read> = BTreeMap::new();
-        for (worker, taker) in takers {
+        for (worker, receiver) in receivers {
             let quota = quotas.get(worker).copied().unwrap_or(u64::MAX);
-            let all = taker.take(*worker, quota, &owners, |number, records| {
+            let all = receiver.take(*worker, quota, &owners, |number, records| {
                 taken.add(*cut, *worker, number, records);
             });
             if !all.is_empty() {
-                taker.last_cut = *cut;
+                receiver.last_cut = *cut;
             }
             for run in all.chunk_by(|one, next| one.readers == next.readers) {
                 for (place, reader, number) in divide(run, &owners, *cut) {
                     inputs[place].push((*worker, number));
-                    let none =
-                        || Read { taker: *worker, receipts: Spans::default(), by: Some(reader) };
+                    let none = || Read {
+                        receiver: *worker,
+                        blocks: RangeSet::default(),
+                        by: Some(reader),
+                    };
                     let read = read.entry((reader, *worker)).or_insert_with(none);
-                    read.receipts.insert(number);
+                    read.blocks.insert(number);
                 }
             }
         }
@@ -406,10 +421,10 @@ impl Book {
     /// those of another.
     fn quotas(&mut self) -> BTreeMap<WorkerId, u64> {
         let Some(mut left) = self.limit.take() else { return BTreeMap::new() };
-        let bytes = |(worker, taker): (&WorkerId, &Taker)| {
-            (taker.waiting.values().map(|waiting| waiting.bytes).sum::<u64>(), *worker)
+        let bytes = |(worker, receiver): (&WorkerId, &ReceivingWorker)| {
+            (receiver.waiting.values().map(|waiting| waiting.bytes).sum::<u64>(), *worker)
         };
-        let mut waiting: Vec<(u64, WorkerId)> = self.takers.iter().map(bytes).collect();
+        let mut waiting: Vec<(u64, WorkerId)> = self.receivers.iter().map(bytes).collect();
         waiting.sort_unstable();
         let mut quotas = BTreeMap::new();
         for (at, (bytes, worker)) in waiting.iter().enumerate() {
@@ -423,16 +438,19 @@ impl Book {
 
     /// What another process has to know to go on after the last cut.
     pub(super) fn position(&self) -> Option<Position> {
-        let takers = self.takers.iter().map(|(worker, taker)| WrittenTaker {
+        let receivers = self.receivers.iter().map(|(worker, receiver)| WrittenReceiver {
             worker: *worker,
-            seen: taker.seen.clone(),
-            last_cut: taker.last_cut,
-            waiting: taker.waiting.iter().map(|(number, w)| (*number, w.bytes)).collect(),
+            seen: receiver.seen.clone(),
+            last_cut: receiver.last_cut,
+            waiting: receiver.waiting.iter().map(|(number, w)| (*number, w.bytes)).collect(),
         });
-        let written =
-            Written { cut: self.cut, takers: takers.collect(), clients: self.clients.latest() };
-        let waiting = self.takers.iter().flat_map(|(worker, taker)| {
-            let waiting = taker.waiting.iter();
+        let written = Written {
+            cut: self.cut,
+            receivers: receivers.collect(),
+            clients: self.clients.latest(),
+        };
+        let waiting = self.receivers.iter().flat_map(|(worker, receiver)| {
+            let waiting = receiver.waiting.iter();
             waiting.map(|(number, w)| (*worker, *number, w.records, w.first))
         });
         let records =
@@ -446,9 +464,9 @@ impl Book {
     /// say what they hold.
     pub(super) fn resume(position: &[u8]) -> Option<Self> {
         let (written, rest): (Written, _) = postcard::take_from_bytes(position).ok()?;
-        let sound = written.takers.iter().map(|taker| &taker.seen);
+        let sound = written.receivers.iter().map(|receiver| &receiver.seen);
         let mut sound = sound.chain(written.clients.iter().map(|(_, taken)| taken));
-        if !sound.all(Spans::is_sound) {
+        if !sound.all(RangeSet::is_sound) {
             return None;
         }
         let records: WrittenRecords = match rest.is_empty() {
@@ -459,14 +477,14 @@ impl Book {
         let known: BTreeMap<(WorkerId, u64), (u64, u64)> =
             known.map(|(worker, number, n, first)| ((*worker, *number), (*n, *first))).collect();
         let cut = written.cut;
-        let taker = |written: WrittenTaker| {
+        let receiver = |written: WrittenReceiver| {
             let waiting = written.waiting.into_iter();
             let waiting = waiting.map(|(number, bytes)| {
                 let known = known.get(&(written.worker, number));
                 let (records, first) = known.copied().unwrap_or((0, cut + 1));
                 (number, Waiting { bytes, records, first, holders: Vec::new() })
             });
-            let taker = Taker {
+            let receiver = ReceivingWorker {
                 seen: written.seen,
                 waiting: waiting.collect(),
                 last_cut: written.last_cut,
@@ -475,10 +493,10 @@ impl Book {
                 is_old: true,
                 is_over: false,
             };
-            (written.worker, taker)
+            (written.worker, receiver)
         };
         Some(Self {
-            takers: written.takers.into_iter().map(taker).collect(),
+            receivers: written.receivers.into_iter().map(receiver).collect(),
             clients: Clients::go_on(written.clients),
             cut,
             taken: Taken::resume(records.taken),
@@ -488,7 +506,7 @@ impl Book {
     }
 }
 
-impl Taker {
+impl ReceivingWorker {
     /// Takes out what waits, of about `quota` bytes, where some worker can read it.
     fn take(
         &mut self,
@@ -517,7 +535,8 @@ impl Taker {
     }
 }
 
-/// Divides receipts that the same workers can read among their partitions, in order: partition, its owner, number.
+/// Divides received blocks that the same workers can read among their partitions, in order: partition, its owner,
+/// number.
 fn divide(
     run: &[Taking],
     owners: &BTreeMap<WorkerId, Reader<'_>>,

@@ -9,7 +9,7 @@ use crate::id::WorkerId;
 use crate::sched::master::{Cause, Outcome};
 
 /// A worker that has lost another one.
-pub(super) struct Parted {
+pub(super) struct BrokenLink {
     pub(super) from: WorkerId,
     pub(super) to: WorkerId,
     pub(super) why: String,
@@ -18,39 +18,40 @@ pub(super) struct Parted {
 }
 
 impl Driver<'_> {
-    /// Two workers had lost each other. If by now one of them is gone the core knows what to do; if both
-    /// are still there, what was on its way between them is lost, and nobody will send it again: one of them
-    /// is given up, where others can go on with what it had.
-    pub(super) fn judge_parted(&mut self) {
-        let Some(Parted { from, to, why, .. }) = self.parted.pop_front() else { return };
+    /// Two workers had lost each other. If one of them is gone by now, the core recovers from that; if both are
+    /// still there, what was on its way between them is lost and will not be sent again: one of them is given up,
+    /// where others can go on with what it had.
+    pub(super) fn judge_broken_links(&mut self) {
+        let Some(BrokenLink { from, to, why, .. }) = self.broken_links.pop_front() else { return };
         if self.members.peer(from).is_none() || self.members.peer(to).is_none() {
             return;
         }
         if self.saves.is_some() {
             // One whom several have lost is given up before all of those.
-            let lost =
-                |worker| self.parted.iter().filter(|p| p.from == worker || p.to == worker).count();
+            let lost = |worker| {
+                self.broken_links.iter().filter(|p| p.from == worker || p.to == worker).count()
+            };
             let (out, other) = if lost(to) > lost(from) { (to, from) } else { (from, to) };
             let why =
                 format!("it and worker `{}` have lost each other: {why}", self.members.name(other));
             return self.evict(out, why, Returns::Maybe);
         }
         let (from, to) = (self.members.name(from), self.members.name(to));
-        self.fatal.get_or_insert(ClusterError::Parted { from, to, why });
+        self.fatal.get_or_insert(ClusterError::BrokenLink { from, to, why });
     }
 
     /// A worker may go as far as its tasks are concerned: it does when others have what it holds of what clients
     /// have sent.
     pub(super) fn dismiss(&mut self, worker: WorkerId) {
         match self.receivers.any() {
-            true => self.departures.begin(worker),
+            true => self.draining.begin(worker),
             false => self.let_go(worker),
         }
     }
 
     /// Has workers that receive nothing any more hand over what they hold.
     pub(super) fn see_off(&mut self) {
-        for worker in self.departures.ready(|worker| self.receivers.receives(worker)) {
+        for worker in self.draining.ready(|worker| self.receivers.receives(worker)) {
             self.tell_note(worker, &MasterNote::HandOver);
         }
     }
