@@ -17,7 +17,7 @@ use dstream_runtime::plan::{
     Dependency, InputRow, OutputRow, Plan, Report, SourceRow, StageRow, StateKind, StateRow,
     TailRow, Tasks,
 };
-use dstream_runtime::sched::message::{TaskTally, ToMaster, ToWorker};
+use dstream_runtime::sched::message::{EngineTime, TaskTally, ToMaster, ToWorker};
 use dstream_runtime::sched::{MasterAction, MasterConfig, MasterCore, MasterEvent};
 use dstream_runtime::source::Range;
 use dstream_runtime::time::Timetable;
@@ -258,7 +258,7 @@ impl Cluster {
         let before = self.meter.spent;
         self.now_ms += INTERVAL_MS;
         for worker in 0..self.workers {
-            self.say(WorkerId(worker), ToMaster::Heartbeat);
+            self.say(WorkerId(worker), ToMaster::Heartbeat { engine: EngineTime::default() });
         }
         self.settle();
         self.events.push(MasterEvent::Tick);
