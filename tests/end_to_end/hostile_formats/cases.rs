@@ -47,7 +47,7 @@ pub(super) fn text() -> Vec<Case> {
         python("quotes", "\"a\nb\"\n\"\n"),
         python("separators", "a\u{2028}b\u{85}c\u{b}d\u{c}e\n"),
         python("long", long),
-        case("carriage-returns", "a\rb\rc", Right::Lines(&["a\rb\rc"], 0)),
+        case("carriage-returns", "a\rb\rc\n", Right::Lines(&["a\rb\rc"], 0)),
     ]
 }
 
