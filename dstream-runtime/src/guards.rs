@@ -134,7 +134,7 @@ mod planted {
     /// All guards, and a world in which each is missed.
     pub(crate) const MISSED: [(Guard, Ring, u64); 36] = [
         (LossIsWritten, Ring::Whole, 387),
-        (AllAreHeard, Ring::Whole, 6658),
+        (AllAreHeard, Ring::Whole, 28441),
         (SlowOwnsLess, Ring::Starved, 3),
         (SlowReadsLess, Ring::Starved, 3),
         (LoneIsJudged, Ring::Starved, 42),
@@ -164,7 +164,7 @@ mod planted {
         (CopiedFirst, Ring::Whole, 47),
         (CutWhenPlaced, Ring::Churn, 7),
         (HoldersAreAsked, Ring::Whole, 1318),
-        (SavedTwiceAtTheEnd, Ring::Whole, 2700),
+        (SavedTwiceAtTheEnd, Ring::Whole, 6600),
         (GapsAtRest, Ring::Whole, 37),
         (GapIsWritten, Ring::Whole, 22),
         (BatchFitsInterval, Ring::Overload, 0),
