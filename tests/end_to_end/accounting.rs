@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::job::{Ended, Job, Running, shell};
+use crate::job::{Ended, Job, Running, listens_at, shell};
 use crate::published::Published;
 
 /// Records per input.
@@ -229,9 +229,7 @@ fn address(job: &mut Running, workers: &str) -> SocketAddr {
     if workers == "0" {
         return job.address();
     }
-    let url = job.event("receiving")["url"].as_str().expect("it has one").to_owned();
-    let address = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
-    address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{url}"))
+    listens_at(&job.event("receiving"))
 }
 
 #[test]

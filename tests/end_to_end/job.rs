@@ -269,6 +269,13 @@ impl Drop for Running {
     }
 }
 
+/// Where a receiver listens, from its event in a JSON log.
+pub(crate) fn listens_at(receiving: &Value) -> SocketAddr {
+    let address = receiving["url"].as_str().and_then(|url| url.split("//").nth(1));
+    let address = address.and_then(|rest| rest.split('/').next());
+    address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("{receiving}"))
+}
+
 /// Whether a descriptor becomes readable within a time.
 pub(crate) fn readable(fd: &impl AsFd, time: Duration) -> bool {
     let mut fds = [PollFd::new(fd, PollFlags::IN)];

@@ -8,8 +8,10 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use super::one_process::published;
 use super::post::post;
-use crate::job::{Job, Running};
+use super::restarts::kill;
+use crate::job::{Job, Running, listens_at};
 
 /// A grep of what is posted.
 fn grep(state: &Path, out: &Path, args: &[&str]) -> Job {
@@ -19,10 +21,7 @@ fn grep(state: &Path, out: &Path, args: &[&str]) -> Job {
 }
 
 fn address(job: &mut Running) -> SocketAddr {
-    let listens = job.event("receiving");
-    let url = listens["url"].as_str().expect("a URL").to_owned();
-    let addr = url.strip_prefix("http://").and_then(|rest| rest.split('/').next());
-    addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{url}"))
+    listens_at(&job.event("receiving"))
 }
 
 /// Posts a line, and whether it was acknowledged.
@@ -30,21 +29,18 @@ fn acknowledged(addr: SocketAddr, line: &str) -> bool {
     post(addr, "/in", &format!("{line}\n")).is_ok_and(|status| status.contains(" 200 "))
 }
 
-/// All published lines, in no order.
-fn published(out: &Path) -> Vec<String> {
-    let mut lines = Vec::new();
-    for batch in fs::read_dir(out).into_iter().flatten().flatten() {
-        if batch.file_name().to_string_lossy().starts_with('_') {
-            continue;
-        }
-        for part in fs::read_dir(batch.path()).into_iter().flatten().flatten() {
-            if part.path().extension().is_some_and(|extension| extension == "txt") {
-                let text = fs::read_to_string(part.path()).expect("it is whole");
-                lines.extend(text.lines().map(str::to_owned));
-            }
-        }
+/// Starts a job as often as told, posts more lines each time, and kills it. Returns what was acknowledged.
+fn killed(rounds: u32, start: impl Fn() -> Running) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for round in 0..rounds {
+        let mut job = start();
+        let addr = address(&mut job);
+        // Rounds end in different phases of batches and saved states.
+        let lines = (0..10 + 7 * round).map(|n| format!("k{round}-{n}"));
+        all.extend(lines.filter(|line| acknowledged(addr, line)));
+        kill(job);
     }
-    lines
+    all
 }
 
 /// Goes on until all of these are published, stops, and checks that each was published once.
@@ -64,22 +60,16 @@ fn all_are_published_once(mut job: Running, out: &Path, acknowledged: &BTreeSet<
 fn what_no_batch_has_outlives_a_kill() {
     let dir = tempfile::tempdir().expect("a directory");
     let (state, out) = (dir.path().join("state"), dir.path().join("out"));
-    let mut all = BTreeSet::new();
-    for round in 0..3 {
-        let mut job = grep(&state, &out, &["--interval", "5s"]).start();
-        let addr = address(&mut job);
-        for n in 0..5 {
-            let line = format!("k{round}-{n}");
-            assert!(acknowledged(addr, &line), "{line}");
-            all.insert(line);
-        }
-        job.signal(Signal::KILL);
-        job.end();
-    }
-    let job = grep(&state, &out, &["--interval", "5s"]).start();
+    // It is killed long before its first batch.
+    let start = || grep(&state, &out, &["--interval", "5s", "--checkpoint", "200ms"]).start();
+    let all = killed(3, start);
+    assert_eq!(all.len(), 10 + 17 + 24, "it answered to the end");
+    let log = state.join("ingest/w1");
+    let mut job = start();
+    job.wait("nothing of the log is needed any more", |_| {
+        fs::read_dir(&log).expect("a log").next().is_none()
+    });
     all_are_published_once(job, &out, &all);
-    let left = fs::read_dir(state.join("ingest/w1")).expect("a log").count();
-    assert_eq!(left, 0, "nothing of it is needed any more");
 }
 
 #[test]
@@ -87,20 +77,7 @@ fn kills_at_any_time_lose_nothing_acknowledged() {
     let dir = tempfile::tempdir().expect("a directory");
     let (state, out) = (dir.path().join("state"), dir.path().join("out"));
     let start = || grep(&state, &out, &["--interval", "50ms", "--checkpoint", "200ms"]).start();
-    let mut all = BTreeSet::new();
-    for round in 0..8_u32 {
-        let mut job = start();
-        let addr = address(&mut job);
-        // Rounds end in different phases of batches and saved states.
-        for n in 0..10 + 7 * round {
-            let line = format!("k{round}-{n}");
-            if acknowledged(addr, &line) {
-                all.insert(line);
-            }
-        }
-        job.signal(Signal::KILL);
-        job.end();
-    }
+    let all = killed(8, start);
     assert!(all.len() > 200, "the test says something: {}", all.len());
     all_are_published_once(start(), &out, &all);
 }
@@ -109,24 +86,10 @@ fn kills_at_any_time_lose_nothing_acknowledged() {
 fn all_processes_of_a_local_cluster_are_killed_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let (state, out) = (dir.path().join("state"), dir.path().join("out"));
-    let start = || {
-        let args = ["--workers", "2", "--interval", "100ms", "--checkpoint", "500ms"];
-        grep(&state, &out, &args).start()
-    };
-    let mut all = BTreeSet::new();
-    for round in 0..3_u32 {
-        let mut job = start();
-        let addr = address(&mut job);
-        for n in 0..20 + 9 * round {
-            let line = format!("k{round}-{n}");
-            if acknowledged(addr, &line) {
-                all.insert(line);
-            }
-        }
-        // Its workers end with it.
-        job.signal(Signal::KILL);
-        job.end();
-    }
+    let args = ["--workers", "2", "--interval", "100ms", "--checkpoint", "500ms"];
+    // Its workers end with it.
+    let start = || grep(&state, &out, &args).start();
+    let all = killed(3, start);
     all_are_published_once(start(), &out, &all);
 }
 

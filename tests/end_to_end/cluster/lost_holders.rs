@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use super::crew::{ANY, Cluster};
 use super::post::post;
-use crate::job::{Job, Running};
+use crate::job::{Job, Running, listens_at};
 use crate::published::Published;
 
 /// Time for a job to report a loss and end, on a busy machine.
@@ -45,11 +45,9 @@ fn start(dir: &Cluster, addr: SocketAddr) -> Vec<Option<Running>> {
 /// The receiving worker and its address.
 fn receiving(master: &mut Running) -> (usize, SocketAddr) {
     let event = master.event("receiving");
-    let url = event["url"].as_str().expect("it has one");
-    let addr = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
     let name = event["worker"].as_str().and_then(|name| name.strip_prefix('w'));
     let worker: usize = name.and_then(|n| n.parse().ok()).expect("it is one of the crew");
-    (worker - 1, addr.and_then(|addr| addr.parse().ok()).expect("it is an address"))
+    (worker - 1, listens_at(&event))
 }
 
 /// Posts words in a row until stopped; returns those answered, and those that may have been received.

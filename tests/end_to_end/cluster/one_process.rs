@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use super::crew::Tap;
 use super::post::post;
 use super::restarts::{kill, of_words};
-use crate::job::{Job, Running};
+use crate::job::{Job, Running, listens_at};
 use crate::published::{assert_same_trees, tree};
 
 fn durable(example: &str, state: &Path) -> Job {
@@ -44,7 +44,7 @@ fn killed_at_any_batch_it_publishes_what_an_undisturbed_run_does() {
 }
 
 /// The lines that are published so far, while the job may publish more.
-fn published(out: &Path) -> Vec<String> {
+pub(super) fn published(out: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     for batch in fs::read_dir(out).into_iter().flatten() {
         let batch = batch.expect("it can be listed");
@@ -153,12 +153,7 @@ fn pushed_records_in_its_memory_alone_are_named_at_once() {
         let job = job.source("lines", "http://127.0.0.1:0/lines");
         job.sink("windowed", "none:").files("counts", "csv", &out)
     };
-    let receiving = |job: &mut Running| -> SocketAddr {
-        let event = job.event("receiving");
-        let url = event["url"].as_str().expect("it has one");
-        let addr = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
-        addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{event}"))
-    };
+    let receiving = |job: &mut Running| listens_at(&job.event("receiving"));
     let send = |at: SocketAddr, word: &str| {
         let status = post(at, "/lines", &format!("{word}\n")).expect("it listens");
         assert!(status.starts_with("HTTP/1.1 2"), "{status}");

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::crew::{Cluster, all_end};
-use crate::job::Running;
+use crate::job::{Running, listens_at};
 use crate::overload::{MEMORY, Senders, assert_counted, assert_settles, assert_stopped, working};
 
 /// A master and two workers with so much memory.
@@ -14,9 +14,7 @@ fn cluster(dir: &Cluster, interval: &str, source: &str) -> (Running, Vec<Running
     let memory = format!("{MEMORY}B");
     let worker = |name| dir.worker(name, addr).args(["--memory", &memory, "--cores", "1"]).start();
     let workers = ["w1", "w2"].map(worker).into();
-    let event = master.event("receiving");
-    let url = event["url"].as_str().and_then(|url| url.split("//").nth(1)).expect("it has one");
-    let at = url.split('/').next().and_then(|at| at.parse().ok()).expect("it is an address");
+    let at = listens_at(&master.event("receiving"));
     (master, workers, at)
 }
 

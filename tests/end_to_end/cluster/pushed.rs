@@ -21,7 +21,7 @@ use dstream::client::{Client, ClientError, ClientOptions};
 use rustix::process::Signal;
 
 use super::crew::{ANY, Cluster};
-use crate::job::{Ended, Job, Running};
+use crate::job::{Ended, Job, Running, listens_at};
 use crate::published::Published;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -55,11 +55,9 @@ fn cluster(dir: &Cluster, source: &str, workers: usize) -> (Running, SocketAddr,
 fn receiving(master: &mut Running, times: usize) -> (usize, SocketAddr) {
     master.wait("a receiver", |job| job.events("receiving").count() >= times);
     let event = master.events("receiving").last().expect("it was just there");
-    let url = event["url"].as_str().expect("it has one");
-    let addr = url.split("//").nth(1).and_then(|rest| rest.split('/').next());
     let name = event["worker"].as_str().and_then(|name| name.strip_prefix('w'));
     let worker: usize = name.and_then(|n| n.parse().ok()).expect("it is one of the crew");
-    (worker - 1, addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("{event}")))
+    (worker - 1, listens_at(event))
 }
 
 fn kill(crew: &mut [Option<Running>], which: usize) {

@@ -16,7 +16,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
 use super::crew::{Cluster, all_end, partitions};
-use crate::job::Running;
+use crate::job::{Running, listens_at};
 use crate::published::Published;
 
 /// A starved worker runs for this part of each period.
@@ -166,12 +166,6 @@ fn post(to: SocketAddr, client: u64, number: u64, body: &str) -> std::io::Result
     BufReader::new(stream).read_line(&mut answer)?;
     Ok(answer.get(9..12) == Some("200"))
 }
-
-fn address(event: &Value) -> SocketAddr {
-    let url = event["url"].as_str().and_then(|url| url.split("//").nth(1)).expect("it has one");
-    url.split('/').next().and_then(|at| at.parse().ok()).expect("it is an address")
-}
-
 /// A master that sums up orders, and three workers that run one task at a time.
 fn cluster(dir: &Cluster, shop: &str) -> (Running, [Running; 3]) {
     let phone = dir.path("phone.csv");
@@ -216,7 +210,7 @@ fn starve(
     master.event_with("slow", |event| event["worker"] == "w1");
     if let Some(receiver) = receiver {
         let moved = master.event_with("receiving", |event| event["worker"] != "w1");
-        *receiver.lock().expect("nothing panics with it") = address(&moved);
+        *receiver.lock().expect("nothing panics with it") = listens_at(&moved);
     }
     let has_less = |status: &Value| {
         let share = of(status, "w1").and_then(|worker| worker["share"].as_u64());
@@ -273,7 +267,7 @@ fn a_starved_receiver_does_not_hold_up_its_clients() {
     let (mut master, crew) = cluster(&dir, "http://127.0.0.1:0/orders");
     let event = master.event("receiving");
     assert_eq!(event["worker"], "w1", "who joined first");
-    let at = Arc::new(Mutex::new(address(&event)));
+    let at = Arc::new(Mutex::new(listens_at(&event)));
     // In a build that is not optimized, three times what it can receive with 15 % of a core.
     let load = Load { rate: 1_600, body: 4, clients: 16 };
     let orders = Orders::start(load, |client| poster(client, at.clone()));
