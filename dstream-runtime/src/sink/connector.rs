@@ -264,7 +264,7 @@ impl Sinks {
         name: &str,
         options: &Options,
     ) -> Result<u64, SinkError> {
-        if url == PRINT || url == FUNCTION {
+        if is_of_program(url) {
             return Ok(0);
         }
         let Checked { row, format, url } = self.of(url)?;
@@ -277,7 +277,7 @@ impl Sinks {
     /// # Errors
     /// When the URL is malformed.
     pub fn place(&self, url: &str) -> Result<Option<PathBuf>, SinkError> {
-        if url == PRINT || url == FUNCTION {
+        if is_of_program(url) {
             return Ok(None);
         }
         let Checked { row, url, .. } = self.of(url)?;
@@ -294,7 +294,7 @@ impl Sinks {
         name: &str,
         options: &Options,
     ) -> Result<Option<Earlier>, SinkError> {
-        if url == PRINT || url == FUNCTION {
+        if is_of_program(url) {
             return Ok(None);
         }
         let Checked { row, format, url } = self.of(url)?;
@@ -307,6 +307,11 @@ impl Sinks {
     pub(super) fn read(&self, url: &str) -> Result<(ConnectorUrl, Option<Format>), SinkError> {
         self.of(url).map(|Checked { url, format, .. }| (url, format))
     }
+}
+
+/// Whether an output is no connector's, and keeps nothing that can be looked at: `print` and `foreach_batch`.
+fn is_of_program(url: &str) -> bool {
+    url == PRINT || url == FUNCTION
 }
 
 /// What the URL of an output says about floats that JSON has no numbers for. One that is malformed says nothing:
