@@ -12,7 +12,7 @@ use crate::driver::error::{JobError, Place};
 use crate::exec::job::BuiltJob;
 use crate::exec::task::OutputSetting;
 use crate::plan::{OutputRow, Plan};
-use crate::record::{Floats, Format};
+use crate::record::Format;
 use crate::sink::{self, Sink};
 use crate::source::Source;
 
@@ -123,31 +123,20 @@ pub(in crate::driver) fn output_settings(
     sinks: &[Box<dyn Sink>],
     preview: u32,
 ) -> Vec<OutputSetting> {
-    let formats = sinks.iter().map(|sink| (sink.format(), sink.floats()));
-    formats
-        .take(job.plan.outputs.len())
-        .enumerate()
-        .map(|(index, (format, floats))| output_setting(job, index, format, floats, preview))
-        .collect()
-}
-
-/// How an output is to be encoded whose sink takes that format; `floats`: if its URL says nothing about them.
-fn output_setting(
-    job: &BuiltJob,
-    index: usize,
-    format: Option<Format>,
-    floats: Floats,
-    preview: u32,
-) -> OutputSetting {
-    let url = job.outputs.get(index).map_or("", |output| output.url.as_str());
-    OutputSetting {
-        format,
-        rows: format.is_none() && url == sink::FUNCTION,
-        limit: print_limit(job, index, &job.plan.outputs[index]),
-        preview,
-        dialect: sink::dialect(url),
-        floats: sink::floats(url).unwrap_or(floats),
-    }
+    let rows = job.plan.outputs.iter().zip(sinks).enumerate();
+    rows.map(|(index, (row, sink))| {
+        let url = job.outputs.get(index).map_or("", |output| output.url.as_str());
+        let format = sink.format();
+        OutputSetting {
+            format,
+            rows: format.is_none() && url == sink::FUNCTION,
+            limit: print_limit(job, index, row),
+            preview,
+            dialect: sink::dialect(url),
+            floats: sink::floats(url).unwrap_or_else(|| sink.floats()),
+        }
+    })
+    .collect()
 }
 
 /// Adds the outputs of dead letters to the sinks; per source the index of its own.
