@@ -149,8 +149,8 @@ impl WorkerCore {
         }
     }
 
-    /// Whether some partitions here have not heard of a task that they have asked for, or, of those that are `told`
-    /// everything, that another worker has run. Partitions that were taken over do not hear what was said to their
+    /// Whether some partitions here lack news of a task: one that they have asked for, or, where they are `told` of every
+    /// task, one that another worker has run. Partitions that were taken over do not get the reports that went to their
     /// owners before.
     fn is_missed(&self, at: usize, task: TaskId, told: bool) -> bool {
         let readers = self.shape.readers(task.stage);
