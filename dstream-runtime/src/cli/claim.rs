@@ -66,8 +66,8 @@ pub(super) fn check_logs(store: &str, workers: u32) -> Result<(), Failed> {
         return Ok(());
     }
     Err(Failed::Usage(format!(
-        "--workers {workers}: worker `w{most}` of an earlier run has acknowledged records that no batch has\n  help: \
-         start with --workers {most} or more; once these are processed (`JOB stop` waits for that), fewer will do"
+        "--workers {workers}: the log of worker `w{most}` of an earlier run has acknowledged records, and no batch may have them\n  \
+         help: start with --workers {most} or more; once these are processed (`JOB stop` waits for that), fewer will do"
     )))
 }
 

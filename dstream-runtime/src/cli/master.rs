@@ -94,6 +94,7 @@ pub(super) fn options(
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint: invocation.cluster.checkpoint,
+        ingest: invocation.cluster.ingest.unwrap_or_default(),
         from: invocation.cluster.from.clone(),
         accept_loss: invocation.cluster.accept_loss,
         ways: SourceWays {
@@ -103,11 +104,7 @@ pub(super) fn options(
         speculate: invocation.cluster.speculate != Some(Switch::Off),
         standby: invocation.cluster.standby,
         leaves_job: invocation.cluster.on_signal == Some(OnSignal::Leave),
-        setup: JobSetup {
-            preview,
-            ingest: invocation.cluster.ingest.unwrap_or_default(),
-            ..opened.setup.clone()
-        },
+        setup: JobSetup { preview, ..opened.setup.clone() },
         pushed: std::mem::take(&mut opened.pushed),
         in_flight,
         attempts,

@@ -15,7 +15,7 @@ use super::panel::MAX_PRINT;
 use super::show::{Speaker, Told};
 use super::words::count;
 use crate::driver::Budget;
-use crate::driver::cluster::{Ingest, JobSetup};
+use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
 use crate::host::limits;
 use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
@@ -86,7 +86,6 @@ pub(super) fn open(invocation: &Invocation<'_>, workers: bool) -> Result<Opened,
         sources: bindings.sources,
         sinks: bindings.sinks,
         saves: None,
-        ingest: Ingest::default(),
         ingest_log: None,
         base: std::env::current_dir().unwrap_or_default(),
         partitions: engine.partitions,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::Budget;
 use super::cluster::{
-    ClusterError, JobSetup, MasterOptions, Reach, SourceWays, WorkerOptions, master, worker,
+    ClusterError, Ingest, JobSetup, MasterOptions, Reach, SourceWays, WorkerOptions, master, worker,
 };
 use super::error::JobError;
 use super::report::{BatchReport, Observer, Summary};
@@ -202,6 +202,7 @@ fn master_options(
         workers: 1,
         lease: MasterOptions::LEASE,
         checkpoint,
+        ingest: Ingest::Memory,
         from: None,
         accept_loss: false,
         ways: SourceWays::default(),

@@ -44,9 +44,7 @@ use self::ways::keep_published;
 use super::arrivals::Arrivals;
 use super::note::MasterNote;
 use super::transfers::Transfers;
-use super::{
-    ClusterError, ClusterNews, GRACE, Ingest, JobSetup, MasterFile, MasterOptions, MasterPaths,
-};
+use super::{ClusterError, ClusterNews, GRACE, JobSetup, MasterFile, MasterOptions, MasterPaths};
 use crate::driver::error::JobError;
 use crate::driver::master::{
     Asks, Before, Ends, Master, Opened, Settings, check, dead_sinks, output_settings,
@@ -123,14 +121,9 @@ pub(in crate::driver) fn serve(
         }
         None => None,
     };
-    let mut ingest_log = None;
     let (saves, written, savepoints) = match opened {
-        Some(Reopened { saves, store, written, earlier, dropped, was_overdue }) => {
-            if options.setup.ingest == Ingest::Durable {
-                let logs = store.within("ingest").map_err(ClusterError::from)?;
-                logs.make().map_err(ClusterError::from)?;
-                ingest_log = Some(logs.url());
-            }
+        Some(Reopened { saves, store, ingest_log, written, earlier, dropped, was_overdue }) => {
+            options.setup.ingest_log = ingest_log;
             losses = Losses::new(earlier, GRACE);
             losses.drop(&dropped);
             if was_overdue {
@@ -149,7 +142,6 @@ pub(in crate::driver) fn serve(
     let sinks = keep_published(past, sinks);
     let term = written.as_ref().map_or(0, |written| written.journal.term());
     options.setup.saves = saves.as_ref().map(CheckpointStore::url);
-    options.setup.ingest_log = ingest_log;
     let pid = std::process::id();
     if let Some(paths) = &paths {
         paths.announce(&MasterFile {
@@ -585,11 +577,11 @@ impl Driver<'_> {
         let Some((worker, name, was_let_go)) = self.members.remove(peer) else {
             return;
         };
-        let returns = match self.setup.ingest {
+        let returns = match returns {
             _ if was_let_go => Returns::Never,
             // It is started again under its name, and its log has what it held.
-            Ingest::Durable => Returns::Maybe,
-            Ingest::Memory => returns,
+            Returns::Never if self.setup.ingest_log.is_some() => Returns::Maybe,
+            returns => returns,
         };
         let has_gone = self.losses.gone(worker, &name, returns, host::now());
         self.note_holders(has_gone);

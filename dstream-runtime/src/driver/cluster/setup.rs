@@ -43,9 +43,7 @@ pub struct JobSetup {
     pub base: PathBuf,
     /// The URL of the store where workers bring states into safety, if they do.
     pub saves: Option<String>,
-    /// When what clients push is acknowledged.
-    pub ingest: Ingest,
-    /// The URL of the store of the ingest logs, if it must be in one before.
+    /// The URL of the store of the ingest logs, if what clients push is acknowledged only once it is in one.
     pub ingest_log: Option<String>,
     /// Number of partitions.
     pub partitions: u32,
@@ -143,12 +141,14 @@ pub struct MasterOptions {
     pub until: Option<BatchSeq>,
     /// The first batch waits for this many workers.
     pub workers: u32,
-    /// A worker that has said nothing for so long counts as gone. Not by memory alone: there a worker ends only
+    /// A worker counts as gone after a silence of this length. Not by memory alone: there a worker ends only
     /// with its process.
     pub lease: Duration,
     /// About how often states are saved: then the partitions of a worker that is lost go on elsewhere. None:
     /// the job ends with such a worker.
     pub checkpoint: Option<Duration>,
+    /// When what clients push is acknowledged.
+    pub ingest: Ingest,
     /// The savepoint that the job begins with: its URL or path, or its name if it lies in the store.
     pub from: Option<String>,
     /// Whether to go on without what clients have sent before and no process holds any more.

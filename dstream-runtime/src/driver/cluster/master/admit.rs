@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use super::members::Named;
 use super::{Driver, HEARTBEAT, Returns};
-use crate::driver::cluster::Ingest;
 use crate::driver::cluster::note::MasterNote;
 use crate::host;
 use crate::id::WorkerId;
@@ -44,7 +43,7 @@ impl Driver<'_> {
             return self.admit(worker);
         }
         // One that is reached by memory ends with this process, and so does what its memory alone holds.
-        let inside = self.net.passes_values(peer) && self.setup.ingest == Ingest::Memory;
+        let inside = self.net.passes_values(peer) && self.setup.ingest_log.is_none();
         self.losses.comes(name);
         self.master.handle(MasterEvent::Comes { worker, name: name.to_owned(), inside });
     }

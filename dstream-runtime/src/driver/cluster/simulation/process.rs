@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::job::{INTERVAL, Job, OUTPUT};
 use crate::driver::cluster::{
-    ClusterNews, JobSetup, MasterOptions, Reach, SourceWays, WorkerNews, WorkerOptions,
+    ClusterNews, Ingest, JobSetup, MasterOptions, Reach, SourceWays, WorkerNews, WorkerOptions,
     serve_master, serve_worker,
 };
 use crate::driver::{JobError, Observer, StopHandle};
@@ -230,6 +230,7 @@ fn master(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         workers: shared.workers,
         lease: MasterOptions::SHORT_LEASE,
         checkpoint: Some(shared.checkpoint),
+        ingest: Ingest::Memory,
         from: None,
         accept_loss: false,
         ways: SourceWays::default(),

@@ -4,8 +4,8 @@
 //! (group commit). A worker that is started again by its name holds what its log has, as if it had run on: it tells
 //! the master, which registers what no batch has. An object is removed when no block of it is needed any more.
 //!
-//! An object `NAME/NUMBER` of the store `ingest` is `magic · xxh3 · postcard`: of each block its key, what is known of it, and the
-//! block with its header. Numbers only grow. Invariants: a block is reported as stored only after its object is
+//! An object `ingest/NAME/NUMBER` is `magic · xxh3 · postcard`: of each block its key, what is known of it, and the block with
+//! its header. Numbers only grow. Invariants: a block is reported as stored only after its object is
 //! durable; an object that is not whole is an error, because what it held was acknowledged.
 
 use std::collections::BTreeMap;
@@ -73,12 +73,7 @@ pub(super) struct IngestLog {
     is_retrying: bool,
 }
 
-/// The prefix of a worker's log.
-fn prefix(name: &str) -> String {
-    format!("{name}/")
-}
-
-/// The names of the workers whose logs have something.
+/// The names of the workers whose logs in a job's store have something.
 ///
 /// # Errors
 /// When the store cannot be read.
@@ -101,7 +96,7 @@ impl IngestLog {
         name: &str,
         events: Sender<Event>,
     ) -> Result<(Self, Vec<Logged>), JobError> {
-        let prefix = prefix(name);
+        let prefix = format!("{name}/");
         let (mut blocks, mut objects, mut of, mut next) =
             (Vec::new(), BTreeMap::new(), BTreeMap::new(), 0);
         for object in store.list(&prefix).map_err(ClusterError::from)? {
@@ -192,6 +187,9 @@ fn serve(
             }
         }
         let (keys, object) = encode(group);
+        if keys.is_empty() {
+            continue;
+        }
         let event = loop {
             match store.put_own(&name(next), &[&object]) {
                 Ok(true) => break IngestEvent::Stored(next, keys.clone()),
