@@ -203,7 +203,7 @@ async fn bulk(state: &Arc<EndpointState>, connection: &Connection) -> Result<(),
     Ok(())
 }
 
-/// Reads the first frame of a connection, on its only bidirectional quic_stream.
+/// Reads the first frame of a connection, on its only bidirectional QUIC stream.
 pub(super) async fn first<T: serde::de::DeserializeOwned>(
     state: &EndpointState,
     connection: &Connection,

@@ -351,7 +351,7 @@ impl Net {
         self.push_blocks(peer, [(*header, block.clone())])
     }
 
-    /// Sends blocks in order on one quic_stream, for example those of one task. Large bodies are not copied;
+    /// Sends blocks in order on one QUIC stream, for example those of one task. Large bodies are not copied;
     /// spilled blocks are read when their turn comes. Blocks and messages may overtake each other. The
     /// receiver gets one event per block.
     ///

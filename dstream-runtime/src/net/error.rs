@@ -16,7 +16,7 @@ pub(super) const VIOLATION: VarInt = VarInt::from_u32(2);
 pub(super) const SLOW: VarInt = VarInt::from_u32(3);
 /// One of the two connections is silent while the other works: not a goodbye.
 pub(super) const SILENT: VarInt = VarInt::from_u32(5);
-/// Reset code of a cancelled quic_stream.
+/// Reset code of a cancelled QUIC stream.
 pub(super) const CANCELLED: VarInt = VarInt::from_u32(4);
 
 /// Why binding or joining failed.

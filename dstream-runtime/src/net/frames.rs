@@ -1,4 +1,4 @@
-//! Frames on quic_streams.
+//! Frames on QUIC streams.
 
 use quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};
 use serde::Serialize;
@@ -12,9 +12,9 @@ use crate::wire::{FRAME_HEADER, FrameError, FrameHeader, FrameKind, decode, enco
 pub(super) enum ReadFailure {
     /// Invalid, or not the frame that was expected.
     Frame(FrameError),
-    /// The quic_stream ended.
+    /// The QUIC stream ended.
     Ended,
-    /// The sender cancelled the quic_stream.
+    /// The sender cancelled the QUIC stream.
     Cancelled,
     /// The connection ended.
     Lost(CloseReason),
@@ -55,17 +55,17 @@ impl From<ReadFailure> for CloseReason {
         match broken {
             ReadFailure::Frame(error) => Self::Violation(error.to_string()),
             ReadFailure::Ended => {
-                Self::Violation("the control quic_stream ended without a goodbye".into())
+                Self::Violation("the control QUIC stream ended without a goodbye".into())
             }
             ReadFailure::Cancelled => {
-                Self::Violation("the control quic_stream was cancelled".into())
+                Self::Violation("the control QUIC stream was cancelled".into())
             }
             ReadFailure::Lost(reason) => reason,
         }
     }
 }
 
-/// Fills `buffer`. Returns [`ReadFailure::Ended`] only if the quic_stream ends before the first byte.
+/// Fills `buffer`. Returns [`ReadFailure::Ended`] only if the QUIC stream ends before the first byte.
 pub(super) async fn fill(stream: &mut RecvStream, buffer: &mut [u8]) -> Result<(), ReadFailure> {
     match stream.read_exact(buffer).await {
         Ok(()) => Ok(()),

@@ -1,7 +1,7 @@
 //! Transport between the processes of a cluster: QUIC, with a certificate on every connection.
 //!
 //! Two processes share two connections: *control* carries messages in order; *bulk* carries blocks, each on
-//! its own quic_stream. Each has its own port and thread (`net` and `net-bulk`), so that no message waits
+//! its own QUIC stream. Each has its own port and thread (`net` and `net-bulk`), so that no message waits
 //! behind a block, neither in a socket buffer nor for a thread. A process's address is that of control; the
 //! handshake tells the port of bulk. An [`Endpoint`] is server and client, and passes every event to one
 //! callback as a [`Delivery`]. Everything is bounded: frames by kind, blocks by

@@ -11,8 +11,8 @@ use crate::block::{BufferPool, HEADER_LEN, MAX_BODY};
 use crate::host;
 use crate::wire::{FRAME_HEADER, Hello, LONGEST};
 
-/// Concurrent quic_streams of a peer towards this process, and the window of each. Their product is the
-/// window of the connection: a quic_stream that waits for room cannot starve one that has room, so every
+/// Concurrent QUIC streams of a peer towards this process, and the window of each. Their product is the
+/// window of the connection: a QUIC stream that waits for room cannot starve one that has room, so every
 /// wait ends.
 pub(super) const BULK_STREAMS: u32 = 16;
 pub(super) const STREAM_WINDOW: u32 = 4 << 20;

@@ -1,8 +1,8 @@
-//! Blocks on the bulk connection. Blocks pushed together share a quic_stream: for each, a `BlockHeader`
+//! Blocks on the bulk connection. Blocks pushed together share a QUIC stream: for each, a `BlockHeader`
 //! frame and then the block.
 //!
 //! The sender holds a block through its store and reads it only when its turn to be written comes, so a slow
-//! peer costs no memory beyond the store's bound. A cancelled push resets the quic_stream, and the receiver
+//! peer costs no memory beyond the store's bound. A cancelled push resets the QUIC stream, and the receiver
 //! drops the partial block.
 //!
 //! The receiver allocates only for a valid preamble and within the peer's budget, and copies each byte once,
@@ -181,7 +181,7 @@ async fn send(
         Ok::<_, ReadFailure>((turn, stream))
     };
     let (turn, mut stream) = tokio::select! {
-        // A push cancelled before its turn never opens a quic_stream.
+        // A push cancelled before its turn never opens a QUIC stream.
         biased;
         () = cancel.notified() => return Err(ReadFailure::Cancelled),
         open = open => open?,
@@ -201,7 +201,7 @@ async fn send(
         () = cancel.notified() => Err(ReadFailure::Cancelled),
     };
     if sent.is_err() {
-        // A finished or stopped quic_stream cannot be reset.
+        // A finished or stopped QUIC stream cannot be reset.
         let _ = stream.reset(CANCELLED);
     }
     sent
@@ -291,13 +291,13 @@ struct Inlet {
     state: Arc<EndpointState>,
 }
 
-/// Receives the blocks of one quic_stream until it ends or is cancelled.
+/// Receives the blocks of one QUIC stream until it ends or is cancelled.
 async fn receive(from: Arc<Inlet>, mut stream: RecvStream) -> Result<(), CloseReason> {
     let mut blocks = 0u64;
     loop {
         match receive_block(&from, &mut stream).await {
             Ok(()) => blocks += 1,
-            // The quic_stream may end after a block, not before the first.
+            // The QUIC stream may end after a block, not before the first.
             Err(ReadFailure::Ended) if blocks > 0 => return Ok(()),
             Err(ReadFailure::Cancelled) => return Ok(()),
             Err(ReadFailure::Frame(error)) => {

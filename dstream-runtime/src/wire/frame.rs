@@ -1,4 +1,4 @@
-//! Frames: the units of a quic_stream.
+//! Frames: the units of a QUIC stream.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -49,7 +49,7 @@ pub enum FrameKind {
     Renewed,
     /// The sender has sent everything; empty.
     Goodbye,
-    /// [`BlockHeader`](super::BlockHeader): the block follows on the same quic_stream.
+    /// [`BlockHeader`](super::BlockHeader): the block follows on the same QUIC stream.
     Block,
     /// A message.
     Message(MessageKind),

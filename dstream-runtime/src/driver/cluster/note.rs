@@ -1,7 +1,7 @@
 //! What the drivers of a cluster tell each other beside what their cores say: who is who, and what
 //! travels with a core's message.
 //!
-//! Small attachments lie in the message itself, since a quic_stream of its own costs more than it does; large ones
+//! Small attachments lie in the message itself, since a QUIC stream of its own costs more than it does; large ones
 //! come as blocks on the bulk connection, and the message says how many.
 
 use std::fmt;

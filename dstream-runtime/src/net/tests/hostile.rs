@@ -381,7 +381,7 @@ fn a_clients_block_is_short() {
 fn a_client_cannot_open_more_than_it_may() {
     let honest = Honest::new();
     let rogue = Rogue::new(&honest.world, Role::Client, &honest.master);
-    // A master takes no blocks, so it grants no quic_stream for one.
+    // A master takes no blocks, so it grants no QUIC stream for one.
     let outcome = rogue.run(async {
         let inside = rogue.enter().await;
         let open = inside.bulk.open_uni();

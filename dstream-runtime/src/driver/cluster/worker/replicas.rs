@@ -9,7 +9,8 @@
 //! Nothing is registered before a second worker holds it: so what a batch reads survives the loss of any one
 //! worker, and what was not registered when its receiver was lost was not acknowledged either. With no second
 //! worker there is no copy to wait for; a worker that joins again knows that only once it is placed: until then
-//! there may be others that it does not reach yet. Received blocks are registered in the order of their numbers.
+//! there may be others that it does not reach yet. With a log ([`ingest`](super::ingest)) a block is registered only once
+//! the log has it too. Received blocks are registered in the order of their numbers.
 //!
 //! Each holder of a received block knows one other holder, if there is another worker; when that is lost, another
 //! worker gets a copy ([`ReplicaLog::orphaned`]). A task may have to read a block that is not here, for a worker that
