@@ -1,8 +1,9 @@
 //! What a local job asks of its `--state` before it starts: that no other process runs the job with it, and that each
 //! log of received records has its worker.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::Failed;
@@ -21,13 +22,13 @@ impl Claim {
     /// When a process on this host has it: a second master would take the job over, and what only the first one's
     /// memory holds would be lost.
     pub(super) fn of(state: &Path) -> Result<Option<Self>, Failed> {
-        // What is wrong with the directory is said when the job opens it.
-        if fs::create_dir_all(state).is_err() {
+        // It is made as a store is, for its owner only and synced. What is wrong with it is said when the job opens it.
+        if Durable::open(&state.to_string_lossy()).is_err() {
             return Ok(None);
         }
-        let path = state.join("lock");
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let Ok(mut file) = file else { return Ok(None) };
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let Ok(mut file) = options.open(state.join("lock")) else { return Ok(None) };
         match file.try_lock() {
             Ok(()) => {
                 let _ = file.set_len(0);
@@ -73,16 +74,22 @@ pub(super) fn check_logs(store: &str, workers: u32) -> Result<(), Failed> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
     fn a_state_is_claimed_once_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
-        let claim = Claim::of(dir.path()).ok().flatten().unwrap();
-        let Err(Failed::Usage(why)) = Claim::of(dir.path()) else { panic!("claimed twice") };
+        let state = dir.path().join("new/state");
+        let claim = Claim::of(&state).ok().flatten().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&state), mode(&state.join("lock"))), (0o700, 0o600));
+        let Err(Failed::Usage(why)) = Claim::of(&state) else { panic!("claimed twice") };
         assert!(why.contains(&std::process::id().to_string()) && why.contains("JOB stop"), "{why}");
         drop(claim);
-        assert!(Claim::of(dir.path()).is_ok_and(|claim| claim.is_some()));
+        assert!(Claim::of(&state).is_ok_and(|claim| claim.is_some()));
     }
 
     #[test]
