@@ -131,7 +131,7 @@ mod planted {
         Starved,
     }
 
-    /// All guards, and a world in which each is missed.
+    /// Guards, and a world in which each is missed. None is known for `HolderIsWritten`: links come at once in these worlds.
     pub(crate) const MISSED: [(Guard, Ring, u64); 36] = [
         (LossIsWritten, Ring::Whole, 387),
         (AllAreHeard, Ring::Whole, 28441),
