@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use crate::calendar;
 use crate::id::BatchSeq;
 
+/// A split of an event-timed source without records for so long, in milliseconds of batch time, does not hold the
+/// watermark back.
+pub const IDLE_MS: u64 = 30_000;
+
 /// The end of a batch's interval, in milliseconds since 1970; of a job over history, since zero.
 ///
 /// Shown as text it is a date in UTC, or a number of milliseconds before the year 2000, where it can only be that of a

@@ -92,6 +92,8 @@ pub(super) struct Progress {
     pub(super) sources: Vec<SourceReport>,
     /// Records per output.
     pub(super) outputs: Vec<u64>,
+    /// Late records.
+    pub(super) late: u64,
     /// Why nothing is published now.
     pub(super) refused: Option<RefusedStatus>,
     /// How far the wall clock is behind batch times, if that is more than usual.
@@ -260,6 +262,7 @@ impl<'e> Master<'e> {
                     read.bytes += tally.bytes;
                     read.dead_letters += tally.dead;
                 }
+                batch.late += tally.late;
                 batch.take(task, leaving);
             }
         }
@@ -270,7 +273,7 @@ impl<'e> Master<'e> {
     pub(super) fn cut(&mut self, batch: BatchSeq, source: SourceId, answer: Answer) {
         self.news(source, &answer.news);
         let event = match answer.cut {
-            Ok(Cut { mut inputs, ended, position }) => {
+            Ok(Cut { mut inputs, ended, waiting, position }) => {
                 let partitions = self.settings.partitions as usize;
                 inputs = match self.ends.live.get(source.index()) {
                     Some(false) => spread(inputs, batch, partitions),
@@ -280,7 +283,7 @@ impl<'e> Master<'e> {
                 if let Some(batch) = self.batch(batch) {
                     batch.inputs[source.index()] = inputs;
                 }
-                MasterEvent::CutDone { batch, source, inputs: ranges, position, ended }
+                MasterEvent::CutDone { batch, source, inputs: ranges, position, ended, waiting }
             }
             Err(error) => {
                 let message = self.source_failed(batch, source, error);
@@ -334,6 +337,7 @@ impl<'e> Master<'e> {
             delay_ms: due.filter(|late| *late > 0),
             sources: self.totals.sources().to_vec(),
             outputs: self.totals.outputs().to_vec(),
+            late: self.totals.all_late(),
             refused: self.refusing.as_ref().map(Refusing::status),
             clock_behind_ms: self.clock_behind().map(|behind| behind.as_millis() as u64),
         }

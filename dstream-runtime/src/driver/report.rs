@@ -53,6 +53,8 @@ pub struct BatchReport<'a> {
     pub sources: &'a [SourceReport],
     /// What was made, per output of the plan.
     pub outputs: &'a [OutputReport],
+    /// Records that came when all windows which span them had closed, over all operators.
+    pub late: u64,
     /// From asking the sources to being visible.
     pub processing: Duration,
     /// For a batch that was due at a time: how long after that it was visible.
@@ -106,6 +108,9 @@ pub struct Summary {
     pub records: u64,
     /// Records set aside.
     pub dead_letters: u64,
+    /// Records that event-time windows left out, since those which span them had closed: they are processed ones,
+    /// counted once per operator.
+    pub late: u64,
     /// Bytes read.
     pub bytes: u64,
     /// Per source.

@@ -20,7 +20,7 @@ pub use self::entry::{HolderChange, JournalEntry, Loss, LostRow};
 use crate::id::{
     Attempt, BatchSeq, Epoch, OutputId, Partition, SourceId, StageId, TailId, TaskId, WorkerId,
 };
-use crate::source::Range;
+use crate::source::{Range, Reach};
 use crate::time::BatchTime;
 
 /// From the master to a worker.
@@ -46,6 +46,8 @@ pub enum ToWorker {
         batch: BatchSeq,
         /// The end of its interval.
         time: BatchTime,
+        /// How far each source has come with it.
+        reach: Vec<Reach>,
         /// Per source, how many inputs it has: input i belongs to partition i.
         inputs: Vec<u32>,
         /// The inputs of the receiver's partitions.
@@ -156,6 +158,8 @@ pub struct Resumed {
     pub batch: BatchSeq,
     /// The end of its interval.
     pub time: BatchTime,
+    /// How far each source has come with it.
+    pub reach: Vec<Reach>,
     /// Per source, how many inputs it has.
     pub inputs: Vec<u32>,
     /// The inputs of the receiver's new partitions.
@@ -312,6 +316,8 @@ pub struct TaskTally {
     pub bytes: u64,
     /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead: u64,
+    /// Records that came when all windows which span them had closed.
+    pub late: u64,
     /// Blocks made.
     pub blocks: u32,
     /// How long it ran, in microseconds.
@@ -406,6 +412,7 @@ mod tests {
             epoch,
             batch: BatchSeq(7),
             time: BatchTime(7000),
+            reach: vec![Reach::Live, Reach::Ended],
             inputs: vec![3, 0],
             ranges: vec![TaskInput {
                 source: SourceId(0),
@@ -431,7 +438,7 @@ mod tests {
             batch: BatchSeq(7),
             inputs: vec![vec![vec![range]]],
             positions: vec![Some([1u8, 2].into()), None],
-            ended: vec![false, true],
+            reach: vec![Reach::Waiting, Reach::Ended],
         };
         let wire = serde_json::to_string(&(&begin, &failed, &cut)).unwrap();
         let back: (ToWorker, ToMaster, JournalEntry) = serde_json::from_str(&wire).unwrap();

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::holders::Holders;
 use super::message::{JournalEntry, Loss, LostRow, Saved};
 use crate::id::{BatchSeq, Partition, SourceId, StageId};
-use crate::source::{Position, Range};
+use crate::source::{Position, Range, Reach};
 use crate::time::Timetable;
 
 /// How many cuts may come before the one that they follow.
@@ -36,7 +36,8 @@ pub struct Past {
     /// The last batch that is visible, with all before it.
     published: BatchSeq,
     positions: Vec<Option<Position>>,
-    ended: Vec<bool>,
+    /// How far each source has come, from which batch on.
+    reach: Vec<Vec<(BatchSeq, Reach)>>,
     /// Batches that were cut and that a worker may have to run again.
     batches: BTreeMap<BatchSeq, PastBatch>,
     /// Cuts that came before the one that they follow.
@@ -81,7 +82,7 @@ struct Start {
 struct Cut {
     inputs: Inputs,
     positions: Vec<Option<Position>>,
-    ended: Vec<bool>,
+    reach: Vec<Reach>,
 }
 
 /// A batch that was cut.
@@ -122,12 +123,12 @@ impl Past {
                 let start = Start { partitions: *partitions, first: *first };
                 self.start(start, Timetable::new(*zero_ms, *interval_ms), groups);
             }
-            JournalEntry::Cut { epoch: _, batch, inputs, positions, ended } => {
+            JournalEntry::Cut { epoch: _, batch, inputs, positions, reach } => {
                 if *batch < self.next || self.start.is_none() || self.early.len() >= MAX_EARLY {
                     return;
                 }
                 let (inputs, positions) = (inputs.clone(), positions.clone());
-                let cut = Cut { inputs, positions, ended: ended.clone() };
+                let cut = Cut { inputs, positions, reach: reach.clone() };
                 self.early.entry(*batch).or_insert(cut);
                 while let Some(cut) = self.early.remove(&self.next) {
                     self.cut(cut);
@@ -255,11 +256,17 @@ impl Past {
     }
 
     fn cut(&mut self, cut: Cut) {
-        let Cut { inputs, positions, ended } = cut;
+        let Cut { inputs, positions, reach } = cut;
+        self.reach.resize_with(reach.len(), Vec::new);
+        for (steps, reach) in self.reach.iter_mut().zip(reach) {
+            if steps.last().is_none_or(|(_, before)| *before < reach) {
+                steps.push((self.next, reach));
+            }
+        }
         self.batches
             .insert(self.next, PastBatch { inputs, committed: false, given_up: BTreeSet::new() });
         self.next.0 = self.next.0.saturating_add(1);
-        (self.positions, self.ended) = (positions, ended);
+        self.positions = positions;
         // A job that goes on has found it, or goes on without it.
         self.overdue.clear();
         self.skipped.clear();
@@ -466,7 +473,12 @@ impl Past {
     /// Whether a source has ended by itself.
     #[must_use]
     pub fn has_ended(&self, source: SourceId) -> bool {
-        self.ended.get(source.index()).copied().unwrap_or(false)
+        self.reach(source).last().is_some_and(|(_, reach)| reach == Reach::Ended)
+    }
+
+    /// How far a source has come, from which batch on.
+    pub fn reach(&self, source: SourceId) -> impl DoubleEndedIterator<Item = (BatchSeq, Reach)> {
+        self.reach.get(source.index()).into_iter().flatten().copied()
     }
 
     /// A batch that was cut, if it may have to run again.

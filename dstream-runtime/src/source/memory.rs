@@ -106,6 +106,7 @@ impl Source for MemorySource {
         Ok(Cut {
             inputs: inputs.map(|held| part::input(vec![Part::Held(held)])).collect(),
             ended: self.stopped || self.ends && self.next == self.batches.len(),
+            waiting: false,
             position: Some(position::write(Kind::Memory, &(self.next as u64))?),
         })
     }

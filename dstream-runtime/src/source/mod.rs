@@ -302,6 +302,22 @@ impl Piece<'_> {
     }
 }
 
+/// How far a source has come with a batch. Of several, the one that is least decides what can still come.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Reach {
+    /// It is read to its end, and some of its splits have not been begun.
+    Waiting,
+    /// It is read to its end, and all of its splits have been begun.
+    Reading,
+    /// It goes on.
+    #[default]
+    Live,
+    /// It has ended by itself: nothing will come any more.
+    Ended,
+}
+
 /// What a batch takes from a source.
 #[derive(Clone, Default)]
 pub struct Cut {
@@ -309,6 +325,8 @@ pub struct Cut {
     pub inputs: Vec<Input>,
     /// Nothing will come after this.
     pub ended: bool,
+    /// Of a source that is read to its end: some of its splits have not been begun.
+    pub waiting: bool,
     /// From where the next cut goes on, for [`Source::resume`] in another process; none of a source that
     /// cannot go on there.
     pub position: Option<Position>,

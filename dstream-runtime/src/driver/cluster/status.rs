@@ -40,6 +40,9 @@ pub struct ClusterStatus {
     pub delay_ms: Option<u64>,
     /// What the oldest batch in flight waits for, in words; what a delay comes from.
     pub cause: Option<String>,
+    /// Records that event-time windows left out, since those which span them had closed.
+    #[serde(default)]
+    pub late: u64,
     /// The output that does not take a batch and is tried again, if there is one: why nothing is published.
     #[serde(default)]
     pub refused: Option<RefusedStatus>,

@@ -26,6 +26,8 @@ pub(super) struct InFlight {
     pub(super) inputs: Vec<Vec<Input>>,
     /// Per source.
     pub(super) reads: Vec<SourceReport>,
+    /// Late records.
+    pub(super) late: u64,
     /// Per output.
     pub(super) outputs: Vec<Made>,
     /// What could not be read.
@@ -47,6 +49,7 @@ impl InFlight {
             asked: host::now(),
             inputs: vec![Vec::new(); plan.sources.len()],
             reads: vec![SourceReport::default(); plan.sources.len()],
+            late: 0,
             outputs: plan.outputs.iter().map(|_| Made::default()).collect(),
             dead: Vec::new(),
         }

@@ -128,9 +128,9 @@ mod tests {
             groups: Vec::new(),
         });
         for batch in (1..=cut).map(BatchSeq) {
-            let (inputs, positions, ended) = (Vec::new(), Vec::new(), Vec::new());
+            let (inputs, positions, reach) = (Vec::new(), Vec::new(), Vec::new());
             let epoch = crate::id::Epoch(1);
-            past.apply(&JournalEntry::Cut { epoch, batch, inputs, positions, ended });
+            past.apply(&JournalEntry::Cut { epoch, batch, inputs, positions, reach });
         }
         past
     }

@@ -152,9 +152,11 @@ impl Master<'_> {
         let delay = self.live.then(|| self.clock.since(batch.time));
         let processing = host::since(batch.asked);
         self.totals.add((seq, batch.time), processing, &batch.reads, &outputs, delay);
+        self.totals.late(batch.late);
         self.observer.on_batch(&BatchReport {
             batch: seq,
             time: batch.time,
+            late: batch.late,
             sources: &batch.reads,
             outputs: &outputs,
             processing,

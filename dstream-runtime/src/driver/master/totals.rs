@@ -25,6 +25,7 @@ pub(super) struct Totals {
     closed: BTreeSet<usize>,
     delays: Histogram,
     published: Option<PublishedStatus>,
+    late: u64,
 }
 
 /// The dead letters of a source.
@@ -99,6 +100,16 @@ impl Totals {
         }
     }
 
+    /// Counts late records of a batch.
+    pub(super) fn late(&mut self, records: u64) {
+        self.late += records;
+    }
+
+    /// How many records were late.
+    pub(super) fn all_late(&self) -> u64 {
+        self.late
+    }
+
     pub(super) fn add(
         &mut self,
         batch: (BatchSeq, BatchTime),
@@ -160,6 +171,7 @@ impl Totals {
             read: sum(|read| read.records + read.dead_letters),
             records,
             dead_letters: sum(|read| read.dead_letters),
+            late: self.late,
             bytes: sum(|read| read.bytes),
             sources: sources.collect(),
             outputs: outputs.chain(dead).collect(),

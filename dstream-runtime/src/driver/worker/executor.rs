@@ -168,6 +168,7 @@ mod tests {
             },
             attempt: Attempt(0),
             time: BatchTime(0),
+            reach: Vec::new().into(),
             emits: true,
             inputs: Vec::new(),
             source: None,

@@ -84,6 +84,7 @@ mod tests {
             task: TASK,
             attempt: Attempt(0),
             time: BatchTime(0),
+            reach: Vec::new().into(),
             emits: true,
             inputs: vec![Vec::<KeptBlock>::new()],
             source: None,

@@ -148,6 +148,7 @@ mod tests {
             task: task(9, 0),
             attempt: Attempt(0),
             time: BatchTime(0),
+            reach: Vec::new().into(),
             emits: true,
             inputs: vec![Vec::new(), blocks.iter().map(id).collect()],
             ranges: Vec::new(),

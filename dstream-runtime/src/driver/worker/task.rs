@@ -11,10 +11,11 @@ pub(in crate::driver) use crate::exec::catch::catch;
 use crate::exec::poison::Poisoned;
 use crate::exec::stage::RunStage;
 use crate::exec::state::State;
+use crate::exec::tail::ReadingSplit;
 use crate::exec::task::{Made, OutputSetting, SavedState, TaskContext, TaskError};
 use crate::host;
 use crate::id::{Attempt, StageId, TaskId};
-use crate::source::Input;
+use crate::source::{Input, Reach};
 use crate::store::{BlockStore, KeptBlock};
 use crate::time::BatchTime;
 
@@ -51,6 +52,7 @@ pub(in crate::driver) struct Work {
     pub(in crate::driver) task: TaskId,
     pub(in crate::driver) attempt: Attempt,
     pub(in crate::driver) time: BatchTime,
+    pub(in crate::driver) reach: Arc<[Reach]>,
     pub(in crate::driver) emits: bool,
     pub(in crate::driver) inputs: Vec<Vec<KeptBlock>>,
     pub(in crate::driver) source: Option<Input>,
@@ -82,7 +84,7 @@ pub(in crate::driver) struct Ran {
 pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
     let (start, busy) = (host::now(), host::busy());
     let read_nothing = work.reads_nothing();
-    let Work { task, attempt, time, emits, inputs, source, mut state } = work;
+    let Work { task, attempt, time, reach, emits, inputs, source, mut state } = work;
     let mut context = TaskContext {
         task,
         time,
@@ -90,6 +92,8 @@ pub(in crate::driver) fn run(kernels: &Kernels, work: Work) -> Ran {
         emits,
         inputs: &inputs,
         source: source.as_ref(),
+        reading: ReadingSplit::default(),
+        reach: &reach,
         buffers: &kernels.buffers,
         outputs: &kernels.outputs,
         poisoned: Poisoned::default(),

@@ -1,5 +1,6 @@
 //! Tasks: what they are given, and what is kept of what they made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -23,6 +24,7 @@ impl Worker<'_> {
     /// Gives a ready task what it reads, and queues it for the threads that run tasks.
     pub(in crate::driver) fn start(&mut self, run: RunTask, source: Option<Input>) {
         let RunTask { task, attempt, time, emits, .. } = run;
+        let reach = Arc::clone(&run.reach);
         let inputs = match self.store.inputs(&run) {
             Ok(inputs) => inputs,
             Err(block) => {
@@ -36,7 +38,7 @@ impl Worker<'_> {
             source => source,
         };
         let state = self.store.state(task.stage, task.partition).take();
-        let work = Work { task, attempt, time, emits, inputs, source, state };
+        let work = Work { task, attempt, time, reach, emits, inputs, source, state };
         if let Some(work) = self.light.accept(work) {
             self.heavy.push(work);
         }
@@ -95,9 +97,10 @@ impl Worker<'_> {
         task: TaskId,
         made: Made,
     ) -> (Vec<(TailId, Partition)>, TaskTally, Leaving) {
-        let Made { tails, records, bytes, dead } = made;
+        let Made { tails, records, bytes, dead, late } = made;
         let row = self.plan.stage(task.stage);
-        let mut tally = TaskTally { records, bytes, dead: dead.count, ..TaskTally::default() };
+        let mut tally =
+            TaskTally { records, bytes, dead: dead.count, late, ..TaskTally::default() };
         let mut leaving = Leaving::default();
         let (mut kept, mut ids) = (Vec::with_capacity(tails.len()), Vec::new());
         for (index, tail) in tails.into_iter().enumerate() {

@@ -18,7 +18,7 @@
 use xxhash_rust::xxh3::Xxh3;
 
 const MAGIC: &[u8; 8] = b"dstreamJ";
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 pub(in crate::durable) const HEADER: usize = 64;
 const NO_BASE: u64 = u64::MAX;
 

@@ -77,7 +77,7 @@ fn past(place: &Place) -> Past {
             batch: BatchSeq(batch),
             inputs: vec![Vec::new()],
             positions: vec![Some([batch as u8].as_slice().into())],
-            ended: vec![false],
+            reach: vec![crate::source::Reach::Live],
         });
     }
     entries.push(JournalEntry::Published { batch: BatchSeq(4) });

@@ -105,7 +105,7 @@ impl MasterCore {
         source: SourceId,
         inputs: Vec<Vec<Range>>,
         position: Option<Position>,
-        ended: bool,
+        end: End,
     ) {
         let Some(cutting) = self.cutting(seq).filter(|cutting| cutting.waits_for(source)) else {
             return;
@@ -113,7 +113,7 @@ impl MasterCore {
         let (drains, drained) = (cutting.drains, cutting.drains && inputs.is_empty());
         cutting.answer(source, inputs);
         let complete = cutting.complete();
-        self.intake.answered(source, position, ended, drained);
+        self.intake.answered(seq, source, position, end, drained);
         let Some(inputs) = complete else { return };
         if inputs.iter().flatten().any(|ranges| !ranges.is_empty()) {
             self.drained = None;
@@ -141,8 +141,9 @@ impl MasterCore {
         }
         let Some(row) = self.epochs.of(seq) else { return };
         let (epoch, dealt) = (row.epoch, row.deal(&inputs));
-        let (positions, ended) = self.intake.reached();
-        let entry = JournalEntry::Cut { epoch, batch: seq, inputs, positions, ended };
+        let (positions, reach) = (self.intake.positions().to_vec(), self.intake.reach(seq));
+        let journaled = reach.clone();
+        let entry = JournalEntry::Cut { epoch, batch: seq, inputs, positions, reach: journaled };
         let at = self.journal.cut(seq);
         self.actions.push_back(MasterAction::Persist(at, entry));
         // Tasks may run before the cut is durable: nothing of them is visible until it is.
@@ -153,7 +154,8 @@ impl MasterCore {
                 continue;
             }
             let inputs = counts.clone();
-            let begin = ToWorker::Begin { epoch, batch: seq, time, inputs, ranges, oldest };
+            let reach = reach.clone();
+            let begin = ToWorker::Begin { epoch, batch: seq, time, reach, inputs, ranges, oldest };
             self.actions.push_back(MasterAction::Tell(*member, begin));
         }
     }

@@ -1,8 +1,8 @@
 //! Which sources are asked for the next batch, if any.
 
-use crate::id::SourceId;
+use crate::id::{BatchSeq, SourceId};
 use crate::sched::Past;
-use crate::source::Position;
+use crate::source::{Position, Reach};
 
 /// How a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,15 @@ enum Standing {
     Open { live: bool },
     /// Nothing will come any more.
     Ended,
+}
+
+/// What a source says of its end with a cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct End {
+    /// Nothing will come any more.
+    pub(super) ended: bool,
+    /// It is read to its end, and some of its splits have not been begun.
+    pub(super) waiting: bool,
 }
 
 /// Whether batches are still cut.
@@ -31,15 +40,19 @@ pub(super) struct Intake {
     mode: Mode,
     /// From where the next cut of each goes on.
     positions: Vec<Option<Position>>,
-    /// Which have ended by themselves, not because they were told to stop.
-    ended: Vec<bool>,
+    /// How far each has come, from which batch on. One that ends because it was told to stop has not ended.
+    reach: Vec<Vec<(BatchSeq, Reach)>>,
 }
 
 impl Intake {
     pub(super) fn new(live: &[bool]) -> Self {
         let sources = live.iter().map(|live| Standing::Open { live: *live }).collect();
-        let (positions, ended) = (vec![None; live.len()], vec![false; live.len()]);
-        let mut intake = Self { sources, mode: Mode::Running, positions, ended };
+        let first = |live: &bool| match live {
+            true => vec![(BatchSeq(0), Reach::Live)],
+            false => vec![(BatchSeq(0), Reach::Waiting)],
+        };
+        let (positions, reach) = (vec![None; live.len()], live.iter().map(first).collect());
+        let mut intake = Self { sources, mode: Mode::Running, positions, reach };
         intake.close_if_done();
         intake
     }
@@ -50,8 +63,8 @@ impl Intake {
         for (index, standing) in intake.sources.iter_mut().enumerate() {
             let source = SourceId(index as u16);
             intake.positions[index] = past.position(source).cloned();
-            intake.ended[index] = past.has_ended(source);
-            if intake.ended[index] {
+            intake.reach[index].extend(past.reach(source));
+            if past.has_ended(source) {
                 *standing = Standing::Ended;
             }
         }
@@ -59,9 +72,18 @@ impl Intake {
         intake
     }
 
-    /// Per source from where the next cut goes on, and whether there will be none.
-    pub(super) fn reached(&self) -> (Vec<Option<Position>>, Vec<bool>) {
-        (self.positions.clone(), self.ended.clone())
+    /// Per source from where the next cut goes on.
+    pub(super) fn positions(&self) -> &[Option<Position>] {
+        &self.positions
+    }
+
+    /// How far each source has come with a batch.
+    pub(super) fn reach(&self, batch: BatchSeq) -> Vec<Reach> {
+        let by = |steps: &Vec<(BatchSeq, Reach)>| {
+            let step = steps.iter().rev().find(|(from, _)| *from <= batch);
+            step.map_or(Reach::default(), |(_, reach)| *reach)
+        };
+        self.reach.iter().map(by).collect()
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -87,17 +109,27 @@ impl Intake {
     /// A source has answered. While draining, one that brings nothing has been drained.
     pub(super) fn answered(
         &mut self,
+        batch: BatchSeq,
         source: SourceId,
         position: Option<Position>,
-        ended: bool,
+        end: End,
         drained: bool,
     ) {
         let at = source.index();
         let Some(standing) = self.sources.get_mut(at) else { return };
         self.positions[at] = position;
-        // One that ends because it was told to stop goes on after the next start of the job.
-        self.ended[at] |= ended && self.mode == Mode::Running;
-        if ended || drained {
+        let live = *standing == Standing::Open { live: true };
+        let reach = match end {
+            // One that ends because it was told to stop goes on after the next start of the job.
+            End { ended: true, .. } if self.mode == Mode::Running => Reach::Ended,
+            _ if live => Reach::Live,
+            End { waiting: true, .. } => Reach::Waiting,
+            End { .. } => Reach::Reading,
+        };
+        if self.reach[at].last().is_none_or(|(_, before)| *before < reach) {
+            self.reach[at].push((batch, reach));
+        }
+        if end.ended || drained {
             *standing = Standing::Ended;
         }
         self.close_if_done();
@@ -105,7 +137,7 @@ impl Intake {
 
     /// Whether all sources have ended by themselves.
     pub(super) fn has_ended(&self) -> bool {
-        !self.ended.contains(&false)
+        self.reach.iter().all(|steps| steps.last().is_some_and(|(_, r)| *r == Reach::Ended))
     }
 
     /// False if it was not running any more.
@@ -133,25 +165,41 @@ impl Intake {
 mod tests {
     use super::*;
 
+    const ENDED: End = End { ended: true, waiting: false };
+
+    #[test]
+    fn how_far_a_source_has_come_is_known_by_batch() {
+        let mut intake = Intake::new(&[false]);
+        for (batch, ended, waiting) in [(1, false, true), (2, false, true), (3, false, false)] {
+            intake.answered(BatchSeq(batch), SourceId(0), None, End { ended, waiting }, false);
+        }
+        intake.answered(BatchSeq(5), SourceId(0), None, ENDED, false);
+        let reach = [1, 2, 3, 4, 5, 9].map(|batch| intake.reach(BatchSeq(batch))[0]);
+        let (waiting, reading, ended) = (Reach::Waiting, Reach::Reading, Reach::Ended);
+        assert_eq!(reach, [waiting, waiting, reading, reading, ended, ended]);
+    }
+
     #[test]
     fn bounded_sources_are_asked_until_they_end() {
         let mut intake = Intake::new(&[false, false]);
         assert!(!intake.is_live());
-        intake.answered(SourceId(0), None, true, false);
+        intake.answered(BatchSeq(1), SourceId(0), None, ENDED, false);
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
-        intake.answered(SourceId(1), None, true, false);
+        intake.answered(BatchSeq(2), SourceId(1), None, ENDED, false);
         assert_eq!(intake.mode(), Mode::Closed);
     }
 
     #[test]
     fn a_source_that_was_stopped_has_not_ended_for_the_next_start() {
         let mut intake = Intake::new(&[true, true]);
-        intake.answered(SourceId(0), Some([1u8].into()), true, false);
+        intake.answered(BatchSeq(1), SourceId(0), Some([1u8].into()), ENDED, false);
         intake.drain();
-        intake.answered(SourceId(1), Some([2u8].into()), true, false);
+        intake.answered(BatchSeq(2), SourceId(1), Some([2u8].into()), ENDED, false);
         assert_eq!(intake.mode(), Mode::Closed);
         let positions = vec![Some([1u8].into()), Some([2u8].into())];
-        assert_eq!(intake.reached(), (positions, vec![true, false]));
+        assert_eq!(intake.positions(), positions);
+        assert_eq!(intake.reach(BatchSeq(2)), [Reach::Ended, Reach::Live]);
+        assert_eq!(intake.reach(BatchSeq(0)), [Reach::Live, Reach::Live]);
     }
 
     #[test]
@@ -160,9 +208,9 @@ mod tests {
         assert!(intake.drain());
         assert!(!intake.drain(), "a second stop is none");
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
-        intake.answered(SourceId(1), None, false, false);
+        intake.answered(BatchSeq(1), SourceId(1), None, End::default(), false);
         assert_eq!(intake.mode(), Mode::Draining);
-        intake.answered(SourceId(1), None, false, true);
+        intake.answered(BatchSeq(2), SourceId(1), None, End::default(), true);
         assert_eq!(intake.mode(), Mode::Closed);
     }
 

@@ -38,7 +38,7 @@ use self::checkpoints::Checkpoints;
 use self::epochs::Epochs;
 pub use self::event::{Cause, MasterAction, MasterConfig, MasterEvent, Outcome};
 use self::gaps::Gaps;
-use self::intake::{Intake, Mode};
+use self::intake::{End, Intake, Mode};
 pub use self::journal::CommitToken;
 use self::journal::{Durable, Journal};
 use self::members::Members;
@@ -173,8 +173,8 @@ impl MasterCore {
             }
             MasterEvent::Holder(change) => return self.holder_changes(change),
             MasterEvent::Drain(worker) => self.drain(worker),
-            MasterEvent::CutDone { batch, source, inputs, position, ended } => {
-                self.cut_done(batch, source, inputs, position, ended);
+            MasterEvent::CutDone { batch, source, inputs, position, ended, waiting } => {
+                self.cut_done(batch, source, inputs, position, End { ended, waiting });
             }
             MasterEvent::CutFailed { batch, source, message } => {
                 if self.cutting(batch).is_some_and(|cutting| cutting.waits_for(source)) {

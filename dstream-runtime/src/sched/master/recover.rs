@@ -105,6 +105,7 @@ impl MasterCore {
             .map(|(batch, inputs, running)| Resumed {
                 batch,
                 time: self.config.timetable.end(batch),
+                reach: self.intake.reach(batch),
                 inputs: inputs.iter().map(|inputs| inputs.len() as u32).collect(),
                 ranges: ranges(inputs, mine),
                 open: running.map_or(Vec::new(), |running| self.open(batch, running, mine)),

@@ -74,6 +74,7 @@ fn cut_done(core: &mut MasterCore, now: u64, batch: u64, inputs: usize, ended: b
             inputs: (0..inputs as u64).map(|input| vec![range(input)]).collect(),
             position: None,
             ended,
+            waiting: false,
         },
     );
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Saved;
 use crate::id::{BatchSeq, Epoch, Partition, SourceId, StageId, WorkerId};
 use crate::source::receive::RangeSet;
-use crate::source::{Position, Range};
+use crate::source::{Position, Range, Reach};
 
 /// Acknowledged records of one receiver that no process holds any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,8 +92,8 @@ pub enum JournalEntry {
         inputs: Vec<Vec<Vec<Range>>>,
         /// Per source from where the next cut goes on; none of one that was not cut yet, or cannot go on.
         positions: Vec<Option<Position>>,
-        /// Per source whether it has ended by itself.
-        ended: Vec<bool>,
+        /// Per source how far it has come.
+        reach: Vec<Reach>,
     },
     /// Every task of a batch has run: it will be published.
     Commit {

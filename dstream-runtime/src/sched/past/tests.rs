@@ -22,7 +22,7 @@ fn cut(batch: u64) -> JournalEntry {
         batch: BatchSeq(batch),
         inputs: vec![vec![vec![range(batch * 10)]]],
         positions: vec![Some(batch.to_le_bytes().as_slice().into())],
-        ended: vec![batch >= 9],
+        reach: vec![if batch >= 9 { Reach::Ended } else { Reach::Reading }],
     }
 }
 

@@ -280,7 +280,7 @@ impl World {
         self.judge(batch, all);
         self.reference.cut(batch, source, inputs.clone());
         let (position, ended) = (cut.position, cut.ended);
-        let event = MasterEvent::CutDone { batch, source, inputs, position, ended };
+        let event = MasterEvent::CutDone { batch, source, inputs, position, ended, waiting: false };
         self.master.handle(self.now_ms(), event);
     }
 

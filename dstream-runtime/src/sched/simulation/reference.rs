@@ -108,7 +108,7 @@ impl Reference {
         let mut blocks = Vec::new();
         for (tail, row) in (0..).map(TailId).zip(self.plan.stage(task.stage).tails) {
             let targets = match row {
-                TailRow::Combine | TailRow::Partition => 0..self.partitions,
+                TailRow::Combine | TailRow::Partition | TailRow::Broadcast => 0..self.partitions,
                 TailRow::Keep | TailRow::Rows => task.partition.0..task.partition.0 + 1,
                 TailRow::Partial => 0..1,
                 TailRow::Output(_) => 0..0,

@@ -385,7 +385,14 @@ impl World {
                 let inputs = self.feed(batch);
                 self.reference.cut(batch, source, inputs.clone());
                 let ended = batch >= self.last;
-                MasterEvent::CutDone { batch, source, inputs, position: None, ended }
+                MasterEvent::CutDone {
+                    batch,
+                    source,
+                    inputs,
+                    position: None,
+                    ended,
+                    waiting: false,
+                }
             }
             Event::Tick => MasterEvent::Tick,
             Event::Beat => return self.beat(),

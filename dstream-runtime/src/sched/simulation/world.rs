@@ -374,7 +374,7 @@ impl World {
         let last = self.first() + self.batches - 1;
         let inputs = (0..count).map(|input| vec![range(batch, Partition(input))]).collect();
         let ended = batch.0 >= last + if self.live { 2 } else { 0 };
-        MasterEvent::CutDone { batch, source, inputs, position: None, ended }
+        MasterEvent::CutDone { batch, source, inputs, position: None, ended, waiting: false }
     }
 
     fn finish(&mut self, on: WorkerId, task: TaskId, attempt: Attempt) {
@@ -400,7 +400,9 @@ impl World {
         let mut blocks = Vec::new();
         for (index, tail) in self.checks.plan.stage(task.stage).tails.iter().enumerate() {
             let targets = match tail {
-                TailRow::Combine | TailRow::Partition => 0..self.checks.partitions,
+                TailRow::Combine | TailRow::Partition | TailRow::Broadcast => {
+                    0..self.checks.partitions
+                }
                 TailRow::Keep | TailRow::Rows => task.partition.0..task.partition.0 + 1,
                 TailRow::Partial => 0..1,
                 TailRow::Output(_) => 0..0,

@@ -45,7 +45,8 @@ impl WorkerCore {
         let at = self.table(resumed.batch)?;
         if self.tables[at].begun.is_none() {
             // It had no partition in this batch.
-            self.tables[at].begin(epoch, resumed.time, Arc::default(), Vec::new());
+            let begun = (resumed.time, resumed.reach.clone().into());
+            self.tables[at].begin(epoch, begun, Arc::default(), Vec::new());
             for row in plan.stages {
                 let tasks = self.shape.tasks(row, resumed.batch, &resumed.inputs);
                 self.tables[at].stages[row.id.index()].tasks = tasks;

@@ -7,7 +7,7 @@ impl WorkerCore {
     pub(super) fn begin(
         &mut self,
         batch: BatchSeq,
-        time: BatchTime,
+        begun: (BatchTime, Arc<[Reach]>),
         inputs: &[u32],
         ranges: Vec<TaskInput>,
     ) {
@@ -20,7 +20,7 @@ impl WorkerCore {
         if self.tables[at].begun.is_some() {
             return;
         }
-        self.tables[at].begin(epoch, time, Arc::clone(&mine), ranges);
+        self.tables[at].begin(epoch, begun, Arc::clone(&mine), ranges);
         let plan = self.shape.plan;
         for row in plan.stages {
             self.tables[at].stages[row.id.index()].tasks = self.shape.tasks(row, batch, inputs);
@@ -85,7 +85,7 @@ impl WorkerCore {
         attempt: Attempt,
     ) {
         let (row, table) = (self.shape.plan.stage(stage), &mut self.tables[at]);
-        let (batch, Some(time)) = (table.batch, table.begun) else {
+        let (batch, Some((time, reach))) = (table.batch, table.begun.clone()) else {
             return;
         };
         if self.abandoned.is_some_and(|from| batch >= from) {
@@ -114,7 +114,7 @@ impl WorkerCore {
         let emits = row.emits_in(batch);
         let ranges = row.source().map(|source| table.ranges(source, partition));
         let ranges = ranges.unwrap_or_default();
-        let run = RunTask { task, attempt, time, emits, inputs, ranges };
+        let run = RunTask { task, attempt, time, reach, emits, inputs, ranges };
         self.actions.push_back(WorkerAction::Run(run));
     }
 }

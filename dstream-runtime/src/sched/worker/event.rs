@@ -1,8 +1,10 @@
 //! What a worker's core is told and asks for.
 
+use std::sync::Arc;
+
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::sched::message::{Failure, Saved, TaskTally, ToMaster, ToPeer, ToWorker};
-use crate::source::Range;
+use crate::source::{Range, Reach};
 use crate::time::BatchTime;
 
 /// When blocks may go.
@@ -163,6 +165,8 @@ pub struct RunTask {
     pub attempt: Attempt,
     /// The end of its batch.
     pub time: BatchTime,
+    /// How far each source has come with its batch.
+    pub reach: Arc<[Reach]>,
     /// Whether its stage emits in this batch.
     pub emits: bool,
     /// Per dependency of the lineage row its blocks in merge order: by producing (stage, tail) as

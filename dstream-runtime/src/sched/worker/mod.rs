@@ -40,7 +40,7 @@ use super::shape::Shape;
 use crate::guards::{Guard, left_out};
 use crate::id::{Attempt, BatchSeq, BlockId, Epoch, Partition, StageId, TailId, TaskId, WorkerId};
 use crate::plan::{Dependency, Plan, Tasks};
-use crate::source::Range;
+use crate::source::{Range, Reach};
 use crate::time::BatchTime;
 
 /// Batches so far ahead of the oldest one are absurd. More than are in flight: another worker may
@@ -204,10 +204,10 @@ impl WorkerCore {
             ToWorker::Place { epoch, placement, first, start } => {
                 self.place(epoch, placement, first, start);
             }
-            ToWorker::Begin { epoch: _, batch, time, inputs, ranges, oldest } => {
+            ToWorker::Begin { epoch: _, batch, time, reach, inputs, ranges, oldest } => {
                 if of(batch) {
                     self.release(oldest);
-                    self.begin(batch, time, &inputs, ranges);
+                    self.begin(batch, (time, reach.into()), &inputs, ranges);
                 }
             }
             ToWorker::Again { epoch: _, task, attempt } => {

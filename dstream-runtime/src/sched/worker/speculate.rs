@@ -17,7 +17,7 @@ impl WorkerCore {
             matches!(row.tasks, Tasks::PerRange(_)) && row.inputs.is_empty() && row.state.is_none();
         let is_mine = self.owner(task.batch, task.partition) == Some(self.id);
         let Some(at) = self.begun(task.batch) else { return };
-        let Some(time) = self.tables[at].begun else { return };
+        let Some((time, reach)) = self.tables[at].begun.clone() else { return };
         let may =
             only_reads && !is_mine && is_speculative(attempt) && !self.is_abandoned(task.batch);
         if !may || self.shape.slot(task).is_none() || self.second.contains_key(&task) {
@@ -25,7 +25,8 @@ impl WorkerCore {
         }
         self.second.insert(task, (attempt, true));
         let emits = row.emits_in(task.batch);
-        let run = RunTask { task, attempt, time, emits, inputs: Vec::new(), ranges };
+        let inputs = Vec::new();
+        let run = RunTask { task, attempt, time, reach, emits, inputs, ranges };
         self.actions.push_back(WorkerAction::Run(run));
     }
 
@@ -276,7 +277,7 @@ mod tests {
         core.handle(WorkerEvent::Master(place));
         let (batch, time, oldest) = (BatchSeq(1), BatchTime(1000), BatchSeq(1));
         let (inputs, ranges) = (vec![2], Vec::new());
-        let begin = ToWorker::Begin { epoch, batch, time, inputs, ranges, oldest };
+        let begin = ToWorker::Begin { epoch, batch, time, reach: vec![], inputs, ranges, oldest };
         core.handle(WorkerEvent::Master(begin));
         assert_eq!(runs(&drain(&mut core)), [(task(0, 0), Attempt(0))]);
         core

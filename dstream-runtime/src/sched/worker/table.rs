@@ -11,7 +11,7 @@ use crate::id::{Attempt, BatchSeq, Epoch, Partition, SourceId, TailId, WorkerId}
 use crate::plan::StageRow;
 use crate::sched::message::TaskInput;
 use crate::sched::shape::Shape;
-use crate::source::Range;
+use crate::source::{Range, Reach};
 use crate::time::BatchTime;
 
 /// The life of one task on the worker that owns its partition.
@@ -81,8 +81,8 @@ pub(super) struct PartStage {
 #[derive(Debug, Default)]
 pub(super) struct BatchTable {
     pub(super) batch: BatchSeq,
-    /// Its time, once it has begun.
-    pub(super) begun: Option<BatchTime>,
+    /// Its time and how far each source has come with it, once it has begun.
+    pub(super) begun: Option<(BatchTime, Arc<[Reach]>)>,
     /// What this worker's tasks read, by source and partition.
     inputs: Vec<TaskInput>,
     pub(super) stages: Vec<StageTable>,
@@ -108,12 +108,12 @@ impl BatchTable {
     pub(super) fn begin(
         &mut self,
         epoch: Epoch,
-        time: BatchTime,
+        begun: (BatchTime, Arc<[Reach]>),
         mine: Arc<[u32]>,
         mut inputs: Vec<TaskInput>,
     ) {
         inputs.sort_by_key(|input| (input.source, input.partition));
-        (self.begun, self.inputs) = (Some(time), inputs);
+        (self.begun, self.inputs) = (Some(begun), inputs);
         (self.parts[0].since, self.parts[0].mine) = (epoch, mine);
     }
 

@@ -586,7 +586,7 @@ impl Source for GrowingFiles {
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
-        Ok(Cut { inputs, ended, position })
+        Ok(Cut { inputs, ended, position, ..Cut::default() })
     }
 
     fn limit(&mut self, bytes: u64) {

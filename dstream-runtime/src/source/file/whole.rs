@@ -214,7 +214,11 @@ impl Source for WholeFiles {
         };
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
-        Ok(Cut { inputs, ended: !more, position })
+        // A file whose first bytes are still to come may hold earlier times than all others.
+        let untouched =
+            |cursor: &Cursor| cursor.begun().is_some_and(|(_, begun)| begun.offset == 0);
+        let waiting = !self.waiting.is_empty() || self.current.as_ref().is_some_and(untouched);
+        Ok(Cut { inputs, ended: !more, waiting, position })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

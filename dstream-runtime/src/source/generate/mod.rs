@@ -254,7 +254,7 @@ impl Source for Generator {
         };
         let inputs = (0..inputs).map(|i| self.recipe.input(bound(i), bound(i + 1))).collect();
         let position = Some(position::write(Kind::Generator, &self.place())?);
-        Ok(Cut { inputs, ended: self.next == last, position })
+        Ok(Cut { inputs, ended: self.next == last, position, ..Cut::default() })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

@@ -171,7 +171,7 @@ impl Source for PipeSource {
             ended = true;
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
-        Ok(Cut { inputs, ended, position: None })
+        Ok(Cut { inputs, ended, ..Cut::default() })
     }
 
     fn news(&mut self) -> News {

@@ -295,7 +295,7 @@ impl Source for PushSource {
         }
         let position = tracker.position();
         let inputs = ranges.into_iter().map(input).collect();
-        Ok(Cut { inputs, ended, position })
+        Ok(Cut { inputs, ended, position, ..Cut::default() })
     }
 
     fn next_batch(&mut self, batch: BatchSeq) {

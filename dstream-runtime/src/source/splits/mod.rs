@@ -280,6 +280,7 @@ impl Source for Splits {
             return Ok(Cut { ended: true, position: Some(self.position()?), ..Cut::default() });
         }
         let mut ranges = self.unread()?;
+        let splits: Vec<Arc<str>> = ranges.iter().map(|range| range.split.clone()).collect();
         let all: u64 = ranges.iter().map(|range| range.end - range.start).sum();
         let wanted = self.wanted();
         if self.bounded {
@@ -297,7 +298,8 @@ impl Source for Splits {
         let inputs = inputs.iter().map(|ranges| self.reader.input(ranges));
         let inputs = inputs.collect::<Result<_, _>>()?;
         let ended = self.bounded && taken == all;
-        Ok(Cut { inputs, ended, position: Some(self.position()?) })
+        let waiting = self.bounded && splits.iter().any(|split| !self.next.contains_key(split));
+        Ok(Cut { inputs, ended, waiting, position: Some(self.position()?) })
     }
 
     fn limit(&mut self, bytes: u64) {

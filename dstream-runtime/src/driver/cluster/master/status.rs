@@ -48,6 +48,7 @@ impl Driver<'_> {
             published: progress.published,
             delay_ms: progress.delay_ms,
             cause: core.cause(&name),
+            late: progress.late,
             refused: progress.refused,
             clock_behind_ms: progress.clock_behind_ms,
             unsaved: self.unsaved(),

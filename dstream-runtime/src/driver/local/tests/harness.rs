@@ -124,7 +124,7 @@ impl Source for Numbers {
         let inputs = (0..self.inputs.min(partitions))
             .map(|input| Input { ranges: vec![range(input)], data: Arc::new(Nothing) });
         let position = Some(self.cuts.to_le_bytes().to_vec().into());
-        Ok(Cut { inputs: inputs.collect(), ended, position })
+        Ok(Cut { inputs: inputs.collect(), ended, position, waiting: false })
     }
 
     fn resume(&mut self, position: &[u8]) -> Result<(), SourceError> {

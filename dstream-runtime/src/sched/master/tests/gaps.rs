@@ -117,7 +117,14 @@ impl Lab {
                 let inputs = if ranges.is_empty() { vec![] } else { vec![ranges] };
                 self.cut.get_mut(&batch).expect("it is new").1 = taken;
                 let (position, ended) = (Some([1u8].into()), false);
-                vec![MasterEvent::CutDone { batch, source, inputs, position, ended }]
+                vec![MasterEvent::CutDone {
+                    batch,
+                    source,
+                    inputs,
+                    position,
+                    ended,
+                    waiting: false,
+                }]
             }
             MasterAction::Persist(seq, entry) => {
                 self.past.apply(&entry);

@@ -290,7 +290,7 @@ impl Cluster {
             let all_ended = self.sources.iter().map(|source| source.ended).collect();
             self.ended.insert(batch, all_ended);
             self.reference.cut(batch, source, inputs.clone());
-            return MasterEvent::CutDone { batch, source, inputs, position, ended };
+            return MasterEvent::CutDone { batch, source, inputs, position, ended, waiting: false };
         }
         let (index, partitions) = (source.index(), u64::from(self.reference.partitions));
         let Source { mut position, total, ended } = self.sources[index];
@@ -313,7 +313,7 @@ impl Cluster {
         self.ended.insert(batch, all_ended);
         self.reference.cut(batch, source, inputs.clone());
         let position = Some(position.to_le_bytes().as_slice().into());
-        MasterEvent::CutDone { batch, source, inputs, position, ended }
+        MasterEvent::CutDone { batch, source, inputs, position, ended, waiting: false }
     }
 }
 

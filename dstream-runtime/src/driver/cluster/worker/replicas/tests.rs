@@ -242,6 +242,7 @@ mod asking {
             task: TaskId { batch: BatchSeq(batch), stage: StageId(0), partition: Partition(0) },
             attempt: Attempt(0),
             time: BatchTime(0),
+            reach: Vec::new().into(),
             emits: true,
             inputs: Vec::new(),
             ranges: Vec::new(),
