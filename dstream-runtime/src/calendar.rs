@@ -7,10 +7,15 @@ const DATES: u64 = 946_684_800_000;
 
 const DAY: u64 = 86_400_000;
 
+/// Days from 0000-03-01 to 1970: a year that begins in March has its leap day at the end.
+const MARCH: u64 = 719_468;
+
 /// Year, month and day of a number of milliseconds since the Unix epoch.
 fn day(ms: u64) -> (u64, u64, u64) {
-    // Days since 0000-03-01: a year that begins in March has its leap day at the end.
-    let days = ms / DAY + 719_468;
+    day_since_march(ms / DAY + MARCH)
+}
+
+fn day_since_march(days: u64) -> (u64, u64, u64) {
     let (era, of_era) = (days / 146_097, days % 146_097);
     let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
@@ -36,6 +41,19 @@ pub(crate) fn iso(ms: u64) -> String {
     let ((year, month, day), (hour, minute, second)) = (day(ms), clock(ms));
     let ms = ms % 1000;
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// The same for any time; one that is not of the years 1 to 9999 is the number of its milliseconds.
+pub(crate) fn iso_of(ms: i64) -> String {
+    let (days, rest) = (ms.div_euclid(DAY as i64) + MARCH as i64, ms.rem_euclid(DAY as i64) as u64);
+    let date = u64::try_from(days).map(day_since_march);
+    match date {
+        Ok((year @ 1..=9999, month, day)) => {
+            let ((hour, minute, second), ms) = (clock(rest), rest % 1000);
+            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+        }
+        _ => ms.to_string(),
+    }
 }
 
 /// The time of a batch: a date, or milliseconds since zero in a job over history.
@@ -67,6 +85,20 @@ mod tests {
         let expected: Vec<&str> = said.lines().collect();
         let dates: Vec<String> = seconds.iter().map(|s| text(s * 1000)).collect();
         assert_eq!(dates, expected);
+    }
+
+    #[test]
+    fn times_before_1970_are_dates_too() {
+        let dates: Vec<_> = [0, -1, -62_135_596_800_000, 253_402_300_799_999].map(iso_of).into();
+        let expected = [
+            "1970-01-01T00:00:00.000Z",
+            "1969-12-31T23:59:59.999Z",
+            "0001-01-01T00:00:00.000Z",
+            "9999-12-31T23:59:59.999Z",
+        ];
+        assert_eq!(dates, expected);
+        assert_eq!((iso_of(-62_135_596_800_001), iso_of(1 << 53)).0, "-62135596800001");
+        assert_eq!(iso_of(1 << 53), "9007199254740992");
     }
 
     #[test]

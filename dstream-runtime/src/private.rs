@@ -7,12 +7,16 @@ pub use crate::cli::main;
 pub use crate::exec::call::{
     as_view, call, call_option, call2, capture, into_record, items, next, pair, test, view,
 };
+pub use crate::exec::event_time::{Windows, event_time, time_of};
 pub use crate::exec::head::Span;
 pub use crate::exec::job::{
-    Builder, combined, count, join, keyed, left_outer_join, merge, merge_keyed, reduce, rows,
-    rows_of, running, running_keyed, top_k, united, window, window_reduce, window_reduce_inverse,
+    Builder, clock, combined, combined_panes, count, event_window, join, keyed, left_outer_join,
+    merge, merge_keyed, reduce, rows, rows_of, running, running_keyed, times, top_k, united,
+    window, window_reduce, window_reduce_inverse, window_top_k,
 };
-pub use crate::exec::tail::{Combine, Fold, Output, Rows, Spread, Tally, Top};
+pub use crate::exec::tail::{
+    Broadcast, Combine, CombinePanes, Fold, Marks, Output, Rows, Spread, Tally, Top, WindowTop,
+};
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
 pub use crate::job::{AnyJob, Compiled, Job, JobParams, NoParams, job};
 pub use crate::plan::{

@@ -22,7 +22,7 @@ use std::time::Duration;
 use clap::{Args, FromArgMatches};
 
 use crate::driver::local::{Kept, run_kept};
-use crate::driver::{JobError, LocalConfig, Observer, StopHandle};
+use crate::driver::{BatchReport, JobError, LocalConfig, Observer, StopHandle};
 use crate::durable::Durable;
 use crate::exec::job::{Bindings, BuiltJob, SourceSpec};
 use crate::exec::task::DeadLetter;
@@ -257,16 +257,23 @@ pub struct Done {
     timetable: Timetable,
     batches: u64,
     published: Published,
-    dead: Letters,
+    seen: Seen,
 }
 
-/// Dead letters by source.
+/// Dead letters by source, and how many records were late.
 #[derive(Default)]
-struct Letters(BTreeMap<String, Vec<DeadLetter>>);
+struct Seen {
+    letters: BTreeMap<String, Vec<DeadLetter>>,
+    late: u64,
+}
 
-impl Observer for Letters {
+impl Observer for Seen {
+    fn on_batch(&mut self, report: &BatchReport<'_>) {
+        self.late += report.late;
+    }
+
     fn on_dead_letters(&mut self, source: &str, letters: &[DeadLetter]) {
-        self.0.entry(source.to_owned()).or_default().extend_from_slice(letters);
+        self.letters.entry(source.to_owned()).or_default().extend_from_slice(letters);
     }
 }
 
@@ -277,7 +284,7 @@ impl Done {
             timetable: Timetable::new(0, plan.interval_ms),
             batches,
             published: Published::default(),
-            dead: Letters::default(),
+            seen: Seen::default(),
         }
     }
 
@@ -299,7 +306,7 @@ impl Done {
         });
         let (sources, sinks) = (sources.collect(), sinks.collect());
         let stop = StopHandle::new();
-        run_kept(job, config, kept, sources, sinks, &mut self.dead, &stop)?;
+        run_kept(job, config, kept, sources, sinks, &mut self.seen, &stop)?;
         Ok(())
     }
 
@@ -307,6 +314,12 @@ impl Done {
     #[must_use]
     pub fn plan(&self) -> &'static Plan {
         self.plan
+    }
+
+    /// How many records came when all event-time windows which span them had closed, over all operators.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.seen.late
     }
 
     /// The number of batches run.
@@ -370,7 +383,7 @@ impl Done {
         if !names.contains(&source) {
             return Err(unknown("source", source, &names));
         }
-        Ok(self.dead.0.get(source).map_or(&[], Vec::as_slice))
+        Ok(self.seen.letters.get(source).map_or(&[], Vec::as_slice))
     }
 }
 

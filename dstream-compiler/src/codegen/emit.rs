@@ -7,7 +7,7 @@ use quote::{quote, quote_spanned};
 use syn::parse_quote_spanned;
 
 use super::flow::{merge_function, slots};
-use super::names::{Names, flow as flow_name};
+use super::names::{Names, flow as flow_name, local};
 use super::spans::{self, within};
 use crate::diag::Place;
 use crate::ir::flow::COMBINED;
@@ -22,6 +22,11 @@ fn call(operator: Span, name: &str, x: &Ident, function: &Function) -> TokenStre
     let f = &function.expr;
     let arguments = within(Place::of(f).end(), quote!(#x, #f));
     quote!(#path #arguments)
+}
+
+/// The variable that holds the time, or the window, of the record at hand.
+pub(crate) fn time() -> Ident {
+    local("time")
 }
 
 /// One step of a kernel.
@@ -59,6 +64,8 @@ pub struct EntryCode<'e> {
     pub(crate) at: Span,
     /// The user's function, if there is one.
     pub(crate) function: Option<&'e Function>,
+    /// The lengths of time that it needs, in milliseconds.
+    pub(crate) spans: &'e [u64],
     /// The record.
     pub(crate) record: Ident,
 }
@@ -173,6 +180,12 @@ impl HeadCode<'_> {
         let reference = quote_spanned!(at=> &);
         let right = within(at, quote!(#right));
         quote!(#path(&#left, #reference #right))
+    }
+
+    /// Which stage it is.
+    pub(crate) fn index(&self) -> u16 {
+        let is_it = |stage: &Stage| std::ptr::eq(stage, self.stage);
+        self.plan.stages.iter().position(is_it).unwrap_or_default() as u16
     }
 
     /// The length of a window.

@@ -34,9 +34,10 @@ pub(super) fn build(plan: &Physical, names: &Names<'_>) -> TokenStream {
     let stages: TokenStream = stages.collect();
     let outputs = plan.outputs.iter().enumerate().map(|(index, output)| {
         let (id, slot) = (index as u16, slot(output.stage, output.tail));
+        let to_url = if output.windows { "output_of_windows" } else { "output" };
         let (method, argument) = match &output.sink {
-            Sink::Url(url) => ("output", quote!(#url)),
-            Sink::Print(_) => ("output", quote!("print:")),
+            Sink::Url(url) => (to_url, quote!(#url)),
+            Sink::Print(_) => (to_url, quote!("print:")),
             Sink::Function(function) => ("foreach_batch", owned(names, function)),
         };
         let method = Ident::new(method, names.operator(output.operator));

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use super::emit::{EntryCode, StepCode};
+use super::emit::{EntryCode, StepCode, time};
 use super::names::{Names, local, variable};
 use super::spans::{self, block, within};
 use crate::diag::Place;
@@ -50,11 +50,14 @@ fn one_use(names: &Names<'_>, stage: usize, stream: &str, use_: &Use) -> TokenSt
     let x = variable(stream);
     match use_ {
         Use::Tail { tail, entry: None } => {
-            push(names, stage, *tail, spans::moved(names.reader(stage, *tail).into(), &x))
+            let record = spans::moved(names.reader(stage, *tail).into(), &x);
+            push(names, stage, *tail, record)
         }
         Use::Tail { tail, entry: Some(entry) } => {
             let (at, function) = (names.reader(stage, *tail), entry.function.as_ref());
-            let EntryText { before, values } = (entry.emit)(&EntryCode { at, function, record: x });
+            let spans = &entry.spans;
+            let code = EntryCode { at, function, spans, record: x };
+            let EntryText { before, values } = (entry.emit)(&code);
             let push = push(names, stage, *tail, values);
             quote!(#before #push)
         }
@@ -70,7 +73,14 @@ fn one_use(names: &Names<'_>, stage: usize, stream: &str, use_: &Use) -> TokenSt
 fn push(names: &Names<'_>, stage: usize, tail: usize, record: TokenStream) -> TokenStream {
     let (out, path) = (local("out"), path(tail));
     let place = Place::from(names.reader(stage, tail));
-    let push = spans::associated(place, tail_name(names.tail(stage, tail)), "push");
+    let (function, record) = match names.tail(stage, tail) {
+        TailKind::Output(output) if names.has_windows(output) => {
+            let time = time();
+            ("push_in", quote!(#time, #record))
+        }
+        _ => ("push", record),
+    };
+    let push = spans::associated(place, tail_name(names.tail(stage, tail)), function);
     let reference = quote_spanned!(place.start()=> &mut);
     let tail = within(place.end(), quote!(#out #path));
     let arguments = within(place.end(), quote!(#reference #tail, #record));

@@ -12,7 +12,7 @@
 
 pub(crate) mod emit;
 mod fallback;
-mod flow;
+pub(crate) mod flow;
 mod kernel;
 pub(crate) mod names;
 pub(crate) mod spans;

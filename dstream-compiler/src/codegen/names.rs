@@ -36,6 +36,11 @@ impl<'p> Names<'p> {
         self.plan.operators[index].at
     }
 
+    /// Whether an output shows the windows of its records.
+    pub(super) fn has_windows(&self, output: usize) -> bool {
+        self.plan.outputs[output].windows
+    }
+
     /// What kind a tail is.
     pub(super) fn tail(&self, stage: usize, tail: usize) -> TailKind {
         self.plan.stages[stage].tails[tail]

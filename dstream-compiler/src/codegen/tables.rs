@@ -120,6 +120,10 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
             let (name, cut_by) = (&stage.stream, state.cut_by);
             let kind = match state.kind {
                 StateKind::PreviousBatch => quote!(__dstream::StateKind::PreviousBatch),
+                StateKind::Watermark => quote!(__dstream::StateKind::Watermark),
+                StateKind::EventPanes { length, slide } => quote! {
+                    __dstream::StateKind::EventPanes { length_ms: #length, slide_ms: #slide }
+                },
                 StateKind::Panes { panes, batches } => {
                     let (panes, batches) = (panes as u32, batches as u32);
                     quote!(__dstream::StateKind::Panes { panes: #panes, batches: #batches })

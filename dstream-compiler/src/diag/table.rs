@@ -160,6 +160,22 @@ mistakes! {
     E0207 TOO_LONG: "a {what} of {text} is too long"
         => "a window may span {most} batches at most";
 
+    /// A duration of event time that is too long.
+    E0208 TOO_LONG_SPAN: "a {what} of {text} is too long"
+        => "it may be a thousand years at most";
+    /// A window by event time over records that have lost their times.
+    E0209 TIMES_LOST: "`{name}` would be a window of arrival time: the records of `{stream}` have no event times any more"
+        => "an operator that works per batch has made them; give the window to the stream before it, or say their times again with `.event_time(…)`";
+    /// An operator per batch over the results of windows.
+    E0210 WINDOWS_MIXED: "`{name}` works per batch, and a batch of `{stream}` may have results of several windows"
+        => "work on each window with `.reduce_by_key_and_window(…)` (one of the same length gets all results of it in one batch) or `.top_k(…)`";
+    /// A window operator that has no form by event time.
+    E0211 NO_EVENT_TIME: "`{name}` has no form by event time, and the records of `{stream}` have event times"
+        => "use `.reduce_by_key_and_window(…)`; or, for windows of arrival time, the stream before `.event_time(…)`";
+    /// A union of streams with and without times.
+    E0212 TIMES_DIFFER: "`{left}` and `{right}` can't be united: their records don't have times of one kind"
+        => "give both `.event_time(…)`, or neither; the results of windows unite with results of windows";
+
     // E03xx: streams and their names.
 
     /// Unknown stream.

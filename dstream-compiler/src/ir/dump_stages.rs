@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::physical::{Physical, Stage, StateKind, Step, TailKind, Tasks, Use};
+use crate::syntax::duration;
 
 /// The plan as it is.
 #[must_use]
@@ -39,6 +40,12 @@ pub(super) fn headline(plan: &Physical, stage: &Stage) -> String {
     if let Some(state) = &stage.state {
         let kind = match state.kind {
             StateKind::PreviousBatch => "previous batch".to_owned(),
+            StateKind::EventPanes { length, slide } => format!(
+                "open windows of {} every {}",
+                duration::show(length),
+                duration::show(slide)
+            ),
+            StateKind::Watermark => "times".to_owned(),
             StateKind::Panes { panes, batches: 1 } => format!("{panes} panes"),
             StateKind::Panes { panes, batches } => format!("{panes} panes of {batches}"),
         };

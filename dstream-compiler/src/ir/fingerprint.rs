@@ -101,6 +101,7 @@ fn node(fnv: &mut Fnv, job: &Job, node: NodeIndex) {
         match argument {
             Argument::Function(_) => {}
             Argument::Length(batches) | Argument::Slide(batches) => fnv.number(*batches),
+            Argument::Span(ms) => fnv.number(*ms),
             Argument::Number(number) => fnv.number(number.map_or(0, u64::from)),
             Argument::Value(value) => fnv.tokens(value.to_token_stream()),
             Argument::Records { format, record } => {

@@ -125,6 +125,50 @@ pub static TOP: Kind = Kind {
     flow: None,
 };
 
+/// Combined by pane of event time and by key with a function, shuffled by key.
+pub static PANES: Kind = Kind {
+    words: "combined by {} and pane",
+    movement: Movement::Shuffle,
+    tail: "CombinePanes",
+    types: || quote!(<_, _, _>),
+    tail_words: "combine by pane",
+    row: "Combine",
+    flow: Some("combined_panes"),
+};
+
+/// The best of each window, gathered; how many are kept.
+pub static WINDOW_TOP: Kind = Kind {
+    words: "top {} of each window, gathered",
+    movement: Movement::Gather,
+    tail: "WindowTop",
+    types: || quote!(<_, _>),
+    tail_words: "top by window",
+    row: "Partial",
+    flow: None,
+};
+
+/// The greatest times of records by split, gathered.
+pub static TIMES: Kind = Kind {
+    words: "times, gathered",
+    movement: Movement::Gather,
+    tail: "Marks",
+    types: || quote!(),
+    tail_words: "greatest",
+    row: "Partial",
+    flow: Some("times"),
+};
+
+/// One watermark, for every partition.
+pub static CLOCK: Kind = Kind {
+    words: "to every partition",
+    movement: Movement::Shuffle,
+    tail: "Broadcast",
+    types: || quote!(<_>),
+    tail_words: "broadcast",
+    row: "Broadcast",
+    flow: Some("clock"),
+};
+
 /// A form of flow.
 #[derive(Debug, Clone)]
 pub struct Form {
@@ -183,7 +227,7 @@ impl Entry {
             (Some(f), Some(g)) => same_function(f, g),
             _ => false,
         };
-        self.words == other.words && functions
+        self.words == other.words && self.spans == other.spans && functions
     }
 
     /// In words.

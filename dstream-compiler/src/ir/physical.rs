@@ -65,6 +65,8 @@ pub struct Output {
     pub operator: usize,
     /// Where it writes.
     pub sink: Sink,
+    /// Whether its records have windows, which are written with them.
+    pub windows: bool,
     /// The stage that makes it.
     pub stage: usize,
     /// Its tail there.
@@ -193,4 +195,13 @@ pub enum StateKind {
         /// How many batches one pane is.
         batches: u64,
     },
+    /// The panes of open event-time windows.
+    EventPanes {
+        /// The length of a window, in milliseconds.
+        length: u64,
+        /// From the start of one to that of the next, in milliseconds.
+        slide: u64,
+    },
+    /// The greatest times of splits.
+    Watermark,
 }

@@ -5,6 +5,7 @@ use syn::{Expr, Type};
 
 use crate::ir::logical::{Function, SourceFormat, same_function};
 use crate::ir::rust_text;
+use crate::syntax::duration;
 
 /// A kind of argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Arg {
     Length,
     /// A window's slide.
     Slide,
+    /// A duration of event time: what it is.
+    Span(&'static str),
     /// A number, written out.
     Number,
     /// Any expression of the job's parameters; what it stands for.
@@ -39,6 +42,8 @@ pub enum Argument {
     Length(u64),
     /// A window's slide in batches: as written, or that of the parent.
     Slide(u64),
+    /// A duration of event time, in milliseconds.
+    Span(u64),
     /// A number; none if it was left out.
     Number(Option<u32>),
     /// An expression.
@@ -59,6 +64,7 @@ impl Argument {
         match (self, other) {
             (Self::Function(f), Self::Function(g)) => same_function(f, g),
             (Self::Length(a), Self::Length(b)) | (Self::Slide(a), Self::Slide(b)) => a == b,
+            (Self::Span(a), Self::Span(b)) => a == b,
             (Self::Number(a), Self::Number(b)) => a == b,
             (Self::Value(a), Self::Value(b)) => a == b,
             (Self::Records { format: a, record: r }, Self::Records { format: b, record: s }) => {
@@ -74,6 +80,7 @@ impl Argument {
         match self {
             Self::Function(function) => Some(rust_text::short(&function.expr)),
             Self::Value(value) => Some(rust_text::short(value)),
+            Self::Span(ms) => Some(duration::show(*ms)),
             Self::Number(number) => number.map(|number| number.to_string()),
             Self::Length(_) | Self::Slide(_) | Self::Records { .. } => None,
         }
@@ -170,6 +177,16 @@ impl Arguments {
             Argument::Slide(slide) => Some(*slide),
             _ => None,
         })
+    }
+
+    /// The durations of event time, in milliseconds.
+    #[must_use]
+    pub fn spans(&self) -> Vec<u64> {
+        let span = |argument: &Argument| match argument {
+            Argument::Span(ms) => Some(*ms),
+            _ => None,
+        };
+        self.0.iter().filter_map(span).collect()
     }
 
     /// The number, unless it was left out.

@@ -34,6 +34,7 @@ fn read(at: Span) -> Read {
     let entry = Entry {
         words: "(record, 1)",
         function: None,
+        spans: Vec::new(),
         emit: |entry| {
             let at = entry.at;
             let values = entry.pair(&quote_spanned!(at=> 1u64));

@@ -33,6 +33,7 @@ fn read(at: Span) -> Read {
     let entry = Entry {
         words: "(record, true)",
         function: None,
+        spans: Vec::new(),
         emit: |entry| {
             let at = entry.at;
             let values = entry.pair(&quote_spanned!(at=> true));

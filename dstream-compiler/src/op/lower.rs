@@ -8,7 +8,7 @@ use quote::quote;
 use syn::Expr;
 
 use super::{Arguments, Operator};
-use crate::codegen::emit::{EntryCode, HeadCode, StepCode};
+use crate::codegen::emit::{EntryCode, HeadCode, StepCode, time};
 use crate::ir::flow::{self, Kind};
 use crate::ir::logical::Function;
 
@@ -57,6 +57,12 @@ impl fmt::Debug for Begin {
 /// The record is what the head makes.
 pub(super) fn whole(record: &Ident) -> TokenStream {
     quote!(#record)
+}
+
+/// The record is what the head makes beside its time or window.
+pub(super) fn with_time(record: &Ident) -> TokenStream {
+    let time = time();
+    quote!((#time, #record))
 }
 
 /// What the beginning of a stage reads and keeps.
@@ -126,6 +132,8 @@ pub struct Entry {
     pub words: &'static str,
     /// The user's function that it calls.
     pub function: Option<Function>,
+    /// The lengths of time that it needs, in milliseconds.
+    pub spans: Vec<u64>,
     /// Its code.
     pub emit: fn(&EntryCode<'_>) -> EntryText,
 }
@@ -150,6 +158,10 @@ pub enum Keeps {
     Panes(u64),
     /// The panes of a window, whose length is in batches, and what was computed from them; a checkpoint ends its lineage.
     Derived(u64),
+    /// The panes of open event-time windows: their length and slide, in milliseconds.
+    EventPanes(u64, u64),
+    /// The greatest times of splits.
+    Watermark,
 }
 
 /// Where an output writes.

@@ -13,6 +13,8 @@ pub mod source;
 mod count;
 mod count_by_value;
 mod distinct;
+mod event_time;
+mod event_window;
 mod filter;
 mod filter_map;
 mod flat_map;
@@ -29,7 +31,8 @@ mod reduce_by_key_and_window;
 mod running_reduce;
 mod save;
 mod top_k;
-mod union;
+pub(crate) mod union;
+pub(crate) mod watermark;
 mod window;
 
 pub use arguments::{Arg, Argument, Arguments};
@@ -38,7 +41,7 @@ pub use lower::{
 };
 
 /// Every operator, in the order in which they are explained.
-pub static ALL: [&Operator; 21] = [
+pub static ALL: [&Operator; 22] = [
     &map::OPERATOR,
     &filter::OPERATOR,
     &filter_map::OPERATOR,
@@ -46,6 +49,7 @@ pub static ALL: [&Operator; 21] = [
     &map_values::OPERATOR,
     &key_by::OPERATOR,
     &union::OPERATOR,
+    &event_time::OPERATOR,
     &reduce::OPERATOR,
     &count::OPERATOR,
     &distinct::OPERATOR,
@@ -90,6 +94,12 @@ pub struct Operator {
     pub lower: Lower,
     /// What the compiler puts between it and its only parent.
     pub before: Option<Before>,
+    /// What it does with the times of an event-timed stream.
+    pub times: Times,
+    /// What stands for it where its parent is event-timed: its form by event time.
+    pub by_event_time: Option<&'static Operator>,
+    /// What stands for it where the records of its parent are of windows.
+    pub by_window: Option<&'static Operator>,
 }
 
 impl PartialEq for Operator {
@@ -115,6 +125,9 @@ impl Operator {
         silent: true,
         lower: Lower::Output(|_| Sink::Print(0)),
         before: None,
+        times: Times::Loses,
+        by_event_time: None,
+        by_window: None,
     };
 
     /// Whether its records come from outside.
@@ -141,6 +154,26 @@ impl Operator {
         matches!(self.lower, Lower::Step { .. } | Lower::Output(_))
     }
 
+    /// Whether one result of it is made of several records of a batch, of whatever windows they are.
+    #[must_use]
+    pub fn mixes_windows(&self) -> bool {
+        matches!(self.lower, Lower::Head(_))
+            && self.times == Times::Loses
+            && self.name != "running_reduce"
+    }
+
+    /// What it does with the times of its records: those that take them one by one keep them.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        match self.lower {
+            Lower::Step { .. } | Lower::Union(_) | Lower::Output(_) => match self.times {
+                Times::Loses => Times::Keeps,
+                times => times,
+            },
+            _ => self.times,
+        }
+    }
+
     /// Whether it only leaves out records, and changes none.
     #[must_use]
     pub fn selects(&self) -> bool {
@@ -159,6 +192,19 @@ pub enum Effect {
     Makes,
     /// It holds afterwards, for another key than the records had.
     Rekeys,
+}
+
+/// What an operator does with the times of its records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Times {
+    /// Its records have none, if it works per batch.
+    Loses,
+    /// They have those of the records that they are made of.
+    Keeps,
+    /// It says when each record happened.
+    Says,
+    /// They have the windows that they are of.
+    Windows,
 }
 
 /// The operator of that name.

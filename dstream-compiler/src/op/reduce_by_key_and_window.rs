@@ -6,7 +6,7 @@ use quote::quote;
 use super::lower::whole;
 use super::{
     Arg, Argument, Arguments, Begin, Between, Effect, Keeps, Lower, Lowered, Operator, Read,
-    reduce_by_key,
+    event_window, reduce_by_key,
 };
 use crate::codegen::emit::HeadCode;
 
@@ -24,7 +24,10 @@ pub(super) static OPERATOR: Operator = Operator {
     ],
     doc: "one record per key and window",
     details: "Length and slide are those of `window`. With an inverse, `|all, left| all - left`, a slide costs by what \
-              enters and leaves; a key goes when no batch of the window has it, whatever its value is.",
+              enters and leaves; a key goes when no batch of the window has it, whatever its value is. On a stream \
+              with `event_time` length and slide are of event time, any number of milliseconds; without a slide \
+              windows follow each other. A window emits once, when the watermark has passed its end, and the inverse is \
+              not needed.",
     example: "pairs.reduce_by_key_and_window(|a, b| a + b, \"30s\", \"1s\")",
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,
@@ -35,6 +38,7 @@ pub(super) static OPERATOR: Operator = Operator {
         record: whole,
     }),
     before: Some(panes),
+    by_event_time: Some(&event_window::REDUCE_BY_KEY_AND_WINDOW),
     ..Operator::BASE
 };
 

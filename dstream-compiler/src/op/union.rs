@@ -1,7 +1,12 @@
 //! `union`
 
-use super::lower::whole;
-use super::{Arg, Begin, Effect, Lower, Lowered, Operator, Read};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::lower::{whole, with_time};
+use super::{Arg, Begin, Effect, Entry, EntryText, Lower, Lowered, Operator, Read};
+use crate::codegen::emit::time;
+use crate::ir::flow::{self, Form};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "union",
@@ -18,4 +23,23 @@ pub(super) static OPERATOR: Operator = Operator {
         record: whole,
     }),
     ..Operator::BASE
+};
+
+/// The same for records that have times: these go along.
+pub(crate) static TIMED: Begin = Begin {
+    words: |_| "rows with times".to_owned(),
+    lower: |_, _| {
+        let entry = Entry {
+            words: "with its time",
+            function: None,
+            spans: Vec::new(),
+            emit: |entry| {
+                let (time, record) = (time(), &entry.record);
+                EntryText { before: TokenStream::new(), values: quote!((#time, #record)) }
+            },
+        };
+        Lowered::reads([Read::of(Form { entry: Some(entry), ..Form::plain(&flow::ROWS) })])
+    },
+    emit: |head| head.of("rows_of"),
+    record: with_time,
 };

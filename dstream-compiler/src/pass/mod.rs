@@ -13,6 +13,8 @@ mod slides;
 mod stages;
 #[cfg(test)]
 mod tests;
+pub(crate) mod times;
+mod watermarks;
 
 use crate::ir::logical::Job;
 use crate::ir::physical::Physical;
@@ -45,6 +47,11 @@ pub const PASSES: &[Pass] = &[
         name: "panes",
         after: "the parent of every window-reduce has each key once per batch, in its partition",
         run: panes::run,
+    },
+    Pass {
+        name: "watermarks",
+        after: "every event-time window reads the watermark of the times that its records have",
+        run: watermarks::run,
     },
     Pass {
         name: "common sub-plans",

@@ -1,6 +1,7 @@
 //! Arguments of operators: selects the form of the call, and checks each argument.
 
 use petgraph::graph::NodeIndex;
+use proc_macro2::Span;
 use syn::{Expr, ExprMethodCall, Lit};
 
 use super::chain::Link;
@@ -14,6 +15,9 @@ use crate::op::{Arg, Argument, Operator};
 
 /// Longest window, in batches: the plan's tables use 32 bits.
 const MAX_BATCHES: u64 = u32::MAX as u64;
+
+/// Longest duration of event time, in milliseconds: a thousand years, so that sums of times and lengths stay exact.
+const MAX_SPAN_MS: u64 = 1000 * 366 * 86_400_000;
 
 /// The checked arguments of a call.
 pub(super) struct Checked {
@@ -88,7 +92,9 @@ impl Lowering<'_> {
         match kind {
             Arg::Function { .. } => matches!(strip(arg), Expr::Closure(_) | Expr::Path(_)),
             Arg::Stream => self.is_stream(arg, scope),
-            Arg::Length | Arg::Slide | Arg::Number => matches!(strip(arg), Expr::Lit(_)),
+            Arg::Length | Arg::Slide | Arg::Span(_) | Arg::Number => {
+                matches!(strip(arg), Expr::Lit(_))
+            }
             Arg::Value(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
         }
     }
@@ -152,6 +158,7 @@ impl Lowering<'_> {
             }
             Arg::Length => self.batches("window", arg, context).map(Argument::Length),
             Arg::Slide => self.batches("slide", arg, context).map(Argument::Slide),
+            Arg::Span(what) => self.span(what, arg, context).map(Argument::Span),
             Arg::Number => {
                 let number = match strip(arg) {
                     Expr::Lit(syn::ExprLit { lit: Lit::Int(int), .. }) => {
@@ -244,8 +251,13 @@ impl Lowering<'_> {
         }
     }
 
-    /// Converts a length or slide into batches.
-    fn batches(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
+    /// A duration as it is written, in milliseconds.
+    fn duration(
+        &mut self,
+        what: &'static str,
+        arg: &Expr,
+        context: Context,
+    ) -> Option<(String, u64, Span)> {
         let Expr::Lit(syn::ExprLit { lit: Lit::Str(literal), .. }) = strip(arg) else {
             self.report(
                 Diagnostic::new(&table::DURATION_NOT_LITERAL, Place::of(arg))
@@ -260,6 +272,25 @@ impl Lowering<'_> {
             self.report(Diagnostic::new(&table::BAD_DURATION, literal.span()).with("text", text));
             return None;
         };
+        Some((text, ms, literal.span()))
+    }
+
+    /// A duration of event time, in milliseconds.
+    fn span(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
+        let (text, ms, at) = self.duration(what, arg, context)?;
+        let mistake = match ms {
+            0 if what != "slack" => &table::ZERO_DURATION,
+            _ if ms > MAX_SPAN_MS => &table::TOO_LONG_SPAN,
+            _ => return Some(ms),
+        };
+        let diagnostic = Diagnostic::new(mistake, at).with("what", what).with("text", text);
+        self.report(diagnostic.with("least", "1ms"));
+        None
+    }
+
+    /// Converts a length or slide into batches.
+    fn batches(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
+        let (text, ms, at) = self.duration(what, arg, context)?;
         let interval = self.interval_ms.unwrap_or(1);
         let parent = context.parent.map_or(Slide::Unknown, |parent| self.slide(parent));
         let unit = interval.saturating_mul(parent.or_one());
@@ -270,7 +301,7 @@ impl Lowering<'_> {
                 true => duration::show(below),
                 false => format!("{} or {}", duration::show(below), duration::show(above)),
             };
-            Diagnostic::new(mistake, literal.span())
+            Diagnostic::new(mistake, at)
                 .with("what", what)
                 .with("text", text.clone())
                 .with("interval", duration::show(interval))

@@ -11,6 +11,7 @@ use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::Node;
 use crate::op::elsewhere::{self, Hint};
 use crate::op::{self, Arg, Argument, Arguments, Operator, source};
+use crate::pass::times::Time;
 
 /// The context of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,7 @@ impl Lowering<'_> {
                     .with("name", operator.name),
             );
         }
+        let operator = self.by_time(operator, call, parent)?;
         let context = Context { operator, parent, allowed };
         let misplaced = operator.is_output() && self.misplaced_output(call, scope, link);
         let checked = self.arguments(call, context, scope);
@@ -137,6 +139,7 @@ impl Lowering<'_> {
         let parents: Vec<NodeIndex> =
             std::iter::once(parent).chain(checked.streams.iter().copied()).collect();
         let slide = self.common_slide(call, operator, &parents)?;
+        self.common_time(call, operator, &parents)?;
         let form = checked.form;
         let arguments = Arguments::complete(checked.values, operator.forms, form, slide.or_one());
         let slide = match arguments.slide() {
@@ -156,6 +159,51 @@ impl Lowering<'_> {
             synthetic: false,
         };
         Some(self.add(node, &parents, slide))
+    }
+
+    /// The form of an operator that its parent's times ask for.
+    fn by_time(
+        &mut self,
+        operator: &'static Operator,
+        call: &ExprMethodCall,
+        parent: Option<NodeIndex>,
+    ) -> Option<&'static Operator> {
+        let Some(parent) = parent else { return Some(operator) };
+        let report = |mistake, stream: &str| {
+            Diagnostic::new(mistake, &call.method)
+                .with("name", operator.name)
+                .with("stream", stream)
+        };
+        let is_window = operator.forms.iter().any(|form| form.contains(&Arg::Length));
+        let mistake = match (self.time(parent), operator.by_event_time) {
+            (Time::Window, _) if operator.by_window.is_some() => return operator.by_window,
+            (Time::Event | Time::Window, Some(by_event_time)) => return Some(by_event_time),
+            (Time::Event | Time::Window, None) if is_window => &table::NO_EVENT_TIME,
+            (Time::Lost, _) if is_window => &table::TIMES_LOST,
+            (Time::Window, _) if operator.mixes_windows() => &table::WINDOWS_MIXED,
+            _ => return Some(operator),
+        };
+        let diagnostic = report(mistake, self.stream_name(parent));
+        self.report(diagnostic);
+        None
+    }
+
+    /// Streams that become one have times of one kind.
+    fn common_time(
+        &mut self,
+        call: &ExprMethodCall,
+        operator: &'static Operator,
+        parents: &[NodeIndex],
+    ) -> Option<()> {
+        let [left, right] = parents else { return Some(()) };
+        if !operator.is_union() || self.time(*left) == self.time(*right) {
+            return Some(());
+        }
+        let diagnostic = Diagnostic::new(&table::TIMES_DIFFER, Place::of(&call.args))
+            .with("left", self.stream_name(*left))
+            .with("right", self.stream_name(*right));
+        self.report(diagnostic);
+        None
     }
 
     /// The name of the stream that a call makes, and whether the user gave it.

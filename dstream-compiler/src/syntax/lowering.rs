@@ -9,6 +9,7 @@ use syn::Path;
 use super::operator_fn::OperatorFn;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::logical::{Node, ParamLet};
+use crate::pass::times::{Time, Times};
 
 /// How often a stream emits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,7 @@ pub(crate) struct Lowering<'a> {
     /// Number of inlined calls, for unique names.
     pub(super) calls: usize,
     slides: BTreeMap<NodeIndex, Slide>,
+    times: Times,
     names: BTreeSet<String>,
     outputs: BTreeSet<String>,
 }
@@ -71,6 +73,7 @@ impl<'a> Lowering<'a> {
             inlining: Vec::new(),
             calls: 0,
             slides: BTreeMap::new(),
+            times: Times::new(),
             names: BTreeSet::new(),
             outputs: BTreeSet::new(),
         }
@@ -79,12 +82,20 @@ impl<'a> Lowering<'a> {
     /// Adds a node with its parents by port.
     pub(super) fn add(&mut self, node: Node, parents: &[NodeIndex], slide: Slide) -> NodeIndex {
         self.names.insert(node.stream.clone());
+        let of = parents.iter().map(|parent| self.time(*parent));
+        let time = Time::after(node.operator, of);
         let index = self.graph.add_node(node);
         for (port, parent) in (0u8..).zip(parents) {
             self.graph.add_edge(*parent, index, port);
         }
         self.slides.insert(index, slide);
+        self.times.insert(index, time);
         index
+    }
+
+    /// What is known of the times of a node's records.
+    pub(super) fn time(&self, node: NodeIndex) -> Time {
+        self.times.get(&node).copied().unwrap_or_default()
     }
 
     /// How often a node emits.

@@ -68,7 +68,7 @@ pub enum Bytes {
 
 impl Bytes {
     /// All bytes; empty if the range exceeds the file.
-    fn as_slice(&self) -> &[u8] {
+    pub(crate) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Buffer(buffer) => buffer.as_slice(),
             Self::Mapped { map, start, len } => {

@@ -92,14 +92,20 @@ impl History<'_> {
         let timed = cut.iter().find_map(|s| instead(self.inputs[s.index()].url)?.timed);
         let timed = timed.map(|timed| format!("{timed}, or ")).unwrap_or_default();
         why.push_str(&format!(
-            "; or {timed}read a live source. Windows over history by a time in the records do not exist yet"
+            "; or {timed}read a live source; or, if its records have times, say which in the program, and the windows \
+             are of these times: `.event_time(|record| record.at, \"10s\")`"
         ));
         Err(why)
     }
 
     fn joins(&self) -> Result<Vec<Option<String>>, String> {
         let mut whole = vec![None; self.inputs.len()];
-        for stage in self.stages() {
+        // What an event-time window reads beside its records is no other side of a join.
+        let joins = |stage: &&StageRow| {
+            let kind = stage.state.as_ref().map(|state| state.kind);
+            !matches!(kind, Some(StateKind::EventPanes { .. } | StateKind::Watermark))
+        };
+        for stage in self.stages().filter(joins) {
             let sides: Vec<_> =
                 stage.inputs.iter().map(|input| self.plan.sources_of_input(input)).collect();
             for (at, left) in sides.iter().enumerate() {

@@ -98,6 +98,10 @@ fn head(status: &ClusterStatus) -> String {
             receiver.worker
         );
     }
+    if status.late > 0 {
+        let late = some(status.late, "record");
+        let _ = writeln!(text, "{late} late: all event-time windows that span them had closed");
+    }
     if let Some(RefusedStatus { output, batch, for_ms, tries, why }) = &status.refused {
         let _ = writeln!(
             text,

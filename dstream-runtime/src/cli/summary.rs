@@ -89,6 +89,9 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
             count(source.dead_letters),
         ));
     }
+    if done.late > 0 {
+        lines.push(format!("  {} late: all their windows had closed", some(done.late, "record")));
+    }
     for output in &done.outputs {
         let closed = if output.closed { ", until its reader closed it" } else { "" };
         let records = some(output.records, "record");
@@ -181,6 +184,7 @@ mod tests {
             first_batch,
             read: sum(|source| source.read),
             records: sum(|source| source.records),
+            late: 0,
             dead_letters: sum(|source| source.dead_letters),
             bytes: 2048,
             outputs: vec![OutputCount { name: "counts".to_owned(), records: 1, closed: false }],

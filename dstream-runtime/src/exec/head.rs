@@ -4,6 +4,7 @@
 //! new values, and the change is made when everything has succeeded. So a task that panics half-way
 //! leaves the state of batch t − 1, and can run again.
 
+mod event_window;
 mod gather;
 mod join;
 mod keyed_state;
@@ -14,15 +15,18 @@ mod running;
 mod save;
 mod source;
 mod touched;
+mod watermark;
 mod window_reduce;
 
-pub use gather::{CountAll, Reduce, TopK};
+pub use event_window::EventWindow;
+pub use gather::{CountAll, Reduce, TopK, WindowTopK};
 pub use join::{Join, LeftOuterJoin};
 pub use merge::Merge;
 pub use panes::Span;
 pub use rows::{RowsOf, Window};
 pub use running::Running;
 pub use source::SourceHead;
+pub use watermark::{Marked, Watermark};
 pub use window_reduce::{NoInverse, WindowReduce};
 
 use super::task::TaskContext;

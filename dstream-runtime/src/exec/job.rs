@@ -8,13 +8,17 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::event_time::Windows;
 use super::head::{
-    CountAll, Join, LeftOuterJoin, Merge, NoInverse, Reduce, RowsOf, Running, SourceHead, Span,
-    TopK, Window, WindowReduce,
+    CountAll, EventWindow, Join, LeftOuterJoin, Marked, Merge, NoInverse, Reduce, RowsOf, Running,
+    SourceHead, Span, TopK, Watermark, Window, WindowReduce, WindowTopK,
 };
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
-use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tail, Tails, Tally, Top};
+use super::tail::{
+    Broadcast, Combine, CombinePanes, Fold, Marks, Output, Rows, Slot, Spread, Tail, Tails, Tally,
+    Top, WindowTop,
+};
 use crate::connectors::Connectors;
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
@@ -162,6 +166,19 @@ impl Builder {
         slots
     }
 
+    /// Makes the watermark of a stage's inputs, each with its slack in milliseconds.
+    #[must_use]
+    pub fn watermark<const N: usize>(&self, id: StageId, inputs: [(&Times, i64); N]) -> Watermark {
+        let row = self.plan.stages.get(id.index());
+        let sources = |input: usize| {
+            let row = row.and_then(|row| row.inputs.get(input));
+            row.map_or_else(Vec::new, |row| self.plan.sources_of_input(row).into_iter().collect())
+        };
+        let inputs = inputs.iter().enumerate();
+        let inputs = inputs.map(|(at, (_, slack))| Marked { slack: *slack, sources: sources(at) });
+        Watermark { inputs: inputs.collect() }
+    }
+
     /// What errors call a stage.
     fn name(&self, id: StageId) -> StageName {
         let row = self.plan.stages.get(id.index());
@@ -173,6 +190,17 @@ impl Builder {
     pub fn output<R: Record>(&mut self, id: OutputId, slot: Slot<Output<R>>, url: impl Url) {
         let url = url.text();
         self.declare(id, slot, OutputSpec { url, schema: R::SCHEMA, function: None });
+    }
+
+    /// Declares an output of records with windows, which are written before them.
+    pub fn output_of_windows<R: Record>(
+        &mut self,
+        id: OutputId,
+        slot: Slot<Output<R>>,
+        url: impl Url,
+    ) {
+        slot.show_windows();
+        self.output(id, slot, url);
     }
 
     /// Declares an output to a function.
@@ -328,6 +356,58 @@ where
     WindowReduce { span, merge: Arc::new(f), inverse: Some(inverse), types: PhantomData }
 }
 
+/// Records of event-time windows, combined by pane and key on their way to the stages that merge them.
+pub struct CombinedPanes<K, V, F> {
+    merge: Arc<F>,
+    types: PhantomData<fn() -> (K, V)>,
+}
+
+/// Gives tails that combine panes (several where streams are united) their function.
+pub fn combined_panes<K, V, F, const N: usize>(
+    slots: [Slot<CombinePanes<K, V, F>>; N],
+    f: F,
+) -> CombinedPanes<K, V, F>
+where
+    K: Key,
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    let merge = Arc::new(f);
+    slots.iter().for_each(|slot| slot.merge_with(Arc::clone(&merge)));
+    CombinedPanes { merge, types: PhantomData }
+}
+
+/// Reduces event-time windows by key.
+pub fn event_window<K, V, F>(
+    input: &CombinedPanes<K, V, F>,
+    _: &Clock,
+    windows: Windows,
+) -> EventWindow<K, V, F>
+where
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    EventWindow { windows, merge: Arc::clone(&input.merge), types: PhantomData }
+}
+
+/// The greatest times of records, by split.
+pub struct Times(());
+
+/// What marking tails make.
+#[must_use]
+pub fn times<const N: usize>(_: [Slot<Marks>; N]) -> Times {
+    Times(())
+}
+
+/// The watermark of a batch, sent to every partition.
+pub struct Clock(());
+
+/// What the tail of a watermark makes.
+#[must_use]
+pub fn clock<const N: usize>(_: [Slot<Broadcast<i64>>; N]) -> Clock {
+    Clock(())
+}
+
 /// A key like that of the stream on the left of a join.
 #[diagnostic::on_unimplemented(
     message = "the streams of this join have different keys",
@@ -396,4 +476,14 @@ pub fn top_k<S: Record, R: Record, const N: usize>(
 ) -> TopK<S, R> {
     slots.iter().for_each(|slot| slot.keep(k));
     TopK { k, record: PhantomData }
+}
+
+/// Keeps the best `k` of each window.
+#[must_use]
+pub fn window_top_k<S: Record, R: Record, const N: usize>(
+    slots: [Slot<WindowTop<S, R>>; N],
+    k: usize,
+) -> WindowTopK<S, R> {
+    slots.iter().for_each(|slot| slot.keep(k));
+    WindowTopK { k, record: PhantomData }
 }

@@ -5,16 +5,23 @@
 //! the recipe what the kernel's types decided only later (the function that combines, for instance).
 
 mod combine;
+mod marks;
 mod output;
+mod panes;
 mod partial;
 mod rows;
 
 use std::sync::Arc;
 
 pub use combine::{Combine, CombineRecipe, Spread};
+pub(crate) use marks::Mark;
+pub use marks::{Broadcast, Marks, ReadingSplit};
 pub use output::{Output, OutputRecipe};
-pub(crate) use partial::best;
-pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe};
+pub use panes::{CombinePanes, PanesRecipe};
+pub(crate) use panes::{PANE_BYTES, PaneCount};
+pub(crate) use partial::InWindow;
+pub(crate) use partial::{Best, best};
+pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe, WindowTop};
 pub use rows::Rows;
 
 use super::task::{TailMade, TaskContext, TaskError};

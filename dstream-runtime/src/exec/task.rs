@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::poison::Poisoned;
 use super::state::StageName;
+use super::tail::ReadingSplit;
 use crate::block::{Block, BufferPool, DecodeError, PushError};
 use crate::id::{BatchSeq, OutputId, Partition, TaskId};
 use crate::record::{Dialect, Floats, Format};
 use crate::sink::Part;
-use crate::source::{Input, SourceError};
+use crate::source::{Input, Reach, SourceError};
 use crate::store::KeptBlock;
 use crate::time::BatchTime;
 
@@ -70,6 +71,10 @@ pub struct TaskContext<'t> {
     pub inputs: &'t [Vec<KeptBlock>],
     /// The source range, for a stage that reads one.
     pub source: Option<&'t Input>,
+    /// The split that it reads at the moment.
+    pub reading: ReadingSplit,
+    /// How far each source has come with this batch.
+    pub reach: &'t [Reach],
     /// Where blocks get their buffers.
     pub buffers: &'t BufferPool,
     /// How outputs are encoded, by output.
@@ -91,6 +96,8 @@ pub struct Made {
     pub bytes: u64,
     /// Records that were set aside: they could not be read, or a function panicked for them.
     pub dead: DeadLetters,
+    /// Records that came when all windows which span them had closed.
+    pub late: u64,
 }
 
 /// What one tail of a task made.

@@ -66,6 +66,8 @@ fn try_run(
         emits: true,
         inputs: &[inputs.into_iter().map(KeptBlock::from).collect()],
         source: None,
+        reading: Default::default(),
+        reach: &[],
         buffers: &BufferPool::new(0),
         outputs: &[],
         poisoned: Poisoned::default(),

@@ -87,6 +87,10 @@ fn input(row: &InputRow) -> Value {
 fn state(row: &StateRow) -> Value {
     let kind = match row.kind {
         StateKind::PreviousBatch => json!("previous_batch"),
+        StateKind::EventPanes { length_ms, slide_ms } => {
+            json!({ "length_ms": length_ms, "slide_ms": slide_ms })
+        }
+        StateKind::Watermark => json!("watermark"),
         StateKind::Panes { panes, batches } => json!({"panes": panes, "batches": batches}),
     };
     let retained = words::retained(row.kind);
@@ -100,6 +104,7 @@ fn tail(row: &TailRow) -> Value {
         TailRow::Keep => json!({"kind": "keep"}),
         TailRow::Rows => json!({"kind": "rows"}),
         TailRow::Partial => json!({"kind": "partial"}),
+        TailRow::Broadcast => json!({"kind": "broadcast"}),
         TailRow::Output(output) => json!({"kind": "output", "output": output}),
     }
 }

@@ -199,6 +199,15 @@ pub struct StateRow {
 pub enum StateKind {
     /// The previous value of every key.
     PreviousBatch,
+    /// The panes of event-time windows: which ones a watermark decides.
+    EventPanes {
+        /// The length of a window, in milliseconds.
+        length_ms: u64,
+        /// From the start of one to that of the next, in milliseconds.
+        slide_ms: u64,
+    },
+    /// The greatest times of the splits of sources: what a watermark is made of.
+    Watermark,
     /// This many panes (one per batch in which the parent emits), each of that many batches.
     Panes {
         /// Number of panes a full window spans.
@@ -221,6 +230,8 @@ pub enum TailRow {
     Rows,
     /// Folded into one partial value, gathered by one task.
     Partial,
+    /// Sent to every partition.
+    Broadcast,
     /// Written to an output.
     Output(OutputId),
 }

@@ -5,6 +5,7 @@
 //! give the same as without them.
 
 use super::{Plan, StateKind, words};
+use crate::time::IDLE_MS;
 
 impl Plan {
     /// The operators that may emit without input, by name and line.
@@ -26,7 +27,9 @@ impl Plan {
             let from = from.filter_map(|(stage, _)| reach.get(stage.index()).copied()).max();
             let own = match row.state.as_ref().map(|state| state.kind) {
                 Some(kind @ StateKind::Panes { .. }) => u64::from(words::retained(kind)),
-                Some(StateKind::PreviousBatch) | None => 0,
+                // A split that is not active any more may let the watermark go on.
+                Some(StateKind::Watermark) => IDLE_MS.div_ceil(self.interval_ms.max(1)) + 1,
+                Some(StateKind::PreviousBatch | StateKind::EventPanes { .. }) | None => 0,
             };
             let waits = u64::from(row.every.max(row.emits_every).max(1)) - 1;
             let all = from.unwrap_or(0).saturating_add(own).saturating_add(waits);

@@ -158,6 +158,8 @@ fn lineage_row(plan: &Plan, stage: &StageRow) -> [String; 6] {
         Some(state) => {
             let keeps = match state.kind {
                 super::StateKind::PreviousBatch => "previous".to_owned(),
+                super::StateKind::EventPanes { .. } => "open windows".to_owned(),
+                super::StateKind::Watermark => "times".to_owned(),
                 super::StateKind::Panes { panes, .. } => format!("{panes} panes"),
             };
             (keeps, words::batches(plan, words::retained(state.kind)))

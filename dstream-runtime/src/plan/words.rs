@@ -59,6 +59,7 @@ pub(super) fn tail(tail: TailRow) -> &'static str {
         TailRow::Keep => "kept by key in its partition",
         TailRow::Rows => "kept as rows in its partition",
         TailRow::Partial => "folded into one partial value",
+        TailRow::Broadcast => "sent to every partition",
         TailRow::Output(_) => "written to an output",
     }
 }
@@ -66,7 +67,7 @@ pub(super) fn tail(tail: TailRow) -> &'static str {
 /// The number of batches that state reaches back, not counting this one for previous values.
 pub(super) fn retained(state: StateKind) -> u32 {
     match state {
-        StateKind::PreviousBatch => 1,
+        StateKind::PreviousBatch | StateKind::EventPanes { .. } | StateKind::Watermark => 1,
         StateKind::Panes { panes, batches } => panes.saturating_mul(batches),
     }
 }
@@ -74,6 +75,12 @@ pub(super) fn retained(state: StateKind) -> u32 {
 pub(super) fn state(plan: &Plan, state: StateKind) -> String {
     match state {
         StateKind::PreviousBatch => "the previous value of every key".to_owned(),
+        StateKind::EventPanes { length_ms, slide_ms } => format!(
+            "open windows of {} every {} of event time",
+            duration(length_ms),
+            duration(slide_ms)
+        ),
+        StateKind::Watermark => "the greatest event time of every split".to_owned(),
         StateKind::Panes { panes, batches: of } => {
             let panes = format!("{panes} {}", if panes == 1 { "pane" } else { "panes" });
             format!("{panes} of {}", batches(plan, of))

@@ -9,9 +9,11 @@ mod json;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use flat::{write_csv, write_csv_as, write_csv_header, write_text};
 pub use json::{NotFinite, write_json};
+pub(crate) use windows::InWindow;
 
 /// How records are written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

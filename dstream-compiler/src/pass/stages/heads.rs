@@ -7,7 +7,7 @@ use super::Known;
 use super::flows::Flows;
 use crate::ir::flow::Form;
 use crate::ir::physical::{Head, State, StateKind};
-use crate::op::{Keeps, Lower, Lowered, Read};
+use crate::op::{Keeps, Lower, Lowered, Read, union};
 
 /// A stage that is being made: where it begins.
 pub(super) struct Beginning {
@@ -36,6 +36,7 @@ fn beginning(known: &Known<'_>, node: NodeIndex, flows: &mut Flows) -> Option<Be
     let weight = &known.job.graph[node];
     let begin = match &weight.operator.lower {
         Lower::Source(begin) | Lower::Head(begin) => begin,
+        Lower::Union(_) if is_stage(known, node) && known.has_times(node) => &union::TIMED,
         Lower::Union(begin) if is_stage(known, node) => begin,
         Lower::Union(_) | Lower::Step { .. } | Lower::Output(_) => return None,
     };
@@ -99,5 +100,9 @@ fn state(keeps: Keeps, every: u64) -> Option<State> {
         Keeps::Values => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT },
         Keeps::Panes(length) => State { kind: panes(length), cut_by: WINDOW },
         Keeps::Derived(length) => State { kind: panes(length), cut_by: CHECKPOINT },
+        Keeps::EventPanes(length, slide) => {
+            State { kind: StateKind::EventPanes { length, slide }, cut_by: CHECKPOINT }
+        }
+        Keeps::Watermark => State { kind: StateKind::Watermark, cut_by: CHECKPOINT },
     })
 }

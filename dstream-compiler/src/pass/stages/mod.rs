@@ -17,6 +17,7 @@ use petgraph::graph::NodeIndex;
 
 use self::flows::Flows;
 use super::order::parents;
+use super::times::{Time, Times, times};
 use super::{partitioning, slides};
 use crate::ir::logical::Job;
 use crate::ir::physical::{Output, Physical, Row, Source, Stage};
@@ -27,6 +28,8 @@ struct Known<'j> {
     job: &'j Job,
     partitioning: BTreeMap<NodeIndex, partitioning::Partitioning>,
     slides: BTreeMap<NodeIndex, u64>,
+    /// What is known of the times of each node's records.
+    times: Times,
     /// Row of each node in the operator table.
     rows: BTreeMap<NodeIndex, usize>,
     /// Rows of what was merged into each node.
@@ -41,11 +44,13 @@ struct Known<'j> {
 pub(super) fn cut(job: &Job) -> Physical {
     let (operators, rows, merged_rows) = operator_table(job);
     let (sources, source_index) = source_table(job, &rows);
-    let (mut outputs, output_index) = output_table(job, &rows);
+    let times = times(job);
+    let (mut outputs, output_index) = output_table(job, &rows, &times);
     let known = Known {
         job,
         partitioning: partitioning::of(job),
         slides: slides(job),
+        times,
         rows,
         merged_rows,
         sources: source_index,
@@ -112,7 +117,7 @@ fn source_table(job: &Job, rows: &Rows) -> (Vec<Source>, Rows) {
     (sources, index)
 }
 
-fn output_table(job: &Job, rows: &Rows) -> (Vec<Output>, Rows) {
+fn output_table(job: &Job, rows: &Rows, times: &Times) -> (Vec<Output>, Rows) {
     let mut outputs = Vec::new();
     let mut index = BTreeMap::new();
     for (&node, &operator) in rows {
@@ -121,7 +126,9 @@ fn output_table(job: &Job, rows: &Rows) -> (Vec<Output>, Rows) {
         let sink = sink(&weight.arguments);
         index.insert(node, outputs.len());
         // Stage and tail are filled in when the stage's body is written.
-        outputs.push(Output { name: weight.stream.clone(), operator, sink, stage: 0, tail: 0 });
+        let windows = times.get(&node) == Some(&Time::Window);
+        let name = weight.stream.clone();
+        outputs.push(Output { name, operator, sink, windows, stage: 0, tail: 0 });
     }
     (outputs, index)
 }
@@ -138,6 +145,11 @@ impl Known<'_> {
 
     fn is_partitioned(&self, node: NodeIndex) -> bool {
         self.partitioning.get(&node).is_some_and(|known| known.by_key_since.is_some())
+    }
+
+    /// Whether a node's records have times or windows.
+    fn has_times(&self, node: NodeIndex) -> bool {
+        self.times.get(&node).is_some_and(|time| time.is_known())
     }
 
     fn slide(&self, node: NodeIndex) -> u64 {

@@ -42,6 +42,7 @@ fn example() -> ClusterStatus {
         }),
         delay_ms: Some(1250),
         cause: Some("batch 812 waits for 3 tasks on worker w2 (stage counts)".to_owned()),
+        late: 0,
         refused: None,
         clock_behind_ms: None,
         unsaved: None,

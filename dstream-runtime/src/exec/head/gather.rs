@@ -1,11 +1,13 @@
 //! One result out of the partial results of all partitions.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::{TaskContext, blocks};
+use crate::exec::event_time::Bounds;
 use crate::exec::stage::Head;
-use crate::exec::tail::best;
+use crate::exec::tail::{Best, InWindow, best};
 use crate::exec::task::TaskError;
 use crate::record::Record;
 
@@ -97,6 +99,39 @@ impl<S: Record, R: Record> Head for TopK<S, R> {
         }
         for (_, record) in &best.0 {
             emit(record.view());
+        }
+        Ok(())
+    }
+
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
+}
+
+/// `top_k` of each window: the records with the greatest scores, greatest first, window by window.
+pub struct WindowTopK<S, R> {
+    pub(crate) k: usize,
+    pub(crate) record: PhantomData<fn() -> (S, R)>,
+}
+
+impl<S: Record, R: Record> Head for WindowTopK<S, R> {
+    type Record = (Bounds, R);
+    type State = ();
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        (): &mut (),
+        mut emit: impl for<'a> FnMut((Bounds, R::View<'a>)),
+    ) -> Result<(), TaskError> {
+        let mut windows: BTreeMap<(i64, i64), Best<S, R>> = BTreeMap::new();
+        for block in blocks(cx, 0) {
+            for ((start, end), (score, record)) in block.get()?.rows::<InWindow<S, R>>()?.iter() {
+                // Windows close in order of their ends.
+                windows.entry((end, start)).or_default().offer(self.k, score, record);
+            }
+        }
+        for ((end, start), best) in &windows {
+            best.0.iter().for_each(|(_, record)| emit(((*start, *end), record.view())));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::exec::state::{Keep, Step};
 use crate::exec::table::KeyTable;
 use crate::exec::task::{SavedState, TaskError};
 use crate::record::{Key, Record};
+use crate::store::KeptBlock;
 
 /// The value of every key, in the order in which the keys came.
 pub struct KeyedState<K, V> {
@@ -40,6 +41,11 @@ impl<K: Key, V: Record> KeyedState<K, V> {
         self.touched.touch(entry);
     }
 
+    /// All keys, in the order in which they came.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], u64, &V)> {
+        self.table.iter()
+    }
+
     fn saved(&self, entries: impl Iterator<Item = u32>) -> Result<SavedState, TaskError> {
         let table = &self.table;
         let entries = entries.map(|at| (table.key(at), table.hash(at), table.value(at).view()));
@@ -47,8 +53,9 @@ impl<K: Key, V: Record> KeyedState<K, V> {
         Ok(SavedState::whole(blocks.into_iter().map(|block| (0, block.into())).collect()))
     }
 
-    fn take_in(&mut self, saved: &SavedState) -> Result<(), TaskError> {
-        saved.parts.iter().try_for_each(|(_, block)| load_table(&mut self.table, block))
+    /// Takes the values of a block in.
+    pub(super) fn take_in(&mut self, block: &KeptBlock) -> Result<(), TaskError> {
+        load_table(&mut self.table, block)
     }
 }
 
@@ -76,12 +83,12 @@ impl<K: Key, V: Record> Keep for KeyedState<K, V> {
 
     fn load(whole: &SavedState) -> Result<Option<Self>, TaskError> {
         let mut state = Self::default();
-        state.take_in(whole)?;
+        whole.parts.iter().try_for_each(|(_, block)| state.take_in(block))?;
         Ok(Some(state))
     }
 
     fn apply(&mut self, changes: &SavedState, _: &mut Step<'_, Self>) -> Result<(), TaskError> {
-        self.take_in(changes)
+        changes.parts.iter().try_for_each(|(_, block)| self.take_in(block))
     }
 
     fn door(tag: u64) -> Option<BlockDecoder> {

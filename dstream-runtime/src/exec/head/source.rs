@@ -31,7 +31,13 @@ impl<D: Decode> Head for SourceHead<D> {
         let (made, mut sieve) = (&mut cx.made, cx.poisoned.sieve());
         let stops = self.policy.on_error == OnError::Stop;
         let mut refused: Option<TaskError> = None;
+        let (reading, mut range) = (cx.reading.clone(), 0);
         input.data.read(&mut |piece| {
+            let ranges = &input.ranges;
+            if ranges.get(range).is_some_and(|range| *range.split != *piece.split) {
+                range = ranges.iter().position(|range| *range.split == *piece.split).unwrap_or(0);
+                reading.set(range);
+            }
             made.bytes += piece.bytes.len() as u64;
             let mut rest = Some(piece);
             while let Some(piece) = rest.take() {

@@ -21,14 +21,23 @@ pub struct KeyForm {
 }
 
 impl KeyForm {
-    fn of<K: Key, V: Record>() -> Self {
+    pub(super) fn of<K: Key, V: Record>() -> Self {
         let (schema, width) = (keyed_schema::<K, V>(), K::WIDTH);
         Self { schema, width, door: Block::open_keyed::<K, V> }
+    }
+
+    /// The same for blocks beside which others come in.
+    pub(super) fn with_door(self, door: BlockDecoder) -> Self {
+        Self { door, ..self }
+    }
+
+    pub(super) fn door(self) -> BlockDecoder {
+        self.door
     }
 }
 
 /// The form that a flow has told.
-fn form(told: &OnceLock<KeyForm>) -> KeyForm {
+pub(super) fn form(told: &OnceLock<KeyForm>) -> KeyForm {
     *told.get().expect("invariant: generated code gives every keyed tail to a flow")
 }
 
@@ -55,8 +64,8 @@ impl<V, F> Default for CombineRecipe<V, F> {
 /// A task's tables, used again by the next task: fresh memory costs more than the work done in it.
 pub(crate) struct Work<V> {
     pub(crate) table: KeyTable<V>,
-    gather: Gather<V>,
-    scratch: Vec<u8>,
+    pub(super) gather: Gather<V>,
+    pub(super) scratch: Vec<u8>,
 }
 
 impl<V> Default for Work<V> {
@@ -205,7 +214,7 @@ impl<K: 'static, V: Record, const OWN: bool> Tail for Spread<K, V, OWN> {
 }
 
 /// The segments of a shuffle block while they grow: one for each of some partitions.
-struct Segments<V: Record> {
+pub(super) struct Segments<V: Record> {
     growing: Vec<KeyedBuilder<V>>,
     /// Segments that reached the limit of a block.
     full: Vec<(Partition, Block)>,
@@ -216,7 +225,12 @@ struct Segments<V: Record> {
 
 impl<V: Record> Segments<V> {
     /// For about `records` records altogether.
-    fn new(key: KeyForm, cx: &TaskContext<'_>, partitions: Range<u32>, records: usize) -> Self {
+    pub(super) fn new(
+        key: KeyForm,
+        cx: &TaskContext<'_>,
+        partitions: Range<u32>,
+        records: usize,
+    ) -> Self {
         // Room for an uneven spread, so that most segments never grow.
         let each = records / partitions.len().max(1) * 9 / 8;
         let builder = |_| KeyedBuilder::new(cx.buffers, key.width, each);
@@ -230,7 +244,12 @@ impl<V: Record> Segments<V> {
     }
 
     #[inline]
-    fn push(&mut self, key: &[u8], hash: u64, value: V::View<'_>) -> Result<(), TaskError> {
+    pub(super) fn push(
+        &mut self,
+        key: &[u8],
+        hash: u64,
+        value: V::View<'_>,
+    ) -> Result<(), TaskError> {
         let index = match self.growing.len() {
             1 => 0,
             n => partition_of(hash, n as u32) as usize,
@@ -249,11 +268,20 @@ impl<V: Record> Segments<V> {
     }
 
     /// All segments by partition, those of one partition in the order of their records.
-    fn finish(self) -> TailMade {
+    pub(super) fn finish(self) -> TailMade {
+        self.finish_with(None)
+    }
+
+    /// The same, with blocks of another kind behind those of their partitions.
+    pub(super) fn finish_with(
+        self,
+        others: impl IntoIterator<Item = (Partition, Block)>,
+    ) -> TailMade {
         let Self { growing, full: mut blocks, first, key, .. } = self;
         for (partition, builder) in (first..).zip(growing) {
             blocks.extend(builder.finish(key.schema).map(|block| (Partition(partition), block)));
         }
+        blocks.extend(others);
         blocks.sort_by_key(|(partition, _)| *partition);
         TailMade::Blocks(blocks)
     }

@@ -5,10 +5,12 @@ use std::sync::{Arc, OnceLock};
 use super::rows::Growing;
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
 use crate::block::BlockDecoder;
+use crate::exec::event_time::Bounds;
 use crate::exec::task::OutputSetting;
 use crate::id::OutputId;
 use crate::record::{
-    AsRecord, Format, NotFinite, Record, write_csv_as, write_csv_header, write_json, write_text,
+    AsRecord, Format, InWindow, NotFinite, Record, write_csv_as, write_csv_header, write_json,
+    write_text,
 };
 use crate::sink::{Part, pack};
 
@@ -28,17 +30,26 @@ pub struct Output<R: Record> {
     /// The first record that the format cannot hold, and why.
     refused: Option<String>,
     output: OutputId,
+    shows_windows: bool,
+    /// The window of the last record.
+    window: Option<InWindow>,
 }
 
 /// What the tasks of an output share: which one it is.
 #[derive(Default)]
 pub struct OutputRecipe {
     id: OnceLock<OutputId>,
+    /// Its records have windows, which are written before them.
+    windows: OnceLock<()>,
 }
 
 impl<R: Record> Slot<Output<R>> {
     pub(crate) fn bind(&self, id: OutputId) {
         let _ = self.0.id.set(id);
+    }
+
+    pub(crate) fn show_windows(&self) {
+        let _ = self.0.windows.set(());
     }
 }
 
@@ -74,6 +85,37 @@ impl<R: Record> Output<R> {
         }
     }
 
+    /// Takes one record of a window.
+    #[inline]
+    pub fn push_in<P: AsRecord<Record = R>>(&mut self, window: Bounds, record: P) {
+        if self.rows.is_some() {
+            return self.push(record);
+        }
+        if self.window.as_ref().is_none_or(|shown| !shown.is(window)) {
+            self.window = Some(InWindow::new(window));
+        }
+        let Some(shown) = &self.window else { return };
+        let view = record.as_view();
+        if self.records < u64::from(self.setting.preview) {
+            shown.write_text::<R>(view, &mut self.preview);
+            self.preview.push(b'\n');
+        }
+        let written = self.setting.limit.is_none_or(|limit| self.records < u64::from(limit));
+        self.records += 1;
+        let (true, Some(format)) = (written, self.setting.format) else { return };
+        match format {
+            Format::Text => shown.write_text::<R>(view, &mut self.bytes),
+            Format::Csv => shown.write_csv::<R>(view, &self.setting.dialect, &mut self.bytes),
+            Format::Json => {
+                let floats = self.setting.floats;
+                if let Err(why) = shown.write_json::<R>(view, floats, &mut self.bytes) {
+                    return self.refuse(view, &why);
+                }
+            }
+        }
+        self.bytes.push(b'\n');
+    }
+
     /// Keeps the first record that cannot be written, as text: the task fails with it.
     #[cold]
     fn refuse(&mut self, record: R::View<'_>, why: &NotFinite) {
@@ -102,6 +144,8 @@ impl<R: Record> Tail for Output<R> {
             preview: Vec::new(),
             refused: None,
             output,
+            shows_windows: recipe.windows.get().is_some(),
+            window: None,
         }
     }
 
@@ -115,6 +159,9 @@ impl<R: Record> Tail for Output<R> {
         let bytes = self.rows.map_or(self.bytes, |rows| pack(rows.blocks()));
         let mut header = Vec::new();
         if self.setting.format == Some(Format::Csv) {
+            if self.shows_windows {
+                InWindow::write_header(&self.setting.dialect, &mut header);
+            }
             write_csv_header(&R::SCHEMA, &self.setting.dialect, &mut header);
         }
         let part = Part {

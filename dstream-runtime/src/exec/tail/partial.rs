@@ -1,11 +1,13 @@
 //! Partial results of which one task makes the whole: `reduce`, `count`, `top_k`.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use super::rows::Growing;
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
 use crate::block::{Block, BlockDecoder};
+use crate::exec::event_time::Bounds;
 use crate::id::Partition;
 use crate::record::{AsRecord, Record};
 
@@ -153,6 +155,54 @@ impl<S: Record, R: Record> Tail for Top<S, R> {
 
     fn door(_: &TopRecipe) -> Option<BlockDecoder> {
         Some(Block::open_rows::<(S, R)>)
+    }
+}
+
+/// Keeps the records with the greatest scores of each window.
+pub struct WindowTop<S: Record, R: Record> {
+    k: usize,
+    windows: BTreeMap<Bounds, Best<S, R>>,
+}
+
+/// A row of it: window, score, record.
+pub(crate) type InWindow<S, R> = (Bounds, (S, R));
+
+impl<S: Record, R: Record> Slot<WindowTop<S, R>> {
+    pub(crate) fn keep(&self, k: usize) {
+        let _ = self.0.k.set(k);
+    }
+}
+
+impl<S: Record, R: Record> WindowTop<S, R> {
+    /// Takes one record of a window and its score.
+    #[inline]
+    pub fn push<A, P>(&mut self, window: Bounds, score: A, record: P)
+    where
+        A: AsRecord<Record = S>,
+        P: AsRecord<Record = R>,
+    {
+        let best = self.windows.entry(window).or_default();
+        best.offer(self.k, score.as_view(), record.as_view());
+    }
+}
+
+impl<S: Record, R: Record> Tail for WindowTop<S, R> {
+    type Record = R;
+    type Recipe = TopRecipe;
+
+    fn open(recipe: &Arc<Self::Recipe>, _: &TaskContext<'_>) -> Self {
+        Self { k: recipe.k(), windows: BTreeMap::new() }
+    }
+
+    fn close(self, cx: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        let rows = self.windows.iter().flat_map(|(window, best)| {
+            best.0.iter().map(move |(score, record)| (*window, (score.view(), record.view())))
+        });
+        gathered::<InWindow<S, R>>(cx, rows)
+    }
+
+    fn door(_: &TopRecipe) -> Option<BlockDecoder> {
+        Some(Block::open_rows::<InWindow<S, R>>)
     }
 }
 

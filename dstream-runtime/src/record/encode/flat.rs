@@ -15,7 +15,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How fields are kept apart.
 #[derive(Clone, Copy)]
-struct Quotes<'d> {
+pub(super) struct Quotes<'d> {
     dialect: &'d Dialect,
     quote: u8,
     null: &'d str,
@@ -52,7 +52,7 @@ impl Quotes<'_> {
 }
 
 /// Only the treatment of text differs.
-struct Flat<'o> {
+pub(super) struct Flat<'o> {
     out: &'o mut Vec<u8>,
     separator: u8,
     /// Of CSV.
@@ -67,12 +67,12 @@ struct Flat<'o> {
 
 impl<'o> Flat<'o> {
     #[inline(always)]
-    fn new(out: &'o mut Vec<u8>, separator: u8, quotes: Option<Quotes<'o>>) -> Self {
+    pub(super) fn new(out: &'o mut Vec<u8>, separator: u8, quotes: Option<Quotes<'o>>) -> Self {
         Self { out, separator, quotes, first: true, lists: 0, list: 0, list_begins: false }
     }
 
     #[inline(always)]
-    fn csv(out: &'o mut Vec<u8>, dialect: &'o Dialect) -> Self {
+    pub(super) fn csv(out: &'o mut Vec<u8>, dialect: &'o Dialect) -> Self {
         // An output always has quotes.
         let quote = dialect.quote.unwrap_or(b'"');
         let quotes = Quotes { dialect, quote, null: dialect.null.as_str() };

@@ -1,0 +1,308 @@
+//! `reduce_by_key_and_window` by event time: per window and key, the reduction of its records, once the watermark has
+//! passed the window's end.
+//!
+//! The state is a table per pane that some open window spans. A batch's records are merged into the tables of their
+//! panes, whatever their order; records of panes that no open window spans are late, and counted. A window costs, when
+//! it closes, the panes that it spans; panes that no open window spans are forgotten then.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::keyed_state::KeyedState;
+use super::touched::MARKS;
+use super::{TaskContext, blocks};
+use crate::block::{Block, BlockDecoder, BufferPool, KeyedRow, RowsBuilder};
+use crate::exec::event_time::{Bounds, UNKNOWN, Windows};
+use crate::exec::stage::Head;
+use crate::exec::state::{Keep, Step};
+use crate::exec::table::KeyTable;
+use crate::exec::tail::{PANE_BYTES, PaneCount};
+use crate::exec::task::{SavedState, TaskError};
+use crate::record::{Key, KeyReader, Record};
+
+/// Reduces event-time windows by key with `F`.
+pub struct EventWindow<K, V, F> {
+    pub(crate) windows: Windows,
+    pub(crate) merge: Arc<F>,
+    pub(crate) types: PhantomData<fn() -> (K, V)>,
+}
+
+/// The panes that open windows span, by their start.
+pub struct OpenPanes<K, V> {
+    panes: BTreeMap<i64, KeyedState<K, V>>,
+    /// The watermark of the last batch: windows that end by then have been emitted.
+    closed: i64,
+    /// The start of the first pane that an open window may span.
+    first: i64,
+    /// How often it was marked, up to [`MARKS`].
+    marks: usize,
+}
+
+impl<K, V> Default for OpenPanes<K, V> {
+    fn default() -> Self {
+        Self { panes: BTreeMap::new(), closed: UNKNOWN, first: UNKNOWN, marks: 0 }
+    }
+}
+
+/// What a batch brings: per pane, the new values of the keys that it touches.
+type Brought<V> = BTreeMap<i64, KeyTable<V>>;
+
+/// The new values, and the watermark.
+pub struct Advance<V> {
+    brought: Brought<V>,
+    watermark: i64,
+}
+
+impl<K: Key, V: Record, F> EventWindow<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    /// Merges what the batch has, by pane, and counts what is late.
+    fn batch(&self, cx: &mut TaskContext<'_>, closed: i64) -> Result<Brought<V>, TaskError> {
+        let mut brought = Brought::new();
+        let is_late = |pane: i64| self.windows.last_end(pane) <= closed;
+        for block in blocks(cx, 0) {
+            let block = block.get()?;
+            if let Ok(counts) = block.rows::<PaneCount>() {
+                let late = counts.iter().filter(|(pane, _)| is_late(*pane));
+                cx.made.late += late.map(|(_, records)| records).sum::<u64>();
+                continue;
+            }
+            let mut rows = block.keyed::<V>()?.iter().map(by_pane).peekable();
+            while let Some((pane, _)) = rows.peek() {
+                let pane = *pane;
+                let run = std::iter::from_fn(|| rows.next_if(|(of, _)| *of == pane));
+                let run = run.map(|(_, row)| row);
+                if is_late(pane) {
+                    run.for_each(drop);
+                    continue;
+                }
+                let table = brought.entry(pane).or_default();
+                table.upsert_rows(run, V::own, |acc, v| (self.merge)(acc, v));
+            }
+        }
+        Ok(brought)
+    }
+
+    /// Merges what the panes have with what the batch brings.
+    fn add(&self, state: &OpenPanes<K, V>, brought: &mut Brought<V>) {
+        for (pane, table) in brought {
+            let Some(before) = state.panes.get(pane) else { continue };
+            for index in 0..table.len() as u32 {
+                if let Some(found) = before.get(table.key(index), table.hash(index)) {
+                    let mut value = V::own(found.view());
+                    (self.merge)(&mut value, table.value(index).view());
+                    *table.value_mut(index) = value;
+                }
+            }
+        }
+    }
+
+    /// The ends of the windows that close, in order.
+    fn closing(&self, state: &OpenPanes<K, V>, brought: &Brought<V>, watermark: i64) -> Vec<i64> {
+        let Windows { length, slide } = self.windows;
+        // The last end that is no later than a time.
+        let by = |time: i64| time.saturating_sub(length).div_euclid(slide) * slide + length;
+        let mut ends: Vec<i64> = Vec::new();
+        for pane in state.panes.keys().chain(brought.keys()) {
+            let (first, last) = (self.windows.first_end(*pane), self.windows.last_end(*pane));
+            let first = if state.closed < first { first } else { by(state.closed) + slide };
+            let last = if watermark >= last { last } else { by(watermark) };
+            let mut end = first;
+            while end <= last {
+                ends.push(end);
+                end += slide;
+            }
+        }
+        ends.sort_unstable();
+        ends.dedup();
+        ends
+    }
+
+    fn emit_window(
+        &self,
+        state: &OpenPanes<K, V>,
+        brought: &Brought<V>,
+        end: i64,
+        emit: &mut impl for<'a> FnMut((Bounds, (K::View<'a>, V::View<'a>))),
+    ) {
+        let bounds = (end - self.windows.length, end);
+        let mut emit_one = |key: &[u8], value: &V| {
+            emit((bounds, (K::read(&mut KeyReader::new(key)), value.view())));
+        };
+        if self.windows.length == self.windows.pane() {
+            let (before, new) = (state.panes.get(&bounds.0), brought.get(&bounds.0));
+            return each(before, new, |key, _, value| emit_one(key, value));
+        }
+        let mut starts: Vec<i64> =
+            state.panes.range(bounds.0..end).map(|(pane, _)| *pane).collect();
+        starts.extend(brought.range(bounds.0..end).map(|(pane, _)| *pane));
+        starts.sort_unstable();
+        starts.dedup();
+        let mut whole = KeyTable::<V>::new();
+        for pane in starts {
+            each(state.panes.get(&pane), brought.get(&pane), |key, hash, value| {
+                whole.upsert_with(key, hash, value.view(), V::own, |acc, v| (self.merge)(acc, v));
+            });
+        }
+        whole.iter().for_each(|(key, _, value)| emit_one(key, value));
+    }
+}
+
+/// The pane of a row, and the row without it.
+fn by_pane<'b, V: Record>(row: KeyedRow<'b, V>) -> (i64, (&'b [u8], u64, V::View<'b>)) {
+    let KeyedRow { key, hash, value } = row;
+    match key.split_first_chunk::<PANE_BYTES>() {
+        Some((pane, key)) => (i64::from_le_bytes(*pane), (key, hash, value)),
+        None => (0, (key, hash, value)),
+    }
+}
+
+/// The keys of a pane: those that were there, with their new values if they have any, and then those that are new.
+fn each<K: Key, V: Record>(
+    before: Option<&KeyedState<K, V>>,
+    brought: Option<&KeyTable<V>>,
+    mut take: impl FnMut(&[u8], u64, &V),
+) {
+    for (key, hash, value) in before.into_iter().flat_map(KeyedState::iter) {
+        let new = brought.and_then(|table| Some(table.value(table.find(key, hash)?)));
+        take(key, hash, new.unwrap_or(value));
+    }
+    for (key, hash, value) in brought.into_iter().flat_map(KeyTable::iter) {
+        if before.is_none_or(|before| before.get(key, hash).is_none()) {
+            take(key, hash, value);
+        }
+    }
+}
+
+/// The watermark of a batch.
+fn watermark(cx: &TaskContext<'_>) -> Result<Option<i64>, TaskError> {
+    let mut latest = None;
+    for block in blocks(cx, 1) {
+        latest = latest.max(block.get()?.rows::<i64>()?.iter().max());
+    }
+    Ok(latest)
+}
+
+impl<K: Key, V: Record, F> Head for EventWindow<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    type Record = (Bounds, (K, V));
+    type State = OpenPanes<K, V>;
+    type Change = Advance<V>;
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        state: &mut OpenPanes<K, V>,
+        mut emit: impl for<'a> FnMut((Bounds, (K::View<'a>, V::View<'a>))),
+    ) -> Result<Advance<V>, TaskError> {
+        let watermark = watermark(cx)?.unwrap_or(UNKNOWN).max(state.closed);
+        let mut brought = self.batch(cx, state.closed)?;
+        self.add(state, &mut brought);
+        for end in self.closing(state, &brought, watermark) {
+            self.emit_window(state, &brought, end, &mut emit);
+        }
+        Ok(Advance { brought, watermark })
+    }
+
+    fn commit(&self, _: &TaskContext<'_>, state: &mut OpenPanes<K, V>, change: Advance<V>) {
+        let Advance { brought, watermark } = change;
+        let is_open = |pane: &i64| self.windows.last_end(*pane) > watermark;
+        for (pane, table) in brought.iter().filter(|(pane, _)| is_open(pane)) {
+            let marks = state.marks;
+            let kept = state.panes.entry(*pane).or_insert_with(|| {
+                let mut new = KeyedState::default();
+                // All of it has come since the marks.
+                (0..marks).for_each(|_| new.mark());
+                new
+            });
+            for (key, hash, value) in table.iter() {
+                kept.put(key, hash, value.view());
+            }
+        }
+        while state.panes.first_key_value().is_some_and(|(pane, _)| !is_open(pane)) {
+            state.panes.pop_first();
+        }
+        state.closed = watermark;
+        state.first = state.panes.first_key_value().map_or(UNKNOWN, |(pane, _)| *pane);
+    }
+}
+
+/// The tag of what is no pane: the watermark, and the first pane.
+const REST: u64 = 0;
+
+/// The tag of a pane.
+fn tag(pane: i64) -> u64 {
+    (pane as u64) ^ (1 << 63)
+}
+
+impl<K: Key, V: Record> OpenPanes<K, V> {
+    fn saved(
+        &self,
+        of: impl Fn(&KeyedState<K, V>) -> Result<SavedState, TaskError>,
+    ) -> Result<SavedState, TaskError> {
+        let mut rest = RowsBuilder::<Bounds>::new(&BufferPool::new(0), 1);
+        rest.push((self.closed, self.first))?;
+        let mut parts: Vec<_> =
+            rest.finish().into_iter().map(|block| (REST, block.into())).collect();
+        for (pane, state) in &self.panes {
+            let blocks = of(state)?.parts.into_iter();
+            parts.extend(blocks.map(|(_, block)| (tag(*pane), block)));
+        }
+        Ok(SavedState::whole(parts))
+    }
+
+    fn take_in(&mut self, saved: &SavedState) -> Result<(), TaskError> {
+        for (tag, block) in &saved.parts {
+            if *tag == REST {
+                for (closed, first) in block.get()?.rows::<Bounds>()?.iter() {
+                    (self.closed, self.first) = (closed, first);
+                }
+                let first = if self.first == UNKNOWN { i64::MAX } else { self.first };
+                self.panes = self.panes.split_off(&first);
+            } else {
+                let pane = (tag ^ (1 << 63)) as i64;
+                self.panes.entry(pane).or_default().take_in(block)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<K: Key, V: Record> Keep for OpenPanes<K, V> {
+    fn save(&self) -> Result<SavedState, TaskError> {
+        self.saved(Keep::save)
+    }
+
+    fn changes(&self) -> Result<Option<SavedState>, TaskError> {
+        if self.marks < MARKS {
+            return Ok(None);
+        }
+        self.saved(|pane| pane.changes()?.map_or_else(|| pane.save(), Ok)).map(Some)
+    }
+
+    fn mark(&mut self) {
+        self.marks = (self.marks + 1).min(MARKS);
+        self.panes.values_mut().for_each(Keep::mark);
+    }
+
+    fn load(whole: &SavedState) -> Result<Option<Self>, TaskError> {
+        let mut state = Self::default();
+        state.take_in(whole)?;
+        Ok(Some(state))
+    }
+
+    fn apply(&mut self, changes: &SavedState, _: &mut Step<'_, Self>) -> Result<(), TaskError> {
+        self.take_in(changes)
+    }
+
+    fn door(tag: u64) -> Option<BlockDecoder> {
+        Some(match tag {
+            REST => Block::open_rows::<Bounds>,
+            _ => Block::open_keyed::<K, V>,
+        })
+    }
+}
