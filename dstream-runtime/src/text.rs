@@ -15,6 +15,27 @@ pub fn words(text: &str) -> Words<'_> {
     Words { text, edges: 0, base: 0, next: 0, inside: 0 }
 }
 
+/// The time that a date in RFC 3339 names, in milliseconds since 1970: `2026-11-30T14:01:09.250Z`,
+/// `2026-11-30 14:01:09+01:00`. None if it is no such date, or has no offset.
+#[inline]
+#[must_use]
+pub fn date(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
+/// The time that a date of some format names, in milliseconds since 1970. The format is that of `strftime`:
+/// `%d/%b/%Y:%H:%M:%S %z` for the access logs of web servers, `%Y-%m-%d %H:%M:%S`. Without an offset (`%z`) it is
+/// taken for UTC. None if the text is no such date.
+#[must_use]
+pub fn date_as(text: &str, format: &str) -> Option<i64> {
+    let parsed = jiff::fmt::strtime::parse(format, text).ok()?;
+    let at = match parsed.offset() {
+        Some(_) => parsed.to_timestamp().ok()?,
+        None => jiff::tz::Offset::UTC.to_timestamp(parsed.to_datetime().ok()?).ok()?,
+    };
+    Some(at.as_millisecond())
+}
+
 /// Iterator over the words of a text.
 #[derive(Debug, Clone)]
 pub struct Words<'a> {

@@ -239,6 +239,7 @@ fn several_splits_are_as_slow_as_the_slowest() -> Tested {
 
 #[dstream::job]
 fn united() {
+    // Its first watermark comes later than its first records: nothing is known before.
     let left = source::csv::<Hit>("none?header=false");
     let right = source::csv::<Hit>("none?header=false");
     let left_hits = left.event_time(|hit| hit.at, "10s").map(|hit| (hit.page, hit.n));

@@ -103,10 +103,14 @@ where
     fn closing(&self, state: &OpenPanes<K, V>, brought: &Brought<V>, watermark: i64) -> Vec<i64> {
         let Windows { length, slide } = self.windows;
         // The last end that is no later than a time.
-        let by = |time: i64| time.saturating_sub(length).div_euclid(slide) * slide + length;
+        let by = |time: i64| (time - length).div_euclid(slide) * slide + length;
         let mut ends: Vec<i64> = Vec::new();
         for pane in state.panes.keys().chain(brought.keys()) {
             let (first, last) = (self.windows.first_end(*pane), self.windows.last_end(*pane));
+            // So neither is unknown where an end is computed of it.
+            if watermark < first {
+                continue;
+            }
             let first = if state.closed < first { first } else { by(state.closed) + slide };
             let last = if watermark >= last { last } else { by(watermark) };
             let mut end = first;
