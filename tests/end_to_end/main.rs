@@ -12,6 +12,7 @@ mod cluster;
 mod compressed;
 mod connectors;
 mod disk;
+mod event_time;
 mod failures;
 mod functions;
 mod history;

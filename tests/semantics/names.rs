@@ -75,6 +75,9 @@ macro_rules! names {
                     $name.reduce(|left, right| if left < right { left } else { right }).save("none:");
                     $name.top_k(1, |w| w.len() as u64).save("none:");
                     $name.window("2s").count().save("none:");
+                    let timed = $name.event_time(|w| w.len() as u64, "1s").map(|w| (w, 1u64));
+                    let windows = timed.reduce_by_key_and_window(|left, right| left + right, "2ms", "1ms");
+                    windows.top_k(1, |(_, n)| n).map(|(w, _)| w).save("none:");
                 }
 
                 #[dstream::job]
@@ -109,7 +112,7 @@ macro_rules! names {
 }
 
 names! {
-    score out key many acc x next head b params unknown
+    score out key many acc x next head b time params unknown
     call view push tail record state result item option some none build job plan core std
     __d __b __params
 }

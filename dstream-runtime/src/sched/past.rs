@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::holders::Holders;
 use super::message::{JournalEntry, Loss, LostRow, Saved};
 use crate::id::{BatchSeq, Partition, SourceId, StageId};
+use crate::sched::master::forget_reach;
 use crate::source::{Position, Range, Reach};
 use crate::time::Timetable;
 
@@ -259,7 +260,7 @@ impl Past {
         let Cut { inputs, positions, reach } = cut;
         self.reach.resize_with(reach.len(), Vec::new);
         for (steps, reach) in self.reach.iter_mut().zip(reach) {
-            if steps.last().is_none_or(|(_, before)| *before < reach) {
+            if steps.last().is_none_or(|(_, before)| *before != reach) {
                 steps.push((self.next, reach));
             }
         }
@@ -318,6 +319,7 @@ impl Past {
         self.batches = self.batches.split_off(&oldest);
         self.dropped.retain(|row| row.last >= oldest);
         self.timetable.iter_mut().for_each(|timetable| timetable.forget(oldest));
+        self.reach.iter_mut().for_each(|steps| forget_reach(steps, oldest));
     }
 
     /// The states of a group that counts cannot be read: the ones before count from here on, for all states

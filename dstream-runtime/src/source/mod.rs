@@ -307,7 +307,7 @@ impl Piece<'_> {
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub enum Reach {
-    /// It is read to its end, and some of its splits have not been begun.
+    /// Some of its splits have data and have not been begun: their records may be older than all others.
     Waiting,
     /// It is read to its end, and all of its splits have been begun.
     Reading,
@@ -325,7 +325,7 @@ pub struct Cut {
     pub inputs: Vec<Input>,
     /// Nothing will come after this.
     pub ended: bool,
-    /// Of a source that is read to its end: some of its splits have not been begun.
+    /// Some of its splits have data and have not been begun.
     pub waiting: bool,
     /// From where the next cut goes on, for [`Source::resume`] in another process; none of a source that
     /// cannot go on there.

@@ -7,6 +7,7 @@ mod crew;
 mod drains;
 mod durable_ingest;
 mod ends;
+mod event_time;
 mod faults;
 mod fixed_ports;
 mod hosts;

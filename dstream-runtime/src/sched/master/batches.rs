@@ -218,6 +218,7 @@ impl MasterCore {
 
     /// Batches before `oldest` are over.
     pub(super) fn release(&mut self, oldest: BatchSeq) {
+        self.intake.forget(oldest);
         let newest = BatchSeq(oldest.0 - 1);
         let Some(epoch) = self.epochs.of(newest).map(|row| row.epoch) else { return };
         self.tell_owners(&ToWorker::Release { epoch, oldest });

@@ -78,7 +78,7 @@ pub enum MasterEvent {
         position: Option<Position>,
         /// Nothing will come after this.
         ended: bool,
-        /// It is read to its end, and some of its splits have not been begun.
+        /// Some of its splits have data and have not been begun.
         waiting: bool,
     },
     /// A source could not be cut.

@@ -18,7 +18,7 @@ enum Standing {
 pub(super) struct End {
     /// Nothing will come any more.
     pub(super) ended: bool,
-    /// It is read to its end, and some of its splits have not been begun.
+    /// Some of its splits have data and have not been begun.
     pub(super) waiting: bool,
 }
 
@@ -106,6 +106,11 @@ impl Intake {
         sources.filter(move |(_, s)| asked(s)).map(|(id, _)| SourceId(id as u16))
     }
 
+    /// No batch before this one is asked for any more.
+    pub(super) fn forget(&mut self, oldest: BatchSeq) {
+        self.reach.iter_mut().for_each(|steps| forget(steps, oldest));
+    }
+
     /// A source has answered. While draining, one that brings nothing has been drained.
     pub(super) fn answered(
         &mut self,
@@ -122,11 +127,11 @@ impl Intake {
         let reach = match end {
             // One that ends because it was told to stop goes on after the next start of the job.
             End { ended: true, .. } if self.mode == Mode::Running => Reach::Ended,
-            _ if live => Reach::Live,
             End { waiting: true, .. } => Reach::Waiting,
+            _ if live => Reach::Live,
             End { .. } => Reach::Reading,
         };
-        if self.reach[at].last().is_none_or(|(_, before)| *before < reach) {
+        if self.reach[at].last().is_none_or(|(_, before)| *before != reach) {
             self.reach[at].push((batch, reach));
         }
         if end.ended || drained {
@@ -161,6 +166,12 @@ impl Intake {
     }
 }
 
+/// Forgets what holds only before a batch.
+pub(in crate::sched) fn forget(steps: &mut Vec<(BatchSeq, Reach)>, oldest: BatchSeq) {
+    let last = steps.iter().rposition(|(from, _)| *from <= oldest);
+    steps.drain(..last.unwrap_or(0));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +185,7 @@ mod tests {
             intake.answered(BatchSeq(batch), SourceId(0), None, End { ended, waiting }, false);
         }
         intake.answered(BatchSeq(5), SourceId(0), None, ENDED, false);
+        intake.forget(BatchSeq(2));
         let reach = [1, 2, 3, 4, 5, 9].map(|batch| intake.reach(BatchSeq(batch))[0]);
         let (waiting, reading, ended) = (Reach::Waiting, Reach::Reading, Reach::Ended);
         assert_eq!(reach, [waiting, waiting, reading, reading, ended, ended]);

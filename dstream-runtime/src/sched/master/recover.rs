@@ -219,6 +219,7 @@ impl MasterCore {
         while self.kept.pop_front_if(|(seq, _)| *seq <= base).is_some() {}
         let oldest = self.oldest();
         self.config.timetable.forget(oldest);
+        self.intake.forget(oldest);
         if oldest <= before {
             return;
         }

@@ -586,7 +586,9 @@ impl Source for GrowingFiles {
         }
         let inputs = part::inputs(parts, self.config.split, partitions)?;
         let position = Some(self.position()?);
-        Ok(Cut { inputs, ended, position, ..Cut::default() })
+        // One that is behind another may hold earlier times than it.
+        let waiting = more && self.files.values_mut().any(|f| f.taken() == 0 && f.has_more());
+        Ok(Cut { inputs, ended, waiting, position })
     }
 
     fn limit(&mut self, bytes: u64) {

@@ -298,7 +298,7 @@ impl Source for Splits {
         let inputs = inputs.iter().map(|ranges| self.reader.input(ranges));
         let inputs = inputs.collect::<Result<_, _>>()?;
         let ended = self.bounded && taken == all;
-        let waiting = self.bounded && splits.iter().any(|split| !self.next.contains_key(split));
+        let waiting = splits.iter().any(|split| !self.next.contains_key(split));
         Ok(Cut { inputs, ended, waiting, position: Some(self.position()?) })
     }
 
