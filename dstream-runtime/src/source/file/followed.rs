@@ -24,7 +24,9 @@ use super::remembered::{self, Changed, Kept, Key, Known, NameHash, Names, Unread
 use super::stored::{self, PlainFile, Reading, Stored};
 use super::{Config, Want, content, generations, header, hole, names};
 use crate::record::Format;
+use crate::source::decode::names as column_names;
 use crate::source::form::{Form, HeaderRow};
+use crate::source::framing::Rows;
 use crate::source::part::{Held, Part};
 use crate::source::{Framing, Range, SourceError};
 
@@ -516,7 +518,7 @@ impl Growing {
             file.read_exact_at(&mut row, from).map_err(failed)?;
             let own = header::parse(&self.path, &row, &config.form);
             let inherited = self.header.take().filter(|before| match &own {
-                Ok(Some(own)) => !is_header_beside(own, before),
+                Ok(Some(own)) => !is_header_beside(own, before, framing.rows()),
                 Ok(None) | Err(_) => true,
             });
             (plain.header, position) = match (inherited, own) {
@@ -608,11 +610,12 @@ impl Growing {
     }
 }
 
-/// Whether this row has a column of that header: it is one itself then.
-fn is_header_beside(row: &str, header: &str) -> bool {
-    let columns = |row: &str| -> Vec<String> {
-        row.split(',').map(|column| column.trim().trim_matches('"').to_owned()).collect()
-    };
+/// Whether this row is that header, whose columns may all lack a name, or has a column of it: it is one itself then.
+fn is_header_beside(row: &str, header: &str, rows: Rows) -> bool {
+    if row == header {
+        return true;
+    }
+    let columns = |row| column_names(row, rows).unwrap_or_default();
     let header = columns(header);
     columns(row).iter().any(|column| !column.is_empty() && header.contains(column))
 }

@@ -654,7 +654,30 @@ fn a_header_after_a_truncation() {
         assert_eq!(headers(&mut reader), one("z,x", "9,1\n"));
         append(&file, "2,3\n");
         assert_eq!(headers(&mut reader), one("z,x", "2,3\n"));
+        let url = format!("file://{}?follow&header&delimiter=;&settle=0ms", dir.display());
+        let mut reader = Reader::of(url, Format::Csv, restarts);
+        fs::write(&file, "x;y\n1;2\n").unwrap();
+        assert_eq!(headers(&mut reader), one("x;y", "1;2\n"));
+        fs::write(&file, "z;x\n9;1\n").unwrap();
+        assert_eq!(headers(&mut reader), one("z;x", "9;1\n"));
     });
+}
+
+#[test]
+fn a_header_without_names_is_no_row_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    for header in ["\n", ",\n", "x,y\n"] {
+        fs::write(dir.path().join("log.csv"), header).unwrap();
+        let url = format!("file://{}?follow&header", dir.path().display());
+        let opens = || open(&url, Format::Csv, &OpenOptions::default()).unwrap();
+        let cut = opens().cut(1).unwrap();
+        assert!(cut.inputs.is_empty(), "{header:?}");
+        let mut resumed = opens();
+        resumed.resume(&cut.position.unwrap()).unwrap();
+        assert!(resumed.cut(1).unwrap().inputs.is_empty(), "{header:?}");
+        append(&dir.path().join("log.csv"), "1,2\n");
+        assert_eq!(read(&resumed.cut(1).unwrap()).unwrap().concat(), b"1,2\n");
+    }
 }
 
 #[test]
