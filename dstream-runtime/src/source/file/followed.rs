@@ -24,7 +24,7 @@ use super::remembered::{self, Changed, Kept, Key, Known, NameHash, Names, Unread
 use super::stored::{self, PlainFile, Reading, Stored};
 use super::{Config, Want, content, generations, header, hole, names};
 use crate::record::Format;
-use crate::source::decode::names as column_names;
+use crate::source::decode::{LONE_RETURNS, names as column_names};
 use crate::source::form::{Form, HeaderRow};
 use crate::source::framing::Rows;
 use crate::source::part::{Held, Part};
@@ -261,14 +261,22 @@ impl Growing {
             }
             (Some(Cursor::Packed(_)), _) => self.unread.max(1),
             (Some(Cursor::Done), _) => 0,
-            (None, Some(stamp)) => stamp.size.saturating_sub(self.origin().max(self.taken())),
-            (None, None) => self.unread,
+            (None | Some(Cursor::Unended), Some(stamp)) => {
+                stamp.size.saturating_sub(self.origin().max(self.taken()))
+            }
+            (None | Some(Cursor::Unended), None) => self.unread,
         }
     }
 
     /// Whether there is something that can be taken now.
     pub(super) fn has_more(&mut self) -> bool {
         self.cursor.as_mut().is_some_and(Cursor::has_more)
+    }
+
+    /// Why it is not read, if that is because of what is in it.
+    pub(super) fn refusal(&self) -> Option<SourceError> {
+        let unended = matches!(self.cursor, Some(Cursor::Unended));
+        unended.then(|| super::data(&self.path, LONE_RETURNS))
     }
 
     fn origin(&self) -> u64 {
@@ -475,6 +483,7 @@ impl Growing {
     fn limit(&mut self, file: &File, size: u64, config: &Config) -> Result<(), SourceError> {
         let failed = |error| super::io("read", &self.path, error);
         let begin = self.origin().max(self.taken());
+        self.cursor.take_if(|cursor| matches!(cursor, Cursor::Unended));
         if size < self.searched || self.cursor.is_none() {
             self.searched = begin;
             if let Some(Cursor::Plain(plain)) = &mut self.cursor {
@@ -495,6 +504,9 @@ impl Growing {
         match (found, &mut self.cursor) {
             (Some(end), Some(Cursor::Plain(plain))) => plain.limit = end,
             (Some(end), _) => self.cursor = Some(Cursor::Plain(self.begin(file, end, config)?)),
+            (None, None) if content::lacks_line_feeds(&self.path, file)? => {
+                self.cursor = Some(Cursor::Unended);
+            }
             (None, _) => {}
         }
         Ok(())
@@ -559,7 +571,7 @@ impl Growing {
         }
         let before = match cursor {
             Cursor::Plain(plain) => plain.position,
-            Cursor::Packed(_) | Cursor::Done => 0,
+            Cursor::Packed(_) | Cursor::Done | Cursor::Unended => 0,
         };
         let taken = match cursor.take(want, buffer)? {
             Some(taken) => taken,

@@ -255,7 +255,12 @@ impl GrowingFiles {
     /// Measures a file that is known; nothing if it holds something else by now.
     fn go_on(&mut self, mut growing: Growing, seen: &Seen) -> Option<Growing> {
         match growing.measure(seen, &self.config) {
-            Ok(true) => Some(growing),
+            Ok(true) => {
+                if let Some(why) = growing.refusal() {
+                    self.troubles.unreadable(&seen.path, why);
+                }
+                Some(growing)
+            }
             Ok(false) => {
                 self.absent.push(growing, Why::Replaced, self.looks);
                 None
