@@ -416,6 +416,38 @@ fn other_files_with_the_same_content_are_read() {
 }
 
 #[test]
+fn a_copy_of_an_unrelated_name_in_the_place_of_the_file_is_that_file() {
+    let text = numbered(100);
+    let ways = [
+        "gzip -c log > 2026.gz; rm log",
+        "cat log > zebra; rm log",
+        "mv log log.1; gzip -c log.1 > saved; rm log.1; echo new > log",
+        "cat log > ../kept; rm log; mv ../kept kept",
+    ];
+    for way in ways {
+        both(|restarts, dir| {
+            fs::create_dir(dir.join("logs")).unwrap();
+            let (logs, log) = (dir.join("logs"), dir.join("logs/log"));
+            let mut reader = Reader::new(&logs, PATIENT, restarts);
+            append(&log, &text);
+            append(&dir.join("logs/small"), "1\n2\n");
+            assert_eq!(reader.cut().len(), 102);
+            append(&log, "more\n");
+            run(&logs, way);
+            // One that is short may have the content of another one.
+            run(&logs, "rm small; printf '1\\n2\\n' > tiny");
+            let mut lines = reader.cut();
+            lines.sort();
+            let new: &[&str] = if way.contains("new") { &["new"] } else { &[] };
+            assert_eq!(lines, [&["1", "2", "more"], new].concat(), "{way} {restarts}");
+            reader.says("bytes that were read of");
+            assert_eq!((reader.lost, reader.unreadable), (0, 0));
+            reader.check_inputs();
+        });
+    }
+}
+
+#[test]
 fn a_writer_that_does_not_append() {
     both(|restarts, dir| {
         for lines in [10, 40_000] {
