@@ -7,8 +7,8 @@ use crate::source::Position;
 /// How a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// It may bring more.
-    Open { live: bool },
+    /// It may bring more; whether that comes with time, and whether what it has received is cut when the job stops.
+    Open { live: bool, drains: bool },
     /// Nothing will come any more.
     Ended,
 }
@@ -18,7 +18,7 @@ enum Standing {
 pub(super) enum Mode {
     /// All sources that have not ended are asked.
     Running,
-    /// Sources take in nothing new; what live ones have received is cut, and that is all.
+    /// Sources take in nothing new; what some have received is cut, and that is all.
     Draining,
     /// Nothing is cut any more.
     Closed,
@@ -36,8 +36,9 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(live: &[bool]) -> Self {
-        let sources = live.iter().map(|live| Standing::Open { live: *live }).collect();
+    pub(super) fn new(live: &[bool], drains: &[bool]) -> Self {
+        let open = |(live, drains): (&bool, &bool)| Standing::Open { live: *live, drains: *drains };
+        let sources = live.iter().zip(drains).map(open).collect();
         let (positions, ended) = (vec![None; live.len()], vec![false; live.len()]);
         let mut intake = Self { sources, mode: Mode::Running, positions, ended };
         intake.close_if_done();
@@ -45,8 +46,8 @@ impl Intake {
     }
 
     /// Goes on where an earlier master was.
-    pub(super) fn resume(live: &[bool], past: &Past) -> Self {
-        let mut intake = Self::new(live);
+    pub(super) fn resume(live: &[bool], drains: &[bool], past: &Past) -> Self {
+        let mut intake = Self::new(live, drains);
         for (index, standing) in intake.sources.iter_mut().enumerate() {
             let source = SourceId(index as u16);
             intake.positions[index] = past.position(source).cloned();
@@ -70,14 +71,14 @@ impl Intake {
 
     /// Whether a batch waits for its time: some live source may still bring more.
     pub(super) fn is_live(&self) -> bool {
-        self.sources.contains(&Standing::Open { live: true })
+        self.sources.iter().any(|standing| matches!(standing, Standing::Open { live: true, .. }))
     }
 
     /// The sources to ask for the next batch.
     pub(super) fn asked(&self) -> impl Iterator<Item = SourceId> {
         let asked = |standing: &Standing| match (self.mode, standing) {
             (Mode::Running, Standing::Open { .. }) => true,
-            (Mode::Draining, Standing::Open { live }) => *live,
+            (Mode::Draining, Standing::Open { drains, .. }) => *drains,
             _ => false,
         };
         let sources = self.sources.iter().enumerate();
@@ -135,7 +136,7 @@ mod tests {
 
     #[test]
     fn bounded_sources_are_asked_until_they_end() {
-        let mut intake = Intake::new(&[false, false]);
+        let mut intake = Intake::new(&[false; 2], &[false; 2]);
         assert!(!intake.is_live());
         intake.answered(SourceId(0), None, true, false);
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_source_that_was_stopped_has_not_ended_for_the_next_start() {
-        let mut intake = Intake::new(&[true, true]);
+        let mut intake = Intake::new(&[true; 2], &[true; 2]);
         intake.answered(SourceId(0), Some([1u8].into()), true, false);
         intake.drain();
         intake.answered(SourceId(1), Some([2u8].into()), true, false);
@@ -155,8 +156,8 @@ mod tests {
     }
 
     #[test]
-    fn draining_asks_live_sources_only_until_they_bring_nothing() {
-        let mut intake = Intake::new(&[false, true]);
+    fn draining_asks_those_that_drain_until_they_bring_nothing() {
+        let mut intake = Intake::new(&[false, true], &[false, true]);
         assert!(intake.drain());
         assert!(!intake.drain(), "a second stop is none");
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
@@ -168,9 +169,16 @@ mod tests {
 
     #[test]
     fn a_bounded_job_that_stops_is_closed_at_once() {
-        let mut intake = Intake::new(&[false]);
+        let mut intake = Intake::new(&[false], &[false]);
         intake.drain();
         assert_eq!(intake.mode(), Mode::Closed);
-        assert_eq!(Intake::new(&[]).mode(), Mode::Closed);
+        assert_eq!(Intake::new(&[], &[]).mode(), Mode::Closed);
+        // What a pipe has given cannot be read again.
+        let mut pipe = Intake::new(&[false], &[true]);
+        pipe.drain();
+        assert!(!pipe.is_live());
+        assert_eq!(pipe.mode(), Mode::Draining);
+        pipe.answered(SourceId(0), None, true, false);
+        assert_eq!((pipe.mode(), pipe.has_ended()), (Mode::Closed, false));
     }
 }

@@ -449,11 +449,16 @@ impl Packed {
         error
     }
 
-    /// Decodes some more into the buffer.
+    /// Decodes some more into the buffer: what one read gives, since the next one may wait for a slow writer.
     fn decode(&mut self) {
-        match (&mut self.decoder).take(4 * PIECE as u64).read_to_end(&mut self.buffer) {
+        let start = self.buffer.len();
+        self.buffer.resize(start + PIECE, 0);
+        let read = self.decoder.read(&mut self.buffer[start..]);
+        self.buffer.truncate(start + read.as_ref().map_or(0, |got| *got));
+        match read {
             Ok(0) => self.end(None),
             Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.paused = true,
             Err(error) => {
                 let failed = match error.downcast::<SourceError>() {
