@@ -220,3 +220,34 @@ fn a_journal_that_is_older_than_what_was_published_is_refused() {
     lines.sort_unstable();
     assert_eq!(lines, ["four a", "one a", "three a"]);
 }
+
+#[test]
+fn a_job_that_goes_on_at_another_place_says_so_and_publishes_each_record_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).expect("there is room");
+    let job = |out: &str| {
+        let job = Job::example("grep").current_dir(dir.path()).source("lines", "logs?follow");
+        let job = job.files("matches", "text", &dir.path().join(out));
+        job.args(["--pattern", "a", "--state", "st", "--interval", "50ms", "--log", "json"])
+    };
+    let published = |out: &str| {
+        let there = Published::read(&dir.path().join(out));
+        there.lines().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (number, out, says) in
+        [("1", "one", ""), ("2", "one", ""), ("3", "two", "`matches` went to")]
+    {
+        fs::write(logs.join(number), format!("a{number}\n")).expect("there is room");
+        let mut job = job(out).start();
+        let line = format!("a{number}");
+        job.wait("the new line", |job| {
+            job.events("batch").count() > 0 && published(out).contains(&line)
+        });
+        job.signal(Signal::INT);
+        let done = job.end().code(0).says(&[says]);
+        assert_eq!(done.err.join("").contains("went to"), !says.is_empty(), "{}", done.said());
+    }
+    assert_eq!(published("one"), ["a1", "a2"]);
+    assert_eq!(published("two"), ["a3"]);
+}

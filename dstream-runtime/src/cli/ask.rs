@@ -105,7 +105,8 @@ fn is_silence(error: &ClusterError) -> bool {
     let ClusterError::Net(error) = error else { return false };
     matches!(
         **error,
-        NetError::Broken { reason: CloseReason::Unreachable | CloseReason::Silent, .. }
+        NetError::NotThere { .. }
+            | NetError::Broken { reason: CloseReason::Unreachable | CloseReason::Silent, .. }
     )
 }
 

@@ -46,7 +46,9 @@ pub(super) fn send(invocation: &Invocation<'_>, options: &SendArgs) -> Result<()
             lines(&[said(&options.stream, so_far)]);
         }
     };
-    let done = send_to(&target, &options.stream, &mut input, &mut progress)?;
+    let name = options.file.as_ref().map(|path| path.display().to_string());
+    let name = name.as_deref().unwrap_or("standard input");
+    let done = send_to(&target, &options.stream, (name, &mut input), &mut progress)?;
     answer(&said(&options.stream, &done))
 }
 

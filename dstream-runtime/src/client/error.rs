@@ -60,6 +60,27 @@ pub enum ClientError {
         /// The limit.
         longest: usize,
     },
+    /// A line of what `JOB send` reads is longer than the receiver takes; all before it is sent.
+    #[error(
+        "{place}: a line of {} bytes cannot be sent to `{stream}`: it may have {longest}, with its line break. The \
+         {} before it were acknowledged, and nothing from there on was sent\n  help: leave the line out and send \
+         those behind it, or put the data where the job can read it as a file",
+        length(*len, *whole), lines(*sent)
+    )]
+    LongInput {
+        /// The stream.
+        stream: String,
+        /// The file and the number of the line.
+        place: String,
+        /// How much of the line was read, in bytes.
+        len: usize,
+        /// Whether that is all of it.
+        whole: bool,
+        /// The limit.
+        longest: usize,
+        /// How many lines were sent before it.
+        sent: u64,
+    },
     /// A record contains a line break.
     #[error(
         "record {index} cannot be sent to `{stream}`: there is a line break in it\n  help: take it out, or \
@@ -85,8 +106,13 @@ pub enum ClientError {
         why: crate::record::NotFinite,
     },
     /// The input cannot be read.
-    #[error("what is to be sent to `{stream}` cannot be read: {why}")]
+    #[error(
+        "what is to be sent to `{stream}` cannot be read: {why}. The {} before that were acknowledged, and nothing \
+         behind them was sent", lines(*sent)
+    )]
     Input {
+        /// How many lines were sent before.
+        sent: u64,
         /// The stream.
         stream: String,
         /// The system's error.
@@ -98,6 +124,14 @@ pub enum ClientError {
         /// The reason.
         why: String,
     },
+}
+
+fn length(len: usize, whole: bool) -> String {
+    if whole { len.to_string() } else { format!("more than {len}") }
+}
+
+fn lines(count: u64) -> String {
+    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
 }
 
 fn list(addrs: &[SocketAddr]) -> String {

@@ -219,8 +219,12 @@ impl AppendStream {
         self.opened.longest
     }
 
-    pub(super) fn unreadable(&self, error: &std::io::Error) -> ClientError {
-        ClientError::Input { stream: self.shared.stream.clone(), why: error.to_string() }
+    pub(super) fn unreadable(&self, error: &std::io::Error, sent: u64) -> ClientError {
+        ClientError::Input { stream: self.shared.stream.clone(), why: error.to_string(), sent }
+    }
+
+    pub(super) fn name(&self) -> String {
+        self.shared.stream.clone()
     }
 
     fn set_header(&mut self, header: String) -> Result<(), ClientError> {

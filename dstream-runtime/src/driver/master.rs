@@ -189,6 +189,7 @@ impl<'e> Master<'e> {
             publishes_empty: ends.publishes_empty,
             batch_bytes: settings.batch_bytes,
             live: ends.live.clone(),
+            drains: ends.drains.clone(),
             first: BatchSeq(last.0 + 1),
             checkpoint_ms: settings.checkpoint.map(|every| every.as_millis() as u64),
             speculate: settings.speculate,

@@ -52,6 +52,12 @@ pub enum NetError {
         /// Why.
         refusal: Refusal,
     },
+    /// The host is there, and no process has the port.
+    #[error("no process listens at {addr}")]
+    NotThere {
+        /// The address.
+        addr: SocketAddr,
+    },
     /// Unreachable, or the connection broke.
     #[error("cannot join at {addr}: {reason}")]
     Broken {

@@ -22,7 +22,7 @@ use super::earlier;
 use super::manifest::{self, Manifest, PartRow, hex};
 use super::staging::{self, Staging, open_dir};
 use super::{Batch, Earlier, Origin, Part, Sink, SinkError};
-use crate::connect::{ConnectorUrl, OptionRow};
+use crate::connect::{ConnectorUrl, OptionRow, row_of};
 use crate::record::Format;
 
 /// Files below a directory.
@@ -432,6 +432,10 @@ impl Sink for FileSink {
             what: format!("{} of output {}", self.path.display(), self.name),
             error: Arc::new(error),
         })
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(format!("{}+file://{}", row_of(self.format).name, resolved(&self.path).display()))
     }
 
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {

@@ -88,6 +88,11 @@ pub trait Sink: Send {
         Ok(None)
     }
 
+    /// What it publishes to, as a text that tells it from other places on any host; none if that is not known.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// Whether it writes to a reader that may close it, such as standard output. When a reader closes its output the
     /// job ends if all its outputs are such; otherwise it goes on without that one.
     fn has_reader(&self) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::connector::{SinkConnector, SinkContext};
 use super::{Batch, Sink, SinkError, is_open};
-use crate::connect::ConnectorUrl;
+use crate::connect::{ConnectorUrl, row_of};
 use crate::record::Format;
 
 /// Standard output.
@@ -120,6 +120,11 @@ impl Sink for StreamSink {
         true
     }
 
+    fn place(&self) -> Option<String> {
+        // What `print` shows is for people.
+        (!self.titled).then(|| format!("{}+stdout:", row_of(self.format).name))
+    }
+
     fn publish(&mut self, batch: &Batch) -> Result<(), SinkError> {
         let mut parts = batch.parts.iter().filter(|p| !p.bytes.is_empty());
         let plain = !self.titled && !self.header;
@@ -159,6 +164,10 @@ pub(super) struct NoSink;
 impl Sink for NoSink {
     fn format(&self) -> Option<Format> {
         None
+    }
+
+    fn place(&self) -> Option<String> {
+        Some("none:".to_owned())
     }
 
     fn publish(&mut self, _: &Batch) -> Result<(), SinkError> {

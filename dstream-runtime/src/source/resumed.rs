@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::elsewhere::{Run, elsewhere, runs};
-use super::texts::{Texts, texts, write};
+use super::texts::{Texts, short_texts, texts, write};
 use super::*;
 
 type Opens<'a> = &'a dyn Fn() -> Box<dyn Source>;
@@ -40,6 +40,16 @@ fn rest(source: &mut dyn Source, partitions: usize) -> Vec<Given> {
 /// Stops after every cut and goes on in a new source; reads there what was cut before. Gives how many
 /// cuts there were and how long their positions are at most.
 fn check(open: Opens<'_>, reread: Option<&dyn Reread>, partitions: usize) -> (usize, usize) {
+    let whole = check_cuts(open, reread, partitions);
+    for given in whole.first().into_iter().chain(whole.get(whole.len() / 2)) {
+        damage(open, &given.position, partitions);
+    }
+    let longest = whole.iter().map(|given| given.position.len()).max();
+    (whole.len(), longest.unwrap_or_default())
+}
+
+/// The same without damaged positions.
+fn check_cuts(open: Opens<'_>, reread: Option<&dyn Reread>, partitions: usize) -> Vec<Given> {
     let whole = rest(&mut *open(), partitions);
     for before in 1..=whole.len() {
         let mut source = open();
@@ -67,11 +77,7 @@ fn check(open: Opens<'_>, reread: Option<&dyn Reread>, partitions: usize) -> (us
             assert!(cut.ended && cut.inputs.is_empty());
         }
     }
-    for given in whole.first().into_iter().chain(whole.get(whole.len() / 2)) {
-        damage(open, &given.position, partitions);
-    }
-    let longest = whole.iter().map(|given| given.position.len()).max();
-    (whole.len(), longest.unwrap_or_default())
+    whole
 }
 
 /// A damaged position is an error or another position; never a panic, and never without end.
@@ -213,8 +219,41 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
+/// How many cases are tried: `usual`, or as `DSTREAM_CASES` says.
+fn wanted(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("DSTREAM_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(usual), ..ProptestConfig::default() }
+}
+
+/// Cases with short texts and few cuts, of which many can be tried: empty lines, headers and ends are frequent.
+fn small_cases() -> impl Strategy<Value = Case> {
+    let options = (1..4_u32, prop_oneof![Just(""), Just("&max_line=3")], any::<bool>());
+    let options = options.prop_map(|(records, line, follow)| {
+        format!("batch_records={records}{line}{}", if follow { "&follow" } else { "" })
+    });
+    (short_texts(), options, any::<bool>(), 1..3_usize).prop_map(
+        |(files, options, header, partitions)| Case { files, options, header, partitions },
+    )
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(wanted(64))]
+
+    #[test]
+    fn small_files(case in small_cases()) {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &case.files);
+        let options = OpenOptions { header_default: case.header, ..OpenOptions::default() };
+        let format = if case.header { Format::Csv } else { Format::Text };
+        let url = format!("file://{}?{}", dir.path().display(), case.options);
+        let reread = reread(&url, format, &options).unwrap();
+        let opens = || open(&url, format, &options).unwrap();
+        check_cuts(&opens, Some(&*reread), case.partitions);
+    }
+}
+
+proptest! {
+    #![proptest_config(wanted(24))]
 
     #[test]
     fn files(case in cases()) {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
@@ -18,7 +19,14 @@ pub(super) fn texts(lines: usize) -> impl Strategy<Value = Texts> {
     proptest::collection::vec(file, 1..6)
 }
 
-/// Writes texts into files that are called by their numbers.
+/// Up to three texts of up to four short lines, some of which are empty or have two columns.
+pub(super) fn short_texts() -> impl Strategy<Value = Texts> {
+    let file = ("([a,]{0,3}\n){0,3}[a,]{0,3}", prop_oneof![Just(""), Just(".gz"), Just(".zst")]);
+    proptest::collection::vec(file, 1..4)
+}
+
+/// Writes texts into files that are called by their numbers, each with a time of its own: a followed file of the
+/// same content and the same time as another one may be its copy, and waits.
 pub(super) fn write(dir: &Path, texts: &[(String, &str)]) {
     for (i, (text, suffix)) in texts.iter().enumerate() {
         let bytes = match *suffix {
@@ -26,7 +34,9 @@ pub(super) fn write(dir: &Path, texts: &[(String, &str)]) {
             ".zst" => zstd::encode_all(text.as_bytes(), 1).unwrap(),
             _ => text.as_bytes().to_vec(),
         };
-        fs::write(dir.join(format!("{i}{suffix}")), bytes).unwrap();
+        let mut file = fs::File::create(dir.join(format!("{i}{suffix}"))).unwrap();
+        file.write_all(&bytes).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(i as u64)).unwrap();
     }
 }
 

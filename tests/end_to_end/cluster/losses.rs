@@ -256,5 +256,8 @@ fn workers_notice_that_their_master_was_killed() {
         ]);
     }
     // The address file is left, and names the address.
-    cluster.ask(&["status"]).code(1).says(&["error: ", "127.0.0.1:"]);
+    cluster
+        .ask(&["status"])
+        .code(1)
+        .says(&["no process listens at 127.0.0.1:", "help: the job has been killed"]);
 }

@@ -191,13 +191,46 @@ fn a_file_is_sent_from_the_command_line() {
     };
     // The last line lacks its line break.
     let text = &all.as_bytes()[..all.len() - 1];
-    let done = send(&target, "views", &mut &text[..], &mut progress).unwrap();
+    let done = send(&target, "views", ("log", &mut &text[..]), &mut progress).unwrap();
     assert_eq!((done, done.records, done.bytes as usize), (last, 60_000, all.len()));
     let lines = cluster.registry(|registry| registry.lines.values().next().cloned());
     assert!(lines.unwrap() == all.as_bytes());
-    let nothing = send(&target, "views", &mut &b""[..], &mut |_| {}).unwrap();
+    let nothing = send(&target, "views", ("log", &mut &b""[..]), &mut |_| {}).unwrap();
     assert_eq!(nothing, Acknowledged::default());
-    let endless = vec![b'x'; 3 << 20];
-    let error = send(&target, "views", &mut &endless[..], &mut |_| {}).unwrap_err();
-    assert!(matches!(error, ClientError::LongLine { .. }), "{error}");
+}
+
+#[test]
+fn a_line_that_is_too_long_stops_sending_at_its_number() {
+    let cluster = Cluster::new();
+    let _worker = cluster.receiver("w1", Behaviour::Take);
+    let target = cluster.options().target;
+    let longest = 1 << 20;
+    let line = |len: usize| "x".repeat(len - 1) + "\n";
+    let most = line(longest) + &line(longest - 1) + &line(longest);
+    let sent = send(&target, "views", ("log", &mut most.as_bytes()), &mut |_| {}).unwrap();
+    assert_eq!((sent.records, sent.bytes), (3, 3 * longest as u64 - 1));
+    let before = |count: usize| -> String { (0..count).map(self::line).collect() };
+    for (head, long, len) in [
+        (before(0), line(longest + 1), "1048577"),
+        (before(3), line(longest + 1) + "behind\n", "1048577"),
+        (before(20_000), line(2 * longest) + "behind\n", "2097152"),
+        // Without its line break.
+        (before(1), "x".repeat(longest), "1048576"),
+        (before(2), "x".repeat(3 << 20), "more than "),
+    ] {
+        let text = head.clone() + &long;
+        let known = cluster.registry(|registry| registry.lines.len());
+        let error = send(&target, "views", ("log", &mut text.as_bytes()), &mut |_| {}).unwrap_err();
+        let count = head.lines().count();
+        let error = error.to_string();
+        let lines = if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
+        assert!(error.contains(&format!("log:{}: a line of ", count + 1)), "{error}");
+        assert!(error.contains(&format!("The {lines} before it were acknowledged")), "{error}");
+        assert!(error.contains(len) || error.contains("more than "), "{error}");
+        // What was acknowledged is what is before the line.
+        let taken = cluster.registry(|registry| registry.lines.clone());
+        let new = taken.len() - known;
+        assert_eq!(new, usize::from(count > 0));
+        assert!(count == 0 || taken.values().any(|lines| *lines == head.as_bytes()));
+    }
 }

@@ -1,14 +1,22 @@
-//! Asking a master: one question, one answer, one connection.
+//! Asking a master: one question, one answer, one connection. A port that no process has is an error at once.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, unbounded};
 
 use super::{Access, ClientTarget, ClusterError, MasterPaths, Question, Reply};
 use crate::net::trust::{Authority, Identity, Token};
-use crate::net::{self, BindOptions, CloseReason, Endpoint, JoinOptions, NetError, NetEvent};
+use crate::net::{
+    self, BindOptions, CloseReason, Endpoint, JoinOptions, NetError, NetEvent, Presence,
+};
 use crate::wire::{MessageKind, Refusal, Role};
+
+/// How often is looked whether the port is refused.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long an answer of the host may take before a client joins, which waits longer.
+const HOST: Duration = Duration::from_millis(100);
 
 /// See [`ask`](super::ask).
 pub(super) fn ask(target: &ClientTarget, question: &Question) -> Result<Reply, ClusterError> {
@@ -28,13 +36,36 @@ fn ask_one(
     addr: SocketAddr,
     question: &Question,
 ) -> Result<Reply, ClusterError> {
+    let mut presence = Presence::ask(addr);
+    if let Access::Token { identity, .. } = &target.access
+        && !identity.exists()
+        && is_refused_within(HOST, &mut presence)
+    {
+        return Err(NetError::NotThere { addr }.into());
+    }
     let identity = identity(target, addr)?;
+    // On this host the answer is there by now, and there is no endpoint yet that takes its time to close.
+    if presence.as_mut().is_some_and(Presence::is_refused) {
+        return Err(NetError::NotThere { addr }.into());
+    }
     let bind = BindOptions::new(identity, target.plan).towards(addr);
     let (sender, events) = unbounded();
     let endpoint = Endpoint::bind(bind, move |delivery| drop(sender.send(delivery)))?;
     let peer = endpoint.net().connect(addr);
     let until = Instant::now() + target.patience;
-    exchange(&endpoint, peer, addr, question, &events, until)
+    exchange(&endpoint, peer, addr, question, (&events, presence), until)
+}
+
+fn is_refused_within(time: Duration, presence: &mut Option<Presence>) -> bool {
+    let until = Instant::now() + time;
+    let mut refused = || presence.as_mut().is_some_and(Presence::is_refused);
+    while Instant::now() < until {
+        if refused() {
+            return true;
+        }
+        std::thread::park_timeout(LOOK);
+    }
+    false
 }
 
 fn exchange(
@@ -42,16 +73,25 @@ fn exchange(
     peer: net::PeerId,
     addr: SocketAddr,
     question: &Question,
-    events: &Receiver<net::Delivery>,
+    (events, mut presence): (&Receiver<net::Delivery>, Option<Presence>),
     until: Instant,
 ) -> Result<Reply, ClusterError> {
     let broken = |reason| ClusterError::from(NetError::Broken { addr, reason });
     loop {
-        let Ok(delivery) = events.recv_deadline(until) else {
-            return Err(broken(CloseReason::Silent));
+        let look = if presence.is_some() { until.min(Instant::now() + LOOK) } else { until };
+        let delivery = match events.recv_deadline(look) {
+            Ok(delivery) => delivery,
+            Err(RecvTimeoutError::Timeout)
+                if presence.as_mut().is_some_and(Presence::is_refused) =>
+            {
+                return Err(NetError::NotThere { addr }.into());
+            }
+            Err(RecvTimeoutError::Timeout) if Instant::now() < until => continue,
+            Err(_) => return Err(broken(CloseReason::Silent)),
         };
         match delivery.take() {
             NetEvent::Connected { peer: of, .. } if of == peer => {
+                presence = None;
                 let sent = endpoint.net().send(peer, question);
                 sent.map_err(|_| broken(CloseReason::Unreachable))?;
             }

@@ -13,6 +13,7 @@ mod link_failures;
 mod losses;
 mod lost;
 mod members;
+mod places;
 mod receivers;
 mod reopen;
 mod savepoint;

@@ -113,7 +113,7 @@ pub fn ask(target: &ClientTarget, question: Question) -> Result<Reply, JobError>
 pub fn send(
     target: &ClientTarget,
     stream: &str,
-    input: &mut dyn Read,
+    input: (&str, &mut dyn Read),
     progress: &mut dyn FnMut(&Acknowledged),
 ) -> Result<Acknowledged, JobError> {
     let sent = crate::client::send(target, stream, input, progress);

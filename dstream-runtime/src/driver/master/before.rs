@@ -5,6 +5,8 @@
 //! the journal does not know proves that something of the journal is missing. A job over history publishes the same
 //! batches again, which its sinks recognise.
 
+use std::collections::BTreeMap;
+
 use super::ends::place;
 use crate::driver::error::{JobError, Place};
 use crate::id::BatchSeq;
@@ -16,6 +18,8 @@ use crate::sink::{Earlier, Sink};
 pub(in crate::driver) struct Before {
     plan: &'static Plan,
     rows: Vec<(String, Place, Earlier)>,
+    /// Where each output is published, if that is known.
+    places: BTreeMap<String, String>,
 }
 
 impl Before {
@@ -29,13 +33,21 @@ impl Before {
         sinks: &[Box<dyn Sink>],
         dead_sinks: &[Option<usize>],
     ) -> Result<Self, JobError> {
+        let name = |index| place(plan, dead_sinks, index).0;
+        let named = |(index, sink): (usize, &Box<dyn Sink>)| Some((name(index), sink.place()?));
+        let places = sinks.iter().enumerate().filter_map(named).collect();
         let mut rows = Vec::new();
         for (index, sink) in sinks.iter().enumerate().filter(|_| live) {
             let earlier = sink.earlier().map_err(|error| JobError::Refused(error.to_string()))?;
             let (name, at) = place(plan, dead_sinks, index);
             rows.extend(earlier.map(|earlier| (name, at, earlier)));
         }
-        Ok(Self { plan, rows })
+        Ok(Self { plan, rows, places })
+    }
+
+    /// Where each output is published, if that is known.
+    pub(in crate::driver) fn places(&self) -> &BTreeMap<String, String> {
+        &self.places
     }
 
     /// Whether a job that begins anew would publish beside what an earlier run has published.
@@ -142,7 +154,8 @@ mod tests {
             job: of.map(|(job, _)| job.to_owned()),
             output: of.map(|(_, output)| output.to_owned()),
         };
-        Before { plan: &PLAN, rows: vec![("counts".into(), Place::job(&PLAN), earlier)] }
+        let rows = vec![("counts".into(), Place::job(&PLAN), earlier)];
+        Before { plan: &PLAN, rows, places: BTreeMap::new() }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(in crate::driver) struct Opened {
 pub(in crate::driver) struct Ends {
     pub(super) intakes: Vec<Intake>,
     pub(super) live: Vec<bool>,
+    /// Which are cut once more when the job is stopped.
+    pub(super) drains: Vec<bool>,
     /// Whether an output shows batches without records too.
     pub(super) publishes_empty: bool,
     pub(super) publisher: Publisher,
@@ -56,6 +58,8 @@ impl Ends {
         let thread = |name: String| std::thread::Builder::new().name(name);
         let failed = |what: String| move |error| JobError::Thread { what, error: Arc::new(error) };
         let live = sources.iter().map(|source| !source.bounded()).collect();
+        let drains = |source: &Box<dyn Source>| !source.bounded() || source.pipe().is_some();
+        let drains = sources.iter().map(drains).collect();
         let mut intakes = Vec::with_capacity(sources.len());
         for (row, source) in plan.sources.iter().zip(sources) {
             let spawn = |serve| {
@@ -69,7 +73,7 @@ impl Ends {
         let spawn = |serve| thread("dstream-publish".into()).spawn_scoped(scope, serve).map(drop);
         let publisher = Publisher::new(sinks, patience, events.clone(), spawn);
         let publisher = publisher.map_err(failed("the outputs".into()))?;
-        Ok(Self { intakes, live, publishes_empty, publisher, outputs, dead_sinks })
+        Ok(Self { intakes, live, drains, publishes_empty, publisher, outputs, dead_sinks })
     }
 }
 

@@ -36,6 +36,8 @@ pub struct MasterConfig {
     pub publishes_empty: bool,
     /// Per source whether it is live; the others end by themselves.
     pub live: Vec<bool>,
+    /// Per source whether a stop still takes what it has received: live ones, and those that cannot give it again.
+    pub drains: Vec<bool>,
     /// The first batch to cut: 1, or the one after a savepoint's.
     pub first: BatchSeq,
     /// The number of this master among those of the job: it makes epochs larger than those of any before.

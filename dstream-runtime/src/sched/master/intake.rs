@@ -7,8 +7,8 @@ use crate::source::{Position, Reach};
 /// How a source stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// It may bring more.
-    Open { live: bool },
+    /// It may bring more; whether that comes with time, and whether what it has received is cut when the job stops.
+    Open { live: bool, drains: bool },
     /// Nothing will come any more.
     Ended,
 }
@@ -27,7 +27,7 @@ pub(super) struct End {
 pub(super) enum Mode {
     /// All sources that have not ended are asked.
     Running,
-    /// Sources take in nothing new; what live ones have received is cut, and that is all.
+    /// Sources take in nothing new; what some have received is cut, and that is all.
     Draining,
     /// Nothing is cut any more.
     Closed,
@@ -45,8 +45,9 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    pub(super) fn new(live: &[bool]) -> Self {
-        let sources = live.iter().map(|live| Standing::Open { live: *live }).collect();
+    pub(super) fn new(live: &[bool], drains: &[bool]) -> Self {
+        let open = |(live, drains): (&bool, &bool)| Standing::Open { live: *live, drains: *drains };
+        let sources = live.iter().zip(drains).map(open).collect();
         let first = |live: &bool| match live {
             true => vec![(BatchSeq(0), Reach::Live)],
             false => vec![(BatchSeq(0), Reach::Waiting)],
@@ -58,8 +59,8 @@ impl Intake {
     }
 
     /// Goes on where an earlier master was.
-    pub(super) fn resume(live: &[bool], past: &Past) -> Self {
-        let mut intake = Self::new(live);
+    pub(super) fn resume(live: &[bool], drains: &[bool], past: &Past) -> Self {
+        let mut intake = Self::new(live, drains);
         for (index, standing) in intake.sources.iter_mut().enumerate() {
             let source = SourceId(index as u16);
             intake.positions[index] = past.position(source).cloned();
@@ -92,14 +93,14 @@ impl Intake {
 
     /// Whether a batch waits for its time: some live source may still bring more.
     pub(super) fn is_live(&self) -> bool {
-        self.sources.contains(&Standing::Open { live: true })
+        self.sources.iter().any(|standing| matches!(standing, Standing::Open { live: true, .. }))
     }
 
     /// The sources to ask for the next batch.
     pub(super) fn asked(&self) -> impl Iterator<Item = SourceId> {
         let asked = |standing: &Standing| match (self.mode, standing) {
             (Mode::Running, Standing::Open { .. }) => true,
-            (Mode::Draining, Standing::Open { live }) => *live,
+            (Mode::Draining, Standing::Open { drains, .. }) => *drains,
             _ => false,
         };
         let sources = self.sources.iter().enumerate();
@@ -123,7 +124,7 @@ impl Intake {
         let at = source.index();
         let Some(standing) = self.sources.get_mut(at) else { return };
         self.positions[at] = position;
-        let live = *standing == Standing::Open { live: true };
+        let live = matches!(standing, Standing::Open { live: true, .. });
         let reach = match end {
             // One that ends because it was told to stop goes on after the next start of the job.
             End { ended: true, .. } if self.mode == Mode::Running => Reach::Ended,
@@ -180,7 +181,7 @@ mod tests {
 
     #[test]
     fn how_far_a_source_has_come_is_known_by_batch() {
-        let mut intake = Intake::new(&[false]);
+        let mut intake = Intake::new(&[false], &[false]);
         for (batch, ended, waiting) in [(1, false, true), (2, false, true), (3, false, false)] {
             intake.answered(BatchSeq(batch), SourceId(0), None, End { ended, waiting }, false);
         }
@@ -193,7 +194,7 @@ mod tests {
 
     #[test]
     fn bounded_sources_are_asked_until_they_end() {
-        let mut intake = Intake::new(&[false, false]);
+        let mut intake = Intake::new(&[false; 2], &[false; 2]);
         assert!(!intake.is_live());
         intake.answered(BatchSeq(1), SourceId(0), None, ENDED, false);
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_source_that_was_stopped_has_not_ended_for_the_next_start() {
-        let mut intake = Intake::new(&[true, true]);
+        let mut intake = Intake::new(&[true; 2], &[true; 2]);
         intake.answered(BatchSeq(1), SourceId(0), Some([1u8].into()), ENDED, false);
         intake.drain();
         intake.answered(BatchSeq(2), SourceId(1), Some([2u8].into()), ENDED, false);
@@ -215,8 +216,8 @@ mod tests {
     }
 
     #[test]
-    fn draining_asks_live_sources_only_until_they_bring_nothing() {
-        let mut intake = Intake::new(&[false, true]);
+    fn draining_asks_those_that_drain_until_they_bring_nothing() {
+        let mut intake = Intake::new(&[false, true], &[false, true]);
         assert!(intake.drain());
         assert!(!intake.drain(), "a second stop is none");
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
@@ -228,9 +229,16 @@ mod tests {
 
     #[test]
     fn a_bounded_job_that_stops_is_closed_at_once() {
-        let mut intake = Intake::new(&[false]);
+        let mut intake = Intake::new(&[false], &[false]);
         intake.drain();
         assert_eq!(intake.mode(), Mode::Closed);
-        assert_eq!(Intake::new(&[]).mode(), Mode::Closed);
+        assert_eq!(Intake::new(&[], &[]).mode(), Mode::Closed);
+        // What a pipe has given cannot be read again.
+        let mut pipe = Intake::new(&[false], &[true]);
+        pipe.drain();
+        assert!(!pipe.is_live());
+        assert_eq!(pipe.mode(), Mode::Draining);
+        pipe.answered(BatchSeq(1), SourceId(0), None, ENDED, false);
+        assert_eq!((pipe.mode(), pipe.has_ended()), (Mode::Closed, false));
     }
 }

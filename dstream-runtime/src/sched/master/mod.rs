@@ -132,7 +132,7 @@ impl MasterCore {
             restarts: Restarts::new(),
             cleared: BTreeSet::new(),
             shape,
-            intake: Intake::new(&config.live),
+            intake: Intake::new(&config.live, &config.drains),
             next: config.first,
             gaps: Gaps::new(plan, &config),
             rate: Rate::new(interval, config.batch_bytes, config.live.len()),

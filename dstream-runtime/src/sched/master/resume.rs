@@ -60,7 +60,7 @@ impl MasterCore {
             checkpoints.resume(past);
         }
         if past.next() > past.first() {
-            core.intake = Intake::resume(&core.config.live, past);
+            core.intake = Intake::resume(&core.config.live, &core.config.drains, past);
             core.next = past.next();
             core.gaps.resume(past, now_ms);
             core.shown = past.published();

@@ -25,6 +25,7 @@ fn master(live: &[bool], in_flight: u32) -> MasterCore {
         batch_bytes: u64::MAX,
         publishes_empty: false,
         live: live.to_vec(),
+        drains: live.to_vec(),
         first: BatchSeq(1),
         term: 0,
         completes_stop: false,

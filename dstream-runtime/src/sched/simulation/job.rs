@@ -34,7 +34,7 @@ pub(super) struct Job {
 impl Job {
     pub(super) fn new(plan: &'static Plan, number: u64, seed: &mut Seed, live: bool) -> Self {
         let sources = plan.sources.len();
-        let config = MasterConfig {
+        let mut config = MasterConfig {
             partitions: 1 + seed.below(5) as u32,
             in_flight: 1 + seed.below(4) as u32,
             attempts: 100,
@@ -46,10 +46,12 @@ impl Job {
             batch_bytes: u64::MAX,
             publishes_empty: false,
             live: (0..sources).map(|_| live && seed.one_in(2)).collect(),
+            drains: Vec::new(),
             first: BatchSeq(1 + seed.below(2) * seed.below(20)),
             term: 0,
             completes_stop: false,
         };
+        config.drains.clone_from(&config.live);
         Self {
             plan,
             number,

@@ -125,6 +125,7 @@ impl World {
             batch_bytes: u64::MAX,
             publishes_empty: false,
             live: vec![true],
+            drains: vec![true],
             first: BatchSeq(1),
             term: 0,
             completes_stop: false,

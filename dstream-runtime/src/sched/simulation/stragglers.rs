@@ -156,6 +156,7 @@ fn config(plan: &'static Plan, in_flight: u32, speculate: bool) -> MasterConfig 
         batch_bytes: u64::MAX,
         publishes_empty: false,
         live: vec![false; plan.sources.len()],
+        drains: vec![false; plan.sources.len()],
         first: BatchSeq(1),
         term: 0,
         completes_stop: false,

@@ -84,6 +84,7 @@ impl World {
             batch_bytes: u64::MAX,
             publishes_empty: false,
             live: vec![live; plan.sources.len()],
+            drains: vec![live; plan.sources.len()],
             first,
             term: 0,
             completes_stop: false,

@@ -11,11 +11,14 @@ use super::fingerprint::{Print, Rolling, WHOLE};
 use super::followed::{Growing, Seen};
 use super::remembered::{self, Known};
 use super::trouble::Troubles;
-use super::{data, generations};
+use super::{data, generations, names};
 use crate::host;
 
 /// How many contents are remembered whose files are gone.
 const KEPT: usize = 1024;
+
+/// A content of as many bytes is not that of another file by chance.
+const DISTINCT: u64 = 1 << 10;
 
 /// Where a content has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +67,7 @@ impl Absent {
         self.0.push(Gone { growing, why, since: host::now(), look: 0, over: true });
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Gone> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Gone> + ExactSizeIterator {
         self.0.iter()
     }
 
@@ -181,6 +184,25 @@ impl Gone {
             || remembered::modified(&seen.metadata) == self.growing.modified
             // A copy is made before the truncation.
             || self.why == Why::Replaced && look <= self.look
+    }
+
+    /// Whether the content alone tells where it is now, whatever that file is called: it has just gone, and is long.
+    pub(super) fn is_told_by_content(&self) -> bool {
+        !self.over && self.growing.print().is_some_and(|print| print.len() >= DISTINCT)
+    }
+
+    /// What is said of it when it is found in a file of an unrelated name.
+    pub(super) fn found_again(&self) -> String {
+        let taken = self.growing.taken();
+        // A position names no file that had been read as far as it went.
+        let of = match self.growing.path.as_os_str().is_empty() {
+            true => "a file".to_owned(),
+            false => names::text(&self.growing.path),
+        };
+        format!(
+            "begins with the {taken} bytes that were read of {of}, which is gone: it is taken for that file, and goes \
+             on behind them"
+        )
     }
 
     fn say(&self, troubles: &mut Troubles) {

@@ -71,21 +71,47 @@ fn is_folded(path: &Path, file: &File, form: &Form) -> Result<bool, SourceError>
     Ok(false)
 }
 
+/// Whether text without a line feed, which comes in parts, has a carriage return that something follows. One at
+/// the end of all ends the last line, and says nothing.
+#[derive(Default)]
+pub(super) struct Returns {
+    /// A part has ended with one.
+    last: bool,
+    lone: bool,
+}
+
+impl Returns {
+    pub(super) fn feed(&mut self, part: &[u8]) {
+        self.lone |= self.last && !part.is_empty() || has_lone_return(part);
+        self.last |= part.ends_with(b"\r");
+    }
+
+    pub(super) fn are_lone(&self) -> bool {
+        self.lone
+    }
+}
+
 /// Refuses text whose lines end with carriage returns alone: a file that has some and no line feed.
 pub(super) fn has_line_feeds(path: &Path, file: &File) -> Result<(), SourceError> {
-    let (mut chunk, mut at, mut returns, mut after) = (vec![0; 4 << 10], 0, false, false);
+    match lacks_line_feeds(path, file)? {
+        true => Err(data(path, LONE_RETURNS)),
+        false => Ok(()),
+    }
+}
+
+/// Whether a file has carriage returns and no line feed.
+pub(super) fn lacks_line_feeds(path: &Path, file: &File) -> Result<bool, SourceError> {
+    let (mut chunk, mut at, mut returns) = (vec![0; 4 << 10], 0, Returns::default());
     loop {
         let got = file.read_at(&mut chunk, at).map_err(|error| io_error("read", path, error))?;
         let part = &chunk[..got];
-        if memchr::memchr(b'\n', part).is_some() || got == 0 && !after {
-            return Ok(());
+        if memchr::memchr(b'\n', part).is_some() {
+            return Ok(false);
         }
         if got == 0 {
-            return Err(data(path, LONE_RETURNS));
+            return Ok(returns.are_lone());
         }
-        // One at the end of all ends the last line, and says nothing.
-        after |= returns || has_lone_return(part);
-        returns |= part.ends_with(b"\r");
+        returns.feed(part);
         at += got as u64;
         chunk.resize(PIECE, 0);
     }

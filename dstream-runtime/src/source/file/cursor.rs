@@ -41,6 +41,8 @@ pub(super) enum Cursor {
     Packed(Box<Packed>),
     /// A compressed file that has been read.
     Done,
+    /// A followed file that has carriage returns, and no line feed so far.
+    Unended,
 }
 
 /// A position in a plain file, which is taken up to a limit.
@@ -83,7 +85,7 @@ impl Cursor {
                 not_smaller(path, packed.size(), begun.size)?;
                 packed.skip_to(begun.offset)?;
             }
-            Self::Done => {}
+            Self::Done | Self::Unended => {}
         }
         Ok(cursor)
     }
@@ -99,7 +101,7 @@ impl Cursor {
                 let begun = Begun { offset: packed.position(), size: packed.size() };
                 Some((packed.path(), begun))
             }
-            Self::Done => None,
+            Self::Done | Self::Unended => None,
         }
     }
 
@@ -108,6 +110,7 @@ impl Cursor {
         let more = match self {
             Self::Plain(plain) => return plain.position < plain.limit,
             Self::Packed(packed) => packed.has_more(),
+            Self::Unended => return false,
             Self::Done => false,
         };
         if !more {
@@ -125,7 +128,7 @@ impl Cursor {
         match self {
             Self::Plain(plain) => plain.take(want, buffer),
             Self::Packed(packed) => packed.take(want),
-            Self::Done => Ok(None),
+            Self::Done | Self::Unended => Ok(None),
         }
     }
 }

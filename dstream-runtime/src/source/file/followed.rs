@@ -24,7 +24,9 @@ use super::remembered::{self, Changed, Kept, Key, Known, NameHash, Names, Unread
 use super::stored::{self, PlainFile, Reading, Stored};
 use super::{Config, Want, content, generations, header, hole, names};
 use crate::record::Format;
+use crate::source::decode::{LONE_RETURNS, names as column_names};
 use crate::source::form::{Form, HeaderRow};
+use crate::source::framing::Rows;
 use crate::source::part::{Held, Part};
 use crate::source::{Framing, Range, SourceError};
 
@@ -259,14 +261,22 @@ impl Growing {
             }
             (Some(Cursor::Packed(_)), _) => self.unread.max(1),
             (Some(Cursor::Done), _) => 0,
-            (None, Some(stamp)) => stamp.size.saturating_sub(self.origin().max(self.taken())),
-            (None, None) => self.unread,
+            (None | Some(Cursor::Unended), Some(stamp)) => {
+                stamp.size.saturating_sub(self.origin().max(self.taken()))
+            }
+            (None | Some(Cursor::Unended), None) => self.unread,
         }
     }
 
     /// Whether there is something that can be taken now.
     pub(super) fn has_more(&mut self) -> bool {
         self.cursor.as_mut().is_some_and(Cursor::has_more)
+    }
+
+    /// Why it is not read, if that is because of what is in it.
+    pub(super) fn refusal(&self) -> Option<SourceError> {
+        let unended = matches!(self.cursor, Some(Cursor::Unended));
+        unended.then(|| super::data(&self.path, LONE_RETURNS))
     }
 
     fn origin(&self) -> u64 {
@@ -473,6 +483,7 @@ impl Growing {
     fn limit(&mut self, file: &File, size: u64, config: &Config) -> Result<(), SourceError> {
         let failed = |error| super::io("read", &self.path, error);
         let begin = self.origin().max(self.taken());
+        self.cursor.take_if(|cursor| matches!(cursor, Cursor::Unended));
         if size < self.searched || self.cursor.is_none() {
             self.searched = begin;
             if let Some(Cursor::Plain(plain)) = &mut self.cursor {
@@ -493,6 +504,9 @@ impl Growing {
         match (found, &mut self.cursor) {
             (Some(end), Some(Cursor::Plain(plain))) => plain.limit = end,
             (Some(end), _) => self.cursor = Some(Cursor::Plain(self.begin(file, end, config)?)),
+            (None, None) if content::lacks_line_feeds(&self.path, file)? => {
+                self.cursor = Some(Cursor::Unended);
+            }
             (None, _) => {}
         }
         Ok(())
@@ -516,7 +530,7 @@ impl Growing {
             file.read_exact_at(&mut row, from).map_err(failed)?;
             let own = header::parse(&self.path, &row, &config.form);
             let inherited = self.header.take().filter(|before| match &own {
-                Ok(Some(own)) => !is_header_beside(own, before),
+                Ok(Some(own)) => !is_header_beside(own, before, framing.rows()),
                 Ok(None) | Err(_) => true,
             });
             (plain.header, position) = match (inherited, own) {
@@ -557,7 +571,7 @@ impl Growing {
         }
         let before = match cursor {
             Cursor::Plain(plain) => plain.position,
-            Cursor::Packed(_) | Cursor::Done => 0,
+            Cursor::Packed(_) | Cursor::Done | Cursor::Unended => 0,
         };
         let taken = match cursor.take(want, buffer)? {
             Some(taken) => taken,
@@ -608,11 +622,12 @@ impl Growing {
     }
 }
 
-/// Whether this row has a column of that header: it is one itself then.
-fn is_header_beside(row: &str, header: &str) -> bool {
-    let columns = |row: &str| -> Vec<String> {
-        row.split(',').map(|column| column.trim().trim_matches('"').to_owned()).collect()
-    };
+/// Whether this row is that header, whose columns may all lack a name, or has a column of it: it is one itself then.
+fn is_header_beside(row: &str, header: &str, rows: Rows) -> bool {
+    if row == header {
+        return true;
+    }
+    let columns = |row| column_names(row, rows).unwrap_or_default();
     let header = columns(header);
     columns(row).iter().any(|column| !column.is_empty() && header.contains(column))
 }

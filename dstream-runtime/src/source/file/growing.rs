@@ -11,7 +11,8 @@
 //!   only a new content that begins with all that was read of the old one is taken for the old one, grown;
 //! - a new file that begins with all that was read of one that is gone, or was truncated, is that one, and goes
 //!   on where reading stopped, if rotation, compression or a copy may have given it its name
-//!   ([`names`](super::names)), if it has the same time of modification, or if it came with the truncation.
+//!   ([`generations`](super::generations)), if it has the same time of modification, if it came with the
+//!   truncation, or if at least 1 KiB had been read and it comes within [`Config::settle`] of the other one's end.
 //!   Other files with the same content are other files, and are read;
 //! - a new file that so far is the same as one that is there may be a copy in the making, which the truncation or
 //!   the removal of the other one follows: it is read when it differs, or after [`Config::settle`].
@@ -97,6 +98,9 @@ enum Place {
 
 /// How often the files are listed when one has just gone, as it may have been renamed meanwhile.
 const LOOKS: usize = 3;
+
+/// With how many contents that have gone a new file is compared whose name has nothing to do with theirs.
+const UNRELATED: usize = 64;
 
 /// How many files' headers a position holds, for the case that one is truncated and goes on without it.
 const HEADERS: usize = 64;
@@ -255,7 +259,12 @@ impl GrowingFiles {
     /// Measures a file that is known; nothing if it holds something else by now.
     fn go_on(&mut self, mut growing: Growing, seen: &Seen) -> Option<Growing> {
         match growing.measure(seen, &self.config) {
-            Ok(true) => Some(growing),
+            Ok(true) => {
+                if let Some(why) = growing.refusal() {
+                    self.troubles.unreadable(&seen.path, why);
+                }
+                Some(growing)
+            }
             Ok(false) => {
                 self.absent.push(growing, Why::Replaced, self.looks);
                 None
@@ -315,7 +324,11 @@ impl GrowingFiles {
         let growing = match self.judge(seen, &file, look) {
             Ok(Verdict::New) => self.begin(seen),
             Ok(Verdict::Is(at, packed)) => {
-                let mut growing = self.absent.take(at).growing;
+                let gone = self.absent.take(at);
+                if !self.accepts && !gone.may_be_in(seen, look) {
+                    self.troubles.note(&seen.path, &gone.found_again());
+                }
+                let mut growing = gone.growing;
                 growing.moves_to(seen, packed);
                 growing
             }
@@ -354,7 +367,15 @@ impl GrowingFiles {
     fn judge(&self, seen: &Seen, file: &File, look: u64) -> Result<Verdict, SourceError> {
         let failed = |error| super::io("read", &seen.path, error);
         let may = |gone: &Gone| self.accepts || gone.may_be_in(seen, look);
-        let gone: Vec<_> = self.absent.iter().enumerate().filter(|(_, gone)| may(gone)).collect();
+        let mut unrelated = UNRELATED;
+        let mut told = |gone: &Gone| {
+            let told = unrelated > 0 && gone.is_told_by_content();
+            unrelated -= usize::from(told);
+            told
+        };
+        let latest = self.absent.iter().enumerate().rev();
+        let mut gone: Vec<_> = latest.filter(|(_, gone)| may(gone) || told(gone)).collect();
+        gone.reverse();
         let prints = gone.iter().filter_map(|(at, gone)| Some((*at, gone.print()?)));
         let (numbers, prints): (Vec<usize>, Vec<_>) = prints.unzip();
         let (whole, found) = if content::is_packed(&seen.path, file)? {
@@ -373,7 +394,7 @@ impl GrowingFiles {
         {
             return Ok(Verdict::Waits(of));
         }
-        for (_, gone) in gone {
+        for (_, gone) in gone.into_iter().filter(|(_, gone)| may(gone)) {
             if let Some(print) = gone.growing.print()
                 && whole.is_none()
                 && seen.metadata.len() < print.end

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::content::Later;
+use super::content::{Later, Returns};
 use super::cursor::Taken;
 use super::unpack::{OtherData, Unpack};
 use super::{Want, data, header, io as io_error, names};
 use crate::host::limits;
+use crate::source::decode::{LONE_RETURNS, has_lone_return};
 use crate::source::form::{Form, MARK, MAX_HEADER, mark_len};
 use crate::source::framing::{Frames, Unfolded};
 use crate::source::lines::{self, PIECE, TORN_HEAD};
@@ -33,6 +34,8 @@ pub(in crate::source) struct Packed {
     header: Option<Arc<str>>,
     framing: Framing,
     max_line: u64,
+    /// Text of which nothing has been taken: it may have no line feed at all.
+    untouched: bool,
     decoder: Box<dyn Read + Send>,
     /// Compressed bytes read so far.
     consumed: Arc<AtomicU64>,
@@ -130,6 +133,7 @@ impl Packed {
             header: None,
             framing: form.framing,
             max_line,
+            untouched: form.is_text(),
             decoder,
             consumed,
             position: 0,
@@ -261,7 +265,7 @@ impl Packed {
         };
         while (self.buffer.len() as u64) < length && !self.ended {
             if is_long(self) && length > 4 * PIECE as u64 {
-                let torn = self.torn();
+                let torn = self.torn()?;
                 let whole = torn.torn.as_ref().is_some_and(|torn| torn.length == length);
                 return Ok(whole.then_some(torn));
             }
@@ -338,7 +342,7 @@ impl Packed {
             from = self.buffer.len();
             if (from - line) as u64 > self.max_line {
                 return Ok(Some(match line {
-                    0 => self.give_torn(),
+                    0 => self.give_torn()?,
                     _ => self.give(line, seen),
                 }));
             }
@@ -362,6 +366,9 @@ impl Packed {
 
     /// What is left when nothing more comes.
     fn give_last(&mut self, line: usize, seen: u64) -> Result<Option<Taken>, SourceError> {
+        if self.untouched && line == 0 && self.failed.is_none() && has_lone_return(&self.buffer) {
+            return Err(self.refuse());
+        }
         let (end, lines) = match self.failed {
             // The line in which the damage lies is not whole.
             Some(_) => (line, seen),
@@ -379,6 +386,7 @@ impl Packed {
     }
 
     fn lines(&mut self, end: usize) -> Held {
+        self.untouched &= end == 0;
         let rest = self.buffer.split_off(end);
         let bytes = std::mem::replace(&mut self.buffer, rest);
         let mut held = Held::new(self.split.clone(), self.position, bytes);
@@ -389,25 +397,36 @@ impl Packed {
         held
     }
 
-    fn give_torn(&mut self) -> Taken {
-        let held = self.torn();
+    fn give_torn(&mut self) -> Result<Taken, SourceError> {
+        let held = self.torn()?;
         let length = held.torn.as_ref().map_or(0, |torn| torn.length);
-        Taken { part: Part::Held(held), bytes: length, lines: 1 }
+        Ok(Taken { part: Part::Held(held), bytes: length, lines: 1 })
     }
 
     /// Takes the head of a line that is too long, and skips the rest of it.
-    fn torn(&mut self) -> Held {
+    ///
+    /// # Errors
+    /// When it has carriage returns and is all that there is.
+    fn torn(&mut self) -> Result<Held, SourceError> {
+        let untouched = std::mem::take(&mut self.untouched);
         let head = self.buffer[..self.buffer.len().min(TORN_HEAD)].to_vec();
         let (mut length, mut frames) = (0, Frames::new(self.framing));
+        let mut returns = Returns::default();
         loop {
             if let Some(end) = frames.first_end(&self.buffer) {
                 self.buffer.drain(..end);
                 length += end as u64;
                 break;
             }
+            if untouched {
+                returns.feed(&self.buffer);
+            }
             length += self.buffer.len() as u64;
             self.buffer.clear();
             if self.ended {
+                if returns.are_lone() && self.failed.is_none() {
+                    return Err(self.refuse());
+                }
                 break;
             }
             self.decode();
@@ -418,14 +437,28 @@ impl Packed {
         held.max_line = self.max_line;
         held.torn = Some(Torn { length, why: lines::too_long(length, self.max_line).into() });
         self.position += length;
-        held
+        Ok(held)
     }
 
-    /// Decodes some more into the buffer.
+    /// Text whose lines end with carriage returns alone.
+    #[cold]
+    fn refuse(&mut self) -> SourceError {
+        let error = data(&self.path, LONE_RETURNS);
+        self.buffer.clear();
+        self.end(Some(error.clone()));
+        error
+    }
+
+    /// Decodes some more into the buffer: what one read gives, since the next one may wait for a slow writer.
     fn decode(&mut self) {
-        match (&mut self.decoder).take(4 * PIECE as u64).read_to_end(&mut self.buffer) {
+        let start = self.buffer.len();
+        self.buffer.resize(start + PIECE, 0);
+        let read = self.decoder.read(&mut self.buffer[start..]);
+        self.buffer.truncate(start + read.as_ref().map_or(0, |got| *got));
+        match read {
             Ok(0) => self.end(None),
             Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.paused = true,
             Err(error) => {
                 let failed = match error.downcast::<SourceError>() {

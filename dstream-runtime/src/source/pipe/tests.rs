@@ -220,3 +220,30 @@ fn a_pipe_cannot_be_resumed() {
     let mut null = open("/dev/null", Format::Text, &device).unwrap();
     assert!(rest(&mut *null).is_empty());
 }
+
+#[test]
+fn text_whose_lines_end_with_carriage_returns_alone_is_refused() {
+    for (sent, refused) in [("a\rb\rc\r", true), ("a\rb", true), ("a\r", false), ("a\rb\n", false)]
+    {
+        for bytes in [sent.as_bytes().to_vec(), gzip(sent.as_bytes())] {
+            let fifo = Fifo::new();
+            let (mut source, mut writer) = fifo.open("", Format::Text);
+            // Whatever comes when.
+            let writing = std::thread::spawn(move || {
+                bytes.iter().for_each(|byte| writer.write_all(&[*byte]).unwrap());
+            });
+            let start = Instant::now();
+            let ended = loop {
+                assert!(start.elapsed() < PATIENCE);
+                match source.cut(1) {
+                    Ok(cut) if cut.ended => break Ok(()),
+                    Ok(_) => {}
+                    Err(error) => break Err(error.to_string()),
+                }
+            };
+            writing.join().unwrap();
+            assert_eq!(ended.is_err(), refused, "{sent:?}");
+            assert!(ended.err().is_none_or(|why| why.contains("tr '\\r' '\\n'")), "{sent:?}");
+        }
+    }
+}

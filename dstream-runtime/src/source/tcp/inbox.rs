@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use crate::source::decode::{LONE_RETURNS, has_lone_return};
 use crate::source::form::{Form, HeaderRow, MARK};
 use crate::source::framing::{Frames, Framing, Unfold};
 use crate::source::lines::{PIECE, TORN_HEAD};
@@ -79,6 +80,8 @@ struct Connection {
     line: Vec<u8>,
     /// Where it begins.
     position: u64,
+    /// No line has ended so far.
+    untouched: bool,
     /// Why only the head of it is kept.
     torn: Option<Cow<'static, str>>,
     /// How much was not kept.
@@ -124,6 +127,7 @@ impl Inbox {
             refused: None,
             line: Vec::new(),
             position: 0,
+            untouched: true,
             torn: None,
             lost: 0,
         };
@@ -173,6 +177,7 @@ impl Inbox {
             if let Some(end) = whole {
                 let position = connection.position;
                 connection.position += end as u64;
+                connection.untouched = false;
                 let (split, header) = (connection.split.clone(), connection.header.clone());
                 self.push(
                     Chunk { split, header, position, bytes: Vec::new(), torn: None },
@@ -254,6 +259,7 @@ impl Inbox {
         }
         let line = std::mem::take(&mut connection.line);
         connection.position += length;
+        connection.untouched = false;
         connection.lost = 0;
         self.held -= line.len();
         let torn = connection.torn.take();
@@ -305,6 +311,14 @@ impl Inbox {
         }
         if let Some(seen) = self.connections.get(&id).and_then(|connection| connection.mark) {
             self.no_mark(id, seen);
+        }
+        if self.form.is_text()
+            && let Some(connection) = self.connections.get_mut(&id)
+            && connection.untouched
+            && connection.torn.is_none()
+            && has_lone_return(&connection.line)
+        {
+            self.held -= connection.tear(format!("which {LONE_RETURNS}"));
         }
         self.finish(id);
         self.connections.remove(&id);
@@ -440,6 +454,23 @@ mod tests {
         inbox.closed(1);
         assert_eq!(take(&mut inbox), [line("two", 2, "rest")]);
         assert_eq!(inbox.held, 0);
+    }
+
+    #[test]
+    fn text_whose_lines_end_with_carriage_returns_alone_is_set_aside() {
+        for (sent, refused) in
+            [("a\rb\rc\r", true), ("a\rb", true), ("a\r", false), ("ab\nx\ry", false)]
+        {
+            let mut inbox = inbox(1 << 20, 1000, false);
+            sent.bytes().for_each(|byte| inbox.received(1, &[byte]));
+            inbox.closed(1);
+            let taken = take(&mut inbox);
+            let torn: Vec<_> = taken.iter().filter_map(|line| line.3.as_ref()).collect();
+            assert_eq!(torn.len(), usize::from(refused), "{sent:?}");
+            let text: String = taken.iter().map(|line| line.2.as_str()).collect();
+            assert_eq!((text.as_str(), inbox.held), (sent, 0));
+            assert!(torn.iter().all(|(_, why)| why.contains("tr '\\r' '\\n'")), "{torn:?}");
+        }
     }
 
     #[test]

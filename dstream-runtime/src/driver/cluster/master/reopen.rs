@@ -6,6 +6,7 @@ use crossbeam_channel::Sender;
 
 use super::losses::Earlier;
 use super::lost::{dropped, lost};
+use super::places;
 use super::ways::Ways;
 use crate::driver::Event;
 use crate::driver::cluster::{ClusterError, ClusterNews, Ingest, MasterOptions};
@@ -89,6 +90,8 @@ pub(super) fn reopen(
         let (term, first, again) = (journal.term(), past.next(), past.unpublished());
         observer.on_cluster(&ClusterNews::Resumed { term, first, again });
     }
+    let moved = places::note(&store, journal.term(), journal.past(), before.places());
+    moved.map_err(ClusterError::from)?.iter().for_each(|warning| observer.on_warning(warning));
     if let Some((skipped, lost)) = given_up {
         journal.give_up(skipped, lost);
     }

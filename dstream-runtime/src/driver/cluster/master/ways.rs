@@ -182,6 +182,10 @@ impl Sink for KeepsPublished {
         }
     }
 
+    fn place(&self) -> Option<String> {
+        self.sink.place()
+    }
+
     fn publishes_empty(&self) -> bool {
         self.sink.publishes_empty()
     }

@@ -374,7 +374,7 @@ fn text_whose_lines_end_with_carriage_returns_alone_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("lines");
     let long = format!("{}\r", "x".repeat(300_000));
-    for (text, refused) in [
+    let cases = [
         ("a\rb\rc\r", true),
         ("a\rb", true),
         (&format!("{long}b"), true),
@@ -383,13 +383,51 @@ fn text_whose_lines_end_with_carriage_returns_alone_is_refused() {
         ("a\rb\n", false),
         (&format!("{long}b\n"), false),
         ("a\r\nb\r\n", false),
+        ("\u{feff}a\rb", true),
         ("", false),
-    ] {
-        fs::write(&path, text).unwrap();
-        let opened = try_source(&path, "").map(drop).map_err(|error| error.to_string());
-        assert_eq!(opened.is_err(), refused, "{}", text.len());
-        if let Err(error) = opened {
-            assert!(error.contains("tr '\\r' '\\n'"), "{error}");
+    ];
+    let transports: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [
+        ("plain", <[u8]>::to_vec),
+        ("gzip", gzip),
+        ("zstd", |bytes| zstd::encode_all(bytes, 1).unwrap()),
+    ];
+    for (text, refused) in cases {
+        let options = ["", "max_line=9", "batch_records=1"];
+        for ((transport, packs), options) in
+            transports.iter().flat_map(|it| options.map(|options| (it, options)))
+        {
+            fs::write(&path, packs(text.as_bytes())).unwrap();
+            let opened = try_source(&path, options).and_then(|mut source| source.cut(1).map(drop));
+            let case = format!("{transport} {options} {:?}", &text[..text.len().min(9)]);
+            assert_eq!(opened.is_err(), refused, "{case}");
+            if let Err(error) = opened.map_err(|error| error.to_string()) {
+                assert!(error.contains("tr '\\r' '\\n'"), "{case}: {error}");
+            }
         }
     }
+}
+
+#[test]
+fn a_followed_file_whose_lines_end_with_carriage_returns_alone_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log");
+    let mut follows = source(dir.path(), "follow");
+    let mut look = || {
+        let read = read(&follows.cut(1).unwrap()).unwrap().concat();
+        let news = follows.news();
+        (String::from_utf8(read).unwrap(), news.unreadable, news.warnings)
+    };
+    fs::write(&path, "a\rb\rc\r").unwrap();
+    let (read, unreadable, warnings) = look();
+    assert_eq!((read.as_str(), unreadable, warnings.len()), ("", 1, 1));
+    assert!(warnings[0].contains("tr '\\r' '\\n'"), "{warnings:?}");
+    assert_eq!(look(), (String::new(), 1, vec![]));
+    // A line feed comes after all: what is before it is one line, as in other files.
+    follow::append(&path, "d\ne\n");
+    assert_eq!(look(), ("a\rb\rc\rd\ne\n".to_owned(), 0, vec![]));
+    fs::write(dir.path().join("log.csv.gz"), gzip(b"x\ry\r")).unwrap();
+    let (read, unreadable, _) = look();
+    assert_eq!((read.as_str(), unreadable), ("", 1));
+    let mut stops = source(dir.path(), "follow&on_file_error=stop");
+    assert!((0..2).any(|_| stops.cut(1).is_err()));
 }

@@ -416,6 +416,38 @@ fn other_files_with_the_same_content_are_read() {
 }
 
 #[test]
+fn a_copy_of_an_unrelated_name_in_the_place_of_the_file_is_that_file() {
+    let text = numbered(100);
+    let ways = [
+        "gzip -c log > 2026.gz; rm log",
+        "cat log > zebra; rm log",
+        "mv log log.1; gzip -c log.1 > saved; rm log.1; echo new > log",
+        "cat log > ../kept; rm log; mv ../kept kept",
+    ];
+    for way in ways {
+        both(|restarts, dir| {
+            fs::create_dir(dir.join("logs")).unwrap();
+            let (logs, log) = (dir.join("logs"), dir.join("logs/log"));
+            let mut reader = Reader::new(&logs, PATIENT, restarts);
+            append(&log, &text);
+            append(&dir.join("logs/small"), "1\n2\n");
+            assert_eq!(reader.cut().len(), 102);
+            append(&log, "more\n");
+            run(&logs, way);
+            // One that is short may have the content of another one.
+            run(&logs, "rm small; printf '1\\n2\\n' > tiny");
+            let mut lines = reader.cut();
+            lines.sort();
+            let new: &[&str] = if way.contains("new") { &["new"] } else { &[] };
+            assert_eq!(lines, [&["1", "2", "more"], new].concat(), "{way} {restarts}");
+            reader.says("bytes that were read of");
+            assert_eq!((reader.lost, reader.unreadable), (0, 0));
+            reader.check_inputs();
+        });
+    }
+}
+
+#[test]
 fn a_writer_that_does_not_append() {
     both(|restarts, dir| {
         for lines in [10, 40_000] {
@@ -654,7 +686,30 @@ fn a_header_after_a_truncation() {
         assert_eq!(headers(&mut reader), one("z,x", "9,1\n"));
         append(&file, "2,3\n");
         assert_eq!(headers(&mut reader), one("z,x", "2,3\n"));
+        let url = format!("file://{}?follow&header&delimiter=;&settle=0ms", dir.display());
+        let mut reader = Reader::of(url, Format::Csv, restarts);
+        fs::write(&file, "x;y\n1;2\n").unwrap();
+        assert_eq!(headers(&mut reader), one("x;y", "1;2\n"));
+        fs::write(&file, "z;x\n9;1\n").unwrap();
+        assert_eq!(headers(&mut reader), one("z;x", "9;1\n"));
     });
+}
+
+#[test]
+fn a_header_without_names_is_no_row_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    for header in ["\n", ",\n", "x,y\n"] {
+        fs::write(dir.path().join("log.csv"), header).unwrap();
+        let url = format!("file://{}?follow&header", dir.path().display());
+        let opens = || open(&url, Format::Csv, &OpenOptions::default()).unwrap();
+        let cut = opens().cut(1).unwrap();
+        assert!(cut.inputs.is_empty(), "{header:?}");
+        let mut resumed = opens();
+        resumed.resume(&cut.position.unwrap()).unwrap();
+        assert!(resumed.cut(1).unwrap().inputs.is_empty(), "{header:?}");
+        append(&dir.path().join("log.csv"), "1,2\n");
+        assert_eq!(read(&resumed.cut(1).unwrap()).unwrap().concat(), b"1,2\n");
+    }
 }
 
 #[test]
