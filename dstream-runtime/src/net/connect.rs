@@ -28,7 +28,7 @@ pub(super) async fn connect(
     let outcome = tokio::select! {
         biased;
         // Two connections with one answer each: twice the time of a single handshake.
-        outcome = timeout(state.limits.handshake * 2, handshake(&state, addr)) =>
+        outcome = timeout(state.limits.handshake * 2, handshake(&state, id, addr)) =>
             outcome.unwrap_or(Err(CloseReason::Unreachable)),
         () = give_up.notified() => Err(CloseReason::Local),
     };
@@ -55,12 +55,17 @@ fn closed(
     state.deliver(NetEvent::Closed { peer: id, reason }, slot);
 }
 
-async fn handshake(
+pub(super) async fn handshake(
     state: &Arc<EndpointState>,
+    id: PeerId,
     addr: SocketAddr,
 ) -> Result<(Subject, Links), CloseReason> {
     let configs = state.configs();
     let control = dial(&state.control, configs.control.client.clone(), addr).await?;
+    // From here on the other process may grant the call: only its driver may end it.
+    if !state.answered(id) {
+        return Err(CloseReason::Local);
+    }
     let subject = subject(&control).map_err(CloseReason::Refused)?;
     let (mut send, mut recv) = control.open_bi().await?;
     say(&mut send, FrameKind::Hello, &state.hello).await.map_err(lost)?;

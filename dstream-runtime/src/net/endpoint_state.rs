@@ -68,10 +68,37 @@ impl Configs {
 
 /// A peer, connected or connecting.
 pub(super) enum Entry {
-    /// Connecting; notify to give up.
-    Connecting(Arc<Notify>),
+    Connecting(Call),
     /// Connected.
     Open(Arc<Peer>),
+}
+
+/// A call of this process that has not become a peer yet.
+pub(super) struct Call {
+    stage: CallStage,
+    /// Notified when the call is given up.
+    give_up: Arc<Notify>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CallStage {
+    /// The other process has not answered, so it has granted nothing.
+    Unanswered,
+    /// The other process takes part in the handshake. It may have a peer already.
+    Answered,
+    GivenUp,
+}
+
+impl Call {
+    fn new() -> (Self, Arc<Notify>) {
+        let give_up = Arc::new(Notify::new());
+        (Self { stage: CallStage::Unanswered, give_up: give_up.clone() }, give_up)
+    }
+
+    fn give_up(&mut self) {
+        self.stage = CallStage::GivenUp;
+        self.give_up.notify_one();
+    }
 }
 
 /// The bulk connection that a control connection waits for.
@@ -241,8 +268,30 @@ impl EndpointState {
         Refusal::AuthorityFailed
     }
 
-    pub(super) fn insert(&self, id: PeerId, entry: Entry) {
-        lock(&self.peers).insert(id, entry);
+    /// Registers a call. What is returned is notified when it is given up.
+    pub(super) fn call(&self) -> (PeerId, Arc<Notify>) {
+        let (id, (call, give_up)) = (self.next_peer(), Call::new());
+        lock(&self.peers).insert(id, Entry::Connecting(call));
+        (id, give_up)
+    }
+
+    /// The other process has answered a call. Whether the call is still wanted.
+    pub(super) fn answered(&self, id: PeerId) -> bool {
+        match lock(&self.peers).get_mut(&id) {
+            Some(Entry::Connecting(call)) if call.stage != CallStage::GivenUp => {
+                call.stage = CallStage::Answered;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Registers a connected peer. Whether it is still wanted: a call can be given up while its handshake ends.
+    pub(super) fn open(&self, id: PeerId, peer: Arc<Peer>) -> bool {
+        match lock(&self.peers).insert(id, Entry::Open(peer)) {
+            Some(Entry::Connecting(call)) => call.stage != CallStage::GivenUp,
+            _ => true,
+        }
     }
 
     pub(super) fn remove(&self, id: PeerId) {
@@ -305,8 +354,7 @@ impl Net {
         let Some(state) = self.state.clone() else {
             return self.memory.as_ref().map_or(PeerId(0), |memory| memory.unreachable());
         };
-        let (id, give_up) = (state.next_peer(), Arc::new(Notify::new()));
-        state.insert(id, Entry::Connecting(give_up.clone()));
+        let (id, give_up) = state.call();
         state.control.runtime.clone().spawn(connect::connect(state, id, addr, give_up));
         id
     }
@@ -383,10 +431,23 @@ impl Net {
             return memory.close(peer);
         }
         let Some(state) = &self.state else { return };
-        match lock(&state.peers).get(&peer) {
-            Some(Entry::Connecting(give_up)) => give_up.notify_one(),
+        match lock(&state.peers).get_mut(&peer) {
+            Some(Entry::Connecting(call)) => call.give_up(),
             Some(Entry::Open(peer)) => peer.say_goodbye(),
             None => {}
+        }
+    }
+
+    /// Stops connecting to a peer that has not answered yet; [`NetEvent::Closed`] follows. Whether it has: one that has
+    /// answered may have granted what this process asks for, and goes on.
+    pub fn give_up(&self, peer: PeerId) -> bool {
+        let Some(state) = &self.state else { return false };
+        match lock(&state.peers).get_mut(&peer) {
+            Some(Entry::Connecting(call)) if call.stage == CallStage::Unanswered => {
+                call.give_up();
+                true
+            }
+            _ => false,
         }
     }
 

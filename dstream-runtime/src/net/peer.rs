@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::endpoint_state::{EndpointState, Entry};
+use super::endpoint_state::EndpointState;
 use super::frames::{read_header, read_payload};
 use super::lifeline::End;
 use super::options::BULK_WRITERS;
@@ -107,11 +107,11 @@ pub(super) fn open(
         unsent: unsent.clone(),
         stop: Mutex::new(Some(stop)),
     });
-    state.insert(id, Entry::Open(peer.clone()));
+    let is_wanted = state.open(id, peer.clone());
     state.deliver(NetEvent::Connected { peer: id, subject, addr }, None);
     state.renew.notify_one();
     // Peers open on the thread that ends the endpoint, which has closed all earlier ones by now.
-    if state.ending.load(Ordering::Relaxed) {
+    if !is_wanted || state.ending.load(Ordering::Relaxed) {
         peer.say_goodbye();
     }
 

@@ -167,3 +167,60 @@ fn blocks_are_taken_at_the_port_that_was_asked_for() {
     let error = Endpoint::bind(options, drop).unwrap_err();
     assert!(matches!(&error, NetError::Bind { addr, .. } if *addr == taken), "{error}");
 }
+
+/// A call whose handshake has ended, and which the driver does not know of yet.
+fn handshaken(worker: &Node, master: &Node) -> (PeerId, super::super::peer::Links, trust::Subject) {
+    let state = worker.net().quic();
+    let (id, _) = state.call();
+    let addr = master.endpoint.local_addr();
+    let (tell, told) = crossbeam_channel::bounded(1);
+    let calling = state.clone();
+    state.control.runtime.spawn(async move {
+        let ended = super::super::connect::handshake(&calling, id, addr).await;
+        let _ = tell.send(ended);
+    });
+    let ended = told.recv_timeout(DEADLINE).expect("the handshake ends in time");
+    let (subject, links) = ended.unwrap_or_else(|reason| panic!("{reason}"));
+    (id, links, subject)
+}
+
+#[test]
+fn a_call_that_is_closed_while_its_handshake_ends_leaves_no_connection() {
+    let world = World::new();
+    let (master, worker) = (world.master(), world.node(Role::Worker, "w"));
+    let (id, links, subject) = handshaken(&worker, &master);
+    master.connected();
+    worker.net().close(id);
+    let state = worker.net().quic();
+    let slot = state.room.clone().try_acquire_owned().unwrap();
+    super::super::peer::open(state, id, subject, links, slot);
+    assert_eq!(worker.connected().0, id);
+    assert!(matches!(worker.closed(), CloseReason::Local | CloseReason::Bye));
+    assert_eq!(master.closed(), CloseReason::Bye);
+}
+
+#[test]
+fn a_call_that_was_answered_is_not_given_up() {
+    let world = World::new();
+    let (master, worker) = (world.master(), world.node(Role::Worker, "w"));
+    let (id, links, subject) = handshaken(&worker, &master);
+    assert!(!worker.net().give_up(id), "the master has granted it");
+    let state = worker.net().quic();
+    let slot = state.room.clone().try_acquire_owned().unwrap();
+    super::super::peer::open(state, id, subject, links, slot);
+    assert_eq!(worker.connected().0, id);
+    master.connected();
+    assert!(!worker.net().give_up(id), "it is a peer");
+}
+
+#[test]
+fn a_call_that_has_no_answer_is_given_up() {
+    let world = World::new();
+    let worker = world.node(Role::Worker, "w");
+    // A socket that takes packets and says nothing.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let id = worker.net().connect(silent.local_addr().unwrap());
+    assert!(worker.net().give_up(id));
+    assert!(!worker.net().give_up(id), "it has been given up");
+    assert_eq!(worker.closed(), CloseReason::Local);
+}

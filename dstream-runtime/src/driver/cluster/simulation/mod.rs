@@ -14,6 +14,7 @@
 mod client;
 mod job;
 mod process;
+mod slow;
 mod waits;
 mod world;
 

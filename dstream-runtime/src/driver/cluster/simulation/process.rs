@@ -37,6 +37,8 @@ pub(super) struct Shared {
 pub(super) struct Book {
     pub(super) sites: Sites,
     pub(super) story: Story,
+    /// When a worker had joined a master for the first time.
+    pub(super) joined: Option<u64>,
 }
 
 impl Shared {
@@ -197,6 +199,10 @@ impl Observer for Listens<'_> {
             ClusterNews::Resumed { .. } => self.0.hit("a master resumes"),
             ClusterNews::Drained { .. } => self.0.hit("a worker is drained"),
             ClusterNews::Left { .. } => self.0.hit("a worker is lost"),
+            ClusterNews::Joined { .. } => {
+                let now = self.0.network.now();
+                self.0.book().joined.get_or_insert(now);
+            }
             _ => {}
         }
         self.0.tell(format_args!("host {}: {news:?}", self.1));

@@ -36,6 +36,8 @@ pub(super) struct WorldResult {
     pub(super) trace: u64,
     /// The longest time, in milliseconds, for which a client waited for an acknowledgement.
     pub(super) waited: u64,
+    /// When, in milliseconds, the first worker had joined.
+    pub(super) joined: Option<u64>,
 }
 
 /// One world in this many has a client.
@@ -45,12 +47,12 @@ const PUSHED: u64 = 3;
 /// no holder might be left.
 const SHORT_MS: u64 = 1200;
 
-fn is_pushed(number: u64) -> bool {
+pub(super) fn is_pushed(number: u64) -> bool {
     number.is_multiple_of(PUSHED)
 }
 
 /// Hosts of the master and the workers.
-fn hosts(number: u64) -> Host {
+pub(super) fn hosts(number: u64) -> Host {
     if is_pushed(number) { 4 } else { 2 + (hash(&[number, 22]) % 3) as Host }
 }
 
@@ -109,8 +111,8 @@ pub(super) fn run(number: u64, faults: &[Fault]) -> Result<WorldResult, String> 
         let mut sites = shared.network.sites();
         add(&mut sites, shared.book().sites.clone());
         let trace = hash(&[shared.network.trace(), world.checked as u64, shared.network.now()]);
-        let waited = world.waited;
-        ended.map(|()| WorldResult { sites, trace, waited }).map_err(|wrong| {
+        let (waited, joined) = (world.waited, shared.book().joined);
+        ended.map(|()| WorldResult { sites, trace, waited, joined }).map_err(|wrong| {
             let story = &shared.book().story;
             format!("{wrong}\n{story}")
         })

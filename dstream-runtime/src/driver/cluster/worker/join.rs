@@ -20,8 +20,9 @@ use crate::wire::{MessageKind, Refusal, Role};
 
 /// From the begin of one round of trying to that of the next, at the least.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long the first calls may take. A packet to a port where nothing listens yet is sent again after a second only, so
-/// that another call is faster.
+/// How long a master may take to answer the first calls. A packet to a port where nothing listens yet is sent again after a
+/// second only, so that another call is faster. A master that has answered is waited for, as long as a handshake may take: it
+/// may have given this worker a place already, and would take the next call for that of another process.
 const CALL: Duration = Duration::from_millis(300);
 /// How often it is reported that a worker is still trying.
 const REMIND: Duration = Duration::from_secs(10);
@@ -248,8 +249,8 @@ pub(super) fn welcome(
     let (calls, ended) = (BTreeMap::new(), BTreeSet::new());
     let mut caller = Caller { plan, net, options, log, calls, ended, refusals, untimely };
     tries(options, log, waiting, |looked, waiting| {
-        let welcome = caller.call(host::now() + patience(looked), waiting);
-        caller.hang_up(|_| true);
+        let welcome = caller.call(patience(looked), waiting);
+        caller.hang_up();
         welcome
     })
 }
@@ -260,38 +261,37 @@ struct Caller<'c> {
     net: &'c Net,
     options: &'c WorkerOptions,
     log: &'c dyn Fn(WorkerNews),
-    calls: BTreeMap<PeerId, Call>,
+    calls: BTreeMap<PeerId, SocketAddr>,
     /// Calls that were ended here, as long as something may be heard of them.
     ended: BTreeSet<PeerId>,
     refusals: Refusals,
     untimely: Untimely,
 }
 
-struct Call {
-    addr: SocketAddr,
-    is_answered: bool,
-}
-
 impl Caller<'_> {
-    /// Calls all masters, and waits for the first welcome. Those that have not answered by `until` are not waited for.
+    /// Calls all masters, and waits for the first welcome. Those that have not answered in time are called again as long as
+    /// one that has answered is waited for.
     fn call(
         &mut self,
-        until: Instant,
+        patience: Duration,
         waiting: &mut Waiting<'_>,
     ) -> Result<Tried<Welcome>, ClusterError> {
-        let call = |addr| (self.net.connect(addr), Call { addr, is_answered: false });
-        self.calls = self.options.master.iter().copied().map(call).collect();
-        let mut until = Some(until);
+        self.call_all();
+        let mut until = host::now() + patience;
         while !self.calls.is_empty() {
-            let event = match waiting.events.next(until) {
+            let event = match waiting.events.next(Some(until)) {
                 Some(Event::Net(delivery)) => delivery,
                 Some(Event::Stop) => return Ok(Tried::Stopped),
                 Some(event) => {
                     waiting.put_by(event);
                     continue;
                 }
-                None if until.take().is_some() => {
-                    self.hang_up(|call| !call.is_answered);
+                None if host::now() >= until => {
+                    self.give_up();
+                    if !self.calls.is_empty() {
+                        self.call_all();
+                        until = host::now() + patience;
+                    }
                     continue;
                 }
                 // There will never be an event again.
@@ -315,15 +315,20 @@ impl Caller<'_> {
         Ok(Tried::NotYet)
     }
 
+    /// Calls each master that is not being called.
+    fn call_all(&mut self) {
+        for addr in &self.options.master {
+            if !self.calls.values().any(|called| called == addr) {
+                self.calls.insert(self.net.connect(*addr), *addr);
+            }
+        }
+    }
+
     /// What a master says to a call.
     fn heard(&mut self, peer: PeerId, event: NetEvent) -> Result<Tried<Welcome>, ClusterError> {
-        let Some(Call { addr, is_answered }) = self.calls.get_mut(&peer) else {
-            return Ok(Tried::NotYet);
-        };
-        let addr = *addr;
+        let Some(&addr) = self.calls.get(&peer) else { return Ok(Tried::NotYet) };
         match event {
             NetEvent::Connected { .. } => {
-                *is_answered = true;
                 (self.log)(WorkerNews::Connected { master: addr, listen: self.net.local_addr() });
             }
             NetEvent::Message { message, .. } if message.kind() == MessageKind::MasterNote => {
@@ -372,9 +377,15 @@ impl Caller<'_> {
         Ok(())
     }
 
-    /// Ends calls. What is still heard of them has no effect.
-    fn hang_up(&mut self, which: impl Fn(&Call) -> bool) {
-        for (peer, _) in self.calls.extract_if(.., |_, call| which(call)) {
+    /// Ends the calls that no master has answered. What is still heard of them has no effect.
+    fn give_up(&mut self) {
+        let unanswered = self.calls.extract_if(.., |peer, _| self.net.give_up(*peer));
+        self.ended.extend(unanswered.map(|(peer, _)| peer));
+    }
+
+    /// Ends all calls.
+    fn hang_up(&mut self) {
+        for (peer, _) in std::mem::take(&mut self.calls) {
             self.net.close(peer);
             self.ended.insert(peer);
         }
