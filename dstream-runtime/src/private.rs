@@ -5,12 +5,13 @@
 pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
 pub use crate::exec::call::{
-    as_view, call, call_option, call2, capture, into_record, items, next, pair, test, view,
+    as_view, call, call_option, call2, capture, inspect, into_record, items, next, pair, test, view,
 };
 pub use crate::exec::head::Span;
 pub use crate::exec::job::{
-    Builder, combined, count, join, keyed, left_outer_join, merge, merge_keyed, reduce, rows,
-    rows_of, running, running_keyed, top_k, united, window, window_reduce, window_reduce_inverse,
+    Builder, cogroup, combined, count, full_outer_join, join, keyed, left_outer_join, merge,
+    merge_keyed, reduce, right_outer_join, rows, rows_of, running, running_keyed, subtract_by_key,
+    top_k, united, window, window_reduce, window_reduce_inverse,
 };
 pub use crate::exec::tail::{Combine, Fold, Output, Rows, Spread, Tally, Top};
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};

@@ -10,13 +10,17 @@ mod lower;
 pub(crate) mod reference;
 pub mod source;
 
+mod cogroup;
 mod count;
 mod count_by_value;
 mod distinct;
 mod filter;
 mod filter_map;
 mod flat_map;
+mod flat_map_values;
 mod foreach_batch;
+mod full_outer_join;
+mod inspect;
 mod join;
 mod key_by;
 mod left_outer_join;
@@ -26,8 +30,10 @@ mod print;
 mod reduce;
 mod reduce_by_key;
 mod reduce_by_key_and_window;
+mod right_outer_join;
 mod running_reduce;
 mod save;
+mod subtract_by_key;
 mod top_k;
 mod union;
 mod window;
@@ -38,13 +44,15 @@ pub use lower::{
 };
 
 /// Every operator, in the order in which they are explained.
-pub static ALL: [&Operator; 21] = [
+pub static ALL: [&Operator; 27] = [
     &map::OPERATOR,
     &filter::OPERATOR,
     &filter_map::OPERATOR,
     &flat_map::OPERATOR,
     &map_values::OPERATOR,
+    &flat_map_values::OPERATOR,
     &key_by::OPERATOR,
+    &inspect::OPERATOR,
     &union::OPERATOR,
     &reduce::OPERATOR,
     &count::OPERATOR,
@@ -54,6 +62,10 @@ pub static ALL: [&Operator; 21] = [
     &reduce_by_key::OPERATOR,
     &join::OPERATOR,
     &left_outer_join::OPERATOR,
+    &right_outer_join::OPERATOR,
+    &full_outer_join::OPERATOR,
+    &cogroup::OPERATOR,
+    &subtract_by_key::OPERATOR,
     &running_reduce::OPERATOR,
     &window::OPERATOR,
     &reduce_by_key_and_window::OPERATOR,
@@ -84,6 +96,8 @@ pub struct Operator {
     pub uniqueness: Effect,
     /// Whether its function returns a key.
     pub makes_key: bool,
+    /// Whether its function only looks at records: then it may differ from run to run, and equal ones are not merged.
+    pub observes: bool,
     /// Whether it emits nothing in a batch in which nothing reaches it and no window holds anything.
     pub silent: bool,
     /// What it becomes in the physical plan, and the code of that.
@@ -112,6 +126,7 @@ impl Operator {
         partitioning: Effect::Loses,
         uniqueness: Effect::Loses,
         makes_key: false,
+        observes: false,
         silent: true,
         lower: Lower::Output(|_| Sink::Print(0)),
         before: None,

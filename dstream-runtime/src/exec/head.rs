@@ -5,6 +5,7 @@
 //! leaves the state of batch t − 1, and can run again.
 
 mod gather;
+mod group;
 mod join;
 mod keyed_state;
 mod merge;
@@ -12,12 +13,14 @@ mod panes;
 mod rows;
 mod running;
 mod save;
+mod side;
 mod source;
 mod touched;
 mod window_reduce;
 
 pub use gather::{CountAll, Reduce, TopK};
-pub use join::{Join, LeftOuterJoin};
+pub use group::{Cogroup, SubtractByKey};
+pub use join::{FullOuterJoin, Join, LeftOuterJoin, RightOuterJoin};
 pub use merge::Merge;
 pub use panes::Span;
 pub use rows::{RowsOf, Window};

@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::head::{
-    CountAll, Join, LeftOuterJoin, Merge, NoInverse, Reduce, RowsOf, Running, SourceHead, Span,
-    TopK, Window, WindowReduce,
+    Cogroup, CountAll, FullOuterJoin, Join, LeftOuterJoin, Merge, NoInverse, Reduce,
+    RightOuterJoin, RowsOf, Running, SourceHead, Span, SubtractByKey, TopK, Window, WindowReduce,
 };
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
@@ -360,6 +360,54 @@ where
     R: Record,
 {
     LeftOuterJoin(PhantomData)
+}
+
+/// Joins by key, and keeps what has no left side.
+#[must_use]
+pub fn right_outer_join<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> RightOuterJoin<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    RightOuterJoin(PhantomData)
+}
+
+/// Joins by key, and keeps what has no other side.
+#[must_use]
+pub fn full_outer_join<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> FullOuterJoin<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    FullOuterJoin(PhantomData)
+}
+
+/// Lists the values of both streams by key.
+#[must_use]
+pub fn cogroup<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> Cogroup<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    Cogroup(PhantomData)
+}
+
+/// Keeps what has no right side.
+#[must_use]
+pub fn subtract_by_key<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> SubtractByKey<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    SubtractByKey(PhantomData)
 }
 
 /// Reads rows.
