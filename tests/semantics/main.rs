@@ -6,6 +6,7 @@ mod input;
 mod join;
 mod json;
 mod names;
+mod outer;
 mod output;
 mod per_batch;
 mod poison;

@@ -59,9 +59,6 @@ hints! {
         "words.key_by(|w| w.len() as u64)";
     "keys" => "take the key of each pair", "pairs.map(|(key, _)| key)";
     "values" => "take the value of each pair", "pairs.map(|(_, value)| value)";
-    "flat_map_values"
-        => "make pairs in `flat_map`",
-        "pairs.flat_map(|(key, n)| (0..n).map(move |i| (key, i)))";
 
     // Windows and time.
     "count_by_window" => "count a window", "words.window(\"30s\").count()";
@@ -89,15 +86,19 @@ hints! {
 
     // Two streams.
     "left_join" => "`left_outer_join` keeps what has no right side", "pairs.left_outer_join(others)";
-    "right_outer_join" | "right_join"
-        => "it is a `left_outer_join` with the sides turned round",
-        "others.left_outer_join(pairs)";
-    "full_outer_join" | "outer_join" | "full_join" | "cogroup" | "co_group"
-        => "unite both sides as optional values, and merge them by key",
-        "pairs.map_values(|n| (Some(n), None::<u64>)).union(others.map_values(|n| (None::<u64>, Some(n)))).reduce_by_key(|a, b| (a.0.or(b.0), a.1.or(b.1)))";
-    "subtract_by_key" | "left_anti_join" | "subtract"
-        => "keep what has no right side",
-        "pairs.left_outer_join(others).filter(|(_, (_, right))| right.is_none())";
+    "right_join" => "`right_outer_join` keeps what has no left side", "pairs.right_outer_join(others)";
+    "outer_join" | "full_join"
+        => "`full_outer_join` keeps what has no other side",
+        "pairs.full_outer_join(others)";
+    "co_group" | "group_with" | "co_group_by_key"
+        => "`cogroup` lists the values of both by key",
+        "pairs.cogroup(others)";
+    "left_anti_join" | "anti_join" | "subtract" | "except" | "difference" | "minus"
+        => "`subtract_by_key` keeps what has no right side; of whole records, make them keys",
+        "pairs.subtract_by_key(others)";
+    "left_semi_join" | "semi_join" | "intersection" | "intersect"
+        => "join with the keys of the other side, each once",
+        "pairs.join(others.map(|(key, _)| (key, true)).distinct()).map_values(|(n, _)| n)";
     "inner_join" | "zip" => "`join` brings together what has the same key", "pairs.join(others)";
     "interval_join" | "window_join" | "join_within"
         => "join windows of both",
@@ -163,7 +164,8 @@ hints! {
         | "write_as_text" | "write_as_csv" | "write" | "collect" | "iter" | "into_iter" | "output"
         => "results leave by `save`, or `print`, in a statement of its own",
         "pairs.save(\"json+file://out/pairs\")";
-    "peek" | "inspect" | "tap" | "debug" | "show" | "pprint" | "dump"
+    "peek" | "tap" | "log" => "`inspect` shows each record to a function", "words.inspect(|w| println!(\"{w}\"))";
+    "debug" | "show" | "pprint" | "dump"
         => "`print` shows the first records of each batch, in a statement of its own",
         "words.print(5)";
 
@@ -201,10 +203,10 @@ mod tests {
         }
         let systems = [
             "updateStateByKey mapWithState groupByKey foreachRDD transform countByValueAndWindow countByWindow \
-             saveAsTextFiles mapPartitions repartition cogroup rightOuterJoin fullOuterJoin",
+             saveAsTextFiles mapPartitions repartition coGroup subtract intersection",
             "sum process windowAll timeWindow connect coMap assignTimestampsAndWatermarks addSink sinkTo rebalance",
             "groupBy count_by_key aggregate selectKey peek through to branch suppress merge leftJoin outerJoin",
-            "unique left_join sum fold for_each collect enumerate zip take max_by min scan flatten inspect",
+            "unique left_join sum fold for_each collect enumerate zip take max_by min scan flatten tap",
         ];
         for name in systems.iter().flat_map(|names| names.split_whitespace()) {
             assert!(hint(name).is_some(), "{name}");

@@ -10,6 +10,7 @@ mod lower;
 pub(crate) mod reference;
 pub mod source;
 
+mod cogroup;
 mod count;
 mod count_by_value;
 mod distinct;
@@ -18,7 +19,10 @@ mod event_window;
 mod filter;
 mod filter_map;
 mod flat_map;
+mod flat_map_values;
 mod foreach_batch;
+mod full_outer_join;
+mod inspect;
 mod join;
 mod key_by;
 mod left_outer_join;
@@ -28,8 +32,10 @@ mod print;
 mod reduce;
 mod reduce_by_key;
 mod reduce_by_key_and_window;
+mod right_outer_join;
 mod running_reduce;
 mod save;
+mod subtract_by_key;
 mod top_k;
 pub(crate) mod union;
 pub(crate) mod watermark;
@@ -41,13 +47,15 @@ pub use lower::{
 };
 
 /// Every operator, in the order in which they are explained.
-pub static ALL: [&Operator; 22] = [
+pub static ALL: &[&Operator] = &[
     &map::OPERATOR,
     &filter::OPERATOR,
     &filter_map::OPERATOR,
     &flat_map::OPERATOR,
     &map_values::OPERATOR,
+    &flat_map_values::OPERATOR,
     &key_by::OPERATOR,
+    &inspect::OPERATOR,
     &union::OPERATOR,
     &event_time::OPERATOR,
     &reduce::OPERATOR,
@@ -58,6 +66,10 @@ pub static ALL: [&Operator; 22] = [
     &reduce_by_key::OPERATOR,
     &join::OPERATOR,
     &left_outer_join::OPERATOR,
+    &right_outer_join::OPERATOR,
+    &full_outer_join::OPERATOR,
+    &cogroup::OPERATOR,
+    &subtract_by_key::OPERATOR,
     &running_reduce::OPERATOR,
     &window::OPERATOR,
     &reduce_by_key_and_window::OPERATOR,
@@ -88,6 +100,8 @@ pub struct Operator {
     pub uniqueness: Effect,
     /// Whether its function returns a key.
     pub makes_key: bool,
+    /// Whether its function only looks at records: then it may differ from run to run, and equal ones are not merged.
+    pub observes: bool,
     /// Whether it emits nothing in a batch in which nothing reaches it and no window holds anything.
     pub silent: bool,
     /// What it becomes in the physical plan, and the code of that.
@@ -122,6 +136,7 @@ impl Operator {
         partitioning: Effect::Loses,
         uniqueness: Effect::Loses,
         makes_key: false,
+        observes: false,
         silent: true,
         lower: Lower::Output(|_| Sink::Print(0)),
         before: None,
@@ -210,7 +225,7 @@ pub enum Times {
 /// The operator of that name.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Operator> {
-    ALL.into_iter().find(|operator| operator.name == name)
+    ALL.iter().copied().find(|operator| operator.name == name)
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn the_readme_names_every_operator() {
 fn examples_have_plans() {
     for operator in ALL {
         let plan = physical(&program(operator).concat());
-        let found = plan.operators.iter().any(|row| row.operator == operator);
+        let found = plan.operators.iter().any(|row| row.operator == *operator);
         assert!(found, "the example of `{}` does not use it", operator.name);
     }
 }

@@ -21,6 +21,14 @@ pub(super) struct Wanted {
     pub(super) example: &'static str,
 }
 
+impl Wanted {
+    /// Whether the function may differ from run to run: what an output does is not computed again, and nothing
+    /// follows from what one does that only looks.
+    fn may_differ(self) -> bool {
+        self.operator.is_output() || self.operator.observes
+    }
+}
+
 impl Lowering<'_> {
     /// Checks a function argument. `allowed`: the statement allows non-determinism.
     pub(super) fn function(
@@ -44,8 +52,7 @@ impl Lowering<'_> {
                     return None;
                 }
                 let expr = Expr::Path(path.clone());
-                // What an output does is not computed again.
-                let allowed = allowed || wanted.operator.is_output();
+                let allowed = allowed || wanted.may_differ();
                 if !allowed {
                     determinism::function(&expr, &mut self.diagnostics);
                 }
@@ -71,8 +78,7 @@ impl Lowering<'_> {
     ) -> Option<Function> {
         let before = self.diagnostics.len();
         let mut closure = closure.clone();
-        // What an output does is not computed again.
-        let allowed = self.allowance(&mut closure.attrs) || allowed || wanted.operator.is_output();
+        let allowed = self.allowance(&mut closure.attrs) || allowed || wanted.may_differ();
         if let Some(token) = closure.asyncness.take() {
             self.report(
                 Diagnostic::new(&table::ASYNC_CLOSURE, token.span)

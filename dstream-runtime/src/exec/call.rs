@@ -23,6 +23,12 @@ pub fn test<X>(x: X, f: impl FnOnce(X) -> bool) -> bool {
     f(x)
 }
 
+/// Calls a function that only looks at `x`.
+#[inline(always)]
+pub fn inspect<X>(x: X, f: impl FnOnce(X)) {
+    f(x);
+}
+
 /// Views what a closure returned.
 #[inline(always)]
 pub fn as_view<T: AsRecord>(value: &T) -> <T::Record as Record>::View<'_> {

@@ -6,6 +6,7 @@
 
 mod event_window;
 mod gather;
+mod group;
 mod join;
 mod keyed_state;
 mod merge;
@@ -13,6 +14,7 @@ mod panes;
 mod rows;
 mod running;
 mod save;
+mod side;
 mod source;
 mod touched;
 mod watermark;
@@ -20,7 +22,8 @@ mod window_reduce;
 
 pub use event_window::EventWindow;
 pub use gather::{CountAll, Reduce, TopK, WindowTopK};
-pub use join::{Join, LeftOuterJoin};
+pub use group::{Cogroup, SubtractByKey};
+pub use join::{FullOuterJoin, Join, LeftOuterJoin, RightOuterJoin};
 pub use merge::Merge;
 pub use panes::Span;
 pub use rows::{RowsOf, Window};

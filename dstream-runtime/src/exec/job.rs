@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::event_time::Windows;
 use super::head::{
-    CountAll, EventWindow, Join, LeftOuterJoin, Marked, Merge, NoInverse, Reduce, RowsOf, Running,
-    SourceHead, Span, TopK, Watermark, Window, WindowReduce, WindowTopK,
+    Cogroup, CountAll, EventWindow, FullOuterJoin, Join, LeftOuterJoin, Marked, Merge, NoInverse,
+    Reduce, RightOuterJoin, RowsOf, Running, SourceHead, Span, SubtractByKey, TopK, Watermark,
+    Window, WindowReduce, WindowTopK,
 };
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
@@ -440,6 +441,54 @@ where
     R: Record,
 {
     LeftOuterJoin(PhantomData)
+}
+
+/// Joins by key, and keeps what has no left side.
+#[must_use]
+pub fn right_outer_join<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> RightOuterJoin<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    RightOuterJoin(PhantomData)
+}
+
+/// Joins by key, and keeps what has no other side.
+#[must_use]
+pub fn full_outer_join<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> FullOuterJoin<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    FullOuterJoin(PhantomData)
+}
+
+/// Lists the values of both streams by key.
+#[must_use]
+pub fn cogroup<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> Cogroup<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    Cogroup(PhantomData)
+}
+
+/// Keeps what has no right side.
+#[must_use]
+pub fn subtract_by_key<K, J, L, R>(_: &Keyed<K, L>, _: &Keyed<J, R>) -> SubtractByKey<K, L, R>
+where
+    K: Key,
+    J: SameKey<K>,
+    L: Record,
+    R: Record,
+{
+    SubtractByKey(PhantomData)
 }
 
 /// Reads rows.
