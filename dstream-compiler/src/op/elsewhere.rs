@@ -82,7 +82,8 @@ hints! {
         => "a window emits once per slide: choose the slide",
         "pairs.reduce_by_key_and_window(|a, b| a + b, \"30s\", \"30s\")";
     "assign_timestamps_and_watermarks" | "assign_timestamps" | "with_watermark" | "with_timestamps"
-        => "remove it: a record belongs to the batch in which it arrives";
+        => "`event_time` says when each record happened, and how far out of order they come",
+        "numbers.event_time(|n| n, \"10s\")";
 
     // Two streams.
     "left_join" => "`left_outer_join` keeps what has no right side", "pairs.left_outer_join(others)";

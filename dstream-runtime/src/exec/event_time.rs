@@ -23,7 +23,7 @@ pub const UNKNOWN: i64 = i64::MIN;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no time of an event",
     label = "`event_time` needs milliseconds since 1970",
-    note = "return an integer: of seconds, `seconds * 1000`; of a date as text, parse it in a `filter_map` before"
+    note = "return an integer: of seconds, `seconds * 1000`; of a date as text, what `dstream::text::date` makes of it in a `filter_map` before"
 )]
 pub trait EventTime {
     /// In milliseconds since 1970.

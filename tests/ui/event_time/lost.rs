@@ -1,0 +1,10 @@
+//! A window after an operator that works per batch.
+
+#[dstream::job]
+fn job() {
+    let numbers = source::json::<u64>("file:numbers").event_time(|n| n, "1s");
+    let counts = numbers.map(|n| (n % 7, 1u64)).reduce_by_key(|a, b| a + b);
+    counts.reduce_by_key_and_window(|a, b| a + b, "1min").print();
+}
+
+dstream::main!(job);
