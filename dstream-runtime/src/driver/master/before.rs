@@ -34,8 +34,9 @@ impl Before {
         dead_sinks: &[Option<usize>],
     ) -> Result<Self, JobError> {
         let name = |index| place(plan, dead_sinks, index).0;
-        let named = |(index, sink): (usize, &Box<dyn Sink>)| Some((name(index), sink.place()?));
-        let places = sinks.iter().enumerate().filter_map(named).collect();
+        let places = sinks.iter().enumerate();
+        let places =
+            places.filter_map(|(index, sink)| Some((name(index), sink.place()?))).collect();
         let mut rows = Vec::new();
         for (index, sink) in sinks.iter().enumerate().filter(|_| live) {
             let earlier = sink.earlier().map_err(|error| JobError::Refused(error.to_string()))?;

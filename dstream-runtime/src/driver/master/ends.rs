@@ -58,8 +58,8 @@ impl Ends {
         let thread = |name: String| std::thread::Builder::new().name(name);
         let failed = |what: String| move |error| JobError::Thread { what, error: Arc::new(error) };
         let live = sources.iter().map(|source| !source.bounded()).collect();
-        let drains = |source: &Box<dyn Source>| !source.bounded() || source.pipe().is_some();
-        let drains = sources.iter().map(drains).collect();
+        let drains = sources.iter().map(|source| !source.bounded() || source.pipe().is_some());
+        let drains = drains.collect();
         let mut intakes = Vec::with_capacity(sources.len());
         for (row, source) in plan.sources.iter().zip(sources) {
             let spawn = |serve| {

@@ -229,6 +229,11 @@ impl Growing {
         self.target = target;
     }
 
+    /// How long its file was when it was measured.
+    pub(super) fn size(&self) -> u64 {
+        self.stamp.map_or(0, |stamp| stamp.size)
+    }
+
     /// When its file changed last.
     pub(super) fn changed(&self) -> Option<Changed> {
         self.stamp.map(|stamp| stamp.changed)
@@ -579,7 +584,16 @@ impl Growing {
         };
         let part = match taken.part {
             Part::Held(held) => Some(Part::Held(Held { split: label.clone(), ..held })),
-            Part::Stored(stored) => self.read_now(stored, label)?,
+            Part::Stored(stored) => match self.read_now(stored, label) {
+                Ok(part) => part,
+                Err(error) => {
+                    // It has not been taken: it is tried again.
+                    if let Some(Cursor::Plain(plain)) = &mut self.cursor {
+                        plain.position = before;
+                    }
+                    return Err(error);
+                }
+            },
         };
         let Some(part) = part else {
             if let Some(Cursor::Plain(plain)) = &mut self.cursor {

@@ -58,17 +58,25 @@ fn generation_before(name: &[u8]) -> Option<Vec<u8>> {
     Some([&name[..=dot], before.as_bytes()].concat())
 }
 
-/// The name without one of the numbers in it, and what separates that: `a-20261130.log` → `a.log`.
+/// The name without one of the numbers in it, or several that follow each other, and what separates them:
+/// `a-20261130.log` → `a.log`, `a-2026-11-30.log` → `a.log`.
 fn without_marks(name: &[u8]) -> Vec<Vec<u8>> {
     let mut names = Vec::new();
     for start in 1..name.len() {
-        let separates = MARKS.contains(&name[start]);
-        let mark = name[start + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if separates && mark > 0 {
-            names.push([&name[..start], &name[start + 1 + mark..]].concat());
+        let mut end = start;
+        while let Some(next) = mark_end(name, end) {
+            end = next;
+            names.push([&name[..start], &name[end..]].concat());
         }
     }
     names
+}
+
+/// Where the number ends that begins here with what separates it.
+fn mark_end(name: &[u8], start: usize) -> Option<usize> {
+    name.get(start).filter(|byte| MARKS.contains(byte))?;
+    let digits = name[start + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    (digits > 0).then_some(start + 1 + digits)
 }
 
 #[cfg(test)]
@@ -92,6 +100,9 @@ mod tests {
             ("log-20261130.zst", "log-20261130"),
             ("a-20261130.log", "a.log"),
             ("a.1.log.gz", "a.log"),
+            ("a-2026-11-30.log", "a.log"),
+            ("a-20261130-1796094324.log.gz", "a.log"),
+            ("a-2026-11-30.1.log.gz", "a-2026-11-30.log"),
             ("log.2", "log.2.gz"),
             ("log.bak", "log"),
         ] {

@@ -47,6 +47,10 @@ pub(super) fn of_those_there(
                 Err(_) => return Ok(Some(path.clone())),
             },
         };
+        // It was truncated after it was measured: the next look knows more.
+        if other.metadata()?.len() < growing.size() {
+            return Ok(Some(path.clone()));
+        }
         let same = match packed {
             Some(print) => print.matches_whole(&other)?.is_some(),
             None => begins_with(&other, file, seen.metadata.len())?,

@@ -386,7 +386,8 @@ fn text_whose_lines_end_with_carriage_returns_alone_is_refused() {
         ("\u{feff}a\rb", true),
         ("", false),
     ];
-    let transports: [(&str, fn(&[u8]) -> Vec<u8>); 3] = [
+    type Packs = fn(&[u8]) -> Vec<u8>;
+    let transports: [(&str, Packs); 3] = [
         ("plain", <[u8]>::to_vec),
         ("gzip", gzip),
         ("zstd", |bytes| zstd::encode_all(bytes, 1).unwrap()),

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use super::follow::append;
 use super::*;
+use crate::source::file::followed::{Growing, Seen};
+use crate::source::file::{config, twins};
 use crate::source::{Input, Position, Range};
 
 /// Reads a followed directory or file, in one process, or in a new one for each cut.
@@ -372,6 +374,29 @@ fn copied_and_truncated() {
             reader.check_inputs();
         });
     }
+}
+
+#[test]
+fn a_copy_is_not_compared_with_a_file_that_is_truncated_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, copy) = (dir.path().join("log"), dir.path().join("log.1"));
+    append(&log, "1\n2\n");
+    let seen = |path: &Path| Seen::new(path.to_owned(), fs::metadata(path).unwrap());
+    let url = format!("file://{}?follow", dir.path().display());
+    let sources = crate::source::Sources::built_in();
+    let url = sources.checked(&url, Format::Text).unwrap();
+    let (config, _) = config(&url, Format::Text, &OpenOptions::default()).unwrap();
+    let mut growing = Growing::new(&seen(&log), None);
+    assert!(growing.measure(&seen(&log), &config).unwrap());
+    let there = std::collections::BTreeMap::from([(log.clone(), growing)]);
+    fs::copy(&log, &copy).unwrap();
+    let compare = || {
+        let file = fs::File::open(&copy).unwrap();
+        twins::of_those_there(&seen(&copy), &file, None, &there).unwrap()
+    };
+    assert_eq!(compare(), Some(log.clone()));
+    fs::write(&log, "").unwrap();
+    assert_eq!(compare(), Some(log.clone()));
 }
 
 #[test]
