@@ -161,7 +161,7 @@ async fn control(
     let wait = state.await_bulk(session);
     let bulk = state.bulk.addr.port();
     let awaited = match &state.control.lifelines {
-        Some(lifelines) if subject.role == Role::Worker => {
+        Some(lifelines) if matches!(subject.role, Role::Worker | Role::Client) => {
             Some(lifelines.await_one().map_err(|_| Refusal::AuthorityFailed)?)
         }
         _ => None,

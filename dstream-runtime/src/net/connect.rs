@@ -94,7 +94,7 @@ pub(super) async fn handshake(
     if header.kind != FrameKind::Attached {
         return Err(lost(FrameError::Unexpected { found: header.kind }.into()));
     }
-    let lifeline = welcome.lifeline.map(End::Told);
+    let lifeline = welcome.lifeline.filter(|_| state.holds_lifeline).map(End::Told);
     Ok((subject, Links { control, bulk, send, recv, lifeline }))
 }
 

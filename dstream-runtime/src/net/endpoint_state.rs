@@ -151,6 +151,8 @@ pub(super) struct EndpointState {
     pub(super) authority: Option<Arc<Authority>>,
     pub(super) wall: WallClock,
     pub(super) limits: Limits,
+    /// It holds a lifeline to each master that it calls.
+    pub(super) holds_lifeline: bool,
     pub(super) pool: BufferPool,
     pub(super) counters: Counters,
     /// Permits for handshakes.
@@ -208,6 +210,7 @@ impl EndpointState {
             gate: Arc::new(Semaphore::new(options.limits.handshakes)),
             room: Arc::new(Semaphore::new(options.limits.peers)),
             limits: options.limits,
+            holds_lifeline: options.lifeline,
             asked: Mutex::default(),
             renew: Notify::new(),
             gone: Notify::new(),

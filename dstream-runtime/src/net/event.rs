@@ -69,10 +69,10 @@ pub enum NetEvent {
         /// Why.
         reason: CloseReason,
     },
-    /// The lifeline of a worker ended: its process probably exited. Raised at most once. Any later message
-    /// of the peer disproves it.
+    /// The lifeline of a worker or a standby, or that to a master, ended: the peer's process probably exited. Raised at
+    /// most once. Any later message of the peer disproves it.
     LifelineEnded {
-        /// The worker.
+        /// The peer.
         peer: PeerId,
     },
     /// A worker has no lifeline and will get none: TCP does not get through.

@@ -1,9 +1,9 @@
-//! Lifelines: an idle TCP connection from each worker to its master, beside QUIC. The kernel closes it when
-//! the process ends, so the master learns of a crash within a round trip; QUIC alone would notice only the
-//! silence.
+//! Lifelines: an idle TCP connection from each worker, and from each standby, to its master, beside QUIC. The kernel
+//! closes it when either process ends, so the other learns of a crash within a round trip; QUIC alone would notice only
+//! the silence.
 //!
-//! A master listens on the TCP port with the number of its control port. A worker identifies itself by a
-//! secret that its master sent inside TLS, in the handshake of control:
+//! A master listens on the TCP port with the number of its control port. A caller identifies itself by a
+//! secret that its master sent inside TLS, in the handshake of control (clients that hold no lifeline ignore it):
 //!
 //! | bytes | what |
 //! |---|---|
@@ -47,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Idle time before TCP sends a keep-alive, so that no middlebox drops the connection.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// The listener for workers' lifelines.
+/// The listener for lifelines.
 pub(super) struct Lifelines {
     listener: TcpListener,
     awaited: Mutex<Map>,
@@ -127,7 +127,7 @@ impl Lifelines {
 }
 
 impl Awaited {
-    /// The secret for the worker.
+    /// The secret for the caller.
     pub(super) fn name(&self) -> Lifeline {
         self.name
     }
@@ -148,7 +148,7 @@ impl Drop for Awaited {
 pub(super) enum End {
     /// The master's.
     Awaited(Awaited),
-    /// The worker's.
+    /// The caller's.
     Told(Lifeline),
 }
 
@@ -176,6 +176,7 @@ pub(super) async fn attend(
             // If TCP does not get through, the master reports it.
             if let Ok(Ok(stream)) = timeout(limit, dial(addr, name)).await {
                 keep(stream).await;
+                state.deliver(NetEvent::LifelineEnded { peer }, None);
             }
         }
     }

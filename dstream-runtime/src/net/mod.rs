@@ -10,8 +10,8 @@
 //! Endpoints of one process that share a [`MemoryNetwork`] reach each other by memory: the same events, but
 //! messages are passed as values and blocks as they are kept ([`NetEvent::Handed`]).
 //!
-//! A worker also holds an idle TCP connection to its master, its lifeline. When it ends, the master suspects
-//! at once that the worker's process has exited ([`NetEvent::LifelineEnded`]).
+//! A worker or a standby also holds an idle TCP connection to its master, its lifeline. When it ends, each side suspects
+//! at once that the other's process has exited ([`NetEvent::LifelineEnded`]).
 //!
 //! This module decides which roles may talk and verifies that bytes arrive unchanged. It never reads
 //! messages and never opens blocks: the receiver decodes them with `Block::open_*`.

@@ -9,7 +9,7 @@ use super::trust::{Authority, Identity, WallClock};
 use super::{MemoryNetwork, NetError};
 use crate::block::{BufferPool, HEADER_LEN, MAX_BODY};
 use crate::host;
-use crate::wire::{FRAME_HEADER, Hello, LONGEST};
+use crate::wire::{FRAME_HEADER, Hello, LONGEST, Role};
 
 /// Concurrent QUIC streams of a peer towards this process, and the window of each. Their product is the
 /// window of the connection: a QUIC stream that waits for room cannot starve one that has room, so every
@@ -129,6 +129,8 @@ pub struct BindOptions {
     pub pool: BufferPool,
     /// Its limits.
     pub limits: Limits,
+    /// Whether it holds a lifeline to each master that it calls. A worker does.
+    pub lifeline: bool,
 }
 
 impl BindOptions {
@@ -141,12 +143,13 @@ impl BindOptions {
             bulk_port: 0,
             public: false,
             hello: Hello::new(subject.role, &subject.job, plan),
-            identity,
             authority: None,
             network: None,
             wall: Arc::new(system_time),
             pool: BufferPool::new(MAX_BODY),
             limits: Limits::default(),
+            lifeline: subject.role == Role::Worker,
+            identity,
         }
     }
 

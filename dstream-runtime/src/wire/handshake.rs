@@ -17,7 +17,7 @@ pub const NAME_MAX: usize = 63;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Session(pub [u8; 16]);
 
-/// The secret that identifies a lifeline: a worker's idle TCP connection to its master, where it is sent
+/// The secret that identifies a lifeline: an idle TCP connection of a worker or a standby to its master, where it is sent
 /// unencrypted. It grants nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Lifeline(pub [u8; 16]);

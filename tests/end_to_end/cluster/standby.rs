@@ -123,7 +123,7 @@ fn taken_over(cluster: &Cluster, signal: Signal) -> (Running, Running, Vec<Runni
     let begun = Instant::now();
     first.signal(signal);
     let mut after = Vec::new();
-    for event in ["takes_over", "listening", "recovering", "batch"] {
+    for event in ["lost", "takes_over", "listening", "recovering", "batch"] {
         second.event(event);
         after.push(format!("{event} after {} ms", begun.elapsed().as_millis()));
     }

@@ -70,7 +70,7 @@ use crate::wire::Role;
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 /// How often a master shows that it lives, if another could take over from it.
-const ALIVE: Duration = Duration::from_millis(400);
+pub(super) const ALIVE: Duration = Duration::from_millis(400);
 
 /// From this slowness on, as a multiple of the others' time in thousandths, a worker receives only what no other can, and
 /// keeps no copies for others.

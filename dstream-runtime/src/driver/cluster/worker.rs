@@ -17,10 +17,11 @@ mod receiving;
 mod replicas;
 mod save;
 mod say;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, unbounded};
 
@@ -38,10 +39,11 @@ pub(super) use self::replicas::{BlockRange, Entry};
 use self::replicas::{Key as BlockKey, ReplicaLog};
 use self::save::Saver;
 pub(in crate::driver) use self::save::{Loaded, Tip};
+use self::silence::MasterSilence;
 use super::arrivals::Arrivals;
 use super::note::{Place, WorkerNote};
 use super::transfers::Transfers;
-use super::{ClusterError, JobSetup, MasterOptions, WorkerNews, WorkerOptions};
+use super::{ClusterError, JobSetup, WorkerNews, WorkerOptions};
 use crate::block::BufferPool;
 use crate::client::{SessionLimits, Sessions};
 use crate::driver::error::JobError;
@@ -256,7 +258,7 @@ impl Process<'_> {
                 load: (0, 0),
                 stuck: false,
                 every: welcome.heartbeat,
-                heard: host::now(),
+                silence: MasterSilence::new(host::now()),
                 log: *log,
                 leaving: false,
                 hands_over: false,
@@ -347,8 +349,7 @@ struct Driver<'e> {
     /// It was said that blocks cannot be moved to files.
     stuck: bool,
     every: Duration,
-    /// When the master was last heard.
-    heard: Instant,
+    silence: MasterSilence,
     log: &'e dyn Fn(WorkerNews),
     /// It has asked to be let go.
     leaving: bool,
@@ -456,9 +457,10 @@ impl Driver<'_> {
         let (micros, busy_micros, shared_micros) = (micros(took), micros(busy), micros(shared));
         let engine = EngineTime { micros, busy_micros, shared_micros };
         self.send_master(&ToMaster::Heartbeat { engine });
-        let silent = host::since(self.heard);
         // Where no other master can take over, the connection to the master says early enough that it is lost.
-        if self.saver.is_some() && silent >= MasterOptions::SHORT_LEASE {
+        if self.saver.is_some()
+            && let Some(silent) = self.silence.too_long(host::now())
+        {
             let why = format!("it was silent for {} ms", silent.as_millis());
             self.over.get_or_insert(Over::MasterGone { why });
         }

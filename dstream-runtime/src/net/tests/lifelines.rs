@@ -119,6 +119,18 @@ fn a_lifeline_ends_with_its_peer_and_that_is_no_news() {
 }
 
 #[test]
+fn a_worker_is_told_that_its_lifeline_has_ended() {
+    let world = World::new();
+    let far = Far::new(&world, world.options(Role::Master, "m"));
+    let (to_master, _) = far.meet();
+    let (from_worker, hello) = far.called();
+    let _to_there = far.calls(&hello);
+    drop(from_worker);
+    assert!(matches!(far.worker.next(), NetEvent::LifelineEnded { peer } if peer == to_master));
+    far.goes_on(to_master);
+}
+
+#[test]
 fn a_secret_counts_for_one_connection() {
     let world = World::new();
     let far = Far::new(&world, world.options(Role::Master, "m"));

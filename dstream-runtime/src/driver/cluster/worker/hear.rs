@@ -51,6 +51,9 @@ impl Driver<'_> {
                 self.say_alone(peer, &reason);
                 self.parted(peer, reason.to_string(), false);
             }
+            NetEvent::LifelineEnded { peer } if peer == self.master => {
+                self.silence.lifeline_ended(host::now());
+            }
             NetEvent::RenewalFailed { why, .. } => {
                 let message = format!("the certificate was not renewed: {why}");
                 (self.log)(WorkerNews::Warning(message));
@@ -95,7 +98,7 @@ impl Driver<'_> {
     }
 
     fn master_said(&mut self, message: Received) {
-        self.heard = host::now();
+        self.silence.heard(host::now());
         let read = match message.kind() {
             MessageKind::ToWorker => message.read().map(|message| self.take(message)),
             MessageKind::MasterNote => message.read().map(|note| self.noted(note)),
