@@ -5,8 +5,10 @@
 pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
 pub use crate::exec::call::{
-    as_view, call, call_option, call2, capture, into_record, items, next, pair, test, view,
+    as_view, call, call_option, call_option_with, call_with, call2, capture, into_record, items,
+    next, pair, test, test_with, view,
 };
+pub use crate::exec::context::{Scoped, context};
 pub use crate::exec::head::Span;
 pub use crate::exec::job::{
     Builder, combined, count, join, keyed, left_outer_join, merge, merge_keyed, reduce, rows,

@@ -1,6 +1,7 @@
 //! Every operator with its edge cases: jobs on explicit batches, compared with plain Rust on whole lists,
 //! for several numbers of partitions.
 
+mod context;
 mod input;
 mod join;
 mod json;

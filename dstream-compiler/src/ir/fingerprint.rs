@@ -68,6 +68,14 @@ impl Fnv {
     }
 }
 
+/// A number for some names.
+#[must_use]
+pub fn names(names: &[&str]) -> u64 {
+    let mut fnv = Fnv::new();
+    names.iter().for_each(|name| fnv.text(name));
+    fnv.0
+}
+
 /// The fingerprint of a plan after all passes.
 #[must_use]
 pub fn job(job: &Job) -> u64 {

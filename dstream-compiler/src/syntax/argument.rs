@@ -147,7 +147,14 @@ impl Lowering<'_> {
     ) -> Option<Argument> {
         match kind {
             Arg::Function { parameters, example } => {
-                let wanted = Wanted { operator: context.operator, parameters, example };
+                // A function of one record may ask about its batch; one that merges may not.
+                let takes_context = parameters == 1;
+                let wanted = Wanted {
+                    operator: context.operator,
+                    parameters,
+                    example,
+                    context: takes_context,
+                };
                 self.function(arg, wanted, scope, context.allowed).map(Argument::Function)
             }
             Arg::Length => self.batches("window", arg, context).map(Argument::Length),
