@@ -9,10 +9,11 @@ pub use crate::exec::call::{
     next, pair, test, test_with, view,
 };
 pub use crate::exec::context::{Scoped, context};
-pub use crate::exec::head::Span;
+pub use crate::exec::head::{Remembered, Span};
 pub use crate::exec::job::{
-    Builder, combined, count, join, keyed, left_outer_join, merge, merge_keyed, reduce, rows,
-    rows_of, running, running_keyed, top_k, united, window, window_reduce, window_reduce_inverse,
+    Builder, combined, count, expiring, expiring_keyed, firsts, firsts_keyed, join, keyed,
+    left_outer_join, merge, merge_keyed, reduce, rows, rows_of, running, running_keyed, top_k,
+    united, window, window_reduce, window_reduce_inverse,
 };
 pub use crate::exec::tail::{Combine, Fold, Output, Rows, Spread, Tally, Top};
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};

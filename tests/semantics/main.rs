@@ -2,6 +2,7 @@
 //! for several numbers of partitions.
 
 mod context;
+mod expiry;
 mod input;
 mod join;
 mod json;

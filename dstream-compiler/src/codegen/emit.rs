@@ -181,6 +181,22 @@ impl HeadCode<'_> {
         quote!(#path(&#flow, #merge))
     }
 
+    /// The same with further arguments, behind the others.
+    pub(crate) fn merging_with(
+        &self,
+        function: &str,
+        merge: &Function,
+        arguments: &TokenStream,
+    ) -> TokenStream {
+        let flow = self.flow(0);
+        if self.plan.flows[self.stage.head.flows[0]].form.kind == &COMBINED {
+            let path = self.path(function);
+            return quote!(#path(&#flow, #arguments));
+        }
+        let (path, merge) = (self.path(&format!("{function}_keyed")), self.merge(merge));
+        quote!(#path(&#flow, #merge, #arguments))
+    }
+
     /// A head over two flows: `function(&left, &right)`.
     pub(crate) fn of_two(&self, function: &str) -> TokenStream {
         let (path, left, right) = (self.path(function), self.flow(0), self.flow(1));

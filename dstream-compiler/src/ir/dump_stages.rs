@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::physical::{Physical, Stage, StateKind, Step, TailKind, Tasks, Use};
+use crate::syntax::duration;
 
 /// The plan as it is.
 #[must_use]
@@ -39,6 +40,9 @@ pub(super) fn headline(plan: &Physical, stage: &Stage) -> String {
     if let Some(state) = &stage.state {
         let kind = match state.kind {
             StateKind::PreviousBatch => "previous batch".to_owned(),
+            StateKind::Expiring(ms) => format!("previous batch for {}", duration::show(ms)),
+            StateKind::Waking(Some(ms)) => format!("keys for {}", duration::show(ms)),
+            StateKind::Waking(None) => "keys and timers".to_owned(),
             StateKind::Panes { panes, batches: 1 } => format!("{panes} panes"),
             StateKind::Panes { panes, batches } => format!("{panes} panes of {batches}"),
         };

@@ -5,6 +5,7 @@ use syn::{Expr, Type};
 
 use crate::ir::logical::{Function, SourceFormat, same_function};
 use crate::ir::rust_text;
+use crate::syntax::duration;
 
 /// A kind of argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,18 +17,50 @@ pub enum Arg {
         /// How one is written, for messages.
         example: &'static str,
     },
+    /// A function of what a key has kept, which may also ask for its context.
+    Stateful {
+        /// How many parameters before the context.
+        parameters: usize,
+        /// How one is written, for messages.
+        example: &'static str,
+    },
     /// Another stream.
     Stream,
     /// A window's length.
     Length,
     /// A window's slide.
     Slide,
+    /// A time span that is no number of batches.
+    Time,
     /// A number, written out.
     Number,
     /// Any expression of the job's parameters; what it stands for.
     Value(&'static str),
     /// Where a sink writes.
     Url,
+}
+
+/// An argument that is given by name: `expire_after = "30d"`. All of them can be left out.
+#[derive(Debug)]
+pub struct Named {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub arg: Arg,
+    /// How it is written, for messages.
+    pub example: &'static str,
+    /// The argument that it means nothing without.
+    pub needs: Option<&'static str>,
+}
+
+impl Named {
+    /// How an operator is called with it.
+    #[must_use]
+    pub fn usage(&self, of_operator: &str) -> String {
+        let open = of_operator.strip_suffix(')').unwrap_or(of_operator);
+        let comma = if open.ends_with('(') { "" } else { ", " };
+        format!("{open}{comma}{})", self.example)
+    }
 }
 
 /// A checked argument. Streams are no arguments of a node: they are its parents.
@@ -39,6 +72,10 @@ pub enum Argument {
     Length(u64),
     /// A window's slide in batches: as written, or that of the parent.
     Slide(u64),
+    /// A time span in milliseconds.
+    Time(u64),
+    /// An argument that was given by name.
+    Named(&'static str, Box<Argument>),
     /// A number; none if it was left out.
     Number(Option<u32>),
     /// An expression.
@@ -60,6 +97,8 @@ impl Argument {
             (Self::Function(f), Self::Function(g)) => same_function(f, g),
             (Self::Length(a), Self::Length(b)) | (Self::Slide(a), Self::Slide(b)) => a == b,
             (Self::Number(a), Self::Number(b)) => a == b,
+            (Self::Time(a), Self::Time(b)) => a == b,
+            (Self::Named(a, x), Self::Named(b, y)) => a == b && x.same(y),
             (Self::Value(a), Self::Value(b)) => a == b,
             (Self::Records { format: a, record: r }, Self::Records { format: b, record: s }) => {
                 a == b && r == s
@@ -75,6 +114,8 @@ impl Argument {
             Self::Function(function) => Some(rust_text::short(&function.expr)),
             Self::Value(value) => Some(rust_text::short(value)),
             Self::Number(number) => number.map(|number| number.to_string()),
+            Self::Time(ms) => Some(duration::show(*ms)),
+            Self::Named(name, value) => Some(format!("{name} = {}", value.shown()?)),
             Self::Length(_) | Self::Slide(_) | Self::Records { .. } => None,
         }
     }
@@ -152,6 +193,42 @@ impl Arguments {
 
     fn first<'a, T>(&'a self, find: impl Fn(&'a Argument) -> Option<T>) -> Option<T> {
         self.0.iter().find_map(find)
+    }
+
+    /// An argument that was given by that name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Argument> {
+        self.first(|argument| match argument {
+            Argument::Named(given, value) if *given == name => Some(&**value),
+            _ => None,
+        })
+    }
+
+    /// A time span that was given by that name, in milliseconds.
+    #[must_use]
+    pub fn named_time(&self, name: &str) -> Option<u64> {
+        match self.named(name) {
+            Some(Argument::Time(ms)) => Some(*ms),
+            _ => None,
+        }
+    }
+
+    /// A function that was given by that name.
+    #[must_use]
+    pub fn named_function(&self, name: &str) -> Option<&Function> {
+        match self.named(name) {
+            Some(Argument::Function(function)) => Some(function),
+            _ => None,
+        }
+    }
+
+    /// The time span, in milliseconds, if the operator has one that is not given by name.
+    #[must_use]
+    pub fn time(&self) -> Option<u64> {
+        self.first(|argument| match argument {
+            Argument::Time(ms) => Some(*ms),
+            _ => None,
+        })
     }
 
     /// The length of a window, in batches, if the operator has one.

@@ -13,12 +13,15 @@ pub mod source;
 mod count;
 mod count_by_value;
 mod distinct;
+mod distinct_by;
+mod distinct_within;
 mod filter;
 mod filter_map;
 mod flat_map;
 mod foreach_batch;
 mod join;
 mod key_by;
+mod latest_by_key;
 mod left_outer_join;
 mod map;
 mod map_values;
@@ -32,13 +35,13 @@ mod top_k;
 mod union;
 mod window;
 
-pub use arguments::{Arg, Argument, Arguments};
+pub use arguments::{Arg, Argument, Arguments, Named};
 pub use lower::{
     Before, Begin, Between, EmitStep, Entry, EntryText, Keeps, Lower, Lowered, Read, Sink,
 };
 
 /// Every operator, in the order in which they are explained.
-pub static ALL: [&Operator; 21] = [
+pub static ALL: [&Operator; 24] = [
     &map::OPERATOR,
     &filter::OPERATOR,
     &filter_map::OPERATOR,
@@ -55,6 +58,9 @@ pub static ALL: [&Operator; 21] = [
     &join::OPERATOR,
     &left_outer_join::OPERATOR,
     &running_reduce::OPERATOR,
+    &latest_by_key::OPERATOR,
+    &distinct_within::OPERATOR,
+    &distinct_by::OPERATOR,
     &window::OPERATOR,
     &reduce_by_key_and_window::OPERATOR,
     &save::OPERATOR,
@@ -71,6 +77,8 @@ pub struct Operator {
     pub usage: &'static str,
     /// The kinds of argument it takes; one list for each way to call it.
     pub forms: &'static [&'static [Arg]],
+    /// The arguments that it may be given by name, behind those: `name = value`.
+    pub named: &'static [Named],
     /// What it is for, in one line.
     pub doc: &'static str,
     /// What else a user has to know: order, empty batches, duplicate keys.
@@ -106,6 +114,7 @@ impl Operator {
         name: "",
         usage: "",
         forms: &[],
+        named: &[],
         doc: "",
         details: "",
         example: "",

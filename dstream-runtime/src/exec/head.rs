@@ -4,6 +4,9 @@
 //! new values, and the change is made when everything has succeeded. So a task that panics half-way
 //! leaves the state of batch t − 1, and can run again.
 
+mod due;
+mod expiring;
+mod firsts;
 mod gather;
 mod join;
 mod keyed_state;
@@ -16,6 +19,8 @@ mod source;
 mod touched;
 mod window_reduce;
 
+pub use expiring::Expiring;
+pub use firsts::{Firsts, Remembered};
 pub use gather::{CountAll, Reduce, TopK};
 pub use join::{Join, LeftOuterJoin};
 pub use merge::Merge;

@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::head::{
-    CountAll, Join, LeftOuterJoin, Merge, NoInverse, Reduce, RowsOf, Running, SourceHead, Span,
-    TopK, Window, WindowReduce,
+    CountAll, Expiring, Firsts, Join, LeftOuterJoin, Merge, NoInverse, Reduce, Remembered, RowsOf,
+    Running, SourceHead, Span, TopK, Window, WindowReduce,
 };
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
@@ -300,6 +300,49 @@ where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     Running::new(Arc::new(f))
+}
+
+/// Reads combined records and merges them with the state, whose keys are forgotten when they were not touched for so
+/// many milliseconds.
+pub fn expiring<K, V, F>(input: &Combined<K, V, F>, timeout: u64) -> Expiring<K, V, F>
+where
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Expiring::new(Arc::clone(&input.merge), timeout)
+}
+
+/// The same for records that were not combined.
+pub fn expiring_keyed<K: Key, V: Record, F>(
+    _: &Keyed<K, V>,
+    f: F,
+    timeout: u64,
+) -> Expiring<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Expiring::new(Arc::new(f), timeout)
+}
+
+/// Reads combined records, and keeps the first of each key that is not remembered.
+pub fn firsts<K, V, F>(input: &Combined<K, V, F>, remembered: Remembered) -> Firsts<K, V, F>
+where
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Firsts::new(Arc::clone(&input.merge), remembered)
+}
+
+/// The same for records that were not combined.
+pub fn firsts_keyed<K: Key, V: Record, F>(
+    _: &Keyed<K, V>,
+    f: F,
+    remembered: Remembered,
+) -> Firsts<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Firsts::new(Arc::new(f), remembered)
 }
 
 /// Reduces a window of panes by key.

@@ -87,6 +87,8 @@ fn input(row: &InputRow) -> Value {
 fn state(row: &StateRow) -> Value {
     let kind = match row.kind {
         StateKind::PreviousBatch => json!("previous_batch"),
+        StateKind::Expiring { ms } => json!({"previous_batch": {"expire_after_ms": ms}}),
+        StateKind::Waking { ms } => json!({"previous_batch": {"timeout_ms": ms}}),
         StateKind::Panes { panes, batches } => json!({"panes": panes, "batches": batches}),
     };
     let retained = words::retained(row.kind);

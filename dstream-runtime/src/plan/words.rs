@@ -66,7 +66,7 @@ pub(super) fn tail(tail: TailRow) -> &'static str {
 /// The number of batches that state reaches back, not counting this one for previous values.
 pub(super) fn retained(state: StateKind) -> u32 {
     match state {
-        StateKind::PreviousBatch => 1,
+        StateKind::PreviousBatch | StateKind::Expiring { .. } | StateKind::Waking { .. } => 1,
         StateKind::Panes { panes, batches } => panes.saturating_mul(batches),
     }
 }
@@ -74,6 +74,13 @@ pub(super) fn retained(state: StateKind) -> u32 {
 pub(super) fn state(plan: &Plan, state: StateKind) -> String {
     match state {
         StateKind::PreviousBatch => "the previous value of every key".to_owned(),
+        StateKind::Expiring { ms } => {
+            format!("the previous value of every key of the last {}", duration(ms))
+        }
+        StateKind::Waking { ms: Some(ms) } => {
+            format!("the state of every key of the last {}", duration(ms))
+        }
+        StateKind::Waking { ms: None } => "the state and the timers of every key".to_owned(),
         StateKind::Panes { panes, batches: of } => {
             let panes = format!("{panes} {}", if panes == 1 { "pane" } else { "panes" });
             format!("{panes} of {}", batches(plan, of))
