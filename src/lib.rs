@@ -31,6 +31,7 @@
 
 pub use dstream_macros::{Record, job, operator, params};
 pub use dstream_runtime::exec::Stream;
+pub use dstream_runtime::exec::context::{Context, Rng};
 pub use dstream_runtime::sink::{BatchPart, BatchRows};
 pub use dstream_runtime::{client, record, testing, text};
 

@@ -5,15 +5,17 @@
 pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
 pub use crate::exec::call::{
-    as_view, call, call_option, call2, capture, inspect, into_record, items, next, pair, test, view,
+    as_view, call, call_option, call_option_with, call_with, call2, capture, inspect, into_record,
+    items, next, pair, test, test_with, view,
 };
+pub use crate::exec::context::{Scoped, context};
 pub use crate::exec::event_time::{Windows, event_time, time_of};
-pub use crate::exec::head::Span;
+pub use crate::exec::head::{Remembered, Span};
 pub use crate::exec::job::{
-    Builder, clock, cogroup, combined, combined_panes, count, event_window, full_outer_join, join,
-    keyed, left_outer_join, merge, merge_keyed, reduce, right_outer_join, rows, rows_of, running,
-    running_keyed, subtract_by_key, times, top_k, united, window, window_reduce,
-    window_reduce_inverse, window_top_k,
+    Builder, clock, cogroup, combined, combined_panes, count, event_window, expiring,
+    expiring_keyed, firsts, firsts_keyed, full_outer_join, join, keyed, left_outer_join, merge,
+    merge_keyed, reduce, right_outer_join, rows, rows_of, running, running_keyed, subtract_by_key,
+    times, top_k, united, window, window_reduce, window_reduce_inverse, window_top_k,
 };
 pub use crate::exec::tail::{
     Broadcast, Combine, CombinePanes, Fold, Marks, Output, Rows, Spread, Tally, Top, WindowTop,

@@ -50,7 +50,7 @@ fn hints() {
     let like_fold = numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1));
     let like_mean = numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).map(|(sum, n)| sum as f64 / n as f64);
     let like_unique = words.distinct();
-    let like_dedup_by_key = words.key_by(|w| w.len() as u64).reduce_by_key(|a, _| a);
+    let like_dedup_by_key = words.distinct_by(|w| w.len() as u64, expire_after = "1h");
     let like_sort = words.top_k(100, |w| w.len() as u64);
     let like_take = words.top_k(10, |w| w.len() as u64);
     let like_filter_not = words.filter(|w| !w.is_empty());

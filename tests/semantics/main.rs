@@ -1,7 +1,9 @@
 //! Every operator with its edge cases: jobs on explicit batches, compared with plain Rust on whole lists,
 //! for several numbers of partitions.
 
+mod context;
 mod event_time;
+mod expiry;
 mod input;
 mod join;
 mod json;

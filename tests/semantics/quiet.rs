@@ -79,7 +79,7 @@ fn check(
 ) -> Result<(), TestCaseError> {
     let fail = |error: Error| TestCaseError::fail(error.to_string());
     let short = run(&before, 0, &vec![], 0, 1).map_err(fail)?;
-    let rest = short.plan().rest().expect("nothing in it counts nothing");
+    let rest = short.plan().rest(1000).expect("nothing in it counts nothing");
     let (cycle, first) = (short.plan().cycle(), before.len() as u64);
     let (kept, gap) = (rest + extra, cycles * cycle);
     let every = run(&before, kept + gap, &after, 0, partitions).map_err(fail)?;
@@ -120,7 +120,7 @@ fn windows_hold_something_for_most_of_that_time() -> Result<(), Error> {
         let done = run(&before, 0, &vec![], 0, 2)?;
         let last = published(&done)?.into_keys().map(|(batch, _)| batch).max();
         longest = longest.max(last.unwrap_or(0) - length);
-        assert!(longest <= done.plan().rest().unwrap_or(0), "{length}: {last:?}");
+        assert!(longest <= done.plan().rest(1000).unwrap_or(0), "{length}: {last:?}");
         assert!(length < 12 || longest >= 8, "{longest}");
     }
     Ok(())

@@ -16,11 +16,22 @@ use crate::ir::physical::{Physical, Stage};
 use crate::op::Arguments;
 use crate::reserved;
 
-/// `__dstream::name(x, function)`: the path is the operator, as the user wrote it.
-fn call(operator: Span, name: &str, x: &Ident, function: &Function) -> TokenStream {
-    let path = spans::path(operator.into(), name);
+/// `__dstream::name(x, function)`: the path is the operator, as the user wrote it. A function that takes its
+/// context too is called by `__dstream::name_with(x, context, function)`.
+fn call(
+    operator: Span,
+    name: &str,
+    x: &Ident,
+    function: &Function,
+    context: &TokenStream,
+) -> TokenStream {
     let f = &function.expr;
-    let arguments = within(Place::of(f).end(), quote!(#x, #f));
+    let (name, arguments) = match function.takes_context() {
+        true => (format!("{name}_with"), quote!(#x, #context, #f)),
+        false => (name.to_owned(), quote!(#x, #f)),
+    };
+    let path = spans::path(operator.into(), &name);
+    let arguments = within(Place::of(f).end(), arguments);
     quote!(#path #arguments)
 }
 
@@ -39,12 +50,14 @@ pub struct StepCode<'e> {
     pub(crate) given: Ident,
     /// The record that it makes.
     pub(crate) made: Ident,
+    /// What functions are given that take their context.
+    pub(super) context: TokenStream,
 }
 
 impl StepCode<'_> {
     /// A call of a function of the runtime with a value and the user's function.
     pub(crate) fn call(&self, name: &str, x: &Ident) -> TokenStream {
-        call(self.at, name, x, self.arguments.function())
+        call(self.at, name, x, self.arguments.function(), &self.context)
     }
 
     /// The place of what the user's function returns.
@@ -68,6 +81,8 @@ pub struct EntryCode<'e> {
     pub(crate) spans: &'e [u64],
     /// The record.
     pub(crate) record: Ident,
+    /// What functions are given that take their context.
+    pub(super) context: TokenStream,
 }
 
 impl EntryCode<'_> {
@@ -76,7 +91,7 @@ impl EntryCode<'_> {
     /// # Panics
     /// If there is no function.
     pub(crate) fn call(&self, name: &str) -> TokenStream {
-        call(self.at, name, &self.record, self.function())
+        call(self.at, name, &self.record, self.function(), &self.context)
     }
 
     /// A view of what the user's function returned.
@@ -171,6 +186,22 @@ impl HeadCode<'_> {
         let (path, flow) = (self.path(&format!("{function}_keyed")), self.flow(0));
         let merge = self.merge(merge);
         quote!(#path(&#flow, #merge))
+    }
+
+    /// The same with further arguments, behind the others.
+    pub(crate) fn merging_with(
+        &self,
+        function: &str,
+        merge: &Function,
+        arguments: &TokenStream,
+    ) -> TokenStream {
+        let flow = self.flow(0);
+        if self.plan.flows[self.stage.head.flows[0]].form.kind == &COMBINED {
+            let path = self.path(function);
+            return quote!(#path(&#flow, #arguments));
+        }
+        let (path, merge) = (self.path(&format!("{function}_keyed")), self.merge(merge));
+        quote!(#path(&#flow, #merge, #arguments))
     }
 
     /// A head over two flows: `function(&left, &right)`.

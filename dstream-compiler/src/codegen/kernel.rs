@@ -14,7 +14,10 @@ use crate::op::EntryText;
 /// `move |record, out: &mut (…)| { … }`, all of it at a place.
 pub(super) fn kernel(names: &Names<'_>, index: usize, stage: &Stage, place: Place) -> TokenStream {
     let record = (stage.head.begin.record)(&variable(&stage.stream));
-    let (tails, out) = (tail_types(&stage.tails), local("out"));
+    let (mut tails, out) = (tail_types(&stage.tails), local("out"));
+    if is_scoped(&stage.body) {
+        tails = quote!(__dstream::Scoped<#tails>);
+    }
     let body = block(place.end(), uses(names, index, &stage.stream, &stage.body));
     let head = quote_spanned!(place.start()=> move);
     quote!(#head |#record, #out: &mut #tails| #body)
@@ -33,6 +36,19 @@ pub(super) fn functions<'s>(body: &'s [Use], into: &mut Vec<&'s Function>) {
             }
         }
     }
+}
+
+/// Whether a function of a kernel takes its context.
+pub(super) fn is_scoped(body: &[Use]) -> bool {
+    let mut all = Vec::new();
+    functions(body, &mut all);
+    all.into_iter().any(Function::takes_context)
+}
+
+/// The context of an operator's functions, which is in what the tails are in.
+fn context(names: &Names<'_>, operator: usize) -> TokenStream {
+    let (out, seed) = (local("out"), names.seed(operator));
+    quote!(__dstream::context(&#out.scope, #seed))
 }
 
 fn uses(names: &Names<'_>, stage: usize, stream: &str, body: &[Use]) -> TokenStream {
@@ -55,16 +71,20 @@ fn one_use(names: &Names<'_>, stage: usize, stream: &str, use_: &Use) -> TokenSt
         }
         Use::Tail { tail, entry: Some(entry) } => {
             let (at, function) = (names.reader(stage, *tail), entry.function.as_ref());
+            let context = names
+                .reading(stage, *tail)
+                .map_or_else(TokenStream::new, |operator| context(names, operator));
             let spans = &entry.spans;
-            let code = EntryCode { at, function, spans, record: x };
-            let EntryText { before, values } = (entry.emit)(&code);
+            let entry_code = EntryCode { at, function, spans, record: x, context };
+            let EntryText { before, values } = (entry.emit)(&entry_code);
             let push = push(names, stage, *tail, values);
             quote!(#before #push)
         }
         Use::Step { step, stream, operator, body } => {
             let inner = uses(names, stage, stream, body);
             let (at, arguments) = (names.operator(*operator), &step.arguments);
-            (step.emit)(&StepCode { at, arguments, given: x, made: variable(stream) }, &inner)
+            let (made, context) = (variable(stream), context(names, *operator));
+            (step.emit)(&StepCode { at, arguments, given: x, made, context }, &inner)
         }
     }
 }
@@ -72,6 +92,7 @@ fn one_use(names: &Names<'_>, stage: usize, stream: &str, use_: &Use) -> TokenSt
 /// `__dstream::Tail::push(&mut out.1.0, …);`, all of it at the operator that reads the tail.
 fn push(names: &Names<'_>, stage: usize, tail: usize, record: TokenStream) -> TokenStream {
     let (out, path) = (local("out"), path(tail));
+    let path = if names.is_scoped(stage) { quote!(.tails #path) } else { path };
     let place = Place::from(names.reader(stage, tail));
     let (function, record) = match names.tail(stage, tail) {
         TailKind::Output(output) if names.has_windows(output) => {

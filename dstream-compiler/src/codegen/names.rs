@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 
+use super::kernel::is_scoped;
+use crate::ir::fingerprint;
 use crate::ir::logical::{Function, ParamLet};
 use crate::ir::physical::{Physical, TailKind};
 use crate::reserved;
@@ -21,14 +23,32 @@ impl<'p> Names<'p> {
 
     /// The operator that reads a tail: whose name an error about the tail's records belongs to.
     pub(super) fn reader(&self, stage: usize, tail: usize) -> Span {
+        let operator = self.reading(stage, tail);
+        operator.map_or_else(Span::call_site, |operator| self.plan.operators[operator].at)
+    }
+
+    /// The same, by index.
+    pub(super) fn reading(&self, stage: usize, tail: usize) -> Option<usize> {
         let plan = self.plan;
         let output = plan.outputs.iter().find(|o| o.stage == stage && o.tail == tail);
-        let operator = output.map(|o| o.operator).or_else(|| {
+        output.map(|o| o.operator).or_else(|| {
             let flow = plan.flows.iter().position(|flow| flow.from.contains(&(stage, tail)))?;
             let reader = plan.stages.iter().find(|stage| stage.head.flows.contains(&flow))?;
             Some(reader.operator)
-        });
-        operator.map_or_else(Span::call_site, |operator| plan.operators[operator].at)
+        })
+    }
+
+    /// Whether functions in a stage's kernel take their context.
+    pub(super) fn is_scoped(&self, stage: usize) -> bool {
+        is_scoped(&self.plan.stages[stage].body)
+    }
+
+    /// What tells the random numbers of an operator from those of others: its stream in its job.
+    pub(super) fn seed(&self, operator: usize) -> u64 {
+        fingerprint::names(&[
+            &self.plan.header.name.to_string(),
+            &self.plan.operators[operator].stream,
+        ])
     }
 
     /// An operator's name, as the user wrote it.

@@ -124,6 +124,11 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
                 StateKind::EventPanes { length, slide } => quote! {
                     __dstream::StateKind::EventPanes { length_ms: #length, slide_ms: #slide }
                 },
+                StateKind::Expiring(ms) => quote!(__dstream::StateKind::Expiring { ms: #ms }),
+                StateKind::Waking(ms) => {
+                    let ms = optional(ms);
+                    quote!(__dstream::StateKind::Waking { ms: #ms })
+                }
                 StateKind::Panes { panes, batches } => {
                     let (panes, batches) = (panes as u32, batches as u32);
                     quote!(__dstream::StateKind::Panes { panes: #panes, batches: #batches })
@@ -155,6 +160,14 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
             state: #state, every: #every, emits_every: #emits_every,
             operators: &[#(#operators),*], tails: &[#(#tails),*],
         }
+    }
+}
+
+/// A number of milliseconds, if there is one.
+pub(super) fn optional(ms: Option<u64>) -> TokenStream {
+    match ms {
+        Some(ms) => quote!(__dstream::core::option::Option::Some(#ms)),
+        None => quote!(__dstream::core::option::Option::None),
     }
 }
 

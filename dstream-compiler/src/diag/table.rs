@@ -135,6 +135,15 @@ mistakes! {
     /// An obvious float as a key.
     E0112 FLOAT_KEY: "a float cannot be a key"
         => "equal floats need not be the same bits: use an integer, such as `(x * 100.0).round() as i64`, or text";
+    /// An argument of a name that the operator does not have.
+    E0120 UNKNOWN_ARGUMENT: "`{name}` has no argument `{argument}`"
+        => "{help}";
+    /// An argument twice.
+    E0121 ARGUMENT_TWICE: "`{argument}` is given twice"
+        => "keep one of them";
+    /// An argument that means nothing alone.
+    E0122 ARGUMENT_ALONE: "`{argument}` means nothing without `{needs}`"
+        => "add `{example}`, or remove it";
 
     // E02xx: windows and time.
 
@@ -143,7 +152,7 @@ mistakes! {
         => "write `.{usage}`: it is part of the plan, so it cannot be computed when the job starts";
     /// A malformed duration.
     E0202 BAD_DURATION: "`{text}` isn't a valid duration"
-        => "write a number with a unit: `\"500ms\"`, `\"30s\"`, `\"1.5s\"`, `\"2min\"`, `\"1h\"`";
+        => "write a number with a unit: `\"500ms\"`, `\"30s\"`, `\"1.5s\"`, `\"2min\"`, `\"1h\"`, `\"30d\"`";
     /// Zero.
     E0203 ZERO_DURATION: "a {what} of zero contains nothing"
         => "it must be at least {least}";
@@ -159,6 +168,9 @@ mistakes! {
     /// Longer than the plan's tables can hold.
     E0207 TOO_LONG: "a {what} of {text} is too long"
         => "a window may span {most} batches at most";
+    /// A timeout of zero.
+    E0208 ZERO_TIME: "`{name}` with a time of zero remembers nothing"
+        => "it must be at least 1ms";
 
     /// A duration of event time that is too long.
     E0208 TOO_LONG_SPAN: "a {what} of {text} is too long"

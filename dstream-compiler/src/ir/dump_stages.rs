@@ -46,6 +46,9 @@ pub(super) fn headline(plan: &Physical, stage: &Stage) -> String {
                 duration::show(slide)
             ),
             StateKind::Watermark => "times".to_owned(),
+            StateKind::Expiring(ms) => format!("previous batch for {}", duration::show(ms)),
+            StateKind::Waking(Some(ms)) => format!("keys for {}", duration::show(ms)),
+            StateKind::Waking(None) => "keys and timers".to_owned(),
             StateKind::Panes { panes, batches: 1 } => format!("{panes} panes"),
             StateKind::Panes { panes, batches } => format!("{panes} panes of {batches}"),
         };

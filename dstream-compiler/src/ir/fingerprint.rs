@@ -68,6 +68,14 @@ impl Fnv {
     }
 }
 
+/// A number for some names.
+#[must_use]
+pub fn names(names: &[&str]) -> u64 {
+    let mut fnv = Fnv::new();
+    names.iter().for_each(|name| fnv.text(name));
+    fnv.0
+}
+
 /// The fingerprint of a plan after all passes.
 #[must_use]
 pub fn job(job: &Job) -> u64 {
@@ -98,20 +106,30 @@ fn node(fnv: &mut Fnv, job: &Job, node: NodeIndex) {
         fnv.tokens(function.expr.to_token_stream());
     }
     for argument in weight.arguments.iter() {
-        match argument {
-            Argument::Function(_) => {}
-            Argument::Length(batches) | Argument::Slide(batches) => fnv.number(*batches),
-            Argument::Span(ms) => fnv.number(*ms),
-            Argument::Number(number) => fnv.number(number.map_or(0, u64::from)),
-            Argument::Value(value) => fnv.tokens(value.to_token_stream()),
-            Argument::Records { format, record } => {
-                fnv.byte(match format {
-                    SourceFormat::Text => 0,
-                    SourceFormat::Csv => 1,
-                    SourceFormat::Json => 2,
-                });
-                fnv.tokens(record.to_token_stream());
-            }
+        if !matches!(argument, Argument::Function(_)) {
+            self::argument(fnv, argument);
+        }
+    }
+}
+
+fn argument(fnv: &mut Fnv, argument: &Argument) {
+    match argument {
+        Argument::Function(function) => fnv.tokens(function.expr.to_token_stream()),
+        Argument::Length(batches) | Argument::Slide(batches) => fnv.number(*batches),
+        Argument::Time(ms) | Argument::Span(ms) => fnv.number(*ms),
+        Argument::Number(number) => fnv.number(number.map_or(0, u64::from)),
+        Argument::Value(value) => fnv.tokens(value.to_token_stream()),
+        Argument::Named(name, value) => {
+            fnv.text(name);
+            self::argument(fnv, value);
+        }
+        Argument::Records { format, record } => {
+            fnv.byte(match format {
+                SourceFormat::Text => 0,
+                SourceFormat::Csv => 1,
+                SourceFormat::Json => 2,
+            });
+            fnv.tokens(record.to_token_stream());
         }
     }
 }

@@ -4,8 +4,9 @@
 //! of a join and the second stream of a union).
 
 use petgraph::stable_graph::StableDiGraph;
-use proc_macro2::Span;
-use syn::{Attribute, Expr, Ident, Stmt, Type, Visibility};
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::{Attribute, Expr, Ident, Pat, Stmt, Type, Visibility};
 
 use crate::op::{Arguments, Operator};
 
@@ -88,10 +89,49 @@ pub struct Function {
     pub nondeterministic: bool,
 }
 
+impl Function {
+    /// Whether its last parameter is the context of the call.
+    #[must_use]
+    pub fn takes_context(&self) -> bool {
+        match &self.expr {
+            Expr::Closure(closure) => {
+                closure.inputs.len() > 1 && closure.inputs.last().is_some_and(is_context)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it draws random numbers, which are those of its operator.
+    fn draws(&self) -> bool {
+        self.takes_context() && mentions(self.expr.to_token_stream(), "rng")
+    }
+}
+
+/// Whether a parameter of a closure is the context: by its name, or by its type.
+#[must_use]
+pub fn is_context(parameter: &Pat) -> bool {
+    match parameter {
+        Pat::Ident(name) => name.ident == "ctx" || name.ident == "_ctx",
+        Pat::Type(typed) => match &*typed.ty {
+            Type::Path(ty) => ty.path.segments.last().is_some_and(|last| last.ident == "Context"),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn mentions(tokens: TokenStream, name: &str) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => mentions(group.stream(), name),
+        _ => false,
+    })
+}
+
 /// Whether two functions are written alike, and always give the same.
 #[must_use]
 pub fn same_function(f: &Function, g: &Function) -> bool {
-    !f.nondeterministic && !g.nondeterministic && f.expr == g.expr
+    !f.nondeterministic && !g.nondeterministic && !f.draws() && f.expr == g.expr
 }
 
 /// How a source's records are written.

@@ -17,6 +17,13 @@ pub enum Arg {
         /// How one is written, for messages.
         example: &'static str,
     },
+    /// A function of what a key has kept, which may also ask for its context.
+    Stateful {
+        /// How many parameters before the context.
+        parameters: usize,
+        /// How one is written, for messages.
+        example: &'static str,
+    },
     /// Another stream.
     Stream,
     /// A window's length.
@@ -25,12 +32,37 @@ pub enum Arg {
     Slide,
     /// A duration of event time: what it is.
     Span(&'static str),
+    /// A time span that is no number of batches.
+    Time,
     /// A number, written out.
     Number,
     /// Any expression of the job's parameters; what it stands for.
     Value(&'static str),
     /// Where a sink writes.
     Url,
+}
+
+/// An argument that is given by name: `expire_after = "30d"`. All of them can be left out.
+#[derive(Debug)]
+pub struct Named {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub arg: Arg,
+    /// How it is written, for messages.
+    pub example: &'static str,
+    /// The argument that it means nothing without.
+    pub needs: Option<&'static str>,
+}
+
+impl Named {
+    /// How an operator is called with it.
+    #[must_use]
+    pub fn usage(&self, of_operator: &str) -> String {
+        let open = of_operator.strip_suffix(')').unwrap_or(of_operator);
+        let comma = if open.ends_with('(') { "" } else { ", " };
+        format!("{open}{comma}{})", self.example)
+    }
 }
 
 /// A checked argument. Streams are no arguments of a node: they are its parents.
@@ -44,6 +76,10 @@ pub enum Argument {
     Slide(u64),
     /// A duration of event time, in milliseconds.
     Span(u64),
+    /// A time span in milliseconds.
+    Time(u64),
+    /// An argument that was given by name.
+    Named(&'static str, Box<Argument>),
     /// A number; none if it was left out.
     Number(Option<u32>),
     /// An expression.
@@ -66,6 +102,8 @@ impl Argument {
             (Self::Length(a), Self::Length(b)) | (Self::Slide(a), Self::Slide(b)) => a == b,
             (Self::Span(a), Self::Span(b)) => a == b,
             (Self::Number(a), Self::Number(b)) => a == b,
+            (Self::Time(a), Self::Time(b)) => a == b,
+            (Self::Named(a, x), Self::Named(b, y)) => a == b && x.same(y),
             (Self::Value(a), Self::Value(b)) => a == b,
             (Self::Records { format: a, record: r }, Self::Records { format: b, record: s }) => {
                 a == b && r == s
@@ -82,6 +120,8 @@ impl Argument {
             Self::Value(value) => Some(rust_text::short(value)),
             Self::Span(ms) => Some(duration::show(*ms)),
             Self::Number(number) => number.map(|number| number.to_string()),
+            Self::Time(ms) => Some(duration::show(*ms)),
+            Self::Named(name, value) => Some(format!("{name} = {}", value.shown()?)),
             Self::Length(_) | Self::Slide(_) | Self::Records { .. } => None,
         }
     }
@@ -159,6 +199,42 @@ impl Arguments {
 
     fn first<'a, T>(&'a self, find: impl Fn(&'a Argument) -> Option<T>) -> Option<T> {
         self.0.iter().find_map(find)
+    }
+
+    /// An argument that was given by that name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Argument> {
+        self.first(|argument| match argument {
+            Argument::Named(given, value) if *given == name => Some(&**value),
+            _ => None,
+        })
+    }
+
+    /// A time span that was given by that name, in milliseconds.
+    #[must_use]
+    pub fn named_time(&self, name: &str) -> Option<u64> {
+        match self.named(name) {
+            Some(Argument::Time(ms)) => Some(*ms),
+            _ => None,
+        }
+    }
+
+    /// A function that was given by that name.
+    #[must_use]
+    pub fn named_function(&self, name: &str) -> Option<&Function> {
+        match self.named(name) {
+            Some(Argument::Function(function)) => Some(function),
+            _ => None,
+        }
+    }
+
+    /// The time span, in milliseconds, if the operator has one that is not given by name.
+    #[must_use]
+    pub fn time(&self) -> Option<u64> {
+        self.first(|argument| match argument {
+            Argument::Time(ms) => Some(*ms),
+            _ => None,
+        })
     }
 
     /// The length of a window, in batches, if the operator has one.

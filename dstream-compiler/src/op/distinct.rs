@@ -29,7 +29,7 @@ pub(super) static OPERATOR: Operator = Operator {
 };
 
 /// The record is the key. Records that lie in the partition of another key of theirs stay there.
-fn read(at: Span) -> Read {
+pub(super) fn read(at: Span) -> Read {
     let entry = Entry {
         words: "(record, true)",
         function: None,
@@ -44,7 +44,7 @@ fn read(at: Span) -> Read {
     Read { partitioned: Some(&flow::KEYED_OWN), ..Read::of(form) }
 }
 
-fn first(at: Span) -> Function {
+pub(super) fn first(at: Span) -> Function {
     emit::merge_of(at, |acc, _| quote!(#acc))
 }
 

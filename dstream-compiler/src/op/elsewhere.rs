@@ -127,9 +127,9 @@ hints! {
         => "reduce to sum and number, then divide",
         "numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).map(|(sum, n)| sum as f64 / n as f64)";
     "unique" | "dedup" | "drop_duplicates" => "`distinct` keeps each record of a batch once", "words.distinct()";
-    "dedup_by_key" | "distinct_by" | "unique_by"
-        => "keep one record of each key; this is per batch",
-        "words.key_by(|w| w.len() as u64).reduce_by_key(|a, _| a)";
+    "dedup_by_key" | "unique_by" | "drop_duplicates_within_watermark"
+        => "`distinct_by` keeps the first record of each key, and forgets keys after `expire_after`",
+        "words.distinct_by(|w| w.len() as u64, expire_after = \"1h\")";
     "sort" | "sort_by" | "sort_by_key" | "sorted" | "order_by" | "rank"
         => "`top_k` keeps the greatest, in order",
         "words.top_k(100, |w| w.len() as u64)";

@@ -14,6 +14,8 @@ mod cogroup;
 mod count;
 mod count_by_value;
 mod distinct;
+mod distinct_by;
+mod distinct_within;
 mod event_time;
 mod event_window;
 mod filter;
@@ -25,6 +27,7 @@ mod full_outer_join;
 mod inspect;
 mod join;
 mod key_by;
+mod latest_by_key;
 mod left_outer_join;
 mod map;
 mod map_values;
@@ -41,7 +44,7 @@ pub(crate) mod union;
 pub(crate) mod watermark;
 mod window;
 
-pub use arguments::{Arg, Argument, Arguments};
+pub use arguments::{Arg, Argument, Arguments, Named};
 pub use lower::{
     Before, Begin, Between, EmitStep, Entry, EntryText, Keeps, Lower, Lowered, Read, Sink,
 };
@@ -71,6 +74,9 @@ pub static ALL: &[&Operator] = &[
     &cogroup::OPERATOR,
     &subtract_by_key::OPERATOR,
     &running_reduce::OPERATOR,
+    &latest_by_key::OPERATOR,
+    &distinct_within::OPERATOR,
+    &distinct_by::OPERATOR,
     &window::OPERATOR,
     &reduce_by_key_and_window::OPERATOR,
     &save::OPERATOR,
@@ -87,6 +93,8 @@ pub struct Operator {
     pub usage: &'static str,
     /// The kinds of argument it takes; one list for each way to call it.
     pub forms: &'static [&'static [Arg]],
+    /// The arguments that it may be given by name, behind those: `name = value`.
+    pub named: &'static [Named],
     /// What it is for, in one line.
     pub doc: &'static str,
     /// What else a user has to know: order, empty batches, duplicate keys.
@@ -130,6 +138,7 @@ impl Operator {
         name: "",
         usage: "",
         forms: &[],
+        named: &[],
         doc: "",
         details: "",
         example: "",

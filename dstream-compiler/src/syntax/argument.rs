@@ -1,7 +1,6 @@
 //! Arguments of operators: selects the form of the call, and checks each argument.
 
 use petgraph::graph::NodeIndex;
-use proc_macro2::Span;
 use syn::{Expr, ExprMethodCall, Lit};
 
 use super::chain::Link;
@@ -11,7 +10,8 @@ use super::mention::{self, Jump};
 use super::scope::{Kind, Scope, strip};
 use super::{determinism, duration};
 use crate::diag::{Diagnostic, Place, table};
-use crate::op::{Arg, Argument, Operator};
+use crate::ir::rust_text;
+use crate::op::{Arg, Argument, Named, Operator};
 
 /// Longest window, in batches: the plan's tables use 32 bits.
 const MAX_BATCHES: u64 = u32::MAX as u64;
@@ -48,9 +48,11 @@ impl Lowering<'_> {
         context: Context,
         scope: &mut Scope,
     ) -> Option<Checked> {
-        let args: Vec<&Expr> = call.args.iter().collect();
+        let (named, args): (Vec<&Expr>, Vec<&Expr>) =
+            call.args.iter().partition(|arg| matches!(strip(arg), Expr::Assign(_)));
+        let named = self.named_arguments(&named, context, scope);
         let Some(form) = self.form(&args, context.operator, scope) else {
-            self.wrong_arity(call, context.operator);
+            self.wrong_arity(call, args.len(), context.operator);
             for arg in args {
                 self.use_streams(arg, scope);
             }
@@ -71,7 +73,88 @@ impl Lowering<'_> {
                 None => good = false,
             }
         }
+        checked.values.extend(named?);
         good.then_some(checked)
+    }
+
+    /// Checks the arguments that are given by name; `None` if any is invalid.
+    fn named_arguments(
+        &mut self,
+        args: &[&Expr],
+        context: Context,
+        scope: &mut Scope,
+    ) -> Option<Vec<Argument>> {
+        let mut given: Vec<Argument> = Vec::new();
+        let mut good = true;
+        for arg in args {
+            let Expr::Assign(assign) = strip(arg) else { continue };
+            let named = self.name_of(assign, context.operator);
+            let value = named.and_then(|named| match named.arg {
+                Arg::Time => {
+                    let usage = named.usage(context.operator.usage);
+                    self.time(&assign.right, context, &usage).map(Argument::Time)
+                }
+                arg => self.argument(arg, &assign.right, context, scope),
+            });
+            let (Some(named), Some(value)) = (named, value) else {
+                if named.is_none() {
+                    self.use_streams(&assign.right, scope);
+                }
+                good = false;
+                continue;
+            };
+            if given.iter().any(|a| matches!(a, Argument::Named(name, _) if *name == named.name)) {
+                self.report(
+                    Diagnostic::new(&table::ARGUMENT_TWICE, Place::of(&assign.left))
+                        .with("argument", named.name),
+                );
+                good = false;
+            }
+            if let Some(needs) = named.needs.filter(|needs| !is_named(args, needs)) {
+                let all = context.operator.named.iter();
+                let example = all.clone().find(|other| other.name == needs).map(|n| n.example);
+                self.report(
+                    Diagnostic::new(&table::ARGUMENT_ALONE, Place::of(&assign.left))
+                        .with("argument", named.name)
+                        .with("needs", needs)
+                        .with("example", example.unwrap_or_default()),
+                );
+                good = false;
+            }
+            given.push(Argument::Named(named.name, Box::new(value)));
+        }
+        // Their order means nothing.
+        given.sort_by_key(|argument| match argument {
+            Argument::Named(name, _) => *name,
+            _ => "",
+        });
+        good.then_some(given)
+    }
+
+    /// What is given by name.
+    fn name_of(
+        &mut self,
+        assign: &syn::ExprAssign,
+        operator: &'static Operator,
+    ) -> Option<&'static Named> {
+        let name = assigned(assign);
+        let found = operator.named.iter().find(|named| name.is_some_and(|n| n == named.name));
+        if found.is_none() {
+            let known: Vec<String> =
+                operator.named.iter().map(|named| format!("`{}`", named.example)).collect();
+            let help = match known.is_empty() {
+                true => format!("it has none with a name: write `.{}`", operator.usage),
+                false => format!("it can be given {}", known.join(", ")),
+            };
+            let shown = rust_text::short(&assign.left);
+            self.report(
+                Diagnostic::new(&table::UNKNOWN_ARGUMENT, Place::of(&assign.left))
+                    .with("name", operator.name)
+                    .with("argument", shown)
+                    .with("help", help),
+            );
+        }
+        found
     }
 
     /// The form whose arguments look most like those of the call.
@@ -90,17 +173,18 @@ impl Lowering<'_> {
 
     fn looks_like(&self, kind: Arg, arg: &Expr, scope: &Scope) -> bool {
         match kind {
-            Arg::Function { .. } => matches!(strip(arg), Expr::Closure(_) | Expr::Path(_)),
+            Arg::Function { .. } | Arg::Stateful { .. } => {
+                matches!(strip(arg), Expr::Closure(_) | Expr::Path(_))
+            }
             Arg::Stream => self.is_stream(arg, scope),
-            Arg::Length | Arg::Slide | Arg::Span(_) | Arg::Number => {
+            Arg::Length | Arg::Slide | Arg::Time | Arg::Span(_) | Arg::Number => {
                 matches!(strip(arg), Expr::Lit(_))
             }
             Arg::Value(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
         }
     }
 
-    fn wrong_arity(&mut self, call: &ExprMethodCall, operator: &'static Operator) {
-        let found = call.args.len();
+    fn wrong_arity(&mut self, call: &ExprMethodCall, found: usize, operator: &'static Operator) {
         let place: Place = if found == 0 { (&call.method).into() } else { Place::of(&call.args) };
         let takes_url = operator.forms.iter().any(|form| form.contains(&Arg::Url));
         if takes_url && found == 0 {
@@ -152,10 +236,14 @@ impl Lowering<'_> {
         scope: &mut Scope,
     ) -> Option<Argument> {
         match kind {
-            Arg::Function { parameters, example } => {
-                let wanted = Wanted { operator: context.operator, parameters, example };
+            Arg::Function { parameters, example } | Arg::Stateful { parameters, example } => {
+                // A function of one record may ask about its batch; one that merges may not.
+                let asks = parameters == 1 || matches!(kind, Arg::Stateful { .. });
+                let operator = context.operator;
+                let wanted = Wanted { operator, parameters, example, context: asks };
                 self.function(arg, wanted, scope, context.allowed).map(Argument::Function)
             }
+            Arg::Time => self.time(arg, context, context.operator.usage).map(Argument::Time),
             Arg::Length => self.batches("window", arg, context).map(Argument::Length),
             Arg::Slide => self.batches("slide", arg, context).map(Argument::Slide),
             Arg::Span(what) => self.span(what, arg, context).map(Argument::Span),
@@ -251,46 +339,63 @@ impl Lowering<'_> {
         }
     }
 
-    /// A duration as it is written, in milliseconds.
-    fn duration(
+    /// A duration that is written out, in milliseconds, and where it stands.
+    fn duration<'e>(
         &mut self,
         what: &'static str,
-        arg: &Expr,
+        arg: &'e Expr,
         context: Context,
-    ) -> Option<(String, u64, Span)> {
+        usage: &str,
+    ) -> Option<(u64, &'e syn::LitStr)> {
         let Expr::Lit(syn::ExprLit { lit: Lit::Str(literal), .. }) = strip(arg) else {
             self.report(
                 Diagnostic::new(&table::DURATION_NOT_LITERAL, Place::of(arg))
                     .with("what", what)
                     .with("name", context.operator.name)
-                    .with("usage", context.operator.usage),
+                    .with("usage", usage),
             );
             return None;
         };
         let text = literal.value();
-        let Some(ms) = duration::parse(&text) else {
+        let ms = duration::parse(&text);
+        if ms.is_none() {
             self.report(Diagnostic::new(&table::BAD_DURATION, literal.span()).with("text", text));
-            return None;
-        };
-        Some((text, ms, literal.span()))
+        }
+        ms.map(|ms| (ms, literal))
+    }
+
+    /// A time span in milliseconds.
+    fn time(&mut self, arg: &Expr, context: Context, usage: &str) -> Option<u64> {
+        let (ms, literal) = self.duration("time", arg, context, usage)?;
+        if ms == 0 {
+            self.report(
+                Diagnostic::new(&table::ZERO_TIME, literal.span())
+                    .with("name", context.operator.name),
+            );
+        }
+        (ms > 0).then_some(ms)
     }
 
     /// A duration of event time, in milliseconds.
     fn span(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
-        let (text, ms, at) = self.duration(what, arg, context)?;
+        let (ms, literal) = self.duration(what, arg, context, context.operator.usage)?;
         let mistake = match ms {
             0 if what != "slack" => &table::ZERO_DURATION,
             _ if ms > MAX_SPAN_MS => &table::TOO_LONG_SPAN,
             _ => return Some(ms),
         };
-        let diagnostic = Diagnostic::new(mistake, at).with("what", what).with("text", text);
+        let diagnostic = Diagnostic::new(mistake, literal.span())
+            .with("what", what)
+            .with("text", literal.value());
         self.report(diagnostic.with("least", "1ms"));
         None
     }
 
     /// Converts a length or slide into batches.
     fn batches(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
-        let (text, ms, at) = self.duration(what, arg, context)?;
+        let (ms, literal) = self.duration(what, arg, context, context.operator.usage)?;
+        let text = literal.value();
+        let at = literal.span();
         let interval = self.interval_ms.unwrap_or(1);
         let parent = context.parent.map_or(Slide::Unknown, |parent| self.slide(parent));
         let unit = interval.saturating_mul(parent.or_one());
@@ -325,6 +430,22 @@ impl Lowering<'_> {
         self.report(diagnostic);
         None
     }
+}
+
+/// The name of an argument that is given by one.
+fn assigned(assign: &syn::ExprAssign) -> Option<&syn::Ident> {
+    match strip(&assign.left) {
+        Expr::Path(path) => path.path.get_ident(),
+        _ => None,
+    }
+}
+
+/// Whether one of the arguments has that name.
+fn is_named(args: &[&Expr], name: &str) -> bool {
+    args.iter().any(|arg| match strip(arg) {
+        Expr::Assign(assign) => assigned(assign).is_some_and(|given| given == name),
+        _ => false,
+    })
 }
 
 /// Advice for replacing `return`.

@@ -175,7 +175,7 @@ impl Lowering<'_> {
                 .with("stream", stream)
         };
         let is_window = operator.forms.iter().any(|form| form.contains(&Arg::Length));
-        let mistake = match (self.time(parent), operator.by_event_time) {
+        let mistake = match (self.times_of(parent), operator.by_event_time) {
             (Time::Window, _) if operator.by_window.is_some() => return operator.by_window,
             (Time::Event | Time::Window, Some(by_event_time)) => return Some(by_event_time),
             (Time::Event | Time::Window, None) if is_window => &table::NO_EVENT_TIME,
@@ -196,7 +196,7 @@ impl Lowering<'_> {
         parents: &[NodeIndex],
     ) -> Option<()> {
         let [left, right] = parents else { return Some(()) };
-        if !operator.is_union() || self.time(*left) == self.time(*right) {
+        if !operator.is_union() || self.times_of(*left) == self.times_of(*right) {
             return Some(());
         }
         let diagnostic = Diagnostic::new(&table::TIMES_DIFFER, Place::of(&call.args))

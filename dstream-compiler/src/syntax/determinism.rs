@@ -20,11 +20,11 @@ struct Hazard {
 
 const CLOCK: (&str, &str) = (
     "it reads the clock",
-    "take the time from the record, or put it into the record where it is made",
+    "take the time from the record, or the batch's: `|record, ctx| … ctx.batch_time()`",
 );
 const RANDOM: (&str, &str) = (
     "it draws at random",
-    "derive the choice from the record, for example from a fixed hash of its key and a seed in the job's parameters",
+    "draw numbers that are the same whenever the batch is computed again: `|record, ctx| … ctx.rng()`",
 );
 const PROCESS: (&str, &str) = (
     "it depends on the process that runs it",

@@ -1,4 +1,4 @@
-//! Durations in jobs: `"500ms"`, `"1.5s"`, `"2m"`, `"2min"`, `"1h"`.
+//! Durations in jobs: `"500ms"`, `"1.5s"`, `"2m"`, `"2min"`, `"1h"`, `"30d"`.
 
 /// Parses milliseconds; `None` if malformed or finer than a millisecond.
 #[must_use]
@@ -11,6 +11,7 @@ pub fn parse(text: &str) -> Option<u64> {
         "s" => 1_000,
         "m" | "min" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -52,6 +53,7 @@ mod tests {
             ("2m", 120_000),
             ("2min", 120_000),
             ("24h", 86_400_000),
+            ("30d", 2_592_000_000),
             ("0s", 0),
         ] {
             assert_eq!(parse(text), Some(ms), "{text}");
@@ -68,7 +70,6 @@ mod tests {
             "1.s",
             "1.2.3s",
             "-1s",
-            "1d",
             "0.0001s",
             "1.5ms",
             "9e3s",

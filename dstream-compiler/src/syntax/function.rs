@@ -7,7 +7,7 @@ use super::lowering::Lowering;
 use super::scope::{Scope, strip};
 use super::{determinism, mention};
 use crate::diag::{Diagnostic, Place, table};
-use crate::ir::logical::Function;
+use crate::ir::logical::{Function, is_context};
 use crate::op::Operator;
 
 /// Requirements of an operator on a function.
@@ -19,6 +19,8 @@ pub(super) struct Wanted {
     pub(super) parameters: usize,
     /// An example.
     pub(super) example: &'static str,
+    /// Whether it may take its context behind them.
+    pub(super) context: bool,
 }
 
 impl Wanted {
@@ -103,11 +105,14 @@ impl Lowering<'_> {
 
     fn parameters(&mut self, closure: &ExprClosure, wanted: Wanted) {
         let found = closure.inputs.len();
-        if found == wanted.parameters {
+        let with_context = wanted.context
+            && found == wanted.parameters + 1
+            && closure.inputs.last().is_some_and(is_context);
+        if found == wanted.parameters || with_context {
             return;
         }
         let pair = if wanted.parameters == 1 && found == 2 {
-            "; to take a pair apart, put it in parentheses: `|(a, b)| …`"
+            "; to take a pair apart, put it in parentheses: `|(a, b)| …`; a second parameter is the context, called `ctx`"
         } else {
             ""
         };

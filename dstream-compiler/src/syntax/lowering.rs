@@ -82,7 +82,7 @@ impl<'a> Lowering<'a> {
     /// Adds a node with its parents by port.
     pub(super) fn add(&mut self, node: Node, parents: &[NodeIndex], slide: Slide) -> NodeIndex {
         self.names.insert(node.stream.clone());
-        let of = parents.iter().map(|parent| self.time(*parent));
+        let of = parents.iter().map(|parent| self.times_of(*parent));
         let time = Time::after(node.operator, of);
         let index = self.graph.add_node(node);
         for (port, parent) in (0u8..).zip(parents) {
@@ -94,7 +94,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// What is known of the times of a node's records.
-    pub(super) fn time(&self, node: NodeIndex) -> Time {
+    pub(super) fn times_of(&self, node: NodeIndex) -> Time {
         self.times.get(&node).copied().unwrap_or_default()
     }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use proc_macro2::{Group, Ident, Literal, TokenStream, TokenTree};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Block, ExprPath, FieldPat, FieldValue, Lit, Macro, Member, PatIdent};
+use syn::{
+    Block, Expr, ExprMethodCall, ExprPath, FieldPat, FieldValue, Lit, Macro, Member, PatIdent,
+};
 
 /// Renames local names in a block.
 pub(super) fn block(block: &mut Block, names: &BTreeMap<String, String>) {
@@ -98,6 +100,19 @@ impl VisitMut for Rename<'_> {
         let path = &mut path.path;
         if path.leading_colon.is_none() && path.segments.len() == 1 {
             self.rename(&mut path.segments[0].ident);
+        }
+    }
+
+    /// `name = value` among the arguments of an operator: the name is no local.
+    fn visit_expr_method_call_mut(&mut self, call: &mut ExprMethodCall) {
+        self.visit_expr_mut(&mut call.receiver);
+        for arg in &mut call.args {
+            match arg {
+                Expr::Assign(assign) if matches!(*assign.left, Expr::Path(_)) => {
+                    self.visit_expr_mut(&mut assign.right);
+                }
+                arg => self.visit_expr_mut(arg),
+            }
         }
     }
 

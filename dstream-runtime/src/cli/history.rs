@@ -1,6 +1,6 @@
 //! Which operators of a job have no meaning over the sources that it is given.
 //!
-//! A window of arrival time and a join speak of records that arrive in the same time. A source that is read to its
+//! A window of arrival time, a timeout and a join speak of records that arrive in the same time. A source that is read to its
 //! end has no such time: its batches are how it was cut. Decides what is refused before anything is read, and of
 //! which sources one batch must hold all; each refusal says what to write instead. What goes to `none:` gives no
 //! answer, so no wrong one either.
@@ -56,31 +56,45 @@ impl History<'_> {
         !input.timed && !input.batching.windows
     }
 
+    /// What a state has to do with time, in words before "of arrival time".
+    fn over_time(&self, kind: StateKind) -> Option<String> {
+        Some(match kind {
+            StateKind::PreviousBatch | StateKind::EventPanes { .. } | StateKind::Watermark => {
+                return None;
+            }
+            StateKind::Panes { panes, batches } => {
+                let of = u64::from(panes) * u64::from(batches) * self.plan.interval_ms;
+                format!("is a window of {}", duration(of))
+            }
+            StateKind::Expiring { ms } => format!("forgets keys after {}", duration(ms)),
+            StateKind::Waking { ms: Some(ms) } => format!("has a timeout of {}", duration(ms)),
+            StateKind::Waking { ms: None } => "has timers".to_owned(),
+        })
+    }
+
     fn windows(&self) -> Result<(), String> {
         let mut refused = Vec::new();
         for stage in self.stages() {
-            let Some(StateKind::Panes { panes, batches }) = stage.state.as_ref().map(|s| s.kind)
+            let Some(what) = stage.state.as_ref().and_then(|state| self.over_time(state.kind))
             else {
                 continue;
             };
             let cut: Vec<SourceId> =
                 self.plan.sources_of(stage).into_iter().filter(|s| self.is_cut(s)).collect();
             if !cut.is_empty() {
-                let of = u64::from(panes) * u64::from(batches) * self.plan.interval_ms;
-                refused.push((stage, duration(of), cut));
+                refused.push((stage, what, cut));
             }
         }
-        let Some((stage, length, cut)) = refused.first() else { return Ok(()) };
+        let Some((stage, what, cut)) = refused.first() else { return Ok(()) };
         let (interval, end) = (duration(self.plan.interval_ms), "is read to its end");
         let sources: Vec<_> = cut.iter().map(|source| self.source(*source)).collect();
         let mut why = format!(
-            "{} is a window of {length} of arrival time, and {} {end}: its batches are pieces of it, not what \
-             arrived in {interval}",
+            "{} {what} of arrival time, and {} {end}: its batches are pieces of it, not what arrived in {interval}",
             self.operator(stage),
             sources.join(" and ")
         );
-        for (other, length, _) in &refused[1..] {
-            why.push_str(&format!("; so is {} of {length}", self.operator(other)));
+        for (other, what, _) in &refused[1..] {
+            why.push_str(&format!("; {} {what} too", self.operator(other)));
         }
         why.push_str(&format!("\n  help: to take each batch as one interval of {interval}:"));
         for source in cut {

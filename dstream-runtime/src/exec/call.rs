@@ -17,6 +17,12 @@ pub fn call2<A, B, T>(a: A, b: B, f: impl FnOnce(A, B) -> T) -> T {
     f(a, b)
 }
 
+/// Calls `f` with `x` and its context.
+#[inline(always)]
+pub fn call_with<X, C, T>(x: X, context: C, f: impl FnOnce(X, C) -> T) -> T {
+    f(x, context)
+}
+
 /// Calls a predicate.
 #[inline(always)]
 pub fn test<X>(x: X, f: impl FnOnce(X) -> bool) -> bool {
@@ -27,6 +33,12 @@ pub fn test<X>(x: X, f: impl FnOnce(X) -> bool) -> bool {
 #[inline(always)]
 pub fn inspect<X>(x: X, f: impl FnOnce(X)) {
     f(x);
+}
+
+/// Calls a predicate with `x` and its context.
+#[inline(always)]
+pub fn test_with<X, C>(x: X, context: C, f: impl FnOnce(X, C) -> bool) -> bool {
+    f(x, context)
 }
 
 /// Views what a closure returned.
@@ -51,6 +63,12 @@ pub fn view<R: Record>(record: &R) -> R::View<'_> {
 #[inline(always)]
 pub fn call_option<X, T>(x: X, f: impl FnOnce(X) -> Option<T>) -> Option<T> {
     f(x)
+}
+
+/// Calls a function of `x` and its context that makes a record or none.
+#[inline(always)]
+pub fn call_option_with<X, C, T>(x: X, context: C, f: impl FnOnce(X, C) -> Option<T>) -> Option<T> {
+    f(x, context)
 }
 
 /// What a `flat_map` returned, as an iterator.

@@ -4,7 +4,10 @@
 //! new values, and the change is made when everything has succeeded. So a task that panics half-way
 //! leaves the state of batch t − 1, and can run again.
 
+mod due;
 mod event_window;
+mod expiring;
+mod firsts;
 mod gather;
 mod group;
 mod join;
@@ -21,6 +24,8 @@ mod watermark;
 mod window_reduce;
 
 pub use event_window::EventWindow;
+pub use expiring::Expiring;
+pub use firsts::{Firsts, Remembered};
 pub use gather::{CountAll, Reduce, TopK, WindowTopK};
 pub use group::{Cogroup, SubtractByKey};
 pub use join::{FullOuterJoin, Join, LeftOuterJoin, RightOuterJoin};

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::event_time::Windows;
 use super::head::{
-    Cogroup, CountAll, EventWindow, FullOuterJoin, Join, LeftOuterJoin, Marked, Merge, NoInverse,
-    Reduce, RightOuterJoin, RowsOf, Running, SourceHead, Span, SubtractByKey, TopK, Watermark,
-    Window, WindowReduce, WindowTopK,
+    Cogroup, CountAll, EventWindow, Expiring, Firsts, FullOuterJoin, Join, LeftOuterJoin, Marked,
+    Merge, NoInverse, Reduce, Remembered, RightOuterJoin, RowsOf, Running, SourceHead, Span,
+    SubtractByKey, TopK, Watermark, Window, WindowReduce, WindowTopK,
 };
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
@@ -329,6 +329,49 @@ where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     Running::new(Arc::new(f))
+}
+
+/// Reads combined records and merges them with the state, whose keys are forgotten when they were not touched for so
+/// many milliseconds.
+pub fn expiring<K, V, F>(input: &Combined<K, V, F>, timeout: u64) -> Expiring<K, V, F>
+where
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Expiring::new(Arc::clone(&input.merge), timeout)
+}
+
+/// The same for records that were not combined.
+pub fn expiring_keyed<K: Key, V: Record, F>(
+    _: &Keyed<K, V>,
+    f: F,
+    timeout: u64,
+) -> Expiring<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Expiring::new(Arc::new(f), timeout)
+}
+
+/// Reads combined records, and keeps the first of each key that is not remembered.
+pub fn firsts<K, V, F>(input: &Combined<K, V, F>, remembered: Remembered) -> Firsts<K, V, F>
+where
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Firsts::new(Arc::clone(&input.merge), remembered)
+}
+
+/// The same for records that were not combined.
+pub fn firsts_keyed<K: Key, V: Record, F>(
+    _: &Keyed<K, V>,
+    f: F,
+    remembered: Remembered,
+) -> Firsts<K, V, F>
+where
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    Firsts::new(Arc::new(f), remembered)
 }
 
 /// Reduces a window of panes by key.

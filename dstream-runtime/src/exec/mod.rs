@@ -9,6 +9,7 @@
 
 pub mod call;
 pub(crate) mod catch;
+pub mod context;
 pub mod event_time;
 pub mod head;
 pub mod job;

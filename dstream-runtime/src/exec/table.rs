@@ -94,6 +94,20 @@ impl<V> KeyTable<V> {
         self.live
     }
 
+    /// The numbers of entries are below this; some of them may be removed.
+    #[inline]
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.entries.len() as u32
+    }
+
+    /// Whether there is an entry of that number.
+    #[inline]
+    #[must_use]
+    pub fn is_live(&self, entry: u32) -> bool {
+        matches!(self.entries.get(entry as usize), Some(Some(_)))
+    }
+
     /// Whether there is no key.
     #[inline]
     #[must_use]

@@ -91,6 +91,8 @@ fn state(row: &StateRow) -> Value {
             json!({ "length_ms": length_ms, "slide_ms": slide_ms })
         }
         StateKind::Watermark => json!("watermark"),
+        StateKind::Expiring { ms } => json!({"previous_batch": {"expire_after_ms": ms}}),
+        StateKind::Waking { ms } => json!({"previous_batch": {"timeout_ms": ms}}),
         StateKind::Panes { panes, batches } => json!({"panes": panes, "batches": batches}),
     };
     let retained = words::retained(row.kind);

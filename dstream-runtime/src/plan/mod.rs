@@ -208,6 +208,16 @@ pub enum StateKind {
     },
     /// The greatest times of the splits of sources: what a watermark is made of.
     Watermark,
+    /// The same of keys that were touched in the last so many milliseconds. To forget a key emits nothing.
+    Expiring {
+        /// How long.
+        ms: u64,
+    },
+    /// The state of every key, for whose keys something may be emitted without input.
+    Waking {
+        /// How long after the last record of a key at most, in milliseconds; at any time if nothing is said.
+        ms: Option<u64>,
+    },
     /// This many panes (one per batch in which the parent emits), each of that many batches.
     Panes {
         /// Number of panes a full window spans.

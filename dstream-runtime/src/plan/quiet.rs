@@ -14,9 +14,9 @@ impl Plan {
     }
 
     /// The number of batches without input after which nothing is emitted until there is input again: when
-    /// all panes have left their windows. `None` if something may always be emitted.
+    /// all panes have left their windows, and all keys have timed out. `None` if something may always be emitted.
     #[must_use]
-    pub fn rest(&self) -> Option<u64> {
+    pub fn rest(&self, interval_ms: u64) -> Option<u64> {
         if self.emits_from_nothing().next().is_some() {
             return None;
         }
@@ -28,8 +28,15 @@ impl Plan {
             let own = match row.state.as_ref().map(|state| state.kind) {
                 Some(kind @ StateKind::Panes { .. }) => u64::from(words::retained(kind)),
                 // A split that is not active any more may let the watermark go on.
-                Some(StateKind::Watermark) => IDLE_MS.div_ceil(self.interval_ms.max(1)) + 1,
-                Some(StateKind::PreviousBatch | StateKind::EventPanes { .. }) | None => 0,
+                Some(StateKind::Watermark) => IDLE_MS.div_ceil(interval_ms.max(1)) + 1,
+                // The batch in which the last key is late by more than that.
+                Some(StateKind::Waking { ms }) => ms? / interval_ms.max(1) + 1,
+                Some(
+                    StateKind::PreviousBatch
+                    | StateKind::Expiring { .. }
+                    | StateKind::EventPanes { .. },
+                )
+                | None => 0,
             };
             let waits = u64::from(row.every.max(row.emits_every).max(1)) - 1;
             let all = from.unwrap_or(0).saturating_add(own).saturating_add(waits);
@@ -66,7 +73,7 @@ mod tests {
     #[test]
     fn a_plan_rests_when_the_last_pane_has_left_and_the_last_slide_has_come() {
         // A window of 30 batches that slides by 10, read by a stage that runs in every tenth batch.
-        assert_eq!((PLAN.rest(), PLAN.cycle()), (Some(30 + 9 + 9), 10));
+        assert_eq!((PLAN.rest(1000), PLAN.cycle()), (Some(30 + 9 + 9), 10));
     }
 
     #[test]
@@ -74,7 +81,7 @@ mod tests {
         let count = OperatorRow { name: "count", line: 7, silent: false, ..PLAN.operators[2] };
         let operators = Box::leak(Box::new([count]));
         let plan = Plan { operators, report: Report { phases: &[], dot: "", code: "" }, ..PLAN };
-        assert_eq!(plan.rest(), None);
+        assert_eq!(plan.rest(1000), None);
         assert_eq!(plan.emits_from_nothing().collect::<Vec<_>>(), [("count", 7)]);
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Plan, StageRow, TailRow, words};
+use super::{Plan, StageRow, StateKind, TailRow, words};
 use crate::id::TailId;
 
 /// Column before which lines are broken; longer names are not broken.
@@ -157,10 +157,12 @@ fn lineage_row(plan: &Plan, stage: &StageRow) -> [String; 6] {
     let (keeps, kept) = match &stage.state {
         Some(state) => {
             let keeps = match state.kind {
-                super::StateKind::PreviousBatch => "previous".to_owned(),
-                super::StateKind::EventPanes { .. } => "open windows".to_owned(),
-                super::StateKind::Watermark => "times".to_owned(),
-                super::StateKind::Panes { panes, .. } => format!("{panes} panes"),
+                StateKind::PreviousBatch
+                | StateKind::Expiring { .. }
+                | StateKind::Waking { .. } => "previous".to_owned(),
+                StateKind::EventPanes { .. } => "open windows".to_owned(),
+                StateKind::Watermark => "times".to_owned(),
+                StateKind::Panes { panes, .. } => format!("{panes} panes"),
             };
             (keeps, words::batches(plan, words::retained(state.kind)))
         }

@@ -67,7 +67,11 @@ pub(super) fn tail(tail: TailRow) -> &'static str {
 /// The number of batches that state reaches back, not counting this one for previous values.
 pub(super) fn retained(state: StateKind) -> u32 {
     match state {
-        StateKind::PreviousBatch | StateKind::EventPanes { .. } | StateKind::Watermark => 1,
+        StateKind::PreviousBatch
+        | StateKind::Expiring { .. }
+        | StateKind::Waking { .. }
+        | StateKind::EventPanes { .. }
+        | StateKind::Watermark => 1,
         StateKind::Panes { panes, batches } => panes.saturating_mul(batches),
     }
 }
@@ -81,6 +85,13 @@ pub(super) fn state(plan: &Plan, state: StateKind) -> String {
             duration(slide_ms)
         ),
         StateKind::Watermark => "the greatest event time of every split".to_owned(),
+        StateKind::Expiring { ms } => {
+            format!("the previous value of every key of the last {}", duration(ms))
+        }
+        StateKind::Waking { ms: Some(ms) } => {
+            format!("the state of every key of the last {}", duration(ms))
+        }
+        StateKind::Waking { ms: None } => "the state and the timers of every key".to_owned(),
         StateKind::Panes { panes, batches: of } => {
             let panes = format!("{panes} {}", if panes == 1 { "pane" } else { "panes" });
             format!("{panes} of {}", batches(plan, of))

@@ -98,6 +98,8 @@ fn state(keeps: Keeps, every: u64) -> Option<State> {
     Some(match keeps {
         Keeps::Nothing => return None,
         Keeps::Values => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT },
+        Keeps::Expiring(ms) => State { kind: StateKind::Expiring(ms), cut_by: CHECKPOINT },
+        Keeps::Waking(ms) => State { kind: StateKind::Waking(ms), cut_by: CHECKPOINT },
         Keeps::Panes(length) => State { kind: panes(length), cut_by: WINDOW },
         Keeps::Derived(length) => State { kind: panes(length), cut_by: CHECKPOINT },
         Keeps::EventPanes(length, slide) => {

@@ -11,7 +11,7 @@ fn parameters() {
     insta::assert_snapshot!(map("|a, b| a"), @r#"
     a, b
       dstream[E0104]: the closure of `map` takes one parameter, not 2
-      help: write `|record| …`; to take a pair apart, put it in parentheses: `|(a, b)| …`
+      help: write `|record| …`; to take a pair apart, put it in parentheses: `|(a, b)| …`; a second parameter is the context, called `ctx`
     "#);
     insta::assert_snapshot!(map("|| 1"), @r#"
     |
@@ -74,13 +74,13 @@ fn what_differs_from_run_to_run() {
     insta::assert_snapshot!(map("|l| (l, Instant::now())"), @r#"
     Instant::now
       dstream[E0601]: `Instant::now` can differ when a task runs again: it reads the clock
-      help: take the time from the record, or put it into the record where it is made
+      help: take the time from the record, or the batch's: `|record, ctx| … ctx.batch_time()`
       help: if it cannot change the result, write `#[allow_nondeterminism = "why"]` before the closure or its `let`
     "#);
     insta::assert_snapshot!(map("|l| (l, rand::random::<u8>())"), @r#"
     rand::random
       dstream[E0601]: `rand::random` can differ when a task runs again: it draws at random
-      help: derive the choice from the record, for example from a fixed hash of its key and a seed in the job's parameters
+      help: draw numbers that are the same whenever the batch is computed again: `|record, ctx| … ctx.rng()`
       help: if it cannot change the result, write `#[allow_nondeterminism = "why"]` before the closure or its `let`
     "#);
     insta::assert_snapshot!(map("|l| { let mut seen = HashMap::new(); seen.insert(l, 1); seen.len() }"), @r#"
@@ -184,7 +184,7 @@ fn plain_values_are_the_same_everywhere() {
     insta::assert_snapshot!(value("SystemTime::now()"), @r#"
     SystemTime::now
       dstream[E0601]: `SystemTime::now` can differ when a task runs again: it reads the clock
-      help: take the time from the record, or put it into the record where it is made
+      help: take the time from the record, or the batch's: `|record, ctx| … ctx.batch_time()`
       help: if it cannot change the result, write `#[allow_nondeterminism = "why"]` before the closure or its `let`
     "#);
     insta::assert_snapshot!(value("std::fs::read_to_string(\"stop.txt\")"), @r#"

@@ -128,7 +128,7 @@ fn bodies() {
     insta::assert_snapshot!(body("s.map(|x| rand::random())"), @r#"
     rand::random
       dstream[E0601]: `rand::random` can differ when a task runs again: it draws at random
-      help: derive the choice from the record, for example from a fixed hash of its key and a seed in the job's parameters
+      help: draw numbers that are the same whenever the batch is computed again: `|record, ctx| … ctx.rng()`
       help: if it cannot change the result, write `#[allow_nondeterminism = "why"]` before the closure or its `let`
     "#);
 }

@@ -24,7 +24,7 @@ fn lengths_and_slides() {
     insta::assert_snapshot!(window("\"30 seconds\""), @r#"
     "30 seconds"
       dstream[E0202]: `30 seconds` isn't a valid duration
-      help: write a number with a unit: `"500ms"`, `"30s"`, `"1.5s"`, `"2min"`, `"1h"`
+      help: write a number with a unit: `"500ms"`, `"30s"`, `"1.5s"`, `"2min"`, `"1h"`, `"30d"`
     "#);
     insta::assert_snapshot!(window("\"0s\""), @r#"
     "0s"

@@ -269,7 +269,7 @@ impl<K: Key, V: Record> OpenPanes<K, V> {
                 self.panes = self.panes.split_off(&first);
             } else {
                 let pane = (tag ^ (1 << 63)) as i64;
-                self.panes.entry(pane).or_default().take_in(block)?;
+                self.panes.entry(pane).or_default().add(block)?;
             }
         }
         Ok(())

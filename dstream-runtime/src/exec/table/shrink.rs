@@ -37,15 +37,33 @@ impl<V> KeyTable<V> {
     /// Removes a key. The order of the others is kept, their entries may get other numbers.
     pub fn remove(&mut self, key: &[u8], hash: u64) -> Option<V> {
         let entry = self.find(key, hash)?;
+        let removed = self.remove_at(entry);
+        if self.is_loose() {
+            self.tighten();
+        }
+        removed
+    }
+
+    /// Removes an entry, if it is there. The others keep their numbers: who removes this way also calls
+    /// [`tighten`](Self::tighten) when the table [`is_loose`](Self::is_loose).
+    pub fn remove_at(&mut self, entry: u32) -> Option<V> {
+        let hash = self.entries.get(entry as usize)?.as_ref()?.key.hash();
         let entries = &self.entries;
         self.index
             .remove(hash, entry, |other| entries[other as usize].as_ref().expect(LIVE).key.hash());
-        let removed = self.entries[entry as usize].take()?;
         self.live -= 1;
-        if self.entries.len() - self.live > self.live + MIN_REMOVED {
-            self.compact(|_, _, _| true);
-        }
-        Some(removed.value)
+        self.entries[entry as usize].take().map(|removed| removed.value)
+    }
+
+    /// Whether there are so many removed entries that they are worth a compaction.
+    #[must_use]
+    pub fn is_loose(&self) -> bool {
+        self.entries.len() - self.live > self.live + MIN_REMOVED
+    }
+
+    /// Drops removed entries: the others are numbered anew, in order.
+    pub fn tighten(&mut self) {
+        self.compact(|_, _, _| true);
     }
 
     /// Keeps the keys for which `keep` holds, asked in order of insertion.

@@ -48,7 +48,8 @@ pub(super) struct Missed {
 impl Gaps {
     /// Those of a job that begins: nothing has had any input.
     pub(super) fn new(plan: &Plan, config: &MasterConfig) -> Self {
-        let rest = plan.rest().filter(|_| !config.publishes_empty);
+        let rest = plan.rest(config.timetable.interval_ms());
+        let rest = rest.filter(|_| !config.publishes_empty);
         // What a savepoint has in its windows is not known.
         let quiet = if config.first == BatchSeq(1) { u64::MAX } else { 0 };
         Self { until_ms: 0, unsaid: false, crowded: false, quiet, rest, cycle: plan.cycle() }

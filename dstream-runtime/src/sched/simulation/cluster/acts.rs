@@ -133,7 +133,11 @@ impl Cluster {
 
     /// Batches are skipped only where nothing would be emitted.
     fn may_step_over(&self, first: BatchSeq) {
-        let rest = self.reference.plan.rest().expect("it emits from nothing");
+        let rest = self
+            .reference
+            .plan
+            .rest(self.reference.plan.interval_ms)
+            .expect("it emits from nothing");
         let since = first.0.saturating_sub(rest).max(self.job.config.first.0);
         for batch in (since..first.0).map(BatchSeq) {
             let inputs = self.reference.inputs(batch);
