@@ -48,7 +48,12 @@ pub(super) fn is_scoped(body: &[Use]) -> bool {
 /// The context of an operator's functions, which is in what the tails are in.
 fn context(names: &Names<'_>, operator: usize) -> TokenStream {
     let (out, seed) = (local("out"), names.seed(operator));
-    quote!(__dstream::context(&#out.scope, #seed))
+    let context = quote!(__dstream::context(&#out.scope, #seed));
+    if !names.given(operator).is_known() {
+        return context;
+    }
+    let time = time();
+    quote!(#context.of(#time))
 }
 
 fn uses(names: &Names<'_>, stage: usize, stream: &str, body: &[Use]) -> TokenStream {

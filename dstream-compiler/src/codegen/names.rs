@@ -9,6 +9,7 @@ use super::kernel::is_scoped;
 use crate::ir::fingerprint;
 use crate::ir::logical::{Function, ParamLet};
 use crate::ir::physical::{Physical, TailKind};
+use crate::pass::times::Time;
 use crate::reserved;
 
 /// Looks up names and spans of a plan.
@@ -49,6 +50,11 @@ impl<'p> Names<'p> {
             &self.plan.header.name.to_string(),
             &self.plan.operators[operator].stream,
         ])
+    }
+
+    /// What is known of the times of the records that an operator is given.
+    pub(super) fn given(&self, operator: usize) -> Time {
+        self.plan.operators[operator].given
     }
 
     /// An operator's name, as the user wrote it.

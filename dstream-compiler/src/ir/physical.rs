@@ -8,6 +8,7 @@ use proc_macro2::Span;
 use super::flow::{Form, Kind};
 use super::logical::{Header, ParamLet};
 use crate::op::{Arguments, Begin, EmitStep, Entry, Operator, Sink};
+use crate::pass::times::Time;
 
 /// A job, planned.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct Row {
     pub operator: &'static Operator,
     /// The stream it makes.
     pub stream: String,
+    /// What is known of the times of the records that it is given.
+    pub given: Time,
     /// Its name as written.
     pub at: Span,
     /// The whole call.

@@ -44,6 +44,8 @@ pub(crate) mod union;
 pub(crate) mod watermark;
 mod window;
 
+use proc_macro2::Span;
+
 pub use arguments::{Arg, Argument, Arguments, Named};
 pub use lower::{
     Before, Begin, Between, EmitStep, Entry, EntryText, Keeps, Lower, Lowered, Read, Sink,
@@ -178,12 +180,15 @@ impl Operator {
         matches!(self.lower, Lower::Step { .. } | Lower::Output(_))
     }
 
-    /// Whether one result of it is made of several records of a batch, of whatever windows they are.
+    /// Whether it works on the records of a batch together, whatever windows they are of, and keeps nothing.
     #[must_use]
-    pub fn mixes_windows(&self) -> bool {
-        matches!(self.lower, Lower::Head(_))
-            && self.times == Times::Loses
-            && self.name != "running_reduce"
+    pub fn mixes_windows(&self, arguments: &Arguments) -> bool {
+        match &self.lower {
+            Lower::Head(begin) if self.times == Times::Loses => {
+                (begin.lower)(arguments, Span::call_site()).keeps == Keeps::Nothing
+            }
+            _ => false,
+        }
     }
 
     /// What it does with the times of its records: those that take them one by one keep them.

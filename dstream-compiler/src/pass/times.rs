@@ -10,7 +10,7 @@ use crate::op::{self, Operator};
 
 /// What is known of the times of a stream's records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Time {
+pub enum Time {
     /// Nothing but when they arrived.
     #[default]
     Arrival,
@@ -43,10 +43,10 @@ impl Time {
 }
 
 /// By node.
-pub(crate) type Times = BTreeMap<NodeIndex, Time>;
+pub type Times = BTreeMap<NodeIndex, Time>;
 
 /// The times of every node.
-pub(crate) fn times(job: &Job) -> Times {
+pub fn times(job: &Job) -> Times {
     let mut times = Times::new();
     for node in job.graph.node_indices() {
         let of = parents(job, node).into_iter();

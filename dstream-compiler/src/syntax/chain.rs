@@ -142,6 +142,14 @@ impl Lowering<'_> {
         self.common_time(call, operator, &parents)?;
         let form = checked.form;
         let arguments = Arguments::complete(checked.values, operator.forms, form, slide.or_one());
+        let of_window = parents.iter().find(|parent| self.times_of(**parent) == Time::Window);
+        if let (Some(parent), true) = (of_window, operator.mixes_windows(&arguments)) {
+            let diagnostic = Diagnostic::new(&table::WINDOWS_MIXED, &call.method)
+                .with("name", operator.name)
+                .with("stream", self.stream_name(*parent));
+            self.report(diagnostic);
+            return None;
+        }
         let slide = match arguments.slide() {
             Some(slide) if form.contains(&Arg::Slide) => Slide::Batches(slide),
             // Without a slide of its own it keeps that of the parent, known or not.
@@ -180,7 +188,6 @@ impl Lowering<'_> {
             (Time::Event | Time::Window, Some(by_event_time)) => return Some(by_event_time),
             (Time::Event | Time::Window, None) if is_window => &table::NO_EVENT_TIME,
             (Time::Lost, _) if is_window => &table::TIMES_LOST,
-            (Time::Window, _) if operator.mixes_windows() => &table::WINDOWS_MIXED,
             _ => return Some(operator),
         };
         let diagnostic = report(mistake, self.stream_name(parent));

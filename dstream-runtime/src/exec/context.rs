@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 
+use super::event_time::Bounds;
 use super::tail::Tails;
 use super::task::{TaskContext, TaskError};
 use crate::block::BlockDecoder;
@@ -12,21 +13,61 @@ use crate::id::Partition;
 use crate::time::BatchTime;
 
 /// The batch, the partition and the operator of a call: what a closure is given as `ctx`.
+///
+/// `T` is what is known of the record's time: nothing, its event time, or its window.
 #[derive(Debug, Clone, Copy)]
-pub struct Context<'t> {
+pub struct Context<'t, T = ()> {
     scope: &'t Scope,
     /// A hash of the names of job and stream.
     operator: u64,
+    time: T,
+}
+
+/// A window of event time, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventWindow {
+    /// Its first millisecond.
+    pub start: i64,
+    /// The first one after it.
+    pub end: i64,
 }
 
 /// The context of an operator.
 #[inline(always)]
 #[must_use]
 pub fn context(scope: &Scope, operator: u64) -> Context<'_> {
-    Context { scope, operator }
+    Context { scope, operator, time: () }
 }
 
-impl Context<'_> {
+impl<'t> Context<'t> {
+    /// The context of a record with a time or a window.
+    #[inline(always)]
+    #[must_use]
+    pub fn of<T>(self, time: T) -> Context<'t, T> {
+        let Self { scope, operator, .. } = self;
+        Context { scope, operator, time }
+    }
+}
+
+impl Context<'_, i64> {
+    /// When the record happened, in milliseconds since 1970, as `event_time` has said.
+    #[inline]
+    #[must_use]
+    pub fn event_time(&self) -> i64 {
+        self.time
+    }
+}
+
+impl Context<'_, Bounds> {
+    /// The window of event time that the record is a result of.
+    #[inline]
+    #[must_use]
+    pub fn window(&self) -> EventWindow {
+        EventWindow { start: self.time.0, end: self.time.1 }
+    }
+}
+
+impl<T> Context<'_, T> {
     /// The end of the batch in milliseconds since 1970; of a job over history, since zero.
     ///
     /// A record of a live source arrived in the interval that ends then.

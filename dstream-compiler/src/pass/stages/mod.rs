@@ -42,9 +42,9 @@ struct Known<'j> {
 
 /// Cuts a plan. Its hash, phases and drawing are the caller's to fill in.
 pub(super) fn cut(job: &Job) -> Physical {
-    let (operators, rows, merged_rows) = operator_table(job);
-    let (sources, source_index) = source_table(job, &rows);
     let times = times(job);
+    let (operators, rows, merged_rows) = operator_table(job, &times);
+    let (sources, source_index) = source_table(job, &rows);
     let (mut outputs, output_index) = output_table(job, &rows, &times);
     let known = Known {
         job,
@@ -75,7 +75,7 @@ pub(super) fn cut(job: &Job) -> Physical {
 
 type Rows = BTreeMap<NodeIndex, usize>;
 
-fn operator_table(job: &Job) -> (Vec<Row>, Rows, BTreeMap<NodeIndex, Vec<usize>>) {
+fn operator_table(job: &Job, times: &Times) -> (Vec<Row>, Rows, BTreeMap<NodeIndex, Vec<usize>>) {
     let mut operators = Vec::new();
     let mut rows = BTreeMap::new();
     let mut merged_rows: BTreeMap<NodeIndex, Vec<usize>> = BTreeMap::new();
@@ -84,10 +84,13 @@ fn operator_table(job: &Job) -> (Vec<Row>, Rows, BTreeMap<NodeIndex, Vec<usize>>
             continue;
         };
         let operator = weight.operator;
+        let given = parents(job, node).first().and_then(|parent| times.get(parent)).copied();
+        let given = given.unwrap_or_default();
         rows.insert(node, operators.len());
         operators.push(Row {
             operator,
             stream: weight.stream.clone(),
+            given,
             at: weight.at,
             whole: weight.whole,
         });
@@ -96,6 +99,7 @@ fn operator_table(job: &Job) -> (Vec<Row>, Rows, BTreeMap<NodeIndex, Vec<usize>>
             operators.push(Row {
                 operator,
                 stream: merged.stream.clone(),
+                given,
                 at: merged.at,
                 whole: merged.whole,
             });
