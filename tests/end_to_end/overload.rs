@@ -1,19 +1,18 @@
 //! More is sent than a job can process: its batches stay as large as what it can do in about an interval, its memory
 //! stays near `--memory`, its clients wait, and everything that was acknowledged is counted once.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::job::{Ended, Job, Running, deadline};
+use crate::job::{Ended, Job, Running};
 
 /// What each process is given.
 pub(crate) const MEMORY: u64 = 64 << 20;
@@ -83,31 +82,20 @@ impl Senders {
         })
     }
 
-    /// Posts numbered bodies to the receiver, which may move: clients that look for it again, and repeat what was not
-    /// acknowledged.
-    pub(crate) fn numbered(
+    /// Posts to the receiver, which may move: clients that look for it again where nothing listens any more.
+    pub(crate) fn looking(
         find: impl Fn() -> SocketAddr + Send + Sync + 'static,
         rounds: u64,
     ) -> Self {
-        let (body, threads) = (body(rounds), AtomicU64::new(0));
-        // Of each thread: its name, its next number, and where it has found the receiver.
-        thread_local!(static CLIENT: Cell<Option<(u64, u64, SocketAddr)>> = const { Cell::new(None) });
+        let (body, at) = (body(rounds), Mutex::new(find()));
         Self::start(4, move |taken, refused| {
-            let begin = || (threads.fetch_add(1, Ordering::Relaxed), 1, find());
-            let (name, number, mut at) = CLIENT.get().unwrap_or_else(begin);
-            let headers = format!("Dstream-Client: {rounds}-{name}\r\nDstream-Batch: {number}\r\n");
-            let until = deadline();
-            loop {
-                match TcpStream::connect(at).map(|stream| post_with(&stream, &headers, &body)) {
-                    Ok(200) => break,
-                    Ok(503) => drop(refused.fetch_add(1, Ordering::Relaxed)),
-                    Ok(other) => panic!("status {other}"),
-                    Err(_) => at = find(),
-                }
-                assert!(Instant::now() < until, "number {number} is not acknowledged at {at}");
+            let before = *at.lock().expect("no client has panicked");
+            match TcpStream::connect(before).map(|stream| post_on(&stream, &body)) {
+                Ok(200) => drop(taken.fetch_add(1, Ordering::Relaxed)),
+                Ok(503) => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                Ok(other) => panic!("status {other}"),
+                Err(_) => *at.lock().expect("no client has panicked") = find(),
             }
-            taken.fetch_add(1, Ordering::Relaxed);
-            CLIENT.set(Some((name, number + 1, at)));
         })
     }
 
@@ -122,14 +110,14 @@ impl Senders {
 /// Posts a body; the status of the answer. A connection that breaks is a refusal whose answer was overtaken by its
 /// end, since the body was not read: if it were none, the counts at the end would show it.
 fn post(address: SocketAddr, body: &str) -> u16 {
-    post_with(&TcpStream::connect(address).expect("it listens"), "", body)
+    post_on(&TcpStream::connect(address).expect("it listens"), body)
 }
 
-/// The same, with more headers.
-fn post_with(mut stream: &TcpStream, headers: &str, body: &str) -> u16 {
+/// The same, on a connection.
+fn post_on(mut stream: &TcpStream, body: &str) -> u16 {
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("it is a socket");
     let head = format!(
-        "POST /lines HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n",
+        "POST /lines HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     // One that is told to come again may find its connection closed.

@@ -19,25 +19,25 @@ fn cluster(dir: &Cluster, interval: &str, source: &str) -> (Running, Vec<Running
 }
 
 /// Clients that ask where the receiver is: one whose worker is slow moves.
-fn numbered(dir: &Cluster, rounds: u64) -> Senders {
+fn looking(dir: &Cluster, rounds: u64) -> Senders {
     let state = dir.state();
     let find = move || {
         let asked = Job::example("work").args(["status", "--json", "--state"]).args([&state]);
         let status = asked.run().code(0).out.concat();
         listens_at(&serde_json::from_str::<Value>(&status).expect("it is JSON")["receivers"][0])
     };
-    Senders::numbered(find, rounds)
+    Senders::looking(find, rounds)
 }
 
 fn overloaded(interval: &str, interval_ms: f64) {
     let dir = Cluster::new("work");
     let source = "http://127.0.0.1:0/lines?max_body=1MiB&max_line=64KiB";
     let (mut master, workers) = cluster(&dir, interval, source);
-    let senders = numbered(&dir, 20_000);
+    let senders = looking(&dir, 20_000);
     let others: Vec<&Running> = workers.iter().collect();
     assert_settles(&mut master, &others, interval_ms);
     let cheap = senders.stop();
-    let senders = numbered(&dir, 80_000);
+    let senders = looking(&dir, 80_000);
     assert_settles(&mut master, &others, interval_ms);
     let bodies = cheap + senders.stop();
     master.catch_up();
