@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -82,6 +82,23 @@ impl Senders {
         })
     }
 
+    /// Posts to the receiver, which may move: clients that look for it again where nothing listens any more.
+    pub(crate) fn looking(
+        find: impl Fn() -> SocketAddr + Send + Sync + 'static,
+        rounds: u64,
+    ) -> Self {
+        let (body, at) = (body(rounds), Mutex::new(find()));
+        Self::start(4, move |taken, refused| {
+            let before = *at.lock().expect("no client has panicked");
+            match TcpStream::connect(before).map(|stream| post_on(&stream, &body)) {
+                Ok(200) => drop(taken.fetch_add(1, Ordering::Relaxed)),
+                Ok(503) => drop(refused.fetch_add(1, Ordering::Relaxed)),
+                Ok(other) => panic!("status {other}"),
+                Err(_) => *at.lock().expect("no client has panicked") = find(),
+            }
+        })
+    }
+
     /// Waits for the last answers: how many bodies were acknowledged.
     pub(crate) fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
@@ -93,7 +110,11 @@ impl Senders {
 /// Posts a body; the status of the answer. A connection that breaks is a refusal whose answer was overtaken by its
 /// end, since the body was not read: if it were none, the counts at the end would show it.
 fn post(address: SocketAddr, body: &str) -> u16 {
-    let mut stream = TcpStream::connect(address).expect("it listens");
+    post_on(&TcpStream::connect(address).expect("it listens"), body)
+}
+
+/// The same, on a connection.
+fn post_on(mut stream: &TcpStream, body: &str) -> u16 {
     stream.set_read_timeout(Some(Duration::from_secs(60))).expect("it is a socket");
     let head = format!(
         "POST /lines HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
@@ -102,7 +123,7 @@ fn post(address: SocketAddr, body: &str) -> u16 {
     // One that is told to come again may find its connection closed.
     let _ = stream.write_all(head.as_bytes());
     let _ = stream.write_all(body.as_bytes());
-    let (mut answer, mut status) = (BufReader::new(&stream), String::new());
+    let (mut answer, mut status) = (BufReader::new(stream), String::new());
     if answer.read_line(&mut status).is_err() {
         return 503;
     }

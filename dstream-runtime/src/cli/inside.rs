@@ -69,6 +69,7 @@ impl Inside {
             identity: paths.identity(NAME),
             spill: paths.spill(NAME),
             name: NAME.to_owned(),
+            keeps_name: true,
             cores: self.cores,
             memory: self.memory,
             durable: None,

@@ -86,6 +86,7 @@ fn options(invocation: &Invocation<'_>) -> Result<WorkerOptions, Failed> {
         identity: paths.identity(&name),
         spill: paths.spill(&name),
         name,
+        keeps_name: cluster.name.is_some(),
         cores: cores(invocation),
         memory: cluster.memory,
         durable: None,

@@ -240,6 +240,7 @@ fn worker_options(
         identity: PathBuf::new(),
         spill,
         name: NAME.to_owned(),
+        keeps_name: true,
         cores,
         memory,
         durable,

@@ -194,11 +194,7 @@ const FITS: &[(&str, &[Role], &str)] = &[
         "workers need it to join: a master makes tokens, and a local job needs none",
     ),
     ("checkpoint", &[Local, Master], SHIPPED),
-    (
-        "ingest",
-        &[Local],
-        "only a local job knows that its workers come again under their names; elsewhere two workers hold each record",
-    ),
+    ("ingest", &[Local, Master], SHIPPED),
     ("from", &[Local, Master], SHIPPED),
     ("accept_loss", &[Local, Master], SHIPPED),
     ("skip", &[Local, Master], SHIPPED),
@@ -263,6 +259,11 @@ pub(super) fn misfit(args: &ClusterArgs, matches: &ArgMatches, own: &[String]) -
         ),
         Master if args.standby && args.checkpoint.is_none() => Some(
             "--standby: a master leaves nothing to go on from without --checkpoint INTERVAL; give it to both"
+                .to_owned(),
+        ),
+        Master if args.ingest == Some(Ingest::Durable) && args.checkpoint.is_none() => Some(
+            "--ingest durable: records are kept for the next start, which has nothing to go on from without \
+             --checkpoint INTERVAL"
                 .to_owned(),
         ),
         Local if args.ingest == Some(Ingest::Durable) && args.target.state.is_none() => Some(

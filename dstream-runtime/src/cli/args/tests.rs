@@ -143,6 +143,14 @@ fn options_that_do_not_fit_a_role_say_why() {
         ("job --state=~/run", ["--state ~/run: only a shell", "\"$HOME/run\""]),
         ("job --standby", ["--standby does not fit --role local", "waits for another"]),
         ("job --role master --standby", ["--standby", "--checkpoint INTERVAL"]),
+        (
+            "job --role master --ingest durable",
+            ["--ingest durable: records are kept", "--checkpoint INTERVAL"],
+        ),
+        (
+            "job --role worker --master a:1 --ingest durable",
+            ["--ingest does not fit --role worker", "give it to the master"],
+        ),
         ("job --name x", ["--name does not fit --role local", "name of a worker"]),
         ("job --token-file x", ["--token-file does not fit", "needs none"]),
         ("job --role master --cores 2", ["--cores does not fit --role master", "runs no tasks"]),

@@ -112,6 +112,33 @@ pub enum ClusterError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// A worker would write its ingest log where no restart looks for it.
+    #[error(
+        "the master has --ingest durable, and {url} is not its store on this host: acknowledged records would be lost\n  \
+         help: mount the master's --state here under the same path, or start the master with --ingest memory"
+    )]
+    IngestStore {
+        /// The URL of the store.
+        url: String,
+    },
+    /// What marks the store of the ingest logs is damaged.
+    #[error(
+        "{object}: it is damaged\n  help: remove it, and start the master and its workers again"
+    )]
+    IngestMark {
+        /// The URL of the object.
+        object: String,
+    },
+    /// A worker would not find its ingest log again.
+    #[error(
+        "the master has --ingest durable, and a worker that is started again finds what it has acknowledged by its name, \
+         which `{name}` is not: it has the number of the process\n  help: start the worker with --name NAME, and again with \
+         the same one"
+    )]
+    IngestName {
+        /// The name of the worker.
+        name: String,
+    },
     /// The worker cannot go on without its master.
     #[error(
         "the master at {master} is gone: {why}\n  help: start the master again, and then this worker"

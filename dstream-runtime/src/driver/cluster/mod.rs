@@ -36,7 +36,7 @@ pub use ask::{Access, Acknowledged, ClientTarget, Question, Reply, SavepointRepo
 pub use error::ClusterError;
 pub use news::{ClusterNews, WorkerNews};
 pub use paths::{MasterFile, MasterPaths};
-pub use setup::{Ingest, JobSetup, MasterOptions, Reach, SourceWays, WorkerOptions};
+pub use setup::{Ingest, IngestStore, JobSetup, MasterOptions, Reach, SourceWays, WorkerOptions};
 pub use standby::{StandbyNews, is_over, stand_by};
 pub use status::{
     BatchStatus, ClusterStatus, OutputStatus, Phase, PublishedStatus, ReceiverStatus,

@@ -29,6 +29,15 @@ pub enum Ingest {
     Durable,
 }
 
+/// The durable store of the workers' ingest logs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IngestStore {
+    /// Its URL.
+    pub url: String,
+    /// What its mark says: on another host another directory may be there.
+    pub id: [u8; 16],
+}
+
 /// What a worker needs to build the same job as its master, beside the binary.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct JobSetup {
@@ -43,8 +52,8 @@ pub struct JobSetup {
     pub base: PathBuf,
     /// The URL of the store where workers bring states into safety, if they do.
     pub saves: Option<String>,
-    /// The URL of the store of the ingest logs, if what clients push is acknowledged only once it is in one.
-    pub ingest_log: Option<String>,
+    /// The store of the ingest logs, if what clients push is acknowledged only once it is in one.
+    pub ingest_log: Option<IngestStore>,
     /// Number of partitions.
     pub partitions: u32,
     /// The batch interval in milliseconds.
@@ -227,6 +236,8 @@ pub struct WorkerOptions {
     pub spill: PathBuf,
     /// The name it would like to have.
     pub name: String,
+    /// Whether a process that is started again in its place has the same name.
+    pub keeps_name: bool,
     /// Number of executor threads.
     pub cores: usize,
     /// How much memory it uses for what grows with the input, in bytes.

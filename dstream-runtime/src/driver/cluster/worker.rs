@@ -29,6 +29,7 @@ use self::door::Key;
 pub(in crate::driver) use self::ingest::IngestEvent;
 use self::ingest::IngestLog;
 pub(crate) use self::ingest::logs;
+pub(super) use self::ingest::mark;
 use self::inputs::Inputs;
 use self::join::{Waiting, Welcome};
 use self::peers::Peers;
@@ -211,9 +212,9 @@ impl Process<'_> {
                 Some(kept) => kept,
                 None => {
                     let mut replicas = ReplicaLog::new(id).within(receiver);
-                    if let Some(url) = &setup.ingest_log {
+                    if let Some(store) = &setup.ingest_log {
                         // A directory of it is made with its first object.
-                        let store = Durable::existing(url).map_err(ClusterError::from)?;
+                        let store = ingest::open_store(store, &options.name, options.keeps_name)?;
                         let (log, has) = IngestLog::open(store, &options.name, sender.clone())?;
                         // What it has is held as by a worker that has run on.
                         joins_again = !has.is_empty();

@@ -9,13 +9,14 @@ use super::lost::{dropped, lost};
 use super::places;
 use super::ways::Ways;
 use crate::driver::Event;
-use crate::driver::cluster::{ClusterError, ClusterNews, Ingest, MasterOptions};
+use crate::driver::cluster::worker::mark;
+use crate::driver::cluster::{ClusterError, ClusterNews, Ingest, IngestStore, MasterOptions};
 use crate::driver::error::JobError;
 use crate::driver::journal::Journal;
 use crate::driver::master::{Before, Written};
 use crate::driver::report::Observer;
 use crate::durable::journal::JournalError;
-use crate::durable::{CheckpointStore, Durable, DurableError, savepoint};
+use crate::durable::{CheckpointStore, Durable, savepoint};
 use crate::exec::job::BuiltJob;
 use crate::id::{BatchSeq, StageId, WorkerId};
 use crate::sched::Past;
@@ -29,8 +30,8 @@ pub(super) struct Reopened {
     pub(super) store: Durable,
     /// The saved states.
     pub(super) saves: CheckpointStore,
-    /// The URL of the store of the ingest logs, if there are some.
-    pub(super) ingest_log: Option<String>,
+    /// The store of the ingest logs, if there are some.
+    pub(super) ingest_log: Option<IngestStore>,
     /// What is written down.
     pub(super) written: Written,
     /// The workers of masters before that may come.
@@ -113,18 +114,11 @@ pub(super) fn reopen(
     let was_overdue = !overdue.is_empty();
     let earlier = if goes_on { Earlier::of(journal.past()) } else { Earlier::none() };
     let written = Written { journal, inputs };
-    let ingest_log = ingest_log(options.ingest, &store).map_err(ClusterError::from)?;
+    let ingest_log = match options.ingest {
+        Ingest::Memory => None,
+        Ingest::Durable => Some(mark(&store)?),
+    };
     Ok(Reopened { store, saves, ingest_log, written, earlier, dropped, was_overdue })
-}
-
-/// Where workers keep their ingest logs.
-fn ingest_log(ingest: Ingest, store: &Durable) -> Result<Option<String>, DurableError> {
-    if ingest == Ingest::Memory {
-        return Ok(None);
-    }
-    let logs = store.within("ingest")?;
-    logs.make()?;
-    Ok(Some(logs.url()))
 }
 
 /// Takes the journal over, and begins it with a savepoint if the options name one.

@@ -268,6 +268,7 @@ fn worker(shared: &Arc<Shared>, host: Host, stop: StopHandle) -> Ended {
         identity: shared.state.join("identities").join(format!("{name}.json")),
         spill: shared.state.join("spill"),
         name,
+        keeps_name: true,
         cores: 1,
         memory: 64 << 20,
         durable: None,

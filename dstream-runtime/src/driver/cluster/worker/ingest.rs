@@ -20,10 +20,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::replicas::{Entry, Key};
 use crate::block::{Block, BufferPool, Bytes};
 use crate::driver::Event;
-use crate::driver::cluster::ClusterError;
+use crate::driver::cluster::{ClusterError, IngestStore};
 use crate::driver::error::JobError;
 use crate::durable::{Durable, DurableError};
 use crate::host::{self, JobReceiver, JobSender};
+use crate::net::trust::random_id;
 use crate::store::KeptBlock;
 
 const MAGIC: &[u8; 8] = b"dstreamI";
@@ -71,6 +72,45 @@ pub(super) struct IngestLog {
     of: BTreeMap<Key, u64>,
     /// It was reported that objects cannot be written.
     is_retrying: bool,
+}
+
+/// The object beside the logs that says which store it is.
+const MARK: &str = "store";
+
+/// Marks a job's store as that of the workers' logs, once.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub(in crate::driver::cluster) fn mark(store: &Durable) -> Result<IngestStore, ClusterError> {
+    let logs = store.within("ingest")?;
+    logs.make()?;
+    logs.put_if_absent(MARK, &[&random_id()?])?;
+    let url = logs.url();
+    let mark = <[u8; 16]>::try_from(logs.get(MARK)?);
+    let id = mark.map_err(|_| {
+        let object = logs.url_of(MARK);
+        ClusterError::IngestMark { object }
+    })?;
+    Ok(IngestStore { url, id })
+}
+
+/// Opens the store of the logs on the host of the worker `name`, where another directory may be in its place.
+///
+/// # Errors
+/// When that is not the store which the master has marked, or the worker's log would not be found again by its name.
+pub(super) fn open_store(
+    of: &IngestStore,
+    name: &str,
+    keeps_name: bool,
+) -> Result<Durable, ClusterError> {
+    if !keeps_name {
+        return Err(ClusterError::IngestName { name: name.to_owned() });
+    }
+    let store = Durable::existing(&of.url)?;
+    if !store.exists(MARK)? || store.get(MARK)? != of.id {
+        return Err(ClusterError::IngestStore { url: of.url.clone() });
+    }
+    Ok(store)
 }
 
 /// The names of the workers whose logs in a job's store have something.
@@ -135,6 +175,11 @@ impl IngestLog {
         self.is_retrying = false;
         self.objects.insert(object, keys.len());
         self.of.extend(keys.iter().map(|key| (*key, object)));
+    }
+
+    /// Whether it has a block that is needed.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.of.contains_key(key)
     }
 
     /// Whether it is news that objects cannot be written.
@@ -313,6 +358,28 @@ mod tests {
             assert!(Instant::now() < until, "objects are removed with the last of their blocks");
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_worker_writes_only_into_the_store_of_its_master() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let open = |dir: &tempfile::TempDir| Durable::open(dir.path().to_str().unwrap()).unwrap();
+        let marked = mark(&open(&dir)).unwrap();
+        assert_eq!(mark(&open(&dir)).unwrap(), marked, "it is marked once");
+        assert!(logs(&open(&dir)).unwrap().is_empty(), "the mark is no log");
+        assert!(open_store(&marked, "w1", true).is_ok());
+        let error = open_store(&marked, "host-17", false).map(drop).unwrap_err();
+        assert!(
+            matches!(&error, ClusterError::IngestName { name } if name == "host-17"),
+            "{error}"
+        );
+        // Another job's store is in its place, and then nothing.
+        let elsewhere = IngestStore { url: mark(&open(&other)).unwrap().url, id: marked.id };
+        let error = open_store(&elsewhere, "w1", true).map(drop).unwrap_err();
+        assert!(matches!(error, ClusterError::IngestStore { .. }), "{error}");
+        drop(other);
+        let error = open_store(&elsewhere, "w1", true).map(drop).unwrap_err();
+        assert!(matches!(error, ClusterError::IngestStore { .. }), "{error}");
     }
 
     #[test]

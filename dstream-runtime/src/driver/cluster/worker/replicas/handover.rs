@@ -7,6 +7,9 @@
 //! comes or goes, or a connection ends, another round begins and nothing of the one before counts. At the end the
 //! master hears which workers hold what, and the holders hear of each other.
 //!
+//! With a log it goes once no batch needs what it has received itself: copies elsewhere are in memory, and no process
+//! reads the log of a worker that does not come again.
+//!
 //! Invariants: a line is handed over when [`ENOUGH`] others, or all if there are fewer, have said in this round
 //! that they hold it; a worker that has handed over everything takes in no copy any more, so no worker counts it as
 //! a holder.
@@ -193,6 +196,10 @@ impl ReplicaLog {
     /// The end of a round, once.
     fn handed_over(&mut self) -> Option<Step> {
         let handover = self.handover.as_mut().filter(|h| h.open.is_empty() && !h.is_over)?;
+        let is_logged = |log: &IngestLog, key| log.has(key) || self.mine.contains_key(key);
+        if self.log.as_ref().is_some_and(|log| self.lines.keys().any(|key| is_logged(log, key))) {
+            return None;
+        }
         (handover.is_over, handover.is_closed) = (true, true);
         let (mut holders, mut instead) = (Vec::new(), Vec::new());
         for key in self.lines.keys() {
