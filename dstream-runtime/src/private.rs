@@ -9,11 +9,13 @@ pub use crate::exec::call::{
 };
 pub use crate::exec::head::Span;
 pub use crate::exec::job::{
-    Builder, cogroup, combined, count, full_outer_join, join, keyed, left_outer_join, merge,
-    merge_keyed, reduce, right_outer_join, rows, rows_of, running, running_keyed, subtract_by_key,
-    top_k, united, window, window_reduce, window_reduce_inverse,
+    Builder, cogroup, combined, count, full_outer_join, group_by_key, join, keyed, left_outer_join,
+    merge, merge_keyed, partition_rows, reduce, right_outer_join, rows, rows_of, running,
+    running_keyed, sort_by, subtract_by_key, top_k, united, window, window_group, window_reduce,
+    window_reduce_inverse, zip_with_index,
 };
-pub use crate::exec::tail::{Combine, Fold, Output, Rows, Spread, Tally, Top};
+pub use crate::exec::sample::sampled;
+pub use crate::exec::tail::{Combine, Fold, Gathered, Output, Rows, Spread, Tally, Top};
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
 pub use crate::job::{AnyJob, Compiled, Job, JobParams, NoParams, job};
 pub use crate::plan::{

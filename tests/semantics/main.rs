@@ -1,6 +1,7 @@
 //! Every operator with its edge cases: jobs on explicit batches, compared with plain Rust on whole lists,
 //! for several numbers of partitions.
 
+mod grouped;
 mod input;
 mod join;
 mod json;
@@ -15,6 +16,7 @@ mod record;
 mod restart;
 mod state;
 mod window;
+mod window_values;
 
 use dstream::record::Record;
 use dstream::testing::{Done, Error};

@@ -13,30 +13,41 @@ pub mod source;
 mod cogroup;
 mod count;
 mod count_by_value;
+mod count_by_value_and_window;
+mod count_by_window;
 mod distinct;
 mod filter;
 mod filter_map;
 mod flat_map;
 mod flat_map_values;
+mod fold_by_key;
 mod foreach_batch;
 mod full_outer_join;
+mod group_by_key;
+mod group_by_key_and_window;
 mod inspect;
 mod join;
 mod key_by;
 mod left_outer_join;
 mod map;
+mod map_partitions;
 mod map_values;
 mod print;
 mod reduce;
 mod reduce_by_key;
 mod reduce_by_key_and_window;
+mod reduce_by_window;
 mod right_outer_join;
 mod running_reduce;
+mod sample;
 mod save;
+mod sort_by;
 mod subtract_by_key;
 mod top_k;
 mod union;
 mod window;
+mod window_batches;
+mod zip_with_index;
 
 pub use arguments::{Arg, Argument, Arguments};
 pub use lower::{
@@ -44,7 +55,7 @@ pub use lower::{
 };
 
 /// Every operator, in the order in which they are explained.
-pub static ALL: [&Operator; 27] = [
+pub static ALL: [&Operator; 38] = [
     &map::OPERATOR,
     &filter::OPERATOR,
     &filter_map::OPERATOR,
@@ -53,13 +64,19 @@ pub static ALL: [&Operator; 27] = [
     &flat_map_values::OPERATOR,
     &key_by::OPERATOR,
     &inspect::OPERATOR,
+    &sample::OPERATOR,
+    &map_partitions::OPERATOR,
     &union::OPERATOR,
     &reduce::OPERATOR,
     &count::OPERATOR,
     &distinct::OPERATOR,
     &count_by_value::OPERATOR,
     &top_k::OPERATOR,
+    &sort_by::OPERATOR,
+    &zip_with_index::OPERATOR,
     &reduce_by_key::OPERATOR,
+    &fold_by_key::OPERATOR,
+    &group_by_key::OPERATOR,
     &join::OPERATOR,
     &left_outer_join::OPERATOR,
     &right_outer_join::OPERATOR,
@@ -68,7 +85,12 @@ pub static ALL: [&Operator; 27] = [
     &subtract_by_key::OPERATOR,
     &running_reduce::OPERATOR,
     &window::OPERATOR,
+    &window_batches::OPERATOR,
     &reduce_by_key_and_window::OPERATOR,
+    &group_by_key_and_window::OPERATOR,
+    &reduce_by_window::OPERATOR,
+    &count_by_window::OPERATOR,
+    &count_by_value_and_window::OPERATOR,
     &save::OPERATOR,
     &print::OPERATOR,
     &foreach_batch::OPERATOR,

@@ -28,11 +28,11 @@ pub(super) static OPERATOR: Operator = Operator {
     ..Operator::BASE
 };
 
-fn length(arguments: &Arguments) -> u64 {
+pub(super) fn length(arguments: &Arguments) -> u64 {
     arguments.length().unwrap_or(1)
 }
 
-fn emit(head: &HeadCode<'_>) -> TokenStream {
+pub(super) fn emit(head: &HeadCode<'_>) -> TokenStream {
     let (path, flow, span) = (head.path("window"), head.flow(0), head.span());
     quote!(#path(&#flow, #span))
 }

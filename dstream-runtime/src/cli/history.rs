@@ -59,8 +59,8 @@ impl History<'_> {
     fn windows(&self) -> Result<(), String> {
         let mut refused = Vec::new();
         for stage in self.stages() {
-            let Some(StateKind::Panes { panes, batches }) = stage.state.as_ref().map(|s| s.kind)
-            else {
+            let timed = stage.state.as_ref().filter(|state| state.timed);
+            let Some(StateKind::Panes { panes, batches }) = timed.map(|state| state.kind) else {
                 continue;
             };
             let cut: Vec<SourceId> =
@@ -92,7 +92,7 @@ impl History<'_> {
         let timed = cut.iter().find_map(|s| instead(self.inputs[s.index()].url)?.timed);
         let timed = timed.map(|timed| format!("{timed}, or ")).unwrap_or_default();
         why.push_str(&format!(
-            "; or {timed}read a live source. Windows over history by a time in the records do not exist yet"
+            "; or count batches in the program, with `window_batches`; or {timed}read a live source. Windows over history by a time in the records do not exist yet"
         ));
         Err(why)
     }

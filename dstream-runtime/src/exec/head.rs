@@ -18,15 +18,15 @@ mod source;
 mod touched;
 mod window_reduce;
 
-pub use gather::{CountAll, Reduce, TopK};
-pub use group::{Cogroup, SubtractByKey};
+pub use gather::{CountAll, Reduce, SortBy, TopK, ZipWithIndex};
+pub use group::{Cogroup, GroupByKey, SubtractByKey};
 pub use join::{FullOuterJoin, Join, LeftOuterJoin, RightOuterJoin};
 pub use merge::Merge;
 pub use panes::Span;
-pub use rows::{RowsOf, Window};
+pub use rows::{PartitionRows, RowsOf, Window};
 pub use running::Running;
 pub use source::SourceHead;
-pub use window_reduce::{NoInverse, WindowReduce};
+pub use window_reduce::{NoInverse, WindowGroup, WindowReduce};
 
 use super::task::TaskContext;
 use crate::store::KeptBlock;

@@ -9,12 +9,13 @@ use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::head::{
-    Cogroup, CountAll, FullOuterJoin, Join, LeftOuterJoin, Merge, NoInverse, Reduce,
-    RightOuterJoin, RowsOf, Running, SourceHead, Span, SubtractByKey, TopK, Window, WindowReduce,
+    Cogroup, CountAll, FullOuterJoin, GroupByKey, Join, LeftOuterJoin, Merge, NoInverse,
+    PartitionRows, Reduce, RightOuterJoin, RowsOf, Running, SortBy, SourceHead, Span,
+    SubtractByKey, TopK, Window, WindowGroup, WindowReduce, ZipWithIndex,
 };
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
-use super::tail::{Combine, Fold, Output, Rows, Slot, Spread, Tail, Tails, Tally, Top};
+use super::tail::{Combine, Fold, Gathered, Output, Rows, Slot, Spread, Tail, Tails, Tally, Top};
 use crate::connectors::Connectors;
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
@@ -444,4 +445,36 @@ pub fn top_k<S: Record, R: Record, const N: usize>(
 ) -> TopK<S, R> {
     slots.iter().for_each(|slot| slot.keep(k));
     TopK { k, record: PhantomData }
+}
+
+/// Sorts gathered records by the keys that stand beside them.
+#[must_use]
+pub fn sort_by<S: Record, R: Record, const N: usize>(
+    _: [Slot<Gathered<(S, R)>>; N],
+) -> SortBy<S, R> {
+    SortBy(PhantomData)
+}
+
+/// Numbers gathered records.
+#[must_use]
+pub fn zip_with_index<R: Record, const N: usize>(_: [Slot<Gathered<R>>; N]) -> ZipWithIndex<R> {
+    ZipWithIndex(PhantomData)
+}
+
+/// Reads the rows of a partition as one list.
+#[must_use]
+pub fn partition_rows<R: Record>(_: &RowsToken<R>) -> PartitionRows<R> {
+    PartitionRows(PhantomData)
+}
+
+/// Lists the values of each key.
+#[must_use]
+pub fn group_by_key<K: Key, V: Record>(_: &Keyed<K, V>) -> GroupByKey<K, V> {
+    GroupByKey(PhantomData)
+}
+
+/// Lists the values of each key over a window.
+#[must_use]
+pub fn window_group<K: Key, V: Record>(_: &Keyed<K, V>, span: Span) -> WindowGroup<K, V> {
+    WindowGroup { span, types: PhantomData }
 }

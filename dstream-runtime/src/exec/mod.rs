@@ -12,6 +12,7 @@ pub(crate) mod catch;
 pub mod head;
 pub mod job;
 pub mod poison;
+pub mod sample;
 pub mod stage;
 pub mod state;
 pub mod table;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub use combine::{Combine, CombineRecipe, Spread};
 pub use output::{Output, OutputRecipe};
 pub(crate) use partial::best;
-pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe};
+pub use partial::{Fold, FoldRecipe, Gathered, Tally, Top, TopRecipe};
 pub use rows::Rows;
 
 use super::task::{TailMade, TaskContext, TaskError};

@@ -96,8 +96,9 @@ fn state(keeps: Keeps, every: u64) -> Option<State> {
     let panes = |length: u64| StateKind::Panes { panes: (length / every).max(1), batches: every };
     Some(match keeps {
         Keeps::Nothing => return None,
-        Keeps::Values => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT },
-        Keeps::Panes(length) => State { kind: panes(length), cut_by: WINDOW },
-        Keeps::Derived(length) => State { kind: panes(length), cut_by: CHECKPOINT },
+        Keeps::Values => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT, timed: false },
+        Keeps::Panes(length) => State { kind: panes(length), cut_by: WINDOW, timed: true },
+        Keeps::Counted(length) => State { kind: panes(length), cut_by: WINDOW, timed: false },
+        Keeps::Derived(length) => State { kind: panes(length), cut_by: CHECKPOINT, timed: true },
     })
 }
