@@ -1,7 +1,7 @@
 //! `group_by_key`
 
 use super::lower::whole;
-use super::{Begin, Effect, Lower, Lowered, Operator, Read};
+use super::{Begin, Effect, Lower, Lowered, Operator, Read, group_by_key_and_window};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "group_by_key",
@@ -14,6 +14,7 @@ pub(super) static OPERATOR: Operator = Operator {
     example: "pairs.group_by_key()",
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,
+    over_window: Some(&group_by_key_and_window::OPERATOR),
     lower: Lower::Head(Begin {
         words: |_| "group".to_owned(),
         lower: |_, _| Lowered::reads([Read::keyed()]),

@@ -120,6 +120,11 @@ pub struct Operator {
     pub makes_key: bool,
     /// Whether its function only looks at records: then it may differ from run to run, and equal ones are not merged.
     pub observes: bool,
+    /// Whether it makes the records of its parent over a window, as they are.
+    pub is_window: bool,
+    /// What does the same over a window with less than all its records; its arguments are the functions of this one,
+    /// then length and slide.
+    pub over_window: Option<&'static Operator>,
     /// Whether it emits nothing in a batch in which nothing reaches it and no window holds anything.
     pub silent: bool,
     /// What it becomes in the physical plan, and the code of that.
@@ -149,6 +154,8 @@ impl Operator {
         uniqueness: Effect::Loses,
         makes_key: false,
         observes: false,
+        is_window: false,
+        over_window: None,
         silent: true,
         lower: Lower::Output(|_| Sink::Print(0)),
         before: None,
