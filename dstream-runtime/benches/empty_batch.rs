@@ -63,6 +63,7 @@ static PLAN: Plan = Plan {
                 kind: StateKind::PreviousBatch,
                 name: "counts",
                 cut_by: "checkpoint",
+                timed: false,
             }),
             every: 1,
             emits_every: 1,

@@ -13,12 +13,15 @@ pub use crate::exec::event_time::{Windows, event_time, time_of};
 pub use crate::exec::head::{Remembered, Span};
 pub use crate::exec::job::{
     Builder, clock, cogroup, combined, combined_panes, count, event_window, expiring,
-    expiring_keyed, firsts, firsts_keyed, full_outer_join, join, keyed, left_outer_join, merge,
-    merge_keyed, reduce, right_outer_join, rows, rows_of, running, running_keyed, subtract_by_key,
-    times, top_k, united, window, window_reduce, window_reduce_inverse, window_top_k,
+    expiring_keyed, firsts, firsts_keyed, full_outer_join, group_by_key, join, keyed,
+    left_outer_join, merge, merge_keyed, partition_rows, reduce, right_outer_join, rows, rows_of,
+    running, running_keyed, sort_by, subtract_by_key, times, top_k, united, window, window_group,
+    window_reduce, window_reduce_inverse, window_top_k, zip_with_index,
 };
+pub use crate::exec::sample::sampled;
 pub use crate::exec::tail::{
-    Broadcast, Combine, CombinePanes, Fold, Marks, Output, Rows, Spread, Tally, Top, WindowTop,
+    Broadcast, Combine, CombinePanes, Fold, Gathered, Marks, Output, Rows, Spread, Tally, Top,
+    WindowTop,
 };
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
 pub use crate::job::{AnyJob, Compiled, Job, JobParams, NoParams, job};

@@ -4,6 +4,7 @@
 mod context;
 mod event_time;
 mod expiry;
+mod grouped;
 mod input;
 mod join;
 mod json;
@@ -18,6 +19,7 @@ mod record;
 mod restart;
 mod state;
 mod window;
+mod window_values;
 
 use dstream::record::Record;
 use dstream::testing::{Done, Error};

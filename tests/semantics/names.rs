@@ -112,7 +112,7 @@ macro_rules! names {
 }
 
 names! {
-    score out key many acc x next head b time params unknown
+    score out key many acc x next head b time params unknown first value
     call view push tail record state result item option some none build job plan core std
     __d __b __params
 }

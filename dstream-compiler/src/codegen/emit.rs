@@ -60,6 +60,13 @@ impl StepCode<'_> {
         call(self.at, name, x, self.arguments.function(), &self.context)
     }
 
+    /// `call2(a, b, function)`, at the operator.
+    pub(crate) fn call2(&self, a: &Ident, b: &Ident, function: &Function) -> TokenStream {
+        let (path, f) = (spans::path(self.at.into(), "call2"), &function.expr);
+        let arguments = within(Place::of(f).end(), quote!(#a, #b, #f));
+        quote!(#path #arguments)
+    }
+
     /// The place of what the user's function returns.
     pub(crate) fn result(&self) -> Place {
         spans::result(self.arguments.function())
@@ -104,6 +111,12 @@ impl EntryCode<'_> {
 
     fn function(&self) -> &Function {
         self.function.expect("invariant: the entry was made with a function")
+    }
+
+    /// A constant and the record as a pair: a key that all records share.
+    pub(crate) fn under(&self, constant: &TokenStream) -> TokenStream {
+        let record = &self.record;
+        within(self.at, quote!(#constant, #record))
     }
 
     /// The record and a constant as a pair.

@@ -117,7 +117,7 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
     let state = match &stage.state {
         None => quote!(__dstream::core::option::Option::None),
         Some(state) => {
-            let (name, cut_by) = (&stage.stream, state.cut_by);
+            let (name, cut_by, timed) = (&stage.stream, state.cut_by, state.timed);
             let kind = match state.kind {
                 StateKind::PreviousBatch => quote!(__dstream::StateKind::PreviousBatch),
                 StateKind::Watermark => quote!(__dstream::StateKind::Watermark),
@@ -135,7 +135,7 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
                 }
             };
             quote! {
-                __dstream::core::option::Option::Some(__dstream::StateRow { kind: #kind, name: #name, cut_by: #cut_by })
+                __dstream::core::option::Option::Some(__dstream::StateRow { kind: #kind, name: #name, cut_by: #cut_by, timed: #timed })
             }
         }
     };

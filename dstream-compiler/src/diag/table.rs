@@ -122,7 +122,7 @@ mistakes! {
         => "pass the name of a stream, or a stream expression: `.{usage}`";
     /// Something else where a number is needed.
     E0108 NOT_A_NUMBER: "`{name}` needs a number here"
-        => "write it out, like `.print(20)`; it is at least 1";
+        => "write it out, like `{example}`; it is at least 1";
     /// A closure where a value is needed.
     E0109 NOT_A_VALUE: "`{name}` needs {what} here, not a closure"
         => "write `.{usage}`";

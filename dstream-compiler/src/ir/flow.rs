@@ -114,6 +114,17 @@ pub static TALLY: Kind = Kind {
     flow: None,
 };
 
+/// Records, gathered.
+pub static GATHERED: Kind = Kind {
+    words: "records, gathered",
+    movement: Movement::Gather,
+    tail: "Gathered",
+    types: || quote!(<_>),
+    tail_words: "gather",
+    row: "Partial",
+    flow: None,
+};
+
 /// The best of each partition, gathered; how many are kept.
 pub static TOP: Kind = Kind {
     words: "top {}, gathered",

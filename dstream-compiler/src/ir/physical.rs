@@ -184,6 +184,8 @@ pub struct State {
     pub kind: StateKind,
     /// What ends the lineage of its partitions.
     pub cut_by: &'static str,
+    /// Whether it is a window of a duration.
+    pub timed: bool,
 }
 
 /// Kinds of state.

@@ -34,10 +34,17 @@ pub enum Arg {
     Span(&'static str),
     /// A time span that is no number of batches.
     Time,
+    /// A window's length as a number of batches.
+    LengthInBatches,
+    /// A window's slide as a number of batches.
+    SlideInBatches,
     /// A number, written out.
     Number,
     /// Any expression of the job's parameters; what it stands for.
     Value(&'static str),
+    /// An expression of the job's parameters that is evaluated where records are; what it stands for. It is kept as a
+    /// function without parameters, so that what it mentions is captured.
+    Constant(&'static str),
     /// Where a sink writes.
     Url,
 }
@@ -151,7 +158,7 @@ impl Arguments {
     ) -> Self {
         let left_out =
             |kind| !form.contains(&kind) && forms.iter().any(|form| form.contains(&kind));
-        if left_out(Arg::Slide) {
+        if left_out(Arg::Slide) || left_out(Arg::SlideInBatches) {
             values.push(Argument::Slide(parent_slide));
         }
         if left_out(Arg::Number) {
@@ -186,6 +193,15 @@ impl Arguments {
     #[must_use]
     pub fn second_function(&self) -> Option<&Function> {
         self.functions().nth(1)
+    }
+
+    /// The function or constant at a place among them.
+    ///
+    /// # Panics
+    /// If the operator's forms do not have that many.
+    #[must_use]
+    pub fn nth_function(&self, at: usize) -> &Function {
+        self.functions().nth(at).expect("invariant: the form has that many functions")
     }
 
     /// Takes the second function away.

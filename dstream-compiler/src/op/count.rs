@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::lower::whole;
-use super::{Begin, Lower, Lowered, Operator, Read};
+use super::{Begin, Lower, Lowered, Operator, Read, count_by_window};
 use crate::codegen::emit::HeadCode;
 use crate::ir::flow::{self, Form};
 
@@ -16,6 +16,7 @@ pub(super) static OPERATOR: Operator = Operator {
     details: "It is a `u64`. A job with `count` runs every batch, also those without input.",
     example: "words.count()",
     silent: false,
+    over_window: Some(&count_by_window::OPERATOR),
     lower: Lower::Head(Begin {
         words: |_| "count".to_owned(),
         lower: |_, _| Lowered::reads([Read::of(Form::plain(&flow::TALLY))]),

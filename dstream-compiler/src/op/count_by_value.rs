@@ -4,7 +4,9 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
 use super::lower::whole;
-use super::{Begin, Effect, Entry, EntryText, Lower, Lowered, Operator, Read};
+use super::{
+    Begin, Effect, Entry, EntryText, Lower, Lowered, Operator, Read, count_by_value_and_window,
+};
 use crate::codegen::emit;
 use crate::ir::flow::{self, Form};
 
@@ -19,6 +21,7 @@ pub(super) static OPERATOR: Operator = Operator {
     example: "words.count_by_value()",
     partitioning: Effect::Rekeys,
     uniqueness: Effect::Rekeys,
+    over_window: Some(&count_by_value_and_window::OPERATOR),
     lower: Lower::Head(Begin {
         words: |_| "count by value".to_owned(),
         lower: |_, at| Lowered::reads([read(at)]),

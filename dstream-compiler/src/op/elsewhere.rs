@@ -39,15 +39,16 @@ hints! {
     "update_state_by_key" | "map_with_state" | "flat_map_groups_with_state" | "map_groups_with_state" | "scan"
         => "a value per key is kept from batch to batch by `running_reduce`",
         "pairs.running_reduce(|a, b| a + b)";
-    "group_by_key" | "reduce_groups" | "into_group_map"
-        => "the values of a key are merged as they come, not listed",
-        "pairs.reduce_by_key(|a, b| a + b)";
+    "reduce_groups" => "the values of a key are merged by `reduce_by_key`", "pairs.reduce_by_key(|a, b| a + b)";
+    "into_group_map" | "collect_by_key"
+        => "`group_by_key` lists the values of each key",
+        "pairs.group_by_key()";
     "group_by" | "grouping_by" | "chunk_by"
-        => "make pairs `(key, value)`, then merge the values of each key",
+        => "make pairs `(key, value)`, then merge the values of each key, or list them with `group_by_key`",
         "words.map(|w| (w.len() as u64, 1u64)).reduce_by_key(|a, b| a + b)";
-    "aggregate_by_key" | "combine_by_key" | "fold_by_key"
-        => "make each value what is to be merged, then merge",
-        "pairs.map_values(|n| (n, 1u64)).reduce_by_key(|a, b| (a.0 + b.0, a.1 + b.1))";
+    "aggregate_by_key" | "combine_by_key"
+        => "`fold_by_key` takes what to begin with, how a value is folded in, and how two results are merged",
+        "pairs.fold_by_key((0u64, 0u64), |acc, n| (acc.0 + n, acc.1 + 1), |a, b| (a.0 + b.0, a.1 + b.1))";
     "count_by_key"
         => "count ones per key",
         "pairs.map_values(|_| 1u64).reduce_by_key(|a, b| a + b)";
@@ -61,21 +62,20 @@ hints! {
     "values" => "take the value of each pair", "pairs.map(|(_, value)| value)";
 
     // Windows and time.
-    "count_by_window" => "count a window", "words.window(\"30s\").count()";
-    "reduce_by_window" | "fold_by_window"
-        => "reduce a window",
-        "numbers.window(\"30s\").reduce(|a, b| a + b)";
-    "group_by_key_and_window" | "aggregate_by_key_and_window"
-        => "the values of a key are merged, not listed",
-        "pairs.reduce_by_key_and_window(|a, b| a + b, \"30s\")";
-    "count_by_value_and_window"
-        => "count the equal records of a window",
-        "words.window(\"30s\").count_by_value()";
+    "fold_by_window" | "aggregate_by_window"
+        => "make each record what is to be merged, then `reduce_by_window`",
+        "numbers.reduce_by_window(|a, b| a + b, \"30s\")";
+    "aggregate_by_key_and_window" | "fold_by_key_and_window"
+        => "make each value what is to be merged, then `reduce_by_key_and_window`",
+        "pairs.map_values(|n| (n, 1u64)).reduce_by_key_and_window(|a, b| (a.0 + b.0, a.1 + b.1), \"30s\")";
     "window_all" | "time_window" | "time_window_all" | "windowed_by" | "sliding_window" | "windows"
         | "hopping_window"
         => "`window` takes its length and how often it slides",
         "words.window(\"30s\", \"10s\")";
-    "tumbling_window" | "tumbling" | "count_window" | "buffer" | "chunks"
+    "count_window" | "count_window_all"
+        => "windows count time, or batches: there is none of a number of records",
+        "words.window_batches(60, 10)";
+    "tumbling_window" | "tumbling" | "buffer" | "chunks"
         => "a tumbling window slides by its own length",
         "words.window(\"30s\", \"30s\")";
     "suppress" | "emit_final"
@@ -130,28 +130,35 @@ hints! {
     "dedup_by_key" | "unique_by" | "drop_duplicates_within_watermark"
         => "`distinct_by` keeps the first record of each key, and forgets keys after `expire_after`",
         "words.distinct_by(|w| w.len() as u64, expire_after = \"1h\")";
-    "sort" | "sort_by" | "sort_by_key" | "sorted" | "order_by" | "rank"
-        => "`top_k` keeps the greatest, in order",
-        "words.top_k(100, |w| w.len() as u64)";
+    "sort" | "sorted" => "`sort_by` takes what to sort by; by the record itself, return it", "words.sort_by(|w| w)";
+    "sort_by_key" | "order_by" => "`sort_by` takes what to sort by", "pairs.sort_by(|(key, _)| key)";
+    "rank" | "row_number"
+        => "sort the batch, then number its records",
+        "words.sort_by(|w| w.len() as u64).zip_with_index()";
     "take" | "first" | "limit" | "head" | "last" | "nth"
         => "`top_k` keeps the greatest, and `print(n)` shows n of a batch",
         "words.top_k(10, |w| w.len() as u64)";
-    "enumerate" | "zip_with_index" | "skip" | "step_by" | "rev"
-        => "records have no position, for a stream is spread over partitions: number them where they are made";
+    "enumerate" => "`zip_with_index` numbers the records of a batch", "words.zip_with_index()";
+    "skip" | "step_by" | "rev"
+        => "records have no position, for a stream is spread over partitions: sort them and number them, then `filter`",
+        "words.sort_by(|w| w).zip_with_index().filter(|(_, i)| i >= 3)";
 
     // One record at a time.
     "filter_not" | "reject" | "where" | "retain" | "find" | "any" | "all" | "take_while" | "skip_while"
         => "`filter` keeps the records for which it holds",
         "words.filter(|w| !w.is_empty())";
-    "flatten" | "explode" | "map_partitions" | "transform" | "process" | "apply" | "glom" | "flat_transform"
+    "glom" | "map_partitions_with_index" | "foreach_partition_map"
+        => "`map_partitions` is given the records of a partition as a list",
+        "words.map_partitions(|rows| [rows.len() as u64])";
+    "flatten" | "explode" | "transform" | "process" | "apply" | "flat_transform"
         => "`flat_map` makes any number of records of each; a function of whole streams is marked `#[dstream::operator]`",
         "words.flat_map(|w| w.split(' '))";
     "branch" | "split" | "partition" | "through" | "side_output" | "get_side_output"
         => "use the stream once for each branch, each with a filter",
         "words.filter(|w| w.len() > 3)";
-    "sample" | "random_split"
-        => "choose by what a record says, so that a task that runs again chooses the same",
-        "numbers.filter(|n| n % 10 == 0)";
+    "random_split" | "take_sample" | "sample_by_key"
+        => "`sample` takes a fraction and a seed; another seed chooses independently",
+        "numbers.sample(0.1, 42)";
     "select" | "project" | "with_column" | "cast" | "collect_vec" | "transform_values"
         => "`map` makes one record of each",
         "words.map(|w| w.len() as u64)";
@@ -203,8 +210,8 @@ mod tests {
             assert_eq!(found(name), "pairs.running_reduce(|a, b| a + b)");
         }
         let systems = [
-            "updateStateByKey mapWithState groupByKey foreachRDD transform countByValueAndWindow countByWindow \
-             saveAsTextFiles mapPartitions repartition coGroup subtract intersection",
+            "updateStateByKey mapWithState aggregateByKey foreachRDD transform randomSplit sortByKey \
+             saveAsTextFiles mapPartitionsWithIndex repartition coGroup subtract intersection",
             "sum process windowAll timeWindow connect coMap assignTimestampsAndWatermarks addSink sinkTo rebalance",
             "groupBy count_by_key aggregate selectKey peek through to branch suppress merge leftJoin outerJoin",
             "unique left_join sum fold for_each collect enumerate zip take max_by min scan flatten tap",

@@ -19,7 +19,7 @@ pub(super) static OPERATOR: Operator = Operator {
     ..Operator::BASE
 };
 
-fn emit(step: &StepCode<'_>, then: &TokenStream) -> TokenStream {
+pub(super) fn emit(step: &StepCode<'_>, then: &TokenStream) -> TokenStream {
     let (made, many) = (&step.made, local("many"));
     let (call, view) = (step.call("call", &step.given), step.view(made));
     let items = spans::value(step.result(), "items", &many);

@@ -161,6 +161,8 @@ pub enum Keeps {
     Waking(Option<u64>),
     /// The panes of a window, whose length is in batches; they are kept as they are, so its end ends their lineage.
     Panes(u64),
+    /// The same of a window whose length the program says in batches, not in time.
+    Counted(u64),
     /// The panes of a window, whose length is in batches, and what was computed from them; a checkpoint ends its lineage.
     Derived(u64),
     /// The panes of open event-time windows: their length and slide, in milliseconds.

@@ -13,6 +13,8 @@ pub mod source;
 mod cogroup;
 mod count;
 mod count_by_value;
+mod count_by_value_and_window;
+mod count_by_window;
 mod distinct;
 mod distinct_by;
 mod distinct_within;
@@ -22,27 +24,36 @@ mod filter;
 mod filter_map;
 mod flat_map;
 mod flat_map_values;
+mod fold_by_key;
 mod foreach_batch;
 mod full_outer_join;
+mod group_by_key;
+mod group_by_key_and_window;
 mod inspect;
 mod join;
 mod key_by;
 mod latest_by_key;
 mod left_outer_join;
 mod map;
+mod map_partitions;
 mod map_values;
 mod print;
 mod reduce;
 mod reduce_by_key;
 mod reduce_by_key_and_window;
+mod reduce_by_window;
 mod right_outer_join;
 mod running_reduce;
+mod sample;
 mod save;
+mod sort_by;
 mod subtract_by_key;
 mod top_k;
 pub(crate) mod union;
 pub(crate) mod watermark;
 mod window;
+mod window_batches;
+mod zip_with_index;
 
 use proc_macro2::Span;
 
@@ -61,6 +72,8 @@ pub static ALL: &[&Operator] = &[
     &flat_map_values::OPERATOR,
     &key_by::OPERATOR,
     &inspect::OPERATOR,
+    &sample::OPERATOR,
+    &map_partitions::OPERATOR,
     &union::OPERATOR,
     &event_time::OPERATOR,
     &reduce::OPERATOR,
@@ -68,7 +81,11 @@ pub static ALL: &[&Operator] = &[
     &distinct::OPERATOR,
     &count_by_value::OPERATOR,
     &top_k::OPERATOR,
+    &sort_by::OPERATOR,
+    &zip_with_index::OPERATOR,
     &reduce_by_key::OPERATOR,
+    &fold_by_key::OPERATOR,
+    &group_by_key::OPERATOR,
     &join::OPERATOR,
     &left_outer_join::OPERATOR,
     &right_outer_join::OPERATOR,
@@ -80,7 +97,12 @@ pub static ALL: &[&Operator] = &[
     &distinct_within::OPERATOR,
     &distinct_by::OPERATOR,
     &window::OPERATOR,
+    &window_batches::OPERATOR,
     &reduce_by_key_and_window::OPERATOR,
+    &group_by_key_and_window::OPERATOR,
+    &reduce_by_window::OPERATOR,
+    &count_by_window::OPERATOR,
+    &count_by_value_and_window::OPERATOR,
     &save::OPERATOR,
     &print::OPERATOR,
     &foreach_batch::OPERATOR,
@@ -112,6 +134,11 @@ pub struct Operator {
     pub makes_key: bool,
     /// Whether its function only looks at records: then it may differ from run to run, and equal ones are not merged.
     pub observes: bool,
+    /// Whether it makes the records of its parent over a window, as they are.
+    pub is_window: bool,
+    /// What does the same over a window with less than all its records; its arguments are the functions of this one,
+    /// then length and slide.
+    pub over_window: Option<&'static Operator>,
     /// Whether it emits nothing in a batch in which nothing reaches it and no window holds anything.
     pub silent: bool,
     /// What it becomes in the physical plan, and the code of that.
@@ -148,6 +175,8 @@ impl Operator {
         uniqueness: Effect::Loses,
         makes_key: false,
         observes: false,
+        is_window: false,
+        over_window: None,
         silent: true,
         lower: Lower::Output(|_| Sink::Print(0)),
         before: None,

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::lower::whole;
-use super::{Arg, Begin, Lower, Lowered, Operator, Read};
+use super::{Arg, Begin, Lower, Lowered, Operator, Read, reduce_by_window};
 use crate::codegen::emit::HeadCode;
 use crate::ir::flow::{self, Form};
 
@@ -15,6 +15,7 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "one record per batch; none for an empty one",
     details: "The function must be associative and commutative: records are reduced in each partition first.",
     example: "numbers.reduce(|a, b| a.max(b))",
+    over_window: Some(&reduce_by_window::OPERATOR),
     lower: Lower::Head(Begin {
         words: |_| "reduce".to_owned(),
         lower: |arguments, _| {

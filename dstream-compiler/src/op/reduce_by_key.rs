@@ -1,7 +1,7 @@
 //! `reduce_by_key`
 
 use super::lower::whole;
-use super::{Arg, Begin, Effect, Lower, Lowered, Operator, Read};
+use super::{Arg, Begin, Effect, Lower, Lowered, Operator, Read, reduce_by_key_and_window};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "reduce_by_key",
@@ -13,6 +13,7 @@ pub(super) static OPERATOR: Operator = Operator {
     example: "words.map(|w| (w, 1u64)).reduce_by_key(|a, b| a + b)",
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,
+    over_window: Some(&reduce_by_key_and_window::OPERATOR),
     lower: Lower::Head(Begin {
         words: |_| "merge".to_owned(),
         lower: |arguments, _| Lowered::reads([Read::combined(arguments.function())]),

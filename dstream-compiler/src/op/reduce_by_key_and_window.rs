@@ -10,8 +10,8 @@ use super::{
 };
 use crate::codegen::emit::HeadCode;
 
-const MERGE: Arg = Arg::Function { parameters: 2, example: "|a, b| …" };
-const INVERSE: Arg = Arg::Function { parameters: 2, example: "|all, left| …" };
+pub(super) const MERGE: Arg = Arg::Function { parameters: 2, example: "|a, b| …" };
+pub(super) const INVERSE: Arg = Arg::Function { parameters: 2, example: "|all, left| …" };
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "reduce_by_key_and_window",
@@ -33,7 +33,7 @@ pub(super) static OPERATOR: Operator = Operator {
     uniqueness: Effect::Makes,
     lower: Lower::Head(Begin {
         words,
-        lower: |arguments, _| lower(arguments),
+        lower: |arguments, _| Lowered::reads([Read::keyed()]).keeping(keeps(arguments)),
         emit,
         record: whole,
     }),
@@ -47,21 +47,26 @@ fn words(arguments: &Arguments) -> String {
     format!("window reduce of {}{inverse}", arguments.length().unwrap_or(1))
 }
 
-fn lower(arguments: &Arguments) -> Lowered {
+/// What a window keeps that reduces.
+pub(super) fn keeps(arguments: &Arguments) -> Keeps {
     let length = arguments.length().unwrap_or(1);
-    Lowered::reads([Read::keyed()]).keeping(match arguments.second_function() {
+    match arguments.second_function() {
         Some(_) => Keeps::Derived(length),
         None => Keeps::Panes(length),
-    })
+    }
+}
+
+/// Takes the inverse away where windows do not overlap: nothing that leaves one would have been in it.
+pub(super) fn without_inverse(arguments: &mut Arguments) {
+    if arguments.slide() > arguments.length() {
+        arguments.remove_second_function();
+    }
 }
 
 /// What a window reduces is first reduced per batch, so that each batch is looked at once however many windows
 /// it is in. Another `reduce_by_key` with the same function then shares that work, and its shuffle.
 fn panes(arguments: &mut Arguments, unique: bool) -> Option<Between> {
-    if arguments.slide() > arguments.length() {
-        // Windows do not overlap: nothing that leaves one would have been in it.
-        arguments.remove_second_function();
-    }
+    without_inverse(arguments);
     let merge = Argument::Function(arguments.function().clone());
     (!unique).then(|| Between {
         suffix: "panes",
@@ -70,7 +75,7 @@ fn panes(arguments: &mut Arguments, unique: bool) -> Option<Between> {
     })
 }
 
-fn emit(head: &HeadCode<'_>) -> TokenStream {
+pub(super) fn emit(head: &HeadCode<'_>) -> TokenStream {
     let (flow, span) = (head.flow(0), head.span());
     let merge = head.merge(head.arguments().function());
     match head.arguments().second_function() {

@@ -14,9 +14,11 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "the records of the last batches",
     details: "The first duration is the window's length, the second one how often it emits: as often as its parent, if \
               there is none. Both are multiples of how often its parent emits. The operators per batch after it work \
-              on the window: `window(\"30s\").count()`.",
+              on the window: `window(\"30s\").count()`. What is only reduced, counted or grouped is so per batch, and its \
+              records are not kept.",
     example: "words.window(\"30s\", \"10s\")",
     partitioning: Effect::Keeps,
+    is_window: true,
     lower: Lower::Head(Begin {
         words: |arguments| format!("window of {}", length(arguments)),
         lower: |arguments, _| {
@@ -28,11 +30,11 @@ pub(super) static OPERATOR: Operator = Operator {
     ..Operator::BASE
 };
 
-fn length(arguments: &Arguments) -> u64 {
+pub(super) fn length(arguments: &Arguments) -> u64 {
     arguments.length().unwrap_or(1)
 }
 
-fn emit(head: &HeadCode<'_>) -> TokenStream {
+pub(super) fn emit(head: &HeadCode<'_>) -> TokenStream {
     let (path, flow, span) = (head.path("window"), head.flow(0), head.span());
     quote!(#path(&#flow, #span))
 }

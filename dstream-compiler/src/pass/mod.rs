@@ -15,6 +15,7 @@ mod stages;
 mod tests;
 pub(crate) mod times;
 mod watermarks;
+mod windows;
 
 use crate::ir::logical::Job;
 use crate::ir::physical::Physical;
@@ -42,6 +43,11 @@ pub const PASSES: &[Pass] = &[
         name: "filters first",
         after: "no filter is the only consumer of an unnamed union",
         run: filters::run,
+    },
+    Pass {
+        name: "windows of values",
+        after: "no window is read by an operator that needs less than its records",
+        run: windows::run,
     },
     Pass {
         name: "panes",

@@ -10,6 +10,7 @@ use super::mention::{self, Jump};
 use super::scope::{Kind, Scope, strip};
 use super::{determinism, duration};
 use crate::diag::{Diagnostic, Place, table};
+use crate::ir::logical::Function;
 use crate::ir::rust_text;
 use crate::op::{Arg, Argument, Named, Operator};
 
@@ -177,10 +178,14 @@ impl Lowering<'_> {
                 matches!(strip(arg), Expr::Closure(_) | Expr::Path(_))
             }
             Arg::Stream => self.is_stream(arg, scope),
-            Arg::Length | Arg::Slide | Arg::Time | Arg::Span(_) | Arg::Number => {
-                matches!(strip(arg), Expr::Lit(_))
-            }
-            Arg::Value(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
+            Arg::Length
+            | Arg::Slide
+            | Arg::LengthInBatches
+            | Arg::SlideInBatches
+            | Arg::Time
+            | Arg::Span(_)
+            | Arg::Number => matches!(strip(arg), Expr::Lit(_)),
+            Arg::Value(_) | Arg::Constant(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
         }
     }
 
@@ -247,26 +252,21 @@ impl Lowering<'_> {
             Arg::Length => self.batches("window", arg, context).map(Argument::Length),
             Arg::Slide => self.batches("slide", arg, context).map(Argument::Slide),
             Arg::Span(what) => self.span(what, arg, context).map(Argument::Span),
-            Arg::Number => {
-                let number = match strip(arg) {
-                    Expr::Lit(syn::ExprLit { lit: Lit::Int(int), .. }) => {
-                        int.base10_parse().ok().filter(|number| *number > 0)
-                    }
-                    _ => None,
-                };
-                if number.is_none() {
-                    self.report(
-                        Diagnostic::new(&table::NOT_A_NUMBER, Place::of(arg))
-                            .with("name", context.operator.name),
-                    );
-                }
-                number.map(|number| Argument::Number(Some(number)))
-            }
+            Arg::LengthInBatches => self.counted("window", arg, context).map(Argument::Length),
+            Arg::SlideInBatches => self.counted("slide", arg, context).map(Argument::Slide),
+            Arg::Number => self.number(arg, context).map(|number| Argument::Number(Some(number))),
             Arg::Value(what) => {
                 if !context.allowed {
                     determinism::value(arg, &mut self.diagnostics);
                 }
                 self.value(what, arg, context, scope).map(Argument::Value)
+            }
+            Arg::Constant(what) => {
+                if !context.allowed {
+                    determinism::value(arg, &mut self.diagnostics);
+                }
+                let expr = self.value(what, arg, context, scope)?;
+                Some(Argument::Function(Function { expr, nondeterministic: context.allowed }))
             }
             Arg::Url => {
                 let good = self.check_url(arg, "write", "json+file://out/name");
@@ -275,6 +275,46 @@ impl Lowering<'_> {
             }
             Arg::Stream => None,
         }
+    }
+
+    /// A number that is written out.
+    fn number(&mut self, arg: &Expr, context: Context) -> Option<u32> {
+        let number = match strip(arg) {
+            Expr::Lit(syn::ExprLit { lit: Lit::Int(int), .. }) => {
+                int.base10_parse().ok().filter(|number| *number > 0)
+            }
+            _ => None,
+        };
+        if number.is_none() {
+            self.report(
+                Diagnostic::new(&table::NOT_A_NUMBER, Place::of(arg))
+                    .with("name", context.operator.name)
+                    .with("example", context.operator.example),
+            );
+        }
+        number
+    }
+
+    /// A length or slide that is written in batches.
+    fn counted(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
+        let batches = u64::from(self.number(arg, context)?);
+        let parent = context.parent.map_or(Slide::Unknown, |parent| self.slide(parent));
+        let unit = parent.or_one();
+        if batches.is_multiple_of(unit) {
+            return Some(batches);
+        }
+        let (below, above) = ((batches / unit).max(1) * unit, (batches / unit + 1) * unit);
+        let below = if batches < unit { below.to_string() } else { format!("{below} or {above}") };
+        let parent = context.parent.map_or("", |parent| self.stream_name(parent));
+        self.report(
+            Diagnostic::new(&table::NOT_OF_SLIDE, Place::of(arg))
+                .with("what", what)
+                .with("text", format!("{batches} batches"))
+                .with("slide", format!("{unit} batches"))
+                .with("parent", parent)
+                .with("below", below),
+        );
+        None
     }
 
     fn value(

@@ -151,7 +151,9 @@ impl Lowering<'_> {
             return None;
         }
         let slide = match arguments.slide() {
-            Some(slide) if form.contains(&Arg::Slide) => Slide::Batches(slide),
+            Some(slide) if form.contains(&Arg::Slide) || form.contains(&Arg::SlideInBatches) => {
+                Slide::Batches(slide)
+            }
             // Without a slide of its own it keeps that of the parent, known or not.
             _ => slide,
         };

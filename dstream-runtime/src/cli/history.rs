@@ -75,8 +75,8 @@ impl History<'_> {
     fn windows(&self) -> Result<(), String> {
         let mut refused = Vec::new();
         for stage in self.stages() {
-            let Some(what) = stage.state.as_ref().and_then(|state| self.over_time(state.kind))
-            else {
+            let timed = stage.state.as_ref().filter(|state| state.timed);
+            let Some(what) = timed.and_then(|state| self.over_time(state.kind)) else {
                 continue;
             };
             let cut: Vec<SourceId> =
@@ -106,8 +106,8 @@ impl History<'_> {
         let timed = cut.iter().find_map(|s| instead(self.inputs[s.index()].url)?.timed);
         let timed = timed.map(|timed| format!("{timed}, or ")).unwrap_or_default();
         why.push_str(&format!(
-            "; or {timed}read a live source; or, if its records have times, say which in the program, and the windows \
-             are of these times: `.event_time(|record| record.at, \"10s\")`"
+            "; or count batches in the program, with `window_batches`; or {timed}read a live source; or, if its records have \
+             times, say which in the program, and the windows are of these times: `.event_time(|record| record.at, \"10s\")`"
         ));
         Err(why)
     }

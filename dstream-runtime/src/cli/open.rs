@@ -18,7 +18,7 @@ use crate::driver::Budget;
 use crate::driver::cluster::JobSetup;
 use crate::exec::job::{BuiltJob, OutputSpec, SourceSpec};
 use crate::host::limits;
-use crate::plan::{OutputRow, Plan, SourceRow, StateKind, StateRow};
+use crate::plan::{OutputRow, Plan, SourceRow};
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError, Sinks};
 use crate::source::receive::{self, PushSource, is_pushed};
@@ -145,8 +145,7 @@ fn interval(plan: &Plan, engine: &EngineArgs) -> Duration {
 
 /// Windows are counted in batches, so their batches must keep their length.
 fn check_interval(plan: &Plan, engine: &EngineArgs) -> Result<(), Failed> {
-    let panes = |state: &StateRow| matches!(state.kind, StateKind::Panes { .. });
-    let window = plan.stages.iter().find(|stage| stage.state.as_ref().is_some_and(panes));
+    let window = plan.stages.iter().find(|stage| stage.state.as_ref().is_some_and(|s| s.timed));
     match (engine.interval, window) {
         (Some(interval), Some(window)) if interval.as_millis() != u128::from(plan.interval_ms) => {
             Err(Failed::Usage(format!(

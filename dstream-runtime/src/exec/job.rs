@@ -10,15 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::event_time::Windows;
 use super::head::{
-    Cogroup, CountAll, EventWindow, Expiring, Firsts, FullOuterJoin, Join, LeftOuterJoin, Marked,
-    Merge, NoInverse, Reduce, Remembered, RightOuterJoin, RowsOf, Running, SourceHead, Span,
-    SubtractByKey, TopK, Watermark, Window, WindowReduce, WindowTopK,
+    Cogroup, CountAll, EventWindow, Expiring, Firsts, FullOuterJoin, GroupByKey, Join,
+    LeftOuterJoin, Marked, Merge, NoInverse, PartitionRows, Reduce, Remembered, RightOuterJoin,
+    RowsOf, Running, SortBy, SourceHead, Span, SubtractByKey, TopK, Watermark, Window, WindowGroup,
+    WindowReduce, WindowTopK, ZipWithIndex,
 };
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
 use super::tail::{
-    Broadcast, Combine, CombinePanes, Fold, Marks, Output, Rows, Slot, Spread, Tail, Tails, Tally,
-    Top, WindowTop,
+    Broadcast, Combine, CombinePanes, Fold, Gathered, Marks, Output, Rows, Slot, Spread, Tail,
+    Tails, Tally, Top, WindowTop,
 };
 use crate::connectors::Connectors;
 use crate::id::{OutputId, SourceId, StageId};
@@ -578,4 +579,36 @@ pub fn window_top_k<S: Record, R: Record, const N: usize>(
 ) -> WindowTopK<S, R> {
     slots.iter().for_each(|slot| slot.keep(k));
     WindowTopK { k, record: PhantomData }
+}
+
+/// Sorts gathered records by the keys that stand beside them.
+#[must_use]
+pub fn sort_by<S: Record, R: Record, const N: usize>(
+    _: [Slot<Gathered<(S, R)>>; N],
+) -> SortBy<S, R> {
+    SortBy(PhantomData)
+}
+
+/// Numbers gathered records.
+#[must_use]
+pub fn zip_with_index<R: Record, const N: usize>(_: [Slot<Gathered<R>>; N]) -> ZipWithIndex<R> {
+    ZipWithIndex(PhantomData)
+}
+
+/// Reads the rows of a partition as one list.
+#[must_use]
+pub fn partition_rows<R: Record>(_: &RowsToken<R>) -> PartitionRows<R> {
+    PartitionRows(PhantomData)
+}
+
+/// Lists the values of each key.
+#[must_use]
+pub fn group_by_key<K: Key, V: Record>(_: &Keyed<K, V>) -> GroupByKey<K, V> {
+    GroupByKey(PhantomData)
+}
+
+/// Lists the values of each key over a window.
+#[must_use]
+pub fn window_group<K: Key, V: Record>(_: &Keyed<K, V>, span: Span) -> WindowGroup<K, V> {
+    WindowGroup { span, types: PhantomData }
 }

@@ -14,6 +14,7 @@ pub mod event_time;
 pub mod head;
 pub mod job;
 pub mod poison;
+pub mod sample;
 pub mod stage;
 pub mod state;
 pub mod table;

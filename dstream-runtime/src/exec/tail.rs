@@ -21,7 +21,7 @@ pub use panes::{CombinePanes, PanesRecipe};
 pub(crate) use panes::{PANE_BYTES, PaneCount};
 pub(crate) use partial::InWindow;
 pub(crate) use partial::{Best, best};
-pub use partial::{Fold, FoldRecipe, Tally, Top, TopRecipe, WindowTop};
+pub use partial::{Fold, FoldRecipe, Gathered, Tally, Top, TopRecipe, WindowTop};
 pub use rows::Rows;
 
 use super::task::{TailMade, TaskContext, TaskError};

@@ -89,6 +89,7 @@ pub(crate) static PLAN: Plan = Plan {
                 kind: StateKind::PreviousBatch,
                 name: "counts",
                 cut_by: "checkpoint",
+                timed: false,
             }),
             ..stage(
                 1,
@@ -104,6 +105,7 @@ pub(crate) static PLAN: Plan = Plan {
                 kind: StateKind::Panes { panes: 30, batches: 1 },
                 name: "recent",
                 cut_by: "checkpoint of panes",
+                timed: true,
             }),
             emits_every: 10,
             ..stage(

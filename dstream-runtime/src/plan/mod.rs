@@ -192,6 +192,8 @@ pub struct StateRow {
     pub name: &'static str,
     /// What ends the lineage of its partitions.
     pub cut_by: &'static str,
+    /// Whether it is a window of a duration, so that its batches must be intervals of time.
+    pub timed: bool,
 }
 
 /// Kinds of state.

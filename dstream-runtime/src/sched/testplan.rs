@@ -82,7 +82,12 @@ pub(crate) fn plan(sources: u16, rows: Vec<Row>) -> &'static Plan {
             name: "stage",
             tasks: row.tasks,
             inputs: forever(inputs.collect()),
-            state: row.state.map(|kind| StateRow { kind, name: "counts", cut_by: "checkpoint" }),
+            state: row.state.map(|kind| StateRow {
+                kind,
+                name: "counts",
+                cut_by: "checkpoint",
+                timed: true,
+            }),
             every: row.every,
             emits_every: row.emits_every,
             operators: &[],

@@ -97,14 +97,19 @@ fn state(keeps: Keeps, every: u64) -> Option<State> {
     let panes = |length: u64| StateKind::Panes { panes: (length / every).max(1), batches: every };
     Some(match keeps {
         Keeps::Nothing => return None,
-        Keeps::Values => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT },
-        Keeps::Expiring(ms) => State { kind: StateKind::Expiring(ms), cut_by: CHECKPOINT },
-        Keeps::Waking(ms) => State { kind: StateKind::Waking(ms), cut_by: CHECKPOINT },
-        Keeps::Panes(length) => State { kind: panes(length), cut_by: WINDOW },
-        Keeps::Derived(length) => State { kind: panes(length), cut_by: CHECKPOINT },
-        Keeps::EventPanes(length, slide) => {
-            State { kind: StateKind::EventPanes { length, slide }, cut_by: CHECKPOINT }
+        Keeps::Values => State { kind: StateKind::PreviousBatch, cut_by: CHECKPOINT, timed: false },
+        Keeps::Expiring(ms) => {
+            State { kind: StateKind::Expiring(ms), cut_by: CHECKPOINT, timed: true }
         }
-        Keeps::Watermark => State { kind: StateKind::Watermark, cut_by: CHECKPOINT },
+        Keeps::Waking(ms) => State { kind: StateKind::Waking(ms), cut_by: CHECKPOINT, timed: true },
+        Keeps::Panes(length) => State { kind: panes(length), cut_by: WINDOW, timed: true },
+        Keeps::Derived(length) => State { kind: panes(length), cut_by: CHECKPOINT, timed: true },
+        Keeps::EventPanes(length, slide) => State {
+            kind: StateKind::EventPanes { length, slide },
+            cut_by: CHECKPOINT,
+            timed: false,
+        },
+        Keeps::Watermark => State { kind: StateKind::Watermark, cut_by: CHECKPOINT, timed: false },
+        Keeps::Counted(length) => State { kind: panes(length), cut_by: WINDOW, timed: false },
     })
 }

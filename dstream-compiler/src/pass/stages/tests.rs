@@ -185,24 +185,27 @@ fn windows_of_windows_count_in_batches() {
          let w = a.window(\"10s\", \"2s\");
          w.reduce_by_key_and_window(add, sub, \"20s\", \"4s\").print();
          w.reduce(max).print();"
-    ), @r#"
+    ), @r"
     stage 0  a.source = source 0, per range of a.source
       a = map |l| (l, 1)
         tail 0: rows
+        tail 1: fold
     stage 1  w = window of 10 flow 0, per partition, keeps 10 panes until end of the window, every 1 emits every 2
       tail 0: combine
-      tail 1: fold
     stage 2  w.reduce_by_key_and_window.panes = merge flow 1, per partition, every 2 emits every 2
       tail 0: spread in the same partition
     stage 3  w.reduce_by_key_and_window = window reduce of 20 with inverse flow 2, per partition, keeps 10 panes of 2 until checkpoint, every 2 emits every 4
       tail 0: output w.reduce_by_key_and_window
-    stage 4  w.reduce = reduce flow 3, one task, every 2 emits every 2
+    stage 4  w.reduce.panes = reduce flow 3, one task
+      tail 0: spread in the same partition (true, record)
+    stage 5  w.reduce = window reduce of 10 flow 4, one task, keeps 10 panes until end of the window, every 1 emits every 2
       tail 0: output w.reduce
     flow 0  rows, same partition from 0.0
     flow 1  combined by add from 1.0
     flow 2  by key, same partition from 2.0
-    flow 3  folded by max, gathered from 1.1
-    "#);
+    flow 3  folded by max, gathered from 0.1
+    flow 4  by key, same partition from 4.0
+    ");
 }
 
 #[test]
@@ -212,28 +215,23 @@ fn state_after_state_stays_in_its_partition() {
          let totals = counts.running_reduce(add);
          totals.map_values(|n| n * 2).reduce_by_key(max).print();
          counts.window(\"3s\").reduce_by_key(add).print();"
-    ), @r#"
+    ), @r"
     stage 0  counts.source = source 0, per range of counts.source
       counts.source.map = map |l| (l, 1)
         tail 0: combine
     stage 1  counts = merge flow 0, per partition
       tail 0: spread in the same partition
-      tail 1: rows
     stage 2  totals = running merge flow 1, per partition, keeps previous batch until checkpoint
       totals.map_values = map_values |n| n * 2
         tail 0: spread in the same partition
     stage 3  totals.map_values.reduce_by_key = merge flow 2, per partition
       tail 0: output totals.map_values.reduce_by_key
-    stage 4  counts.window = window of 3 flow 3, per partition, keeps 3 panes until end of the window
-      tail 0: spread in the same partition
-    stage 5  counts.window.reduce_by_key = merge flow 4, per partition
+    stage 4  counts.window.reduce_by_key = window reduce of 3 flow 1, per partition, keeps 3 panes until end of the window
       tail 0: output counts.window.reduce_by_key
     flow 0  combined by add from 0.0
     flow 1  by key, same partition from 1.0
     flow 2  by key, same partition from 2.0
-    flow 3  rows, same partition from 1.1
-    flow 4  by key, same partition from 4.0
-    "#);
+    ");
 }
 
 #[test]

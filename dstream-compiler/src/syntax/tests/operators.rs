@@ -90,12 +90,12 @@ fn arguments_of_the_wrong_kind() {
     insta::assert_snapshot!(mistakes("source::text(\"x:\").print(0);"), @r#"
     0
       dstream[E0108]: `print` needs a number here
-      help: write it out, like `.print(20)`; it is at least 1
+      help: write it out, like `words.print(5)`; it is at least 1
     "#);
     insta::assert_snapshot!(mistakes("source::text(\"x:\").print(params.n);"), @r#"
     params.n
       dstream[E0108]: `print` needs a number here
-      help: write it out, like `.print(20)`; it is at least 1
+      help: write it out, like `words.print(5)`; it is at least 1
     "#);
 }
 

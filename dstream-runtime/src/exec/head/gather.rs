@@ -1,9 +1,10 @@
-//! One result out of the partial results of all partitions.
+//! What one task makes of what all partitions send: one result out of partial ones, or all records in order.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::side::held;
 use super::{TaskContext, blocks};
 use crate::exec::event_time::Bounds;
 use crate::exec::stage::Head;
@@ -99,6 +100,62 @@ impl<S: Record, R: Record> Head for TopK<S, R> {
         }
         for (_, record) in &best.0 {
             emit(record.view());
+        }
+        Ok(())
+    }
+
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
+}
+
+/// `sort_by`: all records, by ascending key; equal keys by record, so that the order does not depend on how records are
+/// spread over partitions.
+pub struct SortBy<S, R>(pub(crate) PhantomData<fn() -> (S, R)>);
+
+impl<S: Record, R: Record> Head for SortBy<S, R> {
+    type Record = R;
+    type State = ();
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        (): &mut (),
+        mut emit: impl for<'a> FnMut(R::View<'a>),
+    ) -> Result<(), TaskError> {
+        let held = held(blocks(cx, 0))?;
+        let mut rows = Vec::new();
+        for block in &held {
+            rows.extend(block.rows::<(S, R)>()?.iter());
+        }
+        // Rows that are equal are the same.
+        rows.sort_unstable_by(|a, b| S::compare(a.0, b.0).then_with(|| R::compare(a.1, b.1)));
+        rows.into_iter().for_each(|(_, record)| emit(record));
+        Ok(())
+    }
+
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
+}
+
+/// `zip_with_index`: all records with their numbers, from 0 on in each batch.
+pub struct ZipWithIndex<R>(pub(crate) PhantomData<fn() -> R>);
+
+impl<R: Record> Head for ZipWithIndex<R> {
+    type Record = (R, u64);
+    type State = ();
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        (): &mut (),
+        mut emit: impl for<'a> FnMut((R::View<'a>, u64)),
+    ) -> Result<(), TaskError> {
+        let mut index = 0;
+        for block in blocks(cx, 0) {
+            for record in block.get()?.rows::<R>()?.iter() {
+                emit((record, index));
+                index += 1;
+            }
         }
         Ok(())
     }

@@ -5,17 +5,51 @@ use std::marker::PhantomData;
 
 use super::side::{Side, held};
 use super::{TaskContext, blocks};
-use crate::block::KeyedRow;
+use crate::block::{Block, KeyedRow};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
 use crate::record::{Key, KeyReader, List, Record};
+
+/// `group_by_key`: per key its values.
+pub struct GroupByKey<K, V>(pub(crate) PhantomData<fn() -> (K, V)>);
 
 /// `cogroup`: per key of either stream the values of both.
 pub struct Cogroup<K, L, R>(pub(crate) PhantomData<fn() -> (K, L, R)>);
 
 /// `subtract_by_key`: the left records whose key no right record has.
 pub struct SubtractByKey<K, L, R>(pub(crate) PhantomData<fn() -> (K, L, R)>);
+
+/// Emits the values of each key of some blocks, in their order.
+pub(super) fn emit_groups<K: Key, V: Record>(
+    blocks: &[Block],
+    emit: &mut impl for<'a> FnMut((K::View<'a>, List<'a, V>)),
+) -> Result<(), TaskError> {
+    let side = Side::<V>::of(blocks)?;
+    let mut values = Vec::new();
+    for entry in side.entries() {
+        side.list(Some(entry), &mut values);
+        emit((K::read(&mut KeyReader::new(side.key(entry).0)), List::Owned(&values)));
+    }
+    Ok(())
+}
+
+impl<K: Key, V: Record> Head for GroupByKey<K, V> {
+    type Record = (K, Vec<V>);
+    type State = ();
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        (): &mut (),
+        mut emit: impl for<'a> FnMut((K::View<'a>, List<'a, V>)),
+    ) -> Result<(), TaskError> {
+        emit_groups::<K, V>(&held(blocks(cx, 0))?, &mut emit)
+    }
+
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
+}
 
 impl<K: Key, L: Record, R: Record> Head for Cogroup<K, L, R> {
     type Record = (K, (Vec<L>, Vec<R>));

@@ -1,4 +1,4 @@
-//! Rows as they are: of this batch, or of a window of batches.
+//! Rows as they are: of this batch, of a window of batches, or all of a partition as one list.
 
 use std::marker::PhantomData;
 
@@ -10,7 +10,7 @@ use crate::exec::stage::Head;
 use crate::exec::state::{Keep, Step};
 use crate::exec::task::{SavedState, TaskError};
 use crate::id::BatchSeq;
-use crate::record::Record;
+use crate::record::{List, Record};
 use crate::store::KeptBlock;
 
 /// Reads rows of the same partition (of several stages where streams are united).
@@ -38,6 +38,33 @@ impl<R: Record> Head for RowsOf<R> {
         mut emit: impl for<'a> FnMut(R::View<'a>),
     ) -> Result<(), TaskError> {
         emit_rows::<R>(blocks(cx, 0), &mut emit)
+    }
+
+    fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}
+}
+
+/// The rows of a partition as one list, for `map_partitions`; nothing of an empty one.
+pub struct PartitionRows<R>(pub(crate) PhantomData<fn() -> R>);
+
+impl<R: Record> Head for PartitionRows<R> {
+    type Record = Vec<R>;
+    type State = ();
+    type Change = ();
+
+    fn run(
+        &self,
+        cx: &mut TaskContext<'_>,
+        (): &mut (),
+        mut emit: impl for<'a> FnMut(List<'a, R>),
+    ) -> Result<(), TaskError> {
+        let mut rows: Vec<R> = Vec::new();
+        for block in blocks(cx, 0) {
+            rows.extend(block.get()?.rows::<R>()?.iter().map(R::own));
+        }
+        if !rows.is_empty() {
+            emit(List::Owned(&rows));
+        }
+        Ok(())
     }
 
     fn commit(&self, _: &TaskContext<'_>, (): &mut (), (): ()) {}

@@ -14,10 +14,13 @@
 //! What has changed between two saves is which batches had tasks and the panes that these brought: a worker
 //! that loads that moves the window once more, with the same functions, and so derives the same in the same order.
 
+mod group;
 mod saved;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
+
+pub use group::WindowGroup;
 
 use super::merge::merge_into;
 use super::panes::{Panes, Span};

@@ -1,4 +1,4 @@
-//! Partial results of which one task makes the whole: `reduce`, `count`, `top_k`.
+//! What one task gathers: partial results of which it makes the whole (`reduce`, `count`, `top_k`), or all records.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -102,6 +102,43 @@ impl Tail for Tally {
 
     fn door((): &()) -> Option<BlockDecoder> {
         Some(Block::open_rows::<u64>)
+    }
+}
+
+/// Keeps all records for the one task that gathers them.
+pub struct Gathered<R: Record> {
+    growing: Growing<R>,
+    /// The first record that did not fit; pushing cannot fail, so it is reported at the end.
+    failed: Option<TaskError>,
+}
+
+impl<R: Record> Gathered<R> {
+    /// Takes one record.
+    #[inline]
+    pub fn push<P: AsRecord<Record = R>>(&mut self, record: P) {
+        if let Err(error) = self.growing.push(record.as_view()) {
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+impl<R: Record> Tail for Gathered<R> {
+    type Record = R;
+    type Recipe = ();
+
+    fn open(_: &Arc<()>, cx: &TaskContext<'_>) -> Self {
+        Self { growing: Growing::new(cx), failed: None }
+    }
+
+    fn close(self, _: &TaskContext<'_>) -> Result<TailMade, TaskError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(self.growing.finish(Partition(0))),
+        }
+    }
+
+    fn door((): &()) -> Option<BlockDecoder> {
+        Some(Block::open_rows::<R>)
     }
 }
 
