@@ -5,16 +5,17 @@
 pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
 pub use crate::exec::call::{
-    as_view, call, call_option, call_option_with, call_with, call2, capture, into_record, items,
-    next, pair, test, test_with, view,
+    as_view, call, call_option, call_option_with, call_with, call2, call3, call4, capture,
+    into_option, into_record, items, next, pair, test, test_with, view,
 };
 pub use crate::exec::context::{Scoped, context};
 pub use crate::exec::head::{Remembered, Span};
 pub use crate::exec::job::{
     Builder, combined, count, expiring, expiring_keyed, firsts, firsts_keyed, join, keyed,
     left_outer_join, merge, merge_keyed, reduce, rows, rows_of, running, running_keyed, top_k,
-    united, window, window_reduce, window_reduce_inverse,
+    track, united, update_state, window, window_reduce, window_reduce_inverse,
 };
+pub use crate::exec::keyed::{give, untimed};
 pub use crate::exec::tail::{Combine, Fold, Output, Rows, Spread, Tally, Top};
 pub use crate::id::{OperatorId, OutputId, SourceId, StageId, TailId};
 pub use crate::job::{AnyJob, Compiled, Job, JobParams, NoParams, job};

@@ -15,6 +15,7 @@ mod random;
 mod record;
 mod restart;
 mod state;
+mod track;
 mod window;
 
 use dstream::record::Record;

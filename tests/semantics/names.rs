@@ -111,6 +111,7 @@ macro_rules! names {
 names! {
     score out key many acc x next head b params unknown
     call view push tail record state result item option some none build job plan core std
+    context ctx
     __d __b __params
 }
 

@@ -32,7 +32,9 @@ mod reduce_by_key_and_window;
 mod running_reduce;
 mod save;
 mod top_k;
+mod track;
 mod union;
+mod update_state_by_key;
 mod window;
 
 pub use arguments::{Arg, Argument, Arguments, Named};
@@ -41,7 +43,7 @@ pub use lower::{
 };
 
 /// Every operator, in the order in which they are explained.
-pub static ALL: [&Operator; 24] = [
+pub static ALL: [&Operator; 26] = [
     &map::OPERATOR,
     &filter::OPERATOR,
     &filter_map::OPERATOR,
@@ -59,6 +61,8 @@ pub static ALL: [&Operator; 24] = [
     &left_outer_join::OPERATOR,
     &running_reduce::OPERATOR,
     &latest_by_key::OPERATOR,
+    &track::OPERATOR,
+    &update_state_by_key::OPERATOR,
     &distinct_within::OPERATOR,
     &distinct_by::OPERATOR,
     &window::OPERATOR,

@@ -17,6 +17,8 @@ mod running;
 mod save;
 mod source;
 mod touched;
+mod track;
+mod update_state;
 mod window_reduce;
 
 pub use expiring::Expiring;
@@ -28,6 +30,8 @@ pub use panes::Span;
 pub use rows::{RowsOf, Window};
 pub use running::Running;
 pub use source::SourceHead;
+pub use track::Track;
+pub use update_state::UpdateState;
 pub use window_reduce::{NoInverse, WindowReduce};
 
 use super::task::TaskContext;

@@ -12,6 +12,7 @@ pub(crate) mod catch;
 pub mod context;
 pub mod head;
 pub mod job;
+pub mod keyed;
 pub mod poison;
 pub mod stage;
 pub mod state;
