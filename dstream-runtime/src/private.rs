@@ -5,8 +5,8 @@
 pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
 pub use crate::exec::call::{
-    as_view, call, call_option, call_option_with, call_with, call2, capture, inspect, into_record,
-    items, next, pair, test, test_with, view,
+    as_view, call, call_option, call_option_with, call_with, call2, call3, call4, capture, inspect,
+    into_option, into_record, items, next, pair, test, test_with, view,
 };
 pub use crate::exec::context::{Scoped, context};
 pub use crate::exec::event_time::{Windows, event_time, time_of};
@@ -15,9 +15,10 @@ pub use crate::exec::job::{
     Builder, clock, cogroup, combined, combined_panes, count, event_window, expiring,
     expiring_keyed, firsts, firsts_keyed, full_outer_join, group_by_key, join, keyed,
     left_outer_join, merge, merge_keyed, partition_rows, reduce, right_outer_join, rows, rows_of,
-    running, running_keyed, sort_by, subtract_by_key, times, top_k, united, window, window_group,
-    window_reduce, window_reduce_inverse, window_top_k, zip_with_index,
+    running, running_keyed, sort_by, subtract_by_key, times, top_k, track, united, update_state,
+    window, window_group, window_reduce, window_reduce_inverse, window_top_k, zip_with_index,
 };
+pub use crate::exec::keyed::{give, untimed};
 pub use crate::exec::sample::sampled;
 pub use crate::exec::tail::{
     Broadcast, Combine, CombinePanes, Fold, Gathered, Marks, Output, Rows, Spread, Tally, Top,

@@ -18,6 +18,7 @@ mod random;
 mod record;
 mod restart;
 mod state;
+mod track;
 mod window;
 mod window_values;
 

@@ -114,6 +114,7 @@ macro_rules! names {
 names! {
     score out key many acc x next head b time params unknown first value
     call view push tail record state result item option some none build job plan core std
+    context ctx
     __d __b __params
 }
 

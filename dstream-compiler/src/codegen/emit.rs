@@ -8,7 +8,7 @@ use syn::parse_quote_spanned;
 
 use super::flow::{merge_function, slots};
 use super::names::{Names, flow as flow_name, local};
-use super::spans::{self, within};
+use super::spans::{self, block, within};
 use crate::diag::Place;
 use crate::ir::flow::COMBINED;
 use crate::ir::logical::Function;
@@ -134,6 +134,14 @@ pub(crate) fn merge_of(at: Span, body: impl FnOnce(&Ident, &Ident) -> TokenStrea
     Function { expr: parse_quote_spanned!(at=> |#acc, #x| #body), nondeterministic: false }
 }
 
+/// A number of milliseconds, if there is one.
+pub(crate) fn optional(ms: Option<u64>) -> TokenStream {
+    match ms {
+        Some(ms) => quote!(__dstream::core::option::Option::Some(#ms)),
+        None => quote!(__dstream::core::option::Option::None),
+    }
+}
+
 /// The head of a stage.
 pub struct HeadCode<'e> {
     pub(super) names: &'e Names<'e>,
@@ -182,6 +190,78 @@ impl HeadCode<'_> {
     /// A function of two views as one that changes an accumulator.
     pub(crate) fn merge(&self, function: &Function) -> TokenStream {
         merge_function(self.names, function, self.at())
+    }
+
+    /// What tells the random numbers of the operator from those of others.
+    pub(crate) fn seed(&self) -> u64 {
+        self.names.seed(self.stage.operator)
+    }
+
+    /// A user's function of these parameters as one that gives away all that it returns: what can be iterated over.
+    /// `context` is the runtime's function that makes the function's context of the one there is.
+    pub(crate) fn giving(
+        &self,
+        function: &Function,
+        parameters: &[&str],
+        context: Option<&str>,
+    ) -> TokenStream {
+        let (result, out, many) = (spans::result(function), local("out"), local("many"));
+        let (items, next) = (spans::value(result, "items", &many), spans::next(result, &many));
+        let item = local("item");
+        let give = spans::path(result, "give");
+        let reference = quote_spanned!(result.end()=> &);
+        let given = within(result.end(), quote!(#out, #reference #item));
+        let body = |call: TokenStream| {
+            quote! {
+                let #many = #call;
+                let mut #many = #items;
+                while let __dstream::core::option::Option::Some(#item) = #next {
+                    #give #given;
+                }
+            }
+        };
+        self.wrapped(function, parameters, context, &[out.clone()], body)
+    }
+
+    /// A user's function of these parameters as one that returns a record, or none.
+    pub(crate) fn returning(&self, function: &Function, parameters: &[&str]) -> TokenStream {
+        let (result, item) = (spans::result(function), local("item"));
+        let record = spans::value(result, "into_option", &item);
+        let body = |call: TokenStream| quote! { let #item = #call; #record };
+        self.wrapped(function, parameters, None, &[], body)
+    }
+
+    /// A closure of these parameters, a context, and further ones, around a call of a user's function.
+    fn wrapped(
+        &self,
+        function: &Function,
+        parameters: &[&str],
+        context: Option<&str>,
+        further: &[Ident],
+        body: impl FnOnce(TokenStream) -> TokenStream,
+    ) -> TokenStream {
+        let (f, captures) = (&function.expr, self.names.captures(&[function]));
+        let (start, end) = (Place::of(f).start(), Place::of(f).end());
+        let parameters: Vec<Ident> = parameters.iter().map(|name| local(name)).collect();
+        let asked = local("context");
+        let mut arguments: Vec<TokenStream> = parameters.iter().map(|p| quote!(#p)).collect();
+        if function.takes_context() {
+            arguments.push(match context {
+                Some(make) => {
+                    let make = spans::path(end.into(), make);
+                    quote!(#make(#asked))
+                }
+                None => quote!(#asked),
+            });
+        }
+        let call = spans::path(self.at().into(), &format!("call{}", arguments.len()));
+        let arguments = within(end, quote!(#(#arguments,)* #f));
+        let body = block(end, body(quote!(#call #arguments)));
+        let head = quote_spanned!(start=> move);
+        quote! {{
+            #captures
+            #head |#(#parameters,)* #asked, #(#further),*| #body
+        }}
     }
 
     /// A head over one flow: `function(&flow)`.

@@ -11,6 +11,7 @@ use crate::ir::rust_text;
 use crate::op::Sink;
 use crate::reserved;
 
+use super::emit::optional;
 use super::flow::BUILDER;
 use super::names::local;
 
@@ -160,14 +161,6 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
             state: #state, every: #every, emits_every: #emits_every,
             operators: &[#(#operators),*], tails: &[#(#tails),*],
         }
-    }
-}
-
-/// A number of milliseconds, if there is one.
-pub(super) fn optional(ms: Option<u64>) -> TokenStream {
-    match ms {
-        Some(ms) => quote!(__dstream::core::option::Option::Some(#ms)),
-        None => quote!(__dstream::core::option::Option::None),
     }
 }
 

@@ -65,6 +65,7 @@ fn example(operator: &op::Operator, at: usize) -> String {
     let rename = |word: &str| match locals.0.contains(word) {
         true => format!("zz_{word}{at}"),
         false if word == "u64" => "ZzNumber".to_owned(),
+        false if ["Option", "Some", "State"].contains(&word) => format!("Zz{word}"),
         false => word.to_owned(),
     };
     let (mut text, mut word, mut member) = (String::new(), String::new(), false);

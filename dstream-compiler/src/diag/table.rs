@@ -289,7 +289,7 @@ mistakes! {
         => "operators already work on every record: use `.map(…)` or `.flat_map(…)`";
     /// `while`, `loop`.
     E0504 LOOP: "{where} has no `{keyword}`"
-        => "a job runs batch after batch by itself: state from batch to batch is kept by `.running_reduce(…)` or a window";
+        => "a job runs batch after batch by itself: state from batch to batch is kept by `.running_reduce(…)`, `.track(…)` or a window";
     /// `return`.
     E0505 RETURN: "{where} has no `return`"
         => "{instead}";
@@ -307,7 +307,7 @@ mistakes! {
         => "write the statements without `{…}`";
     /// An assignment.
     E0510 ASSIGNMENT: "{where} assigns nothing"
-        => "bind a new name with `let`; state from batch to batch is kept by `.running_reduce(…)`";
+        => "bind a new name with `let`; state from batch to batch is kept by `.running_reduce(…)` or `.track(…)`";
     /// A nested item.
     E0511 ITEM: "{where} has no `{what}`"
         => "define it outside of the function";

@@ -36,7 +36,11 @@ macro_rules! hints {
 
 hints! {
     // Keyed, with state.
-    "update_state_by_key" | "map_with_state" | "flat_map_groups_with_state" | "map_groups_with_state" | "scan"
+    "map_with_state" | "flat_map_groups_with_state" | "map_groups_with_state" | "keyed_process_function"
+        | "key_by_process" | "process_with_state" | "stateful_map" | "flat_map_with_state" | "transform_with_state"
+        => "`track` keeps what a function says of each key, with timeouts and timers",
+        "pairs.track(|word, n, sum: &mut State<u64>| { *sum.or_default() += n; sum.get().map(|sum| (word, *sum)) }, timeout = \"30m\")";
+    "scan" | "update_state"
         => "a value per key is kept from batch to batch by `running_reduce`",
         "pairs.running_reduce(|a, b| a + b)";
     "reduce_groups" => "the values of a key are merged by `reduce_by_key`", "pairs.reduce_by_key(|a, b| a + b)";
@@ -206,11 +210,11 @@ mod tests {
     #[test]
     fn names_are_found_as_they_are_written_elsewhere() {
         let found = |name| hint(name).and_then(|hint| hint.example).unwrap_or("none");
-        for name in ["updateStateByKey", "mapWithState", "update_state_by_key"] {
-            assert_eq!(found(name), "pairs.running_reduce(|a, b| a + b)");
+        for name in ["mapWithState", "map_with_state", "KeyedProcessFunction"] {
+            assert!(found(name).starts_with("pairs.track("), "{name}");
         }
         let systems = [
-            "updateStateByKey mapWithState aggregateByKey foreachRDD transform randomSplit sortByKey \
+            "mapWithState flatMapGroupsWithState aggregateByKey foreachRDD transform randomSplit sortByKey \
              saveAsTextFiles mapPartitionsWithIndex repartition coGroup subtract intersection",
             "sum process windowAll timeWindow connect coMap assignTimestampsAndWatermarks addSink sinkTo rebalance",
             "groupBy count_by_key aggregate selectKey peek through to branch suppress merge leftJoin outerJoin",

@@ -49,7 +49,9 @@ mod save;
 mod sort_by;
 mod subtract_by_key;
 mod top_k;
+mod track;
 pub(crate) mod union;
+mod update_state_by_key;
 pub(crate) mod watermark;
 mod window;
 mod window_batches;
@@ -94,6 +96,8 @@ pub static ALL: &[&Operator] = &[
     &subtract_by_key::OPERATOR,
     &running_reduce::OPERATOR,
     &latest_by_key::OPERATOR,
+    &track::OPERATOR,
+    &update_state_by_key::OPERATOR,
     &distinct_within::OPERATOR,
     &distinct_by::OPERATOR,
     &window::OPERATOR,

@@ -43,10 +43,10 @@ impl Time {
 }
 
 /// By node.
-pub type Times = BTreeMap<NodeIndex, Time>;
+pub(crate) type Times = BTreeMap<NodeIndex, Time>;
 
 /// The times of every node.
-pub fn times(job: &Job) -> Times {
+pub(crate) fn times(job: &Job) -> Times {
     let mut times = Times::new();
     for node in job.graph.node_indices() {
         let of = parents(job, node).into_iter();

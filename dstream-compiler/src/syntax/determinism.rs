@@ -42,7 +42,7 @@ const THREAD: (&str, &str) =
     ("it depends on threads", "leave parallelism to partitions: one call sees one record");
 const SHARED: (&str, &str) = (
     "it is shared by tasks that run in any order",
-    "keep state with `.running_reduce(…)` or a window",
+    "keep state with `.running_reduce(…)`, `.track(…)` or a window",
 );
 
 const fn hazard(

@@ -17,6 +17,18 @@ pub fn call2<A, B, T>(a: A, b: B, f: impl FnOnce(A, B) -> T) -> T {
     f(a, b)
 }
 
+/// Calls `f` with three arguments.
+#[inline(always)]
+pub fn call3<A, B, C, T>(a: A, b: B, c: C, f: impl FnOnce(A, B, C) -> T) -> T {
+    f(a, b, c)
+}
+
+/// Calls `f` with four arguments.
+#[inline(always)]
+pub fn call4<A, B, C, D, T>(a: A, b: B, c: C, d: D, f: impl FnOnce(A, B, C, D) -> T) -> T {
+    f(a, b, c, d)
+}
+
 /// Calls `f` with `x` and its context.
 #[inline(always)]
 pub fn call_with<X, C, T>(x: X, context: C, f: impl FnOnce(X, C) -> T) -> T {
@@ -51,6 +63,12 @@ pub fn as_view<T: AsRecord>(value: &T) -> <T::Record as Record>::View<'_> {
 #[inline(always)]
 pub fn into_record<T: AsRecord>(value: T) -> T::Record {
     value.into_record()
+}
+
+/// Makes what a closure returned a record or none.
+#[inline(always)]
+pub fn into_option<T: AsRecord>(value: Option<T>) -> Option<T::Record> {
+    value.map(T::into_record)
 }
 
 /// Views a record.

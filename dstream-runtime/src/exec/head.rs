@@ -20,6 +20,8 @@ mod save;
 mod side;
 mod source;
 mod touched;
+mod track;
+mod update_state;
 mod watermark;
 mod window_reduce;
 
@@ -34,6 +36,8 @@ pub use panes::Span;
 pub use rows::{PartitionRows, RowsOf, Window};
 pub use running::Running;
 pub use source::SourceHead;
+pub use track::Track;
+pub use update_state::UpdateState;
 pub use watermark::{Marked, Watermark};
 pub use window_reduce::{NoInverse, WindowGroup, WindowReduce};
 

@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::context::Context;
 use super::event_time::Windows;
 use super::head::{
     Cogroup, CountAll, EventWindow, Expiring, Firsts, FullOuterJoin, GroupByKey, Join,
     LeftOuterJoin, Marked, Merge, NoInverse, PartitionRows, Reduce, Remembered, RightOuterJoin,
-    RowsOf, Running, SortBy, SourceHead, Span, SubtractByKey, TopK, Watermark, Window, WindowGroup,
-    WindowReduce, WindowTopK, ZipWithIndex,
+    RowsOf, Running, SortBy, SourceHead, Span, SubtractByKey, TopK, Track, UpdateState, Watermark,
+    Window, WindowGroup, WindowReduce, WindowTopK, ZipWithIndex,
 };
+use super::keyed::{KeyContext, Out, State};
 use super::stage::{Head, RunStage, Stage};
 use super::state::StageName;
 use super::tail::{
@@ -373,6 +375,49 @@ where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     Firsts::new(Arc::new(f), remembered)
+}
+
+/// Calls functions of the program with the records of each key and with what they keep of it.
+pub fn track<K, V, S, R, F, O, A>(
+    _: &Keyed<K, V>,
+    record: F,
+    timed_out: O,
+    timer: A,
+    timeout: Option<u64>,
+    operator: u64,
+) -> Track<K, V, S, R, F, O, A>
+where
+    K: Key,
+    V: Record,
+    S: Record,
+    R: Record,
+    F: for<'a> Fn(K::View<'a>, V::View<'a>, &mut State<S>, &mut KeyContext<'_>, &mut Out<'_, R>)
+        + Send
+        + Sync
+        + 'static,
+    O: for<'a> Fn(K::View<'a>, S::View<'a>, Context<'_>, &mut Out<'_, R>) + Send + Sync + 'static,
+    A: for<'a> Fn(K::View<'a>, u64, &mut State<S>, &mut KeyContext<'_>, &mut Out<'_, R>)
+        + Send
+        + Sync
+        + 'static,
+{
+    let functions = (record, timed_out, timer);
+    Track { functions, timeout, operator, types: PhantomData }
+}
+
+/// Calls a function of the program for every key in every batch.
+pub fn update_state<K, V, S, F>(
+    _: &Keyed<K, V>,
+    update: F,
+    operator: u64,
+) -> UpdateState<K, V, S, F>
+where
+    K: Key,
+    V: Record,
+    S: Record,
+    F: for<'a> Fn(&[V::View<'a>], Option<S>, Context<'_>) -> Option<S> + Send + Sync + 'static,
+{
+    UpdateState { update, operator, types: PhantomData }
 }
 
 /// Reduces a window of panes by key.

@@ -13,6 +13,7 @@ pub mod context;
 pub mod event_time;
 pub mod head;
 pub mod job;
+pub mod keyed;
 pub mod poison;
 pub mod sample;
 pub mod stage;

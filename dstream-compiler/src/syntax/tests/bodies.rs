@@ -26,12 +26,12 @@ fn control_flow() {
     insta::assert_snapshot!(with("while true {}"), @r#"
     while
       dstream[E0504]: the body of a job has no `while`
-      help: a job runs batch after batch by itself: state from batch to batch is kept by `.running_reduce(…)` or a window
+      help: a job runs batch after batch by itself: state from batch to batch is kept by `.running_reduce(…)`, `.track(…)` or a window
     "#);
     insta::assert_snapshot!(with("loop {}"), @r#"
     loop
       dstream[E0504]: the body of a job has no `loop`
-      help: a job runs batch after batch by itself: state from batch to batch is kept by `.running_reduce(…)` or a window
+      help: a job runs batch after batch by itself: state from batch to batch is kept by `.running_reduce(…)`, `.track(…)` or a window
     "#);
     insta::assert_snapshot!(with("return;"), @r#"
     return
@@ -134,7 +134,7 @@ fn expressions() {
     insta::assert_snapshot!(with("n = 5;"), @r#"
     n = 5
       dstream[E0510]: the body of a job assigns nothing
-      help: bind a new name with `let`; state from batch to batch is kept by `.running_reduce(…)`
+      help: bind a new name with `let`; state from batch to batch is kept by `.running_reduce(…)` or `.track(…)`
     "#);
     insta::assert_snapshot!(with("#[inline] let b = a.map(|l| l); b.print();"), @r#"
     #[inline]

@@ -98,7 +98,7 @@ fn what_differs_from_run_to_run() {
     insta::assert_snapshot!(map("|l| { static mut N: u64 = 0; l }"), @r#"
     static
       dstream[E0601]: `static mut` can differ when a task runs again: it is shared by tasks that run in any order
-      help: keep state with `.running_reduce(…)` or a window
+      help: keep state with `.running_reduce(…)`, `.track(…)` or a window
       help: if it cannot change the result, write `#[allow_nondeterminism = "why"]` before the closure or its `let`
     "#);
     insta::assert_snapshot!(map("|l| std::fs::read(l)"), @r#"

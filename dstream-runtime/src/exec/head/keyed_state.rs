@@ -66,6 +66,16 @@ impl<K: Key, V: Record> KeyedState<K, V> {
         }
     }
 
+    /// The same with a value that is given away.
+    pub(super) fn replace(&mut self, key: &[u8], hash: u64, value: V, at: Option<u64>) {
+        let put = |old: &mut V, value| *old = value;
+        let (entry, _) = self.table.upsert_with(key, hash, value, |value| value, put);
+        self.touched.touch(entry);
+        if let (Some(due), Some(at)) = (&mut self.due, at) {
+            due.want(entry, at);
+        }
+    }
+
     #[inline]
     fn set(&mut self, key: &[u8], hash: u64, value: V::View<'_>) -> u32 {
         let (entry, _) =

@@ -10,6 +10,10 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::exec::catch::catch;
+use crate::exec::context::Context;
+use crate::exec::head::{Expiring, Firsts, Remembered};
+use crate::exec::job::track;
+use crate::exec::keyed::{KeyContext, Out, State as Kept, give};
 use crate::record::AsRecord;
 
 /// What happens with a batch.
@@ -174,13 +178,53 @@ where
     Ok(one.changes)
 }
 
+/// A time span of the heads that forget, which is a number of batches here.
+const TIMEOUT: u64 = 9;
+
+/// A head whose keys have states, timeouts and timers, which set and remove each other.
+fn tracking() -> impl Head<Record = (String, u64)> {
+    let record = |key: &str,
+                  n: u64,
+                  state: &mut Kept<u64>,
+                  cx: &mut KeyContext<'_>,
+                  out: &mut PairOut<'_>| {
+        let sum = *state.or_insert(0) + n;
+        state.set(sum);
+        if n % 5 < 2 {
+            cx.timer(cx.batch_time() + n % 7);
+        }
+        if n.is_multiple_of(11) {
+            state.remove();
+        }
+        give(out, &(key, sum));
+    };
+    let timed_out = |key: &str, sum: u64, cx: Context<'_>, out: &mut PairOut<'_>| {
+        give(out, &(key, sum * 1000 + cx.batch_time()));
+    };
+    let timer = |key: &str,
+                 at: u64,
+                 state: &mut Kept<u64>,
+                 cx: &mut KeyContext<'_>,
+                 out: &mut PairOut<'_>| {
+        match state.get_mut() {
+            Some(sum) if *sum % 3 == 0 => cx.timer(at + 4),
+            Some(sum) if *sum % 3 == 1 => *sum += 1,
+            _ => drop(state.remove()),
+        }
+        give(out, &(key, at));
+    };
+    track(&keyed::<String, u64, false, 0>([]), record, timed_out, timer, Some(TIMEOUT), 1)
+}
+
+type PairOut<'e> = Out<'e, (String, u64)>;
+
 fn span() -> Span {
     Span { batches: 12 }
 }
 
 #[test]
 fn what_is_saved_in_pieces_is_what_is_saved_whole() {
-    let changes = RefCell::new([0; 6]);
+    let changes = RefCell::new([0; 10]);
     let steps = proptest::collection::vec(step(), 1..60);
     TestRunner::deterministic()
         .run(&steps, |steps| {
@@ -207,7 +251,14 @@ fn what_is_saved_in_pieces_is_what_is_saved_whole() {
             let window = || Window::<Pair> { span: span(), record: PhantomData };
             let running = || Running::<String, u64, Sum>::new(Arc::new(SUM));
             let texts_of = || Running::<String, String, _>::new(Arc::new(append));
+            let expiring = || Expiring::<String, u64, Sum>::new(Arc::new(SUM), TIMEOUT);
+            let first = |_: &mut u64, _: u64| {};
+            let firsts = |remembered| Firsts::<String, u64, _>::new(Arc::new(first), remembered);
             let counts = [
+                check(expiring, &steps, numbers)?,
+                check(|| firsts(Remembered::FromFirst(TIMEOUT)), &steps, numbers)?,
+                check(|| firsts(Remembered::FromLast(TIMEOUT)), &steps, numbers)?,
+                check(tracking, &steps, numbers)?,
                 check(running, &steps, numbers)?,
                 check(texts_of, &steps, texts)?,
                 check(window, &steps, rows)?,
