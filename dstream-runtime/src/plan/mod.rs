@@ -199,7 +199,7 @@ pub struct StateRow {
 pub enum StateKind {
     /// The previous value of every key.
     PreviousBatch,
-    /// The same of keys that were touched in the last so many milliseconds. To forget a key emits nothing.
+    /// The same of keys that were touched within a time, in milliseconds. To forget a key emits nothing.
     Expiring {
         /// How long.
         ms: u64,
