@@ -63,6 +63,7 @@ fn hints() {
     let like_take = words.top_k(10, |w| w.len() as u64);
     let like_filter_not = words.filter(|w| !w.is_empty());
     let like_flatten = words.flat_map(|w| w.split(' '));
+    let like_assign_timestamps = numbers.event_time(|n| n, "10s");
     let like_branch = words.filter(|w| w.len() > 3);
     let like_select = words.map(|w| w.len() as u64);
     like_map_with_state.save("none:");
@@ -112,6 +113,7 @@ fn hints() {
     like_filter_not.save("none:");
     like_flatten.save("none:");
     like_branch.save("none:");
+    like_assign_timestamps.save("none:");
     like_select.save("none:");
     pairs.save("json+file://out/pairs");
     words.print(5);
@@ -146,7 +148,8 @@ fn what_is_written_instead_computes_the_same() -> Tested {
     );
     assert_eq!(first::<String>(&done, "like_unique")?, ["", "a b", "cc"]);
     let by_length = [(0, text("")), (2, text("cc")), (3, text("a b"))];
-    let firsts: Vec<String> = by_length.into_iter().map(|(_, word)| word).collect();
+    let mut firsts = by_length.map(|(_, word)| word);
+    firsts.sort();
     assert_eq!(first::<String>(&done, "like_dedup_by_key")?, firsts);
     assert_eq!(first::<f64>(&done, "like_mean")?, [2.0]);
     assert_eq!(first::<u64>(&done, "like_sum")?, [8]);

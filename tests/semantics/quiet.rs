@@ -125,3 +125,42 @@ fn windows_hold_something_for_most_of_that_time() -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[dstream::job]
+fn sessions() {
+    let lines = source::text("none");
+    let ended = lines.key_by(|line| line.len() as u64).track(
+        |_, line, last: &mut State<String>| {
+            last.set(line.to_owned());
+            None::<(u64, &str)>
+        },
+        timeout = "5500ms",
+        on_timeout = |length, line| Some((length, line)),
+    );
+    let firsts = lines.distinct_by(|line| line.len() as u64, expire_after = "1h");
+    ended.save("none:");
+    firsts.save("none:");
+}
+
+#[dstream::job]
+fn timers() {
+    let pairs = source::text("none").map(|line| (line, 1u64));
+    let late = pairs.track(
+        |line, n, _: &mut State<u64>| Some((line, n)),
+        on_timer = |line, at, _| Some((line, at)),
+    );
+    late.save("none:");
+}
+
+#[test]
+fn a_plan_rests_when_the_last_key_has_timed_out() -> Result<(), Error> {
+    let done = Run::new(sessions).input("lines", [["a", "bb"]]).batches(20).run()?;
+    let rest = done.plan().rest(1000).expect("nothing has a timer");
+    let last =
+        (1..=20).rev().find(|batch| done.lines("ended", *batch).is_ok_and(|l| !l.is_empty()));
+    // In the first batch, and that many after it.
+    assert_eq!((rest, last), (6, Some(1 + 6)));
+    let timers = Run::new(timers).batches(1).run()?;
+    assert_eq!(timers.plan().rest(1000), None, "a timer may be due at any time");
+    Ok(())
+}

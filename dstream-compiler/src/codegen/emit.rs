@@ -220,7 +220,7 @@ impl HeadCode<'_> {
                 }
             }
         };
-        self.wrapped(function, parameters, context, &[out.clone()], body)
+        self.wrapped(function, parameters, context, std::slice::from_ref(&out), body)
     }
 
     /// A user's function of these parameters as one that returns a record, or none.

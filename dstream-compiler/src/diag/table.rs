@@ -172,9 +172,6 @@ mistakes! {
     E0208 ZERO_TIME: "`{name}` with a time of zero remembers nothing"
         => "it must be at least 1ms";
 
-    /// A duration of event time that is too long.
-    E0208 TOO_LONG_SPAN: "a {what} of {text} is too long"
-        => "it may be a thousand years at most";
     /// A window by event time over records that have lost their times.
     E0209 TIMES_LOST: "`{name}` would be a window of arrival time: the records of `{stream}` have no event times any more"
         => "an operator that works per batch has made them; give the window to the stream before it, or say their times again with `.event_time(…)`";
@@ -187,6 +184,9 @@ mistakes! {
     /// A union of streams with and without times.
     E0212 TIMES_DIFFER: "`{left}` and `{right}` can't be united: their records don't have times of one kind"
         => "give both `.event_time(…)`, or neither; the results of windows unite with results of windows";
+    /// A duration of event time that is too long.
+    E0213 TOO_LONG_SPAN: "a {what} of {text} is too long"
+        => "it may be a thousand years at most";
 
     // E03xx: streams and their names.
 

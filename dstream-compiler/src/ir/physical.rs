@@ -193,9 +193,9 @@ pub struct State {
 pub enum StateKind {
     /// The value of every key.
     PreviousBatch,
-    /// The value of every key that was touched in the last so many milliseconds.
+    /// The value of every key that was touched within a time, in milliseconds.
     Expiring(u64),
-    /// The state of every key, for which something may be emitted without input: for so many milliseconds, or at any
+    /// The state of every key, for which something may be emitted without input: for that many milliseconds, or at any
     /// time.
     Waking(Option<u64>),
     /// The panes of a window.

@@ -17,7 +17,8 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "the last value of each key so far",
     details: "A batch emits the last values of the keys that are in it, in the order of its input; those of a stream that is \
               read in several pieces at once are in the order of the pieces. A key is kept for ever, or with \
-              `expire_after = \"30d\"` until it was in no batch for more than that.",
+              `expire_after = \"30d\"` until it was in no batch for more than that. A join with it meets the keys that \
+              are in the batch, not all keys.",
     example: "pairs.latest_by_key()",
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,

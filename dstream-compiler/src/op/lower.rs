@@ -154,9 +154,9 @@ pub enum Keeps {
     Nothing,
     /// The value of every key; a checkpoint ends its lineage.
     Values,
-    /// The same of keys that were touched in the last so many milliseconds. To forget a key emits nothing.
+    /// The same of keys that were touched within a time, in milliseconds. To forget a key emits nothing.
     Expiring(u64),
-    /// The state of every key, for which something may be emitted without input: so many milliseconds after the last
+    /// The state of every key, for which something may be emitted without input: that many milliseconds after the last
     /// record of the key at most, or at any time.
     Waking(Option<u64>),
     /// The panes of a window, whose length is in batches; they are kept as they are, so its end ends their lineage.

@@ -1,7 +1,7 @@
 //! `track`
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 
 use super::lower::whole;
 use super::{Arg, Arguments, Begin, Keeps, Lower, Lowered, Named, Operator, Read};
@@ -31,7 +31,8 @@ pub(super) static OPERATOR: Operator = Operator {
     named: &[TIMEOUT, ON_TIMEOUT, ON_TIMER],
     doc: "what a function makes of each record and of what it keeps of the record's key",
     details: "The function is called for each pair `(key, value)`, in order, with the key's `state: &mut State<T>`, where `T` is a \
-              record of yours; it returns the records to emit, as an `Option` or anything that can be iterated over. \
+              record of yours; it returns the records to emit, as an `Option` or anything that can be iterated over (a function that never \
+              emits returns `None::<T>`). \
               `state.or_default()`, `set` and `get_mut` change it, `remove` drops it. `timeout = \"30m\"` drops the state of a key \
               without records for more than that, in the first batch that ends later, before its records; `on_timeout = |key, \
               state| …` is called with the last state, once, and returns what to emit. With `on_timer = |key, at, state| …` the \
@@ -66,15 +67,16 @@ fn emit(head: &HeadCode<'_>) -> TokenStream {
     let timers = arguments.named_function(ON_TIMER.name);
     // Without timers a function gets a context that can set none.
     let context = timers.is_none().then_some("untimed");
-    let nothing = |parameters| quote!(|#parameters| {});
+    let at = head.at();
+    let nothing = |parameters| quote_spanned!(at=> |#parameters| {});
     let record = head.giving(arguments.function(), &["key", "x", "state"], context);
     let timeout = arguments.named_function(ON_TIMEOUT.name);
     let timed_out = timeout.map_or_else(
-        || nothing(quote!(_, _, _, _)),
+        || nothing(quote_spanned!(at=> _, _, _, _)),
         |function| head.giving(function, &["key", "state"], None),
     );
     let timer = timers.map_or_else(
-        || nothing(quote!(_, _, _, _, _)),
+        || nothing(quote_spanned!(at=> _, _, _, _, _)),
         |function| head.giving(function, &["key", "x", "state"], context),
     );
     let after = optional(arguments.named_time(TIMEOUT.name));

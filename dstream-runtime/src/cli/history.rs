@@ -208,6 +208,7 @@ impl History<'_> {
 mod tests {
     use super::*;
     use crate::plan::example::PLAN;
+    use crate::plan::{OutputRow, Report, StateRow, Tasks};
     use crate::record::Schema;
 
     const CUT: Input<'_> =
@@ -246,6 +247,41 @@ mod tests {
         for input in [&by_name, &LIVE] {
             assert!(checked(input, &LIVE, ALL).is_ok(), "{input:?}");
         }
+    }
+
+    /// What is said of a plan whose only stage reads a file and keeps that.
+    fn kept(kind: StateKind) -> Result<Vec<Option<String>>, String> {
+        let stage = StageRow {
+            id: StageId(0),
+            name: "keys",
+            tasks: Tasks::PerRange(SourceId(0)),
+            inputs: &[],
+            state: Some(StateRow { kind, name: "keys", cut_by: "checkpoint" }),
+            every: 1,
+            emits_every: 1,
+            operators: &[],
+            tails: &[],
+        };
+        let output = OutputRow { stage: StageId(0), print: None, ..PLAN.outputs[0] };
+        let (stages, outputs) = (Box::leak(Box::new([stage])), Box::leak(Box::new([output])));
+        let report = Report { phases: &[], dot: "", code: "" };
+        let plan = Plan { stages, outputs, report, ..PLAN };
+        let spec =
+            OutputSpec { url: "stdout:".to_owned(), schema: Schema::Scalar("str"), function: None };
+        check(&plan, &[spec], &[CUT, LIVE])
+    }
+
+    #[test]
+    fn what_forgets_after_a_time_is_refused_as_a_window_is() {
+        let says = |kind| kept(kind).unwrap_err();
+        let error = says(StateKind::Expiring { ms: 90_000 });
+        assert!(error.contains("forgets keys after 90s of arrival time"), "{error}");
+        assert!(error.contains("windows=batches"), "{error}");
+        let error = says(StateKind::Waking { ms: Some(1_800_000) });
+        assert!(error.contains("has a timeout of 30m of arrival time"), "{error}");
+        let error = says(StateKind::Waking { ms: None });
+        assert!(error.contains("has timers of arrival time"), "{error}");
+        assert_eq!(kept(StateKind::PreviousBatch), Ok(vec![None, None]));
     }
 
     #[test]

@@ -334,7 +334,7 @@ where
     Running::new(Arc::new(f))
 }
 
-/// Reads combined records and merges them with the state, whose keys are forgotten when they were not touched for so
+/// Reads combined records and merges them with the state, whose keys are forgotten when they were not touched for that
 /// many milliseconds.
 pub fn expiring<K, V, F>(input: &Combined<K, V, F>, timeout: u64) -> Expiring<K, V, F>
 where

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use super::context::Context;
 use crate::record::{AsRecord, Record};
 
-/// The state of a key: what a function of [`track`](https://docs.rs/dstream) keeps of it from batch to batch.
+/// The state of a key: what a function of `track` keeps of it from batch to batch.
 ///
 /// It is nothing until the function sets it. The function sees an owned value, which becomes the state of the key
 /// when the whole task has succeeded.

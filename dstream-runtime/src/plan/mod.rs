@@ -210,7 +210,7 @@ pub enum StateKind {
     },
     /// The greatest times of the splits of sources: what a watermark is made of.
     Watermark,
-    /// The same of keys that were touched in the last so many milliseconds. To forget a key emits nothing.
+    /// The same of keys that were touched within a time, in milliseconds. To forget a key emits nothing.
     Expiring {
         /// How long.
         ms: u64,

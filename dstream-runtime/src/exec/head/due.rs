@@ -98,7 +98,7 @@ mod tests {
             if draw(300) == 0 {
                 // Every third entry goes.
                 let mut next = 0;
-                let gone = |old: usize| old % 3 == 0;
+                let gone = |old: usize| old.is_multiple_of(3);
                 let new: Vec<u32> = (0..real.len())
                     .map(|old| if gone(old) { GONE } else { (next, next += 1).0 })
                     .collect();

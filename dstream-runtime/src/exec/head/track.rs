@@ -25,8 +25,11 @@ pub struct Track<K, V, S, R, F, O, A> {
     pub(crate) timeout: Option<u64>,
     /// Which operator it is: see [`context`].
     pub(crate) operator: u64,
-    pub(crate) types: PhantomData<fn() -> (K, V, S, R)>,
+    pub(crate) types: PhantomData<Types<K, V, S, R>>,
 }
+
+/// The records that go in and out, and what is kept.
+type Types<K, V, S, R> = fn() -> (K, V, S, R);
 
 /// What a key has kept: the state, the time of the batch with its last record, and its timers, ascending.
 type Kept<S> = (Option<S>, u64, Vec<u64>);

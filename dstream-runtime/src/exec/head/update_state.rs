@@ -17,8 +17,11 @@ pub struct UpdateState<K, V, S, F> {
     pub(crate) update: F,
     /// Which operator it is: see [`context`].
     pub(crate) operator: u64,
-    pub(crate) types: PhantomData<fn() -> (K, V, S)>,
+    pub(crate) types: PhantomData<Types<K, V, S>>,
 }
+
+/// The records that go in, and what is kept.
+type Types<K, V, S> = fn() -> (K, V, S);
 
 impl<K: Key, V: Record, S: Record, F> Head for UpdateState<K, V, S, F>
 where

@@ -55,7 +55,7 @@ impl<V> KeyTable<V> {
         self.entries[entry as usize].take().map(|removed| removed.value)
     }
 
-    /// Whether there are so many removed entries that they are worth a compaction.
+    /// Whether a compaction is worth its time: most places are those of removed entries.
     #[must_use]
     pub fn is_loose(&self) -> bool {
         self.entries.len() - self.live > self.live + MIN_REMOVED
