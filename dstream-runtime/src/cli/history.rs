@@ -256,7 +256,7 @@ mod tests {
             name: "keys",
             tasks: Tasks::PerRange(SourceId(0)),
             inputs: &[],
-            state: Some(StateRow { kind, name: "keys", cut_by: "checkpoint" }),
+            state: Some(StateRow { kind, name: "keys", cut_by: "checkpoint", timed: true }),
             every: 1,
             emits_every: 1,
             operators: &[],

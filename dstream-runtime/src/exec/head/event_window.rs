@@ -2,13 +2,17 @@
 //! passed the window's end.
 //!
 //! The state is a table per pane that some open window spans. A batch's records are merged into the tables of their
-//! panes, whatever their order; records of panes that no open window spans are late, and counted. A window costs, when
-//! it closes, the panes that it spans; panes that no open window spans are forgotten then.
+//! panes, whatever their order; records of panes that no open window spans are late, and counted. Panes that no open
+//! window spans are forgotten. Three ways to reduce: windows that do not overlap are a pane each; overlapping ones go
+//! by two stacks of panes ([`stacks`]), or over floats are folded anew.
+
+mod stacks;
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use self::stacks::{Panes, Stacks};
 use super::keyed_state::KeyedState;
 use super::touched::MARKS;
 use super::{TaskContext, blocks};
@@ -37,11 +41,13 @@ pub struct OpenPanes<K, V> {
     first: i64,
     /// How often it was marked, up to [`MARKS`].
     marks: usize,
+    /// The window that closed last, where windows overlap: made of the panes.
+    stacks: Option<Stacks<V>>,
 }
 
 impl<K, V> Default for OpenPanes<K, V> {
     fn default() -> Self {
-        Self { panes: BTreeMap::new(), closed: UNKNOWN, first: UNKNOWN, marks: 0 }
+        Self { panes: BTreeMap::new(), closed: UNKNOWN, first: UNKNOWN, marks: 0, stacks: None }
     }
 }
 
@@ -52,6 +58,7 @@ type Brought<V> = BTreeMap<i64, KeyTable<V>>;
 pub struct Advance<V> {
     brought: Brought<V>,
     watermark: i64,
+    stacks: Option<Stacks<V>>,
 }
 
 impl<K: Key, V: Record, F> EventWindow<K, V, F>
@@ -124,33 +131,59 @@ where
         ends
     }
 
-    fn emit_window(
+    /// Emits windows that do not overlap: each is one pane.
+    fn emit_panes(
         &self,
-        state: &OpenPanes<K, V>,
-        brought: &Brought<V>,
-        end: i64,
+        panes: &Panes<'_, K, V>,
+        ends: &[i64],
         emit: &mut impl for<'a> FnMut((Bounds, (K::View<'a>, V::View<'a>))),
     ) {
-        let bounds = (end - self.windows.length, end);
-        let mut emit_one = |key: &[u8], value: &V| {
-            emit((bounds, (K::read(&mut KeyReader::new(key)), value.view())));
-        };
-        if self.windows.length == self.windows.pane() {
-            let (before, new) = (state.panes.get(&bounds.0), brought.get(&bounds.0));
-            return each(before, new, |key, _, value| emit_one(key, value));
-        }
-        let mut starts: Vec<i64> =
-            state.panes.range(bounds.0..end).map(|(pane, _)| *pane).collect();
-        starts.extend(brought.range(bounds.0..end).map(|(pane, _)| *pane));
-        starts.sort_unstable();
-        starts.dedup();
-        let mut whole = KeyTable::<V>::new();
-        for pane in starts {
-            each(state.panes.get(&pane), brought.get(&pane), |key, hash, value| {
-                whole.upsert_with(key, hash, value.view(), V::own, |acc, v| (self.merge)(acc, v));
+        for end in ends {
+            let bounds = (end - self.windows.length, *end);
+            let (before, new) = (panes.state.panes.get(&bounds.0), panes.brought.get(&bounds.0));
+            each(before, new, |key, _, value| {
+                emit((bounds, (K::read(&mut KeyReader::new(key)), value.view())));
             });
         }
-        whole.iter().for_each(|(key, _, value)| emit_one(key, value));
+    }
+
+    /// Emits windows that overlap, of values that may be merged in groups.
+    fn emit_stacks(
+        &self,
+        panes: &Panes<'_, K, V>,
+        mut stacks: Option<Stacks<V>>,
+        ends: &[i64],
+        emit: &mut impl for<'a> FnMut((Bounds, (K::View<'a>, V::View<'a>))),
+    ) -> Option<Stacks<V>> {
+        stacks = stacks.filter(|stacks| stacks.holds_with(panes.brought));
+        for end in ends {
+            let bounds = (end - self.windows.length, *end);
+            let stacks = stacks.get_or_insert_with(|| Stacks::new(bounds.0));
+            stacks.slide(bounds, panes, &*self.merge);
+            stacks.each(&*self.merge, |key, value| {
+                emit((bounds, (K::read(&mut KeyReader::new(key)), value)));
+            });
+        }
+        stacks
+    }
+
+    /// Emits windows that overlap, each folded anew, oldest pane first: sums of floats depend on the order.
+    fn emit_folded(
+        &self,
+        panes: &Panes<'_, K, V>,
+        ends: &[i64],
+        emit: &mut impl for<'a> FnMut((Bounds, (K::View<'a>, V::View<'a>))),
+    ) {
+        for end in ends {
+            let bounds = (end - self.windows.length, *end);
+            let mut whole = KeyTable::new();
+            for pane in panes.starts(bounds.0, *end) {
+                panes.merge_into(&mut whole, pane, &*self.merge);
+            }
+            for (key, _, value) in whole.iter() {
+                emit((bounds, (K::read(&mut KeyReader::new(key)), value.view())));
+            }
+        }
     }
 }
 
@@ -206,14 +239,25 @@ where
         let watermark = watermark(cx)?.unwrap_or(UNKNOWN).max(state.closed);
         let mut brought = self.batch(cx, state.closed)?;
         self.add(state, &mut brought);
-        for end in self.closing(state, &brought, watermark) {
-            self.emit_window(state, &brought, end, &mut emit);
-        }
-        Ok(Advance { brought, watermark })
+        // Taken out: if the task fails, they are made anew.
+        let stacks = state.stacks.take();
+        let ends = self.closing(state, &brought, watermark);
+        let panes = Panes { state, brought: &brought };
+        let stacks = if self.windows.length == self.windows.pane() {
+            self.emit_panes(&panes, &ends, &mut emit);
+            None
+        } else if V::EXACT {
+            self.emit_stacks(&panes, stacks, &ends, &mut emit)
+        } else {
+            self.emit_folded(&panes, &ends, &mut emit);
+            None
+        };
+        Ok(Advance { brought, watermark, stacks })
     }
 
     fn commit(&self, _: &TaskContext<'_>, state: &mut OpenPanes<K, V>, change: Advance<V>) {
-        let Advance { brought, watermark } = change;
+        let Advance { brought, watermark, stacks } = change;
+        state.stacks = stacks;
         let is_open = |pane: &i64| self.windows.last_end(*pane) > watermark;
         for (pane, table) in brought.iter().filter(|(pane, _)| is_open(pane)) {
             let marks = state.marks;
