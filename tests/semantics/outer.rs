@@ -203,7 +203,8 @@ fn values_are_spread_and_shown_in_order() -> Tested {
         assert_eq!(twice, crate::pairs(&[("abc", 36), ("de", 4)]));
         let mut seen = SEEN.lock().expect("no test panicked").clone();
         first.push(("f".to_owned(), 0));
-        (seen.sort(), first.sort());
+        seen.sort();
+        first.sort();
         assert_eq!(seen, first);
         Ok(())
     })

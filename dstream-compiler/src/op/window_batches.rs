@@ -35,6 +35,9 @@ mod tests {
             "let lines = source::text(\"x:\");
              lines.window_batches(6, 2).window_batches(4).count().print();",
         );
+        // So it is not refused over history.
+        let mut states = plan.stages.iter().filter_map(|stage| stage.state.as_ref());
+        assert!(states.all(|state| !state.timed));
         insta::assert_snapshot!(phase(&plan, "stages"), @r"
         stage 0  lines = source 0, per range of lines
           tail 0: rows

@@ -15,10 +15,12 @@ use crate::record::{Key, KeyReader, List, Record};
 pub struct GroupByKey<K, V>(pub(crate) PhantomData<fn() -> (K, V)>);
 
 /// `cogroup`: per key of either stream the values of both.
-pub struct Cogroup<K, L, R>(pub(crate) PhantomData<fn() -> (K, L, R)>);
+pub struct Cogroup<K, L, R>(pub(crate) PhantomData<Types<K, L, R>>);
 
 /// `subtract_by_key`: the left records whose key no right record has.
-pub struct SubtractByKey<K, L, R>(pub(crate) PhantomData<fn() -> (K, L, R)>);
+pub struct SubtractByKey<K, L, R>(pub(crate) PhantomData<Types<K, L, R>>);
+
+type Types<K, L, R> = fn() -> (K, L, R);
 
 /// Emits the values of each key of some blocks, in their order.
 pub(super) fn emit_groups<K: Key, V: Record>(
