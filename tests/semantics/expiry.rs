@@ -19,6 +19,8 @@ fn forgetful() {
     let seen = lines.distinct_within("3s");
     let firsts = lines.distinct_by(|line| line.len() as u64, expire_after = "2500ms");
     let ever = lines.distinct_by(|line| line.len() as u64);
+    let counted = ones.reduce_by_key(|a, b| a + b).distinct_within("4s");
+    counted.save("none:");
     sums.save("none:");
     again.save("none:");
     last.save("none:");
@@ -119,6 +121,23 @@ fn firsts<K: Ord>(
     (1..).map(|t| t * 1000).zip(input).map(batch).collect()
 }
 
+/// How often each line is in a batch, unless that is known.
+fn counted(input: &[Vec<String>], ms: u64) -> Vec<Vec<(String, u64)>> {
+    let mut known = Forgetting::<(String, u64), ()>::new(ms);
+    let batch = |(now, batch): (u64, &Vec<String>)| {
+        known.forget(now);
+        let mut counts = BTreeMap::new();
+        for line in batch {
+            *counts.entry(line.clone()).or_insert(0u64) += 1;
+        }
+        let new = counts.into_iter().filter(|pair| !known.map.contains_key(pair));
+        let new: Vec<(String, u64)> = new.collect();
+        known.map.extend(new.iter().map(|pair| (pair.clone(), ((), now))));
+        new
+    };
+    (1..).map(|t| t * 1000).zip(input).map(batch).collect()
+}
+
 fn check(done: &Done, input: &[Vec<String>]) -> Tested {
     fn is<R: Record + PartialEq + std::fmt::Debug>(
         done: &Done,
@@ -134,6 +153,7 @@ fn check(done: &Done, input: &[Vec<String>]) -> Tested {
     }
     let of_length = |line: &String| line.len();
     is(done, "sums", &sums(input, 3000))?;
+    is(done, "counted", &counted(input, 4000))?;
     is(done, "again", &sums(input, 7000))?;
     is(done, "last", &last(input))?;
     is(done, "always", &last(input))?;
