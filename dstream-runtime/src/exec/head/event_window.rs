@@ -8,7 +8,7 @@
 
 mod stacks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -111,23 +111,23 @@ where
         let Windows { length, slide } = self.windows;
         // The last end that is no later than a time.
         let by = |time: i64| (time - length).div_euclid(slide) * slide + length;
+        let panes: BTreeSet<i64> = state.panes.keys().chain(brought.keys()).copied().collect();
+        // In order of the panes, so each end is found once however many panes its window spans.
         let mut ends: Vec<i64> = Vec::new();
-        for pane in state.panes.keys().chain(brought.keys()) {
-            let (first, last) = (self.windows.first_end(*pane), self.windows.last_end(*pane));
+        for pane in panes {
+            let (first, last) = (self.windows.first_end(pane), self.windows.last_end(pane));
             // So neither is unknown where an end is computed of it.
             if watermark < first {
                 continue;
             }
             let first = if state.closed < first { first } else { by(state.closed) + slide };
             let last = if watermark >= last { last } else { by(watermark) };
-            let mut end = first;
+            let mut end = ends.last().map_or(first, |found| first.max(found + slide));
             while end <= last {
                 ends.push(end);
                 end += slide;
             }
         }
-        ends.sort_unstable();
-        ends.dedup();
         ends
     }
 
