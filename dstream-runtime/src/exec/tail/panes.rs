@@ -12,10 +12,9 @@ use std::marker::PhantomData;
 use std::sync::{Arc, OnceLock};
 
 use super::combine::{KeyForm, Segments, Work, form};
+use super::rows::Growing;
 use super::{Slot, Tail, TailMade, TaskContext, TaskError};
-use crate::block::{
-    Block, BlockDecoder, Bytes, DecodeError, HEADER_LEN, Kind, Preamble, RowsBuilder,
-};
+use crate::block::{Block, BlockDecoder, Bytes, DecodeError, HEADER_LEN, Kind, Preamble};
 use crate::exec::job::Pool;
 use crate::exec::table::hash_key;
 use crate::id::Partition;
@@ -134,11 +133,11 @@ where
         }
         table.clear();
         self.recipe.pool.give(self.work);
-        let mut counts = RowsBuilder::<PaneCount>::new(cx.buffers, self.panes.starts.len());
+        let mut counts = Growing::<PaneCount>::new(cx);
         for count in &self.panes.starts {
             counts.push(*count)?;
         }
-        let counts = counts.finish().map(|block| (Partition(0), block));
+        let counts = counts.blocks().into_iter().map(|block| (Partition(0), block));
         Ok(segments.finish_with(counts))
     }
 
