@@ -174,12 +174,16 @@ impl Builder {
     #[must_use]
     pub fn watermark<const N: usize>(&self, id: StageId, inputs: [(&Times, i64); N]) -> Watermark {
         let row = self.plan.stages.get(id.index());
-        let sources = |input: usize| {
-            let row = row.and_then(|row| row.inputs.get(input));
-            row.map_or_else(Vec::new, |row| self.plan.sources_of_input(row).into_iter().collect())
+        let marked = |(at, (_, slack)): (usize, &(&Times, i64))| {
+            let input = row.and_then(|row| row.inputs.get(at));
+            let sources = input.map(|input| self.plan.sources_of_input(input));
+            let stages = input.map_or(&[][..], |input| input.from);
+            let by_split =
+                stages.iter().all(|(stage, _)| self.plan.stage(*stage).source().is_some());
+            let sources = sources.into_iter().flatten().collect();
+            Marked { slack: *slack, sources, by_split }
         };
-        let inputs = inputs.iter().enumerate();
-        let inputs = inputs.map(|(at, (_, slack))| Marked { slack: *slack, sources: sources(at) });
+        let inputs = inputs.iter().enumerate().map(marked);
         Watermark { inputs: inputs.collect() }
     }
 

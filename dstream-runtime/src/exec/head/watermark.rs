@@ -6,7 +6,8 @@
 //! * A split without records for [`IDLE_MS`] of batch time is not active. The last ones that were keep their value.
 //! * An input that has had no record is waited for as long; one that is read to its end as long as that lasts.
 //! * While a source that is read to its end has splits that were not begun, nothing is known: their times may be
-//!   earlier than all others.
+//!   earlier than all others. The same holds for all the time in which it is read, where times are said in a later
+//!   stage: which split a record came from is not known there.
 //! * An input whose sources have all ended holds nothing back.
 
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct Marked {
     pub slack: i64,
     /// The sources that its records come from.
     pub sources: Vec<SourceId>,
+    /// Whether their times are said in the stage that reads the source, where the splits are known.
+    pub by_split: bool,
 }
 
 /// Emits the watermark of each batch.
@@ -75,6 +78,7 @@ impl Progress {
         match reach {
             Reach::Ended => return Some(ENDED),
             Reach::Waiting => return Some(UNKNOWN),
+            Reach::Reading if !marked.by_split => return Some(UNKNOWN),
             Reach::Live | Reach::Reading => {}
         }
         let splits = || {
@@ -203,7 +207,7 @@ mod tests {
     use super::*;
 
     fn marked(slack: i64) -> Marked {
-        Marked { slack, sources: vec![SourceId(0)] }
+        Marked { slack, sources: vec![SourceId(0)], by_split: true }
     }
 
     #[test]
@@ -233,6 +237,10 @@ mod tests {
         assert_eq!(of(&progress, Reach::Waiting), Some(UNKNOWN), "the next file may be older");
         assert_eq!(of(&progress, Reach::Reading), Some(5000));
         assert_eq!(of(&progress, Reach::Ended), Some(ENDED));
+        let mixed = Marked { by_split: false, ..marked(0) };
+        let of = |reach| progress.of(0, &mixed, reach, 9 * IDLE_MS);
+        assert_eq!(of(Reach::Reading), Some(UNKNOWN), "the greatest may be of another split");
+        assert_eq!((of(Reach::Live), of(Reach::Ended)), (Some(5000), Some(ENDED)));
     }
 
     #[test]
