@@ -3,6 +3,7 @@
 
 mod context;
 mod event_time;
+mod event_time_edges;
 mod expiry;
 mod grouped;
 mod input;

@@ -92,7 +92,7 @@ impl<R: Record> Output<R> {
             return self.push(record);
         }
         if self.window.as_ref().is_none_or(|shown| !shown.is(window)) {
-            self.window = Some(InWindow::new(window));
+            self.window = Some(InWindow::new::<R>(window));
         }
         let Some(shown) = &self.window else { return };
         let view = record.as_view();
@@ -160,7 +160,7 @@ impl<R: Record> Tail for Output<R> {
         let mut header = Vec::new();
         if self.setting.format == Some(Format::Csv) {
             if self.shows_windows {
-                InWindow::write_header(&self.setting.dialect, &mut header);
+                InWindow::write_header::<R>(&self.setting.dialect, &mut header);
             }
             write_csv_header(&R::SCHEMA, &self.setting.dialect, &mut header);
         }

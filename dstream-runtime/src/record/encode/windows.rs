@@ -1,7 +1,8 @@
 //! Records of windows as text: start and end of the window come before the record.
 //!
 //! Times are dates in UTC with milliseconds. In CSV and text they are two more columns, in JSON two more fields of the
-//! record's object; a record that is no object is its field `value`.
+//! record's object; a record that is no object is its field `value`. What the record has a field for by that name is
+//! not written before it: there would be two of them, and readers of JSON take the last.
 
 use super::Visitor;
 use super::flat::Flat;
@@ -16,14 +17,25 @@ const NAMES: [&str; 2] = ["window_start", "window_end"];
 #[derive(Debug)]
 pub(crate) struct InWindow {
     bounds: (i64, i64),
-    start: String,
-    end: String,
+    /// What is written before the record: names and dates.
+    shown: Vec<(&'static str, String)>,
+}
+
+/// The names that a record has no field for.
+fn names_beside(record: &Schema) -> impl Iterator<Item = (usize, &'static str)> {
+    let of_record = |name: &str| match record {
+        Schema::Struct { fields, .. } => fields.iter().any(|field| field.name == name),
+        _ => false,
+    };
+    NAMES.into_iter().enumerate().filter(move |(_, name)| !of_record(name))
 }
 
 impl InWindow {
-    /// A window from its start to its end, in milliseconds since 1970.
-    pub(crate) fn new(bounds: (i64, i64)) -> Self {
-        Self { bounds, start: calendar::iso_of(bounds.0), end: calendar::iso_of(bounds.1) }
+    /// A window of records from its start to its end, in milliseconds since 1970.
+    pub(crate) fn new<R: Record>(bounds: (i64, i64)) -> Self {
+        let dates = [bounds.0, bounds.1];
+        let shown = names_beside(&R::SCHEMA).map(|(at, name)| (name, calendar::iso_of(dates[at])));
+        Self { bounds, shown: shown.collect() }
     }
 
     pub(crate) fn is(&self, bounds: (i64, i64)) -> bool {
@@ -31,10 +43,11 @@ impl InWindow {
     }
 
     /// Appends the names of the columns, and what divides them from those of the record.
-    pub(crate) fn write_header(dialect: &Dialect, out: &mut Vec<u8>) {
-        let mut flat = Flat::csv(out, dialect);
-        NAMES.iter().for_each(|name| flat.text(name));
-        out.push(dialect.delimiter);
+    pub(crate) fn write_header<R: Record>(dialect: &Dialect, out: &mut Vec<u8>) {
+        for (_, name) in names_beside(&R::SCHEMA) {
+            Flat::csv(out, dialect).text(name);
+            out.push(dialect.delimiter);
+        }
     }
 
     /// Appends one line of text, without a line break.
@@ -53,8 +66,7 @@ impl InWindow {
     }
 
     fn show<R: Record>(&self, view: R::View<'_>, flat: &mut Flat<'_>) {
-        flat.text(&self.start);
-        flat.text(&self.end);
+        self.shown.iter().for_each(|(_, date)| flat.text(date));
         R::visit(view, flat);
     }
 
@@ -69,8 +81,13 @@ impl InWindow {
         out: &mut Vec<u8>,
     ) -> Result<(), NotFinite> {
         let before = out.len();
-        let ([start, end], [from, to]) = (NAMES, [&self.start, &self.end]);
-        out.extend_from_slice(format!(r#"{{"{start}":"{from}","{end}":"{to}""#).as_bytes());
+        if self.shown.is_empty() {
+            return write_json::<R>(view, floats, out);
+        }
+        for (at, (name, date)) in self.shown.iter().enumerate() {
+            let before = if at == 0 { '{' } else { ',' };
+            out.extend_from_slice(format!(r#"{before}"{name}":"{date}""#).as_bytes());
+        }
         let is_object = matches!(R::SCHEMA, Schema::Struct { .. } | Schema::Tuple(_));
         if !is_object {
             out.extend_from_slice(br#","value":"#);
@@ -93,9 +110,10 @@ impl InWindow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Field;
 
     fn written<R: Record>(record: &R) -> [String; 3] {
-        let window = InWindow::new((60_000, 120_000));
+        let window = InWindow::new::<R>((60_000, 120_000));
         let (mut text, mut csv, mut json) = (Vec::new(), Vec::new(), Vec::new());
         window.write_text::<R>(record.view(), &mut text);
         window.write_csv::<R>(record.view(), &Dialect::default(), &mut csv);
@@ -119,14 +137,26 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&written(&7u64)[2]).unwrap();
         assert_eq!((&json["value"], &json["window_end"]), (&7.into(), &expected["window_end"]));
         let mut header = Vec::new();
-        InWindow::write_header(&Dialect::default(), &mut header);
+        InWindow::write_header::<u64>(&Dialect::default(), &mut header);
         assert_eq!(header, b"window_start,window_end,");
+    }
+
+    #[test]
+    fn a_field_of_the_same_name_is_written_once() {
+        const FIELDS: &[Field] = &[
+            Field { name: "window_end", schema: Schema::Scalar("u64") },
+            Field { name: "n", schema: Schema::Scalar("u64") },
+        ];
+        let names = |fields| names_beside(&Schema::Struct { name: "Own", fields });
+        assert_eq!(names(FIELDS).map(|(_, name)| name).collect::<Vec<_>>(), ["window_start"]);
+        assert_eq!(names(&FIELDS[1..]).count(), 2);
     }
 
     #[test]
     fn a_float_that_json_has_no_number_for_is_refused_whole() {
         let mut out = b"before".to_vec();
-        let refused = InWindow::new((0, 1)).write_json::<f64>(f64::NAN, Floats::Refuse, &mut out);
+        let refused =
+            InWindow::new::<f64>((0, 1)).write_json::<f64>(f64::NAN, Floats::Refuse, &mut out);
         assert!(refused.is_err() && out == b"before");
     }
 }
