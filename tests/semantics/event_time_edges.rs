@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dstream::prelude::*;
 use dstream::testing::{Done, Run};
 
-use crate::{Tested, every};
+use crate::{PARTITIONS, Tested, every};
 
 #[derive(Record)]
 struct Sample {
@@ -124,15 +124,20 @@ fn published(done: &Done, output: &str) -> Vec<Found> {
     lines.map(of).collect()
 }
 
+/// Checks that an output has published these results, each once.
+fn check_one(done: &Done, output: &str, length: i64, wanted: &Results, dates: &mut Dates) {
+    let mut found = Results::new();
+    for (start, end, key, n) in published(done, output) {
+        let (start, end) = (dates.millis(&start), dates.millis(&end));
+        assert_eq!(end - start, length, "{output}");
+        assert_eq!(found.insert((start, key), n), None, "{output}: twice");
+    }
+    assert_eq!(&found, wanted, "{output}");
+}
+
 fn check(done: &Done, events: &[Event], dates: &mut Dates) {
     for (output, length, wanted) in expected(events) {
-        let mut found = Results::new();
-        for (start, end, key, n) in published(done, output) {
-            let (start, end) = (dates.millis(&start), dates.millis(&end));
-            assert_eq!(end - start, length, "{output}");
-            assert_eq!(found.insert((start, key), n), None, "{output}: twice");
-        }
-        assert_eq!(found, wanted, "{output}");
+        check_one(done, output, length, &wanted, dates);
     }
 }
 
@@ -164,12 +169,18 @@ fn odd_windows_of_streams_that_meet_and_follow_each_other() -> Tested {
             let whole = run().run()?;
             assert_eq!(whole.late(), 0);
             check(&whole, &events, &mut dates);
-            let shown =
-                (1..=whole.batches()).map(|b| whole.lines("shown", b).unwrap_or_default().len());
-            assert_eq!(shown.sum::<usize>(), events.len() * 3);
+            let mut shown = Vec::new();
+            for batch in 1..=whole.batches() {
+                shown.extend(whole.records::<(String, i64, i64)>("shown", batch)?);
+            }
+            let said = events.iter().map(|(at, key, n)| (key.clone(), *n, *at));
+            let mut wanted: Vec<_> = said.flat_map(|record| vec![record; 3]).collect();
+            shown.sort();
+            wanted.sort();
+            assert_eq!(shown, wanted);
             if per_batch == 7 {
                 let bytes = everything(&whole);
-                for after in (1..batches.len() as u64).step_by(5) {
+                for after in (1..batches.len() as u64).step_by(11) {
                     let again = run().restart_after(after).run()?;
                     assert_eq!(everything(&again), bytes, "after {after}");
                 }
@@ -366,5 +377,114 @@ fn a_field_that_is_called_as_a_bound_of_windows_is_written_once() -> Tested {
     let one = format!(r#"{{"window_end":"{end}","n":7,"window_start":2000}}"#);
     assert_eq!(done.lines("one", 1)?, [one]);
     assert_eq!(done.lines("both", 1)?, [r#"{"window_end":3000,"window_start":2000}"#]);
+    Ok(())
+}
+
+#[dstream::job]
+fn of_two() {
+    let left = source::csv::<Sample>("none?header=false");
+    let right = source::csv::<Sample>("none?header=false");
+    let left_values = left.event_time(|s| s.at, "100ms").map(|s| (s.key, s.n));
+    let right_values = right.event_time(|s| s.at, "200ms").map(|s| (s.key, s.n));
+    let all = left_values.union(right_values);
+    let sums = all.reduce_by_key_and_window(|a, b| a + b, "60ms", "40ms");
+    let alone = left_values.reduce_by_key_and_window(|a, b| a + b, "60ms");
+    let running = sums.running_reduce(|a, b| a + b);
+    let later = alone.union(sums).reduce_by_key_and_window(|a, b| a + b, "240ms");
+    sums.save("none:");
+    alone.save("none:");
+    running.save("none:");
+    later.save("none:");
+}
+
+/// Checks what the job has published, but for when.
+fn check_of_two(done: &Done, left: &[Event], right: &[Event], dates: &mut Dates) {
+    let all = [left, right].concat();
+    let sums = windows(&all, 60, 40, ADD);
+    let alone = windows(left, 60, 60, ADD);
+    let both = [timed(&alone, 60), timed(&sums, 60)].concat();
+    check_one(done, "alone", 60, &alone, dates);
+    check_one(done, "later", 240, &windows(&both, 240, 240, ADD), dates);
+    check_one(done, "sums", 60, &sums, dates);
+    assert_eq!(done.late(), 0);
+}
+
+#[test]
+fn a_source_that_ends_early_holds_nothing_back_after_restarts_either() -> Tested {
+    let (left, right) = (events(20), events(120));
+    let batches = |events: &[Event], of: usize| -> Vec<Vec<Event>> {
+        events.chunks(of).map(<[Event]>::to_vec).collect()
+    };
+    let mut dates = Dates::default();
+    for (left, right) in [(&left, &right), (&right, &left)] {
+        for partitions in [1, 3, 8] {
+            let (ls, rs) = (batches(left, 10), batches(right, 10));
+            let last = ls.len().max(rs.len()) as u64;
+            let run = || {
+                let run = Run::new(of_two).input("left", ls.clone()).input("right", rs.clone());
+                run.partitions(partitions)
+            };
+            let whole = run().run()?;
+            check_of_two(&whole, left, right, &mut dates);
+            let bytes = everything(&whole);
+            for after in 1..last {
+                let again = run().restart_after(after).run()?;
+                assert_eq!(everything(&again), bytes, "after {after}");
+            }
+            assert_eq!(everything(&(1..last).fold(run(), Run::restart_after).run()?), bytes);
+        }
+    }
+    Ok(())
+}
+
+/// The time of a sample; some have none.
+fn time(at: i64, n: i64) -> i64 {
+    assert_ne!(n, 9, "no time");
+    at
+}
+
+#[dstream::job]
+fn texts() {
+    let samples = source::csv::<Sample>("none?header=false&on_panic=dead_letter");
+    let dated = samples.event_time(|s| time(s.at, s.n), "100ms");
+    let values = dated.map(|s| (s.n % 3, s.key));
+    let longest = values.reduce_by_key_and_window(
+        |a, b| if a.len() < b.len() { b } else { a },
+        "40ms",
+        "10ms",
+    );
+    let all = values.reduce_by_key_and_window(|a, b| format!("{a}{b}"), "50ms");
+    longest.map(|(k, text)| (k.to_string(), text.len() as i64)).save("none:");
+    all.map(|(k, text)| (k.to_string(), text.len() as i64)).save("none:");
+}
+
+#[test]
+fn windows_of_texts_leave_out_records_that_have_no_time() -> Tested {
+    let events = events(200);
+    let timed = events.iter().filter(|(_, _, n)| *n != 9);
+    let timed: Vec<Event> =
+        timed.map(|(at, key, n)| (*at, (n % 3).to_string(), key.len() as i64)).collect();
+    let mut dates = Dates::default();
+    for partitions in PARTITIONS {
+        for per_batch in [200, 13] {
+            let batches = events.chunks(per_batch).map(|batch| {
+                let lines = batch.iter().map(|(at, key, n)| format!("{at},{key},{n}\nno,number\n"));
+                lines.collect::<String>()
+            });
+            let run = Run::new(texts).raw("samples", batches).partitions(partitions);
+            let run = if per_batch == 13 { run.restart_after(4).restart_after(9) } else { run };
+            let done = run.run()?;
+            let dead = done.dead_letters("samples")?.len();
+            assert_eq!((dead, done.late()), (events.len() * 2 - timed.len(), 0));
+            for (output, length, wanted) in [
+                ("longest", 40, windows(&timed, 40, 10, i64::max)),
+                ("all", 50, windows(&timed, 50, 50, ADD)),
+            ] {
+                let outputs = done.plan().outputs.iter();
+                let name = outputs.map(|o| o.name).find(|name| name.starts_with(output));
+                check_one(&done, name.unwrap(), length, &wanted, &mut dates);
+            }
+        }
+    }
     Ok(())
 }
