@@ -319,6 +319,8 @@ impl Shared {
     fn wait_for_work(&self) -> bool {
         let mut control = self.control();
         while !control.closed && !self.over() {
+            // Blocks that were dropped have made room too, and nothing else tells those that wait for it.
+            self.room.notify_all();
             control = self.work.wait(control).unwrap_or_else(PoisonError::into_inner);
         }
         !control.closed
