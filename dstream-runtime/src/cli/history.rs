@@ -275,7 +275,7 @@ mod tests {
     fn what_forgets_after_a_time_is_refused_as_a_window_is() {
         let says = |kind| kept(kind).unwrap_err();
         let error = says(StateKind::Expiring { ms: 90_000 });
-        assert!(error.contains("forgets keys after 90s of arrival time"), "{error}");
+        assert!(error.contains("forgets keys after 1m30s of arrival time"), "{error}");
         assert!(error.contains("windows=batches"), "{error}");
         let error = says(StateKind::Waking { ms: Some(1_800_000) });
         assert!(error.contains("has a timeout of 30m of arrival time"), "{error}");
